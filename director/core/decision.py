@@ -1,0 +1,73 @@
+"""What the director does with a packet: the core's answer to an engine.
+
+Every decision carries its reasons, so that `explain` prints what really decided and not a
+second opinion. Values only: nothing here looks at tables or packets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from director.core.packet import Endpoint
+
+if TYPE_CHECKING:
+    from director.core.connection import Connection
+
+
+class Method(Enum):
+    """How a request travels on to its real server; the value is what ipvsadm prints."""
+
+    NAT = "Masq"
+    TUN = "Tunnel"
+    DR = "Route"
+    LOCAL = "Local"
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Send the packet on. `source` and `destination` are the endpoints it leaves with.
+
+    `next_hop` is the address whose route and MAC decide where the frame goes: the real
+    server for a request, the client for a reply that VS-NAT rewrites.
+    `sequence_delta` and `acknowledgement_delta` are added to the TCP header (modulo 2^32);
+    `payload` replaces the data when a helper rewrote it, None leaves it alone.
+    """
+
+    method: Method
+    source: Endpoint
+    destination: Endpoint
+    next_hop: str
+    connection: Connection
+    reasons: tuple[str, ...]
+    sequence_delta: int = 0
+    acknowledgement_delta: int = 0
+    payload: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Nobody gets the packet: neither a server nor the director's own kernel."""
+
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Tell the sender by ICMP (RFC 792): `icmp_type`, `icmp_code`, for 3/4 the `mtu` in bytes."""
+
+    icmp_type: int
+    icmp_code: int
+    reasons: tuple[str, ...]
+    mtu: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """The director's own kernel gets the packet, as if no virtual server existed."""
+
+    reasons: tuple[str, ...]
+
+
+Decision = Forward | Drop | Answer | Local

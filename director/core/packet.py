@@ -1,0 +1,52 @@
+"""A parsed IPv4 packet: the only thing the core ever sees of the network.
+
+An engine makes one from a frame (the Scapy engine from Scapy's fields); the core reads it
+and never learns where it came from. Nothing here knows services, connections or sockets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+ICMP = 1
+IPIP = 4
+TCP = 6
+UDP = 17
+
+FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+
+
+class Endpoint(NamedTuple):
+    """An IPv4 address in dotted decimal and a port, 0 to 65535."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One IPv4 packet (RFC 791) with its TCP (RFC 9293), UDP or ICMP header taken apart.
+
+    Ports are 0 where the packet has none (ICMP, later fragments). `length` is the total
+    length of the IP packet in bytes, `payload` what follows the transport header.
+    """
+
+    protocol: int
+    source: Endpoint
+    destination: Endpoint
+    length: int
+    ttl: int = 64
+    dont_fragment: bool = False
+    fragment_offset: int = 0
+    more_fragments: bool = False
+    flags: int = 0  # TCP
+    sequence: int = 0  # TCP
+    acknowledgement: int = 0  # TCP
+    payload: bytes = b""
+    icmp_type: int = 0
+    icmp_code: int = 0
+    embedded: Packet | None = None  # in an ICMP error: the packet that caused it
