@@ -1,0 +1,157 @@
+"""Building a lab inside its sandbox: from an empty /run to a director that forwards.
+
+What takes long to start (the controller, the director, the servers' launcher) is started as
+early as it can be and waited for at the end, so that they import while the rest is built.
+"""
+
+from __future__ import annotations
+
+import os
+
+from director.core.decision import Method
+from labs import capabilities
+from labs.capture import Capture
+from labs.client import Client
+from labs.controller_process import ControllerProcess
+from labs.director_process import BIN, SOCKET, DirectorProcess
+from labs.evidence import Evidence
+from labs.narrator import Narrator
+from labs.network import Network
+from labs.openvswitch import OpenVSwitch
+from labs.options import LabOptions
+from labs.plan import Plan
+from labs.running import Running
+from labs.server_farm import ServerFarm
+from labs.topology import Machine, Role
+from realserver_setup.apply import apply, apply_all
+from realserver_setup.build import TUNNEL, DirectorSetup, Setup
+from realserver_setup.render import rules_for, script_for, scripts_for
+
+
+class Builder:
+    """Builds one lab, step by step; `notes` tell where this machine took another way."""
+
+    def __init__(self, plan: Plan, options: LabOptions, evidence: Evidence, narrator: Narrator) -> None:
+        self._plan = plan
+        self._options = options
+        self._evidence = evidence
+        self._narrator = narrator
+        self.notes: list[str] = []
+        self._kernel_datapath = capabilities.has_kernel_datapath()
+        self._network = Network(plan.topology, self._kernel_datapath, evidence)
+        self._switch = OpenVSwitch(evidence.logs)
+        self._controller = ControllerProcess(options.controller, evidence)
+        self._farm = ServerFarm(plan.servers, evidence)
+        self._capture = Capture(evidence)
+
+    def build(self) -> Running:
+        os.environ["PATH"] = f"{BIN}:{os.environ['PATH']}:/usr/sbin:/sbin"
+        os.environ["LVS_SOCKET"] = SOCKET
+        self._say_what_comes()
+        step = self._narrator.step
+        with step("Open vSwitch"):
+            self._start_daemons()
+        with step("hosts, switches, cables"):
+            self._network.build(self._controller.wait)
+        with step("set-up scripts"):
+            director = self._set_up()
+        with step("servers and captures"):
+            self._start_servers()
+        with step("controller and director"):
+            self._wait(director)
+        with step("rules"):
+            self._give_rules()
+        return self._running(director)
+
+    def _say_what_comes(self) -> None:
+        plan, options = self._plan, self._options
+        servers = f"{len(plan.servers)} real server{'s' if len(plan.servers) > 1 else ''}"
+        self._narrator.title(
+            plan.title,
+            (
+                f"{servers}, scheduler {options.scheduler}, engine {options.engine}",
+                f"evidence in {self._evidence.folder}",
+            ),
+        )
+        if not self._kernel_datapath:
+            self._note("This kernel has no openvswitch module: switching with OVS's userspace datapath.")
+        if plan.method is Method.TUN:
+            has = capabilities.has_kernel_tunl0()
+            self._note(
+                "tunl0 is " + ("the kernel's." if has else "the user-space one: this kernel has no ipip.")
+            )
+
+    def _note(self, text: str) -> None:
+        self.notes.append(text)
+        self._narrator.note(text)
+
+    def _start_daemons(self) -> None:
+        self._switch.start_database()
+        self._controller.start()
+        self._farm.prepare()
+        self._switch.start_switch()
+        self._switch.wait()
+
+    def _set_up(self) -> DirectorProcess:
+        """Write every script down, run the director's first and let it start, then the others."""
+        for setup in self._plan.setups:
+            self._write_down(setup)
+        director_setup = self._director_setup()
+        host = self._network.hosts[director_setup.name]
+        apply(script_for(director_setup, self._options.dialect), host)
+        director = DirectorProcess(host, self._plan.method, self._options, self._evidence)
+        director.start()
+        if self._plan.method is Method.TUN and not capabilities.has_kernel_tunl0():
+            self._farm.start_tunnels(self._network.hosts)
+        others = (setup for setup in self._plan.setups if setup is not director_setup)
+        apply_all(
+            (script_for(setup, self._options.dialect), self._network.hosts[setup.name]) for setup in others
+        )
+        return director
+
+    def _write_down(self, setup: Setup) -> None:
+        for name, script in scripts_for(setup).items():
+            path = self._evidence.scripts / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(script.text)
+            path.chmod(0o755)
+
+    def _director_setup(self) -> DirectorSetup:
+        return next(setup for setup in self._plan.setups if isinstance(setup, DirectorSetup))
+
+    def _start_servers(self) -> None:
+        for machine in self._plan.topology.machines:
+            self._capture.start(self._network.hosts[machine.name], self._captured(machine))
+        self._farm.start(self._network.hosts)
+        self._capture.wait()
+
+    def _captured(self, machine: Machine) -> dict[str, str]:
+        names = {leg.interface: leg.interface for leg in machine.legs}
+        if machine.role is Role.SERVER and self._plan.method is Method.TUN:
+            names[f"{machine.name}-{TUNNEL}"] = TUNNEL
+        return names
+
+    def _wait(self, director: DirectorProcess) -> None:
+        self._controller.client.wait_for_switches(self._plan.topology.switches)
+        director.wait()
+
+    def _give_rules(self) -> None:
+        setup = self._director_setup()
+        apply(rules_for(setup), self._network.hosts[setup.name])
+
+    def _running(self, director: DirectorProcess) -> Running:
+        hosts = self._network.hosts
+        clients = tuple(
+            Client(hosts[machine.name], self._farm.scratch / machine.name)
+            for machine in self._plan.machines(Role.CLIENT)
+        )
+        return Running(
+            plan=self._plan,
+            options=self._options,
+            network=self._network,
+            clients=clients,
+            director=director,
+            controller=self._controller.client,
+            farm=self._farm,
+            evidence=self._evidence,
+        )

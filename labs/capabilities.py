@@ -1,0 +1,108 @@
+"""What this machine can do for a lab, found out before anything is built.
+
+Each probe tries the thing itself where that is cheap, and its sentence says what to do.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from labs import kernel
+from labs.errors import Unable
+
+PROGRAMS = {  # program: the package that brings it
+    "ovs-vswitchd": "openvswitch-switch",
+    "ovsdb-server": "openvswitch-switch",
+    "mnexec": "mininet",
+    "nginx": "nginx",
+    "curl": "curl",
+    "tcpdump": "tcpdump",
+    "ip": "iproute2",
+    "ifconfig": "net-tools",
+    "ethtool": "ethtool",
+    "nft": "nftables",
+}
+_SETTINGS = {  # setting that can forbid user namespaces: the value that does
+    "kernel/unprivileged_userns_clone": "0",
+    "user/max_user_namespaces": "0",
+    "kernel/apparmor_restrict_unprivileged_userns": "1",
+}
+
+
+def require(programs: dict[str, str] | None = None) -> None:
+    """Raise Unable with one sentence unless a lab can be built here."""
+    _require_programs(PROGRAMS if programs is None else programs)
+    if os.geteuid() == 0:
+        load_modules("openvswitch", "ipip")
+    else:
+        _require_user_namespaces()
+        _require_programs({"newuidmap": "uidmap", "newgidmap": "uidmap"})
+    _require_tun()
+
+
+def has_kernel_datapath() -> bool:
+    """Whether Open vSwitch can switch in this kernel; its userspace datapath always can."""
+    return Path("/sys/module/openvswitch").exists()
+
+
+def has_kernel_tunl0() -> bool:
+    """Whether this kernel knows IP in IP tunnels."""
+    return Path("/sys/module/ipip").exists() or Path("/proc/sys/net/ipv4/conf/tunl0").exists()
+
+
+def load_modules(*names: str) -> None:
+    """Have the kernel load what it may have; a module that it lacks is no error here."""
+    if shutil.which("modprobe"):
+        for name in names:
+            subprocess.run(["modprobe", "--quiet", name], capture_output=True, timeout=20)
+
+
+def _require_programs(programs: dict[str, str]) -> None:
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    missing = {package for program, package in programs.items() if not shutil.which(program, path=path)}
+    if missing:
+        raise Unable(
+            f"Not installed: {', '.join(sorted(missing))}: run `sudo ./inv --list` once, which installs "
+            f"what is missing, or `sudo apt-get install {' '.join(sorted(missing))}`."
+        )
+
+
+def _require_user_namespaces() -> None:
+    number = _try_user_namespace()
+    if number == 0:
+        return
+    for setting, forbidding in _SETTINGS.items():
+        path = Path("/proc/sys") / setting
+        if path.exists() and path.read_text().strip() == forbidding:
+            raise Unable(
+                f"User namespaces are switched off here ({setting.replace('/', '.')}={forbidding}): "
+                "run the lab with sudo, or have an administrator change that setting."
+            )
+    raise Unable(f"User namespaces are refused here ({os.strerror(number)}): run the lab with sudo.")
+
+
+def _try_user_namespace() -> int:
+    """Make one in a child, and a network namespace in it; the errno, 0 where it works."""
+    child = os.fork()
+    if child == 0:
+        try:
+            kernel.unshare(kernel.CLONE_NEWUSER)
+            kernel.unshare(kernel.CLONE_NEWNET)
+            os._exit(0)
+        except OSError as error:
+            os._exit(error.errno or errno.EPERM)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _require_tun() -> None:
+    try:
+        os.close(os.open("/dev/net/tun", os.O_RDWR))
+    except OSError as error:
+        raise Unable(
+            f"/dev/net/tun can't be opened ({error.strerror}): `sudo modprobe tun` where it is missing, "
+            "`sudo chmod 0666 /dev/net/tun` where it is closed to users, or run the lab with sudo."
+        ) from None

@@ -1,0 +1,34 @@
+"""What a lab proves. Each check causes some traffic, reads evidence, and compares.
+
+A check is a function from the running lab to a `Check`; a file here holds the checks of one
+subject. `ALL` is the order in which they run: ARP first, while no cache is warm, and the
+packet table before the traffic that would fill the captures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from labs.checks.arp import only_director_answers, only_director_claims
+from labs.checks.balance import by_weight, client_addresses
+from labs.checks.ftp import ftp_modes
+from labs.checks.http import downloads, keep_alive, two_clients, uploads
+from labs.checks.packets import packet_table
+from labs.checks.paths import refused, reply_path
+from labs.checks.result import Check
+from labs.running import Running
+
+ALL: tuple[Callable[[Running], Check | tuple[Check, ...]], ...] = (
+    only_director_answers,
+    packet_table,
+    by_weight,
+    keep_alive,
+    downloads,
+    reply_path,
+    uploads,
+    two_clients,
+    ftp_modes,
+    client_addresses,
+    refused,
+    only_director_claims,
+)

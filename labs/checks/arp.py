@@ -1,0 +1,68 @@
+"""Who answers for the VIP on the wire, as the switches saw it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from labs import addresses
+from labs.checks.result import Check
+from labs.controller.client import ArpClaim
+from labs.errors import BuildFailed
+from labs.running import Running
+from labs.topology import INTERNET, Leg, Role
+from labs.wait import wait_for
+
+_ASK = Path(__file__).resolve().parent.parent / "ask_arp.py"
+
+
+def only_director_answers(run: Running) -> Check:
+    """Ask for the VIP on every segment that has a router; count who answers.
+
+    Behind the question for the VIP goes one for each machine's own address: a machine takes
+    them in order, so once it has answered for itself, an answer for the VIP would be here.
+    """
+    for router in run.plan.machines(Role.ROUTER):
+        for leg in router.legs:
+            if leg.switch != INTERNET:
+                _ask(run, leg)
+    answers = {claim.sender_mac for claim in run.controller.arp() if _answers_vip(claim)}
+    return _judge("only the director answers ARP for the VIP", run, answers)
+
+
+def only_director_claims(run: Running) -> Check:
+    """No machine names the VIP as its own address in an ARP packet, in all the lab's time.
+
+    A real server that asks `who-has its gateway, tell VIP` would move the VIP in the router's
+    ARP cache to itself.
+    """
+    macs = {claim.sender_mac for claim in run.controller.arp() if claim.sender_ip == addresses.VIP}
+    return _judge("only the director names the VIP in ARP", run, macs)
+
+
+def _judge(name: str, run: Running, macs: set[str]) -> Check:
+    names = run.plan.topology.names_of_macs
+    director = {run.plan.topology.director.legs[0].mac}
+    seen = ", ".join(sorted(names.get(mac, mac) for mac in macs)) or "nobody"
+    return Check(name, macs == director, run.plan.topology.director.legs[0].interface, seen)
+
+
+def _answers_vip(claim: ArpClaim) -> bool:
+    return claim.operation == "reply" and claim.sender_ip == addresses.VIP
+
+
+def _ask(run: Running, asker: Leg) -> None:
+    neighbours = [
+        leg.address
+        for machine in run.plan.topology.machines
+        for leg in machine.legs
+        if leg.switch == asker.switch and leg.host != asker.host
+    ]
+    command = [sys.executable, "-S", "-E", str(_ASK), asker.interface, asker.address]
+    run.network.hosts[asker.host].run([*command, addresses.VIP, *neighbours])
+
+    def all_have_answered() -> bool:
+        seen = {claim.sender_ip for claim in run.controller.arp() if claim.operation == "reply"}
+        return seen.issuperset(neighbours)
+
+    wait_for(all_have_answered, 10, f"every machine on {asker.switch} to answer ARP", BuildFailed)

@@ -1,0 +1,42 @@
+"""Which way packets take, by the switches' counters, and what happens where no rule leads."""
+
+from __future__ import annotations
+
+from labs import addresses
+from labs.checks.http import sizes
+from labs.checks.result import Check, equal
+from labs.running import Running
+
+_FEW = 0.2  # of the file's size: the client's acknowledgements are less than a tenth
+
+
+def reply_path(run: Running) -> tuple[Check, ...]:
+    """Download a file and read off the director's switch ports how much of it came from there."""
+    name = sizes(run)[-1]
+    before = _sent_by_director(run)
+    got = run.clients[0].get(f"http://{addresses.VIP}/{name}")
+    share = (_sent_by_director(run) - before) / run.farm.files[name].size
+    through = run.plan.replies_through_director
+    path = "replies pass the director" if through else "replies do not pass the director"
+    return (
+        equal(f"http download of {name}", run.farm.files[name], got),
+        Check(
+            f"{path} (switch counters)",
+            share >= 1 if through else share < _FEW,
+            "at least 100 % of the file's bytes sent by it" if through else f"less than {_FEW:.0%} of them",
+            f"{share:.0%}",
+        ),
+    )
+
+
+def _sent_by_director(run: Running) -> int:
+    """Bytes that came into the switches from the director's interfaces."""
+    ports = {run.network.switch_port(leg.interface) for leg in run.plan.topology.director.legs}
+    return sum(counters.rx_bytes for counters in run.controller.ports() if counters.name in ports)
+
+
+def refused(run: Running) -> Check:
+    """A port of the VIP without a rule: the director's own kernel refuses it."""
+    said = run.clients[0].connect(81)
+    observed = "Connection refused" if "refused" in said.lower() else said
+    return equal("a port without a rule is refused", "Connection refused", observed)

@@ -1,0 +1,111 @@
+"""What a client of the lab does: curl for http and ftp, and what came of it.
+
+Each call is one curl process on a client host; what it saved and printed is compared by the
+checks, never here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from labs import addresses
+from labs.host import Host
+from realserver_setup.apply import Result
+
+# Passive by the commands of 1985 and of RFC 2428, and active by the same.
+FTP_MODES: dict[str, tuple[str, ...]] = {
+    "PASV": ("--disable-epsv",),
+    "EPSV": (),
+    "PORT": ("--ftp-port", "-", "--disable-eprt"),
+    "EPRT": ("--ftp-port", "-"),
+}
+_CONNECT = "5"  # seconds to connect
+_SILENT = ("curl", "--silent", "--show-error", "--connect-timeout", _CONNECT, "--max-time", "60")
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A file as it arrived: its SHA-256 and size in bytes, or curl's complaint."""
+
+    digest: str
+    size: int
+    error: str = ""
+
+    def __str__(self) -> str:
+        return self.error or f"{self.size:,} bytes, sha256 {self.digest[:12]}"
+
+
+class Client:
+    """curl on `host`; `scratch` is a folder of its own for what arrives."""
+
+    def __init__(self, host: Host, scratch: Path) -> None:
+        self.host = host
+        self._scratch = scratch
+        scratch.mkdir(parents=True, exist_ok=True)
+
+    def names(self, count: int, *options: str) -> list[str]:
+        """Ask for `/name` `count` times, a new connection each; the servers' names in order."""
+        done = self._curl("-H", "Connection: close", *options, f"http://{addresses.VIP}/name?[1-{count}]")
+        return done.stdout.split()
+
+    def page(self, path: str, local_port: int) -> Result:
+        """Fetch `path` from a given local port."""
+        return self._curl("--local-port", str(local_port), f"http://{addresses.VIP}{path}")
+
+    def kept_alive(self, count: int) -> tuple[list[str], int]:
+        """Ask for `/name` `count` times on one connection; the names, and connections opened."""
+        done = self._curl("--write-out", "%{num_connects}\n", f"http://{addresses.VIP}/name?[1-{count}]")
+        answers = done.stdout.split()
+        return answers[0::2], sum(int(opened) for opened in answers[1::2])
+
+    def connect(self, port: int) -> str:
+        """How a connection to `port` of the VIP ends, in curl's words."""
+        done = self._curl("--output", "/dev/null", f"http://{addresses.VIP}:{port}/")
+        return done.stderr.strip() if done.exit_code else "answered"
+
+    def get(self, url: str, *options: str) -> Fetched:
+        target = self._scratch / "got"
+        target.unlink(missing_ok=True)
+        done = self._curl(*options, "--output", str(target), url)
+        return _fetched(target, done)
+
+    def start_get(self, url: str, name: str) -> Download:
+        target = self._scratch / name
+        target.unlink(missing_ok=True)
+        return Download(self.host.open([*_SILENT, "--output", str(target), url]), target)
+
+    def put(self, source: Path, url: str, *options: str) -> Result:
+        return self._curl(*options, "--upload-file", str(source), url)
+
+    def ftp(self, mode: str, *arguments: str) -> Result:
+        """One ftp session in one of FTP_MODES; several URLs share its control connection."""
+        return self._curl(*FTP_MODES[mode], *arguments)
+
+    def _curl(self, *arguments: str) -> Result:
+        return self.host.run([*_SILENT, *arguments], timeout=90)
+
+
+class Download:
+    """A download that runs while others do."""
+
+    def __init__(self, process: subprocess.Popen[str], target: Path) -> None:
+        self._process = process
+        self._target = target
+
+    def wait(self) -> Fetched:
+        output, complaint = self._process.communicate(timeout=90)
+        return _fetched(self._target, Result(self._process.returncode, output, complaint))
+
+
+def _fetched(target: Path, done: Result) -> Fetched:
+    if done.exit_code != 0 or not target.exists():
+        return Fetched("", 0, done.stderr.strip() or f"curl ended with {done.exit_code}")
+    return digest_of(target)
+
+
+def digest_of(path: Path) -> Fetched:
+    """The file at `path` in the terms in which downloads are compared."""
+    return Fetched(hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size)

@@ -1,0 +1,64 @@
+"""From the words of a command line to a lab: what tasks.py calls."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from labs.errors import BadRequest
+from labs.options import LabOptions
+from labs.plan import Plan
+
+LABS = ("nat", "tun", "dr")
+
+
+def plan_for(method: str, options: LabOptions) -> Plan:
+    """The plan of labs/vs_METHOD."""
+    plan: Plan = importlib.import_module(f"labs.vs_{method}.plan").plan(options)
+    return plan
+
+
+def run_lab(method: str, wanted: Mapping[str, object]) -> int:
+    """Run a lab, or print its scripts; 0 when every check passed. Raises LabError."""
+    options = parse_options(wanted)
+    report = _report_file(str(wanted["report"]))
+    plan = plan_for(method, options)
+    if wanted["show_scripts"]:
+        from labs.scripts import show_scripts
+
+        show_scripts(plan, options.dialect)
+        return 0
+    from labs.lab import run
+
+    return run(plan, options, report)
+
+
+def parse_options(wanted: Mapping[str, object]) -> LabOptions:
+    """Check what was typed; raises BadRequest."""
+    servers = str(wanted["servers"])
+    if not servers.isascii() or not servers.lstrip("-").isdigit():
+        raise BadRequest(f"--servers {servers!r} is not a number: a lab has 1 to 200 real servers.")
+    return LabOptions(
+        servers=int(servers),
+        engine=str(wanted["engine"]),
+        scheduler=str(wanted["scheduler"]),
+        large=bool(wanted["large"]),
+        cli=bool(wanted["cli"]),
+        dialect=str(wanted["dialect"]),
+        controller=str(wanted["controller"]),
+    )
+
+
+def _report_file(name: str) -> Path | None:
+    """The file for --report, known to be writable before the lab takes its time."""
+    if not name:
+        return None
+    path = Path(name).absolute()
+    if path.is_dir() or not path.parent.is_dir():
+        raise BadRequest(f"--report {name}: no file can be made there; name a file in an existing folder.")
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise BadRequest(f"--report {name}: {error.strerror}; name a file that you may write.") from None
+    return path

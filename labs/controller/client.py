@@ -1,0 +1,80 @@
+"""Asks the controller over its control socket, for labs and checks.
+
+Knows the requests and the values that come back, not how the controller finds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from director.control.channel import ChannelError, call
+from labs.controller.records import ArpClaim, Port, PortCounters, Switch
+from labs.errors import BuildFailed, LabError
+from labs.wait import wait_for
+
+__all__ = ["ArpClaim", "ControllerClient", "ControllerError", "Port", "PortCounters", "Switch"]
+
+
+class ControllerError(LabError):
+    """The controller is not there, or can't answer."""
+
+
+class ControllerClient:
+    """The controller that listens on the Unix socket `path`. All methods may raise ControllerError."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def switches(self) -> tuple[Switch, ...]:
+        """The switches that are connected and have their flows."""
+        return tuple(
+            Switch(one["name"], one["dpid"], tuple(Port(**port) for port in one["ports"]))
+            for one in self._ask("switches")["switches"]
+        )
+
+    def wait_for_switches(self, wanted: int | Iterable[str], seconds: float = 10) -> tuple[Switch, ...]:
+        """Wait until `wanted` (a number, or names) switches forward; raises BuildFailed when they don't.
+
+        The controller itself may still be starting.
+        """
+        names = None if isinstance(wanted, int) else frozenset(wanted)
+        enough = wanted if isinstance(wanted, int) else 0
+
+        def connected() -> tuple[tuple[Switch, ...]] | None:
+            try:
+                there = self.switches()
+            except ControllerError:
+                return None
+            complete = len(there) >= enough if names is None else names <= {switch.name for switch in there}
+            return (there,) if complete else None
+
+        what = f"{enough} switches" if names is None else f"switches {', '.join(sorted(names))}"
+        (there,) = wait_for(connected, seconds, f"{what} at the controller", BuildFailed) or ((),)
+        return there
+
+    def ports(self) -> tuple[PortCounters, ...]:
+        """Counters of every port of every switch, read from the switches for this call."""
+        return tuple(PortCounters(**port) for port in self._ask("ports")["ports"])
+
+    def arp(self, since: int = 0) -> tuple[ArpClaim, ...]:
+        """The ARP packets recorded after the one with serial `since`, oldest first."""
+        return tuple(ArpClaim(**claim) for claim in self._ask("arp", since=since)["arp"])
+
+    def forget_arp(self) -> int:
+        """Forget all ARP packets so far; returns the serial of the last."""
+        return int(self._ask("forget-arp")["serial"])
+
+    def framework(self) -> tuple[str, str]:
+        """Name and version of what the controller runs on, such as ("ryu", "4.34")."""
+        told = self._ask("framework")
+        return told["name"], told["version"]
+
+    def _ask(self, verb: str, **details: Any) -> dict[str, Any]:
+        try:
+            told = call(self._path, {"do": verb, **details})
+        except ChannelError as error:
+            raise ControllerError(f"The OpenFlow controller can't be asked: {error}") from None
+        if not told.get("ok"):
+            raise ControllerError(f"The OpenFlow controller refused {verb!r}: {told.get('error')}.")
+        return told

@@ -1,0 +1,128 @@
+"""Ryu, or os-ken where Ryu can't be built: the only module that knows which one it is.
+
+Importing this module makes the choice, by the environment variable LVS_CONTROLLER ("ryu" or
+"os-ken"), and with Ryu it also makes the standard library's sockets and threads green ones
+(eventlet): import it first, and only in the controller's own process.
+
+Both have the same application interface. They differ in where it is, in how they run (Ryu on
+green threads, os-ken on native ones: what two threads share needs a lock, which works with
+both), and in that Ryu 4.34 asks eventlet for a name that newer eventlets lack.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import socket
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from labs.errors import Unable
+
+VARIABLE = "LVS_CONTROLLER"
+RYU, OS_KEN = "ryu", "os-ken"
+NAME = os.environ.get(VARIABLE, RYU)
+
+_PACKAGES = {RYU: "ryu", OS_KEN: "os_ken"}
+_BASES = {RYU: "RyuApp", OS_KEN: "OSKenApp"}
+
+Handler = TypeVar("Handler", bound=Callable[..., None])
+
+
+def _import(module: str) -> Any:
+    return importlib.import_module(f"{_PACKAGES[NAME]}.{module}")
+
+
+def _prepare_ryu() -> None:
+    """Do to the standard library and to eventlet what Ryu 4.34 relies on."""
+    os.environ["RYU_HUB_TYPE"] = "eventlet"
+    os.environ.setdefault("EVENTLET_NO_GREENDNS", "yes")  # saves 0.1 s; nobody resolves names here
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # eventlet announces its own end at every start
+        eventlet: Any = importlib.import_module("eventlet")
+        eventlet.monkey_patch()
+        wsgi: Any = importlib.import_module("eventlet.wsgi")
+    if not hasattr(wsgi, "ALREADY_HANDLED"):  # gone since eventlet 0.30.3
+        wsgi.ALREADY_HANDLED = object()
+
+
+if NAME not in _PACKAGES:
+    raise Unable(f"{VARIABLE}={NAME} names no OpenFlow framework: choose ryu or os-ken.")
+os.environ["OSKEN_HUB_TYPE"] = "native"
+try:
+    if NAME == RYU:
+        _prepare_ryu()
+    _app_manager = _import("base.app_manager")
+    _controller = _import("controller.controller")
+    _handler = _import("controller.handler")
+    _hub = _import("lib.hub")
+    ofp_event: Any = _import("controller.ofp_event")
+    OPENFLOW: int = _import("ofproto.ofproto_v1_3").OFP_VERSION
+    _import("ofproto.ofproto_v1_3_parser")  # fills ofp_event with the events of 1.3
+except (ImportError, AttributeError) as _error:
+    raise Unable(f"{NAME} does not start on this Python ({_error}).") from _error
+
+CONNECTED: str = _handler.MAIN_DISPATCHER
+DISCONNECTED: str = _handler.DEAD_DISPATCHER
+
+if TYPE_CHECKING:
+
+    class App:
+        """The base class of applications; handlers run one after the other, in one thread."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+        def start(self) -> None: ...
+else:
+    App = getattr(_app_manager, _BASES[NAME])
+
+
+def handles(event: Any, *states: str) -> Callable[[Handler], Handler]:
+    """Mark a method as the handler of `event` from switches in one of `states`."""
+    mark: Callable[[Handler], Handler] = _handler.set_ev_cls(event, list(states or (CONNECTED,)))
+    return mark
+
+
+def spawn(function: Callable[[], None]) -> None:
+    """Run `function` in a thread of the framework's kind."""
+    _hub.spawn(function)
+
+
+def version() -> str:
+    from importlib.metadata import version as installed
+
+    return installed(NAME)
+
+
+class _Server:
+    """Accepts switches on a socket that listens already; stands in for the frameworks' own.
+
+    Theirs is opened in a thread, where a failure is only logged; and eventlet's would share a
+    port that is taken, so that each of two controllers got some of the switches.
+    """
+
+    def __init__(self, listening: socket.socket) -> None:
+        self._listening = listening
+
+    def serve_forever(self) -> None:
+        while True:
+            connection, address = self._listening.accept()
+            _hub.spawn(_controller.datapath_connection_factory, connection, address)
+
+
+def run(application: str, host: str, port: int) -> None:
+    """Listen for switches on `host`:`port` and run the module `application`; does not return.
+
+    Raises Unable when the port is taken.
+    """
+    try:
+        listening = socket.create_server((host, port), backlog=128)
+    except OSError as error:
+        raise Unable(
+            f"Can't listen for switches on {host}:{port} ({os.strerror(error.errno or 0)}): "
+            "end what uses the port, or choose another with --port."
+        ) from None
+    _controller.StreamServer = lambda *_, **__: _Server(listening)
+    _controller.CONF.set_override("ofp_tcp_listen_port", port)
+    _app_manager.AppManager.run_apps([application])

@@ -1,0 +1,117 @@
+"""The application: OpenFlow events in, flows and records out.
+
+Thin: what to learn is `learning`'s, how a flow looks `flows`', what a frame says `frames`',
+what is known and told `witness`'. Handlers run one after the other in the application's
+thread; the control socket is served in a second.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from director.control.channel import Listener
+from labs.controller import control, flows, framework
+from labs.controller.frames import ETHERTYPE_ARP, Frame, parse_arp, parse_frame
+from labs.controller.framework import CONNECTED, DISCONNECTED, handles, ofp_event
+from labs.controller.witness import Connection, Witness
+
+
+class SwitchApp(framework.App):
+    """Makes every switch that connects a learning one, and keeps the record."""
+
+    OFP_VERSIONS: ClassVar = [framework.OPENFLOW]
+    control_path: ClassVar[str]  # set before the framework makes the one instance
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._witness = Witness((framework.NAME, framework.version()))
+
+    def start(self) -> None:
+        """Called by the framework once switches can connect: now others may know."""
+        super().start()
+        self._listener = Listener(self.control_path, lambda request: control.answer(self._witness, request))
+        framework.spawn(self._serve)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                self._listener.serve_one()
+            except OSError as error:
+                logging.warning("control socket: %s", error)
+
+    @handles(ofp_event.EventOFPStateChange, CONNECTED, DISCONNECTED)
+    def on_state_change(self, event: Any) -> None:
+        datapath = event.datapath
+        if event.state == DISCONNECTED:
+            self._witness.disconnected(datapath)
+            return
+        self._witness.connected(datapath)
+        parser = datapath.ofproto_parser
+        _send(datapath, flows.initial(datapath))
+        # Answered in this order: names of the ports, then that all of the above is done.
+        _send(datapath, [parser.OFPPortDescStatsRequest(datapath), parser.OFPBarrierRequest(datapath)])
+
+    @handles(ofp_event.EventOFPPortDescStatsReply)
+    def on_port_names(self, event: Any) -> None:
+        for port in event.msg.body:
+            self._witness.port_named(event.msg.datapath, port.port_no, _text(port.name))
+
+    @handles(ofp_event.EventOFPBarrierReply)
+    def on_flows_in_place(self, event: Any) -> None:
+        connection = self._witness.connection(event.msg.datapath)
+        if connection is not None:
+            connection.ready = True
+
+    @handles(ofp_event.EventOFPPortStatus)
+    def on_port_change(self, event: Any) -> None:
+        message = event.msg
+        port = message.desc
+        if message.reason == message.datapath.ofproto.OFPPR_DELETE:
+            macs = self._witness.port_gone(message.datapath, port.port_no)
+            _send(message.datapath, flows.forgotten(message.datapath, port.port_no, macs))
+        else:
+            self._witness.port_named(message.datapath, port.port_no, _text(port.name))
+
+    @handles(ofp_event.EventOFPPortStatsReply)
+    def on_port_counters(self, event: Any) -> None:
+        message = event.msg
+        last = not message.flags & message.datapath.ofproto.OFPMPF_REPLY_MORE
+        self._witness.replies.part(message.datapath.id, message.xid, message.body, last=last)
+
+    @handles(ofp_event.EventOFPPacketIn)
+    def on_packet(self, event: Any) -> None:
+        message = event.msg
+        connection = self._witness.connection(message.datapath)
+        frame = parse_frame(message.data)
+        if connection is None or frame is None:
+            return
+        port = message.match["in_port"]
+        if frame.ethertype == ETHERTYPE_ARP:
+            self._record(connection, port, frame, message.data)
+        self._learn(connection, port, frame)
+        out = connection.macs.port_of(frame.dest)
+        _send(message.datapath, [flows.packet_out(message.datapath, port, out, message.data)])
+
+    def _record(self, connection: Connection, port: int, frame: Frame, data: bytes) -> None:
+        arp = parse_arp(data)
+        if arp is not None:
+            self._witness.log.add(time.time(), connection.datapath.id, port, frame.source, arp)
+
+    def _learn(self, connection: Connection, port: int, frame: Frame) -> None:
+        new = connection.macs.learn(frame.source, port)
+        if new is not None:
+            _send(connection.datapath, flows.learnt(connection.datapath, new.mac, new.port, new.moved_from))
+
+
+def _send(datapath: Any, messages: Iterable[Any]) -> None:
+    for message in messages:
+        datapath.send_msg(message)
+
+
+def _text(name: bytes | str) -> str:
+    """A port's name; the frameworks give it as bytes, padded or not."""
+    raw = name.decode(errors="replace") if isinstance(name, bytes) else name
+    return raw.rstrip("\0")

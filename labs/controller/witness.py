@@ -1,0 +1,158 @@
+"""What the controller knows of the network, and says when asked: switches, ports, ARP claims.
+
+The application's handlers write here in their thread, the control socket reads in another; a
+lock keeps the two apart. Of OpenFlow it knows one request, for the counters of a switch.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from labs.controller.arp_log import ArpLog, Entry
+from labs.controller.control import ControlError
+from labs.controller.learning import MacTable
+from labs.controller.records import ArpClaim, Port, PortCounters, Switch
+from labs.controller.replies import Replies
+
+PATIENCE = 3.0  # seconds that the switches have for their counters; less than a caller's own
+LARGEST_PORT = 0xFFFFFF00  # OFPP_MAX: above are the reserved ports
+LOCAL_PORT = 0xFFFFFFFE  # OFPP_LOCAL: the bridge itself, and so its name
+
+
+@dataclass(slots=True)
+class Connection:
+    """A connected switch; `ready` once it has confirmed its first flows."""
+
+    datapath: Any
+    macs: MacTable = field(default_factory=MacTable)
+    names: dict[int, str] = field(default_factory=dict)
+    ready: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.names.get(LOCAL_PORT, f"switch-{self.datapath.id}")
+
+    def port_name(self, number: int) -> str:
+        return self.names.get(number, f"{self.name}:{number}")
+
+
+class Witness:
+    """All switches, by their OpenFlow number (dpid). Answers `control.Testimony`."""
+
+    def __init__(self, framework: tuple[str, str]) -> None:
+        self.log = ArpLog()
+        self.replies = Replies()
+        self._framework = framework
+        self._connections: dict[int, Connection] = {}
+        self._lock = threading.Lock()
+
+    def connected(self, datapath: Any) -> None:
+        """A switch has said who it is; one with the same number is replaced."""
+        with self._lock:
+            self._connections[datapath.id] = Connection(datapath)
+
+    def disconnected(self, datapath: Any) -> None:
+        with self._lock:
+            known = self._connections.get(datapath.id)
+            if known is None or known.datapath is not datapath:
+                return  # it had connected anew before we heard that the old connection ended
+            del self._connections[datapath.id]
+        self.replies.disconnected(datapath.id)
+
+    def connection(self, datapath: Any) -> Connection | None:
+        with self._lock:
+            known = self._connections.get(datapath.id)
+        return known if known is not None and known.datapath is datapath else None
+
+    def port_named(self, datapath: Any, number: int, name: str) -> None:
+        known = self.connection(datapath)
+        if known is not None:
+            with self._lock:
+                known.names[number] = name
+
+    def port_gone(self, datapath: Any, number: int) -> tuple[str, ...]:
+        """The port was unplugged; returns the MACs behind it, which are forgotten."""
+        known = self.connection(datapath)
+        if known is None:
+            return ()
+        with self._lock:
+            known.names.pop(number, None)
+            return known.macs.forget_port(number)
+
+    def switches(self) -> tuple[Switch, ...]:
+        with self._lock:
+            return tuple(_switch(dpid, one) for dpid, one in sorted(self._connections.items()) if one.ready)
+
+    def ports(self) -> tuple[PortCounters, ...]:
+        with self._lock:
+            asked = {dpid: one for dpid, one in self._connections.items() if one.ready}
+
+        def ask(dpid: int, number: int) -> None:
+            datapath = asked[dpid].datapath
+            request = datapath.ofproto_parser.OFPPortStatsRequest(datapath)
+            request.set_xid(number)
+            datapath.send_msg(request)
+
+        answers, silent = self.replies.collect(asked, ask, PATIENCE)
+        if silent:
+            names = ", ".join(sorted(asked[dpid].name for dpid in silent))
+            raise ControlError(
+                f"no port counters from {names} within {PATIENCE:g} s: see the log of ovs-vswitchd"
+            )
+        with self._lock:
+            return tuple(
+                _counters(dpid, asked[dpid], port)
+                for dpid, ports in sorted(answers.items())
+                for port in sorted(ports, key=_number)
+                if port.port_no <= LARGEST_PORT
+            )
+
+    def arp(self, since: int) -> tuple[ArpClaim, ...]:
+        entries = self.log.since(since)
+        with self._lock:
+            return tuple(_claim(entry, self._connections.get(entry.dpid)) for entry in entries)
+
+    def forget_arp(self) -> int:
+        return self.log.forget()
+
+    def framework(self) -> tuple[str, str]:
+        return self._framework
+
+
+def _number(port: Any) -> int:
+    return int(port.port_no)
+
+
+def _switch(dpid: int, one: Connection) -> Switch:
+    plugs = tuple(Port(*plug) for plug in sorted(one.names.items()) if plug[0] <= LARGEST_PORT)
+    return Switch(one.name, dpid, plugs)
+
+
+def _counters(dpid: int, one: Connection, port: Any) -> PortCounters:
+    return PortCounters(
+        switch=one.name,
+        dpid=dpid,
+        port=port.port_no,
+        name=one.port_name(port.port_no),
+        rx_packets=port.rx_packets,
+        rx_bytes=port.rx_bytes,
+        tx_packets=port.tx_packets,
+        tx_bytes=port.tx_bytes,
+    )
+
+
+def _claim(entry: Entry, one: Connection | None) -> ArpClaim:
+    return ArpClaim(
+        serial=entry.serial,
+        at=entry.at,
+        switch=one.name if one else f"switch-{entry.dpid}",
+        port=entry.port,
+        port_name=one.port_name(entry.port) if one else f"switch-{entry.dpid}:{entry.port}",
+        operation=entry.arp.operation,
+        sender_ip=entry.arp.sender_ip,
+        sender_mac=entry.arp.sender_mac,
+        target_ip=entry.arp.target_ip,
+        frame_source=entry.frame_source,
+    )

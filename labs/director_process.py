@@ -1,0 +1,76 @@
+"""The director of a lab: the process on host `d`, and the way to ask it things.
+
+Started with a clean table, it is given its rules by ippfvsadm like any other director.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from director.control.channel import call
+from director.core.decision import Method
+from labs.errors import BuildFailed
+from labs.evidence import Evidence
+from labs.host import Host
+from labs.options import LabOptions
+from labs.wait import wait_for
+
+SOCKET = "/run/lvs-director.sock"
+BIN = Path(__file__).resolve().parent.parent / "director" / "bin"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCounters:
+    """What the director counted for one real server of one service."""
+
+    service: str
+    server: str
+    connections: int
+    active: int
+    inactive: int
+
+
+class DirectorProcess:
+    def __init__(self, host: Host, method: Method, options: LabOptions, evidence: Evidence) -> None:
+        self._host = host
+        self._command = [
+            *(sys.executable, "-m", "director", "--method", method.name.lower()),
+            *("--scheduler", options.scheduler, "--engine", options.engine),
+            *("--socket", SOCKET, "--events", str(evidence.events)),
+        ]
+        self._log = evidence.log("director")
+        self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def command(self) -> str:
+        return " ".join(["python", *self._command[1:]])
+
+    def start(self) -> None:
+        """Start it; `wait` tells when it forwards."""
+        self._process = self._host.start(self._command, self._log)
+
+    def wait(self) -> None:
+        wait_for(self._listens, 20, "the director's control socket", BuildFailed)
+
+    def _listens(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise BuildFailed(f"The director ended: {self._log.read_text().strip()}")
+        return Path(SOCKET).exists()
+
+    def ask(self, what: str) -> dict[str, Any]:
+        """One request over the control socket, its answer as it came."""
+        return call(SOCKET, {"do": what}, timeout=20)
+
+    def connections_by_server(self) -> dict[tuple[str, int], int]:
+        """(RIP, port) -> connections that the director has given to it."""
+        rules = self.ask("list")["services"]
+        return {
+            (server["address"], server["port"]): server["connections"]
+            for service in rules
+            for server in service["servers"]
+        }

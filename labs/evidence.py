@@ -1,0 +1,89 @@
+"""A run's folder: everything that a check judges, and that a person may want to look at later.
+
+scripts/      the rendered scripts, each with its undo and its other dialect
+commands.jsonl  every command with host, exit code and output
+pcap/         one capture per interface
+logs/         what the daemons printed, and the servers' access logs
+events.jsonl  what the director did
+report.json   the result
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from realserver_setup.apply import Result
+
+_ROOT = Path(__file__).resolve().parent.parent
+_LONGEST = 20_000  # characters kept of a command's output
+
+
+class Evidence:
+    """The folder of one run, made when the run starts; `LVS_RUNS` moves all of them elsewhere."""
+
+    def __init__(self, lab: str) -> None:
+        self.folder = _new_folder(_runs(), lab)
+        self.scripts, self.pcaps, self.logs = (self._sub(name) for name in ("scripts", "pcap", "logs"))
+        self.events = self.folder / "events.jsonl"
+        self.report = self.folder / "report.json"
+        self._commands = self.folder / "commands.jsonl"
+
+    def command(self, host: str, argv: Sequence[str], text: str | None, result: Result) -> None:
+        """Add a command that has ended to commands.jsonl."""
+        record = {
+            "host": host,
+            "command": list(argv),
+            "exit": result.exit_code,
+            "stdout": result.stdout[-_LONGEST:],
+            "stderr": result.stderr[-_LONGEST:],
+        }
+        if text is not None:
+            record["input"] = text
+        with self._commands.open("a") as lines:
+            lines.write(json.dumps(record) + "\n")
+
+    def log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def _sub(self, name: str) -> Path:
+        path = self.folder / name
+        path.mkdir()
+        return path
+
+
+def _runs() -> Path:
+    """Where runs are kept: LVS_RUNS, else runs/ of the project, else the user's state folder."""
+    chosen = os.environ.get("LVS_RUNS")
+    if chosen:
+        return Path(chosen)
+    if os.access(_ROOT, os.W_OK) and (not (_ROOT / "runs").exists() or os.access(_ROOT / "runs", os.W_OK)):
+        return _ROOT / "runs"
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "lvs-lab" / "runs"
+
+
+def _new_folder(runs: Path, lab: str) -> Path:
+    """A folder of its own, also for two labs started in the same second."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for attempt in range(1000):
+        folder = runs / (f"{stamp}-{lab}" + (f"-{attempt}" if attempt else ""))
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        _give_to_owner_of(_ROOT, runs, folder)
+        return folder
+    raise FileExistsError(folder)
+
+
+def _give_to_owner_of(reference: Path, *paths: Path) -> None:
+    """Under sudo: leave no folder in the user's checkout that the user can't write to."""
+    if os.geteuid() == 0:
+        owner = reference.stat()
+        for path in paths:
+            if path.is_relative_to(reference):
+                os.chown(path, owner.st_uid, owner.st_gid)

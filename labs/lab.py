@@ -1,0 +1,106 @@
+"""A lab from start to end: build, check, report.
+
+    outside the sandbox   validate the request, probe the machine
+    inside                Open vSwitch, controller, hosts, scripts, servers, director; checks; report
+
+What can be started early is started early and waited for late: the controller and the
+director import Ryu and Scapy while the network is being built.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labs import capabilities, checks
+from labs.build import Builder
+from labs.checks.result import Check
+from labs.evidence import Evidence
+from labs.narrator import Narrator
+from labs.options import LabOptions
+from labs.plan import Plan
+from labs.report import Report, ServerReport
+from labs.running import Running
+from labs.sandbox import run_in_sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Commands that break a lab once it is built: data for tests and exercises."""
+
+    host: str
+    commands: tuple[str, ...]
+
+
+def run(plan: Plan, options: LabOptions, report_to: Path | None = None, faults: Sequence[Fault] = ()) -> int:
+    """Run a lab in a sandbox of its own; 0 when every check passed, 1 when one failed.
+
+    Raises Unable where this machine can't do it, before anything is built.
+    """
+    capabilities.require()
+    began = time.monotonic()
+    evidence = Evidence(plan.lab)
+
+    def inside() -> int:
+        return _inside(plan, options, evidence, report_to, faults, began)
+
+    return run_in_sandbox(inside)
+
+
+def _inside(
+    plan: Plan,
+    options: LabOptions,
+    evidence: Evidence,
+    report_to: Path | None,
+    faults: Sequence[Fault],
+    began: float,
+) -> int:
+    narrator = Narrator()
+    builder = Builder(plan, options, evidence, narrator)
+    running = builder.build()
+    for fault in faults:
+        for command in fault.commands:
+            running.network.hosts[fault.host].run(["sh", "-c", command])
+    results = _check(running, narrator)
+    report = _report(running, results, narrator, builder.notes, began)
+    for path in filter(None, (evidence.report, report_to)):
+        report.write(path)
+    narrator.result(report, plan.topology.names_of_macs)
+    if options.cli:
+        running.network.prompt()
+    return 0 if report.ok else 1
+
+
+def _check(running: Running, narrator: Narrator) -> tuple[Check, ...]:
+    results: list[Check] = []
+    with narrator.step("checking", of=len(checks.ALL)):
+        for check in checks.ALL:
+            found = check(running)
+            results += [found] if isinstance(found, Check) else found
+            narrator.advance()
+    return tuple(results)
+
+
+def _report(
+    running: Running, results: tuple[Check, ...], narrator: Narrator, notes: Sequence[str], began: float
+) -> Report:
+    counted = running.director.connections_by_server()
+    servers = tuple(
+        ServerReport(
+            server.name, server.address, server.weight, counted.get((server.address, server.http_port), 0)
+        )
+        for server in running.plan.servers
+    )
+    return Report(
+        plan=running.plan,
+        engine=running.options.engine,
+        scheduler=running.options.scheduler,
+        servers=servers,
+        checks=results,
+        packets=tuple(running.packets),
+        seconds={**narrator.seconds, "total": time.monotonic() - began},
+        notes=tuple(notes),
+        folder=running.evidence.folder,
+    )

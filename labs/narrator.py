@@ -1,0 +1,147 @@
+"""What a person sees while a lab runs: the steps, how long each took, and the result.
+
+On a terminal the current step shows a running clock; piped, each step is a plain line when
+it is done. All figures also go into the report, which no check reads from the screen.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich import box
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from labs.checks.result import Check
+from labs.packet_table import Row
+from labs.report import Report
+
+_PIPED_WIDTH = 132  # columns where no terminal tells its own
+_COLUMNS = {
+    "packet": "packet",
+    "source": "source",
+    "dest": "dest",
+    "outer_source": "outer source",
+    "outer_dest": "outer dest",
+    "source_mac": "source MAC",
+    "dest_mac": "dest MAC",
+    "data": "data",
+}
+_MANY = 12  # servers: more than these are summed up
+
+
+class Narrator:
+    """Prints to standard output; `seconds` has the duration of every step."""
+
+    def __init__(self) -> None:
+        terminal = sys.stdout.isatty()
+        self._console = Console(width=None if terminal else _PIPED_WIDTH, highlight=False)
+        self._box = box.ROUNDED if terminal else box.ASCII2
+        self.seconds: dict[str, float] = {}
+        self._progress: Progress | None = None
+
+    @contextmanager
+    def step(self, what: str, of: int | None = None) -> Iterator[None]:
+        """Time a step and show it; `advance` moves its bar when `of` says how far there is to go."""
+        began = time.monotonic()
+        if self._console.is_terminal:
+            columns = (SpinnerColumn(), TextColumn("{task.description}"))
+            bar = (BarColumn(bar_width=24), MofNCompleteColumn()) if of else ()
+            self._progress = Progress(
+                *columns, *bar, TimeElapsedColumn(), console=self._console, transient=True
+            )
+            self._progress.add_task(what, total=of)
+            self._progress.start()
+        try:
+            yield
+        finally:
+            if self._progress:
+                self._progress.stop()
+                self._progress = None
+            self.seconds[what] = time.monotonic() - began
+        self._console.print(f"  [green]done[/]  {what:<42} [dim]{self.seconds[what]:6.2f} s[/]")
+
+    def advance(self) -> None:
+        if self._progress:
+            self._progress.advance(self._progress.task_ids[0])
+
+    def title(self, title: str, facts: Sequence[str]) -> None:
+        """The name of the lab and what it is made of."""
+        if self._console.is_terminal:
+            self._console.print(
+                Panel("\n".join(facts), title=f"[bold]{title}[/]", title_align="left", expand=False)
+            )
+        else:
+            self._console.print(title, *(f"  {fact}" for fact in facts), sep="\n")
+
+    def note(self, text: str) -> None:
+        self._console.print(f"  [yellow]note[/]  {text}")
+
+    def commands(self, title: str, text: str) -> None:
+        """Shell commands that the lab gives, or a script."""
+        self._console.print(f"\n[bold]{title}[/]")
+        if self._console.is_terminal:
+            self._console.print(Syntax(text.rstrip(), "sh", background_color="default", word_wrap=True))
+        else:
+            self._console.print(Text(text.rstrip()), soft_wrap=True)
+
+    def result(self, report: Report, names_of_macs: dict[str, str]) -> None:
+        """Packet table, real servers, checks, and one line that sums it up."""
+        self._packets(report.packets, names_of_macs)
+        self._servers(report)
+        self._checks(report.checks)
+        passed = sum(check.ok for check in report.checks)
+        verdict = "[bold green]PASSED[/]" if report.ok else "[bold red]FAILED[/]"
+        self._console.print(
+            f"\n{verdict}  {passed} of {len(report.checks)} checks, {report.seconds['total']:.1f} s in all",
+            soft_wrap=True,
+        )
+        self._console.print(f"Evidence: {report.folder} (pcap/ opens in Wireshark)", soft_wrap=True)
+
+    def _packets(self, rows: Sequence[Row | None], names: dict[str, str]) -> None:
+        found = [row.as_dict() for row in rows if row]
+        if not found:
+            return
+        used = [column for column in _COLUMNS if any(column in row for row in found)]
+        table = self._table("One connection, as captured", [_COLUMNS[column] for column in used])
+        for row in found:
+            cells = (row.get(column, "-") for column in used)
+            table.add_row(*(f"{cell}\n({names[cell]})" if cell in names else cell for cell in cells))
+        self._console.print(table)
+
+    def _servers(self, report: Report) -> None:
+        table = self._table("Real servers", ["name", "address", "weight", "http connections", ""])
+        most = max((server.connections for server in report.servers), default=0) or 1
+        for server in report.servers[:_MANY]:
+            bar = "#" * round(24 * server.connections / most)
+            table.add_row(server.name, server.address, str(server.weight), str(server.connections), bar)
+        if len(report.servers) > _MANY:
+            table.add_row("...", f"and {len(report.servers) - _MANY} more", "", "", "")
+        self._console.print(table)
+
+    def _checks(self, checks: Sequence[Check]) -> None:
+        table = self._table("Checks", ["", "check", "expected", "observed"])
+        for check in checks:
+            mark = "[green]ok[/]" if check.ok else "[bold red]FAIL[/]"
+            table.add_row(mark, check.name, Text(check.expected), Text(check.observed))
+        self._console.print(table)
+
+    def _table(self, title: str, columns: Sequence[str]) -> Table:
+        table = Table(title=title, title_justify="left", title_style="bold", box=self._box)
+        for column in columns:
+            table.add_column(column, justify="right" if column in ("weight", "http connections") else "left")
+        return table

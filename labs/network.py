@@ -1,0 +1,91 @@
+"""A topology, built with Mininet: hosts, Open vSwitch bridges and the cables between them.
+
+Mininet is told what to plug together and nothing else: addresses and routes come from the
+set-up scripts, so that a student reads them there. Its clean-up is not used: the sandbox
+goes, and everything with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from labs.evidence import Evidence
+from labs.host import Host
+from labs.topology import Topology
+
+CONTROLLER_PORT = 6653
+
+
+class Network:
+    """Hosts by name once `build` has run; `mininet` is the object that Mininet's prompt needs."""
+
+    def __init__(self, topology: Topology, kernel_datapath: bool, evidence: Evidence) -> None:
+        self._topology = topology
+        self._datapath = "kernel" if kernel_datapath else "user"
+        self._evidence = evidence
+        self.mininet: Any = None
+        self.hosts: dict[str, Host] = {}
+
+    def build(self, controller_listens: Callable[[], None]) -> None:
+        """Make hosts, bridges and cables, and point the bridges at the controller.
+
+        `controller_listens` returns when it does: a bridge that is refused asks again a second later.
+        """
+        from mininet.log import setLogLevel  # 0.1 s: only a command that builds pays for it
+        from mininet.net import Mininet
+
+        setLogLevel("error")
+        self.mininet = Mininet(topo=None, controller=None, build=False)
+        self._add_switches()
+        self._add_hosts()
+        self.mininet.addController(_controller())
+        self.mininet.build()
+        controller_listens()
+        self.mininet.start()
+
+    def _add_switches(self) -> None:
+        from mininet.node import OVSSwitch
+
+        for name in self._topology.switches:
+            self.mininet.addSwitch(
+                name,
+                cls=OVSSwitch,
+                datapath=self._datapath,
+                protocols="OpenFlow13",
+                failMode="secure",
+                batch=True,  # typed into a shell, the command for a hundred ports is cut off at 4096 characters
+            )
+
+    def _add_hosts(self) -> None:
+        for machine in self._topology.machines:
+            node = self.mininet.addHost(machine.name, ip=None)
+            self.hosts[machine.name] = Host(machine.name, node.pid, self._evidence)
+            for leg in machine.legs:
+                switch = self.mininet.get(leg.switch)
+                self.mininet.addLink(node, switch, intfName1=leg.interface, addr1=leg.mac)
+
+    def switch_port(self, interface: str) -> str:
+        """The name of the switch port that a host's `interface` is plugged into."""
+        host = interface.rsplit("-", 1)[0]
+        cable = self.mininet.get(host).intf(interface).link
+        ends = {cable.intf1.name, cable.intf2.name} - {interface}
+        return str(ends.pop())
+
+    def prompt(self) -> None:
+        """Mininet's command line, until the user leaves it."""
+        from mininet.cli import CLI
+
+        CLI(self.mininet)
+
+
+def _controller() -> Any:
+    from mininet.node import RemoteController
+
+    class OurController(RemoteController):  # type: ignore[misc]
+        """Runs as a process of the lab; whether it listens is for the lab to wait for."""
+
+        def checkListening(self) -> None:
+            pass
+
+    return OurController("c0", ip="127.0.0.1", port=CONTROLLER_PORT)

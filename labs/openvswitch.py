@@ -1,0 +1,59 @@
+"""The lab's own Open vSwitch: database and switch daemon inside the sandbox.
+
+Everything of it lives in the sandbox's private /run, its logs in the run's folder; the
+machine's own Open vSwitch is neither asked nor touched.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from labs.errors import BuildFailed
+from labs.wait import wait_for
+
+_RUN = "/run/openvswitch"
+_DATABASE = f"{_RUN}/conf.db"
+_SOCKET = f"{_RUN}/db.sock"
+_SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
+
+
+class OpenVSwitch:
+    """Two daemons as children of the caller; they end with the sandbox."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._daemons: list[subprocess.Popen[bytes]] = []
+
+    def start_database(self) -> None:
+        """Make an empty database and serve it; does not wait for it."""
+        os.makedirs(_RUN, exist_ok=True)
+        os.environ.update({f"OVS_{name}DIR": _RUN for name in ("RUN", "DB", "LOG", "SYSCONF")})
+        _command("ovsdb-tool", "create", _DATABASE, _SCHEMA)
+        self._daemon("ovsdb-server", _DATABASE, f"--remote=punix:{_SOCKET}")
+
+    def start_switch(self) -> None:
+        """Start the switch daemon once the database answers; poll `ready` for the rest."""
+        wait_for(lambda: Path(_SOCKET).exists(), 10, "ovsdb-server's socket", BuildFailed)
+        _command("ovs-vsctl", "--no-wait", "init")
+        self._daemon("ovs-vswitchd", f"unix:{_SOCKET}")
+
+    def wait(self) -> None:
+        wait_for(
+            lambda: any(Path(_RUN).glob("ovs-vswitchd.*.ctl")),
+            10,
+            "ovs-vswitchd's control socket",
+            BuildFailed,
+        )
+
+    def _daemon(self, program: str, *arguments: str) -> None:
+        log = (self._logs / f"{program}.log").open("wb")
+        command = [program, *arguments, "--no-chdir", f"--unixctl={_RUN}/{program}.{os.getpid()}.ctl"]
+        self._daemons.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+
+
+def _command(*arguments: str) -> None:
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=10)
+    if done.returncode != 0:
+        raise BuildFailed(f"`{' '.join(arguments)}` failed with {done.returncode}: {done.stderr.strip()}")

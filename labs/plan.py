@@ -1,0 +1,51 @@
+"""What makes one lab different from the others: the values that labs/vs_* fill in.
+
+A plan is complete before anything is built: topology, scripts, rules, and what the packet
+table has to show. The rest of labs/ builds, runs and judges any plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from director.core.decision import Method
+from labs.packet_table import Hop
+from labs.topology import Leg, Machine, Role, Topology
+from realserver_setup.build import Setup
+
+
+@dataclass(frozen=True, slots=True)
+class RealServer:
+    """A real server as the rules see it: RIP, the port its httpd listens on, its weight."""
+
+    name: str
+    address: str
+    http_port: int
+    weight: int
+    ftp: bool  # has a rule for port 21
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One lab, ready to build. `hops` gives the expected packet table for one connection."""
+
+    lab: str
+    title: str
+    method: Method
+    topology: Topology
+    servers: tuple[RealServer, ...]
+    setups: tuple[Setup, ...]  # one per machine, in building order
+    hops: Callable[[RealServer, Leg, int], tuple[Hop, ...]]  # real server, client, client's port
+    replies_through_director: bool
+
+    def machines(self, role: Role) -> tuple[Machine, ...]:
+        return self.topology.by_role(role)
+
+
+def replicas(count: int, address: Callable[[int], str]) -> tuple[RealServer, ...]:
+    """Real servers that all do the same; the second has weight 2, so that wrr differs from rr."""
+    return tuple(
+        RealServer(f"rs{number}", address(number), http_port=80, weight=2 if number == 2 else 1, ftp=True)
+        for number in range(1, count + 1)
+    )

@@ -1,0 +1,31 @@
+"""A lab that runs: everything a check may use or look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from labs.client import Client
+from labs.controller.client import ControllerClient
+from labs.director_process import DirectorProcess
+from labs.evidence import Evidence
+from labs.network import Network
+from labs.options import LabOptions
+from labs.packet_table import Row
+from labs.plan import Plan, RealServer
+from labs.server_farm import ServerFarm
+
+
+@dataclass(slots=True)
+class Running:
+    plan: Plan
+    options: LabOptions
+    network: Network
+    clients: tuple[Client, ...]
+    director: DirectorProcess
+    controller: ControllerClient
+    farm: ServerFarm
+    evidence: Evidence
+    packets: list[Row | None] = field(default_factory=list)  # the packet table, once observed
+
+    def server_named(self, name: str) -> RealServer | None:
+        return next((server for server in self.plan.servers if server.name == name), None)

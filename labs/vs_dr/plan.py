@@ -1,0 +1,37 @@
+"""VS-DR's network: director and real servers on one segment, with the router that leads out.
+
+c1 c2 ── s1 ── r0 ── s2 ── d
+                     ├──── rs1
+                     ├──── rs2 ...
+"""
+
+from __future__ import annotations
+
+from director.core.decision import Method
+from labs import addresses
+from labs.options import LabOptions
+from labs.plan import Plan, replicas
+from labs.setups import setups_for
+from labs.topology import LAN, Role, Topology, front, machine
+from labs.vs_dr.packets import hops
+
+
+def plan(options: LabOptions) -> Plan:
+    """Every real server serves http and ftp; the second counts twice."""
+    servers = replicas(options.servers, addresses.lan_server)
+    topology = Topology(
+        (
+            *front(),
+            *(machine(s.name, Role.SERVER, (LAN, s.address, addresses.PREFIX)) for s in servers),
+        )
+    )
+    return Plan(
+        lab="lab-dr",
+        title="VS-DR: Virtual Server via Direct Routing",
+        method=Method.DR,
+        topology=topology,
+        servers=servers,
+        setups=setups_for(Method.DR, topology, servers),
+        hops=hops,
+        replies_through_director=False,
+    )

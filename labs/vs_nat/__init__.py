@@ -1,0 +1,1 @@
+"""VS-NAT: the director rewrites addresses and ports, in both directions."""

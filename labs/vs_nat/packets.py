@@ -1,0 +1,21 @@
+"""The packet table of VS-NAT: four packets, four pairs of addresses."""
+
+from __future__ import annotations
+
+from labs import addresses
+from labs.packet_table import Hop, Row
+from labs.plan import RealServer
+from labs.topology import Leg
+
+
+def hops(server: RealServer, client: Leg, port: int) -> tuple[Hop, ...]:
+    """What a connection from `client` and its local `port` must look like, where each packet leaves."""
+    cip, vip = f"{client.address}:{port}", f"{addresses.VIP}:80"
+    rip = f"{server.address}:{server.http_port}"
+    request, reply = "GET /index.html", "HTTP/1.1 200 OK"
+    return (
+        Hop(client.interface, True, Row("request", cip, vip, request)),
+        Hop("d-eth1", True, Row("inbound rewriting", cip, rip, request)),
+        Hop(f"{server.name}-eth0", True, Row("reply to load balancer", rip, cip, reply)),
+        Hop("d-eth0", True, Row("outbound rewriting", vip, cip, reply)),
+    )

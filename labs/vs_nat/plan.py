@@ -1,0 +1,47 @@
+"""VS-NAT's network: a private net behind the director, which is the real servers' gateway.
+
+c1 c2 ── s1 ── r0 ── s2 ── d ── s3 ── rs1 rs2 rs3 ...
+"""
+
+from __future__ import annotations
+
+from director.core.decision import Method
+from labs import addresses
+from labs.options import LabOptions
+from labs.plan import Plan, RealServer
+from labs.setups import setups_for
+from labs.topology import PRIVATE, Role, Topology, front, machine
+from labs.vs_nat.packets import hops
+
+
+def plan(options: LabOptions) -> Plan:
+    """The published example for the first two real servers; every further one serves http as well."""
+    servers = tuple(_server(number, options.servers) for number in range(1, options.servers + 1))
+    topology = Topology(
+        (
+            *front((PRIVATE, addresses.DIRECTOR_INSIDE, addresses.PREFIX)),
+            *(machine(s.name, Role.SERVER, (PRIVATE, s.address, addresses.PREFIX)) for s in servers),
+        )
+    )
+    return Plan(
+        lab="lab-nat",
+        title="VS-NAT: Virtual Server via Network Address Translation",
+        method=Method.NAT,
+        topology=topology,
+        servers=servers,
+        setups=setups_for(Method.NAT, topology, servers),
+        hops=hops,
+        replies_through_director=True,
+    )
+
+
+def _server(number: int, of: int) -> RealServer:
+    """As published: the second listens on port 8000, counts twice, and serves ftp."""
+    second = number == 2
+    return RealServer(
+        name=f"rs{number}",
+        address=addresses.private_server(number),
+        http_port=8000 if second else 80,
+        weight=2 if second else 1,
+        ftp=second or of == 1,
+    )

@@ -1,0 +1,51 @@
+"""VS-TUN's network: real servers at up to eight sites, each behind a router of its own.
+
+c1 c2 ── s1 ── r0 ── s2 ── d
+         ├──── r1 ── s3 ── rs1 rs9 ...
+         ├──── r2 ── s4 ── rs2 ...
+"""
+
+from __future__ import annotations
+
+from director.core.decision import Method
+from labs import addresses
+from labs.options import LabOptions
+from labs.plan import Plan, RealServer, replicas
+from labs.setups import setups_for
+from labs.topology import INTERNET, Machine, Role, Topology, front, machine
+from labs.vs_tun.packets import hops
+
+
+def plan(options: LabOptions) -> Plan:
+    """Every real server serves http and ftp from another network; the second counts twice."""
+    servers = replicas(options.servers, addresses.site_server)
+    sites = range(min(options.servers, addresses.SITES))
+    topology = Topology((*front(), *map(_router, sites), *map(_machine, servers)))
+    return Plan(
+        lab="lab-tun",
+        title="VS-TUN: Virtual Server via IP Tunneling",
+        method=Method.TUN,
+        topology=topology,
+        servers=servers,
+        setups=setups_for(Method.TUN, topology, servers),
+        hops=hops,
+        replies_through_director=False,
+    )
+
+
+def _router(site: int) -> Machine:
+    return machine(
+        f"r{site + 1}",
+        Role.ROUTER,
+        (INTERNET, addresses.site_uplink(site), addresses.PREFIX),
+        (_switch(site), addresses.site_router(site), addresses.SITE_PREFIX),
+    )
+
+
+def _machine(server: RealServer) -> Machine:
+    site = addresses.site_of(int(server.name.removeprefix("rs")))
+    return machine(server.name, Role.SERVER, (_switch(site), server.address, addresses.SITE_PREFIX))
+
+
+def _switch(site: int) -> str:
+    return f"s{site + 3}"

@@ -1,0 +1,228 @@
+"""Build: what a machine of the virtual server needs to know, as values that can't be illegal.
+
+One class per role. Everything a template prints is a field or a property here, computed and
+checked, so that templates hold only loops and names. Nothing here renders or runs anything.
+
+    from director.core.decision import Method
+    RealServerSetup(Method.NAT, "rs1", Interface("rs1-eth0", "172.16.0.2", 24),
+                    gateway="172.16.0.1", vip="203.0.113.1")
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from director.core.decision import Method
+from realserver_setup import values
+from realserver_setup.errors import InvalidValue
+
+_METHODS = (Method.NAT, Method.TUN, Method.DR)
+TUNNEL = "tunl0"  # the name that the kernel's ipip module gives its device
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A network interface with its IPv4 address and the length of its prefix."""
+
+    name: str
+    address: str
+    prefix: int
+
+    def __post_init__(self) -> None:
+        values.interface("interface", self.name)
+        values.prefix("prefix", self.prefix)
+        values.address_in_network("address", self.address, self.prefix)
+
+    @property
+    def network(self) -> IPv4Network:
+        return IPv4Interface(f"{self.address}/{self.prefix}").network
+
+    @property
+    def netmask(self) -> str:
+        return str(self.network.netmask)
+
+    @property
+    def broadcast(self) -> str:
+        return str(self.network.broadcast_address)
+
+    @property
+    def sysctl(self) -> str:
+        """The name as sysctl(8) wants it, which separates with dots: a dot is written as a slash."""
+        return self.name.replace(".", "/")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Packets for `destination` (`default`, or address/prefix) go to the router `gateway`."""
+
+    destination: str
+    gateway: str
+
+    def __post_init__(self) -> None:
+        values.destination("destination", self.destination)
+        values.address("gateway", self.gateway)
+
+    @property
+    def network(self) -> str:
+        return self.destination.partition("/")[0]
+
+    @property
+    def netmask(self) -> str:
+        return str(IPv4Network(self.destination).netmask)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Connections to the VIP's `port` may go to `server`:`server_port`, `weight` times as often."""
+
+    protocol: str  # tcp or udp
+    port: int
+    server: str
+    server_port: int
+    weight: int | None = None  # None and 1 are the same: no -w, as published
+
+    def __post_init__(self) -> None:
+        values.one_of("protocol", self.protocol, ("tcp", "udp"))
+        values.port("port", self.port)
+        values.address("server", self.server)
+        values.port("server_port", self.server_port)
+        if self.weight is not None:
+            values.weight("weight", self.weight)
+
+    @property
+    def option(self) -> str:
+        """The protocol as ippfvsadm wants it."""
+        return "-t" if self.protocol == "tcp" else "-u"
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What follows the server: a weight, unless it is 1."""
+        return () if self.weight in (None, 1) else ("-w", str(self.weight))
+
+
+@dataclass(frozen=True, slots=True)
+class RealServerSetup:
+    """A real server: its one interface, its gateway, and the VIP it serves for.
+
+    In VS-NAT the gateway is the director, which has to rewrite the replies; in VS-TUN and
+    VS-DR it is the router of the server's own network, and the server has the VIP as well.
+    """
+
+    method: Method
+    name: str
+    interface: Interface
+    gateway: str
+    vip: str
+    http_port: int = 80
+
+    def __post_init__(self) -> None:
+        if self.method not in _METHODS:
+            raise InvalidValue("method", "NAT, TUN or DR", self.method)
+        values.host_name("name", self.name)
+        values.neighbour("gateway", self.gateway, self.interface.network, self.interface.address)
+        _check_vip(self.vip, self.interface.address)
+        values.port("http_port", self.http_port)
+
+    @property
+    def interfaces(self) -> tuple[Interface, ...]:
+        return (self.interface,)
+
+    @property
+    def serving_address(self) -> str:
+        """The address that its daemons are asked at: rewritten in VS-NAT, the VIP otherwise."""
+        return self.interface.address if self.method is Method.NAT else self.vip
+
+
+@dataclass(frozen=True, slots=True)
+class DirectorSetup:
+    """The director: the VIP on an alias of `outside`, `inside` only where it stands between nets."""
+
+    method: Method
+    name: str
+    vip: str
+    outside: Interface
+    inside: Interface | None
+    gateway: str
+    rules: tuple[Rule, ...] = ()
+    routes: tuple[Route, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.method not in _METHODS:
+            raise InvalidValue("method", "NAT, TUN or DR", self.method)
+        values.host_name("name", self.name)
+        values.aliased_interface("outside", self.outside.name)
+        _check_distinct(self.interfaces)
+        _check_vip(self.vip, *(each.address for each in self.interfaces))
+        values.neighbour("gateway", self.gateway, self.outside.network, self.outside.address)
+        _check_routes(self.routes, self.interfaces)
+        _check_rules(self.rules, self.method)
+
+    @property
+    def interfaces(self) -> tuple[Interface, ...]:
+        return (self.outside,) if self.inside is None else (self.outside, self.inside)
+
+
+@dataclass(frozen=True, slots=True)
+class RouterSetup:
+    """A router: forwards between its interfaces, and along its routes."""
+
+    name: str
+    interfaces: tuple[Interface, ...]
+    routes: tuple[Route, ...] = ()
+
+    def __post_init__(self) -> None:
+        values.host_name("name", self.name)
+        _check_distinct(self.interfaces)
+        _check_routes(self.routes, self.interfaces)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSetup:
+    """A client: knows one router, and nothing of virtual servers."""
+
+    name: str
+    interface: Interface
+    gateway: str
+
+    def __post_init__(self) -> None:
+        values.host_name("name", self.name)
+        values.neighbour("gateway", self.gateway, self.interface.network, self.interface.address)
+
+    @property
+    def interfaces(self) -> tuple[Interface, ...]:
+        return (self.interface,)
+
+
+Setup = RealServerSetup | DirectorSetup | RouterSetup | ClientSetup
+
+
+def _check_vip(vip: str, *own: str) -> None:
+    if values.address("vip", vip) in own:
+        raise InvalidValue("vip", "an address that is not the machine's own", vip)
+
+
+def _check_distinct(interfaces: tuple[Interface, ...]) -> None:
+    names = [each.name for each in interfaces]
+    if not names or len(set(names)) < len(names):
+        raise InvalidValue("interfaces", "at least one, each name once", names)
+
+
+def _check_routes(routes: tuple[Route, ...], interfaces: tuple[Interface, ...]) -> None:
+    """Each gateway has to be on a network of ours, and each destination to be named once."""
+    for route in routes:
+        if not any(IPv4Address(route.gateway) in each.network for each in interfaces):
+            networks = ", ".join(str(each.network) for each in interfaces)
+            raise InvalidValue("gateway", f"a host of {networks}", route.gateway)
+    destinations = [route.destination for route in routes]
+    if len(set(destinations)) < len(destinations):
+        raise InvalidValue("routes", "each destination once", destinations)
+
+
+def _check_rules(rules: tuple[Rule, ...], method: Method) -> None:
+    """Only VS-NAT rewrites ports; the other methods deliver to the port that was asked for."""
+    for rule in rules:
+        if method is not Method.NAT and rule.server_port != rule.port:
+            raise InvalidValue(
+                "server_port", f"{rule.port}: only VS-NAT can change the port", rule.server_port
+            )

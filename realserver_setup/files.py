@@ -1,0 +1,72 @@
+"""What the daemons of a real server serve: its own name, and files that all servers share.
+
+The shared files are made once per run and hard-linked into each server's folder, so that two
+hundred servers take no more room than one (a symbolic link would lead out of the folder that
+ftpd may show). Their bytes are pseudo-random and the same in every run.
+
+    name  index.html            say which real server this is
+    1k.bin 100k.bin 1m.bin 10m.bin
+    upload/                     where clients may write
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from realserver_setup.values import host_name
+
+SIZES = {"1k.bin": 1_000, "100k.bin": 100_000, "1m.bin": 1_000_000, "10m.bin": 10_000_000}
+UPLOAD = "upload"
+LISTING = ("name", "index.html", *SIZES, UPLOAD)  # what a list of a server's folder shows
+_PAGE = "<!DOCTYPE html>\n<title>{name}</title>\n<h1>This is {name}</h1>\n"
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFile:
+    """A file that every real server has: its size in bytes, and its SHA-256 in hexadecimal."""
+
+    path: Path
+    size: int
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+
+def make_shared(folder: Path) -> dict[str, SharedFile]:
+    """Write the shared files into `folder`; they are the same in every run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return {name: _make(folder / name, size) for name, size in SIZES.items()}
+
+
+def make_root(folder: Path, name: str, shared: Iterable[SharedFile]) -> Path:
+    """Fill `folder` with what real server `name` serves, and return it. May be called twice."""
+    host_name("name", name)
+    (folder / UPLOAD).mkdir(parents=True, exist_ok=True)
+    (folder / "name").write_text(f"{name}\n")
+    (folder / "index.html").write_text(_PAGE.format(name=name))
+    for file in shared:
+        _link(file.path, folder / file.name)
+    return folder
+
+
+def _make(path: Path, size: int) -> SharedFile:
+    content = random.Random(path.name).randbytes(size)
+    path.write_bytes(content)
+    return SharedFile(path, size, hashlib.sha256(content).hexdigest())
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for `source`; a copy where the two are on different file systems."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,140 @@
+"""ftpd: a real ftp server (pyftpdlib), anonymous and for one user, with a folder for uploads.
+
+What a virtual server asks of it: data connections of active mode come from the port below
+the control connection's (RFC 959, 3.2: 20 for 21), which is how a director knows them, and
+passive replies name the address that the client's control connection arrived at: the VIP in
+VS-TUN and VS-DR, the RIP in VS-NAT, where the director rewrites it.
+
+By hand: python -m realserver_setup.ftpd --root FOLDER [--port 21]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import socket
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyftpdlib.authorizers import DummyAuthorizer  # type: ignore[import-untyped, unused-ignore]
+from pyftpdlib.handlers import FTPHandler  # type: ignore[import-untyped, unused-ignore]
+from pyftpdlib.handlers.ftp.dispatchers import ActiveDTP  # type: ignore[import-untyped, unused-ignore]
+from pyftpdlib.servers import FTPServer  # type: ignore[import-untyped, unused-ignore]
+
+from realserver_setup import values
+from realserver_setup.errors import DaemonFailed, InvalidValue
+from realserver_setup.files import UPLOAD
+
+_READ, _WRITE = "elr", "elradfmwMT"  # pyftpdlib's letters: enter, list, retrieve; and all that writes
+
+
+@dataclass(frozen=True, slots=True)
+class Ftpd:
+    """What an ftp server serves: `root`, on `port` of every address, passive ports first to last."""
+
+    root: str
+    port: int = 21
+    first_passive: int = 30000
+    last_passive: int = 30999
+    user: str = "student"
+    password: str = "student"
+
+    def __post_init__(self) -> None:
+        for field in ("port", "first_passive", "last_passive"):
+            values.port(field, getattr(self, field))
+        if self.port < 2 or self.first_passive > self.last_passive:
+            raise InvalidValue("port, first_passive, last_passive", "a port from 2, first up to last", self)
+        if not Path(self.root).is_dir():
+            raise InvalidValue("root", "a folder that exists", self.root)
+
+
+class _Active(ActiveDTP):  # type: ignore[misc, unused-ignore]
+    """The data connection of PORT and EPRT."""
+
+    def bind(self, address: tuple[str, int]) -> None:
+        """Bind to the port below the control connection's, which earlier transfers may still hold."""
+        self.set_reuse_addr()
+        control = self.cmd_channel.socket.getsockname()[1]
+        super().bind((address[0], control - 1))
+
+
+class _Handler(FTPHandler):  # type: ignore[misc, unused-ignore]
+    """A control connection that logs every command as a line of JSON."""
+
+    active_dtp = _Active
+    banner = "A real server."
+
+    def log_cmd(self, cmd: str, arg: str, respcode: int, respstr: str) -> None:  # noqa: ARG002
+        argument = "" if cmd == "PASS" else arg
+        record = {"client": self.remote_ip, "command": cmd, "argument": argument, "code": respcode}
+        print(json.dumps(record), flush=True)
+
+
+def serve(ready: Callable[[], None], **options: Any) -> None:
+    """Be an ftp server for ever; `ready` is called once it listens. Raises DaemonFailed."""
+    settings = Ftpd(**options)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
+    server = FTPServer(_listen(settings.port), _handler_for(settings))
+    ready()
+    server.serve_forever(handle_exit=False)
+
+
+def _listen(port: int) -> socket.socket:
+    """A listening socket; pyftpdlib's own way there resolves names, which costs each daemon 3 MB."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("0.0.0.0", port))
+    except OSError as error:
+        raise DaemonFailed(f"ftpd can't listen on port {port}: {error.strerror}.") from None
+    return listener
+
+
+def _handler_for(settings: Ftpd) -> type[_Handler]:
+    """pyftpdlib is configured by attributes of the class."""
+
+    class Handler(_Handler):
+        authorizer = _authorizer(settings)
+        passive_ports = range(settings.first_passive, settings.last_passive + 1)
+
+    return Handler
+
+
+def _authorizer(settings: Ftpd) -> DummyAuthorizer:
+    """Everybody reads everything and writes into the upload folder."""
+    authorizer = DummyAuthorizer()
+    authorizer.add_user(settings.user, settings.password, settings.root, perm=_READ)
+    authorizer.add_anonymous(settings.root, perm=_READ)
+    upload = Path(settings.root, UPLOAD)
+    upload.mkdir(exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # anonymous may write: in a lab, it is meant to
+        for user in (settings.user, "anonymous"):
+            authorizer.override_perm(user, str(upload), _WRITE, recursive=True)
+    return authorizer
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m realserver_setup.ftpd", description="A small ftp server."
+    )
+    parser.add_argument("--root", required=True, help="the folder to serve")
+    parser.add_argument("--port", type=int, default=21)
+    options = parser.parse_args(arguments)
+    try:
+        serve(lambda: print(f"ftpd listens on port {options.port}.", flush=True), **vars(options))
+    except KeyboardInterrupt:
+        return 0
+    except (DaemonFailed, InvalidValue) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""httpd: one nginx per real server, in a folder of its own, and what its log says.
+
+By hand, after `prepare`: nginx -p FOLDER -c FOLDER/nginx.conf
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from realserver_setup import values
+from realserver_setup.errors import InvalidValue
+from realserver_setup.render import configuration
+
+PROGRAM = "nginx"
+
+
+@dataclass(frozen=True, slots=True)
+class Httpd:
+    """An nginx that writes only below `folder`, serves `root`, and listens on `ports` of every address."""
+
+    name: str
+    folder: Path
+    root: Path
+    ports: tuple[int, ...] = (80,)
+
+    def __post_init__(self) -> None:
+        values.host_name("name", self.name)
+        for port in self.ports:
+            values.port("ports", port)
+        if not self.ports or len(set(self.ports)) < len(self.ports):
+            raise InvalidValue("ports", "at least one, each once", self.ports)
+
+    def prepare(self) -> list[str]:
+        """Write the configuration; the command that runs nginx in the foreground."""
+        for sub in ("logs", "tmp"):
+            (self.folder / sub).mkdir(parents=True, exist_ok=True)
+        self._pid.unlink(missing_ok=True)
+        text = configuration("nginx.conf.j2", name=self.name, ports=self.ports, root=self.root.resolve())
+        self._configuration.write_text(text)
+        return [PROGRAM, "-p", str(self.folder.resolve()), "-c", str(self._configuration.resolve())]
+
+    def listens(self) -> bool:
+        """Whether it listens: nginx writes its pid once its sockets are open."""
+        return self._pid.exists()
+
+    def requests(self) -> list[Request]:
+        """What it has served so far, in order."""
+        log = self.folder / "logs" / "access.log"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [Request(**json.loads(line)) for line in lines]
+
+    @property
+    def _pid(self) -> Path:
+        return self.folder / "nginx.pid"
+
+    @property
+    def _configuration(self) -> Path:
+        return self.folder / "nginx.conf"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as the real server saw it; `connection` is the same for those of one connection."""
+
+    client: str
+    server: str
+    port: int
+    connection: int
+    status: int
+    request: str

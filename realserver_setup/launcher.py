@@ -1,0 +1,138 @@
+"""The client of forkserver.py: asks for daemons without waiting, then waits for all of them.
+
+with Launcher(log) as launcher:
+    for host in hosts:
+        launcher.ask(Daemon(host.name, host.pid, "ftpd", log, {"root": str(root)}))
+    pids = launcher.wait()
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from realserver_setup.errors import DaemonFailed
+
+_ROOT = Path(__file__).resolve().parent.parent
+_CHUNK = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """A daemon to start: `kind` of host `name`, in the network namespace of process `pid`.
+
+    `options` are those of the daemon's `serve`; what it prints is appended to `log`.
+    """
+
+    name: str
+    pid: int
+    kind: Literal["ftpd", "tunl0"]
+    log: Path
+    options: Mapping[str, object] = field(default_factory=dict)
+
+    def request(self) -> bytes:
+        """The line of JSON that asks for it."""
+        log, options = str(self.log.resolve()), dict(self.options)
+        message = {"name": self.name, "pid": self.pid, "daemon": self.kind, "log": log, "options": options}
+        return json.dumps(message).encode() + b"\n"
+
+
+class Launcher:
+    """A fork server, running from the start; its daemons end when it is closed.
+
+    `log` takes what the fork server itself prints, which is nothing while all is well.
+    """
+
+    def __init__(self, log: Path | None = None) -> None:
+        path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+        complaints = log.open("ab") if log else None
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "realserver_setup.forkserver"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            bufsize=0,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        if complaints:
+            complaints.close()
+        self._outstanding = 0
+        self._buffer = b""
+        self._answers: list[dict[str, Any]] = []
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ask(self, daemon: Daemon) -> None:
+        """Have `daemon` started; `wait` tells what came of it."""
+        assert self._process.stdin is not None
+        self._read(0)  # so that neither side ever waits for the other to read
+        try:
+            self._process.stdin.write(daemon.request())
+        except OSError:
+            raise DaemonFailed("The fork server has ended: its log may say why.") from None
+        self._outstanding += 1
+
+    def wait(self, timeout: float = 30.0) -> dict[tuple[str, str], int]:
+        """The pids of all daemons asked for since the last call, by (name, kind), once all are ready.
+
+        Raises DaemonFailed when one did not start, or not within `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while len(self._answers) < self._outstanding:
+            if not self._read(max(0.0, deadline - time.monotonic())):
+                missing = self._outstanding - len(self._answers)
+                raise DaemonFailed(
+                    f"{missing} of {self._outstanding} daemons are not ready after {timeout:g} s."
+                )
+        answers, self._answers, self._outstanding = self._answers, [], 0
+        for answer in answers:
+            if "error" in answer:
+                raise DaemonFailed(f"{answer['daemon']} of {answer['name']}: {answer['error']}")
+        return {(answer["name"], answer["daemon"]): answer["pid"] for answer in answers}
+
+    def start(self, daemon: Daemon) -> int:
+        """Start one daemon and return its pid once it is ready."""
+        self.ask(daemon)
+        return self.wait()[daemon.name, daemon.kind]
+
+    def close(self) -> None:
+        """End the fork server, and with it every daemon."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+    def __enter__(self) -> Launcher:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _read(self, timeout: float) -> bool:
+        """Take in what the fork server has answered; False where it said nothing in time."""
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        poller = select.poll()  # select itself knows only descriptors below 1024
+        poller.register(descriptor, select.POLLIN)
+        if not poller.poll(timeout * 1000):
+            return False
+        data = os.read(descriptor, _CHUNK)
+        if not data:
+            raise DaemonFailed("The fork server has ended: its log may say why.")
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        self._answers += [json.loads(line) for line in lines]
+        return True

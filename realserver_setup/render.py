@@ -1,0 +1,130 @@
+"""Render: values into scripts and configurations, with the templates of templates/.
+
+A template holds loops and names only. A name that is not given is an error (StrictUndefined),
+and every value is quoted on its way into the text (Jinja2's `finalize`), so that no template
+can forget it. Nothing here runs a script.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError, Undefined
+
+from realserver_setup.build import TUNNEL, ClientSetup, DirectorSetup, RealServerSetup, RouterSetup, Setup
+from realserver_setup.errors import RenderError
+from realserver_setup.values import one_of
+
+DIALECTS = ("1999", "iproute2")
+TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+", re.ASCII)
+_ROLES: dict[type[Setup], str] = {
+    RealServerSetup: "realserver",
+    DirectorSetup: "director",
+    RouterSetup: "router",
+    ClientSetup: "client",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A rendered script; `name` is a path such as `rs1/1999/realserver.sh`, meant for a folder of scripts."""
+
+    name: str
+    text: str
+    interpreter: str = "/bin/sh"
+
+
+def script_for(setup: Setup, dialect: str = "1999", undo: bool = False) -> Script:
+    """The script that sets a machine up in the commands of `dialect`, or the one that undoes it."""
+    one_of("dialect", dialect, DIALECTS)
+    file = f"{_ROLES[type(setup)]}{'-undo' if undo else ''}.sh"
+    folder = f"{dialect}/{setup.method.name.lower()}" if isinstance(setup, RealServerSetup) else dialect
+    return _script(f"{folder}/{file}.j2", f"{setup.name}/{dialect}/{file}", setup)
+
+
+def rules_for(setup: DirectorSetup, undo: bool = False) -> Script:
+    """The rules as ippfvsadm commands, the same in both dialects; the director must be running."""
+    file = f"rules{'-undo' if undo else ''}.sh"
+    return _script(f"{file}.j2", f"{setup.name}/{file}", setup)
+
+
+def scripts_for(setup: Setup) -> dict[str, Script]:
+    """Every script of a machine by its name: both dialects, each with its undo; a director's rules too."""
+    scripts = [script_for(setup, dialect, undo) for dialect in DIALECTS for undo in (False, True)]
+    if isinstance(setup, DirectorSetup):
+        scripts += [rules_for(setup, undo) for undo in (False, True)]
+    return {script.name: script for script in scripts}
+
+
+def configuration(template: str, **names: object) -> str:
+    """A configuration file in nginx's syntax from `template` and the values it names."""
+    return _render(_template(template, quote_for_nginx), names)
+
+
+def quote_for_shell(value: object) -> object:
+    """`value` as one word of a shell command (shlex.quote).
+
+    Raises RenderError for control characters: a newline would end a comment, quoted or not.
+    """
+    return value if isinstance(value, Undefined) else shlex.quote(_one_line(value))
+
+
+def quote_for_nginx(value: object) -> object:
+    """`value` as one parameter of nginx's configuration, in double quotes where it needs them."""
+    if isinstance(value, Undefined):
+        return value
+    text = _one_line(value)
+    if _PLAIN.fullmatch(text):
+        return text
+    if not text or set(text) & set('"\\$'):
+        raise RenderError(
+            f"nginx's configuration: expected a value without quote, backslash or $, got {text!r}."
+        )
+    return f'"{text}"'
+
+
+def _one_line(value: object) -> str:
+    text = str(value)
+    if _CONTROL.search(text):
+        raise RenderError(f"A template's value: expected one line of text, got {text!r}.")
+    return text
+
+
+def _script(template: str, name: str, setup: Setup) -> Script:
+    text = _render(_template(template, quote_for_shell), {"host": setup, "script": name, "tunnel": TUNNEL})
+    return Script(name, text)
+
+
+def _render(template: Template, names: dict[str, object]) -> str:
+    try:
+        return template.render(names)
+    except TemplateError as error:
+        raise RenderError(f"templates/{template.name}: {error}.") from error
+
+
+@cache
+def _template(name: str, quote: Callable[[object], object]) -> Template:
+    try:
+        return _environment(quote).get_template(name)
+    except TemplateError as error:
+        raise RenderError(f"templates/{name}: {error}.") from error
+
+
+@cache
+def _environment(quote: Callable[[object], object]) -> Environment:
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        finalize=quote,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,118 @@
+"""The user-space tunl0: IP in IP (RFC 2003) for a kernel without the ipip module.
+
+A TUN device with the historic name, and this process: it reads IP protocol 4 from a raw
+socket, takes the outer header off, and writes the packet inside into the device, where the
+kernel receives it as if it had come from a cable. Replies never come here: in VS-TUN they
+take the real server's ordinary way.
+
+By hand: python -m realserver_setup.tunl0 [--device tunl0]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+import struct
+import sys
+from collections.abc import Callable
+
+from realserver_setup.build import TUNNEL
+from realserver_setup.errors import DaemonFailed
+from realserver_setup.values import interface
+
+_TUNSETIFF = 0x400454CA  # linux/if_tun.h
+_IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
+_IPIP = socket.IPPROTO_IPIP
+_LARGEST = 65535  # bytes of an IPv4 packet; the kernel hands over whole ones, reassembled
+_BUFFER = 4 * 1024 * 1024  # bytes that may wait while this process is not running
+_SHORTEST = 20  # bytes of an IPv4 header without options
+_FRAGMENT = 0x3FFF  # "more fragments" and the offset
+
+
+def decapsulate(packet: bytes) -> bytes | None:
+    """The IPv4 packet inside an IPv4-in-IPv4 `packet`, or None where there is none, whole and sane.
+
+    Bytes after the inner packet's own length (padding of a short frame) are cut off.
+    """
+    outer = _lengths(packet)
+    if outer is None or packet[9] != _IPIP or int.from_bytes(packet[6:8], "big") & _FRAGMENT:
+        return None
+    inner = packet[outer[0] : outer[1]]
+    lengths = _lengths(inner)
+    return None if lengths is None else inner[: lengths[1]]
+
+
+def _lengths(packet: bytes) -> tuple[int, int] | None:
+    """Bytes of header and of all, as an IPv4 header tells them; None where they can't be true."""
+    if len(packet) < _SHORTEST or packet[0] >> 4 != 4:
+        return None
+    header, total = (packet[0] & 0x0F) * 4, int.from_bytes(packet[2:4], "big")
+    return (header, total) if _SHORTEST <= header <= total <= len(packet) else None
+
+
+def open_device(name: str = TUNNEL) -> int:
+    """Make the TUN device `name`, which exists as long as the returned descriptor is open.
+
+    Raises DaemonFailed.
+    """
+    interface("device", name)
+    try:
+        descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+        request = struct.pack("16sH22x", name.encode(), _IFF_TUN | _IFF_NO_PI)
+        fcntl.ioctl(descriptor, _TUNSETIFF, request)
+    except OSError as error:
+        hint = " (is there one already?)" if error.errno in (errno.EBUSY, errno.EINVAL) else ""
+        raise DaemonFailed(f"The TUN device {name} can't be made: {error.strerror}{hint}.") from None
+    return descriptor
+
+
+def open_socket() -> socket.socket:
+    """A raw socket for IP protocol 4 with room for a burst. Raises DaemonFailed."""
+    try:
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, _IPIP)
+    except OSError as error:
+        raise DaemonFailed(f"No raw socket for IP in IP: {error.strerror}; it takes root.") from None
+    for option in (socket.SO_RCVBUF, 33):  # 33: SO_RCVBUFFORCE, not bound by net.core.rmem_max
+        with contextlib.suppress(PermissionError):
+            raw.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
+    return raw
+
+
+def forward(raw: socket.socket, device: int) -> None:
+    """Hand the packet inside the next one to the kernel; what is not sane is dropped."""
+    packet = decapsulate(raw.recv(_LARGEST))
+    if packet is not None:
+        with contextlib.suppress(OSError):  # the device is down (EIO), or the packet is refused (EINVAL)
+            os.write(device, packet)
+
+
+def serve(ready: Callable[[], None], device: str = TUNNEL) -> None:
+    """Be a tunnel for ever; `ready` is called once the device exists."""
+    descriptor, raw = open_device(device), open_socket()
+    ready()
+    while True:
+        forward(raw, descriptor)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m realserver_setup.tunl0", description="A user-space tunl0."
+    )
+    parser.add_argument("--device", default=TUNNEL)
+    options = parser.parse_args(arguments)
+    try:
+        serve(lambda: print(f"{options.device} is there; Ctrl-C ends it.", flush=True), options.device)
+    except KeyboardInterrupt:
+        return 0
+    except (DaemonFailed, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Checks for single values: each returns the value, or raises InvalidValue naming the field.
+
+What passes here needs no quoting in a shell or a configuration file. It is quoted all the
+same when a template is filled (render.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from realserver_setup.errors import InvalidValue
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}", re.ASCII)
+_ALIAS_ROOM = 2  # characters that `:0` takes of a label's fifteen (IFNAMSIZ, linux/if.h)
+_SETTINGS = ("all", "default")  # folders of /proc/sys/net/ipv4/conf that are no interfaces
+
+
+def host_name(field: str, value: str) -> str:
+    """The name of a machine: letters, digits, `.`, `_`, `-`, at most 63 characters."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise InvalidValue(field, "a host name of letters, digits, '.', '_' and '-'", value)
+    return value
+
+
+def interface(field: str, value: str) -> str:
+    """The name of a network interface, 1 to 15 characters, not starting with a sign."""
+    if not isinstance(value, str) or not _INTERFACE.fullmatch(value) or value in _SETTINGS:
+        raise InvalidValue(field, "an interface name of 1 to 15 letters, digits, '.', '_' and '-'", value)
+    return value
+
+
+def aliased_interface(field: str, value: str) -> str:
+    """An interface that will carry an alias such as eth0:0, which has 15 characters in all."""
+    longest = 15 - _ALIAS_ROOM
+    if len(interface(field, value)) > longest:
+        raise InvalidValue(
+            field, f"an interface name of at most {longest} characters, to leave room for ':0'", value
+        )
+    return value
+
+
+def address(field: str, value: str) -> str:
+    """An IPv4 address that a host can have, as a dotted quad."""
+    try:
+        parsed = IPv4Address(str(value))
+    except ValueError:
+        raise InvalidValue(field, "an IPv4 address such as 203.0.113.1", value) from None
+    if parsed.is_multicast or parsed.is_unspecified or int(parsed) == 0xFFFFFFFF:
+        raise InvalidValue(field, "the IPv4 address of one host", value)
+    return str(parsed)
+
+
+def prefix(field: str, value: int) -> int:
+    """The length of a network prefix in bits, 1 to 32."""
+    return _whole(field, value, 1, 32, "a prefix length of 1 to 32")
+
+
+def address_in_network(field: str, value: str, bits: int) -> str:
+    """A host's address that is neither the network's own nor its broadcast address."""
+    network = IPv4Interface(f"{address(field, value)}/{bits}").network
+    reserved = (network.network_address, network.broadcast_address)
+    if bits < 31 and IPv4Address(value) in reserved:
+        raise InvalidValue(field, f"the address of a host in {network}", value)
+    return value
+
+
+def neighbour(field: str, value: str, network: IPv4Network, own: str) -> str:
+    """A gateway: another host of a network that this host is on."""
+    if IPv4Address(address(field, value)) not in network or value == own:
+        raise InvalidValue(field, f"another host of {network}", value)
+    return value
+
+
+def destination(field: str, value: str) -> str:
+    """Where a route leads: `default`, or a network as address/prefix."""
+    if value == "default":
+        return value
+    try:
+        return str(IPv4Network(value))
+    except ValueError:
+        raise InvalidValue(field, "'default' or a network such as 192.0.2.0/27", value) from None
+
+
+def port(field: str, value: int) -> int:
+    """A TCP or UDP port, 1 to 65535."""
+    return _whole(field, value, 1, 65535, "a port of 1 to 65535")
+
+
+def weight(field: str, value: int) -> int:
+    """A real server's weight, 1 to 65535; the published rules have no weight 0."""
+    return _whole(field, value, 1, 65535, "a weight of 1 to 65535")
+
+
+def one_of(field: str, value: str, known: Iterable[str]) -> str:
+    """One of a few words."""
+    words = tuple(known)
+    if value not in words:
+        raise InvalidValue(field, f"one of {', '.join(words)}", value)
+    return value
+
+
+def _whole(field: str, value: int, least: int, most: int, expected: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InvalidValue(field, expected, value)
+    return value

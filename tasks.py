@@ -1,0 +1,104 @@
+"""The commands of the lab, for Invoke: each parses, calls one function and says how it ended.
+
+Exit codes: 0 every check passed, 1 one failed, 2 the request or the machine can't do it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+ROOT = Path(__file__).resolve().parent
+LAB_HELP = {
+    "servers": "Number of real servers, 1 to 200 (default 3).",
+    "engine": "The director's data plane (default scapy).",
+    "scheduler": "How the director picks a real server (default wrr).",
+    "report": "Write the result as JSON to this file, too.",
+    "cli": "Stay when the checks are done, at Mininet's prompt.",
+    "show-scripts": "Print the set-up scripts, and run nothing.",
+    "large": "Transfer 10 MB files as well.",
+    "dialect": "Set-up scripts in the commands of 1999 (default) or in iproute2.",
+    "controller": "OpenFlow framework: auto (default), ryu or os-ken.",
+}
+
+
+def _lab(method: str, **wanted: object) -> None:
+    """Run one lab; a LabError becomes its sentence and its exit code."""
+    from labs.command import run_lab  # imported late: `--list` needs none of it
+    from labs.errors import LabError
+
+    try:
+        code = run_lab(method, wanted)
+    except LabError as error:
+        raise Exit(str(error), error.exit_code) from None
+    if code:
+        raise Exit(code=code)
+
+
+def _lab_task(method: str, doc: str) -> Callable[..., None]:
+    def lab(
+        _context: Context,
+        servers: str = "3",
+        engine: str = "scapy",
+        scheduler: str = "wrr",
+        report: str = "",
+        cli: bool = False,
+        show_scripts: bool = False,
+        large: bool = False,
+        dialect: str = "1999",
+        controller: str = "auto",
+    ) -> None:
+        _lab(
+            method,
+            servers=servers,
+            engine=engine,
+            scheduler=scheduler,
+            report=report,
+            cli=cli,
+            show_scripts=show_scripts,
+            large=large,
+            dialect=dialect,
+            controller=controller,
+        )
+
+    lab.__doc__ = doc
+    return lab
+
+
+lab_nat = task(name="lab-nat", help=LAB_HELP)(
+    _lab_task("nat", "VS-NAT: the director rewrites addresses; replies pass through it.")
+)
+lab_tun = task(name="lab-tun", help=LAB_HELP)(
+    _lab_task("tun", "VS-TUN: requests travel in IP tunnels to servers anywhere; replies go straight.")
+)
+lab_dr = task(name="lab-dr", help=LAB_HELP)(
+    _lab_task("dr", "VS-DR: only the MAC address of a request changes; replies go straight.")
+)
+
+
+@task(
+    help={
+        "only": "Run only the tests whose name matches this pytest expression.",
+        "unit": "Leave out the labs.",
+    }
+)
+def test(context: Context, only: str = "", unit: bool = False) -> None:
+    """Check the code (ruff, mypy) and run every test that this machine can."""
+    tools = Path(sys.executable).parent
+    commands = [f"{tools}/ruff check", f"{tools}/ruff format --check", f"{tools}/mypy"]
+    chosen = f" -k '{only}'" if only else ""
+    commands.append(f"{sys.executable} -m pytest{' tests/unit' if unit else ''}{chosen}")
+    failed = [command for command in commands if not _run(context, command)]
+    if failed:
+        raise Exit(f"Failed: {'; '.join(os.path.relpath(command, ROOT) for command in failed)}", 1)
+
+
+def _run(context: Context, command: str) -> bool:
+    with context.cd(str(ROOT)):
+        return bool(context.run(command, warn=True, echo=True, pty=sys.stdout.isatty()).ok)

@@ -1,0 +1,89 @@
+"""How the lab tests start a lab: as a command of its own, like a user, with a time limit."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from labs import capabilities
+from labs.errors import Unable
+from labs.wait import look_until
+from tests.labs.support import Finished, processes_with
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MARK = "LVS_TEST_MARK"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _able() -> None:
+    try:
+        capabilities.require()
+    except Unable as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="session")
+def start(runs: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Start `invoke ARGUMENTS` and return the process."""
+
+    def begin(*arguments: str, mark: str = "", code: str = "") -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", code] if code else [sys.executable, "-m", "invoke"]
+        return subprocess.Popen(
+            [*command, *arguments],
+            cwd=ROOT,
+            env={**os.environ, "LVS_RUNS": str(runs), MARK: mark},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    return begin
+
+
+@pytest.fixture(scope="session")
+def run_lab(start: Callable[..., subprocess.Popen[str]], runs: Path) -> Callable[..., Finished]:
+    """Run a lab to its end. `faults` maps a host to the command that breaks it once it is built."""
+
+    def run(*arguments: str, faults: dict[str, str] | None = None, timeout: float = 120) -> Finished:
+        report = runs / f"{uuid.uuid4().hex}.json"
+        arguments = (*arguments, "--report", str(report))
+        code = _with_faults(faults) if faults else ""
+        process = start(*arguments, code=code)
+        output, _ = process.communicate(timeout=timeout)
+        text = report.read_text() if report.exists() else ""
+        return Finished(process.returncode, output, json.loads(text) if text else {})
+
+    return run
+
+
+def _with_faults(faults: dict[str, str]) -> str:
+    """A program that runs tasks.py with some faults put into every lab."""
+    listed = ", ".join(f"Fault({host!r}, ({command!r},))" for host, command in faults.items())
+    return (
+        "import functools, labs.lab\n"
+        "from labs.lab import Fault\n"
+        f"labs.lab.run = functools.partial(labs.lab.run, faults=[{listed}])\n"
+        "from invoke.main import program\n"
+        "program.run()\n"
+    )
+
+
+@pytest.fixture
+def mark() -> Iterator[str]:
+    """A word in the environment of every process of a lab; the test fails if one is left."""
+    word = uuid.uuid4().hex
+    yield word
+    assert look_until(lambda: processes_with(word), lambda left: not left, 10) == []

@@ -1,0 +1,36 @@
+"""What the lab tests share besides fixtures: a finished lab, and who is still running."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class Finished:
+    """A lab that has ended; `report` is its report.json, empty where it wrote none."""
+
+    code: int
+    output: str
+    report: dict[str, Any]
+
+    def check(self, start: str) -> dict[str, Any]:
+        """The first check whose name starts so."""
+        return next(check for check in self.report["checks"] if check["name"].startswith(start))
+
+    @property
+    def failed(self) -> list[str]:
+        return [check["name"] for check in self.report["checks"] if not check["ok"]]
+
+
+def processes_with(word: str) -> list[str]:
+    """The command lines of all processes that have `word` in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if word.encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue  # it ended, or is not ours
+    return found

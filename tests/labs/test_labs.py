@@ -1,0 +1,99 @@
+"""The three labs, whole: healthy they pass every check, broken they fail the right one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.labs.support import Finished
+
+RunLab = Callable[..., Finished]
+LABS = ("lab-nat", "lab-tun", "lab-dr")
+
+
+@pytest.fixture(scope="module")
+def healthy(run_lab: RunLab) -> dict[str, Finished]:
+    """Each lab run once as it is."""
+    return {lab: run_lab(lab) for lab in LABS}
+
+
+@pytest.mark.parametrize("lab", LABS)
+def test_a_healthy_lab_passes_every_check(lab: str, healthy: dict[str, Finished]) -> None:
+    run = healthy[lab]
+    assert run.code == 0, run.output
+    assert run.report["ok"]
+    assert run.failed == []
+    assert "PASSED" in run.output
+
+
+@pytest.mark.parametrize("lab", LABS)
+def test_the_report_has_the_fields_that_are_relied_on(lab: str, healthy: dict[str, Finished]) -> None:
+    report = healthy[lab].report
+    assert {"lab", "engine", "ok", "seconds", "servers", "checks", "packets"} <= report.keys()
+    assert report["lab"] == lab
+    assert report["seconds"]["total"] > 0
+    assert [set(server) >= {"name", "address", "weight", "connections"} for server in report["servers"]] == [
+        True
+    ] * 3
+    assert all(server["connections"] > 0 for server in report["servers"])
+    columns = {"packet", "source", "dest"}
+    columns |= {"lab-tun": {"outer_source", "outer_dest"}, "lab-dr": {"source_mac", "dest_mac"}}.get(
+        lab, set()
+    )
+    assert columns <= {column for row in report["packets"] for column in row}
+    assert len(report["packets"]) == {"lab-nat": 4, "lab-tun": 4, "lab-dr": 3}[lab]
+
+
+@pytest.mark.parametrize(
+    ("lab", "host", "broken", "check"),
+    [
+        pytest.param("lab-nat", "rs1", "ip route del default", "wrr", id="NAT: a server without gateway"),
+        pytest.param(
+            "lab-dr",
+            "rs1",
+            "for i in all rs1-eth0; do echo 0 > /proc/sys/net/ipv4/conf/$i/arp_ignore; done",
+            "only the director answers ARP",
+            id="DR: ARP not silenced",
+        ),
+        pytest.param("lab-dr", "rs2", "ip addr del 203.0.113.1/32 dev lo", "wrr", id="DR: VIP missing"),
+        pytest.param("lab-tun", "rs3", "ip addr del 203.0.113.1/32 dev tunl0", "wrr", id="TUN: VIP missing"),
+    ],
+)
+def test_a_broken_lab_fails_the_right_check(
+    run_lab: RunLab, lab: str, host: str, broken: str, check: str
+) -> None:
+    run = run_lab(lab, faults={host: broken})
+    assert run.code == 1, run.output
+    assert not run.report["ok"]
+    assert not run.check(check)["ok"], run.output
+
+
+@pytest.mark.parametrize("scheduler", ["rr", "lc", "wlc"])
+def test_the_other_schedulers_balance_too(run_lab: RunLab, scheduler: str) -> None:
+    run = run_lab("lab-dr", "--scheduler", scheduler)
+    assert run.code == 0, run.output
+    assert run.check(scheduler)["ok"]
+
+
+def test_the_controller_runs_on_os_ken_as_well(run_lab: RunLab) -> None:
+    run = run_lab("lab-dr", "--controller", "os-ken")
+    assert run.code == 0, run.output
+
+
+def test_iproute2_builds_the_same_lab(run_lab: RunLab) -> None:
+    run = run_lab("lab-tun", "--dialect", "iproute2")
+    assert run.code == 0, run.output
+
+
+def test_one_server_is_a_lab(run_lab: RunLab) -> None:
+    run = run_lab("lab-nat", "--servers", "1")
+    assert run.code == 0, run.output
+
+
+def test_two_labs_at_once_do_not_meet(start: Callable[..., object], run_lab: RunLab) -> None:
+    other = start("lab-nat")
+    run = run_lab("lab-nat")
+    output, _ = other.communicate(timeout=120)  # type: ignore[attr-defined]
+    assert run.code == 0, run.output
+    assert other.returncode == 0, output  # type: ignore[attr-defined]

@@ -1,0 +1,443 @@
+"""Set-up scripts and servers in network namespaces of their own: what they really do.
+
+Everything runs in a child process that has left the machine's network: nothing here can
+change it, and nothing is left when the child ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ftplib
+import io
+import os
+import pickle
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from scapy.layers.inet import IP, UDP
+
+from director.core.decision import Method
+from realserver_setup import files
+from realserver_setup.apply import Result, apply
+from realserver_setup.build import (
+    ClientSetup,
+    DirectorSetup,
+    Interface,
+    RealServerSetup,
+    Route,
+    RouterSetup,
+    Setup,
+)
+from realserver_setup.errors import DaemonFailed, ScriptFailed
+from realserver_setup.launcher import Daemon, Launcher
+from realserver_setup.render import DIALECTS, script_for
+from realserver_setup.served import served
+
+T = TypeVar("T")
+VIP = "203.0.113.1"
+CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def leave_network() -> None:
+    """Go into new network and mount namespaces; as an ordinary user into a user namespace first."""
+    user, group = os.geteuid(), os.getegid()
+    flags = CLONE_NEWNET | CLONE_NEWNS | (0 if user == 0 else CLONE_NEWUSER)
+    if LIBC.unshare(flags) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    if user != 0:
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+        Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+
+
+def inside(work: Callable[[], T]) -> T:
+    """Call `work` in a child process in namespaces of its own, and return what it returns."""
+    theirs, ours = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(theirs)
+        answer: tuple[bool, object] = (False, "no answer")
+        try:
+            leave_network()
+            answer = (True, work())
+        finally:
+            if any(sys.exc_info()):
+                answer = (False, traceback.format_exc())
+            with os.fdopen(ours, "wb") as pipe:
+                pickle.dump(answer, pipe)
+            os._exit(0)
+    os.close(ours)
+    with os.fdopen(theirs, "rb") as pipe:
+        worked, answer_of_child = pickle.load(pipe)
+    os.waitpid(child, 0)
+    assert worked, answer_of_child
+    return answer_of_child  # type: ignore[no-any-return]
+
+
+def _refused() -> str:
+    """Why the machine can't do it, empty where it can."""
+    if not all(shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") for program in NEEDED):
+        return f"needs {', '.join(NEEDED)}"
+    child = os.fork()
+    if child == 0:
+        try:
+            leave_network()
+            os.close(os.open("/dev/net/tun", os.O_RDWR))
+        except OSError as error:
+            os._exit(error.errno or 1)
+        os._exit(0)
+    number = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return f"no namespaces or no /dev/net/tun here: {os.strerror(number)}" if number else ""
+
+
+NEEDED = ("ip", "ifconfig", "route", "ethtool", "sysctl")
+pytestmark = pytest.mark.skipif(bool(_refused()), reason=_refused() or "can be done here")
+
+
+@pytest.fixture(autouse=True)
+def _path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:/usr/sbin:/sbin")
+
+
+class Here:
+    """The host that this process is in."""
+
+    name = "here"
+
+    def run(self, argv: Sequence[str], text: str | None = None) -> Result:
+        done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=30)
+        return Result(done.returncode, done.stdout, done.stderr)
+
+
+def sh(command: str) -> str:
+    return subprocess.run(
+        ["sh", "-ec", command], capture_output=True, text=True, check=True, timeout=30
+    ).stdout
+
+
+# ---- set-up scripts: twice is once, undo is undo, both dialects agree
+
+OUTSIDE, SECOND = Interface("e0", "203.0.113.2", 24), Interface("e1", "172.16.0.1", 24)
+SETUPS: dict[str, Setup] = {
+    "nat": RealServerSetup(Method.NAT, "rs", Interface("e0", "172.16.0.2", 24), "172.16.0.1", VIP),
+    "tun": RealServerSetup(Method.TUN, "rs", Interface("e0", "192.0.2.2", 27), "192.0.2.1", VIP),
+    "dr": RealServerSetup(Method.DR, "rs", Interface("e0", "203.0.113.11", 24), "203.0.113.254", VIP),
+    "director": DirectorSetup(
+        Method.NAT, "d", VIP, OUTSIDE, SECOND, "203.0.113.254", routes=(Route("192.0.2.0/27", "172.16.0.9"),)
+    ),
+    "router": RouterSetup(
+        "r", (OUTSIDE, SECOND), (Route("default", "203.0.113.254"), Route("192.0.2.0/27", "172.16.0.9"))
+    ),
+    "client": ClientSetup("c", Interface("e0", "198.51.100.101", 24), "198.51.100.254"),
+}
+DEVICES = ("e0", "e1", "tunl0")
+SETTINGS = ("rp_filter", "arp_ignore", "arp_announce", "send_redirects", "forwarding")
+
+
+def new_host() -> None:
+    """A host as the labs hand it over: cables plugged in, devices up, nothing else."""
+    sh("ip link set lo up; ip tuntap add tunl0 mode tun")
+    for device in ("e0", "e1"):
+        sh(f"ip link add {device} type veth peer name {device}p")
+        sh(f"ip link set {device} up; ip link set {device}p up")
+        Path(f"/proc/sys/net/ipv4/conf/{device}/rp_filter").write_text("1")
+    for name in ("default", "all", "tunl0"):
+        Path(f"/proc/sys/net/ipv4/conf/{name}/rp_filter").write_text("0" if name == "all" else "1")
+
+
+def state() -> str:
+    """Everything about the host that a script may have changed."""
+    lines = sh("ip -4 addr show; ip -4 route show table all").splitlines()
+    lines = [line for line in lines if "valid_lft" not in line]
+    for device in ("all", *DEVICES):
+        for setting in SETTINGS:
+            value = Path(f"/proc/sys/net/ipv4/conf/{device}/{setting}").read_text().strip()
+            lines.append(f"{device}.{setting} {value}")
+    for path in ("ipv4/ip_forward", "ipv6/conf/all/disable_ipv6", "ipv6/conf/e0/disable_ipv6"):
+        if Path("/proc/sys/net", path).exists():
+            lines.append(f"{path} {Path('/proc/sys/net', path).read_text().strip()}")
+    for device in ("e0", "e1"):
+        lines += [
+            f"{device} {line}" for line in sh(f"ethtool -k {device}").splitlines() if "tx-check" in line
+        ]
+    return "\n".join(lines)
+
+
+def states(setup: Setup, dialect: str) -> list[str]:
+    """A new host's state at first, after each of two runs, and after each of two undos."""
+    new_host()
+    seen = [state()]
+    for undo in (False, False, True, True):
+        apply(script_for(setup, dialect, undo), Here())
+        seen.append(state())
+    return seen
+
+
+@pytest.fixture(scope="module", params=SETUPS)
+def role(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def seen(role: str) -> dict[str, list[str]]:
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
+    return {dialect: inside(partial(states, SETUPS[role], dialect)) for dialect in DIALECTS}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_script_that_runs_twice_changes_nothing_more(seen: dict[str, list[str]], dialect: str) -> None:
+    before, once, twice, *_ = seen[dialect]
+    assert once != before
+    assert twice == once
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_undo_brings_the_host_back_also_when_run_twice(seen: dict[str, list[str]], dialect: str) -> None:
+    before, _, _, undone, undone_twice = seen[dialect]
+    assert undone == before
+    assert undone_twice == before
+
+
+def test_both_dialects_lead_to_the_same_state(seen: dict[str, list[str]]) -> None:
+    assert seen["1999"] == seen["iproute2"]
+
+
+def test_the_state_shows_what_was_set(role: str, seen: dict[str, list[str]]) -> None:
+    once = seen["1999"][1]
+    expected = {
+        "nat": ("inet 172.16.0.2/24", "default via 172.16.0.1 dev e0", "e0 tx-checksumming: off"),
+        "tun": (f"inet {VIP}/32 brd {VIP} scope global tunl0", "tunl0.rp_filter 0", "e0.arp_ignore 1"),
+        "dr": (f"inet {VIP}/32 brd {VIP} scope global lo:0", "e0.arp_ignore 1", "e0.arp_announce 2"),
+        "director": (f"inet {VIP}/32 brd {VIP} scope global e0:0", "ip_forward 0", "all.send_redirects 0"),
+        "router": ("ip_forward 1", "192.0.2.0/27 via 172.16.0.9 dev e1", "e1.rp_filter 0"),
+        "client": ("inet 198.51.100.101/24", "default via 198.51.100.254 dev e0"),
+    }[role]
+    assert [text for text in expected if text not in once] == []
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_without_tunl0_a_sentence_says_so_and_nothing_is_half_done(dialect: str) -> None:
+    def work() -> tuple[str, bool]:
+        new_host()
+        before = state()
+        sh("ip link del tunl0")
+        with pytest.raises(ScriptFailed) as failed:
+            apply(script_for(SETUPS["tun"], dialect), Here())
+        sh("ip tuntap add tunl0 mode tun; echo 1 > /proc/sys/net/ipv4/conf/tunl0/rp_filter")
+        return failed.value.output, state() == before
+
+    output, unchanged = inside(work)
+    assert output.startswith("rs: there is no device tunl0")
+    assert unchanged
+
+
+# ---- daemons, started by the fork server
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("daemons")
+    return files.make_root(folder / "rs1", "rs1", files.make_shared(folder / "shared").values())
+
+
+def daemon(kind: str, log: Path, **options: object) -> Daemon:
+    assert kind in ("ftpd", "tunl0")
+    return Daemon("rs1", os.getpid(), "ftpd" if kind == "ftpd" else "tunl0", log, options)
+
+
+def test_ftp_in_all_modes(root: Path, tmp_path: Path) -> None:
+    """Active and passive, by the commands of RFC 959; anonymous and as the user; each way."""
+    log = tmp_path / "ftpd.log"
+
+    def transfer(passive: bool, user: str) -> tuple[list[str], bytes]:
+        with ftplib.FTP("127.0.0.1", user, user, timeout=10) as ftp:
+            ftp.set_pasv(passive)
+            got = io.BytesIO()
+            ftp.retrbinary("RETR 1m.bin", got.write)
+            ftp.storbinary(f"STOR upload/{user}-{passive}", io.BytesIO(got.getvalue()))
+            return ftp.nlst(), got.getvalue()
+
+    def work() -> list[tuple[list[str], bytes]]:
+        sh("ip link set lo up")
+        with Launcher() as launcher:
+            launcher.start(daemon("ftpd", log, root=str(root)))
+            return [transfer(passive, user) for passive in (True, False) for user in ("anonymous", "student")]
+
+    expected = (root / "1m.bin").read_bytes()
+    for names, content in inside(work):
+        assert sorted(names) == sorted(files.LISTING)
+        assert content == expected
+    uploads = sorted((root / "upload").iterdir())
+    assert [path.name for path in uploads] == [
+        "anonymous-False",
+        "anonymous-True",
+        "student-False",
+        "student-True",
+    ]
+    assert all(path.read_bytes() == expected for path in uploads)
+    commands = served(log)
+    assert {entry.client for entry in commands} == {"127.0.0.1"}
+    assert sum(entry.command == "STOR" for entry in commands) == 4
+    assert "student" not in {entry.argument for entry in commands if entry.command == "PASS"}
+
+
+def test_ftp_addresses_and_ports_are_those_that_a_director_expects(root: Path, tmp_path: Path) -> None:
+    """Active data comes from port 20 of the address that was asked; 227 names it, and a port in range."""
+
+    def work() -> tuple[tuple[str, int], str, str]:
+        sh(f"ip link set lo up; ip addr add {VIP}/32 dev lo")
+        with Launcher() as launcher:
+            launcher.start(
+                daemon("ftpd", tmp_path / "ftpd.log", root=str(root), first_passive=30000, last_passive=30004)
+            )
+            with ftplib.FTP(VIP, "anonymous", timeout=10) as ftp, closing(ftp.makeport()) as listener:
+                ftp.putcmd("NLST")
+                connection, peer = listener.accept()
+                with closing(connection):
+                    assert b"1m.bin" in connection.makefile("rb").read()
+                ftp.getresp()
+                ftp.getresp()
+                return peer, ftp.sendcmd("PASV"), refusal(ftp)
+
+    def refusal(ftp: ftplib.FTP) -> str:
+        with pytest.raises(ftplib.error_perm) as refused:
+            ftp.sendcmd("STOR name")
+        return str(refused.value)
+
+    peer, reply, refused = inside(work)
+    assert peer == (VIP, 20)
+    address, port = ftplib.parse227(reply)
+    if address == VIP:  # Python's ftplib may distrust the address (bpo-43285); the text is what counts
+        assert 30000 <= port <= 30004
+    assert "203,0,113,1,117," in reply
+    assert refused.startswith("550")  # outside of upload/ nobody may write
+
+
+def udp(payload: bytes) -> bytes:
+    return bytes(IP(src="198.51.100.101", dst=VIP) / UDP(sport=1234, dport=5000) / payload)
+
+
+def test_tunl0_delivers_what_is_inside(tmp_path: Path) -> None:
+    """Also what comes in fragments, after packets that make no sense."""
+    payloads = [b"first", bytes(range(256)) * 5 + b"the inner packet is larger than the path's MTU"]
+
+    def work() -> list[bytes]:
+        sh("ip link set lo up mtu 600")
+        with Launcher() as launcher, closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as receiver:
+            launcher.start(daemon("tunl0", tmp_path / "tunl0.log"))
+            sh(f"ip addr add {VIP}/32 dev tunl0; ip link set tunl0 up")
+            for name in ("all", "tunl0"):
+                Path(f"/proc/sys/net/ipv4/conf/{name}/rp_filter").write_text("0")
+            receiver.bind((VIP, 5000))
+            receiver.settimeout(10)
+            with closing(socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_IPIP)) as sender:
+                for packet in (b"", b"\x45", b"rubbish" * 9, udp(b"cut")[:-4], *map(udp, payloads)):
+                    sender.sendto(packet, ("127.0.0.1", 0))
+                return [receiver.recv(65535) for _ in payloads]
+
+    assert inside(work) == payloads
+
+
+def test_tunl0_survives_a_device_that_is_down(tmp_path: Path) -> None:
+    def work() -> bytes:
+        sh("ip link set lo up")
+        with Launcher() as launcher, closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as receiver:
+            launcher.start(daemon("tunl0", tmp_path / "tunl0.log"))
+            sender = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_IPIP)
+            sender.sendto(udp(b"lost"), ("127.0.0.1", 0))
+            sh(f"ip addr add {VIP}/32 dev tunl0; ip link set tunl0 up")
+            for name in ("all", "tunl0"):
+                Path(f"/proc/sys/net/ipv4/conf/{name}/rp_filter").write_text("0")
+            receiver.bind((VIP, 5000))
+            receiver.settimeout(10)
+            sender.sendto(udp(b"delivered"), ("127.0.0.1", 0))
+            sender.close()
+            return receiver.recv(65535)
+
+    assert inside(work) in (b"delivered", b"lost")  # the first may have waited in the socket
+
+
+def test_many_daemons_are_asked_for_at_once_and_end_with_the_launcher(root: Path, tmp_path: Path) -> None:
+    def work() -> tuple[int, list[int], list[int]]:
+        with Launcher() as launcher:
+            for port in range(2100, 2130):
+                launcher.ask(
+                    Daemon(
+                        f"rs{port}", os.getpid(), "ftpd", tmp_path / "log", {"root": str(root), "port": port}
+                    )
+                )
+            pids = launcher.wait()
+            alive = [pid for pid in pids.values() if running(pid)]
+        return len(pids), alive, [pid for pid in alive if not gone(pid)]
+
+    count, alive, left = inside(work)
+    assert count == len(alive) == 30
+    assert left == []
+
+
+def running(pid: int) -> bool:
+    """Whether a process is there and no zombie (proc(5), third field of stat)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def gone(pid: int) -> bool:
+    """Whether a process ends within ten seconds."""
+    deadline = time.monotonic() + 10
+    while running(pid) and time.monotonic() < deadline:
+        os.sched_yield()
+    return not running(pid)
+
+
+FAILURES: dict[str, tuple[Callable[[Path, Path], Daemon], str]] = {
+    "the port is taken": (lambda log, root: daemon("ftpd", log, root=str(root)), "can't listen on port 21"),
+    "no such folder": (
+        lambda log, _: daemon("ftpd", log, root="/no/such"),
+        "root: expected a folder that exists",
+    ),
+    "no such option": (lambda log, root: daemon("ftpd", log, root=str(root), colour="red"), "colour"),
+    "no such process": (
+        lambda log, root: Daemon("rs1", 2**22 + 1, "ftpd", log, {"root": str(root)}),
+        "No such file",
+    ),
+    "no such log": (lambda _, root: daemon("ftpd", Path("/no/such/log"), root=str(root)), "No such file"),
+    "a device name that is none": (
+        lambda log, _: daemon("tunl0", log, device="a b"),
+        "device: expected an interface",
+    ),
+    "a device that exists": (
+        lambda log, _: daemon("tunl0", log, device="lo"),
+        "The TUN device lo can't be made",
+    ),
+}
+
+
+@pytest.mark.parametrize(("asked", "complaint"), FAILURES.values(), ids=FAILURES)
+def test_a_daemon_that_can_not_start_says_why(
+    asked: Callable[[Path, Path], Daemon], complaint: str, root: Path, tmp_path: Path
+) -> None:
+    def work() -> tuple[str, int]:
+        with Launcher() as launcher, closing(socket.create_server(("0.0.0.0", 21))):
+            with pytest.raises(DaemonFailed) as failed:
+                launcher.start(asked(tmp_path / "log", root))
+            return str(failed.value), launcher.start(
+                daemon("ftpd", tmp_path / "log", root=str(root), port=2121)
+            )
+
+    said, pid = inside(work)
+    assert complaint in said
+    assert "of rs1: " in said
+    assert pid > 0

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from labs.controller import control
+from labs.controller.records import ArpClaim, Port, PortCounters, Switch
+
+SWITCH = Switch("s1", 1, (Port(1, "s1-eth1"),))
+COUNTERS = PortCounters("s1", 1, 1, "s1-eth1", 10, 1000, 20, 2000)
+CLAIM = ArpClaim(
+    5,
+    1.5,
+    "s1",
+    1,
+    "s1-eth1",
+    "reply",
+    "203.0.113.1",
+    "02:00:cb:00:71:02",
+    "198.51.100.101",
+    "02:00:cb:00:71:02",
+)
+
+
+class Told:
+    """A testimony that is always the same; `silent` stands for a switch that does not answer."""
+
+    def __init__(self, silent: bool = False) -> None:
+        self.silent = silent
+        self.since: int | None = None
+
+    def switches(self) -> tuple[Switch, ...]:
+        return (SWITCH,)
+
+    def ports(self) -> tuple[PortCounters, ...]:
+        if self.silent:
+            raise control.ControlError("no port counters from s2 within 3 s")
+        return (COUNTERS,)
+
+    def arp(self, since: int) -> tuple[ArpClaim, ...]:
+        self.since = since
+        return (CLAIM,)
+
+    def forget_arp(self) -> int:
+        return 5
+
+    def framework(self) -> tuple[str, str]:
+        return "ryu", "4.34"
+
+
+def ask(request: dict[str, Any], told: Told | None = None) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(json.dumps(control.answer(told or Told(), request)))
+    return result
+
+
+def test_switches_with_ports() -> None:
+    ports = [{"number": 1, "name": "s1-eth1"}]
+    assert ask({"do": "switches"}) == {"ok": True, "switches": [{"name": "s1", "dpid": 1, "ports": ports}]}
+
+
+def test_port_counters() -> None:
+    (port,) = ask({"do": "ports"})["ports"]
+    assert PortCounters(**port) == COUNTERS
+
+
+def test_arp_since() -> None:
+    told = Told()
+    (claim,) = ask({"do": "arp", "since": 4}, told)["arp"]
+    assert ArpClaim(**claim) == CLAIM
+    assert told.since == 4
+
+
+def test_arp_from_the_start() -> None:
+    told = Told()
+    ask({"do": "arp"}, told)
+    assert told.since == 0
+
+
+def test_forget_and_framework() -> None:
+    assert ask({"do": "forget-arp"}) == {"ok": True, "serial": 5}
+    assert ask({"do": "framework"}) == {"ok": True, "name": "ryu", "version": "4.34"}
+
+
+def test_what_cannot_be_answered_says_why() -> None:
+    assert ask({"do": "ports"}, Told(silent=True)) == {
+        "ok": False,
+        "error": "no port counters from s2 within 3 s",
+    }
+
+
+@pytest.mark.parametrize("request_", [{}, {"do": "explode"}, {"do": None}, {"do": ["ports"]}, {"do": {}}])
+def test_an_unknown_request_is_told_what_there_is(request_: dict[str, Any]) -> None:
+    told = ask(request_)
+    assert told["ok"] is False
+    assert "choose from switches, ports, arp" in told["error"]
+
+
+@pytest.mark.parametrize("since", ["4", None, 1.5, True, [], {}])
+def test_a_serial_is_a_whole_number(since: Any) -> None:
+    told = ask({"do": "arp", "since": since})
+    assert told["ok"] is False
+    assert "is no serial" in told["error"]

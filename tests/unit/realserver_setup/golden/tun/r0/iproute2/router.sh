@@ -1,0 +1,37 @@
+#!/bin/sh
+# r0: a router, in the commands of iproute2.
+# It may be run twice; router-undo.sh takes it back.
+set -e
+
+# The loopback device, by which a host talks to itself.
+ip link set lo up
+
+# No IPv6: its neighbour discovery would only clutter the captures.
+if [ -e /proc/sys/net/ipv6 ]; then sysctl -q -w net.ipv6.conf.all.disable_ipv6=1; fi
+
+# r0-eth0: virtual Ethernet leaves TCP's checksums to hardware that is not there, so do them here.
+ethtool -K r0-eth0 tx off
+
+# Its address.
+ip addr replace 198.51.100.254/24 broadcast 198.51.100.255 dev r0-eth0
+ip link set r0-eth0 up
+
+# r0-eth1: virtual Ethernet leaves TCP's checksums to hardware that is not there, so do them here.
+ethtool -K r0-eth1 tx off
+
+# Its address.
+ip addr replace 203.0.113.254/24 broadcast 203.0.113.255 dev r0-eth1
+ip link set r0-eth1 up
+
+# Networks that are not its own, and the routers that lead there.
+ip route replace 192.0.2.0/27 via 198.51.100.11
+ip route replace 192.0.2.32/27 via 198.51.100.12
+
+# In VS-TUN the replies carry the VIP, an address from elsewhere, as their source:
+# a router that checks where a sender belongs (rp_filter) would drop them.
+sysctl -q -w net.ipv4.conf.all.rp_filter=0
+sysctl -q -w net.ipv4.conf.r0-eth0.rp_filter=0
+sysctl -q -w net.ipv4.conf.r0-eth1.rp_filter=0
+
+# Be a router.
+sysctl -q -w net.ipv4.ip_forward=1

@@ -1,0 +1,48 @@
+"""What real servers serve: the same shared bytes everywhere, and each its own name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from realserver_setup import files
+from realserver_setup.errors import InvalidValue
+
+
+def test_shared_files_are_the_same_in_every_run(tmp_path: Path) -> None:
+    first, second = (files.make_shared(tmp_path / run) for run in ("a", "b"))
+    assert [file.size for file in first.values()] == [1_000, 100_000, 1_000_000, 10_000_000]
+    assert [file.sha256 for file in first.values()] == [file.sha256 for file in second.values()]
+    assert len({file.sha256 for file in first.values()}) == len(first)
+
+
+def test_a_server_serves_its_name_and_links_to_the_shared_files(tmp_path: Path) -> None:
+    shared = files.make_shared(tmp_path / "shared")
+    for _ in range(2):  # twice: it may be called again
+        root = files.make_root(tmp_path / "rs1", "rs1", shared.values())
+    assert sorted(os.listdir(root)) == sorted(files.LISTING)
+    assert (root / "name").read_text() == "rs1\n"
+    assert "rs1" in (root / "index.html").read_text()
+    for file in shared.values():
+        assert (root / file.name).samefile(file.path)
+        assert hashlib.sha256((root / file.name).read_bytes()).hexdigest() == file.sha256
+
+
+def test_another_file_system_gets_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = files.make_shared(tmp_path / "shared")
+
+    def refuse(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    root = files.make_root(tmp_path / "rs1", "rs1", shared.values())
+    assert (root / "1k.bin").read_bytes() == shared["1k.bin"].path.read_bytes()
+    assert not (root / "1k.bin").samefile(shared["1k.bin"].path)
+
+
+def test_a_name_with_markup_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidValue, match=r"^name: "):
+        files.make_root(tmp_path / "rs1", "<script>", ())

@@ -1,0 +1,76 @@
+"""Decapsulation (RFC 2003): what comes out is the packet that was put in, or nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scapy.layers.inet import IP, UDP
+
+from realserver_setup.tunl0 import decapsulate
+
+INNER = bytes(IP(src="198.51.100.101", dst="203.0.113.1") / UDP(sport=1234, dport=80) / b"GET /")
+OUTER = IP(src="203.0.113.2", dst="192.0.2.2", proto=4)
+
+
+def test_the_inner_packet_comes_out_byte_for_byte() -> None:
+    assert decapsulate(bytes(OUTER / INNER)) == INNER
+
+
+@given(st.binary(max_size=1400), st.integers(0, 10), st.integers(0, 10), st.binary(max_size=46))
+def test_whatever_is_wrapped_comes_out(
+    data: bytes, outer_words: int, inner_words: int, padding: bytes
+) -> None:
+    """With options in either header, and with the padding of a short frame behind."""
+    inner = bytes(
+        IP(src="198.51.100.101", dst="203.0.113.1", options=[b"\x01" * 4 * inner_words], proto=17) / data
+    )
+    outer = bytes(IP(dst="192.0.2.2", proto=4, options=[b"\x01" * 4 * outer_words]) / inner)
+    assert decapsulate(outer + padding) == inner
+
+
+@given(st.binary(max_size=100))
+def test_rubbish_is_never_an_exception(packet: bytes) -> None:
+    assert decapsulate(packet) is None or packet[9] == 4
+
+
+@given(st.integers(0, len(OUTER) + len(INNER) - 1))
+def test_a_truncated_packet_is_dropped(length: int) -> None:
+    assert decapsulate(bytes(OUTER / INNER)[:length]) is None
+
+
+@given(st.integers(0, 39), st.integers(0, 255))
+def test_a_damaged_header_never_yields_more_than_the_packet_had(position: int, value: int) -> None:
+    packet = bytearray(bytes(OUTER / INNER))
+    packet[position] = value
+    inner = decapsulate(bytes(packet))
+    assert inner is None or inner in bytes(packet)
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        bytes(IP(proto=17) / INNER),
+        bytes(IP(proto=41) / INNER),
+        bytes(IP(proto=4, flags="MF") / INNER),
+        bytes(IP(proto=4, frag=3) / INNER),
+        bytes(IP(proto=4) / (b"\x60" + INNER[1:])),
+        bytes(IP(proto=4) / (b"\x44" + INNER[1:])),
+        b"\x60" + bytes(OUTER / INNER)[1:],
+        bytes(OUTER),
+        b"",
+    ],
+    ids=[
+        "UDP",
+        "IPv6 in IPv4",
+        "first fragment",
+        "later fragment",
+        "inner IPv6",
+        "inner header short",
+        "IPv6",
+        "empty",
+        "0",
+    ],
+)
+def test_dropped(packet: bytes) -> None:
+    assert decapsulate(packet) is None
