@@ -24,6 +24,7 @@ from realserver_setup.errors import DaemonFailed
 
 _ROOT = Path(__file__).resolve().parent.parent
 _CHUNK = 65536
+Kind = Literal["ftpd", "tunl0"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Daemon:
 
     name: str
     pid: int
-    kind: Literal["ftpd", "tunl0"]
+    kind: Kind
     log: Path
     options: Mapping[str, object] = field(default_factory=dict)
 

@@ -33,6 +33,8 @@ class Forward:
     server for a request, the client for a reply that VS-NAT rewrites.
     `sequence_delta` and `acknowledgement_delta` are added to the TCP header (modulo 2^32);
     `payload` replaces the data when a helper rewrote it, None leaves it alone.
+    Of an ICMP error, `embedded_source` or `embedded_destination` is what an end of the packet
+    it speaks about becomes.
     """
 
     method: Method
@@ -44,6 +46,8 @@ class Forward:
     sequence_delta: int = 0
     acknowledgement_delta: int = 0
     payload: bytes | None = None
+    embedded_source: Endpoint | None = None
+    embedded_destination: Endpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import ftplib
+import http.client
 import io
 import os
 import pickle
+import re
 import shutil
 import socket
 import subprocess
@@ -25,6 +27,7 @@ from typing import TypeVar
 
 import pytest
 from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import ARP, Ether
 
 from director.core.decision import Method
 from realserver_setup import files
@@ -39,9 +42,11 @@ from realserver_setup.build import (
     Setup,
 )
 from realserver_setup.errors import DaemonFailed, ScriptFailed
+from realserver_setup.httpd import Httpd
 from realserver_setup.launcher import Daemon, Launcher
 from realserver_setup.render import DIALECTS, script_for
 from realserver_setup.served import served
+from realserver_setup.tunl0 import open_device
 
 T = TypeVar("T")
 VIP = "203.0.113.1"
@@ -147,7 +152,8 @@ SETTINGS = ("rp_filter", "arp_ignore", "arp_announce", "send_redirects", "forwar
 
 def new_host() -> None:
     """A host as the labs hand it over: cables plugged in, devices up, nothing else."""
-    sh("ip link set lo up; ip tuntap add tunl0 mode tun")
+    sh("ip link set lo up")
+    open_device("tunl0")  # stays open, and the device there, until this process ends
     for device in ("e0", "e1"):
         sh(f"ip link add {device} type veth peer name {device}p")
         sh(f"ip link set {device} up; ip link set {device}p up")
@@ -158,8 +164,10 @@ def new_host() -> None:
 
 def state() -> str:
     """Everything about the host that a script may have changed."""
-    lines = sh("ip -4 addr show; ip -4 route show table all").splitlines()
-    lines = [line for line in lines if "valid_lft" not in line]
+    lines = sh("ip -o -4 addr show; ip -4 route show table all").splitlines()
+    lines += [
+        line.split()[1] + str("UP" in re.split("[<,>]", line)) for line in sh("ip -o link").splitlines()
+    ]
     for device in ("all", *DEVICES):
         for setting in SETTINGS:
             value = Path(f"/proc/sys/net/ipv4/conf/{device}/{setting}").read_text().strip()
@@ -217,7 +225,12 @@ def test_the_state_shows_what_was_set(role: str, seen: dict[str, list[str]]) -> 
     once = seen["1999"][1]
     expected = {
         "nat": ("inet 172.16.0.2/24", "default via 172.16.0.1 dev e0", "e0 tx-checksumming: off"),
-        "tun": (f"inet {VIP}/32 brd {VIP} scope global tunl0", "tunl0.rp_filter 0", "e0.arp_ignore 1"),
+        "tun": (
+            f"inet {VIP}/32 brd {VIP} scope global tunl0",
+            f"{VIP} dev tunl0 scope link",
+            "tunl0.rp_filter 0",
+            "e0.arp_ignore 1",
+        ),
         "dr": (f"inet {VIP}/32 brd {VIP} scope global lo:0", "e0.arp_ignore 1", "e0.arp_announce 2"),
         "director": (f"inet {VIP}/32 brd {VIP} scope global e0:0", "ip_forward 0", "all.send_redirects 0"),
         "router": ("ip_forward 1", "192.0.2.0/27 via 172.16.0.9 dev e1", "e1.rp_filter 0"),
@@ -230,16 +243,59 @@ def test_the_state_shows_what_was_set(role: str, seen: dict[str, list[str]]) -> 
 def test_without_tunl0_a_sentence_says_so_and_nothing_is_half_done(dialect: str) -> None:
     def work() -> tuple[str, bool]:
         new_host()
-        before = state()
-        sh("ip link del tunl0")
+        sh("ip link set tunl0 name other0")
+        before = sh("ip -4 addr; ip -4 route; ethtool -k e0; sysctl -a --pattern '(arp|rp_filter|ipv6)'")
         with pytest.raises(ScriptFailed) as failed:
             apply(script_for(SETUPS["tun"], dialect), Here())
-        sh("ip tuntap add tunl0 mode tun; echo 1 > /proc/sys/net/ipv4/conf/tunl0/rp_filter")
-        return failed.value.output, state() == before
+        after = sh("ip -4 addr; ip -4 route; ethtool -k e0; sysctl -a --pattern '(arp|rp_filter|ipv6)'")
+        return failed.value.output, after == before
 
     output, unchanged = inside(work)
     assert output.startswith("rs: there is no device tunl0")
     assert unchanged
+
+
+def arp_answered(asker: str, *targets: str) -> list[str]:
+    """Ask who has each of `targets`, from the other end of e0's cable; those that are answered for.
+
+    The last must be answered: once it is, an earlier one that was not never will be.
+    """
+    with closing(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))) as wire:
+        wire.bind(("e0p", 0))
+        wire.settimeout(10)
+        source = wire.getsockname()[4].hex(":")
+        answered: list[str] = []
+        for target in targets:
+            arp = ARP(hwsrc=source, psrc=asker, pdst=target)
+            wire.send(bytes(Ether(src=source, dst="ff:ff:ff:ff:ff:ff") / arp))
+        while targets[-1] not in answered:
+            seen = ARP(wire.recv(65535)[14:])
+            answered += [seen.psrc] if seen.op == 2 else []
+        return answered
+
+
+@pytest.mark.parametrize(
+    ("role", "asker", "own", "expected"),
+    [
+        ("tun", "192.0.2.1", "192.0.2.2", ["192.0.2.2"]),
+        ("dr", "203.0.113.254", "203.0.113.11", ["203.0.113.11"]),
+        ("director", "203.0.113.254", "203.0.113.2", [VIP, "203.0.113.2"]),
+    ],
+)
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_only_the_director_answers_arp_for_the_vip(
+    role: str, asker: str, own: str, expected: list[str], dialect: str
+) -> None:
+    def work() -> tuple[list[str], list[str]]:
+        new_host()
+        apply(script_for(SETUPS[role], dialect), Here())
+        silenced = arp_answered(asker, VIP, own)
+        Path("/proc/sys/net/ipv4/conf/e0/arp_ignore").write_text("0")
+        return silenced, arp_answered(asker, VIP, own)
+
+    silenced, broken = inside(work)
+    assert silenced == expected
+    assert broken == [VIP, own]  # it is this setting that does it
 
 
 # ---- daemons, started by the fork server
@@ -278,7 +334,7 @@ def test_ftp_in_all_modes(root: Path, tmp_path: Path) -> None:
     for names, content in inside(work):
         assert sorted(names) == sorted(files.LISTING)
         assert content == expected
-    uploads = sorted((root / "upload").iterdir())
+    uploads = sorted(path for path in (root / "upload").iterdir() if path.name != "by-http")
     assert [path.name for path in uploads] == [
         "anonymous-False",
         "anonymous-True",
@@ -322,6 +378,49 @@ def test_ftp_addresses_and_ports_are_those_that_a_director_expects(root: Path, t
         assert 30000 <= port <= 30004
     assert "203,0,113,1,117," in reply
     assert refused.startswith("550")  # outside of upload/ nobody may write
+
+
+@pytest.mark.skipif(not shutil.which("nginx", path="/usr/sbin:/usr/bin"), reason="nginx is not installed")
+def test_httpd_serves_keeps_connections_takes_uploads_and_logs(root: Path, tmp_path: Path) -> None:
+    httpd = Httpd("rs1", tmp_path / "httpd", root, (80, 8000))
+    content = (root / "1m.bin").read_bytes()
+
+    def ask(
+        connection: http.client.HTTPConnection, method: str, path: str, body: bytes = b""
+    ) -> tuple[int, bytes]:
+        connection.request(method, path, body or None)
+        reply = connection.getresponse()
+        return reply.status, reply.read()
+
+    def work() -> tuple[list[tuple[int, bytes]], int]:
+        sh("ip link set lo up")
+        process = subprocess.Popen(httpd.prepare())
+        deadline = time.monotonic() + 10
+        while not httpd.listens() and time.monotonic() < deadline:
+            os.sched_yield()
+        try:
+            with (
+                closing(http.client.HTTPConnection("127.0.0.1", 80, timeout=10)) as first,
+                closing(http.client.HTTPConnection("127.0.0.1", 8000, timeout=10)) as second,
+            ):
+                answers = [ask(first, "GET", "/name"), ask(first, "PUT", "/upload/by-http", content)]
+                answers += [ask(first, "PUT", "/name", b"other"), ask(second, "GET", "/1m.bin")]
+        finally:
+            process.terminate()
+            process.wait(10)
+        return answers, process.returncode
+
+    answers, ended = inside(work)
+    assert [status for status, _ in answers] == [200, 201, 405, 200]
+    assert (answers[0][1], answers[3][1]) == (b"rs1\n", content)
+    assert (root / "upload" / "by-http").read_bytes() == content
+    assert [(r.client, r.port, r.connection, r.status) for r in httpd.requests()] == [
+        ("127.0.0.1", 80, 1, 200),
+        ("127.0.0.1", 80, 1, 201),
+        ("127.0.0.1", 80, 1, 405),
+        ("127.0.0.1", 8000, 2, 200),
+    ]
+    assert ended == 0
 
 
 def udp(payload: bytes) -> bytes:

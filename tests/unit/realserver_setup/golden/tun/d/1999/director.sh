@@ -21,6 +21,9 @@ echo 0 > /proc/sys/net/ipv4/conf/d-eth0/send_redirects
 echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter
 echo 0 > /proc/sys/net/ipv4/conf/d-eth0/rp_filter
 
+# The VIP of an earlier run goes first: while it is there, the routes below would stay.
+ifconfig d-eth0:0 0.0.0.0
+
 # d-eth0: virtual Ethernet leaves TCP's checksums to hardware that is not there, so do them here.
 ethtool -K d-eth0 tx off
 
@@ -32,6 +35,5 @@ ifconfig d-eth0 203.0.113.2 netmask 255.255.255.0 broadcast 203.0.113.255 up
 route add default gw 203.0.113.254
 
 # The VIP, on an alias of the outside interface: a network of one address.
-ifconfig d-eth0:0 0.0.0.0
 ifconfig d-eth0:0 203.0.113.1 netmask 255.255.255.255 broadcast 203.0.113.1 up
 route add -host 203.0.113.1 dev d-eth0:0

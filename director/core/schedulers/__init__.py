@@ -1,0 +1,45 @@
+"""How a real server is picked for a new connection: one file per scheduler, found by its name.
+
+A scheduler file defines a class `Scheduler` with the two methods below; adding the file adds
+the scheduler. All of them pass over servers that are not available (weight 0, deleted).
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Protocol
+
+from director.core.errors import UnknownScheduler
+
+if TYPE_CHECKING:
+    from director.core.packet import Packet
+    from director.core.service import RealServer
+
+Pick = tuple["RealServer", str]
+
+
+class Scheduler(Protocol):
+    """The scheduler of one service, with whatever it has to remember between two connections."""
+
+    def pick(self, servers: Sequence[RealServer], packet: Packet) -> Pick | None:
+        """The server for the connection that `packet` opens, and why; None if none is available."""
+
+    def changed(self, servers: Sequence[RealServer]) -> None:
+        """Called when servers were added, edited or deleted."""
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """The names of all schedulers."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+def make(name: str) -> Scheduler:
+    """A new scheduler for a service. Raises UnknownScheduler."""
+    if name not in names():
+        raise UnknownScheduler(f"scheduler {name!r} is unknown: choose from {', '.join(names())}.")
+    scheduler: Scheduler = importlib.import_module(f"{__name__}.{name}").Scheduler()
+    return scheduler

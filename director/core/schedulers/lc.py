@@ -1,0 +1,26 @@
+"""Least connection: the server with the least load, the first of equals.
+
+The load counts an active connection like 256 inactive ones. Source: Linux, ip_vs_lc.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from director.core.packet import Packet
+    from director.core.schedulers import Pick
+    from director.core.service import RealServer
+
+
+class Scheduler:
+    def pick(self, servers: Sequence[RealServer], packet: Packet) -> Pick | None:  # noqa: ARG002
+        available = [server for server in servers if server.available]
+        if not available:
+            return None
+        least = min(available, key=lambda server: server.overhead)
+        return least, f"lc: {least.active} active and {least.inactive} inactive connections are the least"
+
+    def changed(self, servers: Sequence[RealServer]) -> None:
+        """Nothing is remembered."""

@@ -1,0 +1,113 @@
+"""The states of a connection as the director sees it: tables, and one function that reads them.
+
+Each table says, for a direction and an event, which state follows each current one. They are
+those of kernel IPVS (facts: ip_vs_proto_tcp.c). The director sees both directions in VS-NAT
+(`in` from the client, `out` from the real server) and only the client's half in VS-TUN and
+VS-DR (`half`). A packet with several flags counts as the first of RST, SYN, FIN, ACK.
+
+ESTABLISHED connections are active; all others are inactive.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from director.core.packet import ACK, FIN, RST, SYN, UDP
+
+
+class State(Enum):
+    """A connection's state; the value is what a listing prints."""
+
+    NONE = "NONE"
+    ESTABLISHED = "ESTABLISHED"
+    SYN_SENT = "SYN_SENT"
+    SYN_RECV = "SYN_RECV"
+    FIN_WAIT = "FIN_WAIT"
+    TIME_WAIT = "TIME_WAIT"
+    CLOSE = "CLOSE"
+    CLOSE_WAIT = "CLOSE_WAIT"
+    LAST_ACK = "LAST_ACK"
+    LISTEN = "LISTEN"
+    SYNACK = "SYNACK"
+    UDP = "UDP"
+
+
+class View(Enum):
+    """Which part of a connection a packet shows."""
+
+    IN = "in"
+    OUT = "out"
+    HALF = "half"
+
+
+# Seconds that a connection may stay silent in each state; those of kernel IPVS.
+TIMEOUTS: dict[State, float] = {
+    State.NONE: 2,
+    State.ESTABLISHED: 900,
+    State.SYN_SENT: 120,
+    State.SYN_RECV: 60,
+    State.FIN_WAIT: 120,
+    State.TIME_WAIT: 120,
+    State.CLOSE: 10,
+    State.CLOSE_WAIT: 60,
+    State.LAST_ACK: 30,
+    State.LISTEN: 120,
+    State.SYNACK: 120,
+    State.UDP: 300,
+}
+
+_SHORT = {
+    "NO": State.NONE,
+    "ES": State.ESTABLISHED,
+    "SS": State.SYN_SENT,
+    "SR": State.SYN_RECV,
+    "FW": State.FIN_WAIT,
+    "TW": State.TIME_WAIT,
+    "CL": State.CLOSE,
+    "CW": State.CLOSE_WAIT,
+    "LA": State.LAST_ACK,
+    "LI": State.LISTEN,
+    "SA": State.SYNACK,
+}
+
+_TCP = """
+            NO ES SS SR FW TW CL CW LA LI SA
+    in syn  SR ES ES SR SR SR SR SR SR SR SR
+    in fin  CL CW SS TW TW TW CL CW LA LI TW
+    in ack  CL ES SS ES FW TW CL CW CL LI ES
+    in rst  CL CL CL SR CL CL CL CL LA LI SR
+   out syn  SS ES SS SR SS SS SS SS SS LI SR
+   out fin  TW FW SS TW FW TW CL TW LA LI TW
+   out ack  ES ES SS ES FW TW CL CW LA ES ES
+   out rst  CL CL SS CL CL TW CL CL CL CL CL
+  half syn  SR ES ES SR SR SR SR SR SR SR SR
+  half fin  CL FW SS TW FW TW CL CW LA LI TW
+  half ack  CL ES SS ES FW TW CL CW CL LI ES
+  half rst  CL CL CL SR CL CL CL CL LA LI CL
+"""
+
+_EVENTS = ((RST, "rst"), (SYN, "syn"), (FIN, "fin"), (ACK, "ack"))
+
+
+def _read(table: str) -> dict[tuple[View, str, State], State]:
+    header, *rows = table.strip().splitlines()
+    current = [_SHORT[name] for name in header.split()]
+    transitions = {}
+    for row in rows:
+        view, event, *following = row.split()
+        for before, after in zip(current, following, strict=True):
+            transitions[View(view), event, before] = _SHORT[after]
+    return transitions
+
+
+TCP_TRANSITIONS = _read(_TCP)
+
+
+def follow(protocol: int, state: State, view: View, flags: int) -> State:
+    """The state after a packet; a TCP packet without any of the four flags changes nothing."""
+    if protocol == UDP:
+        return State.UDP
+    for flag, event in _EVENTS:
+        if flags & flag:
+            return TCP_TRANSITIONS[view, event, state]
+    return state

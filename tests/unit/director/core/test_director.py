@@ -1,0 +1,323 @@
+"""What the director decides, packet by packet."""
+
+from __future__ import annotations
+
+import pytest
+
+from director.core.commands import AddServer, Clear, DeleteServer, EditServer, ServiceKey
+from director.core.decision import Answer, Drop, Forward, Local, Method
+from director.core.director import Director
+from director.core.events import Event
+from director.core.packet import ICMP, TCP, UDP, Endpoint, Packet
+from tests.unit.director.core.support import (
+    ACK,
+    CIP,
+    FIN,
+    FTP,
+    FTP2,
+    RS1,
+    RS2,
+    RST,
+    SYN,
+    VIP,
+    WEB,
+    client,
+    direct,
+    published,
+    tcp,
+)
+
+
+def forward(director: Director, packet: Packet, now: float = 0.0) -> Forward:
+    decision = director.decide(packet, now)
+    assert isinstance(decision, Forward), decision
+    return decision
+
+
+def server_of(director: Director, port: int, now: float = 0.0) -> str:
+    return str(forward(director, tcp(client(port), WEB), now).connection.server_end)
+
+
+class TestNat:
+    def test_the_four_packets_of_the_published_table(self) -> None:
+        director = published()
+        picks = [forward(director, tcp(client(port), WEB)) for port in (1, 2, 3)]
+        assert [pick.destination for pick in picks] == [RS2, RS1, RS2]
+        assert {pick.source for pick in picks} == {client(1), client(2), client(3)}
+        reply = forward(director, tcp(RS2, client(1), SYN | ACK))
+        assert (reply.source, reply.destination, reply.next_hop) == (WEB, client(1), CIP)
+
+    def test_later_packets_follow_the_connection(self) -> None:
+        director = published()
+        first = forward(director, tcp(client(1), WEB)).destination
+        assert forward(director, tcp(client(1), WEB, ACK)).destination == first
+
+    def test_a_reply_of_no_connection_is_left_to_the_kernel(self) -> None:
+        assert isinstance(published().decide(tcp(RS1, client(9), SYN | ACK), 0), Local)
+
+    def test_states_of_a_whole_connection(self) -> None:
+        director = published()
+        connection = forward(director, tcp(client(1), WEB)).connection
+        end = connection.server_end
+        seen = []
+        for packet in (
+            tcp(end, client(1), SYN | ACK),
+            tcp(client(1), WEB, ACK),
+            tcp(client(1), WEB, FIN | ACK),
+            tcp(end, client(1), FIN | ACK),
+            tcp(client(1), WEB, ACK),
+        ):
+            director.decide(packet, 1.0)
+            seen.append(connection.state.value)
+        assert seen == ["SYN_RECV", "ESTABLISHED", "CLOSE_WAIT", "TIME_WAIT", "TIME_WAIT"]
+
+
+@pytest.mark.parametrize("method", [Method.TUN, Method.DR])
+class TestTunAndDr:
+    def test_the_packet_itself_is_not_changed(self, method: Method) -> None:
+        sent = forward(direct(method), tcp(client(1), WEB))
+        assert (sent.method, sent.source, sent.destination) == (method, client(1), WEB)
+        assert sent.next_hop == "203.0.113.11"
+
+    def test_the_client_half_moves_the_state(self, method: Method) -> None:
+        director = direct(method)
+        connection = forward(director, tcp(client(1), WEB)).connection
+        assert connection.state.value == "SYN_RECV"
+        director.decide(tcp(client(1), WEB, ACK), 0)
+        assert connection.state.value == "ESTABLISHED"
+        director.decide(tcp(client(1), WEB, FIN | ACK), 0)
+        assert connection.state.value == "FIN_WAIT"
+
+    def test_an_ftp_data_connection_goes_where_the_session_is(self, method: Method) -> None:
+        director = direct(method)
+        sessions = {}
+        for number in (1, 2, 3):
+            address = f"198.51.100.{number}"
+            sessions[address] = forward(director, tcp(client(1, address), FTP)).next_hop
+        assert len(set(sessions.values())) == 2
+        for address, server in sessions.items():
+            data = forward(director, tcp(client(2, address), Endpoint(VIP, 30000)))
+            assert (data.next_hop, data.destination) == (server, Endpoint(VIP, 30000))
+
+    def test_a_client_without_session_gets_no_other_port(self, method: Method) -> None:
+        assert isinstance(direct(method).decide(tcp(client(1), Endpoint(VIP, 30000)), 0), Local)
+
+    def test_the_session_is_forgotten_in_time(self, method: Method) -> None:
+        director = direct(method)
+        forward(director, tcp(client(1), FTP))
+        director.expire(301)
+        assert isinstance(director.decide(tcp(client(2), Endpoint(VIP, 30000)), 301), Local)
+
+
+class TestSize:
+    def test_a_tunnel_needs_twenty_bytes_of_the_mtu(self) -> None:
+        director = direct(Method.TUN)
+        forward(director, tcp(client(1), WEB))
+        fits = tcp(client(1), WEB, ACK, length=1480, dont_fragment=True)
+        too_long = tcp(client(1), WEB, ACK, length=1481, dont_fragment=True)
+        assert isinstance(director.decide(fits, 0), Forward)
+        answer = director.decide(too_long, 0)
+        assert isinstance(answer, Answer)
+        assert (answer.icmp_type, answer.icmp_code, answer.mtu) == (3, 4, 1480)
+
+    def test_without_df_it_may_be_fragmented(self) -> None:
+        director = direct(Method.TUN)
+        assert isinstance(director.decide(tcp(client(1), WEB, length=1500), 0), Forward)
+
+    def test_the_mtu_is_that_of_the_way(self) -> None:
+        director = published(mtu_of=lambda address: 1400 if address == RS2.address else 1500)
+        long = tcp(client(1), WEB, length=1450, dont_fragment=True)
+        answer = director.decide(long, 0)
+        assert isinstance(answer, Answer)
+        assert answer.mtu == 1400
+
+    def test_the_last_hop_is_told(self) -> None:
+        answer = published().decide(tcp(client(1), WEB, ttl=1), 0)
+        assert isinstance(answer, Answer)
+        assert answer.icmp_type == 11
+
+
+class TestRefusal:
+    def test_a_port_without_rule_is_the_kernels(self) -> None:
+        assert isinstance(published().decide(tcp(client(1), Endpoint(VIP, 81)), 0), Local)
+
+    @pytest.mark.parametrize("flags", [ACK, FIN | ACK, RST, SYN | RST, 0])
+    def test_only_a_syn_opens_a_connection(self, flags: int) -> None:
+        director = published()
+        assert isinstance(director.decide(tcp(client(1), WEB, flags), 0), Local)
+        assert len(director.connections) == 0
+
+    def test_a_connection_from_port_20_is_not_scheduled(self) -> None:
+        assert isinstance(published().decide(tcp(client(20), WEB), 0), Local)
+
+    def test_no_server_left_is_port_unreachable(self) -> None:
+        director = published()
+        key = ServiceKey(TCP, WEB)
+        director.apply([EditServer(key, RS1, weight=0), EditServer(key, RS2, weight=0)], 0)
+        answer = director.decide(tcp(client(1), WEB), 0)
+        assert isinstance(answer, Answer)
+        assert (answer.icmp_type, answer.icmp_code) == (3, 3)
+
+    def test_fragments_are_dropped_for_a_vip_only(self) -> None:
+        director = published()
+        assert isinstance(director.decide(tcp(client(1), WEB, fragment_offset=185), 0), Drop)
+        assert isinstance(director.decide(tcp(client(1), RS1, more_fragments=True), 0), Local)
+
+
+class TestServers:
+    def test_weight_zero_keeps_its_connections(self) -> None:
+        director = published()
+        assert server_of(director, 1) == str(RS2)
+        director.apply([EditServer(ServiceKey(TCP, WEB), RS2, weight=0)], 0)
+        assert forward(director, tcp(client(1), WEB, ACK)).destination == RS2
+        assert {server_of(director, port) for port in range(10, 20)} == {str(RS1)}
+
+    def test_packets_to_a_deleted_server_are_dropped_until_it_comes_back(self) -> None:
+        director = published()
+        key = ServiceKey(TCP, WEB)
+        server_of(director, 1)
+        director.apply([DeleteServer(key, RS2)], 0)
+        assert isinstance(director.decide(tcp(client(1), WEB, ACK), 0), Drop)
+        director.apply([AddServer(key, RS2, 2)], 0)
+        assert forward(director, tcp(client(1), WEB, ACK)).destination == RS2
+
+    def test_counters_follow_the_connections(self) -> None:
+        director = published()
+        connection = forward(director, tcp(client(1), WEB)).connection
+        server = connection.server
+        assert (server.connections, server.active, server.inactive) == (1, 0, 1)
+        director.decide(tcp(RS2, client(1), SYN | ACK), 0)
+        director.decide(tcp(client(1), WEB, ACK), 0)
+        assert (server.connections, server.active, server.inactive) == (1, 1, 0)
+        assert director.expire(899) == 0
+        assert director.expire(901) == 1
+        assert (server.connections, server.active, server.inactive) == (1, 0, 0)
+
+    def test_clear_forgets_the_services(self) -> None:
+        director = published()
+        director.apply([Clear()], 0)
+        assert director.vips() == set()
+        assert isinstance(director.decide(tcp(client(1), WEB), 0), Local)
+
+
+def test_a_connection_that_is_over_makes_way_for_a_new_one() -> None:
+    director = published()
+    first = forward(director, tcp(client(1), WEB)).connection
+    director.decide(tcp(RS2, client(1), SYN | ACK), 0)
+    director.decide(tcp(client(1), WEB, ACK), 0)
+    director.decide(tcp(client(1), WEB, RST), 0)
+    assert first.state.value == "CLOSE"
+    second = forward(director, tcp(client(1), WEB)).connection
+    assert second is not first
+    assert len(director.connections) == 1
+
+
+def test_udp_is_balanced_too() -> None:
+    director = Director()
+    dns = Endpoint(VIP, 53)
+    key = ServiceKey(UDP, dns)
+    from director.core.commands import AddService
+
+    director.apply([AddService(key), AddServer(key, Endpoint("172.16.0.2", 5353))], 0)
+    sent = forward(director, Packet(UDP, client(1), dns, 60))
+    assert sent.destination == Endpoint("172.16.0.2", 5353)
+    assert sent.connection.state.value == "UDP"
+
+
+class TestIcmp:
+    def test_ping_of_the_vip_is_the_kernels(self) -> None:
+        echo = Packet(ICMP, client(0), Endpoint(VIP, 0), 84, icmp_type=8)
+        assert isinstance(published().decide(echo, 0), Local)
+
+    def test_an_error_about_a_reply_goes_to_the_real_server(self) -> None:
+        director = published()
+        forward(director, tcp(client(1), WEB))
+        about = tcp(WEB, client(1), ACK)
+        error = Packet(ICMP, Endpoint("198.51.100.254", 0), Endpoint(VIP, 0), 56, icmp_type=3, embedded=about)
+        sent = forward(director, error)
+        assert sent.destination.address == RS2.address
+        assert sent.embedded_source == RS2
+
+    def test_an_error_about_a_request_goes_to_the_client(self) -> None:
+        director = published()
+        forward(director, tcp(client(1), WEB))
+        about = tcp(client(1), RS2, ACK)
+        error = Packet(ICMP, Endpoint(RS2.address, 0), Endpoint(CIP, 0), 56, icmp_type=3, embedded=about)
+        sent = forward(director, error)
+        assert (sent.source.address, sent.destination.address) == (VIP, CIP)
+        assert sent.embedded_destination == WEB
+
+    def test_an_error_about_nothing_known_is_the_kernels(self) -> None:
+        about = tcp(WEB, client(7), ACK)
+        error = Packet(ICMP, client(0), Endpoint(VIP, 0), 56, icmp_type=3, embedded=about)
+        assert isinstance(published().decide(error, 0), Local)
+
+
+class TestFtp:
+    def session(self) -> Director:
+        director = published()
+        forward(director, tcp(client(1), FTP))
+        director.decide(tcp(FTP2, client(1), SYN | ACK), 0)
+        director.decide(tcp(client(1), FTP, ACK), 0)
+        return director
+
+    def test_passive_is_rewritten_and_let_in(self) -> None:
+        director = self.session()
+        said = b"227 Entering passive mode (172,16,0,3,117,48).\r\n"
+        reply = forward(director, tcp(FTP2, client(1), ACK, payload=said, sequence=1000))
+        assert reply.payload == b"227 Entering passive mode (203,0,113,1,117,48).\r\n"
+        data = forward(director, tcp(client(2), Endpoint(VIP, 30000)))
+        assert data.destination == Endpoint(FTP2.address, 30000)
+
+    def test_the_new_length_shifts_what_follows(self) -> None:
+        director = self.session()
+        said = b"227 Entering passive mode (172,16,0,3,117,48).\r\n"
+        for _ in range(2):  # sent again, it must not shift twice
+            reply = forward(director, tcp(FTP2, client(1), ACK, payload=said, sequence=1000))
+            assert reply.sequence_delta == 0
+        following = forward(director, tcp(FTP2, client(1), ACK, sequence=1000 + len(said)))
+        assert following.sequence_delta == 1
+        answer = forward(director, tcp(client(1), FTP, ACK, acknowledgement=1001 + len(said)))
+        assert answer.acknowledgement_delta == -1
+
+    def test_extended_passive_is_let_in_as_it_is(self) -> None:
+        director = self.session()
+        said = b"229 Entering extended passive mode (|||30001|).\r\n"
+        assert forward(director, tcp(FTP2, client(1), ACK, payload=said)).payload is None
+        data = forward(director, tcp(client(2), Endpoint(VIP, 30001)))
+        assert data.destination == Endpoint(FTP2.address, 30001)
+
+    @pytest.mark.parametrize(
+        "pieces",
+        [
+            [b"PORT 198,51,100,101,156,64\r\n"],
+            [b"EPRT |1|198.51.100.101|40000|\r\n"],
+            [b"PORT 198,51,1", b"00,101,156,64\r\n"],
+        ],
+        ids=["PORT", "EPRT", "PORT in two segments"],
+    )
+    def test_active_leaves_as_the_vip(self, pieces: list[bytes]) -> None:
+        director = self.session()
+        sequence = 500
+        for piece in pieces:
+            forward(director, tcp(client(1), FTP, ACK, payload=piece, sequence=sequence))
+            sequence += len(piece)
+        data = forward(director, tcp(Endpoint(FTP2.address, 20), client(40000)))
+        assert data.source == Endpoint(VIP, 20)
+
+    def test_nobody_is_connected_to_a_third_party(self) -> None:
+        director = self.session()
+        said = b"PORT 198,51,100,9,156,64\r\n"
+        forward(director, tcp(client(1), FTP, ACK, payload=said))
+        elsewhere = Endpoint("198.51.100.9", 40000)
+        assert isinstance(director.decide(tcp(Endpoint(FTP2.address, 20), elsewhere), 0), Local)
+
+
+def test_events_tell_the_story() -> None:
+    events: list[Event] = []
+    director = published(on_event=events.append)
+    forward(director, tcp(client(1), WEB), 1.0)
+    director.expire(100)
+    kinds = [event.kind for event in events if event.kind != "rules"]
+    assert kinds == ["new", "state", "expired"]
+    assert events[-1].as_dict()["client"] == str(client(1))
