@@ -121,9 +121,15 @@ class Rules:
         if service.server(command.server):
             raise ServerExists(f"real server {command.server} of {command.key.address} exists already.")
         server = service.removed.pop(command.server, None) or RealServer(command.server, 0, method)
+        before = server.weight, server.method
         server.weight, server.method, server.listed = command.weight, method, True
         service.servers.append(server)
-        self._undo.append(lambda: self._unlist(service, server))
+
+        def take_back() -> None:
+            self._unlist(service, server)
+            server.weight, server.method = before
+
+        self._undo.append(take_back)
 
     def _edit_server(self, command: EditServer) -> None:
         server = self._server(self._service(command.key), command.server)

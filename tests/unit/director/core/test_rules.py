@@ -1,0 +1,84 @@
+"""Rules are changed whole or not at all, and refuse what makes no sense."""
+
+from __future__ import annotations
+
+import pytest
+
+from director.core.commands import (
+    AddServer,
+    AddService,
+    Clear,
+    Command,
+    DeleteServer,
+    DeleteService,
+    EditServer,
+    ServiceKey,
+)
+from director.core.decision import Method
+from director.core.director import Director
+from director.core.errors import (
+    BadValue,
+    LvsError,
+    NoSuchServer,
+    NoSuchService,
+    ServerExists,
+    ServiceExists,
+    UnknownScheduler,
+)
+from director.core.packet import TCP, Endpoint
+from tests.unit.director.core.support import RS1, RS2, RS3, WEB, published
+
+KEY = ServiceKey(TCP, WEB)
+OTHER = ServiceKey(TCP, Endpoint("203.0.113.1", 443))
+
+
+def listing(director: Director) -> list[object]:
+    return [service.as_dict() for service in director.services]
+
+
+@pytest.mark.parametrize(
+    ("command", "error", "sentence"),
+    [
+        (AddService(KEY), ServiceExists, "203.0.113.1:80 exists"),
+        (AddService(OTHER, scheduler="best"), UnknownScheduler, "'best' is unknown"),
+        (AddService(ServiceKey(1, WEB)), BadValue, "TCP"),
+        (AddService(ServiceKey(TCP, Endpoint("203.0.113.256", 80))), BadValue, "203.0.113.256"),
+        (AddService(ServiceKey(TCP, Endpoint("203.0.113.1", 0))), BadValue, "port"),
+        (DeleteService(OTHER), NoSuchService, "no virtual service 203.0.113.1:443"),
+        (AddServer(OTHER, RS1), NoSuchService, "no virtual service"),
+        (AddServer(KEY, RS1), ServerExists, "172.16.0.2:80"),
+        (AddServer(KEY, RS3, weight=-1), BadValue, "weight"),
+        (AddServer(KEY, RS3, weight=65536), BadValue, "0 to 65535"),
+        (AddServer(KEY, Endpoint("203.0.113.11", 81), method=Method.DR), BadValue, "only VS-NAT"),
+        (EditServer(KEY, RS3, weight=1), NoSuchServer, "172.16.0.4:80"),
+        (EditServer(KEY, RS1, weight=70000), BadValue, "weight"),
+        (DeleteServer(KEY, RS3), NoSuchServer, "172.16.0.4:80"),
+    ],
+)
+def test_a_refused_command_changes_nothing(command: Command, error: type[LvsError], sentence: str) -> None:
+    director = published()
+    before = listing(director)
+    with pytest.raises(error, match=sentence):
+        director.apply([DeleteServer(KEY, RS2), AddServer(KEY, RS2, 5), EditServer(KEY, RS1, 9), command], 0)
+    after = listing(director)
+    assert after == before
+
+
+def test_a_refused_clear_is_taken_back() -> None:
+    director = published()
+    before = listing(director)
+    with pytest.raises(NoSuchService):
+        director.apply([Clear(), AddServer(KEY, RS1)], 0)
+    assert listing(director) == before
+
+
+def test_the_first_add_creates_the_service_and_the_next_does_not_mind() -> None:
+    director = Director()
+    for server in (RS1, RS2):
+        director.apply([AddService(KEY, exist_ok=True), AddServer(KEY, server)], 0)
+    assert [len(service.servers) for service in director.services] == [2]
+
+
+def test_an_unknown_default_scheduler_is_refused_at_once() -> None:
+    with pytest.raises(UnknownScheduler):
+        Director(scheduler="best")
