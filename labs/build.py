@@ -37,6 +37,7 @@ class Builder:
         self._evidence = evidence
         self._narrator = narrator
         self.notes: list[str] = []
+        self._listings: list[tuple[str, list[str]]] = []
         self._kernel_datapath = capabilities.has_kernel_datapath()
         self._network = Network(plan.topology, self._kernel_datapath, evidence)
         self._switch = OpenVSwitch(evidence.logs)
@@ -61,6 +62,8 @@ class Builder:
             self._wait(director)
         with step("rules"):
             self._give_rules()
+        for title, lines in self._listings:
+            self._narrator.lines(title, lines)
         return self._running(director)
 
     def _say_what_comes(self) -> None:
@@ -136,8 +139,16 @@ class Builder:
         director.wait()
 
     def _give_rules(self) -> None:
+        """Run the script of rules on the director, and show what it said and what became of it."""
         setup = self._director_setup()
-        apply(rules_for(setup), self._network.hosts[setup.name])
+        host = self._network.hosts[setup.name]
+        script = rules_for(setup)
+        apply(script, host)
+        given = [line for line in script.text.splitlines() if line.startswith("ippfvsadm")]
+        self._listings = [
+            ("Commands given to the director", given),
+            ("ippfvsadm -L", host.run(["ippfvsadm", "-L"]).stdout.splitlines()),
+        ]
 
     def _running(self, director: DirectorProcess) -> Running:
         hosts = self._network.hosts

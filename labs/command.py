@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -57,8 +58,6 @@ def _report_file(name: str) -> Path | None:
     path = Path(name).absolute()
     if path.is_dir() or not path.parent.is_dir():
         raise BadRequest(f"--report {name}: no file can be made there; name a file in an existing folder.")
-    try:
-        path.open("a").close()
-    except OSError as error:
-        raise BadRequest(f"--report {name}: {error.strerror}; name a file that you may write.") from None
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise BadRequest(f"--report {name}: not yours to write; name a file that you may write.")
     return path

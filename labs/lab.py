@@ -12,11 +12,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from subprocess import TimeoutExpired
 
+from director.control.channel import ChannelError
 from labs import capabilities, checks
 from labs.build import Builder
 from labs.checks.result import Check
+from labs.errors import BuildFailed, LabError
 from labs.evidence import Evidence
 from labs.narrator import Narrator
 from labs.options import LabOptions
@@ -24,6 +28,10 @@ from labs.plan import Plan
 from labs.report import Report, ServerReport
 from labs.running import Running
 from labs.sandbox import run_in_sandbox
+from realserver_setup.errors import SetupError
+
+# What can go wrong with a part of a lab, each with a sentence of its own.
+_INCOMPLETE = (LabError, SetupError, ChannelError, OSError, TimeoutExpired)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +67,10 @@ def _inside(
 ) -> int:
     narrator = Narrator()
     builder = Builder(plan, options, evidence, narrator)
-    running = builder.build()
+    try:
+        running = builder.build()
+    except _INCOMPLETE as error:
+        raise BuildFailed(str(error)) from error
     for fault in faults:
         for command in fault.commands:
             running.network.hosts[fault.host].run(["sh", "-c", command])
@@ -75,12 +86,19 @@ def _inside(
 
 def _check(running: Running, narrator: Narrator) -> tuple[Check, ...]:
     results: list[Check] = []
-    with narrator.step("checking", of=len(checks.ALL)):
+    with narrator.step("checks", of=len(checks.ALL)) as progress:
         for check in checks.ALL:
-            found = check(running)
-            results += [found] if isinstance(found, Check) else found
-            narrator.advance()
+            results += progress.timed(check.__name__, partial(_results, check, running))
     return tuple(results)
+
+
+def _results(check: checks.CheckFunction, running: Running) -> tuple[Check, ...]:
+    """What a check found; one that could not be carried out has failed, and the others go on."""
+    try:
+        found = check(running)
+    except _INCOMPLETE as error:
+        found = Check(check.__name__, False, "the check to be carried out", str(error))
+    return (found,) if isinstance(found, Check) else found
 
 
 def _report(

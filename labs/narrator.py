@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from rich import box
 from rich.console import Console
@@ -22,13 +23,14 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
 from labs.checks.result import Check
 from labs.packet_table import Row
 from labs.report import Report
+
+T = TypeVar("T")
 
 _PIPED_WIDTH = 132  # columns where no terminal tells its own
 _COLUMNS = {
@@ -41,7 +43,7 @@ _COLUMNS = {
     "dest_mac": "dest MAC",
     "data": "data",
 }
-_MANY = 12  # servers: more than these are summed up
+_MANY = 12  # servers or lines: more than these are summed up
 
 
 class Narrator:
@@ -55,8 +57,8 @@ class Narrator:
         self._progress: Progress | None = None
 
     @contextmanager
-    def step(self, what: str, of: int | None = None) -> Iterator[None]:
-        """Time a step and show it; `advance` moves its bar when `of` says how far there is to go."""
+    def step(self, what: str, of: int | None = None) -> Iterator[Narrator]:
+        """Time a step and show it; with `of`, it has so many parts, each to be run by `timed`."""
         began = time.monotonic()
         if self._console.is_terminal:
             columns = (SpinnerColumn(), TextColumn("{task.description}"))
@@ -67,7 +69,7 @@ class Narrator:
             self._progress.add_task(what, total=of)
             self._progress.start()
         try:
-            yield
+            yield self
         finally:
             if self._progress:
                 self._progress.stop()
@@ -75,9 +77,15 @@ class Narrator:
             self.seconds[what] = time.monotonic() - began
         self._console.print(f"  [green]done[/]  {what:<42} [dim]{self.seconds[what]:6.2f} s[/]")
 
-    def advance(self) -> None:
-        if self._progress:
-            self._progress.advance(self._progress.task_ids[0])
+    def timed(self, what: str, part: Callable[[], T]) -> T:
+        """Run one part of the current step, and keep its time as `what`."""
+        began = time.monotonic()
+        try:
+            return part()
+        finally:
+            self.seconds[what] = time.monotonic() - began
+            if self._progress:
+                self._progress.advance(self._progress.task_ids[0])
 
     def title(self, title: str, facts: Sequence[str]) -> None:
         """The name of the lab and what it is made of."""
@@ -91,13 +99,11 @@ class Narrator:
     def note(self, text: str) -> None:
         self._console.print(f"  [yellow]note[/]  {text}")
 
-    def commands(self, title: str, text: str) -> None:
-        """Shell commands that the lab gives, or a script."""
+    def lines(self, title: str, lines: Sequence[str]) -> None:
+        """Commands that the lab gives, or what one has printed; of very many only the first."""
+        shown = [*lines[:_MANY], *([f"... and {len(lines) - _MANY} more"] if len(lines) > _MANY else [])]
         self._console.print(f"\n[bold]{title}[/]")
-        if self._console.is_terminal:
-            self._console.print(Syntax(text.rstrip(), "sh", background_color="default", word_wrap=True))
-        else:
-            self._console.print(Text(text.rstrip()), soft_wrap=True)
+        self._console.print(Text("\n".join(f"  {line}" for line in shown)), soft_wrap=True)
 
     def result(self, report: Report, names_of_macs: dict[str, str]) -> None:
         """Packet table, real servers, checks, and one line that sums it up."""

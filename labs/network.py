@@ -54,7 +54,7 @@ class Network:
                 datapath=self._datapath,
                 protocols="OpenFlow13",
                 failMode="secure",
-                batch=True,  # typed into a shell, the command for a hundred ports is cut off at 4096 characters
+                batch=True,  # a shell would cut the command for a hundred ports off at 4096 characters
             )
 
     def _add_hosts(self) -> None:

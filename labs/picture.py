@@ -154,7 +154,7 @@ def _machines(topology: Topology, places: dict[str, Point], plan: Plan) -> list[
         x, y = places[switch]
         parts += [
             f'<circle cx="{x}" cy="{y}" r="19" fill="white" stroke="{_INK}"/>',
-            _text(x, y + 4, switch, "12"),
+            _text(x, y + 4, switch),
         ]
     return parts
 
@@ -179,7 +179,6 @@ def _legend(x: float, y: float) -> list[str]:
     return parts
 
 
-def _text(x: float, y: float, text: str, size: str) -> str:
-    return (
-        f'<text x="{x}" y="{y}" text-anchor="middle" font-size="{size}" fill="{_INK}">{escape(text)}</text>'
-    )
+def _text(x: float, y: float, text: str, size: int = 12) -> str:
+    style = f'text-anchor="middle" font-size="{size}" fill="{_INK}"'
+    return f'<text x="{x}" y="{y}" {style}>{escape(text)}</text>'

@@ -19,7 +19,7 @@ from labs.wait import wait_for
 from realserver_setup import files
 from realserver_setup.apply import Result
 from realserver_setup.httpd import Httpd
-from realserver_setup.launcher import Daemon, Launcher
+from realserver_setup.launcher import Daemon, Kind, Launcher
 from realserver_setup.served import served
 
 _HOME = Path("/run/lvs")
@@ -86,11 +86,11 @@ class ServerFarm:
         return Check(title, there == [expected] and done.exit_code == 0, str(expected), seen)
 
     def _start_daemons(
-        self, hosts: Mapping[str, Host], kind: str, options: Mapping[str, Mapping[str, object]]
+        self, hosts: Mapping[str, Host], kind: Kind, options: Mapping[str, Mapping[str, object]]
     ) -> None:
         assert self._launcher is not None
         for server in self._servers:
             log = self._evidence.log(f"{kind}-{server.name}")
             pid = hosts[server.name].pid
-            self._launcher.ask(Daemon(server.name, pid, kind, log, options[server.name]))  # type: ignore[arg-type]
+            self._launcher.ask(Daemon(server.name, pid, kind, log, options[server.name]))
         self._launcher.wait()

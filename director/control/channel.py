@@ -62,8 +62,13 @@ class Listener:
         peer, _ = self._socket.accept()
         with peer:
             peer.settimeout(PATIENCE)
-            with contextlib.suppress(OSError, ValueError):
-                peer.sendall(_encode(self._answer(_read(peer))))
+            try:
+                request = _read(peer)
+            except (OSError, ValueError):
+                return
+            answer = _encode(self._answer(request))
+            with contextlib.suppress(OSError):
+                peer.sendall(answer)
 
     def close(self) -> None:
         self._socket.close()

@@ -18,7 +18,9 @@ from labs.checks.paths import refused, reply_path
 from labs.checks.result import Check
 from labs.running import Running
 
-ALL: tuple[Callable[[Running], Check | tuple[Check, ...]], ...] = (
+CheckFunction = Callable[[Running], Check | tuple[Check, ...]]
+
+ALL: tuple[CheckFunction, ...] = (
     only_director_answers,
     packet_table,
     by_weight,

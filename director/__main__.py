@@ -1,0 +1,69 @@
+"""Run a director: python -m director --method nat [--scheduler wrr] [--engine scapy] [IFACE ...]
+
+It forwards once its control socket exists, and until SIGTERM or SIGINT; ippfvsadm gives it its
+rules. Exit codes: 0 when it was ended, 2 with one sentence when the request or the machine
+can't do it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from director import engines
+from director.control import SOCKET, SOCKET_VARIABLE
+from director.core import schedulers
+from director.core.decision import Method
+from director.core.errors import LvsError
+from director.engines import interfaces
+from director.engines.engine import EngineError
+from director.process import CannotRun, Settings, run
+
+METHODS = {method.name.lower(): method for method in (Method.NAT, Method.TUN, Method.DR)}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One sentence instead of the usage."""
+        self.exit(2, f"{self.prog}: {message}.\n")
+
+
+def settings(arguments: list[str] | None = None) -> Settings:
+    """What the command line asks for; ends the process where it makes no sense."""
+    parser = _Parser(prog="python -m director", description="A Linux Virtual Server's director.")
+    parser.add_argument("--method", choices=METHODS, default="nat", help="how requests travel on")
+    parser.add_argument("--scheduler", choices=schedulers.names(), default="wrr", help="for new connections")
+    parser.add_argument("--engine", choices=engines.names(), default="scapy", help="what moves the packets")
+    parser.add_argument("--socket", default=os.environ.get(SOCKET_VARIABLE, SOCKET), help="for ippfvsadm")
+    parser.add_argument("--events", type=Path, help="append what happens to this file, as lines of JSON")
+    parser.add_argument("--conn-tab-bits", type=int, default=12, help="2^BITS buckets for connections: 8-20")
+    parser.add_argument("interfaces", nargs="*", metavar="IFACE", help="default: all with an IPv4 address")
+    asked = parser.parse_args(arguments)
+    names = tuple(dict.fromkeys(asked.interfaces)) or tuple(interfaces.with_an_address())
+    if not names:
+        parser.error("no network interface has an IPv4 address: run the director's set-up script first")
+    return Settings(
+        method=METHODS[asked.method],
+        scheduler=asked.scheduler,
+        engine=asked.engine,
+        socket=asked.socket,
+        events=asked.events,
+        conn_tab_bits=asked.conn_tab_bits,
+        interfaces=names,
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    try:
+        run(settings(arguments))
+    except (CannotRun, EngineError, LvsError) as error:
+        print(f"director: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""What a running director answers over its control socket.
+
+    {"do": "apply", "commands": [...]}   change the rules, all at once or not at all
+    {"do": "list"}                       the rules, with the counters of every real server
+    {"do": "connections"}                the connection table
+    {"do": "counters"}                   what the engine and the process have counted
+
+An answer has "ok": true and what was asked for, or "ok": false and "error", one sentence.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from director.control.codec import CodecError, decode
+from director.core.commands import Command, DeleteServer, DeleteService
+from director.core.errors import LvsError
+
+if TYPE_CHECKING:
+    from director.control.channel import Message
+    from director.core.director import Director
+    from director.engines.engine import Engine
+
+
+class Answers:
+    """Called with a request, returns its answer; never raises, whatever the request is."""
+
+    def __init__(
+        self, director: Director, engine: Engine, clock: Callable[[], float], about: Message
+    ) -> None:
+        """`about` is what "list" tells of the director besides its rules."""
+        self._director = director
+        self._engine = engine
+        self._clock = clock
+        self._about = about
+        self._known: dict[str, Callable[[Message], Message]] = {
+            "apply": self._apply,
+            "list": self._list,
+            "connections": self._connections,
+            "counters": self._counters,
+        }
+
+    def __call__(self, request: Message) -> Message:
+        wanted = request.get("do")
+        answer = self._known.get(wanted) if isinstance(wanted, str) else None
+        if answer is None:
+            return _refused(f"do: expected one of {', '.join(self._known)}, got {wanted!r}.")
+        try:
+            return {"ok": True, **answer(request)}
+        except (CodecError, LvsError) as error:
+            return _refused(str(error))
+
+    def _apply(self, request: Message) -> Message:
+        commands = request.get("commands")
+        if not isinstance(commands, list):
+            raise CodecError(f"commands: expected a list, got {commands!r}.")
+        self._director.apply(list(self._read(commands)), self._clock())
+        self._engine.rules_changed()
+        return {}
+
+    def _read(self, messages: list[Any]) -> Iterator[Command]:
+        """ "last": true of a DeleteServer: with the last server goes the service (as in 1999)."""
+        for message in messages:
+            goes = isinstance(message, dict) and message.pop("last", False) is True
+            command = decode(message)
+            yield command
+            if goes and isinstance(command, DeleteServer) and self._is_last(command):
+                yield DeleteService(command.key)
+
+    def _is_last(self, command: DeleteServer) -> bool:
+        for service in self._director.services:
+            if service.key == command.key:
+                return [server.address for server in service.servers] == [command.server]
+        return False
+
+    def _list(self, _request: Message) -> Message:
+        return {**self._about, "services": [service.as_dict() for service in self._director.services]}
+
+    def _connections(self, _request: Message) -> Message:
+        now = self._clock()
+        return {"connections": [connection.as_dict(now) for connection in self._director.connections]}
+
+    def _counters(self, _request: Message) -> Message:
+        process = {"cpu_seconds": time.process_time(), "rss_bytes": _resident()}
+        return {"engine": dict(self._engine.counters()), "process": process}
+
+
+def _refused(sentence: str) -> Message:
+    return {"ok": False, "error": sentence}
+
+
+def _resident() -> int:
+    """Bytes of memory in use (proc(5), statm)."""
+    with open("/proc/self/statm", encoding="ascii") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,115 @@
+"""Commands as they travel over the control socket, and back: JSON whose form the dataclasses give.
+
+    {"command": "AddServer", "key": {"protocol": "TCP", "address": "203.0.113.1:80"},
+     "server": "172.16.0.2:80", "weight": 1}
+
+The name of the class, then its fields; fields with a default may be left out. Whether an address
+or a weight makes sense is the core's business. ippfvsadm writes this form itself, because
+importing dataclasses would double the time it takes; its tests read it back with `decode`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from typing import Any
+
+from director.core import commands
+from director.core.commands import Command, ServiceKey
+from director.core.decision import Method
+from director.core.packet import TCP, UDP, Endpoint
+
+Json = dict[str, Any]
+
+_CLASSES: dict[str, type[Command]] = {
+    kind.__name__: kind
+    for kind in (
+        commands.AddService,
+        commands.DeleteService,
+        commands.AddServer,
+        commands.EditServer,
+        commands.DeleteServer,
+        commands.Clear,
+    )
+}
+_PROTOCOLS = {"TCP": TCP, "UDP": UDP}
+_NAMES = {number: name for name, number in _PROTOCOLS.items()}
+
+
+class CodecError(ValueError):
+    """A message that is no command; its text says what was expected where."""
+
+
+def encode(command: Command) -> Json:
+    """The JSON form; fields that have their default value are left out."""
+    message: Json = {"command": type(command).__name__}
+    for field in fields(command):
+        value = getattr(command, field.name)
+        if value != field.default:
+            message[field.name] = _plain(value)
+    return message
+
+
+def decode(message: object) -> Command:
+    """The command that `message` stands for. Raises CodecError."""
+    if not isinstance(message, dict):
+        raise CodecError(f"a command: expected an object, got {message!r}.")
+    kind = _CLASSES.get(str(message.get("command")))
+    if kind is None:
+        raise CodecError(f"command: expected one of {', '.join(_CLASSES)}, got {message.get('command')!r}.")
+    known = {field.name: field for field in fields(kind)}
+    given = {name: value for name, value in message.items() if name != "command"}
+    for name in given.keys() - known.keys():
+        raise CodecError(f"{kind.__name__} has no field {name!r}.")
+    for name, field in known.items():
+        if name not in given and field.default is MISSING:
+            raise CodecError(f"{kind.__name__} needs the field {name!r}.")
+    return kind(**{name: _READERS[name](name, value) for name, value in given.items()})
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, ServiceKey):
+        return {"protocol": _NAMES[value.protocol], "address": str(value.address)}
+    if isinstance(value, Endpoint):
+        return str(value)
+    return value.name if isinstance(value, Method) else value
+
+
+def _endpoint(name: str, value: object) -> Endpoint:
+    address, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    if not colon or not (port.isascii() and port.isdigit() and len(port) <= 5):
+        raise CodecError(f"{name}: expected ADDRESS:PORT, got {value!r}.")
+    return Endpoint(address, int(port))
+
+
+def _key(name: str, value: object) -> ServiceKey:
+    if not isinstance(value, dict) or value.keys() != {"protocol", "address"}:
+        raise CodecError(f"{name}: expected an object with protocol and address, got {value!r}.")
+    if value["protocol"] not in _NAMES.values():
+        raise CodecError(f"protocol: expected TCP or UDP, got {value['protocol']!r}.")
+    return ServiceKey(_PROTOCOLS[value["protocol"]], _endpoint("address", value["address"]))
+
+
+def _method(name: str, value: object) -> Method | None:
+    if value is None or value in Method.__members__:
+        return None if value is None else Method[str(value)]
+    raise CodecError(f"{name}: expected one of {', '.join(Method.__members__)}, got {value!r}.")
+
+
+def _of(kind: type, *, optional: bool = False) -> Callable[[str, object], Any]:
+    def read(name: str, value: object) -> Any:
+        if type(value) is kind or (optional and value is None):
+            return value
+        raise CodecError(f"{name}: expected {kind.__name__}, got {value!r}.")
+
+    return read
+
+
+_READERS: dict[str, Callable[[str, object], Any]] = {
+    "key": _key,
+    "server": _endpoint,
+    "method": _method,
+    "weight": _of(int, optional=True),
+    "scheduler": _of(str, optional=True),
+    "exist_ok": _of(bool),
+}

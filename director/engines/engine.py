@@ -1,0 +1,45 @@
+"""What a data plane has to offer; and how it says that it can't run here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from selectors import BaseSelector
+
+    from director.core.director import Director
+
+
+class EngineError(Exception):
+    """The engine can't run on this machine; its text says what is missing and what to do."""
+
+
+class Engine(Protocol):
+    """Carries out a director's decisions on the given interfaces.
+
+    It registers its file descriptors with a selector, each with a function to call when the
+    descriptor is readable; the director's process owns the loop. `clock` gives the seconds in which
+    the core reckons.
+    """
+
+    def __init__(self, interfaces: Sequence[str], clock: Callable[[], float]) -> None:
+        """Nothing is touched before `start`. Raises EngineError where an interface can't be used."""
+
+    def start(self, director: Director, selector: BaseSelector) -> None:
+        """Begin to forward. Raises EngineError."""
+
+    def mtu_of(self, address: str) -> int:
+        """The longest IP packet, in bytes, that fits on the way to `address`."""
+
+    def rules_changed(self) -> None:
+        """Virtual services were added or deleted."""
+
+    def tick(self, now: float) -> None:
+        """A second has passed: time for what is late."""
+
+    def counters(self) -> Mapping[str, int]:
+        """What was counted so far, by name."""
+
+    def close(self) -> None:
+        """Stop forwarding, and leave the kernel as it was; harmless when called twice."""

@@ -1,0 +1,40 @@
+"""What the kernel knows of the director's network interfaces."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+
+_SIOCGIFADDR, _SIOCGIFMTU, _SIOCGIFHWADDR = 0x8915, 0x8921, 0x8927  # linux/sockios.h
+
+
+def with_an_address() -> list[str]:
+    """All interfaces but lo that have an IPv4 address."""
+    return [name for _, name in socket.if_nameindex() if name != "lo" and address_of(name)]
+
+
+def address_of(interface: str) -> str | None:
+    """The first IPv4 address of an interface; None if it has none."""
+    answer = _ask(interface, _SIOCGIFADDR)
+    return socket.inet_ntoa(answer[20:24]) if answer else None
+
+
+def mac_of(interface: str) -> bytes | None:
+    """Its hardware address, six bytes; None if there is no such interface."""
+    answer = _ask(interface, _SIOCGIFHWADDR)
+    return answer[18:24] if answer else None
+
+
+def mtu_of(interface: str) -> int | None:
+    """The longest IP packet that it takes, in bytes; None if there is no such interface."""
+    answer = _ask(interface, _SIOCGIFMTU)
+    return int(struct.unpack_from("i", answer, 16)[0]) if answer else None
+
+
+def _ask(interface: str, request: int) -> bytes:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        try:
+            return fcntl.ioctl(asker, request, struct.pack("256s", interface.encode()[:15]))
+        except OSError:
+            return b""

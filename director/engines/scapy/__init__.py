@@ -1,0 +1,17 @@
+"""The engine for reading and teaching: Scapy dissects, rewrites and sends every packet.
+
+wire.py        one interface: frames in, frames out
+datagram.py    the headers of an IP packet, taken apart by Scapy and put together again
+parse.py       from them, the packet that the core understands
+nat.py tun.py dr.py    one forwarding method each
+checksum.py    how a checksum follows a change
+routes.py      which interface and next hop lead to an address
+neighbours.py  which MAC address a next hop has
+answers.py     what the director says itself, by ICMP
+kernel.py      keeps the director's own kernel from answering for the VIP
+engine.py      puts them together
+"""
+
+from director.engines.scapy.engine import ScapyEngine as Engine
+
+__all__ = ["Engine"]

@@ -1,0 +1,34 @@
+"""The Internet checksum, and how it follows a change of a few bytes (RFC 1071, RFC 1624).
+
+A director changes addresses and ports and leaves the data alone, so it updates checksums and
+does not compute them anew: faster, and a packet that was damaged on its way stays damaged.
+"""
+
+from __future__ import annotations
+
+import struct
+
+
+def updated(checksum: int, before: bytes, after: bytes) -> int:
+    """The checksum once the bytes `before` have become `after` (RFC 1624, equation 3).
+
+    Both start at an even offset; an odd last byte counts as if a zero followed.
+    """
+    total = (~checksum & 0xFFFF) + _sum(after) + 0xFFFF * len(before) - _sum(before)
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def is_right(header: bytes) -> bool:
+    """Whether a header, its own checksum included, sums up as it should."""
+    total = _sum(header)
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total == 0xFFFF
+
+
+def _sum(words: bytes) -> int:
+    if len(words) % 2:
+        words += b"\0"
+    return sum(struct.unpack(f"!{len(words) // 2}H", words))

@@ -1,0 +1,159 @@
+"""The engine: a frame comes in, the core decides, a frame goes out.
+
+Here are the main path and its counters; what is done on the way is in the other modules.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from selectors import EVENT_READ, BaseSelector
+from typing import TYPE_CHECKING
+
+from director.core.decision import Answer, Forward, Local, Method
+from director.core.packet import ICMP, IPIP, TCP, UDP, Packet
+from director.engines.scapy import dr, nat, tun
+from director.engines.scapy.answers import answer, may_be_told
+from director.engines.scapy.datagram import Datagram, Malformed
+from director.engines.scapy.fragments import pieces
+from director.engines.scapy.kernel import Kernel
+from director.engines.scapy.layers import ARP
+from director.engines.scapy.neighbours import Neighbours
+from director.engines.scapy.parse import parse
+from director.engines.scapy.routes import Routes, Way
+from director.engines.scapy.wire import Wire
+
+if TYPE_CHECKING:
+    from director.core.director import Director
+
+METHODS: Mapping[Method, Callable[[Datagram, Forward, str], bytes]] = {
+    Method.NAT: nat.rewrite,
+    Method.TUN: tun.rewrite,
+    Method.DR: dr.rewrite,
+}
+
+_IPV4, _ARP = b"\x08\x00", b"\x08\x06"  # EtherTypes
+_ETHERNET, _ARP_PACKET = 14, 28  # bytes
+_ARP_START = bytes.fromhex("000108000604")  # Ethernet and IPv4, with addresses of 6 and 4 bytes
+_UNREACHABLE, _TOO_LONG = 3, 4  # ICMP type and code of "fragmentation needed"
+_AT_ONCE = 64  # frames of one interface before another gets its turn
+_REFRESH = 5.0  # seconds between two looks at the kernel's routes
+_COUNTED = ("in", "out", "malformed", "dropped", "answered", "local", "lost")
+
+
+class ScapyEngine:
+    """Forwards between `interfaces` in this process: one packet after the other."""
+
+    def __init__(self, interfaces: Sequence[str], clock: Callable[[], float]) -> None:
+        """Raises EngineError."""
+        self._clock = clock
+        self._counters: Counter[str] = Counter(dict.fromkeys(_COUNTED, 0))
+        self._wires = [Wire(interface) for interface in interfaces]
+        self._routes = Routes(self._wires)
+        self._neighbours = Neighbours(partial(self._count, "lost"))
+        self._kernel = Kernel(interfaces)
+        self._vips: set[str] = set()
+        self._refreshed = 0.0
+
+    def start(self, director: Director, selector: BaseSelector) -> None:
+        self._director = director
+        self._routes.refresh()
+        self._kernel.start()
+        for wire in self._wires:
+            selector.register(wire, EVENT_READ, partial(self._drain, wire))
+
+    def mtu_of(self, address: str) -> int:
+        return self._routes.mtu_of(address)
+
+    def rules_changed(self) -> None:
+        self._vips = self._director.vips()
+        self._kernel.keep_out_of(self._vips)
+        self._routes.refresh()
+
+    def tick(self, now: float) -> None:
+        self._neighbours.tick(now)
+        if now - self._refreshed >= _REFRESH:
+            self._refreshed = now
+            self._routes.refresh()
+
+    def counters(self) -> Mapping[str, int]:
+        return self._counters
+
+    def close(self) -> None:
+        self._kernel.close()
+        while self._wires:
+            self._wires.pop().close()
+
+    # ---- in ----
+
+    def _drain(self, wire: Wire) -> None:
+        """Take what has come in on a wire, but not so much that others starve."""
+        for _ in range(_AT_ONCE):
+            frame = wire.frame()
+            if frame is None:
+                return
+            try:
+                self._receive(wire, frame)
+            except Malformed:
+                self._count("malformed")
+
+    def _receive(self, wire: Wire, frame: bytes) -> None:
+        kind, packet = frame[12:_ETHERNET], frame[_ETHERNET:]
+        if kind == _IPV4 and frame[:6] == wire.hardware:
+            self._count("in")
+            self._decide(packet)
+        elif kind == _ARP and packet.startswith(_ARP_START) and len(packet) >= _ARP_PACKET:
+            self._neighbours.heard(wire, ARP(packet[:_ARP_PACKET]), self._clock())
+
+    def _decide(self, data: bytes) -> None:
+        """Ask the core about an IP packet that was sent to this machine, and do as it says."""
+        datagram = Datagram(data)
+        packet = parse(datagram)
+        decision = self._director.decide(packet, self._clock())
+        if isinstance(decision, Forward):
+            self._forward(datagram, decision)
+        elif isinstance(decision, Answer):
+            self._answer(decision, packet, data[: packet.length])
+        elif isinstance(decision, Local):
+            self._leave(packet, data[: packet.length], datagram)
+        else:
+            self._count("dropped")
+
+    # ---- out ----
+
+    def _forward(self, datagram: Datagram, forward: Forward) -> None:
+        way = self._routes.way_to(forward.next_hop)
+        if way is None:
+            self._count("lost")
+            return
+        packet = METHODS[forward.method](datagram, forward, way.source)
+        for piece in pieces(packet, way.wire.mtu):  # the core has refused those that may not be taken apart
+            self._send(piece, way)
+
+    def _answer(self, decision: Answer, packet: Packet, data: bytes) -> None:
+        way = self._routes.way_to(packet.source.address)
+        if way is not None and may_be_told(packet.source.address):
+            self._count("answered")
+            self._send(answer(decision, data, way.source), way)
+
+    def _leave(self, packet: Packet, data: bytes, datagram: Datagram) -> None:
+        """The kernel's business; TCP and UDP for a VIP have been kept from it and are handed over now."""
+        self._count("local")
+        if packet.protocol in (TCP, UDP) and packet.destination.address in self._vips:
+            self._kernel.give(data)
+        elif packet.protocol == ICMP and packet.embedded and packet.embedded.protocol == IPIP:
+            self._tunnel_error(packet, datagram)
+
+    def _tunnel_error(self, packet: Packet, datagram: Datagram) -> None:
+        """A router on the way to a real server can't pass on what went into its tunnel (RFC 2003, 5.1)."""
+        about = packet.embedded
+        if about and datagram.above and (packet.icmp_type, packet.icmp_code) == (_UNREACHABLE, _TOO_LONG):
+            self._routes.learn_mtu(about.destination.address, int(datagram.above.nexthopmtu or 0))
+
+    def _send(self, packet: bytes, way: Way) -> None:
+        self._count("out")
+        self._neighbours.send(packet, way, self._clock())
+
+    def _count(self, name: str, times: int = 1) -> None:
+        self._counters[name] += times

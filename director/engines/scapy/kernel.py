@@ -1,0 +1,136 @@
+"""Keeps the director's own kernel from interfering, and hands it what is its own business.
+
+The VIP is an address of this machine, so the kernel would refuse connections that are about to
+be forwarded. A rule of nftables therefore drops TCP and UDP to the VIPs before the kernel looks
+at them; the director's sockets have seen them by then. What the director leaves to the kernel
+comes back to it through the TUN device lvs0, which the rule lets pass: a port without a
+service is then refused by the kernel itself, and a local server gets its packets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import socket
+import struct
+import subprocess
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from director.engines.engine import EngineError
+
+DEVICE = "lvs0"
+_TUNSETIFF, _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x400454CA, 0x8913, 0x8914  # linux/if_tun.h, sockios.h
+_IFF_TUN, _IFF_NO_PI, _IFF_UP = 0x0001, 0x1000, 0x1
+_TABLE = "table ip lvs"
+_SYSCTLS = Path("/proc/sys/net/ipv4/conf")
+
+_RULES = """\
+{table}
+delete {table}
+{table} {{
+    set vips {{ type ipv4_addr; {elements}}}
+    chain before_the_kernel {{
+        type filter hook prerouting priority raw; policy accept;
+        iifname != "{device}" ip daddr @vips meta l4proto {{ tcp, udp }} drop
+    }}
+}}
+"""
+
+
+def rules(vips: Collection[str]) -> str:
+    """The nftables script; it replaces whatever an earlier director has left."""
+    elements = f"elements = {{ {', '.join(sorted(vips))} }}; " if vips else ""
+    return _RULES.format(table=_TABLE, device=DEVICE, elements=elements)
+
+
+class Kernel:
+    """The kernel is kept out from `start` on, until `close`."""
+
+    def __init__(self, interfaces: Iterable[str]) -> None:
+        self._interfaces = tuple(interfaces)
+        self._before: dict[Path, str] = {}
+        self._vips: set[str] | None = None
+        self._device = -1
+
+    def start(self) -> None:
+        """Raises EngineError."""
+        self._device = _open_device()
+        # The larger of `all` and the device wins: a packet from lvs0 has come by another way.
+        self._set("all", "rp_filter", "0")
+        self._set(DEVICE, "rp_filter", "0")
+        for interface in ("all", *self._interfaces):
+            self._set(interface, "send_redirects", "0")
+        self.keep_out_of(set())
+
+    def keep_out_of(self, vips: set[str]) -> None:
+        """From now on TCP and UDP to these addresses reach the kernel by `give` only."""
+        if vips != self._vips:
+            _nft(rules(vips))
+            self._vips = set(vips)
+
+    def give(self, packet: bytes) -> bool:
+        """Hand an IP packet to the kernel; False where it does not take it."""
+        try:
+            os.write(self._device, packet)
+        except OSError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Leave the kernel as it was."""
+        if self._vips is not None:
+            with contextlib.suppress(EngineError):
+                _nft(f"{_TABLE}\ndelete {_TABLE}\n")
+            self._vips = None
+        for path, value in self._before.items():
+            with contextlib.suppress(OSError):
+                path.write_text(value)
+        self._before.clear()
+        if self._device >= 0:
+            os.close(self._device)
+            self._device = -1
+
+    def _set(self, interface: str, name: str, value: str) -> None:
+        path = _SYSCTLS / interface / name
+        try:
+            before = path.read_text()
+            path.write_text(value)
+        except OSError as error:
+            raise EngineError(f"{path} can't be set to {value}: {error.strerror}.") from None
+        if interface != DEVICE:
+            self._before.setdefault(path, before)
+
+
+def _open_device() -> int:
+    """Make lvs0, which exists as long as the returned descriptor is open, and bring it up."""
+    try:
+        descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise EngineError(f"/dev/net/tun can't be opened ({error.strerror}): try `modprobe tun`.") from None
+    try:
+        fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH22x", DEVICE.encode(), _IFF_TUN | _IFF_NO_PI))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+            request = struct.pack("16sH22x", DEVICE.encode(), 0)
+            flags = struct.unpack_from("H", fcntl.ioctl(asker, _SIOCGIFFLAGS, request), 16)[0]
+            fcntl.ioctl(asker, _SIOCSIFFLAGS, struct.pack("16sH22x", DEVICE.encode(), flags | _IFF_UP))
+    except OSError as error:
+        os.close(descriptor)
+        raise EngineError(
+            f"The TUN device {DEVICE} can't be made ({error.strerror}): it takes root, "
+            "and no other director on this host."
+        ) from None
+    return descriptor
+
+
+def _nft(script: str) -> None:
+    """Carry out an nftables script, whole or not at all. Raises EngineError."""
+    nft = shutil.which("nft", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if nft is None:
+        raise EngineError("The program nft is missing: install the package nftables.")
+    done = subprocess.run([nft, "-f", "-"], input=script, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = " ".join(done.stderr.split("\n", 1)[0].split())
+        raise EngineError(f"nft can't load the director's rules ({reason}): it takes root and nf_tables.")

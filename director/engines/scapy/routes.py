@@ -1,0 +1,67 @@
+"""Which interface, own address and next hop lead to an address: the kernel's routes, by Scapy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from director.engines.scapy.layers import conf
+from director.engines.scapy.wire import Wire
+
+_NONE = "0.0.0.0"
+_DEFAULT_MTU = 1500
+_SMALLEST_MTU = 68  # bytes; RFC 791: every router can pass this much
+_MOST = 4096  # ways that are remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How to reach an address: over `wire`, from `source`, by `next_hop` (the address itself if near)."""
+
+    wire: Wire
+    source: str
+    next_hop: str
+
+
+class Routes:
+    """Remembers the ways that were asked for, until `refresh`."""
+
+    def __init__(self, wires: Iterable[Wire]) -> None:
+        self._wires = {wire.interface: wire for wire in wires}
+        self._ways: dict[str, Way | None] = {}
+        self._path_mtu: dict[str, int] = {}
+
+    def refresh(self) -> None:
+        """Read the kernel's routes and the interfaces' addresses anew."""
+        for wire in self._wires.values():
+            wire.refresh()
+        conf.route.resync()
+        self._ways.clear()
+
+    def way_to(self, address: str) -> Way | None:
+        """None where no route over the director's interfaces leads there."""
+        if address not in self._ways:
+            if len(self._ways) >= _MOST:
+                self._ways.clear()
+            self._ways[address] = self._look_up(address)
+        return self._ways[address]
+
+    def mtu_of(self, address: str) -> int:
+        """The longest IP packet, in bytes, that fits on the way to `address`, as far as is known."""
+        way = self.way_to(address)
+        here = way.wire.mtu if way else _DEFAULT_MTU
+        return min(here, self._path_mtu.get(address, here))
+
+    def learn_mtu(self, address: str, mtu: int) -> None:
+        """A router on the way to `address` takes no more than `mtu` bytes (RFC 1191)."""
+        if mtu >= _SMALLEST_MTU and len(self._path_mtu) < _MOST:
+            self._path_mtu[address] = mtu
+
+    def _look_up(self, address: str) -> Way | None:
+        interface, source, gateway = conf.route.route(address, verbose=0)
+        wire = self._wires.get(str(interface))
+        if wire is None:
+            return None
+        return Way(
+            wire, wire.address if source == _NONE else source, address if gateway == _NONE else gateway
+        )

@@ -1,0 +1,76 @@
+"""One interface: a Scapy socket that is opened once, and what is known of the interface.
+
+Opening a socket per packet would cost 24 ms each; the kernel's default receive buffer would
+lose all but two hundred frames of a burst.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from director.engines import interfaces
+from director.engines.engine import EngineError
+from director.engines.scapy.layers import L2Socket
+
+_SOL_PACKET, _PACKET_IGNORE_OUTGOING = 263, 23  # linux/if_packet.h; a director must not hear itself
+_SO_RCVBUFFORCE = 33  # not bound by net.core.rmem_max
+_BUFFER = 8 * 1024 * 1024  # bytes
+_LARGEST = 65536
+
+
+class Wire:
+    """`frame` takes the next frame off the wire, `send` puts one on it.
+
+    `hardware` is its MAC address (6 bytes), `mac` the same as text, `address` its first IPv4
+    address, `mtu` the longest IP packet in bytes.
+    """
+
+    def __init__(self, interface: str) -> None:
+        """Raises EngineError."""
+        self.interface = interface
+        hardware = interfaces.mac_of(interface)
+        if hardware is None:
+            raise EngineError(f"There is no network interface {interface!r}: see `ip link`.")
+        self.hardware, self.mac = hardware, hardware.hex(":")
+        self.mtu, self.address = 1500, "0.0.0.0"
+        try:
+            self._socket = L2Socket(iface=interface, promisc=False)
+        except PermissionError:
+            raise EngineError(f"{interface} can't be opened: the director needs root.") from None
+        raw: socket.socket = self._socket.ins
+        raw.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+        raw.setblocking(False)
+        try:
+            raw.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+        except PermissionError:  # root of a user namespace: as much as the machine allows
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look up what may have changed; an interface that is gone keeps what it had."""
+        self.hardware = interfaces.mac_of(self.interface) or self.hardware
+        self.mac = self.hardware.hex(":")
+        self.mtu = interfaces.mtu_of(self.interface) or self.mtu
+        self.address = interfaces.address_of(self.interface) or self.address
+
+    def fileno(self) -> int:
+        return int(self._socket.ins.fileno())
+
+    def frame(self) -> bytes | None:
+        """The next frame that has come in, or None where there is none."""
+        try:
+            received: bytes | None = self._socket.recv_raw(_LARGEST)[1]
+        except OSError:  # nothing there, or the interface is down
+            return None
+        return received
+
+    def send(self, frame: bytes) -> bool:
+        """Send a frame; False where the wire does not take it."""
+        try:
+            self._socket.send(frame)  # type: ignore[arg-type]  # bytes will do
+        except OSError:  # the interface is down, or the frame too long
+            return False
+        return True
+
+    def close(self) -> None:
+        self._socket.close()

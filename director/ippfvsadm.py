@@ -1,0 +1,171 @@
+"""ippfvsadm: the administration tool of 1999, in its own syntax, for a running director.
+
+It starts once per rule of a set-up script, so it imports as little as it can and writes the
+commands as plain JSON objects (control/codec.py says what they mean).
+Exit codes: 0 done, 1 no director to talk to, 2 a line that can't be understood, 255 refused.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from director.control import SOCKET, SOCKET_VARIABLE
+from director.control.channel import ChannelError, call
+
+PROGRAM = "ippfvsadm"
+PROTOCOLS = {"t": "TCP", "u": "UDP"}
+PORTS = range(1, 61000)  # the ports from 61000 on belonged to masquerading
+MOST_WEIGHT = 65535
+USAGE = f"""\
+{PROGRAM} -A -[t|u] l.l.l.l:lport -R a.a.a.a:rport [-w weight]   add a real server
+{PROGRAM} -D -[t|u] l.l.l.l:lport -R a.a.a.a:rport               delete a real server
+{PROGRAM} -C                                                     clear the table
+{PROGRAM} -L                                                     list the table
+{PROGRAM} -h                                                     this help
+
+l.l.l.l:lport is the virtual server, a.a.a.a:rport a real server; the weight is its capacity
+compared with the others', 1 if it is not given.
+"""
+_HEADINGS = ("Protocol", "Virtual IP Address", "Port", "Real IP Address", "Port", "Weight")
+_WITH_VALUE = "tuRw"
+_COMMANDS = "ADCL"
+
+Fields = dict[str, Any]
+
+
+class WrongLine(ValueError):
+    """A command line that makes no sense; the sentence tells why."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out one command line; returns the exit code."""
+    try:
+        options = _options(arguments)
+        if "h" in options:
+            sys.stdout.write(USAGE)
+            return 0
+        request = _request(options)
+        answer = call(os.environ.get(SOCKET_VARIABLE) or SOCKET, request)
+    except WrongLine as error:
+        return _complain(str(error), 2)
+    except ChannelError as error:
+        return _complain(str(error), 1)
+    if not answer.get("ok"):
+        return _complain(str(answer.get("error", "refused.")), 255)
+    if request["do"] == "list":
+        sys.stdout.write(table(answer.get("services", [])))
+    return 0
+
+
+def _complain(sentence: str, code: int) -> int:
+    sys.stderr.write(f"{PROGRAM}: {sentence}\n")
+    return code
+
+
+def _options(arguments: Sequence[str]) -> dict[str, str]:
+    """Letters and their values, as getopt(3) reads them; importing one would take longer."""
+    options: dict[str, str] = {}
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("-") or word in ("-", "--"):
+            raise WrongLine(f"{word!r} is left over at the end of the line.")
+        letters = word[1:]
+        while letters:
+            letter, letters = letters[0], letters[1:]
+            if letter in _WITH_VALUE:
+                value = letters or (words.pop(0) if words else None)
+                if value is None:
+                    raise WrongLine(f"-{letter} needs a value.")
+                letters = ""
+            elif letter in _COMMANDS + "h":
+                value = ""
+            else:
+                raise WrongLine(f"there is no option -{letter}; {PROGRAM} -h lists them.")
+            _put(options, letter, value)
+    return options
+
+
+def _put(options: dict[str, str], letter: str, value: str) -> None:
+    for group, what in ((_COMMANDS, "command"), ("tu", "protocol"), ("R", "destination"), ("w", "weight")):
+        if letter in group and any(other in options for other in group):
+            raise WrongLine(f"more than one {what} was given.")
+    options[letter] = value
+
+
+def _request(options: dict[str, str]) -> Fields:
+    """The request for the director. Raises WrongLine."""
+    command = next((letter for letter in _COMMANDS if letter in options), None)
+    if command is None:
+        raise WrongLine(f"not enough options: one of -A, -D, -C, -L is needed; {PROGRAM} -h explains them.")
+    if command in "CL" and len(options) > 1:
+        raise WrongLine(f"incompatible options: -{command} stands alone.")
+    if command == "D" and "w" in options:
+        raise WrongLine("incompatible options: -D takes no weight.")
+    if command == "L":
+        return {"do": "list"}
+    commands = [{"command": "Clear"}] if command == "C" else _rule(command, options)
+    return {"do": "apply", "commands": commands}
+
+
+def _rule(command: str, options: dict[str, str]) -> list[Fields]:
+    """What -A and -D ask for: a service and one of its real servers."""
+    letter = next((letter for letter in PROTOCOLS if letter in options), None)
+    if letter is None:
+        raise WrongLine(f"not enough options: -{command} needs -t or -u.")
+    key = {"protocol": PROTOCOLS[letter], "address": _endpoint("virtual server", options[letter])}
+    if command == "D" and "R" not in options:
+        return [{"command": "DeleteService", "key": key}]
+    if "R" not in options:
+        raise WrongLine("not enough options: -A needs -R.")
+    server = _endpoint("destination", options["R"])
+    if command == "D":  # with its last server the service is gone, too
+        return [{"command": "DeleteServer", "key": key, "server": server, "last": True}]
+    weight = _weight(options.get("w", "1"))
+    return [
+        {"command": "AddService", "key": key, "exist_ok": True},
+        {"command": "AddServer", "key": key, "server": server, "weight": weight},
+    ]
+
+
+def _endpoint(what: str, text: str) -> str:
+    """`a.b.c.d:port`, both of them, no names."""
+    address, _, port = text.partition(":")
+    octets = [_number(octet) for octet in address.split(".")]
+    if len(octets) != 4 or any(not 0 <= octet <= 255 for octet in octets):
+        raise WrongLine(f"bad {what} {text!r}: expected an address such as 203.0.113.1:80.")
+    if _number(port) not in PORTS:
+        raise WrongLine(f"bad {what} {text!r}: expected a port from {PORTS[0]} to {PORTS[-1]}.")
+    return f"{'.'.join(map(str, octets))}:{int(port)}"
+
+
+def _weight(text: str) -> int:
+    """A weight of 0 becomes 1, as it always did."""
+    weight = _number(text)
+    if not 0 <= weight <= MOST_WEIGHT:
+        raise WrongLine(f"bad weight {text!r}: expected a number from 1 to {MOST_WEIGHT}.")
+    return weight or 1
+
+
+def _number(text: str) -> int:
+    """A decimal number, or -1."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else -1
+
+
+def table(services: Sequence[Fields]) -> str:
+    """The rules as the paper prints them, a real server a line."""
+    rows = [_HEADINGS]
+    for service in services:
+        for server in service["servers"]:
+            virtual = (str(service["protocol"]), str(service["address"]), str(service["port"]))
+            rows.append((*virtual, str(server["address"]), str(server["port"]), str(server["weight"])))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

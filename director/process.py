@@ -1,0 +1,129 @@
+"""The director's process: one loop over the engine's descriptors, the control socket and the time."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
+from typing import TextIO
+
+from director import engines
+from director.control.answers import Answers
+from director.control.channel import Listener
+from director.core.decision import Method
+from director.core.director import Director
+from director.core.events import Event
+from director.engines.engine import Engine
+
+_TICK = 1.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a director was asked to run."""
+
+    method: Method
+    scheduler: str
+    engine: str
+    socket: str
+    events: Path | None
+    conn_tab_bits: int
+    interfaces: tuple[str, ...]
+
+
+class CannotRun(Exception):
+    """Something that the process needs isn't there; the text says what."""
+
+
+def run(settings: Settings) -> None:
+    """Forward until SIGTERM or SIGINT. Raises CannotRun, EngineError, or LvsError for a bad setting."""
+    clock = seconds_since_the_epoch()
+    with ExitStack() as stack:
+        ended = stack.enter_context(_end_signals())
+        report = stack.enter_context(_event_writer(settings.events))
+        engine = engines.load(settings.engine)(settings.interfaces, clock)
+        stack.callback(engine.close)
+        director = Director(
+            method=settings.method,
+            scheduler=settings.scheduler,
+            conn_tab_bits=settings.conn_tab_bits,
+            mtu_of=engine.mtu_of,
+            on_event=report,
+        )
+        selector = stack.enter_context(DefaultSelector())
+        engine.start(director, selector)
+        about = {"method": settings.method.name, "engine": settings.engine}
+        listener = _listen(settings.socket, Answers(director, engine, clock, about))
+        stack.callback(listener.close)
+        selector.register(listener, EVENT_READ, listener.serve_one)
+        selector.register(ended, EVENT_READ, None)
+        gc.freeze()  # what lives until now lives on: no need to look at it again
+        _loop(selector, director, engine, clock)
+
+
+def seconds_since_the_epoch() -> Callable[[], float]:
+    """A clock that starts with the time of day and only grows, even when that is set back."""
+    offset = time.time() - time.monotonic()
+    return lambda: offset + time.monotonic()
+
+
+def _loop(selector: DefaultSelector, director: Director, engine: Engine, clock: Callable[[], float]) -> None:
+    """Serve whatever is ready, and the clock, until the descriptor without a function is."""
+    due = clock()
+    while True:
+        for key, _ in selector.select(max(0.0, due - clock())):
+            if key.data is None:
+                return
+            key.data()
+        now = clock()
+        if now >= due:
+            due = now + _TICK
+            director.expire(now)
+            engine.tick(now)
+
+
+def _listen(path: str, answers: Answers) -> Listener:
+    try:
+        return Listener(path, answers)
+    except OSError as error:
+        raise CannotRun(f"The control socket {path} can't be made: {error.strerror or error}.") from None
+
+
+@contextlib.contextmanager
+def _event_writer(path: Path | None) -> Iterator[Callable[[Event], None]]:
+    """Events as lines of JSON, each written when it happens."""
+    if path is None:
+        yield lambda _event: None
+        return
+    try:
+        file: TextIO = path.open("a", buffering=1, encoding="utf-8")
+    except OSError as error:
+        raise CannotRun(f"The events can't be written to {path}: {error.strerror}.") from None
+    with file:
+        yield lambda event: print(json.dumps(event.as_dict()), file=file)
+
+
+@contextlib.contextmanager
+def _end_signals() -> Iterator[socket.socket]:
+    """A socket that turns readable on SIGTERM and SIGINT, so that no packet is left half done."""
+    ours, kernels = socket.socketpair()
+    kernels.setblocking(False)
+    signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, lambda *_: None) for number in signals}
+    earlier = signal.set_wakeup_fd(kernels.fileno())
+    try:
+        yield ours
+    finally:
+        signal.set_wakeup_fd(earlier)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        ours.close()
+        kernels.close()

@@ -1,0 +1,27 @@
+"""Try to connect: `try_connect.py ADDRESS PORT` prints how it ended, by the name of the errno.
+
+`connected`, ECONNREFUSED, EHOSTUNREACH, ETIMEDOUT (also after five seconds of silence), ...
+Runs inside a host of the lab, so it needs the standard library only.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+
+_PATIENCE = 5.0  # seconds
+
+
+def outcome(address: str, port: int) -> str:
+    try:
+        socket.create_connection((address, port), _PATIENCE).close()
+    except TimeoutError:
+        return "ETIMEDOUT"
+    except OSError as error:
+        return errno.errorcode.get(error.errno or 0, str(error))
+    return "connected"
+
+
+if __name__ == "__main__":
+    print(outcome(sys.argv[1], int(sys.argv[2])))

@@ -1,0 +1,130 @@
+"""What a director answers over its control socket, with an engine that only counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from director.control.answers import Answers
+from director.control.channel import Listener, call
+from director.control.codec import encode
+from director.core.commands import AddServer, AddService, Command, DeleteServer, ServiceKey
+from director.core.director import Director
+from director.core.packet import SYN, TCP, Endpoint, Packet
+
+VIP = Endpoint("203.0.113.1", 80)
+KEY = ServiceKey(TCP, VIP)
+RULES: tuple[Command, ...] = (AddService(KEY), AddServer(KEY, Endpoint("172.16.0.2", 80), 2))
+
+
+class CountingEngine:
+    """Stands in for a data plane."""
+
+    def __init__(self) -> None:
+        self.changes = 0
+
+    def start(self, selector: object) -> None:
+        del selector
+
+    def mtu(self, address: str) -> int:
+        return len(address) * 0 + 1500
+
+    def rules_changed(self) -> None:
+        self.changes += 1
+
+    def counters(self) -> Mapping[str, int]:
+        return {"frames": 7}
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def engine() -> CountingEngine:
+    return CountingEngine()
+
+
+@pytest.fixture
+def director() -> Director:
+    return Director()
+
+
+@pytest.fixture
+def answers(director: Director, engine: CountingEngine) -> Answers:
+    return Answers(director, engine, lambda: 1.0, {"method": "NAT"})
+
+
+def apply(answers: Answers, *commands: Command) -> dict[str, Any]:
+    return answers({"do": "apply", "commands": [encode(command) for command in commands]})
+
+
+def test_rules_are_applied_and_listed(answers: Answers, engine: CountingEngine) -> None:
+    assert apply(answers, *RULES) == {"ok": True}
+    (service,) = answers({"do": "list"})["services"]
+    assert (service["protocol"], service["address"], service["port"]) == ("TCP", "203.0.113.1", 80)
+    assert [(each["address"], each["weight"]) for each in service["servers"]] == [("172.16.0.2", 2)]
+    assert engine.changes == 1
+
+
+def test_one_bad_command_and_nothing_is_changed(answers: Answers, engine: CountingEngine) -> None:
+    answer = apply(answers, *RULES, *RULES)
+    assert answer["ok"] is False
+    assert "exists already" in answer["error"]
+    assert answers({"do": "list"})["services"] == []
+    assert engine.changes == 0
+
+
+def test_with_its_last_server_the_service_goes(answers: Answers) -> None:
+    apply(answers, *RULES, AddServer(KEY, Endpoint("172.16.0.3", 80)))
+    delete = encode(DeleteServer(KEY, Endpoint("172.16.0.2", 80)))
+    left = []
+    for server in ("172.16.0.2:80", "172.16.0.3:80"):
+        assert answers({"do": "apply", "commands": [{**delete, "server": server, "last": True}]})["ok"]
+        left.append(len(answers({"do": "list"})["services"]))
+    assert left == [1, 0]
+
+
+def test_connections(answers: Answers, director: Director) -> None:
+    apply(answers, *RULES)
+    director.decide(Packet(TCP, Endpoint("198.51.100.101", 1025), VIP, 40, flags=SYN), 1.0)
+    (connection,) = answers({"do": "connections"})["connections"]
+    assert connection["server"] == "172.16.0.2:80"
+
+
+def test_counters(answers: Answers) -> None:
+    answer = answers({"do": "counters"})
+    assert answer["engine"] == {"frames": 7}
+    assert answer["process"]["rss_bytes"] > 0
+
+
+@pytest.mark.parametrize(
+    ("request_", "named"),
+    [
+        ({}, "do"),
+        ({"do": None}, "do"),
+        ({"do": ["list"]}, "do"),
+        ({"do": "explode"}, "do"),
+        ({"do": "apply"}, "commands"),
+        ({"do": "apply", "commands": "clear"}, "commands"),
+        ({"do": "apply", "commands": [None]}, "a command"),
+    ],
+)
+def test_a_malformed_request_gets_a_sentence(answers: Answers, request_: dict[str, Any], named: str) -> None:
+    answer = answers(request_)
+    assert answer["ok"] is False
+    assert answer["error"].startswith(f"{named}: expected ")
+
+
+def test_over_a_socket(answers: Answers, tmp_path: Path) -> None:
+    listener = Listener(str(tmp_path / "control"), answers)
+    thread = Thread(target=listener.serve_one)
+    thread.start()
+    try:
+        assert call(listener.path, {"do": "list"}) == {"ok": True, "method": "NAT", "services": []}
+    finally:
+        thread.join()
+        listener.close()

@@ -1,0 +1,89 @@
+"""Commands survive the way through JSON, and nonsense is refused by name."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from director.control.codec import CodecError, decode, encode
+from director.core.commands import (
+    AddServer,
+    AddService,
+    Clear,
+    Command,
+    DeleteServer,
+    DeleteService,
+    EditServer,
+    ServiceKey,
+)
+from director.core.decision import Method
+from director.core.packet import Endpoint
+
+KEY = ServiceKey(6, Endpoint("203.0.113.1", 80))
+SERVER = Endpoint("172.16.0.2", 8000)
+KEY_FIELDS = {"protocol": "TCP", "address": "203.0.113.1:80"}
+SERVER_FIELDS = {"command": "AddServer", "key": KEY_FIELDS, "server": "172.16.0.2:8000"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        AddService(KEY),
+        AddService(KEY, "wlc", exist_ok=True),
+        DeleteService(KEY),
+        AddServer(KEY, SERVER),
+        AddServer(KEY, SERVER, 0, Method.TUN),
+        EditServer(KEY, SERVER),
+        EditServer(KEY, SERVER, 0, Method.DR),
+        DeleteServer(KEY, SERVER),
+        Clear(),
+    ],
+)
+def test_there_and_back(command: Command) -> None:
+    assert decode(json.loads(json.dumps(encode(command)))) == command
+
+
+def test_what_is_left_out_has_the_commands_default() -> None:
+    assert decode(SERVER_FIELDS) == AddServer(KEY, SERVER)
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        (None, "a command"),
+        ([], "a command"),
+        ({}, "command"),
+        ({"command": ["Clear"]}, "command"),
+        ({"command": "Destroy"}, "command"),
+        ({**SERVER_FIELDS, "key": None}, "key"),
+        ({**SERVER_FIELDS, "key": {**KEY_FIELDS, "more": 1}}, "key"),
+        ({**SERVER_FIELDS, "key": {**KEY_FIELDS, "protocol": 6}}, "protocol"),
+        ({**SERVER_FIELDS, "key": {**KEY_FIELDS, "protocol": []}}, "protocol"),
+        ({**SERVER_FIELDS, "key": {**KEY_FIELDS, "address": "203.0.113.1"}}, "address"),
+        ({**SERVER_FIELDS, "server": ["172.16.0.2", 8000]}, "server"),
+        ({**SERVER_FIELDS, "server": "172.16.0.2:http"}, "server"),
+        ({**SERVER_FIELDS, "server": "172.16.0.2:-1"}, "server"),
+        ({**SERVER_FIELDS, "weight": 1.5}, "weight"),
+        ({**SERVER_FIELDS, "weight": True}, "weight"),
+        ({**SERVER_FIELDS, "method": "Teleport"}, "method"),
+        ({**SERVER_FIELDS, "method": []}, "method"),
+        ({"command": "AddService", "key": KEY_FIELDS, "scheduler": 3}, "scheduler"),
+        ({"command": "AddService", "key": KEY_FIELDS, "exist_ok": 1}, "exist_ok"),
+    ],
+)
+def test_nonsense_is_refused_by_the_name_of_the_field(message: object, named: str) -> None:
+    with pytest.raises(CodecError, match=f"^{named}: expected "):
+        decode(message)
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        ({"command": "AddServer", "key": KEY_FIELDS}, "needs the field 'server'"),
+        ({**SERVER_FIELDS, "wieght": 2}, "has no field 'wieght'"),
+    ],
+)
+def test_fields_that_are_missing_or_unknown(message: object, says: str) -> None:
+    with pytest.raises(CodecError, match=says):
+        decode(message)

@@ -1,0 +1,83 @@
+"""The director's command line: what it refuses, and in which words."""
+
+from __future__ import annotations
+
+import pytest
+
+from director import __main__ as command_line
+from director import engines
+from director.core.decision import Method
+from director.engines.engine import EngineError
+from director.process import Settings
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """The settings of every director that would have been started."""
+    settings: list[Settings] = []
+    monkeypatch.setattr(command_line, "run", settings.append)
+    monkeypatch.setattr(
+        socket, "if_nameindex", lambda: [(1, "lo"), (2, "d-eth0"), (3, "d-eth1"), (4, "d-eth2")]
+    )
+    monkeypatch.setattr(command_line, "_has_address", lambda name: name != "d-eth2")
+    return settings
+
+
+def test_defaults(started: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LVS_SOCKET", raising=False)
+    assert command_line.main([]) == 0
+    both = ("d-eth0", "d-eth1")
+    expected = Settings(Method.NAT, "wrr", "scapy", "/run/lvs-director.sock", None, 12, both)
+    assert started == [expected]
+
+
+def test_the_socket_can_come_from_the_environment(
+    started: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LVS_SOCKET", "/tmp/d.sock")
+    command_line.main(["--method", "tun", "d-eth1", "d-eth1"])
+    assert (started[0].socket, started[0].method, started[0].interfaces) == (
+        "/tmp/d.sock",
+        Method.TUN,
+        ("d-eth1",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--method", "teleport"], "--method"),
+        (["--scheduler", "best"], "--scheduler"),
+        (["--engine", "steam"], "--engine"),
+        (["--conn-tab-bits", "0"], "1 to 20"),
+        (["--conn-tab-bits", "many"], "1 to 20"),
+        (["d-eth9"], "no interface d-eth9"),
+        (["--verbose"], "--verbose"),
+    ],
+)
+@pytest.mark.usefixtures("started")
+def test_bad_arguments_are_one_sentence(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command_line.main(arguments)
+    error = capsys.readouterr().err
+    assert (ended.value.code, error.count("\n")) == (2, 1)
+    assert error.startswith("director: ")
+    assert says in error
+
+
+def test_a_machine_that_can_not_do_it(
+    monkeypatch: pytest.MonkeyPatch, started: list[Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_settings: Settings) -> None:
+        raise EngineError("nft is not installed.")
+
+    monkeypatch.setattr(command_line, "run", refuse)
+    assert command_line.main([]) == 2
+    assert capsys.readouterr().err == "director: nft is not installed.\n"
+    assert started == []
+
+
+def test_engines_are_known_without_being_imported() -> None:
+    assert "scapy" in engines.names()

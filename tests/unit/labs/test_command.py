@@ -1,0 +1,81 @@
+"""What is typed is checked before anything is built: one sentence, exit code 2."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labs.command import parse_options, run_lab
+from labs.errors import BadRequest, Unable
+from labs.options import LabOptions
+
+ROOT = Path(__file__).resolve().parents[3]
+TYPED: dict[str, Any] = {
+    "servers": "3",
+    "engine": "scapy",
+    "scheduler": "wrr",
+    "report": "",
+    "cli": False,
+    "show_scripts": False,
+    "large": False,
+    "dialect": "1999",
+    "controller": "auto",
+}
+
+
+def test_the_defaults() -> None:
+    assert parse_options(TYPED) == LabOptions()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("servers", "0", "--servers 0: a lab has 1 to 200"),
+        ("servers", "201", "--servers 201"),
+        ("servers", "-1", "--servers -1"),
+        ("servers", "three", "'three' is not a number"),
+        ("servers", "", "'' is not a number"),
+        ("servers", "--", "'--' is not a number"),
+        ("scheduler", "best", "--scheduler 'best' is unknown: choose from lc"),
+        ("engine", "magic", "--engine 'magic' is unknown: choose from"),
+        ("dialect", "2099", "--dialect '2099'"),
+        ("controller", "nox", "--controller 'nox'"),
+    ],
+)
+def test_an_option_that_makes_no_sense(option: str, value: str, sentence: str) -> None:
+    with pytest.raises(BadRequest, match=sentence):
+        parse_options({**TYPED, option: value})
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder/report.json", "/"])
+def test_a_report_that_cannot_be_written_is_refused_first(name: str) -> None:
+    with pytest.raises(BadRequest, match="--report"):
+        run_lab("nat", {**TYPED, "report": name})
+
+
+@pytest.mark.parametrize("arguments", [["--servers", "0"], ["--scheduler", "best"]])
+def test_the_task_says_one_sentence_and_exits_with_2(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "invoke", "lab-nat", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_missing_program_is_said_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    from labs import capabilities
+
+    monkeypatch.setitem(capabilities.PROGRAMS, "no-such-program", "no-such-package")
+    with pytest.raises(Unable, match="Not installed: no-such-package"):
+        run_lab("nat", TYPED)
+
+
+def test_show_scripts_prints_them_and_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_lab("dr", {**TYPED, "show_scripts": True}) == 0
+    shown = capsys.readouterr().out
+    assert "ifconfig lo:0 203.0.113.1 netmask 255.255.255.255" in shown
+    assert shown.count("#!/bin/sh") >= 3

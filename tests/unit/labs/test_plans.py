@@ -1,0 +1,70 @@
+"""The plans of the three labs, before anything is built."""
+
+from __future__ import annotations
+
+import pytest
+
+from director.core.decision import Method
+from labs import addresses
+from labs.command import LABS, plan_for
+from labs.options import LabOptions
+from labs.plan import Plan
+from labs.topology import Role
+from realserver_setup.build import DirectorSetup, RealServerSetup
+from realserver_setup.render import rules_for, scripts_for
+
+
+def director_setup(plan: Plan) -> DirectorSetup:
+    return next(setup for setup in plan.setups if isinstance(setup, DirectorSetup))
+
+
+def test_the_default_rules_of_vs_nat_are_the_published_ones() -> None:
+    script = rules_for(director_setup(plan_for("nat", LabOptions(servers=2)))).text
+    commands = [line for line in script.splitlines() if line.startswith("ippfvsadm -A")]
+    assert commands == [
+        "ippfvsadm -A -t 203.0.113.1:80 -R 172.16.0.2:80",
+        "ippfvsadm -A -t 203.0.113.1:80 -R 172.16.0.3:8000 -w 2",
+        "ippfvsadm -A -t 203.0.113.1:21 -R 172.16.0.3:21",
+    ]
+
+
+@pytest.mark.parametrize("method", LABS)
+@pytest.mark.parametrize("servers", [1, 2, 3, 9, 200])
+def test_every_plan_renders(method: str, servers: int) -> None:
+    plan = plan_for(method, LabOptions(servers=servers))
+    assert len(plan.servers) == servers
+    assert any(server.ftp for server in plan.servers)
+    assert all(script.text for setup in plan.setups for script in scripts_for(setup).values())
+    owned = [leg.address for machine in plan.topology.machines for leg in machine.legs]
+    assert len(set(owned)) == len(owned)
+
+
+@pytest.mark.parametrize(
+    ("method", "gateway"),
+    [("nat", addresses.DIRECTOR_INSIDE), ("dr", addresses.ROUTER_LAN), ("tun", addresses.site_router(0))],
+)
+def test_the_gateway_decides_the_way_of_the_reply(method: str, gateway: str) -> None:
+    plan = plan_for(method, LabOptions())
+    first = next(setup for setup in plan.setups if isinstance(setup, RealServerSetup))
+    assert first.gateway == gateway
+    assert plan.replies_through_director == (plan.method is Method.NAT)
+
+
+def test_every_site_of_vs_tun_has_a_router_of_its_own() -> None:
+    plan = plan_for("tun", LabOptions(servers=10))
+    routers = plan.machines(Role.ROUTER)
+    assert len(routers) == 1 + addresses.SITES
+    networks = {server.legs[0].switch for server in plan.machines(Role.SERVER)}
+    assert len(networks) == addresses.SITES
+
+
+@pytest.mark.parametrize("method", LABS)
+def test_the_packet_table_starts_at_the_client_and_ends_with_a_reply(method: str) -> None:
+    plan = plan_for(method, LabOptions())
+    client = plan.machines(Role.CLIENT)[0].legs[0]
+    rows = [hop.expected for hop in plan.hops(plan.servers[1], client, 40001)]
+    assert rows[0].source == f"{client.address}:40001"
+    assert rows[0].dest == "203.0.113.1:80"
+    assert rows[-1].source == "203.0.113.1:80"
+    assert {row.source_mac is not None for row in rows} == {method == "dr"}
+    assert any(row.outer_source for row in rows) == (method == "tun")

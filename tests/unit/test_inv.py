@@ -1,0 +1,286 @@
+"""./inv in a folder of its own, with stand-ins for every program that would change the machine."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[2]
+REAL_TOOLS = ["cat", "chmod", "chown", "cmp", "cp", "date", "flock", "grep", "mkdir", "mktemp", "mv"]
+REAL_TOOLS += ["readlink", "rm", "sed", "sh", "sort", "stat", "tail"]
+RECORD = '#!/bin/sh\necho "${0##*/} $*" >> "$CALLS"\n'
+STAND_INS = {
+    "id": 'echo "$FAKE_UID"',
+    "dpkg-query": "printf '%b' \"$INSTALLED\"",
+    "dpkg": "",
+    "apt-get": """
+[ ! -e "$POLICY" ] || echo "policy: $(tail -n 1 "$POLICY")" >> "$CALLS"
+case "$GATE,$*" in /*,*update) cat "$GATE" ;; esac
+""",
+    "systemctl": """
+[ "$1" = list-unit-files ] || exit 0
+echo "ssh.service enabled enabled"
+! grep -q "^apt-get.* install" "$CALLS" || echo "nginx.service enabled enabled"
+""",
+    "python3": """
+case "$*" in
+*"-m venv"*)
+    rm -rf .venv
+    mkdir -p .venv/bin .venv/lib/python3/site-packages
+    cp "$0" .venv/bin/python
+    echo "#!$PWD/.venv/bin/python" > .venv/bin/pip
+    printf '#!/bin/sh\\nprintf "<%%s>" invoke "$@"\\nexit "$INVOKE_EXIT"\\n' > .venv/bin/invoke
+    chmod +x .venv/bin/invoke ;;
+*"-m pip"*"$PIP_FAILS"*)
+    [ -z "$PIP_FAILS" ] || { echo "$PIP_SAYS"; exit 1; } ;;
+esac
+""",
+}
+
+
+class Checkout:
+    """A copy of ./inv whose machine is a folder: its packages, its programs, its root."""
+
+    def __init__(self, folder: Path) -> None:
+        self.lab = folder / "lab"
+        self.calls_file = folder / "calls"
+        self.policy = folder / "policy-rc.d"
+        self._bin = folder / "bin"
+        (folder / "tmp").mkdir()
+        self.lab.mkdir()
+        self._bin.mkdir()
+        self.environment = {
+            "PATH": str(self._bin),
+            "TMPDIR": str(folder / "tmp"),
+            "CALLS": str(self.calls_file),
+            "POLICY": str(self.policy),
+            "FAKE_UID": "0",
+            "INSTALLED": "",
+            "INVOKE_EXIT": "0",
+            "PIP_FAILS": "",
+            "PIP_SAYS": "",
+            "GATE": "",
+        }
+        self._write_programs()
+        self._write_checkout(folder)
+
+    def _write_programs(self) -> None:
+        for tool in REAL_TOOLS:
+            (self._bin / tool).symlink_to(shutil.which(tool) or f"/usr/bin/{tool}")
+        for name, body in STAND_INS.items():
+            (self._bin / name).write_text(RECORD + body)
+            (self._bin / name).chmod(0o755)
+
+    def _write_checkout(self, folder: Path) -> None:
+        script = (ROOT / "inv").read_text()
+        for name, path in {
+            "python": self._bin / "python3",
+            "policy": self.policy,
+            "tun": folder / "no-tun",
+            "systemd": folder,
+        }.items():
+            script, found = re.subn(rf"^{name}=/.*$", f"{name}={path}", script, flags=re.MULTILINE)
+            assert found == 1, f"inv sets {name}= in one line"
+        script = script.replace("PATH=$PATH:/usr/sbin:/sbin\n", "")
+        (self.lab / "inv").write_text(script)
+        (self.lab / "packages.txt").write_text("# what it needs\nnginx  # httpd\ncurl\ntcpdump\n")
+        (self.lab / "requirements.txt").write_text("invoke==1\n")
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["/bin/sh", str(self.lab / "inv"), *arguments],
+            env=self.environment | environment,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        self.calls_file.write_text("")
+        process = self.start(*arguments, **environment)
+        out, err = process.communicate(timeout=30)
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def remove_program(self, name: str) -> None:
+        (self._bin / name).unlink()
+
+    def calls(self, program: str) -> list[str]:
+        lines = self.calls_file.read_text().splitlines()
+        return [line for line in lines if line.startswith(f"{program} ")]
+
+    @property
+    def is_set_up(self) -> bool:
+        return (self.lab / ".venv/set-up").exists()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return Checkout(tmp_path)
+
+
+def test_first_run_sets_up_and_passes_the_arguments_on(checkout: Checkout) -> None:
+    ended = checkout.run("lab-nat", "--report", "a b.json", INVOKE_EXIT="1")
+    assert ended.stdout == "<invoke><lab-nat><--report><a b.json>"
+    assert ended.returncode == 1, ended.stderr
+    assert "[1 of 5, 0 s] The lists of distribution packages" in ended.stderr
+    assert checkout.is_set_up
+    assert not list((checkout.lab.parent / "tmp").iterdir()), "the log is in .venv now"
+
+
+def test_second_run_starts_only_invoke(checkout: Checkout) -> None:
+    checkout.run("--list")
+    ended = checkout.run("--list", FAKE_UID="1000")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "<invoke><--list>", "")
+    assert checkout.calls_file.read_text() == ""
+
+
+@pytest.mark.parametrize("name", ["packages.txt", "requirements.txt"])
+def test_a_changed_list_is_set_up_again(checkout: Checkout, name: str) -> None:
+    checkout.run("--list")
+    with (checkout.lab / name).open("a") as file:
+        file.write("rich==1\n")
+    checkout.run("--list")
+    assert any("-r requirements.txt" in call for call in checkout.calls("python"))
+    assert not any("--clear" in call for call in checkout.calls("python3")), "the old .venv will do"
+    checkout.run("--list")
+    assert checkout.calls_file.read_text() == ""
+
+
+def test_apt_is_asked_once_for_what_is_missing(checkout: Checkout) -> None:
+    checkout.run("--list", INSTALLED="curl installed\\nnginx config-files\\n")
+    update, install = checkout.calls("apt-get")
+    assert update.endswith(" update")
+    assert install.endswith(" install nginx tcpdump")
+    assert "--no-install-recommends" in install
+
+
+def test_apt_is_left_alone_when_nothing_is_missing(checkout: Checkout) -> None:
+    ended = checkout.run("--list", INSTALLED="curl installed\\nnginx installed\\ntcpdump installed\\n")
+    assert not checkout.calls("apt-get")
+    assert "[1 of 3, " in ended.stderr
+
+
+def test_no_service_is_started_while_installing(checkout: Checkout) -> None:
+    checkout.run("--list")
+    assert checkout.calls("policy:") == ["policy: exit 101"] * 2
+    assert not checkout.policy.exists()
+
+
+def test_only_services_that_it_brought_are_switched_off(checkout: Checkout) -> None:
+    checkout.run("--list")
+    disabled = [call for call in checkout.calls("systemctl") if "disable" in call]
+    assert disabled == ["systemctl disable nginx.service"]
+
+
+def test_a_policy_of_the_machine_is_not_touched(checkout: Checkout) -> None:
+    checkout.policy.write_text("#!/bin/sh\nexit 104\n")
+    checkout.run("--list")
+    assert checkout.policy.read_text() == "#!/bin/sh\nexit 104\n"
+
+
+def test_without_apt_one_sentence_says_so(checkout: Checkout) -> None:
+    checkout.remove_program("apt-get")
+    ended = checkout.run("lab-nat")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("There is no apt-get here: ")
+    assert ended.stderr.count("\n") == 1
+    assert not checkout.is_set_up
+
+
+def test_an_ordinary_user_is_told_to_use_sudo(checkout: Checkout) -> None:
+    ended = checkout.run("lab-nat", "--servers", "5", FAKE_UID="1000", INSTALLED="curl installed\\n")
+    assert ended.returncode == 2
+    assert ended.stderr == "Not installed: nginx tcpdump: run sudo ./inv lab-nat --servers 5 once.\n"
+    assert not checkout.calls("apt-get")
+
+
+def test_failing_pip_shows_its_end_and_leaves_no_stamp(checkout: Checkout) -> None:
+    ended = checkout.run("lab-nat", PIP_FAILS="requirements.txt", PIP_SAYS="disk is full")
+    assert ended.returncode == 2
+    assert "disk is full" in ended.stderr
+    log = Path(ended.stderr.rstrip(".\n").rsplit(" ", 1)[1])
+    assert "disk is full" in log.read_text()
+    assert "run ./inv lab-nat again" in ended.stderr
+    assert not checkout.is_set_up
+    checkout.run("--list")
+    assert any("--clear" in call for call in checkout.calls("python3")), "half made: from scratch"
+    assert checkout.is_set_up
+
+
+def test_without_network_the_sentence_says_so(checkout: Checkout) -> None:
+    said = "Failed to establish a new connection: [Errno 101] Network is unreachable"
+    ended = checkout.run("lab-nat", PIP_FAILS="ryu==", PIP_SAYS=said)
+    assert ended.returncode == 2
+    assert "The network could not be reached." in ended.stderr
+    assert not checkout.is_set_up
+
+
+def test_where_ryu_cannot_be_built_os_ken_is_used_for_good(checkout: Checkout) -> None:
+    ended = checkout.run("--list", PIP_FAILS="ryu==", PIP_SAYS="error: metadata-generation-failed")
+    assert ended.returncode == 0
+    assert "Ryu can't be built for this Python: the labs use os-ken" in ended.stderr
+    assert (checkout.lab / ".venv/no-ryu").exists()
+    checkout.run("--list")
+    assert checkout.calls_file.read_text() == ""
+
+
+def test_a_moved_checkout_is_set_up_anew(checkout: Checkout) -> None:
+    checkout.run("--list")
+    checkout.lab = checkout.lab.rename(checkout.lab.with_name("moved"))
+    checkout.run("--list")
+    assert any("--clear" in call for call in checkout.calls("python3"))
+
+
+def test_two_first_runs_at_once_install_once(checkout: Checkout, tmp_path: Path) -> None:
+    os.mkfifo(gate := tmp_path / "gate")
+    first = checkout.start("first", GATE=str(gate))
+    with gate.open("w"):  # opens when `apt-get update` reads it: the first run holds the lock
+        second = checkout.start("second", GATE=str(gate))
+        assert second.stderr is not None
+        assert "waiting for it" in second.stderr.readline()
+    assert first.communicate(timeout=30)[0] == "<invoke><first>"
+    assert second.communicate(timeout=30)[0] == "<invoke><second>"
+    assert len(checkout.calls("apt-get")) == 2, "update and install, both by the first"
+
+
+def _names(lines: list[str]) -> dict[str, str]:
+    """Requirement lines by their name as PyPI compares names: oslo.config is oslo-config."""
+    found = (re.match(r"[\w.-]+", line) for line in lines)
+    return {re.sub(r"[-_.]+", "-", match[0]).lower(): match.string for match in found if match}
+
+
+def _chosen() -> list[str]:
+    toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    project = toml.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return [*project["dependencies"], *project["optional-dependencies"]["test"]]
+
+
+def test_every_package_we_chose_is_locked() -> None:
+    locked = _names((ROOT / "requirements.txt").read_text().splitlines())
+    assert _names(_chosen()).keys() <= locked.keys()
+    assert all("==" in line for line in locked.values()), "exact versions only"
+
+
+def test_the_lock_holds_what_pyproject_asks_for() -> None:
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    locked = {name: Requirement(line) for name, line in _names(lines).items()}
+    for name, wanted in _names(_chosen()).items():
+        version = next(iter(locked[name].specifier)).version
+        assert Requirement(wanted).specifier.contains(version), f"{wanted}, but {locked[name]}"
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
+@pytest.mark.parametrize("script", ["inv", ".ci/run"])
+def test_shellcheck_finds_nothing(script: str) -> None:
+    ended = subprocess.run(["shellcheck", ROOT / script], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stdout
