@@ -24,7 +24,7 @@ FTP_MODES: dict[str, tuple[str, ...]] = {
     "EPRT": ("--ftp-port", "-"),
 }
 _TRY_CONNECT = Path(__file__).resolve().parent / "try_connect.py"
-_CONNECT = "5"  # seconds to connect
+_CONNECT = "2"  # seconds to connect
 _SILENT = ("curl", "--silent", "--show-error", "--connect-timeout", _CONNECT, "--max-time", "60")
 
 
@@ -59,9 +59,12 @@ class Client:
 
     def kept_alive(self, count: int) -> tuple[list[str], int]:
         """Ask for `/name` `count` times on one connection; the names, and connections opened."""
-        done = self._curl("--write-out", "%{num_connects}\n", f"http://{addresses.VIP}/name?[1-{count}]")
-        answers = done.stdout.split()
-        return answers[0::2], sum(int(opened) for opened in answers[1::2])
+        done = self._curl(
+            "--write-out", "opened %{num_connects}\n", f"http://{addresses.VIP}/name?[1-{count}]"
+        )
+        lines = [line.split() for line in done.stdout.splitlines()]
+        names = [line[0] for line in lines if len(line) == 1]
+        return names, sum(int(line[1]) for line in lines if len(line) == 2)
 
     def connect(self, port: int) -> str:
         """How a connection to `port` of the VIP ends: `connected`, or the name of the errno."""

@@ -42,52 +42,58 @@ class Fault:
     commands: tuple[str, ...]
 
 
-def run(plan: Plan, options: LabOptions, report_to: Path | None = None, faults: Sequence[Fault] = ()) -> int:
+def run(
+    plan: Plan,
+    options: LabOptions,
+    report_to: Path | None = None,
+    faults: Sequence[Fault] = (),
+    chosen: Sequence[checks.CheckFunction] = checks.ALL,
+) -> int:
     """Run a lab in a sandbox of its own; 0 when every check passed, 1 when one failed.
 
-    Raises Unable where this machine can't do it, before anything is built.
+    `faults` break it once it is built, `chosen` are the checks to run. Raises Unable where this
+    machine can't do it, before anything is built.
     """
     capabilities.require()
     began = time.monotonic()
     evidence = Evidence(plan.lab)
 
     def inside() -> int:
-        return _inside(plan, options, evidence, report_to, faults, began)
+        narrator = Narrator()
+        running, notes = _build(plan, options, evidence, narrator)
+        _break(running, faults)
+        results = _check(running, narrator, chosen)
+        report = _report(running, results, narrator, notes, began)
+        for path in filter(None, (evidence.report, report_to)):
+            report.write(path)
+        narrator.result(report, plan.topology.names_of_macs)
+        if options.cli:
+            running.network.prompt()
+        return 0 if report.ok else 1
 
     return run_in_sandbox(inside)
 
 
-def _inside(
-    plan: Plan,
-    options: LabOptions,
-    evidence: Evidence,
-    report_to: Path | None,
-    faults: Sequence[Fault],
-    began: float,
-) -> int:
-    narrator = Narrator()
+def _build(
+    plan: Plan, options: LabOptions, evidence: Evidence, narrator: Narrator
+) -> tuple[Running, Sequence[str]]:
     builder = Builder(plan, options, evidence, narrator)
     try:
-        running = builder.build()
+        return builder.build(), builder.notes
     except _INCOMPLETE as error:
         raise BuildFailed(str(error)) from error
+
+
+def _break(running: Running, faults: Sequence[Fault]) -> None:
     for fault in faults:
         for command in fault.commands:
             running.network.hosts[fault.host].run(["sh", "-c", command])
-    results = _check(running, narrator)
-    report = _report(running, results, narrator, builder.notes, began)
-    for path in filter(None, (evidence.report, report_to)):
-        report.write(path)
-    narrator.result(report, plan.topology.names_of_macs)
-    if options.cli:
-        running.network.prompt()
-    return 0 if report.ok else 1
 
 
-def _check(running: Running, narrator: Narrator) -> tuple[Check, ...]:
+def _check(running: Running, narrator: Narrator, chosen: Sequence[checks.CheckFunction]) -> tuple[Check, ...]:
     results: list[Check] = []
-    with narrator.step("checks", of=len(checks.ALL)) as progress:
-        for check in checks.ALL:
+    with narrator.step("checks", of=len(chosen)) as progress:
+        for check in chosen:
             results += progress.timed(check.__name__, partial(_results, check, running))
     return tuple(results)
 

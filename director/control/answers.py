@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from director.control.codec import CodecError, decode
 from director.core.commands import Command, DeleteServer, DeleteService
 from director.core.errors import LvsError
+from director.engines.engine import EngineError
 
 if TYPE_CHECKING:
     from director.control.channel import Message
@@ -50,7 +51,7 @@ class Answers:
             return _refused(f"do: expected one of {', '.join(self._known)}, got {wanted!r}.")
         try:
             return {"ok": True, **answer(request)}
-        except (CodecError, LvsError) as error:
+        except (CodecError, EngineError, LvsError) as error:
             return _refused(str(error))
 
     def _apply(self, request: Message) -> Message:

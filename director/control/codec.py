@@ -91,8 +91,10 @@ def _key(name: str, value: object) -> ServiceKey:
 
 
 def _method(name: str, value: object) -> Method | None:
-    if value is None or value in Method.__members__:
-        return None if value is None else Method[str(value)]
+    if value is None:
+        return None
+    if isinstance(value, str) and value in Method.__members__:
+        return Method[value]
     raise CodecError(f"{name}: expected one of {', '.join(Method.__members__)}, got {value!r}.")
 
 

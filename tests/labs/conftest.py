@@ -70,12 +70,14 @@ def run_lab(start: Callable[..., subprocess.Popen[str]], runs: Path) -> Callable
 
 
 def _with_faults(faults: dict[str, str]) -> str:
-    """A program that runs tasks.py with some faults put into every lab."""
+    """A program that runs tasks.py with some faults in every lab, and two checks: one each fault fails."""
     listed = ", ".join(f"Fault({host!r}, ({command!r},))" for host, command in faults.items())
     return (
         "import functools, labs.lab\n"
+        "from labs.checks import by_weight, only_director_answers\n"
         "from labs.lab import Fault\n"
-        f"labs.lab.run = functools.partial(labs.lab.run, faults=[{listed}])\n"
+        "chosen = [only_director_answers, by_weight]\n"
+        f"labs.lab.run = functools.partial(labs.lab.run, faults=[{listed}], chosen=chosen)\n"
         "from invoke.main import program\n"
         "program.run()\n"
     )

@@ -32,7 +32,7 @@ def commands() -> Iterator[str]:
                     yield command
 
 
-@pytest.mark.parametrize("command", commands())
+@pytest.mark.parametrize("command", list(commands()))
 def test_a_documented_command_works(command: str) -> None:
     done = subprocess.run(
         shlex.split(command), cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180

@@ -45,28 +45,42 @@ def test_the_report_has_the_fields_that_are_relied_on(lab: str, healthy: dict[st
     assert len(report["packets"]) == {"lab-nat": 4, "lab-tun": 4, "lab-dr": 3}[lab]
 
 
+NO_VIP = "ip addr del 203.0.113.1/32 dev "
+ARP, BALANCE = "only the director answers ARP", "wrr"
+
+
 @pytest.mark.parametrize(
-    ("lab", "host", "broken", "check"),
+    ("lab", "host", "broken", "fails", "passes"),
     [
-        pytest.param("lab-nat", "rs1", "ip route del default", "wrr", id="NAT: a server without gateway"),
+        pytest.param(
+            "lab-nat", "rs1", "ip route del default", BALANCE, ARP, id="NAT: a server without gateway"
+        ),
         pytest.param(
             "lab-dr",
             "rs1",
             "for i in all rs1-eth0; do echo 0 > /proc/sys/net/ipv4/conf/$i/arp_ignore; done",
-            "only the director answers ARP",
+            ARP,
+            "",
             id="DR: ARP not silenced",
         ),
-        pytest.param("lab-dr", "rs2", "ip addr del 203.0.113.1/32 dev lo", "wrr", id="DR: VIP missing"),
-        pytest.param("lab-tun", "rs3", "ip addr del 203.0.113.1/32 dev tunl0", "wrr", id="TUN: VIP missing"),
+        pytest.param(
+            "lab-dr", "rs2", "ip addr del 203.0.113.1/32 dev lo", BALANCE, ARP, id="DR: VIP missing"
+        ),
+        pytest.param(
+            "lab-tun", "rs3", "ip addr del 203.0.113.1/32 dev tunl0", BALANCE, ARP, id="TUN: VIP missing"
+        ),
+        pytest.param("lab-nat", "d", "ippfvsadm -C", BALANCE, ARP, id="NAT: no rules"),
     ],
 )
 def test_a_broken_lab_fails_the_right_check(
-    run_lab: RunLab, lab: str, host: str, broken: str, check: str
+    run_lab: RunLab, lab: str, host: str, broken: str, fails: str, passes: str
 ) -> None:
     run = run_lab(lab, faults={host: broken})
     assert run.code == 1, run.output
     assert not run.report["ok"]
-    assert not run.check(check)["ok"], run.output
+    assert not run.check(fails)["ok"], run.output
+    if passes:
+        assert run.check(passes)["ok"], run.output
 
 
 @pytest.mark.parametrize("scheduler", ["rr", "lc", "wlc"])

@@ -9,6 +9,18 @@ from __future__ import annotations
 import struct
 
 
+def follow(header: bytes, where: int, before: bytes, after: bytes, *, never_zero: bool = False) -> bytes:
+    """`header`, with the checksum at its byte `where` brought up to date.
+
+    `before` and `after` are all that has changed of what the checksum covers; the checksum itself
+    may be in them as long as it is the same in both. UDP's is never 0, which means "none".
+    """
+    checksum = updated(header[where] << 8 | header[where + 1], before, after)
+    if never_zero and not checksum:
+        checksum = 0xFFFF
+    return header[:where] + checksum.to_bytes(2, "big") + header[where + 2 :]
+
+
 def updated(checksum: int, before: bytes, after: bytes) -> int:
     """The checksum once the bytes `before` have become `after` (RFC 1624, equation 3).
 
@@ -22,10 +34,7 @@ def updated(checksum: int, before: bytes, after: bytes) -> int:
 
 def is_right(header: bytes) -> bool:
     """Whether a header, its own checksum included, sums up as it should."""
-    total = _sum(header)
-    while total > 0xFFFF:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total == 0xFFFF
+    return _sum(header) % 0xFFFF == 0
 
 
 def _sum(words: bytes) -> int:

@@ -14,7 +14,5 @@ from director.engines.scapy.datagram import Datagram
 
 def rewrite(datagram: Datagram, _forward: Forward, _own_address: str) -> bytes:
     """Count the hop, as every router does; the MAC address comes where the frame is made."""
-    before = datagram.covered()
     datagram.ip.ttl -= 1
-    datagram.after_change(before)
     return bytes(datagram)

@@ -38,7 +38,6 @@ _ETHERNET, _ARP_PACKET = 14, 28  # bytes
 _ARP_START = bytes.fromhex("000108000604")  # Ethernet and IPv4, with addresses of 6 and 4 bytes
 _UNREACHABLE, _TOO_LONG = 3, 4  # ICMP type and code of "fragmentation needed"
 _AT_ONCE = 64  # frames of one interface before another gets its turn
-_REFRESH = 5.0  # seconds between two looks at the kernel's routes
 _COUNTED = ("in", "out", "malformed", "dropped", "answered", "local", "lost")
 
 
@@ -54,12 +53,12 @@ class ScapyEngine:
         self._neighbours = Neighbours(partial(self._count, "lost"))
         self._kernel = Kernel(interfaces)
         self._vips: set[str] = set()
-        self._refreshed = 0.0
 
     def start(self, director: Director, selector: BaseSelector) -> None:
         self._director = director
-        self._routes.refresh()
         self._kernel.start()
+        self._routes.refresh()
+        selector.register(self._routes, EVENT_READ, self._routes.changed)
         for wire in self._wires:
             selector.register(wire, EVENT_READ, partial(self._drain, wire))
 
@@ -69,19 +68,16 @@ class ScapyEngine:
     def rules_changed(self) -> None:
         self._vips = self._director.vips()
         self._kernel.keep_out_of(self._vips)
-        self._routes.refresh()
 
     def tick(self, now: float) -> None:
         self._neighbours.tick(now)
-        if now - self._refreshed >= _REFRESH:
-            self._refreshed = now
-            self._routes.refresh()
 
     def counters(self) -> Mapping[str, int]:
         return self._counters
 
     def close(self) -> None:
         self._kernel.close()
+        self._routes.close()
         while self._wires:
             self._wires.pop().close()
 
@@ -127,21 +123,27 @@ class ScapyEngine:
         if way is None:
             self._count("lost")
             return
+        if datagram.ip.ttl <= 1:  # an ICMP error, of which nobody is told (RFC 1122, 3.2.2)
+            self._count("dropped")
+            return
         packet = METHODS[forward.method](datagram, forward, way.source)
         for piece in pieces(packet, way.wire.mtu):  # the core has refused those that may not be taken apart
             self._send(piece, way)
 
     def _answer(self, decision: Answer, packet: Packet, data: bytes) -> None:
+        """For a VIP the director answers as the VIP, otherwise as itself."""
         way = self._routes.way_to(packet.source.address)
-        if way is not None and may_be_told(packet.source.address):
-            self._count("answered")
-            self._send(answer(decision, data, way.source), way)
+        if way is None or not may_be_told(packet.source.address):
+            self._count("dropped")
+            return
+        to = packet.destination.address
+        self._count("answered")
+        self._send(answer(decision, data, to if to in self._vips else way.source), way)
 
     def _leave(self, packet: Packet, data: bytes, datagram: Datagram) -> None:
         """The kernel's business; TCP and UDP for a VIP have been kept from it and are handed over now."""
-        self._count("local")
         if packet.protocol in (TCP, UDP) and packet.destination.address in self._vips:
-            self._kernel.give(data)
+            self._count("local" if self._kernel.give(data) else "lost")
         elif packet.protocol == ICMP and packet.embedded and packet.embedded.protocol == IPIP:
             self._tunnel_error(packet, datagram)
 

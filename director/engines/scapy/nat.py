@@ -10,10 +10,8 @@ Source: paper, section 4.1.
 from __future__ import annotations
 
 import struct
-from socket import inet_aton
 
 from director.core.decision import Forward
-from director.core.packet import Endpoint
 from director.engines.scapy import checksum
 from director.engines.scapy.datagram import Datagram
 from director.engines.scapy.layers import ICMP, IP, TCP
@@ -23,41 +21,29 @@ from director.engines.scapy.parse import quoted_header
 def rewrite(datagram: Datagram, forward: Forward, _own_address: str) -> bytes:
     """Change addresses and ports as decided; a TCP sequence only where ftp's text has changed."""
     ip, above = datagram.ip, datagram.above
-    before = datagram.covered()
     ip.src, ip.dst = forward.source.address, forward.destination.address
     ip.ttl -= 1
     if isinstance(above, ICMP):
-        _rewrite_quoted(datagram, forward)
-    else:
-        above.sport, above.dport = forward.source.port, forward.destination.port
+        datagram.rest = _quoted(datagram.rest, forward)
+        return bytes(datagram)
+    above.sport, above.dport = forward.source.port, forward.destination.port
     if isinstance(above, TCP):
         above.seq = (above.seq + forward.sequence_delta) % 2**32
         above.ack = (above.ack + forward.acknowledgement_delta) % 2**32
-        if forward.payload is not None:
-            datagram.replace_data(forward.payload)
-    datagram.after_change(before)
+    if forward.payload is not None:
+        datagram.replace_data(forward.payload)
     return bytes(datagram)
 
 
-def _rewrite_quoted(datagram: Datagram, forward: Forward) -> None:
+def _quoted(data: bytes, forward: Forward) -> bytes:
     """An ICMP error quotes the packet it is about, as it was after our rewriting: undo that there."""
-    before = datagram.rest
-    header = quoted_header(before)
+    header = quoted_header(data)
     if header is None:
-        return
-    quoted = IP(before[:20])
-    quoted.explicit = 1
-    ports = list(struct.unpack_from("!HH", before, header))
-    for index, end in enumerate((forward.embedded_source, forward.embedded_destination)):
-        if end is not None:
-            _change(quoted, "src" if index == 0 else "dst", end)
-            ports[index] = end.port
-    after = bytes(quoted) + before[20:header] + struct.pack("!HH", *ports) + before[header + 4 :]
-    datagram.rest = after
-    datagram.above.chksum = checksum.updated(datagram.above.chksum, before, after)
-
-
-def _change(quoted: IP, field: str, end: Endpoint) -> None:
-    before, after = inet_aton(getattr(quoted, field)), inet_aton(end.address)
-    quoted.chksum = checksum.updated(quoted.chksum, before, after)
-    setattr(quoted, field, end.address)
+        return data
+    ip, ports = IP(data[:20]), list(struct.unpack_from("!HH", data, header))
+    if forward.embedded_source is not None:
+        ip.src, ports[0] = forward.embedded_source
+    if forward.embedded_destination is not None:
+        ip.dst, ports[1] = forward.embedded_destination
+    quoted = checksum.follow(ip.self_build(), 10, data[:20], ip.self_build())
+    return quoted + data[20:header] + struct.pack("!HH", *ports) + data[header + 4 :]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -12,6 +14,8 @@ _NONE = "0.0.0.0"
 _DEFAULT_MTU = 1500
 _SMALLEST_MTU = 68  # bytes; RFC 791: every router can pass this much
 _MOST = 4096  # ways that are remembered
+_NEWS = 0x01 | 0x10 | 0x40  # linux/rtnetlink.h: links, IPv4 addresses, IPv4 routes
+_LARGEST = 65536  # bytes of a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +28,29 @@ class Way:
 
 
 class Routes:
-    """Remembers the ways that were asked for, until `refresh`."""
+    """Remembers the ways that were asked for, until the kernel's change."""
 
     def __init__(self, wires: Iterable[Wire]) -> None:
         self._wires = {wire.interface: wire for wire in wires}
         self._ways: dict[str, Way | None] = {}
         self._path_mtu: dict[str, int] = {}
+        self._news = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self._news.bind((0, _NEWS))
+        self._news.setblocking(False)
+
+    def fileno(self) -> int:
+        """Readable when the kernel has news of links, addresses or routes (rtnetlink(7))."""
+        return self._news.fileno()
+
+    def changed(self) -> None:
+        """Take in that news: what it is does not matter, all is read anew."""
+        with contextlib.suppress(OSError):  # all are read, or there were too many to keep
+            while self._news.recv(_LARGEST):
+                pass
+        self.refresh()
+
+    def close(self) -> None:
+        self._news.close()
 
     def refresh(self) -> None:
         """Read the kernel's routes and the interfaces' addresses anew."""

@@ -19,9 +19,7 @@ _DONT_FRAGMENT = 0x2
 
 def rewrite(datagram: Datagram, forward: Forward, own_address: str) -> bytes:
     """Put a header in front: from the director's own address on that way to the real server's."""
-    before = datagram.covered()
     datagram.ip.ttl -= 1
-    datagram.after_change(before)
     return bytes(_outer(datagram.ip, own_address, forward.next_hop)) + bytes(datagram)
 
 

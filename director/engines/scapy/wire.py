@@ -44,6 +44,7 @@ class Wire:
             raw.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
         except PermissionError:  # root of a user namespace: as much as the machine allows
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)  # for a link that is shaped
         self.refresh()
 
     def refresh(self) -> None:

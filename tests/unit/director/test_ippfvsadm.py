@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +27,7 @@ from director.core.packet import TCP, UDP, Endpoint
 WEB = ServiceKey(TCP, Endpoint("203.0.113.1", 80))
 NAMES = ServiceKey(UDP, Endpoint("203.0.113.1", 53))
 FIRST, SECOND = Endpoint("172.16.0.2", 80), Endpoint("172.16.0.3", 8000)
+ROOT = Path(ippfvsadm.__file__).resolve().parent.parent
 
 
 class Asked:
@@ -167,3 +171,16 @@ def test_the_published_listing(asked: Asked, capsys: pytest.CaptureFixture[str])
         "TCP      | 203.0.113.1        | 80   | 172.16.0.3      | 8000 | 2\n"
         "TCP      | 203.0.113.1        | 21   | 172.16.0.3      | 21   | 1\n"
     )
+
+
+def test_the_launcher_runs_from_anywhere(tmp_path: Path) -> None:
+    link = tmp_path / "ippfvsadm"
+    link.symlink_to(Path(ippfvsadm.__file__).parent / "bin" / "ippfvsadm")
+    done = subprocess.run([link, "-h"], cwd="/", capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, ippfvsadm.USAGE, "")
+
+
+def test_it_imports_nothing_of_the_core() -> None:
+    slow = "{'director.core', 'dataclasses', 'argparse'}"
+    program = f"import sys, director.ippfvsadm; sys.exit(bool({slow} & set(sys.modules)))"
+    subprocess.run([sys.executable, "-S", "-c", program], check=True, timeout=60, cwd=ROOT)

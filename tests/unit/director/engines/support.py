@@ -1,0 +1,130 @@
+"""A Scapy engine between fakes: what it sends and what it gives to the kernel is kept."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from scapy.layers.inet import IP, TCP
+from scapy.layers.l2 import ARP, Ether
+
+from director.core.commands import AddServer, AddService, ServiceKey
+from director.core.decision import Method
+from director.core.director import Director
+from director.core.packet import Endpoint
+from director.engines.scapy import engine as module
+from director.engines.scapy.engine import ScapyEngine
+from director.engines.scapy.routes import Way
+
+MAC, GATEWAY_MAC = "02:00:00:00:00:01", "02:00:00:00:00:09"
+CLIENT, VIP, SERVER = "198.51.100.101", "203.0.113.1", "172.16.0.2"
+OWN, GATEWAY = "203.0.113.2", "203.0.113.254"
+
+
+class FakeWire:
+    """Keeps what is sent, gives what is put into `coming`."""
+
+    mac, hardware, mtu, address = MAC, bytes.fromhex(MAC.replace(":", "")), 1500, OWN
+
+    def __init__(self, interface: str) -> None:
+        self.interface = interface
+        self.coming: deque[bytes] = deque()
+        self.sent: list[bytes] = []
+
+    def frame(self) -> bytes | None:
+        return self.coming.popleft() if self.coming else None
+
+    def send(self, frame: bytes) -> bool:
+        self.sent.append(frame)
+        return True
+
+
+class FakeRoutes:
+    """Everything is behind one gateway."""
+
+    def __init__(self, wires: Sequence[FakeWire]) -> None:
+        self._wire = wires[0]
+        self.learnt: dict[str, int] = {}
+
+    def way_to(self, _address: str) -> Way:
+        return Way(self._wire, OWN, GATEWAY)  # type: ignore[arg-type]
+
+    def mtu_of(self, address: str) -> int:
+        return self.learnt.get(address, 1500)
+
+    def learn_mtu(self, address: str, mtu: int) -> None:
+        self.learnt[address] = mtu
+
+    def refresh(self) -> None:
+        pass
+
+    def changed(self) -> None:
+        pass
+
+
+class FakeKernel:
+    def __init__(self, _interfaces: object) -> None:
+        self.given: list[bytes] = []
+
+    def start(self) -> None:
+        pass
+
+    def keep_out_of(self, _vips: set[str]) -> None:
+        pass
+
+    def give(self, packet: bytes) -> bool:
+        self.given.append(packet)
+        return True
+
+
+class FakeSelector:
+    """Remembers the wire and what to call when it is readable."""
+
+    def register(self, source: object, _events: int, action: Callable[[], None]) -> None:
+        if isinstance(source, FakeWire):
+            self.wire, self.drain = source, action
+
+
+class Running:
+    """A started engine with a service on ports 80 and 21 (TCP) and 80 (UDP); the gateway is known."""
+
+    def __init__(self, method: Method, port: int = 0) -> None:
+        """`port` is the real server's own, if it is not the service's."""
+        self.director = Director(method=method, mtu_of=lambda address: self.engine.mtu_of(address))
+        self.engine = ScapyEngine(["d-eth0"], lambda: 1.0)
+        selector = FakeSelector()
+        self.engine.start(self.director, selector)  # type: ignore[arg-type]
+        self.wire, self._drain = selector.wire, selector.drain
+        for protocol, at in ((6, 80), (6, 21), (17, 80)):
+            key = ServiceKey(protocol, Endpoint(VIP, at))
+            server = Endpoint(SERVER, at if at == 21 else port or at)
+            self.director.apply([AddService(key), AddServer(key, server)], 1.0)
+        self.engine.rules_changed()
+        self.receive(IP(src=CLIENT, dst=VIP) / TCP(sport=1024, dport=80, flags="S"))  # it asks by ARP
+        self.receive(ARP(op=2, psrc=GATEWAY, hwsrc=GATEWAY_MAC))
+        self.wire.sent.clear()
+
+    @property
+    def given(self) -> list[bytes]:
+        """What the kernel was given."""
+        kernel: Any = self.engine._kernel
+        return list(kernel.given)
+
+    def receive(self, packet: Any, to: str = MAC) -> list[Any]:
+        """Let a packet, or a whole frame as bytes, come in; returns the frames that it made go out."""
+        self.wire.coming.append(packet if isinstance(packet, bytes) else framed(packet, to))
+        before = len(self.wire.sent)
+        self._drain()
+        return [Ether(frame) for frame in self.wire.sent[before:]]
+
+
+def fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the fakes in the places of what they stand for."""
+    for name, substitute in (("Wire", FakeWire), ("Routes", FakeRoutes), ("Kernel", FakeKernel)):
+        monkeypatch.setattr(module, name, substitute)
+
+
+def framed(packet: Any, to: str = MAC) -> bytes:
+    return bytes(Ether(dst=to, src="02:00:00:00:00:05") / packet)

@@ -1,0 +1,252 @@
+"""What leaves for what came: the packet tables of the three methods, and every checksum.
+
+The oracle is Scapy building the expected packet from nothing: each byte has to be the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror
+from scapy.layers.l2 import Ether
+from scapy.utils import checksum
+
+from director.core.commands import DeleteServer, ServiceKey
+from director.core.connection import Connection
+from director.core.decision import Forward, Method
+from director.core.packet import Endpoint
+from director.engines.scapy import dr, nat, tun
+from director.engines.scapy.datagram import Datagram, Malformed
+from tests.unit.director.engines.support import CLIENT, GATEWAY_MAC, MAC, OWN, SERVER, VIP, Running
+
+GET = b"GET /index.html HTTP/1.0\r\n\r\n"
+OPTIONS = [("NOP", None), ("NOP", None), ("Timestamp", (7, 8))]
+NOBODY: Connection = None  # type: ignore[assignment]  # the rewriting does not look at it
+
+
+def request(flags: str = "PA", data: bytes = GET, **ip: Any) -> Any:
+    tcp = TCP(sport=3456, dport=80, flags=flags, seq=100, ack=200, options=OPTIONS)
+    return IP(src=CLIENT, dst=VIP, id=9, flags="DF", **{"ttl": 63, **ip}) / tcp / data
+
+
+def opened(running: Running) -> Running:
+    running.receive(request("S", b""))
+    return running
+
+
+def to_server(method: Method, source: Endpoint, destination: Endpoint, **more: Any) -> Forward:
+    return Forward(method, source, destination, SERVER, NOBODY, (), **more)
+
+
+def test_nat_request(nat: Running) -> None:
+    (frame,) = opened(nat).receive(request())
+    expected = request(ttl=62)
+    expected.dst, expected[TCP].dport = SERVER, 8000
+    assert bytes(frame) == bytes(Ether(src=MAC, dst=GATEWAY_MAC) / expected)
+
+
+def test_nat_reply(nat: Running) -> None:
+    tcp = TCP(sport=8000, dport=3456, flags="A", seq=1, ack=2, options=OPTIONS)
+    (frame,) = opened(nat).receive(IP(src=SERVER, dst=CLIENT, ttl=64) / tcp / b"<html>")
+    tcp = TCP(sport=80, dport=3456, flags="A", seq=1, ack=2, options=OPTIONS)
+    assert bytes(frame[IP]) == bytes(IP(src=VIP, dst=CLIENT, ttl=63) / tcp / b"<html>")
+
+
+@pytest.mark.parametrize("running", [Method.TUN], indirect=True)
+def test_tun_request(running: Running) -> None:
+    (frame,) = opened(running).receive(request(tos=16))
+    inner = request(tos=16, ttl=62)
+    outer = IP(src=OWN, dst=SERVER, proto=4, id=9, flags="DF", ttl=62, tos=16)
+    assert bytes(frame[IP]) == bytes(outer / inner)
+
+
+@pytest.mark.parametrize("running", [Method.DR], indirect=True)
+def test_dr_request(running: Running) -> None:
+    (frame,) = opened(running).receive(request())
+    assert bytes(frame) == bytes(Ether(src=MAC, dst=GATEWAY_MAC) / request(ttl=62))
+
+
+@pytest.mark.parametrize("to", ["ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01", "02:00:00:00:00:77"])
+def test_a_frame_for_somebody_else_is_none_of_its_business(running: Running, to: str) -> None:
+    assert running.receive(request("S"), to) == []
+    assert running.given == []
+
+
+def test_a_port_without_a_service_is_left_to_the_kernel_as_it_came(running: Running) -> None:
+    packet = IP(src=CLIENT, dst=VIP) / TCP(sport=5, dport=81, flags="S")
+    assert running.receive(packet) == []
+    assert running.given == [bytes(packet)]
+
+
+def test_what_is_not_for_a_vip_the_kernel_has_already(running: Running) -> None:
+    assert running.receive(IP(src=CLIENT, dst=OWN) / TCP(sport=5, dport=22, flags="S")) == []
+    assert running.given == []
+
+
+def test_the_padding_of_a_short_frame_is_left_out(running: Running) -> None:
+    packet = IP(src=CLIENT, dst=VIP) / TCP(sport=5, dport=80, flags="S")
+    (frame,) = running.receive(bytes(Ether(dst=MAC) / packet) + bytes(6))
+    assert len(bytes(frame[IP])) == 40 + 20 * (frame[IP].proto == 4)
+
+
+@given(st.binary(max_size=60), st.integers(1, 65535), st.ip_addresses(v=4).map(str), st.integers(2, 255))
+def test_nat_updates_checksums_as_if_computed_anew(data: bytes, port: int, server: str, ttl: int) -> None:
+    before = request(data=data, ttl=ttl)
+    forward = to_server(Method.NAT, Endpoint(CLIENT, 3456), Endpoint(server, port), sequence_delta=-101)
+    after = request(data=data, ttl=ttl - 1)
+    after.dst, after[TCP].dport, after[TCP].seq = server, port, 2**32 - 1
+    assert nat_module(before, forward) == bytes(after)
+
+
+def nat_module(packet: Any, forward: Forward) -> bytes:
+    return nat.rewrite(Datagram(bytes(packet)), forward, OWN)
+
+
+@given(st.binary(max_size=40), st.binary(max_size=40), st.integers(-(2**31), 2**31))
+def test_nat_replaces_data_of_another_length(before: bytes, after: bytes, delta: int) -> None:
+    forward = to_server(
+        Method.NAT,
+        Endpoint(CLIENT, 3456),
+        Endpoint(SERVER, 80),
+        payload=after,
+        acknowledgement_delta=delta,
+    )
+    expected = request(data=after, ttl=62)
+    expected.dst, expected[TCP].ack = SERVER, (200 + delta) % 2**32
+    assert nat_module(request(data=before), forward) == bytes(expected)
+
+
+@pytest.mark.parametrize("rewrite", [nat.rewrite, dr.rewrite, tun.rewrite])
+def test_a_damaged_packet_stays_damaged(rewrite: Any) -> None:
+    damaged = bytearray(bytes(request()))
+    damaged[-1] ^= 0x40
+    forward = to_server(Method.NAT, Endpoint(CLIENT, 3456), Endpoint(SERVER, 8000))
+    sent = IP(rewrite(Datagram(bytes(damaged)), forward, OWN))
+    inner = sent.payload if sent.proto == 4 else sent
+    claimed = inner[TCP].chksum
+    del inner[TCP].chksum
+    assert IP(bytes(inner))[TCP].chksum != claimed
+
+
+@pytest.mark.parametrize(("claimed", "expected"), [(0, 0), (None, None)])
+def test_udp_without_a_checksum_gets_none(claimed: int | None, expected: int | None) -> None:
+    packet = IP(src=CLIENT, dst=VIP, ttl=9) / UDP(sport=7, dport=80, chksum=claimed) / b"abc"
+    forward = to_server(Method.NAT, Endpoint(CLIENT, 7), Endpoint(SERVER, 8000))
+    after = IP(src=CLIENT, dst=SERVER, ttl=8) / UDP(sport=7, dport=8000, chksum=expected) / b"abc"
+    assert nat_module(packet, forward) == bytes(after)
+
+
+def test_ip_options_travel_on(nat: Running) -> None:
+    packet = request("S", b"", options=b"\x07\x07\x04\0\0\0\0\0")
+    (frame,) = nat.receive(packet)
+    packet.dst, packet.ttl, packet[TCP].dport = SERVER, 62, 8000
+    assert bytes(frame[IP]) == bytes(packet)
+
+
+# ---- ICMP errors ----
+
+
+def quoting(error: Any, quoted: Any, length: int = 28) -> Any:
+    return error / bytes(quoted)[:length]
+
+
+def test_an_error_about_a_request_reaches_the_client_as_if_about_what_it_sent(nat: Running) -> None:
+    (frame,) = opened(nat).receive(request())
+    error = IP(src="172.16.0.9", dst=CLIENT, ttl=64) / ICMP(type=3, code=1)
+    (frame,) = nat.receive(quoting(error, frame[IP], 60))
+    about = request(ttl=62)
+    assert (frame[IP].src, frame[IP].dst) == (VIP, CLIENT)
+    assert (frame[IPerror].dst, frame[TCPerror].dport, frame[IPerror].chksum) == (
+        VIP,
+        80,
+        IP(bytes(about)).chksum,
+    )
+    assert right_icmp_checksum(frame)
+
+
+def test_an_error_about_a_reply_reaches_the_real_server(nat: Running) -> None:
+    opened(nat)
+    reply = IP(src=VIP, dst=CLIENT, ttl=50) / TCP(sport=80, dport=3456)
+    error = IP(src="198.51.100.9", dst=VIP, ttl=64) / ICMP(type=11, code=0)
+    (frame,) = nat.receive(quoting(error, reply))
+    assert (frame[IP].src, frame[IP].dst) == ("198.51.100.9", SERVER)
+    assert (frame[IPerror].src, frame[IPerror].dst) == (SERVER, CLIENT)
+    assert bytes(frame[IPerror].payload)[:4] == (8000).to_bytes(2, "big") + (3456).to_bytes(2, "big")
+    assert right_icmp_checksum(frame)
+
+
+@pytest.mark.parametrize("running", [Method.TUN], indirect=True)
+def test_a_tunnel_that_is_too_narrow_is_remembered(running: Running) -> None:
+    tunnelled = opened(running).receive(request())[0][IP]
+    error = IP(src="192.0.2.1", dst=OWN) / ICMP(type=3, code=4, nexthopmtu=1400)
+    running.receive(quoting(error, tunnelled))
+    assert running.engine.mtu_of(SERVER) == 1400
+    (frame,) = running.receive(request(data=bytes(1370)))
+    assert (frame[ICMP].type, frame[ICMP].code, frame[ICMP].nexthopmtu) == (3, 4, 1380)
+
+
+def right_icmp_checksum(frame: Any) -> bool:
+    content = bytes(frame[ICMP])
+    return int(checksum(content[:2] + b"\0\0" + content[4:])) == frame[ICMP].chksum
+
+
+# ---- answers ----
+
+
+def test_a_service_without_servers_answers_as_the_vip(running: Running) -> None:
+    key = ServiceKey(6, Endpoint(VIP, 80))
+    running.director.apply([DeleteServer(key, Endpoint(SERVER, 80))], 1.0)
+    packet = request("S", ttl=64)
+    (frame,) = running.receive(packet)
+    assert (frame[IP].src, frame[IP].dst, frame[IP].ttl) == (VIP, CLIENT, 64)
+    assert (frame[ICMP].type, frame[ICMP].code) == (3, 3)
+    assert bytes(frame[ICMP].payload).startswith(bytes(packet)[:28])
+
+
+def test_at_the_end_of_its_life_the_sender_is_told(running: Running) -> None:
+    (frame,) = running.receive(request("S", ttl=1))
+    assert (frame[ICMP].type, frame[ICMP].code) == (11, 0)
+
+
+@pytest.mark.parametrize("source", ["0.0.0.0", "127.0.0.1", "224.0.0.5", "255.255.255.255"])
+def test_nobody_is_told_nothing(running: Running, source: str) -> None:
+    assert running.receive(_from(source)) == []
+    assert running.engine.counters()["answered"] == 0
+
+
+def _from(source: str) -> Any:
+    packet = request("S", ttl=1)
+    packet.src = source
+    return packet
+
+
+# ---- what is no packet ----
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: data[:19],
+        lambda data: b"\x65" + data[1:],
+        lambda data: b"\x44" + data[1:],
+        lambda data: data[:30],
+        lambda data: data[:9] + b"\x07" + data[10:],  # the header's checksum no longer fits
+    ],
+)
+def test_malformed(spoil: Any) -> None:
+    with pytest.raises(Malformed):
+        Datagram(spoil(bytes(request())))
+
+
+def test_a_tcp_header_longer_than_the_packet_is_malformed() -> None:
+    with pytest.raises(Malformed):
+        Datagram(bytes(IP(src=CLIENT, dst=VIP) / TCP(dataofs=15)))
+
+
+@pytest.mark.parametrize("length", [7, 30])
+def test_an_impossible_udp_length_is_malformed(length: int) -> None:
+    with pytest.raises(Malformed):
+        Datagram(bytes(IP(src=CLIENT, dst=VIP) / UDP(len=length) / b"abc"))

@@ -1,0 +1,87 @@
+"""Whatever is on the wire, the engine goes on: truncated, mutated and random frames."""
+
+from __future__ import annotations
+
+import random
+import struct
+
+import pytest
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.l2 import ARP
+
+from tests.unit.director.engines.support import CLIENT, OWN, SERVER, VIP, Running, framed
+
+FRAMES = 3000
+
+
+def _samples() -> list[bytes]:
+    """Frames that mean something to a director, in an order in which they do."""
+    tcp = [
+        IP(src=CLIENT, dst=VIP) / TCP(sport=1025, dport=port, flags=flags) / b"PORT 198,51,100,101,4,1\r\n"
+        for port in (80, 21)
+        for flags in ("S", "A")
+    ] + [
+        IP(src=SERVER, dst=CLIENT) / TCP(sport=port, dport=1025, flags=flags) / b"227 (172,16,0,2,9,9)\r\n"
+        for port in (80, 21)
+        for flags in ("SA", "A")
+    ]
+    request = bytes(IP(src=CLIENT, dst=SERVER) / TCP(sport=1025, dport=80))[:28]
+    reply = bytes(IP(src=VIP, dst=CLIENT) / TCP(sport=80, dport=1025))[:28]
+    tunnelled = bytes(IP(src=OWN, dst=SERVER, proto=4) / b"the packet inside")
+    others = [
+        IP(src=CLIENT, dst=VIP) / UDP(sport=9, dport=80) / b"abc",
+        IP(src=SERVER, dst=CLIENT) / UDP(sport=80, dport=9) / b"abc",
+        IP(src=SERVER, dst=CLIENT) / ICMP(type=3, code=1) / request,
+        IP(src=CLIENT, dst=VIP) / ICMP(type=3, code=4, nexthopmtu=1400) / reply,
+        IP(src=CLIENT, dst=VIP) / ICMP(type=11) / reply,
+        IP(src=CLIENT, dst=VIP) / ICMP(),
+        IP(src=CLIENT, dst=VIP) / ICMP(type=3, code=4, nexthopmtu=1400) / tunnelled,
+        ARP(op=2, psrc="203.0.113.254", hwsrc="02:00:00:00:00:09"),
+    ]
+    return [framed(packet) for packet in (*tcp, *others)]
+
+
+def _spoilt(frame: bytes, chance: random.Random) -> bytes:
+    """A frame cut off, replaced by noise, or with some bytes changed."""
+    kind = chance.random()
+    if kind < 0.2:
+        return frame[: chance.randrange(len(frame) + 1)]
+    if kind < 0.25:
+        return frame[:14] + chance.randbytes(chance.randrange(80))
+    changed = bytearray(frame)
+    for _ in range(chance.randrange(1, 5)):
+        changed[chance.randrange(14, len(changed))] = chance.choice((0, 255, chance.randrange(256)))
+    return bytes(changed)
+
+
+def _with_right_checksum(frame: bytes) -> bytes:
+    """With the IP header's checksum made right, so that damage behind it is looked at."""
+    header = (frame[14] & 15) * 4 if len(frame) > 14 else 0
+    if header < 20 or len(frame) < 14 + header:
+        return frame
+    cleared = frame[14:24] + b"\0\0" + frame[26 : 14 + header]
+    total = sum(struct.unpack(f"!{header // 2}H", cleared))
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    return frame[:24] + struct.pack("!H", ~total & 0xFFFF) + frame[26:]
+
+
+def test_spoilt_frames_do_not_stop_it(running: Running) -> None:
+    chance = random.Random(1999)
+    samples = _samples()
+    for frame in samples:
+        running.receive(frame)
+    for _ in range(FRAMES):
+        frame = _spoilt(chance.choice(samples), chance)
+        running.receive(_with_right_checksum(frame) if chance.random() < 0.7 else frame)
+    counted = running.engine.counters()
+    assert min(counted["malformed"], counted["out"], counted["local"]) > 50
+    assert len(running.receive(IP(src=CLIENT, dst=VIP) / TCP(sport=2000, dport=80, flags="S"))) == 1
+
+
+@pytest.mark.parametrize("ttl", [0, 1])
+def test_an_icmp_error_at_the_end_of_its_life_goes_nowhere(running: Running, ttl: int) -> None:
+    running.receive(IP(src=CLIENT, dst=VIP) / TCP(sport=1025, dport=80, flags="S"))
+    reply = bytes(IP(src=VIP, dst=CLIENT) / TCP(sport=80, dport=1025))[:28]
+    assert not running.receive(IP(src=CLIENT, dst=VIP, ttl=ttl) / ICMP(type=3, code=1) / reply)
+    assert len(running.receive(IP(src=CLIENT, dst=VIP, ttl=2) / ICMP(type=3, code=1) / reply)) == 1
