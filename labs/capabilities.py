@@ -65,10 +65,8 @@ def _require_programs(programs: dict[str, str]) -> None:
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     missing = {package for program, package in programs.items() if not shutil.which(program, path=path)}
     if missing:
-        raise Unable(
-            f"Not installed: {', '.join(sorted(missing))}: run `sudo ./inv --list` once, which installs "
-            f"what is missing, or `sudo apt-get install {' '.join(sorted(missing))}`."
-        )
+        packages = " ".join(sorted(missing))
+        raise Unable(f"Not installed: {packages}: run `sudo apt-get install {packages}`.")
 
 
 def _require_user_namespaces() -> None:

@@ -75,7 +75,9 @@ class Network:
     def prompt(self) -> None:
         """Mininet's command line, until the user leaves it."""
         from mininet.cli import CLI
+        from mininet.log import setLogLevel
 
+        setLogLevel("output")  # what the hosts' commands print counts as a message to Mininet
         CLI(self.mininet)
 
 

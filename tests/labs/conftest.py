@@ -38,13 +38,16 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(runs: Path) -> Callable[..., subprocess.Popen[str]]:
     """Start `invoke ARGUMENTS` and return the process."""
 
-    def begin(*arguments: str, mark: str = "", code: str = "") -> subprocess.Popen[str]:
+    def begin(
+        *arguments: str, mark: str = "", code: str = "", typed: bool = False
+    ) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", code] if code else [sys.executable, "-m", "invoke"]
         return subprocess.Popen(
             [*command, *arguments],
             cwd=ROOT,
             env={**os.environ, "LVS_RUNS": str(runs), MARK: mark},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if typed else subprocess.DEVNULL,
+            start_new_session=True,  # so that a test can interrupt all of it, as a terminal does
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 
 import pytest
@@ -103,6 +104,15 @@ def test_iproute2_builds_the_same_lab(run_lab: RunLab) -> None:
 def test_one_server_is_a_lab(run_lab: RunLab) -> None:
     run = run_lab("lab-nat", "--servers", "1")
     assert run.code == 0, run.output
+
+
+def test_the_prompt_answers_on_every_host(start: Callable[..., subprocess.Popen[str]]) -> None:
+    lab = start("lab-dr", "--cli", typed=True)
+    output, _ = lab.communicate("d ippfvsadm -L\nrs1 ip -brief address show lo\nexit\n", timeout=60)
+    assert lab.returncode == 0, output
+    after = output.partition("PASSED")[2]
+    assert "203.0.113.12" in after
+    assert "203.0.113.1/32" in after
 
 
 def test_two_labs_at_once_do_not_meet(start: Callable[..., object], run_lab: RunLab) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -30,7 +31,7 @@ def test_nothing_is_left_whenever_a_lab_is_stopped(start: Start, mark: str, numb
         try:
             lab.wait(timeout=moment)
         except subprocess.TimeoutExpired:
-            lab.send_signal(number)
+            os.killpg(lab.pid, number) if number == signal.SIGINT else lab.send_signal(number)
         lab.communicate(timeout=20)
         assert look_until(lambda: processes_with(mark), lambda left: not left, 10) == []
     assert interfaces() == before
