@@ -48,6 +48,7 @@ class Builder:
     def build(self) -> Running:
         os.environ["PATH"] = f"{BIN}:{os.environ['PATH']}:/usr/sbin:/sbin"
         os.environ["LVS_SOCKET"] = SOCKET
+        os.environ["PYTHONPATH"] = str(BIN.parent.parent)  # the lab may have been started from anywhere
         self._say_what_comes()
         step = self._narrator.step
         with step("Open vSwitch"):

@@ -22,7 +22,7 @@ STAND_INS = {
     "dpkg-query": "printf '%b' \"$INSTALLED\"",
     "dpkg": "",
     "apt-get": """
-[ ! -e "$POLICY" ] || echo "policy: $(tail -n 1 "$POLICY")" >> "$CALLS"
+[ ! -e "$POLICY" ] || echo "policy: $(sh "$POLICY" nginx start; echo $?)" >> "$CALLS"
 case "$GATE,$*" in /*,*update) cat "$GATE" ;; esac
 """,
     "systemctl": """
@@ -94,20 +94,22 @@ class Checkout:
         (self.lab / "packages.txt").write_text("# what it needs\nnginx  # httpd\ncurl\ntcpdump\n")
         (self.lab / "requirements.txt").write_text("invoke==1\n")
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             ["/bin/sh", str(self.lab / "inv"), *arguments],
             env=self.environment | environment,
-            cwd="/",
+            cwd=cwd or self.lab,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, cwd: Path | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         self.calls_file.write_text("")
-        process = self.start(*arguments, **environment)
+        process = self.start(*arguments, cwd=cwd, **environment)
         out, err = process.communicate(timeout=30)
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
@@ -170,9 +172,14 @@ def test_apt_is_left_alone_when_nothing_is_missing(checkout: Checkout) -> None:
     assert "[1 of 3, " in ended.stderr
 
 
+def test_it_may_be_called_from_elsewhere(checkout: Checkout) -> None:
+    ended = checkout.run("lab-nat", "--report", "here.json", cwd=Path("/"))
+    assert ended.stdout == f"<invoke><--search-root><{checkout.lab}><lab-nat><--report><here.json>"
+
+
 def test_no_service_is_started_while_installing(checkout: Checkout) -> None:
     checkout.run("--list")
-    assert checkout.calls("policy:") == ["policy: exit 101"] * 2
+    assert checkout.calls("policy:") == ["policy: 101"] * 2
     assert not checkout.policy.exists()
 
 
