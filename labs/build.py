@@ -137,6 +137,9 @@ class Builder:
 
     def _wait(self, director: DirectorProcess) -> None:
         self._controller.client.wait_for_switches(self._plan.topology.switches)
+        framework, version = self._controller.client.framework()
+        if self._options.controller == "auto" and framework != "ryu":
+            self._note(f"Ryu can't be started here: the controller runs on {framework} {version}.")
         director.wait()
 
     def _give_rules(self) -> None:

@@ -37,7 +37,7 @@ class Fetched:
     error: str = ""
 
     def __str__(self) -> str:
-        return self.error or f"{self.size:,} bytes, sha256 {self.digest[:12]}"
+        return self.error or f"{self.size:,} bytes, sha256 {self.digest[:8]}"
 
 
 class Client:

@@ -147,7 +147,9 @@ class Narrator:
         self._console.print(table)
 
     def _table(self, title: str, columns: Sequence[str]) -> Table:
+        self._console.print()
         table = Table(title=title, title_justify="left", title_style="bold", box=self._box)
         for column in columns:
-            table.add_column(column, justify="right" if column in ("weight", "http connections") else "left")
+            numbers = column in ("weight", "http connections")
+            table.add_column(column, justify="right" if numbers else "left", overflow="fold")
         return table
