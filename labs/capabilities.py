@@ -14,6 +14,8 @@ from pathlib import Path
 from labs import kernel
 from labs.errors import Unable
 
+SYSCTLS = Path("/proc/sys")
+TUN = "/dev/net/tun"
 PROGRAMS = {  # program: the package that brings it
     "ovs-vswitchd": "openvswitch-switch",
     "ovsdb-server": "openvswitch-switch",
@@ -26,7 +28,7 @@ PROGRAMS = {  # program: the package that brings it
     "ethtool": "ethtool",
     "nft": "nftables",
 }
-_SETTINGS = {  # setting that can forbid user namespaces: the value that does
+SETTINGS = {  # setting that can forbid user namespaces: the value that does
     "kernel/unprivileged_userns_clone": "0",
     "user/max_user_namespaces": "0",
     "kernel/apparmor_restrict_unprivileged_userns": "1",
@@ -73,8 +75,8 @@ def _require_user_namespaces() -> None:
     number = _try_user_namespace()
     if number == 0:
         return
-    for setting, forbidding in _SETTINGS.items():
-        path = Path("/proc/sys") / setting
+    for setting, forbidding in SETTINGS.items():
+        path = SYSCTLS / setting
         if path.exists() and path.read_text().strip() == forbidding:
             raise Unable(
                 f"User namespaces are switched off here ({setting.replace('/', '.')}={forbidding}): "
@@ -98,9 +100,9 @@ def _try_user_namespace() -> int:
 
 def _require_tun() -> None:
     try:
-        os.close(os.open("/dev/net/tun", os.O_RDWR))
+        os.close(os.open(TUN, os.O_RDWR))
     except OSError as error:
         raise Unable(
-            f"/dev/net/tun can't be opened ({error.strerror}): `sudo modprobe tun` where it is missing, "
+            f"{TUN} can't be opened ({error.strerror}): `sudo modprobe tun` where it is missing, "
             "`sudo chmod 0666 /dev/net/tun` where it is closed to users, or run the lab with sudo."
         ) from None
