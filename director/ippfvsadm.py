@@ -156,14 +156,15 @@ def _number(text: str) -> int:
 
 
 def table(services: Sequence[Fields]) -> str:
-    """The rules as the paper prints them, a real server a line."""
+    """The rules as the paper prints them: a real server a line, its service on the first only."""
     rows = [_HEADINGS]
     for service in services:
+        virtual = (str(service["protocol"]), str(service["address"]), str(service["port"]))
         for server in service["servers"]:
-            virtual = (str(service["protocol"]), str(service["address"]), str(service["port"]))
             rows.append((*virtual, str(server["address"]), str(server["port"]), str(server["weight"])))
+            virtual = ("", "", "")
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 

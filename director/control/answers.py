@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Any
 from director.control.codec import CodecError, decode
 from director.core.commands import Command, DeleteServer, DeleteService
 from director.core.errors import LvsError
-from director.engines.engine import EngineError
+from director.engines.engine import Engine, EngineError
 
 if TYPE_CHECKING:
     from director.control.channel import Message
     from director.core.director import Director
-    from director.engines.engine import Engine
 
 
 class Answers:
@@ -63,7 +62,10 @@ class Answers:
         return {}
 
     def _read(self, messages: list[Any]) -> Iterator[Command]:
-        """ "last": true of a DeleteServer: with the last server goes the service (as in 1999)."""
+        """The commands; a DeleteServer with `"last": true` takes a service that it empties along.
+
+        In 1999 there were no services without servers, and ippfvsadm knows none.
+        """
         for message in messages:
             goes = isinstance(message, dict) and message.pop("last", False) is True
             command = decode(message)

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import socket
+import stat
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +47,8 @@ class Listener:
         self._answer = answer
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)  # left by a director that was killed
+            if stat.S_ISSOCK(os.stat(path).st_mode):  # left by a director that was killed
+                os.unlink(path)
         before = os.umask(0o177)
         try:
             self._socket.bind(path)
@@ -58,17 +60,20 @@ class Listener:
         return self._socket.fileno()
 
     def serve_one(self) -> None:
-        """Take the next caller and answer it; a caller that hangs up or talks nonsense is let go."""
+        """Take the next caller and answer it; one that hangs up is let go, one that talks nonsense told."""
         peer, _ = self._socket.accept()
         with peer:
             peer.settimeout(PATIENCE)
             try:
                 request = _read(peer)
-            except (OSError, ValueError):
+            except OSError:
                 return
-            answer = _encode(self._answer(request))
+            except ValueError as error:
+                answer: Message = {"ok": False, "error": f"expected one line with a JSON object: {error}."}
+            else:
+                answer = self._answer(request)
             with contextlib.suppress(OSError):
-                peer.sendall(answer)
+                peer.sendall(_encode(answer))
 
     def close(self) -> None:
         self._socket.close()
@@ -87,7 +92,10 @@ def _read(peer: socket.socket) -> Message:
         if not part or len(line) > LARGEST:
             raise ValueError("the line ended early or is too long")
         line += part
-    message = json.loads(line)
+    try:
+        message = json.loads(line)
+    except RecursionError:
+        raise ValueError("too deeply nested") from None
     if not isinstance(message, dict):
         raise ValueError("not a JSON object")
     return message

@@ -7,34 +7,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from director.core.decision import Method
 from director.core.packet import UDP, Endpoint
 from director.core.states import State
+from director.core.timers import UNSET
 
 if TYPE_CHECKING:
-    from director.core.sequence import Shift
+    from director.core.decision import Method
+    from director.core.ftp_helper import Session
+    from director.core.persistence import Template
     from director.core.service import RealServer, VirtualService
 
 
 class Connection:
     """A client's connection (or one expected from it: port 0 until it comes) to a real server.
 
-    `expires` is the time at which it ends if no packet comes before; `scheduled` is the
-    table's own note of when it will look. `shift_out` and `tail_*` are for the ftp helper.
+    `expires` is the time at which it ends if no packet comes before; `scheduled` belongs to the
+    timers. `control` is what it exists because of, an ftp control connection or a template,
+    which lives on while it has `children`. `ftp` is the helper's memory of a control connection.
     """
 
     __slots__ = (
+        "children",
         "client",
+        "control",
         "expires",
+        "ftp",
         "method",
         "protocol",
         "scheduled",
         "server",
         "server_end",
         "service",
-        "shift_out",
         "state",
-        "tail",
         "vip",
     )
 
@@ -46,6 +50,7 @@ class Connection:
         server_end: Endpoint,
         server: RealServer,
         service: VirtualService,
+        control: Connection | Template | None = None,
     ) -> None:
         self.protocol = protocol
         self.client = client
@@ -53,17 +58,20 @@ class Connection:
         self.server_end = server_end
         self.server = server
         self.service = service
+        self.control = control
         self.method: Method = server.method
         self.state = State.UDP if protocol == UDP else State.NONE
-        self.expires = self.scheduled = 0.0
-        self.shift_out: Shift | None = None
-        self.tail: tuple[int, bytes] | None = None  # of an unfinished ftp command: next sequence, text
+        self.expires = 0.0
+        self.scheduled = UNSET
+        self.children = 0
+        self.ftp: Session | None = None
 
     @property
     def active(self) -> bool:
         return self.state is State.ESTABLISHED
 
     def as_dict(self, now: float) -> dict[str, Any]:
+        """JSON-ready; `expires` in seconds from `now`."""
         return {
             "protocol": "UDP" if self.protocol == UDP else "TCP",
             "expires": max(0.0, round(self.expires - now, 3)),

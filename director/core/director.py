@@ -15,24 +15,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from director.core import icmp
 from director.core.commands import Command
 from director.core.connection import Connection
 from director.core.decision import Answer, Decision, Drop, Forward, Local, Method
 from director.core.events import Event
-from director.core.ftp_helper import FtpHelper
-from director.core.packet import FIN, ICMP, RST, SYN, TCP, UDP, Endpoint, Packet
-from director.core.persistence import Templates
+from director.core.fragments import Fragments
+from director.core.ftp import DATA_PORT
+from director.core.ftp_helper import FtpHelper, Session, is_control
+from director.core.packet import ACK, FIN, ICMP, RST, SYN, TCP, UDP, Endpoint, Packet
+from director.core.persistence import Template, Templates
 from director.core.rules import Rules
 from director.core.service import RealServer, VirtualService
-from director.core.states import TIMEOUTS, State, View, follow
+from director.core.states import State, Timeouts, View, follow
 from director.core.table import DEFAULT_BITS, ConnectionTable
 
-UNREACHABLE, TIME_EXCEEDED = 3, 11  # ICMP types (RFC 792)
-PORT_UNREACHABLE, FRAGMENTATION_NEEDED = 3, 4  # codes of UNREACHABLE
-_ERRORS = (UNREACHABLE, 4, TIME_EXCEEDED)  # types that speak about another packet
+DEFAULT_TIMEOUTS = Timeouts()
 _IPIP_HEADER = 20  # bytes that a tunnel adds
 _OVER = (State.TIME_WAIT, State.CLOSE)  # a client may use its port again
-_FTP_DATA = 20
+_FIRST_FREE_PORT = 1024  # below are the well-known ones, where no ftp server waits for data
+_INSIDE_TCP_HEADER = 1  # a fragment that starts there could change a header (RFC 1858)
+
+Picked = tuple[RealServer, str, Template | None]
 
 
 class Director:
@@ -48,12 +52,15 @@ class Director:
         method: Method = Method.NAT,
         scheduler: str = "wrr",
         conn_tab_bits: int = DEFAULT_BITS,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
         mtu_of: Callable[[str], int] = lambda _address: 1500,
         on_event: Callable[[Event], None] = lambda _event: None,
     ) -> None:
         self.services = Rules(method, scheduler)
         self.connections = ConnectionTable(conn_tab_bits)
+        self._timeouts = timeouts.by_state()
         self._templates = Templates()
+        self._fragments = Fragments()
         self._ftp = FtpHelper(self._expect)
         self._mtu_of = mtu_of
         self._on_event = on_event
@@ -72,8 +79,7 @@ class Director:
         """End the connections and templates whose time has come; how many connections that were."""
         ended = 0
         for connection in self.connections.expired(now):
-            self._uncount(connection)
-            self._on_event(Event("expired", now, connection.as_dict(now)))
+            self._forget(connection, now)
             ended += 1
         self._templates.expire(now)
         return ended
@@ -81,14 +87,18 @@ class Director:
     def decide(self, packet: Packet, now: float) -> Decision:
         """What becomes of `packet`; never raises, whatever is in it."""
         if packet.protocol == ICMP:
-            return self._decide_error(packet)
+            return icmp.decide(packet, self.connections)
         if packet.protocol not in (TCP, UDP):
             return Local(("neither TCP, UDP nor ICMP",))
         if packet.fragment_offset or packet.more_fragments:
-            return self._decide_fragment(packet)
+            return self._decide_fragment(packet, now)
+        return self._decide_whole(packet, now)
+
+    def _decide_whole(self, packet: Packet, now: float) -> Decision:
+        """What becomes of a packet that shows its ports."""
         connection = self._known_request(packet, now)
         if connection is not None:
-            return self._request(connection, packet, now, "known connection")
+            return self._request(connection, packet, now, ("known connection",))
         connection = self.connections.reply(packet.protocol, packet.source, packet.destination)
         if connection is not None and connection.method is Method.NAT:
             return self._reply(connection, packet, now)
@@ -97,51 +107,56 @@ class Director:
     # ---- packets of known connections ----
 
     def _known_request(self, packet: Packet, now: float) -> Connection | None:
-        """The packet's connection; one that is over makes way for a new one from the same port."""
-        find = self.connections.request
-        connection = find(packet.protocol, packet.source, packet.destination)
-        if connection is None:
-            anyone = Endpoint(packet.source.address, 0)
-            connection = find(packet.protocol, anyone, packet.destination)
-            if connection is not None:
-                self.connections.name_client(connection, packet.source)
-        elif connection.state in _OVER and packet.flags & (SYN | RST | FIN) == SYN:
-            self._end(connection, now)
-            return None
-        return connection
+        """The packet's connection, or the one that ftp has announced for it.
 
-    def _request(self, connection: Connection, packet: Packet, now: float, why: str) -> Decision:
-        server = connection.server
+        One that is over makes way when the client opens another from the same port.
+        """
+        find = self.connections.request
+        known = find(packet.protocol, packet.source, packet.destination)
+        opens = packet.protocol == TCP and packet.flags & (SYN | ACK | RST | FIN) == SYN
+        if not opens or (known is not None and known.state not in _OVER):
+            return known
+        announced = find(TCP, Endpoint(packet.source.address, 0), packet.destination)
+        if known is not None:
+            if announced is None and known.control is not None:
+                return known
+            self._end(known, now)
+        if announced is not None:
+            self.connections.name_client(announced, packet.source)
+        return announced
+
+    def _request(
+        self, connection: Connection, packet: Packet, now: float, reasons: tuple[str, ...]
+    ) -> Decision:
+        server, nat = connection.server, connection.method is Method.NAT
         if not server.listed:
-            return self._drop(
-                packet, now, f"real server {server.address} was deleted; the connection waits for it"
-            )
-        self._follow(connection, packet, View.IN if connection.method is Method.NAT else View.HALF, now)
+            why = f"real server {server.address} was deleted; the connection waits for it"
+            return self._drop(packet, now, why)
+        self._follow(connection, packet, View.IN if nat else View.HALF, now)
+        if nat and packet.flags & SYN and connection.state is State.SYN_RECV and _is_ftp(connection):
+            connection.ftp = Session()
         server.packets_in += 1
         server.bytes_in += packet.length
-        refusal = self._refusal(packet, connection.server_end.address, connection.method)
+        to = connection.server_end
+        refusal = self._refusal(packet, to.address, connection.method)
         if refusal is not None:
             return self._answer(packet, now, refusal)
-        reasons = (why, f"{connection.state.value} at {connection.server_end}")
-        if connection.method is not Method.NAT:
-            return Forward(
-                connection.method,
-                packet.source,
-                packet.destination,
-                connection.server_end.address,
-                connection,
-                reasons,
+        acknowledged = 0
+        if connection.ftp is not None:
+            why_not = self._ftp_refusal(packet) or self._ftp.from_client(
+                connection, connection.ftp, packet, now
             )
-        shift = connection.shift_out
-        self._ftp.from_client(connection, packet, now)
+            if why_not is not None:
+                return self._drop(packet, now, why_not)
+            acknowledged = connection.ftp.edits.for_acknowledgement(packet.acknowledgement)
         return Forward(
-            Method.NAT,
+            connection.method,
             packet.source,
-            connection.server_end,
-            connection.server_end.address,
+            to if nat else packet.destination,
+            to.address,
             connection,
-            reasons,
-            acknowledgement_delta=shift.for_acknowledgement(packet.acknowledgement) if shift else 0,
+            (*reasons, f"{connection.state.value} at {to}"),
+            acknowledgement_delta=acknowledged,
         )
 
     def _reply(self, connection: Connection, packet: Packet, now: float) -> Decision:
@@ -151,8 +166,14 @@ class Director:
         refusal = self._refusal(packet, connection.client.address, Method.NAT)
         if refusal is not None:
             return self._answer(packet, now, refusal)
-        payload = self._ftp.from_server(connection, packet, now)
-        shift = connection.shift_out
+        said, payload = 0, None
+        if connection.ftp is not None:
+            why_not = self._ftp_refusal(packet) or self._ftp.from_server(
+                connection, connection.ftp, packet, now
+            )
+            if why_not is not None:
+                return self._drop(packet, now, why_not)
+            said, payload = connection.ftp.rewritten(packet)
         return Forward(
             Method.NAT,
             connection.vip,
@@ -160,167 +181,155 @@ class Director:
             packet.destination.address,
             connection,
             ("reply of a known connection", connection.state.value),
-            sequence_delta=shift.for_sequence(packet.sequence) if shift else 0,
+            sequence_delta=said,
             payload=payload,
         )
+
+    @staticmethod
+    def _ftp_refusal(packet: Packet) -> str | None:
+        return "ftp: a fragment of the control connection" if packet.more_fragments else None
 
     # ---- new connections ----
 
     def _decide_new(self, packet: Packet, now: float) -> Decision:
-        service = self.services.find(packet.protocol, packet.destination)
         if packet.protocol == TCP and packet.flags & (SYN | RST) != SYN:
             return Local(("no such connection, and only a SYN opens one",))
-        if packet.source.port == _FTP_DATA and packet.protocol == TCP:
+        if packet.source.port == DATA_PORT and packet.protocol == TCP:
             return Local(("a connection from port 20 is never scheduled",))
+        service = self.services.find(packet.protocol, packet.destination)
         if service is None:
             return self._decide_related(packet, now)
         picked = self._pick(service, packet, now)
         if picked is None:
-            refusal = Answer(UNREACHABLE, PORT_UNREACHABLE, (f"{service} has no real server available",))
-            return self._answer(packet, now, refusal)
-        server, why = picked
-        return self._open(service, server, packet, now, f"{service} matched; {why}")
+            why = f"service {service} has no real server available"
+            return self._answer(packet, now, Answer(icmp.UNREACHABLE, icmp.PORT_UNREACHABLE, (why,)))
+        server, why, template = picked
+        return self._open(service, server, template, packet, now, (f"service {service} matched", why))
 
     def _decide_related(self, packet: Packet, now: float) -> Decision:
         """A port without a rule: part of an ftp session in VS-TUN and VS-DR, or the kernel's business."""
-        template = self._templates.find(packet.source.address, packet.destination.address, now)
-        if template is None or packet.protocol != TCP:
-            return Local((f"no virtual service at {packet.destination}",))
-        why = "the client's ftp session is with this real server"
-        return self._open(template.service, template.server, packet, now, why)
+        port = packet.destination.port
+        if packet.protocol == TCP and (port == DATA_PORT or port >= _FIRST_FREE_PORT):
+            template = self._templates.find(packet.source.address, packet.destination.address, now)
+            if template is not None:
+                why = ("the client's ftp session is with this real server",)
+                return self._open(template.service, template.server, template, packet, now, why)
+        return Local((f"no virtual service at {packet.destination}",))
 
-    def _pick(self, service: VirtualService, packet: Packet, now: float) -> tuple[RealServer, str] | None:
+    def _pick(self, service: VirtualService, packet: Packet, now: float) -> Picked | None:
         """The server of the client's ftp session if there is one, else the scheduler's choice."""
+        if not is_control(service):
+            picked = service.scheduler.pick(service.servers, packet)
+            return (*picked, None) if picked else None
         client, vip = packet.source.address, packet.destination.address
-        if self._ftp.is_control(service):
-            template = self._templates.find(client, vip, now)
-            if template is not None and template.server.available:
-                return template.server, "the client's ftp session is with this real server"
+        template = self._templates.find(client, vip, now)
+        if template is not None:
+            return template.server, "the client's ftp session is with this real server", template
         picked = service.scheduler.pick(service.servers, packet)
-        if picked and self._ftp.is_control(service) and picked[0].method is not Method.NAT:
-            self._templates.add(client, vip, service, picked[0], now)
-        return picked
+        if picked is None:
+            return None
+        if picked[0].method is not Method.NAT:
+            template = self._templates.add(client, vip, service, picked[0], now)
+        return (*picked, template)
 
     def _open(
-        self, service: VirtualService, server: RealServer, packet: Packet, now: float, why: str
+        self,
+        service: VirtualService,
+        server: RealServer,
+        template: Template | None,
+        packet: Packet,
+        now: float,
+        reasons: tuple[str, ...],
     ) -> Decision:
-        port = server.address.port if server.method is Method.NAT else packet.destination.port
-        server_end = Endpoint(server.address.address, port)
-        connection = Connection(
-            packet.protocol, packet.source, packet.destination, server_end, server, service
-        )
+        own = service.key.address
+        vip = own if packet.destination == own else packet.destination  # thousands share one object
+        end = server.address
+        if server.method is not Method.NAT and end.port != vip.port:
+            end = Endpoint(end.address, vip.port)
+        connection = Connection(packet.protocol, packet.source, vip, end, server, service, template)
+        server.connections += 1
         self._keep(connection, now)
-        self._on_event(Event("new", now, {**connection.as_dict(now), "why": why}))
-        return self._request(connection, packet, now, why)
+        self._on_event(Event("new", now, {**connection.as_dict(now), "why": "; ".join(reasons)}))
+        return self._request(connection, packet, now, reasons)
 
     def _expect(
         self, control: Connection, client: Endpoint, vip: Endpoint, server_end: Endpoint, now: float
     ) -> None:
         """Let a data connection in that the ftp helper has read about; `client` may have port 0."""
-        if self.connections.request(TCP, client, vip) is not None:
+        known = self.connections.request(TCP, client, vip)
+        if known is not None and known.server_end == server_end:
+            self._become(known, State.LISTEN, now)
             return
-        connection = Connection(TCP, client, vip, server_end, control.server, control.service)
-        connection.state = State.LISTEN
+        if known is not None:
+            self._end(known, now)
+        connection = Connection(TCP, client, vip, server_end, control.server, control.service, control)
+        connection.method, connection.state = control.method, State.LISTEN
         self._keep(connection, now)
         self._on_event(Event("new", now, {**connection.as_dict(now), "why": "announced by ftp"}))
 
-    # ---- ICMP and fragments ----
+    # ---- fragments ----
 
-    def _decide_error(self, packet: Packet) -> Decision:
-        about = packet.embedded
-        if packet.icmp_type not in _ERRORS or about is None:
-            return Local(("ICMP, and no error about a connection",))
-        find = self.connections
-        connection = find.request(about.protocol, about.destination, about.source)
-        if connection is not None:
-            return self._error_to_server(connection, packet)
-        connection = find.reply(about.protocol, about.destination, about.source)
-        if connection is not None and connection.method is Method.NAT:
-            return self._error_to_client(connection)
-        return Local(("ICMP error about no known connection",))
-
-    @staticmethod
-    def _error_to_server(connection: Connection, packet: Packet) -> Decision:
-        """Somebody on the client's side could not deliver a reply: its sender has to hear of it."""
-        nat = connection.method is Method.NAT
-        server = Endpoint(connection.server_end.address, 0)
-        return Forward(
-            connection.method,
-            packet.source,
-            server if nat else packet.destination,
-            server.address,
-            connection,
-            ("ICMP error about a reply of a known connection",),
-            embedded_source=connection.server_end if nat else None,
-        )
-
-    @staticmethod
-    def _error_to_client(connection: Connection) -> Decision:
-        """Somebody on the real servers' side could not deliver a request: the client has to hear of it."""
-        client = Endpoint(connection.client.address, 0)
-        return Forward(
-            Method.NAT,
-            Endpoint(connection.vip.address, 0),
-            client,
-            client.address,
-            connection,
-            ("ICMP error about a request of a known connection",),
-            embedded_destination=connection.vip,
-        )
-
-    def _decide_fragment(self, packet: Packet) -> Decision:
+    def _decide_fragment(self, packet: Packet, now: float) -> Decision:
+        """A first fragment shows its ports; a later one goes where its first has gone."""
+        if packet.identification and not packet.fragment_offset:
+            decision = self._decide_whole(packet, now)
+            if isinstance(decision, Forward):
+                self._fragments.remember(packet, decision, now)
+            return decision
+        if packet.identification and packet.fragment_offset != _INSIDE_TCP_HEADER:
+            forward = self._fragments.follow(packet, now)
+            if forward is not None:
+                return self._refusal(packet, forward.next_hop, forward.method) or forward
         if packet.destination.address in self.vips():
-            return Drop(("a fragment: only whole packets are balanced",))
+            return self._drop(packet, now, "a fragment, and the first of its packet is not known")
         return Local(("a fragment, not for a virtual service",))
 
     # ---- keeping count ----
 
     def _follow(self, connection: Connection, packet: Packet, view: View, now: float) -> None:
-        """Move the connection to the state that the packet leads to, and its counters with it."""
+        """Move the connection to the state that the packet leads to."""
+        after = follow(connection.protocol, connection.state, view, packet.flags)
+        self._become(connection, after, now)
+
+    def _become(self, connection: Connection, after: State, now: float) -> None:
+        """The counters move with the state, and its time starts anew."""
         before = connection.state
-        after = follow(connection.protocol, before, view, packet.flags)
         if after is not before:
-            self._uncount(connection)
+            connection.server.count(active=connection.active, by=-1)
             connection.state = after
-            self._count(connection)
+            connection.server.count(active=connection.active, by=1)
             self._on_event(Event("state", now, {**connection.as_dict(now), "before": before.value}))
-        self.connections.keep(connection, now + TIMEOUTS[after])
-        self._templates.renew(connection.client.address, connection.vip.address, now)
+        self.connections.keep(connection, now + self._timeouts[after])
 
     def _keep(self, connection: Connection, now: float) -> None:
-        connection.server.connections += 1
-        self._count(connection)
-        self.connections.add(connection, now + TIMEOUTS[connection.state])
+        connection.server.count(active=connection.active, by=1)
+        if connection.control is not None:
+            connection.control.children += 1
+        self.connections.add(connection, now + self._timeouts[connection.state])
 
     def _end(self, connection: Connection, now: float) -> None:
         self.connections.remove(connection)
-        self._uncount(connection)
+        self._forget(connection, now)
+
+    def _forget(self, connection: Connection, now: float) -> None:
+        """What has to be done when a connection is no longer in the table."""
+        connection.server.count(active=connection.active, by=-1)
+        if connection.control is not None:
+            connection.control.children -= 1
         self._on_event(Event("expired", now, connection.as_dict(now)))
-
-    @staticmethod
-    def _count(connection: Connection) -> None:
-        if connection.active:
-            connection.server.active += 1
-        else:
-            connection.server.inactive += 1
-
-    @staticmethod
-    def _uncount(connection: Connection) -> None:
-        if connection.active:
-            connection.server.active -= 1
-        else:
-            connection.server.inactive -= 1
 
     # ---- what is not forwarded ----
 
     def _refusal(self, packet: Packet, to: str, method: Method) -> Answer | None:
         """Why a packet can't go on: it has been on the way too long, or is too long for the way."""
         if packet.ttl <= 1:
-            return Answer(TIME_EXCEEDED, 0, (f"TTL {packet.ttl}",))
+            return Answer(icmp.TIME_EXCEEDED, 0, (f"TTL {packet.ttl}",))
+        if not packet.dont_fragment:
+            return None
         mtu = self._mtu_of(to) - (_IPIP_HEADER if method is Method.TUN else 0)
-        if packet.dont_fragment and packet.length > mtu:
+        if packet.length > mtu:
             reason = f"{packet.length} bytes with DF, and {mtu} fit on the way to {to}"
-            return Answer(UNREACHABLE, FRAGMENTATION_NEEDED, (reason,), mtu)
+            return Answer(icmp.UNREACHABLE, icmp.FRAGMENTATION_NEEDED, (reason,), mtu)
         return None
 
     def _answer(self, packet: Packet, now: float, answer: Answer) -> Answer:
@@ -338,3 +347,8 @@ class Director:
             "why": "; ".join(reasons),
         }
         self._on_event(Event(kind, now, data))
+
+
+def _is_ftp(connection: Connection) -> bool:
+    """Whether the helper reads it: a control connection, and not the data of one."""
+    return is_control(connection.service) and connection.vip == connection.service.key.address

@@ -1,77 +1,82 @@
-"""ftp says addresses and ports inside its control connection: finding and rewriting them.
+"""ftp says addresses and ports inside its control connection: finding them in a line.
 
     PORT 198,51,100,101,156,64        the client listens there            RFC 959
     EPRT |1|198.51.100.101|40000|     the same, for IPv4 as protocol 1    RFC 2428
     227 ... (172,16,0,3,117,48)       the real server listens there       RFC 959
     229 ... (|||30000|)               the same, only the port             RFC 2428
 
-Bytes in, values out: what becomes of a found endpoint is the director's business.
+Bytes in, values out: what becomes of a found endpoint is the helper's business.
 """
 
 from __future__ import annotations
 
 import re
-from ipaddress import AddressValueError, IPv4Address
+from typing import NamedTuple
 
 from director.core.packet import Endpoint
 
 CONTROL_PORT = 21
-_LONGEST_LINE = 512  # bytes of an unfinished line that are remembered
+DATA_PORT = 20
 
-_SIX = rb"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})"
-_PORT = re.compile(rb"^PORT " + _SIX + rb"\s*\r?\n", re.IGNORECASE | re.MULTILINE)
-_EPRT = re.compile(rb"^EPRT (.)1\1([0-9.]{7,15})\1(\d{1,5})\1\s*\r?\n", re.IGNORECASE | re.MULTILINE)
-_PASSIVE = re.compile(rb"^227 [^\r\n]*?" + _SIX, re.MULTILINE)
-_EXTENDED = re.compile(rb"^229 [^\r\n]*?\((.)\1\1(\d{1,5})\1\)", re.MULTILINE)
+_SIX = rb"(?<!\d)" + rb",".join([rb"(\d{1,3})"] * 6) + rb"(?!\d)"
+_PORT = re.compile(rb"PORT " + _SIX + rb"\s*$", re.IGNORECASE)
+_FOUR = rb"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})"
+_EPRT = re.compile(rb"EPRT ([!-~])1\1" + _FOUR + rb"\1(\d{1,5})\1\s*$", re.IGNORECASE)
+_PASSIVE = re.compile(rb"227 .*?" + _SIX)
+_EXTENDED = re.compile(rb"229 .*?\(([!-~])\1\1(\d{1,5})\1\)")
+_ADDRESS_BEGUN = re.compile(rb"227 .*?\d")
 
 
-def active(text: bytes) -> Endpoint | None:
+class Passive(NamedTuple):
+    """Where the real server listens, and where in the line it says so."""
+
+    endpoint: Endpoint
+    start: int
+    end: int
+
+
+def active(line: bytes) -> Endpoint | None:
     """Where the client listens for a data connection, by its PORT or EPRT command."""
-    found = _PORT.search(text)
+    found = _PORT.match(line)
     if found:
-        return _endpoint(found.groups())
-    found = _EPRT.search(text)
+        return _six(found)
+    found = _EPRT.match(line)
     if found:
-        return _checked(found[2].decode(), int(found[3]))
+        return _endpoint(found.groups()[1:5], int(found[6]))
     return None
 
 
-def passive(text: bytes) -> Endpoint | None:
+def passive(line: bytes) -> Passive | None:
     """Where the real server listens, by its 227 reply."""
-    found = _PASSIVE.search(text)
-    return _endpoint(found.groups()) if found else None
+    found = _PASSIVE.match(line)
+    endpoint = _six(found) if found else None
+    return Passive(endpoint, found.start(1), found.end(6)) if found and endpoint else None
 
 
-def extended_passive(text: bytes) -> int | None:
+def extended_passive(line: bytes) -> int | None:
     """The port on which the real server listens, by its 229 reply."""
-    found = _EXTENDED.search(text)
+    found = _EXTENDED.match(line)
     return int(found[2]) if found and 0 < int(found[2]) < 65536 else None
 
 
-def with_passive(text: bytes, endpoint: Endpoint) -> bytes:
-    """`text` with the endpoint of its 227 reply replaced."""
-    found = _PASSIVE.search(text)
-    assert found is not None
+def begins_address(unfinished: bytes) -> bool:
+    """Whether the address of a 227 reply may be in this line, of which the end is still to come."""
+    return _ADDRESS_BEGUN.match(unfinished) is not None
+
+
+def six_numbers(endpoint: Endpoint) -> bytes:
+    """An endpoint as PORT and 227 write it."""
     high, low = divmod(endpoint.port, 256)
-    numbers = endpoint.address.replace(".", ",") + f",{high},{low}"
-    return text[: found.start(1)] + numbers.encode() + text[found.end(6) :]
+    return f"{endpoint.address.replace('.', ',')},{high},{low}".encode()
 
 
-def unfinished(text: bytes) -> bytes:
-    """What stands behind the last line end: the beginning of a command that is still to come."""
-    return text[text.rfind(b"\n") + 1 :][-_LONGEST_LINE:]
+def _six(found: re.Match[bytes]) -> Endpoint | None:
+    high, low = int(found[5]), int(found[6])
+    return _endpoint(found.groups()[:4], high * 256 + low) if max(high, low) < 256 else None
 
 
-def _endpoint(numbers: tuple[bytes, ...]) -> Endpoint | None:
+def _endpoint(numbers: tuple[bytes, ...], port: int) -> Endpoint | None:
     values = [int(number) for number in numbers]
-    if any(value > 255 for value in values):
+    if max(values) > 255 or not 0 < port < 65536:
         return None
-    return _checked(".".join(map(str, values[:4])), values[4] * 256 + values[5])
-
-
-def _checked(address: str, port: int) -> Endpoint | None:
-    try:
-        IPv4Address(address)
-    except AddressValueError:
-        return None
-    return Endpoint(address, port) if 0 < port < 65536 else None
+    return Endpoint(".".join(map(str, values)), port)

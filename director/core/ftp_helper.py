@@ -3,19 +3,46 @@
 An active data connection comes from the port below the real server's control port and has to
 look as if the VIP had opened it; a passive one goes to a port that only the real server knows
 until it says so, with its private address, in a 227 reply, which is rewritten.
+
+A command or reply may be cut into several segments. They are read in their order; one that
+comes too early, or that has a part of an unfinished 227 in it, is dropped: its sender sends it
+again, and by then the director knows what to write.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from director.core import ftp
 from director.core.connection import Connection
-from director.core.decision import Method
-from director.core.packet import Endpoint, Packet
-from director.core.sequence import Shift
+from director.core.lines import Line, LineReader, data_start
+from director.core.packet import FIN, RST, TCP, Endpoint, Packet
+from director.core.sequence import Edits, distance
 from director.core.service import VirtualService
 from director.core.states import State
+
+_EARLY = "ftp: a piece of the control connection is missing before this one"
+_UNFINISHED = "ftp: the end of a 227 reply has to come first"
+
+
+@dataclass(slots=True)
+class Session:
+    """What the helper remembers of a control connection.
+
+    `sent` is the sequence number up to which the real server's text has been passed on.
+    """
+
+    commands: LineReader = field(default_factory=LineReader)
+    replies: LineReader = field(default_factory=LineReader)
+    edits: Edits = field(default_factory=Edits)
+    sent: int | None = None
+
+    def rewritten(self, packet: Packet) -> tuple[int, bytes | None]:
+        """What is added to a reply's sequence number, and its new data where that is another."""
+        begin = data_start(packet)
+        payload = self.edits.rewritten(begin, packet.payload)
+        return self.edits.for_sequence(begin), payload if payload != packet.payload else None
 
 
 class Expect(Protocol):
@@ -26,68 +53,76 @@ class Expect(Protocol):
     ) -> None: ...
 
 
+def is_control(service: VirtualService) -> bool:
+    """Whether a service is ftp's control port."""
+    return service.key.protocol == TCP and service.key.address.port == ftp.CONTROL_PORT
+
+
 class FtpHelper:
+    """Both methods return why a packet has to be dropped, or None."""
+
     def __init__(self, expect: Expect) -> None:
         self._expect = expect
 
-    @staticmethod
-    def is_control(service: VirtualService) -> bool:
-        """Whether a service is ftp's control port."""
-        return service.key.address.port == ftp.CONTROL_PORT
-
-    def from_client(self, control: Connection, packet: Packet, now: float) -> None:
-        """Learn from PORT or EPRT where the client listens, also if it came in pieces.
+    def from_client(self, control: Connection, session: Session, packet: Packet, now: float) -> str | None:
+        """Learn from PORT or EPRT where the client listens.
 
         Only the client's own address counts: nobody may have the server connect elsewhere.
         """
-        if not self._reads(control, packet):
-            return
-        text = self._with_tail(control, packet)
-        there = ftp.active(text)
-        if there is not None and there.address == control.client.address:
-            vip = Endpoint(control.vip.address, control.vip.port - 1)
-            server_end = Endpoint(control.server_end.address, control.server_end.port - 1)
-            self._expect(control, there, vip, server_end, now)
+        lines = [] if packet.flags & RST else session.commands.read(packet)
+        if lines is None:
+            return _EARLY
+        for line in lines:
+            there = ftp.active(line.text)
+            if there is not None and there.address == control.client.address:
+                vip = Endpoint(control.vip.address, control.vip.port - 1)
+                server_end = Endpoint(control.server_end.address, control.server_end.port - 1)
+                self._announce(control, there, vip, server_end, now)
+        return None
 
-    def from_server(self, control: Connection, packet: Packet, now: float) -> bytes | None:
-        """Learn from a 227 or 229 reply where the server listens; the rewritten payload of a 227."""
-        if not self._reads(control, packet):
+    def from_server(self, control: Connection, session: Session, packet: Packet, now: float) -> str | None:
+        """Learn from 227 and 229 replies where the server listens, and note what a 227 has to become."""
+        if packet.flags & RST:
             return None
-        port = ftp.extended_passive(packet.payload)
-        there = ftp.passive(packet.payload)
-        if there is not None and there.address == control.server_end.address:
-            port = there.port
-        if port is None:
-            return None
-        vip = Endpoint(control.vip.address, port)
-        server_end = Endpoint(control.server_end.address, port)
-        self._expect(control, Endpoint(control.client.address, 0), vip, server_end, now)
-        return self._rewritten(control, packet, vip) if there is not None else None
+        lines = session.replies.read(packet)
+        if lines is None:
+            return _EARLY
+        for line in lines:
+            self._heed(control, session, line, now)
+        return self._hold(session, packet)
 
-    def _reads(self, control: Connection, packet: Packet) -> bool:
-        """Only an established control connection of VS-NAT that has something to say."""
-        return (
-            bool(packet.payload)
-            and control.vip.port == ftp.CONTROL_PORT
-            and self.is_control(control.service)
-            and control.state is State.ESTABLISHED
-            and control.method is Method.NAT
-        )
+    def _heed(self, control: Connection, session: Session, line: Line, now: float) -> None:
+        server, anyone = control.server_end.address, Endpoint(control.client.address, 0)
+        port = ftp.extended_passive(line.text)
+        found = ftp.passive(line.text)
+        if found is not None and found.endpoint.address == server:
+            port = found.endpoint.port
+            text = ftp.six_numbers(Endpoint(control.vip.address, port))
+            session.edits.replace((line.start + found.start) % (1 << 32), found.end - found.start, text)
+        if port is not None:
+            vip = Endpoint(control.vip.address, port)
+            self._announce(control, anyone, vip, Endpoint(server, port), now)
+
+    def _announce(
+        self, control: Connection, client: Endpoint, vip: Endpoint, server_end: Endpoint, now: float
+    ) -> None:
+        if control.state is State.ESTABLISHED:
+            self._expect(control, client, vip, server_end, now)
 
     @staticmethod
-    def _with_tail(control: Connection, packet: Packet) -> bytes:
-        """The payload behind the piece of a line that came before it, if it is the next segment."""
-        expected, tail = control.tail or (packet.sequence, b"")
-        text = tail + packet.payload if expected == packet.sequence else packet.payload
-        following = (packet.sequence + len(packet.payload)) % (1 << 32)
-        control.tail = following, ftp.unfinished(text)
-        return text
-
-    @staticmethod
-    def _rewritten(control: Connection, packet: Packet, vip: Endpoint) -> bytes:
-        payload = ftp.with_passive(packet.payload, vip)
-        difference = len(payload) - len(packet.payload)
-        if difference:
-            control.shift_out = control.shift_out or Shift(packet.sequence)
-            control.shift_out.changed(packet.sequence, difference)
-        return payload
+    def _hold(session: Session, packet: Packet) -> str | None:
+        """Text goes on in its order, and no part of a 227 before all of it is known."""
+        if not (packet.payload or packet.flags & FIN):
+            return None
+        begin = data_start(packet)
+        if session.sent is None:
+            session.sent = begin
+        if distance(session.sent, begin) > 0:
+            return _EARLY
+        end = (begin + len(packet.payload)) % (1 << 32)
+        replies = session.replies
+        if ftp.begins_address(replies.unfinished) and distance(replies.start, end) > 0:
+            return _UNFINISHED
+        if distance(session.sent, end) > 0:
+            session.sent = end
+        return None

@@ -33,6 +33,8 @@ class Packet:
 
     Ports are 0 where the packet has none (ICMP, later fragments). `length` is the total
     length of the IP packet in bytes, `payload` what follows the transport header.
+    `fragment_offset` counts units of 8 bytes, as in the header. An `identification` of 0 means
+    that the engine does not tell: fragments without one are not forwarded.
     """
 
     protocol: int
@@ -50,3 +52,4 @@ class Packet:
     icmp_type: int = 0
     icmp_code: int = 0
     embedded: Packet | None = None  # in an ICMP error: the packet that caused it
+    identification: int = 0

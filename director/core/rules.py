@@ -19,9 +19,9 @@ from director.core.commands import (
     ServiceKey,
 )
 from director.core.decision import Method
-from director.core.errors import BadValue, LvsError, NoSuchServer, NoSuchService, ServerExists, ServiceExists
+from director.core.errors import BadValue, NoSuchServer, NoSuchService, ServerExists, ServiceExists
 from director.core.packet import Endpoint
-from director.core.service import RealServer, VirtualService, check_endpoint, check_key, check_weight
+from director.core.service import RealServer, VirtualService, check_key, check_weight
 
 
 class Rules:
@@ -34,6 +34,7 @@ class Rules:
         self._services: dict[ServiceKey, VirtualService] = {}
         self._removed: dict[ServiceKey, dict[Endpoint, RealServer]] = {}
         self._undo: list[Callable[[], object]] = []
+        self._changed: list[VirtualService] = []
 
     def __iter__(self) -> Iterator[VirtualService]:
         return iter(self._services.values())
@@ -48,28 +49,31 @@ class Rules:
 
     def apply(self, commands: Sequence[Command]) -> None:
         """Carry out all of `commands`; raises LvsError with nothing changed."""
-        self._undo = []
+        self._undo, self._changed = [], []
+        done = False
         try:
             for command in commands:
                 self._carry_out(command)
-        except LvsError:
-            for take_back in reversed(self._undo):
-                take_back()
-            self._tell_schedulers()
-            raise
+            done = True
+        finally:
+            if not done:
+                for take_back in reversed(self._undo):
+                    take_back()
         self._tell_schedulers()
         self._forget_idle()
 
+    def _tell_schedulers(self) -> None:
+        """Only those whose servers are others now: nobody else's turn is touched."""
+        for service in dict.fromkeys(self._changed):
+            service.scheduler.changed(service.servers)
+
     def _forget_idle(self) -> None:
         """Deleted servers that no connection refers to need not be kept."""
-        for servers in self._removed.values():
+        for key, servers in list(self._removed.items()):
             for address in [at for at, server in servers.items() if not server.active + server.inactive]:
                 del servers[address]
-
-    def _tell_schedulers(self) -> None:
-        if self._undo:
-            for service in self:
-                service.scheduler.changed(service.servers)
+            if not servers and key not in self._services:
+                del self._removed[key]
 
     def _carry_out(self, command: Command) -> None:
         if isinstance(command, AddService):
@@ -112,18 +116,15 @@ class Rules:
     def _add_server(self, command: AddServer) -> None:
         service = self._service(command.key)
         method = command.method or self._method
-        check_endpoint("real server", command.server)
-        check_weight(command.weight)
-        if method is not Method.NAT and command.server.port != command.key.address.port:
-            raise BadValue(
-                "real server", f"port {command.key.address.port}: only VS-NAT changes it", command.server
-            )
+        new = RealServer(command.server, command.weight, method)
+        self._check_port(service, new.address, method)
         if service.server(command.server):
             raise ServerExists(f"real server {command.server} of {command.key.address} exists already.")
-        server = service.removed.pop(command.server, None) or RealServer(command.server, 0, method)
+        server = service.removed.pop(command.server, new)
         before = server.weight, server.method
         server.weight, server.method, server.listed = command.weight, method, True
         service.servers.append(server)
+        self._changed.append(service)
 
         def take_back() -> None:
             self._unlist(service, server)
@@ -132,23 +133,33 @@ class Rules:
         self._undo.append(take_back)
 
     def _edit_server(self, command: EditServer) -> None:
-        server = self._server(self._service(command.key), command.server)
+        service = self._service(command.key)
+        server = self._server(service, command.server)
         before = server.weight, server.method
-        if command.weight is not None:
-            check_weight(command.weight)
-            server.weight = command.weight
-        server.method = command.method or server.method
+        weight = server.weight if command.weight is None else command.weight
+        method = command.method or server.method
+        check_weight(weight)
+        self._check_port(service, server.address, method)
+        server.weight, server.method = weight, method
+        self._changed.append(service)
 
         def take_back() -> None:
             server.weight, server.method = before
 
         self._undo.append(take_back)
 
+    @staticmethod
+    def _check_port(service: VirtualService, server: Endpoint, method: Method) -> None:
+        port = service.key.address.port
+        if method is not Method.NAT and server.port != port:
+            raise BadValue("real server", f"port {port}: only VS-NAT changes it", str(server))
+
     def _delete_server(self, key: ServiceKey, address: Endpoint) -> None:
         service = self._service(key)
         server = self._server(service, address)
         place = service.servers.index(server)
         self._unlist(service, server)
+        self._changed.append(service)
         self._undo.append(lambda: self._relist(service, server, place))
 
     @staticmethod

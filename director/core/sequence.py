@@ -1,6 +1,9 @@
-"""TCP sequence numbers after a helper has changed the length of what a real server said.
+"""TCP sequence numbers after a helper has changed what a real server said.
 
-Source: the idea of Linux's ip_vs_seq: two shifts and the place where the newer one begins.
+The director remembers what it replaced and where. From that follow the new sequence number of
+every segment, the old number that the client's acknowledgement means, and the new data of a
+segment that is sent again, whole or cut in other places. Linux does the same with two shifts
+and the place where the newer begins (ip_vs_seq), which a cut inside the change defeats.
 All arithmetic is modulo 2^32 (RFC 9293, section 3.4).
 """
 
@@ -10,30 +13,79 @@ from dataclasses import dataclass
 
 _MODULUS = 1 << 32
 _HALF = 1 << 31
+_REMEMBERED = 4  # changes; the client has long acknowledged an older one
 
 
-def after(one: int, other: int) -> bool:
-    """Whether sequence number `one` comes after `other`."""
-    return 0 < (one - other) % _MODULUS < _HALF
+def distance(start: int, end: int) -> int:
+    """How far `end` is behind `start`; negative when it is before it."""
+    return (end - start + _HALF) % _MODULUS - _HALF
 
 
-@dataclass(slots=True)
-class Shift:
-    """What is added to a real server's sequence numbers: `older` up to `start`, `newer` after it."""
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """`length` bytes from sequence number `start` on have become `text`."""
 
-    start: int = 0
-    older: int = 0
-    newer: int = 0
+    start: int
+    length: int
+    text: bytes
+
+    @property
+    def growth(self) -> int:
+        return len(self.text) - self.length
+
+
+class Edits:
+    """What was replaced in one direction of a connection, in the order of the sequence numbers."""
+
+    __slots__ = ("_edits", "_settled")
+
+    def __init__(self) -> None:
+        self._edits: list[Edit] = []
+        self._settled = 0  # growth by edits that are no longer remembered
+
+    def replace(self, start: int, length: int, text: bytes) -> None:
+        """Note a replacement behind all those noted before; `text` is not empty."""
+        self._edits.append(Edit(start, length, text))
+        if len(self._edits) > _REMEMBERED:
+            self._settled += self._edits.pop(0).growth
 
     def for_sequence(self, sequence: int) -> int:
-        """To add to the sequence number of a segment from the real server."""
-        return self.newer if after(sequence, self.start) else self.older
+        """What to add to a sequence number of the side that said it."""
+        delta = self._settled
+        for edit in self._edits:
+            into = distance(edit.start, sequence)
+            if into <= 0:
+                break
+            delta += len(edit.text) - min(into, edit.length)
+        return delta
 
     def for_acknowledgement(self, acknowledgement: int) -> int:
-        """To add to the client's acknowledgement, so that the real server knows what is meant."""
-        return -self.newer if after(acknowledgement, self.start + self.newer) else -self.older
+        """What to add to the other side's acknowledgement.
 
-    def changed(self, sequence: int, difference: int) -> None:
-        """The segment at `sequence` has grown by `difference` bytes; sent again, it counts once."""
-        if self.newer == self.older or after(sequence, self.start):
-            self.start, self.older, self.newer = sequence, self.newer, self.newer + difference
+        Somebody who has only a part of a new text has nothing of the old one.
+        """
+        delta = self._settled
+        for edit in self._edits:
+            into = distance(edit.start, acknowledgement - delta)
+            if into <= 0:
+                break
+            if into < len(edit.text):
+                return -delta - into
+            delta += edit.growth
+        return -delta
+
+    def rewritten(self, sequence: int, data: bytes) -> bytes:
+        """`data`, which starts at `sequence`, as the other side gets it.
+
+        A new text is in the segment in which the old one starts, however many that spans.
+        """
+        pieces, done = [], 0
+        for edit in self._edits:
+            start = distance(sequence, edit.start)
+            end = start + edit.length
+            if end <= 0 or start >= len(data):
+                continue
+            if start >= 0:
+                pieces += [data[done:start], edit.text]
+            done = min(end, len(data))
+        return b"".join([*pieces, data[done:]])

@@ -18,6 +18,7 @@ from director.core.schedulers import Scheduler
 
 PROTOCOLS = {TCP: "TCP", UDP: "UDP"}
 MOST_WEIGHT = 65535
+COUNTERS = ("connections", "active", "inactive", "packets_in", "packets_out", "bytes_in", "bytes_out")
 
 
 @dataclass(eq=False, slots=True)
@@ -39,6 +40,10 @@ class RealServer:
     bytes_in: int = 0
     bytes_out: int = 0
 
+    def __post_init__(self) -> None:
+        check_endpoint("real server", self.address)
+        check_weight(self.weight)
+
     @property
     def available(self) -> bool:
         """Whether it may be given a new connection."""
@@ -49,19 +54,21 @@ class RealServer:
         """Its load as lc and wlc see it: an active connection weighs as much as 256 inactive ones."""
         return 256 * self.active + self.inactive
 
+    def count(self, *, active: bool, by: int) -> None:
+        """A connection has come (1) or gone (-1)."""
+        if active:
+            self.active += by
+        else:
+            self.inactive += by
+
     def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
         return {
             "address": self.address.address,
             "port": self.address.port,
             "weight": self.weight,
             "method": self.method.value,
-            "connections": self.connections,
-            "active": self.active,
-            "inactive": self.inactive,
-            "packets_in": self.packets_in,
-            "packets_out": self.packets_out,
-            "bytes_in": self.bytes_in,
-            "bytes_out": self.bytes_out,
+            **{name: getattr(self, name) for name in COUNTERS},
         }
 
 
@@ -79,6 +86,9 @@ class VirtualService:
     servers: list[RealServer] = field(default_factory=list)
     removed: dict[Endpoint, RealServer] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        check_key(self.key)
+
     def server(self, address: Endpoint) -> RealServer | None:
         return next((server for server in self.servers if server.address == address), None)
 
@@ -86,11 +96,13 @@ class VirtualService:
         return f"{PROTOCOLS[self.key.protocol]} {self.key.address}"
 
     def as_dict(self) -> dict[str, Any]:
+        """JSON-ready; the counters are the sums over the servers that have a rule."""
         return {
             "protocol": PROTOCOLS[self.key.protocol],
             "address": self.key.address.address,
             "port": self.key.address.port,
             "scheduler": self.scheduler_name,
+            **{name: sum(getattr(server, name) for server in self.servers) for name in COUNTERS},
             "servers": [server.as_dict() for server in self.servers],
         }
 
@@ -105,14 +117,14 @@ def check_key(key: ServiceKey) -> None:
 def check_endpoint(field_name: str, endpoint: Endpoint) -> None:
     """An address in dotted decimal, and a port from 1 to 65535; raises BadValue."""
     try:
-        IPv4Address(endpoint.address)
+        IPv4Address(str(endpoint.address))
     except AddressValueError:
         raise BadValue(field_name, "an address such as 192.0.2.1", endpoint.address) from None
-    if not (isinstance(endpoint.port, int) and 1 <= endpoint.port <= 65535):
+    if type(endpoint.port) is not int or not 1 <= endpoint.port <= 65535:
         raise BadValue(field_name, "a port from 1 to 65535", endpoint.port)
 
 
 def check_weight(weight: int) -> None:
     """Raises BadValue."""
-    if not (isinstance(weight, int) and 0 <= weight <= MOST_WEIGHT):
+    if type(weight) is not int or not 0 <= weight <= MOST_WEIGHT:
         raise BadValue("weight", f"0 to {MOST_WEIGHT}", weight)

@@ -5,14 +5,19 @@ those of kernel IPVS (facts: ip_vs_proto_tcp.c). The director sees both directio
 (`in` from the client, `out` from the real server) and only the client's half in VS-TUN and
 VS-DR (`half`). A packet with several flags counts as the first of RST, SYN, FIN, ACK.
 
-ESTABLISHED connections are active; all others are inactive.
+An ACK in NONE leads to CLOSE, as in kernels before `sloppy_tcp`; it can't happen here, because
+only a SYN makes an entry. ESTABLISHED connections are active; all others are inactive.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from enum import Enum
 
+from director.core.errors import BadValue
 from director.core.packet import ACK, FIN, RST, SYN, UDP
+
+LONGEST_TIMEOUT = 31 * 24 * 3600  # seconds; ipvsadm's own limit
 
 
 class State(Enum):
@@ -40,21 +45,32 @@ class View(Enum):
     HALF = "half"
 
 
-# Seconds that a connection may stay silent in each state; those of kernel IPVS.
-TIMEOUTS: dict[State, float] = {
-    State.NONE: 2,
-    State.ESTABLISHED: 900,
-    State.SYN_SENT: 120,
-    State.SYN_RECV: 60,
-    State.FIN_WAIT: 120,
-    State.TIME_WAIT: 120,
-    State.CLOSE: 10,
-    State.CLOSE_WAIT: 60,
-    State.LAST_ACK: 30,
-    State.LISTEN: 120,
-    State.SYNACK: 120,
-    State.UDP: 300,
-}
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds that a connection may stay silent in each state; the defaults are kernel IPVS's."""
+
+    none: float = 2
+    established: float = 900
+    syn_sent: float = 120
+    syn_recv: float = 60
+    fin_wait: float = 120
+    time_wait: float = 120
+    close: float = 10
+    close_wait: float = 60
+    last_ack: float = 30
+    listen: float = 120
+    synack: float = 120
+    udp: float = 300
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            seconds = getattr(self, field.name)
+            if not (isinstance(seconds, int | float) and 0 < seconds <= LONGEST_TIMEOUT):
+                raise BadValue(f"timeout {field.name}", f"seconds, up to {LONGEST_TIMEOUT}", seconds)
+
+    def by_state(self) -> dict[State, float]:
+        return {state: getattr(self, state.value.lower()) for state in State}
+
 
 _SHORT = {
     "NO": State.NONE,

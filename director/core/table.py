@@ -7,13 +7,12 @@ table serves both directions. Source: paper, section 2; Linux, ip_vs_conn.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator
-from itertools import count
 
 from director.core.connection import Connection
 from director.core.errors import BadValue
 from director.core.packet import Endpoint
+from director.core.timers import Timers
 
 DEFAULT_BITS = 12
 FEWEST_BITS, MOST_BITS = 8, 20
@@ -27,8 +26,7 @@ class ConnectionTable:
             raise BadValue("conn-tab-bits", f"{FEWEST_BITS} to {MOST_BITS}", bits)
         self._buckets: list[list[Connection]] = [[] for _ in range(1 << bits)]
         self._mask = (1 << bits) - 1
-        self._timers: list[tuple[float, int, Connection]] = []
-        self._serial = count()
+        self._timers: Timers[Connection] = Timers()
         self._size = 0
 
     def __len__(self) -> int:
@@ -41,24 +39,17 @@ class ConnectionTable:
         """Keep `connection`, which is not in the table yet, until `expires`."""
         self._bucket(connection.protocol, connection.client).append(connection)
         self._size += 1
-        connection.scheduled = 0.0
-        self.keep(connection, expires)
+        self._timers.keep(connection, expires)
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection that is in the table."""
         self._bucket(connection.protocol, connection.client).remove(connection)
         self._size -= 1
-        connection.scheduled = -1.0  # whatever timer it has is stale now
+        self._timers.forget(connection)
 
     def keep(self, connection: Connection, expires: float) -> None:
-        """Let it live until `expires`.
-
-        A timer is set only when there is none that is early enough: one that fires too early
-        finds the connection alive and is set again, so that a packet costs no heap operation.
-        """
-        connection.expires = expires
-        if connection.scheduled <= 0.0 or expires < connection.scheduled:
-            self._set_timer(connection)
+        """Let it live until `expires`."""
+        self._timers.keep(connection, expires)
 
     def name_client(self, connection: Connection, client: Endpoint) -> None:
         """A connection that was expected has come: move it to where its client's port belongs."""
@@ -86,19 +77,9 @@ class ConnectionTable:
 
     def expired(self, now: float) -> Iterator[Connection]:
         """Take out and yield the connections whose time has come."""
-        while self._timers and self._timers[0][0] <= now:
-            when, _, connection = heapq.heappop(self._timers)
-            if connection.scheduled != when:
-                continue  # removed, or another timer is set
-            if connection.expires > now:
-                self._set_timer(connection)
-            else:
-                self.remove(connection)
-                yield connection
-
-    def _set_timer(self, connection: Connection) -> None:
-        connection.scheduled = connection.expires
-        heapq.heappush(self._timers, (connection.expires, next(self._serial), connection))
+        for connection in self._timers.expired(now):
+            self.remove(connection)
+            yield connection
 
     def _bucket(self, protocol: int, client: Endpoint) -> list[Connection]:
         return self._buckets[hash((protocol, client)) & self._mask]

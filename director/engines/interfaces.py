@@ -7,6 +7,7 @@ import socket
 import struct
 
 _SIOCGIFADDR, _SIOCGIFMTU, _SIOCGIFHWADDR = 0x8915, 0x8921, 0x8927  # linux/sockios.h
+_LONGEST = 15  # bytes of an interface's name
 
 
 def with_an_address() -> list[str]:
@@ -33,8 +34,12 @@ def mtu_of(interface: str) -> int | None:
 
 
 def _ask(interface: str, request: int) -> bytes:
+    """The kernel's answer (netdevice(7)); empty where it has none."""
+    name = interface.encode()
+    if len(name) > _LONGEST:
+        return b""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
         try:
-            return fcntl.ioctl(asker, request, struct.pack("256s", interface.encode()[:15]))
+            return fcntl.ioctl(asker, request, struct.pack("256s", name))
         except OSError:
             return b""

@@ -1,4 +1,4 @@
-"""What one packet costs the Scapy engine, step by step: python -m tests.bench.engine_cost
+"""What one packet costs the Scapy engine: PYTHONPATH=. .venv/bin/python tests/bench/engine_cost.py
 
 Plain timing of the steps between the two system calls; it asserts nothing.
 """

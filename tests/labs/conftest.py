@@ -38,9 +38,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(runs: Path) -> Callable[..., subprocess.Popen[str]]:
     """Start `invoke ARGUMENTS` and return the process."""
 
-    def begin(
-        *arguments: str, mark: str = "", code: str = "", typed: bool = False
-    ) -> subprocess.Popen[str]:
+    def begin(*arguments: str, mark: str = "", code: str = "", typed: bool = False) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", code] if code else [sys.executable, "-m", "invoke"]
         return subprocess.Popen(
             [*command, *arguments],

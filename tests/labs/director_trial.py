@@ -18,6 +18,7 @@ import sys
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 from typing import Any
 
 from director.control.channel import call
@@ -63,6 +64,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_arguments: object) -> None:
         pass
+
+
+class Server(ThreadingHTTPServer):
+    def server_bind(self) -> None:
+        """Without looking its own name up: there is nobody to ask."""
+        TCPServer.server_bind(self)
 
 
 def link(host: str, interface: str, bridge: str, address: str) -> None:
@@ -141,7 +148,7 @@ def transfers() -> dict[str, Any]:
 
 def kernel_of_director() -> dict[str, Any]:
     """What the director's kernel has said itself, and what of the director is there."""
-    words = sh("nstat", "-az", host="d").stdout.split()
+    words = sh("env", "NSTAT_HISTORY=/run/nstat", "nstat", "-az", host="d").stdout.split()
     return {
         "resets": int(words[words.index("TcpOutRsts") + 1]),
         "unreachables": int(words[words.index("IcmpOutDestUnreachs") + 1]),
@@ -197,7 +204,7 @@ def main(arguments: Sequence[str]) -> None:
     method, folder = arguments[0], Path(arguments[1])
     if method == "serve":
         address, port = arguments[1].split(":")
-        ThreadingHTTPServer((address, int(port)), Handler).serve_forever()
+        Server((address, int(port)), Handler).serve_forever()
     build(method)
     address, port = SERVERS[method]
     bound = f"{address if method == 'nat' else VIP}:{port}"

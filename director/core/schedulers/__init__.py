@@ -1,7 +1,9 @@
 """How a real server is picked for a new connection: one file per scheduler, found by its name.
 
 A scheduler file defines a class `Scheduler` with the two methods below; adding the file adds
-the scheduler. All of them pass over servers that are not available (weight 0, deleted).
+the scheduler (a file whose name starts with an underscore is shared by several of them). None
+picks a server that is not available (weight 0, deleted). What a scheduler remembers belongs to
+one service.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ class Scheduler(Protocol):
 @cache
 def names() -> tuple[str, ...]:
     """The names of all schedulers."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+    files = (module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(name for name in files if not name.startswith("_")))
 
 
 def make(name: str) -> Scheduler:

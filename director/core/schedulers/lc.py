@@ -1,4 +1,4 @@
-"""Least connection: the server with the least load, the first of equals.
+"""Least connection: the server with the least load, the first of equals; weights count only as 0 or not.
 
 The load counts an active connection like 256 inactive ones. Source: Linux, ip_vs_lc.
 """

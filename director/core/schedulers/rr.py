@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 class Scheduler:
     def __init__(self) -> None:
+        self._servers: tuple[RealServer, ...] = ()
         self._last = -1  # place in the list of the server that was picked last
 
     def pick(self, servers: Sequence[RealServer], packet: Packet) -> Pick | None:  # noqa: ARG002
@@ -27,5 +28,8 @@ class Scheduler:
         return None
 
     def changed(self, servers: Sequence[RealServer]) -> None:
-        """Stay where it was; a shorter list ends sooner."""
-        self._last = min(self._last, len(servers) - 1)
+        """Go on behind the server that was last, or, if it is gone, behind the one before it."""
+        places = {server: place for place, server in enumerate(servers)}
+        before = (places.get(server, -1) for server in reversed(self._servers[: self._last + 1]))
+        self._last = next((place for place in before if place >= 0), -1)
+        self._servers = tuple(servers)

@@ -1,12 +1,14 @@
 """Weighted least connection: the server with the least load per weight, the first of equals.
 
-Compared by cross multiplication, without a division, as in the kernel. Source: Linux, ip_vs_wlc.
+The load counts an active connection like 256 inactive ones. Source: Linux, ip_vs_wlc.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from director.core.schedulers._least import least, overhead
 
 if TYPE_CHECKING:
     from director.core.packet import Packet
@@ -16,16 +18,11 @@ if TYPE_CHECKING:
 
 class Scheduler:
     def pick(self, servers: Sequence[RealServer], packet: Packet) -> Pick | None:  # noqa: ARG002
-        least: RealServer | None = None
-        for server in servers:
-            if server.available and (
-                least is None or least.overhead * server.weight > server.overhead * least.weight
-            ):
-                least = server
-        if least is None:
+        server = least(servers, overhead)
+        if server is None:
             return None
-        load = f"{least.active} active and {least.inactive} inactive connections"
-        return least, f"wlc: {load} over weight {least.weight} are the least"
+        load = f"{server.active} active and {server.inactive} inactive connections"
+        return server, f"wlc: {load} over weight {server.weight} are the least"
 
     def changed(self, servers: Sequence[RealServer]) -> None:
         """Nothing is remembered."""

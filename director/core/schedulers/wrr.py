@@ -33,7 +33,10 @@ class Scheduler:
                 self._lower()
             server = servers[self._place]
             if server.available and server.weight >= self._bar:
-                return server, f"wrr: weight {server.weight} reaches the current weight {self._bar}"
+                return (
+                    server,
+                    f"wrr: current weight {self._bar}, {server.address} of weight {server.weight} taken",
+                )
 
     def changed(self, servers: Sequence[RealServer]) -> None:
         """Start at the head of the list, with the bar where the old one was if that is possible.

@@ -166,10 +166,10 @@ def test_the_published_listing(asked: Asked, capsys: pytest.CaptureFixture[str])
     assert ippfvsadm.main(["-L"]) == 0
     assert asked.path == "/run/lvs-director.sock"
     assert capsys.readouterr().out == (
-        "Protocol | Virtual IP Address | Port | Real IP Address | Port | Weight\n"
-        "TCP      | 203.0.113.1        | 80   | 172.16.0.2      | 80   | 1\n"
-        "TCP      | 203.0.113.1        | 80   | 172.16.0.3      | 8000 | 2\n"
-        "TCP      | 203.0.113.1        | 21   | 172.16.0.3      | 21   | 1\n"
+        "Protocol  Virtual IP Address  Port  Real IP Address  Port  Weight\n"
+        "TCP       203.0.113.1         80    172.16.0.2       80    1\n"
+        "                                    172.16.0.3       8000  2\n"
+        "TCP       203.0.113.1         21    172.16.0.3       21    1\n"
     )
 
 

@@ -19,11 +19,11 @@ def ordinary_user(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("program", ["ovs-vswitchd", "nginx", "tcpdump", "nft"])
 def test_a_missing_program_is_named_with_its_package(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = capabilities.shutil.which
-    monkeypatch.setattr(
-        capabilities.shutil,
-        "which",
-        lambda name, path=None: None if name == program else found(name, path=path),
-    )
+
+    def which(name: str, path: str | None = None) -> str | None:
+        return None if name == program else found(name, path=path)
+
+    monkeypatch.setattr(capabilities.shutil, "which", which)
     package = capabilities.PROGRAMS[program]
     with pytest.raises(Unable, match=f"Not installed: {package}: run `sudo apt-get install {package}`"):
         capabilities.require()
@@ -46,7 +46,7 @@ def test_the_setting_that_forbids_user_namespaces_is_named(
 def test_user_namespaces_refused_for_no_known_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(capabilities, "SYSCTLS", tmp_path)
     monkeypatch.setattr(capabilities, "_try_user_namespace", lambda: errno.ENOSPC)
-    with pytest.raises(Unable, match="No space left.*sudo"):
+    with pytest.raises(Unable, match=r"No space left.*sudo"):
         capabilities.require({})
 
 

@@ -27,11 +27,14 @@ class CountingEngine:
     def __init__(self) -> None:
         self.changes = 0
 
-    def start(self, selector: object) -> None:
-        del selector
+    def start(self, _director: object, _selector: object) -> None:
+        pass
 
-    def mtu(self, address: str) -> int:
-        return len(address) * 0 + 1500
+    def mtu_of(self, _address: str) -> int:
+        return 1500
+
+    def tick(self, _now: float) -> None:
+        pass
 
     def rules_changed(self) -> None:
         self.changes += 1

@@ -82,11 +82,11 @@ class TestTunAndDr:
     def test_the_client_half_moves_the_state(self, method: Method) -> None:
         director = direct(method)
         connection = forward(director, tcp(client(1), WEB)).connection
-        assert connection.state.value == "SYN_RECV"
-        director.decide(tcp(client(1), WEB, ACK), 0)
-        assert connection.state.value == "ESTABLISHED"
-        director.decide(tcp(client(1), WEB, FIN | ACK), 0)
-        assert connection.state.value == "FIN_WAIT"
+        seen = [connection.state.value]
+        for flags in (ACK, FIN | ACK):
+            director.decide(tcp(client(1), WEB, flags), 0)
+            seen.append(connection.state.value)
+        assert seen == ["SYN_RECV", "ESTABLISHED", "FIN_WAIT"]
 
     def test_an_ftp_data_connection_goes_where_the_session_is(self, method: Method) -> None:
         director = direct(method)
@@ -246,6 +246,13 @@ class TestIcmp:
         sent = forward(director, error)
         assert (sent.source.address, sent.destination.address) == (VIP, CIP)
         assert sent.embedded_destination == WEB
+
+    def test_nobody_is_told_that_an_error_was_too_long_on_the_way(self) -> None:
+        director = published()
+        forward(director, tcp(client(1), WEB))
+        ends = Endpoint("198.51.100.254", 0), Endpoint(VIP, 0)
+        error = Packet(ICMP, *ends, 56, ttl=1, icmp_type=3, embedded=tcp(WEB, client(1), ACK))
+        assert isinstance(director.decide(error, 0), Drop)
 
     def test_an_error_about_nothing_known_is_the_kernels(self) -> None:
         about = tcp(WEB, client(7), ACK)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from director.core.decision import Answer, Drop, Forward, Local, Method
 from director.core.director import Director
 from director.core.packet import ICMP, TCP, UDP, Endpoint, Packet
+from director.core.schedulers import names
 from tests.unit.director.core.support import FTP2, RS1, RS2, direct, published
 
-addresses = st.sampled_from(["198.51.100.101", "198.51.100.9", "203.0.113.1", RS1.address, RS2.address])
+addresses = st.sampled_from(["198.51.100.101", "198.51.100.9", "203.0.113.1", RS1.address, RS2.address, "?"])
 endpoints = st.builds(Endpoint, addresses, st.sampled_from([0, 1, 20, 21, 80, 8000, 30000, 65535]))
 texts = st.one_of(
     st.binary(max_size=40),
@@ -44,16 +47,23 @@ def packets(embedded: st.SearchStrategy[Packet | None]) -> st.SearchStrategy[Pac
         payload=texts,
         icmp_type=st.sampled_from([0, 3, 4, 5, 8, 11]),
         embedded=embedded,
+        identification=st.sampled_from([0, 1, 2]),
     )
 
 
 stream = st.lists(st.tuples(packets(st.none() | packets(st.none())), st.floats(0, 200)), max_size=40)
 
 
-@given(stream=stream, method=st.sampled_from([Method.NAT, Method.TUN, Method.DR]))
+@given(
+    stream=stream,
+    method=st.sampled_from([Method.NAT, Method.TUN, Method.DR]),
+    scheduler=st.sampled_from(names()),
+)
 @settings(max_examples=150, deadline=None)
-def test_every_packet_gets_a_decision(stream: list[tuple[Packet, float]], method: Method) -> None:
-    director = published() if method is Method.NAT else direct(method)
+def test_every_packet_gets_a_decision(
+    stream: list[tuple[Packet, float]], method: Method, scheduler: str
+) -> None:
+    director = published(scheduler=scheduler) if method is Method.NAT else direct(method, scheduler=scheduler)
     now = 0.0
     for packet, passed in stream:
         now += passed
@@ -61,6 +71,10 @@ def test_every_packet_gets_a_decision(stream: list[tuple[Packet, float]], method
         director.expire(now)
         counted = sum(s.active + s.inactive for service in director.services for s in service.servers)
         assert counted == len(director.connections)
+        controls = Counter(id(one.control) for one in director.connections if one.control)
+        assert all(
+            one.control.children == controls[id(one.control)] for one in director.connections if one.control
+        )
 
 
 @given(packet=packets(st.none()))

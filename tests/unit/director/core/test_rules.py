@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from director.core.commands import (
@@ -14,7 +16,7 @@ from director.core.commands import (
     EditServer,
     ServiceKey,
 )
-from director.core.decision import Method
+from director.core.decision import Forward, Method
 from director.core.director import Director
 from director.core.errors import (
     BadValue,
@@ -26,7 +28,7 @@ from director.core.errors import (
     UnknownScheduler,
 )
 from director.core.packet import TCP, Endpoint
-from tests.unit.director.core.support import RS1, RS2, RS3, WEB, published
+from tests.unit.director.core.support import RS1, RS2, RS3, WEB, client, published, tcp
 
 KEY = ServiceKey(TCP, WEB)
 OTHER = ServiceKey(TCP, Endpoint("203.0.113.1", 443))
@@ -52,6 +54,8 @@ def listing(director: Director) -> list[object]:
         (AddServer(KEY, Endpoint("203.0.113.11", 81), method=Method.DR), BadValue, "only VS-NAT"),
         (EditServer(KEY, RS3, weight=1), NoSuchServer, "172.16.0.4:80"),
         (EditServer(KEY, RS1, weight=70000), BadValue, "weight"),
+        (EditServer(KEY, RS2, method=Method.TUN), BadValue, "only VS-NAT"),
+        (AddServer(KEY, RS3, weight=True), BadValue, "weight"),
         (DeleteServer(KEY, RS3), NoSuchServer, "172.16.0.4:80"),
     ],
 )
@@ -82,3 +86,42 @@ def test_the_first_add_creates_the_service_and_the_next_does_not_mind() -> None:
 def test_an_unknown_default_scheduler_is_refused_at_once() -> None:
     with pytest.raises(UnknownScheduler):
         Director(scheduler="best")
+
+
+def test_what_is_no_command_at_all_changes_nothing_either() -> None:
+    director = published()
+    before = listing(director)
+    with pytest.raises(TypeError):
+        director.apply([DeleteServer(KEY, RS1), DeleteService(ServiceKey(TCP, []))], 0)  # type: ignore[arg-type]
+    assert listing(director) == before
+
+
+def picks(director: Director, ports: range) -> list[str]:
+    decisions = [director.decide(tcp(client(port), WEB), 0) for port in ports]
+    return [str(one.destination) for one in decisions if isinstance(one, Forward)]
+
+
+def test_an_edit_of_one_service_leaves_the_turns_of_another() -> None:
+    disturbed, undisturbed = published(), published()
+    for director in (disturbed, undisturbed):
+        picks(director, range(1, 3))
+    disturbed.apply([AddService(OTHER), AddServer(OTHER, Endpoint("172.16.0.2", 443))], 0)
+    assert picks(disturbed, range(3, 10)) == picks(undisturbed, range(3, 10))
+
+
+def test_a_refused_edit_leaves_the_turns_too() -> None:
+    disturbed, undisturbed = published(), published()
+    for director in (disturbed, undisturbed):
+        picks(director, range(1, 3))
+    with pytest.raises(NoSuchServer):
+        disturbed.apply([EditServer(KEY, RS1, weight=7), DeleteServer(KEY, RS3)], 0)
+    assert picks(disturbed, range(3, 10)) == picks(undisturbed, range(3, 10))
+
+
+def test_a_listing_can_be_sent_as_json() -> None:
+    director = published()
+    picks(director, range(1, 4))
+    services = json.loads(json.dumps(listing(director)))
+    assert [(one["port"], one["connections"]) for one in services] == [(80, 3), (21, 0)]
+    connections = [json.loads(json.dumps(one.as_dict(0))) for one in director.connections]
+    assert {one["state"] for one in connections} == {"SYN_RECV"}

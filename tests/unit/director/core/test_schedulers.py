@@ -18,6 +18,7 @@ from director.core.service import RealServer
 from tests.unit.director.core.support import WEB, client, tcp
 
 PACKET = tcp(client(1), WEB)
+clients = st.builds(lambda number: f"198.51.{number // 256}.{number % 256}", st.integers(0, 65535))
 weights = st.lists(st.integers(0, 12), min_size=1, max_size=8)
 loads = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 9), st.integers(0, 600)), min_size=1, max_size=8)
 
@@ -42,7 +43,9 @@ def picks(name: str, servers: list[RealServer], count: int) -> list[int | None]:
 
 
 def test_all_are_found_by_their_files() -> None:
-    assert set(schedulers.names()) >= {"rr", "wrr", "lc", "wlc"}
+    expected = {"rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "ovf", "dh", "sh", "twos", "mh"}
+    assert set(schedulers.names()) >= expected
+    assert not [name for name in schedulers.names() if name.startswith("_")]
 
 
 def test_an_unknown_one_is_refused_with_the_choice() -> None:
@@ -90,6 +93,12 @@ def test_lc_picks_the_first_of_the_least(loads: list[tuple[int, int, int]]) -> N
     assert picks("lc", loaded(loads), 1) == [expected]
 
 
+@pytest.mark.parametrize("name", ["lc", "wlc"])
+def test_an_active_connection_weighs_as_much_as_256_others(name: str) -> None:
+    assert picks(name, loaded([(1, 1, 0), (1, 0, 255)]), 1) == [1]
+    assert picks(name, loaded([(1, 0, 257), (1, 1, 0)]), 1) == [1]
+
+
 @given(loads=loads)
 def test_wlc_picks_the_first_of_the_least_per_weight(loads: list[tuple[int, int, int]]) -> None:
     load = {p: Fraction(256 * active + idle, w) for p, (w, active, idle) in enumerate(loads) if w}
@@ -109,3 +118,113 @@ def test_wrr_goes_on_after_the_weights_were_changed(before: list[int], after: li
         servers.index(pick[0]) for _ in range(3 * sum(after)) if (pick := scheduler.pick(servers, PACKET))
     )
     assert set(chosen) == {place for place, weight in enumerate(after) if weight}
+
+
+def server_for(name: str, servers: list[RealServer], address: str) -> RealServer | None:
+    scheduler = schedulers.make(name)
+    scheduler.changed(servers)
+    pick = scheduler.pick(servers, tcp(client(1, address), WEB))
+    return pick[0] if pick else None
+
+
+@given(loads=loads)
+def test_sed_picks_the_first_of_the_shortest_expected_delay(loads: list[tuple[int, int, int]]) -> None:
+    delay = {p: Fraction(active + 1, w) for p, (w, active, _) in enumerate(loads) if w}
+    expected = min(delay, key=lambda place: (delay[place], place)) if delay else None
+    assert picks("sed", loaded(loads), 1) == [expected]
+
+
+@given(loads=loads)
+def test_nq_picks_an_idle_server_or_as_sed(loads: list[tuple[int, int, int]]) -> None:
+    idle = [place for place, (weight, active, _) in enumerate(loads) if weight and not active]
+    assert picks("nq", loaded(loads), 1) == (idle[:1] or picks("sed", loaded(loads), 1))
+
+
+@given(weights=weights)
+def test_fo_picks_the_first_of_the_highest_weight(weights: list[int]) -> None:
+    expected = weights.index(max(weights)) if any(weights) else None
+    assert picks("fo", servers_of(weights), 2) == [expected] * 2
+
+
+@given(loads=loads)
+def test_ovf_picks_the_first_of_the_highest_weight_with_room(loads: list[tuple[int, int, int]]) -> None:
+    roomy = [(-w, place) for place, (w, active, _) in enumerate(loads) if w and active <= w]
+    assert picks("ovf", loaded(loads), 1) == [min(roomy)[1] if roomy else None]
+
+
+@given(loads=loads)
+def test_twos_never_takes_the_heaviest_of_two(loads: list[tuple[int, int, int]]) -> None:
+    """Of two servers that are drawn alike often, the lighter gets clearly more."""
+    servers = loaded([(1, active, idle) for _, active, idle in loads[:2]])
+    counts = Counter(picks("twos", servers, 200))
+    if len(servers) == 2 and servers[0].overhead != servers[1].overhead:
+        lighter = min((0, 1), key=lambda place: servers[place].overhead)
+        assert counts[lighter] > counts[1 - lighter]
+    assert sum(counts.values()) == 200
+
+
+def test_twos_is_the_same_in_every_run() -> None:
+    assert picks("twos", servers_of([1, 2, 3]), 50) == picks("twos", servers_of([1, 2, 3]), 50)
+
+
+@pytest.mark.parametrize("name", ["sh", "mh"])
+@given(address=clients)
+def test_a_client_comes_to_the_same_server_again(name: str, address: str) -> None:
+    one, other = (server_for(name, servers_of([1, 2, 3]), address) for _ in range(2))
+    assert one is not None
+    assert other is not None
+    assert one.address == other.address
+
+
+@given(address=clients)
+def test_dh_does_not_look_at_the_client(address: str) -> None:
+    here, there = (server_for("dh", servers_of([1, 2, 3]), a) for a in (address, "198.51.100.1"))
+    assert here is not None
+    assert there is not None
+    assert here.address == there.address
+
+
+def places_of(name: str, servers: list[RealServer]) -> list[RealServer]:
+    addresses = [f"198.51.{n // 256}.{n % 256}" for n in range(2000)]
+    scheduler = schedulers.make(name)
+    scheduler.changed(servers)
+    chosen = (scheduler.pick(servers, tcp(client(1, address), WEB)) for address in addresses)
+    return [pick[0] for pick in chosen if pick]
+
+
+@pytest.mark.parametrize("name", ["sh", "mh"])
+def test_clients_are_spread_by_weight(name: str) -> None:
+    servers = servers_of([1, 1, 2])
+    counts = Counter(places_of(name, servers))
+    for server in servers:
+        assert counts[server] == pytest.approx(500 * server.weight, rel=0.25)
+
+
+def test_mh_moves_few_clients_when_a_server_goes() -> None:
+    servers = servers_of([1, 1, 1, 1])
+    before, after = places_of("mh", servers), places_of("mh", servers[:3])
+    moved = sum(old is not new for old, new in zip(before, after, strict=True) if old in servers[:3])
+    assert moved < 0.1 * len(before)
+
+
+def test_mh_takes_any_weight() -> None:
+    servers = servers_of([65535, 1, 0])
+    counts = Counter(places_of("mh", servers))
+    assert counts[servers[0]] > counts[servers[1]] > 0 == counts[servers[2]]
+
+
+@given(
+    count=st.integers(2, 6), taken=st.integers(0, 12), gone=st.sets(st.integers(0, 5), min_size=1, max_size=4)
+)
+def test_rr_goes_on_where_it_was_when_servers_go(count: int, taken: int, gone: set[int]) -> None:
+    """Who would have been next among those that stay is next."""
+    servers = servers_of([1] * count)
+    staying = [server for place, server in enumerate(servers) if place not in gone]
+    scheduler = schedulers.make("rr")
+    scheduler.changed(servers)
+    for _ in range(taken):
+        scheduler.pick(servers, PACKET)
+    turn = servers[taken % count :] + servers[: taken % count]
+    scheduler.changed(staying)
+    pick = scheduler.pick(staying, PACKET)
+    assert (pick and pick[0]) == next((server for server in turn if server in staying), None)

@@ -75,7 +75,7 @@ def test_spoilt_frames_do_not_stop_it(running: Running) -> None:
         frame = _spoilt(chance.choice(samples), chance)
         running.receive(_with_right_checksum(frame) if chance.random() < 0.7 else frame)
     counted = running.engine.counters()
-    assert min(counted["malformed"], counted["out"], counted["local"]) > 50
+    assert min(counted["malformed"], counted["out"], counted["local"]) > 40
     assert len(running.receive(IP(src=CLIENT, dst=VIP) / TCP(sport=2000, dport=80, flags="S"))) == 1
 
 

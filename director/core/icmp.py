@@ -1,0 +1,64 @@
+"""ICMP errors: which end of a known connection has to hear of one, and how it has to read.
+
+An error quotes the packet that it is about. Its sender saw that packet as the director had
+rewritten it, and whoever gets the error has to recognise the packet that it sent itself.
+Source: RFC 792; RFC 5508 for address translators.
+"""
+
+from __future__ import annotations
+
+from director.core.connection import Connection
+from director.core.decision import Decision, Drop, Forward, Local, Method
+from director.core.packet import Endpoint, Packet
+from director.core.table import ConnectionTable
+
+UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED = 3, 4, 11  # types
+PORT_UNREACHABLE, FRAGMENTATION_NEEDED = 3, 4  # codes of UNREACHABLE
+_ERRORS = (UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED)
+
+
+def decide(packet: Packet, connections: ConnectionTable) -> Decision:
+    """What becomes of an ICMP packet; a ping of the VIP is for the director itself."""
+    about = packet.embedded
+    if packet.icmp_type not in _ERRORS or about is None:
+        return Local(("ICMP, and no error about a connection",))
+    if packet.fragment_offset or packet.more_fragments:
+        return Local(("a fragment of an ICMP error",))
+    if packet.ttl <= 1:
+        return Drop((f"an ICMP error with TTL {packet.ttl}, of which nobody is told",))
+    connection = connections.request(about.protocol, about.destination, about.source)
+    if connection is not None:
+        return _to_server(connection, packet)
+    connection = connections.reply(about.protocol, about.destination, about.source)
+    if connection is not None and connection.method is Method.NAT:
+        return _to_client(connection)
+    return Local(("ICMP error about no known connection",))
+
+
+def _to_server(connection: Connection, packet: Packet) -> Decision:
+    """Somebody on the client's side could not deliver a reply: its sender has to hear of it."""
+    nat = connection.method is Method.NAT
+    server = Endpoint(connection.server_end.address, 0)
+    return Forward(
+        connection.method,
+        packet.source,
+        server if nat else packet.destination,
+        server.address,
+        connection,
+        ("ICMP error about a reply of a known connection",),
+        embedded_source=connection.server_end if nat else None,
+    )
+
+
+def _to_client(connection: Connection) -> Decision:
+    """Somebody on the real servers' side could not deliver a request: the client has to hear of it."""
+    client = Endpoint(connection.client.address, 0)
+    return Forward(
+        Method.NAT,
+        Endpoint(connection.vip.address, 0),
+        client,
+        client.address,
+        connection,
+        ("ICMP error about a request of a known connection",),
+        embedded_destination=connection.vip,
+    )

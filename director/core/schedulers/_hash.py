@@ -1,0 +1,22 @@
+"""What dh, sh and mh have in common: numbers made of addresses, the same in every process."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from ipaddress import AddressValueError, IPv4Address
+
+_GOLDEN_RATIO = 0x61C88647  # Knuth's multiplicative hashing; the factor of Linux's hash_32
+
+
+def fold(address: str, bits: int) -> int:
+    """An IPv4 address as a number of `bits` bits; neighbours are spread apart."""
+    try:
+        number = int(IPv4Address(address))
+    except AddressValueError:
+        return 0
+    return (number * _GOLDEN_RATIO % (1 << 32)) >> (32 - bits)
+
+
+def digest(text: str, salt: bytes) -> int:
+    """A number of 64 bits, different for each `salt` (up to 16 bytes)."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8, salt=salt).digest(), "big")

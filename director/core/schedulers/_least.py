@@ -1,0 +1,33 @@
+"""What lc, wlc, sed, nq and twos have in common: a server's load in proportion to its weight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from director.core.service import RealServer
+
+
+def lighter(one: RealServer, other: RealServer, load: Callable[[RealServer], int]) -> bool:
+    """Whether `one` has less load per weight; cross-multiplied, so that nothing is rounded."""
+    return load(one) * other.weight < load(other) * one.weight
+
+
+def least(servers: Iterable[RealServer], load: Callable[[RealServer], int]) -> RealServer | None:
+    """The available server with the least load per weight, the first of equals."""
+    best: RealServer | None = None
+    for server in servers:
+        if server.available and (best is None or lighter(server, best, load)):
+            best = server
+    return best
+
+
+def overhead(server: RealServer) -> int:
+    """An active connection weighs as much as 256 inactive ones."""
+    return server.overhead
+
+
+def expected_delay(server: RealServer) -> int:
+    """The active connections, with the one that is to come."""
+    return server.active + 1

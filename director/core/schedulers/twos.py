@@ -1,0 +1,35 @@
+"""The power of two choices: draw two servers by weight, take the one with less load per weight.
+
+Hardly more work than a single draw, and much more even. The same draws come in every run, so
+that an experiment can be repeated. Source: Mitzenmacher 2001; Linux, ip_vs_twos.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from director.core.schedulers._least import lighter, overhead
+
+if TYPE_CHECKING:
+    from director.core.packet import Packet
+    from director.core.schedulers import Pick
+    from director.core.service import RealServer
+
+
+class Scheduler:
+    def __init__(self) -> None:
+        self._random = random.Random(2)
+
+    def pick(self, servers: Sequence[RealServer], packet: Packet) -> Pick | None:  # noqa: ARG002
+        available = [server for server in servers if server.available]
+        if not available:
+            return None
+        weights = [server.weight for server in available]
+        first, second = self._random.choices(available, weights, k=2)
+        picked = second if lighter(second, first, overhead) else first
+        return picked, f"twos: of {first.address} and {second.address} the one with less load per weight"
+
+    def changed(self, servers: Sequence[RealServer]) -> None:
+        """Nothing is remembered."""

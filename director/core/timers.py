@@ -1,0 +1,81 @@
+"""When things end: timers that a packet touches without cost.
+
+A packet only moves its connection's `expires`. The timer that is set already stays where it is;
+when it fires too early, it is set again. Timers wait in one list per second, as in a timing
+wheel (Varghese and Lauck 1987), and only those of the second that has begun are sorted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from itertools import count
+from math import inf
+from typing import Generic, Protocol, TypeVar
+
+UNSET = inf
+RENEWAL = 60.0  # seconds more for what others depend on
+
+
+class Timed(Protocol):
+    """What can end. `scheduled` is the timers' own note of when they will look, UNSET without one.
+
+    `children` is how many others depend on it: while there are any, it does not end.
+    """
+
+    expires: float
+    scheduled: float
+    children: int
+
+
+Item = TypeVar("Item", bound=Timed)
+
+
+class Timers(Generic[Item]):
+    def __init__(self) -> None:
+        self._seconds: dict[int, list[Item]] = {}
+        self._order: list[int] = []  # a heap of the keys of _seconds
+        self._due: list[tuple[float, int, Item]] = []  # a heap of what ends in seconds that have begun
+        self._serial = count()
+
+    def keep(self, item: Item, expires: float) -> None:
+        """Let `item` live until `expires`."""
+        item.expires = expires
+        if expires < item.scheduled:
+            self._set(item)
+
+    @staticmethod
+    def forget(item: Item) -> None:
+        """Whatever timer `item` has, it will not fire."""
+        item.scheduled = UNSET
+
+    def expired(self, now: float) -> Iterator[Item]:
+        """Yield everything whose time has come; it has no timer any more."""
+        while self._order and self._order[0] <= now:
+            self._begin(heappop(self._order))
+        while self._due and self._due[0][0] <= now:
+            when, _, item = heappop(self._due)
+            if item.scheduled != when:
+                continue  # forgotten, or another timer is set
+            if item.expires <= now and item.children:
+                item.expires = now + RENEWAL
+            if item.expires > now:
+                self._set(item)
+            else:
+                item.scheduled = UNSET
+                yield item
+
+    def _set(self, item: Item) -> None:
+        item.scheduled = item.expires
+        second = int(item.expires)
+        waiting = self._seconds.get(second)
+        if waiting is None:
+            self._seconds[second] = [item]
+            heappush(self._order, second)
+        else:
+            waiting.append(item)
+
+    def _begin(self, second: int) -> None:
+        for item in self._seconds.pop(second):
+            if second <= item.scheduled < second + 1:
+                heappush(self._due, (item.scheduled, next(self._serial), item))

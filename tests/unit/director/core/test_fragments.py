@@ -1,0 +1,94 @@
+"""Fragments follow the first of their packet, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from director.core.commands import AddServer, AddService, ServiceKey
+from director.core.decision import Answer, Drop, Forward, Local
+from director.core.director import Director
+from director.core.packet import ACK, ICMP, SYN, UDP, Endpoint, Packet
+from tests.unit.director.core.support import FTP, FTP2, RS1, VIP, client, published, tcp
+
+DNS = Endpoint(VIP, 53)
+
+
+def director_for_udp(**options: Any) -> Director:
+    director = Director(**options)
+    key = ServiceKey(UDP, DNS)
+    director.apply([AddService(key), AddServer(key, Endpoint("172.16.0.2", 5353))], 0)
+    return director
+
+
+def first(identification: int = 7, **more: Any) -> Packet:
+    return Packet(UDP, client(1), DNS, 1500, more_fragments=True, identification=identification, **more)
+
+
+def later(identification: int = 7, offset: int = 185, **more: Any) -> Packet:
+    ends = Endpoint(client(1).address, 0), Endpoint(VIP, 0)
+    return Packet(UDP, *ends, 500, fragment_offset=offset, identification=identification, **more)
+
+
+def test_a_later_fragment_goes_where_the_first_went() -> None:
+    director = director_for_udp()
+    whole = director.decide(first(), 0)
+    rest = director.decide(later(), 1)
+    assert isinstance(whole, Forward)
+    assert isinstance(rest, Forward)
+    assert (rest.next_hop, rest.connection) == (whole.next_hop, whole.connection)
+    assert rest.destination == Endpoint("172.16.0.2", 0)
+    assert rest.payload is None
+
+
+@pytest.mark.parametrize(
+    ("packet", "now"),
+    [(later(8), 1), (later(0), 1), (later(), 31), (later(offset=1), 1)],
+    ids=["of another packet", "without identification", "too late", "inside a header"],
+)
+def test_a_fragment_that_follows_nothing_is_dropped(packet: Packet, now: float) -> None:
+    director = director_for_udp()
+    director.decide(first(), 0)
+    assert isinstance(director.decide(packet, now), Drop)
+
+
+def test_without_identification_even_the_first_is_dropped() -> None:
+    assert isinstance(director_for_udp().decide(first(0), 0), Drop)
+
+
+def test_a_refused_first_fragment_is_not_followed() -> None:
+    director = director_for_udp()
+    assert isinstance(director.decide(first(ttl=1), 0), Answer)
+    assert isinstance(director.decide(later(), 0), Drop)
+
+
+def test_a_later_fragment_has_to_live_too() -> None:
+    director = director_for_udp()
+    director.decide(first(), 0)
+    assert isinstance(director.decide(later(ttl=1), 0), Answer)
+
+
+def test_the_memory_is_bounded() -> None:
+    director = director_for_udp()
+    for identification in range(1, 1030):
+        director.decide(first(identification), 0)
+    assert isinstance(director.decide(later(1), 0), Drop)
+    assert isinstance(director.decide(later(1029), 0), Forward)
+
+
+def test_an_ftp_control_connection_is_not_taken_in_fragments() -> None:
+    director = published()
+    director.decide(tcp(client(1), FTP), 0)
+    director.decide(tcp(FTP2, client(1), SYN | ACK), 0)
+    packet = tcp(client(1), FTP, ACK, more_fragments=True, identification=5)
+    assert isinstance(director.decide(packet, 0), Drop)
+
+
+def test_a_fragment_of_an_icmp_error_is_the_kernels() -> None:
+    director = published()
+    director.decide(tcp(client(1), FTP), 0)
+    about = tcp(client(1), FTP2, ACK)
+    ends = Endpoint(RS1.address, 0), client(0)
+    error = Packet(ICMP, *ends, 1500, icmp_type=3, embedded=about, more_fragments=True)
+    assert isinstance(director.decide(error, 0), Local)

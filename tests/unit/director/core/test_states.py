@@ -1,0 +1,71 @@
+"""The state tables, row by row where they are worth a test of their own, and the timeouts."""
+
+from __future__ import annotations
+
+import pytest
+
+from director.core.director import Director
+from director.core.errors import BadValue
+from director.core.packet import ACK, FIN, PSH, RST, SYN, TCP, UDP
+from director.core.states import TCP_TRANSITIONS, State, Timeouts, View, follow
+from tests.unit.director.core.support import RS2, WEB, client, published, tcp
+
+
+def walk(view: View, *flags: int) -> State:
+    state = State.NONE
+    for each in flags:
+        state = follow(TCP, state, view, each)
+    return state
+
+
+@pytest.mark.parametrize(
+    ("view", "flags", "state"),
+    [
+        (View.IN, [SYN], State.SYN_RECV),
+        (View.IN, [SYN, ACK], State.ESTABLISHED),
+        (View.IN, [SYN, RST], State.SYN_RECV),
+        (View.IN, [SYN, ACK, FIN | ACK], State.CLOSE_WAIT),
+        (View.HALF, [SYN, ACK, FIN | ACK], State.FIN_WAIT),
+        (View.HALF, [SYN, ACK, RST | ACK], State.CLOSE),
+        (View.OUT, [SYN, ACK], State.SYN_SENT),
+        (View.IN, [SYN, ACK, SYN], State.ESTABLISHED),
+        (View.IN, [SYN, ACK, PSH], State.ESTABLISHED),
+    ],
+)
+def test_states_after(view: View, flags: list[int], state: State) -> None:
+    assert walk(view, *flags) is state
+
+
+def test_the_tables_are_complete() -> None:
+    tcp_states = [state for state in State if state is not State.UDP]
+    assert len(TCP_TRANSITIONS) == 3 * 4 * len(tcp_states)
+    assert State.UDP not in TCP_TRANSITIONS.values()
+
+
+def test_udp_has_one_state() -> None:
+    assert follow(UDP, State.UDP, View.IN, SYN) is State.UDP
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), 10**9])
+def test_a_timeout_has_limits(seconds: float) -> None:
+    with pytest.raises(BadValue, match="timeout udp"):
+        Timeouts(udp=seconds)
+
+
+def test_timeouts_can_be_set() -> None:
+    director = published(timeouts=Timeouts(syn_recv=5))
+    director.decide(tcp(client(1), WEB), 0)
+    assert director.expire(4.9) == 0
+    assert director.expire(5) == 1
+
+
+def test_every_state_has_its_timeout() -> None:
+    assert Timeouts().by_state().keys() == set(State)
+
+
+def test_a_connection_lives_from_its_last_packet_on() -> None:
+    director: Director = published()
+    director.decide(tcp(client(1), WEB), 0)
+    director.decide(tcp(RS2, client(1), SYN | ACK), 50)
+    assert director.expire(109) == 0
+    assert director.expire(110) == 1

@@ -1,0 +1,148 @@
+"""The registry of engines, routes, fragments, and the rule that keeps the kernel out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scapy.layers.inet import IP, UDP
+
+from director import engines
+from director.engines.engine import EngineError
+from director.engines.scapy import kernel
+from director.engines.scapy.engine import ScapyEngine
+from director.engines.scapy.fragments import pieces
+from director.engines.scapy.layers import conf
+from director.engines.scapy.routes import Routes
+from tests.unit.director.engines.support import FakeWire
+
+
+def test_the_scapy_engine_is_found_by_its_name() -> None:
+    assert "scapy" in engines.names()
+    assert engines.load("scapy") is ScapyEngine
+
+
+def test_an_unknown_interface_is_said_in_one_sentence() -> None:
+    with pytest.raises(EngineError, match=r"^There is no network interface 'nothere': see `ip link`\.$"):
+        ScapyEngine(["nothere"], lambda: 0.0)
+
+
+# ---- fragments ----
+
+
+def test_what_fits_is_left_alone() -> None:
+    assert pieces(b"x" * 1500, 1500) == (b"x" * 1500,)
+
+
+def test_pieces_make_the_whole() -> None:
+    whole = IP(src="192.0.2.1", dst="192.0.2.2", id=7, ttl=9) / UDP(sport=1, dport=2) / os.urandom(3000)
+    sent = [IP(piece) for piece in pieces(bytes(whole), 1500)]
+    assert [piece.len for piece in sent] == [1500, 1500, 68]
+    assert [(piece.frag * 8, int(piece.flags) & 1) for piece in sent] == [(0, 1), (1480, 1), (2960, 0)]
+    assert {(piece.id, piece.ttl, piece.proto) for piece in sent} == {(7, 9, 17)}
+    assert b"".join(bytes(piece.payload) for piece in sent) == bytes(whole)[20:]
+
+
+def test_options_are_not_taken_apart() -> None:
+    whole = IP(src="192.0.2.1", dst="192.0.2.2", options=b"\1\1\1\1") / bytes(2000)
+    assert pieces(bytes(whole), 1500) == ()
+
+
+# ---- routes ----
+
+
+@pytest.fixture
+def routes(monkeypatch: pytest.MonkeyPatch) -> Routes:
+    table = {
+        "198.51.100.101": ("d-eth0", "203.0.113.2", "203.0.113.254"),
+        "203.0.113.11": ("d-eth0", "0.0.0.0", "0.0.0.0"),
+        "10.0.0.1": ("other", "10.0.0.9", "0.0.0.0"),
+    }
+
+    def route(address: str, verbose: int) -> tuple[str, str, str]:
+        del verbose
+        return table[address]
+
+    monkeypatch.setattr(conf.route, "route", route)
+    wire: Any = FakeWire("d-eth0")
+    return Routes([wire])
+
+
+def test_a_far_address_is_reached_by_its_gateway(routes: Routes) -> None:
+    way = routes.way_to("198.51.100.101")
+    assert way is not None
+    assert (way.source, way.next_hop, way.wire.interface) == ("203.0.113.2", "203.0.113.254", "d-eth0")
+
+
+def test_a_near_address_is_its_own_next_hop(routes: Routes) -> None:
+    way = routes.way_to("203.0.113.11")
+    assert way is not None
+    assert (way.source, way.next_hop) == (way.wire.address, "203.0.113.11")
+
+
+def test_no_way_over_an_interface_that_is_not_the_directors(routes: Routes) -> None:
+    assert routes.way_to("10.0.0.1") is None
+    assert routes.mtu_of("10.0.0.1") == 1500
+
+
+@pytest.mark.parametrize(("learnt", "known"), [(1400, 1400), (9000, 1500), (20, 1500)])
+def test_a_learnt_mtu_only_makes_the_way_narrower(routes: Routes, learnt: int, known: int) -> None:
+    routes.learn_mtu("203.0.113.11", learnt)
+    assert routes.mtu_of("203.0.113.11") == known
+
+
+# ---- the kernel ----
+
+
+def test_the_rule_replaces_what_is_there_and_spares_lvs0() -> None:
+    lines = kernel.rules({"203.0.113.2", "203.0.113.1"}).splitlines()
+    assert lines[:2] == ["table ip lvs", "delete table ip lvs"]
+    assert any("elements = { 203.0.113.1, 203.0.113.2 };" in line for line in lines)
+    assert any('iifname != "lvs0"' in line and line.endswith("drop") for line in lines)
+
+
+def test_without_vips_the_set_is_empty() -> None:
+    assert "elements" not in kernel.rules(set())
+
+
+def test_without_nft_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_args, **_more: None)
+    with pytest.raises(EngineError, match="install the package nftables"):
+        kernel.Kernel([]).keep_out_of({"203.0.113.1"})
+
+
+def test_without_a_tun_device_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> int:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(EngineError, match=r"^/dev/net/tun can't be opened \(No such file"):
+        kernel.Kernel([]).start()
+
+
+def test_close_puts_back_what_start_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for interface in ("all", "d-eth0", "lvs0"):
+        (tmp_path / interface).mkdir()
+        for name in ("rp_filter", "send_redirects"):
+            (tmp_path / interface / name).write_text("1")
+    scripts: list[str] = []
+    reading, writing = os.pipe()
+    monkeypatch.setattr(kernel, "_SYSCTLS", tmp_path)
+    monkeypatch.setattr(kernel, "_nft", scripts.append)
+    monkeypatch.setattr(kernel, "_open_device", lambda: writing)
+    kept_out = kernel.Kernel(["d-eth0"])
+    kept_out.start()
+    assert (tmp_path / "all" / "rp_filter").read_text() == "0"
+    assert (tmp_path / "d-eth0" / "send_redirects").read_text() == "0"
+    assert kept_out.give(b"packet")
+    assert os.read(reading, 100) == b"packet"
+    kept_out.keep_out_of({"203.0.113.1"})
+    kept_out.keep_out_of({"203.0.113.1"})
+    kept_out.close()
+    kept_out.close()
+    os.close(reading)
+    assert [script.count("203.0.113.1") for script in scripts] == [0, 1, 0]
+    assert (tmp_path / "all" / "rp_filter").read_text() == "1"
+    assert (tmp_path / "d-eth0" / "send_redirects").read_text() == "1"
