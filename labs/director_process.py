@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,6 @@ SOCKET = "/run/lvs-director.sock"
 BIN = Path(__file__).resolve().parent.parent / "director" / "bin"
 
 
-@dataclass(frozen=True, slots=True)
-class ServerCounters:
-    """What the director counted for one real server of one service."""
-
-    service: str
-    server: str
-    connections: int
-    active: int
-    inactive: int
-
-
 class DirectorProcess:
     def __init__(self, host: Host, method: Method, options: LabOptions, evidence: Evidence) -> None:
         self._host = host
@@ -44,10 +32,6 @@ class DirectorProcess:
         ]
         self._log = evidence.log("director")
         self._process: subprocess.Popen[str] | None = None
-
-    @property
-    def command(self) -> str:
-        return " ".join(["python", *self._command[1:]])
 
     def start(self) -> None:
         """Start it; `wait` tells when it forwards."""

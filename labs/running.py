@@ -11,7 +11,7 @@ from labs.evidence import Evidence
 from labs.network import Network
 from labs.options import LabOptions
 from labs.packet_table import Row
-from labs.plan import Plan, RealServer
+from labs.plan import Plan
 from labs.server_farm import ServerFarm
 
 
@@ -26,6 +26,3 @@ class Running:
     farm: ServerFarm
     evidence: Evidence
     packets: list[Row | None] = field(default_factory=list)  # the packet table, once observed
-
-    def server_named(self, name: str) -> RealServer | None:
-        return next((server for server in self.plan.servers if server.name == name), None)
