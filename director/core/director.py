@@ -23,11 +23,12 @@ from director.core.events import Event
 from director.core.fragments import Fragments
 from director.core.ftp import DATA_PORT
 from director.core.ftp_helper import FtpHelper, Session, is_control
+from director.core.lifecycle import Lifecycle
 from director.core.packet import ACK, FIN, ICMP, RST, SYN, TCP, UDP, Endpoint, Packet
 from director.core.persistence import Template, Templates
 from director.core.rules import Rules
 from director.core.service import RealServer, VirtualService
-from director.core.states import State, Timeouts, View, follow
+from director.core.states import State, Timeouts, View
 from director.core.table import DEFAULT_BITS, ConnectionTable
 
 DEFAULT_TIMEOUTS = Timeouts()
@@ -58,7 +59,7 @@ class Director:
     ) -> None:
         self.services = Rules(method, scheduler)
         self.connections = ConnectionTable(conn_tab_bits)
-        self._timeouts = timeouts.by_state()
+        self._life = Lifecycle(self.connections, timeouts, on_event)
         self._templates = Templates()
         self._fragments = Fragments()
         self._ftp = FtpHelper(self._expect)
@@ -77,10 +78,7 @@ class Director:
 
     def expire(self, now: float) -> int:
         """End the connections and templates whose time has come; how many connections that were."""
-        ended = 0
-        for connection in self.connections.expired(now):
-            self._forget(connection, now)
-            ended += 1
+        ended = self._life.expire(now)
         self._templates.expire(now)
         return ended
 
@@ -120,7 +118,7 @@ class Director:
         if known is not None:
             if announced is None and known.control is not None:
                 return known
-            self._end(known, now)
+            self._life.end(known, now)
         if announced is not None:
             self.connections.name_client(announced, packet.source)
         return announced
@@ -132,7 +130,7 @@ class Director:
         if not server.listed:
             why = f"real server {server.address} was deleted; the connection waits for it"
             return self._drop(packet, now, why)
-        self._follow(connection, packet, View.IN if nat else View.HALF, now)
+        self._life.follow(connection, packet, View.IN if nat else View.HALF, now)
         if nat and packet.flags & SYN and connection.state is State.SYN_RECV and _is_ftp(connection):
             connection.ftp = Session()
         server.packets_in += 1
@@ -160,7 +158,7 @@ class Director:
         )
 
     def _reply(self, connection: Connection, packet: Packet, now: float) -> Decision:
-        self._follow(connection, packet, View.OUT, now)
+        self._life.follow(connection, packet, View.OUT, now)
         connection.server.packets_out += 1
         connection.server.bytes_out += packet.length
         refusal = self._refusal(packet, connection.client.address, Method.NAT)
@@ -248,8 +246,7 @@ class Director:
             end = Endpoint(end.address, vip.port)
         connection = Connection(packet.protocol, packet.source, vip, end, server, service, template)
         server.connections += 1
-        self._keep(connection, now)
-        self._on_event(Event("new", now, {**connection.as_dict(now), "why": "; ".join(reasons)}))
+        self._life.begin(connection, now, "; ".join(reasons))
         return self._request(connection, packet, now, reasons)
 
     def _expect(
@@ -258,14 +255,13 @@ class Director:
         """Let a data connection in that the ftp helper has read about; `client` may have port 0."""
         known = self.connections.request(TCP, client, vip)
         if known is not None and known.server_end == server_end:
-            self._become(known, State.LISTEN, now)
+            self._life.become(known, State.LISTEN, now)
             return
         if known is not None:
-            self._end(known, now)
+            self._life.end(known, now)
         connection = Connection(TCP, client, vip, server_end, control.server, control.service, control)
         connection.method, connection.state = control.method, State.LISTEN
-        self._keep(connection, now)
-        self._on_event(Event("new", now, {**connection.as_dict(now), "why": "announced by ftp"}))
+        self._life.begin(connection, now, "announced by ftp")
 
     # ---- fragments ----
 
@@ -283,40 +279,6 @@ class Director:
         if packet.destination.address in self.vips():
             return self._drop(packet, now, "a fragment, and the first of its packet is not known")
         return Local(("a fragment, not for a virtual service",))
-
-    # ---- keeping count ----
-
-    def _follow(self, connection: Connection, packet: Packet, view: View, now: float) -> None:
-        """Move the connection to the state that the packet leads to."""
-        after = follow(connection.protocol, connection.state, view, packet.flags)
-        self._become(connection, after, now)
-
-    def _become(self, connection: Connection, after: State, now: float) -> None:
-        """The counters move with the state, and its time starts anew."""
-        before = connection.state
-        if after is not before:
-            connection.server.count(active=connection.active, by=-1)
-            connection.state = after
-            connection.server.count(active=connection.active, by=1)
-            self._on_event(Event("state", now, {**connection.as_dict(now), "before": before.value}))
-        self.connections.keep(connection, now + self._timeouts[after])
-
-    def _keep(self, connection: Connection, now: float) -> None:
-        connection.server.count(active=connection.active, by=1)
-        if connection.control is not None:
-            connection.control.children += 1
-        self.connections.add(connection, now + self._timeouts[connection.state])
-
-    def _end(self, connection: Connection, now: float) -> None:
-        self.connections.remove(connection)
-        self._forget(connection, now)
-
-    def _forget(self, connection: Connection, now: float) -> None:
-        """What has to be done when a connection is no longer in the table."""
-        connection.server.count(active=connection.active, by=-1)
-        if connection.control is not None:
-            connection.control.children -= 1
-        self._on_event(Event("expired", now, connection.as_dict(now)))
 
     # ---- what is not forwarded ----
 
