@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from director.control.channel import call
+from director.control.channel import ChannelError, call
 from director.core.decision import Method
 from labs.errors import BuildFailed
 from labs.evidence import Evidence
@@ -47,8 +47,13 @@ class DirectorProcess:
         return Path(SOCKET).exists()
 
     def ask(self, what: str) -> dict[str, Any]:
-        """One request over the control socket, its answer as it came."""
-        return call(SOCKET, {"do": what}, timeout=20)
+        """One request over the control socket, its answer as it came. Raises ChannelError."""
+        try:
+            return call(SOCKET, {"do": what}, timeout=20)
+        except ChannelError:
+            if self._process is not None and self._process.poll() is not None:
+                raise ChannelError(f"The director has ended: {self._log.read_text().strip()}") from None
+            raise
 
     def connections_by_server(self) -> dict[tuple[str, int], int]:
         """(RIP, port) -> connections that the director has given to it."""

@@ -10,7 +10,7 @@ director import Ryu and Scapy while the network is being built.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -63,7 +63,8 @@ def run(
         running, notes = _build(plan, options, evidence, narrator)
         _break(running, faults)
         results = _check(running, narrator, chosen)
-        report = _report(running, results, narrator, notes, began)
+        counted, lost = _connections(running)
+        report = _report(running, results + lost, counted, narrator, notes, began)
         for path in filter(None, (evidence.report, report_to)):
             report.write(path)
         narrator.result(report, plan.topology.names_of_macs)
@@ -107,10 +108,22 @@ def _results(check: checks.CheckFunction, running: Running) -> tuple[Check, ...]
     return (found,) if isinstance(found, Check) else found
 
 
+def _connections(running: Running) -> tuple[dict[tuple[str, int], int], tuple[Check, ...]]:
+    """What the director has counted per real server; a director that is gone is a failed check."""
+    try:
+        return running.director.connections_by_server(), ()
+    except ChannelError as error:
+        return {}, (Check("the director still runs", False, "its counters", str(error)),)
+
+
 def _report(
-    running: Running, results: tuple[Check, ...], narrator: Narrator, notes: Sequence[str], began: float
+    running: Running,
+    results: tuple[Check, ...],
+    counted: Mapping[tuple[str, int], int],
+    narrator: Narrator,
+    notes: Sequence[str],
+    began: float,
 ) -> Report:
-    counted = running.director.connections_by_server()
     servers = tuple(
         ServerReport(
             server.name, server.address, server.weight, counted.get((server.address, server.http_port), 0)

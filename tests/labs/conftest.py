@@ -58,10 +58,12 @@ def start(runs: Path) -> Callable[..., subprocess.Popen[str]]:
 def run_lab(start: Callable[..., subprocess.Popen[str]], runs: Path) -> Callable[..., Finished]:
     """Run a lab to its end. `faults` maps a host to the command that breaks it once it is built."""
 
-    def run(*arguments: str, faults: dict[str, str] | None = None, timeout: float = 120) -> Finished:
+    def run(
+        *arguments: str, faults: dict[str, str] | None = None, checks: str = "", timeout: float = 120
+    ) -> Finished:
         report = runs / f"{uuid.uuid4().hex}.json"
         arguments = (*arguments, "--report", str(report))
-        code = _with_faults(faults) if faults else ""
+        code = _with_faults(faults, checks) if faults else ""
         process = start(*arguments, code=code)
         output, _ = process.communicate(timeout=timeout)
         text = report.read_text() if report.exists() else ""
@@ -70,14 +72,14 @@ def run_lab(start: Callable[..., subprocess.Popen[str]], runs: Path) -> Callable
     return run
 
 
-def _with_faults(faults: dict[str, str]) -> str:
-    """A program that runs tasks.py with some faults in every lab, and two checks: one each fault fails."""
+def _with_faults(faults: dict[str, str], checks: str) -> str:
+    """A program that runs tasks.py with some faults in every lab, and of the checks only `checks`."""
     listed = ", ".join(f"Fault({host!r}, ({command!r},))" for host, command in faults.items())
     return (
         "import functools, labs.lab\n"
-        "from labs.checks import by_weight, only_director_answers\n"
+        f"from labs.checks import {checks}\n"
         "from labs.lab import Fault\n"
-        "chosen = [only_director_answers, by_weight]\n"
+        f"chosen = [{checks}]\n"
         f"labs.lab.run = functools.partial(labs.lab.run, faults=[{listed}], chosen=chosen)\n"
         "from invoke.main import program\n"
         "program.run()\n"

@@ -76,12 +76,19 @@ ARP, BALANCE = "only the director answers ARP", "wrr"
 def test_a_broken_lab_fails_the_right_check(
     run_lab: RunLab, lab: str, host: str, broken: str, fails: str, passes: str
 ) -> None:
-    run = run_lab(lab, faults={host: broken})
+    run = run_lab(lab, faults={host: broken}, checks="only_director_answers, by_weight")
     assert run.code == 1, run.output
-    assert not run.report["ok"]
+    assert run.report.get("ok") is False, run.output
     assert not run.check(fails)["ok"], run.output
     if passes:
         assert run.check(passes)["ok"], run.output
+
+
+def test_a_director_that_dies_is_a_failed_check_and_no_lost_report(run_lab: RunLab) -> None:
+    kill = "kill -9 $(pgrep -f '[p]ython.* -m director ')"
+    run = run_lab("lab-dr", faults={"d": kill}, checks="only_director_answers")
+    assert run.code == 1, run.output
+    assert run.failed == ["the director still runs"], run.output
 
 
 @pytest.mark.parametrize("scheduler", ["rr", "lc", "wlc"])
@@ -108,7 +115,9 @@ def test_one_server_is_a_lab(run_lab: RunLab) -> None:
 
 def test_the_prompt_answers_on_every_host(start: Callable[..., subprocess.Popen[str]]) -> None:
     lab = start("lab-dr", "--cli", typed=True)
-    output, _ = lab.communicate("d ippfvsadm -L\nrs1 ip -brief address show lo\nexit\n", timeout=60)
+    output, _ = lab.communicate(
+        "d ippfvsadm -L\nrs1 ip -color=never -brief address show lo\nexit\n", timeout=60
+    )
     assert lab.returncode == 0, output
     after = output.partition("PASSED")[2]
     assert "203.0.113.12" in after
