@@ -82,7 +82,7 @@ class Builder:
         if plan.method is Method.TUN:
             has = capabilities.has_kernel_tunl0()
             self._note(
-                "tunl0 is " + ("the kernel's." if has else "the user-space one: this kernel has no ipip.")
+                "tunl0 is " + ("the kernel's." if has else "the user-space one: the kernel offers none here.")
             )
 
     def _note(self, text: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from labs import kernel
 from labs.errors import Unable
+from labs.wait import patient
 
 SYSCTLS = Path("/proc/sys")
 TUN = "/dev/net/tun"
@@ -39,7 +40,7 @@ def require(programs: dict[str, str] | None = None) -> None:
     """Raise Unable with one sentence unless a lab can be built here."""
     _require_programs(PROGRAMS if programs is None else programs)
     if os.geteuid() == 0:
-        load_modules("openvswitch", "ipip")
+        load_modules("openvswitch", "ipip", "tun")
     else:
         _require_user_namespaces()
         _require_programs({"newuidmap": "uidmap", "newgidmap": "uidmap"})
@@ -52,15 +53,18 @@ def has_kernel_datapath() -> bool:
 
 
 def has_kernel_tunl0() -> bool:
-    """Whether this kernel knows IP in IP tunnels."""
-    return Path("/sys/module/ipip").exists() or Path("/proc/sys/net/ipv4/conf/tunl0").exists()
+    """Whether the kernel gives every new network namespace a tunl0: to be asked in a sandbox, which is one.
+
+    The module alone does not tell: net.core.fb_tunnels_only_for_init_net can keep tunl0 out of them.
+    """
+    return Path("/proc/sys/net/ipv4/conf/tunl0").exists()
 
 
 def load_modules(*names: str) -> None:
     """Have the kernel load what it may have; a module that it lacks is no error here."""
     if shutil.which("modprobe"):
         for name in names:
-            subprocess.run(["modprobe", "--quiet", name], capture_output=True, timeout=20)
+            subprocess.run(["modprobe", "--quiet", name], capture_output=True, timeout=patient(20))
 
 
 def _require_programs(programs: dict[str, str]) -> None:

@@ -35,7 +35,7 @@ class Capture:
     def wait(self) -> None:
         """Until every tcpdump says that it listens."""
         for name, process in self._running.items():
-            wait_for(partial(self._listens, name, process), 20, f"tcpdump of {name}", BuildFailed)
+            wait_for(partial(self._listens, name, process), 60, f"tcpdump of {name}", BuildFailed)
 
     def _listens(self, name: str, process: subprocess.Popen[str]) -> bool:
         said = self._evidence.log(f"tcpdump-{name}").read_text()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from labs import addresses
 from labs.host import Host
+from labs.wait import patient
 from realserver_setup.apply import Result
 
 # Passive by the commands of 1985 and of RFC 2428, and active by the same.
@@ -24,8 +25,8 @@ FTP_MODES: dict[str, tuple[str, ...]] = {
     "EPRT": ("--ftp-port", "-"),
 }
 _TRY_CONNECT = Path(__file__).resolve().parent / "try_connect.py"
-_CONNECT = "2"  # seconds to connect
-_SILENT = ("curl", "--silent", "--show-error", "--connect-timeout", _CONNECT, "--max-time", "60")
+# In seconds, each times LVS_PATIENCE; the last is for a curl that does not keep its own limit.
+_CONNECT, _SILENCE, _LONGEST, _STUCK = 2, 5, 60, 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Client:
     def connect(self, port: int) -> str:
         """How a connection to `port` of the VIP ends: `connected`, or the name of the errno."""
         command = (sys.executable, "-S", "-E", str(_TRY_CONNECT), addresses.VIP, str(port))
-        return self.host.run(command).stdout.strip()
+        return self.host.run([*command, str(patient(_SILENCE))]).stdout.strip()
 
     def get(self, url: str, *options: str) -> Fetched:
         target = self._scratch / "got"
@@ -80,7 +81,7 @@ class Client:
     def start_get(self, url: str, name: str) -> Download:
         target = self._scratch / name
         target.unlink(missing_ok=True)
-        return Download(self.host.open([*_SILENT, "--output", str(target), url]), target)
+        return Download(self.host.open([*_curl(), "--output", str(target), url]), target)
 
     def put(self, source: Path, url: str, *options: str) -> Result:
         return self._curl(*options, "--upload-file", str(source), url)
@@ -90,7 +91,7 @@ class Client:
         return self._curl(*FTP_MODES[mode], *arguments)
 
     def _curl(self, *arguments: str) -> Result:
-        return self.host.run([*_SILENT, *arguments], timeout=90)
+        return self.host.run([*_curl(), *arguments], timeout=_STUCK)
 
 
 class Download:
@@ -101,8 +102,14 @@ class Download:
         self._target = target
 
     def wait(self) -> Fetched:
-        output, complaint = self._process.communicate(timeout=90)
+        output, complaint = self._process.communicate(timeout=patient(_STUCK))
         return _fetched(self._target, Result(self._process.returncode, output, complaint))
+
+
+def _curl() -> list[str]:
+    """curl as every call here starts it."""
+    limits = ["--connect-timeout", f"{patient(_CONNECT):g}", "--max-time", f"{patient(_LONGEST):g}"]
+    return ["curl", "--silent", "--show-error", *limits]
 
 
 def _fetched(target: Path, done: Result) -> Fetched:

@@ -10,6 +10,7 @@ from pathlib import Path
 from labs.errors import BadRequest
 from labs.options import LabOptions
 from labs.plan import Plan
+from labs.wait import patient
 
 LABS = ("nat", "tun", "dr")
 
@@ -37,6 +38,7 @@ def run_lab(method: str, wanted: Mapping[str, object]) -> int:
 
 def parse_options(wanted: Mapping[str, object]) -> LabOptions:
     """Check what was typed; raises BadRequest."""
+    patient(1)  # a wrong LVS_PATIENCE is refused here
     servers = str(wanted["servers"])
     if not servers.isascii() or not servers.lstrip("-").isdigit():
         raise BadRequest(f"--servers {servers!r} is not a number: a lab has 1 to 200 real servers.")

@@ -40,7 +40,7 @@ class ControllerProcess:
             )
 
     def wait(self) -> None:
-        wait_for(self._listens, 20, "the controller's control socket", BuildFailed)
+        wait_for(self._listens, 60, "the controller's control socket", BuildFailed)
 
     def _listens(self) -> bool:
         assert self._process is not None

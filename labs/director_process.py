@@ -16,7 +16,7 @@ from labs.errors import BuildFailed
 from labs.evidence import Evidence
 from labs.host import Host
 from labs.options import LabOptions
-from labs.wait import wait_for
+from labs.wait import patient, wait_for
 
 SOCKET = "/run/lvs-director.sock"
 BIN = Path(__file__).resolve().parent.parent / "director" / "bin"
@@ -38,7 +38,7 @@ class DirectorProcess:
         self._process = self._host.start(self._command, self._log)
 
     def wait(self) -> None:
-        wait_for(self._listens, 20, "the director's control socket", BuildFailed)
+        wait_for(self._listens, 60, "the director's control socket", BuildFailed)
 
     def _listens(self) -> bool:
         assert self._process is not None
@@ -49,7 +49,7 @@ class DirectorProcess:
     def ask(self, what: str) -> dict[str, Any]:
         """One request over the control socket, its answer as it came. Raises ChannelError."""
         try:
-            return call(SOCKET, {"do": what}, timeout=20)
+            return call(SOCKET, {"do": what}, timeout=patient(20))
         except ChannelError:
             if self._process is not None and self._process.poll() is not None:
                 raise ChannelError(f"The director has ended: {self._log.read_text().strip()}") from None

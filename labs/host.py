@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labs.evidence import Evidence
+from labs.wait import patient
 from realserver_setup.apply import Result
 
 
@@ -24,7 +25,8 @@ class Host:
     evidence: Evidence
 
     def run(self, argv: Sequence[str], text: str | None = None, timeout: float = 60) -> Result:
-        """Run `argv` to its end; exit code 124 where it took more than `timeout` seconds."""
+        """Run `argv` to its end; exit code 124 where it took more than `patient(timeout)` seconds."""
+        limit = patient(timeout)
         try:
             done = subprocess.run(
                 self._inside(argv),
@@ -33,11 +35,11 @@ class Host:
                 capture_output=True,
                 text=True,
                 errors="replace",
-                timeout=timeout,
+                timeout=limit,
             )
             result = Result(done.returncode, done.stdout, done.stderr)
         except subprocess.TimeoutExpired:
-            result = Result(124, "", f"not done after {timeout:g} s")
+            result = Result(124, "", f"not done after {limit:g} s")
         self.evidence.command(self.name, argv, text, result)
         return result
 

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from labs.errors import BuildFailed
-from labs.wait import wait_for
+from labs.wait import patient, wait_for
 
 _RUN = "/run/openvswitch"
 _DATABASE = f"{_RUN}/conf.db"
@@ -35,14 +35,14 @@ class OpenVSwitch:
 
     def start_switch(self) -> None:
         """Start the switch daemon once the database answers; poll `ready` for the rest."""
-        wait_for(lambda: Path(_SOCKET).exists(), 10, "ovsdb-server's socket", BuildFailed)
+        wait_for(lambda: Path(_SOCKET).exists(), 60, "ovsdb-server's socket", BuildFailed)
         _command("ovs-vsctl", "--no-wait", "init")
         self._daemon("ovs-vswitchd", f"unix:{_SOCKET}")
 
     def wait(self) -> None:
         wait_for(
             lambda: any(Path(_RUN).glob("ovs-vswitchd.*.ctl")),
-            10,
+            60,
             "ovs-vswitchd's control socket",
             BuildFailed,
         )
@@ -54,6 +54,6 @@ class OpenVSwitch:
 
 
 def _command(*arguments: str) -> None:
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=10)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=patient(10))
     if done.returncode != 0:
         raise BuildFailed(f"`{' '.join(arguments)}` failed with {done.returncode}: {done.stderr.strip()}")

@@ -15,7 +15,7 @@ from labs.errors import BuildFailed
 from labs.evidence import Evidence
 from labs.host import Host
 from labs.plan import RealServer
-from labs.wait import wait_for
+from labs.wait import patient, wait_for
 from realserver_setup import files
 from realserver_setup.apply import Result
 from realserver_setup.httpd import Httpd
@@ -58,7 +58,7 @@ class ServerFarm:
             hosts[name].start(httpd.prepare(), self._evidence.log(f"httpd-{name}"))
         self._start_daemons(hosts, "ftpd", {s.name: {"root": str(self.root(s.name))} for s in self._servers})
         for name, httpd in self._httpds.items():
-            wait_for(httpd.listens, 20, f"nginx of {name}", BuildFailed)
+            wait_for(httpd.listens, 60, f"nginx of {name}", BuildFailed)
 
     def root(self, server: str) -> Path:
         """The folder that a real server serves."""
@@ -93,4 +93,4 @@ class ServerFarm:
             log = self._evidence.log(f"{kind}-{server.name}")
             pid = hosts[server.name].pid
             self._launcher.ask(Daemon(server.name, pid, kind, log, options[server.name]))
-        self._launcher.wait()
+        self._launcher.wait(patient(30))

@@ -1,6 +1,6 @@
-"""Try to connect: `try_connect.py ADDRESS PORT` prints how it ended, by the name of the errno.
+"""Try to connect: `try_connect.py ADDRESS PORT SECONDS` prints how it ended, by the name of the errno.
 
-`connected`, ECONNREFUSED, EHOSTUNREACH, ETIMEDOUT (also after five seconds of silence), ...
+`connected`, ECONNREFUSED, EHOSTUNREACH, ETIMEDOUT (also after SECONDS of silence), ...
 Runs inside a host of the lab, so it needs the standard library only.
 """
 
@@ -10,12 +10,10 @@ import errno
 import socket
 import sys
 
-_PATIENCE = 5.0  # seconds
 
-
-def outcome(address: str, port: int) -> str:
+def outcome(address: str, port: int, seconds: float) -> str:
     try:
-        socket.create_connection((address, port), _PATIENCE).close()
+        socket.create_connection((address, port), seconds).close()
     except TimeoutError:
         return "ETIMEDOUT"
     except OSError as error:
@@ -24,4 +22,4 @@ def outcome(address: str, port: int) -> str:
 
 
 if __name__ == "__main__":
-    print(outcome(sys.argv[1], int(sys.argv[2])))
+    print(outcome(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from director.control.channel import ChannelError, call
+from director.control.channel import PATIENCE, ChannelError, call
 from labs.controller.records import ArpClaim, Port, PortCounters, Switch
 from labs.errors import BuildFailed, LabError
-from labs.wait import wait_for
+from labs.wait import patient, wait_for
 
 __all__ = ["ArpClaim", "ControllerClient", "ControllerError", "Port", "PortCounters", "Switch"]
 
@@ -33,7 +33,7 @@ class ControllerClient:
             for one in self._ask("switches")["switches"]
         )
 
-    def wait_for_switches(self, wanted: int | Iterable[str], seconds: float = 10) -> tuple[Switch, ...]:
+    def wait_for_switches(self, wanted: int | Iterable[str], seconds: float = 60) -> tuple[Switch, ...]:
         """Wait until `wanted` (a number, or names) switches forward; raises BuildFailed when they don't.
 
         The controller itself may still be starting.
@@ -72,7 +72,7 @@ class ControllerClient:
 
     def _ask(self, verb: str, **details: Any) -> dict[str, Any]:
         try:
-            told = call(self._path, {"do": verb, **details})
+            told = call(self._path, {"do": verb, **details}, timeout=patient(PATIENCE))
         except ChannelError as error:
             raise ControllerError(f"The OpenFlow controller can't be asked: {error}") from None
         if not told.get("ok"):

@@ -15,6 +15,7 @@ from labs.controller.control import ControlError
 from labs.controller.learning import MacTable
 from labs.controller.records import ArpClaim, Port, PortCounters, Switch
 from labs.controller.replies import Replies
+from labs.wait import patient
 
 PATIENCE = 3.0  # seconds that the switches have for their counters; less than a caller's own
 LARGEST_PORT = 0xFFFFFF00  # OFPP_MAX: above are the reserved ports
@@ -95,11 +96,12 @@ class Witness:
             request.set_xid(number)
             datapath.send_msg(request)
 
-        answers, silent = self.replies.collect(asked, ask, PATIENCE)
+        seconds = patient(PATIENCE)
+        answers, silent = self.replies.collect(asked, ask, seconds)
         if silent:
             names = ", ".join(sorted(asked[dpid].name for dpid in silent))
             raise ControlError(
-                f"no port counters from {names} within {PATIENCE:g} s: see the log of ovs-vswitchd"
+                f"no port counters from {names} within {seconds:g} s: see the log of ovs-vswitchd"
             )
         with self._lock:
             return tuple(

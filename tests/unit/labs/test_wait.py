@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from labs.errors import BuildFailed
-from labs.wait import look_until, wait_for
+from labs.errors import BadRequest, BuildFailed
+from labs.wait import look_until, patient, wait_for
 
 
 def test_returns_what_was_seen_once_it_is_good() -> None:
@@ -18,3 +18,17 @@ def test_says_what_it_waited_for() -> None:
 
 def test_look_until_gives_the_last_look_when_time_is_over() -> None:
     assert look_until(lambda: 3, lambda seen: seen == 4, 0.01) == 3
+
+
+def test_a_slow_machine_has_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LVS_PATIENCE", "2.5")
+    assert patient(20) == 50
+    monkeypatch.setenv("LVS_PATIENCE", "")
+    assert patient(20) == 20
+
+
+@pytest.mark.parametrize("told", ["0.5", "-1", "inf", "nan", "ten"])
+def test_patience_is_a_factor_of_1_or_more(monkeypatch: pytest.MonkeyPatch, told: str) -> None:
+    monkeypatch.setenv("LVS_PATIENCE", told)
+    with pytest.raises(BadRequest, match=f"LVS_PATIENCE='{told}'"):
+        patient(20)
