@@ -217,13 +217,13 @@ class Director:
     def _pick(self, service: VirtualService, packet: Packet, now: float) -> Picked | None:
         """The server of the client's ftp session if there is one, else the scheduler's choice."""
         if not is_control(service):
-            picked = service.scheduler.pick(service.servers, packet)
+            picked = service.scheduler.pick(service.servers, packet, now)
             return (*picked, None) if picked else None
         client, vip = packet.source.address, packet.destination.address
         template = self._templates.find(client, vip, now)
         if template is not None:
             return template.server, "the client's ftp session is with this real server", template
-        picked = service.scheduler.pick(service.servers, packet)
+        picked = service.scheduler.pick(service.servers, packet, now)
         if picked is None:
             return None
         if picked[0].method is not Method.NAT:

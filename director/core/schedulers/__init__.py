@@ -3,7 +3,8 @@
 A scheduler file defines a class `Scheduler` with the two methods below; adding the file adds
 the scheduler (a file whose name starts with an underscore is shared by several of them). None
 picks a server that is not available (weight 0, deleted). What a scheduler remembers belongs to
-one service.
+one service; it has no clock, and what it draws comes from a generator of its own. Flags and
+other settings are keyword arguments of its class, with the kernel's defaults.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ Pick = tuple["RealServer", str]
 class Scheduler(Protocol):
     """The scheduler of one service, with whatever it has to remember between two connections."""
 
-    def pick(self, servers: Sequence[RealServer], packet: Packet) -> Pick | None:
-        """The server for the connection that `packet` opens, and why; None if none is available."""
+    def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:
+        """The server for the connection that `packet` opens, and why; None if none is available.
+
+        `now` is in seconds that only ever grow.
+        """
 
     def changed(self, servers: Sequence[RealServer]) -> None:
         """Called when servers were added, edited or deleted."""

@@ -8,13 +8,13 @@ from ipaddress import AddressValueError, IPv4Address
 _GOLDEN_RATIO = 0x61C88647  # Knuth's multiplicative hashing; the factor of Linux's hash_32
 
 
-def fold(address: str, bits: int) -> int:
-    """An IPv4 address as a number of `bits` bits; neighbours are spread apart."""
+def fold(address: str, bits: int, port: int = 0) -> int:
+    """An IPv4 address, plus a port if that counts too, as `bits` bits; neighbours are spread apart."""
     try:
         number = int(IPv4Address(address))
     except AddressValueError:
         return 0
-    return (number * _GOLDEN_RATIO % (1 << 32)) >> (32 - bits)
+    return ((number + port) * _GOLDEN_RATIO % (1 << 32)) >> (32 - bits)
 
 
 def digest(text: str, salt: bytes) -> int:

@@ -1,4 +1,4 @@
-"""What lc, wlc, sed, nq and twos have in common: a server's load in proportion to its weight."""
+"""What wlc, sed, nq, twos, lblc and lblcr have in common: a server's load in proportion to its weight."""
 
 from __future__ import annotations
 
@@ -21,6 +21,15 @@ def least(servers: Iterable[RealServer], load: Callable[[RealServer], int]) -> R
         if server.available and (best is None or lighter(server, best, load)):
             best = server
     return best
+
+
+def most(servers: Iterable[RealServer], load: Callable[[RealServer], int]) -> RealServer | None:
+    """The server of a weight above 0 with the most load per weight, the first of equals."""
+    worst: RealServer | None = None
+    for server in servers:
+        if server.weight > 0 and (worst is None or lighter(worst, server, load)):
+            worst = server
+    return worst
 
 
 def overhead(server: RealServer) -> int:

@@ -25,7 +25,7 @@ class Scheduler:
     def __init__(self) -> None:
         self._places: list[RealServer] = []
 
-    def pick(self, servers: Sequence[RealServer], packet: Packet) -> Pick | None:  # noqa: ARG002
+    def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
         if not self._places:
             return None
         place = fold(packet.destination.address, _BITS)

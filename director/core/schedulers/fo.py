@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Scheduler:
-    def pick(self, servers: Sequence[RealServer], packet: Packet) -> Pick | None:  # noqa: ARG002
+    def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
         highest = max((server for server in servers if server.available), key=_weight, default=None)
         return (highest, f"fo: weight {highest.weight} is the highest") if highest else None
 

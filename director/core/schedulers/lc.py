@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Scheduler:
-    def pick(self, servers: Sequence[RealServer], packet: Packet) -> Pick | None:  # noqa: ARG002
+    def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
         available = [server for server in servers if server.available]
         if not available:
             return None

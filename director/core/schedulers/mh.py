@@ -3,7 +3,9 @@
 Every server has an order of its own in which it would like the places of the table. In turns,
 each takes the next place on its list that is still free, as many a turn as its weight says,
 until the table is full. A server that goes leaves its places to the others, and they keep
-theirs but for a few. Source: Eisenbud and others, "Maglev", NSDI 2016; Linux, ip_vs_mh.
+theirs but for a few. With the flag mh-port the client's port counts as well; with mh-fallback
+the next place whose server is available is taken, where otherwise nobody takes over.
+Source: Eisenbud and others, "Maglev", NSDI 2016; Linux, ip_vs_mh.
 """
 
 from __future__ import annotations
@@ -19,23 +21,29 @@ if TYPE_CHECKING:
     from director.core.schedulers import Pick
     from director.core.service import RealServer
 
-PLACES = 4093  # a prime, so that every step through the table comes to every place
+PLACES = 4093  # Linux's default: a prime, so that every step through the table comes to every place
 _MOST_TURN_BITS = 6  # less than 64 turns in a round; larger weights are shifted down together
 
 
 class Scheduler:
-    def __init__(self) -> None:
+    """`fallback` and `port` are the flags mh-fallback and mh-port."""
+
+    def __init__(self, *, fallback: bool = False, port: bool = False) -> None:
+        self.fallback, self.port = fallback, port
         self._places: list[RealServer] | None = []
 
-    def pick(self, servers: Sequence[RealServer], packet: Packet) -> Pick | None:
+    def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
         if self._places is None:
             self._places = _fill(servers)
         if not self._places:
             return None
-        place = digest(packet.source.address, b"lookup") % PLACES
-        server = self._places[place]
-        why = f"mh: {packet.source.address} has place {place} of {PLACES}"
-        return (server, why) if server.available else None
+        client = str(packet.source) if self.port else packet.source.address
+        first = digest(client, b"lookup") % PLACES
+        for step in range(PLACES if self.fallback else 1):
+            place = (first + step) % PLACES
+            if self._places[place].available:
+                return self._places[place], f"mh: {client} has place {place} of {PLACES}"
+        return None
 
     def changed(self, servers: Sequence[RealServer]) -> None:  # noqa: ARG002
         """The table is filled when it is next needed: many changes may come at once."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Scheduler:
-    def pick(self, servers: Sequence[RealServer], packet: Packet) -> Pick | None:  # noqa: ARG002
+    def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
         for server in servers:
             if server.available and server.active == 0:
                 return server, "nq: the first without an active connection"

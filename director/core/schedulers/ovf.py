@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Scheduler:
-    def pick(self, servers: Sequence[RealServer], packet: Packet) -> Pick | None:  # noqa: ARG002
+    def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
         roomy = [server for server in servers if server.available and server.active <= server.weight]
         if not roomy:
             return None

@@ -19,7 +19,7 @@ class Scheduler:
         self._servers: tuple[RealServer, ...] = ()
         self._last = -1  # place in the list of the server that was picked last
 
-    def pick(self, servers: Sequence[RealServer], packet: Packet) -> Pick | None:  # noqa: ARG002
+    def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
         for step in range(1, len(servers) + 1):
             place = (self._last + step) % len(servers)
             if servers[place].available:

@@ -2,12 +2,13 @@
 
 A table of 256 places is filled with the servers in turn, each getting as many places as its
 weight says (one even with weight 0); the client's address picks the place. When the server
-there is not available, nobody else takes over. Source: Linux, ip_vs_sh.
+there is not available, nobody else takes over, unless the flag sh-fallback is set. With the
+flag sh-port the client's port counts as well. Source: Linux, ip_vs_sh.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import cycle, islice, repeat
 from typing import TYPE_CHECKING
 
@@ -22,16 +23,28 @@ _BITS = 8
 
 
 class Scheduler:
-    def __init__(self) -> None:
+    """`fallback` and `port` are the flags sh-fallback and sh-port."""
+
+    def __init__(self, *, fallback: bool = False, port: bool = False) -> None:
+        self.fallback, self.port = fallback, port
         self._places: list[RealServer] = []
 
-    def pick(self, servers: Sequence[RealServer], packet: Packet) -> Pick | None:  # noqa: ARG002
+    def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
         if not self._places:
             return None
-        place = fold(packet.source.address, _BITS)
-        server = self._places[place]
-        why = f"sh: {packet.source.address} has place {place} of {len(self._places)}"
-        return (server, why) if server.available else None
+        client = packet.source if self.port else packet.source.address
+        first = fold(packet.source.address, _BITS, packet.source.port if self.port else 0)
+        for place in self._order(first):
+            if self._places[place].available:
+                return self._places[place], f"sh: {client} has place {place} of {len(self._places)}"
+        return None
+
+    def _order(self, first: int) -> Iterator[int]:
+        """The places to look at: as in Linux, a fallback begins at twice the first place."""
+        yield first
+        if self.fallback:
+            for step in range(1 << _BITS):
+                yield (2 * first + step) % (1 << _BITS)
 
     def changed(self, servers: Sequence[RealServer]) -> None:
         """Fill the table anew."""

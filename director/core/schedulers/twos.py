@@ -1,6 +1,6 @@
 """The power of two choices: draw two servers by weight, take the one with less load per weight.
 
-Hardly more work than a single draw, and much more even. The same draws come in every run, so
+Hardly more work than a single draw, and much more even. The same seed gives the same draws, so
 that an experiment can be repeated. Source: Mitzenmacher 2001; Linux, ip_vs_twos.
 """
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Scheduler:
-    def __init__(self) -> None:
-        self._random = random.Random(2)
+    def __init__(self, *, seed: int = 2) -> None:
+        self._random = random.Random(seed)
 
-    def pick(self, servers: Sequence[RealServer], packet: Packet) -> Pick | None:  # noqa: ARG002
+    def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
         available = [server for server in servers if server.available]
         if not available:
             return None

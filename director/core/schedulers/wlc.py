@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Scheduler:
-    def pick(self, servers: Sequence[RealServer], packet: Packet) -> Pick | None:  # noqa: ARG002
+    def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
         server = least(servers, overhead)
         if server is None:
             return None

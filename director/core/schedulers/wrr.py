@@ -23,7 +23,7 @@ class Scheduler:
         self._place = -1  # before the first server
         self._bar = self._top = self._step = 0
 
-    def pick(self, servers: Sequence[RealServer], packet: Packet) -> Pick | None:  # noqa: ARG002
+    def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
         if not any(server.available for server in servers):
             return None
         while True:
