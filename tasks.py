@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 from invoke.context import Context
-from invoke.exceptions import Exit
+from invoke.exceptions import Exit, ParseError
+from invoke.program import Program
 from invoke.tasks import task
 
 ROOT = Path(__file__).resolve().parent
@@ -102,3 +105,27 @@ def test(context: Context, only: str = "", unit: bool = False) -> None:
 def _run(context: Context, command: str) -> bool:
     with context.cd(str(ROOT)):
         return bool(context.run(command, warn=True, echo=True, pty=sys.stdout.isatty()).ok)
+
+
+class LabProgram(Program):
+    """Invoke, except that a command line that makes no sense ends with 2, like all that can't be done."""
+
+    def parse_core(self, argv: list[str] | None) -> None:
+        with _refusal():
+            super().parse_core(argv)
+
+    def parse_tasks(self) -> None:
+        with _refusal():
+            super().parse_tasks()
+
+
+@contextmanager
+def _refusal() -> Iterator[None]:
+    try:
+        yield
+    except ParseError as error:
+        raise Exit(str(error), 2) from None
+
+
+if __name__ == "__main__":  # ./inv comes here; `.venv/bin/invoke` loads the tasks alone
+    LabProgram(name="The labs on Invoke", binary="./inv", version=version("invoke")).run()

@@ -57,12 +57,22 @@ def test_a_report_that_cannot_be_written_is_refused_first(name: str) -> None:
         run_lab("nat", {**TYPED, "report": name})
 
 
+@pytest.mark.parametrize("program", [["-m", "invoke"], ["tasks.py"]], ids=["invoke", "inv"])
 @pytest.mark.parametrize("arguments", [["--servers", "0"], ["--scheduler", "best"]])
-def test_the_task_says_one_sentence_and_exits_with_2(arguments: list[str]) -> None:
-    command = [sys.executable, "-m", "invoke", "lab-nat", *arguments]
+def test_the_task_says_one_sentence_and_exits_with_2(program: list[str], arguments: list[str]) -> None:
+    command = [sys.executable, *program, "lab-nat", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["lab-nat", "--bogus"], ["lab-ant"], ["--bogus"]])
+def test_inv_exits_with_2_for_what_invoke_does_not_know(arguments: list[str]) -> None:
+    command = [sys.executable, "tasks.py", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert arguments[-1] in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
