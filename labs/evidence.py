@@ -49,6 +49,10 @@ class Evidence:
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
 
+    def close(self) -> None:
+        """Once the run is over: under sudo, its files become those of the checkout's owner."""
+        _give_to_owner_of(_ROOT, self.folder, *self.folder.rglob("*"))
+
     def _sub(self, name: str) -> Path:
         path = self.folder / name
         path.mkdir()
@@ -81,9 +85,9 @@ def _new_folder(runs: Path, lab: str) -> Path:
 
 
 def _give_to_owner_of(reference: Path, *paths: Path) -> None:
-    """Under sudo: leave no folder in the user's checkout that the user can't write to."""
+    """Under sudo: leave nothing in the user's checkout that the user can't write to or remove."""
     if os.geteuid() == 0:
         owner = reference.stat()
         for path in paths:
             if path.is_relative_to(reference):
-                os.chown(path, owner.st_uid, owner.st_gid)
+                os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)

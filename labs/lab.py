@@ -72,7 +72,10 @@ def run(
             running.network.prompt()
         return 0 if report.ok else 1
 
-    return run_in_sandbox(inside)
+    try:
+        return run_in_sandbox(inside)
+    finally:
+        evidence.close()
 
 
 def _build(

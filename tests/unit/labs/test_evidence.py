@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from labs import evidence as module
 from labs.evidence import Evidence
 from realserver_setup.apply import Result
 
@@ -31,3 +33,18 @@ def test_commands_are_kept_with_exit_code_and_output() -> None:
         {"host": "c1", "command": ["curl", "x"], "exit": 7, "stdout": "out", "stderr": "err"},
         {"host": "d", "command": ["sh"], "exit": 0, "stdout": "", "stderr": "", "input": "echo"},
     ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_under_sudo_everything_belongs_to_the_owner_of_the_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LVS_RUNS", raising=False)
+    monkeypatch.setattr(module, "_ROOT", tmp_path)
+    os.chown(tmp_path, 12345, 12345)
+    evidence = Evidence("lab-nat")
+    evidence.command("c1", ["true"], None, Result(0, "", ""))
+    evidence.close()
+    paths = [tmp_path / "runs", evidence.folder, *evidence.folder.rglob("*")]
+    assert len(paths) > 5
+    assert {path.stat().st_uid for path in paths} == {12345}
