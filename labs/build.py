@@ -37,8 +37,8 @@ class Builder:
         self._evidence = evidence
         self._narrator = narrator
         self.notes: list[str] = []
-        self._listings: list[tuple[str, list[str]]] = []
         self._kernel_datapath = capabilities.has_kernel_datapath()
+        self._kernel_tunl0 = capabilities.has_kernel_tunl0()
         self._network = Network(plan.topology, self._kernel_datapath, evidence)
         self._switch = OpenVSwitch(evidence.logs)
         self._controller = ControllerProcess(options.controller, evidence)
@@ -62,8 +62,8 @@ class Builder:
         with step("controller and director"):
             self._wait(director)
         with step("rules"):
-            self._give_rules()
-        for title, lines in self._listings:
+            listings = self._give_rules()
+        for title, lines in listings:
             self._narrator.lines(title, lines)
         return self._running(director)
 
@@ -80,10 +80,10 @@ class Builder:
         if not self._kernel_datapath:
             self._note("This kernel has no openvswitch module: switching with OVS's userspace datapath.")
         if plan.method is Method.TUN:
-            has = capabilities.has_kernel_tunl0()
-            self._note(
-                "tunl0 is " + ("the kernel's." if has else "the user-space one: the kernel offers none here.")
+            whose = (
+                "the kernel's" if self._kernel_tunl0 else "the user-space one: the kernel offers none here"
             )
+            self._note(f"tunl0 is {whose}.")
 
     def _note(self, text: str) -> None:
         self.notes.append(text)
@@ -105,7 +105,7 @@ class Builder:
         apply(script_for(director_setup, self._options.dialect), host)
         director = DirectorProcess(host, self._plan.method, self._options, self._evidence)
         director.start()
-        if self._plan.method is Method.TUN and not capabilities.has_kernel_tunl0():
+        if self._plan.method is Method.TUN and not self._kernel_tunl0:
             self._farm.start_tunnels(self._network.hosts)
         others = (setup for setup in self._plan.setups if setup is not director_setup)
         apply_all(
@@ -142,14 +142,14 @@ class Builder:
             self._note(f"Ryu can't be started here: the controller runs on {framework} {version}.")
         director.wait()
 
-    def _give_rules(self) -> None:
-        """Run the script of rules on the director, and show what it said and what became of it."""
+    def _give_rules(self) -> list[tuple[str, list[str]]]:
+        """Run the script of rules on the director; the commands in it, and what became of them."""
         setup = self._director_setup()
         host = self._network.hosts[setup.name]
         script = rules_for(setup)
         apply(script, host)
         given = [line for line in script.text.splitlines() if line.startswith("ippfvsadm")]
-        self._listings = [
+        return [
             ("Commands given to the director", given),
             ("ippfvsadm -L", host.run(["ippfvsadm", "-L"]).stdout.splitlines()),
         ]

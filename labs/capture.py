@@ -6,14 +6,13 @@ first bytes of each packet are kept: headers and the first line of what it carri
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
-from labs.errors import BuildFailed
+from labs.daemon import Daemon
 from labs.evidence import Evidence
 from labs.host import Host
-from labs.wait import wait_for
 
 _SNAPLEN = "192"  # bytes: Ethernet, IPIP, IP and TCP with options are 94
 
@@ -21,7 +20,7 @@ _SNAPLEN = "192"  # bytes: Ethernet, IPIP, IP and TCP with options are 94
 class Capture:
     def __init__(self, evidence: Evidence) -> None:
         self._evidence = evidence
-        self._running: dict[str, subprocess.Popen[str]] = {}
+        self._running: list[Daemon] = []
 
     def start(self, host: Host, interfaces: Mapping[str, str]) -> None:
         """Start capturing {name of the file: interface}; `wait` tells when every capture runs."""
@@ -30,15 +29,14 @@ class Capture:
             command = ["tcpdump", "-i", interface, "-w", str(target), "-s", _SNAPLEN]
             # Written packet by packet, and by the user who started it: a check reads it while it grows.
             command += ["-U", "--immediate-mode", "-Z", "root", "-n", "-B", "1024"]
-            self._running[name] = host.start(command, self._evidence.log(f"tcpdump-{name}"))
+            log = self._evidence.log(f"tcpdump-{name}")
+            self._running.append(Daemon(f"tcpdump of {name}", host.start(command, log), log))
 
     def wait(self) -> None:
         """Until every tcpdump says that it listens."""
-        for name, process in self._running.items():
-            wait_for(partial(self._listens, name, process), 60, f"tcpdump of {name}", BuildFailed)
+        for daemon in self._running:
+            daemon.wait(partial(_listens, daemon.log), daemon.name)
 
-    def _listens(self, name: str, process: subprocess.Popen[str]) -> bool:
-        said = self._evidence.log(f"tcpdump-{name}").read_text()
-        if process.poll() is not None:
-            raise BuildFailed(f"tcpdump of {name} ended: {said.strip()}")
-        return "listening on" in said
+
+def _listens(log: Path) -> bool:
+    return "listening on" in log.read_text()

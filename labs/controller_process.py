@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 from labs.controller.client import ControllerClient
-from labs.errors import BuildFailed
+from labs.daemon import Daemon
 from labs.evidence import Evidence
 from labs.network import CONTROLLER_PORT
-from labs.wait import wait_for
 
 SOCKET = "/run/lvs-controller.sock"
 
@@ -21,7 +20,7 @@ class ControllerProcess:
     def __init__(self, framework: str, evidence: Evidence) -> None:
         self._framework = framework
         self._log = evidence.log("controller")
-        self._process: subprocess.Popen[bytes] | None = None
+        self._daemon: Daemon | None = None
         self.client = ControllerClient(SOCKET)
 
     def start(self) -> None:
@@ -35,15 +34,11 @@ class ControllerProcess:
             SOCKET,
         ]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 [*command, "--framework", self._framework], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
+        self._daemon = Daemon("The controller", process, self._log)
 
     def wait(self) -> None:
-        wait_for(self._listens, 60, "the controller's control socket", BuildFailed)
-
-    def _listens(self) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            raise BuildFailed(f"The controller ended: {self._log.read_text().strip()}")
-        return Path(SOCKET).exists()
+        assert self._daemon is not None
+        self._daemon.wait(Path(SOCKET).exists, "the controller's control socket")

@@ -5,18 +5,17 @@ Started with a clean table, it is given its rules by ippfvsadm like any other di
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from director.control.channel import ChannelError, call
 from director.core.decision import Method
-from labs.errors import BuildFailed
+from labs.daemon import Daemon
 from labs.evidence import Evidence
 from labs.host import Host
 from labs.options import LabOptions
-from labs.wait import patient, wait_for
+from labs.wait import patient
 
 SOCKET = "/run/lvs-director.sock"
 BIN = Path(__file__).resolve().parent.parent / "director" / "bin"
@@ -31,28 +30,25 @@ class DirectorProcess:
             *("--socket", SOCKET, "--events", str(evidence.events)),
         ]
         self._log = evidence.log("director")
-        self._process: subprocess.Popen[str] | None = None
+        self._daemon: Daemon | None = None
 
     def start(self) -> None:
         """Start it; `wait` tells when it forwards."""
-        self._process = self._host.start(self._command, self._log)
+        process = self._host.start(self._command, self._log)
+        self._daemon = Daemon("The director", process, self._log)
 
     def wait(self) -> None:
-        wait_for(self._listens, 60, "the director's control socket", BuildFailed)
-
-    def _listens(self) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            raise BuildFailed(f"The director ended: {self._log.read_text().strip()}")
-        return Path(SOCKET).exists()
+        assert self._daemon is not None
+        self._daemon.wait(Path(SOCKET).exists, "the director's control socket")
 
     def ask(self, what: str) -> dict[str, Any]:
         """One request over the control socket, its answer as it came. Raises ChannelError."""
         try:
             return call(SOCKET, {"do": what}, timeout=patient(20))
         except ChannelError:
-            if self._process is not None and self._process.poll() is not None:
-                raise ChannelError(f"The director has ended: {self._log.read_text().strip()}") from None
+            ended = self._daemon.ended() if self._daemon else ""
+            if ended:
+                raise ChannelError(ended) from None
             raise
 
     def connections_by_server(self) -> dict[tuple[str, int], int]:

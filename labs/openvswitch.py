@@ -34,7 +34,7 @@ class OpenVSwitch:
         self._daemon("ovsdb-server", _DATABASE, f"--remote=punix:{_SOCKET}")
 
     def start_switch(self) -> None:
-        """Start the switch daemon once the database answers; poll `ready` for the rest."""
+        """Start the switch daemon once the database answers; `wait` is for the rest."""
         wait_for(lambda: Path(_SOCKET).exists(), 60, "ovsdb-server's socket", BuildFailed)
         _command("ovs-vsctl", "--no-wait", "init")
         self._daemon("ovs-vswitchd", f"unix:{_SOCKET}")

@@ -25,7 +25,9 @@ from typing import NoReturn
 
 from labs import kernel
 from labs.errors import LabError, Unable
+from realserver_setup.netns import die_with_parent
 
+_OUTSIDE = 0  # the pid of a parent in another PID namespace, as getppid(2) tells it
 _LAB_NAMESPACES = (
     kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
 )
@@ -74,9 +76,7 @@ def _keep(inside: Callable[[], int], as_root: bool, asks: int, hears: int) -> No
                 os._exit(2)
             os.setresgid(0, 0, 0)
             os.setresuid(0, 0, 0)
-        kernel.die_with_parent()  # after the change of user, which would undo it
-        if os.getppid() != parent:
-            os._exit(1)
+        die_with_parent(parent)  # after the change of user, which would undo it
         kernel.unshare(_LAB_NAMESPACES)
         alive = os.pipe()
         first = os.fork()
@@ -100,7 +100,7 @@ def _begin(inside: Callable[[], int], alive: int) -> NoReturn:
     """The first process: finish the namespaces from within, then do the lab's work."""
     code = 1
     try:
-        kernel.die_with_parent()
+        die_with_parent(_OUTSIDE)
         if select.select([alive], [], [], 0)[0]:  # the keeper was gone before the line above
             os._exit(1)
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -13,26 +13,26 @@ import signal
 _CLONE_NEWNET = 0x40000000  # linux/sched.h
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
-_libc = ctypes.CDLL(None, use_errno=True)
+libc = ctypes.CDLL(None, use_errno=True)
 
 
 def join(pid: int) -> None:
     """Move this process into the network namespace of process `pid` (setns(2)). Raises OSError."""
     descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        _check(_libc.setns(descriptor, _CLONE_NEWNET), "setns")
+        check(libc.setns(descriptor, _CLONE_NEWNET), "setns")
     finally:
         os.close(descriptor)
 
 
 def die_with_parent(parent: int) -> None:
     """Have the kernel end this process when its parent `parent` ends (prctl(2)). Raises OSError."""
-    _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
+    check(libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
     if os.getppid() != parent:  # it was gone before the line above
         os._exit(1)
 
 
-def _check(result: int, call: str) -> None:
+def check(result: int, call: str) -> None:
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{call}: {os.strerror(number)}")
