@@ -17,7 +17,9 @@ from director import engines
 from director.control import SOCKET, SOCKET_VARIABLE
 from director.core import schedulers
 from director.core.decision import Method
-from director.core.errors import LvsError
+from director.core.defence import DEFAULT_LIMIT
+from director.core.errors import BadValue, LvsError
+from director.core.sysctls import Sysctls
 from director.engines import interfaces
 from director.engines.engine import EngineError
 from director.process import CannotRun, Settings, run
@@ -40,6 +42,8 @@ def settings(arguments: list[str] | None = None) -> Settings:
     parser.add_argument("--socket", default=os.environ.get(SOCKET_VARIABLE, SOCKET), help="for ippfvsadm")
     parser.add_argument("--events", type=Path, help="append what happens to this file, as lines of JSON")
     parser.add_argument("--conn-tab-bits", type=int, default=12, help="2^BITS buckets for connections: 8-20")
+    parser.add_argument("--conn-limit", type=int, default=DEFAULT_LIMIT, help="most connections to remember")
+    parser.add_argument("--sysctl", action="append", default=[], metavar="NAME=VALUE", help="of net.ipv4.vs")
     parser.add_argument("interfaces", nargs="*", metavar="IFACE", help="default: all with an IPv4 address")
     asked = parser.parse_args(arguments)
     names = tuple(dict.fromkeys(asked.interfaces)) or tuple(interfaces.with_an_address())
@@ -52,8 +56,21 @@ def settings(arguments: list[str] | None = None) -> Settings:
         socket=asked.socket,
         events=asked.events,
         conn_tab_bits=asked.conn_tab_bits,
+        conn_limit=asked.conn_limit,
+        sysctls=_sysctls(asked.sysctl),
         interfaces=names,
     )
+
+
+def _sysctls(assignments: list[str]) -> Sysctls:
+    """Raises LvsError for a name or a value that can't be."""
+    sysctls = Sysctls()
+    for assignment in assignments:
+        name, _, value = assignment.partition("=")
+        if not (value.isascii() and value.isdigit()):
+            raise BadValue("sysctl", "NAME=NUMBER", assignment)
+        sysctls = sysctls.with_value(name.removeprefix("net.ipv4.vs."), int(value))
+    return sysctls
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -21,6 +21,7 @@ from director.control.channel import Listener
 from director.core.decision import Method
 from director.core.director import Director
 from director.core.events import Event
+from director.core.sysctls import Sysctls
 from director.engines.engine import Engine
 
 _TICK = 1.0  # seconds
@@ -36,6 +37,8 @@ class Settings:
     socket: str
     events: Path | None
     conn_tab_bits: int
+    conn_limit: int
+    sysctls: Sysctls
     interfaces: tuple[str, ...]
 
 
@@ -55,7 +58,10 @@ def run(settings: Settings) -> None:
             method=settings.method,
             scheduler=settings.scheduler,
             conn_tab_bits=settings.conn_tab_bits,
+            conn_limit=settings.conn_limit,
+            sysctls=settings.sysctls,
             mtu_of=engine.mtu_of,
+            is_local=engine.is_local,
             on_event=report,
         )
         selector = stack.enter_context(DefaultSelector())
@@ -86,7 +92,7 @@ def _loop(selector: DefaultSelector, director: Director, engine: Engine, clock: 
         now = clock()
         if now >= due:
             due = now + _TICK
-            director.expire(now)
+            director.tick(now)
             engine.tick(now)
 
 
@@ -98,10 +104,10 @@ def _listen(path: str, answers: Answers) -> Listener:
 
 
 @contextlib.contextmanager
-def _event_writer(path: Path | None) -> Iterator[Callable[[Event], None]]:
+def _event_writer(path: Path | None) -> Iterator[Callable[[Event], None] | None]:
     """Events as lines of JSON, each written when it happens."""
     if path is None:
-        yield lambda _event: None
+        yield None
         return
     try:
         file: TextIO = path.open("a", buffering=1, encoding="utf-8")

@@ -2,7 +2,8 @@
 
     {"do": "apply", "commands": [...]}   change the rules, all at once or not at all
     {"do": "list"}                       the rules, with the counters of every real server
-    {"do": "connections"}                the connection table
+    {"do": "connections"}                the connection table, templates included
+    {"do": "explain", "packet": {...}}   what would become of a packet, and why; nothing happens
     {"do": "counters"}                   what the engine and the process have counted
 
 An answer has "ok": true and what was asked for, or "ok": false and "error", one sentence.
@@ -80,11 +81,19 @@ class Answers:
         return False
 
     def _list(self, _request: Message) -> Message:
-        return {**self._about, "services": [service.as_dict() for service in self._director.services]}
+        rules = self._director.services
+        timeouts = rules.timeouts
+        return {
+            **self._about,
+            "conn_tab_size": self._director.connections.buckets,
+            "timeouts": {"tcp": timeouts.established, "tcpfin": timeouts.fin_wait, "udp": timeouts.udp},
+            "sysctls": rules.sysctls.as_dict(),
+            "marks": [mark.as_dict() for mark in rules.marks],
+            "services": [service.as_dict() for service in rules],
+        }
 
     def _connections(self, _request: Message) -> Message:
-        now = self._clock()
-        return {"connections": [connection.as_dict(now) for connection in self._director.connections]}
+        return {"connections": self._director.listing(self._clock())}
 
     def _counters(self, _request: Message) -> Message:
         process = {"cpu_seconds": time.process_time(), "rss_bytes": _resident()}

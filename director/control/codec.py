@@ -3,6 +3,8 @@
     {"command": "AddServer", "key": {"protocol": "TCP", "address": "203.0.113.1:80"},
      "server": "172.16.0.2:80", "weight": 1}
 
+A key is a protocol and an address, or {"mark": 1}.
+
 The name of the class, then its fields; fields with a default may be left out. Whether an address
 or a weight makes sense is the core's business. ippfvsadm writes this form itself, because
 importing dataclasses would double the time it takes; its tests read it back with `decode`.
@@ -12,26 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import MISSING, fields
-from typing import Any
+from typing import Any, get_args
 
-from director.core import commands
 from director.core.commands import Command, ServiceKey
 from director.core.decision import Method
 from director.core.packet import TCP, UDP, Endpoint
 
 Json = dict[str, Any]
 
-_CLASSES: dict[str, type[Command]] = {
-    kind.__name__: kind
-    for kind in (
-        commands.AddService,
-        commands.DeleteService,
-        commands.AddServer,
-        commands.EditServer,
-        commands.DeleteServer,
-        commands.Clear,
-    )
-}
+_CLASSES: dict[str, type[Command]] = {kind.__name__: kind for kind in get_args(Command)}
 _PROTOCOLS = {"TCP": TCP, "UDP": UDP}
 _NAMES = {number: name for name, number in _PROTOCOLS.items()}
 
@@ -64,14 +55,18 @@ def decode(message: object) -> Command:
     for name, field in known.items():
         if name not in given and field.default is MISSING:
             raise CodecError(f"{kind.__name__} needs the field {name!r}.")
-    return kind(**{name: _READERS[name](name, value) for name, value in given.items()})
+    return kind(**{name: _read(name, str(known[name].type), value) for name, value in given.items()})
 
 
 def _plain(value: object) -> object:
     if isinstance(value, ServiceKey):
+        if value.mark:
+            return {"mark": value.mark}
         return {"protocol": _NAMES[value.protocol], "address": str(value.address)}
     if isinstance(value, Endpoint):
         return str(value)
+    if isinstance(value, tuple):
+        return list(value)
     return value.name if isinstance(value, Method) else value
 
 
@@ -83,6 +78,8 @@ def _endpoint(name: str, value: object) -> Endpoint:
 
 
 def _key(name: str, value: object) -> ServiceKey:
+    if isinstance(value, dict) and value.keys() == {"mark"}:
+        return ServiceKey(mark=_integer("mark", value["mark"]))
     if not isinstance(value, dict) or value.keys() != {"protocol", "address"}:
         raise CodecError(f"{name}: expected an object with protocol and address, got {value!r}.")
     if value["protocol"] not in _NAMES.values():
@@ -90,28 +87,41 @@ def _key(name: str, value: object) -> ServiceKey:
     return ServiceKey(_PROTOCOLS[value["protocol"]], _endpoint("address", value["address"]))
 
 
-def _method(name: str, value: object) -> Method | None:
-    if value is None:
-        return None
+def _method(name: str, value: object) -> Method:
     if isinstance(value, str) and value in Method.__members__:
         return Method[value]
     raise CodecError(f"{name}: expected one of {', '.join(Method.__members__)}, got {value!r}.")
 
 
-def _of(kind: type, *, optional: bool = False) -> Callable[[str, object], Any]:
+def _texts(name: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, list) and all(type(text) is str for text in value):
+        return tuple(value)
+    raise CodecError(f"{name}: expected a list of strings, got {value!r}.")
+
+
+def _of(kind: type) -> Callable[[str, object], Any]:
     def read(name: str, value: object) -> Any:
-        if type(value) is kind or (optional and value is None):
+        if type(value) is kind:
             return value
         raise CodecError(f"{name}: expected {kind.__name__}, got {value!r}.")
 
     return read
 
 
+_integer = _of(int)
+
 _READERS: dict[str, Callable[[str, object], Any]] = {
-    "key": _key,
-    "server": _endpoint,
-    "method": _method,
-    "weight": _of(int, optional=True),
-    "scheduler": _of(str, optional=True),
-    "exist_ok": _of(bool),
+    "ServiceKey": _key,
+    "Endpoint": _endpoint,
+    "Method": _method,
+    "int": _integer,
+    "str": _of(str),
+    "bool": _of(bool),
+    "tuple[str, ...]": _texts,
 }
+
+
+def _read(name: str, annotation: str, value: object) -> Any:
+    """The value of a field, by how commands.py annotates it."""
+    kind, _, optional = annotation.partition(" | ")
+    return None if optional and value is None else _READERS[kind](name, value)

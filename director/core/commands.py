@@ -1,7 +1,7 @@
-"""The commands that change or read the rules: one model under both administration tools.
+"""The commands that change the rules: one model under all administration tools.
 
-ippfvsadm (1999) and ipvsadm are front ends that build these; the control socket carries them
-as JSON; the core applies a list of them as one step or not at all.
+ippfvsadm (1999), ipvsadm, fwmark and ipvs-sysctl are front ends that build these; the control
+socket carries them as JSON; the core applies a list of them as one step or not at all.
 """
 
 from __future__ import annotations
@@ -11,20 +11,50 @@ from dataclasses import dataclass
 from director.core.decision import Method
 from director.core.packet import Endpoint
 
+NO_ADDRESS = Endpoint("0.0.0.0", 0)
+ONE_CLIENT = "255.255.255.255"  # the netmask with which every client is one of its own
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceKey:
-    """What names a virtual service: protocol (6 or 17) and the VIP with its port."""
+    """What names a virtual service: protocol (6 or 17) and the VIP with its port, or a firewall mark.
 
-    protocol: int
-    address: Endpoint
+    Port 0 stands for every port of the VIP. With a `mark` (1 to 2^32-1) the other two say nothing.
+    """
+
+    protocol: int = 0
+    address: Endpoint = NO_ADDRESS
+    mark: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class AddService:
+    """`persistent` is how long a client stays with its server, in seconds; 0 is not at all.
+
+    None leaves that to the director, which makes ftp in VS-TUN and VS-DR persistent. Clients
+    whose addresses are the same under `netmask` count as one. `flags` are the scheduler's.
+    With `one_packet`, each packet of a UDP service is a connection of its own.
+    """
+
     key: ServiceKey
     scheduler: str | None = None  # None: the director's own default
+    flags: tuple[str, ...] = ()
+    persistent: int | None = None
+    netmask: str = ONE_CLIENT
+    one_packet: bool = False
     exist_ok: bool = False  # the 1999 tool: the first -A creates the service
+
+
+@dataclass(frozen=True, slots=True)
+class EditService:
+    """The service keeps its servers and counters; everything else becomes what is said here."""
+
+    key: ServiceKey
+    scheduler: str | None = None
+    flags: tuple[str, ...] = ()
+    persistent: int | None = None
+    netmask: str = ONE_CLIENT
+    one_packet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +64,29 @@ class DeleteService:
 
 @dataclass(frozen=True, slots=True)
 class AddServer:
+    """From `upper` connections on it gets no more, until it has fewer than `lower`; 0: no threshold.
+
+    Without a lower threshold, that is three quarters of the upper one.
+    """
+
     key: ServiceKey
     server: Endpoint
     weight: int = 1
     method: Method | None = None  # None: the director's own default
+    upper: int = 0
+    lower: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class EditServer:
+    """None leaves a value as it is."""
+
     key: ServiceKey
     server: Endpoint
     weight: int | None = None
     method: Method | None = None
+    upper: int | None = None
+    lower: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +100,72 @@ class Clear:
     """Remove every service."""
 
 
-Command = AddService | DeleteService | AddServer | EditServer | DeleteServer | Clear
+@dataclass(frozen=True, slots=True)
+class Zero:
+    """Let the counters of a service and its servers start at 0, or those of all."""
+
+    key: ServiceKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimeouts:
+    """Seconds of silence in ESTABLISHED, in FIN_WAIT and of UDP; 0 leaves one as it is."""
+
+    tcp: int = 0
+    tcpfin: int = 0
+    udp: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SetSysctl:
+    """Change one of the settings in sysctls.py, by its kernel name."""
+
+    name: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddMark:
+    """Packets to `network` (address or CIDR) and ports `first` to `last` carry the firewall mark `mark`.
+
+    `protocol` is 6 or 17, 0 for both.
+    """
+
+    mark: int
+    network: str
+    protocol: int = 0
+    first: int = 0
+    last: int = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteMark:
+    """Take back an AddMark with the same values."""
+
+    mark: int
+    network: str
+    protocol: int = 0
+    first: int = 0
+    last: int = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class ClearMarks:
+    """From now on no packet carries a firewall mark."""
+
+
+Command = (
+    AddService
+    | EditService
+    | DeleteService
+    | AddServer
+    | EditServer
+    | DeleteServer
+    | Clear
+    | Zero
+    | SetTimeouts
+    | SetSysctl
+    | AddMark
+    | DeleteMark
+    | ClearMarks
+)

@@ -22,11 +22,13 @@ class Connection:
     """A client's connection (or one expected from it: port 0 until it comes) to a real server.
 
     `expires` is the time at which it ends if no packet comes before; `scheduled` belongs to the
-    timers. `control` is what it exists because of, an ftp control connection or a template,
-    which lives on while it has `children`. `ftp` is the helper's memory of a control connection.
+    timers, and `chained`, the next one in its bucket, to the table. `control` is what it exists
+    because of, an ftp control connection or a template, which lives on while it has `children`.
+    `ftp` is the helper's memory of a control connection.
     """
 
     __slots__ = (
+        "chained",
         "children",
         "client",
         "control",
@@ -64,6 +66,7 @@ class Connection:
         self.expires = 0.0
         self.scheduled = UNSET
         self.children = 0
+        self.chained: Connection | None = None
         self.ftp: Session | None = None
 
     @property

@@ -32,7 +32,8 @@ class Forward:
     `next_hop` is the address whose route and MAC decide where the frame goes: the real
     server for a request, the client for a reply that VS-NAT rewrites.
     `sequence_delta` and `acknowledgement_delta` are added to the TCP header (modulo 2^32);
-    `payload` replaces the data when a helper rewrote it, None leaves it alone.
+    `payload` replaces the data when a helper rewrote it, None leaves it alone. With
+    `may_fragment`, a tunnel may cut up what its sender has forbidden to (pmtu_disc 0).
     Of an ICMP error, `embedded_source` or `embedded_destination` is what an end of the packet
     it speaks about becomes.
     """
@@ -46,6 +47,7 @@ class Forward:
     sequence_delta: int = 0
     acknowledgement_delta: int = 0
     payload: bytes | None = None
+    may_fragment: bool = False
     embedded_source: Endpoint | None = None
     embedded_destination: Endpoint | None = None
 
@@ -59,12 +61,17 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Tell the sender by ICMP (RFC 792): `icmp_type`, `icmp_code`, for 3/4 the `mtu` in bytes."""
+    """Tell the sender by ICMP (RFC 792): `icmp_type`, `icmp_code`, for 3/4 the `mtu` in bytes.
+
+    With `tunnelled`, the packet is itself an ICMP error about one that went into a tunnel, and
+    whoever sent what was in the tunnel is told.
+    """
 
     icmp_type: int
     icmp_code: int
     reasons: tuple[str, ...]
     mtu: int = 0
+    tunnelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ LvsError
 ├── BadValue          a field that makes no sense: its name, what was expected, what came
 ├── UnknownScheduler
 ├── NoSuchService     ├── ServiceExists
-└── NoSuchServer      └── ServerExists
+├── NoSuchServer      ├── ServerExists
+└── NoSuchMark
 """
 
 from __future__ import annotations
@@ -38,4 +39,8 @@ class NoSuchServer(LvsError):
 
 
 class ServerExists(LvsError):
+    pass
+
+
+class NoSuchMark(LvsError):
     pass

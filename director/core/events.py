@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from director.core.decision import Answer, Drop
+from director.core.packet import Packet
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`kind` is rules, new, state, expired, dropped or answered; `time` in the caller's seconds."""
+    """`kind`: rules, new, state, expired, displaced, dropped or answered; `time` in the caller's seconds."""
 
     kind: str
     time: float
@@ -17,3 +20,28 @@ class Event:
 
     def as_dict(self) -> dict[str, Any]:
         return {"kind": self.kind, "time": self.time, **self.data}
+
+
+class Trace:
+    """Tells `listener` what happens; with none, nothing is put into words that nobody hears."""
+
+    def __init__(self, listener: Callable[[Event], None] | None) -> None:
+        self._listener = listener
+
+    def tell(self, kind: str, now: float, data: Callable[[], Mapping[str, Any]]) -> None:
+        if self._listener is not None:
+            self._listener(Event(kind, now, data()))
+
+    def drop(self, packet: Packet, now: float, reason: str) -> Drop:
+        """The decision to drop a packet, which has been told."""
+        self._refuse("dropped", packet, now, (reason,))
+        return Drop((reason,))
+
+    def answer(self, packet: Packet, now: float, answer: Answer) -> Answer:
+        """`answer`, which has been told."""
+        self._refuse("answered", packet, now, answer.reasons)
+        return answer
+
+    def _refuse(self, kind: str, packet: Packet, now: float, reasons: tuple[str, ...]) -> None:
+        ends = {"source": str(packet.source), "destination": str(packet.destination)}
+        self.tell(kind, now, lambda: {**ends, "why": "; ".join(reasons)})

@@ -17,6 +17,7 @@ from director.core.packet import Endpoint
 
 CONTROL_PORT = 21
 DATA_PORT = 20
+FIRST_FREE_PORT = 1024  # below are the well-known ones, where no ftp server waits for data
 
 _SIX = rb"(?<!\d)" + rb",".join([rb"(\d{1,3})"] * 6) + rb"(?!\d)"
 _PORT = re.compile(rb"PORT " + _SIX + rb"\s*$", re.IGNORECASE)

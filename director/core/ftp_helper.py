@@ -19,7 +19,6 @@ from director.core.connection import Connection
 from director.core.lines import Line, LineReader, data_start
 from director.core.packet import FIN, RST, TCP, Endpoint, Packet
 from director.core.sequence import Edits, distance
-from director.core.service import VirtualService
 from director.core.states import State
 
 _EARLY = "ftp: a piece of the control connection is missing before this one"
@@ -53,9 +52,9 @@ class Expect(Protocol):
     ) -> None: ...
 
 
-def is_control(service: VirtualService) -> bool:
-    """Whether a service is ftp's control port."""
-    return service.key.protocol == TCP and service.key.address.port == ftp.CONTROL_PORT
+def is_control(connection: Connection) -> bool:
+    """Whether it is a control connection, by its port."""
+    return connection.protocol == TCP and connection.vip.port == ftp.CONTROL_PORT
 
 
 class FtpHelper:

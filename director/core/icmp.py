@@ -8,12 +8,13 @@ Source: RFC 792; RFC 5508 for address translators.
 from __future__ import annotations
 
 from director.core.connection import Connection
-from director.core.decision import Decision, Drop, Forward, Local, Method
-from director.core.packet import Endpoint, Packet
+from director.core.decision import Answer, Decision, Drop, Forward, Local, Method
+from director.core.packet import IPIP, Endpoint, Packet
 from director.core.table import ConnectionTable
 
 UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED = 3, 4, 11  # types
 PORT_UNREACHABLE, FRAGMENTATION_NEEDED = 3, 4  # codes of UNREACHABLE
+IPIP_HEADER = 20  # bytes that a tunnel adds
 _ERRORS = (UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED)
 
 
@@ -24,6 +25,8 @@ def decide(packet: Packet, connections: ConnectionTable) -> Decision:
         return Local(("ICMP, and no error about a connection",))
     if packet.fragment_offset or packet.more_fragments:
         return Local(("a fragment of an ICMP error",))
+    if about.protocol == IPIP:
+        return _about_tunnel(packet, about, connections)
     if packet.ttl <= 1:
         return Drop((f"an ICMP error with TTL {packet.ttl}, of which nobody is told",))
     connection = connections.request(about.protocol, about.destination, about.source)
@@ -35,8 +38,25 @@ def decide(packet: Packet, connections: ConnectionTable) -> Decision:
     return Local(("ICMP error about no known connection",))
 
 
+def _about_tunnel(packet: Packet, about: Packet, connections: ConnectionTable) -> Decision:
+    """A router on the way to a real server could not pass on what a tunnel has carried.
+
+    It tells the director, which has sent the packet; the director tells the client. What fits
+    into a tunnel is shorter by the tunnel's own header. RFC 2003, section 4.
+    """
+    inner = about.embedded
+    connection = connections.request(inner.protocol, inner.source, inner.destination) if inner else None
+    if connection is None or connection.method is not Method.TUN:
+        return Local(("ICMP error about a tunnel, and about no known connection",))
+    mtu = max(0, packet.mtu - IPIP_HEADER)
+    reason = f"ICMP error from the tunnel to {connection.server_end.address}"
+    return Answer(packet.icmp_type, packet.icmp_code, (reason,), mtu, tunnelled=True)
+
+
 def _to_server(connection: Connection, packet: Packet) -> Decision:
     """Somebody on the client's side could not deliver a reply: its sender has to hear of it."""
+    if connection.method is Method.LOCAL:
+        return Local(("ICMP error about a reply of the local node",))
     nat = connection.method is Method.NAT
     server = Endpoint(connection.server_end.address, 0)
     return Forward(

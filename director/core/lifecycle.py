@@ -5,24 +5,32 @@ Which server it goes to, and what becomes of its packets, is decided elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from director.core.connection import Connection
-from director.core.events import Event
+from director.core.events import Trace
 from director.core.packet import Packet
+from director.core.persistence import Template, Templates
 from director.core.states import State, Timeouts, View, follow
 from director.core.table import ConnectionTable
 
 
 class Lifecycle:
-    """Keeps the table, the counters of the real servers and the trace of events in step."""
+    """Keeps the tables, the counters of the real servers and the trace of events in step.
+
+    `secure` chooses the state table that holds under attack (secure_tcp).
+    """
 
     def __init__(
-        self, connections: ConnectionTable, timeouts: Timeouts, on_event: Callable[[Event], None]
+        self, connections: ConnectionTable, templates: Templates, timeouts: Timeouts, trace: Trace
     ) -> None:
         self._connections = connections
+        self._templates = templates
+        self._trace = trace
+        self.secure = False
+        self.use(timeouts)
+
+    def use(self, timeouts: Timeouts) -> None:
+        """From now on: whoever waits already goes on waiting as long as was said before."""
         self._timeouts = timeouts.by_state()
-        self._on_event = on_event
 
     def begin(self, connection: Connection, now: float, why: str) -> None:
         """A new connection, in whatever state it is."""
@@ -30,37 +38,53 @@ class Lifecycle:
         if connection.control is not None:
             connection.control.children += 1
         self._connections.add(connection, now + self._timeouts[connection.state])
-        self._on_event(Event("new", now, {**connection.as_dict(now), "why": why}))
+        self._trace.tell("new", now, lambda: {**connection.as_dict(now), "why": why})
 
     def follow(self, connection: Connection, packet: Packet, view: View, now: float) -> None:
         """Move the connection to the state that the packet leads to."""
-        self.become(connection, follow(connection.protocol, connection.state, view, packet.flags), now)
+        after = follow(connection.protocol, connection.state, view, packet.flags, secure=self.secure)
+        self.become(connection, after, now)
 
     def become(self, connection: Connection, after: State, now: float) -> None:
         """The counters move with the state, and its time starts anew."""
         before = connection.state
         if after is not before:
-            connection.server.count(active=connection.active, by=-1)
-            connection.state = after
-            connection.server.count(active=connection.active, by=1)
-            self._on_event(Event("state", now, {**connection.as_dict(now), "before": before.value}))
+            self._move(connection, before, after)
+            self._trace.tell("state", now, lambda: {**connection.as_dict(now), "before": before.value})
         self._connections.keep(connection, now + self._timeouts[after])
+
+    @staticmethod
+    def _move(connection: Connection, before: State, after: State) -> None:
+        connection.state = after
+        if after is State.ESTABLISHED or before is State.ESTABLISHED:
+            connection.server.moved(active=connection.active)
+            if connection.active and isinstance(connection.control, Template):
+                connection.control.assured = True
 
     def end(self, connection: Connection, now: float) -> None:
         """End a connection before its time."""
         self._connections.remove(connection)
-        self._ended(connection, now)
+        self._ended(connection, now, "expired")
+
+    def displace(self, connection: Connection, now: float) -> None:
+        """End one that was never established, and the template that only it has needed."""
+        self._connections.remove(connection)
+        self._ended(connection, now, "displaced")
+        template = connection.control
+        if isinstance(template, Template) and not template.children and not template.assured:
+            self._templates.remove(template)
 
     def expire(self, now: float) -> int:
-        """End all connections whose time has come; how many they were."""
+        """End all connections and templates whose time has come; how many connections they were."""
         ended = 0
         for connection in self._connections.expired(now):
-            self._ended(connection, now)
+            self._ended(connection, now, "expired")
             ended += 1
+        self._templates.expire(now)
         return ended
 
-    def _ended(self, connection: Connection, now: float) -> None:
+    def _ended(self, connection: Connection, now: float, kind: str) -> None:
         connection.server.count(active=connection.active, by=-1)
         if connection.control is not None:
             connection.control.children -= 1
-        self._on_event(Event("expired", now, connection.as_dict(now)))
+        self._trace.tell(kind, now, lambda: connection.as_dict(now))

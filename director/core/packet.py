@@ -51,5 +51,8 @@ class Packet:
     payload: bytes = b""
     icmp_type: int = 0
     icmp_code: int = 0
-    embedded: Packet | None = None  # in an ICMP error: the packet that caused it
+    mtu: int = 0  # in "fragmentation needed": what fits, 0 if it does not say
+    embedded: Packet | None = (
+        None  # in an ICMP error: the packet that caused it; in a tunnel's, its inner one
+    )
     identification: int = 0

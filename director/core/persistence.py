@@ -1,69 +1,123 @@
-"""Templates: which real server a client's ftp session is with.
+"""Templates: which real server a client's connections go to while its persistence lasts.
 
-In VS-TUN and VS-DR the director sees only the client's half of a session, and not the reply
-that says where the data connection will go. So an ftp service is persistent there: while the
-template lives, the client's connections to other ports of that VIP go to the same server.
-Every new connection renews the template, and it does not end before the last of them has.
-Source: Linux, ip_vs_conn's templates.
+    ipvsadm -p      a client's connections to one port go to the server of its first one
+    port 0, ftp     so do those to every port of that VIP
+    firewall mark   so do those to whatever has that mark
+    netmask         all clients of one network count as one
+
+Every new connection renews its template, and a template does not end before the last of its
+connections has: it is looked at again every minute. Source: Linux, ip_vs_conn's templates.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import Any
 
-from director.core.decision import Method
+from director.core.commands import ONE_CLIENT
+from director.core.ftp import CONTROL_PORT
+from director.core.packet import UDP, Endpoint, Packet
 from director.core.service import RealServer, VirtualService
 from director.core.timers import UNSET, Timers
 
-LIFETIME = 300.0  # seconds without a new connection
+
+@dataclass(frozen=True, slots=True)
+class TemplateKey:
+    """Whom a template is for: port 0 of `vip` stands for all ports; a mark is written as an address."""
+
+    protocol: int
+    network: str
+    vip: Endpoint
 
 
 @dataclass(eq=False, slots=True)
 class Template:
-    client: str
-    vip: str
+    """`assured` once one of its connections has been established: a SYN alone makes none that lasts."""
+
+    key: TemplateKey
     service: VirtualService
     server: RealServer
+    server_end: Endpoint
+    lifetime: int  # seconds after the last new connection
     expires: float = 0.0
     scheduled: float = UNSET
     children: int = 0
+    assured: bool = False
 
-    def binds(self, now: float) -> bool:
-        """Whether it lives, and its server can be used as it was.
+    def binds(self, *, quiescent_too: bool) -> bool:
+        """Whether its server can still be used; one of weight 0 only if `quiescent_too`."""
+        return self.server.listed and (quiescent_too or self.server.weight > 0)
 
-        A server of weight 0 keeps its sessions; one whose rule is gone has lost them.
-        """
-        alive = self.expires > now or self.children > 0
-        return alive and self.server.listed and self.server.method is not Method.NAT
+    def as_dict(self, now: float) -> dict[str, Any]:
+        """JSON-ready, in the form of a connection; `expires` in seconds from `now`."""
+        protocol = "IP" if not self.key.protocol else "UDP" if self.key.protocol == UDP else "TCP"
+        return {
+            "protocol": protocol,
+            "expires": max(0.0, round(self.expires - now, 3)),
+            "state": "ASSURED" if self.assured else "NONE",
+            "client": f"{self.key.network}:0",
+            "vip": str(self.key.vip),
+            "server": str(self.server_end),
+        }
 
 
 class Templates:
-    """Templates by the addresses of client and VIP."""
+    """The templates of all services; iterates over those that are not expired."""
 
     def __init__(self) -> None:
-        self._templates: dict[tuple[str, str], Template] = {}
+        self._templates: dict[TemplateKey, Template] = {}
         self._timers: Timers[Template] = Timers()
 
     def __len__(self) -> int:
         return len(self._templates)
 
-    def find(self, client: str, vip: str, now: float) -> Template | None:
-        """The client's template, if it binds; asking is using it, so it is renewed."""
-        template = self._templates.get((client, vip))
-        if template is None or not template.binds(now):
-            return None
-        self._timers.keep(template, now + LIFETIME)
-        return template
+    def __iter__(self) -> Iterator[Template]:
+        return iter(self._templates.values())
 
-    def add(self, client: str, vip: str, service: VirtualService, server: RealServer, now: float) -> Template:
+    def find(self, key: TemplateKey) -> Template | None:
+        return self._templates.get(key)
+
+    def renew(self, template: Template, now: float) -> None:
+        """Another connection has come by it."""
+        self._timers.keep(template, now + template.lifetime)
+
+    def add(self, template: Template, now: float) -> None:
         """A new one, in place of the one that was."""
-        before = self._templates.get((client, vip))
+        before = self._templates.get(template.key)
         if before is not None:
-            self._timers.forget(before)
-        template = self._templates[client, vip] = Template(client, vip, service, server)
-        self._timers.keep(template, now + LIFETIME)
-        return template
+            self.remove(before)
+        template.server.templates += 1
+        self._templates[template.key] = template
+        self.renew(template, now)
+
+    def remove(self, template: Template) -> None:
+        """Forget one, if it has not been replaced already."""
+        if self._templates.get(template.key) is template:
+            self._timers.forget(template)
+            self._forget(template)
 
     def expire(self, now: float) -> None:
         for template in self._timers.expired(now):
-            del self._templates[template.client, template.vip]
+            self._forget(template)
+
+    def _forget(self, template: Template) -> None:
+        template.server.templates -= 1
+        del self._templates[template.key]
+
+
+def key_for(service: VirtualService, packet: Packet) -> TemplateKey:
+    """Whose template a packet that opens a connection to `service` comes under."""
+    network = _network(packet.source.address, service.policy.netmask)
+    if service.key.mark:
+        return TemplateKey(0, network, Endpoint(str(IPv4Address(service.key.mark)), 0))
+    own = service.key.address.port
+    port = own if packet.destination.port == own and own != CONTROL_PORT else 0
+    return TemplateKey(packet.protocol, network, Endpoint(packet.destination.address, port))
+
+
+def _network(address: str, netmask: str) -> str:
+    if netmask == ONE_CLIENT:
+        return address
+    return str(IPv4Address(int(IPv4Address(address)) & int(IPv4Address(netmask))))

@@ -1,4 +1,4 @@
-"""The rules of a running director: virtual services by their key, changed by commands.
+"""The rules of a running director: virtual services, marks, timeouts and sysctls, changed by commands.
 
 A list of commands is carried out whole or not at all: every step notes how to take it back.
 """
@@ -6,31 +6,63 @@ A list of commands is carried out whole or not at all: every step notes how to t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import singledispatchmethod
+from ipaddress import IPv4Address
 
-from director.core import schedulers
+from director.core import ftp, schedulers
 from director.core.commands import (
+    AddMark,
     AddServer,
     AddService,
     Clear,
+    ClearMarks,
     Command,
+    DeleteMark,
     DeleteServer,
     DeleteService,
     EditServer,
+    EditService,
     ServiceKey,
+    SetSysctl,
+    SetTimeouts,
+    Zero,
 )
 from director.core.decision import Method
 from director.core.errors import BadValue, NoSuchServer, NoSuchService, ServerExists, ServiceExists
-from director.core.packet import Endpoint
-from director.core.service import RealServer, VirtualService, check_key, check_weight
+from director.core.marks import Mark, Marks, mark_of, without
+from director.core.packet import TCP, Endpoint, Packet
+from director.core.service import Policy, RealServer, VirtualService, check_key, check_server
+from director.core.states import Timeouts
+from director.core.statistics import Statistics
+from director.core.sysctls import Sysctls
+
+FTP_PERSISTENCE = 300  # seconds: of ftp in VS-TUN and VS-DR, where no rule says how long
 
 
 class Rules:
-    """Iterates over the services in the order in which they were added."""
+    """Iterates over the services in the order in which they were added.
 
-    def __init__(self, method: Method, scheduler: str) -> None:
+    `is_local` tells whether an address is one of the director's own: a real server there is
+    the local node, whatever its rule asks for.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        scheduler: str,
+        *,
+        timeouts: Timeouts,
+        sysctls: Sysctls,
+        is_local: Callable[[str], bool] = lambda _address: False,
+    ) -> None:
         schedulers.make(scheduler)  # refuse a wrong name at once
+        self.timeouts = timeouts
+        self.sysctls = sysctls
+        self.marks: Marks = ()
         self._method = method
         self._scheduler = scheduler
+        self._is_local = is_local
         self._services: dict[ServiceKey, VirtualService] = {}
         self._removed: dict[ServiceKey, dict[Endpoint, RealServer]] = {}
         self._undo: list[Callable[[], object]] = []
@@ -39,13 +71,42 @@ class Rules:
     def __iter__(self) -> Iterator[VirtualService]:
         return iter(self._services.values())
 
-    def find(self, protocol: int, address: Endpoint) -> VirtualService | None:
-        """The service that a packet to `address` asks for."""
-        return self._services.get(ServiceKey(protocol, address))
+    def find(self, packet: Packet) -> VirtualService | None:
+        """The service that a packet asks for: by its mark, else by its port, else by port 0.
+
+        In between, a port that nobody has a rule for may be the data connection of ftp.
+        """
+        protocol, to = packet.protocol, packet.destination
+        mark = mark_of(packet, self.marks)
+        find = self._services.get
+        return (
+            (find(ServiceKey(mark=mark)) if mark else None)
+            or find(ServiceKey(protocol, to))
+            or (
+                find(ServiceKey(TCP, Endpoint(to.address, ftp.CONTROL_PORT))) if _may_be_ftp(packet) else None
+            )
+            or find(ServiceKey(protocol, Endpoint(to.address, 0)))
+        )
 
     def vips(self) -> set[str]:
-        """The addresses that services listen on."""
-        return {key.address.address for key in self._services}
+        """The addresses that services listen on, and the networks (CIDR) that marks are given to."""
+        marked = {rule.as_dict()["network"] for rule in self.marks}
+        return marked | {key.address.address for key in self._services if not key.mark}
+
+    def is_vip(self, address: str) -> bool:
+        """Whether `address` is among them."""
+        if any(IPv4Address(address) in rule.network for rule in self.marks):
+            return True
+        return any(key.address.address == address for key in self._services)
+
+    def serves(self, protocol: int, end: Endpoint) -> bool:
+        """Whether `end` is a VS-NAT real server's."""
+        return any(
+            server.method is Method.NAT and server.address == end
+            for service in self
+            if service.key.protocol in (0, protocol)
+            for server in service.servers
+        )
 
     def apply(self, commands: Sequence[Command]) -> None:
         """Carry out all of `commands`; raises LvsError with nothing changed."""
@@ -68,95 +129,135 @@ class Rules:
             service.scheduler.changed(service.servers)
 
     def _forget_idle(self) -> None:
-        """Deleted servers that no connection refers to need not be kept."""
+        """Deleted servers that nothing refers to need not be kept."""
         for key, servers in list(self._removed.items()):
-            for address in [at for at, server in servers.items() if not server.active + server.inactive]:
+            idle = [at for at, one in servers.items() if not one.active + one.inactive + one.templates]
+            for address in idle:
                 del servers[address]
             if not servers and key not in self._services:
                 del self._removed[key]
 
-    def _carry_out(self, command: Command) -> None:
-        if isinstance(command, AddService):
-            self._add_service(command)
-        elif isinstance(command, DeleteService):
-            self._delete_service(command.key)
-        elif isinstance(command, AddServer):
-            self._add_server(command)
-        elif isinstance(command, EditServer):
-            self._edit_server(command)
-        elif isinstance(command, DeleteServer):
-            self._delete_server(command.key, command.server)
-        elif isinstance(command, Clear):
-            for key in list(self._services):
-                self._delete_service(key)
+    def _set(self, owner: object, **values: object) -> None:
+        """Give `owner` new values; they can be taken back."""
+        before = {name: getattr(owner, name) for name in values}
 
+        def put(these: dict[str, object]) -> None:
+            for name, value in these.items():
+                setattr(owner, name, value)
+
+        put(values)
+        self._undo.append(lambda: put(before))
+
+    @singledispatchmethod
+    def _carry_out(self, command: Command) -> None:
+        raise TypeError(f"{command!r} is no command")
+
+    # ---- services ----
+
+    @_carry_out.register
     def _add_service(self, command: AddService) -> None:
         check_key(command.key)
         if command.key in self._services:
             if command.exist_ok:
                 return
-            raise ServiceExists(f"virtual service {command.key.address} exists already.")
-        name = command.scheduler or self._scheduler
+            raise ServiceExists(f"virtual service {self._services[command.key]} exists already.")
+        policy = self._policy(command)
+        scheduler = schedulers.make(policy.scheduler_name, policy.flags, self.sysctls)
         removed = self._removed.setdefault(command.key, {})
-        service = VirtualService(command.key, name, schedulers.make(name), removed=removed)
-        self._services[command.key] = service
+        self._services[command.key] = VirtualService(command.key, policy, scheduler, removed=removed)
         self._undo.append(lambda: self._services.pop(command.key))
 
-    def _delete_service(self, key: ServiceKey) -> None:
-        before = dict(self._services)
-        service = self._service(key)
+    @_carry_out.register
+    def _edit_service(self, command: EditService) -> None:
+        service = self._service(command.key)
+        policy = self._policy(command)
+        same = (policy.scheduler_name, policy.flags) == (service.policy.scheduler_name, service.policy.flags)
+        if not same:
+            self._set(service, scheduler=schedulers.make(policy.scheduler_name, policy.flags, self.sysctls))
+            self._changed.append(service)
+        self._set(service, policy=policy)
+
+    def _policy(self, command: AddService | EditService) -> Policy:
+        persistent = command.persistent
+        if persistent is None:
+            half_seen = self._method is not Method.NAT and command.key.protocol == TCP
+            is_ftp = command.key.address.port == ftp.CONTROL_PORT
+            persistent = FTP_PERSISTENCE if half_seen and is_ftp else 0
+        name = command.scheduler or self._scheduler
+        policy = Policy(name, tuple(command.flags), persistent, command.netmask, command.one_packet)
+        policy.check(command.key)
+        return policy
+
+    @_carry_out.register
+    def _delete_service(self, command: DeleteService) -> None:
+        service = self._service(command.key)
         for server in list(service.servers):
-            self._delete_server(key, server.address)
-        del self._services[key]
-        self._undo.append(lambda: self._restore(before))
+            self._delete_server(DeleteServer(command.key, server.address))
+        self._set(self, _services={key: one for key, one in self._services.items() if one is not service})
 
-    def _restore(self, services: dict[ServiceKey, VirtualService]) -> None:
-        self._services = services
+    @_carry_out.register
+    def _clear(self, _command: Clear) -> None:
+        for key in list(self._services):
+            self._delete_service(DeleteService(key))
 
+    @_carry_out.register
+    def _zero(self, command: Zero) -> None:
+        services = [self._service(command.key)] if command.key else list(self)
+        for counted in (each for service in services for each in (service, *service.servers)):
+            self._set(counted, stats=Statistics())
+
+    # ---- real servers ----
+
+    @_carry_out.register
     def _add_server(self, command: AddServer) -> None:
         service = self._service(command.key)
-        method = command.method or self._method
-        new = RealServer(command.server, command.weight, method)
-        self._check_port(service, new.address, method)
+        check_server(command.server, command.weight, command.upper, command.lower)
         if service.server(command.server):
-            raise ServerExists(f"real server {command.server} of {command.key.address} exists already.")
-        server = service.removed.pop(command.server, new)
-        before = server.weight, server.method
-        server.weight, server.method, server.listed = command.weight, method, True
+            raise ServerExists(f"real server {command.server} of {service} exists already.")
+        method = self._check_method(service, command.server, command.method or self._method)
+        server = service.removed.pop(command.server, None) or RealServer(command.server, 0, method)
+        self._set(server, weight=command.weight, method=method, listed=True)
+        self._limit(server, command.upper, command.lower)
         service.servers.append(server)
         self._changed.append(service)
+        self._undo.append(lambda: self._unlist(service, server))
 
-        def take_back() -> None:
-            self._unlist(service, server)
-            server.weight, server.method = before
-
-        self._undo.append(take_back)
-
+    @_carry_out.register
     def _edit_server(self, command: EditServer) -> None:
         service = self._service(command.key)
         server = self._server(service, command.server)
-        before = server.weight, server.method
         weight = server.weight if command.weight is None else command.weight
-        method = command.method or server.method
-        check_weight(weight)
-        self._check_port(service, server.address, method)
-        server.weight, server.method = weight, method
+        upper = server.upper if command.upper is None else command.upper
+        lower = server.lower if command.lower is None else command.lower
+        check_server(server.address, weight, upper, lower)
+        method = self._check_method(service, server.address, command.method or server.method)
+        self._set(server, weight=weight, method=method)
+        self._limit(server, upper, lower)
         self._changed.append(service)
 
-        def take_back() -> None:
-            server.weight, server.method = before
+    def _limit(self, server: RealServer, upper: int, lower: int) -> None:
+        """Thresholds; one that was raised or taken away gives an overloaded server another chance."""
+        overloaded = server.overloaded and 0 < upper <= server.upper
+        self._set(server, upper=upper, lower=lower, overloaded=overloaded)
 
-        self._undo.append(take_back)
-
-    @staticmethod
-    def _check_port(service: VirtualService, server: Endpoint, method: Method) -> None:
+    def _check_method(self, service: VirtualService, server: Endpoint, method: Method) -> Method:
+        """What becomes of the method asked for. Raises BadValue."""
+        if self._is_local(server.address):
+            method = Method.LOCAL
         port = service.key.address.port
-        if method is not Method.NAT and server.port != port:
-            raise BadValue("real server", f"port {port}: only VS-NAT changes it", str(server))
+        if method is not Method.NAT and not service.key.mark and server.port != port:
+            why = (
+                "the local node gets packets as they are"
+                if method is Method.LOCAL
+                else "only VS-NAT changes it"
+            )
+            raise BadValue("real server", f"port {port}: {why}", str(server))
+        return method
 
-    def _delete_server(self, key: ServiceKey, address: Endpoint) -> None:
-        service = self._service(key)
-        server = self._server(service, address)
+    @_carry_out.register
+    def _delete_server(self, command: DeleteServer) -> None:
+        service = self._service(command.key)
+        server = self._server(service, command.server)
         place = service.servers.index(server)
         self._unlist(service, server)
         self._changed.append(service)
@@ -175,15 +276,54 @@ class Rules:
         server.listed = True
         service.servers.insert(place, server)
 
+    # ---- settings ----
+
+    @_carry_out.register
+    def _set_timeouts(self, command: SetTimeouts) -> None:
+        asked = {"established": command.tcp, "fin_wait": command.tcpfin, "udp": command.udp}
+        wanted = {name: seconds for name, seconds in asked.items() if seconds != 0}
+        self._set(self, timeouts=replace(self.timeouts, **wanted))
+
+    @_carry_out.register
+    def _set_sysctl(self, command: SetSysctl) -> None:
+        self._set(self, sysctls=self.sysctls.with_value(command.name, command.value))
+        self._undo.append(self._tune)
+        self._tune()
+
+    def _tune(self) -> None:
+        for service in self:
+            schedulers.tune(service.policy.scheduler_name, service.scheduler, self.sysctls)
+
+    @_carry_out.register
+    def _add_mark(self, command: AddMark) -> None:
+        self._set(self, marks=(*self.marks, Mark.of(command)))
+
+    @_carry_out.register
+    def _delete_mark(self, command: DeleteMark) -> None:
+        self._set(self, marks=without(self.marks, Mark.of(command)))
+
+    @_carry_out.register
+    def _clear_marks(self, _command: ClearMarks) -> None:
+        self._set(self, marks=())
+
+    # ---- look-ups ----
+
     def _service(self, key: ServiceKey) -> VirtualService:
         service = self._services.get(key)
         if service is None:
-            raise NoSuchService(f"there is no virtual service {key.address}.")
+            name = f"with the mark {key.mark}" if key.mark else str(key.address)
+            raise NoSuchService(f"there is no virtual service {name}.")
         return service
 
     @staticmethod
     def _server(service: VirtualService, address: Endpoint) -> RealServer:
         server = service.server(address)
         if server is None:
-            raise NoSuchServer(f"virtual service {service.key.address} has no real server {address}.")
+            raise NoSuchServer(f"virtual service {service} has no real server {address}.")
         return server
+
+
+def _may_be_ftp(packet: Packet) -> bool:
+    """Whether the port is one to which an ftp client may have been sent."""
+    port = packet.destination.port
+    return packet.protocol == TCP and (port == ftp.DATA_PORT or port >= ftp.FIRST_FREE_PORT)

@@ -10,44 +10,46 @@ from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address
 from typing import Any
 
-from director.core.commands import ServiceKey
+from director.core.commands import ONE_CLIENT, ServiceKey
 from director.core.decision import Method
 from director.core.errors import BadValue
+from director.core.marks import check_mark
 from director.core.packet import TCP, UDP, Endpoint
 from director.core.schedulers import Scheduler
+from director.core.states import LONGEST_TIMEOUT
+from director.core.statistics import Statistics
 
 PROTOCOLS = {TCP: "TCP", UDP: "UDP"}
-MOST_WEIGHT = 65535
-COUNTERS = ("connections", "active", "inactive", "packets_in", "packets_out", "bytes_in", "bytes_out")
+_MOST = 2**31 - 1  # weights and thresholds; ipvsadm's own limit
 
 
 @dataclass(eq=False, slots=True)
 class RealServer:
     """One real server of one service; `listed` turns False when its rule is deleted.
 
-    A weight of 0 takes no new connections and keeps those it has (quiesced).
+    A weight of 0 takes no new connections and keeps those it has (quiesced); so does a server
+    that has reached its upper threshold. `method` is what connections that come now get.
     """
 
     address: Endpoint
     weight: int
     method: Method
+    upper: int = 0
+    lower: int = 0
     listed: bool = True
-    connections: int = 0  # given to it so far
+    overloaded: bool = False
     active: int = 0
     inactive: int = 0
-    packets_in: int = 0
-    packets_out: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
+    templates: int = 0  # clients that persistence holds here
+    stats: Statistics = field(default_factory=Statistics)
 
     def __post_init__(self) -> None:
-        check_endpoint("real server", self.address)
-        check_weight(self.weight)
+        check_server(self.address, self.weight, self.upper, self.lower)
 
     @property
     def available(self) -> bool:
         """Whether it may be given a new connection."""
-        return self.listed and self.weight > 0
+        return self.weight > 0 and self.listed and not self.overloaded
 
     @property
     def overhead(self) -> int:
@@ -60,6 +62,29 @@ class RealServer:
             self.active += by
         else:
             self.inactive += by
+        if self.upper or self.overloaded:
+            self._weigh()
+
+    def moved(self, *, active: bool) -> None:
+        """One of its connections has become active, or has ceased to be."""
+        self.active += 1 if active else -1
+        self.inactive += -1 if active else 1
+
+    def limit(self, upper: int, lower: int) -> None:
+        """New thresholds: one that was raised or taken away gives the server another chance."""
+        if not upper or upper > self.upper:
+            self.overloaded = False
+        self.upper, self.lower = upper, lower
+
+    def _weigh(self) -> None:
+        """Overloaded from the upper threshold on, until below the lower one (or 3/4 of the upper)."""
+        now = self.active + self.inactive
+        if self.upper and now >= self.upper:
+            self.overloaded = True
+        elif self.lower:
+            self.overloaded = self.overloaded and now >= self.lower
+        elif 4 * now < 3 * self.upper or not self.upper:
+            self.overloaded = False
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -68,63 +93,114 @@ class RealServer:
             "port": self.address.port,
             "weight": self.weight,
             "method": self.method.value,
-            **{name: getattr(self, name) for name in COUNTERS},
+            "upper": self.upper,
+            "lower": self.lower,
+            "active": self.active,
+            "inactive": self.inactive,
+            "persistent_connections": self.templates,
+            **self.stats.as_dict(),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a service deals with its clients: all that ipvsadm -E can change.
+
+    `persistent` in seconds, 0 for none; clients that are the same under `netmask` count as one.
+    """
+
+    scheduler_name: str
+    flags: tuple[str, ...] = ()
+    persistent: int = 0
+    netmask: str = ONE_CLIENT
+    one_packet: bool = False
+
+    def check(self, key: ServiceKey) -> None:
+        """Raises BadValue."""
+        if type(self.persistent) is not int or not 0 <= self.persistent <= LONGEST_TIMEOUT:
+            raise BadValue("persistence", f"0 to {LONGEST_TIMEOUT} seconds", self.persistent)
+        _check_address("netmask", self.netmask)
+        if not key.mark and not key.address.port and not self.persistent:
+            raise BadValue(
+                "virtual service", "a persistent one, for port 0 means every port", str(key.address)
+            )
+        if self.one_packet and key.protocol == TCP:
+            raise BadValue(
+                "virtual service", "UDP, which one-packet scheduling is made for", str(key.address)
+            )
 
 
 @dataclass(eq=False, slots=True)
 class VirtualService:
-    """A VIP and port with the real servers behind it, in the order in which they were added.
+    """A VIP and port (or a mark) with the real servers behind it, in the order in which they were added.
 
     `removed` keeps servers whose rules are gone while connections still refer to them: adding
     such a server again gives it its connections back.
     """
 
     key: ServiceKey
-    scheduler_name: str
+    policy: Policy
     scheduler: Scheduler
     servers: list[RealServer] = field(default_factory=list)
     removed: dict[Endpoint, RealServer] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        check_key(self.key)
+    stats: Statistics = field(default_factory=Statistics)
 
     def server(self, address: Endpoint) -> RealServer | None:
         return next((server for server in self.servers if server.address == address), None)
 
     def __str__(self) -> str:
+        if self.key.mark:
+            return f"FWM {self.key.mark}"
         return f"{PROTOCOLS[self.key.protocol]} {self.key.address}"
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready; the counters are the sums over the servers that have a rule."""
+        """JSON-ready; the counters go on when a server's rule is deleted."""
         return {
-            "protocol": PROTOCOLS[self.key.protocol],
+            "protocol": "FWM" if self.key.mark else PROTOCOLS[self.key.protocol],
             "address": self.key.address.address,
             "port": self.key.address.port,
-            "scheduler": self.scheduler_name,
-            **{name: sum(getattr(server, name) for server in self.servers) for name in COUNTERS},
+            "mark": self.key.mark,
+            "scheduler": self.policy.scheduler_name,
+            "flags": list(self.policy.flags),
+            "persistent": self.policy.persistent,
+            "netmask": self.policy.netmask,
+            "one_packet": self.policy.one_packet,
+            "active": sum(server.active for server in self.servers),
+            "inactive": sum(server.inactive for server in self.servers),
+            **self.stats.as_dict(),
             "servers": [server.as_dict() for server in self.servers],
         }
 
 
 def check_key(key: ServiceKey) -> None:
     """Raises BadValue."""
+    if key.mark:
+        check_mark(key.mark)
+        return
     if key.protocol not in PROTOCOLS:
         raise BadValue("protocol", "6 (TCP) or 17 (UDP)", key.protocol)
     check_endpoint("virtual service", key.address)
 
 
-def check_endpoint(field_name: str, endpoint: Endpoint) -> None:
-    """An address in dotted decimal, and a port from 1 to 65535; raises BadValue."""
-    try:
-        IPv4Address(str(endpoint.address))
-    except AddressValueError:
-        raise BadValue(field_name, "an address such as 192.0.2.1", endpoint.address) from None
-    if type(endpoint.port) is not int or not 1 <= endpoint.port <= 65535:
-        raise BadValue(field_name, "a port from 1 to 65535", endpoint.port)
-
-
-def check_weight(weight: int) -> None:
+def check_server(address: Endpoint, weight: int, upper: int, lower: int) -> None:
     """Raises BadValue."""
-    if type(weight) is not int or not 0 <= weight <= MOST_WEIGHT:
-        raise BadValue("weight", f"0 to {MOST_WEIGHT}", weight)
+    check_endpoint("real server", address)
+    for name, value in (("weight", weight), ("upper threshold", upper), ("lower threshold", lower)):
+        if type(value) is not int or not 0 <= value <= _MOST:
+            raise BadValue(name, f"0 to {_MOST}", value)
+    if lower > upper:
+        raise BadValue("lower threshold", f"no more than the upper one, {upper}", lower)
+
+
+def check_endpoint(field_name: str, endpoint: Endpoint) -> None:
+    """An address in dotted decimal, and a port from 0 to 65535; raises BadValue."""
+    _check_address(field_name, endpoint.address)
+    if type(endpoint.port) is not int or not 0 <= endpoint.port <= 65535:
+        raise BadValue(field_name, "a port from 0 to 65535", endpoint.port)
+
+
+def _check_address(field_name: str, address: str) -> None:
+    try:
+        IPv4Address(str(address))
+    except AddressValueError:
+        raise BadValue(field_name, "an address such as 192.0.2.1", address) from None

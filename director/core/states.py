@@ -5,8 +5,10 @@ those of kernel IPVS (facts: ip_vs_proto_tcp.c). The director sees both directio
 (`in` from the client, `out` from the real server) and only the client's half in VS-TUN and
 VS-DR (`half`). A packet with several flags counts as the first of RST, SYN, FIN, ACK.
 
-An ACK in NONE leads to CLOSE, as in kernels before `sloppy_tcp`; it can't happen here, because
-only a SYN makes an entry. ESTABLISHED connections are active; all others are inactive.
+Under attack, with `secure_tcp`, another table holds: what a client alone has said leads to
+SYNACK or stays SYN_RECV, and only the real server's answer makes a connection of it.
+
+ESTABLISHED connections are active; all others are inactive.
 """
 
 from __future__ import annotations
@@ -90,7 +92,7 @@ _TCP = """
             NO ES SS SR FW TW CL CW LA LI SA
     in syn  SR ES ES SR SR SR SR SR SR SR SR
     in fin  CL CW SS TW TW TW CL CW LA LI TW
-    in ack  CL ES SS ES FW TW CL CW CL LI ES
+    in ack  ES ES SS ES FW TW CL CW CL LI ES
     in rst  CL CL CL SR CL CL CL CL LA LI SR
    out syn  SS ES SS SR SS SS SS SS SS LI SR
    out fin  TW FW SS TW FW TW CL TW LA LI TW
@@ -98,7 +100,23 @@ _TCP = """
    out rst  CL CL SS CL CL TW CL CL CL CL CL
   half syn  SR ES ES SR SR SR SR SR SR SR SR
   half fin  CL FW SS TW FW TW CL CW LA LI TW
-  half ack  CL ES SS ES FW TW CL CW CL LI ES
+  half ack  ES ES SS ES FW TW CL CW CL LI ES
+  half rst  CL CL CL SR CL CL CL CL LA LI CL
+"""
+
+_SECURE_TCP = """
+            NO ES SS SR FW TW CL CW LA LI SA
+    in syn  SR ES ES SR SR SR SR SR SR SR SA
+    in fin  CL CW SS TW TW TW CL CW LA LI SA
+    in ack  ES ES SS SR FW TW CL CW CL LI SA
+    in rst  CL CL CL SR CL CL CL CL LA LI CL
+   out syn  SS ES SS SA SS SS SS SS SS LI SA
+   out fin  TW FW SS TW FW TW CL TW LA LI TW
+   out ack  ES ES SS ES FW TW CL CW LA ES ES
+   out rst  CL CL SS CL CL TW CL CL CL CL CL
+  half syn  SA ES ES SR SA SA SA SA SA SA SA
+  half fin  CL FW SS TW FW TW CL CW LA LI TW
+  half ack  ES ES SS ES FW TW CL CW CL LI ES
   half rst  CL CL CL SR CL CL CL CL LA LI CL
 """
 
@@ -117,13 +135,15 @@ def _read(table: str) -> dict[tuple[View, str, State], State]:
 
 
 TCP_TRANSITIONS = _read(_TCP)
+SECURE_TCP_TRANSITIONS = _read(_SECURE_TCP)
 
 
-def follow(protocol: int, state: State, view: View, flags: int) -> State:
+def follow(protocol: int, state: State, view: View, flags: int, *, secure: bool = False) -> State:
     """The state after a packet; a TCP packet without any of the four flags changes nothing."""
     if protocol == UDP:
         return State.UDP
+    transitions = SECURE_TCP_TRANSITIONS if secure else TCP_TRANSITIONS
     for flag, event in _EVENTS:
         if flags & flag:
-            return TCP_TRANSITIONS[view, event, state]
+            return transitions[view, event, state]
     return state

@@ -7,7 +7,7 @@ table serves both directions. Source: paper, section 2; Linux, ip_vs_conn.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from director.core.connection import Connection
 from director.core.errors import BadValue
@@ -24,26 +24,27 @@ class ConnectionTable:
     def __init__(self, bits: int = DEFAULT_BITS) -> None:
         if not FEWEST_BITS <= bits <= MOST_BITS:
             raise BadValue("conn-tab-bits", f"{FEWEST_BITS} to {MOST_BITS}", bits)
-        self._buckets: list[list[Connection]] = [[] for _ in range(1 << bits)]
-        self._mask = (1 << bits) - 1
+        self.buckets = 1 << bits
+        self._first: list[Connection | None] = [None] * self.buckets
         self._timers: Timers[Connection] = Timers()
         self._size = 0
+        self._hand = 0  # the bucket at which `some` goes on
 
     def __len__(self) -> int:
         return self._size
 
     def __iter__(self) -> Iterator[Connection]:
-        return (connection for bucket in self._buckets for connection in bucket)
+        return (connection for place in range(self.buckets) for connection in self._chain(place))
 
     def add(self, connection: Connection, expires: float) -> None:
         """Keep `connection`, which is not in the table yet, until `expires`."""
-        self._bucket(connection.protocol, connection.client).append(connection)
+        self._link(connection)
         self._size += 1
         self._timers.keep(connection, expires)
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection that is in the table."""
-        self._bucket(connection.protocol, connection.client).remove(connection)
+        self._unlink(connection)
         self._size -= 1
         self._timers.forget(connection)
 
@@ -53,27 +54,42 @@ class ConnectionTable:
 
     def name_client(self, connection: Connection, client: Endpoint) -> None:
         """A connection that was expected has come: move it to where its client's port belongs."""
-        self._bucket(connection.protocol, connection.client).remove(connection)
+        self._unlink(connection)
         connection.client = client
-        self._bucket(connection.protocol, client).append(connection)
+        self._link(connection)
 
     def request(self, protocol: int, client: Endpoint, vip: Endpoint) -> Connection | None:
         """The connection to which a packet from `client` to `vip` belongs."""
-        for connection in self._bucket(protocol, client):
-            if connection.client == client and connection.vip == vip and connection.protocol == protocol:
-                return connection
+        at = self._first[hash((protocol, client)) % self.buckets]
+        while at is not None:
+            if at.client == client and at.vip == vip and at.protocol == protocol:
+                return at
+            at = at.chained
         return None
 
     def reply(self, protocol: int, server: Endpoint, client: Endpoint) -> Connection | None:
         """The connection to which a packet from a real server's end to `client` belongs."""
-        for connection in self._bucket(protocol, client):
-            if (
-                connection.client == client
-                and connection.server_end == server
-                and connection.protocol == protocol
-            ):
-                return connection
+        at = self._first[hash((protocol, client)) % self.buckets]
+        while at is not None:
+            if at.client == client and at.server_end == server and at.protocol == protocol:
+                return at
+            at = at.chained
         return None
+
+    def of(self, protocol: int, client: Endpoint) -> list[Connection]:
+        """All that a client's end has."""
+        chain = self._chain(self._place(protocol, client))
+        return [one for one in chain if one.client == client and one.protocol == protocol]
+
+    def some(self, number: int) -> Iterable[Connection]:
+        """About `number` connections, whole buckets; the next call goes on where this one ends."""
+        found: list[Connection] = []
+        for _ in range(self.buckets):
+            if len(found) >= number:
+                break
+            found += self._chain(self._hand)
+            self._hand = (self._hand + 1) % self.buckets
+        return found
 
     def expired(self, now: float) -> Iterator[Connection]:
         """Take out and yield the connections whose time has come."""
@@ -81,5 +97,34 @@ class ConnectionTable:
             self.remove(connection)
             yield connection
 
-    def _bucket(self, protocol: int, client: Endpoint) -> list[Connection]:
-        return self._buckets[hash((protocol, client)) & self._mask]
+    def _place(self, protocol: int, client: Endpoint) -> int:
+        return hash((protocol, client)) % self.buckets
+
+    def _chain(self, place: int) -> Iterator[Connection]:
+        """The connections of a bucket, the newest first; the one that was yielded may be removed."""
+        at = self._first[place]
+        while at is not None:
+            following = at.chained
+            yield at
+            at = following
+
+    def _link(self, connection: Connection) -> None:
+        place = self._place(connection.protocol, connection.client)
+        connection.chained = self._first[place]
+        self._first[place] = connection
+
+    def _unlink(self, connection: Connection) -> None:
+        """Raises ValueError if it isn't there."""
+        place = self._place(connection.protocol, connection.client)
+        before: Connection | None = None
+        for at in self._chain(place):
+            if at is connection:
+                break
+            before = at
+        else:
+            raise ValueError(f"{connection} is not in the table")
+        if before is None:
+            self._first[place] = connection.chained
+        else:
+            before.chained = connection.chained
+        connection.chained = None

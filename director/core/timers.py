@@ -1,7 +1,8 @@
 """When things end: timers that a packet touches without cost.
 
 A packet only moves its connection's `expires`. The timer that is set already stays where it is;
-when it fires too early, it is set again. Timers wait in one list per second, as in a timing
+when it fires too early, it is set again; one that was given up is left where it is until there
+are many of them. Timers wait in one list per second, as in a timing
 wheel (Varghese and Lauck 1987), and only those of the second that has begun are sorted.
 """
 
@@ -15,6 +16,8 @@ from typing import Generic, Protocol, TypeVar
 
 UNSET = inf
 RENEWAL = 60.0  # seconds more for what others depend on
+_FEW = 1024  # timers that were given up, and that need not be cleared away
+_SHARE = 8  # one in so many of all must not be exceeded by them
 
 
 class Timed(Protocol):
@@ -37,6 +40,7 @@ class Timers(Generic[Item]):
         self._order: list[int] = []  # a heap of the keys of _seconds
         self._due: list[tuple[float, int, Item]] = []  # a heap of what ends in seconds that have begun
         self._serial = count()
+        self._waiting = self._given_up = 0  # timers in _seconds
 
     def keep(self, item: Item, expires: float) -> None:
         """Let `item` live until `expires`."""
@@ -44,10 +48,9 @@ class Timers(Generic[Item]):
         if expires < item.scheduled:
             self._set(item)
 
-    @staticmethod
-    def forget(item: Item) -> None:
+    def forget(self, item: Item) -> None:
         """Whatever timer `item` has, it will not fire."""
-        item.scheduled = UNSET
+        self._give_up(item)
 
     def expired(self, now: float) -> Iterator[Item]:
         """Yield everything whose time has come; it has no timer any more."""
@@ -59,13 +62,29 @@ class Timers(Generic[Item]):
                 continue  # forgotten, or another timer is set
             if item.expires <= now and item.children:
                 item.expires = now + RENEWAL
+            item.scheduled = UNSET
             if item.expires > now:
                 self._set(item)
             else:
-                item.scheduled = UNSET
                 yield item
 
+    def _give_up(self, item: Item) -> None:
+        """Its timer stays behind, and holds on to it; so many are worth a sweep."""
+        if item.scheduled != UNSET:
+            item.scheduled = UNSET
+            self._given_up += 1
+            if self._given_up > max(_FEW, self._waiting // _SHARE):
+                self._sweep()
+
+    def _sweep(self) -> None:
+        for second, items in self._seconds.items():
+            items[:] = [item for item in items if second <= item.scheduled < second + 1]
+        self._waiting = sum(map(len, self._seconds.values()))
+        self._given_up = 0
+
     def _set(self, item: Item) -> None:
+        self._give_up(item)
+        self._waiting += 1
         item.scheduled = item.expires
         second = int(item.expires)
         waiting = self._seconds.get(second)
@@ -76,6 +95,8 @@ class Timers(Generic[Item]):
             waiting.append(item)
 
     def _begin(self, second: int) -> None:
-        for item in self._seconds.pop(second):
+        items = self._seconds.pop(second)
+        self._waiting -= len(items)
+        for item in items:
             if second <= item.scheduled < second + 1:
                 heappush(self._due, (item.scheduled, next(self._serial), item))

@@ -32,6 +32,9 @@ class Engine(Protocol):
     def mtu_of(self, address: str) -> int:
         """The longest IP packet, in bytes, that fits on the way to `address`."""
 
+    def is_local(self, address: str) -> bool:
+        """Whether `address` is one of this machine's own."""
+
     def rules_changed(self) -> None:
         """Virtual services were added or deleted."""
 

@@ -21,6 +21,16 @@ def address_of(interface: str) -> str | None:
     return socket.inet_ntoa(answer[20:24]) if answer else None
 
 
+def is_local(address: str) -> bool:
+    """Whether this machine takes packets to `address` for itself: only then can a socket have it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        try:
+            asker.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
 def mac_of(interface: str) -> bytes | None:
     """Its hardware address, six bytes; None if there is no such interface."""
     answer = _ask(interface, _SIOCGIFHWADDR)

@@ -2,20 +2,23 @@
 
 A scheduler file defines a class `Scheduler` with the two methods below; adding the file adds
 the scheduler (a file whose name starts with an underscore is shared by several of them). None
-picks a server that is not available (weight 0, deleted). What a scheduler remembers belongs to
-one service; it has no clock, and what it draws comes from a generator of its own. Flags and
-other settings are keyword arguments of its class, with the kernel's defaults.
+picks a server that is not available (weight 0, overloaded, deleted). What a scheduler remembers
+belongs to one service; it has no clock, and what it draws comes from a generator of its own.
+
+ipvsadm's flags are keyword arguments of its class, named in `FLAGS`: with sh-port, sh gets
+`port=True`. A sysctl such as lblc_expiration is an attribute, here `expiration` of lblc.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
-from director.core.errors import UnknownScheduler
+from director.core.errors import BadValue, UnknownScheduler
+from director.core.sysctls import Sysctls
 
 if TYPE_CHECKING:
     from director.core.packet import Packet
@@ -44,9 +47,22 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(name for name in files if not name.startswith("_")))
 
 
-def make(name: str) -> Scheduler:
-    """A new scheduler for a service. Raises UnknownScheduler."""
+def make(name: str, flags: Iterable[str] = (), sysctls: Sysctls | None = None) -> Scheduler:
+    """A new scheduler for a service. Raises UnknownScheduler; BadValue for a flag that it doesn't know."""
     if name not in names():
         raise UnknownScheduler(f"scheduler {name!r} is unknown: choose from {', '.join(names())}.")
-    scheduler: Scheduler = importlib.import_module(f"{__name__}.{name}").Scheduler()
+    kind = importlib.import_module(f"{__name__}.{name}").Scheduler
+    known = {f"{name}-{flag}": flag for flag in getattr(kind, "FLAGS", ())}
+    for flag in flags:
+        if flag not in known:
+            raise BadValue(f"flag of {name}", f"one of {', '.join(known) or 'none at all'}", flag)
+    scheduler: Scheduler = kind(**{known[flag]: True for flag in flags})
+    tune(name, scheduler, sysctls or Sysctls())
     return scheduler
+
+
+def tune(name: str, scheduler: Scheduler, sysctls: Sysctls) -> None:
+    """Let a scheduler know those of the sysctls that are its own."""
+    for sysctl, value in sysctls.as_dict().items():
+        if sysctl.startswith(f"{name}_"):
+            setattr(scheduler, sysctl.removeprefix(f"{name}_"), value)

@@ -19,21 +19,20 @@ Known = TypeVar("Known")
 
 
 class Destinations(Generic[Known]):
-    """What is known about each destination address, until nobody has asked for it for `expiration` seconds.
+    """What is known about each destination address, until nobody has asked for it for some time.
 
     When there are too many, the one that has not been asked for longest is forgotten.
     """
 
-    def __init__(self, expiration: float) -> None:
-        self._expiration = expiration
+    def __init__(self) -> None:
         self._known: OrderedDict[str, tuple[Known, float]] = OrderedDict()  # and when it was last used
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def find(self, address: str, now: float) -> Known | None:
+    def find(self, address: str, now: float, expiration: float) -> Known | None:
         """What is known about `address`; asking is using it."""
-        self._forget(now)
+        self._forget(now - expiration)
         if address not in self._known:
             return None
         known, _ = self._known[address]
@@ -47,11 +46,11 @@ class Destinations(Generic[Known]):
         if len(self._known) > MOST:
             self._known.popitem(last=False)
 
-    def _forget(self, now: float) -> None:
+    def _forget(self, since: float) -> None:
         """The least recently used come first, so the first that is kept ends the search."""
         while self._known:
             address, (_, used) = next(iter(self._known.items()))
-            if now < used + self._expiration:
+            if used > since:
                 return
             del self._known[address]
 

@@ -24,11 +24,12 @@ class Scheduler:
     """`expiration` is in seconds."""
 
     def __init__(self, *, expiration: float = EXPIRATION) -> None:
-        self._known: Destinations[RealServer] = Destinations(expiration)
+        self.expiration = expiration
+        self._known: Destinations[RealServer] = Destinations()
 
     def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:
         address = packet.destination.address
-        known = self._known.find(address, now)
+        known = self._known.find(address, now, self.expiration)
         if known is not None and known.available and not overloaded(known, servers):
             return known, f"lblc: {address} is with this server, which is not overloaded"
         server = least(servers, overhead)

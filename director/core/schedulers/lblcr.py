@@ -41,12 +41,12 @@ class Scheduler:
     """`expiration` is in seconds, for destinations and for changes of a set."""
 
     def __init__(self, *, expiration: float = EXPIRATION) -> None:
-        self._expiration = expiration
-        self._known: Destinations[_Set] = Destinations(expiration)
+        self.expiration = expiration
+        self._known: Destinations[_Set] = Destinations()
 
     def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:
         address = packet.destination.address
-        known = self._known.find(address, now)
+        known = self._known.find(address, now, self.expiration)
         if known is not None:
             server = self._of_set(known, now)
             if server is not None and not overloaded(server, servers):
@@ -64,7 +64,7 @@ class Scheduler:
         """The least loaded of the set, which shrinks afterwards if its time has come."""
         known.servers = [server for server in known.servers if server.listed]
         server = least(known.servers, overhead)
-        if len(known.servers) > 1 and now > known.changed + self._expiration:
+        if len(known.servers) > 1 and now > known.changed + self.expiration:
             known.shrink(now)
         return server
 

@@ -28,6 +28,8 @@ _MOST_TURN_BITS = 6  # less than 64 turns in a round; larger weights are shifted
 class Scheduler:
     """`fallback` and `port` are the flags mh-fallback and mh-port."""
 
+    FLAGS = ("fallback", "port")
+
     def __init__(self, *, fallback: bool = False, port: bool = False) -> None:
         self.fallback, self.port = fallback, port
         self._places: list[RealServer] | None = []

@@ -25,6 +25,8 @@ _BITS = 8
 class Scheduler:
     """`fallback` and `port` are the flags sh-fallback and sh-port."""
 
+    FLAGS = ("fallback", "port")
+
     def __init__(self, *, fallback: bool = False, port: bool = False) -> None:
         self.fallback, self.port = fallback, port
         self._places: list[RealServer] = []

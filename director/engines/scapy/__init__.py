@@ -8,6 +8,7 @@ checksum.py    how a checksum follows a change
 routes.py      which interface and next hop lead to an address
 neighbours.py  which MAC address a next hop has
 answers.py     what the director says itself, by ICMP
+limits.py      and how often
 kernel.py      keeps the director's own kernel from answering for the VIP
 engine.py      puts them together
 """

@@ -13,6 +13,7 @@ from director.engines.scapy import checksum
 from director.engines.scapy.layers import ICMP, IP, TCP, UDP
 
 _IP_HEADER = 20  # bytes without options
+_MORE_FRAGMENTS = 0x1
 _LAYERS: dict[int, tuple[Any, int]] = {1: (ICMP, 8), 6: (TCP, 20), 17: (UDP, 8)}  # with bytes of header
 _ERRORS = (3, 4, 11)  # ICMP types that quote the packet they are about (RFC 792)
 _IP_CHECKSUM = 10  # where in the header it is
@@ -45,7 +46,10 @@ class Datagram:
         if not checksum.is_right(data[:header]):
             raise Malformed("a wrong header checksum")
         self.options = data[_IP_HEADER:header]
-        self.above, size = (None, 0) if self.ip.frag else _dissect(self.ip.proto, data[header:total])
+        whole = not int(self.ip.flags) & _MORE_FRAGMENTS
+        self.above, size = (
+            (None, 0) if self.ip.frag else _dissect(self.ip.proto, data[header:total], whole=whole)
+        )
         self.rest = data[header + size : total]
         self._came = start, data[header : header + size], self.rest
 
@@ -81,10 +85,10 @@ class Datagram:
         return checksum.follow(above, where, before, after, never_zero=kind is UDP)
 
 
-def _dissect(protocol: int, data: bytes) -> tuple[Any, int]:
+def _dissect(protocol: int, data: bytes, *, whole: bool) -> tuple[Any, int]:
     """The header at the start of `data` and its length; None, 0 where it is of no interest.
 
-    Raises Malformed.
+    What is not `whole` is a first fragment, and shorter than UDP's header says. Raises Malformed.
     """
     layer, size = _LAYERS.get(protocol, (None, 0))
     if layer is None or (layer is ICMP and data[:1] and data[0] not in _ERRORS):
@@ -94,6 +98,6 @@ def _dissect(protocol: int, data: bytes) -> tuple[Any, int]:
     above = layer(data[:size])
     if layer is TCP and not size <= above.dataofs * 4 <= len(data):
         raise Malformed("an impossible TCP header length")
-    if layer is UDP and not size <= above.len <= len(data):
+    if layer is UDP and (above.len < size or (whole and above.len > len(data))):
         raise Malformed("an impossible UDP length")
     return above, size

@@ -12,15 +12,17 @@ from selectors import EVENT_READ, BaseSelector
 from typing import TYPE_CHECKING
 
 from director.core.decision import Answer, Forward, Local, Method
-from director.core.packet import ICMP, IPIP, TCP, UDP, Packet
+from director.core.packet import IPIP, TCP, UDP, Packet
+from director.engines.interfaces import is_local
 from director.engines.scapy import dr, nat, tun
 from director.engines.scapy.answers import answer, may_be_told
 from director.engines.scapy.datagram import Datagram, Malformed
 from director.engines.scapy.fragments import pieces
 from director.engines.scapy.kernel import Kernel
-from director.engines.scapy.layers import ARP
+from director.engines.scapy.layers import ARP, IP
+from director.engines.scapy.limits import Limits
 from director.engines.scapy.neighbours import Neighbours
-from director.engines.scapy.parse import parse
+from director.engines.scapy.parse import parse, tunnelled
 from director.engines.scapy.routes import Routes, Way
 from director.engines.scapy.wire import Wire
 
@@ -34,9 +36,8 @@ METHODS: Mapping[Method, Callable[[Datagram, Forward, str], bytes]] = {
 }
 
 _IPV4, _ARP = b"\x08\x00", b"\x08\x06"  # EtherTypes
-_ETHERNET, _ARP_PACKET = 14, 28  # bytes
+_ETHERNET, _IP_HEADER, _ARP_PACKET = 14, 20, 28  # bytes
 _ARP_START = bytes.fromhex("000108000604")  # Ethernet and IPv4, with addresses of 6 and 4 bytes
-_UNREACHABLE, _TOO_LONG = 3, 4  # ICMP type and code of "fragmentation needed"
 _AT_ONCE = 64  # frames of one interface before another gets its turn
 _COUNTED = ("in", "out", "malformed", "dropped", "answered", "local", "lost")
 
@@ -52,7 +53,7 @@ class ScapyEngine:
         self._routes = Routes(self._wires)
         self._neighbours = Neighbours(partial(self._count, "lost"))
         self._kernel = Kernel(interfaces)
-        self._vips: set[str] = set()
+        self._limits = Limits()
 
     def start(self, director: Director, selector: BaseSelector) -> None:
         self._director = director
@@ -65,12 +66,15 @@ class ScapyEngine:
     def mtu_of(self, address: str) -> int:
         return self._routes.mtu_of(address)
 
+    def is_local(self, address: str) -> bool:
+        return is_local(address)
+
     def rules_changed(self) -> None:
-        self._vips = self._director.vips()
-        self._kernel.keep_out_of(self._vips)
+        self._kernel.keep_out_of(self._director.services.vips())
 
     def tick(self, now: float) -> None:
         self._neighbours.tick(now)
+        self._routes.tick(now)
 
     def counters(self) -> Mapping[str, int]:
         return self._counters
@@ -106,13 +110,18 @@ class ScapyEngine:
         """Ask the core about an IP packet that was sent to this machine, and do as it says."""
         datagram = Datagram(data)
         packet = parse(datagram)
+        if packet.mtu and packet.embedded and packet.embedded.protocol == IPIP:
+            self._routes.learn_mtu(packet.embedded.destination.address, packet.mtu, self._clock())
         decision = self._director.decide(packet, self._clock())
         if isinstance(decision, Forward):
-            self._forward(datagram, decision)
+            if decision.method is Method.LOCAL:
+                self._give(data[: packet.length])
+            else:
+                self._forward(datagram, decision)
         elif isinstance(decision, Answer):
-            self._answer(decision, packet, data[: packet.length])
+            self._answer(decision, tunnelled(datagram.rest) if decision.tunnelled else data[: packet.length])
         elif isinstance(decision, Local):
-            self._leave(packet, data[: packet.length], datagram)
+            self._leave(packet, data[: packet.length])
         else:
             self._count("dropped")
 
@@ -130,28 +139,25 @@ class ScapyEngine:
         for piece in pieces(packet, way.wire.mtu):  # the core has refused those that may not be taken apart
             self._send(piece, way)
 
-    def _answer(self, decision: Answer, packet: Packet, data: bytes) -> None:
-        """For a VIP the director answers as the VIP, otherwise as itself."""
-        way = self._routes.way_to(packet.source.address)
-        if way is None or not may_be_told(packet.source.address):
+    def _answer(self, decision: Answer, data: bytes) -> None:
+        """Tell the sender of `data`, an IP packet; for a VIP as the VIP, otherwise as itself."""
+        about = IP(data[:_IP_HEADER])
+        way = self._routes.way_to(about.src)
+        told = decision.mtu or self._limits.allow(about.src, self._clock())  # who learns an MTU asks less
+        if way is None or about.frag or not may_be_told(about.src) or not told:
             self._count("dropped")
             return
-        to = packet.destination.address
         self._count("answered")
-        self._send(answer(decision, data, to if to in self._vips else way.source), way)
+        own = about.dst if self._director.services.is_vip(about.dst) else way.source
+        self._send(answer(decision, data, own), way)
 
-    def _leave(self, packet: Packet, data: bytes, datagram: Datagram) -> None:
+    def _leave(self, packet: Packet, data: bytes) -> None:
         """The kernel's business; TCP and UDP for a VIP have been kept from it and are handed over now."""
-        if packet.protocol in (TCP, UDP) and packet.destination.address in self._vips:
-            self._count("local" if self._kernel.give(data) else "lost")
-        elif packet.protocol == ICMP and packet.embedded and packet.embedded.protocol == IPIP:
-            self._tunnel_error(packet, datagram)
+        if packet.protocol in (TCP, UDP) and self._director.services.is_vip(packet.destination.address):
+            self._give(data)
 
-    def _tunnel_error(self, packet: Packet, datagram: Datagram) -> None:
-        """A router on the way to a real server can't pass on what went into its tunnel (RFC 2003, 5.1)."""
-        about = packet.embedded
-        if about and datagram.above and (packet.icmp_type, packet.icmp_code) == (_UNREACHABLE, _TOO_LONG):
-            self._routes.learn_mtu(about.destination.address, int(datagram.above.nexthopmtu or 0))
+    def _give(self, data: bytes) -> None:
+        self._count("local" if self._kernel.give(data) else "lost")
 
     def _send(self, packet: bytes, way: Way) -> None:
         self._count("out")

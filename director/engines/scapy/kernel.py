@@ -31,7 +31,7 @@ _RULES = """\
 {table}
 delete {table}
 {table} {{
-    set vips {{ type ipv4_addr; {elements}}}
+    set vips {{ type ipv4_addr; flags interval; auto-merge; {elements}}}
     chain before_the_kernel {{
         type filter hook prerouting priority raw; policy accept;
         iifname != "{device}" ip daddr @vips meta l4proto {{ tcp, udp }} drop
@@ -41,7 +41,10 @@ delete {table}
 
 
 def rules(vips: Collection[str]) -> str:
-    """The nftables script; it replaces whatever an earlier director has left."""
+    """The nftables script; it replaces whatever an earlier director has left.
+
+    `vips` are addresses, or networks whose packets carry a mark.
+    """
     elements = f"elements = {{ {', '.join(sorted(vips))} }}; " if vips else ""
     return _RULES.format(table=_TABLE, device=DEVICE, elements=elements)
 

@@ -26,6 +26,8 @@ def rewrite(datagram: Datagram, forward: Forward, _own_address: str) -> bytes:
     if isinstance(above, ICMP):
         datagram.rest = _quoted(datagram.rest, forward)
         return bytes(datagram)
+    if above is None:  # a later fragment has no ports
+        return bytes(datagram)
     above.sport, above.dport = forward.source.port, forward.destination.port
     if isinstance(above, TCP):
         above.seq = (above.seq + forward.sequence_delta) % 2**32

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from director.core.packet import Endpoint, Packet
+from director.core.packet import IPIP, Endpoint, Packet
 from director.engines.scapy.datagram import Datagram
 from director.engines.scapy.layers import ICMP, TCP, UDP
 
 _DONT_FRAGMENT, _MORE_FRAGMENTS = 0x2, 0x1
 _IP_HEADER, _PORTS = 20, 4  # bytes
+_TOO_LONG = 3, 4  # ICMP type and code of "fragmentation needed"
 
 
 def parse(datagram: Datagram) -> Packet:
@@ -23,6 +24,7 @@ def parse(datagram: Datagram) -> Packet:
         "dont_fragment": bool(flags & _DONT_FRAGMENT),
         "more_fragments": bool(flags & _MORE_FRAGMENTS),
         "fragment_offset": ip.frag,
+        "identification": ip.id,
     }
     if isinstance(above, TCP):
         return Packet(
@@ -39,6 +41,8 @@ def parse(datagram: Datagram) -> Packet:
         return Packet(source=ends[0], destination=ends[1], payload=datagram.rest, **common)
     if isinstance(above, ICMP):
         common |= {"icmp_type": above.type, "icmp_code": above.code, "embedded": _quoted(datagram.rest)}
+        if (above.type, above.code) == _TOO_LONG:
+            common["mtu"] = int(above.nexthopmtu or 0)
     return Packet(source=Endpoint(ip.src, 0), destination=Endpoint(ip.dst, 0), **common)
 
 
@@ -53,7 +57,13 @@ def _quoted(data: bytes) -> Packet | None:
     source, destination = (".".join(map(str, data[at : at + 4])) for at in (12, 16))
     sport, dport = (int.from_bytes(data[at : at + 2], "big") for at in (header, header + 2))
     length = int.from_bytes(data[2:4], "big")
-    return Packet(data[9], Endpoint(source, sport), Endpoint(destination, dport), length)
+    inner = _quoted(tunnelled(data)) if data[9] == IPIP else None
+    return Packet(data[9], Endpoint(source, sport), Endpoint(destination, dport), length, embedded=inner)
+
+
+def tunnelled(data: bytes) -> bytes:
+    """What the IPIP packet that `data` starts with has inside."""
+    return data[(data[0] & 15) * 4 :]
 
 
 def quoted_header(data: bytes) -> int | None:

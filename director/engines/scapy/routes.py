@@ -14,6 +14,7 @@ _NONE = "0.0.0.0"
 _DEFAULT_MTU = 1500
 _SMALLEST_MTU = 68  # bytes; RFC 791: every router can pass this much
 _MOST = 4096  # ways that are remembered
+_LEARNT = 600.0  # seconds for which a path's MTU is believed (Linux: route/mtu_expires)
 _NEWS = 0x01 | 0x10 | 0x40  # linux/rtnetlink.h: links, IPv4 addresses, IPv4 routes
 _LARGEST = 65536  # bytes of a message
 
@@ -33,7 +34,7 @@ class Routes:
     def __init__(self, wires: Iterable[Wire]) -> None:
         self._wires = {wire.interface: wire for wire in wires}
         self._ways: dict[str, Way | None] = {}
-        self._path_mtu: dict[str, int] = {}
+        self._path_mtu: dict[str, tuple[int, float]] = {}  # and until when
         self._news = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
         self._news.bind((0, _NEWS))
         self._news.setblocking(False)
@@ -71,12 +72,19 @@ class Routes:
         """The longest IP packet, in bytes, that fits on the way to `address`, as far as is known."""
         way = self.way_to(address)
         here = way.wire.mtu if way else _DEFAULT_MTU
-        return min(here, self._path_mtu.get(address, here))
+        learnt, _ = self._path_mtu.get(address, (here, 0.0))
+        return min(here, learnt)
 
-    def learn_mtu(self, address: str, mtu: int) -> None:
+    def learn_mtu(self, address: str, mtu: int, now: float) -> None:
         """A router on the way to `address` takes no more than `mtu` bytes (RFC 1191)."""
         if mtu >= _SMALLEST_MTU and len(self._path_mtu) < _MOST:
-            self._path_mtu[address] = mtu
+            self._path_mtu[address] = mtu, now + _LEARNT
+
+    def tick(self, now: float) -> None:
+        """What was learnt long ago may have changed."""
+        for address, (_, until) in list(self._path_mtu.items()):
+            if until <= now:
+                del self._path_mtu[address]
 
     def _look_up(self, address: str) -> Way | None:
         interface, source, gateway = conf.route.route(address, verbose=0)

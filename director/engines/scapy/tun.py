@@ -20,7 +20,10 @@ _DONT_FRAGMENT = 0x2
 def rewrite(datagram: Datagram, forward: Forward, own_address: str) -> bytes:
     """Put a header in front: from the director's own address on that way to the real server's."""
     datagram.ip.ttl -= 1
-    return bytes(_outer(datagram.ip, own_address, forward.next_hop)) + bytes(datagram)
+    outer = _outer(datagram.ip, own_address, forward.next_hop)
+    if forward.may_fragment:
+        outer.flags = 0
+    return bytes(outer) + bytes(datagram)
 
 
 def _outer(inner: IP, own_address: str, real_server: str) -> IP:

@@ -12,6 +12,7 @@ from director import engines
 from director.core.decision import Method
 from director.engines import interfaces
 from director.engines.engine import EngineError
+from director.core.sysctls import Sysctls
 from director.process import Settings
 
 
@@ -28,7 +29,9 @@ def test_defaults(started: list[Settings], monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("LVS_SOCKET", raising=False)
     assert command_line.main([]) == 0
     both = ("d-eth0", "d-eth1")
-    expected = Settings(Method.NAT, "wrr", "scapy", "/run/lvs-director.sock", None, 12, both)
+    expected = Settings(
+        Method.NAT, "wrr", "scapy", "/run/lvs-director.sock", None, 12, 1 << 20, Sysctls(), both
+    )
     assert started == [expected]
 
 

@@ -127,7 +127,10 @@ def test_over_a_socket(answers: Answers, tmp_path: Path) -> None:
     thread = Thread(target=listener.serve_one)
     thread.start()
     try:
-        assert call(listener.path, {"do": "list"}) == {"ok": True, "method": "NAT", "services": []}
+        answer = call(listener.path, {"do": "list"})
+        assert (answer["ok"], answer["method"], answer["services"]) == (True, "NAT", [])
+        assert answer["timeouts"] == {"tcp": 900, "tcpfin": 120, "udp": 300}
+        assert answer["sysctls"]["conn_reuse_mode"] == 1
     finally:
         thread.join()
         listener.close()

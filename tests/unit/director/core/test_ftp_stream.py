@@ -133,7 +133,7 @@ def test_a_data_connection_is_not_counted_as_scheduled() -> None:
     session.reply(0, PASSIVE)
     assert isinstance(passive_data(session, 2), Forward)
     server = next(s for service in session.director.services for s in service.servers if s.address == FTP2)
-    assert server.connections == 1
+    assert server.stats.connections == 1
 
 
 def test_the_control_connection_outlives_no_data_connection() -> None:

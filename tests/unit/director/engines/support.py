@@ -54,7 +54,7 @@ class FakeRoutes:
     def mtu_of(self, address: str) -> int:
         return self.learnt.get(address, 1500)
 
-    def learn_mtu(self, address: str, mtu: int) -> None:
+    def learn_mtu(self, address: str, mtu: int, _now: float) -> None:
         self.learnt[address] = mtu
 
     def refresh(self) -> None:

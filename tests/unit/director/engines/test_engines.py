@@ -89,7 +89,7 @@ def test_no_way_over_an_interface_that_is_not_the_directors(routes: Routes) -> N
 
 @pytest.mark.parametrize(("learnt", "known"), [(1400, 1400), (9000, 1500), (20, 1500)])
 def test_a_learnt_mtu_only_makes_the_way_narrower(routes: Routes, learnt: int, known: int) -> None:
-    routes.learn_mtu("203.0.113.11", learnt)
+    routes.learn_mtu("203.0.113.11", learnt, 0.0)
     assert routes.mtu_of("203.0.113.11") == known
 
 

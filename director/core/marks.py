@@ -1,0 +1,79 @@
+"""Firewall marks: a number that a packet carries, by which a virtual service can be asked for.
+
+In the kernel, netfilter marks packets before IPVS sees them. The director sees a packet before
+netfilter does, so it has a short list of its own: the first rule that a packet meets marks it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from director.core.commands import AddMark, DeleteMark
+from director.core.errors import BadValue, NoSuchMark
+from director.core.packet import TCP, UDP, Packet
+
+_PROTOCOLS = {0: "any", TCP: "TCP", UDP: "UDP"}
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Packets to `network` and to ports `first` to `last` carry `mark`; protocol 0: TCP and UDP."""
+
+    mark: int
+    network: IPv4Network
+    protocol: int
+    first: int
+    last: int
+
+    @classmethod
+    def of(cls, command: AddMark | DeleteMark) -> Mark:
+        """The rule that a command speaks of. Raises BadValue."""
+        check_mark(command.mark)
+        try:
+            network = IPv4Network(command.network)
+        except ValueError:
+            raise BadValue(
+                "network", "an address or network such as 203.0.113.0/24", command.network
+            ) from None
+        if command.protocol not in _PROTOCOLS:
+            raise BadValue("protocol", "6 (TCP), 17 (UDP) or 0 (both)", command.protocol)
+        if not 0 <= command.first <= command.last <= 65535:
+            raise BadValue("ports", "a range within 0 to 65535", f"{command.first}:{command.last}")
+        return cls(command.mark, network, command.protocol, command.first, command.last)
+
+    def meets(self, packet: Packet) -> bool:
+        return (
+            self.protocol in (0, packet.protocol)
+            and self.first <= packet.destination.port <= self.last
+            and IPv4Address(packet.destination.address) in self.network
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        network = self.network.with_prefixlen.removesuffix("/32")
+        ports = {"first": self.first, "last": self.last}
+        return {"mark": self.mark, "network": network, "protocol": _PROTOCOLS[self.protocol], **ports}
+
+
+Marks = tuple[Mark, ...]
+
+
+def mark_of(packet: Packet, marks: Marks) -> int:
+    """The mark that a packet carries, or 0."""
+    return next((rule.mark for rule in marks if rule.meets(packet)), 0)
+
+
+def without(marks: Marks, rule: Mark) -> Marks:
+    """The list without the first rule that is the same. Raises NoSuchMark."""
+    if rule not in marks:
+        raise NoSuchMark(f"no rule gives {rule.network} the mark {rule.mark} in this way.")
+    place = marks.index(rule)
+    return marks[:place] + marks[place + 1 :]
+
+
+def check_mark(mark: int) -> None:
+    """Raises BadValue."""
+    if type(mark) is not int or not 0 < mark < 2**32:
+        raise BadValue("mark", "1 to 4294967295", mark)

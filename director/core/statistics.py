@@ -1,0 +1,47 @@
+"""What is counted for a service and for each of its real servers, and how fast it grows.
+
+The rates are smoothed as the kernel does it: every two seconds a quarter of the difference
+between what was counted since and the rate so far is added to it. Source: Linux, ip_vs_est.
+"""
+
+from __future__ import annotations
+
+PERIOD = 2.0  # seconds between two estimates
+COUNTERS = ("connections", "packets_in", "packets_out", "bytes_in", "bytes_out")
+
+
+class Statistics:
+    """`in` is what came from clients, `out` what a VS-NAT real server replied; bytes of IP packets."""
+
+    __slots__ = ("_last", "_rates", "bytes_in", "bytes_out", "connections", "packets_in", "packets_out")
+
+    def __init__(self) -> None:
+        self.connections = self.packets_in = self.packets_out = self.bytes_in = self.bytes_out = 0
+        self._last = self._now()
+        self._rates = [0.0] * len(COUNTERS)
+
+    def came_in(self, length: int) -> None:
+        self.packets_in += 1
+        self.bytes_in += length
+
+    def went_out(self, length: int) -> None:
+        self.packets_out += 1
+        self.bytes_out += length
+
+    def estimate(self) -> None:
+        """To be called every PERIOD seconds."""
+        now = self._now()
+        for place, (count, before) in enumerate(zip(now, self._last, strict=True)):
+            self._rates[place] += ((count - before) / PERIOD - self._rates[place]) / 4
+        self._last = now
+
+    def as_dict(self) -> dict[str, object]:
+        """JSON-ready: the counters, and `rates`, the same per second."""
+        rates = (round(rate) for rate in self._rates)
+        return {
+            **dict(zip(COUNTERS, self._now(), strict=True)),
+            "rates": dict(zip(COUNTERS, rates, strict=True)),
+        }
+
+    def _now(self) -> tuple[int, ...]:
+        return tuple(getattr(self, name) for name in COUNTERS)
