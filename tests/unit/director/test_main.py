@@ -10,9 +10,9 @@ import pytest
 from director import __main__ as command_line
 from director import engines
 from director.core.decision import Method
+from director.core.sysctls import Sysctls
 from director.engines import interfaces
 from director.engines.engine import EngineError
-from director.core.sysctls import Sysctls
 from director.process import Settings
 
 
