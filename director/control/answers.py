@@ -3,7 +3,8 @@
     {"do": "apply", "commands": [...]}   change the rules, all at once or not at all
     {"do": "list"}                       the rules, with the counters of every real server
     {"do": "connections"}                the connection table, templates included
-    {"do": "explain", "packet": {...}}   what would become of a packet, and why; nothing happens
+    {"do": "explain", ...}               what would become of a packet, and why: explanation.py
+    {"do": "journey", ...}               the packet table of a connection: the same
     {"do": "counters"}                   what the engine and the process have counted
 
 An answer has "ok": true and what was asked for, or "ok": false and "error", one sentence.
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from director.control.codec import CodecError, decode
+from director.control.explanation import Explainer
 from director.core.commands import Command, DeleteServer, DeleteService
 from director.core.errors import LvsError
 from director.engines.engine import Engine, EngineError
@@ -37,11 +39,14 @@ class Answers:
         self._engine = engine
         self._clock = clock
         self._about = about
+        explainer = Explainer(director, engine, clock)
         self._known: dict[str, Callable[[Message], Message]] = {
             "apply": self._apply,
             "list": self._list,
             "connections": self._connections,
             "counters": self._counters,
+            "explain": explainer.explain,
+            "journey": explainer.journey,
         }
 
     def __call__(self, request: Message) -> Message:

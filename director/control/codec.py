@@ -70,7 +70,8 @@ def _plain(value: object) -> object:
     return value.name if isinstance(value, Method) else value
 
 
-def _endpoint(name: str, value: object) -> Endpoint:
+def endpoint(name: str, value: object) -> Endpoint:
+    """`a.b.c.d:port`; whether the address makes sense is not looked at. Raises CodecError."""
     address, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
     if not colon or not (port.isascii() and port.isdigit() and len(port) <= 5):
         raise CodecError(f"{name}: expected ADDRESS:PORT, got {value!r}.")
@@ -84,7 +85,7 @@ def _key(name: str, value: object) -> ServiceKey:
         raise CodecError(f"{name}: expected an object with protocol and address, got {value!r}.")
     if value["protocol"] not in _NAMES.values():
         raise CodecError(f"protocol: expected TCP or UDP, got {value['protocol']!r}.")
-    return ServiceKey(_PROTOCOLS[value["protocol"]], _endpoint("address", value["address"]))
+    return ServiceKey(_PROTOCOLS[value["protocol"]], endpoint("address", value["address"]))
 
 
 def _method(name: str, value: object) -> Method:
@@ -112,7 +113,7 @@ _integer = _of(int)
 
 _READERS: dict[str, Callable[[str, object], Any]] = {
     "ServiceKey": _key,
-    "Endpoint": _endpoint,
+    "Endpoint": endpoint,
     "Method": _method,
     "int": _integer,
     "str": _of(str),

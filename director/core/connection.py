@@ -5,6 +5,7 @@ It holds values and small rules about itself; where it is kept is the table's bu
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from director.core.packet import UDP, Endpoint
@@ -68,6 +69,14 @@ class Connection:
         self.children = 0
         self.chained: Connection | None = None
         self.ftp: Session | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Connection:
+        """A copy that is in no table."""
+        twin = memo[id(self)] = Connection.__new__(Connection)
+        for name in self.__slots__:
+            value = None if name == "chained" else deepcopy(getattr(self, name), memo)
+            setattr(twin, name, value)
+        return twin
 
     @property
     def active(self) -> bool:

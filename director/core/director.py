@@ -15,7 +15,9 @@ No socket, no clock: the time is passed in, in seconds that only ever grow.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from director.core import icmp
@@ -27,8 +29,8 @@ from director.core.events import Event, Trace
 from director.core.fragments import Fragments
 from director.core.known import Known
 from director.core.lifecycle import Lifecycle
-from director.core.packet import ICMP, TCP, UDP, Packet
-from director.core.persistence import Templates
+from director.core.packet import ICMP, TCP, UDP, Endpoint, Packet
+from director.core.persistence import Templates, key_for
 from director.core.refusals import Refusals
 from director.core.rules import Rules
 from director.core.states import Timeouts
@@ -140,6 +142,38 @@ class Director:
         if packet.fragment_offset or packet.more_fragments:
             return self._decide_fragment(packet, now)
         return self._decide_whole(packet, now)
+
+    def rehearse(self, packet: Packet, now: float) -> tuple[Decision, list[Event]]:
+        """What `decide` would say, and what would happen; nothing does.
+
+        The same code decides, on copies of the rules and of what is known about the packet's ends.
+        """
+        events: list[Event] = []
+        return self._copy_for(packet, Trace(events.append)).decide(packet, now), events
+
+    def _copy_for(self, packet: Packet, trace: Trace) -> Director:
+        about = packet.embedded or packet
+        inner = about.embedded or about
+        ends = [
+            (each.protocol, Endpoint(end.address, port))
+            for each in (about, inner)
+            for end in (each.source, each.destination)
+            for port in {end.port, 0}
+        ]
+        connections = ConnectionTable()
+        templates = Templates()
+        copies: dict[int, Any] = {id(self.connections): connections, id(self.templates): templates}
+        copies[id(self._trace)] = trace
+        for outside in (self._refusals.mtu_of, self.services.is_local):
+            copies[id(outside)] = outside
+        twin: Director = deepcopy(self, copies)
+        for connection in chain.from_iterable(self.connections.of(*end) for end in dict.fromkeys(ends)):
+            connections.add(deepcopy(connection, copies), connection.expires)
+        for service in self.services:
+            template = self.templates.find(key_for(service, about))
+            if template is not None:
+                templates.put(deepcopy(template, copies))
+        return twin
 
     def _decide_whole(self, packet: Packet, now: float) -> Decision:
         """What becomes of a packet that shows its ports."""

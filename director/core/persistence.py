@@ -92,6 +92,10 @@ class Templates:
         self._templates[template.key] = template
         self.renew(template, now)
 
+    def put(self, template: Template) -> None:
+        """One that is counted and timed elsewhere."""
+        self._templates[template.key] = template
+
     def remove(self, template: Template) -> None:
         """Forget one, if it has not been replaced already."""
         if self._templates.get(template.key) is template:

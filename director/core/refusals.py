@@ -16,7 +16,7 @@ class Refusals:
     """`mtu_of` gives the longest packet, in bytes, that fits on the way to an address."""
 
     def __init__(self, mtu_of: Callable[[str], int]) -> None:
-        self._mtu_of = mtu_of
+        self.mtu_of = mtu_of
 
     def of(self, packet: Packet, to: str, method: Method, *, pmtu_disc: bool) -> Answer | None:
         """What its sender is told, or None where the packet can go on to `to`.
@@ -30,7 +30,7 @@ class Refusals:
         tunnel = method is Method.TUN
         if not packet.dont_fragment or (tunnel and not pmtu_disc):
             return None
-        mtu = self._mtu_of(to) - (IPIP_HEADER if tunnel else 0)
+        mtu = self.mtu_of(to) - (IPIP_HEADER if tunnel else 0)
         if packet.length <= mtu:
             return None
         reason = f"{packet.length} bytes with DF, and {mtu} fit on the way to {to}"

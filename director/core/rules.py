@@ -62,7 +62,7 @@ class Rules:
         self.marks: Marks = ()
         self._method = method
         self._scheduler = scheduler
-        self._is_local = is_local
+        self.is_local = is_local
         self._services: dict[ServiceKey, VirtualService] = {}
         self._removed: dict[ServiceKey, dict[Endpoint, RealServer]] = {}
         self._undo: list[Callable[[], object]] = []
@@ -122,6 +122,7 @@ class Rules:
                     take_back()
         self._tell_schedulers()
         self._forget_idle()
+        self._undo.clear()
 
     def _tell_schedulers(self) -> None:
         """Only those whose servers are others now: nobody else's turn is touched."""
@@ -242,7 +243,7 @@ class Rules:
 
     def _check_method(self, service: VirtualService, server: Endpoint, method: Method) -> Method:
         """What becomes of the method asked for. Raises BadValue."""
-        if self._is_local(server.address):
+        if self.is_local(server.address):
             method = Method.LOCAL
         port = service.key.address.port
         if method is not Method.NAT and not service.key.mark and server.port != port:

@@ -35,6 +35,12 @@ class Engine(Protocol):
     def is_local(self, address: str) -> bool:
         """Whether `address` is one of this machine's own."""
 
+    def way_to(self, address: str) -> Mapping[str, str]:
+        """How a packet gets to `address`: interface, source, next_hop, source_mac, dest_mac.
+
+        Empty where no way is known; dest_mac is empty while nobody has asked for it.
+        """
+
     def rules_changed(self) -> None:
         """Virtual services were added or deleted."""
 

@@ -69,6 +69,18 @@ class ScapyEngine:
     def is_local(self, address: str) -> bool:
         return is_local(address)
 
+    def way_to(self, address: str) -> Mapping[str, str]:
+        way = self._routes.way_to(address)
+        if way is None:
+            return {}
+        return {
+            "interface": way.wire.interface,
+            "source": way.source,
+            "next_hop": way.next_hop,
+            "source_mac": way.wire.mac,
+            "dest_mac": self._neighbours.mac_of(way),
+        }
+
     def rules_changed(self) -> None:
         self._kernel.keep_out_of(self._director.services.vips())
 

@@ -55,6 +55,11 @@ class Neighbours:
         if now - neighbour.confirmed > _FRESH and now - neighbour.asked > _PATIENCE:
             self._ask(neighbour, now)
 
+    def mac_of(self, way: Way) -> str:
+        """The MAC address of a way's next hop, empty while it is not known."""
+        neighbour = self._known.get((way.wire, way.next_hop))
+        return neighbour.link[:6].hex(":") if neighbour else ""
+
     def heard(self, wire: Wire, arp: Any, now: float) -> None:
         """Somebody on `wire` has said by ARP which MAC address an IP address has."""
         neighbour = self._known.get((wire, arp.psrc))

@@ -1,0 +1,187 @@
+"""What would become of a packet, and why: the director's own decision, put into words.
+
+The packet is decided about by the very code that forwards, on copies of the tables, so that an
+explanation never changes anything and never differs from what happens.
+
+    {"do": "explain", "packet": {"protocol": "TCP", "source": "198.51.100.101:40000",
+                                 "destination": "203.0.113.1:80", "flags": "S"}}
+    {"do": "explain", "ip": "4500003c..."}                      the bytes of an IP packet, in hex
+    {"do": "journey", "client": "198.51.100.101:40000"}         the packet table of its connections
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from director.control.codec import CodecError, endpoint
+from director.core.connection import Connection
+from director.core.decision import Answer, Decision, Forward, Method
+from director.core.packet import ACK, FIN, ICMP, PSH, RST, SYN, TCP, UDP, URG, Endpoint, Packet
+from director.core.service import check_endpoint
+
+if TYPE_CHECKING:
+    from director.control.channel import Message
+    from director.core.director import Director
+    from director.engines.engine import Engine
+
+_FLAGS = {"F": FIN, "S": SYN, "R": RST, "P": PSH, "A": ACK, "U": URG}
+_PROTOCOLS = {"TCP": TCP, "UDP": UDP, "ICMP": ICMP}
+_NAMES = {number: name for name, number in _PROTOCOLS.items()}
+_LENGTH = 40  # bytes of an IP packet with a TCP header and no data
+
+Row = dict[str, str]
+
+
+class Explainer:
+    def __init__(self, director: Director, engine: Engine, clock: Callable[[], float]) -> None:
+        self._director = director
+        self._engine = engine
+        self._clock = clock
+
+    def explain(self, request: Message) -> Message:
+        """The decision about one packet. Raises CodecError."""
+        packet = _packet_of(request)
+        now = self._clock()
+        known = self._known(packet)
+        service = known.service if known else self._director.services.find(packet)
+        decision, events = self._director.rehearse(packet, now)
+        return {
+            "packet": _describe(packet),
+            "connection": known.as_dict(now) if known else None,
+            "service": service.as_dict() if service else None,
+            "events": [event.as_dict() for event in events],
+            **self._say(packet, decision),
+        }
+
+    def _known(self, packet: Packet) -> Connection | None:
+        table = self._director.connections
+        ends = packet.protocol, packet.source, packet.destination
+        return table.request(*ends) or table.reply(*ends)
+
+    def _say(self, packet: Packet, decision: Decision) -> Message:
+        said: Message = {"decision": type(decision).__name__.lower(), "reasons": list(decision.reasons)}
+        if isinstance(decision, Answer):
+            said |= {"icmp_type": decision.icmp_type, "icmp_code": decision.icmp_code, "mtu": decision.mtu}
+        if isinstance(decision, Forward):
+            way = self._way_for(decision)
+            came = {"packet": "as it came", "source": str(packet.source), "dest": str(packet.destination)}
+            said |= {
+                "method": decision.method.name,
+                "next_hop": decision.next_hop,
+                "way": way,
+                "rows": [
+                    {"packet": "as it came", **came},
+                    {"packet": "as it goes on", **_leaves(decision, way)},
+                ],
+            }
+        return said
+
+    def _way_for(self, forward: Forward) -> Row:
+        return {} if forward.method is Method.LOCAL else dict(self._engine.way_to(forward.next_hop))
+
+    def journey(self, request: Message) -> Message:
+        """The packet tables of all connections of one client's end. Raises CodecError."""
+        client = endpoint("client", request.get("client"))
+        table, now = self._director.connections, self._clock()
+        found = [*table.of(TCP, client), *table.of(UDP, client)]
+        if not found:
+            raise CodecError(
+                f"client: expected one that has a connection, got {client}; ipvsadm -Lcn lists them."
+            )
+        return {"connections": [{**one.as_dict(now), "rows": list(self._rows(one, now))} for one in found]}
+
+    def _rows(self, connection: Connection, now: float) -> Iterator[Row]:
+        """A request and its reply, each as it comes to the director and as it leaves it."""
+        method, client, server = connection.method, connection.client, connection.server_end
+        yield {"packet": "request", "source": str(client), "dest": str(connection.vip)}
+        forward = self._rehearse(connection, client, connection.vip, now)
+        if forward is None:
+            return
+        yield {"packet": _REQUEST_LEAVES[method], **_leaves(forward, self._way_for(forward))}
+        if method is not Method.NAT:
+            yield {
+                "packet": _DIRECT_REPLY[method],
+                "source": str(connection.vip),
+                "dest": str(connection.client),
+            }
+            return
+        server, client = connection.server_end, connection.client
+        yield {"packet": "reply to load balancer", "source": str(server), "dest": str(client)}
+        reply = self._rehearse(connection, server, client, now)
+        if reply is not None:
+            yield {"packet": "outbound rewriting", **_leaves(reply, self._way_for(reply))}
+
+    def _rehearse(self, connection: Connection, source: Endpoint, to: Endpoint, now: float) -> Forward | None:
+        packet = Packet(connection.protocol, source, to, _LENGTH, flags=ACK)
+        decision, _ = self._director.rehearse(packet, now)
+        return decision if isinstance(decision, Forward) else None
+
+
+_REQUEST_LEAVES = {
+    Method.NAT: "inbound rewriting",
+    Method.TUN: "encapsulated",
+    Method.DR: "forwarded",
+    Method.LOCAL: "to the director's own kernel",
+}
+_DIRECT_REPLY = {
+    Method.TUN: "reply, not by the director",
+    Method.DR: "reply, not by the director",
+    Method.LOCAL: "reply of the director's own kernel",
+}
+
+
+def _leaves(forward: Forward, way: Row) -> Row:
+    """The addresses with which a packet goes on: those that the method is about."""
+    row = {"source": str(forward.source), "dest": str(forward.destination)}
+    if forward.method is Method.TUN:
+        row |= {"outer_source": way.get("source", "?"), "outer_dest": forward.next_hop}
+    if forward.method is Method.DR:
+        row |= {"source_mac": way.get("source_mac", "?"), "dest_mac": way.get("dest_mac") or "?"}
+    return row
+
+
+def _describe(packet: Packet) -> Message:
+    flags = "".join(letter for letter, flag in _FLAGS.items() if packet.flags & flag)
+    return {
+        "protocol": _NAMES.get(packet.protocol, str(packet.protocol)),
+        "source": str(packet.source),
+        "destination": str(packet.destination),
+        "flags": flags,
+        "length": packet.length,
+    }
+
+
+def _packet_of(request: Message) -> Packet:
+    if "ip" in request:
+        return _dissected(request["ip"])
+    said = request.get("packet")
+    if not isinstance(said, dict):
+        raise CodecError(f"packet: expected an object, got {said!r}.")
+    protocol = _PROTOCOLS.get(str(said.get("protocol", "TCP")))
+    if protocol not in (TCP, UDP):
+        raise CodecError(f"protocol: expected TCP or UDP, got {said.get('protocol')!r}.")
+    source, to = endpoint("source", said.get("source")), endpoint("destination", said.get("destination"))
+    check_endpoint("source", source)
+    check_endpoint("destination", to)
+    length = said.get("length", _LENGTH)
+    if type(length) is not int or not 20 <= length <= 65535:
+        raise CodecError(f"length: expected 20 to 65535 bytes, got {length!r}.")
+    return Packet(protocol, source, to, length, flags=_flags(said.get("flags", "S")), dont_fragment=True)
+
+
+def _flags(letters: Any) -> int:
+    if not isinstance(letters, str) or any(letter not in _FLAGS for letter in letters):
+        raise CodecError(f"flags: expected letters of {''.join(_FLAGS)}, got {letters!r}.")
+    return sum(_FLAGS[letter] for letter in set(letters))
+
+
+def _dissected(text: Any) -> Packet:
+    """An IP packet taken apart as the Scapy engine does it, whatever engine is at work."""
+    from director.engines.scapy.datagram import Datagram, Malformed
+    from director.engines.scapy.parse import parse
+
+    try:
+        return parse(Datagram(bytes.fromhex(text)))
+    except (TypeError, ValueError, Malformed) as error:
+        raise CodecError(f"ip: expected an IPv4 packet in hexadecimal ({error}).") from None

@@ -1,0 +1,216 @@
+"""lvs-explain: what a running director would do with a packet, and why.
+
+Nothing is sent and nothing changes: the director decides on copies of its tables, with the code
+that forwards. Exit codes: 0 done, 1 no director to talk to, 2 a request that makes no sense.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from director.control import SOCKET, SOCKET_VARIABLE
+from director.control.channel import ChannelError, Message, call
+
+PROGRAM = "lvs-explain"
+EXAMPLES = """\
+lvs-explain 198.51.100.101:40000 203.0.113.1:80          the first packet of a connection
+lvs-explain -u 198.51.100.101:40000 203.0.113.1:53       the same for UDP
+lvs-explain --flags A 198.51.100.101:40000 203.0.113.1:80    a later one
+lvs-explain --pcap d-eth0.pcap --frame 7                 a packet that was captured (numbers as in Wireshark)
+lvs-explain --table 198.51.100.101:40000                 the packet table of a client's connections
+"""
+_ETHERNET, _RAW = 1, (12, 101, 228)  # link types of pcap files
+_LABEL = 12  # columns
+
+
+class Wrong(Exception):
+    """A request that makes no sense; the sentence tells why."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One sentence instead of the usage."""
+        raise Wrong(f"{message}; {PROGRAM} -h shows examples.")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out one command line; returns the exit code."""
+    try:
+        asked = _parser().parse_args(arguments)
+        answer = call(os.environ.get(SOCKET_VARIABLE) or SOCKET, _request(asked))
+        if not answer.get("ok"):
+            raise Wrong(str(answer.get("error")))
+    except Wrong as error:
+        return _complain(str(error), 2)
+    except ChannelError as error:
+        return _complain(str(error), 1)
+    lines = (
+        [json.dumps(answer, indent=2)] if asked.json else _journeys(answer) if asked.table else _say(answer)
+    )
+    print("\n".join(lines))
+    return 0
+
+
+def _complain(sentence: str, code: int) -> int:
+    print(f"{PROGRAM}: {sentence}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    form = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(prog=PROGRAM, description=__doc__, epilog=EXAMPLES, formatter_class=form)
+    parser.add_argument("source", nargs="?", metavar="ADDRESS:PORT", help="where the packet comes from")
+    parser.add_argument("destination", nargs="?", metavar="ADDRESS:PORT", help="where it goes to")
+    protocol = parser.add_mutually_exclusive_group()
+    protocol.add_argument("-t", dest="protocol", action="store_const", const="TCP", default="TCP", help="TCP")
+    protocol.add_argument("-u", dest="protocol", action="store_const", const="UDP", help="UDP")
+    parser.add_argument("--flags", default="S", help="of TCP, letters of SAFRPU (default: S)")
+    parser.add_argument("--pcap", type=Path, metavar="FILE", help="take the packet from a capture")
+    parser.add_argument("--frame", type=int, default=1, metavar="N", help="which one (default: 1)")
+    parser.add_argument("--table", metavar="ADDRESS:PORT", help="the packet table of a client's connections")
+    parser.add_argument("--json", action="store_true", help="the director's answer as it is")
+    return parser
+
+
+def _request(asked: argparse.Namespace) -> Message:
+    if asked.table:
+        return {"do": "journey", "client": asked.table}
+    if asked.pcap:
+        return {"do": "explain", "ip": _frame(asked.pcap, asked.frame).hex()}
+    if not (asked.source and asked.destination):
+        raise Wrong(f"two endpoints are needed, or --pcap, or --table; {PROGRAM} -h shows examples.")
+    packet = {"protocol": asked.protocol, "source": asked.source, "destination": asked.destination}
+    if asked.protocol == "TCP":
+        packet["flags"] = asked.flags
+    return {"do": "explain", "packet": packet}
+
+
+def _frame(path: Path, number: int) -> bytes:
+    """The IP packet in frame `number` of a capture. Raises Wrong."""
+    from scapy.error import Scapy_Exception
+    from scapy.utils import RawPcapReader
+
+    try:
+        with RawPcapReader(str(path)) as reader:
+            for place, (data, metadata) in enumerate(reader, 1):
+                if place == number:
+                    return _ip_of(data, getattr(metadata, "linktype", None) or reader.linktype)
+    except (OSError, EOFError, Scapy_Exception) as error:
+        raise Wrong(f"{path} can't be read as a capture ({error}).") from None
+    raise Wrong(f"{path} has no frame {number}.")
+
+
+def _ip_of(data: bytes, link: int) -> bytes:
+    if link in _RAW:
+        return data
+    if link != _ETHERNET:
+        raise Wrong(f"frames of the link type {link} are not known here: capture on an Ethernet interface.")
+    if data[12:14] != b"\x08\x00":
+        raise Wrong(f"the frame is no IPv4 packet (EtherType {data[12:14].hex()}).")
+    return data[14:]
+
+
+# ---- in words ----
+
+
+def _say(answer: Message) -> Iterator[str]:
+    packet = answer["packet"]
+    flags = f" [{packet['flags']}]" if packet["flags"] else ""
+    ends = f"{packet['source']} > {packet['destination']}"
+    yield _line("packet", f"{packet['protocol']} {ends}{flags}, {packet['length']} bytes")
+    if answer["connection"]:
+        yield _line("connection", _connection(answer["connection"]))
+    if answer["service"]:
+        yield from _service(answer["service"])
+    yield from _list("because", answer["reasons"])
+    yield _line("decision", _decision(answer))
+    if answer.get("rows"):
+        yield ""
+        yield from _table(answer["rows"])
+    events = [_event(event) for event in answer["events"] if event["kind"] in ("new", "state", "expired")]
+    if events:
+        yield ""
+        yield from _list("would happen", events)
+
+
+def _line(label: str, text: str) -> str:
+    return f"{label:<{_LABEL}}  {text}".rstrip()
+
+
+def _list(label: str, texts: Sequence[str]) -> Iterator[str]:
+    for place, text in enumerate(texts):
+        yield _line("" if place else label, text)
+
+
+def _connection(known: Message) -> str:
+    ends = f"{known['client']} > {known['vip']} > {known['server']}"
+    return f"{ends}, {known['state']}, {known['expires']:.0f} s to live"
+
+
+def _service(service: Message) -> Iterator[str]:
+    name = f"FWM {service['mark']}" if service["mark"] else f"{service['address']}:{service['port']}"
+    kind = "" if service["mark"] else f"{service['protocol']} "
+    persistent = f", persistent {service['persistent']} s" if service["persistent"] else ""
+    yield _line("service", f"{kind}{name} {service['scheduler']}{persistent}")
+    servers = [
+        {
+            "real server": f"{server['address']}:{server['port']}",
+            "method": server["method"],
+            "weight": str(server["weight"]),
+            "active": str(server["active"]),
+            "inactive": str(server["inactive"]),
+        }
+        for server in service["servers"]
+    ]
+    for line in _table(servers):
+        yield _line("", line)
+
+
+def _decision(answer: Message) -> str:
+    decision, way = answer["decision"], answer.get("way") or {}
+    if decision == "forward" and answer["method"] == "LOCAL":
+        return "the director's own kernel gets it: this is the local node"
+    if decision == "forward":
+        over = (
+            f" over {way['interface']}, next hop {way['next_hop']}" if way else ", to which no way is known"
+        )
+        mac = f" ({way['dest_mac']})" if way.get("dest_mac") else ""
+        return f"forward by VS-{answer['method']} to {answer['next_hop']}{over}{mac}"
+    if decision == "answer":
+        mtu = f", MTU {answer['mtu']}" if answer["mtu"] else ""
+        return f"answer by ICMP type {answer['icmp_type']} code {answer['icmp_code']}{mtu}"
+    return {"drop": "drop it", "local": "leave it to the director's own kernel"}[str(decision)]
+
+
+def _event(event: Message) -> str:
+    ends = f"{event['client']} > {event['vip']} > {event['server']}"
+    if event["kind"] == "state":
+        return f"{ends}: {event['before']} becomes {event['state']}"
+    begins_or_ends = "a new connection" if event["kind"] == "new" else "the connection ends"
+    return f"{ends}: {begins_or_ends}"
+
+
+def _journeys(answer: Message) -> Iterator[str]:
+    for place, connection in enumerate(answer["connections"]):
+        if place:
+            yield ""
+        yield _line("connection", _connection(connection))
+        yield from _table(connection["rows"])
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [columns, *([str(row.get(name, "")) for name in columns] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
