@@ -7,13 +7,20 @@ Exit codes: 0 done, 1 no director to talk to, 2 a line that can't be understood,
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
-from typing import Any
 
-from director.control import SOCKET, SOCKET_VARIABLE
-from director.control.channel import ChannelError, call
+from director.control.tool import (
+    NOTHING,
+    VALUE,
+    Fields,
+    WrongLine,
+    ask,
+    dotted_quad,
+    getopt,
+    number,
+    run,
+)
 
 PROGRAM = "ippfvsadm"
 PROTOCOLS = {"t": "TCP", "u": "UDP"}
@@ -30,62 +37,33 @@ l.l.l.l:lport is the virtual server, a.a.a.a:rport a real server; the weight is 
 compared with the others', 1 if it is not given.
 """
 _HEADINGS = ("Protocol", "Virtual IP Address", "Port", "Real IP Address", "Port", "Weight")
-_WITH_VALUE = "tuRw"
 _COMMANDS = "ADCL"
-
-Fields = dict[str, Any]
-
-
-class WrongLine(ValueError):
-    """A command line that makes no sense; the sentence tells why."""
+_KINDS = {**dict.fromkeys("tuRw", VALUE), **dict.fromkeys(_COMMANDS + "h", NOTHING)}
 
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out one command line; returns the exit code."""
-    try:
-        options = _options(arguments)
-        if "h" in options:
-            sys.stdout.write(USAGE)
-            return 0
-        request = _request(options)
-        answer = call(os.environ.get(SOCKET_VARIABLE) or SOCKET, request)
-    except WrongLine as error:
-        return _complain(str(error), 2)
-    except ChannelError as error:
-        return _complain(str(error), 1)
-    if not answer.get("ok"):
-        return _complain(str(answer.get("error", "refused.")), 255)
-    if request["do"] == "list":
-        sys.stdout.write(table(answer.get("services", [])))
-    return 0
+    return run(PROGRAM, _work, arguments)
 
 
-def _complain(sentence: str, code: int) -> int:
-    sys.stderr.write(f"{PROGRAM}: {sentence}\n")
-    return code
+def _work(arguments: Sequence[str]) -> str:
+    """What one command line prints. Raises Failure."""
+    options = _options(arguments)
+    if "h" in options:
+        return USAGE
+    request = _request(options)
+    answer = ask(request)
+    return table(answer.get("services", [])) if request["do"] == "list" else ""
 
 
 def _options(arguments: Sequence[str]) -> dict[str, str]:
-    """Letters and their values, as getopt(3) reads them; importing one would take longer."""
+    """Letters and their values."""
+    given, rest = getopt(PROGRAM, arguments, _KINDS)
+    if rest:
+        raise WrongLine(f"{rest[0]!r} is left over at the end of the line.")
     options: dict[str, str] = {}
-    words = list(arguments)
-    while words:
-        word = words.pop(0)
-        if not word.startswith("-") or word in ("-", "--"):
-            raise WrongLine(f"{word!r} is left over at the end of the line.")
-        letters = word[1:]
-        while letters:
-            letter, letters = letters[0], letters[1:]
-            if letter in _WITH_VALUE:
-                value = letters or (words.pop(0) if words else None)
-                if value is None:
-                    raise WrongLine(f"-{letter} needs a value.")
-                letters = ""
-            elif letter in _COMMANDS + "h":
-                value = ""
-            else:
-                raise WrongLine(f"there is no option -{letter}; {PROGRAM} -h lists them.")
-            _put(options, letter, value)
+    for letter, value in given:
+        _put(options, letter, value or "")
     return options
 
 
@@ -133,26 +111,21 @@ def _rule(command: str, options: dict[str, str]) -> list[Fields]:
 
 def _endpoint(what: str, text: str) -> str:
     """`a.b.c.d:port`, both of them, no names."""
-    address, _, port = text.partition(":")
-    octets = [_number(octet) for octet in address.split(".")]
-    if len(octets) != 4 or any(not 0 <= octet <= 255 for octet in octets):
+    host, _, port = text.partition(":")
+    address = dotted_quad(host)
+    if address is None:
         raise WrongLine(f"bad {what} {text!r}: expected an address such as 203.0.113.1:80.")
-    if _number(port) not in PORTS:
+    if number(port) not in PORTS:
         raise WrongLine(f"bad {what} {text!r}: expected a port from {PORTS[0]} to {PORTS[-1]}.")
-    return f"{'.'.join(map(str, octets))}:{int(port)}"
+    return f"{address}:{int(port)}"
 
 
 def _weight(text: str) -> int:
     """A weight of 0 becomes 1, as it always did."""
-    weight = _number(text)
+    weight = number(text)
     if not 0 <= weight <= MOST_WEIGHT:
         raise WrongLine(f"bad weight {text!r}: expected a number from 1 to {MOST_WEIGHT}.")
     return weight or 1
-
-
-def _number(text: str) -> int:
-    """A decimal number, or -1."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else -1
 
 
 def table(services: Sequence[Fields]) -> str:

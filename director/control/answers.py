@@ -73,7 +73,8 @@ class Answers:
         In 1999 there were no services without servers, and ippfvsadm knows none.
         """
         for message in messages:
-            goes = isinstance(message, dict) and message.pop("last", False) is True
+            deletes = isinstance(message, dict) and message.get("command") == "DeleteServer"
+            goes = deletes and message.pop("last", False) is True
             command = decode(message)
             yield command
             if goes and isinstance(command, DeleteServer) and self._is_last(command):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from director.control.codec import CodecError, endpoint
 from director.core.connection import Connection
-from director.core.decision import Answer, Decision, Forward, Method
+from director.core.decision import Answer, Decision, Forward, Local, Method
 from director.core.packet import ACK, FIN, ICMP, PSH, RST, SYN, TCP, UDP, URG, Endpoint, Packet
 from director.core.service import check_endpoint
 
@@ -46,6 +46,8 @@ class Explainer:
         known = self._known(packet)
         service = known.service if known else self._director.services.find(packet)
         decision, events = self._director.rehearse(packet, now)
+        if isinstance(decision, Local):
+            service = None
         return {
             "packet": _describe(packet),
             "connection": known.as_dict(now) if known else None,
@@ -86,9 +88,7 @@ class Explainer:
         table, now = self._director.connections, self._clock()
         found = [*table.of(TCP, client), *table.of(UDP, client)]
         if not found:
-            raise CodecError(
-                f"client: expected one that has a connection, got {client}; ipvsadm -Lcn lists them."
-            )
+            raise CodecError(f"client: {client} has no connection; ipvsadm -Lcn lists all that there are.")
         return {"connections": [{**one.as_dict(now), "rows": list(self._rows(one, now))} for one in found]}
 
     def _rows(self, connection: Connection, now: float) -> Iterator[Row]:
@@ -167,7 +167,14 @@ def _packet_of(request: Message) -> Packet:
     length = said.get("length", _LENGTH)
     if type(length) is not int or not 20 <= length <= 65535:
         raise CodecError(f"length: expected 20 to 65535 bytes, got {length!r}.")
-    return Packet(protocol, source, to, length, flags=_flags(said.get("flags", "S")), dont_fragment=True)
+    return Packet(
+        protocol,
+        source,
+        to,
+        length,
+        flags=_flags(said.get("flags", "S" if protocol == TCP else "")),
+        dont_fragment=True,
+    )
 
 
 def _flags(letters: Any) -> int:

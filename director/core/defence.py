@@ -75,16 +75,19 @@ def is_half_open(connection: Connection) -> bool:
     return connection.state in _HALF_OPEN
 
 
-def who_makes_room(candidates: Iterable[Connection]) -> Connection | None:
+def who_makes_room(buckets: Iterable[Iterable[Connection]]) -> Connection | None:
     """A half-open connection if there is one, else one that is ending, else UDP; never an established one."""
     best: Connection | None = None
-    for connection in candidates:
-        if connection.state not in _KEPT and (best is None or _worth(connection) <= _worth(best)):
-            best = connection  # chains have the newest first: of equals, the oldest goes
+    for bucket in buckets:
+        for connection in bucket:
+            if connection.state not in _KEPT and (best is None or _worth(connection) <= _worth(best)):
+                best = connection  # a bucket has the newest first: of equals, the oldest goes
+        if best is not None and is_half_open(best):
+            return best
     return best
 
 
 def _worth(connection: Connection) -> int:
-    if connection.state in _HALF_OPEN:
+    if is_half_open(connection):
         return 0
     return 2 if connection.state is State.UDP else 1

@@ -118,7 +118,7 @@ class Director:
                     stats.estimate()
         self._defend()
         if drops_entries(self.services.sysctls):
-            for connection in self.connections.some(len(self.connections) // SHARE):
+            for connection in chain.from_iterable(self.connections.some(len(self.connections) // SHARE)):
                 if is_half_open(connection):
                     self._life.displace(connection, now)
 

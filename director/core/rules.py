@@ -165,6 +165,8 @@ class Rules:
         policy = self._policy(command)
         scheduler = schedulers.make(policy.scheduler_name, policy.flags, self.sysctls)
         removed = self._removed.setdefault(command.key, {})
+        for server in removed.values():  # what it has done for a service that is gone counts no more
+            self._set(server, stats=Statistics())
         self._services[command.key] = VirtualService(command.key, policy, scheduler, removed=removed)
         self._undo.append(lambda: self._services.pop(command.key))
 

@@ -7,7 +7,7 @@ table serves both directions. Source: paper, section 2; Linux, ip_vs_conn.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from director.core.connection import Connection
 from director.core.errors import BadValue
@@ -81,15 +81,16 @@ class ConnectionTable:
         chain = self._chain(self._place(protocol, client))
         return [one for one in chain if one.client == client and one.protocol == protocol]
 
-    def some(self, number: int) -> Iterable[Connection]:
-        """About `number` connections, whole buckets; the next call goes on where this one ends."""
-        found: list[Connection] = []
+    def some(self, number: int) -> Iterator[list[Connection]]:
+        """Bucket after bucket, until they held `number` connections; the next call goes on from there."""
+        seen = 0
         for _ in range(self.buckets):
-            if len(found) >= number:
-                break
-            found += self._chain(self._hand)
+            if seen >= number:
+                return
+            found = list(self._chain(self._hand))
             self._hand = (self._hand + 1) % self.buckets
-        return found
+            seen += len(found)
+            yield found
 
     def expired(self, now: float) -> Iterator[Connection]:
         """Take out and yield the connections whose time has come."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from labs.checks.arp import only_director_answers, only_director_claims
-from labs.checks.balance import by_weight, client_addresses
+from labs.checks.balance import as_scheduled, client_addresses
 from labs.checks.ftp import ftp_modes
 from labs.checks.http import downloads, keep_alive, two_clients, uploads
 from labs.checks.packets import packet_table
@@ -23,7 +23,7 @@ CheckFunction = Callable[[Running], Check | tuple[Check, ...]]
 ALL: tuple[CheckFunction, ...] = (
     only_director_answers,
     packet_table,
-    by_weight,
+    as_scheduled,
     keep_alive,
     downloads,
     reply_path,

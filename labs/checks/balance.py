@@ -13,24 +13,37 @@ from labs.topology import Role
 _ENOUGH = 12  # connections at least, so that three servers show a pattern
 
 
-def by_weight(run: Running) -> Check:
-    """Whole rounds of new connections: rr and wrr spread them exactly, whatever came before."""
-    shares = _shares(run)
+_HEAVIEST = ("fo", "ovf", "sed")  # one after the other, connections find nobody else better
+_ONE = ("dh", "lblc", "lblcr", "mh", "nq", "sh")  # one client, one VIP, and nobody busy: one server
+_ALL = ("lc", "wlc")  # whoever has had the fewest
+
+
+def as_scheduled(run: Running) -> Check:
+    """What the scheduler does with connections that come one after the other, from one client.
+
+    rr and wrr spread whole rounds exactly, whatever came before; twos throws dice.
+    """
+    scheduler, servers = run.options.scheduler, run.plan.servers
+    shares = {server.name: server.weight if scheduler == "wrr" else 1 for server in servers}
     rounds = math.ceil(_ENOUGH / sum(shares.values()))
-    names = run.clients[0].names(rounds * sum(shares.values()))
-    observed = {server.name: names.count(server.name) for server in run.plan.servers}
-    expected = {name: rounds * share for name, share in shares.items()}
-    title = f"{run.options.scheduler} spreads {sum(expected.values())} connections"
-    if run.options.scheduler in ("rr", "wrr"):
+    total = rounds * sum(shares.values())
+    names = run.clients[0].names(total)
+    observed = {server.name: names.count(server.name) for server in servers}
+    served = [name for name, count in observed.items() if count]
+    title = f"{scheduler} spreads {total} connections"
+    if scheduler in ("rr", "wrr"):
+        expected = {name: rounds * share for name, share in shares.items()}
         return equal(title, _text(expected), _text(observed))
-    complete = sum(observed.values()) == sum(expected.values())
+    complete = sum(observed.values()) == total
+    if scheduler in _HEAVIEST:
+        first = max(servers, key=lambda server: server.weight).name
+        return Check(title, complete and served == [first], f"all of them to {first}", _text(observed))
+    if scheduler in _ONE:
+        return Check(title, complete and len(served) == 1, "all of them to one real server", _text(observed))
+    if scheduler in _ALL:
+        everybody = complete and len(served) == len(servers)
+        return Check(title, everybody, "some of them to every real server", _text(observed))
     return Check(title, complete, "every connection answered by a real server", _text(observed))
-
-
-def _shares(run: Running) -> dict[str, int]:
-    """Connections per round: the weights for the weighted schedulers, one each for the others."""
-    weighted = run.options.scheduler == "wrr"
-    return {server.name: server.weight if weighted else 1 for server in run.plan.servers}
 
 
 def _text(counts: Mapping[str, int]) -> str:

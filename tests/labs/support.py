@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,3 +35,12 @@ def processes_with(word: str) -> list[str]:
         except OSError:
             continue  # it ended, or is not ours
     return found
+
+
+FROM_CHECKOUT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+
+
+def sandboxed(*command: str) -> list[str]:
+    """The command in namespaces of its own: networks, mounts and processes, and of a user if need be."""
+    user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+    return ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", *user, *command]

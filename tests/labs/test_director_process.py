@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,17 +10,16 @@ from typing import Any
 
 import pytest
 
+from tests.labs.support import FROM_CHECKOUT, sandboxed
+
 TRIAL = Path(__file__).with_name("director_trial.py")
-FROM_CHECKOUT = {**os.environ, "PYTHONPATH": str(TRIAL.parents[2])}
-SANDBOX = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
-USER = () if os.geteuid() == 0 else ("--user", "--map-root-user")
 CIP = "203.0.113.101"
 
 
 @pytest.fixture(scope="module", params=["nat", "tun", "dr"])
 def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp(request.param)
-    command = [*SANDBOX, *USER, sys.executable, str(TRIAL), request.param, str(folder)]
+    command = sandboxed(sys.executable, str(TRIAL), request.param, str(folder))
     done = subprocess.run(command, capture_output=True, text=True, timeout=90, env=FROM_CHECKOUT)
     logs = "".join(log.read_text() for log in sorted(folder.glob("*.log")))
     assert done.returncode == 0, done.stdout + done.stderr + logs

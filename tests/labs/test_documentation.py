@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("labs/*/README.md")])
 _BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _NOT_HERE = ("./inv test", "git clone", "cd ")
+_TYPED = re.compile(r"^mininet> (.*)$", re.MULTILINE)
+_COMPLAINTS = ("lvs-explain:", "ipvsadm:", "fwmark:", "ipvs-sysctl:", "not found", "*** Unknown")
 
 
 def commands() -> Iterator[str]:
@@ -42,6 +44,26 @@ def test_a_documented_command_works(command: str) -> None:
 
 def test_the_documentation_has_commands() -> None:
     assert {"./inv lab-nat", "./inv lab-tun", "./inv lab-dr"} <= set(commands())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_what_is_typed_at_the_prompt_works(page: Path) -> None:
+    typed = _TYPED.findall(page.read_text())
+    if not typed:
+        return
+    done = subprocess.run(
+        [ROOT / "inv", "lab-nat", "--cli"],
+        input="\n".join([*typed, "exit", ""]),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stdout
+    _, prompt, answers = done.stdout.partition("mininet>")
+    assert prompt
+    assert len(answers.splitlines()) > len(typed)
+    assert not [complaint for complaint in _COMPLAINTS if complaint in answers], answers
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from itertools import cycle
 
 import pytest
 
+from director.core import schedulers
 from tests.labs.support import Finished
 
 RunLab = Callable[..., Finished]
@@ -76,7 +78,7 @@ ARP, BALANCE = "only the director answers ARP", "wrr"
 def test_a_broken_lab_fails_the_right_check(
     run_lab: RunLab, lab: str, host: str, broken: str, fails: str, passes: str
 ) -> None:
-    run = run_lab(lab, faults={host: broken}, checks="only_director_answers, by_weight")
+    run = run_lab(lab, faults={host: broken}, checks="only_director_answers, as_scheduled")
     assert run.code == 1, run.output
     assert run.report.get("ok") is False, run.output
     assert not run.check(fails)["ok"], run.output
@@ -91,11 +93,11 @@ def test_a_director_that_dies_is_a_failed_check_and_no_lost_report(run_lab: RunL
     assert run.failed == ["the director still runs"], run.output
 
 
-@pytest.mark.parametrize("scheduler", ["rr", "lc", "wlc"])
-def test_the_other_schedulers_balance_too(run_lab: RunLab, scheduler: str) -> None:
-    run = run_lab("lab-dr", "--scheduler", scheduler)
+@pytest.mark.parametrize(("lab", "scheduler"), zip(cycle(LABS), schedulers.names(), strict=False))
+def test_every_scheduler_does_what_it_is_for(run_lab: RunLab, lab: str, scheduler: str) -> None:
+    run = run_lab(lab, "--scheduler", scheduler, checks="as_scheduled")
     assert run.code == 0, run.output
-    assert run.check(scheduler)["ok"]
+    assert run.check(f"{scheduler} spreads")["ok"]
 
 
 def test_the_controller_runs_on_os_ken_as_well(run_lab: RunLab) -> None:

@@ -1,0 +1,7 @@
+# The tools in this folder read this file: it starts the module director.$tool of the checkout that
+# $here lies in, without the site packages it does not need.
+LVS_CHECKOUT=${here%/director/bin/*} exec "${LVS_PYTHON:-/usr/bin/python3}" -S -E -c "
+import os, sys
+sys.path.insert(0, os.environ.pop('LVS_CHECKOUT'))
+from director.$tool import main
+sys.exit(main(sys.argv[1:]))" "$@"

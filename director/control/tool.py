@@ -1,0 +1,146 @@
+"""What the administration tools share: reading a line as getopt(3) does, asking the director, failing.
+
+A tool starts once per rule of a set-up script, so this imports as little as it can.
+Exit codes: 0 done, 1 no director to talk to, 2 a line that can't be understood, 255 refused.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from director.control import SOCKET, SOCKET_VARIABLE
+from director.control.channel import ChannelError, call
+
+Fields = dict[str, Any]
+Options = list[tuple[str, str | None]]
+
+NOTHING, VALUE, MAYBE = range(3)  # what follows an option; MAYBE: a value, unless an option is next
+NO_DIRECTOR, WRONG, REFUSED = 1, 2, 255
+
+
+class Failure(Exception):
+    """Why nothing was done: a sentence for people, and the exit code for programs."""
+
+    def __init__(self, sentence: str, code: int) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class WrongLine(Failure):
+    """A command line that makes no sense; the sentence tells why."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence, WRONG)
+
+
+def run(program: str, work: Callable[[Sequence[str]], str], arguments: Sequence[str]) -> int:
+    """Print what `work` makes of the arguments, or why it failed; returns the exit code."""
+    try:
+        output = work(arguments)
+    except Failure as failure:
+        sys.stderr.write(f"{program}: {failure}\n")
+        return failure.code
+    _print(output)
+    return 0
+
+
+def _print(output: str) -> None:
+    """Whoever reads it, such as head, may stop early."""
+    try:
+        sys.stdout.write(output)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the interpreter would try once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def ask(request: Fields) -> Fields:
+    """The director's answer. Raises Failure when it refuses, or when there is none."""
+    try:
+        answer = call(os.environ.get(SOCKET_VARIABLE) or SOCKET, request)
+    except ChannelError as error:
+        raise Failure(str(error), NO_DIRECTOR) from None
+    if not answer.get("ok"):
+        raise Failure(str(answer.get("error", "refused.")), REFUSED)
+    return answer
+
+
+def apply(commands: Sequence[Fields]) -> None:
+    """Have the director carry out all of `commands`, or none. Raises Failure."""
+    ask({"do": "apply", "commands": list(commands)})
+
+
+def getopt(
+    program: str, words: Sequence[str], kinds: Mapping[str, int], names: Mapping[str, str] | None = None
+) -> tuple[Options, list[str]]:
+    """The options by their keys, with their values, in order; and the words that are no options.
+
+    `kinds` has what follows each option; a key of one letter is an option of its own, and the
+    long `names` lead to keys. `--` ends the options where there are long ones. Raises WrongLine.
+    """
+    options: Options = []
+    rest: list[str] = []
+    queue = list(words)
+    while queue:
+        word = queue.pop(0)
+        if names and word == "--":
+            return options, rest + queue
+        if not word.startswith("-") or word in ("-", "--"):
+            rest.append(word)
+        elif names and word.startswith("--"):
+            options.append(_long(program, word, queue, kinds, names))
+        else:
+            options += _letters(program, word, queue, kinds)
+    return options, rest
+
+
+def _long(
+    program: str, word: str, queue: list[str], kinds: Mapping[str, int], names: Mapping[str, str]
+) -> tuple[str, str | None]:
+    """`--name`, `--name=value` or `--name value`."""
+    name, equals, value = word.partition("=")
+    key = names.get(name[2:])
+    if key is None:
+        raise WrongLine(f"there is no option {name}; {program} -h lists them.")
+    if not equals:
+        return key, _value(name, queue, kinds[key])
+    if kinds[key] == NOTHING:
+        raise WrongLine(f"{name} takes no value.")
+    return key, value
+
+
+def _letters(program: str, word: str, queue: list[str], kinds: Mapping[str, int]) -> Options:
+    """`-Ln`, `-At VALUE` or `-AtVALUE`: the letters of one word, the last perhaps with a value."""
+    options: Options = []
+    for place, letter in enumerate(word[1:], start=2):
+        if letter not in kinds:
+            raise WrongLine(f"there is no option -{letter}; {program} -h lists them.")
+        if kinds[letter] != NOTHING:
+            value = word[place:] or _value(f"-{letter}", queue, kinds[letter])
+            return [*options, (letter, value)]
+        options.append((letter, None))
+    return options
+
+
+def _value(spelling: str, queue: list[str], kind: int) -> str | None:
+    """The word after an option, if that is its value."""
+    if kind == VALUE and not queue:
+        raise WrongLine(f"{spelling} needs a value.")
+    if kind == VALUE or (kind == MAYBE and queue and not queue[0].startswith("-")):
+        return queue.pop(0)
+    return None
+
+
+def number(text: str) -> int:
+    """A decimal number, or -1."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else -1
+
+
+def dotted_quad(text: str) -> str | None:
+    """An address or a netmask in dotted decimal without leading zeros, or None where `text` is none."""
+    octets = [number(octet) for octet in text.split(".")]
+    if len(octets) != 4 or any(not 0 <= octet <= 255 for octet in octets):
+        return None
+    return ".".join(map(str, octets))

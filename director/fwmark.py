@@ -1,0 +1,125 @@
+"""fwmark: which packets carry a firewall mark, in the manner of iptables' mangle table.
+
+A virtual service of a mark (ipvsadm -A -f 1) takes all packets that carry it. With the kernel's
+IPVS, netfilter marks them before IPVS looks. The director's packet sockets see a packet before
+netfilter has marked it, so the director classifies itself, and this tool tells it how.
+Exit codes: 0 done, 1 no director to talk to, 2 a line that can't be understood, 255 refused.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from director.control.tool import (
+    NOTHING,
+    VALUE,
+    Fields,
+    WrongLine,
+    apply,
+    ask,
+    dotted_quad,
+    getopt,
+    number,
+    run,
+)
+
+PROGRAM = "fwmark"
+PROTOCOLS = {"tcp": 6, "udp": 17, "all": 0}
+MOST_PORT = 65535
+MOST_MARK = 2**32 - 1
+USAGE = f"""\
+{PROGRAM} -A [-p tcp|udp|all] -d ADDRESS[/BITS] [--dport PORT[:PORT]] --set-mark MARK   add a rule
+{PROGRAM} -D ... the same ...                                                          delete it
+{PROGRAM} -F                                                                           delete all
+{PROGRAM} -L                                                           list them as lines with -A
+{PROGRAM} -h                                                                            this help
+
+Packets of that protocol to that address and these ports belong to the virtual service
+ipvsadm -A -f MARK. Replies are recognised without a rule.
+"""
+_COMMANDS = {"A": "AddMark", "D": "DeleteMark", "F": "ClearMarks", "L": "", "h": ""}
+_KINDS = {**dict.fromkeys(_COMMANDS, NOTHING), **dict.fromkeys(("p", "d", "dport", "set-mark"), VALUE)}
+_NAMES = {"dport": "dport", "set-mark": "set-mark"}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out one command line; returns the exit code."""
+    return run(PROGRAM, _work, arguments)
+
+
+def _work(arguments: Sequence[str]) -> str:
+    """What one command line prints. Raises Failure."""
+    command, options = _options(arguments)
+    if command == "h":
+        return USAGE
+    if command == "L":
+        return "".join(f"{_line(mark)}\n" for mark in ask({"do": "list"})["marks"])
+    apply([{"command": _COMMANDS[command], **(_rule(options) if command in "AD" else {})}])
+    return ""
+
+
+def _options(arguments: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """The command and the other options, each once."""
+    given, rest = getopt(PROGRAM, arguments, _KINDS, _NAMES)
+    if rest:
+        raise WrongLine(f"{rest[0]!r} is left over at the end of the line.")
+    options = {key: value or "" for key, value in given}
+    if len(options) < len(given):
+        raise WrongLine("an option was given twice.")
+    commands = [key for key in options if key in _COMMANDS]
+    if len(commands) != 1:
+        raise WrongLine(f"one of -A, -D, -F, -L is needed; {PROGRAM} -h explains them.")
+    if commands[0] in "FL" and len(options) > 1:
+        raise WrongLine(f"-{commands[0]} stands alone.")
+    return commands[0], options
+
+
+def _rule(options: dict[str, str]) -> Fields:
+    """What -A and -D describe. Raises WrongLine."""
+    if "d" not in options or "set-mark" not in options:
+        raise WrongLine("-A and -D need -d and --set-mark.")
+    protocol = options.get("p", "all").lower()
+    if protocol not in PROTOCOLS:
+        raise WrongLine(f"bad protocol {options['p']!r}: expected one of {', '.join(PROTOCOLS)}.")
+    if "dport" in options and not PROTOCOLS[protocol]:
+        raise WrongLine("--dport needs -p tcp or -p udp.")
+    first, last = _ports(options.get("dport", f"0:{MOST_PORT}"))
+    mark = number(options["set-mark"])
+    if not 1 <= mark <= MOST_MARK:
+        raise WrongLine(f"bad mark {options['set-mark']!r}: expected a number from 1 to {MOST_MARK}.")
+    network = _network(options["d"])
+    return {"mark": mark, "network": network, "protocol": PROTOCOLS[protocol], "first": first, "last": last}
+
+
+def _network(text: str) -> str:
+    name, slash, bits = text.partition("/")
+    address = dotted_quad(name)
+    if address is None or (slash and not 0 <= number(bits) <= 32):
+        raise WrongLine(f"bad destination {text!r}: expected one such as 203.0.113.1 or 203.0.113.0/24.")
+    return f"{address}/{int(bits)}" if slash else address
+
+
+def _ports(text: str) -> tuple[int, int]:
+    """`80` or `80:90`."""
+    low, colon, high = text.partition(":")
+    first, last = number(low), number(high if colon else low)
+    if not 0 <= first <= last <= MOST_PORT:
+        raise WrongLine(f"bad ports {text!r}: expected 80 or 80:90, from 0 to {MOST_PORT}.")
+    return first, last
+
+
+def _line(mark: Fields) -> str:
+    """The line that adds a rule of the director's list."""
+    words = ["-A"]
+    if mark["protocol"] != "any":
+        words += ["-p", mark["protocol"].lower()]
+    words += ["-d", mark["network"]]
+    if (mark["first"], mark["last"]) != (0, MOST_PORT):
+        alone = mark["first"] == mark["last"]
+        words += ["--dport", str(mark["first"]) if alone else f"{mark['first']}:{mark['last']}"]
+    return " ".join([*words, "--set-mark", str(mark["mark"])])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

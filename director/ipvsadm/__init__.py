@@ -1,0 +1,74 @@
+"""ipvsadm: today's administration tool in its own syntax, for a running director.
+
+Lines, listings and exit codes are those of ipvsadm 1.31, which were recorded with a real kernel;
+the sentences about what went wrong are our own. Three things differ on purpose: -R changes the
+rules as a whole or not at all, -S saves the thresholds as well, and an address is written with
+all its four numbers. Exit codes: 0 done, 1 no director to talk to or no such service to list,
+2 a line that can't be understood, 255 an unknown option, or refused by the director.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from director.control import tool
+from director.control.tool import Fields
+from director.ipvsadm import arguments, listing, requests, saved
+from director.ipvsadm.arguments import Line
+
+CONNECTIONS = "c"
+NO_SUCH_SERVICE = 1
+
+
+def main(words: Sequence[str]) -> int:
+    """Carry out one command line; returns the exit code."""
+    return tool.run(arguments.PROGRAM, _work, words)
+
+
+def _work(words: Sequence[str]) -> str:
+    """What one command line prints. Raises Failure."""
+    line = arguments.parse(words)
+    answers: dict[str, Callable[[Line], str]] = {
+        "h": lambda _: arguments.USAGE,
+        "version": lambda _: arguments.VERSION,
+        "L": _list,
+        "S": _save,
+        "R": _restore,
+    }
+    return answers.get(line.command, _change)(line)
+
+
+def _change(line: Line) -> str:
+    tool.apply(requests.commands(line))
+    return ""
+
+
+def _save(line: Line) -> str:
+    return saved.text(tool.ask({"do": "list"})["services"], numeric="n" in line.options)
+
+
+def _restore(_line: Line) -> str:
+    tool.apply(saved.read(sys.stdin.buffer.read().decode(errors="replace")))
+    return ""
+
+
+def _list(line: Line) -> str:
+    if "daemon" in line.options:  # it would synchronise connections with another director
+        return ""
+    if CONNECTIONS in line.options:
+        return listing.connections(tool.ask({"do": "connections"})["connections"], line.options)
+    answer = tool.ask({"do": "list"})
+    if "timeout" in line.options:
+        return listing.timeouts(answer["timeouts"])
+    if line.service is None:
+        return listing.title(answer["conn_tab_size"]) + listing.rules(answer["services"], line.options)
+    return listing.rules(_only(requests.identity(line), answer["services"]), line.options)
+
+
+def _only(wanted: Fields, services: Sequence[Fields]) -> list[Fields]:
+    """The one service that a line is about. Raises Failure."""
+    for service in services:
+        if wanted.items() <= service.items():
+            return [service]
+    raise tool.Failure("there is no such virtual service; ipvsadm -Ln lists them all.", NO_SUCH_SERVICE)

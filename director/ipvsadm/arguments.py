@@ -1,0 +1,209 @@
+"""A line of ipvsadm, taken apart: which command it is, its options, and whether they go together.
+
+What the values mean is the business of requests.py. Sources: ipvsadm(8) and the exit codes of
+ipvsadm 1.31: 255 for an option that it doesn't know or that lacks its value, 2 for the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from director.control.tool import MAYBE, NOTHING, REFUSED, VALUE, Failure, WrongLine, getopt
+
+PROGRAM = "ipvsadm"
+VERSION = f"{PROGRAM} of this director (the lines and listings of ipvsadm v1.31, IPVS v1.2.1)\n"
+USAGE = f"""\
+{PROGRAM} -A|-E SERVICE [-s SCHEDULER] [-p [SECONDS]] [-M NETMASK] [-b FLAGS] [-o]
+{PROGRAM} -D SERVICE
+{PROGRAM} -a|-e SERVICE -r ADDRESS[:PORT] [-g|-i|-m] [-w WEIGHT] [-x UPPER] [-y LOWER]
+{PROGRAM} -d SERVICE -r ADDRESS[:PORT]
+{PROGRAM} -L|-l [SERVICE] [-n] [-c] [--stats|--rate|--thresholds|--persistent-conn|--timeout]
+           [--exact] [--nosort]
+{PROGRAM} -Z [SERVICE]
+{PROGRAM} -C | -S [-n] | -R | --set TCP TCPFIN UDP | -h | -v
+
+Services and servers:
+  -A --add-service     add a virtual service       -a --add-server     add a real server to one
+  -E --edit-service    change one                  -e --edit-server    change one
+  -D --delete-service  remove one                  -d --delete-server  remove one
+  -C --clear           remove all services
+  -S --save            print the rules as lines that -R understands
+  -R --restore         carry out the lines on standard input, all of them or none
+  -L -l --list         print the rules, or with -c the connections
+  -Z --zero            let the counters start at 0 again
+  --set                seconds of silence after which connections end; 0 leaves one as it is
+
+SERVICE is one of:
+  -t --tcp-service ADDRESS[:PORT]     -u --udp-service ADDRESS[:PORT]
+  -f --fwmark-service MARK            all packets with this firewall mark
+
+Options:
+  -s --scheduler SCHEDULER    who gets the next connection; wlc if nothing is said
+  -p --persistent [SECONDS]   a client stays with its server; 360 if nothing is said
+  -M --netmask NETMASK        ... and its neighbours under this mask with it
+  -b --sched-flags FLAGS      sh-fallback,sh-port or mh-fallback,mh-port
+  -o --ops                    every packet is scheduled (UDP)
+  -r --real-server            the real server; only -m lets its port differ from the service's
+  -g --gatewaying             direct routing (what is taken if nothing is said)
+  -i --ipip                   tunnelling
+  -m --masquerading           network address translation
+  -w --weight                 0 to 2147483647: its capacity; 1 if nothing is said
+  -x --u-threshold            from so many connections on it gets no more ...
+  -y --l-threshold            ... until it has fewer than these
+  -n --numeric                numbers instead of names
+  -c --connection             the connections
+  --exact                     numbers in full instead of K, M and G
+  --nosort                    in the order in which the rules were added
+"""
+
+_NAMES = {
+    "add-service": "A",
+    "edit-service": "E",
+    "delete-service": "D",
+    "clear": "C",
+    "restore": "R",
+    "save": "S",
+    "add-server": "a",
+    "edit-server": "e",
+    "delete-server": "d",
+    "list": "L",
+    "zero": "Z",
+    "help": "h",
+    "tcp-service": "t",
+    "udp-service": "u",
+    "fwmark-service": "f",
+    "scheduler": "s",
+    "persistent": "p",
+    "netmask": "M",
+    "real-server": "r",
+    "gatewaying": "g",
+    "ipip": "i",
+    "masquerading": "m",
+    "weight": "w",
+    "u-threshold": "x",
+    "l-threshold": "y",
+    "connection": "c",
+    "ops": "o",
+    "numeric": "n",
+    "sched-flags": "b",
+    "ipv6": "6",
+}
+_LONG = (
+    *("set", "version", "timeout", "daemon", "stats", "rate", "thresholds", "persistent-conn"),
+    *("exact", "sort", "nosort", "tun-info", "tun-nocsum", "tun-csum", "tun-remcsum"),
+)
+_LONG_WITH_VALUE = (
+    *("tun-type", "tun-port", "pe", "sctp-service", "start-daemon", "stop-daemon"),
+    *("syncid", "sync-maxlen", "mcast-interface", "mcast-group", "mcast-port", "mcast-ttl"),
+)
+_KINDS = {
+    **dict.fromkeys("AEDCRSaedLlZhvgimcon6", NOTHING),
+    **dict.fromkeys("tufsMrwxyb", VALUE),
+    "p": MAYBE,
+    **dict.fromkeys(_LONG, NOTHING),
+    **dict.fromkeys(_LONG_WITH_VALUE, VALUE),
+}
+_NAMES.update({name: name for name in _LONG + _LONG_WITH_VALUE})
+_ALIASES = {"l": "L", "v": "version"}
+_SPELLINGS = {key: f"--{name}" for name, key in _NAMES.items()}
+_ABSENT = {"6", "tun-info", "tun-nocsum", "tun-csum", "tun-remcsum", *_LONG_WITH_VALUE} - {"tun-type"}
+
+SERVICES = "tuf"
+FORWARDING = "gim"
+VIEWS = ("stats", "rate", "thresholds", "persistent-conn")  # the first that is asked for is shown
+_GROUPS = (SERVICES, FORWARDING)  # of each, one
+_LISTING = {"n", "c", "timeout", "daemon", "exact", "sort", "nosort", *VIEWS}
+_EDITING = {*SERVICES, *"spMbo"}
+_SERVING = {*SERVICES, *FORWARDING, *"rwxy", "tun-type"}
+_COMMANDS = {  # and the options that each may have
+    "A": _EDITING,
+    "E": _EDITING,
+    "D": {*SERVICES},
+    "a": _SERVING,
+    "e": _SERVING,
+    "d": {*SERVICES, "r"},
+    "L": {*SERVICES, *_LISTING},
+    "S": {"n", "sort"},
+    "Z": {*SERVICES},
+    **{key: set[str]() for key in ("C", "R", "set", "h", "version")},
+}
+
+
+class Line:
+    """A command by its letter ("set" for --set), the options by theirs, and the numbers of --set.
+
+    `service` is the letter of the option that names a service, if one does.
+    """
+
+    __slots__ = ("command", "options", "service", "words")
+
+    def __init__(self, command: str, options: dict[str, str | None], words: Sequence[str] = ()) -> None:
+        self.command = command
+        self.options = options
+        self.words = words
+        self.service = next((letter for letter in SERVICES if letter in options), None)
+
+
+def parse(words: Sequence[str]) -> Line:
+    """Raises Failure with the exit code of ipvsadm."""
+    try:
+        given, rest = getopt(PROGRAM, words, _KINDS, _NAMES)
+    except WrongLine as error:
+        raise Failure(str(error), REFUSED) from None
+    given = [(_ALIASES.get(key, key), value) for key, value in given]
+    _refuse_absent([key for key, _ in given])
+    command = given[0][0] if given else "L"
+    if command not in _COMMANDS or (words and not given):
+        raise Failure(f"a command comes first, such as -A or -L; {PROGRAM} -h lists them.", REFUSED)
+    if command in ("h", "version"):
+        return Line(command, {})
+    options: dict[str, str | None] = {}
+    for key, value in given[1:]:
+        _put(options, command, key, value)
+    line = Line(command, options, rest)
+    _check(line)
+    return line
+
+
+def _refuse_absent(keys: Sequence[str]) -> None:
+    for key in keys:
+        if key in _ABSENT:
+            raise WrongLine(f"{_SPELLINGS[key]} is for the kernel's IPVS: this director does not have it.")
+
+
+def _put(options: dict[str, str | None], command: str, key: str, value: str | None) -> None:
+    if key in _COMMANDS:
+        raise WrongLine(f"{_SPELLINGS[key]} is a second command, after {_SPELLINGS[command]}: give one.")
+    group = next((group for group in _GROUPS if key in group), (key,))
+    if any(other in options for other in group):
+        among = " and ".join(_SPELLINGS[other] for other in group)
+        raise WrongLine(f"more than one of {among} was given." if group[1:] else f"{among} was given twice.")
+    if key not in _COMMANDS[command]:
+        raise WrongLine(f"{_SPELLINGS[key]} does not go with {_SPELLINGS[command]}.")
+    options[key] = value
+
+
+def _check(line: Line) -> None:
+    """Whether all is there that the command needs, and nothing that contradicts it."""
+    if line.command in "AEDaed" and line.service is None:
+        raise WrongLine(f"{_SPELLINGS[line.command]} needs a service: -t, -u or -f.")
+    if line.command in "aed" and "r" not in line.options:
+        raise WrongLine(f"{_SPELLINGS[line.command]} needs a real server: -r.")
+    if line.command == "set" and len(line.words) < 3:
+        raise WrongLine("--set needs three numbers: the seconds for TCP, for FIN_WAIT and for UDP.")
+    left = line.words[3 if line.command == "set" else 0 :]
+    if left:
+        raise WrongLine(f"{left[0]!r} is left over at the end of the line.")
+    if line.command == "L":
+        _check_listing(line)
+
+
+def _check_listing(line: Line) -> None:
+    """Some options are listings of their own."""
+    alone = [key for key in ("c", "timeout", "daemon") if key in line.options]
+    others = [key for key in (*SERVICES, *VIEWS) if key in line.options]
+    if "c" in alone and "persistent-conn" in others:
+        others.remove("persistent-conn")
+    if alone and len(alone + others) > 1:
+        first, second, *_ = (_SPELLINGS[key] for key in alone + others)
+        raise WrongLine(f"{first} and {second} are two listings: give one.")

@@ -1,0 +1,128 @@
+"""What ipvsadm -L prints of the director's answers: rules, counters, connections, timeouts.
+
+Every heading, width and blank is that of ipvsadm 1.31. Source: its output, recorded with kernel 6.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from director.control.tool import Fields
+from director.ipvsadm import names
+from director.ipvsadm.arguments import VIEWS
+
+_COUNTERS = ("connections", "packets_in", "packets_out", "bytes_in", "bytes_out")
+_UNITS = ((10**8, 1, ""), (10**9, 10**3, "K"), (10**11, 10**6, "M"), (10**14, 10**9, "G"))
+_LOCAL, _REMOTE = "Prot LocalAddress:Port", "  -> RemoteAddress:Port"
+_WIDTH = 33  # of the first column, with an address
+_HEADINGS = {
+    "": f"{_LOCAL} Scheduler Flags\n{_REMOTE:{_WIDTH}} Forward Weight ActiveConn InActConn\n",
+    "stats": f"{_LOCAL:{_WIDTH}}    Conns   InPkts  OutPkts  InBytes OutBytes\n{_REMOTE}\n",
+    "rate": f"{_LOCAL:{_WIDTH}}      CPS    InPPS   OutPPS    InBPS   OutBPS\n{_REMOTE}\n",
+    "thresholds": f"{_LOCAL:{_WIDTH}} Uthreshold Lthreshold ActiveConn InActConn \n{_REMOTE}\n",
+    "persistent-conn": f"{_LOCAL:{_WIDTH}} Weight    PersistConn ActiveConn InActConn \n{_REMOTE}\n",
+}
+_COLUMNS = {  # of a server: fields and widths
+    "": (("method", 7), ("weight", 6), ("active", 10), ("inactive", 10)),
+    "thresholds": (("upper", 10), ("lower", 10), ("active", 10), ("inactive", 10)),
+    "persistent-conn": (("weight", 9), ("persistent_connections", 11), ("active", 10), ("inactive", 10)),
+}
+
+Options = Mapping[str, str | None]
+
+
+def title(size: int) -> str:
+    """The first line of a whole table; `size` is the number of buckets for connections."""
+    return f"IP Virtual Server version 1.2.1 (size={size})\n"
+
+
+def rules(services: Sequence[Fields], options: Options) -> str:
+    """Services with their servers, as the options want to see them."""
+    view = next((view for view in VIEWS if view in options), "")
+    lines = [_HEADINGS[view]]
+    for service in services if "nosort" in options else sorted_services(services):
+        lines.append(_service(service, view, options))
+        lines += [_server(server, service["protocol"], view, options) for server in service["servers"]]
+    return "".join(lines)
+
+
+def sorted_services(services: Sequence[Fields]) -> list[Fields]:
+    """TCP before UDP before firewall marks, each by address and port; servers likewise."""
+    return [
+        {**service, "servers": sorted(service["servers"], key=_place)}
+        for service in sorted(services, key=lambda each: (each["mark"], each["protocol"], _place(each)))
+    ]
+
+
+def _place(node: Fields) -> tuple[list[int], int]:
+    return [int(octet) for octet in node["address"].split(".")], node["port"]
+
+
+def connections(entries: Sequence[Fields], options: Options) -> str:
+    """The connection table; templates of persistence have port 0."""
+    last = f"{'destination':<18} {'pe name':<16} pe_data" if "persistent-conn" in options else "destination"
+    head = f"pro expire state       source             virtual            {last}\n"
+    return "IPVS connection entries\n" + head + "".join(_connection(entry, options) for entry in entries)
+
+
+def _connection(entry: Fields, options: Options) -> str:
+    minutes, seconds = divmod(int(entry["expires"]), 60)
+    source, virtual, server = (_named(entry, end, options) for end in ("client", "vip", "server"))
+    expires = f"{minutes:02}:{seconds:02}"
+    return f"{entry['protocol']:<3} {expires:<6} {entry['state']:<11} {source:<18} {virtual:<18} {server}\n"
+
+
+def _named(entry: Fields, end: str, options: Options) -> str:
+    address, _, port = entry[end].rpartition(":")
+    return names.endpoint(address, int(port), entry["protocol"], numeric="n" in options)
+
+
+def timeouts(seconds: Fields) -> str:
+    return f"Timeout (tcp tcpfin udp): {seconds['tcp']} {seconds['tcpfin']} {seconds['udp']}\n"
+
+
+def _service(service: Fields, view: str, options: Options) -> str:
+    name = f"FWM  {service['mark']}"
+    if not service["mark"]:
+        name = f"{service['protocol']:<4} {_endpoint(service, service['protocol'], options)}"
+    if view in ("stats", "rate"):
+        return f"{name:<{_WIDTH}}{_numbers(service, view, options)}\n"
+    words = [name, service["scheduler"]]
+    if service["flags"]:
+        words.append(f"({','.join(service['flags'])})")
+    if service["persistent"]:
+        words.append(f"persistent {service['persistent']}")
+        if service["netmask"] != "255.255.255.255":
+            words.append(f"mask {service['netmask']}")
+    if service["one_packet"]:
+        words.append("ops")
+    return " ".join(words) + "\n"
+
+
+def _server(server: Fields, protocol: str, view: str, options: Options) -> str:
+    name = f"  -> {_endpoint(server, protocol, options):<28}"
+    if view in ("stats", "rate"):
+        return f"{name}{_numbers(server, view, options)}\n"
+    cells = (f"{server[field]:<{width}}" for field, width in _COLUMNS[view])
+    return f"{name} {' '.join(cells)}\n"
+
+
+def _endpoint(node: Fields, protocol: str, options: Options) -> str:
+    """Long names are cut off, so that the columns stay in place."""
+    return names.endpoint(node["address"], node["port"], protocol, numeric="n" in options)[:28]
+
+
+def _numbers(node: Mapping[str, Any], view: str, options: Options) -> str:
+    values = node if view == "stats" else node["rates"]
+    return "".join(large(values[name], exact="exact" in options) for name in _COUNTERS)
+
+
+def large(value: int, *, exact: bool) -> str:
+    """A counter in nine columns; from 100 million on rounded down to K, M, G or T, or wider."""
+    if exact:
+        return f" {value:8}"
+    for below, divisor, unit in _UNITS:
+        if value < below:
+            return f"{value // divisor:{9 - len(unit)}}{unit}"
+    return f"{value // 10**12:8}T"

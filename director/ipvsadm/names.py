@@ -1,0 +1,82 @@
+"""Names for numbers and numbers for names: hosts, ports and whole endpoints.
+
+Printing asks /etc/hosts only: in a lab nobody answers DNS, and a listing must not wait for it.
+On a line, a host may have any name that the machine can resolve.
+"""
+
+from __future__ import annotations
+
+import socket
+from functools import lru_cache
+
+from director.control.tool import WrongLine, dotted_quad, number
+
+HOSTS = "/etc/hosts"
+MOST_PORT = 65535
+
+
+def host(address: str) -> str:
+    """The name of `address` if it has one."""
+    return _hosts().get(address, address)
+
+
+def port(value: int, protocol: str) -> str:
+    """The name of a port of TCP or UDP if it has one."""
+    if value and protocol in ("TCP", "UDP"):
+        try:
+            return socket.getservbyport(value, protocol.lower())
+        except OSError:
+            pass
+    return str(value)
+
+
+def endpoint(address: str, value: int, protocol: str, *, numeric: bool) -> str:
+    """How ADDRESS:PORT is printed."""
+    return f"{address}:{value}" if numeric else f"{host(address)}:{port(value, protocol)}"
+
+
+def read_endpoint(what: str, text: str, protocol: str) -> tuple[str, int | None]:
+    """The address and the port of HOST[:PORT]; None where no port is given. Raises WrongLine."""
+    name, colon, service = text.partition(":")
+    address = _address(name)
+    if address is None:
+        raise WrongLine(f"bad {what} {text!r}: expected ADDRESS[:PORT], such as 203.0.113.1:80.")
+    found = _port(service, protocol) if colon else None
+    if colon and found is None:
+        raise WrongLine(f"bad {what} {text!r}: expected a port from 0 to {MOST_PORT}, or its name.")
+    return address, found
+
+
+def _address(name: str) -> str | None:
+    """Whatever has only digits and dots is no name, and nobody is asked about it."""
+    if not name.strip("0123456789."):
+        return dotted_quad(name)
+    try:
+        return socket.gethostbyname(name)
+    except (OSError, UnicodeError):
+        return None
+
+
+def _port(service: str, protocol: str) -> int | None:
+    value = number(service)
+    if 0 <= value <= MOST_PORT:
+        return value
+    try:
+        return socket.getservbyname(service, protocol.lower()) if value < 0 else None
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=1)
+def _hosts() -> dict[str, str]:
+    """The first name of each address in the hosts file (hosts(5))."""
+    names: dict[str, str] = {}
+    try:
+        with open(HOSTS, encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                address, *given = line.partition("#")[0].split() or [""]
+                if given:
+                    names.setdefault(address, given[0])
+    except OSError:
+        pass
+    return names

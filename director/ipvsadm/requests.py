@@ -1,0 +1,142 @@
+"""What a line of ipvsadm asks the director to change, as commands for the control socket.
+
+Here the values get their meaning and their defaults, those of ipvsadm 1.31. Whether a service
+exists, a scheduler is known or thresholds make sense, the director says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from director.control.tool import Fields, WrongLine, dotted_quad, number
+from director.ipvsadm import names
+from director.ipvsadm.arguments import Line
+
+PROTOCOLS = {"t": "TCP", "u": "UDP"}
+METHODS = {"g": "DR", "i": "TUN", "m": "NAT"}
+FLAGS = {"flag-1": "fallback", "flag-2": "port", "flag-3": None}  # nobody uses the third
+SCHEDULERS_WITH_FLAGS = ("sh", "mh")
+SCHEDULER = "wlc"
+PERSISTENT = 360  # seconds
+LONGEST = 31 * 24 * 3600  # seconds
+ONE_CLIENT = "255.255.255.255"
+MOST = 2**31 - 1  # a weight, or connections of a threshold
+MOST_MARK = 2**32 - 1
+
+
+def commands(line: Line) -> list[Fields]:
+    """Raises WrongLine; also for a command that changes nothing, such as -L."""
+    known: dict[str, Callable[[Line], Fields]] = {
+        "A": lambda line: {"command": "AddService", **_service(line)},
+        "E": lambda line: {"command": "EditService", **_service(line)},
+        "D": lambda line: {"command": "DeleteService", "key": _key(identity(line))},
+        "a": lambda line: {"command": "AddServer", **_server(line), **_settings(line)},
+        "e": lambda line: {"command": "EditServer", **_server(line), **_settings(line)},
+        "d": lambda line: {"command": "DeleteServer", **_server(line)},
+        "C": lambda _: {"command": "Clear"},
+        "Z": lambda line: {"command": "Zero", "key": _key(identity(line)) if line.service else None},
+        "set": _timeouts,
+    }
+    if line.command not in known:
+        raise WrongLine("only lines that change the rules can stand here.")
+    return [known[line.command](line)]
+
+
+def identity(line: Line) -> Fields:
+    """The service that a line names, by the fields that the director's list has for it."""
+    letter = line.service or ""
+    text = line.options[letter] or ""
+    if letter == "f":
+        mark = _number("firewall mark", text, 1, MOST_MARK)
+        return {"protocol": "FWM", "mark": mark, "address": "0.0.0.0", "port": 0}
+    protocol = PROTOCOLS[letter]
+    address, port = names.read_endpoint("virtual service", text, protocol)
+    return {"protocol": protocol, "mark": 0, "address": address, "port": port or 0}
+
+
+def _key(service: Fields) -> Fields:
+    if service["mark"]:
+        return {"mark": service["mark"]}
+    return {"protocol": service["protocol"], "address": f"{service['address']}:{service['port']}"}
+
+
+def _service(line: Line) -> Fields:
+    """What -A and -E say about a service."""
+    service = identity(line)
+    persistent = _persistent(line)
+    if not (service["port"] or service["mark"] or persistent):
+        raise WrongLine("port 0 is every port of the address: that needs a persistent service, -p.")
+    if "o" in line.options and service["protocol"] == "TCP":
+        raise WrongLine("-o is for UDP and firewall marks: a TCP connection has many packets.")
+    scheduler = line.options.get("s", SCHEDULER) or ""
+    return {
+        "key": _key(service),
+        "scheduler": scheduler,
+        "flags": _flags(scheduler, line.options.get("b") or ""),
+        "persistent": persistent,
+        "netmask": _netmask(line),
+        "one_packet": "o" in line.options,
+    }
+
+
+def _persistent(line: Line) -> int:
+    """Seconds; 0 is not at all."""
+    if "p" not in line.options:
+        return 0
+    text = line.options["p"]
+    return PERSISTENT if text is None else _number("time for -p", text, 1, LONGEST)
+
+
+def _netmask(line: Line) -> str:
+    text = line.options.get("M")
+    netmask = ONE_CLIENT if text is None else dotted_quad(text)
+    if netmask is None:
+        raise WrongLine(f"bad netmask {text!r}: expected one such as 255.255.255.0.")
+    return netmask
+
+
+def _flags(scheduler: str, text: str) -> list[str]:
+    """The flags by their names, each once: flag-1 of sh is sh-fallback."""
+    given = {FLAGS.get(flag, flag.removeprefix(f"{scheduler}-")) for flag in text.split(",") if flag}
+    if given and scheduler not in SCHEDULERS_WITH_FLAGS:
+        raise WrongLine(f"-b {text!r} is for {' and '.join(SCHEDULERS_WITH_FLAGS)}, not for {scheduler}.")
+    if not given <= set(FLAGS.values()):
+        raise WrongLine(f"bad flags {text!r}: {scheduler} has {scheduler}-fallback and {scheduler}-port.")
+    return [f"{scheduler}-{flag}" for flag in sorted(flag for flag in given if flag)]
+
+
+def _server(line: Line) -> Fields:
+    """The service and the server that -a, -e and -d speak of; only -m may change the port."""
+    service = identity(line)
+    protocol = "TCP" if service["mark"] else service["protocol"]
+    address, port = names.read_endpoint("real server", line.options["r"] or "", protocol)
+    forced = line.command != "d" and "m" not in line.options and not service["mark"]
+    if port is None or forced:
+        port = service["port"]
+    return {"key": _key(service), "server": f"{address}:{port}"}
+
+
+def _settings(line: Line) -> Fields:
+    """What -a and -e say about a server; what isn't said has its default, with -e too."""
+    letter = next((letter for letter in METHODS if letter in line.options), "g")
+    tunnel = line.options.get("tun-type")
+    if tunnel is not None and (tunnel != "ipip" or letter != "i"):
+        raise WrongLine(f"--tun-type {tunnel!r}: expected ipip, and -i with it.")
+    return {
+        "method": METHODS[letter],
+        "weight": _number("weight", line.options.get("w", "1") or "", 0, MOST),
+        "upper": _number("upper threshold", line.options.get("x", "0") or "", 0, MOST),
+        "lower": _number("lower threshold", line.options.get("y", "0") or "", 0, MOST),
+    }
+
+
+def _timeouts(line: Line) -> Fields:
+    tcp, tcpfin, udp = (_number("timeout", word, 0, LONGEST) for word in line.words)
+    return {"command": "SetTimeouts", "tcp": tcp, "tcpfin": tcpfin, "udp": udp}
+
+
+def _number(what: str, text: str, least: int, most: int) -> int:
+    value = number(text)
+    if not least <= value <= most:
+        raise WrongLine(f"bad {what} {text!r}: expected a number from {least} to {most}.")
+    return value

@@ -1,0 +1,127 @@
+"""What ipvsadm's options do to a client, with real kernels around a director, in all three methods."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.labs.support import FROM_CHECKOUT, sandboxed
+
+TRIAL = Path(__file__).with_name("features_trial.py")
+METHODS = {"nat": "Masq", "tun": "Tunnel", "dr": "Route"}
+
+
+@pytest.fixture(scope="module", params=METHODS)
+def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp(request.param)
+    command = sandboxed(sys.executable, str(TRIAL), request.param, str(folder))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, env=FROM_CHECKOUT)
+    logs = "".join(log.read_text() for log in sorted(folder.glob("*.log")))
+    assert done.returncode == 0, done.stdout + done.stderr + logs
+    result: dict[str, Any] = json.loads((folder / "seen.json").read_text())
+    return {"method": request.param, **result}
+
+
+def test_the_director_serves_too(seen: dict[str, Any]) -> None:
+    local = seen["local_node"]
+    assert local["names"] == ["s", "d", "s", "d"]
+    assert local["whole"]
+    methods = [line.split()[2] for line in local["list"].splitlines() if line.startswith("  -> ")][1:]
+    assert sorted(methods) == sorted(["Local", METHODS[seen["method"]]])
+
+
+def test_an_explanation_is_what_would_happen_and_changes_nothing(seen: dict[str, Any]) -> None:
+    explained = seen["explained"]
+    assert explained["unchanged"]
+    new = explained["new"]
+    assert (new["decision"], new["method"]) == ("forward", seen["method"].upper())
+    assert "rr: the turn of server 1 of 2" in new["reasons"]
+    assert new["way"]["dest_mac"]
+    assert explained["local"]["decision"] == "local"
+    assert "known connection" in explained["words"]
+
+
+def test_the_packet_table_of_a_live_connection(seen: dict[str, Any]) -> None:
+    remote, local = seen["explained"]["rows"]
+    leaves = {
+        "nat": ["request", "inbound rewriting", "reply to load balancer", "outbound rewriting"],
+        "tun": ["request", "encapsulated", "reply, not by the director"],
+        "dr": ["request", "forwarded", "reply, not by the director"],
+    }[seen["method"]]
+    assert [row["packet"] for row in remote] == leaves
+    assert remote[-1] | {"packet": ""} == {
+        "packet": "",
+        "source": "203.0.113.1:80",
+        "dest": "203.0.113.101:4321",
+    }
+    assert local[1]["packet"] == "to the director's own kernel"
+
+
+def test_weight_zero_drains_and_a_deleted_server_is_waited_for(seen: dict[str, Any]) -> None:
+    drained = seen["drained"]
+    assert drained["first"] == drained["quiet"]["old"] == drained["back"] == "s"
+    assert drained["quiet"]["new"] == ["d"] * 3
+    assert drained["deleted"] == ["d"] * 2
+
+
+def test_who_is_refused(seen: dict[str, Any]) -> None:
+    """7 is curl's "could not connect": the client is told at once."""
+    refused = seen["refused"]
+    assert (refused["no server"], refused["overloaded"], refused["no rule"]) == (["7"], ["7"], ["7"])
+    assert refused["held"] == "s"
+
+
+def test_a_persistent_client_stays(seen: dict[str, Any]) -> None:
+    assert len(set(seen["persistent"]["names"])) == 1
+    template = [line for line in seen["persistent"]["connections"].splitlines() if ":0 " in line]
+    assert [line.split()[2] for line in template] == ["ASSURED"]
+
+
+def test_two_ports_with_one_mark_are_one_service(seen: dict[str, Any]) -> None:
+    assert len(set(seen["marked"]["names"])) == 1
+    assert "FWM  7 rr persistent 60" in seen["marked"]["list"]
+    assert seen["marked"]["marks"] == "-A -p tcp -d 203.0.113.1 --dport 80:81 --set-mark 7\n"
+
+
+def test_a_datagram_in_fragments_arrives_whole(seen: dict[str, Any]) -> None:
+    answers = seen["datagrams"]["fragmented"]
+    assert [answer.split()[:2] for answer in answers] == [["s", "4000"]] * 2
+
+
+def test_each_datagram_is_scheduled_for_itself(seen: dict[str, Any]) -> None:
+    """In VS-NAT nobody rewrites the replies then: the connection they belong to is not remembered."""
+    once = seen["one_packet"]
+    names = ["d"] * 2 if seen["method"] == "nat" else ["s", "d"] * 2
+    assert [answer.split()[0] for answer in once["answers"]] == names
+    service = next(line for line in once["stats"].splitlines() if line.startswith("UDP"))
+    assert service.split()[2:4] == ["4", "4"]
+
+
+def test_no_packet_is_lost_at_1500_a_second(seen: dict[str, Any]) -> None:
+    paced = seen["paced"]
+    assert paced["answer"][0].split()[3] == str(paced["sent"] + 1)
+
+
+def test_icmp_errors_reach_the_client(seen: dict[str, Any]) -> None:
+    assert seen["icmp"] == {"refused": "ECONNREFUSED", "ttl": "EHOSTUNREACH"}
+
+
+def test_saved_rules_come_back(seen: dict[str, Any]) -> None:
+    saved = seen["saved"]
+    assert saved["before"].count("\n") == 9
+    assert saved["after"] == saved["before"]
+    assert saved["empty"] == ""
+    assert saved["bad"] == 255  # and the good line before the bad one has changed nothing, either
+
+
+def test_two_administrators_at_once_lose_nothing(seen: dict[str, Any]) -> None:
+    assert seen["two_administrators"] == 40
+
+
+def test_the_director_has_survived_all_that(seen: dict[str, Any]) -> None:
+    assert seen["alive"]

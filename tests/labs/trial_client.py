@@ -1,0 +1,85 @@
+"""A client for trials of the director: what curl can't do. Each command prints one line of JSON.
+
+hold VIP PORT                 one connection; for each line on stdin it asks again and names the server
+udp VIP PORT SIZE COUNT       COUNT datagrams of SIZE bytes from one socket; what is answered
+pace VIP PORT RATE COUNT      COUNT small datagrams, RATE a second; nothing is answered
+refused VIP PORT              how a connected UDP socket learns that nobody listens
+ttl VIP PORT                  what becomes of a connection whose packets may make one hop
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import socket
+import sys
+import time
+from http.client import HTTPConnection, HTTPException
+
+PATIENCE = 10.0  # seconds
+
+
+def say(value: object) -> None:
+    print(json.dumps(value), flush=True)
+
+
+def hold(vip: str, port: int) -> None:
+    connection = HTTPConnection(vip, port, timeout=30)
+    for _ in sys.stdin:
+        try:
+            connection.request("GET", "/")
+            answer = connection.getresponse()
+            answer.read()
+            say(answer.headers["Name"])
+        except (OSError, HTTPException) as error:
+            say(type(error).__name__)
+
+
+def udp(vip: str, port: int, size: int, count: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        asker.settimeout(1.0)
+        answers = []
+        for number in range(count):
+            asker.sendto(bytes([number % 256]) * size, (vip, port))
+            with contextlib.suppress(TimeoutError):
+                answers.append(asker.recvfrom(2000)[0].decode())
+        say(answers)
+
+
+def pace(vip: str, port: int, rate: int, count: int) -> None:
+    """Each datagram has its time; one that is late is sent at once."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.connect((vip, port))
+        begin = time.monotonic()
+        for number in range(count):
+            wait = begin + number / rate - time.monotonic()
+            if wait > 0:
+                time.sleep(wait)
+            sender.send(b"only counted")
+        say(time.monotonic() - begin)
+
+
+def refused(vip: str, port: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        asker.settimeout(PATIENCE)
+        asker.connect((vip, port))
+        try:
+            asker.send(b"is anybody there?")
+            asker.recv(100)
+        except OSError as error:
+            say(errno.errorcode.get(error.errno or 0, str(error)))
+
+
+def ttl(vip: str, port: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as asker:
+        asker.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 1)
+        asker.settimeout(PATIENCE)
+        code = asker.connect_ex((vip, port))
+        say(errno.errorcode.get(code, os.strerror(code)))
+
+
+if __name__ == "__main__":
+    command, vip, *numbers = sys.argv[1:]
+    {"hold": hold, "udp": udp, "pace": pace, "refused": refused, "ttl": ttl}[command](vip, *map(int, numbers))

@@ -1,0 +1,82 @@
+"""A real server for trials of the director: http over TCP, and UDP, on the endpoints it is given.
+
+    python trial_server.py NAME ADDRESS:PORT ...
+
+http gives CONTENT, or says of what it gets how it hashes; its headers name the server and the
+client that it sees. A UDP datagram is answered by the name, the datagram's length and hash, and
+by how many datagrams have come.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import sys
+from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from threading import Thread
+
+SIZE = 1_000_000
+CONTENT = bytes(range(250)) * (SIZE // 250)
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    name = ""
+
+    def do_GET(self) -> None:
+        self._answer(CONTENT)
+
+    def do_POST(self) -> None:
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(digest(data).encode())
+
+    def _answer(self, content: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Client", self.client_address[0])
+        self.send_header("Name", self.name)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    def server_bind(self) -> None:
+        """Without looking its own name up: there is nobody to ask."""
+        TCPServer.server_bind(self)
+
+
+def datagrams(name: str, endpoint: tuple[str, int]) -> None:
+    count = 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
+        server.bind(endpoint)
+        while True:
+            data, client = server.recvfrom(65536)
+            count += 1
+            if data != b"only counted":
+                server.sendto(f"{name} {len(data)} {digest(data)} {count}".encode(), client)
+
+
+def main(name: str, endpoints: Sequence[str]) -> None:
+    Handler.name = name
+    threads = []
+    for text in endpoints:
+        address, port = text.split(":")
+        endpoint = address, int(port)
+        threads.append(Thread(target=datagrams, args=(name, endpoint)))
+        threads.append(Thread(target=Server(endpoint, Handler).serve_forever))
+    for thread in threads:
+        thread.start()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

@@ -1,0 +1,84 @@
+"""What the tools share: options as getopt(3) reads them, numbers, addresses."""
+
+from __future__ import annotations
+
+import pytest
+
+from director.control.tool import MAYBE, NOTHING, VALUE, Options, WrongLine, dotted_quad, getopt, number
+
+KINDS = {"L": NOTHING, "n": NOTHING, "t": VALUE, "p": MAYBE, "stats": NOTHING}
+NAMES = {"list": "L", "service": "t", "persistent": "p", "stats": "stats"}
+
+
+@pytest.mark.parametrize(
+    ("line", "options", "rest"),
+    [
+        ("", [], ""),
+        ("-L -n", [("L", None), ("n", None)], ""),
+        ("-Ln", [("L", None), ("n", None)], ""),
+        ("-Lt where", [("L", None), ("t", "where")], ""),
+        ("-Ltwhere", [("L", None), ("t", "where")], ""),
+        ("-t -n", [("t", "-n")], ""),
+        ("-p", [("p", None)], ""),
+        ("-p -n", [("p", None), ("n", None)], ""),
+        ("-p 30 -n", [("p", "30"), ("n", None)], ""),
+        ("-p30", [("p", "30")], ""),
+        ("-np 30", [("n", None), ("p", "30")], ""),
+        ("--list --stats", [("L", None), ("stats", None)], ""),
+        ("--service=a=b", [("t", "a=b")], ""),
+        ("--service where", [("t", "where")], ""),
+        ("--persistent= 30", [("p", "")], "30"),
+        ("--persistent 30", [("p", "30")], ""),
+        ("--persistent -n", [("p", None), ("n", None)], ""),
+        ("one -n two", [("n", None)], "one two"),
+        ("one -- -n two", [], "one -n two"),
+        ("-", [], "-"),
+    ],
+)
+def test_options_values_and_the_rest(line: str, options: Options, rest: str) -> None:
+    assert getopt("tool", line.split(), KINDS, NAMES) == (options, rest.split())
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("-x", "there is no option -x; tool -h lists them."),
+        ("-Lx", "there is no option -x;"),
+        ("--lis", "there is no option --lis;"),
+        ("-t", "-t needs a value."),
+        ("--service", "--service needs a value."),
+        ("--stats=1", "--stats takes no value."),
+    ],
+)
+def test_what_is_no_option(line: str, says: str) -> None:
+    with pytest.raises(WrongLine, match=says):
+        getopt("tool", line.split(), KINDS, NAMES)
+
+
+def test_without_long_names_two_dashes_are_a_word() -> None:
+    assert getopt("tool", ["-n", "--", "-n"], KINDS) == ([("n", None), ("n", None)], ["--"])
+    with pytest.raises(WrongLine, match="no option --"):
+        getopt("tool", ["--list"], KINDS)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("0", 0), ("080", 80), ("4294967295", 4294967295), ("", -1), ("-1", -1), ("²", -1)]
+)
+def test_numbers(text: str, value: int) -> None:
+    assert number(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("203.0.113.1", "203.0.113.1"),
+        ("203.000.113.001", "203.0.113.1"),
+        ("203.0.113", None),
+        ("203.0.113.256", None),
+        ("203.0.113.1.1", None),
+        ("203.0.113.x", None),
+        ("", None),
+    ],
+)
+def test_addresses_have_four_numbers(text: str, address: str | None) -> None:
+    assert dotted_quad(text) == address

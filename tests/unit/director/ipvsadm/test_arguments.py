@@ -1,0 +1,84 @@
+"""What ipvsadm says about a wrong line; which lines are wrong, test_recorded.py says."""
+
+from __future__ import annotations
+
+import pytest
+
+from director.ipvsadm import arguments, main
+from tests.unit.director.ipvsadm.support import Table
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("-A", "--add-service needs a service: -t, -u or -f."),
+        ("-a -t 203.0.113.1:80", "--add-server needs a real server: -r."),
+        ("-A -D", "--delete-service is a second command, after --add-service: give one."),
+        ("-A -t 1.1.1.1:1 -f 1", "more than one of --tcp-service and --udp-service and --fwmark-service"),
+        ("-A -t 1.1.1.1:1 -s rr -s rr", "--scheduler was given twice."),
+        ("-C -n", "--numeric does not go with --clear."),
+        ("-L more", "'more' is left over at the end of the line."),
+        ("-L -c --timeout", "--connection and --timeout are two listings: give one."),
+        ("--set 1 2", "--set needs three numbers"),
+        ("-A -t 1.1.1.1", "port 0 is every port of the address: that needs a persistent service, -p."),
+        ("-A -t 1.1.1.1:80 -o", "-o is for UDP and firewall marks"),
+        ("-A -t 1.1.1:80", "bad virtual service '1.1.1:80': expected ADDRESS[:PORT], such as"),
+        ("-A -t 1.1.1.1:x", "bad virtual service '1.1.1.1:x': expected a port from 0 to 65535, or its name."),
+        ("-A -f 0", "bad firewall mark '0': expected a number from 1 to 4294967295."),
+        ("-a -f 1 -r 1.1.1.1 -w x", "bad weight 'x': expected a number from 0 to 2147483647."),
+        ("-a -f 1 -r 1.1.1.1 --weight=", "bad weight ''"),
+        ("-A -f 1 -p 0", "bad time for -p '0': expected a number from 1 to 2678400."),
+        ("-A -f 1 -M 24", "bad netmask '24': expected one such as 255.255.255.0."),
+        ("-A -f 1 -s rr -b flag-1", "-b 'flag-1' is for sh and mh, not for rr."),
+        ("-A -f 1 -s mh -b sh-port", "bad flags 'sh-port': mh has mh-fallback and mh-port."),
+        ("-a -f 1 -r 1.1.1.1 --tun-type ipip", "--tun-type 'ipip': expected ipip, and -i with it."),
+        ("-a -f 1 -r 1.1.1.1 -i --tun-type gre", "--tun-type 'gre': expected ipip, and -i with it."),
+        ("--start-daemon master", "--start-daemon is for the kernel's IPVS: this director does not have it."),
+        ("--stop-daemon master", "--stop-daemon is for"),
+        ("-A -u 1.1.1.1:5060 --pe sip", "--pe is for"),
+        ("-A -f 1 -6", "--ipv6 is for"),
+        ("-A --sctp-service 1.1.1.1:80", "--sctp-service is for"),
+        ("-a -f 1 -r 1.1.1.1 -i --tun-type gue --tun-port 6080", "--tun-port is for"),
+        ("-L --tun-info", "--tun-info is for"),
+    ],
+)
+def test_a_wrong_line_is_one_sentence_and_asks_nobody(
+    table: Table, capsys: pytest.CaptureFixture[str], line: str, says: str
+) -> None:
+    assert main(line.split()) == 2
+    output, error = capsys.readouterr()
+    assert error.startswith(f"ipvsadm: {says}")
+    assert (error.count("\n"), output, table.requests) == (1, "", [])
+
+
+@pytest.mark.parametrize("line", ["-h", "--help"])
+def test_help_asks_nobody(table: Table, capsys: pytest.CaptureFixture[str], line: str) -> None:
+    assert main([line]) == 0
+    assert (capsys.readouterr().out, table.requests) == (arguments.USAGE, [])
+
+
+@pytest.mark.parametrize("line", ["-v", "--version", "--version extra"])
+def test_the_version(table: Table, capsys: pytest.CaptureFixture[str], line: str) -> None:
+    assert main(line.split()) == 0
+    assert (capsys.readouterr().out, table.requests) == (arguments.VERSION, [])
+
+
+def test_without_a_director_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LVS_SOCKET", "/nowhere/director.sock")
+    assert [main([line]) for line in ("-L", "-S", "-C")] == [1, 1, 1]
+    assert capsys.readouterr().err.count("/nowhere/director.sock") == 3
+
+
+def test_what_the_director_refuses(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-D", "-t", "203.0.113.1:80"]) == 255
+    assert capsys.readouterr().err == "ipvsadm: there is no such virtual service.\n"
+    assert len(table.requests) == 1
+
+
+@pytest.mark.usefixtures("table")
+def test_every_option_of_the_help_exists() -> None:
+    words = arguments.USAGE.replace("[", " ").replace("]", " ").replace("|", " ").split()
+    for word in sorted({word for word in words if word.startswith("-")}):
+        assert main(["-L", word, "1"] if word != "-h" else ["-h"]) != 255, word

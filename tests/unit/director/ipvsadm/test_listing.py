@@ -1,0 +1,188 @@
+"""Listings of a director at work. The expected ones were printed by ipvsadm 1.31 with kernel 6.1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from director.ipvsadm import listing, main
+from tests.unit.director.ipvsadm.support import IDLE, Machine, Table
+
+HEAD = "IPVS connection entries\npro expire state       source             virtual            destination\n"
+CONNECTIONS: list[tuple[str, float, str, str, str, str]] = [
+    ("UDP", 297.9, "UDP", "203.0.113.1:40001", "203.0.113.1:53", "172.16.0.1:53"),
+    ("TCP", 897.0, "ESTABLISHED", "203.0.113.1:40000", "203.0.113.1:80", "172.16.0.1:8080"),
+    ("TCP", 57.2, "ASSURED", "203.0.113.1:0", "203.0.113.1:80", "172.16.0.1:8080"),
+    ("TCP", 7, "CLOSE", "203.0.113.1:40002", "203.0.113.1:81", "172.16.0.1:81"),
+    ("IP", 27, "NONE", "203.0.113.0:0", "0.0.0.7:0", "172.16.0.1:0"),
+]
+NUMERIC = """\
+UDP 04:57  UDP         203.0.113.1:40001  203.0.113.1:53     172.16.0.1:53
+TCP 14:57  ESTABLISHED 203.0.113.1:40000  203.0.113.1:80     172.16.0.1:8080
+TCP 00:57  ASSURED     203.0.113.1:0      203.0.113.1:80     172.16.0.1:8080
+TCP 00:07  CLOSE       203.0.113.1:40002  203.0.113.1:81     172.16.0.1:81
+IP  00:27  NONE        203.0.113.0:0      0.0.0.7:0          172.16.0.1:0
+"""
+WWW, SERVER = (
+    "www.virtual-server-of-the-paper.example.org",
+    "a-rather-long-name-for-a-real-server.example.org",
+)
+NAMED = f"""\
+UDP 04:57  UDP         {WWW}:40001 {WWW}:domain {SERVER}:domain
+TCP 14:57  ESTABLISHED {WWW}:40000 {WWW}:http {SERVER}:http-alt
+TCP 00:57  ASSURED     {WWW}:0 {WWW}:http {SERVER}:http-alt
+TCP 00:07  CLOSE       {WWW}:40002 {WWW}:81 {SERVER}:81
+IP  00:27  NONE        203.0.113.0:0      0.0.0.7:0          {SERVER}:0
+"""
+
+
+@pytest.fixture
+def connected(table: Table, machine: Machine) -> Table:
+    machine.set_hosts({"172.16.0.1": SERVER, "203.0.113.1": WWW})
+    fields = ("protocol", "expires", "state", "client", "vip", "server")
+    table.connections = [dict(zip(fields, each, strict=True)) for each in CONNECTIONS]
+    return table
+
+
+@pytest.mark.usefixtures("connected")
+def test_connections(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-Lcn"]) == 0
+    assert capsys.readouterr().out == HEAD + NUMERIC
+    assert main(["-L", "-c"]) == 0
+    assert capsys.readouterr().out == HEAD + NAMED
+    assert main(["-Lnc", "--persistent-conn"]) == 0
+    assert capsys.readouterr().out.splitlines()[2:] == NUMERIC.splitlines()
+
+
+def node(**values: Any) -> dict[str, Any]:
+    return {
+        **IDLE,
+        "active": 0,
+        "inactive": 0,
+        "weight": 1,
+        "method": "Masq",
+        "persistent_connections": 0,
+    } | values
+
+
+def counted(
+    connections: int, packets_in: int, packets_out: int, bytes_in: int, bytes_out: int
+) -> dict[str, int]:
+    return {
+        "connections": connections,
+        "packets_in": packets_in,
+        "packets_out": packets_out,
+        "bytes_in": bytes_in,
+        "bytes_out": bytes_out,
+    }
+
+
+AT_WORK = [
+    node(
+        protocol="UDP",
+        address="203.0.113.1",
+        port=53,
+        mark=0,
+        **counted(1, 1, 1, 29, 57),
+        rates=counted(0, 0, 0, 4, 7),
+        servers=[
+            node(address="172.16.0.1", port=53, **counted(1, 1, 1, 29, 57), rates=counted(0, 0, 0, 4, 7))
+        ],
+    ),
+    node(
+        protocol="FWM",
+        address="0.0.0.0",
+        port=0,
+        mark=7,
+        **counted(1, 1, 1, 60, 40),
+        rates=counted(0, 0, 0, 7, 5),
+        servers=[
+            node(address="172.16.0.1", port=0, **counted(1, 1, 1, 60, 40), rates=counted(0, 0, 0, 7, 5))
+        ],
+    ),
+]
+STATS = """\
+Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes
+  -> RemoteAddress:Port
+UDP  203.0.113.1:53                      1        1        1       29       57
+  -> 172.16.0.1:53                       1        1        1       29       57
+FWM  7                                   1        1        1       60       40
+  -> 172.16.0.1:0                        1        1        1       60       40
+"""
+RATES = """\
+Prot LocalAddress:Port                 CPS    InPPS   OutPPS    InBPS   OutBPS
+  -> RemoteAddress:Port
+UDP  203.0.113.1:53                      0        0        0        4        7
+  -> 172.16.0.1:53                       0        0        0        4        7
+FWM  7                                   0        0        0        7        5
+  -> 172.16.0.1:0                        0        0        0        7        5
+"""
+
+
+def test_counters() -> None:
+    assert listing.rules(AT_WORK, {"n": None, "stats": None}) == STATS
+    assert listing.rules(AT_WORK, {"n": None, "rate": None}) == RATES
+
+
+def test_connections_of_the_servers() -> None:
+    web = node(address="172.16.0.1", port=8080, active=12, inactive=3, persistent_connections=4)
+    names = {"scheduler": "wlc", "flags": [], "persistent": 0, "netmask": "255.255.255.255"}
+    service = node(
+        protocol="TCP", address="203.0.113.1", port=80, mark=0, one_packet=False, servers=[web], **names
+    )
+    assert listing.rules([service], {"n": None}).endswith(
+        "TCP  203.0.113.1:80 wlc\n  -> 172.16.0.1:8080              Masq    1      12         3         \n"
+    )
+    assert listing.rules([service], {"n": None, "persistent-conn": None}).endswith(
+        "  -> 172.16.0.1:8080              1         4           12         3         \n"
+    )
+
+
+def test_the_order_is_by_protocol_address_and_port() -> None:
+    wanted = [
+        ("TCP", "9.0.0.1", 80),
+        ("TCP", "10.0.0.1", 80),
+        ("TCP", "10.0.0.1", 443),
+        ("UDP", "1.0.0.1", 53),
+    ]
+    services = [
+        {"protocol": protocol, "address": address, "port": port, "mark": 0, "servers": []}
+        for protocol, address, port in reversed(wanted)
+    ]
+    marks: list[dict[str, Any]] = [
+        {"protocol": "FWM", "address": "0.0.0.0", "port": 0, "mark": mark, "servers": []} for mark in (10, 9)
+    ]
+    found = listing.sorted_services(marks + services)
+    assert [(each["protocol"], each["address"], each["port"]) for each in found[:4]] == wanted
+    assert [each["mark"] for each in found[4:]] == [9, 10]
+
+
+@pytest.mark.parametrize(
+    ("value", "rounded", "exact"),
+    [
+        (0, "        0", "        0"),
+        (99_999_999, " 99999999", " 99999999"),
+        (100_000_000, "  100000K", " 100000000"),
+        (999_999_999, "  999999K", " 999999999"),
+        (1_000_000_000, "    1000M", " 1000000000"),
+        (99_999_999_999, "   99999M", " 99999999999"),
+        (100_000_000_000, "     100G", " 100000000000"),
+        (99_999_999_999_999, "   99999G", " 99999999999999"),
+        (100_000_000_000_000, "     100T", " 100000000000000"),
+    ],
+)
+def test_large_numbers(value: int, rounded: str, exact: str) -> None:
+    """The limits are those of the binary of ipvsadm 1.31."""
+    assert listing.large(value, exact=False) == rounded
+    assert listing.large(value, exact=True) == exact
+
+
+def test_without_a_hosts_file_numbers_stay_numbers(
+    table: Table, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("director.ipvsadm.names.HOSTS", "/nowhere/hosts")
+    main(["-A", "-t", "203.0.113.1:80"])
+    main(["-S"])
+    assert capsys.readouterr().out == "-A -t 203.0.113.1:http -s wlc\n"
+    assert len(table.services) == 1

@@ -1,0 +1,133 @@
+"""-S and -R: what one writes, the other reads, and so does the kernel's ipvsadm."""
+
+from __future__ import annotations
+
+import io
+import sys
+from operator import attrgetter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from director.control.codec import decode, encode
+from director.core.commands import AddServer, AddService, Command, ServiceKey
+from director.core.decision import Method
+from director.core.packet import TCP, UDP, Endpoint
+from director.ipvsadm import main, saved
+from tests.unit.director.ipvsadm.support import Machine, Table, recording
+
+SAVED = sorted({each.stdout for each in recording() if each.stdout.startswith("-A")})
+SECONDS = st.integers(1, 31 * 24 * 3600)
+COUNTS = st.integers(0, 2**31 - 1)
+ADDRESSES = st.ip_addresses(v=4).map(str)
+MASKS = st.sampled_from(["255.255.255.255", "255.255.255.0", "0.0.0.0"])
+FLAGS = st.lists(st.sampled_from(["fallback", "port"]), unique=True).map(sorted)
+
+
+@st.composite
+def keys(draw: st.DrawFn) -> ServiceKey:
+    if draw(st.booleans()):
+        return ServiceKey(mark=draw(st.integers(1, 2**32 - 1)))
+    address = Endpoint(draw(ADDRESSES), draw(st.integers(0, 65535)))
+    return ServiceKey(draw(st.sampled_from([TCP, UDP])), address)
+
+
+@st.composite
+def services(draw: st.DrawFn, key: ServiceKey) -> AddService:
+    scheduler = draw(st.sampled_from(["rr", "wlc", "sh", "mh"]))
+    flags = draw(FLAGS) if scheduler in ("sh", "mh") else []
+    every_port = not key.mark and not key.address.port
+    persistent = draw(SECONDS if every_port else SECONDS | st.just(0))
+    return AddService(
+        key,
+        scheduler,
+        flags=tuple(f"{scheduler}-{flag}" for flag in flags),
+        persistent=persistent,
+        netmask=draw(MASKS) if persistent else "255.255.255.255",
+        one_packet=draw(st.booleans()) if key.protocol != TCP else False,
+    )
+
+
+@st.composite
+def servers(draw: st.DrawFn, key: ServiceKey) -> AddServer:
+    method = draw(st.sampled_from([Method.NAT, Method.TUN, Method.DR]))
+    own = method is Method.NAT or key.mark
+    port = draw(st.integers(0, 65535)) if own else key.address.port
+    upper = draw(COUNTS)
+    lower = draw(st.integers(0, upper))
+    return AddServer(key, Endpoint(draw(ADDRESSES), port), draw(COUNTS), method, upper, lower)
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> list[Command]:
+    commands: list[Command] = []
+    for key in draw(st.lists(keys(), unique=True, max_size=4)):
+        commands.append(draw(services(key)))
+        commands += draw(st.lists(servers(key), unique_by=attrgetter("server"), max_size=4))
+    return commands
+
+
+@given(rules(), st.booleans())
+def test_what_is_saved_comes_back(commands: list[Command], numeric: bool) -> None:
+    table = Table()
+    assert table.call("", {"do": "apply", "commands": [encode(each) for each in commands]}) == {"ok": True}
+    text = saved.text(list(table.services.values()), numeric=numeric)
+    restored = [decode(each) for each in saved.read(text)]
+    assert sorted(map(str, restored)) == sorted(map(str, commands))
+
+
+@pytest.mark.parametrize("text", SAVED)
+def test_what_the_kernels_ipvsadm_saves_can_be_restored(table: Table, machine: Machine, text: str) -> None:
+    long = "a-rather-long-name-for-a-real-server.example.org"
+    addresses = {"127.0.0.1": "localhost", "172.16.0.2": long, "172.16.0.3": "short", "203.0.113.1": "www"}
+    machine.set_hosts({address: name for address, name in addresses.items() if name in text})
+    commands = saved.read(text)
+    assert table.call("", {"do": "apply", "commands": commands}) == {"ok": True}
+    numeric = "127.0.0.1" in text or not any(character in text for character in ("http", "domain", ":snpp"))
+    assert saved.text(list(table.services.values()), numeric=numeric) == text
+
+
+def restore(monkeypatch: pytest.MonkeyPatch, text: bytes) -> int:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    return main(["-R"])
+
+
+def test_all_lines_are_one_request(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = b"# rules\n\n-A -f 1\r\n   # one more\n  ipvsadm -a -f 1 -r 172.16.0.2\n-A -f 2"
+    assert restore(monkeypatch, text) == 0
+    assert len(table.requests) == 1
+    assert [type(command).__name__ for command in table.commands] == ["AddService", "AddServer", "AddService"]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("nonsense", "line 3: a command comes first, such as -A or -L; ipvsadm -h lists them."),
+        ("-A -t 203.0.113.1", "line 3: port 0 is every port of the address"),
+        ("-A -f 2 --nosuch", "line 3: there is no option --nosuch;"),
+        ("-A -f 2 # why", "line 3: '#' is left over at the end of the line."),
+        ("-L", "line 3: only lines that change the rules can stand here."),
+        ("-R", "line 3: only lines"),
+        ("-h", "line 3: only lines"),
+        ("-A -t \xff:80", "line 3: bad virtual service"),
+    ],
+)
+def test_a_bad_line_is_named_and_nothing_is_done(
+    table: Table,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    line: str,
+    says: str,
+) -> None:
+    assert restore(monkeypatch, b"-A -f 1\n\n" + line.encode("latin-1") + b"\n-A -f 3\n") == 2
+    assert capsys.readouterr().err.startswith(f"ipvsadm: {says}")
+    assert table.requests == []
+
+
+def test_what_the_director_refuses(
+    table: Table, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert restore(monkeypatch, b"-A -f 1\n-A -f 1\n") == 255
+    assert capsys.readouterr().err == "ipvsadm: the virtual service exists already, or does not.\n"
+    assert len(table.requests) == 1
