@@ -64,7 +64,11 @@ class Answers:
         if not isinstance(commands, list):
             raise CodecError(f"commands: expected a list, got {commands!r}.")
         self._director.apply(list(self._read(commands)), self._clock())
-        self._engine.rules_changed()
+        try:
+            self._engine.rules_changed()
+        except EngineError:
+            self._director.services.take_back()
+            raise
         return {}
 
     def _read(self, messages: list[Any]) -> Iterator[Command]:

@@ -33,7 +33,9 @@ class Forward:
     server for a request, the client for a reply that VS-NAT rewrites.
     `sequence_delta` and `acknowledgement_delta` are added to the TCP header (modulo 2^32);
     `payload` replaces the data when a helper rewrote it, None leaves it alone. With
-    `may_fragment`, a tunnel may cut up what its sender has forbidden to (pmtu_disc 0).
+    `may_fragment`, a tunnel may cut up what its sender has forbidden to (pmtu_disc 0). With
+    `without_sack`, a SYN must not offer selective acknowledgements (RFC 2018): they name sequence
+    numbers, too, and a helper that shifts those need not look for them then.
     Of an ICMP error, `embedded_source` or `embedded_destination` is what an end of the packet
     it speaks about becomes.
     """
@@ -48,6 +50,7 @@ class Forward:
     acknowledgement_delta: int = 0
     payload: bytes | None = None
     may_fragment: bool = False
+    without_sack: bool = False
     embedded_source: Endpoint | None = None
     embedded_destination: Endpoint | None = None
 

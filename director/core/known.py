@@ -114,6 +114,7 @@ class Known:
             (*reasons, f"{connection.state.value} at {to}"),
             acknowledgement_delta=acknowledged,
             may_fragment=not pmtu_disc,
+            without_sack=connection.ftp is not None and bool(packet.flags & SYN),
         )
 
     def reply(self, connection: Connection, packet: Packet, now: float) -> Decision:

@@ -118,11 +118,18 @@ class Rules:
             done = True
         finally:
             if not done:
-                for take_back in reversed(self._undo):
-                    take_back()
+                self._undo_all()
         self._tell_schedulers()
         self._forget_idle()
-        self._undo.clear()
+
+    def take_back(self) -> None:
+        """Undo what `apply` has done last, if it can't be carried out elsewhere."""
+        self._undo_all()
+        self._tell_schedulers()
+
+    def _undo_all(self) -> None:
+        while self._undo:
+            self._undo.pop()()
 
     def _tell_schedulers(self) -> None:
         """Only those whose servers are others now: nobody else's turn is touched."""

@@ -15,6 +15,7 @@ from director.engines.scapy.layers import ICMP, IP, TCP, UDP
 _IP_HEADER = 20  # bytes without options
 _MORE_FRAGMENTS = 0x1
 _LAYERS: dict[int, tuple[Any, int]] = {1: (ICMP, 8), 6: (TCP, 20), 17: (UDP, 8)}  # with bytes of header
+_END_OF_OPTIONS, _NO_OPERATION = 0, 1  # TCP options of one byte (RFC 9293, 3.1)
 _ERRORS = (3, 4, 11)  # ICMP types that quote the packet they are about (RFC 792)
 _IP_CHECKSUM = 10  # where in the header it is
 _CHECKSUMS: dict[Any, int] = {ICMP: 2, TCP: 16, UDP: 6}
@@ -63,6 +64,17 @@ class Datagram:
         start = self.data_starts
         self.ip.len += len(data) - len(self.rest) + start
         self.rest = self.rest[:start] + data
+
+    def replace_option(self, kind: int) -> None:
+        """Let TCP options that say nothing stand in the place of one of that kind."""
+        at, end = 0, self.data_starts
+        while at + 1 < end and self.rest[at] != _END_OF_OPTIONS:
+            size = 1 if self.rest[at] == _NO_OPERATION else self.rest[at + 1]
+            if size < 1 or at + size > end:
+                return  # they make no sense, and are nobody's business
+            if self.rest[at] == kind:
+                self.rest = self.rest[:at] + bytes([_NO_OPERATION]) * size + self.rest[at + size :]
+            at += size
 
     def __bytes__(self) -> bytes:
         """As it goes on the wire; every field of the headers has a value, so they build themselves."""

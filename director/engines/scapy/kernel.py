@@ -4,7 +4,8 @@ The VIP is an address of this machine, so the kernel would refuse connections th
 be forwarded. A rule of nftables therefore drops TCP and UDP to the VIPs before the kernel looks
 at them; the director's sockets have seen them by then. What the director leaves to the kernel
 comes back to it through the TUN device lvs0, which the rule lets pass: a port without a
-service is then refused by the kernel itself, and a local server gets its packets.
+service is then refused by the kernel itself, and a local server gets its packets. So does what
+the director's own programs send to the VIP: they are no clients, and get no real server.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ delete {table}
     set vips {{ type ipv4_addr; flags interval; auto-merge; {elements}}}
     chain before_the_kernel {{
         type filter hook prerouting priority raw; policy accept;
-        iifname != "{device}" ip daddr @vips meta l4proto {{ tcp, udp }} drop
+        iifname != {{ "lo", "{device}" }} ip daddr @vips meta l4proto {{ tcp, udp }} drop
     }}
 }}
 """

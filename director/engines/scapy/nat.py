@@ -17,6 +17,8 @@ from director.engines.scapy.datagram import Datagram
 from director.engines.scapy.layers import ICMP, IP, TCP
 from director.engines.scapy.parse import quoted_header
 
+_SACK_PERMITTED = 4  # kind of TCP option
+
 
 def rewrite(datagram: Datagram, forward: Forward, _own_address: str) -> bytes:
     """Change addresses and ports as decided; a TCP sequence only where ftp's text has changed."""
@@ -32,6 +34,8 @@ def rewrite(datagram: Datagram, forward: Forward, _own_address: str) -> bytes:
     if isinstance(above, TCP):
         above.seq = (above.seq + forward.sequence_delta) % 2**32
         above.ack = (above.ack + forward.acknowledgement_delta) % 2**32
+        if forward.without_sack:
+            datagram.replace_option(_SACK_PERMITTED)
     if forward.payload is not None:
         datagram.replace_data(forward.payload)
     return bytes(datagram)

@@ -15,6 +15,7 @@ from director.control.codec import encode
 from director.core.commands import AddServer, AddService, Command, DeleteServer, ServiceKey
 from director.core.director import Director
 from director.core.packet import SYN, TCP, Endpoint, Packet
+from director.engines.engine import EngineError
 
 VIP = Endpoint("203.0.113.1", 80)
 KEY = ServiceKey(TCP, VIP)
@@ -134,3 +135,16 @@ def test_over_a_socket(answers: Answers, tmp_path: Path) -> None:
     finally:
         thread.join()
         listener.close()
+
+
+def test_rules_that_the_engine_refuses_are_taken_back(
+    director: Director, engine: CountingEngine, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise EngineError("nft is missing.")
+
+    before = [service.as_dict() for service in director.services]
+    monkeypatch.setattr(engine, "rules_changed", refuse)
+    answer = answers({"do": "apply", "commands": [encode(command) for command in RULES]})
+    assert answer == {"ok": False, "error": "nft is missing."}
+    assert [service.as_dict() for service in director.services] == before

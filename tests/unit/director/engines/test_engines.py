@@ -100,7 +100,7 @@ def test_the_rule_replaces_what_is_there_and_spares_lvs0() -> None:
     lines = kernel.rules({"203.0.113.2", "203.0.113.1"}).splitlines()
     assert lines[:2] == ["table ip lvs", "delete table ip lvs"]
     assert any("elements = { 203.0.113.1, 203.0.113.2 };" in line for line in lines)
-    assert any('iifname != "lvs0"' in line and line.endswith("drop") for line in lines)
+    assert any('iifname != { "lo", "lvs0" }' in line and line.endswith("drop") for line in lines)
 
 
 def test_without_vips_the_set_is_empty() -> None:

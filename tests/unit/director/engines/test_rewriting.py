@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror, in4_chksum
 from scapy.layers.l2 import Ether
 from scapy.utils import checksum
 
@@ -252,3 +252,38 @@ def test_a_tcp_header_longer_than_the_packet_is_malformed() -> None:
 def test_an_impossible_udp_length_is_malformed(length: int) -> None:
     with pytest.raises(Malformed):
         Datagram(bytes(IP(src=CLIENT, dst=VIP) / UDP(len=length) / b"abc"))
+
+
+# ---- selective acknowledgements ----
+
+_SYN_OPTIONS = [("MSS", 1460), ("SAckOK", b""), ("Timestamp", (7, 0)), ("NOP", None), ("WScale", 7)]
+
+
+def syn(port: int, options: Any = None) -> Any:
+    tcp = TCP(
+        sport=3456, dport=port, flags="S", seq=100, options=_SYN_OPTIONS if options is None else options
+    )
+    return IP(src=CLIENT, dst=VIP, id=9, flags="DF", ttl=63) / tcp
+
+
+def test_an_ftp_session_gets_no_selective_acknowledgements(nat: Running) -> None:
+    (frame,) = nat.receive(syn(21))
+    expected = syn(21, [("MSS", 1460), ("NOP", None), ("NOP", None), *_SYN_OPTIONS[2:]])
+    expected.dst, expected.ttl = SERVER, 62
+    assert bytes(frame[IP]) == bytes(expected)
+
+
+def test_other_connections_keep_them(nat: Running) -> None:
+    (frame,) = nat.receive(syn(80))
+    assert ("SAckOK", b"") in frame[TCP].options
+
+
+@given(options=st.binary(max_size=40))
+def test_options_of_any_kind_keep_their_length(options: bytes) -> None:
+    options += b"\0" * (-len(options) % 4)
+    tcp = TCP(sport=3456, dport=21, flags="S", dataofs=5 + len(options) // 4)
+    datagram = Datagram(bytes(IP(src=CLIENT, dst=VIP) / tcp / options))
+    datagram.replace_option(4)
+    after = bytes(datagram)
+    assert len(datagram.rest) == len(options)
+    assert in4_chksum(6, IP(after[:20]), after[20:]) == 0
