@@ -7,9 +7,10 @@ netfilter does, so it has a short list of its own: the first rule that a packet 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from typing import Any
 
+from director.core.addresses import number
 from director.core.commands import AddMark, DeleteMark
 from director.core.errors import BadValue, NoSuchMark
 from director.core.packet import TCP, UDP, Packet
@@ -26,6 +27,10 @@ class Mark:
     protocol: int
     first: int
     last: int
+
+    def covers(self, address: str) -> bool:
+        """Whether an address is in its network."""
+        return number(address) & int(self.network.netmask) == int(self.network.network_address)
 
     @classmethod
     def of(cls, command: AddMark | DeleteMark) -> Mark:
@@ -47,7 +52,7 @@ class Mark:
         return (
             self.protocol in (0, packet.protocol)
             and self.first <= packet.destination.port <= self.last
-            and IPv4Address(packet.destination.address) in self.network
+            and self.covers(packet.destination.address)
         )
 
     def as_dict(self) -> dict[str, Any]:

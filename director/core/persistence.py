@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any
 
+from director.core.addresses import number
 from director.core.commands import ONE_CLIENT
 from director.core.ftp import CONTROL_PORT
 from director.core.packet import UDP, Endpoint, Packet
@@ -124,4 +125,4 @@ def key_for(service: VirtualService, packet: Packet) -> TemplateKey:
 def _network(address: str, netmask: str) -> str:
     if netmask == ONE_CLIENT:
         return address
-    return str(IPv4Address(int(IPv4Address(address)) & int(IPv4Address(netmask))))
+    return str(IPv4Address(number(address) & number(netmask)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import singledispatchmethod
-from ipaddress import IPv4Address
 
 from director.core import ftp, schedulers
 from director.core.commands import (
@@ -95,9 +94,8 @@ class Rules:
 
     def is_vip(self, address: str) -> bool:
         """Whether `address` is among them."""
-        if any(IPv4Address(address) in rule.network for rule in self.marks):
-            return True
-        return any(key.address.address == address for key in self._services)
+        listened_on = any(key.address.address == address for key in self._services)
+        return listened_on or any(rule.covers(address) for rule in self.marks)
 
     def serves(self, protocol: int, end: Endpoint) -> bool:
         """Whether `end` is a VS-NAT real server's."""
@@ -296,8 +294,9 @@ class Rules:
 
     @_carry_out.register
     def _set_sysctl(self, command: SetSysctl) -> None:
-        self._set(self, sysctls=self.sysctls.with_value(command.name, command.value))
-        self._undo.append(self._tune)
+        sysctls = self.sysctls.with_value(command.name, command.value)
+        self._undo.append(self._tune)  # comes after what is undone next
+        self._set(self, sysctls=sysctls)
         self._tune()
 
     def _tune(self) -> None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from ipaddress import AddressValueError, IPv4Address
+
+from director.core.addresses import number
 
 _GOLDEN_RATIO = 0x61C88647  # Knuth's multiplicative hashing; the factor of Linux's hash_32
 
 
 def fold(address: str, bits: int, port: int = 0) -> int:
     """An IPv4 address, plus a port if that counts too, as `bits` bits; neighbours are spread apart."""
-    try:
-        number = int(IPv4Address(address))
-    except AddressValueError:
-        return 0
-    return ((number + port) * _GOLDEN_RATIO % (1 << 32)) >> (32 - bits)
+    return ((number(address) + port) * _GOLDEN_RATIO % (1 << 32)) >> (32 - bits)
 
 
 def digest(text: str, salt: bytes) -> int:

@@ -7,10 +7,29 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from director.core.commands import (
+    AddMark,
+    AddServer,
+    AddService,
+    Clear,
+    ClearMarks,
+    Command,
+    DeleteMark,
+    DeleteServer,
+    DeleteService,
+    EditServer,
+    EditService,
+    ServiceKey,
+    SetSysctl,
+    SetTimeouts,
+    Zero,
+)
 from director.core.decision import Answer, Drop, Forward, Local, Method
 from director.core.director import Director
+from director.core.errors import LvsError
 from director.core.packet import ICMP, TCP, UDP, Endpoint, Packet
 from director.core.schedulers import names
+from director.core.sysctls import Sysctls
 from tests.unit.director.core.support import FTP2, RS1, RS2, direct, published
 
 addresses = st.sampled_from(["198.51.100.101", "198.51.100.9", "203.0.113.1", RS1.address, RS2.address, "?"])
@@ -75,6 +94,104 @@ def test_every_packet_gets_a_decision(
         assert all(
             one.control.children == controls[id(one.control)] for one in director.connections if one.control
         )
+
+
+keys = st.one_of(
+    st.builds(
+        ServiceKey,
+        st.sampled_from([TCP, UDP, 1]),
+        st.builds(Endpoint, addresses, st.sampled_from([0, 21, 80])),
+    ),
+    st.builds(ServiceKey, mark=st.sampled_from([-1, 1, 2])),
+)
+services = {
+    "key": keys,
+    "scheduler": st.none() | st.sampled_from([*names(), "nosuch"]),
+    "flags": st.sampled_from([(), (), ("sh-port",), ("mh-fallback",)]),
+    "persistent": st.sampled_from([None, 0, 5, 300, -1]),
+    "netmask": st.sampled_from(["255.255.255.255", "255.255.255.0", "0.0.0.0", "?"]),
+    "one_packet": st.booleans(),
+}
+servers = {
+    "key": keys,
+    "server": endpoints,
+    "weight": st.sampled_from([0, 1, 2, 5, -1]),
+    "method": st.none() | st.sampled_from([Method.NAT, Method.TUN, Method.DR]),
+    "upper": st.sampled_from([0, 0, 1, 3, -1]),
+    "lower": st.sampled_from([0, 1]),
+}
+marks = {
+    "mark": st.sampled_from([0, 1, 2]),
+    "network": st.sampled_from(["203.0.113.1", "203.0.113.0/24", "0.0.0.0/0", "?"]),
+    "protocol": st.sampled_from([0, TCP, UDP, 1]),
+    "first": st.sampled_from([0, 80]),
+    "last": st.sampled_from([79, 80, 65535]),
+}
+seconds = st.sampled_from([-1, 0, 1, 50])
+commands = st.one_of(
+    st.builds(AddService, **services, exist_ok=st.booleans()),
+    st.builds(EditService, **services),
+    st.builds(DeleteService, keys),
+    st.builds(AddServer, **servers),
+    st.builds(EditServer, **servers),
+    st.builds(DeleteServer, keys, endpoints),
+    st.builds(Clear),
+    st.builds(Zero, st.none() | keys),
+    st.builds(SetTimeouts, seconds, seconds, seconds),
+    st.builds(SetSysctl, st.sampled_from([*Sysctls().as_dict(), "nosuch"]), st.integers(-1, 4)),
+    st.builds(AddMark, **marks),
+    st.builds(DeleteMark, **marks),
+    st.builds(ClearMarks),
+)
+happenings = st.lists(
+    st.one_of(packets(st.none() | packets(st.none() | packets(st.none()))), st.lists(commands, max_size=4)),
+    max_size=40,
+)
+
+
+def state(director: Director) -> object:
+    rules = director.services
+    return [one.as_dict() for one in rules], rules.sysctls, rules.timeouts, rules.marks
+
+
+def check_counts(director: Director, limit: int) -> None:
+    """Every counter says what the tables hold."""
+    held = Counter(id(one.server) for one in director.connections)
+    active = Counter(id(one.server) for one in director.connections if one.active)
+    templates = Counter(id(one.server) for one in director.templates)
+    children = Counter(id(one.control) for one in director.connections)
+    servers = [one.server for one in director.connections] + [one.server for one in director.templates]
+    for server in [*servers, *(server for service in director.services for server in service.servers)]:
+        assert (server.active, server.inactive + server.active) == (active[id(server)], held[id(server)])
+        assert server.templates == templates[id(server)]
+    assert all(one.children == children[id(one)] for one in director.templates)
+    assert len(director.connections) + len(director.templates) <= limit + 1
+
+
+@given(happenings=happenings, method=st.sampled_from([Method.NAT, Method.TUN, Method.DR]))
+@settings(max_examples=200, deadline=None)
+def test_administrators_and_packets_in_any_order(
+    happenings: list[Packet | list[Command]], method: Method
+) -> None:
+    limit = 6
+    local = {RS2.address}
+    director = Director(method=method, conn_limit=limit, is_local=local.__contains__)
+    web = ServiceKey(TCP, Endpoint("203.0.113.1", 80))
+    director.apply([AddService(web, persistent=9), AddServer(web, Endpoint(RS1.address, 80))], 0)
+    for now, happening in enumerate(happenings):
+        if isinstance(happening, Packet):
+            expected = director.rehearse(happening, now)[0]
+            decision = director.decide(happening, now)
+            assert type(decision) is type(expected)
+            assert decision.reasons == expected.reasons
+        else:
+            before = state(director)
+            try:
+                director.apply(happening, now)
+            except LvsError:
+                assert state(director) == before
+        director.tick(now)
+        check_counts(director, limit)
 
 
 @given(packet=packets(st.none()))

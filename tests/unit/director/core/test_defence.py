@@ -1,0 +1,131 @@
+"""A flood costs memory up to the limit, and breaks no connection."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from director.core.commands import AddServer, AddService, ServiceKey, SetSysctl
+from director.core.connection import Connection
+from director.core.decision import Drop, Forward, Method
+from director.core.director import Director
+from director.core.errors import BadValue
+from director.core.packet import ACK, SYN, TCP, UDP, Endpoint, Packet
+from tests.unit.director.core.support import VIP, WEB, client, published, tcp
+
+LIMIT = 1000
+
+
+def spoofed(number: int) -> Endpoint:
+    return Endpoint(f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", 1024 + number % 50000)
+
+
+def establish(director: Director, number: int) -> None:
+    for port in range(1001, 1001 + number):
+        decision = director.decide(tcp(client(port), WEB), 0)
+        assert isinstance(decision, Forward)
+        director.decide(tcp(decision.connection.server_end, client(port), SYN | ACK), 0)
+        director.decide(tcp(client(port), WEB, ACK), 0)
+
+
+def used(director: Director) -> int:
+    return len(director.connections) + len(director.templates)
+
+
+@pytest.mark.parametrize("persistent", [0, 300])
+def test_a_flood_stays_within_the_limit_and_breaks_nothing(persistent: int) -> None:
+    director = Director(conn_limit=LIMIT)
+    key = ServiceKey(TCP, WEB)
+    director.apply([AddService(key, persistent=persistent), AddServer(key, Endpoint("172.16.0.2", 80))], 0)
+    establish(director, 100)
+    for number in range(20_000):
+        director.decide(tcp(spoofed(number), WEB), number / 1000)
+        assert used(director) <= LIMIT + 1  # a connection and its template come together
+    for port in range(1001, 1101):
+        assert isinstance(director.decide(tcp(client(port), WEB, ACK), 20), Forward)
+    assert sum(one.active for one in director.connections) == 100
+
+
+def test_a_newcomer_finds_a_place_in_a_flood() -> None:
+    director = published(conn_limit=LIMIT)
+    for number in range(3 * LIMIT):
+        director.decide(tcp(spoofed(number), WEB), 0)
+    establish(director, 5)
+    assert sum(one.active for one in director.connections) == 5
+
+
+def test_established_connections_are_never_displaced() -> None:
+    director = published(conn_limit=50)
+    establish(director, 50)
+    decision = director.decide(tcp(client(99), WEB), 0)
+    assert isinstance(decision, Drop)
+    assert "50 places" in decision.reasons[0]
+    assert len(director.connections) == 50
+
+
+def test_tcp_displaces_udp_and_not_the_other_way_round() -> None:
+    director = published(conn_limit=50)
+    names = ServiceKey(UDP, Endpoint(VIP, 53))
+    director.apply([AddService(names), AddServer(names, Endpoint("172.16.0.2", 53))], 0)
+    for port in range(1, 200):
+        director.decide(Packet(UDP, client(port), names.address, 60), 0)
+    establish(director, 50)
+    assert sum(one.active for one in director.connections) == 50
+    assert isinstance(director.decide(Packet(UDP, client(1), names.address, 60), 0), Drop)
+
+
+def test_what_is_displaced_is_forgotten_by_the_timers_too() -> None:
+    """Otherwise it would stay in memory until its time comes."""
+    director = published(conn_limit=LIMIT)
+    for number in range(6 * LIMIT):
+        assert isinstance(director.decide(tcp(spoofed(number), WEB), 0), Forward)
+    gc.collect()
+    alive = sum(isinstance(one, Connection) for one in gc.get_objects())
+    assert alive <= LIMIT + 1024 + 100
+
+
+@pytest.mark.parametrize("name", ["drop_entry", "drop_packet", "secure_tcp"])
+def test_the_automatic_modes_follow_the_attack(name: str) -> None:
+    director = published(conn_limit=100)
+    director.apply([SetSysctl(name, 1)], 0)
+    assert getattr(director.services.sysctls, name) == 1
+    for number in range(80):
+        director.decide(tcp(spoofed(number), WEB), 0)
+    director.tick(1)
+    assert getattr(director.services.sysctls, name) == 2
+    director.tick(61)  # all have ended
+    director.tick(62)
+    assert getattr(director.services.sysctls, name) == 1
+
+
+@pytest.mark.parametrize("value", [0, 3])
+def test_off_and_always_stay(value: int) -> None:
+    director = published(conn_limit=10)
+    director.apply([SetSysctl("drop_packet", value)], 0)
+    for number in range(20):
+        director.decide(tcp(spoofed(number), WEB), 0)
+    director.tick(1)
+    assert director.services.sysctls.drop_packet == value
+
+
+def test_there_is_a_limit() -> None:
+    with pytest.raises(BadValue, match="conn-limit"):
+        Director(conn_limit=0)
+
+
+def test_a_displaced_connection_is_told() -> None:
+    kinds: list[str] = []
+    director = published(conn_limit=1, on_event=lambda event: kinds.append(event.kind))
+    director.decide(tcp(client(1), WEB), 0)
+    director.decide(tcp(client(2), WEB), 0)
+    assert kinds.count("displaced") == 1
+
+
+def test_tunnels_are_no_exception() -> None:
+    director = Director(method=Method.TUN, conn_limit=3)
+    key = ServiceKey(TCP, WEB)
+    director.apply([AddService(key), AddServer(key, Endpoint("192.0.2.2", 80))], 0)
+    for number in range(9):
+        director.decide(tcp(spoofed(number), WEB), 0)
+    assert len(director.connections) == 3

@@ -1,0 +1,189 @@
+"""What each sysctl changes, and that names and values are checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from director.core.commands import AddServer, AddService, DeleteServer, EditServer, ServiceKey, SetSysctl
+from director.core.decision import Answer, Decision, Drop, Forward, Local, Method
+from director.core.director import Director
+from director.core.errors import BadValue
+from director.core.packet import ACK, FIN, RST, SYN, TCP, UDP, Endpoint, Packet
+from director.core.states import SECURE_TCP_TRANSITIONS, TCP_TRANSITIONS, State, View
+from director.core.sysctls import Sysctls
+from tests.unit.director.core.support import RS1, RS2, VIP, WEB, client, direct, published, tcp
+
+KEY = ServiceKey(TCP, WEB)
+
+
+def forward(decision: Decision) -> Forward:
+    assert isinstance(decision, Forward), decision
+    return decision
+
+
+def set_to(director: Director, **values: int) -> Director:
+    director.apply([SetSysctl(name, value) for name, value in values.items()], 0)
+    return director
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("nosuch", 1),
+        ("sloppy_tcp", 2),
+        ("sloppy_tcp", True),
+        ("drop_entry", -1),
+        ("drop_packet", 4),
+        ("conn_reuse_mode", 4),
+        ("am_droprate", 0),
+        ("lblc_expiration", 0),
+    ],
+)
+def test_a_wrong_one_changes_nothing(name: str, value: int) -> None:
+    director = published()
+    before = (SetSysctl("sloppy_tcp", 1), EditServer(KEY, RS1, weight=9))
+    with pytest.raises(BadValue):
+        director.apply([*before, SetSysctl(name, value)], 0)
+    assert director.services.sysctls == Sysctls()
+    assert [one.weight for one in next(iter(director.services)).servers] == [1, 2]
+
+
+def test_they_can_be_given_from_the_start() -> None:
+    assert published(sysctls=Sysctls(sloppy_tcp=1)).services.sysctls.sloppy_tcp == 1
+    with pytest.raises(BadValue, match="pmtu_disc"):
+        Sysctls(pmtu_disc=7)
+
+
+def test_sloppy_tcp_takes_connections_that_it_has_not_seen_begin() -> None:
+    assert isinstance(published().decide(tcp(client(1), WEB, ACK), 0), Local)
+    sloppy = set_to(published(), sloppy_tcp=1)
+    assert forward(sloppy.decide(tcp(client(1), WEB, ACK), 0)).connection.state is State.ESTABLISHED
+    assert isinstance(sloppy.decide(tcp(client(2), WEB, RST), 0), Local)
+
+
+class TestExpireNodestConn:
+    def open_and_delete(self, **values: int) -> Director:
+        director = set_to(published(), **values)
+        assert forward(director.decide(tcp(client(1), WEB), 0)).destination == RS2
+        director.apply([DeleteServer(KEY, RS2)], 0)
+        return director
+
+    def test_without_it_the_connection_waits_for_its_server(self) -> None:
+        director = self.open_and_delete()
+        assert isinstance(director.decide(tcp(client(1), WEB, ACK), 0), Drop)
+        assert len(director.connections) == 1
+
+    def test_with_it_the_connection_ends(self) -> None:
+        director = self.open_and_delete(expire_nodest_conn=1)
+        assert len(director.connections) == 0
+        assert isinstance(director.decide(tcp(client(1), WEB, ACK), 0), Local)
+        assert forward(director.decide(tcp(client(1), WEB), 0)).destination == RS1
+
+    def test_set_later_it_ends_at_the_next_packet(self) -> None:
+        director = self.open_and_delete()
+        director.services.sysctls = Sysctls(expire_nodest_conn=1)
+        assert forward(director.decide(tcp(client(1), WEB), 0)).destination == RS1
+
+    def test_a_syn_leaves_a_quiet_server(self) -> None:
+        director = set_to(published(), expire_nodest_conn=1)
+        director.decide(tcp(client(1), WEB), 0)
+        director.apply([EditServer(KEY, RS2, weight=0)], 0)
+        assert forward(director.decide(tcp(client(1), WEB, ACK), 0)).destination == RS2
+        assert forward(director.decide(tcp(client(1), WEB), 0)).destination == RS1
+
+
+@pytest.mark.parametrize(
+    ("mode", "method", "flags", "elsewhere"),
+    [
+        (1, Method.NAT, RST, True),
+        (0, Method.NAT, RST, False),
+        (1, Method.DR, FIN | ACK, False),
+        (2, Method.DR, FIN | ACK, True),
+        (3, Method.DR, FIN | ACK, True),
+        (1, Method.DR, ACK, False),
+        (3, Method.DR, ACK, False),
+    ],
+)
+def test_conn_reuse_mode(mode: int, method: Method, flags: int, elsewhere: bool) -> None:
+    """The first connection has come to CLOSE, FIN_WAIT or ESTABLISHED when its client begins again."""
+    director = set_to(published() if method is Method.NAT else direct(method), conn_reuse_mode=mode)
+    first = forward(director.decide(tcp(client(1), WEB), 0)).connection
+    for each in (ACK, flags):
+        director.decide(tcp(client(1), WEB, each), 0)
+    again = forward(director.decide(tcp(client(1), WEB), 0)).connection
+    assert (again is not first) == elsewhere
+
+
+def test_nat_icmp_send_tells_a_real_server() -> None:
+    stray = tcp(RS2, client(9), ACK)
+    assert isinstance(published().decide(stray, 0), Local)
+    director = set_to(published(), nat_icmp_send=1)
+    answer = director.decide(stray, 0)
+    assert isinstance(answer, Answer)
+    assert (answer.icmp_type, answer.icmp_code) == (3, 3)
+    assert isinstance(director.decide(tcp(RS2, client(9), RST), 0), Local)
+    assert isinstance(director.decide(tcp(Endpoint("172.16.0.9", 80), client(9), ACK), 0), Local)
+    assert isinstance(director.decide(Packet(UDP, RS2, client(9), 60), 0), Local)
+
+
+def test_without_pmtu_disc_a_tunnel_cuts_up() -> None:
+    packet = tcp(client(1), WEB, length=1500, dont_fragment=True)
+    assert isinstance(direct(Method.TUN).decide(packet, 0), Answer)
+    assert forward(set_to(direct(Method.TUN), pmtu_disc=0).decide(packet, 0)).may_fragment
+    assert isinstance(set_to(direct(Method.DR, mtu_of=lambda _: 1400), pmtu_disc=0).decide(packet, 0), Answer)
+
+
+def test_a_schedulers_own_sysctl_reaches_it() -> None:
+    director = Director(scheduler="lblc")
+    director.apply([AddService(KEY), SetSysctl("lblc_expiration", 5)], 0)
+    later = ServiceKey(TCP, Endpoint(VIP, 443))
+    director.apply([AddService(later)], 0)
+    schedulers: list[Any] = [service.scheduler for service in director.services]
+    assert [one.expiration for one in schedulers] == [5, 5]
+    with pytest.raises(BadValue):
+        director.apply([SetSysctl("lblc_expiration", 6), SetSysctl("lblc_expiration", 0)], 0)
+    assert [one.expiration for one in schedulers] == [5, 5]
+
+
+def test_drop_packet_drops_one_in_am_droprate() -> None:
+    director = published()
+    director.decide(tcp(client(99), WEB), 0)
+    set_to(director, drop_packet=3, am_droprate=4)
+    kinds = [type(director.decide(tcp(client(port), WEB), 0)).__name__ for port in range(1, 13)]
+    assert kinds == ["Drop", "Forward", "Forward", "Forward"] * 3
+    known = [director.decide(tcp(client(99), WEB, ACK), 0) for _ in range(9)]
+    assert all(isinstance(decision, Forward) for decision in known)
+
+
+def test_drop_entry_removes_only_half_open_connections() -> None:
+    director = set_to(published(conn_tab_bits=8), drop_entry=3)
+    for port in range(1001, 1200):
+        director.decide(tcp(client(port), WEB), 0)
+    for port in range(1001, 1050):
+        director.decide(tcp(client(port), WEB, ACK), 0)
+    for second in range(1, 40):
+        director.tick(second)
+    assert len(director.connections) < 190
+    assert sum(one.active for one in director.connections) == 49
+
+
+def test_secure_tcp_believes_the_server_and_not_the_client() -> None:
+    director = set_to(published(), secure_tcp=3)
+    connection = forward(director.decide(tcp(client(1), WEB), 0)).connection
+    director.decide(tcp(client(1), WEB, ACK), 0)
+    assert connection.state is State.SYN_RECV
+    director.decide(tcp(connection.server_end, client(1), ACK), 0)
+    assert connection.state is State.ESTABLISHED
+
+
+def test_the_two_state_tables_know_the_same_events() -> None:
+    assert SECURE_TCP_TRANSITIONS.keys() == TCP_TRANSITIONS.keys()
+    assert SECURE_TCP_TRANSITIONS[View.HALF, "syn", State.NONE] is State.SYNACK
+
+
+def test_a_service_without_servers_still_counts_as_one() -> None:
+    director = set_to(Director(), nat_icmp_send=1)
+    director.apply([AddService(KEY), AddServer(KEY, RS1)], 0)
+    assert isinstance(director.decide(tcp(RS1, client(1), SYN | ACK), 0), Answer)

@@ -1,0 +1,125 @@
+"""Connection thresholds (ipvsadm -x, -y): when a server gets no more, and when it does again."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from director.core import schedulers
+from director.core.commands import AddServer, AddService, EditServer, ServiceKey
+from director.core.decision import Forward, Method
+from director.core.director import Director
+from director.core.errors import BadValue
+from director.core.packet import ACK, FIN, TCP, Endpoint
+from director.core.service import RealServer
+from tests.unit.director.core.support import WEB, client, tcp
+
+KEY = ServiceKey(TCP, WEB)
+LIMITED, OTHER = Endpoint("203.0.113.11", 80), Endpoint("203.0.113.12", 80)
+
+
+def server(upper: int, lower: int = 0) -> RealServer:
+    return RealServer(LIMITED, 1, Method.DR, upper, lower)
+
+
+@pytest.mark.parametrize(("upper", "lower", "again_at"), [(8, 0, 5), (8, 3, 2), (8, 8, 7), (1, 0, 0)])
+def test_from_the_upper_threshold_until_below_the_lower(upper: int, lower: int, again_at: int) -> None:
+    """Without a lower one, three quarters of the upper one."""
+    one = server(upper, lower)
+    for count in range(1, upper + 1):
+        assert one.available
+        one.count(active=False, by=1)
+        assert one.available == (count < upper)
+    for count in range(upper - 1, -1, -1):
+        one.count(active=False, by=-1)
+        assert one.available == (count <= again_at)
+
+
+@given(st.integers(1, 20), st.integers(0, 20), st.lists(st.sampled_from("+-*"), max_size=60))
+def test_what_changes_state_is_neither_more_nor_less(upper: int, lower: int, steps: list[str]) -> None:
+    one = server(upper, min(lower, upper))
+    for step in steps:
+        total, before = one.active + one.inactive, one.overloaded
+        if step == "+":
+            one.count(active=False, by=1)
+            assert one.overloaded == (before or total + 1 >= upper)
+        elif step == "-" and one.inactive:
+            one.count(active=False, by=-1)
+        elif step == "*" and one.inactive:
+            one.moved(active=True)
+            assert one.overloaded == before
+            one.moved(active=False)
+        assert one.overloaded or one.active + one.inactive < upper
+
+
+def test_without_a_threshold_there_is_no_end() -> None:
+    one = server(0)
+    for _ in range(1000):
+        one.count(active=False, by=1)
+    assert one.available
+
+
+def limited(**options: int) -> Director:
+    director = Director(method=Method.DR, scheduler="rr")
+    director.apply([AddService(KEY), AddServer(KEY, LIMITED, **options), AddServer(KEY, OTHER)], 0)
+    return director
+
+
+def hops(director: Director, ports: range, now: float = 0) -> list[str]:
+    decisions = [director.decide(tcp(client(port), WEB), now) for port in ports]
+    return [one.next_hop for one in decisions if isinstance(one, Forward)]
+
+
+def test_who_has_enough_gets_no_more_until_some_have_ended() -> None:
+    director = limited(upper=2)
+    assert hops(director, range(1, 8)).count(LIMITED.address) == 2
+    director.expire(100)
+    assert hops(director, range(11, 15), 100).count(LIMITED.address) == 2
+
+
+def test_its_connections_go_on() -> None:
+    director = limited(upper=1)
+    assert hops(director, range(1, 2)) == [LIMITED.address]
+    for flags in (ACK, FIN | ACK, ACK):
+        decision = director.decide(tcp(client(1), WEB, flags), 0)
+        assert isinstance(decision, Forward)
+        assert decision.next_hop == LIMITED.address
+
+
+@pytest.mark.parametrize("upper", [0, 5])
+def test_a_threshold_that_is_raised_or_gone_gives_another_chance(upper: int) -> None:
+    director = limited(upper=1)
+    hops(director, range(1, 4))
+    director.apply([EditServer(KEY, LIMITED, upper=upper)], 0)
+    assert LIMITED.address in hops(director, range(4, 6))
+
+
+def test_one_that_is_lowered_does_not() -> None:
+    director = limited(upper=2)
+    hops(director, range(1, 6))
+    director.apply([EditServer(KEY, LIMITED, upper=1)], 0)
+    assert LIMITED.address not in hops(director, range(6, 10))
+
+
+@pytest.mark.parametrize(("upper", "lower"), [(-1, 0), (5, 6), (2**31, 0), (0, 1)])
+def test_thresholds_that_make_no_sense(upper: int, lower: int) -> None:
+    director = limited()
+    with pytest.raises(BadValue, match="threshold"):
+        director.apply(
+            [EditServer(KEY, LIMITED, weight=7), EditServer(KEY, OTHER, upper=upper, lower=lower)], 0
+        )
+    (service,) = director.services
+    assert [one.weight for one in service.servers] == [1, 1]
+
+
+@pytest.mark.parametrize("name", schedulers.names())
+def test_no_scheduler_takes_an_overloaded_server(name: str) -> None:
+    servers = [RealServer(Endpoint(f"203.0.113.{host}", 80), 1, Method.DR, upper=1) for host in range(1, 5)]
+    scheduler = schedulers.make(name)
+    scheduler.changed(servers)
+    for one in servers[:3]:
+        one.count(active=True, by=1)
+    for port in range(1, 200):
+        picked = scheduler.pick(servers, tcp(client(port, f"10.0.0.{port}"), WEB), 0)
+        assert picked is None or picked[0] is servers[3]
