@@ -1,0 +1,42 @@
+"""Directors of any size, and packets as an engine makes them, for the benchmarks."""
+
+from __future__ import annotations
+
+from director.core.commands import AddServer, AddService, ServiceKey
+from director.core.decision import Forward, Method
+from director.core.director import Director
+from director.core.packet import ACK, SYN, TCP, Endpoint, Packet
+
+VIP = "203.0.113.1"
+KEY = ServiceKey(TCP, Endpoint(VIP, 80))
+
+
+def packet(number: int, flags: int = SYN) -> Packet:
+    """A client's packet; each number is another client. Nothing is shared, as if it came from a wire."""
+    source = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+    return Packet(TCP, Endpoint(source, 1024 + number % 50000), Endpoint(VIP, 80), 40, flags=flags)
+
+
+def director(
+    servers: int = 2,
+    scheduler: str = "wrr",
+    bits: int = 12,
+    connections: int = 0,
+    limit: int = 1 << 21,
+) -> Director:
+    """A VS-NAT director that has so many servers, and as many connections, which are established."""
+    made = Director(method=Method.NAT, scheduler=scheduler, conn_tab_bits=bits, conn_limit=limit)
+    ends = [Endpoint(f"172.16.{number >> 8}.{number & 255}", 80) for number in range(2, servers + 2)]
+    rules = [AddServer(KEY, end, weight=1 + place % 3) for place, end in enumerate(ends)]
+    made.apply([AddService(KEY), *rules], 0)
+    for number in range(connections):
+        made.decide(packet(number), 0)
+        made.decide(packet(number, ACK), 0)
+    return made
+
+
+def reply(made: Director, number: int) -> Packet:
+    """What the real server of a client's connection sends."""
+    decision = made.decide(packet(number, ACK), 0)
+    assert isinstance(decision, Forward)
+    return Packet(TCP, decision.connection.server_end, decision.connection.client, 40, flags=ACK)

@@ -1,0 +1,41 @@
+"""Memory of a connection, and what a flood of a million invented clients does.
+
+Time is not asserted; what has to hold whatever the machine is: the table keeps its limit, and
+every established connection survives.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+Note = Callable[[str, str], None]
+TRIAL = Path(__file__).with_name("memory_trial.py")
+
+
+def trial(name: str) -> dict[str, float]:
+    root = {**os.environ, "PYTHONPATH": str(TRIAL.parents[2])}
+    done = subprocess.run(
+        [sys.executable, str(TRIAL), name], capture_output=True, text=True, env=root, check=True
+    )
+    result: dict[str, float] = json.loads(done.stdout)
+    return result
+
+
+def test_a_connection(note: Note) -> None:
+    seen = trial("connection")
+    note(f"one of {seen['connections']:,} connections", f"{seen['bytes']:.0f} bytes")
+
+
+def test_a_flood_of_a_million(note: Note) -> None:
+    seen = trial("flood")
+    name = f"{seen['syns']:,} SYNs, limit {seen['limit']:,}"
+    note(f"{name}: memory", f"{seen['bytes'] / 1e6:.0f} MB at most")
+    note(f"{name}: each", f"{seen['seconds'] / seen['syns'] * 1e6:.0f} us, 2^12 buckets")
+    note(f"{seen['established']:,} established connections", f"{seen['alive']:,} alive after it")
+    assert seen["alive"] == seen["established"]
+    assert seen["most"] <= seen["limit"]
