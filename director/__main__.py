@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,6 +21,7 @@ from director.core import schedulers
 from director.core.decision import Method
 from director.core.defence import DEFAULT_LIMIT
 from director.core.errors import BadValue, LvsError
+from director.core.states import Timeouts
 from director.core.sysctls import Sysctls
 from director.engines import interfaces
 from director.engines.engine import EngineError
@@ -44,6 +47,7 @@ def settings(arguments: list[str] | None = None) -> Settings:
     parser.add_argument("--conn-tab-bits", type=int, default=12, help="2^BITS buckets for connections: 8-20")
     parser.add_argument("--conn-limit", type=int, default=DEFAULT_LIMIT, help="most connections to remember")
     parser.add_argument("--sysctl", action="append", default=[], metavar="NAME=VALUE", help="of net.ipv4.vs")
+    parser.add_argument("--timeout", action="append", default=[], metavar="STATE=SECONDS", help="of silence")
     parser.add_argument("interfaces", nargs="*", metavar="IFACE", help="default: all with an IPv4 address")
     asked = parser.parse_args(arguments)
     names = tuple(dict.fromkeys(asked.interfaces)) or tuple(interfaces.with_an_address())
@@ -58,6 +62,7 @@ def settings(arguments: list[str] | None = None) -> Settings:
         conn_tab_bits=asked.conn_tab_bits,
         conn_limit=asked.conn_limit,
         sysctls=_sysctls(asked.sysctl),
+        timeouts=_timeouts(asked.timeout),
         interfaces=names,
     )
 
@@ -65,12 +70,26 @@ def settings(arguments: list[str] | None = None) -> Settings:
 def _sysctls(assignments: list[str]) -> Sysctls:
     """Raises LvsError for a name or a value that can't be."""
     sysctls = Sysctls()
+    for name, value in _assigned("sysctl", assignments):
+        sysctls = sysctls.with_value(name.removeprefix("net.ipv4.vs."), value)
+    return sysctls
+
+
+def _timeouts(assignments: list[str]) -> Timeouts:
+    """Raises LvsError for a state or a time that can't be."""
+    seconds = {name.lower(): value for name, value in _assigned("timeout", assignments)}
+    known = [field.name for field in fields(Timeouts)]
+    for name in seconds.keys() - set(known):
+        raise BadValue("timeout", f"one of {', '.join(known)}", name)
+    return Timeouts(**seconds)
+
+
+def _assigned(what: str, assignments: list[str]) -> Iterator[tuple[str, int]]:
     for assignment in assignments:
         name, _, value = assignment.partition("=")
         if not (value.isascii() and value.isdigit()):
-            raise BadValue("sysctl", "NAME=NUMBER", assignment)
-        sysctls = sysctls.with_value(name.removeprefix("net.ipv4.vs."), int(value))
-    return sysctls
+            raise BadValue(what, "NAME=NUMBER", assignment)
+        yield name, int(value)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -21,6 +21,7 @@ from director.control.channel import Listener
 from director.core.decision import Method
 from director.core.director import Director
 from director.core.events import Event
+from director.core.states import Timeouts
 from director.core.sysctls import Sysctls
 from director.engines.engine import Engine
 
@@ -39,6 +40,7 @@ class Settings:
     conn_tab_bits: int
     conn_limit: int
     sysctls: Sysctls
+    timeouts: Timeouts
     interfaces: tuple[str, ...]
 
 
@@ -60,6 +62,7 @@ def run(settings: Settings) -> None:
             conn_tab_bits=settings.conn_tab_bits,
             conn_limit=settings.conn_limit,
             sysctls=settings.sysctls,
+            timeouts=settings.timeouts,
             mtu_of=engine.mtu_of,
             is_local=engine.is_local,
             on_event=report,

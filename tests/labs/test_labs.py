@@ -93,7 +93,7 @@ def test_a_director_that_dies_is_a_failed_check_and_no_lost_report(run_lab: RunL
     assert run.failed == ["the director still runs"], run.output
 
 
-@pytest.mark.parametrize(("lab", "scheduler"), zip(cycle(LABS), schedulers.names(), strict=False))
+@pytest.mark.parametrize(("lab", "scheduler"), list(zip(cycle(LABS), schedulers.names(), strict=False)))
 def test_every_scheduler_does_what_it_is_for(run_lab: RunLab, lab: str, scheduler: str) -> None:
     run = run_lab(lab, "--scheduler", scheduler, checks="as_scheduled")
     assert run.code == 0, run.output

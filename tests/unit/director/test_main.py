@@ -10,6 +10,7 @@ import pytest
 from director import __main__ as command_line
 from director import engines
 from director.core.decision import Method
+from director.core.states import Timeouts
 from director.core.sysctls import Sysctls
 from director.engines import interfaces
 from director.engines.engine import EngineError
@@ -30,7 +31,7 @@ def test_defaults(started: list[Settings], monkeypatch: pytest.MonkeyPatch) -> N
     assert command_line.main([]) == 0
     both = ("d-eth0", "d-eth1")
     expected = Settings(
-        Method.NAT, "wrr", "scapy", "/run/lvs-director.sock", None, 12, 1 << 20, Sysctls(), both
+        Method.NAT, "wrr", "scapy", "/run/lvs-director.sock", None, 12, 1 << 20, Sysctls(), Timeouts(), both
     )
     assert started == [expected]
 
@@ -66,6 +67,33 @@ def test_bad_arguments_are_one_sentence(
     error = capsys.readouterr().err
     assert (ended.value.code, error.count("\n")) == (2, 1)
     assert error.startswith("python -m director: ")
+    assert says in error
+
+
+def test_sysctls_and_timeouts(started: list[Settings]) -> None:
+    command_line.main(
+        ["--sysctl", "net.ipv4.vs.sloppy_tcp=1", "--sysctl", "drop_entry=3", "--timeout", "SYN_RECV=9"]
+    )
+    assert (started[0].sysctls.sloppy_tcp, started[0].sysctls.drop_entry) == (1, 3)
+    assert started[0].timeouts == Timeouts(syn_recv=9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--sysctl", "nosuch=1"], "nosuch"),
+        (["--sysctl", "sloppy_tcp=2"], "sloppy_tcp"),
+        (["--sysctl", "sloppy_tcp"], "NAME=NUMBER"),
+        (["--timeout", "asleep=1"], "asleep"),
+        (["--timeout", "udp=0"], "timeout udp"),
+    ],
+)
+def test_settings_that_make_no_sense(
+    started: list[Settings], capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    assert command_line.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert (error.count("\n"), started) == (1, [])
     assert says in error
 
 

@@ -287,3 +287,44 @@ def test_options_of_any_kind_keep_their_length(options: bytes) -> None:
     after = bytes(datagram)
     assert len(datagram.rest) == len(options)
     assert in4_chksum(6, IP(after[:20]), after[20:]) == 0
+
+
+# ---- there and back ----
+
+_PORTS = st.integers(0, 65535)
+_ADDRESSES = st.ip_addresses(v=4).map(str)
+
+
+def layers(protocol: int, ports: tuple[int, int], numbers: tuple[int, int]) -> Any:
+    if protocol == 17:
+        return UDP(sport=ports[0], dport=ports[1])
+    return TCP(sport=ports[0], dport=ports[1], seq=numbers[0], ack=numbers[1], options=OPTIONS)
+
+
+@given(
+    protocol=st.sampled_from([6, 17]),
+    ends=st.tuples(_ADDRESSES, _ADDRESSES, _ADDRESSES),
+    ports=st.tuples(_PORTS, _PORTS, _PORTS),
+    numbers=st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)),
+    shift=st.integers(-200, 200),
+    data=st.binary(max_size=60),
+)
+def test_rewriting_and_its_inverse_leave_what_came(
+    protocol: int,
+    ends: tuple[str, str, str],
+    ports: tuple[int, int, int],
+    numbers: tuple[int, int],
+    shift: int,
+    data: bytes,
+) -> None:
+    """Only the time to live tells that the packet was here twice."""
+    above = layers(protocol, ports[:2], numbers)
+    came = bytes(IP(src=ends[0], dst=ends[1], ttl=64, id=7) / above / data)
+    source, vip, rip = Endpoint(ends[0], ports[0]), Endpoint(ends[1], ports[1]), Endpoint(ends[2], ports[2])
+    there = nat.rewrite(Datagram(came), to_server(Method.NAT, source, rip, sequence_delta=shift), OWN)
+    back = nat.rewrite(Datagram(there), to_server(Method.NAT, source, vip, sequence_delta=-shift), OWN)
+    expected = IP(came)
+    expected.ttl = 62
+    del expected.chksum
+    assert IP(back)[IP].fields == IP(bytes(expected))[IP].fields
+    assert back[20:] == came[20:]
