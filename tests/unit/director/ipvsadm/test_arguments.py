@@ -73,7 +73,7 @@ def test_without_a_director_it_says_so(
 
 def test_what_the_director_refuses(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-D", "-t", "203.0.113.1:80"]) == 255
-    assert capsys.readouterr().err == "ipvsadm: there is no such virtual service.\n"
+    assert capsys.readouterr().err == "ipvsadm: there is no virtual service 203.0.113.1:80.\n"
     assert len(table.requests) == 1
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from director.core.statistics import Statistics
 from director.ipvsadm import listing, main
-from tests.unit.director.ipvsadm.support import IDLE, Machine, Table
+from tests.unit.director.ipvsadm.support import Machine, Table
 
 HEAD = "IPVS connection entries\npro expire state       source             virtual            destination\n"
 CONNECTIONS: list[tuple[str, float, str, str, str, str]] = [
@@ -57,7 +58,7 @@ def test_connections(capsys: pytest.CaptureFixture[str]) -> None:
 
 def node(**values: Any) -> dict[str, Any]:
     return {
-        **IDLE,
+        **Statistics().as_dict(),
         "active": 0,
         "inactive": 0,
         "weight": 1,

@@ -72,7 +72,7 @@ def rules(draw: st.DrawFn) -> list[Command]:
 def test_what_is_saved_comes_back(commands: list[Command], numeric: bool) -> None:
     table = Table()
     assert table.call("", {"do": "apply", "commands": [encode(each) for each in commands]}) == {"ok": True}
-    text = saved.text(list(table.services.values()), numeric=numeric)
+    text = saved.text(table.services, numeric=numeric)
     restored = [decode(each) for each in saved.read(text)]
     assert sorted(map(str, restored)) == sorted(map(str, commands))
 
@@ -85,7 +85,7 @@ def test_what_the_kernels_ipvsadm_saves_can_be_restored(table: Table, machine: M
     commands = saved.read(text)
     assert table.call("", {"do": "apply", "commands": commands}) == {"ok": True}
     numeric = "127.0.0.1" in text or not any(character in text for character in ("http", "domain", ":snpp"))
-    assert saved.text(list(table.services.values()), numeric=numeric) == text
+    assert saved.text(table.services, numeric=numeric) == text
 
 
 def restore(monkeypatch: pytest.MonkeyPatch, text: bytes) -> int:
@@ -129,5 +129,5 @@ def test_what_the_director_refuses(
     table: Table, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert restore(monkeypatch, b"-A -f 1\n-A -f 1\n") == 255
-    assert capsys.readouterr().err == "ipvsadm: the virtual service exists already, or does not.\n"
+    assert capsys.readouterr().err == "ipvsadm: virtual service FWM 1 exists already.\n"
     assert len(table.requests) == 1
