@@ -6,6 +6,7 @@ Exit codes: 0 every check passed, 1 one failed, 2 the request or the machine can
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,12 +33,18 @@ LAB_HELP = {
 
 
 def _lab(method: str, **wanted: object) -> None:
-    """Run one lab; a LabError becomes its sentence and its exit code."""
+    """Run one lab."""
     from labs.command import run_lab  # imported late: `--list` needs none of it
+
+    _ended(lambda: run_lab(method, wanted))
+
+
+def _ended(work: Callable[[], int]) -> None:
+    """Do the work and end with its exit code; a LabError becomes its sentence and its own code."""
     from labs.errors import LabError
 
     try:
-        code = run_lab(method, wanted)
+        code = work()
     except LabError as error:
         raise Exit(str(error), error.exit_code) from None
     if code:
@@ -102,6 +109,27 @@ def test(context: Context, only: str = "", unit: bool = False) -> None:
         raise Exit(f"Failed: {'; '.join(os.path.relpath(command, ROOT) for command in failed)}", 1)
 
 
+@task(
+    help={
+        "command": "The task and its options; ./inv vm lab-nat --servers 5 says the same.",
+        "shell": "A shell in the machine instead.",
+    }
+)
+def vm(_context: Context, command: str = "", shell: bool = False) -> None:
+    """Run another task in a virtual machine with a stock kernel: ./inv vm lab-nat."""
+    from vm.command import run_task
+
+    _ended(lambda: run_task(shlex.split(command), shell=shell))
+
+
+@task(name="vm-test", help={"only": "Run only the tests whose name matches this pytest expression."})
+def vm_test(_context: Context, only: str = "") -> None:
+    """Hold the director against kernel IPVS, in a virtual machine where this kernel has none."""
+    from vm.command import run_suite
+
+    _ended(lambda: run_suite(only))
+
+
 def _run(context: Context, command: str) -> bool:
     with context.cd(str(ROOT)):
         return bool(context.run(command, warn=True, echo=True, pty=sys.stdout.isatty()).ok)
@@ -119,6 +147,17 @@ class LabProgram(Program):
             super().parse_tasks()
 
 
+def for_vm(arguments: list[str]) -> list[str]:
+    """What follows `vm` and its own options is a command line of its own: it becomes one word."""
+    if "vm" not in arguments:
+        return arguments
+    begins = arguments.index("vm") + 1
+    while begins < len(arguments) and arguments[begins].startswith("-"):
+        begins += 2 if arguments[begins] == "--command" else 1
+    words = arguments[begins:]
+    return [*arguments[:begins], "--command", shlex.join(words)] if words else arguments
+
+
 @contextmanager
 def _refusal() -> Iterator[None]:
     try:
@@ -128,4 +167,4 @@ def _refusal() -> Iterator[None]:
 
 
 if __name__ == "__main__":  # ./inv comes here; `.venv/bin/invoke` loads the tasks alone
-    LabProgram(name="The labs on Invoke", binary="./inv", version=version("invoke")).run()
+    LabProgram(name="The labs on Invoke", binary="./inv", version=version("invoke")).run(for_vm(sys.argv))

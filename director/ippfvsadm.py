@@ -133,7 +133,7 @@ def table(services: Sequence[Fields]) -> str:
     rows = [_HEADINGS]
     for service in services:
         virtual = (str(service["protocol"]), str(service["address"]), str(service["port"]))
-        for server in service["servers"]:
+        for server in reversed(service["servers"]):  # the director has the newest first
             rows.append((*virtual, str(server["address"]), str(server["port"]), str(server["weight"])))
             virtual = ("", "", "")
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

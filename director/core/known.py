@@ -44,7 +44,7 @@ class Known:
         known = self._connections.request(packet.protocol, packet.source, packet.destination)
         opens = packet.protocol == TCP and packet.flags & SYN
         announced = None
-        if opens and (known is None or known.state in _OVER):
+        if opens and self._connections.expected and (known is None or known.state in _OVER):
             anyone = Endpoint(packet.source.address, 0)
             announced = self._connections.request(TCP, anyone, packet.destination)
         if known is not None and (announced is not None or self._makes_way(known, opens=bool(opens))):

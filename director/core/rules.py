@@ -65,7 +65,7 @@ class Rules:
         self._services: dict[ServiceKey, VirtualService] = {}
         self._removed: dict[ServiceKey, dict[Endpoint, RealServer]] = {}
         self._undo: list[Callable[[], object]] = []
-        self._changed: list[VirtualService] = []
+        self._changed: list[tuple[VirtualService, list[RealServer]]] = []
 
     def __iter__(self) -> Iterator[VirtualService]:
         return iter(self._services.values())
@@ -123,6 +123,7 @@ class Rules:
     def take_back(self) -> None:
         """Undo what `apply` has done last, if it can't be carried out elsewhere."""
         self._undo_all()
+        self._changed = [(service, service.servers) for service, _ in self._changed]
         self._tell_schedulers()
 
     def _undo_all(self) -> None:
@@ -130,9 +131,9 @@ class Rules:
             self._undo.pop()()
 
     def _tell_schedulers(self) -> None:
-        """Only those whose servers are others now: nobody else's turn is touched."""
-        for service in dict.fromkeys(self._changed):
-            service.scheduler.changed(service.servers)
+        """Only those whose servers are others now, of each change: nobody else's turn is touched."""
+        for service, servers in self._changed:
+            service.scheduler.changed(servers)
 
     def _forget_idle(self) -> None:
         """Deleted servers that nothing refers to need not be kept."""
@@ -182,7 +183,7 @@ class Rules:
         same = (policy.scheduler_name, policy.flags) == (service.policy.scheduler_name, service.policy.flags)
         if not same:
             self._set(service, scheduler=schedulers.make(policy.scheduler_name, policy.flags, self.sysctls))
-            self._changed.append(service)
+            self._changed.append((service, list(service.servers)))
         self._set(service, policy=policy)
 
     def _policy(self, command: AddService | EditService) -> Policy:
@@ -226,8 +227,8 @@ class Rules:
         server = service.removed.pop(command.server, None) or RealServer(command.server, 0, method)
         self._set(server, weight=command.weight, method=method, listed=True)
         self._limit(server, command.upper, command.lower)
-        service.servers.append(server)
-        self._changed.append(service)
+        service.servers.insert(0, server)
+        self._changed.append((service, list(service.servers)))
         self._undo.append(lambda: self._unlist(service, server))
 
     @_carry_out.register
@@ -241,7 +242,7 @@ class Rules:
         method = self._check_method(service, server.address, command.method or server.method)
         self._set(server, weight=weight, method=method)
         self._limit(server, upper, lower)
-        self._changed.append(service)
+        self._changed.append((service, list(service.servers)))
 
     def _limit(self, server: RealServer, upper: int, lower: int) -> None:
         """Thresholds; one that was raised or taken away gives an overloaded server another chance."""
@@ -268,7 +269,7 @@ class Rules:
         server = self._server(service, command.server)
         place = service.servers.index(server)
         self._unlist(service, server)
-        self._changed.append(service)
+        self._changed.append((service, list(service.servers)))
         self._undo.append(lambda: self._relist(service, server, place))
 
     @staticmethod

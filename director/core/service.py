@@ -132,8 +132,9 @@ class Policy:
 
 @dataclass(eq=False, slots=True)
 class VirtualService:
-    """A VIP and port (or a mark) with the real servers behind it, in the order in which they were added.
+    """A VIP and port (or a mark) with the real servers behind it, the newest first.
 
+    That is the order in which the kernel has them and its schedulers look at them.
     `removed` keeps servers whose rules are gone while connections still refer to them: adding
     such a server again gives it its connections back.
     """

@@ -29,6 +29,7 @@ class ConnectionTable:
         self._timers: Timers[Connection] = Timers()
         self._size = 0
         self._hand = 0  # the bucket at which `some` goes on
+        self.expected = 0  # how many have a client whose port is not known yet
 
     def __len__(self) -> int:
         return self._size
@@ -113,6 +114,7 @@ class ConnectionTable:
         place = self._place(connection.protocol, connection.client)
         connection.chained = self._first[place]
         self._first[place] = connection
+        self.expected += not connection.client.port
 
     def _unlink(self, connection: Connection) -> None:
         """Raises ValueError if it isn't there."""
@@ -129,3 +131,4 @@ class ConnectionTable:
         else:
             before.chained = connection.chained
         connection.chained = None
+        self.expected -= not connection.client.port

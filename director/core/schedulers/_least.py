@@ -17,9 +17,12 @@ def lighter(one: RealServer, other: RealServer, load: Callable[[RealServer], int
 def least(servers: Iterable[RealServer], load: Callable[[RealServer], int]) -> RealServer | None:
     """The available server with the least load per weight, the first of equals."""
     best: RealServer | None = None
+    best_load = best_weight = 0
     for server in servers:
-        if server.available and (best is None or lighter(server, best, load)):
-            best = server
+        if server.weight and server.listed and not server.overloaded:  # available, but a thousand may come
+            here, weight = load(server), server.weight
+            if best is None or here * best_weight < best_load * weight:
+                best, best_load, best_weight = server, here, weight
     return best
 
 

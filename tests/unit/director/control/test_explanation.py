@@ -80,7 +80,7 @@ def test_it_shows_the_service_with_its_numbers() -> None:
     director = published()
     director.apply([EditServer(ServiceKey(TCP_PROTOCOL, WEB), RS1, weight=0)], 1.0)
     said = explain(director, 1)
-    assert [server["weight"] for server in said["service"]["servers"]] == [0, 2]
+    assert [server["weight"] for server in said["service"]["servers"]] == [2, 0]
     assert said["rows"][1]["dest"] == str(RS2)
 
 

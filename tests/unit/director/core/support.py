@@ -18,6 +18,7 @@ __all__ = ["ACK", "FIN", "RST", "SYN"]
 
 
 def rules(service: Endpoint, *servers: tuple[Endpoint, int]) -> list[Command]:
+    """A service with its servers; the one that is added last is the first in the director's list."""
     key = ServiceKey(TCP, service)
     return [AddService(key, exist_ok=True), *(AddServer(key, at, weight) for at, weight in servers)]
 
@@ -33,7 +34,7 @@ def direct(method: Method = Method.DR, **options: Any) -> Director:
     """A director whose two servers have the VIP themselves, for http and ftp."""
     director = Director(method=method, **options)
     for service in (WEB, FTP):
-        servers = [(Endpoint(f"203.0.113.{n}", service.port), 1) for n in (11, 12)]
+        servers = [(Endpoint(f"203.0.113.{n}", service.port), 1) for n in (12, 11)]
         director.apply(rules(service, *servers), 0.0)
     return director
 

@@ -22,7 +22,7 @@ def local(method: Method = Method.DR, **options: object) -> Director:
         is_local=lambda address: address in (OWN.address, "127.0.0.1"),
         **options,  # type: ignore[arg-type]
     )
-    director.apply([AddService(KEY), AddServer(KEY, OWN), AddServer(KEY, OTHER)], 0)
+    director.apply([AddService(KEY), AddServer(KEY, OTHER), AddServer(KEY, OWN)], 0)
     return director
 
 

@@ -18,7 +18,7 @@ KEY = ServiceKey(mark=7)
 def marked(*marks: AddMark, method: Method = Method.NAT, persistent: int = 0) -> Director:
     director = Director(method=method, scheduler="rr")
     service = AddService(KEY, persistent=persistent)
-    director.apply([*marks, service, AddServer(KEY, FIRST), AddServer(KEY, SECOND)], 0)
+    director.apply([*marks, service, AddServer(KEY, SECOND), AddServer(KEY, FIRST)], 0)
     return director
 
 

@@ -17,7 +17,7 @@ KEY = ServiceKey(UDP, NAMES)
 
 def once(method: Method) -> Director:
     director = Director(method=method, scheduler="rr")
-    servers = [AddServer(KEY, Endpoint(f"203.0.113.{host}", 53)) for host in (11, 12)]
+    servers = [AddServer(KEY, Endpoint(f"203.0.113.{host}", 53)) for host in (12, 11)]
     director.apply([AddService(KEY, one_packet=True), *servers], 0)
     return director
 

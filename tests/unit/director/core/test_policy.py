@@ -31,7 +31,7 @@ def destinations(director: Director, ports: range) -> list[str]:
 def test_another_scheduler_takes_over_the_servers() -> None:
     director = published()
     director.apply([EditService(KEY, "rr")], 0)
-    assert destinations(director, range(1, 5)) == ["172.16.0.2:80", "172.16.0.3:8000"] * 2
+    assert destinations(director, range(1, 5)) == ["172.16.0.3:8000", "172.16.0.2:80"] * 2
 
 
 def test_the_same_scheduler_keeps_its_turn() -> None:

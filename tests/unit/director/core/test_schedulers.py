@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from director.core import schedulers
-from director.core.decision import Method
+from director.core.commands import AddServer, AddService, ServiceKey
+from director.core.decision import Forward, Method
+from director.core.director import Director
 from director.core.errors import UnknownScheduler
-from director.core.packet import Endpoint
+from director.core.packet import TCP, Endpoint
 from director.core.schedulers import dh, mh, sh, twos
 from director.core.schedulers._hash import fold
 from director.core.service import RealServer
@@ -346,3 +348,41 @@ def test_rr_goes_on_where_it_was_when_servers_go(count: int, taken: int, gone: s
     scheduler.changed(staying)
     pick = scheduler.pick(staying, PACKET, 0.0)
     assert (pick and pick[0]) == next((server for server in turn if server in staying), None)
+
+
+# ---- as the kernel does it ----
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("rr", "rs4 rs3 rs2 rs4 rs3 rs2 rs4 rs3 rs2"),
+        ("wrr", "rs4 rs3 rs2 rs3 rs4 rs3 rs2 rs3 rs4"),
+    ],
+)
+def test_the_turns_are_those_of_kernel_6_1(name: str, expected: str) -> None:
+    """Measured with ipvsadm -A and three -a, weights 1, 2, 1: the newest server is the first."""
+    key = ServiceKey(TCP, WEB)
+    director = Director(scheduler=name)
+    director.apply([AddService(key)], 0)
+    for host, weight in ((2, 1), (3, 2), (4, 1)):
+        director.apply([AddServer(key, Endpoint(f"172.16.0.{host}", 80), weight)], 0)
+    seen = []
+    for port in range(1, 10):
+        decision = director.decide(tcp(client(port), WEB), 0)
+        assert isinstance(decision, Forward)
+        seen.append(decision.next_hop.replace("172.16.0.", "rs"))
+    assert seen == expected.split()
+
+
+def test_a_list_of_rules_at_once_gives_the_same_turns() -> None:
+    key = ServiceKey(TCP, WEB)
+    ends = [(Endpoint(f"172.16.0.{host}", 80), weight) for host, weight in ((2, 1), (3, 2), (4, 1))]
+    rules = [AddService(key), *(AddServer(key, end, weight) for end, weight in ends)]
+    at_once, one_by_one = Director(), Director()
+    at_once.apply(rules, 0)
+    for rule in rules:
+        one_by_one.apply([rule], 0)
+    for port in range(1, 30):
+        both = [one.decide(tcp(client(port), WEB), 0) for one in (at_once, one_by_one)]
+        assert both[0].reasons == both[1].reasons

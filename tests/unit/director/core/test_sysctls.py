@@ -47,7 +47,7 @@ def test_a_wrong_one_changes_nothing(name: str, value: int) -> None:
     with pytest.raises(BadValue):
         director.apply([*before, SetSysctl(name, value)], 0)
     assert director.services.sysctls == Sysctls()
-    assert [one.weight for one in next(iter(director.services)).servers] == [1, 2]
+    assert [one.weight for one in next(iter(director.services)).servers] == [2, 1]
 
 
 def test_they_can_be_given_from_the_start() -> None:

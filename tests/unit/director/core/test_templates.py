@@ -18,7 +18,7 @@ KEY = ServiceKey(TCP, WEB)
 def persistent(key: ServiceKey = KEY, *, method: Method = Method.DR, **more: Any) -> Director:
     director = Director(method=method, scheduler="rr")
     more.setdefault("persistent", 300)
-    servers = [AddServer(key, Endpoint(f"203.0.113.{host}", key.address.port)) for host in (11, 12, 13)]
+    servers = [AddServer(key, Endpoint(f"203.0.113.{host}", key.address.port)) for host in (13, 12, 11)]
     director.apply([AddService(key, **more), *servers], 0)
     return director
 

@@ -62,7 +62,7 @@ def test_without_a_threshold_there_is_no_end() -> None:
 
 def limited(**options: int) -> Director:
     director = Director(method=Method.DR, scheduler="rr")
-    director.apply([AddService(KEY), AddServer(KEY, LIMITED, **options), AddServer(KEY, OTHER)], 0)
+    director.apply([AddService(KEY), AddServer(KEY, OTHER), AddServer(KEY, LIMITED, **options)], 0)
     return director
 
 

@@ -1,0 +1,75 @@
+"""./inv vm and ./inv vm-test: what runs in the machine, for how long, and where its results go."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+from labs.errors import BadRequest
+from vm.kernel import cache, ready
+from vm.machine import ROOT, Machine
+
+LONGEST = 1800.0  # seconds for a task
+SUITE = 1200.0  # seconds for the tests
+_NEEDED = ("ip_vs", "ipip")  # what a kernel must have to be its own oracle
+
+
+def run_task(words: Sequence[str], *, shell: bool, seconds: float = LONGEST) -> int:
+    """Run a task of ./inv in the machine, or a shell; its exit code. Raises LabError."""
+    if not words and not shell:
+        raise BadRequest("./inv vm needs a task, such as ./inv vm lab-nat, or --shell.")
+    if words[:1] and words[0].startswith("vm"):
+        raise BadRequest(f"{words[0]} can't run in the machine: it would start another one.")
+    machine = Machine(ready(_say))
+    with _results() as folder:
+        if shell:
+            return machine.shell(folder)
+        runs = folder / "runs"
+        runs.mkdir()
+        command = [sys.executable, str(ROOT / "tasks.py"), *words]
+        return machine.run(command, folder, seconds, {"LVS_RUNS": str(runs)})
+
+
+def run_suite(chosen: str = "", *, here: bool | None = None) -> int:
+    """Run tests/vm where kernel IPVS is, in this kernel or else in the machine; pytest's exit code."""
+    if here is None:
+        here = os.geteuid() == 0 and all(_has_module(name) for name in _NEEDED)
+    command = [sys.executable, "-m", "pytest", "tests/vm", "-p", "no:cacheprovider"]
+    command += ["-k", chosen] if chosen else []
+    if here:
+        _say("This kernel has IPVS: the tests run in it.")
+        return os.spawnv(os.P_WAIT, command[0], command)
+    machine = Machine(ready(_say))
+    _say("Booting a stock kernel; without KVM, everything in it takes 20 to 30 times as long")
+    with _results() as folder:
+        return machine.run(command, folder, SUITE, {"LVS_RUNS": str(folder)})
+
+
+def _has_module(name: str) -> bool:
+    subprocess.run(["modprobe", "--quiet", name], check=False)
+    return Path("/sys/module", name).exists()
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _results() -> Iterator[Path]:
+    """A folder that the machine can write to; the runs of labs in it are kept with the others."""
+    cache().mkdir(parents=True, exist_ok=True)
+    folder = Path(mkdtemp(prefix="run-", dir=cache()))
+    try:
+        yield folder
+    finally:
+        kept = Path(os.environ.get("LVS_RUNS") or ROOT / "runs")
+        for run in folder.glob("runs/*"):
+            kept.mkdir(parents=True, exist_ok=True)
+            shutil.move(str(run), str(kept / run.name))
+        shutil.rmtree(folder)
