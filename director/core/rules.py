@@ -245,8 +245,9 @@ class Rules:
         self._changed.append((service, list(service.servers)))
 
     def _limit(self, server: RealServer, upper: int, lower: int) -> None:
-        """Thresholds; one that was raised or taken away gives an overloaded server another chance."""
-        overloaded = server.overloaded and 0 < upper <= server.upper
+        """New thresholds hold for the connections that are there; a raised one gives another chance."""
+        full = 0 < upper <= server.active + server.inactive
+        overloaded = full or (server.overloaded and 0 < upper <= server.upper)
         self._set(server, upper=upper, lower=lower, overloaded=overloaded)
 
     def _check_method(self, service: VirtualService, server: Endpoint, method: Method) -> Method:

@@ -70,12 +70,6 @@ class RealServer:
         self.active += 1 if active else -1
         self.inactive += -1 if active else 1
 
-    def limit(self, upper: int, lower: int) -> None:
-        """New thresholds: one that was raised or taken away gives the server another chance."""
-        if not upper or upper > self.upper:
-            self.overloaded = False
-        self.upper, self.lower = upper, lower
-
     def _weigh(self) -> None:
         """Overloaded from the upper threshold on, until below the lower one (or 3/4 of the upper)."""
         now = self.active + self.inactive

@@ -1,7 +1,8 @@
 """The part of test_director_features.py that runs in namespaces of its own (director_net.py).
 
-There are two real servers: s, and the director itself (d), the local node.
-Started as `python features_trial.py METHOD FOLDER` inside `unshare`; writes FOLDER/seen.json.
+There are two real servers: s, and the director itself (d), the local node. The engine is `scapy`,
+our director, or `kernel`: IPVS itself, with the real ipvsadm.
+Started as `python features_trial.py METHOD ENGINE FOLDER` inside `unshare`; writes FOLDER/seen.json.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import Any
 from director_net import BIN, CIP, DIP, SERVERS, VIP, build, curl, serve, sh, start_director, tool
 from trial_server import CONTENT
 
+from labs.wait import look_until
+
 CLIENT = str(Path(__file__).with_name("trial_client.py"))
 HOW = {"nat": "-m", "tun": "-i", "dr": "-g"}
 PACED = 4500
@@ -28,8 +31,16 @@ def client(*arguments: object) -> Any:
     return json.loads(sh(*command, host="c", timeout=60).stdout or "null")
 
 
-def ipvsadm(line: str) -> str:
-    return tool("ipvsadm", *line.split())
+REAL = "/usr/sbin/ipvsadm"
+MARKS = """\
+table ip trial {
+    chain before {
+        type filter hook prerouting priority mangle
+        RULE
+    }
+}
+"""
+ROUTER = ("net.ipv4.ip_forward=1", "net.ipv4.conf.all.send_redirects=0", "net.ipv4.conf.all.rp_filter=0")
 
 
 def names(count: int, port: int = 80) -> list[str]:
@@ -41,8 +52,8 @@ def names(count: int, port: int = 80) -> list[str]:
 class Held:
     """A connection that stays open; `ask` says which server answers on it."""
 
-    def __init__(self) -> None:
-        command = ("ip", "netns", "exec", "c", sys.executable, CLIENT, "hold", VIP, "80")
+    def __init__(self, port: int = 80) -> None:
+        command = ("ip", "netns", "exec", "c", sys.executable, CLIENT, "hold", VIP, str(port))
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
 
@@ -59,8 +70,8 @@ class Held:
 
 
 @contextmanager
-def held() -> Any:
-    connection = Held()
+def held(port: int = 80) -> Any:
+    connection = Held(port)
     try:
         yield connection
     finally:
@@ -70,29 +81,53 @@ def held() -> Any:
 class Trial:
     """Each method is one feature, and returns what was seen of it; they begin without rules."""
 
-    def __init__(self, method: str) -> None:
-        self.method = method
-        self.how = HOW[method]
-        self.s = f"{SERVERS[method][0]}"
-        self.d = DIP
+    def __init__(self, method: str, engine: str) -> None:
+        self._kernel = engine == "kernel"
+        self._how = HOW[method]
+        self._s = SERVERS[method][0]
 
-    def rules(self, service: str, *options: str, port: str = ":80") -> None:
-        """A service with both servers, s first."""
-        ipvsadm(f"-A {service} -s rr {' '.join(options)}")
-        for server in (self.s, self.d):
-            ipvsadm(f"-a {service} -r {server}{port} {self.how}")
+    def _ipvsadm(self, line: str, text: str | None = None) -> str:
+        program = REAL if self._kernel else str(BIN / "ipvsadm")
+        done = sh(program, *line.split(), host="d", check=False, input=text)
+        return done.stdout + done.stderr
+
+    def _mark(self) -> str:
+        """Ports 80 and 81 of the VIP carry the mark 7."""
+        if self._kernel:
+            rule = f"ip daddr {VIP} tcp dport 80-81 meta mark set 7"
+            return sh("nft", "-f", "-", host="d", input=MARKS.replace("RULE", rule)).stdout
+        tool("fwmark", *f"-A -p tcp -d {VIP} --dport 80:81 --set-mark 7".split())
+        return tool("fwmark", "-L")
+
+    def _unmark(self) -> None:
+        if self._kernel:
+            sh("nft", "delete", "table", "ip", "trial", host="d")
+        else:
+            tool("fwmark", "-F")
+
+    def _rules(self, service: str, *options: str, port: str = ":80") -> None:
+        """A service with both servers; s is added last, and so has the first turn."""
+        self._ipvsadm(f"-A {service} -s rr {' '.join(options)}")
+        for server in (DIP, self._s):
+            self._ipvsadm(f"-a {service} -r {server}{port} {self._how}")
 
     def local_node(self) -> Any:
-        self.rules(f"-t {VIP}:80")
+        self._rules(f"-t {VIP}:80")
         seen = names(4)
-        return {"names": seen, "whole": Path("/run/got").read_bytes() == CONTENT, "list": ipvsadm("-Ln")}
+        return {
+            "names": seen,
+            "whole": Path("/run/got").read_bytes() == CONTENT,
+            "list": self._ipvsadm("-Ln"),
+        }
 
     def explained(self) -> Any:
-        self.rules(f"-t {VIP}:80")
-        before = ipvsadm("-Ln --stats")
+        if self._kernel:
+            return None
+        self._rules(f"-t {VIP}:80")
+        before = self._ipvsadm("-Ln --stats")
         new = json.loads(tool("lvs-explain", "--json", f"{CIP}:4000", f"{VIP}:80"))
         local = json.loads(tool("lvs-explain", "--json", f"{CIP}:4000", f"{VIP}:4711"))
-        unchanged = ipvsadm("-Ln --stats") == before
+        unchanged = self._ipvsadm("-Ln --stats") == before
         curl("--local-port", "4321", f"http://{VIP}/")
         curl("--local-port", "4322", f"http://{VIP}/")
         tables = [
@@ -104,103 +139,111 @@ class Trial:
 
     def drained(self) -> Any:
         """Weight 0 keeps what there is; a deleted server's connections wait for it."""
-        self.rules(f"-t {VIP}:80")
-        service, server = f"-t {VIP}:80", f"-r {self.s}:80 {self.how}"
+        self._rules(f"-t {VIP}:80")
+        service, server = f"-t {VIP}:80", f"-r {self._s}:80 {self._how}"
         with held() as connection:
             seen: dict[str, Any] = {"first": connection.ask()}
-            ipvsadm(f"-e {service} {server} -w 0")
+            self._ipvsadm(f"-e {service} {server} -w 0")
             seen["quiet"] = {"new": names(3), "old": connection.ask()}
-            ipvsadm(f"-d {service} -r {self.s}:80")
+            self._ipvsadm(f"-d {service} -r {self._s}:80")
             seen["deleted"] = names(2)
-            seen["back"] = connection.ask(meanwhile=lambda: ipvsadm(f"-a {service} {server}"))
+            seen["back"] = connection.ask(meanwhile=lambda: self._ipvsadm(f"-a {service} {server}"))
         return seen
 
     def refused(self) -> Any:
-        ipvsadm(f"-A -t {VIP}:80")
-        seen: dict[str, Any] = {"no server": names(1)}
-        ipvsadm(f"-a -t {VIP}:80 -r {self.s}:80 {self.how} -x 1")
-        with held() as connection:
+        self._ipvsadm(f"-A -t {VIP}:81")
+        seen: dict[str, Any] = {"no server": names(1, port=81)}
+        self._ipvsadm(f"-a -t {VIP}:81 -r {self._s}:81 {self._how} -x 1")
+        with held(81) as connection:
             seen["held"] = connection.ask()
-            seen["overloaded"] = names(1)
-            seen["thresholds"] = ipvsadm("-Ln --thresholds")
+            seen["overloaded"] = names(1, port=81)
+            seen["thresholds"] = self._ipvsadm("-Ln --thresholds")
         seen["no rule"] = names(1, port=4711)
         return seen
 
     def persistent(self) -> Any:
-        self.rules(f"-t {VIP}:80", "-p", "60")
-        return {"names": names(4), "connections": ipvsadm("-Lcn")}
+        self._rules(f"-t {VIP}:80", "-p", "60")
+        return {"names": names(4), "connections": self._ipvsadm("-Lcn")}
 
     def marked(self) -> Any:
         """Two ports are one service."""
-        tool("fwmark", *f"-A -p tcp -d {VIP} --dport 80:81 --set-mark 7".split())
-        self.rules("-f 7", "-p", "60", port="")
-        seen = {"names": names(2) + names(2, port=81), "list": ipvsadm("-Ln"), "marks": tool("fwmark", "-L")}
-        tool("fwmark", "-F")
+        marks = self._mark()
+        self._rules("-f 7", "-p", "60", port="")
+        seen = {"names": names(2) + names(2, port=81), "list": self._ipvsadm("-Ln"), "marks": marks}
+        self._unmark()
         return seen
 
     def datagrams(self) -> Any:
-        self.rules(f"-u {VIP}:80")
-        return {"fragmented": client("udp", VIP, 80, 4000, 2), "list": ipvsadm("-Lcn")}
+        self._rules(f"-u {VIP}:80")
+        return {"fragmented": client("udp", VIP, 80, 4000, 2), "list": self._ipvsadm("-Lcn")}
 
     def one_packet(self) -> Any:
-        self.rules(f"-u {VIP}:80", "-o")
+        self._rules(f"-u {VIP}:80", "-o")
         answers = client("udp", VIP, 80, 10, 4)
-        return {"answers": answers, "stats": ipvsadm("-Ln --stats"), "list": ipvsadm("-Lcn")}
+        stats = look_until(  # the kernel's follow within two seconds
+            lambda: self._ipvsadm("-Ln --stats"), lambda text: " 4 " in text, 5
+        )
+        return {"answers": answers, "stats": stats, "list": self._ipvsadm("-Lcn")}
 
     def paced(self) -> Any:
-        ipvsadm(f"-A -u {VIP}:81 -s rr")
-        ipvsadm(f"-a -u {VIP}:81 -r {self.s}:81 {self.how}")
+        self._ipvsadm(f"-A -u {VIP}:81 -s rr")
+        self._ipvsadm(f"-a -u {VIP}:81 -r {self._s}:81 {self._how}")
         seconds = client("pace", VIP, 81, 1500, PACED)
         return {"seconds": seconds, "answer": client("udp", VIP, 81, 10, 1), "sent": PACED}
 
     def icmp(self) -> Any:
-        ipvsadm(f"-A -u {VIP}:99 -s rr")
-        ipvsadm(f"-a -u {VIP}:99 -r {self.s}:99 {self.how}")
-        self.rules(f"-t {VIP}:80")
+        self._ipvsadm(f"-A -u {VIP}:99 -s rr")
+        self._ipvsadm(f"-a -u {VIP}:99 -r {self._s}:99 {self._how}")
+        self._rules(f"-t {VIP}:80")
         return {"refused": client("refused", VIP, 99), "ttl": client("ttl", VIP, 80)}
 
     def saved(self) -> Any:
-        self.rules(f"-t {VIP}:80", "-p", "60", "-M", "255.255.255.0")
-        self.rules(f"-u {VIP}:80", "-o")
-        self.rules("-f 3", port="")
-        before = ipvsadm("-Sn")
-        ipvsadm("-C")
-        empty = ipvsadm("-Sn")
-        sh(str(BIN / "ipvsadm"), "-R", host="d", input=before)
-        bad = sh(str(BIN / "ipvsadm"), "-R", host="d", input=f"-A -t {VIP}:9\n-D -t {VIP}:10\n", check=False)
-        return {"before": before, "empty": empty, "after": ipvsadm("-Sn"), "bad": bad.returncode}
+        self._rules(f"-t {VIP}:80", "-p", "60", "-M", "255.255.255.0")
+        self._rules(f"-u {VIP}:80", "-o")
+        self._rules("-f 3", port="")
+        before = self._ipvsadm("-Sn")
+        self._ipvsadm("-C")
+        empty = self._ipvsadm("-Sn")
+        self._ipvsadm("-R", before)
+        bad = self._ipvsadm("-R", f"-A -t {VIP}:9\n-D -t {VIP}:10\n")
+        return {"before": before, "empty": empty, "after": self._ipvsadm("-Sn"), "bad": bad}
 
     def two_administrators(self) -> Any:
         def work(first: int) -> None:
             for port in range(first, first + 20):
-                ipvsadm(f"-A -t {VIP}:{port}")
+                self._ipvsadm(f"-A -t {VIP}:{port}")
 
         workers = [Thread(target=work, args=(first,)) for first in (1000, 2000)]
         for worker in workers:
             worker.start()
         for worker in workers:
             worker.join()
-        return ipvsadm("-Sn").count("-A ")
+        return self._ipvsadm("-Sn").count("-A ")
 
 
-FEATURES = [name for name in vars(Trial) if not name.startswith("_") and name != "rules"]
+FEATURES = [name for name in vars(Trial) if not name.startswith("_")]
 
 
-def main(method: str, folder: Path) -> None:
+def main(method: str, engine: str, folder: Path) -> None:
     build(method)
-    trial = Trial(method)
+    trial = Trial(method, engine)
     at = SERVERS[method][0] if method == "nat" else VIP
     serve("s", f"{at}:80", f"{at}:81", log=folder / "server.log")
-    serve("d", f"{VIP}:80", f"{VIP}:81", log=folder / "server.log")
-    process = start_director(method, folder)
+    own = [f"{VIP}:80", f"{VIP}:81"]
+    if engine == "kernel":  # which rewrites packets to itself, too, in VS-NAT
+        own += [f"{DIP}:80", f"{DIP}:81"]
+        sh("sysctl", "-qw", *ROUTER, host="d")
+    else:
+        process = start_director(method, folder)
+    serve("d", *own, log=folder / "server.log")
     seen = {}
     for feature in FEATURES:
-        ipvsadm("-C")
+        trial._ipvsadm("-C")
         seen[feature] = getattr(trial, feature)()
-    seen["alive"] = process.poll() is None
+    seen["alive"] = engine == "kernel" or process.poll() is None
     (folder / "seen.json").write_text(json.dumps(seen))
 
 
 if __name__ == "__main__":
     arguments: Sequence[str] = sys.argv[1:]
-    main(arguments[0], Path(arguments[1]))
+    main(arguments[0], arguments[1], Path(arguments[2]))

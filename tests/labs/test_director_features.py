@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,33 +12,49 @@ from typing import Any
 
 import pytest
 
+from labs.wait import patient
 from tests.labs.support import FROM_CHECKOUT, sandboxed
 
 TRIAL = Path(__file__).with_name("features_trial.py")
 METHODS = {"nat": "Masq", "tun": "Tunnel", "dr": "Route"}
 
 
-@pytest.fixture(scope="module", params=METHODS)
+ENGINES = ("scapy", "kernel")
+
+
+CASES = [(method, engine) for engine in ENGINES for method in METHODS]
+
+
+@pytest.fixture(scope="module", params=CASES, ids="-".join)
 def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp(request.param)
-    command = sandboxed(sys.executable, str(TRIAL), request.param, str(folder))
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110, env=FROM_CHECKOUT)
+    method, engine = request.param
+    if engine == "kernel" and not has_ipvs():
+        pytest.skip("this kernel has no IPVS, or ipvsadm is missing: ./inv vm-test has both")
+    folder = tmp_path_factory.mktemp(method)
+    command = sandboxed(sys.executable, str(TRIAL), method, engine, str(folder))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patient(110), env=FROM_CHECKOUT)
     logs = "".join(log.read_text() for log in sorted(folder.glob("*.log")))
     assert done.returncode == 0, done.stdout + done.stderr + logs
     result: dict[str, Any] = json.loads((folder / "seen.json").read_text())
-    return {"method": request.param, **result}
+    return {"method": method, "engine": engine, **result}
+
+
+def has_ipvs() -> bool:
+    """Whether kernel IPVS can be administered here."""
+    return os.geteuid() == 0 and Path("/proc/net/ip_vs").exists() and shutil.which("ipvsadm") is not None
 
 
 def test_the_director_serves_too(seen: dict[str, Any]) -> None:
     local = seen["local_node"]
     assert local["names"] == ["s", "d", "s", "d"]
     assert local["whole"]
-    methods = [line.split()[2] for line in local["list"].splitlines() if line.startswith("  -> ")][1:]
-    assert sorted(methods) == sorted(["Local", METHODS[seen["method"]]])
+    methods = {line.split()[2] for line in local["list"].splitlines() if line.startswith("  -> ")}
+    own = "Local" if seen["engine"] == "scapy" else METHODS[seen["method"]]  # today's kernels don't say
+    assert methods - {"Forward"} == {own, METHODS[seen["method"]]}
 
 
 def test_an_explanation_is_what_would_happen_and_changes_nothing(seen: dict[str, Any]) -> None:
-    explained = seen["explained"]
+    explained = seen["explained"] or pytest.skip("kernel IPVS does not explain itself")
     assert explained["unchanged"]
     new = explained["new"]
     assert (new["decision"], new["method"]) == ("forward", seen["method"].upper())
@@ -47,7 +65,8 @@ def test_an_explanation_is_what_would_happen_and_changes_nothing(seen: dict[str,
 
 
 def test_the_packet_table_of_a_live_connection(seen: dict[str, Any]) -> None:
-    remote, local = seen["explained"]["rows"]
+    explained = seen["explained"] or pytest.skip("kernel IPVS does not explain itself")
+    remote, local = explained["rows"]
     leaves = {
         "nat": ["request", "inbound rewriting", "reply to load balancer", "outbound rewriting"],
         "tun": ["request", "encapsulated", "reply, not by the director"],
@@ -85,7 +104,8 @@ def test_a_persistent_client_stays(seen: dict[str, Any]) -> None:
 def test_two_ports_with_one_mark_are_one_service(seen: dict[str, Any]) -> None:
     assert len(set(seen["marked"]["names"])) == 1
     assert "FWM  7 rr persistent 60" in seen["marked"]["list"]
-    assert seen["marked"]["marks"] == "-A -p tcp -d 203.0.113.1 --dport 80:81 --set-mark 7\n"
+    if seen["engine"] == "scapy":
+        assert seen["marked"]["marks"] == "-A -p tcp -d 203.0.113.1 --dport 80:81 --set-mark 7\n"
 
 
 def test_a_datagram_in_fragments_arrives_whole(seen: dict[str, Any]) -> None:
@@ -116,7 +136,8 @@ def test_saved_rules_come_back(seen: dict[str, Any]) -> None:
     assert saved["before"].count("\n") == 9
     assert saved["after"] == saved["before"]
     assert saved["empty"] == ""
-    assert saved["bad"] == 255  # and the good line before the bad one has changed nothing, either
+    if seen["engine"] == "scapy":  # the kernel's tool goes line by line, and its -R ends with 0
+        assert saved["bad"].startswith("ipvsadm: ")  # and the good line before it has changed nothing
 
 
 def test_two_administrators_at_once_lose_nothing(seen: dict[str, Any]) -> None:

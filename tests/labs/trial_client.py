@@ -44,7 +44,9 @@ def udp(vip: str, port: int, size: int, count: int) -> None:
         for number in range(count):
             asker.sendto(bytes([number % 256]) * size, (vip, port))
             with contextlib.suppress(TimeoutError):
-                answers.append(asker.recvfrom(2000)[0].decode())
+                answer, (address, _) = asker.recvfrom(2000)
+                if address == vip:  # from anybody else it is no answer
+                    answers.append(answer.decode())
         say(answers)
 
 

@@ -1,0 +1,48 @@
+"""The recording that the unit tests hold our ipvsadm against still holds: the real one says the same."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.labs.support import FROM_CHECKOUT, sandboxed
+from tests.unit.director.ipvsadm.support import Recorded, recording
+
+RECORDED = list(recording())
+TRIAL = Path(__file__).with_name("recording_trial.py")
+
+
+@pytest.fixture(scope="module")
+def answers() -> list[tuple[str, int]]:
+    """Output and exit code of the real ipvsadm for each command, in a network of its own."""
+    asked = [(one.command, one.stdin, one.hosts) for one in RECORDED]
+    done = subprocess.run(
+        sandboxed(sys.executable, str(TRIAL)),
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env=FROM_CHECKOUT,
+    )
+    assert done.returncode == 0, done.stderr
+    return [(output, code) for output, code in json.loads(done.stdout)]
+
+
+@pytest.mark.timeout(700)
+def test_all_of_it(answers: list[tuple[str, int]]) -> None:
+    """One test for all: under emulation each costs a second."""
+    different = [
+        f"{recorded.command}\n  recorded {recorded.code}: {recorded.stdout!r}\n  now {code}: {output!r}"
+        for recorded, (output, code) in zip(RECORDED, answers, strict=True)
+        if (recorded.stdout, recorded.code) != (output, code)
+    ]
+    assert not different, "\n".join(different)
+
+
+def test_there_is_something_to_compare() -> None:
+    assert all(isinstance(one, Recorded) for one in RECORDED)
+    assert len(RECORDED) > 250
