@@ -72,5 +72,5 @@ def _results() -> Iterator[Path]:
         kept = Path(os.environ.get("LVS_RUNS") or ROOT / "runs")
         for run in folder.glob("runs/*"):
             kept.mkdir(parents=True, exist_ok=True)
-            shutil.move(str(run), str(kept / run.name))
+            _say(f"Kept here: {shutil.move(str(run), str(kept / run.name))}")
         shutil.rmtree(folder)

@@ -28,7 +28,11 @@ SLOW = "12"  # times as patient, without KVM
 _PROBE = 15.0  # seconds for a machine that boots and ends at once, with KVM
 _LOOK = 0.2  # seconds between two looks at what the machine has printed
 _FRESH = (Path("/tmp"), Path("/run"), Path("/var/tmp"))  # the machine has its own
-_MODULES = ("ip_vs", "openvswitch", "ipip", "tun", "dummy", "sch_netem", "nf_tables")
+_PREPARE = """\
+for module in ip_vs openvswitch ipip tun dummy sch_netem nf_tables; do modprobe -q $module; done
+ip link set lo up
+chmod 666 /dev/net/tun
+"""
 
 
 class TookTooLong(LabError):
@@ -166,9 +170,7 @@ def _script(command: Sequence[str], output: Path, code: Path, environment: Mappi
         f"exec > {shlex.quote(str(output))} 2>&1 < /dev/null\n"
         f"export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp\n{settings}"
         f"cd {shlex.quote(str(ROOT))}\n"
-        f"for module in {' '.join(_MODULES)}; do modprobe -q $module; done\n"
-        "ip link set lo up\nchmod 666 /dev/net/tun\n"
-        f"{shlex.join(command)}\n"
+        f"{_PREPARE}{shlex.join(command)}\n"
         f"echo $? > {shlex.quote(str(code))}\n"
     )
 

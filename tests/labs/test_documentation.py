@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("labs/*/README.md")])
 _BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_NOT_HERE = ("./inv test", "git clone", "cd ")
+_NOT_HERE = ("./inv test", "./inv vm", "git clone", "cd ")
 _TYPED = re.compile(r"^mininet> (.*)$", re.MULTILINE)
 _COMPLAINTS = ("lvs-explain:", "ipvsadm:", "fwmark:", "ipvs-sysctl:", "not found", "*** Unknown")
 

@@ -301,3 +301,17 @@ def test_the_lock_holds_what_pyproject_asks_for() -> None:
 def test_shellcheck_finds_nothing(script: str) -> None:
     ended = subprocess.run(["shellcheck", ROOT / script], capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0, ended.stdout
+
+
+def test_the_virtual_machine_has_packages_of_its_own(checkout: Checkout) -> None:
+    """They are installed when it is first asked for, and Python's are left alone."""
+    checkout.run("--list")
+    (checkout.lab / "packages-vm.txt").write_text("qemu-of-another [nosuch]  # not here\nbusybox-static\n")
+    ended = checkout.run("vm", "lab-nat")
+    assert ended.returncode == 0, ended.stderr
+    install = checkout.calls("apt-get")[-1]
+    assert "busybox-static" in install
+    assert "qemu-of-another" not in install
+    assert not [call for call in checkout.work if " pip " in call]
+    checkout.run("vm", "lab-nat")
+    assert checkout.work == []

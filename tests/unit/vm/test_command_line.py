@@ -1,0 +1,46 @@
+"""./inv vm TASK OPTIONS...: what follows `vm` is a command line of its own."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from labs.errors import BadRequest
+from vm.command import run_task
+
+TASKS = Path(__file__).resolve().parents[3] / "tasks.py"
+
+
+@pytest.fixture(scope="module")
+def tasks() -> ModuleType:
+    found = importlib.util.spec_from_file_location("tasks_of_inv", TASKS)
+    assert found
+    assert found.loader
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("typed", "understood"),
+    [
+        (["inv", "lab-nat", "--servers", "4"], ["inv", "lab-nat", "--servers", "4"]),
+        (["inv", "vm", "lab-nat", "--servers", "4"], ["inv", "vm", "--command", "lab-nat --servers 4"]),
+        (["inv", "vm", "--shell"], ["inv", "vm", "--shell"]),
+        (["inv", "vm"], ["inv", "vm"]),
+        (["inv", "vm", "--command", "lab-dr"], ["inv", "vm", "--command", "lab-dr"]),
+        (["inv", "vm", "test", "--only", "a or b"], ["inv", "vm", "--command", "test --only 'a or b'"]),
+        (["inv", "vm-test", "--only", "x"], ["inv", "vm-test", "--only", "x"]),
+    ],
+)
+def test_what_is_typed(tasks: ModuleType, typed: list[str], understood: list[str]) -> None:
+    assert tasks.for_vm(typed) == understood
+
+
+@pytest.mark.parametrize("words", [[], ["vm", "lab-nat"], ["vm-test"]])
+def test_what_makes_no_sense_starts_nothing(words: list[str]) -> None:
+    with pytest.raises(BadRequest):
+        run_task(words, shell=False)
