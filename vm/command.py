@@ -43,6 +43,7 @@ def run_suite(chosen: str = "", *, here: bool | None = None) -> int:
         here = os.geteuid() == 0 and all(_has_module(name) for name in _NEEDED)
     wanted = f"({chosen}) and not scapy" if chosen else "not scapy"  # that engine needs no IPVS
     command = [sys.executable, "-m", "pytest", *_TESTS, "-k", wanted, "-p", "no:cacheprovider"]
+    command += [f"--timeout={SUITE:.0f}"]  # a test may be slow; all together may not
     if here:
         _say("This kernel has IPVS: the tests run in it.")
         return os.spawnv(os.P_WAIT, command[0], command)

@@ -75,17 +75,13 @@ class Rules:
 
         In between, a port that nobody has a rule for may be the data connection of ftp.
         """
-        protocol, to = packet.protocol, packet.destination
+        protocol, to, find = packet.protocol, packet.destination, self._services.get
         mark = mark_of(packet, self.marks)
-        find = self._services.get
-        return (
-            (find(ServiceKey(mark=mark)) if mark else None)
-            or find(ServiceKey(protocol, to))
-            or (
-                find(ServiceKey(TCP, Endpoint(to.address, ftp.CONTROL_PORT))) if _may_be_ftp(packet) else None
-            )
-            or find(ServiceKey(protocol, Endpoint(to.address, 0)))
-        )
+        found = find(ServiceKey(mark=mark)) if mark else None
+        found = found or find(ServiceKey(protocol, to))
+        if found is None and _may_be_ftp(packet):
+            found = find(ServiceKey(TCP, Endpoint(to.address, ftp.CONTROL_PORT)))
+        return found or find(ServiceKey(protocol, Endpoint(to.address, 0)))
 
     def vips(self) -> set[str]:
         """The addresses that services listen on, and the networks (CIDR) that marks are given to."""
