@@ -16,11 +16,13 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import IO
 
 from labs.errors import LabError, Unable
+from realserver_setup.netns import die_with_parent
 from vm.kernel import Kernel, cache
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,6 +30,7 @@ SLOW = "12"  # times as patient, without KVM
 _PROBE = 15.0  # seconds for a machine that boots and ends at once, with KVM
 _LOOK = 0.2  # seconds between two looks at what the machine has printed
 _FRESH = (Path("/tmp"), Path("/run"), Path("/var/tmp"))  # the machine has its own
+_ENDED_WITH_US = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 _PREPARE = """\
 for module in ip_vs openvswitch ipip tun dummy sch_netem nf_tables; do modprobe -q $module; done
 ip link set lo up
@@ -135,14 +138,18 @@ def _boots_with_kvm(machine: Machine) -> bool:
 
 
 def _start(command: Sequence[str]) -> subprocess.Popen[str]:
-    """In a session of its own, so that qemu and its helpers can be ended together."""
+    """In a session of its own, so that qemu and its helpers can be ended together.
+
+    If this process is killed, the kernel ends them: all of them for root, who may have namespaces.
+    """
     return subprocess.Popen(
-        command,
+        [*(_ENDED_WITH_US if os.geteuid() == 0 else ()), *command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=_environment(),
         start_new_session=True,
+        preexec_fn=partial(die_with_parent, os.getpid()),
         text=True,
         errors="replace",
     )

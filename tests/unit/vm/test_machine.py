@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from labs.errors import Unable
+from labs.wait import look_until
 from vm import machine
 from vm.kernel import Kernel
 from vm.machine import Machine, TookTooLong
@@ -66,3 +70,27 @@ def test_the_command_line(stand_in: Machine, tmp_path: Path) -> None:
     assert "--disable-kvm" in line
     assert f"--rwdir={tmp_path}" in line
     assert "--disable-kvm" not in stand_in.command(tmp_path, kvm=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="namespaces for processes take root")
+def test_it_ends_when_whoever_started_it_is_killed(stand_in: Machine, tmp_path: Path) -> None:
+    alive = tmp_path / "alive"
+    starter = os.fork()
+    if starter == 0:
+        with contextlib.suppress(BaseException):
+            run(stand_in, tmp_path, f"echo $$ > {alive}; exec sleep 6789", 600)
+        os._exit(0)
+    assert look_until(alive.exists, bool, 10)
+    os.kill(starter, signal.SIGKILL)
+    os.waitpid(starter, 0)
+    assert not look_until(lambda: sleeping("6789"), lambda found: not found, 10)
+
+
+def sleeping(seconds: str) -> list[Path]:
+    """The processes that sleep so long."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it ended in this moment
+            if path.read_bytes().split(b"\0")[:2] == [b"sleep", seconds.encode()]:
+                found.append(path)
+    return found
