@@ -205,8 +205,10 @@ class Trial:
         self._ipvsadm("-C")
         empty = self._ipvsadm("-Sn")
         self._ipvsadm("-R", before)
+        after = self._ipvsadm("-Sn")
         bad = self._ipvsadm("-R", f"-A -t {VIP}:9\n-D -t {VIP}:10\n")
-        return {"before": before, "empty": empty, "after": self._ipvsadm("-Sn"), "bad": bad}
+        refused = self._ipvsadm("-Sn")
+        return {"before": before, "empty": empty, "after": after, "bad": bad, "refused": refused}
 
     def two_administrators(self) -> Any:
         def work(first: int) -> None:

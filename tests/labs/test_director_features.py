@@ -116,7 +116,9 @@ def test_a_datagram_in_fragments_arrives_whole(seen: dict[str, Any]) -> None:
 def test_each_datagram_is_scheduled_for_itself(seen: dict[str, Any]) -> None:
     """In VS-NAT nobody rewrites the replies then: the connection they belong to is not remembered."""
     once = seen["one_packet"]
-    names = ["d"] * 2 if seen["method"] == "nat" else ["s", "d"] * 2
+    names = ["s", "d"] * 2
+    if seen["method"] == "nat":  # only the local node's come from the VIP, and the kernel rewrites to it, too
+        names = ["d"] * 2 if seen["engine"] == "scapy" else []
     assert [answer.split()[0] for answer in once["answers"]] == names
     service = next(line for line in once["stats"].splitlines() if line.startswith("UDP"))
     assert service.split()[2:4] == ["4", "4"]
@@ -137,7 +139,8 @@ def test_saved_rules_come_back(seen: dict[str, Any]) -> None:
     assert saved["after"] == saved["before"]
     assert saved["empty"] == ""
     if seen["engine"] == "scapy":  # the kernel's tool goes line by line, and its -R ends with 0
-        assert saved["bad"].startswith("ipvsadm: ")  # and the good line before it has changed nothing
+        assert saved["bad"].startswith("ipvsadm: ")
+        assert saved["refused"] == saved["before"]  # the good line before the bad one has changed nothing
 
 
 def test_two_administrators_at_once_lose_nothing(seen: dict[str, Any]) -> None:
