@@ -29,6 +29,8 @@ LAB_HELP = {
     "large": "Transfer 10 MB files as well.",
     "dialect": "Set-up scripts in the commands of 1999 (default) or in iproute2.",
     "controller": "OpenFlow framework: auto (default), ryu or os-ken.",
+    "delay": "Milliseconds that packets take to and from the clients (needs the kernel's netem).",
+    "loss": "Percent of the packets that get lost on the way to and from the clients (netem).",
 }
 
 
@@ -63,6 +65,8 @@ def _lab_task(method: str, doc: str) -> Callable[..., None]:
         large: bool = False,
         dialect: str = "1999",
         controller: str = "auto",
+        delay: str = "0",
+        loss: str = "0",
     ) -> None:
         _lab(
             method,
@@ -75,6 +79,8 @@ def _lab_task(method: str, doc: str) -> Callable[..., None]:
             large=large,
             dialect=dialect,
             controller=controller,
+            delay=delay,
+            loss=loss,
         )
 
     lab.__doc__ = doc
@@ -122,12 +128,26 @@ def vm(_context: Context, command: str = "", shell: bool = False) -> None:
     _ended(lambda: run_task(shlex.split(command), shell=shell))
 
 
-@task(name="vm-test", help={"only": "Run only the tests whose name matches this pytest expression."})
-def vm_test(_context: Context, only: str = "") -> None:
+@task(
+    name="vm-test",
+    help={
+        "only": "Run only the tests whose name matches this pytest expression.",
+        "more": "Compare so many new scenarios for each method and scheduler, and nothing else.",
+        "seed": "Makes the new scenarios; another number makes others.",
+        "replay": "Play one scenario on both directors and print what each does, as 'wlc 1999/3 (nat)'.",
+        "record": "Replace what is recorded of kernel IPVS in oracle/recorded.",
+    },
+)
+def vm_test(
+    _context: Context, only: str = "", more: int = 0, seed: int = 2000, replay: str = "", record: bool = False
+) -> None:
     """Hold the director against kernel IPVS, in a virtual machine where this kernel has none."""
-    from vm.command import run_suite
+    from vm import command
 
-    _ended(lambda: run_suite(only))
+    if replay:
+        _ended(lambda: command.replay(replay))
+    else:
+        _ended(lambda: command.run_suite(only, more=more, seed=seed, record=record))
 
 
 def _run(context: Context, command: str) -> bool:

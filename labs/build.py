@@ -16,6 +16,7 @@ from labs.controller_process import ControllerProcess
 from labs.director_process import BIN, SOCKET, DirectorProcess
 from labs.evidence import Evidence
 from labs.narrator import Narrator
+from labs.netem import impair, words
 from labs.network import Network
 from labs.openvswitch import OpenVSwitch
 from labs.options import LabOptions
@@ -79,6 +80,8 @@ class Builder:
         )
         if not self._kernel_datapath:
             self._note("This kernel has no openvswitch module: switching with OVS's userspace datapath.")
+        if options.impaired:
+            self._note(f"The clients are far away: {' '.join(words(options)[1:])}, each way.")
         if plan.method is Method.TUN:
             whose = (
                 "the kernel's" if self._kernel_tunl0 else "the user-space one: the kernel offers none here"
@@ -107,6 +110,9 @@ class Builder:
         director.start()
         if self._plan.method is Method.TUN and not self._kernel_tunl0:
             self._farm.start_tunnels(self._network.hosts)
+        if self._options.impaired:
+            for client in self._plan.machines(Role.CLIENT):
+                impair(self._network, client.legs[0], self._options)
         others = (setup for setup in self._plan.setups if setup is not director_setup)
         apply_all(
             (script_for(setup, self._options.dialect), self._network.hosts[setup.name]) for setup in others

@@ -11,8 +11,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from director import engines
+from director.engines.engine import EngineError
 from labs import kernel
 from labs.errors import Unable
+from labs.options import LabOptions
 from labs.wait import patient
 
 SYSCTLS = Path("/proc/sys")
@@ -45,6 +48,31 @@ def require(programs: dict[str, str] | None = None) -> None:
         _require_user_namespaces()
         _require_programs({"newuidmap": "uidmap", "newgidmap": "uidmap"})
     _require_tun()
+
+
+def require_for(options: LabOptions) -> None:
+    """Raise Unable where this machine lacks what only some options ask for."""
+    try:
+        engines.require(options.engine)
+    except EngineError as error:
+        raise Unable(str(error)) from None
+    if options.impaired and not _has_netem():
+        raise Unable(
+            "--delay and --loss need the kernel's netem (module sch_netem), which is missing here: "
+            "`./inv vm lab-nat --delay 20` boots a kernel that has it."
+        )
+
+
+def _has_netem() -> bool:
+    """Tried on the loopback of a network namespace that is gone a moment later."""
+    if os.geteuid() == 0:
+        load_modules("sch_netem")
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    attempt = ["unshare", "--net", *user, "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    environment = {**os.environ, "PATH": path}
+    done = subprocess.run(attempt, capture_output=True, env=environment, timeout=patient(10), check=False)
+    return done.returncode == 0
 
 
 def has_kernel_datapath() -> bool:

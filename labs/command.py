@@ -50,7 +50,16 @@ def parse_options(wanted: Mapping[str, object]) -> LabOptions:
         cli=bool(wanted["cli"]),
         dialect=str(wanted["dialect"]),
         controller=str(wanted["controller"]),
+        delay=_number("--delay", str(wanted["delay"])),
+        loss=_number("--loss", str(wanted["loss"])),
     )
+
+
+def _number(option: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise BadRequest(f"{option} {text!r} is not a number.") from None
 
 
 def _report_file(name: str) -> Path | None:

@@ -55,6 +55,7 @@ def run(
     machine can't do it, before anything is built.
     """
     capabilities.require()
+    capabilities.require_for(options)
     began = time.monotonic()
     evidence = Evidence(plan.lab)
 

@@ -6,12 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
 from labs.errors import BadRequest
+from oracle.generate import SEED
+from oracle.recordings import FOLDER as RECORDINGS
 from vm.kernel import cache, ready
 from vm.machine import ROOT, Machine
 
@@ -37,20 +39,43 @@ def run_task(words: Sequence[str], *, shell: bool, seconds: float = LONGEST) -> 
         return machine.run(command, folder, seconds, {"LVS_RUNS": str(runs)})
 
 
-def run_suite(chosen: str = "", *, here: bool | None = None) -> int:
-    """Run tests/vm where kernel IPVS is, in this kernel or else in the machine; pytest's exit code."""
+def run_suite(
+    chosen: str = "", *, more: int = 0, seed: int = SEED, record: bool = False, here: bool | None = None
+) -> int:
+    """Run the tests that compare, in this kernel if it has IPVS or else in the machine; pytest's exit code.
+
+    `more` scenarios for each method and scheduler are made with `seed`; `record` replaces the recordings.
+    """
+    wanted = f"({chosen}) and not scapy" if chosen else "not scapy"  # that engine needs no IPVS
+    tests = ["tests/vm/test_oracle.py"] if record or more else _TESTS
+    command = [sys.executable, "-m", "pytest", *tests, "-k", wanted, "-p", "no:cacheprovider"]
+    command += [f"--timeout={SUITE:.0f}"]  # a test may be slow; all together may not
+    with _results() as folder:
+        recorded = {"LVS_RECORD": str(folder)} if record else {}
+        asked = {"LVS_MORE": str(more), "LVS_SEED": str(seed), **recorded}
+        code = _compare(command, folder, asked, here=here)
+        if record and code == 0:
+            for recording in folder.glob("*.json.xz"):
+                _say(f"Recorded: {shutil.move(str(recording), str(RECORDINGS / recording.name))}")
+        return code
+
+
+def replay(scenario: str, *, here: bool | None = None) -> int:
+    """Play one scenario on both directors, and print what each does."""
+    with _results() as folder:
+        return _compare([sys.executable, "-m", "oracle.replay", scenario], folder, {}, here=here)
+
+
+def _compare(command: list[str], folder: Path, environment: Mapping[str, str], *, here: bool | None) -> int:
+    """Run a command where kernel IPVS is."""
     if here is None:
         here = os.geteuid() == 0 and all(_has_module(name) for name in _NEEDED)
-    wanted = f"({chosen}) and not scapy" if chosen else "not scapy"  # that engine needs no IPVS
-    command = [sys.executable, "-m", "pytest", *_TESTS, "-k", wanted, "-p", "no:cacheprovider"]
-    command += [f"--timeout={SUITE:.0f}"]  # a test may be slow; all together may not
     if here:
-        _say("This kernel has IPVS: the tests run in it.")
-        return os.spawnv(os.P_WAIT, command[0], command)
+        _say("This kernel has IPVS: no other one is needed.")
+        return subprocess.run(command, env={**os.environ, **environment}, cwd=ROOT, check=False).returncode
     machine = Machine(ready(_say))
     _say("Booting a stock kernel; without KVM, everything in it takes 20 to 30 times as long")
-    with _results() as folder:
-        return machine.run(command, folder, SUITE, {"LVS_RUNS": str(folder)})
+    return machine.run(command, folder, SUITE, {**environment, "LVS_RUNS": str(folder)})
 
 
 def _has_module(name: str) -> bool:

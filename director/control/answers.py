@@ -45,8 +45,8 @@ class Answers:
             "list": self._list,
             "connections": self._connections,
             "counters": self._counters,
-            "explain": explainer.explain,
-            "journey": explainer.journey,
+            "explain": self._explained(explainer.explain),
+            "journey": self._explained(explainer.journey),
         }
 
     def __call__(self, request: Message) -> Message:
@@ -58,6 +58,14 @@ class Answers:
             return {"ok": True, **answer(request)}
         except (CodecError, EngineError, LvsError) as error:
             return _refused(str(error))
+
+    def _explained(self, explain: Callable[[Message], Message]) -> Callable[[Message], Message]:
+        """Refused where somebody else decides."""
+
+        def refuse(_request: Message) -> Message:
+            raise EngineError(f"The engine {self._about['engine']} decides by itself, and does not say why.")
+
+        return explain if self._engine.explains else refuse
 
     def _apply(self, request: Message) -> Message:
         commands = request.get("commands")
@@ -91,6 +99,7 @@ class Answers:
         return False
 
     def _list(self, _request: Message) -> Message:
+        self._engine.catch_up()
         rules = self._director.services
         timeouts = rules.timeouts
         return {
@@ -103,7 +112,7 @@ class Answers:
         }
 
     def _connections(self, _request: Message) -> Message:
-        return {"connections": self._director.listing(self._clock())}
+        return {"connections": self._engine.connections(self._clock())}
 
     def _counters(self, _request: Message) -> Message:
         process = {"cpu_seconds": time.process_time(), "rss_bytes": _resident()}

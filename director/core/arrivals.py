@@ -96,7 +96,10 @@ class Arrivals:
         template = self._templates.find(key)
         quiescent_too = not self._rules.sysctls.expire_quiescent_template
         why = f"persistent: {key.network} is with this real server"
-        if template is None or not template.binds(quiescent_too=quiescent_too):
+        if template is not None and not template.binds(quiescent_too=quiescent_too):
+            self._templates.lose(template)
+            template = None
+        if template is None:
             picked = service.scheduler.pick(service.servers, packet, now)
             if picked is None:
                 return None

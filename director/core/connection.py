@@ -9,7 +9,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from director.core.packet import UDP, Endpoint
-from director.core.states import State
+from director.core.states import ACTIVE, State
 from director.core.timers import UNSET
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Connection:
 
     @property
     def active(self) -> bool:
-        return self.state is State.ESTABLISHED
+        return self.state in ACTIVE
 
     def as_dict(self, now: float) -> dict[str, Any]:
         """JSON-ready; `expires` in seconds from `now`."""

@@ -177,13 +177,16 @@ class Director:
 
     def _decide_whole(self, packet: Packet, now: float) -> Decision:
         """What becomes of a packet that shows its ports."""
-        connection = self._known.requested_by(packet, now)
+        connection = self._known.requested_by(packet)
         if connection is not None:
+            self._known.let_go(now)
             return self._known.request(connection, packet, now, ("known connection",))
         connection = self._known.replied_by(packet)
         if connection is not None:
             return self._known.reply(connection, packet, now)
-        return self._arrivals.decide(packet, now)
+        decision = self._arrivals.decide(packet, now)
+        self._known.let_go(now)
+        return decision
 
     def _decide_fragment(self, packet: Packet, now: float) -> Decision:
         """A first fragment shows its ports; a later one goes where its first has gone."""

@@ -32,10 +32,11 @@ class Known:
         self._refusals = refusals
         self._trace = trace
         self._ftp = FtpHelper(self._expect)
+        self._leaving: Connection | None = None
 
     # ---- finding ----
 
-    def requested_by(self, packet: Packet, now: float) -> Connection | None:
+    def requested_by(self, packet: Packet) -> Connection | None:
         """The connection of a client's packet, or the one that ftp has announced for it.
 
         One that is over makes way when the client opens another from the same port; so does one
@@ -48,12 +49,19 @@ class Known:
             anyone = Endpoint(packet.source.address, 0)
             announced = self._connections.request(TCP, anyone, packet.destination)
         if known is not None and (announced is not None or self._makes_way(known, opens=bool(opens))):
-            self._life.end(known, now)
+            self._connections.remove(known)
+            self._leaving = known
             known = None
         if announced is not None:
             self._connections.name_client(announced, packet.source)
             return announced
         return known
+
+    def let_go(self, now: float) -> None:
+        """What has made way is counted until the connection that it made way for has its server."""
+        if self._leaving is not None:
+            self._life.ended(self._leaving, now)
+            self._leaving = None
 
     def _makes_way(self, known: Connection, *, opens: bool) -> bool:
         sysctls, server = self._rules.sysctls, known.server

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from director.core.connection import Connection
 from director.core.events import Trace
-from director.core.packet import Packet
+from director.core.packet import UDP, Packet
 from director.core.persistence import Template, Templates
-from director.core.states import State, Timeouts, View, follow
+from director.core.states import ACTIVE, State, Timeouts, View, follow
 from director.core.table import ConnectionTable
 
 
@@ -44,6 +44,8 @@ class Lifecycle:
         """Move the connection to the state that the packet leads to."""
         after = follow(connection.protocol, connection.state, view, packet.flags, secure=self.secure)
         self.become(connection, after, now)
+        if connection.protocol == UDP and view is View.OUT:
+            self._assure(connection)
 
     def become(self, connection: Connection, after: State, now: float) -> None:
         """The counters move with the state, and its time starts anew."""
@@ -56,20 +58,26 @@ class Lifecycle:
     @staticmethod
     def _move(connection: Connection, before: State, after: State) -> None:
         connection.state = after
-        if after is State.ESTABLISHED or before is State.ESTABLISHED:
+        if (after in ACTIVE) is not (before in ACTIVE):
             connection.server.moved(active=connection.active)
-            if connection.active and isinstance(connection.control, Template):
-                connection.control.assured = True
+        if after is State.ESTABLISHED:
+            Lifecycle._assure(connection)
+
+    @staticmethod
+    def _assure(connection: Connection) -> None:
+        """Both ends have spoken: the template that it came by, if any, is one that lasts."""
+        if isinstance(connection.control, Template):
+            connection.control.assured = True
 
     def end(self, connection: Connection, now: float) -> None:
         """End a connection before its time."""
         self._connections.remove(connection)
-        self._ended(connection, now, "expired")
+        self.ended(connection, now)
 
     def displace(self, connection: Connection, now: float) -> None:
         """End one that was never established, and the template that only it has needed."""
         self._connections.remove(connection)
-        self._ended(connection, now, "displaced")
+        self.ended(connection, now, "displaced")
         template = connection.control
         if isinstance(template, Template) and not template.children and not template.assured:
             self._templates.remove(template)
@@ -78,12 +86,13 @@ class Lifecycle:
         """End all connections and templates whose time has come; how many connections they were."""
         ended = 0
         for connection in self._connections.expired(now):
-            self._ended(connection, now, "expired")
+            self.ended(connection, now)
             ended += 1
         self._templates.expire(now)
         return ended
 
-    def _ended(self, connection: Connection, now: float, kind: str) -> None:
+    def ended(self, connection: Connection, now: float, kind: str = "expired") -> None:
+        """Count and tell the end of one that is in the table no more."""
         connection.server.count(active=connection.active, by=-1)
         if connection.control is not None:
             connection.control.children -= 1

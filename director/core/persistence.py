@@ -6,14 +6,16 @@
     netmask         all clients of one network count as one
 
 Every new connection renews its template, and a template does not end before the last of its
-connections has: it is looked at again every minute. Source: Linux, ip_vs_conn's templates.
+connections has: it is looked at again every minute. One whose server is quiesced or gone is lost:
+its client gets another. Source: Linux, ip_vs_conn's templates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
+from itertools import chain
 from typing import Any
 
 from director.core.addresses import number
@@ -22,6 +24,8 @@ from director.core.ftp import CONTROL_PORT
 from director.core.packet import UDP, Endpoint, Packet
 from director.core.service import RealServer, VirtualService
 from director.core.timers import UNSET, Timers
+
+NOWHERE = 65535  # the port at which the kernel lists templates that are lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class Template:
     server: RealServer
     server_end: Endpoint
     lifetime: int  # seconds after the last new connection
+    lost: bool = False  # nobody comes by it any more
     expires: float = 0.0
     scheduled: float = UNSET
     children: int = 0
@@ -69,13 +74,14 @@ class Templates:
 
     def __init__(self) -> None:
         self._templates: dict[TemplateKey, Template] = {}
+        self._lost: list[Template] = []
         self._timers: Timers[Template] = Timers()
 
     def __len__(self) -> int:
-        return len(self._templates)
+        return len(self._templates) + len(self._lost)
 
     def __iter__(self) -> Iterator[Template]:
-        return iter(self._templates.values())
+        return chain(self._templates.values(), self._lost)
 
     def find(self, key: TemplateKey) -> Template | None:
         return self._templates.get(key)
@@ -85,23 +91,27 @@ class Templates:
         self._timers.keep(template, now + template.lifetime)
 
     def add(self, template: Template, now: float) -> None:
-        """A new one, in place of the one that was."""
-        before = self._templates.get(template.key)
-        if before is not None:
-            self.remove(before)
+        """A new one, of a key that has none."""
         template.server.templates += 1
         self._templates[template.key] = template
         self.renew(template, now)
+
+    def lose(self, template: Template) -> None:
+        """Its server can't be used: it stays until its time is up, where nobody asks for it."""
+        del self._templates[template.key]
+        template.lost = True
+        template.key = replace(template.key, vip=template.key.vip._replace(port=NOWHERE))
+        template.server_end = template.server_end._replace(port=NOWHERE)
+        self._lost.append(template)
 
     def put(self, template: Template) -> None:
         """One that is counted and timed elsewhere."""
         self._templates[template.key] = template
 
     def remove(self, template: Template) -> None:
-        """Forget one, if it has not been replaced already."""
-        if self._templates.get(template.key) is template:
-            self._timers.forget(template)
-            self._forget(template)
+        """Forget one before its time."""
+        self._timers.forget(template)
+        self._forget(template)
 
     def expire(self, now: float) -> None:
         for template in self._timers.expired(now):
@@ -109,7 +119,10 @@ class Templates:
 
     def _forget(self, template: Template) -> None:
         template.server.templates -= 1
-        del self._templates[template.key]
+        if template.lost:
+            self._lost.remove(template)
+        else:
+            del self._templates[template.key]
 
 
 def key_for(service: VirtualService, packet: Packet) -> TemplateKey:

@@ -84,13 +84,20 @@ class Rules:
         return found or find(ServiceKey(protocol, Endpoint(to.address, 0)))
 
     def vips(self) -> set[str]:
-        """The addresses that services listen on, and the networks (CIDR) that marks are given to."""
+        """The addresses that services listen on, and the networks (CIDR) that marks are given to.
+
+        Those of services that were deleted are among them, while connections wait for their servers.
+        """
         marked = {rule.as_dict()["network"] for rule in self.marks}
-        return marked | {key.address.address for key in self._services if not key.mark}
+        return marked | {key.address.address for key in self._listened_on() if not key.mark}
+
+    def _listened_on(self) -> Iterator[ServiceKey]:
+        yield from self._services
+        yield from (key for key, servers in self._removed.items() if servers)
 
     def is_vip(self, address: str) -> bool:
         """Whether `address` is among them."""
-        listened_on = any(key.address.address == address for key in self._services)
+        listened_on = any(key.address.address == address for key in self._listened_on())
         return listened_on or any(rule.covers(address) for rule in self.marks)
 
     def serves(self, protocol: int, end: Endpoint) -> bool:
@@ -221,7 +228,8 @@ class Rules:
             raise ServerExists(f"real server {command.server} of {service} exists already.")
         method = self._check_method(service, command.server, command.method or self._method)
         server = service.removed.pop(command.server, None) or RealServer(command.server, 0, method)
-        self._set(server, weight=command.weight, method=method, listed=True)
+        self._set(server, method=method, listed=True)
+        self._weigh(server, command.weight)
         self._limit(server, command.upper, command.lower)
         service.servers.insert(0, server)
         self._changed.append((service, list(service.servers)))
@@ -236,9 +244,13 @@ class Rules:
         lower = server.lower if command.lower is None else command.lower
         check_server(server.address, weight, upper, lower)
         method = self._check_method(service, server.address, command.method or server.method)
-        self._set(server, weight=weight, method=method)
+        self._set(server, method=method)
+        self._weigh(server, weight)
         self._limit(server, upper, lower)
         self._changed.append((service, list(service.servers)))
+
+    def _weigh(self, server: RealServer, weight: int) -> None:
+        self._set(server, weight=weight, last_weight=weight or server.last_weight)
 
     def _limit(self, server: RealServer, upper: int, lower: int) -> None:
         """New thresholds hold for the connections that are there; a raised one gives another chance."""

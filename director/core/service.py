@@ -42,9 +42,11 @@ class RealServer:
     inactive: int = 0
     templates: int = 0  # clients that persistence holds here
     stats: Statistics = field(default_factory=Statistics)
+    last_weight: int = 0  # the last one above 0
 
     def __post_init__(self) -> None:
         check_server(self.address, self.weight, self.upper, self.lower)
+        self.last_weight = self.weight
 
     @property
     def available(self) -> bool:

@@ -8,7 +8,7 @@ VS-DR (`half`). A packet with several flags counts as the first of RST, SYN, FIN
 Under attack, with `secure_tcp`, another table holds: what a client alone has said leads to
 SYNACK or stays SYN_RECV, and only the real server's answer makes a connection of it.
 
-ESTABLISHED connections are active; all others are inactive.
+Connections that are being opened or are established are active; all others are inactive.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ class State(Enum):
     LISTEN = "LISTEN"
     SYNACK = "SYNACK"
     UDP = "UDP"
+
+
+ACTIVE = frozenset({State.ESTABLISHED, State.SYN_SENT, State.SYN_RECV, State.SYNACK})
 
 
 class View(Enum):

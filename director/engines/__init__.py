@@ -1,12 +1,14 @@
 """Data planes: each takes the core's decisions and applies them in its own way.
 
 An engine is a package here with a class `Engine` (see engine.py); adding the package adds the
-engine. Importing this module imports none of them.
+engine. Importing this module imports none of them. A package whose engine not every machine can
+have also has a module `able` with a function `require`.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 from functools import cache
 
@@ -17,6 +19,12 @@ from director.engines.engine import Engine
 def names() -> tuple[str, ...]:
     """The names of all engines."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg))
+
+
+def require(name: str) -> None:
+    """Raises EngineError where this machine can't run the engine; quick, and nothing is changed."""
+    if importlib.util.find_spec(f"{__name__}.{name}.able"):
+        importlib.import_module(f"{__name__}.{name}.able").require()
 
 
 def load(name: str) -> type[Engine]:

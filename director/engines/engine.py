@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from selectors import BaseSelector
@@ -20,8 +20,11 @@ class Engine(Protocol):
 
     It registers its file descriptors with a selector, each with a function to call when the
     descriptor is readable; the director's process owns the loop. `clock` gives the seconds in which
-    the core reckons.
+    the core reckons. `explains` says whether it is the core that decides about its packets, and
+    so can say why.
     """
+
+    explains: ClassVar[bool]
 
     def __init__(self, interfaces: Sequence[str], clock: Callable[[], float]) -> None:
         """Nothing is touched before `start`. Raises EngineError where an interface can't be used."""
@@ -42,10 +45,16 @@ class Engine(Protocol):
         """
 
     def rules_changed(self) -> None:
-        """Virtual services were added or deleted."""
+        """The rules were changed. Raises EngineError where that can't be carried out."""
 
     def tick(self, now: float) -> None:
         """A second has passed: time for what is late."""
+
+    def catch_up(self) -> None:
+        """Let the director's services and servers count all that this data plane has carried."""
+
+    def connections(self, now: float) -> list[dict[str, Any]]:
+        """All connections and templates, in the form of the core's `listing`."""
 
     def counters(self) -> Mapping[str, int]:
         """What was counted so far, by name."""

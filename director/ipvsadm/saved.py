@@ -20,15 +20,16 @@ def text(services: Sequence[Fields], *, numeric: bool) -> str:
     """The lines that make these services again, in the order of the listing."""
     lines: list[str] = []
     for service in sorted_services(services):
-        key = _key(service, numeric)
-        lines.append(" ".join(["-A", key, *_policy(service)]))
+        key = key_of(service, numeric=numeric)
+        lines.append(" ".join(["-A", key, *policy_of(service)]))
         for server in service["servers"]:
             where = names.endpoint(server["address"], server["port"], service["protocol"], numeric=numeric)
-            lines.append(" ".join(["-a", key, "-r", where, *_settings(server)]))
+            lines.append(" ".join(["-a", key, "-r", where, *settings_of(server)]))
     return "".join(f"{line}\n" for line in lines)
 
 
-def _key(service: Fields, numeric: bool) -> str:
+def key_of(service: Fields, *, numeric: bool = True) -> str:
+    """The words that name a service."""
     if service["mark"]:
         return f"-f {service['mark']}"
     protocol = service["protocol"]
@@ -36,7 +37,8 @@ def _key(service: Fields, numeric: bool) -> str:
     return f"-{protocol[0].lower()} {where}"
 
 
-def _policy(service: Fields) -> Iterator[str]:
+def policy_of(service: Fields) -> Iterator[str]:
+    """The words behind -A: how it deals with its clients."""
     yield f"-s {service['scheduler']}"
     if service["persistent"]:
         yield f"-p {service['persistent']}"
@@ -48,7 +50,8 @@ def _policy(service: Fields) -> Iterator[str]:
         yield f"-b {','.join(service['flags'])}"
 
 
-def _settings(server: Fields) -> Iterator[str]:
+def settings_of(server: Fields) -> Iterator[str]:
+    """The words behind -a and the server."""
     forwarding = _FORWARDING[server["method"]]
     yield f"{forwarding} -w {server['weight']}"
     if forwarding == "-i":

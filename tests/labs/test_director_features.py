@@ -49,7 +49,7 @@ def test_the_director_serves_too(seen: dict[str, Any]) -> None:
     assert local["names"] == ["s", "d", "s", "d"]
     assert local["whole"]
     methods = {line.split()[2] for line in local["list"].splitlines() if line.startswith("  -> ")}
-    own = "Local" if seen["engine"] == "scapy" else METHODS[seen["method"]]  # today's kernels don't say
+    own = "Local" if seen["engine"] == "scapy" else METHODS[seen["method"]]  # differs: local-node
     assert methods - {"Forward"} == {own, METHODS[seen["method"]]}
 
 
@@ -104,7 +104,7 @@ def test_a_persistent_client_stays(seen: dict[str, Any]) -> None:
 def test_two_ports_with_one_mark_are_one_service(seen: dict[str, Any]) -> None:
     assert len(set(seen["marked"]["names"])) == 1
     assert "FWM  7 rr persistent 60" in seen["marked"]["list"]
-    if seen["engine"] == "scapy":
+    if seen["engine"] == "scapy":  # differs: marks-of-its-own
         assert seen["marked"]["marks"] == "-A -p tcp -d 203.0.113.1 --dport 80:81 --set-mark 7\n"
 
 
@@ -117,7 +117,7 @@ def test_each_datagram_is_scheduled_for_itself(seen: dict[str, Any]) -> None:
     """In VS-NAT nobody rewrites the replies then: the connection they belong to is not remembered."""
     once = seen["one_packet"]
     names = ["s", "d"] * 2
-    if seen["method"] == "nat":  # only the local node's come from the VIP, and the kernel rewrites to it, too
+    if seen["method"] == "nat":  # differs: one-packet-replies
         names = ["d"] * 2 if seen["engine"] == "scapy" else []
     assert [answer.split()[0] for answer in once["answers"]] == names
     service = next(line for line in once["stats"].splitlines() if line.startswith("UDP"))
@@ -138,7 +138,7 @@ def test_saved_rules_come_back(seen: dict[str, Any]) -> None:
     assert saved["before"].count("\n") == 9
     assert saved["after"] == saved["before"]
     assert saved["empty"] == ""
-    if seen["engine"] == "scapy":  # the kernel's tool goes line by line, and its -R ends with 0
+    if seen["engine"] == "scapy":  # differs: restore-at-once
         assert saved["bad"].startswith("ipvsadm: ")
         assert saved["refused"] == saved["before"]  # the good line before the bad one has changed nothing
 

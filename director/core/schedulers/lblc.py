@@ -3,7 +3,8 @@
 Made for caches in front of many addresses: who has fetched a page serves it again. The server
 is left only when it is gone, has weight 0, or is overloaded: more active connections than its
 weight while another has less than half of its own. A destination that nobody has asked for in
-24 hours is forgotten. Source: Linux, ip_vs_lblc.
+24 hours is forgotten. As in Linux, a threshold keeps new destinations away, not those that a
+server has. Source: Linux, ip_vs_lblc.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Scheduler:
     def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:
         address = packet.destination.address
         known = self._known.find(address, now, self.expiration)
-        if known is not None and known.available and not overloaded(known, servers):
+        if known is not None and known.listed and known.weight and not overloaded(known, servers):
             return known, f"lblc: {address} is with this server, which is not overloaded"
         server = least(servers, overhead)
         if server is None:

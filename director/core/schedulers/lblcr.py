@@ -2,7 +2,8 @@
 
 As lblc, but a destination that is too much for its servers gets one more, picked as wlc does,
 and the least loaded of the set serves it. A set that has not changed for 24 hours loses its
-most loaded server, so that it shrinks when the rush is over. Source: Linux, ip_vs_lblcr.
+most loaded server, so that it shrinks when the rush is over. A deleted server stays in the sets, for
+when it comes back. Source: Linux, ip_vs_lblcr.
 """
 
 from __future__ import annotations
@@ -62,11 +63,10 @@ class Scheduler:
 
     def _of_set(self, known: _Set, now: float) -> RealServer | None:
         """The least loaded of the set, which shrinks afterwards if its time has come."""
-        known.servers = [server for server in known.servers if server.listed]
         server = least(known.servers, overhead)
         if len(known.servers) > 1 and now > known.changed + self.expiration:
             known.shrink(now)
         return server
 
     def changed(self, servers: Sequence[RealServer]) -> None:
-        """Nothing to do: a server that is gone is found out when its destination is asked for."""
+        """Nothing to do: one that is gone is passed over when its destination is asked for."""

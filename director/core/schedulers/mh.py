@@ -4,17 +4,18 @@ Every server has an order of its own in which it would like the places of the ta
 each takes the next place on its list that is still free, as many a turn as its weight says,
 until the table is full. A server that goes leaves its places to the others, and they keep
 theirs but for a few. With the flag mh-port the client's port counts as well; with mh-fallback
-the next place whose server is available is taken, where otherwise nobody takes over.
+other places are tried until a server is available, where otherwise nobody takes over.
 Source: Eisenbud and others, "Maglev", NSDI 2016; Linux, ip_vs_mh.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from director.core.schedulers._hash import digest
+from director.core.addresses import number
+from director.core.schedulers._hash import siphash
 
 if TYPE_CHECKING:
     from director.core.packet import Packet
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from director.core.service import RealServer
 
 PLACES = 4093  # Linux's default: a prime, so that every step through the table comes to every place
+_LOOKUP, _SKIP = 2654435761, 2654446892  # keys of Linux's two hashes
 _MOST_TURN_BITS = 6  # less than 64 turns in a round; larger weights are shifted down together
 
 
@@ -39,13 +41,20 @@ class Scheduler:
             self._places = _fill(servers)
         if not self._places:
             return None
-        client = str(packet.source) if self.port else packet.source.address
-        first = digest(client, b"lookup") % PLACES
-        for step in range(PLACES if self.fallback else 1):
-            place = (first + step) % PLACES
+        client = packet.source if self.port else packet.source.address
+        known_by = number(packet.source.address) + (packet.source.port if self.port else 0)
+        for place in self._order(known_by):
             if self._places[place].available:
                 return self._places[place], f"mh: {client} has place {place} of {PLACES}"
         return None
+
+    def _order(self, known_by: int) -> Iterator[int]:
+        """The places to look at: as in Linux, a fallback hashes again, with one more each time."""
+        first = siphash(known_by, _LOOKUP) % PLACES
+        yield first
+        if self.fallback:
+            for step in range(PLACES):
+                yield siphash(known_by + (first + step) % PLACES, _LOOKUP) % PLACES
 
     def changed(self, servers: Sequence[RealServer]) -> None:  # noqa: ARG002
         """The table is filled when it is next needed: many changes may come at once."""
@@ -68,8 +77,8 @@ def _fill(servers: Sequence[RealServer]) -> list[RealServer]:
 
 
 def _turns(servers: Sequence[RealServer]) -> dict[RealServer, int]:
-    """How many places each available server takes in a round."""
-    weights = {server: server.weight for server in servers if server.available}
+    """How many places each server takes in a round; a quiet one keeps those that it had."""
+    weights = {server: server.last_weight for server in servers if server.last_weight}
     if not weights:
         return {}
     divisor = math.gcd(*weights.values())
@@ -81,8 +90,9 @@ class _Wishes:
     """The places of the table in the order in which one server would like them."""
 
     def __init__(self, server: RealServer) -> None:
-        self._place = digest(str(server.address), b"offset") % PLACES
-        self._step = digest(str(server.address), b"skip") % (PLACES - 1) + 1
+        own = number(server.address.address) + server.address.port
+        self._place = siphash(own, _LOOKUP) % PLACES
+        self._step = siphash(own, _SKIP) % (PLACES - 1) + 1
 
     def next_free(self, places: Sequence[RealServer | None]) -> int:
         while places[self._place] is not None:

@@ -1,7 +1,7 @@
 """What the director says itself, by ICMP: unreachable, too long for the way, too long on the way.
 
 RFC 792; RFC 1191 for the MTU in "fragmentation needed"; RFC 1122, 3.2.2, and RFC 1812, 4.3.2, for
-how much to quote and for when to be silent.
+how much to quote, how urgent it is, and when to be silent.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from director.engines.scapy.layers import ICMP, IP
 
 _QUOTED = 548  # bytes of the packet: with both headers 576 in all
 _TTL = 64
+_URGENT, _SERVICE = 0xC0, 0x1E  # precedence of control traffic; the type of service that was asked for
 
 
 def may_be_told(address: str) -> bool:
@@ -27,4 +28,5 @@ def answer(decision: Answer, packet: bytes, own_address: str) -> bytes:
     says = ICMP(type=decision.icmp_type, code=decision.icmp_code)
     if decision.mtu:
         says.nexthopmtu = decision.mtu
-    return bytes(IP(src=own_address, dst=to, ttl=_TTL) / says / packet[:_QUOTED])
+    tos = _URGENT | packet[1] & _SERVICE
+    return bytes(IP(src=own_address, dst=to, ttl=_TTL, tos=tos) / says / packet[:_QUOTED])

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from selectors import EVENT_READ, BaseSelector
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from director.core.decision import Answer, Forward, Local, Method
 from director.core.packet import IPIP, TCP, UDP, Packet
@@ -44,6 +44,8 @@ _COUNTED = ("in", "out", "malformed", "dropped", "answered", "local", "lost")
 
 class ScapyEngine:
     """Forwards between `interfaces` in this process: one packet after the other."""
+
+    explains: ClassVar[bool] = True
 
     def __init__(self, interfaces: Sequence[str], clock: Callable[[], float]) -> None:
         """Raises EngineError."""
@@ -87,6 +89,12 @@ class ScapyEngine:
     def tick(self, now: float) -> None:
         self._neighbours.tick(now)
         self._routes.tick(now)
+
+    def catch_up(self) -> None:
+        """Nothing to do: the core has counted."""
+
+    def connections(self, now: float) -> list[dict[str, Any]]:
+        return self._director.listing(now)
 
     def counters(self) -> Mapping[str, int]:
         return self._counters

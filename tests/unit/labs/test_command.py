@@ -24,6 +24,8 @@ TYPED: dict[str, Any] = {
     "large": False,
     "dialect": "1999",
     "controller": "auto",
+    "delay": "0",
+    "loss": "0",
 }
 
 
@@ -44,6 +46,10 @@ def test_the_defaults() -> None:
         ("engine", "magic", "--engine 'magic' is unknown: choose from"),
         ("dialect", "2099", "--dialect '2099'"),
         ("controller", "nox", "--controller 'nox'"),
+        ("delay", "soon", "--delay 'soon' is not a number"),
+        ("delay", "-1", "--delay -1: expected 0 to 2000 milliseconds"),
+        ("delay", "nan", "--delay nan"),
+        ("loss", "21", "--loss 21: expected 0 to 20 percent"),
     ],
 )
 def test_an_option_that_makes_no_sense(option: str, value: str, sentence: str) -> None:

@@ -16,26 +16,17 @@ from director.core.commands import AddServer, AddService, Command, DeleteServer,
 from director.core.director import Director
 from director.core.packet import SYN, TCP, Endpoint, Packet
 from director.engines.engine import EngineError
+from tests.unit.director.idle import Idle
 
 VIP = Endpoint("203.0.113.1", 80)
 KEY = ServiceKey(TCP, VIP)
 RULES: tuple[Command, ...] = (AddService(KEY), AddServer(KEY, Endpoint("172.16.0.2", 80), 2))
 
 
-class CountingEngine:
-    """Stands in for a data plane."""
+class CountingEngine(Idle):
+    """Counts how often rules were changed."""
 
-    def __init__(self) -> None:
-        self.changes = 0
-
-    def start(self, _director: object, _selector: object) -> None:
-        pass
-
-    def mtu_of(self, _address: str) -> int:
-        return 1500
-
-    def tick(self, _now: float) -> None:
-        pass
+    changes = 0
 
     def rules_changed(self) -> None:
         self.changes += 1
@@ -43,18 +34,15 @@ class CountingEngine:
     def counters(self) -> Mapping[str, int]:
         return {"frames": 7}
 
-    def close(self) -> None:
-        pass
-
-
-@pytest.fixture
-def engine() -> CountingEngine:
-    return CountingEngine()
-
 
 @pytest.fixture
 def director() -> Director:
     return Director()
+
+
+@pytest.fixture
+def engine(director: Director) -> CountingEngine:
+    return CountingEngine(director)
 
 
 @pytest.fixture
@@ -90,6 +78,14 @@ def test_with_its_last_server_the_service_goes(answers: Answers) -> None:
         assert answers({"do": "apply", "commands": [{**delete, "server": server, "last": True}]})["ok"]
         left.append(len(answers({"do": "list"})["services"]))
     assert left == [1, 0]
+
+
+def test_an_engine_that_decides_by_itself_does_not_explain(director: Director) -> None:
+    engine = CountingEngine(director)
+    engine.explains = False
+    answers = Answers(director, engine, lambda: 1.0, {"engine": "other"})  # type: ignore[arg-type]
+    told = answers({"do": "explain", "packet": {}})
+    assert told == {"ok": False, "error": "The engine other decides by itself, and does not say why."}
 
 
 def test_connections(answers: Answers, director: Director) -> None:

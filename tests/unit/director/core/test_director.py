@@ -184,12 +184,13 @@ class TestServers:
         director = published()
         connection = forward(director, tcp(client(1), WEB)).connection
         server = connection.server
-        assert (server.stats.connections, server.active, server.inactive) == (1, 0, 1)
+        assert (server.stats.connections, server.active, server.inactive) == (1, 1, 0)
         director.decide(tcp(RS2, client(1), SYN | ACK), 0)
         director.decide(tcp(client(1), WEB, ACK), 0)
-        assert (server.stats.connections, server.active, server.inactive) == (1, 1, 0)
-        assert director.expire(899) == 0
-        assert director.expire(901) == 1
+        director.decide(tcp(client(1), WEB, FIN | ACK), 0)
+        assert (server.stats.connections, server.active, server.inactive) == (1, 0, 1)
+        assert director.expire(59) == 0
+        assert director.expire(61) == 1
         assert (server.stats.connections, server.active, server.inactive) == (1, 0, 0)
 
     def test_clear_forgets_the_services(self) -> None:

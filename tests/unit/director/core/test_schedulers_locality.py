@@ -202,12 +202,12 @@ def test_lblcr_keeps_a_quiesced_server_in_the_set() -> None:
     assert members(scheduler, servers, DAY + 10) == [1]
 
 
-def test_lblcr_does_not_count_a_deleted_server() -> None:
+def test_lblcr_passes_a_deleted_server_over_until_it_comes_back() -> None:
     scheduler, servers = rushed(2)
     servers[0].active, servers[1].active, servers[1].listed = 5, 0, False
-    staying = [servers[0], *servers[2:]]
-    for now in (DAY / 2, DAY + 9, DAY + 10):
-        assert place_of(scheduler, staying, now) == 0
+    assert place_of(scheduler, [servers[0], *servers[2:]], DAY / 2) == 0
+    servers[1].listed = True
+    assert place_of(scheduler, servers, DAY / 2) == 1
 
 
 def test_the_expiration_can_be_set() -> None:

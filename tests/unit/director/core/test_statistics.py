@@ -59,7 +59,7 @@ def test_one_service_is_zeroed_and_the_other_goes_on() -> None:
     counted = {service.key.address.port: service.stats.packets_in for service in director.services}
     assert counted == {80: 0, 21: 1}
     assert [one.stats.packets_in for one in web(director).servers] == [0, 0]
-    assert [one.inactive for one in web(director).servers] == [1, 0]  # what is alive is no counter
+    assert [one.active for one in web(director).servers] == [1, 0]  # what is alive is no counter
     director.apply([Zero()], 0)
     assert [service.stats.packets_in for service in director.services] == [0, 0]
 
@@ -86,7 +86,7 @@ def test_a_server_that_comes_back_counts_on_but_not_for_another_service() -> Non
     assert [one.stats.connections for one in web(director).servers] == [1, 0]
     director.apply([DeleteService(KEY), AddService(KEY), AddServer(KEY, RS2)], 0)
     assert [one.stats.connections for one in web(director).servers] == [0]
-    assert [one.inactive for one in web(director).servers] == [1]  # its connection is still there
+    assert [one.active for one in web(director).servers] == [1]  # its connection is still there
 
 
 @given(st.integers(0, 5000))

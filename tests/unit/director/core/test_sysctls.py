@@ -166,7 +166,7 @@ def test_drop_entry_removes_only_half_open_connections() -> None:
     for second in range(1, 40):
         director.tick(second)
     assert len(director.connections) < 190
-    assert sum(one.active for one in director.connections) == 49
+    assert sum(one.state is State.ESTABLISHED for one in director.connections) == 49
 
 
 def test_secure_tcp_believes_the_server_and_not_the_client() -> None:

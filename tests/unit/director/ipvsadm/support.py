@@ -17,15 +17,9 @@ from director.core.commands import Command
 from director.core.decision import Method
 from director.core.director import Director
 from director.ipvsadm import names
+from tests.unit.director.idle import Idle
 
 Fields = dict[str, Any]
-
-
-class Idle:
-    """An engine that moves nothing."""
-
-    def rules_changed(self) -> None:
-        pass
 
 
 class Table:
@@ -42,7 +36,7 @@ class Table:
 
     def clear(self) -> None:
         director = Director(scheduler="wlc", method=Method.DR)
-        self._answers = Answers(director, Idle(), lambda: 0.0, {})  # type: ignore[arg-type]
+        self._answers = Answers(director, Idle(director), lambda: 0.0, {})  # type: ignore[arg-type]
 
     @property
     def services(self) -> list[Fields]:

@@ -43,7 +43,7 @@ def run(patch: pytest.MonkeyPatch, recorded: Recorded) -> tuple[str, str, int]:
 def test_the_answer_is_that_of_the_recording(answers: list[tuple[str, str, int]], place: int) -> None:
     recorded = RECORDED[place]
     output, complaint, code = answers[place]
-    if output.startswith("-A"):  # only our -S saves thresholds
+    if output.startswith("-A"):  # differs: saved-thresholds
         output = re.sub(" -[xy] [0-9]+", "", output)
     assert (output, code) == (recorded.stdout, recorded.code)
     assert complaint.count("\n") == (code != 0)

@@ -1,0 +1,47 @@
+"""Whether kernel IPVS can be had here, found out without changing anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from director.engines.engine import EngineError
+
+MODULES = ("ip_vs", "ip_vs_ftp")
+_SEEN = Path("/proc/net/ip_vs")
+_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
+
+
+def require() -> None:
+    """Raises EngineError, whose text says what is missing."""
+    if os.geteuid():
+        raise EngineError("The engine ipvs needs root: the kernel lets nobody else change its rules.")
+    if not _is_root_outside():
+        raise EngineError("The engine ipvs needs root outside of user namespaces: run the lab with sudo.")
+    if program() is None:
+        raise EngineError("The engine ipvs needs ipvsadm: run `apt-get install ipvsadm`.")
+    _load()
+    if not _SEEN.exists():
+        raise EngineError(
+            "This kernel has no IPVS (module ip_vs): `./inv vm lab-nat --engine ipvs` boots one that has it."
+        )
+
+
+def program() -> str | None:
+    """The real ipvsadm; ours, which speaks to a director, may come first in PATH."""
+    return shutil.which("ipvsadm", path=_PATH)
+
+
+def _is_root_outside() -> bool:
+    """Whether user 0 here is user 0 of the machine (user_namespaces(7))."""
+    inside, outside, _ = Path("/proc/self/uid_map").read_text().split()[:3]
+    return (inside, outside) == ("0", "0")
+
+
+def _load() -> None:
+    modprobe = shutil.which("modprobe", path=_PATH)
+    if modprobe:
+        for name in MODULES:
+            subprocess.run([modprobe, "--quiet", name], capture_output=True, timeout=60, check=False)

@@ -1,0 +1,179 @@
+"""Our director with its Scapy engine, in this process: its wires are lists, its time is a number.
+
+Everything that decides and rewrites is the real thing; sockets, routes and ARP are not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from unittest.mock import patch
+
+from director.control.answers import Answers
+from director.core.decision import Method
+from director.core.director import Director
+from director.engines.scapy import engine as module
+from director.engines.scapy.engine import ScapyEngine
+from director.engines.scapy.routes import Way
+from oracle import control
+from oracle.play import Tables
+from oracle.site import (
+    CLIENTS,
+    DIP,
+    DIRECTOR_MACS,
+    GATEWAY,
+    GATEWAY_MAC,
+    INSIDE,
+    MTU,
+    SERVERS,
+    Place,
+    mac_of,
+    side_of,
+)
+from oracle.talk import Frame
+
+LOCAL = "local"  # in the place of a side: the director's own kernel got the packet
+
+
+class _Wire:
+    """Keeps what is sent until it is asked for."""
+
+    def __init__(self, interface: str) -> None:
+        self.interface = interface
+        self.mac = DIRECTOR_MACS[interface]
+        self.hardware = bytes.fromhex(self.mac.replace(":", ""))
+        self.mtu = MTU[interface]
+        self.address = DIP if interface == CLIENTS else INSIDE
+        self.coming: list[bytes] = []
+        self.sent: list[bytes] = []
+
+    def frame(self) -> bytes | None:
+        return self.coming.pop() if self.coming else None
+
+    def send(self, frame: bytes) -> bool:
+        self.sent.append(frame)
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+class _Routes:
+    def __init__(self, wires: list[_Wire]) -> None:
+        self._wires = {wire.interface: wire for wire in wires}
+        self.learnt: dict[str, int] = {}
+
+    def way_to(self, address: str) -> Way:
+        wire: Any = self._wires[side_of(address)]
+        return Way(wire, wire.address, address if side_of(address) == SERVERS else GATEWAY)
+
+    def mtu_of(self, address: str) -> int:
+        return self.learnt.get(address, MTU[side_of(address)])
+
+    def learn_mtu(self, address: str, mtu: int, _now: float) -> None:
+        self.learnt[address] = mtu
+
+    def refresh(self) -> None:
+        pass
+
+    def tick(self, _now: float) -> None:
+        pass
+
+    def changed(self) -> None:
+        pass
+
+
+class _Neighbours:
+    """All are known."""
+
+    def __init__(self, _lost: object) -> None:
+        pass
+
+    def send(self, packet: bytes, way: Any, _now: float) -> None:
+        mac = GATEWAY_MAC if way.next_hop == GATEWAY else mac_of(way.next_hop)
+        way.wire.send(bytes.fromhex(mac.replace(":", "")) + way.wire.hardware + b"\x08\x00" + packet)
+
+    def tick(self, _now: float) -> None:
+        pass
+
+
+class _Kernel:
+    def __init__(self, _interfaces: object) -> None:
+        self.given: list[bytes] = []
+
+    def start(self) -> None:
+        pass
+
+    def keep_out_of(self, _vips: object) -> None:
+        pass
+
+    def give(self, packet: bytes) -> bool:
+        self.given.append(packet)
+        return True
+
+
+class _Selector:
+    """Remembers what to call for each wire."""
+
+    def __init__(self) -> None:
+        self.drains: dict[str, Callable[[], None]] = {}
+
+    def register(self, source: Any, _events: int, action: Callable[[], None]) -> None:
+        if isinstance(source, _Wire):
+            self.drains[source.interface] = action
+
+
+class Ours:
+    def __init__(self, method: str) -> None:
+        stand_ins: dict[str, Any] = {
+            "Wire": _Wire,
+            "Routes": _Routes,
+            "Neighbours": _Neighbours,
+            "Kernel": _Kernel,
+        }
+        self._now = 1000.0
+        with patch.multiple(module, **stand_ins):
+            self.engine = ScapyEngine([CLIENTS, SERVERS], lambda: self._now)
+        self.director = Director(
+            method=Method[method.upper()],
+            mtu_of=self.engine.mtu_of,
+            is_local=lambda address: address in (DIP, INSIDE),
+        )
+        selector: Any = _Selector()
+        self.engine.start(self.director, selector)
+        self._drains = selector.drains
+        engine: Any = self.engine
+        self._wires: list[_Wire] = engine._wires
+        self._kernel: _Kernel = engine._kernel
+        self._ask = Answers(self.director, self.engine, lambda: self._now, {})
+
+    def rules(self, lines: Sequence[str]) -> None:
+        control.rules(self._ask, lines)
+
+    def sysctl(self, name: str, value: int) -> None:
+        control.sysctl(self._ask, name, value)
+
+    def mark(self, protocol: str, vip: str, ports: str, mark: int) -> None:
+        control.mark(self._ask, protocol, vip, ports, mark)
+
+    def wait(self, seconds: float) -> None:
+        end = self._now + seconds
+        while self._now < end:
+            self._now = min(end, self._now + 0.5)
+            self.director.tick(self._now)
+            self.engine.tick(self._now)
+
+    def exchange(self, frame: Frame) -> list[Frame]:
+        side, data = frame
+        next(wire for wire in self._wires if wire.interface == side).coming.append(data)
+        before = self.engine.counters()["dropped"]
+        self._drains[side]()
+        out = [(wire.interface, sent) for wire in self._wires for sent in wire.sent]
+        for wire in self._wires:
+            wire.sent.clear()
+        self._kernel.given.clear()
+        dropped = self.engine.counters()["dropped"] > before
+        return out if out or dropped else [(LOCAL, data)]
+
+    def look(self, place: Place) -> Tables:
+        return control.look(self._ask, place)

@@ -1,0 +1,84 @@
+"""One scenario on both directors, step by step: python -m oracle.replay 'wlc 1999/3 (nat)'
+
+Where they differ in a way that the scenario does not say, its lines are left out one after the
+other, as long as they still differ: what remains is the shortest way to see it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from oracle.compare import Difference, differences, frames, shrunk
+from oracle.generate import generated
+from oracle.on_the_wire import OnTheWire, Unplayed
+from oracle.ours import Ours
+from oracle.play import merged, play
+from oracle.recordings import every, wanted
+from oracle.scenario import Scenario
+from oracle.site import Place
+
+_NAME = re.compile(r"(.+) \((nat|tun|dr)\)")
+_GENERATED = re.compile(r"(\w+) (\d+)/(\d+)")
+
+
+def find(asked: str) -> tuple[Scenario, Place]:
+    """The scenario `NAME (METHOD)`. Raises LookupError."""
+    said = _NAME.fullmatch(asked)
+    name, method = said.groups() if said else ("", "")
+    for its_method, kind in every():
+        for scenario, place in wanted(its_method, kind):
+            if (scenario.name, scenario.method) == (name, method):
+                return scenario, place
+    by_chance = _GENERATED.fullmatch(name)
+    if by_chance is None:
+        raise LookupError(f"no scenario {asked!r}: expected a name and a method, as in 'wlc 1999/3 (nat)'")
+    scheduler, seed, number = by_chance.groups()
+    return generated(int(seed), method, scheduler, int(number)), Place(0)
+
+
+def unknown(scenario: Scenario, place: Place, kernel: OnTheWire, *, fresh: bool) -> list[Difference]:
+    """The differences that the scenario does not speak of."""
+    answers = kernel.play(scenario, place, fresh=fresh)
+    found = differences(scenario, play(scenario, place, Ours(scenario.method)), answers)
+    return [one for one in found if not one.known]
+
+
+def shortest(scenario: Scenario, place: Place, kernel: OnTheWire) -> tuple[Scenario, Difference] | None:
+    """The shortest scenario that still differs, and how; None where none does."""
+
+    def differs(candidate: Scenario) -> bool:
+        try:
+            return bool(unknown(candidate, place, kernel, fresh=True))
+        except Unplayed:
+            return False
+
+    if not differs(scenario):
+        return None
+    short = shrunk(scenario, differs)
+    return short, unknown(short, place, kernel, fresh=True)[0]
+
+
+def main(asked: str) -> int:
+    try:
+        scenario, place = find(asked)
+    except LookupError as error:
+        print(f"{error}.", file=sys.stderr)
+        return 2
+    with OnTheWire() as kernel:
+        kernels = kernel.play(scenario, place, fresh=True)
+        ours = play(scenario, place, Ours(scenario.method))
+        for number, (step, its, our) in enumerate(zip(merged(scenario.steps), kernels, ours, strict=True)):
+            print(f"{number:3} {step.text}")
+            print(f"      kernel  {frames(its.out)}\n      ours    {frames(our.out)}")
+        found = shortest(scenario, place, kernel)
+    if found is None:
+        print("No difference but those that it speaks of.")
+        return 0
+    short, difference = found
+    print("The shortest that differs:", *short.lines, difference, sep="\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,202 @@
+"""The engine ipvs without a kernel that has it: what the kernel is told, and how its tables are read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from director.control.codec import decode
+from director.core.commands import AddMark
+from director.core.decision import Method
+from director.core.director import Director
+from director.core.errors import LvsError
+from director.core.marks import Mark
+from director.core.packet import TCP
+from director.engines import require
+from director.engines.engine import EngineError
+from director.engines.ipvs import able, kernel
+from director.engines.ipvs.marks import script
+from director.engines.ipvs.rules import Service, lines
+from director.ipvsadm import saved
+
+ENDS = ("203.0.113.1:80", "203.0.113.1:81")
+SERVERS = ("172.16.0.2:80", "172.16.0.3:8000", "172.16.0.4:80")
+
+services = st.builds(
+    lambda end, scheduler, persistent: f"-A -t {end} -s {scheduler}{persistent}",
+    st.sampled_from(ENDS),
+    st.sampled_from(["rr", "wrr", "sh -b sh-port"]),
+    st.sampled_from(["", " -p 60", " -p 60 -M 255.255.255.0"]),
+)
+servers = st.builds(
+    lambda end, server, weight, limit: f"-a -t {end} -r {server} -m -w {weight}{limit}",
+    st.sampled_from(ENDS),
+    st.sampled_from(SERVERS),
+    st.integers(0, 5),
+    st.sampled_from(["", " -x 9 -y 4"]),
+)
+rules = st.lists(services | servers, max_size=12)
+
+
+def director_with(given_lines: Sequence[str]) -> Director:
+    """A director that was given these lines; those that can't be were refused."""
+    director = Director(method=Method.NAT)
+    for line in given_lines:
+        try:
+            director.apply([decode(command) for command in saved.read(line)], 0)
+        except LvsError:
+            continue
+    return director
+
+
+def listed(director: Director) -> list[Service]:
+    return [service.as_dict() for service in director.services]
+
+
+@given(before=rules, after=rules)
+def test_the_lines_lead_from_what_there_is_to_what_there_should_be(
+    before: list[str], after: list[str]
+) -> None:
+    wanted = listed(director_with(after))
+    director = director_with(before)
+    for line in lines(listed(director), wanted):
+        director.apply([decode(command) for command in saved.read(line)], 0)  # none is refused
+    assert sorted(saved.text(listed(director), numeric=True).splitlines()) == sorted(
+        saved.text(wanted, numeric=True).splitlines()
+    )
+
+
+@given(rules)
+def test_what_is_the_same_needs_no_line(given_lines: list[str]) -> None:
+    there = listed(director_with(given_lines))
+    assert not list(lines(there, there))
+
+
+def test_servers_are_added_in_their_order() -> None:
+    added = ["-A -t 203.0.113.1:80 -s rr", *(f"-a -t 203.0.113.1:80 -r {each} -m" for each in SERVERS)]
+    told = list(lines([], listed(director_with(added))))
+    assert [line.split()[4] for line in told if line.startswith("-a")] == list(SERVERS)
+
+
+def test_marks_are_put_on_by_the_first_rule_that_fits() -> None:
+    mark = Mark.of(AddMark(7, "203.0.113.0/24", TCP, 80, 81))
+    assert "ip daddr 203.0.113.0/24 meta l4proto tcp th dport 80-81 meta mark set 7 accept" in script([mark])
+    assert script([]) == "table ip lvs_marks\ndelete table ip lvs_marks\n"
+
+
+PERCPU = """\
+       Total Incoming Outgoing         Incoming         Outgoing
+CPU    Conns  Packets  Packets            Bytes            Bytes
+  0        5       1E        A              500              300
+  1        1        2        0               64                0
+  ~        {conns}       20        A              564              300
+
+     Conns/s   Pkts/s   Pkts/s          Bytes/s          Bytes/s
+           0        0        0                0                0
+"""
+STATS = """\
+   Total Incoming Outgoing         Incoming         Outgoing
+   Conns  Packets  Packets            Bytes            Bytes
+       6       20        A              564              300
+
+ Conns/s   Pkts/s   Pkts/s          Bytes/s          Bytes/s
+       0        0        0                0                0
+"""
+CONNECTIONS = """\
+Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData
+TCP C6336465 2711 CB007101 0050 AC100002 0050 ESTABLISHED     899
+IP  C6336465 0000 00000007 0000 AC100002 0000 ASSURED          59
+"""
+
+
+@pytest.fixture
+def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(kernel, "_NET", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("conns", "up_to_date"), [("6", True), ("5", False)])
+def test_counters_are_late_until_they_are_added_up(net: Path, conns: str, up_to_date: bool) -> None:
+    (net / "ip_vs_stats_percpu").write_text(PERCPU.format(conns=conns))
+    assert kernel.is_up_to_date() is up_to_date
+
+
+def test_what_the_kernel_has_counted_in_all(net: Path) -> None:
+    (net / "ip_vs_stats").write_text(STATS)
+    assert list(kernel.totals().values()) == [6, 32, 10, 1380, 768]
+
+
+def test_connections(net: Path) -> None:
+    (net / "ip_vs_conn").write_text(CONNECTIONS)
+    known, template = kernel.connections()
+    assert known["client"] == "198.51.100.101:10001"
+    assert (known["vip"], known["server"], known["state"]) == (
+        "203.0.113.1:80",
+        "172.16.0.2:80",
+        "ESTABLISHED",
+    )
+    assert (template["protocol"], template["vip"], template["expires"]) == ("IP", "0.0.0.7:0", 59)
+
+
+LISTED = {
+    "--stats": """\
+IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes
+  -> RemoteAddress:Port
+TCP  203.0.113.1:80                      3       12        9   123456    99999
+  -> 172.16.0.2:80                       3       12        9   123456    99999
+FWM  7                                   0        0        0        0        0
+""",
+    "--exact": """\
+IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
+TCP  203.0.113.1:80 rr
+  -> 172.16.0.2:80                Masq    1      2          1
+FWM  7 rr persistent 60
+""",
+}
+
+
+def test_what_the_kernel_has_counted_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(command: Sequence[str], _text: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 0, LISTED[command[-1]], "")
+
+    monkeypatch.setattr(kernel, "_run", answer)
+    counted = kernel.counted()
+    server = counted["TCP", "203.0.113.1:80", "172.16.0.2:80"]
+    assert (server.counters["connections"], server.counters["bytes_out"], server.load) == (3, 99999, (2, 1))
+    assert counted["FWM", "7"].counters["packets_in"] == 0
+
+
+def test_a_refusal_is_told_in_the_kernels_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = subprocess.CompletedProcess([], 0, "", "No such service\n")
+    monkeypatch.setattr(kernel, "_run", lambda _command, _text: refused)
+    with pytest.raises(EngineError, match="No such service"):
+        kernel.restore(["-D -t 203.0.113.1:80"])
+
+
+def test_what_is_missing_is_said_before_anything_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(EngineError, match="needs root"):
+        require("ipvs")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(able, "_is_root_outside", lambda: True)
+    monkeypatch.setattr(able, "program", lambda: None)
+    with pytest.raises(EngineError, match="apt-get install ipvsadm"):
+        require("ipvs")
+    monkeypatch.setattr(able, "program", lambda: "/usr/sbin/ipvsadm")
+    monkeypatch.setattr(able, "_load", lambda: None)
+    monkeypatch.setattr(able, "_SEEN", Path("/nowhere"))
+    with pytest.raises(EngineError, match="no IPVS"):
+        require("ipvs")
+
+
+def test_the_scapy_engine_needs_nothing_more() -> None:
+    require("scapy")

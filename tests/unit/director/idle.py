@@ -1,0 +1,45 @@
+"""An engine that moves nothing; tests use it, or what they make of it, in the place of a data plane."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from director.core.director import Director
+
+
+class Idle:
+    explains = True
+
+    def __init__(self, director: Director) -> None:
+        self._director = director
+
+    def start(self, _director: object, _selector: object) -> None:
+        pass
+
+    def mtu_of(self, _address: str) -> int:
+        return 1500
+
+    def is_local(self, _address: str) -> bool:
+        return False
+
+    def way_to(self, _address: str) -> Mapping[str, str]:
+        return {}
+
+    def rules_changed(self) -> None:
+        pass
+
+    def tick(self, _now: float) -> None:
+        pass
+
+    def catch_up(self) -> None:
+        pass
+
+    def connections(self, now: float) -> list[dict[str, Any]]:
+        return self._director.listing(now)
+
+    def counters(self) -> Mapping[str, int]:
+        return {}
+
+    def close(self) -> None:
+        pass
