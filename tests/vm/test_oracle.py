@@ -20,7 +20,6 @@ from oracle.replay import shortest, unknown
 from oracle.scenario import METHODS
 from oracle.site import PLACES, Place
 
-
 NEWLY = 30  # scenarios in one network: the longer its tables, the longer each look at them
 
 
