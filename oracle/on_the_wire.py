@@ -24,12 +24,15 @@ class Unplayed(Exception):
 
 
 class OnTheWire:
-    """`director` is KERNEL, or the engine that a director of ours has. A context manager."""
+    """`director` is KERNEL, or the engine that a director of ours has. A context manager.
 
-    def __init__(self, director: str = KERNEL) -> None:
+    Several can play at a time, each with a `number` of its own: it chooses the processor.
+    """
+
+    def __init__(self, director: str = KERNEL, number: int = 0) -> None:
         user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
         self._process = subprocess.Popen(
-            [*_NAMESPACES, *user, sys.executable, "-m", "oracle.player", director],
+            [*_NAMESPACES, *user, sys.executable, "-m", "oracle.player", director, str(number)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

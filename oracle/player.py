@@ -1,12 +1,13 @@
 """Plays scenarios on a director between two cables: a line of JSON in, a line of JSON out.
 
-Started as `python -m oracle.player DIRECTOR` inside `unshare --net --mount`. With "fresh", a
-scenario is played in a network in which nothing has happened yet.
+Started as `python -m oracle.player DIRECTOR NUMBER` inside `unshare --net --mount`. With "fresh",
+a scenario is played in a network in which nothing has happened yet.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import traceback
@@ -48,13 +49,20 @@ class Stage:
             wires.close()
 
 
-def main(director: str) -> None:
+def main(director: str, number: int) -> None:
+    _stay_on_one_processor(number)
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)  # for `ip netns`
     stage = Stage(director)
     for line in sys.stdin:
         asked = json.loads(line)
         print(json.dumps(_answer(stage, asked), separators=(",", ":")), flush=True)
     stage.close()
+
+
+def _stay_on_one_processor(number: int) -> None:
+    """Each has a queue of its own for what comes in; only in one queue does all come in order."""
+    processors = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {processors[number % len(processors)]})
 
 
 def _answer(stage: Stage, asked: dict[str, Any]) -> dict[str, Any]:
@@ -67,4 +75,4 @@ def _answer(stage: Stage, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))
