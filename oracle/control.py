@@ -43,7 +43,7 @@ def look(ask: Ask, place: Place) -> Tables:
         f"{_name(service)} {server['address']}:{server['port']}": Load(
             server["weight"], server["active"], server["inactive"]
         )
-        for service in ask({"do": "list"})["services"]
+        for service in ask({"do": "list", "at_once": True})["services"]
         if service["address"] == place.vip or service["mark"] == place.mark
         for server in service["servers"]
     }

@@ -35,7 +35,6 @@ class Kernel:
         self._administrator = _Administrator(wires)
         self._marks: list[str] = []
         self._forgets_servers = False
-        self._seen: dict[Place, frozenset[str]] = {}
 
     def close(self) -> None:
         self._administrator.close()
@@ -43,7 +42,7 @@ class Kernel:
     def rules(self, lines: Sequence[str]) -> None:
         self._administrator.carry_out(lines)
         if self._forgets_servers:
-            sleep(patient(_MOMENT))  # a worker of the kernel's ends their connections, and tells nobody when
+            sleep(_MOMENT)  # a worker of the kernel's ends their connections, and tells nobody when
 
     def sysctl(self, name: str, value: int) -> None:
         if name == "expire_nodest_conn":
@@ -63,24 +62,25 @@ class Kernel:
         return list(self._wires.received()) or self._wires.settle(frame[0])
 
     def look(self, place: Place) -> Tables:
-        """A list that changes while it is read may lack an entry, and what is over takes a moment to go."""
-        deadline = monotonic() + _MOMENT
-        seen = self._seen.get(place, frozenset())
+        """A list that changes while it is read may lack an entry, and what is over takes a moment to go.
+
+        The time of what should have gone already is below 0, which is written as a large number.
+        """
+        began = monotonic()
+        before: list[str] = []
         while True:
             found = list(connections(self._wires.proc("ip_vs_conn"), place))
-            entries = dict(found)
-            over = len(entries) < len(found) or any(_is_over(entry) for entry in entries.values())
-            if (not over and seen <= entries.keys()) or monotonic() > deadline:
+            names = [name for name, _ in found]
+            settled = names == before or not names
+            over = len(set(names)) < len(names) or any(entry.expires > 2**31 for _, entry in found)
+            ends_now = any(entry.expires == 0 for _, entry in found)
+            passed = monotonic() - began
+            if (settled and not over and (passed > _MOMENT or not ends_now)) or passed > patient(_MOMENT):
                 break
-        if len(entries) < len(found):
+            before = names
+        if len(set(names)) < len(names):
             raise Late(f"two connections with the same ends: {found}")
-        self._seen[place] = frozenset(entries)
-        return Tables(entries, dict(loads(self._wires.proc("ip_vs"), place)))
-
-
-def _is_over(entry: Entry) -> bool:
-    """Its time is up, so that the next tick ends it; a number below 0 is written as a large one."""
-    return entry.expires == 0 or entry.expires > 2**31
+        return Tables(dict(found), dict(loads(self._wires.proc("ip_vs"), place)))
 
 
 class _Administrator:

@@ -26,13 +26,13 @@ class Unplayed(Exception):
 class OnTheWire:
     """`director` is KERNEL, or the engine that a director of ours has. A context manager.
 
-    Several can play at a time, each with a `number` of its own: it chooses the processor.
+    One at a time: kernel IPVS has one list for all networks, and to read it takes quiet.
     """
 
-    def __init__(self, director: str = KERNEL, number: int = 0) -> None:
+    def __init__(self, director: str = KERNEL) -> None:
         user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
         self._process = subprocess.Popen(
-            [*_NAMESPACES, *user, sys.executable, "-m", "oracle.player", director, str(number)],
+            [*_NAMESPACES, *user, sys.executable, "-m", "oracle.player", director],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

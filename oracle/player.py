@@ -1,6 +1,6 @@
 """Plays scenarios on a director between two cables: a line of JSON in, a line of JSON out.
 
-Started as `python -m oracle.player DIRECTOR NUMBER` inside `unshare --net --mount`. With "fresh",
+Started as `python -m oracle.player DIRECTOR` inside `unshare --net --mount`. With "fresh",
 a scenario is played in a network in which nothing has happened yet.
 """
 
@@ -49,8 +49,8 @@ class Stage:
             wires.close()
 
 
-def main(director: str, number: int) -> None:
-    _stay_on_one_processor(number)
+def main(director: str) -> None:
+    _stay_on_one_processor()
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)  # for `ip netns`
     stage = Stage(director)
     for line in sys.stdin:
@@ -59,10 +59,9 @@ def main(director: str, number: int) -> None:
     stage.close()
 
 
-def _stay_on_one_processor(number: int) -> None:
+def _stay_on_one_processor() -> None:
     """Each has a queue of its own for what comes in; only in one queue does all come in order."""
-    processors = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {processors[number % len(processors)]})
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
 def _answer(stage: Stage, asked: dict[str, Any]) -> dict[str, Any]:
@@ -75,4 +74,4 @@ def _answer(stage: Stage, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1])

@@ -32,7 +32,8 @@ _LOOK = 0.2  # seconds between two looks at what the machine has printed
 _FRESH = (Path("/tmp"), Path("/run"), Path("/var/tmp"))  # the machine has its own
 _ENDED_WITH_US = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 _PREPARE = """\
-for module in ip_vs ip_vs_ftp openvswitch ipip tun dummy sch_netem nf_tables; do modprobe -q $module; done
+modprobe -q ip_vs conn_tab_bits=8  # tests read the table of connections all the time, bucket after bucket
+for module in ip_vs_ftp openvswitch ipip tun dummy sch_netem nf_tables; do modprobe -q $module; done
 ip link set lo up
 chmod 666 /dev/net/tun
 """

@@ -1,7 +1,8 @@
 """What a running director answers over its control socket.
 
     {"do": "apply", "commands": [...]}   change the rules, all at once or not at all
-    {"do": "list"}                       the rules, with the counters of every real server
+    {"do": "list"}                       the rules, with the counters of every real server; with
+                                         "at_once", those that may be two seconds late
     {"do": "connections"}                the connection table, templates included
     {"do": "explain", ...}               what would become of a packet, and why: explanation.py
     {"do": "journey", ...}               the packet table of a connection: the same
@@ -98,8 +99,8 @@ class Answers:
                 return [server.address for server in service.servers] == [command.server]
         return False
 
-    def _list(self, _request: Message) -> Message:
-        self._engine.catch_up()
+    def _list(self, request: Message) -> Message:
+        self._engine.catch_up(exactly=not request.get("at_once"))
         rules = self._director.services
         timeouts = rules.timeouts
         return {

@@ -50,8 +50,11 @@ class Engine(Protocol):
     def tick(self, now: float) -> None:
         """A second has passed: time for what is late."""
 
-    def catch_up(self) -> None:
-        """Let the director's services and servers count all that this data plane has carried."""
+    def catch_up(self, *, exactly: bool) -> None:
+        """Let the director's services and servers count all that this data plane has carried.
+
+        Where that takes a moment, it is waited for only if they are to be counted `exactly`.
+        """
 
     def connections(self, now: float) -> list[dict[str, Any]]:
         """All connections and templates, in the form of the core's `listing`."""

@@ -15,6 +15,8 @@ from oracle.compare import differences
 from oracle.on_the_wire import OnTheWire
 from oracle.scenario import METHODS
 
+ABOUT_RULES = ("servers", "settings", "thresholds", "persistence: Two ports with one mark")
+
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("engine", engines.names())
@@ -29,9 +31,11 @@ def test_on_the_wire(engine: str, method: str) -> None:
             scenario = recorded.scenario
             if any(step.kind == "wait" for step in scenario.steps):
                 continue  # time goes faster in the unit tests
+            if engine == "ipvs" and not scenario.name.startswith(ABOUT_RULES):
+                continue  # it is the kernel that was recorded: what is left to try is how it gets its rules
             answers = director.play(scenario, recorded.place)
             found = differences(scenario, answers, recorded.answers)
             unknown = [one for one in found if not one.known]
             assert not unknown, f"{scenario.name}\n{unknown[0]}"
             played += 1
-    assert played > 20
+    assert played > (8 if engine == "ipvs" else 20)

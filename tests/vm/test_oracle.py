@@ -7,12 +7,8 @@ recordings; LVS_MORE scenarios for each method and scheduler are made with LVS_S
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
-from itertools import islice
+from collections.abc import Iterator
 from pathlib import Path
-from queue import Queue
 
 import pytest
 
@@ -21,66 +17,30 @@ from oracle.compare import differences
 from oracle.on_the_wire import OnTheWire
 from oracle.recordings import Recorded
 from oracle.replay import shortest, unknown
-from oracle.scenario import METHODS, Scenario
+from oracle.scenario import METHODS
 from oracle.site import PLACES, Place
 
-NEWLY = 30  # scenarios in one network: the longer its tables, the longer each look at them
-
-
-Played = Future[list[Recorded]]
+NEWLY = 8  # scenarios in one network: the longer its tables, the longer each look at them
 
 
 @pytest.fixture(scope="module")
-def players() -> Iterator[Queue[OnTheWire]]:
-    """As many as there are processors."""
-    waiting: Queue[OnTheWire] = Queue()
-    with ExitStack() as stack:
-        for number in range(len(os.sched_getaffinity(0))):
-            waiting.put(stack.enter_context(OnTheWire(number=number)))
-        yield waiting
-
-
-@pytest.fixture
-def kernel(players: Queue[OnTheWire]) -> Iterator[OnTheWire]:
-    player = players.get()
-    yield player
-    players.put(player)
-
-
-@pytest.fixture(scope="module")
-def played(players: Queue[OnTheWire]) -> Iterator[dict[tuple[str, str], list[Played]]]:
-    """What is being played for each recording, part by part; all players play at once."""
-
-    def play(part: Sequence[tuple[Scenario, Place]]) -> list[Recorded]:
-        player = players.get()
-        try:
-            return [
-                Recorded(scenario, place, player.play(scenario, place, fresh=not number))
-                for number, (scenario, place) in enumerate(part)
-            ]
-        finally:
-            players.put(player)
-
-    with ThreadPoolExecutor(players.qsize()) as pool:
-        yield {which: [pool.submit(play, part) for part in _parts(*which)] for which in recordings.every()}
-        pool.shutdown(cancel_futures=True)
-
-
-def _parts(method: str, kind: str) -> Iterator[Sequence[tuple[Scenario, Place]]]:
-    wanted = recordings.wanted(method, kind)
-    while part := list(islice(wanted, NEWLY)):
-        yield part
+def kernel() -> Iterator[OnTheWire]:
+    with OnTheWire() as running:
+        yield running
 
 
 @pytest.mark.parametrize(("method", "kind"), list(recordings.every()))
-def test_the_recording_holds(played: dict[tuple[str, str], list[Played]], method: str, kind: str) -> None:
-    all_played = [one for part in played[method, kind] for one in part.result()]
+def test_the_recording_holds(kernel: OnTheWire, method: str, kind: str) -> None:
+    played = [
+        Recorded(scenario, place, kernel.play(scenario, place, fresh=number % NEWLY == 0))
+        for number, (scenario, place) in enumerate(recordings.wanted(method, kind))
+    ]
     folder = os.environ.get("LVS_RECORD")
     if folder:
-        recordings.write(recordings.path(method, kind, Path(folder)), all_played)
+        recordings.write(recordings.path(method, kind, Path(folder)), played)
         return
     before = {one.scenario.name: one for one in recordings.read(recordings.path(method, kind))}
-    for now in all_played:
+    for now in played:
         then = before[now.scenario.name]
         assert then.scenario == now.scenario, f"{now.scenario.name} is another one: ./inv vm-test --record"
         different = list(differences(now.scenario, now.answers, then.answers))

@@ -130,10 +130,10 @@ class IpvsEngine:
         if self._ticks % _TICKS == 0 and self._installed:
             self._count()
 
-    def catch_up(self) -> None:
-        """The counters of now: the kernel's are up to two seconds late."""
+    def catch_up(self, *, exactly: bool) -> None:
+        """The kernel's counters are up to two seconds late; its connections are not."""
         deadline = monotonic() + _LATE
-        while not kernel.is_up_to_date() and monotonic() < deadline:
+        while exactly and not kernel.is_up_to_date() and monotonic() < deadline:
             sleep(_POLL)
         self._count()
 

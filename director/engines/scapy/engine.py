@@ -90,7 +90,7 @@ class ScapyEngine:
         self._neighbours.tick(now)
         self._routes.tick(now)
 
-    def catch_up(self) -> None:
+    def catch_up(self, *, exactly: bool) -> None:
         """Nothing to do: the core has counted."""
 
     def connections(self, now: float) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ class Idle:
     def tick(self, _now: float) -> None:
         pass
 
-    def catch_up(self) -> None:
+    def catch_up(self, *, exactly: bool) -> None:
         pass
 
     def connections(self, now: float) -> list[dict[str, Any]]:
