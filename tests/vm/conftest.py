@@ -12,4 +12,4 @@ import pytest
 @pytest.fixture(scope="session", autouse=True)
 def _able() -> None:
     if os.geteuid() or not Path("/proc/net/ip_vs").exists() or not shutil.which("ipvsadm"):
-        pytest.skip("this kernel has no IPVS, or ipvsadm is missing: ./inv vm-test has both")
+        pytest.fail("this kernel has no IPVS, or ipvsadm is missing: ./inv vm-test has both")
