@@ -34,8 +34,6 @@ from oracle.talk import Frame
 
 _SOL_PACKET, _IGNORE_OUTGOING, _ALL = 263, 23, 3  # linux/if_packet.h, if_ether.h
 _BUFFER = 4 * 1024 * 1024
-_MOMENT = 0.2  # seconds, many ticks of the kernel's clock
-_COUNTER = 2**32 - 1  # a firewall mark that nobody uses
 _IPV4, _ARP = b"\x08\x00", b"\x08\x06"
 _SETTINGS = {
     "net/ipv4/ip_forward": 1,
@@ -47,16 +45,6 @@ _SETTINGS = {
     "net/ipv6/conf/default/disable_ipv6": 1,
     "net/ipv4/icmp_ratelimit": 0,
 }
-_MARKS = """\
-table ip oracle
-delete table ip oracle
-table ip oracle {{
-    chain before {{
-        type filter hook prerouting priority mangle
-        {rules}
-    }}
-}}
-"""
 
 
 class Late(Exception):
