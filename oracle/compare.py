@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from oracle import packets
 from oracle.play import Answer, Entry, merged
 from oracle.scenario import Scenario
-from oracle.site import CLIENTS, SERVERS, side_of
+from oracle.site import CLIENTS, LOCAL, SERVERS, side_of
 from oracle.talk import Frame
 
 SLACK = 2  # seconds by which a slow machine may be late
-LOCAL = "local"
 
 
 @dataclass(frozen=True)

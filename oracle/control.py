@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from director.ipvsadm import saved
@@ -10,44 +10,48 @@ from oracle import packets
 from oracle.play import Entry, Load, Tables
 from oracle.site import Place
 
-Ask = Callable[[dict[str, Any]], dict[str, Any]]
 
+class Controlled:
+    """What all directors of ours have in common, wherever they run; how one is asked is theirs to say."""
 
-def rules(ask: Ask, lines: Sequence[str]) -> None:
-    """Each line for itself, as the kernel's tool does: a refused one changes nothing."""
-    for line in lines:
-        ask({"do": "apply", "commands": saved.read(line)})
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        raise NotImplementedError
 
+    def rules(self, lines: Sequence[str]) -> None:
+        """Each line for itself, as the kernel's tool does: a refused one changes nothing."""
+        for line in lines:
+            self._apply(saved.read(line))
 
-def sysctl(ask: Ask, name: str, value: int) -> None:
-    ask({"do": "apply", "commands": [{"command": "SetSysctl", "name": name, "value": value}]})
+    def sysctl(self, name: str, value: int) -> None:
+        self._apply([{"command": "SetSysctl", "name": name, "value": value}])
 
+    def mark(self, protocol: str, vip: str, ports: str, mark: int) -> None:
+        first, _, last = ports.partition("-")
+        where = {"network": vip, "protocol": packets.TCP if protocol == "tcp" else packets.UDP}
+        range_of_ports = {"first": int(first), "last": int(last or first)}
+        self._apply([{"command": "AddMark", "mark": mark, **where, **range_of_ports}])
 
-def mark(ask: Ask, protocol: str, vip: str, ports: str, number: int) -> None:
-    first, _, last = ports.partition("-")
-    where = {"network": vip, "protocol": packets.TCP if protocol == "tcp" else packets.UDP}
-    range_of_ports = {"first": int(first), "last": int(last or first)}
-    ask({"do": "apply", "commands": [{"command": "AddMark", "mark": number, **where, **range_of_ports}]})
+    def _apply(self, commands: list[dict[str, Any]]) -> None:
+        self._ask({"do": "apply", "commands": commands})
 
-
-def look(ask: Ask, place: Place) -> Tables:
-    own = place.client(0).rpartition(".")[0] + "."
-    connections = {
-        f"{one['protocol']} {one['client']} {one['vip']}": Entry(
-            one["server"], one["state"], int(one["expires"])
-        )
-        for one in ask({"do": "connections"})["connections"]
-        if one["client"].startswith(own)
-    }
-    loads = {
-        f"{_name(service)} {server['address']}:{server['port']}": Load(
-            server["weight"], server["active"], server["inactive"]
-        )
-        for service in ask({"do": "list", "at_once": True})["services"]
-        if service["address"] == place.vip or service["mark"] == place.mark
-        for server in service["servers"]
-    }
-    return Tables(connections, loads)
+    def look(self, place: Place) -> Tables:
+        own = place.client(0).rpartition(".")[0] + "."
+        connections = {
+            f"{one['protocol']} {one['client']} {one['vip']}": Entry(
+                one["server"], one["state"], int(one["expires"])
+            )
+            for one in self._ask({"do": "connections"})["connections"]
+            if one["client"].startswith(own)
+        }
+        loads = {
+            f"{_name(service)} {server['address']}:{server['port']}": Load(
+                server["weight"], server["active"], server["inactive"]
+            )
+            for service in self._ask({"do": "list", "at_once": True})["services"]
+            if service["address"] == place.vip or service["mark"] == place.mark
+            for server in service["servers"]
+        }
+        return Tables(connections, loads)
 
 
 def _name(service: dict[str, Any]) -> str:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from time import sleep
 
 from director.control.channel import Message, call
 from labs.errors import BuildFailed
 from labs.wait import patient, wait_for
-from oracle import control
-from oracle.play import Tables
-from oracle.site import CLIENTS, GATEWAY, GATEWAY_MAC, SERVERS, Place, is_server, mac_of
+from oracle.control import Controlled
+from oracle.site import CLIENTS, GATEWAY, GATEWAY_MAC, SERVERS, is_server, mac_of
 from oracle.talk import Frame
 from oracle.wire import Wires
 
@@ -21,7 +19,7 @@ _SOCKET = "/run/lvs-oracle.sock"
 _ARP, _REQUEST = b"\x08\x06", b"\x00\x01"
 
 
-class Live:
+class Live(Controlled):
     def __init__(self, wires: Wires, method: str, engine: str) -> None:
         self._wires = wires
         if engine != "ipvs":
@@ -38,15 +36,6 @@ class Live:
 
     def _ask(self, request: Message) -> Message:
         return call(_SOCKET, request, timeout=patient(10))
-
-    def rules(self, lines: Sequence[str]) -> None:
-        control.rules(self._ask, lines)
-
-    def sysctl(self, name: str, value: int) -> None:
-        control.sysctl(self._ask, name, value)
-
-    def mark(self, protocol: str, vip: str, ports: str, mark: int) -> None:
-        control.mark(self._ask, protocol, vip, ports, mark)
 
     def wait(self, seconds: float) -> None:
         sleep(seconds)  # what is waited for is that nothing happens
@@ -75,9 +64,6 @@ class Live:
         answer = frame[6:12] + own + frame[12:20] + b"\x00\x02" + own + frame[38:42] + frame[22:32]
         self._wires.send((side, answer))
         return True
-
-    def look(self, place: Place) -> Tables:
-        return control.look(self._ask, place)
 
     def close(self) -> None:
         self._process.terminate()

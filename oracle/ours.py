@@ -5,7 +5,7 @@ Everything that decides and rewrites is the real thing; sockets, routes and ARP 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
@@ -15,8 +15,7 @@ from director.core.director import Director
 from director.engines.scapy import engine as module
 from director.engines.scapy.engine import ScapyEngine
 from director.engines.scapy.routes import Way
-from oracle import control
-from oracle.play import Tables
+from oracle.control import Controlled
 from oracle.site import (
     CLIENTS,
     DIP,
@@ -24,15 +23,13 @@ from oracle.site import (
     GATEWAY,
     GATEWAY_MAC,
     INSIDE,
+    LOCAL,
     MTU,
     SERVERS,
-    Place,
     mac_of,
     side_of,
 )
 from oracle.talk import Frame
-
-LOCAL = "local"  # in the place of a side: the director's own kernel got the packet
 
 
 class _Wire:
@@ -123,7 +120,7 @@ class _Selector:
             self.drains[source.interface] = action
 
 
-class Ours:
+class Ours(Controlled):
     def __init__(self, method: str) -> None:
         stand_ins: dict[str, Any] = {
             "Wire": _Wire,
@@ -145,16 +142,10 @@ class Ours:
         engine: Any = self.engine
         self._wires: list[_Wire] = engine._wires
         self._kernel: _Kernel = engine._kernel
-        self._ask = Answers(self.director, self.engine, lambda: self._now, {})
+        self._answers = Answers(self.director, self.engine, lambda: self._now, {})
 
-    def rules(self, lines: Sequence[str]) -> None:
-        control.rules(self._ask, lines)
-
-    def sysctl(self, name: str, value: int) -> None:
-        control.sysctl(self._ask, name, value)
-
-    def mark(self, protocol: str, vip: str, ports: str, mark: int) -> None:
-        control.mark(self._ask, protocol, vip, ports, mark)
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self._answers(request)
 
     def wait(self, seconds: float) -> None:
         end = self._now + seconds
@@ -174,6 +165,3 @@ class Ours:
         self._kernel.given.clear()
         dropped = self.engine.counters()["dropped"] > before
         return out if out or dropped else [(LOCAL, data)]
-
-    def look(self, place: Place) -> Tables:
-        return control.look(self._ask, place)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from oracle.scenario import Scenario, Step
 from oracle.site import Place
@@ -26,6 +26,9 @@ class Load(NamedTuple):
     weight: int
     active: int
     inactive: int
+
+
+Row = TypeVar("Row", Entry, Load)
 
 
 class Tables(NamedTuple):
@@ -78,9 +81,8 @@ def play(scenario: Scenario, place: Place, plane: Plane) -> list[Answer]:
         else:
             out = _carry_out(step, plane, talks, place)
         now = plane.look(place)
-        answers.append(
-            Answer(tuple(out), _news(before.connections, now.connections), _news_of_load(before, now))
-        )
+        news = _news(before.connections, now.connections), _news(before.servers, now.servers)
+        answers.append(Answer(tuple(out), *news))
         before = now
     return answers
 
@@ -119,17 +121,13 @@ def _said(line: str, words: Mapping[str, str]) -> str:
     return line
 
 
-def _news(before: Mapping[str, Entry], now: Mapping[str, Entry]) -> dict[str, Entry | None]:
-    """What is new, has another state, or lives longer than a moment ago; None for what is gone."""
-    gone = dict.fromkeys(before.keys() - now.keys())
-    new = {name: entry for name, entry in now.items() if _is_news(before.get(name), entry)}
-    return {**gone, **new}
+def _news(before: Mapping[str, Row], now: Mapping[str, Row]) -> dict[str, Row | None]:
+    """What is new, has changed, or lives longer than a moment ago; None for what is gone."""
+    gone: dict[str, Row | None] = dict.fromkeys(before.keys() - now.keys())
+    return {**gone, **{name: row for name, row in now.items() if _is_news(before.get(name), row)}}
 
 
-def _is_news(before: Entry | None, now: Entry) -> bool:
-    return before is None or before[:2] != now[:2] or now.expires > before.expires
-
-
-def _news_of_load(before: Tables, now: Tables) -> dict[str, Load | None]:
-    gone = dict.fromkeys(before.servers.keys() - now.servers.keys())
-    return {**gone, **{name: load for name, load in now.servers.items() if before.servers.get(name) != load}}
+def _is_news(before: Entry | Load | None, now: Entry | Load) -> bool:
+    if isinstance(before, Entry) and isinstance(now, Entry):
+        return before[:2] != now[:2] or now.expires > before.expires  # that time passes is no news
+    return before != now

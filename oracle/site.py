@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CLIENTS, SERVERS = "c", "s"  # the two sides
+LOCAL = "local"  # in the place of a side: the director's own kernel got the packet
 PLACES = 250
 GATEWAY, DIP, INSIDE = "203.0.113.1", "203.0.113.2", "172.16.0.1"
 VIPS, BOTH = "198.19.0.0/24", "198.18.0.0/15"
