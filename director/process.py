@@ -66,6 +66,7 @@ def run(settings: Settings) -> None:
             mtu_of=engine.mtu_of,
             is_local=engine.is_local,
             on_event=report,
+            connections=engine.table(settings.conn_tab_bits, settings.conn_limit),
         )
         selector = stack.enter_context(DefaultSelector())
         engine.start(director, selector)

@@ -66,12 +66,17 @@ class Answers:
         def refuse(_request: Message) -> Message:
             raise EngineError(f"The engine {self._about['engine']} decides by itself, and does not say why.")
 
-        return explain if self._engine.explains else refuse
+        def look_first(request: Message) -> Message:
+            self._engine.prepare()
+            return explain(request)
+
+        return look_first if self._engine.explains else refuse
 
     def _apply(self, request: Message) -> Message:
         commands = request.get("commands")
         if not isinstance(commands, list):
             raise CodecError(f"commands: expected a list, got {commands!r}.")
+        self._engine.prepare()
         self._director.apply(list(self._read(commands)), self._clock())
         try:
             self._engine.rules_changed()

@@ -21,7 +21,7 @@ from director.core.packet import RST, SYN, TCP, UDP, Endpoint, Packet
 from director.core.persistence import Template, Templates, key_for
 from director.core.rules import Rules
 from director.core.service import RealServer, VirtualService
-from director.core.table import ConnectionTable
+from director.core.table import Table
 
 Chosen = tuple[RealServer, Endpoint, str, Template | None]  # the server, its end, why, and by which template
 
@@ -30,7 +30,7 @@ class Arrivals:
     def __init__(
         self,
         rules: Rules,
-        connections: ConnectionTable,
+        connections: Table,
         templates: Templates,
         life: Lifecycle,
         known: Known,

@@ -23,6 +23,7 @@ from typing import Any
 from director.core import icmp
 from director.core.arrivals import Arrivals
 from director.core.commands import Command
+from director.core.connection import Connection
 from director.core.decision import Decision, Forward, Local, Method
 from director.core.defence import DEFAULT_LIMIT, SHARE, Defence, drops_entries, is_half_open, secures_tcp
 from director.core.events import Event, Trace
@@ -36,7 +37,7 @@ from director.core.rules import Rules
 from director.core.states import Timeouts
 from director.core.statistics import PERIOD
 from director.core.sysctls import Sysctls
-from director.core.table import DEFAULT_BITS, ConnectionTable
+from director.core.table import DEFAULT_BITS, ConnectionTable, Table
 
 DEFAULT_TIMEOUTS = Timeouts()
 DEFAULT_SYSCTLS = Sysctls()
@@ -49,6 +50,7 @@ class Director:
     `method` and `scheduler` hold for rules that name none, as in 1999, when both were compiled
     into the kernel. `conn_limit` bounds connections and templates together. `mtu_of` gives the
     MTU in bytes on the way to an address, `is_local` whether it is one of the director's own.
+    An engine that keeps the `connections` elsewhere brings its own table.
     """
 
     def __init__(
@@ -63,16 +65,17 @@ class Director:
         mtu_of: Callable[[str], int] = lambda _address: 1500,
         is_local: Callable[[str], bool] = lambda _address: False,
         on_event: Callable[[Event], None] | None = None,
+        connections: Table | None = None,
     ) -> None:
         self.services = Rules(method, scheduler, timeouts=timeouts, sysctls=sysctls, is_local=is_local)
-        self.connections = ConnectionTable(conn_tab_bits)
+        self.connections: Table = ConnectionTable(conn_tab_bits) if connections is None else connections
         self.templates = Templates()
         self._defence = Defence(conn_limit)
-        self._trace = Trace(on_event)
+        self.trace = Trace(on_event)
         self._refusals = Refusals(mtu_of)
         self._fragments = Fragments()
-        self._life = Lifecycle(self.connections, self.templates, timeouts, self._trace)
-        self._known = Known(self.services, self.connections, self._life, self._refusals, self._trace)
+        self._life = Lifecycle(self.connections, self.templates, timeouts, self.trace)
+        self._known = Known(self.services, self.connections, self._life, self._refusals, self.trace)
         self._arrivals = Arrivals(
             self.services,
             self.connections,
@@ -80,7 +83,7 @@ class Director:
             self._life,
             self._known,
             self._defence,
-            self._trace,
+            self.trace,
         )
         self._estimated = 0.0
 
@@ -94,7 +97,7 @@ class Director:
         if self.services.sysctls.expire_nodest_conn:
             self._end_without_server(now)
         for command in commands:
-            self._trace.tell("rules", now, partial(dict, command=str(command)))
+            self.trace.tell("rules", now, partial(dict, command=str(command)))
 
     def _end_without_server(self, now: float) -> None:
         for connection in list(self.connections):
@@ -153,27 +156,36 @@ class Director:
 
     def _copy_for(self, packet: Packet, trace: Trace) -> Director:
         about = packet.embedded or packet
-        inner = about.embedded or about
-        ends = [
-            (each.protocol, Endpoint(end.address, port))
-            for each in (about, inner)
-            for end in (each.source, each.destination)
-            for port in {end.port, 0}
-        ]
         connections = ConnectionTable()
         templates = Templates()
         copies: dict[int, Any] = {id(self.connections): connections, id(self.templates): templates}
-        copies[id(self._trace)] = trace
+        copies[id(self.trace)] = trace
         for outside in (self._refusals.mtu_of, self.services.is_local):
             copies[id(outside)] = outside
         twin: Director = deepcopy(self, copies)
-        for connection in chain.from_iterable(self.connections.of(*end) for end in dict.fromkeys(ends)):
+        for connection in self._concerned(packet):
             connections.add(deepcopy(connection, copies), connection.expires)
         for service in self.services:
             template = self.templates.find(key_for(service, about))
             if template is not None:
                 templates.put(deepcopy(template, copies))
         return twin
+
+    def _concerned(self, packet: Packet) -> list[Connection]:
+        """All connections that a decision about `packet` may look at."""
+        about = packet.embedded or packet
+        found: dict[tuple[int, Endpoint, Endpoint], Connection] = {}
+        for each in (packet, about, about.embedded or about):
+            for one, other in ((each.source, each.destination), (each.destination, each.source)):
+                anyone = Endpoint(one.address, 0)
+                for known in (
+                    self.connections.request(each.protocol, one, other),
+                    self.connections.request(each.protocol, anyone, other),
+                    self.connections.reply(each.protocol, one, other),
+                ):
+                    if known is not None:
+                        found.setdefault((known.protocol, known.client, known.vip), known)
+        return list(found.values())
 
     def _decide_whole(self, packet: Packet, now: float) -> Decision:
         """What becomes of a packet that shows its ports."""
@@ -202,5 +214,5 @@ class Director:
                 refused = self._refusals.of(packet, forward.next_hop, forward.method, pmtu_disc=pmtu_disc)
                 return refused or forward
         if self.services.is_vip(packet.destination.address):
-            return self._trace.drop(packet, now, "a fragment, and the first of its packet is not known")
+            return self.trace.drop(packet, now, "a fragment, and the first of its packet is not known")
         return Local(("a fragment, not for a virtual service",))

@@ -28,6 +28,11 @@ class Trace:
     def __init__(self, listener: Callable[[Event], None] | None) -> None:
         self._listener = listener
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody listens."""
+        return self._listener is not None
+
     def tell(self, kind: str, now: float, data: Callable[[], Mapping[str, Any]]) -> None:
         if self._listener is not None:
             self._listener(Event(kind, now, data()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from director.core.connection import Connection
 from director.core.decision import Answer, Decision, Drop, Forward, Local, Method
 from director.core.packet import IPIP, Endpoint, Packet
-from director.core.table import ConnectionTable
+from director.core.table import Table
 
 UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED = 3, 4, 11  # types
 PORT_UNREACHABLE, FRAGMENTATION_NEEDED = 3, 4  # codes of UNREACHABLE
@@ -18,7 +18,7 @@ IPIP_HEADER = 20  # bytes that a tunnel adds
 _ERRORS = (UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED)
 
 
-def decide(packet: Packet, connections: ConnectionTable) -> Decision:
+def decide(packet: Packet, connections: Table) -> Decision:
     """What becomes of an ICMP packet; a ping of the VIP is for the director itself."""
     about = packet.embedded
     if packet.icmp_type not in _ERRORS or about is None:
@@ -38,7 +38,7 @@ def decide(packet: Packet, connections: ConnectionTable) -> Decision:
     return Local(("ICMP error about no known connection",))
 
 
-def _about_tunnel(packet: Packet, about: Packet, connections: ConnectionTable) -> Decision:
+def _about_tunnel(packet: Packet, about: Packet, connections: Table) -> Decision:
     """A router on the way to a real server could not pass on what a tunnel has carried.
 
     It tells the director, which has sent the packet; the director tells the client. What fits

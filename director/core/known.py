@@ -16,7 +16,7 @@ from director.core.packet import SYN, TCP, Endpoint, Packet
 from director.core.refusals import Refusals
 from director.core.rules import Rules
 from director.core.states import State, View
-from director.core.table import ConnectionTable
+from director.core.table import Table
 
 _OVER = (State.TIME_WAIT, State.CLOSE)  # a client may use its port again
 _REUSE_FIN_WAIT = 2  # the bit of conn_reuse_mode
@@ -24,7 +24,7 @@ _REUSE_FIN_WAIT = 2  # the bit of conn_reuse_mode
 
 class Known:
     def __init__(
-        self, rules: Rules, connections: ConnectionTable, life: Lifecycle, refusals: Refusals, trace: Trace
+        self, rules: Rules, connections: Table, life: Lifecycle, refusals: Refusals, trace: Trace
     ) -> None:
         self._rules = rules
         self._connections = connections

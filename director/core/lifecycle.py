@@ -10,7 +10,7 @@ from director.core.events import Trace
 from director.core.packet import UDP, Packet
 from director.core.persistence import Template, Templates
 from director.core.states import ACTIVE, State, Timeouts, View, follow
-from director.core.table import ConnectionTable
+from director.core.table import Table
 
 
 class Lifecycle:
@@ -19,9 +19,7 @@ class Lifecycle:
     `secure` chooses the state table that holds under attack (secure_tcp).
     """
 
-    def __init__(
-        self, connections: ConnectionTable, templates: Templates, timeouts: Timeouts, trace: Trace
-    ) -> None:
+    def __init__(self, connections: Table, templates: Templates, timeouts: Timeouts, trace: Trace) -> None:
         self._connections = connections
         self._templates = templates
         self._trace = trace

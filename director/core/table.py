@@ -8,6 +8,7 @@ table serves both directions. Source: paper, section 2; Linux, ip_vs_conn.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 from director.core.connection import Connection
 from director.core.errors import BadValue
@@ -16,6 +17,37 @@ from director.core.timers import Timers
 
 DEFAULT_BITS = 12
 FEWEST_BITS, MOST_BITS = 8, 20
+
+
+class Table(Protocol):
+    """What the core asks of a table, wherever it is kept; ConnectionTable says what is meant."""
+
+    buckets: int
+
+    @property
+    def expected(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Connection]: ...
+
+    def add(self, connection: Connection, expires: float) -> None: ...
+
+    def remove(self, connection: Connection) -> None: ...
+
+    def keep(self, connection: Connection, expires: float) -> None: ...
+
+    def name_client(self, connection: Connection, client: Endpoint) -> None: ...
+
+    def request(self, protocol: int, client: Endpoint, vip: Endpoint) -> Connection | None: ...
+
+    def reply(self, protocol: int, server: Endpoint, client: Endpoint) -> Connection | None: ...
+
+    def of(self, protocol: int, client: Endpoint) -> list[Connection]: ...
+
+    def some(self, number: int) -> Iterator[list[Connection]]: ...
+
+    def expired(self, now: float) -> Iterator[Connection]: ...
 
 
 class ConnectionTable:
@@ -29,7 +61,12 @@ class ConnectionTable:
         self._timers: Timers[Connection] = Timers()
         self._size = 0
         self._hand = 0  # the bucket at which `some` goes on
-        self.expected = 0  # how many have a client whose port is not known yet
+        self._expected = 0
+
+    @property
+    def expected(self) -> int:
+        """How many have a client whose port is not known yet."""
+        return self._expected
 
     def __len__(self) -> int:
         return self._size
@@ -114,7 +151,7 @@ class ConnectionTable:
         place = self._place(connection.protocol, connection.client)
         connection.chained = self._first[place]
         self._first[place] = connection
-        self.expected += not connection.client.port
+        self._expected += not connection.client.port
 
     def _unlink(self, connection: Connection) -> None:
         """Raises ValueError if it isn't there."""
@@ -131,4 +168,4 @@ class ConnectionTable:
         else:
             before.chained = connection.chained
         connection.chained = None
-        self.expected -= not connection.client.port
+        self._expected -= not connection.client.port

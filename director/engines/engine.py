@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from selectors import BaseSelector
 
     from director.core.director import Director
+    from director.core.table import Table
 
 
 class EngineError(Exception):
@@ -29,6 +30,9 @@ class Engine(Protocol):
     def __init__(self, interfaces: Sequence[str], clock: Callable[[], float]) -> None:
         """Nothing is touched before `start`. Raises EngineError where an interface can't be used."""
 
+    def table(self, bits: int, limit: int) -> Table:
+        """Where connections are kept: 2^bits buckets, and at most `limit` of them. Raises EngineError."""
+
     def start(self, director: Director, selector: BaseSelector) -> None:
         """Begin to forward. Raises EngineError."""
 
@@ -43,6 +47,9 @@ class Engine(Protocol):
 
         Empty where no way is known; dest_mac is empty while nobody has asked for it.
         """
+
+    def prepare(self) -> None:
+        """The core is about to be told, or asked, something: its schedulers have to know whose turn it is."""
 
     def rules_changed(self) -> None:
         """The rules were changed. Raises EngineError where that can't be carried out."""

@@ -23,16 +23,16 @@ _BITS = 8
 
 class Scheduler:
     def __init__(self) -> None:
-        self._places: list[RealServer] = []
+        self.places: list[RealServer] = []
 
     def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
-        if not self._places:
+        if not self.places:
             return None
         place = fold(packet.destination.address, _BITS)
-        server = self._places[place]
-        why = f"dh: {packet.destination.address} has place {place} of {len(self._places)}"
+        server = self.places[place]
+        why = f"dh: {packet.destination.address} has place {place} of {len(self.places)}"
         return (server, why) if server.available else None
 
     def changed(self, servers: Sequence[RealServer]) -> None:
         """Fill the table anew."""
-        self._places = [servers[place % len(servers)] for place in range(1 << _BITS)] if servers else []
+        self.places = [servers[place % len(servers)] for place in range(1 << _BITS)] if servers else []

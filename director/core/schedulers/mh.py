@@ -37,16 +37,21 @@ class Scheduler:
         self._places: list[RealServer] | None = []
 
     def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
-        if self._places is None:
-            self._places = _fill(servers)
-        if not self._places:
+        places = self.places_for(servers)
+        if not places:
             return None
         client = packet.source if self.port else packet.source.address
         known_by = number(packet.source.address) + (packet.source.port if self.port else 0)
         for place in self._order(known_by):
-            if self._places[place].available:
-                return self._places[place], f"mh: {client} has place {place} of {PLACES}"
+            if places[place].available:
+                return places[place], f"mh: {client} has place {place} of {PLACES}"
         return None
+
+    def places_for(self, servers: Sequence[RealServer]) -> Sequence[RealServer]:
+        """The table, which is filled when it is first needed after a change."""
+        if self._places is None:
+            self._places = _fill(servers)
+        return self._places
 
     def _order(self, known_by: int) -> Iterator[int]:
         """The places to look at: as in Linux, a fallback hashes again, with one more each time."""

@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 class Scheduler:
     def __init__(self) -> None:
         self._servers: tuple[RealServer, ...] = ()
-        self._last = -1  # place in the list of the server that was picked last
+        self.last = -1  # place in the list of the server that was picked last
 
     def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
         for step in range(1, len(servers) + 1):
-            place = (self._last + step) % len(servers)
+            place = (self.last + step) % len(servers)
             if servers[place].available:
-                self._last = place
+                self.last = place
                 return servers[place], f"rr: the turn of server {place + 1} of {len(servers)}"
         return None
 
     def changed(self, servers: Sequence[RealServer]) -> None:
         """Go on behind the server that was last, or, if it is gone, behind the one before it."""
         places = {server: place for place, server in enumerate(servers)}
-        before = (places.get(server, -1) for server in reversed(self._servers[: self._last + 1]))
-        self._last = next((place for place in before if place >= 0), -1)
+        before = (places.get(server, -1) for server in reversed(self._servers[: self.last + 1]))
+        self.last = next((place for place in before if place >= 0), -1)
         self._servers = tuple(servers)

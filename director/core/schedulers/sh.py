@@ -29,16 +29,16 @@ class Scheduler:
 
     def __init__(self, *, fallback: bool = False, port: bool = False) -> None:
         self.fallback, self.port = fallback, port
-        self._places: list[RealServer] = []
+        self.places: list[RealServer] = []
 
     def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
-        if not self._places:
+        if not self.places:
             return None
         client = packet.source if self.port else packet.source.address
         first = fold(packet.source.address, _BITS, packet.source.port if self.port else 0)
         for place in self._order(first):
-            if self._places[place].available:
-                return self._places[place], f"sh: {client} has place {place} of {len(self._places)}"
+            if self.places[place].available:
+                return self.places[place], f"sh: {client} has place {place} of {len(self.places)}"
         return None
 
     def _order(self, first: int) -> Iterator[int]:
@@ -51,4 +51,4 @@ class Scheduler:
     def changed(self, servers: Sequence[RealServer]) -> None:
         """Fill the table anew."""
         turns = (server for one in cycle(servers) for server in repeat(one, max(1, one.weight)))
-        self._places = list(islice(turns, 1 << _BITS))
+        self.places = list(islice(turns, 1 << _BITS))

@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 class Scheduler:
     def __init__(self) -> None:
-        self._place = -1  # before the first server
-        self._bar = self._top = self._step = 0
+        self.place = -1  # before the first server
+        self.bar = self.top = self.step = 0
 
     def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
         if not any(server.available for server in servers):
             return None
         while True:
-            self._place += 1
-            if self._place == len(servers):
-                self._place = 0
+            self.place += 1
+            if self.place == len(servers):
+                self.place = 0
                 self._lower()
-            server = servers[self._place]
-            if server.available and server.weight >= self._bar:
+            server = servers[self.place]
+            if server.available and server.weight >= self.bar:
                 return (
                     server,
-                    f"wrr: current weight {self._bar}, {server.address} of weight {server.weight} taken",
+                    f"wrr: current weight {self.bar}, {server.address} of weight {server.weight} taken",
                 )
 
     def changed(self, servers: Sequence[RealServer]) -> None:
@@ -44,15 +44,15 @@ class Scheduler:
         The top is lowered by the divisor less one, so that the last round reaches a bar of 1.
         """
         weights = [server.weight for server in servers if server.weight > 0]
-        self._step = math.gcd(*weights)
-        self._top = max(weights, default=0) - (self._step - 1)
-        self._place = -1
-        if not 0 < self._bar <= self._top:
-            self._bar = self._top
-        elif self._step > 1:
-            self._bar = self._bar // self._step * self._step + 1
+        self.step = math.gcd(*weights)
+        self.top = max(weights, default=0) - (self.step - 1)
+        self.place = -1
+        if not 0 < self.bar <= self.top:
+            self.bar = self.top
+        elif self.step > 1:
+            self.bar = self.bar // self.step * self.step + 1
 
     def _lower(self) -> None:
-        self._bar -= self._step
-        if self._bar <= 0:
-            self._bar = self._top
+        self.bar -= self.step
+        if self.bar <= 0:
+            self.bar = self.top

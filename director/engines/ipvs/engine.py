@@ -15,6 +15,7 @@ from director.core.service import RealServer, VirtualService
 from director.core.states import Timeouts
 from director.core.statistics import PERIOD, Statistics
 from director.core.sysctls import Sysctls
+from director.core.table import ConnectionTable, Table
 from director.engines import interfaces as of_this_machine
 from director.engines.engine import EngineError
 from director.engines.ipvs import able, kernel
@@ -47,6 +48,10 @@ class IpvsEngine:
         self._before: dict[Any, str] = {}
         self._ticks = 0
 
+    def table(self, bits: int, limit: int) -> Table:  # noqa: ARG002
+        """It stays empty."""
+        return ConnectionTable(bits)
+
     def start(self, director: Director, selector: BaseSelector) -> None:  # noqa: ARG002
         """Raises EngineError, also for settings that the kernel has not."""
         self._director = director
@@ -73,6 +78,9 @@ class IpvsEngine:
 
     def way_to(self, address: str) -> Mapping[str, str]:  # noqa: ARG002
         return {}
+
+    def prepare(self) -> None:
+        """Nothing to do: the kernel's schedulers are its own."""
 
     def rules_changed(self) -> None:
         """Raises EngineError, with the kernel's rules as they were before."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from director.core.decision import Answer, Forward, Local, Method
 from director.core.packet import IPIP, TCP, UDP, Packet
+from director.core.table import ConnectionTable, Table
 from director.engines.interfaces import is_local
 from director.engines.scapy import dr, nat, tun
 from director.engines.scapy.answers import answer, may_be_told
@@ -24,7 +25,7 @@ from director.engines.scapy.limits import Limits
 from director.engines.scapy.neighbours import Neighbours
 from director.engines.scapy.parse import parse, tunnelled
 from director.engines.scapy.routes import Routes, Way
-from director.engines.scapy.wire import Wire
+from director.engines.scapy.wire import ALL, Wire
 
 if TYPE_CHECKING:
     from director.core.director import Director
@@ -47,32 +48,38 @@ class ScapyEngine:
 
     explains: ClassVar[bool] = True
 
-    def __init__(self, interfaces: Sequence[str], clock: Callable[[], float]) -> None:
-        """Raises EngineError."""
+    def __init__(self, interfaces: Sequence[str], clock: Callable[[], float], hears: int = ALL) -> None:
+        """`hears` is the EtherType of the frames that it listens for. Raises EngineError."""
         self._clock = clock
         self._counters: Counter[str] = Counter(dict.fromkeys(_COUNTED, 0))
-        self._wires = [Wire(interface) for interface in interfaces]
-        self._routes = Routes(self._wires)
+        self._wires = [Wire(interface, hears) for interface in interfaces]
+        self.routes = Routes(self._wires)
         self._neighbours = Neighbours(partial(self._count, "lost"))
         self._kernel = Kernel(interfaces)
         self._limits = Limits()
 
-    def start(self, director: Director, selector: BaseSelector) -> None:
+    def table(self, bits: int, limit: int) -> Table:  # noqa: ARG002
+        return ConnectionTable(bits)
+
+    def start(self, director: Director, selector: BaseSelector, *, alone: bool = True) -> None:
+        """With others, what is for a VIP need not be kept from the kernel. Raises EngineError."""
         self._director = director
         self._kernel.start()
-        self._routes.refresh()
-        selector.register(self._routes, EVENT_READ, self._routes.changed)
+        if alone:
+            self._kernel.keep_out_of(set())
+        self.routes.refresh()
+        selector.register(self.routes, EVENT_READ, self.routes.changed)
         for wire in self._wires:
             selector.register(wire, EVENT_READ, partial(self._drain, wire))
 
     def mtu_of(self, address: str) -> int:
-        return self._routes.mtu_of(address)
+        return self.routes.mtu_of(address)
 
     def is_local(self, address: str) -> bool:
         return is_local(address)
 
     def way_to(self, address: str) -> Mapping[str, str]:
-        way = self._routes.way_to(address)
+        way = self.routes.way_to(address)
         if way is None:
             return {}
         return {
@@ -83,12 +90,15 @@ class ScapyEngine:
             "dest_mac": self._neighbours.mac_of(way),
         }
 
+    def prepare(self) -> None:
+        """Nothing to do: the core schedules."""
+
     def rules_changed(self) -> None:
         self._kernel.keep_out_of(self._director.services.vips())
 
     def tick(self, now: float) -> None:
         self._neighbours.tick(now)
-        self._routes.tick(now)
+        self.routes.tick(now)
 
     def catch_up(self, *, exactly: bool) -> None:
         """Nothing to do: the core has counted."""
@@ -101,7 +111,7 @@ class ScapyEngine:
 
     def close(self) -> None:
         self._kernel.close()
-        self._routes.close()
+        self.routes.close()
         while self._wires:
             self._wires.pop().close()
 
@@ -113,16 +123,23 @@ class ScapyEngine:
             frame = wire.frame()
             if frame is None:
                 return
-            try:
+            self._receive(wire, frame)
+
+    def take(self, frame: bytes) -> None:
+        """A frame that has come in on one of the wires, but was handed over by somebody else."""
+        for wire in self._wires:
+            if frame[:6] == wire.hardware:
                 self._receive(wire, frame)
-            except Malformed:
-                self._count("malformed")
+                return
 
     def _receive(self, wire: Wire, frame: bytes) -> None:
         kind, packet = frame[12:_ETHERNET], frame[_ETHERNET:]
         if kind == _IPV4 and frame[:6] == wire.hardware:
             self._count("in")
-            self._decide(packet)
+            try:
+                self._decide(packet)
+            except Malformed:
+                self._count("malformed")
         elif kind == _ARP and packet.startswith(_ARP_START) and len(packet) >= _ARP_PACKET:
             self._neighbours.heard(wire, ARP(packet[:_ARP_PACKET]), self._clock())
 
@@ -131,7 +148,7 @@ class ScapyEngine:
         datagram = Datagram(data)
         packet = parse(datagram)
         if packet.mtu and packet.embedded and packet.embedded.protocol == IPIP:
-            self._routes.learn_mtu(packet.embedded.destination.address, packet.mtu, self._clock())
+            self.routes.learn_mtu(packet.embedded.destination.address, packet.mtu, self._clock())
         decision = self._director.decide(packet, self._clock())
         if isinstance(decision, Forward):
             if decision.method is Method.LOCAL:
@@ -148,7 +165,7 @@ class ScapyEngine:
     # ---- out ----
 
     def _forward(self, datagram: Datagram, forward: Forward) -> None:
-        way = self._routes.way_to(forward.next_hop)
+        way = self.routes.way_to(forward.next_hop)
         if way is None:
             self._count("lost")
             return
@@ -162,7 +179,7 @@ class ScapyEngine:
     def _answer(self, decision: Answer, data: bytes) -> None:
         """Tell the sender of `data`, an IP packet; for a VIP as the VIP, otherwise as itself."""
         about = IP(data[:_IP_HEADER])
-        way = self._routes.way_to(about.src)
+        way = self.routes.way_to(about.src)
         told = decision.mtu or self._limits.allow(about.src, self._clock())  # who learns an MTU asks less
         if way is None or about.frag or not may_be_told(about.src) or not told:
             self._count("dropped")

@@ -51,7 +51,7 @@ def rules(vips: Collection[str]) -> str:
 
 
 class Kernel:
-    """The kernel is kept out from `start` on, until `close`."""
+    """What it says to the kernel holds from `start` on, until `close`."""
 
     def __init__(self, interfaces: Iterable[str]) -> None:
         self._interfaces = tuple(interfaces)
@@ -67,7 +67,6 @@ class Kernel:
         self._set(DEVICE, "rp_filter", "0")
         for interface in ("all", *self._interfaces):
             self._set(interface, "send_redirects", "0")
-        self.keep_out_of(set())
 
     def keep_out_of(self, vips: set[str]) -> None:
         """From now on TCP and UDP to these addresses reach the kernel by `give` only."""

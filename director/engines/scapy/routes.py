@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from director.engines.scapy.layers import conf
@@ -74,6 +74,11 @@ class Routes:
         here = way.wire.mtu if way else _DEFAULT_MTU
         learnt, _ = self._path_mtu.get(address, (here, 0.0))
         return min(here, learnt)
+
+    @property
+    def learnt(self) -> Mapping[str, int]:
+        """By destination, the MTUs that were learnt from routers on the way."""
+        return {address: mtu for address, (mtu, _) in self._path_mtu.items()}
 
     def learn_mtu(self, address: str, mtu: int, now: float) -> None:
         """A router on the way to `address` takes no more than `mtu` bytes (RFC 1191)."""

@@ -14,6 +14,7 @@ from director.engines.scapy.layers import L2Socket
 
 _SOL_PACKET, _PACKET_IGNORE_OUTGOING = 263, 23  # linux/if_packet.h; a director must not hear itself
 _SO_RCVBUFFORCE = 33  # not bound by net.core.rmem_max
+ALL, ARP = 0x0003, 0x0806  # linux/if_ether.h
 _BUFFER = 8 * 1024 * 1024  # bytes
 _LARGEST = 65536
 
@@ -25,8 +26,8 @@ class Wire:
     address, `mtu` the longest IP packet in bytes.
     """
 
-    def __init__(self, interface: str) -> None:
-        """Raises EngineError."""
+    def __init__(self, interface: str, hears: int = ALL) -> None:
+        """Takes frames of one EtherType, or all. Raises EngineError."""
         self.interface = interface
         hardware = interfaces.mac_of(interface)
         if hardware is None:
@@ -34,7 +35,7 @@ class Wire:
         self.hardware, self.mac = hardware, hardware.hex(":")
         self.mtu, self.address = 1500, "0.0.0.0"
         try:
-            self._socket = L2Socket(iface=interface, promisc=False)
+            self._socket = L2Socket(iface=interface, type=hears, promisc=False)
         except PermissionError:
             raise EngineError(f"{interface} can't be opened: the director needs root.") from None
         raw: socket.socket = self._socket.ins

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from director.core.director import Director
+from director.core.table import ConnectionTable
 
 
 class Idle:
@@ -25,6 +26,12 @@ class Idle:
 
     def way_to(self, _address: str) -> Mapping[str, str]:
         return {}
+
+    def table(self, bits: int, _limit: int) -> ConnectionTable:
+        return ConnectionTable(bits)
+
+    def prepare(self) -> None:
+        pass
 
     def rules_changed(self) -> None:
         pass

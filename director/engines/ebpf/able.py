@@ -1,0 +1,38 @@
+"""Whether the program can be compiled and loaded here, found out without changing anything."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+from director.engines.ebpf import compiler, libbpf
+from director.engines.engine import EngineError
+
+_OLDEST = (5, 17)  # bpf_loop
+_INSTEAD = "or leave out --engine ebpf: the engine scapy needs none of that."
+
+
+def require() -> None:
+    """Raises EngineError, whose text says what is missing, and that there is another engine."""
+    if os.geteuid() or not _is_root_outside():
+        raise EngineError(f"The engine ebpf needs root, for the kernel's bpf(): run it with sudo, {_INSTEAD}")
+    version = tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2])
+    if version < _OLDEST:
+        raise EngineError(f"The engine ebpf needs Linux 5.17, and this is {platform.release()}: {_INSTEAD}")
+    try:
+        libbpf.library()
+    except libbpf.BpfError as missing:
+        raise EngineError(
+            f"The engine ebpf can't run ({missing}): run `apt-get install clang libbpf-dev`, {_INSTEAD}"
+        ) from None
+    try:
+        compiler.compiled()
+    except compiler.CannotCompile as error:
+        raise EngineError(f"The engine ebpf can't run: {error}, {_INSTEAD}") from None
+
+
+def _is_root_outside() -> bool:
+    """Whether user 0 here is user 0 of the machine (user_namespaces(7))."""
+    inside, outside, _ = Path("/proc/self/uid_map").read_text().split()[:3]
+    return (inside, outside) == ("0", "0")

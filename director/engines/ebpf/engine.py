@@ -1,0 +1,218 @@
+"""The engine: the program in the kernel forwards, and the core decides about what it hands up.
+
+Whatever comes up is treated as if it had been heard on the wire: by the Scapy engine, of which one
+is inside for that purpose, with the same tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from selectors import EVENT_READ, BaseSelector
+from time import monotonic
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from director.core import ftp
+from director.core.defence import secures_tcp
+from director.core.packet import ICMP, TCP, UDP, Endpoint, Packet
+from director.core.service import VirtualService
+from director.core.statistics import COUNTERS
+from director.engines.ebpf import able, saved, settings
+from director.engines.ebpf.network import Network
+from director.engines.ebpf.program import SETTINGS, TOTALS, Program
+from director.engines.ebpf.rules import Rules
+from director.engines.ebpf.settings import Settings, Totals
+from director.engines.ebpf.shapes import PREFIX
+from director.engines.ebpf.table import SharedTable
+from director.engines.ebpf.trace import Teller
+from director.engines.ebpf.up import Up
+from director.engines.scapy.engine import ScapyEngine
+from director.engines.scapy.wire import ARP
+
+if TYPE_CHECKING:
+    from director.core.director import Director
+
+_AT_ONCE = 64  # frames, before others get their turn
+
+_ENTRIES = 2  # of a connection, at most
+_LEISURE = 20  # times as long as a sweep has taken passes before the next
+
+
+class EbpfEngine:
+    explains: ClassVar[bool] = True
+
+    def __init__(self, interfaces: Sequence[str], clock: Callable[[], float]) -> None:
+        """Raises EngineError."""
+        able.require()
+        self._interfaces = interfaces
+        self._clock = clock
+        self._offset = clock() - monotonic()
+        self._core = ScapyEngine(interfaces, clock, ARP)
+        self._up = Up()
+        self._swept = self._sweep_took = 0.0
+
+    def table(self, bits: int, limit: int) -> SharedTable:
+        """Raises EngineError."""
+        self._program = Program(self._interfaces, _ENTRIES * limit)
+        maps = self._program.maps
+        self._settings = Settings(maps[SETTINGS].mapped())
+        self._settings.limit(limit)
+        self._totals = Totals(maps[TOTALS].mapped())
+        self._rules = Rules(maps, self._clock)
+        self._connections = SharedTable(
+            maps["connections"], self._totals, self._rules, self._offset, self._program.sweep, bits
+        )
+        return self._connections
+
+    def start(self, director: Director, selector: BaseSelector) -> None:
+        """Raises EngineError."""
+        self._director = director
+        maps = self._program.maps
+        self._settings.lead_up(self._up.open())
+        self._core.start(director, selector, alone=False)
+        self._network = Network(maps, self._settings, self._interfaces)
+        self._network.refresh()
+        self._network.tick()
+        self._teller = Teller(maps["events"], director.trace, self._connections.spoken, self._offset)
+        selector.register(self._up, EVENT_READ, self._hear)
+        selector.register(self._network, EVENT_READ, self._network.changed)
+        selector.register(self._teller, EVENT_READ, self._teller.hear)
+        if self._program.adopted:
+            saved.restore(director, self._rules, maps["saved"], self._clock())
+            self._connections.adopt()
+        self.rules_changed()
+        self._program.attach()
+
+    def mtu_of(self, address: str) -> int:
+        return self._core.mtu_of(address)
+
+    def is_local(self, address: str) -> bool:
+        return self._core.is_local(address)
+
+    def way_to(self, address: str) -> Mapping[str, str]:
+        return self._core.way_to(address)
+
+    # ---- rules ----
+
+    def prepare(self) -> None:
+        self._rules.fetch()
+
+    def rules_changed(self) -> None:
+        """Raises EngineError."""
+        rules = self._director.services
+        self._write_vips(rules.vips())
+        self._rules.write(rules, lambda address: self.way_to(address).get("source", "0.0.0.0"))
+        self._settings.use_timeouts(rules.timeouts)
+        self._settings.reuse(rules.sysctls.conn_reuse_mode)
+        self._settings.use_transitions(secure=secures_tcp(rules.sysctls))
+        self._settings.flag(self._flags())
+        self._settings.renew()
+        saved.save(self._director, self._rules, self._program.maps["saved"])
+
+    def _write_vips(self, wanted: set[str]) -> None:
+        vips = self._program.maps["vips"]
+        networks = {self._prefix(vip) for vip in wanted}
+        for key in list(vips.keys()):
+            if key not in networks:
+                vips.remove(key)
+        for key in networks:
+            vips.put(key, bytes(4))
+
+    @staticmethod
+    def _prefix(vip: str) -> bytes:
+        from ipaddress import IPv4Network
+
+        network = IPv4Network(vip)
+        return PREFIX.pack(network.prefixlen, network.network_address.packed)
+
+    def _flags(self) -> int:
+        rules, sysctls = self._director.services, self._director.services.sysctls
+        flags = settings.TELL if self._director.trace.is_heard else 0
+        if rules.marks or any(_is_odd(service) for service in rules):
+            flags |= settings.ODD
+        if sysctls.nat_icmp_send or sysctls.sloppy_tcp or rules.marks:
+            flags |= settings.STRAYS
+        if not sysctls.pmtu_disc:
+            flags |= settings.MAY_FRAGMENT
+        if sysctls.drop_packet > 1:
+            flags |= settings.ALL_NEW
+        if sysctls.expire_nodest_conn:
+            flags |= settings.ALL_SYN
+        return flags
+
+    # ---- what is handed up ----
+
+    def _hear(self) -> None:
+        for _ in range(_AT_ONCE):
+            frame = self._up.frame()
+            if frame is None:
+                return
+            service = self._asked_for(frame)
+            self._rules.fetch_for(service)
+            self._core.take(frame)
+            self._rules.bring_back(service)
+            if frame[23:24] == bytes([ICMP]):
+                self._network.learn(self._core.routes.learnt)
+
+    def _asked_for(self, frame: bytes) -> VirtualService | None:
+        """The service that a frame seems to be for, by its ports; only TCP and UDP open connections."""
+        header = (frame[14] & 15) * 4 + 14 if len(frame) > 34 else 0
+        if len(frame) < header + 4 or frame[23] not in (TCP, UDP):
+            return None
+        ends = (".".join(map(str, frame[at : at + 4])) for at in (26, 30))
+        ports = (int.from_bytes(frame[at : at + 2], "big") for at in (header, header + 2))
+        source, destination = (Endpoint(*end) for end in zip(ends, ports, strict=True))
+        return self._director.services.find(Packet(frame[23], source, destination, 0))
+
+    # ---- what the time brings ----
+
+    def tick(self, now: float) -> None:
+        self._core.tick(now)
+        self._network.tick()
+        self._network.learn(self._core.routes.learnt)
+        self._rules.bring_all_back()
+        self._sweep_if_due()
+        self._rules.fetch()
+        self._settings.use_transitions(secure=secures_tcp(self._director.services.sysctls))
+        self._settings.flag(self._flags())
+
+    def _sweep_if_due(self) -> None:
+        """Not so often that much of the time would go into it: over is over, swept or not."""
+        if monotonic() - self._swept > _LEISURE * self._sweep_took:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        self._swept = monotonic()
+        self._program.sweep()
+        self._sweep_took = monotonic() - self._swept
+
+    def catch_up(self, *, exactly: bool) -> None:
+        self._rules.bring_all_back()
+        if exactly:
+            self._sweep()
+        self._rules.fetch()
+
+    def connections(self, now: float) -> list[dict[str, Any]]:
+        self._teller.hear()
+        return self._director.listing(now)
+
+    def counters(self) -> Mapping[str, int]:
+        """What the program has forwarded, and what the core has."""
+        counted = dict(zip(COUNTERS, self._rules.totals(), strict=True))
+        forwarded = counted["packets_in"] + counted["packets_out"]
+        mine = {"forwarded_in_kernel": forwarded, "lost_events": self._totals.lost_events}
+        return {**self._core.counters(), **mine}
+
+    def close(self) -> None:
+        if hasattr(self, "_program"):
+            self._program.close()
+        for part in ("_teller", "_network"):
+            if hasattr(self, part):
+                getattr(self, part).close()
+        self._up.close()
+        self._core.close()
+
+
+def _is_odd(service: VirtualService) -> bool:
+    """Whether packets ask for it that don't go to its own port."""
+    key = service.key
+    return bool(key.mark) or not key.address.port or key.address.port == ftp.CONTROL_PORT

@@ -1,0 +1,87 @@
+"""The program in the kernel: loaded, attached to interfaces, and found again after a director has died.
+
+Nothing is pinned to a file. As long as the program is attached to an interface it lives, and its
+tables with it; the interface tells the next director where they are. When the network namespace
+ends, all of it does.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+
+from director.engines import interfaces as of_this_machine
+from director.engines.ebpf import libbpf
+from director.engines.ebpf.compiler import CannotCompile, compiled
+from director.engines.ebpf.libbpf import BpfError, Hook, Loaded, Map
+from director.engines.engine import EngineError
+
+MAPS = (
+    "connections",
+    "services",
+    "members",
+    "servers",
+    "counted",
+    "vips",
+    "routes",
+    "neighbours",
+    "events",
+    "saved",
+)
+SETTINGS, TOTALS = ".data.settings", ".data.totals"
+
+
+class Program:
+    """`adopted` tells whether its tables are those that an earlier director has left."""
+
+    def __init__(self, interfaces: Sequence[str], connections: int) -> None:
+        """Load it, with room for so many entries. Raises EngineError."""
+        for interface in interfaces:
+            if of_this_machine.mac_of(interface) is None:
+                raise EngineError(f"There is no network interface {interface!r}: see `ip link`.")
+        self._hooks = [Hook(socket.if_nametoindex(interface)) for interface in interfaces]
+        try:
+            earlier = self._left_behind()
+            sizes = {} if earlier else {"connections": connections}
+            self._loaded = Loaded(compiled(), sizes, earlier)
+        except (BpfError, CannotCompile) as error:
+            raise EngineError(f"The engine ebpf can't be loaded ({error}).") from None
+        self.adopted = bool(earlier)
+        self.maps: dict[str, Map] = {name: self._loaded.map(name) for name in (*MAPS, SETTINGS, TOTALS)}
+        self._ingress, self._sweep = (self._loaded.program(name) for name in ("ingress", "sweep"))
+        self._attached = False
+
+    def _left_behind(self) -> dict[str, Map]:
+        """The tables of a program that is attached already."""
+        for hook in self._hooks:
+            number = hook.attached()
+            if number is not None:
+                found = libbpf.maps_of(number)
+                return {name: one for name, one in found.items() if name in (*MAPS, SETTINGS, TOTALS)}
+        return {}
+
+    def attach(self) -> None:
+        """From now on it sees what comes in. Raises EngineError."""
+        self._attached = True
+        try:
+            for hook in self._hooks:
+                hook.attach(self._ingress)
+        except BpfError as error:
+            self.detach()
+            raise EngineError(f"The engine ebpf can't be attached ({error}).") from None
+
+    def sweep(self) -> None:
+        """End the connections whose time has come."""
+        libbpf.run(self._sweep)
+
+    def detach(self) -> None:
+        if self._attached:
+            for hook in self._hooks:
+                hook.detach()
+            self._attached = False
+
+    def close(self) -> None:
+        self.detach()
+        while self.maps:
+            self.maps.popitem()[1].close()
+        self._loaded.close()

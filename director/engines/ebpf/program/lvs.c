@@ -1,0 +1,259 @@
+/* The data plane: what the director does with a packet, in the kernel. Twin: core/director.py.
+ *
+ * In the order in which a packet meets it:
+ *
+ *     a fragment, an ICMP error, anything odd    -> up to the core                         core.h
+ *     a packet of a known connection             -> on to its real server, or to its client
+ *     the first packet of a new connection       -> to the real server that is chosen      schedulers.h
+ *     anything else                              -> to the director's own kernel
+ *
+ * It runs where frames come in (clsact, ingress, direct action), on every interface of the
+ * director. What it can't decide is the core's business, and the core writes what it has decided
+ * into the same table.
+ */
+#include "core.h"
+#include "dr.h"
+#include "nat.h"
+#include "schedulers.h"
+#include "tun.h"
+#include "way.h"
+
+#define REUSE 3			  /* conn_reuse_mode: any bit: when it is over */
+#define REUSE_FIN_WAIT 2  /* this bit: in VS-TUN and VS-DR also half closed */
+#define FTP_DATA bpf_htons(20)
+
+static __always_inline struct counted *counted_for(__u32 server)
+{
+	return bpf_map_lookup_elem(&counted, &server);
+}
+
+/* ---- known connections ---- */
+
+/* A client may use its port again when the connection that had it is over. */
+static __always_inline bool makes_way(const struct packet *p, __u32 word)
+{
+	__u32 state = STATE(word);
+
+	if (p->ends.protocol != IPPROTO_TCP || !(p->flags & TCP_SYN) || !(settings.reuse & REUSE))
+		return false;
+	return state == TIME_WAIT || state == CLOSE ||
+		   (state == FIN_WAIT && METHOD(word) != NAT && settings.reuse & REUSE_FIN_WAIT);
+}
+
+/* Whether the packet can leave; if not, the core says why. */
+static __always_inline bool passes(const struct packet *p, __u32 method, __u32 mtu)
+{
+	__u32 added = method == TUN && p->segments == 1 ? TUNNEL_HEADER : 0;
+
+	return p->ttl > 1 && p->longest + added <= mtu;
+}
+
+static __always_inline bool find_server(struct connection *request)
+{
+	struct server *server = server_at(request->server);
+
+	return server && server->listed && (METHOD(request->word) == LOCAL || find_way(request->address, request));
+}
+
+static __always_inline int request(struct __sk_buff *skb, struct packet *p, struct connection *entry)
+{
+	__u32 method = METHOD(entry->word);
+	struct counted *counted;
+	struct server *server;
+	bool done = false;
+
+	if (entry->way.version != settings.version) {
+		if (!find_server(entry))
+			return to_core();
+		entry->way.version = settings.version;
+	}
+	if (method != LOCAL && !passes(p, method, entry->mtu))
+		return to_core();
+	follow(&p->ends, entry, p, method == NAT ? IN : HALF);
+	counted = counted_for(entry->server);
+	if (counted) {
+		counted->packets_in += p->segments;
+		counted->bytes_in += p->length;
+	}
+	if (method == LOCAL)
+		return TC_ACT_OK;
+	if (method == DR) {
+		done = direct(skb);
+	} else if (method == NAT) {
+		done = nat_request(skb, p, entry->address, entry->port);
+	} else {
+		server = server_at(entry->server);
+		done = server && tunnel(skb, p, server->own, entry->address);
+	}
+	return done ? leave(skb, &entry->way, p->now) : TC_ACT_SHOT;
+}
+
+/* The state of a steady connection is not changed by data: its request's entry need not be found. */
+static __always_inline bool is_steady(const struct packet *p, const struct connection *entry)
+{
+	return entry->word & STEADY && !(p->flags & (TCP_SYN | TCP_FIN | TCP_RST)) && entry->expires > p->now;
+}
+
+static __always_inline bool reply_changes(const struct packet *p, struct connection *entry)
+{
+	struct ends ends = answering(&p->ends, entry);
+	struct connection *request = bpf_map_lookup_elem(&connections, &ends);
+
+	if (!request || request->word & REPLY || is_over(&ends, request, p->now))
+		return false;
+	follow(&ends, request, p, OUT);
+	if (p->ends.protocol == IPPROTO_UDP) {
+		entry->word |= STEADY;
+		if (request->word & TOLD) /* both ends have spoken */
+			tell(&ends, request, request->word, request->word, p->now);
+	}
+	entry->expires = request->expires;
+	return true;
+}
+
+static __always_inline int reply(struct __sk_buff *skb, struct packet *p, struct connection *entry)
+{
+	struct counted *counted;
+
+	if (entry->way.version != settings.version && !find_way(p->ends.dest, entry))
+		return to_core();
+	if (!passes(p, NAT, entry->mtu))
+		return to_core();
+	if (is_steady(p, entry))
+		entry->expires = p->now + settings.timeouts[p->ends.protocol == IPPROTO_UDP ? UDP_STATE : ESTABLISHED];
+	else if (!reply_changes(p, entry))
+		return to_core();
+	counted = counted_for(entry->server);
+	if (counted) {
+		counted->packets_out += p->segments;
+		counted->bytes_out += p->length;
+	}
+	return nat_reply(skb, p, entry->address, entry->port) ? leave(skb, &entry->way, p->now) : TC_ACT_SHOT;
+}
+
+/* ---- new ones ---- */
+
+/* Writes a new connection into the table; the request's entry, or NULL where there is no room. */
+static __always_inline struct connection *begin(const struct packet *p, __u32 number, __u32 word,
+												const struct server *server, __be16 port)
+{
+	struct connection entry = {}, back = {};
+	struct ends key;
+
+	entry.word = word;
+	entry.server = number;
+	entry.address = server->address;
+	entry.port = port;
+	entry.expires = p->now + settings.timeouts[p->ends.protocol == IPPROTO_UDP ? UDP_STATE : NONE];
+	entry.way.version = settings.version - 1;
+	if (METHOD(word) == NAT) {
+		key = answering(&p->ends, &entry);
+		back.word = word | REPLY;
+		back.server = number;
+		back.address = p->ends.dest;
+		back.port = p->ends.dport;
+		back.way.version = settings.version - 1;
+		if (bpf_map_update_elem(&connections, &key, &back, BPF_ANY))
+			return NULL;
+	}
+	if (bpf_map_update_elem(&connections, &p->ends, &entry, BPF_NOEXIST)) {
+		if (METHOD(word) == NAT)
+			bpf_map_delete_elem(&connections, &key);
+		return NULL;
+	}
+	__sync_fetch_and_add(&totals.used, 1);
+	return bpf_map_lookup_elem(&connections, &p->ends);
+}
+
+static __always_inline int arrival(struct __sk_buff *skb, struct packet *p)
+{
+	struct service_key key = {p->ends.dest, p->ends.dport, p->ends.protocol};
+	bool tcp = p->ends.protocol == IPPROTO_TCP;
+	struct connection *entry;
+	struct service *service;
+	struct counted *counted;
+	struct server *server;
+	__u32 number, word;
+
+	if (settings.flags & STRAYS)
+		return to_core_or_both(skb, p->ends.dest);
+	if (tcp && (p->flags & TCP_RST || !(p->flags & TCP_SYN) || p->ends.sport == FTP_DATA))
+		return TC_ACT_OK;
+	service = bpf_map_lookup_elem(&services, &key);
+	if (!service)
+		return settings.flags & ODD && is_vip(p->ends.dest) ? to_core() : TC_ACT_OK;
+	if (service->scheduler == BY_CORE || settings.flags & ALL_NEW || totals.used >= settings.limit)
+		return to_core();
+	number = pick(service, &p->ends);
+	server = number == NOBODY ? NULL : server_at(number);
+	if (!server)
+		return to_core();
+	word = server->method << 4 | (tcp ? NONE : UDP_STATE);
+	entry = begin(p, number, word, server, server->port ? server->port : p->ends.dport);
+	if (!entry)
+		return to_core();
+	count(number, word, 1);
+	tell(&p->ends, entry, word, word, p->now);
+	counted = counted_for(number);
+	if (counted)
+		counted->connections++;
+	return request(skb, p, entry);
+}
+
+SEC("tc")
+int ingress(struct __sk_buff *skb)
+{
+	struct packet p = {};
+	struct connection *entry;
+
+	switch (parse(skb, &p)) {
+	case OTHER:
+		return TC_ACT_OK;
+	case ERROR:
+		bpf_clone_redirect(skb, settings.up, 0);
+		return TC_ACT_OK;
+	case FRAGMENT:
+	case MALFORMED:
+		return to_core_or_both(skb, p.ends.dest);
+	case FORWARDABLE:
+		break;
+	}
+	p.now = bpf_ktime_get_coarse_ns();
+	entry = bpf_map_lookup_elem(&connections, &p.ends);
+	if (!entry)
+		return arrival(skb, &p);
+	if (entry->word & CORE)
+		return to_core();
+	if (entry->word & REPLY)
+		return reply(skb, &p, entry);
+	if (settings.flags & ALL_SYN && p.flags & TCP_SYN)
+		return to_core();
+	if (makes_way(&p, entry->word) || is_over(&p.ends, entry, p.now)) {
+		if (entry->word & TOLD)
+			return to_core();
+		end(&p.ends, entry, p.now);
+		return arrival(skb, &p);
+	}
+	return request(skb, &p, entry);
+}
+
+/* ---- what the time brings ---- */
+
+static long look_at(void *map, struct ends *ends, struct connection *entry, __u64 *now)
+{
+	if (!(entry->word & (REPLY | TOLD)) && is_over(ends, entry, *now))
+		end(ends, entry, *now);
+	return 0;
+}
+
+/* Ends the connections whose time has come; run by the director's process, now and then. */
+SEC("tc")
+int sweep(struct __sk_buff *skb)
+{
+	__u64 now = bpf_ktime_get_coarse_ns();
+
+	bpf_for_each_map_elem(&connections, look_at, &now, 0);
+	return 0;
+}
+
+char terms[] SEC("license") = "GPL";

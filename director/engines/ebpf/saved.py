@@ -1,0 +1,139 @@
+"""The rules as text in one of the program's tables: what the next director needs, should this one die.
+
+They are commands, which make them again. Connections are in tables of their own and refer to real
+servers by numbers: those are written down as well, also for rules that were deleted while
+connections remain.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from director.control.codec import CodecError, decode, encode
+from director.core.commands import (
+    AddMark,
+    AddServer,
+    AddService,
+    Command,
+    DeleteServer,
+    DeleteService,
+    SetSysctl,
+    SetTimeouts,
+)
+from director.core.decision import Method
+from director.core.director import Director
+from director.core.errors import LvsError
+from director.core.service import RealServer, VirtualService
+from director.engines.ebpf.libbpf import BpfError, Map
+from director.engines.ebpf.rules import Rules
+from director.engines.engine import EngineError
+
+_LENGTH = 8  # bytes in front of the text
+Json = dict[str, Any]
+
+
+def save(director: Director, rules: Rules, pieces: Map) -> None:
+    """Write rules, marks and settings. Raises EngineError where they are too long."""
+    listed = list(director.services)
+    known = {id(service): service for service in (*listed, *(service for _, service, _ in rules.numbers()))}
+    text = {
+        "made": [encode(command) for command in _commands(director, known.values(), rules)],
+        "numbers": [
+            [number, encode(DeleteServer(service.key, server.address))]
+            for number, service, server in rules.numbers()
+        ],
+        "deleted": [encode(command) for command in _deletions(listed, known.values(), rules)],
+    }
+    _write(zlib.compress(json.dumps(text).encode(), 1), pieces)
+
+
+def _commands(director: Director, services: Iterable[VirtualService], rules: Rules) -> Iterator[Command]:
+    now = director.services
+    for name, value in now.sysctls.as_dict().items():
+        yield SetSysctl(name, value)
+    times = now.timeouts
+    yield SetTimeouts(tcp=int(times.established), tcpfin=int(times.fin_wait), udp=int(times.udp))
+    for mark in now.marks:
+        yield AddMark(mark.mark, str(mark.network), mark.protocol, mark.first, mark.last)
+    for service in services:
+        policy = service.policy
+        yield AddService(
+            service.key,
+            policy.scheduler_name,
+            policy.flags,
+            policy.persistent,
+            policy.netmask,
+            policy.one_packet,
+        )
+        gone = (server for _, its, server in rules.numbers() if its is service and not server.listed)
+        for server in (*gone, *reversed(service.servers)):
+            method = Method.NAT if server.method is Method.LOCAL else server.method
+            yield AddServer(service.key, server.address, server.weight, method, server.upper, server.lower)
+
+
+def _deletions(
+    listed: list[VirtualService], services: Iterable[VirtualService], rules: Rules
+) -> Iterator[Command]:
+    for _, service, server in rules.numbers():
+        if not server.listed:
+            yield DeleteServer(service.key, server.address)
+    for service in services:
+        if service not in listed:
+            yield DeleteService(service.key)
+
+
+def restore(director: Director, rules: Rules, pieces: Map, now: float) -> None:
+    """Give the director the rules that an earlier one has left. Raises EngineError."""
+    try:
+        text = _read(pieces)
+        if text is None:
+            return
+        director.apply([decode(each) for each in text["made"]], now)
+        _bind(director, rules, text["numbers"])
+        director.apply([decode(each) for each in text["deleted"]], now)
+    except (CodecError, KeyError, LvsError, TypeError, ValueError, zlib.error) as error:
+        raise EngineError(f"The rules that another director has left can't be read ({error}).") from None
+
+
+def _bind(director: Director, rules: Rules, numbers: list[list[Any]]) -> None:
+    services = {service.key: service for service in director.services}
+    rules.reserve(number for number, _ in numbers)
+    for number, named in numbers:
+        name = decode(named)
+        assert isinstance(name, DeleteServer)
+        service = services[name.key]
+        server: RealServer | None = service.server(name.server)
+        assert server is not None
+        rules.bind(number, service, server)
+    rules.fetch()
+
+
+def _write(data: bytes, pieces: Map) -> None:
+    whole = len(data).to_bytes(_LENGTH, sys.byteorder) + data
+    size = pieces.value_size
+    try:
+        for number, start in enumerate(range(0, len(whole), size)):
+            pieces.put(_place(number), whole[start : start + size].ljust(size, b"\0"))
+    except BpfError as error:
+        raise EngineError(f"The engine ebpf can't keep so many rules ({error}).") from None
+
+
+def _read(pieces: Map) -> Json | None:
+    """None where nothing was written."""
+    parts: list[bytes] = []
+    while (part := pieces.get(_place(len(parts)))) is not None:
+        parts.append(part)
+    whole = b"".join(parts)
+    size = int.from_bytes(whole[:_LENGTH], sys.byteorder)
+    if not size:
+        return None
+    text: Json = json.loads(zlib.decompress(whole[_LENGTH : _LENGTH + size]))
+    return text
+
+
+def _place(number: int) -> bytes:
+    return number.to_bytes(4, sys.byteorder)

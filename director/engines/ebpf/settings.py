@@ -1,0 +1,88 @@
+"""The numbers that the program goes by, in memory that it shares with this process."""
+
+from __future__ import annotations
+
+import mmap
+from struct import Struct
+
+from director.core.states import ACTIVE, SECURE_TCP_TRANSITIONS, TCP_TRANSITIONS, State, Timeouts, View
+from director.engines.ebpf.shapes import STATES
+
+ODD, STRAYS, TELL, MAY_FRAGMENT, ALL_NEW, ALL_SYN = 1, 2, 4, 8, 16, 32
+_EVENTS = ("rst", "syn", "fin", "ack")
+_NANO = 1_000_000_000
+_TIMEOUTS = Struct(f"={len(STATES)}Q")
+
+_FRESH_UNTIL, _TIMEOUTS_AT = 0, 8
+_LIMIT = _TIMEOUTS_AT + _TIMEOUTS.size
+_VERSION, _UP, _FLAGS, _REUSE, _ACTIVE, _NEXT = (_LIMIT + 8 + 4 * at for at in range(6))
+
+_LONG, _WORD = Struct("=Q"), Struct("=I")
+
+
+class Settings:
+    def __init__(self, memory: mmap.mmap) -> None:
+        self._memory = memory
+        self._set(_ACTIVE, sum(1 << at for at, state in enumerate(STATES) if state in ACTIVE))
+
+    def _set(self, place: int, value: int) -> None:
+        _WORD.pack_into(self._memory, place, value)
+
+    def _get(self, place: int) -> int:
+        return int(_WORD.unpack_from(self._memory, place)[0])
+
+    def use_timeouts(self, timeouts: Timeouts) -> None:
+        seconds = timeouts.by_state()
+        _TIMEOUTS.pack_into(self._memory, _TIMEOUTS_AT, *(int(seconds[state] * _NANO) for state in STATES))
+
+    def use_transitions(self, *, secure: bool) -> None:
+        """The state table of TCP: the core's own, as a table of bytes."""
+        table = SECURE_TCP_TRANSITIONS if secure else TCP_TRANSITIONS
+        following = bytes(
+            STATES.index(table.get((view, event, state), state) if state is not State.UDP else state)
+            for view in (View.IN, View.OUT, View.HALF)
+            for event in _EVENTS
+            for state in STATES
+        )
+        self._memory[_NEXT : _NEXT + len(following)] = following
+
+    def vouch(self, until: int) -> None:
+        """For what is known of neighbours, until then (nanoseconds)."""
+        _LONG.pack_into(self._memory, _FRESH_UNTIL, until)
+
+    def limit(self, connections: int) -> None:
+        _LONG.pack_into(self._memory, _LIMIT, connections)
+
+    def lead_up(self, interface: int) -> None:
+        """What is for the core goes to that interface."""
+        self._set(_UP, interface)
+
+    def flag(self, flags: int) -> None:
+        self._set(_FLAGS, flags)
+
+    def reuse(self, mode: int) -> None:
+        """conn_reuse_mode."""
+        self._set(_REUSE, mode)
+
+    def renew(self) -> None:
+        """Every connection looks for its way, and its server, anew."""
+        self._set(_VERSION, self._get(_VERSION) % (2**32 - 2) + 1)
+
+
+class Totals:
+    """How many connections the table holds, and how many events nobody has read in time."""
+
+    def __init__(self, memory: mmap.mmap) -> None:
+        self._memory = memory
+
+    @property
+    def used(self) -> int:
+        return int(_LONG.unpack_from(self._memory, 0)[0])
+
+    def add(self, number: int) -> None:
+        """The program changes it at the same time, so this may be off by one until the next sweep."""
+        _LONG.pack_into(self._memory, 0, max(0, self.used + number))
+
+    @property
+    def lost_events(self) -> int:
+        return int(_LONG.unpack_from(self._memory, 8)[0])

@@ -1,0 +1,107 @@
+"""Keys and values of the program's tables, as bytes; program/tables.h has the same shapes.
+
+Addresses and ports are as the network has them; the other numbers are in the machine's order.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from socket import inet_aton, inet_ntoa
+from struct import Struct
+from typing import NamedTuple
+
+from director.core.decision import Method
+from director.core.packet import Endpoint
+from director.core.states import State
+
+STATES = tuple(State)
+METHODS = tuple(Method)
+
+REPLY, CORE, TOLD, STEADY = 0x40, 0x80, 0x100, 0x200
+_STATE, _METHOD, _METHOD_AT = 0x0F, 0x30, 4
+
+ENDS = Struct("=4s4s2s2sB3x")
+ENTRY = Struct("=QII4s2sH24s")
+SERVICE_KEY = Struct("=4s2sBx")
+SERVICE = Struct("=8IQ")
+SERVER = Struct("=4s2sH4s5I4i")
+COUNTED = Struct("=5Q")
+PREFIX = Struct("=I4s")
+ROUTE = Struct("=I4s6sH")
+NEIGHBOUR_KEY = Struct("=I4s")
+NEIGHBOUR = Struct("=6s2x")
+HAPPENED = Struct("=QII16sI4s2s6xQ")
+NOWHERE = bytes(24)  # a way that has to be found yet: version 0 is never that of the settings
+
+
+class Entry(NamedTuple):
+    """One entry of the connection table."""
+
+    expires: int
+    word: int
+    server: int
+    address: bytes
+    port: bytes
+    mtu: int = 0
+    way: bytes = NOWHERE
+
+    @property
+    def state(self) -> State:
+        return state_of(self.word)
+
+    @property
+    def method(self) -> Method:
+        return METHODS[(self.word & _METHOD) >> _METHOD_AT]
+
+    @property
+    def end(self) -> Endpoint:
+        return end(self.address, self.port)
+
+    @classmethod
+    def of(cls, value: bytes) -> Entry:
+        return cls._make(ENTRY.unpack(value))
+
+    def __bytes__(self) -> bytes:
+        return ENTRY.pack(*self)
+
+
+def word(state: State, method: Method, flags: int = 0) -> int:
+    return STATES.index(state) | METHODS.index(method) << _METHOD_AT | flags
+
+
+def state_of(of_word: int) -> State:
+    return STATES[of_word & _STATE]
+
+
+def with_state(before: int, state: State) -> int:
+    return before & ~_STATE | STATES.index(state)
+
+
+@lru_cache(maxsize=65536)
+def address(text: str) -> bytes:
+    return inet_aton(text)
+
+
+def port(number: int) -> bytes:
+    return number.to_bytes(2, "big")
+
+
+def end(four: bytes, two: bytes) -> Endpoint:
+    return Endpoint(inet_ntoa(four), int.from_bytes(two, "big"))
+
+
+def ends(protocol: int, source: Endpoint, destination: Endpoint) -> bytes:
+    """The key of the packets from `source` to `destination`."""
+    return ENDS.pack(
+        address(source.address),
+        address(destination.address),
+        port(source.port),
+        port(destination.port),
+        protocol,
+    )
+
+
+def both(key: bytes) -> tuple[int, Endpoint, Endpoint]:
+    """Protocol, source and destination of a key."""
+    source, destination, sport, dport, protocol = ENDS.unpack(key)
+    return protocol, end(source, sport), end(destination, dport)

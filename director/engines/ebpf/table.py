@@ -1,0 +1,272 @@
+"""The connection table, which the core shares with the program in the kernel.
+
+Each connection is an entry of the program's map. What the core looks up is made from it, what the
+core changes is written back. A few are the core's own as well: those that depend on something that
+only the core knows (a template, ftp's control connection). The program forwards their packets, but
+only the core ends them. Expected connections, whose client has no port yet, are in no map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from director.core.connection import Connection
+from director.core.decision import Method
+from director.core.ftp_helper import is_control
+from director.core.packet import Endpoint
+from director.core.persistence import Template
+from director.core.timers import Timers
+from director.engines.ebpf.libbpf import BpfError, Map
+from director.engines.ebpf.rules import Rules
+from director.engines.ebpf.settings import Totals
+from director.engines.ebpf.shapes import (
+    CORE,
+    REPLY,
+    STEADY,
+    TOLD,
+    Entry,
+    address,
+    both,
+    ends,
+    port,
+    with_state,
+    word,
+)
+
+_NANO = 1e9
+_AT_ONCE = 256  # entries, when somebody looks for one that can go
+
+
+class SharedTable:
+    """A core's `Table`. `offset` is how much the core's seconds are ahead of the kernel's."""
+
+    def __init__(
+        self, entries: Map, totals: Totals, rules: Rules, offset: float, sweep: Callable[[], None], bits: int
+    ) -> None:
+        self.buckets = 1 << bits
+        self._map = entries
+        self._totals = totals
+        self._rules = rules
+        self._offset = offset
+        self._sweep = sweep
+        self._own: dict[bytes, Connection] = {}
+        self._expected: dict[bytes, Connection] = {}
+        self._timers: Timers[Connection] = Timers()
+
+    @property
+    def expected(self) -> int:
+        return len(self._expected)
+
+    def __len__(self) -> int:
+        return self._totals.used + len(self._expected)
+
+    def __iter__(self) -> Iterator[Connection]:
+        """All that are not over."""
+        yield from self._expected.values()
+        for batch in self._map.batches():
+            yield from self._known_in(batch)
+
+    def _known_in(self, batch: list[tuple[bytes, bytes]]) -> Iterator[Connection]:
+        for key, value in batch:
+            entry = Entry.of(value)
+            if not entry.word & REPLY:
+                connection = self._current(key, entry)
+                if connection is not None:
+                    yield connection
+
+    # ---- finding ----
+
+    def request(self, protocol: int, client: Endpoint, vip: Endpoint) -> Connection | None:
+        key = ends(protocol, client, vip)
+        if not client.port:
+            return self._expected.get(key)
+        value = self._map.get(key)
+        if value is None:
+            return None
+        entry = Entry.of(value)
+        if entry.word & REPLY:
+            return None
+        connection = self._current(key, entry)
+        if connection is None:
+            self._sweep()  # so that it is counted no more
+        return connection
+
+    def reply(self, protocol: int, server: Endpoint, client: Endpoint) -> Connection | None:
+        value = self._map.get(ends(protocol, server, client))
+        if value is None:
+            return None
+        entry = Entry.of(value)
+        return self.request(protocol, client, entry.end) if entry.word & REPLY else None
+
+    def of(self, protocol: int, client: Endpoint) -> list[Connection]:
+        """All that a client's end has; to find them, every entry is looked at."""
+        return [one for one in self if one.client == client and one.protocol == protocol]
+
+    def _current(self, key: bytes, entry: Entry) -> Connection | None:
+        """The connection of a request's entry; None if its time is over, and nobody but the program minds."""
+        expires = self._seconds(max(entry.expires, self._reply_expires(key, entry)))
+        own = self._own.get(key)
+        if own is None:
+            if expires <= self._rules.now():
+                return None
+            own = self._made_from(key, entry)
+        own.state, own.expires = entry.state, expires
+        return own
+
+    def _made_from(self, key: bytes, entry: Entry) -> Connection:
+        protocol, client, vip = both(key)
+        service, server = self._rules.at(entry.server)
+        at = entry.end
+        connection = Connection(
+            protocol, client, vip, server.address if server.address == at else at, server, service
+        )
+        connection.method = entry.method
+        return connection
+
+    def _reply_expires(self, key: bytes, entry: Entry) -> int:
+        """A steady reply keeps the time of both."""
+        if entry.method is not Method.NAT:
+            return 0
+        protocol, client, _ = both(key)
+        value = self._map.get(ends(protocol, entry.end, client))
+        reply = Entry.of(value) if value else None
+        return reply.expires if reply and reply.word & STEADY else 0
+
+    # ---- changing ----
+
+    def add(self, connection: Connection, expires: float) -> None:
+        connection.expires = expires
+        if not connection.client.port:
+            self._expected[_key(connection)] = connection
+            self._timers.keep(connection, expires)
+            return
+        self._write(connection, new=True)
+        self._totals.add(1)
+
+    def _write(self, connection: Connection, *, new: bool) -> None:
+        flags = 0
+        if connection.control is not None:
+            flags |= TOLD
+        if connection.method is Method.NAT and is_control(connection):
+            flags |= TOLD | CORE
+        key = _key(connection)
+        if flags & TOLD:
+            self._own[key] = connection
+            self._timers.keep(connection, connection.expires)
+        now = word(connection.state, connection.method, flags)
+        number, there = self._rules.number_of(connection.server), connection.server_end
+        entry = Entry(
+            self._nanoseconds(connection.expires), now, number, address(there.address), port(there.port)
+        )
+        try:
+            if connection.method is Method.NAT:
+                vip = connection.vip
+                back = Entry(0, now | REPLY, number, address(vip.address), port(vip.port))
+                self._map.put(_reply_key(connection), bytes(back))
+            self._map.put(key, bytes(entry))
+        except BpfError:
+            if new:
+                self._own.pop(key, None)
+
+    def remove(self, connection: Connection) -> None:
+        key = _key(connection)
+        self._timers.forget(connection)
+        if self._expected.pop(key, None) is not None:
+            return
+        self._own.pop(key, None)
+        if self._map.remove(key):
+            self._totals.add(-1)
+        if connection.method is Method.NAT:
+            self._map.remove(_reply_key(connection))
+
+    def keep(self, connection: Connection, expires: float) -> None:
+        """The state is written with the time: the core changes both in one go."""
+        connection.expires = expires
+        key = _key(connection)
+        if key in self._own or key in self._expected:
+            self._timers.keep(connection, expires)
+        value = self._map.get(key)
+        if value is None:
+            return
+        entry = Entry.of(value)
+        self._map.put(
+            key,
+            bytes(
+                entry._replace(
+                    expires=self._nanoseconds(expires), word=with_state(entry.word, connection.state)
+                )
+            ),
+        )
+        if entry.method is Method.NAT:
+            self._unsettle(connection)
+
+    def _unsettle(self, connection: Connection) -> None:
+        """The program looks at the request's entry again before it relies on the reply's."""
+        key = _reply_key(connection)
+        value = self._map.get(key)
+        if value is not None:
+            entry = Entry.of(value)
+            self._map.put(key, bytes(entry._replace(expires=0, word=entry.word & ~STEADY)))
+
+    def name_client(self, connection: Connection, client: Endpoint) -> None:
+        del self._expected[_key(connection)]
+        connection.client = client
+        self._write(connection, new=True)
+        self._totals.add(1)
+
+    # ---- what the time brings ----
+
+    def some(self, number: int) -> Iterator[list[Connection]]:
+        """A few after the other, until they were `number`; the next call goes on from there."""
+        seen = 0
+        for batch in self._map.batches(size=_AT_ONCE):
+            found = list(self._known_in(batch))
+            seen += len(found)
+            yield found
+            if seen >= number:
+                return
+
+    def expired(self, now: float) -> Iterator[Connection]:
+        """Take out and yield those of the core's own whose time has come; the program ends the others."""
+        for connection in self._timers.expired(now):
+            value = self._map.get(_key(connection))
+            if value is not None and not self._ends(connection, Entry.of(value), now):
+                continue
+            self.remove(connection)
+            yield connection
+
+    def _ends(self, connection: Connection, entry: Entry, now: float) -> bool:
+        """Its packets may have come without the core's knowledge: then it lives on."""
+        latest = self._seconds(max(entry.expires, self._reply_expires(_key(connection), entry)))
+        connection.state = entry.state
+        if latest > now:
+            self._timers.keep(connection, latest)
+        return latest <= now
+
+    def spoken(self, key: bytes) -> None:
+        """Both ends of one of the core's own have spoken: its template, if it has one, is to last."""
+        connection = self._own.get(key)
+        if connection is not None and isinstance(connection.control, Template):
+            connection.control.assured = True
+
+    def adopt(self) -> None:
+        """What an earlier director's core knew about its own is gone: the program ends them."""
+        for batch in self._map.batches():
+            for key, value in batch:
+                entry = Entry.of(value)
+                if entry.word & (TOLD | CORE):
+                    self._map.put(key, bytes(entry._replace(word=entry.word & ~(TOLD | CORE))))
+
+    def _seconds(self, nanoseconds: int) -> float:
+        return nanoseconds / _NANO + self._offset
+
+    def _nanoseconds(self, seconds: float) -> int:
+        return max(0, int((seconds - self._offset) * _NANO))
+
+
+def _key(connection: Connection) -> bytes:
+    return ends(connection.protocol, connection.client, connection.vip)
+
+
+def _reply_key(connection: Connection) -> bytes:
+    return ends(connection.protocol, connection.server_end, connection.client)
