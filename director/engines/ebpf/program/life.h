@@ -156,18 +156,26 @@ static __always_inline void follow(const struct ends *ends, struct connection *r
 	tell(ends, request, before, after, p->now);
 }
 
-/* Forgets a connection, by its request's entry. */
-static __always_inline void end(const struct ends *ends, const struct connection *request, __u64 now)
+/* Takes a connection out of the table, by its request's entry; false if another processor was quicker. */
+static __always_inline bool take_out(const struct ends *ends, const struct connection *request, __u64 now)
 {
 	struct ends key = answering(ends, request), own = *ends;
 	bool replied = reply_of(ends, request) != NULL;
 	struct connection entry = *request;
 
 	if (bpf_map_delete_elem(&connections, &own))
-		return; /* another processor was quicker */
+		return false;
 	if (replied)
 		bpf_map_delete_elem(&connections, &key);
 	__sync_fetch_and_add(&totals.used, -1);
-	count(entry.server, entry.word, -1);
 	tell(&own, &entry, entry.word, 0, now);
+	return true;
+}
+
+static __always_inline void end(const struct ends *ends, const struct connection *request, __u64 now)
+{
+	__u32 server = request->server, word = request->word;
+
+	if (take_out(ends, request, now))
+		count(server, word, -1);
 }

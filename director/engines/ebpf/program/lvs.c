@@ -165,9 +165,21 @@ static __always_inline struct connection *begin(const struct packet *p, __u32 nu
 	return bpf_map_lookup_elem(&connections, &p->ends);
 }
 
-static __always_inline int arrival(struct __sk_buff *skb, struct packet *p)
+static __always_inline struct service *service_of(const struct ends *ends)
 {
-	struct service_key key = {p->ends.dest, p->ends.dport, p->ends.protocol};
+	struct service_key key = {ends->dest, ends->dport, ends->protocol};
+
+	return bpf_map_lookup_elem(&services, &key);
+}
+
+/* Whether it is the core that chooses a server. */
+static __always_inline bool chosen_by_core(const struct service *service)
+{
+	return service->scheduler == BY_CORE || settings.flags & ALL_NEW || totals.used >= settings.limit;
+}
+
+static __noinline int arrival(struct __sk_buff *skb, struct packet *p)
+{
 	bool tcp = p->ends.protocol == IPPROTO_TCP;
 	struct connection *entry;
 	struct service *service;
@@ -179,10 +191,10 @@ static __always_inline int arrival(struct __sk_buff *skb, struct packet *p)
 		return to_core_or_both(skb, p->ends.dest);
 	if (tcp && (p->flags & TCP_RST || !(p->flags & TCP_SYN) || p->ends.sport == FTP_DATA))
 		return TC_ACT_OK;
-	service = bpf_map_lookup_elem(&services, &key);
+	service = service_of(&p->ends);
 	if (!service)
 		return settings.flags & ODD && is_vip(p->ends.dest) ? to_core() : TC_ACT_OK;
-	if (service->scheduler == BY_CORE || settings.flags & ALL_NEW || totals.used >= settings.limit)
+	if (chosen_by_core(service))
 		return to_core();
 	number = pick(service, &p->ends);
 	server = number == NOBODY ? NULL : server_at(number);
@@ -200,11 +212,35 @@ static __always_inline int arrival(struct __sk_buff *skb, struct packet *p)
 	return request(skb, p, entry);
 }
 
+static __always_inline int after_another(struct __sk_buff *skb, struct packet *p, struct connection *over)
+{
+	end(&p->ends, over, p->now);
+	return arrival(skb, p);
+}
+
+/* What has made way is counted until the connection that it made way for has its server. */
+static __always_inline int in_place_of(struct __sk_buff *skb, struct packet *p, struct connection *leaving)
+{
+	__u32 server = leaving->server, word = leaving->word;
+	struct service *service = service_of(&p->ends);
+	bool taken_out;
+	int verdict;
+
+	if (!service || chosen_by_core(service))
+		return to_core();
+	taken_out = take_out(&p->ends, leaving, p->now);
+	verdict = arrival(skb, p);
+	if (taken_out)
+		count(server, word, -1);
+	return verdict;
+}
+
 SEC("tc")
 int ingress(struct __sk_buff *skb)
 {
 	struct packet p = {};
 	struct connection *entry;
+	bool over;
 
 	switch (parse(skb, &p)) {
 	case OTHER:
@@ -228,13 +264,12 @@ int ingress(struct __sk_buff *skb)
 		return reply(skb, &p, entry);
 	if (settings.flags & ALL_SYN && p.flags & TCP_SYN)
 		return to_core();
-	if (makes_way(&p, entry->word) || is_over(&p.ends, entry, p.now)) {
-		if (entry->word & TOLD)
-			return to_core();
-		end(&p.ends, entry, p.now);
-		return arrival(skb, &p);
-	}
-	return request(skb, &p, entry);
+	over = is_over(&p.ends, entry, p.now);
+	if (!over && !makes_way(&p, entry->word))
+		return request(skb, &p, entry);
+	if (entry->word & TOLD)
+		return to_core();
+	return over ? after_another(skb, &p, entry) : in_place_of(skb, &p, entry);
 }
 
 /* ---- what the time brings ---- */
