@@ -137,6 +137,9 @@ class EbpfEngine:
             flags |= settings.ALL_NEW
         if sysctls.expire_nodest_conn:
             flags |= settings.ALL_SYN
+        import os
+        if os.environ.get("LVS_SHORT_CUT"):
+            flags |= settings.SHORT_CUT
         return flags
 
     # ---- what is handed up ----

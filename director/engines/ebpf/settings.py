@@ -8,10 +8,11 @@ from struct import Struct
 from director.core.states import ACTIVE, SECURE_TCP_TRANSITIONS, TCP_TRANSITIONS, State, Timeouts, View
 from director.engines.ebpf.shapes import STATES
 
-ODD, STRAYS, TELL, MAY_FRAGMENT, ALL_NEW, ALL_SYN = 1, 2, 4, 8, 16, 32
+ODD, STRAYS, TELL, MAY_FRAGMENT, ALL_NEW, ALL_SYN, SHORT_CUT = 1, 2, 4, 8, 16, 32, 64
 _EVENTS = ("rst", "syn", "fin", "ack")
 _NANO = 1_000_000_000
-_TIMEOUTS = Struct(f"={len(STATES)}Q")
+_ROOM = 16  # for states, in a table of the program's
+_TIMEOUTS = Struct(f"={_ROOM}Q")
 
 _FRESH_UNTIL, _TIMEOUTS_AT = 0, 8
 _LIMIT = _TIMEOUTS_AT + _TIMEOUTS.size
@@ -33,18 +34,18 @@ class Settings:
 
     def use_timeouts(self, timeouts: Timeouts) -> None:
         seconds = timeouts.by_state()
-        _TIMEOUTS.pack_into(self._memory, _TIMEOUTS_AT, *(int(seconds[state] * _NANO) for state in STATES))
+        numbers = [int(seconds[state] * _NANO) for state in STATES]
+        _TIMEOUTS.pack_into(self._memory, _TIMEOUTS_AT, *numbers, *[0] * (_ROOM - len(STATES)))
 
     def use_transitions(self, *, secure: bool) -> None:
         """The state table of TCP: the core's own, as a table of bytes."""
         table = SECURE_TCP_TRANSITIONS if secure else TCP_TRANSITIONS
-        following = bytes(
-            STATES.index(table.get((view, event, state), state) if state is not State.UDP else state)
-            for view in (View.IN, View.OUT, View.HALF)
-            for event in _EVENTS
-            for state in STATES
-        )
-        self._memory[_NEXT : _NEXT + len(following)] = following
+        following = bytearray()
+        for view in (View.IN, View.OUT, View.HALF):
+            for event in _EVENTS:
+                row = (state if state is State.UDP else table[view, event, state] for state in STATES)
+                following += bytes(map(STATES.index, row)).ljust(_ROOM, b"\0")
+        self._memory[_NEXT : _NEXT + len(following)] = bytes(following)
 
     def vouch(self, until: int) -> None:
         """For what is known of neighbours, until then (nanoseconds)."""

@@ -130,9 +130,9 @@ static __always_inline enum event event_now(const struct packet *p)
 
 static __always_inline __u32 next_state(__u32 state, enum view view, enum event event)
 {
-	if (event < RST || event > ACK || view > HALF || state >= STATES)
+	if (event == NOTHING)
 		return state;
-	return settings.next[view][event][state];
+	return settings.next[view][event & (EVENTS - 1)][state];
 }
 
 /* Moves a connection, by its request's entry, to the state that a packet leads to. */
@@ -142,11 +142,11 @@ static __always_inline void follow(const struct ends *ends, struct connection *r
 	__u32 before = request->word, state = next_state(STATE(before), view, event_now(p)), after;
 	struct connection *reply;
 
-	if (state < STATES)
-		request->expires = p->now + settings.timeouts[state];
+	state &= STATES - 1; /* the verifier has to see that it is one */
+	request->expires = p->now + settings.timeouts[state];
 	if (state == STATE(before))
 		return;
-	after = (before & ~0x0f) | state;
+	after = (before & ~(STATES - 1)) | state;
 	if (__sync_val_compare_and_swap(&request->word, before, after) != before)
 		return; /* another processor was quicker with another packet */
 	count_moved(request->server, before, after);

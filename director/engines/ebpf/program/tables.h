@@ -14,9 +14,9 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#define STATES 12 /* of a connection, in the order of the core's `State` */
+#define STATES 16 /* of a connection, in the order of the core's `State`; a power of two */
 enum state { NONE = 0, ESTABLISHED = 1, FIN_WAIT = 4, TIME_WAIT = 5, CLOSE = 6, UDP_STATE = 11 };
-enum view { IN, OUT, HALF, VIEWS };
+enum view { IN, OUT, HALF, VIEWS = 4 };
 enum event { NOTHING = -1, RST, SYN, FIN, ACK, EVENTS };
 enum method { NAT, TUN, DR, LOCAL };
 enum scheduler { BY_CORE, RR, WRR, LC, WLC, SED, NQ, DH, SH, MH };
@@ -202,6 +202,7 @@ struct settings {
 #define TELL 4		   /* somebody reads events */
 #define MAY_FRAGMENT 8 /* a tunnel's packets, whatever those inside forbid */
 #define ALL_NEW 16	   /* the core decides about every new connection */
+#define SHORT_CUT 64   /* frames skip the director's own end of a virtual cable */
 #define ALL_SYN 32	   /* and about a SYN of one that is known (expire_nodest_conn) */
 
 struct settings settings SEC(".data.settings") = {};

@@ -1,0 +1,15 @@
+"""New connections: http requests with `Connection: close`, on 16 connections at a time."""
+
+from __future__ import annotations
+
+from bench.measures import Figure
+from bench.measures._wrk import number_behind, wrk
+from bench.site import Site
+
+FIGURES = {"connections": Figure("new connections", "1/s")}
+
+
+def measure(site: Site, seconds: float) -> dict[str, float]:
+    """Raises BuildFailed."""
+    said = wrk(site, seconds, "-c", "16", "-H", "Connection: close")
+    return {"connections": number_behind("Requests/sec:", said)}

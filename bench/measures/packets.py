@@ -1,0 +1,39 @@
+"""Small packets: UDP datagrams of 18 bytes, in the shortest Ethernet frames (64 bytes with their check).
+
+The client sends as fast as it can; what the server has received counts. The processors' time, all
+of the machine's, is divided by that.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bench.measures import Figure
+from bench.measures._iperf import iperf
+from bench.site import Site
+
+FIGURES = {
+    "packets": Figure("64-byte packets", "packets/s"),
+    "cpu": Figure("CPU per packet", "us", more=False),
+}
+_DATA = 18  # bytes
+_IDLE = slice(3, 5)  # idle and waiting, in /proc/stat
+_ALL = slice(0, 8)  # the others that follow are contained in these
+
+
+def measure(site: Site, seconds: float) -> dict[str, float]:
+    """Raises BuildFailed."""
+    before = _busy()
+    end = iperf(site, seconds, "-u", "-l", str(_DATA), "-b", "0")
+    busy = _busy() - before
+    received = end["sum"]["packets"] - end["sum"]["lost_packets"]
+    if received <= 0:
+        return {}
+    return {"packets": received / end["sum"]["seconds"], "cpu": busy / received * 1e6}
+
+
+def _busy() -> float:
+    """Seconds that the processors have worked (proc(5))."""
+    fields = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+    return (sum(fields[_ALL]) - sum(fields[_IDLE])) / os.sysconf("SC_CLK_TCK")

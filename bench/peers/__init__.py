@@ -1,0 +1,30 @@
+"""What can stand between client and server: one file per peer; adding the file adds the peer.
+
+A peer's file has
+
+    ABOUT        one line: what it is
+    METHODS      in which of nat, tun and dr it can work; () for the direct path
+    OFFLOAD      False if the hosts' network cards must compute checksums in software
+    cannot()     why it can't run on this machine; empty where it can
+    set_up()     lets it work on a site
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from types import ModuleType
+
+ORDER = ("direct", "ipvs", "ebpf", "nftables", "haproxy", "nginx", "scapy")
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """In the order in which a table shows them; the ones that it does not know come last."""
+    found = {module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")}
+    return (*(name for name in ORDER if name in found), *sorted(found - set(ORDER)))
+
+
+def load(name: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{name}")

@@ -1,0 +1,23 @@
+"""HAProxy in TCP mode: a proxy, which ends the client's connection and opens another to the server."""
+
+from __future__ import annotations
+
+import shutil
+
+from bench.site import HTTP, IPERF, SERVER, VIP, Site
+from realserver_setup.render import configuration
+
+ABOUT = "HAProxy in TCP mode"
+METHODS = ("nat",)
+OFFLOAD = True
+
+
+def cannot() -> str:
+    return "" if shutil.which("haproxy") else "The program haproxy is missing: install the package haproxy."
+
+
+def set_up(site: Site) -> None:
+    file = site.folder / "haproxy.cfg"
+    file.write_text(configuration("bench/haproxy.cfg.j2", vip=VIP, server=SERVER, ports=(HTTP, IPERF)))
+    site.start("d", "haproxy", "-db", "-f", str(file))
+    site.listens("d", IPERF)

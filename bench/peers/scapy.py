@@ -1,0 +1,18 @@
+"""Our director, engine scapy: Python, packet by packet."""
+
+from __future__ import annotations
+
+from bench.peers import _director
+from bench.site import Site
+
+ABOUT = "our director, engine scapy: Python, packet by packet"
+METHODS = ("nat", "tun", "dr")
+OFFLOAD = False
+
+
+def cannot() -> str:
+    return _director.cannot("scapy")
+
+
+def set_up(site: Site) -> None:
+    _director.set_up(site, "scapy")
