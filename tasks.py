@@ -117,6 +117,43 @@ def test(context: Context, only: str = "", unit: bool = False) -> None:
 
 @task(
     help={
+        "methods": "Of nat, tun and dr, those to measure, with commas (default all).",
+        "only": "Measure only these: direct,ipvs,ebpf,ebpf_short_cut,nftables,haproxy,nginx,scapy.",
+        "figures": "Measure only these: throughput,packets,connections,latency.",
+        "seconds": "How long one measurement takes, 1 to 60 (default 3).",
+        "rounds": "How often each is measured, in turns (default 3).",
+        "quick": "One round of a second each: whether it works, not how fast.",
+        "keep": "Keep the results in docs/bench, too, under this name.",
+    }
+)
+def bench(
+    _context: Context,
+    methods: str = "",
+    only: str = "",
+    figures: str = "",
+    seconds: int = 3,
+    rounds: int = 3,
+    quick: bool = False,
+    keep: str = "",
+) -> None:
+    """Measure the data planes side by side: kernel IPVS, ours, and what people use instead."""
+    from bench import command
+
+    _ended(
+        lambda: command.bench(
+            methods=methods,
+            only=only,
+            figures=figures,
+            seconds=seconds,
+            rounds=rounds,
+            quick=quick,
+            keep=keep,
+        )
+    )
+
+
+@task(
+    help={
         "command": "The task and its options; ./inv vm lab-nat --servers 5 says the same.",
         "shell": "A shell in the machine instead.",
     }

@@ -42,6 +42,7 @@ def settings(arguments: list[str] | None = None) -> Settings:
     parser.add_argument("--method", choices=METHODS, default="nat", help="how requests travel on")
     parser.add_argument("--scheduler", choices=schedulers.names(), default="wrr", help="for new connections")
     parser.add_argument("--engine", choices=engines.names(), default="scapy", help="what moves the packets")
+    parser.add_argument("--short-cut", action="store_true", help="engine ebpf: see docs/ebpf.md")
     parser.add_argument("--socket", default=os.environ.get(SOCKET_VARIABLE, SOCKET), help="for ippfvsadm")
     parser.add_argument("--events", type=Path, help="append what happens to this file, as lines of JSON")
     parser.add_argument("--conn-tab-bits", type=int, default=12, help="2^BITS buckets for connections: 8-20")
@@ -57,6 +58,7 @@ def settings(arguments: list[str] | None = None) -> Settings:
         method=METHODS[asked.method],
         scheduler=asked.scheduler,
         engine=asked.engine,
+        short_cut=asked.short_cut,
         socket=asked.socket,
         events=asked.events,
         conn_tab_bits=asked.conn_tab_bits,

@@ -35,6 +35,7 @@ class Settings:
     method: Method
     scheduler: str
     engine: str
+    short_cut: bool
     socket: str
     events: Path | None
     conn_tab_bits: int
@@ -56,6 +57,8 @@ def run(settings: Settings) -> None:
         report = stack.enter_context(_event_writer(settings.events))
         engine = engines.load(settings.engine)(settings.interfaces, clock)
         stack.callback(engine.close)
+        if settings.short_cut:
+            engine.take_short_cuts()
         director = Director(
             method=settings.method,
             scheduler=settings.scheduler,

@@ -26,7 +26,7 @@ class Evidence:
     """The folder of one run, made when the run starts; `LVS_RUNS` moves all of them elsewhere."""
 
     def __init__(self, lab: str) -> None:
-        self.folder = _new_folder(_runs(), lab)
+        self.folder = new_folder(runs(), lab)
         self.scripts, self.pcaps, self.logs = (self._sub(name) for name in ("scripts", "pcap", "logs"))
         self.events = self.folder / "events.jsonl"
         self.report = self.folder / "report.json"
@@ -51,7 +51,7 @@ class Evidence:
 
     def close(self) -> None:
         """Once the run is over: under sudo, its files become those of the checkout's owner."""
-        _give_to_owner_of(_ROOT, self.folder, *self.folder.rglob("*"))
+        give_to_owner_of(_ROOT, self.folder, *self.folder.rglob("*"))
 
     def _sub(self, name: str) -> Path:
         path = self.folder / name
@@ -59,7 +59,7 @@ class Evidence:
         return path
 
 
-def _runs() -> Path:
+def runs() -> Path:
     """Where runs are kept: LVS_RUNS, else runs/ of the project, else the user's state folder."""
     chosen = os.environ.get("LVS_RUNS")
     if chosen:
@@ -70,7 +70,7 @@ def _runs() -> Path:
     return Path(state) / "lvs-lab" / "runs"
 
 
-def _new_folder(runs: Path, lab: str) -> Path:
+def new_folder(runs: Path, lab: str) -> Path:
     """A folder of its own, also for two labs started in the same second."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     for attempt in range(1000):
@@ -79,12 +79,12 @@ def _new_folder(runs: Path, lab: str) -> Path:
             folder.mkdir(parents=True)
         except FileExistsError:
             continue
-        _give_to_owner_of(_ROOT, runs, folder)
+        give_to_owner_of(_ROOT, runs, folder)
         return folder
     raise FileExistsError(folder)
 
 
-def _give_to_owner_of(reference: Path, *paths: Path) -> None:
+def give_to_owner_of(reference: Path, *paths: Path) -> None:
     """Under sudo: leave nothing in the user's checkout that the user can't write to or remove."""
     if os.geteuid() == 0:
         owner = reference.stat()

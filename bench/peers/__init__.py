@@ -16,7 +16,7 @@ import pkgutil
 from functools import cache
 from types import ModuleType
 
-ORDER = ("direct", "ipvs", "ebpf", "nftables", "haproxy", "nginx", "scapy")
+ORDER = ("direct", "ipvs", "ebpf", "ebpf_short_cut", "nftables", "haproxy", "nginx", "scapy")
 
 
 @cache

@@ -30,6 +30,12 @@ class Engine(Protocol):
     def __init__(self, interfaces: Sequence[str], clock: Callable[[], float]) -> None:
         """Nothing is touched before `start`. Raises EngineError where an interface can't be used."""
 
+    def take_short_cuts(self) -> None:
+        """Let frames skip the director's own end of a virtual cable. Raises EngineError where that can't be.
+
+        Captures, queues and counters there see nothing of them. To be called before `start`.
+        """
+
     def table(self, bits: int, limit: int) -> Table:
         """Where connections are kept: 2^bits buckets, and at most `limit` of them. Raises EngineError."""
 

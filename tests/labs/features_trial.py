@@ -236,7 +236,7 @@ def main(method: str, engine: str, folder: Path) -> None:
         own += [f"{DIP}:80", f"{DIP}:81"]
         sh("sysctl", "-qw", *ROUTER, host="d")
     else:
-        process = start_director(method, folder)
+        process = start_director(method, folder, "--engine", engine)
     serve("d", *own, log=folder / "server.log")
     seen = {}
     for feature in FEATURES:

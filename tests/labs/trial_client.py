@@ -4,6 +4,7 @@ hold VIP PORT                 one connection; for each line on stdin it asks aga
 udp VIP PORT SIZE COUNT       COUNT datagrams of SIZE bytes from one socket; what is answered
 pace VIP PORT RATE COUNT      COUNT small datagrams, RATE a second; nothing is answered
 refused VIP PORT              how a connected UDP socket learns that nobody listens
+syns VIP PORT COUNT           COUNT segments that would open a connection, each from another port
 ttl VIP PORT                  what becomes of a connection whose packets may make one hop
 """
 
@@ -74,6 +75,16 @@ def refused(vip: str, port: int) -> None:
             say(errno.errorcode.get(error.errno or 0, str(error)))
 
 
+def syns(vip: str, port: int, count: int) -> None:
+    """Half-open for ever: raw, so that this host's own kernel knows nothing of them."""
+    from scapy.layers.inet import IP, TCP  # late: no other command needs it
+
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sender:
+        for number in range(count):
+            source = f"198.51.100.{1 + number % 250}"
+            sender.sendto(bytes(IP(src=source, dst=vip) / TCP(sport=10000 + number, dport=port)), (vip, 0))
+
+
 def ttl(vip: str, port: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as asker:
         asker.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 1)
@@ -84,4 +95,5 @@ def ttl(vip: str, port: int) -> None:
 
 if __name__ == "__main__":
     command, vip, *numbers = sys.argv[1:]
-    {"hold": hold, "udp": udp, "pace": pace, "refused": refused, "ttl": ttl}[command](vip, *map(int, numbers))
+    commands = {"hold": hold, "udp": udp, "pace": pace, "refused": refused, "syns": syns, "ttl": ttl}
+    commands[command](vip, *map(int, numbers))

@@ -7,6 +7,7 @@ is inside for that purpose, with the same tables.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import IPv4Network
 from selectors import EVENT_READ, BaseSelector
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -48,7 +49,11 @@ class EbpfEngine:
         self._offset = clock() - monotonic()
         self._core = ScapyEngine(interfaces, clock, ARP)
         self._up = Up()
+        self._short_cuts = False
         self._swept = self._sweep_took = 0.0
+
+    def take_short_cuts(self) -> None:
+        self._short_cuts = True
 
     def table(self, bits: int, limit: int) -> SharedTable:
         """Raises EngineError."""
@@ -89,7 +94,8 @@ class EbpfEngine:
         return self._core.is_local(address)
 
     def way_to(self, address: str) -> Mapping[str, str]:
-        return self._core.way_to(address)
+        way = self._core.way_to(address)
+        return {**way, "dest_mac": self._network.mac_of(way["interface"], way["next_hop"])} if way else {}
 
     # ---- rules ----
 
@@ -119,8 +125,6 @@ class EbpfEngine:
 
     @staticmethod
     def _prefix(vip: str) -> bytes:
-        from ipaddress import IPv4Network
-
         network = IPv4Network(vip)
         return PREFIX.pack(network.prefixlen, network.network_address.packed)
 
@@ -137,8 +141,7 @@ class EbpfEngine:
             flags |= settings.ALL_NEW
         if sysctls.expire_nodest_conn:
             flags |= settings.ALL_SYN
-        import os
-        if os.environ.get("LVS_SHORT_CUT"):
+        if self._short_cuts:
             flags |= settings.SHORT_CUT
         return flags
 

@@ -9,6 +9,7 @@ import ctypes
 import errno
 import mmap
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from ctypes import byref, c_char, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from ctypes.util import find_library
@@ -162,6 +163,10 @@ class Map:
         _check(self._lookup(self.fd, byref(key), values), f"map {self.name}")
         return values.raw
 
+    def clear_per_processor(self, number: int) -> None:
+        """Zeros for each processor."""
+        self.put(number.to_bytes(4, sys.byteorder), bytes(self.value_size * processors()))
+
     def put(self, key: bytes, value: bytes, *, new: bool = False) -> None:
         """Raises BpfError where it is full, or, for a `new` one, where the key is there."""
         flag = c_uint64(_NOEXIST if new else _ANY)
@@ -268,6 +273,11 @@ class Loaded:
         """The descriptor of a program; it belongs to this object."""
         found = self._lib.bpf_object__find_program_by_name(self._object, name.encode())
         return int(self._lib.bpf_program__fd(c_void_p(found)))
+
+    def bind(self, program: str, name: str) -> None:
+        """Let a map that a program does not use live as long as the program. Raises BpfError."""
+        fd = self._lib.bpf_map__fd(self._find_map(name))
+        _check(self._lib.bpf_prog_bind_map(self.program(program), fd, None), "bpf_prog_bind_map")
 
     def close(self) -> None:
         if self._object:

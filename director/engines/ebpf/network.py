@@ -50,6 +50,12 @@ class Network:
         conf.route.resync()
         self.refresh()
 
+    def mac_of(self, interface: str, address: str) -> str:
+        """The MAC address of a neighbour; empty where the kernel does not know it."""
+        key = shapes.NEIGHBOUR_KEY.pack(self._interfaces[interface], shapes.address(address))
+        value = self._maps["neighbours"].get(key)
+        return shapes.NEIGHBOUR.unpack(value)[0].hex(":") if value else ""
+
     def learn(self, path_mtu: Mapping[str, int]) -> None:
         """What routers on the way have said, by destination."""
         if path_mtu != self._path_mtu:

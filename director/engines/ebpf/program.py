@@ -44,6 +44,7 @@ class Program:
             earlier = self._left_behind()
             sizes = {} if earlier else {"connections": connections}
             self._loaded = Loaded(compiled(), sizes, earlier)
+            self._loaded.bind("ingress", "saved")
         except (BpfError, CannotCompile) as error:
             raise EngineError(f"The engine ebpf can't be loaded ({error}).") from None
         self.adopted = bool(earlier)

@@ -106,7 +106,7 @@ class Rules:
         self._numbers[id(server)] = number
         self._at[number] = service, server
         self._seen[number] = 0, 0
-        self._carried[number] = self._counters(number)
+        self._carried[number] = (0,) * len(COUNTERS)
 
     def reserve(self, numbers: Iterable[int]) -> None:
         """Those between the numbers that are bound are free."""
@@ -117,6 +117,7 @@ class Rules:
         del self._at[number], self._numbers[id(server)], self._seen[number], self._carried[number]
         size = shapes.SERVER.size
         self._servers[number * size : (number + 1) * size] = bytes(size)
+        self._counted.clear_per_processor(number)
         self._free.append(number)
 
     def _write_server(self, number: int, server: RealServer, own: str) -> None:

@@ -18,7 +18,7 @@ _FRESH_UNTIL, _TIMEOUTS_AT = 0, 8
 _LIMIT = _TIMEOUTS_AT + _TIMEOUTS.size
 _VERSION, _UP, _FLAGS, _REUSE, _ACTIVE, _NEXT = (_LIMIT + 8 + 4 * at for at in range(6))
 
-_LONG, _WORD = Struct("=Q"), Struct("=I")
+_LONG, _SIGNED, _WORD = Struct("=Q"), Struct("=q"), Struct("=I")
 
 
 class Settings:
@@ -71,19 +71,25 @@ class Settings:
 
 
 class Totals:
-    """How many connections the table holds, and how many events nobody has read in time."""
+    """How many connections the table holds, and how many events nobody has read in time.
+
+    The program and the core count apart: the program adds to its numbers at any time.
+    """
 
     def __init__(self, memory: mmap.mmap) -> None:
         self._memory = memory
 
+    def _get(self, place: int) -> int:
+        return int(_SIGNED.unpack_from(self._memory, place)[0])
+
     @property
     def used(self) -> int:
-        return int(_LONG.unpack_from(self._memory, 0)[0])
+        return self._get(0) + self._get(8)
 
     def add(self, number: int) -> None:
-        """The program changes it at the same time, so this may be off by one until the next sweep."""
-        _LONG.pack_into(self._memory, 0, max(0, self.used + number))
+        """The core has put some there, or taken them out."""
+        _SIGNED.pack_into(self._memory, 8, self._get(8) + number)
 
     @property
     def lost_events(self) -> int:
-        return int(_LONG.unpack_from(self._memory, 8)[0])
+        return self._get(16)

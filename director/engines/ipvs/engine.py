@@ -48,6 +48,9 @@ class IpvsEngine:
         self._before: dict[Any, str] = {}
         self._ticks = 0
 
+    def take_short_cuts(self) -> None:
+        raise EngineError("The engine ipvs has no short cut: leave out --short-cut.")
+
     def table(self, bits: int, limit: int) -> Table:  # noqa: ARG002
         """It stays empty."""
         return ConnectionTable(bits)

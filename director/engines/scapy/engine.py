@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from director.core.decision import Answer, Forward, Local, Method
 from director.core.packet import IPIP, TCP, UDP, Packet
 from director.core.table import ConnectionTable, Table
+from director.engines.engine import EngineError
 from director.engines.interfaces import is_local
 from director.engines.scapy import dr, nat, tun
 from director.engines.scapy.answers import answer, may_be_told
@@ -57,6 +58,9 @@ class ScapyEngine:
         self._neighbours = Neighbours(partial(self._count, "lost"))
         self._kernel = Kernel(interfaces)
         self._limits = Limits()
+
+    def take_short_cuts(self) -> None:
+        raise EngineError("The engine scapy has no short cut: leave out --short-cut.")
 
     def table(self, bits: int, limit: int) -> Table:  # noqa: ARG002
         return ConnectionTable(bits)

@@ -31,7 +31,17 @@ def test_defaults(started: list[Settings], monkeypatch: pytest.MonkeyPatch) -> N
     assert command_line.main([]) == 0
     both = ("d-eth0", "d-eth1")
     expected = Settings(
-        Method.NAT, "wrr", "scapy", "/run/lvs-director.sock", None, 12, 1 << 20, Sysctls(), Timeouts(), both
+        method=Method.NAT,
+        scheduler="wrr",
+        engine="scapy",
+        short_cut=False,
+        socket="/run/lvs-director.sock",
+        events=None,
+        conn_tab_bits=12,
+        conn_limit=1 << 20,
+        sysctls=Sysctls(),
+        timeouts=Timeouts(),
+        interfaces=both,
     )
     assert started == [expected]
 

@@ -175,7 +175,7 @@ static __always_inline struct service *service_of(const struct ends *ends)
 /* Whether it is the core that chooses a server. */
 static __always_inline bool chosen_by_core(const struct service *service)
 {
-	return service->scheduler == BY_CORE || settings.flags & ALL_NEW || totals.used >= settings.limit;
+	return service->scheduler == BY_CORE || settings.flags & ALL_NEW || totals.used + totals.core >= settings.limit;
 }
 
 static __noinline int arrival(struct __sk_buff *skb, struct packet *p)

@@ -208,7 +208,8 @@ struct settings {
 struct settings settings SEC(".data.settings") = {};
 
 struct totals {
-	__u64 used; /* connections in the table */
+	__u64 used; /* connections in the table: those that this program has put there, less what it has taken out */
+	__u64 core; /* and the same of the core, which may be less than nothing */
 	__u64 lost_events;
 };
 

@@ -1,0 +1,99 @@
+"""./inv bench: what is to be measured, how long that takes, and where it is kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bench import measures, peers, plots, table
+from bench.run import Plan, measure_all, steps
+from bench.run import Progress as Progressed
+from labs.errors import BadRequest, Unable
+from labs.evidence import give_to_owner_of, new_folder, runs
+from labs.sandbox import run_in_sandbox
+from labs.wait import patient
+
+ROOT = Path(__file__).resolve().parent.parent
+KEPT = ROOT / "docs" / "bench"
+METHODS = ("nat", "tun", "dr")
+_PROGRAMS = {"iperf3": "iperf3", "wrk": "wrk", "nginx": "nginx", "ip": "iproute2", "ethtool": "ethtool"}
+
+
+def bench(
+    *, methods: str, only: str, figures: str, seconds: float, rounds: int, quick: bool, keep: str
+) -> int:
+    """Measure, show and keep; 0 when all that can run here was measured. Raises LabError."""
+    plan = Plan(
+        _chosen("--methods", methods, METHODS) or METHODS,
+        _chosen("--only", only, peers.names()),
+        _chosen("--figures", figures, measures.names()),
+        1 if quick else seconds,
+        1 if quick else rounds,
+    )
+    if not 1 <= plan.seconds <= 60 or not 1 <= plan.rounds <= 100:
+        raise BadRequest("--seconds is 1 to 60 and --rounds 1 to 100.")
+    if keep and not keep.replace("-", "").replace("_", "").isalnum():
+        raise BadRequest(f"--keep {keep!r}: a name of letters, digits, - and _.")
+    patient(1)
+    _require()
+    folder = new_folder(runs(), "bench")
+    code = run_in_sandbox(lambda: _inside(plan, folder))
+    if code == 0 and keep:
+        shutil.copytree(folder, KEPT / keep, dirs_exist_ok=True)
+    give_to_owner_of(ROOT, folder, *folder.rglob("*"))
+    print(f"Kept in {KEPT / keep if keep and code == 0 else folder}")
+    return code
+
+
+def _chosen(option: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The words between commas, each of which has to be known. Raises BadRequest."""
+    words = tuple(word for word in text.split(",") if word)
+    for word in words:
+        if word not in known:
+            raise BadRequest(f"{option} {word!r} is unknown: choose from {', '.join(known)}.")
+    return words
+
+
+def _require() -> None:
+    """Raises Unable."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    os.environ["PATH"] = path
+    missing = sorted({package for name, package in _PROGRAMS.items() if not shutil.which(name)})
+    if missing:
+        packages = " ".join(missing)
+        raise Unable(f"Not installed: {packages}: run `sudo apt-get install {packages}`.")
+
+
+def _inside(plan: Plan, folder: Path) -> int:
+    """As root of the sandbox."""
+    with _progress(plan) as say:
+        results = measure_all(plan, say)
+    results.write(folder)
+    (folder / "table.md").write_text(table.markdown(results))
+    table.show(results)
+    if results.samples:
+        plots.draw(results, folder)
+    return 0 if results.samples else 1
+
+
+@contextmanager
+def _progress(plan: Plan) -> Iterator[Progressed]:
+    """A bar on a terminal; piped, a line for each step."""
+    if not sys.stdout.isatty():
+        yield lambda text: print(f"  {text}", flush=True)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(), transient=True) as bar:
+        task = bar.add_task("", total=steps(plan))
+
+        def say(text: str) -> None:
+            bar.update(task, advance=1, description=text)
+
+        yield say

@@ -1,0 +1,60 @@
+"""What the figures were measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+_PROGRAMS = {
+    "iperf3": ("iperf3", "--version"),
+    "wrk": ("wrk", "--version"),
+    "clang": ("clang", "--version"),
+    "haproxy": ("haproxy", "-v"),
+    "nginx": ("nginx", "-v"),
+    "nft": ("nft", "--version"),
+}
+
+
+def describe() -> dict[str, object]:
+    """JSON-ready."""
+    return {
+        "kernel": platform.release(),
+        "architecture": platform.machine(),
+        "processor": _processor(),
+        "processors": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
+        "emulated": _is_emulated(),
+        "system": _system(),
+        "python": platform.python_version(),
+        "programs": {name: _version(command) for name, command in _PROGRAMS.items()},
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def _is_emulated() -> bool:
+    """Whether qemu computes every instruction itself: everything takes 20 to 30 times as long."""
+    return "QEMU TCG" in _processor() or "TCGTCGTCG" in Path("/proc/cpuinfo").read_text()
+
+
+def _system() -> str:
+    for line in Path("/etc/os-release").read_text().splitlines():
+        if line.startswith("PRETTY_NAME="):
+            return line.partition("=")[2].strip('"')
+    return "unknown"
+
+
+def _version(command: tuple[str, ...]) -> str:
+    """The first line that a program prints of itself; empty where it is missing."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except OSError:
+        return ""
+    return next(iter((done.stdout or done.stderr).splitlines()), "").strip()

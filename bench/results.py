@@ -1,0 +1,126 @@
+"""All figures of a run: what was measured when, medians, and ratios within each round."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+
+from bench import measures
+
+DIRECT = "direct"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One figure, as it was measured in one round."""
+
+    round: int
+    method: str
+    peer: str
+    figure: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Of several values: the median, the least and the most."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> Spread | None:
+        return cls(median(values), min(values), max(values)) if values else None
+
+
+@dataclass(slots=True)
+class Results:
+    """`missing` says of a peer in a method, or of one of its figures, why there is none."""
+
+    machine: dict[str, object]
+    settings: dict[str, object]
+    samples: list[Sample] = field(default_factory=list)
+    missing: list[dict[str, str]] = field(default_factory=list)
+
+    def lacks(self, method: str, peer: str, figure: str, why: str) -> None:
+        entry = {"method": method, "peer": peer, "figure": figure, "why": why}
+        if entry not in self.missing:
+            self.missing.append(entry)
+
+    def why_not(self, method: str, peer: str, figure: str) -> str:
+        """Why a figure is missing; empty where nobody has said."""
+        for entry in self.missing:
+            if (entry["method"], entry["peer"]) == (method, peer) and entry["figure"] in ("", figure):
+                return entry["why"]
+        return ""
+
+    def values(self, method: str, peer: str, figure: str) -> dict[int, float]:
+        """By round."""
+        return {
+            one.round: one.value
+            for one in self.samples
+            if (one.method, one.peer, one.figure) == (method, peer, figure)
+        }
+
+    def spread(self, method: str, peer: str, figure: str) -> Spread | None:
+        return Spread.of(list(self.values(method, peer, figure).values()))
+
+    def ratio(self, method: str, peer: str, figure: str, to: str) -> Spread | None:
+        """To another peer, round by round: the machine may have been slow in one of them."""
+        own, others = self.values(method, peer, figure), self.values(method, to, figure)
+        return Spread.of([own[at] / others[at] for at in own.keys() & others.keys() if others[at]])
+
+    def methods(self) -> list[str]:
+        return list(dict.fromkeys(one.method for one in self.samples))
+
+    def peers(self, method: str) -> list[str]:
+        """Those that were measured, and those of which it is said why not."""
+        measured = [one.peer for one in self.samples if one.method == method]
+        return list(
+            dict.fromkeys([*measured, *(one["peer"] for one in self.missing if one["method"] == method)])
+        )
+
+    # ---- kept ----
+
+    def as_dict(self) -> dict[str, object]:
+        """JSON-ready."""
+        return {
+            "machine": self.machine,
+            "settings": self.settings,
+            "figures": {name: asdict(figure) for name, figure in measures.figures().items()},
+            "samples": [asdict(one) for one in self.samples],
+            "missing": self.missing,
+        }
+
+    @classmethod
+    def read(cls, path: Path) -> Results:
+        told = json.loads(path.read_text())
+        samples = [Sample(**one) for one in told["samples"]]
+        return cls(told["machine"], told["settings"], samples, told["missing"])
+
+    def write(self, folder: Path) -> None:
+        """results.json and results.csv."""
+        (folder / "results.json").write_text(json.dumps(self.as_dict(), indent=1) + "\n")
+        with (folder / "results.csv").open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(
+                ["method", "peer", "figure", "unit", "median", "least", "most", "to ipvs", "to direct"]
+            )
+            table.writerows(self._rows())
+
+    def _rows(self) -> Iterator[list[object]]:
+        for method in self.methods():
+            for peer in self.peers(method):
+                for name, figure in measures.figures().items():
+                    spread = self.spread(method, peer, name)
+                    if spread is None:
+                        continue
+                    ratios = (self.ratio(method, peer, name, to) for to in ("ipvs", DIRECT))
+                    numbers = [f"{value:.6g}" for value in (spread.median, spread.least, spread.most)]
+                    parts = [f"{one.median:.3f}" if one else "" for one in ratios]
+                    yield [method, peer, name, figure.unit, *numbers, *parts]

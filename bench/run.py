@@ -1,0 +1,113 @@
+"""The order of a run: sites are set up, then each is measured in turn, round after round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import measures, peers, servers
+from bench.machine import describe
+from bench.results import Results, Sample
+from bench.site import Site
+from labs.errors import LabError
+
+_SCRATCH = Path("/run/bench")
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be measured; `seconds` is how long one measurement takes."""
+
+    methods: tuple[str, ...] = ("nat", "tun", "dr")
+    peers: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()
+    seconds: float = 3
+    rounds: int = 3
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "methods": self.methods,
+            "peers": self.peers or peers.names(),
+            "measures": self.measures or measures.names(),
+            "seconds": self.seconds,
+            "rounds": self.rounds,
+        }
+
+
+def measure_all(plan: Plan, say: Progress) -> Results:
+    """To be called inside a sandbox, by its root."""
+    results = Results(describe(), plan.as_dict())
+    for method in plan.methods:
+        _measure_method(plan, method, results, say)
+    return results
+
+
+def steps(plan: Plan) -> int:
+    """How often `say` is called, at most."""
+    of_peers = len(plan.peers or peers.names())
+    return len(plan.methods) * of_peers * (1 + plan.rounds * len(plan.measures or measures.names()))
+
+
+def _measure_method(plan: Plan, method: str, results: Results, say: Progress) -> None:
+    sites: dict[str, Site] = {}
+    try:
+        for peer in plan.peers or peers.names():
+            say(f"{method}: {peer} is set up")
+            site = _set_up(method, peer, results)
+            if site is not None:
+                sites[peer] = site
+        for number in range(plan.rounds):
+            for name in plan.measures or measures.names():
+                for peer, site in sites.items():
+                    say(f"{method}, round {number + 1} of {plan.rounds}: {name} of {peer}")
+                    _measure(name, site, plan.seconds, (number, method, peer), results)
+    finally:
+        for site in sites.values():
+            site.close()
+
+
+def _set_up(method: str, name: str, results: Results) -> Site | None:
+    """None where that can't be, which the results say."""
+    peer = peers.load(name)
+    if peer.METHODS and method not in peer.METHODS:
+        results.lacks(method, name, "", f"{peer.ABOUT} does not work so")
+        return None
+    why_not = peer.cannot() or _cannot(method)
+    if why_not:
+        results.lacks(method, name, "", why_not)
+        return None
+    site: Site | None = None
+    try:
+        own = method if peer.METHODS else ""
+        site = Site(f"{method}-{name}", own, _SCRATCH / method / name, offload=peer.OFFLOAD)
+        servers.start(site)
+        peer.set_up(site)
+    except LabError as error:
+        results.lacks(method, name, "", str(error))
+        if site is not None:
+            site.close()
+        return None
+    return site
+
+
+def _cannot(method: str) -> str:
+    """Why no real server of this kernel can be reached by a method."""
+    if method == "tun" and not Path("/proc/sys/net/ipv4/conf/tunl0").exists():
+        return (
+            "this kernel has no tunl0 (module ipip) for the real server: `./inv vm bench` boots one that has"
+        )
+    return ""
+
+
+def _measure(name: str, site: Site, seconds: float, where: tuple[int, str, str], results: Results) -> None:
+    measure = measures.load(name)
+    number, method, peer = where
+    try:
+        found: dict[str, float] = measure.measure(site, seconds)
+    except LabError as error:
+        for figure in measure.FIGURES:
+            results.lacks(method, peer, figure, str(error))
+        return
+    results.samples += [Sample(number, method, peer, figure, value) for figure, value in found.items()]

@@ -1,0 +1,196 @@
+"""The part of test_ebpf.py that runs in namespaces of its own (director_net.py).
+
+Started as `python ebpf_trial.py METHOD FOLDER` inside `unshare`; writes FOLDER/seen.json.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from director_net import CIP, SERVERS, SOCKET, VIP, build, serve, sh, start, start_director, tool
+
+from director.control.channel import call
+
+CLIENT = Path(__file__).with_name("trial_client.py")
+HOW = {"nat": "-m", "tun": "-i", "dr": "-g"}
+LIMIT, FLOOD = 64, 500
+ipvsadm = partial(tool, "ipvsadm")
+
+
+class Held:
+    """A client's connection that is kept, and used again and again."""
+
+    def __init__(self) -> None:
+        command = ("ip", "netns", "exec", "c", sys.executable, str(CLIENT), "hold", VIP, "80")
+        self._client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self) -> str:
+        """The server's name, or what went wrong."""
+        assert self._client.stdin
+        assert self._client.stdout
+        print("again", file=self._client.stdin, flush=True)
+        return str(json.loads(self._client.stdout.readline()))
+
+    def close(self) -> None:
+        self._client.communicate()
+
+
+@contextmanager
+def held() -> Iterator[Held]:
+    connection = Held()
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+class Trial:
+    """Each method without an underscore is one behaviour; they begin with one service."""
+
+    def __init__(self, method: str, folder: Path) -> None:
+        self._method, self._folder = method, folder
+        server = ":".join(map(str, SERVERS[method]))
+        self._rules = (f"-A -t {VIP}:80 -s wrr", f"-a -t {VIP}:80 -r {server} {HOW[method]} -w 3 -x 900")
+        self._start()
+
+    def _start(self, *options: str) -> None:
+        self._director = start_director(self._method, self._folder, "--engine", "ebpf", *options)
+        for line in self._rules:
+            ipvsadm(*line.split())
+
+    def _end(self) -> int:
+        self._director.send_signal(signal.SIGTERM)
+        return self._director.wait(20)
+
+    @staticmethod
+    def _engine() -> dict[str, int]:
+        return dict(call(SOCKET, {"do": "counters"})["engine"])
+
+    def forwarded_in_the_kernel(self) -> Any:
+        with held() as connection:
+            names = [connection.ask() for _ in range(5)]
+        counted = self._engine()
+        return {
+            "names": names,
+            "by_the_program": counted["forwarded_in_kernel"],
+            "by_the_core": counted["in"],
+        }
+
+    def killed(self) -> Any:
+        """Connections go on, new ones begin; the next director has the rules and both connections."""
+        with held() as before:
+            seen: dict[str, Any] = {"before": before.ask()}
+            packets = self._packets()
+            self._director.send_signal(signal.SIGKILL)
+            self._director.wait()
+            seen["meanwhile"] = before.ask()
+            with held() as another:
+                seen["new"] = another.ask()
+                self._director = start_director(self._method, self._folder, "--engine", "ebpf")
+                seen["after"] = [before.ask(), another.ask()]
+                seen["rules"] = ipvsadm("-Sn").splitlines()
+                seen["connections"] = ipvsadm("-Lcn").count("ESTABLISHED")
+                active = call(SOCKET, {"do": "list"})["services"][0]["servers"][0]["active"]
+                seen["active"], seen["upper"] = active, "-x 900" in seen["rules"][-1]
+                seen["more_packets"] = self._packets() - packets
+        seen["wanted"] = list(self._rules)
+        return seen
+
+    @staticmethod
+    def _packets() -> int:
+        return int(call(SOCKET, {"do": "list"})["services"][0]["packets_in"])
+
+    def second(self) -> Any:
+        log = self._folder / "second.log"
+        command = (sys.executable, "-m", "director", "--engine", "ebpf", "--socket", "/run/other.sock")
+        code = start("d", *command, log=log).wait(30)
+        with held() as connection:
+            return {"code": code, "says": log.read_text(), "first": connection.ask()}
+
+    def unknown_neighbour(self) -> Any:
+        """The kernel has forgotten all MAC addresses: the first packet waits for the answer, and is sent."""
+        sh("ip", "neigh", "flush", "all", host="d")
+        before = self._counter("TcpRetransSegs")
+        with held() as connection:
+            name = connection.ask()
+        return {"name": name, "sent_again": self._counter("TcpRetransSegs") - before}
+
+    @staticmethod
+    def _counter(name: str) -> int:
+        said = sh("env", "NSTAT_HISTORY=/run/nstat-c", "nstat", "-az", name, host="c").stdout.split()
+        return int(said[said.index(name) + 1])
+
+    def moved_neighbour(self) -> Any:
+        """The server gets another MAC address while a connection is there."""
+        with held() as connection:
+            before = connection.ask()
+            sh("ip", "link", "set", "s-eth0", "address", "02:00:00:00:00:77", host="s")
+            address = SERVERS[self._method][0]
+            sh("arping", "-c", "1", "-U", "-I", "s-eth0", address, host="s", check=False)
+            sh(
+                "ping",
+                "-c",
+                "1",
+                "-W",
+                "5",
+                "192.0.2.1" if self._method != "dr" else CIP,
+                host="s",
+                check=False,
+            )
+            sh("ping", "-c", "1", "-W", "5", address, host="d", check=False)
+            return {"before": before, "after": connection.ask()}
+
+    def flood(self) -> Any:
+        """More half-open connections than there is room for: an established one stays, new ones begin."""
+        self._end()
+        self._start("--conn-limit", str(LIMIT))
+        with held() as connection:
+            before = connection.ask()
+            sh(sys.executable, str(CLIENT), "syns", VIP, "80", str(FLOOD), host="c")
+            count = len(ipvsadm("-Lcn").splitlines()) - 2
+            with held() as another:
+                return {"before": before, "after": connection.ask(), "new": another.ask(), "entries": count}
+
+    def interface_gone(self) -> Any:
+        """An interface disappears: the director lives, and says what there is."""
+        sh("ip", "link", "add", "gone", "type", "veth", "peer", "name", "gone-too", host="d")
+        sh("ip", "addr", "add", "198.51.100.1/24", "dev", "gone", host="d")
+        sh("ip", "link", "set", "gone", "up", host="d")
+        self._end()
+        self._start()
+        sh("ip", "link", "del", "gone", host="d")
+        with held() as connection:
+            name = connection.ask()
+        return {"name": name, "alive": self._director.poll() is None, "exit": self._end()}
+
+    def nothing_left(self) -> Any:
+        """After an orderly end the director's host is as it was."""
+        filters = sh("tc", "filter", "show", "dev", "d-eth0", "ingress", host="d").stdout
+        links = sh("ip", "-o", "link", host="d").stdout
+        return {"filters": filters, "devices": [name for name in ("lvs0", "lvs-up") if name in links]}
+
+
+def main(arguments: Sequence[str]) -> None:
+    method, folder = arguments[0], Path(arguments[1])
+    build(method)
+    address, port = SERVERS[method]
+    serve("s", f"{address if method == 'nat' else VIP}:{port}", log=folder / "server.log")
+    trial = Trial(method, folder)
+    names = [name for name in vars(Trial) if not name.startswith("_")]
+    seen = {}
+    for name in names:
+        look: Callable[[], Any] = getattr(trial, name)
+        seen[name] = look()
+    (folder / "seen.json").write_text(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

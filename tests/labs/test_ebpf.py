@@ -1,0 +1,84 @@
+"""What the engine ebpf does beyond forwarding: it outlives its director, and bears what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from director import engines
+from director.engines.engine import EngineError
+from labs.wait import patient
+from tests.labs.support import FROM_CHECKOUT, sandboxed
+
+TRIAL = Path(__file__).with_name("ebpf_trial.py")
+
+
+@pytest.fixture(scope="module", params=("nat", "tun", "dr"))
+def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    try:
+        engines.require("ebpf")
+    except EngineError as missing:
+        pytest.skip(str(missing))
+    folder = tmp_path_factory.mktemp(request.param)
+    command = sandboxed(sys.executable, str(TRIAL), request.param, str(folder))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patient(110), env=FROM_CHECKOUT)
+    logs = "".join(log.read_text() for log in sorted(folder.glob("*.log")))
+    assert done.returncode == 0, done.stdout + done.stderr + logs
+    result: dict[str, Any] = json.loads((folder / "seen.json").read_text())
+    return result
+
+
+def test_the_program_forwards_and_the_core_is_not_asked(seen: dict[str, Any]) -> None:
+    forwarded = seen["forwarded_in_the_kernel"]
+    assert forwarded["names"] == ["s"] * 5
+    assert forwarded["by_the_program"] > 10
+    assert forwarded["by_the_core"] == 0
+
+
+def test_connections_outlive_a_killed_director(seen: dict[str, Any]) -> None:
+    killed = seen["killed"]
+    assert (killed["before"], killed["meanwhile"], killed["new"]) == ("s", "s", "s")
+    assert killed["after"] == ["s", "s"]
+
+
+def test_the_next_director_has_rules_connections_and_counts(seen: dict[str, Any]) -> None:
+    killed = seen["killed"]
+    assert [line.replace(" --tun-type ipip", "") for line in killed["rules"]] == killed["wanted"]
+    assert killed["connections"] == killed["active"] == 2
+    assert killed["more_packets"] > 0
+
+
+def test_a_second_director_is_refused_and_the_first_goes_on(seen: dict[str, Any]) -> None:
+    second = seen["second"]
+    assert second["code"] == 2
+    assert "no other director on this host" in second["says"]
+    assert len(second["says"].splitlines()) == 1
+    assert second["first"] == "s"
+
+
+def test_the_first_packet_to_an_unknown_neighbour_is_not_lost(seen: dict[str, Any]) -> None:
+    assert seen["unknown_neighbour"] == {"name": "s", "sent_again": 0}
+
+
+def test_a_server_may_change_its_mac_address(seen: dict[str, Any]) -> None:
+    assert seen["moved_neighbour"] == {"before": "s", "after": "s"}
+
+
+def test_a_flood_of_syns_evicts_no_established_connection(seen: dict[str, Any]) -> None:
+    flood = seen["flood"]
+    assert (flood["before"], flood["after"], flood["new"]) == ("s", "s", "s")
+    assert flood["entries"] <= 64 + (os.cpu_count() or 1)  # two processors may take the last place at once
+
+
+def test_an_interface_may_disappear(seen: dict[str, Any]) -> None:
+    assert seen["interface_gone"] == {"name": "s", "alive": True, "exit": 0}
+
+
+def test_nothing_is_left_after_an_orderly_end(seen: dict[str, Any]) -> None:
+    assert seen["nothing_left"] == {"filters": "", "devices": []}
