@@ -35,7 +35,7 @@ from oracle.talk import Frame
 class _Wire:
     """Keeps what is sent until it is asked for."""
 
-    def __init__(self, interface: str) -> None:
+    def __init__(self, interface: str, _hears: int = 0) -> None:
         self.interface = interface
         self.mac = DIRECTOR_MACS[interface]
         self.hardware = bytes.fromhex(self.mac.replace(":", ""))

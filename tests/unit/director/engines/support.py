@@ -28,7 +28,7 @@ class FakeWire:
 
     mac, hardware, mtu, address = MAC, bytes.fromhex(MAC.replace(":", "")), 1500, OWN
 
-    def __init__(self, interface: str) -> None:
+    def __init__(self, interface: str, _hears: int = 0) -> None:
         self.interface = interface
         self.coming: deque[bytes] = deque()
         self.sent: list[bytes] = []
