@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import measures
-from bench.results import Results, Spread
+from bench.results import TITLES, Results, Spread
 
 _HATCHES = ("", "//", "\\\\", "xx", "..", "--", "++", "oo")
-_NAMES = {"nat": "VS-NAT", "tun": "VS-TUN", "dr": "VS-DR"}
 _SUFFIXES = ("png", "svg")
 
 
@@ -38,7 +37,7 @@ def _draw_one(results: Results, name: str, folder: Path) -> list[Path]:
         spreads = [results.spread(method, peer, name) for method in methods]
         _bars(axes, at, spreads, width, peer, _HATCHES[place % len(_HATCHES)], place)
     axes.set_xticks(
-        [number + 0.4 - width / 2 for number in range(len(methods))], [_NAMES[m] for m in methods]
+        [number + 0.4 - width / 2 for number in range(len(methods))], [TITLES[m] for m in methods]
     )
     axes.set_ylabel(figure.unit)
     better = "more is better" if figure.more else "less is better"

@@ -12,6 +12,7 @@ from statistics import median
 from bench import measures
 
 DIRECT = "direct"
+TITLES = {"nat": "VS-NAT", "tun": "VS-TUN", "dr": "VS-DR"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,6 @@ class Results:
         if entry not in self.missing:
             self.missing.append(entry)
 
-    def why_not(self, method: str, peer: str, figure: str) -> str:
-        """Why a figure is missing; empty where nobody has said."""
-        for entry in self.missing:
-            if (entry["method"], entry["peer"]) == (method, peer) and entry["figure"] in ("", figure):
-                return entry["why"]
-        return ""
-
     def values(self, method: str, peer: str, figure: str) -> dict[int, float]:
         """By round."""
         return {
@@ -96,12 +90,6 @@ class Results:
             "samples": [asdict(one) for one in self.samples],
             "missing": self.missing,
         }
-
-    @classmethod
-    def read(cls, path: Path) -> Results:
-        told = json.loads(path.read_text())
-        samples = [Sample(**one) for one in told["samples"]]
-        return cls(told["machine"], told["settings"], samples, told["missing"])
 
     def write(self, folder: Path) -> None:
         """results.json and results.csv."""

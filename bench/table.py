@@ -14,10 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import measures, peers
-from bench.results import DIRECT, Results
+from bench.results import DIRECT, TITLES, Results
 
 _PIPED_WIDTH = 132
-_NAMES = {"nat": "VS-NAT", "tun": "VS-TUN", "dr": "VS-DR"}
 _YARDSTICK = "ipvs"
 
 
@@ -34,7 +33,7 @@ def show(results: Results, console: Console | None = None) -> None:
 def _tables(results: Results, terminal: bool) -> Iterator[Table]:
     for method in results.methods():
         head, rows = rows_of(results, method)
-        table = Table(title=_NAMES[method], title_justify="left", box=box.ROUNDED if terminal else box.ASCII2)
+        table = Table(title=TITLES[method], title_justify="left", box=box.ROUNDED if terminal else box.ASCII2)
         for place, name in enumerate(head):
             table.add_column(name, justify="right" if place else "left")
         for row in rows:
@@ -73,10 +72,10 @@ def reasons(results: Results) -> list[str]:
     lines = []
     for method in results.methods():
         ratio_to = "kernel IPVS" if _YARDSTICK in _measured(results, method) else "the direct path"
-        lines.append(f"{_NAMES[method]}: ratios in brackets are to {ratio_to}, median of the rounds.")
+        lines.append(f"{TITLES[method]}: ratios in brackets are to {ratio_to}, median of the rounds.")
     for one in results.missing:
         figure = f" ({one['figure']})" if one["figure"] else ""
-        lines.append(f"- {_NAMES[one['method']]}, {one['peer']}{figure}: {one['why']}")
+        lines.append(f"- {TITLES[one['method']]}, {one['peer']}{figure}: {one['why']}")
     return lines
 
 
@@ -89,7 +88,7 @@ def markdown(results: Results) -> str:
     parts = [_about(results)]
     for method in results.methods():
         head, rows = rows_of(results, method)
-        parts.append(f"## {_NAMES[method]}\n\n{_markdown_table(head, rows)}")
+        parts.append(f"## {TITLES[method]}\n\n{_markdown_table(head, rows)}")
     known = {one.peer for one in results.samples}
     what = [f"| {name} | {peers.load(name).ABOUT} |" for name in peers.names() if name in known]
     parts.append("\n".join(["| peer | what it is |", "|---|---|", *what]))

@@ -9,10 +9,11 @@ A measure's file has
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
+
+from bench import _files
 
 ORDER = ("throughput", "packets", "connections", "latency")
 
@@ -29,8 +30,7 @@ class Figure:
 @cache
 def names() -> tuple[str, ...]:
     """In the order of the table."""
-    found = {module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")}
-    return (*(name for name in ORDER if name in found), *sorted(found - set(ORDER)))
+    return _files.names(__path__, ORDER)
 
 
 def load(name: str) -> ModuleType:

@@ -12,9 +12,10 @@ A peer's file has
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from functools import cache
 from types import ModuleType
+
+from bench import _files
 
 ORDER = ("direct", "ipvs", "ebpf", "ebpf_short_cut", "nftables", "haproxy", "nginx", "scapy")
 
@@ -22,8 +23,7 @@ ORDER = ("direct", "ipvs", "ebpf", "ebpf_short_cut", "nftables", "haproxy", "ngi
 @cache
 def names() -> tuple[str, ...]:
     """In the order in which a table shows them; the ones that it does not know come last."""
-    found = {module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")}
-    return (*(name for name in ORDER if name in found), *sorted(found - set(ORDER)))
+    return _files.names(__path__, ORDER)
 
 
 def load(name: str) -> ModuleType:

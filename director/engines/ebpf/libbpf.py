@@ -19,7 +19,7 @@ from typing import Any
 
 _INGRESS, _REPLACE = 1, 1  # enum bpf_tc_attach_point, bpf_tc_flags
 _HANDLE = _PRIORITY = 1  # ours, among the filters of an interface
-_ANY, _NOEXIST = 0, 1
+_ANY = 0  # new or not
 _NO_MAPS_MAX = 64  # of one program
 _BATCH = 4096  # entries that are read at once
 _NAME = 16  # bytes, as the kernel keeps it
@@ -149,7 +149,7 @@ class Map:
         self.key_size: int = info.key_size
         self.value_size: int = info.value_size
         self.size: int = info.max_entries
-        self._value = ctypes.create_string_buffer(info.value_size * 1)
+        self._value = ctypes.create_string_buffer(info.value_size)
         self._lookup = library().bpf_map_lookup_elem
 
     def get(self, key: bytes) -> bytes | None:
@@ -167,10 +167,9 @@ class Map:
         """Zeros for each processor."""
         self.put(number.to_bytes(4, sys.byteorder), bytes(self.value_size * processors()))
 
-    def put(self, key: bytes, value: bytes, *, new: bool = False) -> None:
-        """Raises BpfError where it is full, or, for a `new` one, where the key is there."""
-        flag = c_uint64(_NOEXIST if new else _ANY)
-        _check(library().bpf_map_update_elem(self.fd, key, value, flag), f"map {self.name}")
+    def put(self, key: bytes, value: bytes) -> None:
+        """Raises BpfError where it is full."""
+        _check(library().bpf_map_update_elem(self.fd, key, value, c_uint64(_ANY)), f"map {self.name}")
 
     def remove(self, key: bytes) -> bool:
         """False where it is not there."""

@@ -18,10 +18,9 @@ from director.engines import interfaces as of_this_machine
 from director.engines.ebpf import shapes
 from director.engines.ebpf.libbpf import BpfError, Map
 from director.engines.ebpf.settings import Settings
+from director.engines.news import ADDRESSES, LINKS, NEIGHBOURS, ROUTES, News
 from director.engines.scapy.layers import conf
 
-_NEWS = 0x01 | 0x04 | 0x10 | 0x40  # linux/rtnetlink.h: links, neighbours, IPv4 addresses, IPv4 routes
-_LARGEST = 65536  # bytes of a message
 _COMPLETE = 0x02  # linux/if_arp.h
 _VOUCHED = 3_000_000_000  # nanoseconds: longer than a second, should the process be late
 _ASKED_AGAIN = 20  # seconds
@@ -35,18 +34,14 @@ class Network:
         self._interfaces = {name: socket.if_nametoindex(name) for name in interfaces}
         self._path_mtu: dict[str, int] = {}
         self._ticks = 0
-        self._news = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        self._news.bind((0, _NEWS))
-        self._news.setblocking(False)
+        self._news = News(LINKS | NEIGHBOURS | ADDRESSES | ROUTES)
 
     def fileno(self) -> int:
         """Readable when the kernel has news of links, neighbours, addresses or routes (rtnetlink(7))."""
         return self._news.fileno()
 
     def changed(self) -> None:
-        with contextlib.suppress(OSError):  # all are read, or there were too many to keep
-            while self._news.recv(_LARGEST):
-                pass
+        self._news.drain()
         conf.route.resync()
         self.refresh()
 

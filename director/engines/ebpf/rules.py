@@ -25,7 +25,7 @@ from director.engines.engine import EngineError
 KINDS = {"rr": 1, "wrr": 2, "lc": 3, "wlc": 4, "sed": 5, "nq": 6, "dh": 7, "sh": 8, "mh": 9}
 _BY_CORE = 0
 _FALLBACK, _PORT = 1, 2
-_WORD = 4  # bytes
+_PLACE = 8  # bytes of a number in `members`, as memory
 _TURN = slice(32, 40)  # of a service's value
 _COUNTS = slice(32, 48)  # of a server's value
 _OVERLOADED = slice(28, 32)
@@ -87,10 +87,8 @@ class Rules:
         for number, (service, server) in list(self._at.items()):
             if id(server) not in known and not server.active + server.inactive + server.templates:
                 self._give_back(number, server)
-            elif id(server) in known:
-                self._at[number] = known[id(server)]
             else:
-                self._at[number] = service, server
+                self._at[number] = known.get(id(server), (service, server))
         for identity, (service, server) in known.items():
             if identity not in self._numbers:
                 self.bind(self._next_free(), service, server)
@@ -166,9 +164,8 @@ class Rules:
         end = place + len(servers)
         if end > (2 if self._upper_half else 1) * self._half:
             raise EngineError(f"The engine ebpf has room for {self._half} places of servers in services.")
-        size = (_WORD + 7) // 8 * 8
         numbers = array("Q", (self._numbers[id(server)] for server in servers))
-        self._members[place * size : end * size] = numbers.tobytes()
+        self._members[place * _PLACE : end * _PLACE] = numbers.tobytes()
         return end
 
     # ---- fetched and brought back ----

@@ -140,10 +140,10 @@ class SharedTable:
             self._expected[_key(connection)] = connection
             self._timers.keep(connection, expires)
             return
-        self._write(connection, new=True)
+        self._write(connection)
         self._totals.add(1)
 
-    def _write(self, connection: Connection, *, new: bool) -> None:
+    def _write(self, connection: Connection) -> None:
         flags = 0
         if connection.control is not None:
             flags |= TOLD
@@ -165,8 +165,7 @@ class SharedTable:
                 self._map.put(_reply_key(connection), bytes(back))
             self._map.put(key, bytes(entry))
         except BpfError:
-            if new:
-                self._own.pop(key, None)
+            self._own.pop(key, None)
 
     def remove(self, connection: Connection) -> None:
         key = _key(connection)
@@ -211,7 +210,7 @@ class SharedTable:
     def name_client(self, connection: Connection, client: Endpoint) -> None:
         del self._expected[_key(connection)]
         connection.client = client
-        self._write(connection, new=True)
+        self._write(connection)
         self._totals.add(1)
 
     # ---- what the time brings ----

@@ -11,20 +11,16 @@ the director's own programs send to the VIP: they are no clients, and get no rea
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
-import socket
-import struct
 import subprocess
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from director.engines import tuntap
 from director.engines.engine import EngineError
 
 DEVICE = "lvs0"
-_TUNSETIFF, _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x400454CA, 0x8913, 0x8914  # linux/if_tun.h, sockios.h
-_IFF_TUN, _IFF_NO_PI, _IFF_UP = 0x0001, 0x1000, 0x1
 _TABLE = "table ip lvs"
 _SYSCTLS = Path("/proc/sys/net/ipv4/conf")
 
@@ -61,7 +57,7 @@ class Kernel:
 
     def start(self) -> None:
         """Raises EngineError."""
-        self._device = _open_device()
+        self._device = tuntap.make(DEVICE, tuntap.TUN)
         # The larger of `all` and the device wins: a packet from lvs0 has come by another way.
         self._set("all", "rp_filter", "0")
         self._set(DEVICE, "rp_filter", "0")
@@ -105,27 +101,6 @@ class Kernel:
             raise EngineError(f"{path} can't be set to {value}: {error.strerror}.") from None
         if interface != DEVICE:
             self._before.setdefault(path, before)
-
-
-def _open_device() -> int:
-    """Make lvs0, which exists as long as the returned descriptor is open, and bring it up."""
-    try:
-        descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise EngineError(f"/dev/net/tun can't be opened ({error.strerror}): try `modprobe tun`.") from None
-    try:
-        fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH22x", DEVICE.encode(), _IFF_TUN | _IFF_NO_PI))
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
-            request = struct.pack("16sH22x", DEVICE.encode(), 0)
-            flags = struct.unpack_from("H", fcntl.ioctl(asker, _SIOCGIFFLAGS, request), 16)[0]
-            fcntl.ioctl(asker, _SIOCSIFFLAGS, struct.pack("16sH22x", DEVICE.encode(), flags | _IFF_UP))
-    except OSError as error:
-        os.close(descriptor)
-        raise EngineError(
-            f"The TUN device {DEVICE} can't be made ({error.strerror}): it takes root, "
-            "and no other director on this host."
-        ) from None
-    return descriptor
 
 
 def _nft(script: str) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from director.engines.news import ADDRESSES, LINKS, ROUTES, News
 from director.engines.scapy.layers import conf
 from director.engines.scapy.wire import Wire
 
@@ -15,8 +14,6 @@ _DEFAULT_MTU = 1500
 _SMALLEST_MTU = 68  # bytes; RFC 791: every router can pass this much
 _MOST = 4096  # ways that are remembered
 _LEARNT = 600.0  # seconds for which a path's MTU is believed (Linux: route/mtu_expires)
-_NEWS = 0x01 | 0x10 | 0x40  # linux/rtnetlink.h: links, IPv4 addresses, IPv4 routes
-_LARGEST = 65536  # bytes of a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +32,7 @@ class Routes:
         self._wires = {wire.interface: wire for wire in wires}
         self._ways: dict[str, Way | None] = {}
         self._path_mtu: dict[str, tuple[int, float]] = {}  # and until when
-        self._news = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        self._news.bind((0, _NEWS))
-        self._news.setblocking(False)
+        self._news = News(LINKS | ADDRESSES | ROUTES)
 
     def fileno(self) -> int:
         """Readable when the kernel has news of links, addresses or routes (rtnetlink(7))."""
@@ -45,9 +40,7 @@ class Routes:
 
     def changed(self) -> None:
         """Take in that news: what it is does not matter, all is read anew."""
-        with contextlib.suppress(OSError):  # all are read, or there were too many to keep
-            while self._news.recv(_LARGEST):
-                pass
+        self._news.drain()
         self.refresh()
 
     def close(self) -> None:

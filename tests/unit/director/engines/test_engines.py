@@ -10,6 +10,7 @@ import pytest
 from scapy.layers.inet import IP, UDP
 
 from director import engines
+from director.engines import tuntap
 from director.engines.engine import EngineError
 from director.engines.scapy import kernel
 from director.engines.scapy.engine import ScapyEngine
@@ -131,7 +132,7 @@ def test_close_puts_back_what_start_has_changed(tmp_path: Path, monkeypatch: pyt
     reading, writing = os.pipe()
     monkeypatch.setattr(kernel, "_SYSCTLS", tmp_path)
     monkeypatch.setattr(kernel, "_nft", scripts.append)
-    monkeypatch.setattr(kernel, "_open_device", lambda: writing)
+    monkeypatch.setattr(tuntap, "make", lambda _name, _kind: writing)
     kept_out = kernel.Kernel(["d-eth0"])
     kept_out.start()
     assert (tmp_path / "all" / "rp_filter").read_text() == "0"
