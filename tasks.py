@@ -154,6 +154,36 @@ def bench(
 
 @task(
     help={
+        "servers": "The most real servers, 1 to 200 (default 50; with --quick 20).",
+        "methods": "Of nat, tun and dr, those to compare, with commas (default all).",
+        "engine": "The director's data plane (default scapy).",
+        "rate": "A real server's link in kbit/s; the director's has ten times that (default 400).",
+        "quick": "Fewer points, shorter: in a minute and a half.",
+        "show": "Show the result of an earlier comparison again, from its folder.",
+    }
+)
+def compare(
+    _context: Context,
+    servers: str = "",
+    methods: str = "",
+    engine: str = "scapy",
+    rate: str = "400",
+    quick: bool = False,
+    show: str = "",
+) -> None:
+    """Compare the three methods by experiment: what each costs and how far it scales."""
+    from compare import command
+
+    if show:
+        _ended(lambda: command.show(Path(show)))
+    else:
+        _ended(
+            lambda: command.compare(servers=servers, methods=methods, engine=engine, rate=rate, quick=quick)
+        )
+
+
+@task(
+    help={
         "command": "The task and its options; ./inv vm lab-nat --servers 5 says the same.",
         "shell": "A shell in the machine instead.",
     }

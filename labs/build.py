@@ -32,8 +32,18 @@ from realserver_setup.render import rules_for, script_for, scripts_for
 class Builder:
     """Builds one lab, step by step; `notes` tell where this machine took another way."""
 
-    def __init__(self, plan: Plan, options: LabOptions, evidence: Evidence, narrator: Narrator) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        options: LabOptions,
+        evidence: Evidence,
+        narrator: Narrator,
+        *,
+        captures: bool = True,
+    ) -> None:
+        """Without `captures` no tcpdump runs: where figures are measured, it would be what is measured."""
         self._plan = plan
+        self._captures = captures
         self._options = options
         self._evidence = evidence
         self._narrator = narrator
@@ -130,7 +140,7 @@ class Builder:
         return next(setup for setup in self._plan.setups if isinstance(setup, DirectorSetup))
 
     def _start_servers(self) -> None:
-        for machine in self._plan.topology.machines:
+        for machine in self._plan.topology.machines if self._captures else ():
             self._capture.start(self._network.hosts[machine.name], self._captured(machine))
         self._farm.start(self._network.hosts)
         self._capture.wait()

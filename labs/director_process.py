@@ -41,6 +41,11 @@ class DirectorProcess:
         assert self._daemon is not None
         self._daemon.wait(Path(SOCKET).exists, "the director's control socket")
 
+    @property
+    def pid(self) -> int:
+        assert self._daemon is not None
+        return self._daemon.process.pid
+
     def ask(self, what: str) -> dict[str, Any]:
         """One request over the control socket, its answer as it came. Raises ChannelError."""
         try:

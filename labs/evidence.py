@@ -25,8 +25,9 @@ _LONGEST = 20_000  # characters kept of a command's output
 class Evidence:
     """The folder of one run, made when the run starts; `LVS_RUNS` moves all of them elsewhere."""
 
-    def __init__(self, lab: str) -> None:
-        self.folder = new_folder(runs(), lab)
+    def __init__(self, lab: str, among: Path | None = None) -> None:
+        """`among`: the folder in which this run's is made, if not with all others."""
+        self.folder = new_folder(among or runs(), lab)
         self.scripts, self.pcaps, self.logs = (self._sub(name) for name in ("scripts", "pcap", "logs"))
         self.events = self.folder / "events.jsonl"
         self.report = self.folder / "report.json"

@@ -47,11 +47,11 @@ _MANY = 12  # servers or lines: more than these are summed up
 
 
 class Narrator:
-    """Prints to standard output; `seconds` has the duration of every step."""
+    """Prints to standard output, or `quiet`, nothing; `seconds` has the duration of every step."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
         terminal = sys.stdout.isatty()
-        self._console = Console(width=None if terminal else _PIPED_WIDTH, highlight=False)
+        self._console = Console(width=None if terminal else _PIPED_WIDTH, highlight=False, quiet=quiet)
         self._box = box.ROUNDED if terminal else box.ASCII2
         self.seconds: dict[str, float] = {}
         self._progress: Progress | None = None
@@ -60,7 +60,7 @@ class Narrator:
     def step(self, what: str, of: int | None = None) -> Iterator[Narrator]:
         """Time a step and show it; with `of`, it has so many parts, each to be run by `timed`."""
         began = time.monotonic()
-        if self._console.is_terminal:
+        if self._console.is_terminal and not self._console.quiet:
             columns = (SpinnerColumn(), TextColumn("{task.description}"))
             bar = (BarColumn(bar_width=24), MofNCompleteColumn()) if of else ()
             self._progress = Progress(

@@ -6,6 +6,7 @@ are in the run's folder.
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class ServerFarm:
         self.scratch = _HOME / "clients"
         self.files: dict[str, Fetched] = {}
         self._httpds: dict[str, Httpd] = {}
+        self._processes: dict[str, subprocess.Popen[str]] = {}
         self._launcher: Launcher | None = None
 
     def prepare(self) -> None:
@@ -55,10 +57,20 @@ class ServerFarm:
     def start(self, hosts: Mapping[str, Host]) -> None:
         """Start httpd and ftpd on every real server, and wait until all of them listen."""
         for name, httpd in self._httpds.items():
-            hosts[name].start(httpd.prepare(), self._evidence.log(f"httpd-{name}"))
+            log = self._evidence.log(f"httpd-{name}")
+            self._processes[name] = hosts[name].start(httpd.prepare(), log)
         self._start_daemons(hosts, "ftpd", {s.name: {"root": str(self.root(s.name))} for s in self._servers})
         for name, httpd in self._httpds.items():
             wait_for(httpd.listens, 60, f"nginx of {name}", BuildFailed)
+
+    def ended(self) -> list[str]:
+        """The real servers whose httpd runs no more."""
+        return [name for name, process in self._processes.items() if process.poll() is not None]
+
+    def kill(self, server: str) -> None:
+        """End a real server's httpd at once, as a crash would."""
+        self._processes[server].kill()
+        self._processes[server].wait()
 
     def root(self, server: str) -> Path:
         """The folder that a real server serves."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from labs import addresses
@@ -16,15 +17,15 @@ from labs.wait import wait_for
 _ASK = Path(__file__).resolve().parent.parent / "ask_arp.py"
 
 
-def only_director_answers(run: Running) -> Check:
-    """Ask for the VIP on every segment that has a router; count who answers.
+def only_director_answers(run: Running, segments: Sequence[str] = ()) -> Check:
+    """Ask for the VIP on every segment that has a router, or only on `segments`; count who answers.
 
     Behind the question for the VIP goes one for each machine's own address: a machine takes
     them in order, so once it has answered for itself, an answer for the VIP would be here.
     """
     for router in run.plan.machines(Role.ROUTER):
         for leg in router.legs:
-            if leg.switch != INTERNET:
+            if leg.switch in segments or (not segments and leg.switch != INTERNET):
                 _ask(run, leg)
     answers = {claim.sender_mac for claim in run.controller.arp() if _answers_vip(claim)}
     return _judge("only the director answers ARP for the VIP", run, answers)

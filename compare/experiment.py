@@ -1,0 +1,130 @@
+"""The parts of a comparison that run in a sandbox, each of its own: what is found goes to the journal.
+
+A part that fails says so in the journal and lets the next one begin: nothing is invented for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from subprocess import TimeoutExpired
+
+from compare import trials
+from compare.journal import Journal
+from compare.point import Point
+from compare.progress import Progress
+from compare.scaling import Scaling
+from compare.settings import TITLES, Settings
+from director.control.channel import ChannelError
+from labs.build import Builder
+from labs.command import plan_for
+from labs.errors import LabError
+from labs.evidence import Evidence
+from labs.narrator import Narrator
+from labs.options import LabOptions
+from labs.plan import Plan
+from labs.running import Running
+from realserver_setup.errors import SetupError
+
+FAILURES = (LabError, SetupError, ChannelError, OSError, TimeoutExpired)  # each has a sentence of its own
+
+_BUILD, _PER_SERVER, _TRIAL = 2.0, 0.1, 6.0  # seconds, for the progress bar
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one sandbox does: its steps by name, with the seconds that each is known to take."""
+
+    steps: Mapping[str, float]
+    work: Callable[[Journal, Progress], int]
+
+
+def parts(settings: Settings) -> Iterator[Part]:
+    """Every method's points, then every method's trials."""
+    for method in settings.methods:
+        yield Part(_scaling_steps(method, settings), _scaling(method, settings))
+    for method in settings.methods:
+        for place in trials.PLACES:
+            yield Part({_trial_name(method, place): _TRIAL}, _trials(method, place))
+
+
+def _scaling_steps(method: str, settings: Settings) -> dict[str, float]:
+    each = settings.seconds + settings.warm_up + 0.3
+    build = _BUILD + _PER_SERVER * max(settings.counts)
+    return {_lab_name(method): build, **{_point_name(method, count): each for count in settings.counts}}
+
+
+def _scaling(method: str, settings: Settings) -> Callable[[Journal, Progress], int]:
+    def work(journal: Journal, progress: Progress) -> int:
+        options = LabOptions(servers=max(settings.counts), engine=settings.engine, scheduler="rr")
+        names = [_point_name(method, count) for count in settings.counts]
+        with _noting(journal, [_lab_name(method), *names]):
+            with progress.step(_lab_name(method)):
+                lab = Scaling(build(plan_for(method, options), options, journal.file.parent), settings)
+            journal.add("done", {"what": _lab_name(method)})
+            for count, name in zip(settings.counts, names, strict=True):
+                with progress.step(name) as said:
+                    point = lab.measure(count)
+                    said.append(_said(point, settings))
+                journal.add("point", point.as_dict())
+                journal.add("done", {"what": name})
+        return 0
+
+    return work
+
+
+def _trials(method: str, place: str) -> Callable[[Journal, Progress], int]:
+    def work(journal: Journal, progress: Progress) -> int:
+        name = _trial_name(method, place)
+        with _noting(journal, [name]):
+            with progress.step(name) as said:
+                run = build(trials.plan_at(method, place), trials.OPTIONS, journal.file.parent)
+                found = list(trials.Trial(run, method, place).findings())
+                answers = (f"{one.question}: {'works' if one.works else 'does not'}" for one in found[-3:])
+                said.append(", ".join(answers))
+            for one in found:
+                journal.add("finding", asdict(one))
+            journal.add("done", {"what": name})
+        return 0
+
+    return work
+
+
+def build(plan: Plan, options: LabOptions, folder: Path) -> Running:
+    """A lab without captures, its evidence below `folder`. Raises one of FAILURES."""
+    evidence = Evidence(plan.lab, folder)
+    return Builder(plan, options, evidence, Narrator(quiet=True), captures=False).build()
+
+
+@contextmanager
+def _noting(journal: Journal, names: Iterable[str]) -> Iterator[None]:
+    """What goes wrong is the reason why the steps that are not done are missing."""
+    try:
+        yield
+    except FAILURES as error:
+        done = {entry["what"] for entry in journal.all("done")}
+        for name in names:
+            if name not in done:
+                journal.add("failed", {"what": name, "why": str(error)})
+
+
+def _said(point: Point, settings: Settings) -> str:
+    worth = point.delivered / settings.server_rate
+    return (
+        f"delivers {worth:6.2f} servers' worth, director's link {point.director_link:4.0%}: "
+        f"{'; '.join(point.troubles) or point.limited_by}"
+    )
+
+
+def _lab_name(method: str) -> str:
+    return f"{TITLES[method]}, the lab"
+
+
+def _point_name(method: str, count: int) -> str:
+    return f"{TITLES[method]}, {count} server{'s' if count > 1 else ''}"
+
+
+def _trial_name(method: str, place: str) -> str:
+    return f"{TITLES[method]}, a server {place}"

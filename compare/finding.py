@@ -1,0 +1,24 @@
+"""One answer of an experiment to one question about a method, with what was seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PLAIN, NO_TUNNEL, NO_ARP_CONTROL, ELSEWHERE, ELSEWHERE_NO_ARP = (
+    "near",
+    "without a tunnel device",
+    "without ARP control",
+    "in another network",
+    "in another network, without ARP control",
+)
+CHANGES = "changes on the server"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`works` is the answer; `evidence` what was seen, for people."""
+
+    method: str
+    question: str
+    works: bool
+    evidence: str

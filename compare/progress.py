@@ -1,0 +1,76 @@
+"""How far a comparison is: a bar over all of its steps, by the seconds that each is known to take.
+
+Steps run in sandboxes, that is in other processes, so each tells its place by its name alone; what
+is left is judged by how fast it went until now.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bar
+
+
+class Progress:
+    """`planned` has the seconds of every step by its name, in order."""
+
+    def __init__(self, planned: Mapping[str, float]) -> None:
+        self._planned = dict(planned)
+        self._began = time.monotonic()
+        self._terminal = sys.stdout.isatty()
+        self._console = Console(width=None if self._terminal else 132, highlight=False)
+
+    @property
+    def seconds(self) -> float:
+        """What all of it takes, as planned."""
+        return sum(self._planned.values())
+
+    def say(self, text: str) -> None:
+        self._console.print(text)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[list[str]]:
+        """Do a step; what the list holds at its end is said beside its name."""
+        said: list[str] = []
+        began = time.monotonic()
+        if self._terminal:
+            with self._bar(name):
+                yield said
+        else:
+            yield said
+        text = "  ".join(said)
+        self._console.print(
+            f"  [green]done[/]  {name:<28} {text:<74} [dim]{time.monotonic() - began:5.1f} s[/]"
+        )
+
+    def left(self, name: str, into: float) -> tuple[float, float]:
+        """The share that is done and the seconds that are left, `into` seconds after step `name` began."""
+        names = list(self._planned)
+        before = sum(self._planned[one] for one in names[: names.index(name)])
+        own = min(into, self._planned[name])
+        done = (before + own) / self.seconds
+        spent = time.monotonic() - self._began
+        pace = (spent - into) / before if before else 1.0
+        return done, max(0.0, (self.seconds - before - own) * pace)
+
+    def _bar(self, name: str) -> Bar:
+        progress, began = self, time.monotonic()
+
+        class Live(Bar):
+            def get_renderables(self) -> Any:
+                done, left = progress.left(name, time.monotonic() - began)
+                for task in self.tasks:
+                    self.update(task.id, completed=done, left=f"about {left:.0f} s left")
+                renderables: Iterator[RenderableType] = iter(super().get_renderables())
+                return renderables
+
+        columns = (TextColumn("  {task.description:<28}"), BarColumn(32), TextColumn("{task.fields[left]}"))
+        bar = Live(*columns, console=self._console, transient=True)
+        bar.add_task(name, total=1.0, left="")
+        return bar

@@ -1,0 +1,78 @@
+"""A comparison on the terminal: the published table with what was observed, the points, what is missing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from compare.cells import Cell, cells
+from compare.results import Results
+from compare.settings import TITLES
+
+_PIPED_WIDTH = 150
+
+
+def show(results: Results) -> None:
+    """Print all of it."""
+    terminal = sys.stdout.isatty()
+    console = Console(width=None if terminal else _PIPED_WIDTH, highlight=False)
+    for table in _tables(results, box.ROUNDED if terminal else box.ASCII2):
+        console.print()
+        console.print(table)
+    for line in shortcomings(results):
+        console.print(Text(line), style="bold")
+
+
+def shortcomings(results: Results) -> list[str]:
+    """What is missing, and what was broken while it was measured."""
+    missing = [f"Not measured: {one.what} ({one.why})" for one in results.missing]
+    broken = [
+        f"{TITLES[one.method]}, {one.servers} servers: {'; '.join(one.troubles)}: left out of the knee"
+        for one in results.troubled
+    ]
+    return missing + broken
+
+
+def _tables(results: Results, style: box.Box) -> Iterator[Table]:
+    if results.points:
+        yield _points(results, style)
+    if results.points or results.findings:
+        yield _cells(results, style)
+
+
+def _cells(results: Results, style: box.Box) -> Table:
+    table = Table(title="The comparison table, observed", title_justify="left", box=style, show_lines=True)
+    table.add_column("property")
+    for method in TITLES:
+        table.add_column(TITLES[method], ratio=1)
+    for name, row in cells(results).items():
+        table.add_row(name, *(_cell(row[method]) for method in TITLES))
+    return table
+
+
+def _cell(cell: Cell) -> Text:
+    return Text.assemble((cell.says, "bold"), *((f"\n{line}", "dim") for line in cell.evidence))
+
+
+def _points(results: Results, style: box.Box) -> Table:
+    table = Table(title="Delivered, in what one server's link can carry", title_justify="left", box=style)
+    for name in ("servers", *(TITLES[method] for method in results.methods)):
+        table.add_column(name, justify="right")
+    for count in sorted({point.servers for point in results.points}):
+        row = [
+            next((point for point in results.of_method(method) if point.servers == count), None)
+            for method in results.methods
+        ]
+        table.add_row(
+            str(count),
+            *(
+                f"{results.in_servers(one.delivered):.2f}  {one.limited_by:<20}" if one else "-"
+                for one in row
+            ),
+        )
+    return table

@@ -1,0 +1,132 @@
+"""All that a comparison has found, with what is missing and why; JSON and CSV.
+
+Made from the journal of a run, so it can be made again, and of a run that was cut short as well.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from compare.finding import Finding
+from compare.journal import Journal
+from compare.knee import Knee, find
+from compare.point import Point
+from compare.settings import METHODS
+
+POINT_COLUMNS = (
+    "method",
+    "servers",
+    "delivered",
+    "server_equivalents",
+    "director_out",
+    "director_in",
+    "director_packets",
+    "director_link",
+    "server_links",
+    "idle",
+    "director_cpu",
+    "limited_by",
+    "troubles",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What was to be measured and was not."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    machine: dict[str, Any]
+    settings: dict[str, Any]
+    points: tuple[Point, ...]
+    findings: tuple[Finding, ...]
+    missing: tuple[Missing, ...]
+    dispatch: tuple[dict[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, journal: Journal) -> Results:
+        """Everything in a journal; what it was to have and has not is missing."""
+        begun: dict[str, Any] = next(iter(journal.all("begun")))
+        found = {entry["what"] for entry in journal.all("done")}
+        told = {entry["what"]: entry["why"] for entry in journal.all("failed")}
+        absent = (what for what in begun["planned"] if what not in found)
+        return cls(
+            machine=begun["machine"],
+            settings=begun["settings"],
+            points=tuple(map(Point.from_dict, journal.all("point"))),
+            findings=tuple(Finding(**entry) for entry in journal.all("finding")),
+            missing=tuple(Missing(what, told.get(what, "the run was cut short before")) for what in absent),
+            dispatch=tuple(journal.all("dispatch")),
+        )
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        return tuple(method for method in METHODS if self.of_method(method))
+
+    def of_method(self, method: str) -> list[Point]:
+        return sorted((one for one in self.points if one.method == method), key=lambda one: one.servers)
+
+    def sound(self, method: str) -> list[Point]:
+        """The points of a method while nothing was broken."""
+        return [one for one in self.of_method(method) if not one.troubles]
+
+    def knee(self, method: str) -> Knee | None:
+        return find([(one.servers, one.delivered) for one in self.sound(method)])
+
+    @property
+    def troubled(self) -> list[Point]:
+        return [one for one in self.points if one.troubles]
+
+    def in_servers(self, rate: float) -> float:
+        """A rate as so many real servers' links."""
+        return rate / (float(self.settings["server_kbit"]) * 125.0)
+
+    def finding(self, method: str, question: str) -> Finding | None:
+        return next((one for one in self.findings if (one.method, one.question) == (method, question)), None)
+
+    @property
+    def complete(self) -> bool:
+        return not self.missing and not self.troubled
+
+    # ---- kept ----
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        knees = {method: self.knee(method) for method in self.methods}
+        return {
+            "machine": self.machine,
+            "settings": self.settings,
+            "points": [{**one.as_dict(), "limited_by": one.limited_by} for one in self.points],
+            "knees": {method: asdict(knee) if knee else None for method, knee in knees.items()},
+            "findings": [asdict(one) for one in self.findings],
+            "dispatch": list(self.dispatch),
+            "missing": [asdict(one) for one in self.missing],
+        }
+
+    def write(self, folder: Path) -> None:
+        """compare.json and compare.csv."""
+        (folder / "compare.json").write_text(json.dumps(self.as_dict(), indent=1) + "\n")
+        with (folder / "compare.csv").open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(POINT_COLUMNS)
+            table.writerows(self._row(point) for method in self.methods for point in self.of_method(method))
+
+    def _row(self, point: Point) -> Sequence[object]:
+        values = {
+            **point.as_dict(),
+            "server_equivalents": self.in_servers(point.delivered),
+            "limited_by": point.limited_by,
+            "troubles": "; ".join(point.troubles),
+        }
+        return [
+            f"{value:.6g}" if isinstance(value, float) else value for value in map(values.get, POINT_COLUMNS)
+        ]

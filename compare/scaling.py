@@ -1,0 +1,164 @@
+"""The scaling experiment of one method: a lab with all its servers, then point after point.
+
+The lab is built once. For each point the director is given the first so many real servers, clients
+download from the VIP without end, and for some seconds it is counted what arrives. All counters
+are read at both ends of these seconds.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from compare import links
+from compare.point import Point
+from compare.processor import Processors
+from compare.samples import Sample, bytes_at, samples_in
+from compare.settings import Settings
+from director.core.decision import Method
+from labs import addresses
+from labs.controller.client import PortCounters
+from labs.errors import LabError
+from labs.plan import RealServer
+from labs.running import Running
+from labs.topology import Topology
+from labs.wait import look_until
+
+_LOAD = Path(__file__).resolve().parent / "load.py"
+_FLAGS = {Method.NAT: "-m", Method.TUN: "-i", Method.DR: "-g"}
+_EACH = 1  # connections for each real server
+_LARGEST = "/10m.bin"
+
+
+class Scaling:
+    """Measures a running lab, whose links it gives their rates."""
+
+    def __init__(self, run: Running, settings: Settings) -> None:
+        self._run = run
+        self._settings = settings
+        links.shape(run, settings.server_kbit, settings.director_kbit)
+
+    def measure(self, count: int) -> Point:
+        """One point, with the first `count` real servers. Raises LabError, ChannelError, OSError."""
+        servers = self._run.plan.servers[:count]
+        give_rules(self._run, servers)
+        clients = self._start(count * _EACH)
+        try:
+            return self._watch(servers, [log for _, log in clients])
+        finally:
+            for process, _ in clients:
+                process.kill()
+                process.wait()
+
+    def _start(self, connections: int) -> list[tuple[subprocess.Popen[str], Path]]:
+        """Divide the connections among the clients."""
+        started = []
+        clients = self._run.clients
+        for place, client in enumerate(clients):
+            share = connections // len(clients) + (place < connections % len(clients))
+            log = self._run.evidence.log(f"load-{connections}-{client.host.name}")
+            command = [sys.executable, "-S", "-E", str(_LOAD), addresses.VIP, str(share), _LARGEST]
+            started.append((client.host.start(command, log), log))
+        return started
+
+    def _watch(self, servers: tuple[RealServer, ...], logs: list[Path]) -> Point:
+        connections = len(servers) * _EACH
+        pid = self._run.director.pid
+        began = time.monotonic()
+        look_until(lambda: _delivering(logs), lambda now: now >= connections, self._settings.patience)
+        time.sleep(max(0.0, began + self._settings.warm_up - time.monotonic()))
+        before = self._ports()
+        first = Processors.now(pid)
+        time.sleep(self._settings.seconds)
+        after = self._ports()
+        last = Processors.now(pid)
+        seen = look_until(lambda: [samples_in(log) for log in logs], lambda all_: _cover(all_, last.at), 5)
+        return self._point(servers, seen, first, last, _differences(before, after))
+
+    def _ports(self) -> dict[str, PortCounters]:
+        return {one.name: one for one in self._run.controller.ports()}
+
+    def _point(
+        self,
+        servers: tuple[RealServer, ...],
+        seen: list[list[Sample]],
+        first: Processors,
+        last: Processors,
+        counted: dict[str, PortCounters],
+    ) -> Point:
+        seconds = last.at - first.at
+        director = [counted[port] for port in self._ports_of(self._run.plan.topology.director.name)]
+        farm = [counted[port] for server in servers for port in self._ports_of(server.name)]
+        busiest = max(max(port.rx_bytes, port.tx_bytes) for port in director)
+        link, links_of_servers = self._settings.director_rate, self._settings.server_rate * len(servers)
+        return Point(
+            method=self._run.plan.method.name.lower(),
+            servers=len(servers),
+            seconds=seconds,
+            delivered=sum(bytes_at(one, last.at) - bytes_at(one, first.at) for one in seen) / seconds,
+            connections=len(servers) * _EACH,
+            delivering=sum(one[-1].delivering for one in seen if one),
+            failed=sum(one[-1].failed for one in seen if one),
+            director_out=sum(port.rx_bytes for port in director) / seconds,
+            director_in=sum(port.tx_bytes for port in director) / seconds,
+            director_packets=sum(port.rx_packets for port in director) / seconds,
+            director_link=busiest / seconds / link,
+            server_links=sum(port.rx_bytes for port in farm) / seconds / links_of_servers,
+            idle=first.idle_until(last),
+            director_cpu=first.used_until(last),
+            troubles=self._troubles(),
+        )
+
+    def _ports_of(self, host: str) -> list[str]:
+        """The switch ports that a host is plugged into."""
+        return [self._run.network.switch_port(leg) for leg in _interfaces(self._run.plan.topology, host)]
+
+    def _troubles(self) -> tuple[str, ...]:
+        ended = [f"the httpd of {name} has ended" for name in self._run.farm.ended()]
+        down = [f"the link of {interface} has failed" for interface in links.failed(self._run)]
+        return (*ended, *down)
+
+
+def give_rules(run: Running, servers: tuple[RealServer, ...]) -> None:
+    """Have the director balance port 80 over `servers`, in turns, and forget all else. Raises LabError."""
+    service, flag = f"-t {addresses.VIP}:80", _FLAGS[run.plan.method]
+    lines = [f"-a {service} -r {server.address}:{server.http_port} {flag}" for server in servers]
+    director = run.network.hosts[run.plan.topology.director.name]
+    for command, text in (["ipvsadm", "-C"], None), (["ipvsadm", "-R"], f"-A {service} -s rr\n"):
+        whole = None if text is None else text + "\n".join(lines) + "\n"
+        done = director.run(command, text=whole)
+        if done.exit_code:
+            raise LabError(f"{' '.join(command)}: {done.stderr.strip()}")
+
+
+def _interfaces(topology: Topology, host: str) -> list[str]:
+    return [leg.interface for machine in topology.machines if machine.name == host for leg in machine.legs]
+
+
+def _delivering(logs: list[Path]) -> int:
+    """Connections that have received something, of all clients."""
+    return sum(samples[-1].delivering for samples in map(samples_in, logs) if samples)
+
+
+def _cover(seen: list[list[Sample]], moment: float) -> bool:
+    return all(samples and samples[-1].at > moment for samples in seen)
+
+
+def _differences(before: dict[str, PortCounters], after: dict[str, PortCounters]) -> dict[str, PortCounters]:
+    """What was counted in between."""
+    return {
+        name: PortCounters(
+            later.switch,
+            later.dpid,
+            later.port,
+            name,
+            *(
+                getattr(later, field) - getattr(before[name], field)
+                for field in ("rx_packets", "rx_bytes", "tx_packets", "tx_bytes")
+            ),
+        )
+        for name, later in after.items()
+        if name in before
+    }

@@ -1,0 +1,69 @@
+"""What is compared, and how long it is looked at. Rates are scaled down from the published ones.
+
+A real server of 400 kbit/s is the published one of 400 kB/s, eight times slower; the director's link
+has ten times that. So small, because two processor cores carry all hosts of the lab: the links are to
+be the limit, and each point says whether they were.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from director import engines
+from labs.errors import BadRequest
+from labs.options import MOST_SERVERS
+
+METHODS = ("nat", "tun", "dr")
+TITLES = {"nat": "VS-NAT", "tun": "VS-TUN", "dr": "VS-DR"}
+TIMES = 10  # the director's link, in links of a real server
+_COUNTS = (1, 2, 5, 10, 20, 50, 100, 200)
+_QUICK = (1, 5, 10, 20)
+_LEAST_KBIT, _MOST_KBIT = 100, 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Raises BadRequest where one makes no sense."""
+
+    methods: tuple[str, ...] = METHODS
+    counts: tuple[int, ...] = (1, 2, 5, 10, 20, 50)
+    engine: str = "scapy"
+    server_kbit: int = 400
+    seconds: float = 4.0  # a point's figures are taken over so long
+    warm_up: float = 2.0  # and not before
+    patience: float = 4.0  # for connections that receive nothing at first
+
+    def __post_init__(self) -> None:
+        if not self.methods or not set(self.methods) <= set(METHODS):
+            raise BadRequest(f"--methods {','.join(self.methods)}: choose from {', '.join(METHODS)}.")
+        if self.engine not in engines.names():
+            raise BadRequest(
+                f"--engine {self.engine!r} is unknown: choose from {', '.join(engines.names())}."
+            )
+        if not _LEAST_KBIT <= self.server_kbit <= _MOST_KBIT:
+            raise BadRequest(f"--rate {self.server_kbit}: expected {_LEAST_KBIT} to {_MOST_KBIT} kbit/s.")
+
+    @property
+    def director_kbit(self) -> int:
+        return TIMES * self.server_kbit
+
+    @property
+    def server_rate(self) -> float:
+        """Of a real server's link, in bytes a second."""
+        return self.server_kbit * 125.0
+
+    @property
+    def director_rate(self) -> float:
+        return self.director_kbit * 125.0
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "director_kbit": self.director_kbit}
+
+
+def counts_up_to(servers: int, *, quick: bool) -> tuple[int, ...]:
+    """1, 2, 5, 10, ... and `servers` itself. Raises BadRequest."""
+    if not 1 <= servers <= MOST_SERVERS:
+        raise BadRequest(f"--servers {servers}: a comparison has 1 to {MOST_SERVERS} real servers.")
+    steps = _QUICK if quick else _COUNTS
+    return tuple(sorted({*(count for count in steps if count < servers), servers}))

@@ -1,0 +1,155 @@
+"""Small labs, one real server each, in which the server lacks something or is somewhere else.
+
+    near        the server is on the director's own segment (VS-NAT: on its private net)
+    elsewhere   a router is between them
+
+The server works where the client gets every answer, the director has counted every connection, and nobody
+but the director answers ARP requests for the VIP on the director's LAN, where it is looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from compare.finding import CHANGES, ELSEWHERE, ELSEWHERE_NO_ARP, NO_ARP_CONTROL, NO_TUNNEL, PLAIN, Finding
+from compare.scaling import give_rules
+from labs import addresses
+from labs.checks.arp import only_director_answers
+from labs.command import plan_for
+from labs.options import LabOptions
+from labs.plan import Plan
+from labs.running import Running
+from labs.setups import rules_for, setups_for
+from labs.topology import LAN, PRIVATE, Role, Topology, machine
+from realserver_setup.apply import apply
+from realserver_setup.build import (
+    TUNNEL,
+    DirectorSetup,
+    Interface,
+    RealServerSetup,
+    Route,
+    RouterSetup,
+    Setup,
+)
+from realserver_setup.render import script_for
+
+NEAR, FAR = "near", "elsewhere"
+PLACES = (NEAR, FAR)
+OPTIONS = LabOptions(servers=1, scheduler="rr")
+_TRIES = 2  # requests, a connection each
+_SERVER = "rs1"
+
+
+def plan_at(method: str, place: str) -> Plan:
+    """The lab of a method with its one server near the director, or beyond a router."""
+    plan = plan_for(method, OPTIONS)
+    if (method, place) in (("nat", NEAR), ("tun", FAR), ("dr", NEAR)):
+        return plan  # as the lab has it
+    if method == "nat":
+        return _nat_elsewhere(plan)
+    other = plan_for("dr" if method == "tun" else "tun", OPTIONS)
+    setups = setups_for(plan.method, other.topology, other.servers)
+    return replace(plan, topology=other.topology, servers=other.servers, setups=setups)
+
+
+def _nat_elsewhere(plan: Plan) -> Plan:
+    """The server's router has the director for its own way out, so replies still pass it."""
+    site, inside = "s4", addresses.private_server(253)
+    gateway, own = addresses.site_router(0), addresses.site_server(1)
+    router = machine(
+        "r1", Role.ROUTER, (PRIVATE, inside, addresses.PREFIX), (site, gateway, addresses.SITE_PREFIX)
+    )
+    others = (one for one in plan.topology.machines if one.role is not Role.SERVER)
+    beyond = machine(_SERVER, Role.SERVER, (site, own, addresses.SITE_PREFIX))
+    server = replace(plan.servers[0], address=own)
+    interfaces = tuple(Interface(leg.interface, leg.address, leg.prefix) for leg in router.legs)
+    setups: list[Setup] = [RouterSetup("r1", interfaces, (Route("default", addresses.DIRECTOR_INSIDE),))]
+    for setup in plan.setups:
+        if isinstance(setup, DirectorSetup):
+            way = (Route(addresses.site_network(0), inside),)
+            setups.append(replace(setup, routes=way, rules=rules_for((server,))))
+        elif isinstance(setup, RealServerSetup):
+            interface = Interface(setup.interface.name, own, addresses.SITE_PREFIX)
+            setups.append(replace(setup, interface=interface, gateway=gateway))
+        else:
+            setups.append(setup)
+    topology = Topology((*others, router, beyond))
+    return replace(plan, topology=topology, servers=(server,), setups=tuple(setups))
+
+
+class Trial:
+    """One lab that runs; `findings` breaks it and repairs it again."""
+
+    def __init__(self, run: Running, method: str, place: str) -> None:
+        self._run, self._method, self._place = run, method, place
+        self._server = run.network.hosts[_SERVER]
+        setups = [setup for setup in run.plan.setups if isinstance(setup, RealServerSetup)]
+        self._repair = script_for(setups[0])
+
+    def findings(self) -> Iterator[Finding]:
+        """What was seen, question by question."""
+        if self._place == NEAR:
+            yield self._changes()
+            yield self._try(PLAIN, lambda: "the server as the script sets it up")
+            yield self._try(NO_TUNNEL, self._take_tunnel)
+            yield self._try(NO_ARP_CONTROL, self._forget_arp_control)
+        else:
+            yield self._try(ELSEWHERE, lambda: f"server {self._run.plan.servers[0].address} beyond a router")
+            yield self._try(ELSEWHERE_NO_ARP, self._forget_arp_control)
+
+    def _changes(self) -> Finding:
+        """The commands of the server's script that a server of VS-NAT does not need, either."""
+        lines = changes(self._method)
+        return Finding(self._method, CHANGES, not lines, "; ".join(lines) or "its gateway, and nothing else")
+
+    def _try(self, question: str, prepare: Callable[[], str]) -> Finding:
+        self._run.controller.forget_arp()
+        about = prepare()
+        for host in self._run.plan.machines(Role.ROUTER):
+            self._run.network.hosts[host.name].run(["ip", "neigh", "flush", "all"])
+        give_rules(self._run, self._run.plan.servers)
+        arp = only_director_answers(self._run, (LAN,))
+        names = self._run.clients[0].names(_TRIES)
+        counted = sum(self._run.director.connections_by_server().values())
+        apply(self._repair, self._server)
+        works = arp.ok and names == [_SERVER] * _TRIES and counted == _TRIES
+        evidence = (
+            f"{about}: {len(names)} of {_TRIES} answered, {counted} by way of the director; "
+            f"ARP for the VIP: {arp.observed}"
+        )
+        return Finding(self._method, question, works, evidence)
+
+    def _take_tunnel(self) -> str:
+        """Like a system that can't unpack IP in IP."""
+        if self._server.run(["ip", "link", "set", TUNNEL, "down"]).exit_code:
+            return f"no {TUNNEL} there"
+        return f"{TUNNEL} switched off"
+
+    def _forget_arp_control(self) -> str:
+        """Like Linux 2.2: the server answers for every address it has."""
+        settings = [
+            f"net.ipv4.conf.{where}.{what}=0"
+            for where in ("all", f"{_SERVER}-eth0")
+            for what in ("arp_ignore", "arp_announce")
+        ]
+        self._server.run(["sysctl", "-w", *settings])
+        return "arp_ignore=0, arp_announce=0"
+
+
+def changes(method: str) -> list[str]:
+    """The commands of a server's script, in the dialect of 1999, whose like VS-NAT's server has not."""
+    usual = {_shape(line) for line in _commands("nat")}
+    return [line for line in _commands(method) if _shape(line) not in usual]
+
+
+def _commands(method: str) -> list[str]:
+    setups = plan_for(method, OPTIONS).setups
+    script = script_for(next(setup for setup in setups if isinstance(setup, RealServerSetup)))
+    lines = script.text.split("set -e\n", 1)[1].splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _shape(command: str) -> str:
+    """A command without its addresses."""
+    return " ".join("ADDRESS" if word[:1].isdigit() else word for word in command.split())

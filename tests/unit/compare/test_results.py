@@ -1,0 +1,112 @@
+"""Results from a journal: what is there, what is missing, and that nothing is made up for it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from compare import page, plots, report
+from compare.cells import UNMEASURED, cells
+from compare.finding import NO_ARP_CONTROL, NO_TUNNEL, Finding
+from compare.journal import Journal
+from compare.results import Results
+from tests.unit.compare.made import point, results, whole
+
+
+def journal(folder: Path, *counts: int, planned: tuple[int, ...] = (1, 5, 10, 20)) -> Journal:
+    made = whole()
+    one = Journal(folder / "measured.jsonl")
+    names = [f"VS-NAT, {count} servers" for count in planned]
+    one.add("begun", {"machine": made.machine, "settings": made.settings, "planned": names})
+    for count in counts:
+        one.add("point", point("nat", count).as_dict())
+        one.add("done", {"what": f"VS-NAT, {count} servers"})
+    return one
+
+
+def test_a_whole_journal_is_complete(tmp_path: Path) -> None:
+    made = Results.of(journal(tmp_path, 1, 5, 10, 20))
+    assert made.complete
+    knee = made.knee("nat")
+    assert knee is not None
+    assert knee.servers == pytest.approx(10)
+
+
+def test_what_was_cut_short_is_missing_and_the_rest_is_kept(tmp_path: Path) -> None:
+    made = Results.of(journal(tmp_path, 1, 5))
+    assert [one.servers for one in made.points] == [1, 5]
+    assert [one.what for one in made.missing] == ["VS-NAT, 10 servers", "VS-NAT, 20 servers"]
+    assert not made.complete
+    assert made.knee("nat") is None
+    assert cells(made)["scalability"]["nat"].says == UNMEASURED
+
+
+def test_a_reason_that_was_told_is_told_again(tmp_path: Path) -> None:
+    one = journal(tmp_path, 1)
+    one.add("failed", {"what": "VS-NAT, 5 servers", "why": "The director ended."})
+    assert Results.of(one).missing[0].why == "The director ended."
+
+
+def test_a_line_that_was_cut_off_is_none(tmp_path: Path) -> None:
+    one = journal(tmp_path, 1, 5)
+    whole_text = one.file.read_text()
+    one.file.write_text(whole_text + '{"kind": "point", "servers": 10, "del')
+    assert len(Results.of(one).points) == 2
+
+
+def test_a_troubled_point_is_kept_and_left_out_of_the_knee() -> None:
+    broken = point("nat", 10, delivered=1.0, troubles=("the httpd of rs3 has ended",))
+    made = results(*(point("nat", count) for count in (1, 2, 5, 20, 50)), broken)
+    knee = made.knee("nat")
+    assert knee is not None
+    assert knee.servers == pytest.approx(10)
+    assert not made.complete
+    assert "rs3 has ended" in report.shortcomings(made)[0]
+
+
+def test_cells_say_what_was_seen() -> None:
+    made = whole()
+    assert cells(made)["scalability"]["nat"].says == "knee at 10.0 servers"
+    assert cells(made)["scalability"]["dr"].says == "no knee up to 100 servers"
+    assert cells(made)["reply path"]["nat"].says == "through the director"
+    assert cells(made)["reply path"]["tun"].says == "past the director"
+    assert cells(made)["server OS"]["tun"].says == UNMEASURED
+    tried = tuple(
+        Finding("dr", question, question == NO_TUNNEL, "seen") for question in (NO_TUNNEL, NO_ARP_CONTROL)
+    )
+    with_trials = Results(made.machine, made.settings, made.points, tried, ())
+    assert cells(with_trials)["server OS"]["dr"].says == "must not answer ARP for the VIP"
+
+
+def test_files_hold_every_point(tmp_path: Path) -> None:
+    made = whole()
+    made.write(tmp_path)
+    kept = json.loads((tmp_path / "compare.json").read_text())
+    assert len(kept["points"]) == len(made.points)
+    assert kept["knees"]["nat"]["servers"] == pytest.approx(10)
+    assert kept["knees"]["dr"]["servers"] is None
+    with (tmp_path / "compare.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["method"], int(row["servers"])) for row in rows][:2] == [("nat", 1), ("nat", 2)]
+    assert float(rows[0]["server_equivalents"]) == pytest.approx(1)
+
+
+def test_the_page_needs_nothing_from_outside(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    made = whole()
+    text = page.write(made, tmp_path, plots.draw(made, tmp_path)).read_text()
+    assert text.count("<svg") == 2
+    for outside in ('src="', "<script", "<link", "@import"):
+        assert outside not in text
+    assert (tmp_path / "scaling.png").stat().st_size > 10_000
+
+
+def test_a_run_without_a_point_still_makes_its_files(tmp_path: Path) -> None:
+    made = Results.of(journal(tmp_path))
+    made.write(tmp_path)
+    assert plots.draw(made, tmp_path) == []
+    assert "What is missing" in page.write(made, tmp_path, []).read_text()
+    report.show(made)

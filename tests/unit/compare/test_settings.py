@@ -1,0 +1,49 @@
+"""What may be asked of a comparison, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from compare.command import parse
+from compare.settings import Settings, counts_up_to
+from labs.errors import BadRequest
+
+ASKED = {"servers": "", "methods": "", "engine": "scapy", "rate": "400", "quick": False}
+
+
+def test_counts_end_with_what_was_asked_for() -> None:
+    assert counts_up_to(50, quick=False) == (1, 2, 5, 10, 20, 50)
+    assert counts_up_to(30, quick=False) == (1, 2, 5, 10, 20, 30)
+    assert counts_up_to(200, quick=False)[-2:] == (100, 200)
+    assert counts_up_to(1, quick=True) == (1,)
+
+
+def test_nothing_asked_is_everything_up_to_fifty() -> None:
+    settings = parse(**ASKED)
+    assert settings == Settings()
+    assert max(settings.counts) == 50
+    assert max(parse(**{**ASKED, "quick": True}).counts) == 20
+
+
+def test_the_directors_link_is_ten_servers_links() -> None:
+    settings = parse(**{**ASKED, "rate": "1000"})
+    assert settings.director_rate == 10 * settings.server_rate == 1_250_000
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("servers", "0"),
+        ("servers", "201"),
+        ("servers", "-3"),
+        ("servers", "many"),
+        ("methods", "nat,lvs"),
+        ("engine", "magic"),
+        ("rate", "5"),
+        ("rate", "1e9"),
+        ("rate", "fast"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(option: str, value: str) -> None:
+    with pytest.raises(BadRequest, match=f"--{option} "):
+        parse(**{**ASKED, option: value})

@@ -1,0 +1,40 @@
+"""The labs of the trials as plans, and what is read off the servers' scripts."""
+
+from __future__ import annotations
+
+import pytest
+
+from compare.trials import FAR, NEAR, PLACES, changes, plan_at
+from labs.topology import Role
+from realserver_setup.build import RealServerSetup
+from realserver_setup.render import scripts_for
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("method", ["nat", "tun", "dr"])
+def test_every_plan_renders_and_has_one_server(method: str, place: str) -> None:
+    plan = plan_at(method, place)
+    assert plan.method.name.lower() == method
+    assert {setup.name for setup in plan.setups} == {one.name for one in plan.topology.machines}
+    assert all(script.text for setup in plan.setups for script in scripts_for(setup).values())
+    (server,) = (setup for setup in plan.setups if isinstance(setup, RealServerSetup))
+    assert server.interface.address == plan.servers[0].address
+
+
+@pytest.mark.parametrize("method", ["nat", "tun", "dr"])
+def test_elsewhere_is_behind_a_router_that_is_not_near(method: str) -> None:
+    def networks(place: str) -> set[str]:
+        plan = plan_at(method, place)
+        director = {leg.switch for leg in plan.topology.director.legs}
+        server = {leg.switch for one in plan.machines(Role.SERVER) for leg in one.legs}
+        return director & server
+
+    assert networks(NEAR)
+    assert not networks(FAR)
+
+
+def test_the_scripts_say_what_a_server_needs() -> None:
+    assert changes("nat") == []
+    assert any("tunl0" in line for line in changes("tun"))
+    assert any("lo:0" in line for line in changes("dr"))
+    assert not any("tunl0" in line for line in changes("dr"))
