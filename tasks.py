@@ -157,8 +157,9 @@ def bench(
         "servers": "The most real servers, 1 to 200 (default 50; with --quick 20).",
         "methods": "Of nat, tun and dr, those to compare, with commas (default all).",
         "engine": "The director's data plane (default scapy).",
-        "rate": "A real server's link in kbit/s; the director's has ten times that (default 400).",
+        "rate": "A real server's link in kbit/s; the director's has ten times that (default 200).",
         "quick": "Fewer points, shorter: in a minute and a half.",
+        "dispatch": "Instead, other ways to give requests to servers: clients, DNS, proxy, redirection.",
         "show": "Show the result of an earlier comparison again, from its folder.",
     }
 )
@@ -167,8 +168,9 @@ def compare(
     servers: str = "",
     methods: str = "",
     engine: str = "scapy",
-    rate: str = "400",
+    rate: str = "200",
     quick: bool = False,
+    dispatch: bool = False,
     show: str = "",
 ) -> None:
     """Compare the three methods by experiment: what each costs and how far it scales."""
@@ -178,7 +180,9 @@ def compare(
         _ended(lambda: command.show(Path(show)))
     else:
         _ended(
-            lambda: command.compare(servers=servers, methods=methods, engine=engine, rate=rate, quick=quick)
+            lambda: command.compare(
+                servers=servers, methods=methods, engine=engine, rate=rate, quick=quick, dispatch=dispatch
+            )
         )
 
 

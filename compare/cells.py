@@ -88,19 +88,22 @@ def _path(results: Results, method: str) -> Cell:
 
 def _scalability(results: Results, method: str) -> Cell:
     knee = results.knee(method)
+    beyond = tuple(
+        f"{point.servers} servers: the processor was the limit, so this machine can't tell"
+        for point in results.too_much(method)
+    )
     if knee is None:
-        return Cell(UNMEASURED)
+        return Cell(UNMEASURED, beyond)
     if knee.servers is None:
-        return Cell(
-            f"no knee up to {knee.measured_to} servers", (f"each adds {results.in_servers(knee.slope):.2f}",)
-        )
+        each = f"each server adds {results.in_servers(knee.slope):.2f} of its link"
+        return Cell(f"no knee up to {knee.measured_to} servers", (each, *beyond))
     limits = {point.limited_by for point in results.sound(method) if point.servers > knee.servers}
     plateau = results.in_servers(knee.plateau or 0)
     evidence = (
         f"plateau at {plateau:.2f} servers' worth",
         f"beyond it the limit is {' or '.join(sorted(limits))}",
     )
-    return Cell(f"knee at {knee.servers:.1f} servers", (*evidence, f"fit within {knee.error:.1%}"))
+    return Cell(f"knee at {knee.servers:.1f} servers", (*evidence, f"fit within {knee.error:.1%}", *beyond))
 
 
 def _typical(points: list[Point]) -> Point:

@@ -8,8 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from bench.machine import describe
-from compare import page, plots, report
-from compare.experiment import Part, parts
+from compare import experiment, page, plots, report
+from compare.dispatch import experiment as dispatching
+from compare.dispatch import ways
+from compare.experiment import Part
 from compare.journal import Journal
 from compare.progress import Progress
 from compare.results import Results
@@ -27,13 +29,13 @@ JOURNAL = "measured.jsonl"
 _INTERRUPTED = 130
 
 
-def compare(*, servers: str, methods: str, engine: str, rate: str, quick: bool) -> int:
+def compare(*, servers: str, methods: str, engine: str, rate: str, quick: bool, dispatch: bool) -> int:
     """Measure, show and keep; 0 when all that was planned is measured. Raises LabError."""
     settings = parse(servers=servers, methods=methods, engine=engine, rate=rate, quick=quick)
     patient(1)
-    capabilities.require()
+    capabilities.require({**capabilities.PROGRAMS, **(ways.PROGRAMS if dispatch else {})})
     capabilities.require_for(LabOptions(engine=settings.engine))
-    return carry_out(settings, tuple(parts(settings)))
+    return carry_out(settings, tuple(dispatching.parts(settings) if dispatch else experiment.parts(settings)))
 
 
 def parse(*, servers: str, methods: str, engine: str, rate: str, quick: bool) -> Settings:

@@ -30,7 +30,7 @@ from realserver_setup.errors import SetupError
 
 FAILURES = (LabError, SetupError, ChannelError, OSError, TimeoutExpired)  # each has a sentence of its own
 
-_BUILD, _PER_SERVER, _TRIAL = 2.0, 0.1, 6.0  # seconds, for the progress bar
+_BUILD, _PER_SERVER, _READING, _TRIAL = 2.0, 0.1, 0.3, 4.0  # seconds, for the progress bar
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +51,19 @@ def parts(settings: Settings) -> Iterator[Part]:
 
 
 def _scaling_steps(method: str, settings: Settings) -> dict[str, float]:
-    each = settings.seconds + settings.warm_up + 0.3
     build = _BUILD + _PER_SERVER * max(settings.counts)
-    return {_lab_name(method): build, **{_point_name(method, count): each for count in settings.counts}}
+    points = {
+        _point_name(method, count): settings.seconds + settings.warm_up_for(count) + _READING
+        for count in settings.counts
+    }
+    return {_lab_name(method): build, **points}
 
 
 def _scaling(method: str, settings: Settings) -> Callable[[Journal, Progress], int]:
     def work(journal: Journal, progress: Progress) -> int:
         options = LabOptions(servers=max(settings.counts), engine=settings.engine, scheduler="rr")
         names = [_point_name(method, count) for count in settings.counts]
-        with _noting(journal, [_lab_name(method), *names]):
+        with noting(journal, [_lab_name(method), *names]):
             with progress.step(_lab_name(method)):
                 lab = Scaling(build(plan_for(method, options), options, journal.file.parent), settings)
             journal.add("done", {"what": _lab_name(method)})
@@ -78,7 +81,7 @@ def _scaling(method: str, settings: Settings) -> Callable[[Journal, Progress], i
 def _trials(method: str, place: str) -> Callable[[Journal, Progress], int]:
     def work(journal: Journal, progress: Progress) -> int:
         name = _trial_name(method, place)
-        with _noting(journal, [name]):
+        with noting(journal, [name]):
             with progress.step(name) as said:
                 run = build(trials.plan_at(method, place), trials.OPTIONS, journal.file.parent)
                 found = list(trials.Trial(run, method, place).findings())
@@ -99,7 +102,7 @@ def build(plan: Plan, options: LabOptions, folder: Path) -> Running:
 
 
 @contextmanager
-def _noting(journal: Journal, names: Iterable[str]) -> Iterator[None]:
+def noting(journal: Journal, names: Iterable[str]) -> Iterator[None]:
     """What goes wrong is the reason why the steps that are not done are missing."""
     try:
         yield

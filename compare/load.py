@@ -1,7 +1,8 @@
-"""Clients that never have enough: `load.py HOST CONNECTIONS PATH`, on a client host of the lab.
+"""Clients that never have enough: `load.py HOST CONNECTIONS PATH SECONDS`, on a client host of the lab.
 
 Keeps so many downloads going, by a new connection for each that ends or fails, and prints a line of
-JSON ten times a second until it is ended: the time, and what has arrived so far.
+JSON ten times a second until it is ended: the time, and what has arrived so far. The first connections
+are opened one by one within SECONDS: were it all at once, a queue would grow faster than TCP's timers.
 Runs inside a host of the lab, so it needs the standard library only.
 """
 
@@ -22,11 +23,12 @@ _WINDOW = 4096
 
 
 class Load:
-    def __init__(self, host: str, connections: int, path: str) -> None:
+    def __init__(self, host: str, connections: int, path: str, seconds: float) -> None:
         self._address = (host, 80)
         self._request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
         self._selector = selectors.DefaultSelector()
-        self._due = [0.0] * connections  # when connections that are not there are to be opened
+        now = time.monotonic()  # below: when connections that are not there are to be opened
+        self._due = [now + seconds * place / connections for place in range(connections)]
         self._delivering: set[int] = set()  # descriptors that have received something
         self._bytes = self._failed = 0
 
@@ -38,8 +40,12 @@ class Load:
                 self._say(now)
                 say_at += _EVERY
             self._open(now)
-            for key, _ in self._selector.select(max(0.0, say_at - time.monotonic())):
+            for key, _ in self._selector.select(self._pause(say_at)):
                 self._go_on(key)
+
+    def _pause(self, say_at: float) -> float:
+        """How long there is nothing to do unless something arrives."""
+        return max(0.0, min([say_at, *self._due]) - time.monotonic())
 
     def _say(self, now: float) -> None:
         sample = {
@@ -86,4 +92,4 @@ class Load:
 
 
 if __name__ == "__main__":
-    Load(sys.argv[1], int(sys.argv[2]), sys.argv[3]).run()
+    Load(sys.argv[1], int(sys.argv[2]), sys.argv[3], float(sys.argv[4])).run()

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from compare import simulation
 from compare.arithmetic import SERVERS, capacities
 from compare.cells import cells
-from compare.report import shortcomings
+from compare.report import shares, shortcomings
 from compare.results import Results
 from compare.settings import TITLES
 from realserver_setup.render import TEMPLATES
@@ -29,6 +29,8 @@ def write(results: Results, folder: Path, pictures: Sequence[Path]) -> Path:
         capacities=capacities(results) if results.points else [],
         rates=SERVERS,
         deviations={method: simulation.deviations(results, method) for method in results.methods},
+        dispatch=results.dispatch,
+        shares=shares,
         shortcomings=shortcomings(results),
         pictures=[_inline(picture) for picture in pictures],
     )

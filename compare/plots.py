@@ -60,6 +60,15 @@ def _scaling(results: Results, axes: Any) -> None:
         style = {"marker": MARKS[method], "color": "black", "markerfacecolor": "white", "markersize": 8}
         axes.plot([point.servers for point in points], worth, linewidth=1, label=TITLES[method], **style)
         _mark_knee(results, method, axes)
+        beyond = results.too_much(method)
+        axes.plot(
+            [point.servers for point in beyond],
+            [results.in_servers(point.delivered) for point in beyond],
+            linestyle="none",
+            marker=MARKS[method],
+            color="0.6",
+            label=f"{TITLES[method]}, the processor was the limit" if beyond else None,
+        )
     axes.set(xscale="log", yscale="log", ylim=(0.7, most * 1.4), xlabel="real servers")
     axes.set_ylabel("delivered, in what one server's link carries")
     axes.set_title("Delivered replies by number of real servers", loc="left")

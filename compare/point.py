@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 FULL = 0.9  # of a link or a processor: from here on it is called the limit
+PROCESSOR = "the processor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class Point:
     troubles: tuple[str, ...] = ()  # what was broken while it was measured
 
     @property
+    def by_machine(self) -> bool:
+        """Whether it tells of the machine that carries the lab, and not of the method."""
+        return self.limited_by == PROCESSOR
+
+    @property
     def limited_by(self) -> str:
         """What was used up: the nearest to the director first, since what is behind it waits for it."""
         if self.director_link >= FULL:
@@ -37,7 +43,7 @@ class Point:
         if self.server_links >= FULL:
             return "the servers' links"
         if self.director_cpu >= FULL or self.idle <= 1 - FULL:
-            return "the processor"
+            return PROCESSOR
         return "nothing that is measured"
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich import box
 from rich.console import Console
@@ -43,6 +43,28 @@ def _tables(results: Results, style: box.Box) -> Iterator[Table]:
         yield _points(results, style)
     if results.points or results.findings:
         yield _cells(results, style)
+    if results.dispatch:
+        yield _dispatch(results, style)
+
+
+def _dispatch(results: Results, style: box.Box) -> Table:
+    table = Table(title="Ways to dispatch: 4 servers, of which one dies", title_justify="left", box=style)
+    table.add_column("way")
+    for name in ("requests, %", "bytes, %", "busiest", "median, ms", "95 %, ms", "failing, dead", "later"):
+        table.add_column(name, justify="right")
+    table.add_column("the servers see", overflow="fold")
+    for one in results.dispatch:
+        numbers = f"{one.busiest:.0%}", f"{one.median * 1e3:.1f}", f"{one.p95 * 1e3:.1f}"
+        failing = f"{one.failed_dead:.0%}", f"{one.failed_out:.0%}"
+        sees = "the client" if one.sees_client else ", ".join(one.visitors)
+        table.add_row(one.title, shares(one.requests), shares(one.bytes), *numbers, *failing, sees)
+    return table
+
+
+def shares(counts: Mapping[str, int]) -> str:
+    """By server, in percent: `25 25 26 24`."""
+    whole = sum(counts.values())
+    return " ".join(f"{100 * count / whole:.0f}" for count in counts.values()) if whole else "-"
 
 
 def _cells(results: Results, style: box.Box) -> Table:

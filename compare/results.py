@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from compare.dispatch.outcome import Outcome
 from compare.finding import Finding
 from compare.journal import Journal
 from compare.knee import Knee, find
@@ -50,7 +51,7 @@ class Results:
     points: tuple[Point, ...]
     findings: tuple[Finding, ...]
     missing: tuple[Missing, ...]
-    dispatch: tuple[dict[str, Any], ...] = ()
+    dispatch: tuple[Outcome, ...] = ()
 
     @classmethod
     def of(cls, journal: Journal) -> Results:
@@ -65,7 +66,7 @@ class Results:
             points=tuple(map(Point.from_dict, journal.all("point"))),
             findings=tuple(Finding(**entry) for entry in journal.all("finding")),
             missing=tuple(Missing(what, told.get(what, "the run was cut short before")) for what in absent),
-            dispatch=tuple(journal.all("dispatch")),
+            dispatch=tuple(map(Outcome.from_dict, journal.all("dispatch"))),
         )
 
     @property
@@ -76,8 +77,12 @@ class Results:
         return sorted((one for one in self.points if one.method == method), key=lambda one: one.servers)
 
     def sound(self, method: str) -> list[Point]:
-        """The points of a method while nothing was broken."""
-        return [one for one in self.of_method(method) if not one.troubles]
+        """The points that tell of a method: nothing was broken, and the machine could carry them."""
+        return [one for one in self.of_method(method) if not one.troubles and not one.by_machine]
+
+    def too_much(self, method: str) -> list[Point]:
+        """The points at which the processor was the limit."""
+        return [one for one in self.of_method(method) if not one.troubles and one.by_machine]
 
     def knee(self, method: str) -> Knee | None:
         return find([(one.servers, one.delivered) for one in self.sound(method)])
@@ -108,7 +113,7 @@ class Results:
             "points": [{**one.as_dict(), "limited_by": one.limited_by} for one in self.points],
             "knees": {method: asdict(knee) if knee else None for method, knee in knees.items()},
             "findings": [asdict(one) for one in self.findings],
-            "dispatch": list(self.dispatch),
+            "dispatch": [one.as_dict() for one in self.dispatch],
             "missing": [asdict(one) for one in self.missing],
         }
 

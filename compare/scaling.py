@@ -60,6 +60,7 @@ class Scaling:
             share = connections // len(clients) + (place < connections % len(clients))
             log = self._run.evidence.log(f"load-{connections}-{client.host.name}")
             command = [sys.executable, "-S", "-E", str(_LOAD), addresses.VIP, str(share), _LARGEST]
+            command.append(str(self._settings.warm_up_for(connections) / 2))
             started.append((client.host.start(command, log), log))
         return started
 
@@ -68,7 +69,7 @@ class Scaling:
         pid = self._run.director.pid
         began = time.monotonic()
         look_until(lambda: _delivering(logs), lambda now: now >= connections, self._settings.patience)
-        time.sleep(max(0.0, began + self._settings.warm_up - time.monotonic()))
+        time.sleep(max(0.0, began + self._settings.warm_up_for(len(servers)) - time.monotonic()))
         before = self._ports()
         first = Processors.now(pid)
         time.sleep(self._settings.seconds)

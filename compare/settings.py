@@ -1,6 +1,6 @@
 """What is compared, and how long it is looked at. Rates are scaled down from the published ones.
 
-A real server of 400 kbit/s is the published one of 400 kB/s, eight times slower; the director's link
+A real server of 200 kbit/s is the published one of 400 kB/s, sixteen times slower; the director's link
 has ten times that. So small, because two processor cores carry all hosts of the lab: the links are to
 be the limit, and each point says whether they were.
 """
@@ -19,6 +19,7 @@ TITLES = {"nat": "VS-NAT", "tun": "VS-TUN", "dr": "VS-DR"}
 TIMES = 10  # the director's link, in links of a real server
 _COUNTS = (1, 2, 5, 10, 20, 50, 100, 200)
 _QUICK = (1, 5, 10, 20)
+_STEADY = 25  # connections, from which on the warm-up grows with their number
 _LEAST_KBIT, _MOST_KBIT = 100, 1_000_000
 
 
@@ -29,7 +30,7 @@ class Settings:
     methods: tuple[str, ...] = METHODS
     counts: tuple[int, ...] = (1, 2, 5, 10, 20, 50)
     engine: str = "scapy"
-    server_kbit: int = 400
+    server_kbit: int = 200
     seconds: float = 4.0  # a point's figures are taken over so long
     warm_up: float = 2.0  # and not before
     patience: float = 4.0  # for connections that receive nothing at first
@@ -43,6 +44,10 @@ class Settings:
             )
         if not _LEAST_KBIT <= self.server_kbit <= _MOST_KBIT:
             raise BadRequest(f"--rate {self.server_kbit}: expected {_LEAST_KBIT} to {_MOST_KBIT} kbit/s.")
+
+    def warm_up_for(self, count: int) -> float:
+        """Seconds until a point's figures are taken: many clients need more until a queue is steady."""
+        return self.warm_up * max(1.0, count / _STEADY)
 
     @property
     def director_kbit(self) -> int:

@@ -19,7 +19,7 @@ from labs.plan import RealServer
 from labs.wait import patient, wait_for
 from realserver_setup import files
 from realserver_setup.apply import Result
-from realserver_setup.httpd import Httpd
+from realserver_setup.httpd import Httpd, Request
 from realserver_setup.launcher import Daemon, Kind, Launcher
 from realserver_setup.served import served
 
@@ -84,6 +84,10 @@ class ServerFarm:
         """The client addresses in the logs of a real server's httpd and ftpd."""
         http = {request.client for request in self._httpds[server].requests()}
         return http | {command.client for command in served(self._evidence.log(f"ftpd-{server}"))}
+
+    def requests(self, server: str) -> list[Request]:
+        """What a real server's httpd has served so far."""
+        return self._httpds[server].requests()
 
     def uploaded(self, name: str) -> list[Fetched]:
         """What lies under `name` in the upload folders of all real servers."""

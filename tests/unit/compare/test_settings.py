@@ -8,7 +8,7 @@ from compare.command import parse
 from compare.settings import Settings, counts_up_to
 from labs.errors import BadRequest
 
-ASKED = {"servers": "", "methods": "", "engine": "scapy", "rate": "400", "quick": False}
+ASKED = {"servers": "", "methods": "", "engine": "scapy", "rate": "200", "quick": False}
 
 
 def test_counts_end_with_what_was_asked_for() -> None:

@@ -7,7 +7,7 @@ import pytest
 from compare import simulation
 from compare.arithmetic import PUBLISHED, SERVERS, capacities
 from compare.simulation import Model, by_dns, by_hashing
-from tests.unit.compare.made import whole
+from tests.unit.compare.made import SETTINGS, whole
 
 
 def test_the_published_figures_come_out() -> None:
@@ -19,7 +19,7 @@ def test_the_engine_of_the_run_is_counted_with_its_own_cost() -> None:
     published, own = capacities(whole())[:2]
     assert published is PUBLISHED
     assert own.name == "scapy"
-    assert own.cost == pytest.approx(0.2 / (500e3 / 1500))
+    assert own.cost == pytest.approx(0.2 / (SETTINGS.director_rate / 1500))
 
 
 @pytest.mark.parametrize("method", ["nat", "tun", "dr"])

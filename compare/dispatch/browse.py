@@ -1,0 +1,120 @@
+"""Clients that fetch page after page: `browse.py WAY TARGETS SEED LARGEST...`, on a client host of the lab.
+
+WAY is how a client finds its server: `plain` (the one target), `redirect` (the target names another),
+`pick` (it chooses among the targets, and another when that fails), `dns` (it asks its resolver, and
+takes the first address). In LARGEST, a number of clients for each group; a group shares a resolver,
+127.0.0.11 for the first. A line of JSON for each page: when, how long, whether, and how many bytes.
+Runs inside a host of the lab, so it needs the standard library only.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import socket
+import struct
+import sys
+import threading
+import time
+from urllib.parse import urlsplit
+
+NAME = "www.lvs.example"
+FILES = {"/1k.bin": 3, "/100k.bin": 1}  # and how often they are asked for
+_PATIENCE = 2.0  # seconds
+_PAUSE = 0.05  # between two pages, on average
+
+
+class Failed(Exception):
+    """No page: nobody there, nothing in time, or not a page."""
+
+
+def fetch(host: str, path: str) -> tuple[int, str, int]:
+    """Status, the address that a redirection names, and the number of bytes."""
+    connection = http.client.HTTPConnection(host, 80, timeout=_PATIENCE)
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
+        answer = connection.getresponse()
+        where = urlsplit(answer.getheader("Location") or "").hostname or ""
+        return answer.status, where, len(answer.read())
+    except (OSError, http.client.HTTPException) as error:
+        raise Failed(str(error)) from None
+    finally:
+        connection.close()
+
+
+def page(host: str, path: str) -> int:
+    status, _, size = fetch(host, path)
+    if status != 200:
+        raise Failed(f"status {status}")
+    return size
+
+
+def plain(targets: list[str], path: str, _resolver: str, _chance: random.Random) -> int:
+    return page(targets[0], path)
+
+
+def redirect(targets: list[str], path: str, _resolver: str, _chance: random.Random) -> int:
+    status, where, _ = fetch(targets[0], path)
+    if status != 302 or not where:
+        raise Failed(f"status {status}, no other place named")
+    return page(where, path)
+
+
+def pick(targets: list[str], path: str, _resolver: str, chance: random.Random) -> int:
+    first, second = chance.sample(targets, 2)
+    try:
+        return page(first, path)
+    except Failed:
+        return page(second, path)
+
+
+def dns(_targets: list[str], path: str, resolver: str, chance: random.Random) -> int:
+    return page(resolve(resolver, chance.randrange(65536)), path)
+
+
+def resolve(resolver: str, number: int) -> str:
+    """The first address of NAME in the resolver's answer (RFC 1035, 4.1)."""
+    name = b"".join(bytes([len(label)]) + label.encode() for label in NAME.split(".")) + b"\0"
+    query = struct.pack("!6H", number, 0x0100, 1, 0, 0, 0) + name + struct.pack("!2H", 1, 1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
+        channel.settimeout(_PATIENCE)
+        try:
+            channel.sendto(query, (resolver, 53))
+            answer = channel.recv(512)
+        except OSError as error:
+            raise Failed(str(error)) from None
+    if struct.unpack("!H", answer[6:8])[0] == 0:
+        raise Failed("no address")
+    begins = len(query) + 12  # a pointer to the name, type, class, time to live, length
+    return socket.inet_ntoa(answer[begins : begins + 4])
+
+
+WAYS = {"plain": plain, "redirect": redirect, "pick": pick, "dns": dns}
+
+
+def browse(way: str, targets: list[str], resolver: str, seed: int) -> None:
+    """One client, for ever."""
+    chance = random.Random(seed)
+    while True:
+        (path,) = chance.choices(list(FILES), list(FILES.values()))
+        began = time.monotonic()
+        try:
+            size, why = WAYS[way](targets, path, resolver, chance), ""
+        except Failed as error:
+            size, why = 0, str(error)
+        now = time.monotonic()
+        line = {"at": now, "seconds": now - began, "ok": not why, "bytes": size, "why": why}
+        print(json.dumps(line), flush=True)
+        time.sleep(chance.uniform(0, 2 * _PAUSE))
+
+
+def main(way: str, targets: str, seed: str, *groups: str) -> None:
+    clients = [group for group, size in enumerate(groups) for _ in range(int(size))]
+    for number, group in enumerate(clients):
+        arguments = (way, targets.split(","), f"127.0.0.{11 + group}", int(seed) + number)
+        threading.Thread(target=browse, args=arguments).start()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,138 @@
+"""One way of dispatching in one lab: clients browse, a server dies, and then it is taken out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from compare.dispatch.browse import FILES
+from compare.dispatch.outcome import Outcome, Page, between, busiest_share, failing, pages_in, times
+from compare.dispatch.ways import GROUPS, TTL, WAYS, Way
+from compare.experiment import Part, build, noting
+from compare.journal import Journal
+from compare.progress import Progress
+from compare.settings import Settings
+from labs.command import plan_for
+from labs.errors import BuildFailed
+from labs.options import LabOptions
+from labs.running import Running
+from labs.wait import wait_for
+from realserver_setup.files import SIZES
+
+_BROWSE = Path(__file__).resolve().parent / "browse.py"
+_SERVERS, _DIES = 4, "rs2"
+_SEED = 1999
+_PHASE = 2 * TTL  # seconds: healthy, with a dead server, with that one taken out
+_BUILD = 2.5  # seconds, for the progress bar
+
+
+def parts(settings: Settings) -> Iterator[Part]:
+    """Every way in a sandbox of its own."""
+    for number, way in enumerate(WAYS):
+        yield Part({_name(way): _BUILD + 3 * _PHASE}, _work(way, settings.engine, _SEED + 1000 * number))
+
+
+def _name(way: Way) -> str:
+    return f"dispatch: {way.title}"
+
+
+def _work(way: Way, engine: str, seed: int) -> Callable[[Journal, Progress], int]:
+    def work(journal: Journal, progress: Progress) -> int:
+        with noting(journal, [_name(way)]):
+            with progress.step(_name(way)) as said:
+                options = LabOptions(servers=_SERVERS, engine=engine, scheduler="rr")
+                run = build(plan_for(way.lab, options), options, journal.file.parent)
+                outcome = observe(way, run, seed)
+                said.append(
+                    f"{outcome.pages} pages, median {outcome.median * 1e3:.1f} ms; failing: "
+                    f"{outcome.failed_dead:.0%} with a dead server, {outcome.failed_out:.0%} later"
+                )
+            journal.add("dispatch", outcome.as_dict())
+            journal.add("done", {"what": _name(way)})
+        return 0
+
+    return work
+
+
+def observe(way: Way, run: Running, seed: int) -> Outcome:
+    """Three phases of the same length. Raises LabError, OSError."""
+    take_out = way.begin(run)
+    logs = _start(way, run, seed)
+    wait_for(lambda: all(pages_in(log) for log in logs), 20, "a page for every client host", BuildFailed)
+    began, totals, sizes = time.monotonic(), [_requests(run)], _bytes(run)
+    for _ in range(2):
+        time.sleep(_PHASE / 2)
+        totals.append(_requests(run))
+    healthy_to, requests, all_bytes = time.monotonic(), totals[-1], _bytes(run)
+    run.farm.kill(_DIES)
+    killed = time.monotonic()
+    time.sleep(_PHASE)
+    done = take_out([server for server in run.plan.servers if server.name != _DIES])
+    out = time.monotonic()
+    time.sleep(_PHASE)
+    end = time.monotonic()
+    pages = [page for log in logs for page in pages_in(log)]
+    healthy = between(pages, began, healthy_to)
+    median, p95 = times(healthy)
+    return Outcome(
+        way=way.name,
+        title=way.title,
+        requests={name: count - totals[0][name] for name, count in requests.items()},
+        bytes={name: count - sizes[name] for name, count in all_bytes.items()},
+        busiest=busiest_share(totals),
+        window=_PHASE / 2,
+        pages=len(healthy),
+        median=median,
+        p95=p95,
+        failed_before=failing(healthy),
+        failed_dead=failing(_begun(pages, killed, out)),
+        failed_out=failing(_begun(pages, out, end)),
+        taken_out=done,
+        visitors=tuple(
+            sorted({request.client for server in _names(run) for request in run.farm.requests(server)})
+        ),
+        clients=tuple(sorted(_addresses(run))),
+    )
+
+
+def _start(way: Way, run: Running, seed: int) -> list[Path]:
+    targets = way.target or ",".join(server.address for server in run.plan.servers)
+    logs = []
+    for place, client in enumerate(run.clients):
+        log = run.evidence.log(f"browse-{client.host.name}")
+        groups = map(str, GROUPS[client.host.name])
+        own = str(seed + 100 * place)
+        client.host.start([sys.executable, "-S", "-E", str(_BROWSE), way.browse, targets, own, *groups], log)
+        logs.append(log)
+    return logs
+
+
+def _begun(pages: Sequence[Page], begin: float, end: float) -> list[Page]:
+    """Pages that were begun within, however long they took."""
+    return [one for one in pages if begin <= one.at - one.seconds < end]
+
+
+def _names(run: Running) -> list[str]:
+    return [server.name for server in run.plan.servers]
+
+
+def _addresses(run: Running) -> list[str]:
+    return [
+        machine.address for machine in run.plan.topology.machines if run.plan.topology.is_client(machine.name)
+    ]
+
+
+def _requests(run: Running) -> dict[str, int]:
+    """So far, by server."""
+    return {name: len(run.farm.requests(name)) for name in _names(run)}
+
+
+def _bytes(run: Running) -> dict[str, int]:
+    """Of the files that were asked for so far, by server."""
+    sizes = {path: SIZES[path.removeprefix("/")] for path in FILES}
+    return {
+        name: sum(sizes.get(request.request.split()[1], 0) for request in run.farm.requests(name))
+        for name in _names(run)
+    }

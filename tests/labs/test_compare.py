@@ -1,0 +1,116 @@
+"""A comparison, whole and cut short: what was measured is kept, and what is missing is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compare.journal import Journal
+from labs.wait import look_until
+from tests.labs.support import FROM_CHECKOUT
+
+Start = Callable[..., "subprocess.Popen[str]"]
+ROOT = Path(__file__).resolve().parents[2]
+TEN = ("compare", "--quick", "--methods", "nat", "--servers", "10")
+
+
+def folder_in(output: str) -> Path:
+    """Where a comparison says that it keeps things."""
+    return Path(output.partition("kept in ")[2].split()[0])
+
+
+def kept(folder: Path) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((folder / "compare.json").read_text())
+    return result
+
+
+def test_a_quick_comparison_is_whole(start: Start, mark: str) -> None:
+    output, _ = (process := start(*TEN, mark=mark)).communicate(timeout=110)
+    assert process.returncode == 0, output
+    folder = folder_in(output)
+    result = kept(folder)
+    assert [point["servers"] for point in result["points"]] == [1, 5, 10]
+    assert result["missing"] == []
+    one, _, ten = result["points"]
+    assert one["limited_by"] == "the servers' links"
+    assert 0.85 < one["delivered"] / 25_000 < 1
+    assert 1 < ten["director_out"] / ten["delivered"] < 1.3  # replies pass the director
+    assert {finding["question"]: finding["works"] for finding in result["findings"]} == {
+        "changes on the server": True,
+        "near": True,
+        "without a tunnel device": True,
+        "without ARP control": True,
+        "in another network": True,
+        "in another network, without ARP control": True,
+    }
+    assert {"compare.html", "compare.csv", "scaling.png", "scaling.svg"} <= {
+        file.name for file in folder.iterdir()
+    }
+
+
+def until_points(process: subprocess.Popen[str]) -> Path:
+    """Wait for the first point of a comparison; its folder."""
+    assert process.stdout is not None
+    folder = folder_in(process.stdout.readline())
+    journal = Journal(folder / "measured.jsonl")
+    assert look_until(lambda: list(journal.all("point")), bool, 40)
+    return folder
+
+
+def test_an_interrupted_comparison_keeps_its_points(start: Start, mark: str) -> None:
+    process = start(*TEN, mark=mark)
+    folder = until_points(process)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, output
+    result = kept(folder)
+    assert [point["servers"] for point in result["points"]] == [1]
+    assert [one["what"] for one in result["missing"]][:2] == ["VS-NAT, 5 servers", "VS-NAT, 10 servers"]
+    assert result["knees"]["nat"] is None
+    assert "Not measured: VS-NAT, 5 servers (the run was cut short before)" in output
+
+
+def test_a_killed_comparison_can_still_be_shown(start: Start, mark: str) -> None:
+    process = start(*TEN, mark=mark)
+    folder = until_points(process)
+    process.kill()
+    process.communicate(timeout=30)
+    again = start("compare", "--show", str(folder), mark=mark)
+    output, _ = again.communicate(timeout=30)
+    assert again.returncode == 1, output
+    assert len(kept(folder)["points"]) == 1
+    assert "Not measured: VS-NAT, 10 servers" in output
+
+
+def test_a_dead_server_and_a_cut_cable_are_told_and_the_rest_is_measured(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "tests" / "labs" / "compare_trial.py"), str(tmp_path)]
+    done = subprocess.run(command, env=FROM_CHECKOUT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    whole, broken = json.loads((tmp_path / "points.json").read_text())
+    assert whole["troubles"] == []
+    assert broken["troubles"] == ["the httpd of rs2 has ended", "the link of rs3-eth0 has failed"]
+    assert broken["failed"] > 0
+    assert broken["delivered"] < 0.6 * whole["delivered"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--servers", "500"), "--servers 500"),
+        (("--methods", "nat,ip"), "--methods nat,ip"),
+        (("--show", "/nowhere"), "--show /nowhere"),
+    ],
+)
+def test_what_makes_no_sense_ends_with_2(start: Start, arguments: tuple[str, ...], says: str) -> None:
+    output, _ = (process := start("compare", *arguments)).communicate(timeout=30)
+    assert process.returncode == 2
+    assert says in output
+    assert "Traceback" not in output
