@@ -42,7 +42,7 @@ def save(file: Path, fill: Callable[[Any], None]) -> Path:
     axes.spines[["top", "right"]].set_visible(False)
     files = [file.with_suffix(f".{suffix}") for suffix in _SUFFIXES]
     for each in files:
-        picture.savefig(each, dpi=110)
+        picture.savefig(each, dpi=110, metadata={"Date": None} if each.suffix == ".svg" else None)
     pyplot.close(picture)
     return files[-1]
 
@@ -86,7 +86,7 @@ def _arithmetic(results: Results) -> list[tuple[str, float]]:
     own = results.settings["server_kbit"] * 125.0
     ours = [
         (
-            f"arithmetic: {one.name}, {one.cost * 1e6:.3g} us, servers of {own / 1e3:.0f} kB/s",
+            f"the same, engine {one.name}: {one.cost * 1e6:.3g} us, servers of {own / 1e3:.0f} kB/s",
             one.servers(own),
         )
         for one in capacities(results)

@@ -56,22 +56,22 @@ def _work(way: Way, engine: str, seed: int) -> Callable[[Journal, Progress], int
     return work
 
 
-def observe(way: Way, run: Running, seed: int) -> Outcome:
+def observe(way: Way, run: Running, seed: int, phase: float = _PHASE) -> Outcome:
     """Three phases of the same length. Raises LabError, OSError."""
     take_out = way.begin(run)
     logs = _start(way, run, seed)
     wait_for(lambda: all(pages_in(log) for log in logs), 20, "a page for every client host", BuildFailed)
     began, totals, sizes = time.monotonic(), [_requests(run)], _bytes(run)
     for _ in range(2):
-        time.sleep(_PHASE / 2)
+        time.sleep(phase / 2)
         totals.append(_requests(run))
     healthy_to, requests, all_bytes = time.monotonic(), totals[-1], _bytes(run)
     run.farm.kill(_DIES)
     killed = time.monotonic()
-    time.sleep(_PHASE)
+    time.sleep(phase)
     done = take_out([server for server in run.plan.servers if server.name != _DIES])
     out = time.monotonic()
-    time.sleep(_PHASE)
+    time.sleep(phase)
     end = time.monotonic()
     pages = [page for log in logs for page in pages_in(log)]
     healthy = between(pages, began, healthy_to)
@@ -82,7 +82,7 @@ def observe(way: Way, run: Running, seed: int) -> Outcome:
         requests={name: count - totals[0][name] for name, count in requests.items()},
         bytes={name: count - sizes[name] for name, count in all_bytes.items()},
         busiest=busiest_share(totals),
-        window=_PHASE / 2,
+        window=phase / 2,
         pages=len(healthy),
         median=median,
         p95=p95,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from compare.dispatch.outcome import Outcome
+from compare.dispatch.ways import PROGRAMS
 from compare.journal import Journal
 from labs.wait import look_until
 from tests.labs.support import FROM_CHECKOUT
@@ -99,6 +102,39 @@ def test_a_dead_server_and_a_cut_cable_are_told_and_the_rest_is_measured(tmp_pat
     assert broken["troubles"] == ["the httpd of rs2 has ended", "the link of rs3-eth0 has failed"]
     assert broken["failed"] > 0
     assert broken["delivered"] < 0.6 * whole["delivered"]
+
+
+def dispatched(way: str, folder: Path) -> Outcome:
+    missing = [name for name in PROGRAMS if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    command = [sys.executable, str(ROOT / "tests" / "labs" / "dispatch_trial.py"), way, str(folder)]
+    done = subprocess.run(command, env=FROM_CHECKOUT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Outcome.from_dict(json.loads((folder / "outcome.json").read_text()))
+
+
+def test_resolvers_that_cache_send_most_clients_to_one_server(tmp_path: Path) -> None:
+    dns = dispatched("dns", tmp_path)
+    assert dns.busiest > 0.4
+    assert dns.failed_before == 0
+    assert dns.sees_client
+
+
+def test_a_proxy_spreads_evenly_hides_the_client_and_drops_a_dead_server(tmp_path: Path) -> None:
+    proxy = dispatched("proxy", tmp_path)
+    assert proxy.busiest < 0.3
+    assert proxy.visitors == ("203.0.113.2",)
+    assert not proxy.sees_client
+    assert proxy.failed_out == 0
+
+
+def test_a_director_that_nobody_tells_sends_a_quarter_to_the_dead_server(tmp_path: Path) -> None:
+    director = dispatched("dr", tmp_path)
+    assert director.sees_client
+    assert director.failed_before == 0
+    assert 0.1 < director.failed_dead < 0.4
+    assert director.failed_out < 0.1 < director.failed_dead
 
 
 @pytest.mark.parametrize(

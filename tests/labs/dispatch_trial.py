@@ -1,0 +1,27 @@
+"""A program of test_compare.py: one way of dispatching, looked at for a short time."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from compare.dispatch.experiment import observe
+from compare.dispatch.ways import WAYS
+from compare.experiment import build
+from labs.command import plan_for
+from labs.options import LabOptions
+from labs.sandbox import run_in_sandbox
+
+
+def inside(name: str, folder: Path) -> int:
+    (way,) = (one for one in WAYS if one.name == name)
+    options = LabOptions(servers=4, scheduler="rr")
+    outcome = observe(way, build(plan_for(way.lab, options), options, folder), seed=1999, phase=3.5)
+    (folder / "outcome.json").write_text(json.dumps(outcome.as_dict()))
+    return 0
+
+
+if __name__ == "__main__":
+    name, folder = sys.argv[1], Path(sys.argv[2])
+    sys.exit(run_in_sandbox(lambda: inside(name, folder)))
