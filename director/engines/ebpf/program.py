@@ -20,6 +20,7 @@ MAPS = (
     "connections",
     "services",
     "members",
+    "templates",
     "servers",
     "counted",
     "vips",

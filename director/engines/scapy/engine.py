@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from director.core.decision import Answer, Forward, Local, Method
 from director.core.packet import IPIP, TCP, UDP, Packet
-from director.core.table import ConnectionTable, Table
+from director.core.persistence import Templates
+from director.core.table import ConnectionTable
+from director.core.tables import Tables
 from director.engines.engine import EngineError
 from director.engines.interfaces import is_local
 from director.engines.scapy import dr, nat, tun
@@ -62,8 +64,8 @@ class ScapyEngine:
     def take_short_cuts(self) -> None:
         raise EngineError("The engine scapy has no short cut: leave out --short-cut.")
 
-    def table(self, bits: int, limit: int) -> Table:  # noqa: ARG002
-        return ConnectionTable(bits)
+    def tables(self, bits: int, limit: int) -> Tables:  # noqa: ARG002
+        return Tables(ConnectionTable(bits), Templates())
 
     def start(self, director: Director, selector: BaseSelector, *, alone: bool = True) -> None:
         """With others, what is for a VIP need not be kept from the kernel. Raises EngineError."""
