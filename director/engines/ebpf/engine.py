@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _AT_ONCE = 64  # frames, before others get their turn
 
 _ENTRIES = 2  # of a connection, at most
-_LEISURE = 20  # times as long as a sweep has taken passes before the next
+_LEISURE = 100  # times as long as a sweep has taken passes before the next
 
 
 class EbpfEngine:
