@@ -13,8 +13,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from director.core import ftp
+from director.core.decision import Decision
 from director.core.defence import secures_tcp
-from director.core.packet import ICMP, TCP, UDP, Endpoint, Packet
+from director.core.packet import ICMP, Packet
 from director.core.service import VirtualService
 from director.core.statistics import COUNTERS
 from director.core.tables import Tables
@@ -84,7 +85,7 @@ class EbpfEngine:
         self._director = director
         maps = self._program.maps
         self._settings.lead_up(self._up.open())
-        self._core.start(director, selector, alone=False)
+        self._core.start(director, selector, self._decide)
         self._network = Network(maps, self._settings, self._interfaces)
         self._network.refresh()
         self._network.tick()
@@ -176,22 +177,17 @@ class EbpfEngine:
             frame = self._up.frame()
             if frame is None:
                 return
-            service = self._asked_for(frame)
-            self._rules.fetch_for(service)
             self._core.take(frame)
-            self._rules.bring_back(service)
             if frame[23:24] == bytes([ICMP]):
                 self._network.learn(self._core.routes.learnt)
 
-    def _asked_for(self, frame: bytes) -> VirtualService | None:
-        """The service that a frame seems to be for, by its ports; only TCP and UDP open connections."""
-        header = (frame[14] & 15) * 4 + 14 if len(frame) > 34 else 0
-        if len(frame) < header + 4 or frame[23] not in (TCP, UDP):
-            return None
-        ends = (".".join(map(str, frame[at : at + 4])) for at in (26, 30))
-        ports = (int.from_bytes(frame[at : at + 2], "big") for at in (header, header + 2))
-        source, destination = (Endpoint(*end) for end in zip(ends, ports, strict=True))
-        return self._director.services.find(Packet(frame[23], source, destination, 0))
+    def _decide(self, packet: Packet, now: float) -> Decision:
+        """The core's decision; it and the program are in step before and after."""
+        service = self._director.services.find(packet)
+        self._rules.fetch_for(service)
+        decision = self._director.decide(packet, now)
+        self._rules.bring_back(service)
+        return decision
 
     # ---- what the time brings ----
 
