@@ -119,7 +119,7 @@ def test(context: Context, only: str = "", unit: bool = False) -> None:
     name="bench",
     help={
         "methods": "Of nat, tun and dr, those to measure, with commas (default all).",
-        "only": "Measure only these: direct,ipvs,ebpf,ebpf_short_cut,nftables,haproxy,nginx,scapy.",
+        "only": "Measure only these, with commas: the files of bench/peers.",
         "figures": "Measure only these: throughput,segments,packets,connections,latency.",
         "growth": "Measure how cost grows instead: with connections, real servers, services.",
         "seconds": "How long one measurement takes, 1 to 60 (default 3).",

@@ -59,8 +59,7 @@ def clients(site: Site, number: int, *, first: int = 0, ports: int = 1) -> Itera
     through = ("c-d", "d", "s-d") if site.method else ("c-s", "s", "s-c")
     interface, host, into = through
     far = "-".join(reversed(interface.split("-")))
-    mac = site.run(host, "cat", f"/sys/class/net/{far}/address").strip()
-    words = (interface, mac, site.target, str(PORT), str(ports), str(first), str(number))
+    words = (interface, site.mac(host, far), site.target, str(PORT), str(ports), str(first), str(number))
     process = subprocess.Popen(
         ["ip", "netns", "exec", site.namespace("c"), sys.executable, "-m", "bench.sender", *words],
         stdin=subprocess.PIPE,

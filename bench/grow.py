@@ -78,7 +78,7 @@ def _set_up(name: str, peer: str, sites: dict[str, Site], results: Growth) -> No
 
 def _know_servers(site: Site) -> None:
     """The director sends what is for any of the servers to the one machine that stands for them."""
-    mac = site.run("s", "cat", "/sys/class/net/s-d/address").strip()
+    mac = site.mac("s", "s-d")
     first = IPv4Address(SERVER)
     lines = [f"neigh replace {first + at} lladdr {mac} dev d-s nud permanent" for at in range(_SERVERS)]
     site.run("d", "ip", "route", "add", f"{SERVER.rsplit('.', 2)[0]}.0.0/16", "dev", "d-s")

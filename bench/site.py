@@ -93,6 +93,9 @@ class Site:
         self.run("s", "ip", "link", "set", "tunl0", "up")
         self.run("s", "sysctl", "-qw", "net.ipv4.conf.tunl0.rp_filter=0")
 
+    def mac(self, host: str, interface: str) -> str:
+        return self.run(host, "cat", f"/sys/class/net/{interface}/address").strip()
+
     @contextmanager
     def segments_apart(self) -> Iterator[None]:
         """While it lasts, client and server cut what they send into segments themselves."""
