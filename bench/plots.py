@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ def _line(axes: Any, points: dict[int, Spread], peer: str, place: int) -> None:
 @contextmanager
 def _picture(file: Path, figure: Figure) -> Iterator[Any]:
     """A picture to be drawn, which is then kept in the file, as PNG and SVG."""
+    getLogger("matplotlib").setLevel(ERROR)  # of no interest: where it keeps what it knows of fonts
     import matplotlib  # takes a second: only who wants pictures waits for it
 
     matplotlib.use("Agg")

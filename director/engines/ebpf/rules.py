@@ -18,7 +18,8 @@ from director.core.schedulers import dh, mh, rr, sh, wrr
 from director.core.service import RealServer, VirtualService
 from director.core.statistics import COUNTERS
 from director.engines.ebpf import shapes
-from director.engines.ebpf.libbpf import BpfError, Map
+from director.engines.ebpf.libbpf.library import BpfError
+from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.shapes import METHODS
 from director.engines.engine import EngineError
 

@@ -18,7 +18,8 @@ from director.core.persistence import Template
 from director.core.states import State
 from director.core.timers import Timers
 from director.engines.ebpf.clock import KernelClock
-from director.engines.ebpf.libbpf import BpfError, Map
+from director.engines.ebpf.libbpf.library import BpfError
+from director.engines.ebpf.libbpf.maps import Cursor, Map
 from director.engines.ebpf.rules import Rules
 from director.engines.ebpf.settings import Totals
 from director.engines.ebpf.shapes import (
@@ -62,6 +63,7 @@ class SharedTable:
         self._own: dict[bytes, Connection] = {}
         self._expected: dict[bytes, Connection] = {}
         self._timers: Timers[Connection] = Timers()
+        self._cursor = Cursor()  # of `some`
 
     @property
     def expected(self) -> int:
@@ -228,7 +230,7 @@ class SharedTable:
     def some(self, number: int) -> Iterator[list[Connection]]:
         """A few after the other, until they were `number`; the next call goes on from there."""
         seen = 0
-        for batch in self._map.batches(size=_AT_ONCE):
+        for batch in self._map.batches(self._cursor, _AT_ONCE):
             found = list(self._known_in(batch))
             seen += len(found)
             yield found

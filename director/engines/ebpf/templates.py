@@ -13,7 +13,8 @@ from director.core.packet import Packet
 from director.core.persistence import Template, Templates, key_for
 from director.engines.ebpf import shapes
 from director.engines.ebpf.clock import KernelClock
-from director.engines.ebpf.libbpf import BpfError, Map
+from director.engines.ebpf.libbpf.library import BpfError
+from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.rules import Rules
 from director.engines.ebpf.settings import Totals
 

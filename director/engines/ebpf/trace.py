@@ -9,7 +9,8 @@ from director.core.packet import UDP
 from director.core.states import State
 from director.engines.ebpf import shapes
 from director.engines.ebpf.clock import NANO, KernelClock
-from director.engines.ebpf.libbpf import Map, Ring
+from director.engines.ebpf.libbpf.maps import Map
+from director.engines.ebpf.libbpf.ring import Ring
 from director.engines.ebpf.table import SharedTable
 
 _KINDS = {shapes.OPENED: "new", shapes.MOVED: "state", shapes.ENDED: "expired"}

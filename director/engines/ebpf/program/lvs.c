@@ -81,7 +81,7 @@ static __always_inline int request(struct __sk_buff *skb, struct packet *p, stru
 	if (method == DR) {
 		done = direct(skb);
 	} else if (method == NAT) {
-		done = nat_request(skb, p, entry->address, entry->port);
+		done = translate(skb, p, DEST, entry->address, entry->port);
 	} else {
 		server = server_at(entry->server);
 		done = server && tunnel(skb, p, server->own, entry->address);
@@ -129,7 +129,7 @@ static __always_inline int reply(struct __sk_buff *skb, struct packet *p, struct
 		counted->packets_out += p->segments;
 		counted->bytes_out += p->length;
 	}
-	return nat_reply(skb, p, entry->address, entry->port) ? leave(skb, &entry->way, p->now) : TC_ACT_SHOT;
+	return translate(skb, p, SOURCE, entry->address, entry->port) ? leave(skb, &entry->way, p->now) : TC_ACT_SHOT;
 }
 
 /* ---- new ones ---- */

@@ -12,7 +12,7 @@ from director.core.schedulers import make
 from director.core.service import Policy, RealServer, VirtualService
 from director.engines.ebpf import shapes
 from director.engines.ebpf.clock import KernelClock
-from director.engines.ebpf.libbpf import BpfError
+from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.settings import Totals
 from director.engines.ebpf.table import SharedTable
 from director.engines.ebpf.templates import SharedTemplates
@@ -40,7 +40,7 @@ class FakeMap:
     def remove(self, key: bytes) -> bool:
         return self.entries.pop(key, None) is not None
 
-    def batches(self, *, size: int = 4) -> Iterator[list[tuple[bytes, bytes]]]:
+    def batches(self, _cursor: object = None, size: int = 4) -> Iterator[list[tuple[bytes, bytes]]]:
         entries = list(self.entries.items())
         yield from (entries[at : at + size] for at in range(0, len(entries), size))
 
