@@ -12,6 +12,7 @@ from bench import layout, measures, peers
 from bench.results import DIRECT, TITLES, Results
 
 _YARDSTICK = "ipvs"
+_OURS = ("ebpf", "ebpf_short_cut", "redirect")
 
 
 def show(results: Results) -> None:
@@ -20,6 +21,9 @@ def show(results: Results) -> None:
 
 
 def _tables(results: Results) -> Iterator[layout.Titled]:
+    ratios = summary(results)
+    if ratios[2]:
+        yield ratios
     for method in results.methods():
         yield TITLES[method], *rows_of(results, method)
 
@@ -44,6 +48,22 @@ def _cell(results: Results, method: str, peer: str, name: str) -> str:
     ratio = results.ratio(method, peer, name, to)
     behind = f" ({ratio.median:.2f})" if ratio and peer != to else ""
     return f"{layout.number(spread.median)}{behind}"
+
+
+def summary(results: Results) -> layout.Titled:
+    """Ratios to kernel IPVS: what our program reaches, and what any could reach at its place."""
+    methods = results.methods()
+    rows = []
+    for name, figure in measures.figures().items():
+        for peer in _OURS:
+            ratios = [results.ratio(method, peer, name, _YARDSTICK) for method in methods]
+            if any(ratios):
+                cells = [
+                    f"{one.median:.2f} ({one.least:.2f}-{one.most:.2f})" if one else "-" for one in ratios
+                ]
+                rows.append([figure.title, peer, *cells])
+    head = ["median (least to most)", "", *(TITLES[method] for method in methods)]
+    return "Ratio to kernel IPVS, in rounds of the same run", head, rows
 
 
 def reasons(results: Results) -> list[str]:

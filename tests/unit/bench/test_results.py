@@ -59,6 +59,12 @@ def test_the_table_shows_what_is_missing_and_why(results: Results) -> None:
     assert table.reasons(results)[1:] == ["- VS-NAT, nginx: it is not installed"]
 
 
+def test_the_summary_is_about_our_program(results: Results) -> None:
+    _, head, rows = table.summary(results)
+    assert head == ["median (least to most)", "", "VS-NAT"]
+    assert rows == [["64-byte packets", "ebpf", "1.50 (1.50-1.50)"]]
+
+
 def test_markdown_says_what_it_was_measured_on(results: Results) -> None:
     text = table.markdown(results)
     assert text.startswith("Linux 6.1 on 2 x a processor, emulated, 4 GiB; a system. 3 rounds in turns")
