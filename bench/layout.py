@@ -35,8 +35,9 @@ def markdown(tables: Iterable[Titled]) -> list[str]:
     return [f"## {title}\n\n{markdown_table(head, rows)}" for title, head, rows in tables]
 
 
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [" | ".join(head), " | ".join(["---", *["---:"] * (len(head) - 1)])]
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], align: str = "---:") -> str:
+    """`align` of all columns but the first."""
+    lines = [" | ".join(head), " | ".join(["---", *[align] * (len(head) - 1)])]
     lines += [" | ".join(row) for row in rows]
     return "\n".join(f"| {line} |" for line in lines)
 

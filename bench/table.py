@@ -87,5 +87,5 @@ def markdown(results: Results) -> str:
     known = {one.peer for one in results.samples}
     peers_here = [[name, peers.load(name).ABOUT] for name in peers.names() if name in known]
     parts = [layout.about(results.machine, results.settings), *layout.markdown(_tables(results))]
-    parts += [layout.markdown_table(("peer", "what it is"), peers_here), "\n".join(reasons(results))]
+    parts += [layout.markdown_table(("peer", "what it is"), peers_here, "---"), "\n".join(reasons(results))]
     return "\n\n".join(parts) + "\n"
