@@ -146,6 +146,14 @@ def run_bench(
     _ended(lambda: bench(wanted))
 
 
+@task
+def doctor(_context: Context) -> None:
+    """Say what this machine can do, what it can't, and what helps."""
+    from doctor import command
+
+    _ended(command.doctor)
+
+
 @task(
     help={
         "command": "The task and its options; ./inv vm lab-nat --servers 5 says the same.",
