@@ -116,40 +116,42 @@ def test(context: Context, only: str = "", unit: bool = False) -> None:
 
 
 @task(
+    name="bench",
     help={
         "methods": "Of nat, tun and dr, those to measure, with commas (default all).",
-        "only": "Measure only these: direct,ipvs,ebpf,ebpf_short_cut,nftables,haproxy,nginx,scapy.",
-        "figures": "Measure only these: throughput,packets,connections,latency.",
+        "only": "Measure only these, with commas: the files of bench/peers.",
+        "figures": "Measure only these: throughput,segments,packets,connections,latency.",
+        "growth": "Measure how cost grows instead: with connections, real servers, services.",
         "seconds": "How long one measurement takes, 1 to 60 (default 3).",
         "rounds": "How often each is measured, in turns (default 3).",
         "quick": "One round of a second each: whether it works, not how fast.",
         "keep": "Keep the results in docs/bench, too, under this name.",
-    }
+    },
 )
-def bench(
+def run_bench(
     _context: Context,
     methods: str = "",
     only: str = "",
     figures: str = "",
+    growth: bool = False,
     seconds: int = 3,
     rounds: int = 3,
     quick: bool = False,
     keep: str = "",
 ) -> None:
     """Measure the data planes side by side: kernel IPVS, ours, and what people use instead."""
-    from bench import command
+    from bench.command import Wanted, bench
 
-    _ended(
-        lambda: command.bench(
-            methods=methods,
-            only=only,
-            figures=figures,
-            seconds=seconds,
-            rounds=rounds,
-            quick=quick,
-            keep=keep,
-        )
-    )
+    wanted = Wanted(methods, only, figures, growth, seconds, rounds, quick, keep)
+    _ended(lambda: bench(wanted))
+
+
+@task
+def doctor(_context: Context) -> None:
+    """Say what this machine can do, what it can't, and what helps."""
+    from doctor import command
+
+    _ended(command.doctor)
 
 
 @task(

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import measures, peers, plots, table
+from bench import grow, layout, measures, peers, plots, table
+from bench.grow import MOST
+from bench.growth import PEERS
 from bench.run import Plan, measure_all, steps
 from bench.run import Progress as Progressed
 from labs.errors import BadRequest, Unable
@@ -23,33 +27,55 @@ from labs.wait import patient
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "docs" / "bench"
 METHODS = ("nat", "tun", "dr")
+_QUICK_MOST = 10_000
 _PROGRAMS = {"iperf3": "iperf3", "wrk": "wrk", "nginx": "nginx", "ip": "iproute2", "ethtool": "ethtool"}
 
 
-def bench(
-    *, methods: str, only: str, figures: str, seconds: float, rounds: int, quick: bool, keep: str
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was typed."""
+
+    methods: str
+    only: str
+    figures: str
+    growth: bool
+    seconds: int
+    rounds: int
+    quick: bool
+    keep: str
+
+
+def bench(wanted: Wanted) -> int:
     """Measure, show and keep; 0 when all that can run here was measured. Raises LabError."""
-    plan = Plan(
-        _chosen("--methods", methods, METHODS) or METHODS,
-        _chosen("--only", only, peers.names()),
-        _chosen("--figures", figures, measures.names()),
-        1 if quick else seconds,
-        1 if quick else rounds,
-    )
-    if not 1 <= plan.seconds <= 60 or not 1 <= plan.rounds <= 100:
-        raise BadRequest("--seconds is 1 to 60 and --rounds 1 to 100.")
+    measure = _measuring(wanted)
+    keep = wanted.keep
     if keep and not keep.replace("-", "").replace("_", "").isalnum():
         raise BadRequest(f"--keep {keep!r}: a name of letters, digits, - and _.")
     patient(1)
     _require()
     folder = new_folder(runs(), "bench")
-    code = run_in_sandbox(lambda: _inside(plan, folder))
+    code = run_in_sandbox(lambda: measure(folder))
     if code == 0 and keep:
         shutil.copytree(folder, KEPT / keep, dirs_exist_ok=True)
     give_to_owner_of(ROOT, folder, *folder.rglob("*"))
     print(f"Kept in {KEPT / keep if keep and code == 0 else folder}")
     return code
+
+
+def _measuring(wanted: Wanted) -> Callable[[Path], int]:
+    """What is to be done inside the sandbox. Raises BadRequest."""
+    if not 1 <= wanted.seconds <= 60 or not 1 <= wanted.rounds <= 100:
+        raise BadRequest("--seconds is 1 to 60 and --rounds 1 to 100.")
+    seconds, rounds = (1, 1) if wanted.quick else (wanted.seconds, wanted.rounds)
+    of_peers = _chosen("--only", wanted.only, peers.names())
+    if wanted.growth:
+        if wanted.methods or wanted.figures:
+            raise BadRequest("--growth has its own method and figures: leave out --methods and --figures.")
+        most = _QUICK_MOST if wanted.quick else MOST
+        return partial(_growth, grow.Plan(of_peers or PEERS, seconds, rounds, most))
+    methods = _chosen("--methods", wanted.methods, METHODS) or METHODS
+    figures = _chosen("--figures", wanted.figures, measures.names())
+    return partial(_side_by_side, Plan(methods, of_peers, figures, seconds, rounds))
 
 
 def _chosen(option: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:
@@ -71,27 +97,36 @@ def _require() -> None:
         raise Unable(f"Not installed: {packages}: run `sudo apt-get install {packages}`.")
 
 
-def _inside(plan: Plan, folder: Path) -> int:
+def _side_by_side(plan: Plan, folder: Path) -> int:
     """As root of the sandbox."""
-    with _progress(plan) as say:
+    with _progress(steps(plan)) as say:
         results = measure_all(plan, say)
     results.write(folder)
     (folder / "table.md").write_text(table.markdown(results))
     table.show(results)
-    if results.samples:
-        plots.draw(results, folder)
+    plots.draw(results, folder)
     return 0 if results.samples else 1
 
 
+def _growth(plan: grow.Plan, folder: Path) -> int:
+    """As root of the sandbox."""
+    with _progress(grow.steps(plan)) as say:
+        results = grow.measure_growth(plan, say)
+    results.write(folder)
+    layout.show(results.tables(), results.notes())
+    plots.draw_growth(results, folder)
+    return 0 if results.points else 1
+
+
 @contextmanager
-def _progress(plan: Plan) -> Iterator[Progressed]:
+def _progress(total: int) -> Iterator[Progressed]:
     """A bar on a terminal; piped, a line for each step."""
     if not sys.stdout.isatty():
         yield lambda text: print(f"  {text}", flush=True)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(), transient=True) as bar:
-        task = bar.add_task("", total=steps(plan))
+        task = bar.add_task("", total=total)
 
         def say(text: str) -> None:
             bar.update(task, advance=1, description=text)

@@ -1,54 +1,90 @@
-"""Results as pictures: a bar for each peer, the rounds' spread on it; told apart by hatching, too."""
+"""Results as pictures: bars or lines with the rounds' spread, told apart without colour, too."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any
 
-from bench import measures
+from bench import growth, measures
+from bench.grown import Growth
+from bench.measures import Figure
 from bench.results import TITLES, Results, Spread
 
 _HATCHES = ("", "//", "\\\\", "xx", "..", "--", "++", "oo")
-_SUFFIXES = ("png", "svg")
+_SUFFIXES = (".png", ".svg")
+_MARKS, _STYLES = "osd^v", ("-", "--", ":", "-.")
 
 
-def draw(results: Results, folder: Path) -> list[Path]:
-    """One picture for each figure, as PNG and SVG; the files."""
+def draw(results: Results, folder: Path) -> None:
+    """One picture for each figure, as PNG and SVG."""
+    for name in measures.figures():
+        if any(one.figure == name for one in results.samples):
+            _draw_one(results, name, folder)
+
+
+def draw_growth(results: Growth, folder: Path) -> None:
+    """One picture for each figure: a line for each peer."""
+    for name, figure, about in results.charts():
+        with _picture(folder / f"growth-{name}-{figure}", about) as axes:
+            for place, peer in enumerate(results.peers(name, figure)):
+                _line(axes, results.line(name, peer, figure), peer, place)
+            axes.set_xscale("log")
+            axes.set_ylim(bottom=0)
+            axes.set_xlabel(growth.load(name).AXIS)
+            axes.legend(frameon=False)
+
+
+def _line(axes: Any, points: dict[int, Spread], peer: str, place: int) -> None:
+    spreads = list(points.values())
+    below = [spread.median - spread.least for spread in spreads]
+    above = [spread.most - spread.median for spread in spreads]
+    axes.errorbar(
+        list(points),
+        [spread.median for spread in spreads],
+        [below, above],
+        label=peer,
+        marker=_MARKS[place % len(_MARKS)],
+        linestyle=_STYLES[place % len(_STYLES)],
+        color=str(0.2 * place),
+        capsize=2,
+    )
+
+
+@contextmanager
+def _picture(file: Path, figure: Figure) -> Iterator[Any]:
+    """A picture to be drawn, which is then kept in the file, as PNG and SVG."""
+    getLogger("matplotlib").setLevel(ERROR)  # of no interest: where it keeps what it knows of fonts
     import matplotlib  # takes a second: only who wants pictures waits for it
 
     matplotlib.use("Agg")
-    files = []
-    for name in measures.figures():
-        if any(one.figure == name for one in results.samples):
-            files += _draw_one(results, name, folder)
-    return files
-
-
-def _draw_one(results: Results, name: str, folder: Path) -> list[Path]:
     from matplotlib import pyplot
 
-    figure = measures.figures()[name]
     picture, axes = pyplot.subplots(figsize=(8, 4), layout="constrained")
-    peers = list(dict.fromkeys(one.peer for one in results.samples if one.figure == name))
-    methods = results.methods()
-    width = 0.8 / len(peers)
-    for place, peer in enumerate(peers):
-        at = [number + place * width for number in range(len(methods))]
-        spreads = [results.spread(method, peer, name) for method in methods]
-        _bars(axes, at, spreads, width, peer, _HATCHES[place % len(_HATCHES)], place)
-    axes.set_xticks(
-        [number + 0.4 - width / 2 for number in range(len(methods))], [TITLES[m] for m in methods]
-    )
     axes.set_ylabel(figure.unit)
     better = "more is better" if figure.more else "less is better"
     axes.set_title(f"{figure.title} ({better})", loc="left")
-    axes.legend(ncols=4, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.08), frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    files = [folder / f"{name}.{suffix}" for suffix in _SUFFIXES]
-    for file in files:
-        picture.savefig(file, dpi=120)
+    yield axes
+    for suffix in _SUFFIXES:
+        picture.savefig(file.with_suffix(suffix), dpi=120)
     pyplot.close(picture)
-    return files
+
+
+def _draw_one(results: Results, name: str, folder: Path) -> None:
+    peers = list(dict.fromkeys(one.peer for one in results.samples if one.figure == name))
+    methods = results.methods()
+    width = 0.8 / len(peers)
+    with _picture(folder / name, measures.figures()[name]) as axes:
+        for place, peer in enumerate(peers):
+            at = [number + place * width for number in range(len(methods))]
+            spreads = [results.spread(method, peer, name) for method in methods]
+            _bars(axes, at, spreads, width, peer, _HATCHES[place % len(_HATCHES)], place)
+        middles = [number + 0.4 - width / 2 for number in range(len(methods))]
+        axes.set_xticks(middles, [TITLES[method] for method in methods])
+        axes.legend(ncols=4, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.08), frameon=False)
 
 
 def _bars(

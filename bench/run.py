@@ -72,7 +72,7 @@ def _set_up(method: str, name: str, results: Results) -> Site | None:
     """None where that can't be, which the results say."""
     peer = peers.load(name)
     if peer.METHODS and method not in peer.METHODS:
-        results.lacks(method, name, "", f"{peer.ABOUT} does not work so")
+        results.lacks(method, name, "", "it can't forward in this way")
         return None
     why_not = peer.cannot() or _cannot(method)
     if why_not:

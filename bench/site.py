@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from labs.errors import BuildFailed
@@ -51,6 +52,7 @@ class Site:
         """`method`: nat, tun, dr, or empty for the direct path. Raises BuildFailed."""
         self.name, self.method, self.folder = name, method, folder
         self.target = VIP if method else NEAR_SERVER
+        self._offload = offload
         self._processes: list[subprocess.Popen[bytes]] = []
         folder.mkdir(parents=True, exist_ok=True)
         for host in _HOSTS:
@@ -90,6 +92,23 @@ class Site:
         self.run("s", "ip", "addr", "add", f"{VIP}/32", "dev", "tunl0")
         self.run("s", "ip", "link", "set", "tunl0", "up")
         self.run("s", "sysctl", "-qw", "net.ipv4.conf.tunl0.rp_filter=0")
+
+    def mac(self, host: str, interface: str) -> str:
+        return self.run(host, "cat", f"/sys/class/net/{interface}/address").strip()
+
+    @contextmanager
+    def segments_apart(self) -> Iterator[None]:
+        """While it lasts, client and server cut what they send into segments themselves."""
+        self._cut("off")
+        try:
+            yield
+        finally:
+            if self._offload:
+                self._cut("on")
+
+    def _cut(self, switch: str) -> None:
+        for host, interface in (("c", "c-d"), ("c", "c-s"), ("s", "s-d"), ("s", "s-c")):
+            self.run(host, "ethtool", "-K", interface, "tso", switch, "gso", switch)
 
     # ---- programs ----
 
@@ -156,12 +175,13 @@ def run(*command: str, seconds: float = 20, text: str | None = None) -> str:
     return done.stdout
 
 
-def rules(sites_method: str, servers: Sequence[str] = (SERVER,)) -> list[str]:
+def rules(method: str) -> list[str]:
     """The rules of a site's director, as lines of ipvsadm."""
-    flag = {"nat": "-m", "tun": "-i", "dr": "-g"}[sites_method]
-    lines = []
-    for service in (f"-t {VIP}:{HTTP}", f"-t {VIP}:{IPERF}", f"-u {VIP}:{IPERF}"):
-        lines.append(f"-A {service} -s rr")
-        port = service.rpartition(":")[2]
-        lines += [f"-a {service} -r {server}:{port} {flag} -w 1" for server in servers]
-    return lines
+    services = (f"-t {VIP}:{HTTP}", f"-t {VIP}:{IPERF}", f"-u {VIP}:{IPERF}")
+    return [line for service in services for line in (f"-A {service} -s rr", server_line(service, method))]
+
+
+def server_line(service: str, method: str, server: str = SERVER) -> str:
+    """A real server for a service, which has the same port."""
+    flag = {"nat": "-m", "tun": "-i", "dr": "-g"}[method]
+    return f"-a {service} -r {server}:{service.rpartition(':')[2]} {flag} -w 1"

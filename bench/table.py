@@ -6,39 +6,26 @@ direct path: the median of the rounds' own ratios. Of latency and CPU, less is b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from rich import box
-from rich.console import Console, Group
-from rich.table import Table
-from rich.text import Text
-
-from bench import measures, peers
+from bench import layout, measures, peers
 from bench.results import DIRECT, TITLES, Results
 
-_PIPED_WIDTH = 132
 _YARDSTICK = "ipvs"
+_OURS = ("ebpf", "ebpf_short_cut", "redirect")
 
 
-def show(results: Results, console: Console | None = None) -> None:
+def show(results: Results) -> None:
     """Print all of it."""
-    console = console or Console()
-    if not console.is_terminal:
-        console = Console(width=_PIPED_WIDTH, highlight=False)
-    console.print(Group(*_tables(results, console.is_terminal)))
-    for line in reasons(results):
-        console.print(Text(line))
+    layout.show(_tables(results), reasons(results))
 
 
-def _tables(results: Results, terminal: bool) -> Iterator[Table]:
+def _tables(results: Results) -> Iterator[layout.Titled]:
+    ratios = summary(results)
+    if ratios[2]:
+        yield ratios
     for method in results.methods():
-        head, rows = rows_of(results, method)
-        table = Table(title=TITLES[method], title_justify="left", box=box.ROUNDED if terminal else box.ASCII2)
-        for place, name in enumerate(head):
-            table.add_column(name, justify="right" if place else "left")
-        for row in rows:
-            table.add_row(*row)
-        yield table
+        yield TITLES[method], *rows_of(results, method)
 
 
 def rows_of(results: Results, method: str) -> tuple[list[str], list[list[str]]]:
@@ -60,11 +47,23 @@ def _cell(results: Results, method: str, peer: str, name: str) -> str:
     to = _YARDSTICK if results.spread(method, _YARDSTICK, name) else DIRECT
     ratio = results.ratio(method, peer, name, to)
     behind = f" ({ratio.median:.2f})" if ratio and peer != to else ""
-    return f"{_number(spread.median)}{behind}"
+    return f"{layout.number(spread.median)}{behind}"
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+def summary(results: Results) -> layout.Titled:
+    """Ratios to kernel IPVS: what our program reaches, and what any could reach at its place."""
+    methods = results.methods()
+    rows = []
+    for name, figure in measures.figures().items():
+        for peer in _OURS:
+            ratios = [results.ratio(method, peer, name, _YARDSTICK) for method in methods]
+            if any(ratios):
+                cells = [
+                    f"{one.median:.2f} ({one.least:.2f}-{one.most:.2f})" if one else "-" for one in ratios
+                ]
+                rows.append([figure.title, peer, *cells])
+    head = ["median (least to most)", "", *(TITLES[method] for method in methods)]
+    return "Ratio to kernel IPVS, in rounds of the same run", head, rows
 
 
 def reasons(results: Results) -> list[str]:
@@ -85,28 +84,8 @@ def _measured(results: Results, method: str) -> set[str]:
 
 def markdown(results: Results) -> str:
     """The tables with what they were measured on."""
-    parts = [_about(results)]
-    for method in results.methods():
-        head, rows = rows_of(results, method)
-        parts.append(f"## {TITLES[method]}\n\n{_markdown_table(head, rows)}")
     known = {one.peer for one in results.samples}
-    what = [f"| {name} | {peers.load(name).ABOUT} |" for name in peers.names() if name in known]
-    parts.append("\n".join(["| peer | what it is |", "|---|---|", *what]))
-    parts.append("\n".join(reasons(results)))
+    peers_here = [[name, peers.load(name).ABOUT] for name in peers.names() if name in known]
+    parts = [layout.about(results.machine, results.settings), *layout.markdown(_tables(results))]
+    parts += [layout.markdown_table(("peer", "what it is"), peers_here, "---"), "\n".join(reasons(results))]
     return "\n\n".join(parts) + "\n"
-
-
-def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [" | ".join(head), " | ".join(["---", *["---:"] * (len(head) - 1)])]
-    lines += [" | ".join(row) for row in rows]
-    return "\n".join(f"| {line} |" for line in lines)
-
-
-def _about(results: Results) -> str:
-    machine, settings = results.machine, results.settings
-    emulated = ", emulated" if machine["emulated"] else ""
-    return (
-        f"Linux {machine['kernel']} on {machine['processors']} x {machine['processor']}{emulated}, "
-        f"{machine['memory_gib']} GiB; {machine['system']}. {settings['rounds']} rounds in turns, "
-        f"{settings['seconds']} s for each measurement."
-    )

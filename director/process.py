@@ -69,7 +69,7 @@ def run(settings: Settings) -> None:
             mtu_of=engine.mtu_of,
             is_local=engine.is_local,
             on_event=report,
-            connections=engine.table(settings.conn_tab_bits, settings.conn_limit),
+            tables=engine.tables(settings.conn_tab_bits, settings.conn_limit),
         )
         selector = stack.enter_context(DefaultSelector())
         engine.start(director, selector)
@@ -99,6 +99,7 @@ def _loop(selector: DefaultSelector, director: Director, engine: Engine, clock: 
         now = clock()
         if now >= due:
             due = now + _TICK
+            engine.prepare()
             director.tick(now)
             engine.tick(now)
 

@@ -42,9 +42,8 @@ SETTINGS = {  # setting that can forbid user namespaces: the value that does
 def require(programs: dict[str, str] | None = None) -> None:
     """Raise Unable with one sentence unless a lab can be built here."""
     _require_programs(PROGRAMS if programs is None else programs)
-    if os.geteuid() == 0:
-        load_modules("openvswitch", "ipip", "tun")
-    else:
+    load_modules_if_root("openvswitch", "ipip", "tun")
+    if os.geteuid():
         _require_user_namespaces()
         _require_programs({"newuidmap": "uidmap", "newgidmap": "uidmap"})
     _require_tun()
@@ -56,17 +55,16 @@ def require_for(options: LabOptions) -> None:
         engines.require(options.engine)
     except EngineError as error:
         raise Unable(str(error)) from None
-    if options.impaired and not _has_netem():
+    if options.impaired and not has_netem():
         raise Unable(
             "--delay and --loss need the kernel's netem (module sch_netem), which is missing here: "
             "`./inv vm lab-nat --delay 20` boots a kernel that has it."
         )
 
 
-def _has_netem() -> bool:
+def has_netem() -> bool:
     """Tried on the loopback of a network namespace that is gone a moment later."""
-    if os.geteuid() == 0:
-        load_modules("sch_netem")
+    load_modules_if_root("sch_netem")
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     attempt = ["unshare", "--net", *user, "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
@@ -88,9 +86,9 @@ def has_kernel_tunl0() -> bool:
     return Path("/proc/sys/net/ipv4/conf/tunl0").exists()
 
 
-def load_modules(*names: str) -> None:
+def load_modules_if_root(*names: str) -> None:
     """Have the kernel load what it may have; a module that it lacks is no error here."""
-    if shutil.which("modprobe"):
+    if os.geteuid() == 0 and shutil.which("modprobe"):
         for name in names:
             subprocess.run(["modprobe", "--quiet", name], capture_output=True, timeout=patient(20))
 
@@ -107,14 +105,22 @@ def _require_user_namespaces() -> None:
     number = _try_user_namespace()
     if number == 0:
         return
+    setting = forbids_user_namespaces()
+    if setting:
+        raise Unable(
+            f"User namespaces are switched off here ({setting}): "
+            "run the lab with sudo, or have an administrator change that setting."
+        )
+    raise Unable(f"User namespaces are refused here ({os.strerror(number)}): run the lab with sudo.")
+
+
+def forbids_user_namespaces() -> str:
+    """The setting that keeps ordinary users from them, as name=value; empty where none does."""
     for setting, forbidding in SETTINGS.items():
         path = SYSCTLS / setting
         if path.exists() and path.read_text().strip() == forbidding:
-            raise Unable(
-                f"User namespaces are switched off here ({setting.replace('/', '.')}={forbidding}): "
-                "run the lab with sudo, or have an administrator change that setting."
-            )
-    raise Unable(f"User namespaces are refused here ({os.strerror(number)}): run the lab with sudo.")
+            return f"{setting.replace('/', '.')}={forbidding}"
+    return ""
 
 
 def _try_user_namespace() -> int:

@@ -15,7 +15,7 @@ from types import ModuleType
 
 from bench import _files
 
-ORDER = ("throughput", "packets", "connections", "latency")
+ORDER = ("throughput", "segments", "packets", "connections", "latency")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,10 @@ from types import ModuleType
 
 from bench import _files
 
-ORDER = ("direct", "ipvs", "ebpf", "ebpf_short_cut", "nftables", "haproxy", "nginx", "scapy")
+ORDER = (
+    *("direct", "redirect", "router"),
+    *("ipvs", "ebpf", "ebpf_short_cut", "nftables", "haproxy", "nginx", "scapy"),
+)
 
 
 @cache

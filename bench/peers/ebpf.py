@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.peers import _director
+from bench import director
 from bench.site import Site
 
 ABOUT = "our director, engine ebpf: a BPF program in the kernel"
@@ -11,8 +11,8 @@ OFFLOAD = True
 
 
 def cannot() -> str:
-    return _director.cannot("ebpf")
+    return director.cannot("ebpf")
 
 
 def set_up(site: Site) -> None:
-    _director.set_up(site, "ebpf")
+    director.set_up(site, "ebpf")

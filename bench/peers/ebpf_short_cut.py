@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.peers import _director
-from bench.site import Site, rules
+from bench import director
+from bench.site import Site
 
 ABOUT = "the same with --short-cut: frames skip the director's end of the cable they leave by"
 METHODS = ("nat", "tun", "dr")
@@ -11,8 +11,8 @@ OFFLOAD = True
 
 
 def cannot() -> str:
-    return _director.cannot("ebpf")
+    return director.cannot("ebpf")
 
 
 def set_up(site: Site) -> None:
-    _director.set_up(site, "ebpf", rules(site.method), "--short-cut")
+    director.set_up(site, "ebpf", "--short-cut")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.peers import _director
+from bench import director
 from bench.site import Site
 
 ABOUT = "kernel IPVS, with the rules of our director"
@@ -11,8 +11,8 @@ OFFLOAD = True
 
 
 def cannot() -> str:
-    return _director.cannot("ipvs")
+    return director.cannot("ipvs")
 
 
 def set_up(site: Site) -> None:
-    _director.set_up(site, "ipvs")
+    director.set_up(site, "ipvs")

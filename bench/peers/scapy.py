@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.peers import _director
+from bench import director
 from bench.site import Site
 
 ABOUT = "our director, engine scapy: Python, packet by packet"
@@ -11,8 +11,8 @@ OFFLOAD = False
 
 
 def cannot() -> str:
-    return _director.cannot("scapy")
+    return director.cannot("scapy")
 
 
 def set_up(site: Site) -> None:
-    _director.set_up(site, "scapy")
+    director.set_up(site, "scapy")

@@ -37,7 +37,8 @@ from director.core.rules import Rules
 from director.core.states import Timeouts
 from director.core.statistics import PERIOD
 from director.core.sysctls import Sysctls
-from director.core.table import DEFAULT_BITS, ConnectionTable, Table
+from director.core.table import DEFAULT_BITS, ConnectionTable
+from director.core.tables import Tables
 
 DEFAULT_TIMEOUTS = Timeouts()
 DEFAULT_SYSCTLS = Sysctls()
@@ -50,7 +51,7 @@ class Director:
     `method` and `scheduler` hold for rules that name none, as in 1999, when both were compiled
     into the kernel. `conn_limit` bounds connections and templates together. `mtu_of` gives the
     MTU in bytes on the way to an address, `is_local` whether it is one of the director's own.
-    An engine that keeps the `connections` elsewhere brings its own table.
+    An engine that keeps connections elsewhere brings its own `tables`.
     """
 
     def __init__(
@@ -65,11 +66,11 @@ class Director:
         mtu_of: Callable[[str], int] = lambda _address: 1500,
         is_local: Callable[[str], bool] = lambda _address: False,
         on_event: Callable[[Event], None] | None = None,
-        connections: Table | None = None,
+        tables: Tables | None = None,
     ) -> None:
         self.services = Rules(method, scheduler, timeouts=timeouts, sysctls=sysctls, is_local=is_local)
-        self.connections: Table = ConnectionTable(conn_tab_bits) if connections is None else connections
-        self.templates = Templates()
+        tables = tables or Tables(ConnectionTable(conn_tab_bits), Templates())
+        self.connections, self.templates = tables
         self._defence = Defence(conn_limit)
         self.trace = Trace(on_event)
         self._refusals = Refusals(mtu_of)

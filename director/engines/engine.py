@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from selectors import BaseSelector
 
     from director.core.director import Director
-    from director.core.table import Table
+    from director.core.tables import Tables
 
 
 class EngineError(Exception):
@@ -36,7 +36,7 @@ class Engine(Protocol):
         Captures, queues and counters there see nothing of them. To be called before `start`.
         """
 
-    def table(self, bits: int, limit: int) -> Table:
+    def tables(self, bits: int, limit: int) -> Tables:
         """Where connections are kept: 2^bits buckets, and at most `limit` of them. Raises EngineError."""
 
     def start(self, director: Director, selector: BaseSelector) -> None:

@@ -89,12 +89,11 @@ class Trial:
         with held() as before:
             seen: dict[str, Any] = {"before": before.ask()}
             packets = self._packets()
-            self._director.send_signal(signal.SIGKILL)
-            self._director.wait()
+            self._kill()
             seen["meanwhile"] = before.ask()
             with held() as another:
                 seen["new"] = another.ask()
-                self._director = start_director(self._method, self._folder, "--engine", "ebpf")
+                self._start_another()
                 seen["after"] = [before.ask(), another.ask()]
                 seen["rules"] = ipvsadm("-Sn").splitlines()
                 seen["connections"] = ipvsadm("-Lcn").count("ESTABLISHED")
@@ -102,6 +101,35 @@ class Trial:
                 seen["active"], seen["upper"] = active, "-x 900" in seen["rules"][-1]
                 seen["more_packets"] = self._packets() - packets
         seen["wanted"] = list(self._rules)
+        return seen
+
+    def _kill(self) -> None:
+        self._director.send_signal(signal.SIGKILL)
+        self._director.wait()
+
+    def _start_another(self) -> None:
+        self._director = start_director(self._method, self._folder, "--engine", "ebpf")
+
+    def persistent(self) -> Any:
+        """The core chooses once for a client; then the program goes by its template, core or no core."""
+        service = ("-E", "-t", f"{VIP}:80", "-s", "wrr")
+        ipvsadm(*service, "-p", "300")
+        seen: dict[str, Any] = {}
+        with held() as first:
+            seen["names"] = [first.ask()]
+            by_the_core = self._engine()["in"]
+            with held() as second:
+                seen["names"].append(second.ask())
+                seen["more_by_the_core"] = self._engine()["in"] - by_the_core
+                self._kill()
+                with held() as third:
+                    seen["names"].append(third.ask())
+                    self._start_another()
+                    server = call(SOCKET, {"do": "list"})["services"][0]["servers"][0]
+                    seen["active"], seen["persistent"] = server["active"], server["persistent_connections"]
+                    lines = ipvsadm("-Lcn").splitlines()
+                    seen["templates"] = [line.split()[2:4] for line in lines if f"{CIP}:0 " in line]
+        ipvsadm(*service)
         return seen
 
     @staticmethod

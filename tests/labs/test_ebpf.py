@@ -54,6 +54,18 @@ def test_the_next_director_has_rules_connections_and_counts(seen: dict[str, Any]
     assert killed["more_packets"] > 0
 
 
+def test_a_persistent_client_is_served_by_the_program_once_the_core_has_chosen(seen: dict[str, Any]) -> None:
+    persistent = seen["persistent"]
+    assert persistent["names"] == ["s", "s", "s"]
+    assert persistent["more_by_the_core"] == 0
+
+
+def test_the_next_director_has_templates_and_what_came_by_them(seen: dict[str, Any]) -> None:
+    persistent = seen["persistent"]
+    assert (persistent["active"], persistent["persistent"]) == (3, 1)
+    assert [state for state, _ in persistent["templates"]] == ["ASSURED"]
+
+
 def test_a_second_director_is_refused_and_the_first_goes_on(seen: dict[str, Any]) -> None:
     second = seen["second"]
     assert second["code"] == 2

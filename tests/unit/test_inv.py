@@ -315,3 +315,25 @@ def test_the_virtual_machine_has_packages_of_its_own(checkout: Checkout) -> None
     assert not [call for call in checkout.work if " pip " in call]
     checkout.run("vm", "lab-nat")
     assert checkout.work == []
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("lab-nat", "--engine", "ebpf"), ["compiler"]),
+        (("lab-nat", "--engine=ebpf"), ["compiler"]),
+        (("bench", "--quick"), ["compiler", "sender"]),
+        (("vm", "bench"), ["compiler", "sender"]),
+        (("lab-nat",), []),
+    ],
+)
+def test_what_only_some_commands_need_is_installed_for_them(
+    checkout: Checkout, words: tuple[str, ...], wanted: list[str]
+) -> None:
+    checkout.run("--list")
+    (checkout.lab / "packages-vm.txt").write_text("# none\n")
+    (checkout.lab / "packages-ebpf.txt").write_text("compiler  # of programs\n")
+    (checkout.lab / "packages-bench.txt").write_text("sender  # of packets\n")
+    assert checkout.run(*words).returncode == 0
+    installed = [word for call in checkout.calls("apt-get") for word in call.split()]
+    assert [word for word in ("compiler", "sender") if word in installed] == wanted

@@ -1,4 +1,7 @@
-"""The labs, with kernel IPVS behind their director: every check passes, packet tables included."""
+"""The labs on a stock kernel: every check passes, packet tables included.
+
+With kernel IPVS behind their director, and with our program, which this kernel's verifier has to accept.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +17,22 @@ from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parents[2]
 FAR_AWAY = {"nat": (), "tun": ("--delay", "20"), "dr": ("--loss", "0.5")}  # the kernel has netem, too
+PROGRAM = "ebpf"
 
 
 @pytest.fixture(scope="module")
 def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, subprocess.Popen[str]]]:
     """All three at once: a lab waits more than it works."""
     runs = tmp_path_factory.mktemp("runs")
-    started = {method: _start(method, runs) for method in FAR_AWAY}
+    started = {method: _start(runs, method, "ipvs", *options) for method, options in FAR_AWAY.items()}
     yield started
     for lab in started.values():
         lab.kill()
 
 
-def _start(method: str, runs: Path) -> subprocess.Popen[str]:
+def _start(runs: Path, method: str, engine: str, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "tasks.py", f"lab-{method}", "--engine", "ipvs", *FAR_AWAY[method]],
+        [sys.executable, "tasks.py", f"lab-{method}", "--engine", engine, *options],
         cwd=ROOT,
         env={**os.environ, "LVS_RUNS": str(runs)},
         stdin=subprocess.DEVNULL,
@@ -43,3 +47,11 @@ def test_a_lab_with_kernel_ipvs(labs: dict[str, subprocess.Popen[str]], method: 
     output, _ = labs[method].communicate(timeout=patient(40))
     assert labs[method].returncode == 0, output
     assert "engine ipvs" in output
+
+
+@pytest.mark.parametrize("method", ["nat", "tun"])
+def test_a_lab_with_our_program_on_this_kernel(tmp_path: Path, method: str) -> None:
+    lab = _start(tmp_path, method, PROGRAM)
+    output, _ = lab.communicate(timeout=patient(40))
+    assert lab.returncode == 0, output
+    assert f"engine {PROGRAM}" in output

@@ -6,7 +6,8 @@ import os
 import platform
 from pathlib import Path
 
-from director.engines.ebpf import compiler, libbpf
+from director.engines.ebpf import compiler
+from director.engines.ebpf.libbpf.library import BpfError, library
 from director.engines.engine import EngineError
 
 _OLDEST = (5, 17)  # bpf_loop
@@ -21,8 +22,8 @@ def require() -> None:
     if version < _OLDEST:
         raise EngineError(f"The engine ebpf needs Linux 5.17, and this is {platform.release()}: {_INSTEAD}")
     try:
-        libbpf.library()
-    except libbpf.BpfError as missing:
+        library()
+    except BpfError as missing:
         raise EngineError(
             f"The engine ebpf can't run ({missing}): run `apt-get install clang libbpf-dev`, {_INSTEAD}"
         ) from None

@@ -13,17 +13,21 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from director.core import ftp
+from director.core.decision import Decision
 from director.core.defence import secures_tcp
-from director.core.packet import ICMP, TCP, UDP, Endpoint, Packet
+from director.core.packet import ICMP, Packet
 from director.core.service import VirtualService
 from director.core.statistics import COUNTERS
+from director.core.tables import Tables
 from director.engines.ebpf import able, saved, settings
+from director.engines.ebpf.clock import KernelClock
 from director.engines.ebpf.network import Network
 from director.engines.ebpf.program import SETTINGS, TOTALS, Program
 from director.engines.ebpf.rules import Rules
 from director.engines.ebpf.settings import Settings, Totals
 from director.engines.ebpf.shapes import PREFIX
 from director.engines.ebpf.table import SharedTable
+from director.engines.ebpf.templates import SharedTemplates
 from director.engines.ebpf.trace import Teller
 from director.engines.ebpf.up import Up
 from director.engines.scapy.engine import ScapyEngine
@@ -35,7 +39,7 @@ if TYPE_CHECKING:
 _AT_ONCE = 64  # frames, before others get their turn
 
 _ENTRIES = 2  # of a connection, at most
-_LEISURE = 20  # times as long as a sweep has taken passes before the next
+_LEISURE = 100  # times as long as a sweep has taken passes before the next
 
 
 class EbpfEngine:
@@ -46,16 +50,17 @@ class EbpfEngine:
         able.require()
         self._interfaces = interfaces
         self._clock = clock
-        self._offset = clock() - monotonic()
+        self._kernel_clock = KernelClock(clock() - monotonic())
         self._core = ScapyEngine(interfaces, clock, ARP)
         self._up = Up()
         self._short_cuts = False
         self._swept = self._sweep_took = 0.0
+        self._lost = 0  # events
 
     def take_short_cuts(self) -> None:
         self._short_cuts = True
 
-    def table(self, bits: int, limit: int) -> SharedTable:
+    def tables(self, bits: int, limit: int) -> Tables:
         """Raises EngineError."""
         self._program = Program(self._interfaces, _ENTRIES * limit)
         maps = self._program.maps
@@ -63,26 +68,34 @@ class EbpfEngine:
         self._settings.limit(limit)
         self._totals = Totals(maps[TOTALS].mapped())
         self._rules = Rules(maps, self._clock)
+        self._templates = SharedTemplates(maps["templates"], self._totals, self._rules, self._kernel_clock)
         self._connections = SharedTable(
-            maps["connections"], self._totals, self._rules, self._offset, self._program.sweep, bits
+            maps["connections"],
+            self._totals,
+            self._rules,
+            self._templates,
+            self._kernel_clock,
+            self._program.sweep,
+            bits,
         )
-        return self._connections
+        return Tables(self._connections, self._templates)
 
     def start(self, director: Director, selector: BaseSelector) -> None:
         """Raises EngineError."""
         self._director = director
         maps = self._program.maps
         self._settings.lead_up(self._up.open())
-        self._core.start(director, selector, alone=False)
+        self._core.start(director, selector, self._decide)
         self._network = Network(maps, self._settings, self._interfaces)
         self._network.refresh()
         self._network.tick()
-        self._teller = Teller(maps["events"], director.trace, self._connections.spoken, self._offset)
+        self._teller = Teller(maps["events"], director.trace, self._connections, self._kernel_clock)
         selector.register(self._up, EVENT_READ, self._hear)
         selector.register(self._network, EVENT_READ, self._network.changed)
         selector.register(self._teller, EVENT_READ, self._teller.hear)
         if self._program.adopted:
             saved.restore(director, self._rules, maps["saved"], self._clock())
+            self._templates.adopt(self._clock())
             self._connections.adopt()
         self.rules_changed()
         self._program.attach()
@@ -100,7 +113,16 @@ class EbpfEngine:
     # ---- rules ----
 
     def prepare(self) -> None:
+        self._listen()
         self._rules.fetch()
+
+    def _listen(self) -> None:
+        """Let the core know what the program has told; if some of it got lost, look for what it was."""
+        self._teller.hear()
+        lost = self._totals.lost_events
+        if lost != self._lost:
+            self._lost = lost
+            self._connections.find_unheard()
 
     def rules_changed(self) -> None:
         """Raises EngineError."""
@@ -141,6 +163,8 @@ class EbpfEngine:
             flags |= settings.ALL_NEW
         if sysctls.expire_nodest_conn:
             flags |= settings.ALL_SYN
+        if sysctls.expire_quiescent_template:
+            flags |= settings.QUIESCENT
         if self._short_cuts:
             flags |= settings.SHORT_CUT
         return flags
@@ -148,26 +172,22 @@ class EbpfEngine:
     # ---- what is handed up ----
 
     def _hear(self) -> None:
+        self._listen()
         for _ in range(_AT_ONCE):
             frame = self._up.frame()
             if frame is None:
                 return
-            service = self._asked_for(frame)
-            self._rules.fetch_for(service)
             self._core.take(frame)
-            self._rules.bring_back(service)
             if frame[23:24] == bytes([ICMP]):
                 self._network.learn(self._core.routes.learnt)
 
-    def _asked_for(self, frame: bytes) -> VirtualService | None:
-        """The service that a frame seems to be for, by its ports; only TCP and UDP open connections."""
-        header = (frame[14] & 15) * 4 + 14 if len(frame) > 34 else 0
-        if len(frame) < header + 4 or frame[23] not in (TCP, UDP):
-            return None
-        ends = (".".join(map(str, frame[at : at + 4])) for at in (26, 30))
-        ports = (int.from_bytes(frame[at : at + 2], "big") for at in (header, header + 2))
-        source, destination = (Endpoint(*end) for end in zip(ends, ports, strict=True))
-        return self._director.services.find(Packet(frame[23], source, destination, 0))
+    def _decide(self, packet: Packet, now: float) -> Decision:
+        """The core's decision; it and the program are in step before and after."""
+        service = self._director.services.find(packet)
+        self._rules.fetch_for(service)
+        decision = self._director.decide(packet, now)
+        self._rules.bring_back(service)
+        return decision
 
     # ---- what the time brings ----
 
@@ -198,7 +218,7 @@ class EbpfEngine:
         self._rules.fetch()
 
     def connections(self, now: float) -> list[dict[str, Any]]:
-        self._teller.hear()
+        self._listen()
         return self._director.listing(now)
 
     def counters(self) -> Mapping[str, int]:

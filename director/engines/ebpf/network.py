@@ -16,7 +16,8 @@ from time import monotonic_ns
 
 from director.engines import interfaces as of_this_machine
 from director.engines.ebpf import shapes
-from director.engines.ebpf.libbpf import BpfError, Map
+from director.engines.ebpf.libbpf.library import BpfError
+from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.settings import Settings
 from director.engines.news import ADDRESSES, LINKS, NEIGHBOURS, ROUTES, News
 from director.engines.scapy.layers import conf

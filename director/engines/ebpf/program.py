@@ -11,15 +11,19 @@ import socket
 from collections.abc import Sequence
 
 from director.engines import interfaces as of_this_machine
-from director.engines.ebpf import libbpf
 from director.engines.ebpf.compiler import CannotCompile, compiled
-from director.engines.ebpf.libbpf import BpfError, Hook, Loaded, Map
+from director.engines.ebpf.libbpf.hook import Hook
+from director.engines.ebpf.libbpf.library import BpfError
+from director.engines.ebpf.libbpf.maps import Map
+from director.engines.ebpf.libbpf.objects import Loaded
+from director.engines.ebpf.libbpf.programs import maps_of, run
 from director.engines.engine import EngineError
 
 MAPS = (
     "connections",
     "services",
     "members",
+    "templates",
     "servers",
     "counted",
     "vips",
@@ -57,7 +61,7 @@ class Program:
         for hook in self._hooks:
             number = hook.attached()
             if number is not None:
-                found = libbpf.maps_of(number)
+                found = maps_of(number)
                 return {name: one for name, one in found.items() if name in (*MAPS, SETTINGS, TOTALS)}
         return {}
 
@@ -73,7 +77,7 @@ class Program:
 
     def sweep(self) -> None:
         """End the connections whose time has come."""
-        libbpf.run(self._sweep)
+        run(self._sweep)
 
     def detach(self) -> None:
         if self._attached:

@@ -18,12 +18,14 @@ from director.core.schedulers import dh, mh, rr, sh, wrr
 from director.core.service import RealServer, VirtualService
 from director.core.statistics import COUNTERS
 from director.engines.ebpf import shapes
-from director.engines.ebpf.libbpf import BpfError, Map
+from director.engines.ebpf.libbpf.library import BpfError
+from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.shapes import METHODS
 from director.engines.engine import EngineError
 
 KINDS = {"rr": 1, "wrr": 2, "lc": 3, "wlc": 4, "sed": 5, "nq": 6, "dh": 7, "sh": 8, "mh": 9}
-_BY_CORE = 0
+_BY_CORE, _BY_TEMPLATE = 0, 10
+_CHOOSING = frozenset(KINDS.values())
 _FALLBACK, _PORT = 1, 2
 _PLACE = 8  # bytes of a number in `members`, as memory
 _TURN = slice(32, 40)  # of a service's value
@@ -147,16 +149,17 @@ class Rules:
                 continue
             kind = _kind(service)
             first, places = place, 0
-            if kind != _BY_CORE:
+            if kind in _CHOOSING:
                 place = self._put_members(first, service.servers)
                 hashed = _places(service)
                 if hashed:
                     places, place = place, self._put_members(place, hashed)
             key = _key(service)
-            if kind != _BY_CORE:
+            if kind in _CHOOSING:
                 self._schedulers[key] = service
             top, step, turn = _turn(service)
-            value = (kind, _flags(service), first, len(service.servers), places, top, step, 0, turn)
+            mask = shapes.address(service.policy.netmask)
+            value = (kind, _flags(service), first, len(service.servers), places, top, step, mask, turn)
             yield key, shapes.SERVICE.pack(*value)
 
     def _put_members(self, place: int, servers: Sequence[RealServer]) -> int:
@@ -275,8 +278,10 @@ def _kind(service: VirtualService) -> int:
     """Which of the program's schedulers serves it."""
     policy, key = service.policy, service.key
     is_ftp = key.protocol == TCP and key.address.port == ftp.CONTROL_PORT
-    if policy.persistent or policy.one_packet or is_ftp:
+    if policy.one_packet or is_ftp:
         return _BY_CORE
+    if policy.persistent:
+        return _BY_TEMPLATE
     return KINDS.get(policy.scheduler_name, _BY_CORE)
 
 

@@ -28,7 +28,8 @@ from director.core.decision import Method
 from director.core.director import Director
 from director.core.errors import LvsError
 from director.core.service import RealServer, VirtualService
-from director.engines.ebpf.libbpf import BpfError, Map
+from director.engines.ebpf.libbpf.library import BpfError
+from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.rules import Rules
 from director.engines.engine import EngineError
 

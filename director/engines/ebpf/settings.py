@@ -6,11 +6,11 @@ import mmap
 from struct import Struct
 
 from director.core.states import ACTIVE, SECURE_TCP_TRANSITIONS, TCP_TRANSITIONS, State, Timeouts, View
+from director.engines.ebpf.clock import NANO
 from director.engines.ebpf.shapes import STATES
 
-ODD, STRAYS, TELL, MAY_FRAGMENT, ALL_NEW, ALL_SYN, SHORT_CUT = 1, 2, 4, 8, 16, 32, 64
+ODD, STRAYS, TELL, MAY_FRAGMENT, ALL_NEW, ALL_SYN, SHORT_CUT, QUIESCENT = (1 << bit for bit in range(8))
 _EVENTS = ("rst", "syn", "fin", "ack")
-_NANO = 1_000_000_000
 _ROOM = 16  # for states, in a table of the program's
 _TIMEOUTS = Struct(f"={_ROOM}Q")
 
@@ -34,7 +34,7 @@ class Settings:
 
     def use_timeouts(self, timeouts: Timeouts) -> None:
         seconds = timeouts.by_state()
-        numbers = [int(seconds[state] * _NANO) for state in STATES]
+        numbers = [int(seconds[state] * NANO) for state in STATES]
         _TIMEOUTS.pack_into(self._memory, _TIMEOUTS_AT, *numbers, *[0] * (_ROOM - len(STATES)))
 
     def use_transitions(self, *, secure: bool) -> None:
@@ -71,7 +71,7 @@ class Settings:
 
 
 class Totals:
-    """How many connections the table holds, and how many events nobody has read in time.
+    """How many connections and templates there are, and how many events nobody has read in time.
 
     The program and the core count apart: the program adds to its numbers at any time.
     """
@@ -91,5 +91,13 @@ class Totals:
         _SIGNED.pack_into(self._memory, 8, self._get(8) + number)
 
     @property
-    def lost_events(self) -> int:
+    def templates(self) -> int:
         return self._get(16)
+
+    @templates.setter
+    def templates(self, number: int) -> None:
+        _SIGNED.pack_into(self._memory, 16, number)
+
+    @property
+    def lost_events(self) -> int:
+        return self._get(24)

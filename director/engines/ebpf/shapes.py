@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from director.core.decision import Method
 from director.core.packet import Endpoint
+from director.core.persistence import TemplateKey
 from director.core.states import State
 
 STATES = tuple(State)
@@ -23,14 +24,17 @@ _STATE, _METHOD, _METHOD_AT = 0x0F, 0x30, 4
 ENDS = Struct("=4s4s2s2sB3x")
 ENTRY = Struct("=QII4s2sH24s")
 SERVICE_KEY = Struct("=4s2sBx")
-SERVICE = Struct("=8IQ")
+SERVICE = Struct("=7I4sQ")
 SERVER = Struct("=4s2sH4s5I4i")
 COUNTED = Struct("=5Q")
 PREFIX = Struct("=I4s")
 ROUTE = Struct("=I4s6sH")
 NEIGHBOUR_KEY = Struct("=I4s")
 NEIGHBOUR = Struct("=6s2x")
-HAPPENED = Struct("=QII16sI4s2s6xQ")
+HAPPENED = Struct("=QII16sI4s2sB5xQ")
+OPENED, MOVED, SPOKEN, ENDED = range(4)  # what has happened
+CLIENT = Struct("=4s4s2sBx")
+TEMPLATE = Struct("=QII")
 NOWHERE = bytes(24)  # a way that has to be found yet: version 0 is never that of the settings
 
 
@@ -105,3 +109,14 @@ def both(key: bytes) -> tuple[int, Endpoint, Endpoint]:
     """Protocol, source and destination of a key."""
     source, destination, sport, dport, protocol = ENDS.unpack(key)
     return protocol, end(source, sport), end(destination, dport)
+
+
+def client(key: TemplateKey) -> bytes:
+    """The key of a template."""
+    return CLIENT.pack(address(key.network), address(key.vip.address), port(key.vip.port), key.protocol)
+
+
+def template_key(key: bytes) -> TemplateKey:
+    """The same the other way round."""
+    network, vip, at, protocol = CLIENT.unpack(key)
+    return TemplateKey(protocol, inet_ntoa(network), end(vip, at))

@@ -15,8 +15,11 @@ from director.core.decision import Method
 from director.core.ftp_helper import is_control
 from director.core.packet import Endpoint
 from director.core.persistence import Template
+from director.core.states import State
 from director.core.timers import Timers
-from director.engines.ebpf.libbpf import BpfError, Map
+from director.engines.ebpf.clock import KernelClock
+from director.engines.ebpf.libbpf.library import BpfError
+from director.engines.ebpf.libbpf.maps import Cursor, Map
 from director.engines.ebpf.rules import Rules
 from director.engines.ebpf.settings import Totals
 from director.engines.ebpf.shapes import (
@@ -32,26 +35,35 @@ from director.engines.ebpf.shapes import (
     with_state,
     word,
 )
+from director.engines.ebpf.templates import SharedTemplates
 
-_NANO = 1e9
 _AT_ONCE = 256  # entries, when somebody looks for one that can go
 
 
 class SharedTable:
-    """A core's `Table`. `offset` is how much the core's seconds are ahead of the kernel's."""
+    """A core's `Table`; `sweep` lets the program end what is over."""
 
     def __init__(
-        self, entries: Map, totals: Totals, rules: Rules, offset: float, sweep: Callable[[], None], bits: int
+        self,
+        entries: Map,
+        totals: Totals,
+        rules: Rules,
+        templates: SharedTemplates,
+        clock: KernelClock,
+        sweep: Callable[[], None],
+        bits: int,
     ) -> None:
         self.buckets = 1 << bits
         self._map = entries
         self._totals = totals
         self._rules = rules
-        self._offset = offset
+        self._templates = templates
+        self._clock = clock
         self._sweep = sweep
         self._own: dict[bytes, Connection] = {}
         self._expected: dict[bytes, Connection] = {}
         self._timers: Timers[Connection] = Timers()
+        self._cursor = Cursor()  # of `some`
 
     @property
     def expected(self) -> int:
@@ -104,7 +116,7 @@ class SharedTable:
 
     def _current(self, key: bytes, entry: Entry) -> Connection | None:
         """The connection of a request's entry; None if its time is over, and nobody but the program minds."""
-        expires = self._seconds(max(entry.expires, self._reply_expires(key, entry)))
+        expires = self._clock.seconds(max(entry.expires, self._reply_expires(key, entry)))
         own = self._own.get(key)
         if own is None:
             if expires <= self._rules.now():
@@ -156,7 +168,7 @@ class SharedTable:
         now = word(connection.state, connection.method, flags)
         number, there = self._rules.number_of(connection.server), connection.server_end
         entry = Entry(
-            self._nanoseconds(connection.expires), now, number, address(there.address), port(there.port)
+            self._clock.nanoseconds(connection.expires), now, number, address(there.address), port(there.port)
         )
         try:
             if connection.method is Method.NAT:
@@ -192,7 +204,7 @@ class SharedTable:
             key,
             bytes(
                 entry._replace(
-                    expires=self._nanoseconds(expires), word=with_state(entry.word, connection.state)
+                    expires=self._clock.nanoseconds(expires), word=with_state(entry.word, connection.state)
                 )
             ),
         )
@@ -218,7 +230,7 @@ class SharedTable:
     def some(self, number: int) -> Iterator[list[Connection]]:
         """A few after the other, until they were `number`; the next call goes on from there."""
         seen = 0
-        for batch in self._map.batches(size=_AT_ONCE):
+        for batch in self._map.batches(self._cursor, _AT_ONCE):
             found = list(self._known_in(batch))
             seen += len(found)
             yield found
@@ -236,11 +248,28 @@ class SharedTable:
 
     def _ends(self, connection: Connection, entry: Entry, now: float) -> bool:
         """Its packets may have come without the core's knowledge: then it lives on."""
-        latest = self._seconds(max(entry.expires, self._reply_expires(_key(connection), entry)))
+        latest = self._clock.seconds(max(entry.expires, self._reply_expires(_key(connection), entry)))
         connection.state = entry.state
         if latest > now:
             self._timers.keep(connection, latest)
         return latest <= now
+
+    # ---- what the program has done ----
+
+    def opened(self, key: bytes, when: float) -> None:
+        """The program has opened one by a template: from now on it is one of the core's own."""
+        value = self._map.get(key)
+        if value is not None and key not in self._own:
+            self._take_on(key, Entry.of(value), when)
+
+    def _take_on(self, key: bytes, entry: Entry, when: float) -> None:
+        connection = self._own[key] = self._made_from(key, entry)
+        connection.state = entry.state
+        template = connection.control = self._templates.follow(connection, when)
+        if template is not None:
+            template.children += 1
+            template.assured |= entry.state is State.ESTABLISHED
+        self._timers.keep(connection, self._clock.seconds(entry.expires))
 
     def spoken(self, key: bytes) -> None:
         """Both ends of one of the core's own have spoken: its template, if it has one, is to last."""
@@ -248,19 +277,26 @@ class SharedTable:
         if connection is not None and isinstance(connection.control, Template):
             connection.control.assured = True
 
-    def adopt(self) -> None:
-        """What an earlier director's core knew about its own is gone: the program ends them."""
+    def find_unheard(self) -> None:
+        """Take on what the program has opened by templates, and nobody has told of."""
+        now = self._rules.now()
         for batch in self._map.batches():
             for key, value in batch:
                 entry = Entry.of(value)
-                if entry.word & (TOLD | CORE):
-                    self._map.put(key, bytes(entry._replace(word=entry.word & ~(TOLD | CORE))))
+                if entry.word & TOLD and not entry.word & REPLY and key not in self._own:
+                    self._take_on(key, entry, now)
 
-    def _seconds(self, nanoseconds: int) -> float:
-        return nanoseconds / _NANO + self._offset
-
-    def _nanoseconds(self, seconds: float) -> int:
-        return max(0, int((seconds - self._offset) * _NANO))
+    def adopt(self) -> None:
+        """What ftp control connections were up to is gone with the core that knew: the program has all
+        but those that came by templates."""
+        for batch in self._map.batches():
+            for key, value in batch:
+                entry = Entry.of(value)
+                persistent = entry.word & TOLD and self._rules.at(entry.server)[0].policy.persistent
+                word = entry.word & ~(CORE if persistent else CORE | TOLD)
+                if word != entry.word:
+                    self._map.put(key, bytes(entry._replace(word=word)))
+        self.find_unheard()
 
 
 def _key(connection: Connection) -> bytes:

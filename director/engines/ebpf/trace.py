@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from director.core.events import Trace
 from director.core.packet import UDP
 from director.core.states import State
 from director.engines.ebpf import shapes
-from director.engines.ebpf.libbpf import Map, Ring
+from director.engines.ebpf.clock import NANO, KernelClock
+from director.engines.ebpf.libbpf.maps import Map
+from director.engines.ebpf.libbpf.ring import Ring
+from director.engines.ebpf.table import SharedTable
 
-_NANO = 1e9
+_KINDS = {shapes.OPENED: "new", shapes.MOVED: "state", shapes.ENDED: "expired"}
 
 
 class Teller:
-    """`spoken` hears of each of the core's own connections (by its key) that both ends have spoken.
+    """What becomes of the core's own connections, the table hears as well."""
 
-    `offset` is how much the core's seconds are ahead of the kernel's.
-    """
-
-    def __init__(self, events: Map, trace: Trace, spoken: Callable[[bytes], None], offset: float) -> None:
+    def __init__(self, events: Map, trace: Trace, table: SharedTable, clock: KernelClock) -> None:
         self._trace = trace
-        self._spoken = spoken
-        self._offset = offset
+        self._table = table
+        self._clock = clock
         self._ring = Ring(events, self._heard)
 
     def fileno(self) -> int:
@@ -34,31 +33,34 @@ class Teller:
         self._ring.consume()
 
     def _heard(self, record: bytes) -> None:
-        when, before, after, key, _, address, port, expires = shapes.HAPPENED.unpack(record)
-        protocol, client, vip = shapes.both(key)
-        now = when / _NANO + self._offset
+        when, before, after, key, _, address, port, what, expires = shapes.HAPPENED.unpack(record)
+        now = self._clock.seconds(when)
         if after & shapes.TOLD:
-            if shapes.state_of(after) in (State.ESTABLISHED, State.UDP):
-                self._spoken(key)
-            if before == after:
-                return
-        entry = shapes.Entry(expires, after or before, 0, address, port)
+            self._let_know(what, after, key, now)
+        if not self._trace.is_heard or what == shapes.SPOKEN:
+            return
+        protocol, client, vip = shapes.both(key)
+        entry = shapes.Entry(expires, after, 0, address, port)
         fields: dict[str, Any] = {
             "protocol": "UDP" if protocol == UDP else "TCP",
-            "expires": max(0.0, round((expires - when) / _NANO, 3)),
+            "expires": max(0.0, round((expires - when) / NANO, 3)),
             "state": entry.state.value,
             "client": str(client),
             "vip": str(vip),
             "server": str(entry.end),
         }
-        if before == after:
-            why = "scheduled by the program in the kernel"
-            self._trace.tell("new", now, lambda: {**fields, "why": why})
-        elif after:
-            was = shapes.state_of(before)
-            self._trace.tell("state", now, lambda: {**fields, "before": was.value})
-        else:
-            self._trace.tell("expired", now, lambda: fields)
+        if what == shapes.OPENED:
+            how = "persistent: the client's server" if after & shapes.TOLD else "scheduled"
+            fields["why"] = f"{how}, by the program in the kernel"
+        elif what == shapes.MOVED:
+            fields["before"] = shapes.state_of(before).value
+        self._trace.tell(_KINDS[what], now, lambda: fields)
+
+    def _let_know(self, what: int, after: int, key: bytes, now: float) -> None:
+        if what == shapes.OPENED:
+            self._table.opened(key, now)
+        elif what == shapes.SPOKEN or shapes.state_of(after) is State.ESTABLISHED:
+            self._table.spoken(key)
 
     def close(self) -> None:
         self._ring.close()

@@ -11,11 +11,13 @@ from selectors import BaseSelector
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from director.core.persistence import Templates
 from director.core.service import RealServer, VirtualService
 from director.core.states import Timeouts
 from director.core.statistics import PERIOD, Statistics
 from director.core.sysctls import Sysctls
-from director.core.table import ConnectionTable, Table
+from director.core.table import ConnectionTable
+from director.core.tables import Tables
 from director.engines import interfaces as of_this_machine
 from director.engines.engine import EngineError
 from director.engines.ipvs import able, kernel
@@ -51,9 +53,9 @@ class IpvsEngine:
     def take_short_cuts(self) -> None:
         raise EngineError("The engine ipvs has no short cut: leave out --short-cut.")
 
-    def table(self, bits: int, limit: int) -> Table:  # noqa: ARG002
-        """It stays empty."""
-        return ConnectionTable(bits)
+    def tables(self, bits: int, limit: int) -> Tables:  # noqa: ARG002
+        """They stay empty."""
+        return Tables(ConnectionTable(bits), Templates())
 
     def start(self, director: Director, selector: BaseSelector) -> None:  # noqa: ARG002
         """Raises EngineError, also for settings that the kernel has not."""

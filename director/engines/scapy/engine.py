@@ -11,9 +11,11 @@ from functools import partial
 from selectors import EVENT_READ, BaseSelector
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from director.core.decision import Answer, Forward, Local, Method
+from director.core.decision import Answer, Decision, Forward, Local, Method
 from director.core.packet import IPIP, TCP, UDP, Packet
-from director.core.table import ConnectionTable, Table
+from director.core.persistence import Templates
+from director.core.table import ConnectionTable
+from director.core.tables import Tables
 from director.engines.engine import EngineError
 from director.engines.interfaces import is_local
 from director.engines.scapy import dr, nat, tun
@@ -31,6 +33,7 @@ from director.engines.scapy.wire import ALL, Wire
 if TYPE_CHECKING:
     from director.core.director import Director
 
+Decide = Callable[[Packet, float], Decision]
 METHODS: Mapping[Method, Callable[[Datagram, Forward, str], bytes]] = {
     Method.NAT: nat.rewrite,
     Method.TUN: tun.rewrite,
@@ -62,14 +65,19 @@ class ScapyEngine:
     def take_short_cuts(self) -> None:
         raise EngineError("The engine scapy has no short cut: leave out --short-cut.")
 
-    def table(self, bits: int, limit: int) -> Table:  # noqa: ARG002
-        return ConnectionTable(bits)
+    def tables(self, bits: int, limit: int) -> Tables:  # noqa: ARG002
+        return Tables(ConnectionTable(bits), Templates())
 
-    def start(self, director: Director, selector: BaseSelector, *, alone: bool = True) -> None:
-        """With others, what is for a VIP need not be kept from the kernel. Raises EngineError."""
+    def start(self, director: Director, selector: BaseSelector, decide: Decide | None = None) -> None:
+        """Raises EngineError.
+
+        Another engine that has one inside asks the director itself, by `decide`; it also keeps from the
+        kernel what is for a VIP.
+        """
         self._director = director
+        self._ask = decide or director.decide
         self._kernel.start()
-        if alone:
+        if decide is None:
             self._kernel.keep_out_of(set())
         self.routes.refresh()
         selector.register(self.routes, EVENT_READ, self.routes.changed)
@@ -153,7 +161,7 @@ class ScapyEngine:
         packet = parse(datagram)
         if packet.mtu and packet.embedded and packet.embedded.protocol == IPIP:
             self.routes.learn_mtu(packet.embedded.destination.address, packet.mtu, self._clock())
-        decision = self._director.decide(packet, self._clock())
+        decision = self._ask(packet, self._clock())
         if isinstance(decision, Forward):
             if decision.method is Method.LOCAL:
                 self._give(data[: packet.length])

@@ -24,7 +24,7 @@ def test_what_netem_is_told(options: LabOptions, told: list[str]) -> None:
 
 
 def test_nothing_is_asked_of_a_kernel_without_netem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capabilities, "_has_netem", lambda: False)
+    monkeypatch.setattr(capabilities, "has_netem", lambda: False)
     capabilities.require_for(LabOptions())
     with pytest.raises(Unable, match=r"module sch_netem.*\./inv vm lab-nat --delay 20"):
         capabilities.require_for(LabOptions(delay=20))

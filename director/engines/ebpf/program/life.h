@@ -13,8 +13,8 @@ static __always_inline bool is_active(__u32 word)
 	return settings.active >> STATE(word) & 1;
 }
 
-static __always_inline void tell(const struct ends *ends, const struct connection *entry, __u32 before,
-								 __u32 after, __u64 now)
+static __always_inline void tell(enum happening what, const struct ends *ends,
+								 const struct connection *entry, __u32 before, __u32 after, __u64 now)
 {
 	struct happened *event;
 
@@ -26,6 +26,7 @@ static __always_inline void tell(const struct ends *ends, const struct connectio
 		return;
 	}
 	__builtin_memset(event, 0, sizeof(*event));
+	event->what = what;
 	event->time = now;
 	event->before = before;
 	event->after = after;
@@ -153,7 +154,7 @@ static __always_inline void follow(const struct ends *ends, struct connection *r
 	reply = reply_of(ends, request);
 	if (reply)
 		reply->word = state == ESTABLISHED ? reply->word | STEADY : reply->word & ~STEADY;
-	tell(ends, request, before, after, p->now);
+	tell(MOVED, ends, request, before, after, p->now);
 }
 
 /* Takes a connection out of the table, by its request's entry; false if another processor was quicker. */
@@ -168,7 +169,7 @@ static __always_inline bool take_out(const struct ends *ends, const struct conne
 	if (replied)
 		bpf_map_delete_elem(&connections, &key);
 	__sync_fetch_and_add(&totals.used, -1);
-	tell(&own, &entry, entry.word, 0, now);
+	tell(ENDED, &own, &entry, entry.word, entry.word, now);
 	return true;
 }
 

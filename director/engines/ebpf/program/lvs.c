@@ -15,6 +15,7 @@
 #include "dr.h"
 #include "nat.h"
 #include "schedulers.h"
+#include "templates.h"
 #include "tun.h"
 #include "way.h"
 
@@ -80,7 +81,7 @@ static __always_inline int request(struct __sk_buff *skb, struct packet *p, stru
 	if (method == DR) {
 		done = direct(skb);
 	} else if (method == NAT) {
-		done = nat_request(skb, p, entry->address, entry->port);
+		done = translate(skb, p, DEST, entry->address, entry->port);
 	} else {
 		server = server_at(entry->server);
 		done = server && tunnel(skb, p, server->own, entry->address);
@@ -105,7 +106,7 @@ static __always_inline bool reply_changes(const struct packet *p, struct connect
 	if (p->ends.protocol == IPPROTO_UDP) {
 		entry->word |= STEADY;
 		if (request->word & TOLD) /* both ends have spoken */
-			tell(&ends, request, request->word, request->word, p->now);
+			tell(SPOKEN, &ends, request, request->word, request->word, p->now);
 	}
 	entry->expires = request->expires;
 	return true;
@@ -128,7 +129,7 @@ static __always_inline int reply(struct __sk_buff *skb, struct packet *p, struct
 		counted->packets_out += p->segments;
 		counted->bytes_out += p->length;
 	}
-	return nat_reply(skb, p, entry->address, entry->port) ? leave(skb, &entry->way, p->now) : TC_ACT_SHOT;
+	return translate(skb, p, SOURCE, entry->address, entry->port) ? leave(skb, &entry->way, p->now) : TC_ACT_SHOT;
 }
 
 /* ---- new ones ---- */
@@ -175,7 +176,8 @@ static __always_inline struct service *service_of(const struct ends *ends)
 /* Whether it is the core that chooses a server. */
 static __always_inline bool chosen_by_core(const struct service *service)
 {
-	return service->scheduler == BY_CORE || settings.flags & ALL_NEW || totals.used + totals.core >= settings.limit;
+	return service->scheduler == BY_CORE || settings.flags & ALL_NEW ||
+		   totals.used + totals.core + totals.templates >= settings.limit;
 }
 
 static __noinline int arrival(struct __sk_buff *skb, struct packet *p)
@@ -196,16 +198,16 @@ static __noinline int arrival(struct __sk_buff *skb, struct packet *p)
 		return settings.flags & ODD && is_vip(p->ends.dest) ? to_core() : TC_ACT_OK;
 	if (chosen_by_core(service))
 		return to_core();
-	number = pick(service, &p->ends);
+	number = service->scheduler == BY_TEMPLATE ? bound_to(service, p) : pick(service, &p->ends);
 	server = number == NOBODY ? NULL : server_at(number);
 	if (!server)
 		return to_core();
-	word = server->method << 4 | (tcp ? NONE : UDP_STATE);
+	word = server->method << 4 | (tcp ? NONE : UDP_STATE) | (service->scheduler == BY_TEMPLATE ? TOLD : 0);
 	entry = begin(p, number, word, server, server->port ? server->port : p->ends.dport);
 	if (!entry)
 		return to_core();
 	count(number, word, 1);
-	tell(&p->ends, entry, word, word, p->now);
+	tell(OPENED, &p->ends, entry, word, word, p->now);
 	counted = counted_for(number);
 	if (counted)
 		counted->connections++;

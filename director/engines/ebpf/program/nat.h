@@ -25,38 +25,26 @@ static __always_inline bool follow_above(struct __sk_buff *skb, const struct pac
 	return from_port == to_port || !bpf_l4_csum_replace(skb, where, from_port, to_port, flags | sizeof(to_port));
 }
 
-static __always_inline bool nat_request(struct __sk_buff *skb, const struct packet *p, __be32 to, __be16 port)
+enum end { SOURCE, DEST }; /* of a packet, in the order of the headers */
+
+/* Gives one end of the packet another address and port. */
+static __always_inline bool translate(struct __sk_buff *skb, const struct packet *p, enum end end, __be32 to,
+									  __be16 port)
 {
+	__be32 from = end == DEST ? p->ends.dest : p->ends.source;
+	__be16 from_port = end == DEST ? p->ends.dport : p->ends.sport;
 	struct iphdr *ip;
 	void *data;
 
-	if (!follow_above(skb, p, p->ends.dest, to, p->ends.dport, port))
+	if (!follow_above(skb, p, from, to, from_port, port))
 		return false;
 	data = start_of(skb);
 	if (!reaches(skb, data, NEXT_HEADER + 4))
 		return false;
 	ip = data + ETH_HLEN;
 	count_hop(ip);
-	follow_word(ip, ip->daddr, to);
-	ip->daddr = to;
-	((__be16 *)(data + NEXT_HEADER))[1] = port;
-	return true;
-}
-
-static __always_inline bool nat_reply(struct __sk_buff *skb, const struct packet *p, __be32 from, __be16 port)
-{
-	struct iphdr *ip;
-	void *data;
-
-	if (!follow_above(skb, p, p->ends.source, from, p->ends.sport, port))
-		return false;
-	data = start_of(skb);
-	if (!reaches(skb, data, NEXT_HEADER + 4))
-		return false;
-	ip = data + ETH_HLEN;
-	count_hop(ip);
-	follow_word(ip, ip->saddr, from);
-	ip->saddr = from;
-	((__be16 *)(data + NEXT_HEADER))[0] = port;
+	follow_word(ip, from, to);
+	(&ip->saddr)[end] = to;
+	((__be16 *)(data + NEXT_HEADER))[end] = port;
 	return true;
 }

@@ -19,7 +19,7 @@ enum state { NONE = 0, ESTABLISHED = 1, FIN_WAIT = 4, TIME_WAIT = 5, CLOSE = 6, 
 enum view { IN, OUT, HALF, VIEWS = 4 };
 enum event { NOTHING = -1, RST, SYN, FIN, ACK, EVENTS };
 enum method { NAT, TUN, DR, LOCAL };
-enum scheduler { BY_CORE, RR, WRR, LC, WLC, SED, NQ, DH, SH, MH };
+enum scheduler { BY_CORE, RR, WRR, LC, WLC, SED, NQ, DH, SH, MH, BY_TEMPLATE };
 
 /* ---- connections: two entries in VS-NAT, whose replies come this way; else one ---- */
 
@@ -54,7 +54,6 @@ struct connection {
 #define CORE 0x80	 /* the core decides about each packet (ftp's control connections) */
 #define TOLD 0x100	 /* the core has to know what becomes of it, and ends it */
 #define STEADY 0x200 /* of a reply: established; its packets need not look at the request's entry */
-#define TEMPLATE(word) ((word) >> 16) /* by which it came; 0 for none */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -78,7 +77,7 @@ struct service {
 	__u32 first, size; /* its servers, in `members` */
 	__u32 places;	   /* the first place of a hash table, there too; 0 for none */
 	__u32 top, step;   /* wrr: where the bar starts, and how far it falls */
-	__u32 lifetime;	   /* of templates, in seconds; 0 without persistence */
+	__be32 mask;	   /* BY_TEMPLATE: clients that it can't tell apart keep to one server */
 	__u64 turn;		   /* rr, wrr: the place that was last, and the bar above it: compare-and-swap */
 };
 
@@ -134,6 +133,28 @@ struct {
 	__type(key, __u32);
 	__type(value, struct counted);
 } counted SEC(".maps");
+
+/* ---- templates: which server a persistent client has; made by the core ---- */
+
+struct client {
+	__be32 network, vip;
+	__be16 port;
+	__u8 protocol, zero;
+};
+
+struct template {
+	__u64 expires;
+	__u32 server;
+	__u32 lifetime; /* seconds after the last new connection */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 20);
+	__type(key, struct client);
+	__type(value, struct template);
+} templates SEC(".maps");
 
 /* ---- the network ---- */
 
@@ -202,29 +223,33 @@ struct settings {
 #define TELL 4		   /* somebody reads events */
 #define MAY_FRAGMENT 8 /* a tunnel's packets, whatever those inside forbid */
 #define ALL_NEW 16	   /* the core decides about every new connection */
-#define SHORT_CUT 64   /* frames skip the director's own end of a virtual cable */
 #define ALL_SYN 32	   /* and about a SYN of one that is known (expire_nodest_conn) */
+#define SHORT_CUT 64   /* frames skip the director's own end of a virtual cable */
+#define QUIESCENT 128  /* no template leads to a server of weight 0 (expire_quiescent_template) */
 
 struct settings settings SEC(".data.settings") = {};
 
 struct totals {
 	__u64 used; /* connections in the table: those that this program has put there, less what it has taken out */
 	__u64 core; /* and the same of the core, which may be less than nothing */
+	__u64 templates;
 	__u64 lost_events;
 };
 
 struct totals totals SEC(".data.totals") = {};
 
-/* ---- what happens, for whoever keeps a trace ---- */
+/* ---- what happens: for whoever keeps a trace, and what the core has to know ---- */
+
+enum happening { OPENED, MOVED, SPOKEN, ENDED }; /* SPOKEN: UDP, and both ends have */
 
 struct happened {
 	__u64 time;
-	__u32 before, after; /* words: alike for a new connection; `after` is 0 for one that has ended */
+	__u32 before, after; /* words */
 	struct ends ends;
 	__u32 server;
 	__be32 address;
 	__be16 port;
-	__u8 zero[6];
+	__u8 what, zero[5];
 	__u64 expires;
 };
 

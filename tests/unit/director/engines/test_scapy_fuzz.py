@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-import struct
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.l2 import ARP
 
+from tests.labs.spoilt import spoilt, with_right_checksum
 from tests.unit.director.engines.support import CLIENT, OWN, SERVER, VIP, Running, framed
 
 FRAMES = 3000
@@ -41,39 +41,14 @@ def _samples() -> list[bytes]:
     return [framed(packet) for packet in (*tcp, *others)]
 
 
-def _spoilt(frame: bytes, chance: random.Random) -> bytes:
-    """A frame cut off, replaced by noise, or with some bytes changed."""
-    kind = chance.random()
-    if kind < 0.2:
-        return frame[: chance.randrange(len(frame) + 1)]
-    if kind < 0.25:
-        return frame[:14] + chance.randbytes(chance.randrange(80))
-    changed = bytearray(frame)
-    for _ in range(chance.randrange(1, 5)):
-        changed[chance.randrange(14, len(changed))] = chance.choice((0, 255, chance.randrange(256)))
-    return bytes(changed)
-
-
-def _with_right_checksum(frame: bytes) -> bytes:
-    """With the IP header's checksum made right, so that damage behind it is looked at."""
-    header = (frame[14] & 15) * 4 if len(frame) > 14 else 0
-    if header < 20 or len(frame) < 14 + header:
-        return frame
-    cleared = frame[14:24] + b"\0\0" + frame[26 : 14 + header]
-    total = sum(struct.unpack(f"!{header // 2}H", cleared))
-    while total > 0xFFFF:
-        total = (total & 0xFFFF) + (total >> 16)
-    return frame[:24] + struct.pack("!H", ~total & 0xFFFF) + frame[26:]
-
-
 def test_spoilt_frames_do_not_stop_it(running: Running) -> None:
     chance = random.Random(1999)
     samples = _samples()
     for frame in samples:
         running.receive(frame)
     for _ in range(FRAMES):
-        frame = _spoilt(chance.choice(samples), chance)
-        running.receive(_with_right_checksum(frame) if chance.random() < 0.7 else frame)
+        frame = spoilt(chance.choice(samples), chance)
+        running.receive(with_right_checksum(frame) if chance.random() < 0.7 else frame)
     counted = running.engine.counters()
     assert min(counted["malformed"], counted["out"], counted["local"]) > 40
     assert len(running.receive(IP(src=CLIENT, dst=VIP) / TCP(sport=2000, dport=80, flags="S"))) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.site import Site, rules
@@ -23,18 +24,25 @@ def cannot(engine: str) -> str:
     return ""
 
 
-def set_up(site: Site, engine: str, lines: list[str] | None = None, *options: str) -> str:
-    """Start it and give it its rules; its control socket."""
-    socket = f"/run/{site.name}.sock"
+def set_up(site: Site, engine: str, *options: str, lines: Sequence[str] | None = None) -> None:
+    """Start it and give it its rules, as lines of ipvsadm: usually the site's own. Raises BuildFailed."""
     command = (sys.executable, "-m", "director", "--method", site.method, "--engine", engine)
-    program = site.start("d", *command, "--socket", socket, *options, "d-c", "d-s")
+    program = site.start("d", *command, "--socket", _socket(site), *options, "d-c", "d-s")
 
     def is_up() -> bool:
         if program.poll() is not None:
             raise BuildFailed(f"The director has ended: see {site.folder}.")
-        return Path(socket).exists()
+        return Path(_socket(site)).exists()
 
     site.wait(is_up, f"the director's control socket ({engine})")
-    for line in rules(site.method) if lines is None else lines:
-        call(socket, {"do": "apply", "commands": saved.read(line)}, timeout=patient(20))
-    return socket
+    apply(site, rules(site.method) if lines is None else lines)
+
+
+def apply(site: Site, lines: Sequence[str]) -> None:
+    """More rules."""
+    commands = [command for line in lines for command in saved.read(line)]
+    call(_socket(site), {"do": "apply", "commands": commands}, timeout=patient(20))
+
+
+def _socket(site: Site) -> str:
+    return f"/run/{site.name}.sock"

@@ -1,0 +1,42 @@
+"""More and more connections in the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.clients import PORT, clients
+from bench.measures import Figure
+from bench.site import VIP, Site, server_line
+
+AXIS = "connections in the table"
+POINTS = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
+FIGURES = {
+    "known": Figure("packets of connections that are there", "packets/s"),
+    "memory": Figure("memory for each of the new ones", "bytes", more=False),
+}
+_ENOUGH = 50_000  # new ones, to see what they take of the machine's memory
+
+
+def lines(point: int, before: int, method: str) -> Sequence[str]:  # noqa: ARG001
+    """What has to be added to a director's rules."""
+    service = f"-u {VIP}:{PORT}"
+    return () if before else (f"-A {service} -s rr", server_line(service, method))
+
+
+def measure(site: Site, point: int, before: int, turn: int, seconds: float) -> dict[str, float]:
+    """Raises BuildFailed."""
+    with clients(site, point) as many:
+        free = _available()
+        many.rate()
+        taken = free - _available()
+        found = {"known": many.rate(seconds)}
+    if site.method and turn == 0 and point - before >= _ENOUGH:
+        found["memory"] = taken / (point - before)
+    return found
+
+
+def _available() -> int:
+    """Bytes (MemAvailable, proc(5))."""
+    lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    return int(lines["MemAvailable"].split()[0]) * 1024

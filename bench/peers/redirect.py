@@ -1,0 +1,59 @@
+"""The least that a program in the kernel can do at the director's place: what is lost to the cables."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+from socket import inet_aton
+
+from bench.site import INSIDE, SERVER, VIP, Site
+
+ABOUT = "a BPF program without rules, tables or counters: the least that any can cost at this place"
+METHODS = ("nat", "tun", "dr")
+OFFLOAD = True
+_SOURCE = Path(__file__).resolve().parent.parent / "redirect.c"
+_SOURCE_AT, _DESTINATION_AT = 26, 30  # in a frame
+
+
+def cannot() -> str:
+    missing = [name for name in ("clang", "tc") if shutil.which(name) is None]
+    return f"Not installed: {', '.join(missing)}." if missing else ""
+
+
+def set_up(site: Site) -> None:
+    if site.method == "nat":
+        _redirect(site, "d-c", "d-s", AT=_DESTINATION_AT, NEW=_number(SERVER))
+        _redirect(site, "d-s", "d-c", AT=_SOURCE_AT, NEW=_number(VIP))
+    elif site.method == "tun":
+        _redirect(site, "d-c", "d-s", OUTER_FROM=_number(INSIDE), OUTER_TO=_number(SERVER))
+    else:
+        _redirect(site, "d-c", "d-s")
+
+
+def _redirect(site: Site, comes: str, leaves: str, **rewriting: int) -> None:
+    """All that comes in on one interface leaves by the other."""
+    near, far = leaves.split("-")
+    numbers: dict[str, object] = {
+        "INTERFACE": site.run("d", "cat", f"/sys/class/net/{leaves}/ifindex").strip(),
+        "TO": _initialiser(site.mac(far, f"{far}-{near}")),
+        "FROM": _initialiser(site.mac("d", leaves)),
+        **rewriting,
+    }
+    made = site.folder / f"{comes}.o"
+    includes = f"-I/usr/include/{sysconfig.get_config_var('MULTIARCH')}"
+    constants = [f"-D{name}={value}" for name, value in numbers.items()]
+    compiler = ("clang", "-O2", "-g", "-target", "bpf", "-mcpu=v3", includes, *constants)
+    site.run("d", *compiler, "-c", str(_SOURCE), "-o", str(made), seconds=60)
+    site.run("d", "tc", "qdisc", "add", "dev", comes, "clsact")
+    site.run("d", "tc", "filter", "add", "dev", comes, "ingress", "bpf", "da", "obj", str(made), "sec", "tc")
+
+
+def _number(address: str) -> int:
+    """As the machine has the bytes that are on the wire."""
+    return int.from_bytes(inet_aton(address), sys.byteorder)
+
+
+def _initialiser(mac: str) -> str:
+    return ",".join(f"0x{byte}" for byte in mac.split(":"))

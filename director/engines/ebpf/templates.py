@@ -1,0 +1,75 @@
+"""Templates, which the program goes by as well: each is an entry of its map, too.
+
+The core makes them and ends them. The program opens a client's next connections by them, and tells
+of each, so that the core counts it among the template's children.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from director.core.connection import Connection
+from director.core.packet import Packet
+from director.core.persistence import Template, Templates, key_for
+from director.engines.ebpf import shapes
+from director.engines.ebpf.clock import KernelClock
+from director.engines.ebpf.libbpf.library import BpfError
+from director.engines.ebpf.libbpf.maps import Map
+from director.engines.ebpf.rules import Rules
+from director.engines.ebpf.settings import Totals
+
+
+class SharedTemplates(Templates):
+    def __init__(self, entries: Map, totals: Totals, rules: Rules, clock: KernelClock) -> None:
+        super().__init__()
+        self._map = entries
+        self._totals = totals
+        self._rules = rules
+        self._clock = clock
+
+    def renew(self, template: Template, now: float) -> None:
+        super().renew(template, now)
+        expires = self._clock.nanoseconds(template.expires)
+        value = shapes.TEMPLATE.pack(expires, self._rules.number_of(template.server), template.lifetime)
+        with suppress(BpfError):  # its map is full: the core goes by this one alone
+            self._map.put(shapes.client(template.key), value)
+
+    def add(self, template: Template, now: float) -> None:
+        super().add(template, now)
+        self._totals.templates = len(self)
+
+    def lose(self, template: Template) -> None:
+        self._map.remove(shapes.client(template.key))
+        super().lose(template)
+
+    def _forget(self, template: Template) -> None:
+        if not template.lost:
+            self._map.remove(shapes.client(template.key))
+        super()._forget(template)
+        self._totals.templates = len(self)
+
+    def follow(self, connection: Connection, when: float) -> Template | None:
+        """The template by which the program has opened a connection, which has renewed it."""
+        first = Packet(connection.protocol, connection.client, connection.vip, 0)
+        template = self.find(key_for(connection.service, first))
+        if template is not None:
+            super().renew(template, max(when, template.expires - template.lifetime))
+        return template
+
+    def adopt(self, now: float) -> None:
+        """Those of an earlier director: they last, because nobody knows whether they were to."""
+        for batch in self._map.batches():
+            for key, value in batch:
+                self._adopt(key, value, now)
+
+    def _adopt(self, key: bytes, value: bytes, now: float) -> None:
+        expires, number, lifetime = shapes.TEMPLATE.unpack(value)
+        left = self._clock.seconds(expires) - now
+        if left <= 0:
+            self._map.remove(key)
+            return
+        service, server = self._rules.at(number)
+        known = shapes.template_key(key)
+        end = server.address if known.vip.port else server.address._replace(port=0)
+        template = Template(known, service, server, end, lifetime, assured=True)
+        self.add(template, now + left - lifetime)

@@ -1,0 +1,165 @@
+"""What this machine has for the labs, the engines, the virtual machine and the bench.
+
+Each function looks at one subject and changes nothing, except that root's kernel may load a module.
+`PROBES` is the order in which they are shown.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from director import engines
+from director.engines.engine import EngineError
+from doctor.finding import Finding, State
+from labs import capabilities
+from labs.errors import LabError
+from labs.sandbox import subordinate_range
+
+_SERVER_MB = 12  # of memory, for one real server more in VS-TUN
+_ADVICE = (": run ", ": `", ": ")  # how it begins
+_OLDEST_PYTHON = (3, 10)
+_NO_RYU = Path(__file__).resolve().parent.parent / ".venv" / "no-ryu"  # written by ./inv
+_BENCH = {"iperf3": "iperf3", "wrk": "wrk", "haproxy": "haproxy", "clang": "clang"}
+_VM = {"qemu-system-x86_64": "qemu-system-x86", "qemu-system-aarch64": "qemu-system-arm"}
+_FALLBACK_TUNNELS = Path("/proc/sys/net/core/fb_tunnels_only_for_init_net")
+
+
+def system() -> Finding:
+    names = dict(
+        line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
+    )
+    name = names.get("PRETTY_NAME", "an unknown system").strip('"')
+    python = platform.python_version()
+    observed = f"{name} on {platform.machine()}, Linux {platform.release()}, Python {python}"
+    if tuple(map(int, platform.python_version_tuple()[:2])) < _OLDEST_PYTHON:
+        return Finding("system", State.NO, observed, "Python 3.10 or later is needed.")
+    return Finding("system", State.OK, observed)
+
+
+def memory() -> Finding:
+    fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    free = int(fields["MemAvailable"].split()[0]) // 1024
+    most = min(200, free // _SERVER_MB)
+    observed = f"{os.cpu_count()} processors, {free:,} MB free: room for {most} real servers"
+    if most >= 3:
+        return Finding("memory", State.OK, observed)
+    return Finding("memory", State.NO, observed, "A lab with three of them needs some 500 MB in all.")
+
+
+def labs() -> Finding:
+    return _tried("labs", capabilities.require, f"lab-nat, lab-tun and lab-dr can run as {_user()}")
+
+
+def without_root() -> Finding:
+    subject, setting = "labs without root", capabilities.forbids_user_namespaces()
+    if setting:
+        return Finding(subject, State.LESS, f"{setting} keeps users from them", "Use sudo, or change it.")
+    if os.geteuid() == 0:
+        return Finding(subject, State.OK, "no setting forbids user namespaces")
+    tables = ("/etc/subuid", "/etc/subgid")
+    return _tried(subject, lambda: [subordinate_range(table) for table in tables], "ranges of ids are there")
+
+
+def switches() -> Finding:
+    capabilities.load_modules_if_root("openvswitch")
+    if capabilities.has_kernel_datapath():
+        return Finding("Open vSwitch", State.OK, "switches in the kernel")
+    return Finding("Open vSwitch", State.LESS, "switches in user space (no module openvswitch): slower")
+
+
+def tunnels() -> Finding:
+    capabilities.load_modules_if_root("ipip")
+    if not Path("/sys/module/ipip").exists():
+        observed = "the user-space tunl0 (no module ipip)"
+    elif _FALLBACK_TUNNELS.exists() and _FALLBACK_TUNNELS.read_text().strip() != "0":
+        observed = "the user-space tunl0 (net.core.fb_tunnels_only_for_init_net is set)"
+    else:
+        return Finding("tunl0", State.OK, "the kernel's own")
+    return Finding("tunl0", State.LESS, observed, "It does the same; a server takes 6 MB more.")
+
+
+def far_away() -> Finding:
+    if capabilities.has_netem():
+        return Finding("--delay, --loss", State.OK, "the kernel has netem")
+    return Finding("--delay, --loss", State.NO, "no module sch_netem", "./inv vm lab-nat --delay 20")
+
+
+def controller() -> Finding:
+    if _NO_RYU.exists():
+        return Finding("controller", State.LESS, "os-ken, Ryu's fork: Ryu can't be built for this Python")
+    return Finding("controller", State.OK, "Ryu")
+
+
+def engine(name: str) -> Callable[[], Finding]:
+    """A probe."""
+
+    def probe() -> Finding:
+        try:
+            engines.require(name)
+        except EngineError as missing:
+            return Finding(f"--engine {name}", State.NO, *_fact_and_advice(str(missing)))
+        return Finding(f"--engine {name}", State.OK, "can run here")
+
+    return probe
+
+
+def virtual_machine() -> Finding:
+    if not any(shutil.which(name, path=_path()) for name in _VM):
+        return Finding("./inv vm", State.LESS, "qemu is not installed", "`sudo ./inv vm lab-nat` does that.")
+    if os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return Finding("./inv vm", State.OK, "qemu is there, and /dev/kvm, which is tried at the first boot")
+    return Finding("./inv vm", State.LESS, "emulated, without /dev/kvm: 20 to 30 times slower")
+
+
+def bench() -> Finding:
+    missing = _missing(_BENCH)
+    if missing:
+        observed = f"not installed: {' '.join(missing)}"
+        return Finding("./inv bench", State.LESS, observed, "`sudo ./inv bench --quick` installs them.")
+    return Finding("./inv bench", State.OK, "all that it measures with is there")
+
+
+PROBES: tuple[Callable[[], Finding], ...] = (
+    system,
+    memory,
+    labs,
+    without_root,
+    switches,
+    tunnels,
+    far_away,
+    controller,
+    *map(engine, engines.names()),
+    virtual_machine,
+    bench,
+)
+
+
+def _tried(subject: str, attempt: Callable[[], object], works: str) -> Finding:
+    try:
+        attempt()
+    except LabError as error:
+        return Finding(subject, State.NO, *_fact_and_advice(str(error)))
+    return Finding(subject, State.OK, works)
+
+
+def _fact_and_advice(sentence: str) -> tuple[str, str]:
+    """The sentences of this project say what is missing, a colon, and what to do."""
+    at = next((sentence.index(mark) for mark in _ADVICE if mark in sentence), len(sentence))
+    advice = sentence[at + 2 :]
+    return sentence[:at], advice[:1].upper() + advice[1:]
+
+
+def _missing(programs: dict[str, str]) -> Iterable[str]:
+    return [package for program, package in programs.items() if not shutil.which(program, path=_path())]
+
+
+def _path() -> str:
+    return os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+
+
+def _user() -> str:
+    return "root" if os.geteuid() == 0 else "an ordinary user"

@@ -1,0 +1,44 @@
+"""Spoilt frames on real wires: the program in the kernel does with each what the Scapy engine does."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from director import engines
+from director.engines.engine import EngineError
+from labs.wait import patient
+from tests.labs.support import FROM_CHECKOUT, sandboxed
+
+TRIAL = Path(__file__).with_name("fuzz_trial.py")
+COUNT = 400
+SEEDS = (1999, random.randrange(2**32))  # the second one is another each time; a failure names it
+
+
+def played(engine: str, method: str, seed: int) -> dict[str, Any]:
+    command = sandboxed(sys.executable, str(TRIAL), engine, method, str(seed), str(COUNT))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patient(100), env=FROM_CHECKOUT)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+@pytest.mark.parametrize("method", ["nat", "tun", "dr"])
+@pytest.mark.parametrize("seed", SEEDS, ids=["always", "chance"])
+def test_the_program_does_what_the_scapy_engine_does(method: str, seed: int) -> None:
+    try:
+        engines.require("ebpf")
+    except EngineError as missing:
+        pytest.skip(str(missing))
+    ours, theirs = (played(engine, method, seed) for engine in ("ebpf", "scapy"))
+    for number, (one, other) in enumerate(zip(ours["frames"], theirs["frames"], strict=True)):
+        assert one == other, f"seed {seed}, frame {number}"
+    assert ours["connections"] == theirs["connections"], f"seed {seed}"
+    assert ours["loads"] == theirs["loads"], f"seed {seed}"
+    assert sum(bool(each["out"]) for each in ours["frames"]) > COUNT // 10

@@ -1,0 +1,29 @@
+"""./inv bench: what makes no sense is refused before anything is done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bench.command import Wanted, bench
+from labs.errors import BadRequest
+
+WANTED = Wanted("", "", "", growth=False, seconds=3, rounds=3, quick=False, keep="")
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"methods": "nat,dsr"}, "--methods 'dsr' is unknown: choose from nat, tun, dr"),
+        ({"only": "squid"}, "--only 'squid' is unknown"),
+        ({"figures": "speed"}, "--figures 'speed' is unknown"),
+        ({"seconds": 0}, "--seconds is 1 to 60"),
+        ({"rounds": 101}, "--rounds 1 to 100"),
+        ({"keep": "../x"}, "letters, digits"),
+        ({"growth": True, "methods": "nat"}, "leave out --methods"),
+    ],
+)
+def test_what_makes_no_sense(changed: dict[str, object], why: str) -> None:
+    with pytest.raises(BadRequest, match=why):
+        bench(replace(WANTED, **changed))  # type: ignore[arg-type]

@@ -1,0 +1,39 @@
+"""Frames of many clients: each from another one, and each as it should be."""
+
+from __future__ import annotations
+
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
+
+from bench.sender import frames
+
+MAC, TO = bytes.fromhex("020000000001"), bytes.fromhex("020000000002")
+
+
+def made(clients: range, ports: range = range(1000, 1001)) -> list[bytes]:
+    return frames(MAC, TO, "203.0.113.1", ports, clients)
+
+
+def test_a_frame_is_as_short_as_frames_can_be_and_its_checksum_is_right() -> None:
+    (frame,) = made(range(1))
+    assert len(frame) == 60  # 64 with the check that the card adds
+    packet = Ether(frame)
+    assert (packet.src, packet.dst) == ("02:00:00:00:00:01", "02:00:00:00:00:02")
+    told = packet[IP].chksum
+    del packet[IP].chksum
+    assert Ether(bytes(packet))[IP].chksum == told
+    assert (packet[UDP].dport, packet[UDP].chksum, packet[UDP].len) == (1000, 0, 26)
+
+
+def test_clients_are_all_different() -> None:
+    ends = {frame[26:30] + frame[34:36] for frame in made(range(120_000))}
+    assert len(ends) == 120_000
+
+
+def test_the_same_client_is_the_same_whoever_comes_before() -> None:
+    assert made(range(49_990, 50_010)) == made(range(50_010))[-20:]
+
+
+def test_ports_come_in_turns() -> None:
+    asked = [int.from_bytes(frame[36:38], "big") for frame in made(range(4, 10), range(1000, 1003))]
+    assert asked == [1001, 1002, 1000, 1001, 1002, 1000]

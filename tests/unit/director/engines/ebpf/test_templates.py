@@ -1,0 +1,81 @@
+"""Templates that are entries of a map as well."""
+
+from __future__ import annotations
+
+import pytest
+
+from director.core.decision import Method
+from director.core.packet import TCP, Endpoint
+from director.core.persistence import Template, TemplateKey
+from director.engines.ebpf import shapes
+from tests.unit.director.core.support import RS1, WEB, client
+from tests.unit.director.engines.ebpf.support import Shared
+
+KEY = TemplateKey(TCP, client(1).address, WEB)
+
+
+@pytest.fixture
+def shared() -> Shared:
+    return Shared(Method.DR, persistent=300)
+
+
+@pytest.fixture
+def template(shared: Shared) -> Template:
+    service, server = shared.rules.at(1)
+    made = Template(KEY, service, server, RS1, 300)
+    shared.templates.add(made, shared.rules.time)
+    return made
+
+
+def written(shared: Shared) -> tuple[int, ...] | None:
+    value = shared.templates_map.get(shapes.client(KEY))
+    return shapes.TEMPLATE.unpack(value) if value else None
+
+
+def test_the_program_knows_it(shared: Shared, template: Template) -> None:
+    assert written(shared) == (300 * 10**9, 1, 300)
+    assert shared.totals.templates == 1
+    shared.templates.renew(template, shared.rules.time + 7)
+    assert written(shared) == (307 * 10**9, 1, 300)
+
+
+def test_the_program_forgets_it_when_its_time_is_over(shared: Shared, template: Template) -> None:
+    shared.templates.expire(shared.rules.time + 300)
+    assert (written(shared), shared.totals.templates, template.server.templates) == (None, 0, 0)
+
+
+def test_a_lost_one_leads_nobody_to_its_server(shared: Shared, template: Template) -> None:
+    shared.templates.lose(template)
+    assert written(shared) is None
+    assert len(shared.templates) == shared.totals.templates == 1
+    shared.templates.expire(shared.rules.time + 300)
+    assert (len(shared.templates), shared.totals.templates) == (0, 0)
+
+
+def test_one_that_finds_no_room_is_the_cores_alone(shared: Shared) -> None:
+    shared.templates_map.size = 0
+    service, server = shared.rules.at(1)
+    shared.templates.add(Template(KEY, service, server, RS1, 300), shared.rules.time)
+    assert written(shared) is None
+    assert shared.templates.find(KEY) is not None
+
+
+@pytest.mark.parametrize(("passed", "left"), [(10.0, 290.0), (300.0, None)])
+def test_the_next_director_has_those_that_are_not_over(
+    shared: Shared, template: Template, passed: float, left: float | None
+) -> None:
+    assert template.expires == shared.rules.time + 300
+    following = Shared(Method.DR, persistent=300)
+    following.templates_map.entries = shared.templates_map.entries
+    following.rules.time += passed
+    following.templates.adopt(following.rules.time)
+    found = [(one.expires - following.rules.time, one.server_end, one.assured) for one in following.templates]
+    assert found == ([(left, RS1, True)] if left else [])
+
+
+def test_of_all_ports_is_told_by_its_key(shared: Shared) -> None:
+    key = TemplateKey(TCP, client(1).address, Endpoint(WEB.address, 0))
+    shared.templates_map.put(shapes.client(key), shapes.TEMPLATE.pack(300 * 10**9, 1, 300))
+    shared.templates.adopt(shared.rules.time)
+    (template,) = shared.templates
+    assert (template.key, template.server_end) == (key, Endpoint(RS1.address, 0))

@@ -1,0 +1,74 @@
+"""What is found out about a machine, and what is said of it."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from director import engines
+from director.engines.engine import EngineError
+from doctor import command, machine
+from doctor.finding import Finding, State
+from labs import capabilities
+from labs.errors import Unable
+
+
+def test_every_probe_says_something_here() -> None:
+    findings = [probe() for probe in machine.PROBES]
+    assert len({one.subject for one in findings}) == len(findings)
+    assert all(one.observed for one in findings)
+
+
+def test_what_is_missing_comes_with_what_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacks() -> None:
+        raise Unable("Not installed: nginx: run `sudo apt-get install nginx`.")
+
+    monkeypatch.setattr(capabilities, "require", lacks)
+    told = "Not installed: nginx", "Run `sudo apt-get install nginx`."
+    assert machine.labs() == Finding("labs", State.NO, *told)
+
+
+def test_an_engine_that_is_not_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_name: str) -> None:
+        raise EngineError("This kernel has no IPVS (module ip_vs): `./inv vm lab-nat` boots one.")
+
+    monkeypatch.setattr(engines, "require", refuse)
+    found = machine.engine("ipvs")()
+    assert (found.state, found.helps) == (State.NO, "`./inv vm lab-nat` boots one.")
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "state", "said"),
+    [(24, State.NO, "room for 2 "), (1200, State.OK, "room for 100 "), (90_000, State.OK, "room for 200 ")],
+)
+def test_how_many_servers_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch, megabytes: int, state: State, said: str
+) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda _path: f"MemAvailable:   {megabytes * 1024} kB")
+    found = machine.memory()
+    assert found.state is state
+    assert said in found.observed
+
+
+def test_a_setting_that_keeps_users_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capabilities, "forbids_user_namespaces", lambda: "user.max_user_namespaces=0")
+    assert machine.without_root().state is State.LESS
+
+
+@pytest.mark.parametrize(
+    ("subject", "state", "code"),
+    [("labs", State.NO, 1), ("labs", State.LESS, 0), ("./inv bench", State.NO, 0), ("memory", State.OK, 0)],
+)
+def test_the_exit_code_is_about_the_labs(subject: str, state: State, code: int) -> None:
+    console = Console(file=StringIO())
+    assert command.doctor([lambda: Finding(subject, state, "seen")], console) == code
+
+
+def test_piped_it_is_plain_and_complete(capsys: pytest.CaptureFixture[str]) -> None:
+    command.doctor([lambda: Finding("[subject]", State.NO, "what was [seen]", "what [helps]")])
+    printed = capsys.readouterr().out
+    assert printed.isascii()
+    assert all(text in printed for text in ("no", "[subject]", "what was [seen]", "what [helps]"))
