@@ -89,7 +89,8 @@ def _path(results: Results, method: str) -> Cell:
 def _scalability(results: Results, method: str) -> Cell:
     knee = results.knee(method)
     beyond = tuple(
-        f"{point.servers} servers: the processor was the limit, so this machine can't tell"
+        f"{point.servers} servers: {results.in_servers(point.delivered):.2f} servers' worth, limited by "
+        "this machine's processor"
         for point in results.too_much(method)
     )
     if knee is None:
