@@ -170,7 +170,7 @@ def compare(
     servers: str = "",
     methods: str = "",
     engine: str = "scapy",
-    rate: str = "200",
+    rate: str = "",
     quick: bool = False,
     dispatch: bool = False,
     show: str = "",

@@ -15,7 +15,7 @@ from compare.experiment import Part
 from compare.journal import Journal
 from compare.progress import Progress
 from compare.results import Results
-from compare.settings import METHODS, Settings, counts_up_to
+from compare.settings import METHODS, SERVER_KBIT, Settings, counts_up_to
 from labs import capabilities
 from labs.errors import BadRequest
 from labs.evidence import give_to_owner_of, new_folder, runs
@@ -24,13 +24,14 @@ from labs.sandbox import run_in_sandbox
 from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parent.parent
-KEPT = ROOT / "docs" / "comparison"
 JOURNAL = "measured.jsonl"
 _INTERRUPTED = 130
 
 
 def compare(*, servers: str, methods: str, engine: str, rate: str, quick: bool, dispatch: bool) -> int:
     """Measure, show and keep; 0 when all that was planned is measured. Raises LabError."""
+    if dispatch and (servers or methods or rate or quick):
+        raise BadRequest("--dispatch has servers and methods of its own: of other options it takes --engine.")
     settings = parse(servers=servers, methods=methods, engine=engine, rate=rate, quick=quick)
     patient(1)
     capabilities.require({**capabilities.PROGRAMS, **(ways.PROGRAMS if dispatch else {})})
@@ -42,8 +43,9 @@ def parse(*, servers: str, methods: str, engine: str, rate: str, quick: bool) ->
     """What was typed; raises BadRequest."""
     counts = counts_up_to(_number("--servers", servers or ("20" if quick else "50")), quick=quick)
     chosen = tuple(word for word in methods.split(",") if word) or METHODS
+    kbit = _number("--rate", rate or str(SERVER_KBIT))
     times = {"seconds": 2.0, "warm_up": 1.5, "patience": 2.0} if quick else {}
-    return Settings(chosen, counts, engine, _number("--rate", rate), **times)
+    return Settings(chosen, counts, engine, kbit, **times)
 
 
 def _number(option: str, text: str) -> int:
@@ -68,27 +70,25 @@ def carry_out(settings: Settings, work: Iterable[Part]) -> int:
                 break
     except KeyboardInterrupt:
         interrupted = True
-    return _INTERRUPTED if _finish(folder) is None or interrupted else _code(folder)
+    code = _finish(folder)
+    return _INTERRUPTED if interrupted else code
 
 
 def show(folder: Path) -> int:
-    """The result of an earlier run again, from its journal."""
-    if not (folder / JOURNAL).is_file():
-        raise BadRequest(f"--show {folder}: there is no {JOURNAL}; name the folder of a comparison.")
-    _finish(folder)
-    return _code(folder)
+    """The result of an earlier run again, from its journal. Raises BadRequest."""
+    if not any(Journal(folder / JOURNAL).all("begun")):
+        raise BadRequest(
+            f"--show {folder}: there is no {JOURNAL} of a comparison; name a folder that has one."
+        )
+    return _finish(folder)
 
 
-def _code(folder: Path) -> int:
-    return 0 if Results.of(Journal(folder / JOURNAL)).complete else 1
-
-
-def _finish(folder: Path) -> Results:
+def _finish(folder: Path) -> int:
+    """Make and show everything; 0 where nothing is missing and nothing was broken."""
     results = Results.of(Journal(folder / JOURNAL))
     results.write(folder)
-    pictures = plots.draw(results, folder)
-    page.write(results, folder, pictures)
+    page.write(results, folder, plots.draw(results, folder))
     report.show(results)
     print(f"\nKept in {os.path.relpath(folder)}: compare.html has all of it")
     give_to_owner_of(ROOT, folder, *folder.rglob("*"))
-    return results
+    return 0 if results.complete else 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from subprocess import TimeoutExpired
 
@@ -47,7 +47,7 @@ def parts(settings: Settings) -> Iterator[Part]:
         yield Part(_scaling_steps(method, settings), _scaling(method, settings))
     for method in settings.methods:
         for place in trials.PLACES:
-            yield Part({_trial_name(method, place): _TRIAL}, _trials(method, place))
+            yield Part({_trial_name(method, place): _TRIAL}, _trials(method, place, settings))
 
 
 def _scaling_steps(method: str, settings: Settings) -> dict[str, float]:
@@ -78,12 +78,13 @@ def _scaling(method: str, settings: Settings) -> Callable[[Journal, Progress], i
     return work
 
 
-def _trials(method: str, place: str) -> Callable[[Journal, Progress], int]:
+def _trials(method: str, place: str, settings: Settings) -> Callable[[Journal, Progress], int]:
     def work(journal: Journal, progress: Progress) -> int:
         name = _trial_name(method, place)
         with noting(journal, [name]):
             with progress.step(name) as said:
-                run = build(trials.plan_at(method, place), trials.OPTIONS, journal.file.parent)
+                options = replace(trials.OPTIONS, engine=settings.engine)
+                run = build(trials.plan_at(method, place), options, journal.file.parent)
                 found = list(trials.Trial(run, method, place).findings())
                 answers = (f"{one.question}: {'works' if one.works else 'does not'}" for one in found[-3:])
                 said.append(", ".join(answers))

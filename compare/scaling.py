@@ -2,7 +2,8 @@
 
 The lab is built once. For each point the director is given the first so many real servers, clients
 download from the VIP without end, and for some seconds it is counted what arrives. All counters
-are read at both ends of these seconds.
+are read at both ends of these seconds. There is one connection for each real server, and in turns
+(rr) each gets one.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from labs.wait import look_until
 
 _LOAD = Path(__file__).resolve().parent / "load.py"
 _FLAGS = {Method.NAT: "-m", Method.TUN: "-i", Method.DR: "-g"}
-_EACH = 1  # connections for each real server
 _LARGEST = "/10m.bin"
 
 
@@ -44,7 +44,7 @@ class Scaling:
         """One point, with the first `count` real servers. Raises LabError, ChannelError, OSError."""
         servers = self._run.plan.servers[:count]
         give_rules(self._run, servers)
-        clients = self._start(count * _EACH)
+        clients = self._start(count)
         try:
             return self._watch(servers, [log for _, log in clients])
         finally:
@@ -65,7 +65,7 @@ class Scaling:
         return started
 
     def _watch(self, servers: tuple[RealServer, ...], logs: list[Path]) -> Point:
-        connections = len(servers) * _EACH
+        connections = len(servers)
         pid = self._run.director.pid
         began = time.monotonic()
         look_until(lambda: _delivering(logs), lambda now: now >= connections, self._settings.patience)
@@ -99,7 +99,7 @@ class Scaling:
             servers=len(servers),
             seconds=seconds,
             delivered=sum(bytes_at(one, last.at) - bytes_at(one, first.at) for one in seen) / seconds,
-            connections=len(servers) * _EACH,
+            connections=len(servers),
             delivering=sum(one[-1].delivering for one in seen if one),
             failed=sum(one[-1].failed for one in seen if one),
             director_out=sum(port.rx_bytes for port in director) / seconds,

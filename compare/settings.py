@@ -16,6 +16,7 @@ from labs.options import MOST_SERVERS
 
 METHODS = ("nat", "tun", "dr")
 TITLES = {"nat": "VS-NAT", "tun": "VS-TUN", "dr": "VS-DR"}
+SERVER_KBIT = 200  # a real server's link, unless another is asked for
 TIMES = 10  # the director's link, in links of a real server
 _COUNTS = (1, 2, 5, 10, 20, 50, 100, 200)
 _QUICK = (1, 5, 10, 20)
@@ -30,7 +31,7 @@ class Settings:
     methods: tuple[str, ...] = METHODS
     counts: tuple[int, ...] = (1, 2, 5, 10, 20, 50)
     engine: str = "scapy"
-    server_kbit: int = 200
+    server_kbit: int = SERVER_KBIT
     seconds: float = 4.0  # a point's figures are taken over so long
     warm_up: float = 2.0  # and not before
     patience: float = 4.0  # for connections that receive nothing at first

@@ -38,3 +38,15 @@ def test_the_model_is_within_five_percent_of_every_point(kept: Results, method: 
     away = simulation.deviations(kept, method)
     assert len(away) == 7
     assert max(map(abs, away.values())) < 0.05
+
+
+def test_the_knee_that_the_model_foretold_for_tun_was_there(kept: Results) -> None:
+    """Calibrated up to 100 servers, it says what 200 deliver, with links of half the rate."""
+    model = simulation.calibrated(kept, "tun")
+    assert model is not None
+    further = Results.of(Journal(KEPT / "tun-200.jsonl"))
+    last = further.of_method("tun")[-1]
+    assert last.servers == 200
+    assert last.limited_by == "the director's link"
+    measured = further.in_servers(last.delivered)
+    assert kept.in_servers(model.delivered(200)) == pytest.approx(measured, rel=0.05)

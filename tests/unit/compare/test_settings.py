@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compare.command import parse
+from compare.command import compare, parse
 from compare.settings import Settings, counts_up_to
 from labs.errors import BadRequest
 
@@ -28,6 +28,11 @@ def test_nothing_asked_is_everything_up_to_fifty() -> None:
 def test_the_directors_link_is_ten_servers_links() -> None:
     settings = parse(**{**ASKED, "rate": "1000"})
     assert settings.director_rate == 10 * settings.server_rate == 1_250_000
+
+
+def test_dispatch_has_settings_of_its_own() -> None:
+    with pytest.raises(BadRequest, match="--dispatch"):
+        compare(**{**ASKED, "dispatch": True})
 
 
 @pytest.mark.parametrize(
