@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bench.machine import describe
 from compare import experiment, page, plots, report
@@ -36,7 +37,9 @@ def compare(*, servers: str, methods: str, engine: str, rate: str, quick: bool, 
     patient(1)
     capabilities.require({**capabilities.PROGRAMS, **(ways.PROGRAMS if dispatch else {})})
     capabilities.require_for(LabOptions(engine=settings.engine))
-    return carry_out(settings, tuple(dispatching.parts(settings) if dispatch else experiment.parts(settings)))
+    if dispatch:
+        return carry_out({"engine": engine}, tuple(dispatching.parts(engine)))
+    return carry_out(settings.as_dict(), tuple(experiment.parts(settings)))
 
 
 def parse(*, servers: str, methods: str, engine: str, rate: str, quick: bool) -> Settings:
@@ -54,13 +57,13 @@ def _number(option: str, text: str) -> int:
     return int(text)
 
 
-def carry_out(settings: Settings, work: Iterable[Part]) -> int:
+def carry_out(settings: dict[str, Any], work: Sequence[Part]) -> int:
     """Every part in a sandbox of its own; an interrupt ends them all, and what there is is shown."""
     folder = new_folder(runs(), "compare")
     journal = Journal(folder / JOURNAL)
     planned = {name: seconds for part in work for name, seconds in part.steps.items()}
     progress = Progress(planned)
-    journal.add("begun", {"machine": describe(), "settings": settings.as_dict(), "planned": list(planned)})
+    journal.add("begun", {"machine": describe(), "settings": settings, "planned": list(planned)})
     progress.say(f"Comparing: {len(planned)} steps, about {progress.seconds:.0f} s; kept in {folder}")
     interrupted = False
     try:

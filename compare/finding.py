@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PLAIN, NO_TUNNEL, NO_ARP_CONTROL, ELSEWHERE, ELSEWHERE_NO_ARP = (
-    "near",
-    "without a tunnel device",
-    "without ARP control",
-    "in another network",
-    "in another network, without ARP control",
-)
+PLAIN = "near"
+NO_TUNNEL = "without a tunnel device"
+NO_ARP_CONTROL = "without ARP control"
+ELSEWHERE = "in another network"
+ELSEWHERE_NO_ARP = "in another network, without ARP control"
 CHANGES = "changes on the server"
 
 

@@ -13,7 +13,6 @@ from compare.dispatch.ways import GROUPS, TTL, WAYS, Way
 from compare.experiment import Part, build, noting
 from compare.journal import Journal
 from compare.progress import Progress
-from compare.settings import Settings
 from labs.command import plan_for
 from labs.errors import BuildFailed
 from labs.options import LabOptions
@@ -28,10 +27,10 @@ _PHASE = 2 * TTL  # seconds: healthy, with a dead server, with that one taken ou
 _BUILD = 2.5  # seconds, for the progress bar
 
 
-def parts(settings: Settings) -> Iterator[Part]:
+def parts(engine: str) -> Iterator[Part]:
     """Every way in a sandbox of its own."""
     for number, way in enumerate(WAYS):
-        yield Part({_name(way): _BUILD + 3 * _PHASE}, _work(way, settings.engine, _SEED + 1000 * number))
+        yield Part({_name(way): _BUILD + 3 * _PHASE}, _work(way, engine, _SEED + 1000 * number))
 
 
 def _name(way: Way) -> str:
