@@ -47,7 +47,7 @@ def parse(*, servers: str, methods: str, engine: str, rate: str, quick: bool) ->
     counts = counts_up_to(_number("--servers", servers or ("20" if quick else "50")), quick=quick)
     chosen = tuple(word for word in methods.split(",") if word) or METHODS
     kbit = _number("--rate", rate or str(SERVER_KBIT))
-    times = {"seconds": 2.0, "warm_up": 1.5, "patience": 2.0} if quick else {}
+    times = {"seconds": 1.6, "warm_up": 1.2, "patience": 2.0} if quick else {}
     return Settings(chosen, counts, engine, kbit, **times)
 
 
