@@ -16,8 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bench import grow, layout, measures, peers, plots, table
 from bench.grow import MOST
+from bench.grown import Growth
 from bench.growth import PEERS
-from bench.run import Plan, measure_all, steps
+from bench.machine import describe
+from bench.results import Results
+from bench.run import Plan, measure, steps
 from bench.run import Progress as Progressed
 from labs.errors import BadRequest, Unable
 from labs.evidence import give_to_owner_of, new_folder, runs
@@ -47,14 +50,14 @@ class Wanted:
 
 def bench(wanted: Wanted) -> int:
     """Measure, show and keep; 0 when all that can run here was measured. Raises LabError."""
-    measure = _measuring(wanted)
+    work = _measuring(wanted)
     keep = wanted.keep
     if keep and not keep.replace("-", "").replace("_", "").isalnum():
         raise BadRequest(f"--keep {keep!r}: a name of letters, digits, - and _.")
     patient(1)
     _require()
     folder = new_folder(runs(), "bench")
-    code = run_in_sandbox(lambda: measure(folder))
+    code = run_in_sandbox(lambda: work(folder))
     if code == 0 and keep:
         shutil.copytree(folder, KEPT / keep, dirs_exist_ok=True)
     give_to_owner_of(ROOT, folder, *folder.rglob("*"))
@@ -98,23 +101,31 @@ def _require() -> None:
 
 
 def _side_by_side(plan: Plan, folder: Path) -> int:
-    """As root of the sandbox."""
-    with _progress(steps(plan)) as say:
-        results = measure_all(plan, say)
-    results.write(folder)
-    (folder / "table.md").write_text(table.markdown(results))
-    table.show(results)
-    plots.draw(results, folder)
+    """As root of the sandbox. What was measured is kept, whatever ends it."""
+    results = Results(describe(), plan.as_dict())
+    try:
+        with _progress(steps(plan)) as say:
+            for _ in measure(plan, results, say):
+                results.write(folder)
+    finally:
+        results.write(folder)
+        (folder / "table.md").write_text(table.markdown(results))
+        table.show(results)
+        plots.draw(results, folder)
     return 0 if results.samples else 1
 
 
 def _growth(plan: grow.Plan, folder: Path) -> int:
-    """As root of the sandbox."""
-    with _progress(grow.steps(plan)) as say:
-        results = grow.measure_growth(plan, say)
-    results.write(folder)
-    layout.show(results.tables(), results.notes())
-    plots.draw_growth(results, folder)
+    """The same for growth."""
+    results = Growth(describe(), plan.as_dict())
+    try:
+        with _progress(grow.steps(plan)) as say:
+            for _ in grow.measure(plan, results, say):
+                results.write(folder)
+    finally:
+        results.write(folder)
+        layout.show(results.tables(), results.notes())
+        plots.draw_growth(results, folder)
     return 0 if results.points else 1
 
 

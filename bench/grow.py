@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -11,7 +11,6 @@ from types import ModuleType
 from bench import director, growth, peers
 from bench.clients import swallow
 from bench.grown import Growth
-from bench.machine import describe
 from bench.site import SERVER, Site
 from labs.errors import LabError
 
@@ -44,19 +43,18 @@ def steps(plan: Plan) -> int:
     return points * plan.rounds * len(plan.peers)
 
 
-def measure_growth(plan: Plan, say: Progress) -> Growth:
-    """To be called inside a sandbox, by its root."""
-    results = Growth(describe(), plan.as_dict())
+def measure(plan: Plan, results: Growth, say: Progress) -> Iterator[None]:
+    """Yields after each point, so that it can be kept. To be called inside a sandbox, by its root."""
     for name in growth.names():
         sites: dict[str, Site] = {}
         try:
             for peer in plan.peers:
                 _set_up(name, peer, sites, results)
-            _measure(plan, name, sites, results, say)
+            yield from _measure(plan, name, sites, results, say)
         finally:
             for site in sites.values():
                 site.close()
-    return results
+    results.complete = True
 
 
 def _set_up(name: str, peer: str, sites: dict[str, Site], results: Growth) -> None:
@@ -85,7 +83,7 @@ def _know_servers(site: Site) -> None:
     site.run("d", "ip", "-batch", "-", text="\n".join(lines) + "\n")
 
 
-def _measure(plan: Plan, name: str, sites: dict[str, Site], results: Growth, say: Progress) -> None:
+def _measure(plan: Plan, name: str, sites: dict[str, Site], results: Growth, say: Progress) -> Iterator[None]:
     subject = growth.load(name)
     before = 0
     for point in plan.points(subject):
@@ -103,3 +101,4 @@ def _measure(plan: Plan, name: str, sites: dict[str, Site], results: Growth, say
                     continue
                 results.add(name, peer, point, turn, found)
         before = point
+        yield

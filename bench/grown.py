@@ -33,6 +33,7 @@ class Growth:
     settings: dict[str, object]
     points: list[Point] = field(default_factory=list)
     missing: list[dict[str, str]] = field(default_factory=list)
+    complete: bool = False
 
     def lacks(self, peer: str, why: str) -> None:
         entry = {"peer": peer, "why": why}
@@ -81,6 +82,7 @@ class Growth:
     def notes(self) -> list[str]:
         """What the columns say, and what is missing."""
         lines = ["Medians of the rounds; in brackets the ratio to the same peer's first point."]
+        lines += [] if self.complete else [layout.CUT_SHORT]
         lines += [f"- {one['peer']}: {one['why']}" for one in self.missing]
         return lines
 
@@ -95,6 +97,7 @@ class Growth:
         everything = {
             "machine": self.machine,
             "settings": self.settings,
+            "complete": self.complete,
             "figures": figures,
             "points": [asdict(one) for one in self.points],
             "missing": self.missing,

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 _PIPED_WIDTH = 150
+CUT_SHORT = "Cut short: some of what was asked for was not measured."
 Titled = tuple[str, Sequence[str], Sequence[Sequence[str]]]  # title, head, rows
 
 

@@ -41,12 +41,16 @@ class Spread:
 
 @dataclass(slots=True)
 class Results:
-    """`missing` says of a peer in a method, or of one of its figures, why there is none."""
+    """`missing` says of a peer in a method, or of one of its figures, why there is none.
+
+    They are not `complete` while it is measured, and stay so where somebody has cut it short.
+    """
 
     machine: dict[str, object]
     settings: dict[str, object]
     samples: list[Sample] = field(default_factory=list)
     missing: list[dict[str, str]] = field(default_factory=list)
+    complete: bool = False
 
     def lacks(self, method: str, peer: str, figure: str, why: str) -> None:
         entry = {"method": method, "peer": peer, "figure": figure, "why": why}
@@ -86,6 +90,7 @@ class Results:
         return {
             "machine": self.machine,
             "settings": self.settings,
+            "complete": self.complete,
             "figures": {name: asdict(figure) for name, figure in measures.figures().items()},
             "samples": [asdict(one) for one in self.samples],
             "missing": self.missing,

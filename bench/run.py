@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import measures, peers, servers
-from bench.machine import describe
 from bench.results import Results, Sample
 from bench.site import Site
 from labs.errors import LabError
@@ -36,12 +35,11 @@ class Plan:
         }
 
 
-def measure_all(plan: Plan, say: Progress) -> Results:
-    """To be called inside a sandbox, by its root."""
-    results = Results(describe(), plan.as_dict())
+def measure(plan: Plan, results: Results, say: Progress) -> Iterator[None]:
+    """Yields after each round, so that it can be kept. To be called inside a sandbox, by its root."""
     for method in plan.methods:
-        _measure_method(plan, method, results, say)
-    return results
+        yield from _measure_method(plan, method, results, say)
+    results.complete = True
 
 
 def steps(plan: Plan) -> int:
@@ -50,7 +48,7 @@ def steps(plan: Plan) -> int:
     return len(plan.methods) * of_peers * (1 + plan.rounds * len(plan.measures or measures.names()))
 
 
-def _measure_method(plan: Plan, method: str, results: Results, say: Progress) -> None:
+def _measure_method(plan: Plan, method: str, results: Results, say: Progress) -> Iterator[None]:
     sites: dict[str, Site] = {}
     try:
         for peer in plan.peers or peers.names():
@@ -63,6 +61,7 @@ def _measure_method(plan: Plan, method: str, results: Results, say: Progress) ->
                 for peer, site in sites.items():
                     say(f"{method}, round {number + 1} of {plan.rounds}: {name} of {peer}")
                     _measure(name, site, plan.seconds, (number, method, peer), results)
+            yield
     finally:
         for site in sites.values():
             site.close()

@@ -72,6 +72,8 @@ def reasons(results: Results) -> list[str]:
     for method in results.methods():
         ratio_to = "kernel IPVS" if _YARDSTICK in _measured(results, method) else "the direct path"
         lines.append(f"{TITLES[method]}: ratios in brackets are to {ratio_to}, median of the rounds.")
+    if not results.complete:
+        lines.append(layout.CUT_SHORT)
     for one in results.missing:
         figure = f" ({one['figure']})" if one["figure"] else ""
         lines.append(f"- {TITLES[one['method']]}, {one['peer']}{figure}: {one['why']}")

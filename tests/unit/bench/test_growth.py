@@ -17,7 +17,7 @@ from tests.unit.bench.test_results import MACHINE
 
 @pytest.fixture
 def grown() -> Growth:
-    found = Growth(MACHINE, {"rounds": 1, "seconds": 1})
+    found = Growth(MACHINE, {"rounds": 1, "seconds": 1}, complete=True)
     for point, value in ((10, 1000.0), (100, 900.0), (1000, 500.0)):
         found.add("connections", "ebpf", point, 0, {"known": value})
     found.add("connections", "direct", 10, 0, {"known": 2000.0})

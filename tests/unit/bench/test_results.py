@@ -24,7 +24,7 @@ MACHINE: dict[str, object] = {
 @pytest.fixture
 def results() -> Results:
     """ipvs gets slower round by round, and ebpf with it: the machine does."""
-    found = Results(MACHINE, {"rounds": 3, "seconds": 2})
+    found = Results(MACHINE, {"rounds": 3, "seconds": 2}, complete=True)
     for turn, speed in enumerate((300.0, 200.0, 100.0)):
         found.samples += [
             Sample(turn, "nat", "ipvs", "packets", speed),
@@ -57,6 +57,11 @@ def test_the_table_shows_what_is_missing_and_why(results: Results) -> None:
     assert head == ["", "64-byte packets, packets/s"]
     assert rows == [["ipvs", "200"], ["ebpf", "300 (1.50)"], ["direct", "600 (2.00)"], ["nginx", "-"]]
     assert table.reasons(results)[1:] == ["- VS-NAT, nginx: it is not installed"]
+
+
+def test_what_was_cut_short_says_so(results: Results) -> None:
+    results.complete = False
+    assert layout.CUT_SHORT in table.reasons(results)
 
 
 def test_the_summary_is_about_our_program(results: Results) -> None:

@@ -60,7 +60,7 @@ class Session:
     cuts=st.sets(st.integers(1, 150), max_size=12),
     chaos=st.lists(st.tuples(st.integers(0, 150), st.integers(1, 60)), max_size=20),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_client_hears_the_server_with_the_vips_address(
     first: int, lines: list[bytes], cuts: set[int], chaos: list[tuple[int, int]]
 ) -> None:

@@ -78,7 +78,7 @@ stream = st.lists(st.tuples(packets(st.none() | packets(st.none())), st.floats(0
     method=st.sampled_from([Method.NAT, Method.TUN, Method.DR]),
     scheduler=st.sampled_from(names()),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_packet_gets_a_decision(
     stream: list[tuple[Packet, float]], method: Method, scheduler: str
 ) -> None:
@@ -169,7 +169,7 @@ def check_counts(director: Director, limit: int) -> None:
 
 
 @given(happenings=happenings, method=st.sampled_from([Method.NAT, Method.TUN, Method.DR]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_administrators_and_packets_in_any_order(
     happenings: list[Packet | list[Command]], method: Method
 ) -> None:

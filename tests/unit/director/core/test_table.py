@@ -70,7 +70,7 @@ class TableAgainstDictionary(RuleBasedStateMachine):
         assert {id(one) for one in self.table} == {id(one) for one in self.model.values()}
 
 
-TableAgainstDictionary.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TableAgainstDictionary.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestTable = TableAgainstDictionary.TestCase
 
 

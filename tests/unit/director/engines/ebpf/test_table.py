@@ -95,7 +95,7 @@ class SharedAgainstOwn(RuleBasedStateMachine):
         assert len(self.table) == len(self.own)
 
 
-SharedAgainstOwn.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+SharedAgainstOwn.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestSharedTable = SharedAgainstOwn.TestCase
 
 
