@@ -80,8 +80,8 @@ def _path(results: Results, method: str) -> Cell:
     share = point.through_director
     says = "through the director" if share >= 1 else "past the director"
     evidence = (
-        f"{share:.3f} bytes left the director for each byte delivered ({point.servers} servers; "
-        "port counters of the switches)"
+        f"{share:.3f} bytes left the director for each byte delivered "
+        f"(port counters of the switches; the point of {point.servers})"
     )
     return Cell(says, (evidence,))
 

@@ -116,10 +116,7 @@ def noting(journal: Journal, names: Iterable[str]) -> Iterator[None]:
 
 def _said(point: Point, settings: Settings) -> str:
     worth = point.delivered / settings.server_rate
-    return (
-        f"delivers {worth:6.2f} servers' worth, director's link {point.director_link:4.0%}: "
-        f"{'; '.join(point.troubles) or point.limited_by}"
-    )
+    return f"delivers {worth:.2f} ({'; '.join(point.troubles) or point.limited_by})"
 
 
 def _lab_name(method: str) -> str:

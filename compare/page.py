@@ -22,10 +22,11 @@ def write(results: Results, folder: Path, pictures: Sequence[Path]) -> Path:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, autoescape=True, trim_blocks=True
     )
+    there = bool(results.points or results.findings)
     text = environment.get_template("compare/page.html.j2").render(
         results=results,
-        titles=TITLES,
-        cells=cells(results) if results.points or results.findings else {},
+        titles={method: TITLES[method] for method in results.asked} if there else {},
+        cells=cells(results) if there else {},
         capacities=capacities(results) if results.points else [],
         rates=SERVERS,
         deviations={method: simulation.deviations(results, method) for method in results.methods},

@@ -44,10 +44,8 @@ class Progress:
                 yield said
         else:
             yield said
-        text = "  ".join(said)
-        self._console.print(
-            f"  [green]done[/]  {name:<28} {text:<74} [dim]{time.monotonic() - began:5.1f} s[/]"
-        )
+        spent = f"[dim]{time.monotonic() - began:5.1f} s[/]"
+        self._console.print(f"  [green]done[/]  {name:<26} {spent}  {'  '.join(said)}")
 
     def left(self, name: str, into: float) -> tuple[float, float]:
         """The share that is done and the seconds that are left, `into` seconds after step `name` began."""
@@ -70,7 +68,7 @@ class Progress:
                 renderables: Iterator[RenderableType] = iter(super().get_renderables())
                 return renderables
 
-        columns = (TextColumn("  {task.description:<28}"), BarColumn(32), TextColumn("{task.fields[left]}"))
+        columns = (TextColumn("  {task.description:<26}"), BarColumn(24), TextColumn("{task.fields[left]}"))
         bar = Live(*columns, console=self._console, transient=True)
         bar.add_task(name, total=1.0, left="")
         return bar

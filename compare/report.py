@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from compare.arithmetic import SERVERS, capacities
 from compare.cells import Cell, cells
 from compare.results import Results
 from compare.settings import TITLES
@@ -41,6 +42,7 @@ def shortcomings(results: Results) -> list[str]:
 def _tables(results: Results, style: box.Box) -> Iterator[Table]:
     if results.points:
         yield _points(results, style)
+        yield _arithmetic(results, style)
     if results.points or results.findings:
         yield _cells(results, style)
     if results.dispatch:
@@ -70,10 +72,22 @@ def shares(counts: Mapping[str, int]) -> str:
 def _cells(results: Results, style: box.Box) -> Table:
     table = Table(title="The comparison table, observed", title_justify="left", box=style, show_lines=True)
     table.add_column("property")
-    for method in TITLES:
+    for method in results.asked:
         table.add_column(TITLES[method], ratio=1)
     for name, row in cells(results).items():
-        table.add_row(name, *(_cell(row[method]) for method in TITLES))
+        table.add_row(name, *(_cell(row[method]) for method in results.asked))
+    return table
+
+
+def _arithmetic(results: Results, style: box.Box) -> Table:
+    title = "The published arithmetic: packets of 536 bytes"
+    table = Table(title=title, title_justify="left", box=style)
+    table.add_column("director")
+    for name in ("us a packet", "MB/s", *(f"servers of {rate / 1e3:.0f} kB/s" for rate in SERVERS)):
+        table.add_column(name, justify="right")
+    for one in capacities(results):
+        carries = (f"{one.servers(rate):.1f}" for rate in SERVERS)
+        table.add_row(one.name, f"{one.cost * 1e6:.3g}", f"{one.rate / 1e6:.2f}", *carries)
     return table
 
 

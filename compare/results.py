@@ -73,6 +73,11 @@ class Results:
     def methods(self) -> tuple[str, ...]:
         return tuple(method for method in METHODS if self.of_method(method))
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The methods that were to be compared."""
+        return tuple(method for method in METHODS if method in self.settings["methods"])
+
     def of_method(self, method: str) -> list[Point]:
         return sorted((one for one in self.points if one.method == method), key=lambda one: one.servers)
 

@@ -45,8 +45,8 @@ def _work(way: Way, engine: str, seed: int) -> Callable[[Journal, Progress], int
                 run = build(plan_for(way.lab, options), options, journal.file.parent)
                 outcome = observe(way, run, seed)
                 said.append(
-                    f"{outcome.pages} pages, median {outcome.median * 1e3:.1f} ms; failing: "
-                    f"{outcome.failed_dead:.0%} with a dead server, {outcome.failed_out:.0%} later"
+                    f"{outcome.median * 1e3:.1f} ms; {outcome.failed_dead:.0%} fail with a dead server, "
+                    f"{outcome.failed_out:.0%} later"
                 )
             journal.add("dispatch", outcome.as_dict())
             journal.add("done", {"what": _name(way)})

@@ -81,6 +81,24 @@ def test_cells_say_what_was_seen() -> None:
     assert cells(with_trials)["server OS"]["dr"].says == "must not answer ARP for the VIP"
 
 
+def test_points_that_the_machine_limits_are_told_apart() -> None:
+    slow = point("dr", 100, server_links=0.4, director_cpu=0.98)
+    made = results(*(point("dr", count) for count in (1, 2, 5, 10)), slow)
+    assert made.too_much("dr") == [slow]
+    cell = cells(made)["scalability"]["dr"]
+    assert cell.says == "no knee up to 10 servers"
+    assert "processor" in cell.evidence[-1]
+
+
+def test_only_the_methods_asked_for_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    made = results(*(point("nat", count) for count in (1, 5, 10)))
+    made.settings["methods"] = ["nat"]
+    report.show(made)
+    shown = capsys.readouterr().out
+    assert "VS-NAT" in shown
+    assert "VS-DR" not in shown
+
+
 def test_files_hold_every_point(tmp_path: Path) -> None:
     made = whole()
     made.write(tmp_path)
