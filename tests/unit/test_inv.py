@@ -324,6 +324,7 @@ def test_the_virtual_machine_has_packages_of_its_own(checkout: Checkout) -> None
         (("lab-nat", "--engine=ebpf"), ["compiler"]),
         (("bench", "--quick"), ["compiler", "sender"]),
         (("vm", "bench"), ["compiler", "sender"]),
+        (("compare", "--dispatch"), ["resolver"]),
         (("lab-nat",), []),
     ],
 )
@@ -334,6 +335,7 @@ def test_what_only_some_commands_need_is_installed_for_them(
     (checkout.lab / "packages-vm.txt").write_text("# none\n")
     (checkout.lab / "packages-ebpf.txt").write_text("compiler  # of programs\n")
     (checkout.lab / "packages-bench.txt").write_text("sender  # of packets\n")
+    (checkout.lab / "packages-dispatch.txt").write_text("resolver\n")
     assert checkout.run(*words).returncode == 0
     installed = [word for call in checkout.calls("apt-get") for word in call.split()]
-    assert [word for word in ("compiler", "sender") if word in installed] == wanted
+    assert [word for word in ("compiler", "sender", "resolver") if word in installed] == wanted
