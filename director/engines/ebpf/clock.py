@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 NANO = 1_000_000_000
@@ -9,8 +10,9 @@ NANO = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class KernelClock:
-    """`offset` is how many seconds the core's clock is ahead of the kernel's CLOCK_MONOTONIC."""
+    """`now` is the core's clock, `offset` how many seconds it is ahead of the kernel's CLOCK_MONOTONIC."""
 
+    now: Callable[[], float]
     offset: float
 
     def seconds(self, nanoseconds: int) -> float:

@@ -24,6 +24,7 @@ from director.engines.ebpf.clock import KernelClock
 from director.engines.ebpf.network import Network
 from director.engines.ebpf.program import SETTINGS, TOTALS, Program
 from director.engines.ebpf.rules import Rules
+from director.engines.ebpf.servers import Servers
 from director.engines.ebpf.settings import Settings, Totals
 from director.engines.ebpf.shapes import PREFIX
 from director.engines.ebpf.table import SharedTable
@@ -50,7 +51,7 @@ class EbpfEngine:
         able.require()
         self._interfaces = interfaces
         self._clock = clock
-        self._kernel_clock = KernelClock(clock() - monotonic())
+        self._kernel_clock = KernelClock(clock, clock() - monotonic())
         self._core = ScapyEngine(interfaces, clock, ARP)
         self._up = Up()
         self._short_cuts = False
@@ -67,12 +68,13 @@ class EbpfEngine:
         self._settings = Settings(maps[SETTINGS].mapped())
         self._settings.limit(limit)
         self._totals = Totals(maps[TOTALS].mapped())
-        self._rules = Rules(maps, self._clock)
-        self._templates = SharedTemplates(maps["templates"], self._totals, self._rules, self._kernel_clock)
+        self._servers = Servers(maps)
+        self._rules = Rules(maps, self._servers)
+        self._templates = SharedTemplates(maps["templates"], self._totals, self._servers, self._kernel_clock)
         self._connections = SharedTable(
             maps["connections"],
             self._totals,
-            self._rules,
+            self._servers,
             self._templates,
             self._kernel_clock,
             self._program.sweep,
@@ -94,7 +96,7 @@ class EbpfEngine:
         selector.register(self._network, EVENT_READ, self._network.changed)
         selector.register(self._teller, EVENT_READ, self._teller.hear)
         if self._program.adopted:
-            saved.restore(director, self._rules, maps["saved"], self._clock())
+            saved.restore(director, self._servers, maps["saved"], self._clock())
             self._templates.adopt(self._clock())
             self._connections.adopt()
         self.rules_changed()
@@ -134,7 +136,7 @@ class EbpfEngine:
         self._settings.use_transitions(secure=secures_tcp(rules.sysctls))
         self._settings.flag(self._flags())
         self._settings.renew()
-        saved.save(self._director, self._rules, self._program.maps["saved"])
+        saved.save(self._director, self._servers, self._program.maps["saved"])
 
     def _write_vips(self, wanted: set[str]) -> None:
         vips = self._program.maps["vips"]
@@ -195,7 +197,7 @@ class EbpfEngine:
         self._core.tick(now)
         self._network.tick()
         self._network.learn(self._core.routes.learnt)
-        self._rules.bring_all_back()
+        self._servers.bring_all_back()
         self._sweep_if_due()
         self._rules.fetch()
         self._settings.use_transitions(secure=secures_tcp(self._director.services.sysctls))
@@ -212,7 +214,7 @@ class EbpfEngine:
         self._sweep_took = monotonic() - self._swept
 
     def catch_up(self, *, exactly: bool) -> None:
-        self._rules.bring_all_back()
+        self._servers.bring_all_back()
         if exactly:
             self._sweep()
         self._rules.fetch()
@@ -223,7 +225,7 @@ class EbpfEngine:
 
     def counters(self) -> Mapping[str, int]:
         """What the program has forwarded, and what the core has."""
-        counted = dict(zip(COUNTERS, self._rules.totals(), strict=True))
+        counted = dict(zip(COUNTERS, self._servers.totals(), strict=True))
         forwarded = counted["packets_in"] + counted["packets_out"]
         mine = {"forwarded_in_kernel": forwarded, "lost_events": self._totals.lost_events}
         return {**self._core.counters(), **mine}

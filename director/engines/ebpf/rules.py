@@ -1,8 +1,7 @@
-"""Services and real servers, as the program has them: written into its tables, and counted from them.
+"""Virtual services, as the program has them: written into its tables with their servers' numbers.
 
-Every real server has a number, its place in the program's table, as long as a rule or a connection
-refers to it. What a scheduler remembers (whose turn it is, how loaded a server is) is fetched
-before the core needs it and brought back after: the program and the core decide in turns.
+Whose turn it is, which a scheduler remembers, is fetched before the core needs it and brought back
+after: the program and the core decide in turns.
 """
 
 from __future__ import annotations
@@ -10,17 +9,15 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
 
 from director.core import ftp
 from director.core.packet import TCP
 from director.core.schedulers import dh, mh, rr, sh, wrr
 from director.core.service import RealServer, VirtualService
-from director.core.statistics import COUNTERS
 from director.engines.ebpf import shapes
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Map
-from director.engines.ebpf.shapes import METHODS
+from director.engines.ebpf.servers import Servers
 from director.engines.engine import EngineError
 
 KINDS = {"rr": 1, "wrr": 2, "lc": 3, "wlc": 4, "sed": 5, "nq": 6, "dh": 7, "sh": 8, "mh": 9}
@@ -29,44 +26,24 @@ _CHOOSING = frozenset(KINDS.values())
 _FALLBACK, _PORT = 1, 2
 _PLACE = 8  # bytes of a number in `members`, as memory
 _TURN = slice(32, 40)  # of a service's value
-_COUNTS = slice(32, 48)  # of a server's value
-_OVERLOADED = slice(28, 32)
 
 
 class Rules:
-    def __init__(self, maps: dict[str, Map], clock: Callable[[], float]) -> None:
-        self.now = clock
+    def __init__(self, maps: dict[str, Map], servers: Servers) -> None:
+        self._servers = servers
         self._services = maps["services"]
-        self._counted = maps["counted"]
-        self._servers, self._server_count = maps["servers"].mapped(), maps["servers"].size
         self._members, self._half = maps["members"].mapped(), maps["members"].size // 2
         self._upper_half = False
-        self._numbers: dict[int, int] = {}  # by the identity of a server
-        self._at: dict[int, tuple[VirtualService, RealServer]] = {}
-        self._free: list[int] = []
         self._written: dict[bytes, bytes] = {}
         self._schedulers: dict[bytes, VirtualService] = {}
-        self._seen: dict[int, tuple[int, int]] = {}  # connections, as they were when fetched last
-        self._carried: dict[int, tuple[int, ...]] = {}  # counters, likewise
-
-    def at(self, number: int) -> tuple[VirtualService, RealServer]:
-        """Whose number it is."""
-        return self._at[number]
-
-    def number_of(self, server: RealServer) -> int:
-        return self._numbers[id(server)]
-
-    def numbers(self) -> Iterator[tuple[int, VirtualService, RealServer]]:
-        return ((number, service, server) for number, (service, server) in self._at.items())
 
     # ---- written ----
 
     def write(self, services: Iterable[VirtualService], own_address_to: Callable[[str], str]) -> None:
         """What the program has to know of them all. Raises EngineError where they are too many."""
         services = list(services)
-        self._number(services)
-        for number, (_, server) in self._at.items():
-            self._write_server(number, server, own_address_to(server.address.address))
+        self._servers.number(services)
+        self._servers.write(own_address_to)
         wanted = dict(self._entries(services))
         for key in self._written.keys() - wanted.keys():
             self._services.remove(key)
@@ -78,65 +55,6 @@ class Rules:
                 f"The engine ebpf has room for {self._services.size} services ({error})."
             ) from None
         self._written = wanted
-
-    def _number(self, services: Sequence[VirtualService]) -> None:
-        """New servers get numbers; those that nobody refers to any more give theirs back."""
-        known = {
-            id(server): (service, server)
-            for service in services
-            for server in (*service.servers, *service.removed.values())
-        }
-        for number, (service, server) in list(self._at.items()):
-            if id(server) not in known and not server.active + server.inactive + server.templates:
-                self._give_back(number, server)
-            else:
-                self._at[number] = known.get(id(server), (service, server))
-        for identity, (service, server) in known.items():
-            if identity not in self._numbers:
-                self.bind(self._next_free(), service, server)
-
-    def _next_free(self) -> int:
-        number = self._free.pop() if self._free else len(self._at)
-        if number >= self._server_count:
-            raise EngineError(f"The engine ebpf has room for {self._server_count} real servers.")
-        return number
-
-    def bind(self, number: int, service: VirtualService, server: RealServer) -> None:
-        """Let a server have that number."""
-        self._numbers[id(server)] = number
-        self._at[number] = service, server
-        self._seen[number] = 0, 0
-        self._carried[number] = (0,) * len(COUNTERS)
-
-    def reserve(self, numbers: Iterable[int]) -> None:
-        """Those between the numbers that are bound are free."""
-        taken = set(numbers)
-        self._free = [number for number in range(max(taken, default=-1)) if number not in taken]
-
-    def _give_back(self, number: int, server: RealServer) -> None:
-        del self._at[number], self._numbers[id(server)], self._seen[number], self._carried[number]
-        size = shapes.SERVER.size
-        self._servers[number * size : (number + 1) * size] = bytes(size)
-        self._counted.clear_per_processor(number)
-        self._free.append(number)
-
-    def _write_server(self, number: int, server: RealServer, own: str) -> None:
-        """All but the connections, which are the program's to count."""
-        start = number * shapes.SERVER.size
-        there = server.address
-        value = shapes.SERVER.pack(
-            shapes.address(there.address),
-            shapes.port(there.port),
-            METHODS.index(server.method),
-            shapes.address(own),
-            int(server.listed),
-            server.weight,
-            server.upper,
-            server.lower,
-            int(server.overloaded),
-            *(0, 0, 0, 0),
-        )
-        self._servers[start : start + _COUNTS.start] = value[: _COUNTS.start]
 
     def _entries(self, services: Sequence[VirtualService]) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values of services; their servers and places go to the half that is not in use."""
@@ -167,7 +85,7 @@ class Rules:
         end = place + len(servers)
         if end > (2 if self._upper_half else 1) * self._half:
             raise EngineError(f"The engine ebpf has room for {self._half} places of servers in services.")
-        numbers = array("Q", (self._numbers[id(server)] for server in servers))
+        numbers = array("Q", map(self._servers.number_of, servers))
         self._members[place * _PLACE : end * _PLACE] = numbers.tobytes()
         return end
 
@@ -175,9 +93,7 @@ class Rules:
 
     def fetch(self) -> None:
         """Let the core know what the program has counted, and whose turn it is."""
-        for number, (service, server) in self._at.items():
-            self._fetch_load(number, server)
-            self._fetch_counters(number, service, server)
+        self._servers.fetch()
         for key, service in self._schedulers.items():
             self._fetch_turn(key, service)
 
@@ -185,8 +101,7 @@ class Rules:
         """The same for one service, as far as its scheduler needs it."""
         if service is None:
             return
-        for server in service.servers:
-            self._fetch_load(self._numbers[id(server)], server)
+        self._servers.fetch_loads(service.servers)
         key = _key(service)
         if key in self._schedulers:
             self._fetch_turn(key, service)
@@ -195,64 +110,13 @@ class Rules:
         """What the core has changed by deciding for a service."""
         if service is None:
             return
-        for server in (*service.servers, *service.removed.values()):
-            self._bring_back_load(self._numbers[id(server)], server)
+        self._servers.bring_back((*service.servers, *service.removed.values()))
         key = _key(service)
         value = self._services.get(key) if key in self._schedulers else None
         if value is not None:
             turn = _turn(service)[2].to_bytes(8, sys.byteorder)
             if value[_TURN] != turn:
                 self._services.put(key, value[: _TURN.start] + turn + value[_TURN.stop :])
-
-    def bring_all_back(self) -> None:
-        """What the time has changed."""
-        for number, (_, server) in self._at.items():
-            self._bring_back_load(number, server)
-
-    def _fetch_load(self, number: int, server: RealServer) -> None:
-        self._bring_back_load(number, server)
-        *_, overloaded, active, inactive, core_active, core_inactive = self._values(number)
-        server.active, server.inactive = active + core_active, inactive + core_inactive
-        server.overloaded = bool(overloaded)
-        self._seen[number] = server.active, server.inactive
-
-    def _bring_back_load(self, number: int, server: RealServer) -> None:
-        """The core's own changes are counted apart: the program adds to its counters at any time."""
-        seen = self._seen[number]
-        if (server.active, server.inactive) == seen:
-            return
-        values = list(self._values(number))
-        values[-2] += server.active - seen[0]
-        values[-1] += server.inactive - seen[1]
-        values[-5] = int(server.overloaded)
-        start = number * shapes.SERVER.size
-        packed = shapes.SERVER.pack(*values)
-        self._servers[start + _COUNTS.start + 8 : start + _COUNTS.stop] = packed[_COUNTS.start + 8 :]
-        self._servers[start + _OVERLOADED.start : start + _OVERLOADED.stop] = packed[_OVERLOADED]
-        self._seen[number] = server.active, server.inactive
-
-    def _values(self, number: int) -> tuple[Any, ...]:
-        return shapes.SERVER.unpack_from(self._servers, number * shapes.SERVER.size)
-
-    def _fetch_counters(self, number: int, service: VirtualService, server: RealServer) -> None:
-        now = self._counters(number)
-        for name, count, before in zip(COUNTERS, now, self._carried[number], strict=True):
-            if count != before:
-                for stats in (server.stats, service.stats):
-                    setattr(stats, name, getattr(stats, name) + count - before)
-        self._carried[number] = now
-
-    def _counters(self, number: int) -> tuple[int, ...]:
-        """Connections, packets and bytes, of all processors."""
-        values = self._counted.per_processor(number)
-        each = shapes.COUNTED.iter_unpack(values)
-        return tuple(sum(column) for column in zip(*each, strict=True))
-
-    def totals(self) -> tuple[int, ...]:
-        """The same of all servers together."""
-        if not self._at:
-            return (0,) * len(COUNTERS)
-        return tuple(sum(column) for column in zip(*map(self._counters, self._at), strict=True))
 
     def _fetch_turn(self, key: bytes, service: VirtualService) -> None:
         value = self._services.get(key)

@@ -30,29 +30,29 @@ from director.core.errors import LvsError
 from director.core.service import RealServer, VirtualService
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Map
-from director.engines.ebpf.rules import Rules
+from director.engines.ebpf.servers import Servers
 from director.engines.engine import EngineError
 
 _LENGTH = 8  # bytes in front of the text
 Json = dict[str, Any]
 
 
-def save(director: Director, rules: Rules, pieces: Map) -> None:
+def save(director: Director, servers: Servers, pieces: Map) -> None:
     """Write rules, marks and settings. Raises EngineError where they are too long."""
     listed = list(director.services)
-    known = {id(service): service for service in (*listed, *(service for _, service, _ in rules.numbers()))}
+    known = {id(service): service for service in (*listed, *(service for _, service, _ in servers.all()))}
     text = {
-        "made": [encode(command) for command in _commands(director, known.values(), rules)],
+        "made": [encode(command) for command in _commands(director, known.values(), servers)],
         "numbers": [
             [number, encode(DeleteServer(service.key, server.address))]
-            for number, service, server in rules.numbers()
+            for number, service, server in servers.all()
         ],
-        "deleted": [encode(command) for command in _deletions(listed, known.values(), rules)],
+        "deleted": [encode(command) for command in _deletions(listed, known.values(), servers)],
     }
     _write(zlib.compress(json.dumps(text).encode(), 1), pieces)
 
 
-def _commands(director: Director, services: Iterable[VirtualService], rules: Rules) -> Iterator[Command]:
+def _commands(director: Director, services: Iterable[VirtualService], servers: Servers) -> Iterator[Command]:
     now = director.services
     for name, value in now.sysctls.as_dict().items():
         yield SetSysctl(name, value)
@@ -70,16 +70,16 @@ def _commands(director: Director, services: Iterable[VirtualService], rules: Rul
             policy.netmask,
             policy.one_packet,
         )
-        gone = (server for _, its, server in rules.numbers() if its is service and not server.listed)
+        gone = (server for _, its, server in servers.all() if its is service and not server.listed)
         for server in (*gone, *reversed(service.servers)):
             method = Method.NAT if server.method is Method.LOCAL else server.method
             yield AddServer(service.key, server.address, server.weight, method, server.upper, server.lower)
 
 
 def _deletions(
-    listed: list[VirtualService], services: Iterable[VirtualService], rules: Rules
+    listed: list[VirtualService], services: Iterable[VirtualService], servers: Servers
 ) -> Iterator[Command]:
-    for _, service, server in rules.numbers():
+    for _, service, server in servers.all():
         if not server.listed:
             yield DeleteServer(service.key, server.address)
     for service in services:
@@ -87,30 +87,30 @@ def _deletions(
             yield DeleteService(service.key)
 
 
-def restore(director: Director, rules: Rules, pieces: Map, now: float) -> None:
+def restore(director: Director, servers: Servers, pieces: Map, now: float) -> None:
     """Give the director the rules that an earlier one has left. Raises EngineError."""
     try:
         text = _read(pieces)
         if text is None:
             return
         director.apply([decode(each) for each in text["made"]], now)
-        _bind(director, rules, text["numbers"])
+        _bind(director, servers, text["numbers"])
         director.apply([decode(each) for each in text["deleted"]], now)
     except (CodecError, KeyError, LvsError, TypeError, ValueError, zlib.error) as error:
         raise EngineError(f"The rules that another director has left can't be read ({error}).") from None
 
 
-def _bind(director: Director, rules: Rules, numbers: list[list[Any]]) -> None:
+def _bind(director: Director, servers: Servers, numbers: list[list[Any]]) -> None:
     services = {service.key: service for service in director.services}
-    rules.reserve(number for number, _ in numbers)
+    servers.reserve(number for number, _ in numbers)
     for number, named in numbers:
         name = decode(named)
         assert isinstance(name, DeleteServer)
         service = services[name.key]
         server: RealServer | None = service.server(name.server)
         assert server is not None
-        rules.bind(number, service, server)
-    rules.fetch()
+        servers.bind(number, service, server)
+    servers.fetch()
 
 
 def _write(data: bytes, pieces: Map) -> None:

@@ -20,7 +20,7 @@ from director.core.timers import Timers
 from director.engines.ebpf.clock import KernelClock
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Cursor, Map
-from director.engines.ebpf.rules import Rules
+from director.engines.ebpf.servers import Servers
 from director.engines.ebpf.settings import Totals
 from director.engines.ebpf.shapes import (
     CORE,
@@ -47,7 +47,7 @@ class SharedTable:
         self,
         entries: Map,
         totals: Totals,
-        rules: Rules,
+        servers: Servers,
         templates: SharedTemplates,
         clock: KernelClock,
         sweep: Callable[[], None],
@@ -56,7 +56,7 @@ class SharedTable:
         self.buckets = 1 << bits
         self._map = entries
         self._totals = totals
-        self._rules = rules
+        self._servers = servers
         self._templates = templates
         self._clock = clock
         self._sweep = sweep
@@ -119,7 +119,7 @@ class SharedTable:
         expires = self._clock.seconds(max(entry.expires, self._reply_expires(key, entry)))
         own = self._own.get(key)
         if own is None:
-            if expires <= self._rules.now():
+            if expires <= self._clock.now():
                 return None
             own = self._made_from(key, entry)
         own.state, own.expires = entry.state, expires
@@ -127,7 +127,7 @@ class SharedTable:
 
     def _made_from(self, key: bytes, entry: Entry) -> Connection:
         protocol, client, vip = both(key)
-        service, server = self._rules.at(entry.server)
+        service, server = self._servers.at(entry.server)
         at = entry.end
         connection = Connection(
             protocol, client, vip, server.address if server.address == at else at, server, service
@@ -166,7 +166,7 @@ class SharedTable:
             self._own[key] = connection
             self._timers.keep(connection, connection.expires)
         now = word(connection.state, connection.method, flags)
-        number, there = self._rules.number_of(connection.server), connection.server_end
+        number, there = self._servers.number_of(connection.server), connection.server_end
         entry = Entry(
             self._clock.nanoseconds(connection.expires), now, number, address(there.address), port(there.port)
         )
@@ -279,7 +279,7 @@ class SharedTable:
 
     def find_unheard(self) -> None:
         """Take on what the program has opened by templates, and nobody has told of."""
-        now = self._rules.now()
+        now = self._clock.now()
         for batch in self._map.batches():
             for key, value in batch:
                 entry = Entry.of(value)
@@ -292,7 +292,7 @@ class SharedTable:
         for batch in self._map.batches():
             for key, value in batch:
                 entry = Entry.of(value)
-                persistent = entry.word & TOLD and self._rules.at(entry.server)[0].policy.persistent
+                persistent = entry.word & TOLD and self._servers.at(entry.server)[0].policy.persistent
                 word = entry.word & ~(CORE if persistent else CORE | TOLD)
                 if word != entry.word:
                     self._map.put(key, bytes(entry._replace(word=word)))

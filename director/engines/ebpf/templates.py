@@ -15,22 +15,22 @@ from director.engines.ebpf import shapes
 from director.engines.ebpf.clock import KernelClock
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Map
-from director.engines.ebpf.rules import Rules
+from director.engines.ebpf.servers import Servers
 from director.engines.ebpf.settings import Totals
 
 
 class SharedTemplates(Templates):
-    def __init__(self, entries: Map, totals: Totals, rules: Rules, clock: KernelClock) -> None:
+    def __init__(self, entries: Map, totals: Totals, servers: Servers, clock: KernelClock) -> None:
         super().__init__()
         self._map = entries
         self._totals = totals
-        self._rules = rules
+        self._servers = servers
         self._clock = clock
 
     def renew(self, template: Template, now: float) -> None:
         super().renew(template, now)
         expires = self._clock.nanoseconds(template.expires)
-        value = shapes.TEMPLATE.pack(expires, self._rules.number_of(template.server), template.lifetime)
+        value = shapes.TEMPLATE.pack(expires, self._servers.number_of(template.server), template.lifetime)
         with suppress(BpfError):  # its map is full: the core goes by this one alone
             self._map.put(shapes.client(template.key), value)
 
@@ -68,7 +68,7 @@ class SharedTemplates(Templates):
         if left <= 0:
             self._map.remove(key)
             return
-        service, server = self._rules.at(number)
+        service, server = self._servers.at(number)
         known = shapes.template_key(key)
         end = server.address if known.vip.port else server.address._replace(port=0)
         template = Template(known, service, server, end, lifetime, assured=True)

@@ -45,7 +45,7 @@ class FakeMap:
         yield from (entries[at : at + size] for at in range(0, len(entries), size))
 
 
-class FakeRules:
+class FakeServers:
     """Two real servers of one service, which have numbers."""
 
     def __init__(self, method: Method, persistent: int = 0) -> None:
@@ -68,10 +68,10 @@ class Shared:
     """A table and templates over maps in this process."""
 
     def __init__(self, method: Method = Method.NAT, persistent: int = 0) -> None:
-        self.rules = FakeRules(method, persistent)
+        self.rules = FakeServers(method, persistent)
         self.map, self.templates_map = FakeMap(), FakeMap()
         self.totals = Totals(mmap.mmap(-1, mmap.PAGESIZE))
-        clock, rules = KernelClock(OFFSET), self.rules
+        clock, rules = KernelClock(self.rules.now, OFFSET), self.rules
         self.templates = SharedTemplates(self.templates_map, self.totals, rules, clock)  # type: ignore[arg-type]
         self.table = SharedTable(self.map, self.totals, rules, self.templates, clock, self.sweep, 8)  # type: ignore[arg-type]
         self.clock = clock

@@ -1,0 +1,176 @@
+"""Real servers, as the program has them: each has a number, its place in the program's tables.
+
+It keeps it as long as a rule, a connection or a template refers to it. How loaded a server is, is
+fetched before the core needs it and brought back after: the program and the core decide in turns, and
+each counts for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from director.core.service import RealServer, VirtualService
+from director.core.statistics import COUNTERS
+from director.engines.ebpf import shapes
+from director.engines.ebpf.libbpf.maps import Map
+from director.engines.ebpf.shapes import METHODS
+from director.engines.engine import EngineError
+
+_COUNTS = slice(32, 48)  # of a server's value
+_OVERLOADED = slice(28, 32)
+
+
+class Servers:
+    def __init__(self, maps: dict[str, Map]) -> None:
+        self._counted = maps["counted"]
+        self._memory, self._room = maps["servers"].mapped(), maps["servers"].size
+        self._numbers: dict[int, int] = {}  # by the identity of a server
+        self._at: dict[int, tuple[VirtualService, RealServer]] = {}
+        self._free: list[int] = []
+        self._seen: dict[int, tuple[int, int]] = {}  # connections, as they were when fetched last
+        self._carried: dict[int, tuple[int, ...]] = {}  # counters, likewise
+
+    def at(self, number: int) -> tuple[VirtualService, RealServer]:
+        """Whose number it is."""
+        return self._at[number]
+
+    def number_of(self, server: RealServer) -> int:
+        return self._numbers[id(server)]
+
+    def all(self) -> Iterator[tuple[int, VirtualService, RealServer]]:
+        return ((number, service, server) for number, (service, server) in self._at.items())
+
+    # ---- numbers ----
+
+    def number(self, services: Sequence[VirtualService]) -> None:
+        """New servers get one; those that nobody refers to any more give theirs back. Raises EngineError."""
+        known = {
+            id(server): (service, server)
+            for service in services
+            for server in (*service.servers, *service.removed.values())
+        }
+        for number, (service, server) in list(self._at.items()):
+            if id(server) not in known and not server.active + server.inactive + server.templates:
+                self._give_back(number, server)
+            else:
+                self._at[number] = known.get(id(server), (service, server))
+        for identity, (service, server) in known.items():
+            if identity not in self._numbers:
+                self.bind(self._next_free(), service, server)
+
+    def _next_free(self) -> int:
+        number = self._free.pop() if self._free else len(self._at)
+        if number >= self._room:
+            raise EngineError(f"The engine ebpf has room for {self._room} real servers.")
+        return number
+
+    def bind(self, number: int, service: VirtualService, server: RealServer) -> None:
+        """Let a server have that number."""
+        self._numbers[id(server)] = number
+        self._at[number] = service, server
+        self._seen[number] = 0, 0
+        self._carried[number] = (0,) * len(COUNTERS)
+
+    def reserve(self, numbers: Iterable[int]) -> None:
+        """Those between the numbers that are bound are free."""
+        taken = set(numbers)
+        self._free = [number for number in range(max(taken, default=-1)) if number not in taken]
+
+    def _give_back(self, number: int, server: RealServer) -> None:
+        del self._at[number], self._numbers[id(server)], self._seen[number], self._carried[number]
+        size = shapes.SERVER.size
+        self._memory[number * size : (number + 1) * size] = bytes(size)
+        self._counted.clear_per_processor(number)
+        self._free.append(number)
+
+    # ---- written ----
+
+    def write(self, own_address_to: Callable[[str], str]) -> None:
+        """What their rules say."""
+        for number, (_, server) in self._at.items():
+            self._write(number, server, own_address_to(server.address.address))
+
+    def _write(self, number: int, server: RealServer, own: str) -> None:
+        """All but the connections, which are the program's to count."""
+        start = number * shapes.SERVER.size
+        there = server.address
+        value = shapes.SERVER.pack(
+            shapes.address(there.address),
+            shapes.port(there.port),
+            METHODS.index(server.method),
+            shapes.address(own),
+            int(server.listed),
+            server.weight,
+            server.upper,
+            server.lower,
+            int(server.overloaded),
+            *(0, 0, 0, 0),
+        )
+        self._memory[start : start + _COUNTS.start] = value[: _COUNTS.start]
+
+    # ---- fetched and brought back ----
+
+    def fetch(self) -> None:
+        """Let the core know what the program has counted."""
+        for number, (service, server) in self._at.items():
+            self._fetch_load(number, server)
+            self._fetch_counters(number, service, server)
+
+    def fetch_loads(self, servers: Iterable[RealServer]) -> None:
+        for server in servers:
+            self._fetch_load(self._numbers[id(server)], server)
+
+    def bring_back(self, servers: Iterable[RealServer]) -> None:
+        """What the core has changed."""
+        for server in servers:
+            self._bring_back_load(self._numbers[id(server)], server)
+
+    def bring_all_back(self) -> None:
+        for number, (_, server) in self._at.items():
+            self._bring_back_load(number, server)
+
+    def _fetch_load(self, number: int, server: RealServer) -> None:
+        self._bring_back_load(number, server)
+        *_, overloaded, active, inactive, core_active, core_inactive = self._values(number)
+        server.active, server.inactive = active + core_active, inactive + core_inactive
+        server.overloaded = bool(overloaded)
+        self._seen[number] = server.active, server.inactive
+
+    def _bring_back_load(self, number: int, server: RealServer) -> None:
+        """The core's own changes are counted apart: the program adds to its counters at any time."""
+        seen = self._seen[number]
+        if (server.active, server.inactive) == seen:
+            return
+        values = list(self._values(number))
+        values[-2] += server.active - seen[0]
+        values[-1] += server.inactive - seen[1]
+        values[-5] = int(server.overloaded)
+        start = number * shapes.SERVER.size
+        packed = shapes.SERVER.pack(*values)
+        self._memory[start + _COUNTS.start + 8 : start + _COUNTS.stop] = packed[_COUNTS.start + 8 :]
+        self._memory[start + _OVERLOADED.start : start + _OVERLOADED.stop] = packed[_OVERLOADED]
+        self._seen[number] = server.active, server.inactive
+
+    def _values(self, number: int) -> tuple[Any, ...]:
+        return shapes.SERVER.unpack_from(self._memory, number * shapes.SERVER.size)
+
+    def _fetch_counters(self, number: int, service: VirtualService, server: RealServer) -> None:
+        now = self._counters(number)
+        for name, count, before in zip(COUNTERS, now, self._carried[number], strict=True):
+            if count != before:
+                for stats in (server.stats, service.stats):
+                    setattr(stats, name, getattr(stats, name) + count - before)
+        self._carried[number] = now
+
+    def _counters(self, number: int) -> tuple[int, ...]:
+        """Connections, packets and bytes, of all processors."""
+        values = self._counted.per_processor(number)
+        each = shapes.COUNTED.iter_unpack(values)
+        return tuple(sum(column) for column in zip(*each, strict=True))
+
+    def totals(self) -> tuple[int, ...]:
+        """The same of all servers together."""
+        if not self._at:
+            return (0,) * len(COUNTERS)
+        return tuple(sum(column) for column in zip(*map(self._counters, self._at), strict=True))
