@@ -97,6 +97,7 @@ class EbpfEngine:
         selector.register(self._teller, EVENT_READ, self._teller.hear)
         if self._program.adopted:
             saved.restore(director, self._servers, maps["saved"], self._clock())
+            self._rules.adopt(director.services)
             self._templates.adopt(self._clock())
             self._connections.adopt()
         self.rules_changed()

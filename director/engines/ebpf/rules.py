@@ -91,6 +91,12 @@ class Rules:
 
     # ---- fetched and brought back ----
 
+    def adopt(self, services: Iterable[VirtualService]) -> None:
+        """Whose turn it is, as an earlier director has left it."""
+        for service in services:
+            if _kind(service) in _CHOOSING:
+                self._fetch_turn(_key(service), service)
+
     def fetch(self) -> None:
         """Let the core know what the program has counted, and whose turn it is."""
         self._servers.fetch()

@@ -40,6 +40,9 @@ class FakeMap:
     def remove(self, key: bytes) -> bool:
         return self.entries.pop(key, None) is not None
 
+    def mapped(self) -> mmap.mmap:
+        return mmap.mmap(-1, 64 * self.size)
+
     def batches(self, _cursor: object = None, size: int = 4) -> Iterator[list[tuple[bytes, bytes]]]:
         entries = list(self.entries.items())
         yield from (entries[at : at + size] for at in range(0, len(entries), size))
