@@ -23,12 +23,11 @@ from bench.results import Results
 from bench.run import Plan, measure, steps
 from bench.run import Progress as Progressed
 from labs.errors import BadRequest, Unable
-from labs.evidence import give_to_owner_of, new_folder, runs
+from labs.evidence import give_to_owner_of, kept, new_folder, runs
 from labs.sandbox import run_in_sandbox
 from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parent.parent
-KEPT = ROOT / "docs" / "bench"
 METHODS = ("nat", "tun", "dr")
 _QUICK_MOST = 10_000
 _PROGRAMS = {"iperf3": "iperf3", "wrk": "wrk", "nginx": "nginx", "ip": "iproute2", "ethtool": "ethtool"}
@@ -59,9 +58,9 @@ def bench(wanted: Wanted) -> int:
     folder = new_folder(runs(), "bench")
     code = run_in_sandbox(lambda: work(folder))
     if code == 0 and keep:
-        shutil.copytree(folder, KEPT / keep, dirs_exist_ok=True)
+        folder = Path(shutil.copytree(folder, kept() / keep, dirs_exist_ok=True))
     give_to_owner_of(ROOT, folder, *folder.rglob("*"))
-    print(f"Kept in {KEPT / keep if keep and code == 0 else folder}")
+    print(f"Kept in {folder}")
     return code
 
 

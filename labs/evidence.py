@@ -71,6 +71,11 @@ def runs() -> Path:
     return Path(state) / "lvs-lab" / "runs"
 
 
+def kept() -> Path:
+    """Where results are kept for the documentation; LVS_KEPT where that can't be written to."""
+    return Path(os.environ.get("LVS_KEPT") or _ROOT / "docs" / "bench")
+
+
 def new_folder(runs: Path, lab: str) -> Path:
     """A folder of its own, also for two labs started in the same second."""
     stamp = time.strftime("%Y%m%d-%H%M%S")

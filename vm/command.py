@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
+from labs import evidence
 from labs.errors import BadRequest
 from oracle.generate import SEED
 from oracle.recordings import FOLDER as RECORDINGS
@@ -37,10 +38,11 @@ def run_task(words: Sequence[str], *, shell: bool, seconds: float = LONGEST) -> 
     with _results() as folder:
         if shell:
             return machine.shell(folder)
-        runs = folder / "runs"
+        runs, kept = folder / "runs", folder / "kept"
         runs.mkdir()
         command = [sys.executable, str(ROOT / "tasks.py"), *words]
-        return machine.run(command, folder, seconds, {"LVS_RUNS": str(runs)})
+        places = {"LVS_RUNS": str(runs), "LVS_KEPT": str(kept)}
+        return machine.run(command, folder, seconds, places)
 
 
 def run_suite(
@@ -99,8 +101,7 @@ def _results() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        kept = Path(os.environ.get("LVS_RUNS") or ROOT / "runs")
-        for run in folder.glob("runs/*"):
-            kept.mkdir(parents=True, exist_ok=True)
-            _say(f"Kept here: {shutil.move(str(run), str(kept / run.name))}")
+        for kind, place in {"runs": evidence.runs(), "kept": evidence.kept()}.items():
+            for found in folder.glob(f"{kind}/*"):
+                _say(f"Kept here: {shutil.copytree(found, place / found.name, dirs_exist_ok=True)}")
         shutil.rmtree(folder)

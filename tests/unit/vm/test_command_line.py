@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from labs.errors import BadRequest
+from vm import command
 from vm.command import run_task
 
 TASKS = Path(__file__).resolve().parents[3] / "tasks.py"
@@ -44,3 +45,20 @@ def test_what_is_typed(tasks: ModuleType, typed: list[str], understood: list[str
 def test_what_makes_no_sense_starts_nothing(words: list[str]) -> None:
     with pytest.raises(BadRequest):
         run_task(words, shell=False)
+
+
+def test_what_is_kept_in_the_machine_is_kept_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs and results, beside those that are there already."""
+    monkeypatch.setenv("LVS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("LVS_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("LVS_KEPT", str(tmp_path / "kept"))
+    for kind in ("runs/1-bench", "kept/debian"):
+        (tmp_path / kind).mkdir(parents=True)
+        (tmp_path / kind / "before").write_text("")
+    with command._results() as folder:
+        for kind in ("runs/2-bench", "kept/debian"):
+            (folder / kind).mkdir(parents=True)
+            (folder / kind / "results.json").write_text("{}")
+    assert (tmp_path / "runs" / "2-bench" / "results.json").exists()
+    assert {file.name for file in (tmp_path / "kept" / "debian").iterdir()} == {"before", "results.json"}
+    assert not folder.exists()
