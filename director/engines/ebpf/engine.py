@@ -50,8 +50,7 @@ class EbpfEngine:
         """Raises EngineError."""
         able.require()
         self._interfaces = interfaces
-        self._clock = clock
-        self._kernel_clock = KernelClock(clock, clock() - monotonic())
+        self._clock = KernelClock(clock, clock() - monotonic())
         self._core = ScapyEngine(interfaces, clock, ARP)
         self._up = Up()
         self._short_cuts = False
@@ -70,13 +69,13 @@ class EbpfEngine:
         self._totals = Totals(maps[TOTALS].mapped())
         self._servers = Servers(maps)
         self._rules = Rules(maps, self._servers)
-        self._templates = SharedTemplates(maps["templates"], self._totals, self._servers, self._kernel_clock)
+        self._templates = SharedTemplates(maps["templates"], self._totals, self._servers, self._clock)
         self._connections = SharedTable(
             maps["connections"],
             self._totals,
             self._servers,
             self._templates,
-            self._kernel_clock,
+            self._clock,
             self._program.sweep,
             bits,
         )
@@ -91,14 +90,14 @@ class EbpfEngine:
         self._network = Network(maps, self._settings, self._interfaces)
         self._network.refresh()
         self._network.tick()
-        self._teller = Teller(maps["events"], director.trace, self._connections, self._kernel_clock)
+        self._teller = Teller(maps["events"], director.trace, self._connections, self._clock)
         selector.register(self._up, EVENT_READ, self._hear)
         selector.register(self._network, EVENT_READ, self._network.changed)
         selector.register(self._teller, EVENT_READ, self._teller.hear)
         if self._program.adopted:
-            saved.restore(director, self._servers, maps["saved"], self._clock())
+            saved.restore(director, self._servers, maps["saved"], self._clock.now())
             self._rules.adopt(director.services)
-            self._templates.adopt(self._clock())
+            self._templates.adopt(self._clock.now())
             self._connections.adopt()
         self.rules_changed()
         self._program.attach()
@@ -200,7 +199,6 @@ class EbpfEngine:
         self._network.learn(self._core.routes.learnt)
         self._servers.bring_all_back()
         self._sweep_if_due()
-        self._rules.fetch()
         self._settings.use_transitions(secure=secures_tcp(self._director.services.sysctls))
         self._settings.flag(self._flags())
 
