@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import grow, layout, measures, peers, plots, table
@@ -22,13 +20,15 @@ from bench.machine import describe
 from bench.results import Results
 from bench.run import Plan, measure, steps
 from bench.run import Progress as Progressed
-from labs.errors import BadRequest, Unable
+from labs import capabilities
+from labs.errors import BadRequest
 from labs.evidence import give_to_owner_of, kept, new_folder, runs
+from labs.methods import METHODS
 from labs.sandbox import run_in_sandbox
+from labs.screen import is_terminal, screen
 from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parent.parent
-METHODS = ("nat", "tun", "dr")
 _QUICK_MOST = 10_000
 _PROGRAMS = {"iperf3": "iperf3", "wrk": "wrk", "nginx": "nginx", "ip": "iproute2", "ethtool": "ethtool"}
 
@@ -91,12 +91,8 @@ def _chosen(option: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:
 
 def _require() -> None:
     """Raises Unable."""
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    os.environ["PATH"] = path
-    missing = sorted({package for name, package in _PROGRAMS.items() if not shutil.which(name)})
-    if missing:
-        packages = " ".join(missing)
-        raise Unable(f"Not installed: {packages}: run `sudo apt-get install {packages}`.")
+    os.environ["PATH"] = capabilities.search_path()
+    capabilities.require_programs(_PROGRAMS)
 
 
 def _side_by_side(plan: Plan, folder: Path) -> int:
@@ -131,11 +127,11 @@ def _growth(plan: grow.Plan, folder: Path) -> int:
 @contextmanager
 def _progress(total: int) -> Iterator[Progressed]:
     """A bar on a terminal; piped, a line for each step."""
-    if not sys.stdout.isatty():
+    if not is_terminal():
         yield lambda text: print(f"  {text}", flush=True)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(), transient=True) as bar:
+    with Progress(*columns, console=screen(), transient=True) as bar:
         task = bar.add_task("", total=total)
 
         def say(text: str) -> None:

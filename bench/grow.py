@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -11,6 +11,7 @@ from types import ModuleType
 from bench import director, growth, peers
 from bench.clients import swallow
 from bench.grown import Growth
+from bench.run import Progress
 from bench.site import SERVER, Site
 from labs.errors import LabError
 
@@ -18,7 +19,6 @@ METHOD = "dr"
 MOST = 1_000_000  # connections; of servers and services there are fewer
 _SCRATCH = Path("/run/bench/growth")
 _SERVERS = 1000  # real servers that a site's one machine stands for
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

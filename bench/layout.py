@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_PIPED_WIDTH = 150
+from labs.screen import WIDE, frame, screen
+
 CUT_SHORT = "Cut short: some of what was asked for was not measured."
 Titled = tuple[str, Sequence[str], Sequence[Sequence[str]]]  # title, head, rows
 
 
-def show(tables: Iterable[Titled], notes: Iterable[str], console: Console | None = None) -> None:
+def show(tables: Iterable[Titled], notes: Iterable[str]) -> None:
     """Print them, one below the other."""
-    console = console or Console()
-    terminal = console.is_terminal
-    if not terminal:
-        console = Console(width=_PIPED_WIDTH, highlight=False)
+    console = screen(WIDE)
     for title, head, rows in tables:
-        table = Table(title=title, title_justify="left", box=box.ROUNDED if terminal else box.ASCII2)
+        table = Table(title=title, title_justify="left", box=frame())
         for place, name in enumerate(head):
             table.add_column(name, justify="right" if place else "left", no_wrap=not place)
         for row in rows:

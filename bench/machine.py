@@ -26,7 +26,7 @@ def describe() -> dict[str, object]:
         "processors": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
         "emulated": _is_emulated(),
-        "system": _system(),
+        "system": platform.freedesktop_os_release()["PRETTY_NAME"],
         "python": platform.python_version(),
         "programs": {name: _version(command) for name, command in _PROGRAMS.items()},
     }
@@ -42,13 +42,6 @@ def _processor() -> str:
 def _is_emulated() -> bool:
     """Whether qemu computes every instruction itself: everything takes 20 to 30 times as long."""
     return "QEMU TCG" in _processor() or "TCGTCGTCG" in Path("/proc/cpuinfo").read_text()
-
-
-def _system() -> str:
-    for line in Path("/etc/os-release").read_text().splitlines():
-        if line.startswith("PRETTY_NAME="):
-            return line.partition("=")[2].strip('"')
-    return "unknown"
 
 
 def _version(command: tuple[str, ...]) -> str:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any
 
 from bench import growth, measures
 from bench.grown import Growth
 from bench.measures import Figure
-from bench.results import TITLES, Results, Spread
+from bench.picture import picture
+from bench.results import Results, Spread
+from labs.methods import TITLES
 
 _HATCHES = ("", "//", "\\\\", "xx", "..", "--", "++", "oo")
-_SUFFIXES = (".png", ".svg")
 _MARKS, _STYLES = "osd^v", ("-", "--", ":", "-.")
 
 
@@ -55,22 +55,12 @@ def _line(axes: Any, points: dict[int, Spread], peer: str, place: int) -> None:
 
 @contextmanager
 def _picture(file: Path, figure: Figure) -> Iterator[Any]:
-    """A picture to be drawn, which is then kept in the file, as PNG and SVG."""
-    getLogger("matplotlib").setLevel(ERROR)  # of no interest: where it keeps what it knows of fonts
-    import matplotlib  # takes a second: only who wants pictures waits for it
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    picture, axes = pyplot.subplots(figsize=(8, 4), layout="constrained")
-    axes.set_ylabel(figure.unit)
-    better = "more is better" if figure.more else "less is better"
-    axes.set_title(f"{figure.title} ({better})", loc="left")
-    axes.spines[["top", "right"]].set_visible(False)
-    yield axes
-    for suffix in _SUFFIXES:
-        picture.savefig(file.with_suffix(suffix), dpi=120)
-    pyplot.close(picture)
+    """The axes of one that says what its figure is."""
+    with picture(file, 8, 4, dpi=120) as axes:
+        axes.set_ylabel(figure.unit)
+        better = "more is better" if figure.more else "less is better"
+        axes.set_title(f"{figure.title} ({better})", loc="left")
+        yield axes
 
 
 def _draw_one(results: Results, name: str, folder: Path) -> None:

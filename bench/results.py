@@ -12,7 +12,6 @@ from statistics import median
 from bench import measures
 
 DIRECT = "direct"
-TITLES = {"nat": "VS-NAT", "tun": "VS-TUN", "dr": "VS-DR"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from bench import measures, peers, servers
 from bench.results import Results, Sample
 from bench.site import Site
 from labs.errors import LabError
+from labs.methods import METHODS
 
 _SCRATCH = Path("/run/bench")
 Progress = Callable[[str], None]
@@ -19,7 +20,7 @@ Progress = Callable[[str], None]
 class Plan:
     """What is to be measured; `seconds` is how long one measurement takes."""
 
-    methods: tuple[str, ...] = ("nat", "tun", "dr")
+    methods: tuple[str, ...] = METHODS
     peers: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()
     seconds: float = 3

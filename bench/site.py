@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from labs.errors import BuildFailed
+from labs.methods import FLAGS
 from labs.wait import patient, wait_for
 
 CLIENT, NEAR_CLIENT = "198.18.0.2", "198.18.1.2"
@@ -183,5 +184,4 @@ def rules(method: str) -> list[str]:
 
 def server_line(service: str, method: str, server: str = SERVER) -> str:
     """A real server for a service, which has the same port."""
-    flag = {"nat": "-m", "tun": "-i", "dr": "-g"}[method]
-    return f"-a {service} -r {server}:{service.rpartition(':')[2]} {flag} -w 1"
+    return f"-a {service} -r {server}:{service.rpartition(':')[2]} {FLAGS[method]} -w 1"

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench import layout, measures, peers
-from bench.results import DIRECT, TITLES, Results
+from bench.results import DIRECT, Results
+from labs.methods import TITLES
 
 _YARDSTICK = "ipvs"
 _OURS = ("ebpf", "ebpf_short_cut", "redirect")

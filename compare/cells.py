@@ -20,7 +20,7 @@ from compare.finding import (
 )
 from compare.point import Point
 from compare.results import Results
-from compare.settings import METHODS
+from labs.methods import METHODS
 
 UNMEASURED = "not measured"
 

@@ -16,10 +16,11 @@ from compare.experiment import Part
 from compare.journal import Journal
 from compare.progress import Progress
 from compare.results import Results
-from compare.settings import METHODS, SERVER_KBIT, Settings, counts_up_to
+from compare.settings import SERVER_KBIT, Settings, counts_up_to
 from labs import capabilities
 from labs.errors import BadRequest
 from labs.evidence import give_to_owner_of, new_folder, runs
+from labs.methods import METHODS
 from labs.options import LabOptions
 from labs.sandbox import run_in_sandbox
 from labs.wait import patient

@@ -9,26 +9,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from subprocess import TimeoutExpired
 
 from compare import trials
 from compare.journal import Journal
 from compare.point import Point
 from compare.progress import Progress
 from compare.scaling import Scaling
-from compare.settings import TITLES, Settings
-from director.control.channel import ChannelError
+from compare.settings import Settings
 from labs.build import Builder
 from labs.command import plan_for
-from labs.errors import LabError
 from labs.evidence import Evidence
+from labs.lab import INCOMPLETE
+from labs.methods import TITLES
 from labs.narrator import Narrator
 from labs.options import LabOptions
 from labs.plan import Plan
 from labs.running import Running
-from realserver_setup.errors import SetupError
-
-FAILURES = (LabError, SetupError, ChannelError, OSError, TimeoutExpired)  # each has a sentence of its own
 
 _BUILD, _PER_SERVER, _READING, _TRIAL = 2.0, 0.1, 0.3, 4.0  # seconds, for the progress bar
 
@@ -97,7 +93,7 @@ def _trials(method: str, place: str, settings: Settings) -> Callable[[Journal, P
 
 
 def build(plan: Plan, options: LabOptions, folder: Path) -> Running:
-    """A lab without captures, its evidence below `folder`. Raises one of FAILURES."""
+    """A lab without captures, its evidence below `folder`. Raises one of INCOMPLETE."""
     evidence = Evidence(plan.lab, folder)
     return Builder(plan, options, evidence, Narrator(quiet=True), captures=False).build()
 
@@ -107,7 +103,7 @@ def noting(journal: Journal, names: Iterable[str]) -> Iterator[None]:
     """What goes wrong is the reason why the steps that are not done are missing."""
     try:
         yield
-    except FAILURES as error:
+    except INCOMPLETE as error:
         done = {entry["what"] for entry in journal.all("done")}
         for name in names:
             if name not in done:

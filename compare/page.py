@@ -13,7 +13,7 @@ from compare.arithmetic import SERVERS, capacities
 from compare.cells import cells
 from compare.report import shares, shortcomings
 from compare.results import Results
-from compare.settings import TITLES
+from labs.methods import TITLES
 from realserver_setup.render import TEMPLATES
 
 

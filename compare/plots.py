@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench.picture import picture
 from compare import simulation
 from compare.arithmetic import PUBLISHED, SERVERS, capacities
 from compare.results import Results
-from compare.settings import TITLES
+from labs.methods import TITLES
 
 Fill = Callable[[Results, Any], None]
 MARKS = {"nat": "o", "tun": "s", "dr": "^"}
 DASHES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 _FAR = 10_000  # servers
-_SUFFIXES = ("png", "svg")
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
@@ -26,25 +25,10 @@ def draw(results: Results, folder: Path) -> list[Path]:
         pictures["scaling"] = _scaling
     if any(simulation.calibrated(results, method) for method in results.methods):
         pictures["simulation"] = _simulation
-    return [save(folder / name, partial(fill, results)) for name, fill in pictures.items()]
-
-
-def save(file: Path, fill: Callable[[Any], None]) -> Path:
-    """Draw one picture as FILE.png and FILE.svg, and return the latter."""
-    import matplotlib  # takes a second: only who wants pictures waits for it
-
-    matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = file.name  # the same picture is the same file
-    from matplotlib import pyplot
-
-    picture, axes = pyplot.subplots(figsize=(9, 5.5), layout="constrained")
-    fill(axes)
-    axes.spines[["top", "right"]].set_visible(False)
-    files = [file.with_suffix(f".{suffix}") for suffix in _SUFFIXES]
-    for each in files:
-        picture.savefig(each, dpi=110, metadata={"Date": None} if each.suffix == ".svg" else None)
-    pyplot.close(picture)
-    return files[-1]
+    for name, fill in pictures.items():
+        with picture(folder / name, 9, 5.5, dpi=110) as axes:
+            fill(results, axes)
+    return [folder / f"{name}.svg" for name in pictures]
 
 
 def _scaling(results: Results, axes: Any) -> None:
@@ -83,7 +67,7 @@ def _arithmetic(results: Results) -> list[tuple[str, float]]:
         (f"published: 60 us a packet, servers of {rate / 1e3:.0f} kB/s", PUBLISHED.servers(rate))
         for rate in SERVERS
     ]
-    own = results.settings["server_kbit"] * 125.0
+    own = results.server_rate
     ours = [
         (
             f"the same, engine {one.name}: {one.cost * 1e6:.3g} us, servers of {own / 1e3:.0f} kB/s",

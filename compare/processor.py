@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from labs.proc import processor_times
+
 _TICKS = os.sysconf("SC_CLK_TCK")  # a second's
 
 
@@ -25,11 +27,10 @@ class Processors:
     @classmethod
     def now(cls, pid: int) -> Processors:
         """Raises OSError where the process has ended."""
-        machine = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
-        ticks = [int(word) / _TICKS for word in machine]
+        idle, total = processor_times()
         own = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         used = (int(own[11]) + int(own[12])) / _TICKS  # utime and stime
-        return cls(time.monotonic(), ticks[3] + ticks[4], sum(ticks), used)
+        return cls(time.monotonic(), idle, total, used)
 
     def idle_until(self, later: Processors) -> float:
         """The share of all processors' time that was idle, 0 to 1."""

@@ -6,15 +6,16 @@ is left is judged by how fast it went until now.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
+
+from labs.screen import is_terminal, screen
 
 
 class Progress:
@@ -23,8 +24,7 @@ class Progress:
     def __init__(self, planned: Mapping[str, float]) -> None:
         self._planned = dict(planned)
         self._began = time.monotonic()
-        self._terminal = sys.stdout.isatty()
-        self._console = Console(width=None if self._terminal else 132, highlight=False)
+        self._console = screen()
 
     @property
     def seconds(self) -> float:
@@ -39,7 +39,7 @@ class Progress:
         """Do a step; what the list holds at its end is said beside its name."""
         said: list[str] = []
         began = time.monotonic()
-        if self._terminal:
+        if is_terminal():
             with self._bar(name):
                 yield said
         else:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from compare.arithmetic import SERVERS, capacities
 from compare.cells import Cell, cells
 from compare.results import Results
-from compare.settings import TITLES
-
-_PIPED_WIDTH = 150
+from labs.methods import TITLES
+from labs.screen import WIDE, frame, screen
 
 
 def show(results: Results) -> None:
     """Print all of it."""
-    terminal = sys.stdout.isatty()
-    console = Console(width=None if terminal else _PIPED_WIDTH, highlight=False)
-    for table in _tables(results, box.ROUNDED if terminal else box.ASCII2):
+    console = screen(WIDE)
+    for table in _tables(results, frame()):
         console.print()
         console.print(table)
     for line in shortcomings(results):

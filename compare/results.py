@@ -17,7 +17,8 @@ from compare.finding import Finding
 from compare.journal import Journal
 from compare.knee import Knee, find
 from compare.point import Point
-from compare.settings import METHODS
+from compare.settings import bytes_a_second
+from labs.methods import METHODS
 
 POINT_COLUMNS = (
     "method",
@@ -96,9 +97,14 @@ class Results:
     def troubled(self) -> list[Point]:
         return [one for one in self.points if one.troubles]
 
+    @property
+    def server_rate(self) -> float:
+        """Of a real server's link, in bytes a second."""
+        return bytes_a_second(self.settings["server_kbit"])
+
     def in_servers(self, rate: float) -> float:
         """A rate as so many real servers' links."""
-        return rate / (float(self.settings["server_kbit"]) * 125.0)
+        return rate / self.server_rate
 
     def finding(self, method: str, question: str) -> Finding | None:
         return next((one for one in self.findings if (one.method, one.question) == (method, question)), None)

@@ -18,17 +18,16 @@ from compare.point import Point
 from compare.processor import Processors
 from compare.samples import Sample, bytes_at, samples_in
 from compare.settings import Settings
-from director.core.decision import Method
 from labs import addresses
 from labs.controller.client import PortCounters
 from labs.errors import LabError
+from labs.methods import FLAGS
 from labs.plan import RealServer
 from labs.running import Running
 from labs.topology import Topology
 from labs.wait import look_until
 
 _LOAD = Path(__file__).resolve().parent / "load.py"
-_FLAGS = {Method.NAT: "-m", Method.TUN: "-i", Method.DR: "-g"}
 _LARGEST = "/10m.bin"
 
 
@@ -124,7 +123,7 @@ class Scaling:
 
 def give_rules(run: Running, servers: tuple[RealServer, ...]) -> None:
     """Have the director balance port 80 over `servers`, in turns, and forget all else. Raises LabError."""
-    service, flag = f"-t {addresses.VIP}:80", _FLAGS[run.plan.method]
+    service, flag = f"-t {addresses.VIP}:80", FLAGS[run.plan.method.name.lower()]
     lines = [f"-a {service} -r {server.address}:{server.http_port} {flag}" for server in servers]
     director = run.network.hosts[run.plan.topology.director.name]
     for command, text in (["ipvsadm", "-C"], None), (["ipvsadm", "-R"], f"-A {service} -s rr\n"):

@@ -12,16 +12,20 @@ from typing import Any
 
 from director import engines
 from labs.errors import BadRequest
+from labs.methods import METHODS
 from labs.options import MOST_SERVERS
 
-METHODS = ("nat", "tun", "dr")
-TITLES = {"nat": "VS-NAT", "tun": "VS-TUN", "dr": "VS-DR"}
 SERVER_KBIT = 200  # a real server's link, unless another is asked for
 TIMES = 10  # the director's link, in links of a real server
 _COUNTS = (1, 2, 5, 10, 20, 50, 100, 200)
 _QUICK = (1, 5, 10, 20)
 _STEADY = 25  # connections, from which on the warm-up grows with their number
 _LEAST_KBIT, _MOST_KBIT = 100, 1_000_000
+
+
+def bytes_a_second(kbit: float) -> float:
+    """The rate of a link of so many kbit/s."""
+    return kbit * 125.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +61,11 @@ class Settings:
     @property
     def server_rate(self) -> float:
         """Of a real server's link, in bytes a second."""
-        return self.server_kbit * 125.0
+        return bytes_a_second(self.server_kbit)
 
     @property
     def director_rate(self) -> float:
-        return self.director_kbit * 125.0
+        return bytes_a_second(self.director_kbit)
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "director_kbit": self.director_kbit}

@@ -27,7 +27,7 @@ from statistics import fmean
 
 from compare.point import FULL, Point
 from compare.results import Results
-from compare.settings import TIMES
+from compare.settings import TIMES, bytes_a_second
 from director.core.decision import Method
 from director.core.packet import Endpoint
 from director.core.schedulers.mh import Scheduler
@@ -78,7 +78,7 @@ class Model:
 def calibrated(results: Results, method: str) -> Model | None:
     """By the largest point with no more than half the servers that fill the director's link."""
     points = [one for one in results.sound(method) if one.servers <= TIMES // 2 and one.delivered]
-    rate = results.settings["director_kbit"] * 125.0
+    rate = bytes_a_second(results.settings["director_kbit"])
     return Model.from_point(points[-1], rate) if points else None
 
 

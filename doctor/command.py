@@ -11,26 +11,24 @@ from rich.text import Text
 
 from doctor.finding import Finding, State
 from doctor.machine import PROBES
+from labs.screen import WIDE, frame, screen
 
 _STYLES = {State.OK: "green", State.LESS: "yellow", State.NO: "red"}
-_PIPED_WIDTH = 150
 _NEEDED = ("system", "memory", "labs")
 
 
 def doctor(probes: Iterable[Callable[[], Finding]] = PROBES, console: Console | None = None) -> int:
     """Show all of it; 0 where the labs can run, else 1."""
     findings = [probe() for probe in probes]
-    console = console or Console()
-    if not console.is_terminal:
-        console = Console(width=_PIPED_WIDTH, highlight=False)
-    console.print(_table(findings, terminal=console.is_terminal))
+    console = console or screen(WIDE)
+    console.print(_table(findings, frame()))
     lacking = [one for one in findings if one.state is State.NO and one.subject in _NEEDED]
     console.print("The labs can't run here." if lacking else "The labs can run here: ./inv lab-nat")
     return 1 if lacking else 0
 
 
-def _table(findings: Iterable[Finding], *, terminal: bool) -> Table:
-    table = Table(box=box.ROUNDED if terminal else box.ASCII2)
+def _table(findings: Iterable[Finding], style: box.Box) -> Table:
+    table = Table(box=style)
     for name in ("", "subject", "what was found", "what helps"):
         table.add_column(name)
     for one in findings:

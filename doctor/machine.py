@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from director import engines
@@ -17,6 +16,7 @@ from director.engines.engine import EngineError
 from doctor.finding import Finding, State
 from labs import capabilities
 from labs.errors import LabError
+from labs.proc import memory_available
 from labs.sandbox import subordinate_range
 
 _SERVER_MB = 12  # of memory, for one real server more in VS-TUN
@@ -29,10 +29,7 @@ _FALLBACK_TUNNELS = Path("/proc/sys/net/core/fb_tunnels_only_for_init_net")
 
 
 def system() -> Finding:
-    names = dict(
-        line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
-    )
-    name = names.get("PRETTY_NAME", "an unknown system").strip('"')
+    name = platform.freedesktop_os_release()["PRETTY_NAME"]
     python = platform.python_version()
     observed = f"{name} on {platform.machine()}, Linux {platform.release()}, Python {python}"
     if tuple(map(int, platform.python_version_tuple()[:2])) < _OLDEST_PYTHON:
@@ -41,8 +38,7 @@ def system() -> Finding:
 
 
 def memory() -> Finding:
-    fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    free = int(fields["MemAvailable"].split()[0]) // 1024
+    free = memory_available() // 2**20
     most = min(200, free // _SERVER_MB)
     observed = f"{os.cpu_count()} processors, {free:,} MB free: room for {most} real servers"
     if most >= 3:
@@ -108,7 +104,7 @@ def engine(name: str) -> Callable[[], Finding]:
 
 
 def virtual_machine() -> Finding:
-    if not any(shutil.which(name, path=_path()) for name in _VM):
+    if len(capabilities.missing_packages(_VM)) == len(_VM):
         return Finding("./inv vm", State.LESS, "qemu is not installed", "`sudo ./inv vm lab-nat` does that.")
     if os.access("/dev/kvm", os.R_OK | os.W_OK):
         return Finding("./inv vm", State.OK, "qemu is there, and /dev/kvm, which is tried at the first boot")
@@ -116,7 +112,7 @@ def virtual_machine() -> Finding:
 
 
 def bench() -> Finding:
-    missing = _missing(_BENCH)
+    missing = capabilities.missing_packages(_BENCH)
     if missing:
         observed = f"not installed: {' '.join(missing)}"
         return Finding("./inv bench", State.LESS, observed, "`sudo ./inv bench --quick` installs them.")
@@ -151,14 +147,6 @@ def _fact_and_advice(sentence: str) -> tuple[str, str]:
     at = next((sentence.index(mark) for mark in _ADVICE if mark in sentence), len(sentence))
     advice = sentence[at + 2 :]
     return sentence[:at], advice[:1].upper() + advice[1:]
-
-
-def _missing(programs: dict[str, str]) -> Iterable[str]:
-    return [package for program, package in programs.items() if not shutil.which(program, path=_path())]
-
-
-def _path() -> str:
-    return os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
 def _user() -> str:

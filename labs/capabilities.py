@@ -9,6 +9,7 @@ import errno
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from director import engines
@@ -41,11 +42,11 @@ SETTINGS = {  # setting that can forbid user namespaces: the value that does
 
 def require(programs: dict[str, str] | None = None) -> None:
     """Raise Unable with one sentence unless a lab can be built here."""
-    _require_programs(PROGRAMS if programs is None else programs)
+    require_programs(PROGRAMS if programs is None else programs)
     load_modules_if_root("openvswitch", "ipip", "tun")
     if os.geteuid():
         _require_user_namespaces()
-        _require_programs({"newuidmap": "uidmap", "newgidmap": "uidmap"})
+        require_programs({"newuidmap": "uidmap", "newgidmap": "uidmap"})
     _require_tun()
 
 
@@ -67,8 +68,7 @@ def has_netem() -> bool:
     load_modules_if_root("sch_netem")
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     attempt = ["unshare", "--net", *user, "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    environment = {**os.environ, "PATH": path}
+    environment = {**os.environ, "PATH": search_path()}
     done = subprocess.run(attempt, capture_output=True, env=environment, timeout=patient(10), check=False)
     return done.returncode == 0
 
@@ -93,11 +93,22 @@ def load_modules_if_root(*names: str) -> None:
             subprocess.run(["modprobe", "--quiet", name], capture_output=True, timeout=patient(20))
 
 
-def _require_programs(programs: dict[str, str]) -> None:
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    missing = {package for program, package in programs.items() if not shutil.which(program, path=path)}
+def search_path() -> str:
+    """PATH, and where programs for root are, which users' often lacks."""
+    return os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+
+
+def missing_packages(programs: Mapping[str, str]) -> list[str]:
+    """Of programs and the packages that bring them: the packages of those that are not there."""
+    path = search_path()
+    return sorted({package for program, package in programs.items() if not shutil.which(program, path=path)})
+
+
+def require_programs(programs: Mapping[str, str]) -> None:
+    """Raises Unable."""
+    missing = missing_packages(programs)
     if missing:
-        packages = " ".join(sorted(missing))
+        packages = " ".join(missing)
         raise Unable(f"Not installed: {packages}: run `sudo apt-get install {packages}`.")
 
 

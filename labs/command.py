@@ -12,8 +12,6 @@ from labs.options import LabOptions
 from labs.plan import Plan
 from labs.wait import patient
 
-LABS = ("nat", "tun", "dr")
-
 
 def plan_for(method: str, options: LabOptions) -> Plan:
     """The plan of labs/vs_METHOD."""

@@ -31,7 +31,7 @@ from labs.sandbox import run_in_sandbox
 from realserver_setup.errors import SetupError
 
 # What can go wrong with a part of a lab, each with a sentence of its own.
-_INCOMPLETE = (LabError, SetupError, ChannelError, OSError, TimeoutExpired)
+INCOMPLETE = (LabError, SetupError, ChannelError, OSError, TimeoutExpired)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _build(
     builder = Builder(plan, options, evidence, narrator)
     try:
         return builder.build(), builder.notes
-    except _INCOMPLETE as error:
+    except INCOMPLETE as error:
         raise BuildFailed(str(error)) from error
 
 
@@ -107,7 +107,7 @@ def _results(check: checks.CheckFunction, running: Running) -> tuple[Check, ...]
     """What a check found; one that could not be carried out has failed, and the others go on."""
     try:
         found = check(running)
-    except _INCOMPLETE as error:
+    except INCOMPLETE as error:
         found = Check(check.__name__, False, "the check to be carried out", str(error))
     return (found,) if isinstance(found, Check) else found
 

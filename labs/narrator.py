@@ -6,14 +6,11 @@ it is done. All figures also go into the report, which no check reads from the s
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from rich import box
-from rich.console import Console
 from rich.panel import Panel
 from rich.progress import (
     BarColumn,
@@ -29,10 +26,10 @@ from rich.text import Text
 from labs.checks.result import Check
 from labs.packet_table import Row
 from labs.report import Report
+from labs.screen import frame, screen
 
 T = TypeVar("T")
 
-_PIPED_WIDTH = 132  # columns where no terminal tells its own
 _COLUMNS = {
     "packet": "packet",
     "source": "source",
@@ -50,9 +47,8 @@ class Narrator:
     """Prints to standard output, or `quiet`, nothing; `seconds` has the duration of every step."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        terminal = sys.stdout.isatty()
-        self._console = Console(width=None if terminal else _PIPED_WIDTH, highlight=False, quiet=quiet)
-        self._box = box.ROUNDED if terminal else box.ASCII2
+        self._console = screen(quiet=quiet)
+        self._box = frame()
         self.seconds: dict[str, float] = {}
         self._progress: Progress | None = None
 

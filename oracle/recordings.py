@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from labs.methods import METHODS
 from oracle import generate, scenario
 from oracle.play import Answer, Entry, Load
-from oracle.scenario import METHODS, Scenario
+from oracle.scenario import Scenario
 from oracle.site import Place
 
 FOLDER = Path(__file__).with_name("recorded")

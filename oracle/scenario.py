@@ -33,7 +33,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-METHODS = ("nat", "tun", "dr")
+from labs.methods import METHODS
+
 _FOLDER = Path(__file__).with_name("scenarios")
 _PACKET = re.compile(r"([cs])(\d+)")
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from labs.methods import FLAGS
+
 CLIENTS, SERVERS = "c", "s"  # the two sides
 LOCAL = "local"  # in the place of a side: the director's own kernel got the packet
 PLACES = 250
@@ -19,7 +21,6 @@ VIPS, BOTH = "198.19.0.0/24", "198.18.0.0/15"
 MTU = {CLIENTS: 1500, SERVERS: 1400}  # bytes; so that not all that comes in can go on
 GATEWAY_MAC = "02:00:00:00:00:c0"
 DIRECTOR_MACS = {CLIENTS: "02:00:00:00:00:d0", SERVERS: "02:00:00:00:00:d1"}
-HOW = {"nat": "-m", "tun": "-i", "dr": "-g"}
 SERVER_COUNT = 9
 
 
@@ -43,7 +44,7 @@ class Place:
     def words(self, method: str) -> dict[str, str]:
         """What the words of a scenario stand for."""
         servers = {f"RS{n}": server(n) for n in range(1, SERVER_COUNT + 1)}
-        return {"VIP": self.vip, "MARK": str(self.mark), "HOW": HOW[method], "DIP": DIP, **servers}
+        return {"VIP": self.vip, "MARK": str(self.mark), "HOW": FLAGS[method], "DIP": DIP, **servers}
 
 
 def server(number: int) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from bench.clients import PORT, clients
 from bench.measures import Figure
 from bench.site import VIP, Site, server_line
+from labs.proc import memory_available
 
 AXIS = "connections in the table"
 POINTS = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
@@ -27,16 +27,10 @@ def lines(point: int, before: int, method: str) -> Sequence[str]:  # noqa: ARG00
 def measure(site: Site, point: int, before: int, turn: int, seconds: float) -> dict[str, float]:
     """Raises BuildFailed."""
     with clients(site, point) as many:
-        free = _available()
+        free = memory_available()
         many.rate()
-        taken = free - _available()
+        taken = free - memory_available()
         found = {"known": many.rate(seconds)}
     if site.method and turn == 0 and point - before >= _ENOUGH:
         found["memory"] = taken / (point - before)
     return found
-
-
-def _available() -> int:
-    """Bytes (MemAvailable, proc(5))."""
-    lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    return int(lines["MemAvailable"].split()[0]) * 1024

@@ -6,20 +6,16 @@ of the machine's, is divided by that.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from bench.measures import Figure
 from bench.measures._iperf import iperf
 from bench.site import Site
+from labs.proc import processor_times
 
 FIGURES = {
     "packets": Figure("64-byte packets", "packets/s"),
     "cpu": Figure("CPU per packet", "us", more=False),
 }
 _DATA = 18  # bytes
-_IDLE = slice(3, 5)  # idle and waiting, in /proc/stat
-_ALL = slice(0, 8)  # the others that follow are contained in these
 
 
 def measure(site: Site, seconds: float) -> dict[str, float]:
@@ -34,6 +30,6 @@ def measure(site: Site, seconds: float) -> dict[str, float]:
 
 
 def _busy() -> float:
-    """Seconds that the processors have worked (proc(5))."""
-    fields = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
-    return (sum(fields[_ALL]) - sum(fields[_IDLE])) / os.sysconf("SC_CLK_TCK")
+    """Seconds that the processors have worked."""
+    idle, whole = processor_times()
+    return whole - idle

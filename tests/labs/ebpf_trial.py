@@ -18,9 +18,9 @@ from typing import Any
 from director_net import CIP, SERVERS, SOCKET, VIP, build, serve, sh, start, start_director, tool
 
 from director.control.channel import call
+from labs.methods import FLAGS
 
 CLIENT = Path(__file__).with_name("trial_client.py")
-HOW = {"nat": "-m", "tun": "-i", "dr": "-g"}
 LIMIT, FLOOD = 64, 500
 ipvsadm = partial(tool, "ipvsadm")
 
@@ -58,7 +58,7 @@ class Trial:
     def __init__(self, method: str, folder: Path) -> None:
         self._method, self._folder = method, folder
         server = ":".join(map(str, SERVERS[method]))
-        self._rules = (f"-A -t {VIP}:80 -s wrr", f"-a -t {VIP}:80 -r {server} {HOW[method]} -w 3 -x 900")
+        self._rules = (f"-A -t {VIP}:80 -s wrr", f"-a -t {VIP}:80 -r {server} {FLAGS[method]} -w 3 -x 900")
         self._start()
 
     def _start(self, *options: str) -> None:

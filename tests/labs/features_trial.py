@@ -19,10 +19,10 @@ from typing import Any
 from director_net import BIN, CIP, DIP, SERVERS, VIP, build, curl, serve, sh, start_director, tool
 from trial_server import CONTENT
 
+from labs.methods import FLAGS
 from labs.wait import look_until
 
 CLIENT = str(Path(__file__).with_name("trial_client.py"))
-HOW = {"nat": "-m", "tun": "-i", "dr": "-g"}
 PACED = 4500
 
 
@@ -83,7 +83,7 @@ class Trial:
 
     def __init__(self, method: str, engine: str) -> None:
         self._kernel = engine == "kernel"
-        self._how = HOW[method]
+        self._how = FLAGS[method]
         self._s = SERVERS[method][0]
 
     def _ipvsadm(self, line: str, text: str | None = None) -> str:

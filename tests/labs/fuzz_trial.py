@@ -16,6 +16,7 @@ from typing import Any
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from spoilt import spoilt, with_right_checksum
 
+from labs.methods import FLAGS
 from oracle import packets
 from oracle.live import Live
 from oracle.site import (
@@ -23,7 +24,6 @@ from oracle.site import (
     DIP,
     DIRECTOR_MACS,
     GATEWAY_MAC,
-    HOW,
     INSIDE,
     SERVERS,
     Place,
@@ -44,7 +44,7 @@ def rules(method: str) -> list[str]:
         port = service.rpartition(":")[2]
         lines += [
             f"-A {service} -s rr",
-            *(f"-a {service} -r {server(n)}:{port} {HOW[method]}" for n in (1, 2)),
+            *(f"-a {service} -r {server(n)}:{port} {FLAGS[method]}" for n in (1, 2)),
         ]
     return lines
 

@@ -10,10 +10,10 @@ import pytest
 
 from director import engines
 from director.engines.engine import EngineError
+from labs.methods import METHODS
 from oracle import recordings
 from oracle.compare import differences
 from oracle.on_the_wire import OnTheWire
-from oracle.scenario import METHODS
 
 WAITS = ("ebpf", "dr")  # where time is the kernel's; with the method it has nothing to do
 ABOUT_RULES = ("servers", "settings", "thresholds", "persistence: Two ports with one mark")

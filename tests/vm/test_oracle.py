@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from labs.methods import METHODS
 from oracle import generate, recordings
 from oracle.compare import differences
 from oracle.on_the_wire import OnTheWire
 from oracle.recordings import Recorded
 from oracle.replay import shortest, unknown
-from oracle.scenario import METHODS
 from oracle.site import PLACES, Place
 
 NEWLY = 8  # scenarios in one network: the longer its tables, the longer each look at them

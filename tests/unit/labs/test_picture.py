@@ -8,14 +8,15 @@ from xml.etree import ElementTree
 
 import pytest
 
-from labs.command import LABS, plan_for
+from labs.command import plan_for
+from labs.methods import METHODS
 from labs.options import LabOptions
 from labs.picture import draw
 
 PICTURES = Path(__file__).resolve().parents[3] / "docs" / "pictures"
 
 
-@pytest.mark.parametrize("method", LABS)
+@pytest.mark.parametrize("method", METHODS)
 def test_the_stored_drawing_is_current(method: str) -> None:
     drawn = draw(plan_for(method, LabOptions()))
     stored = PICTURES / f"vs-{method}.svg"
@@ -24,7 +25,7 @@ def test_the_stored_drawing_is_current(method: str) -> None:
     assert stored.read_text() == drawn
 
 
-@pytest.mark.parametrize("method", LABS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("servers", [1, 3, 40])
 def test_every_machine_is_in_the_drawing(method: str, servers: int) -> None:
     plan = plan_for(method, LabOptions(servers=servers))

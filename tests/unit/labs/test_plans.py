@@ -6,7 +6,8 @@ import pytest
 
 from director.core.decision import Method
 from labs import addresses
-from labs.command import LABS, plan_for
+from labs.command import plan_for
+from labs.methods import METHODS
 from labs.options import LabOptions
 from labs.plan import Plan
 from labs.topology import Role
@@ -28,7 +29,7 @@ def test_the_default_rules_of_vs_nat_are_the_published_ones() -> None:
     ]
 
 
-@pytest.mark.parametrize("method", LABS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("servers", [1, 2, 3, 9, 200])
 def test_every_plan_renders(method: str, servers: int) -> None:
     plan = plan_for(method, LabOptions(servers=servers))
@@ -58,7 +59,7 @@ def test_every_site_of_vs_tun_has_a_router_of_its_own() -> None:
     assert len(networks) == addresses.SITES
 
 
-@pytest.mark.parametrize("method", LABS)
+@pytest.mark.parametrize("method", METHODS)
 def test_the_packet_table_starts_at_the_client_and_ends_with_a_reply(method: str) -> None:
     plan = plan_for(method, LabOptions())
     client = plan.machines(Role.CLIENT)[0].legs[0]

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from labs.methods import METHODS
 from oracle import recordings
 from oracle.compare import Difference, differences
 from oracle.ours import Ours
 from oracle.play import play
-from oracle.scenario import METHODS
 
 ROOT = Path(__file__).resolve().parents[3]
 LISTED = set(re.findall(r"^### (\S+)$", (ROOT / "docs" / "differences.md").read_text(), re.MULTILINE))

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 
+from labs.methods import METHODS
 from oracle import generate, packets, scenario
 from oracle.ours import Ours
 from oracle.packets import Ends, Header
 from oracle.play import play
-from oracle.scenario import METHODS, Scenario
+from oracle.scenario import Scenario
 from oracle.site import Place
 from oracle.talk import Frame
 
