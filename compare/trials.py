@@ -49,14 +49,14 @@ def plan_at(method: str, place: str) -> Plan:
     if method == "nat":
         return _nat_elsewhere(plan)
     other = plan_for("dr" if method == "tun" else "tun", OPTIONS)
-    setups = setups_for(plan.method, other.topology, other.servers)
+    setups = setups_for(plan.method, other.topology, other.servers, plan.addresses)
     return replace(plan, topology=other.topology, servers=other.servers, setups=setups)
 
 
 def _nat_elsewhere(plan: Plan) -> Plan:
     """The server's router has the director for its own way out, so replies still pass it."""
-    site, inside = "s4", addresses.private_server(253)
-    gateway, own = addresses.site_router(0), addresses.site_server(1)
+    site, inside = "s4", addresses.PUBLISHED.private_server(253)
+    gateway, own = addresses.site_router(0), addresses.PUBLISHED.site_server(1)
     router = machine(
         "r1", Role.ROUTER, (PRIVATE, inside, addresses.PREFIX), (site, gateway, addresses.SITE_PREFIX)
     )

@@ -5,11 +5,13 @@
     private net     172.16.0.0/24     director .1, VS-NAT's real servers .2 .. (as published)
     remote sites    192.0.2.0/24      eight networks of 32 addresses for VS-TUN, router first
 
-Numbers only; which lab has which machine is the labs' own business.
+Numbers only; which lab has which machine is the labs' own business. `PUBLISHED` are the addresses
+above; another `Addressing` moves some of them, so that no two students have the same lab.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 VIP = "203.0.113.1"
@@ -26,29 +28,9 @@ SITE_PREFIX = 27
 _SITE_SIZE = 32
 
 
-def client(number: int) -> str:
-    """The address of client `number`, counted from 1."""
-    return _plus("198.51.100.100", number)
-
-
-def private_server(number: int) -> str:
-    """VS-NAT: real server `number` from 1, starting at 172.16.0.2 as in the published example."""
-    return _plus(DIRECTOR_INSIDE, number)
-
-
-def lan_server(number: int) -> str:
-    """VS-DR: real server `number` from 1, on the director's own segment."""
-    return _plus("203.0.113.10", number)
-
-
 def site_of(number: int) -> int:
     """VS-TUN: the site, 0 to 7, of real server `number` from 1: they take turns."""
     return (number - 1) % SITES
-
-
-def site_server(number: int) -> str:
-    """VS-TUN: real server `number` from 1, in the network of its site."""
-    return _plus(site_router(site_of(number)), 1 + (number - 1) // SITES)
 
 
 def site_router(site: int) -> str:
@@ -71,5 +53,34 @@ def mac_of(address: str) -> str:
     return "02:00:" + IPv4Address(address).packed.hex(":")
 
 
+@dataclass(frozen=True, slots=True)
+class Addressing:
+    """The addresses that may differ between two labs; `clients` and `servers` are added to their numbers."""
+
+    vip: str = VIP
+    dip: str = DIP
+    clients: int = 0
+    servers: int = 0
+
+    def client(self, number: int) -> str:
+        """The address of client `number`, counted from 1."""
+        return _plus("198.51.100.100", number + self.clients)
+
+    def private_server(self, number: int) -> str:
+        """VS-NAT: real server `number` from 1, starting at 172.16.0.2 as in the published example."""
+        return _plus(DIRECTOR_INSIDE, number + self.servers)
+
+    def lan_server(self, number: int) -> str:
+        """VS-DR: real server `number` from 1, on the director's own segment."""
+        return _plus("203.0.113.10", number + self.servers)
+
+    def site_server(self, number: int) -> str:
+        """VS-TUN: real server `number` from 1, in the network of its site."""
+        return _plus(site_router(site_of(number)), 1 + (number - 1) // SITES + self.servers)
+
+
 def _plus(address: str, offset: int) -> str:
     return str(IPv4Address(address) + offset)
+
+
+PUBLISHED = Addressing()

@@ -173,7 +173,7 @@ class Builder:
     def _running(self, director: DirectorProcess) -> Running:
         hosts = self._network.hosts
         clients = tuple(
-            Client(hosts[machine.name], self._farm.scratch / machine.name)
+            Client(hosts[machine.name], self._farm.scratch / machine.name, self._plan.vip)
             for machine in self._plan.machines(Role.CLIENT)
         )
         return Running(

@@ -12,7 +12,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from labs import addresses
 from labs.host import Host
 from labs.wait import patient
 from realserver_setup.apply import Result
@@ -42,34 +41,33 @@ class Fetched:
 
 
 class Client:
-    """curl on `host`; `scratch` is a folder of its own for what arrives."""
+    """curl on `host`, for what `vip` serves; `scratch` is a folder of its own for what arrives."""
 
-    def __init__(self, host: Host, scratch: Path) -> None:
+    def __init__(self, host: Host, scratch: Path, vip: str) -> None:
         self.host = host
+        self.vip = vip
         self._scratch = scratch
         scratch.mkdir(parents=True, exist_ok=True)
 
     def names(self, count: int, *options: str) -> list[str]:
         """Ask for `/name` `count` times, a new connection each; the servers' names in order."""
-        done = self._curl("-H", "Connection: close", *options, f"http://{addresses.VIP}/name?[1-{count}]")
+        done = self._curl("-H", "Connection: close", *options, f"http://{self.vip}/name?[1-{count}]")
         return done.stdout.split()
 
     def page(self, path: str, local_port: int) -> Result:
         """Fetch `path` from a given local port."""
-        return self._curl("--local-port", str(local_port), f"http://{addresses.VIP}{path}")
+        return self._curl("--local-port", str(local_port), f"http://{self.vip}{path}")
 
     def kept_alive(self, count: int) -> tuple[list[str], int]:
         """Ask for `/name` `count` times on one connection; the names, and connections opened."""
-        done = self._curl(
-            "--write-out", "opened %{num_connects}\n", f"http://{addresses.VIP}/name?[1-{count}]"
-        )
+        done = self._curl("--write-out", "opened %{num_connects}\n", f"http://{self.vip}/name?[1-{count}]")
         lines = [line.split() for line in done.stdout.splitlines()]
         names = [line[0] for line in lines if len(line) == 1]
         return names, sum(int(line[1]) for line in lines if len(line) == 2)
 
     def connect(self, port: int) -> str:
         """How a connection to `port` of the VIP ends: `connected`, or the name of the errno."""
-        command = (sys.executable, "-S", "-E", str(_TRY_CONNECT), addresses.VIP, str(port))
+        command = (sys.executable, "-S", "-E", str(_TRY_CONNECT), self.vip, str(port))
         return self.host.run([*command, str(patient(_SILENCE))]).stdout.strip()
 
     def get(self, url: str, *options: str) -> Fetched:

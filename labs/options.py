@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from director import engines
 from director.core import schedulers
+from labs.addresses import PUBLISHED, Addressing
 from labs.errors import BadRequest
 
 MOST_SERVERS = 200
@@ -26,6 +27,7 @@ class LabOptions:
     controller: str = "auto"
     delay: float = 0  # milliseconds, in each direction of the clients' cables
     loss: float = 0  # percent of the packets in each direction
+    addresses: Addressing = PUBLISHED
 
     def __post_init__(self) -> None:
         if not 1 <= self.servers <= MOST_SERVERS:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from director.core.decision import Method
+from labs.addresses import PUBLISHED, Addressing
 from labs.packet_table import Hop
 from labs.topology import Leg, Machine, Role, Topology
 from realserver_setup.build import Setup
@@ -38,6 +39,11 @@ class Plan:
     setups: tuple[Setup, ...]  # one per machine, in building order
     hops: Callable[[RealServer, Leg, int], tuple[Hop, ...]]  # real server, client, client's port
     replies_through_director: bool
+    addresses: Addressing = PUBLISHED
+
+    @property
+    def vip(self) -> str:
+        return self.addresses.vip
 
     def machines(self, role: Role) -> tuple[Machine, ...]:
         return self.topology.by_role(role)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from director.core.decision import Method
 from labs import addresses
+from labs.addresses import Addressing
 from labs.plan import RealServer
 from labs.topology import Leg, Machine, Role, Topology
 from realserver_setup.build import (
@@ -18,7 +19,9 @@ from realserver_setup.build import (
 )
 
 
-def setups_for(method: Method, topology: Topology, servers: tuple[RealServer, ...]) -> tuple[Setup, ...]:
+def setups_for(
+    method: Method, topology: Topology, servers: tuple[RealServer, ...], at: Addressing
+) -> tuple[Setup, ...]:
     """One set-up per machine, in the topology's order; raises InvalidValue."""
     ports = {server.name: server.http_port for server in servers}
     setups: list[Setup] = []
@@ -28,9 +31,9 @@ def setups_for(method: Method, topology: Topology, servers: tuple[RealServer, ..
         elif machine.role is Role.ROUTER:
             setups.append(_router(machine, topology))
         elif machine.role is Role.DIRECTOR:
-            setups.append(_director(method, machine, servers))
+            setups.append(_director(method, machine, servers, at.vip))
         else:
-            setups.append(_server(method, machine, topology, ports[machine.name]))
+            setups.append(_server(method, machine, topology, ports[machine.name], at.vip))
     return tuple(setups)
 
 
@@ -45,12 +48,12 @@ def _router(machine: Machine, topology: Topology) -> RouterSetup:
     return RouterSetup(machine.name, tuple(map(_interface, machine.legs)), routes)
 
 
-def _director(method: Method, machine: Machine, servers: tuple[RealServer, ...]) -> DirectorSetup:
+def _director(method: Method, machine: Machine, servers: tuple[RealServer, ...], vip: str) -> DirectorSetup:
     outside, *inside = map(_interface, machine.legs)
     return DirectorSetup(
         method=method,
         name=machine.name,
-        vip=addresses.VIP,
+        vip=vip,
         outside=outside,
         inside=inside[0] if inside else None,
         gateway=addresses.ROUTER_LAN,
@@ -65,14 +68,16 @@ def rules_for(servers: tuple[RealServer, ...]) -> tuple[Rule, ...]:
     return (*http, *ftp)
 
 
-def _server(method: Method, machine: Machine, topology: Topology, http_port: int) -> RealServerSetup:
+def _server(
+    method: Method, machine: Machine, topology: Topology, http_port: int, vip: str
+) -> RealServerSetup:
     leg = machine.legs[0]
     return RealServerSetup(
         method=method,
         name=machine.name,
         interface=_interface(leg),
         gateway=_gateway(leg, topology),
-        vip=addresses.VIP,
+        vip=vip,
         http_port=http_port,
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from labs import addresses
+from labs.addresses import Addressing
 
 
 class Role(Enum):
@@ -82,16 +83,16 @@ def machine(name: str, role: Role, *plugs: tuple[str, str, int]) -> Machine:
     return Machine(name, role, legs)
 
 
-def front(*director_inside: tuple[str, str, int]) -> tuple[Machine, ...]:
+def front(at: Addressing, *director_inside: tuple[str, str, int]) -> tuple[Machine, ...]:
     """Clients, router and director; `director_inside` are further plugs of the director."""
     prefix = addresses.PREFIX
     return (
-        *(machine(f"c{n}", Role.CLIENT, (INTERNET, addresses.client(n), prefix)) for n in (1, 2)),
+        *(machine(f"c{n}", Role.CLIENT, (INTERNET, at.client(n), prefix)) for n in (1, 2)),
         machine(
             "r0",
             Role.ROUTER,
             (INTERNET, addresses.ROUTER_INTERNET, prefix),
             (LAN, addresses.ROUTER_LAN, prefix),
         ),
-        machine("d", Role.DIRECTOR, (LAN, addresses.DIP, prefix), *director_inside),
+        machine("d", Role.DIRECTOR, (LAN, at.dip, prefix), *director_inside),
     )

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from labs import addresses
 from labs.checks.result import Check
 from labs.controller.client import ArpClaim
 from labs.errors import BuildFailed
@@ -27,7 +26,7 @@ def only_director_answers(run: Running, segments: Sequence[str] = ()) -> Check:
         for leg in router.legs:
             if leg.switch in segments or (not segments and leg.switch != INTERNET):
                 _ask(run, leg)
-    answers = {claim.sender_mac for claim in run.controller.arp() if _answers_vip(claim)}
+    answers = {claim.sender_mac for claim in run.controller.arp() if _answers(claim, run.plan.vip)}
     return _judge("only the director answers ARP for the VIP", run, answers)
 
 
@@ -37,7 +36,7 @@ def only_director_claims(run: Running) -> Check:
     A real server that asks `who-has its gateway, tell VIP` would move the VIP in the router's
     ARP cache to itself.
     """
-    macs = {claim.sender_mac for claim in run.controller.arp() if claim.sender_ip == addresses.VIP}
+    macs = {claim.sender_mac for claim in run.controller.arp() if claim.sender_ip == run.plan.vip}
     return _judge("only the director names the VIP in ARP", run, macs)
 
 
@@ -48,8 +47,8 @@ def _judge(name: str, run: Running, macs: set[str]) -> Check:
     return Check(name, macs == director, run.plan.topology.director.legs[0].interface, seen)
 
 
-def _answers_vip(claim: ArpClaim) -> bool:
-    return claim.operation == "reply" and claim.sender_ip == addresses.VIP
+def _answers(claim: ArpClaim, address: str) -> bool:
+    return claim.operation == "reply" and claim.sender_ip == address
 
 
 def _ask(run: Running, asker: Leg) -> None:
@@ -60,7 +59,7 @@ def _ask(run: Running, asker: Leg) -> None:
         if leg.switch == asker.switch and leg.host != asker.host
     ]
     command = [sys.executable, "-S", "-E", str(_ASK), asker.interface, asker.address]
-    run.network.hosts[asker.host].run([*command, addresses.VIP, *neighbours])
+    run.network.hosts[asker.host].run([*command, run.plan.vip, *neighbours])
 
     def all_have_answered() -> bool:
         seen = {claim.sender_ip for claim in run.controller.arp() if claim.operation == "reply"}

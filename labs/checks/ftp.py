@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from labs import addresses
 from labs.checks.http import sizes
 from labs.checks.result import Check, equal
 from labs.client import FTP_MODES
 from labs.running import Running
-
-_URL = f"ftp://{addresses.VIP}"
 
 
 def ftp_modes(run: Running) -> tuple[Check, ...]:
@@ -23,7 +20,7 @@ def ftp_modes(run: Running) -> tuple[Check, ...]:
 
 
 def _list(run: Running, mode: str) -> Check:
-    done = run.clients[0].ftp(mode, f"{_URL}/")
+    done = run.clients[0].ftp(mode, f"ftp://{run.plan.vip}/")
     seen = sorted(line.split()[-1] for line in done.stdout.splitlines() if line.strip())
     expected = sorted(run.farm.listing)
     return Check(
@@ -32,11 +29,11 @@ def _list(run: Running, mode: str) -> Check:
 
 
 def _get(run: Running, mode: str, name: str) -> Check:
-    got = run.clients[0].get(f"{_URL}/{name}", *FTP_MODES[mode])
+    got = run.clients[0].get(f"ftp://{run.plan.vip}/{name}", *FTP_MODES[mode])
     return equal(f"ftp get of {name}, {mode}", run.farm.files[name], got)
 
 
 def _put(run: Running, mode: str, name: str) -> Check:
     target = f"{mode}-{name}"
-    done = run.clients[0].put(run.farm.path(name), f"{_URL}/upload/{target}", *FTP_MODES[mode])
+    done = run.clients[0].put(run.farm.path(name), f"ftp://{run.plan.vip}/upload/{target}", *FTP_MODES[mode])
     return run.farm.check_upload(f"ftp put of {name}, {mode}", target, name, done)

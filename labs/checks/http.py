@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from labs import addresses
 from labs.checks.result import Check, equal
 from labs.running import Running
-
-_URL = f"http://{addresses.VIP}"
 
 
 def sizes(run: Running) -> tuple[str, ...]:
@@ -20,7 +17,9 @@ def downloads(run: Running) -> tuple[Check, ...]:
 
 
 def _download(run: Running, name: str) -> Check:
-    return equal(f"http download of {name}", run.farm.files[name], run.clients[0].get(f"{_URL}/{name}"))
+    return equal(
+        f"http download of {name}", run.farm.files[name], run.clients[0].get(f"http://{run.plan.vip}/{name}")
+    )
 
 
 def uploads(run: Running) -> tuple[Check, ...]:
@@ -30,7 +29,7 @@ def uploads(run: Running) -> tuple[Check, ...]:
 
 def _upload(run: Running, name: str) -> Check:
     target = f"http-{name}"
-    done = run.clients[0].put(run.farm.path(name), f"{_URL}/upload/{target}")
+    done = run.clients[0].put(run.farm.path(name), f"http://{run.plan.vip}/upload/{target}")
     return run.farm.check_upload(f"http upload of {name}", target, name, done)
 
 
@@ -44,7 +43,7 @@ def keep_alive(run: Running) -> Check:
 def two_clients(run: Running) -> tuple[Check, ...]:
     """Both clients download at once, and each gets its file whole."""
     name = "1m.bin"
-    started = [client.start_get(f"{_URL}/{name}", "both") for client in run.clients]
+    started = [client.start_get(f"http://{run.plan.vip}/{name}", "both") for client in run.clients]
     return tuple(
         equal(f"two clients at once: c{number}", run.farm.files[name], download.wait())
         for number, download in enumerate(started, 1)

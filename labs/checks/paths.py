@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from labs import addresses
 from labs.checks.http import sizes
 from labs.checks.result import Check, equal
 from labs.running import Running
@@ -14,7 +13,7 @@ def reply_path(run: Running) -> tuple[Check, ...]:
     """Download a file and read off the director's switch ports how much of it came from there."""
     name = sizes(run)[-1]
     before = _sent_by_director(run)
-    got = run.clients[0].get(f"http://{addresses.VIP}/{name}")
+    got = run.clients[0].get(f"http://{run.plan.vip}/{name}")
     share = (_sent_by_director(run) - before) / run.farm.files[name].size
     through = run.plan.replies_through_director
     path = "replies pass the director" if through else "replies do not pass the director"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from labs import addresses
+from labs.addresses import Addressing
 from labs.packet_table import Hop, Row
 from labs.plan import RealServer
 from labs.topology import Leg
 
 
-def hops(server: RealServer, client: Leg, port: int) -> tuple[Hop, ...]:
+def hops(at: Addressing, server: RealServer, client: Leg, port: int) -> tuple[Hop, ...]:
     """What a connection from `client` and its local `port` must look like on the director's segment."""
-    cip, vip = f"{client.address}:{port}", f"{addresses.VIP}:80"
+    cip, vip = f"{client.address}:{port}", f"{at.vip}:80"
     router, director, real = (
-        addresses.mac_of(address) for address in (addresses.ROUTER_LAN, addresses.DIP, server.address)
+        addresses.mac_of(address) for address in (addresses.ROUTER_LAN, at.dip, server.address)
     )
     request, reply = "GET /index.html", "HTTP/1.1 200 OK"
     return (

@@ -7,6 +7,8 @@ c1 c2 ── s1 ── r0 ── s2 ── d
 
 from __future__ import annotations
 
+from functools import partial
+
 from director.core.decision import Method
 from labs import addresses
 from labs.options import LabOptions
@@ -18,10 +20,11 @@ from labs.vs_dr.packets import hops
 
 def plan(options: LabOptions) -> Plan:
     """Every real server serves http and ftp; the second counts twice."""
-    servers = replicas(options.servers, addresses.lan_server)
+    at = options.addresses
+    servers = replicas(options.servers, at.lan_server)
     topology = Topology(
         (
-            *front(),
+            *front(at),
             *(machine(s.name, Role.SERVER, (LAN, s.address, addresses.PREFIX)) for s in servers),
         )
     )
@@ -31,7 +34,8 @@ def plan(options: LabOptions) -> Plan:
         method=Method.DR,
         topology=topology,
         servers=servers,
-        setups=setups_for(Method.DR, topology, servers),
-        hops=hops,
+        setups=setups_for(Method.DR, topology, servers, at),
+        hops=partial(hops, at),
         replies_through_director=False,
+        addresses=at,
     )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from labs import addresses
+from labs.addresses import Addressing
 from labs.packet_table import Hop, Row
 from labs.plan import RealServer
 from labs.topology import Leg
 
 
-def hops(server: RealServer, client: Leg, port: int) -> tuple[Hop, ...]:
+def hops(at: Addressing, server: RealServer, client: Leg, port: int) -> tuple[Hop, ...]:
     """What a connection from `client` and its local `port` must look like, where each packet leaves."""
-    cip, vip = f"{client.address}:{port}", f"{addresses.VIP}:80"
+    cip, vip = f"{client.address}:{port}", f"{at.vip}:80"
     rip = f"{server.address}:{server.http_port}"
     request, reply = "GET /index.html", "HTTP/1.1 200 OK"
     return (

@@ -5,8 +5,11 @@ c1 c2 ── s1 ── r0 ── s2 ── d ── s3 ── rs1 rs2 rs3 ...
 
 from __future__ import annotations
 
+from functools import partial
+
 from director.core.decision import Method
 from labs import addresses
+from labs.addresses import Addressing
 from labs.options import LabOptions
 from labs.plan import Plan, RealServer
 from labs.setups import setups_for
@@ -16,10 +19,11 @@ from labs.vs_nat.packets import hops
 
 def plan(options: LabOptions) -> Plan:
     """The published example for the first two real servers; every further one serves http as well."""
-    servers = tuple(_server(number, options.servers) for number in range(1, options.servers + 1))
+    at = options.addresses
+    servers = tuple(_server(number, options.servers, at) for number in range(1, options.servers + 1))
     topology = Topology(
         (
-            *front((PRIVATE, addresses.DIRECTOR_INSIDE, addresses.PREFIX)),
+            *front(at, (PRIVATE, addresses.DIRECTOR_INSIDE, addresses.PREFIX)),
             *(machine(s.name, Role.SERVER, (PRIVATE, s.address, addresses.PREFIX)) for s in servers),
         )
     )
@@ -29,18 +33,19 @@ def plan(options: LabOptions) -> Plan:
         method=Method.NAT,
         topology=topology,
         servers=servers,
-        setups=setups_for(Method.NAT, topology, servers),
-        hops=hops,
+        setups=setups_for(Method.NAT, topology, servers, at),
+        hops=partial(hops, at),
         replies_through_director=True,
+        addresses=at,
     )
 
 
-def _server(number: int, of: int) -> RealServer:
+def _server(number: int, of: int, at: Addressing) -> RealServer:
     """As published: the second listens on port 8000, counts twice, and serves ftp."""
     second = number == 2
     return RealServer(
         name=f"rs{number}",
-        address=addresses.private_server(number),
+        address=at.private_server(number),
         http_port=8000 if second else 80,
         weight=2 if second else 1,
         ftp=second or of == 1,

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from labs import addresses
+from labs.addresses import Addressing
 from labs.packet_table import Hop, Row
 from labs.plan import RealServer
 from labs.topology import Leg
 
 
-def hops(server: RealServer, client: Leg, port: int) -> tuple[Hop, ...]:
+def hops(at: Addressing, server: RealServer, client: Leg, port: int) -> tuple[Hop, ...]:
     """What a connection from `client` and its local `port` must look like, where each packet leaves.
 
     The outer source is the director's own address on the way to the real server.
     """
-    cip, vip = f"{client.address}:{port}", f"{addresses.VIP}:80"
+    cip, vip = f"{client.address}:{port}", f"{at.vip}:80"
     request, reply = "GET /index.html", "HTTP/1.1 200 OK"
-    tunnelled = Row("encapsulated", cip, vip, request, outer_source=addresses.DIP, outer_dest=server.address)
+    tunnelled = Row("encapsulated", cip, vip, request, outer_source=at.dip, outer_dest=server.address)
     return (
         Hop(client.interface, True, Row("request", cip, vip, request)),
         Hop("d-eth0", True, tunnelled),

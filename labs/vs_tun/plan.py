@@ -7,6 +7,8 @@ c1 c2 ── s1 ── r0 ── s2 ── d
 
 from __future__ import annotations
 
+from functools import partial
+
 from director.core.decision import Method
 from labs import addresses
 from labs.options import LabOptions
@@ -18,18 +20,20 @@ from labs.vs_tun.packets import hops
 
 def plan(options: LabOptions) -> Plan:
     """Every real server serves http and ftp from another network; the second counts twice."""
-    servers = replicas(options.servers, addresses.site_server)
+    at = options.addresses
+    servers = replicas(options.servers, at.site_server)
     sites = range(min(options.servers, addresses.SITES))
-    topology = Topology((*front(), *map(_router, sites), *map(_machine, servers)))
+    topology = Topology((*front(at), *map(_router, sites), *map(_machine, servers)))
     return Plan(
         lab="lab-tun",
         title="VS-TUN: Virtual Server via IP Tunneling",
         method=Method.TUN,
         topology=topology,
         servers=servers,
-        setups=setups_for(Method.TUN, topology, servers),
-        hops=hops,
+        setups=setups_for(Method.TUN, topology, servers, at),
+        hops=partial(hops, at),
         replies_through_director=False,
+        addresses=at,
     )
 
 

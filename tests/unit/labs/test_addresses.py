@@ -8,20 +8,20 @@ from labs import addresses
 
 
 def test_the_published_example_of_vs_nat() -> None:
-    assert [addresses.private_server(n) for n in (1, 2)] == ["172.16.0.2", "172.16.0.3"]
+    assert [addresses.PUBLISHED.private_server(n) for n in (1, 2)] == ["172.16.0.2", "172.16.0.3"]
 
 
 def test_every_site_server_lies_in_the_network_of_its_site() -> None:
     for number in range(1, 201):
         site = addresses.site_of(number)
         network = ip_network(addresses.site_network(site))
-        assert ip_address(addresses.site_server(number)) in network
+        assert ip_address(addresses.PUBLISHED.site_server(number)) in network
         assert ip_address(addresses.site_router(site)) in network
 
 
 @pytest.mark.parametrize(
     "server",
-    [addresses.private_server, addresses.lan_server, addresses.site_server],
+    [addresses.PUBLISHED.private_server, addresses.PUBLISHED.lan_server, addresses.PUBLISHED.site_server],
     ids=["nat", "dr", "tun"],
 )
 def test_two_hundred_servers_have_addresses_of_their_own(server: object) -> None:
@@ -36,7 +36,7 @@ def test_two_hundred_servers_have_addresses_of_their_own(server: object) -> None
 def test_no_network_or_broadcast_address_is_given_to_a_site_server() -> None:
     for number in range(1, 201):
         network = ip_network(addresses.site_network(addresses.site_of(number)))
-        assert ip_address(addresses.site_server(number)) in set(network.hosts())
+        assert ip_address(addresses.PUBLISHED.site_server(number)) in set(network.hosts())
 
 
 def test_a_mac_spells_its_address_and_is_locally_administered() -> None:
