@@ -146,6 +146,91 @@ def run_bench(
     _ended(lambda: bench(wanted))
 
 
+STUDENT_HELP = (
+    "Whose exercise: an id that makes it a little different for everybody (default: your user name)."
+)
+WHOSE_HELP = "Whose exercise, where several are running."
+
+
+@task
+def exercises(_context: Context) -> None:
+    """List the exercises: a virtual server with something wrong in it, or something to be built."""
+    from classroom import command
+
+    _ended(command.overview)
+
+
+@task(positional=["name"], help={"name": "One of ./inv exercises.", "student": STUDENT_HELP})
+def exercise(_context: Context, name: str, student: str = "") -> None:
+    """Start an exercise in its sandbox, and stay with it: ./inv exercise e04 --student ID."""
+    from classroom import command
+
+    _ended(lambda: command.exercise(name, student))
+
+
+@task(help={"student": WHOSE_HELP})
+def check(_context: Context, student: str = "") -> None:
+    """Say what works in the exercise that is running, and what does not."""
+    from classroom import command
+
+    _ended(lambda: command.check(student))
+
+
+@task(help={"student": WHOSE_HELP, "again": "Show the hints that are open; open no other."})
+def hint(_context: Context, student: str = "", again: bool = False) -> None:
+    """Open the next hint of the exercise that is running."""
+    from classroom import command
+
+    _ended(lambda: command.hint(student, again=again))
+
+
+@task(
+    positional=["host"],
+    help={
+        "host": "Such as d, rs1 or c1.",
+        "student": WHOSE_HELP,
+        "command": "Run this there, and nothing else.",
+    },
+)
+def shell(_context: Context, host: str, student: str = "", command: str = "") -> None:
+    """Open a shell on a host of the exercise, or of the lab with --cli, that is running."""
+    from classroom import command as classroom
+
+    _ended(lambda: classroom.shell(host, student, command))
+
+
+@task(
+    help={
+        "student": WHOSE_HELP,
+        "host": "The diagnosis: on which host the fault was.",
+        "cause": "What it was: a word of ./inv diagnosis.",
+        "evidence": "What settled it: a word of ./inv diagnosis.",
+        "output": "The file to write (default EXERCISE-STUDENT.lvs, here).",
+    }
+)
+def submit(
+    _context: Context,
+    student: str = "",
+    host: str = "",
+    cause: str = "",
+    evidence: str = "",
+    output: str = "",
+) -> None:
+    """Write one file to hand in: what the lab does now, and your diagnosis."""
+    from classroom import command
+    from classroom.diagnosis import Diagnosis
+
+    _ended(lambda: command.submit(student, Diagnosis(host, cause, evidence), output))
+
+
+@task
+def diagnosis(_context: Context) -> None:
+    """List the words of a diagnosis: causes and kinds of evidence."""
+    from classroom import command
+
+    _ended(command.words)
+
+
 @task
 def doctor(_context: Context) -> None:
     """Say what this machine can do, what it can't, and what helps."""

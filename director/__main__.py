@@ -47,10 +47,13 @@ def settings(arguments: list[str] | None = None) -> Settings:
     parser.add_argument("--events", type=Path, help="append what happens to this file, as lines of JSON")
     parser.add_argument("--conn-tab-bits", type=int, default=12, help="2^BITS buckets for connections: 8-20")
     parser.add_argument("--conn-limit", type=int, default=DEFAULT_LIMIT, help="most connections to remember")
+    parser.add_argument("--no-ftp-helper", action="store_true", help="as without the module ip_vs_ftp")
     parser.add_argument("--sysctl", action="append", default=[], metavar="NAME=VALUE", help="of net.ipv4.vs")
     parser.add_argument("--timeout", action="append", default=[], metavar="STATE=SECONDS", help="of silence")
     parser.add_argument("interfaces", nargs="*", metavar="IFACE", help="default: all with an IPv4 address")
     asked = parser.parse_args(arguments)
+    if asked.no_ftp_helper and asked.engine == "ipvs":
+        parser.error("--no-ftp-helper: with the engine ipvs the helper is the kernel's module ip_vs_ftp")
     names = tuple(dict.fromkeys(asked.interfaces)) or tuple(interfaces.with_an_address())
     if not names:
         parser.error("no network interface has an IPv4 address: run the director's set-up script first")
@@ -63,6 +66,7 @@ def settings(arguments: list[str] | None = None) -> Settings:
         events=asked.events,
         conn_tab_bits=asked.conn_tab_bits,
         conn_limit=asked.conn_limit,
+        ftp_helper=not asked.no_ftp_helper,
         sysctls=_sysctls(asked.sysctl),
         timeouts=_timeouts(asked.timeout),
         interfaces=names,

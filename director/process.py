@@ -40,6 +40,7 @@ class Settings:
     events: Path | None
     conn_tab_bits: int
     conn_limit: int
+    ftp_helper: bool
     sysctls: Sysctls
     timeouts: Timeouts
     interfaces: tuple[str, ...]
@@ -70,10 +71,15 @@ def run(settings: Settings) -> None:
             is_local=engine.is_local,
             on_event=report,
             tables=engine.tables(settings.conn_tab_bits, settings.conn_limit),
+            ftp_helper=settings.ftp_helper,
         )
         selector = stack.enter_context(DefaultSelector())
         engine.start(director, selector)
-        about = {"method": settings.method.name, "engine": settings.engine}
+        about = {
+            "method": settings.method.name,
+            "engine": settings.engine,
+            "ftp_helper": settings.ftp_helper,
+        }
         listener = _listen(settings.socket, Answers(director, engine, clock, about))
         stack.callback(listener.close)
         selector.register(listener, EVENT_READ, listener.serve_one)

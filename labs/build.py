@@ -7,6 +7,7 @@ early as it can be and waited for at the end, so that they import while the rest
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 
 from director.core.decision import Method
 from labs import capabilities
@@ -26,7 +27,7 @@ from labs.server_farm import ServerFarm
 from labs.topology import Machine, Role
 from realserver_setup.apply import apply, apply_all
 from realserver_setup.build import TUNNEL, DirectorSetup, Setup
-from realserver_setup.render import rules_for, script_for, scripts_for
+from realserver_setup.render import Script, name_for, scripts_for
 
 
 class Builder:
@@ -40,10 +41,16 @@ class Builder:
         narrator: Narrator,
         *,
         captures: bool = True,
+        alter: Callable[[Script], Script | None] | None = None,
     ) -> None:
-        """Without `captures` no tcpdump runs: where figures are measured, it would be what is measured."""
+        """Without `captures` no tcpdump runs: where figures are measured, it would be what is measured.
+
+        `alter` changes scripts before they are written down and run, or leaves some out.
+        """
         self._plan = plan
         self._captures = captures
+        self._alter = alter or (lambda script: script)
+        self._scripts: dict[str, Script] = {}
         self._options = options
         self._evidence = evidence
         self._narrator = narrator
@@ -111,30 +118,35 @@ class Builder:
 
     def _set_up(self) -> DirectorProcess:
         """Write every script down, run the director's first and let it start, then the others."""
-        for setup in self._plan.setups:
-            self._write_down(setup)
         director_setup = self._director_setup()
         host = self._network.hosts[director_setup.name]
-        apply(script_for(director_setup, self._options.dialect), host)
         director = DirectorProcess(host, self._plan.method, self._options, self._evidence)
-        director.start()
+        self._write_down(director.script, *self._rendered())
+        apply(self._script_of(director_setup), host)
+        director.start(self._scripts[director.script.name])
         if self._plan.method is Method.TUN and not self._kernel_tunl0:
             self._farm.start_tunnels(self._network.hosts)
         if self._options.impaired:
             for client in self._plan.machines(Role.CLIENT):
                 impair(self._network, client.legs[0], self._options)
         others = (setup for setup in self._plan.setups if setup is not director_setup)
-        apply_all(
-            (script_for(setup, self._options.dialect), self._network.hosts[setup.name]) for setup in others
-        )
+        apply_all((self._script_of(setup), self._network.hosts[setup.name]) for setup in others)
         return director
 
-    def _write_down(self, setup: Setup) -> None:
-        for name, script in scripts_for(setup).items():
-            path = self._evidence.scripts / name
+    def _rendered(self) -> Iterator[Script]:
+        for setup in self._plan.setups:
+            yield from scripts_for(setup).values()
+
+    def _write_down(self, *scripts: Script) -> None:
+        for script in filter(None, map(self._alter, scripts)):
+            self._scripts[script.name] = script
+            path = self._evidence.scripts / script.name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(script.text)
             path.chmod(0o755)
+
+    def _script_of(self, setup: Setup) -> Script:
+        return self._scripts[name_for(setup, self._options.dialect)]
 
     def _director_setup(self) -> DirectorSetup:
         return next(setup for setup in self._plan.setups if isinstance(setup, DirectorSetup))
@@ -162,7 +174,7 @@ class Builder:
         """Run the script of rules on the director; the commands in it, and what became of them."""
         setup = self._director_setup()
         host = self._network.hosts[setup.name]
-        script = rules_for(setup)
+        script = self._scripts[f"{setup.name}/rules.sh"]
         apply(script, host)
         given = [line for line in script.text.splitlines() if line.startswith("ippfvsadm")]
         return [

@@ -16,6 +16,7 @@ from labs.evidence import Evidence
 from labs.host import Host
 from labs.options import LabOptions
 from labs.wait import patient
+from realserver_setup.render import Script, start_for
 
 SOCKET = "/run/lvs-director.sock"
 BIN = Path(__file__).resolve().parent.parent / "director" / "bin"
@@ -24,17 +25,18 @@ BIN = Path(__file__).resolve().parent.parent / "director" / "bin"
 class DirectorProcess:
     def __init__(self, host: Host, method: Method, options: LabOptions, evidence: Evidence) -> None:
         self._host = host
-        self._command = [
+        command = [
             *(sys.executable, "-m", "director", "--method", method.name.lower()),
             *("--scheduler", options.scheduler, "--engine", options.engine),
             *("--socket", SOCKET, "--events", str(evidence.events)),
         ]
+        self.script = start_for(host.name, command)
         self._log = evidence.log("director")
         self._daemon: Daemon | None = None
 
-    def start(self) -> None:
-        """Start it; `wait` tells when it forwards."""
-        process = self._host.start(self._command, self._log)
+    def start(self, script: Script) -> None:
+        """Start it by `script`, its own or one like it; `wait` tells when it forwards."""
+        process = self._host.start([script.interpreter, "-c", script.text, script.name], self._log)
         self._daemon = Daemon("The director", process, self._log)
 
     def wait(self) -> None:

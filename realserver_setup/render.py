@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -45,15 +45,27 @@ class Script:
 def script_for(setup: Setup, dialect: str = "1999", undo: bool = False) -> Script:
     """The script that sets a machine up in the commands of `dialect`, or the one that undoes it."""
     one_of("dialect", dialect, DIALECTS)
-    file = f"{_ROLES[type(setup)]}{'-undo' if undo else ''}.sh"
+    name = name_for(setup, dialect, undo)
     folder = f"{dialect}/{setup.method.name.lower()}" if isinstance(setup, RealServerSetup) else dialect
-    return _script(f"{folder}/{file}.j2", f"{setup.name}/{dialect}/{file}", setup)
+    return _script(f"{folder}/{name.rpartition('/')[2]}.j2", name, setup)
+
+
+def name_for(setup: Setup, dialect: str = "1999", undo: bool = False) -> str:
+    """The name of that script, without rendering it."""
+    return f"{setup.name}/{dialect}/{_ROLES[type(setup)]}{'-undo' if undo else ''}.sh"
 
 
 def rules_for(setup: DirectorSetup, undo: bool = False) -> Script:
     """The rules as ippfvsadm commands, the same in both dialects; the director must be running."""
     file = f"rules{'-undo' if undo else ''}.sh"
     return _script(f"{file}.j2", f"{setup.name}/{file}", setup)
+
+
+def start_for(name: str, command: Sequence[str]) -> Script:
+    """The script that starts the director's process on the host `name` by `command`."""
+    script = f"{name}/start.sh"
+    text = _render(_template("start.sh.j2", quote_for_shell), {"name": name, "command": command})
+    return Script(script, text)
 
 
 def scripts_for(setup: Setup) -> dict[str, Script]:

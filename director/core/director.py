@@ -51,7 +51,8 @@ class Director:
     `method` and `scheduler` hold for rules that name none, as in 1999, when both were compiled
     into the kernel. `conn_limit` bounds connections and templates together. `mtu_of` gives the
     MTU in bytes on the way to an address, `is_local` whether it is one of the director's own.
-    An engine that keeps connections elsewhere brings its own `tables`.
+    An engine that keeps connections elsewhere brings its own `tables`. Without `ftp_helper` nobody reads
+    what ftp says in VS-NAT, as in a kernel without the module ip_vs_ftp.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Director:
         is_local: Callable[[str], bool] = lambda _address: False,
         on_event: Callable[[Event], None] | None = None,
         tables: Tables | None = None,
+        ftp_helper: bool = True,
     ) -> None:
         self.services = Rules(method, scheduler, timeouts=timeouts, sysctls=sysctls, is_local=is_local)
         tables = tables or Tables(ConnectionTable(conn_tab_bits), Templates())
@@ -76,7 +78,9 @@ class Director:
         self._refusals = Refusals(mtu_of)
         self._fragments = Fragments()
         self._life = Lifecycle(self.connections, self.templates, timeouts, self.trace)
-        self._known = Known(self.services, self.connections, self._life, self._refusals, self.trace)
+        self._known = Known(
+            self.services, self.connections, self._life, self._refusals, self.trace, ftp_helper=ftp_helper
+        )
         self._arrivals = Arrivals(
             self.services,
             self.connections,

@@ -24,7 +24,14 @@ _REUSE_FIN_WAIT = 2  # the bit of conn_reuse_mode
 
 class Known:
     def __init__(
-        self, rules: Rules, connections: Table, life: Lifecycle, refusals: Refusals, trace: Trace
+        self,
+        rules: Rules,
+        connections: Table,
+        life: Lifecycle,
+        refusals: Refusals,
+        trace: Trace,
+        *,
+        ftp_helper: bool,
     ) -> None:
         self._rules = rules
         self._connections = connections
@@ -32,6 +39,7 @@ class Known:
         self._refusals = refusals
         self._trace = trace
         self._ftp = FtpHelper(self._expect)
+        self._helps_ftp = ftp_helper
         self._leaving: Connection | None = None
 
     # ---- finding ----
@@ -93,7 +101,8 @@ class Known:
             return self._trace.drop(packet, now, why)
         nat = connection.method is Method.NAT
         self._life.follow(connection, packet, View.IN if nat else View.HALF, now)
-        if nat and packet.flags & SYN and connection.state is State.SYN_RECV and is_control(connection):
+        begins = packet.flags & SYN and connection.state is State.SYN_RECV
+        if nat and begins and self._helps_ftp and is_control(connection):
             connection.ftp = Session()
         return self.onward(connection, packet, now, reasons)
 

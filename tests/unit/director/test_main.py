@@ -39,6 +39,7 @@ def test_defaults(started: list[Settings], monkeypatch: pytest.MonkeyPatch) -> N
         events=None,
         conn_tab_bits=12,
         conn_limit=1 << 20,
+        ftp_helper=True,
         sysctls=Sysctls(),
         timeouts=Timeouts(),
         interfaces=both,

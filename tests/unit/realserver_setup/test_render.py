@@ -220,13 +220,14 @@ TEMPLATES = sorted(
 
 
 def test_all_templates_are_put_to_the_test() -> None:
-    assert len(TEMPLATES) == 2 * (2 * 3 + 6) + 2
+    assert len(TEMPLATES) == 2 * (2 * 3 + 6) + 3
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_no_value_becomes_a_command(template: str, stubs: Path, tmp_path: Path) -> None:
     for value in EVIL:
         names = {"host": evil_host(value), "tunnel": value, "script": value}
+        names |= {"name": value, "command": ("ippfvsadm", value)}
         text = render._render(render._template(template, render.quote_for_shell), names)
         # A stub may fail on such a value, and there is no such device: go on, to see every command.
         said = run(text.replace("set -e", "").replace("exit 1", ":"), stubs, tmp_path)

@@ -1,0 +1,16 @@
+"""The classroom: exercises that are started, checked, handed in and marked.
+
+    exercises/NAME/     what an exercise is: texts, fault, checks (data)
+    exercise.py         the types of that data
+    case.py             what follows from an exercise and a student's id
+    altered.py          scripts with a fault in them
+    room.py             an exercise that runs: a lab in its sandbox, and the answers at its desk
+    probes/             look at the running lab and say what was seen
+    checks/             judge what was seen; nothing else
+    submission.py       the one file that is handed in
+    marking.py          from a submission to marks
+    grade.py            from a folder of them to reports
+
+Checks judge what probes have seen and never look themselves: so `./inv check` in the lab and
+`./inv grade` without one are the same code.
+"""

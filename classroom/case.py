@@ -1,0 +1,151 @@
+"""A case: what follows from an exercise and a student's id, the same each time, on every machine.
+
+Each choice is drawn from a digest of its own, so that a new one does not change the others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from typing import TypeVar
+
+from classroom import catalogue
+from classroom.exercise import EVERYONE, OTHER, SERVER, SERVERS, Fault
+from labs.addresses import Addressing
+from labs.command import plan_for
+from labs.errors import BadRequest
+from labs.options import LabOptions
+from labs.plan import Plan
+from labs.topology import Role
+
+T = TypeVar("T")
+
+_STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
+_NAME = re.compile(r"\{(\w+)\}")
+_VIPS = (*range(3, 10), *range(240, 250))  # the last number; real servers and routers have others
+_MOST_SHIFT = 20  # as many as the smallest network, that of a remote site, has room for
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """`fault` is the number of the fault among those of the exercise; None is the lab that works."""
+
+    exercise: str
+    student: str
+    method: str
+    servers: int
+    scheduler: str
+    addresses: Addressing
+    server: str
+    other: str
+    fault: int | None
+
+    @property
+    def options(self) -> LabOptions:
+        return LabOptions(servers=self.servers, scheduler=self.scheduler, addresses=self.addresses)
+
+    @property
+    def plan(self) -> Plan:
+        """The lab with what exercise and fault change in it, before their edits of scripts."""
+        return _plan(self)
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What texts, edits and repairs may name in braces: addresses, and the hosts picked."""
+        return _facts(self)
+
+    def filled(self, text: str) -> str:
+        """`text` with the facts that it names; other braces stay."""
+        facts = self.facts
+        return _NAME.sub(lambda found: facts.get(found[1], found[0]), text)
+
+    def hosts(self, word: str) -> tuple[str, ...]:
+        """The hosts that a word of exercise.py stands for."""
+        plan = self.plan
+        if word == SERVERS:
+            return tuple(server.name for server in plan.servers)
+        if word == EVERYONE:
+            return tuple(machine.name for machine in plan.topology.machines)
+        return ({SERVER: self.server, OTHER: self.other}.get(word, word),)
+
+
+def case_for(exercise: str, student: str, *, healthy: bool = False) -> Case:
+    """The case of a student; `healthy`, without its fault. Raises BadRequest."""
+    if not _STUDENT.fullmatch(student):
+        raise BadRequest(f"--student {student!r}: an id has up to 64 letters, digits and . _ @ + -.")
+    about = catalogue.load(exercise)
+    number, method = _choose(_possible(catalogue.faults(exercise), about.methods), exercise, student, "fault")
+    servers = _choose(about.servers, exercise, student, "servers")
+    picked = _choose(range(servers), exercise, student, "server")
+    return Case(
+        exercise=exercise,
+        student=student,
+        method=method,
+        servers=servers,
+        scheduler=_choose(about.schedulers, exercise, student, "scheduler"),
+        addresses=_addresses(exercise, student),
+        server=f"rs{picked + 1}",
+        other=f"rs{(picked + 1) % servers + 1}",
+        fault=None if healthy else number,
+    )
+
+
+def _possible(faults: Sequence[Fault], methods: Sequence[str]) -> list[tuple[int | None, str]]:
+    """Each fault with each method in which it can be; where there is none, the methods."""
+    if not faults:
+        return [(None, method) for method in methods]
+    return [(number, method) for number, fault in enumerate(faults) for method in fault.methods or methods]
+
+
+def _choose(among: Sequence[T], *words: str) -> T:
+    digest = sha256("\0".join(words).encode()).digest()
+    return among[int.from_bytes(digest[:8], "big") % len(among)]
+
+
+def _addresses(exercise: str, student: str) -> Addressing:
+    shifts = range(_MOST_SHIFT)
+    return Addressing(
+        vip=f"203.0.113.{_choose(_VIPS, exercise, student, 'vip')}",
+        clients=_choose(shifts, exercise, student, "clients"),
+        servers=_choose(shifts, exercise, student, "addresses"),
+    )
+
+
+@cache
+def _plan(case: Case) -> Plan:
+    plan = plan_for(case.method, case.options)
+    about = catalogue.load(case.exercise)
+    if about.change:
+        plan = about.change(plan, case)
+    fault = None if case.fault is None else catalogue.faults(case.exercise)[case.fault]
+    return fault.change(plan, case) if fault and fault.change else plan
+
+
+@cache
+def _facts(case: Case) -> Mapping[str, str]:
+    plan = plan_for(case.method, case.options)
+    machines = {machine.name: machine for machine in plan.topology.machines}
+    server = next(one for one in plan.servers if one.name == case.server)
+    other = next(one for one in plan.servers if one.name == case.other)
+    inside = machines["d"].legs[-1]
+    return {
+        **{name: machine.address for name, machine in machines.items()},
+        "vip": plan.vip,
+        "dip": plan.addresses.dip,
+        "inside": inside.address,
+        "director": "d",
+        "method": case.method,
+        "scheduler": case.scheduler,
+        "server": case.server,
+        "rip": server.address,
+        "port": str(server.http_port),
+        "interface": f"{case.server}-eth0",
+        "other": case.other,
+        "other_rip": other.address,
+        "other_port": str(other.http_port),
+        "count": str(len(plan.servers)),
+        "clients": ", ".join(machine.name for machine in plan.machines(Role.CLIENT)),
+    }

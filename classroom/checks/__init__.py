@@ -1,0 +1,50 @@
+"""Checks judge what probes have seen; a check's first line is its name, as people read it.
+
+They run in the lab and, for the marks, without one: so they look at nothing themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from classroom.case import Case
+from classroom.exercise import Judge, Seen
+from classroom.probes import FAILED, Probe
+from labs.checks.result import Check
+
+
+def needs(*probes: Probe) -> Callable[[Judge], Judge]:
+    """Says which probes a check looks at."""
+
+    def mark(judge: Judge) -> Judge:
+        judge.probes = probes  # type: ignore[attr-defined]
+        return judge
+
+    return mark
+
+
+def probes_of(judges: Sequence[Judge]) -> tuple[Probe, ...]:
+    """The probes that these checks need, each once, in order."""
+    return tuple(dict.fromkeys(probe for judge in judges for probe in judge.probes))  # type: ignore[attr-defined]
+
+
+def title(judge: Judge) -> str:
+    return (judge.__doc__ or judge.__name__).strip().partition("\n")[0].rstrip(".")
+
+
+def judged(judges: Sequence[Judge], seen: Seen, case: Case) -> tuple[Check, ...]:
+    """What each check finds; one whose probe is missing, or could not look, has failed."""
+    return tuple(_one(judge, seen, case) for judge in judges)
+
+
+def _one(judge: Judge, seen: Seen, case: Case) -> Check:
+    for probe in probes_of((judge,)):
+        what = seen.get(probe.__name__)
+        if what is None:
+            return Check(title(judge), False, "something seen", "nothing: it was not looked at")
+        if isinstance(what, dict) and FAILED in what:
+            return Check(title(judge), False, "to be looked at", str(what[FAILED]))
+    try:
+        return judge(seen, case)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        return Check(title(judge), False, "evidence in its usual form", f"{type(error).__name__}: {error}")

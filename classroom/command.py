@@ -1,0 +1,239 @@
+"""What a student types: start an exercise, look into it, check it, ask for a hint, hand it in."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from rich.markdown import Markdown
+from rich.table import Table
+from rich.text import Text
+
+from classroom import catalogue
+from classroom.case import Case, case_for
+from classroom.diagnosis import CAUSES, EVIDENCE, Diagnosis
+from classroom.journal import Journal
+from classroom.submission import SUFFIX, Submission, public_key, sealed
+from labs import attach
+from labs.attach import Attached
+from labs.checks.result import Check
+from labs.errors import BadRequest, Unable
+from labs.screen import WIDE, frame, is_terminal, screen
+
+_ELSEWHERE = "In another terminal:"
+_COMMANDS = {
+    "./inv shell HOST": "a shell on a host of the lab: {hosts}",
+    "./inv check": "what works and what does not, as often as you like",
+    "./inv hint": "the next hint",
+    "./inv submit": "write the file to hand in",
+}
+
+
+def exercise(name: str, student: str) -> int:
+    """Start an exercise and stay with it."""
+    case = case_for(name, student or getpass.getuser())
+    for other in attach.running():
+        if _is(other, case):
+            raise BadRequest(
+                f"{name} of {case.student} is running already, in {other.folder}: end it first with Ctrl-C."
+            )
+    from classroom.room import run  # imports what builds a lab
+
+    _introduce(case)
+    return run(case, _stay)
+
+
+def overview() -> int:
+    """All exercises, in order."""
+    table = Table(box=frame(), title="Exercises: ./inv exercise NAME --student ID", title_justify="left")
+    for column in ("name", "what it is about", "in"):
+        table.add_column(column)
+    for name in catalogue.names():
+        about = catalogue.load(name)
+        table.add_row(name, about.title, " or ".join(f"VS-{method.upper()}" for method in about.methods))
+    screen().print(table)
+    return 0
+
+
+def _introduce(case: Case) -> None:
+    screen().print(Markdown(case.filled(catalogue.text(case.exercise))))
+    screen().print()
+
+
+def _stay(room: Any) -> None:
+    """Until the student leaves: at Mininet's prompt, or without a terminal until a signal comes."""
+    case: Case = room.case
+    console = screen()
+    hosts = " ".join(room.running.network.hosts)
+    console.print(f"The lab runs. {_ELSEWHERE}")
+    for command, what in _COMMANDS.items():
+        console.print(f"  {command:<18} {what.format(hosts=hosts)}", soft_wrap=True)
+    console.print(f"Its set-up scripts, to read and to change: {room.evidence.scripts}", soft_wrap=True)
+    console.print(f"Exercise {case.exercise} of {case.student} has begun.", soft_wrap=True)
+    sys.stdout.flush()
+    if sys.stdin.isatty():
+        console.print(
+            "Here, too, commands can be typed on every host (c1 ping -c1 d); exit or Ctrl-D ends the lab."
+        )
+        room.running.network.prompt()
+    else:
+        signal.pause()
+
+
+def _is(lab: Attached, case: Case) -> bool:
+    return (lab.who.get("exercise"), lab.who.get("student")) == (case.exercise, case.student)
+
+
+def attached(student: str = "", *, exercise: bool = True) -> Attached:
+    """The lab that is meant: the only one that runs, or the student's. Raises LabError."""
+    found = [lab for lab in attach.running() if "exercise" in lab.who or not exercise]
+    if student:
+        found = [lab for lab in found if lab.who.get("student") == student]
+    if len(found) == 1:
+        return found[0]
+    whose = f" of {student}" if student else ""
+    if found:
+        told = ", ".join(
+            f"{lab.who.get('exercise', lab.who['lab'])} of {lab.who.get('student', '-')}" for lab in found
+        )
+        raise BadRequest(f"Several labs{whose} are running ({told}): say whose with --student.")
+    raise Unable(_none_runs(whose, exercise))
+
+
+def _none_runs(whose: str, exercise: bool) -> str:
+    """What ran last, where that is known."""
+    last = attach.last()
+    began = next(iter(Journal(last).entries()), None) if last else None
+    if began and exercise and "exercise" in began:
+        return (
+            f"No exercise{whose} is running: {began['exercise']} of {began['student']} has ended (its "
+            f"terminal was closed, or its lab was stopped); start it again with "
+            f"./inv exercise {began['exercise']} --student {began['student']}."
+        )
+    if exercise:
+        return f"No exercise{whose} is running: start one with ./inv exercise NAME --student ID."
+    return f"No lab{whose} is running: start one with ./inv exercise NAME, or ./inv lab-nat --cli."
+
+
+def check(student: str) -> int:
+    """Show what every check found; 0 when all passed, else 1."""
+    lab = attached(student)
+    with _busy("looking at the lab"):
+        answer = lab.ask("check")
+    checks = [Check(**one) for one in answer["checks"]]
+    show_checks(checks)
+    passed = sum(one.ok for one in checks)
+    screen().print(
+        f"{'PASSED' if passed == len(checks) else 'NOT YET'}  {passed} of {len(checks)} checks, "
+        f"{answer['seconds']:.1f} s"
+    )
+    return 0 if passed == len(checks) else 1
+
+
+def show_checks(checks: Sequence[Check]) -> None:
+    table = Table(box=frame())
+    for column in ("", "check", "expected", "observed"):
+        table.add_column(column, overflow="fold")
+    for one in checks:
+        mark = Text("ok", "green") if one.ok else Text("FAIL", "bold red")
+        table.add_row(mark, *map(Text, (one.name, one.expected, one.observed)))
+    screen(WIDE).print(table)
+
+
+def hint(student: str, *, again: bool) -> int:
+    """Open the next hint, or show the ones that are open."""
+    answer = attached(student).ask("hint", more=not again)
+    hints, of = answer["hints"], answer["of"]
+    shown = hints if again else hints[-1:]
+    for number, text in enumerate(shown, len(hints) - len(shown) + 1):
+        screen().print(f"Hint {number} of {of}", style="bold")
+        screen().print(Markdown(text))
+    if not shown:
+        screen().print(
+            "No hint is open yet: ./inv hint opens the first." if of else "This exercise has no hints."
+        )
+    elif len(hints) == of and not again:
+        screen().print("That was the last one.")
+    return 0
+
+
+def shell(host: str, student: str, command: str) -> int:
+    """A shell on a host of the lab that runs; its exit code."""
+    lab = attached(student, exercise=False)
+    if "exercise" in lab.who:
+        lab.ask("note", entry="shell", details={"host": host, "command": command})
+    return attach.shell(lab, host, shlex.split(command))
+
+
+def submit(student: str, answers: Diagnosis, output: str) -> int:
+    """Write the one file that is handed in."""
+    lab = attached(student)
+    name, whose = str(lab.who["exercise"]), str(lab.who["student"])
+    file = Path(output or f"{name}-{whose}{SUFFIX}").absolute()
+    if not file.parent.is_dir() or file.is_dir() or not os.access(file.parent, os.W_OK):
+        raise BadRequest(f"--output {output}: no file can be made there; name one in a folder of yours.")
+    if catalogue.load(name).diagnosis:
+        answers = _asked(answers, list(lab.hosts))
+    with _busy("looking at the lab"):
+        content = lab.ask("submit")
+    parts = {part: content[part] for part in ("seen", "state", "journal")}
+    submission = Submission(exercise=name, student=whose, diagnosis=answers.as_dict(), **parts)
+    file.write_text(sealed(submission, public_key()))
+    screen().print(f"Written: {file}", soft_wrap=True)
+    screen().print("Hand in this one file. A later ./inv submit writes it anew.")
+    return 0
+
+
+def _asked(answers: Diagnosis, hosts: list[str]) -> Diagnosis:
+    """The form, with what is missing asked for where somebody can answer. Raises BadRequest."""
+    if answers.host and answers.host not in hosts:
+        raise BadRequest(f"--host {answers.host!r} is unknown: choose from {', '.join(hosts)}.")
+    given = answers.as_dict()
+    choices = {"host": dict.fromkeys(hosts, ""), "cause": CAUSES, "evidence": EVIDENCE}
+    missing = [name for name, word in given.items() if not word]
+    if missing and not sys.stdin.isatty():
+        raise BadRequest(
+            f"The diagnosis is not complete: say --{' and --'.join(missing)} "
+            "(./inv diagnosis lists the words to choose from)."
+        )
+    for name in missing:
+        given[name] = _choice(name, choices[name])
+    return Diagnosis(**given)
+
+
+def _choice(name: str, words: dict[str, str]) -> str:
+    """One of the words, by its number."""
+    console = screen()
+    console.print(
+        {"host": "Which host was it?", "cause": "What was the cause?"}.get(name, "What settled it?")
+    )
+    for number, (word, what) in enumerate(words.items(), 1):
+        console.print(f"  {number:>2}  {word:<18} {what}")
+    while True:
+        typed = input(f"Number, 1 to {len(words)}: ").strip()
+        if typed.isascii() and typed.isdigit() and 1 <= int(typed) <= len(words):
+            return list(words)[int(typed) - 1]
+
+
+def words() -> int:
+    """The words of the diagnosis."""
+    for title, known in (("--cause", CAUSES), ("--evidence", EVIDENCE)):
+        table = Table(box=frame(), title=title, title_justify="left")
+        table.add_column("word")
+        table.add_column("what it means")
+        for word, what in known.items():
+            table.add_row(word, what)
+        screen().print(table)
+    return 0
+
+
+def _busy(what: str) -> AbstractContextManager[object]:
+    """Something that moves on a terminal, while it lasts."""
+    return screen().status(what) if is_terminal() else nullcontext()

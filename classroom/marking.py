@@ -1,0 +1,114 @@
+"""From a submission to marks: what its lab did at the end, and whether the diagnosis is right.
+
+    behaviour    the checks, judged again from what the probes saw: 70 of 100 points, or all 100
+                 where there is nothing to diagnose; points for the checks that the fault had failed
+    diagnosis    host, cause and evidence: 10, 15 and 5
+
+A hint costs nothing: it is shown, for the teacher to see who may need help.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from classroom import catalogue
+from classroom.case import Case, case_for
+from classroom.checks import judged, title
+from classroom.exercise import Solution
+from classroom.submission import Submission
+from labs.checks.result import Check
+
+WHOLE = 100
+_DIAGNOSIS = {"host": 10, "cause": 15, "evidence": 5}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One line of a report: `points` of `most`, and why."""
+
+    name: str
+    points: int
+    most: int
+    expected: str
+    observed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """`hints`, `checks`, `doctor`: how often each was asked for; `minutes` from start to submission."""
+
+    exercise: str
+    title: str
+    student: str
+    parts: tuple[Part, ...]
+    hints: int
+    checks: int
+    doctor: int
+    minutes: float
+
+    @property
+    def points(self) -> int:
+        return sum(part.points for part in self.parts)
+
+
+def mark(submission: Submission) -> Mark:
+    """Raises BadRequest for an exercise that does not exist, Unable in a student's archive."""
+    case = case_for(submission.exercise, submission.student)
+    about = catalogue.load(submission.exercise)
+    solution = catalogue.solutions(submission.exercise)[case.fault or 0]
+    checks = judged(about.checks, submission.seen, case)
+    promised = {title(judge) for judge in about.checks if judge.__name__ in solution.fails}
+    most = WHOLE - sum(_DIAGNOSIS.values()) if about.diagnosis else WHOLE
+    parts = [*_behaviour(checks, promised, most)]
+    if about.diagnosis:
+        parts += _diagnosis(submission, case, solution)
+    asked = [entry["what"] for entry in submission.journal]
+    times = [float(entry["at"]) for entry in submission.journal] or [0.0]
+    return Mark(
+        exercise=submission.exercise,
+        title=about.title,
+        student=submission.student,
+        parts=tuple(parts),
+        hints=asked.count("hint"),
+        checks=asked.count("check"),
+        doctor=asked.count("doctor"),
+        minutes=round((times[-1] - times[0]) / 60, 1),
+    )
+
+
+def _behaviour(checks: tuple[Check, ...], promised: set[str], most: int) -> list[Part]:
+    """Points lie on what the fault had broken; where something else is broken now, half of them are lost."""
+    to_mend = [check for check in checks if check.name in promised]
+    kept = [check for check in checks if check.name not in promised]
+    spoilt = any(not check.ok for check in kept)
+    shares = _shares(most, len(to_mend))
+    parts = []
+    for check, share in zip(to_mend, shares, strict=True):
+        points = 0 if not check.ok else share // 2 if spoilt else share
+        parts.append(Part(check.name, points, share, check.expected, check.observed))
+    return parts + [Part(check.name, 0, 0, check.expected, check.observed) for check in kept if not check.ok]
+
+
+def _shares(most: int, count: int) -> list[int]:
+    """`most` in `count` whole parts, as equal as can be."""
+    return [most // count + (number < most % count) for number in range(count)] if count else []
+
+
+def _diagnosis(submission: Submission, case: Case, solution: Solution) -> list[Part]:
+    """Each answer for itself."""
+    given = submission.diagnosis
+    right = {
+        "host": case.hosts(solution.host),
+        "cause": (solution.cause,),
+        "evidence": solution.evidence,
+    }
+    return [
+        Part(
+            f"diagnosis: {name}",
+            most if given.get(name) in right[name] else 0,
+            most,
+            " or ".join(right[name]),
+            given.get(name) or "not said",
+        )
+        for name, most in _DIAGNOSIS.items()
+    ]

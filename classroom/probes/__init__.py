@@ -1,0 +1,25 @@
+"""Probes look at a running lab and return what was seen, as JSON; they judge nothing.
+
+A probe is a function of the running lab and the case. It has a second or two, whatever is broken:
+`./inv check` has to answer within five.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from classroom.case import Case
+from labs.lab import INCOMPLETE
+from labs.running import Running
+
+Probe = Callable[[Running, Case], Any]
+FAILED = "probe failed"  # the key under which a probe's complaint is kept
+
+
+def look(probe: Probe, running: Running, case: Case) -> Any:
+    """What a probe sees; if it can't, why not."""
+    try:
+        return probe(running, case)
+    except (*INCOMPLETE, KeyError, ValueError) as error:
+        return {FAILED: str(error) or type(error).__name__}

@@ -1,0 +1,146 @@
+"""An exercise that runs: the lab with the student's fault in it, and what can be asked at its desk.
+
+who      lab, hosts, exercise, student
+check    the checks, judged from what the probes see now
+hint     the next hint, or those opened so far
+submit   what was seen last and the journal, as a submission's content
+note     something for the journal
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from classroom import catalogue
+from classroom.altered import alteration
+from classroom.case import Case
+from classroom.checks import judged, probes_of
+from classroom.exercise import Exercise
+from classroom.journal import Journal
+from classroom.probes import look
+from director.control.channel import Message
+from doctor.read import read
+from labs import capabilities
+from labs.build import Builder
+from labs.checks.result import Check
+from labs.desk import Desk
+from labs.errors import BuildFailed
+from labs.evidence import Evidence
+from labs.lab import INCOMPLETE
+from labs.narrator import Narrator
+from labs.running import Running
+from labs.sandbox import run_in_sandbox
+
+
+class Room:
+    """`case` is whose exercise it is; built inside a sandbox."""
+
+    def __init__(self, case: Case, evidence: Evidence, narrator: Narrator) -> None:
+        self.case = case
+        self.about: Exercise = catalogue.load(case.exercise)
+        self.evidence = evidence
+        self.journal = Journal(evidence.folder)
+        self._hints = catalogue.hints(case.exercise)
+        self.running = self._build(narrator)
+        self._busy = threading.Lock()  # the desk and the prompt may ask at the same time
+
+    def _build(self, narrator: Narrator) -> Running:
+        """Raises BuildFailed."""
+        case = self.case
+        try:
+            builder = Builder(
+                case.plan,
+                case.options,
+                self.evidence,
+                narrator,
+                captures=self.about.captures,
+                alter=alteration(case),
+            )
+            running = builder.build()
+            if self.about.prepare:
+                self.about.prepare(running, case)
+        except INCOMPLETE as error:
+            raise BuildFailed(str(error)) from error
+        self.journal.write("started", exercise=case.exercise, student=case.student)
+        return running
+
+    def open_desk(self) -> Desk:
+        answers: dict[str, Callable[[Message], Message]] = {
+            "who": self._who,
+            "check": lambda _request: self.check(),
+            "hint": lambda request: self.hint(more=bool(request.get("more", True))),
+            "submit": lambda _request: self.content(),
+            "note": self._note,
+            "state": lambda _request: {"state": read(self.running).as_dict()},
+        }
+        return Desk(self.evidence.folder, answers)
+
+    def _who(self, _request: Message) -> Message:
+        hosts = {name: host.pid for name, host in self.running.network.hosts.items()}
+        case = self.case
+        return {"lab": case.plan.lab, "hosts": hosts, "exercise": case.exercise, "student": case.student}
+
+    def _note(self, request: Message) -> Message:
+        self.journal.write(str(request["entry"]), **dict(request.get("details", {})))
+        return {}
+
+    def look(self) -> dict[str, Any]:
+        """What every probe of the exercise sees now."""
+        with self._busy:
+            return {
+                probe.__name__: look(probe, self.running, self.case) for probe in probes_of(self.about.checks)
+            }
+
+    def judge(self, seen: dict[str, Any]) -> tuple[Check, ...]:
+        return judged(self.about.checks, seen, self.case)
+
+    def check(self) -> Message:
+        """Look, judge, and write down how it ended."""
+        began = time.monotonic()
+        checks = self.judge(self.look())
+        self.journal.write("check", passed=[check.name for check in checks if check.ok])
+        return {"checks": [asdict(check) for check in checks], "seconds": time.monotonic() - began}
+
+    def hint(self, *, more: bool) -> Message:
+        """The hints opened so far, after one more is opened where there is one and it is asked for."""
+        opened = self.journal.count("hint")
+        if more and opened < len(self._hints):
+            opened += 1
+            self.journal.write("hint", number=opened)
+        texts = [self.case.filled(text) for text in self._hints[:opened]]
+        return {"hints": texts, "of": len(self._hints)}
+
+    def content(self) -> Message:
+        """What is handed in, but for the diagnosis."""
+        seen = self.look()
+        self.journal.write("submit", passed=[check.name for check in self.judge(seen) if check.ok])
+        state = read(self.running).as_dict()
+        return {"seen": seen, "state": state, "journal": self.journal.entries()}
+
+
+def run(case: Case, stay: Callable[[Room], None]) -> int:
+    """Start the exercise in a sandbox of its own, and let it run while `stay` does.
+
+    Raises Unable where this machine can't do it.
+    """
+    capabilities.require()
+    capabilities.require_for(case.options)
+    evidence = Evidence(f"exercise-{case.exercise}")
+
+    def inside() -> int:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # its terminal is closed: it ends, and all with it
+        room = Room(case, evidence, Narrator(quiet=True))
+        desk = room.open_desk()
+        stay(room)
+        del desk
+        return 0
+
+    try:
+        return run_in_sandbox(inside)
+    finally:
+        evidence.close()

@@ -1,0 +1,116 @@
+"""From outside into a running lab: which labs run, and a shell on one of their hosts.
+
+A lab's namespaces are entered through its first process, whose number the kernel tells by the desk's
+socket (SO_PEERCRED). An ordinary user may enter the labs that are his own.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import socket
+import struct
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from director.control import SOCKET_VARIABLE
+from director.control.channel import ChannelError, Message, call
+from labs.desk import SOCKET, socket_in
+from labs.director_process import BIN
+from labs.director_process import SOCKET as DIRECTOR
+from labs.errors import BadRequest, BuildFailed, Unable
+from labs.evidence import runs
+from labs.wait import patient
+
+_SHELL = "/bin/bash"
+_USER = "user"
+_NAMESPACES = {"mnt": "--mount", "ipc": "--ipc", "uts": "--uts", "net": "--net", "pid": "--pid"}
+_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
+_PATIENCE = 60  # seconds, for whatever is asked
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A lab that runs: its folder, and what its desk says of it."""
+
+    folder: Path
+    who: dict[str, Any]
+
+    @property
+    def hosts(self) -> dict[str, int]:
+        """A process on each host, by the numbers that hold inside."""
+        return dict(self.who["hosts"])
+
+    def ask(self, what: str, **details: Any) -> Message:
+        """Raises BuildFailed with the lab's own sentence, or where it does not answer any more."""
+        return _ask(self.folder, {"do": what, **details})
+
+
+def running() -> Iterator[Attached]:
+    """The labs that run, the one that was started last first."""
+    for desk in sorted(runs().glob(f"*/{SOCKET}"), reverse=True):
+        try:
+            yield Attached(desk.parent, _ask(desk.parent, {"do": "who"}))
+        except BuildFailed:
+            continue
+
+
+def last() -> Path | None:
+    """The folder of the lab with a desk that was started last, running or not."""
+    return max((desk.parent for desk in runs().glob(f"*/{SOCKET}")), default=None)
+
+
+def _ask(folder: Path, request: Message) -> Message:
+    try:
+        with socket_in(folder) as path:
+            answer = call(path, request, timeout=patient(_PATIENCE))
+    except (ChannelError, OSError):
+        raise BuildFailed(f"The lab of {folder} does not answer: it has ended; start it again.") from None
+    if not answer.get("ok"):
+        raise BuildFailed(f"The lab of {folder} can't do that: {answer.get('error')}")
+    return answer
+
+
+def shell(lab: Attached, host: str, command: Sequence[str] = ()) -> int:
+    """A shell on a host of the lab, or one command there; its exit code. Raises LabError."""
+    if host not in lab.hosts:
+        raise BadRequest(f"There is no host {host!r} in this lab: choose from {', '.join(lab.hosts)}.")
+    if shutil.which("nsenter") is None:
+        raise Unable("The program nsenter is missing: run `sudo apt-get install util-linux`.")
+    first = _first_process(lab)
+    inside = ["mnexec", "-a", str(lab.hosts[host]), *(command or (_SHELL, "--norc"))]
+    where = lab.folder / "scripts" / host
+    line = f"cd {shlex.quote(str(where))} 2>/dev/null; exec {shlex.join(inside)}"
+    environment = {
+        **os.environ,
+        "PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
+        "PYTHONPATH": str(BIN.parent.parent),
+        SOCKET_VARIABLE: DIRECTOR,
+        "PS1": f"{host}# ",
+        "HISTFILE": str(lab.folder / f"typed-{host}"),
+    }
+    done = subprocess.run(["nsenter", *_ways(first), "--", "/bin/sh", "-c", line], env=environment)
+    return done.returncode
+
+
+def _ways(first: int) -> list[str]:
+    """Which namespaces nsenter(1) has to enter; a user's is there only where the lab runs without root."""
+    ways = ["--target", str(first), *_NAMESPACES.values()]
+    own, other = (os.stat(f"/proc/{process}/ns/{_USER}").st_ino for process in ("self", first))
+    return ways if own == other else [*ways, "--user", "--preserve-credentials"]
+
+
+def _first_process(lab: Attached) -> int:
+    """As it is numbered out here. Raises BuildFailed."""
+    with socket_in(lab.folder) as path, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+        try:
+            peer.connect(path)
+        except OSError:
+            raise BuildFailed(f"The lab of {lab.folder} has ended; start it again.") from None
+        told = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        process: int = _CREDENTIALS.unpack(told)[0]
+        return process

@@ -1,0 +1,55 @@
+"""The desk of a running lab: a socket in its folder, where other commands find it and ask it things.
+
+    {"do": "who"}    what runs there: lab, hosts with a process of each, and whatever the lab adds
+
+Other requests are whatever the lab has an answer for. The socket is a file, so it is reached from
+outside the lab's namespaces; the kernel tells who listens, and with that the way in (labs/attach.py).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from director.control.channel import Listener, Message
+
+SOCKET = "desk"
+Answer = Callable[[Message], Message]
+
+
+class Desk:
+    """Answers, one request after the other, in a thread of its own, until the process ends."""
+
+    def __init__(self, folder: Path, answers: Mapping[str, Answer]) -> None:
+        """`answers`: what is done for each request, by its name in `do`; a sentence where it can't be."""
+        self._answers = answers
+        with socket_in(folder) as path:
+            self._listener = Listener(path, self._answer)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            self._listener.serve_one()
+
+    def _answer(self, request: Message) -> Message:
+        wanted = request.get("do")
+        answer = self._answers.get(str(wanted))
+        if answer is None:
+            return {"ok": False, "error": f"do: expected one of {', '.join(self._answers)}, got {wanted!r}."}
+        try:
+            return {"ok": True, **answer(request)}
+        except Exception as error:  # noqa: BLE001 (whatever a student has broken: the desk stays open)
+            return {"ok": False, "error": f"{type(error).__name__}: {error}"}
+
+
+@contextmanager
+def socket_in(folder: Path) -> Iterator[str]:
+    """The socket's name, short whatever the folder's is: the kernel takes 107 bytes."""
+    here = os.open(folder, os.O_PATH)
+    try:
+        yield f"/proc/self/fd/{here}/{SOCKET}"
+    finally:
+        os.close(here)

@@ -1,0 +1,62 @@
+"""An exercise as it is when healthy, or with its fault and then mended: `... EXERCISE STUDENT healthy|fault`.
+
+Prints one line of JSON for each state of the lab: what every check found, by the check's function name,
+and what the doctor finds. Repairs are what solution.py says, typed on their hosts.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+from classroom import catalogue
+from classroom.case import Case, case_for
+from classroom.room import Room, run
+from doctor.causes import diagnose
+from doctor.read import read
+
+
+def tell(state: str, room: Room) -> None:
+    began = time.monotonic()
+    checks = room.judge(room.look())
+    took = time.monotonic() - began
+    found = diagnose(read(room.running))
+    told = {
+        "state": state,
+        "seconds": round(took, 1),
+        "checks": {
+            judge.__name__: {"ok": check.ok, "expected": check.expected, "observed": check.observed}
+            for judge, check in zip(room.about.checks, checks, strict=True)
+        },
+        "causes": [{"cause": one.cause, "host": one.host, "evidence": one.evidence} for one in found],
+    }
+    print(json.dumps(told), flush=True)
+
+
+def repair(room: Room, case: Case) -> None:
+    """Raises SystemExit with what a command said that failed."""
+    solution = catalogue.solutions(case.exercise)[case.fault or 0]
+    for step in solution.repairs:
+        for name in case.hosts(case.filled(step.on)):
+            for command in step.commands:
+                line = f"cd {room.evidence.scripts / name} && {case.filled(command)}"
+                done = room.running.network.hosts[name].run(["sh", "-c", line])
+                if done.exit_code != 0:
+                    raise SystemExit(f"{name}: {line}: {done.exit_code}: {done.stdout}{done.stderr}")
+
+
+def main(exercise: str, student: str, state: str) -> int:
+    case = case_for(exercise, student, healthy=state == "healthy")
+
+    def stay(room: Room) -> None:
+        tell("healthy" if case.fault is None and state == "healthy" else "fault", room)
+        if state != "healthy":
+            repair(room, case)
+            tell("mended", room)
+
+    return run(case, stay)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
