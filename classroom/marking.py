@@ -15,22 +15,34 @@ from classroom import catalogue
 from classroom.case import Case, case_for
 from classroom.checks import judged, title
 from classroom.exercise import Solution
+from classroom.plain import plain
 from classroom.submission import Submission
 from labs.checks.result import Check
 
 WHOLE = 100
 _DIAGNOSIS = {"host": 10, "cause": 15, "evidence": 5}
+_SPOILS = "this worked before: whatever was mended counts half"
+_HALF = "half of the points, because something else is broken now"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One line of a report: `points` of `most`, and why."""
+    """One line of a report: `points` of `most`, and why; `most` is 0 for what only spoils others.
+
+    Its texts can be printed, whatever was handed in. `answer`: it gives away what was wrong.
+    """
 
     name: str
     points: int
     most: int
     expected: str
     observed: str
+    why: str = ""
+    answer: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return 0 < self.points == self.most
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +64,7 @@ class Mark:
 
 
 def mark(submission: Submission) -> Mark:
-    """Raises BadRequest for an exercise that does not exist, Unable in a student's archive."""
+    """Raises BadRequest for an exercise that does not exist."""
     case = case_for(submission.exercise, submission.student)
     about = catalogue.load(submission.exercise)
     solution = catalogue.solutions(submission.exercise)[case.fault or 0]
@@ -82,11 +94,18 @@ def _behaviour(checks: tuple[Check, ...], promised: set[str], most: int) -> list
     kept = [check for check in checks if check.name not in promised]
     spoilt = any(not check.ok for check in kept)
     shares = _shares(most, len(to_mend))
-    parts = []
-    for check, share in zip(to_mend, shares, strict=True):
-        points = 0 if not check.ok else share // 2 if spoilt else share
-        parts.append(Part(check.name, points, share, check.expected, check.observed))
-    return parts + [Part(check.name, 0, 0, check.expected, check.observed) for check in kept if not check.ok]
+    parts = [_mended(check, share, spoilt) for check, share in zip(to_mend, shares, strict=True)]
+    return parts + [_part(check, 0, 0, _SPOILS) for check in kept if not check.ok]
+
+
+def _mended(check: Check, share: int, spoilt: bool) -> Part:
+    if check.ok and spoilt:
+        return _part(check, share // 2, share, _HALF)
+    return _part(check, share if check.ok else 0, share)
+
+
+def _part(check: Check, points: int, most: int, why: str = "") -> Part:
+    return Part(check.name, points, most, plain(check.expected), plain(check.observed), why)
 
 
 def _shares(most: int, count: int) -> list[int]:
@@ -108,7 +127,8 @@ def _diagnosis(submission: Submission, case: Case, solution: Solution) -> list[P
             most if given.get(name) in right[name] else 0,
             most,
             " or ".join(right[name]),
-            given.get(name) or "not said",
+            plain(given.get(name) or "not said"),
+            answer=True,
         )
         for name, most in _DIAGNOSIS.items()
     ]

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zlib
 from base64 import b64decode, b64encode
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +25,17 @@ from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, PublicKey, SealedBox
 
 from classroom.diagnosis import Diagnosis
+from classroom.plain import plain
 from labs.errors import BadRequest, LabError
 
 MARK = "LVS-LAB EVIDENCE 1"
 SUFFIX = ".lvs"
 PRACTICE = "practice"  # the secret where there is no class: everybody knows it
 PUBLIC = Path(__file__).resolve().parent / "class.pub"  # there in a student's archive
-_LARGEST = 64 * 2**20  # bytes of a file, and of what it says
+LARGEST = 8 * 2**20  # bytes of a file, and of what it says
 _SALT = b"lvs-lab class key 1"
+_KEY_NAME = re.compile(r"[0-9a-f]{8}", re.ASCII)
+_LATEST = 1e11  # seconds since 1970; more is no time
 
 
 class Refused(LabError):
@@ -39,7 +44,10 @@ class Refused(LabError):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """`seen` by the probes at the end, `state` as the doctor reads it, the journal, and the diagnosis."""
+    """`seen` by the probes at the end, `state` as the doctor reads it, the journal, and the diagnosis.
+
+    `run` is the running exercise that it comes from, `facts` are those of the case that ran there.
+    """
 
     exercise: str
     student: str
@@ -47,6 +55,8 @@ class Submission:
     state: dict[str, Any]
     journal: list[dict[str, Any]]
     diagnosis: dict[str, str] = field(default_factory=dict)
+    run: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
 
     @property
     def diagnosed(self) -> Diagnosis:
@@ -76,48 +86,105 @@ def key_name(key: PublicKey) -> str:
 def sealed(submission: Submission, key: PublicKey) -> str:
     """The file's text."""
     content = zlib.compress(json.dumps(asdict(submission), sort_keys=True).encode(), 6)
-    about = {"class": key_name(key), "exercise": submission.exercise, "student": submission.student}
     box = b64encode(SealedBox(key).encrypt(content)).decode()
-    return f"{MARK}\n{json.dumps(about)}\n{box}\n"
+    return f"{MARK}\n{_second_line(submission, key)}\n{box}\n"
 
 
-def opened(file: Path, key: PrivateKey) -> Submission:
-    """What a file says. Raises Refused."""
-    about, box = _parts(file)
-    if about.get("class") != key_name(key.public_key):
-        raise Refused(f"sealed for another class ({about.get('class')}): is the class secret the right one?")
-    try:
-        content = _inflated(SealedBox(key).decrypt(box))
-        submission = Submission(**json.loads(content))
-    except (CryptoError, ValueError, TypeError):
-        raise Refused("changed after it was made: it does not open") from None
-    if (about.get("exercise"), about.get("student")) != (submission.exercise, submission.student):
-        raise Refused(
-            f"its second line was changed: inside it is {submission.exercise} of {submission.student}"
-        )
+def opened(data: bytes, key: PrivateKey) -> Submission:
+    """What a file says. Raises Refused, also where a single byte of it was changed."""
+    second, box = _lines(data)
+    submission = _read(_unsealed(box, second, key))
+    if second != _second_line(submission, key.public_key).encode():
+        inside = f"{plain(submission.exercise, 40)} of {plain(submission.student, 64)}"
+        raise Refused(f"its second line was changed: inside it is {inside}")
     return submission
 
 
-def _parts(file: Path) -> tuple[dict[str, Any], bytes]:
-    """The second line, and the box."""
-    if file.stat().st_size > _LARGEST:
+def _second_line(submission: Submission, key: PublicKey) -> str:
+    about = {"class": key_name(key), "exercise": submission.exercise, "student": submission.student}
+    return json.dumps(about)
+
+
+def _lines(data: bytes) -> tuple[bytes, bytes]:
+    """The second and the third; they may end as mail programs and Windows have it."""
+    if len(data) > LARGEST:
         raise Refused("too large for evidence")
-    lines = file.read_text(errors="replace").splitlines()
-    if len(lines) != 3 or lines[0] != MARK:
-        raise Refused("no evidence of an exercise, or cut short")
+    mark, *lines = data.replace(b"\r\n", b"\n").split(b"\n")
+    if mark != MARK.encode():
+        raise Refused("no evidence of an exercise, or its first line was changed")
+    if len(lines) < 3:
+        raise Refused("cut short: the end of the file is missing")
+    if len(lines) > 3 or lines[2]:
+        raise Refused("changed after it was made: something was added at its end")
+    return lines[0], lines[1]
+
+
+def _unsealed(line: bytes, second: bytes, key: PrivateKey) -> bytes:
+    """What is in the box; the second line is asked only for why it does not open."""
     try:
-        about = json.loads(lines[1])
-        box = b64decode(lines[2], validate=True)
-    except ValueError:
-        raise Refused("changed after it was made: it can't be read") from None
-    if not isinstance(about, dict):
-        raise Refused("changed after it was made: it can't be read")
-    return about, box
+        box = b64decode(line, validate=True)
+        if b64encode(box) != line:  # the last letter has bits that don't count
+            raise ValueError
+        return SealedBox(key).decrypt(box)
+    except (CryptoError, ValueError, TypeError):
+        raise Refused(_why_closed(_class_in(second), key_name(key.public_key))) from None
+
+
+def _why_closed(given: str, mine: str) -> str:
+    if given in ("", mine):
+        return "changed or cut short after it was made: it does not open"
+    if given == _practice_name():
+        return "sealed with the practice key: it was not made with this class's archive"
+    return f"sealed for another class ({given}, this one is {mine}): give the secret of that class"
+
+
+@cache
+def _practice_name() -> str:
+    return key_name(private_key(PRACTICE).public_key)
+
+
+def _class_in(second: bytes) -> str:
+    """The class that a second line names, if it does."""
+    try:
+        about = json.loads(second)
+    except (ValueError, RecursionError):
+        return ""
+    given = str(about.get("class")) if isinstance(about, dict) else ""
+    return given if _KEY_NAME.fullmatch(given) else ""
+
+
+def _read(content: bytes) -> Submission:
+    try:
+        submission = Submission(**json.loads(_inflated(content)))
+        if _has_form(submission):
+            return submission
+    except (ValueError, TypeError, RecursionError, zlib.error):
+        pass
+    raise Refused("it opens, but what it says has not the form of evidence")
 
 
 def _inflated(data: bytes) -> bytes:
     inflate = zlib.decompressobj()
-    content = inflate.decompress(data, _LARGEST)
+    content = inflate.decompress(data, LARGEST)
     if not inflate.eof:
         raise ValueError("too long")
     return content
+
+
+def _has_form(submission: Submission) -> bool:
+    """JSON can be anything; marking relies on this much."""
+    objects = (submission.seen, submission.state, submission.facts, submission.diagnosis)
+    texts = (submission.exercise, submission.student, submission.run)
+    return (
+        all(isinstance(one, dict) for one in objects)
+        and all(isinstance(text, str) for text in (*texts, *submission.diagnosis.values()))
+        and isinstance(submission.journal, list)
+        and all(map(_is_entry, submission.journal))
+    )
+
+
+def _is_entry(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("what"), str):
+        return False
+    at = entry.get("at")
+    return isinstance(at, (int, float)) and 0 <= at < _LATEST

@@ -1,0 +1,85 @@
+"""`./inv grade FOLDER`: a class's evidence becomes marks and reports, without a lab, root or network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from classroom import reports
+from classroom.book import Book, book
+from classroom.intake import HandedIn, handed_in
+from classroom.reports.csv import header, row
+from classroom.secret import NOTICE, class_secret, is_practice
+from classroom.submission import private_key
+from labs.screen import WIDE, frame, is_terminal, screen
+
+_PATIENCE = 2.0  # seconds without a sign of life
+
+
+def grade(source: str, secret: str, output: str) -> int:
+    """Grade what lies in a folder; 1 where something was refused. Raises BadRequest."""
+    words = class_secret(secret)
+    key = private_key(words)
+    files = handed_in(Path(source))
+    folder = Path(output) if output else _beside(Path(source))
+    reports.prepare(folder)
+    if is_practice(words):
+        screen().print(NOTICE, soft_wrap=True)
+    done = book(_watched(files), key)
+    reports.write(done, folder)
+    _show(done, folder)
+    return 1 if done.refusals else 0
+
+
+def _beside(source: Path) -> Path:
+    return (source if source.is_dir() else source.parent) / "grades"
+
+
+def _watched(files: Sequence[HandedIn]) -> Iterator[HandedIn]:
+    """The same, with a bar on a terminal when it takes a while."""
+    if not is_terminal():
+        yield from files
+        return
+    began = time.monotonic()
+    bar = Progress(console=screen(), transient=True)
+    task = bar.add_task("Grading", total=len(files))
+    try:
+        for file in files:
+            if time.monotonic() - began > _PATIENCE:
+                bar.start()
+            yield file
+            bar.advance(task)
+    finally:
+        bar.stop()
+
+
+def _show(done: Book, folder: Path) -> None:
+    console = screen(WIDE)
+    if done.entries:
+        console.print(_table(done, console.width))
+    for entry in done.entries:
+        for note in entry.notes:
+            console.print(Text(f"Note: {entry.file}: {note}."), soft_wrap=True)
+    for refusal in done.refusals:
+        console.print(Text(f"REFUSED {refusal.file}: {refusal.reason}.", "bold red"), soft_wrap=True)
+    console.print(
+        Text(f"{len(done.entries)} graded, {len(done.refusals)} refused; reports in {folder}"), soft_wrap=True
+    )
+
+
+def _table(done: Book, width: int) -> Table:
+    """As class.csv has it; only the sums where there are too many exercises for the screen."""
+    rows = [header(done), *(row(done, name, entries) for name, entries in done.students.items())]
+    if sum(max(map(len, column)) + 3 for column in zip(*rows, strict=True)) >= width:
+        rows = [[line[0], *line[len(done.exercises) + 1 :]] for line in rows]
+    table = Table(box=frame())
+    for number, name in enumerate(rows[0]):
+        table.add_column(name, justify="right" if number else "left")
+    for line in rows[1:]:
+        table.add_row(*map(Text, line))
+    return table

@@ -1,0 +1,96 @@
+"""Where evidence comes from: whether what it shows is the lab of the exercise and student that it names.
+
+All of a case follows from the two, so a lab that ran for another student has other addresses.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from classroom.case import Case, case_for
+from classroom.plain import plain
+from classroom.submission import Refused, Submission
+from labs.errors import BadRequest
+
+_KNOWN = ("method", "vip", "c1", "server", "rip")  # facts that there have always been
+_SERVERS = re.compile(r"\brs[0-9]+\b", re.ASCII)
+
+
+def require(submission: Submission) -> Case:
+    """The case that it is evidence of. Raises Refused."""
+    try:
+        case = case_for(submission.exercise, submission.student)
+    except BadRequest as error:
+        raise Refused(f"it is about nothing that is known here: {plain(error)}") from None
+    _require_run(submission)
+    _require_facts(submission.facts, case)
+    _require_state(submission.state, case)
+    _require_servers(submission.seen, case)
+    return case
+
+
+def _require_run(submission: Submission) -> None:
+    """It was started for the student that is named."""
+    began = submission.journal[0] if submission.journal else {}
+    whose = (began.get("what"), began.get("exercise"), began.get("student"))
+    if not submission.run or whose != ("started", submission.exercise, submission.student):
+        raise Refused("its journal does not begin with the start of this exercise for this student")
+
+
+def _require_facts(facts: Mapping[str, str], case: Case) -> None:
+    """Students may have had an archive that knew fewer."""
+    for name, right in case.facts.items():
+        if name in facts or name in _KNOWN:
+            _require_same(name, facts.get(name), right, case)
+
+
+def _require_state(state: Mapping[str, Any], case: Case) -> None:
+    """What the doctor has read is compared where nobody can change it in the lab: the plan's side."""
+    plan = case.plan
+    right: dict[str, Any] = {
+        "lab": plan.lab,
+        "vip": plan.vip,
+        "dip": plan.addresses.dip,
+        "servers": {server.name: server.address for server in plan.servers},
+        "hosts": {one.name: [leg.address for leg in one.legs] for one in plan.topology.machines},
+    }
+    for name, wanted in right.items():
+        _require_same(name, _planned(name, state.get(name)), wanted, case)
+
+
+def _planned(name: str, value: Any) -> Any:
+    """That part of the state in the form in which it is compared."""
+    try:
+        if name == "servers":
+            return {one["name"]: one["address"] for one in value}
+        if name == "hosts":
+            return {one["name"]: [plug["address"] for plug in one["plugs"]] for one in value}
+    except (KeyError, TypeError):
+        return None
+    return value
+
+
+def _require_servers(seen: Mapping[str, Any], case: Case) -> None:
+    machines = {machine.name for machine in case.plan.topology.machines}
+    strangers = set(_SERVERS.findall(json.dumps(seen))) - machines
+    if strangers:
+        raise Refused(
+            f"it comes from another lab: there is no {plain(min(strangers))} in that of {case.student}"
+        )
+
+
+def _require_same(name: str, found: Any, right: Any, case: Case) -> None:
+    if found != right:
+        told = f"its {name} is {_told(found)}, that of {case.student} is {_told(right)}"
+        raise Refused(f"it comes from another lab: {told}")
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, dict):
+        return plain(", ".join(f"{name} {_told(part)}" for name, part in value.items()), 160)
+    if isinstance(value, list):
+        return plain(" and ".join(map(str, value)), 160)
+    return plain("missing" if value is None else value, 160)
