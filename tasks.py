@@ -5,6 +5,7 @@ Exit codes: 0 every check passed, 1 one failed, 2 the request or the machine can
 
 from __future__ import annotations
 
+import importlib
 import os
 import shlex
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 
 from invoke.context import Context
 from invoke.exceptions import Exit, ParseError
@@ -36,9 +38,10 @@ LAB_HELP = {
 
 def _lab(method: str, **wanted: object) -> None:
     """Run one lab."""
-    from labs.command import run_lab  # imported late: `--list` needs none of it
+    from doctor.read import answer  # imported late: `--list` needs none of it
+    from labs.command import run_lab
 
-    _ended(lambda: run_lab(method, wanted))
+    _ended(lambda: run_lab(method, wanted, {"state": answer}))
 
 
 def _ended(work: Callable[[], int]) -> None:
@@ -102,10 +105,13 @@ lab_dr = task(name="lab-dr", help=LAB_HELP)(
     help={
         "only": "Run only the tests whose name matches this pytest expression.",
         "unit": "Leave out the labs.",
+        "students": "Play each exercise for so many students, up to 40 (default: each of its faults once).",
     }
 )
-def test(context: Context, only: str = "", unit: bool = False) -> None:
+def test(context: Context, only: str = "", unit: bool = False, students: int = 0) -> None:
     """Check the code (ruff, mypy) and run every test that this machine can."""
+    if students:
+        os.environ["LVS_STUDENTS"] = str(students)
     tools = Path(sys.executable).parent
     commands = [f"{tools}/ruff check", f"{tools}/ruff format --check", f"{tools}/mypy"]
     chosen = f" -k '{only}'" if only else ""
@@ -231,12 +237,52 @@ def diagnosis(_context: Context) -> None:
     _ended(command.words)
 
 
-@task
-def doctor(_context: Context) -> None:
-    """Say what this machine can do, what it can't, and what helps."""
+SECRET_HELP = "The file that holds the class's secret (default: LVS_CLASS_SECRET, else the practice key)."
+
+
+@task(
+    positional=["folder"],
+    help={
+        "folder": "Where the evidence is that was handed in, in subfolders and ZIP archives, too.",
+        "secret": SECRET_HELP,
+        "output": "The folder for the reports (default FOLDER/grades).",
+    },
+)
+def grade(_context: Context, folder: str, secret: str = "", output: str = "") -> None:
+    """Mark what students have handed in: reports for them, a table for you. It needs no lab."""
+    work = _of_teachers("grade").grade
+    _ended(lambda: work(folder, secret, output))
+
+
+@task(
+    name="student-archive",
+    help={
+        "secret": SECRET_HELP,
+        "output": "The file to write (default lvs-lab-students.tar.gz, here).",
+    },
+)
+def student_archive(_context: Context, secret: str = "", output: str = "") -> None:
+    """Pack this checkout for students: without solutions, with the public key of the class."""
+    work = _of_teachers("archive").student_archive
+    _ended(lambda: work(secret, output))
+
+
+def _of_teachers(name: str) -> ModuleType:
+    """A module of the classroom that students do not get."""
+    try:
+        return importlib.import_module(f"classroom.{name}")
+    except ModuleNotFoundError as missing:
+        if missing.name != f"classroom.{name}":
+            raise
+    raise Exit("This is a student's archive of the exercises: only the teacher's checkout can do that.", 2)
+
+
+@task(help={"student": WHOSE_HELP, "machine": "Look at the machine, also while a lab runs."})
+def doctor(_context: Context, student: str = "", machine: bool = False) -> None:
+    """Say what is wrong in the lab that runs; where none does, what this machine can do and what helps."""
     from doctor import command
 
-    _ended(command.doctor)
+    _ended(lambda: command.doctor(student, machine=machine))
 
 
 @task(

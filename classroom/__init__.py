@@ -8,8 +8,13 @@
     probes/             look at the running lab and say what was seen
     checks/             judge what was seen; nothing else
     submission.py       the one file that is handed in
+    intake.py           the files that were handed in, in folders and ZIP archives
+    origin.py           whether evidence is of the lab of the student whom it names
     marking.py          from a submission to marks
-    grade.py            from a folder of them to reports
+    book.py             from a folder of them to the class book
+    reports/            what a class book becomes: one file for each format
+    grade.py            ./inv grade: all of that
+    archive.py          ./inv student-archive: the checkout without the answers
 
 Checks judge what probes have seen and never look themselves: so `./inv check` in the lab and
 `./inv grade` without one are the same code.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from classroom import catalogue
 from classroom.case import Case
-from classroom.exercise import Edit
+from classroom.exercise import WORK, Edit
 from labs.errors import BuildFailed
 from realserver_setup.render import Script
 
@@ -17,11 +18,11 @@ def edits_of(case: Case) -> tuple[Edit, ...]:
     return base if case.fault is None else base + catalogue.faults(case.exercise)[case.fault].edits
 
 
-def alteration(case: Case) -> Callable[[Script], Script | None]:
+def alteration(case: Case, work: Path = Path(WORK)) -> Callable[[Script], Script | None]:
     """For a lab's builder: changes its scripts, and leaves out those that would mend them by chance.
 
-    What is left is what the lab runs: one dialect, and nothing that undoes. Raises BuildFailed
-    for an edit that finds nothing to change.
+    What is left is what the lab runs: one dialect, and nothing that undoes. `work` is where the
+    student's files are. Raises BuildFailed for an edit that finds nothing to change.
     """
     edits = edits_of(case)
 
@@ -30,7 +31,8 @@ def alteration(case: Case) -> Callable[[Script], Script | None]:
         if "/iproute2/" in script.name or file.endswith("-undo.sh"):
             return None
         mine = [edit for edit in edits if edit.script == file and host in case.hosts(edit.on)]
-        return Script(script.name, edited(script, mine, case), script.interpreter)
+        text = edited(script, mine, case).replace("{work}", str(work))
+        return Script(script.name, text, script.interpreter)
 
     return alter
 
@@ -58,7 +60,7 @@ def _replaced(text: str, find: str, put: str, name: str) -> str:
         if find not in line or line.startswith("#"):
             changed.append(line)
         elif put:
-            changed.append(put)
+            changed.append(put.replace("{line}", line))
     return "\n".join(changed) + "\n"
 
 

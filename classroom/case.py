@@ -62,6 +62,10 @@ class Case:
         facts = self.facts
         return _NAME.sub(lambda found: facts.get(found[1], found[0]), text)
 
+    def choose(self, among: Sequence[T], what: str) -> T:
+        """One of them, by the student's id; `what` is it for."""
+        return _choose(among, self.exercise, self.student, what)
+
     def hosts(self, word: str) -> tuple[str, ...]:
         """The hosts that a word of exercise.py stands for."""
         plan = self.plan
@@ -133,6 +137,7 @@ def _facts(case: Case) -> Mapping[str, str]:
     inside = machines["d"].legs[-1]
     return {
         **{name: machine.address for name, machine in machines.items()},
+        "student": case.student,
         "vip": plan.vip,
         "dip": plan.addresses.dip,
         "inside": inside.address,

@@ -7,6 +7,7 @@
     solution.py   SOLUTIONS, one for each fault: for teachers only, not in a student's archive
 
 In a student's archive faults.py is not to be read by chance: faults.packed holds the same.
+A name has `-` where its folder, a Python package, has `_`.
 """
 
 from __future__ import annotations
@@ -26,19 +27,31 @@ from labs.errors import BadRequest, Unable
 
 FOLDER = Path(__file__).resolve().parent.parent / "exercises"
 _HEADING = re.compile(r"^## .*\n", re.MULTILINE)
+_FIRST = ("build-nat", "build-tun", "build-dr", "local-node")  # there is nothing to diagnose in these yet
 
 
 @cache
 def names() -> tuple[str, ...]:
     """In the order in which they are meant to be done."""
-    return tuple(sorted(path.parent.name for path in FOLDER.glob("*/exercise.py")))
+    found = {path.parent.name.replace("_", "-") for path in FOLDER.glob("*/exercise.py")}
+    return tuple(name for name in _FIRST if name in found) + tuple(sorted(found - set(_FIRST)))
+
+
+def folder_of(name: str) -> Path:
+    """The package of an exercise."""
+    return FOLDER / _package(name)
+
+
+def _package(name: str) -> str:
+    return name.replace("-", "_")
 
 
 @cache
 def load(name: str) -> Exercise:
     """Raises BadRequest where there is no such exercise."""
     require(name)
-    exercise: Exercise = importlib.import_module(f"exercises.{name}.exercise").EXERCISE
+    faults(name)  # exercise.py may import from it, where it is packed, too
+    exercise: Exercise = importlib.import_module(f"exercises.{_package(name)}.exercise").EXERCISE
     return exercise
 
 
@@ -51,9 +64,9 @@ def require(name: str) -> None:
 @cache
 def faults(name: str) -> tuple[Fault, ...]:
     """Its equivalent faults, in their order."""
-    folder = FOLDER / name
+    folder = folder_of(name)
     if (folder / "faults.py").exists():
-        return tuple(importlib.import_module(f"exercises.{name}.faults").FAULTS)
+        return tuple(importlib.import_module(f"exercises.{_package(name)}.faults").FAULTS)
     if (folder / "faults.packed").exists():
         return tuple(_unpacked(name, (folder / "faults.packed").read_text()).FAULTS)
     return ()
@@ -61,20 +74,21 @@ def faults(name: str) -> tuple[Fault, ...]:
 
 def solutions(name: str) -> tuple[Solution, ...]:
     """What teachers have. Raises Unable in a student's archive."""
-    if not (FOLDER / name / "solution.py").exists():
+    if not (folder_of(name) / "solution.py").exists():
         raise Unable(f"The solution of {name} is not here: this is a student's archive of the exercises.")
-    found: tuple[Solution, ...] = importlib.import_module(f"exercises.{name}.solution").SOLUTIONS
+    module = importlib.import_module(f"exercises.{_package(name)}.solution")
+    found: tuple[Solution, ...] = module.SOLUTIONS
     return found
 
 
 def text(name: str) -> str:
     """What a student reads first, in Markdown."""
-    return (FOLDER / name / "README.md").read_text()
+    return (folder_of(name) / "README.md").read_text()
 
 
 def hints(name: str) -> list[str]:
     """In the order in which they are opened."""
-    file = FOLDER / name / "hints.md"
+    file = folder_of(name) / "hints.md"
     if not file.exists():
         return []
     return [part.strip() for part in _HEADING.split(file.read_text())[1:]]
@@ -87,7 +101,7 @@ def packed(source: str) -> str:
 
 def _unpacked(name: str, text: str) -> ModuleType:
     """The module again."""
-    full = f"exercises.{name}.faults"
+    full = f"exercises.{_package(name)}.faults"
     module = ModuleType(full)
     sys.modules[full] = module
     source = zlib.decompress(b85decode(text)).decode()

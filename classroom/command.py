@@ -21,6 +21,7 @@ from classroom.case import Case, case_for
 from classroom.diagnosis import CAUSES, EVIDENCE, Diagnosis
 from classroom.journal import Journal
 from classroom.submission import SUFFIX, Submission, public_key, sealed
+from classroom.work import folder_of
 from labs import attach
 from labs.attach import Attached
 from labs.checks.result import Check
@@ -76,6 +77,8 @@ def _stay(room: Any) -> None:
     for command, what in _COMMANDS.items():
         console.print(f"  {command:<18} {what.format(hosts=hosts)}", soft_wrap=True)
     console.print(f"Its set-up scripts, to read and to change: {room.evidence.scripts}", soft_wrap=True)
+    for file in sorted(folder_of(room.evidence).glob("*")):
+        console.print(f"Yours, to fill in or to change: {file}", soft_wrap=True)
     console.print(f"Exercise {case.exercise} of {case.student} has begun.", soft_wrap=True)
     sys.stdout.flush()
     if sys.stdin.isatty():
@@ -93,18 +96,10 @@ def _is(lab: Attached, case: Case) -> bool:
 
 def attached(student: str = "", *, exercise: bool = True) -> Attached:
     """The lab that is meant: the only one that runs, or the student's. Raises LabError."""
-    found = [lab for lab in attach.running() if "exercise" in lab.who or not exercise]
-    if student:
-        found = [lab for lab in found if lab.who.get("student") == student]
-    if len(found) == 1:
-        return found[0]
-    whose = f" of {student}" if student else ""
-    if found:
-        told = ", ".join(
-            f"{lab.who.get('exercise', lab.who['lab'])} of {lab.who.get('student', '-')}" for lab in found
-        )
-        raise BadRequest(f"Several labs{whose} are running ({told}): say whose with --student.")
-    raise Unable(_none_runs(whose, exercise))
+    found = attach.pick((lab for lab in attach.running() if "exercise" in lab.who or not exercise), student)
+    if found is None:
+        raise Unable(_none_runs(f" of {student}" if student else "", exercise))
+    return found
 
 
 def _none_runs(whose: str, exercise: bool) -> str:
@@ -183,7 +178,7 @@ def submit(student: str, answers: Diagnosis, output: str) -> int:
         answers = _asked(answers, list(lab.hosts))
     with _busy("looking at the lab"):
         content = lab.ask("submit")
-    parts = {part: content[part] for part in ("seen", "state", "journal")}
+    parts = {part: content[part] for part in ("seen", "state", "journal", "run", "facts")}
     submission = Submission(exercise=name, student=whose, diagnosis=answers.as_dict(), **parts)
     file.write_text(sealed(submission, public_key()))
     screen().print(f"Written: {file}", soft_wrap=True)

@@ -27,6 +27,9 @@ Seen = Mapping[str, Any]  # what probes have seen, by the probe's name; JSON
 Judge = Callable[[Seen, "Case"], Check]
 Change = Callable[[Plan, "Case"], Plan]
 Prepare = Callable[["Running", "Case"], None]
+Files = Callable[["Case"], Mapping[str, str]]  # name: text
+
+WORK = "work"  # the folder, inside that of the run, with what a student fills in or writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,8 @@ class Edit:
     """A set-up script as somebody has changed it: lines with `find` in them become `put`.
 
     Without `put` they are gone, without `find` it is added at the end; `whole`, nothing else is left.
-    Both may hold names of `Case.facts` in braces. `script` is a name such as `realserver.sh`.
+    Both may hold names of `Case.facts` in braces, and `put` {line}, the line as it was, and {work},
+    the folder of the student's files. `script` is a name such as `realserver.sh`.
     """
 
     on: str
@@ -59,8 +63,9 @@ class Fault:
 @dataclass(frozen=True, slots=True)
 class Exercise:
     """`methods`: the labs that it can be played in. `base` and `change` make the lab that works,
-    a fault is added to that; `prepare` does in the running lab what scripts can't. An exercise
-    that has nothing to diagnose has no form to be filled in.
+    a fault is added to that; `prepare` does in the running lab what scripts can't. `files` are what
+    the student fills in or writes: they are there before the lab is built. An exercise that has
+    nothing to diagnose has no form to be filled in.
     """
 
     title: str
@@ -71,6 +76,7 @@ class Exercise:
     base: tuple[Edit, ...] = ()
     change: Change | None = None
     prepare: Prepare | None = None
+    files: Files | None = None
     diagnosis: bool = True
     captures: bool = False
 

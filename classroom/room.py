@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from secrets import token_hex
 from typing import Any
 
 from classroom import catalogue
@@ -23,6 +24,7 @@ from classroom.checks import judged, probes_of
 from classroom.exercise import Exercise
 from classroom.journal import Journal
 from classroom.probes import look
+from classroom.work import folder_of, lay_out
 from director.control.channel import Message
 from doctor.read import read
 from labs import capabilities
@@ -45,6 +47,7 @@ class Room:
         self.about: Exercise = catalogue.load(case.exercise)
         self.evidence = evidence
         self.journal = Journal(evidence.folder)
+        self._run = token_hex(16)  # no other room's, so that nobody can share what he hands in
         self._hints = catalogue.hints(case.exercise)
         self.running = self._build(narrator)
         self._busy = threading.Lock()  # the desk and the prompt may ask at the same time
@@ -53,13 +56,14 @@ class Room:
         """Raises BuildFailed."""
         case = self.case
         try:
+            lay_out(case, self.evidence)
             builder = Builder(
                 case.plan,
                 case.options,
                 self.evidence,
                 narrator,
                 captures=self.about.captures,
-                alter=alteration(case),
+                alter=alteration(case, folder_of(self.evidence)),
             )
             running = builder.build()
             if self.about.prepare:
@@ -120,7 +124,13 @@ class Room:
         seen = self.look()
         self.journal.write("submit", passed=[check.name for check in self.judge(seen) if check.ok])
         state = read(self.running).as_dict()
-        return {"seen": seen, "state": state, "journal": self.journal.entries()}
+        return {
+            "seen": seen,
+            "state": state,
+            "journal": self.journal.entries(),
+            "run": self._run,
+            "facts": dict(self.case.facts),
+        }
 
 
 def run(case: Case, stay: Callable[[Room], None]) -> int:

@@ -41,6 +41,7 @@ def settings(arguments: list[str] | None = None) -> Settings:
     parser = _Parser(prog="python -m director", description="A Linux Virtual Server's director.")
     parser.add_argument("--method", choices=METHODS, default="nat", help="how requests travel on")
     parser.add_argument("--scheduler", choices=schedulers.names(), default="wrr", help="for new connections")
+    parser.add_argument("--scheduler-file", type=Path, metavar="FILE", help="one of your own, for -s NAME")
     parser.add_argument("--engine", choices=engines.names(), default="scapy", help="what moves the packets")
     parser.add_argument("--short-cut", action="store_true", help="engine ebpf: see docs/ebpf.md")
     parser.add_argument("--socket", default=os.environ.get(SOCKET_VARIABLE, SOCKET), help="for ippfvsadm")
@@ -54,6 +55,8 @@ def settings(arguments: list[str] | None = None) -> Settings:
     asked = parser.parse_args(arguments)
     if asked.no_ftp_helper and asked.engine == "ipvs":
         parser.error("--no-ftp-helper: with the engine ipvs the helper is the kernel's module ip_vs_ftp")
+    if asked.scheduler_file and asked.engine == "ipvs":
+        parser.error("--scheduler-file: with the engine ipvs the schedulers are the kernel's")
     names = tuple(dict.fromkeys(asked.interfaces)) or tuple(interfaces.with_an_address())
     if not names:
         parser.error("no network interface has an IPv4 address: run the director's set-up script first")
@@ -70,6 +73,7 @@ def settings(arguments: list[str] | None = None) -> Settings:
         sysctls=_sysctls(asked.sysctl),
         timeouts=_timeouts(asked.timeout),
         interfaces=names,
+        scheduler_file=asked.scheduler_file,
     )
 
 

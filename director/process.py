@@ -15,7 +15,7 @@ from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from typing import TextIO
 
-from director import engines
+from director import engines, own_scheduler
 from director.control.answers import Answers
 from director.control.channel import Listener
 from director.core.decision import Method
@@ -44,6 +44,7 @@ class Settings:
     sysctls: Sysctls
     timeouts: Timeouts
     interfaces: tuple[str, ...]
+    scheduler_file: Path | None = None
 
 
 class CannotRun(Exception):
@@ -52,6 +53,8 @@ class CannotRun(Exception):
 
 def run(settings: Settings) -> None:
     """Forward until SIGTERM or SIGINT. Raises CannotRun, EngineError, or LvsError for a bad setting."""
+    if settings.scheduler_file:
+        own_scheduler.add(settings.scheduler_file)
     clock = seconds_since_the_epoch()
     with ExitStack() as stack:
         ended = stack.enter_context(_end_signals())

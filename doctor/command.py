@@ -1,37 +1,46 @@
-"""What `./inv doctor` prints."""
+"""`./inv doctor`: of the lab that runs; of the machine, where none does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from doctor.finding import Finding, State
-from doctor.machine import PROBES
-from labs.screen import WIDE, frame, screen
-
-_STYLES = {State.OK: "green", State.LESS: "yellow", State.NO: "red"}
-_NEEDED = ("system", "memory", "labs")
+from doctor import machine_table
+from doctor.state import LabState
+from labs import attach
+from labs.attach import Attached
+from labs.errors import BuildFailed, Unable
 
 
-def doctor(probes: Iterable[Callable[[], Finding]] = PROBES, console: Console | None = None) -> int:
-    """Show all of it; 0 where the labs can run, else 1."""
-    findings = [probe() for probe in probes]
-    console = console or screen(WIDE)
-    console.print(_table(findings, frame()))
-    lacking = [one for one in findings if one.state is State.NO and one.subject in _NEEDED]
-    console.print("The labs can't run here." if lacking else "The labs can run here: ./inv lab-nat")
-    return 1 if lacking else 0
+def doctor(student: str = "", *, machine: bool = False) -> int:
+    """0 where nothing is wrong, else 1. Raises LabError."""
+    lab = None if machine else attach.pick(attach.running(), student)
+    if lab is not None:
+        return _lab(lab)
+    if student and not machine:
+        raise Unable(f"No lab of {student} is running: ./inv doctor alone looks at the machine.")
+    return machine_table.show()
 
 
-def _table(findings: Iterable[Finding], style: box.Box) -> Table:
-    table = Table(box=style)
-    for name in ("", "subject", "what was found", "what helps"):
-        table.add_column(name)
-    for one in findings:
-        state = Text(one.state.value, _STYLES[one.state])
-        table.add_row(state, *map(Text, (one.subject, one.observed, one.helps)))
-    return table
+def _knows_causes() -> bool:
+    """An empty folder that is left of them is none."""
+    found = find_spec("doctor.causes")
+    return found is not None and found.origin is not None
+
+
+def _lab(lab: Attached) -> int:
+    """The lab's causes, in words."""
+    if not _knows_causes():
+        raise Unable(
+            "The doctor's causes are not in a student's archive: ./inv check says what works, ./inv hint "
+            "where to look."
+        )
+    from doctor import cause_table
+    from doctor.causes import diagnose, titles
+
+    if "exercise" in lab.who:
+        lab.ask("note", entry="doctor", details={})
+    try:
+        state = LabState.from_dict(lab.ask("state")["state"])
+    except ValueError as error:
+        raise BuildFailed(f"The lab of {lab.folder} was started by another version: {error}") from None
+    return cause_table.show(state, diagnose(state), titles())

@@ -12,7 +12,7 @@ import shutil
 import socket
 import struct
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,9 @@ class Attached:
         """A process on each host, by the numbers that hold inside."""
         return dict(self.who["hosts"])
 
+    def __str__(self) -> str:
+        return f"{self.who.get('exercise', self.who['lab'])} of {self.who.get('student', '-')}"
+
     def ask(self, what: str, **details: Any) -> Message:
         """Raises BuildFailed with the lab's own sentence, or where it does not answer any more."""
         return _ask(self.folder, {"do": what, **details})
@@ -57,6 +60,16 @@ def running() -> Iterator[Attached]:
             yield Attached(desk.parent, _ask(desk.parent, {"do": "who"}))
         except BuildFailed:
             continue
+
+
+def pick(labs: Iterable[Attached], student: str = "") -> Attached | None:
+    """The only one of these, or the student's; None where there is none. Raises BadRequest for several."""
+    found = [lab for lab in labs if not student or lab.who.get("student") == student]
+    if len(found) > 1:
+        whose = f" of {student}" if student else ""
+        told = ", ".join(map(str, found))
+        raise BadRequest(f"Several labs{whose} are running ({told}): say whose with --student.")
+    return found[0] if found else None
 
 
 def last() -> Path | None:
@@ -93,8 +106,8 @@ def shell(lab: Attached, host: str, command: Sequence[str] = ()) -> int:
         "PS1": f"{host}# ",
         "HISTFILE": str(lab.folder / f"typed-{host}"),
     }
-    done = subprocess.run(["nsenter", *_ways(first), "--", "/bin/sh", "-c", line], env=environment)
-    return done.returncode
+    code = subprocess.run(["nsenter", *_ways(first), "--", "/bin/sh", "-c", line], env=environment).returncode
+    return code if code >= 0 else 128 - code  # as a shell tells that a signal has ended it
 
 
 def _ways(first: int) -> list[str]:

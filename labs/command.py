@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from director.control.channel import Message
 from labs.errors import BadRequest
 from labs.options import LabOptions
 from labs.plan import Plan
+from labs.running import Running
 from labs.wait import patient
 
 
@@ -19,8 +21,15 @@ def plan_for(method: str, options: LabOptions) -> Plan:
     return plan
 
 
-def run_lab(method: str, wanted: Mapping[str, object]) -> int:
-    """Run a lab, or print its scripts; 0 when every check passed. Raises LabError."""
+def run_lab(
+    method: str,
+    wanted: Mapping[str, object],
+    answers: Mapping[str, Callable[[Running], Message]] | None = None,
+) -> int:
+    """Run a lab, or print its scripts; 0 when every check passed. Raises LabError.
+
+    `answers`: what can be asked at its desk, besides who it is, while it stays.
+    """
     options = parse_options(wanted)
     report = _report_file(str(wanted["report"]))
     plan = plan_for(method, options)
@@ -31,7 +40,7 @@ def run_lab(method: str, wanted: Mapping[str, object]) -> int:
         return 0
     from labs.lab import run
 
-    return run(plan, options, report)
+    return run(plan, options, report, answers=answers)
 
 
 def parse_options(wanted: Mapping[str, object]) -> LabOptions:

@@ -52,11 +52,12 @@ class DirectorProcess:
         """One request over the control socket, its answer as it came. Raises ChannelError."""
         try:
             return call(SOCKET, {"do": what}, timeout=patient(20))
-        except ChannelError:
+        except ChannelError as error:
             ended = self._daemon.ended() if self._daemon else ""
-            if ended:
-                raise ChannelError(ended) from None
-            raise
+            if not ended:
+                raise
+            # Somebody may have started it again on the host since: then this is about another one.
+            raise ChannelError(f"{error} {ended}") from None
 
     def connections_by_server(self) -> dict[tuple[str, int], int]:
         """(RIP, port) -> connections that the director has given to it."""

@@ -10,16 +10,17 @@ director import Ryu and Scapy while the network is being built.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from subprocess import TimeoutExpired
 
-from director.control.channel import ChannelError
+from director.control.channel import ChannelError, Message
 from labs import capabilities, checks
 from labs.build import Builder
 from labs.checks.result import Check
+from labs.desk import Answer, Desk
 from labs.errors import BuildFailed, LabError
 from labs.evidence import Evidence
 from labs.narrator import Narrator
@@ -48,11 +49,13 @@ def run(
     report_to: Path | None = None,
     faults: Sequence[Fault] = (),
     chosen: Sequence[checks.CheckFunction] = checks.ALL,
+    answers: Mapping[str, Callable[[Running], Message]] | None = None,
 ) -> int:
     """Run a lab in a sandbox of its own; 0 when every check passed, 1 when one failed.
 
-    `faults` break it once it is built, `chosen` are the checks to run. Raises Unable where this
-    machine can't do it, before anything is built.
+    `faults` break it once it is built, `chosen` are the checks to run. `answers` can be asked for at
+    its desk, by their names, while it stays (`--cli`). Raises Unable where this machine can't do it,
+    before anything is built.
     """
     capabilities.require()
     capabilities.require_for(options)
@@ -70,7 +73,9 @@ def run(
             report.write(path)
         narrator.result(report, plan.topology.names_of_macs)
         if options.cli:
+            desk = _open_desk(running, answers or {})
             running.network.prompt()
+            del desk
         return 0 if report.ok else 1
 
     try:
@@ -87,6 +92,19 @@ def _build(
         return builder.build(), builder.notes
     except INCOMPLETE as error:
         raise BuildFailed(str(error)) from error
+
+
+def _open_desk(running: Running, answers: Mapping[str, Callable[[Running], Message]]) -> Desk:
+    """While somebody is at the prompt: so `./inv shell` and `./inv doctor` work from other terminals."""
+    hosts = {name: host.pid for name, host in running.network.hosts.items()}
+    known: dict[str, Answer] = {"who": lambda _request: {"lab": running.plan.lab, "hosts": hosts}}
+    for name, answer in answers.items():
+        known[name] = partial(_ignoring_details, answer, running)
+    return Desk(running.evidence.folder, known)
+
+
+def _ignoring_details(answer: Callable[[Running], Message], running: Running, _request: Message) -> Message:
+    return answer(running)
 
 
 def _break(running: Running, faults: Sequence[Fault]) -> None:

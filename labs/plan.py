@@ -18,13 +18,17 @@ from realserver_setup.build import Setup
 
 @dataclass(frozen=True, slots=True)
 class RealServer:
-    """A real server as the rules see it: RIP, the port its httpd listens on, its weight."""
+    """A real server as the rules see it: RIP, the port its httpd listens on, its weight.
+
+    On `more_ports` its httpd listens as well; no rule of the lab is about them.
+    """
 
     name: str
     address: str
     http_port: int
     weight: int
     ftp: bool  # has a rule for port 21
+    more_ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

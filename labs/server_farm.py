@@ -48,7 +48,8 @@ class ServerFarm:
         for server in self._servers:
             root = files.make_root(self.root(server.name), server.name, shared.values())
             folder = self._evidence.folder / "servers" / server.name
-            self._httpds[server.name] = Httpd(server.name, folder, root, (server.http_port,))
+            ports = (server.http_port, *server.more_ports)
+            self._httpds[server.name] = Httpd(server.name, folder, root, ports)
 
     def start_tunnels(self, hosts: Mapping[str, Host]) -> None:
         """Start the user-space tunl0 on every real server, and wait until the devices exist."""

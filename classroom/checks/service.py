@@ -25,15 +25,13 @@ def all_served(seen: Seen, case: Case) -> Check:
 def fair_shares(seen: Seen, case: Case) -> Check:
     """Every real server gets its share."""
     weights = {server.name: server.weight if case.scheduler == "wrr" else 1 for server in case.plan.servers}
-    asked = len(seen["requests"])
-    rounds, rest = divmod(asked, sum(weights.values()))
-    expected = {name: rounds * weight for name, weight in weights.items()}
+    rounds, rest = divmod(len(seen["requests"]), sum(weights.values()))
+    least = {name: rounds * weight for name, weight in weights.items()}
     got = Counter(one["server"] for one in seen["requests"] if one["how"] == "answered")
     shares = {name: got.get(name, 0) for name in weights}
-    if rest == 0:
-        return Check(title(fair_shares), shares == expected, told(expected), told(shares))
-    fair = all(expected[name] <= shares[name] <= expected[name] + weights[name] for name in weights)
-    return Check(title(fair_shares), fair, f"at least {told(expected)}", told(shares))
+    more = {name: weight if rest else 0 for name, weight in weights.items()}  # of a round that is not whole
+    fair = rounds > 0 and all(least[name] <= shares[name] <= least[name] + more[name] for name in weights)
+    return Check(title(fair_shares), fair, f"{'at least ' if rest else ''}{told(least)}", told(shares))
 
 
 def outcomes(asked: Sequence[dict[str, str]]) -> Counter[str]:

@@ -1,15 +1,16 @@
-"""ARP: who answers for the VIP, and who names it in questions of his own, as the switches see it."""
+"""ARP: who answers for the VIP, as the switches see it."""
 
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import labs
 from classroom.case import Case
-from classroom.probes.requests import MANY, ask
+from classroom.probes.router import kept_entry
 from labs.running import Running
-from labs.topology import INTERNET, Role
+from labs.topology import INTERNET, Leg, Role
 from labs.wait import look_until
 
 _ASK = Path(labs.__file__).parent / "ask_arp.py"
@@ -19,39 +20,33 @@ _SECONDS = 1.0  # for all answers to have come
 def arp_answers(running: Running, case: Case) -> list[str]:
     """The interfaces that answer when each router asks for the VIP on its own segments."""
     names, since = case.plan.topology.names_of_macs, running.controller.forget_arp()
-    for router in case.plan.machines(Role.ROUTER):
-        for leg in router.legs:
-            if leg.switch != INTERNET:
-                # The router's own address is asked for as well: its neighbours answer nothing else.
-                command = [sys.executable, "-S", "-E", str(_ASK), leg.interface, leg.address]
-                running.network.hosts[router.name].run([*command, case.plan.vip], timeout=2)
 
-    def answers() -> set[str]:
+    def answers() -> set[tuple[str, str]]:
         claims = running.controller.arp(since)
-        return {
-            claim.sender_mac
-            for claim in claims
-            if claim.operation == "reply" and claim.sender_ip == case.plan.vip
-        }
+        return {(one.sender_ip, one.sender_mac) for one in claims if one.operation == "reply"}
 
-    # Nobody says when the last one has answered: the wait ends once two looks are alike.
-    before: list[set[str]] = [set()]
-
-    def settled(now: set[str]) -> bool:
-        same, before[0] = bool(now) and now == before[0], now
-        return same
-
-    return sorted(names.get(mac, mac) for mac in look_until(answers, settled, _SECONDS))
+    with kept_entry(running, case):
+        asked = _ask_all(running, case)
+        # A machine takes questions in order: who has answered for itself has been asked for the VIP.
+        seen = look_until(answers, lambda now: asked <= {address for address, _ in now}, _SECONDS)
+    return sorted(names.get(mac, mac) for address, mac in seen if address == case.plan.vip)
 
 
-def arp_claims(running: Running, case: Case) -> list[str]:
-    """The interfaces that name the VIP as their own address in a question, when all have forgotten all.
+def _ask_all(running: Running, case: Case) -> set[str]:
+    """Ask for the VIP, then each neighbour for its own address; those addresses."""
+    routers = case.plan.machines(Role.ROUTER)
+    legs = [leg for router in routers for leg in router.legs if leg.switch != INTERNET]
+    neighbours = {leg: _neighbours(case, leg) for leg in legs}
+    with ThreadPoolExecutor(len(legs)) as pool:
+        list(pool.map(lambda leg: _ask(running, leg, case.plan.vip, *neighbours[leg]), legs))
+    return {address for addresses in neighbours.values() for address in addresses}
 
-    The servers' neighbour tables are emptied, as they are after a while; then clients ask.
-    """
-    names, since = case.plan.topology.names_of_macs, running.controller.forget_arp()
-    for host in (*case.hosts("servers"), "r0"):
-        running.network.hosts[host].run(["ip", "neigh", "flush", "all"], timeout=2)
-    ask(running.clients[0], 80, MANY)
-    claims = [claim for claim in running.controller.arp(since) if claim.sender_ip == case.plan.vip]
-    return sorted({names.get(one.sender_mac, one.sender_mac) for one in claims if one.operation == "request"})
+
+def _neighbours(case: Case, asker: Leg) -> list[str]:
+    legs = (leg for machine in case.plan.topology.machines for leg in machine.legs)
+    return [leg.address for leg in legs if leg.switch == asker.switch and leg != asker]
+
+
+def _ask(running: Running, asker: Leg, *wanted: str) -> None:
+    command = [sys.executable, "-S", "-E", str(_ASK), asker.interface, asker.address]
+    running.network.hosts[asker.host].run([*command, *wanted], timeout=2)

@@ -24,8 +24,10 @@ def requests(running: Running, case: Case) -> list[dict[str, str]]:
 
 
 def ask(client: Client, port: int, count: int) -> list[dict[str, str]]:
-    """`how` each request ended: `answered` by `server`, or the name of an errno."""
+    """`how` each request ended: `answered` by `server`, or the name of an errno. Raises ValueError."""
     command = [sys.executable, "-S", "-E", str(_ASK), client.vip, str(port), str(count)]
     done = client.host.run([*command, str(patient(_SILENCE))], timeout=4 * _SILENCE)
-    answers: Any = json.loads(done.stdout or "[]")
+    if done.exit_code:
+        raise ValueError(f"{client.host.name} could not ask: {done.stderr.strip() or done.exit_code}")
+    answers: Any = json.loads(done.stdout)
     return list(answers)

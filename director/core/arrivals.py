@@ -12,6 +12,7 @@ from __future__ import annotations
 from director.core.connection import Connection
 from director.core.decision import Answer, Decision, Local
 from director.core.defence import LOOKED_AT, Defence, who_makes_room
+from director.core.errors import SchedulerFailed
 from director.core.events import Trace
 from director.core.ftp import CONTROL_PORT, DATA_PORT
 from director.core.icmp import PORT_UNREACHABLE, UNREACHABLE
@@ -58,7 +59,10 @@ class Arrivals:
         policy, key = service.policy, service.key
         if not (policy.persistent or key.mark or packet.destination == key.address):
             return self._without_rule(service, packet)
-        chosen = self._choose(service, packet, now)
+        try:
+            chosen = self._choose(service, packet, now)
+        except SchedulerFailed as error:
+            return self._unreachable(packet, now, str(error))
         if chosen is None:
             return self._nobody(service, packet, now)
         return self._open(service, chosen, packet, now)
@@ -152,7 +156,9 @@ class Arrivals:
     def _nobody(self, service: VirtualService, packet: Packet, now: float) -> Decision:
         if service.key.address.port == CONTROL_PORT != packet.destination.port:
             return self._without_rule(service, packet)
-        why = f"service {service} has no real server available"
+        return self._unreachable(packet, now, f"service {service} has no real server available")
+
+    def _unreachable(self, packet: Packet, now: float, why: str) -> Decision:
         return self._trace.answer(packet, now, Answer(UNREACHABLE, PORT_UNREACHABLE, (why,)))
 
     @staticmethod

@@ -2,7 +2,7 @@
 
 LvsError
 ├── BadValue          a field that makes no sense: its name, what was expected, what came
-├── UnknownScheduler
+├── UnknownScheduler  ├── SchedulerFailed: one from a file of somebody's own
 ├── NoSuchService     ├── ServiceExists
 ├── NoSuchServer      ├── ServerExists
 └── NoSuchMark
@@ -23,6 +23,10 @@ class BadValue(LvsError):
 
 
 class UnknownScheduler(LvsError):
+    pass
+
+
+class SchedulerFailed(LvsError):
     pass
 
 

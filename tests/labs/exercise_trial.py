@@ -1,7 +1,8 @@
 """An exercise as it is when healthy, or with its fault and then mended: `... EXERCISE STUDENT healthy|fault`.
 
 Prints one line of JSON for each state of the lab: what every check found, by the check's function name,
-and what the doctor finds. Repairs are what solution.py says, typed on their hosts.
+and what the doctor finds. Repairs are what solution.py says, typed on their hosts. Exit code 0: with its
+fault it fails, and otherwise it passes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from doctor.causes import diagnose
 from doctor.read import read
 
 
-def tell(state: str, room: Room) -> None:
+def tell(state: str, room: Room) -> bool:
+    """Whether every check passed."""
     began = time.monotonic()
     checks = room.judge(room.look())
     took = time.monotonic() - began
@@ -32,6 +34,7 @@ def tell(state: str, room: Room) -> None:
         "causes": [{"cause": one.cause, "host": one.host, "evidence": one.evidence} for one in found],
     }
     print(json.dumps(told), flush=True)
+    return all(check.ok for check in checks)
 
 
 def repair(room: Room, case: Case) -> None:
@@ -50,10 +53,14 @@ def main(exercise: str, student: str, state: str) -> int:
     case = case_for(exercise, student, healthy=state == "healthy")
 
     def stay(room: Room) -> None:
-        tell("healthy" if case.fault is None and state == "healthy" else "fault", room)
-        if state != "healthy":
+        if state == "healthy" and not catalogue.faults(exercise):  # where something is to be made
             repair(room, case)
-            tell("mended", room)
+        passed = tell(state, room)
+        if state == "fault":
+            repair(room, case)
+            passed = not passed and tell("mended", room)
+        if not passed:
+            raise SystemExit(1)
 
     return run(case, stay)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
@@ -40,18 +40,30 @@ class Scheduler(Protocol):
         """Called when servers were added, edited or deleted."""
 
 
+_added: dict[str, Callable[[], Scheduler]] = {}
+
+
 @cache
 def names() -> tuple[str, ...]:
     """The names of all schedulers."""
     files = (module.name for module in pkgutil.iter_modules(__path__))
-    return tuple(sorted(name for name in files if not name.startswith("_")))
+    return tuple(sorted({*(name for name in files if not name.startswith("_")), *_added}))
+
+
+def add(name: str, made: Callable[[], Scheduler]) -> None:
+    """One more scheduler, without flags: `made` is called for each service that begins to use it."""
+    _added[name] = made
+    names.cache_clear()
 
 
 def make(name: str, flags: Iterable[str] = (), sysctls: Sysctls | None = None) -> Scheduler:
-    """A new scheduler for a service. Raises UnknownScheduler; BadValue for a flag that it doesn't know."""
+    """A new scheduler for a service. Raises UnknownScheduler; BadValue for a flag that it doesn't know.
+
+    One that was added may raise SchedulerFailed, here and whenever it picks.
+    """
     if name not in names():
         raise UnknownScheduler(f"scheduler {name!r} is unknown: choose from {', '.join(names())}.")
-    kind = importlib.import_module(f"{__name__}.{name}").Scheduler
+    kind = _added.get(name) or importlib.import_module(f"{__name__}.{name}").Scheduler
     known = {f"{name}-{flag}": flag for flag in getattr(kind, "FLAGS", ())}
     for flag in flags:
         if flag not in known:

@@ -67,6 +67,7 @@ def test_the_socket_can_come_from_the_environment(
         (["--engine", "steam"], "--engine"),
         (["--conn-tab-bits", "many"], "--conn-tab-bits"),
         (["--verbose"], "--verbose"),
+        (["--no-ftp-helper", "--engine", "ipvs"], "ip_vs_ftp"),
     ],
 )
 @pytest.mark.usefixtures("started")
@@ -79,6 +80,11 @@ def test_bad_arguments_are_one_sentence(
     assert (ended.value.code, error.count("\n")) == (2, 1)
     assert error.startswith("python -m director: ")
     assert says in error
+
+
+def test_the_ftp_helper_can_be_left_out(started: list[Settings]) -> None:
+    command_line.main(["--no-ftp-helper"])
+    assert started[0].ftp_helper is False
 
 
 def test_sysctls_and_timeouts(started: list[Settings]) -> None:

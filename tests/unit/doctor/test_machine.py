@@ -10,7 +10,7 @@ from rich.console import Console
 
 from director import engines
 from director.engines.engine import EngineError
-from doctor import command, machine
+from doctor import machine, machine_table
 from doctor.finding import Finding, State
 from labs import capabilities
 from labs.errors import Unable
@@ -64,11 +64,11 @@ def test_a_setting_that_keeps_users_out(monkeypatch: pytest.MonkeyPatch) -> None
 )
 def test_the_exit_code_is_about_the_labs(subject: str, state: State, code: int) -> None:
     console = Console(file=StringIO())
-    assert command.doctor([lambda: Finding(subject, state, "seen")], console) == code
+    assert machine_table.show([lambda: Finding(subject, state, "seen")], console) == code
 
 
 def test_piped_it_is_plain_and_complete(capsys: pytest.CaptureFixture[str]) -> None:
-    command.doctor([lambda: Finding("[subject]", State.NO, "what was [seen]", "what [helps]")])
+    machine_table.show([lambda: Finding("[subject]", State.NO, "what was [seen]", "what [helps]")])
     printed = capsys.readouterr().out
     assert printed.isascii()
     assert all(text in printed for text in ("no", "[subject]", "what was [seen]", "what [helps]"))

@@ -24,8 +24,8 @@ HEARD = {PASSIVE: REWRITTEN}
 class Session:
     """A control connection through a director; the real server's numbers start at `first`."""
 
-    def __init__(self, first: int = 1000) -> None:
-        self.director = published()
+    def __init__(self, first: int = 1000, *, ftp_helper: bool = True) -> None:
+        self.director = published(ftp_helper=ftp_helper)
         self.first = first
         self.decide(tcp(client(1), FTP, SYN, sequence=500))
         self.decide(tcp(FTP2, client(1), SYN | ACK, sequence=(first - 1) % MODULUS))
@@ -90,6 +90,15 @@ def test_a_passive_reply_in_two_segments() -> None:
     data = session.decide(tcp(client(2), Endpoint(VIP, 30000)))
     assert isinstance(data, Forward)
     assert data.destination == Endpoint(FTP2.address, 30000)
+
+
+def test_without_the_helper_nobody_reads_what_ftp_says() -> None:
+    session = Session(ftp_helper=False)
+    assert session.reply(0, PASSIVE) == (0, PASSIVE)
+    assert isinstance(session.decide(tcp(client(2), Endpoint(VIP, 30000))), Local)
+    assert isinstance(session.command(0, b"PORT 198,51,100,101,156,64\r\n"), Forward)
+    assert isinstance(session.decide(tcp(Endpoint(FTP2.address, 20), client(40000))), Local)
+    assert len(session.director.connections) == 1  # the control connection, and nothing is announced
 
 
 def test_a_command_is_read_in_its_order() -> None:

@@ -1,0 +1,80 @@
+"""The packet table that a student completes: of which connection, and which cells are blank."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from classroom.answers import BLANK, Section
+from classroom.case import Case
+from labs.packet_table import Hop
+from labs.plan import RealServer
+from labs.topology import Leg, Role
+
+_PORTS = range(20000, 30000)  # not those that the kernel gives to clients
+_WITH_TCPDUMPS_DOT = re.compile(r"(\d+(?:\.\d+){3})\.(\d+)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The connection: from a client's local `port`, and the real server that has to get it."""
+
+    client: Leg
+    port: int
+    server: RealServer
+
+
+def connection(case: Case) -> Asked:
+    client = case.choose(case.plan.machines(Role.CLIENT), "client").legs[0]
+    server = next(one for one in case.plan.servers if one.name == case.server)
+    return Asked(client, case.choose(_PORTS, "client port"), server)
+
+
+def hops(case: Case) -> tuple[Hop, ...]:
+    """The whole table."""
+    asked = connection(case)
+    return case.plan.hops(asked.server, asked.client, asked.port)
+
+
+def cells(hop: Hop) -> dict[str, str]:
+    """A row's columns as the answers file names them, with what is right."""
+    row = hop.expected.as_dict()
+    return {name.replace("_", " "): row[name] for name in row if name not in ("packet", "data")}
+
+
+def blanks(case: Case) -> tuple[tuple[str, ...], ...]:
+    """For each row the columns to fill in: all but one, and in one of the rows all."""
+    table = hops(case)
+    bare = case.choose(range(len(table)), "bare row")
+    found = []
+    for number, hop in enumerate(table):
+        columns = tuple(cells(hop))
+        shown = "" if number == bare else case.choose(columns, f"shown in row {number}")
+        found.append(tuple(column for column in columns if column != shown))
+    return tuple(found)
+
+
+def sections(case: Case) -> tuple[Section, ...]:
+    """The answers file with its blanks."""
+    return tuple(
+        Section(
+            hop.expected.packet,
+            _where(hop, case),
+            {name: BLANK if name in blank else value for name, value in cells(hop).items()},
+        )
+        for hop, blank in zip(hops(case), blanks(case), strict=True)
+    )
+
+
+def _where(hop: Hop, case: Case) -> str:
+    """At which interface the row is; which real server it is, is to be found out."""
+    interface = hop.interface.replace(case.server, "rsN")
+    whose = ", on the real server that got it" if interface != hop.interface else ""
+    way = "as it leaves" if hop.leaving else "as it comes out of"
+    return f"{hop.expected.data}, {way} {interface}{whose}"
+
+
+def same(answer: str, right: str) -> bool:
+    """As tcpdump writes it, 192.0.2.1.80, is as good as 192.0.2.1:80."""
+    found = _WITH_TCPDUMPS_DOT.fullmatch(answer)
+    return (f"{found[1]}:{found[2]}" if found else answer.lower()) == right.lower()

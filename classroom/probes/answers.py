@@ -1,0 +1,15 @@
+"""What a student has filled in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from classroom.answers import NAME, read
+from classroom.case import Case
+from classroom.work import folder_of
+from labs.running import Running
+
+
+def answers(running: Running, case: Case) -> dict[str, Any]:
+    """What the answers file says now: `answers`, by section and label, and `wrong` lines."""
+    return read(folder_of(running.evidence) / NAME).as_dict()

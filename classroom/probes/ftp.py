@@ -1,0 +1,36 @@
+"""ftp: one session in each mode, how far it came, and how much of it the director has sent."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from classroom.case import Case
+from labs.running import Running
+from labs.wait import patient
+
+FILE, SIZE = "100k.bin", 100_000  # one of the files that every real server has, and its bytes
+_ASK = Path(__file__).resolve().parent.parent / "ask_ftp.py"
+_CONNECT, _SILENCE = 0.8, 1.6  # seconds
+
+
+def ftp_sessions(running: Running, case: Case) -> dict[str, Any]:
+    """What became of a session of c1 in each mode, and the bytes that the director has sent meanwhile.
+
+    `sessions` have `mode`, `login`, `listed`, `got`, `why` not, and the address `named` by a 227;
+    `sent` is what has come out of the director's interfaces, by the switches' counters.
+    """
+    client = running.clients[0]
+    limits = (str(patient(seconds)) for seconds in (_CONNECT, _SILENCE))
+    command = [sys.executable, "-S", "-E", str(_ASK), client.vip, FILE, *limits]
+    before = _sent(running)
+    done = client.host.run(command, timeout=3 * _SILENCE)
+    return {"sessions": json.loads(done.stdout or "[]"), "sent": _sent(running) - before}
+
+
+def _sent(running: Running) -> int:
+    legs = running.plan.topology.director.legs
+    ports = {running.network.switch_port(leg.interface) for leg in legs}
+    return sum(counters.rx_bytes for counters in running.controller.ports() if counters.name in ports)

@@ -1,0 +1,77 @@
+"""The router in front of the director: its neighbour entry for the VIP decides who gets the requests.
+
+Looks may need another entry, or none; they leave the one that was there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from classroom.case import Case
+from labs.host import Host
+from labs.running import Running
+from labs.topology import LAN, Leg, Role
+
+ROUTER = "r0"
+
+
+@contextmanager
+def kept_entry(running: Running, case: Case) -> Iterator[None]:
+    """The entry is afterwards what it was: a look neither mends nor spoils."""
+    before = _found(running, case)
+    mac = before.get("lladdr", "")
+    if mac:
+        set_entry(running, case, mac, "permanent")  # the answers to our questions do not move it
+    try:
+        yield
+    finally:
+        if mac:
+            set_entry(running, case, mac, "permanent" if "PERMANENT" in before["state"] else "stale")
+        else:
+            drop_entry(running, case)
+
+
+def set_entry(running: Running, case: Case, mac: str, state: str) -> None:
+    """Have the router believe that the VIP is at `mac`; `state` as ip-neighbour(8) names it."""
+    _change(running, case, "replace", "lladdr", mac, "nud", state)
+
+
+def drop_entry(running: Running, case: Case) -> None:
+    """Have the router ask before it sends anything to the VIP, even if somebody has set the entry."""
+    _change(running, case, "del")
+
+
+def ask_without_director(running: Running, case: Case) -> None:
+    """The router asks for the VIP while the director is away for a moment, and notes who answers."""
+    director = running.network.hosts["d"]
+    setting = f"/proc/sys/net/ipv4/conf/{case.plan.topology.director.legs[0].interface}/arp_ignore"
+    director.run(["sh", "-c", f"echo 8 > {setting}"])
+    drop_entry(running, case)
+    ping = _router(running).run(["ping", "-c1", "-W1", case.plan.vip], timeout=2)
+    director.run(["sh", "-c", f"echo 0 > {setting}"])
+    if ping.exit_code != 0:
+        drop_entry(running, case)
+
+
+def _found(running: Running, case: Case) -> dict[str, Any]:
+    show = ["ip", "-j", "neigh", "show", "to", case.plan.vip, "dev", _leg(case).interface]
+    entries: list[dict[str, Any]] = json.loads(_router(running).run(show, timeout=2).stdout or "[]")
+    return entries[0] if entries else {}
+
+
+def _change(running: Running, case: Case, verb: str, *what: str) -> None:
+    command = ["ip", "neigh", verb, case.plan.vip, *what, "dev", _leg(case).interface]
+    _router(running).run(command, timeout=2)
+
+
+def _router(running: Running) -> Host:
+    return running.network.hosts[ROUTER]
+
+
+def _leg(case: Case) -> Leg:
+    """Its leg on the director's segment."""
+    router = next(one for one in case.plan.machines(Role.ROUTER) if one.name == ROUTER)
+    return next(leg for leg in router.legs if leg.switch == LAN)

@@ -1,0 +1,31 @@
+"""Sessions that use two ports: who serves each customer at each of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from classroom.case import Case
+from labs.running import Running
+from labs.wait import patient
+
+PAGES, TILL = 80, 8080  # a shop: its pages, and where people pay
+CUSTOMERS = tuple(f"198.51.100.{number}" for number in range(201, 207))  # people behind c1
+_ASK = Path(__file__).resolve().parent.parent / "ask_sessions.py"
+_SILENCE = 1.4  # seconds: one SYN sent again
+
+
+def let_them_in(running: Running, case: Case) -> None:
+    """Give c1 the customers' addresses, beside its own."""
+    for customer in CUSTOMERS:
+        running.clients[0].host.run(["ip", "addr", "add", f"{customer}/32", "dev", "c1-eth0"])
+
+
+def sessions(running: Running, case: Case) -> list[dict[str, Any]]:
+    """For each `customer`, `answers`: by port, who has answered each of two requests."""
+    client = running.clients[0]
+    command = [sys.executable, "-S", "-E", str(_ASK), client.vip, str(patient(_SILENCE))]
+    done = client.host.run([*command, f"{PAGES},{TILL}", ",".join(CUSTOMERS)], timeout=4.5)
+    return list(json.loads(done.stdout or "[]"))

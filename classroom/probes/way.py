@@ -1,0 +1,67 @@
+"""The way of requests: whether the director gets them, by its own count, and who serves them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from classroom.case import Case
+from classroom.probes.arp import arp_answers
+from classroom.probes.requests import MANY, ask
+from classroom.probes.router import ROUTER, drop_entry, kept_entry, set_entry
+from labs.running import Running
+
+_MOST = 3  # ways there is time for
+
+
+def first_answers(running: Running, case: Case) -> list[dict[str, Any]]:
+    """For interfaces that answer ARP for the VIP: what becomes of requests if its answer is the first."""
+    macs = {name: mac for mac, name in case.plan.topology.names_of_macs.items()}
+    ways = []
+    with kept_entry(running, case):
+        for interface in arp_answers(running, case)[:_MOST]:
+            set_entry(running, case, macs.get(interface, interface), "permanent")
+            ways.append({"first": interface, **_way(running, case)})
+    return ways
+
+
+def after_forgetting(running: Running, case: Case) -> list[dict[str, Any]]:
+    """What becomes of requests when all neighbour tables were empty, and others have been served since.
+
+    Where nobody has served those, there is no use in asking again.
+    """
+    before = _scheduled(running)
+    asked = forget(running, case)
+    if all(one["how"] != "answered" for one in asked):
+        return [_seen(running, asked, before)]
+    return [_way(running, case)]
+
+
+def forget(running: Running, case: Case) -> list[dict[str, str]]:
+    """Empty the neighbour tables of router and real servers, as time does, and let requests fill them."""
+    for host in (*case.hosts("servers"), ROUTER):
+        running.network.hosts[host].run(["ip", "neigh", "flush", "all"], timeout=2)
+    drop_entry(running, case)
+    return ask(running.clients[0], 80, _rounds(case))
+
+
+def _way(running: Running, case: Case) -> dict[str, Any]:
+    before = _scheduled(running)
+    return _seen(running, ask(running.clients[0], 80, _rounds(case)), before)
+
+
+def _seen(running: Running, asked: list[dict[str, str]], before: int) -> dict[str, Any]:
+    """How many requests were made, how many the director has seen, and who or what has answered."""
+    served = Counter(one.get("server", one["how"]) for one in asked)
+    return {"asked": len(asked), "director": _scheduled(running) - before, "served": dict(served)}
+
+
+def _rounds(case: Case) -> int:
+    """Twelve requests or some more: a whole number of rounds of rr."""
+    count = len(case.plan.servers)
+    return -(-MANY // count) * count
+
+
+def _scheduled(running: Running) -> int:
+    """Connections that the director has given to real servers so far."""
+    return sum(running.director.connections_by_server().values())

@@ -1,0 +1,69 @@
+"""What `./inv doctor` prints of a lab that runs: its root causes, a block for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from doctor.causes import Cause
+from doctor.state import LabState
+from labs.screen import frame, screen
+
+_WIDE = 100  # columns, where no terminal tells its own
+_NOTHING = "Nothing wrong was found."
+
+
+def show(
+    state: LabState, causes: Sequence[Cause], titles: Mapping[str, str], console: Console | None = None
+) -> int:
+    """0 where nothing is wrong, else 1; what could not be read is told, and is wrong as well."""
+    console = console or screen(_WIDE)
+    unread = list(_unread(state))
+    for line in unread:
+        console.print(line, markup=False)
+    if causes:
+        console.print(_table(causes, titles))
+    elif not unread:
+        console.print(f"{_NOTHING} {_looked_at(state)}", markup=False)
+    return 1 if causes or unread else 0
+
+
+def _unread(state: LabState) -> Iterator[str]:
+    if state.director.error:
+        name = state.director_host.name
+        yield (
+            f"The director on {name} does not answer; start it again there: setsid sh start.sh & "
+            f"and then sh rules.sh ({state.director.error})"
+        )
+    for host in state.hosts:
+        if host.error:
+            yield f"{host.name} could not be looked at: {host.error}"
+
+
+def _looked_at(state: LabState) -> str:
+    names = " ".join(host.name for host in state.hosts)
+    return f"Looked at in {state.lab}: {names}; the director's rules, connections and time-outs."
+
+
+def _table(causes: Sequence[Cause], titles: Mapping[str, str]) -> Table:
+    table = Table(box=frame(), show_lines=True)
+    table.add_column("host")
+    table.add_column("root cause", ratio=1)
+    for one in causes:
+        table.add_row(Text(one.host, "bold"), _told(one, titles[one.cause]))
+    return table
+
+
+def _told(one: Cause, title: str) -> Table:
+    """Without lines of its own, so that the commands can be copied."""
+    block = Table.grid(padding=(0, 1))
+    block.add_column(no_wrap=True)
+    block.add_column(overflow="fold")
+    block.add_row("cause", Text(f"{title} ({one.cause})", "bold red"))
+    block.add_row("evidence", Text(one.evidence))
+    block.add_row("why", Text(one.why))
+    block.add_row("repair", Text(one.repair, "green"))
+    return block

@@ -1,0 +1,31 @@
+"""arp_ignore was set, but not for the interface that hears ARP requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from doctor.arp import is_silenced
+from doctor.causes import Cause
+from doctor.state import LabState
+
+TITLE = "ARP was silenced on the wrong interface"
+
+
+_ELSEWHERE = ("lo", "default")
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    for host in state.beside_the_vip():
+        lan = host.main.interface
+        wrong = [name for name in _ELSEWHERE if host.settings.get(f"conf.{name}.arp_ignore", 0)]
+        if wrong and host.setting("arp_ignore", lan) == 0 and not is_silenced(host, state.vip):
+            yield Cause(
+                "arp_ignore_on_lo",
+                host.name,
+                f"{host.told('arp_ignore', 'all', lan, *wrong)}; it has {host.has(state.vip)}",
+                "What counts is the setting of the interface that a request comes in on, and that of "
+                "`all`. No request comes in on lo, and `default` is for interfaces that are yet to come. "
+                f"So {host.name} answers for {state.vip}, and what the router then sends to it never "
+                "passes the director.",
+                f"sysctl -w net.ipv4.conf.{lan}.arp_ignore=1",
+            )

@@ -1,0 +1,39 @@
+"""VS-NAT: a client on the real servers' own network gets replies past the director."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.state import SERVER, HostState, LabState, Plug, Way
+
+TITLE = "replies reach the client by a short way, past the director"
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    if state.method != "nat":
+        return
+    for host in state.by_role(SERVER):
+        inside = _director_on(state, host.main.switch)
+        for client in state.clients:
+            way = host.way(client.address)
+            if inside and client.switch == host.main.switch and way.gateway != inside and way.interface:
+                yield _cause(state, host, client, way, inside)
+                break
+
+
+def _director_on(state: LabState, switch: str) -> str:
+    plugs = state.director_host.plugs
+    return next((plug.address for plug in plugs if plug.switch == switch), "")
+
+
+def _cause(state: LabState, host: HostState, client: Plug, way: Way, inside: str) -> Cause:
+    return Cause(
+        "direct_route",
+        host.name,
+        f"client {way}; the director is {inside}",
+        f"{host.name} answers {client.address} itself, from {host.main.address}. The client has asked "
+        f"{state.vip}, knows of no connection with {host.main.address}, and resets it: only the director can "
+        "give replies the source that the client expects, and sees none.",
+        f"ip route replace {client.address}/32 via {inside} dev {host.main.interface}",
+    )

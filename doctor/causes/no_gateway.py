@@ -1,0 +1,52 @@
+"""A real server's replies find no way to the clients; in VS-NAT, none that leads over the director."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.state import DIRECTOR, ROUTER, SERVER, HostState, LabState, Way
+
+TITLE = "replies have no way, or the wrong one, out of a real server"
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    for host in state.by_role(SERVER):
+        right = list(_gateways(state, host))
+        for client in state.clients:
+            way = host.way(client.address)
+            if client.switch != host.main.switch and right and way.gateway not in right:
+                yield _cause(state, host, way, right[0])
+                break
+
+
+def _gateways(state: LabState, host: HostState) -> Iterator[str]:
+    """The addresses on its own segment that replies have to go to first."""
+    role = DIRECTOR if state.method == "nat" else ROUTER
+    for other in state.hosts:
+        if other.role == role:
+            yield from (plug.address for plug in other.plugs if plug.switch == host.main.switch)
+
+
+def _cause(state: LabState, host: HostState, way: Way, right: str) -> Cause:
+    default = next((route for route in host.routes if route.destination == "default"), None)
+    routes = f"its default route is {default}" if default else "it has no default route"
+    return Cause(
+        "no_gateway",
+        host.name,
+        f"client {way}; {routes}{host.counted('IpOutNoRoutes')}",
+        _why(state, host, right),
+        f"ip route replace default via {right} dev {host.main.interface}",
+    )
+
+
+def _why(state: LabState, host: HostState, right: str) -> str:
+    if state.method == "nat":
+        return (
+            f"In VS-NAT a reply must pass the director ({right}), which makes {state.vip} its source again. "
+            f"A reply of {host.name} that goes nowhere, or past it, leaves the client waiting."
+        )
+    return (
+        f"In VS-{state.method.upper()} a real server answers the client itself, by its own network's router "
+        f"({right}): {host.name} can't."
+    )

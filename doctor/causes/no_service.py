@@ -1,0 +1,34 @@
+"""The director has no virtual service for http on the VIP, or one without real servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.services import HTTP, services_of, told
+from doctor.state import LabState, PlannedServer
+
+TITLE = "no rule of the director is about what the clients ask for"
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    if state.director.error:
+        return
+    services = services_of(state, HTTP)
+    if any(service.targets for service in services):
+        return
+    wanted = f"TCP {state.vip}:{HTTP}"
+    seen = f"the service {wanted} has no real server" if services else f"there is no service {wanted}"
+    yield Cause(
+        "no_service",
+        state.director_host.name,
+        f"{seen}; the director's services are {told(state.director.services)}",
+        f"What no rule is about is left to the director's own kernel. It has {state.vip}, but nobody listens "
+        "there, so it refuses the connection at once; another port or protocol is another service.",
+        "\n".join(_rule(state, server) for server in state.servers),
+    )
+
+
+def _rule(state: LabState, server: PlannedServer) -> str:
+    weight = f" -w {server.weight}" if server.weight != 1 else ""
+    return f"ippfvsadm -A -t {state.vip}:{HTTP} -R {server.address}:{server.ports[0]}{weight}"

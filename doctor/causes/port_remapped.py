@@ -1,0 +1,83 @@
+"""VS-TUN, VS-DR: a real server is to serve a port that it does not listen on, but on another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.nftables import redirected
+from doctor.services import FTP, HTTP, about_the_vip, services_of
+from doctor.state import SERVER, HostState, LabState, Service
+
+TITLE = "the real server listens on another port than the VIP's"
+
+_RULE = re.compile(r"^\s*ip\w+\s.*-\w*t\s+([\d.]+):(\d+)\s.*-[rR]\s+([\d.]+):(\d+)")
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    if state.method == "nat":
+        return
+    yield from _rules(state)
+    for host in state.by_role(SERVER):
+        services = [one for one in services_of(state, HTTP) if _has(one, host)]
+        others = _other_ports(state, host)
+        if services and others and not host.listens(state.vip, HTTP) and not _is_redirected(state, host):
+            yield _listener(state, host, services[0], others)
+
+
+def _has(service: Service, host: HostState) -> bool:
+    return host.main.address in {target.address for target in service.targets}
+
+
+def _other_ports(state: LabState, host: HostState) -> list[int]:
+    """Those that it listens on, that no rule of the VIP is about."""
+    ruled = {service.port for service in state.director.services} | {FTP}
+    return sorted({one.port for one in host.listeners if one.protocol == "TCP"} - ruled)
+
+
+def _is_redirected(state: LabState, host: HostState) -> bool:
+    """By the server's own packet filter, to wherever its httpd listens."""
+    packet = {"l4proto": ("tcp", 6), "ip protocol": ("tcp", 6), "ip daddr": state.vip, "tcp dport": HTTP}
+    return redirected(host.filters, packet)
+
+
+def _listener(state: LabState, host: HostState, service: Service, others: list[int]) -> Cause:
+    folder = f"../../servers/{host.name}"
+    return Cause(
+        "port_remapped",
+        host.name,
+        f"it listens on port {' and '.join(map(str, others))}, and not on port {HTTP} of the service "
+        f"{service}",
+        f"VS-{state.method.upper()} does not touch a request's port: it arrives at {host.name} for port "
+        f"{HTTP}, where nobody listens, and is refused. Only VS-NAT can change ports.",
+        f"sed -i 's/listen {others[0]};/listen {HTTP};/' {folder}/nginx.conf\n"
+        f"nginx -p {folder}/ -c nginx.conf -s reload",
+    )
+
+
+def _rules(state: LabState) -> Iterator[Cause]:
+    """Rules of the script that name another port, which the director has refused."""
+    host = state.director_host
+    for line in host.scripts.get("rules.sh", "").splitlines():
+        rule = _RULE.match(line)
+        remaps = rule and rule[1] == state.vip and rule[2] != rule[4]
+        if rule and remaps and not _is_there(state, int(rule[2]), rule[3]):
+            yield Cause(
+                "port_remapped",
+                host.name,
+                f"rules.sh says: {line.strip()}; the service TCP {rule[1]}:{rule[2]} has no "
+                f"{state.server_name(rule[3])}",
+                f"VS-{state.method.upper()} does not touch a request's port, so a rule with another one is "
+                "refused. Only VS-NAT can change ports.",
+                f"ippfvsadm -A -t {rule[1]}:{rule[2]} -R {rule[3]}:{rule[2]}",
+            )
+
+
+def _is_there(state: LabState, port: int, address: str) -> bool:
+    return any(
+        target.address == address
+        for service in about_the_vip(state)
+        if service.port == port
+        for target in service.targets
+    )

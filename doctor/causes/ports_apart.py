@@ -1,0 +1,58 @@
+"""Two web ports of the VIP are two services, each with a scheduler of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from doctor.causes import Cause
+from doctor.services import option, services_of, web_ports
+from doctor.state import LabState, Service
+
+TITLE = "each port of a session is scheduled on its own"
+
+_BY_CLIENT = ("sh", "mh")  # they pick by the client's address, alike for each service
+_WITH_PORTS = ("sh-port", "mh-port")
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    found = {port: services_of(state, port) for port in web_ports(state)}
+    apart = {port: services[0] for port, services in found.items() if services and services[0].targets}
+    if len(set(map(str, apart.values()))) < 2 or not _have_servers_in_common(apart.values()):
+        return
+    if all(_goes_by_client(service) for service in apart.values()):
+        return
+    named = " and ".join(f"port {port} belongs to {one} ({_how(one)})" for port, one in apart.items())
+    yield Cause(
+        "ports_apart",
+        state.director_host.name,
+        f"{named}, with the same real servers",
+        "A session that uses both ports begins on one real server and goes on at another, which knows "
+        "nothing of it: each service asks its own scheduler, and what persistence keeps it keeps for its "
+        "own service. One service for both, by a firewall mark, and persistent, keeps them together.",
+        "\n".join(_repair(state, apart)),
+    )
+
+
+def _goes_by_client(service: Service) -> bool:
+    return service.scheduler in _BY_CLIENT and not set(service.flags) & set(_WITH_PORTS)
+
+
+def _have_servers_in_common(services: Iterable[Service]) -> bool:
+    common = set.intersection(*({target.address for target in one.targets} for one in services))
+    return len(common) > 1
+
+
+def _how(service: Service) -> str:
+    return (
+        f"{service.scheduler}, persistent {service.persistent} s" if service.persistent else service.scheduler
+    )
+
+
+def _repair(state: LabState, apart: Mapping[int, Service]) -> Iterator[str]:
+    flag = {"nat": "-m", "tun": "-i", "dr": "-g"}[state.method]
+    first = next(iter(apart.values()))
+    yield from (f"ipvsadm -D {option(one)}" for one in dict.fromkeys(apart.values()))
+    yield "fwmark -F"
+    yield from (f"fwmark -A -p tcp -d {state.vip} --dport {port} --set-mark 1" for port in apart)
+    yield f"ipvsadm -A -f 1 -s {first.scheduler} -p 300"
+    yield from (f"ipvsadm -a -f 1 -r {target.address} {flag} -w {target.weight}" for target in first.targets)

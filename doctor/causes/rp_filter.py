@@ -1,0 +1,48 @@
+"""A host drops packets because it would send to their source by another interface (rp_filter)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.state import ROUTER, SERVER, HostState, LabState
+
+TITLE = "packets are dropped for the interface they come in on"
+
+_STRICT = 1
+_TUNNEL = "tunl0"
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    for host in state.by_role(SERVER, ROUTER):
+        for interface, source in _arrivals(state, host):
+            way = host.way(source)
+            strict = host.setting("rp_filter", interface) == _STRICT
+            if strict and way.interface and way.interface != interface:
+                yield _cause(host, interface, source)
+                break
+
+
+def _arrivals(state: LabState, host: HostState) -> Iterator[tuple[str, str]]:
+    """The interfaces on which packets of the virtual server come in, with a source of theirs."""
+    if host.role == ROUTER:
+        servers = {one.main.switch for one in state.by_role(SERVER)} if state.method != "nat" else set()
+        yield from ((plug.interface, state.vip) for plug in host.plugs if plug.switch in servers)
+        return
+    interface = _TUNNEL if state.method == "tun" else host.main.interface
+    yield from ((interface, client.address) for client in state.clients)
+
+
+def _cause(host: HostState, interface: str, source: str) -> Cause:
+    what = "requests, unpacked," if interface == _TUNNEL else "packets"
+    strict = [name for name in ("all", interface) if host.settings.get(f"conf.{name}.rp_filter") == _STRICT]
+    return Cause(
+        "rp_filter",
+        host.name,
+        f"{host.told('rp_filter', 'all', interface)}: the larger counts; the way to {host.way(source)}"
+        f"{host.counted('TcpExtIPReversePathFilter')}",
+        f"With 1, a host takes a packet only from the interface by which it would answer. Here {what} from "
+        f"{source} come in on {interface}, and the way back is by {host.way(source).interface}: they are "
+        "dropped, although a capture shows them.",
+        "\n".join(f"sysctl -w net.ipv4.conf.{name}.rp_filter=0" for name in strict),
+    )

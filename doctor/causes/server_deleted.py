@@ -1,0 +1,89 @@
+"""A real server's rule was deleted, or a script does it, with connections still on the server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.services import option
+from doctor.state import Connection, LabState, Service
+
+TITLE = "a real server was deleted while it had connections"
+
+_DELETES = re.compile(r"\b(ippfvsadm\b.*\s-D|ipvsadm\b.*\s(-d|--delete-server))\b|\bippfvsadm\b.*\s-D[tu]")
+_PLACE = re.compile(r"-\w*t\s+(\S+)\s+-[rR]\s+(\S+)")
+_QUIETS = re.compile(r"\bipvsadm\b.*\s(-w|--weight)[ =]?0\b")
+_NOT_FOR_THAT = ("rules", "director", "start")
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    left = list(_left(state))
+    lines = list(_deleting_lines(state))
+    if not left and not lines:
+        return
+    yield Cause(
+        "server_deleted",
+        state.director_host.name,
+        "; ".join([*_told(state, left), *(f"{name} says: {line}" for name, line in lines)]),
+        "The packets of a connection whose real server has no rule any more are dropped without a word: "
+        "what was going on there hangs. With weight 0 a server gets no new connections and keeps those "
+        "it has; once they have ended, its rule can go.",
+        "\n".join(_repairs(state, left, lines)),
+    )
+
+
+def _left(state: LabState) -> Iterator[Connection]:
+    """Connections to real servers that their service does not have."""
+    for one in state.director.connections:
+        service = _service(state, one)
+        lives = one.state == "ESTABLISHED" and not one.is_template
+        if lives and service and one.server not in map(str, service.targets):
+            yield one
+
+
+def _service(state: LabState, connection: Connection) -> Service | None:
+    ends = (connection.protocol, connection.vip)
+    return next(
+        (one for one in state.director.services if (one.protocol, f"{one.address}:{one.port}") == ends), None
+    )
+
+
+def _deleting_lines(state: LabState) -> Iterator[tuple[str, str]]:
+    """Of scripts beside the director's own, and what they say before they have set a weight to 0."""
+    for name, text in state.director_host.scripts.items():
+        if name.startswith(_NOT_FOR_THAT) or name.endswith("-undo.sh"):
+            continue
+        for line in text.splitlines():
+            if line.lstrip().startswith("#"):
+                continue
+            if _QUIETS.search(line):
+                break
+            if _DELETES.search(line):
+                yield name, line.strip()
+                break
+
+
+def _told(state: LabState, left: list[Connection]) -> Iterator[str]:
+    servers = dict.fromkeys(one.server for one in left)
+    for server in servers:
+        mine = [one for one in left if one.server == server]
+        name = state.server_name(server.rpartition(":")[0])
+        yield f"{len(mine)} connections are with {name}, {server}, which has no rule: {mine[0].client}"
+
+
+def _repairs(state: LabState, left: list[Connection], lines: list[tuple[str, str]]) -> Iterator[str]:
+    flag = {"nat": "-m", "tun": "-i", "dr": "-g"}[state.method]
+    for server, connection in {one.server: one for one in left}.items():
+        service = _service(state, connection)
+        if service:
+            yield f"ipvsadm -a {option(service)} -r {server} {flag} -w 0"
+    for name, line in lines:
+        yield f"# in {name}, instead of: {line}"
+        yield f"{_quieting(line)} {flag} -w 0"
+
+
+def _quieting(line: str) -> str:
+    """The same server of the same service, as ipvsadm is told to change it."""
+    found = _PLACE.search(line)
+    return f"ipvsadm -e -t {found[1]} -r {found[2]}" if found else "ipvsadm -e -t VIP:PORT -r SERVER:PORT"

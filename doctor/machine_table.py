@@ -1,0 +1,37 @@
+"""What `./inv doctor` prints of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from doctor.finding import Finding, State
+from doctor.machine import PROBES
+from labs.screen import WIDE, frame, screen
+
+_STYLES = {State.OK: "green", State.LESS: "yellow", State.NO: "red"}
+_NEEDED = ("system", "memory", "labs")
+
+
+def show(probes: Iterable[Callable[[], Finding]] = PROBES, console: Console | None = None) -> int:
+    """Show all of it; 0 where the labs can run, else 1."""
+    findings = [probe() for probe in probes]
+    console = console or screen(WIDE)
+    console.print(_table(findings, frame()))
+    lacking = [one for one in findings if one.state is State.NO and one.subject in _NEEDED]
+    console.print("The labs can't run here." if lacking else "The labs can run here: ./inv lab-nat")
+    return 1 if lacking else 0
+
+
+def _table(findings: Iterable[Finding], style: box.Box) -> Table:
+    table = Table(box=style)
+    for name in ("", "subject", "what was found", "what helps"):
+        table.add_column(name)
+    for one in findings:
+        state = Text(one.state.value, _STYLES[one.state])
+        table.add_row(state, *map(Text, (one.subject, one.observed, one.helps)))
+    return table

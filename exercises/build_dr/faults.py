@@ -1,0 +1,25 @@
+"""Nothing is done yet."""
+
+from __future__ import annotations
+
+from classroom import blank
+from classroom.exercise import Fault
+
+FAULTS = (
+    Fault(
+        (
+            *blank.DIRECTOR,
+            blank.rules(
+                "http: connections to port 80 of the VIP go to rs1, rs2 and rs3.",
+                "ftp: connections to port 21 of the VIP go to rs1, rs2 and rs3.",
+            ),
+            blank.server(
+                "give {host}-eth0 its address, {{host}}.",
+                "the way of the replies: this host's default gateway.",
+                "see to it that {host}-eth0 neither answers ARP for the VIP nor asks in its name.",
+                "then give this host the VIP, on an alias of the loopback device, lo:0.",
+                "a route that says: the host VIP is on that alias.",
+            ),
+        )
+    ),
+)

@@ -1,0 +1,47 @@
+"""What the director does: `python -m exercises.predict.solution STUDENT` prints the file filled in."""
+
+from __future__ import annotations
+
+import sys
+
+from classroom.answers import NAME, Section, text
+from classroom.case import Case, case_for
+from classroom.exercise import WORK, Repair, Solution
+from classroom.plays import SCHEDULERS, Play, listed, name_of, opening, plays
+from director.core import schedulers
+
+_ITSELF = f"{sys.executable} -m exercises.predict.solution"
+
+SOLUTIONS = (
+    Solution(
+        fails=tuple(f"predicted_{scheduler}" for scheduler in SCHEDULERS),
+        repairs=(Repair("c1", (f"{_ITSELF} {{student}} > ../../{WORK}/{NAME}",)),),
+    ),
+)
+
+
+def rehearsed(play: Play, case: Case) -> list[str]:
+    """Who gets the connections of a play, by the director's own schedulers."""
+    scheduler, servers = schedulers.make(play.scheduler), listed(play, case)
+    scheduler.changed(servers)
+    names = []
+    for step in play.steps:
+        pick = scheduler.pick(servers, opening(step.client, case), 0)
+        if pick is not None:
+            pick[0].count(active=step.stays, by=1)
+            names.append(name_of(pick[0], case))
+    return names
+
+
+def filled_in(student: str) -> str:
+    """The answers file, all right."""
+    case = case_for("predict", student)
+    sections = [
+        Section(play.scheduler, "", dict(zip(play.labels, rehearsed(play, case), strict=True)))
+        for play in plays(case)
+    ]
+    return text("", sections)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(filled_in(sys.argv[1]))

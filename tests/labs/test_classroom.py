@@ -1,0 +1,200 @@
+"""A class as it goes: exercises started, looked into, checked, mended, handed in, marked; and spoilt."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from classroom import catalogue
+from classroom.case import Case, case_for
+from labs.wait import look_until
+
+ROOT = Path(__file__).resolve().parents[2]
+INV = [sys.executable, str(ROOT / "tasks.py"), "--search-root", str(ROOT)]
+UP = 60  # seconds until an exercise has begun; eight where nothing else runs
+NAME = "e04"
+
+
+@dataclass
+class Class:
+    """The commands of ./inv with a folder of runs of its own."""
+
+    folder: Path
+    environment: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.environment = {**os.environ, "LVS_RUNS": str(self.folder / "runs")}
+
+    def inv(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*INV, *words],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+
+    @contextmanager
+    def playing(self, name: str, student: str) -> Iterator[subprocess.Popen[bytes]]:
+        """An exercise that has begun; it is ended with the block."""
+        said = self.folder / f"{name}-{student}.out"
+        with said.open("wb") as output:
+            process = subprocess.Popen(
+                [*INV, "exercise", name, "--student", student],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        try:
+            begun = look_until(
+                lambda: "has begun" in said.read_text(), lambda yes: yes or process.poll() is not None, UP
+            )
+            assert begun, said.read_text()
+            yield process
+        finally:
+            process.terminate()
+            process.wait(30)
+
+    def mend(self, case: Case) -> None:
+        """Type the solution in shells of the hosts, as a student does."""
+        for step in catalogue.solutions(case.exercise)[case.fault or 0].repairs:
+            for host in case.hosts(step.on):
+                for command in step.commands:
+                    done = self.inv(
+                        *("shell", host, "--student", case.student, "--command", case.filled(command))
+                    )
+                    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def school(tmp_path: Path) -> Class:
+    return Class(tmp_path)
+
+
+def test_from_the_symptom_to_the_mark(school: Class) -> None:
+    case = case_for(NAME, "ada")
+    solution = catalogue.solutions(NAME)[case.fault or 0]
+    diagnosis = ("--host", case.server, "--cause", solution.cause, "--evidence", solution.evidence[0])
+    with school.playing(NAME, "ada"):
+        check = school.inv("check")
+        assert check.returncode == 1, check.stdout + check.stderr
+        assert "NOT YET" in check.stdout
+        assert "ETIMEDOUT" in check.stdout  # what was seen, not just that it failed
+        assert "Hint 1 of" in school.inv("hint").stdout
+        assert "Hint 2" not in school.inv("hint", "--again").stdout
+        school.mend(case)
+        check = school.inv("check")
+        assert (check.returncode, "PASSED" in check.stdout) == (0, True), check.stdout + check.stderr
+        assert school.inv("submit").returncode == 2  # the form is empty, and nobody can be asked
+        refused = school.inv("submit", "--host", "rs99", "--cause", solution.cause, "--evidence", "routes")
+        assert (refused.returncode, "rs99" in refused.stderr) == (2, True)
+        assert not list(school.folder.glob("*.lvs"))
+        submitted = school.inv("submit", *diagnosis)
+        assert submitted.returncode == 0, submitted.stderr
+    graded = school.inv("grade", str(school.folder))
+    assert graded.returncode == 0, graded.stdout + graded.stderr
+    line = next(
+        line for line in (school.folder / "grades" / "class.csv").read_text().splitlines() if "ada" in line
+    )
+    assert "100" in line
+
+
+def test_a_shell_gives_back_what_the_command_did(school: Class) -> None:
+    with school.playing(NAME, "ada"):
+        assert school.inv("shell", "rs1", "--command", "sh -c 'exit 7'").returncode == 7
+        listed = school.inv("shell", "d", "--command", "ippfvsadm -L")
+        assert (listed.returncode, case_for(NAME, "ada").addresses.vip in listed.stdout) == (0, True)
+        assert "realserver.sh" in school.inv("shell", "rs1", "--command", "ls 1999").stdout
+        unknown = school.inv("shell", "rs99")
+        assert (unknown.returncode, "rs1" in unknown.stderr) == (2, True)
+
+
+SPOILT = [
+    pytest.param("d", "pkill -9 -f [-]-method", id="the director is killed"),
+    pytest.param("d", "mv rules.sh other.sh", id="a script is renamed"),
+    pytest.param("rs1", "ip route flush table main", id="all routes of a server are gone"),
+    pytest.param("d", "ip route flush table main", id="all routes of the director are gone"),
+    pytest.param("d", "ip link set d-eth0 down", id="the director's interface is down"),
+    pytest.param("c1", "ip addr flush dev c1-eth0", id="the client has no address"),
+    pytest.param("d", "ip link set lo down", id="the way to the controller is gone"),
+]
+
+
+@pytest.mark.parametrize(("host", "command"), SPOILT)
+def test_whatever_is_spoilt_check_answers(school: Class, host: str, command: str) -> None:
+    with school.playing(NAME, "ada"):
+        assert school.inv("shell", host, "--command", f"sh -c '{command}'").returncode == 0
+        check = school.inv("check")
+        assert check.returncode in (0, 1), check.stdout + check.stderr
+        assert " of 3 checks" in check.stdout
+
+
+def test_a_full_table_does_not_keep_check_from_answering(school: Class) -> None:
+    with school.playing(NAME, "ada"):
+        full = "ipvs-sysctl -w conn_limit=1"
+        school.inv("shell", "d", "--command", full)
+        assert school.inv("check").returncode == 1
+
+
+def test_the_terminal_is_closed(school: Class) -> None:
+    with school.playing(NAME, "ada") as process:
+        process.send_signal(signal.SIGHUP)
+        process.wait(30)
+        check = school.inv("check")
+    assert check.returncode == 2
+    assert "./inv exercise e04 --student ada" in check.stderr
+
+
+def test_two_students_do_not_meet(school: Class) -> None:
+    with school.playing(NAME, "ada"), school.playing(NAME, "bob"):
+        which = school.inv("check")
+        assert (which.returncode, "ada" in which.stderr, "bob" in which.stderr) == (2, True, True)
+        again = school.inv("exercise", NAME, "--student", "bob")
+        assert (again.returncode, "already" in again.stderr) == (2, True)
+        school.mend(case_for(NAME, "bob"))
+        assert school.inv("check", "--student", "bob").returncode == 0
+        assert school.inv("check", "--student", "ada").returncode == 1
+
+
+def test_started_again_it_is_the_same(school: Class) -> None:
+    def scripts() -> dict[str, str]:
+        with school.playing(NAME, "ada"):
+            assert school.inv("shell", "rs1", "--command", "rm -r 1999").returncode == 0
+        run = max((school.folder / "runs").iterdir())
+        return {str(file.relative_to(run)): file.read_text() for file in (run / "scripts").rglob("*.sh")}
+
+    first = scripts()
+    assert first
+    assert {name: text for name, text in scripts().items() if name != "scripts/d/start.sh"} == {
+        name: text for name, text in first.items() if name != "scripts/d/start.sh"
+    }  # which names the run's folder
+
+
+NONSENSE: list[tuple[tuple[str, ...], str]] = [
+    (("exercise", "e99"), "choose from"),
+    (("exercise", NAME, "--student", "../x"), "--student"),
+    (("check",), "start one with"),
+    (("submit",), "start one with"),
+    (("shell", "rs1"), "start one with"),
+    (("hint", "--student", "nobody"), "start one with"),
+    (("grade", "no-such-folder"), "no-such-folder"),
+]
+
+
+@pytest.mark.parametrize(("words", "says"), NONSENSE, ids=[" ".join(words) for words, _ in NONSENSE])
+def test_nonsense_ends_with_two_and_a_sentence(school: Class, words: tuple[str, ...], says: str) -> None:
+    done = school.inv(*words)
+    assert (done.returncode, says in done.stderr) == (2, True), done.stdout + done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -1,0 +1,77 @@
+"""Evidence of e04, made up: what its probes and the doctor would have told, without a lab."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from nacl.public import PrivateKey
+
+from classroom.case import Case, case_for
+from classroom.submission import Submission, private_key, sealed
+from labs.plan import Plan
+
+SECRET = "correct horse battery staple"
+STARTED = 1_700_000_000.0
+
+
+@cache
+def key(secret: str = SECRET) -> PrivateKey:
+    return private_key(secret)
+
+
+def submission(student: str = "ada", **changes: Any) -> Submission:
+    """Mended and rightly diagnosed, ten minutes after the start; `changes` are of its fields."""
+    case = case_for("e04", student)
+    made = Submission(
+        exercise="e04",
+        student=student,
+        seen=seen(case),
+        state=state(case.plan),
+        journal=journal(student),
+        diagnosis={"host": case.server, "cause": "vip_missing", "evidence": "counters"},
+        run=sha256(student.encode()).hexdigest()[:32],
+        facts=dict(case.facts),
+    )
+    return replace(made, **changes)
+
+
+def seen(case: Case, *, broken: bool = False) -> dict[str, Any]:
+    """Three rounds of requests; `broken`: those to the server with the fault get no answer."""
+    names = [server.name for server in case.plan.servers] * 3
+    requests = [{"how": "answered", "server": name} for name in names if not broken or name != case.server]
+    silent = [{"how": "ETIMEDOUT"}] * (len(names) - len(requests))
+    return {"requests": requests + silent, "arp_answers": ["d-eth0"]}
+
+
+def state(plan: Plan) -> dict[str, Any]:
+    """The plan's side of what the doctor reads."""
+    return {
+        "lab": plan.lab,
+        "vip": plan.vip,
+        "dip": plan.addresses.dip,
+        "servers": [{"name": server.name, "address": server.address} for server in plan.servers],
+        "hosts": [
+            {"name": one.name, "plugs": [{"address": leg.address} for leg in one.legs]}
+            for one in plan.topology.machines
+        ],
+    }
+
+
+def journal(student: str, minutes: float = 10.0) -> list[dict[str, Any]]:
+    """A hint and two checks on the way."""
+    entries = ["started", "check", "hint", "check", "submit"]
+    step = minutes * 60 / (len(entries) - 1)
+    told = [{"at": STARTED + number * step, "what": what} for number, what in enumerate(entries)]
+    return [{**told[0], "exercise": "e04", "student": student}, *told[1:]]
+
+
+def hand_in(folder: Path, made: Submission, name: str = "", secret: str = SECRET) -> Path:
+    """The sealed file, below `folder`."""
+    file = folder / (name or f"{made.exercise}-{made.student}.lvs")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(sealed(made, key(secret).public_key))
+    return file

@@ -1,0 +1,212 @@
+"""What students get: all that they need to play and hand in, and nothing that tells the answers."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zlib
+from base64 import b64encode, b85decode
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from classroom import catalogue
+from classroom.altered import edits_of
+from classroom.archive import FOLDER, archive, student_archive
+from classroom.case import case_for
+from classroom.secret import VARIABLE
+from classroom.submission import Refused, opened
+from labs.errors import BadRequest
+from tests.unit.classroom.made import SECRET, key
+
+ROOT = Path(__file__).resolve().parents[3]
+OWN = (".git", ".venv", "runs", "__pycache__", ".*_cache", ".hypothesis", ".benchmarks")
+PLAY = """
+import json
+import doctor.command
+from classroom import catalogue, command, room
+from classroom.altered import edits_of
+from classroom.case import case_for
+from classroom.submission import Submission, public_key, sealed
+cases = {name: case_for(name, "ada") for name in catalogue.names()}
+told = {name: [dict(case.facts), repr(edits_of(case))] for name, case in cases.items()}
+made = Submission("e04", "ada", {}, {}, [])
+print(json.dumps([catalogue.__file__, told, sealed(made, public_key())]))
+"""
+
+Members = Mapping[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy without git, with things of the teacher's in it."""
+    copy = tmp_path_factory.mktemp("archive") / "checkout"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*OWN))
+    (copy / "words.txt").write_text(f"{SECRET}\n")
+    (copy / "class.secret").write_text("another class's")
+    (copy / "handed-in").mkdir()
+    (copy / "handed-in" / "e04-ada.lvs").write_text("x")
+    (copy / "docs" / "teaching.md").write_text("the answers")
+    return copy
+
+
+@pytest.fixture(scope="module")
+def packed(checkout: Path) -> bytes:
+    return archive(key().public_key, checkout, without=SECRET)
+
+
+@pytest.fixture(scope="module")
+def members(packed: bytes) -> Members:
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        for member in tar:
+            file = tar.extractfile(member)
+            assert file is not None
+            found[member.name.removeprefix(f"{FOLDER}/")] = file.read()
+    return found
+
+
+@pytest.fixture(scope="module")
+def readable(members: Members) -> Members:
+    """With the packed ones as they are when somebody takes the trouble."""
+    unpacked = {
+        name: zlib.decompress(b85decode(data)) for name, data in members.items() if name.endswith(".packed")
+    }
+    return {**members, **{f"{name} (unpacked)": data for name, data in unpacked.items()}}
+
+
+@pytest.fixture(scope="module")
+def unpacked(packed: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("student")
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        for member in tar:
+            assert member.isfile()
+            assert member.name.startswith(f"{FOLDER}/")
+        tar.extractall(folder)
+    return folder / FOLDER
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        "exercises/e04/solution.py",
+        "exercises/e04/faults.py",
+        "doctor/causes/__init__.py",
+        "classroom/marking.py",
+        "classroom/grade.py",
+        "classroom/reports/csv.py",
+        "docs/teaching.md",
+        "tests/labs/exercise_trial.py",
+        "tests/unit/classroom/test_archive.py",
+        "words.txt",
+        "class.secret",
+        "handed-in/e04-ada.lvs",
+        ".ci/run",
+        ".gitignore",
+    ],
+)
+def test_left_out(members: Members, gone: str) -> None:
+    assert gone not in members
+
+
+def test_what_students_need_is_there(members: Members) -> None:
+    assert {"inv", "tasks.py", "README.md", "classroom/class.pub", "classroom/room.py"} <= set(members)
+    assert "exercises/e04/faults.packed" in members
+    assert not [name for name in members if name.endswith(("/solution.py", "/faults.py", ".pyc"))]
+
+
+def test_neither_secret_nor_private_key_is_inside(readable: Members) -> None:
+    private = bytes(key())
+    secrets = (SECRET.encode(), private, private.hex().encode(), b64encode(private))
+    assert not [name for name, data in readable.items() if any(secret in data for secret in secrets)]
+    assert readable["classroom/class.pub"].decode().strip() == bytes(key().public_key).hex()
+
+
+def test_no_solution_is_inside(readable: Members) -> None:
+    ours = {name: data for name, data in readable.items() if name.startswith("exercises/")}
+    for name in catalogue.names():
+        for solution in catalogue.solutions(name):
+            words = [f'"{solution.cause}"', "SOLUTIONS", "Solution("] if solution.cause else ["SOLUTIONS"]
+            assert not [file for file, data in ours.items() if any(word.encode() in data for word in words)]
+
+
+def test_faults_are_not_read_by_chance(members: Members) -> None:
+    for name in catalogue.names():
+        file = catalogue.folder_of(name) / "faults.py"
+        lines = file.read_text().splitlines() if file.exists() else []
+        told = [
+            line.strip().encode() for line in lines if len(line) > 30 and re.search(r"(Edit|Fault)\(", line)
+        ]
+        assert not [other for other, data in members.items() if any(line in data for line in told)]
+
+
+def test_it_can_be_played_and_what_it_seals_is_for_the_teacher_only(unpacked: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PLAY], cwd=unpacked, env={"PYTHONPATH": str(unpacked)}, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    where, told, evidence = json.loads(done.stdout)
+    assert Path(where).is_relative_to(unpacked)
+    assert list(told) == list(catalogue.names())
+    for name, (facts, edits) in told.items():
+        case = case_for(name, "ada")
+        assert (facts, edits) == (dict(case.facts), repr(edits_of(case)))
+    assert opened(evidence.encode(), key()).student == "ada"
+    with pytest.raises(Refused, match="another class"):
+        opened(evidence.encode(), key("other"))
+
+
+@pytest.mark.parametrize("words", [("grade", "."), ("student-archive",)])
+def test_what_is_the_teachers_says_so(unpacked: Path, words: tuple[str, ...]) -> None:
+    command = [sys.executable, "tasks.py", *words]
+    done = subprocess.run(command, cwd=unpacked, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "student's archive" in done.stderr
+
+
+def test_the_same_twice(checkout: Path, packed: bytes) -> None:
+    assert archive(key().public_key, checkout, without=SECRET) == packed
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        found = tar.getmembers()
+    assert [one.name for one in found] == sorted(one.name for one in found)
+    assert {(one.uid, one.gid, one.uname, one.mtime) for one in found} == {(0, 0, "", 946_684_800)}
+    modes = {one.name: one.mode for one in found}
+    assert (modes[f"{FOLDER}/inv"], modes[f"{FOLDER}/tasks.py"]) == (0o755, 0o644)
+
+
+def test_with_git_what_it_tracks(tmp_path: Path) -> None:
+    root = tmp_path / "checkout"
+    (root / "exercises" / "e1").mkdir(parents=True)
+    for name in ("a.py", "own.txt", "gone.py", "exercises/e1/faults.py", "exercises/e1/solution.py"):
+        (root / name).write_text("1\n")
+    git = ["git", "-C", str(root)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "a.py", "gone.py", "exercises"], check=True)
+    (root / "gone.py").unlink()
+    with tarfile.open(fileobj=io.BytesIO(archive(key().public_key, root))) as tar:
+        names = [name.removeprefix(f"{FOLDER}/") for name in tar.getnames()]
+    assert names == ["a.py", "classroom/class.pub", "exercises/e1/faults.packed"]
+
+
+def test_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("classroom.archive.ROOT", tmp_path)
+    (tmp_path / "secret").write_text(SECRET)
+    assert student_archive("secret", "") == 0
+    assert "practice" not in capsys.readouterr().out
+    assert tarfile.is_tarfile(tmp_path / "lvs-lab-students.tar.gz")
+    assert student_archive("", "practice.tar.gz") == 0
+    assert "practice key" in capsys.readouterr().out
+    with pytest.raises(BadRequest, match="--output"):
+        student_archive("secret", "no/folder/x.tar.gz")
+    with pytest.raises(BadRequest, match="--secret"):
+        student_archive("nothing", "")

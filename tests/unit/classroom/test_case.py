@@ -1,0 +1,91 @@
+"""What follows from an exercise and a student's id."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+
+from classroom import catalogue
+from classroom.case import Case, case_for
+from labs import addresses
+from labs.errors import BadRequest
+from labs.topology import Role
+
+STUDENTS = [f"s{number}" for number in range(200)]
+CASES = [case_for("e04", student) for student in STUDENTS]
+
+
+def test_it_is_the_same_each_time() -> None:
+    assert case_for("e04", "ada") == case_for("e04", "ada")
+    assert dict(case_for("e04", "ada").facts) == dict(case_for("e04", "ada").facts)
+
+
+def test_it_is_the_same_on_every_machine() -> None:
+    """Evidence is judged elsewhere: this one was written down."""
+    case = case_for("e04", "ada")
+    assert (case.method, case.servers, case.addresses.vip) == ("dr", 4, "203.0.113.7")
+
+
+@pytest.mark.parametrize("name", catalogue.names())
+def test_all_faults_and_servers_have_their_students(name: str) -> None:
+    cases = [case_for(name, student) for student in STUDENTS]
+    about, faults = catalogue.load(name), catalogue.faults(name)
+    assert {case.fault for case in cases} == (set(range(len(faults))) if faults else {None})
+    assert {case.servers for case in cases} == set(about.servers)
+    assert {case.method for case in cases} == set(about.methods)
+    assert {case.server for case in cases} == {f"rs{n}" for n in range(1, max(about.servers) + 1)}
+    assert all(case.other != case.server for case in cases if case.servers > 1)
+
+
+def test_students_have_labs_of_their_own() -> None:
+    labs = [(case.addresses, case.server, case.fault, case.servers) for case in CASES]
+    assert len(set(labs)) > 190  # of 200
+
+
+@pytest.mark.parametrize("case", CASES, ids=STUDENTS)
+def test_no_address_is_there_twice(case: Case) -> None:
+    plan = case.plan
+    legs = [leg for machine in plan.topology.machines for leg in machine.legs]
+    taken = [plan.vip, *(leg.address for leg in legs)]
+    assert len(set(taken)) == len(taken)
+    routers = {leg.address for machine in plan.machines(Role.ROUTER) for leg in machine.legs}
+    assert {addresses.ROUTER_LAN, addresses.ROUTER_INTERNET} <= routers
+    assert all(ip_address(address) for address in taken)
+
+
+@pytest.mark.parametrize("name", catalogue.names())
+@pytest.mark.parametrize("student", ["a", "Z9._@+-", "x" * 64])
+def test_ids_that_are_ones(name: str, student: str) -> None:
+    assert case_for(name, student).facts["vip"]
+
+
+@pytest.mark.parametrize(
+    "student", ["", " ", "-a", ".a", "a b", "a/b", "../a", "x" * 65, "ä", "a\n", "<b>", "=1", "{vip}"]
+)
+def test_ids_that_are_none(student: str) -> None:
+    with pytest.raises(BadRequest, match="--student"):
+        case_for("e04", student)
+
+
+def test_an_exercise_that_is_none() -> None:
+    with pytest.raises(BadRequest, match="e04"):
+        case_for("e99", "ada")
+
+
+def test_the_lab_that_works_differs_in_the_fault_only() -> None:
+    case, healthy = case_for("e04", "ada"), case_for("e04", "ada", healthy=True)
+    assert (case.fault is None, healthy.fault) == (False, None)
+    assert dict(case.facts) == dict(healthy.facts)
+
+
+def test_words_and_braces() -> None:
+    case = case_for("e04", "ada")
+    assert case.hosts("{server}") == (case.server,)
+    assert case.hosts("{other}") == (case.other,)
+    assert case.hosts("servers") == tuple(f"rs{n}" for n in range(1, case.servers + 1))
+    assert {"c1", "c2", "r0", "d", *case.hosts("servers")} <= set(case.hosts("everyone"))
+    assert case.hosts("d") == ("d",)
+    assert case.filled("{server} has {rip}, not {nobody}") == (
+        f"{case.server} has {case.facts['rip']}, not {{nobody}}"
+    )

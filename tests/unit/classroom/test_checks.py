@@ -1,0 +1,68 @@
+"""Checks judge what was seen, and what was not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from classroom import catalogue
+from classroom.case import case_for
+from classroom.checks import judged, probes_of
+from classroom.checks.arp import one_answer
+from classroom.checks.service import all_served, fair_shares
+from classroom.probes import FAILED
+from tests.unit.classroom.made import seen
+
+CASE = case_for("e04", "ada")
+JUDGES = catalogue.load("e04").checks
+
+
+def passed(seen: dict[str, Any]) -> list[bool]:
+    return [check.ok for check in judged(JUDGES, seen, CASE)]
+
+
+def test_a_lab_that_works_passes_and_a_broken_one_fails_as_promised() -> None:
+    assert passed(seen(CASE)) == [True, True, True]
+    assert passed(seen(CASE, broken=True)) == [False, False, True]
+
+
+def test_a_probe_that_is_missing_fails_its_checks() -> None:
+    found = judged(JUDGES, {"arp_answers": ["d-eth0"]}, CASE)
+    assert [check.ok for check in found] == [False, False, True]
+    assert "not looked at" in found[0].observed
+
+
+def test_a_probe_that_failed_fails_its_checks() -> None:
+    found = judged(JUDGES, {**seen(CASE), "arp_answers": {FAILED: "no tcpdump"}}, CASE)
+    assert [check.ok for check in found] == [True, True, False]
+    assert found[2].observed == "no tcpdump"
+
+
+@pytest.mark.parametrize("name", catalogue.names())
+@pytest.mark.parametrize(
+    "absurd", [1, "x", [], {}, [1], ["x"], [[]], [{}], {"x": 1}, [None], True, [{"how": 1}]]
+)
+def test_what_nobody_has_foreseen_passes_no_exercise(name: str, absurd: object) -> None:
+    case, judges = case_for(name, "ada"), catalogue.load(name).checks
+    found = judged(judges, {probe.__name__: absurd for probe in probes_of(judges)}, case)
+    assert not all(check.ok for check in found)
+
+
+def test_each_probe_looks_once() -> None:
+    names = [probe.__name__ for probe in probes_of(JUDGES)]
+    assert names == ["requests", "arp_answers"]
+
+
+def test_nobody_asked_is_not_served() -> None:
+    assert not judged([all_served], {"requests": []}, CASE)[0].ok
+
+
+def test_a_second_answer_is_one_too_many() -> None:
+    assert not judged([one_answer], {"arp_answers": ["d-eth0", "rs1-eth0"]}, CASE)[0].ok
+
+
+def test_a_server_that_gets_more_is_not_fair() -> None:
+    asked = seen(CASE)["requests"]
+    one_sided = [{"how": "answered", "server": asked[0]["server"]}] * len(asked)
+    assert not judged([fair_shares], {"requests": one_sided}, CASE)[0].ok

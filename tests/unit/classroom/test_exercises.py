@@ -1,0 +1,142 @@
+"""Every exercise is whole: texts, hints, faults, solutions and checks belong together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import pytest
+
+from classroom import catalogue
+from classroom.altered import alteration
+from classroom.case import case_for
+from classroom.checks import probes_of, title
+from classroom.diagnosis import CAUSES, EVIDENCE
+from classroom.exercise import Fault
+from labs.errors import BadRequest, Unable
+from realserver_setup.render import scripts_for
+
+NAMES = catalogue.names()
+HEADINGS = ["What you will learn", "Background", "The symptom", "The task"]
+BRACES = re.compile(r"(?<!\$)\{(\w+)\}")
+
+
+def players() -> list[tuple[str, str]]:
+    """Each exercise with students who meet all of its faults, methods and numbers of servers."""
+    met: dict[object, tuple[str, str]] = {}
+    for name in NAMES:
+        for student in (f"s{number}" for number in range(100)):
+            case = case_for(name, student)
+            met.setdefault((name, case.fault, case.method, case.servers), (name, student))
+    return list(met.values())
+
+
+PLAYERS = players()
+
+
+def test_there_are_some_and_each_has_a_title_of_its_own() -> None:
+    assert "e04" in NAMES
+    assert len({catalogue.load(name).title for name in NAMES}) == len(NAMES)
+
+
+def test_one_that_is_none() -> None:
+    with pytest.raises(BadRequest, match="choose from"):
+        catalogue.load("e99")
+    with pytest.raises(BadRequest):
+        catalogue.load("../e04")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_text_has_its_parts(name: str) -> None:
+    text = catalogue.text(name)
+    assert text.partition("\n")[0].lower() == f"# {name}: {catalogue.load(name).title}".lower()
+    assert re.findall(r"^## (.*)", text, re.MULTILINE) == HEADINGS
+
+
+@pytest.mark.parametrize(("name", "student"), PLAYERS)
+def test_no_braces_stay_for_students(name: str, student: str) -> None:
+    case = case_for(name, student)
+    for text in (catalogue.text(name), *catalogue.hints(name)):
+        assert BRACES.findall(case.filled(text)) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_there_are_hints(name: str) -> None:
+    hints = catalogue.hints(name)
+    assert len(hints) >= 2
+    assert all(hints)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_title_is_a_symptom(name: str) -> None:
+    words = catalogue.load(name).title.lower()
+    for solution in catalogue.solutions(name):
+        assert solution.cause.replace("_", " ") not in words or not solution.cause
+        assert solution.cause not in catalogue.text(name) or "_" not in solution.cause
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_solutions_belong_to_faults_and_checks(name: str) -> None:
+    about, solutions = catalogue.load(name), catalogue.solutions(name)
+    assert len(solutions) == max(1, len(catalogue.faults(name)))
+    checks = [judge.__name__ for judge in about.checks]
+    for solution in solutions:
+        assert solution.fails
+        assert set(solution.fails) <= set(checks)
+        assert solution.repairs
+        assert bool(solution.cause and solution.host and solution.evidence) == about.diagnosis
+        assert {solution.cause} - {""} <= set(CAUSES)
+        assert set(solution.evidence) <= set(EVIDENCE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_checks_have_titles_that_tell_no_cause(name: str) -> None:
+    judges = catalogue.load(name).checks
+    titles = [title(judge) for judge in judges]
+    assert len(set(titles)) == len(titles)
+    assert all(probes_of((judge,)) for judge in judges)
+    words = {word for solution in catalogue.solutions(name) for word in [solution.cause] if "_" in word}
+    assert not [
+        told for told in titles if any(word in told or word in told.replace(" ", "_") for word in words)
+    ]
+
+
+@pytest.mark.parametrize(("name", "student"), PLAYERS)
+def test_every_edit_finds_its_line_and_leaves_no_brace(name: str, student: str) -> None:
+    case = case_for(name, student)
+    alter = alteration(case)
+    for setup in case.plan.setups:
+        for script in scripts_for(setup).values():
+            after = alter(script)
+            assert after is None or not BRACES.findall(after.text)
+
+
+@pytest.mark.parametrize(("name", "student"), PLAYERS)
+def test_answers_and_repairs_are_of_hosts_that_there_are(name: str, student: str) -> None:
+    case = case_for(name, student)
+    machines = {machine.name for machine in case.plan.topology.machines}
+    solution = catalogue.solutions(name)[case.fault or 0]
+    assert not solution.host or set(case.hosts(solution.host)) <= machines
+    for repair in solution.repairs:
+        assert set(case.hosts(case.filled(repair.on))) <= machines
+        assert repair.commands
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_packed_faults_are_the_same(name: str) -> None:
+    file = catalogue.folder_of(name) / "faults.py"
+    if file.exists():
+        packed = catalogue.packed(file.read_text())
+        assert packed.isascii()
+        assert _told(catalogue._unpacked(name, packed).FAULTS) == _told(catalogue.faults(name))
+
+
+def _told(faults: Iterable[Fault]) -> str:
+    """Without the addresses of functions."""
+    return re.sub(r" at 0x\w+", "", repr(tuple(faults)))
+
+
+def test_without_its_solution_it_is_a_students(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "FOLDER", catalogue.FOLDER / "nowhere")
+    with pytest.raises(Unable, match="student's archive"):
+        catalogue.solutions("e04")

@@ -1,0 +1,111 @@
+"""./inv grade: exit codes, the secret, and how long a class takes."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+
+import pytest
+
+from classroom.grade import grade
+from classroom.secret import VARIABLE
+from classroom.submission import PRACTICE
+from labs.errors import BadRequest
+from tests.unit.classroom.made import SECRET, hand_in, submission
+
+
+@pytest.fixture(autouse=True)
+def _no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> str:
+    file = tmp_path / "secret"
+    file.write_text(f"{SECRET}\n")
+    return str(file)
+
+
+def test_a_class_that_is_graded(tmp_path: Path, secret: str, capsys: pytest.CaptureFixture[str]) -> None:
+    hand_in(tmp_path / "in", submission("ada"))
+    assert grade(str(tmp_path / "in"), secret, "") == 0
+    told = capsys.readouterr().out
+    assert "1 graded, 0 refused" in told
+    assert "practice" not in told
+    assert SECRET not in told
+    assert (tmp_path / "in" / "grades" / "e04-ada" / "results.json").is_file()
+
+
+def test_something_refused_is_told_and_ends_with_1(
+    tmp_path: Path, secret: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hand_in(tmp_path / "in", submission("ada"))
+    (tmp_path / "in" / "[bold]x.lvs").write_text("x")
+    assert grade(str(tmp_path / "in"), secret, str(tmp_path / "new" / "out")) == 1
+    assert "REFUSED [bold]x.lvs: no evidence" in capsys.readouterr().out
+    assert "ada" in (tmp_path / "new" / "out" / "class.csv").read_text()
+    assert not (tmp_path / "in" / "grades").exists()
+
+
+def test_the_secret_may_be_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hand_in(tmp_path, submission("ada"))
+    monkeypatch.setenv(VARIABLE, SECRET)
+    assert grade(str(tmp_path), "", "") == 0
+    monkeypatch.setenv(VARIABLE, "")
+    with pytest.raises(BadRequest, match="empty"):
+        grade(str(tmp_path), "", "")
+
+
+def test_the_practice_key_comes_with_a_notice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hand_in(tmp_path, submission("ada"), secret=PRACTICE)
+    assert grade(str(tmp_path), "", "") == 0
+    assert "practice key" in capsys.readouterr().out
+
+
+def test_a_secret_on_the_command_line_is_not_repeated(tmp_path: Path) -> None:
+    hand_in(tmp_path, submission("ada"))
+    with pytest.raises(BadRequest, match="--secret") as refused:
+        grade(str(tmp_path), SECRET, "")
+    assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe"])
+def test_a_file_that_holds_no_secret(tmp_path: Path, content: bytes) -> None:
+    hand_in(tmp_path, submission("ada"))
+    (tmp_path / "secret").write_bytes(content)
+    with pytest.raises(BadRequest, match="secret"):
+        grade(str(tmp_path), str(tmp_path / "secret"), "")
+
+
+def test_requests_that_make_no_sense(tmp_path: Path, secret: str) -> None:
+    with pytest.raises(BadRequest, match="no folder"):
+        grade(str(tmp_path / "nowhere"), secret, "")
+    with pytest.raises(BadRequest, match="nothing to grade"):
+        grade(str(tmp_path), secret, "")
+    hand_in(tmp_path, submission("ada"))
+    with pytest.raises(BadRequest, match="--output"):
+        grade(str(tmp_path), secret, secret)
+
+
+def test_a_table_that_is_too_wide_has_the_sums_only(
+    tmp_path: Path, secret: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand_in(tmp_path / "in", submission("ada"))
+    monkeypatch.setattr("classroom.grade.WIDE", 49)
+    assert grade(str(tmp_path / "in"), secret, "") == 0
+    told = capsys.readouterr().out
+    assert "minutes" in told
+    assert "| e04" not in told
+
+
+def test_two_hundred_submissions_within_a_minute(tmp_path: Path, secret: str) -> None:
+    for number in range(200):
+        hand_in(tmp_path / "in", submission(f"s{number}"))
+    began = time.monotonic()
+    assert grade(str(tmp_path / "in"), secret, "") == 0
+    assert time.monotonic() - began < 60
+    with (tmp_path / "in" / "grades" / "class.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["student"] for row in rows] == [f"s{number}" for number in range(200)]
+    assert {row["total"] for row in rows} == {"100"}

@@ -1,0 +1,67 @@
+"""Evidence is of the lab of the student that it names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from classroom import origin
+from classroom.case import case_for
+from classroom.submission import Refused
+from tests.unit.classroom.made import journal, seen, state, submission
+
+ADA, BOB = submission("ada"), submission("bob")
+
+
+def test_ones_own_is() -> None:
+    assert origin.require(ADA) == case_for("e04", "ada")
+
+
+@pytest.mark.parametrize("extra", [{"newer": "1"}, {}])
+def test_facts_that_are_not_known_here_do_not_matter(extra: dict[str, str]) -> None:
+    facts = {name: fact for name, fact in ADA.facts.items() if name != "count"}
+    origin.require(replace(ADA, facts={**facts, **extra}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"facts": BOB.facts}, "comes from another lab: its "),
+        ({"facts": {}}, "its c1 is missing"),
+        ({"state": BOB.state}, "comes from another lab: its "),
+        ({"state": {}}, "its lab is missing"),
+        ({"state": {**ADA.state, "vip": "203.0.113.1"}}, r"its vip is 203\.0\.113\.1, that of ada is"),
+        ({"state": {**ADA.state, "servers": BOB.state["servers"]}}, "its servers is rs1 "),
+        ({"state": {**ADA.state, "servers": 5}}, "its servers is missing"),
+        ({"state": {**ADA.state, "hosts": [{"name": "d"}]}}, "its hosts is missing"),
+        ({"state": {**ADA.state, "hosts": ADA.state["hosts"][1:]}}, "its hosts is "),
+        ({"journal": journal("bob")}, "does not begin"),
+        ({"journal": []}, "does not begin"),
+        ({"run": ""}, "does not begin"),
+        ({"student": "=1"}, "nothing that is known here"),
+        ({"exercise": "e99"}, "nothing that is known here"),
+        ({"seen": {"requests": [{"how": "answered", "server": "rs77"}]}}, "no rs77"),
+        ({"seen": {"arp_answers": ["rs9-eth0"]}}, "no rs9"),
+    ],
+)
+def test_anything_else_is_not(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Refused, match=reason):
+        origin.require(replace(ADA, **changes))
+
+
+def test_no_student_passes_for_another() -> None:
+    """Whatever part is another's, of two hundred students with the same fault and method or not."""
+    for number in range(200):
+        other = case_for("e04", f"s{number}")
+        if other.facts != {**ADA.facts, "student": other.student}:
+            with pytest.raises(Refused):
+                origin.require(replace(ADA, facts=dict(other.facts)))
+            with pytest.raises(Refused):
+                origin.require(replace(submission(other.student), facts=ADA.facts, state=ADA.state))
+
+
+def test_broken_labs_are_evidence_too() -> None:
+    case = case_for("e04", "ada")
+    origin.require(replace(ADA, seen=seen(case, broken=True), state=state(case.plan)))

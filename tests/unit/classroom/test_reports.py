@@ -1,0 +1,127 @@
+"""Reports are what their readers expect, whatever students have written."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+from io import StringIO
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from classroom.book import Book, Entry, Refusal
+from classroom.marking import Mark, Part, mark
+from classroom.reports import csv as table
+from classroom.reports import gradescope, html, junit, text, write
+from labs.errors import BadRequest
+from tests.unit.classroom.made import submission
+
+RIGHT = Entry("e04-ada.lvs", mark(submission("ada")))
+EVIL = "<script>alert('x')</script>&\"=1+1"
+PARTS = (
+    Part("All <b>served</b>", 17, 35, EVIL, f"{EVIL} \ufffd", why="half"),
+    Part("no <i>more</i>", 0, 0, "x", EVIL),
+    Part("diagnosis: host", 10, 10, "rs1", "rs1", answer=True),
+)
+WRONG = Entry(f"{EVIL}.lvs", Mark("e04", EVIL, "=cmd|' /C calc'!A0", PARTS, 3, 5, 1, 12.5), (f"@{EVIL}",))
+BOOK = Book((RIGHT, WRONG), (Refusal(EVIL, f"refused {EVIL}"),))
+
+
+class Tags(HTMLParser):
+    """The names of all elements."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, _attributes: object) -> None:
+        self.seen.add(tag)
+
+
+@pytest.mark.parametrize("entry", [RIGHT, WRONG])
+def test_html_escapes_what_was_written(entry: Entry) -> None:
+    page = html.page(entry)
+    assert not Tags(page).seen & {"script", "b" if entry is WRONG and "<b>served" in page else "i"}
+    assert "<script" not in page
+    assert entry.mark.exercise in page
+
+
+def test_the_text_says_what_is_missing() -> None:
+    told = text.report(WRONG)
+    assert "27 of 100 points" in told
+    assert "FAIL  17/35  All <b>served</b>" in told
+    assert "half" in told
+    assert "3 hints, 5 checks, the doctor 1 times, in 12.5 minutes" in told
+    assert "expected" not in text.report(RIGHT)
+
+
+@pytest.mark.parametrize("report", [text.report, html.page, gradescope.results])
+def test_students_do_not_read_the_teachers_notes(report: object) -> None:
+    assert callable(report)
+    assert "seen elsewhere" not in report(replace(RIGHT, notes=("seen elsewhere",)))
+
+
+def test_csv_has_a_line_each_and_no_formulas() -> None:
+    header, ada, evil = csv.reader(StringIO(table.table(BOOK)))
+    assert header == ["student", "e04", "total", "hints", "checks", "minutes", "notes"]
+    assert ada == ["ada", "100", "100", "1", "2", "10.0", ""]
+    assert evil[0] == "'=cmd|' /C calc'!A0"
+    assert not any(cell.startswith(("=", "+", "-", "@")) for cell in (*ada, *evil))
+
+
+@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1"])
+def test_cells_that_a_spreadsheet_would_calculate(text: str) -> None:
+    assert table.cell(text) == f"'{text}"
+    assert table.cell(f"a{text}") == f"a{text}"
+
+
+def test_csv_leaves_empty_what_was_not_handed_in() -> None:
+    other = replace(RIGHT, mark=replace(RIGHT.mark, exercise="e17", student="bob"))
+    rows = list(csv.reader(StringIO(table.table(Book((RIGHT, other), ())))))
+    if rows[0][1:3] == ["e04", "e17"]:  # where there is an e17
+        assert [row[1:4] for row in rows[1:]] == [["100", "", "100"], ["", "100", "100"]]
+
+
+def test_junit_is_well_formed_and_counts() -> None:
+    root = ElementTree.fromstring(junit.suites(BOOK).encode())
+    assert root.tag == "testsuites"
+    told = {suite.get("name"): suite for suite in root}
+    assert set(told) == {"e04-ada", "e04-=cmd|' /C calc'!A0", "refused"}
+    for suite in root:
+        assert suite.get("tests") == str(len(suite))
+        assert suite.get("failures") == str(len(suite.findall("testcase/failure")))
+        assert suite.get("errors") == str(len(suite.findall("testcase/error")))
+    assert told["e04-ada"].get("failures") == "0"
+    assert [case.get("name") for case in told["e04-=cmd|' /C calc'!A0"]] == [part.name for part in PARTS]
+    assert EVIL in str(told["refused"][0][0].get("message"))
+
+
+def test_gradescope_gets_its_form() -> None:
+    form = json.loads(gradescope.results(WRONG))
+    assert (form["score"], form["max_score"]) == (27, 100)
+    assert isinstance(form["output"], str)
+    assert [set(one) for one in form["tests"]] == [
+        {"name", "score", "max_score", "output", "status", "visibility"}
+    ] * 3
+    assert [one["status"] for one in form["tests"]] == ["failed", "failed", "passed"]
+    assert [one["visibility"] for one in form["tests"]] == ["visible", "visible", "after_published"]
+    assert sum(one["score"] for one in form["tests"]) == form["score"]
+    whole = json.loads(gradescope.results(RIGHT))
+    assert sum(one["max_score"] for one in whole["tests"]) == whole["max_score"] == whole["score"]
+
+
+def test_all_of_them_are_written(tmp_path: Path) -> None:
+    write(Book((RIGHT,), ()), tmp_path)
+    found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    own = {f"e04-ada/{name}" for name in ("report.txt", "report.html", "results.json")}
+    assert found == {"class.csv", "junit.xml", *own}
+
+
+def test_a_folder_that_can_not_be_written(tmp_path: Path) -> None:
+    (tmp_path / "class.csv").mkdir()
+    with pytest.raises(BadRequest, match="--output"):
+        write(BOOK, tmp_path)

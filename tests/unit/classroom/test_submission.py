@@ -1,0 +1,175 @@
+"""One file, sealed: it opens as it was made, for the right class, or not at all."""
+
+from __future__ import annotations
+
+import json
+import random
+import zlib
+from base64 import b64encode
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+from nacl.public import SealedBox
+
+from classroom.submission import (
+    LARGEST,
+    MARK,
+    PRACTICE,
+    Refused,
+    key_name,
+    opened,
+    private_key,
+    sealed,
+)
+from labs.errors import BadRequest
+from tests.unit.classroom.made import key, submission
+
+MADE = submission()
+DATA = sealed(MADE, key().public_key).encode()
+
+
+def boxed(content: bytes) -> bytes:
+    """Evidence that opens, whatever it says."""
+    about = {"class": key_name(key().public_key), "exercise": "e04", "student": "ada"}
+    box = b64encode(SealedBox(key().public_key).encrypt(content)).decode()
+    return f"{MARK}\n{json.dumps(about)}\n{box}\n".encode()
+
+
+def test_it_opens_as_it_was_made() -> None:
+    assert opened(DATA, key()) == MADE
+
+
+def test_it_opens_as_mail_programs_leave_it() -> None:
+    assert opened(DATA.replace(b"\n", b"\r\n"), key()) == MADE
+
+
+def test_a_key_follows_from_the_secret() -> None:
+    assert bytes(private_key(" words\n")) == bytes(private_key("words"))
+    assert bytes(private_key("words")) != bytes(private_key("word"))
+    with pytest.raises(BadRequest, match="empty"):
+        private_key(" \n")
+
+
+def test_nothing_of_it_can_be_read() -> None:
+    assert b"vip_missing" not in DATA
+    assert MADE.run.encode() not in DATA
+
+
+def test_any_byte_that_changes_closes_it() -> None:
+    chance = random.Random(4)
+    lines = DATA.index(b"\n", len(MARK) + 1)
+    places = [
+        *range(lines + 2),
+        *chance.sample(range(lines, len(DATA)), 150),
+        *range(len(DATA) - 6, len(DATA)),
+    ]
+    for place in places:
+        for change in (1, 1 << chance.randrange(1, 8)):
+            changed = bytearray(DATA)
+            changed[place] ^= change
+            with pytest.raises(Refused):
+                opened(bytes(changed), key())
+
+
+def test_the_bits_that_do_not_count_count() -> None:
+    """Base64 leaves some in its last letter."""
+    content = next(box for size in range(3) if (box := boxed(b"x" * size)).endswith(b"=\n"))
+    letter = content.rstrip(b"=\n")[-1:]
+    other = bytes([letter[0] + 1])
+    changed = content.rstrip(b"=\n")[:-1] + other + content[len(content.rstrip(b"=\n")) :]
+    with pytest.raises(Refused, match="does not open"):
+        opened(changed, key())
+
+
+@pytest.mark.parametrize("left", [0, 1, 10, 19, 25, 60, 200, 600, len(DATA) - 5, len(DATA) - 1])
+def test_a_part_of_it_is_refused(left: int) -> None:
+    with pytest.raises(Refused, match=r"cut short|no evidence"):
+        opened(DATA[:left], key())
+
+
+@pytest.mark.parametrize("more", [b"\n", b"x", b"more\n", b" "])
+def test_something_added_is_refused(more: bytes) -> None:
+    with pytest.raises(Refused, match="added"):
+        opened(DATA + more, key())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(b'"ada"', b'"bob"'), (b'"e04"', b'"e05"'), (b": ", b":"), (b"}", b', "x": 1}')]
+)
+def test_a_second_line_that_was_changed_is_named(old: bytes, new: bytes) -> None:
+    with pytest.raises(Refused, match="second line was changed: inside it is e04 of ada"):
+        opened(DATA.replace(old, new, 1), key())
+
+
+def test_the_class_in_the_second_line_is_not_believed() -> None:
+    mine, other = key_name(key().public_key).encode(), key_name(key("other").public_key).encode()
+    with pytest.raises(Refused, match="second line"):
+        opened(DATA.replace(mine, other), key())
+
+
+def test_another_class_is_named() -> None:
+    with pytest.raises(Refused, match="another class") as refused:
+        opened(DATA, key("other"))
+    assert key_name(key().public_key) in str(refused.value)
+
+
+def test_the_practice_key_is_named() -> None:
+    practice = sealed(MADE, private_key(PRACTICE).public_key).encode()
+    with pytest.raises(Refused, match="practice key"):
+        opened(practice, key())
+
+
+def test_a_huge_file_is_refused() -> None:
+    with pytest.raises(Refused, match="too large"):
+        opened(b"x" * (LARGEST + 1), key())
+
+
+def test_a_bomb_is_refused() -> None:
+    with pytest.raises(Refused, match="form"):
+        opened(boxed(zlib.compress(b" " * (LARGEST + 1))), key())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"no deflate",
+        zlib.compress(b"no json"),
+        zlib.compress(b"[" * 100_000),
+        zlib.compress(b"null"),
+        zlib.compress(b'{"exercise": "e04"}'),
+        zlib.compress(b"\xff\xfe"),
+        zlib.compress(json.dumps({**asdict(MADE), "more": 1}).encode()),
+        zlib.compress(json.dumps(asdict(MADE)).encode())[:-9],
+    ],
+)
+def test_what_opens_but_is_no_evidence_is_refused(content: bytes) -> None:
+    with pytest.raises(Refused, match="form"):
+        opened(boxed(content), key())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"student": 17},
+        {"exercise": None},
+        {"run": []},
+        {"seen": []},
+        {"state": "x"},
+        {"facts": None},
+        {"diagnosis": ["rs1"]},
+        {"diagnosis": {"host": 1}},
+        {"journal": {}},
+        {"journal": [1]},
+        {"journal": [{"what": "started"}]},
+        {"journal": [{"at": "now", "what": "started"}]},
+        {"journal": [{"at": 1, "what": None}]},
+        {"journal": [{"at": float("nan"), "what": "started"}]},
+        {"journal": [{"at": 1e300, "what": "started"}]},
+        {"journal": [{"at": -1, "what": "started"}]},
+    ],
+)
+def test_fields_of_another_kind_are_refused(changes: dict[str, Any]) -> None:
+    content = zlib.compress(json.dumps({**asdict(MADE), **changes}).encode())
+    with pytest.raises(Refused, match="form"):
+        opened(boxed(content), key())

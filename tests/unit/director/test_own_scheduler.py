@@ -1,0 +1,232 @@
+"""A scheduler from a file of somebody's own: used like any other, and harmless when it is wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from director import __main__ as command_line
+from director import own_scheduler
+from director.core import schedulers
+from director.core.commands import AddService, EditService, ServiceKey
+from director.core.decision import Answer, Forward
+from director.core.director import Director
+from director.core.errors import BadValue, SchedulerFailed, UnknownScheduler
+from director.core.events import Event
+from director.core.packet import TCP
+from tests.unit.director.core.support import RS1, RS2, WEB, client, published, rules, tcp
+
+FIRST = """\
+class Scheduler:
+    def pick(self, servers, packet, now):
+        return servers[0], "first: the first"
+
+    def changed(self, servers):
+        pass
+"""
+PICK = """\
+class Scheduler:
+    def pick(self, servers, packet, now):
+        {}
+
+    def changed(self, servers): pass
+"""
+KEY = ServiceKey(TCP, WEB)
+
+
+@pytest.fixture(autouse=True)
+def _only_built_in() -> Iterator[None]:
+    yield
+    schedulers._added.clear()
+    schedulers.names.cache_clear()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "first.py"
+    file.write_text(FIRST)
+    return file
+
+
+def with_scheduler(file: Path, text: str, events: list[Event] | None = None) -> Director:
+    """A director whose web service uses the file with this text."""
+    file.write_text(text)
+    own_scheduler.add(file)
+    director = Director(on_event=events.append if events is not None else None)
+    director.apply([AddService(KEY, scheduler="first"), *rules(WEB, (RS1, 1), (RS2, 1))], 0.0)
+    return director
+
+
+def complaint(file: Path, text: str) -> str:
+    """Why the first connection is refused."""
+    answer = with_scheduler(file, text).decide(tcp(client(1), WEB), 1.0)
+    assert isinstance(answer, Answer)
+    return "; ".join(answer.reasons)
+
+
+def test_it_is_one_more_name(file: Path) -> None:
+    own_scheduler.add(file)
+    assert "first" in schedulers.names()
+    assert "rr" in schedulers.names()
+
+
+def test_it_picks(file: Path) -> None:
+    decision = with_scheduler(file, FIRST).decide(tcp(client(1), WEB), 1.0)
+    assert isinstance(decision, Forward)
+    assert decision.destination == RS2  # the newest is the first of the list
+    assert "first: the first" in decision.reasons
+
+
+def test_it_is_read_anew_for_each_service_that_begins_to_use_it(file: Path) -> None:
+    director = with_scheduler(file, FIRST)
+    file.write_text(FIRST.replace("servers[0]", "servers[1]"))
+    assert director.decide(tcp(client(1), WEB), 1.0).destination == RS2  # type: ignore[union-attr]
+    director.apply([EditService(KEY, scheduler="rr")], 1.0)
+    director.apply([EditService(KEY, scheduler="first")], 1.0)
+    assert director.decide(tcp(client(2), WEB), 1.0).destination == RS1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("class Scheduler\n", "line 1: SyntaxError"),
+        ("import math\n\nmath.pi.nothing\n", "line 3: AttributeError"),
+        ("while True:\n    pass\n", "it did not come to an end"),
+        ("x = 1\n", "no class Scheduler"),
+        ("class Scheduler:\n    pass\n", "no method pick"),
+        ("class Scheduler:\n    def __init__(self, more): pass\n", "TypeError"),
+        ("raise SystemExit(3)\n", "line 1: SystemExit: 3"),
+        ("\0", "SyntaxError" if sys.version_info >= (3, 12) else "ValueError"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_with_its_line(file: Path, text: str, says: str) -> None:
+    director = published()
+    own_scheduler.add(file)
+    file.write_text(text)
+    with pytest.raises(SchedulerFailed) as refused:
+        director.apply([EditService(KEY, scheduler="first")], 1.0)
+    sentence = str(refused.value)
+    assert says in sentence
+    assert sentence.startswith(f"scheduler first: {file}")
+    assert "\n" not in sentence
+    assert isinstance(director.decide(tcp(client(1), WEB), 1.0), Forward)  # with the scheduler that it had
+
+
+def test_a_file_that_is_gone(file: Path) -> None:
+    own_scheduler.add(file)
+    file.unlink()
+    with pytest.raises(SchedulerFailed, match="No such file"):
+        schedulers.make("first")
+
+
+@pytest.mark.parametrize(
+    ("pick", "says"),
+    [
+        ("return 1 // 0", "line 3: ZeroDivisionError"),
+        ("while True: pass", "line 3: it did not come to an end"),
+        ("return servers[0]", r"expected None or (server, why)"),
+        ("return servers[0], 7", r"expected None or (server, why)"),
+        ("return packet, 'why'", "an available server of the list"),
+        ("servers.clear()", "line 3: AttributeError"),
+        ("import sys; sys.exit()", "line 3: SystemExit"),
+    ],
+)
+def test_a_failure_refuses_the_connection_and_says_where(file: Path, pick: str, says: str) -> None:
+    assert says in complaint(file, PICK.format(pick))
+
+
+def test_an_endless_loop_that_catches_everything_ends_as_well(file: Path) -> None:
+    loop = "while True:\n            try: pass\n            except Exception: pass"
+    assert "it did not come to an end" in complaint(file, PICK.format(loop))
+
+
+def test_a_server_that_is_not_available_is_not_taken(file: Path) -> None:
+    director = with_scheduler(file, FIRST)
+    director.apply(rules(WEB, (RS1._replace(port=81), 0)), 1.0)
+    answer = director.decide(tcp(client(1), WEB), 1.0)
+    assert isinstance(answer, Answer)
+    assert f"got {RS1.address}:81" in answer.reasons[0]
+
+
+def test_the_failure_is_told_as_an_event(file: Path) -> None:
+    events: list[Event] = []
+    with_scheduler(file, PICK.format("return 1 // 0"), events).decide(tcp(client(1), WEB), 1.0)
+    assert [event.kind for event in events][-1] == "answered"
+    assert "ZeroDivisionError" in events[-1].data["why"]
+
+
+def test_the_director_goes_on(file: Path) -> None:
+    """Other services, and this one when the next pick works."""
+    director = with_scheduler(
+        file, PICK.format("return (servers[0], '') if packet.source.port > 1 else 1 // 0")
+    )
+    assert isinstance(director.decide(tcp(client(1), WEB), 1.0), Answer)
+    assert isinstance(director.decide(tcp(client(2), WEB), 1.0), Forward)
+
+
+def test_a_failure_after_a_change_of_the_rules_is_told_when_a_connection_comes(file: Path) -> None:
+    text = FIRST.replace("pass", "assert len(servers) < 3")
+    director = with_scheduler(file, text)
+    director.apply(rules(WEB, (RS1._replace(port=81), 1)), 1.0)  # it is carried out
+    answer = director.decide(tcp(client(1), WEB), 1.0)
+    assert isinstance(answer, Answer)
+    assert "line 6: AssertionError" in answer.reasons[0]
+
+
+def test_what_it_remembers_is_rehearsed_on_a_copy(file: Path) -> None:
+    text = PICK.format("self.turn = getattr(self, 'turn', -1) + 1; return servers[self.turn % 2], 'turn'")
+    director = with_scheduler(file, text)
+    seen = [director.rehearse(tcp(client(1), WEB), 1.0)[0].destination for _ in range(2)]  # type: ignore[union-attr]
+    assert seen == [RS2, RS2]
+    assert director.decide(tcp(client(1), WEB), 1.0).destination == RS2  # type: ignore[union-attr]
+
+
+def test_what_cannot_be_copied_is_told(file: Path) -> None:
+    text = PICK.format("self.turns = (x for x in servers); return servers[0], ''")
+    director = with_scheduler(file, text)
+    director.decide(tcp(client(1), WEB), 1.0)
+    with pytest.raises(SchedulerFailed, match="generator"):
+        director.rehearse(tcp(client(2), WEB), 1.0)
+
+
+def test_somebody_who_traces_is_left_in_peace(file: Path) -> None:
+    def trace(*_: object) -> None:
+        return None
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        own_scheduler.Watched(file)
+        assert sys.gettrace() is trace
+    finally:
+        sys.settrace(before)
+
+
+@pytest.mark.parametrize("name", ["rr.py", "9.py", "a-b.py", "sixteen_letters_.py"])
+def test_a_name_that_cannot_be_one(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(FIRST)
+    with pytest.raises(BadValue, match="scheduler file: expected a new name"):
+        own_scheduler.add(tmp_path / name)
+
+
+def test_the_file_has_to_be_there(tmp_path: Path) -> None:
+    with pytest.raises(BadValue, match="a file that is there"):
+        own_scheduler.add(tmp_path / "none.py")
+
+
+def test_it_knows_no_flags(file: Path) -> None:
+    own_scheduler.add(file)
+    with pytest.raises(BadValue, match="none at all"):
+        schedulers.make("first", ("first-port",))
+    with pytest.raises(UnknownScheduler):
+        schedulers.make("second")
+
+
+def test_the_command_line(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.settings(["--scheduler-file", str(file), "lo"]).scheduler_file == file
+    with pytest.raises(SystemExit):
+        command_line.settings(["--scheduler-file", str(file), "--engine", "ipvs", "lo"])
+    assert "--scheduler-file" in capsys.readouterr().err

@@ -1,0 +1,58 @@
+"""States of the three healthy labs, as tests/labs/doctor_trial.py has recorded them, and changes to them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from doctor.state import HostState, LabState, Service
+
+METHODS = ("nat", "tun", "dr")
+_STATES = Path(__file__).resolve().parent / "states"
+
+
+def healthy(method: str) -> LabState:
+    return LabState.from_dict(json.loads((_STATES / f"{method}.json").read_text()))
+
+
+def host(state: LabState, name: str) -> HostState:
+    return next(one for one in state.hosts if one.name == name)
+
+
+def on(state: LabState, name: str, **changes: Any) -> LabState:
+    """With another value of one host's; of a mapping, only what is named is changed."""
+    before = host(state, name)
+    for what, value in changes.items():
+        if isinstance(value, Mapping):
+            changes[what] = {**getattr(before, what), **value}
+    after = replace(before, **changes)
+    return replace(state, hosts=tuple(after if one is before else one for one in state.hosts))
+
+
+def setting(state: LabState, name: str, **values: int) -> LabState:
+    """`conf_all_rp_filter=1`; LAN is the host's first interface."""
+    lan = host(state, name).main.interface
+    settings = {_named(each, lan): value for each, value in values.items()}
+    return on(state, name, settings=settings)
+
+
+def _named(word: str, lan: str) -> str:
+    where, _, what = word.partition("__")
+    return f"conf.{lan if where == 'LAN' else where}.{what}" if what else word
+
+
+def director(state: LabState, **changes: Any) -> LabState:
+    return replace(state, director=replace(state.director, **changes))
+
+
+def http(state: LabState, **changes: Any) -> LabState:
+    """With another service for http."""
+    services = (replace(one, **changes) if one.port == 80 else one for one in state.director.services)
+    return director(state, services=tuple(services))
+
+
+def http_service(state: LabState) -> Service:
+    return next(one for one in state.director.services if one.port == 80)

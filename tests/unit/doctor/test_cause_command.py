@@ -1,0 +1,131 @@
+"""Which lab, or the machine, `./inv doctor` is about, and what it prints of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from doctor import cause_table, command, machine_table
+from doctor.causes import diagnose, titles
+from doctor.state import LabState
+from labs import attach
+from labs.attach import Attached
+from labs.errors import BadRequest, BuildFailed, Unable
+from tests.unit.doctor.recorded import director, healthy, host, on, setting
+
+asked: list[tuple[str, str, dict[str, Any]]] = []
+
+
+class Lab(Attached):
+    """A lab whose desk is here."""
+
+    def ask(self, what: str, **details: Any) -> dict[str, Any]:
+        asked.append((str(self), what, details))
+        return {"state": self.who["state"]} if what == "state" else {}
+
+
+def lab(state: LabState | dict[str, Any], **who: str) -> Lab:
+    form = state.as_dict() if isinstance(state, LabState) else state
+    return Lab(Path("/runs/one"), {"lab": "lab-nat", "hosts": {}, "state": form, **who})
+
+
+@pytest.fixture(autouse=True)
+def _nothing_asked() -> None:
+    asked.clear()
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs the command while these labs do."""
+
+    def doctor(*labs: Lab, **options: Any) -> int:
+        def running() -> Iterator[Lab]:
+            return iter(labs)
+
+        monkeypatch.setattr(attach, "running", running)
+        monkeypatch.setattr(machine_table, "show", lambda: 77)
+        return command.doctor(**options)
+
+    return doctor
+
+
+def test_without_a_lab_it_is_about_the_machine(run: Any) -> None:
+    assert run() == 77
+    assert run(lab(healthy("nat")), machine=True) == 77
+
+
+def test_a_healthy_lab(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(lab(healthy("nat"))) == 0
+    assert "Nothing wrong was found" in capsys.readouterr().out
+    assert [what for _, what, _ in asked] == ["state"]
+
+
+def test_an_exercise_notes_it_in_its_journal(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    state = setting(healthy("dr"), "rs1", LAN__arp_ignore=0)
+    assert run(lab(state, exercise="e01", student="ada")) == 1
+    assert asked[0] == ("e01 of ada", "note", {"entry": "doctor", "details": {}})
+    assert "arp_answered" in capsys.readouterr().out
+
+
+def test_of_several_the_student_says_which(run: Any) -> None:
+    labs = [lab(healthy("nat"), exercise="e04", student=student) for student in ("ada", "bob")]
+    with pytest.raises(BadRequest, match=r"e04 of ada, e04 of bob.*--student"):
+        run(*labs)
+    assert run(*labs, student="bob") == 0
+    assert asked[0][0] == "e04 of bob"
+    with pytest.raises(Unable, match="No lab of carl is running"):
+        run(*labs, student="carl")
+
+
+@pytest.mark.parametrize("found", [None, ModuleSpec("doctor.causes", None)], ids=["none", "an empty folder"])
+def test_a_students_archive_has_no_causes(
+    run: Any, monkeypatch: pytest.MonkeyPatch, found: ModuleSpec | None
+) -> None:
+    monkeypatch.setattr(command, "find_spec", lambda _name: found)
+    with pytest.raises(Unable, match="not in a student's archive") as refused:
+        run(lab(healthy("nat"), exercise="e04", student="ada"))
+    assert refused.value.exit_code == 2
+    assert asked == []
+
+
+def test_a_lab_of_another_version_is_refused(run: Any) -> None:
+    with pytest.raises(BuildFailed, match="another version"):
+        run(lab({"lab": "lab-nat", "colour": "red"}))
+
+
+def printed(state: LabState, width: int = 80) -> tuple[int, str]:
+    output = StringIO()
+    console = Console(file=output, width=width, highlight=False)
+    return cause_table.show(state, diagnose(state), titles(), console), output.getvalue()
+
+
+def test_a_cause_is_told_whole_and_as_wide_as_a_terminal() -> None:
+    state = on(healthy("nat"), "rs1", offloads={"rs1-eth0": True})
+    code, text = printed(state)
+    assert code == 1
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert text.isascii()
+    words = ("checksums are left to hardware", "checksum_offload", "tx-checksumming is on for rs1-eth0")
+    assert all(word in " ".join(text.replace("|", " ").split()) for word in words)
+    assert "ethtool -K rs1-eth0 tx off" in text
+
+
+def test_brackets_are_text() -> None:
+    script = "# [b]\nippfvsadm -D -t $1 -R [/x]\n"
+    assert "[/x]" in printed(on(healthy("nat"), "d", scripts={"drain.sh": script}))[1]
+
+
+def test_a_dead_director_and_a_silent_host_are_told() -> None:
+    state = director(healthy("nat"), error="no answer", services=(), connections=())
+    code, text = printed(on(state, "rs2", error="gone"))
+    assert code == 1
+    assert "The director on d does not answer" in text
+    assert "rs2 could not be looked at: gone" in text
+    assert "Nothing wrong" not in text
+    assert host(state, "d").error == ""

@@ -1,0 +1,311 @@
+"""Each cause is found where it is, and nothing else is; healthy labs have none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from classroom.diagnosis import CAUSES
+from doctor.causes import diagnose, titles
+from doctor.state import (
+    Address,
+    Connection,
+    FilterRule,
+    HostState,
+    LabState,
+    Listener,
+    Mark,
+    Plug,
+    Route,
+    Target,
+    Way,
+)
+from tests.unit.doctor.recorded import METHODS, director, healthy, host, http, http_service, on, setting
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "doctor.md"
+VIP, CLIENT = "203.0.113.1", "198.51.100.101"
+ONLY_PING = {
+    "match": {
+        "op": "!=",
+        "left": {"payload": {"protocol": "icmp", "field": "type"}},
+        "right": {"set": ["echo-request", "echo-reply"]},
+    }
+}
+TYPE_3 = {
+    "match": {
+        "op": "==",
+        "left": {"payload": {"protocol": "icmp", "field": "type"}},
+        "right": "destination-unreachable",
+    }
+}
+HTTP_PORT = {
+    "match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 80},
+}
+FROM_SERVERS = {
+    "match": {
+        "op": "==",
+        "left": {"payload": {"protocol": "ip", "field": "saddr"}},
+        "right": {"prefix": {"addr": "172.16.0.0", "len": 24}},
+    }
+}
+DRAIN = "#!/bin/sh\n# takes rs1 out, -D\n"
+DELETES = "ippfvsadm -D -t 203.0.113.1:80 -R 172.16.0.2:80\n"
+TODAYS = "ipvsadm --delete-server -t 203.0.113.1:80 -r 172.16.0.2:80\n"
+QUIETS = "ipvsadm -e -t 203.0.113.1:80 -r 172.16.0.2:80 -m -w 0\n"
+
+
+def rule(hook: str, verdict: str, *matches: dict[str, object], family: str = "ip") -> FilterRule:
+    return FilterRule(family, "f", "c", hook, 0, 5, verdict, matches, "as nft prints it")
+
+
+def without_vip(state: LabState, name: str) -> LabState:
+    return on(state, name, addresses=tuple(a for a in host(state, name).addresses if a.address != VIP))
+
+
+def with_vip(state: LabState, name: str, **changes: object) -> LabState:
+    """With the VIP elsewhere."""
+    addresses = host(state, name).addresses
+    changed = (replace(one, **changes) if one.address == VIP else one for one in addresses)
+    return on(state, name, addresses=tuple(changed))
+
+
+def listening(state: LabState, name: str, *ports: int) -> LabState:
+    return on(state, name, listeners=tuple(Listener("TCP", "0.0.0.0", port) for port in ports))
+
+
+def way(state: LabState, name: str, to: str, gateway: str = "", interface: str = "") -> LabState:
+    kept = tuple(one for one in host(state, name).ways if one.target != to)
+    return on(state, name, ways=(*kept, Way(to, gateway, interface)))
+
+
+def connected(state: LabState, server: str, stage: str = "ESTABLISHED") -> LabState:
+    entry = Connection("TCP", f"{CLIENT}:40000", f"{VIP}:80", server, stage, 800.0)
+    return director(state, connections=(entry,))
+
+
+def inside_client(state: LabState, gateway: str) -> LabState:
+    """A client on the real servers' own network, which rs1 reaches so."""
+    plug = Plug("c3-eth0", host(state, "rs1").main.switch, "172.16.0.101", 24)
+    state = replace(state, hosts=(*state.hosts, HostState("c3", "client", (plug,))))
+    for name in ("rs1", "rs2", "rs3"):
+        state = way(state, name, "172.16.0.101", "172.16.0.1", f"{name}-eth0")
+    return way(state, "rs1", "172.16.0.101", gateway, "rs1-eth0")
+
+
+def two_ports(state: LabState, **changes: object) -> LabState:
+    """A second service of the same real servers, on port 8080."""
+    shop = replace(http_service(state), port=8080, **changes)
+    servers = tuple(replace(one, ports=(80, 8080)) for one in state.servers)
+    return director(replace(state, servers=servers), services=(*state.director.services, shop))
+
+
+def by_mark(state: LabState, second: int) -> LabState:
+    """Both ports by marks: the same one, or two."""
+    marks = (Mark(1, VIP, "TCP", 80, 80), Mark(second, VIP, "TCP", 8080, 8080))
+    service = replace(http_service(state), protocol="FWM", address="0.0.0.0", port=0, persistent=300)
+    services = tuple(replace(service, mark=mark) for mark in {1, second})
+    servers = tuple(replace(one, ports=(80, 8080)) for one in state.servers)
+    return director(replace(state, servers=servers), services=services, marks=marks)
+
+
+def deleted(state: LabState) -> LabState:
+    targets = tuple(one for one in http_service(state).targets if one.address != "172.16.0.2")
+    return http(state, targets=targets)
+
+
+BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
+    ("arp_answered", "dr", "rs1", lambda s: setting(s, "rs1", LAN__arp_ignore=0)),
+    ("arp_answered", "dr", "rs2", lambda s: with_vip(s, "rs2", interface="rs2-eth0", label="rs2-eth0:0")),
+    ("arp_ignore_on_lo", "dr", "rs1", lambda s: setting(s, "rs1", LAN__arp_ignore=0, lo__arp_ignore=1)),
+    ("arp_ignore_on_lo", "dr", "rs1", lambda s: setting(s, "rs1", LAN__arp_ignore=0, default__arp_ignore=1)),
+    ("arp_announced", "dr", "rs3", lambda s: setting(s, "rs3", LAN__arp_announce=0)),
+    ("arp_announced", "dr", "rs3", lambda s: setting(s, "rs3", LAN__arp_announce=1)),
+    ("vip_missing", "dr", "rs1", lambda s: without_vip(s, "rs1")),
+    ("vip_missing", "tun", "rs1", lambda s: with_vip(s, "rs1", address="203.0.113.113")),
+    ("vip_missing", "tun", "rs2", lambda s: with_vip(s, "rs2", up=False)),
+    ("rp_filter", "tun", "rs1", lambda s: setting(s, "rs1", all__rp_filter=1)),
+    ("rp_filter", "tun", "rs1", lambda s: setting(s, "rs1", tunl0__rp_filter=1)),
+    ("rp_filter", "tun", "r2", lambda s: on(s, "r2", settings={"conf.r2-eth1.rp_filter": 1})),
+    ("no_gateway", "nat", "rs1", lambda s: way(on(s, "rs1", routes=()), "rs1", CLIENT)),
+    ("no_gateway", "nat", "rs1", lambda s: way(s, "rs1", CLIENT, "172.16.0.254", "rs1-eth0")),
+    ("no_gateway", "dr", "rs1", lambda s: way(s, "rs1", CLIENT, "203.0.113.2", "rs1-eth0")),
+    ("no_gateway", "tun", "rs3", lambda s: way(s, "rs3", CLIENT)),
+    ("direct_route", "nat", "rs1", lambda s: inside_client(s, "")),
+    ("no_service", "nat", "d", lambda s: http(s, port=8080)),
+    ("no_service", "dr", "d", lambda s: http(s, port=8080)),
+    ("no_service", "tun", "d", lambda s: http(s, protocol="UDP")),
+    ("no_service", "dr", "d", lambda s: director(s, services=())),
+    ("no_service", "nat", "d", lambda s: http(s, targets=())),
+    ("icmp_filtered", "tun", "r0", lambda s: on(s, "r0", filters=(rule("forward", "drop", TYPE_3),))),
+    ("icmp_filtered", "tun", "c1", lambda s: on(s, "c1", filters=(rule("input", "drop", ONLY_PING),))),
+    ("persistence", "nat", "d", lambda s: http(s, persistent=300)),
+    ("persistence", "tun", "d", lambda s: http(s, persistent=60)),
+    ("short_timeout", "dr", "d", lambda s: director(s, timeouts={"tcp": 2, "tcpfin": 120, "udp": 300})),
+    ("server_deleted", "nat", "d", lambda s: connected(deleted(s), "172.16.0.2:80")),
+    ("server_deleted", "nat", "d", lambda s: on(s, "d", scripts={"drain.sh": DRAIN + DELETES})),
+    ("server_deleted", "nat", "d", lambda s: on(s, "d", scripts={"drain.sh": DRAIN + TODAYS})),
+    ("no_ftp_helper", "nat", "d", lambda s: director(s, ftp_helper=False)),
+    ("ports_apart", "dr", "d", two_ports),
+    ("ports_apart", "tun", "d", lambda s: two_ports(s, persistent=300)),
+    ("ports_apart", "dr", "d", lambda s: by_mark(s, 2)),
+    ("checksum_offload", "nat", "rs1", lambda s: on(s, "rs1", offloads={"rs1-eth0": True})),
+    ("checksum_offload", "dr", "c1", lambda s: on(s, "c1", offloads={"c1-eth0": True})),
+    ("ip_forward", "nat", "d", lambda s: setting(s, "d", ip_forward=1, **{"d-eth1__forwarding": 1})),
+    ("port_remapped", "dr", "rs2", lambda s: listening(s, "rs2", 21, 8000)),
+    ("port_remapped", "tun", "rs2", lambda s: listening(s, "rs2", 21, 8000)),
+    (
+        "port_remapped",
+        "dr",
+        "d",
+        lambda s: on(
+            http(s, targets=(Target("203.0.113.12", 80, 1),)),
+            "d",
+            scripts={"rules.sh": "ippfvsadm -A -t 203.0.113.1:80 -R 203.0.113.11:8080"},
+        ),
+    ),
+]
+HARMLESS: list[tuple[str, str, Callable[[LabState], LabState]]] = [
+    ("arp_ignore for all", "dr", lambda s: setting(s, "rs1", LAN__arp_ignore=0, all__arp_ignore=1)),
+    ("arp_ignore 2", "dr", lambda s: setting(s, "rs1", LAN__arp_ignore=2)),
+    (
+        "scope host and arp_ignore 3",
+        "dr",
+        lambda s: setting(with_vip(s, "rs1", scope="host"), "rs1", LAN__arp_ignore=3),
+    ),
+    (
+        "a filter of ARP",
+        "dr",
+        lambda s: setting(
+            on(s, "rs1", filters=(rule("input", "drop", {"match": {"right": VIP}}, family="arp"),)),
+            "rs1",
+            LAN__arp_ignore=0,
+        ),
+    ),
+    ("no router asks there", "tun", lambda s: setting(s, "rs1", LAN__arp_ignore=0, LAN__arp_announce=0)),
+    ("loose", "tun", lambda s: setting(s, "rs1", all__rp_filter=1, tunl0__rp_filter=2)),
+    ("strict where the way is", "tun", lambda s: setting(s, "rs1", LAN__rp_filter=1)),
+    ("strict, one interface", "dr", lambda s: setting(s, "rs1", all__rp_filter=1)),
+    (
+        "another address as well",
+        "nat",
+        lambda s: on(s, "rs1", addresses=(*host(s, "rs1").addresses, Address("rs1-eth0", "172.16.0.77", 24))),
+    ),
+    (
+        "the clients' network alone",
+        "nat",
+        lambda s: on(s, "rs1", routes=(Route("198.51.100.0/24", "172.16.0.1", "rs1-eth0"),)),
+    ),
+    ("a client inside, by the director", "nat", lambda s: inside_client(s, "172.16.0.1")),
+    ("http by a mark", "dr", lambda s: by_mark(s, 1)),
+    ("all ports", "dr", lambda s: director(s, services=(replace(http_service(s), port=0),))),
+    ("by the client", "dr", lambda s: two_ports(http(s, scheduler="sh"), scheduler="sh")),
+    ("a filter", "tun", lambda s: on(s, "c1", filters=(rule("output", "drop", TYPE_3),))),
+    (
+        "such messages matter in VS-TUN",
+        "nat",
+        lambda s: on(s, "r0", filters=(rule("forward", "drop", TYPE_3),)),
+    ),
+    ("a minute", "nat", lambda s: director(s, timeouts={"tcp": 60, "tcpfin": 5, "udp": 5})),
+    ("drained", "nat", lambda s: on(s, "d", scripts={"drain.sh": DRAIN + QUIETS + DELETES})),
+    ("it had ended", "nat", lambda s: connected(deleted(s), "172.16.0.2:80", "TIME_WAIT")),
+    (
+        "no ftp",
+        "nat",
+        lambda s: director(http(s, scheduler="rr"), ftp_helper=False, services=s.director.services[:1]),
+    ),
+    ("the helper is for VS-NAT", "dr", lambda s: director(s, ftp_helper=False)),
+    ("lo", "nat", lambda s: on(s, "rs1", offloads={"lo": True})),
+    (
+        "filtered",
+        "nat",
+        lambda s: on(
+            setting(s, "d", ip_forward=1, **{"d-eth1__forwarding": 1}),
+            "d",
+            filters=(rule("prerouting", "drop", FROM_SERVERS),),
+        ),
+    ),
+    (
+        "kernel IPVS",
+        "nat",
+        lambda s: director(setting(s, "d", ip_forward=1, **{"d-eth1__forwarding": 1}), engine="ipvs"),
+    ),
+    ("no forwarding in VS-DR", "dr", lambda s: setting(s, "d", ip_forward=1, **{"d-eth0__forwarding": 1})),
+    (
+        "redirected",
+        "dr",
+        lambda s: on(
+            listening(s, "rs2", 21, 8000), "rs2", filters=(rule("prerouting", "redirect 8000", HTTP_PORT),)
+        ),
+    ),
+    ("no httpd at all", "dr", lambda s: listening(s, "rs2", 21)),
+]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_healthy_lab_has_no_cause(method: str) -> None:
+    assert diagnose(healthy(method)) == []
+
+
+@pytest.mark.parametrize(("cause", "method", "place", "change"), BROKEN)
+def test_each_is_found_and_nothing_else(
+    cause: str, method: str, place: str, change: Callable[[LabState], LabState]
+) -> None:
+    found = diagnose(change(healthy(method)))
+    assert [(one.cause, one.host) for one in found] == [(cause, place)]
+    assert all((found[0].evidence, found[0].why, found[0].repair))
+
+
+@pytest.mark.parametrize(
+    ("method", "change"), [one[1:] for one in HARMLESS], ids=[one[0] for one in HARMLESS]
+)
+def test_what_does_no_harm_is_no_cause(method: str, change: Callable[[LabState], LabState]) -> None:
+    assert diagnose(change(healthy(method))) == []
+
+
+def test_every_cause_is_broken_above() -> None:
+    assert {one[0] for one in BROKEN} == set(CAUSES)
+
+
+def test_the_words_are_those_of_the_diagnosis() -> None:
+    assert titles() == CAUSES
+
+
+def test_the_page_has_all_of_them_in_the_exercises_order() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", PAGE.read_text(), re.MULTILINE)
+    assert rows == list(CAUSES.items())
+
+
+def test_the_larger_value_counts_and_both_are_told() -> None:
+    found = diagnose(setting(healthy("tun"), "rs1", all__rp_filter=1))[0]
+    assert "rp_filter is 1 for all, 0 for tunl0" in found.evidence
+    assert found.repair == "sysctl -w net.ipv4.conf.all.rp_filter=0"
+
+
+def test_a_counter_is_evidence_where_it_has_counted() -> None:
+    state = on(without_vip(healthy("dr"), "rs1"), "rs1", counters={"IpInAddrErrors": 7})
+    assert "IpInAddrErrors is 7" in diagnose(state)[0].evidence
+
+
+def test_how_a_script_is_repaired() -> None:
+    found = diagnose(on(healthy("nat"), "d", scripts={"drain.sh": DRAIN + DELETES}))[0]
+    assert found.repair.splitlines()[1] == QUIETS.strip()
+
+
+def test_two_causes_on_two_hosts_are_two() -> None:
+    state = without_vip(setting(healthy("dr"), "rs1", LAN__arp_ignore=0), "rs3")
+    assert [(one.cause, one.host) for one in diagnose(state)] == [
+        ("arp_answered", "rs1"),
+        ("vip_missing", "rs3"),
+    ]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_is_said_of_what_could_not_be_read(method: str) -> None:
+    state = healthy(method)
+    blind = tuple(HostState(one.name, one.role, one.plugs, error="gone") for one in state.hosts)
+    dead = director(replace(state, hosts=blind), services=(), connections=(), timeouts={}, error="no answer")
+    assert diagnose(dead) == []

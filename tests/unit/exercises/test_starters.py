@@ -1,0 +1,228 @@
+"""What students start from fails as promised, and what teachers have passes: without a lab."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classroom import answers, catalogue, own_scheduler, packet_table, plays
+from classroom.altered import alteration
+from classroom.case import Case, case_for
+from classroom.checks import judged
+from director.core import schedulers
+from director.own_scheduler import Watched
+from exercises.packet_table import solution as table_solution
+from exercises.predict import solution as predict_solution
+from exercises.write_scheduler import solution as scheduler_solution
+from exercises.write_scheduler.starter_tests import PACKET, Service
+from realserver_setup.render import Script
+
+STUDENTS = ("ada", "bob", "carl", "dora", "emil", "s1", "s2", "s3")
+FOLDER = catalogue.folder_of("write-scheduler")
+
+
+def starter(case: Case, name: str = answers.NAME) -> str:
+    files = catalogue.load(case.exercise).files
+    assert files is not None
+    return files(case)[name]
+
+
+def read(text: str, folder: Path) -> dict[str, Any]:
+    file = folder / answers.NAME
+    file.write_text(text)
+    return answers.read(file).as_dict()
+
+
+def failed(case: Case, seen: dict[str, Any]) -> set[str]:
+    """The names of the checks that fail."""
+    about = catalogue.load(case.exercise)
+    return {
+        judge.__name__
+        for judge, check in zip(about.checks, judged(about.checks, seen, case), strict=True)
+        if not check.ok
+    }
+
+
+# ---- packet-table ----
+
+
+def table_seen(case: Case, text: str, folder: Path) -> dict[str, Any]:
+    wire = [hop.expected.as_dict() for hop in packet_table.hops(case)]
+    return {"answers": read(text, folder), "packets": wire}
+
+
+@pytest.mark.parametrize("student", STUDENTS)
+def test_a_packet_table_with_blanks_fails_and_the_whole_one_passes(student: str, tmp_path: Path) -> None:
+    case = case_for("packet-table", student)
+    promised = set(catalogue.solutions("packet-table")[0].fails)
+    assert failed(case, table_seen(case, starter(case), tmp_path)) == promised
+    assert failed(case, table_seen(case, table_solution.filled_in(student), tmp_path)) == set()
+
+
+@pytest.mark.parametrize("student", STUDENTS)
+def test_what_is_shown_of_a_packet_table_is_right(student: str) -> None:
+    case = case_for("packet-table", student)
+    for hop, section in zip(packet_table.hops(case), packet_table.sections(case), strict=True):
+        right = packet_table.cells(hop)
+        shown = {name: value for name, value in section.cells.items() if value != answers.BLANK}
+        assert shown.items() <= right.items()
+        assert len(shown) < len(right)
+
+
+def test_every_method_is_somebodys() -> None:
+    assert {case_for("packet-table", f"s{n}").method for n in range(30)} == {"nat", "tun", "dr"}
+
+
+def test_a_wrong_cell_is_named_and_the_right_one_is_not_told(tmp_path: Path) -> None:
+    case = case_for("packet-table", "ada")
+    name, cell = packet_table.hops(case)[0].expected.packet, packet_table.blanks(case)[0][0]
+    right = packet_table.cells(packet_table.hops(case)[0])[cell]
+    text = table_solution.filled_in("ada").replace(f"= {right}", "= 192.0.2.99:9")
+    check = judged(catalogue.load("packet-table").checks, table_seen(case, text, tmp_path), case)[0]
+    assert f"[{name}] {cell} is not 192.0.2.99:9" in check.observed
+    assert right not in check.observed + check.expected
+
+
+@pytest.mark.parametrize("given", ["192.0.2.1:80", "192.0.2.1.80"])
+def test_addresses_may_be_written_as_tcpdump_does(given: str) -> None:
+    assert packet_table.same(given, "192.0.2.1:80")
+    assert not packet_table.same(given, "192.0.2.1:8")
+
+
+# ---- predict ----
+
+
+def play_seen(case: Case, text: str, folder: Path) -> dict[str, Any]:
+    happened = {play.scheduler: predict_solution.rehearsed(play, case) for play in plays.plays(case)}
+    return {"answers": read(text, folder), "played": happened}
+
+
+@pytest.mark.parametrize("student", STUDENTS)
+def test_predictions_that_are_blank_fail_and_the_right_ones_pass(student: str, tmp_path: Path) -> None:
+    case = case_for("predict", student)
+    promised = set(catalogue.solutions("predict")[0].fails)
+    assert failed(case, play_seen(case, starter(case), tmp_path)) == promised
+    assert failed(case, play_seen(case, predict_solution.filled_in(student), tmp_path)) == set()
+
+
+@pytest.mark.parametrize("student", STUDENTS)
+def test_what_is_told_of_the_hashing_schedulers_is_right(student: str) -> None:
+    case = case_for("predict", student)
+    for play in plays.plays(case):
+        told = plays.told(play, case)
+        assert told == predict_solution.rehearsed(play, case)[: len(told)]
+        assert len(told) == play.told < len(play.steps)
+
+
+def test_only_how_many_and_the_first_wrong_one_are_told(tmp_path: Path) -> None:
+    case = case_for("predict", "ada")
+    text = starter(case)
+    [rr] = [play for play in plays.plays(case) if play.scheduler == "rr"]
+    text = text.replace(f"{rr.labels[0]:<{max(map(len, rr.labels))}} = ____", f"{rr.labels[0]} = RS1", 1)
+    check = judged(catalogue.load("predict").checks, play_seen(case, text, tmp_path), case)[0]
+    assert (check.ok, check.observed) == (False, "1 right; number 2 is blank")
+
+
+def test_connections_that_came_to_nothing_are_no_success(tmp_path: Path) -> None:
+    case = case_for("predict", "ada")
+    seen = play_seen(case, starter(case), tmp_path)
+    seen["played"] = {scheduler: [] for scheduler in seen["played"]}
+    assert failed(case, seen) == {*catalogue.solutions("predict")[0].fails, "all_played"}
+
+
+# ---- answers files that were spoilt ----
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[a]\nno equals sign\n", "line 2: expected LABEL = ANSWER, got 'no equals sign'"),
+        ("x = 1\n", "line 1: 'x' is in no section"),
+        ("[a]\nx = 1\n\n[a]\nx = 2\n", "line 5: 'x' is there a second time in [a]"),
+        ("[a]\n= 1\n", "line 2: expected LABEL"),
+        ("\xff\x00", "line 1: expected LABEL"),
+    ],
+)
+def test_a_line_that_is_no_answer_is_named(tmp_path: Path, text: str, says: str) -> None:
+    wrong = read(text, tmp_path)["wrong"]
+    assert len(wrong) == 1
+    assert says in wrong[0]
+
+
+def test_blanks_comments_and_spaces(tmp_path: Path) -> None:
+    filled = read("# head\n[a  b]  # note\n 1 c1   stays = rs1  # sure\n2 = ____\n3 =\n", tmp_path)
+    assert filled["wrong"] == []
+    assert [answers.answer(filled, "a b", label) for label in ("1 c1 stays", "2", "3", "4")] == [
+        "rs1",
+        "",
+        "",
+        None,
+    ]
+
+
+def test_a_file_that_is_gone_is_told(tmp_path: Path) -> None:
+    assert answers.read(tmp_path / "none.txt").wrong == ["none.txt can't be read: No such file or directory"]
+
+
+# ---- write-scheduler ----
+
+
+def pytest_of(file: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "SCHEDULER_FILE": str(file), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull]
+    return subprocess.run(
+        [*command, "--import-mode=importlib", str(FOLDER / own_scheduler.TESTS)],
+        env={**environment, "PYTHONPATH": str(catalogue.FOLDER.parent)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_starter_can_be_used_and_fails_its_tests() -> None:
+    assert Watched(FOLDER / own_scheduler.STARTER).pick([], PACKET, 0.0) is None
+    done = pytest_of(FOLDER / own_scheduler.STARTER)
+    assert done.returncode == 1
+    assert "12 failed, 1 passed" in done.stdout
+
+
+def test_the_solution_passes_its_tests(tmp_path: Path) -> None:
+    (tmp_path / own_scheduler.FILE).write_text(scheduler_solution.SOURCE)
+    done = pytest_of(tmp_path / own_scheduler.FILE)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("student", STUDENTS)
+def test_the_lab_expects_what_the_solution_does_and_no_other_scheduler(
+    student: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / own_scheduler.FILE).write_text(scheduler_solution.SOURCE)
+    monkeypatch.setattr("exercises.write_scheduler.starter_tests.FILE", tmp_path / own_scheduler.FILE)
+    first, then = own_scheduler.rounds(case_for("write-scheduler", student))
+    service = Service(*first.weights)
+    assert named(service.picks(len(first.names))) == first.names
+    service.weigh("a", 0)
+    assert named(service.picks(len(then.names))) == then.names
+    for name in schedulers.names():
+        other = Service(*first.weights)
+        other.scheduler = schedulers.make(name)  # type: ignore[assignment]
+        other.scheduler.changed(other.servers)
+        assert named(other.picks(len(first.names))) != first.names
+
+
+def named(letters: str) -> tuple[str, ...]:
+    return tuple(f"rs{'abc'.index(letter) + 1}" for letter in letters)
+
+
+def test_the_director_of_the_lab_is_started_with_the_students_file() -> None:
+    case = case_for("write-scheduler", "ada")
+    alter = alteration(case, Path("/runs/of ada/work"))
+    script = alter(Script("d/start.sh", "#!/bin/sh\n# exec\nexec python -m director --method nat\n"))
+    assert script is not None
+    assert script.text.splitlines()[-1] == (
+        "exec python -m director --method nat --scheduler-file '/runs/of ada/work/smooth.py'"
+    )
