@@ -270,9 +270,9 @@ def student_archive(_context: Context, secret: str = "", output: str = "") -> No
 def _of_teachers(name: str) -> ModuleType:
     """A module of the classroom that students do not get."""
     try:
-        return importlib.import_module(f"classroom.{name}")
+        return importlib.import_module(f"classroom.grading.{name}")
     except ModuleNotFoundError as missing:
-        if missing.name != f"classroom.{name}":
+        if missing.name != "classroom.grading":
             raise
     raise Exit("This is a student's archive of the exercises: only the teacher's checkout can do that.", 2)
 

@@ -5,16 +5,20 @@
     case.py             what follows from an exercise and a student's id
     altered.py          scripts with a fault in them
     room.py             an exercise that runs: a lab in its sandbox, and the answers at its desk
-    probes/             look at the running lab and say what was seen
+    probes/             look at the running lab and say what was seen; inside/ has their programs
     checks/             judge what was seen; nothing else
+    guided/             what exercises share in which something is made
     submission.py       the one file that is handed in
-    intake.py           the files that were handed in, in folders and ZIP archives
-    origin.py           whether evidence is of the lab of the student whom it names
-    marking.py          from a submission to marks
-    book.py             from a folder of them to the class book
-    reports/            what a class book becomes: one file for each format
-    grade.py            ./inv grade: all of that
-    archive.py          ./inv student-archive: the checkout without the answers
+    command.py          what a student types
+
+    grading/            for teachers only, in the order in which evidence passes
+        intake.py       the files that were handed in, in folders and ZIP archives
+        origin.py       whether evidence is of the lab of the student whom it names
+        marking.py      from a submission to marks
+        book.py         from a folder of them to the class book
+        reports/        what a class book becomes: one file for each format
+        grade.py        ./inv grade: all of that
+        archive.py      ./inv student-archive: the checkout without the answers
 
 Checks judge what probes have seen and never look themselves: so `./inv check` in the lab and
 `./inv grade` without one are the same code.

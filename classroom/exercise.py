@@ -26,7 +26,7 @@ SERVER, OTHER = "{server}", "{other}"
 Seen = Mapping[str, Any]  # what probes have seen, by the probe's name; JSON
 Judge = Callable[[Seen, "Case"], Check]
 Change = Callable[[Plan, "Case"], Plan]
-Prepare = Callable[["Running", "Case"], None]
+Prepare = Callable[["Running", "Case"], object]
 Files = Callable[["Case"], Mapping[str, str]]  # name: text
 
 WORK = "work"  # the folder, inside that of the run, with what a student fills in or writes

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from classroom.case import Case
 from classroom.checks import needs, title
 from classroom.exercise import Seen
-from classroom.own_scheduler import rounds
+from classroom.guided.own_scheduler import rounds
 from classroom.probes.own_scheduler import scheduled, tested
 from labs.checks.result import Check
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from classroom.answers import answer
 from classroom.case import Case
 from classroom.checks import needs, title
 from classroom.exercise import Judge, Seen
-from classroom.packet_table import blanks, cells, hops, same
+from classroom.guided.answers import answer
+from classroom.guided.packet_table import blanks, cells, hops, same
 from classroom.probes.answers import answers
 from classroom.probes.packet_table import packets
 from labs.checks.result import Check

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from classroom.answers import answer
 from classroom.case import Case
 from classroom.checks import needs, title
 from classroom.exercise import Judge, Seen
-from classroom.plays import SCHEDULERS, Play, plays
+from classroom.guided.answers import answer
+from classroom.guided.plays import SCHEDULERS, Play, plays
 from classroom.probes.answers import answers
 from classroom.probes.plays import played
 from labs.checks.result import Check

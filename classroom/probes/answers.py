@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from classroom.answers import NAME, read
 from classroom.case import Case
+from classroom.guided.answers import NAME, read
 from classroom.work import folder_of
 from labs.running import Running
 

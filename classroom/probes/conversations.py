@@ -13,7 +13,7 @@ from labs.client import Client
 from labs.running import Running
 from labs.wait import patient
 
-_ASK = Path(__file__).resolve().parent.parent / "ask_twice.py"
+_ASK = Path(__file__).resolve().parent.parent / "inside" / "ask_twice.py"
 _ANSWER = 1.0  # seconds for an answer to come
 _SILENCE = 3.2  # seconds: real ones, in which the director's clock goes on as well
 _LONGEST = 20  # seconds that a silence may last which somebody else ends

@@ -12,7 +12,7 @@ from labs.running import Running
 from labs.wait import patient
 
 FILE, SIZE = "100k.bin", 100_000  # one of the files that every real server has, and its bytes
-_ASK = Path(__file__).resolve().parent.parent / "ask_ftp.py"
+_ASK = Path(__file__).resolve().parent.parent / "inside" / "ask_ftp.py"
 _CONNECT, _SILENCE = 0.8, 1.6  # seconds
 
 

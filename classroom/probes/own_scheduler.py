@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 
 from classroom import catalogue
 from classroom.case import Case
-from classroom.own_scheduler import FILE, NAME, TESTS, rounds
-from classroom.plays import Step
+from classroom.guided.own_scheduler import FILE, NAME, TESTS, rounds
+from classroom.guided.plays import Step
 from classroom.probes.plays import ask, free_port, give, serve, take_away
 from classroom.work import folder_of
 from director.core.errors import SchedulerFailed

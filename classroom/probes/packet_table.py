@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from classroom.case import Case
-from classroom.packet_table import connection, hops
+from classroom.guided.packet_table import connection, hops
 from labs.packet_table import Row, observe
 from labs.running import Running
 from labs.wait import look_until

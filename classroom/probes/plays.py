@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from classroom.case import Case
-from classroom.plays import Step, plays
+from classroom.guided.plays import Step, plays
 from director.control import tool
 from director.ipvsadm import saved
 from labs.running import Running
 from labs.wait import patient
 
-_ASK = Path(__file__).resolve().parent.parent / "ask_in_turn.py"
+_ASK = Path(__file__).resolve().parent.parent / "inside" / "ask_in_turn.py"
 _SILENCE = 1.0  # seconds until a request has timed out; nobody goes on then
 _ALL = 10.0  # seconds, for a machine that is busy: 48 requests take one
 # A used number comes again when the director has long forgotten its connections.

@@ -12,7 +12,7 @@ from labs.client import Client
 from labs.running import Running
 from labs.wait import patient
 
-_ASK = Path(__file__).resolve().parent.parent / "ask_names.py"
+_ASK = Path(__file__).resolve().parent.parent / "inside" / "ask_names.py"
 _SILENCE = 1.2  # seconds until a request has timed out: one SYN sent again
 MANY = 12
 

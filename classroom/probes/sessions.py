@@ -13,7 +13,7 @@ from labs.wait import patient
 
 PAGES, TILL = 80, 8080  # a shop: its pages, and where people pay
 CUSTOMERS = tuple(f"198.51.100.{number}" for number in range(201, 207))  # people behind c1
-_ASK = Path(__file__).resolve().parent.parent / "ask_sessions.py"
+_ASK = Path(__file__).resolve().parent.parent / "inside" / "ask_sessions.py"
 _SILENCE = 1.4  # seconds: one SYN sent again
 
 

@@ -13,7 +13,7 @@ from labs.running import Running
 from labs.topology import LAN, Role
 from labs.wait import patient
 
-_WATCH = Path(__file__).resolve().parent.parent / "watch_sources.py"
+_WATCH = Path(__file__).resolve().parent.parent / "inside" / "watch_sources.py"
 _LONGEST = 10  # seconds
 
 

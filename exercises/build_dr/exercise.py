@@ -8,7 +8,7 @@ from classroom.checks.way import director_gets_all_later, fair_later
 from classroom.exercise import Exercise
 
 EXERCISE = Exercise(
-    title="Build a virtual server: VS-DR",
+    title="Build a virtual server, VS-DR",
     methods=("dr",),
     checks=(
         one_answer,

@@ -8,7 +8,7 @@ from classroom.checks.service import all_served, fair_shares
 from classroom.exercise import Exercise
 
 EXERCISE = Exercise(
-    title="Build a virtual server: VS-NAT",
+    title="Build a virtual server, VS-NAT",
     methods=("nat",),
     checks=(one_answer, all_served, fair_shares, reply_path, ftp_login, ftp_passive, ftp_active),
     servers=(3,),

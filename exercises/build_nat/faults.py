@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from classroom import blank
 from classroom.exercise import Fault
+from classroom.guided import blank
 
 FAULTS = (
     Fault(

@@ -8,7 +8,7 @@ from classroom.checks.service import all_served, fair_shares
 from classroom.exercise import Exercise
 
 EXERCISE = Exercise(
-    title="Build a virtual server: VS-TUN",
+    title="Build a virtual server, VS-TUN",
     methods=("tun",),
     checks=(one_answer, all_served, fair_shares, reply_path, ftp_login, ftp_passive, ftp_active),
     servers=(3,),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from classroom.answers import NAME, text
 from classroom.case import Case
 from classroom.checks.packet_table import first_packet, last_packet, packets_between, table_on_wire
 from classroom.exercise import Exercise
-from classroom.packet_table import connection, sections
+from classroom.guided.answers import NAME, text
+from classroom.guided.packet_table import connection, sections
 from labs.errors import BuildFailed
 from labs.running import Running
 from labs.wait import look_until

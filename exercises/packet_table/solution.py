@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from classroom.answers import NAME, Section, text
 from classroom.case import case_for
 from classroom.exercise import WORK, Repair, Solution
-from classroom.packet_table import cells, hops
+from classroom.guided.answers import NAME, Section, text
+from classroom.guided.packet_table import cells, hops
 
 _ITSELF = f"{sys.executable} -m exercises.packet_table.solution"
 

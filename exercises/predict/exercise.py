@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from classroom.answers import NAME, text
 from classroom.case import Case
 from classroom.checks.plays import PREDICTED, all_played
 from classroom.exercise import Exercise
-from classroom.plays import sections
+from classroom.guided.answers import NAME, text
+from classroom.guided.plays import sections
 
 _HEAD = """\
 For each scheduler a service of its own, with rs1, rs2 and rs3 in this order in the director's list, and

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from classroom.answers import NAME, Section, text
 from classroom.case import Case, case_for
 from classroom.exercise import WORK, Repair, Solution
-from classroom.plays import SCHEDULERS, Play, listed, name_of, opening, plays
+from classroom.guided.answers import NAME, Section, text
+from classroom.guided.plays import SCHEDULERS, Play, listed, name_of, opening, plays
 from director.core import schedulers
 
 _ITSELF = f"{sys.executable} -m exercises.predict.solution"

@@ -8,7 +8,7 @@ from classroom.case import Case
 from classroom.checks.own_scheduler import own_tests, quiesced_left_out, spread_smoothly
 from classroom.checks.service import all_served
 from classroom.exercise import Edit, Exercise
-from classroom.own_scheduler import FILE, STARTER, TESTS, TESTS_COPY
+from classroom.guided.own_scheduler import FILE, STARTER, TESTS, TESTS_COPY
 
 _HERE = Path(__file__).resolve().parent
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from classroom import answers, catalogue, own_scheduler, packet_table, plays
+from classroom import catalogue
 from classroom.altered import alteration
 from classroom.case import Case, case_for
 from classroom.checks import judged
+from classroom.guided import answers, own_scheduler, packet_table, plays
 from director.core import schedulers
 from director.own_scheduler import Watched
 from exercises.packet_table import solution as table_solution

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from classroom.book import Book, book
 from classroom.case import case_for
-from classroom.intake import handed_in
+from classroom.grading.book import Book, book
+from classroom.grading.intake import handed_in
 from tests.unit.classroom.made import hand_in, journal, key, seen, submission
 
 ADA, BOB = submission("ada"), submission("bob")

@@ -12,10 +12,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from classroom.book import Book, Entry, Refusal
-from classroom.marking import Mark, Part, mark
-from classroom.reports import csv as table
-from classroom.reports import gradescope, html, junit, text, write
+from classroom.grading.book import Book, Entry, Refusal
+from classroom.grading.marking import Mark, Part, mark
+from classroom.grading.reports import csv as table
+from classroom.grading.reports import gradescope, html, junit, text, write
 from labs.errors import BadRequest
 from tests.unit.classroom.made import submission
 

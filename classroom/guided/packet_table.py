@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from classroom.answers import BLANK, Section
 from classroom.case import Case
+from classroom.guided.answers import BLANK, Section
 from labs.packet_table import Hop
 from labs.plan import RealServer
 from labs.topology import Leg, Role

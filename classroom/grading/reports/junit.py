@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from classroom.book import Book, Entry, Refusal
-from classroom.marking import Part
-from classroom.reports.text import points
+from classroom.grading.book import Book, Entry, Refusal
+from classroom.grading.marking import Part
+from classroom.grading.reports.text import points
 
 
 def suites(book: Book) -> str:

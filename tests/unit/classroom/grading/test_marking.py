@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from classroom.case import case_for
-from classroom.marking import WHOLE, Part, mark
+from classroom.grading.marking import WHOLE, Part, mark
 from classroom.probes import FAILED
 from tests.unit.classroom.made import journal, seen, submission
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from classroom.book import Book
-from classroom.reports import csv, gradescope, html, junit, text
+from classroom.grading.book import Book
+from classroom.grading.reports import csv, gradescope, html, junit, text
 from labs.errors import BadRequest
 
 _OF_ONE = {"report.txt": text.report, "report.html": html.page, "results.json": gradescope.results}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from classroom.grade import grade
-from classroom.secret import VARIABLE
+from classroom.grading.grade import grade
+from classroom.grading.secret import VARIABLE
 from classroom.submission import PRACTICE
 from labs.errors import BadRequest
 from tests.unit.classroom.made import SECRET, hand_in, submission
@@ -92,7 +92,7 @@ def test_a_table_that_is_too_wide_has_the_sums_only(
     tmp_path: Path, secret: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hand_in(tmp_path / "in", submission("ada"))
-    monkeypatch.setattr("classroom.grade.WIDE", 49)
+    monkeypatch.setattr("classroom.grading.grade.WIDE", 49)
     assert grade(str(tmp_path / "in"), secret, "") == 0
     told = capsys.readouterr().out
     assert "minutes" in told

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from classroom.book import Entry
-from classroom.marking import WHOLE, Mark, Part
+from classroom.grading.book import Entry
+from classroom.grading.marking import WHOLE, Mark, Part
 
 
 def report(entry: Entry) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from classroom.book import Entry
-from classroom.marking import WHOLE, Part
-from classroom.reports.text import effort
+from classroom.grading.book import Entry
+from classroom.grading.marking import WHOLE, Part
+from classroom.grading.reports.text import effort
 
 
 def results(entry: Entry) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import permutations, product
 
-from classroom.answers import BLANK, Section
 from classroom.case import Case
+from classroom.guided.answers import BLANK, Section
 from director.core import schedulers
 from director.core.decision import Method
 from director.core.packet import SYN, TCP, Endpoint, Packet

@@ -10,11 +10,11 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from classroom import reports
-from classroom.book import Book, book
-from classroom.intake import HandedIn, handed_in
-from classroom.reports.csv import header, row
-from classroom.secret import NOTICE, class_secret, is_practice
+from classroom.grading import reports
+from classroom.grading.book import Book, book
+from classroom.grading.intake import HandedIn, handed_in
+from classroom.grading.reports.csv import header, row
+from classroom.grading.secret import NOTICE, class_secret, is_practice
 from classroom.submission import private_key
 from labs.screen import WIDE, frame, is_terminal, screen
 

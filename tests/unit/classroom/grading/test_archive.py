@@ -18,14 +18,14 @@ import pytest
 
 from classroom import catalogue
 from classroom.altered import edits_of
-from classroom.archive import FOLDER, archive, student_archive
 from classroom.case import case_for
-from classroom.secret import VARIABLE
+from classroom.grading.archive import FOLDER, archive, student_archive
+from classroom.grading.secret import VARIABLE
 from classroom.submission import Refused, opened
 from labs.errors import BadRequest
 from tests.unit.classroom.made import SECRET, key
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 OWN = (".git", ".venv", "runs", "__pycache__", ".*_cache", ".hypothesis", ".benchmarks")
 PLAY = """
 import json
@@ -98,12 +98,12 @@ def unpacked(packed: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "exercises/e04/solution.py",
         "exercises/e04/faults.py",
         "doctor/causes/__init__.py",
-        "classroom/marking.py",
-        "classroom/grade.py",
-        "classroom/reports/csv.py",
+        "classroom/grading/marking.py",
+        "classroom/grading/grade.py",
+        "classroom/grading/reports/csv.py",
         "docs/teaching.md",
         "tests/labs/exercise_trial.py",
-        "tests/unit/classroom/test_archive.py",
+        "tests/unit/classroom/grading/test_archive.py",
         "words.txt",
         "class.secret",
         "handed-in/e04-ada.lvs",
@@ -199,7 +199,7 @@ def test_the_command(
 ) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("classroom.archive.ROOT", tmp_path)
+    monkeypatch.setattr("classroom.grading.archive.ROOT", tmp_path)
     (tmp_path / "secret").write_text(SECRET)
     assert student_archive("secret", "") == 0
     assert "practice" not in capsys.readouterr().out

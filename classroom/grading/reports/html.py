@@ -6,9 +6,9 @@ from functools import cache
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from classroom.book import Entry
-from classroom.marking import WHOLE
-from classroom.reports.text import effort, points
+from classroom.grading.book import Entry
+from classroom.grading.marking import WHOLE
+from classroom.grading.reports.text import effort, points
 from realserver_setup.render import TEMPLATES
 
 

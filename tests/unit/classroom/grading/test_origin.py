@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from classroom import origin
 from classroom.case import case_for
+from classroom.grading import origin
 from classroom.submission import Refused
 from tests.unit.classroom.made import journal, seen, state, submission
 

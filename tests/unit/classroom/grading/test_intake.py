@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from classroom.intake import handed_in
+from classroom.grading.intake import handed_in
 from classroom.submission import LARGEST, Refused
 from labs.errors import BadRequest
 

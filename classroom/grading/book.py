@@ -11,9 +11,10 @@ from typing import Protocol, TypeVar
 
 from nacl.public import PrivateKey
 
-from classroom import catalogue, origin
-from classroom.intake import HandedIn
-from classroom.marking import Mark, mark
+from classroom import catalogue
+from classroom.grading import origin
+from classroom.grading.intake import HandedIn
+from classroom.grading.marking import Mark, mark
 from classroom.plain import natural, plain
 from classroom.submission import Refused, Submission, opened
 

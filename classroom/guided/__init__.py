@@ -1,0 +1,1 @@
+"""Exercises in which something is made: blanks in scripts and tables, predictions, a scheduler."""
