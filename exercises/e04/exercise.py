@@ -7,7 +7,7 @@ from classroom.checks.service import all_served, fair_shares
 from classroom.exercise import Exercise
 
 EXERCISE = Exercise(
-    title="Every third time, nothing happens",
+    title="Now and then, nothing happens",
     methods=("dr", "tun"),
     checks=(all_served, fair_shares, one_answer),
 )

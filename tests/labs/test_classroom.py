@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,24 +21,27 @@ from classroom.case import Case, case_for
 from labs.wait import look_until
 
 ROOT = Path(__file__).resolve().parents[2]
-INV = [sys.executable, str(ROOT / "tasks.py"), "--search-root", str(ROOT)]
 UP = 60  # seconds until an exercise has begun; eight where nothing else runs
 NAME = "e04"
 
 
 @dataclass
 class Class:
-    """The commands of ./inv with a folder of runs of its own."""
+    """The commands of ./inv, by default those of this checkout, with a folder of runs of its own."""
 
     folder: Path
+    checkout: Path = ROOT
     environment: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.environment = {**os.environ, "LVS_RUNS": str(self.folder / "runs")}
 
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, str(self.checkout / "tasks.py"), "--search-root", str(self.checkout), *words]
+
     def inv(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*INV, *words],
+            self.command(*words),
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -50,7 +56,7 @@ class Class:
         said = self.folder / f"{name}-{student}.out"
         with said.open("wb") as output:
             process = subprocess.Popen(
-                [*INV, "exercise", name, "--student", student],
+                self.command("exercise", name, "--student", student),
                 cwd=self.folder,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -119,6 +125,54 @@ def test_a_shell_gives_back_what_the_command_did(school: Class) -> None:
         assert "realserver.sh" in school.inv("shell", "rs1", "--command", "ls 1999").stdout
         unknown = school.inv("shell", "rs99")
         assert (unknown.returncode, "rs1" in unknown.stderr) == (2, True)
+
+
+_TYPED = re.compile(r"^\$ (.*)$", re.MULTILINE)
+
+
+def typed(page: str) -> list[str]:
+    """The lines that a page of docs/ shows somebody to type, outside a lab."""
+    return _TYPED.findall((ROOT / "docs" / page).read_text())
+
+
+def test_a_class_by_the_pages_alone(school: Class) -> None:
+    """docs/teaching.md line by line; in between students play docs/exercises.md from the archive."""
+    (school.folder / "inv").write_text(f'#!/bin/sh\nexec {shlex.join(school.command())} "$@"\n')
+    (school.folder / "inv").chmod(0o755)
+    for line in typed("teaching.md"):
+        if line.startswith("./inv grade handed-in"):
+            _students_hand_in(school)
+        done = subprocess.run(
+            ["bash", "-c", line],
+            cwd=school.folder,
+            env=school.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
+    grades = school.folder / "handed-in" / "grades"
+    assert {file.name for file in grades.glob("*.*")} == {"class.csv", "junit.xml"}
+    assert {file.name for file in (grades / "e04-ada").iterdir()} == {
+        *("report.txt", "report.html", "results.json")
+    }
+
+
+def _students_hand_in(school: Class) -> None:
+    with tarfile.open(school.folder / "lvs-lab-students.tar.gz") as archive:
+        archive.extractall(school.folder / "student")
+    student = Class(school.folder, school.folder / "student" / "lvs-lab")
+    lines = [shlex.split(line)[1:] for line in typed("exercises.md") if line.startswith("./inv")]
+    begin = next(words for words in lines if words[0] == "exercise")
+    assert begin == ["exercise", NAME, "--student", "ada"]
+    with student.playing(NAME, "ada"):
+        for words in lines:
+            if words != begin:
+                done = student.inv(*words)
+                assert done.returncode == (words[0] == "check"), (words, done.stdout, done.stderr)
+    (school.folder / "handed-in").mkdir()
+    (school.folder / f"{NAME}-ada.lvs").rename(school.folder / "handed-in" / f"{NAME}-ada.lvs")
 
 
 SPOILT = [

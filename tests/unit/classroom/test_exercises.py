@@ -140,3 +140,13 @@ def test_without_its_solution_it_is_a_students(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(catalogue, "FOLDER", catalogue.FOLDER / "nowhere")
     with pytest.raises(Unable, match="student's archive"):
         catalogue.solutions("e04")
+
+
+def test_the_teachers_table_has_every_exercise() -> None:
+    page = (catalogue.FOLDER.parent / "docs" / "teaching.md").read_text()
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| ([A-Z, ]+) \| (.*) \|$", page, re.MULTILINE)
+    assert [name for name, _, _ in rows] == list(catalogue.names())
+    for name, methods, what in rows:
+        assert methods.split(", ") == [method.upper() for method in catalogue.load(name).methods]
+        causes = {CAUSES[one.cause] for one in catalogue.solutions(name) if one.cause}
+        assert causes in (set(), {what})
