@@ -8,13 +8,12 @@ import sysconfig
 from pathlib import Path
 from socket import inet_aton
 
-from bench.site import DIRECTOR, INSIDE, SERVER, VIP, Site
+from bench.site import INSIDE, SERVER, VIP, Site
 
 ABOUT = "a BPF program without rules, tables or counters: the least that any can cost at this place"
 METHODS = ("nat", "tun", "dr")
 OFFLOAD = True
 _SOURCE = Path(__file__).resolve().parent.parent / "redirect.c"
-_TUNNEL_MTU = 1480  # bytes
 _SOURCE_AT, _DESTINATION_AT = 26, 30  # in a frame
 
 
@@ -28,8 +27,6 @@ def set_up(site: Site) -> None:
         _redirect(site, "d-c", "d-s", AT=_DESTINATION_AT, NEW=_number(SERVER))
         _redirect(site, "d-s", "d-c", AT=_SOURCE_AT, NEW=_number(VIP))
     elif site.method == "tun":
-        # Nobody tells senders that a tunnel leaves less room, so their routes do.
-        site.run("c", "ip", "route", "change", VIP, "via", DIRECTOR, "mtu", str(_TUNNEL_MTU))
         _redirect(site, "d-c", "d-s", OUTER_FROM=_number(INSIDE), OUTER_TO=_number(SERVER))
     else:
         _redirect(site, "d-c", "d-s")
