@@ -31,6 +31,7 @@ from director.core.decision import Method
 from director.core.errors import BadValue, NoSuchServer, NoSuchService, ServerExists, ServiceExists
 from director.core.marks import Mark, Marks, mark_of, without
 from director.core.packet import TCP, Endpoint, Packet
+from director.core.schedulers import Scheduler
 from director.core.service import Policy, RealServer, VirtualService, check_key, check_server
 from director.core.states import Timeouts
 from director.core.statistics import Statistics
@@ -65,7 +66,7 @@ class Rules:
         self._services: dict[ServiceKey, VirtualService] = {}
         self._removed: dict[ServiceKey, dict[Endpoint, RealServer]] = {}
         self._undo: list[Callable[[], object]] = []
-        self._changed: list[tuple[VirtualService, list[RealServer]]] = []
+        self._changed: list[tuple[VirtualService, Scheduler, list[RealServer]]] = []
 
     def __iter__(self) -> Iterator[VirtualService]:
         return iter(self._services.values())
@@ -126,8 +127,8 @@ class Rules:
     def take_back(self) -> None:
         """Undo what `apply` has done last, if it can't be carried out elsewhere."""
         self._undo_all()
-        self._changed = [(service, service.servers) for service, _ in self._changed]
-        self._tell_schedulers()
+        for service, _, _ in self._changed:
+            service.scheduler.changed(service.servers)
 
     def _undo_all(self) -> None:
         while self._undo:
@@ -135,8 +136,12 @@ class Rules:
 
     def _tell_schedulers(self) -> None:
         """Only those whose servers are others now, of each change: nobody else's turn is touched."""
-        for service, servers in self._changed:
-            service.scheduler.changed(servers)
+        for _, scheduler, servers in self._changed:
+            scheduler.changed(servers)
+
+    def _note_change(self, service: VirtualService) -> None:
+        """For the scheduler that the service has now: one that comes later knows nothing of it."""
+        self._changed.append((service, service.scheduler, list(service.servers)))
 
     def _forget_idle(self) -> None:
         """Deleted servers that nothing refers to need not be kept."""
@@ -186,7 +191,7 @@ class Rules:
         same = (policy.scheduler_name, policy.flags) == (service.policy.scheduler_name, service.policy.flags)
         if not same:
             self._set(service, scheduler=schedulers.make(policy.scheduler_name, policy.flags, self.sysctls))
-            self._changed.append((service, list(service.servers)))
+            self._note_change(service)
         self._set(service, policy=policy)
 
     def _policy(self, command: AddService | EditService) -> Policy:
@@ -232,7 +237,7 @@ class Rules:
         self._weigh(server, command.weight)
         self._limit(server, command.upper, command.lower)
         service.servers.insert(0, server)
-        self._changed.append((service, list(service.servers)))
+        self._note_change(service)
         self._undo.append(lambda: self._unlist(service, server))
 
     @_carry_out.register
@@ -247,7 +252,7 @@ class Rules:
         self._set(server, method=method)
         self._weigh(server, weight)
         self._limit(server, upper, lower)
-        self._changed.append((service, list(service.servers)))
+        self._note_change(service)
 
     def _weigh(self, server: RealServer, weight: int) -> None:
         self._set(server, weight=weight, last_weight=weight or server.last_weight)
@@ -278,7 +283,7 @@ class Rules:
         server = self._server(service, command.server)
         place = service.servers.index(server)
         self._unlist(service, server)
-        self._changed.append((service, list(service.servers)))
+        self._note_change(service)
         self._undo.append(lambda: self._relist(service, server, place))
 
     @staticmethod

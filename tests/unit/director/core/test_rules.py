@@ -14,6 +14,7 @@ from director.core.commands import (
     DeleteServer,
     DeleteService,
     EditServer,
+    EditService,
     ServiceKey,
 )
 from director.core.decision import Forward, Method
@@ -116,6 +117,18 @@ def test_a_refused_edit_leaves_the_turns_too() -> None:
     with pytest.raises(NoSuchServer):
         disturbed.apply([EditServer(KEY, RS1, weight=7), DeleteServer(KEY, RS3)], 0)
     assert picks(disturbed, range(3, 10)) == picks(undisturbed, range(3, 10))
+
+
+def test_a_scheduler_knows_nothing_of_what_was_before_it() -> None:
+    """Servers and then the scheduler, in one go: the same turns as in two, as by the kernel's tool."""
+    weights = {RS1: 1, RS2: 3, RS3: 2}
+    servers = [AddServer(KEY, server, weight=weight) for server, weight in weights.items()]
+    edit = EditService(KEY, scheduler="wrr")
+    at_once, one_by_one = Director(), Director()
+    at_once.apply([AddService(KEY, scheduler="rr"), *servers, edit], 0)
+    one_by_one.apply([AddService(KEY, scheduler="rr"), *servers], 0)
+    one_by_one.apply([edit], 0)
+    assert picks(at_once, range(5000, 5012)) == picks(one_by_one, range(5000, 5012))
 
 
 def test_a_listing_can_be_sent_as_json() -> None:
