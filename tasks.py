@@ -340,10 +340,17 @@ def vm(_context: Context, command: str = "", shell: bool = False) -> None:
         "seed": "Makes the new scenarios; another number makes others.",
         "replay": "Play one scenario on both directors and print what each does, as 'wlc 1999/3 (nat)'.",
         "record": "Replace what is recorded of kernel IPVS in oracle/recorded.",
+        "minutes": "Begin no further test after so many minutes; those left are shown as skipped.",
     },
 )
 def vm_test(
-    _context: Context, only: str = "", more: int = 0, seed: int = 2000, replay: str = "", record: bool = False
+    _context: Context,
+    only: str = "",
+    more: int = 0,
+    seed: int = 2000,
+    replay: str = "",
+    record: bool = False,
+    minutes: int = 0,
 ) -> None:
     """Hold the director against kernel IPVS, in a virtual machine where this kernel has none."""
     from vm import command
@@ -351,7 +358,7 @@ def vm_test(
     if replay:
         _ended(lambda: command.replay(replay))
     else:
-        _ended(lambda: command.run_suite(only, more=more, seed=seed, record=record))
+        _ended(lambda: command.run_suite(only, more=more, seed=seed, record=record, minutes=minutes))
 
 
 def _run(context: Context, command: str) -> bool:

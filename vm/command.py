@@ -46,19 +46,33 @@ def run_task(words: Sequence[str], *, shell: bool, seconds: float = LONGEST) -> 
 
 
 def run_suite(
-    chosen: str = "", *, more: int = 0, seed: int = SEED, record: bool = False, here: bool | None = None
+    chosen: str = "",
+    *,
+    more: int = 0,
+    seed: int = SEED,
+    record: bool = False,
+    minutes: int = 0,
+    here: bool | None = None,
 ) -> int:
     """Run the tests that compare, in this kernel if it has IPVS or else in the machine; pytest's exit code.
 
     `more` scenarios for each method and scheduler are made with `seed`; `record` replaces the recordings.
+    After `minutes`, if any, no further test begins.
     """
     wanted = f"({chosen}) and {_ELSEWHERE}" if chosen else _ELSEWHERE
     tests = (_RECORDING,) if record else (_MORE,) if more else _TESTS
     command = [sys.executable, "-m", "pytest", *tests, "-k", wanted, "-p", "no:cacheprovider"]
-    command += [f"--timeout={SUITE:.0f}"]  # a test may be slow; all together may not
+    command += [
+        f"--timeout={SUITE:.0f}",
+        "-rs",
+        "-p",
+        "vm.budget",
+    ]  # a test may be slow; all together may not
     with _results() as folder:
         recorded = {"LVS_RECORD": str(folder)} if record else {}
         asked = {"LVS_MORE": str(more), "LVS_SEED": str(seed), **recorded}
+        if minutes:
+            asked["LVS_MINUTES"] = str(minutes)  # for vm/budget.py
         code = _compare(command, folder, asked, here=here)
         if record and code == 0:
             for recording in folder.glob("*.json.xz"):

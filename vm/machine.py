@@ -26,7 +26,8 @@ from realserver_setup.netns import die_with_parent
 from vm.kernel import Kernel, cache
 
 ROOT = Path(__file__).resolve().parent.parent
-SLOW = "12"  # times as patient, without KVM
+SLOW = 12  # times as patient, without KVM, at least
+_MOST_PATIENT, _START = 48, 150  # milliseconds of a start of Python for each of these times
 _PROBE = 15.0  # seconds for a machine that boots and ends at once, with KVM
 _LOOK = 0.2  # seconds between two looks at what the machine has printed
 _FRESH = (Path("/tmp"), Path("/run"), Path("/var"))  # the machine has its own, or of parts of them
@@ -61,11 +62,11 @@ class Machine:
         `folder` is what it can write to; `seconds` are for booting and running together.
         """
         kvm = has_kvm(self)
-        patience = {} if kvm else {"LVS_PATIENCE": SLOW}
         script, output, code = (folder / f"vm.{kind}" for kind in ("sh", "out", "code"))
         code.unlink(missing_ok=True)
         output.write_bytes(b"")
-        script.write_text(_script(command, output, code, {**patience, **(environment or {})}))
+        patience = "" if kvm else _patience()
+        script.write_text(_script(command, output, code, environment or {}, patience))
         with output.open("rb") as printed:
             said = self._boot(f"sh {shlex.quote(str(script))}", folder, seconds, printed, kvm=kvm)
         if not code.exists():
@@ -171,14 +172,26 @@ def _kill(process: subprocess.Popen[str]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _script(command: Sequence[str], output: Path, code: Path, environment: Mapping[str, str]) -> str:
+def _patience() -> str:
+    """As patient as the machine is slow: the second start of Python tells; the first has read the files."""
+    start = f"{shlex.quote(sys.executable)} -c 'import json, socket, subprocess'"
+    return (
+        f"{start}; began=$(date +%s%3N); {start}; slow=$((($(date +%s%3N) - began) / {_START}))\n"
+        f'[ "$slow" -ge {SLOW} ] || slow={SLOW}\n[ "$slow" -le {_MOST_PATIENT} ] || slow={_MOST_PATIENT}\n'
+        "export LVS_PATIENCE=$slow\n"
+    )
+
+
+def _script(
+    command: Sequence[str], output: Path, code: Path, environment: Mapping[str, str], patience: str
+) -> str:
     """What the machine runs: as this one would, with the modules that a lab may want."""
     settings = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items())
     return (
         f"exec > {shlex.quote(str(output))} 2>&1 < /dev/null\n"
         f"export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp\n{settings}"
         f"cd {shlex.quote(str(ROOT))}\n"
-        f"{_PREPARE}{shlex.join(command)}\n"
+        f"{patience}{_PREPARE}{shlex.join(command)}\n"
         f"echo $? > {shlex.quote(str(code))}\n"
     )
 

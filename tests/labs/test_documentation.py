@@ -55,6 +55,7 @@ def commands() -> Iterator[str]:
                     yield command
 
 
+@_LAB_TIME
 @pytest.mark.parametrize("command", list(commands()))
 def test_a_documented_command_works(command: str, runs: Path) -> None:
     done = subprocess.run(
