@@ -16,6 +16,7 @@ from oracle.talk import Frame
 from oracle.wire import Wires
 
 _SOCKET = "/run/lvs-oracle.sock"
+_ENOUGH = 4096  # connections at a time, for any scenario
 _ARP, _REQUEST = b"\x08\x06", b"\x00\x01"
 
 
@@ -24,7 +25,9 @@ class Live(Controlled):
         self._wires = wires
         if engine != "ipvs":
             wires.run("sysctl", "-qw", "net.ipv4.ip_forward=0")
-        options = ("--method", method, "--engine", engine, "--socket", _SOCKET)
+        options = ["--method", method, "--engine", engine, "--socket", _SOCKET]
+        if engine == "ebpf":  # it counts what has ended when it has walked the table, slowly if that is large
+            options += ["--conn-limit", str(_ENOUGH)]
         interfaces = [f"d-{side}" for side in (CLIENTS, SERVERS)]
         self._process = wires.start(sys.executable, "-m", "director", *options, *interfaces)
         wait_for(self._is_up, 30, "the director's control socket", BuildFailed)

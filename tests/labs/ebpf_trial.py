@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from socket import inet_aton
 from typing import Any
 
 from director_net import CIP, SERVERS, SOCKET, VIP, build, serve, sh, start, start_director, tool
 
 from director.control.channel import call
 from labs.methods import FLAGS
+from labs.wait import look_until
 
 CLIENT = Path(__file__).with_name("trial_client.py")
 LIMIT, FLOOD = 64, 500
@@ -161,20 +163,27 @@ class Trial:
         with held() as connection:
             before = connection.ask()
             sh("ip", "link", "set", "s-eth0", "address", "02:00:00:00:00:77", host="s")
-            address = SERVERS[self._method][0]
-            sh("arping", "-c", "1", "-U", "-I", "s-eth0", address, host="s", check=False)
-            sh(
-                "ping",
-                "-c",
-                "1",
-                "-W",
-                "5",
-                "192.0.2.1" if self._method != "dr" else CIP,
-                host="s",
-                check=False,
-            )
-            sh("ping", "-c", "1", "-W", "5", address, host="d", check=False)
+            self._announce(SERVERS[self._method][0], bytes.fromhex("020000000077"))
             return {"before": before, "after": connection.ask()}
+
+    @staticmethod
+    def _announce(address: str, mac: bytes) -> None:
+        """What a host says whose card was exchanged (RFC 5227, 3), until the director's kernel has heard it.
+
+        For a second after an answer the kernel takes no other one (neigh.locktime).
+        """
+        owner = mac + inet_aton(address)
+        frame = b"\xff" * 6 + mac + bytes.fromhex("0806000108000604" + "0002") + owner + owner
+        program = (
+            "import socket; s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(('s-eth0', 0)); "
+            f"s.send({frame!r})"
+        )
+
+        def heard() -> bool:
+            sh(sys.executable, "-c", program, host="s")
+            return mac.hex(":") in sh("ip", "neigh", "show", address, host="d").stdout
+
+        look_until(heard, bool, 10)
 
     def flood(self) -> Any:
         """More half-open connections than there is room for: an established one stays, new ones begin."""
