@@ -44,7 +44,7 @@ def _start(runs: Path, method: str, engine: str, *options: str) -> subprocess.Po
 
 @pytest.mark.parametrize("method", FAR_AWAY)
 def test_a_lab_with_kernel_ipvs(labs: dict[str, subprocess.Popen[str]], method: str) -> None:
-    output, _ = labs[method].communicate(timeout=patient(40))
+    output, _ = labs[method].communicate(timeout=patient(100))
     assert labs[method].returncode == 0, output
     assert "engine ipvs" in output
 
@@ -52,6 +52,6 @@ def test_a_lab_with_kernel_ipvs(labs: dict[str, subprocess.Popen[str]], method: 
 @pytest.mark.parametrize("method", ["nat", "tun"])
 def test_a_lab_with_our_program_on_this_kernel(tmp_path: Path, method: str) -> None:
     lab = _start(tmp_path, method, PROGRAM)
-    output, _ = lab.communicate(timeout=patient(40))
+    output, _ = lab.communicate(timeout=patient(100))
     assert lab.returncode == 0, output
     assert f"engine {PROGRAM}" in output
