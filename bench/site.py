@@ -25,7 +25,7 @@ DIRECTOR, INSIDE = "198.18.0.1", "172.16.0.1"
 SERVER, NEAR_SERVER = "172.16.0.2", "198.18.1.1"
 VIP = "203.0.113.1"
 HTTP, IPERF = 80, 5201
-TUNNEL_MTU = 1480  # bytes: Ethernet's 1500 without the outer header
+_TUNNEL_MTU = 1480  # bytes: Ethernet's 1500 without the outer header
 
 _HOSTS = ("c", "d", "s")
 _CABLES = (  # host and address at both ends
@@ -85,7 +85,7 @@ class Site:
         self.run("d", "ip", "addr", "add", f"{VIP}/32", "dev", "d-c")
         # What is measured is forwarding: a sender that first had to find out what fits into a tunnel
         # (in seconds, where the processor is emulated and the director is Python) would measure that.
-        fits = ("mtu", str(TUNNEL_MTU)) if self.method == "tun" else ()
+        fits = ("mtu", str(_TUNNEL_MTU)) if self.method == "tun" else ()
         self.run("c", "ip", "route", "add", VIP, "via", DIRECTOR, *fits)
         if self.method == "nat":
             self.run("s", "ip", "route", "add", "default", "via", INSIDE)

@@ -7,14 +7,12 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from rich.markdown import Markdown
 from rich.table import Table
-from rich.text import Text
 
 from classroom import catalogue
 from classroom.case import Case, case_for
@@ -24,11 +22,11 @@ from classroom.submission import SUFFIX, Submission, public_key, sealed
 from classroom.work import folder_of
 from labs import attach
 from labs.attach import Attached
+from labs.check_table import check_table
 from labs.checks.result import Check
 from labs.errors import BadRequest, Unable
 from labs.screen import WIDE, frame, is_terminal, screen
 
-_ELSEWHERE = "In another terminal:"
 _COMMANDS = {
     "./inv shell HOST": "a shell on a host of the lab: {hosts}",
     "./inv check": "what works and what does not, as often as you like",
@@ -73,7 +71,7 @@ def _stay(room: Any) -> None:
     case: Case = room.case
     console = screen()
     hosts = " ".join(room.running.network.hosts)
-    console.print(f"The lab runs. {_ELSEWHERE}")
+    console.print("The lab runs. In another terminal:")
     for command, what in _COMMANDS.items():
         console.print(f"  {command:<18} {what.format(hosts=hosts)}", soft_wrap=True)
     console.print(f"Its set-up scripts, to read and to change: {room.evidence.scripts}", soft_wrap=True)
@@ -123,23 +121,13 @@ def check(student: str) -> int:
     with _busy("looking at the lab"):
         answer = lab.ask("check")
     checks = [Check(**one) for one in answer["checks"]]
-    show_checks(checks)
+    screen(WIDE).print(check_table(checks))
     passed = sum(one.ok for one in checks)
     screen().print(
         f"{'PASSED' if passed == len(checks) else 'NOT YET'}  {passed} of {len(checks)} checks, "
         f"{answer['seconds']:.1f} s"
     )
     return 0 if passed == len(checks) else 1
-
-
-def show_checks(checks: Sequence[Check]) -> None:
-    table = Table(box=frame())
-    for column in ("", "check", "expected", "observed"):
-        table.add_column(column, overflow="fold")
-    for one in checks:
-        mark = Text("ok", "green") if one.ok else Text("FAIL", "bold red")
-        table.add_row(mark, *map(Text, (one.name, one.expected, one.observed)))
-    screen(WIDE).print(table)
 
 
 def hint(student: str, *, again: bool) -> int:

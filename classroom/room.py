@@ -10,7 +10,6 @@ note     something for the journal
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -50,7 +49,6 @@ class Room:
         self._run = token_hex(16)  # no other room's, so that nobody can share what he hands in
         self._hints = catalogue.hints(case.exercise)
         self.running = self._build(narrator)
-        self._busy = threading.Lock()  # the desk and the prompt may ask at the same time
 
     def _build(self, narrator: Narrator) -> Running:
         """Raises BuildFailed."""
@@ -75,19 +73,13 @@ class Room:
 
     def open_desk(self) -> Desk:
         answers: dict[str, Callable[[Message], Message]] = {
-            "who": self._who,
             "check": lambda _request: self.check(),
             "hint": lambda request: self.hint(more=bool(request.get("more", True))),
             "submit": lambda _request: self.content(),
             "note": self._note,
             "state": lambda _request: {"state": read(self.running).as_dict()},
         }
-        return Desk(self.evidence.folder, answers)
-
-    def _who(self, _request: Message) -> Message:
-        hosts = {name: host.pid for name, host in self.running.network.hosts.items()}
-        case = self.case
-        return {"lab": case.plan.lab, "hosts": hosts, "exercise": case.exercise, "student": case.student}
+        return Desk(self.running, answers, exercise=self.case.exercise, student=self.case.student)
 
     def _note(self, request: Message) -> Message:
         self.journal.write(str(request["entry"]), **dict(request.get("details", {})))
@@ -95,10 +87,8 @@ class Room:
 
     def look(self) -> dict[str, Any]:
         """What every probe of the exercise sees now."""
-        with self._busy:
-            return {
-                probe.__name__: look(probe, self.running, self.case) for probe in probes_of(self.about.checks)
-            }
+        probes = probes_of(self.about.checks)
+        return {probe.__name__: look(probe, self.running, self.case) for probe in probes}
 
     def judge(self, seen: dict[str, Any]) -> tuple[Check, ...]:
         return judged(self.about.checks, seen, self.case)

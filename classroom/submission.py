@@ -24,7 +24,6 @@ from typing import Any
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, PublicKey, SealedBox
 
-from classroom.diagnosis import Diagnosis
 from classroom.plain import plain
 from labs.errors import BadRequest, LabError
 
@@ -57,10 +56,6 @@ class Submission:
     diagnosis: dict[str, str] = field(default_factory=dict)
     run: str = ""
     facts: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def diagnosed(self) -> Diagnosis:
-        return Diagnosis(**self.diagnosis)
 
 
 def private_key(secret: str) -> PrivateKey:

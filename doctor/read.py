@@ -5,7 +5,6 @@ Nothing here fails because of what is broken in the lab: what can't be read is s
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -27,7 +26,7 @@ from doctor.state import (
 )
 from labs.director_process import SOCKET
 from labs.errors import LabError
-from labs.host import Host
+from labs.host import Host, program
 from labs.plan import Plan
 from labs.running import Running
 from labs.topology import Machine, Role
@@ -83,7 +82,7 @@ def _host(machine: Machine, host: Host, targets: Iterable[str]) -> HostState:
     plugs = tuple(Plug(leg.interface, leg.switch, leg.address, leg.prefix) for leg in machine.legs)
     planned = HostState(machine.name, machine.role.value, plugs)
     try:
-        done = host.run([sys.executable, "-S", "-E", str(_LOOK), *targets], timeout=_HOST)
+        done = host.run(program(_LOOK, *targets), timeout=_HOST)
         if done.exit_code == 0:
             return filled(planned, done.stdout)
         error = (done.stderr.strip().splitlines() or [f"exit code {done.exit_code}"])[-1]

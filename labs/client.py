@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from labs.host import Host
+from labs.host import Host, program
 from labs.wait import patient
 from realserver_setup.apply import Result
 
@@ -67,8 +66,8 @@ class Client:
 
     def connect(self, port: int) -> str:
         """How a connection to `port` of the VIP ends: `connected`, or the name of the errno."""
-        command = (sys.executable, "-S", "-E", str(_TRY_CONNECT), self.vip, str(port))
-        return self.host.run([*command, str(patient(_SILENCE))]).stdout.strip()
+        command = program(_TRY_CONNECT, self.vip, port, patient(_SILENCE))
+        return self.host.run(command).stdout.strip()
 
     def get(self, url: str, *options: str) -> Fetched:
         target = self._scratch / "got"

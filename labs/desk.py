@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from director.control.channel import Listener, Message
+from labs.running import Running
 
 SOCKET = "desk"
 Answer = Callable[[Message], Message]
@@ -23,10 +24,12 @@ Answer = Callable[[Message], Message]
 class Desk:
     """Answers, one request after the other, in a thread of its own, until the process ends."""
 
-    def __init__(self, folder: Path, answers: Mapping[str, Answer]) -> None:
-        """`answers`: what is done for each request, by its name in `do`; a sentence where it can't be."""
-        self._answers = answers
-        with socket_in(folder) as path:
+    def __init__(self, running: Running, answers: Mapping[str, Answer], **about: str) -> None:
+        """`answers`: what is done for other requests, by their name in `do`; `about`: more of who it is."""
+        hosts = {name: host.pid for name, host in running.network.hosts.items()}
+        who: Message = {"lab": running.plan.lab, "hosts": hosts, **about}
+        self._answers: Mapping[str, Answer] = {"who": lambda _request: who, **answers}
+        with socket_in(running.evidence.folder) as path:
             self._listener = Listener(path, self._answer)
         threading.Thread(target=self._serve, daemon=True).start()
 

@@ -20,7 +20,7 @@ from director.control.channel import ChannelError, Message
 from labs import capabilities, checks
 from labs.build import Builder
 from labs.checks.result import Check
-from labs.desk import Answer, Desk
+from labs.desk import Desk
 from labs.errors import BuildFailed, LabError
 from labs.evidence import Evidence
 from labs.narrator import Narrator
@@ -96,11 +96,8 @@ def _build(
 
 def _open_desk(running: Running, answers: Mapping[str, Callable[[Running], Message]]) -> Desk:
     """While somebody is at the prompt: so `./inv shell` and `./inv doctor` work from other terminals."""
-    hosts = {name: host.pid for name, host in running.network.hosts.items()}
-    known: dict[str, Answer] = {"who": lambda _request: {"lab": running.plan.lab, "hosts": hosts}}
-    for name, answer in answers.items():
-        known[name] = partial(_ignoring_details, answer, running)
-    return Desk(running.evidence.folder, known)
+    known = {name: partial(_ignoring_details, answer, running) for name, answer in answers.items()}
+    return Desk(running, known)
 
 
 def _ignoring_details(answer: Callable[[Running], Message], running: Running, _request: Message) -> Message:

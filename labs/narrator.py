@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from labs.checks.result import Check
+from labs.check_table import check_table
 from labs.packet_table import Row
 from labs.report import Report
 from labs.screen import frame, screen
@@ -105,7 +105,8 @@ class Narrator:
         """Packet table, real servers, checks, and one line that sums it up."""
         self._packets(report.packets, names_of_macs)
         self._servers(report)
-        self._checks(report.checks)
+        self._console.print()
+        self._console.print(check_table(report.checks, "Checks"))
         passed = sum(check.ok for check in report.checks)
         verdict = "[bold green]PASSED[/]" if report.ok else "[bold red]FAILED[/]"
         self._console.print(
@@ -133,13 +134,6 @@ class Narrator:
             table.add_row(server.name, server.address, str(server.weight), str(server.connections), bar)
         if len(report.servers) > _MANY:
             table.add_row("...", f"and {len(report.servers) - _MANY} more", "", "", "")
-        self._console.print(table)
-
-    def _checks(self, checks: Sequence[Check]) -> None:
-        table = self._table("Checks", ["", "check", "expected", "observed"])
-        for check in checks:
-            mark = "[green]ok[/]" if check.ok else "[bold red]FAIL[/]"
-            table.add_row(mark, check.name, Text(check.expected), Text(check.observed))
         self._console.print(table)
 
     def _table(self, title: str, columns: Sequence[str]) -> Table:

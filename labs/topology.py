@@ -64,6 +64,11 @@ class Topology:
     def is_client(self, name: str) -> bool:
         return name in {machine.name for machine in self.by_role(Role.CLIENT)}
 
+    def neighbours(self, of: Leg) -> tuple[Leg, ...]:
+        """The other legs that are plugged into the same switch."""
+        legs = (leg for machine in self.machines for leg in machine.legs)
+        return tuple(leg for leg in legs if leg.switch == of.switch and leg != of)
+
     @property
     def director(self) -> Machine:
         return self.by_role(Role.DIRECTOR)[0]

@@ -46,6 +46,14 @@ def rules(*steps: str) -> Edit:
     return Edit("d", "rules.sh", put="\n".join((_RULES, *map(_to_do, steps))), whole=True)
 
 
+def rules_for_replicas() -> Edit:
+    """Where every real server has the same daemons on the VIP's own ports."""
+    return rules(
+        "http: connections to port 80 of the VIP go to rs1, rs2 and rs3.",
+        "ftp: connections to port 21 of the VIP go to rs1, rs2 and rs3.",
+    )
+
+
 def server(*steps: str) -> Edit:
     """realserver.sh without any address, and what is to be done."""
     return Edit(SERVERS, "realserver.sh", put="\n".join((_SERVER, *map(_to_do, steps))), whole=True)

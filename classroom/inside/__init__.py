@@ -1,1 +1,12 @@
 """Programs that run inside a host of the lab, for the probes: they need the standard library only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from labs.host import program
+
+
+def command(name: str, *arguments: object) -> list[str]:
+    """The command for the program `name` of this folder."""
+    return program(Path(__file__).with_name(f"{name}.py"), *arguments)

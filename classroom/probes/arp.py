@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import labs
 from classroom.case import Case
 from classroom.probes.router import kept_entry
+from labs.checks.arp import ASK
+from labs.host import program
 from labs.running import Running
 from labs.topology import INTERNET, Leg, Role
 from labs.wait import look_until
 
-_ASK = Path(labs.__file__).parent / "ask_arp.py"
 _SECONDS = 1.0  # for all answers to have come
 
 
@@ -36,17 +34,11 @@ def _ask_all(running: Running, case: Case) -> set[str]:
     """Ask for the VIP, then each neighbour for its own address; those addresses."""
     routers = case.plan.machines(Role.ROUTER)
     legs = [leg for router in routers for leg in router.legs if leg.switch != INTERNET]
-    neighbours = {leg: _neighbours(case, leg) for leg in legs}
+    neighbours = {leg: [one.address for one in case.plan.topology.neighbours(leg)] for leg in legs}
     with ThreadPoolExecutor(len(legs)) as pool:
         list(pool.map(lambda leg: _ask(running, leg, case.plan.vip, *neighbours[leg]), legs))
     return {address for addresses in neighbours.values() for address in addresses}
 
 
-def _neighbours(case: Case, asker: Leg) -> list[str]:
-    legs = (leg for machine in case.plan.topology.machines for leg in machine.legs)
-    return [leg.address for leg in legs if leg.switch == asker.switch and leg != asker]
-
-
 def _ask(running: Running, asker: Leg, *wanted: str) -> None:
-    command = [sys.executable, "-S", "-E", str(_ASK), asker.interface, asker.address]
-    running.network.hosts[asker.host].run([*command, *wanted], timeout=2)
+    running.network.hosts[asker.host].run(program(ASK, asker.interface, asker.address, *wanted), timeout=2)

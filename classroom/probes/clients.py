@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from classroom.case import Case
-from classroom.probes.requests import MANY, ask
+from classroom.probes.requests import ask, weighted_rounds
 from labs.client import Client
 from labs.running import Running
 
@@ -24,5 +24,4 @@ def other_clients(running: Running, case: Case) -> dict[str, Any]:
 
 
 def _asked(client: Client, case: Case) -> dict[str, int]:
-    weights = sum(server.weight for server in case.plan.servers)
-    return dict(Counter(one["how"] for one in ask(client, 80, -(-MANY // weights) * weights)))
+    return dict(Counter(one["how"] for one in ask(client, 80, weighted_rounds(case))))

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
-from pathlib import Path
 from typing import Any
 
 from classroom.case import Case
+from classroom.inside import command
 from labs.client import Client
 from labs.running import Running
 from labs.wait import patient
 
-_ASK = Path(__file__).resolve().parent.parent / "inside" / "ask_twice.py"
 _ANSWER = 1.0  # seconds for an answer to come
 _SILENCE = 3.2  # seconds: real ones, in which the director's clock goes on as well
 _LONGEST = 20  # seconds that a silence may last which somebody else ends
@@ -24,8 +22,8 @@ class Conversation:
     """`count` connections of a client, on which it asks, is silent for `silence` seconds, and asks again."""
 
     def __init__(self, client: Client, count: int, silence: float = _LONGEST) -> None:
-        command = [sys.executable, "-S", "-E", str(_ASK), client.vip, "80", str(count)]
-        self._process = client.host.open([*command, str(patient(_ANSWER)), str(silence)])
+        asking = command("ask_twice", client.vip, 80, count, patient(_ANSWER), silence)
+        self._process = client.host.open(asking)
         self.asked = False
 
     def wait(self) -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 from classroom.case import Case
+from classroom.inside import command
 from labs.running import Running
 from labs.wait import patient
 
 FILE, SIZE = "100k.bin", 100_000  # one of the files that every real server has, and its bytes
-_ASK = Path(__file__).resolve().parent.parent / "inside" / "ask_ftp.py"
 _CONNECT, _SILENCE = 0.8, 1.6  # seconds
 
 
@@ -23,10 +21,9 @@ def ftp_sessions(running: Running, case: Case) -> dict[str, Any]:
     `sent` is what has come out of the director's interfaces, by the switches' counters.
     """
     client = running.clients[0]
-    limits = (str(patient(seconds)) for seconds in (_CONNECT, _SILENCE))
-    command = [sys.executable, "-S", "-E", str(_ASK), client.vip, FILE, *limits]
+    asking = command("ask_ftp", client.vip, FILE, patient(_CONNECT), patient(_SILENCE))
     before = _sent(running)
-    done = client.host.run(command, timeout=3 * _SILENCE)
+    done = client.host.run(asking, timeout=3 * _SILENCE)
     return {"sessions": json.loads(done.stdout or "[]"), "sent": _sent(running) - before}
 
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
-from pathlib import Path
 from typing import Any
 
 from classroom.case import Case
 from classroom.guided.plays import Step, plays
+from classroom.inside import command
 from director.control import tool
 from director.ipvsadm import saved
 from labs.running import Running
 from labs.wait import patient
 
-_ASK = Path(__file__).resolve().parent.parent / "inside" / "ask_in_turn.py"
 _SILENCE = 1.0  # seconds until a request has timed out; nobody goes on then
 _ALL = 10.0  # seconds, for a machine that is busy: 48 requests take one
 # A used number comes again when the director has long forgotten its connections.
@@ -98,8 +96,8 @@ def _ask(running: Running, client: str, asked: Asked) -> list[list[str]]:
         [port, [[next(_CLIENT_PORTS), step.stays] for step in steps if step.client == client]]
         for port, steps in asked
     ]
-    command = [sys.executable, "-S", "-E", str(_ASK), running.plan.vip, str(patient(_SILENCE))]
-    done = running.network.hosts[client].run([*command, json.dumps(todo)], timeout=_ALL)
+    asking = command("ask_in_turn", running.plan.vip, patient(_SILENCE), json.dumps(todo))
+    done = running.network.hosts[client].run(asking, timeout=_ALL)
     answers: Any = json.loads(done.stdout) if done.exit_code == 0 else [["ETIMEDOUT"]] * len(asked)
     return list(answers)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import labs
 from classroom.case import Case
+from labs.host import program
 from labs.running import Running
 from labs.wait import patient
 
@@ -18,5 +18,5 @@ _SILENCE = 1.2  # seconds
 def ftp_port(running: Running, case: Case) -> str:
     """How a connection of c1 to the VIP's ftp port ends: `connected`, or the name of an errno."""
     client = running.clients[0]
-    command = [sys.executable, "-S", "-E", str(_TRY), client.vip, str(_FTP), str(patient(_SILENCE))]
-    return client.host.run(command, timeout=2 * _SILENCE).stdout.strip()
+    trying = program(_TRY, client.vip, _FTP, patient(_SILENCE))
+    return client.host.run(trying, timeout=2 * _SILENCE).stdout.strip()

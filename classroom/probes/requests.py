@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 from classroom.case import Case
+from classroom.inside import command
 from labs.client import Client
 from labs.running import Running
 from labs.wait import patient
 
-_ASK = Path(__file__).resolve().parent.parent / "inside" / "ask_names.py"
 _SILENCE = 1.2  # seconds until a request has timed out: one SYN sent again
 MANY = 12
 
 
 def requests(running: Running, case: Case) -> list[dict[str, str]]:
     """What became of twelve or more requests of c1 to port 80: a whole number of rounds."""
-    weights = sum(server.weight for server in case.plan.servers)
-    return ask(running.clients[0], 80, -(-MANY // weights) * weights)
+    return ask(running.clients[0], 80, weighted_rounds(case))
+
+
+def weighted_rounds(case: Case) -> int:
+    """So many requests that all weights together go into them without a rest."""
+    return whole(sum(server.weight for server in case.plan.servers))
+
+
+def whole(size: int) -> int:
+    """MANY, or some more: a multiple of `size`."""
+    return -(-MANY // size) * size
 
 
 def ask(client: Client, port: int, count: int) -> list[dict[str, str]]:
     """`how` each request ended: `answered` by `server`, or the name of an errno. Raises ValueError."""
-    command = [sys.executable, "-S", "-E", str(_ASK), client.vip, str(port), str(count)]
-    done = client.host.run([*command, str(patient(_SILENCE))], timeout=4 * _SILENCE)
+    asking = command("ask_names", client.vip, port, count, patient(_SILENCE))
+    done = client.host.run(asking, timeout=4 * _SILENCE)
     if done.exit_code:
         raise ValueError(f"{client.host.name} could not ask: {done.stderr.strip() or done.exit_code}")
     answers: Any = json.loads(done.stdout)

@@ -57,13 +57,13 @@ def ask_without_director(running: Running, case: Case) -> None:
 
 
 def _found(running: Running, case: Case) -> dict[str, Any]:
-    show = ["ip", "-j", "neigh", "show", "to", case.plan.vip, "dev", _leg(case).interface]
+    show = ["ip", "-j", "neigh", "show", "to", case.plan.vip, "dev", lan_leg(case).interface]
     entries: list[dict[str, Any]] = json.loads(_router(running).run(show, timeout=2).stdout or "[]")
     return entries[0] if entries else {}
 
 
 def _change(running: Running, case: Case, verb: str, *what: str) -> None:
-    command = ["ip", "neigh", verb, case.plan.vip, *what, "dev", _leg(case).interface]
+    command = ["ip", "neigh", verb, case.plan.vip, *what, "dev", lan_leg(case).interface]
     _router(running).run(command, timeout=2)
 
 
@@ -71,7 +71,7 @@ def _router(running: Running) -> Host:
     return running.network.hosts[ROUTER]
 
 
-def _leg(case: Case) -> Leg:
+def lan_leg(case: Case) -> Leg:
     """Its leg on the director's segment."""
     router = next(one for one in case.plan.machines(Role.ROUTER) if one.name == ROUTER)
     return next(leg for leg in router.legs if leg.switch == LAN)

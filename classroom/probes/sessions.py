@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 from classroom.case import Case
+from classroom.inside import command
 from labs.running import Running
 from labs.wait import patient
 
 PAGES, TILL = 80, 8080  # a shop: its pages, and where people pay
 CUSTOMERS = tuple(f"198.51.100.{number}" for number in range(201, 207))  # people behind c1
-_ASK = Path(__file__).resolve().parent.parent / "inside" / "ask_sessions.py"
 _SILENCE = 1.4  # seconds: one SYN sent again
 
 
@@ -26,6 +24,7 @@ def let_them_in(running: Running, case: Case) -> None:
 def sessions(running: Running, case: Case) -> list[dict[str, Any]]:
     """For each `customer`, `answers`: by port, who has answered each of two requests."""
     client = running.clients[0]
-    command = [sys.executable, "-S", "-E", str(_ASK), client.vip, str(patient(_SILENCE))]
-    done = client.host.run([*command, f"{PAGES},{TILL}", ",".join(CUSTOMERS)], timeout=4.5)
+    ports, customers = f"{PAGES},{TILL}", ",".join(CUSTOMERS)
+    asking = command("ask_sessions", client.vip, patient(_SILENCE), ports, customers)
+    done = client.host.run(asking, timeout=4.5)
     return list(json.loads(done.stdout or "[]"))

@@ -7,7 +7,7 @@ from typing import Any
 
 from classroom.case import Case
 from classroom.probes.arp import arp_answers
-from classroom.probes.requests import MANY, ask
+from classroom.probes.requests import ask, whole
 from classroom.probes.router import ROUTER, drop_entry, kept_entry, set_entry
 from labs.running import Running
 
@@ -57,9 +57,8 @@ def _seen(running: Running, asked: list[dict[str, str]], before: int) -> dict[st
 
 
 def _rounds(case: Case) -> int:
-    """Twelve requests or some more: a whole number of rounds of rr."""
-    count = len(case.plan.servers)
-    return -(-MANY // count) * count
+    """A whole number of rounds of rr."""
+    return whole(len(case.plan.servers))
 
 
 def _scheduled(running: Running) -> int:

@@ -9,10 +9,7 @@ FAULTS = (
     Fault(
         (
             *blank.DIRECTOR,
-            blank.rules(
-                "http: connections to port 80 of the VIP go to rs1, rs2 and rs3.",
-                "ftp: connections to port 21 of the VIP go to rs1, rs2 and rs3.",
-            ),
+            blank.rules_for_replicas(),
             blank.server(
                 "give {host}-eth0 its address, {{host}}.",
                 "the way of the replies: this host's default gateway.",

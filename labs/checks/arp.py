@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from labs.checks.result import Check
 from labs.controller.client import ArpClaim
 from labs.errors import BuildFailed
+from labs.host import program
 from labs.running import Running
 from labs.topology import INTERNET, Leg, Role
 from labs.wait import wait_for
 
-_ASK = Path(__file__).resolve().parent.parent / "ask_arp.py"
+ASK = Path(__file__).resolve().parent.parent / "ask_arp.py"
 
 
 def only_director_answers(run: Running, segments: Sequence[str] = ()) -> Check:
@@ -52,14 +52,9 @@ def _answers(claim: ArpClaim, address: str) -> bool:
 
 
 def _ask(run: Running, asker: Leg) -> None:
-    neighbours = [
-        leg.address
-        for machine in run.plan.topology.machines
-        for leg in machine.legs
-        if leg.switch == asker.switch and leg.host != asker.host
-    ]
-    command = [sys.executable, "-S", "-E", str(_ASK), asker.interface, asker.address]
-    run.network.hosts[asker.host].run([*command, run.plan.vip, *neighbours])
+    neighbours = [leg.address for leg in run.plan.topology.neighbours(asker)]
+    command = program(ASK, asker.interface, asker.address, run.plan.vip, *neighbours)
+    run.network.hosts[asker.host].run(command)
 
     def all_have_answered() -> bool:
         seen = {claim.sender_ip for claim in run.controller.arp() if claim.operation == "reply"}
