@@ -106,12 +106,14 @@ lab_dr = task(name="lab-dr", help=LAB_HELP)(
         "only": "Run only the tests whose name matches this pytest expression.",
         "unit": "Leave out the labs.",
         "students": "Play each exercise for so many students, up to 40 (default: each of its faults once).",
+        "scenarios": "Play so many of each method's scenarios by chance over the engine ebpf (default 10).",
     }
 )
-def test(context: Context, only: str = "", unit: bool = False, students: int = 0) -> None:
+def test(context: Context, only: str = "", unit: bool = False, students: int = 0, scenarios: int = 0) -> None:
     """Check the code (ruff, mypy) and run every test that this machine can."""
-    if students:
-        os.environ["LVS_STUDENTS"] = str(students)
+    for name, number in {"LVS_STUDENTS": students, "LVS_SCENARIOS": scenarios}.items():
+        if number:
+            os.environ[name] = str(number)
     tools = Path(sys.executable).parent
     commands = [f"{tools}/ruff check", f"{tools}/ruff format --check", f"{tools}/mypy"]
     chosen = f" -k '{only}'" if only else ""

@@ -9,11 +9,11 @@ All arithmetic is modulo 2^32 (RFC 9293, section 3.4).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _MODULUS = 1 << 32
 _HALF = 1 << 31
-_REMEMBERED = 4  # changes; the client has long acknowledged an older one
+REMEMBERED = 4  # changes; the client has long acknowledged an older one
 
 
 def distance(start: int, end: int) -> int:
@@ -34,25 +34,26 @@ class Edit:
         return len(self.text) - self.length
 
 
+@dataclass(slots=True)
 class Edits:
-    """What was replaced in one direction of a connection, in the order of the sequence numbers."""
+    """What was replaced in one direction of a connection, in the order of the sequence numbers.
 
-    __slots__ = ("_edits", "_settled")
+    `settled` is the growth by edits that are no longer `remembered`.
+    """
 
-    def __init__(self) -> None:
-        self._edits: list[Edit] = []
-        self._settled = 0  # growth by edits that are no longer remembered
+    remembered: list[Edit] = field(default_factory=list)
+    settled: int = 0
 
     def replace(self, start: int, length: int, text: bytes) -> None:
         """Note a replacement behind all those noted before; `text` is not empty."""
-        self._edits.append(Edit(start, length, text))
-        if len(self._edits) > _REMEMBERED:
-            self._settled += self._edits.pop(0).growth
+        self.remembered.append(Edit(start, length, text))
+        if len(self.remembered) > REMEMBERED:
+            self.settled += self.remembered.pop(0).growth
 
     def for_sequence(self, sequence: int) -> int:
         """What to add to a sequence number of the side that said it."""
-        delta = self._settled
-        for edit in self._edits:
+        delta = self.settled
+        for edit in self.remembered:
             into = distance(edit.start, sequence)
             if into <= 0:
                 break
@@ -64,8 +65,8 @@ class Edits:
 
         Somebody who has only a part of a new text has nothing of the old one.
         """
-        delta = self._settled
-        for edit in self._edits:
+        delta = self.settled
+        for edit in self.remembered:
             into = distance(edit.start, acknowledgement - delta)
             if into <= 0:
                 break
@@ -80,7 +81,7 @@ class Edits:
         A new text is in the segment in which the old one starts, however many that spans.
         """
         pieces, done = [], 0
-        for edit in self._edits:
+        for edit in self.remembered:
             start = distance(sequence, edit.start)
             end = start + edit.length
             if end <= 0 or start >= len(data):

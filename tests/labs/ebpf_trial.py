@@ -23,22 +23,23 @@ from labs.methods import FLAGS
 from labs.wait import look_until
 
 CLIENT = Path(__file__).with_name("trial_client.py")
-LIMIT, FLOOD = 64, 500
+LIMIT, FLOOD, FILE = 64, 500, 100_000
 ipvsadm = partial(tool, "ipvsadm")
 
 
 class Held:
-    """A client's connection that is kept, and used again and again."""
+    """A client's connection that is kept, and used again and again: `hold` or `ftp` of trial_client.py."""
 
-    def __init__(self) -> None:
-        command = ("ip", "netns", "exec", "c", sys.executable, str(CLIENT), "hold", VIP, "80")
+    def __init__(self, kind: str = "hold", port: int = 80) -> None:
+        command = ("ip", "netns", "exec", "c", sys.executable, str(CLIENT), kind, VIP, str(port))
         self._client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def ask(self) -> str:
-        """The server's name, or what went wrong."""
+    def ask(self, what: str = "again", meanwhile: Callable[[], object] = lambda: None) -> str:
+        """The server's answer (of `hold`, its name), or what went wrong."""
         assert self._client.stdin
         assert self._client.stdout
-        print("again", file=self._client.stdin, flush=True)
+        print(what, file=self._client.stdin, flush=True)
+        meanwhile()
         return str(json.loads(self._client.stdout.readline()))
 
     def close(self) -> None:
@@ -46,8 +47,8 @@ class Held:
 
 
 @contextmanager
-def held() -> Iterator[Held]:
-    connection = Held()
+def held(kind: str = "hold", port: int = 80) -> Iterator[Held]:
+    connection = Held(kind, port)
     try:
         yield connection
     finally:
@@ -134,6 +135,18 @@ class Trial:
         ipvsadm(*service)
         return seen
 
+    def ftp(self) -> Any:
+        """Logged in; what is typed while there is no director is answered once there is one again."""
+        server, what = SERVERS[self._method][0], "fetch" if self._method == "nat" else "again"
+        ipvsadm(*f"-A -t {VIP}:21 -s rr".split())
+        ipvsadm(*f"-a -t {VIP}:21 -r {server}:21 {FLAGS[self._method]}".split())
+        with held("ftp", 21) as client:
+            seen = {"before": [client.ask(what), client.ask(what)]}
+            self._kill()
+            seen["after"] = [client.ask(what, self._start_another), client.ask(what)]
+        ipvsadm("-D", "-t", f"{VIP}:21")
+        return seen
+
     @staticmethod
     def _packets() -> int:
         return int(call(SOCKET, {"do": "list"})["services"][0]["packets_in"])
@@ -215,11 +228,20 @@ class Trial:
         return {"filters": filters, "devices": [name for name in ("lvs0", "lvs-up") if name in links]}
 
 
+def serve_ftp(folder: Path) -> None:
+    root = folder / "ftp"
+    root.mkdir()
+    (root / "file").write_bytes(bytes(FILE))
+    start("s", sys.executable, "-m", "realserver_setup.ftpd", "--root", str(root), log=folder / "ftpd.log")
+    look_until(lambda: sh("ss", "-Hltn", "sport = :21", host="s").stdout, bool, 10)
+
+
 def main(arguments: Sequence[str]) -> None:
     method, folder = arguments[0], Path(arguments[1])
     build(method)
     address, port = SERVERS[method]
     serve("s", f"{address if method == 'nat' else VIP}:{port}", log=folder / "server.log")
+    serve_ftp(folder)
     trial = Trial(method, folder)
     names = [name for name in vars(Trial) if not name.startswith("_")]
     seen = {}

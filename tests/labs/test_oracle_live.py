@@ -6,6 +6,9 @@ and the director's own kernel, which refuses what nobody serves.
 
 from __future__ import annotations
 
+import os
+import random
+
 import pytest
 
 from director import engines
@@ -14,18 +17,32 @@ from labs.methods import METHODS
 from oracle import recordings
 from oracle.compare import differences
 from oracle.on_the_wire import OnTheWire
+from oracle.recordings import Recorded
 
 WAITS = ("ebpf", "dr")  # where time is the kernel's; with the method it has nothing to do
+BY_CHANCE = int(os.environ.get("LVS_SCENARIOS", "10"))  # of a method's, in one run
+SEED = random.randrange(2**32)  # which ones; a failure names them
 ABOUT_RULES = ("servers", "settings", "thresholds", "persistence: Two ports with one mark")
+
+
+def same_answers(director: OnTheWire, recorded: Recorded) -> None:
+    answers = director.play(recorded.scenario, recorded.place)
+    found = differences(recorded.scenario, answers, recorded.answers)
+    unknown = [one for one in found if not one.known]
+    assert not unknown, f"{recorded.scenario.name}\n{unknown[0]}"
+
+
+def require(engine: str) -> None:
+    try:
+        engines.require(engine)
+    except EngineError as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("engine", engines.names())
 def test_on_the_wire(engine: str, method: str) -> None:
-    try:
-        engines.require(engine)
-    except EngineError as missing:
-        pytest.skip(str(missing))
+    require(engine)
     with OnTheWire(engine) as director:
         played = 0
         for recorded in recordings.read(recordings.path(method, "written")):
@@ -34,9 +51,17 @@ def test_on_the_wire(engine: str, method: str) -> None:
                 continue  # time goes faster in the unit tests
             if engine == "ipvs" and not scenario.name.startswith(ABOUT_RULES):
                 continue  # it is the kernel that was recorded: what is left to try is how it gets its rules
-            answers = director.play(scenario, recorded.place)
-            found = differences(scenario, answers, recorded.answers)
-            unknown = [one for one in found if not one.known]
-            assert not unknown, f"{scenario.name}\n{unknown[0]}"
+            same_answers(director, recorded)
             played += 1
     assert played > (8 if engine == "ipvs" else 20)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_ebpf_by_chance(method: str) -> None:
+    """Some of those that generate.py has made; `./inv test --scenarios 100 --only by_chance` plays all."""
+    require("ebpf")
+    all_of_them = list(recordings.read(recordings.path(method, "generated")))
+    chosen = random.Random(SEED).sample(all_of_them, min(BY_CHANCE, len(all_of_them)))
+    with OnTheWire("ebpf") as director:
+        for recorded in chosen:
+            same_answers(director, recorded)

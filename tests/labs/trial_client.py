@@ -1,6 +1,7 @@
 """A client for trials of the director: what curl can't do. Each command prints one line of JSON.
 
 hold VIP PORT                 one connection; for each line on stdin it asks again and names the server
+ftp VIP PORT                  one control connection; `again` on stdin: NOOP, `fetch`: a file, in passive mode
 udp VIP PORT SIZE COUNT       COUNT datagrams of SIZE bytes from one socket; what is answered
 pace VIP PORT RATE COUNT      COUNT small datagrams, RATE a second; nothing is answered
 refused VIP PORT              how a connected UDP socket learns that nobody listens
@@ -17,6 +18,7 @@ import os
 import socket
 import sys
 import time
+from ftplib import FTP, Error
 from http.client import HTTPConnection, HTTPException
 
 PATIENCE = 10.0  # seconds
@@ -36,6 +38,24 @@ def hold(vip: str, port: int) -> None:
             say(answer.headers["Name"])
         except (OSError, HTTPException) as error:
             say(type(error).__name__)
+
+
+def ftp(vip: str, port: int) -> None:
+    """What the server replies to NOOP, or the size of the file."""
+    client = FTP(timeout=30)
+    client.connect(vip, port)
+    client.login()
+    client.trust_server_pasv_ipv4_address = True  # where the reply leads is what counts
+    for line in sys.stdin:
+        try:
+            if line == "fetch\n":
+                pieces: list[bytes] = []
+                client.retrbinary("RETR file", pieces.append)
+                say(len(b"".join(pieces)))
+            else:
+                say(client.voidcmd("NOOP"))
+        except (OSError, EOFError, Error) as error:
+            say(f"{type(error).__name__}: {error}")
 
 
 def udp(vip: str, port: int, size: int, count: int) -> None:
@@ -95,5 +115,13 @@ def ttl(vip: str, port: int) -> None:
 
 if __name__ == "__main__":
     command, vip, *numbers = sys.argv[1:]
-    commands = {"hold": hold, "udp": udp, "pace": pace, "refused": refused, "syns": syns, "ttl": ttl}
+    commands = {
+        "hold": hold,
+        "ftp": ftp,
+        "udp": udp,
+        "pace": pace,
+        "refused": refused,
+        "syns": syns,
+        "ttl": ttl,
+    }
     commands[command](vip, *map(int, numbers))

@@ -10,7 +10,7 @@ from director.engines.ebpf import compiler
 from director.engines.ebpf.libbpf.library import BpfError, library
 from director.engines.engine import EngineError
 
-_OLDEST = (5, 17)  # bpf_loop
+_OLDEST = (6, 1)  # whose programs of the type `syscall` may look at tables that grow as they are filled
 _INSTEAD = "or leave out --engine ebpf: the engine scapy needs none of that."
 
 
@@ -20,7 +20,10 @@ def require() -> None:
         raise EngineError(f"The engine ebpf needs root, for the kernel's bpf(): run it with sudo, {_INSTEAD}")
     version = tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2])
     if version < _OLDEST:
-        raise EngineError(f"The engine ebpf needs Linux 5.17, and this is {platform.release()}: {_INSTEAD}")
+        oldest = ".".join(map(str, _OLDEST))
+        raise EngineError(
+            f"The engine ebpf needs Linux {oldest}, and this is {platform.release()}: {_INSTEAD}"
+        )
     try:
         library()
     except BpfError as missing:

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from director.core import ftp
-from director.core.decision import Decision
+from director.core.decision import Decision, Forward
 from director.core.defence import secures_tcp
 from director.core.packet import ICMP, Packet
 from director.core.service import VirtualService
@@ -25,8 +25,10 @@ from director.engines.ebpf.network import Network
 from director.engines.ebpf.program import SETTINGS, TOTALS, Program
 from director.engines.ebpf.rules import Rules
 from director.engines.ebpf.servers import Servers
+from director.engines.ebpf.sessions import Sessions
 from director.engines.ebpf.settings import Settings, Totals
 from director.engines.ebpf.shapes import PREFIX
+from director.engines.ebpf.sweeper import Sweeper
 from director.engines.ebpf.table import SharedTable
 from director.engines.ebpf.templates import SharedTemplates
 from director.engines.ebpf.trace import Teller
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
 _AT_ONCE = 64  # frames, before others get their turn
 
 _ENTRIES = 2  # of a connection, at most
-_LEISURE = 100  # times as long as a sweep has taken passes before the next
 
 
 class EbpfEngine:
@@ -54,7 +55,6 @@ class EbpfEngine:
         self._core = ScapyEngine(interfaces, clock, ARP)
         self._up = Up()
         self._short_cuts = False
-        self._swept = self._sweep_took = 0.0
         self._lost = 0  # events
 
     def take_short_cuts(self) -> None:
@@ -67,6 +67,7 @@ class EbpfEngine:
         self._settings = Settings(maps[SETTINGS].mapped())
         self._settings.limit(limit)
         self._totals = Totals(maps[TOTALS].mapped())
+        self._sweeper = Sweeper(self._program.sweep, self._totals, self._clock)
         self._servers = Servers(maps)
         self._rules = Rules(maps, self._servers)
         self._templates = SharedTemplates(maps["templates"], self._totals, self._servers, self._clock)
@@ -75,8 +76,9 @@ class EbpfEngine:
             self._totals,
             self._servers,
             self._templates,
+            Sessions(maps["sessions"]),
             self._clock,
-            self._program.sweep,
+            self._sweeper.sweep,
             bits,
         )
         return Tables(self._connections, self._templates)
@@ -92,7 +94,8 @@ class EbpfEngine:
         self._network.tick()
         self._teller = Teller(maps["events"], director.trace, self._connections, self._clock)
         selector.register(self._up, EVENT_READ, self._hear)
-        selector.register(self._network, EVENT_READ, self._network.changed)
+        selector.register(self._network, EVENT_READ, self._network.heard_of_neighbours)
+        selector.modify(self._core.routes, EVENT_READ, self._routes_changed)
         selector.register(self._teller, EVENT_READ, self._teller.hear)
         if self._program.adopted:
             saved.restore(director, self._servers, maps["saved"], self._clock.now())
@@ -111,6 +114,10 @@ class EbpfEngine:
     def way_to(self, address: str) -> Mapping[str, str]:
         way = self._core.way_to(address)
         return {**way, "dest_mac": self._network.mac_of(way["interface"], way["next_hop"])} if way else {}
+
+    def _routes_changed(self) -> None:
+        self._core.routes.changed()
+        self._network.refresh()
 
     # ---- rules ----
 
@@ -188,6 +195,8 @@ class EbpfEngine:
         service = self._director.services.find(packet)
         self._rules.fetch_for(service)
         decision = self._director.decide(packet, now)
+        if isinstance(decision, Forward):
+            self._connections.remember(decision.connection)
         self._rules.bring_back(service)
         return decision
 
@@ -198,24 +207,14 @@ class EbpfEngine:
         self._network.tick()
         self._network.learn(self._core.routes.learnt)
         self._servers.bring_all_back()
-        self._sweep_if_due()
+        self._sweeper.sweep_if_due(self._director.services.timeouts)
         self._settings.use_transitions(secure=secures_tcp(self._director.services.sysctls))
         self._settings.flag(self._flags())
-
-    def _sweep_if_due(self) -> None:
-        """Not so often that much of the time would go into it: over is over, swept or not."""
-        if monotonic() - self._swept > _LEISURE * self._sweep_took:
-            self._sweep()
-
-    def _sweep(self) -> None:
-        self._swept = monotonic()
-        self._program.sweep()
-        self._sweep_took = monotonic() - self._swept
 
     def catch_up(self, *, exactly: bool) -> None:
         self._servers.bring_all_back()
         if exactly:
-            self._sweep()
+            self._sweeper.sweep()
         self._rules.fetch()
 
     def connections(self, now: float) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from director.engines.ebpf import shapes
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.settings import Settings
-from director.engines.news import ADDRESSES, LINKS, NEIGHBOURS, ROUTES, News
+from director.engines.news import NEIGHBOURS, News
 from director.engines.scapy.layers import conf
 
 _COMPLETE = 0x02  # linux/if_arp.h
@@ -35,16 +35,17 @@ class Network:
         self._interfaces = {name: socket.if_nametoindex(name) for name in interfaces}
         self._path_mtu: dict[str, int] = {}
         self._ticks = 0
-        self._news = News(LINKS | NEIGHBOURS | ADDRESSES | ROUTES)
+        self._news = News(NEIGHBOURS)
 
     def fileno(self) -> int:
-        """Readable when the kernel has news of links, neighbours, addresses or routes (rtnetlink(7))."""
+        """Readable when the kernel has news of neighbours (rtnetlink(7)); of routes the core hears."""
         return self._news.fileno()
 
-    def changed(self) -> None:
+    def heard_of_neighbours(self) -> None:
+        """Often only a state has changed; to read all routes anew would take a hundred times as long."""
         self._news.drain()
-        conf.route.resync()
-        self.refresh()
+        if self._write_neighbours():
+            self._settings.renew()
 
     def mac_of(self, interface: str, address: str) -> str:
         """The MAC address of a neighbour; empty where the kernel does not know it."""
@@ -60,12 +61,12 @@ class Network:
 
     def refresh(self) -> None:
         """Write what has changed since it was written last."""
-        changed = [
-            self._write("routes", self._kernels_routes()),
-            self._write("neighbours", dict(self._kernels_neighbours())),
-        ]
+        changed = [self._write("routes", self._kernels_routes()), self._write_neighbours()]
         if any(changed):
             self._settings.renew()
+
+    def _write_neighbours(self) -> bool:
+        return self._write("neighbours", dict(self._kernels_neighbours()))
 
     def _write(self, name: str, wanted: Mapping[bytes, bytes]) -> bool:
         table = self._maps[name]

@@ -19,6 +19,7 @@ from director.engines.ebpf.libbpf.objects import Loaded
 from director.engines.ebpf.libbpf.programs import maps_of, run
 from director.engines.engine import EngineError
 
+_UNREAD = ("saved", "sessions")  # by the program: it is told to hold on to them
 MAPS = (
     "connections",
     "services",
@@ -30,7 +31,7 @@ MAPS = (
     "routes",
     "neighbours",
     "events",
-    "saved",
+    *_UNREAD,
 )
 SETTINGS, TOTALS = ".data.settings", ".data.totals"
 
@@ -48,7 +49,8 @@ class Program:
             earlier = self._left_behind()
             sizes = {} if earlier else {"connections": connections}
             self._loaded = Loaded(compiled(), sizes, earlier)
-            self._loaded.bind("ingress", "saved")
+            for name in _UNREAD:
+                self._loaded.bind("ingress", name)
         except (BpfError, CannotCompile) as error:
             raise EngineError(f"The engine ebpf can't be loaded ({error}).") from None
         self.adopted = bool(earlier)

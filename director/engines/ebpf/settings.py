@@ -101,3 +101,8 @@ class Totals:
     @property
     def lost_events(self) -> int:
         return self._get(24)
+
+    @property
+    def earliest(self) -> int:
+        """When the first of those ends that the last sweep has left (nanoseconds), if no packet comes."""
+        return int(_LONG.unpack_from(self._memory, 32)[0])

@@ -4,6 +4,7 @@ Each connection is an entry of the program's map. What the core looks up is made
 core changes is written back. A few are the core's own as well: those that depend on something that
 only the core knows (a template, ftp's control connection). The program forwards their packets, but
 only the core ends them. Expected connections, whose client has no port yet, are in no map.
+What was read in a control connection is in a table of its own (sessions.py).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from director.engines.ebpf.clock import KernelClock
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Cursor, Map
 from director.engines.ebpf.servers import Servers
+from director.engines.ebpf.sessions import Sessions
 from director.engines.ebpf.settings import Totals
 from director.engines.ebpf.shapes import (
     CORE,
@@ -49,6 +51,7 @@ class SharedTable:
         totals: Totals,
         servers: Servers,
         templates: SharedTemplates,
+        sessions: Sessions,
         clock: KernelClock,
         sweep: Callable[[], None],
         bits: int,
@@ -58,6 +61,7 @@ class SharedTable:
         self._totals = totals
         self._servers = servers
         self._templates = templates
+        self._sessions = sessions
         self._clock = clock
         self._sweep = sweep
         self._own: dict[bytes, Connection] = {}
@@ -184,7 +188,8 @@ class SharedTable:
         self._timers.forget(connection)
         if self._expected.pop(key, None) is not None:
             return
-        self._own.pop(key, None)
+        if self._own.pop(key, None) is not None and is_control(connection):
+            self._sessions.forget(key)
         if self._map.remove(key):
             self._totals.add(-1)
         if connection.method is Method.NAT:
@@ -218,6 +223,11 @@ class SharedTable:
         if value is not None:
             entry = Entry.of(value)
             self._map.put(key, bytes(entry._replace(expires=0, word=entry.word & ~STEADY)))
+
+    def remember(self, connection: Connection) -> None:
+        """What the core has read in a control connection, should there be another core."""
+        if connection.ftp is not None:
+            self._sessions.keep(_key(connection), connection.ftp)
 
     def name_client(self, connection: Connection, client: Endpoint) -> None:
         del self._expected[_key(connection)]
@@ -262,15 +272,6 @@ class SharedTable:
         if value is not None and key not in self._own:
             self._take_on(key, Entry.of(value), when)
 
-    def _take_on(self, key: bytes, entry: Entry, when: float) -> None:
-        connection = self._own[key] = self._made_from(key, entry)
-        connection.state = entry.state
-        template = connection.control = self._templates.follow(connection, when)
-        if template is not None:
-            template.children += 1
-            template.assured |= entry.state is State.ESTABLISHED
-        self._timers.keep(connection, self._clock.seconds(entry.expires))
-
     def spoken(self, key: bytes) -> None:
         """Both ends of one of the core's own have spoken: its template, if it has one, is to last."""
         connection = self._own.get(key)
@@ -280,23 +281,66 @@ class SharedTable:
     def find_unheard(self) -> None:
         """Take on what the program has opened by templates, and nobody has told of."""
         now = self._clock.now()
+        for key, entry in self._strangers():
+            self._take_on(key, entry, now)
+
+    def _strangers(self) -> Iterator[tuple[bytes, Entry]]:
+        """Requests' entries that only the core ends, and of which it knows nothing."""
         for batch in self._map.batches():
             for key, value in batch:
                 entry = Entry.of(value)
                 if entry.word & TOLD and not entry.word & REPLY and key not in self._own:
-                    self._take_on(key, entry, now)
+                    yield key, entry
+
+    def _take_on(self, key: bytes, entry: Entry, when: float) -> Connection:
+        connection = self._own[key] = self._made_from(key, entry)
+        connection.state = entry.state
+        if connection.service.policy.persistent:
+            template = connection.control = self._templates.follow(connection, when)
+            if template is not None:
+                template.children += 1
+                template.assured |= entry.state is State.ESTABLISHED
+        self._timers.keep(connection, self._clock.seconds(entry.expires))
+        return connection
 
     def adopt(self) -> None:
-        """What ftp control connections were up to is gone with the core that knew: the program has all
-        but those that came by templates."""
-        for batch in self._map.batches():
-            for key, value in batch:
-                entry = Entry.of(value)
-                persistent = entry.word & TOLD and self._servers.at(entry.server)[0].policy.persistent
-                word = entry.word & ~(CORE if persistent else CORE | TOLD)
-                if word != entry.word:
-                    self._map.put(key, bytes(entry._replace(word=word)))
-        self.find_unheard()
+        """Take on what an earlier core has left.
+
+        Control connections of ftp come with what it has read in them; data connections are children of one
+        that their client has with the same server; the others belong to templates.
+        """
+        now = self._clock.now()
+        controls = {}
+        for key, entry in self._strangers():
+            session = self._sessions.find(key) if entry.word & CORE else None
+            if session is not None:
+                control = self._take_on(key, entry, now)
+                control.ftp = session
+                controls[_partners(key, entry)] = control
+        for key, entry in self._strangers():
+            known_by = controls.get(_partners(key, entry))
+            if known_by is None and not self._servers.at(entry.server)[0].policy.persistent:
+                self._leave_to_program(key, entry)
+                continue
+            connection = self._take_on(key, entry, now)
+            if known_by is not None and connection.control is None:
+                connection.control = known_by
+                known_by.children += 1
+
+    def _leave_to_program(self, key: bytes, entry: Entry) -> None:
+        self._map.put(key, bytes(entry._replace(word=entry.word & ~(CORE | TOLD))))
+        protocol, client, _ = both(key)
+        reply = ends(protocol, entry.end, client)
+        value = self._map.get(reply)
+        if value is not None:
+            back = Entry.of(value)
+            self._map.put(reply, bytes(back._replace(word=back.word & ~CORE)))
+
+
+def _partners(key: bytes, entry: Entry) -> tuple[str, str, int]:
+    """Which client, by which address, and which server: a data connection's are its control connection's."""
+    _, client, vip = both(key)
+    return client.address, vip.address, entry.server
 
 
 def _key(connection: Connection) -> bytes:

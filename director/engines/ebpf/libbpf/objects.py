@@ -12,6 +12,8 @@ from typing import Any
 from director.engines.ebpf.libbpf.library import BpfError, Print, check, library, silence
 from director.engines.ebpf.libbpf.maps import Map
 
+_FRAME = ("--", "processed")  # of what the verifier says
+
 
 class Loaded:
     """An object file in the kernel: its programs by name, its maps by name."""
@@ -50,7 +52,7 @@ class Loaded:
 
     def _why(self) -> str:
         lines = [line for text in self._said for line in text.splitlines() if line.strip()]
-        told = [line for line in lines if "libbpf:" not in line and "processed" not in line]
+        told = [line for line in lines if not line.startswith(_FRAME) and "libbpf:" not in line]
         return (told or lines or ["the kernel gives no reason"])[-1].strip()
 
     def _find_map(self, name: str) -> c_void_p:

@@ -10,7 +10,6 @@ from director.engines.ebpf.libbpf.library import check, library
 from director.engines.ebpf.libbpf.maps import NAME, Map
 
 _NO_MAPS_MAX = 64  # of one program
-_DUMMY = 64  # bytes of a frame that nobody looks at
 
 
 class _ProgInfo(ctypes.Structure):
@@ -73,7 +72,6 @@ def maps_of(program_id: int) -> dict[str, Map]:
 
 
 def run(program: int) -> None:
-    """Run a program once, now, with a frame that nobody looks at."""
-    frame = bytes(_DUMMY)
-    options = _TestRun(sz=ctypes.sizeof(_TestRun), data_in=frame, data_size_in=len(frame), repeat=1)
+    """Run a program once, now, in this process's time: one of the type `syscall`. Raises BpfError."""
+    options = _TestRun(sz=ctypes.sizeof(_TestRun))
     check(library().bpf_prog_test_run_opts(program, byref(options)), "bpf_prog_test_run")

@@ -276,20 +276,31 @@ int ingress(struct __sk_buff *skb)
 
 /* ---- what the time brings ---- */
 
-static long look_at(void *map, struct ends *ends, struct connection *entry, __u64 *now)
+struct walk {
+	__u64 now, earliest;
+};
+
+static long look_at(void *map, struct ends *ends, struct connection *entry, struct walk *walk)
 {
-	if (!(entry->word & (REPLY | TOLD)) && is_over(ends, entry, *now))
-		end(ends, entry, *now);
+	if (entry->word & (REPLY | TOLD))
+		return 0;
+	if (is_over(ends, entry, walk->now))
+		end(ends, entry, walk->now);
+	else if (entry->expires < walk->earliest)
+		walk->earliest = entry->expires;
 	return 0;
 }
 
-/* Ends the connections whose time has come; run by the director's process, now and then. */
-SEC("tc")
-int sweep(struct __sk_buff *skb)
+/* Ends the connections whose time has come; run by the director's process, now and then, and in its own
+ * time: the walk through a large table takes a while, in which a program of the network's kind would keep
+ * its processor from all packets. */
+SEC("syscall")
+int sweep(void *nothing)
 {
-	__u64 now = bpf_ktime_get_coarse_ns();
+	struct walk walk = {bpf_ktime_get_ns(), ~0ull};
 
-	bpf_for_each_map_elem(&connections, look_at, &now, 0);
+	bpf_for_each_map_elem(&connections, look_at, &walk, 0);
+	totals.earliest = walk.earliest;
 	return 0;
 }
 

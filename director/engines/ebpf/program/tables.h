@@ -234,6 +234,7 @@ struct totals {
 	__u64 core; /* and the same of the core, which may be less than nothing */
 	__u64 templates;
 	__u64 lost_events;
+	__u64 earliest; /* when the first of those will end that the last sweep has left, if no packet comes */
 };
 
 struct totals totals SEC(".data.totals") = {};
@@ -272,3 +273,18 @@ struct {
 	__type(key, __u32);
 	__type(value, struct piece);
 } saved SEC(".maps");
+
+/* ---- and what the core has read in ftp's control connections, by the ends of their requests ---- */
+
+#define SESSION 1176
+struct session {
+	__u8 text[SESSION];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct ends);
+	__type(value, struct session);
+} sessions SEC(".maps");

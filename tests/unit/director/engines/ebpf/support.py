@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
+from typing import Any
 
 from director.core.commands import ServiceKey
 from director.core.decision import Method
@@ -13,6 +14,7 @@ from director.core.service import Policy, RealServer, VirtualService
 from director.engines.ebpf import shapes
 from director.engines.ebpf.clock import KernelClock
 from director.engines.ebpf.libbpf.library import BpfError
+from director.engines.ebpf.sessions import Sessions
 from director.engines.ebpf.settings import Totals
 from director.engines.ebpf.table import SharedTable
 from director.engines.ebpf.templates import SharedTemplates
@@ -72,12 +74,18 @@ class Shared:
 
     def __init__(self, method: Method = Method.NAT, persistent: int = 0) -> None:
         self.rules = FakeServers(method, persistent)
-        self.map, self.templates_map = FakeMap(), FakeMap()
+        self.map, self.templates_map, self.sessions = FakeMap(), FakeMap(), FakeMap()
         self.totals = Totals(mmap.mmap(-1, mmap.PAGESIZE))
         clock, rules = KernelClock(self.rules.now, OFFSET), self.rules
         self.templates = SharedTemplates(self.templates_map, self.totals, rules, clock)  # type: ignore[arg-type]
-        self.table = SharedTable(self.map, self.totals, rules, self.templates, clock, self.sweep, 8)  # type: ignore[arg-type]
         self.clock = clock
+        self.table = self.next_table()
+
+    def next_table(self) -> SharedTable:
+        """That of another director, over the same maps."""
+        kept = Sessions(self.sessions)  # type: ignore[arg-type]
+        maps: Any = self.map, self.totals, self.rules, self.templates, kept
+        return SharedTable(*maps, self.clock, self.sweep, 8)
 
     def sweep(self) -> None:
         """What the program does now and then."""

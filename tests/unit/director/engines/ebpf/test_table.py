@@ -9,6 +9,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from director.core.connection import Connection
 from director.core.decision import Method
+from director.core.ftp_helper import Session
 from director.core.packet import TCP, UDP, Endpoint
 from director.core.persistence import Template, TemplateKey
 from director.core.states import State
@@ -17,6 +18,7 @@ from director.engines.ebpf import shapes
 from tests.unit.director.core.support import RS1, RS2, WEB, client
 from tests.unit.director.engines.ebpf.support import Shared
 
+FTP, DATA = WEB._replace(port=21), WEB._replace(port=30000)
 ends = st.builds(client, st.integers(1, 30), st.sampled_from(["198.51.100.1", "198.51.100.2"]))
 Key = tuple[int, Endpoint]
 Seen = tuple[int, Endpoint, Endpoint, Endpoint, State]
@@ -148,12 +150,45 @@ def test_what_nobody_has_told_of_is_found() -> None:
     assert (template.children, template.assured) == (1, True)
 
 
-def test_the_next_director_has_them_too_but_not_what_depended_on_ftp() -> None:
-    shared = Shared(Method.DR)
-    key = opened(shared, client(1))
-    shared.table.adopt()
-    word = shapes.Entry.of(shared.map.entries[key]).word
-    assert not word & shapes.TOLD
+@pytest.mark.parametrize("method", [Method.NAT, Method.DR])
+def test_the_next_director_leaves_to_the_program_what_it_knows_nothing_of(method: Method) -> None:
+    """A control connection whose ftp nobody has read, for one."""
+    shared = Shared(method)
+    shared.table.add(made(shared, client(1), FTP), shared.rules.time + 60)
+    shared.next_table().adopt()
+    words = [shapes.Entry.of(value).word for value in shared.map.entries.values()]
+    assert not [
+        word for word in words if word & shapes.CORE or (word & shapes.TOLD and not word & shapes.REPLY)
+    ]
+
+
+@pytest.mark.parametrize("persistent", [0, 300])
+def test_the_next_director_reads_on_in_control_connections(persistent: int) -> None:
+    shared = Shared(Method.NAT, persistent)
+    control = made(shared, client(1), FTP)
+    control.ftp = Session(sent=7)
+    shared.table.add(control, shared.rules.time + 60)
+    shared.table.remember(control)
+    data = made(shared, client(2), DATA, control)
+    shared.table.add(data, shared.rules.time + 60)
+    alone = made(shared, client(3, "198.51.100.9"), DATA, control)
+    shared.table.add(alone, shared.rules.time + 60)
+
+    table = shared.next_table()
+    table.adopt()
+    found = table.request(TCP, client(1), FTP)
+    assert found is not None
+    assert (found.ftp, found.children) == (Session(sent=7), 1)
+    child = table.request(TCP, client(2), DATA)
+    assert child is not None
+    assert child.control is found
+    table.remove(found)
+    assert not shared.sessions.entries
+
+
+def made(shared: Shared, end: Endpoint, vip: Endpoint, control: Connection | None = None) -> Connection:
+    service, server = shared.rules.at(1)
+    return Connection(TCP, end, vip, RS1._replace(port=vip.port), server, service, control)
 
 
 def test_a_full_map_takes_no_more() -> None:
