@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench import growth, measures
+from bench import growth, measures, peers
 from bench.grown import Growth
 from bench.measures import Figure
 from bench.picture import picture
 from bench.results import Results, Spread
 from labs.methods import TITLES
 
-_HATCHES = ("", "//", "\\\\", "xx", "..", "--", "++", "oo")
+_HATCHES = ("", "//", "\\\\", "xx", "..", "--", "++", "oo", "||", "**")
 _MARKS, _STYLES = "osd^v", ("-", "--", ":", "-.")
 
 
@@ -64,23 +64,32 @@ def _picture(file: Path, figure: Figure) -> Iterator[Any]:
 
 
 def _draw_one(results: Results, name: str, folder: Path) -> None:
-    peers = list(dict.fromkeys(one.peer for one in results.samples if one.figure == name))
+    """A method's bars stand side by side, in the order of the peers."""
     methods = results.methods()
-    width = 0.8 / len(peers)
+    measured = {method: dict(_spreads(results, method, name)) for method in methods}
+    shown = [peer for peer in peers.names() if any(peer in here for here in measured.values())]
+    width = 0.9 / max(map(len, measured.values()))
     with _picture(folder / name, measures.figures()[name]) as axes:
-        for place, peer in enumerate(peers):
-            at = [number + place * width for number in range(len(methods))]
-            spreads = [results.spread(method, peer, name) for method in methods]
-            _bars(axes, at, spreads, width, peer, _HATCHES[place % len(_HATCHES)], place)
-        middles = [number + 0.4 - width / 2 for number in range(len(methods))]
-        axes.set_xticks(middles, [TITLES[method] for method in methods])
+        for place, peer in enumerate(shown):
+            there = [
+                (number + (list(here).index(peer) - (len(here) - 1) / 2) * width, here[peer])
+                for number, here in enumerate(measured.values())
+                if peer in here
+            ]
+            _bars(axes, there, width, peer, place)
+        axes.set_xticks(range(len(methods)), [TITLES[method] for method in methods])
         axes.legend(ncols=4, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.08), frameon=False)
 
 
-def _bars(
-    axes: Any, at: list[float], spreads: list[Spread | None], width: float, peer: str, hatch: str, place: int
-) -> None:
-    there = [(where, spread) for where, spread in zip(at, spreads, strict=True) if spread]
+def _spreads(results: Results, method: str, name: str) -> Iterator[tuple[str, Spread]]:
+    """Of the peers that have the figure."""
+    for peer in peers.names():
+        spread = results.spread(method, peer, name)
+        if spread is not None:
+            yield peer, spread
+
+
+def _bars(axes: Any, there: list[tuple[float, Spread]], width: float, peer: str, place: int) -> None:
     heights = [spread.median for _, spread in there]
     below = [spread.median - spread.least for _, spread in there]
     above = [spread.most - spread.median for _, spread in there]
@@ -91,7 +100,7 @@ def _bars(
         width,
         yerr=[below, above],
         label=peer,
-        hatch=hatch,
+        hatch=_HATCHES[place % len(_HATCHES)],
         color=str(shade),
         edgecolor="black",
         error_kw={"elinewidth": 1, "capsize": 2, "ecolor": "dimgray"},

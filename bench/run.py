@@ -104,10 +104,14 @@ def _cannot(method: str) -> str:
 def _measure(name: str, site: Site, seconds: float, where: tuple[int, str, str], results: Results) -> None:
     measure = measures.load(name)
     number, method, peer = where
-    try:
-        found: dict[str, float] = measure.measure(site, seconds)
-    except LabError as error:
+    found: dict[str, float] = {}
+    why_not = getattr(peers.load(peer), "LACKS", {}).get(name, "")
+    if not why_not:
+        try:
+            found = measure.measure(site, seconds)
+        except LabError as error:
+            why_not = str(error)
+    if why_not:
         for figure in measure.FIGURES:
-            results.lacks(method, peer, figure, str(error))
-        return
+            results.lacks(method, peer, figure, why_not)
     results.samples += [Sample(number, method, peer, figure, value) for figure, value in found.items()]

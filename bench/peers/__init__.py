@@ -7,6 +7,7 @@ A peer's file has
     OFFLOAD      False if the hosts' network cards must compute checksums in software
     cannot()     why it can't run on this machine; empty where it can
     set_up()     lets it work on a site
+    LACKS        optional: the measures that it has nothing for, and why: {name: reason}
 """
 
 from __future__ import annotations

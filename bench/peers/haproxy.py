@@ -10,6 +10,7 @@ from realserver_setup.render import configuration
 ABOUT = "HAProxy in TCP mode"
 METHODS = ("nat",)
 OFFLOAD = True
+LACKS = {"packets": "HAProxy forwards no UDP"}
 
 
 def cannot() -> str:
