@@ -12,7 +12,7 @@ from typing import NamedTuple
 from director.core.packet import FIN, SYN, Packet
 from director.core.sequence import distance
 
-_LONGEST = 512  # bytes of a line that are looked at (RFC 959 knows none that long)
+LONGEST = 512  # bytes of a line that are looked at (RFC 959 knows none that long)
 _MODULUS = 1 << 32
 
 
@@ -48,7 +48,7 @@ class LineReader:
         while data:
             text, end, data = data.partition(b"\n")
             position = (position + len(text) + len(end)) % _MODULUS
-            self.unfinished = (self.unfinished + text + end)[:_LONGEST]
+            self.unfinished = (self.unfinished + text + end)[:LONGEST]
             if end:
                 lines.append(Line(self.start, self.unfinished))
                 self.start, self.unfinished = position, b""

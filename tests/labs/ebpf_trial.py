@@ -7,52 +7,22 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from socket import inet_aton
 from typing import Any
 
 from director_net import CIP, SERVERS, SOCKET, VIP, build, serve, sh, start, start_director, tool
+from held import CLIENT, held
 
 from director.control.channel import call
 from labs.methods import FLAGS
 from labs.wait import look_until
 
-CLIENT = Path(__file__).with_name("trial_client.py")
 LIMIT, FLOOD, FILE = 64, 500, 100_000
 ipvsadm = partial(tool, "ipvsadm")
-
-
-class Held:
-    """A client's connection that is kept, and used again and again: `hold` or `ftp` of trial_client.py."""
-
-    def __init__(self, kind: str = "hold", port: int = 80) -> None:
-        command = ("ip", "netns", "exec", "c", sys.executable, str(CLIENT), kind, VIP, str(port))
-        self._client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, what: str = "again", meanwhile: Callable[[], object] = lambda: None) -> str:
-        """The server's answer (of `hold`, its name), or what went wrong."""
-        assert self._client.stdin
-        assert self._client.stdout
-        print(what, file=self._client.stdin, flush=True)
-        meanwhile()
-        return str(json.loads(self._client.stdout.readline()))
-
-    def close(self) -> None:
-        self._client.communicate()
-
-
-@contextmanager
-def held(kind: str = "hold", port: int = 80) -> Iterator[Held]:
-    connection = Held(kind, port)
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 class Trial:

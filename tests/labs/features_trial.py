@@ -8,26 +8,24 @@ Started as `python features_trial.py METHOD ENGINE FOLDER` inside `unshare`; wri
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 from director_net import BIN, CIP, DIP, SERVERS, VIP, build, curl, serve, sh, start_director, tool
+from held import CLIENT, held
 from trial_server import CONTENT
 
 from labs.methods import FLAGS
 from labs.wait import look_until
 
-CLIENT = str(Path(__file__).with_name("trial_client.py"))
 PACED = 4500
 
 
 def client(*arguments: object) -> Any:
-    command = (sys.executable, CLIENT, *map(str, arguments))
+    command = (sys.executable, str(CLIENT), *map(str, arguments))
     return json.loads(sh(*command, host="c", timeout=60).stdout or "null")
 
 
@@ -47,35 +45,6 @@ def names(count: int, port: int = 80) -> list[str]:
     """Who serves that many requests; a code of curl where nobody does."""
     answers = [curl(f"http://{VIP}:{port}/") for _ in range(count)]
     return [answer[3] if len(answer) > 3 else answer[0] for answer in answers]
-
-
-class Held:
-    """A connection that stays open; `ask` says which server answers on it."""
-
-    def __init__(self, port: int = 80) -> None:
-        command = ("ip", "netns", "exec", "c", sys.executable, CLIENT, "hold", VIP, str(port))
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
-
-    def ask(self, meanwhile: Callable[[], object] = lambda: None) -> str:
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write("again\n")
-        self._process.stdin.flush()
-        meanwhile()
-        return str(json.loads(self._process.stdout.readline()))
-
-    def close(self) -> None:
-        self._process.communicate()
-
-
-@contextmanager
-def held(port: int = 80) -> Any:
-    connection = Held(port)
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 class Trial:
@@ -154,7 +123,7 @@ class Trial:
         self._ipvsadm(f"-A -t {VIP}:81")
         seen: dict[str, Any] = {"no server": names(1, port=81)}
         self._ipvsadm(f"-a -t {VIP}:81 -r {self._s}:81 {self._how} -x 1")
-        with held(81) as connection:
+        with held(port=81) as connection:
             seen["held"] = connection.ask()
             seen["overloaded"] = names(1, port=81)
             seen["thresholds"] = self._ipvsadm("-Ln --thresholds")

@@ -10,12 +10,14 @@ from contextlib import suppress
 from struct import Struct
 
 from director.core.ftp_helper import Session
-from director.core.lines import LineReader
+from director.core.lines import LONGEST, LineReader
 from director.core.sequence import REMEMBERED, Edit, Edits
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Map
 
-_READER = Struct("=?IIH512s")  # whether anything was read, position, start, what is unfinished: length, text
+_READER = Struct(
+    f"=?IIH{LONGEST}s"
+)  # whether anything was read, position, start, what is unfinished: length, text
 _EDIT = Struct("=IHB23s")  # start, length, and the six numbers that it became: length, text
 _REST = Struct("=?IiB")  # whether anything was sent, up to where; growth, number of edits
 SIZE = 2 * _READER.size + _REST.size + REMEMBERED * _EDIT.size

@@ -96,11 +96,8 @@ class SharedTable:
         key = ends(protocol, client, vip)
         if not client.port:
             return self._expected.get(key)
-        value = self._map.get(key)
-        if value is None:
-            return None
-        entry = Entry.of(value)
-        if entry.word & REPLY:
+        entry = self._find(key)
+        if entry is None or entry.word & REPLY:
             return None
         connection = self._current(key, entry)
         if connection is None:
@@ -108,11 +105,12 @@ class SharedTable:
         return connection
 
     def reply(self, protocol: int, server: Endpoint, client: Endpoint) -> Connection | None:
-        value = self._map.get(ends(protocol, server, client))
-        if value is None:
-            return None
-        entry = Entry.of(value)
-        return self.request(protocol, client, entry.end) if entry.word & REPLY else None
+        entry = self._find(ends(protocol, server, client))
+        return self.request(protocol, client, entry.end) if entry and entry.word & REPLY else None
+
+    def _find(self, key: bytes) -> Entry | None:
+        value = self._map.get(key)
+        return None if value is None else Entry.of(value)
 
     def of(self, protocol: int, client: Endpoint) -> list[Connection]:
         """All that a client's end has; to find them, every entry is looked at."""
@@ -144,8 +142,7 @@ class SharedTable:
         if entry.method is not Method.NAT:
             return 0
         protocol, client, _ = both(key)
-        value = self._map.get(ends(protocol, entry.end, client))
-        reply = Entry.of(value) if value else None
+        reply = self._find(ends(protocol, entry.end, client))
         return reply.expires if reply and reply.word & STEADY else 0
 
     # ---- changing ----
@@ -201,10 +198,9 @@ class SharedTable:
         key = _key(connection)
         if key in self._own or key in self._expected:
             self._timers.keep(connection, expires)
-        value = self._map.get(key)
-        if value is None:
+        entry = self._find(key)
+        if entry is None:
             return
-        entry = Entry.of(value)
         self._map.put(
             key,
             bytes(
@@ -219,9 +215,8 @@ class SharedTable:
     def _unsettle(self, connection: Connection) -> None:
         """The program looks at the request's entry again before it relies on the reply's."""
         key = _reply_key(connection)
-        value = self._map.get(key)
-        if value is not None:
-            entry = Entry.of(value)
+        entry = self._find(key)
+        if entry is not None:
             self._map.put(key, bytes(entry._replace(expires=0, word=entry.word & ~STEADY)))
 
     def remember(self, connection: Connection) -> None:
@@ -250,8 +245,8 @@ class SharedTable:
     def expired(self, now: float) -> Iterator[Connection]:
         """Take out and yield those of the core's own whose time has come; the program ends the others."""
         for connection in self._timers.expired(now):
-            value = self._map.get(_key(connection))
-            if value is not None and not self._ends(connection, Entry.of(value), now):
+            entry = self._find(_key(connection))
+            if entry is not None and not self._ends(connection, entry, now):
                 continue
             self.remove(connection)
             yield connection
@@ -268,9 +263,9 @@ class SharedTable:
 
     def opened(self, key: bytes, when: float) -> None:
         """The program has opened one by a template: from now on it is one of the core's own."""
-        value = self._map.get(key)
-        if value is not None and key not in self._own:
-            self._take_on(key, Entry.of(value), when)
+        entry = self._find(key)
+        if entry is not None and key not in self._own:
+            self._take_on(key, entry, when)
 
     def spoken(self, key: bytes) -> None:
         """Both ends of one of the core's own have spoken: its template, if it has one, is to last."""
@@ -331,9 +326,8 @@ class SharedTable:
         self._map.put(key, bytes(entry._replace(word=entry.word & ~(CORE | TOLD))))
         protocol, client, _ = both(key)
         reply = ends(protocol, entry.end, client)
-        value = self._map.get(reply)
-        if value is not None:
-            back = Entry.of(value)
+        back = self._find(reply)
+        if back is not None:
             self._map.put(reply, bytes(back._replace(word=back.word & ~CORE)))
 
 
