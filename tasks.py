@@ -105,22 +105,32 @@ lab_dr = task(name="lab-dr", help=LAB_HELP)(
     help={
         "only": "Run only the tests whose name matches this pytest expression.",
         "unit": "Leave out the labs.",
-        "students": "Play each exercise for so many students, up to 40 (default: each of its faults once).",
-        "scenarios": "Play so many of each method's scenarios by chance over the engine ebpf (default 10).",
+        "long": "Draw new random inputs and print their seeds; without it, every run is the same.",
+        "students": "Number of students to try each exercise for, 1 to 40 (default: each fault once).",
+        "scenarios": "Number of random scenarios per method to run on the ebpf engine (default 10).",
+        "workers": "Number of tests to run side by side (default: as many as suit this machine).",
     }
 )
-def test(context: Context, only: str = "", unit: bool = False, students: int = 0, scenarios: int = 0) -> None:
+def test(
+    _context: Context,
+    only: str = "",
+    unit: bool = False,
+    long: bool = False,
+    students: int = 0,
+    scenarios: int = 0,
+    workers: int = 0,
+) -> None:
     """Check the code (ruff, mypy) and run every test that this machine can."""
-    for name, number in {"LVS_STUDENTS": students, "LVS_SCENARIOS": scenarios}.items():
-        if number:
-            os.environ[name] = str(number)
-    tools = Path(sys.executable).parent
-    commands = [f"{tools}/ruff check", f"{tools}/ruff format --check", f"{tools}/mypy"]
-    chosen = f" -k '{only}'" if only else ""
-    commands.append(f"{sys.executable} -m pytest{' tests/unit' if unit else ''}{chosen}")
-    failed = [command for command in commands if not _run(context, command)]
+    try:
+        from tests.suite import run_suite
+    except ModuleNotFoundError:
+        raise Exit("The tests are not part of a student's archive: use the whole checkout.", 2) from None
+
+    wishes = {"LVS_LONG": long, "LVS_STUDENTS": students, "LVS_SCENARIOS": scenarios}
+    os.environ.update({name: str(int(wish)) for name, wish in wishes.items() if wish})
+    failed = run_suite(only, unit=unit, workers=workers)
     if failed:
-        raise Exit(f"Failed: {'; '.join(os.path.relpath(command, ROOT) for command in failed)}", 1)
+        raise Exit(f"Failed: {', '.join(failed)}", 1)
 
 
 @task(
@@ -361,11 +371,6 @@ def vm_test(
         _ended(lambda: command.replay(replay))
     else:
         _ended(lambda: command.run_suite(only, more=more, seed=seed, record=record, minutes=minutes))
-
-
-def _run(context: Context, command: str) -> bool:
-    with context.cd(str(ROOT)):
-        return bool(context.run(command, warn=True, echo=True, pty=sys.stdout.isatty()).ok)
 
 
 class LabProgram(Program):

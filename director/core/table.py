@@ -72,7 +72,9 @@ class ConnectionTable:
         return self._size
 
     def __iter__(self) -> Iterator[Connection]:
-        return (connection for place in range(self.buckets) for connection in self._chain(place))
+        for place, first in enumerate(self._first):
+            if first is not None:  # most buckets are empty
+                yield from self._chain(place)
 
     def add(self, connection: Connection, expires: float) -> None:
         """Keep `connection`, which is not in the table yet, until `expires`."""

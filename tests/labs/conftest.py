@@ -14,7 +14,7 @@ import pytest
 
 from labs import capabilities
 from labs.errors import Unable
-from labs.wait import look_until
+from labs.wait import look_until, patient
 from tests.labs.support import Finished, processes_with
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -56,16 +56,18 @@ def start(runs: Path) -> Callable[..., subprocess.Popen[str]]:
 
 @pytest.fixture(scope="session")
 def run_lab(start: Callable[..., subprocess.Popen[str]], runs: Path) -> Callable[..., Finished]:
-    """Run a lab to its end. `faults` maps a host to the command that breaks it once it is built."""
+    """Run a lab to its end. `faults` maps a host to the command that breaks it once it is built; of the
+    checks, only `checks` run, if any are named.
+    """
 
     def run(
         *arguments: str, faults: dict[str, str] | None = None, checks: str = "", timeout: float = 120
     ) -> Finished:
         report = runs / f"{uuid.uuid4().hex}.json"
         arguments = (*arguments, "--report", str(report))
-        code = _with_faults(faults, checks) if faults else ""
+        code = _with_faults(faults or {}, checks) if faults or checks else ""
         process = start(*arguments, code=code)
-        output, _ = process.communicate(timeout=timeout)
+        output, _ = process.communicate(timeout=patient(timeout))
         text = report.read_text() if report.exists() else ""
         return Finished(process.returncode, output, json.loads(text) if text else {})
 
@@ -73,7 +75,7 @@ def run_lab(start: Callable[..., subprocess.Popen[str]], runs: Path) -> Callable
 
 
 def _with_faults(faults: dict[str, str], checks: str) -> str:
-    """A program that runs tasks.py with some faults in every lab, and of the checks only `checks`."""
+    """A program that runs tasks.py with some faults, if any, in every lab, and only these checks."""
     listed = ", ".join(f"Fault({host!r}, ({command!r},))" for host, command in faults.items())
     return (
         "import functools, labs.lab\n"

@@ -18,7 +18,7 @@ import pytest
 
 from classroom import catalogue
 from classroom.case import Case, case_for
-from labs.wait import look_until
+from labs.wait import look_until, patient
 
 ROOT = Path(__file__).resolve().parents[2]
 UP = 60  # seconds until an exercise has begun; eight where nothing else runs
@@ -47,7 +47,7 @@ class Class:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=patient(100),
         )
 
     @contextmanager
@@ -71,7 +71,7 @@ class Class:
             yield process
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(patient(30))
 
     def mend(self, case: Case) -> None:
         """Type the solution in shells of the hosts, as a student does."""
@@ -149,7 +149,7 @@ def test_a_class_by_the_pages_alone(school: Class) -> None:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=patient(100),
         )
         assert done.returncode == 0, (line, done.stdout, done.stderr)
     grades = school.folder / "handed-in" / "grades"
@@ -205,7 +205,7 @@ def test_a_full_table_does_not_keep_check_from_answering(school: Class) -> None:
 def test_the_terminal_is_closed(school: Class) -> None:
     with school.playing(NAME, "ada") as process:
         process.send_signal(signal.SIGHUP)
-        process.wait(30)
+        process.wait(patient(30))
         check = school.inv("check")
     assert check.returncode == 2
     assert "./inv exercise e04 --student ada" in check.stderr

@@ -17,7 +17,7 @@ import pytest
 from compare.dispatch.outcome import Outcome
 from compare.dispatch.ways import PROGRAMS
 from compare.journal import Journal
-from labs.wait import look_until
+from labs.wait import look_until, patient
 from tests.labs.support import FROM_CHECKOUT
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -36,7 +36,7 @@ def kept(folder: Path) -> dict[str, Any]:
 
 
 def test_a_quick_comparison_is_whole(start: Start, mark: str) -> None:
-    output, _ = (process := start(*TEN, mark=mark)).communicate(timeout=110)
+    output, _ = (process := start(*TEN, mark=mark)).communicate(timeout=patient(110))
     assert process.returncode == 0, output
     folder = folder_in(output)
     result = kept(folder)
@@ -72,7 +72,7 @@ def test_an_interrupted_comparison_keeps_its_points(start: Start, mark: str) -> 
     process = start(*TEN, mark=mark)
     folder = until_points(process)
     os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=patient(30))
     assert process.returncode == 130, output
     result = kept(folder)
     assert [point["servers"] for point in result["points"]] == [1]
@@ -85,9 +85,9 @@ def test_a_killed_comparison_can_still_be_shown(start: Start, mark: str) -> None
     process = start(*TEN, mark=mark)
     folder = until_points(process)
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=patient(30))
     again = start("compare", "--show", str(folder), mark=mark)
-    output, _ = again.communicate(timeout=30)
+    output, _ = again.communicate(timeout=patient(30))
     assert again.returncode == 1, output
     assert len(kept(folder)["points"]) == 1
     assert "Not measured: VS-NAT, 10 servers" in output
@@ -95,7 +95,7 @@ def test_a_killed_comparison_can_still_be_shown(start: Start, mark: str) -> None
 
 def test_a_dead_server_and_a_cut_cable_are_told_and_the_rest_is_measured(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "tests" / "labs" / "compare_trial.py"), str(tmp_path)]
-    done = subprocess.run(command, env=FROM_CHECKOUT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=FROM_CHECKOUT, capture_output=True, text=True, timeout=patient(60))
     assert done.returncode == 0, done.stdout + done.stderr
     whole, broken = json.loads((tmp_path / "points.json").read_text())
     assert whole["troubles"] == []
@@ -109,7 +109,7 @@ def dispatched(way: str, folder: Path) -> Outcome:
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
     command = [sys.executable, str(ROOT / "tests" / "labs" / "dispatch_trial.py"), way, str(folder)]
-    done = subprocess.run(command, env=FROM_CHECKOUT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=FROM_CHECKOUT, capture_output=True, text=True, timeout=patient(60))
     assert done.returncode == 0, done.stdout + done.stderr
     return Outcome.from_dict(json.loads((folder / "outcome.json").read_text()))
 
@@ -146,7 +146,7 @@ def test_a_director_that_nobody_tells_sends_a_quarter_to_the_dead_server(tmp_pat
     ],
 )
 def test_what_makes_no_sense_ends_with_2(start: Start, arguments: tuple[str, ...], says: str) -> None:
-    output, _ = (process := start("compare", *arguments)).communicate(timeout=30)
+    output, _ = (process := start("compare", *arguments)).communicate(timeout=patient(30))
     assert process.returncode == 2
     assert says in output
     assert "Traceback" not in output

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from labs.wait import patient
+
 TRIAL = Path(__file__).with_name("controller_trial.py")
 SENT = 1_000_000
 
@@ -22,7 +24,7 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         pytest.skip(f"{name} is not installed")
     folder = tmp_path_factory.mktemp(name)
     command = [sys.executable, str(TRIAL), name, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patient(60))
     log = folder / "controller.log"
     assert done.returncode == 0, done.stdout + done.stderr + (log.read_text() if log.exists() else "")
     result: dict[str, Any] = json.loads((folder / "seen.json").read_text())

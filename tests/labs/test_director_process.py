@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from labs.wait import patient
 from tests.labs.support import FROM_CHECKOUT, sandboxed
 
 TRIAL = Path(__file__).with_name("director_trial.py")
@@ -20,7 +21,7 @@ CIP = "203.0.113.101"
 def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp(request.param)
     command = sandboxed(sys.executable, str(TRIAL), request.param, str(folder))
-    done = subprocess.run(command, capture_output=True, text=True, timeout=90, env=FROM_CHECKOUT)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patient(90), env=FROM_CHECKOUT)
     logs = "".join(log.read_text() for log in sorted(folder.glob("*.log")))
     assert done.returncode == 0, done.stdout + done.stderr + logs
     result: dict[str, Any] = json.loads((folder / "seen.json").read_text())

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from labs.desk import SOCKET
-from labs.wait import look_until
+from labs.wait import look_until, patient
 from tests.labs.support import FROM_CHECKOUT
 
 TRIAL = Path(__file__).parent / "doctor_trial.py"
@@ -77,7 +77,7 @@ def inv(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "LVS_RUNS": str(folder)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patient(60),
     )
 
 
@@ -99,5 +99,5 @@ def test_a_lab_that_stays_is_looked_at_from_outside(tmp_path: Path) -> None:
         ill = inv(tmp_path, "doctor")
         assert (ill.returncode, "no_gateway" in ill.stdout) == (1, True), ill.stdout + ill.stderr
     finally:
-        lab.communicate("exit\n", timeout=60)
+        lab.communicate("exit\n", timeout=patient(60))
     assert "The labs can run here" in inv(tmp_path, "doctor").stdout

@@ -23,10 +23,12 @@ from typing import Any
 import pytest
 
 from labs.command import plan_for
+from labs.methods import METHODS
 from labs.options import LabOptions
 from labs.plan import Plan
 from labs.scripts import scripts_in_order
 from labs.topology import Role
+from labs.wait import patient
 from realserver_setup.render import DIALECTS
 from tests.labs.lesson import Lesson, missing
 
@@ -37,15 +39,14 @@ _BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _NOT_HERE = ("./inv test", "./inv vm", "git clone", "cd ")
 # These are started by the tests of what is typed at their prompt.
 _AT_THE_PROMPT = tuple(f"./inv lab-{Lesson(page).method} --cli" for page in LESSONS)
-_LAB_TIME = pytest.mark.timeout(200)  # seconds, for a test that may have to play a page
 _NEXT = re.compile(r"\b(?:e\d\d|build-\w+)\b")
 _TYPED = re.compile(r"^mininet> (.*)$", re.MULTILINE)
 _COMPLAINTS = ("lvs-explain:", "ipvsadm:", "fwmark:", "ipvs-sysctl:", "not found", "*** Unknown")
 
 
 def commands() -> Iterator[str]:
-    """The documented commands, each once."""
-    seen = set()
+    """The documented commands, each once, without the three labs: test_labs.py runs these."""
+    seen = {f"./inv lab-{method}" for method in METHODS}
     for page in PAGES:
         for block in _BLOCK.findall(page.read_text()):
             for line in block.splitlines():
@@ -55,7 +56,6 @@ def commands() -> Iterator[str]:
                     yield command
 
 
-@_LAB_TIME
 @pytest.mark.parametrize("command", list(commands()))
 def test_a_documented_command_works(command: str, runs: Path) -> None:
     done = subprocess.run(
@@ -65,17 +65,26 @@ def test_a_documented_command_works(command: str, runs: Path) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=patient(180),
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_documentation_has_commands() -> None:
-    assert {"./inv lab-nat", "./inv lab-tun", "./inv lab-dr"} <= set(commands())
+    assert {"./inv exercises", "./inv doctor"} <= set(commands())
 
 
-def names(pages: list[Path]) -> list[str]:
-    return [str(page.relative_to(ROOT)) for page in pages]
+def _each(pages: list[Path]) -> pytest.MarkDecorator:
+    """For each page; all tests of a page in one worker, since its lines are typed once."""
+    names = [str(page.relative_to(ROOT)) for page in pages]
+    marked = [
+        pytest.param(page, id=name, marks=pytest.mark.xdist_group(name))
+        for page, name in zip(pages, names, strict=True)
+    ]
+    return pytest.mark.parametrize("page", marked)
+
+
+_EACH_PAGE, _EACH_LESSON = _each(PAGES), _each(LESSONS)
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,7 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Played]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=180,
+            timeout=patient(180),
         )
         before, *answers = done.stdout.split("mininet> ")
         return Played(done.returncode, before, tuple(answers), json.loads(report.read_text()))
@@ -112,8 +121,7 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Played]:
     return played
 
 
-@_LAB_TIME
-@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+@_EACH_PAGE
 def test_what_is_typed_at_the_prompt_works(page: Path, play: Callable[[Path], Played]) -> None:
     typed = _TYPED.findall(page.read_text())
     if not typed:
@@ -126,8 +134,7 @@ def test_what_is_typed_at_the_prompt_works(page: Path, play: Callable[[Path], Pl
     assert not [complaint for complaint in _COMPLAINTS if complaint in answers], answers
 
 
-@_LAB_TIME
-@pytest.mark.parametrize("page", LESSONS, ids=names(LESSONS))
+@_EACH_LESSON
 def test_a_lab_and_its_prompt_answer_as_a_lesson_shows(page: Path, play: Callable[[Path], Played]) -> None:
     lesson, played = Lesson(page), play(page)
     typed = list(lesson.typed())
@@ -141,8 +148,7 @@ def plan_of(page: Path) -> Plan:
     return plan_for(Lesson(page).method, LabOptions())
 
 
-@_LAB_TIME
-@pytest.mark.parametrize("page", LESSONS, ids=names(LESSONS))
+@_EACH_LESSON
 def test_the_packet_table_of_a_lesson_is_that_of_a_run(page: Path, play: Callable[[Path], Played]) -> None:
     """Of any real server, and so is the run's: who gets that connection is the scheduler's matter."""
     lesson, plan = Lesson(page), plan_of(page)
@@ -157,7 +163,7 @@ def test_the_packet_table_of_a_lesson_is_that_of_a_run(page: Path, play: Callabl
     assert lesson.named_macs().items() <= plan.topology.names_of_macs.items()
 
 
-@pytest.mark.parametrize("page", LESSONS, ids=names(LESSONS))
+@_EACH_LESSON
 def test_a_lesson_shows_every_command_of_the_scripts_and_no_other(page: Path) -> None:
     """What the director's script has in common with another lab's may be explained on that lab's page."""
     explained = {line for lesson in LESSONS for line in Lesson(lesson).script_lines()}
@@ -172,14 +178,14 @@ def test_a_lesson_shows_every_command_of_the_scripts_and_no_other(page: Path) ->
     assert wanted <= explained, wanted - explained
 
 
-@pytest.mark.parametrize("page", LESSONS, ids=names(LESSONS))
+@_EACH_LESSON
 def test_a_lesson_leads_to_exercises_that_there_are(page: Path) -> None:
     named = set(_NEXT.findall(page.read_text()))
     assert {name for name in named if not (ROOT / "exercises" / name.replace("-", "_")).is_dir()} == set()
     assert f"build-{Lesson(page).method}" in named
 
 
-@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+@_EACH_PAGE
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
         assert (page.parent / target).exists(), target

@@ -1,8 +1,8 @@
-"""Every exercise three ways: healthy it passes every check; with its fault it fails exactly what is
-promised, and the doctor names the cause; mended by its solution it passes again.
+"""Every exercise: with its fault it fails exactly what is promised, and the doctor names the cause; mended by
+its solution it passes every check, as a healthy one does, and the doctor finds nothing.
 
-By default each of an exercise's equivalent faults is played once; LVS_STUDENTS=10 (./inv test --students 10)
-plays ten students each. Two labs run at a time: most of an exercise is waiting for what does not come.
+By default each of an exercise's equivalent faults is tried once; LVS_STUDENTS=10 (./inv test --students 10)
+tries ten students each, and every exercise without its fault as well.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ import pytest
 
 from classroom import catalogue
 from classroom.case import case_for
+from labs.wait import patient
 from tests.labs.support import FROM_CHECKOUT
 
 TRIAL = Path(__file__).with_name("exercise_trial.py")
@@ -41,27 +40,18 @@ def students(name: str) -> list[str]:
     return list(first.values())
 
 
-PLAYED = [
+def states(name: str) -> tuple[str, ...]:
+    """Where something is to be made, healthy is what the solution makes; elsewhere, what mending leads to."""
+    return ("healthy", "fault") if STUDENTS or not catalogue.faults(name) else ("fault",)
+
+
+TRIALS = [
     (name, student, state)
     for name in catalogue.names()
     for number, student in enumerate(students(name))
-    for state in ("healthy", "fault")
+    for state in states(name)
     if state == "fault" or number == 0 or STUDENTS
 ]
-IDS = ["-".join(one) for one in PLAYED]
-
-
-@pytest.fixture(scope="module")
-def trials(request: pytest.FixtureRequest, runs: Path) -> Iterator[dict[tuple[str, ...], Future[Told]]]:
-    """The trials that this run of pytest asks for, started in order, two at a time."""
-    chosen = [play for play, its_id in zip(PLAYED, IDS, strict=True) if _is_chosen(its_id, request.session)]
-    with ThreadPoolExecutor(2) as pool:
-        yield {play: pool.submit(_trial, runs, *play) for play in chosen}
-        pool.shutdown(cancel_futures=True)
-
-
-def _is_chosen(its_id: str, session: pytest.Session) -> bool:
-    return any(item.name == f"test_an_exercise[{its_id}]" for item in session.items)
 
 
 def _trial(runs: Path, name: str, student: str, state: str) -> Told:
@@ -71,7 +61,7 @@ def _trial(runs: Path, name: str, student: str, state: str) -> Told:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=SLOWEST * float(os.environ.get("LVS_PATIENCE", "1")),
+        timeout=patient(SLOWEST),
     )
     assert done.stdout, done.stderr
     told = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
@@ -83,11 +73,9 @@ def failed(told: dict[str, Any]) -> dict[str, str]:
     return {name: check["observed"] for name, check in told["checks"].items() if not check["ok"]}
 
 
-@pytest.mark.timeout(1200)  # it waits for those before it
-@pytest.mark.parametrize("play", PLAYED, ids=IDS)
-def test_an_exercise(play: tuple[str, str, str], trials: dict[tuple[str, ...], Future[Told]]) -> None:
-    name, student, state = play
-    told = trials[play].result()
+@pytest.mark.parametrize(("name", "student", "state"), TRIALS, ids=map("-".join, TRIALS))
+def test_an_exercise(name: str, student: str, state: str, runs: Path) -> None:
+    told = _trial(runs, name, student, state)
     if state == "healthy":
         assert failed(told["healthy"]) == {}
         assert told["healthy"]["causes"] == []

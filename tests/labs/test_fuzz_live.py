@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +17,6 @@ from tests.labs.support import FROM_CHECKOUT, sandboxed
 
 TRIAL = Path(__file__).with_name("fuzz_trial.py")
 COUNT = 400
-SEEDS = (1999, random.randrange(2**32))  # the second one is another each time; a failure names it
 
 
 def played(engine: str, method: str, seed: int) -> dict[str, Any]:
@@ -30,7 +28,6 @@ def played(engine: str, method: str, seed: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("method", ["nat", "tun", "dr"])
-@pytest.mark.parametrize("seed", SEEDS, ids=["always", "chance"])
 def test_the_program_does_what_the_scapy_engine_does(method: str, seed: int) -> None:
     try:
         engines.require("ebpf")

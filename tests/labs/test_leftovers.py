@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from labs.wait import look_until
+from labs.wait import look_until, patient
 from tests.labs.support import Finished, processes_with
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -22,9 +22,9 @@ def interfaces() -> set[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_nothing_is_left_whenever_a_lab_is_stopped(start: Start, mark: str, number: signal.Signals) -> None:
-    seed = random.randrange(10_000)
-    print(f"seed {seed}")
+def test_nothing_is_left_whenever_a_lab_is_stopped(
+    start: Start, mark: str, number: signal.Signals, seed: int
+) -> None:
     before = interfaces()
     for moment in sorted(random.Random(seed).uniform(0.1, 3.0) for _ in range(3)):
         lab = start("lab-nat", mark=mark)
@@ -32,7 +32,7 @@ def test_nothing_is_left_whenever_a_lab_is_stopped(start: Start, mark: str, numb
             lab.wait(timeout=moment)
         except subprocess.TimeoutExpired:
             os.killpg(lab.pid, number) if number == signal.SIGINT else lab.send_signal(number)
-        lab.communicate(timeout=20)
+        lab.communicate(timeout=patient(20))
         assert look_until(lambda: processes_with(mark), lambda left: not left, 10) == []
     assert interfaces() == before
 
@@ -43,6 +43,6 @@ def test_a_lab_started_at_once_after_a_kill_works(
     lab = start("lab-dr", mark=mark)
     assert look_until(lambda: processes_with(mark), lambda seen: len(seen) > 5, 20)
     lab.kill()
-    lab.communicate(timeout=20)
+    lab.communicate(timeout=patient(20))
     after = run_lab("lab-dr")
     assert after.code == 0, after.output

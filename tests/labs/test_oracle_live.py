@@ -21,7 +21,6 @@ from oracle.recordings import Recorded
 
 WAITS = ("ebpf", "dr")  # where time is the kernel's; with the method it has nothing to do
 BY_CHANCE = int(os.environ.get("LVS_SCENARIOS", "10"))  # of a method's, in one run
-SEED = random.randrange(2**32)  # which ones; a failure names them
 ABOUT_RULES = ("servers", "settings", "thresholds", "persistence: Two ports with one mark")
 
 
@@ -57,11 +56,11 @@ def test_on_the_wire(engine: str, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_ebpf_by_chance(method: str) -> None:
+def test_ebpf_by_chance(method: str, seed: int) -> None:
     """Some of those that generate.py has made; `./inv test --scenarios 100 --only by_chance` plays all."""
     require("ebpf")
     all_of_them = list(recordings.read(recordings.path(method, "generated")))
-    chosen = random.Random(SEED).sample(all_of_them, min(BY_CHANCE, len(all_of_them)))
+    chosen = random.Random(seed).sample(all_of_them, min(BY_CHANCE, len(all_of_them)))
     with OnTheWire("ebpf") as director:
         for recorded in chosen:
             same_answers(director, recorded)

@@ -30,6 +30,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP, Ether
 
 from director.core.decision import Method
+from labs.wait import patient
 from realserver_setup import files
 from realserver_setup.apply import Result, apply
 from realserver_setup.build import (
@@ -121,13 +122,13 @@ class Here:
     name = "here"
 
     def run(self, argv: Sequence[str], text: str | None = None) -> Result:
-        done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=patient(30))
         return Result(done.returncode, done.stdout, done.stderr)
 
 
 def sh(command: str) -> str:
     return subprocess.run(
-        ["sh", "-ec", command], capture_output=True, text=True, check=True, timeout=30
+        ["sh", "-ec", command], capture_output=True, text=True, check=True, timeout=patient(30)
     ).stdout
 
 
@@ -262,7 +263,7 @@ def arp_answered(asker: str, *targets: str) -> list[str]:
     """
     with closing(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))) as wire:
         wire.bind(("e0p", 0))
-        wire.settimeout(10)
+        wire.settimeout(patient(10))
         source = wire.getsockname()[4].hex(":")
         answered: list[str] = []
         for target in targets:
@@ -317,7 +318,7 @@ def test_ftp_in_all_modes(root: Path, tmp_path: Path) -> None:
     log = tmp_path / "ftpd.log"
 
     def transfer(passive: bool, user: str) -> tuple[list[str], bytes]:
-        with ftplib.FTP("127.0.0.1", user, user, timeout=10) as ftp:
+        with ftplib.FTP("127.0.0.1", user, user, timeout=patient(10)) as ftp:
             ftp.set_pasv(passive)
             got = io.BytesIO()
             ftp.retrbinary("RETR 1m.bin", got.write)
@@ -357,7 +358,10 @@ def test_ftp_addresses_and_ports_are_those_that_a_director_expects(root: Path, t
             launcher.start(
                 daemon("ftpd", tmp_path / "ftpd.log", root=str(root), first_passive=30000, last_passive=30004)
             )
-            with ftplib.FTP(VIP, "anonymous", timeout=10) as ftp, closing(ftp.makeport()) as listener:
+            with (
+                ftplib.FTP(VIP, "anonymous", timeout=patient(10)) as ftp,
+                closing(ftp.makeport()) as listener,
+            ):
                 ftp.putcmd("NLST")
                 connection, peer = listener.accept()
                 with closing(connection):
@@ -400,14 +404,14 @@ def test_httpd_serves_keeps_connections_takes_uploads_and_logs(root: Path, tmp_p
             os.sched_yield()
         try:
             with (
-                closing(http.client.HTTPConnection("127.0.0.1", 80, timeout=10)) as first,
-                closing(http.client.HTTPConnection("127.0.0.1", 8000, timeout=10)) as second,
+                closing(http.client.HTTPConnection("127.0.0.1", 80, timeout=patient(10))) as first,
+                closing(http.client.HTTPConnection("127.0.0.1", 8000, timeout=patient(10))) as second,
             ):
                 answers = [ask(first, "GET", "/name"), ask(first, "PUT", "/upload/by-http", content)]
                 answers += [ask(first, "PUT", "/name", b"other"), ask(second, "GET", "/1m.bin")]
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(patient(10))
         return answers, process.returncode
 
     answers, ended = inside(work)
@@ -439,7 +443,7 @@ def test_tunl0_delivers_what_is_inside(tmp_path: Path) -> None:
             for name in ("all", "tunl0"):
                 Path(f"/proc/sys/net/ipv4/conf/{name}/rp_filter").write_text("0")
             receiver.bind((VIP, 5000))
-            receiver.settimeout(10)
+            receiver.settimeout(patient(10))
             with closing(socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_IPIP)) as sender:
                 for packet in (b"", b"\x45", b"rubbish" * 9, udp(b"cut")[:-4], *map(udp, payloads)):
                     sender.sendto(packet, ("127.0.0.1", 0))
@@ -459,7 +463,7 @@ def test_tunl0_survives_a_device_that_is_down(tmp_path: Path) -> None:
             for name in ("all", "tunl0"):
                 Path(f"/proc/sys/net/ipv4/conf/{name}/rp_filter").write_text("0")
             receiver.bind((VIP, 5000))
-            receiver.settimeout(10)
+            receiver.settimeout(patient(10))
             sender.sendto(udp(b"delivered"), ("127.0.0.1", 0))
             sender.close()
             return receiver.recv(65535)

@@ -1,8 +1,13 @@
-"""Property tests have no deadline for an example: on a shared machine it would fail them by chance."""
+"""Property tests have no deadline for an example: a busy machine would fail them for no reason.
+
+They try the same examples in every run, unless LVS_LONG is set (`./inv test --long`).
+"""
 
 from __future__ import annotations
 
 from hypothesis import settings
 
-settings.register_profile("shared machine", deadline=None)
-settings.load_profile("shared machine")
+from tests.conftest import LONG
+
+settings.register_profile("lvs", deadline=None, derandomize=not LONG, print_blob=True)
+settings.load_profile("lvs")

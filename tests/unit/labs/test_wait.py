@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from labs import wait
 from labs.errors import BadRequest, BuildFailed
-from labs.wait import look_until, patient, wait_for
+from labs.wait import Deadline, look_until, patient, slowness, wait_for
+
+
+@pytest.fixture(autouse=True)
+def _usual_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LVS_PATIENCE", "1")
 
 
 def test_returns_what_was_seen_once_it_is_good() -> None:
@@ -12,7 +20,7 @@ def test_returns_what_was_seen_once_it_is_good() -> None:
 
 
 def test_says_what_it_waited_for() -> None:
-    with pytest.raises(BuildFailed, match=r"0\.01 s for the moon"):
+    with pytest.raises(BuildFailed, match=r"0\.01 s waiting for the moon"):
         wait_for(lambda: False, 0.01, "the moon", BuildFailed)
 
 
@@ -24,7 +32,22 @@ def test_a_slow_machine_has_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LVS_PATIENCE", "2.5")
     assert patient(20) == 50
     monkeypatch.setenv("LVS_PATIENCE", "")
-    assert patient(20) == 20
+    monkeypatch.setattr(wait, "_pace", SimpleNamespace(slowness=lambda: 3.0))
+    assert patient(20) == 60
+
+
+def test_a_deadline_grows_with_a_machine_that_becomes_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadline = Deadline(20)
+    monkeypatch.setenv("LVS_PATIENCE", "5")
+    assert deadline.limit() == 100
+    monkeypatch.setenv("LVS_PATIENCE", "1")
+    assert deadline.limit() == 100
+    assert not deadline.has_passed()
+
+
+def test_what_is_measured_is_at_least_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LVS_PATIENCE")
+    assert slowness() >= 1
 
 
 @pytest.mark.parametrize("told", ["0.5", "-1", "inf", "nan", "ten"])

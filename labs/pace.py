@@ -1,0 +1,67 @@
+"""How slow this machine is at the moment: what every deadline is multiplied by.
+
+Two things make a deadline too short: a processor that is slower than the one on which the deadlines were
+chosen (an emulated one by 20 to 30 times), and other work that takes the processors away. A short probe
+measures the first, and the probe's waiting time and the kernel's load figures (proc(5)) the second. A
+deadline only ever delays a failure, so the estimate errs on the long side.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LIMIT = 100.0  # a measurement beyond this says more about the measurement than about the machine
+_REFERENCE = 0.005  # seconds of processor time that _probe takes on the machine the deadlines are from
+_FRESH = 2.0  # seconds for which a measurement is good
+_LOAD = Path("/proc/loadavg")
+
+
+def _probe() -> None:
+    """A fixed amount of work for the interpreter."""
+    number = 0
+    for step in range(50_000):
+        number = (number * 31 + step) & 0xFFFF
+
+
+def load(text: str) -> float:
+    """Processes that want a processor, from /proc/loadavg: of the last minute or now, whichever is more."""
+    minute, _, _, runnable, *_ = text.split()
+    return max(float(minute), float(runnable.partition("/")[0]) - 1)  # the reader itself is running
+
+
+@dataclass(slots=True)
+class Pace:
+    """Measures at most every two seconds; `probe`, the clocks and `load_file` are there for tests."""
+
+    probe: Callable[[], None] = _probe
+    clock: Callable[[], float] = time.monotonic
+    processor_clock: Callable[[], float] = time.thread_time
+    load_file: Path = _LOAD
+    _measured: float = field(default=-_FRESH, init=False)
+    _slowness: float = field(default=1.0, init=False)
+
+    def slowness(self) -> float:
+        """How many times as long as on an idle reference machine work may take here, 1 to 100."""
+        now = self.clock()
+        if now - self._measured >= _FRESH:
+            self._slowness = self._measure()
+            self._measured = now
+        return self._slowness
+
+    def _measure(self) -> float:
+        began, used = self.clock(), self.processor_clock()
+        self.probe()
+        wall, used = self.clock() - began, self.processor_clock() - used
+        speed = max(1.0, used / _REFERENCE)
+        waited = wall / used if used > 0 else 1.0  # a container's quota, a hypervisor's other guests
+        return min(LIMIT, speed * max(1.0, waited, self._load() / (os.cpu_count() or 1)))
+
+    def _load(self) -> float:
+        try:
+            return load(self.load_file.read_text())
+        except (OSError, ValueError):  # no /proc, or another kernel's
+            return 0.0
