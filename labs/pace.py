@@ -2,8 +2,8 @@
 
 Two things make a deadline too short: a processor that is slower than the one on which the deadlines were
 chosen (an emulated one by 20 to 30 times), and other work that takes the processors away. A short probe
-measures the first, and the probe's waiting time and the kernel's load figures (proc(5)) the second. A
-deadline only ever delays a failure, so the estimate errs on the long side.
+measures the first, and the probe's waiting time and the kernel's load figures (proc(5)) the second. Every
+deadline is at least twice what an idle machine needs, so a machine that is half ours needs no more.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+MARGIN = 2.0  # how much slower than the reference machine is still in time for every deadline
 LIMIT = 100.0  # a measurement beyond this says more about the measurement than about the machine
 _REFERENCE = 0.005  # seconds of processor time that _probe takes on the machine the deadlines are from
 _FRESH = 2.0  # seconds for which a measurement is good
@@ -45,7 +46,7 @@ class Pace:
     _slowness: float = field(default=1.0, init=False)
 
     def slowness(self) -> float:
-        """How many times as long as on an idle reference machine work may take here, 1 to 100."""
+        """The factor for every deadline, 1 to 100."""
         now = self.clock()
         if now - self._measured >= _FRESH:
             self._slowness = self._measure()
@@ -58,7 +59,8 @@ class Pace:
         wall, used = self.clock() - began, self.processor_clock() - used
         speed = max(1.0, used / _REFERENCE)
         waited = wall / used if used > 0 else 1.0  # a container's quota, a hypervisor's other guests
-        return min(LIMIT, speed * max(1.0, waited, self._load() / (os.cpu_count() or 1)))
+        contention = max(1.0, waited, self._load() / (os.cpu_count() or 1))
+        return min(LIMIT, max(1.0, speed * contention / MARGIN))
 
     def _load(self) -> float:
         try:

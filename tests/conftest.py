@@ -1,8 +1,9 @@
 """Which tests run side by side (pytest-xdist), in which order, and what chance they are left.
 
-Labs mostly wait, each in a sandbox of its own, so several run at a time. Tests that look at one running
-thing, the module's fixture `seen`, stay in one worker, a group for each value of its parameter, so that it
-is made once; so do the unit tests of a module. Labs start first, and the unit tests fill the gaps.
+Labs mostly wait, each in a sandbox of its own, so several run at a time. What runs in one worker, one test
+after the other, can be told from a test's id: the unit tests of a module, and the lab tests of a module with
+the same parameters, which share what a module's fixture has started. Labs start first, the longest of them at
+once, and the unit tests fill the gaps.
 
 Every run is the same, unless LVS_LONG is set (`./inv test --long`): then seeds are drawn, and printed.
 """
@@ -11,45 +12,59 @@ from __future__ import annotations
 
 import os
 import random
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from labs.wait import slowness
 
+if TYPE_CHECKING:
+    from xdist.scheduler import LoadScopeScheduling
+
 HANG = 240  # seconds on an idle machine after which a test is taken to hang, and is named
 LONG = bool(os.environ.get("LVS_LONG"))
-_UNIT = Path(__file__).with_name("unit")
+_UNIT = "tests/unit/"
+# Over 20 s each: started last, one of them would be waited for alone.
+_LONGEST = (
+    "compare --quick",
+    "test_on_the_wire",
+    "test_a_class_by",
+    "test_director_features",
+    "test_what_is_typed",
+)
+
+
+def group(test: str) -> str:
+    """What the test with this id shares a worker with; its own id where it shares nothing."""
+    module, _, name = test.partition("::")
+    if module.startswith(_UNIT):
+        return module
+    _, bracket, parameters = name.partition("[")
+    return f"{module}[{parameters}" if bracket else test
+
+
+def rank(test: str) -> tuple[bool, bool]:
+    """For sorting: the longest, other labs, unit tests."""
+    return test.startswith(_UNIT), not any(name in test for name in _LONGEST)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups, order and time limits; pytest-xdist reads the group from the test's id."""
+    limit = HANG * slowness()
     for item in items:
-        group = _group(item)
-        if group and not any(item.iter_markers("xdist_group")):
-            item.add_marker(pytest.mark.xdist_group(group))
         if not any(item.iter_markers("timeout")):
-            item.add_marker(pytest.mark.timeout(HANG * slowness()))
-    items.sort(key=_rank)
+            item.add_marker(pytest.mark.timeout(limit))
+    items.sort(key=lambda item: rank(item.nodeid))
 
 
-def _rank(item: pytest.Item) -> tuple[bool, bool]:
-    """Labs before unit tests, groups before single tests; otherwise in the order of the files."""
-    return _is_unit(item), not any(item.iter_markers("xdist_group"))
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist, nobody asks
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    from xdist.scheduler import LoadScopeScheduling
 
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group(nodeid)
 
-def _is_unit(item: pytest.Item) -> bool:
-    return _UNIT in item.path.parents
-
-
-def _group(item: pytest.Item) -> str:
-    """Empty for a test that shares nothing."""
-    if _is_unit(item):
-        return str(item.path.relative_to(_UNIT))
-    if not isinstance(item, pytest.Function) or "seen" not in item.fixturenames:
-        return ""
-    parameters = item.callspec.indices if hasattr(item, "callspec") else {}
-    return f"{item.path.stem}-{parameters.get('seen', 0)}"
+    return Groups(config, log)
 
 
 @pytest.fixture

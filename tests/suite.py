@@ -43,7 +43,7 @@ def run_suite(only: str = "", *, unit: bool = False, workers: int = 0) -> list[s
 def pytest_command(only: str, *, unit: bool, workers: int = 0) -> list[str]:
     """pytest with as many workers as suit the machine; of unit tests, one for each processor."""
     number = workers or suitable_workers(os.cpu_count() or 1, memory_available(), unit=unit)
-    spread = ["-n", str(number), "--dist", "loadgroup", "--no-loadscope-reorder"] if number > 1 else []
+    spread = ["-n", str(number), "--dist", "loadscope", "--no-loadscope-reorder"] if number > 1 else []
     which = (["tests/unit"] if unit else []) + (["-k", only] if only else [])
     return [sys.executable, "-m", "pytest", *spread, f"--durations={_SLOWEST}", *which]
 

@@ -75,13 +75,7 @@ def test_the_documentation_has_commands() -> None:
 
 
 def _each(pages: list[Path]) -> pytest.MarkDecorator:
-    """For each page; all tests of a page in one worker, since its lines are typed once."""
-    names = [str(page.relative_to(ROOT)) for page in pages]
-    marked = [
-        pytest.param(page, id=name, marks=pytest.mark.xdist_group(name))
-        for page, name in zip(pages, names, strict=True)
-    ]
-    return pytest.mark.parametrize("page", marked)
+    return pytest.mark.parametrize("page", pages, ids=[str(page.relative_to(ROOT)) for page in pages])
 
 
 _EACH_PAGE, _EACH_LESSON = _each(PAGES), _each(LESSONS)

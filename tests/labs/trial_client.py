@@ -21,6 +21,8 @@ import time
 from ftplib import FTP, Error
 from http.client import HTTPConnection, HTTPException
 
+from labs.wait import patient
+
 PATIENCE = 10.0  # seconds
 
 
@@ -60,7 +62,7 @@ def ftp(vip: str, port: int) -> None:
 
 def udp(vip: str, port: int, size: int, count: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
-        asker.settimeout(1.0)
+        asker.settimeout(patient(1.0))
         answers = []
         for number in range(count):
             asker.sendto(bytes([number % 256]) * size, (vip, port))
