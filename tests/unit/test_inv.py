@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL_TOOLS = ["awk", "cat", "chmod", "chown", "cmp", "cp", "date", "flock", "grep", "mkdir", "mktemp", "mv"]
-REAL_TOOLS += ["readlink", "rm", "sed", "sh", "sort", "stat", "tail"]
+REAL_TOOLS += ["cut", "readlink", "rm", "sed", "sh", "sleep", "sort", "stat", "tail", "tr"]
 RECORD = '#!/bin/sh\necho "${0##*/} $*" >> "$CALLS"\n'
 STAND_INS = {
     "id": 'echo "$FAKE_UID"',
@@ -25,6 +25,7 @@ STAND_INS = {
 [ ! -e "$POLICY" ] || echo "policy: $(sh "$POLICY" nginx start; echo $?)" >> "$CALLS"
 case "$GATE,$*" in /*,*update) cat "$GATE" ;; esac
 """,
+    "uv": '[ -z "$UV_SAYS" ] || { echo "$UV_SAYS"; exit 2; }',
     "systemctl": """
 [ "$1" = list-unit-files ] || exit 0
 echo "ssh.service enabled enabled"
@@ -37,6 +38,7 @@ case "$*" in
     mkdir -p .venv/bin .venv/lib/python3/site-packages
     cp "$0" .venv/bin/python
     echo "#!$PWD/.venv/bin/python" > .venv/bin/pip
+    cp "${0%/*}/uv" .venv/bin/uv
     ;;
 *tasks.py*)
     shift
@@ -70,6 +72,7 @@ class Checkout:
             "INVOKE_EXIT": "0",
             "PIP_FAILS": "",
             "PIP_SAYS": "",
+            "UV_SAYS": "",
             "GATE": "",
         }
         self._write_programs()
@@ -95,7 +98,12 @@ class Checkout:
         script = script.replace("PATH=$PATH:/usr/sbin:/sbin\n", "")
         (self.lab / "inv").write_text(script)
         (self.lab / "packages.txt").write_text("# what it needs\nnginx  # httpd\ncurl\ntcpdump\n")
-        (self.lab / "requirements.txt").write_text("invoke==1\n")
+        (self.lab / "requirements.txt").write_text(
+            "".join(
+                f"{pin} \\\n    --hash=sha256:1\n    # via us\n" for pin in ("invoke==1", "uv==2", "wheel==3")
+            )
+        )
+        (self.lab / "requirements-ryu.txt").write_text("ryu==4.34 --hash=sha256:4\n")
 
     def start(self, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -155,13 +163,13 @@ def test_second_run_starts_only_invoke(checkout: Checkout) -> None:
     assert checkout.work == []
 
 
-@pytest.mark.parametrize("name", ["packages.txt", "requirements.txt"])
+@pytest.mark.parametrize("name", ["packages.txt", "requirements.txt", "requirements-ryu.txt"])
 def test_a_changed_list_is_set_up_again(checkout: Checkout, name: str) -> None:
     checkout.run("--list")
     with (checkout.lab / name).open("a") as file:
         file.write("rich==1\n")
     checkout.run("--list")
-    assert any("-r requirements.txt" in call for call in checkout.calls("python"))
+    assert any("-r requirements.txt" in call for call in checkout.calls("uv"))
     assert not any("--clear" in call for call in checkout.calls("python3")), "the old .venv will do"
     checkout.run("--list")
     assert checkout.work == []
@@ -221,7 +229,7 @@ def test_an_ordinary_user_is_told_to_use_sudo(checkout: Checkout) -> None:
 
 
 def test_failing_pip_shows_its_end_and_leaves_no_stamp(checkout: Checkout) -> None:
-    ended = checkout.run("lab-nat", PIP_FAILS="requirements.txt", PIP_SAYS="disk is full")
+    ended = checkout.run("lab-nat", PIP_FAILS=" requirements.txt", PIP_SAYS="disk is full", UV_SAYS="no")
     assert ended.returncode == 2
     assert "disk is full" in ended.stderr
     found = re.search(r"the end of (/.*): set-up failed at", ended.stderr)
@@ -234,16 +242,39 @@ def test_failing_pip_shows_its_end_and_leaves_no_stamp(checkout: Checkout) -> No
     assert checkout.is_set_up
 
 
+def test_what_builds_others_and_what_installs_comes_first_and_all_of_it_is_checked(
+    checkout: Checkout,
+) -> None:
+    checkout.run("--list")
+    builders, installer, *_ = (
+        call for call in checkout.calls("python") if " pip " in call and "config" not in call
+    )
+    assert builders.endswith("--require-hashes -r .venv/builders.txt")
+    assert (checkout.lab / ".venv/builders.txt").read_text().startswith("wheel==3 \\\n    --hash=")
+    assert installer.endswith("--require-hashes -r .venv/installer.txt")
+    (everything,) = checkout.calls("uv")
+    assert everything.endswith("--require-hashes -r requirements.txt")
+
+
+def test_where_uv_fails_pip_installs(checkout: Checkout) -> None:
+    ended = checkout.run("--list", UV_SAYS="error: invalid certificate")
+    assert ended.returncode == 0
+    assert any("--require-hashes -r requirements.txt" in call for call in checkout.calls("python"))
+    assert checkout.is_set_up
+
+
 def test_without_network_the_sentence_says_so(checkout: Checkout) -> None:
     said = "Failed to establish a new connection: [Errno 101] Network is unreachable"
-    ended = checkout.run("lab-nat", PIP_FAILS="ryu==", PIP_SAYS=said)
+    ended = checkout.run("lab-nat", PIP_FAILS="requirements-ryu.txt", PIP_SAYS=said)
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[-1].startswith("The packages can't be fetched: connect")
     assert not checkout.is_set_up
 
 
 def test_where_ryu_cannot_be_built_os_ken_is_used_for_good(checkout: Checkout) -> None:
-    ended = checkout.run("--list", PIP_FAILS="ryu==", PIP_SAYS="error: metadata-generation-failed")
+    ended = checkout.run(
+        "--list", PIP_FAILS="requirements-ryu.txt", PIP_SAYS="error: metadata-generation-failed"
+    )
     assert ended.returncode == 0
     assert "Ryu can't be built for this Python: the labs use os-ken" in ended.stderr
     assert (checkout.lab / ".venv/no-ryu").exists()
@@ -290,7 +321,7 @@ def test_every_package_we_chose_is_locked() -> None:
 
 def test_the_lock_holds_what_pyproject_asks_for() -> None:
     lines = (ROOT / "requirements.txt").read_text().splitlines()
-    locked = {name: Requirement(line) for name, line in _names(lines).items()}
+    locked = {name: Requirement(line.rstrip("\\")) for name, line in _names(lines).items()}
     for name, wanted in _names(_chosen()).items():
         version = next(iter(locked[name].specifier)).version
         assert Requirement(wanted).specifier.contains(version), f"{wanted}, but {locked[name]}"
