@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from labs.wait import patient
+
 ROOT = Path(__file__).resolve().parents[2]
 REAL_TOOLS = ["awk", "cat", "chmod", "chown", "cmp", "cp", "date", "flock", "grep", "mkdir", "mktemp", "mv"]
 REAL_TOOLS += ["cut", "readlink", "rm", "sed", "sh", "sleep", "sort", "stat", "tail", "tr"]
@@ -121,7 +123,7 @@ class Checkout:
     ) -> subprocess.CompletedProcess[str]:
         self.calls_file.write_text("")
         process = self.start(*arguments, cwd=cwd, **environment)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=patient(30))
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     def remove_program(self, name: str) -> None:
@@ -296,8 +298,8 @@ def test_two_first_runs_at_once_install_once(checkout: Checkout, tmp_path: Path)
         second = checkout.start("second", GATE=str(gate))
         assert second.stderr is not None
         assert "waiting for it" in second.stderr.readline()
-    assert first.communicate(timeout=30)[0] == "<invoke><first>"
-    assert second.communicate(timeout=30)[0] == "<invoke><second>"
+    assert first.communicate(timeout=patient(30))[0] == "<invoke><first>"
+    assert second.communicate(timeout=patient(30))[0] == "<invoke><second>"
     assert len(checkout.calls("apt-get")) == 2, "update and install, both by the first"
 
 
