@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Connection:
-    """A client's connection (or one expected from it: port 0 until it comes) to a real server.
+    """A client's connection (or one expected from it: ANY_PORT until it comes) to a real server.
 
     `expires` is the time at which it ends if no packet comes before; `scheduled` belongs to the
     timers, and `chained`, the next one in its bucket, to the table. `control` is what it exists

@@ -30,7 +30,7 @@ from director.core.events import Event, Trace
 from director.core.fragments import Fragments
 from director.core.known import Known
 from director.core.lifecycle import Lifecycle
-from director.core.packet import ICMP, TCP, UDP, Endpoint, Packet
+from director.core.packet import ANY_PORT, ICMP, TCP, UDP, Endpoint, Packet
 from director.core.persistence import Templates, key_for
 from director.core.refusals import Refusals
 from director.core.rules import Rules
@@ -182,7 +182,7 @@ class Director:
         found: dict[tuple[int, Endpoint, Endpoint], Connection] = {}
         for each in (packet, about, about.embedded or about):
             for one, other in ((each.source, each.destination), (each.destination, each.source)):
-                anyone = Endpoint(one.address, 0)
+                anyone = Endpoint(one.address, ANY_PORT)
                 for known in (
                     self.connections.request(each.protocol, one, other),
                     self.connections.request(each.protocol, anyone, other),

@@ -12,7 +12,10 @@ from director.core.packet import Packet
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`kind`: rules, new, state, expired, displaced, dropped or answered; `time` in the caller's seconds."""
+    """What happened; `time` in the caller's seconds.
+
+    `kind`: rules, new, state, expired, displaced, dropped, answered or failed.
+    """
 
     kind: str
     time: float

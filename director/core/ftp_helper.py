@@ -17,7 +17,7 @@ from typing import Protocol
 from director.core import ftp
 from director.core.connection import Connection
 from director.core.lines import Line, LineReader, data_start
-from director.core.packet import FIN, RST, TCP, Endpoint, Packet
+from director.core.packet import ANY_PORT, FIN, RST, TCP, Endpoint, Packet
 from director.core.sequence import Edits, distance
 from director.core.states import State
 
@@ -45,7 +45,7 @@ class Session:
 
 
 class Expect(Protocol):
-    """How a data connection is announced; `client` has port 0 where it is not known yet."""
+    """How a data connection is announced; `client` has ANY_PORT where it is not known yet."""
 
     def __call__(
         self, control: Connection, client: Endpoint, vip: Endpoint, server_end: Endpoint, now: float
@@ -91,7 +91,7 @@ class FtpHelper:
         return self._hold(session, packet)
 
     def _heed(self, control: Connection, session: Session, line: Line, now: float) -> None:
-        server, anyone = control.server_end.address, Endpoint(control.client.address, 0)
+        server, anyone = control.server_end.address, Endpoint(control.client.address, ANY_PORT)
         port = ftp.extended_passive(line.text)
         found = ftp.passive(line.text)
         if found is not None and found.endpoint.address == server:

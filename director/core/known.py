@@ -12,7 +12,7 @@ from director.core.decision import Decision, Drop, Forward, Method
 from director.core.events import Trace
 from director.core.ftp_helper import FtpHelper, Session, is_control
 from director.core.lifecycle import Lifecycle
-from director.core.packet import SYN, TCP, Endpoint, Packet
+from director.core.packet import ANY_PORT, SYN, TCP, Endpoint, Packet
 from director.core.refusals import Refusals
 from director.core.rules import Rules
 from director.core.states import State, View
@@ -54,7 +54,7 @@ class Known:
         opens = packet.protocol == TCP and packet.flags & SYN
         announced = None
         if opens and self._connections.expected and (known is None or known.state in _OVER):
-            anyone = Endpoint(packet.source.address, 0)
+            anyone = Endpoint(packet.source.address, ANY_PORT)
             announced = self._connections.request(TCP, anyone, packet.destination)
         if known is not None and (announced is not None or self._makes_way(known, opens=bool(opens))):
             self._connections.remove(known)
@@ -176,7 +176,7 @@ class Known:
     def _expect(
         self, control: Connection, client: Endpoint, vip: Endpoint, server_end: Endpoint, now: float
     ) -> None:
-        """Let a data connection in that the ftp helper has read about; `client` may have port 0."""
+        """Let a data connection in that the ftp helper has read about; `client` may have ANY_PORT."""
         known = self._connections.request(TCP, client, vip)
         if known is not None and known.server_end == server_end:
             self._life.become(known, State.LISTEN, now)

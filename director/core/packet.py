@@ -17,14 +17,17 @@ UDP = 17
 FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 
 
+ANY_PORT = -1  # of an end whose port is not known yet: no packet carries it, while 0 can be on the wire
+
+
 class Endpoint(NamedTuple):
-    """An IPv4 address in dotted decimal and a port, 0 to 65535."""
+    """An IPv4 address in dotted decimal and a port, 0 to 65535, or ANY_PORT, which is listed as 0."""
 
     address: str
     port: int
 
     def __str__(self) -> str:
-        return f"{self.address}:{self.port}"
+        return f"{self.address}:{0 if self.port == ANY_PORT else self.port}"
 
 
 @dataclass(frozen=True, slots=True)

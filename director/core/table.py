@@ -12,7 +12,7 @@ from typing import Protocol
 
 from director.core.connection import Connection
 from director.core.errors import BadValue
-from director.core.packet import Endpoint
+from director.core.packet import ANY_PORT, Endpoint
 from director.core.timers import Timers
 
 DEFAULT_BITS = 12
@@ -153,7 +153,7 @@ class ConnectionTable:
         place = self._place(connection.protocol, connection.client)
         connection.chained = self._first[place]
         self._first[place] = connection
-        self._expected += not connection.client.port
+        self._expected += connection.client.port == ANY_PORT
 
     def _unlink(self, connection: Connection) -> None:
         """Raises ValueError if it isn't there."""
@@ -170,4 +170,4 @@ class ConnectionTable:
         else:
             before.chained = connection.chained
         connection.chained = None
-        self._expected -= not connection.client.port
+        self._expected -= connection.client.port == ANY_PORT

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from director.core.connection import Connection
 from director.core.decision import Method
 from director.core.ftp_helper import is_control
-from director.core.packet import Endpoint
+from director.core.packet import ANY_PORT, Endpoint
 from director.core.persistence import Template
 from director.core.states import State
 from director.core.timers import Timers
@@ -38,6 +38,8 @@ from director.engines.ebpf.shapes import (
     word,
 )
 from director.engines.ebpf.templates import SharedTemplates
+
+Ends = tuple[int, Endpoint, Endpoint]  # protocol, client and VIP of a connection that is expected
 
 _AT_ONCE = 256  # entries, when somebody looks for one that can go
 
@@ -65,7 +67,7 @@ class SharedTable:
         self._clock = clock
         self._sweep = sweep
         self._own: dict[bytes, Connection] = {}
-        self._expected: dict[bytes, Connection] = {}
+        self._expected: dict[Ends, Connection] = {}
         self._timers: Timers[Connection] = Timers()
         self._cursor = Cursor()  # of `some`
 
@@ -93,9 +95,9 @@ class SharedTable:
     # ---- finding ----
 
     def request(self, protocol: int, client: Endpoint, vip: Endpoint) -> Connection | None:
+        if client.port == ANY_PORT:
+            return self._expected.get((protocol, client, vip))
         key = ends(protocol, client, vip)
-        if not client.port:
-            return self._expected.get(key)
         entry = self._find(key)
         if entry is None or entry.word & REPLY:
             return None
@@ -149,8 +151,8 @@ class SharedTable:
 
     def add(self, connection: Connection, expires: float) -> None:
         connection.expires = expires
-        if not connection.client.port:
-            self._expected[_key(connection)] = connection
+        if connection.client.port == ANY_PORT:
+            self._expected[_ends(connection)] = connection
             self._timers.keep(connection, expires)
             return
         self._write(connection)
@@ -181,10 +183,10 @@ class SharedTable:
             self._own.pop(key, None)
 
     def remove(self, connection: Connection) -> None:
-        key = _key(connection)
         self._timers.forget(connection)
-        if self._expected.pop(key, None) is not None:
+        if self._expected.pop(_ends(connection), None) is not None:
             return
+        key = _key(connection)
         if self._own.pop(key, None) is not None and is_control(connection):
             self._sessions.forget(key)
         if self._map.remove(key):
@@ -195,8 +197,11 @@ class SharedTable:
     def keep(self, connection: Connection, expires: float) -> None:
         """The state is written with the time: the core changes both in one go."""
         connection.expires = expires
+        if connection.client.port == ANY_PORT:
+            self._timers.keep(connection, expires)
+            return
         key = _key(connection)
-        if key in self._own or key in self._expected:
+        if key in self._own:
             self._timers.keep(connection, expires)
         entry = self._find(key)
         if entry is None:
@@ -225,7 +230,7 @@ class SharedTable:
             self._sessions.keep(_key(connection), connection.ftp)
 
     def name_client(self, connection: Connection, client: Endpoint) -> None:
-        del self._expected[_key(connection)]
+        del self._expected[_ends(connection)]
         connection.client = client
         self._write(connection)
         self._totals.add(1)
@@ -245,7 +250,7 @@ class SharedTable:
     def expired(self, now: float) -> Iterator[Connection]:
         """Take out and yield those of the core's own whose time has come; the program ends the others."""
         for connection in self._timers.expired(now):
-            entry = self._find(_key(connection))
+            entry = None if connection.client.port == ANY_PORT else self._find(_key(connection))
             if entry is not None and not self._ends(connection, entry, now):
                 continue
             self.remove(connection)
@@ -335,6 +340,10 @@ def _partners(key: bytes, entry: Entry) -> tuple[str, str, int]:
     """Which client, by which address, and which server: a data connection's are its control connection's."""
     _, client, vip = both(key)
     return client.address, vip.address, entry.server
+
+
+def _ends(connection: Connection) -> Ends:
+    return connection.protocol, connection.client, connection.vip
 
 
 def _key(connection: Connection) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from selectors import EVENT_READ, BaseSelector
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,6 +18,7 @@ from director.core.persistence import Templates
 from director.core.table import ConnectionTable
 from director.core.tables import Tables
 from director.engines.engine import EngineError
+from director.engines.failures import Failures
 from director.engines.interfaces import is_local
 from director.engines.scapy import dr, nat, tun
 from director.engines.scapy.answers import answer, may_be_told
@@ -61,6 +63,7 @@ class ScapyEngine:
         self._neighbours = Neighbours(partial(self._count, "lost"))
         self._kernel = Kernel(interfaces)
         self._limits = Limits()
+        self._failures = Failures()
 
     def take_short_cuts(self) -> None:
         raise EngineError("The engine scapy has no short cut: leave out --short-cut.")
@@ -119,7 +122,7 @@ class ScapyEngine:
         return self._director.listing(now)
 
     def counters(self) -> Mapping[str, int]:
-        return self._counters
+        return {**self._counters, "failed": self._failures.count}
 
     def close(self) -> None:
         self._kernel.close()
@@ -135,14 +138,25 @@ class ScapyEngine:
             frame = wire.frame()
             if frame is None:
                 return
-            self._receive(wire, frame)
+            self._survive(wire, frame)
 
     def take(self, frame: bytes) -> None:
         """A frame that has come in on one of the wires, but was handed over by somebody else."""
         for wire in self._wires:
             if frame[:6] == wire.hardware:
-                self._receive(wire, frame)
+                self._survive(wire, frame)
                 return
+
+    def _survive(self, wire: Wire, frame: bytes) -> None:
+        """Whatever a frame says, the next one is looked at."""
+        try:
+            self._receive(wire, frame)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is counted and told)
+            with suppress(Exception):  # what can't be told is counted all the same
+                self._failures.note(error, frame, self._tell_failure)
+
+    def _tell_failure(self, about: Mapping[str, Any]) -> None:
+        self._director.trace.tell("failed", self._clock(), lambda: about)
 
     def _receive(self, wire: Wire, frame: bytes) -> None:
         kind, packet = frame[12:_ETHERNET], frame[_ETHERNET:]

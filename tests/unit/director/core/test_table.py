@@ -11,7 +11,7 @@ from director.core.commands import ServiceKey
 from director.core.connection import Connection
 from director.core.decision import Method
 from director.core.errors import BadValue
-from director.core.packet import TCP, UDP, Endpoint
+from director.core.packet import ANY_PORT, TCP, UDP, Endpoint
 from director.core.schedulers import make
 from director.core.service import RealServer, VirtualService
 from director.core.table import ConnectionTable
@@ -76,11 +76,11 @@ TestTable = TableAgainstDictionary.TestCase
 
 def test_an_expected_connection_moves_when_its_client_is_known() -> None:
     table = ConnectionTable()
-    expected = Connection(TCP, client(0), WEB, RS1, SERVER, SERVICE)
+    expected = Connection(TCP, client(ANY_PORT), WEB, RS1, SERVER, SERVICE)
     table.add(expected, 10)
     table.name_client(expected, client(7))
     assert table.request(TCP, client(7), WEB) is expected
-    assert table.request(TCP, client(0), WEB) is None
+    assert table.request(TCP, client(ANY_PORT), WEB) is None
     assert list(table.expired(10)) == [expected]
 
 

@@ -1,8 +1,13 @@
-"""Whatever is on the wire, the engine goes on: truncated, mutated and random frames."""
+"""Whatever is on the wire, the engine goes on: truncated, mutated and random frames.
+
+LVS_FUZZ=1000000 in the environment has so many of them tried.
+"""
 
 from __future__ import annotations
 
+import os
 import random
+from typing import Any
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
@@ -11,7 +16,9 @@ from scapy.layers.l2 import ARP
 from tests.labs.spoilt import spoilt, with_right_checksum
 from tests.unit.director.engines.support import CLIENT, OWN, SERVER, VIP, Running, framed
 
-FRAMES = 3000
+FRAMES = int(os.environ.get("LVS_FUZZ", "3000"))
+CHANCE = random.randrange(2**32)
+STEADY = "198.51.100.77"  # the client of a connection that has to outlive all of them
 
 
 def _samples() -> list[bytes]:
@@ -41,8 +48,12 @@ def _samples() -> list[bytes]:
     return [framed(packet) for packet in (*tcp, *others)]
 
 
-def test_spoilt_frames_do_not_stop_it(running: Running) -> None:
-    chance = random.Random(1999)
+@pytest.mark.parametrize("seed", [1999, CHANCE], ids=["always", "chance"])
+def test_spoilt_frames_do_not_stop_it(running: Running, seed: int) -> None:
+    print(f"seed {seed}")  # pytest shows it when this fails
+    chance = random.Random(seed)
+    for flags in ("S", "A"):
+        running.receive(IP(src=STEADY, dst=VIP) / TCP(sport=1025, dport=80, flags=flags))
     samples = _samples()
     for frame in samples:
         running.receive(frame)
@@ -50,7 +61,9 @@ def test_spoilt_frames_do_not_stop_it(running: Running) -> None:
         frame = spoilt(chance.choice(samples), chance)
         running.receive(with_right_checksum(frame) if chance.random() < 0.7 else frame)
     counted = running.engine.counters()
+    assert counted["failed"] == 0
     assert min(counted["malformed"], counted["out"], counted["local"]) > 40
+    assert len(running.receive(IP(src=STEADY, dst=VIP) / TCP(sport=1025, dport=80, flags="A"))) == 1
     assert len(running.receive(IP(src=CLIENT, dst=VIP) / TCP(sport=2000, dport=80, flags="S"))) == 1
 
 
@@ -60,3 +73,36 @@ def test_an_icmp_error_at_the_end_of_its_life_goes_nowhere(running: Running, ttl
     reply = bytes(IP(src=VIP, dst=CLIENT) / TCP(sport=80, dport=1025))[:28]
     assert not running.receive(IP(src=CLIENT, dst=VIP, ttl=ttl) / ICMP(type=3, code=1) / reply)
     assert len(running.receive(IP(src=CLIENT, dst=VIP, ttl=2) / ICMP(type=3, code=1) / reply)) == 1
+
+
+def test_a_packet_that_fails_costs_only_itself(nat: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[Any] = []
+    monkeypatch.setattr(nat.director.trace, "_listener", events.append)
+    syn = IP(src=CLIENT, dst=VIP) / TCP(sport=2000, dport=80, flags="S")
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("on purpose")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(nat.engine, "_ask", fail)
+        assert nat.receive(syn) == nat.receive(syn) == []
+    assert nat.engine.counters()["failed"] == 2
+    (told,) = (event.as_dict() for event in events if event.kind == "failed")
+    assert told["trace"][-1] == "ZeroDivisionError: on purpose"
+    assert bytes.fromhex(told["frame"]).startswith(framed(syn)[:14])
+    assert len(nat.receive(syn)) == 1
+
+
+def test_what_cannot_be_told_is_counted(nat: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_event: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(nat.director.trace, "_listener", full)
+    nat.receive(IP(src=CLIENT, dst=VIP) / TCP(sport=2000, dport=80, flags="S"))
+    assert nat.engine.counters()["failed"] == 1
+
+
+def test_client_port_0_is_served(running: Running) -> None:
+    for flags in ("S", "F", "S", "A"):
+        assert len(running.receive(IP(src=CLIENT, dst=VIP) / TCP(sport=0, dport=80, flags=flags))) == 1
+    assert running.engine.counters()["failed"] == 0

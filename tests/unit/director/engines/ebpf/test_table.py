@@ -10,7 +10,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from director.core.connection import Connection
 from director.core.decision import Method
 from director.core.ftp_helper import Session
-from director.core.packet import TCP, UDP, Endpoint
+from director.core.packet import ANY_PORT, TCP, UDP, Endpoint
 from director.core.persistence import Template, TemplateKey
 from director.core.states import State
 from director.core.table import ConnectionTable
@@ -203,9 +203,9 @@ def test_a_full_map_takes_no_more() -> None:
 def test_an_expected_connection_moves_when_its_client_is_known(persistent: int) -> None:
     shared = Shared(Method.NAT, persistent)
     service, server = shared.rules.at(1)
-    expected = Connection(TCP, client(0), WEB, RS1, server, service)
+    expected = Connection(TCP, client(ANY_PORT), WEB, RS1, server, service)
     shared.table.add(expected, shared.rules.time + 10)
     assert shared.table.expected == 1
     shared.table.name_client(expected, client(7))
     assert seen(shared.table.request(TCP, client(7), WEB)) == seen(expected)
-    assert shared.table.request(TCP, client(0), WEB) is None
+    assert shared.table.request(TCP, client(ANY_PORT), WEB) is None
