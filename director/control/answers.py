@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from director.control.codec import CodecError, decode
@@ -77,12 +78,15 @@ class Answers:
         if not isinstance(commands, list):
             raise CodecError(f"commands: expected a list, got {commands!r}.")
         self._engine.prepare()
-        self._director.apply(list(self._read(commands)), self._clock())
+        change = self._director.prepare(list(self._read(commands)), self._clock())
         try:
             self._engine.rules_changed()
-        except EngineError:
-            self._director.services.take_back()
+        except Exception:
+            change.roll_back()
+            with suppress(Exception):  # it has refused already, and has said why
+                self._engine.rules_changed()  # with the rules as they were, should it be half done
             raise
+        change.commit()
         return {}
 
     def _read(self, messages: list[Any]) -> Iterator[Command]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -43,6 +44,17 @@ from director.core.tables import Tables
 DEFAULT_TIMEOUTS = Timeouts()
 DEFAULT_SYSCTLS = Sysctls()
 _INSIDE_TCP_HEADER = 1  # a fragment that starts there could change a header (RFC 1858)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """New rules that hold already: one of the two has to follow, before anything else happens.
+
+    Only `commit` does what can't be taken back: it ends connections, forgets servers and tells events.
+    """
+
+    commit: Callable[[], None]
+    roll_back: Callable[[], None]
 
 
 class Director:
@@ -96,13 +108,28 @@ class Director:
 
     def apply(self, commands: Sequence[Command], now: float) -> None:
         """Change the rules by all of `commands` at once; raises LvsError with nothing changed."""
+        self.prepare(commands, now).commit()
+
+    def prepare(self, commands: Sequence[Command], now: float) -> Change:
+        """The same, but it can be rolled back until it is committed: whoever forwards may refuse it."""
         self.services.apply(commands)
-        self._life.use(self.services.timeouts)
-        self._defend()
+        self._use_settings()
+        return Change(partial(self._commit, commands, now), self._roll_back)
+
+    def _commit(self, commands: Sequence[Command], now: float) -> None:
+        self.services.settle()
         if self.services.sysctls.expire_nodest_conn:
             self._end_without_server(now)
         for command in commands:
             self.trace.tell("rules", now, partial(dict, command=str(command)))
+
+    def _roll_back(self) -> None:
+        self.services.take_back()
+        self._use_settings()
+
+    def _use_settings(self) -> None:
+        self._life.use(self.services.timeouts)
+        self._defend()
 
     def _end_without_server(self, now: float) -> None:
         for connection in list(self.connections):

@@ -1,13 +1,14 @@
 """The rules of a running director: virtual services, marks, timeouts and sysctls, changed by commands.
 
-A list of commands is carried out whole or not at all: every step notes how to take it back.
+A list of commands is carried out whole or not at all: every step notes how to take it back. That is
+possible until `settle`, so that an engine that can't do its part leaves everything as it was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import singledispatchmethod
+from functools import partial, singledispatchmethod
 
 from director.core import ftp, schedulers
 from director.core.commands import (
@@ -31,7 +32,6 @@ from director.core.decision import Method
 from director.core.errors import BadValue, NoSuchServer, NoSuchService, ServerExists, ServiceExists
 from director.core.marks import Mark, Marks, mark_of, without
 from director.core.packet import TCP, Endpoint, Packet
-from director.core.schedulers import Scheduler
 from director.core.service import Policy, RealServer, VirtualService, check_key, check_server
 from director.core.states import Timeouts
 from director.core.statistics import Statistics
@@ -66,7 +66,7 @@ class Rules:
         self._services: dict[ServiceKey, VirtualService] = {}
         self._removed: dict[ServiceKey, dict[Endpoint, RealServer]] = {}
         self._undo: list[Callable[[], object]] = []
-        self._changed: list[tuple[VirtualService, Scheduler, list[RealServer]]] = []
+        self._memories: dict[int, Callable[[], None]] = {}  # of schedulers, as they were, by identity
 
     def __iter__(self) -> Iterator[VirtualService]:
         return iter(self._services.values())
@@ -94,7 +94,9 @@ class Rules:
 
     def _listened_on(self) -> Iterator[ServiceKey]:
         yield from self._services
-        yield from (key for key, servers in self._removed.items() if servers)
+        yield from (
+            key for key, servers in self._removed.items() if any(map(_is_referred_to, servers.values()))
+        )
 
     def is_vip(self, address: str) -> bool:
         """Whether `address` is among them."""
@@ -111,8 +113,8 @@ class Rules:
         )
 
     def apply(self, commands: Sequence[Command]) -> None:
-        """Carry out all of `commands`; raises LvsError with nothing changed."""
-        self._undo, self._changed = [], []
+        """Carry out all of `commands`, until `settle` or `take_back`; raises LvsError with nothing changed."""
+        self.settle()
         done = False
         try:
             for command in commands:
@@ -120,33 +122,32 @@ class Rules:
             done = True
         finally:
             if not done:
-                self._undo_all()
-        self._tell_schedulers()
+                self.take_back()
+
+    def settle(self) -> None:
+        """What `apply` has done last is final."""
+        self._undo, self._memories = [], {}
         self._forget_idle()
 
     def take_back(self) -> None:
         """Undo what `apply` has done last, if it can't be carried out elsewhere."""
-        self._undo_all()
-        for service, _, _ in self._changed:
-            service.scheduler.changed(service.servers)
-
-    def _undo_all(self) -> None:
         while self._undo:
             self._undo.pop()()
+        for remember in self._memories.values():
+            remember()
+        self._memories = {}
 
-    def _tell_schedulers(self) -> None:
-        """Only those whose servers are others now, of each change: nobody else's turn is touched."""
-        for _, scheduler, servers in self._changed:
-            scheduler.changed(servers)
-
-    def _note_change(self, service: VirtualService) -> None:
-        """For the scheduler that the service has now: one that comes later knows nothing of it."""
-        self._changed.append((service, service.scheduler, list(service.servers)))
+    def _tell_scheduler(self, service: VirtualService) -> None:
+        """Only the one whose servers are others now: nobody else's turn is touched."""
+        scheduler = service.scheduler
+        if id(scheduler) not in self._memories:
+            self._memories[id(scheduler)] = partial(schedulers.memory_of(scheduler), service.servers)
+        scheduler.changed(service.servers)
 
     def _forget_idle(self) -> None:
         """Deleted servers that nothing refers to need not be kept."""
         for key, servers in list(self._removed.items()):
-            idle = [at for at, one in servers.items() if not one.active + one.inactive + one.templates]
+            idle = [at for at, one in servers.items() if not _is_referred_to(one)]
             for address in idle:
                 del servers[address]
             if not servers and key not in self._services:
@@ -178,7 +179,10 @@ class Rules:
             raise ServiceExists(f"virtual service {self._services[command.key]} exists already.")
         policy = self._policy(command)
         scheduler = schedulers.make(policy.scheduler_name, policy.flags, self.sysctls)
-        removed = self._removed.setdefault(command.key, {})
+        if command.key not in self._removed:
+            self._removed[command.key] = {}
+            self._undo.append(lambda: self._removed.pop(command.key))
+        removed = self._removed[command.key]
         for server in removed.values():  # what it has done for a service that is gone counts no more
             self._set(server, stats=Statistics())
         self._services[command.key] = VirtualService(command.key, policy, scheduler, removed=removed)
@@ -191,7 +195,7 @@ class Rules:
         same = (policy.scheduler_name, policy.flags) == (service.policy.scheduler_name, service.policy.flags)
         if not same:
             self._set(service, scheduler=schedulers.make(policy.scheduler_name, policy.flags, self.sysctls))
-            self._note_change(service)
+            self._tell_scheduler(service)
         self._set(service, policy=policy)
 
     def _policy(self, command: AddService | EditService) -> Policy:
@@ -232,13 +236,20 @@ class Rules:
         if service.server(command.server):
             raise ServerExists(f"real server {command.server} of {service} exists already.")
         method = self._check_method(service, command.server, command.method or self._method)
-        server = service.removed.pop(command.server, None) or RealServer(command.server, 0, method)
+        server = self._revived(service, command.server) or RealServer(command.server, 0, method)
         self._set(server, method=method, listed=True)
         self._weigh(server, command.weight)
         self._limit(server, command.upper, command.lower)
         service.servers.insert(0, server)
-        self._note_change(service)
-        self._undo.append(lambda: self._unlist(service, server))
+        self._undo.append(lambda: service.servers.remove(server))
+        self._tell_scheduler(service)
+
+    def _revived(self, service: VirtualService, address: Endpoint) -> RealServer | None:
+        """A deleted server that connections still refer to."""
+        server = service.removed.pop(address, None)
+        if server is not None:
+            self._undo.append(lambda: service.removed.update({address: server}))
+        return server
 
     @_carry_out.register
     def _edit_server(self, command: EditServer) -> None:
@@ -252,7 +263,7 @@ class Rules:
         self._set(server, method=method)
         self._weigh(server, weight)
         self._limit(server, upper, lower)
-        self._note_change(service)
+        self._tell_scheduler(service)
 
     def _weigh(self, server: RealServer, weight: int) -> None:
         self._set(server, weight=weight, last_weight=weight or server.last_weight)
@@ -283,8 +294,8 @@ class Rules:
         server = self._server(service, command.server)
         place = service.servers.index(server)
         self._unlist(service, server)
-        self._note_change(service)
         self._undo.append(lambda: self._relist(service, server, place))
+        self._tell_scheduler(service)
 
     @staticmethod
     def _unlist(service: VirtualService, server: RealServer) -> None:
@@ -345,6 +356,11 @@ class Rules:
         if server is None:
             raise NoSuchServer(f"virtual service {service} has no real server {address}.")
         return server
+
+
+def _is_referred_to(server: RealServer) -> bool:
+    """Whether connections or templates need a server whose rule is gone."""
+    return bool(server.active + server.inactive + server.templates)
 
 
 def _may_be_ftp(packet: Packet) -> bool:

@@ -58,7 +58,11 @@ class Engine(Protocol):
         """The core is about to be told, or asked, something: its schedulers have to know whose turn it is."""
 
     def rules_changed(self) -> None:
-        """The rules were changed. Raises EngineError where that can't be carried out."""
+        """The rules were changed.
+
+        Raises EngineError where that can't be carried out; it is called again then, with the rules as
+        they were, so that what was half done is undone.
+        """
 
     def tick(self, now: float) -> None:
         """A second has passed: time for what is late."""

@@ -21,6 +21,7 @@ from director.core.statistics import COUNTERS
 from director.core.tables import Tables
 from director.engines.ebpf import able, saved, settings
 from director.engines.ebpf.clock import KernelClock
+from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.network import Network
 from director.engines.ebpf.program import SETTINGS, TOTALS, Program
 from director.engines.ebpf.rules import Rules
@@ -33,6 +34,7 @@ from director.engines.ebpf.table import SharedTable
 from director.engines.ebpf.templates import SharedTemplates
 from director.engines.ebpf.trace import Teller
 from director.engines.ebpf.up import Up
+from director.engines.engine import EngineError
 from director.engines.scapy.engine import ScapyEngine
 from director.engines.scapy.wire import ARP
 
@@ -136,8 +138,12 @@ class EbpfEngine:
     def rules_changed(self) -> None:
         """Raises EngineError."""
         rules = self._director.services
-        self._write_vips(rules.vips())
-        self._rules.write(rules, lambda address: self.way_to(address).get("source", "0.0.0.0"))
+        try:
+            vips = self._prefixes(rules.vips())
+            self._rules.write(rules, lambda address: self.way_to(address).get("source", "0.0.0.0"))
+            self._write_vips(vips)
+        except BpfError as error:
+            raise EngineError(f"The engine ebpf can't write its rules ({error}).") from None
         self._settings.use_timeouts(rules.timeouts)
         self._settings.reuse(rules.sysctls.conn_reuse_mode)
         self._settings.use_transitions(secure=secures_tcp(rules.sysctls))
@@ -145,13 +151,18 @@ class EbpfEngine:
         self._settings.renew()
         saved.save(self._director, self._servers, self._program.maps["saved"])
 
-    def _write_vips(self, wanted: set[str]) -> None:
+    def _prefixes(self, wanted: set[str]) -> set[bytes]:
+        """Raises EngineError where they are too many."""
+        room = self._program.maps["vips"].size
+        if len(wanted) > room:
+            raise EngineError(f"The engine ebpf has room for {room} virtual addresses.")
+        return set(map(self._prefix, wanted))
+
+    def _write_vips(self, wanted: set[bytes]) -> None:
         vips = self._program.maps["vips"]
-        networks = {self._prefix(vip) for vip in wanted}
-        for key in list(vips.keys()):
-            if key not in networks:
-                vips.remove(key)
-        for key in networks:
+        for key in set(vips.keys()) - wanted:
+            vips.remove(key)
+        for key in wanted:
             vips.put(key, bytes(4))
 
     @staticmethod

@@ -40,31 +40,40 @@ class Rules:
     # ---- written ----
 
     def write(self, services: Iterable[VirtualService], own_address_to: Callable[[str], str]) -> None:
-        """What the program has to know of them all. Raises EngineError where they are too many."""
+        """What the program has to know of them all.
+
+        Raises EngineError where they are too many, with nothing changed.
+        """
         services = list(services)
+        written = [one for one in services if not one.key.mark and one.key.address.port]
+        self._check_room(written)
         self._servers.number(services)
         self._servers.write(own_address_to)
-        wanted = dict(self._entries(services))
+        wanted = dict(self._entries(written))
         for key in self._written.keys() - wanted.keys():
             self._services.remove(key)
+            del self._written[key]
         try:
             for key, value in wanted.items():
                 self._services.put(key, value)
-        except BpfError as error:
-            raise EngineError(
-                f"The engine ebpf has room for {self._services.size} services ({error})."
-            ) from None
-        self._written = wanted
+                self._written[key] = value
+        except BpfError as error:  # out of memory; the next call puts it right
+            raise EngineError(f"The engine ebpf can't write its services ({error}).") from None
+        self._upper_half = not self._upper_half
+        self._schedulers = {_key(one): one for one in written if _kind(one) in _CHOOSING}
+
+    def _check_room(self, services: Sequence[VirtualService]) -> None:
+        """Raises EngineError."""
+        if len(services) > self._services.size:
+            raise EngineError(f"The engine ebpf has room for {self._services.size} services.")
+        choosing = [one for one in services if _kind(one) in _CHOOSING]
+        if 1 + sum(len(one.servers) + len(_places(one)) for one in choosing) > self._half:
+            raise EngineError(f"The engine ebpf has room for {self._half} places of servers in services.")
 
     def _entries(self, services: Sequence[VirtualService]) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values of services; their servers and places go to the half that is not in use."""
-        self._upper_half = not self._upper_half
-        begin = self._half if self._upper_half else 1  # no region begins at 0, which means none
-        place = begin
-        self._schedulers = {}
+        place = 1 if self._upper_half else self._half  # no region begins at 0, which means none
         for service in services:
-            if service.key.mark or not service.key.address.port:
-                continue
             kind = _kind(service)
             first, places = place, 0
             if kind in _CHOOSING:
@@ -72,19 +81,14 @@ class Rules:
                 hashed = _places(service)
                 if hashed:
                     places, place = place, self._put_members(place, hashed)
-            key = _key(service)
-            if kind in _CHOOSING:
-                self._schedulers[key] = service
             top, step, turn = _turn(service)
             mask = shapes.address(service.policy.netmask)
             value = (kind, _flags(service), first, len(service.servers), places, top, step, mask, turn)
-            yield key, shapes.SERVICE.pack(*value)
+            yield _key(service), shapes.SERVICE.pack(*value)
 
     def _put_members(self, place: int, servers: Sequence[RealServer]) -> int:
         """The place behind them."""
         end = place + len(servers)
-        if end > (2 if self._upper_half else 1) * self._half:
-            raise EngineError(f"The engine ebpf has room for {self._half} places of servers in services.")
         numbers = array("Q", map(self._servers.number_of, servers))
         self._members[place * _PLACE : end * _PLACE] = numbers.tobytes()
         return end

@@ -116,6 +116,8 @@ def _bind(director: Director, servers: Servers, numbers: list[list[Any]]) -> Non
 def _write(data: bytes, pieces: Map) -> None:
     whole = len(data).to_bytes(_LENGTH, sys.byteorder) + data
     size = pieces.value_size
+    if len(whole) > size * pieces.size:
+        raise EngineError(f"The engine ebpf can keep {size * pieces.size} bytes of rules, not {len(whole)}.")
     try:
         for number, start in enumerate(range(0, len(whole), size)):
             pieces.put(_place(number), whole[start : start + size].ljust(size, b"\0"))

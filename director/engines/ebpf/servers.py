@@ -44,26 +44,32 @@ class Servers:
     # ---- numbers ----
 
     def number(self, services: Sequence[VirtualService]) -> None:
-        """New servers get one; those that nobody refers to any more give theirs back. Raises EngineError."""
+        """New servers get one; those that nobody refers to any more give theirs back.
+
+        Raises EngineError, with nothing changed, where they are too many.
+        """
         known = {
             id(server): (service, server)
             for service in services
             for server in (*service.servers, *service.removed.values())
         }
-        for number, (service, server) in list(self._at.items()):
-            if id(server) not in known and not server.active + server.inactive + server.templates:
-                self._give_back(number, server)
-            else:
-                self._at[number] = known.get(id(server), (service, server))
-        for identity, (service, server) in known.items():
-            if identity not in self._numbers:
-                self.bind(self._next_free(), service, server)
+        gone = [
+            (number, server)
+            for number, (_, server) in self._at.items()
+            if id(server) not in known and not server.active + server.inactive + server.templates
+        ]
+        new = [identity for identity in known if identity not in self._numbers]
+        if len(self._at) - len(gone) + len(new) > self._room:
+            raise EngineError(f"The engine ebpf has room for {self._room} real servers.")
+        for number, server in gone:
+            self._give_back(number, server)
+        for number, (service, server) in self._at.items():
+            self._at[number] = known.get(id(server), (service, server))
+        for identity in new:
+            self.bind(self._next_free(), *known[identity])
 
     def _next_free(self) -> int:
-        number = self._free.pop() if self._free else len(self._at)
-        if number >= self._room:
-            raise EngineError(f"The engine ebpf has room for {self._room} real servers.")
-        return number
+        return self._free.pop() if self._free else len(self._at)
 
     def bind(self, number: int, service: VirtualService, server: RealServer) -> None:
         """Let a server have that number."""

@@ -7,6 +7,7 @@ director is asked (rules, counters, connections) is answered with what the kerne
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from selectors import BaseSelector
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -96,19 +97,20 @@ class IpvsEngine:
         except EngineError:
             self._put_back()
             raise
+        try:
+            self._tune(rules.sysctls)
+            if rules.marks != self._marks:
+                kernel.load_marks(script(rules.marks))
+        except EngineError:
+            self._put_back(wanted)
+            raise
         self._installed = wanted
-        self._timeouts = rules.timeouts
+        self._timeouts, self._sysctls, self._marks = rules.timeouts, rules.sysctls, rules.marks
         self._statistics = {key_of(service.as_dict()): service.stats for service in rules}
-        self._tune(rules.sysctls)
-        if rules.marks != self._marks:
-            kernel.load_marks(script(rules.marks))
-            self._marks = rules.marks
 
     def _timeout_lines(self) -> Sequence[str]:
         now = self._director.services.timeouts
-        if now == self._timeouts:
-            return []
-        return [f"--set {now.established:.0f} {now.fin_wait:.0f} {now.udp:.0f}"]
+        return [] if now == self._timeouts else [_timeout_line(now)]
 
     def _zeroed(self, wanted: Sequence[Service]) -> list[str]:
         """Services that count anew have new counters."""
@@ -118,16 +120,23 @@ class IpvsEngine:
             f"-Z {key}" for key in keys if key in self._statistics and stats[key] is not self._statistics[key]
         ]
 
-    def _put_back(self) -> None:
-        """After a refusal nobody knows how far the kernel has come: it gets what it had."""
-        kernel.restore(["-C", *lines([], self._installed)])
+    def _put_back(self, carried_out: Sequence[Service] | None = None) -> None:
+        """After a refusal the kernel gets what it had.
 
-    def _tune(self, sysctls: Sysctls) -> None:
-        before, now = self._sysctls.as_dict(), sysctls.as_dict()
+        `carried_out` are the rules that it has; without them nobody knows how far it has come. Firewall
+        marks need nothing: nft takes them whole or not at all.
+        """
+        known = carried_out is not None
+        undone = lines(carried_out or [], self._installed)
+        kernel.restore([*([] if known else ["-C"]), *undone, _timeout_line(self._timeouts)])
+        with suppress(EngineError):  # the one that was refused has its old value already
+            self._tune(self._sysctls, since=self._director.services.sysctls)
+
+    def _tune(self, sysctls: Sysctls, since: Sysctls | None = None) -> None:
+        before, now = (since or self._sysctls).as_dict(), sysctls.as_dict()
         for name, value in now.items():
             if value != before[name]:
                 self._set(kernel.SYSCTLS / name, value)
-        self._sysctls = sysctls
 
     def _set(self, path: Any, value: int) -> None:
         try:
@@ -178,6 +187,10 @@ class IpvsEngine:
         for path, value in self._before.items():
             path.write_text(value)
         self._before.clear()
+
+
+def _timeout_line(timeouts: Timeouts) -> str:
+    return f"--set {timeouts.established:.0f} {timeouts.fin_wait:.0f} {timeouts.udp:.0f}"
 
 
 def _key(service: VirtualService) -> tuple[str, str]:

@@ -12,15 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from director.control.codec import decode
-from director.core.commands import AddMark
+from director.core.commands import AddMark, AddServer, AddService, ServiceKey, SetSysctl, SetTimeouts
 from director.core.decision import Method
 from director.core.director import Director
 from director.core.errors import LvsError
 from director.core.marks import Mark
-from director.core.packet import TCP
+from director.core.packet import TCP, Endpoint
+from director.core.sysctls import Sysctls
 from director.engines import require
 from director.engines.engine import EngineError
 from director.engines.ipvs import able, kernel
+from director.engines.ipvs.engine import IpvsEngine
 from director.engines.ipvs.marks import script
 from director.engines.ipvs.rules import Service, lines
 from director.ipvsadm import saved
@@ -200,3 +202,90 @@ def test_what_is_missing_is_said_before_anything_is_changed(monkeypatch: pytest.
 
 def test_the_scapy_engine_needs_nothing_more() -> None:
     require("scapy")
+
+
+class FakeIpvs:
+    """The rules, timeouts, sysctls and marks of a kernel, which can refuse any of them."""
+
+    def __init__(self, sysctls: Path) -> None:
+        self.told: list[str] = []
+        self.marks = ""
+        self.refuses = ""
+        self.sysctls = sysctls
+        for name, value in Sysctls().as_dict().items():
+            (sysctls / name).write_text(f"{value}\n")
+
+    def restore(self, told: Sequence[str]) -> None:
+        self.told += told
+        if self.refuses == "rules":
+            self.refuses = ""
+            raise EngineError("no such rule.")
+
+    def load_marks(self, text: str) -> None:
+        if self.refuses == "marks":
+            raise EngineError("no nft.")
+        self.marks = text
+
+    def state(self) -> tuple[object, ...]:
+        """The rules as the lines that were carried out leave them, and all settings."""
+        rules: dict[str, str] = {}
+        timeouts = ""
+        for line in self.told:
+            verb, _, rest = line.partition(" ")
+            if verb == "-C":
+                rules.clear()
+            elif verb == "--set":
+                timeouts = rest
+            elif verb in ("-D", "-d"):
+                rules = {at: how for at, how in rules.items() if not at.startswith(rest)}
+            else:
+                words = rest.split()
+                end = 4 if verb in ("-a", "-e") else 2
+                rules[" ".join(words[:end])] = " ".join(words[end:])
+        settings = {path.name: path.read_text() for path in self.sysctls.iterdir() if path.is_file()}
+        return rules, timeouts, settings, self.marks
+
+
+@pytest.mark.parametrize("refuses", ["rules", "sysctls", "marks"])
+def test_what_the_kernel_refuses_leaves_it_as_it_was(
+    refuses: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeIpvs(tmp_path)
+    for name in ("restore", "load_marks"):
+        monkeypatch.setattr(kernel, name, getattr(fake, name))
+    monkeypatch.setattr(kernel, "SYSCTLS", tmp_path)
+    monkeypatch.setattr(kernel, "has_rules", lambda: False)
+    monkeypatch.setattr(kernel, "FORWARDING", tmp_path / "ip_forward")
+    (tmp_path / "ip_forward").write_text("0")
+    monkeypatch.setattr(able, "require", lambda: None)
+    director = director_with([f"-A -t {ENDS[0]} -s rr", f"-a -t {ENDS[0]} -r {SERVERS[0]} -m"])
+    engine = IpvsEngine([], lambda: 0.0)
+    engine.start(director, None)  # type: ignore[arg-type]
+    director.apply([SetTimeouts(900, 120, 300)], 0)
+    engine.rules_changed()
+    fake.restore(["--set 900 120 300"])
+    before = fake.state()
+    service = ServiceKey(TCP, Endpoint("203.0.113.1", 81))
+    change = director.prepare(
+        [
+            AddService(service),
+            AddServer(service, Endpoint("172.16.0.9", 81)),
+            SetTimeouts(9, 8, 7),
+            SetSysctl("conn_reuse_mode", 0),
+            SetSysctl("pmtu_disc", 0),
+            AddMark(7, "203.0.113.0/24", TCP, 80, 81),
+        ],
+        0,
+    )
+    fake.refuses = refuses
+    if refuses == "sysctls":
+        (tmp_path / "pmtu_disc").unlink()
+        (tmp_path / "pmtu_disc").mkdir()
+        before = fake.state()
+    with pytest.raises(EngineError):
+        engine.rules_changed()
+    assert fake.state() == before
+    change.roll_back()
+    fake.refuses = ""
+    engine.rules_changed()
+    assert fake.state() == before

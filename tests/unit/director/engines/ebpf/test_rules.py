@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from director.core.commands import DeleteService, ServiceKey
 from director.core.director import Director
+from director.core.packet import Endpoint
 from director.core.schedulers import rr, wrr
 from director.engines.ebpf import shapes
+from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.rules import Rules
 from director.engines.ebpf.servers import Servers
 from director.engines.engine import EngineError
@@ -85,3 +88,55 @@ def test_the_next_director_goes_on_where_the_turns_were(scheduler: str) -> None:
         assert isinstance(old, wrr.Scheduler)
         assert (new.place, new.bar) == (old.place, old.bar)
         assert (new.place, new.bar) != (Kept(scheduler=scheduler).service.scheduler.place, 0)
+
+
+def written(kept: Kept) -> tuple[object, ...]:
+    """What the program sees: services, and the places of the servers that they name."""
+    maps = kept.maps
+    members = kept.rules._members[:].hex()
+    half = len(members) // 2
+    live = members[half:] if kept.rules._upper_half else members[:half]
+    numbers = {number: server for number, _, server in kept.servers.all()}
+    return dict(maps["services"].entries), live, kept.servers._memory[:], numbers
+
+
+@pytest.mark.parametrize("room", ["services", "members", "servers"])
+def test_where_there_is_no_room_nothing_is_changed(room: str) -> None:
+    sizes = {"services": 2, "members": 16, "servers": 4}
+    maps = {name: FakeMap(sizes[name] if name == room else 1000) for name in (*sizes, "counted")}
+    kept = Kept(maps, scheduler="rr")
+    kept.write()
+    before, turns = written(kept), kept.rules._schedulers.copy()
+    more = [Endpoint("203.0.113.1", port) for port in range(81, 84)]
+    kept.director.apply([one for at in more for one in rules(at, (RS1, 1), (RS2, 1))], 0.0)
+    for _ in range(2):
+        with pytest.raises(EngineError, match="room for"):
+            kept.write()
+        assert written(kept) == before
+        assert kept.rules._schedulers == turns
+    kept.director.apply([DeleteService(ServiceKey(6, at)) for at in more], 0.0)
+    kept.maps["counted"].clear_per_processor = lambda _number: None  # type: ignore[attr-defined]
+    kept.write()
+    assert {server.address for _, _, server in kept.servers.all()} == {RS1, RS2, RS3}
+
+
+def test_what_could_not_be_written_is_put_right_by_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Kept(scheduler="rr")
+    kept.write()
+    keys = kept.maps["services"].entries.keys()
+    change = kept.director.prepare(rules(WEB._replace(port=81), (RS1, 1)), 0.0)
+
+    def full(_key: bytes, _value: bytes) -> None:
+        raise BpfError("out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kept.maps["services"], "put", full)
+        with pytest.raises(EngineError, match="out of memory"):
+            kept.write()
+    change.roll_back()
+    kept.maps["counted"].clear_per_processor = lambda _number: None  # type: ignore[attr-defined]
+    kept.write()
+    assert kept.maps["services"].entries.keys() == keys
+    first, size = kept.value()[2:4]
+    numbers = [kept.servers.number_of(server) for server in kept.service.servers]
+    assert list(memoryview(kept.rules._members[:]).cast("Q")[first : first + size]) == numbers
