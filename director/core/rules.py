@@ -113,7 +113,10 @@ class Rules:
         )
 
     def apply(self, commands: Sequence[Command]) -> None:
-        """Carry out all of `commands`, until `settle` or `take_back`; raises LvsError with nothing changed."""
+        """Carry out all of `commands`; `settle` or `take_back` follows.
+
+        Raises LvsError with nothing changed.
+        """
         self.settle()
         done = False
         try:

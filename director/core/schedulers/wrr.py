@@ -24,19 +24,21 @@ class Scheduler:
         self.bar = self.top = self.step = 0
 
     def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
-        if not any(server.available for server in servers):
+        heaviest = max((server.weight for server in servers if server.available), default=0)
+        if not heaviest:
             return None
-        while True:
-            self.place += 1
-            if self.place == len(servers):
-                self.place = 0
-                self._lower()
-            server = servers[self.place]
-            if server.available and server.weight >= self.bar:
-                return (
-                    server,
-                    f"wrr: current weight {self.bar}, {server.address} of weight {server.weight} taken",
-                )
+        place = self._next(servers, self.place + 1)
+        if place is None:
+            self._lower(heaviest)
+            place = self._next(servers, 0)
+        assert place is not None  # the bar is no higher than the heaviest
+        self.place, server = place, servers[place]
+        return server, f"wrr: current weight {self.bar}, {server.address} of weight {server.weight} taken"
+
+    def _next(self, servers: Sequence[RealServer], start: int) -> int | None:
+        """The first place from `start` on whose server reaches the bar."""
+        places = range(start, len(servers))
+        return next((at for at in places if servers[at].available and servers[at].weight >= self.bar), None)
 
     def changed(self, servers: Sequence[RealServer]) -> None:
         """Start at the head of the list, with the bar where the old one was if that is possible.
@@ -52,7 +54,11 @@ class Scheduler:
         elif self.step > 1:
             self.bar = self.bar // self.step * self.step + 1
 
-    def _lower(self) -> None:
+    def _lower(self, heaviest: int) -> None:
+        """To the next bar that `heaviest` reaches: no round is made in which nobody does."""
         self.bar -= self.step
-        if self.bar <= 0:
-            self.bar = self.top
+        for _ in range(2):  # at the ground it starts at the top again, which may be too high
+            if self.bar > heaviest:
+                self.bar -= -(-(self.bar - heaviest) // self.step) * self.step
+            if self.bar <= 0:
+                self.bar = self.top

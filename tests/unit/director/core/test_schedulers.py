@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
+from types import FrameType
 
 import pytest
 from hypothesis import given
@@ -17,7 +19,7 @@ from director.core.decision import Forward, Method
 from director.core.director import Director
 from director.core.errors import UnknownScheduler
 from director.core.packet import TCP, Endpoint
-from director.core.schedulers import dh, mh, sh, twos
+from director.core.schedulers import dh, mh, sh, twos, wrr
 from director.core.schedulers._hash import fold
 from director.core.service import RealServer
 from tests.unit.director.core.support import WEB, client, tcp
@@ -386,3 +388,60 @@ def test_a_list_of_rules_at_once_gives_the_same_turns() -> None:
     for port in range(1, 30):
         both = [one.decide(tcp(client(port), WEB), 0) for one in (at_once, one_by_one)]
         assert both[0].reasons == both[1].reasons
+
+
+def one_lap_after_the_other(before: wrr.Scheduler, servers: list[RealServer]) -> int:
+    """What ip_vs_wrr does: the place of the next server, found by going around with a falling bar."""
+    while True:
+        before.place += 1
+        if before.place == len(servers):
+            before.place = 0
+            before.bar -= before.step
+            if before.bar <= 0:
+                before.bar = before.top
+        if servers[before.place].available and servers[before.place].weight >= before.bar:
+            return before.place
+
+
+@given(weights=weights, changes=st.lists(st.tuples(st.integers(0, 7), st.booleans(), st.integers(0, 12))))
+def test_wrr_skips_rounds_and_no_turn(weights: list[int], changes: list[tuple[int, bool, int]]) -> None:
+    ours, laps, servers = wrr.Scheduler(), wrr.Scheduler(), servers_of(weights)
+    for scheduler in (ours, laps):
+        scheduler.changed(servers)
+    for place, overloaded, weight in [*changes, (0, False, 1), *[(0, False, 1)] * 9]:
+        server = servers[place % len(servers)]
+        server.overloaded = overloaded
+        if weight % 3 == 0:  # else only the load has changed
+            server.weight = weight
+            for scheduler in (ours, laps):
+                scheduler.changed(servers)
+        picked = ours.pick(servers, PACKET, 0.0)
+        if picked is not None:
+            assert servers.index(picked[0]) == one_lap_after_the_other(laps, servers)
+            assert (ours.place, ours.bar) == (laps.place, laps.bar)
+
+
+@pytest.mark.parametrize("name", schedulers.names())
+@pytest.mark.parametrize("busy", [0, 1, 2])
+def test_the_largest_weights_cost_no_more_steps(name: str, busy: int) -> None:
+    """Steps are lines of the schedulers' files; with ipvsadm's largest weight, laps would be 2^31."""
+    servers = servers_of([2**31 - 1, 1, 2**31 - 2, 65535])
+    for server in servers[:busy]:
+        server.overloaded = True
+    steps = 0
+
+    def count(_frame: FrameType, _event: str, _argument: object) -> object:
+        nonlocal steps
+        steps += 1
+        assert steps < 2_000_000
+        return count
+
+    scheduler = schedulers.make(name)
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        scheduler.changed(servers)
+        for _ in range(20):
+            scheduler.pick(servers, PACKET, 0.0)
+    finally:
+        sys.settrace(before)
