@@ -351,8 +351,9 @@ def vm(_context: Context, command: str = "", shell: bool = False) -> None:
         "more": "Compare so many new scenarios for each method and scheduler, and nothing else.",
         "seed": "Makes the new scenarios; another number makes others.",
         "replay": "Play one scenario on both directors and print what each does, as 'wlc 1999/3 (nat)'.",
-        "record": "Replace what is recorded of kernel IPVS in oracle/recorded.",
-        "minutes": "Begin no further test after so many minutes; those left are shown as skipped.",
+        "record": "Record again (oracle/recorded) where a scenario, the player or the kernel has changed.",
+        "force": "With --record: record every scenario again.",
+        "minutes": "Run only tests that should finish within N minutes; the others are listed at the end.",
     },
 )
 def vm_test(
@@ -362,15 +363,18 @@ def vm_test(
     seed: int = 2000,
     replay: str = "",
     record: bool = False,
+    force: bool = False,
     minutes: int = 0,
 ) -> None:
-    """Hold the director against kernel IPVS, in a virtual machine where this kernel has none."""
+    """Compare the director with kernel IPVS, in a virtual machine where this kernel has none."""
     from vm import command
 
     if replay:
         _ended(lambda: command.replay(replay))
     else:
-        _ended(lambda: command.run_suite(only, more=more, seed=seed, record=record, minutes=minutes))
+        _ended(
+            lambda: command.run_suite(only, more=more, seed=seed, record=record, force=force, minutes=minutes)
+        )
 
 
 class LabProgram(Program):

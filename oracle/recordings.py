@@ -1,20 +1,25 @@
-"""What kernel IPVS has answered, kept as files: our director is held against it without a kernel that has it.
+"""What kernel IPVS has answered, kept as files: our director is compared with it where no kernel has IPVS.
 
-Each holds the scenarios of one method, those that were written by hand or those of the standard
-run of generate.py, with their lines: whoever changes a scenario has to record it anew.
+Each file holds the scenarios of one method: the hand-written ones, or those of the standard run of
+generate.py. An entry has the scenario's lines, the answers, and what they depend on besides: the
+fingerprint of the player and the kernel's release. Where any of these has changed, it is recorded again.
+
+Scenarios are played in batches: a file of scenarios, or a scheduler, in one method.
 """
 
 from __future__ import annotations
 
 import json
 import lzma
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from labs.methods import METHODS
-from oracle import generate, scenario
+from oracle import fingerprint, generate, scenario
 from oracle.play import Answer, Entry, Load
 from oracle.scenario import Scenario
 from oracle.site import Place
@@ -24,6 +29,16 @@ KINDS = ("written", "generated")
 _FIRST_WRITTEN = 100  # the place of the first scenario that was written by hand
 
 
+class Made(NamedTuple):
+    """How answers were recorded: by which player, on which kernel (`uname -r`)."""
+
+    player: str = ""
+    kernel: str = ""
+
+
+_UNKNOWN = Made()
+
+
 @dataclass(frozen=True)
 class Recorded:
     """A scenario where it was played, and what the kernel said at each of its steps."""
@@ -31,16 +46,98 @@ class Recorded:
     scenario: Scenario
     place: Place
     answers: list[Answer]
+    made: Made = _UNKNOWN
+
+
+class Batch(NamedTuple):
+    """Scenarios that are played together; `name` is a file of scenarios/ or a scheduler."""
+
+    method: str
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.method}-{self.name}"
 
 
 def wanted(method: str, kind: str) -> Iterator[tuple[Scenario, Place]]:
     """The scenarios of a recording, each with its place; all of one method have different ones."""
+    return iter(_wanted(method, kind))
+
+
+@cache
+def _wanted(method: str, kind: str) -> tuple[tuple[Scenario, Place], ...]:
     if kind == "generated":
         places, scenarios = 0, generate.standard(method)
     else:
         written = scenario.hand_written()
         places, scenarios = _FIRST_WRITTEN, [one for one in written if one.method == method]
-    return ((one, Place(number)) for number, one in enumerate(scenarios, start=places))
+    return tuple((one, Place(number)) for number, one in enumerate(scenarios, start=places))
+
+
+def batches() -> list[Batch]:
+    """All of them: the hand-written ones of each method first, then its schedulers."""
+    written = {(one.method, _batch_of(one)) for one in scenario.hand_written()}
+    found = []
+    for method in METHODS:
+        found += [Batch(method, "written", name) for own, name in sorted(written) if own == method]
+        found += [Batch(method, "generated", name) for name in generate.SCHEDULERS]
+    return found
+
+
+def in_batch(batch: Batch) -> list[tuple[Scenario, Place]]:
+    """The scenarios of a batch."""
+    return [each for each in wanted(batch.method, batch.kind) if _batch_of(each[0]) == batch.name]
+
+
+def _batch_of(one: Scenario) -> str:
+    """`states: A server that refuses` is in the batch states, `wlc 1999/3` in wlc."""
+    return one.name.replace(":", " ").split()[0]
+
+
+def made_now(kernel: str = "") -> Made:
+    """How answers would be recorded now; `kernel` is a release, by default that of the running kernel."""
+    return Made(fingerprint.player(), kernel or os.uname().release)
+
+
+def changed(made: Made, folder: Path = FOLDER) -> dict[Batch, list[str]]:
+    """The scenarios to be recorded again, by batch: new, of another text, player or kernel."""
+    found: dict[Batch, list[str]] = {}
+    kept = {(method, kind): _kept(path(method, kind, folder)) for method, kind in every()}
+    for batch in batches():
+        before = kept[batch.method, batch.kind]
+        names = [
+            one.name for one, place in in_batch(batch) if not holds(before.get(one.name), one, place, made)
+        ]
+        if names:
+            found[batch] = names
+    return found
+
+
+def holds(before: Recorded | None, one: Scenario, place: Place, made: Made) -> bool:
+    """Whether what was recorded before is what would be recorded now."""
+    return before is not None and (before.scenario, before.place, before.made) == (one, place, made)
+
+
+def merge(new: Path, folder: Path = FOLDER) -> int:
+    """Replace what the batches recorded into the folder `new` are about; returns how many scenarios."""
+    count = 0
+    for method, kind in every():
+        fresh = {
+            one.scenario.name: one for file in new.glob(f"{method}-{kind}-*.json.xz") for one in read(file)
+        }
+        file = path(method, kind, folder)
+        before = _kept(file)
+        names = [one.name for one, _ in wanted(method, kind)]
+        if fresh or before.keys() - set(names):
+            known = {**before, **fresh}
+            write(file, [known[name] for name in names if name in known])
+        count += len(fresh)
+    return count
+
+
+def _kept(file: Path) -> dict[str, Recorded]:
+    return {one.scenario.name: one for one in read(file)} if file.exists() else {}
 
 
 def path(method: str, kind: str, folder: Path = FOLDER) -> Path:
@@ -59,13 +156,16 @@ def write(file: Path, recorded: Iterable[Recorded]) -> None:
             "method": one.scenario.method,
             "lines": one.scenario.lines,
             "place": one.place.number,
+            **one.made._asdict(),
             "answers": [plain(answer) for answer in one.answers],
         }
         for one in recorded
     ]
     file.parent.mkdir(parents=True, exist_ok=True)
-    with lzma.open(file, "wt", encoding="ascii") as stream:
+    unfinished = file.with_suffix(".unfinished")
+    with lzma.open(unfinished, "wt", encoding="ascii") as stream:
         json.dump(entries, stream, separators=(",", ":"))
+    unfinished.replace(file)
 
 
 def read(file: Path) -> list[Recorded]:
@@ -76,6 +176,7 @@ def read(file: Path) -> list[Recorded]:
             Scenario(entry["name"], entry["method"], tuple(entry["lines"])),
             Place(entry["place"]),
             [answer(each) for each in entry["answers"]],
+            Made(entry.get("player", ""), entry.get("kernel", "")),
         )
         for entry in entries
     ]

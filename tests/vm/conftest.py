@@ -13,3 +13,9 @@ import pytest
 def _able() -> None:
     if os.geteuid() or not Path("/proc/net/ip_vs").exists() or not shutil.which("ipvsadm"):
         pytest.fail("this kernel has no IPVS, or ipvsadm is missing: ./inv vm-test has both")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """When it is a test's turn (vm/budget.py); tests without a mark are the core of every run."""
+    config.addinivalue_line("markers", "changed: something that it depends on has changed: played first")
+    config.addinivalue_line("markers", "rest: played last, while there is time")

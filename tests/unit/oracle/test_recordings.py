@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from oracle import recordings
 from oracle.compare import Difference, differences
 from oracle.ours import Ours
 from oracle.play import play
+from oracle.recordings import Made, Recorded
 
 ROOT = Path(__file__).resolve().parents[3]
 LISTED = set(re.findall(r"^### (\S+)$", (ROOT / "docs" / "differences.md").read_text(), re.MULTILINE))
@@ -68,3 +70,77 @@ def test_the_standard_run_is_large_enough() -> None:
             opened[scenario.name.split()[0]] += len(ends)
     assert min(opened[method] for method in METHODS) >= 2000
     assert min(count for name, count in opened.items() if name not in METHODS) >= 200
+
+
+# ---- what is recorded again ----
+
+NOW = Made("player", "6.1")
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    """A folder in which everything is recorded by the player and kernel of NOW."""
+    for method, kind in recordings.every():
+        entries = [Recorded(one, place, [], NOW) for one, place in recordings.wanted(method, kind)]
+        recordings.write(recordings.path(method, kind, tmp_path), entries)
+    return tmp_path
+
+
+def rewritten(folder: Path, changes: dict[str, Recorded | None]) -> None:
+    """Other entries in the recording of nat's hand-written scenarios; None leaves one out."""
+    file = recordings.path("nat", "written", folder)
+    entries = [changes.get(one.scenario.name, one) for one in recordings.read(file)]
+    recordings.write(file, [one for one in entries if one])
+
+
+def test_every_scenario_is_in_one_batch() -> None:
+    batched = [scenario for batch in recordings.batches() for scenario, _ in recordings.in_batch(batch)]
+    wanted = [
+        scenario for method, kind in recordings.every() for scenario, _ in recordings.wanted(method, kind)
+    ]
+    assert sorted(map(str, batched)) == sorted(map(str, wanted))
+    assert len(set(map(str, recordings.batches()))) == len(recordings.batches())
+
+
+def test_what_has_not_changed_is_not_recorded_again(recorded: Path) -> None:
+    assert recordings.changed(NOW, recorded) == {}
+
+
+@pytest.mark.parametrize("now", [Made("another", "6.1"), Made("player", "6.12")])
+def test_another_player_or_kernel_makes_all_of_it_anew(recorded: Path, now: Made) -> None:
+    assert list(recordings.changed(now, recorded)) == recordings.batches()
+
+
+def test_another_text_is_recorded_again_alone(recorded: Path) -> None:
+    file = recordings.path("nat", "written", recorded)
+    first, second, third, *_ = recordings.read(file)
+    changes = {
+        first.scenario.name: replace(first, scenario=first.scenario.without({0})),
+        second.scenario.name: None,
+        third.scenario.name: replace(third, made=Made("player", "6.0")),
+    }
+    rewritten(recorded, changes)
+    (names,) = recordings.changed(NOW, recorded).values()
+    assert names == list(changes)
+
+
+def test_new_recordings_take_the_place_of_old_ones(
+    recorded: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = recordings.path("nat", "written", recorded)
+    before = recordings.read(file)
+    old, missing, *others = before
+    rewritten(recorded, {missing.scenario.name: None})
+    new = tmp_path_factory.mktemp("new")
+    again = [replace(one, made=Made("player", "6.2")) for one in (missing, old)]
+    recordings.write(new / "nat-written-errors.json.xz", again)
+    assert recordings.merge(new, recorded) == 2
+    assert recordings.read(file) == [again[1], again[0], *others]
+    (untouched,) = {one.made for one in recordings.read(recordings.path("dr", "written", recorded))}
+    assert untouched == NOW
+
+
+def test_a_recording_without_a_fingerprint_is_out_of_date(recorded: Path) -> None:
+    (one, *_) = recordings.read(recordings.path("nat", "written", recorded))
+    assert not recordings.holds(replace(one, made=Made()), one.scenario, one.place, NOW)
+    assert not recordings.holds(None, one.scenario, one.place, NOW)

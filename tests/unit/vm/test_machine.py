@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     vng.chmod(0o755)
     monkeypatch.setattr(machine, "_vng", lambda: vng)
     monkeypatch.setattr(machine, "_PREPARE", "")
-    monkeypatch.setattr(machine, "has_kvm", lambda _machine: False)
+    monkeypatch.setattr(machine, "has_kvm", lambda _machine, _folder: False)
     return Machine(Kernel(tmp_path / "kernel", "6.1"))
 
 
@@ -53,27 +54,98 @@ def test_what_is_slow_is_given_time(
 
 
 def test_what_takes_too_long_is_ended_and_its_last_words_are_told(stand_in: Machine, tmp_path: Path) -> None:
-    with pytest.raises(TookTooLong, match="ended after 1 s; the last it said: waiting for a peer"):
+    with pytest.raises(
+        TookTooLong, match="after 1 s, the limit for the command; the last it said: waiting for a peer"
+    ):
         run(stand_in, tmp_path, "echo waiting for a peer; sleep 600", 1)
 
 
 def test_a_machine_that_ends_early_says_how_far_it_came(stand_in: Machine, tmp_path: Path) -> None:
-    stand_in_script = tmp_path / "vng"
-    stand_in_script.write_text('#!/bin/sh\necho "[    0.1] Kernel panic"\n')
-    with pytest.raises(Unable, match="Kernel panic"):
+    begun = f"touch {tmp_path / 'vm.begun'}"
+    (tmp_path / "vng").write_text(f'#!/bin/sh\n{begun}\necho "[    9.1] Out of memory"\n')
+    with pytest.raises(Unable, match="Out of memory"):
         run(stand_in, tmp_path, "true")
+
+
+def dies(stand_in: Machine, folder: Path, times: int, then: str) -> int:
+    """Run a command in a machine whose first boots die."""
+    (folder / "booting").write_text(STAND_IN)
+    (folder / "vng").write_text(
+        f"#!/bin/sh\necho x >> {folder}/boots\n"
+        f'[ $(wc -l < {folder}/boots) -gt {times} ] && exec sh {folder}/booting "$@"\n'
+        f'echo "[    0.088] Call Trace:"; echo "[    0.088] {then}"\n'
+    )
+    return run(stand_in, folder, "exit 7")
+
+
+@pytest.mark.parametrize("then", ["---[ end trace ]---", 'Kernel panic - not syncing"; exec sleep "6790'])
+def test_a_boot_that_dies_is_tried_again_and_shown(
+    stand_in: Machine, tmp_path: Path, capfd: pytest.CaptureFixture[str], then: str
+) -> None:
+    assert dies(stand_in, tmp_path, 2, then) == 7
+    told = capfd.readouterr().err
+    assert "Boot 1 of 3 failed" in told
+    assert "Boot 2 of 3 failed" in told
+    assert "[    0.088] Call Trace:" in told
+    assert not sleeping("6790")
+
+
+def test_a_machine_that_never_boots_is_given_up(stand_in: Machine, tmp_path: Path) -> None:
+    with pytest.raises(Unable, match=r"died 3 times as it booted .*0\.088"):
+        dies(stand_in, tmp_path, 3, "end trace")
+    assert (tmp_path / "boots").read_text() == "x\n" * 3
+
+
+def test_a_boot_that_hangs_is_ended(
+    stand_in: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "BOOT", 1)
+    (tmp_path / "vng").write_text('#!/bin/sh\necho "[    0.1] waiting"; exec sleep 600\n')
+    with pytest.raises(TookTooLong, match=r"1 s, the limit for a boot; the last it said: .*waiting"):
+        run(stand_in, tmp_path, "true")
+
+
+def test_output_comes_while_the_command_runs(
+    stand_in: Machine, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A command that waits until its first line has been seen; a character may come in two pieces."""
+    script = (
+        f"printf 'f\\303'; sleep 1; printf '\\274r\\n'; while [ ! -e {tmp_path}/seen ]; do sleep 0.1; done"
+    )
+    seen = ""
+
+    def look() -> str:
+        nonlocal seen
+        seen += capfd.readouterr().out
+        return seen
+
+    def wait() -> None:
+        if "für\n" in look_until(look, lambda text: "\n" in text, 20):
+            (tmp_path / "seen").touch()
+
+    watcher = threading.Thread(target=wait)
+    watcher.start()
+    assert run(stand_in, tmp_path, script) == 0
+    watcher.join()
+    assert seen == "für\n"
 
 
 def test_the_command_line(stand_in: Machine, tmp_path: Path) -> None:
     line = stand_in.command(tmp_path, kvm=False)
     assert line[1:3] == ["--run", str(tmp_path / "kernel/boot/vmlinuz-6.1")]
     assert "--disable-kvm" in line
+    assert line[line.index("--append") + 1] == "no_timer_check"
     assert f"--rwdir={tmp_path}" in line
     assert "--disable-kvm" not in stand_in.command(tmp_path, kvm=True)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="namespaces for processes take root")
-def test_it_ends_when_whoever_started_it_is_killed(stand_in: Machine, tmp_path: Path) -> None:
+@pytest.mark.parametrize("namespaces", [True, False])
+def test_it_ends_when_whoever_started_it_is_killed(
+    stand_in: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, namespaces: bool
+) -> None:
+    """In a namespace for processes, and where that is refused, whoever runs it."""
+    if not namespaces:
+        monkeypatch.setattr(machine, "_namespace", lambda: ())
     alive = tmp_path / "alive"
     starter = os.fork()
     if starter == 0:
@@ -94,3 +166,20 @@ def sleeping(seconds: str) -> list[Path]:
             if path.read_bytes().split(b"\0")[:2] == [b"sleep", seconds.encode()]:
                 found.append(path)
     return found
+
+
+@pytest.mark.parametrize("namespaces", [True, False])
+def test_nothing_of_it_is_left_when_it_has_ended(
+    stand_in: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, namespaces: bool
+) -> None:
+    if not namespaces:
+        monkeypatch.setattr(machine, "_namespace", lambda: ())
+    assert run(stand_in, tmp_path, "sleep 6791 > /dev/null 2>&1 & exit 3") == 3
+    assert not look_until(lambda: sleeping("6791"), lambda found: not found, 10)
+
+
+def test_what_is_temporary_is_in_the_folder(
+    stand_in: Machine, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(stand_in, tmp_path, 'echo "$TMPDIR"') == 0
+    assert capfd.readouterr().out == f"{tmp_path}/tmp\n"

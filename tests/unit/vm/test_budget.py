@@ -1,0 +1,118 @@
+"""What is run in the time there is, in which order, and what is said of the rest; pytest runs it for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vm import pace, results
+
+ROOT = Path(__file__).resolve().parents[3]
+TESTS = """\
+import time
+import pytest
+
+
+
+@pytest.mark.rest
+def test_rest(): pass
+
+def test_core(): pass
+
+@pytest.mark.changed
+@pytest.mark.rest
+def test_changed_rest(): pass
+
+@pytest.mark.changed
+def test_changed_core(): pass
+"""
+IN_TURN = ["test_changed_core", "test_changed_rest", "test_core", "test_rest"]
+
+
+def run(folder: Path, tests: str, plugin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Pytest with the plugin, on a machine as fast as the reference; `plugin` is Python to load first."""
+    (folder / "test_these.py").write_text(tests)
+    (folder / "at_this_pace.py").write_text(
+        f"from vm import budget, pace\npace.measured = lambda: 1.0\n{plugin}\n"
+    )
+    (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    changed\n    rest\n")
+    return subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-v",
+            "-p",
+            "at_this_pace",
+            "-p",
+            "vm.budget",
+            "-p",
+            "no:cacheprovider",
+        ],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{ROOT}:{folder}",
+            "LVS_RESULTS": str(folder / results.FILE),
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def outcomes(folder: Path) -> list[tuple[str, str]]:
+    lines = [json.loads(line) for line in (folder / results.FILE).read_text().splitlines()]
+    return [(line["test"].partition("::")[2], line["outcome"]) for line in lines[1:]]
+
+
+def test_what_has_changed_comes_first_then_the_core_then_the_rest(tmp_path: Path) -> None:
+    done = run(tmp_path, TESTS)
+    assert done.returncode == 0, done.stdout
+    assert outcomes(tmp_path) == [(name, "passed") for name in IN_TURN]
+    assert "All 4 tests will take about 1 minutes on this machine." in done.stdout
+    assert "no time left" not in done.stdout
+
+
+def test_those_that_there_is_no_time_for_are_named(tmp_path: Path) -> None:
+    """Each is expected to take 10 s, and there are 15: two would, but the first takes its time."""
+    late = "budget.time = type('Clock', (), {'monotonic': staticmethod(iter(range(0, 10**6, 4)).__next__)})"
+    done = run(tmp_path, TESTS, late, LVS_MINUTES="0.25")
+    assert done.returncode == 0, done.stdout + done.stderr
+    first, *others = IN_TURN
+    assert outcomes(tmp_path) == [(first, "passed"), *((name, "left") for name in others)]
+    assert "there are 0.25: some will be left out" in done.stdout
+    listed = done.stdout.partition("no time left for these 3")[2].splitlines()[1:4]
+    assert listed == [f"test_these.py::{name}" for name in others]
+
+
+def test_a_test_that_hangs_fails_and_there_is_a_summary(tmp_path: Path) -> None:
+    hangs = "import time\ndef test_1(): time.sleep(600)\ndef test_2(): pass\n"
+    done = run(tmp_path, hangs, "budget.GRACE = 1", LVS_MINUTES="0.001")
+    assert done.returncode == 1
+    assert outcomes(tmp_path) == [("test_1", "failed"), ("test_2", "left")]
+    assert "Timeout" in done.stdout
+    assert "FAILED test_these.py::test_1" in done.stdout
+    assert "no time left for these 1" in done.stdout
+
+
+def test_a_test_keeps_a_shorter_limit_of_its_own(tmp_path: Path) -> None:
+    hangs = "import time, pytest\n@pytest.mark.timeout(1)\ndef test_1(): time.sleep(600)\n"
+    done = run(tmp_path, hangs, LVS_MINUTES="5")
+    assert done.returncode == 1
+    assert "Timeout (>1.0s)" in done.stdout
+
+
+def test_the_pace_follows_what_tests_have_taken() -> None:
+    test = pace._SECONDS[0][0]
+    slow = pace.Pace(2)
+    assert slow.expects(test) == pytest.approx(2 * pace.reference(test))
+    for _ in range(20):
+        slow.learn(test, 6 * pace.reference(test))
+    assert 5 < slow.expects(test) / pace.reference(test) < 6
