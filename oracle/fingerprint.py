@@ -10,6 +10,7 @@ import ast
 import hashlib
 import io
 import tokenize
+from functools import cache
 from pathlib import Path
 
 from labs.methods import FLAGS
@@ -20,6 +21,7 @@ _PLAYER = ("kernel", "packets", "play", "player", "scenario", "site", "talk", "w
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
+@cache
 def player(folder: Path = _FOLDER) -> str:
     """The fingerprint of the code that plays scenarios on the kernel: 16 hexadecimal digits."""
     code = [essence((folder / f"{name}.py").read_text()) for name in _PLAYER]

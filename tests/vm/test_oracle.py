@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def kernel() -> Iterator[OnTheWire]:
         yield running
 
 
-@lru_cache(maxsize=1)
+@cache
 def before(method: str, kind: str) -> dict[str, Recorded]:
     file = recordings.path(method, kind)
     return {one.scenario.name: one for one in recordings.read(file)} if file.exists() else {}

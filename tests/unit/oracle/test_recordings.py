@@ -6,6 +6,7 @@ What kernel IPVS did is recorded in oracle/recorded; `./inv vm-test --record` re
 from __future__ import annotations
 
 import re
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -77,13 +78,19 @@ def test_the_standard_run_is_large_enough() -> None:
 NOW = Made("player", "6.1")
 
 
-@pytest.fixture
-def recorded(tmp_path: Path) -> Path:
-    """A folder in which everything is recorded by the player and kernel of NOW."""
+@pytest.fixture(scope="module")
+def all_recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recorded")
     for method, kind in recordings.every():
         entries = [Recorded(one, place, [], NOW) for one, place in recordings.wanted(method, kind)]
-        recordings.write(recordings.path(method, kind, tmp_path), entries)
-    return tmp_path
+        recordings.write(recordings.path(method, kind, folder), entries)
+    return folder
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, all_recorded: Path) -> Path:
+    """A folder in which everything is recorded by the player and kernel of NOW."""
+    return shutil.copytree(all_recorded, tmp_path / "recorded")
 
 
 def rewritten(folder: Path, changes: dict[str, Recorded | None]) -> None:

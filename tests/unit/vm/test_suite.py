@@ -1,0 +1,143 @@
+"""./inv vm-test: what it asks of the machine, for how long, and what it says when that ends early."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from labs.errors import BadRequest, LabError
+from oracle import recordings
+from oracle.recordings import Recorded
+from vm import command, results
+from vm.kernel import Kernel
+from vm.machine import TookTooLong
+
+RELEASE = "6.1"
+
+
+class StandIn:
+    """A machine that remembers what it was asked, and may do something with the folder it got."""
+
+    def __init__(self) -> None:
+        self.kernel = Kernel(Path("kernel"), RELEASE)
+        self.asked: list[Sequence[str]] = []
+        self.seconds = 0.0
+        self.environment: Mapping[str, str] = {}
+        self.fails: LabError | None = None
+        self.records: list[Recorded] = []
+
+    def run(
+        self, asked: Sequence[str], folder: Path, seconds: float, environment: Mapping[str, str] | None = None
+    ) -> int:
+        self.asked.append(asked)
+        self.seconds, self.environment = seconds, environment or {}
+        results.begin(folder / results.FILE, ["one", "two", "three"])
+        results.add(folder / results.FILE, "one", "passed")
+        results.add(folder / results.FILE, "two", "failed", "E  not the same")
+        recordings.write(folder / "nat-written-errors.json.xz", self.records)
+        if self.fails:
+            raise self.fails
+        return 0
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Everything, recorded by this player on RELEASE."""
+    kept = tmp_path_factory.mktemp("recorded")
+    made = recordings.made_now(RELEASE)
+    for method, kind in recordings.every():
+        entries = [Recorded(one, place, [], made) for one, place in recordings.wanted(method, kind)]
+        recordings.write(recordings.path(method, kind, kept), entries)
+    return kept
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recorded: Path) -> StandIn:
+    """A machine, beside a copy of these recordings."""
+    monkeypatch.setenv("LVS_CACHE", str(tmp_path / "cache"))
+    machine = StandIn()
+    monkeypatch.setattr(command, "_machine", lambda **_: machine)
+    kept = shutil.copytree(recorded, tmp_path / "recorded")
+    monkeypatch.setattr(recordings, "FOLDER", kept)
+    for function in (recordings.changed, recordings.merge, recordings.path):
+        monkeypatch.setattr(function, "__defaults__", (kept,))
+    return machine
+
+
+def out_of_date(folder: Path) -> Recorded:
+    """The first recording, made again on another kernel."""
+    file = recordings.path("nat", "written", folder)
+    first, *others = recordings.read(file)
+    recordings.write(file, [Recorded(first.scenario, first.place, [], recordings.made_now("5.10")), *others])
+    return first
+
+
+@pytest.mark.parametrize("minutes", [1, 12, 45, 600])
+def test_its_own_limit_follows_the_minutes(stand_in: StandIn, minutes: int) -> None:
+    assert command.run_suite(minutes=minutes) == 0
+    assert stand_in.environment["LVS_MINUTES"] == str(minutes)
+    assert 60 * minutes + command.GRACE < stand_in.seconds < 60 * minutes + 600
+
+
+def test_when_a_limit_is_reached_there_is_a_summary(
+    stand_in: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in.fails = TookTooLong("ended after 60 s")
+    with pytest.raises(TookTooLong):
+        command.run_suite(minutes=1)
+    told = capsys.readouterr().err
+    assert "Of 3 tests 1 passed." in told
+    assert "failed: two: E  not the same" in told
+    assert "not run or not finished: three" in told
+
+
+def test_only_what_has_changed_comes_first(stand_in: StandIn) -> None:
+    command.run_suite()
+    assert stand_in.environment["LVS_CHANGED"] == ""
+    out_of_date(recordings.FOLDER)
+    command.run_suite()
+    assert stand_in.environment["LVS_CHANGED"] == "nat-errors"
+
+
+def test_on_another_kernel_all_has_changed_and_the_core_comes_first(stand_in: StandIn) -> None:
+    stand_in.kernel = Kernel(Path("kernel"), "6.12")
+    command.run_suite()
+    assert "LVS_CHANGED" not in stand_in.environment
+
+
+def test_nothing_is_booted_to_record_what_has_not_changed(
+    stand_in: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.run_suite(record=True) == 0
+    assert not stand_in.asked
+    assert "Nothing has changed" in capsys.readouterr().err
+
+
+def test_all_of_it_is_recorded_by_force(stand_in: StandIn) -> None:
+    command.run_suite(record=True, force=True)
+    assert stand_in.environment["LVS_CHANGED"].count(",") + 1 == len(recordings.batches())
+    assert stand_in.environment["LVS_FORCE"]
+
+
+@pytest.mark.parametrize("ends", [None, TookTooLong("ended after 60 s")])
+def test_what_was_recorded_is_kept_also_when_it_ends_early(
+    stand_in: StandIn, capsys: pytest.CaptureFixture[str], ends: LabError | None
+) -> None:
+    stand_in.records, stand_in.fails = [out_of_date(recordings.FOLDER)], ends
+    if ends:
+        with pytest.raises(TookTooLong):
+            command.run_suite(record=True, minutes=1)
+    else:
+        assert command.run_suite(record=True) == 0
+    assert "Recorded: 1 scenarios" in capsys.readouterr().err
+    assert not recordings.changed(recordings.made_now(RELEASE))
+
+
+@pytest.mark.parametrize("wrong", [{"force": True}, {"minutes": -1}, {"more": -1}])
+def test_what_makes_no_sense_boots_nothing(stand_in: StandIn, wrong: dict[str, int]) -> None:
+    with pytest.raises(BadRequest):
+        command.run_suite(**wrong)  # type: ignore[arg-type]
+    assert not stand_in.asked
