@@ -54,10 +54,10 @@ class Budget:
 
     def pytest_report_collectionfinish(self, items: Sequence[pytest.Item]) -> str:
         minutes = self._pace.expects(*(item.nodeid for item in items)) / 60
-        told = f"All {len(items)} tests will take about {minutes:.0f} minutes on this machine"
+        told = f"{len(items)} tests will take about {max(minutes, 1):.0f} min here ({self._pace})"
         if minutes * 60 <= self._seconds:
             return f"{told}."
-        return f"{told}, and there are {self._seconds / 60:g}: some will be left out."
+        return f"{told}; there are {self._seconds / 60:g} min: some will be left out."
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:

@@ -43,6 +43,9 @@ class Pace:
     def __init__(self, slowness: float) -> None:
         self._expected, self._took = _TRUST, _TRUST * slowness
 
+    def __str__(self) -> str:
+        return f"{self._took / self._expected:.1f} times as slow as the reference machine"
+
     def learn(self, test: str, seconds: float) -> None:
         self._expected += reference(test)
         self._took += seconds

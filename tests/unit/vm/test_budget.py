@@ -76,7 +76,7 @@ def test_what_has_changed_comes_first_then_the_core_then_the_rest(tmp_path: Path
     done = run(tmp_path, TESTS)
     assert done.returncode == 0, done.stdout
     assert outcomes(tmp_path) == [(name, "passed") for name in IN_TURN]
-    assert "All 4 tests will take about 1 minutes on this machine." in done.stdout
+    assert "4 tests will take about 1 min here (1.0 times as slow as the reference machine)." in done.stdout
     assert "no time left" not in done.stdout
 
 
@@ -87,7 +87,7 @@ def test_those_that_there_is_no_time_for_are_named(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     first, *others = IN_TURN
     assert outcomes(tmp_path) == [(first, "passed"), *((name, "left") for name in others)]
-    assert "there are 0.25: some will be left out" in done.stdout
+    assert "there are 0.25 min: some will be left out" in done.stdout
     listed = done.stdout.partition("no time left for these 3")[2].splitlines()[1:4]
     assert listed == [f"test_these.py::{name}" for name in others]
 

@@ -136,6 +136,17 @@ def test_what_was_recorded_is_kept_also_when_it_ends_early(
     assert not recordings.changed(recordings.made_now(RELEASE))
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnknownMarkWarning")  # tests/vm/conftest.py knows them
+def test_the_core_is_there_and_the_rest_waits() -> None:
+    from tests.vm import test_oracle
+
+    turns = {each.id: {mark.name for mark in each.marks} for each in test_oracle.batches()}
+    assert turns.keys() == set(map(str, recordings.batches()))
+    assert turns.keys() >= test_oracle.CORE
+    core = {name for name, marks in turns.items() if "rest" not in marks}
+    assert core == {str(one) for one in recordings.batches() if one.kind == "written"} | test_oracle.CORE
+
+
 @pytest.mark.parametrize("wrong", [{"force": True}, {"minutes": -1}, {"more": -1}])
 def test_what_makes_no_sense_boots_nothing(stand_in: StandIn, wrong: dict[str, int]) -> None:
     with pytest.raises(BadRequest):
