@@ -9,9 +9,10 @@ import importlib
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -38,20 +39,26 @@ LAB_HELP = {
 
 def _lab(method: str, **wanted: object) -> None:
     """Run one lab."""
-    from doctor.read import answer  # imported late: `--list` needs none of it
-    from labs.command import run_lab
 
-    _ended(lambda: run_lab(method, wanted, {"state": answer}))
+    def work() -> int:
+        from doctor.read import answer  # imported late: `--list` needs none of it
+        from labs.command import run_lab
+
+        return run_lab(method, wanted, {"state": answer})
+
+    _ended(work)
 
 
 def _ended(work: Callable[[], int]) -> None:
-    """Do the work and end with its exit code; a LabError becomes its sentence and its own code."""
-    from labs.errors import LabError
+    """Do the work and end with its exit code; what goes wrong in it is told in a sentence."""
+    from labs.ending import ended
+    from labs.environment import keep_out_of_home
 
-    try:
-        code = work()
-    except LabError as error:
-        raise Exit(str(error), error.exit_code) from None
+    def careful() -> int:
+        keep_out_of_home()
+        return work()
+
+    code = ended(careful)
     if code:
         raise Exit(code=code)
 
@@ -168,6 +175,7 @@ STUDENT_HELP = (
     "Whose exercise: an id that makes it a little different for everybody (default: your user name)."
 )
 WHOSE_HELP = "Whose exercise, where several are running."
+WHICH_HELP = "Which lab, where several are running: nat, e04, or the name of its run's folder."
 
 
 @task
@@ -186,20 +194,26 @@ def exercise(_context: Context, name: str, student: str = "") -> None:
     _ended(lambda: command.exercise(name, student))
 
 
-@task(help={"student": WHOSE_HELP})
-def check(_context: Context, student: str = "") -> None:
+@task(help={"student": WHOSE_HELP, "lab": WHICH_HELP})
+def check(_context: Context, student: str = "", lab: str = "") -> None:
     """Say what works in the exercise that is running, and what does not."""
     from classroom import command
 
-    _ended(lambda: command.check(student))
+    _ended(lambda: command.check(student, lab))
 
 
-@task(help={"student": WHOSE_HELP, "again": "Show the hints that are open; open no other."})
-def hint(_context: Context, student: str = "", again: bool = False) -> None:
+@task(
+    help={
+        "student": WHOSE_HELP,
+        "lab": WHICH_HELP,
+        "again": "Show the hints that are open; open no other.",
+    }
+)
+def hint(_context: Context, student: str = "", lab: str = "", again: bool = False) -> None:
     """Open the next hint of the exercise that is running."""
     from classroom import command
 
-    _ended(lambda: command.hint(student, again=again))
+    _ended(lambda: command.hint(student, lab, again=again))
 
 
 @task(
@@ -207,19 +221,21 @@ def hint(_context: Context, student: str = "", again: bool = False) -> None:
     help={
         "host": "Such as d, rs1 or c1.",
         "student": WHOSE_HELP,
+        "lab": WHICH_HELP,
         "command": "Run this there, and nothing else.",
     },
 )
-def shell(_context: Context, host: str, student: str = "", command: str = "") -> None:
+def shell(_context: Context, host: str, student: str = "", lab: str = "", command: str = "") -> None:
     """Open a shell on a host of the exercise, or of the lab with --cli, that is running."""
     from classroom import command as classroom
 
-    _ended(lambda: classroom.shell(host, student, command))
+    _ended(lambda: classroom.shell(host, student, command, lab))
 
 
 @task(
     help={
         "student": WHOSE_HELP,
+        "lab": WHICH_HELP,
         "host": "The diagnosis: on which host the fault was.",
         "cause": "What it was: a word of ./inv diagnosis.",
         "evidence": "What settled it: a word of ./inv diagnosis.",
@@ -229,6 +245,7 @@ def shell(_context: Context, host: str, student: str = "", command: str = "") ->
 def submit(
     _context: Context,
     student: str = "",
+    lab: str = "",
     host: str = "",
     cause: str = "",
     evidence: str = "",
@@ -238,7 +255,7 @@ def submit(
     from classroom import command
     from classroom.diagnosis import Diagnosis
 
-    _ended(lambda: command.submit(student, Diagnosis(host, cause, evidence), output))
+    _ended(lambda: command.submit(student, Diagnosis(host, cause, evidence), output, lab))
 
 
 @task
@@ -289,12 +306,18 @@ def _of_teachers(name: str) -> ModuleType:
     raise Exit("This is a student's archive of the exercises: only the teacher's checkout can do that.", 2)
 
 
-@task(help={"student": WHOSE_HELP, "machine": "Look at the machine, also while a lab runs."})
-def doctor(_context: Context, student: str = "", machine: bool = False) -> None:
+@task(
+    help={
+        "student": WHOSE_HELP,
+        "lab": WHICH_HELP,
+        "machine": "Look at the machine, also while a lab runs.",
+    }
+)
+def doctor(_context: Context, student: str = "", lab: str = "", machine: bool = False) -> None:
     """Say what is wrong in the lab that runs; where none does, what this machine can do and what helps."""
     from doctor import command
 
-    _ended(lambda: command.doctor(student, machine=machine))
+    _ended(lambda: command.doctor(student, lab, machine=machine))
 
 
 @task(
@@ -381,12 +404,18 @@ class LabProgram(Program):
     """Invoke, except that a command line that makes no sense ends with 2, like all that can't be done."""
 
     def parse_core(self, argv: list[str] | None) -> None:
-        with _refusal():
+        with _refusal(argv or sys.argv):
             super().parse_core(argv)
 
     def parse_tasks(self) -> None:
-        with _refusal():
+        with _refusal(self.argv):
+            _require_each_once(self.argv)
             super().parse_tasks()
+        names = [one.name or "" for one in self.tasks]
+        if len(names) > 1:
+            raise Exit(
+                f"One command at a time: {' and '.join(names)} are {len(names)}; type each by itself.", 2
+            )
 
 
 def for_vm(arguments: list[str]) -> list[str]:
@@ -401,12 +430,52 @@ def for_vm(arguments: list[str]) -> list[str]:
 
 
 @contextmanager
-def _refusal() -> Iterator[None]:
+def _refusal(argv: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except ParseError as error:
         raise Exit(str(error), 2) from None
+    except ValueError as error:  # from int(), by which Invoke takes the value of such an option
+        wrong = str(error).partition(": ")[2].strip("'") or str(error)
+        words = [part for word in argv for part in word.split("=", 1)]
+        option = next((f"{one} " for one, value in pairwise(words) if value == wrong), "")
+        raise Exit(f"{option}{wrong!r} is not a whole number.", 2) from None
+
+
+def _require_each_once(argv: Sequence[str]) -> None:
+    """Raises Exit: Invoke takes the second value for the name of a command."""
+    options = [word.partition("=")[0] for word in argv if word.startswith("--") and word != "--"]
+    for option in options:
+        if options.count(option) > 1:
+            raise Exit(f"{option} is there twice: say it once.", 2)
+
+
+def main() -> int:
+    """What ./inv runs; the exit code."""
+    if sys.stdout is None:
+        if sys.stderr is not None:
+            print("Standard output is closed: send it to /dev/null where nobody wants it.", file=sys.stderr)
+        return 2
+    for descriptor in (0, 2):  # closed ones would be given to the first file that is opened
+        with suppress(OSError):
+            os.fstat(descriptor)
+            continue
+        os.open(os.devnull, os.O_RDWR)
+    from labs.ending import ended
+
+    program = LabProgram(name="The labs on Invoke", binary="./inv", version=version("invoke"))
+
+    def work() -> int:
+        try:
+            program.run(for_vm(sys.argv))
+        except SystemExit as end:
+            if isinstance(end.__context__, BrokenPipeError):
+                raise
+            return end.code if isinstance(end.code, int) else 0 if end.code is None else 2
+        return 0
+
+    return ended(work)
 
 
 if __name__ == "__main__":  # ./inv comes here; `.venv/bin/invoke` loads the tasks alone
-    LabProgram(name="The labs on Invoke", binary="./inv", version=version("invoke")).run(for_vm(sys.argv))
+    sys.exit(main())

@@ -16,6 +16,7 @@ from classroom import catalogue
 from classroom.exercise import EVERYONE, OTHER, SERVER, SERVERS, Fault
 from labs.addresses import Addressing
 from labs.command import plan_for
+from labs.environment import user_name
 from labs.errors import BadRequest
 from labs.options import LabOptions
 from labs.plan import Plan
@@ -74,6 +75,12 @@ class Case:
         if word == EVERYONE:
             return tuple(machine.name for machine in plan.topology.machines)
         return ({SERVER: self.server, OTHER: self.other}.get(word, word),)
+
+
+def default_student() -> str:
+    """The user's name, as the kernel and passwd(5) know it; what an id can't have becomes a dash."""
+    name = re.sub(r"[^A-Za-z0-9._@+-]", "-", user_name())[:64]
+    return name if _STUDENT.fullmatch(name) else f"u{name}"[:64]
 
 
 def case_for(exercise: str, student: str, *, healthy: bool = False) -> Case:

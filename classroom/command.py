@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import shlex
 import signal
@@ -15,7 +14,7 @@ from rich.markdown import Markdown
 from rich.table import Table
 
 from classroom import catalogue
-from classroom.case import Case, case_for
+from classroom.case import Case, case_for, default_student
 from classroom.diagnosis import CAUSES, EVIDENCE, Diagnosis
 from classroom.journal import Journal
 from classroom.submission import SUFFIX, Submission, public_key, sealed
@@ -37,7 +36,7 @@ _COMMANDS = {
 
 def exercise(name: str, student: str) -> int:
     """Start an exercise and stay with it."""
-    case = case_for(name, student or getpass.getuser())
+    case = case_for(name, student or default_student())
     for other in attach.running():
         if _is(other, case):
             raise BadRequest(
@@ -92,11 +91,13 @@ def _is(lab: Attached, case: Case) -> bool:
     return (lab.who.get("exercise"), lab.who.get("student")) == (case.exercise, case.student)
 
 
-def attached(student: str = "", *, exercise: bool = True) -> Attached:
-    """The lab that is meant: the only one that runs, or the student's. Raises LabError."""
-    found = attach.pick((lab for lab in attach.running() if "exercise" in lab.who or not exercise), student)
+def attached(student: str = "", lab: str = "", *, exercise: bool = True) -> Attached:
+    """The lab that is meant: the only one that runs, or the student's, or called `lab`. Raises LabError."""
+    known = (one for one in attach.running() if "exercise" in one.who or not exercise)
+    found = attach.pick(known, student, lab)
     if found is None:
-        raise Unable(_none_runs(f" of {student}" if student else "", exercise))
+        whose = (f" of {student}" if student else "") + (f" called {lab!r}" if lab else "")
+        raise Unable(_none_runs(whose, exercise) + attach.of_others())
     return found
 
 
@@ -115,11 +116,11 @@ def _none_runs(whose: str, exercise: bool) -> str:
     return f"No lab{whose} is running: start one with ./inv exercise NAME, or ./inv lab-nat --cli."
 
 
-def check(student: str) -> int:
+def check(student: str, lab: str = "") -> int:
     """Show what every check found; 0 when all passed, else 1."""
-    lab = attached(student)
+    found = attached(student, lab)
     with _busy("looking at the lab"):
-        answer = lab.ask("check")
+        answer = found.ask("check")
     checks = [Check(**one) for one in answer["checks"]]
     screen(WIDE).print(check_table(checks))
     passed = sum(one.ok for one in checks)
@@ -130,9 +131,9 @@ def check(student: str) -> int:
     return 0 if passed == len(checks) else 1
 
 
-def hint(student: str, *, again: bool) -> int:
+def hint(student: str, lab: str = "", *, again: bool) -> int:
     """Open the next hint, or show the ones that are open."""
-    answer = attached(student).ask("hint", more=not again)
+    answer = attached(student, lab).ask("hint", more=not again)
     hints, of = answer["hints"], answer["of"]
     shown = hints if again else hints[-1:]
     for number, text in enumerate(shown, len(hints) - len(shown) + 1):
@@ -147,17 +148,21 @@ def hint(student: str, *, again: bool) -> int:
     return 0
 
 
-def shell(host: str, student: str, command: str) -> int:
+def shell(host: str, student: str, command: str, lab: str = "") -> int:
     """A shell on a host of the lab that runs; its exit code."""
-    lab = attached(student, exercise=False)
-    if "exercise" in lab.who:
-        lab.ask("note", entry="shell", details={"host": host, "command": command})
-    return attach.shell(lab, host, shlex.split(command))
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise BadRequest(f"--command {command!r}: {error}; quote it as for a shell.") from None
+    found = attached(student, lab, exercise=False)
+    if "exercise" in found.who:
+        found.ask("note", entry="shell", details={"host": host, "command": command})
+    return attach.shell(found, host, words)
 
 
-def submit(student: str, answers: Diagnosis, output: str) -> int:
-    """Write the one file that is handed in."""
-    lab = attached(student)
+def submit(student: str, answers: Diagnosis, output: str, called: str = "") -> int:
+    """Write the one file that is handed in; `called`, of the lab of that name."""
+    lab = attached(student, called)
     name, whose = str(lab.who["exercise"]), str(lab.who["student"])
     file = Path(output or f"{name}-{whose}{SUFFIX}").absolute()
     if not file.parent.is_dir() or file.is_dir() or not os.access(file.parent, os.W_OK):

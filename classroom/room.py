@@ -30,9 +30,8 @@ from labs import capabilities
 from labs.build import Builder
 from labs.checks.result import Check
 from labs.desk import Desk
-from labs.errors import BuildFailed
 from labs.evidence import Evidence
-from labs.lab import INCOMPLETE
+from labs.lab import INCOMPLETE, not_built
 from labs.narrator import Narrator
 from labs.running import Running
 from labs.sandbox import run_in_sandbox
@@ -67,7 +66,7 @@ class Room:
             if self.about.prepare:
                 self.about.prepare(running, case)
         except INCOMPLETE as error:
-            raise BuildFailed(str(error)) from error
+            raise not_built(error, self.evidence) from error
         self.journal.write("started", exercise=case.exercise, student=case.student)
         return running
 

@@ -11,13 +11,16 @@ from labs.attach import Attached
 from labs.errors import BuildFailed, Unable
 
 
-def doctor(student: str = "", *, machine: bool = False) -> int:
+def doctor(student: str = "", lab: str = "", *, machine: bool = False) -> int:
     """0 where nothing is wrong, else 1. Raises LabError."""
-    lab = None if machine else attach.pick(attach.running(), student)
-    if lab is not None:
-        return _lab(lab)
-    if student and not machine:
-        raise Unable(f"No lab of {student} is running: ./inv doctor alone looks at the machine.")
+    found = None if machine else attach.pick(attach.running(), student, lab)
+    if found is not None:
+        return _lab(found)
+    if (student or lab) and not machine:
+        whose = (f" of {student}" if student else "") + (f" called {lab!r}" if lab else "")
+        raise Unable(
+            f"No lab{whose} is running: ./inv doctor alone looks at the machine." + attach.of_others()
+        )
     return machine_table.show()
 
 

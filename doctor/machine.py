@@ -17,7 +17,7 @@ from doctor.finding import Finding, State
 from labs import capabilities
 from labs.errors import LabError
 from labs.proc import memory_available
-from labs.sandbox import subordinate_range
+from labs.sandbox import subordinate_ids
 
 _SERVER_MB = 12  # of memory, for one real server more in VS-TUN
 _ADVICE = (": run ", ": `", ": ")  # how it begins
@@ -56,8 +56,12 @@ def without_root() -> Finding:
         return Finding(subject, State.LESS, f"{setting} keeps users from them", "Use sudo, or change it.")
     if os.geteuid() == 0:
         return Finding(subject, State.OK, "no setting forbids user namespaces")
-    tables = ("/etc/subuid", "/etc/subgid")
-    return _tried(subject, lambda: [subordinate_range(table) for table in tables], "ranges of ids are there")
+    tables = {"/etc/subuid": os.getuid(), "/etc/subgid": os.getgid()}
+    return _tried(
+        subject,
+        lambda: [subordinate_ids(table, own) for table, own in tables.items()],
+        "ranges of ids are there",
+    )
 
 
 def switches() -> Finding:

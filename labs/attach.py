@@ -17,11 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from director.control import SOCKET_VARIABLE
 from director.control.channel import ChannelError, Message, call
 from labs.desk import SOCKET, socket_in
-from labs.director_process import BIN
-from labs.director_process import SOCKET as DIRECTOR
+from labs.environment import PATH, made
 from labs.errors import BadRequest, BuildFailed, Unable
 from labs.evidence import runs
 from labs.wait import patient
@@ -46,7 +44,13 @@ class Attached:
         return dict(self.who["hosts"])
 
     def __str__(self) -> str:
-        return f"{self.who.get('exercise', self.who['lab'])} of {self.who.get('student', '-')}"
+        whose = f" of {self.who['student']}" if "student" in self.who else ""
+        return f"{self.who.get('exercise', self.who['lab'])}{whose} in {self.folder.name}"
+
+    def is_called(self, name: str) -> bool:
+        """Whether it is meant by `name`: nat, lab-nat, e04, or the name of its folder, which no other has."""
+        lab = str(self.who["lab"])
+        return name in (self.folder.name, lab, lab.removeprefix("lab-"), self.who.get("exercise"))
 
     def ask(self, what: str, **details: Any) -> Message:
         """Raises BuildFailed with the lab's own sentence, or where it does not answer any more."""
@@ -54,32 +58,56 @@ class Attached:
 
 
 def running() -> Iterator[Attached]:
-    """The labs that run, the one that was started last first."""
-    for desk in sorted(runs().glob(f"*/{SOCKET}"), reverse=True):
+    """The labs that run and may be entered, the one that was started last first."""
+    for desk in _desks():
         try:
             yield Attached(desk.parent, _ask(desk.parent, {"do": "who"}))
-        except BuildFailed:
+        except (BuildFailed, Unable):
             continue
 
 
-def pick(labs: Iterable[Attached], student: str = "") -> Attached | None:
-    """The only one of these, or the student's; None where there is none. Raises BadRequest for several."""
-    found = [lab for lab in labs if not student or lab.who.get("student") == student]
+def pick(labs: Iterable[Attached], student: str = "", lab: str = "") -> Attached | None:
+    """The only one of these, or of the student's, or called `lab`; None where there is none.
+
+    Raises BadRequest for several.
+    """
+    found = [one for one in labs if not student or one.who.get("student") == student]
+    found = [one for one in found if not lab or one.is_called(lab)]
     if len(found) > 1:
         whose = f" of {student}" if student else ""
-        told = ", ".join(map(str, found))
-        raise BadRequest(f"Several labs{whose} are running ({told}): say whose with --student.")
+        students = {one.who.get("student") for one in found}
+        either = "--student or " if len(students - {None}) == len(found) else ""
+        raise BadRequest(
+            f"Several labs{whose} are running ({', '.join(map(str, found))}): say which with {either}--lab, "
+            f"such as --lab {found[0].folder.name}."
+        )
     return found[0] if found else None
+
+
+def of_others() -> str:
+    """A sentence about desks that may not be asked, as those of labs that root has started; or nothing."""
+    for desk in _desks():
+        if not os.access(desk, os.W_OK):
+            return (
+                f" {desk.parent} is somebody else's (root's, say): if that lab is meant, use sudo here, too."
+            )
+    return ""
+
+
+def _desks() -> list[Path]:
+    return sorted(runs().glob(f"*/{SOCKET}"), reverse=True)
 
 
 def last() -> Path | None:
     """The folder of the lab with a desk that was started last, running or not."""
-    return max((desk.parent for desk in runs().glob(f"*/{SOCKET}")), default=None)
+    return next((desk.parent for desk in _desks()), None)
 
 
 def _ask(folder: Path, request: Message) -> Message:
     try:
         with socket_in(folder) as path:
+            if os.path.exists(path) and not os.access(path, os.W_OK):
+                raise Unable(f"The lab of {folder} is not yours: use sudo.")
             answer = call(path, request, timeout=patient(_PATIENCE))
     except (ChannelError, OSError):
         raise BuildFailed(f"The lab of {folder} does not answer: it has ended; start it again.") from None
@@ -92,21 +120,19 @@ def shell(lab: Attached, host: str, command: Sequence[str] = ()) -> int:
     """A shell on a host of the lab, or one command there; its exit code. Raises LabError."""
     if host not in lab.hosts:
         raise BadRequest(f"There is no host {host!r} in this lab: choose from {', '.join(lab.hosts)}.")
-    if shutil.which("nsenter") is None:
+    nsenter = shutil.which("nsenter", path=PATH)
+    if nsenter is None:
         raise Unable("The program nsenter is missing: run `sudo apt-get install util-linux`.")
     first = _first_process(lab)
     inside = ["mnexec", "-a", str(lab.hosts[host]), *(command or (_SHELL, "--norc"))]
     where = lab.folder / "scripts" / host
     line = f"cd {shlex.quote(str(where))} 2>/dev/null; exec {shlex.join(inside)}"
     environment = {
-        **os.environ,
-        "PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
-        "PYTHONPATH": str(BIN.parent.parent),
-        SOCKET_VARIABLE: DIRECTOR,
+        **made(os.environ),
         "PS1": f"{host}# ",
         "HISTFILE": str(lab.folder / f"typed-{host}"),
     }
-    code = subprocess.run(["nsenter", *_ways(first), "--", "/bin/sh", "-c", line], env=environment).returncode
+    code = subprocess.run([nsenter, *_ways(first), "--", "/bin/sh", "-c", line], env=environment).returncode
     return code if code >= 0 else 128 - code  # as a shell tells that a signal has ended it
 
 

@@ -6,7 +6,6 @@ early as it can be and waited for at the end, so that they import while the rest
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 from director.core.decision import Method
@@ -14,7 +13,7 @@ from labs import capabilities
 from labs.capture import Capture
 from labs.client import Client
 from labs.controller_process import ControllerProcess
-from labs.director_process import BIN, SOCKET, DirectorProcess
+from labs.director_process import DirectorProcess
 from labs.evidence import Evidence
 from labs.narrator import Narrator
 from labs.netem import impair, words
@@ -64,9 +63,6 @@ class Builder:
         self._capture = Capture(evidence)
 
     def build(self) -> Running:
-        os.environ["PATH"] = f"{BIN}:{os.environ['PATH']}:/usr/sbin:/sbin"
-        os.environ["LVS_SOCKET"] = SOCKET
-        os.environ["PYTHONPATH"] = str(BIN.parent.parent)  # the lab may have been started from anywhere
         self._say_what_comes()
         step = self._narrator.step
         with step("Open vSwitch"):

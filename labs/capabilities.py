@@ -14,7 +14,7 @@ from pathlib import Path
 
 from director import engines
 from director.engines.engine import EngineError
-from labs import kernel
+from labs import environment, kernel
 from labs.errors import Unable
 from labs.options import LabOptions
 from labs.wait import patient
@@ -88,14 +88,14 @@ def has_kernel_tunl0() -> bool:
 
 def load_modules_if_root(*names: str) -> None:
     """Have the kernel load what it may have; a module that it lacks is no error here."""
-    if os.geteuid() == 0 and shutil.which("modprobe"):
+    if os.geteuid() == 0 and (modprobe := shutil.which("modprobe", path=search_path())):
         for name in names:
-            subprocess.run(["modprobe", "--quiet", name], capture_output=True, timeout=patient(20))
+            subprocess.run([modprobe, "--quiet", name], capture_output=True, timeout=patient(20))
 
 
 def search_path() -> str:
-    """PATH, and where programs for root are, which users' often lacks."""
-    return os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    """Where programs of a lab are looked for, whatever the caller's PATH is."""
+    return environment.PATH
 
 
 def missing_packages(programs: Mapping[str, str]) -> list[str]:

@@ -106,7 +106,7 @@ class Download:
 def _curl() -> list[str]:
     """curl as every call here starts it."""
     limits = ["--connect-timeout", f"{patient(_CONNECT):g}", "--max-time", f"{patient(_LONGEST):g}"]
-    return ["curl", "--silent", "--show-error", *limits]
+    return ["curl", "-q", "--silent", "--show-error", *limits]
 
 
 def _fetched(target: Path, done: Result) -> Fetched:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from labs.options import LabOptions
 from labs.plan import Plan
 from labs.running import Running
 from labs.wait import patient
+
+_WHOLE = re.compile(r"-?[0-9]{1,9}")
 
 
 def plan_for(method: str, options: LabOptions) -> Plan:
@@ -47,7 +50,7 @@ def parse_options(wanted: Mapping[str, object]) -> LabOptions:
     """Check what was typed; raises BadRequest."""
     patient(1)  # a wrong LVS_PATIENCE is refused here
     servers = str(wanted["servers"])
-    if not servers.isascii() or not servers.lstrip("-").isdigit():
+    if not _WHOLE.fullmatch(servers):
         raise BadRequest(f"--servers {servers!r} is not a number: a lab has 1 to 200 real servers.")
     return LabOptions(
         servers=int(servers),

@@ -12,14 +12,14 @@ from typing import Any
 from director.control.channel import ChannelError, call
 from director.core.decision import Method
 from labs.daemon import Daemon
+from labs.environment import DIRECTOR
 from labs.evidence import Evidence
 from labs.host import Host
 from labs.options import LabOptions
 from labs.wait import patient
 from realserver_setup.render import Script, start_for
 
-SOCKET = "/run/lvs-director.sock"
-BIN = Path(__file__).resolve().parent.parent / "director" / "bin"
+SOCKET = DIRECTOR
 
 
 class DirectorProcess:

@@ -16,9 +16,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from labs.environment import state
+from labs.errors import Unable
 from realserver_setup.apply import Result
 
 _ROOT = Path(__file__).resolve().parent.parent
+_CURE = "make room there, or name a folder of yours with LVS_RUNS"
+_LITTLE = 16_384  # bytes
 _LONGEST = 20_000  # characters kept of a command's output
 
 
@@ -32,6 +36,7 @@ class Evidence:
         self.events = self.folder / "events.jsonl"
         self.report = self.folder / "report.json"
         self._commands = self.folder / "commands.jsonl"
+        self._unwritten = ""
 
     def command(self, host: str, argv: Sequence[str], text: str | None, result: Result) -> None:
         """Add a command that has ended to commands.jsonl."""
@@ -44,8 +49,18 @@ class Evidence:
         }
         if text is not None:
             record["input"] = text
-        with self._commands.open("a") as lines:
-            lines.write(json.dumps(record) + "\n")
+        try:
+            with self._commands.open("a") as lines:
+                lines.write(json.dumps(record) + "\n")
+        except OSError as error:  # the lab goes on without it
+            self._unwritten = self._unwritten or f"{self._commands}: {error.strerror}"
+
+    def missing(self) -> str:
+        """A sentence where something of this run could not be kept; empty where all was."""
+        cause = self._unwritten or (f"{self.folder}: the disk is full" if is_full(self.folder) else "")
+        if not cause:
+            return ""
+        return f"Not all of the evidence could be kept ({cause}): {_CURE}."
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
@@ -56,19 +71,28 @@ class Evidence:
 
     def _sub(self, name: str) -> Path:
         path = self.folder / name
-        path.mkdir()
+        try:
+            path.mkdir()
+        except OSError as error:
+            raise Unable(f"{path}: {error.strerror}: {_CURE}.") from None
+        give_to_owner_of(_ROOT, path)
         return path
+
+
+def is_full(folder: Path) -> bool:
+    """Whether its disk has no room left for as much as a report."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize < _LITTLE or (disk.f_files > 0 and disk.f_favail == 0)
 
 
 def runs() -> Path:
     """Where runs are kept: LVS_RUNS, else runs/ of the project, else the user's state folder."""
     chosen = os.environ.get("LVS_RUNS")
     if chosen:
-        return Path(chosen)
+        return Path(chosen).absolute()
     if os.access(_ROOT, os.W_OK) and (not (_ROOT / "runs").exists() or os.access(_ROOT / "runs", os.W_OK)):
         return _ROOT / "runs"
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "lvs-lab" / "runs"
+    return state(os.environ) / "runs"
 
 
 def kept() -> Path:
@@ -77,7 +101,7 @@ def kept() -> Path:
 
 
 def new_folder(runs: Path, lab: str) -> Path:
-    """A folder of its own, also for two labs started in the same second."""
+    """A folder of its own, also for two labs started in the same second. Raises Unable."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     for attempt in range(1000):
         folder = runs / (f"{stamp}-{lab}" + (f"-{attempt}" if attempt else ""))
@@ -85,6 +109,8 @@ def new_folder(runs: Path, lab: str) -> Path:
             folder.mkdir(parents=True)
         except FileExistsError:
             continue
+        except OSError as error:
+            raise Unable(f"In {runs} no folder can be made ({error.strerror}): {_CURE}.") from None
         give_to_owner_of(_ROOT, runs, folder)
         return folder
     raise FileExistsError(folder)

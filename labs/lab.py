@@ -9,8 +9,11 @@ director import Ryu and Scapy while the network is being built.
 
 from __future__ import annotations
 
+import errno
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +24,8 @@ from labs import capabilities, checks
 from labs.build import Builder
 from labs.checks.result import Check
 from labs.desk import Desk
-from labs.errors import BuildFailed, LabError
+from labs.ending import REFUSED, named, refused, say
+from labs.errors import BuildFailed, LabError, Unable
 from labs.evidence import Evidence
 from labs.narrator import Narrator
 from labs.options import LabOptions
@@ -69,14 +73,16 @@ def run(
         results = _check(running, narrator, chosen)
         counted, lost = _connections(running)
         report = _report(running, results + lost, counted, narrator, notes, began)
-        for path in filter(None, (evidence.report, report_to)):
-            report.write(path)
         narrator.result(report, plan.topology.names_of_macs)
+        complaints = [report.written(path) for path in (evidence.report, report_to) if path]
+        complaints = [evidence.missing() or complaints[0], *complaints[1:]]
+        for complaint in filter(None, complaints):
+            say(complaint)
         if options.cli:
             desk = _open_desk(running, answers or {})
             running.network.prompt()
             del desk
-        return 0 if report.ok else 1
+        return REFUSED if any(complaints) else 0 if report.ok else 1
 
     try:
         return run_in_sandbox(inside)
@@ -91,7 +97,17 @@ def _build(
     try:
         return builder.build(), builder.notes
     except INCOMPLETE as error:
-        raise BuildFailed(str(error)) from error
+        raise not_built(error, evidence) from error
+
+
+def not_built(error: Exception, evidence: Evidence) -> LabError:
+    """What to raise for an INCOMPLETE build: a full disk is the machine's, whichever step it has stopped."""
+    missing = evidence.missing()
+    if isinstance(error, OSError):
+        told = f"{refused(error)}."
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return Unable(told) if full or missing else BuildFailed(told)
+    return Unable(f"{error} {missing}") if missing else BuildFailed(str(error))
 
 
 def _open_desk(running: Running, answers: Mapping[str, Callable[[Running], Message]]) -> Desk:
@@ -122,17 +138,26 @@ def _results(check: checks.CheckFunction, running: Running) -> tuple[Check, ...]
     """What a check found; one that could not be carried out has failed, and the others go on."""
     try:
         found = check(running)
-    except INCOMPLETE as error:
-        found = Check(check.__name__, False, "the check to be carried out", str(error))
+    except Exception as error:  # noqa: BLE001 (whatever it is, it may cost this check only)
+        found = _not_carried_out(check.__name__, "the check to be carried out", error, running.evidence)
     return (found,) if isinstance(found, Check) else found
+
+
+def _not_carried_out(name: str, expected: str, error: Exception, evidence: Evidence) -> Check:
+    """A failed check that says why; of what nobody has foreseen the trace is kept beside the logs."""
+    if isinstance(error, INCOMPLETE):
+        return Check(name, False, expected, str(error))
+    with suppress(OSError), evidence.log("checks").open("a") as log:
+        traceback.print_exception(type(error), error, error.__traceback__, file=log)
+    return Check(name, False, expected, named(error))
 
 
 def _connections(running: Running) -> tuple[dict[tuple[str, int], int], tuple[Check, ...]]:
     """What the director has counted per real server; a director that is gone is a failed check."""
     try:
         return running.director.connections_by_server(), ()
-    except ChannelError as error:
-        return {}, (Check("the director still runs", False, "its counters", str(error)),)
+    except Exception as error:  # noqa: BLE001 (all other results are there already)
+        return {}, (_not_carried_out("the director still runs", "its counters", error, running.evidence),)
 
 
 def _report(

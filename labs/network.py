@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from labs.environment import settle
 from labs.evidence import Evidence
 from labs.host import Host
 from labs.topology import Topology
@@ -60,6 +61,7 @@ class Network:
     def _add_hosts(self) -> None:
         for machine in self._topology.machines:
             node = self.mininet.addHost(machine.name, ip=None)
+            settle(node.pid)
             self.hosts[machine.name] = Host(machine.name, node.pid, self._evidence)
             for leg in machine.legs:
                 switch = self.mininet.get(leg.switch)

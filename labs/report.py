@@ -57,5 +57,10 @@ class Report:
             "folder": str(self.folder),
         }
 
-    def write(self, path: Path) -> None:
-        path.write_text(json.dumps(self.as_dict(), indent=2) + "\n")
+    def written(self, path: Path) -> str:
+        """Write it; a sentence where that was refused, else nothing: the result itself is not lost by it."""
+        try:
+            path.write_text(json.dumps(self.as_dict(), indent=2) + "\n")
+        except OSError as error:
+            return f"The report could not be written to {path}: {error.strerror}."
+        return ""

@@ -13,21 +13,25 @@ newuidmap (package uidmap), so that programs that change user work unchanged.
 
 from __future__ import annotations
 
-import getpass
 import os
+import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from labs import kernel
-from labs.errors import LabError, Unable
+from labs import environment, kernel
+from labs.ending import ended, say
+from labs.errors import Unable
 from realserver_setup.netns import die_with_parent
 
 _OUTSIDE = 0  # the pid of a parent in another PID namespace, as getppid(2) tells it
+_ID = re.compile(r"[0-9]{1,10}")
 _LAB_NAMESPACES = (
     kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
 )
@@ -36,12 +40,13 @@ _LAB_NAMESPACES = (
 def run_in_sandbox(inside: Callable[[], int]) -> int:
     """Call `inside` as the first process of a new sandbox and return what it returns.
 
-    `inside` starts with a loopback that is up, an empty /run and a /proc of its own.
-    Raises Unable where the machine refuses the namespaces.
+    `inside` starts with a loopback that is up, an empty /run, a /proc and an environment of its own.
+    What it raises becomes a sentence and an exit code (labs/ending.py). Raises Unable where the machine
+    refuses the namespaces.
     """
     as_root = os.geteuid() == 0
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.flush()
     asks, hears = os.pipe(), os.pipe()
     keeper = os.fork()
     if keeper == 0:
@@ -56,11 +61,11 @@ def run_in_sandbox(inside: Callable[[], int]) -> int:
         if not as_root and os.read(asks[0], 1):
             _map_users(keeper)
             os.write(hears[1], b"m")
-        _, status = os.waitpid(keeper, 0)
     finally:
-        signal.signal(signal.SIGINT, before)
         os.close(asks[0])
-        os.close(hears[1])
+        os.close(hears[1])  # a keeper that was told nothing ends by this
+        _, status = os.waitpid(keeper, 0)
+        signal.signal(signal.SIGINT, before)
     return os.waitstatus_to_exitcode(status)
 
 
@@ -87,10 +92,7 @@ def _keep(inside: Callable[[], int], as_root: bool, asks: int, hears: int) -> No
         _, status = os.waitpid(first, 0)
         code = os.waitstatus_to_exitcode(status)
     except OSError as error:
-        print(
-            f"Can't make the lab's namespaces ({error}): run it with sudo, or see docs/trouble.md.",
-            file=sys.stderr,
-        )
+        say(f"Can't make the lab's namespaces ({error}): run it with sudo, or see docs/trouble.md.")
         code = 2
     finally:
         os._exit(code if code >= 0 else 128 - code)
@@ -108,20 +110,25 @@ def _begin(inside: Callable[[], int], alive: int) -> NoReturn:
         kernel.make_mounts_private()
         kernel.mount("proc", "/proc", "proc")
         kernel.mount("tmpfs", "/run", "tmpfs", "mode=0755")
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        code = inside()
+        code = ended(partial(_in_its_own_environment, inside))
     except KeyboardInterrupt:
-        print("\nInterrupted; the kernel has cleaned up: nothing of the lab is left.", file=sys.stderr)
+        say("\nInterrupted; the kernel has cleaned up: nothing of the lab is left.")
         code = 130
-    except LabError as error:
-        print(f"{error}", file=sys.stderr)
-        code = error.exit_code
-    except BaseException:  # noqa: BLE001 (nothing may leave this process but its exit code)
-        sys.excepthook(*sys.exc_info())
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+        if isinstance(end.code, str):
+            say(end.code)
+    except OSError as error:
+        say(f"Can't make the lab's namespaces ({error}): run it with sudo, or see docs/trouble.md.")
+        code = 2
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(code)
+
+
+def _in_its_own_environment(inside: Callable[[], int]) -> int:
+    environment.enter()
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    return inside()
 
 
 def _as_interrupt(_number: int, _frame: object) -> None:
@@ -129,29 +136,51 @@ def _as_interrupt(_number: int, _frame: object) -> None:
 
 
 def _map_users(keeper: int) -> None:
-    """Map root of the sandbox to this user, and the user's range of subordinate ids above it."""
+    """Map root of the sandbox to this user, and the subordinate ids above it. Raises Unable."""
     for tool, table, own in (
         ("newuidmap", "/etc/subuid", os.getuid()),
         ("newgidmap", "/etc/subgid", os.getgid()),
     ):
-        start, count = subordinate_range(table)
-        subprocess.run(
-            [tool, str(keeper), "0", str(own), "1", "1", str(start), str(count)],
-            check=True,
-            capture_output=True,
+        extents, inside = ["0", str(own), "1"], 1
+        for start, count in subordinate_ids(table, own):
+            extents += [str(inside), str(start), str(count)]
+            inside += count
+        path = shutil.which(tool, path=environment.PATH) or tool
+        done = subprocess.run([path, str(keeper), *extents], capture_output=True, text=True, errors="replace")
+        if done.returncode != 0:
+            said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+            raise Unable(
+                f"{tool} refuses the ids of {table} to {environment.user_name()} ({said}): use sudo."
+            )
+
+
+def subordinate_ids(table: str, own: int) -> list[tuple[int, int]]:
+    """The largest range that `table` (subuid(5), subgid(5)) gives to this user: first ids and counts.
+
+    It is in two parts where the user's `own` id lies in it, which is mapped already. A line that makes
+    no sense counts as little as for newuidmap(1). Raises Unable.
+    """
+    name = environment.user_name()
+    owners = {name, str(os.getuid())}
+    found = [(0, 0)]
+    for line in _lines(table):
+        owner, *numbers = line.strip().split(":")
+        if owner in owners and len(numbers) == 2 and all(_ID.fullmatch(number) for number in numbers):
+            found.append((int(numbers[0]), int(numbers[1])))
+    start, count = max(found, key=lambda one: one[1])
+    end = start + count
+    parts = [(start, own - start), (own + 1, end - own - 1)] if start <= own < end else [(start, count)]
+    parts = [part for part in parts if part[1] > 0]
+    if not parts:
+        raise Unable(
+            f"{table} gives {name} no ids for a sandbox: run `sudo usermod --add-subuids "
+            f"200000-265535 --add-subgids 200000-265535 {name}`, or run the lab with sudo."
         )
+    return parts
 
 
-def subordinate_range(table: str) -> tuple[int, int]:
-    """The first id and the count that `table` (subuid(5), subgid(5)) gives to this user."""
-    names = {getpass.getuser(), str(os.getuid())}
-    lines = Path(table).read_text().splitlines() if Path(table).exists() else []
-    for line in lines:
-        owner, _, rest = line.strip().partition(":")
-        if owner in names:
-            start, _, count = rest.partition(":")
-            return int(start), int(count)
-    raise Unable(
-        f"{table} gives {getpass.getuser()} no ids for a sandbox: run `sudo usermod --add-subuids "
-        f"200000-265535 --add-subgids 200000-265535 {getpass.getuser()}`, or run the lab with sudo."
-    )
+def _lines(table: str) -> list[str]:
+    try:
+        return Path(table).read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return []

@@ -17,8 +17,8 @@ from typing import IO
 from labs.proc import memory_available
 
 ROOT = Path(__file__).resolve().parent.parent
-_TOOLS = Path(sys.executable).parent
-_FIRST = {"ruff check": ["ruff", "check"], "ruff format": ["ruff", "format", "--check"]}
+_MODULE = (sys.executable, "-m")  # scripts in .venv/bin know where it was made, whatever its path has in it
+_FIRST = (("ruff", "check"), ("ruff", "format", "--check"))
 _LABS_PER_PROCESSOR = 2
 _MEMORY = 700_000_000  # bytes for a worker with its lab
 _SLOWEST = 20  # tests in the table at the end
@@ -26,7 +26,7 @@ _SLOWEST = 20  # tests in the table at the end
 
 def run_suite(only: str = "", *, unit: bool = False, workers: int = 0) -> list[str]:
     """Run all of it; the names of what failed. Output goes to ours, that of mypy at the end."""
-    failed = [name for name, (tool, *words) in _FIRST.items() if _run([str(_TOOLS / tool), *words]) != 0]
+    failed = [" ".join(tool) for tool in _FIRST if _run([*_MODULE, *tool]) != 0]
     with tempfile.TemporaryFile() as said:
         types = subprocess.Popen(
             [_TOOLS / "mypy"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=said, stderr=said
@@ -45,7 +45,7 @@ def pytest_command(only: str, *, unit: bool, workers: int = 0) -> list[str]:
     number = workers or suitable_workers(os.cpu_count() or 1, memory_available(), unit=unit)
     spread = ["-n", str(number), "--dist", "loadscope", "--no-loadscope-reorder"] if number > 1 else []
     which = (["tests/unit"] if unit else []) + (["-k", only] if only else [])
-    return [sys.executable, "-m", "pytest", *spread, f"--durations={_SLOWEST}", *which]
+    return [*_MODULE, "pytest", *spread, f"--durations={_SLOWEST}", *which]
 
 
 def suitable_workers(processors: int, memory: int, *, unit: bool) -> int:

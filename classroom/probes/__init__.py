@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from classroom.case import Case
+from labs.ending import named
 from labs.lab import INCOMPLETE
 from labs.running import Running
 
@@ -21,5 +22,7 @@ def look(probe: Probe, running: Running, case: Case) -> Any:
     """What a probe sees; if it can't, why not."""
     try:
         return probe(running, case)
-    except (*INCOMPLETE, KeyError, ValueError) as error:
+    except INCOMPLETE as error:
         return {FAILED: str(error) or type(error).__name__}
+    except Exception as error:  # noqa: BLE001 (the other probes go on)
+        return {FAILED: named(error)}

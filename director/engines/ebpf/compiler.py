@@ -28,7 +28,10 @@ def compiled() -> Path:
 
 
 def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lvs-lab"
+    told = os.environ.get("LVS_CACHE")
+    return (
+        Path(told) if told else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lvs-lab"
+    )
 
 
 def _fingerprint() -> str:
