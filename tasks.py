@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
+from invoke.config import Config
 from invoke.context import Context
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
@@ -400,6 +401,19 @@ def vm_test(
         )
 
 
+class _OwnConfig(Config):
+    """Without what somebody may have told Invoke for other projects: ~/.invoke.yaml, INVOKE_*."""
+
+    def load_system(self, merge: bool = True) -> None:
+        pass
+
+    def load_user(self, merge: bool = True) -> None:
+        pass
+
+    def load_shell_env(self) -> None:
+        pass
+
+
 class LabProgram(Program):
     """Invoke, except that a command line that makes no sense ends with 2, like all that can't be done."""
 
@@ -413,9 +427,7 @@ class LabProgram(Program):
             super().parse_tasks()
         names = [one.name or "" for one in self.tasks]
         if len(names) > 1:
-            raise Exit(
-                f"One command at a time: {' and '.join(names)} are {len(names)}; type each by itself.", 2
-            )
+            raise Exit(f"One command at a time, not {' and '.join(names)}: type each by itself.", 2)
 
 
 def for_vm(arguments: list[str]) -> list[str]:
@@ -463,7 +475,9 @@ def main() -> int:
         os.open(os.devnull, os.O_RDWR)
     from labs.ending import ended
 
-    program = LabProgram(name="The labs on Invoke", binary="./inv", version=version("invoke"))
+    program = LabProgram(
+        name="The labs on Invoke", binary="./inv", version=version("invoke"), config_class=_OwnConfig
+    )
 
     def work() -> int:
         try:

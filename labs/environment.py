@@ -152,7 +152,7 @@ def _of_user(caller: Mapping[str, str], variable: str, below_home: str) -> Path:
     if told.is_absolute() and _is_own(told):
         return told
     for home in (caller.get("HOME") or "", _passwd_home()):
-        if os.path.isabs(home) and _is_own(Path(home)):
+        if os.path.isabs(home) and os.path.isdir(home) and _is_own(Path(home)):
             return Path(home) / below_home
     return _temporary()
 

@@ -171,6 +171,8 @@ def subordinate_ids(table: str, own: int) -> list[tuple[int, int]]:
     end = start + count
     parts = [(start, own - start), (own + 1, end - own - 1)] if start <= own < end else [(start, count)]
     parts = [part for part in parts if part[1] > 0]
+    if not parts and name.isdigit():  # of whom neither these programs nor usermod want to know
+        raise Unable(f"User {name} is not in /etc/passwd, and so gets no sandbox: run the lab with sudo.")
     if not parts:
         raise Unable(
             f"{table} gives {name} no ids for a sandbox: run `sudo usermod --add-subuids "

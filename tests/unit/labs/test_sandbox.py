@@ -72,9 +72,13 @@ def test_no_subordinate_ids_is_said_with_the_cure(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "parts"),
     [
-        pytest.param("somebody:100000:65536\n{me}:200000:4096", [(200000, 4096)], id="somebody else's before"),
+        pytest.param(
+            "somebody:100000:65536\n{me}:200000:4096", [(200000, 4096)], id="somebody else's before"
+        ),
         pytest.param("{me}:100000\n{me}:abc:65536\n{me}:200000:4096:1\n{me}:7:8", [(7, 8)], id="odd lines"),
-        pytest.param("{me}:1:10\n{me}:100000:65536\n{me}:5:5", [(100000, 65536)], id="the largest of several"),
+        pytest.param(
+            "{me}:1:10\n{me}:100000:65536\n{me}:5:5", [(100000, 65536)], id="the largest of several"
+        ),
         pytest.param("{me}:900:200", [(900, 100), (1001, 99)], id="the user's own id is within"),
         pytest.param("{me}:1000:5", [(1001, 4)], id="the user's own id is the first"),
         pytest.param("\n#\n:::\n  {me}:3:2  \n\xff", [(3, 2)], id="empty, comment, blanks"),
@@ -94,7 +98,9 @@ def test_a_line_of_which_nothing_is_left_is_none(tmp_path: Path, lines: str) -> 
         sandbox.subordinate_ids(str(table), 1000)
 
 
-def test_ids_belong_to_the_user_that_the_kernel_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ids_belong_to_the_user_that_the_kernel_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LOGNAME", "somebody")
     table = tmp_path / "subuid"
     table.write_text(f"somebody:100000:65536\n{os.getuid()}:200000:4096\n")
@@ -112,7 +118,9 @@ def test_what_nobody_has_foreseen_is_a_sentence_and_a_file(
     assert run_in_sandbox(fail) == 2
     said = capfd.readouterr().err
     [trace] = tmp_path.glob("error-*.txt")
-    assert said == f"An error of the labs' own, ZeroDivisionError: by a moon: please report it, with {trace}.\n"
+    assert (
+        said == f"An error of the labs' own, ZeroDivisionError: by a moon: please report it, with {trace}.\n"
+    )
     assert "def fail" in trace.read_text() or "raise ZeroDivisionError" in trace.read_text()
 
 
