@@ -8,6 +8,7 @@ fault it fails, and otherwise it passes.
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -62,7 +63,7 @@ def repair(room: Room, case: Case) -> None:
     for step in solution.repairs:
         for name in case.hosts(case.filled(step.on)):
             for command in step.commands:
-                line = f"cd {room.evidence.scripts / name} && {case.filled(command)}"
+                line = f"cd {shlex.quote(str(room.evidence.scripts / name))} && {case.filled(command)}"
                 done = room.running.network.hosts[name].run(["sh", "-c", line])
                 if done.exit_code != 0:
                     raise SystemExit(f"{name}: {line}: {done.exit_code}: {done.stdout}{done.stderr}")
