@@ -22,6 +22,9 @@ from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 from invoke.tasks import task
 
+from labs import streams
+
+streams.never_fail()
 ROOT = Path(__file__).resolve().parent
 LAB_HELP = {
     "servers": "Number of real servers, 1 to 200 (default 3).",

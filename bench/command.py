@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
 from bench import grow, layout, measures, peers, plots, table
 from bench.grow import MOST
@@ -25,7 +25,7 @@ from labs.errors import BadRequest
 from labs.evidence import give_to_owner_of, kept, new_folder, runs
 from labs.methods import METHODS
 from labs.sandbox import run_in_sandbox
-from labs.screen import is_terminal, screen
+from labs.screen import is_terminal, progress, screen
 from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -131,7 +131,7 @@ def _progress(total: int) -> Iterator[Progressed]:
         yield lambda text: print(f"  {text}", flush=True)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=screen(), transient=True) as bar:
+    with progress(screen(), *columns) as bar:
         task = bar.add_task("", total=total)
 
         def say(text: str) -> None:

@@ -6,7 +6,6 @@ import os
 import shlex
 import signal
 import sys
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from labs.attach import Attached
 from labs.check_table import check_table
 from labs.checks.result import Check
 from labs.errors import BadRequest, Unable
-from labs.screen import WIDE, frame, is_terminal, screen
+from labs.screen import WIDE, busy, frame, is_asked, screen
 
 _COMMANDS = {
     "./inv shell HOST": "a shell on a host of the lab: {hosts}",
@@ -78,7 +77,7 @@ def _stay(room: Any) -> None:
         console.print(f"Yours, to fill in or to change: {file}", soft_wrap=True)
     console.print(f"Exercise {case.exercise} of {case.student} has begun.", soft_wrap=True)
     sys.stdout.flush()
-    if sys.stdin.isatty():
+    if is_asked():
         console.print(
             "Here, too, commands can be typed on every host (c1 ping -c1 d); exit or Ctrl-D ends the lab."
         )
@@ -119,7 +118,7 @@ def _none_runs(whose: str, exercise: bool) -> str:
 def check(student: str, lab: str = "") -> int:
     """Show what every check found; 0 when all passed, else 1."""
     found = attached(student, lab)
-    with _busy("looking at the lab"):
+    with busy("looking at the lab"):
         answer = found.ask("check")
     checks = [Check(**one) for one in answer["checks"]]
     screen(WIDE).print(check_table(checks))
@@ -169,7 +168,7 @@ def submit(student: str, answers: Diagnosis, output: str, called: str = "") -> i
         raise BadRequest(f"--output {output}: no file can be made there; name one in a folder of yours.")
     if catalogue.load(name).diagnosis:
         answers = _asked(answers, list(lab.hosts))
-    with _busy("looking at the lab"):
+    with busy("looking at the lab"):
         content = lab.ask("submit")
     parts = {part: content[part] for part in ("seen", "state", "journal", "run", "facts")}
     submission = Submission(exercise=name, student=whose, diagnosis=answers.as_dict(), **parts)
@@ -186,7 +185,7 @@ def _asked(answers: Diagnosis, hosts: list[str]) -> Diagnosis:
     given = answers.as_dict()
     choices = {"host": dict.fromkeys(hosts, ""), "cause": CAUSES, "evidence": EVIDENCE}
     missing = [name for name, word in given.items() if not word]
-    if missing and not sys.stdin.isatty():
+    if missing and not is_asked():
         raise BadRequest(
             f"The diagnosis is not complete: say --{' and --'.join(missing)} "
             "(./inv diagnosis lists the words to choose from)."
@@ -202,12 +201,22 @@ def _choice(name: str, words: dict[str, str]) -> str:
     console.print(
         {"host": "Which host was it?", "cause": "What was the cause?"}.get(name, "What settled it?")
     )
+    table = Table.grid(padding=(0, 0, 0, 2))
     for number, (word, what) in enumerate(words.items(), 1):
-        console.print(f"  {number:>2}  {word:<18} {what}")
+        table.add_row(str(number).rjust(2), word, what)
+    console.print(table)
     while True:
-        typed = input(f"Number, 1 to {len(words)}: ").strip()
+        typed = _typed(f"Number, 1 to {len(words)}: ")
         if typed.isascii() and typed.isdigit() and 1 <= int(typed) <= len(words):
             return list(words)[int(typed) - 1]
+
+
+def _typed(question: str) -> str:
+    """Raises Unable where the answer is Ctrl-D or Ctrl-C."""
+    try:
+        return input(question).strip()
+    except (EOFError, KeyboardInterrupt):
+        raise Unable("\nNothing was written: the form was left. ./inv submit asks again.") from None
 
 
 def words() -> int:
@@ -220,8 +229,3 @@ def words() -> int:
             table.add_row(word, what)
         screen().print(table)
     return 0
-
-
-def _busy(what: str) -> AbstractContextManager[object]:
-    """Something that moves on a terminal, while it lasts."""
-    return screen().status(what) if is_terminal() else nullcontext()

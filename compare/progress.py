@@ -15,7 +15,7 @@ from rich.console import RenderableType
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from labs.screen import is_terminal, screen
+from labs.screen import KEEP_STREAMS, is_terminal, screen
 
 
 class Progress:
@@ -69,6 +69,6 @@ class Progress:
                 return renderables
 
         columns = (TextColumn("  {task.description:<26}"), BarColumn(24), TextColumn("{task.fields[left]}"))
-        bar = Live(*columns, console=self._console, transient=True)
+        bar = Live(*columns, console=self._console, transient=True, **KEEP_STREAMS)
         bar.add_task(name, total=1.0, left="")
         return bar

@@ -35,7 +35,11 @@ class ControllerProcess:
         ]
         with self._log.open("ab") as log:
             process = subprocess.Popen(
-                [*command, "--framework", self._framework], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [*command, "--framework", self._framework],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C at the lab's prompt is not for it
             )
         self._daemon = Daemon("The controller", process, self._log)
 

@@ -53,7 +53,12 @@ class Host:
         """Start `argv` and leave it running, its output going to `log`; it ends with the sandbox."""
         with log.open("a") as output:
             return subprocess.Popen(
-                self._inside(argv), stdin=subprocess.DEVNULL, stdout=output, stderr=output, text=True
+                self._inside(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                text=True,
+                start_new_session=True,  # Ctrl-C at the lab's prompt is not for it
             )
 
     def open(self, argv: Sequence[str]) -> subprocess.Popen[str]:

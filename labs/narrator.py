@@ -12,21 +12,14 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.panel import Panel
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from labs.check_table import check_table
 from labs.packet_table import Row
 from labs.report import Report
-from labs.screen import frame, screen
+from labs.screen import frame, progress, screen, spinner
 
 T = TypeVar("T")
 
@@ -57,11 +50,9 @@ class Narrator:
         """Time a step and show it; with `of`, it has so many parts, each to be run by `timed`."""
         began = time.monotonic()
         if self._console.is_terminal and not self._console.quiet:
-            columns = (SpinnerColumn(), TextColumn("{task.description}"))
+            columns = (spinner(), TextColumn("{task.description}"))
             bar = (BarColumn(bar_width=24), MofNCompleteColumn()) if of else ()
-            self._progress = Progress(
-                *columns, *bar, TimeElapsedColumn(), console=self._console, transient=True
-            )
+            self._progress = progress(self._console, *columns, *bar, TimeElapsedColumn())
             self._progress.add_task(what, total=of)
             self._progress.start()
         try:

@@ -76,11 +76,9 @@ class Network:
 
     def prompt(self) -> None:
         """Mininet's command line, until the user leaves it."""
-        from mininet.cli import CLI
-        from mininet.log import setLogLevel
+        from labs.prompt import Prompt
 
-        setLogLevel("output")  # what the hosts' commands print counts as a message to Mininet
-        CLI(self.mininet)
+        Prompt(self.mininet)
 
 
 def _controller() -> Any:

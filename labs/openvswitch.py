@@ -50,7 +50,15 @@ class OpenVSwitch:
     def _daemon(self, program: str, *arguments: str) -> None:
         log = (self._logs / f"{program}.log").open("wb")
         command = [program, *arguments, "--no-chdir", f"--unixctl={_RUN}/{program}.{os.getpid()}.ctl"]
-        self._daemons.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+        self._daemons.append(
+            subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C at the lab's prompt is not for it
+            )
+        )
 
 
 def _command(*arguments: str) -> None:

@@ -89,6 +89,7 @@ def _keep(inside: Callable[[], int], as_root: bool, asks: int, hears: int) -> No
             os.close(alive[1])
             _begin(inside, alive[0])
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _stop_together(first)
         _, status = os.waitpid(first, 0)
         code = os.waitstatus_to_exitcode(status)
     except OSError as error:
@@ -96,6 +97,18 @@ def _keep(inside: Callable[[], int], as_root: bool, asks: int, hears: int) -> No
         code = 2
     finally:
         os._exit(code if code >= 0 else 128 - code)
+
+
+def _stop_together(first: int) -> None:
+    """Ctrl-Z, and a terminal that is not ours to read, stop the first process, too: only from out here."""
+
+    def stop(_number: int, _frame: object) -> None:
+        os.kill(first, signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        os.kill(first, signal.SIGCONT)
+
+    for number in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
+        signal.signal(number, stop)
 
 
 def _begin(inside: Callable[[], int], alive: int) -> NoReturn:

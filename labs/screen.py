@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, TextColumn
 
 WIDE = 150  # columns of tables with much in them, where no terminal tells its own
+# For everything of rich that moves. Whatever asks for standard output or error meanwhile, as Mininet's
+# log does for good, would else keep something that prints nothing once the movement has ended.
+KEEP_STREAMS: dict[str, Any] = {"redirect_stdout": False, "redirect_stderr": False}
 _PIPED = 132
 
 
 def is_terminal() -> bool:
-    return sys.stdout.isatty()
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def is_asked() -> bool:
+    """Whether somebody can answer a question."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def is_plain() -> bool:
+    """Whether only ASCII is shown: piped, not in UTF-8, or on a terminal that can do nothing."""
+    known = os.environ.get("TERM", "").lower() not in ("dumb", "unknown", "")
+    return not (is_terminal() and known and sys.stdout.encoding.lower().startswith("utf"))
 
 
 def screen(piped: int = _PIPED, *, quiet: bool = False) -> Console:
@@ -21,5 +40,29 @@ def screen(piped: int = _PIPED, *, quiet: bool = False) -> Console:
 
 
 def frame() -> box.Box:
-    """What tables are drawn with: ASCII where no terminal shows them."""
-    return box.ROUNDED if is_terminal() else box.ASCII2
+    """What tables are drawn with."""
+    return box.ASCII2 if is_plain() else box.ROUNDED
+
+
+def progress(console: Console, *columns: ProgressColumn) -> Progress:
+    """Something that moves and then goes away."""
+    return Progress(*columns, console=console, transient=True, **KEEP_STREAMS)
+
+
+def spinner() -> SpinnerColumn:
+    return SpinnerColumn(_spins())
+
+
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """A line that moves, on a terminal, while something lasts."""
+    if not is_terminal():
+        yield
+        return
+    with progress(screen(), spinner(), TextColumn("{task.description}")) as moving:
+        moving.add_task(what, total=None)
+        yield
+
+
+def _spins() -> str:
+    return "line" if is_plain() else "dots"

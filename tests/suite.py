@@ -29,7 +29,7 @@ def run_suite(only: str = "", *, unit: bool = False, workers: int = 0) -> list[s
     failed = [" ".join(tool) for tool in _FIRST if _run([*_MODULE, *tool]) != 0]
     with tempfile.TemporaryFile() as said:
         types = subprocess.Popen(
-            [_TOOLS / "mypy"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=said, stderr=said
+            [*_MODULE, "mypy"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=said, stderr=said
         )
         try:
             if _run(pytest_command(only, unit=unit, workers=workers)) != 0:

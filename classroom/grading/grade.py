@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -16,7 +15,7 @@ from classroom.grading.intake import HandedIn, handed_in
 from classroom.grading.reports.csv import header, row
 from classroom.grading.secret import NOTICE, class_secret, is_practice
 from classroom.submission import private_key
-from labs.screen import WIDE, frame, is_terminal, screen
+from labs.screen import WIDE, frame, is_terminal, progress, screen
 
 _PATIENCE = 2.0  # seconds without a sign of life
 
@@ -46,7 +45,7 @@ def _watched(files: Sequence[HandedIn]) -> Iterator[HandedIn]:
         yield from files
         return
     began = time.monotonic()
-    bar = Progress(console=screen(), transient=True)
+    bar = progress(screen())
     task = bar.add_task("Grading", total=len(files))
     try:
         for file in files:
