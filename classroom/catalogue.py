@@ -83,7 +83,7 @@ def solutions(name: str) -> tuple[Solution, ...]:
 
 def text(name: str) -> str:
     """What a student reads first, in Markdown."""
-    return (folder_of(name) / "README.md").read_text()
+    return (folder_of(name) / "README.md").read_text("utf-8")
 
 
 def hints(name: str) -> list[str]:
@@ -91,7 +91,7 @@ def hints(name: str) -> list[str]:
     file = folder_of(name) / "hints.md"
     if not file.exists():
         return []
-    return [part.strip() for part in _HEADING.split(file.read_text())[1:]]
+    return [part.strip() for part in _HEADING.split(file.read_text("utf-8"))[1:]]
 
 
 def packed(source: str) -> str:

@@ -39,4 +39,4 @@ class Capture:
 
 
 def _listens(log: Path) -> bool:
-    return "listening on" in log.read_text()
+    return "listening on" in log.read_text(errors="replace")

@@ -37,4 +37,4 @@ class Daemon:
         """That it has ended, with its last words; empty while it runs."""
         if self.process.poll() is None:
             return ""
-        return f"{self.name} ended: {self.log.read_text().strip()}"
+        return f"{self.name} ended: {self.log.read_text(errors='replace').strip()}"

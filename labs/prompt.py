@@ -10,7 +10,9 @@ from __future__ import annotations
 import codecs
 import fcntl
 import os
+import readline
 import select
+import signal
 import sys
 import termios
 import time
@@ -45,13 +47,30 @@ class Prompt(CLI):  # type: ignore[misc]
         for node in mininet.values():
             node.decoder = _DECODER("replace")
             node.cmd(_KEEP_SHELL)
+        self._mode: Any = None  # of the terminal, while somebody may type
+        if sys.stdin.isatty():
+            readline.set_pre_input_hook(self._remember_mode)
+            signal.signal(signal.SIGCONT, self._go_on)
         super().__init__(mininet, stdin=sys.stdin)
+
+    def _remember_mode(self) -> None:
+        self._mode = termios.tcgetattr(self.stdin.fileno())
+
+    def _go_on(self, _number: int, _frame: object) -> None:
+        """After Ctrl-Z and fg: the shell has had the terminal in a mode of its own."""
+        if self._mode is None:
+            return
+        termios.tcsetattr(self.stdin.fileno(), termios.TCSADRAIN, self._mode)
+        if not any(node.waiting for node in self.mn.values()):
+            os.write(self.stdin.fileno(), f"{self.prompt}{readline.get_line_buffer()}".encode())
 
     def onecmd(self, line: str) -> Any:
         """True where the prompt is to be left."""
         try:
             return super().onecmd(line)
-        except (Exception, SystemExit) as failure:  # noqa: BLE001 (Mininet has no exceptions of its own)
+        except SystemExit:  # `py exit()`
+            return True
+        except Exception as failure:  # noqa: BLE001 (Mininet has no exceptions of its own)
             error(f"*** {line.strip()}: {type(failure).__name__}: {failure}\n")
             return None
 
@@ -76,6 +95,8 @@ class Prompt(CLI):  # type: ignore[misc]
         begin = time.monotonic() + patient(_TYPED_AHEAD)
         keyboard = self.stdin.fileno() if self.isatty() else None
         with _by_letter(keyboard):
+            if keyboard is not None:
+                self._remember_mode()
             while node.waiting:
                 try:
                     self._exchange(node, keyboard if time.monotonic() > begin else None)

@@ -1,0 +1,150 @@
+"""A person at a terminal: a command on a pseudo terminal, what it shows, and what is typed.
+
+Of the standard library: what is shown is read as text, with the codes for colour and cursor taken out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import termios
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from labs.wait import look_until, patient
+
+INTERRUPT, SUSPEND, END = "\x03", "\x1a", "\x04"  # Ctrl-C, Ctrl-Z, Ctrl-D
+_CODES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][AB0]|\x1b[=>78cM]|[\x01\x02\x07]")
+
+
+class Terminal:
+    """`command` runs until the block ends; then the terminal is closed, and the command with it.
+
+    `encoding` is that of the terminal: what is no text in it is shown as `?` in a box (U+FFFD).
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        columns: int = 80,
+        lines: int = 40,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        encoding: str = "utf-8",
+    ) -> None:
+        self._encoding = encoding
+        self._raw = b""
+        self._read_until = 0  # of `shown`: what is before it was expected already
+        self.pid, self._terminal = pty.fork()
+        if self.pid == 0:
+            try:
+                _resize(0, columns, lines)
+                os.chdir(folder or ".")
+                os.execvpe(command[0], command, {**os.environ, "TERM": "xterm", **(environment or {})})
+            finally:
+                os._exit(127)
+        self.code: int | None = None
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        if look_until(self._ended, bool, 10) is False:
+            os.kill(self.pid, signal.SIGKILL)
+            self.wait()
+
+    @property
+    def shown(self) -> str:
+        """All of it so far, without codes; a line that was drawn anew appears as often."""
+        self._read(0)
+        return self._text()
+
+    def _text(self) -> str:
+        text = _CODES.sub("", self._raw.decode(self._encoding, "replace"))
+        return re.sub(r"\r+\n", "\n", text)
+
+    @property
+    def rows(self) -> list[str]:
+        """Every line that was on the screen at some time."""
+        return [line.rstrip() for line in re.split(r"[\r\n]", self.shown)]
+
+    def expect(self, text: str, seconds: float = 60) -> str:
+        """What has been shown since the last expectation, up to `text`; fails where that does not come."""
+        deadline = time.monotonic() + patient(seconds)
+        while True:
+            new = self._text()[self._read_until :]
+            if text in new:
+                seen = new[: new.index(text) + len(text)]
+                self._read_until += len(seen)
+                return seen
+            if not self._read(max(0.0, deadline - time.monotonic())):
+                raise AssertionError(f"{text!r} was not shown, but:\n{self.shown[-4000:]}")
+
+    def _read(self, seconds: float) -> bool:
+        """Take in what is there, waiting so long for the first of it; False where nothing came."""
+        came = False
+        while self._terminal >= 0 and select.select([self._terminal], [], [], 0 if came else seconds)[0]:
+            try:
+                data = os.read(self._terminal, 65536)
+            except OSError:  # nobody has the other side open any more
+                data = b""
+            if not data:
+                break
+            self._raw += data
+            came = True
+        return came
+
+    def send(self, text: str) -> None:
+        """Type it as it is."""
+        os.write(self._terminal, text.encode(self._encoding))
+
+    def line(self, text: str) -> None:
+        """Type it, and Enter."""
+        self.send(f"{text}\r")
+
+    def ask(self, text: str, prompt: str, seconds: float = 60) -> str:
+        """Type a line at a prompt; what is shown until the prompt comes again."""
+        self.line(text)
+        self.expect("\n", seconds)
+        return self.expect(prompt, seconds)[: -len(prompt)]
+
+    def resize(self, columns: int, lines: int) -> None:
+        """The window has another size from now on, and the command is told."""
+        _resize(self._terminal, columns, lines)
+
+    def close(self) -> None:
+        """As when the window is closed."""
+        if self._terminal >= 0:
+            self._read(0)
+            os.close(self._terminal)
+            self._terminal = -1
+
+    def wait(self, seconds: float = 60) -> int:
+        """The exit code, as a shell tells it."""
+        assert look_until(self._ended, bool, seconds), f"It has not ended:\n{self.shown[-2000:]}"
+        assert self.code is not None
+        return self.code
+
+    def _ended(self) -> bool:
+        self._read(0)
+        if self.code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                code = os.waitstatus_to_exitcode(status)
+                self.code = code if code >= 0 else 128 - code
+        return self.code is not None
+
+
+def _resize(terminal: int, columns: int, lines: int) -> None:
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", lines, columns, 0, 0))
