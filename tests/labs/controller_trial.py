@@ -22,7 +22,7 @@ from labs.controller.client import ControllerClient, PortCounters
 from labs.errors import BuildFailed
 from labs.openvswitch import OpenVSwitch
 from labs.sandbox import run_in_sandbox
-from labs.wait import wait_for
+from labs.wait import patient, wait_for
 
 SOCKET = "/run/trial.sock"
 SENT = 1_000_000
@@ -107,7 +107,7 @@ def network() -> Any:
 
 def run(host: Any, *command: str) -> str:
     process = host.popen(list(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return str(process.communicate(timeout=20)[0])
+    return str(process.communicate(timeout=patient(20))[0])
 
 
 def ping(net: Any, client: ControllerClient, seen: dict[str, Any]) -> None:
@@ -127,7 +127,7 @@ def transfer(net: Any, client: ControllerClient, seen: dict[str, Any]) -> None:
     receiver = h4.popen([PYTHON, "-c", RECEIVE], stdout=subprocess.PIPE, text=True)
     receiver.stdout.readline()
     run(h1, PYTHON, "-c", SEND)
-    seen["received"] = int(receiver.communicate(timeout=20)[0])
+    seen["received"] = int(receiver.communicate(timeout=patient(20))[0])
     after = by_name(client)
     seen["bytes"] = {
         name: [after[name].rx_bytes - old.rx_bytes, after[name].tx_bytes - old.tx_bytes]

@@ -19,14 +19,14 @@ from held import CLIENT, held
 from trial_server import CONTENT
 
 from labs.methods import FLAGS
-from labs.wait import look_until
+from labs.wait import look_until, patient
 
 PACED = 4500
 
 
 def client(*arguments: object) -> Any:
     command = (sys.executable, str(CLIENT), *map(str, arguments))
-    return json.loads(sh(*command, host="c", timeout=60).stdout or "null")
+    return json.loads(sh(*command, host="c", timeout=patient(60)).stdout or "null")
 
 
 REAL = "/usr/sbin/ipvsadm"

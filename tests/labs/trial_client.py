@@ -31,7 +31,7 @@ def say(value: object) -> None:
 
 
 def hold(vip: str, port: int) -> None:
-    connection = HTTPConnection(vip, port, timeout=30)
+    connection = HTTPConnection(vip, port, timeout=patient(30))
     for _ in sys.stdin:
         try:
             connection.request("GET", "/")
@@ -44,7 +44,7 @@ def hold(vip: str, port: int) -> None:
 
 def ftp(vip: str, port: int) -> None:
     """What the server replies to NOOP, or the size of the file."""
-    client = FTP(timeout=30)
+    client = FTP(timeout=patient(30))
     client.connect(vip, port)
     client.login()
     client.trust_server_pasv_ipv4_address = True  # where the reply leads is what counts

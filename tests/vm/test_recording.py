@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from labs.wait import patient
 from tests.labs.support import FROM_CHECKOUT, sandboxed
 from tests.unit.director.ipvsadm.support import Recorded, recording
 
@@ -25,7 +26,7 @@ def answers() -> list[tuple[str, int]]:
         input=json.dumps(asked),
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=patient(600),
         env=FROM_CHECKOUT,
     )
     assert done.returncode == 0, done.stderr

@@ -15,6 +15,7 @@ from director.core.sysctls import Sysctls
 from director.engines import interfaces
 from director.engines.engine import EngineError
 from director.process import Settings
+from labs.wait import patient
 
 
 @pytest.fixture
@@ -139,4 +140,4 @@ def test_no_interface_has_an_address(
 def test_engines_are_known_without_being_imported() -> None:
     assert "scapy" in engines.names()
     program = "import sys, director.engines; director.engines.names(); sys.exit('scapy' in sys.modules)"
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=patient(60))

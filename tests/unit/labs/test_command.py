@@ -12,6 +12,7 @@ import pytest
 from labs.command import parse_options, run_lab
 from labs.errors import BadRequest, Unable
 from labs.options import LabOptions
+from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parents[3]
 TYPED: dict[str, Any] = {
@@ -67,7 +68,7 @@ def test_a_report_that_cannot_be_written_is_refused_first(name: str) -> None:
 @pytest.mark.parametrize("arguments", [["--servers", "0"], ["--scheduler", "best"]])
 def test_the_task_says_one_sentence_and_exits_with_2(program: list[str], arguments: list[str]) -> None:
     command = [sys.executable, *program, "lab-nat", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=patient(60))
     assert done.returncode == 2
     assert done.stdout == ""
     assert len(done.stderr.strip().splitlines()) == 1
@@ -76,7 +77,7 @@ def test_the_task_says_one_sentence_and_exits_with_2(program: list[str], argumen
 @pytest.mark.parametrize("arguments", [["lab-nat", "--bogus"], ["lab-ant"], ["--bogus"]])
 def test_inv_exits_with_2_for_what_invoke_does_not_know(arguments: list[str]) -> None:
     command = [sys.executable, "tasks.py", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=patient(60))
     assert done.returncode == 2
     assert arguments[-1] in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

@@ -13,6 +13,7 @@ import pytest
 
 from labs.ending import ended
 from labs.errors import BadRequest, BuildFailed
+from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -80,7 +81,9 @@ def test_a_reader_who_has_gone_ends_it_quietly(words: list[str]) -> None:
     reads, writes = os.pipe()
     os.close(reads)
     with os.fdopen(writes, "wb") as pipe:
-        done = subprocess.run([*INV, *words], cwd=ROOT, stdout=pipe, stderr=subprocess.PIPE, timeout=60)
+        done = subprocess.run(
+            [*INV, *words], cwd=ROOT, stdout=pipe, stderr=subprocess.PIPE, timeout=patient(60)
+        )
     assert (done.returncode, done.stderr) == (141, b"")
 
 
@@ -91,14 +94,16 @@ def test_a_reader_who_has_gone_ends_it_quietly(words: list[str]) -> None:
 def test_an_output_that_takes_nothing_is_a_sentence(words: list[str], redirected: str, says: str) -> None:
     line = f'exec "$0" tasks.py {" ".join(words)} {redirected}'
     done = subprocess.run(
-        ["sh", "-c", line, sys.executable], cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=60
+        ["sh", "-c", line, sys.executable], cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=patient(60)
     )
     assert (done.returncode, done.stderr.count("\n"), says in done.stderr) == (2, 1, True), done.stderr
 
 
 def test_neither_standard_input_nor_errors_are_needed() -> None:
     line = 'exec "$0" tasks.py lab-dr --show-scripts <&- 2>&-'
-    done = subprocess.run(["sh", "-c", line, sys.executable], cwd=ROOT, stdout=subprocess.PIPE, timeout=60)
+    done = subprocess.run(
+        ["sh", "-c", line, sys.executable], cwd=ROOT, stdout=subprocess.PIPE, timeout=patient(60)
+    )
     assert done.returncode == 0
     assert b"realserver" in done.stdout
 
@@ -129,7 +134,7 @@ def test_words_that_make_no_sense_are_a_sentence(words: str, says: str, tmp_path
         env={**os.environ, "LVS_RUNS": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patient(60),
     )
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert says in done.stderr
@@ -141,5 +146,7 @@ def test_what_somebody_has_told_invoke_for_himself_does_not_count(
 ) -> None:
     (tmp_path / ".invoke.yaml").write_text("run: [")
     environment = {**os.environ, **tidy, "HOME": str(tmp_path)}
-    done = subprocess.run([*INV, "diagnosis"], cwd=ROOT, env=environment, capture_output=True, timeout=60)
+    done = subprocess.run(
+        [*INV, "diagnosis"], cwd=ROOT, env=environment, capture_output=True, timeout=patient(60)
+    )
     assert (done.returncode, done.stderr) == (0, b"")

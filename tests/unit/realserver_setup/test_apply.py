@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from labs.wait import patient
 from realserver_setup.apply import Result, apply, apply_all
 from realserver_setup.errors import ScriptFailed
 from realserver_setup.render import Script
@@ -32,7 +33,7 @@ class ThisMachine:
     name = "here"
 
     def run(self, argv: Sequence[str], text: str | None = None) -> Result:
-        done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=20)
+        done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=patient(20))
         return Result(done.returncode, done.stdout, done.stderr)
 
 

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from director.core.decision import Method
+from labs.wait import patient
 from realserver_setup import render
 from realserver_setup.build import (
     ClientSetup,
@@ -186,7 +187,7 @@ def run(text: str, stubs: Path, cwd: Path) -> str:
         cwd=cwd,
         env={"PATH": str(stubs)},
         capture_output=True,
-        timeout=20,
+        timeout=patient(20),
     )
     return log.read_text()
 
