@@ -12,10 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-from support import VIP, director, packet
-
 from director.core.decision import Forward
 from director.core.packet import ACK, SYN, TCP, Endpoint, Packet
+from tests.bench.support import VIP, director, packet
 
 CONNECTIONS, FLOOD, LIMIT, ESTABLISHED = 200_000, 1_000_000, 100_000, 1000
 

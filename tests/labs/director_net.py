@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +80,16 @@ def _link(host: str, interface: str, bridge: str, address: str) -> None:
     sh("ethtool", "-K", interface, "tx", "off", host=host)
 
 
+def _listening(host: str, port: str) -> str:
+    return sh("ss", "-Hltn", f"sport = :{port}", host=host).stdout
+
+
 def serve(host: str, *endpoints: str, log: Path) -> None:
     """Start a real server of the host's name, and wait until it listens."""
     start(host, sys.executable, str(SERVER), host, *endpoints, log=log)
     for endpoint in endpoints:
         port = endpoint.rpartition(":")[2]
-        look_until(lambda port=port: sh("ss", "-Hltn", f"sport = :{port}", host=host).stdout, bool, 10)
+        look_until(partial(_listening, host, port), bool, 10)
 
 
 def start_director(method: str, folder: Path, *more: str) -> subprocess.Popen[bytes]:

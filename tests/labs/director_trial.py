@@ -13,7 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from director_net import (
+from director.control.channel import call
+from tests.labs.director_net import (
     SERVERS,
     SOCKET,
     VIP,
@@ -26,9 +27,7 @@ from director_net import (
     start_director,
     tool,
 )
-from trial_server import CONTENT, digest
-
-from director.control.channel import call
+from tests.labs.trial_server import CONTENT, digest
 
 admin = partial(tool, "ippfvsadm")
 

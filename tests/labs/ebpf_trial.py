@@ -14,12 +14,11 @@ from pathlib import Path
 from socket import inet_aton
 from typing import Any
 
-from director_net import CIP, SERVERS, SOCKET, VIP, build, serve, sh, start, start_director, tool
-from held import CLIENT, held
-
 from director.control.channel import call
 from labs.methods import FLAGS
 from labs.wait import look_until
+from tests.labs.director_net import CIP, SERVERS, SOCKET, VIP, build, serve, sh, start, start_director, tool
+from tests.labs.held import CLIENT, held
 
 LIMIT, FLOOD, FILE = 64, 500, 100_000
 ipvsadm = partial(tool, "ipvsadm")

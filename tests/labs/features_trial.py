@@ -14,12 +14,11 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from director_net import BIN, CIP, DIP, SERVERS, VIP, build, curl, serve, sh, start_director, tool
-from held import CLIENT, held
-from trial_server import CONTENT
-
 from labs.methods import FLAGS
 from labs.wait import look_until, patient
+from tests.labs.director_net import BIN, CIP, DIP, SERVERS, VIP, build, curl, serve, sh, start_director, tool
+from tests.labs.held import CLIENT, held
+from tests.labs.trial_server import CONTENT
 
 PACED = 4500
 
@@ -58,7 +57,7 @@ class Trial:
     def _ipvsadm(self, line: str, text: str | None = None) -> str:
         program = REAL if self._kernel else str(BIN / "ipvsadm")
         done = sh(program, *line.split(), host="d", check=False, input=text)
-        return done.stdout + done.stderr
+        return f"{done.stdout}{done.stderr}"
 
     def _mark(self) -> str:
         """Ports 80 and 81 of the VIP carry the mark 7."""

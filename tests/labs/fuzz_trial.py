@@ -14,7 +14,6 @@ import sys
 from typing import Any
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP
-from spoilt import spoilt, with_right_checksum
 
 from labs.methods import FLAGS
 from oracle import packets
@@ -32,6 +31,7 @@ from oracle.site import (
 )
 from oracle.talk import Frame
 from oracle.wire import Wires
+from tests.labs.spoilt import spoilt, with_right_checksum
 
 PLACE = Place(1)
 VIP, CLIENT, RS = PLACE.vip, PLACE.client(2), server(1)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from director_net import VIP
+from tests.labs.director_net import VIP
 
 CLIENT = Path(__file__).with_name("trial_client.py")
 

@@ -48,7 +48,7 @@ class Terminal:
             try:
                 _resize(0, columns, lines)
                 os.chdir(folder or ".")
-                os.execvpe(command[0], command, {**os.environ, "TERM": "xterm", **(environment or {})})
+                os.execvpe(command[0], list(command), {**os.environ, "TERM": "xterm", **(environment or {})})
             finally:
                 os._exit(127)
         self.code: int | None = None

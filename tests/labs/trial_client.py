@@ -18,6 +18,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from ftplib import FTP, Error
 from http.client import HTTPConnection, HTTPException
 
@@ -47,7 +48,7 @@ def ftp(vip: str, port: int) -> None:
     client = FTP(timeout=patient(30))
     client.connect(vip, port)
     client.login()
-    client.trust_server_pasv_ipv4_address = True  # where the reply leads is what counts
+    setattr(client, "trust_server_pasv_ipv4_address", True)  # noqa: B010 (typeshed lacks it): where the reply leads is what counts
     for line in sys.stdin:
         try:
             if line == "fetch\n":
@@ -117,7 +118,7 @@ def ttl(vip: str, port: int) -> None:
 
 if __name__ == "__main__":
     command, vip, *numbers = sys.argv[1:]
-    commands = {
+    commands: dict[str, Callable[..., None]] = {
         "hold": hold,
         "ftp": ftp,
         "udp": udp,

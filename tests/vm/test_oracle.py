@@ -72,7 +72,8 @@ def test_the_recording_holds(kernel: OnTheWire, batch: Batch) -> None:
 
 def record(kernel: OnTheWire, batch: Batch, folder: Path) -> None:
     """Play what has changed; answers that are the same as before stay as they are, with a new fingerprint."""
-    made, done = recordings.made_now(), []
+    made = recordings.made_now()
+    done: list[Recorded] = []
     for scenario, place in recordings.in_batch(batch):
         then = before(batch.method, batch.kind).get(scenario.name)
         if recordings.holds(then, scenario, place, made) and not os.environ.get("LVS_FORCE"):

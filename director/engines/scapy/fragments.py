@@ -22,4 +22,4 @@ def pieces(data: bytes, mtu: int) -> Sequence[bytes]:
     if header.ihl * 4 != _HEADER or mtu < _HEADER + 8:
         return ()
     whole = header / Raw(data[_HEADER:])
-    return [bytes(piece) for piece in fragment(whole, (mtu - _HEADER) // 8 * 8)]  # type: ignore[no-untyped-call]
+    return [bytes(piece) for piece in fragment(whole, (mtu - _HEADER) // 8 * 8)]

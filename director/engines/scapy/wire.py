@@ -69,7 +69,7 @@ class Wire:
     def send(self, frame: bytes) -> bool:
         """Send a frame; False where the wire does not take it."""
         try:
-            self._socket.send(frame)  # type: ignore[arg-type]  # bytes will do
+            self._socket.send(frame)
         except OSError:  # the interface is down, or the frame too long
             return False
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import math
 import random
@@ -102,10 +103,9 @@ def test_a_page_that_is_none_has_failed(monkeypatch: pytest.MonkeyPatch) -> None
 
     server = HTTPServer(("127.0.0.1", 0), Refuses)
     threading.Thread(target=server.handle_request, daemon=True).start()
-    real = browse.http.client.HTTPConnection
+    real = http.client.HTTPConnection
     monkeypatch.setattr(
-        browse.http.client,
-        "HTTPConnection",
+        "http.client.HTTPConnection",
         lambda host, _port, timeout: real(host, server.server_port, timeout=timeout),
     )
     with pytest.raises(browse.Failed, match="404"):

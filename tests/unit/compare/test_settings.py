@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from compare.command import compare, parse
 from compare.settings import Settings, counts_up_to
 from labs.errors import BadRequest
 
-ASKED = {"servers": "", "methods": "", "engine": "scapy", "rate": "200", "quick": False}
+ASKED: dict[str, Any] = {"servers": "", "methods": "", "engine": "scapy", "rate": "200", "quick": False}
 
 
 def test_counts_end_with_what_was_asked_for() -> None:

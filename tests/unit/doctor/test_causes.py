@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,15 +59,15 @@ TODAYS = "ipvsadm --delete-server -t 203.0.113.1:80 -r 172.16.0.2:80\n"
 QUIETS = "ipvsadm -e -t 203.0.113.1:80 -r 172.16.0.2:80 -m -w 0\n"
 
 
-def rule(hook: str, verdict: str, *matches: dict[str, object], family: str = "ip") -> FilterRule:
-    return FilterRule(family, "f", "c", hook, 0, 5, verdict, matches, "as nft prints it")
+def rule(hook: str, verdict: str, *matches: Mapping[str, Any], family: str = "ip") -> FilterRule:
+    return FilterRule(family, "f", "c", hook, 0, 5, verdict, tuple(map(dict, matches)), "as nft prints it")
 
 
 def without_vip(state: LabState, name: str) -> LabState:
     return on(state, name, addresses=tuple(a for a in host(state, name).addresses if a.address != VIP))
 
 
-def with_vip(state: LabState, name: str, **changes: object) -> LabState:
+def with_vip(state: LabState, name: str, **changes: Any) -> LabState:
     """With the VIP elsewhere."""
     addresses = host(state, name).addresses
     changed = (replace(one, **changes) if one.address == VIP else one for one in addresses)
@@ -96,7 +97,7 @@ def inside_client(state: LabState, gateway: str) -> LabState:
     return way(state, "rs1", "172.16.0.101", gateway, "rs1-eth0")
 
 
-def two_ports(state: LabState, **changes: object) -> LabState:
+def two_ports(state: LabState, **changes: Any) -> LabState:
     """A second service of the same real servers, on port 8080."""
     shop = replace(http_service(state), port=8080, **changes)
     servers = tuple(replace(one, ports=(80, 8080)) for one in state.servers)

@@ -66,7 +66,12 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder.mkdir()
     with socket_in(folder) as path:
         listener = Listener(path, lambda _request: {"ok": True, "lab": "lab-nat", "hosts": {}})
-    threading.Thread(target=lambda: [listener.serve_one() for _ in range(9)], daemon=True).start()
+
+    def serve() -> None:
+        for _ in range(9):
+            listener.serve_one()
+
+    threading.Thread(target=serve, daemon=True).start()
     yield folder
     (folder / SOCKET).unlink()
 
@@ -77,7 +82,7 @@ def test_a_lab_that_runs_is_found(desk: Path) -> None:
 
 
 def test_somebody_elses_lab_is_told_as_such(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attach.os, "access", lambda _path, _how: False)
+    monkeypatch.setattr("os.access", lambda _path, _how: False)
     assert list(attach.running()) == []
     with pytest.raises(Unable, match=rf"{desk} is somebody else's.*sudo"):
         attached()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,17 +14,17 @@ from labs.errors import Unable
 
 @pytest.fixture
 def ordinary_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capabilities.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
 
 
 @pytest.mark.parametrize("program", ["ovs-vswitchd", "nginx", "tcpdump", "nft"])
 def test_a_missing_program_is_named_with_its_package(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = capabilities.shutil.which
+    found = shutil.which
 
     def which(name: str, path: str | None = None) -> str | None:
         return None if name == program else found(name, path=path)
 
-    monkeypatch.setattr(capabilities.shutil, "which", which)
+    monkeypatch.setattr("shutil.which", which)
     package = capabilities.PROGRAMS[program]
     with pytest.raises(Unable, match=f"Not installed: {package}: run `sudo apt-get install {package}`"):
         capabilities.require()

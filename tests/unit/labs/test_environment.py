@@ -114,7 +114,7 @@ def test_what_the_machine_gives_to_new_networks_is_put_back(tmp_path: Path) -> N
 @pytest.fixture
 def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A temporary folder of this test, and a user without a home."""
-    monkeypatch.setattr(environment.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(environment, "_passwd_home", lambda: "")
     return tmp_path
 
@@ -150,7 +150,7 @@ def test_the_kernels_user_counts_and_not_what_is_said(monkeypatch: pytest.Monkey
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.setenv(name, "somebody")
     assert user_name() == mine
-    monkeypatch.setattr(environment.os, "getuid", lambda: 4_000_000_123)  # whom passwd(5) does not know
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000_123)  # whom passwd(5) does not know
     assert user_name() == "4000000123"
 
 

@@ -130,8 +130,8 @@ def machine_of_a_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     refusing = tmp_path / "newuidmap"
     refusing.write_text("#!/bin/sh\necho 'newuidmap: uid range [0-1) -> [0-1) not allowed' >&2\nexit 1\n")
     refusing.chmod(0o755)
-    monkeypatch.setattr(sandbox.os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(sandbox.environment, "PATH", str(tmp_path))
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("labs.environment.PATH", str(tmp_path))
     monkeypatch.setattr(sandbox, "subordinate_ids", lambda _table, _own: [(100000, 65536)])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,7 +15,7 @@ from director.control.codec import encode
 from director.core.commands import AddServer, AddService, Command, DeleteServer, ServiceKey
 from director.core.director import Director
 from director.core.packet import SYN, TCP, Endpoint, Packet
-from director.engines.engine import EngineError
+from director.engines.engine import Engine, EngineError
 from tests.unit.director.idle import Idle
 
 VIP = Endpoint("203.0.113.1", 80)
@@ -47,7 +47,7 @@ def engine(director: Director) -> CountingEngine:
 
 @pytest.fixture
 def answers(director: Director, engine: CountingEngine) -> Answers:
-    return Answers(director, engine, lambda: 1.0, {"method": "NAT"})
+    return Answers(director, cast(Engine, engine), lambda: 1.0, {"method": "NAT"})
 
 
 def apply(answers: Answers, *commands: Command) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def test_with_its_last_server_the_service_goes(answers: Answers) -> None:
 def test_an_engine_that_decides_by_itself_does_not_explain(director: Director) -> None:
     engine = CountingEngine(director)
     engine.explains = False
-    answers = Answers(director, engine, lambda: 1.0, {"engine": "other"})  # type: ignore[arg-type]
+    answers = Answers(director, cast(Engine, engine), lambda: 1.0, {"engine": "other"})
     told = answers({"do": "explain", "packet": {}})
     assert told == {"ok": False, "error": "The engine other decides by itself, and does not say why."}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from director.core.decision import Answer, Decision, Local, Method
@@ -12,7 +14,7 @@ from tests.unit.director.core.support import WEB, client, direct, tcp
 ROUTER, DIRECTOR, SERVER = Endpoint("192.0.2.254", 0), Endpoint("203.0.113.2", 0), Endpoint("203.0.113.11", 0)
 
 
-def error(inner: Packet | None, kind: int = 3, code: int = 4, mtu: int = 1400, **more: bool) -> Packet:
+def error(inner: Packet | None, kind: int = 3, code: int = 4, mtu: int = 1400, **more: Any) -> Packet:
     outer = Packet(IPIP, DIRECTOR, SERVER, 1500, embedded=inner)
     return Packet(ICMP, ROUTER, DIRECTOR, 96, icmp_type=kind, icmp_code=code, mtu=mtu, embedded=outer, **more)
 

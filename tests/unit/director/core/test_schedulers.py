@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from director.core import schedulers
-from director.core.commands import AddServer, AddService, ServiceKey
+from director.core.commands import AddServer, AddService, Command, ServiceKey
 from director.core.decision import Forward, Method
 from director.core.director import Director
 from director.core.errors import UnknownScheduler
@@ -380,7 +381,7 @@ def test_the_turns_are_those_of_kernel_6_1(name: str, expected: str) -> None:
 def test_a_list_of_rules_at_once_gives_the_same_turns() -> None:
     key = ServiceKey(TCP, WEB)
     ends = [(Endpoint(f"172.16.0.{host}", 80), weight) for host, weight in ((2, 1), (3, 2), (4, 1))]
-    rules = [AddService(key), *(AddServer(key, end, weight) for end, weight in ends)]
+    rules: list[Command] = [AddService(key), *(AddServer(key, end, weight) for end, weight in ends)]
     at_once, one_by_one = Director(), Director()
     at_once.apply(rules, 0)
     for rule in rules:
@@ -430,7 +431,7 @@ def test_the_largest_weights_cost_no_more_steps(name: str, busy: int) -> None:
         server.overloaded = True
     steps = 0
 
-    def count(_frame: FrameType, _event: str, _argument: object) -> object:
+    def count(_frame: FrameType, _event: str, _argument: object) -> Any:
         nonlocal steps
         steps += 1
         assert steps < 2_000_000

@@ -13,11 +13,11 @@ from director.core.decision import Method
 from director.core.errors import BadValue
 from director.core.packet import ANY_PORT, TCP, UDP, Endpoint
 from director.core.schedulers import make
-from director.core.service import RealServer, VirtualService
+from director.core.service import Policy, RealServer, VirtualService
 from director.core.table import ConnectionTable
 from tests.unit.director.core.support import RS1, WEB, client
 
-SERVICE = VirtualService(ServiceKey(TCP, WEB), "rr", make("rr"))
+SERVICE = VirtualService(ServiceKey(TCP, WEB), Policy("rr"), make("rr"))
 SERVER = RealServer(RS1, 1, Method.NAT)
 ends = st.builds(client, st.integers(1, 30), st.sampled_from(["198.51.100.1", "198.51.100.2"]))
 Key = tuple[int, Endpoint]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,7 +62,7 @@ def test_without_a_threshold_there_is_no_end() -> None:
     assert one.available
 
 
-def limited(**options: int) -> Director:
+def limited(**options: Any) -> Director:
     director = Director(method=Method.DR, scheduler="rr")
     director.apply([AddService(KEY), AddServer(KEY, OTHER), AddServer(KEY, LIMITED, **options)], 0)
     return director

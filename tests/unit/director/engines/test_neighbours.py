@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from scapy.layers.l2 import ARP, Ether
@@ -16,7 +16,7 @@ OTHER_MAC = "02:00:00:00:00:33"
 
 class Trial:
     def __init__(self) -> None:
-        self.wire: Any = FakeWire("d-eth0")
+        self.wire = cast(Any, FakeWire("d-eth0"))
         self.way = Way(self.wire, OWN, GATEWAY)
         self.lost = 0
         self.neighbours = Neighbours(self._lose)

@@ -192,7 +192,7 @@ def test_a_tunnel_that_is_too_narrow_is_remembered(running: Running) -> None:
 
 def right_icmp_checksum(frame: Any) -> bool:
     content = bytes(frame[ICMP])
-    return int(checksum(content[:2] + b"\0\0" + content[4:])) == frame[ICMP].chksum
+    return bool(checksum(content[:2] + b"\0\0" + content[4:]) == frame[ICMP].chksum)
 
 
 # ---- answers ----

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from director.core.commands import ServiceKey
 from director.core.decision import Method
@@ -83,9 +83,9 @@ class Shared:
 
     def next_table(self) -> SharedTable:
         """That of another director, over the same maps."""
-        kept = Sessions(self.sessions)  # type: ignore[arg-type]
-        maps: Any = self.map, self.totals, self.rules, self.templates, kept
-        return SharedTable(*maps, self.clock, self.sweep, 8)
+        entries, servers, sessions = (cast(Any, fake) for fake in (self.map, self.rules, self.sessions))
+        kept = Sessions(sessions)
+        return SharedTable(entries, self.totals, servers, self.templates, kept, self.clock, self.sweep, 8)
 
     def sweep(self) -> None:
         """What the program does now and then."""
