@@ -17,7 +17,7 @@ from typing import TextIO
 
 from director import engines, own_scheduler
 from director.control.answers import Answers
-from director.control.channel import Listener
+from director.control.listener import Listener
 from director.core.decision import Method
 from director.core.director import Director
 from director.core.events import Event
@@ -85,10 +85,10 @@ def run(settings: Settings) -> None:
         }
         listener = _listen(settings.socket, Answers(director, engine, clock, about))
         stack.callback(listener.close)
-        selector.register(listener, EVENT_READ, listener.serve_one)
+        listener.register(selector)
         selector.register(ended, EVENT_READ, None)
         gc.freeze()  # what lives until now lives on: no need to look at it again
-        _loop(selector, director, engine, clock)
+        _loop(selector, director, engine, listener, clock)
 
 
 def seconds_since_the_epoch() -> Callable[[], float]:
@@ -97,7 +97,13 @@ def seconds_since_the_epoch() -> Callable[[], float]:
     return lambda: offset + time.monotonic()
 
 
-def _loop(selector: DefaultSelector, director: Director, engine: Engine, clock: Callable[[], float]) -> None:
+def _loop(
+    selector: DefaultSelector,
+    director: Director,
+    engine: Engine,
+    listener: Listener,
+    clock: Callable[[], float],
+) -> None:
     """Serve whatever is ready, and the clock, until the descriptor without a function is."""
     due = clock()
     while True:
@@ -111,13 +117,16 @@ def _loop(selector: DefaultSelector, director: Director, engine: Engine, clock: 
             engine.prepare()
             director.tick(now)
             engine.tick(now)
+            listener.expire()
 
 
 def _listen(path: str, answers: Answers) -> Listener:
     try:
         return Listener(path, answers)
     except OSError as error:
-        raise CannotRun(f"The control socket {path} can't be made: {error.strerror or error}.") from None
+        raise CannotRun(
+            f"The control socket {path} can't be made ({error.strerror or error}): name another --socket."
+        ) from None
 
 
 @contextlib.contextmanager

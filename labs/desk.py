@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from director.control.channel import Listener, Message
+from director.control.channel import Message
+from director.control.listener import Listener
 from labs.running import Running
 
 SOCKET = "desk"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from director.control.channel import Listener
+from director.control.listener import Listener
 from labs.controller import control, flows, framework
 from labs.controller.frames import ETHERTYPE_ARP, Frame, parse_arp, parse_frame
 from labs.controller.framework import CONNECTED, DISCONNECTED, handles, ofp_event

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from classroom.command import attached
-from director.control.channel import Listener
+from director.control.listener import Listener
 from labs import attach
 from labs.attach import Attached, pick
 from labs.desk import SOCKET, socket_in

@@ -10,8 +10,9 @@ from typing import Any, cast
 import pytest
 
 from director.control.answers import Answers
-from director.control.channel import Listener, call
+from director.control.channel import call
 from director.control.codec import encode
+from director.control.listener import Listener
 from director.core.commands import AddServer, AddService, Command, DeleteServer, ServiceKey
 from director.core.director import Director
 from director.core.packet import SYN, TCP, Endpoint, Packet

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from director.control.channel import Listener, Message
+from director.control.channel import Message
+from director.control.listener import Listener
 from labs.controller.client import ControllerClient, ControllerError
 from labs.controller.records import Port, PortCounters, Switch
 from labs.errors import BuildFailed
