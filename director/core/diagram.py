@@ -9,7 +9,7 @@ from director.core.states import TCP_TRANSITIONS, State, Timeouts, View
 
 VIEWS = {"VS-NAT": (View.IN, View.OUT), "VS-TUN and VS-DR": (View.HALF,)}
 _WHO = {View.IN: "client", View.OUT: "server", View.HALF: "client"}
-_EVENTS = ("syn", "ack", "fin", "rst")
+_EVENTS = {"syn": "SYN", "ack": "ACK", "fin": "FIN", "rst": "RST", "none": "no flag"}
 
 
 def mermaid(views: tuple[View, ...]) -> str:
@@ -22,7 +22,7 @@ def mermaid(views: tuple[View, ...]) -> str:
                 after = TCP_TRANSITIONS[view, event, state]
                 if after is state or not _usual(view, event, state):
                     continue
-                arrows.setdefault((state, after), []).append(f"{_WHO[view]} {event.upper()}")
+                arrows.setdefault((state, after), []).append(f"{_WHO[view]} {_EVENTS[event]}")
                 if after not in found:
                     found.append(after)
     timeouts = Timeouts().by_state()

@@ -3,7 +3,8 @@
 Each table says, for a direction and an event, which state follows each current one. They are
 those of kernel IPVS (facts: ip_vs_proto_tcp.c). The director sees both directions in VS-NAT
 (`in` from the client, `out` from the real server) and only the client's half in VS-TUN and
-VS-DR (`half`). A packet with several flags counts as the first of RST, SYN, FIN, ACK.
+VS-DR (`half`). A packet with several flags counts as the first of RST, SYN, FIN, ACK; one with
+none of the four, which no TCP sends, closes the connection.
 
 Under attack, with `secure_tcp`, another table holds: what a client alone has said leads to
 SYNACK or stays SYN_RECV, and only the real server's answer makes a connection of it.
@@ -97,14 +98,17 @@ _TCP = """
     in fin  CL CW SS TW TW TW CL CW LA LI TW
     in ack  ES ES SS ES FW TW CL CW CL LI ES
     in rst  CL CL CL SR CL CL CL CL LA LI SR
+    in none CL CL CL CL CL CL CL CL CL CL CL
    out syn  SS ES SS SR SS SS SS SS SS LI SR
    out fin  TW FW SS TW FW TW CL TW LA LI TW
    out ack  ES ES SS ES FW TW CL CW LA ES ES
    out rst  CL CL SS CL CL TW CL CL CL CL CL
+   out none CL CL CL CL CL CL CL CL CL CL CL
   half syn  SR ES ES SR SR SR SR SR SR SR SR
   half fin  CL FW SS TW FW TW CL CW LA LI TW
   half ack  ES ES SS ES FW TW CL CW CL LI ES
   half rst  CL CL CL SR CL CL CL CL LA LI CL
+  half none CL CL CL CL CL CL CL CL CL CL CL
 """
 
 _SECURE_TCP = """
@@ -113,17 +117,21 @@ _SECURE_TCP = """
     in fin  CL CW SS TW TW TW CL CW LA LI SA
     in ack  ES ES SS SR FW TW CL CW CL LI SA
     in rst  CL CL CL SR CL CL CL CL LA LI CL
+    in none CL CL CL CL CL CL CL CL CL CL CL
    out syn  SS ES SS SA SS SS SS SS SS LI SA
    out fin  TW FW SS TW FW TW CL TW LA LI TW
    out ack  ES ES SS ES FW TW CL CW LA ES ES
    out rst  CL CL SS CL CL TW CL CL CL CL CL
+   out none CL CL CL CL CL CL CL CL CL CL CL
   half syn  SA ES ES SR SA SA SA SA SA SA SA
   half fin  CL FW SS TW FW TW CL CW LA LI TW
   half ack  ES ES SS ES FW TW CL CW CL LI ES
   half rst  CL CL CL SR CL CL CL CL LA LI CL
+  half none CL CL CL CL CL CL CL CL CL CL CL
 """
 
-_EVENTS = ((RST, "rst"), (SYN, "syn"), (FIN, "fin"), (ACK, "ack"))
+_FLAGS = ((RST, "rst"), (SYN, "syn"), (FIN, "fin"), (ACK, "ack"))
+EVENTS = (*(event for _, event in _FLAGS), "none")
 
 
 def _read(table: str) -> dict[tuple[View, str, State], State]:
@@ -142,11 +150,11 @@ SECURE_TCP_TRANSITIONS = _read(_SECURE_TCP)
 
 
 def follow(protocol: int, state: State, view: View, flags: int, *, secure: bool = False) -> State:
-    """The state after a packet; a TCP packet without any of the four flags changes nothing."""
+    """The state after a packet."""
     if protocol == UDP:
         return State.UDP
     transitions = SECURE_TCP_TRANSITIONS if secure else TCP_TRANSITIONS
-    for flag, event in _EVENTS:
+    for flag, event in _FLAGS:
         if flags & flag:
             return transitions[view, event, state]
-    return state
+    return transitions[view, "none", state]

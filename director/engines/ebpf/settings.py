@@ -5,13 +5,21 @@ from __future__ import annotations
 import mmap
 from struct import Struct
 
-from director.core.states import ACTIVE, SECURE_TCP_TRANSITIONS, TCP_TRANSITIONS, State, Timeouts, View
+from director.core.states import (
+    ACTIVE,
+    EVENTS,
+    SECURE_TCP_TRANSITIONS,
+    TCP_TRANSITIONS,
+    State,
+    Timeouts,
+    View,
+)
 from director.engines.ebpf.clock import NANO
 from director.engines.ebpf.shapes import STATES
 
 ODD, STRAYS, TELL, MAY_FRAGMENT, ALL_NEW, ALL_SYN, SHORT_CUT, QUIESCENT = (1 << bit for bit in range(8))
-_EVENTS = ("rst", "syn", "fin", "ack")
 _ROOM = 16  # for states, in a table of the program's
+_ROWS = 8  # for events, likewise
 _TIMEOUTS = Struct(f"={_ROOM}Q")
 
 _FRESH_UNTIL, _TIMEOUTS_AT = 0, 8
@@ -42,9 +50,10 @@ class Settings:
         table = SECURE_TCP_TRANSITIONS if secure else TCP_TRANSITIONS
         following = bytearray()
         for view in (View.IN, View.OUT, View.HALF):
-            for event in _EVENTS:
+            for event in EVENTS:
                 row = (state if state is State.UDP else table[view, event, state] for state in STATES)
                 following += bytes(map(STATES.index, row)).ljust(_ROOM, b"\0")
+            following += bytes(_ROOM * (_ROWS - len(EVENTS)))
         self._memory[_NEXT : _NEXT + len(following)] = bytes(following)
 
     def vouch(self, until: int) -> None:

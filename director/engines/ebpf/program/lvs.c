@@ -92,7 +92,9 @@ static __always_inline int request(struct __sk_buff *skb, struct packet *p, stru
 /* The state of a steady connection is not changed by data: its request's entry need not be found. */
 static __always_inline bool is_steady(const struct packet *p, const struct connection *entry)
 {
-	return entry->word & STEADY && !(p->flags & (TCP_SYN | TCP_FIN | TCP_RST)) && entry->expires > p->now;
+	enum event event = event_now(p);
+
+	return entry->word & STEADY && (event == ACK || event == NOTHING) && entry->expires > p->now;
 }
 
 static __always_inline bool reply_changes(const struct packet *p, struct connection *entry)

@@ -149,5 +149,5 @@ static __always_inline enum event event_of(__u8 flags)
 		return SYN;
 	if (flags & TCP_FIN)
 		return FIN;
-	return flags & TCP_ACK ? ACK : NOTHING;
+	return flags & TCP_ACK ? ACK : NO_FLAG;
 }

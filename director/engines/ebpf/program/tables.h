@@ -17,7 +17,7 @@
 #define STATES 16 /* of a connection, in the order of the core's `State`; a power of two */
 enum state { NONE = 0, ESTABLISHED = 1, FIN_WAIT = 4, TIME_WAIT = 5, CLOSE = 6, UDP_STATE = 11 };
 enum view { IN, OUT, HALF, VIEWS = 4 };
-enum event { NOTHING = -1, RST, SYN, FIN, ACK, EVENTS };
+enum event { NOTHING = -1, RST, SYN, FIN, ACK, NO_FLAG, EVENTS = 8 }; /* the last one: a power of two */
 enum method { NAT, TUN, DR, LOCAL };
 enum scheduler { BY_CORE, RR, WRR, LC, WLC, SED, NQ, DH, SH, MH, BY_TEMPLATE };
 

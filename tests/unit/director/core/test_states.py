@@ -6,7 +6,7 @@ import pytest
 
 from director.core.director import Director
 from director.core.errors import BadValue
-from director.core.packet import ACK, FIN, PSH, RST, SYN, TCP, UDP
+from director.core.packet import ACK, FIN, PSH, RST, SYN, TCP, UDP, URG
 from director.core.states import TCP_TRANSITIONS, State, Timeouts, View, follow
 from tests.unit.director.core.support import RS2, WEB, client, published, tcp
 
@@ -29,7 +29,10 @@ def walk(view: View, *flags: int) -> State:
         (View.HALF, [SYN, ACK, RST | ACK], State.CLOSE),
         (View.OUT, [SYN, ACK], State.SYN_SENT),
         (View.IN, [SYN, ACK, SYN], State.ESTABLISHED),
-        (View.IN, [SYN, ACK, PSH], State.ESTABLISHED),
+        (View.IN, [SYN, ACK, PSH | ACK], State.ESTABLISHED),
+        (View.IN, [SYN, ACK, PSH], State.CLOSE),
+        (View.OUT, [SYN, ACK, URG], State.CLOSE),
+        (View.HALF, [SYN, ACK, 0], State.CLOSE),
     ],
 )
 def test_states_after(view: View, flags: list[int], state: State) -> None:
@@ -38,7 +41,7 @@ def test_states_after(view: View, flags: list[int], state: State) -> None:
 
 def test_the_tables_are_complete() -> None:
     tcp_states = [state for state in State if state is not State.UDP]
-    assert len(TCP_TRANSITIONS) == 3 * 4 * len(tcp_states)
+    assert len(TCP_TRANSITIONS) == 3 * 5 * len(tcp_states)
     assert State.UDP not in TCP_TRANSITIONS.values()
 
 
@@ -69,3 +72,15 @@ def test_a_connection_lives_from_its_last_packet_on() -> None:
     director.decide(tcp(RS2, client(1), SYN | ACK), 50)
     assert director.expire(109) == 0
     assert director.expire(110) == 1
+
+
+@pytest.mark.parametrize("flags", [0, PSH, URG, PSH | URG])
+def test_a_packet_without_flags_closes_a_connection_for_ten_seconds(flags: int) -> None:
+    director = published()
+    for packet in (tcp(client(1), WEB), tcp(RS2, client(1), SYN | ACK), tcp(client(1), WEB, ACK)):
+        director.decide(packet, 0)
+    director.decide(tcp(client(1), WEB, flags), 0)
+    (connection,) = director.connections
+    assert (connection.state, connection.active) == (State.CLOSE, False)
+    assert director.expire(9.9) == 0
+    assert director.expire(10) == 1
