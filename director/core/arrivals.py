@@ -75,9 +75,7 @@ class Arrivals:
         if told and self._rules.serves(packet.protocol, packet.source):
             why = "nat_icmp_send: a real server's packet, of no known connection"
             return self._trace.answer(packet, now, Answer(UNREACHABLE, PORT_UNREACHABLE, (why,)))
-        if not tcp:
-            return None
-        if flags & RST or not (flags & SYN or sysctls.sloppy_tcp):
+        if tcp and (flags & RST or not (flags & SYN or sysctls.sloppy_tcp)):
             return Local(("no such connection, and only a SYN opens one",))
         if packet.source.port == DATA_PORT:
             return Local(("a connection from port 20 is never scheduled",))

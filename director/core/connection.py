@@ -25,7 +25,7 @@ class Connection:
     `expires` is the time at which it ends if no packet comes before; `scheduled` belongs to the
     timers, and `chained`, the next one in its bucket, to the table. `control` is what it exists
     because of, an ftp control connection or a template, which lives on while it has `children`.
-    `ftp` is the helper's memory of a control connection.
+    `ftp` is the helper's memory of a control connection; `packets` have come from the client.
     """
 
     __slots__ = (
@@ -36,6 +36,7 @@ class Connection:
         "expires",
         "ftp",
         "method",
+        "packets",
         "protocol",
         "scheduled",
         "server",
@@ -67,6 +68,7 @@ class Connection:
         self.expires = 0.0
         self.scheduled = UNSET
         self.children = 0
+        self.packets = 0
         self.chained: Connection | None = None
         self.ftp: Session | None = None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from director.core.packet import Endpoint
 
@@ -55,11 +55,19 @@ class Forward:
     embedded_destination: Endpoint | None = None
 
 
+class PathMtu(NamedTuple):
+    """What fits on the way to an address, in bytes, as a router there has said."""
+
+    address: str
+    mtu: int
+
+
 @dataclass(frozen=True, slots=True)
 class Drop:
     """Nobody gets the packet: neither a server nor the director's own kernel."""
 
     reasons: tuple[str, ...]
+    learnt: PathMtu | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +75,7 @@ class Answer:
     """Tell the sender by ICMP (RFC 792): `icmp_type`, `icmp_code`, for 3/4 the `mtu` in bytes.
 
     With `tunnelled`, the packet is itself an ICMP error about one that went into a tunnel, and
-    whoever sent what was in the tunnel is told.
+    whoever sent what was in the tunnel is told; `learnt` is what it has said about the tunnel's way.
     """
 
     icmp_type: int
@@ -75,6 +83,7 @@ class Answer:
     reasons: tuple[str, ...]
     mtu: int = 0
     tunnelled: bool = False
+    learnt: PathMtu | None = None
 
 
 @dataclass(frozen=True, slots=True)

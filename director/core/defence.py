@@ -24,6 +24,9 @@ LOOKED_AT = 256  # connections, when one has to make room
 SHARE = 32  # drop_entry looks at one of so many connections each second
 
 _AT_WORK = (2, 3)
+_MAY_BE_USED = (State.ESTABLISHED, State.UDP)
+_SILENT = 60.0  # seconds
+_FEW_PACKETS = 8
 _HALF_OPEN = (State.NONE, State.SYN_RECV, State.SYNACK)
 _KEPT = (State.ESTABLISHED, State.CLOSE_WAIT)  # somebody is at work there
 
@@ -37,6 +40,7 @@ class Defence:
         self.limit = limit
         self._enough = max(1, limit // 4)  # free places: with fewer, there is an attack
         self._drop_rate = self._until_drop = 0
+        self._until_dropped = [0] * (_FEW_PACKETS + 1)
 
     def look(self, used: int, sysctls: Sysctls) -> Sysctls:
         """With `used` places taken, what is at work now: 1 has become 2, or 2 has become 1."""
@@ -60,6 +64,25 @@ class Defence:
         if self._until_drop > 0:
             return False
         self._until_drop = self._drop_rate
+        return True
+
+    def drops_entry(self, connection: Connection, idle: float) -> bool:
+        """drop_entry: whether a connection, silent for so many seconds, is to go. Source: todrop_entry.
+
+        A half-open one goes; of those that are established, or UDP's, and have been silent for a minute,
+        one in so many goes as packets have come from its client: few, if nobody uses it.
+        """
+        if connection.children:
+            return False
+        if is_half_open(connection):
+            return True
+        packets = connection.packets
+        if connection.state not in _MAY_BE_USED or idle < _SILENT or not 0 < packets <= _FEW_PACKETS:
+            return False
+        self._until_dropped[packets] -= 1
+        if self._until_dropped[packets] > 0:
+            return False
+        self._until_dropped[packets] = packets
         return True
 
 

@@ -26,7 +26,7 @@ from director.core.arrivals import Arrivals
 from director.core.commands import Command
 from director.core.connection import Connection
 from director.core.decision import Decision, Forward, Local, Method
-from director.core.defence import DEFAULT_LIMIT, SHARE, Defence, drops_entries, is_half_open, secures_tcp
+from director.core.defence import DEFAULT_LIMIT, SHARE, Defence, drops_entries, secures_tcp
 from director.core.events import Event, Trace
 from director.core.fragments import Fragments
 from director.core.known import Known
@@ -153,8 +153,9 @@ class Director:
                     stats.estimate()
         self._defend()
         if drops_entries(self.services.sysctls):
-            for connection in chain.from_iterable(self.connections.some(len(self.connections) // SHARE)):
-                if is_half_open(connection):
+            looked_at = -(-len(self.connections) // SHARE)
+            for connection in chain.from_iterable(self.connections.some(looked_at)):
+                if self._defence.drops_entry(connection, self._life.idle(connection, now)):
                     self._life.displace(connection, now)
 
     def expire(self, now: float) -> int:
@@ -234,12 +235,12 @@ class Director:
 
     def _decide_fragment(self, packet: Packet, now: float) -> Decision:
         """A first fragment shows its ports; a later one goes where its first has gone."""
-        if packet.identification and not packet.fragment_offset:
+        if not packet.fragment_offset:
             decision = self._decide_whole(packet, now)
             if isinstance(decision, Forward):
                 self._fragments.remember(packet, decision, now)
             return decision
-        if packet.identification and packet.fragment_offset != _INSIDE_TCP_HEADER:
+        if packet.protocol != TCP or packet.fragment_offset != _INSIDE_TCP_HEADER:
             forward = self._fragments.follow(packet, now)
             if forward is not None:
                 pmtu_disc = not forward.may_fragment

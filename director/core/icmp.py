@@ -8,13 +8,14 @@ Source: RFC 792; RFC 5508 for address translators.
 from __future__ import annotations
 
 from director.core.connection import Connection
-from director.core.decision import Answer, Decision, Drop, Forward, Local, Method
+from director.core.decision import Answer, Decision, Drop, Forward, Local, Method, PathMtu
 from director.core.packet import IPIP, Endpoint, Packet
 from director.core.table import Table
 
 UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED = 3, 4, 11  # types
 PORT_UNREACHABLE, FRAGMENTATION_NEEDED = 3, 4  # codes of UNREACHABLE
 IPIP_HEADER = 20  # bytes that a tunnel adds
+SMALLEST_MTU = 552  # bytes that any way is believed to pass
 _ERRORS = (UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED)
 
 
@@ -42,15 +43,25 @@ def _about_tunnel(packet: Packet, about: Packet, connections: Table) -> Decision
     """A router on the way to a real server could not pass on what a tunnel has carried.
 
     It tells the director, which has sent the packet; the director tells the client. What fits
-    into a tunnel is shorter by the tunnel's own header. RFC 2003, section 4.
+    into a tunnel is shorter by the tunnel's own header. RFC 2003, section 4. Anybody can send such an
+    error: it teaches nothing unless it is about a tunnel that carries a known connection, and never
+    less than Linux believes (route/min_pmtu).
     """
     inner = about.embedded
     connection = connections.request(inner.protocol, inner.source, inner.destination) if inner else None
-    if connection is None or connection.method is not Method.TUN:
+    server = connection.server_end.address if connection else ""
+    if inner is None or connection is None or connection.method is not Method.TUN:
         return Local(("ICMP error about a tunnel, and about no known connection",))
-    mtu = max(0, packet.mtu - IPIP_HEADER)
-    reason = f"ICMP error from the tunnel to {connection.server_end.address}"
-    return Answer(packet.icmp_type, packet.icmp_code, (reason,), mtu, tunnelled=True)
+    if about.destination.address != server:
+        return Local((f"ICMP error about a tunnel, and the connection's is that to {server}",))
+    reason = f"ICMP error from the tunnel to {server}"
+    if (packet.icmp_type, packet.icmp_code) != (UNREACHABLE, FRAGMENTATION_NEEDED):
+        return Answer(packet.icmp_type, packet.icmp_code, (reason,), tunnelled=True)
+    learnt = PathMtu(server, max(SMALLEST_MTU, packet.mtu))
+    if not inner.dont_fragment:
+        return Drop((f"{reason}, of a packet that may be fragmented: learnt",), learnt)
+    mtu = learnt.mtu - IPIP_HEADER
+    return Answer(packet.icmp_type, packet.icmp_code, (reason,), mtu, tunnelled=True, learnt=learnt)
 
 
 def _to_server(connection: Connection, packet: Packet) -> Decision:

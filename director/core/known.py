@@ -110,6 +110,7 @@ class Known:
         self, connection: Connection, packet: Packet, now: float, reasons: tuple[str, ...]
     ) -> Decision:
         """What becomes of a client's packet, without a look at the state of its connection."""
+        connection.packets += 1
         connection.server.stats.came_in(packet.length)
         connection.service.stats.came_in(packet.length)
         to, pmtu_disc = connection.server_end, bool(self._rules.sysctls.pmtu_disc)

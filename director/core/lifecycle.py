@@ -53,6 +53,10 @@ class Lifecycle:
             self._trace.tell("state", now, lambda: {**connection.as_dict(now), "before": before.value})
         self._connections.keep(connection, now + self._timeouts[after])
 
+    def idle(self, connection: Connection, now: float) -> float:
+        """Seconds since its last packet."""
+        return self._timeouts[connection.state] - (connection.expires - now)
+
     @staticmethod
     def _move(connection: Connection, before: State, after: State) -> None:
         connection.state = after

@@ -36,8 +36,7 @@ class Packet:
 
     Ports are 0 where the packet has none (ICMP, later fragments). `length` is the total
     length of the IP packet in bytes, `payload` what follows the transport header.
-    `fragment_offset` counts units of 8 bytes, as in the header. An `identification` of 0 means
-    that the engine does not tell: fragments without one are not forwarded.
+    `fragment_offset` counts units of 8 bytes, as in the header.
     """
 
     protocol: int

@@ -12,8 +12,8 @@ from functools import partial
 from selectors import EVENT_READ, BaseSelector
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from director.core.decision import Answer, Decision, Forward, Local, Method
-from director.core.packet import IPIP, TCP, UDP, Packet
+from director.core.decision import Answer, Decision, Drop, Forward, Local, Method
+from director.core.packet import TCP, UDP, Packet
 from director.core.persistence import Templates
 from director.core.table import ConnectionTable
 from director.core.tables import Tables
@@ -173,9 +173,9 @@ class ScapyEngine:
         """Ask the core about an IP packet that was sent to this machine, and do as it says."""
         datagram = Datagram(data)
         packet = parse(datagram)
-        if packet.mtu and packet.embedded and packet.embedded.protocol == IPIP:
-            self.routes.learn_mtu(packet.embedded.destination.address, packet.mtu, self._clock())
         decision = self._ask(packet, self._clock())
+        if isinstance(decision, Answer | Drop) and decision.learnt:
+            self.routes.learn_mtu(*decision.learnt, self._clock())
         if isinstance(decision, Forward):
             if decision.method is Method.LOCAL:
                 self._give(data[: packet.length])

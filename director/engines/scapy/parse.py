@@ -58,7 +58,8 @@ def _quoted(data: bytes) -> Packet | None:
     sport, dport = (int.from_bytes(data[at : at + 2], "big") for at in (header, header + 2))
     length = int.from_bytes(data[2:4], "big")
     inner = _quoted(tunnelled(data)) if data[9] == IPIP else None
-    return Packet(data[9], Endpoint(source, sport), Endpoint(destination, dport), length, embedded=inner)
+    ends = Endpoint(source, sport), Endpoint(destination, dport)
+    return Packet(data[9], *ends, length, dont_fragment=bool(data[6] & 0x40), embedded=inner)
 
 
 def tunnelled(data: bytes) -> bytes:

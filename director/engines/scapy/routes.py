@@ -75,7 +75,7 @@ class Routes:
 
     def learn_mtu(self, address: str, mtu: int, now: float) -> None:
         """A router on the way to `address` takes no more than `mtu` bytes (RFC 1191)."""
-        if mtu >= _SMALLEST_MTU and len(self._path_mtu) < _MOST:
+        if mtu >= _SMALLEST_MTU and (address in self._path_mtu or len(self._path_mtu) < _MOST):
             self._path_mtu[address] = mtu, now + _LEARNT
 
     def tick(self, now: float) -> None:

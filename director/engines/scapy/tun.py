@@ -15,6 +15,7 @@ from director.engines.scapy.layers import IP
 _IPIP = 4  # protocol number
 _HEADER = 20  # bytes that a tunnel adds
 _DONT_FRAGMENT = 0x2
+_CE, _ECT_0 = 0b11, 0b10  # congestion experienced; able to say so
 
 
 def rewrite(datagram: Datagram, forward: Forward, own_address: str) -> bytes:
@@ -31,7 +32,7 @@ def _outer(inner: IP, own_address: str, real_server: str) -> IP:
     header = IP(
         version=4,
         ihl=5,
-        tos=inner.tos,
+        tos=_outer_tos(inner.tos),
         len=inner.len + _HEADER,
         id=inner.id,
         flags=int(inner.flags) & _DONT_FRAGMENT,
@@ -42,3 +43,8 @@ def _outer(inner: IP, own_address: str, real_server: str) -> IP:
     )
     header.explicit = 1
     return header
+
+
+def _outer_tos(inner: int) -> int:
+    """That of the packet inside; a congestion it has met begins anew outside (RFC 3168, 9.1)."""
+    return inner & ~_CE | _ECT_0 if inner & _CE == _CE else inner

@@ -193,7 +193,7 @@ static __noinline int arrival(struct __sk_buff *skb, struct packet *p)
 
 	if (settings.flags & STRAYS)
 		return to_core_or_both(skb, p->ends.dest);
-	if (tcp && (p->flags & TCP_RST || !(p->flags & TCP_SYN) || p->ends.sport == FTP_DATA))
+	if ((tcp && (p->flags & TCP_RST || !(p->flags & TCP_SYN))) || p->ends.sport == FTP_DATA)
 		return TC_ACT_OK;
 	service = service_of(&p->ends);
 	if (!service)

@@ -10,6 +10,8 @@
 #include "checksum.h"
 
 #define TUNNEL_HEADER sizeof(struct iphdr)
+#define ECN 3	/* congestion experienced: both bits */
+#define ECT_0 2 /* able to say so */
 
 static __always_inline bool tunnel(struct __sk_buff *skb, const struct packet *p, __be32 own, __be32 to)
 {
@@ -23,7 +25,7 @@ static __always_inline bool tunnel(struct __sk_buff *skb, const struct packet *p
 	count_hop(ip);
 	outer.version = 4;
 	outer.ihl = 5;
-	outer.tos = ip->tos;
+	outer.tos = (ip->tos & ECN) == ECN ? (ip->tos & ~ECN) | ECT_0 : ip->tos; /* RFC 3168, 9.1 */
 	outer.tot_len = bpf_htons(bpf_ntohs(ip->tot_len) + TUNNEL_HEADER);
 	outer.id = ip->id;
 	outer.frag_off = settings.flags & MAY_FRAGMENT ? 0 : ip->frag_off & bpf_htons(IP_DF);

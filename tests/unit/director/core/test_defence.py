@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from director.core.commands import AddServer, AddService, ServiceKey, SetSysctl
+from director.core.commands import AddServer, AddService, ServiceKey, SetSysctl, SetTimeouts
 from director.core.connection import Connection
 from director.core.decision import Drop, Forward, Method
 from director.core.director import Director
@@ -134,3 +134,52 @@ def test_tunnels_are_no_exception() -> None:
     for number in range(9):
         director.decide(tcp(spoofed(number), WEB), 0)
     assert len(director.connections) == 3
+
+
+@pytest.mark.parametrize("there", [1, 20, 33])
+def test_drop_entry_comes_to_every_connection_of_a_small_table(there: int) -> None:
+    director = published()
+    director.apply([SetSysctl("drop_entry", 3), SetTimeouts(900, 120, 300)], 0)
+    for number in range(there):
+        director.decide(tcp(spoofed(number), WEB), 20)
+    for second in range(21, 21 + 32):
+        director.tick(second)
+    assert len(director.connections) <= 1
+
+
+def silent(director: Director, packets: int, since: float) -> Connection:
+    """A connection that has been established, and is silent since."""
+    establish(director, 1)
+    (connection,) = director.connections
+    for _ in range(packets - connection.packets):
+        director.decide(tcp(connection.client, WEB, ACK), since)
+    return connection
+
+
+@pytest.mark.parametrize(
+    ("packets", "until", "gone"), [(3, 59, False), (3, 70, True), (8, 70, True), (9, 800, False)]
+)
+def test_drop_entry_drops_what_is_established_and_hardly_used(packets: int, until: int, gone: bool) -> None:
+    """Source: todrop_entry; the first of each number of packets goes, then one in so many."""
+    director = published()
+    director.apply([SetSysctl("drop_entry", 3)], 0)
+    silent(director, packets, 0.0)
+    for second in range(1, until):
+        director.tick(second)
+    assert (len(director.connections) == 0) is gone
+
+
+def test_drop_entry_drops_one_udp_connection_in_as_many_as_it_has_packets() -> None:
+    director = published()
+    names = ServiceKey(UDP, Endpoint(VIP, 53))
+    server = AddServer(names, Endpoint("172.16.0.2", 53))
+    director.apply([AddService(names), server, SetSysctl("drop_entry", 3)], 0)
+    for port in range(101, 121):
+        for _ in range(4):
+            director.decide(Packet(UDP, client(port), names.address, 60), 0)
+    for second in range(62, 62 + 3 * 32):
+        director.tick(second)
+        left = len(director.connections)
+        if second == 62 + 19:
+            assert left == 15  # all were looked at once
+    assert left < 15

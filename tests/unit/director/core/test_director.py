@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from director.core.commands import AddServer, Clear, DeleteServer, EditServer, ServiceKey
+from director.core.commands import AddServer, AddService, Clear, DeleteServer, EditServer, ServiceKey
 from director.core.decision import Answer, Drop, Forward, Local, Method
 from director.core.director import Director
 from director.core.events import Event
@@ -328,3 +328,11 @@ def test_events_tell_the_story() -> None:
     kinds = [event.kind for event in events if event.kind != "rules"]
     assert kinds == ["new", "state", "expired"]
     assert events[-1].as_dict()["client"] == str(client(1))
+
+
+def test_nothing_from_port_20_is_scheduled_over_udp_either() -> None:
+    director = Director()
+    key = ServiceKey(UDP, Endpoint(VIP, 53))
+    director.apply([AddService(key), AddServer(key, Endpoint("172.16.0.2", 53))], 0)
+    assert isinstance(director.decide(Packet(UDP, client(20), key.address, 60), 0), Local)
+    assert isinstance(director.decide(Packet(UDP, client(21), key.address, 60), 0), Forward)

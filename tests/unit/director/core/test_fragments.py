@@ -10,7 +10,7 @@ from director.core.commands import AddServer, AddService, ServiceKey
 from director.core.decision import Answer, Drop, Forward, Local
 from director.core.director import Director
 from director.core.packet import ACK, ICMP, SYN, UDP, Endpoint, Packet
-from tests.unit.director.core.support import FTP, FTP2, RS1, VIP, client, published, tcp
+from tests.unit.director.core.support import FTP, FTP2, RS1, VIP, WEB, client, published, tcp
 
 DNS = Endpoint(VIP, 53)
 
@@ -44,8 +44,8 @@ def test_a_later_fragment_goes_where_the_first_went() -> None:
 
 @pytest.mark.parametrize(
     ("packet", "now"),
-    [(later(8), 1), (later(0), 1), (later(), 31), (later(offset=1), 1)],
-    ids=["of another packet", "without identification", "too late", "inside a header"],
+    [(later(8), 1), (later(0), 1), (later(), 31)],
+    ids=["of another packet", "of number 0", "too late"],
 )
 def test_a_fragment_that_follows_nothing_is_dropped(packet: Packet, now: float) -> None:
     director = director_for_udp()
@@ -53,8 +53,24 @@ def test_a_fragment_that_follows_nothing_is_dropped(packet: Packet, now: float) 
     assert isinstance(director.decide(packet, now), Drop)
 
 
-def test_without_identification_even_the_first_is_dropped() -> None:
-    assert isinstance(director_for_udp().decide(first(0), 0), Drop)
+def test_a_packet_may_have_the_identification_0() -> None:
+    director = director_for_udp()
+    assert isinstance(director.decide(first(0), 0), Forward)
+    assert isinstance(director.decide(later(0), 1), Forward)
+
+
+def test_a_datagram_may_have_its_second_fragment_at_offset_8() -> None:
+    director = director_for_udp()
+    assert isinstance(director.decide(first(), 0), Forward)
+    assert isinstance(director.decide(later(offset=1), 0), Forward)
+
+
+def test_no_fragment_lies_inside_the_header_of_tcp() -> None:
+    """RFC 1858, 4: it could change what the first one has said."""
+    director = published()
+    assert isinstance(director.decide(tcp(client(1), WEB, more_fragments=True), 0), Forward)
+    inside = tcp(client(0), Endpoint(VIP, 0), fragment_offset=1)
+    assert isinstance(director.decide(inside, 0), Drop)
 
 
 def test_a_refused_first_fragment_is_not_followed() -> None:

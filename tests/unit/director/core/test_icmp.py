@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from director.core.decision import Answer, Decision, Local, Method
+from director.core.decision import Answer, Decision, Drop, Local, Method
 from director.core.director import Director
 from director.core.packet import ICMP, IPIP, TCP, Endpoint, Packet
 from tests.unit.director.core.support import WEB, client, direct, tcp
@@ -26,9 +26,35 @@ def decided(packet: Packet, method: Method = Method.TUN) -> Decision:
 
 
 def test_too_long_is_twenty_bytes_less_for_the_client() -> None:
-    answer = decided(error(Packet(TCP, client(1), WEB, 1480)))
+    answer = decided(error(Packet(TCP, client(1), WEB, 1480, dont_fragment=True)))
     assert isinstance(answer, Answer)
     assert (answer.icmp_type, answer.icmp_code, answer.mtu, answer.tunnelled) == (3, 4, 1380, True)
+    assert answer.learnt == (SERVER.address, 1400)
+
+
+@pytest.mark.parametrize("mtu", [0, 68, 551])
+def test_no_way_is_believed_to_be_narrower_than_552_bytes(mtu: int) -> None:
+    answer = decided(error(Packet(TCP, client(1), WEB, 1480, dont_fragment=True), mtu=mtu))
+    assert isinstance(answer, Answer)
+    assert (answer.mtu, answer.learnt) == (532, (SERVER.address, 552))
+
+
+def test_who_lets_packets_be_fragmented_is_not_told() -> None:
+    decision = decided(error(Packet(TCP, client(1), WEB, 1480)))
+    assert isinstance(decision, Drop)
+    assert decision.learnt == (SERVER.address, 1400)
+
+
+def test_an_error_about_a_tunnel_to_another_server_teaches_nothing() -> None:
+    other = Packet(IPIP, DIRECTOR, ROUTER, 1500, embedded=Packet(TCP, client(1), WEB, 1480))
+    ends = ROUTER, DIRECTOR
+    forged = Packet(ICMP, *ends, 96, icmp_type=3, icmp_code=4, mtu=600, embedded=other)
+    assert isinstance(decided(forged), Local)
+
+
+def test_a_forged_error_teaches_nothing_without_a_connection() -> None:
+    decision = decided(error(None, mtu=68))
+    assert isinstance(decision, Local)
 
 
 @pytest.mark.parametrize(("kind", "code"), [(3, 1), (11, 0)])

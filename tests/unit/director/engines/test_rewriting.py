@@ -190,6 +190,21 @@ def test_a_tunnel_that_is_too_narrow_is_remembered(running: Running) -> None:
     assert (frame[ICMP].type, frame[ICMP].code, frame[ICMP].nexthopmtu) == (3, 4, 1380)
 
 
+@pytest.mark.parametrize("running", [Method.TUN], indirect=True)
+def test_a_forged_error_about_a_tunnel_teaches_nothing(running: Running) -> None:
+    quoted = IP(src=OWN, dst=SERVER, proto=4, len=1500)
+    error = IP(src="198.51.100.9", dst=OWN) / ICMP(type=3, code=4, nexthopmtu=68)
+    assert running.receive(quoting(error, quoted / request(), 28)) == []
+    assert running.engine.mtu_of(SERVER) == 1500
+
+
+@pytest.mark.parametrize("running", [Method.TUN], indirect=True)
+@pytest.mark.parametrize(("inside", "outside"), [(0, 0), (1, 1), (2, 2), (3, 2), (0xBB, 0xBA)])
+def test_a_congestion_inside_is_none_outside_of_a_tunnel(running: Running, inside: int, outside: int) -> None:
+    (frame,) = opened(running).receive(request(tos=inside))
+    assert (frame[IP].tos, frame[IP].payload.tos) == (outside, inside)
+
+
 def right_icmp_checksum(frame: Any) -> bool:
     content = bytes(frame[ICMP])
     return bool(checksum(content[:2] + b"\0\0" + content[4:]) == frame[ICMP].chksum)
