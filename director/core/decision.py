@@ -64,10 +64,14 @@ class PathMtu(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Nobody gets the packet: neither a server nor the director's own kernel."""
+    """Nobody gets the packet: neither a server nor the director's own kernel.
+
+    `early`: it is a fragment, and the first of its packet has not come yet; ask again when it has.
+    """
 
     reasons: tuple[str, ...]
     learnt: PathMtu | None = None
+    early: bool = False
 
 
 @dataclass(frozen=True, slots=True)

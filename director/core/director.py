@@ -25,7 +25,7 @@ from director.core import icmp
 from director.core.arrivals import Arrivals
 from director.core.commands import Command
 from director.core.connection import Connection
-from director.core.decision import Decision, Forward, Local, Method
+from director.core.decision import Decision, Drop, Forward, Local, Method
 from director.core.defence import DEFAULT_LIMIT, SHARE, Defence, drops_entries, secures_tcp
 from director.core.events import Event, Trace
 from director.core.fragments import Fragments
@@ -237,15 +237,19 @@ class Director:
         """A first fragment shows its ports; a later one goes where its first has gone."""
         if not packet.fragment_offset:
             decision = self._decide_whole(packet, now)
-            if isinstance(decision, Forward):
-                self._fragments.remember(packet, decision, now)
+            self._fragments.remember(packet, decision, now)
             return decision
-        if packet.protocol != TCP or packet.fragment_offset != _INSIDE_TCP_HEADER:
-            forward = self._fragments.follow(packet, now)
-            if forward is not None:
-                pmtu_disc = not forward.may_fragment
-                refused = self._refusals.of(packet, forward.next_hop, forward.method, pmtu_disc=pmtu_disc)
-                return refused or forward
-        if self.services.is_vip(packet.destination.address):
-            return self.trace.drop(packet, now, "a fragment, and the first of its packet is not known")
+        if packet.protocol == TCP and packet.fragment_offset == _INSIDE_TCP_HEADER:
+            return self.trace.drop(packet, now, "a fragment inside the header of TCP")
+        followed = self._fragments.follow(packet, now)
+        if isinstance(followed, Forward):
+            pmtu_disc = not followed.may_fragment
+            refused = self._refusals.of(packet, followed.next_hop, followed.method, pmtu_disc=pmtu_disc)
+            return refused or followed
+        if followed is not None:
+            return followed
+        if self.services.is_vip(packet.destination.address) or self.services.has_server(
+            packet.source.address
+        ):
+            return Drop(("a fragment, and the first of its packet is not known",), early=True)
         return Local(("a fragment, not for a virtual service",))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from director.core.decision import Forward
+from director.core.decision import Answer, Decision, Drop, Forward
 from director.core.packet import Endpoint, Packet
 
 _MOST = 1024  # packets whose fragments are on the way at one time
@@ -20,24 +20,28 @@ class Fragments:
     """What was decided about the first fragments that came last."""
 
     def __init__(self) -> None:
-        self._decided: dict[Key, tuple[float, Forward]] = {}  # the oldest first
+        self._decided: dict[Key, tuple[float, Decision]] = {}  # the oldest first
 
-    def remember(self, first: Packet, forward: Forward, now: float) -> None:
+    def remember(self, first: Packet, decision: Decision, now: float) -> None:
         key = _key(first)
         self._decided.pop(key, None)
         if len(self._decided) >= _MOST:
             del self._decided[next(iter(self._decided))]
-        self._decided[key] = now + _LIFETIME, forward
+        self._decided[key] = now + _LIFETIME, decision
 
-    def follow(self, later: Packet, now: float) -> Forward | None:
+    def follow(self, later: Packet, now: float) -> Decision | None:
         """The way of a later fragment: that of its first, but it has no ports and no TCP header."""
-        ends, forward = self._decided.get(_key(later), (now, None))
-        if forward is None or ends <= now:
+        ends, decision = self._decided.get(_key(later), (now, None))
+        if decision is None or ends <= now:
             return None
+        if isinstance(decision, Answer | Drop):
+            return Drop(("a fragment, and the first of its packet was refused",))
+        if not isinstance(decision, Forward):
+            return decision
         return replace(
-            forward,
-            source=Endpoint(forward.source.address, 0),
-            destination=Endpoint(forward.destination.address, 0),
+            decision,
+            source=Endpoint(decision.source.address, 0),
+            destination=Endpoint(decision.destination.address, 0),
             reasons=("a fragment of a packet of a known connection",),
             sequence_delta=0,
             acknowledgement_delta=0,

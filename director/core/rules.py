@@ -112,6 +112,14 @@ class Rules:
             for server in service.servers
         )
 
+    def has_server(self, address: str) -> bool:
+        """Whether a VS-NAT real server is there."""
+        return any(
+            server.method is Method.NAT and server.address.address == address
+            for service in self
+            for server in service.servers
+        )
+
     def apply(self, commands: Sequence[Command]) -> None:
         """Carry out all of `commands`; `settle` or `take_back` follows.
 

@@ -23,7 +23,7 @@ from director.engines.interfaces import is_local
 from director.engines.scapy import dr, nat, tun
 from director.engines.scapy.answers import answer, may_be_told
 from director.engines.scapy.datagram import Datagram, Malformed
-from director.engines.scapy.fragments import pieces
+from director.engines.scapy.fragments import Early, key_of, pieces
 from director.engines.scapy.kernel import Kernel
 from director.engines.scapy.layers import ARP, IP
 from director.engines.scapy.limits import Limits
@@ -64,6 +64,7 @@ class ScapyEngine:
         self._kernel = Kernel(interfaces)
         self._limits = Limits()
         self._failures = Failures()
+        self._early = Early(partial(self._count, "dropped"))
 
     def take_short_cuts(self) -> None:
         raise EngineError("The engine scapy has no short cut: leave out --short-cut.")
@@ -114,6 +115,7 @@ class ScapyEngine:
     def tick(self, now: float) -> None:
         self._neighbours.tick(now)
         self.routes.tick(now)
+        self._early.tick(now)
 
     def catch_up(self, *, exactly: bool) -> None:
         """Nothing to do: the core has counted."""
@@ -185,8 +187,13 @@ class ScapyEngine:
             self._answer(decision, tunnelled(datagram.rest) if decision.tunnelled else data[: packet.length])
         elif isinstance(decision, Local):
             self._leave(packet, data[: packet.length])
+        elif decision.early:
+            self._early.keep(key_of(packet), data[: packet.length], self._clock())
         else:
             self._count("dropped")
+        if packet.more_fragments and not packet.fragment_offset:
+            for later in self._early.take(key_of(packet)):
+                self._decide(later)
 
     # ---- out ----
 

@@ -65,7 +65,7 @@ def test_a_datagram_may_have_its_second_fragment_at_offset_8() -> None:
     assert isinstance(director.decide(later(offset=1), 0), Forward)
 
 
-def test_no_fragment_lies_inside_the_header_of_tcp() -> None:
+def test_no_fragment_lies_inside_the_header_of_tcp() -> None:  # differs: fragments-never-whole
     """RFC 1858, 4: it could change what the first one has said."""
     director = published()
     assert isinstance(director.decide(tcp(client(1), WEB, more_fragments=True), 0), Forward)
@@ -91,6 +91,23 @@ def test_the_memory_is_bounded() -> None:
         director.decide(first(identification), 0)
     assert isinstance(director.decide(later(1), 0), Drop)
     assert isinstance(director.decide(later(1029), 0), Forward)
+
+
+def test_a_later_fragment_may_come_first() -> None:
+    director = director_for_udp()
+    early = director.decide(later(), 0)
+    assert isinstance(early, Drop)
+    assert early.early
+    assert isinstance(director.decide(first(), 0), Forward)
+    assert isinstance(director.decide(later(), 0), Forward)
+
+
+def test_a_later_fragment_of_a_refused_packet_does_not_wait() -> None:
+    director = director_for_udp()
+    director.decide(first(ttl=1), 0)
+    refused = director.decide(later(), 0)
+    assert isinstance(refused, Drop)
+    assert not refused.early
 
 
 def test_an_ftp_control_connection_is_not_taken_in_fragments() -> None:

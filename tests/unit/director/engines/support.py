@@ -57,6 +57,9 @@ class FakeRoutes:
     def learn_mtu(self, address: str, mtu: int, _now: float) -> None:
         self.learnt[address] = mtu
 
+    def tick(self, _now: float) -> None:
+        pass
+
     def refresh(self) -> None:
         pass
 

@@ -9,6 +9,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from director.core.connection import Connection
 from director.core.decision import Method
+from director.core.defence import Defence
 from director.core.ftp_helper import Session
 from director.core.packet import ANY_PORT, TCP, UDP, Endpoint
 from director.core.persistence import Template, TemplateKey
@@ -209,3 +210,17 @@ def test_an_expected_connection_moves_when_its_client_is_known(persistent: int) 
     shared.table.name_client(expected, client(7))
     assert seen(shared.table.request(TCP, client(7), WEB)) == seen(expected)
     assert shared.table.request(TCP, client(ANY_PORT), WEB) is None
+
+
+def test_nobody_knows_how_many_packets_a_connection_has_had() -> None:  # differs: drop-entry-in-ebpf
+    shared = Shared(Method.DR)
+    service, server = shared.rules.at(1)
+    connection = Connection(TCP, client(1), WEB, RS1, server, service)
+    connection.packets = 3
+    shared.table.add(connection, shared.rules.time + 5)
+    (seen_again,) = shared.table
+    assert seen_again.packets == 0
+    seen_again.state = State.ESTABLISHED
+    assert not Defence().drops_entry(seen_again, 99)
+    seen_again.state = State.SYN_RECV
+    assert Defence().drops_entry(seen_again, 0)
