@@ -83,10 +83,20 @@ def enter() -> None:
     os.environ.update(variables)
     os.umask(_UMASK)
     HOME.mkdir(exist_ok=True)
+    if not _can_stay():
+        os.chdir("/")
     with suppress(OSError):  # without it they do it again each time
         Path(variables["XDG_CACHE_HOME"]).mkdir(mode=0o700, parents=True, exist_ok=True)
     _inherited.update(settings_not_default())
     _set(_inherited)
+
+
+def _can_stay() -> bool:
+    """Whether the folder that the caller was in is there for this user: mnexec goes into it again."""
+    try:
+        return os.access(os.getcwd(), os.X_OK)
+    except OSError:
+        return False
 
 
 def settle(pid: int) -> None:
