@@ -26,6 +26,8 @@ from labs import streams
 
 streams.never_fail()
 ROOT = Path(__file__).resolve().parent
+if os.geteuid() == 0 and ROOT.stat().st_uid:
+    sys.dont_write_bytecode = True  # root's files would be in the way of the checkout's owner
 LAB_HELP = {
     "servers": "Number of real servers, 1 to 200 (default 3).",
     "engine": "The director's data plane (default scapy).",

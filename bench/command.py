@@ -103,9 +103,9 @@ def _side_by_side(plan: Plan, folder: Path) -> int:
             for _ in measure(plan, results, say):
                 results.write(folder)
     finally:
+        table.show(results)
         results.write(folder)
         (folder / "table.md").write_text(table.markdown(results))
-        table.show(results)
         plots.draw(results, folder)
     return 0 if results.samples else 1
 
@@ -118,8 +118,8 @@ def _growth(plan: grow.Plan, folder: Path) -> int:
             for _ in grow.measure(plan, results, say):
                 results.write(folder)
     finally:
-        results.write(folder)
         layout.show(results.tables(), results.notes())
+        results.write(folder)
         plots.draw_growth(results, folder)
     return 0 if results.points else 1
 

@@ -127,6 +127,8 @@ def check(student: str, lab: str = "") -> int:
         f"{'PASSED' if passed == len(checks) else 'NOT YET'}  {passed} of {len(checks)} checks, "
         f"{answer['seconds']:.1f} s"
     )
+    if answer["unwritten"]:
+        raise Unable(str(answer["unwritten"]))
     return 0 if passed == len(checks) else 1
 
 

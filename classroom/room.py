@@ -30,6 +30,7 @@ from labs import capabilities
 from labs.build import Builder
 from labs.checks.result import Check
 from labs.desk import Desk
+from labs.ending import refused
 from labs.evidence import Evidence
 from labs.lab import INCOMPLETE, not_built
 from labs.narrator import Narrator
@@ -96,8 +97,12 @@ class Room:
         """Look, judge, and write down how it ended."""
         began = time.monotonic()
         checks = self.judge(self.look())
-        self.journal.write("check", passed=[check.name for check in checks if check.ok])
-        return {"checks": [asdict(check) for check in checks], "seconds": time.monotonic() - began}
+        seconds, unwritten = time.monotonic() - began, ""
+        try:
+            self.journal.write("check", passed=[check.name for check in checks if check.ok])
+        except OSError as error:
+            unwritten = f"This check could not be written down in {self.evidence.folder}: {refused(error)}."
+        return {"checks": [asdict(check) for check in checks], "seconds": seconds, "unwritten": unwritten}
 
     def hint(self, *, more: bool) -> Message:
         """The hints opened so far, after one more is opened where there is one and it is asked for."""

@@ -90,9 +90,9 @@ def show(folder: Path) -> int:
 def _finish(folder: Path) -> int:
     """Make and show everything; 0 where nothing is missing and nothing was broken."""
     results = Results.of(Journal(folder / JOURNAL))
+    report.show(results)
     results.write(folder)
     page.write(results, folder, plots.draw(results, folder))
-    report.show(results)
     print(f"\nKept in {os.path.relpath(folder)}: compare.html has all of it")
     give_to_owner_of(ROOT, folder, *folder.rglob("*"))
     return 0 if results.complete else 1

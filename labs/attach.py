@@ -45,7 +45,7 @@ class Attached:
 
     def __str__(self) -> str:
         whose = f" of {self.who['student']}" if "student" in self.who else ""
-        return f"{self.who.get('exercise', self.who['lab'])}{whose} in {self.folder.name}"
+        return f"{self.who.get('exercise', self.who['lab'])}{whose}"
 
     def is_called(self, name: str) -> bool:
         """Whether it is meant by `name`: nat, lab-nat, e04, or the name of its folder, which no other has."""
@@ -74,14 +74,24 @@ def pick(labs: Iterable[Attached], student: str = "", lab: str = "") -> Attached
     found = [one for one in labs if not student or one.who.get("student") == student]
     found = [one for one in found if not lab or one.is_called(lab)]
     if len(found) > 1:
-        whose = f" of {student}" if student else ""
-        students = {one.who.get("student") for one in found}
-        either = "--student or " if len(students - {None}) == len(found) else ""
-        raise BadRequest(
-            f"Several labs{whose} are running ({', '.join(map(str, found))}): say which with {either}--lab, "
-            f"such as --lab {found[0].folder.name}."
-        )
+        raise BadRequest(_several(found, f" of {student}" if student else ""))
     return found[0] if found else None
+
+
+def _several(found: Sequence[Attached], whose: str) -> str:
+    """Which they are, and how one of them is named."""
+    names = [str(one) for one in found]
+    if len(set(names)) < len(names):
+        names = [f"{one} in {one.folder.name}" for one in found]
+    students = {one.who.get("student") for one in found} - {None}
+    either = "--student or " if len(students) == len(found) else ""
+    first = found[0]
+    short = str(first.who.get("exercise") or first.who["lab"]).removeprefix("lab-")
+    name = short if sum(one.is_called(short) for one in found) == 1 else first.folder.name
+    return (
+        f"Several labs{whose} are running ({', '.join(names)}): say which with {either}--lab, "
+        f"such as --lab {name}."
+    )
 
 
 def of_others() -> str:

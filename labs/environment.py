@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import pwd
 import stat
+import sys
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -72,6 +73,7 @@ def made(caller: Mapping[str, str]) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
         "PYTHONPATH": str(ROOT),  # the lab may have been started from anywhere
+        **({"PYTHONDONTWRITEBYTECODE": "1"} if sys.dont_write_bytecode else {}),
         SOCKET_VARIABLE: DIRECTOR,
     }
 

@@ -11,6 +11,7 @@ from classroom.case import Case
 from classroom.exercise import Judge, Seen
 from classroom.probes import FAILED, Probe
 from labs.checks.result import Check
+from labs.ending import named
 
 
 def needs(*probes: Probe) -> Callable[[Judge], Judge]:
@@ -46,5 +47,5 @@ def _one(judge: Judge, seen: Seen, case: Case) -> Check:
             return Check(title(judge), False, "to be looked at", str(what[FAILED]))
     try:
         return judge(seen, case)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        return Check(title(judge), False, "evidence in its usual form", f"{type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001 (whatever the evidence is, it may cost this check only)
+        return Check(title(judge), False, "evidence in its usual form", named(error))

@@ -6,8 +6,9 @@ from ipaddress import ip_address
 
 import pytest
 
+from classroom import case as module
 from classroom import catalogue
-from classroom.case import Case, case_for
+from classroom.case import Case, case_for, default_student
 from labs import addresses
 from labs.errors import BadRequest
 from labs.topology import Role
@@ -89,3 +90,13 @@ def test_words_and_braces() -> None:
     assert case.filled("{server} has {rip}, not {nobody}") == (
         f"{case.server} has {case.facts['rip']}, not {{nobody}}"
     )
+
+
+@pytest.mark.parametrize(
+    ("user", "student"),
+    [("ada", "ada"), ("4711", "4711"), ("DOM\\ada b", "DOM-ada-b"), ("_apt", "u_apt"), ("ü$", "u--")],
+)
+def test_every_users_name_makes_an_id(user: str, student: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "user_name", lambda: user)
+    assert default_student() == student
+    assert case_for("e04", default_student()).student == student

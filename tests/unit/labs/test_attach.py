@@ -46,15 +46,18 @@ def test_which_is_meant(running: list[Attached], student: str, name: str, meant:
 
 
 def test_labs_without_students_are_told_apart_by_lab() -> None:
-    with pytest.raises(
-        BadRequest, match=r"lab-nat in 1-lab-nat, lab-dr in 2-lab-dr.*--lab 1-lab-nat"
-    ) as told:
+    with pytest.raises(BadRequest, match=r"\(lab-nat, lab-dr\).*--lab nat\.") as told:
         pick([NAT, DR])
     assert "--student" not in str(told.value)
 
 
+def test_labs_of_one_kind_are_told_apart_by_their_folders() -> None:
+    with pytest.raises(BadRequest, match=r"lab-nat in 5, lab-nat in 1-lab-nat.*--lab 5\."):
+        pick([lab("5", lab="lab-nat"), NAT])
+
+
 def test_students_are_told_apart_by_either() -> None:
-    with pytest.raises(BadRequest, match=r"e04 of ada .*e09 of bob .*--student or --lab"):
+    with pytest.raises(BadRequest, match=r"e04 of ada, e09 of bob.*--student or --lab.*--lab e04\."):
         pick([ADA, BOB])
 
 
