@@ -19,7 +19,7 @@ from typing import Any
 
 from director.control.channel import ChannelError, Message, call
 from labs.desk import SOCKET, socket_in
-from labs.environment import PATH, made
+from labs.environment import PATH, UMASK, made
 from labs.errors import BadRequest, BuildFailed, Unable
 from labs.evidence import runs
 from labs.wait import patient
@@ -142,7 +142,9 @@ def shell(lab: Attached, host: str, command: Sequence[str] = ()) -> int:
         "PS1": f"{host}# ",
         "HISTFILE": str(lab.folder / f"typed-{host}"),
     }
-    code = subprocess.run([nsenter, *_ways(first), "--", "/bin/sh", "-c", line], env=environment).returncode
+    code = subprocess.run(
+        [nsenter, *_ways(first), "--", "/bin/sh", "-c", line], env=environment, umask=UMASK
+    ).returncode
     return code if code >= 0 else 128 - code  # as a shell tells that a signal has ended it
 
 

@@ -31,7 +31,7 @@ DIRECTOR = "/run/lvs-director.sock"  # its control socket
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 HOME = Path("/run/home")  # the sandbox's own /run: what a program writes there goes with the lab
 CACHE_VARIABLE = "LVS_CACHE"
-_UMASK = 0o022
+UMASK = 0o022
 _OURS = "LVS_"
 _NOT_FOR_A_LAB = {"LVS_CLASS_SECRET"}  # the teacher's
 _OF_THE_TERMINAL = ("TERM", "COLORTERM", "NO_COLOR", "COLUMNS", "LINES")
@@ -83,7 +83,7 @@ def enter() -> None:
     variables = made(os.environ)
     os.environ.clear()
     os.environ.update(variables)
-    os.umask(_UMASK)
+    os.umask(UMASK)
     HOME.mkdir(exist_ok=True)
     if not _can_stay():
         os.chdir("/")
