@@ -49,6 +49,7 @@ def test_a_probe_or_a_check_that_raises_costs_no_other(error: Exception) -> None
 
     nothing: Any = None
     assert FAILED in look(fails, nothing, nothing)
-    for judge in (fails, passes):
-        judge.probes = ()  # type: ignore[attr-defined]
-    assert [check.ok for check in judged([fails, passes], {}, nothing)] == [False, True]
+    judges: list[Any] = [fails, passes]
+    for judge in judges:
+        judge.probes = ()
+    assert [check.ok for check in judged(judges, {}, nothing)] == [False, True]
