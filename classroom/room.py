@@ -36,6 +36,7 @@ from labs.lab import INCOMPLETE, not_built
 from labs.narrator import Narrator
 from labs.running import Running
 from labs.sandbox import run_in_sandbox
+from labs.screen import busy
 
 
 class Room:
@@ -138,7 +139,8 @@ def run(case: Case, stay: Callable[[Room], None]) -> int:
 
     def inside() -> int:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # its terminal is closed: it ends, and all with it
-        room = Room(case, evidence, Narrator(quiet=True))
+        with busy("starting the lab"):
+            room = Room(case, evidence, Narrator(quiet=True))
         desk = room.open_desk()
         stay(room)
         del desk

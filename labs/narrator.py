@@ -33,6 +33,13 @@ _COLUMNS = {
     "dest_mac": "dest MAC",
     "data": "data",
 }
+_PACKETS = "One connection, as captured"
+_UNBOUNDED = 1000  # columns: more than any row needs
+_PAIRS = {
+    "outer": ("outer_source", "outer_dest"),
+    "IP": ("source", "dest"),
+    "MAC": ("source_mac", "dest_mac"),
+}
 _MANY = 12  # servers or lines: more than these are summed up
 
 
@@ -84,7 +91,9 @@ class Narrator:
             self._console.print(title, *(f"  {fact}" for fact in facts), sep="\n")
 
     def note(self, text: str) -> None:
-        self._console.print(f"  [yellow]note[/]  {text}")
+        line = Table.grid(padding=(0, 2))
+        line.add_row("  [yellow]note[/]", Text(text))
+        self._console.print(line)
 
     def lines(self, title: str, lines: Sequence[str]) -> None:
         """Commands that the lab gives, or what one has printed; of very many only the first."""
@@ -110,14 +119,38 @@ class Narrator:
         found = [row.as_dict() for row in rows if row]
         if not found:
             return
+        self._console.print()
+        wide = self._wide_packets(found, names)
+        unbounded = self._console.options.update(width=_UNBOUNDED)
+        fits = self._console.measure(wide, options=unbounded).maximum <= self._console.width
+        self._console.print(wide if fits else self._narrow_packets(found, names))
+
+    def _wide_packets(self, found: Sequence[dict[str, str]], names: dict[str, str]) -> Table:
+        """A packet in a row, as the papers have it."""
         used = [column for column in _COLUMNS if any(column in row for row in found)]
-        table = self._table("One connection, as captured", [_COLUMNS[column] for column in used])
+        table = self._table(_PACKETS, [_COLUMNS[column] for column in used])
         for row in found:
             cells = (row.get(column, "-") for column in used)
             table.add_row(*(f"{cell}\n({names[cell]})" if cell in names else cell for cell in cells))
-        self._console.print(table)
+        return table
+
+    def _narrow_packets(self, found: Sequence[dict[str, str]], names: dict[str, str]) -> Table:
+        """The same where a row is too long for the terminal: a line for each pair of addresses."""
+        table = self._table(_PACKETS, ["packet", "", "source > dest"])
+        for row in found:
+            title = row["packet"]
+            for layer, ends in _PAIRS.items():
+                if ends[0] in row:
+                    shown = (
+                        row[end] + (f" ({names[row[end]]})" if row[end] in names else "") for end in ends
+                    )
+                    table.add_row(title, layer, " > ".join(shown))
+                    title = ""
+            table.add_row(title, "data", row["data"], end_section=True)
+        return table
 
     def _servers(self, report: Report) -> None:
+        self._console.print()
         table = self._table("Real servers", ["name", "address", "weight", "http connections", ""])
         most = max((server.connections for server in report.servers), default=0) or 1
         for server in report.servers[:_MANY]:
@@ -128,7 +161,6 @@ class Narrator:
         self._console.print(table)
 
     def _table(self, title: str, columns: Sequence[str]) -> Table:
-        self._console.print()
         table = Table(title=title, title_justify="left", title_style="bold", box=self._box)
         for column in columns:
             numbers = column in ("weight", "http connections")

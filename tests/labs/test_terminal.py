@@ -1,0 +1,282 @@
+"""Everything that is typed at, on a pseudo terminal, as a person sees it.
+
+Labs are slow: one of them is shared by all that can be tried at its prompt, in this order.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from classroom.case import case_for
+from labs.wait import look_until
+from tests.labs.support import processes_with
+from tests.labs.terminal import END, INTERRUPT, SUSPEND, Terminal
+
+ROOT = Path(__file__).resolve().parents[2]
+MARK = "LVS_TEST_MARK"
+PROMPT, SHELL = "mininet> ", "S> "
+UTF_8 = {"LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
+LATIN_1 = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "iso-8859-1:strict"}
+DUMB = {"LC_ALL": "C", "PYTHONUTF8": "0", "TERM": "dumb"}
+FRAME = "│|╭╮├┤╰╯+"
+
+
+def inv(*words: str) -> list[str]:
+    return [sys.executable, str(ROOT / "tasks.py"), "--search-root", str(ROOT), *words]
+
+
+def assert_whole(rows: list[str], columns: int) -> None:
+    """Every row of a table ends in its frame, within the terminal."""
+    framed = [row for row in rows if row and row[0] in FRAME]
+    assert len(framed) > 3, rows
+    assert not [row for row in framed if len(row) > columns or row[-1] not in FRAME]
+
+
+@pytest.fixture(scope="module")
+def word() -> str:
+    """In the environment of all that the shared lab is made of."""
+    return uuid.uuid4().hex
+
+
+@pytest.fixture(scope="module")
+def lab(runs: Path, word: str) -> Iterator[Terminal]:
+    """lab-dr at its prompt, started from a shell, on a terminal of 80 columns in UTF-8."""
+    environment = {**UTF_8, "LVS_RUNS": str(runs), "PS1": SHELL, "HISTFILE": "", MARK: word}
+    with Terminal(["bash", "--norc", "-i"], environment=environment, folder=ROOT) as terminal:
+        terminal.expect(SHELL)
+        terminal.line(" ".join(inv("lab-dr", "--cli")))
+        terminal.expect(PROMPT)
+        yield terminal
+
+
+def test_a_lab_tells_how_it_goes_and_keeps_to_80_columns(lab: Terminal) -> None:
+    assert "⠋" in lab.shown  # a step that moves
+    assert "checks" in lab.shown
+    assert "PASSED" in lab.shown
+    assert_whole(lab.rows, 80)
+
+
+def test_the_prompt_shows_what_commands_print(lab: Terminal) -> None:
+    assert lab.ask("c1 echo one", PROMPT) == "one\n"
+    assert "203.0.113.1:80 wrr" in lab.ask("d ipvsadm -Ln", PROMPT)
+    assert "No such file" in lab.ask("c1 ls /nonexistent", PROMPT)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("nosuch", "Unknown command: nosuch"),
+        ("c1", "Please enter a command for node: c1"),
+        ("py 1/0", "division by zero"),
+        ("x nosuch", "KeyError"),
+        ("c1 ping c0", "AttributeError"),
+        ("source /bin/true", "UnicodeDecodeError"),
+        ("sh nosuch", "not found"),
+        ("nodes", "c1 c2 d r0"),
+        ("dump", "c1-eth0"),
+        ("c1 exit", "exit alone, without a host, ends the lab"),
+        (r"c1 printf 'a\377b\n'", "a\N{REPLACEMENT CHARACTER}b"),
+        (r"c1 printf 'a\001b\177c'; echo", "a"),
+        ("c1 stty size", "40 80"),
+        ("c1 stty -a", "rows 40"),
+    ],
+)
+def test_no_line_ends_the_lab(lab: Terminal, typed: str, told: str) -> None:
+    assert told in lab.ask(typed, PROMPT)
+    assert "fine\n" in lab.ask("c1 echo fine", PROMPT)
+
+
+def test_a_command_takes_what_is_typed_until_ctrl_d(lab: Terminal) -> None:
+    lab.line("c1 sed -u s/^/got:/; echo over")
+    lab.line("word")
+    lab.expect("got:word\n")
+    lab.send(END)
+    lab.expect("\nover\n")
+    lab.expect(PROMPT)
+    assert lab.ask("c1 echo fine", PROMPT) == "fine\n"
+
+
+def test_lines_that_are_pasted_are_carried_out_in_turn(lab: Terminal) -> None:
+    lab.send("c1 echo 1\rc2 echo 2\rrs1 echo 3\r")
+    lab.expect("3\n3\n")
+    lab.expect(PROMPT)
+
+
+def test_ctrl_c_ends_the_command_and_nothing_else(lab: Terminal) -> None:
+    lab.line("c1 ping 203.0.113.1")
+    lab.expect("icmp_seq=2")
+    lab.send(INTERRUPT)
+    assert "statistics" in lab.expect(PROMPT)
+    lab.send(INTERRUPT)
+    assert "Interrupt" in lab.expect(PROMPT)
+    assert "rs" in lab.ask("c1 curl -sS -m 30 http://203.0.113.1/name", PROMPT)  # director and servers live
+    assert "is_connected: true" in lab.ask("sh ovs-vsctl list controller", PROMPT)
+
+
+def test_ctrl_z_stops_the_lab_and_fg_goes_on(lab: Terminal, word: str) -> None:
+    lab.send("c1 ech")
+    lab.send(SUSPEND)
+    lab.expect("Stopped")
+    lab.expect(SHELL)
+    assert look_until(lambda: running_of(word), lambda left: not left, 10) == []
+    lab.line("fg")
+    lab.expect(f"{PROMPT}c1 ech")
+    lab.send("o on")
+    lab.line("")
+    lab.expect("\non\n")
+    lab.expect(PROMPT)
+    lab.line("c1 ping 203.0.113.1")
+    lab.expect("icmp_seq=2")
+    lab.send(SUSPEND)
+    lab.expect(SHELL)
+    lab.line("fg")
+    lab.expect("icmp_seq=")
+    lab.send(INTERRUPT)
+    lab.expect(PROMPT)
+    assert "rs" in lab.ask("c1 curl -sS -m 30 http://203.0.113.1/name", PROMPT)
+
+
+def running_of(word: str) -> list[str]:
+    """Which of the lab's own processes, those of tasks.py, are not stopped."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            mine = word.encode() in (process / "environ").read_bytes()
+            mine = mine and b"tasks.py" in (process / "cmdline").read_bytes()
+            state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if mine and state != "T":
+            found.append(f"{process.name} {state}")
+    return found
+
+
+def test_hosts_know_the_size_that_the_window_has_now(lab: Terminal) -> None:
+    lab.resize(120, 30)
+    assert lab.ask("c1 stty size", PROMPT) == "30 120\n"
+    lab.resize(80, 40)
+
+
+def test_a_host_without_its_shell_is_told(lab: Terminal) -> None:
+    assert "shell of c2 has ended" in lab.ask("c2 kill -9 $$", PROMPT)
+    assert "shell of c2 has ended" in lab.ask("c2 echo lost", PROMPT)
+    assert lab.ask("c1 echo fine", PROMPT) == "fine\n"
+
+
+def test_exit_leaves_the_lab_with_its_code_and_nothing_stays(lab: Terminal, word: str) -> None:
+    lab.ask("exit", SHELL)
+    assert lab.ask("echo code $?", SHELL).strip() == "code 0"
+    lab.line("exit")
+    assert look_until(lambda: processes_with(word), lambda left: not left, 10) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "environment", "encoding"),
+    [("lab-nat", 120, LATIN_1, "iso-8859-1"), ("lab-tun", 80, DUMB, "ascii")],
+)
+def test_a_lab_on_a_terminal_that_has_only_plain_signs(
+    name: str, columns: int, environment: dict[str, str], encoding: str, runs: Path, mark: str
+) -> None:
+    environment = {**environment, "LVS_RUNS": str(runs), MARK: mark}
+    with Terminal(
+        inv(name, "--cli"), columns=columns, environment=environment, folder=ROOT, encoding=encoding
+    ) as terminal:
+        terminal.expect("done")
+        terminal.resize(columns, 25)
+        shown = terminal.expect(PROMPT)
+        assert shown.isascii(), shown
+        assert "PASSED" in shown
+        assert_whole(terminal.rows, columns)
+        assert terminal.ask(r"c1 printf 'K\303\244the\n'", PROMPT) in ("Käthe\n", "K?the\n")
+        assert "\N{REPLACEMENT CHARACTER}" not in terminal.ask(r"c1 printf '\342\224\200\377\n'", PROMPT)
+        terminal.send(END)
+        assert terminal.wait() == 0
+
+
+@pytest.mark.parametrize(("columns", "environment"), [(80, UTF_8), (120, LATIN_1)])
+def test_an_exercise_and_the_terminals_beside_it(
+    columns: int, environment: dict[str, str], runs: Path, tmp_path: Path, mark: str
+) -> None:
+    environment = {**environment, "LVS_RUNS": str(runs), MARK: mark}
+    encoding = "utf-8" if environment["LC_ALL"] == "C.UTF-8" else "iso-8859-1"
+
+    def opened(*words: str) -> Terminal:
+        return Terminal(
+            inv(*words), columns=columns, environment=environment, folder=tmp_path, encoding=encoding
+        )
+
+    case = case_for("e04", "ada")
+    with opened("exercise", "e04", "--student", "ada") as exercise:
+        exercise.expect("has begun")
+        exercise.expect(PROMPT)
+        assert exercise.ask("c1 echo one", PROMPT) == "one\n"
+        assert max(map(len, exercise.rows)) <= columns or str(runs) in exercise.shown
+        with opened("check") as check:
+            assert check.wait() == 1
+            assert "NOT YET" in check.shown
+            assert_whole(check.rows, columns)
+        with opened("shell", case.server) as shell:
+            shell.expect(f"{case.server}# ")
+            assert f"{case.server}-eth0" in shell.ask("ip -o address", "# ")
+            shell.send(END)
+            assert shell.wait() == 0
+        for leaving in (INTERRUPT, END):
+            with opened("submit") as form:
+                form.expect("Number, 1 to")
+                form.send(leaving)
+                assert form.wait() == 2
+                assert "Nothing was written" in form.shown
+                assert "Traceback" not in form.shown
+        assert not list(tmp_path.glob("*.lvs"))
+        with opened("submit") as form:
+            form.expect("Which host was it?")
+            form.expect("Number, 1 to")
+            os.write(form._terminal, b"\xe4\xff\r")
+            form.expect("Number, 1 to")
+            form.line("99")
+            form.expect("Number, 1 to")
+            form.line("1")
+            form.expect("What was the cause?")
+            form.expect("Number, 1 to")
+            form.line("4")
+            form.expect("What settled it?")
+            form.expect("Number, 1 to")
+            form.line("1")
+            assert form.wait() == 0
+            assert max(len(row) for row in form.rows if str(tmp_path) not in row) <= columns
+        assert list(tmp_path.glob("*.lvs"))
+        exercise.close()
+        assert look_until(lambda: processes_with(mark), lambda left: not left, 10) == []
+
+
+@pytest.mark.parametrize("environment", [UTF_8, DUMB])
+def test_ctrl_c_while_a_lab_is_built_leaves_nothing(
+    environment: dict[str, str], runs: Path, mark: str
+) -> None:
+    environment = {**environment, "LVS_RUNS": str(runs), MARK: mark}
+    with Terminal(inv("lab-dr"), environment=environment, folder=ROOT) as terminal:
+        terminal.expect("done")
+        terminal.resize(60, 20)
+        terminal.send(INTERRUPT)
+        assert terminal.wait() == 130
+        assert "Interrupted" in terminal.shown
+        assert "Traceback" not in terminal.shown
+
+
+@pytest.mark.parametrize("environment", [UTF_8, LATIN_1, DUMB])
+@pytest.mark.parametrize("columns", [80, 120])
+def test_tables_fit_any_terminal(columns: int, environment: dict[str, str]) -> None:
+    encoding = "utf-8" if environment is UTF_8 else "iso-8859-1"
+    for words in (("exercises",), ("diagnosis",)):
+        with Terminal(
+            inv(*words), columns=columns, environment=environment, folder=ROOT, encoding=encoding
+        ) as terminal:
+            assert terminal.wait() == 0
+            assert_whole(terminal.rows, columns)
+            assert environment is UTF_8 or terminal.shown.isascii()
