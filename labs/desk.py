@@ -9,6 +9,7 @@ outside the lab's namespaces; the kernel tells who listens, and with that the wa
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ class Desk:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT, signal.SIGINT})  # they are for the prompt
         while True:
             self._listener.serve_one()
 

@@ -65,4 +65,4 @@ def busy(what: str) -> Iterator[None]:
 
 
 def _spins() -> str:
-    return "line" if is_plain() else "dots"
+    return "simpleDots" if is_plain() else "dots"

@@ -107,7 +107,11 @@ class Terminal:
 
     def send(self, text: str) -> None:
         """Type it as it is."""
-        os.write(self._terminal, text.encode(self._encoding))
+        self.send_bytes(text.encode(self._encoding))
+
+    def send_bytes(self, data: bytes) -> None:
+        """What is no text in the terminal's encoding, too."""
+        os.write(self._terminal, data)
 
     def line(self, text: str) -> None:
         """Type it, and Enter."""

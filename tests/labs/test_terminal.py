@@ -5,7 +5,6 @@ Labs are slow: one of them is shared by all that can be tried at its prompt, in 
 
 from __future__ import annotations
 
-import os
 import sys
 import uuid
 from collections.abc import Iterator
@@ -93,11 +92,12 @@ def test_no_line_ends_the_lab(lab: Terminal, typed: str, told: str) -> None:
 
 
 def test_a_command_takes_what_is_typed_until_ctrl_d(lab: Terminal) -> None:
-    lab.line("c1 sed -u s/^/got:/; echo over")
+    lab.line("c1 echo ready; sed -u s/^/got:/; echo over")
+    lab.expect("\nready\n")
     lab.line("word")
     lab.expect("got:word\n")
     lab.send(END)
-    lab.expect("\nover\n")
+    lab.expect("over\n")
     lab.expect(PROMPT)
     assert lab.ask("c1 echo fine", PROMPT) == "fine\n"
 
@@ -116,7 +116,7 @@ def test_ctrl_c_ends_the_command_and_nothing_else(lab: Terminal) -> None:
     lab.send(INTERRUPT)
     assert "Interrupt" in lab.expect(PROMPT)
     assert "rs" in lab.ask("c1 curl -sS -m 30 http://203.0.113.1/name", PROMPT)  # director and servers live
-    assert "is_connected: true" in lab.ask("sh ovs-vsctl list controller", PROMPT)
+    assert "true" in lab.ask("sh ovs-vsctl get controller s1 is_connected", PROMPT)
 
 
 def test_ctrl_z_stops_the_lab_and_fg_goes_on(lab: Terminal, word: str) -> None:
@@ -199,67 +199,61 @@ def test_a_lab_on_a_terminal_that_has_only_plain_signs(
         assert terminal.wait() == 0
 
 
-@pytest.mark.parametrize(("columns", "environment"), [(80, UTF_8), (120, LATIN_1)])
-def test_an_exercise_and_the_terminals_beside_it(
-    columns: int, environment: dict[str, str], runs: Path, tmp_path: Path, mark: str
-) -> None:
-    environment = {**environment, "LVS_RUNS": str(runs), MARK: mark}
-    encoding = "utf-8" if environment["LC_ALL"] == "C.UTF-8" else "iso-8859-1"
+def test_an_exercise_and_the_terminals_beside_it(runs: Path, tmp_path: Path, mark: str) -> None:
+    """The exercise itself in Latin-1, the others in turn."""
 
-    def opened(*words: str) -> Terminal:
+    def opened(*words: str, columns: int, **environment: str) -> Terminal:
+        environment = {**environment, "LVS_RUNS": str(runs), MARK: mark}
+        encoding = "iso-8859-1" if environment.get("PYTHONIOENCODING") else "utf-8"
         return Terminal(
             inv(*words), columns=columns, environment=environment, folder=tmp_path, encoding=encoding
         )
 
     case = case_for("e04", "ada")
-    with opened("exercise", "e04", "--student", "ada") as exercise:
+    with opened("exercise", "e04", "--student", "ada", columns=80, **LATIN_1) as exercise:
         exercise.expect("has begun")
-        exercise.expect(PROMPT)
+        told = exercise.expect(PROMPT)
+        assert "commands can be typed on every host" in told
         assert exercise.ask("c1 echo one", PROMPT) == "one\n"
-        assert max(map(len, exercise.rows)) <= columns or str(runs) in exercise.shown
-        with opened("check") as check:
-            assert check.wait() == 1
-            assert "NOT YET" in check.shown
-            assert_whole(check.rows, columns)
-        with opened("shell", case.server) as shell:
+        assert exercise.shown.isascii()
+        assert [
+            row for row in exercise.rows if len(row) > 80 and "./inv" not in row and str(runs) not in row
+        ] == []
+        for columns, environment in ((80, UTF_8), (120, DUMB)):
+            with opened("check", columns=columns, **environment) as check:
+                assert check.wait() == 1
+                assert "NOT YET" in check.shown
+                assert_whole(check.rows, columns)
+        with opened("shell", case.server, columns=80, **UTF_8) as shell:
             shell.expect(f"{case.server}# ")
-            assert f"{case.server}-eth0" in shell.ask("ip -o address", "# ")
+            assert f"{case.server}-eth0" in shell.ask("ip -o address", f"{case.server}# ")
+            shell.line("sleep 100")
+            shell.send(INTERRUPT)
+            shell.expect(f"{case.server}# ")
             shell.send(END)
-            assert shell.wait() == 0
-        for leaving in (INTERRUPT, END):
-            with opened("submit") as form:
+            shell.wait()
+        for leaving, environment in ((INTERRUPT, UTF_8), (END, DUMB)):
+            with opened("submit", columns=80, **environment) as form:
                 form.expect("Number, 1 to")
                 form.send(leaving)
                 assert form.wait() == 2
                 assert "Nothing was written" in form.shown
                 assert "Traceback" not in form.shown
         assert not list(tmp_path.glob("*.lvs"))
-        with opened("submit") as form:
+        with opened("submit", columns=80, **UTF_8) as form:
             form.expect("Which host was it?")
-            form.expect("Number, 1 to")
-            os.write(form._terminal, b"\xe4\xff\r")
-            form.expect("Number, 1 to")
-            form.line("99")
-            form.expect("Number, 1 to")
-            form.line("1")
-            form.expect("What was the cause?")
-            form.expect("Number, 1 to")
-            form.line("4")
-            form.expect("What settled it?")
-            form.expect("Number, 1 to")
-            form.line("1")
+            for typed in (b"\xe4\xff", b"99", b"1", b"4", b"1"):
+                form.expect("Number, 1 to")
+                form.send_bytes(typed + b"\r")
             assert form.wait() == 0
-            assert max(len(row) for row in form.rows if str(tmp_path) not in row) <= columns
+            assert [row for row in form.rows if len(row) > 80 and str(tmp_path) not in row] == []
         assert list(tmp_path.glob("*.lvs"))
         exercise.close()
         assert look_until(lambda: processes_with(mark), lambda left: not left, 10) == []
 
 
-@pytest.mark.parametrize("environment", [UTF_8, DUMB])
-def test_ctrl_c_while_a_lab_is_built_leaves_nothing(
-    environment: dict[str, str], runs: Path, mark: str
-) -> None:
-    environment = {**environment, "LVS_RUNS": str(runs), MARK: mark}
+def test_ctrl_c_while_a_lab_is_built_leaves_nothing(runs: Path, mark: str) -> None:
+    environment = {**UTF_8, "LVS_RUNS": str(runs), MARK: mark}
     with Terminal(inv("lab-dr"), environment=environment, folder=ROOT) as terminal:
         terminal.expect("done")
         terminal.resize(60, 20)
@@ -269,14 +263,12 @@ def test_ctrl_c_while_a_lab_is_built_leaves_nothing(
         assert "Traceback" not in terminal.shown
 
 
-@pytest.mark.parametrize("environment", [UTF_8, LATIN_1, DUMB])
-@pytest.mark.parametrize("columns", [80, 120])
-def test_tables_fit_any_terminal(columns: int, environment: dict[str, str]) -> None:
-    encoding = "utf-8" if environment is UTF_8 else "iso-8859-1"
-    for words in (("exercises",), ("diagnosis",)):
-        with Terminal(
-            inv(*words), columns=columns, environment=environment, folder=ROOT, encoding=encoding
-        ) as terminal:
-            assert terminal.wait() == 0
-            assert_whole(terminal.rows, columns)
-            assert environment is UTF_8 or terminal.shown.isascii()
+@pytest.mark.parametrize(
+    ("command", "columns", "environment"),
+    [("exercises", 80, UTF_8), ("diagnosis", 80, LATIN_1), ("exercises", 120, DUMB)],
+)
+def test_tables_fit_any_terminal(command: str, columns: int, environment: dict[str, str]) -> None:
+    with Terminal(inv(command), columns=columns, environment=environment, folder=ROOT) as terminal:
+        assert terminal.wait() == 0
+        assert_whole(terminal.rows, columns)
+        assert environment is UTF_8 or terminal.shown.isascii()
