@@ -8,17 +8,13 @@ proven.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scapy.layers.inet import IP, TCP
-from scapy.layers.l2 import Ether
-from scapy.packet import Packet as Frame
-from scapy.utils import RawPcapReader
+from labs.frames import Frame, frames_with
 
 REQUEST, REPLY = b"GET /index.html", b"HTTP/1.1 200"
-_DLT_ETHERNET = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,38 +59,25 @@ def observe(
 
 def _find(capture: Path, hop: Hop, client_port: int, macs: Mapping[str, str]) -> Row | None:
     for frame in frames_with(capture, hop.carries):
-        if Ether in frame and (frame[Ether].src == macs[hop.interface]) != hop.leaving:
+        if frame.source_mac and (frame.source_mac == macs[hop.interface]) != hop.leaving:
             continue
-        tcp = frame.getlayer(TCP)
-        if tcp is not None and client_port in (tcp.sport, tcp.dport):
+        if client_port in (frame.source_port, frame.dest_port):
             return _row(frame, hop.expected)
     return None
 
 
-def frames_with(capture: Path, text: bytes) -> Iterator[Frame]:
-    """The dissected frames of `capture` that contain `text`."""
-    if not capture.exists() or capture.stat().st_size == 0:
-        return
-    with RawPcapReader(str(capture)) as reader:
-        layer = Ether if reader.linktype == _DLT_ETHERNET else IP
-        for raw, _ in reader:
-            if text in raw:
-                yield layer(raw)
-
-
 def _row(frame: Frame, expected: Row) -> Row:
     """The frame in the columns that `expected` has."""
-    outer, tcp = frame[IP], frame[TCP]
-    inner = tcp.underlayer
-    tunnelled = inner is not outer
+    source, dest = frame.addresses[-1]
+    outer_source, outer_dest = frame.addresses[0] if len(frame.addresses) > 1 else (None, None)
     with_macs = expected.source_mac is not None
     return Row(
         packet=expected.packet,
-        source=f"{inner.src}:{tcp.sport}",
-        dest=f"{inner.dst}:{tcp.dport}",
-        data=bytes(tcp.payload).split(b"\r\n")[0].decode("latin-1")[: len(expected.data)],
-        outer_source=outer.src if tunnelled else None,
-        outer_dest=outer.dst if tunnelled else None,
-        source_mac=frame[Ether].src if with_macs else None,
-        dest_mac=frame[Ether].dst if with_macs else None,
+        source=f"{source}:{frame.source_port}",
+        dest=f"{dest}:{frame.dest_port}",
+        data=frame.payload.split(b"\r\n")[0].decode("latin-1")[: len(expected.data)],
+        outer_source=outer_source,
+        outer_dest=outer_dest,
+        source_mac=frame.source_mac if with_macs else None,
+        dest_mac=frame.dest_mac if with_macs else None,
     )
