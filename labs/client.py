@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,35 @@ class Fetched:
 
     def __str__(self) -> str:
         return self.error or f"{self.size:,} bytes, sha256 {self.digest[:8]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One thing that a session of ftp does: `url` is fetched, or `source` sent there."""
+
+    url: str
+    source: Path | None = None
+
+    def options(self, target: Path) -> list[str]:
+        """curl's; what arrives goes to `target`, and standard output has a line of how it ended."""
+        send = ["--upload-file", str(self.source)] if self.source else []
+        return [*send, "--output", str(target), "--write-out", "%{exitcode} %{errormsg}\n", self.url]
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """How a transfer ended, and what it fetched: the file itself, and the same to be compared."""
+
+    result: Result
+    target: Path
+
+    @property
+    def fetched(self) -> Fetched:
+        return _fetched(self.target, self.result)
+
+    @property
+    def text(self) -> str:
+        return self.target.read_text(errors="replace") if self.target.exists() else ""
 
 
 class Client:
@@ -83,9 +113,20 @@ class Client:
     def put(self, source: Path, url: str, *options: str) -> Result:
         return self._curl(*options, "--upload-file", str(source), url)
 
-    def ftp(self, mode: str, *arguments: str) -> Result:
-        """One ftp session in one of FTP_MODES; several URLs share its control connection."""
-        return self._curl(*FTP_MODES[mode], *arguments)
+    def ftp(self, mode: str, transfers: Sequence[Transfer]) -> list[Transferred]:
+        """One session in one of FTP_MODES: the transfers share a control connection, one after the other.
+
+        One that fails leaves the others alone.
+        """
+        targets = [self._scratch / f"{mode}-{number}" for number in range(len(transfers))]
+        arguments: list[str] = []
+        for transfer, target in zip(transfers, targets, strict=True):
+            target.unlink(missing_ok=True)
+            # --next has curl forget all options.
+            arguments += ["--next", *_curl()[1:], *FTP_MODES[mode], *transfer.options(target)]
+        done = self.host.run(["curl", *arguments[1:]], timeout=_STUCK * len(transfers))
+        results = _results(done, len(transfers))
+        return [Transferred(result, target) for result, target in zip(results, targets, strict=True)]
 
     def _curl(self, *arguments: str) -> Result:
         return self.host.run([*_curl(), *arguments], timeout=_STUCK)
@@ -113,6 +154,15 @@ def _fetched(target: Path, done: Result) -> Fetched:
     if done.exit_code != 0 or not target.exists():
         return Fetched("", 0, done.stderr.strip() or f"curl ended with {done.exit_code}")
     return digest_of(target)
+
+
+def _results(done: Result, count: int) -> list[Result]:
+    """How each transfer of one curl ended; what curl did not get to ended as curl itself did."""
+    results = []
+    for line in done.stdout.splitlines():
+        code, _, complaint = line.partition(" ")
+        results.append(Result(int(code), "", f"curl: ({code}) {complaint}" if complaint else ""))
+    return results + [Result(done.exit_code, "", done.stderr)] * (count - len(results))
 
 
 def digest_of(path: Path) -> Fetched:

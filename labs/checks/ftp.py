@@ -4,36 +4,42 @@ from __future__ import annotations
 
 from labs.checks.http import sizes
 from labs.checks.result import Check, equal
-from labs.client import FTP_MODES
+from labs.client import FTP_MODES, Transfer, Transferred
 from labs.running import Running
 
 
 def ftp_modes(run: Running) -> tuple[Check, ...]:
     """Each mode lists; 1 MB goes both ways in the modes of RFC 959, 100 kB in those of RFC 2428."""
-    checks: list[Check] = []
-    for mode in FTP_MODES:
-        names = sizes(run) if mode in ("PASV", "PORT") else ("100k.bin",)
-        checks.append(_list(run, mode))
-        for name in names:
-            checks += [_get(run, mode, name), _put(run, mode, name)]
-    return tuple(checks)
+    return tuple(check for mode in FTP_MODES for check in _session(run, mode))
 
 
-def _list(run: Running, mode: str) -> Check:
-    done = run.clients[0].ftp(mode, f"ftp://{run.plan.vip}/")
-    seen = sorted(line.split()[-1] for line in done.stdout.splitlines() if line.strip())
+def _session(run: Running, mode: str) -> list[Check]:
+    """All that one mode does, on one control connection: the list, then each file there and back."""
+    names = sizes(run) if mode in ("PASV", "PORT") else ("100k.bin",)
+    server = f"ftp://{run.plan.vip}"
+    transfers = [Transfer(f"{server}/")]
+    for name in names:
+        transfers.append(Transfer(f"{server}/{name}"))
+        transfers.append(Transfer(f"{server}/upload/{_uploaded(mode, name)}", run.farm.path(name)))
+    listed, *files = run.clients[0].ftp(mode, transfers)
+    checks = [_list(run, mode, listed)]
+    for name, got, put in zip(names, files[::2], files[1::2], strict=True):
+        checks.append(equal(f"ftp get of {name}, {mode}", run.farm.files[name], got.fetched))
+        title = f"ftp put of {name}, {mode}"
+        checks.append(run.farm.check_upload(title, _uploaded(mode, name), name, put.result))
+    return checks
+
+
+def _list(run: Running, mode: str, listed: Transferred) -> Check:
+    seen = sorted(line.split()[-1] for line in listed.text.splitlines() if line.strip())
     expected = sorted(run.farm.listing)
     return Check(
-        f"ftp list, {mode}", seen == expected, " ".join(expected), " ".join(seen) or done.stderr.strip()
+        f"ftp list, {mode}",
+        seen == expected,
+        " ".join(expected),
+        " ".join(seen) or listed.result.stderr.strip(),
     )
 
 
-def _get(run: Running, mode: str, name: str) -> Check:
-    got = run.clients[0].get(f"ftp://{run.plan.vip}/{name}", *FTP_MODES[mode])
-    return equal(f"ftp get of {name}, {mode}", run.farm.files[name], got)
-
-
-def _put(run: Running, mode: str, name: str) -> Check:
-    target = f"{mode}-{name}"
-    done = run.clients[0].put(run.farm.path(name), f"ftp://{run.plan.vip}/upload/{target}", *FTP_MODES[mode])
-    return run.farm.check_upload(f"ftp put of {name}, {mode}", target, name, done)
+def _uploaded(mode: str, name: str) -> str:
+    return f"{mode}-{name}"
