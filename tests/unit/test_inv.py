@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -17,17 +18,19 @@ from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL_TOOLS = ["awk", "cat", "chmod", "chown", "cmp", "cp", "date", "flock", "grep", "mkdir", "mktemp", "mv"]
-REAL_TOOLS += ["cut", "readlink", "rm", "sed", "sh", "sleep", "sort", "stat", "tail", "tr"]
+REAL_TOOLS += ["readlink", "rm", "sed", "sh", "sort", "stat", "tail"]
 RECORD = '#!/bin/sh\necho "${0##*/} $*" >> "$CALLS"\n'
 STAND_INS = {
     "id": 'echo "$FAKE_UID"',
     "dpkg-query": "printf '%b' \"$INSTALLED\"",
     "dpkg": "",
+    "sleep": """
+exec /usr/bin/sleep 0.2
+""",
     "apt-get": """
 [ ! -e "$POLICY" ] || echo "policy: $(sh "$POLICY" nginx start; echo $?)" >> "$CALLS"
 case "$GATE,$*" in /*,*update) cat "$GATE" ;; esac
 """,
-    "uv": '[ -z "$UV_SAYS" ] || { echo "$UV_SAYS"; exit 2; }',
     "systemctl": """
 [ "$1" = list-unit-files ] || exit 0
 echo "ssh.service enabled enabled"
@@ -40,17 +43,35 @@ case "$*" in
     mkdir -p .venv/bin .venv/lib/python3/site-packages
     cp "$0" .venv/bin/python
     echo "#!$PWD/.venv/bin/python" > .venv/bin/pip
-    cp "${0%/*}/uv" .venv/bin/uv
     ;;
 *tasks.py*)
     shift
     printf '<%s>' invoke "$@"
     exit "$INVOKE_EXIT" ;;
+*"-m pip config list")
+    printf '%b' "$PIP_CONFIG" ;;
+*"-m uv "*)
+    echo "uv from ${UV_DEFAULT_INDEX-} and ${UV_INDEX-}, trusts ${SSL_CERT_FILE-}" >> "$CALLS"
+    mkdir -p .venv/uv-cache/archive-v0/a .venv/uv-cache/archive-v0/b
+    [ -z "$UV_GATE" ] || cat "$UV_GATE"
+    [ -z "$UV_FAILS" ] || { echo "uv: error"; exit 2; } ;;
 *"-m pip"*"$PIP_FAILS"*)
     [ -z "$PIP_FAILS" ] || { echo "$PIP_SAYS"; exit 1; } ;;
 esac
 """,
 }
+
+
+LOCK = """invoke==1 \\
+    --hash=sha256:aa
+setuptools==67 \\
+    --hash=sha256:bb
+uv==2 \\
+    --hash=sha256:cc
+    # via lvs-lab
+wheel==0.45
+    # via lvs-lab
+"""
 
 
 class Checkout:
@@ -74,7 +95,9 @@ class Checkout:
             "INVOKE_EXIT": "0",
             "PIP_FAILS": "",
             "PIP_SAYS": "",
-            "UV_SAYS": "",
+            "PIP_CONFIG": "",
+            "UV_FAILS": "",
+            "UV_GATE": "",
             "GATE": "",
         }
         self._write_programs()
@@ -100,12 +123,7 @@ class Checkout:
         script = script.replace("PATH=$PATH:/usr/sbin:/sbin\n", "")
         (self.lab / "inv").write_text(script)
         (self.lab / "packages.txt").write_text("# what it needs\nnginx  # httpd\ncurl\ntcpdump\n")
-        (self.lab / "requirements.txt").write_text(
-            "".join(
-                f"{pin} \\\n    --hash=sha256:1\n    # via us\n" for pin in ("invoke==1", "uv==2", "wheel==3")
-            )
-        )
-        (self.lab / "requirements-ryu.txt").write_text("ryu==4.34 --hash=sha256:4\n")
+        (self.lab / "requirements.txt").write_text(LOCK)
 
     def start(self, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -137,7 +155,7 @@ class Checkout:
     def work(self) -> list[str]:
         """Every program that was started, but for Invoke itself."""
         lines = self.calls_file.read_text().splitlines()
-        return [line for line in lines if "/tasks.py" not in line]
+        return [line for line in lines if "/tasks.py" not in line and not line.startswith("sleep ")]
 
     @property
     def is_set_up(self) -> bool:
@@ -153,7 +171,7 @@ def test_first_run_sets_up_and_passes_the_arguments_on(checkout: Checkout) -> No
     ended = checkout.run("lab-nat", "--report", "a b.json", INVOKE_EXIT="1")
     assert ended.stdout == "<invoke><lab-nat><--report><a b.json>"
     assert ended.returncode == 1, ended.stderr
-    assert re.search(r"\[1 of 4, \d s\] Distribution packages: nginx curl tcpdump", ended.stderr)
+    assert re.search(r"\[1 of 5, \d+ s\] Distribution packages: nginx curl tcpdump", ended.stderr)
     assert checkout.is_set_up
     assert not list((checkout.lab.parent / "tmp").iterdir()), "the log is in .venv now"
 
@@ -165,13 +183,13 @@ def test_second_run_starts_only_invoke(checkout: Checkout) -> None:
     assert checkout.work == []
 
 
-@pytest.mark.parametrize("name", ["packages.txt", "requirements.txt", "requirements-ryu.txt"])
+@pytest.mark.parametrize("name", ["packages.txt", "requirements.txt"])
 def test_a_changed_list_is_set_up_again(checkout: Checkout, name: str) -> None:
     checkout.run("--list")
     with (checkout.lab / name).open("a") as file:
         file.write("rich==1\n")
     checkout.run("--list")
-    assert any("-r requirements.txt" in call for call in checkout.calls("uv"))
+    assert any("-r requirements.txt" in call for call in checkout.calls("python"))
     assert not any("--clear" in call for call in checkout.calls("python3")), "the old .venv will do"
     checkout.run("--list")
     assert checkout.work == []
@@ -188,7 +206,7 @@ def test_apt_is_asked_once_for_what_is_missing(checkout: Checkout) -> None:
 def test_apt_is_left_alone_when_nothing_is_missing(checkout: Checkout) -> None:
     ended = checkout.run("--list", INSTALLED="curl installed\\nnginx installed\\ntcpdump installed\\n")
     assert not checkout.calls("apt-get")
-    assert "[1 of 3, " in ended.stderr
+    assert "[1 of 4, " in ended.stderr
 
 
 def test_it_may_be_called_from_elsewhere(checkout: Checkout) -> None:
@@ -231,7 +249,7 @@ def test_an_ordinary_user_is_told_to_use_sudo(checkout: Checkout) -> None:
 
 
 def test_failing_pip_shows_its_end_and_leaves_no_stamp(checkout: Checkout) -> None:
-    ended = checkout.run("lab-nat", PIP_FAILS=" requirements.txt", PIP_SAYS="disk is full", UV_SAYS="no")
+    ended = checkout.run("lab-nat", PIP_FAILS="--require-hashes", PIP_SAYS="disk is full")
     assert ended.returncode == 2
     assert "disk is full" in ended.stderr
     found = re.search(r"the end of (/.*): set-up failed at", ended.stderr)
@@ -244,44 +262,77 @@ def test_failing_pip_shows_its_end_and_leaves_no_stamp(checkout: Checkout) -> No
     assert checkout.is_set_up
 
 
-def test_what_builds_others_and_what_installs_comes_first_and_all_of_it_is_checked(
-    checkout: Checkout,
-) -> None:
-    checkout.run("--list")
-    builders, installer, *_ = (
-        call for call in checkout.calls("python") if " pip " in call and "config" not in call
-    )
-    assert builders.endswith("--require-hashes -r .venv/builders.txt")
-    assert (checkout.lab / ".venv/builders.txt").read_text().startswith("wheel==3 \\\n    --hash=")
-    assert installer.endswith("--require-hashes -r .venv/installer.txt")
-    (everything,) = checkout.calls("uv")
-    assert everything.endswith("--require-hashes -r requirements.txt")
-
-
-def test_where_uv_fails_pip_installs(checkout: Checkout) -> None:
-    ended = checkout.run("--list", UV_SAYS="error: invalid certificate")
-    assert ended.returncode == 0
-    assert any("--require-hashes -r requirements.txt" in call for call in checkout.calls("python"))
-    assert checkout.is_set_up
-
-
 def test_without_network_the_sentence_says_so(checkout: Checkout) -> None:
     said = "Failed to establish a new connection: [Errno 101] Network is unreachable"
-    ended = checkout.run("lab-nat", PIP_FAILS="requirements-ryu.txt", PIP_SAYS=said)
+    ended = checkout.run("lab-nat", PIP_FAILS="ryu.txt", PIP_SAYS=said)
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[-1].startswith("The packages can't be fetched: connect")
     assert not checkout.is_set_up
 
 
 def test_where_ryu_cannot_be_built_os_ken_is_used_for_good(checkout: Checkout) -> None:
-    ended = checkout.run(
-        "--list", PIP_FAILS="requirements-ryu.txt", PIP_SAYS="error: metadata-generation-failed"
-    )
+    ended = checkout.run("--list", PIP_FAILS="ryu.txt", PIP_SAYS="error: metadata-generation-failed")
     assert ended.returncode == 0
     assert "Ryu can't be built for this Python: the labs use os-ken" in ended.stderr
     assert (checkout.lab / ".venv/no-ryu").exists()
     checkout.run("--list")
     assert checkout.work == []
+
+
+def test_pip_brings_uv_and_uv_the_rest(checkout: Checkout) -> None:
+    checkout.run("--list")
+    installing = [call for call in checkout.calls("python") if " install " in call]
+    assert all("--require-hashes" in call and "--no-deps" in call for call in installing), installing
+    uv, everything, ryu = installing
+    assert uv.endswith(" --only-binary :all: -r .venv/uv.txt")
+    assert " -m uv " in everything
+    assert everything.endswith(" -r requirements.txt")
+    assert ryu.endswith(" -r .venv/ryu.txt")
+    assert (checkout.lab / ".venv/uv.txt").read_text() == LOCK[LOCK.index("uv==") : LOCK.index("wheel==")]
+    assert not (checkout.lab / ".venv/uv-cache").exists()
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [{"UV_FAILS": "1"}, {"PIP_FAILS": "uv.txt"}, {"PIP_CONFIG": "global.no-index='true'\\n"}],
+    ids=["it fails", "there is none for this platform", "pip has settings of which uv knows nothing"],
+)
+def test_where_uv_cannot_pip_does_it(checkout: Checkout, trouble: dict[str, Any]) -> None:
+    ended = checkout.run("--list", **trouble)
+    assert ended.returncode == 0, ended.stderr
+    assert [
+        call.rsplit(" ", 1)[1] for call in checkout.calls("python") if " -m pip " in call and " -r " in call
+    ] == [*(".venv/uv.txt", ".venv/first.txt", ".venv/all.txt", ".venv/ryu.txt")]
+    assert re.findall(r"^\w+", (checkout.lab / ".venv/first.txt").read_text(), re.MULTILINE) == [
+        "setuptools",
+        "wheel",
+    ]
+    everything = (checkout.lab / ".venv/all.txt").read_text()
+    assert re.findall(r"^\w+", everything, re.MULTILINE) == ["invoke", "setuptools", "wheel"]
+    assert checkout.is_set_up
+
+
+def test_uv_asks_where_pip_would(checkout: Checkout) -> None:
+    """uv reads none of pip's settings; of two for the same, the environment's counts for pip."""
+    said = (
+        r":env:.index-url='https://here/simple'\n"
+        r"global.cert='/etc/ca.pem'\n"
+        r"global.extra-index-url='file:///a\\nfile:///b'\n"
+        r"global.index-url='https://there/simple'\n"
+    )
+    checkout.run("--list", PIP_CONFIG=said, UV_INDEX="https://elsewhere/simple")
+    assert checkout.calls("uv") == ["uv from https://here/simple and file:///a file:///b, trusts /etc/ca.pem"]
+
+
+def test_a_long_step_shows_that_it_goes_on(checkout: Checkout, tmp_path: Path) -> None:
+    os.mkfifo(gate := tmp_path / "gate")
+    checkout.calls_file.write_text("")
+    process = checkout.start("--list", UV_GATE=str(gate))
+    assert process.stderr is not None
+    with gate.open("w"):  # opens when uv reads it
+        lines = iter(process.stderr.readline, "")
+        assert any(re.fullmatch(r"    packages so far: 2, \d+ s\n", line) for line in lines)
+    assert process.communicate(timeout=patient(30))[0] == "<invoke><--list>"
 
 
 def test_a_moved_checkout_is_set_up_anew(checkout: Checkout) -> None:
@@ -321,9 +372,14 @@ def test_every_package_we_chose_is_locked() -> None:
     assert all("==" in line for line in locked.values()), "exact versions only"
 
 
+def test_every_locked_package_has_hashes() -> None:
+    entries = re.split(r"^(?=\w)", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE)[1:]
+    assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+
+
 def test_the_lock_holds_what_pyproject_asks_for() -> None:
     lines = (ROOT / "requirements.txt").read_text().splitlines()
-    locked = {name: Requirement(line.rstrip("\\")) for name, line in _names(lines).items()}
+    locked = {name: Requirement(line.rstrip(" \\")) for name, line in _names(lines).items()}
     for name, wanted in _names(_chosen()).items():
         version = next(iter(locked[name].specifier)).version
         assert Requirement(wanted).specifier.contains(version), f"{wanted}, but {locked[name]}"

@@ -7,9 +7,9 @@ import os
 import sys
 
 import pytest
+from rich._spinners import SPINNERS
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.spinner import SPINNERS
 
 from labs import streams
 
