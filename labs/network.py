@@ -7,6 +7,7 @@ goes, and everything with it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -75,7 +76,9 @@ class Network:
         return str(ends.pop())
 
     def prompt(self) -> None:
-        """Mininet's command line, until the user leaves it."""
+        """Mininet's command line, until the user leaves it; nothing where standard input is closed."""
+        if sys.stdin is None:
+            return
         from labs.prompt import Prompt
 
         Prompt(self.mininet)

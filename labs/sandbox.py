@@ -57,6 +57,7 @@ def run_in_sandbox(inside: Callable[[], int]) -> int:
     os.close(hears[0])
     # The terminal sends Ctrl-C to all of us: the first process decides what it means.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # we stop last: so the shell knows when all have
     try:
         if not as_root and os.read(asks[0], 1):
             _map_users(keeper)
@@ -64,8 +65,10 @@ def run_in_sandbox(inside: Callable[[], int]) -> int:
     finally:
         os.close(asks[0])
         os.close(hears[1])  # a keeper that was told nothing ends by this
-        _, status = os.waitpid(keeper, 0)
+        while os.WIFSTOPPED(status := os.waitpid(keeper, os.WUNTRACED)[1]):
+            os.kill(os.getpid(), signal.SIGSTOP)
         signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
     return os.waitstatus_to_exitcode(status)
 
 
@@ -102,9 +105,11 @@ def _keep(inside: Callable[[], int], as_root: bool, asks: int, hears: int) -> No
 def _stop_together(first: int) -> None:
     """Ctrl-Z, and a terminal that is not ours to read, stop the first process, too: only from out here."""
 
-    def stop(_number: int, _frame: object) -> None:
+    def stop(number: int, _frame: object) -> None:
         os.kill(first, signal.SIGSTOP)
-        os.kill(os.getpid(), signal.SIGSTOP)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)  # returns when the job goes on; at once where no shell could do that
+        signal.signal(number, stop)
         os.kill(first, signal.SIGCONT)
 
     for number in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):

@@ -121,6 +121,7 @@ def test_ctrl_c_ends_the_command_and_nothing_else(lab: Terminal) -> None:
 
 def test_ctrl_z_stops_the_lab_and_fg_goes_on(lab: Terminal, word: str) -> None:
     lab.send("c1 ech")
+    lab.expect("c1 ech")  # Ctrl-Z throws away what nobody has read yet
     lab.send(SUSPEND)
     lab.expect("Stopped")
     lab.expect(SHELL)
@@ -227,7 +228,8 @@ def test_an_exercise_and_the_terminals_beside_it(runs: Path, tmp_path: Path, mar
         with opened("shell", case.server, columns=80, **UTF_8) as shell:
             shell.expect(f"{case.server}# ")
             assert f"{case.server}-eth0" in shell.ask("ip -o address", f"{case.server}# ")
-            shell.line("sleep 100")
+            shell.line("ping 127.0.0.1")
+            shell.expect("icmp_seq=2")
             shell.send(INTERRUPT)
             shell.expect(f"{case.server}# ")
             shell.send(END)
