@@ -32,6 +32,12 @@ def turn(item: pytest.Item) -> int:
     return (0 if rest else -1) - (2 if changed else 0)
 
 
+def reason(told: str) -> str:
+    """Of what pytest tells about a failure, the line that says what it was."""
+    lines = told.strip().splitlines() or [""]
+    return next((line for line in lines if line.startswith("E ")), lines[-1]).removeprefix("E ").strip()
+
+
 class Budget:
     """`seconds` for all tests."""
 
@@ -42,6 +48,7 @@ class Budget:
         self._begun = 0
         self._took: dict[str, float] = {}
         self._left: list[str] = []
+        self._closed: set[str] = set()
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -71,7 +78,9 @@ class Budget:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         left = self._began + self._seconds - time.monotonic()
-        if self._begun and self._pace.expects(item.nodeid) > left:
+        module = item.nodeid.partition("::")[0]
+        if module in self._closed or (self._begun and self._pace.expects(item.nodeid) > left):
+            self._closed.add(module)  # its next tests may need what this one would have started
             pytest.skip(_NO_TIME)
         self._begun += 1
 
@@ -82,8 +91,7 @@ class Budget:
             self._left.append(test)
             results.add(self._file, test, "left", _NO_TIME)
         elif report.when == "call" or not report.passed:
-            reason = report.longreprtext.strip().rpartition("\n")[2]
-            results.add(self._file, test, report.outcome, reason)
+            results.add(self._file, test, report.outcome, reason(report.longreprtext))
         if report.when == "teardown" and test not in self._left:
             self._pace.learn(test, self._took[test])
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vm import pace, results
+from vm import budget, pace, results
 
 ROOT = Path(__file__).resolve().parents[3]
 TESTS = """\
@@ -92,6 +92,14 @@ def test_those_that_there_is_no_time_for_are_named(tmp_path: Path) -> None:
     assert listed == [f"test_these.py::{name}" for name in others]
 
 
+def test_where_the_first_test_does_not_fit_the_next_does_not_start_its_fixture(tmp_path: Path) -> None:
+    costly = "def test_costly(): pass\ndef test_cheap(): pass\n"
+    at_this_pace = "pace.reference = lambda test: 600 if 'costly' in test else 1"
+    (tmp_path / "test_before.py").write_text("def test_before(): pass\n")
+    run(tmp_path, costly, at_this_pace, LVS_MINUTES="5")
+    assert outcomes(tmp_path) == [("test_before", "passed"), ("test_costly", "left"), ("test_cheap", "left")]
+
+
 def test_a_test_that_hangs_fails_and_there_is_a_summary(tmp_path: Path) -> None:
     hangs = "import time\ndef test_1(): time.sleep(600)\ndef test_2(): pass\n"
     done = run(tmp_path, hangs, "budget.GRACE = 1", LVS_MINUTES="0.001")
@@ -107,6 +115,21 @@ def test_a_test_keeps_a_shorter_limit_of_its_own(tmp_path: Path) -> None:
     done = run(tmp_path, hangs, LVS_MINUTES="5")
     assert done.returncode == 1
     assert "Timeout (>1.0s)" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        (
+            "    def test():\n>   assert 1 == 2\nE   assert 1 == 2\nE   more\n\nx.py:2: AssertionError",
+            "assert 1 == 2",
+        ),
+        ("no E line\nthe last one\n", "the last one"),
+        ("", ""),
+    ],
+)
+def test_the_reason_of_a_failure(told: str, reason: str) -> None:
+    assert budget.reason(told) == reason
 
 
 def test_the_pace_follows_what_tests_have_taken() -> None:
