@@ -78,7 +78,7 @@ def run_suite(
     command += ["-p", "vm.budget", f"--timeout={SUITE:.0f}", "--durations=20"]
     with _results() as folder:
         asked = {"LVS_MORE": str(more), "LVS_SEED": str(seed), "LVS_RESULTS": str(folder / results.FILE)}
-        if record or len(changed) < len(recordings.batches()) / 2:  # where most has changed, the core is first
+        if record or len(changed) < len(recordings.batches()) / 2:  # else the core is first
             asked["LVS_CHANGED"] = ",".join(map(str, changed))
         if minutes:
             asked["LVS_MINUTES"] = str(minutes)  # for vm/budget.py
