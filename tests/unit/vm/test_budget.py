@@ -31,6 +31,7 @@ def test_changed_rest(): pass
 @pytest.mark.changed
 def test_changed_core(): pass
 """
+TEN = "pace.reference = lambda test: 10"  # seconds that each of them is expected to take
 IN_TURN = ["test_changed_core", "test_changed_rest", "test_core", "test_rest"]
 
 
@@ -38,7 +39,7 @@ def run(folder: Path, tests: str, plugin: str = "", **environment: str) -> subpr
     """Pytest with the plugin, on a machine as fast as the reference; `plugin` is Python to load first."""
     (folder / "test_these.py").write_text(tests)
     (folder / "at_this_pace.py").write_text(
-        f"from vm import budget, pace\npace.measured = lambda: 1.0\n{plugin}\n"
+        f"from vm import budget, pace\npace.measured = lambda: 1.0\n{TEN}\n{plugin}\n"
     )
     (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    changed\n    rest\n")
     return subprocess.run(
