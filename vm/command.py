@@ -76,6 +76,8 @@ def run_suite(
     tests = (_RECORDING,) if record else (_MORE,) if more else _TESTS
     command = [sys.executable, "-m", "pytest", *tests, "-k", wanted, "-p", "no:cacheprovider", "-v", "-rfEs"]
     command += ["-p", "vm.budget", f"--timeout={SUITE:.0f}", "--durations=20"]
+    if not more:
+        command.append(f"--deselect={_MORE}")
     with _results() as folder:
         asked = {"LVS_MORE": str(more), "LVS_SEED": str(seed), "LVS_RESULTS": str(folder / results.FILE)}
         if record or len(changed) < len(recordings.batches()) / 2:  # else the core is first

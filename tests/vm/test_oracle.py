@@ -53,7 +53,7 @@ def before(method: str, kind: str) -> dict[str, Recorded]:
     return {one.scenario.name: one for one in recordings.read(file)} if file.exists() else {}
 
 
-@pytest.mark.parametrize("batch", batches())
+@pytest.mark.parametrize("batch", list(batches()))
 def test_the_recording_holds(kernel: OnTheWire, batch: Batch) -> None:
     if RECORD:
         record(kernel, batch, Path(RECORD))

@@ -109,6 +109,15 @@ def test_on_another_kernel_all_has_changed_and_the_core_comes_first(stand_in: St
     assert "LVS_CHANGED" not in stand_in.environment
 
 
+def test_more_scenarios_are_made_where_they_are_asked_for_only(stand_in: StandIn) -> None:
+    command.run_suite()
+    command.run_suite(more=5)
+    usual, more = (" ".join(asked) for asked in stand_in.asked)
+    assert "--deselect=tests/vm/test_oracle.py::test_more_of_them" in usual
+    assert "--deselect" not in more
+    assert stand_in.environment["LVS_MORE"] == "5"
+
+
 def test_nothing_is_booted_to_record_what_has_not_changed(
     stand_in: StandIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
