@@ -61,6 +61,7 @@ class Builder:
         self._controller = ControllerProcess(options.controller, evidence)
         self._farm = ServerFarm(plan.servers, evidence)
         self._capture = Capture(evidence)
+        self._director: DirectorProcess | None = None
 
     def build(self) -> Running:
         self._say_what_comes()
@@ -68,13 +69,13 @@ class Builder:
         with step("Open vSwitch"):
             self._start_daemons()
         with step("hosts, switches, cables"):
-            self._network.build(self._controller.wait)
+            self._network.build(self._start_director)
         with step("set-up scripts"):
-            director = self._set_up()
+            self._set_up()
         with step("servers and captures"):
             self._start_servers()
         with step("controller and director"):
-            self._wait(director)
+            director = self._wait()
         with step("rules"):
             listings = self._give_rules()
         for title, lines in listings:
@@ -106,28 +107,36 @@ class Builder:
         self._narrator.note(text)
 
     def _start_daemons(self) -> None:
-        self._switch.start_database()
         self._controller.start()
+        self._switch.start_database()
         self._farm.prepare()
         self._switch.start_switch()
         self._switch.wait()
 
-    def _set_up(self) -> DirectorProcess:
-        """Write every script down, run the director's first and let it start, then the others."""
+    def _start_director(self) -> None:
+        """Write every script down, run the director's first and let it start; the controller listens then.
+
+        It has its interfaces now, and imports while the switches are started.
+        """
         director_setup = self._director_setup()
         host = self._network.hosts[director_setup.name]
         director = DirectorProcess(host, self._plan.method, self._options, self._evidence)
         self._write_down(director.script, *self._rendered())
         apply(self._script_of(director_setup), host)
         director.start(self._scripts[director.script.name])
+        self._director = director
+        self._controller.wait()
+
+    def _set_up(self) -> None:
+        """Run the scripts of all other machines."""
         if self._plan.method is Method.TUN and not self._kernel_tunl0:
             self._farm.start_tunnels(self._network.hosts)
         if self._options.impaired:
             for client in self._plan.machines(Role.CLIENT):
                 impair(self._network, client.legs[0], self._options)
+        director_setup = self._director_setup()
         others = (setup for setup in self._plan.setups if setup is not director_setup)
         apply_all((self._script_of(setup), self._network.hosts[setup.name]) for setup in others)
-        return director
 
     def _rendered(self) -> Iterator[Script]:
         for setup in self._plan.setups:
@@ -159,12 +168,14 @@ class Builder:
             names[f"{machine.name}-{TUNNEL}"] = TUNNEL
         return names
 
-    def _wait(self, director: DirectorProcess) -> None:
+    def _wait(self) -> DirectorProcess:
+        assert self._director is not None
         self._controller.client.wait_for_switches(self._plan.topology.switches)
         framework, version = self._controller.client.framework()
         if self._options.controller == "auto" and framework != "ryu":
             self._note(f"Ryu can't be started here: the controller runs on {framework} {version}.")
-        director.wait()
+        self._director.wait()
+        return self._director
 
     def _give_rules(self) -> list[tuple[str, list[str]]]:
         """Run the script of rules on the director; the commands in it, and what became of them."""
