@@ -232,12 +232,12 @@ def test_an_exercise_and_the_terminals_beside_it(runs: Path, tmp_path: Path, mar
             shell.expect("icmp_seq=2")
             shell.send(INTERRUPT)
             shell.expect(f"{case.server}# ")
-            shell.send(END)
+            shell.line("exit")
             shell.wait()
-        for leaving, environment in ((INTERRUPT, UTF_8), (END, DUMB)):
+        for environment in (LATIN_1, DUMB):  # Ctrl-C between prompt and reading is lost in CPython
             with opened("submit", columns=80, **environment) as form:
                 form.expect("Number, 1 to")
-                form.send(leaving)
+                form.send(END)
                 assert form.wait() == 2
                 assert "Nothing was written" in form.shown
                 assert "Traceback" not in form.shown
