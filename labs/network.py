@@ -7,8 +7,10 @@ goes, and everything with it.
 
 from __future__ import annotations
 
+import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from labs.environment import settle
@@ -17,6 +19,7 @@ from labs.host import Host
 from labs.topology import Topology
 
 CONTROLLER_PORT = 6653
+_DESCRIPTORS = 2048  # enough for the shells of 200 hosts, two each, and what is open already
 
 
 class Network:
@@ -40,7 +43,8 @@ class Network:
         setLogLevel("error")
         self.mininet = Mininet(topo=None, controller=None, build=False)
         self._add_switches()
-        self._add_hosts()
+        with _few_descriptors():
+            self._add_hosts()
         self.mininet.addController(_controller())
         self.mininet.build()
         controller_listens()
@@ -82,6 +86,17 @@ class Network:
         from labs.prompt import Prompt
 
         Prompt(self.mininet)
+
+
+@contextmanager
+def _few_descriptors() -> Iterator[None]:
+    """mnexec closes every number that could be a descriptor, a million on some machines, for each host."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, _DESCRIPTORS), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _controller() -> Any:
