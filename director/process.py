@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import signal
 import socket
 import time
@@ -13,7 +12,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
-from typing import TextIO
 
 from director import engines, own_scheduler
 from director.control.answers import Answers
@@ -24,6 +22,7 @@ from director.core.events import Event
 from director.core.states import Timeouts
 from director.core.sysctls import Sysctls
 from director.engines.engine import Engine
+from director.event_file import EventFile
 
 _TICK = 1.0  # seconds
 
@@ -58,7 +57,7 @@ def run(settings: Settings) -> None:
     clock = seconds_since_the_epoch()
     with ExitStack() as stack:
         ended = stack.enter_context(_end_signals())
-        report = stack.enter_context(_event_writer(settings.events))
+        report = stack.enter_context(_event_writer(settings.events, clock))
         engine = engines.load(settings.engine)(settings.interfaces, clock)
         stack.callback(engine.close)
         if settings.short_cut:
@@ -130,17 +129,17 @@ def _listen(path: str, answers: Answers) -> Listener:
 
 
 @contextlib.contextmanager
-def _event_writer(path: Path | None) -> Iterator[Callable[[Event], None] | None]:
-    """Events as lines of JSON, each written when it happens."""
+def _event_writer(path: Path | None, clock: Callable[[], float]) -> Iterator[Callable[[Event], None] | None]:
+    """What to call with each event; None where none are wanted."""
     if path is None:
         yield None
         return
     try:
-        file: TextIO = path.open("a", buffering=1, encoding="utf-8")
+        file = EventFile(path, clock)
     except OSError as error:
         raise CannotRun(f"The events can't be written to {path}: {error.strerror}.") from None
     with file:
-        yield lambda event: print(json.dumps(event.as_dict()), file=file)
+        yield file.write
 
 
 @contextlib.contextmanager
