@@ -386,7 +386,7 @@ def test_the_lock_holds_what_pyproject_asks_for() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
-@pytest.mark.parametrize("script", ["inv", ".ci/run"])
+@pytest.mark.parametrize("script", ["inv", ".ci/run", "tests/fresh/run"])
 def test_shellcheck_finds_nothing(script: str) -> None:
     ended = subprocess.run(["shellcheck", ROOT / script], capture_output=True, text=True, timeout=patient(60))
     assert ended.returncode == 0, ended.stdout
