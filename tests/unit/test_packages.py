@@ -1,0 +1,88 @@
+"""A new machine gets what the lists of packages name: each program comes with one of them."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from compare.dispatch import ways
+from labs import capabilities
+
+ROOT = Path(__file__).resolve().parents[2]
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+FOLDERS = (
+    *("bench", "classroom", "compare", "director", "doctor", "exercises", "labs", "oracle"),
+    *("realserver_setup", "tests", "vm"),
+)
+STARTS = {"run", "Popen", "check_output", "start", "open"}
+_NAME = re.compile(r"[a-z][a-z0-9._-]+")
+
+
+def listed() -> set[str]:
+    lines = (line for file in ROOT.glob("packages*.txt") for line in file.read_text().splitlines())
+    return {line.partition("#")[0].split()[0] for line in lines if line.partition("#")[0].strip()}
+
+
+def started() -> Iterator[tuple[str, str]]:
+    """(program, where): the first word of each command that is written out as a list."""
+    for folder in FOLDERS:
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text())):
+                for words in (_words(node), *(_words(one) for one in _arguments(node))):
+                    option = len(words) > 1 and words[1].startswith("-")
+                    if words and (option or isinstance(node, ast.Call)) and _NAME.fullmatch(words[0]):
+                        yield words[0], f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+
+
+def _arguments(node: ast.AST) -> list[ast.expr]:
+    """The first argument of a call that starts something."""
+    if not isinstance(node, ast.Call):
+        return []
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    return node.args[:1] if name in STARTS else []
+
+
+def _words(node: ast.AST) -> list[str]:
+    """The words of a list that begins with one."""
+    if not isinstance(node, (ast.List, ast.Tuple)):
+        return []
+    words = [one.value if isinstance(one, ast.Constant) else "" for one in node.elts]
+    return [str(word) for word in words] if words and isinstance(words[0], str) and words[0] else []
+
+
+def package_of(program: str) -> set[str]:
+    """Which installed packages have it; none for a program that is not here, or of no package."""
+    found = shutil.which(program, path=PATH)
+    if not found:
+        return set()
+    places = {found, found.removeprefix("/usr"), str(Path(found).resolve())}
+    told = subprocess.run(["dpkg-query", "--search", *places], capture_output=True, text=True, check=False)
+    return {line.partition(":")[0] for line in told.stdout.splitlines() if ": " in line}
+
+
+def essential() -> set[str]:
+    form = "${Package} ${Essential} ${Priority}\n"
+    told = subprocess.run(["dpkg-query", "-W", "-f", form], capture_output=True, text=True, check=True)
+    words = (line.split() for line in told.stdout.splitlines())
+    return {name for name, *rest in words if "yes" in rest or "required" in rest}
+
+
+@pytest.mark.skipif(not shutil.which("dpkg-query"), reason="not Debian: dpkg-query is missing")
+def test_each_program_comes_with_a_listed_package() -> None:
+    known = listed() | essential()
+    missing = {}
+    for program, where in started():
+        if (packages := package_of(program)) and not packages & known:
+            missing[program] = f"{where}: {', '.join(sorted(packages))}"
+    assert missing == {}
+
+
+@pytest.mark.parametrize("programs", [capabilities.PROGRAMS, ways.PROGRAMS])
+def test_packages_that_a_sentence_names_are_listed(programs: dict[str, str]) -> None:
+    assert set(programs.values()) <= listed()
