@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,7 @@ def _words(node: ast.AST) -> list[str]:
     return [str(word) for word in words] if words and isinstance(words[0], str) and words[0] else []
 
 
+@cache
 def package_of(program: str) -> set[str]:
     """Which installed packages have it; none for a program that is not here, or of no package."""
     found = shutil.which(program, path=PATH)
