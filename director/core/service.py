@@ -7,7 +7,7 @@ schedulers' business, and what becomes of its packets the director's.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import Any
 
 from director.core.commands import ONE_CLIENT, ServiceKey
@@ -169,6 +169,9 @@ class VirtualService:
         }
 
 
+_ALL_HOSTS, _ZERO_NET = IPv4Address("255.255.255.255"), IPv4Network("0.0.0.0/8")
+
+
 def check_key(key: ServiceKey) -> None:
     """Raises BadValue."""
     if key.mark:
@@ -182,6 +185,9 @@ def check_key(key: ServiceKey) -> None:
 def check_server(address: Endpoint, weight: int, upper: int, lower: int) -> None:
     """Raises BadValue."""
     check_endpoint("real server", address)
+    found = IPv4Address(address.address)
+    if found.is_multicast or found == _ALL_HOSTS or found in _ZERO_NET:  # ip_vs_new_dest: not unicast
+        raise BadValue("real server", "the address of one host", address.address)
     for name, value in (("weight", weight), ("upper threshold", upper), ("lower threshold", lower)):
         if type(value) is not int or not 0 <= value <= _MOST:
             raise BadValue(name, f"0 to {_MOST}", value)

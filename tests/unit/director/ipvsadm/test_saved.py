@@ -21,6 +21,7 @@ SAVED = sorted({each.stdout for each in recording() if each.stdout.startswith("-
 SECONDS = st.integers(1, 31 * 24 * 3600)
 COUNTS = st.integers(0, 2**31 - 1)
 ADDRESSES = st.ip_addresses(v=4).map(str)
+HOSTS = st.ip_addresses(network="1.0.0.0/8").map(str) | st.ip_addresses(network="192.0.0.0/4").map(str)
 MASKS = st.sampled_from(["255.255.255.255", "255.255.255.0", "0.0.0.0"])
 FLAGS = st.lists(st.sampled_from(["fallback", "port"]), unique=True).map(sorted)
 
@@ -56,7 +57,7 @@ def servers(draw: st.DrawFn, key: ServiceKey) -> AddServer:
     port = draw(st.integers(0, 65535)) if own else key.address.port
     upper = draw(COUNTS)
     lower = draw(st.integers(0, upper))
-    return AddServer(key, Endpoint(draw(ADDRESSES), port), draw(COUNTS), method, upper, lower)
+    return AddServer(key, Endpoint(draw(HOSTS), port), draw(COUNTS), method, upper, lower)
 
 
 @st.composite
