@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import MISSING, fields
+from functools import cache
 from typing import Any, get_args
 
 from director.core.commands import Command, ServiceKey
@@ -48,14 +49,22 @@ def decode(message: object) -> Command:
     kind = _CLASSES.get(str(message.get("command")))
     if kind is None:
         raise CodecError(f"command: expected one of {', '.join(_CLASSES)}, got {message.get('command')!r}.")
-    known = {field.name: field for field in fields(kind)}
+    known, needed = _fields_of(kind.__name__)
     given = {name: value for name, value in message.items() if name != "command"}
     for name in given.keys() - known.keys():
         raise CodecError(f"{kind.__name__} has no field {name!r}.")
-    for name, field in known.items():
-        if name not in given and field.default is MISSING:
+    for name in needed:
+        if name not in given:
             raise CodecError(f"{kind.__name__} needs the field {name!r}.")
-    return kind(**{name: _read(name, str(known[name].type), value) for name, value in given.items()})
+    return kind(**{name: _read(name, known[name], value) for name, value in given.items()})
+
+
+@cache
+def _fields_of(name: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The annotations of a command's fields by their names, and the names of those without a default."""
+    known = fields(_CLASSES[name])
+    annotations = {field.name: str(field.type) for field in known}
+    return annotations, tuple(field.name for field in known if field.default is MISSING)
 
 
 def _plain(value: object) -> object:

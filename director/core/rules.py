@@ -127,7 +127,9 @@ class Rules:
         """
         self.settle()
         done = False
+        order = dict(self._services)  # services that were deleted come back in their places
         try:
+            self._undo.append(partial(setattr, self, "_services", order))
             for command in commands:
                 self._carry_out(command)
             done = True
@@ -165,15 +167,15 @@ class Rules:
                 del self._removed[key]
 
     def _set(self, owner: object, **values: object) -> None:
-        """Give `owner` new values; they can be taken back."""
-        before = {name: getattr(owner, name) for name in values}
+        """Give `owner` new values; they can be taken back.
 
-        def put(these: dict[str, object]) -> None:
-            for name, value in these.items():
+        What stays as it was is not noted: of a server that was just made, that is nearly everything.
+        """
+        for name, value in values.items():
+            before = getattr(owner, name)
+            if before is not value:
                 setattr(owner, name, value)
-
-        put(values)
-        self._undo.append(lambda: put(before))
+                self._undo.append(partial(setattr, owner, name, before))
 
     @singledispatchmethod
     def _carry_out(self, command: Command) -> None:
@@ -225,7 +227,8 @@ class Rules:
         service = self._service(command.key)
         for server in list(service.servers):
             self._delete_server(DeleteServer(command.key, server.address))
-        self._set(self, _services={key: one for key, one in self._services.items() if one is not service})
+        del self._services[command.key]
+        self._undo.append(lambda: self._services.update({command.key: service}))
 
     @_carry_out.register
     def _clear(self, _command: Clear) -> None:

@@ -126,6 +126,25 @@ class Policy:
             )
 
 
+class RealServers(list[RealServer]):
+    """The real servers of a service in their order; one is found by its address without looking at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._by_address: dict[Endpoint, RealServer] = {}
+
+    def at(self, address: Endpoint) -> RealServer | None:
+        return self._by_address.get(address)
+
+    def insert(self, place: Any, server: RealServer) -> None:
+        super().insert(place, server)
+        self._by_address[server.address] = server
+
+    def remove(self, server: RealServer) -> None:
+        super().remove(server)
+        del self._by_address[server.address]
+
+
 @dataclass(eq=False, slots=True)
 class VirtualService:
     """A VIP and port (or a mark) with the real servers behind it, the newest first.
@@ -138,12 +157,12 @@ class VirtualService:
     key: ServiceKey
     policy: Policy
     scheduler: Scheduler
-    servers: list[RealServer] = field(default_factory=list)
+    servers: RealServers = field(default_factory=RealServers)
     removed: dict[Endpoint, RealServer] = field(default_factory=dict)
     stats: Statistics = field(default_factory=Statistics)
 
     def server(self, address: Endpoint) -> RealServer | None:
-        return next((server for server in self.servers if server.address == address), None)
+        return self.servers.at(address)
 
     def __str__(self) -> str:
         if self.key.mark:

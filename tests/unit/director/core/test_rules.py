@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 
@@ -141,3 +142,66 @@ def test_a_listing_can_be_sent_as_json() -> None:
     assert [(one["port"], one["connections"]) for one in services] == [(80, 3), (21, 0)]
     connections = [json.loads(json.dumps(one.as_dict(0))) for one in director.connections]
     assert {one["state"] for one in connections} == {"SYN_RECV"}
+
+
+# ---- many rules ----
+
+
+class _Compared(Endpoint):
+    """Counts how often it is compared with another."""
+
+    times = 0
+
+    def __eq__(self, other: object) -> bool:
+        _Compared.times += 1
+        return super().__eq__(other)
+
+    __hash__ = Endpoint.__hash__
+
+
+def test_a_server_is_found_without_looking_at_all() -> None:
+    director = Director()
+    director.apply([AddService(KEY)], 0.0)
+    servers = [_Compared(f"172.16.{each >> 8}.{each & 255}", 80) for each in range(1, 501)]
+    _Compared.times = 0
+    director.apply([AddServer(KEY, server) for server in servers], 0.0)
+    assert _Compared.times < 10 * len(servers)
+
+
+def test_deleting_all_services_takes_memory_in_proportion() -> None:
+    def peak(count: int) -> int:
+        director = Director()
+        keys = [ServiceKey(TCP, Endpoint("203.0.113.1", port)) for port in range(1, count + 1)]
+        director.apply([AddService(key) for key in keys], 0.0)
+        tracemalloc.start()
+        director.apply([Clear()], 0.0)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(10)  # whatever is made once
+    assert peak(800) < 3 * peak(400)
+
+
+def test_deleted_services_come_back_in_their_places() -> None:
+    director = Director()
+    keys = [ServiceKey(TCP, Endpoint("203.0.113.1", port)) for port in (80, 443, 8080, 25)]
+    director.apply(
+        [
+            step
+            for key in keys
+            for step in (AddService(key), AddServer(key, Endpoint("172.16.0.2", key.address.port)))
+        ],
+        0.0,
+    )
+    before = listing(director)
+    unknown = DeleteService(ServiceKey(TCP, Endpoint("203.0.113.99", 99)))
+    for commands in (
+        [DeleteService(keys[1]), DeleteService(keys[0])],
+        [DeleteService(keys[0]), AddService(keys[0]), DeleteService(keys[0])],
+        [Clear(), AddService(keys[2])],
+        [AddService(ServiceKey(TCP, Endpoint("203.0.113.9", 1))), Clear()],
+    ):
+        with pytest.raises(NoSuchService):
+            director.apply([*commands, unknown], 0.0)
+        assert listing(director) == before
