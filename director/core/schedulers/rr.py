@@ -29,7 +29,8 @@ class Scheduler:
 
     def changed(self, servers: Sequence[RealServer]) -> None:
         """Go on behind the server that was last, or, if it is gone, behind the one before it."""
-        places = {server: place for place, server in enumerate(servers)}
-        before = (places.get(server, -1) for server in reversed(self._servers[: self.last + 1]))
-        self.last = next((place for place in before if place >= 0), -1)
+        if self.last >= 0:  # it has picked
+            places = {server: place for place, server in enumerate(servers)}
+            before = (places.get(server, -1) for server in reversed(self._servers[: self.last + 1]))
+            self.last = next((place for place in before if place >= 0), -1)
         self._servers = tuple(servers)

@@ -30,6 +30,8 @@ from director.core.errors import (
     UnknownScheduler,
 )
 from director.core.packet import TCP, Endpoint
+from director.core.schedulers import rr
+from director.core.service import RealServer
 from tests.unit.director.core.support import RS1, RS2, RS3, WEB, client, published, tcp
 
 KEY = ServiceKey(TCP, WEB)
@@ -205,3 +207,26 @@ def test_deleted_services_come_back_in_their_places() -> None:
         with pytest.raises(NoSuchService):
             director.apply([*commands, unknown], 0.0)
         assert listing(director) == before
+
+
+class _Hashed(RealServer):
+    """Counts how often it is put into a table, or looked for in one."""
+
+    times = 0
+
+    def __hash__(self) -> int:
+        _Hashed.times += 1
+        return id(self)
+
+
+def test_rr_that_has_picked_nobody_looks_at_no_server() -> None:
+    scheduler = rr.Scheduler()
+    servers = [_Hashed(server, 1, Method.NAT) for server in (RS1, RS2, RS3)]
+    for count in range(1, 4):
+        scheduler.changed(servers[:count])
+    assert _Hashed.times == 0
+    picked = scheduler.pick(servers, tcp(client(1), WEB), 0.0)
+    assert picked is not None
+    assert picked[0] is servers[0]
+    scheduler.changed([servers[2], *servers[:2]])
+    assert scheduler.last == 1
