@@ -7,6 +7,7 @@ schedulers' business, and what becomes of its packets the director's.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import Any
 
@@ -191,6 +192,13 @@ class VirtualService:
 _ALL_HOSTS, _ZERO_NET = IPv4Address("255.255.255.255"), IPv4Network("0.0.0.0/8")
 
 
+@lru_cache(maxsize=65536)
+def _is_host(address: str) -> bool:
+    """Local or unicast, as ip_vs_new_dest wants it."""
+    found = IPv4Address(address)
+    return not found.is_multicast and found != _ALL_HOSTS and found not in _ZERO_NET
+
+
 def check_key(key: ServiceKey) -> None:
     """Raises BadValue."""
     if key.mark:
@@ -204,8 +212,7 @@ def check_key(key: ServiceKey) -> None:
 def check_server(address: Endpoint, weight: int, upper: int, lower: int) -> None:
     """Raises BadValue."""
     check_endpoint("real server", address)
-    found = IPv4Address(address.address)
-    if found.is_multicast or found == _ALL_HOSTS or found in _ZERO_NET:  # ip_vs_new_dest: not unicast
+    if not _is_host(address.address):
         raise BadValue("real server", "the address of one host", address.address)
     for name, value in (("weight", weight), ("upper threshold", upper), ("lower threshold", lower)):
         if type(value) is not int or not 0 <= value <= _MOST:
@@ -222,7 +229,14 @@ def check_endpoint(field_name: str, endpoint: Endpoint) -> None:
 
 
 def _check_address(field_name: str, address: str) -> None:
+    if not _is_address(str(address)):
+        raise BadValue(field_name, "an address such as 192.0.2.1", address)
+
+
+@lru_cache(maxsize=65536)  # rules come by the ten thousand, with the same addresses again and again
+def _is_address(text: str) -> bool:
     try:
-        IPv4Address(str(address))
+        IPv4Address(text)
     except AddressValueError:
-        raise BadValue(field_name, "an address such as 192.0.2.1", address) from None
+        return False
+    return True

@@ -193,6 +193,18 @@ def test_who_takes_too_long_is_let_go(loop: Loop, monkeypatch: pytest.MonkeyPatc
     assert loop.answer_to(loop.caller(ASKING)) == ANSWER
 
 
+def test_a_line_that_waits_while_the_loop_is_busy_is_not_late(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = loop.caller()
+    loop.turn()
+    patient.sendall(ASKING)
+    now = time.monotonic()
+    monkeypatch.setattr("time.monotonic", lambda: now + 2 * PATIENCE)  # another's rules took so long
+    loop.listener.expire()
+    assert loop.answer_to(patient) == ANSWER
+
+
 def test_an_answer_that_nobody_reads_keeps_nobody_waiting(path: str) -> None:
     loop = Loop(path, {"text": "x" * 10_000_000})
     try:
