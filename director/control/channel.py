@@ -14,14 +14,14 @@ from typing import Any
 Message = dict[str, Any]
 
 LARGEST = 64 * 1024 * 1024  # bytes of one line: a table of a million connections, and no more
-PATIENCE = 5.0  # seconds
+SILENCE = 60.0  # seconds that a caller waits for an answer: a hundred thousand servers take some
 
 
 class ChannelError(Exception):
     """The other side can't be reached, or does not speak lines of JSON."""
 
 
-def call(path: str, request: Message, timeout: float = PATIENCE) -> Message:
+def call(path: str, request: Message, timeout: float = SILENCE) -> Message:
     """Send `request` to the listener at `path` and return its answer.
 
     `timeout` is in seconds without a sign of life. Raises ChannelError.

@@ -16,9 +16,10 @@ from collections.abc import Callable
 from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, DefaultSelector
 
-from director.control.channel import LARGEST, PATIENCE, Message, decode_line, encode_line
+from director.control.channel import LARGEST, Message, decode_line, encode_line
 
 MOST_CALLERS = 64  # at a time
+PATIENCE = 5.0  # seconds for a caller's whole request, and then without taking more of its answer
 _AT_ONCE = 65536  # bytes of a line in one turn of the loop
 
 

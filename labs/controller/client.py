@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from director.control.channel import PATIENCE, ChannelError, call
+from director.control.channel import ChannelError, call
 from labs.controller.records import ArpClaim, Port, PortCounters, Switch
 from labs.errors import BuildFailed, LabError
 from labs.wait import patient, wait_for
 
 __all__ = ["ArpClaim", "ControllerClient", "ControllerError", "Port", "PortCounters", "Switch"]
+_PATIENCE = 5.0  # seconds for an answer, more than the controller gives its switches
 
 
 class ControllerError(LabError):
@@ -72,7 +73,7 @@ class ControllerClient:
 
     def _ask(self, verb: str, **details: Any) -> dict[str, Any]:
         try:
-            told = call(self._path, {"do": verb, **details}, timeout=patient(PATIENCE))
+            told = call(self._path, {"do": verb, **details}, timeout=patient(_PATIENCE))
         except ChannelError as error:
             raise ControllerError(f"The OpenFlow controller can't be asked: {error}") from None
         if not told.get("ok"):

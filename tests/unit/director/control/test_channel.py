@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from director.control.channel import PATIENCE, ChannelError, Message, call
-from director.control.listener import MOST_CALLERS, Listener
+from director.control.channel import ChannelError, Message, call
+from director.control.listener import MOST_CALLERS, PATIENCE, Listener
 
 Send = Callable[[bytes], bytes]
 
