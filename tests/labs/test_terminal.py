@@ -200,8 +200,9 @@ def test_a_lab_on_a_terminal_that_has_only_plain_signs(
         assert terminal.wait() == 0
 
 
-def test_an_exercise_and_the_terminals_beside_it(runs: Path, tmp_path: Path, mark: str) -> None:
-    """The exercise itself in Latin-1, the others in turn."""
+def test_an_exercise_and_the_terminals_beside_it(tmp_path: Path, mark: str) -> None:
+    """The exercise itself in Latin-1, the others in turn; in a folder of runs where no other lab stays."""
+    runs = tmp_path / "runs"
 
     def opened(*words: str, columns: int, **environment: str) -> Terminal:
         environment = {**environment, "LVS_RUNS": str(runs), MARK: mark}
