@@ -19,7 +19,7 @@ from labs.proc import memory_available
 ROOT = Path(__file__).resolve().parent.parent
 _MODULE = (sys.executable, "-m")  # scripts in .venv/bin know where it was made, whatever its path has in it
 _FIRST = (("ruff", "check"), ("ruff", "format", "--check"))
-_LABS_PER_PROCESSOR = 3
+_LABS_PER_PROCESSOR = 2
 _MEMORY = 700_000_000  # bytes for a worker with its lab
 _SLOWEST = 20  # tests in the table at the end
 

@@ -10,7 +10,7 @@ GIB = 1 << 30
 @pytest.mark.parametrize(
     ("processors", "memory", "unit", "workers"),
     [
-        pytest.param(2, 24 * GIB, False, 6, id="labs wait: three for each processor"),
+        pytest.param(2, 24 * GIB, False, 4, id="labs wait: two for each processor"),
         pytest.param(2, 24 * GIB, True, 2, id="unit tests compute"),
         pytest.param(8, 3 * GIB, False, 4, id="as many as there is memory for"),
         pytest.param(1, GIB // 4, False, 1, id="at least one"),
