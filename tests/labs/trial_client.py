@@ -2,7 +2,7 @@
 
 hold VIP PORT                 one connection; for each line on stdin it asks again and names the server
 ftp VIP PORT                  one control connection; `again` on stdin: NOOP, `fetch`: a file, in passive mode
-udp VIP PORT SIZE COUNT       COUNT datagrams of SIZE bytes from one socket; what is answered
+udp VIP PORT SIZE COUNT [SECONDS]  COUNT datagrams of SIZE bytes from one socket; what is answered in time
 pace VIP PORT RATE COUNT      COUNT small datagrams, RATE a second; nothing is answered
 refused VIP PORT              how a connected UDP socket learns that nobody listens
 syns VIP PORT COUNT           COUNT segments that would open a connection, each from another port
@@ -61,9 +61,9 @@ def ftp(vip: str, port: int) -> None:
             say(f"{type(error).__name__}: {error}")
 
 
-def udp(vip: str, port: int, size: int, count: int) -> None:
+def udp(vip: str, port: int, size: int, count: int, seconds: int = 1) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
-        asker.settimeout(patient(1.0))
+        asker.settimeout(patient(seconds))
         answers = []
         for number in range(count):
             asker.sendto(bytes([number % 256]) * size, (vip, port))
