@@ -95,8 +95,7 @@ def attached(student: str = "", lab: str = "", *, exercise: bool = True) -> Atta
     known = (one for one in attach.running() if "exercise" in one.who or not exercise)
     found = attach.pick(known, student, lab)
     if found is None:
-        whose = (f" of {student}" if student else "") + (f" called {lab!r}" if lab else "")
-        raise Unable(_none_runs(whose, exercise) + attach.of_others())
+        raise Unable(_none_runs(attach.meant(student, lab), exercise) + attach.of_others())
     return found
 
 

@@ -17,9 +17,9 @@ def doctor(student: str = "", lab: str = "", *, machine: bool = False) -> int:
     if found is not None:
         return _lab(found)
     if (student or lab) and not machine:
-        whose = (f" of {student}" if student else "") + (f" called {lab!r}" if lab else "")
         raise Unable(
-            f"No lab{whose} is running: ./inv doctor alone looks at the machine." + attach.of_others()
+            f"No lab{attach.meant(student, lab)} is running: ./inv doctor alone looks at the machine."
+            + attach.of_others()
         )
     return machine_table.show()
 

@@ -24,7 +24,7 @@ from doctor.state import (
     Service,
     Target,
 )
-from labs.director_process import SOCKET
+from labs.environment import DIRECTOR
 from labs.errors import LabError
 from labs.host import Host, program
 from labs.plan import Plan
@@ -121,7 +121,7 @@ def _director() -> DirectorState:
 
 def _ask(what: str) -> dict[str, Any]:
     """Raises ChannelError."""
-    answer = call(SOCKET, {"do": what}, timeout=patient(_DIRECTOR))
+    answer = call(DIRECTOR, {"do": what}, timeout=patient(_DIRECTOR))
     if not answer.get("ok"):
         raise ChannelError(str(answer.get("error", "refused")))
     return answer

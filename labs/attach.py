@@ -94,6 +94,11 @@ def _several(found: Sequence[Attached], whose: str) -> str:
     )
 
 
+def meant(student: str, lab: str) -> str:
+    """The words for which lab was asked for, with a blank before each; empty for any."""
+    return (f" of {student}" if student else "") + (f" called {lab!r}" if lab else "")
+
+
 def of_others() -> str:
     """A sentence about desks that may not be asked, as those of labs that root has started; or nothing."""
     for desk in _desks():

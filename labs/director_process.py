@@ -19,8 +19,6 @@ from labs.options import LabOptions
 from labs.wait import patient
 from realserver_setup.render import Script, start_for
 
-SOCKET = DIRECTOR
-
 
 class DirectorProcess:
     def __init__(self, host: Host, method: Method, options: LabOptions, evidence: Evidence) -> None:
@@ -28,7 +26,7 @@ class DirectorProcess:
         command = [
             *(sys.executable, "-m", "director", "--method", method.name.lower()),
             *("--scheduler", options.scheduler, "--engine", options.engine),
-            *("--socket", SOCKET, "--events", str(evidence.events)),
+            *("--socket", DIRECTOR, "--events", str(evidence.events)),
         ]
         self.script = start_for(host.name, command)
         self._log = evidence.log("director")
@@ -41,7 +39,7 @@ class DirectorProcess:
 
     def wait(self) -> None:
         assert self._daemon is not None
-        self._daemon.wait(Path(SOCKET).exists, "the director's control socket")
+        self._daemon.wait(Path(DIRECTOR).exists, "the director's control socket")
 
     @property
     def pid(self) -> int:
@@ -51,7 +49,7 @@ class DirectorProcess:
     def ask(self, what: str) -> dict[str, Any]:
         """One request over the control socket, its answer as it came. Raises ChannelError."""
         try:
-            return call(SOCKET, {"do": what}, timeout=patient(20))
+            return call(DIRECTOR, {"do": what}, timeout=patient(20))
         except ChannelError as error:
             ended = self._daemon.ended() if self._daemon else ""
             if not ended:

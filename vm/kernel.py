@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from labs import environment
 from labs.errors import Unable
 
 _META = {"debian": "linux-image-{arch}", "ubuntu": "linux-image-generic"}
@@ -37,10 +38,8 @@ class Kernel:
 
 
 def cache() -> Path:
-    """Where kernels are kept: LVS_CACHE, or a folder of the user's."""
-    told = os.environ.get("LVS_CACHE")
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(told) if told else Path(home) / "lvs-lab"
+    """Where kernels are kept: in the labs' own cache."""
+    return environment.cache(os.environ)
 
 
 def ready(say: Say) -> Kernel:

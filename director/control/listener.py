@@ -111,7 +111,6 @@ class _Caller:
         self._selector = selector
         self._line = bytearray()
         self._left = memoryview(b"")
-        self._step = self._hear
         selector.register(peer, EVENT_READ, self._hear)
 
     def _hear(self) -> None:
@@ -127,7 +126,6 @@ class _Caller:
             return
         self._left = memoryview(encode_line(self._answer(bytes(self._line))))
         self.deadline = time.monotonic() + PATIENCE
-        self._step = self._speak
         self._selector.modify(self._peer, EVENT_WRITE, self._speak)
 
     def _speak(self) -> None:
@@ -147,7 +145,7 @@ class _Caller:
         """Let it go if its time is over; what came while the loop was busy is not late."""
         if self.done or now < self.deadline:
             return
-        self._step()
+        self._selector.get_key(self._peer).data()
         if not self.done and now >= self.deadline:
             self.close()
 

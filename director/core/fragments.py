@@ -23,7 +23,7 @@ class Fragments:
         self._decided: dict[Key, tuple[float, Decision]] = {}  # the oldest first
 
     def remember(self, first: Packet, decision: Decision, now: float) -> None:
-        key = _key(first)
+        key = key_of(first)
         self._decided.pop(key, None)
         if len(self._decided) >= _MOST:
             del self._decided[next(iter(self._decided))]
@@ -31,7 +31,7 @@ class Fragments:
 
     def follow(self, later: Packet, now: float) -> Decision | None:
         """The way of a later fragment: that of its first, but it has no ports and no TCP header."""
-        ends, decision = self._decided.get(_key(later), (now, None))
+        ends, decision = self._decided.get(key_of(later), (now, None))
         if decision is None or ends <= now:
             return None
         if isinstance(decision, Answer | Drop):
@@ -49,5 +49,6 @@ class Fragments:
         )
 
 
-def _key(packet: Packet) -> Key:
+def key_of(packet: Packet) -> Key:
+    """Which packet a fragment is a part of."""
     return packet.protocol, packet.source.address, packet.destination.address, packet.identification

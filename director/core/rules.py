@@ -95,7 +95,9 @@ class Rules:
     def _listened_on(self) -> Iterator[ServiceKey]:
         yield from self._services
         yield from (
-            key for key, servers in self._removed.items() if any(map(_is_referred_to, servers.values()))
+            key
+            for key, servers in self._removed.items()
+            if any(server.is_referred_to for server in servers.values())
         )
 
     def is_vip(self, address: str) -> bool:
@@ -160,7 +162,7 @@ class Rules:
     def _forget_idle(self) -> None:
         """Deleted servers that nothing refers to need not be kept."""
         for key, servers in list(self._removed.items()):
-            idle = [at for at, one in servers.items() if not _is_referred_to(one)]
+            idle = [at for at, one in servers.items() if not one.is_referred_to]
             for address in idle:
                 del servers[address]
             if not servers and key not in self._services:
@@ -370,11 +372,6 @@ class Rules:
         if server is None:
             raise NoSuchServer(f"virtual service {service} has no real server {address}.")
         return server
-
-
-def _is_referred_to(server: RealServer) -> bool:
-    """Whether connections or templates need a server whose rule is gone."""
-    return bool(server.active + server.inactive + server.templates)
 
 
 def _may_be_ftp(packet: Packet) -> bool:

@@ -55,6 +55,11 @@ class RealServer:
         return self.weight > 0 and self.listed and not self.overloaded
 
     @property
+    def is_referred_to(self) -> bool:
+        """Whether connections or templates need it, even without a rule."""
+        return bool(self.active + self.inactive + self.templates)
+
+    @property
     def overhead(self) -> int:
         """Its load as lc and wlc see it: an active connection weighs as much as 256 inactive ones."""
         return 256 * self.active + self.inactive

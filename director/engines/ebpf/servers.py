@@ -56,7 +56,7 @@ class Servers:
         gone = [
             (number, server)
             for number, (_, server) in self._at.items()
-            if id(server) not in known and not server.active + server.inactive + server.templates
+            if id(server) not in known and not server.is_referred_to
         ]
         new = [identity for identity in known if identity not in self._numbers]
         if len(self._at) - len(gone) + len(new) > self._room:

@@ -13,6 +13,7 @@ from selectors import EVENT_READ, BaseSelector
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from director.core.decision import Answer, Decision, Drop, Forward, Local, Method
+from director.core.fragments import key_of
 from director.core.packet import TCP, UDP, Packet
 from director.core.persistence import Templates
 from director.core.table import ConnectionTable
@@ -23,7 +24,7 @@ from director.engines.interfaces import is_local
 from director.engines.scapy import dr, nat, tun
 from director.engines.scapy.answers import answer, may_be_told
 from director.engines.scapy.datagram import Datagram, Malformed
-from director.engines.scapy.fragments import Early, key_of, pieces
+from director.engines.scapy.fragments import Early, pieces
 from director.engines.scapy.kernel import Kernel
 from director.engines.scapy.layers import ARP, IP
 from director.engines.scapy.limits import Limits

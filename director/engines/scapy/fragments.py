@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from scapy.packet import Raw
 
-from director.core.packet import Packet
+from director.core.fragments import Key
 from director.engines.scapy.layers import IP, fragment
 
 _HEADER = 20  # bytes
@@ -17,8 +17,6 @@ _ROOM = 4 << 20  # bytes that all early fragments may take (Linux: net/ipv4/ipfr
 _OVERHEAD = 256  # bytes, of one
 _MOST = 128  # fragments of one packet: 64 kB take 45 on Ethernet
 _PATIENCE = 30.0  # seconds (Linux: net/ipv4/ipfrag_time)
-
-Key = tuple[int, str, str, int]
 
 
 def pieces(data: bytes, mtu: int) -> Sequence[bytes]:
@@ -33,11 +31,6 @@ def pieces(data: bytes, mtu: int) -> Sequence[bytes]:
         return ()
     whole = header / Raw(data[_HEADER:])
     return [bytes(piece) for piece in fragment(whole, (mtu - _HEADER) // 8 * 8)]
-
-
-def key_of(packet: Packet) -> Key:
-    """Which packet a fragment is a part of."""
-    return packet.protocol, packet.source.address, packet.destination.address, packet.identification
 
 
 class Early:
