@@ -48,7 +48,9 @@ class Terminal:
             try:
                 _resize(0, columns, lines)
                 os.chdir(folder or ".")
-                os.execvpe(command[0], list(command), {**os.environ, "TERM": "xterm", **(environment or {})})
+                os.execvpe(
+                    command[0], list(command), {**_inherited(), "TERM": "xterm", **(environment or {})}
+                )
             finally:
                 os._exit(127)
         self.code: int | None = None
@@ -148,6 +150,11 @@ class Terminal:
                 code = os.waitstatus_to_exitcode(status)
                 self.code = code if code >= 0 else 128 - code
         return self.code is not None
+
+
+def _inherited() -> dict[str, str]:
+    """Our own environment, but not the size of the terminal that the tests were started on."""
+    return {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
 
 
 def _resize(terminal: int, columns: int, lines: int) -> None:
