@@ -87,6 +87,8 @@ def _bits(at: int, length: int) -> property:
         return int.from_bytes(header.data[first:end], "big") >> shift & mask
 
     def write(header: Header, value: int) -> None:
+        if value & ~mask:
+            raise ValueError(f"{value} does not fit in {length} bits")
         others = int.from_bytes(header.data[first:end], "big") & ~(mask << shift)
         header.data[first:end] = (others | value << shift).to_bytes(end - first, "big")
 
