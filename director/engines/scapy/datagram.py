@@ -1,6 +1,6 @@
-"""An IPv4 packet as the director holds it while it rewrites it: Scapy's headers, and the rest.
+"""An IPv4 packet as the director holds it while it rewrites it: its headers, and the rest.
 
-Only headers that matter are dissected: IP, and TCP, UDP or the start of an ICMP error. Options
+Only headers that matter are looked at: IP, and TCP, UDP or the start of an ICMP error. Options
 and data stay bytes. Whoever rewrites changes fields; the checksums follow when the packet is
 put together again, from what came in and what goes out (see checksum.py).
 """
@@ -10,15 +10,19 @@ from __future__ import annotations
 from typing import Any
 
 from director.engines.scapy import checksum
-from director.engines.scapy.layers import ICMP, IP, TCP, UDP
+from director.engines.scapy.headers import IPHeader, TCPHeader, UDPHeader
+from director.engines.scapy.layers import ICMP
 
 _IP_HEADER = 20  # bytes without options
 _MORE_FRAGMENTS = 0x1
-_LAYERS: dict[int, tuple[Any, int]] = {1: (ICMP, 8), 6: (TCP, 20), 17: (UDP, 8)}  # with bytes of header
+_LAYERS: dict[int, tuple[Any, int]] = {
+    1: (ICMP, 8),
+    6: (TCPHeader, TCPHeader.size),
+    17: (UDPHeader, UDPHeader.size),
+}  # with bytes of header
 _END_OF_OPTIONS, _NO_OPERATION = 0, 1  # TCP options of one byte (RFC 9293, 3.1)
 _ERRORS = (3, 4, 11)  # ICMP types that quote the packet they are about (RFC 792)
-_IP_CHECKSUM = 10  # where in the header it is
-_CHECKSUMS: dict[Any, int] = {ICMP: 2, TCP: 16, UDP: 6}
+_CHECKSUMS: dict[Any, int] = {ICMP: 2, TCPHeader: 16, UDPHeader: 6}
 
 
 class Malformed(Exception):
@@ -26,7 +30,7 @@ class Malformed(Exception):
 
 
 class Datagram:
-    """`ip` and `above` (TCP, UDP, ICMP or None) are Scapy packets, without payload of their own.
+    """`ip` is a header, `above` one of TCP or UDP, Scapy's ICMP without payload, or None.
 
     `options` are IP's; `rest` is all that follows the header `above`: TCP's options, the data,
     or the packet that an ICMP error quotes.
@@ -40,14 +44,14 @@ class Datagram:
         if len(data) < _IP_HEADER or data[0] >> 4 != 4:
             raise Malformed("no IPv4 header")
         start = data[:_IP_HEADER]
-        self.ip = IP(start)
+        self.ip = IPHeader(start)
         header, total = self.ip.ihl * 4, self.ip.len
         if not _IP_HEADER <= header <= total <= len(data):
             raise Malformed("an impossible length")
         if not checksum.is_right(data[:header]):
             raise Malformed("a wrong header checksum")
         self.options = data[_IP_HEADER:header]
-        whole = not int(self.ip.flags) & _MORE_FRAGMENTS
+        whole = not self.ip.flags & _MORE_FRAGMENTS
         self.above, size = (
             (None, 0) if self.ip.frag else _dissect(self.ip.proto, data[header:total], whole=whole)
         )
@@ -57,7 +61,7 @@ class Datagram:
     @property
     def data_starts(self) -> int:
         """Where in `rest` the data starts: behind TCP's options."""
-        return int(self.above.dataofs) * 4 - 20 if isinstance(self.above, TCP) else 0
+        return self.above.dataofs * 4 - TCPHeader.size if isinstance(self.above, TCPHeader) else 0
 
     def replace_data(self, data: bytes) -> None:
         """Let TCP carry `data` instead of what came."""
@@ -77,24 +81,24 @@ class Datagram:
             at += size
 
     def __bytes__(self) -> bytes:
-        """As it goes on the wire; every field of the headers has a value, so they build themselves."""
+        """As it goes on the wire."""
         before, above_before, _ = self._came
-        ip: bytes = self.ip.self_build()
+        ip = bytes(self.ip)
         above = self._build_above(before, ip) if above_before else b""
-        return checksum.follow(ip, _IP_CHECKSUM, before, ip) + self.options + above + self.rest
+        return checksum.follow(ip, checksum.IP_CHECKSUM, before, ip) + self.options + above + self.rest
 
     def _build_above(self, ip_before: bytes, ip: bytes) -> bytes:
         _, before, rest_before = self._came
-        above: bytes = self.above.self_build()
+        above = bytes(self.above)
         kind, where, after = type(self.above), _CHECKSUMS[type(self.above)], above
-        if kind is UDP and not self.above.chksum:
+        if kind is UDPHeader and not self.above.chksum:
             return above  # the sender has computed none
         if kind is not ICMP:  # TCP and UDP also cover the addresses and the length
             before += ip_before[2:4] + ip_before[12:]
             after += ip[2:4] + ip[12:]
         if self.rest is not rest_before:
             before, after = before + rest_before, after + self.rest
-        return checksum.follow(above, where, before, after, never_zero=kind is UDP)
+        return checksum.follow(above, where, before, after, never_zero=kind is UDPHeader)
 
 
 def _dissect(protocol: int, data: bytes, *, whole: bool) -> tuple[Any, int]:
@@ -106,10 +110,10 @@ def _dissect(protocol: int, data: bytes, *, whole: bool) -> tuple[Any, int]:
     if layer is None or (layer is ICMP and data[:1] and data[0] not in _ERRORS):
         return None, 0
     if len(data) < size:
-        raise Malformed(f"no whole {layer.__name__} header")
+        raise Malformed("a header that is cut short")
     above = layer(data[:size])
-    if layer is TCP and not size <= above.dataofs * 4 <= len(data):
+    if layer is TCPHeader and not size <= above.dataofs * 4 <= len(data):
         raise Malformed("an impossible TCP header length")
-    if layer is UDP and (above.len < size or (whole and above.len > len(data))):
+    if layer is UDPHeader and (above.len < size or (whole and above.len > len(data))):
         raise Malformed("an impossible UDP length")
     return above, size

@@ -14,7 +14,8 @@ import struct
 from director.core.decision import Forward
 from director.engines.scapy import checksum
 from director.engines.scapy.datagram import Datagram
-from director.engines.scapy.layers import ICMP, IP, TCP
+from director.engines.scapy.headers import IPHeader, TCPHeader
+from director.engines.scapy.layers import ICMP
 from director.engines.scapy.parse import quoted_header
 
 _SACK_PERMITTED = 4  # kind of TCP option
@@ -31,7 +32,7 @@ def rewrite(datagram: Datagram, forward: Forward, _own_address: str) -> bytes:
     if above is None:  # a later fragment has no ports
         return bytes(datagram)
     above.sport, above.dport = forward.source.port, forward.destination.port
-    if isinstance(above, TCP):
+    if isinstance(above, TCPHeader):
         above.seq = (above.seq + forward.sequence_delta) % 2**32
         above.ack = (above.ack + forward.acknowledgement_delta) % 2**32
         if forward.without_sack:
@@ -46,10 +47,10 @@ def _quoted(data: bytes, forward: Forward) -> bytes:
     header = quoted_header(data)
     if header is None:
         return data
-    ip, ports = IP(data[:20]), list(struct.unpack_from("!HH", data, header))
+    ip, ports = IPHeader(data), list(struct.unpack_from("!HH", data, header))
     if forward.embedded_source is not None:
         ip.src, ports[0] = forward.embedded_source
     if forward.embedded_destination is not None:
         ip.dst, ports[1] = forward.embedded_destination
-    quoted = checksum.follow(ip.self_build(), 10, data[:20], ip.self_build())
+    quoted = checksum.follow(bytes(ip), checksum.IP_CHECKSUM, data[:20], bytes(ip))
     return quoted + data[20:header] + struct.pack("!HH", *ports) + data[header + 4 :]

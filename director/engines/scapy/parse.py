@@ -1,4 +1,4 @@
-"""From the headers that Scapy took apart to the packet that the core understands."""
+"""From the headers to the packet that the core understands."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 from director.core.packet import IPIP, Endpoint, Packet
 from director.engines.scapy.datagram import Datagram
-from director.engines.scapy.layers import ICMP, TCP, UDP
+from director.engines.scapy.headers import TCPHeader, UDPHeader
+from director.engines.scapy.layers import ICMP
 
 _DONT_FRAGMENT, _MORE_FRAGMENTS = 0x2, 0x1
 _IP_HEADER, _PORTS = 20, 4  # bytes
@@ -16,7 +17,7 @@ _TOO_LONG = 3, 4  # ICMP type and code of "fragmentation needed"
 def parse(datagram: Datagram) -> Packet:
     """The core's view of a packet."""
     ip, above = datagram.ip, datagram.above
-    flags = int(ip.flags)
+    flags = ip.flags
     common: dict[str, Any] = {
         "protocol": ip.proto,
         "length": ip.len,
@@ -26,17 +27,17 @@ def parse(datagram: Datagram) -> Packet:
         "fragment_offset": ip.frag,
         "identification": ip.id,
     }
-    if isinstance(above, TCP):
+    if isinstance(above, TCPHeader):
         return Packet(
             source=Endpoint(ip.src, above.sport),
             destination=Endpoint(ip.dst, above.dport),
-            flags=int(above.flags),
+            flags=above.flags,
             sequence=above.seq,
             acknowledgement=above.ack,
             payload=datagram.rest[datagram.data_starts :],
             **common,
         )
-    if isinstance(above, UDP):
+    if isinstance(above, UDPHeader):
         ends = Endpoint(ip.src, above.sport), Endpoint(ip.dst, above.dport)
         return Packet(source=ends[0], destination=ends[1], payload=datagram.rest, **common)
     if isinstance(above, ICMP):

@@ -9,13 +9,15 @@ Source: paper, section 4, VS-TUN.
 from __future__ import annotations
 
 from director.core.decision import Forward
+from director.engines.scapy import checksum
 from director.engines.scapy.datagram import Datagram
+from director.engines.scapy.headers import IPHeader
 from director.engines.scapy.layers import IP
 
 _IPIP = 4  # protocol number
-_HEADER = 20  # bytes that a tunnel adds
 _DONT_FRAGMENT = 0x2
 _CE, _ECT_0 = 0b11, 0b10  # congestion experienced; able to say so
+_OUTER = bytes(IP(proto=_IPIP, src="0.0.0.0", dst="0.0.0.0", chksum=0))
 
 
 def rewrite(datagram: Datagram, forward: Forward, own_address: str) -> bytes:
@@ -24,24 +26,18 @@ def rewrite(datagram: Datagram, forward: Forward, own_address: str) -> bytes:
     outer = _outer(datagram.ip, own_address, forward.next_hop)
     if forward.may_fragment:
         outer.flags = 0
-    return bytes(outer) + bytes(datagram)
+    return checksum.of_header(bytes(outer)) + bytes(datagram)
 
 
-def _outer(inner: IP, own_address: str, real_server: str) -> IP:
+def _outer(inner: IPHeader, own_address: str, real_server: str) -> IPHeader:
     """How long to live, how urgent it is and whether it may be fragmented it takes from inside."""
-    header = IP(
-        version=4,
-        ihl=5,
-        tos=_outer_tos(inner.tos),
-        len=inner.len + _HEADER,
-        id=inner.id,
-        flags=int(inner.flags) & _DONT_FRAGMENT,
-        ttl=inner.ttl,
-        proto=_IPIP,
-        src=own_address,
-        dst=real_server,
-    )
-    header.explicit = 1
+    header = IPHeader(_OUTER)
+    header.tos = _outer_tos(inner.tos)
+    header.len = inner.len + header.size
+    header.id = inner.id
+    header.flags = inner.flags & _DONT_FRAGMENT
+    header.ttl = inner.ttl
+    header.src, header.dst = own_address, real_server
     return header
 
 
