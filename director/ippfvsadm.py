@@ -15,7 +15,9 @@ from director.control.tool import (
     VALUE,
     Fields,
     WrongLine,
+    apply,
     ask,
+    commands_of,
     dotted_quad,
     getopt,
     number,
@@ -31,6 +33,7 @@ USAGE = f"""\
 {PROGRAM} -D -[t|u] l.l.l.l:lport -R a.a.a.a:rport               delete a real server
 {PROGRAM} -C                                                     clear the table
 {PROGRAM} -L                                                     list the table
+{PROGRAM} -f                                                     read -A and -D lines, and carry out all or none
 {PROGRAM} -h                                                     this help
 
 l.l.l.l:lport is the virtual server, a.a.a.a:rport a real server; the weight is its capacity
@@ -48,12 +51,24 @@ def main(arguments: Sequence[str]) -> int:
 
 def _work(arguments: Sequence[str]) -> str:
     """What one command line prints. Raises Failure."""
+    if list(arguments) == ["-f"]:
+        apply(list(commands_of(sys.stdin.read(), PROGRAM, _changes)))
+        return ""
     options = _options(arguments)
     if "h" in options:
         return USAGE
     request = _request(options)
     answer = ask(request)
     return table(answer.get("services", [])) if request["do"] == "list" else ""
+
+
+def _changes(arguments: Sequence[str]) -> list[Fields]:
+    """What one of many lines asks for. Raises WrongLine."""
+    request = _request(_options(arguments))
+    if request["do"] != "apply":
+        raise WrongLine("incompatible options: -L stands alone.")
+    commands: list[Fields] = request["commands"]
+    return commands
 
 
 def _options(arguments: Sequence[str]) -> dict[str, str]:

@@ -183,7 +183,7 @@ class Builder:
         host = self._network.hosts[setup.name]
         script = self._scripts[f"{setup.name}/rules.sh"]
         apply(script, host)
-        given = [line for line in script.text.splitlines() if line.startswith("ippfvsadm")]
+        given = [line for line in script.text.splitlines() if line.startswith(("ippfvsadm", "-A"))]
         return [
             ("Commands given to the director", given),
             ("ippfvsadm -L", host.run(["ippfvsadm", "-L"]).stdout.splitlines()),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from director.control import SOCKET, SOCKET_VARIABLE
@@ -70,6 +70,25 @@ def ask(request: Fields) -> Fields:
 def apply(commands: Sequence[Fields]) -> None:
     """Have the director carry out all of `commands`, or none. Raises Failure."""
     ask({"do": "apply", "commands": list(commands)})
+
+
+def commands_of(
+    lines: str, program: str, commands: Callable[[Sequence[str]], list[Fields]]
+) -> Iterator[Fields]:
+    """What `commands` makes of each line of a file; the program's name may stand first, # begins a remark.
+
+    Raises WrongLine, which says which line.
+    """
+    for place, line in enumerate(lines.split("\n"), start=1):
+        words = line.split()
+        if words[:1] == [program]:
+            del words[0]
+        if not words or words[0].startswith("#"):
+            continue
+        try:
+            yield from commands(words)
+        except Failure as error:
+            raise WrongLine(f"line {place}: {error}") from None
 
 
 def getopt(

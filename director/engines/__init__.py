@@ -8,9 +8,9 @@ have also has a module `able` with a function `require`.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pkgutil
 from functools import cache
+from pathlib import Path
 
 from director.engines.engine import Engine
 
@@ -23,7 +23,7 @@ def names() -> tuple[str, ...]:
 
 def require(name: str) -> None:
     """Raises EngineError where this machine can't run the engine; quick, and nothing is changed."""
-    if importlib.util.find_spec(f"{__name__}.{name}.able"):
+    if (Path(__path__[0]) / name / "able.py").exists():  # find_spec would import the engine to look
         importlib.import_module(f"{__name__}.{name}.able").require()
 
 

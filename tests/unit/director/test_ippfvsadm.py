@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
@@ -124,6 +125,28 @@ def test_a_malformed_line_is_one_sentence_and_asks_nobody(
     assert error.startswith("ippfvsadm: ")
     assert says in error
     assert (error.count("\n"), output, asked.requests) == (1, "", [])
+
+
+def test_many_lines_are_one_request(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = """
+        # two servers, by the same lines as alone
+        -A -t 203.0.113.1:80 -R 172.16.0.2:80
+        ippfvsadm -A -t 203.0.113.1:80 -R 172.16.0.3:8000 -w 2
+    """
+    monkeypatch.setattr("sys.stdin", io.StringIO(lines))
+    assert ippfvsadm.main(["-f"]) == 0
+    made = AddService(WEB, exist_ok=True)
+    assert asked.commands == [made, AddServer(WEB, FIRST), made, AddServer(WEB, SECOND, 2)]
+
+
+@pytest.mark.parametrize("line", ["-L", "-A -t 203.0.113.1 -R 172.16.0.2:80", "rubbish", "-f", "-h"])
+def test_one_bad_line_of_many_asks_nobody(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"-A -t 203.0.113.1:80 -R 172.16.0.2:80\n{line}\n"))
+    assert ippfvsadm.main(["-f"]) == 2
+    assert capsys.readouterr().err.startswith("ippfvsadm: line 2: ")
+    assert asked.requests == []
 
 
 def test_help_asks_nobody(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:

@@ -274,3 +274,11 @@ def test_the_published_rules_are_there_word_for_word() -> None:
         "ippfvsadm -A -t 203.0.113.1:21 -R 172.16.0.3:21",
         "ippfvsadm -A -u 203.0.113.1:53 -R 172.16.0.2:53",
     ]
+
+
+def test_many_rules_are_given_at_once() -> None:
+    servers = [f"203.0.113.{host}" for host in range(11, 24)]
+    setup = director(Method.DR, None, *replicas(*servers))
+    lines = [line for line in rules_for(setup).text.splitlines() if line and line[0] != "#"]
+    given = [f"-A -t 203.0.113.1:{port} -R {server}:{port}" for port in (80, 21) for server in servers]
+    assert lines == ["set -e", "ippfvsadm -C", "ippfvsadm -f <<'RULES'", *given, "RULES"]
