@@ -1,7 +1,8 @@
-"""The engine for reading and teaching: Scapy dissects, rewrites and sends every packet.
+"""The engine for reading and teaching: every packet is rewritten and sent here, with Scapy.
 
 wire.py        one interface: frames in, frames out
-datagram.py    the headers of an IP packet, taken apart by Scapy and put together again
+headers.py     Scapy's descriptions of headers, compiled
+datagram.py    the headers of an IP packet, and how it is put together again
 parse.py       from them, the packet that the core understands
 nat.py tun.py dr.py    one forwarding method each
 checksum.py    how a checksum follows a change
