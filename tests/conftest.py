@@ -48,12 +48,13 @@ def rank(test: str) -> tuple[bool, bool]:
     return test.startswith(_UNIT), not any(name in test for name in _LONGEST)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     limit = HANG * slowness()
     for item in items:
         if not any(item.iter_markers("timeout")):
             item.add_marker(pytest.mark.timeout(limit))
-    items.sort(key=lambda item: rank(item.nodeid))
+    if hasattr(config, "workerinput"):  # in one of several workers; a single one needs no order
+        items.sort(key=lambda item: rank(item.nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist, nobody asks
