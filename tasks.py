@@ -43,6 +43,9 @@ LAB_HELP = {
 }
 
 
+_KERNEL = "Debian's kernel of this series, 6.1 or 6.12, instead of this distribution's own."
+
+
 def _lab(method: str, **wanted: object) -> None:
     """Run one lab."""
 
@@ -364,13 +367,14 @@ def compare(
     help={
         "command": "The task and its options; ./inv vm lab-nat --servers 5 says the same.",
         "shell": "A shell in the machine instead.",
+        "kernel": _KERNEL,
     }
 )
-def vm(_context: Context, command: str = "", shell: bool = False) -> None:
+def vm(_context: Context, command: str = "", shell: bool = False, kernel: str = "") -> None:
     """Run another task in a virtual machine with a stock kernel: ./inv vm lab-nat."""
     from vm.command import run_task
 
-    _ended(lambda: run_task(shlex.split(command), shell=shell))
+    _ended(lambda: run_task(shlex.split(command), shell=shell, series=kernel))
 
 
 @task(
@@ -383,6 +387,7 @@ def vm(_context: Context, command: str = "", shell: bool = False) -> None:
         "record": "Record again (oracle/recorded) where a scenario, the player or the kernel has changed.",
         "force": "With --record: record every scenario again.",
         "minutes": "Run only tests that should finish within N minutes; the others are listed at the end.",
+        "kernel": _KERNEL,
     },
 )
 def vm_test(
@@ -394,15 +399,24 @@ def vm_test(
     record: bool = False,
     force: bool = False,
     minutes: int = 0,
+    kernel: str = "",
 ) -> None:
     """Compare the director with kernel IPVS, in a virtual machine where this kernel has none."""
     from vm import command
 
     if replay:
-        _ended(lambda: command.replay(replay))
+        _ended(lambda: command.replay(replay, series=kernel))
     else:
         _ended(
-            lambda: command.run_suite(only, more=more, seed=seed, record=record, force=force, minutes=minutes)
+            lambda: command.run_suite(
+                only,
+                more=more,
+                seed=seed,
+                record=record,
+                force=force,
+                minutes=minutes,
+                series=kernel,
+            )
         )
 
 
@@ -435,13 +449,16 @@ class LabProgram(Program):
             raise Exit(f"One command at a time, not {' and '.join(names)}: type each by itself.", 2)
 
 
+_WITH_VALUE = ("--command", "-c", "--kernel", "-k")  # options of `vm`
+
+
 def for_vm(arguments: list[str]) -> list[str]:
     """What follows `vm` and its own options is a command line of its own: it becomes one word."""
     if "vm" not in arguments:
         return arguments
     begins = arguments.index("vm") + 1
     while begins < len(arguments) and arguments[begins].startswith("-"):
-        begins += 2 if arguments[begins] == "--command" else 1
+        begins += 2 if arguments[begins] in _WITH_VALUE else 1
     words = arguments[begins:]
     return [*arguments[:begins], "--command", shlex.join(words)] if words else arguments
 

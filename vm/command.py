@@ -31,13 +31,16 @@ _ELSEWHERE = "not scapy and not ebpf"  # these engines need no IPVS: `./inv test
 _TESTS = ("tests/vm", "tests/labs/test_oracle_live.py", "tests/labs/test_director_features.py")
 
 
-def run_task(words: Sequence[str], *, shell: bool, seconds: float = LONGEST) -> int:
-    """Run a task of ./inv in the machine, or a shell; its exit code. Raises LabError."""
+def run_task(words: Sequence[str], *, shell: bool, series: str = "", seconds: float = LONGEST) -> int:
+    """Run a task of ./inv in the machine, or a shell; its exit code. Raises LabError.
+
+    `series` is that of the kernel to boot, if not this distribution's (vm/kernel.py).
+    """
     if not words and not shell:
         raise BadRequest("./inv vm needs a task, such as ./inv vm lab-nat, or --shell.")
     if words[:1] and words[0].startswith("vm"):
         raise BadRequest(f"{words[0]} can't run in the machine: it would start another one.")
-    machine = Machine(ready(_say))
+    machine = Machine(ready(_say, series))
     with _results() as folder:
         if shell:
             return machine.shell(folder)
@@ -56,18 +59,20 @@ def run_suite(
     record: bool = False,
     force: bool = False,
     minutes: int = 0,
+    series: str = "",
     here: bool | None = None,
 ) -> int:
     """Run the tests that compare, in this kernel if it has IPVS or else in the machine; pytest's exit code.
 
     `more` scenarios for each method and scheduler are made with `seed`; `record` renews the recordings of
     what has changed, with `force` all of them. No test begins that can't end within `minutes`, if any.
+    With the `series` of a kernel (vm/kernel.py) it is that one which is asked, whatever this one has.
     """
     if minutes < 0 or more < 0:
         raise BadRequest("--minutes and --more take a number of 1 or more.")
     if force and not record:
         raise BadRequest("--force is about recordings: say --record --force.")
-    machine = _machine(here=here)
+    machine = _machine(series, here=here)
     changed = _changed(machine.kernel.release if machine else os.uname().release, every=force)
     if record and not changed:
         _say("Nothing has changed since the recordings were made: to make them again, add --force.")
@@ -109,18 +114,18 @@ def _changed(release: str, *, every: bool) -> dict[recordings.Batch, list[str]]:
     return changed
 
 
-def replay(scenario: str, *, here: bool | None = None) -> int:
+def replay(scenario: str, *, series: str = "", here: bool | None = None) -> int:
     """Play one scenario on both directors, and print what each does."""
     with _results() as folder:
         command = [sys.executable, "-m", "oracle.replay", scenario]
-        return _compare(_machine(here=here), command, folder, {}, LONGEST)
+        return _compare(_machine(series, here=here), command, folder, {}, LONGEST)
 
 
-def _machine(*, here: bool | None) -> Machine | None:
+def _machine(series: str, *, here: bool | None) -> Machine | None:
     """Where kernel IPVS is; None: in this kernel."""
     if here is None:
-        here = os.geteuid() == 0 and all(_has_module(name) for name in _NEEDED)
-    return None if here else Machine(ready(_say))
+        here = not series and os.geteuid() == 0 and all(_has_module(name) for name in _NEEDED)
+    return None if here else Machine(ready(_say, series))
 
 
 def _compare(

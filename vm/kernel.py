@@ -9,14 +9,18 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from labs import environment
-from labs.errors import Unable
+from labs.errors import BadRequest, Unable
 
 _META = {"debian": "linux-image-{arch}", "ubuntu": "linux-image-generic"}
+# Of these series, by --kernel, Debian's kernel is taken wherever we are: the release of Debian that has it.
+SERIES = {"6.1": "bookworm", "6.12": "trixie"}
+_MIRROR, _KEYS = "http://deb.debian.org/debian", Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_AS_ROOT = ("-o", "APT::Sandbox::User=root")  # apt's own user could not write where we keep kernels
 _PARTS = re.compile(r"linux-(image|modules)(-extra|-unsigned)?-\d")
 _FETCHING = 300.0  # seconds
 _UNPACKING = 120.0
@@ -42,26 +46,59 @@ def cache() -> Path:
     return environment.cache(os.environ)
 
 
-def ready(say: Say) -> Kernel:
-    """The kernel, fetched first if it isn't there. Raises Unable."""
-    for root in sorted((cache() / "kernel").glob("*")):
+def ready(say: Say, series: str = "") -> Kernel:
+    """This distribution's kernel, or Debian's of a series; fetched first if it isn't there.
+
+    Raises BadRequest for a series that is not known, and Unable.
+    """
+    if series and series not in SERIES:
+        raise BadRequest(f"--kernel {series} is not known: choose one of {', '.join(SERIES)}.")
+    folder = cache() / (f"kernel-{series}" if series else "kernel")
+    for root in sorted(folder.glob("*")):
         if (root / _DONE).exists():
             return _kernel(root)
-    meta = _META[_distribution()].format(arch=_output("dpkg", "--print-architecture"))
-    packages = list(_parts(meta))
+    meta = _META["debian" if series else _distribution()].format(arch=_output("dpkg", "--print-architecture"))
+    lists = _lists_of(SERIES[series], folder, say) if series else ()
+    packages = list(_parts(meta, lists))
     if not packages:
         raise Unable(
             f"No kernel package is known here ({meta} names none): run apt-get update, then try again."
         )
-    return _fetch(packages, say)
+    return _fetch(packages, folder, lists, say)
 
 
-def _fetch(packages: list[str], say: Say) -> Kernel:
-    root = cache() / "kernel" / packages[0]
+def _lists_of(release: str, folder: Path, say: Say) -> tuple[str, ...]:
+    """Options that have apt know the packages of a release of Debian, and nothing else. Raises Unable.
+
+    Its lists are kept in `folder`: those of this machine are not touched.
+    """
+    if not _KEYS.exists():
+        raise Unable(f"Debian's packages can't be verified without {_KEYS}: install debian-archive-keyring.")
+    own = _output("apt-get", "indextargets", "--format", "$(SITE)", "Label: Debian", "Component: main")
+    mirror = next(iter(own.split()), _MIRROR)
+    for name in ("lists/partial", "archives/partial"):
+        (folder / "apt" / name).mkdir(parents=True, exist_ok=True)
+    sources = folder / "apt" / "sources.list"
+    sources.write_text(f"deb [signed-by={_KEYS}] {mirror} {release} main\n")
+    settings = {
+        "Dir::Etc::SourceList": sources,
+        "Dir::Etc::SourceParts": "/dev/null",
+        "Dir::State::Lists": folder / "apt" / "lists",
+        "Dir::Cache": folder / "apt",
+    }
+    options = tuple(word for name, value in settings.items() for word in ("-o", f"{name}={value}"))
+    say(f"Asking {mirror} for the kernel of Debian's {release}")
+    _run(["apt-get", "-q", *_AS_ROOT, *options, "update"], folder, _FETCHING)
+    return options
+
+
+def _fetch(packages: list[str], folder: Path, lists: Sequence[str], say: Say) -> Kernel:
+    """Download and unpack the packages that apt knows by the options `lists`."""
+    root = folder / packages[0]
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     say(f"Fetching {', '.join(packages)}")
-    _run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *packages], root, _FETCHING)
+    _run(["apt-get", "-q", *_AS_ROOT, *lists, "download", *packages], root, _FETCHING)
     say("Unpacking")
     for archive in sorted(root.glob("*.deb")):
         _run(["dpkg-deb", "--extract", str(archive), str(root)], root, _UNPACKING)
@@ -81,11 +118,12 @@ def _kernel(root: Path) -> Kernel:
     return Kernel(root, images[0].name.removeprefix("vmlinuz-"))
 
 
-def _parts(meta: str) -> Iterator[str]:
-    """The packages that a meta package stands for: the image first, then its modules."""
+def _parts(meta: str, lists: Sequence[str] = ()) -> Iterator[str]:
+    """The packages that a meta package stands for, by apt's `lists`: the image first, then its modules."""
     waiting, seen = [meta], {meta}
     while waiting:
-        for line in _output("apt-cache", "depends", "--important", waiting.pop(0)).splitlines():
+        depends = _output("apt-cache", *lists, "depends", "--important", waiting.pop(0))
+        for line in depends.splitlines():
             name = line.rpartition("Depends: ")[2].strip()
             if _PARTS.match(name) and name not in seen:
                 seen.add(name)
@@ -117,4 +155,4 @@ def _run(command: list[str], folder: Path, seconds: float) -> None:
         raise Unable(f"{command[0]} took more than {seconds:.0f} s: see whether the network works.") from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        raise Unable(f"{' '.join(command[:3])} failed ({last}): run apt-get update, then try again.")
+        raise Unable(f"{command[0]} failed ({last}): run apt-get update, then try again.")

@@ -34,6 +34,9 @@ def tasks() -> ModuleType:
         (["inv", "vm"], ["inv", "vm"]),
         (["inv", "vm", "--command", "lab-dr"], ["inv", "vm", "--command", "lab-dr"]),
         (["inv", "vm", "test", "--only", "a or b"], ["inv", "vm", "--command", "test --only 'a or b'"]),
+        (["inv", "vm", "-k", "6.12", "lab-dr"], ["inv", "vm", "-k", "6.12", "--command", "lab-dr"]),
+        (["inv", "vm", "--kernel=6.12", "lab-dr"], ["inv", "vm", "--kernel=6.12", "--command", "lab-dr"]),
+        (["inv", "vm", "--kernel", "6.12", "--shell"], ["inv", "vm", "--kernel", "6.12", "--shell"]),
         (["inv", "vm-test", "--only", "x"], ["inv", "vm-test", "--only", "x"]),
     ],
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labs.errors import Unable
+from labs.errors import BadRequest, Unable
 from vm import kernel
 
 DEPENDS = {
@@ -61,3 +61,51 @@ def test_without_lists_of_packages_it_says_what_to_do(
     monkeypatch.setenv("LVS_CACHE", str(tmp_path))
     with pytest.raises(Unable, match="apt-get update"):
         kernel.ready(lambda _sentence: None)
+
+
+def test_a_series_that_nobody_has_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LVS_CACHE", str(tmp_path))
+    with pytest.raises(BadRequest, match=r"--kernel 2\.4 is not known: choose one of 6\.1, 6\.12\."):
+        kernel.ready(lambda _sentence: None, "2.4")
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_series_is_kept_apart_and_asked_of_its_own_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of this machine's apt is used or changed but the address of its mirror."""
+    monkeypatch.setenv("LVS_CACHE", str(tmp_path))
+    monkeypatch.setattr(kernel, "_KEYS", tmp_path / "keys.gpg")
+    kernel._KEYS.touch()
+    image = "linux-image-6.12.117+deb13-amd64"
+    known = {
+        "--print-architecture": "amd64",
+        "Component: main": "http://mirror.example/debian\nhttp://other.example/debian",
+        "linux-image-amd64": f"linux-image-amd64\n  Depends: {image}\n",
+    }
+    monkeypatch.setattr(kernel, "_output", lambda *command: known.get(command[-1], ""))
+    ran: list[list[str]] = []
+
+    def run(command: list[str], folder: Path, _seconds: float) -> None:
+        ran.append(command)
+        if "download" in command:
+            (folder / "boot").mkdir()
+            (folder / "boot" / "vmlinuz-6.12.117+deb13-amd64").touch()
+
+    monkeypatch.setattr(kernel, "_run", run)
+    found = kernel.ready(lambda _sentence: None, "6.12")
+    assert (found.root, found.release) == (tmp_path / "kernel-6.12" / image, "6.12.117+deb13-amd64")
+    sources = tmp_path / "kernel-6.12" / "apt" / "sources.list"
+    keys = kernel._KEYS
+    assert sources.read_text() == f"deb [signed-by={keys}] http://mirror.example/debian trixie main\n"
+    assert [command[-1] for command in ran if command[0] == "apt-get"] == ["update", image]
+    for command in ran[:2]:
+        assert {f"Dir::Etc::SourceList={sources}", "Dir::Etc::SourceParts=/dev/null"} <= set(command)
+    assert kernel.ready(lambda _: pytest.fail("it is there"), "6.12") == found
+
+
+def test_without_debians_keys_nothing_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LVS_CACHE", str(tmp_path))
+    monkeypatch.setattr(kernel, "_KEYS", tmp_path / "nowhere")
+    with pytest.raises(Unable, match="install debian-archive-keyring"):
+        kernel.ready(lambda _sentence: None, "6.12")

@@ -60,7 +60,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recorded: Path) ->
     """A machine, beside a copy of these recordings."""
     monkeypatch.setenv("LVS_CACHE", str(tmp_path / "cache"))
     machine = StandIn()
-    monkeypatch.setattr(command, "_machine", lambda **_: machine)
+    monkeypatch.setattr(command, "_machine", lambda _series, **_: machine)
     kept = shutil.copytree(recorded, tmp_path / "recorded")
     monkeypatch.setattr(recordings, "FOLDER", kept)
     for function in (recordings.changed, recordings.merge, recordings.path):
