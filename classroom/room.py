@@ -13,7 +13,6 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from secrets import token_hex
 from typing import Any
 
 from classroom import catalogue
@@ -23,6 +22,7 @@ from classroom.checks import judged, probes_of
 from classroom.exercise import Exercise
 from classroom.journal import Journal
 from classroom.probes import look
+from classroom.submission import new_run
 from classroom.work import folder_of, lay_out
 from director.control.channel import Message
 from doctor.read import read
@@ -47,7 +47,7 @@ class Room:
         self.about: Exercise = catalogue.load(case.exercise)
         self.evidence = evidence
         self.journal = Journal(evidence.folder)
-        self._run = token_hex(16)  # no other room's, so that nobody can share what he hands in
+        self._run = new_run(case.exercise, case.student)
         self._hints = catalogue.hints(case.exercise)
         self.running = self._build(narrator)
 

@@ -19,21 +19,25 @@ from base64 import b64decode, b64encode
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, PublicKey, SealedBox
 
 from classroom.plain import plain
-from labs.errors import BadRequest, LabError
+from labs.errors import BadRequest, LabError, Unable
 
 MARK = "LVS-LAB EVIDENCE 1"
 SUFFIX = ".lvs"
 PRACTICE = "practice"  # the secret where there is no class: everybody knows it
 PUBLIC = Path(__file__).resolve().parent / "class.pub"  # there in a student's archive
-LARGEST = 8 * 2**20  # bytes of a file, and of what it says
+LARGEST = 2**20  # bytes of a file, and of its content; a lab's is 25,000, and a check adds 200
+_MOST_PARTS = 100_000  # brackets, commas and colons of the content; a lab's has 2,500
 _SALT = b"lvs-lab class key 1"
 _KEY_NAME = re.compile(r"[0-9a-f]{8}", re.ASCII)
+_SECOND_LINE = 500  # characters
+_NONCE = 16  # characters of a run's name
 _LATEST = 1e11  # seconds since 1970; more is no time
 
 
@@ -58,10 +62,26 @@ class Submission:
     facts: dict[str, str] = field(default_factory=dict)
 
 
+def new_run(exercise: str, student: str) -> str:
+    """The name of a run that begins: no other has it, and it tells whose run it is."""
+    nonce = token_hex(_NONCE // 2)
+    return nonce + _of_whom(nonce, exercise, student)
+
+
+def names_owner(submission: Submission) -> bool:
+    """Whether the run was begun as this student's; False also where an older archive named it."""
+    nonce, whose = submission.run[:_NONCE], submission.run[_NONCE:]
+    return whose == _of_whom(nonce, submission.exercise, submission.student)
+
+
+def _of_whom(nonce: str, exercise: str, student: str) -> str:
+    return hashlib.sha256("\0".join((nonce, exercise, student)).encode()).hexdigest()[:16]
+
+
 def private_key(secret: str) -> PrivateKey:
     """A class's own. Raises BadRequest for a secret that is none."""
     if not secret.strip():
-        raise BadRequest("The class secret is empty: choose some words that nobody guesses.")
+        raise BadRequest("The class secret is empty: make one with head -c 30 /dev/urandom | base64.")
     seed = hashlib.scrypt(secret.strip().encode(), salt=_SALT, n=2**14, r=8, p=1, dklen=32)
     return PrivateKey(seed)
 
@@ -79,8 +99,14 @@ def key_name(key: PublicKey) -> str:
 
 
 def sealed(submission: Submission, key: PublicKey) -> str:
-    """The file's text."""
-    content = zlib.compress(json.dumps(asdict(submission), sort_keys=True).encode(), 6)
+    """The file's text. Raises Unable where no teacher could open it."""
+    text = json.dumps(asdict(submission), sort_keys=True).encode()
+    if len(text) > LARGEST or _parts(text) > _MOST_PARTS:
+        raise Unable(
+            f"Too much was written down for one file ({len(text) // 1024} kB, {LARGEST // 1024} at most): "
+            "start the exercise again, mend it, and hand it in."
+        )
+    content = zlib.compress(text, 6)
     box = b64encode(SealedBox(key).encrypt(content)).decode()
     return f"{MARK}\n{_second_line(submission, key)}\n{box}\n"
 
@@ -104,12 +130,12 @@ def _lines(data: bytes) -> tuple[bytes, bytes]:
     """The second and the third; they may end as mail programs and Windows have it."""
     if len(data) > LARGEST:
         raise Refused("too large for evidence")
-    mark, *lines = data.replace(b"\r\n", b"\n").split(b"\n")
+    mark, *lines = data.replace(b"\r\n", b"\n").split(b"\n", 3)
     if mark != MARK.encode():
         raise Refused("no evidence of an exercise, or its first line was changed")
     if len(lines) < 3:
         raise Refused("cut short: the end of the file is missing")
-    if len(lines) > 3 or lines[2]:
+    if lines[2]:
         raise Refused("changed after it was made: something was added at its end")
     return lines[0], lines[1]
 
@@ -140,6 +166,8 @@ def _practice_name() -> str:
 
 def _class_in(second: bytes) -> str:
     """The class that a second line names, if it does."""
+    if len(second) > _SECOND_LINE:
+        return ""
     try:
         about = json.loads(second)
     except (ValueError, RecursionError):
@@ -150,7 +178,10 @@ def _class_in(second: bytes) -> str:
 
 def _read(content: bytes) -> Submission:
     try:
-        submission = Submission(**json.loads(_inflated(content)))
+        text = _inflated(content)
+        if _parts(text) > _MOST_PARTS:
+            raise Refused("too large for evidence")
+        submission = Submission(**json.loads(text))
         if _has_form(submission):
             return submission
     except (ValueError, TypeError, RecursionError, zlib.error):
@@ -158,11 +189,18 @@ def _read(content: bytes) -> Submission:
     raise Refused("it opens, but what it says has not the form of evidence")
 
 
+def _parts(text: bytes) -> int:
+    """At least as many as the values that JSON makes of it: a few bytes can cost a hundred as an object."""
+    return sum(map(text.count, (b"[", b"{", b",", b":")))
+
+
 def _inflated(data: bytes) -> bytes:
     inflate = zlib.decompressobj()
-    content = inflate.decompress(data, LARGEST)
+    content = inflate.decompress(data, LARGEST + 1)
+    if len(content) > LARGEST:
+        raise Refused("too large for evidence")
     if not inflate.eof:
-        raise ValueError("too long")
+        raise ValueError("cut short")
     return content
 
 

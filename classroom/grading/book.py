@@ -1,10 +1,18 @@
-"""The class book: what was handed in, each with its mark; what was refused, and why."""
+"""The class book: what was handed in, each with its mark; what was refused, and why.
+
+Each file is marked as soon as it is opened, and nothing else of it is kept. Then it is settled whose it is:
+
+    one run under two names       the name that it was begun with counts, the other is refused
+    one name, two accounts        the student's counts: the one with the name, or the first one where both
+                                  have the same runs; otherwise all are refused
+    one account, several files    the one made last counts, by the clock of the student's machine
+"""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Protocol, TypeVar
@@ -13,10 +21,11 @@ from nacl.public import PrivateKey
 
 from classroom import catalogue
 from classroom.grading import origin
+from classroom.grading.accounts import Account, account_of, is_of_platform, own_account
 from classroom.grading.intake import HandedIn
 from classroom.grading.marking import Mark, mark
 from classroom.plain import natural, plain
-from classroom.submission import Refused, Submission, opened
+from classroom.submission import Refused, names_owner, opened
 
 # What judging content that nobody has foreseen may raise.
 _ABSURD = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -58,21 +67,22 @@ class Book:
         return [name for name in catalogue.names() if name in {entry.mark.exercise for entry in self.entries}]
 
 
+Whose = tuple[str, str]  # exercise and student
+
+
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class _Marked:
+    """What is kept of a file; `began`: its run's name says that it was begun as this student's."""
+
     file: str
-    submission: Submission
+    account: Account
+    whose: Whose
+    run: str
+    began: bool
+    made: float  # when it was handed in, by the clock of the student's machine
     digest: bytes
+    mark: Mark
     notes: tuple[str, ...] = ()
-
-    @property
-    def whose(self) -> tuple[str, str]:
-        return self.submission.exercise, self.submission.student
-
-    @property
-    def made(self) -> float:
-        """When it was handed in, by the clock of the student's machine."""
-        return float(self.submission.journal[-1]["at"])
 
 
 class _File(Protocol):
@@ -85,12 +95,14 @@ _Out = TypeVar("_Out")
 
 
 def book(files: Iterable[HandedIn], key: PrivateKey) -> Book:
-    """Open, compare and mark all of them; nothing that one of them says ends it."""
+    """Open, mark and compare all of them; nothing that one of them says ends it."""
     refusals: list[Refusal] = []
-    submissions = _sifted(files, lambda file: _open(file, key), refusals)
-    runs = _runs(submissions)
-    submissions = _sifted(submissions, lambda one: _own(one, runs[one.submission.run]), refusals)
-    entries = _sifted(_latest(submissions), _marked, refusals)
+    marked = _sifted(files, _Grader(key), refusals)
+    runs = _by(marked, lambda one: one.run).values()
+    marked = [one for run in runs for one in _originals(run, refusals)]
+    accounts = _by(marked, lambda one: one.account)
+    settled = [_settled(claims, refusals) for claims in _by(marked, lambda one: one.whose).values()]
+    entries = [_entry(one, accounts[one.account]) for one in settled if one]
     order = catalogue.names().index
     entries.sort(key=lambda entry: (natural(entry.mark.student), order(entry.mark.exercise)))
     return Book(tuple(entries), tuple(sorted(refusals, key=lambda one: one.file)))
@@ -107,58 +119,151 @@ def _sifted(things: Iterable[_In], work: Callable[[_In], _Out], refusals: list[R
     return done
 
 
-def _open(file: HandedIn, key: PrivateKey) -> _Opened:
-    data = file.read()
-    submission = opened(data, key)
-    return _Opened(file.file, submission, sha256(data).digest(), tuple(_misnamed(file.file, submission)))
+_Key = TypeVar("_Key")
 
 
-def _misnamed(file: str, submission: Submission) -> Iterator[str]:
+def _by(marked: Iterable[_Marked], key: Callable[[_Marked], _Key]) -> dict[_Key, list[_Marked]]:
+    groups: dict[_Key, list[_Marked]] = defaultdict(list)
+    for one in marked:
+        groups[key(one)].append(one)
+    return groups
+
+
+# ---- one file ----
+
+
+class _Grader:
+    """From a file to its mark; copies are not judged again."""
+
+    def __init__(self, key: PrivateKey) -> None:
+        self._key = key
+        self._known: dict[bytes, _Marked | str] = {}  # or why it was refused
+
+    def __call__(self, file: HandedIn) -> _Marked:
+        data = file.read()
+        digest = sha256(data).digest()
+        if digest not in self._known:
+            try:
+                self._known[digest] = self._marked(data, digest)
+            except Refused as refused:
+                self._known[digest] = str(refused)
+        known = self._known[digest]
+        if isinstance(known, str):
+            raise Refused(known)
+        notes = tuple(_misnamed(file.file, known.whose))
+        return replace(known, file=file.file, account=account_of(file.file), notes=notes)
+
+    def _marked(self, data: bytes, digest: bytes) -> _Marked:
+        submission = opened(data, self._key)
+        try:
+            origin.require(submission)
+            return _Marked(
+                file="",
+                account=(),
+                whose=(submission.exercise, submission.student),
+                run=submission.run,
+                began=names_owner(submission),
+                made=float(submission.journal[-1]["at"]),
+                digest=digest,
+                mark=mark(submission),
+            )
+        except _ABSURD as error:
+            told = plain(f"{type(error).__name__}: {error}")
+            raise Refused(f"what it says can't be judged ({told})") from None
+
+
+def _misnamed(file: str, whose: Whose) -> Iterator[str]:
     """A note where the file's name is that of other evidence: whoever handed it in may have renamed it."""
     known = "|".join(map(re.escape, catalogue.names()))
     last = file.rpartition("/")[2].rpartition(".")[0]
     said = re.search(rf"(?<![A-Za-z0-9])({known})-([A-Za-z0-9][A-Za-z0-9._@+-]*)", last)
-    if said and said.groups() != (submission.exercise, submission.student):
+    if said and said.groups() != whose:
         yield f"its name says {plain(said[1])} of {plain(said[2])}"
 
 
-def _runs(submissions: Sequence[_Opened]) -> dict[str, set[tuple[str, str]]]:
-    """Whose each running exercise is said to have been."""
-    runs: dict[str, set[tuple[str, str]]] = defaultdict(set)
-    for one in submissions:
-        runs[one.submission.run].add(one.whose)
-    return runs
+# ---- whose it is ----
 
 
-def _own(one: _Opened, owners: set[tuple[str, str]]) -> _Opened:
-    """Raises Refused where it is not evidence of this student's own lab."""
-    others = sorted(owners - {one.whose}) if one.submission.run else []
-    if others:
-        named = ", ".join(f"{plain(exercise)} of {plain(student)}" for exercise, student in others)
-        raise Refused(f"the same run of the lab was handed in as {named}, too")
-    origin.require(one.submission)
-    return one
+def _originals(run: Sequence[_Marked], refusals: list[Refusal]) -> list[_Marked]:
+    """Those that were handed in of a run under the name that it was begun with; the others are refused."""
+    names = _by(run, lambda one: one.whose)
+    if len(names) == 1:
+        return list(run)
+    ages = {whose: min(map(_age, ones)) for whose, ones in names.items()}
+    oldest = min(ages.values())
+    first = [whose for whose, age in ages.items() if age == oldest]
+    original = first[0] if len(first) == 1 else None  # nobody's, where that can't be known
+    told = {whose: f"{_told(whose)} ({plain(ones[0].file)})" for whose, ones in names.items()}
+    for whose, ones in names.items():
+        if whose != original:
+            others = ", ".join(told[other] for other in first[:3] if other != whose)
+            why = plain(f"the same run of the lab was handed in as {others}, too")
+            refusals += [Refusal(plain(one.file), why) for one in ones]
+    if original is None:
+        return []
+    copies = ", ".join(told[whose] for whose in names if whose != original)
+    note = plain(f"its run was handed in as {copies}, too, which is refused")
+    return [replace(one, notes=(*one.notes, note)) for one in names[original]]
 
 
-def _latest(submissions: Sequence[_Opened]) -> list[_Opened]:
-    """One of each student and exercise, the one made last; the others are noted with it."""
-    groups: dict[tuple[str, str], list[_Opened]] = defaultdict(list)
-    for one in submissions:
-        groups[one.whose].append(one)
-    return [_last(group) for group in groups.values()]
+def _age(one: _Marked) -> tuple[bool, float]:
+    """Sorts the original before what was made of it: by the run's name, or else by the clock."""
+    return not one.began, one.made
 
 
-def _last(group: Sequence[_Opened]) -> _Opened:
-    *older, last = sorted(group, key=lambda one: one.made)
+def _settled(claims: Sequence[_Marked], refusals: list[Refusal]) -> _Marked | None:
+    """What counts of all that was handed in for one student and exercise; the others are noted or refused."""
+    accounts = _by(claims, lambda one: one.account)
+    told = _told(claims[0].whose)
+    home = _home(accounts, student=claims[0].whose[1])
+    if home is None:
+        who = plain(" and ".join(sorted(map(_who, accounts))))
+        why = f"different runs were handed in for {told}, by {who}: keep the student's own, and grade again"
+        refusals += [Refusal(plain(one.file), why) for one in claims]
+        return None
+    own = accounts[home]
+    known = {one.digest for one in own}
+    *older, last = sorted(own, key=lambda one: one.made)
+    for one in claims:
+        if one.account == home:
+            continue
+        if one.digest in known:
+            older.append(one)
+        else:
+            why = f"handed in by {_who(one.account)}; for {told} counts what {_who(home)} has handed in"
+            refusals.append(Refusal(plain(one.file), why))
     notes = [
         f"{'a copy' if one.digest == last.digest else 'an older one'} is {plain(one.file)}" for one in older
     ]
     return replace(last, notes=(*last.notes, *notes))
 
 
-def _marked(one: _Opened) -> Entry:
-    try:
-        return Entry(plain(one.file), mark(one.submission), one.notes)
-    except _ABSURD as error:
-        told = plain(f"{type(error).__name__}: {error}")
-        raise Refused(f"what it says can't be judged ({told})") from None
+def _home(accounts: Mapping[Account, Sequence[_Marked]], student: str) -> Account | None:
+    """The account whose files count; None where that can't be known."""
+    if len(accounts) == 1:
+        return next(iter(accounts))
+    named = own_account(accounts, student)
+    if named is not None:
+        return named
+    runs = {account: {one.run for one in own} for account, own in accounts.items()}
+    every = set().union(*runs.values())
+    whole = [account for account in accounts if runs[account] == every]  # others have no run of their own
+    return min(whole, key=lambda one: (min(file.made for file in accounts[one]), not one), default=None)
+
+
+def _told(whose: Whose) -> str:
+    exercise, student = whose
+    return f"{plain(exercise)} of {plain(student)}"
+
+
+def _who(account: Account) -> str:
+    return plain("/".join(account) or "somebody without a folder")
+
+
+def _entry(one: _Marked, handed_in: Iterable[_Marked]) -> Entry:
+    """`handed_in`: all from the same account."""
+    others = sorted({other.whose[1] for other in handed_in} - {one.whose[1]}, key=natural)
+    notes = one.notes
+    if others and is_of_platform(one.account, one.file):
+        notes += (f"{_who(one.account)} has handed in for {', '.join(map(plain, others))}, too",)
+    return Entry(plain(one.file), one.mark, notes)

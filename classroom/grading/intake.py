@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 
 from classroom.submission import LARGEST, SUFFIX, Refused
@@ -13,6 +16,15 @@ from labs.errors import BadRequest
 
 _ZIP = ".zip"
 _BROKEN = (OSError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile, zlib.error)
+_MOST_MEMBERS = 10_000  # of a ZIP archive
+_LONGEST_LIST = 2 * 2**20  # bytes of the list of its members
+_COMPRESSED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may ask for gigabytes to unpack a byte
+_TOO_MANY = f"more than {_MOST_MEMBERS:,} files are in it: unpack it into a folder"
+_TOO_LARGE = "too large for evidence"
+_FOLDER = "a folder, not a file"
+
+_Read = Callable[[], bytes]
+_Open = Callable[[Path], zipfile.ZipFile]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +32,19 @@ class HandedIn:
     """`file` says where it lies, from the folder on; `read` raises Refused."""
 
     file: str
-    read: Callable[[], bytes]
+    read: _Read
 
 
 def handed_in(source: Path) -> list[HandedIn]:
-    """All there are, by name; `source` may also be one such file. Raises BadRequest where there is none."""
+    """All there are, by name; `source` may also be one such file. Raises BadRequest where there is none.
+
+    What is called *.lvs and is no file is among them, for its reader to refuse.
+    """
     if not source.exists():
         raise BadRequest(f"There is no folder {source}: name the one with what was handed in.")
+    opened = lru_cache(maxsize=1)(zipfile.ZipFile)  # read by name, so one archive after the other
     try:
-        found = sorted(_all(source), key=lambda one: one.file)
+        found = sorted(_all(source, opened), key=lambda one: one.file)
     except OSError as error:
         raise BadRequest(f"{source} can't be read: {error.strerror}.") from None
     if not found:
@@ -36,19 +52,40 @@ def handed_in(source: Path) -> list[HandedIn]:
     return found
 
 
-def _all(source: Path) -> Iterator[HandedIn]:
-    paths = source.rglob("*") if source.is_dir() else [source]
-    for path in paths:
-        if path.name.startswith(".") or not path.is_file():  # macOS leaves ._NAME beside NAME
-            continue
-        name = str(path.relative_to(source)) if source.is_dir() else path.name
-        if path.suffix.lower() == SUFFIX:
-            yield HandedIn(name, _reader(path))
-        elif path.suffix.lower() == _ZIP:
-            yield from _in_zip(path, name)
+def _all(source: Path, opened: _Open) -> Iterator[HandedIn]:
+    if not source.is_dir():
+        yield from _of(source, source.name, opened)
+        return
+    unread: list[OSError] = []
+    for folder, folders, files in os.walk(source, onerror=unread.append):
+        for entry in (*folders, *files):
+            path = Path(folder) / entry
+            yield from _of(path, str(path.relative_to(source)), opened)
+    for error in unread:
+        if Path(error.filename) == source:
+            raise error
+        name = str(Path(error.filename).relative_to(source))
+        yield HandedIn(name, _refuses(f"can't be read: {error.strerror}"))
 
 
-def _reader(path: Path) -> Callable[[], bytes]:
+def _of(path: Path, name: str, opened: _Open) -> Iterator[HandedIn]:
+    """What is handed in with one entry of a folder."""
+    if path.name.startswith("."):  # macOS leaves ._NAME beside NAME
+        return
+    suffix = path.suffix.lower()
+    if suffix == SUFFIX:
+        yield HandedIn(name, _reader(path) if path.is_file() else _refuses(_no_file(path)))
+    elif suffix == _ZIP and path.is_file():
+        yield from _in_zip(path, name, opened)
+
+
+def _no_file(path: Path) -> str:
+    if path.is_dir():
+        return _FOLDER
+    return "a link that leads nowhere" if path.is_symlink() else "not a regular file"
+
+
+def _reader(path: Path) -> _Read:
     def read() -> bytes:
         try:
             with path.open("rb") as file:
@@ -59,22 +96,46 @@ def _reader(path: Path) -> Callable[[], bytes]:
     return read
 
 
-def _in_zip(path: Path, name: str) -> Iterator[HandedIn]:
+class _Careful(io.FileIO):
+    """An archive for which zipfile reads no list of members that is too long, whatever its end says."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = os.fstat(self.fileno()).st_size - self.tell()
+        wanted = left if size is None or size < 0 else min(size, left)
+        if wanted > _LONGEST_LIST:
+            raise Refused(_TOO_MANY)
+        return super().read(wanted) or b""
+
+
+def _in_zip(path: Path, name: str, opened: _Open) -> Iterator[HandedIn]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.namelist()
+        with _Careful(path) as file, zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+    except Refused as refused:
+        yield HandedIn(name, _refuses(str(refused)))
+        return
     except _BROKEN:
         yield HandedIn(name, _refuses("no ZIP archive, or a broken one"))
         return
+    if len(members) > _MOST_MEMBERS:
+        yield HandedIn(name, _refuses(_TOO_MANY))
+        return
     for member in members:
-        if member.lower().endswith(SUFFIX) and not member.rpartition("/")[2].startswith("."):
-            yield HandedIn(f"{name}/{member}", _member_reader(path, member))
+        inside = member.filename.rstrip("/")
+        if inside.lower().endswith(SUFFIX) and not inside.rpartition("/")[2].startswith("."):
+            yield HandedIn(f"{name}/{inside}", _member_reader(path, member, opened))
 
 
-def _member_reader(path: Path, member: str) -> Callable[[], bytes]:
+def _member_reader(path: Path, member: zipfile.ZipInfo, opened: _Open) -> _Read:
     def read() -> bytes:
+        if member.is_dir():
+            raise Refused(_FOLDER)
+        if member.file_size > LARGEST:
+            raise Refused(_TOO_LARGE)
+        if member.compress_type not in _COMPRESSED:
+            raise Refused("compressed in a way that is not read here: unpack its ZIP archive into a folder")
         try:
-            with zipfile.ZipFile(path) as archive, archive.open(member) as file:
+            with opened(path).open(member) as file:
                 return file.read(LARGEST + 1)
         except _BROKEN:
             raise Refused("can't be read: its ZIP archive is broken or encrypted") from None
@@ -82,8 +143,9 @@ def _member_reader(path: Path, member: str) -> Callable[[], bytes]:
     return read
 
 
-def _refuses(reason: str) -> Callable[[], bytes]:
-    def read() -> bytes:
-        raise Refused(reason)
+def _refuses(reason: str) -> _Read:
+    return partial(_refuse, reason)
 
-    return read
+
+def _refuse(reason: str) -> bytes:
+    raise Refused(reason)

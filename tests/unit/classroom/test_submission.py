@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import tracemalloc
 import zlib
 from base64 import b64encode
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -18,11 +19,13 @@ from classroom.submission import (
     PRACTICE,
     Refused,
     key_name,
+    names_owner,
+    new_run,
     opened,
     private_key,
     sealed,
 )
-from labs.errors import BadRequest
+from labs.errors import BadRequest, Unable
 from tests.unit.classroom.made import key, submission
 
 MADE = submission()
@@ -125,9 +128,38 @@ def test_a_huge_file_is_refused() -> None:
         opened(b"x" * (LARGEST + 1), key())
 
 
-def test_a_bomb_is_refused() -> None:
-    with pytest.raises(Refused, match="form"):
-        opened(boxed(zlib.compress(b" " * (LARGEST + 1))), key())
+@pytest.mark.parametrize("content", [b" " * (64 * LARGEST), b"[" + b"[]," * 300_000 + b"0]"])
+def test_a_bomb_is_refused(content: bytes) -> None:
+    """Of a few kB that would be many MB: as text, or as the values of Python."""
+    file = boxed(zlib.compress(content, 9))
+    tracemalloc.start()
+    try:
+        with pytest.raises(Refused, match="too large"):
+            opened(file, key())
+        assert tracemalloc.get_traced_memory()[1] < 4 * LARGEST
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_no_teacher_could_open_is_not_made() -> None:
+    for more in (["x" * LARGEST], list(range(100_000))):
+        with pytest.raises(Unable, match="start the exercise again"):
+            sealed(replace(MADE, seen={"more": more}), key().public_key)
+
+
+def test_the_largest_that_is_made_opens() -> None:
+    room = LARGEST - len(json.dumps(asdict(replace(MADE, seen={"more": ""}))))
+    largest = replace(MADE, seen={"more": "x" * room})
+    assert opened(sealed(largest, key().public_key).encode(), key()) == largest
+
+
+def test_the_name_of_a_run_tells_whose_it_is() -> None:
+    run = new_run("e04", "ada")
+    assert run != new_run("e04", "ada")
+    assert names_owner(replace(MADE, run=run))
+    others: list[dict[str, Any]] = [{"student": "eve"}, {"exercise": "e05"}, {"run": MADE.run}, {"run": ""}]
+    for other in others:
+        assert not names_owner(replace(MADE, **{"run": run, **other}))
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from classroom.case import case_for
 from classroom.grading.book import Book, book
 from classroom.grading.intake import handed_in
+from classroom.submission import LARGEST, new_run
+from labs.wait import patient
 from tests.unit.classroom.made import hand_in, journal, key, seen, submission
 
 ADA, BOB = submission("ada"), submission("bob")
@@ -70,6 +76,84 @@ def test_one_run_under_two_names_is_refused_for_both(tmp_path: Path) -> None:
     assert "e04 of ada" in reasons(made)["e04-bob.lvs"]
 
 
+def test_the_original_of_a_run_counts_whatever_is_made_of_it(tmp_path: Path) -> None:
+    """By the run's name; where an older archive has named it, by the clock."""
+    run = new_run("e04", "ada")
+    hand_in(tmp_path, replace(ADA, run=run))
+    hand_in(tmp_path, replace(BOB, run=run, journal=journal("bob", 1)))
+    hand_in(tmp_path, submission("s1", run="old", journal=journal("s1", 5)))
+    hand_in(tmp_path, submission("s2", run="old"))
+    made = graded(tmp_path)
+    assert points(made) == {"ada": 100, "s1": 100}
+    assert reasons(made) == {
+        "e04-bob.lvs": "the same run of the lab was handed in as e04 of ada (e04-ada.lvs), too",
+        "e04-s2.lvs": "the same run of the lab was handed in as e04 of s1 (e04-s1.lvs), too",
+    }
+    assert "e04 of bob (e04-bob.lvs)" in made.entries[0].notes[0]
+
+
+EVES = replace(ADA, diagnosis={}, seen=seen(case_for("e04", "ada"), broken=True), journal=journal("ada", 99))
+
+
+@pytest.mark.parametrize(
+    ("adas", "eves"),
+    [
+        ("ada/e04-ada.lvs", "eve/e04-ada.lvs"),
+        ("Ada Lovelace_11_assignsubmission_file_/e04-ada.lvs", "Eve_12_assignsubmission_file_/e04-ada.lvs"),
+        ("Ada Lovelace_11_assignsubmission_file_e04-ada.lvs", "Eve_12_assignsubmission_file_e04-ada.lvs"),
+        ("Lab_ada_attempt_2026-11-20-10-00-00_x.lvs", "Lab_eve_attempt_2026-11-20-10-00-01_x.lvs"),
+        ("ada_1_2_e04-ada.lvs", "eve_LATE_3_4_e04-ada.lvs"),
+    ],
+)
+def test_who_hands_in_decides_and_not_the_clock_inside(tmp_path: Path, adas: str, eves: str) -> None:
+    """Another run, the same one sealed again later, and one with an earlier time."""
+    for other in (replace(EVES, run="another"), EVES, replace(EVES, journal=journal("ada", 1))):
+        hand_in(tmp_path, ADA, adas)
+        hand_in(tmp_path, other, eves)
+        made = graded(tmp_path)
+        assert points(made) == {"ada": 100}
+        assert "for e04 of ada counts what" in reasons(made)[eves]
+
+
+def test_different_runs_of_one_student_from_two_accounts_are_both_refused(tmp_path: Path) -> None:
+    hand_in(tmp_path, ADA, "Lovelace/e04-ada.lvs")
+    hand_in(tmp_path, replace(EVES, run="another"), "eve.zip/ada/e04-ada.lvs")
+    hand_in(tmp_path, BOB, "Lovelace/e04-bob.lvs")
+    made = graded(tmp_path)
+    assert points(made) == {"bob": 100}
+    assert set(reasons(made)) == {"Lovelace/e04-ada.lvs", "eve.zip/ada/e04-ada.lvs"}
+    for reason in reasons(made).values():
+        assert "by Lovelace and eve.zip/ada: keep the student's own" in reason
+
+
+def test_the_same_run_sealed_again_by_another_account_does_not_count(tmp_path: Path) -> None:
+    hand_in(tmp_path, ADA, "x/e04-ada.lvs")
+    hand_in(tmp_path, EVES, "y/e04-ada.lvs")
+    made = graded(tmp_path)
+    assert points(made) == {"ada": 100}
+    assert "handed in by y" in reasons(made)["y/e04-ada.lvs"]
+
+
+def test_a_copy_in_another_account_takes_nothing_away(tmp_path: Path) -> None:
+    first = hand_in(tmp_path, replace(ADA, diagnosis={}, journal=journal("ada", 5)), "x/e04-ada.lvs")
+    hand_in(tmp_path, replace(ADA, run="second"), "x/e04-ada (1).lvs")
+    (tmp_path / "y").mkdir()
+    (tmp_path / "y" / "e04-ada.lvs").write_bytes(first.read_bytes())
+    made = graded(tmp_path)
+    assert (points(made), made.refusals) == ({"ada": 100}, ())
+    assert made.entries[0].notes == ("an older one is x/e04-ada.lvs", "an older one is y/e04-ada.lvs")
+
+
+def test_an_account_that_hands_in_for_several_is_named(tmp_path: Path) -> None:
+    hand_in(tmp_path, ADA, "Eve Adams_12_assignsubmission_file_/e04-ada.lvs")
+    hand_in(tmp_path, submission("eve"), "Eve Adams_12_assignsubmission_file_/e04-eve.lvs")
+    notes = {entry.mark.student: entry.notes for entry in graded(tmp_path).entries}
+    assert notes == {
+        "ada": ("Eve Adams_12 has handed in for eve, too",),
+        "eve": ("Eve Adams_12 has handed in for ada, too",),
+    }
+
+
 def test_the_later_of_two_counts_and_the_older_is_named(tmp_path: Path) -> None:
     older = replace(ADA, diagnosis={}, journal=journal("ada", 5))
     hand_in(tmp_path, older, "z.lvs")
@@ -100,6 +184,29 @@ def test_a_name_that_says_another_student_is_a_note(tmp_path: Path) -> None:
 def test_names_of_files_can_be_printed(tmp_path: Path) -> None:
     (tmp_path / "\x1b[2J.lvs").write_text("x")
     assert list(reasons(graded(tmp_path))) == ["?[2J.lvs"]
+
+
+def test_a_hostile_class_costs_no_more_than_its_files(tmp_path: Path) -> None:
+    """The largest that opens, many times over: nothing of it is kept, and copies are opened once."""
+    parts: object = [[] for _ in range(45_000)]
+    full = {"requests": parts, "arp_answers": "x" * (LARGEST // 2)}
+    for number in range(20):
+        hand_in(tmp_path, submission(f"s{number}", seen=full))
+    file = hand_in(tmp_path, submission("s20", seen=full), "a/x.lvs")
+    for number in range(300):
+        hand_in(tmp_path, ADA, f"a/{number}.lvs").write_bytes(file.read_bytes())
+    files = handed_in(tmp_path)
+    book(files[:1], key())  # what is loaded once
+    tracemalloc.start()
+    began = time.process_time()
+    try:
+        made = book(files, key())
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(points(made)) == 21
+    assert most < 50e6
+    assert time.process_time() - began < patient(21)
 
 
 def test_content_that_no_check_expects_ends_nothing(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from classroom.grading import intake
 from classroom.grading.intake import handed_in
 from classroom.submission import LARGEST, Refused
 from labs.errors import BadRequest
@@ -48,11 +50,99 @@ def test_a_broken_zip_is_refused_not_left_out(tmp_path: Path) -> None:
         found.read()
 
 
-def test_a_zip_that_holds_something_huge_takes_no_memory(tmp_path: Path) -> None:
+def test_what_is_huge_in_a_zip_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with zipfile.ZipFile(tmp_path / "export.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("huge.lvs", b" " * (3 * LARGEST))
+        archive.writestr("huge.lvs", b" " * (64 * LARGEST))
     (found,) = handed_in(tmp_path)
-    assert len(found.read()) == LARGEST + 1
+    monkeypatch.delattr(zipfile.ZipFile, "open")
+    with pytest.raises(Refused, match="too large"):
+        found.read()
+
+
+def test_a_way_to_compress_that_may_ask_for_gigabytes_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "export.zip", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("e04-ada.lvs", b"x")
+    (found,) = handed_in(tmp_path)
+    with pytest.raises(Refused, match="unpack its ZIP archive"):
+        found.read()
+
+
+def test_an_archive_is_opened_twice_however_many_files_are_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.zip", "b.zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for number in range(500):
+                archive.writestr(f"{number}/x.lvs", name)
+    times = 0
+    lists = zipfile.ZipFile._RealGetContents  # type: ignore[attr-defined]
+
+    def counted(archive: zipfile.ZipFile) -> None:
+        nonlocal times
+        times += 1
+        lists(archive)
+
+    monkeypatch.setattr(zipfile.ZipFile, "_RealGetContents", counted)
+    found = {one.file: one.read() for one in handed_in(tmp_path)}
+    assert len(found) == 1000
+    assert (found["a.zip/7/x.lvs"], found["b.zip/7/x.lvs"]) == (b"a.zip", b"b.zip")
+    assert times == 4
+
+
+@pytest.mark.parametrize("limit", ["_MOST_MEMBERS", "_LONGEST_LIST"])
+def test_an_archive_of_too_many_files_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
+        for number in range(20):
+            archive.writestr(f"{number}{'x' * 200}.txt", b"")
+    monkeypatch.setattr(intake, limit, 19)
+    (found,) = handed_in(tmp_path)
+    assert found.file == "export.zip"
+    with pytest.raises(Refused, match="unpack it into a folder"):
+        found.read()
+
+
+def test_what_is_called_evidence_and_is_no_file_is_refused_not_left_out(tmp_path: Path) -> None:
+    fill(tmp_path, "b.lvs")
+    (tmp_path / "folder.lvs").mkdir()
+    (tmp_path / "folder.lvs" / "c.lvs").write_text("c")
+    (tmp_path / "gone.lvs").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe.lvs")
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("inside.lvs/", b"")
+    told = {}
+    for one in handed_in(tmp_path):
+        try:
+            told[one.file] = one.read().decode()
+        except Refused as refused:
+            told[one.file] = str(refused)
+    assert told == {
+        "b.lvs": "b.lvs",
+        "folder.lvs": "a folder, not a file",
+        "folder.lvs/c.lvs": "c",
+        "gone.lvs": "a link that leads nowhere",
+        "pipe.lvs": "not a regular file",
+        "x.zip/inside.lvs": "a folder, not a file",
+    }
+
+
+def test_a_folder_that_may_not_be_read_is_refused_not_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, "b.lvs", "locked/c.lvs")
+    scandir = os.scandir
+
+    def refusing(path: str) -> object:
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    _, locked = handed_in(tmp_path)
+    assert locked.file == "locked"
+    with pytest.raises(Refused, match="Permission denied"):
+        locked.read()
 
 
 def test_a_file_that_vanishes_is_refused(tmp_path: Path) -> None:
@@ -66,6 +156,6 @@ def test_a_file_that_vanishes_is_refused(tmp_path: Path) -> None:
 def test_no_folder_and_an_empty_one(tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="no folder"):
         handed_in(tmp_path / "nowhere")
-    (tmp_path / "folder.lvs").mkdir()
+    (tmp_path / "folder").mkdir()
     with pytest.raises(BadRequest, match="no evidence"):
         handed_in(tmp_path)
