@@ -1,38 +1,59 @@
 """A scheduler of one's own: a file like those of core/schedulers/, read anew for each service that uses it.
 
-It is named after its file, and may be wrong: what it does is watched, so that it can neither end the
-director nor hold it up for ever. What is wrong is said in one sentence with the file's line, to whoever
-gives the rule (`ipvsadm -A ... -s NAME`), or as the reason why a connection was refused.
+It is named after its file, and may be wrong: it runs in a process of its own (own_scheduler_process.py), so
+it can neither end the director nor hold it up: a connection may take 20 ms, and all that take longer a second
+more. What is wrong is said in one sentence with the file's line, to whoever gives the rule
+(`ipvsadm -A ... -s NAME`), or as the reason why a connection was refused. Where the process has ended, or did
+not answer in time, it is not started again: new connections are refused until a service begins to use
+the scheduler again.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
+import socket
+import subprocess
 import sys
-import traceback
-from collections.abc import Callable, Sequence
-from copy import deepcopy
+import time
+import weakref
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import fields
 from functools import partial
+from itertools import count
+from operator import attrgetter
 from pathlib import Path
-from types import FrameType, ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from director.core import schedulers
 from director.core.errors import BadValue, SchedulerFailed
+from director.core.packet import Packet
+from director.core.statistics import COUNTERS
+from director.own_scheduler_process import SERVER, Answer
 
 if TYPE_CHECKING:
-    from director.core.packet import Packet
-    from director.core.schedulers import Pick, Scheduler
+    from director.core.schedulers import Pick
     from director.core.service import RealServer
 
-T = TypeVar("T")
-
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,14}", re.ASCII)  # ipvsadm's longest has 15 letters
-_MOST_STEPS = 500_000  # bytecodes of the file, for one call
-
-
-class _Endless(BaseException):
-    """Not an Exception: a file that catches all of those is stopped as well."""
+_ROOT = Path(__file__).resolve().parent.parent
+_PROGRAM = (
+    "import sys; sys.path.insert(0, sys.argv[1]);"
+    "from director.own_scheduler_process import main; main(sys.argv[2])"
+)
+_STARTS = 10.0  # seconds for Python to be there; a tenth of one is enough where the machine is idle
+_QUICK = 0.02  # seconds that every call may take; a tenth of a millisecond is enough
+_PATIENCE = 1.0  # seconds beyond, for all calls; quick ones earn some of it back
+_LAST_WORDS = 0.2  # seconds for the line where it is, when it did not answer
+_LONGEST = 65_536  # bytes of an answer
+_SENTENCE = 300  # characters of what it says
+_FIELDS = tuple(field.name for field in fields(Packet) if field.name not in ("payload", "embedded"))
+_VALUES, _COUNTS = attrgetter(*SERVER), attrgetter(*COUNTERS)
+_Row = tuple[Any, ...]
+_ENDED = "no connection gets a server until a service begins to use it again"
 
 
 def add(file: Path) -> None:
@@ -51,102 +72,187 @@ class Watched:
     """The scheduler in `file`, for one service. Raises SchedulerFailed, here and in `pick`."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
         self._complaint = ""
-        self._own: Scheduler = self._watch(partial(_make, file))
+        self._sent: list[_Row] = []  # what the process knows of the servers
+        self._process = _Process(file)
+        self._slot = self._process.new_slot(self)
+        self._ask("make")
 
     def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:
         if self._complaint:
             raise SchedulerFailed(self._complaint)
-        picked: object = self._watch(lambda: self._own.pick(tuple(servers), packet, now))
-        if picked is None:
+        answer = self._ask("pick", **self._news(servers), packet=_packet(packet), now=now)
+        place = answer.get("place")
+        if place is None:
             return None
-        if not (isinstance(picked, tuple) and len(picked) == 2 and isinstance(picked[1], str)):
-            raise SchedulerFailed(self._says(f"pick: expected None or (server, why), got {picked!r}"))
-        server = next((one for one in servers if one is picked[0]), None)
-        if server is None or not server.available:
-            what = getattr(picked[0], "address", picked[0])
-            raise SchedulerFailed(self._says(f"pick: expected an available server of the list, got {what}"))
-        return server, picked[1]
+        if type(place) is not int or not 0 <= place < len(servers) or not servers[place].available:
+            raise SchedulerFailed(self._process.says("pick: expected an available server of the list"))
+        return servers[place], _plain(answer.get("why"))
 
     def changed(self, servers: Sequence[RealServer]) -> None:
         """The rules are changed already: a failure is told when a connection comes."""
         self._complaint = ""
         try:
-            self._watch(lambda: self._own.changed(tuple(servers)))
+            self._ask("changed", **self._news(servers))
         except SchedulerFailed as error:
             self._complaint = str(error)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Watched:
         """For what is only rehearsed. Raises SchedulerFailed where it remembers what can't be copied."""
         twin = object.__new__(Watched)
-        twin._file, twin._complaint = self._file, self._complaint
-        twin._own = self._watch(lambda: deepcopy(self._own, memo))
+        twin._complaint, twin._process = self._complaint, self._process
+        twin._slot, twin._sent = self._process.new_slot(twin), self._sent
+        if not self._complaint:
+            twin._ask("copy", of=self._slot)
         return twin
 
-    def _watch(self, work: Callable[[], T]) -> T:
-        """What `work` returns, unless it fails or takes too many steps in the file."""
-        before = sys.gettrace()
-        sys.settrace(_limit(str(self._file)))
-        try:
-            return work()
-        except (Exception, SystemExit, _Endless) as error:  # noqa: BLE001  whatever is in the file
-            raise SchedulerFailed(self._says(_told(error), _line(error, str(self._file)))) from None
-        finally:
-            sys.settrace(before)
+    def _news(self, servers: Sequence[RealServer]) -> dict[str, Any]:
+        """How many they are, and those that are not as they were when they were last sent."""
+        before, self._sent = self._sent, list(map(_row, servers))
+        known = len(before)
+        news = [(n, row) for n, row in enumerate(self._sent) if n >= known or row != before[n]]
+        return {"count": len(servers), "servers": news}
 
-    def _says(self, what: str, line: int = 0) -> str:
-        where = f"{self._file}, line {line}" if line else str(self._file)
+    def _ask(self, what: str, **details: Any) -> Answer:
+        return self._process.ask({"do": what, "slot": self._slot, **details})
+
+
+class _Process:
+    """The process of one service's scheduler. Raises SchedulerFailed where it can't be started."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._slots = count()
+        self._gone: list[int] = []  # slots that are not needed any more
+        self._lost = ""  # why there is none any more
+        self._patience = _PATIENCE
+        ours, theirs = socket.socketpair()
+        self._channel = ours
+        with theirs:
+            try:
+                self._keeper = subprocess.Popen(
+                    [sys.executable, "-I", "-B", "-c", _PROGRAM, str(_ROOT), str(file)],
+                    stdin=theirs.fileno(),
+                    env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+                    start_new_session=True,
+                )
+            except OSError as error:
+                ours.close()
+                raise SchedulerFailed(self.says(f"no process can be started for it: {error}")) from None
+        self._runner: list[int] = []  # its number, when it is known
+        self._end = weakref.finalize(self, _end, self._keeper, ours, self._runner)
+        try:
+            self._runner.append(int(self._line(time.monotonic() + _STARTS)))
+        except (OSError, ValueError):
+            self._lose("its process did not start")
+
+    def new_slot(self, owner: Watched) -> int:
+        """Of a scheduler or a copy of it; it is given up when its owner is."""
+        slot = next(self._slots)
+        weakref.finalize(owner, self._gone.append, slot).atexit = False
+        return slot
+
+    def ask(self, request: dict[str, Any]) -> Answer:
+        """Raises SchedulerFailed for what the file has done, or for a process that is lost."""
+        if self._lost:
+            raise SchedulerFailed(self._lost)
+        request["gone"] = self._gone[:]
+        self._gone.clear()
+        began, most = time.monotonic(), self._patience + _QUICK
+        try:
+            self._channel.settimeout(most)
+            self._channel.sendall(json.dumps(request).encode() + b"\n")
+            answer = json.loads(self._line(began + most))
+        except TimeoutError:
+            self._lose(f"it did not come to an end in {most:.2g} s", self._where())
+        except OSError:
+            self._lose(self._how_ended())
+        except (ValueError, RecursionError):
+            answer = None
+        if not isinstance(answer, dict):
+            self._lose("its process has written something that is no answer")
+        late = time.monotonic() - began - _QUICK
+        self._patience = min(_PATIENCE, self._patience - (late if late > 0 else late / 10))
+        if answer.get("endless"):
+            self._lose(_plain(answer.get("failed")), answer.get("line"))
+        if "failed" in answer:
+            raise SchedulerFailed(self.says(_plain(answer["failed"]), answer.get("line")))
+        return answer
+
+    def _line(self, deadline: float) -> bytes:
+        """What it says next. Raises TimeoutError; OSError where it has ended; ValueError for too much."""
+        said = b""
+        while not said.endswith(b"\n"):
+            said += self._part(deadline)
+            if len(said) > _LONGEST:
+                raise ValueError
+        return said
+
+    def _part(self, deadline: float) -> bytes:
+        """Raises TimeoutError; OSError where it has ended."""
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._channel.settimeout(left)
+        part = self._channel.recv(_LONGEST)
+        if not part:
+            raise ConnectionResetError
+        return part
+
+    def _where(self) -> int:
+        """The line of the file where it is now, or 0: it writes that down even in the middle of C code."""
+        place = re.compile(rf'File "{re.escape(str(self._file))}", line (\d+) in'.encode())
+        said, found, deadline = b"", None, time.monotonic() + _LAST_WORDS
+        with suppress(OSError):
+            os.kill(self._runner[0], signal.SIGUSR1)
+            while not found and len(said) < _LONGEST:
+                said += self._part(deadline)
+                found = place.search(said)
+        return int(found[1]) if found else 0
+
+    def _how_ended(self) -> str:
+        try:
+            code = self._keeper.wait(_LAST_WORDS)
+        except subprocess.TimeoutExpired:
+            return "its process has closed its socket"
+        number = -code if code < 0 else code - 128
+        if number in set(signal.Signals):
+            return f"its process was ended ({signal.Signals(number).name})"
+        return f"its process has ended (exit code {code})"
+
+    def _lose(self, why: str, line: object = 0) -> NoReturn:
+        """Raises SchedulerFailed, now and whenever it is asked again."""
+        self._lost = self.says(f"{why}; {_ENDED}", line)
+        self._end()
+        raise SchedulerFailed(self._lost)
+
+    def says(self, what: str, line: object = 0) -> str:
+        where = f"{self._file}, line {line}" if line and isinstance(line, int) else str(self._file)
         return f"scheduler {self._file.stem}: {where}: {what}."
 
 
-def _limit(file: str) -> Callable[[FrameType, str, Any], Any]:
-    """A trace function that counts the steps of `file`: not its lines, for a loop may be all in one."""
-    left = _MOST_STEPS
-
-    def count(frame: FrameType, _event: str, _argument: Any) -> Any:
-        nonlocal left
-        if frame.f_code.co_filename != file:
-            return None
-        frame.f_trace_opcodes = True
-        left -= 1
-        if left < 0:
-            raise _Endless
-        return count
-
-    return count
+def _end(keeper: subprocess.Popen[bytes], channel: socket.socket, runner: Sequence[int]) -> None:
+    channel.close()
+    if keeper.poll() is None and runner:  # so its number is still its own; the keeper ends with it
+        with suppress(OSError):
+            os.kill(runner[0], signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            keeper.wait(_LAST_WORDS)
+    keeper.kill()
+    keeper.wait()
 
 
-def _make(file: Path) -> Scheduler:
-    """Run the file as a module, and make what it defines."""
-    module = ModuleType(f"own_scheduler.{file.stem}")
-    module.__file__ = str(file)
-    sys.modules[module.__name__] = module  # dataclasses look their module up
-    exec(compile(file.read_bytes(), str(file), "exec", dont_inherit=True), module.__dict__)
-    kind = getattr(module, "Scheduler", None)
-    if kind is None:
-        raise LookupError("no class Scheduler is in it")
-    made: Scheduler = kind()
-    for method in ("pick", "changed"):
-        if not callable(getattr(made, method, None)):
-            raise LookupError(f"its class Scheduler has no method {method}")
-    return made
+def _row(server: RealServer) -> _Row:
+    """What a scheduler may look at."""
+    return server.address, server.method.value, _VALUES(server), _COUNTS(server.stats)
 
 
-def _told(error: BaseException) -> str:
-    if isinstance(error, _Endless):
-        return f"it did not come to an end in {_MOST_STEPS} steps"
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    if isinstance(error, LookupError) and type(error) is LookupError:
-        return str(error)
-    what = error.msg if isinstance(error, SyntaxError) else str(error).partition("\n")[0]
-    return f"{type(error).__name__}: {what}".rstrip(". ")
+def _packet(packet: Packet) -> dict[str, Any]:
+    told = {name: getattr(packet, name) for name in _FIELDS}
+    return {**told, "payload": packet.payload.decode("latin-1")}
 
 
-def _line(error: BaseException, file: str) -> int:
-    """The last line of `file` that was on the way to the error; 0 where there is none."""
-    if isinstance(error, SyntaxError) and error.filename == file:
-        return error.lineno or 0
-    lines = [place.lineno for place in traceback.extract_tb(error.__traceback__) if place.filename == file]
-    return lines[-1] or 0 if lines else 0
+def _plain(said: object) -> str:
+    """One line that can be printed, of bounded length."""
+    text = "".join(letter if letter.isprintable() else " " for letter in str(said)[: 2 * _SENTENCE])
+    return text if len(text) <= _SENTENCE else f"{text[: _SENTENCE - 3]}..."

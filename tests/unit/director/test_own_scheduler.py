@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +16,13 @@ from director import __main__ as command_line
 from director import own_scheduler
 from director.core import schedulers
 from director.core.commands import AddService, EditService, ServiceKey
-from director.core.decision import Answer, Forward
+from director.core.decision import Answer, Forward, Method
 from director.core.director import Director
 from director.core.errors import BadValue, SchedulerFailed, UnknownScheduler
 from director.core.events import Event
-from director.core.packet import TCP
+from director.core.packet import TCP, Endpoint
+from director.core.service import RealServer
+from labs.wait import patient
 from tests.unit.director.core.support import RS1, RS2, WEB, client, published, rules, tcp
 
 FIRST = """\
@@ -35,6 +41,8 @@ class Scheduler:
     def changed(self, servers): pass
 """
 KEY = ServiceKey(TCP, WEB)
+OTHER = WEB._replace(port=81)
+PACKET = tcp(client(1), WEB)
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +66,21 @@ def with_scheduler(file: Path, text: str, events: list[Event] | None = None) -> 
     director = Director(on_event=events.append if events is not None else None)
     director.apply([AddService(KEY, scheduler="first"), *rules(WEB, (RS1, 1), (RS2, 1))], 0.0)
     return director
+
+
+def made(file: Path, text: str) -> own_scheduler.Watched:
+    file.write_text(text)
+    return own_scheduler.Watched(file)
+
+
+def process_of(director: Director) -> own_scheduler._Process:
+    scheduler = next(service.scheduler for service in director.services if service.key == KEY)
+    assert isinstance(scheduler, own_scheduler.Watched)
+    return scheduler._process
+
+
+def server() -> RealServer:
+    return RealServer(Endpoint("172.16.0.9", 80), 1, Method.NAT)
 
 
 def complaint(file: Path, text: str) -> str:
@@ -192,17 +215,121 @@ def test_what_cannot_be_copied_is_told(file: Path) -> None:
         director.rehearse(tcp(client(2), WEB), 1.0)
 
 
-def test_somebody_who_traces_is_left_in_peace(file: Path) -> None:
-    def trace(*_: object) -> None:
-        return None
+HANGS = [
+    "sum(iter(int, 1))",
+    "exec('while True: pass')",
+    "import time; time.sleep(100)",
+    "import sys; sys.settrace(None)\n        while True: pass",
+    "import os, signal; signal.signal(signal.SIGUSR1, signal.SIG_IGN); signal.pause()",
+]
+ENDS = [
+    ("import os; os._exit(3)", "its process has ended (exit code 3)"),
+    ("import os; os.kill(os.getppid(), 9); os._exit(4)", "its process has ended (exit code 4)"),
+    ("import ctypes; ctypes.string_at(0)", "its process was ended (SIGSEGV)"),
+    ("import os; os.closerange(3, 100); return servers[0], ''", "its process"),
+    (
+        "import os; [os.write(n, b'x\\n') for n in range(3, 9) if os.path.exists(f'/proc/self/fd/{n}')]",
+        "no answer",
+    ),
+]
 
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        own_scheduler.Watched(file)
-        assert sys.gettrace() is trace
-    finally:
-        sys.settrace(before)
+
+def refusals(director: Director, ports: Iterable[int]) -> list[str]:
+    """Why these connections are refused; another service is served meanwhile."""
+    answers = []
+    for port in ports:
+        answer = director.decide(tcp(client(port), WEB), 1.0)
+        assert isinstance(answer, Answer)
+        answers.append("; ".join(answer.reasons))
+        assert isinstance(director.decide(tcp(client(port), OTHER), 1.0), Forward)
+    return answers
+
+
+def with_another_service(file: Path, text: str) -> Director:
+    director = with_scheduler(file, text)
+    director.apply([AddService(ServiceKey(TCP, OTHER)), *rules(OTHER, (RS1, 1))], 0.0)
+    return director
+
+
+@pytest.mark.parametrize("pick", HANGS)
+def test_it_cannot_hold_up_the_director(file: Path, pick: str) -> None:
+    """It is waited for once, however many connections come; the line is told, where it can be found out."""
+    director = with_another_service(file, PICK.format(pick))
+    process_of(director)._patience = 0.3
+    began = time.monotonic()
+    first, *later = refusals(director, range(1001, 1012))
+    assert time.monotonic() - began < patient(2)
+    where = f"{file}: " if "SIG_IGN" in pick else f"{file}, line "
+    assert first.startswith(f"scheduler first: {where}")
+    assert "it did not come to an end in 0.32 s; no connection gets a server until" in first
+    assert set(later) == {first}
+    director.apply([EditService(KEY, scheduler="rr")], 2.0)
+    assert isinstance(director.decide(tcp(client(2000), WEB), 2.0), Forward)
+
+
+@pytest.mark.parametrize(("pick", "says"), ENDS)
+def test_it_cannot_end_the_director(file: Path, pick: str, says: str) -> None:
+    first, later = refusals(with_another_service(file, PICK.format(pick)), range(1, 3))
+    assert says in first
+    assert later == first
+    assert "\n" not in first
+
+
+def test_a_file_that_hangs_when_it_is_read_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    director = published()
+    own_scheduler.add(file)
+    file.write_text("import time\ntime.sleep(100)\n")
+    monkeypatch.setattr(own_scheduler, "_PATIENCE", 0.5)
+    with pytest.raises(SchedulerFailed, match=r"line 2: it did not come to an end in 0\.52 s"):
+        director.apply([EditService(KEY, scheduler="first")], 1.0)
+    assert isinstance(director.decide(tcp(client(1), WEB), 1.0), Forward)
+
+
+@pytest.mark.parametrize("pick", ["[0] * 10**9", "self.more = [bytes(2**20) for _ in range(10**6)]"])
+def test_its_memory_is_limited(file: Path, pick: str) -> None:
+    first, later = refusals(with_another_service(file, PICK.format(pick)), range(1, 3))
+    assert first == later == f"scheduler first: {file}, line 3: MemoryError."
+
+
+def test_what_it_leaves_running_ends_with_it(file: Path) -> None:
+    """A process of its own making, in the namespace of processes that goes with it."""
+    text = PICK.format("import os, time; os.fork() or time.sleep(100); return servers[0], str(os.getpid())")
+    scheduler = made(file, text)
+    process = scheduler._process
+    keeper, runner = process._keeper, process._runner[0]
+    with suppress(SchedulerFailed):  # where the limit on processes holds
+        scheduler.pick([server()], PACKET, 0.0)
+    del scheduler, process
+    gc.collect()
+    assert keeper.returncode is not None
+    assert not Path(f"/proc/{runner}").exists()
+
+
+def test_it_goes_when_the_service_has_another_scheduler(file: Path) -> None:
+    director = with_scheduler(file, FIRST)
+    keeper = process_of(director)._keeper
+    assert keeper.poll() is None
+    director.apply([EditService(KEY, scheduler="rr")], 1.0)
+    director.tick(2.0)
+    director.apply([EditService(KEY, scheduler="wrr")], 2.0)
+    gc.collect()
+    assert keeper.poll() is not None
+
+
+def test_it_sees_what_a_built_in_one_sees(file: Path) -> None:
+    """Servers keep their identity from call to call, and are as they are now; so is the packet."""
+    told = "f'{servers[0].active} {servers[0].stats.connections} {servers[0].method.name} '"
+    more = "f'{packet.source} {packet.payload!r} {now} {servers[0] in self.known}'"
+    text = PICK.format(f"return servers[0], {told} + {more}").replace(
+        "def changed(self, servers): pass", "def changed(self, servers): self.known = set(servers)"
+    )
+    scheduler, one = made(file, text), server()
+    scheduler.changed([one])
+    one.active, one.stats.connections = 7, 9
+    picked = scheduler.pick([one], replace(PACKET, payload=bytes(range(250, 256))), 5.5)
+    assert picked is not None
+    assert picked[0] is one
+    assert picked[1] == f"7 9 NAT {PACKET.source} {bytes(range(250, 256))!r} 5.5 True"
 
 
 @pytest.mark.parametrize("name", ["rr.py", "9.py", "a-b.py", "sixteen_letters_.py"])

@@ -208,11 +208,11 @@ def test_the_lab_expects_what_the_solution_does_and_no_other_scheduler(
     assert named(service.picks(len(first.names))) == first.names
     service.weigh("a", 0)
     assert named(service.picks(len(then.names))) == then.names
+    service.weigh("a", first.weights[0])
     for name in schedulers.names():
-        other = Service(*first.weights)
-        other.scheduler = schedulers.make(name)  # type: ignore[assignment]
-        other.scheduler.changed(other.servers)
-        assert named(other.picks(len(first.names))) != first.names
+        service.scheduler = schedulers.make(name)  # type: ignore[assignment]
+        service.scheduler.changed(service.servers)
+        assert named(service.picks(len(first.names))) != first.names
 
 
 def named(letters: str) -> tuple[str, ...]:

@@ -1,0 +1,263 @@
+"""The process in which somebody's own scheduler runs: started by own_scheduler.py, one for each service.
+
+    own_scheduler.py    asks over a socket, a line of JSON each way, and waits no longer than it likes
+      the keeper        makes namespaces, tells the runner's number, and ends as the runner has ended
+        the runner      runs the file, with limits on memory, time and files
+
+The runner has namespaces of its own for users, processes and the network, so it can neither signal the
+director nor reach its interfaces; where the kernel allows no namespaces, it has only the limits. What it is
+asked for is done on `slots`: the scheduler, and copies of it for what is only rehearsed. SIGUSR1 has it
+write down where it is, even in the middle of C code.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any
+
+from director.core.decision import Method
+from director.core.packet import Endpoint, Packet
+from director.core.schedulers import Scheduler
+from director.core.service import RealServer
+from director.core.statistics import COUNTERS
+
+Answer = dict[str, Any]
+
+SERVER = (  # besides address, method and counters
+    *("weight", "upper", "lower", "listed", "overloaded"),
+    *("active", "inactive", "templates", "last_weight"),
+)
+_MOST_STEPS = 500_000  # bytecodes of the file, for one call
+_MEMORY = 256 * 2**20  # bytes of addresses; Python takes 30 MB
+_SECONDS = 2  # of processor time, for one call and what it leaves behind
+_FILE_SIZE = 2**20  # bytes that it may write into a file
+_NEWIPC, _NEWUSER, _NEWPID, _NEWNET = 0x08000000, 0x10000000, 0x20000000, 0x40000000  # linux/sched.h
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class _Endless(BaseException):
+    """Not an Exception: a file that catches all of those is stopped as well."""
+
+
+class _Wrong(Exception):
+    """What it says is wrong with the file as a whole, or with what it has picked."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    own: Scheduler
+    known: dict[Endpoint, RealServer] = field(default_factory=dict)  # the same objects in each call
+    servers: list[RealServer] = field(default_factory=list)  # of the last call, in their order
+
+
+def main(file: str) -> None:
+    channel = socket.socket(fileno=os.dup(0))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    _keep(channel)
+    _limit()
+    faulthandler.register(signal.SIGUSR1, file=channel.fileno(), all_threads=False)
+    runner = Runner(file)
+    with channel.makefile("rb") as requests:
+        for line in requests:
+            _grant_time()
+            channel.sendall(json.dumps(runner.answer(json.loads(line))).encode() + b"\n")
+
+
+# ---- the two processes ----
+
+
+def _keep(channel: socket.socket) -> None:
+    """Returns in the runner; the keeper ends when that does, with its exit code, or 128 and its signal."""
+    libc = ctypes.CDLL(None)
+    _end_with_parent(libc)
+    if libc.unshare(_NEWUSER | _NEWPID | _NEWNET | _NEWIPC):  # root's own, where users may have none
+        libc.unshare(_NEWPID | _NEWNET | _NEWIPC)
+    runner = os.fork()
+    if not runner:
+        os.setsid()  # a signal to its group is one to itself
+        _end_with_parent(libc)
+        return
+    channel.sendall(b"%d\n" % runner)
+    channel.close()
+    _, status = os.waitpid(runner, 0)
+    code = os.waitstatus_to_exitcode(status)
+    os._exit(code if code >= 0 else 128 - code)
+
+
+def _end_with_parent(libc: ctypes.CDLL) -> None:
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _limit() -> None:
+    for what, most in (
+        (resource.RLIMIT_AS, _MEMORY),
+        (resource.RLIMIT_FSIZE, _FILE_SIZE),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NPROC, 0),  # no thread, either; the kernel lets root have them
+    ):
+        with suppress(ValueError, OSError):  # the caller's own limit is lower
+            resource.setrlimit(what, (most, most))
+
+
+def _grant_time() -> None:
+    """Let it have some more processor time from now on; then the kernel ends it (SIGXCPU)."""
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    until = int(time.process_time()) + 1 + _SECONDS
+    if most == resource.RLIM_INFINITY or until < most:
+        resource.setrlimit(resource.RLIMIT_CPU, (until, most))
+
+
+# ---- what is asked for ----
+
+
+class Runner:
+    """The scheduler in `file`.
+
+    An answer has `failed` and the `line` of the file where it has failed, and `endless` where it was stopped.
+    """
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._slots: dict[int, _Slot] = {}
+
+    def answer(self, request: dict[str, Any]) -> Answer:
+        for gone in request["gone"]:
+            self._slots.pop(gone, None)
+        work: Callable[[dict[str, Any]], Answer] = getattr(self, f"_{request['do']}")
+        try:
+            with _counted(self._file):
+                return work(request)
+        except (Exception, SystemExit, KeyboardInterrupt, _Endless) as error:  # noqa: BLE001  whatever is in the file
+            endless = isinstance(error, _Endless)
+            return {"failed": _told(error), "line": _line(error, self._file), "endless": endless}
+
+    def _make(self, request: dict[str, Any]) -> Answer:
+        self._slots[request["slot"]] = _Slot(_made(self._file))
+        return {}
+
+    def _copy(self, request: dict[str, Any]) -> Answer:
+        self._slots[request["slot"]] = deepcopy(self._slots[request["of"]])
+        return {}
+
+    def _changed(self, request: dict[str, Any]) -> Answer:
+        slot = self._slots[request["slot"]]
+        servers = _servers(slot, request)
+        slot.known = {server.address: server for server in servers}
+        slot.own.changed(servers)
+        return {}
+
+    def _pick(self, request: dict[str, Any]) -> Answer:
+        slot = self._slots[request["slot"]]
+        servers = _servers(slot, request)
+        picked: object = slot.own.pick(servers, _packet(request["packet"]), request["now"])
+        if picked is None:
+            return {"place": None}
+        if not (isinstance(picked, tuple) and len(picked) == 2 and isinstance(picked[1], str)):
+            raise _Wrong(f"pick: expected None or (server, why), got {picked!r}")
+        place = next((n for n, one in enumerate(servers) if one is picked[0]), None)
+        if place is None or not servers[place].available:
+            what = getattr(picked[0], "address", picked[0])
+            raise _Wrong(f"pick: expected an available server of the list, got {what}")
+        return {"place": place, "why": picked[1]}
+
+
+def _servers(slot: _Slot, request: dict[str, Any]) -> tuple[RealServer, ...]:
+    """The objects that the scheduler knows, as they are now; the request has the places that have changed."""
+    servers: list[Any] = [*slot.servers[: request["count"]], *[None] * (request["count"] - len(slot.servers))]
+    for place, (address, method, values, counters) in request["servers"]:
+        end = Endpoint(*address)
+        server = servers[place] = slot.known.get(end) or RealServer(end, 0, Method(method))
+        slot.known[end] = server
+        server.method = Method(method)
+        for name, value in zip(SERVER, values, strict=True):
+            setattr(server, name, value)
+        for name, count in zip(COUNTERS, counters, strict=True):
+            setattr(server.stats, name, count)
+    slot.servers = servers
+    return tuple(servers)
+
+
+def _packet(fields: dict[str, Any]) -> Packet:
+    ends = {name: Endpoint(*fields[name]) for name in ("source", "destination")}
+    return Packet(**{**fields, **ends, "payload": fields["payload"].encode("latin-1")})
+
+
+def _made(file: str) -> Scheduler:
+    """Run the file as a module, and make what it defines."""
+    name = Path(file).stem
+    module = ModuleType(f"own_scheduler.{name}")
+    module.__file__ = file
+    sys.modules[module.__name__] = module  # dataclasses look their module up
+    exec(compile(Path(file).read_bytes(), file, "exec", dont_inherit=True), module.__dict__)
+    kind = getattr(module, "Scheduler", None)
+    if kind is None:
+        raise _Wrong("no class Scheduler is in it")
+    made: Scheduler = kind()
+    for method in ("pick", "changed"):
+        if not callable(getattr(made, method, None)):
+            raise _Wrong(f"its class Scheduler has no method {method}")
+    return made
+
+
+# ---- an end, and what was wrong ----
+
+
+@contextmanager
+def _counted(file: str) -> Iterator[None]:
+    """Stops a loop in the file with the line where it is; what does not count ends by the caller's clock."""
+    sys.settrace(_steps_of(file))
+    try:
+        yield
+    finally:
+        sys.settrace(None)
+
+
+def _steps_of(file: str) -> Callable[[FrameType, str, Any], Any]:
+    """A trace function that counts the steps of `file`: not its lines, for a loop may be all in one."""
+    left = _MOST_STEPS
+
+    def count(frame: FrameType, _event: str, _argument: Any) -> Any:
+        nonlocal left
+        if frame.f_code.co_filename != file:
+            return None
+        frame.f_trace_opcodes = True
+        left -= 1
+        if left < 0:
+            raise _Endless
+        return count
+
+    return count
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, _Endless):
+        return f"it did not come to an end in {_MOST_STEPS} steps"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if isinstance(error, _Wrong):
+        return str(error)
+    what = error.msg if isinstance(error, SyntaxError) else str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {what}".rstrip(".: ")
+
+
+def _line(error: BaseException, file: str) -> int:
+    """The last line of `file` that was on the way to the error; 0 where there is none."""
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return error.lineno or 0
+    lines = [place.lineno for place in traceback.extract_tb(error.__traceback__) if place.filename == file]
+    return lines[-1] or 0 if lines else 0
