@@ -1,7 +1,8 @@
-"""Run a director: python -m director --method nat [--scheduler wrr] [--engine scapy] [IFACE ...]
+"""Run a director: lvs-director --method nat [--scheduler wrr] [--engine scapy] [IFACE ...]
 
-It forwards once its control socket exists, and until SIGTERM or SIGINT; ippfvsadm gives it its
-rules. Exit codes: 0 when it was ended, 2 with one sentence when the request or the machine
+It forwards once its control socket exists, and until SIGTERM or SIGINT. Its rules come from ipvsadm,
+ippfvsadm or a file (--rules FILE), which SIGHUP or `lvs-director --reload --rules FILE` loads again.
+Exit codes: 0 when it was ended or has reloaded, 2 with one sentence when the request or the machine
 can't do it.
 """
 
@@ -12,11 +13,13 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from director import engines
+from director import engines, saved_rules
 from director.control import SOCKET, SOCKET_VARIABLE
+from director.control.channel import ChannelError, call
 from director.core import schedulers
 from director.core.decision import Method
 from director.core.defence import DEFAULT_LIMIT
@@ -25,7 +28,7 @@ from director.core.states import Timeouts
 from director.core.sysctls import Sysctls
 from director.engines import interfaces
 from director.engines.engine import EngineError
-from director.process import CannotRun, Settings, run
+from director.process import PROGRAM, CannotRun, Settings, run, say
 
 METHODS = {method.name.lower(): method for method in (Method.NAT, Method.TUN, Method.DR)}
 
@@ -36,15 +39,16 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}.\n")
 
 
-def settings(arguments: list[str] | None = None) -> Settings:
-    """What the command line asks for; ends the process where it makes no sense."""
-    parser = _Parser(prog="python -m director", description="A Linux Virtual Server's director.")
+def _parser() -> _Parser:
+    parser = _Parser(prog=PROGRAM, description="A Linux Virtual Server's director: see docs/operating.md.")
     parser.add_argument("--method", choices=METHODS, default="nat", help="how requests travel on")
     parser.add_argument("--scheduler", choices=schedulers.names(), default="wrr", help="for new connections")
     parser.add_argument("--scheduler-file", type=Path, metavar="FILE", help="one of your own, for -s NAME")
     parser.add_argument("--engine", choices=engines.names(), default="scapy", help="what moves the packets")
     parser.add_argument("--short-cut", action="store_true", help="engine ebpf: see docs/ebpf.md")
-    parser.add_argument("--socket", default=os.environ.get(SOCKET_VARIABLE, SOCKET), help="for ippfvsadm")
+    parser.add_argument("--rules", type=Path, metavar="FILE", help="load these, as ipvsadm -Sn writes them")
+    parser.add_argument("--reload", action="store_true", help="have a running director load --rules")
+    parser.add_argument("--socket", default=os.environ.get(SOCKET_VARIABLE) or SOCKET, help="for ipvsadm")
     parser.add_argument("--events", type=Path, help="append what happens to this file, as lines of JSON")
     parser.add_argument("--conn-tab-bits", type=int, default=12, help="2^BITS buckets for connections: 8-20")
     parser.add_argument("--conn-limit", type=int, default=DEFAULT_LIMIT, help="most connections to remember")
@@ -52,14 +56,18 @@ def settings(arguments: list[str] | None = None) -> Settings:
     parser.add_argument("--sysctl", action="append", default=[], metavar="NAME=VALUE", help="of net.ipv4.vs")
     parser.add_argument("--timeout", action="append", default=[], metavar="STATE=SECONDS", help="of silence")
     parser.add_argument("interfaces", nargs="*", metavar="IFACE", help="default: all with an IPv4 address")
-    asked = parser.parse_args(arguments)
+    return parser
+
+
+def _settings(parser: _Parser, asked: argparse.Namespace) -> Settings:
+    """What the command line asks for; ends the process where it makes no sense. Raises LvsError."""
     if asked.no_ftp_helper and asked.engine == "ipvs":
         parser.error("--no-ftp-helper: with the engine ipvs the helper is the kernel's module ip_vs_ftp")
     if asked.scheduler_file and asked.engine == "ipvs":
         parser.error("--scheduler-file: with the engine ipvs the schedulers are the kernel's")
     names = tuple(dict.fromkeys(asked.interfaces)) or tuple(interfaces.with_an_address())
     if not names:
-        parser.error("no network interface has an IPv4 address: run the director's set-up script first")
+        parser.error("no network interface has an IPv4 address: give one to those that it is to use")
     return Settings(
         method=METHODS[asked.method],
         scheduler=asked.scheduler,
@@ -74,6 +82,7 @@ def settings(arguments: list[str] | None = None) -> Settings:
         timeouts=_timeouts(asked.timeout),
         interfaces=names,
         scheduler_file=asked.scheduler_file,
+        rules=asked.rules,
     )
 
 
@@ -103,10 +112,17 @@ def _assigned(what: str, assignments: list[str]) -> Iterator[tuple[str, int]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    if asked.reload and not asked.rules:
+        parser.error("--reload needs --rules FILE")
     try:
-        run(settings(arguments))
-    except (CannotRun, EngineError, LvsError) as error:
-        print(f"director: {error}", file=sys.stderr)
+        if asked.reload:
+            say(saved_rules.load(asked.rules, partial(call, asked.socket)))
+        else:
+            run(_settings(parser, asked))
+    except (CannotRun, ChannelError, EngineError, LvsError, saved_rules.CannotLoad) as error:
+        say(str(error))
         return 2
     return 0
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import signal
 import socket
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
+from threading import Lock, Thread
 
-from director import engines, own_scheduler
+from director import engines, own_scheduler, saved_rules
 from director.control.answers import Answers
+from director.control.channel import ChannelError, call
 from director.control.listener import Listener
 from director.core.decision import Method
 from director.core.director import Director
@@ -24,7 +29,9 @@ from director.core.sysctls import Sysctls
 from director.engines.engine import Engine
 from director.event_file import EventFile
 
+PROGRAM = "lvs-director"
 _TICK = 1.0  # seconds
+_RELOADING = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,7 @@ class Settings:
     timeouts: Timeouts
     interfaces: tuple[str, ...]
     scheduler_file: Path | None = None
+    rules: Path | None = None
 
 
 class CannotRun(Exception):
@@ -51,12 +59,15 @@ class CannotRun(Exception):
 
 
 def run(settings: Settings) -> None:
-    """Forward until SIGTERM or SIGINT. Raises CannotRun, EngineError, or LvsError for a bad setting."""
+    """Forward until SIGTERM or SIGINT; on SIGHUP, load the saved rules again, or end if there are none.
+
+    Raises CannotRun, EngineError, or LvsError for a bad setting.
+    """
     if settings.scheduler_file:
         own_scheduler.add(settings.scheduler_file)
     clock = seconds_since_the_epoch()
     with ExitStack() as stack:
-        ended = stack.enter_context(_end_signals())
+        signals = stack.enter_context(_Signals(partial(_reload, settings) if settings.rules else None))
         report = stack.enter_context(_event_writer(settings.events, clock))
         engine = engines.load(settings.engine)(settings.interfaces, clock)
         stack.callback(engine.close)
@@ -82,12 +93,17 @@ def run(settings: Settings) -> None:
             "engine": settings.engine,
             "ftp_helper": settings.ftp_helper,
         }
-        listener = _listen(settings.socket, Answers(director, engine, clock, about))
+        answers = Answers(director, engine, clock, about)
+        if settings.rules:
+            say(_load(settings.rules, answers))
+        listener = _listen(settings.socket, answers)
         stack.callback(listener.close)
         listener.register(selector)
-        selector.register(ended, EVENT_READ, None)
+        selector.register(signals, EVENT_READ, signals.heard)
+        say(f"Forwarding on {', '.join(settings.interfaces)}; the control socket is {settings.socket}.")
+        _tell_systemd("READY=1")
         gc.freeze()  # what lives until now lives on: no need to look at it again
-        _loop(selector, director, engine, listener, clock)
+        _loop(selector, signals, director, engine, listener, clock)
 
 
 def seconds_since_the_epoch() -> Callable[[], float]:
@@ -96,19 +112,24 @@ def seconds_since_the_epoch() -> Callable[[], float]:
     return lambda: offset + time.monotonic()
 
 
+def say(sentence: str) -> None:
+    """A line for people or the journal, which adds the time; whether anybody reads it does not matter."""
+    with contextlib.suppress(OSError):
+        print(f"{PROGRAM}: {sentence}", file=sys.stderr, flush=True)
+
+
 def _loop(
     selector: DefaultSelector,
+    signals: _Signals,
     director: Director,
     engine: Engine,
     listener: Listener,
     clock: Callable[[], float],
 ) -> None:
-    """Serve whatever is ready, and the clock, until the descriptor without a function is."""
+    """Serve whatever is ready, and the clock, until a signal ends it."""
     due = clock()
-    while True:
+    while not signals.end:
         for key, _ in selector.select(max(0.0, due - clock())):
-            if key.data is None:
-                return
             key.data()
         now = clock()
         if now >= due:
@@ -124,8 +145,38 @@ def _listen(path: str, answers: Answers) -> Listener:
         return Listener(path, answers)
     except OSError as error:
         raise CannotRun(
-            f"The control socket {path} can't be made ({error.strerror or error}): name another --socket."
+            f"The control socket {path} can't be made ({error.strerror or error}): name another --socket, "
+            "in a folder that this user may write to; every director needs its own."
         ) from None
+
+
+def _load(file: Path, answers: Answers) -> str:
+    try:
+        return saved_rules.load(file, answers)
+    except saved_rules.CannotLoad as error:
+        raise CannotRun(str(error)) from None
+
+
+def _reload(settings: Settings) -> None:
+    """Beside the loop, which goes on forwarding, and as any other client: over the control socket."""
+
+    def ask() -> None:
+        assert settings.rules
+        with _RELOADING:
+            try:
+                say(saved_rules.load(settings.rules, partial(call, settings.socket)))
+            except (ChannelError, saved_rules.CannotLoad) as error:
+                say(str(error))
+
+    Thread(target=ask, daemon=True).start()
+
+
+def _tell_systemd(state: str) -> None:
+    """For a unit with Type=notify (sd_notify(3)); nobody is told where systemd has not started us."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as teller:
+            teller.sendto(state.encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)
 
 
 @contextlib.contextmanager
@@ -142,19 +193,44 @@ def _event_writer(path: Path | None, clock: Callable[[], float]) -> Iterator[Cal
         yield file.write
 
 
-@contextlib.contextmanager
-def _end_signals() -> Iterator[socket.socket]:
-    """A socket that turns readable on SIGTERM and SIGINT, so that no packet is left half done."""
-    ours, kernels = socket.socketpair()
-    kernels.setblocking(False)
-    signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.signal(number, lambda *_: None) for number in signals}
-    earlier = signal.set_wakeup_fd(kernels.fileno())
-    try:
-        yield ours
-    finally:
-        signal.set_wakeup_fd(earlier)
-        for number, handler in before.items():
+class _Signals:
+    """SIGTERM, SIGINT and SIGHUP as a descriptor of the loop, so that no packet is left half done.
+
+    `end` tells that the director is to end; `hang_up` is what SIGHUP does instead, if anything.
+    """
+
+    def __init__(self, hang_up: Callable[[], object] | None) -> None:
+        self.end = False
+        self._hang_up = hang_up
+
+    def __enter__(self) -> _Signals:
+        self._ours, self._kernels = socket.socketpair()
+        for end in (self._ours, self._kernels):
+            end.setblocking(False)
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if self._hang_up or signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which nohup(1) wants
+            numbers.append(signal.SIGHUP)
+        self._before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+        self._earlier = signal.set_wakeup_fd(self._kernels.fileno())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.set_wakeup_fd(self._earlier)
+        for number, handler in self._before.items():
             signal.signal(number, handler)
-        ours.close()
-        kernels.close()
+        self._ours.close()
+        self._kernels.close()
+
+    def fileno(self) -> int:
+        return self._ours.fileno()
+
+    def heard(self) -> None:
+        """Each byte is the number of a signal that this process handles."""
+        numbers = set(self._ours.recv(64))
+        hung_up = signal.SIGHUP in numbers
+        if hung_up and self._hang_up:
+            self._hang_up()
+        elif hung_up:
+            self.end = True
+        if numbers & {signal.SIGTERM, signal.SIGINT}:
+            self.end = True

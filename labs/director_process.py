@@ -5,7 +5,6 @@ Started with a clean table, it is given its rules by ippfvsadm like any other di
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ class DirectorProcess:
     def __init__(self, host: Host, method: Method, options: LabOptions, evidence: Evidence) -> None:
         self._host = host
         command = [
-            *(sys.executable, "-m", "director", "--method", method.name.lower()),
+            *("lvs-director", "--method", method.name.lower()),
             *("--scheduler", options.scheduler, "--engine", options.engine),
             *("--socket", DIRECTOR, "--events", str(evidence.events)),
         ]

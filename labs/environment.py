@@ -75,6 +75,7 @@ def made(caller: Mapping[str, str]) -> dict[str, str]:
         "PYTHONPATH": str(ROOT),  # the lab may have been started from anywhere
         **({"PYTHONDONTWRITEBYTECODE": "1"} if sys.dont_write_bytecode else {}),
         SOCKET_VARIABLE: DIRECTOR,
+        "LVS_PYTHON": sys.executable,  # for the programs in BIN
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -29,8 +30,12 @@ def make(name: str, kind: int) -> int:
             fcntl.ioctl(asker, _SIOCSIFFLAGS, struct.pack("16sH22x", name.encode(), flags | _IFF_UP))
     except OSError as error:
         os.close(descriptor)
+        needed = (
+            "the director needs the capability CAP_NET_ADMIN, or root"
+            if error.errno == errno.EPERM
+            else "there can be no other director on this host"
+        )
         raise EngineError(
-            f"The {_KINDS[kind]} device {name} can't be made ({error.strerror}): it takes root, "
-            "and no other director on this host."
+            f"The {_KINDS[kind]} device {name} can't be made ({error.strerror}): {needed}."
         ) from None
     return descriptor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from classroom.exercise import Edit, Fault
 
-_START, _OPTION = " -m director ", "--no-ftp-helper"
+_START, _OPTION = "lvs-director ", "--no-ftp-helper"
 
 FAULTS = (
     Fault((Edit("d", "start.sh", _START, f"{{line}} {_OPTION}"),)),

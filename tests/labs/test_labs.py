@@ -103,7 +103,7 @@ def test_a_broken_lab_fails_the_right_check(
 
 
 def test_a_director_that_dies_is_a_failed_check_and_no_lost_report(run_lab: RunLab) -> None:
-    kill = "kill -9 $(pgrep -f '[p]ython.* -m director ')"
+    kill = "kill -9 $(pgrep -f '[p]ython.* lvs-director ')"
     run = run_lab("lab-dr", faults={"d": kill}, checks="only_director_answers")
     assert run.code == 1, run.output
     assert run.failed == ["the director still runs"], run.output

@@ -98,7 +98,10 @@ class Kernel:
             before = path.read_text()
             path.write_text(value)
         except OSError as error:
-            raise EngineError(f"{path} can't be set to {value}: {error.strerror}.") from None
+            raise EngineError(
+                f"{path} can't be set to {value} ({error.strerror}): the director needs CAP_NET_ADMIN, "
+                "and a /proc/sys that is not read-only."
+            ) from None
         if interface != DEVICE:
             self._before.setdefault(path, before)
 
@@ -111,4 +114,7 @@ def _nft(script: str) -> None:
     done = subprocess.run([nft, "-f", "-"], input=script, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = " ".join(done.stderr.split("\n", 1)[0].split())
-        raise EngineError(f"nft can't load the director's rules ({reason}): it takes root and nf_tables.")
+        raise EngineError(
+            f"nft can't load the director's rules ({reason}): it takes the ambient capability CAP_NET_ADMIN, "
+            "or root, and a kernel with nf_tables."
+        )

@@ -37,7 +37,13 @@ class Wire:
         try:
             self._socket = L2Socket(iface=interface, type=hears, promisc=False)
         except PermissionError:
-            raise EngineError(f"{interface} can't be opened: the director needs root.") from None
+            raise EngineError(
+                f"{interface} can't be opened: the director needs the capability CAP_NET_RAW, or root."
+            ) from None
+        except OSError as error:
+            raise EngineError(
+                f"{interface} can't be opened ({error.strerror}): it takes a kernel with packet sockets."
+            ) from None
         raw: socket.socket = self._socket.ins
         raw.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         raw.setblocking(False)

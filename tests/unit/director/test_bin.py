@@ -46,6 +46,59 @@ def test_a_reader_may_stop_early() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def a_python(folder: Path, line: str) -> dict[str, str]:
+    """An environment in which the programs that need packages are started by this line of shell."""
+    python = folder / "a python"
+    python.write_text(f"#!/bin/sh\n{line}\n")
+    python.chmod(0o755)
+    return {"LVS_PYTHON": str(python), "PATH": "/usr/bin:/bin"}
+
+
+@pytest.mark.parametrize("program", ["lvs-director", "lvs-explain"])
+def test_a_program_with_packages_runs_from_anywhere(tmp_path: Path, program: str) -> None:
+    """Another package of the director's name, where it is started, is not the one."""
+    (tmp_path / "director").mkdir()
+    (tmp_path / "director" / "__init__.py").write_text("raise SystemExit('not this one')")
+    link = tmp_path / f"another name for {program}"
+    link.symlink_to(BIN / program)
+    done = subprocess.run(
+        [link, "--help"],
+        cwd=tmp_path,
+        env=a_python(tmp_path, f'exec {sys.executable} "$@"'),
+        capture_output=True,
+        text=True,
+        timeout=patient(60),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: {program} ")
+
+
+@pytest.mark.parametrize(
+    ("python", "says"),
+    [
+        (
+            f"exec {sys.executable} -c 'import sys, runpy; sys.version_info = (3, 9, 2); "
+            'runpy.run_path(sys.argv.pop(1), run_name="__main__")\' "$@"',
+            "Python 3.10 or later is needed, and ",
+        ),
+        ('exec /usr/bin/python3 -S "$@"', "/usr/bin/python3 lacks the package scapy: run "),
+    ],
+    ids=["too old", "without packages"],
+)
+def test_a_wrong_python_is_one_sentence(tmp_path: Path, python: str, says: str) -> None:
+    done = subprocess.run(
+        [BIN / "lvs-director", "--socket", tmp_path / "control", "lo"],
+        env=a_python(tmp_path, python),
+        capture_output=True,
+        text=True,
+        timeout=patient(60),
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"lvs-director: {says}" if says.startswith("Python") else "lvs-director: ")
+    assert says in done.stderr
+    assert done.stderr.endswith(", or name another Python in LVS_PYTHON.\n")
+
+
 @pytest.mark.parametrize("module", ["ippfvsadm", "ipvsadm", "fwmark", "ipvs_sysctl"])
 def test_it_imports_nothing_of_the_core(module: str) -> None:
     slow = "{'director.core', 'dataclasses', 'argparse', 'ipaddress'}"

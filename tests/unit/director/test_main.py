@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +70,7 @@ def test_the_socket_can_come_from_the_environment(
         (["--conn-tab-bits", "many"], "--conn-tab-bits"),
         (["--verbose"], "--verbose"),
         (["--no-ftp-helper", "--engine", "ipvs"], "ip_vs_ftp"),
+        (["--reload"], "--rules"),
     ],
 )
 @pytest.mark.usefixtures("started")
@@ -79,7 +81,7 @@ def test_bad_arguments_are_one_sentence(
         command_line.main(arguments)
     error = capsys.readouterr().err
     assert (ended.value.code, error.count("\n")) == (2, 1)
-    assert error.startswith("python -m director: ")
+    assert error.startswith("lvs-director: ")
     assert says in error
 
 
@@ -123,7 +125,7 @@ def test_a_machine_that_can_not_do_it(
 
     monkeypatch.setattr(command_line, "run", refuse)
     assert command_line.main([]) == 2
-    assert capsys.readouterr().err == "director: nft is not installed.\n"
+    assert capsys.readouterr().err == "lvs-director: nft is not installed.\n"
     assert started == []
 
 
@@ -134,7 +136,27 @@ def test_no_interface_has_an_address(
     with pytest.raises(SystemExit) as ended:
         command_line.main([])
     assert (ended.value.code, started) == (2, [])
-    assert "set-up script" in capsys.readouterr().err
+    assert "IPv4 address" in capsys.readouterr().err
+
+
+def test_the_rules_to_start_with(started: list[Settings]) -> None:
+    command_line.main(["--rules", "/etc/lvs.rules"])
+    assert started[0].rules == Path("/etc/lvs.rules")
+
+
+@pytest.mark.parametrize(
+    ("file", "says"), [("rules", "no answer on "), ("none", "can't be read: No such file or directory.")]
+)
+def test_a_reload_that_can_not_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, says: str
+) -> None:
+    (tmp_path / "rules").write_text("")
+    words = ["--reload", "--rules", str(tmp_path / file), "--socket", str(tmp_path / "nobody.sock")]
+    assert command_line.main(words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("lvs-director: ")
+    assert error.count("\n") == 1
+    assert says in error
 
 
 def test_engines_are_known_without_being_imported() -> None:

@@ -222,8 +222,8 @@ def named(letters: str) -> tuple[str, ...]:
 def test_the_director_of_the_lab_is_started_with_the_students_file() -> None:
     case = case_for("write-scheduler", "ada")
     alter = alteration(case, Path("/runs/of ada/work"))
-    script = alter(Script("d/start.sh", "#!/bin/sh\n# exec\nexec python -m director --method nat\n"))
+    script = alter(Script("d/start.sh", "#!/bin/sh\n# exec\nexec lvs-director --method nat\n"))
     assert script is not None
     assert script.text.splitlines()[-1] == (
-        "exec python -m director --method nat --scheduler-file '/runs/of ada/work/smooth.py'"
+        "exec lvs-director --method nat --scheduler-file '/runs/of ada/work/smooth.py'"
     )

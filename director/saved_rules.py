@@ -1,0 +1,90 @@
+"""Saved rules: a file as `ipvsadm -S` writes it gives a director its rules, at its start and later again.
+
+Only what the file says otherwise is changed: connections, counters and turns of all else go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from director.control.channel import Message
+from director.control.tool import Failure, Fields
+from director.ipvsadm import saved
+
+Ask = Callable[[Message], Message]
+Name = tuple[object, ...]  # of a rule: the values of its service's key, and its server if it has one
+
+
+class CannotLoad(Exception):
+    """The file can't be read, or the director refuses it: its rules are as they were."""
+
+
+def load(file: Path, ask: Ask) -> str:
+    """Make the rules those of `file`, all or nothing, and say what was done; `ask` asks the director.
+
+    Raises CannotLoad, and what `ask` raises.
+    """
+    wanted = _read(file)
+    listed = _ask(file, ask, {"do": "list", "at_once": True})["services"]
+    changes = difference(saved.read(saved.text(listed, numeric=True)), wanted)
+    if changes:
+        _ask(file, ask, {"do": "apply", "commands": changes})
+    services = sum("server" not in command for command in wanted)
+    counts = f"services {services}, real servers {len(wanted) - services}, changes {len(changes)}"
+    return f"The rules are those of {file}: {counts}."
+
+
+def difference(present: Sequence[Fields], wanted: Sequence[Fields]) -> list[Fields]:
+    """The commands that lead from some rules to others; both are lists of AddService and AddServer."""
+    before, after = ({_name(rule): rule for rule in rules} for rules in (present, wanted))
+    goes = [
+        {"command": "DeleteServer" if "server" in rule else "DeleteService", **_named(rule)}
+        for name, rule in before.items()
+        if name not in after and ("server" not in rule or _service(rule) in after)  # or with its service
+    ]
+    comes = [
+        {**rule, "command": rule["command"].replace("Add", "Edit" if name in before else "Add")}
+        for name, rule in after.items()
+        if rule != before.get(name)
+    ]
+    return goes + comes
+
+
+def _named(rule: Fields) -> Fields:
+    return {field: rule[field] for field in ("key", "server") if field in rule}
+
+
+def _service(rule: Fields) -> Name:
+    return tuple(rule["key"].values())
+
+
+def _name(rule: Fields) -> Name:
+    return (*_service(rule), *([rule["server"]] if "server" in rule else []))
+
+
+def _read(file: Path) -> list[Fields]:
+    """Its rules, each once. Raises CannotLoad."""
+    try:
+        rules = saved.read(file.read_text(encoding="utf-8", errors="replace"))
+    except OSError as error:
+        raise CannotLoad(f"The rules in {file} can't be read: {error.strerror}.") from None
+    except Failure as error:
+        raise CannotLoad(f"The rules in {file} can't be understood: {error}") from None
+    names = set[Name]()
+    for rule in rules:
+        if rule["command"] not in ("AddService", "AddServer"):
+            raise CannotLoad(
+                f"The rules in {file} may have lines with -A and -a only, as ipvsadm -S writes them."
+            )
+        if _name(rule) in names:
+            raise CannotLoad(f"The rules in {file} have {' '.join(map(str, _name(rule)))} twice.")
+        names.add(_name(rule))
+    return rules
+
+
+def _ask(file: Path, ask: Ask, request: Message) -> Message:
+    answer = ask(request)
+    if not answer.get("ok"):
+        raise CannotLoad(f"The rules in {file} are refused, and nothing has changed: {answer.get('error')}")
+    return answer

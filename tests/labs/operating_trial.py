@@ -1,0 +1,121 @@
+"""The part of test_operating.py that runs in namespaces of its own (director_net.py).
+
+Started as `python operating_trial.py FOLDER` inside `unshare`; writes FOLDER/seen.json. Every director has
+two capabilities of root's at most: as user 0, but with SECBIT_NOROOT, by which that is a user like others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from labs.wait import look_until, patient
+from tests.labs.director_net import BIN, VIP, build, curl, serve, sh, start, tool
+from tests.labs.held import held
+
+NEEDED = "-all,+net_admin,+net_raw"
+RULES = f"-A -t {VIP}:80 -s wrr\n-a -t {VIP}:80 -r 192.0.2.2:8000 -m -w 1\n"
+
+
+def director(*words: str, log: Path, capabilities: str = NEEDED, host: str = "d") -> subprocess.Popen[bytes]:
+    kinds = [f"--{kind}={capabilities}" for kind in ("inh-caps", "ambient-caps", "bounding-set")]
+    command = ("setpriv", "--securebits=+noroot", *kinds, str(BIN / "lvs-director"), *words)
+    return start(host, *command, log=log)
+
+
+def saved() -> str:
+    return tool("ipvsadm", "-Sn")
+
+
+def left() -> list[str]:
+    """What of a director is there: its table of nftables, its device, its socket."""
+    device = sh("ip", "-br", "link", "show", "type", "tun", host="d").stdout
+    return [*sh("nft", "list", "tables", host="d").stdout.split(), *device.split(), *map(str, _sockets())]
+
+
+def _sockets() -> list[Path]:
+    return sorted(Path("/run").glob("*.sock"))
+
+
+def started(folder: Path, rules: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """A director that forwards, and what it has told systemd."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind("/run/notify")
+        systemd.settimeout(patient(30))
+        os.environ["NOTIFY_SOCKET"] = "/run/notify"
+        process = director("--rules", str(rules), "d-eth0", "d-eth1", log=folder / "director.log")
+        return process, systemd.recv(100).decode()
+
+
+def run(folder: Path) -> dict[str, Any]:
+    """Start, reload in both ways, refuse a wrong file and another director, stop."""
+    rules = folder / "rules"
+    rules.write_text(RULES)
+    process, told = started(folder, rules)
+    seen: dict[str, Any] = {"told": told, "started": saved()}
+    reload = (str(BIN / "lvs-director"), "--reload", "--rules", str(rules))
+    with held() as client:
+        seen["served"] = [client.ask()]
+        rules.write_text(RULES.replace("-w 1", "-w 3"))
+        done = sh(*reload, host="c", check=False)
+        seen["reload"] = [done.returncode, done.stderr, saved()]
+        seen["served"].append(client.ask())
+        rules.write_text(RULES.replace("-s wrr", "-s lc"))
+        process.send_signal(signal.SIGHUP)
+        seen["hangup"] = look_until(saved, lambda text: "-s lc" in text, 10)
+        rules.write_text("-A -t nonsense\n")
+        done = sh(*reload, check=False)
+        seen["wrong"] = [done.returncode, done.stderr, saved()]
+        seen["second"] = refused(folder, "c-eth0", host="c")
+        seen["served"].append(client.ask())
+    own = sh("curl", "-s", "-m", "10", f"http://{VIP}/", host="d", check=False)
+    seen["own client"] = own.returncode
+    seen["connections"] = tool("ipvsadm", "-Ln", "--stats").splitlines()[-1].split()[2]
+    process.send_signal(signal.SIGTERM)
+    seen["exit"] = process.wait(patient(10))
+    seen["left"] = left()
+    seen["log"] = (folder / "director.log").read_text()
+    return seen
+
+
+def refused(folder: Path, *words: str, **more: str) -> list[Any]:
+    """Its exit code and what it says."""
+    log = folder / "refused.log"
+    log.unlink(missing_ok=True)
+    return [director(*words, log=log, **more).wait(patient(20)), log.read_text()]
+
+
+def refusals(folder: Path) -> dict[str, Any]:
+    """What is missing, one after the other."""
+    wires = ("d-eth0", "d-eth1")
+    seen = {
+        "no CAP_NET_RAW": refused(folder, *wires, capabilities="-all,+net_admin"),
+        "no CAP_NET_ADMIN": refused(folder, *wires, capabilities="-all,+net_raw"),
+        "no interface": refused(folder, "d-eth0", "d-eth9"),
+        "no folder for the socket": refused(folder, "--socket", "/proc/control", *wires),
+        "rules that are refused": refused(folder, "--rules", str(folder / "rules"), *wires),
+    }
+    sh("mount", "-t", "tmpfs", "tmpfs", "/dev/net")  # as with a kernel without TUN devices
+    seen["no TUN device"] = refused(folder, *wires)
+    return seen
+
+
+def main(arguments: Sequence[str]) -> None:
+    folder = Path(arguments[0])
+    build("nat")
+    serve("s", "192.0.2.2:8000", log=folder / "server.log")
+    seen = run(folder)
+    seen["refusals"] = refusals(folder)
+    seen["after"] = [curl(f"http://{VIP}/")[0], *left()]
+    (folder / "seen.json").write_text(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

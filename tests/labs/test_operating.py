@@ -1,0 +1,124 @@
+"""The director without a lab (docs/operating.md): lvs-director, with two capabilities instead of root."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from json import loads
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labs.wait import patient
+from tests.labs.operating_trial import RULES
+from tests.labs.support import FROM_CHECKOUT, sandboxed
+
+ROOT = Path(__file__).resolve().parents[2]
+TRIAL = Path(__file__).with_name("operating_trial.py")
+PAGE = ROOT / "docs" / "operating.md"
+UNIT = ROOT / "director" / "systemd" / "lvs-director.service"
+ENVIRONMENT = {**FROM_CHECKOUT, "LVS_PYTHON": sys.executable}
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("operating")
+    command = sandboxed(sys.executable, str(TRIAL), str(folder))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patient(90), env=ENVIRONMENT)
+    logs = "".join(log.read_text() for log in sorted(folder.glob("*.log")))
+    assert done.returncode == 0, done.stdout + done.stderr + logs
+    result: dict[str, Any] = loads((folder / "seen.json").read_text())
+    return result
+
+
+def test_it_starts_with_saved_rules_and_says_so(seen: dict[str, Any]) -> None:
+    assert (seen["told"], seen["started"]) == ("READY=1", RULES)
+    loaded, forwarding, *_ = seen["log"].splitlines()
+    assert loaded.startswith("lvs-director: The rules are those of ")
+    assert forwarding == (
+        "lvs-director: Forwarding on d-eth0, d-eth1; the control socket is /run/lvs-director.sock."
+    )
+
+
+def test_it_reloads_by_command_and_by_signal(seen: dict[str, Any]) -> None:
+    code, said, saved = seen["reload"]
+    assert (code, saved) == (0, RULES.replace("-w 1", "-w 3"))
+    assert said.endswith("services 1, real servers 1, changes 1.\n")
+    assert seen["hangup"] == RULES.replace("-s wrr", "-s lc")
+
+
+def test_a_connection_outlives_every_reload(seen: dict[str, Any]) -> None:
+    assert (seen["served"], seen["connections"]) == (["s", "s", "s"], "1")
+
+
+def test_a_wrong_file_changes_nothing(seen: dict[str, Any]) -> None:
+    code, said, saved = seen["wrong"]
+    assert (code, said.count("\n"), saved) == (2, 1, seen["hangup"])
+    assert "line 1: " in said
+
+
+def test_a_director_of_another_namespace_does_not_take_the_socket(seen: dict[str, Any]) -> None:
+    code, said = seen["second"]
+    assert (code, said.count("\n")) == (2, 1)
+    assert "another process is listening there" in said
+    assert "every director needs its own" in said
+
+
+def test_a_client_on_its_own_host_gets_no_real_server(seen: dict[str, Any]) -> None:  # differs: own-clients
+    assert seen["own client"] == 7  # ECONNREFUSED
+
+
+def test_a_stop_leaves_nothing(seen: dict[str, Any]) -> None:
+    assert (seen["exit"], seen["left"]) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("missing", "says"),
+    [
+        ("no CAP_NET_RAW", "d-eth0 can't be opened: the director needs the capability CAP_NET_RAW"),
+        ("no CAP_NET_ADMIN", "the director needs the capability CAP_NET_ADMIN"),
+        ("no interface", "There is no network interface 'd-eth9'"),
+        ("no folder for the socket", "The control socket /proc/control can't be made"),
+        ("rules that are refused", "can't be understood: line 1: "),
+        ("no TUN device", "/dev/net/tun can't be opened (No such file or directory)"),
+    ],
+)
+def test_what_is_missing_is_one_sentence(seen: dict[str, Any], missing: str, says: str) -> None:
+    code, said = seen["refusals"][missing]
+    assert (code, said.count("\n")) == (2, 1), said
+    assert said.startswith("lvs-director: ")
+    assert says in said
+
+
+def test_who_is_refused_leaves_nothing(seen: dict[str, Any]) -> None:
+    assert seen["after"] == ["7"]  # ECONNREFUSED, by the director's own kernel
+
+
+def test_the_example_works_as_it_is_typed() -> None:
+    """As root, for `ip netns`; the director in it is `nobody`, who has to be able to read the checkout."""
+    if os.geteuid():
+        pytest.skip("docs/operating.md is typed as root")
+    reader = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "test", "-r")
+    if subprocess.run([*reader, ROOT / "director" / "bin" / "start.py"], check=False).returncode:
+        pytest.skip(f"the user nobody can't read {ROOT}")
+    blocks = "".join(re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL))
+    command = sandboxed("sh", "-ec", f"mount -t tmpfs tmpfs /run\n{blocks}")
+    done = subprocess.run(
+        command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=patient(90)
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines().count("200") == 2, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd-analyze here")
+def test_the_unit_is_one(tmp_path: Path) -> None:
+    unit = tmp_path / UNIT.name
+    unit.write_text(UNIT.read_text().replace("/opt/lvs-lab", str(ROOT)))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, timeout=patient(60)
+    )
+    assert (done.returncode, done.stderr) == (0, "")
