@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,7 +35,9 @@ class Daemon:
         wait_for(look, _PATIENCE, what, BuildFailed)
 
     def ended(self) -> str:
-        """That it has ended, with its last words; empty while it runs."""
-        if self.process.poll() is None:
+        """That it has ended, by which signal if it was killed, and its last words; empty while it runs."""
+        code = self.process.poll()
+        if code is None:
             return ""
-        return f"{self.name} ended: {self.log.read_text(errors='replace').strip()}"
+        killed = f" by {signal.Signals(-code).name}" if code < 0 else ""
+        return f"{self.name} ended{killed}: {self.log.read_text(errors='replace').strip()}"

@@ -30,3 +30,10 @@ def test_one_that_ends_is_named_with_its_last_words(tmp_path: Path) -> None:
     daemon = start(tmp_path, "print('no springs')")
     with pytest.raises(BuildFailed, match=r"^The clock ended: no springs$"):
         daemon.wait(lambda: False, "its word")
+
+
+def test_one_that_was_killed_is_told_so(tmp_path: Path) -> None:
+    daemon = start(tmp_path, "input()")
+    daemon.process.kill()
+    daemon.process.wait()
+    assert daemon.ended() == "The clock ended by SIGKILL: "
