@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from labs.wait import look_until
+from vm import folders as folders_of_runs
 from vm.folders import run_folder
 
 
@@ -43,7 +44,15 @@ def test_it_is_removed_at_the_end(tmp_path: Path) -> None:
     assert not folders(tmp_path)
 
 
-def test_what_a_killed_run_has_left_goes_when_the_next_one_starts(tmp_path: Path) -> None:
+def test_a_killed_run_leaves_nothing(tmp_path: Path) -> None:
+    left = killed_in_its_folder(tmp_path)
+    assert not look_until(left.exists, lambda there: not there, 10)
+
+
+def test_what_a_killed_run_has_left_all_the_same_goes_when_the_next_one_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders_of_runs, "_REMOVE", "exit")
     left = killed_in_its_folder(tmp_path)
     assert left.exists()
     with run_folder() as folder:
