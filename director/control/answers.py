@@ -8,7 +8,8 @@
     {"do": "journey", ...}               the packet table of a connection: the same
     {"do": "counters"}                   what the engine and the process have counted
 
-An answer has "ok": true and what was asked for, or "ok": false and "error", one sentence.
+An answer has "ok": true and what was asked for, or "ok": false and "error", one sentence; where one of many
+commands was refused, "place" says which (the first is 0).
 """
 
 from __future__ import annotations
@@ -78,7 +79,12 @@ class Answers:
         if not isinstance(commands, list):
             raise CodecError(f"commands: expected a list, got {commands!r}.")
         self._engine.prepare()
-        change = self._director.prepare(list(self._read(commands)), self._clock())
+        wanted = list(self._read(commands))
+        try:
+            change = self._director.prepare(wanted, self._clock())
+        except LvsError as error:
+            places = (place for place, one in enumerate(wanted) if one is error.command)
+            return {**_refused(str(error)), "place": next(places, None)}
         try:
             self._engine.rules_changed()
         except Exception:

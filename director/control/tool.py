@@ -22,18 +22,26 @@ NO_DIRECTOR, WRONG, REFUSED = 1, 2, 255
 
 
 class Failure(Exception):
-    """Why nothing was done: a sentence for people, and the exit code for programs."""
+    """Why nothing was done: a sentence for people, and the exit code for programs.
 
-    def __init__(self, sentence: str, code: int) -> None:
+    Without a sentence, all has been told. `place` is that of the one command, of many, which was refused.
+    """
+
+    def __init__(self, sentence: str, code: int, place: int | None = None) -> None:
         super().__init__(sentence)
         self.code = code
+        self.place = place
 
 
 class WrongLine(Failure):
     """A command line that makes no sense; the sentence tells why."""
 
-    def __init__(self, sentence: str) -> None:
-        super().__init__(sentence, WRONG)
+    def __init__(self, sentence: str, code: int = WRONG) -> None:
+        super().__init__(sentence, code)
+
+
+class Unsupported(WrongLine):
+    """One that makes sense elsewhere: it asks for what there is not here."""
 
 
 def run(program: str, work: Callable[[Sequence[str]], str], arguments: Sequence[str]) -> int:
@@ -41,14 +49,20 @@ def run(program: str, work: Callable[[Sequence[str]], str], arguments: Sequence[
     try:
         output = work(arguments)
     except Failure as failure:
-        sys.stderr.write(f"{program}: {failure}\n")
+        complain(program, failure)
         return failure.code
-    _print(output)
+    say(output)
     return 0
 
 
-def _print(output: str) -> None:
-    """Whoever reads it, such as head, may stop early."""
+def complain(program: str, failure: Failure) -> None:
+    """Tell it on standard error."""
+    if str(failure):
+        sys.stderr.write(f"{program}: {failure}\n")
+
+
+def say(output: str) -> None:
+    """Print it. Whoever reads it, such as head, may stop early."""
     try:
         sys.stdout.write(output)
         sys.stdout.flush()
@@ -63,7 +77,7 @@ def ask(request: Fields) -> Fields:
     except ChannelError as error:
         raise Failure(str(error), NO_DIRECTOR) from None
     if not answer.get("ok"):
-        raise Failure(str(answer.get("error", "refused.")), REFUSED)
+        raise Failure(str(answer.get("error", "refused.")), REFUSED, answer.get("place"))
     return answer
 
 

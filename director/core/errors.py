@@ -1,5 +1,8 @@
 """What the core refuses. Each message is one sentence: what, where, what was expected.
 
+Where ipvsadm has words of its own for a refusal by the kernel, the sentence begins with them: scripts
+look for "Service already exists" and its like.
+
 LvsError
 ├── BadValue          a field that makes no sense: its name, what was expected, what came
 ├── UnknownScheduler  ├── SchedulerFailed: one from a file of somebody's own
@@ -10,9 +13,19 @@ LvsError
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from director.core.commands import Command
+
 
 class LvsError(Exception):
-    """A command that was not carried out; nothing was changed."""
+    """A command that was not carried out; nothing was changed.
+
+    `command` is the one of many that was refused, where many were to be carried out.
+    """
+
+    command: Command | None = None
 
 
 class BadValue(LvsError):

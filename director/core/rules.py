@@ -29,10 +29,17 @@ from director.core.commands import (
     Zero,
 )
 from director.core.decision import Method
-from director.core.errors import BadValue, NoSuchServer, NoSuchService, ServerExists, ServiceExists
+from director.core.errors import (
+    BadValue,
+    LvsError,
+    NoSuchServer,
+    NoSuchService,
+    ServerExists,
+    ServiceExists,
+)
 from director.core.marks import Mark, Marks, mark_of, without
 from director.core.packet import TCP, Endpoint, Packet
-from director.core.service import Policy, RealServer, VirtualService, check_key, check_server
+from director.core.service import Policy, RealServer, VirtualService, check_key, check_server, name_of
 from director.core.states import Timeouts
 from director.core.statistics import Statistics
 from director.core.sysctls import Sysctls
@@ -135,6 +142,9 @@ class Rules:
             for command in commands:
                 self._carry_out(command)
             done = True
+        except LvsError as error:
+            error.command = command
+            raise
         finally:
             if not done:
                 self.take_back()
@@ -191,7 +201,7 @@ class Rules:
         if command.key in self._services:
             if command.exist_ok:
                 return
-            raise ServiceExists(f"virtual service {self._services[command.key]} exists already.")
+            raise ServiceExists(f"Service already exists: {self._services[command.key]}.")
         policy = self._policy(command)
         scheduler = schedulers.make(policy.scheduler_name, policy.flags, self.sysctls)
         if command.key not in self._removed:
@@ -247,10 +257,10 @@ class Rules:
 
     @_carry_out.register
     def _add_server(self, command: AddServer) -> None:
-        service = self._service(command.key)
+        service = self._service_of(command)
         check_server(command.server, command.weight, command.upper, command.lower)
         if service.server(command.server):
-            raise ServerExists(f"real server {command.server} of {service} exists already.")
+            raise ServerExists(f"Destination already exists: real server {command.server} of {service}.")
         method = self._check_method(service, command.server, command.method or self._method)
         server = self._revived(service, command.server) or RealServer(command.server, 0, method)
         self._set(server, method=method, listed=True)
@@ -269,7 +279,7 @@ class Rules:
 
     @_carry_out.register
     def _edit_server(self, command: EditServer) -> None:
-        service = self._service(command.key)
+        service = self._service_of(command)
         server = self._server(service, command.server)
         weight = server.weight if command.weight is None else command.weight
         upper = server.upper if command.upper is None else command.upper
@@ -306,7 +316,7 @@ class Rules:
 
     @_carry_out.register
     def _delete_server(self, command: DeleteServer) -> None:
-        service = self._service(command.key)
+        service = self._service_of(command)
         server = self._server(service, command.server)
         place = service.servers.index(server)
         self._unlist(service, server)
@@ -359,18 +369,21 @@ class Rules:
 
     # ---- look-ups ----
 
-    def _service(self, key: ServiceKey) -> VirtualService:
+    def _service(self, key: ServiceKey, missing: str = "No such service") -> VirtualService:
         service = self._services.get(key)
         if service is None:
-            name = f"with the mark {key.mark}" if key.mark else str(key.address)
-            raise NoSuchService(f"there is no virtual service {name}.")
+            raise NoSuchService(f"{missing}: {name_of(key)}.")
         return service
+
+    def _service_of(self, command: AddServer | EditServer | DeleteServer) -> VirtualService:
+        """The service whose server a command is about."""
+        return self._service(command.key, "Service not defined")
 
     @staticmethod
     def _server(service: VirtualService, address: Endpoint) -> RealServer:
         server = service.server(address)
         if server is None:
-            raise NoSuchServer(f"virtual service {service} has no real server {address}.")
+            raise NoSuchServer(f"No such destination: real server {address} of {service}.")
         return server
 
 

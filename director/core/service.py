@@ -171,9 +171,7 @@ class VirtualService:
         return self.servers.at(address)
 
     def __str__(self) -> str:
-        if self.key.mark:
-            return f"FWM {self.key.mark}"
-        return f"{PROTOCOLS[self.key.protocol]} {self.key.address}"
+        return name_of(self.key)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready; the counters go on when a server's rule is deleted."""
@@ -192,6 +190,11 @@ class VirtualService:
             **self.stats.as_dict(),
             "servers": [server.as_dict() for server in self.servers],
         }
+
+
+def name_of(key: ServiceKey) -> str:
+    """How a service is called in sentences: TCP 203.0.113.1:80, or FWM 7."""
+    return f"FWM {key.mark}" if key.mark else f"{PROTOCOLS.get(key.protocol, key.protocol)} {key.address}"
 
 
 _ALL_HOSTS, _ZERO_NET = IPv4Address("255.255.255.255"), IPv4Network("0.0.0.0/8")

@@ -1,10 +1,9 @@
 """ipvsadm: today's administration tool in its own syntax, for a running director.
 
-Lines, listings and exit codes are those of ipvsadm 1.31, which were recorded with a real kernel;
-the sentences about what went wrong are our own. Three things differ on purpose: -R changes the
-rules as a whole or not at all, -S saves the thresholds as well, and an address is written with
-all its four numbers. Exit codes: 0 done, 1 no director to talk to or no such service to list,
-2 a line that can't be understood, 255 an unknown option, or refused by the director.
+Lines, listings and exit codes are those of ipvsadm 1.31, which were recorded with a real kernel. A
+sentence about a refusal begins with its words; those about lines that make no sense are our own. What
+differs on purpose is in docs/differences.md. Exit codes: 0 done, 1 no director to talk to or no such
+service to list, 2 a line that can't be understood, 255 an unknown option, or refused by the director.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from director.control import tool
 from director.control.tool import Fields
-from director.ipvsadm import arguments, listing, requests, saved
+from director.ipvsadm import arguments, listing, requests, restored, saved
 from director.ipvsadm.arguments import Line
 
 CONNECTIONS = "c"
@@ -48,9 +47,13 @@ def _save(line: Line) -> str:
     return saved.text(tool.ask({"do": "list"})["services"], numeric="n" in line.options)
 
 
-def _restore(_line: Line) -> str:
-    tool.apply(saved.read(sys.stdin.buffer.read().decode(errors="replace")))
-    return ""
+def _restore(line: Line) -> str:
+    restore = restored.line_by_line if "line-by-line" in line.options else restored.all_or_none
+    return restore(sys.stdin.buffer.read().decode(errors="replace"), _show)
+
+
+def _show(line: Line) -> str:
+    return _list(line) if line.command == "L" else _save(line)
 
 
 def _list(line: Line) -> str:
@@ -71,4 +74,4 @@ def _only(wanted: Fields, services: Sequence[Fields]) -> list[Fields]:
     for service in services:
         if wanted.items() <= service.items():
             return [service]
-    raise tool.Failure("there is no such virtual service; ipvsadm -Ln lists them all.", NO_SUCH_SERVICE)
+    raise tool.Failure("No such service; ipvsadm -Ln lists them all.", NO_SUCH_SERVICE)

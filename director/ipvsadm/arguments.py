@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from director.control.tool import MAYBE, NOTHING, REFUSED, VALUE, Failure, WrongLine, getopt
+from director.control.tool import MAYBE, NOTHING, REFUSED, VALUE, Failure, Unsupported, WrongLine, getopt
 
 PROGRAM = "ipvsadm"
 VERSION = f"{PROGRAM} of this director (the lines and listings of ipvsadm v1.31, IPVS v1.2.1)\n"
@@ -20,7 +20,7 @@ USAGE = f"""\
 {PROGRAM} -L|-l [SERVICE] [-n] [-c] [--stats|--rate|--thresholds|--persistent-conn|--timeout]
            [--exact] [--nosort]
 {PROGRAM} -Z [SERVICE]
-{PROGRAM} -C | -S [-n] | -R | --set TCP TCPFIN UDP | -h | -v
+{PROGRAM} -C | -S [-n] | -R [--line-by-line] | --set TCP TCPFIN UDP | -h | -v
 
 Services and servers:
   -A --add-service     add a virtual service       -a --add-server     add a real server to one
@@ -28,7 +28,8 @@ Services and servers:
   -D --delete-service  remove one                  -d --delete-server  remove one
   -C --clear           remove all services
   -S --save            print the rules as lines that -R understands
-  -R --restore         carry out the lines on standard input, all of them or none
+  -R --restore         carry out the lines on standard input, all of them or none;
+     --line-by-line    ... or each by itself: after one that is refused, the next
   -L -l --list         print the rules, or with -c the connections
   -Z --zero            let the counters start at 0 again
   --set                seconds of silence after which connections end; 0 leaves one as it is
@@ -52,7 +53,7 @@ Options:
   -y --l-threshold            ... until it has fewer than these
   -n --numeric                numbers instead of names
   -c --connection             the connections
-  --exact                     numbers in full instead of K, M and G
+  -X --exact                  numbers in full instead of K, M and G
   --nosort                    in the order in which the rules were added
 """
 
@@ -90,21 +91,21 @@ _NAMES = {
 }
 _LONG = (
     *("set", "version", "timeout", "daemon", "stats", "rate", "thresholds", "persistent-conn"),
-    *("exact", "sort", "nosort", "tun-info", "tun-nocsum", "tun-csum", "tun-remcsum"),
+    *("exact", "sort", "nosort", "line-by-line", "tun-info", "tun-nocsum", "tun-csum", "tun-remcsum"),
 )
 _LONG_WITH_VALUE = (
     *("tun-type", "tun-port", "pe", "sctp-service", "start-daemon", "stop-daemon"),
     *("syncid", "sync-maxlen", "mcast-interface", "mcast-group", "mcast-port", "mcast-ttl"),
 )
 _KINDS = {
-    **dict.fromkeys("AEDCRSaedLlZhvgimcon6", NOTHING),
+    **dict.fromkeys("AEDCRSaedLlZhvgimconX6", NOTHING),
     **dict.fromkeys("tufsMrwxyb", VALUE),
     "p": MAYBE,
     **dict.fromkeys(_LONG, NOTHING),
     **dict.fromkeys(_LONG_WITH_VALUE, VALUE),
 }
 _NAMES.update({name: name for name in _LONG + _LONG_WITH_VALUE})
-_ALIASES = {"l": "L", "v": "version"}
+_ALIASES = {"l": "L", "v": "version", "X": "exact"}
 _SPELLINGS = {key: f"--{name}" for name, key in _NAMES.items()}
 _ABSENT = {"6", "tun-info", "tun-nocsum", "tun-csum", "tun-remcsum", *_LONG_WITH_VALUE} - {"tun-type"}
 
@@ -125,7 +126,8 @@ _COMMANDS = {  # and the options that each may have
     "L": {*SERVICES, *_LISTING},
     "S": {"n", "sort"},
     "Z": {*SERVICES},
-    **{key: set[str]() for key in ("C", "R", "set", "h", "version")},
+    "R": {"line-by-line"},
+    **{key: set[str]() for key in ("C", "set", "h", "version")},
 }
 
 
@@ -149,7 +151,7 @@ def parse(words: Sequence[str]) -> Line:
     try:
         given, rest = getopt(PROGRAM, words, _KINDS, _NAMES)
     except WrongLine as error:
-        raise Failure(str(error), REFUSED) from None
+        raise Unsupported(str(error), REFUSED) from None
     given = [(_ALIASES.get(key, key), value) for key, value in given]
     _refuse_absent([key for key, _ in given])
     command = given[0][0] if given else "L"
@@ -168,7 +170,7 @@ def parse(words: Sequence[str]) -> Line:
 def _refuse_absent(keys: Sequence[str]) -> None:
     for key in keys:
         if key in _ABSENT:
-            raise WrongLine(f"{_SPELLINGS[key]} is for the kernel's IPVS: this director does not have it.")
+            raise Unsupported(f"{_SPELLINGS[key]} is for the kernel's IPVS: this director does not have it.")
 
 
 def _put(options: dict[str, str | None], command: str, key: str, value: str | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from functools import lru_cache
 
-from director.control.tool import WrongLine, dotted_quad, number
+from director.control.tool import Unsupported, WrongLine, number
 
 HOSTS = "/etc/hosts"
 MOST_PORT = 65535
@@ -37,8 +37,10 @@ def endpoint(address: str, value: int, protocol: str, *, numeric: bool) -> str:
 
 def read_endpoint(what: str, text: str, protocol: str) -> tuple[str, int | None]:
     """The address and the port of HOST[:PORT]; None where no port is given. Raises WrongLine."""
+    if text.startswith("[") or text.count(":") > 1:
+        raise Unsupported(f"bad {what} {text!r}: IPv6 is for the kernel's IPVS, this director has IPv4.")
     name, colon, service = text.partition(":")
-    address = _address(name)
+    address = None if text.isdigit() else _address(name)
     if address is None:
         raise WrongLine(f"bad {what} {text!r}: expected ADDRESS[:PORT], such as 203.0.113.1:80.")
     found = _port(service, protocol) if colon else None
@@ -48,9 +50,15 @@ def read_endpoint(what: str, text: str, protocol: str) -> tuple[str, int | None]
 
 
 def _address(name: str) -> str | None:
-    """Whatever has only digits and dots is no name, and nobody is asked about it."""
-    if not name.strip("0123456789."):
-        return dotted_quad(name)
+    """As inet_aton(3) reads it: 010.0.0.1 is 8.0.0.1, and 10.1 is 10.0.0.1.
+
+    Whatever else has only digits and dots is no name, and nobody is asked about it.
+    """
+    try:
+        return socket.inet_ntoa(socket.inet_aton(name))
+    except (OSError, UnicodeError):
+        if not name.strip("0123456789."):
+            return None
     try:
         return socket.gethostbyname(name)
     except (OSError, UnicodeError):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from director.control.tool import Fields, WrongLine, dotted_quad, number
+from director.control.tool import REFUSED, Fields, Unsupported, WrongLine, dotted_quad, number
 from director.ipvsadm import names
 from director.ipvsadm.arguments import Line
 
 PROTOCOLS = {"t": "TCP", "u": "UDP"}
 METHODS = {"g": "DR", "i": "TUN", "m": "NAT"}
+OTHER_TUNNELS = ("gue", "gre")  # the kernel's
 FLAGS = {"flag-1": "fallback", "flag-2": "port", "flag-3": None}  # nobody uses the third
 SCHEDULERS_WITH_FLAGS = ("sh", "mh")
 SCHEDULER = "wlc"
@@ -38,7 +39,7 @@ def commands(line: Line) -> list[Fields]:
         "set": _timeouts,
     }
     if line.command not in known:
-        raise WrongLine("only lines that change the rules can stand here.")
+        raise WrongLine("only lines that change or show the rules can stand here.", REFUSED)
     return [known[line.command](line)]
 
 
@@ -121,7 +122,8 @@ def _settings(line: Line) -> Fields:
     letter = next((letter for letter in METHODS if letter in line.options), "g")
     tunnel = line.options.get("tun-type")
     if tunnel is not None and (tunnel != "ipip" or letter != "i"):
-        raise WrongLine(f"--tun-type {tunnel!r}: expected ipip, and -i with it.")
+        kind = Unsupported if tunnel in OTHER_TUNNELS else WrongLine
+        raise kind(f"--tun-type {tunnel!r}: expected ipip, and -i with it.")
     return {
         "method": METHODS[letter],
         "weight": _number("weight", line.options.get("w", "1") or "", 0, MOST),

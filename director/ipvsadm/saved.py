@@ -1,18 +1,20 @@
-"""Rules as lines of ipvsadm: -S writes them, -R reads them.
+"""Rules as lines of ipvsadm: -S writes them, -R reads them (and restored.py carries them out).
 
 The kernel's ipvsadm understands what is written here, and the other way round. It does not save
-thresholds; they are saved here. It carries out line after line; here, all are one request.
+thresholds; they are saved here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
-from director.control.tool import Failure, Fields, WrongLine
+from director.control.tool import Failure, Fields
 from director.ipvsadm import names, requests
-from director.ipvsadm.arguments import PROGRAM, parse
+from director.ipvsadm.arguments import PROGRAM, Line, parse
 from director.ipvsadm.listing import sorted_services
 
+_SHOWING = ("L", "S")  # commands
 _FORWARDING = {"Masq": "-m", "Tunnel": "-i", "Route": "-g", "Local": "-g"}
 
 
@@ -61,17 +63,42 @@ def settings_of(server: Fields) -> Iterator[str]:
             yield f"{option} {threshold}"
 
 
-def read(lines: str) -> list[Fields]:
-    """The commands of many lines. Raises WrongLine, which says which line."""
-    commands: list[Fields] = []
-    for place, line in enumerate(lines.split("\n"), start=1):
+class Numbered(NamedTuple):
+    """A line with its number; `commands` are empty where it shows something."""
+
+    number: int
+    line: Line
+    commands: list[Fields]
+
+
+def read(text: str) -> list[Fields]:
+    """The commands of many lines. Raises Failure, which says which line."""
+    return commands_of(understood(number, words) for number, words in numbered(text))
+
+
+def numbered(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The lines that say something: their numbers, and their words."""
+    for number, line in enumerate(text.split("\n"), start=1):
         words = line.split()
         if words[:1] == [PROGRAM]:
             del words[0]
-        if not words or words[0].startswith("#"):
-            continue
-        try:
-            commands += requests.commands(parse(words))
-        except Failure as error:
-            raise WrongLine(f"line {place}: {error}") from None
-    return commands
+        if words and not words[0].startswith("#"):
+            yield number, words
+
+
+def understood(number: int, words: Sequence[str]) -> Numbered:
+    """Raises Failure, which says which line."""
+    try:
+        line = parse(words)
+        return Numbered(number, line, [] if line.command in _SHOWING else requests.commands(line))
+    except Failure as failure:
+        raise named(number, failure) from None
+
+
+def named(number: int, failure: Failure) -> Failure:
+    """The failure of a line, which says which."""
+    return type(failure)(f"line {number}: {failure}", failure.code)
+
+
+def commands_of(lines: Iterable[Numbered]) -> list[Fields]:
+    return [command for line in lines for command in line.commands]

@@ -62,7 +62,9 @@ def make(name: str, flags: Iterable[str] = (), sysctls: Sysctls | None = None) -
     One that was added may raise SchedulerFailed, here and whenever it picks.
     """
     if name not in names():
-        raise UnknownScheduler(f"scheduler {name!r} is unknown: choose from {', '.join(names())}.")
+        raise UnknownScheduler(
+            f"Scheduler or persistence engine not found: {name!r}; choose from {', '.join(names())}."
+        )
     kind = _added.get(name) or importlib.import_module(f"{__name__}.{name}").Scheduler
     known = {f"{name}-{flag}": flag for flag in getattr(kind, "FLAGS", ())}
     for flag in flags:

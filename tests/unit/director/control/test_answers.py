@@ -66,7 +66,8 @@ def test_rules_are_applied_and_listed(answers: Answers, engine: CountingEngine) 
 def test_one_bad_command_and_nothing_is_changed(answers: Answers, engine: CountingEngine) -> None:
     answer = apply(answers, *RULES, *RULES)
     assert answer["ok"] is False
-    assert "exists already" in answer["error"]
+    assert answer["error"].startswith("Service already exists")
+    assert answer["place"] == len(RULES)
     assert answers({"do": "list"})["services"] == []
     assert engine.changes == 0
 

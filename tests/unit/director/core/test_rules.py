@@ -45,13 +45,13 @@ def listing(director: Director) -> list[object]:
 @pytest.mark.parametrize(
     ("command", "error", "sentence"),
     [
-        (AddService(KEY), ServiceExists, "203.0.113.1:80 exists"),
-        (AddService(OTHER, scheduler="best"), UnknownScheduler, "'best' is unknown"),
+        (AddService(KEY), ServiceExists, "Service already exists: TCP 203.0.113.1:80"),
+        (AddService(OTHER, scheduler="best"), UnknownScheduler, "not found: 'best'"),
         (AddService(ServiceKey(1, WEB)), BadValue, "TCP"),
         (AddService(ServiceKey(TCP, Endpoint("203.0.113.256", 80))), BadValue, "203.0.113.256"),
         (AddService(ServiceKey(TCP, Endpoint("203.0.113.1", 0))), BadValue, "persistent"),
-        (DeleteService(OTHER), NoSuchService, "no virtual service 203.0.113.1:443"),
-        (AddServer(OTHER, RS1), NoSuchService, "no virtual service"),
+        (DeleteService(OTHER), NoSuchService, "No such service: TCP 203.0.113.1:443"),
+        (AddServer(OTHER, RS1), NoSuchService, "Service not defined"),
         (AddServer(KEY, RS1), ServerExists, "172.16.0.2:80"),
         (AddServer(KEY, RS3, weight=-1), BadValue, "weight"),
         (AddServer(KEY, RS3, weight=2**31), BadValue, "0 to 2147483647"),

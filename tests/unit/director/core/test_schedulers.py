@@ -57,7 +57,7 @@ def test_all_are_found_by_their_files() -> None:
 
 
 def test_an_unknown_one_is_refused_with_the_choice() -> None:
-    with pytest.raises(UnknownScheduler, match=r"'random' is unknown: choose from .*rr"):
+    with pytest.raises(UnknownScheduler, match=r"not found: 'random'; choose from .*rr"):
         schedulers.make("random")
 
 

@@ -22,7 +22,10 @@ from tests.unit.director.ipvsadm.support import Table
         ("--set 1 2", "--set needs three numbers"),
         ("-A -t 1.1.1.1", "port 0 is every port of the address: that needs a persistent service, -p."),
         ("-A -t 1.1.1.1:80 -o", "-o is for UDP and firewall marks"),
-        ("-A -t 1.1.1:80", "bad virtual service '1.1.1:80': expected ADDRESS[:PORT], such as"),
+        ("-A -t 1.1.1.256:80", "bad virtual service '1.1.1.256:80': expected ADDRESS[:PORT], such as"),
+        ("-A -t 80", "bad virtual service '80': expected ADDRESS[:PORT], such as"),
+        ("-A -t [2001:db8::1]:80", "bad virtual service '[2001:db8::1]:80': IPv6 is for the kernel's IPVS"),
+        ("-a -f 1 -r 2001:db8::1", "bad real server '2001:db8::1': IPv6 is for the kernel's IPVS"),
         ("-A -t 1.1.1.1:x", "bad virtual service '1.1.1.1:x': expected a port from 0 to 65535, or its name."),
         ("-A -f 0", "bad firewall mark '0': expected a number from 1 to 4294967295."),
         ("-a -f 1 -r 1.1.1.1 -w x", "bad weight 'x': expected a number from 0 to 2147483647."),
@@ -73,8 +76,37 @@ def test_without_a_director_it_says_so(
 
 def test_what_the_director_refuses(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-D", "-t", "203.0.113.1:80"]) == 255
-    assert capsys.readouterr().err == "ipvsadm: there is no virtual service 203.0.113.1:80.\n"
+    assert capsys.readouterr().err == "ipvsadm: No such service: TCP 203.0.113.1:80.\n"
     assert len(table.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        ("-A -f 1", 255, "Service already exists"),
+        ("-A -f 2 -s nosuch", 255, "Scheduler or persistence engine not found"),
+        ("-E -f 2", 255, "No such service"),
+        ("-E -f 1 -s nosuch", 255, "Scheduler or persistence engine not found"),
+        ("-D -f 2", 255, "No such service"),
+        ("-Z -f 2", 255, "No such service"),
+        ("-L -f 2", 1, "No such service"),
+        ("-a -f 2 -r 172.16.0.2", 255, "Service not defined"),
+        ("-a -f 1 -r 172.16.0.2", 255, "Destination already exists"),
+        ("-e -f 2 -r 172.16.0.2", 255, "Service not defined"),
+        ("-e -f 1 -r 172.16.0.3", 255, "No such destination"),
+        ("-d -f 2 -r 172.16.0.2", 255, "Service not defined"),
+        ("-d -f 1 -r 172.16.0.3", 255, "No such destination"),
+    ],
+)
+@pytest.mark.usefixtures("table")
+def test_a_refusal_begins_with_the_words_of_ipvsadm(
+    capsys: pytest.CaptureFixture[str], line: str, code: int, words: str
+) -> None:
+    """Those of the binary of ipvsadm 1.31, which scripts look for."""
+    main(["-A", "-f", "1"])
+    main(["-a", "-f", "1", "-r", "172.16.0.2"])
+    assert main(line.split()) == code
+    assert capsys.readouterr().err.startswith(f"ipvsadm: {words}")
 
 
 @pytest.mark.usefixtures("table")

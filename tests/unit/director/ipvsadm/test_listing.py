@@ -160,6 +160,38 @@ def test_the_order_is_by_protocol_address_and_port() -> None:
 
 
 @pytest.mark.parametrize(
+    "addresses",
+    [
+        ["203.0.113.1", "10.0.0.1"],
+        ["255.255.255.255", "0.0.0.0"],
+        ["172.16.0.9", "192.168.0.1", "203.0.113.1", "10.0.0.1"],
+        ["10.0.0.1", "127.0.0.1", "128.0.0.1"],
+    ],
+)
+def test_addresses_far_from_each_other_are_in_the_order_of_a_signed_difference(addresses: list[str]) -> None:
+    ends = [{"address": address, "port": 80} for address in sorted(addresses)]
+    services = [{**end, "protocol": "TCP", "mark": 0, "servers": ends} for end in ends]
+    found = listing.sorted_services(services)
+    assert [each["address"] for each in found] == addresses
+    assert [each["address"] for each in found[0]["servers"]] == addresses
+
+
+def test_so_are_marks() -> None:
+    services = [
+        {"protocol": "FWM", "address": "0.0.0.0", "port": 0, "mark": mark, "servers": []}
+        for mark in (1, 2**32 - 1)
+    ]
+    assert [each["mark"] for each in listing.sorted_services(services)] == [2**32 - 1, 1]
+
+
+@pytest.mark.usefixtures("table")
+def test_exact_has_a_letter(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [main(["-LnX"]), main(["-L", "-n", "--exact"])] == [0, 0]
+    whole = capsys.readouterr().out
+    assert whole[: len(whole) // 2] == whole[len(whole) // 2 :]
+
+
+@pytest.mark.parametrize(
     ("value", "rounded", "exact"),
     [
         (0, "        0", "        0"),

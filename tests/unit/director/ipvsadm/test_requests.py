@@ -70,6 +70,24 @@ def test_a_line_becomes_a_command_of_the_core(
 
 def test_nobody_is_asked_about_a_number(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("socket.gethostbyname")
-    assert main(["-A", "-t", "203.0.113:80"]) == 2
+    assert main(["-A", "-t", "203.0.113.256:80"]) == 2
     assert main(["-A", "-t", "203.0.113.1:80"]) == 0
     assert len(table.commands) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("010.0.0.1:80", "8.0.0.1"),
+        ("1.2.3:80", "1.2.0.3"),
+        ("10.1:80", "10.0.0.1"),
+        ("0x7f.1:80", "127.0.0.1"),
+        ("3405803777:80", "203.0.113.1"),
+    ],
+)
+def test_numbers_are_read_as_inet_aton_does(table: Table, text: str, address: str) -> None:
+    assert main(["-A", "-t", text]) == 0
+    assert main(["-A", "-f", "1"]) == main(["-a", "-f", "1", "-r", text]) == 0
+    service, _, server = table.commands
+    assert service == AddService(ServiceKey(TCP, Endpoint(address, 80)), "wlc", persistent=0)
+    assert server == AddServer(ServiceKey(mark=1), Endpoint(address, 80), 1, Method.DR)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from operator import attrgetter
 
 import pytest
@@ -14,7 +12,7 @@ from director.control.codec import decode, encode
 from director.core.commands import AddServer, AddService, Command, ServiceKey
 from director.core.decision import Method
 from director.core.packet import TCP, UDP, Endpoint
-from director.ipvsadm import main, saved
+from director.ipvsadm import saved
 from tests.unit.director.ipvsadm.support import Machine, Table, recording
 
 SAVED = sorted({each.stdout for each in recording() if each.stdout.startswith("-A")})
@@ -87,48 +85,3 @@ def test_what_the_kernels_ipvsadm_saves_can_be_restored(table: Table, machine: M
     assert table.call("", {"do": "apply", "commands": commands}) == {"ok": True}
     numeric = "127.0.0.1" in text or not any(character in text for character in ("http", "domain", ":snpp"))
     assert saved.text(table.services, numeric=numeric) == text
-
-
-def restore(monkeypatch: pytest.MonkeyPatch, text: bytes) -> int:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
-    return main(["-R"])
-
-
-def test_all_lines_are_one_request(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = b"# rules\n\n-A -f 1\r\n   # one more\n  ipvsadm -a -f 1 -r 172.16.0.2\n-A -f 2"
-    assert restore(monkeypatch, text) == 0
-    assert len(table.requests) == 1
-    assert [type(command).__name__ for command in table.commands] == ["AddService", "AddServer", "AddService"]
-
-
-@pytest.mark.parametrize(
-    ("line", "says"),
-    [
-        ("nonsense", "line 3: a command comes first, such as -A or -L; ipvsadm -h lists them."),
-        ("-A -t 203.0.113.1", "line 3: port 0 is every port of the address"),
-        ("-A -f 2 --nosuch", "line 3: there is no option --nosuch;"),
-        ("-A -f 2 # why", "line 3: '#' is left over at the end of the line."),
-        ("-L", "line 3: only lines that change the rules can stand here."),
-        ("-R", "line 3: only lines"),
-        ("-h", "line 3: only lines"),
-        ("-A -t \xff:80", "line 3: bad virtual service"),
-    ],
-)
-def test_a_bad_line_is_named_and_nothing_is_done(
-    table: Table,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    line: str,
-    says: str,
-) -> None:
-    assert restore(monkeypatch, b"-A -f 1\n\n" + line.encode("latin-1") + b"\n-A -f 3\n") == 2
-    assert capsys.readouterr().err.startswith(f"ipvsadm: {says}")
-    assert table.requests == []
-
-
-def test_what_the_director_refuses(
-    table: Table, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert restore(monkeypatch, b"-A -f 1\n-A -f 1\n") == 255
-    assert capsys.readouterr().err == "ipvsadm: virtual service FWM 1 exists already.\n"
-    assert len(table.requests) == 1

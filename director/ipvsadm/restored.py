@@ -1,0 +1,80 @@
+"""-R: the lines on standard input, all of them or none; with --line-by-line one after the other.
+
+    all or none     every line is understood before the first is carried out, and all are one request
+    line by line    as ipvsadm 1.31: what is refused is told, and the next line is carried out; a line that
+                    can't be understood ends it; the exit code is the last line's
+
+A sentence about a line names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from director.control import tool
+from director.control.tool import REFUSED, Failure, Unsupported
+from director.ipvsadm.arguments import PROGRAM, Line
+from director.ipvsadm.saved import Numbered, commands_of, named, numbered, understood
+
+Show = Callable[[Line], str]  # what a line that lists or saves prints
+
+
+def all_or_none(text: str, show: Show) -> str:
+    """What its lines print, once all of them are carried out. Raises Failure with nothing changed."""
+    lines = [understood(number, words) for number, words in numbered(text)]
+    changing = [one for one in lines if one.commands]
+    try:
+        tool.apply(commands_of(changing))
+    except Failure as refusal:
+        if refusal.place is None:
+            raise
+        raise named(changing[refusal.place].number, refusal) from None
+    return "".join(show(one.line) for one in lines if not one.commands)
+
+
+def line_by_line(text: str, show: Show) -> str:
+    """Prints as it goes, so nothing is left to print. Raises Failure, also for what it has told already."""
+    waiting: list[Numbered] = []
+    code = 0
+    for number, words in numbered(text):
+        try:
+            line = understood(number, words)
+        except Failure as failure:
+            _carry_out(waiting)
+            if not isinstance(failure, Unsupported):
+                raise
+            tool.complain(PROGRAM, failure)
+            waiting, code = [], failure.code
+            continue
+        if line.commands:
+            waiting.append(line)
+        else:
+            _carry_out(waiting)
+            waiting, code = [], 0
+            tool.say(show(line.line))
+    if waiting:
+        code = _carry_out(waiting)
+    if code:
+        raise Failure("", code)
+    return ""
+
+
+def _carry_out(lines: Sequence[Numbered]) -> int:
+    """Each that is not refused; the last one's exit code.
+
+    Many that nobody refuses are one request: it does what they would do one after the other.
+    """
+    if not lines:
+        return 0
+    try:
+        tool.apply(commands_of(lines))
+    except Failure as refusal:
+        if refusal.code != REFUSED:
+            raise
+        if len(lines) == 1:
+            tool.complain(PROGRAM, named(lines[0].number, refusal))
+            return refusal.code
+        middle = len(lines) // 2
+        _carry_out(lines[:middle])
+        return _carry_out(lines[middle:])
+    return 0
