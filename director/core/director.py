@@ -23,7 +23,7 @@ from typing import Any
 
 from director.core import icmp
 from director.core.arrivals import Arrivals
-from director.core.commands import Command
+from director.core.commands import Clear, Command, DeleteServer, DeleteService
 from director.core.connection import Connection
 from director.core.decision import Decision, Drop, Forward, Local, Method
 from director.core.defence import DEFAULT_LIMIT, SHARE, Defence, drops_entries, secures_tcp
@@ -43,6 +43,7 @@ from director.core.tables import Tables
 
 DEFAULT_TIMEOUTS = Timeouts()
 DEFAULT_SYSCTLS = Sysctls()
+_DELETING = (Clear, DeleteServer, DeleteService)
 _INSIDE_TCP_HEADER = 1  # a fragment that starts there could change a header (RFC 1858)
 
 
@@ -118,7 +119,7 @@ class Director:
 
     def _commit(self, commands: Sequence[Command], now: float) -> None:
         self.services.settle()
-        if self.services.sysctls.expire_nodest_conn:
+        if self.services.sysctls.expire_nodest_conn and any(isinstance(one, _DELETING) for one in commands):
             self._end_without_server(now)
         for command in commands:
             self.trace.tell("rules", now, partial(dict, command=str(command)))

@@ -11,21 +11,21 @@ from dataclasses import asdict, dataclass, fields, replace
 
 from director.core.errors import BadValue
 
-_SWITCH = range(2)
+_NUMBER = range(2**31)  # as the kernel, which takes any for a switch: all but 0 are on
 _DEFENCE = range(4)  # 0 off, 1 automatic and idle, 2 automatic and at work, 3 always
-_SECONDS = range(1, 2**31)
 
 
 @dataclass(frozen=True, slots=True)
 class Sysctls:
     """The settings of one director; the defaults are the kernel's.
 
-    am_droprate: of how many new connections one is dropped while drop_packet is 3.
+    am_droprate: of how many new connections one is dropped while drop_packet is 3; 0: none.
     conn_reuse_mode: whether a client's port that is used again may lead to another real server:
-        0 never, bit 1 when the old connection is over, bit 2 also in FIN_WAIT of VS-TUN and VS-DR.
+        0 never, else when the old connection is over, with bit 2 also in FIN_WAIT of VS-TUN and VS-DR.
     drop_entry: under attack, remove some half-open connections every second.
     drop_packet: under attack, drop some packets that would open a connection.
-    expire_nodest_conn: connections of a server that was deleted end, instead of waiting for it.
+    expire_nodest_conn: connections of a server that was deleted end, instead of waiting for it: at the
+        next packet or deletion.
     expire_quiescent_template: persistence does not hold a client at a server of weight 0.
     lblc_expiration, lblcr_expiration: seconds for which those schedulers remember (kernel: jiffies).
     nat_icmp_send: a VS-NAT real server is told of packets that belong to no connection.
@@ -64,17 +64,17 @@ class Sysctls:
 
 
 _ALLOWED: Mapping[str, range] = {
-    "am_droprate": range(1, 2**31),
-    "conn_reuse_mode": range(4),
+    "am_droprate": _NUMBER,
+    "conn_reuse_mode": _NUMBER,
     "drop_entry": _DEFENCE,
     "drop_packet": _DEFENCE,
-    "expire_nodest_conn": _SWITCH,
-    "expire_quiescent_template": _SWITCH,
-    "lblc_expiration": _SECONDS,
-    "lblcr_expiration": _SECONDS,
-    "nat_icmp_send": _SWITCH,
-    "pmtu_disc": _SWITCH,
+    "expire_nodest_conn": _NUMBER,
+    "expire_quiescent_template": _NUMBER,
+    "lblc_expiration": _NUMBER,
+    "lblcr_expiration": _NUMBER,
+    "nat_icmp_send": _NUMBER,
+    "pmtu_disc": _NUMBER,
     "secure_tcp": _DEFENCE,
-    "sloppy_tcp": _SWITCH,
+    "sloppy_tcp": _NUMBER,
 }
 assert set(_ALLOWED) == {field.name for field in fields(Sysctls)}

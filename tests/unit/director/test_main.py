@@ -102,7 +102,7 @@ def test_sysctls_and_timeouts(started: list[Settings]) -> None:
     ("arguments", "says"),
     [
         (["--sysctl", "nosuch=1"], "nosuch"),
-        (["--sysctl", "sloppy_tcp=2"], "sloppy_tcp"),
+        (["--sysctl", "drop_entry=4"], "drop_entry"),
         (["--sysctl", "sloppy_tcp"], "NAME=NUMBER"),
         (["--timeout", "asleep=1"], "asleep"),
         (["--timeout", "udp=0"], "timeout udp"),

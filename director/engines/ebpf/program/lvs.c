@@ -19,8 +19,7 @@
 #include "tun.h"
 #include "way.h"
 
-#define REUSE 3			  /* conn_reuse_mode: any bit: when it is over */
-#define REUSE_FIN_WAIT 2  /* this bit: in VS-TUN and VS-DR also half closed */
+#define REUSE_FIN_WAIT 2 /* bit of conn_reuse_mode: in VS-TUN and VS-DR also half closed */
 #define FTP_DATA bpf_htons(20)
 
 static __always_inline struct counted *counted_for(__u32 server)
@@ -35,7 +34,7 @@ static __always_inline bool makes_way(const struct packet *p, __u32 word)
 {
 	__u32 state = STATE(word);
 
-	if (p->ends.protocol != IPPROTO_TCP || !(p->flags & TCP_SYN) || !(settings.reuse & REUSE))
+	if (p->ends.protocol != IPPROTO_TCP || !(p->flags & TCP_SYN) || !settings.reuse)
 		return false;
 	return state == TIME_WAIT || state == CLOSE ||
 		   (state == FIN_WAIT && METHOD(word) != NAT && settings.reuse & REUSE_FIN_WAIT);

@@ -32,13 +32,12 @@ def set_to(director: Director, **values: int) -> Director:
     ("name", "value"),
     [
         ("nosuch", 1),
-        ("sloppy_tcp", 2),
+        ("sloppy_tcp", -1),
         ("sloppy_tcp", True),
         ("drop_entry", -1),
         ("drop_packet", 4),
-        ("conn_reuse_mode", 4),
-        ("am_droprate", 0),
-        ("lblc_expiration", 0),
+        ("secure_tcp", 4),
+        ("conn_reuse_mode", 2**31),
     ],
 )
 def test_a_wrong_one_changes_nothing(name: str, value: int) -> None:
@@ -52,8 +51,8 @@ def test_a_wrong_one_changes_nothing(name: str, value: int) -> None:
 
 def test_they_can_be_given_from_the_start() -> None:
     assert published(sysctls=Sysctls(sloppy_tcp=1)).services.sysctls.sloppy_tcp == 1
-    with pytest.raises(BadValue, match="pmtu_disc"):
-        Sysctls(pmtu_disc=7)
+    with pytest.raises(BadValue, match="drop_entry"):
+        Sysctls(drop_entry=7)
 
 
 def test_sloppy_tcp_takes_connections_that_it_has_not_seen_begin() -> None:
@@ -82,9 +81,14 @@ class TestExpireNodestConn:
         assert forward(director.decide(tcp(client(1), WEB), 0)).destination == RS1
 
     def test_set_later_it_ends_at_the_next_packet(self) -> None:
-        director = self.open_and_delete()
-        director.services.sysctls = Sysctls(expire_nodest_conn=1)
+        director = set_to(self.open_and_delete(), expire_nodest_conn=1)
+        assert len(director.connections) == 1
         assert forward(director.decide(tcp(client(1), WEB), 0)).destination == RS1
+
+    def test_set_later_it_ends_at_the_next_deletion(self) -> None:
+        director = set_to(self.open_and_delete(), expire_nodest_conn=1)
+        director.apply([DeleteServer(KEY, RS1)], 0)
+        assert len(director.connections) == 0
 
     def test_a_syn_leaves_a_quiet_server(self) -> None:
         director = set_to(published(), expire_nodest_conn=1)
@@ -99,6 +103,9 @@ class TestExpireNodestConn:
     [
         (1, Method.NAT, RST, True),
         (0, Method.NAT, RST, False),
+        (4, Method.NAT, RST, True),
+        (9, Method.DR, FIN | ACK, False),
+        (10, Method.DR, FIN | ACK, True),
         (1, Method.DR, FIN | ACK, False),
         (2, Method.DR, FIN | ACK, True),
         (3, Method.DR, FIN | ACK, True),
@@ -143,7 +150,7 @@ def test_a_schedulers_own_sysctl_reaches_it() -> None:
     schedulers: list[Any] = [service.scheduler for service in director.services]
     assert [one.expiration for one in schedulers] == [5, 5]
     with pytest.raises(BadValue):
-        director.apply([SetSysctl("lblc_expiration", 6), SetSysctl("lblc_expiration", 0)], 0)
+        director.apply([SetSysctl("lblc_expiration", 6), SetSysctl("lblc_expiration", -1)], 0)
     assert [one.expiration for one in schedulers] == [5, 5]
 
 
@@ -155,6 +162,17 @@ def test_drop_packet_drops_one_in_am_droprate() -> None:
     assert kinds == ["Drop", "Forward", "Forward", "Forward"] * 3
     known = [director.decide(tcp(client(99), WEB, ACK), 0) for _ in range(9)]
     assert all(isinstance(decision, Forward) for decision in known)
+
+
+def test_with_am_droprate_0_nothing_is_dropped() -> None:
+    director = set_to(published(), drop_packet=3, am_droprate=0)
+    assert all(isinstance(director.decide(tcp(client(port), WEB), 0), Forward) for port in range(1001, 1030))
+
+
+def test_any_number_switches_on() -> None:
+    sloppy = set_to(published(), sloppy_tcp=7)
+    assert sloppy.services.sysctls.sloppy_tcp == 7
+    assert isinstance(sloppy.decide(tcp(client(1), WEB, ACK), 0), Forward)
 
 
 def test_drop_entry_removes_only_half_open_connections() -> None:
