@@ -84,6 +84,16 @@ class Connection:
     def active(self) -> bool:
         return self.state in ACTIVE
 
+    def came_in(self, length: int) -> None:
+        """Count a packet of so many bytes from the client's side, for the server and for the service."""
+        self.server.stats.came_in(length)
+        self.service.stats.came_in(length)
+
+    def went_out(self, length: int) -> None:
+        """Count one from the server's side, likewise."""
+        self.server.stats.went_out(length)
+        self.service.stats.went_out(length)
+
     def as_dict(self, now: float) -> dict[str, Any]:
         """JSON-ready; `expires` in seconds from `now`."""
         return {

@@ -1,8 +1,9 @@
 """ICMP errors: which end of a known connection has to hear of one, and how it has to read.
 
 An error quotes the packet that it is about. Its sender saw that packet as the director had
-rewritten it, and whoever gets the error has to recognise the packet that it sent itself.
-Source: RFC 792; RFC 5508 for address translators.
+rewritten it, and whoever gets the error has to recognise the packet that it sent itself. It counts as
+a packet of the connection, one about a tunnel excepted. Source: RFC 792; RFC 5508 for address
+translators; Linux, ip_vs_in_icmp and ip_vs_out_icmp, for what is counted.
 """
 
 from __future__ import annotations
@@ -28,14 +29,12 @@ def decide(packet: Packet, connections: Table) -> Decision:
         return Local(("a fragment of an ICMP error",))
     if about.protocol == IPIP:
         return _about_tunnel(packet, about, connections)
-    if packet.ttl <= 1:
-        return Drop((f"an ICMP error with TTL {packet.ttl}, of which nobody is told",))
     connection = connections.request(about.protocol, about.destination, about.source)
     if connection is not None:
         return _to_server(connection, packet)
     connection = connections.reply(about.protocol, about.destination, about.source)
     if connection is not None and connection.method is Method.NAT:
-        return _to_client(connection)
+        return _to_client(connection, packet)
     return Local(("ICMP error about no known connection",))
 
 
@@ -66,8 +65,12 @@ def _about_tunnel(packet: Packet, about: Packet, connections: Table) -> Decision
 
 def _to_server(connection: Connection, packet: Packet) -> Decision:
     """Somebody on the client's side could not deliver a reply: its sender has to hear of it."""
+    if connection.server.listed:
+        connection.came_in(packet.length)
     if connection.method is Method.LOCAL:
         return Local(("ICMP error about a reply of the local node",))
+    if packet.ttl <= 1:
+        return _too_old(packet)
     nat = connection.method is Method.NAT
     server = Endpoint(connection.server_end.address, 0)
     return Forward(
@@ -81,8 +84,12 @@ def _to_server(connection: Connection, packet: Packet) -> Decision:
     )
 
 
-def _to_client(connection: Connection) -> Decision:
+def _to_client(connection: Connection, packet: Packet) -> Decision:
     """Somebody on the real servers' side could not deliver a request: the client has to hear of it."""
+    if packet.ttl <= 1:
+        return _too_old(packet)
+    if connection.server.listed:
+        connection.went_out(packet.length)
     client = Endpoint(connection.client.address, 0)
     return Forward(
         Method.NAT,
@@ -93,3 +100,7 @@ def _to_client(connection: Connection) -> Decision:
         ("ICMP error about a request of a known connection",),
         embedded_destination=connection.vip,
     )
+
+
+def _too_old(packet: Packet) -> Drop:
+    return Drop((f"an ICMP error with TTL {packet.ttl}, of which nobody is told",))

@@ -111,8 +111,7 @@ class Known:
     ) -> Decision:
         """What becomes of a client's packet, without a look at the state of its connection."""
         connection.packets += 1
-        connection.server.stats.came_in(packet.length)
-        connection.service.stats.came_in(packet.length)
+        connection.came_in(packet.length)
         to, pmtu_disc = connection.server_end, bool(self._rules.sysctls.pmtu_disc)
         refusal = self._refusals.of(packet, to.address, connection.method, pmtu_disc=pmtu_disc)
         if refusal is not None:
@@ -138,8 +137,7 @@ class Known:
     def reply(self, connection: Connection, packet: Packet, now: float) -> Decision:
         """What becomes of a real server's packet."""
         self._life.follow(connection, packet, View.OUT, now)
-        connection.server.stats.went_out(packet.length)
-        connection.service.stats.went_out(packet.length)
+        connection.went_out(packet.length)
         refusal = self._refusals.of(packet, connection.client.address, Method.NAT, pmtu_disc=True)
         if refusal is not None:
             return self._trace.answer(packet, now, refusal)

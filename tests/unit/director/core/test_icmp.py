@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from director.core.decision import Answer, Decision, Drop, Local, Method
+from director.core.commands import AddServer, AddService, DeleteServer, ServiceKey
+from director.core.decision import Answer, Decision, Drop, Forward, Local, Method
 from director.core.director import Director
-from director.core.packet import ICMP, IPIP, TCP, Endpoint, Packet
-from tests.unit.director.core.support import WEB, client, direct, tcp
+from director.core.packet import ICMP, IPIP, TCP, UDP, Endpoint, Packet
+from tests.unit.director.core.support import CIP, VIP, WEB, client, direct, tcp
 
 ROUTER, DIRECTOR, SERVER = Endpoint("192.0.2.254", 0), Endpoint("203.0.113.2", 0), Endpoint("203.0.113.11", 0)
 
@@ -71,3 +72,85 @@ def test_about_nothing_that_is_known_it_is_the_kernels(inner: Packet | None) -> 
 
 def test_a_connection_without_a_tunnel_has_no_such_errors() -> None:
     assert isinstance(decided(error(Packet(TCP, client(1), WEB, 1480)), Method.DR), Local)
+
+
+# ---- what is counted ----
+
+KEY, DNS, NAME_SERVER = ServiceKey(UDP, Endpoint(VIP, 53)), Endpoint(VIP, 53), Endpoint("172.16.0.2", 53)
+
+
+def counted(director: Director) -> list[tuple[int, ...]]:
+    """Packets and bytes in, packets and bytes out: of the service, and of its servers."""
+    (service,) = director.services
+    return [
+        (each.stats.packets_in, each.stats.bytes_in, each.stats.packets_out, each.stats.bytes_out)
+        for each in (service, *service.servers)
+    ]
+
+
+def asked(method: Method = Method.NAT, **options: Any) -> Director:
+    """A director that has passed a datagram on."""
+    director = Director(method=method, **options)
+    director.apply([AddService(KEY), AddServer(KEY, NAME_SERVER)], 0)
+    assert isinstance(director.decide(Packet(UDP, client(1), DNS, 68), 0), Forward)
+    return director
+
+
+def about_request(ttl: int = 64) -> Packet:
+    quoted = Packet(UDP, client(1), NAME_SERVER, 68)
+    ends = Endpoint(NAME_SERVER.address, 0), Endpoint(CIP, 0)
+    return Packet(ICMP, *ends, 56, ttl, icmp_type=3, icmp_code=3, embedded=quoted)
+
+
+def about_reply(ttl: int = 64) -> Packet:
+    quoted = Packet(UDP, DNS, client(1), 88)
+    ends = Endpoint(CIP, 0), Endpoint(VIP, 0)
+    return Packet(ICMP, *ends, 56, ttl, icmp_type=3, icmp_code=3, embedded=quoted)
+
+
+def test_an_error_about_a_request_is_a_packet_of_the_real_servers() -> None:
+    director = asked()
+    assert isinstance(director.decide(about_request(), 0), Forward)
+    assert counted(director) == [(1, 68, 1, 56)] * 2
+
+
+@pytest.mark.parametrize("method", [Method.NAT, Method.TUN, Method.DR])
+def test_an_error_about_a_reply_is_a_packet_of_the_clients(method: Method) -> None:
+    director = asked(method)
+    assert isinstance(director.decide(about_reply(), 0), Forward)
+    assert counted(director) == [(2, 124, 0, 0)] * 2
+
+
+def test_so_is_one_about_a_reply_of_the_local_node() -> None:
+    director = asked(is_local=lambda _address: True)
+    assert isinstance(director.decide(about_reply(), 0), Local)
+    assert counted(director) == [(2, 124, 0, 0)] * 2
+
+
+def test_the_kernel_counts_what_comes_in_before_its_time_to_live_is_looked_at() -> None:
+    director = asked()
+    assert isinstance(director.decide(about_reply(ttl=1), 0), Drop)
+    assert isinstance(director.decide(about_request(ttl=1), 0), Drop)
+    assert counted(director) == [(2, 124, 0, 0)] * 2
+
+
+def test_nothing_is_counted_for_a_server_without_a_rule() -> None:
+    director = asked()
+    director.apply([DeleteServer(KEY, NAME_SERVER)], 0)
+    assert isinstance(director.decide(about_request(), 0), Forward)
+    assert counted(director) == [(1, 68, 0, 0)]
+
+
+def test_nothing_is_counted_for_an_error_about_a_tunnel() -> None:
+    director = asked(Method.TUN)
+    inner = Packet(UDP, client(1), DNS, 68, dont_fragment=True)
+    outer = Packet(IPIP, DIRECTOR, Endpoint(NAME_SERVER.address, 0), 88, embedded=inner)
+    packet = Packet(ICMP, ROUTER, DIRECTOR, 96, icmp_type=3, icmp_code=4, mtu=1400, embedded=outer)
+    assert isinstance(director.decide(packet, 0), Answer)
+    assert counted(director) == [(1, 68, 0, 0)] * 2
+
+
+def test_nothing_is_counted_for_a_rehearsal() -> None:
+    director = asked()
+    director.rehearse(about_request(), 0)
+    assert counted(director) == [(1, 68, 0, 0)] * 2
