@@ -5,7 +5,8 @@
     227 ... (172,16,0,3,117,48)       the real server listens there       RFC 959
     229 ... (|||30000|)               the same, only the port             RFC 2428
 
-Bytes in, values out: what becomes of a found endpoint is the helper's business.
+Blanks may be in front of the numbers of a command, and anything behind them. Bytes in, values out: what
+becomes of a found endpoint is the helper's business.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ DATA_PORT = 20
 FIRST_FREE_PORT = 1024  # below are the well-known ones, where no ftp server waits for data
 
 _SIX = rb"(?<!\d)" + rb",".join([rb"(\d{1,3})"] * 6) + rb"(?!\d)"
-_PORT = re.compile(rb"PORT " + _SIX + rb"\s*$", re.IGNORECASE)
+_PORT = re.compile(rb"PORT +" + _SIX + rb"(?=\s)", re.IGNORECASE)
 _FOUR = rb"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})"
-_EPRT = re.compile(rb"EPRT ([!-~])1\1" + _FOUR + rb"\1(\d{1,5})\1\s*$", re.IGNORECASE)
+_EPRT = re.compile(rb"EPRT +([!-~])1\1" + _FOUR + rb"\1(\d{1,5})\1(?=\s)", re.IGNORECASE)
 _PASSIVE = re.compile(rb"227 .*?" + _SIX)
 _EXTENDED = re.compile(rb"229 .*?\(([!-~])\1\1(\d{1,5})\1\)")
 _ADDRESS_BEGUN = re.compile(rb"227 .*?\d")

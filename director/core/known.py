@@ -20,6 +20,7 @@ from director.core.table import Table
 
 _OVER = (State.TIME_WAIT, State.CLOSE)  # a client may use its port again
 _REUSE_FIN_WAIT = 2  # the bit of conn_reuse_mode
+_SPOILT = "ftp: a packet of the control connection with a wrong checksum"
 
 
 class Known:
@@ -136,6 +137,8 @@ class Known:
 
     def reply(self, connection: Connection, packet: Packet, now: float) -> Decision:
         """What becomes of a real server's packet."""
+        if connection.ftp is not None and packet.spoilt:
+            return self._trace.drop(packet, now, _SPOILT)
         self._life.follow(connection, packet, View.OUT, now)
         connection.went_out(packet.length)
         refusal = self._refusals.of(packet, connection.client.address, Method.NAT, pmtu_disc=True)
@@ -163,13 +166,13 @@ class Known:
     def _ftp_from_client(
         self, control: Connection, session: Session, packet: Packet, now: float
     ) -> Drop | None:
-        why_not = _fragmented(packet) or self._ftp.from_client(control, session, packet, now)
+        why_not = _unreadable(packet) or self._ftp.from_client(control, session, packet, now)
         return self._trace.drop(packet, now, why_not) if why_not else None
 
     def _ftp_from_server(
         self, control: Connection, session: Session, packet: Packet, now: float
     ) -> Drop | None:
-        why_not = _fragmented(packet) or self._ftp.from_server(control, session, packet, now)
+        why_not = _unreadable(packet) or self._ftp.from_server(control, session, packet, now)
         return self._trace.drop(packet, now, why_not) if why_not else None
 
     def _expect(
@@ -187,5 +190,7 @@ class Known:
         self._life.begin(connection, now, "announced by ftp")
 
 
-def _fragmented(packet: Packet) -> str | None:
-    return "ftp: a fragment of the control connection" if packet.more_fragments else None
+def _unreadable(packet: Packet) -> str | None:
+    if packet.more_fragments:
+        return "ftp: a fragment of the control connection"
+    return _SPOILT if packet.spoilt else None

@@ -51,6 +51,7 @@ class Packet:
     sequence: int = 0  # TCP
     acknowledgement: int = 0  # TCP
     payload: bytes = b""
+    spoilt: bool = False  # TCP: its checksum is wrong
     icmp_type: int = 0
     icmp_code: int = 0
     mtu: int = 0  # in "fragmentation needed": what fits, 0 if it does not say

@@ -44,6 +44,13 @@ def is_right(header: bytes) -> bool:
     return _sum(header) % 0xFFFF == 0
 
 
+def is_right_above(addresses: bytes, protocol: int, segment: bytes) -> bool:
+    """The same for what IP carries, which also covers source and destination (RFC 9293, 3.1)."""
+    padded = segment + b"\0" if len(segment) % 2 else segment
+    words = int.from_bytes(addresses, "big") + int.from_bytes(padded, "big")  # modulo 2^16-1 as their sum
+    return (words + protocol + len(segment)) % 0xFFFF == 0
+
+
 def _sum(words: bytes) -> int:
     if len(words) % 2:
         words += b"\0"

@@ -22,6 +22,7 @@ _LAYERS: dict[int, tuple[Any, int]] = {
 }  # with bytes of header
 _END_OF_OPTIONS, _NO_OPERATION = 0, 1  # TCP options of one byte (RFC 9293, 3.1)
 _ERRORS = (3, 4, 11)  # ICMP types that quote the packet they are about (RFC 792)
+_PROTOCOL = 9  # where in the IP header it is
 _CHECKSUMS: dict[Any, int] = {ICMP: 2, TCPHeader: 16, UDPHeader: 6}
 
 
@@ -62,6 +63,12 @@ class Datagram:
     def data_starts(self) -> int:
         """Where in `rest` the data starts: behind TCP's options."""
         return self.above.dataofs * 4 - TCPHeader.size if isinstance(self.above, TCPHeader) else 0
+
+    @property
+    def is_spoilt(self) -> bool:
+        """Whether what came above IP, whole, has a wrong checksum."""
+        start, above, rest = self._came
+        return not checksum.is_right_above(start[checksum.IP_CHECKSUM + 2 :], start[_PROTOCOL], above + rest)
 
     def replace_data(self, data: bytes) -> None:
         """Let TCP carry `data` instead of what came."""

@@ -110,6 +110,43 @@ def test_a_command_is_read_in_its_order() -> None:
     assert isinstance(session.decide(tcp(Endpoint(FTP2.address, 20), client(40000))), Forward)
 
 
+def test_a_command_with_a_wrong_checksum_is_dropped_and_comes_again() -> None:
+    session = Session()
+    command = b"PORT 198,51,100,101,156,64\r\n"
+    spoilt = tcp(client(1), FTP, ACK, sequence=501, payload=command, spoilt=True)
+    assert isinstance(session.decide(spoilt), Drop)
+    assert isinstance(session.decide(tcp(Endpoint(FTP2.address, 20), client(40000))), Local)
+    assert isinstance(session.command(0, command), Forward)
+    assert isinstance(session.decide(tcp(Endpoint(FTP2.address, 20), client(40000))), Forward)
+
+
+def test_a_reply_with_a_wrong_checksum_changes_nothing() -> None:
+    session = Session()
+    spoilt = tcp(FTP2, client(1), FIN | ACK, sequence=session.first, payload=PASSIVE, spoilt=True)
+    assert isinstance(session.decide(spoilt), Drop)
+    assert isinstance(passive_data(session, 2), Local)
+    assert session.reply(0, PASSIVE) == (0, REWRITTEN)
+
+
+def test_without_the_helper_nobody_looks_at_the_checksum() -> None:
+    session = Session(ftp_helper=False)
+    assert isinstance(session.decide(tcp(client(1), FTP, ACK, sequence=501, spoilt=True)), Forward)
+
+
+def test_a_port_command_in_three_segments() -> None:
+    """Ours reads it; the kernel's helper looks at one segment at a time."""
+    session = Session()
+    for at, piece in ((0, b"POR"), (3, b"T 198,51,10"), (14, b"0,101,156,64\r\n")):
+        assert isinstance(session.command(at, piece), Forward)
+    assert isinstance(session.decide(tcp(Endpoint(FTP2.address, 20), client(40000))), Forward)
+
+
+def test_a_passive_reply_that_is_sent_again_reads_as_before() -> None:
+    """The kernel's helper rewrites a 227 once for each PASV."""
+    session = Session()
+    assert session.reply(0, PASSIVE) == session.reply(0, PASSIVE) == (0, REWRITTEN)
+
+
 def passive_data(session: Session, port: int) -> object:
     return session.decide(tcp(client(port), Endpoint(VIP, 30000)))
 
