@@ -261,9 +261,10 @@ class Rules:
         check_server(command.server, command.weight, command.upper, command.lower)
         if service.server(command.server):
             raise ServerExists(f"Destination already exists: real server {command.server} of {service}.")
-        method = self._check_method(service, command.server, command.method or self._method)
+        asked = command.method or self._method
+        method = self._check_method(service, command.server, asked)
         server = self._revived(service, command.server) or RealServer(command.server, 0, method)
-        self._set(server, method=method, listed=True)
+        self._set(server, method=method, asked=asked, listed=True)
         self._weigh(server, command.weight)
         self._limit(server, command.upper, command.lower)
         service.servers.insert(0, server)
@@ -285,8 +286,9 @@ class Rules:
         upper = server.upper if command.upper is None else command.upper
         lower = server.lower if command.lower is None else command.lower
         check_server(server.address, weight, upper, lower)
-        method = self._check_method(service, server.address, command.method or server.method)
-        self._set(server, method=method)
+        asked = command.method or server.asked
+        method = self._check_method(service, server.address, asked)
+        self._set(server, method=method, asked=asked)
         self._weigh(server, weight)
         self._limit(server, upper, lower)
         self._tell_scheduler(service)
@@ -300,19 +302,12 @@ class Rules:
         overloaded = full or (server.overloaded and 0 < upper <= server.upper)
         self._set(server, upper=upper, lower=lower, overloaded=overloaded)
 
-    def _check_method(self, service: VirtualService, server: Endpoint, method: Method) -> Method:
+    def _check_method(self, service: VirtualService, server: Endpoint, asked: Method) -> Method:
         """What becomes of the method asked for. Raises BadValue."""
-        if self.is_local(server.address):
-            method = Method.LOCAL
         port = service.key.address.port
-        if method is not Method.NAT and not service.key.mark and server.port != port:
-            why = (
-                "the local node gets packets as they are"
-                if method is Method.LOCAL
-                else "only VS-NAT changes it"
-            )
-            raise BadValue("real server", f"port {port}: {why}", str(server))
-        return method
+        if asked is not Method.NAT and not service.key.mark and server.port != port:
+            raise BadValue("real server", f"port {port}: only VS-NAT changes it", str(server))
+        return Method.LOCAL if self.is_local(server.address) else asked
 
     @_carry_out.register
     def _delete_server(self, command: DeleteServer) -> None:

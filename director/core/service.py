@@ -29,7 +29,8 @@ class RealServer:
     """One real server of one service; `listed` turns False when its rule is deleted.
 
     A weight of 0 takes no new connections and keeps those it has (quiesced); so does a server
-    that has reached its upper threshold. `method` is what connections that come now get.
+    that has reached its upper threshold. `method` is what connections that come now get, `asked` what
+    its rule asks for: the local node's method is LOCAL, whatever that is.
     """
 
     address: Endpoint
@@ -44,8 +45,10 @@ class RealServer:
     templates: int = 0  # clients that persistence holds here
     stats: Statistics = field(default_factory=Statistics)
     last_weight: int = 0  # the last one above 0
+    asked: Method = field(init=False)
 
     def __post_init__(self) -> None:
+        self.asked = self.method
         check_server(self.address, self.weight, self.upper, self.lower)
         self.last_weight = self.weight
 
@@ -94,7 +97,7 @@ class RealServer:
             "address": self.address.address,
             "port": self.address.port,
             "weight": self.weight,
-            "method": self.method.value,
+            "method": self.asked.value,
             "upper": self.upper,
             "lower": self.lower,
             "active": self.active,

@@ -107,7 +107,11 @@ _KINDS = {
 _NAMES.update({name: name for name in _LONG + _LONG_WITH_VALUE})
 _ALIASES = {"l": "L", "v": "version", "X": "exact"}
 _SPELLINGS = {key: f"--{name}" for name, key in _NAMES.items()}
-_ABSENT = {"6", "tun-info", "tun-nocsum", "tun-csum", "tun-remcsum", *_LONG_WITH_VALUE} - {"tun-type"}
+ABSENT = {  # what kernel IPVS has and the director has not, by its spelling
+    key: _SPELLINGS[key]
+    for key in ("6", "tun-info", "tun-nocsum", "tun-csum", "tun-remcsum", *_LONG_WITH_VALUE)
+    if key != "tun-type"
+}
 
 SERVICES = "tuf"
 FORWARDING = "gim"
@@ -169,8 +173,8 @@ def parse(words: Sequence[str]) -> Line:
 
 def _refuse_absent(keys: Sequence[str]) -> None:
     for key in keys:
-        if key in _ABSENT:
-            raise Unsupported(f"{_SPELLINGS[key]} is for the kernel's IPVS: this director does not have it.")
+        if key in ABSENT:
+            raise Unsupported(f"{ABSENT[key]} is for the kernel's IPVS: this director does not have it.")
 
 
 def _put(options: dict[str, str | None], command: str, key: str, value: str | None) -> None:

@@ -15,7 +15,7 @@ from director.ipvsadm.arguments import PROGRAM, Line, parse
 from director.ipvsadm.listing import sorted_services
 
 _SHOWING = ("L", "S")  # commands
-_FORWARDING = {"Masq": "-m", "Tunnel": "-i", "Route": "-g", "Local": "-g"}
+_FORWARDING = {"Masq": "-m", "Tunnel": "-i", "Route": "-g"}
 
 
 def text(services: Sequence[Fields], *, numeric: bool) -> str:

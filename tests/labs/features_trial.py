@@ -88,6 +88,25 @@ class Trial:
             "list": self._ipvsadm("-Ln"),
         }
 
+    def local_port(self) -> Any:
+        """The local node at a port that is not the service's."""
+        self._ipvsadm(f"-A -t {VIP}:83 -s rr")
+        refused = self._ipvsadm(f"-a -t {VIP}:83 -r 127.0.0.1:8083 -m")
+        self._ipvsadm(f"-d -t {VIP}:83 -r 127.0.0.1:8083")  # the kernel takes it, and drops its packets
+        self._ipvsadm(f"-a -t {VIP}:83 -r {DIP}:8083 -m -w 3")
+        before = self._ipvsadm("-Sn")
+        seen = names(2, 83)
+        self._ipvsadm("-C")
+        self._ipvsadm("-R", before)
+        return {
+            "names": seen,
+            "again": names(1, 83),
+            "saved": before,
+            "refused": refused,
+            "tables": sh("nft", "list", "tables", host="d").stdout,
+            "counted": self._ipvsadm("-Ln --stats"),
+        }
+
     def explained(self) -> Any:
         if self._kernel:
             return None
@@ -206,7 +225,7 @@ def main(method: str, engine: str, folder: Path) -> None:
         sh("sysctl", "-qw", *ROUTER, host="d")
     else:
         process = start_director(method, folder, "--engine", engine)
-    serve("d", *own, log=folder / "server.log")
+    serve("d", *own, f"{DIP}:8083", log=folder / "server.log")
     seen = {}
     for feature in FEATURES:
         trial._ipvsadm("-C")

@@ -56,8 +56,17 @@ def test_the_director_serves_too(seen: dict[str, Any]) -> None:
     assert local["names"] == ["s", "d", "s", "d"]
     assert local["whole"]
     methods = {line.split()[2] for line in local["list"].splitlines() if line.startswith("  -> ")}
-    own = "Local" if seen["engine"] != "kernel" else METHODS[seen["method"]]  # differs: local-node
-    assert methods - {"Forward"} == {own, METHODS[seen["method"]]}
+    assert methods - {"Forward"} == {METHODS[seen["method"]]}
+
+
+def test_the_local_node_has_a_port_of_its_own(seen: dict[str, Any]) -> None:
+    local = seen["local_port"]
+    assert local["names"] + local["again"] == ["d"] * 3
+    assert local["saved"].splitlines()[1].endswith(":8083 -m -w 3")
+    assert [line.split()[2] for line in local["counted"].splitlines() if ":8083" in line] == ["1"]
+    if seen["engine"] != "kernel":  # differs: local-node
+        assert "own host can't serve" in local["refused"]
+        assert "lvs_local_node" in local["tables"]
 
 
 def test_an_explanation_is_what_would_happen_and_changes_nothing(seen: dict[str, Any]) -> None:

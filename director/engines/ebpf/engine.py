@@ -138,6 +138,7 @@ class EbpfEngine:
     def rules_changed(self) -> None:
         """Raises EngineError."""
         rules = self._director.services
+        self._core.redirect()
         try:
             vips = self._prefixes(rules.vips())
             self._rules.write(rules, lambda address: self.way_to(address).get("source", "0.0.0.0"))

@@ -24,7 +24,6 @@ from director.core.commands import (
     SetSysctl,
     SetTimeouts,
 )
-from director.core.decision import Method
 from director.core.director import Director
 from director.core.errors import LvsError
 from director.core.service import RealServer, VirtualService
@@ -72,8 +71,8 @@ def _commands(director: Director, services: Iterable[VirtualService], servers: S
         )
         gone = (server for _, its, server in servers.all() if its is service and not server.listed)
         for server in (*gone, *reversed(service.servers)):
-            method = Method.NAT if server.method is Method.LOCAL else server.method
-            yield AddServer(service.key, server.address, server.weight, method, server.upper, server.lower)
+            limits = server.upper, server.lower
+            yield AddServer(service.key, server.address, server.weight, server.asked, *limits)
 
 
 def _deletions(

@@ -28,6 +28,7 @@ from director.engines.scapy.fragments import Early, pieces
 from director.engines.scapy.kernel import Kernel
 from director.engines.scapy.layers import ARP, IP
 from director.engines.scapy.limits import Limits
+from director.engines.scapy.local_node import LocalNode
 from director.engines.scapy.neighbours import Neighbours
 from director.engines.scapy.parse import parse, tunnelled
 from director.engines.scapy.routes import Routes, Way
@@ -63,6 +64,7 @@ class ScapyEngine:
         self.routes = Routes(self._wires)
         self._neighbours = Neighbours(partial(self._count, "lost"))
         self._kernel = Kernel(interfaces)
+        self._local_node = LocalNode()
         self._limits = Limits()
         self._failures = Failures()
         self._early = Early(partial(self._count, "dropped"))
@@ -111,7 +113,12 @@ class ScapyEngine:
         """Nothing to do: the core schedules."""
 
     def rules_changed(self) -> None:
+        self.redirect()
         self._kernel.keep_out_of(self._director.services.vips())
+
+    def redirect(self) -> None:
+        """Let the local node have ports of its own. Raises EngineError."""
+        self._local_node.redirect(self._director.services)
 
     def tick(self, now: float) -> None:
         self._neighbours.tick(now)
@@ -128,6 +135,7 @@ class ScapyEngine:
         return {**self._counters, "failed": self._failures.count}
 
     def close(self) -> None:
+        self._local_node.close()
         self._kernel.close()
         self.routes.close()
         while self._wires:

@@ -21,13 +21,12 @@ from director.engines import tuntap
 from director.engines.engine import EngineError
 
 DEVICE = "lvs0"
+LOCAL_NODE = "table ip lvs_local_node"  # local_node.py
 _TABLE = "table ip lvs"
 _SYSCTLS = Path("/proc/sys/net/ipv4/conf")
 
 _RULES = """\
-{table}
-delete {table}
-{table} {{
+{start}{table} {{
     set vips {{ type ipv4_addr; flags interval; auto-merge; {elements}}}
     chain before_the_kernel {{
         type filter hook prerouting priority raw; policy accept;
@@ -43,7 +42,12 @@ def rules(vips: Collection[str]) -> str:
     `vips` are addresses, or networks whose packets carry a mark.
     """
     elements = f"elements = {{ {', '.join(sorted(vips))} }}; " if vips else ""
-    return _RULES.format(table=_TABLE, device=DEVICE, elements=elements)
+    return _RULES.format(start=without(_TABLE), table=_TABLE, device=DEVICE, elements=elements)
+
+
+def without(table: str) -> str:
+    """The script that removes a table, whether it is there or not."""
+    return f"{table}\ndelete {table}\n"
 
 
 class Kernel:
@@ -58,6 +62,8 @@ class Kernel:
     def start(self) -> None:
         """Raises EngineError."""
         self._device = tuntap.make(DEVICE, tuntap.TUN)
+        with contextlib.suppress(EngineError):
+            nft(without(LOCAL_NODE))  # of a director that was killed
         # The larger of `all` and the device wins: a packet from lvs0 has come by another way.
         self._set("all", "rp_filter", "0")
         self._set(DEVICE, "rp_filter", "0")
@@ -67,7 +73,7 @@ class Kernel:
     def keep_out_of(self, vips: set[str]) -> None:
         """From now on TCP and UDP to these addresses reach the kernel by `give` only."""
         if vips != self._vips:
-            _nft(rules(vips))
+            nft(rules(vips))
             self._vips = set(vips)
 
     def give(self, packet: bytes) -> bool:
@@ -82,7 +88,7 @@ class Kernel:
         """Leave the kernel as it was."""
         if self._vips is not None:
             with contextlib.suppress(EngineError):
-                _nft(f"{_TABLE}\ndelete {_TABLE}\n")
+                nft(without(_TABLE))
             self._vips = None
         for path, value in self._before.items():
             with contextlib.suppress(OSError):
@@ -106,7 +112,7 @@ class Kernel:
             self._before.setdefault(path, before)
 
 
-def _nft(script: str) -> None:
+def nft(script: str) -> None:
     """Carry out an nftables script, whole or not at all. Raises EngineError."""
     nft = shutil.which("nft", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if nft is None:

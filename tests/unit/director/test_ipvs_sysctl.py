@@ -75,6 +75,7 @@ def test_blanks_around_the_sign_are_those_of_sysctl(settings: Settings) -> None:
         ("-a -w", "-a stands alone."),
         ("-w sloppy_tcp", "'sloppy_tcp': expected NAME=VALUE"),
         ("sloppy_tcp=x", "'sloppy_tcp=x': expected NAME=VALUE"),
+        # differs: sysctl-numbers
         ("sloppy_tcp=-1", "'sloppy_tcp=-1': expected NAME=VALUE"),
         ("sloppy_tcp=", "'sloppy_tcp=': expected NAME=VALUE"),
         ("sloppy_tcp drop_entry=1", "'sloppy_tcp': expected NAME=VALUE"),

@@ -134,7 +134,7 @@ def test_without_the_helper_nobody_looks_at_the_checksum() -> None:
 
 
 def test_a_port_command_in_three_segments() -> None:
-    """Ours reads it; the kernel's helper looks at one segment at a time."""
+    """The kernel's helper looks at one segment at a time."""  # differs: ftp-in-pieces
     session = Session()
     for at, piece in ((0, b"POR"), (3, b"T 198,51,10"), (14, b"0,101,156,64\r\n")):
         assert isinstance(session.command(at, piece), Forward)

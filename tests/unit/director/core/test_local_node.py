@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from director.core.commands import AddServer, AddService, EditServer, ServiceKey
+from director.core.commands import AddServer, AddService, DeleteServer, EditServer, ServiceKey
 from director.core.decision import Forward, Local, Method
 from director.core.director import Director
 from director.core.errors import BadValue
@@ -39,14 +39,17 @@ def test_it_gets_packets_as_they_are_in_every_method(method: Method) -> None:
     assert (first.method, first.source, first.destination) == (Method.LOCAL, client(1), WEB)
     assert second.method is method
     (service,) = director.services
-    assert [one.as_dict()["method"] for one in service.servers] == ["Local", method.value]
+    assert [one.as_dict()["method"] for one in service.servers] == [method.value] * 2
 
 
 def test_whatever_was_asked_for() -> None:
+    """It is listed and saved, as in the kernel, and it is what an edit leaves alone."""
     director = local()
     director.apply([EditServer(KEY, OWN, method=Method.TUN), EditServer(KEY, OTHER, method=Method.NAT)], 0)
+    director.apply([EditServer(KEY, OWN, weight=7)], 0)
     (service,) = director.services
     assert [one.method for one in service.servers] == [Method.LOCAL, Method.NAT]
+    assert [one.as_dict()["method"] for one in service.servers] == ["Tunnel", "Masq"]
 
 
 @pytest.mark.parametrize(
@@ -66,10 +69,20 @@ def test_the_director_sees_the_clients_half() -> None:
     assert seen == ["ESTABLISHED", "FIN_WAIT"]
 
 
-@pytest.mark.parametrize("method", [Method.NAT, Method.DR])
+@pytest.mark.parametrize("method", [Method.TUN, Method.DR])
 def test_its_port_is_the_services(method: Method) -> None:
-    with pytest.raises(BadValue, match="as they are"):
+    with pytest.raises(BadValue, match="only VS-NAT changes it"):
         local(method).apply([AddServer(KEY, Endpoint("127.0.0.1", 8080))], 0)
+
+
+def test_in_vs_nat_it_may_have_a_port_of_its_own() -> None:
+    """The packet stays as it is: the engine leads it to that port."""
+    director = local(Method.NAT)
+    director.apply([DeleteServer(KEY, OWN), DeleteServer(KEY, OTHER)], 0)
+    director.apply([AddServer(KEY, Endpoint(OWN.address, 8080))], 0)
+    decision = forward(director, tcp(client(1), WEB))
+    assert (decision.method, decision.destination) == (Method.LOCAL, WEB)
+    assert decision.connection.server_end == Endpoint(OWN.address, 8080)
 
 
 def test_an_icmp_error_about_its_reply_is_its_own() -> None:

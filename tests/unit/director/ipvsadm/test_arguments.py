@@ -31,6 +31,7 @@ from tests.unit.director.ipvsadm.support import Table
         ("-a -f 1 -r 1.1.1.1 -w x", "bad weight 'x': expected a number from 0 to 2147483647."),
         ("-a -f 1 -r 1.1.1.1 --weight=", "bad weight ''"),
         ("-A -f 1 -p 0", "bad time for -p '0': expected a number from 1 to 2678400."),
+        # differs: netmask-in-full
         ("-A -f 1 -M 24", "bad netmask '24': expected one such as 255.255.255.0."),
         ("-A -f 1 -s rr -b flag-1", "-b 'flag-1' is for sh and mh, not for rr."),
         ("-A -f 1 -s mh -b sh-port", "bad flags 'sh-port': mh has mh-fallback and mh-port."),
@@ -102,7 +103,7 @@ def test_what_the_director_refuses(table: Table, capsys: pytest.CaptureFixture[s
 def test_a_refusal_begins_with_the_words_of_ipvsadm(
     capsys: pytest.CaptureFixture[str], line: str, code: int, words: str
 ) -> None:
-    """Those of the binary of ipvsadm 1.31, which scripts look for."""
+    """Those of the binary of ipvsadm 1.31, which scripts look for."""  # differs: sentences
     main(["-A", "-f", "1"])
     main(["-a", "-f", "1", "-r", "172.16.0.2"])
     assert main(line.split()) == code

@@ -176,6 +176,14 @@ def test_addresses_far_from_each_other_are_in_the_order_of_a_signed_difference(a
     assert [each["address"] for each in found[0]["servers"]] == addresses
 
 
+def test_where_that_is_no_order_the_rules_give_one() -> None:  # differs: listing-order
+    ends = [{"address": address, "port": 80} for address in ("0.0.0.1", "80.0.0.1", "160.0.0.1")]
+    services = [{**end, "protocol": "TCP", "mark": 0, "servers": []} for end in ends]
+    first, again = (listing.sorted_services(services) for _ in range(2))
+    assert first == again
+    assert sorted(map(str, first)) == sorted(map(str, services))
+
+
 def test_so_are_marks() -> None:
     services = [
         {"protocol": "FWM", "address": "0.0.0.0", "port": 0, "mark": mark, "servers": []}
