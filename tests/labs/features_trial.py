@@ -183,7 +183,9 @@ class Trial:
         self._ipvsadm(f"-A -u {VIP}:99 -s rr")
         self._ipvsadm(f"-a -u {VIP}:99 -r {self._s}:99 {self._how}")
         self._rules(f"-t {VIP}:80")
-        return {"refused": client("refused", VIP, 99), "ttl": client("ttl", VIP, 80)}
+        refused = client("refused", VIP, 99)
+        counted = self._ipvsadm(f"-Ln --stats -u {VIP}:99")
+        return {"refused": refused, "counted": counted, "ttl": client("ttl", VIP, 80)}
 
     def saved(self) -> Any:
         self._rules(f"-t {VIP}:80", "-p", "60", "-M", "255.255.255.0")

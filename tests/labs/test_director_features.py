@@ -63,8 +63,8 @@ def test_the_local_node_has_a_port_of_its_own(seen: dict[str, Any]) -> None:
     local = seen["local_port"]
     assert local["names"] + local["again"] == ["d"] * 3
     assert local["saved"].splitlines()[1].endswith(":8083 -m -w 3")
-    assert [line.split()[2] for line in local["counted"].splitlines() if ":8083" in line] == ["1"]
     if seen["engine"] != "kernel":  # differs: local-node
+        assert [line.split()[2] for line in local["counted"].splitlines() if ":8083" in line] == ["1"]
         assert "own host can't serve" in local["refused"]
         assert "lvs_local_node" in local["tables"]
 
@@ -146,7 +146,12 @@ def test_no_packet_is_lost_at_1500_a_second(seen: dict[str, Any]) -> None:
 
 
 def test_icmp_errors_reach_the_client(seen: dict[str, Any]) -> None:
-    assert seen["icmp"] == {"refused": "ECONNREFUSED", "ttl": "EHOSTUNREACH"}
+    assert (seen["icmp"]["refused"], seen["icmp"]["ttl"]) == ("ECONNREFUSED", "EHOSTUNREACH")
+    if seen["engine"] != "kernel":  # whose counters are up to two seconds late
+        *_, server = seen["icmp"]["counted"].splitlines()
+        packets_out, bytes_out = map(int, server.split()[4:7:2])
+        assert (packets_out > 0) == (seen["method"] == "nat")  # the others' errors take the short way
+        assert bytes_out >= 56 * packets_out
 
 
 def test_saved_rules_come_back(seen: dict[str, Any]) -> None:

@@ -33,9 +33,8 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_the_ports_that_differ(director: Director) -> None:
     key = ServiceKey(TCP, Endpoint("203.0.113.1", 443))
-    same = [AddService(key), AddServer(key, Endpoint("172.16.0.1", 443))]
-    director.apply([*same, AddServer(WEB, OWN), AddService(DNS)], 0)
-    director.apply([AddServer(DNS, Endpoint("192.0.2.1", 5353))], 0)
+    director.apply([AddService(key), AddServer(key, Endpoint("172.16.0.1", 443)), AddServer(WEB, OWN)], 0)
+    director.apply([AddService(DNS), AddServer(DNS, Endpoint("192.0.2.1", 5353))], 0)
     assert sorted(map(str, local_node.redirects(director.services))) == [
         "ip daddr 203.0.113.1 tcp dport 80 dnat to 172.16.0.1:8080",
         "ip daddr 203.0.113.1 udp dport 53 dnat to 192.0.2.1:5353",

@@ -178,7 +178,7 @@ def test_addresses_far_from_each_other_are_in_the_order_of_a_signed_difference(a
 
 def test_where_that_is_no_order_the_rules_give_one() -> None:  # differs: listing-order
     ends = [{"address": address, "port": 80} for address in ("0.0.0.1", "80.0.0.1", "160.0.0.1")]
-    services = [{**end, "protocol": "TCP", "mark": 0, "servers": []} for end in ends]
+    services: list[dict[str, Any]] = [{**end, "protocol": "TCP", "mark": 0, "servers": []} for end in ends]
     first, again = (listing.sorted_services(services) for _ in range(2))
     assert first == again
     assert sorted(map(str, first)) == sorted(map(str, services))
