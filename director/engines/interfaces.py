@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import socket
 import struct
 
+from director.core.errors import BadValue
+
 _SIOCGIFADDR, _SIOCGIFMTU, _SIOCGIFHWADDR = 0x8915, 0x8921, 0x8927  # linux/sockios.h
 _LONGEST = 15  # bytes of an interface's name
+_DISCARD = 9  # a port; nothing is sent to it
 
 
 def with_an_address() -> list[str]:
@@ -22,12 +26,17 @@ def address_of(interface: str) -> str | None:
 
 
 def is_local(address: str) -> bool:
-    """Whether this machine takes packets to `address` for itself: only then can a socket have it."""
+    """Whether this machine takes packets to `address` for itself: only then can a socket have it.
+
+    Raises BadValue for the broadcast address of one of its networks, which a socket can have as well.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
         try:
             asker.bind((address, 0))
         except OSError:
             return False
+        if asker.connect_ex((address, _DISCARD)) == errno.EACCES:  # it takes SO_BROADCAST (ip(7))
+            raise BadValue("address", "that of one host", address)
     return True
 
 

@@ -13,6 +13,7 @@ from director.control.tool import Unsupported, WrongLine, number
 
 HOSTS = "/etc/hosts"
 MOST_PORT = 65535
+_NONE = (OSError, TypeError, ValueError)  # no such address or name; the last two: it is no text for C
 
 
 def host(address: str) -> str:
@@ -37,7 +38,7 @@ def endpoint(address: str, value: int, protocol: str, *, numeric: bool) -> str:
 
 def read_endpoint(what: str, text: str, protocol: str) -> tuple[str, int | None]:
     """The address and the port of HOST[:PORT]; None where no port is given. Raises WrongLine."""
-    if text.startswith("[") or text.count(":") > 1:
+    if _is_ipv6(text):
         raise Unsupported(f"bad {what} {text!r}: IPv6 is for the kernel's IPVS, this director has IPv4.")
     name, colon, service = text.partition(":")
     address = None if text.isdigit() else _address(name)
@@ -49,6 +50,16 @@ def read_endpoint(what: str, text: str, protocol: str) -> tuple[str, int | None]
     return address, found
 
 
+def _is_ipv6(text: str) -> bool:
+    """Whether it begins with such an address: 2001:db8::1, or [2001:db8::1]:80."""
+    name = text[1:].partition("]")[0] if text.startswith("[") else text
+    try:
+        socket.inet_pton(socket.AF_INET6, name)
+    except _NONE:
+        return False
+    return True
+
+
 def _address(name: str) -> str | None:
     """As inet_aton(3) reads it: 010.0.0.1 is 8.0.0.1, and 10.1 is 10.0.0.1.
 
@@ -56,12 +67,12 @@ def _address(name: str) -> str | None:
     """
     try:
         return socket.inet_ntoa(socket.inet_aton(name))
-    except (OSError, UnicodeError):
+    except _NONE:
         if not name.strip("0123456789."):
             return None
     try:
         return socket.gethostbyname(name)
-    except (OSError, UnicodeError):
+    except _NONE:
         return None
 
 
@@ -71,7 +82,7 @@ def _port(service: str, protocol: str) -> int | None:
         return value
     try:
         return socket.getservbyname(service, protocol.lower()) if value < 0 else None
-    except OSError:
+    except _NONE:
         return None
 
 

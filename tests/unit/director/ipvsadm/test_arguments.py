@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from director.ipvsadm import arguments, main
+from director.control.tool import WrongLine
+from director.ipvsadm import arguments, main, names
 from tests.unit.director.ipvsadm.support import Table
 
 
@@ -24,6 +25,7 @@ from tests.unit.director.ipvsadm.support import Table
         ("-A -t 1.1.1.1:80 -o", "-o is for UDP and firewall marks"),
         ("-A -t 1.1.1.256:80", "bad virtual service '1.1.1.256:80': expected ADDRESS[:PORT], such as"),
         ("-A -t 80", "bad virtual service '80': expected ADDRESS[:PORT], such as"),
+        ("-A -t 1.1.1.1:80:90", "bad virtual service '1.1.1.1:80:90': expected a port from 0 to 65535"),
         ("-A -t [2001:db8::1]:80", "bad virtual service '[2001:db8::1]:80': IPv6 is for the kernel's IPVS"),
         ("-a -f 1 -r 2001:db8::1", "bad real server '2001:db8::1': IPv6 is for the kernel's IPVS"),
         ("-A -t 1.1.1.1:x", "bad virtual service '1.1.1.1:x': expected a port from 0 to 65535, or its name."),
@@ -53,6 +55,12 @@ def test_a_wrong_line_is_one_sentence_and_asks_nobody(
     output, error = capsys.readouterr()
     assert error.startswith(f"ipvsadm: {says}")
     assert (error.count("\n"), output, table.requests) == (1, "", [])
+
+
+@pytest.mark.parametrize("text", ["a\0:80", "\udcff:80", "203.0.113.1:a\0", "203.0.113.1:\udcff", "[\0]:80"])
+def test_what_is_no_text_for_c_is_no_name(text: str) -> None:
+    with pytest.raises(WrongLine, match="bad virtual service"):
+        names.read_endpoint("virtual service", text, "TCP")
 
 
 @pytest.mark.parametrize("line", ["-h", "--help"])

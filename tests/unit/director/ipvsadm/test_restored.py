@@ -51,6 +51,7 @@ def test_all_lines_are_one_request(table: Table, restore: Restore) -> None:
         ("-R", 255, "line 3: only lines that change or show the rules can stand here."),
         ("-h", 255, "line 3: only lines"),
         ("-A -t \xff:80", 2, "line 3: bad virtual service"),
+        ("-A -t a\0:80", 2, "line 3: bad virtual service"),
         ("-A --sctp-service 203.0.113.1:80", 2, "line 3: --sctp-service is for the kernel's IPVS"),
     ],
 )
