@@ -137,7 +137,7 @@ class Known:
 
     def reply(self, connection: Connection, packet: Packet, now: float) -> Decision:
         """What becomes of a real server's packet."""
-        if connection.ftp is not None and packet.spoilt:
+        if connection.ftp is not None and packet.spoilt():
             return self._trace.drop(packet, now, _SPOILT)
         self._life.follow(connection, packet, View.OUT, now)
         connection.went_out(packet.length)
@@ -193,4 +193,4 @@ class Known:
 def _unreadable(packet: Packet) -> str | None:
     if packet.more_fragments:
         return "ftp: a fragment of the control connection"
-    return _SPOILT if packet.spoilt else None
+    return _SPOILT if packet.spoilt() else None

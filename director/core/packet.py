@@ -6,7 +6,8 @@ and never learns where it came from. Nothing here knows services, connections or
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 ICMP = 1
@@ -30,13 +31,18 @@ class Endpoint(NamedTuple):
         return f"{self.address}:{0 if self.port == ANY_PORT else self.port}"
 
 
+def _no() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Packet:
     """One IPv4 packet (RFC 791) with its TCP (RFC 9293), UDP or ICMP header taken apart.
 
     Ports are 0 where the packet has none (ICMP, later fragments). `length` is the total
     length of the IP packet in bytes, `payload` what follows the transport header.
-    `fragment_offset` counts units of 8 bytes, as in the header.
+    `fragment_offset` counts units of 8 bytes, as in the header. `spoilt` sums up the whole packet, so
+    it is asked only where somebody wants to know.
     """
 
     protocol: int
@@ -51,7 +57,7 @@ class Packet:
     sequence: int = 0  # TCP
     acknowledgement: int = 0  # TCP
     payload: bytes = b""
-    spoilt: bool = False  # TCP: its checksum is wrong
+    spoilt: Callable[[], bool] = field(default=_no, compare=False, repr=False)  # TCP: its checksum is wrong
     icmp_type: int = 0
     icmp_code: int = 0
     mtu: int = 0  # in "fragmentation needed": what fits, 0 if it does not say

@@ -64,10 +64,11 @@ class Datagram:
         """Where in `rest` the data starts: behind TCP's options."""
         return self.above.dataofs * 4 - TCPHeader.size if isinstance(self.above, TCPHeader) else 0
 
-    @property
     def is_spoilt(self) -> bool:
-        """Whether what came above IP, whole, has a wrong checksum."""
+        """Whether what came above IP has a wrong checksum; a fragment shows none."""
         start, above, rest = self._came
+        if self.ip.flags & _MORE_FRAGMENTS:
+            return False
         return not checksum.is_right_above(start[checksum.IP_CHECKSUM + 2 :], start[_PROTOCOL], above + rest)
 
     def replace_data(self, data: bytes) -> None:

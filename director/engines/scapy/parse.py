@@ -35,7 +35,7 @@ def parse(datagram: Datagram) -> Packet:
             sequence=above.seq,
             acknowledgement=above.ack,
             payload=datagram.rest[datagram.data_starts :],
-            spoilt=not flags & _MORE_FRAGMENTS and datagram.is_spoilt,
+            spoilt=datagram.is_spoilt,
             **common,
         )
     if isinstance(above, UDPHeader):

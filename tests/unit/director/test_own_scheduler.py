@@ -22,6 +22,7 @@ from director.core.errors import BadValue, SchedulerFailed, UnknownScheduler
 from director.core.events import Event
 from director.core.packet import TCP, Endpoint
 from director.core.service import RealServer
+from director.process import Settings
 from labs.wait import patient
 from tests.unit.director.core.support import RS1, RS2, WEB, client, published, rules, tcp
 
@@ -352,8 +353,13 @@ def test_it_knows_no_flags(file: Path) -> None:
         schedulers.make("second")
 
 
-def test_the_command_line(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command_line.settings(["--scheduler-file", str(file), "lo"]).scheduler_file == file
+def test_the_command_line(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[Settings] = []
+    monkeypatch.setattr(command_line, "run", started.append)
+    assert command_line.main(["--scheduler-file", str(file), "lo"]) == 0
+    assert [settings.scheduler_file for settings in started] == [file]
     with pytest.raises(SystemExit):
-        command_line.settings(["--scheduler-file", str(file), "--engine", "ipvs", "lo"])
+        command_line.main(["--scheduler-file", str(file), "--engine", "ipvs", "lo"])
     assert "--scheduler-file" in capsys.readouterr().err

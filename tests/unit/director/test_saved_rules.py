@@ -122,7 +122,7 @@ def test_connections_and_counters_go_on(answers: Answers, director: Director, fi
         (RULES + "-C\n", "lines with -A and -a only"),
         (RULES + RULES, "have TCP 203.0.113.1:21 twice."),
         (RULES + "-A -t 203.0.113.1:81 -s best\n", "are refused, and nothing has changed: "),
-        (RULES + "-a -t 203.0.113.1:82 -r 172.16.0.2:82\n", "there is no virtual service 203.0.113.1:82."),
+        (RULES + "-a -t 203.0.113.1:82 -r 172.16.0.2:82\n", "Service not defined: TCP 203.0.113.1:82."),
     ],
 )
 def test_a_file_that_makes_no_sense_changes_nothing(

@@ -113,7 +113,7 @@ def test_a_command_is_read_in_its_order() -> None:
 def test_a_command_with_a_wrong_checksum_is_dropped_and_comes_again() -> None:
     session = Session()
     command = b"PORT 198,51,100,101,156,64\r\n"
-    spoilt = tcp(client(1), FTP, ACK, sequence=501, payload=command, spoilt=True)
+    spoilt = tcp(client(1), FTP, ACK, sequence=501, payload=command, spoilt=lambda: True)
     assert isinstance(session.decide(spoilt), Drop)
     assert isinstance(session.decide(tcp(Endpoint(FTP2.address, 20), client(40000))), Local)
     assert isinstance(session.command(0, command), Forward)
@@ -122,7 +122,7 @@ def test_a_command_with_a_wrong_checksum_is_dropped_and_comes_again() -> None:
 
 def test_a_reply_with_a_wrong_checksum_changes_nothing() -> None:
     session = Session()
-    spoilt = tcp(FTP2, client(1), FIN | ACK, sequence=session.first, payload=PASSIVE, spoilt=True)
+    spoilt = tcp(FTP2, client(1), FIN | ACK, sequence=session.first, payload=PASSIVE, spoilt=lambda: True)
     assert isinstance(session.decide(spoilt), Drop)
     assert isinstance(passive_data(session, 2), Local)
     assert session.reply(0, PASSIVE) == (0, REWRITTEN)
@@ -130,7 +130,7 @@ def test_a_reply_with_a_wrong_checksum_changes_nothing() -> None:
 
 def test_without_the_helper_nobody_looks_at_the_checksum() -> None:
     session = Session(ftp_helper=False)
-    assert isinstance(session.decide(tcp(client(1), FTP, ACK, sequence=501, spoilt=True)), Forward)
+    assert isinstance(session.decide(tcp(client(1), FTP, ACK, sequence=501, spoilt=lambda: True)), Forward)
 
 
 def test_a_port_command_in_three_segments() -> None:
