@@ -239,7 +239,7 @@ static __always_inline int in_place_of(struct __sk_buff *skb, struct packet *p, 
 }
 
 SEC("tc")
-int ingress(struct __sk_buff *skb)
+int lvs_ingress(struct __sk_buff *skb)
 {
 	struct packet p = {};
 	struct connection *entry;
