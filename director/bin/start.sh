@@ -2,4 +2,9 @@
 # the Python that ./inv has made for it, or else the system's. LVS_PYTHON names another.
 python=${here%/director/bin/*}/.venv/bin/python
 [ -x "$python" ] || python=/usr/bin/python3
-exec "${LVS_PYTHON:-$python}" "${here%/*}/start.py" "$program" "$@"
+python=${LVS_PYTHON:-$python}
+command -v "$python" > /dev/null || {
+    echo "$program: there is no $python: install Python 3.10 or later, or name one in LVS_PYTHON." >&2
+    exit 2
+}
+exec "$python" "${here%/*}/start.py" "$program" "$@"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from director.ipvsadm import arguments
 from labs.wait import patient
 
 BIN = Path(director.__file__).parent / "bin"
+THIS = shlex.quote(sys.executable)
 USAGES = {
     "ippfvsadm": ippfvsadm.USAGE,
     "ipvsadm": arguments.USAGE,
@@ -64,7 +66,7 @@ def test_a_program_with_packages_runs_from_anywhere(tmp_path: Path, program: str
     done = subprocess.run(
         [link, "--help"],
         cwd=tmp_path,
-        env=a_python(tmp_path, f'exec {sys.executable} "$@"'),
+        env=a_python(tmp_path, f'exec {THIS} "$@"'),
         capture_output=True,
         text=True,
         timeout=patient(60),
@@ -77,7 +79,7 @@ def test_a_program_with_packages_runs_from_anywhere(tmp_path: Path, program: str
     ("python", "says"),
     [
         (
-            f"exec {sys.executable} -c 'import sys, runpy; sys.version_info = (3, 9, 2); "
+            f"exec {THIS} -c 'import sys, runpy; sys.version_info = (3, 9, 2); "
             'runpy.run_path(sys.argv.pop(1), run_name="__main__")\' "$@"',
             "Python 3.10 or later is needed, and ",
         ),
@@ -94,9 +96,20 @@ def test_a_wrong_python_is_one_sentence(tmp_path: Path, python: str, says: str) 
         timeout=patient(60),
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert done.stderr.startswith(f"lvs-director: {says}" if says.startswith("Python") else "lvs-director: ")
-    assert says in done.stderr
+    assert done.stderr.startswith(f"lvs-director: {says}")
     assert done.stderr.endswith(", or name another Python in LVS_PYTHON.\n")
+
+
+def test_no_python_is_one_sentence(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [BIN / "lvs-director"],
+        env={"LVS_PYTHON": str(tmp_path / "none"), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=patient(60),
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"lvs-director: there is no {tmp_path / 'none'}: ")
 
 
 @pytest.mark.parametrize("module", ["ippfvsadm", "ipvsadm", "fwmark", "ipvs_sysctl"])
