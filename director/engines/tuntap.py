@@ -21,7 +21,9 @@ def make(name: str, kind: int) -> int:
     try:
         descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        raise EngineError(f"/dev/net/tun can't be opened ({error.strerror}): try `modprobe tun`.") from None
+        missing = error.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO)
+        needed = "try `modprobe tun`" if missing else "this user has to be let (mode 0666, as by udev)"
+        raise EngineError(f"/dev/net/tun can't be opened ({error.strerror}): {needed}.") from None
     try:
         fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH22x", name.encode(), kind | _IFF_NO_PI))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:

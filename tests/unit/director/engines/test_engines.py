@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -114,12 +116,16 @@ def test_without_nft_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
         kernel.Kernel([]).keep_out_of({"203.0.113.1"})
 
 
-def test_without_a_tun_device_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [(errno.ENOENT, "(No such file or directory): try `modprobe"), (errno.EACCES, "mode 0666")],
+)
+def test_without_a_tun_device_it_says_so(monkeypatch: pytest.MonkeyPatch, number: int, says: str) -> None:
     def refuse(*_arguments: object) -> int:
-        raise FileNotFoundError(2, "No such file or directory")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(EngineError, match=r"^/dev/net/tun can't be opened \(No such file"):
+    with pytest.raises(EngineError, match=rf"^/dev/net/tun can't be opened .*{re.escape(says)}"):
         kernel.Kernel([]).start()
 
 
