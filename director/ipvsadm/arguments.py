@@ -155,7 +155,8 @@ def parse(words: Sequence[str]) -> Line:
     try:
         given, rest = getopt(PROGRAM, words, _KINDS, _NAMES)
     except WrongLine as error:
-        raise Unsupported(str(error), REFUSED) from None
+        kind = Unsupported if _exists(words[0]) else WrongLine
+        raise kind(str(error), REFUSED) from None
     given = [(_ALIASES.get(key, key), value) for key, value in given]
     _refuse_absent([key for key, _ in given])
     command = given[0][0] if given else "L"
@@ -169,6 +170,13 @@ def parse(words: Sequence[str]) -> Line:
     line = Line(command, options, rest)
     _check(line)
     return line
+
+
+def _exists(word: str) -> bool:
+    """Whether the option that a line begins with is known: then the unknown one is a newer ipvsadm's."""
+    if word.startswith("--"):
+        return word[2:].partition("=")[0] in _NAMES
+    return word.startswith("-") and word[1:2] in _KINDS
 
 
 def _refuse_absent(keys: Sequence[str]) -> None:

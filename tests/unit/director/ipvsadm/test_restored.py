@@ -1,4 +1,4 @@
-"""-R: all lines or none, and with --line-by-line each by itself, as ipvsadm 1.31 does it."""
+"""-R: all lines or none; with --line-by-line each by itself, as ipvsadm 1.31 was seen to do it."""
 
 from __future__ import annotations
 
@@ -115,7 +115,10 @@ def test_its_exit_code_is_that_of_the_last_line(restore: Restore, last: str, cod
     assert restore(f"-A -f 1\n-A -f 1\n{last}\n".encode(), "--line-by-line") == code
 
 
-@pytest.mark.parametrize(("line", "code"), [("-A -t 203.0.113.1", 2), ("nonsense", 255), ("-R", 255)])
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [("-A -t 203.0.113.1", 2), ("nonsense", 255), ("-R", 255), ("--nosuch", 255), ("-q", 255)],
+)
 def test_a_line_that_makes_no_sense_ends_it(
     table: Table, restore: Restore, capsys: pytest.CaptureFixture[str], line: str, code: int
 ) -> None:
