@@ -1,8 +1,9 @@
-"""`./inv student-archive`: the checkout as students get it, without what would tell them the answers.
+"""`./inv student-archive`: of the checkout what students need, without what would tell them the answers.
 
-Left out are solutions, what marks are made with, and the doctor's causes; faults are packed, so that
-nobody reads them by chance. The public key of the class is put in. The same checkout and secret make
-the same bytes.
+Only what is listed here is packed, and of that only what git tracks, where the checkout has git. Left out are
+solutions, what marks are made with, and the doctor's causes; faults are packed, so that nobody reads them
+by chance. A page of its own is the README, and links to pages that are not there become text. The
+public key of the class is put in. The same checkout and secret make the same bytes.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import posixpath
+import re
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -21,36 +24,42 @@ from nacl.public import PublicKey
 from classroom import catalogue
 from classroom.grading.secret import NOTICE, class_secret, is_practice
 from classroom.submission import key_name, private_key
-from labs.errors import BadRequest
+from labs.errors import BadRequest, Unable
 from labs.screen import screen
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "lvs-lab"  # all of it is below
 _KEY = "classroom/class.pub"
-_LEFT_OUT = (
-    ".ci/*",
-    ".git*",
-    "*.lvs",
-    "*.secret",
-    _KEY,
-    "classroom/grading/*",
-    "docs/teaching.md",
-    "doctor/causes/*",
-    "exercises/*/solution.py",
-    "templates/classroom/*",
-    "tests/labs/*classroom*",
-    "tests/labs/*doctor*",
-    "tests/labs/*exercise*",
-    "tests/unit/classroom/*",
-    "tests/unit/doctor/*cause*",
-    "tests/unit/exercises/*",
+_README = "classroom/grading/students.md"
+_PACKAGES = (
+    "bench",
+    "classroom",
+    "compare",
+    "director",
+    "doctor",
+    "labs",
+    "oracle",
+    "realserver_setup",
+    "vm",
 )
-_NEVER = {".venv", "runs", "__pycache__", "grades"}  # what a checkout without git may have besides
+_PAGES = ("director", "ebpf", "exercises", "trouble")
+_WANTED = (  # a * stands for subfolders, too
+    *("LICENSE", "inv", "packages*.txt", "pyproject.toml", "requirements.txt", "tasks.py"),
+    *(f"{package}/*.py" for package in _PACKAGES),
+    *("bench/*.c", "director/bin/*", "director/engines/*.[ch]", "templates/*.j2"),
+    *("exercises/__init__.py", "exercises/*/__init__.py", "exercises/*/exercise.py", "exercises/*/faults.py"),
+    *("exercises/*/starter*.py", "exercises/*/README.md", "exercises/*/hints.md"),
+    *("labs/*/README.md", "docs/pictures/*.svg"),
+    *(f"docs/{page}.md" for page in _PAGES),
+)
+_LEFT_OUT = ("classroom/grading/*", "doctor/causes/*", "templates/classroom/*")
+_NEVER = {".git", ".venv", "runs", "__pycache__"}  # folders that need not be looked into
+_LINK = re.compile(r"!?\[([^]]*)\]\(([^)#:]+)(#[^)]*)?\)")
 _MTIME = 946_684_800  # the year 2000: any, but always the same
 
 
 def student_archive(secret: str, output: str) -> int:
-    """Write the archive for the students of a class. Raises BadRequest."""
+    """Write the archive for the students of a class. Raises LabError."""
     words = class_secret(secret)
     key = private_key(words).public_key
     file = Path(output or f"{FOLDER}-students.tar.gz")
@@ -66,7 +75,7 @@ def student_archive(secret: str, output: str) -> int:
 
 
 def archive(key: PublicKey, root: Path, *, without: str = "") -> bytes:
-    """The archive's bytes; a file that holds the words `without` is left out."""
+    """The archive's bytes; a file that holds the words `without` is left out. Raises Unable."""
     packed = io.BytesIO()
     with (
         gzip.GzipFile(filename="", fileobj=packed, mode="wb", mtime=0) as zipped,
@@ -82,34 +91,60 @@ def archive(key: PublicKey, root: Path, *, without: str = "") -> bytes:
 def _members(key: PublicKey, root: Path, secret: bytes) -> Iterator[tuple[str, int, bytes]]:
     """Name, mode and content of every file."""
     yield _KEY, 0o644, f"{bytes(key).hex()}\n".encode()
-    for name in _files(root):
-        path = root / name
-        if any(fnmatchcase(name, pattern) for pattern in _LEFT_OUT) or not path.is_file():
-            continue
+    names = {name: name for name in _files(root) if _is_wanted(name, root)}
+    if (root / _README).is_file():
+        names["README.md"] = _README
+    for name, source in names.items():
+        path = root / source
         data = path.read_bytes()
         if secret and data.strip() == secret:
             continue
+        if name.endswith(".md"):
+            data = _without_dead_links(name, data.decode(), names).encode()
         if fnmatchcase(name, "exercises/*/faults.py"):
             name, data = f"{name.removesuffix('.py')}.packed", catalogue.packed(data.decode()).encode()
         yield name, 0o755 if path.stat().st_mode & 0o100 else 0o644, data
 
 
+def _is_wanted(name: str, root: Path) -> bool:
+    path = root / name
+    listed = any(fnmatchcase(name, pattern) for pattern in _WANTED)
+    answers = any(fnmatchcase(name, pattern) for pattern in _LEFT_OUT)
+    return listed and not answers and path.is_file() and not path.is_symlink()
+
+
+def _without_dead_links(name: str, text: str, names: Collection[str]) -> str:
+    """A page on which what leads to none of `names` is no link any more."""
+    folder = posixpath.dirname(name)
+
+    def kept(link: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(folder, link[2]))
+        return link[0] if target in names else link[1]
+
+    return _LINK.sub(kept, text)
+
+
 def _files(root: Path) -> list[str]:
-    """What git tracks, or where there is no git, all that is no one's own."""
-    if (root / ".git").exists():
-        try:
-            git = ["git", "-c", f"safe.directory={root}", "-C", str(root)]  # as under sudo, another's
-            listed = subprocess.run([*git, "ls-files", "-z"], capture_output=True, check=True)
-            return os.fsdecode(listed.stdout).rstrip("\0").split("\0")
-        except (OSError, subprocess.CalledProcessError):
-            pass
-    return list(_walked(root))
+    """What git tracks, or where the checkout has no git, all there is. Raises Unable."""
+    if not (root / ".git").exists():
+        return list(_walked(root))
+    git = ["git", "-c", f"safe.directory={root}", "-C", str(root)]  # as under sudo, another's
+    try:
+        listed = subprocess.run([*git, "ls-files", "-z"], capture_output=True, check=True)
+    except OSError as error:
+        why = f"git: {error.strerror}"
+    except subprocess.CalledProcessError as error:
+        why = os.fsdecode(error.stderr).strip().partition("\n")[0] or f"git: exit code {error.returncode}"
+    else:
+        return os.fsdecode(listed.stdout).rstrip("\0").split("\0")
+    raise Unable(
+        f"Which files belong to this checkout is not known ({why}): install or repair git, or make the "
+        "archive from a copy of the checkout without .git."
+    )
 
 
 def _walked(root: Path) -> Iterator[str]:
     for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if name not in _NEVER and not name.endswith(".egg-info")]
-        folders[:] = [name for name in folders if not (name.startswith(".") and name.endswith("_cache"))]
+        folders[:] = [name for name in folders if name not in _NEVER]
         for name in files:
-            if not name.endswith((".pyc", ".tar.gz")):
-                yield (Path(folder) / name).relative_to(root).as_posix()
+            yield (Path(folder) / name).relative_to(root).as_posix()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import posixpath
 import re
 import shutil
 import subprocess
@@ -12,17 +13,17 @@ import tarfile
 import zlib
 from base64 import b64encode, b85decode
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from classroom import catalogue
 from classroom.altered import edits_of
 from classroom.case import case_for
-from classroom.grading.archive import FOLDER, archive, student_archive
+from classroom.grading.archive import _PACKAGES, FOLDER, archive, student_archive
 from classroom.grading.secret import VARIABLE
 from classroom.submission import Refused, opened
-from labs.errors import BadRequest
+from labs.errors import BadRequest, Unable
 from tests.unit.classroom.made import SECRET, key
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -40,6 +41,20 @@ made = Submission("e04", "ada", {}, {}, [])
 print(json.dumps([catalogue.__file__, told, sealed(made, public_key())]))
 """
 
+TEACHERS = (
+    "handed-in/e04-ada.lvs",
+    "handed-in/class-list.csv",
+    "handed-in/moodle-export.zip",
+    "notes-for-exam.md",
+    "notes.py",
+    "docs/notes.md",
+    "docs/teaching.md",
+    "exercises/marks.csv",
+    "exercises/e04/notes.md",
+    "exercises/e04/notes.py",
+    "labs/class-list.txt",
+)
+
 Members = Mapping[str, bytes]
 
 
@@ -50,9 +65,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*OWN))
     (copy / "words.txt").write_text(f"{SECRET}\n")
     (copy / "class.secret").write_text("another class's")
-    (copy / "handed-in").mkdir()
-    (copy / "handed-in" / "e04-ada.lvs").write_text("x")
-    (copy / "docs" / "teaching.md").write_text("the answers")
+    for name in TEACHERS:
+        (copy / name).parent.mkdir(exist_ok=True)
+        (copy / name).write_text("the teacher's")
+    (copy / "labs" / "outside.py").symlink_to("/etc/passwd")
     return copy
 
 
@@ -101,14 +117,19 @@ def unpacked(packed: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "classroom/grading/marking.py",
         "classroom/grading/grade.py",
         "classroom/grading/reports/csv.py",
-        "docs/teaching.md",
+        "classroom/grading/students.md",
+        "templates/classroom/report.html.j2",
         "tests/labs/exercise_trial.py",
         "tests/unit/classroom/grading/test_archive.py",
+        "oracle/recorded/nat.json.gz",
+        "docs/bench/README.md",
+        "docs/comparison/scaling.png",
         "words.txt",
         "class.secret",
-        "handed-in/e04-ada.lvs",
+        "labs/outside.py",
         ".ci/run",
         ".gitignore",
+        *TEACHERS,
     ],
 )
 def test_left_out(members: Members, gone: str) -> None:
@@ -134,6 +155,39 @@ def test_no_solution_is_inside(readable: Members) -> None:
         for solution in catalogue.solutions(name):
             words = [f'"{solution.cause}"', "SOLUTIONS", "Solution("] if solution.cause else ["SOLUTIONS"]
             assert not [file for file, data in ours.items() if any(word.encode() in data for word in words)]
+
+
+def test_no_page_tells_an_answer(members: Members) -> None:
+    """Neither a diagnosis as it is handed in, nor what only the doctor says of a fault."""
+    pages = {name: data.decode() for name, data in members.items() if name.endswith(".md")}
+    answers = re.compile(r"--(host|cause|evidence) (?!HOST|CAUSE|EVIDENCE)")
+    assert not [name for name, text in pages.items() if answers.search(text) or "vip_missing" in text]
+    assert "--cause CAUSE" in pages["docs/exercises.md"]
+
+
+def test_no_link_leads_nowhere(members: Members) -> None:
+    found = 0
+    for name in members:
+        for target in re.findall(r"\]\(([^)#:]+)", members[name].decode()) if name.endswith(".md") else ():
+            found += 1
+            assert posixpath.normpath(posixpath.join(posixpath.dirname(name), target)) in members, (
+                name,
+                target,
+            )
+    assert found > 10
+    assert b"measured here" in members["labs/vs_nat/README.md"]
+
+
+def test_it_is_small_and_has_neither_results_nor_plots(members: Members, packed: bytes) -> None:
+    assert len(packed) < 700_000
+    kinds = {PurePosixPath(name).suffix for name in members if not name.startswith("docs/pictures/")}
+    assert not kinds & {".png", ".svg", ".csv", ".json", ".jsonl", ".html", ".gz"}
+
+
+def test_every_package_is_packed_or_left_out_on_purpose() -> None:
+    """A new one is a decision: whether students need it."""
+    here = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert here - set(_PACKAGES) <= {"exercises", "tests"}
 
 
 def test_faults_are_not_read_by_chance(members: Members) -> None:
@@ -162,7 +216,7 @@ def test_it_can_be_played_and_what_it_seals_is_for_the_teacher_only(unpacked: Pa
         opened(evidence.encode(), key("other"))
 
 
-@pytest.mark.parametrize("words", [("grade", "."), ("student-archive",)])
+@pytest.mark.parametrize("words", [("grade", "."), ("student-archive",), ("test",), ("vm-test",)])
 def test_what_is_the_teachers_says_so(unpacked: Path, words: tuple[str, ...]) -> None:
     command = [sys.executable, "tasks.py", *words]
     done = subprocess.run(command, cwd=unpacked, capture_output=True, text=True)
@@ -183,15 +237,28 @@ def test_the_same_twice(checkout: Path, packed: bytes) -> None:
 def test_with_git_what_it_tracks(tmp_path: Path) -> None:
     root = tmp_path / "checkout"
     (root / "exercises" / "e1").mkdir(parents=True)
-    for name in ("a.py", "own.txt", "gone.py", "exercises/e1/faults.py", "exercises/e1/solution.py"):
+    (root / "labs").mkdir()
+    tracked = ("tasks.py", "labs/gone.py", "notes.md", "exercises/e1/faults.py", "exercises/e1/solution.py")
+    for name in (*tracked, "labs/own.py"):
         (root / name).write_text("1\n")
     git = ["git", "-C", str(root)]
     subprocess.run([*git, "init", "-q"], check=True)
-    subprocess.run([*git, "add", "a.py", "gone.py", "exercises"], check=True)
-    (root / "gone.py").unlink()
+    subprocess.run([*git, "add", *tracked], check=True)
+    (root / "labs" / "gone.py").unlink()
     with tarfile.open(fileobj=io.BytesIO(archive(key().public_key, root))) as tar:
         names = [name.removeprefix(f"{FOLDER}/") for name in tar.getnames()]
-    assert names == ["a.py", "classroom/class.pub", "exercises/e1/faults.packed"]
+    assert names == ["classroom/class.pub", "exercises/e1/faults.packed", "tasks.py"]
+
+
+def test_git_that_is_missing_or_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "tasks.py").write_text("1")
+    with pytest.raises(Unable, match=r"not known \(fatal: not a git repository.*without \.git") as failed:
+        archive(key().public_key, tmp_path)
+    assert "\n" not in str(failed.value)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Unable, match=r"git: No such file or directory.*install"):
+        archive(key().public_key, tmp_path)
 
 
 def test_the_command(
