@@ -23,6 +23,7 @@ from labs.wait import look_until, patient
 ROOT = Path(__file__).resolve().parents[2]
 UP = 60  # seconds until an exercise has begun; eight where nothing else runs
 NAME = "e04"
+EXAMPLE = "example"  # the student of docs/exercises.md
 
 
 @dataclass
@@ -154,7 +155,7 @@ def test_a_class_by_the_pages_alone(school: Class) -> None:
         assert done.returncode == 0, (line, done.stdout, done.stderr)
     grades = school.folder / "handed-in" / "grades"
     assert {file.name for file in grades.glob("*.*")} == {"class.csv", "junit.xml"}
-    assert {file.name for file in (grades / "e04-ada").iterdir()} == {
+    assert {file.name for file in (grades / f"{NAME}-{EXAMPLE}").iterdir()} == {
         *("report.txt", "report.html", "results.json")
     }
 
@@ -165,14 +166,20 @@ def _students_hand_in(school: Class) -> None:
     student = Class(school.folder, school.folder / "student" / "lvs-lab")
     lines = [shlex.split(line)[1:] for line in typed("exercises.md") if line.startswith("./inv")]
     begin = next(words for words in lines if words[0] == "exercise")
-    assert begin == ["exercise", NAME, "--student", "ada"]
-    with student.playing(NAME, "ada"):
-        for words in lines:
+    assert begin == ["exercise", NAME, "--student", EXAMPLE]
+    case = case_for(NAME, EXAMPLE)
+    solution = catalogue.solutions(NAME)[case.fault or 0]
+    # The page names none of them.
+    meant = {"HOST": case.server, "CAUSE": solution.cause, "EVIDENCE": solution.evidence[0]}
+    with student.playing(NAME, EXAMPLE):
+        for line in lines:
+            words = [meant.get(word, word) for word in line]
             if words != begin:
                 done = student.inv(*words)
                 assert done.returncode == (words[0] == "check"), (words, done.stdout, done.stderr)
     (school.folder / "handed-in").mkdir()
-    (school.folder / f"{NAME}-ada.lvs").rename(school.folder / "handed-in" / f"{NAME}-ada.lvs")
+    file = f"{NAME}-{EXAMPLE}.lvs"
+    (school.folder / file).rename(school.folder / "handed-in" / file)
 
 
 SPOILT = [
