@@ -104,10 +104,12 @@ def _bind(director: Director, servers: Servers, numbers: list[list[Any]]) -> Non
     servers.reserve(number for number, _ in numbers)
     for number, named in numbers:
         name = decode(named)
-        assert isinstance(name, DeleteServer)
+        if not isinstance(name, DeleteServer):
+            raise ValueError(f"{type(name).__name__} where a real server is named")
         service = services[name.key]
         server: RealServer | None = service.server(name.server)
-        assert server is not None
+        if server is None:
+            raise ValueError(f"{name.server} has a number and no rule")
         servers.bind(number, service, server)
     servers.fetch()
 
