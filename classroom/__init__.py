@@ -15,10 +15,11 @@
         intake.py       the files that were handed in, in folders and ZIP archives
         origin.py       whether evidence is of the lab of the student whom it names
         marking.py      from a submission to marks
+        accounts.py     who has handed a file in
         book.py         from a folder of them to the class book
         reports/        what a class book becomes: one file for each format
         grade.py        ./inv grade: all of that
-        archive.py      ./inv student-archive: the checkout without the answers
+        archive.py      ./inv student-archive: what students need, without answers; students.md is its page
 
 Checks judge what probes have seen and never look themselves: so `./inv check` in the lab and
 `./inv grade` without one are the same code.

@@ -40,14 +40,15 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,14}", re.ASCII)  # ipvsadm's longest has 15 letters
 _ROOT = Path(__file__).resolve().parent.parent
+_PYTHON = (sys.executable, "-I", "-S", "-B", "-c")  # with our path it is there in half of the time
 _PROGRAM = (
-    "import sys; sys.path.insert(0, sys.argv[1]);"
-    "from director.own_scheduler_process import main; main(sys.argv[2])"
+    "import sys; sys.path[:0] = sys.argv[2:];"
+    "from director.own_scheduler_process import main; main(sys.argv[1])"
 )
 _STARTS = 10.0  # seconds for Python to be there; a tenth of one is enough where the machine is idle
 _QUICK = 0.02  # seconds that every call may take; a tenth of a millisecond is enough
 _PATIENCE = 1.0  # seconds beyond, for all calls; quick ones earn some of it back
-_LAST_WORDS = 0.2  # seconds for the line where it is, when it did not answer
+_LAST_WORDS = 1.0  # seconds for the line where it is, when it did not answer, or for how it has ended
 _LONGEST = 65_536  # bytes of an answer
 _SENTENCE = 300  # characters of what it says
 _FIELDS = tuple(field.name for field in fields(Packet) if field.name not in ("payload", "embedded", "spoilt"))
@@ -102,7 +103,7 @@ class Watched:
         twin = object.__new__(Watched)
         twin._complaint, twin._process = self._complaint, self._process
         twin._slot, twin._sent = self._process.new_slot(twin), self._sent
-        if not self._complaint:
+        if not self._complaint and not self._process.lost:
             twin._ask("copy", of=self._slot)
         return twin
 
@@ -117,6 +118,33 @@ class Watched:
         return self._process.ask({"do": what, "slot": self._slot, **details})
 
 
+class _Stopwatch:
+    """`seconds` since it was made, without those in which one of these processes waited for a processor.
+
+    So a machine that has too much to do is not taken for a scheduler that hangs; ten seconds are, anyway.
+    """
+
+    def __init__(self, schedstats: Sequence[int]) -> None:
+        """`schedstats`: descriptors of their files in /proc."""
+        self._schedstats = schedstats
+        self._began, self._waited = time.monotonic(), self._waiting()
+
+    @property
+    def seconds(self) -> float:
+        passed = time.monotonic() - self._began
+        if passed < _QUICK or passed > _STARTS:
+            return passed
+        return max(0.0, passed - (self._waiting() - self._waited))
+
+    def _waiting(self) -> float:
+        """Documentation/scheduler/sched-stats.rst; 0 where the kernel does not count that."""
+        waited = 0
+        for file in self._schedstats:
+            with suppress(OSError, LookupError, ValueError):
+                waited += int(os.pread(file, 100, 0).split()[1])
+        return waited / 1e9
+
+
 class _Process:
     """The process of one service's scheduler. Raises SchedulerFailed where it can't be started."""
 
@@ -124,14 +152,14 @@ class _Process:
         self._file = file
         self._slots = count()
         self._gone: list[int] = []  # slots that are not needed any more
-        self._lost = ""  # why there is none any more
+        self.lost = ""  # why there is none any more
         self._patience = _PATIENCE
         ours, theirs = socket.socketpair()
         self._channel = ours
         with theirs:
             try:
                 self._keeper = subprocess.Popen(
-                    [sys.executable, "-I", "-B", "-c", _PROGRAM, str(_ROOT), str(file)],
+                    [*_PYTHON, _PROGRAM, str(file), str(_ROOT), *filter(None, sys.path)],
                     stdin=theirs.fileno(),
                     env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
                     start_new_session=True,
@@ -140,11 +168,15 @@ class _Process:
                 ours.close()
                 raise SchedulerFailed(self.says(f"no process can be started for it: {error}")) from None
         self._runner: list[int] = []  # its number, when it is known
-        self._end = weakref.finalize(self, _end, self._keeper, ours, self._runner)
+        self._schedstats: list[int] = []
+        self._end = weakref.finalize(self, _end, self._keeper, ours, self._runner, self._schedstats)
         try:
-            self._runner.append(int(self._line(time.monotonic() + _STARTS)))
+            self._runner.append(int(self._line(_Stopwatch(()), _STARTS)))
         except (OSError, ValueError):
             self._lose("its process did not start")
+        for whose in ("thread-self", self._runner[0]):
+            with suppress(OSError):
+                self._schedstats.append(os.open(f"/proc/{whose}/schedstat", os.O_RDONLY | os.O_CLOEXEC))
 
     def new_slot(self, owner: Watched) -> int:
         """Of a scheduler or a copy of it; it is given up when its owner is."""
@@ -154,15 +186,15 @@ class _Process:
 
     def ask(self, request: dict[str, Any]) -> Answer:
         """Raises SchedulerFailed for what the file has done, or for a process that is lost."""
-        if self._lost:
-            raise SchedulerFailed(self._lost)
+        if self.lost:
+            raise SchedulerFailed(self.lost)
         request["gone"] = self._gone[:]
         self._gone.clear()
-        began, most = time.monotonic(), self._patience + _QUICK
+        watch, most = _Stopwatch(self._schedstats), self._patience + _QUICK
         try:
-            self._channel.settimeout(most)
+            self._channel.settimeout(_STARTS)
             self._channel.sendall(json.dumps(request).encode() + b"\n")
-            answer = json.loads(self._line(began + most))
+            answer = json.loads(self._line(watch, most))
         except TimeoutError:
             self._lose(f"it did not come to an end in {most:.2g} s", self._where())
         except OSError:
@@ -171,7 +203,7 @@ class _Process:
             answer = None
         if not isinstance(answer, dict):
             self._lose("its process has written something that is no answer")
-        late = time.monotonic() - began - _QUICK
+        late = watch.seconds - _QUICK
         self._patience = min(_PATIENCE, self._patience - (late if late > 0 else late / 10))
         if answer.get("endless"):
             self._lose(_plain(answer.get("failed")), answer.get("line"))
@@ -179,34 +211,34 @@ class _Process:
             raise SchedulerFailed(self.says(_plain(answer["failed"]), answer.get("line")))
         return answer
 
-    def _line(self, deadline: float) -> bytes:
+    def _line(self, watch: _Stopwatch, most: float) -> bytes:
         """What it says next. Raises TimeoutError; OSError where it has ended; ValueError for too much."""
         said = b""
         while not said.endswith(b"\n"):
-            said += self._part(deadline)
+            said += self._part(watch, most)
             if len(said) > _LONGEST:
                 raise ValueError
         return said
 
-    def _part(self, deadline: float) -> bytes:
+    def _part(self, watch: _Stopwatch, most: float) -> bytes:
         """Raises TimeoutError; OSError where it has ended."""
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self._channel.settimeout(left)
-        part = self._channel.recv(_LONGEST)
-        if not part:
-            raise ConnectionResetError
-        return part
+        while (left := most - watch.seconds) > 0:
+            self._channel.settimeout(left)
+            with suppress(TimeoutError):
+                part = self._channel.recv(_LONGEST)
+                if not part:
+                    raise ConnectionResetError
+                return part
+        raise TimeoutError
 
     def _where(self) -> int:
         """The line of the file where it is now, or 0: it writes that down even in the middle of C code."""
         place = re.compile(rf'File "{re.escape(str(self._file))}", line (\d+) in'.encode())
-        said, found, deadline = b"", None, time.monotonic() + _LAST_WORDS
+        said, found, watch = b"", None, _Stopwatch(self._schedstats)
         with suppress(OSError):
             os.kill(self._runner[0], signal.SIGUSR1)
             while not found and len(said) < _LONGEST:
-                said += self._part(deadline)
+                said += self._part(watch, _LAST_WORDS)
                 found = place.search(said)
         return int(found[1]) if found else 0
 
@@ -222,17 +254,21 @@ class _Process:
 
     def _lose(self, why: str, line: object = 0) -> NoReturn:
         """Raises SchedulerFailed, now and whenever it is asked again."""
-        self._lost = self.says(f"{why}; {_ENDED}", line)
+        self.lost = self.says(f"{why}; {_ENDED}", line)
         self._end()
-        raise SchedulerFailed(self._lost)
+        raise SchedulerFailed(self.lost)
 
     def says(self, what: str, line: object = 0) -> str:
         where = f"{self._file}, line {line}" if line and isinstance(line, int) else str(self._file)
         return f"scheduler {self._file.stem}: {where}: {what}."
 
 
-def _end(keeper: subprocess.Popen[bytes], channel: socket.socket, runner: Sequence[int]) -> None:
+def _end(
+    keeper: subprocess.Popen[bytes], channel: socket.socket, runner: Sequence[int], schedstats: list[int]
+) -> None:
     channel.close()
+    while schedstats:
+        os.close(schedstats.pop())
     if keeper.poll() is None and runner:  # so its number is still its own; the keeper ends with it
         with suppress(OSError):
             os.kill(runner[0], signal.SIGKILL)

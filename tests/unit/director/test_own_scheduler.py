@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -23,7 +24,7 @@ from director.core.events import Event
 from director.core.packet import TCP, Endpoint
 from director.core.service import RealServer
 from director.process import Settings
-from labs.wait import patient
+from labs.wait import look_until, patient
 from tests.unit.director.core.support import RS1, RS2, WEB, client, published, rules, tcp
 
 FIRST = """\
@@ -40,6 +41,16 @@ class Scheduler:
         {}
 
     def changed(self, servers): pass
+"""
+ROOT = Path(own_scheduler.__file__).parents[1]
+KILLED = """
+import sys
+from pathlib import Path
+from director.own_scheduler import Watched
+scheduler = Watched(Path(sys.argv[1]))
+scheduler._process._patience = 100.0
+print(scheduler._process._runner[0], flush=True)
+scheduler.changed([])
 """
 KEY = ServiceKey(TCP, WEB)
 OTHER = WEB._replace(port=81)
@@ -78,6 +89,13 @@ def process_of(director: Director) -> own_scheduler._Process:
     scheduler = next(service.scheduler for service in director.services if service.key == KEY)
     assert isinstance(scheduler, own_scheduler.Watched)
     return scheduler._process
+
+
+def has_ended(stat: Path) -> bool:
+    try:
+        return ") Z " in stat.read_text()
+    except OSError:
+        return True
 
 
 def server() -> RealServer:
@@ -264,6 +282,8 @@ def test_it_cannot_hold_up_the_director(file: Path, pick: str) -> None:
     assert first.startswith(f"scheduler first: {where}")
     assert "it did not come to an end in 0.32 s; no connection gets a server until" in first
     assert set(later) == {first}
+    assert isinstance(director.rehearse(tcp(client(1), OTHER), 1.0)[0], Forward)
+    assert first in director.rehearse(tcp(client(3000), WEB), 1.0)[0].reasons
     director.apply([EditService(KEY, scheduler="rr")], 2.0)
     assert isinstance(director.decide(tcp(client(2000), WEB), 2.0), Forward)
 
@@ -304,6 +324,18 @@ def test_what_it_leaves_running_ends_with_it(file: Path) -> None:
     gc.collect()
     assert keeper.returncode is not None
     assert not Path(f"/proc/{runner}").exists()
+
+
+def test_it_ends_with_a_director_that_is_killed(file: Path) -> None:
+    """Even in the middle of a call that never ends."""
+    file.write_text(FIRST.replace("pass", "import time; time.sleep(100)"))
+    command = [sys.executable, "-c", KILLED, str(file)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as director:
+        assert director.stdout is not None
+        runner = Path("/proc") / director.stdout.readline().strip() / "stat"
+        assert runner.exists()
+        director.kill()
+    assert look_until(lambda: has_ended(runner), bool, 10)
 
 
 def test_it_goes_when_the_service_has_another_scheduler(file: Path) -> None:
