@@ -12,9 +12,9 @@ from collections.abc import Collection
 Account = tuple[str, ...]
 
 _PLATFORMS = (
-    re.compile(r"(?P<name>.+_[0-9]+)_assignsubmission_"),  # Moodle: a folder each, or all files in one
-    re.compile(r".*_(?P<name>[^_]+)_attempt_[0-9]{4}-[0-9]{2}-[0-9]{2}"),  # Blackboard
-    re.compile(r"(?P<name>[^\W\d_]+)_(?:LATE_)?[0-9]+_[0-9]+_"),  # Canvas
+    re.compile(r"(.+_[0-9]+)_assignsubmission_"),  # Moodle: a folder each, or all files in one
+    re.compile(r".*_([^_]+)_attempt_[0-9]{4}-[0-9]{2}-[0-9]{2}"),  # Blackboard
+    re.compile(r"([^\W\d_]+)_(?:LATE_)?([0-9]+)_[0-9]+_"),  # Canvas
 )
 _ZIP = ".zip"
 
@@ -26,7 +26,7 @@ def account_of(file: str) -> Account:
         for pattern in _PLATFORMS:
             found = pattern.match(part)
             if found:
-                return (found["name"],)
+                return ("_".join(found.groups()),)
     outside = next((n for n, part in enumerate(parts) if n and part.lower().endswith(_ZIP)), len(parts) - 1)
     return tuple(parts[:outside])
 

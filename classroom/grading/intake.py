@@ -20,6 +20,8 @@ _MOST_MEMBERS = 10_000  # of a ZIP archive
 _LONGEST_LIST = 2 * 2**20  # bytes of the list of its members
 _COMPRESSED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may ask for gigabytes to unpack a byte
 _TOO_MANY = f"more than {_MOST_MEMBERS:,} files are in it: unpack it into a folder"
+_SHRUNK, _SHORT = 2, 1000  # times and bytes; base64 becomes three quarters
+_NO_ZIP = "no ZIP archive, or a broken one"
 _TOO_LARGE = "too large for evidence"
 _FOLDER = "a folder, not a file"
 
@@ -115,10 +117,13 @@ def _in_zip(path: Path, name: str, opened: _Open) -> Iterator[HandedIn]:
         yield HandedIn(name, _refuses(str(refused)))
         return
     except _BROKEN:
-        yield HandedIn(name, _refuses("no ZIP archive, or a broken one"))
+        yield HandedIn(name, _refuses(_NO_ZIP))
         return
     if len(members) > _MOST_MEMBERS:
         yield HandedIn(name, _refuses(_TOO_MANY))
+        return
+    if sum(member.compress_size for member in members) > path.stat().st_size:  # the same bytes many times
+        yield HandedIn(name, _refuses(_NO_ZIP))
         return
     for member in members:
         inside = member.filename.rstrip("/")
@@ -132,6 +137,8 @@ def _member_reader(path: Path, member: zipfile.ZipInfo, opened: _Open) -> _Read:
             raise Refused(_FOLDER)
         if member.file_size > LARGEST:
             raise Refused(_TOO_LARGE)
+        if member.file_size > _SHRUNK * member.compress_size + _SHORT:
+            raise Refused("not sealed: what is sealed can't be compressed as well as this")
         if member.compress_type not in _COMPRESSED:
             raise Refused("compressed in a way that is not read here: unpack its ZIP archive into a folder")
         try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import zipfile
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,32 @@ def test_what_is_huge_in_a_zip_is_not_unpacked(tmp_path: Path, monkeypatch: pyte
     (found,) = handed_in(tmp_path)
     monkeypatch.delattr(zipfile.ZipFile, "open")
     with pytest.raises(Refused, match="too large"):
+        found.read()
+
+
+def test_what_shrinks_too_well_is_not_unpacked(tmp_path: Path) -> None:
+    """So an archive costs no more than its own length."""
+    with zipfile.ZipFile(tmp_path / "export.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.lvs", b" " * LARGEST)
+        archive.writestr("b.lvs", b64encode(random.Random(1).randbytes(50_000)))
+    first, second = handed_in(tmp_path)
+    with pytest.raises(Refused, match="not sealed"):
+        first.read()
+    assert len(second.read()) > 50_000
+
+
+def test_an_archive_whose_members_share_their_bytes_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
+        archive.writestr("a.lvs", b"x" * 10_000)
+        whole = archive.infolist()[0]
+        for name in "bc":
+            copy = zipfile.ZipInfo(f"{name}.lvs")
+            copy.file_size = copy.compress_size = whole.file_size
+            copy.CRC, copy.header_offset = whole.CRC, whole.header_offset
+            archive.filelist.append(copy)
+        archive._didModify = True  # type: ignore[attr-defined]
+    (found,) = handed_in(tmp_path)
+    with pytest.raises(Refused, match="a broken one"):
         found.read()
 
 
