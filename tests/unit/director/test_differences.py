@@ -39,6 +39,7 @@ KERNELS = """
 
 def test_each_sysctl_of_the_kernel_is_there_or_in_the_table() -> None:
     here = set(Sysctls().as_dict())
+    assert set(re.findall(r"`([a-z_]+)`", TABLE.partition("The other settings are there:")[2])) == here
     assert here | SYSCTLS == set(KERNELS.split())
     assert not here & SYSCTLS
 
