@@ -15,7 +15,6 @@ from rich.table import Table
 from classroom import catalogue
 from classroom.case import Case, case_for, default_student
 from classroom.diagnosis import CAUSES, EVIDENCE, Diagnosis
-from classroom.journal import Journal
 from classroom.submission import SUFFIX, Submission, public_key, sealed
 from classroom.work import folder_of
 from labs import attach
@@ -38,6 +37,7 @@ def exercise(name: str, student: str) -> int:
     case = case_for(name, student or default_student())
     for other in attach.running():
         if _is(other, case):
+            other.require_awake()
             raise BadRequest(
                 f"{name} of {case.student} is running already, in {other.folder}: end it first with Ctrl-C."
             )
@@ -92,26 +92,23 @@ def _is(lab: Attached, case: Case) -> bool:
 
 def attached(student: str = "", lab: str = "", *, exercise: bool = True) -> Attached:
     """The lab that is meant: the only one that runs, or the student's, or called `lab`. Raises LabError."""
-    known = (one for one in attach.running() if "exercise" in one.who or not exercise)
+    every = list(attach.running())
+    known = [one for one in every if "exercise" in one.who or not exercise]
     found = attach.pick(known, student, lab)
     if found is None:
-        raise Unable(_none_runs(attach.meant(student, lab), exercise) + attach.of_others())
+        kind = "exercise" if exercise else "lab"
+        told = attach.missing(every, student, lab, kind) + attach.of_others()
+        raise Unable(told if every else f"{told} {_what_to_start(exercise=exercise)}")
     return found
 
 
-def _none_runs(whose: str, exercise: bool) -> str:
+def _what_to_start(*, exercise: bool) -> str:
     """What ran last, where that is known."""
-    last = attach.last()
-    began = next(iter(Journal(last).entries()), None) if last else None
-    if began and exercise and "exercise" in began:
-        return (
-            f"No exercise{whose} is running: {began['exercise']} of {began['student']} has ended (its "
-            f"terminal was closed, or its lab was stopped); start it again with "
-            f"./inv exercise {began['exercise']} --student {began['student']}."
-        )
-    if exercise:
-        return f"No exercise{whose} is running: start one with ./inv exercise NAME --student ID."
-    return f"No lab{whose} is running: start one with ./inv exercise NAME, or ./inv lab-nat --cli."
+    if again := attach.last():
+        return f"The last one has ended (its terminal was closed, or it was left): {again} starts it again."
+    return (
+        f"./inv exercise NAME --student ID starts one{'' if exercise else ', as does ./inv lab-nat --cli'}."
+    )
 
 
 def check(student: str, lab: str = "") -> int:

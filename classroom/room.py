@@ -1,6 +1,6 @@
 """An exercise that runs: the lab with the student's fault in it, and what can be asked at its desk.
 
-who      lab, hosts, exercise, student
+hosts    a process of each
 check    the checks, judged from what the probes see now
 hint     the next hint, or those opened so far
 submit   what was seen last and the journal, as a submission's content
@@ -72,7 +72,8 @@ class Room:
         self.journal.write("started", exercise=case.exercise, student=case.student)
         return running
 
-    def open_desk(self) -> Desk:
+    def open(self, desk: Desk) -> None:
+        """From now on it can be asked."""
         answers: dict[str, Callable[[Message], Message]] = {
             "check": lambda _request: self.check(),
             "hint": lambda request: self.hint(more=bool(request.get("more", True))),
@@ -80,7 +81,7 @@ class Room:
             "note": self._note,
             "state": lambda _request: {"state": read(self.running).as_dict()},
         }
-        return Desk(self.running, answers, exercise=self.case.exercise, student=self.case.student)
+        desk.open(self.running, answers)
 
     def _note(self, request: Message) -> Message:
         self.journal.write(str(request["entry"]), **dict(request.get("details", {})))
@@ -139,11 +140,11 @@ def run(case: Case, stay: Callable[[Room], None]) -> int:
 
     def inside() -> int:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # its terminal is closed: it ends, and all with it
+        desk = Desk(evidence.folder, lab=case.plan.lab, exercise=case.exercise, student=case.student)
         with busy("starting the lab"):
             room = Room(case, evidence, Narrator(quiet=True))
-        desk = room.open_desk()
+        room.open(desk)
         stay(room)
-        del desk
         return 0
 
     try:

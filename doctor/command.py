@@ -13,14 +13,13 @@ from labs.errors import BuildFailed, Unable
 
 def doctor(student: str = "", lab: str = "", *, machine: bool = False) -> int:
     """0 where nothing is wrong, else 1. Raises LabError."""
-    found = None if machine else attach.pick(attach.running(), student, lab)
+    known = [] if machine else list(attach.running())
+    found = attach.pick(known, student, lab)
     if found is not None:
         return _lab(found)
     if (student or lab) and not machine:
-        raise Unable(
-            f"No lab{attach.meant(student, lab)} is running: ./inv doctor alone looks at the machine."
-            + attach.of_others()
-        )
+        told = attach.missing(known, student, lab, "lab") + attach.of_others()
+        raise Unable(f"{told} ./inv doctor --machine looks at the machine.")
     return machine_table.show()
 
 

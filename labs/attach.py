@@ -6,46 +6,52 @@ socket (SO_PEERCRED). An ordinary user may enter the labs that are his own.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
+import signal
 import socket
 import struct
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+import termios
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from director.control.channel import ChannelError, Message, call
-from labs.desk import SOCKET, socket_in
+from labs.desk import ABOUT, SOCKET, socket_in
 from labs.environment import PATH, UMASK, made
 from labs.errors import BadRequest, BuildFailed, Unable
 from labs.evidence import runs
-from labs.wait import patient
+from labs.wait import look_until, patient
 
 _SHELL = "/bin/bash"
 _USER = "user"
 _NAMESPACES = {"mnt": "--mount", "ipc": "--ipc", "uts": "--uts", "net": "--net", "pid": "--pid"}
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 _PATIENCE = 60  # seconds, for whatever is asked
+_STOPPED = "T"  # of proc(5): Ctrl-Z
+_GONE = 2  # seconds that the kernel may take to end all of a lab once it has begun
 
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """A lab that runs: its folder, and what its desk says of it."""
+    """A lab that runs: its folder, what lab it is, and its first process as it is numbered out here."""
 
     folder: Path
     who: dict[str, Any]
+    first: int
 
     @property
     def hosts(self) -> dict[str, int]:
-        """A process on each host, by the numbers that hold inside."""
-        return dict(self.who["hosts"])
+        """A process on each host, by the numbers that hold inside; asks for them."""
+        return dict(self.ask("hosts")["hosts"])
 
     def __str__(self) -> str:
-        whose = f" of {self.who['student']}" if "student" in self.who else ""
-        return f"{self.who.get('exercise', self.who['lab'])}{whose}"
+        return _name(self.who)
 
     def is_called(self, name: str) -> bool:
         """Whether it is meant by `name`: nat, lab-nat, e04, or the name of its folder, which no other has."""
@@ -53,29 +59,56 @@ class Attached:
         return name in (self.folder.name, lab, lab.removeprefix("lab-"), self.who.get("exercise"))
 
     def ask(self, what: str, **details: Any) -> Message:
-        """Raises BuildFailed with the lab's own sentence, or where it does not answer any more."""
-        return _ask(self.folder, {"do": what, **details})
+        """Raises BuildFailed with the lab's own sentence, or where it has ended; Unable: it is suspended."""
+        try:
+            with socket_in(self.folder) as path:
+                answer = call(path, {"do": what, **details}, patient(_PATIENCE), self.require_awake)
+        except (ChannelError, OSError):
+            raise BuildFailed(self._silent()) from None
+        if not answer.get("ok"):
+            raise BuildFailed(f"The lab of {self.folder} can't do that: {answer.get('error')}")
+        return answer
+
+    def require_awake(self) -> None:
+        """Raises Unable where Ctrl-Z has stopped it."""
+        if _is_stopped(self.first):
+            raise Unable(f"{self} is suspended: type fg in its terminal.")
+
+    def _silent(self) -> str:
+        if self.has_ended():
+            return f"{self} has ended; start it again."
+        return f"{self} does not answer: it is being built, or busy; try again when its terminal is idle."
+
+    def has_ended(self) -> bool:
+        return _first_process(self.folder) is None
+
+
+def _name(who: Mapping[str, Any]) -> str:
+    whose = f" of {who['student']}" if "student" in who else ""
+    return f"{who.get('exercise', who['lab'])}{whose}"
 
 
 def running() -> Iterator[Attached]:
-    """The labs that run and may be entered, the one that was started last first."""
-    for desk in _desks():
-        try:
-            yield Attached(desk.parent, _ask(desk.parent, {"do": "who"}))
-        except (BuildFailed, Unable):
-            continue
+    """The labs that run, or are being built, and may be entered; the one that was started last first."""
+    for folder in _folders():
+        who, first = _who(folder), _first_process(folder)
+        if who and first is not None:
+            yield Attached(folder, who, first)
 
 
 def pick(labs: Iterable[Attached], student: str = "", lab: str = "") -> Attached | None:
     """The only one of these, or of the student's, or called `lab`; None where there is none.
 
-    Raises BadRequest for several.
+    Raises BadRequest for several, Unable where it is suspended.
     """
     found = [one for one in labs if not student or one.who.get("student") == student]
     found = [one for one in found if not lab or one.is_called(lab)]
     if len(found) > 1:
         raise BadRequest(_several(found, f" of {student}" if student else ""))
-    return found[0] if found else None
+    if not found:
+        return None
+    found[0].require_awake()
+    return found[0]
 
 
 def _several(found: Sequence[Attached], whose: str) -> str:
@@ -94,52 +127,73 @@ def _several(found: Sequence[Attached], whose: str) -> str:
     )
 
 
-def meant(student: str, lab: str) -> str:
-    """The words for which lab was asked for, with a blank before each; empty for any."""
-    return (f" of {student}" if student else "") + (f" called {lab!r}" if lab else "")
+def missing(known: Sequence[Attached], student: str, lab: str, kind: str) -> str:
+    """A sentence for where none of what runs, `known`, is meant by these words."""
+    meant = (f" called {lab!r}" if lab else "") + (f" of {student}" if student else "")
+    others = f"; what runs: {', '.join(map(str, known))}" if known else ""
+    return f"No {kind}{meant} is running{others}."
 
 
 def of_others() -> str:
     """A sentence about desks that may not be asked, as those of labs that root has started; or nothing."""
-    for desk in _desks():
-        if not os.access(desk, os.W_OK):
-            return (
-                f" {desk.parent} is somebody else's (root's, say): if that lab is meant, use sudo here, too."
-            )
+    for folder in _folders():
+        if not os.access(folder / SOCKET, os.W_OK):
+            return f" {folder} is somebody else's (root's, say): if that lab is meant, use sudo here, too."
     return ""
 
 
-def _desks() -> list[Path]:
-    return sorted(runs().glob(f"*/{SOCKET}"), reverse=True)
+def last() -> str:
+    """What has ended, of those that may be asked, as the words that start it again; empty where none has."""
+    for folder in _folders():
+        who = _who(folder)
+        if "exercise" in who and os.access(folder / SOCKET, os.W_OK) and _first_process(folder) is None:
+            return f"./inv exercise {who['exercise']} --student {who['student']}"
+    return ""
 
 
-def last() -> Path | None:
-    """The folder of the lab with a desk that was started last, running or not."""
-    return next((desk.parent for desk in _desks()), None)
+def _folders() -> list[Path]:
+    return [desk.parent for desk in sorted(runs().glob(f"*/{SOCKET}"), reverse=True)]
 
 
-def _ask(folder: Path, request: Message) -> Message:
+def _who(folder: Path) -> dict[str, Any]:
+    """Empty where it can't be told."""
     try:
-        with socket_in(folder) as path:
-            if os.path.exists(path) and not os.access(path, os.W_OK):
-                raise Unable(f"The lab of {folder} is not yours: use sudo.")
-            answer = call(path, request, timeout=patient(_PATIENCE))
-    except (ChannelError, OSError):
-        raise BuildFailed(f"The lab of {folder} does not answer: it has ended; start it again.") from None
-    if not answer.get("ok"):
-        raise BuildFailed(f"The lab of {folder} can't do that: {answer.get('error')}")
-    return answer
+        who = json.loads((folder / ABOUT).read_text())
+    except (OSError, ValueError):
+        return {}
+    return who if isinstance(who, dict) and "lab" in who else {}
+
+
+def _first_process(folder: Path) -> int | None:
+    """As it is numbered out here; None where the lab has ended, or is somebody else's."""
+    try:
+        with socket_in(folder) as path, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+            peer.settimeout(patient(_PATIENCE))  # where very many wait already
+            peer.connect(path)
+            told = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    except OSError:
+        return None
+    process: int = _CREDENTIALS.unpack(told)[0]
+    return process
+
+
+def _is_stopped(process: int) -> bool:
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text(errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] == _STOPPED
 
 
 def shell(lab: Attached, host: str, command: Sequence[str] = ()) -> int:
     """A shell on a host of the lab, or one command there; its exit code. Raises LabError."""
-    if host not in lab.hosts:
-        raise BadRequest(f"There is no host {host!r} in this lab: choose from {', '.join(lab.hosts)}.")
+    hosts = lab.hosts
+    if host not in hosts:
+        raise BadRequest(f"There is no host {host!r} in this lab: choose from {', '.join(hosts)}.")
     nsenter = shutil.which("nsenter", path=PATH)
     if nsenter is None:
         raise Unable("The program nsenter is missing: run `sudo apt-get install util-linux`.")
-    first = _first_process(lab)
-    inside = ["mnexec", "-a", str(lab.hosts[host]), *(command or (_SHELL, "--norc"))]
+    inside = ["mnexec", "-a", str(hosts[host]), *(command or (_SHELL, "--norc"))]
     where = lab.folder / "scripts" / host
     line = f"cd {shlex.quote(str(where))} 2>/dev/null; exec {shlex.join(inside)}"
     environment = {
@@ -147,10 +201,30 @@ def shell(lab: Attached, host: str, command: Sequence[str] = ()) -> int:
         "PS1": f"{host}# ",
         "HISTFILE": str(lab.folder / f"typed-{host}"),
     }
-    code = subprocess.run(
-        [nsenter, *_ways(first), "--", "/bin/sh", "-c", line], env=environment, umask=UMASK
-    ).returncode
+    whole = [nsenter, *_ways(lab.first), "--", "/bin/sh", "-c", line]
+    with terminal_as_it_was():
+        code = subprocess.run(whole, env=environment, umask=UMASK).returncode
+    if code == -signal.SIGKILL and look_until(lab.has_ended, bool, _GONE):
+        raise BuildFailed(f"{lab} has ended; you are back on your own machine.")
     return code if code >= 0 else 128 - code  # as a shell tells that a signal has ended it
+
+
+@contextmanager
+def terminal_as_it_was() -> Iterator[None]:
+    """A shell that is killed leaves the terminal to itself, and in the mode for its own line editing."""
+    terminal = next((number for number in range(3) if os.isatty(number)), None)
+    if terminal is None:
+        yield
+        return
+    mode, owner = termios.tcgetattr(terminal), os.tcgetpgrp(terminal)
+    try:
+        yield
+    finally:
+        before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # whoever has the terminal, we set it
+        with suppress(OSError, termios.error):
+            os.tcsetpgrp(terminal, owner)
+            termios.tcsetattr(terminal, termios.TCSADRAIN, mode)
+        signal.signal(signal.SIGTTOU, before)
 
 
 def _ways(first: int) -> list[str]:
@@ -158,15 +232,3 @@ def _ways(first: int) -> list[str]:
     ways = ["--target", str(first), *_NAMESPACES.values()]
     own, other = (os.stat(f"/proc/{process}/ns/{_USER}").st_ino for process in ("self", first))
     return ways if own == other else [*ways, "--user", "--preserve-credentials"]
-
-
-def _first_process(lab: Attached) -> int:
-    """As it is numbered out here. Raises BuildFailed."""
-    with socket_in(lab.folder) as path, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
-        try:
-            peer.connect(path)
-        except OSError:
-            raise BuildFailed(f"The lab of {lab.folder} has ended; start it again.") from None
-        told = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        process: int = _CREDENTIALS.unpack(told)[0]
-        return process

@@ -1,13 +1,16 @@
 """The desk of a running lab: a socket in its folder, where other commands find it and ask it things.
 
-    {"do": "who"}    what runs there: lab, hosts with a process of each, and whatever the lab adds
+    {"do": "hosts"}    the hosts, with a process of each
 
-Other requests are whatever the lab has an answer for. The socket is a file, so it is reached from
-outside the lab's namespaces; the kernel tells who listens, and with that the way in (labs/attach.py).
+Other requests are whatever the lab has an answer for. What lab it is stands in a file beside the socket: that
+is known before the lab is built, and while it is stopped. Who asks before it is built waits until it is. The
+socket is a file, so it is reached from outside the lab's namespaces; the kernel tells who listens, and with
+that the way in (labs/attach.py).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -19,20 +22,27 @@ from director.control.channel import Message
 from director.control.listener import Listener
 from labs.running import Running
 
-SOCKET = "desk"
+SOCKET, ABOUT = "desk", "desk.json"
 Answer = Callable[[Message], Message]
 
 
 class Desk:
-    """Answers, one request after the other, in a thread of its own, until the process ends."""
+    """Set up when the lab begins; `open` when it can be asked.
 
-    def __init__(self, running: Running, answers: Mapping[str, Answer], **about: str) -> None:
-        """`answers`: what is done for other requests, by their name in `do`; `about`: more of who it is."""
-        hosts = {name: host.pid for name, host in running.network.hosts.items()}
-        who: Message = {"lab": running.plan.lab, "hosts": hosts, **about}
-        self._answers: Mapping[str, Answer] = {"who": lambda _request: who, **answers}
-        with socket_in(running.evidence.folder) as path:
+    It then answers one request after the other, in a thread of its own, until the process ends.
+    """
+
+    def __init__(self, folder: Path, **about: str) -> None:
+        """`about`: what lab it is, and whose."""
+        (folder / ABOUT).write_text(json.dumps(about) + "\n")
+        with socket_in(folder) as path:
             self._listener = Listener(path, self._answer)
+        self._answers: Mapping[str, Answer] = {}
+
+    def open(self, running: Running, answers: Mapping[str, Answer]) -> None:
+        """`answers`: what is done for other requests, by their name in `do`."""
+        hosts = {name: host.pid for name, host in running.network.hosts.items()}
+        self._answers = {"hosts": lambda _request: {"hosts": hosts}, **answers}
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:

@@ -68,6 +68,7 @@ def run(
 
     def inside() -> int:
         narrator = Narrator()
+        desk = Desk(evidence.folder, lab=plan.lab) if options.cli else None
         running, notes = _build(plan, options, evidence, narrator)
         _break(running, faults)
         results = _check(running, narrator, chosen)
@@ -78,10 +79,9 @@ def run(
         complaints = [evidence.missing() or complaints[0], *complaints[1:]]
         for complaint in filter(None, complaints):
             say(complaint)
-        if options.cli:
-            desk = _open_desk(running, answers or {})
+        if desk:
+            _open(desk, running, answers or {})
             running.network.prompt()
-            del desk
         return REFUSED if any(complaints) else 0 if report.ok else 1
 
     try:
@@ -110,10 +110,11 @@ def not_built(error: Exception, evidence: Evidence) -> LabError:
     return Unable(f"{error} {missing}") if missing else BuildFailed(str(error))
 
 
-def _open_desk(running: Running, answers: Mapping[str, Callable[[Running], Message]]) -> Desk:
+def _open(desk: Desk, running: Running, answers: Mapping[str, Callable[[Running], Message]]) -> None:
     """While somebody is at the prompt: so `./inv shell` and `./inv doctor` work from other terminals."""
-    known = {name: partial(_ignoring_details, answer, running) for name, answer in answers.items()}
-    return Desk(running, known)
+    desk.open(
+        running, {name: partial(_ignoring_details, answer, running) for name, answer in answers.items()}
+    )
 
 
 def _ignoring_details(answer: Callable[[Running], Message], running: Running, _request: Message) -> Message:

@@ -53,6 +53,7 @@ class Terminal:
                 )
             finally:
                 os._exit(127)
+        os.set_inheritable(self._terminal, False)  # nor is it closed while another's command has it open
         self.code: int | None = None
 
     def __enter__(self) -> Terminal:

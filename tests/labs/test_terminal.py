@@ -116,16 +116,24 @@ def test_ctrl_c_ends_the_command_and_nothing_else(lab: Terminal) -> None:
     lab.send(INTERRUPT)
     assert "Interrupt" in lab.expect(PROMPT)
     assert "rs" in lab.ask("c1 curl -sS -m 30 http://203.0.113.1/name", PROMPT)  # director and servers live
-    assert "true" in lab.ask("sh ovs-vsctl get controller s1 is_connected", PROMPT)
+    # Open vSwitch says so every five seconds only.
+    connected = "ovs-vsctl -t 60 wait-until controller s1 is_connected=true && echo connected"
+    assert "connected" in lab.ask(f"sh {connected}", PROMPT)
 
 
-def test_ctrl_z_stops_the_lab_and_fg_goes_on(lab: Terminal, word: str) -> None:
+def test_ctrl_z_stops_the_lab_and_fg_goes_on(lab: Terminal, word: str, runs: Path) -> None:
     lab.send("c1 ech")
     lab.expect("c1 ech")  # Ctrl-Z throws away what nobody has read yet
     lab.send(SUSPEND)
     lab.expect("Stopped")
     lab.expect(SHELL)
     assert look_until(lambda: running_of(word), lambda left: not left, 10) == []
+    with Terminal(inv("shell", "c1"), environment={"LVS_RUNS": str(runs)}, folder=ROOT) as other:
+        assert other.wait() == 2
+        assert other.shown == "lab-dr is suspended: type fg in its terminal.\n"
+    lab.line(" ".join(inv("doctor")))
+    lab.expect("lab-dr is suspended")
+    lab.expect(SHELL)
     lab.line("fg")
     lab.expect(f"{PROMPT}c1 ech")
     lab.send("o on")
@@ -213,6 +221,10 @@ def test_an_exercise_and_the_terminals_beside_it(tmp_path: Path, mark: str) -> N
 
     case = case_for("e04", "ada")
     with opened("exercise", "e04", "--student", "ada", columns=80, **LATIN_1) as exercise:
+        assert look_until(lambda: list(runs.glob("*/desk")), bool, 60)
+        with opened("check", columns=80, **UTF_8) as early:
+            assert early.wait() == 1
+            assert "NOT YET" in early.shown
         exercise.expect("has begun")
         told = exercise.expect(PROMPT)
         assert "commands can be typed on every host" in told
@@ -251,7 +263,14 @@ def test_an_exercise_and_the_terminals_beside_it(tmp_path: Path, mark: str) -> N
             assert form.wait() == 0
             assert [row for row in form.rows if len(row) > 80 and str(tmp_path) not in row] == []
         assert list(tmp_path.glob("*.lvs"))
-        exercise.close()
+        with opened("check", "--lab", "e99", columns=80, **UTF_8) as check:
+            assert check.wait() == 2
+            assert check.shown.startswith("No exercise called 'e99' is running; what runs: e04 of ada.\n")
+        with opened("shell", "c1", columns=80, **UTF_8) as shell:
+            shell.expect("c1# ")
+            exercise.close()
+            shell.expect("e04 of ada has ended; you are back on your own machine.\n")
+            assert shell.wait() == 1
         assert look_until(lambda: processes_with(mark), lambda left: not left, 10) == []
 
 

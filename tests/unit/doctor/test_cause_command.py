@@ -32,7 +32,7 @@ class Lab(Attached):
 
 def lab(state: LabState | dict[str, Any], **who: str) -> Lab:
     form = state.as_dict() if isinstance(state, LabState) else state
-    return Lab(Path("/runs/one"), {"lab": "lab-nat", "hosts": {}, "state": form, **who})
+    return Lab(Path("/runs/one"), {"lab": "lab-nat", "state": form, **who}, first=0)
 
 
 @pytest.fixture(autouse=True)
