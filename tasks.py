@@ -5,24 +5,32 @@ Exit codes: 0 every check passed, 1 one failed, 2 the request or the machine can
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from labs import beforehand
+
 import importlib
 import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from invoke.config import Config
 from invoke.context import Context
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
-from invoke.tasks import task
+from invoke.tasks import Task
+from invoke.tasks import task as invoke_task
 
 from labs import streams
+from labs.errors import BadRequest
+from labs.typed import refusal, require_values
 
 streams.never_fail()
 ROOT = Path(__file__).resolve().parent
@@ -43,6 +51,16 @@ LAB_HELP = {
 }
 
 
+class _Command(Task[Any]):
+    """Invoke's, without giving -h, which is --help, to an option that begins so."""
+
+    def arg_opts(self, name: str, default: str, taken_names: set[str]) -> dict[str, Any]:
+        return super().arg_opts(name, default, taken_names | {"h"})
+
+
+task = partial(invoke_task, klass=_Command)
+
+
 _KERNEL = "Debian's kernel of this series, 6.1 or 6.12, instead of this distribution's own."
 
 
@@ -60,10 +78,12 @@ def _lab(method: str, **wanted: object) -> None:
 
 def _ended(work: Callable[[], int]) -> None:
     """Do the work and end with its exit code; what goes wrong in it is told in a sentence."""
+    from labs import limits
     from labs.ending import ended
     from labs.environment import keep_out_of_home
 
     def careful() -> int:
+        limits.lift()
         keep_out_of_home()
         return work()
 
@@ -441,16 +461,50 @@ class LabProgram(Program):
     """Invoke, except that a command line that makes no sense ends with 2, like all that can't be done."""
 
     def parse_core(self, argv: list[str] | None) -> None:
-        with _refusal(argv or sys.argv):
+        with self._refusal(argv or sys.argv):
             super().parse_core(argv)
 
     def parse_tasks(self) -> None:
-        with _refusal(self.argv):
+        with self._refusal(self.argv):
             _require_each_once(self.argv)
+            words = self.core.unparsed
+            if {"-h", "--help"} & set(words[1:]):  # Invoke would take it for the name of an exercise
+                self.args.help.set_value(words[0], cast=False)
+                words.clear()
             super().parse_tasks()
         names = [one.name or "" for one in self.tasks]
         if len(names) > 1:
-            raise Exit(f"One command at a time, not {' and '.join(names)}: type each by itself.", 2)
+            raise BadRequest(f"One command at a time, not {' and '.join(names)}: type each by itself.")
+        for one in self.tasks:
+            require_values(one)
+
+    def parse_cleanup(self) -> None:
+        with self._refusal(self.argv):
+            if isinstance(self.args.list.value, str):  # there are no collections in the collection
+                self.args.list.set_value(True, cast=False)
+            super().parse_cleanup()
+
+    def print_help(self) -> None:
+        """All commands: Invoke's options in front of them are of no use here."""
+        print(f"Usage: {self.binary} COMMAND [OPTIONS], and {self.binary} COMMAND --help for its options.\n")
+        if not hasattr(self, "collection"):
+            self.load_collection()
+            self.scoped_collection, self.list_root, self.list_depth = self.collection, None, None
+            self.list_format = "flat"
+        self.list_tasks()
+
+    @contextmanager
+    def _refusal(self, argv: Sequence[str]) -> Iterator[None]:
+        try:
+            yield
+        except ParseError as error:
+            known = self.collection.to_contexts() if hasattr(self, "collection") else ()
+            raise refusal(error, known) from None
+        except ValueError as error:  # from int(), by which Invoke takes the value of such an option
+            wrong = str(error).partition(": ")[2].strip("'") or str(error)
+            words = [part for word in argv for part in word.split("=", 1)]
+            option = next((f"{one} " for one, value in pairwise(words) if value == wrong), "")
+            raise BadRequest(f"{option}{wrong!r} is not a whole number.") from None
 
 
 _WITH_VALUE = ("--command", "-c", "--kernel", "-k")  # options of `vm`
@@ -467,38 +521,16 @@ def for_vm(arguments: list[str]) -> list[str]:
     return [*arguments[:begins], "--command", shlex.join(words)] if words else arguments
 
 
-@contextmanager
-def _refusal(argv: Sequence[str]) -> Iterator[None]:
-    try:
-        yield
-    except ParseError as error:
-        raise Exit(str(error), 2) from None
-    except ValueError as error:  # from int(), by which Invoke takes the value of such an option
-        wrong = str(error).partition(": ")[2].strip("'") or str(error)
-        words = [part for word in argv for part in word.split("=", 1)]
-        option = next((f"{one} " for one, value in pairwise(words) if value == wrong), "")
-        raise Exit(f"{option}{wrong!r} is not a whole number.", 2) from None
-
-
 def _require_each_once(argv: Sequence[str]) -> None:
-    """Raises Exit: Invoke takes the second value for the name of a command."""
+    """Raises BadRequest: Invoke takes the second value for the name of a command."""
     options = [word.partition("=")[0] for word in argv if word.startswith("--") and word != "--"]
     for option in options:
         if options.count(option) > 1:
-            raise Exit(f"{option} is there twice: say it once.", 2)
+            raise BadRequest(f"{option} is there twice: say it once.")
 
 
 def main() -> int:
     """What ./inv runs; the exit code."""
-    if sys.stdout is None:
-        if sys.stderr is not None:
-            print("Standard output is closed: send it to /dev/null where nobody wants it.", file=sys.stderr)
-        return 2
-    for descriptor in (0, 2):  # closed ones would be given to the first file that is opened
-        with suppress(OSError):
-            os.fstat(descriptor)
-            continue
-        os.open(os.devnull, os.O_RDWR)
     from labs.ending import ended
 
     program = LabProgram(
@@ -509,6 +541,8 @@ def main() -> int:
         try:
             program.run(for_vm(sys.argv))
         except SystemExit as end:
+            if isinstance(end.__context__, KeyboardInterrupt):
+                raise end.__context__ from None
             if isinstance(end.__context__, BrokenPipeError):
                 raise
             return end.code if isinstance(end.code, int) else 0 if end.code is None else 2
@@ -518,4 +552,10 @@ def main() -> int:
 
 
 if __name__ == "__main__":  # ./inv comes here; `.venv/bin/invoke` loads the tasks alone
-    sys.exit(main())
+    try:
+        beforehand.raise_interrupts()
+        code = main()
+    except KeyboardInterrupt:
+        beforehand.die_of_interrupt()
+    beforehand.end_by_interrupt()
+    sys.exit(code)

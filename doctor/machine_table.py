@@ -11,6 +11,7 @@ from rich.text import Text
 
 from doctor.finding import Finding, State
 from doctor.machine import PROBES
+from labs.ending import REFUSED
 from labs.screen import WIDE, frame, screen
 
 _STYLES = {State.OK: "green", State.LESS: "yellow", State.NO: "red"}
@@ -18,13 +19,17 @@ _NEEDED = ("system", "memory", "labs")
 
 
 def show(probes: Iterable[Callable[[], Finding]] = PROBES, console: Console | None = None) -> int:
-    """Show all of it; 0 where the labs can run, else 1."""
+    """Show all of it; 0 where the labs can run, else 2."""
     findings = [probe() for probe in probes]
     console = console or screen(WIDE)
     console.print(_table(findings, frame()))
     lacking = [one for one in findings if one.state is State.NO and one.subject in _NEEDED]
-    console.print("The labs can't run here." if lacking else "The labs can run here: ./inv lab-nat")
-    return 1 if lacking else 0
+    helps = "".join(f" {one.helps}" for one in lacking if one.helps)
+    console.print(
+        f"The labs can't run here.{helps}" if lacking else "The labs can run here: ./inv lab-nat",
+        soft_wrap=True,
+    )
+    return REFUSED if lacking else 0
 
 
 def _table(findings: Iterable[Finding], style: box.Box) -> Table:

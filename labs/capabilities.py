@@ -14,7 +14,7 @@ from pathlib import Path
 
 from director import engines
 from director.engines.engine import EngineError
-from labs import environment, kernel
+from labs import environment, kernel, limits, sandbox
 from labs.errors import Unable
 from labs.options import LabOptions
 from labs.wait import patient
@@ -44,9 +44,11 @@ def require(programs: dict[str, str] | None = None) -> None:
     """Raise Unable with one sentence unless a lab can be built here."""
     require_programs(PROGRAMS if programs is None else programs)
     load_modules_if_root("openvswitch", "ipip", "tun")
+    limits.require()
     if os.geteuid():
         _require_user_namespaces()
         require_programs({"newuidmap": "uidmap", "newgidmap": "uidmap"})
+        sandbox.require_mapping()
     _require_tun()
 
 

@@ -51,7 +51,7 @@ def parse_options(wanted: Mapping[str, object]) -> LabOptions:
     patient(1)  # a wrong LVS_PATIENCE is refused here
     servers = str(wanted["servers"])
     if not _WHOLE.fullmatch(servers):
-        raise BadRequest(f"--servers {servers!r} is not a number: a lab has 1 to 200 real servers.")
+        raise BadRequest(f"--servers {servers!r} is not a whole number: a lab has 1 to 200 real servers.")
     return LabOptions(
         servers=int(servers),
         engine=str(wanted["engine"]),

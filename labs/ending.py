@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import select
 import sys
 import tempfile
+import textwrap
 import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 from labs import evidence
@@ -24,12 +27,15 @@ from labs.errors import LabError
 
 READER_GONE = 141
 REFUSED = 2
+_TO_COPY = re.compile(r"`[^`]*`")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CURES = {
     errno.ENOSPC: "make room there, or name another folder for runs with LVS_RUNS",
     errno.EDQUOT: "make room there, or name another folder for runs with LVS_RUNS",
     errno.EACCES: "name a file or folder that is yours, or use sudo",
     errno.EPERM: "name a file or folder that is yours, or use sudo",
     errno.EROFS: "name a folder that can be written to",
+    errno.EFBIG: "allow larger files (ulimit -f)",
     errno.EMFILE: "allow more open files (ulimit -n)",
     errno.ENOMEM: "end what else runs here, or ask for fewer servers",
     errno.EAGAIN: "end what else runs here, or ask for fewer servers",
@@ -40,8 +46,7 @@ def ended(work: Callable[[], int]) -> int:
     """Do the work; its exit code, or that of what has ended it, which is told on standard error."""
     try:
         code = work()
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
         return code
     except LabError as error:
         say(str(error))
@@ -64,6 +69,8 @@ def ended(work: Callable[[], int]) -> int:
 
 def refused(error: OSError) -> str:
     """What the machine refused, and what to do, without a full stop."""
+    if error.filename is None and error.errno in _FULL and not _output_takes_more():
+        return f"Standard output is full ({error.strerror}): make room there, or send it elsewhere"
     about = f"{error.filename}: " if error.filename is not None else ""
     cure = _CURES.get(error.errno or 0)
     return f"{about}{error.strerror or error}" + (f": {cure}" if cure else "")
@@ -75,10 +82,30 @@ def named(error: BaseException) -> str:
 
 
 def say(sentence: str) -> None:
-    """To standard error, where somebody reads it."""
+    """To standard error, where somebody reads it; on a terminal, its lines end between words."""
     with suppress(OSError, ValueError, AttributeError):
+        if sys.stderr.isatty():
+            sentence = folded(sentence, os.get_terminal_size(sys.stderr.fileno()).columns)
         sys.stderr.write(f"{sentence}\n")
         sys.stderr.flush()
+
+
+def folded(sentence: str, columns: int) -> str:
+    """In lines of so many columns; a word, and what stands in `backquotes` to be copied, stays whole."""
+    kept = _TO_COPY.sub(lambda found: found[0].replace(" ", "\0"), sentence)
+    lines = (
+        textwrap.wrap(line, columns, break_long_words=False, break_on_hyphens=False) or [""]
+        for line in kept.split("\n")
+    )
+    return "\n".join(chain.from_iterable(lines)).replace("\0", " ")
+
+
+def _output_takes_more() -> bool:
+    try:
+        print(flush=True)
+    except OSError:
+        return False
+    return True
 
 
 def _reader_is_gone() -> bool:
@@ -95,8 +122,6 @@ def _quietly_ended() -> int:
 
 def _forget_output() -> None:
     """What could not be printed must not be tried again when Python ends, and complained of."""
-    if sys.stdout is None:
-        return
     try:
         sys.stdout.flush()
     except (OSError, ValueError):

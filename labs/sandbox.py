@@ -21,6 +21,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -48,6 +49,7 @@ def run_in_sandbox(inside: Callable[[], int]) -> int:
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.flush()
     asks, hears = os.pipe(), os.pipe()
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     keeper = os.fork()
     if keeper == 0:
         os.close(asks[0])
@@ -55,8 +57,11 @@ def run_in_sandbox(inside: Callable[[], int]) -> int:
         _keep(inside, as_root, asks[1], hears[0])
     os.close(asks[1])
     os.close(hears[0])
-    # The terminal sends Ctrl-C to all of us: the first process decides what it means.
+    # The terminal sends Ctrl-C to all of us: the first process decides what it means, once there is one.
+    if signal.SIGINT in signal.sigpending():  # it came before there was even a keeper
+        os.kill(keeper, signal.SIGINT)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
     signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # we stop last: so the shell knows when all have
     try:
         if not as_root and os.read(asks[0], 1):
@@ -69,12 +74,23 @@ def run_in_sandbox(inside: Callable[[], int]) -> int:
             os.kill(os.getpid(), signal.SIGSTOP)
         signal.signal(signal.SIGINT, before)
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-    return os.waitstatus_to_exitcode(status)
+    return _code(status)
+
+
+def _code(status: int) -> int:
+    """An exit code, as a shell tells it of a process that a signal has ended, too."""
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
 
 
 def _keep(inside: Callable[[], int], as_root: bool, asks: int, hears: int) -> NoReturn:
-    """The keeper: make the namespaces, then wait for their first process."""
+    """The keeper: make the namespaces, then wait for their first process.
+
+    Ctrl-C is blocked here, and in the first process, until it is known what it does: until there is a
+    first process it ends the keeper, and all with it.
+    """
     code = 1
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         parent = os.getppid()
         if not as_root:
@@ -91,15 +107,15 @@ def _keep(inside: Callable[[], int], as_root: bool, asks: int, hears: int) -> No
         if first == 0:
             os.close(alive[1])
             _begin(inside, alive[0])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _stop_together(first)
-        _, status = os.waitpid(first, 0)
-        code = os.waitstatus_to_exitcode(status)
+        code = _code(os.waitpid(first, 0)[1])
     except OSError as error:
         say(f"Can't make the lab's namespaces ({error}): run it with sudo, or see docs/trouble.md.")
         code = 2
     finally:
-        os._exit(code if code >= 0 else 128 - code)
+        os._exit(code)
 
 
 def _stop_together(first: int) -> None:
@@ -125,13 +141,14 @@ def _begin(inside: Callable[[], int], alive: int) -> NoReturn:
             os._exit(1)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, _as_interrupt)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         kernel.make_mounts_private()
         kernel.mount("proc", "/proc", "proc")
         kernel.mount("tmpfs", "/run", "tmpfs", "mode=0755")
         code = ended(partial(_in_its_own_environment, inside))
     except KeyboardInterrupt:
-        say("\nInterrupted; the kernel has cleaned up: nothing of the lab is left.")
         code = 130
+        say("\nInterrupted; the kernel has cleaned up: nothing of the lab is left.")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
         if isinstance(end.code, str):
@@ -151,6 +168,28 @@ def _in_its_own_environment(inside: Callable[[], int]) -> int:
 
 def _as_interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
+
+
+def require_mapping() -> None:
+    """Try it for a process that does nothing. Raises Unable where an ordinary user gets no ids."""
+    asks, hears = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(hears[1])
+        with suppress(OSError):
+            kernel.unshare(kernel.CLONE_NEWUSER)
+            os.write(asks[1], b"u")
+            os.read(hears[0], 1)
+        os._exit(0)
+    for end in (asks[1], hears[0]):
+        os.close(end)
+    try:
+        if os.read(asks[0], 1):
+            _map_users(child)
+    finally:
+        for end in (asks[0], hears[1]):
+            os.close(end)
+        os.waitpid(child, 0)
 
 
 def _map_users(keeper: int) -> None:

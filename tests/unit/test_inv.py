@@ -17,8 +17,8 @@ from packaging.requirements import Requirement
 from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parents[2]
-REAL_TOOLS = ["awk", "cat", "chmod", "chown", "cmp", "cp", "date", "flock", "grep", "mkdir", "mktemp", "mv"]
-REAL_TOOLS += ["readlink", "rm", "sed", "sh", "sort", "stat", "tail"]
+REAL_TOOLS = ["awk", "cat", "chmod", "chown", "cmp", "cp", "date", "env", "flock", "grep", "mkdir", "mktemp"]
+REAL_TOOLS += ["mv", "readlink", "rm", "sed", "sh", "sort", "stat", "tail", "true"]
 RECORD = '#!/bin/sh\necho "${0##*/} $*" >> "$CALLS"\n'
 STAND_INS = {
     "id": 'echo "$FAKE_UID"',
@@ -46,6 +46,8 @@ case "$*" in
     ;;
 *tasks.py*)
     shift
+    echo "with $(sed -n 's/^SigBlk:.*\\(.\\)$/\\1/p' /proc/$$/status)" \
+        $(env | sed -n 's/^\\(PYTHON[A-Z0-9]*\\)=.*/\\1/p') /tasks.py >> "$CALLS"
     printf '<%s>' invoke "$@"
     exit "$INVOKE_EXIT" ;;
 *"-m pip config list")
@@ -212,6 +214,24 @@ def test_apt_is_left_alone_when_nothing_is_missing(checkout: Checkout) -> None:
 def test_it_may_be_called_from_elsewhere(checkout: Checkout) -> None:
     ended = checkout.run("lab-nat", "--report", "here.json", cwd=Path("/"))
     assert ended.stdout == f"<invoke><--search-root><{checkout.lab}><lab-nat><--report><here.json>"
+
+
+def test_what_is_set_for_other_pythons_does_not_reach_ours(checkout: Checkout) -> None:
+    theirs: dict[str, Any] = dict.fromkeys(
+        ("PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "PYTHONINSPECT"), "/nowhere"
+    )
+    ended = checkout.run("lab-nat", **theirs, PYTHONUTF8="1", PYTHON_COLORS="1")
+    assert ended.stdout == "<invoke><lab-nat>"
+    assert [call.split()[2:] for call in checkout.calls("with")] == [["PYTHONUTF8", "/tasks.py"]]
+
+
+@pytest.mark.parametrize("tool", ["env", ""])
+def test_ctrl_c_waits_until_tasks_py_can_take_it(checkout: Checkout, tool: str) -> None:
+    """Where there is an env that can block it."""
+    if not tool:
+        checkout.remove_program("env")
+    assert checkout.run("lab-nat").stdout == "<invoke><lab-nat>"
+    assert [call.split()[1] for call in checkout.calls("with")] == ["2" if tool else "0"]
 
 
 def test_no_service_is_started_while_installing(checkout: Checkout) -> None:

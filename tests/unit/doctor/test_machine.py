@@ -12,7 +12,7 @@ from director import engines
 from director.engines.engine import EngineError
 from doctor import machine, machine_table
 from doctor.finding import Finding, State
-from labs import capabilities
+from labs import capabilities, sandbox
 from labs.errors import Unable
 
 
@@ -29,6 +29,23 @@ def test_what_is_missing_comes_with_what_helps(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(capabilities, "require", lacks)
     told = "Not installed: nginx", "Run `sudo apt-get install nginx`."
     assert machine.labs() == Finding("labs", State.NO, *told)
+
+
+def test_a_user_without_ids_is_told_the_same_by_labs_and_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacks() -> None:
+        raise Unable("/etc/subuid gives ada no ids for a sandbox: run `sudo usermod`.")
+
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr(capabilities, "_require_user_namespaces", lambda: None)
+    monkeypatch.setattr(sandbox, "require_mapping", lacks)
+    with pytest.raises(Unable, match="no ids"):
+        capabilities.require({})
+    monkeypatch.setattr(capabilities, "PROGRAMS", {})
+    labs = machine.labs()
+    assert (labs.state, labs.helps) == (State.NO, "Run `sudo usermod`.")
+    shown = StringIO()
+    assert machine_table.show([machine.labs], Console(file=shown, width=150)) == 2
+    assert shown.getvalue().endswith("The labs can't run here. Run `sudo usermod`.\n")
 
 
 def test_an_engine_that_is_not_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +77,7 @@ def test_a_setting_that_keeps_users_out(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize(
     ("subject", "state", "code"),
-    [("labs", State.NO, 1), ("labs", State.LESS, 0), ("./inv bench", State.NO, 0), ("memory", State.OK, 0)],
+    [("labs", State.NO, 2), ("labs", State.LESS, 0), ("./inv bench", State.NO, 0), ("memory", State.OK, 0)],
 )
 def test_the_exit_code_is_about_the_labs(subject: str, state: State, code: int) -> None:
     console = Console(file=StringIO())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,25 @@ def _able() -> None:
 
 def test_the_exit_code_comes_through() -> None:
     assert run_in_sandbox(lambda: 7) == 7
+
+
+def test_ctrl_c_before_there_is_anything_ends_it_quietly(capfd: pytest.CaptureFixture[str]) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+    try:
+        assert run_in_sandbox(lambda: 7) == 130
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_ctrl_c_in_it_is_a_sentence(capfd: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> int:
+        signal.raise_signal(signal.SIGINT)
+        return 7
+
+    assert run_in_sandbox(interrupted) == 130
+    assert capfd.readouterr().err.startswith("\nInterrupted; ")
 
 
 def test_everything_in_it_is_its_own(tmp_path: Path) -> None:
