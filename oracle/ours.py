@@ -157,11 +157,15 @@ class Ours(Controlled):
     def exchange(self, frame: Frame) -> list[Frame]:
         side, data = frame
         next(wire for wire in self._wires if wire.interface == side).coming.append(data)
-        before = self.engine.counters()["dropped"]
+        before = self._kept_back()
         self._drains[side]()
         out = [(wire.interface, sent) for wire in self._wires for sent in wire.sent]
         for wire in self._wires:
             wire.sent.clear()
         self._kernel.given.clear()
-        dropped = self.engine.counters()["dropped"] > before
-        return out if out or dropped else [(LOCAL, data)]
+        return out if out or self._kept_back() != before else [(LOCAL, data)]
+
+    def _kept_back(self) -> tuple[int, int]:
+        """How many packets were dropped, and how many bytes of fragments wait for others."""
+        engine: Any = self.engine
+        return engine.counters()["dropped"], engine._fragments.size

@@ -66,18 +66,19 @@ class PathMtu(NamedTuple):
 class Drop:
     """Nobody gets the packet: neither a server nor the director's own kernel.
 
-    `early`: it is a fragment, and the first of its packet has not come yet; ask again when it has.
+    `waits`: it is a fragment; ask again when its packet is whole.
     """
 
     reasons: tuple[str, ...]
     learnt: PathMtu | None = None
-    early: bool = False
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Tell the sender by ICMP (RFC 792): `icmp_type`, `icmp_code`, for 3/4 the `mtu` in bytes.
 
+    For 12, `pointer` is the byte of the IP header that is wrong.
     With `tunnelled`, the packet is itself an ICMP error about one that went into a tunnel, and
     whoever sent what was in the tunnel is told; `learnt` is what it has said about the tunnel's way.
     """
@@ -86,6 +87,7 @@ class Answer:
     icmp_code: int
     reasons: tuple[str, ...]
     mtu: int = 0
+    pointer: int = 0
     tunnelled: bool = False
     learnt: PathMtu | None = None
 

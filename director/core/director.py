@@ -2,8 +2,9 @@
 
 In the order in which a packet meets it:
 
+    a fragment                                      -> waits until its packet is whole      fragments
+    IP options that are wrong, or choose the way    -> dropped, and told                    ip_options
     an ICMP error about a known connection          -> to the end that has to hear of it    icmp
-    a later fragment                                -> where its first one has gone         fragments
     a packet of a known connection from the client  -> to that connection's real server     known
     a packet of a known connection from the server  -> to the client, as the VIP's          known
     the first packet of a new connection            -> to the real server that is chosen    arrivals
@@ -21,14 +22,13 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from director.core import icmp
+from director.core import icmp, ip_options
 from director.core.arrivals import Arrivals
 from director.core.commands import Clear, Command, DeleteServer, DeleteService
 from director.core.connection import Connection
-from director.core.decision import Decision, Drop, Forward, Local, Method
+from director.core.decision import Answer, Decision, Drop, Local, Method
 from director.core.defence import DEFAULT_LIMIT, SHARE, Defence, drops_entries, secures_tcp
 from director.core.events import Event, Trace
-from director.core.fragments import Fragments
 from director.core.known import Known
 from director.core.lifecycle import Lifecycle
 from director.core.packet import ANY_PORT, ICMP, TCP, UDP, Endpoint, Packet
@@ -44,7 +44,6 @@ from director.core.tables import Tables
 DEFAULT_TIMEOUTS = Timeouts()
 DEFAULT_SYSCTLS = Sysctls()
 _DELETING = (Clear, DeleteServer, DeleteService)
-_INSIDE_TCP_HEADER = 1  # a fragment that starts there could change a header (RFC 1858)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,6 @@ class Director:
         self._defence = Defence(conn_limit)
         self.trace = Trace(on_event)
         self._refusals = Refusals(mtu_of)
-        self._fragments = Fragments()
         self._life = Lifecycle(self.connections, self.templates, timeouts, self.trace)
         self._known = Known(
             self.services, self.connections, self._life, self._refusals, self.trace, ftp_helper=ftp_helper
@@ -173,12 +171,14 @@ class Director:
     def decide(self, packet: Packet, now: float) -> Decision:
         """What becomes of `packet`; never raises, whatever is in it."""
         if packet.protocol == ICMP:
-            return icmp.decide(packet, self.connections)
+            decision = icmp.decide(packet, self.connections)
+            ours = packet.options and not isinstance(decision, Local)
+            return (ours and self._refuse_options(packet, now)) or decision
         if packet.protocol not in (TCP, UDP):
             return Local(("neither TCP, UDP nor ICMP",))
         if packet.fragment_offset or packet.more_fragments:
-            return self._decide_fragment(packet, now)
-        return self._decide_whole(packet, now)
+            return self._decide_fragment(packet)
+        return (packet.options and self._refuse_options(packet, now)) or self._decide_whole(packet, now)
 
     def rehearse(self, packet: Packet, now: float) -> tuple[Decision, list[Event]]:
         """What `decide` would say, and what would happen; nothing does.
@@ -241,23 +241,27 @@ class Director:
         self._known.let_go(now)
         return decision
 
-    def _decide_fragment(self, packet: Packet, now: float) -> Decision:
-        """A first fragment shows its ports; a later one goes where its first has gone."""
-        if not packet.fragment_offset:
-            decision = self._decide_whole(packet, now)
-            self._fragments.remember(packet, decision, now)
-            return decision
-        if packet.protocol == TCP and packet.fragment_offset == _INSIDE_TCP_HEADER:
-            return self.trace.drop(packet, now, "a fragment inside the header of TCP")
-        followed = self._fragments.follow(packet, now)
-        if isinstance(followed, Forward):
-            pmtu_disc = not followed.may_fragment
-            refused = self._refusals.of(packet, followed.next_hop, followed.method, pmtu_disc=pmtu_disc)
-            return refused or followed
-        if followed is not None:
-            return followed
-        if self.services.is_vip(packet.destination.address) or self.services.has_server(
-            packet.source.address
-        ):
-            return Drop(("a fragment, and the first of its packet is not known",), early=True)
+    def _decide_fragment(self, packet: Packet) -> Decision:
+        """Only the whole packet shows its ports."""
+        if self._concerns(packet):
+            return Drop(("a fragment: its whole packet is decided about",), waits=True)
         return Local(("a fragment, not for a virtual service",))
+
+    def _refuse_options(self, packet: Packet, now: float) -> Decision | None:
+        """What the kernel refuses before it looks for a service."""
+        if not self._concerns(packet):
+            return None
+        try:
+            if ip_options.check(packet.options):
+                return None
+        except ip_options.Wrong as wrong:
+            if packet.protocol == ICMP or not self.services.is_vip(packet.destination.address):
+                return self.trace.drop(packet, now, str(wrong))  # the host's kernel has it, too, and answers
+            answer = Answer(icmp.PARAMETER_PROBLEM, 0, (str(wrong),), pointer=wrong.pointer)
+            return self.trace.answer(packet, now, answer)
+        return self.trace.drop(packet, now, "IP options that choose the way (accept_source_route is 0)")
+
+    def _concerns(self, packet: Packet) -> bool:
+        """Whether it is from a client or a real server of VS-NAT, as far as addresses tell."""
+        services = self.services
+        return services.is_vip(packet.destination.address) or services.has_server(packet.source.address)

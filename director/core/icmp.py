@@ -13,8 +13,9 @@ from director.core.decision import Answer, Decision, Drop, Forward, Local, Metho
 from director.core.packet import IPIP, Endpoint, Packet
 from director.core.table import Table
 
-UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED = 3, 4, 11  # types
+UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED, PARAMETER_PROBLEM = 3, 4, 11, 12  # types
 PORT_UNREACHABLE, FRAGMENTATION_NEEDED = 3, 4  # codes of UNREACHABLE
+NOT_REASSEMBLED = 1  # code of TIME_EXCEEDED
 IPIP_HEADER = 20  # bytes that a tunnel adds
 SMALLEST_MTU = 552  # bytes that any way is believed to pass
 _ERRORS = (UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED)

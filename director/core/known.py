@@ -166,13 +166,13 @@ class Known:
     def _ftp_from_client(
         self, control: Connection, session: Session, packet: Packet, now: float
     ) -> Drop | None:
-        why_not = _unreadable(packet) or self._ftp.from_client(control, session, packet, now)
+        why_not = _spoilt(packet) or self._ftp.from_client(control, session, packet, now)
         return self._trace.drop(packet, now, why_not) if why_not else None
 
     def _ftp_from_server(
         self, control: Connection, session: Session, packet: Packet, now: float
     ) -> Drop | None:
-        why_not = _unreadable(packet) or self._ftp.from_server(control, session, packet, now)
+        why_not = _spoilt(packet) or self._ftp.from_server(control, session, packet, now)
         return self._trace.drop(packet, now, why_not) if why_not else None
 
     def _expect(
@@ -190,7 +190,5 @@ class Known:
         self._life.begin(connection, now, "announced by ftp")
 
 
-def _unreadable(packet: Packet) -> str | None:
-    if packet.more_fragments:
-        return "ftp: a fragment of the control connection"
+def _spoilt(packet: Packet) -> str | None:
     return _SPOILT if packet.spoilt() else None

@@ -14,6 +14,7 @@ ICMP = 1
 IPIP = 4
 TCP = 6
 UDP = 17
+HEADER = 20  # bytes of an IP header without options
 
 FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 
@@ -41,8 +42,9 @@ class Packet:
 
     Ports are 0 where the packet has none (ICMP, later fragments). `length` is the total
     length of the IP packet in bytes, `payload` what follows the transport header.
-    `fragment_offset` counts units of 8 bytes, as in the header. `spoilt` sums up the whole packet, so
-    it is asked only where somebody wants to know.
+    `fragment_offset` counts units of 8 bytes, as in the header. Of a packet that was put together,
+    `longest` is the length of the longest fragment in bytes, otherwise 0. `options` are IP's. `spoilt`
+    sums up the whole packet, so it is asked only where somebody wants to know.
     """
 
     protocol: int
@@ -65,3 +67,5 @@ class Packet:
         None  # in an ICMP error: the packet that caused it; in a tunnel's, its inner one
     )
     identification: int = 0
+    longest: int = 0
+    options: bytes = b""

@@ -31,7 +31,8 @@ class Refusals:
         if not packet.dont_fragment or (tunnel and not pmtu_disc):
             return None
         mtu = self.mtu_of(to) - (IPIP_HEADER if tunnel else 0)
-        if packet.length <= mtu:
+        longest = packet.longest or packet.length
+        if longest <= mtu:
             return None
-        reason = f"{packet.length} bytes with DF, and {mtu} fit on the way to {to}"
+        reason = f"{longest} bytes with DF, and {mtu} fit on the way to {to}"
         return Answer(UNREACHABLE, FRAGMENTATION_NEEDED, (reason,), mtu)

@@ -10,6 +10,8 @@ routes.py      which interface and next hop lead to an address
 neighbours.py  which MAC address a next hop has
 answers.py     what the director says itself, by ICMP
 limits.py      and how often
+fragments.py   a packet made of its fragments, and fragments made of a packet
+options.py     the director's turn in the options of a packet that goes on
 kernel.py      keeps the director's own kernel from answering for the VIP
 engine.py      puts them together
 """

@@ -1,4 +1,4 @@
-"""What the director says itself, by ICMP: unreachable, too long for the way, too long on the way.
+"""What the director says itself, by ICMP: unreachable, too long for the way, too long on the way, wrong.
 
 RFC 792; RFC 1191 for the MTU in "fragmentation needed"; RFC 1122, 3.2.2, and RFC 1812, 4.3.2, for
 how much to quote, how urgent it is, and when to be silent.
@@ -28,5 +28,7 @@ def answer(decision: Answer, packet: bytes, own_address: str) -> bytes:
     says = ICMP(type=decision.icmp_type, code=decision.icmp_code)
     if decision.mtu:
         says.nexthopmtu = decision.mtu
+    if decision.pointer:
+        says.ptr = decision.pointer
     tos = _URGENT | packet[1] & _SERVICE
     return bytes(IP(src=own_address, dst=to, ttl=_TTL, tos=tos) / says / packet[:_QUOTED])

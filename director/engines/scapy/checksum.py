@@ -39,6 +39,13 @@ def of_header(header: bytes) -> bytes:
     return follow(header, IP_CHECKSUM, b"", header)
 
 
+def of_udp(addresses: bytes, header: bytes, data: bytes) -> bytes:
+    """A UDP header without a checksum, with the one of these addresses and this data (RFC 768)."""
+    length = header[4:6]
+    covered = addresses + b"\0\x11" + length + header + data[: int.from_bytes(length, "big") - len(header)]
+    return follow(header, 6, b"", covered, never_zero=True)
+
+
 def is_right(header: bytes) -> bool:
     """Whether a header, its own checksum included, sums up as it should."""
     return _sum(header) % 0xFFFF == 0

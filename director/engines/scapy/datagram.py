@@ -33,8 +33,8 @@ class Malformed(Exception):
 class Datagram:
     """`ip` is a header, `above` one of TCP or UDP, Scapy's ICMP without payload, or None.
 
-    `options` are IP's; `rest` is all that follows the header `above`: TCP's options, the data,
-    or the packet that an ICMP error quotes.
+    Of a fragment, `above` is None. `options` are IP's; `rest` is all that follows the header
+    `above`: TCP's options, the data, or the packet that an ICMP error quotes.
     """
 
     __slots__ = ("_came", "above", "ip", "options", "rest")
@@ -52,10 +52,8 @@ class Datagram:
         if not checksum.is_right(data[:header]):
             raise Malformed("a wrong header checksum")
         self.options = data[_IP_HEADER:header]
-        whole = not self.ip.flags & _MORE_FRAGMENTS
-        self.above, size = (
-            (None, 0) if self.ip.frag else _dissect(self.ip.proto, data[header:total], whole=whole)
-        )
+        whole = not (self.ip.frag or self.ip.flags & _MORE_FRAGMENTS)
+        self.above, size = _dissect(self.ip.proto, data[header:total]) if whole else (None, 0)
         self.rest = data[header + size : total]
         self._came = start, data[header : header + size], self.rest
 
@@ -99,8 +97,9 @@ class Datagram:
         _, before, rest_before = self._came
         above = bytes(self.above)
         kind, where, after = type(self.above), _CHECKSUMS[type(self.above)], above
-        if kind is UDPHeader and not self.above.chksum:
-            return above  # the sender has computed none
+        if kind is UDPHeader and not self.above.chksum:  # the sender has computed none
+            changed = ip[12:] != ip_before[12:]
+            return checksum.of_udp(ip[12:], above, self.rest) if changed else above
         if kind is not ICMP:  # TCP and UDP also cover the addresses and the length
             before += ip_before[2:4] + ip_before[12:]
             after += ip[2:4] + ip[12:]
@@ -109,10 +108,10 @@ class Datagram:
         return checksum.follow(above, where, before, after, never_zero=kind is UDPHeader)
 
 
-def _dissect(protocol: int, data: bytes, *, whole: bool) -> tuple[Any, int]:
+def _dissect(protocol: int, data: bytes) -> tuple[Any, int]:
     """The header at the start of `data` and its length; None, 0 where it is of no interest.
 
-    What is not `whole` is a first fragment, and shorter than UDP's header says. Raises Malformed.
+    Raises Malformed.
     """
     layer, size = _LAYERS.get(protocol, (None, 0))
     if layer is None or (layer is ICMP and data[:1] and data[0] not in _ERRORS):
@@ -122,6 +121,6 @@ def _dissect(protocol: int, data: bytes, *, whole: bool) -> tuple[Any, int]:
     above = layer(data[:size])
     if layer is TCPHeader and not size <= above.dataofs * 4 <= len(data):
         raise Malformed("an impossible TCP header length")
-    if layer is UDPHeader and (above.len < size or (whole and above.len > len(data))):
+    if layer is UDPHeader and not size <= above.len <= len(data):
         raise Malformed("an impossible UDP length")
     return above, size

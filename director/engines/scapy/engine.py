@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from selectors import EVENT_READ, BaseSelector
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from director.core.decision import Answer, Decision, Drop, Forward, Local, Method
-from director.core.fragments import key_of
+from director.core.fragments import LATE, Reassembly
+from director.core.icmp import NOT_REASSEMBLED, TIME_EXCEEDED
 from director.core.packet import TCP, UDP, Packet
 from director.core.persistence import Templates
 from director.core.table import ConnectionTable
@@ -24,12 +26,13 @@ from director.engines.interfaces import is_local
 from director.engines.scapy import dr, nat, tun
 from director.engines.scapy.answers import answer, may_be_told
 from director.engines.scapy.datagram import Datagram, Malformed
-from director.engines.scapy.fragments import Early, pieces
+from director.engines.scapy.fragments import pieces, whole
 from director.engines.scapy.kernel import Kernel
 from director.engines.scapy.layers import ARP, IP
 from director.engines.scapy.limits import Limits
 from director.engines.scapy.local_node import LocalNode
 from director.engines.scapy.neighbours import Neighbours
+from director.engines.scapy.options import passed_on
 from director.engines.scapy.parse import parse, tunnelled
 from director.engines.scapy.routes import Routes, Way
 from director.engines.scapy.wire import ALL, Wire
@@ -67,7 +70,7 @@ class ScapyEngine:
         self._local_node = LocalNode()
         self._limits = Limits()
         self._failures = Failures()
-        self._early = Early(partial(self._count, "dropped"))
+        self._fragments = Reassembly(self._give_up)
 
     def take_short_cuts(self) -> None:
         raise EngineError("The engine scapy has no short cut: leave out --short-cut.")
@@ -123,7 +126,7 @@ class ScapyEngine:
     def tick(self, now: float) -> None:
         self._neighbours.tick(now)
         self.routes.tick(now)
-        self._early.tick(now)
+        self._fragments.tick(now)
 
     def catch_up(self, *, exactly: bool) -> None:
         """Nothing to do: the core has counted."""
@@ -180,10 +183,15 @@ class ScapyEngine:
         elif kind == _ARP and packet.startswith(_ARP_START) and len(packet) >= _ARP_PACKET:
             self._neighbours.heard(wire, ARP(packet[:_ARP_PACKET]), self._clock())
 
-    def _decide(self, data: bytes) -> None:
-        """Ask the core about an IP packet that was sent to this machine, and do as it says."""
+    def _decide(self, data: bytes, longest: int = 0) -> None:
+        """Ask the core about an IP packet that was sent to this machine, and do as it says.
+
+        One that was put together here has come in fragments of at most `longest` bytes.
+        """
         datagram = Datagram(data)
         packet = parse(datagram)
+        if longest:
+            packet = replace(packet, longest=longest)
         decision = self._ask(packet, self._clock())
         if isinstance(decision, Answer | Drop) and decision.learnt:
             self.routes.learn_mtu(*decision.learnt, self._clock())
@@ -191,32 +199,57 @@ class ScapyEngine:
             if decision.method is Method.LOCAL:
                 self._give(data[: packet.length])
             else:
-                self._forward(datagram, decision)
+                if datagram.options:
+                    own = decision.connection.vip.address
+                    datagram = Datagram(passed_on(data[: packet.length], own, self.is_local))
+                self._forward(datagram, decision, packet)
         elif isinstance(decision, Answer):
             self._answer(decision, tunnelled(datagram.rest) if decision.tunnelled else data[: packet.length])
         elif isinstance(decision, Local):
             self._leave(packet, data[: packet.length])
-        elif decision.early:
-            self._early.keep(key_of(packet), data[: packet.length], self._clock())
+        elif decision.waits:
+            self._gather(packet, data[: packet.length])
         else:
             self._count("dropped")
-        if packet.more_fragments and not packet.fragment_offset:
-            for later in self._early.take(key_of(packet)):
-                self._decide(later)
+
+    def _gather(self, packet: Packet, data: bytes) -> None:
+        """Keep a fragment; with the last one, the packet that it is a part of has come."""
+        fragments = self._fragments.add(packet, data, self._clock())
+        if fragments:
+            self._decide(whole(fragments), max(map(len, fragments)))
+
+    def _give_up(self, fragments: Sequence[bytes], why: str) -> None:
+        """Their packet never becomes whole; its sender is told where RFC 792 says so."""
+        packet, tell = parse(Datagram(fragments[0])), self._director.trace
+        if why != LATE or packet.fragment_offset:
+            tell.drop(packet, self._clock(), why)
+            self._count("dropped", len(fragments))
+            return
+        self._count("dropped", len(fragments) - 1)
+        answer = Answer(TIME_EXCEEDED, NOT_REASSEMBLED, (why,))
+        self._answer(tell.answer(packet, self._clock(), answer), fragments[0])
 
     # ---- out ----
 
-    def _forward(self, datagram: Datagram, forward: Forward) -> None:
+    def _forward(self, datagram: Datagram, forward: Forward, came: Packet) -> None:
         way = self.routes.way_to(forward.next_hop)
         if way is None:
-            self._count("lost")
+            self._lose("lost", came, f"there is no way to {forward.next_hop}")
             return
         if datagram.ip.ttl <= 1:  # an ICMP error, of which nobody is told (RFC 1122, 3.2.2)
-            self._count("dropped")
+            self._lose("dropped", came, f"TTL {datagram.ip.ttl}")
             return
         packet = METHODS[forward.method](datagram, forward, way.source)
-        for piece in pieces(packet, way.wire.mtu):  # the core has refused those that may not be taken apart
+        made = pieces(packet, min(came.longest or way.wire.mtu, way.wire.mtu))
+        for piece in made:  # the core has refused those that may not be taken apart
             self._send(piece, way)
+        if not made:
+            self._lose("lost", came, f"no piece of its {len(packet)} bytes fits on a wire of {way.wire.mtu}")
+
+    def _lose(self, counter: str, packet: Packet, why: str) -> None:
+        """What the core has not refused does not get through."""
+        self._count(counter)
+        self._director.trace.drop(packet, self._clock(), why)
 
     def _answer(self, decision: Answer, data: bytes) -> None:
         """Tell the sender of `data`, an IP packet; for a VIP as the VIP, otherwise as itself."""

@@ -1,68 +1,67 @@
-"""What is longer than the wire takes, and may be, is sent in pieces (RFC 791).
+"""A packet made of its fragments, and fragments made of a packet (RFC 791, section 3.2).
 
-They may come in any order: those that come before the first one, which alone shows the ports, wait for it.
+What comes in pieces goes on in pieces that are no longer than those, as in the kernel: who has sent it
+like that may know why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from scapy.packet import Raw
+from director.core import ip_options
+from director.engines.scapy import checksum
 
-from director.core.fragments import Key
-from director.engines.scapy.layers import IP, fragment
+_HEADER = 20  # bytes without options
+_DONT_FRAGMENT, _MORE, _OFFSET = 0x4000, 0x2000, 0x1FFF
 
-_HEADER = 20  # bytes
-_ROOM = 4 << 20  # bytes that all early fragments may take (Linux: net/ipv4/ipfrag_high_thresh)
-_OVERHEAD = 256  # bytes, of one
-_MOST = 128  # fragments of one packet: 64 kB take 45 on Ethernet
-_PATIENCE = 30.0  # seconds (Linux: net/ipv4/ipfrag_time)
+
+def whole(fragments: Sequence[bytes]) -> bytes:
+    """The IP packet that these are; they are in order, and all there.
+
+    It must not be taken apart where that holds for the longest of them.
+    """
+    first, longest = fragments[0], max(fragments, key=len)
+    data = b"".join(map(_content, fragments))
+    header = first[: _size(first)]
+    return _with(header, _where(longest) & _DONT_FRAGMENT, data)
 
 
 def pieces(data: bytes, mtu: int) -> Sequence[bytes]:
-    """The IP packet `data` as packets of at most `mtu` bytes; it alone where it fits.
-
-    With options, which each piece would have to repeat, it is not taken apart: none fits then.
-    """
+    """The IP packet `data` as packets of at most `mtu` bytes; it alone where it fits, none if none does."""
+    size = _size(data)
+    step = (mtu - size) // 8 * 8
     if len(data) <= mtu:
         return (data,)
-    header = IP(data[:_HEADER])
-    if header.ihl * 4 != _HEADER or mtu < _HEADER + 8:
+    if step <= 0:
         return ()
-    whole = header / Raw(data[_HEADER:])
-    return [bytes(piece) for piece in fragment(whole, (mtu - _HEADER) // 8 * 8)]
+    header, where = data[:size], _where(data)
+    others = header[:_HEADER] + ip_options.of_later_fragments(header[_HEADER:])
+    made: list[bytes] = []
+    for at in range(size, len(data), step):
+        more = _MORE if at + step < len(data) else where & _MORE
+        offset = (where & _OFFSET) + (at - size) // 8
+        made.append(
+            _with(others if made else header, where & _DONT_FRAGMENT | more | offset, data[at : at + step])
+        )
+    return made
 
 
-class Early:
-    """Fragments whose first one has not come yet; `lost` is called for each that waits in vain."""
+def _with(header: bytes, where: int, data: bytes) -> bytes:
+    """An IP packet with `data` in it; `where` are its flags and its offset."""
+    length = len(header) + len(data)
+    fields = header[:2] + length.to_bytes(2, "big") + header[4:6] + where.to_bytes(2, "big")
+    return checksum.of_header(fields + header[8:10] + b"\0\0" + header[12:]) + data
 
-    def __init__(self, lost: Callable[[], None]) -> None:
-        self._lost = lost
-        self._waiting: dict[Key, tuple[float, list[bytes]]] = {}  # and until when; the oldest first
-        self._size = 0
 
-    def keep(self, key: Key, data: bytes, now: float) -> None:
-        _, waiting = self._waiting.setdefault(key, (now + _PATIENCE, []))
-        if len(waiting) >= _MOST:
-            self._lost()
-            return
-        waiting.append(data)
-        self._size += len(data) + _OVERHEAD
-        while self._size > _ROOM:
-            self._give_up(next(iter(self._waiting)))
+def _content(fragment: bytes) -> bytes:
+    """What follows the header; of one that is not the last only as much as the next one starts behind."""
+    content = fragment[_size(fragment) :]
+    return content[: len(content) // 8 * 8] if _where(fragment) & _MORE else content
 
-    def take(self, key: Key) -> list[bytes]:
-        """Those that have waited for the first of their packet."""
-        _, waiting = self._waiting.pop(key, (0.0, []))
-        self._size -= sum(len(data) + _OVERHEAD for data in waiting)
-        return waiting
 
-    def tick(self, now: float) -> None:
-        for key, (until, _) in list(self._waiting.items()):
-            if until > now:
-                return
-            self._give_up(key)
+def _size(packet: bytes) -> int:
+    return (packet[0] & 15) * 4
 
-    def _give_up(self, key: Key) -> None:
-        for _ in self.take(key):
-            self._lost()
+
+def _where(packet: bytes) -> int:
+    return int.from_bytes(packet[6:8], "big")

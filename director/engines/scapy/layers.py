@@ -10,7 +10,7 @@ logging.getLogger("scapy.runtime").setLevel(logging.CRITICAL)  # no advice on ev
 conf.ipv6_enabled = False  # not spoken here, and half of the import time
 
 from scapy.arch.linux import L2Socket  # noqa: E402
-from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment  # noqa: E402
+from scapy.layers.inet import ICMP, IP, TCP, UDP  # noqa: E402
 from scapy.layers.l2 import ARP, Ether  # noqa: E402
 
-__all__ = ["ARP", "ICMP", "IP", "TCP", "UDP", "Ether", "L2Socket", "conf", "fragment"]
+__all__ = ["ARP", "ICMP", "IP", "TCP", "UDP", "Ether", "L2Socket", "conf"]

@@ -26,6 +26,7 @@ def parse(datagram: Datagram) -> Packet:
         "more_fragments": bool(flags & _MORE_FRAGMENTS),
         "fragment_offset": ip.frag,
         "identification": ip.id,
+        "options": datagram.options,
     }
     if isinstance(above, TCPHeader):
         return Packet(

@@ -1,18 +1,149 @@
-"""Fragments follow the first of their packet, and nothing else."""
+"""Fragments wait for each other, in any order, and the whole packet is decided about."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from director.core.commands import AddServer, AddService, ServiceKey
-from director.core.decision import Answer, Drop, Forward, Local
+from director.core.decision import Drop, Forward, Local
 from director.core.director import Director
-from director.core.packet import ACK, ICMP, SYN, UDP, Endpoint, Packet
+from director.core.fragments import LATE, Reassembly
+from director.core.packet import ACK, ICMP, TCP, UDP, Endpoint, Packet
 from tests.unit.director.core.support import FTP, FTP2, RS1, VIP, WEB, client, published, tcp
 
 DNS = Endpoint(VIP, 53)
+MF = True
+
+
+def piece(start: int, size: int, more: bool = False, identification: int = 7) -> Packet:
+    """A fragment of UDP with `size` bytes at `start`."""
+    ends = Endpoint(client(1).address, 0), Endpoint(VIP, 0)
+    where = {"fragment_offset": start // 8, "more_fragments": more}
+    return Packet(UDP, *ends, 20 + size, identification=identification, **where)  # type: ignore[arg-type]
+
+
+class Kept:
+    """A memory of fragments, and what it has given up."""
+
+    def __init__(self) -> None:
+        self.lost: list[tuple[int, str]] = []
+        self.memory = Reassembly(lambda fragments, why: self.lost.append((len(fragments), why)))
+
+    def add(self, fragment: Packet, now: float = 0) -> Sequence[bytes]:
+        start = fragment.fragment_offset * 8
+        return self.memory.add(fragment, b"\x45" + start.to_bytes(2, "big") + bytes(17), now)
+
+
+def starts(fragments: Sequence[bytes]) -> list[int]:
+    return [int.from_bytes(data[1:3], "big") for data in fragments]
+
+
+@pytest.fixture
+def kept() -> Kept:
+    return Kept()
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+@pytest.mark.parametrize("size", [8, 1480])
+def test_any_order_and_size(kept: Kept, order: Sequence[int], size: int) -> None:
+    *before, last = (piece(place * size, size, place < 3) for place in order)
+    assert [list(kept.add(one)) for one in before] == [[], [], []]
+    assert starts(kept.add(last)) == [0, size, 2 * size, 3 * size]
+    assert (kept.memory.size, kept.lost) == (0, [])
+
+
+@given(st.data())
+def test_any_cuts_and_any_order(data: st.DataObject) -> None:
+    kept = Kept()
+    sizes = [8 * units for units in data.draw(st.lists(st.integers(1, 185), min_size=1, max_size=20))]
+    at = [sum(sizes[:place]) for place in range(len(sizes))]
+    pieces = [piece(start, size, MF) for start, size in zip(at, sizes, strict=True)]
+    pieces.append(piece(sum(sizes), data.draw(st.integers(1, 1480))))
+    *before, last = data.draw(st.permutations(pieces))
+    assert not any(kept.add(one) for one in before)
+    assert starts(kept.add(last)) == [*at, sum(sizes)]
+
+
+def test_packets_are_kept_apart(kept: Kept) -> None:
+    kept.add(piece(0, 8, MF))
+    last = piece(8, 8)
+    for other in (
+        replace(last, identification=0),
+        replace(last, protocol=TCP),
+        replace(last, source=client(0, "198.51.100.9")),
+        replace(last, destination=client(0)),
+    ):
+        assert not kept.add(other)
+    assert starts(kept.add(piece(8, 8))) == [0, 8]
+
+
+def test_the_same_again_is_left_out(kept: Kept) -> None:
+    kept.add(piece(0, 16, MF))
+    for _ in range(2):
+        assert not kept.add(piece(8, 8, MF))
+    assert starts(kept.add(piece(16, 1))) == [0, 16]
+    assert kept.lost == [(1, "a fragment that has come before")] * 2
+
+
+@pytest.mark.parametrize(
+    ("pieces", "why"),
+    [
+        ([(0, 16, MF), (8, 16, MF)], "overlaps"),
+        ([(8, 16, MF), (0, 16, MF)], "overlaps"),
+        ([(8, 8, MF), (0, 24, MF)], "overlaps"),
+        ([(0, 24, MF), (8, 24, MF)], "overlaps"),
+        ([(0, 8, MF), (8, 0, MF)], "without data"),
+        ([(0, 8, MF), (8, 7, MF)], "without data"),
+        ([(16, 8, False), (24, 8, MF)], "behind the end"),
+        ([(16, 8, MF), (8, 8, False)], "behind the end"),
+        ([(16, 8, False), (32, 8, False)], "behind the end"),
+        ([(0, 8, MF), (65528, 1480, False), (8, 32768, MF), (32776, 32752, MF)], "longer than one may be"),
+    ],
+)
+def test_what_nobody_has_sent_as_one_packet_is_given_up(
+    kept: Kept, pieces: Sequence[tuple[int, int, bool]], why: str
+) -> None:
+    """RFC 5722 for those that overlap; no longest packet has 64 kB and more."""
+    for start, size, more in pieces:
+        assert not kept.add(piece(start, size, more))
+    ((count, said),) = kept.lost
+    assert count == len(pieces)
+    assert why in said
+    assert kept.memory.size == 0
+
+
+def test_those_that_wait_in_vain_are_given_up(kept: Kept) -> None:
+    kept.add(piece(0, 8, MF, 1), 0)
+    kept.add(piece(8, 8, MF, 1), 29)
+    kept.add(piece(0, 8, MF, 2), 29)
+    kept.memory.tick(29.9)
+    assert kept.lost == []
+    kept.memory.tick(30)
+    assert kept.lost == [(2, LATE)]
+    assert starts(kept.add(piece(8, 8, identification=2), 40)) == [0, 8]
+
+
+def test_the_memory_is_bounded(kept: Kept) -> None:
+    """The oldest make room; nothing is lost without a word."""
+    for number in range(20_000):
+        kept.add(piece(8 * (number // 65_536), 8, MF, number))
+    assert kept.memory.size <= 4 << 20
+    assert {why for _, why in kept.lost} == {"a fragment, and there is no room for more of them"}
+    waiting = kept.memory.size // (20 + 256)
+    assert sum(count for count, _ in kept.lost) + waiting == 20_000
+    for number in range(8190):
+        kept.add(piece(8 * number, 8, MF, 1))
+    assert kept.memory.size <= 4 << 20
+
+
+# ---- what is decided ----
 
 
 def director_for_udp(**options: Any) -> Director:
@@ -22,106 +153,50 @@ def director_for_udp(**options: Any) -> Director:
     return director
 
 
-def first(identification: int = 7, **more: Any) -> Packet:
-    return Packet(UDP, client(1), DNS, 1500, more_fragments=True, identification=identification, **more)
-
-
-def later(identification: int = 7, offset: int = 185, **more: Any) -> Packet:
-    ends = Endpoint(client(1).address, 0), Endpoint(VIP, 0)
-    return Packet(UDP, *ends, 500, fragment_offset=offset, identification=identification, **more)
-
-
-def test_a_later_fragment_goes_where_the_first_went() -> None:
-    director = director_for_udp()
-    whole = director.decide(first(), 0)
-    rest = director.decide(later(), 1)
-    assert isinstance(whole, Forward)
-    assert isinstance(rest, Forward)
-    assert (rest.next_hop, rest.connection) == (whole.next_hop, whole.connection)
-    assert rest.destination == Endpoint("172.16.0.2", 0)
-    assert rest.payload is None
-
-
 @pytest.mark.parametrize(
-    ("packet", "now"),
-    [(later(8), 1), (later(0), 1), (later(), 31)],
-    ids=["of another packet", "of number 0", "too late"],
+    "fragment",
+    [piece(0, 8, MF), piece(8, 8), piece(8, 8, identification=0), replace(piece(0, 8, MF), protocol=TCP)],
 )
-def test_a_fragment_that_follows_nothing_is_dropped(packet: Packet, now: float) -> None:
-    director = director_for_udp()
-    director.decide(first(), 0)
-    assert isinstance(director.decide(packet, now), Drop)
+def test_a_fragment_for_a_vip_waits(fragment: Packet) -> None:
+    decision = director_for_udp().decide(fragment, 0)
+    assert isinstance(decision, Drop)
+    assert decision.waits
 
 
-def test_a_packet_may_have_the_identification_0() -> None:
-    director = director_for_udp()
-    assert isinstance(director.decide(first(0), 0), Forward)
-    assert isinstance(director.decide(later(0), 1), Forward)
+def test_one_of_a_real_server_waits_too() -> None:
+    reply = Packet(UDP, Endpoint("172.16.0.2", 0), client(0), 28, fragment_offset=1)
+    decision = director_for_udp().decide(reply, 0)
+    assert isinstance(decision, Drop)
+    assert decision.waits
 
 
-def test_a_datagram_may_have_its_second_fragment_at_offset_8() -> None:
-    director = director_for_udp()
-    assert isinstance(director.decide(first(), 0), Forward)
-    assert isinstance(director.decide(later(offset=1), 0), Forward)
+def test_others_are_the_kernels() -> None:
+    other = Packet(UDP, client(0), Endpoint("203.0.113.2", 0), 28, fragment_offset=1)
+    assert isinstance(director_for_udp().decide(other, 0), Local)
 
 
-def test_no_fragment_lies_inside_the_header_of_tcp() -> None:  # differs: fragments-never-whole
-    """RFC 1858, 4: it could change what the first one has said."""
-    director = published()
-    assert isinstance(director.decide(tcp(client(1), WEB, more_fragments=True), 0), Forward)
-    inside = tcp(client(0), Endpoint(VIP, 0), fragment_offset=1)
-    assert isinstance(director.decide(inside, 0), Drop)
+@pytest.mark.parametrize(("longest", "fits"), [(1500, True), (1501, False)])
+def test_the_longest_fragment_has_to_fit_where_it_may_not_be_cut(longest: int, fits: bool) -> None:
+    packet = Packet(UDP, client(1), DNS, 4028, dont_fragment=True, longest=longest)
+    assert isinstance(director_for_udp().decide(packet, 0), Forward) is fits
 
 
-def test_a_refused_first_fragment_is_not_followed() -> None:
-    director = director_for_udp()
-    assert isinstance(director.decide(first(ttl=1), 0), Answer)
-    assert isinstance(director.decide(later(), 0), Drop)
-
-
-def test_a_later_fragment_has_to_live_too() -> None:
-    director = director_for_udp()
-    director.decide(first(), 0)
-    assert isinstance(director.decide(later(ttl=1), 0), Answer)
-
-
-def test_the_memory_is_bounded() -> None:
-    director = director_for_udp()
-    for identification in range(1, 1030):
-        director.decide(first(identification), 0)
-    assert isinstance(director.decide(later(1), 0), Drop)
-    assert isinstance(director.decide(later(1029), 0), Forward)
-
-
-def test_a_later_fragment_may_come_first() -> None:
-    director = director_for_udp()
-    early = director.decide(later(), 0)
-    assert isinstance(early, Drop)
-    assert early.early
-    assert isinstance(director.decide(first(), 0), Forward)
-    assert isinstance(director.decide(later(), 0), Forward)
-
-
-def test_a_later_fragment_of_a_refused_packet_does_not_wait() -> None:
-    director = director_for_udp()
-    director.decide(first(ttl=1), 0)
-    refused = director.decide(later(), 0)
-    assert isinstance(refused, Drop)
-    assert not refused.early
-
-
-def test_an_ftp_control_connection_is_not_taken_in_fragments() -> None:
+def test_the_control_connection_of_ftp_may_come_in_fragments() -> None:
     director = published()
     director.decide(tcp(client(1), FTP), 0)
-    director.decide(tcp(FTP2, client(1), SYN | ACK), 0)
-    packet = tcp(client(1), FTP, ACK, more_fragments=True, identification=5)
-    assert isinstance(director.decide(packet, 0), Drop)
+    director.decide(tcp(FTP2, client(1), 0x12), 0)
+    said = b"227 Entering Passive Mode (172,16,0,3,117,48).\r\n"
+    reply = tcp(FTP2, client(1), ACK, payload=said, sequence=1, longest=44)
+    decision = director.decide(reply, 0)
+    assert isinstance(decision, Forward)
+    assert decision.payload == b"227 Entering Passive Mode (203,0,113,1,117,48).\r\n"
+    assert isinstance(director.decide(tcp(client(2), Endpoint(VIP, 30000)), 0), Forward)
 
 
 def test_a_fragment_of_an_icmp_error_is_the_kernels() -> None:
     director = published()
-    director.decide(tcp(client(1), FTP), 0)
-    about = tcp(client(1), FTP2, ACK)
+    director.decide(tcp(client(1), WEB), 0)
+    about = tcp(client(1), RS1, ACK)
     ends = Endpoint(RS1.address, 0), client(0)
     error = Packet(ICMP, *ends, 1500, icmp_type=3, embedded=about, more_fragments=True)
     assert isinstance(director.decide(error, 0), Local)

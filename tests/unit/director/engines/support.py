@@ -95,6 +95,7 @@ class Running:
 
     def __init__(self, method: Method, port: int = 0) -> None:
         """`port` is the real server's own, if it is not the service's."""
+        self.method = method
         self.director = Director(method=method, mtu_of=lambda address: self.engine.mtu_of(address))
         self.engine = ScapyEngine(["d-eth0"], lambda: 1.0)
         selector = FakeSelector()

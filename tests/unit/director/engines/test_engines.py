@@ -48,11 +48,6 @@ def test_pieces_make_the_whole() -> None:
     assert b"".join(bytes(piece.payload) for piece in sent) == bytes(whole)[20:]
 
 
-def test_options_are_not_taken_apart() -> None:
-    whole = IP(src="192.0.2.1", dst="192.0.2.2", options=b"\1\1\1\1") / bytes(2000)
-    assert pieces(bytes(whole), 1500) == ()
-
-
 # ---- routes ----
 
 

@@ -5,13 +5,12 @@ The oracle is Scapy building the expected packet from nothing: each byte has to 
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror, fragment, in4_chksum
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror, in4_chksum
 from scapy.layers.l2 import Ether
 from scapy.utils import checksum
 
@@ -21,11 +20,11 @@ from director.core.decision import Forward, Method
 from director.core.packet import Endpoint
 from director.engines.scapy import dr, nat, tun
 from director.engines.scapy.datagram import Datagram, Malformed
-from director.engines.scapy.fragments import Early
 from tests.unit.director.engines.support import CLIENT, GATEWAY_MAC, MAC, OWN, SERVER, VIP, Running
 
 GET = b"GET /index.html HTTP/1.0\r\n\r\n"
 OPTIONS = [("NOP", None), ("NOP", None), ("Timestamp", (7, 8))]
+_PORTS = st.integers(0, 65535)
 NOBODY: Connection = None  # type: ignore[assignment]  # the rewriting does not look at it
 
 
@@ -133,21 +132,29 @@ def test_a_damaged_packet_stays_damaged(rewrite: Any) -> None:
     assert IP(bytes(inner))[TCP].chksum != claimed
 
 
-@pytest.mark.parametrize(("claimed", "expected"), [(0, 0), (None, None)])
-def test_udp_without_a_checksum_gets_none(
-    claimed: int | None, expected: int | None
-) -> None:  # differs: udp-without-checksum
-    packet = IP(src=CLIENT, dst=VIP, ttl=9) / UDP(sport=7, dport=80, chksum=claimed) / b"abc"
+@pytest.mark.parametrize("data", [b"", b"abc", b"abcd"])
+@pytest.mark.parametrize("claimed", [0, None])
+def test_udp_without_a_checksum_gets_one(claimed: int | None, data: bytes) -> None:
+    """As the kernel computes it, when VS-NAT has changed such a datagram."""
+    packet = IP(src=CLIENT, dst=VIP, ttl=9) / UDP(sport=7, dport=80, chksum=claimed) / data
     forward = to_server(Method.NAT, Endpoint(CLIENT, 7), Endpoint(SERVER, 8000))
-    after = IP(src=CLIENT, dst=SERVER, ttl=8) / UDP(sport=7, dport=8000, chksum=expected) / b"abc"
+    after = IP(src=CLIENT, dst=SERVER, ttl=8) / UDP(sport=7, dport=8000) / data
     assert nat_module(packet, forward) == bytes(after)
 
 
-def test_ip_options_travel_on(nat: Running) -> None:
-    packet = request("S", b"", options=b"\x07\x07\x04\0\0\0\0\0")
-    (frame,) = nat.receive(packet)
-    packet.dst, packet.ttl, packet[TCP].dport = SERVER, 62, 8000
-    assert bytes(frame[IP]) == bytes(packet)
+@given(st.binary(max_size=30), _PORTS)
+def test_a_computed_checksum_is_never_none(data: bytes, port: int) -> None:
+    packet = IP(src=CLIENT, dst=VIP) / UDP(sport=7, dport=80, chksum=0) / data
+    sent = nat_module(packet, to_server(Method.NAT, Endpoint(CLIENT, 7), Endpoint(SERVER, port)))
+    assert IP(sent)[UDP].chksum
+    assert in4_chksum(17, IP(sent[:20]), sent[20:]) == 0
+
+
+@pytest.mark.parametrize("rewrite", [dr.rewrite, tun.rewrite])
+def test_what_nobody_has_changed_goes_on_without_one(rewrite: Any) -> None:
+    packet = IP(src=CLIENT, dst=VIP, ttl=9) / UDP(sport=7, dport=80, chksum=0) / b"abc"
+    forward = to_server(Method.DR, Endpoint(CLIENT, 7), Endpoint(VIP, 80))
+    assert rewrite(Datagram(bytes(packet)), forward, OWN)[-11:] == bytes(packet)[-11:]
 
 
 # ---- ICMP errors ----
@@ -310,7 +317,6 @@ def test_options_of_any_kind_keep_their_length(options: bytes) -> None:
 
 # ---- there and back ----
 
-_PORTS = st.integers(0, 65535)
 _ADDRESSES = st.ip_addresses(v=4).map(str)
 
 
@@ -347,65 +353,3 @@ def test_rewriting_and_its_inverse_leave_what_came(
     del expected.chksum
     assert IP(back)[IP].fields == IP(bytes(expected))[IP].fields
     assert back[20:] == came[20:]
-
-
-# ---- fragments ----
-
-
-def in_pieces(whole: Any, size: int) -> list[Any]:
-    """The packet in fragments of `size` bytes of data."""
-    return [IP(bytes(piece)) for piece in fragment(IP(bytes(whole)), size)]
-
-
-@pytest.mark.parametrize("identification", [0, 77])
-@pytest.mark.parametrize("size", [8, 16, 1400])
-@pytest.mark.parametrize("order", ["forwards", "backwards", "by chance"])
-def test_fragments_may_come_in_any_order(
-    running: Running, order: str, size: int, identification: int
-) -> None:
-    data = random.Random(7).randbytes(56 if size < 1400 else 4000)
-    whole = IP(src=CLIENT, dst=VIP, id=identification) / UDP(sport=9, dport=80) / data
-    sent = in_pieces(whole, size)
-    if order == "backwards":
-        sent.reverse()
-    elif order == "by chance":
-        random.Random(1999).shuffle(sent)
-    frames = [frame for piece in sent for frame in running.receive(piece)]
-    arrived = [each[IP].payload if each[IP].proto == 4 else each[IP] for each in frames]
-    content = bytearray(8 + len(data))
-    for each in arrived:
-        content[each.frag * 8 : each.frag * 8 + each.len - 20] = bytes(each.payload)[: each.len - 20]
-    assert len(arrived) >= len(sent)
-    assert bytes(content[8:]) == data
-    assert {each.dst for each in arrived} == {
-        SERVER if running.director.services._method is Method.NAT else VIP
-    }
-
-
-def test_early_fragments_of_a_reply_wait_as_well(nat: Running) -> None:
-    nat.receive(IP(src=CLIENT, dst=VIP) / UDP(sport=9, dport=80) / b"?")
-    reply = IP(src=SERVER, dst=CLIENT, id=5) / UDP(sport=8000, dport=9) / bytes(2000)
-    first, last = in_pieces(reply, 1480)
-    assert nat.receive(last) == []
-    assert [frame[IP].src for frame in nat.receive(first)] == [VIP, VIP]
-
-
-def test_fragments_that_wait_in_vain_are_given_up(nat: Running) -> None:
-    first, last = in_pieces(IP(src=CLIENT, dst=VIP, id=5) / UDP(sport=9, dport=80) / bytes(2000), 1480)
-    assert nat.receive(last) == []
-    before = nat.engine.counters()["dropped"]
-    nat.engine.tick(31.5)
-    assert nat.engine.counters()["dropped"] == before + 1
-    assert len(nat.receive(first)) == 1
-
-
-def test_what_early_fragments_take_is_bounded() -> None:
-    lost: list[None] = []
-    early = Early(lambda: lost.append(None))
-    for number in range(20_000):
-        early.keep((17, CLIENT, VIP, number % 5000), bytes(1500), 0.0)
-    assert early._size <= 4 << 20
-    assert len(lost) > 17_000
-    for _ in range(1000):
-        early.keep((17, CLIENT, VIP, 70_000), b"", 0.0)
-    assert len(early.take((17, CLIENT, VIP, 70_000))) == 128
