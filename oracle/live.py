@@ -68,6 +68,10 @@ class Live(Controlled):
         self._wires.send((side, answer))
         return True
 
+    def failed(self) -> int:
+        """How many frames have ended in an exception that nobody expected."""
+        return int(self._ask({"do": "counters"})["engine"]["failed"])
+
     def close(self) -> None:
         self._process.terminate()
         self._process.wait(patient(10))

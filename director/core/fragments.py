@@ -114,7 +114,7 @@ class _Parts:
 
     def refuse(self, start: int, end: int, *, last: bool) -> str:
         """Why a fragment can't be one of the same packet; nothing if it can."""
-        if start == end:
+        if end <= start:
             return "a fragment without data"
         after = bisect(self._starts, start)
         if any(one > start for one in self._ends[:after][-1:]) or any(

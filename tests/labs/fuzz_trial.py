@@ -1,7 +1,8 @@
 """The part of test_fuzz_live.py that runs in namespaces of its own.
 
-Started as `python fuzz_trial.py ENGINE METHOD SEED COUNT` inside `unshare`; prints, as JSON, what the
-director did with each frame, and what it has in the end.
+Started as `python fuzz_trial.py ENGINE METHOD SEED COUNT MORE` inside `unshare`; prints, as JSON, what the
+director did with each of COUNT frames, and what it has then. MORE frames follow, as fast as they can be made,
+of which nobody asks but whether the director survives them, and one connection that was there before.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP
@@ -35,7 +38,12 @@ from tests.labs.spoilt import spoilt, with_right_checksum
 
 PLACE = Place(1)
 VIP, CLIENT, RS = PLACE.vip, PLACE.client(2), server(1)
+STEADY = PLACE.client(99)  # of a connection that has to outlive all of them
 _ETHERNET = 14
+_AT_ONCE = 64  # frames
+_ALERT, _ROUTE = b"\x94\x04\0\0", b"\x07\x0b\x04" + bytes(9)  # IP options: router alert, record route
+_SOURCE_ROUTE, _WRONG = b"\x83\x07\x04\xc0\0\2\1\0", b"\1\1\x94\1"
+_LATE = bytes([11, 1])  # type and code of "reassembly time exceeded": it comes when it likes
 
 
 def rules(method: str) -> list[str]:
@@ -66,7 +74,14 @@ def samples() -> list[Frame]:
     tunnelled = bytes(IP(src=INSIDE, dst=RS, proto=4) / IP(src=CLIENT, dst=VIP) / TCP(sport=1025, dport=80))
     asks += [
         IP(src=CLIENT, dst=VIP) / UDP(sport=9, dport=80) / b"abc",
+        IP(src=CLIENT, dst=VIP) / UDP(sport=9, dport=80, chksum=0) / b"abc",
         IP(src=CLIENT, dst=VIP, flags="MF", id=7) / UDP(sport=9, dport=80) / bytes(24),
+        IP(src=CLIENT, dst=VIP, frag=4, id=7, proto=17) / bytes(9),
+        IP(src=CLIENT, dst=VIP, flags="MF", id=8, proto=6) / bytes(TCP(sport=1026, dport=80, flags="S"))[:8],
+        IP(src=CLIENT, dst=VIP, frag=1, id=8, proto=6) / bytes(TCP(sport=1026, dport=80, flags="S"))[8:],
+        IP(src=PLACE.client(3), dst=VIP, options=_ALERT) / UDP(sport=9, dport=80) / b"abc",
+        IP(src=PLACE.client(4), dst=VIP, options=_ROUTE) / UDP(sport=9, dport=80) / b"abc",
+        IP(src=PLACE.client(5), dst=VIP, options=_SOURCE_ROUTE) / UDP(sport=9, dport=80) / b"abc",
         IP(src=CLIENT, dst=VIP) / ICMP(type=3, code=4, nexthopmtu=1400) / reply,
         IP(src=CLIENT, dst=VIP) / ICMP(type=11) / reply,
         IP(src=CLIENT, dst=VIP) / ICMP(id=1, seq=1),
@@ -74,30 +89,33 @@ def samples() -> list[Frame]:
     ]
     answers += [
         IP(src=RS, dst=CLIENT) / UDP(sport=80, dport=9) / b"abc",
+        IP(src=RS, dst=CLIENT) / UDP(sport=80, dport=9, chksum=0) / b"abc",
+        IP(src=RS, dst=CLIENT, frag=4, id=9, proto=17) / bytes(9),
+        IP(src=RS, dst=CLIENT, flags="MF", id=9) / UDP(sport=80, dport=9, len=41) / bytes(24),
         IP(src=RS, dst=CLIENT) / ICMP(type=3, code=1) / request,
+        IP(src=RS, dst=CLIENT, options=_ROUTE) / ICMP(type=3, code=1) / request,
         IP(src=RS, dst=INSIDE) / ICMP(type=3, code=4, nexthopmtu=1300) / tunnelled,
     ]
-    both = [(CLIENTS, bytes(one)) for one in asks] + [(SERVERS, bytes(one)) for one in answers]
-    return [(side, _framed(side, packet)) for side, packet in both]
+    return [_framed(CLIENTS, one) for one in asks] + [_framed(SERVERS, one) for one in answers]
 
 
-def _framed(side: str, packet: bytes) -> bytes:
+def _framed(side: str, packet: Any) -> Frame:
     macs = DIRECTOR_MACS[side] + (GATEWAY_MAC if side == CLIENTS else mac_of(RS))
-    return bytes.fromhex(macs.replace(":", "")) + b"\x08\x00" + packet
+    return side, bytes.fromhex(macs.replace(":", "")) + b"\x08\x00" + bytes(packet)
 
 
-def frames(chance: random.Random, count: int) -> list[Frame]:
-    """Good ones first, then bad ones, each of which a good one may follow."""
+def frames(chance: random.Random) -> Iterator[Frame]:
+    """Good ones first, then bad ones, each of which a good one may follow; they have no end."""
     good = samples()
-    mixed = list(good)
-    while len(mixed) < count:
+    yield from good
+    yield _framed(CLIENTS, IP(src=PLACE.client(6), dst=VIP, options=_WRONG) / UDP(sport=9, dport=80))
+    while True:
         side, frame = chance.choice(good)
         if chance.random() < 0.7:
             frame = spoilt(frame, chance)
             frame = with_right_checksum(frame) if chance.random() < 0.7 else frame
         if len(frame) >= _ETHERNET:
-            mixed.append((side, frame))
-    return mixed
+            yield side, frame
 
 
 def comparable(frame: Frame) -> tuple[str, str]:
@@ -108,22 +126,51 @@ def comparable(frame: Frame) -> tuple[str, str]:
     return side, data.hex()
 
 
-def main(engine: str, method: str, seed: str, count: str) -> None:
+def is_late(frame: Frame) -> bool:
+    return frame[1][23] == packets.ICMP and frame[1][34:36] == _LATE
+
+
+def survives(plane: Live, wires: Wires, mixed: Iterator[Frame], count: int) -> None:
+    """Send frames and take what comes out; the director is asked now and then, so that it keeps up."""
+    for _ in range(0, count, _AT_ONCE):
+        for frame in islice(mixed, _AT_ONCE):
+            wires.send(frame)
+        plane.exchange(steady("A"))
+
+
+def steady(flags: str) -> Frame:
+    return _framed(CLIENTS, IP(src=STEADY, dst=VIP) / TCP(sport=1025, dport=80, flags=flags))
+
+
+def establish(plane: Live, method: str) -> None:
+    """The connection that has to outlive everything."""
+    ((_, frame),) = plane.exchange(steady("S"))
+    if method == "nat":
+        chosen = ".".join(map(str, frame[30:34]))
+        plane.exchange(_framed(SERVERS, IP(src=chosen, dst=STEADY) / TCP(sport=80, dport=1025, flags="SA")))
+    plane.exchange(steady("A"))
+
+
+def main(engine: str, method: str, seed: str, count: str, more: str) -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one queue: what comes in stays in order
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)  # for `ip netns`
     wires = Wires()
     plane = Live(wires, method, engine)
     plane.rules(rules(method))
+    establish(plane, method)
+    mixed = frames(random.Random(int(seed)))
     told: list[Any] = []
-    for frame in frames(random.Random(int(seed)), int(count)):
-        out = plane.exchange(frame)
-        told.append({"in": [frame[0], frame[1].hex()], "out": [comparable(each) for each in out]})
+    for frame in islice(mixed, int(count)):
+        out = [comparable(each) for each in plane.exchange(frame) if not is_late(each)]
+        told.append({"in": [frame[0], frame[1].hex()], "out": out})
     tables = plane.look(PLACE)
     ends = {name: (entry.server, entry.state) for name, entry in tables.connections.items()}
     loads = {name: (load.active, load.inactive) for name, load in tables.servers.items()}
+    survives(plane, wires, mixed, int(more))
+    end = {"failed": plane.failed(), "served": len(plane.exchange(steady("A")))}
     plane.close()
     wires.close()
-    print(json.dumps({"frames": told, "connections": ends, "loads": loads}))
+    print(json.dumps({"frames": told, "connections": ends, "loads": loads, "end": end}))
 
 
 if __name__ == "__main__":

@@ -45,6 +45,8 @@ static __always_inline bool passes(const struct packet *p, __u32 method, __u32 m
 {
 	__u32 added = method == TUN && p->segments == 1 ? TUNNEL_HEADER : 0;
 
+	if (method == NAT && p->unsummed) /* it gets a checksum, of all that is in it */
+		return false;
 	return p->ttl > 1 && p->longest + added <= mtu;
 }
 

@@ -27,6 +27,7 @@ struct packet {
 	__u32 longest;	/* the longest that goes on the wire: less, where one buffer holds many segments */
 	__u32 segments; /* so many */
 	__u8 ttl, flags;
+	bool unsummed; /* UDP without a checksum (RFC 768) */
 	__u64 now;
 };
 
@@ -59,10 +60,12 @@ static __always_inline bool checksum_is_right(const struct iphdr *ip)
 	return (sum & 0xffff) + (sum >> 16) == 0xffff;
 }
 
-static __always_inline enum kind kind_of_icmp(struct __sk_buff *skb)
+static __always_inline enum kind kind_of_icmp(struct __sk_buff *skb, __u8 words)
 {
 	__u8 type;
 
+	if (words != 5) /* with IP options: the core sees what it is */
+		return ERROR;
 	if (bpf_skb_load_bytes(skb, NEXT_HEADER, &type, sizeof(type)))
 		return OTHER;
 	return type == 3 || type == 4 || type == 11 ? ERROR : OTHER;
@@ -93,6 +96,7 @@ static __always_inline enum kind parse_udp(struct packet *p, const struct udphdr
 	p->ends.sport = udp->source;
 	p->ends.dport = udp->dest;
 	p->flags = 0;
+	p->unsummed = !udp->check;
 	if (gso_size) {
 		p->longest = NEXT_HEADER - ETH_HLEN + sizeof(*udp) + gso_size;
 		p->length += (p->segments - 1) * (sizeof(struct iphdr) + sizeof(*udp));
@@ -124,7 +128,7 @@ static __always_inline enum kind parse(struct __sk_buff *skb, struct packet *p)
 	p->ends.protocol = ip->protocol;
 	p->ttl = ip->ttl;
 	if (ip->protocol == IPPROTO_ICMP)
-		return kind_of_icmp(skb);
+		return kind_of_icmp(skb, ip->ihl);
 	if (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP)
 		return OTHER;
 	if (ip->ihl != 5 || ip->frag_off & bpf_htons(IP_MF | IP_OFFSET))
