@@ -1,8 +1,15 @@
-"""A peer's value is never a mark of the director's own: every port, flag and order of fragments."""
+"""A peer's value is never a mark of the director's own: every port, flag and order of fragments.
+
+LVS_FUZZ=1000000 in the environment has so many packets of chance tried, in all methods together.
+"""
 
 from __future__ import annotations
 
+import os
+import random
+from collections.abc import Sequence
 from itertools import permutations
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -10,15 +17,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from director.core.commands import AddServer, AddService, ServiceKey
-from director.core.decision import Forward, Method
+from director.core.decision import Decision, Drop, Forward, Method
 from director.core.director import Director
-from director.core.packet import ACK, ANY_PORT, FIN, SYN, TCP, UDP, Endpoint, Packet
+from director.core.fragments import Reassembly
+from director.core.packet import ACK, ANY_PORT, FIN, ICMP, IPIP, SYN, TCP, UDP, Endpoint, Packet
+from tests.conftest import LONG
 from tests.unit.director.core.support import FTP, FTP2, RS1, VIP, WEB, client, direct, published, tcp
 from tests.unit.director.core.test_fuzz import check_counts
 
 DNS = Endpoint(VIP, 53)
 STEADY = client(40000, "198.51.100.77")  # of a connection that has to outlive everything
 NOBODY = client(ANY_PORT)
+CHANCES = int(os.environ.get("LVS_FUZZ", "9000")) // 3
 
 
 def director_with(method: Method, persistent: int = 0) -> Director:
@@ -74,6 +84,87 @@ def test_all_ports_with_all_flags(method: Method) -> None:
     check_counts(director, 99)
 
 
+def test_every_port() -> None:
+    """As that of a client, of a service and of a real server, in TCP and UDP; a long run leaves none out."""
+    director = director_with(Method.NAT)
+    for port in range(0, 65536, 1 if LONG else 11):
+        for protocol, at in ((TCP, WEB), (UDP, DNS)):
+            director.decide(Packet(protocol, client(port), at, 40, flags=SYN), port / 100)
+            director.decide(Packet(protocol, client(9), at._replace(port=port), 40, flags=SYN), port / 100)
+            director.decide(Packet(protocol, RS1._replace(port=port), client(9), 40, flags=ACK), port / 100)
+    check_counts(director, 1 << 20)
+    director.tick(5000)
+    assert len(director.connections) == 0
+
+
+# ---- packets of chance ----
+
+_ADDRESSES = (client(0).address, "198.51.100.9", VIP, RS1.address, "0.0.0.0", "255.255.255.255")
+_PORTS = (0, 9, 20, 21, 53, 80, 65535)
+_TEXTS = (
+    b"",
+    b"PORT 198,51,100,101,4,1\r\n",
+    b"227 (172,16,0,2,9,9)\r\n",
+    b"227 (172,16,0,2,0,0)\r\n",
+    b"\xff" * 9,
+)
+_OPTIONS = (b"\x94\4\0\0", b"\x07\x07\4" + bytes(5), b"\x83\x07\4" + bytes(5), b"\x44\4\5\xf0", b"\x94\1\0\0")
+
+
+def by_chance(chance: random.Random, depth: int = 2) -> Packet:
+    """Any packet; what it embeds is one, too."""
+    pick, number = chance.choice, chance.randrange
+
+    def end() -> Endpoint:
+        return Endpoint(pick(_ADDRESSES), pick(_PORTS) if number(2) else number(65536))
+
+    common: dict[str, Any] = {"ttl": pick((0, 1, 2, 64, 255)), "dont_fragment": not number(2)}
+    if not number(4):
+        fragment = {"fragment_offset": number(3) * pick((1, 185)), "more_fragments": not number(2)}
+        common |= {**fragment, "identification": number(3)}
+    if not number(8):
+        options = pick(_OPTIONS)
+        common["options"] = options if number(2) else options[:1] + chance.randbytes(3)
+    protocol = pick((TCP, TCP, UDP, ICMP, IPIP, 255))
+    if protocol == TCP:
+        sequence = {"sequence": number(1 << 32), "acknowledgement": number(1 << 32)}
+        common |= {**sequence, "flags": number(256), "payload": pick(_TEXTS)}
+    elif protocol == ICMP:
+        common |= {"icmp_type": pick((0, 3, 4, 8, 11, 12)), "icmp_code": number(6), "mtu": number(65536)}
+    if depth and protocol in (ICMP, IPIP):
+        common["embedded"] = by_chance(chance, depth - 1)
+    return Packet(protocol, end(), end(), number(65536), **common)
+
+
+@pytest.mark.parametrize("method", [Method.NAT, Method.TUN, Method.DR])
+def test_packets_of_chance(method: Method, seed: int) -> None:
+    """All get a decision, fragments are forgotten in time, and the connection of a good client lives."""
+    chance, director = random.Random(seed), director_with(method, persistent=60)
+    lost: list[int] = []
+    fragments = Reassembly(lambda given_up, _why: lost.append(len(given_up)))
+    for packet in (tcp(STEADY, WEB), tcp(RS1, STEADY, SYN | ACK), tcp(STEADY, WEB, ACK)):
+        director.decide(packet, 0)
+    kept = whole = 0
+    for number in range(CHANCES):
+        now = number / 100
+        packet = by_chance(chance)
+        decision: Decision = director.decide(packet, now)
+        if isinstance(decision, Drop) and decision.waits:
+            kept, whole = kept + 1, whole + len(_gathered(fragments, packet, now))
+        if number % 1000 == 0:
+            director.tick(now)
+            fragments.tick(now)
+            assert isinstance(director.decide(tcp(STEADY, WEB, ACK), now), Forward)
+            check_counts(director, 1 << 20)
+    fragments.tick(1e9)
+    assert fragments.size == 0
+    assert kept == sum(lost) + whole
+
+
+def _gathered(fragments: Reassembly, packet: Packet, now: float) -> Sequence[bytes]:
+    return fragments.add(packet, b"\x45" + bytes(19), now)
+
+
 ports = st.one_of(st.sampled_from([0, 20, 21, 65535]), st.integers(0, 65535))
 flags = st.integers(0, 255)
 ORDERS = tuple(permutations(range(3)))
@@ -87,6 +178,7 @@ class AnyPacket(RuleBasedStateMachine):
     )
     def start(self, method: Method, persistent: int) -> None:
         self.now = 0.0
+        self.waiting = Reassembly(lambda _fragments, _why: None)
         self.director = director_with(method, persistent)
         self.decide(tcp(STEADY, WEB))
         self.decide(tcp(RS1, STEADY, SYN | ACK))
@@ -108,22 +200,33 @@ class AnyPacket(RuleBasedStateMachine):
         self.decide(Packet(UDP, client(port), DNS, length))
 
     @rule(
-        port=ports, identification=st.integers(0, 2), order=st.sampled_from(ORDERS), size=st.integers(1, 185)
+        port=ports,
+        at=st.sampled_from([WEB, FTP, DNS]),
+        identification=st.integers(0, 2),
+        order=st.sampled_from(ORDERS),
+        size=st.integers(1, 185),
+        flags=flags,
     )
-    def fragments(self, port: int, identification: int, order: tuple[int, ...], size: int) -> None:
+    def fragments(
+        self, port: int, at: Endpoint, identification: int, order: tuple[int, ...], size: int, flags: int
+    ) -> None:
+        protocol = UDP if at == DNS else TCP
         for place in order:
-            more = {
-                "more_fragments": place < 2,
-                "identification": identification,
-                "fragment_offset": place * size,
-            }
-            ends = (client(port), DNS) if not place else (client(0), Endpoint(VIP, 0))
-            self.decide(Packet(UDP, *ends, 20 + 8 * size, **more))  # type: ignore[arg-type]
+            where = {"fragment_offset": place * size, "more_fragments": place < 2}
+            more: dict[str, Any] = {**where, "identification": identification}
+            fragment = Packet(protocol, client(0), Endpoint(VIP, 0), 20 + 8 * size, **more)
+            decision = self.director.decide(fragment, self.now)
+            assert isinstance(decision, Drop)
+            assert decision.waits
+            if self.waiting.add(fragment, b"\x45" + bytes(19), self.now):
+                length, longest = 20 + 24 * size, 20 + 8 * size
+                self.decide(Packet(protocol, client(port), at, length, longest=longest, flags=flags))
 
     @rule(seconds=st.sampled_from([0.5, 1, 9, 30]))
     def wait(self, seconds: float) -> None:
         self.now += seconds
         self.director.tick(self.now)
+        self.waiting.tick(self.now)
         self.decide(tcp(STEADY, WEB, ACK))
 
     @invariant()

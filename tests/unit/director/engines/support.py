@@ -97,7 +97,8 @@ class Running:
         """`port` is the real server's own, if it is not the service's."""
         self.method = method
         self.director = Director(method=method, mtu_of=lambda address: self.engine.mtu_of(address))
-        self.engine = ScapyEngine(["d-eth0"], lambda: 1.0)
+        self.now = 1.0
+        self.engine = ScapyEngine(["d-eth0"], lambda: self.now)
         selector = FakeSelector()
         self.engine.start(self.director, selector)  # type: ignore[arg-type]
         self.wire, self._drain = selector.wire, selector.drain
@@ -118,10 +119,25 @@ class Running:
 
     def receive(self, packet: Any, to: str = MAC) -> list[Any]:
         """Let a packet, or a whole frame as bytes, come in; returns the frames that it made go out."""
-        self.wire.coming.append(packet if isinstance(packet, bytes) else framed(packet, to))
         before = len(self.wire.sent)
-        self._drain()
+        self.take(packet if isinstance(packet, bytes) else framed(packet, to))
         return [Ether(frame) for frame in self.wire.sent[before:]]
+
+    def take(self, frame: bytes) -> None:
+        """Let a frame come in."""
+        self.wire.coming.append(frame)
+        self._drain()
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.director.tick(self.now)
+        self.engine.tick(self.now)
+
+    def forget(self) -> None:
+        """What went out, and what the kernel was given, is of no interest any more."""
+        self.wire.sent.clear()
+        kernel: Any = self.engine._kernel
+        kernel.given.clear()
 
 
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:

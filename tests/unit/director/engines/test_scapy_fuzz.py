@@ -1,6 +1,6 @@
 """Whatever is on the wire, the engine goes on: truncated, mutated and random frames.
 
-LVS_FUZZ=1000000 in the environment has so many of them tried.
+LVS_FUZZ=1000000 in the environment has so many of them tried, in all methods together.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scapy.layers.l2 import ARP
 from tests.labs.spoilt import spoilt, with_right_checksum
 from tests.unit.director.engines.support import CLIENT, OWN, SERVER, VIP, Running, framed
 
-FRAMES = int(os.environ.get("LVS_FUZZ", "3000"))
+FRAMES = int(os.environ.get("LVS_FUZZ", "18000")) // 6
 CHANCE = random.randrange(2**32)
 STEADY = "198.51.100.77"  # the client of a connection that has to outlive all of them
 
@@ -37,7 +37,17 @@ def _samples() -> list[bytes]:
     tunnelled = bytes(IP(src=OWN, dst=SERVER, proto=4) / b"the packet inside")
     others = [
         IP(src=CLIENT, dst=VIP) / UDP(sport=9, dport=80) / b"abc",
+        IP(src=CLIENT, dst=VIP) / UDP(sport=9, dport=80, chksum=0) / b"abc",
         IP(src=SERVER, dst=CLIENT) / UDP(sport=80, dport=9) / b"abc",
+        IP(src=CLIENT, dst=VIP, flags="MF", id=7) / UDP(sport=9, dport=80) / bytes(24),
+        IP(src=CLIENT, dst=VIP, frag=4, id=7, proto=17) / bytes(9),
+        IP(src=CLIENT, dst=VIP, flags="MF", id=8, proto=6) / bytes(TCP(sport=1026, flags="S"))[:8],
+        IP(src=CLIENT, dst=VIP, frag=1, id=8, proto=6) / bytes(TCP(sport=1026, flags="S"))[8:],
+        IP(src=SERVER, dst=CLIENT, frag=4, id=9, proto=17) / bytes(9),
+        IP(src=SERVER, dst=CLIENT, flags="MF", id=9) / UDP(sport=80, dport=9, len=41) / bytes(24),
+        IP(src=CLIENT, dst=VIP, options=b"\x94\x04\0\0" + b"\x07\x0b\x04" + bytes(9))
+        / UDP(sport=9, dport=80),
+        IP(src=CLIENT, dst=VIP, options=b"\x44\x0c\x05\x01" + bytes(8)) / TCP(sport=1027, flags="S"),
         IP(src=SERVER, dst=CLIENT) / ICMP(type=3, code=1) / request,
         IP(src=CLIENT, dst=VIP) / ICMP(type=3, code=4, nexthopmtu=1400) / reply,
         IP(src=CLIENT, dst=VIP) / ICMP(type=11) / reply,
@@ -57,9 +67,13 @@ def test_spoilt_frames_do_not_stop_it(running: Running, seed: int) -> None:
     samples = _samples()
     for frame in samples:
         running.receive(frame)
-    for _ in range(FRAMES):
+    for number in range(FRAMES):
         frame = spoilt(chance.choice(samples), chance)
-        running.receive(with_right_checksum(frame) if chance.random() < 0.7 else frame)
+        running.take(with_right_checksum(frame) if chance.random() < 0.7 else frame)
+        if number % 1000 == 0:
+            running.forget()
+            running.wait(1)
+            running.receive(IP(src=STEADY, dst=VIP) / TCP(sport=1025, dport=80, flags="A"))
     counted = running.engine.counters()
     assert counted["failed"] == 0
     assert min(counted["malformed"], counted["out"], counted["local"]) > 40
