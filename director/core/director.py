@@ -248,8 +248,12 @@ class Director:
         return Local(("a fragment, not for a virtual service",))
 
     def _refuse_options(self, packet: Packet, now: float) -> Decision | None:
-        """What the kernel refuses before it looks for a service."""
-        if not self._concerns(packet):
+        """What the kernel refuses before it looks for a service.
+
+        An ICMP error may come from anywhere, and a known connection's reply from a server that was deleted.
+        """
+        known = packet.protocol == ICMP or self._known.replied_by(packet) is not None
+        if not (known or self._concerns(packet)):
             return None
         try:
             if ip_options.check(packet.options):

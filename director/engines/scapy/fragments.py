@@ -28,10 +28,10 @@ def whole(fragments: Sequence[bytes]) -> bytes:
 
 def pieces(data: bytes, mtu: int) -> Sequence[bytes]:
     """The IP packet `data` as packets of at most `mtu` bytes; it alone where it fits, none if none does."""
-    size = _size(data)
-    step = (mtu - size) // 8 * 8
     if len(data) <= mtu:
         return (data,)
+    size = _size(data)
+    step = (mtu - size) // 8 * 8
     if step <= 0:
         return ()
     header, where = data[:size], _where(data)

@@ -67,6 +67,9 @@ def packets(embedded: st.SearchStrategy[Packet | None]) -> st.SearchStrategy[Pac
         icmp_type=st.sampled_from([0, 3, 4, 5, 8, 11]),
         embedded=embedded,
         identification=st.sampled_from([0, 1, 2]),
+        longest=st.sampled_from([0, 0, 28, 1500]),
+        options=st.sampled_from([b"", b"", b"\x94\4\0\0", b"\x07\x07\4\0\0\0\0\0", b"\x83\2"])
+        | st.binary(max_size=40),
     )
 
 

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from director.core import ip_options
+from director.core.commands import DeleteServer, ServiceKey
 from director.core.decision import Answer, Drop, Forward, Local
 from director.core.events import Event
 from director.core.ip_options import Wrong
-from director.core.packet import ICMP, Endpoint, Packet
+from director.core.packet import ICMP, TCP, Endpoint, Packet
 from tests.unit.director.core.support import RS1, VIP, WEB, client, published, tcp
 
 OWN, OTHER = bytes([203, 0, 113, 1]), bytes([203, 0, 113, 9])
@@ -122,6 +123,19 @@ def test_of_a_real_servers_wrong_one_its_own_kernel_speaks() -> None:
     about = tcp(WEB, client(1))
     error = Packet(ICMP, client(0), Endpoint(VIP, 0), 60, icmp_type=3, options=b"\1\1\x94\1", embedded=about)
     assert isinstance(director.decide(error, 0), Drop)
+
+
+def test_an_error_may_come_from_anywhere_and_a_reply_from_a_deleted_server() -> None:
+    director = published()
+    opened = director.decide(tcp(client(1), WEB), 0)
+    assert isinstance(opened, Forward)
+    server = opened.destination
+    director.apply([DeleteServer(ServiceKey(TCP, WEB), server)], 0)
+    about, router = tcp(client(1), server), Endpoint("192.0.2.1", 0)
+    for options, kind in ((b"\x94\4\0\0", Forward), (b"\x94\1\0\0", Drop), (LSRR, Drop)):
+        error = Packet(ICMP, router, client(0), 60, icmp_type=3, options=options, embedded=about)
+        assert isinstance(director.decide(error, 0), kind)
+        assert isinstance(director.decide(tcp(server, client(1), 0x12, options=options), 0), kind)
 
 
 @pytest.mark.parametrize("options", [LSRR, SSRR])

@@ -49,6 +49,7 @@ def _samples() -> list[bytes]:
         / UDP(sport=9, dport=80),
         IP(src=CLIENT, dst=VIP, options=b"\x44\x0c\x05\x01" + bytes(8)) / TCP(sport=1027, flags="S"),
         IP(src=SERVER, dst=CLIENT) / ICMP(type=3, code=1) / request,
+        IP(src=SERVER, dst=CLIENT, options=b"\x07\x0b\x04" + bytes(9)) / ICMP(type=3, code=1) / request,
         IP(src=CLIENT, dst=VIP) / ICMP(type=3, code=4, nexthopmtu=1400) / reply,
         IP(src=CLIENT, dst=VIP) / ICMP(type=11) / reply,
         IP(src=CLIENT, dst=VIP) / ICMP(),
