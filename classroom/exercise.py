@@ -65,7 +65,8 @@ class Exercise:
     """`methods`: the labs that it can be played in. `base` and `change` make the lab that works,
     a fault is added to that; `prepare` does in the running lab what scripts can't. `files` are what
     the student fills in or writes: they are there before the lab is built. An exercise that has
-    nothing to diagnose has no form to be filled in.
+    nothing to diagnose has no form to be filled in. `userspace_switches` see packets as bytes: what
+    kernels tell one another of a packet is lost there.
     """
 
     title: str
@@ -79,6 +80,7 @@ class Exercise:
     files: Files | None = None
     diagnosis: bool = True
     captures: bool = False
+    userspace_switches: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ class Room:
                 self.evidence,
                 narrator,
                 captures=self.about.captures,
+                userspace_switches=self.about.userspace_switches,
                 alter=alteration(case, folder_of(self.evidence)),
             )
             running = builder.build()

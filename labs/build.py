@@ -40,10 +40,12 @@ class Builder:
         narrator: Narrator,
         *,
         captures: bool = True,
+        userspace_switches: bool = False,
         alter: Callable[[Script], Script | None] | None = None,
     ) -> None:
         """Without `captures` no tcpdump runs: where figures are measured, it would be what is measured.
 
+        `userspace_switches` are programs also where the kernel could switch, and see packets as bytes.
         `alter` changes scripts before they are written down and run, or leaves some out.
         """
         self._plan = plan
@@ -56,7 +58,7 @@ class Builder:
         self.notes: list[str] = []
         self._kernel_datapath = capabilities.has_kernel_datapath()
         self._kernel_tunl0 = capabilities.has_kernel_tunl0()
-        self._network = Network(plan.topology, self._kernel_datapath, evidence)
+        self._network = Network(plan.topology, self._kernel_datapath and not userspace_switches, evidence)
         self._switch = OpenVSwitch(evidence.logs)
         self._controller = ControllerProcess(options.controller, evidence)
         self._farm = ServerFarm(plan.servers, evidence)

@@ -20,9 +20,9 @@ def find(state: LabState) -> Iterator[Cause]:
                 "checksum_offload",
                 host.name,
                 f"tx-checksumming is on for {', '.join(on)}{_counted(state)}",
-                "The kernel leaves TCP's checksum to the card, and a virtual one leaves it undone. The "
-                "director takes packets as they are on the wire, changes them and sends them on: whoever "
-                "gets them drops them for a wrong checksum. ICMP has none of this, so ping works.",
+                "The kernel leaves TCP's checksum to the card, and a virtual one leaves it undone. A switch "
+                "that is a program sees packets as bytes and sends them on like that: whoever gets them "
+                "drops them for a wrong checksum. ICMP has none of this, so ping works.",
                 "\n".join(f"ethtool -K {interface} tx off" for interface in on),
             )
 

@@ -10,4 +10,5 @@ EXERCISE = Exercise(
     title="Ping works",
     methods=("nat", "tun", "dr"),
     checks=(vip_pinged, all_served, fair_shares, none_damaged),
+    userspace_switches=True,
 )

@@ -4,7 +4,7 @@
                                     └─ d 192.0.2.1 ─ far (bridge) ─ s 192.0.2.2     VS-NAT, VS-TUN
     c 192.0.2.101 ─ far     the way of VS-TUN's replies, past the director
 
-For programs that run inside `unshare`: director_trial.py and features_trial.py.
+For programs that run inside `unshare`: director_trial.py, features_trial.py and others.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def start(host: str, *command: str, log: Path | None = None) -> subprocess.Popen
         return subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
 
 
-def build(method: str) -> None:
+def build(method: str, *, offload: bool = False) -> None:
+    """With `offload`, kernels leave checksums and cutting into segments to their virtual network cards."""
     sh("mount", "-t", "tmpfs", "tmpfs", "/run")
     for bridge in ("lan", "far"):
         sh("ip", "link", "add", bridge, "type", "bridge")
@@ -56,28 +57,29 @@ def build(method: str) -> None:
         sh("ip", "link", "set", "lo", "up", host=host)
         sh("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0", host=host)
     for ends in LINKS:
-        _link(*ends)
+        _link(*ends, offload=offload)
     sh("ip", "addr", "add", f"{VIP}/32", "dev", "d-eth0", "label", "d-eth0:0", host="d")
     address, _ = SERVERS[method]
-    _link("s", "s-eth0", "lan" if method == "dr" else "far", f"{address}/24")
+    _link("s", "s-eth0", "lan" if method == "dr" else "far", f"{address}/24", offload=offload)
     if method == "nat":
         sh("ip", "route", "add", "default", "via", "192.0.2.1", host="s")
         return
     sh("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1", "net.ipv4.conf.all.arp_announce=2", host="s")
     if method == "tun":
-        _link("c", "c-eth1", "far", "192.0.2.101/24")
+        _link("c", "c-eth1", "far", "192.0.2.101/24", offload=offload)
         sh("ip", "route", "add", "default", "via", "192.0.2.101", host="s")
         start("s", sys.executable, "-m", "realserver_setup.tunl0")
         look_until(lambda: sh("ip", "link", "set", "tunl0", "up", host="s", check=False), ok, 10)
     sh("ip", "addr", "add", f"{VIP}/32", "dev", "tunl0" if method == "tun" else "lo", host="s")
 
 
-def _link(host: str, interface: str, bridge: str, address: str) -> None:
+def _link(host: str, interface: str, bridge: str, address: str, *, offload: bool) -> None:
     sh("ip", "link", "add", interface, "netns", host, "type", "veth", "peer", "name", f"b-{interface}")
     sh("ip", "link", "set", f"b-{interface}", "master", bridge, "up")
     sh("ip", "addr", "add", address, "dev", interface, host=host)
     sh("ip", "link", "set", interface, "up", host=host)
-    sh("ethtool", "-K", interface, "tx", "off", host=host)
+    if not offload:
+        sh("ethtool", "-K", interface, "tx", "off", host=host)
 
 
 def _listening(host: str, port: str) -> str:

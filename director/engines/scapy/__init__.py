@@ -1,6 +1,8 @@
 """The engine for reading and teaching: every packet is rewritten and sent here, with Scapy.
 
 wire.py        one interface: frames in, frames out
+sieve.py       which frames the kernel lets through to it
+offload.py     what was left to a network card, and has to be done here
 headers.py     Scapy's descriptions of headers, compiled
 datagram.py    the headers of an IP packet, and how it is put together again
 parse.py       from them, the packet that the core understands

@@ -148,10 +148,7 @@ class ScapyEngine:
 
     def _drain(self, wire: Wire) -> None:
         """Take what has come in on a wire, but not so much that others starve."""
-        for _ in range(_AT_ONCE):
-            frame = wire.frame()
-            if frame is None:
-                return
+        for frame in wire.frames(_AT_ONCE):
             self._survive(wire, frame)
 
     def take(self, frame: bytes) -> None:

@@ -7,20 +7,24 @@ lose all but two hundred frames of a burst.
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 
 from director.engines import interfaces
 from director.engines.engine import EngineError
+from director.engines.scapy import offload, sieve
 from director.engines.scapy.layers import L2Socket
+from director.engines.scapy.sieve import Class
 
-_SOL_PACKET, _PACKET_IGNORE_OUTGOING = 263, 23  # linux/if_packet.h; a director must not hear itself
+# linux/if_packet.h: headers that tell of offloads, and a director must not hear itself
+_SOL_PACKET, _PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING = 263, 15, 23
 _SO_RCVBUFFORCE = 33  # not bound by net.core.rmem_max
 ALL, ARP = 0x0003, 0x0806  # linux/if_ether.h
 _BUFFER = 8 * 1024 * 1024  # bytes
-_LARGEST = 65536
+_LARGEST = offload.HEADER.size + 14 + 65535  # bytes: an IP packet can't be longer, merged or not
 
 
 class Wire:
-    """`frame` takes the next frame off the wire, `send` puts one on it.
+    """`frames` takes what has come off the wire, `send` puts a frame on it.
 
     `hardware` is its MAC address (6 bytes), `mac` the same as text, `address` its first IPv4
     address, `mtu` the longest IP packet in bytes.
@@ -44,8 +48,10 @@ class Wire:
             raise EngineError(
                 f"{interface} can't be opened ({error.strerror}): it takes a kernel with packet sockets."
             ) from None
-        raw: socket.socket = self._socket.ins
+        self._raw = raw = self._socket.ins
         raw.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+        raw.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
+        sieve.attach(raw, {Class.ARRIVAL, Class.OTHER})
         raw.setblocking(False)
         try:
             raw.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
@@ -64,18 +70,18 @@ class Wire:
     def fileno(self) -> int:
         return int(self._socket.ins.fileno())
 
-    def frame(self) -> bytes | None:
-        """The next frame that has come in, or None where there is none."""
-        try:
-            received: bytes | None = self._socket.recv_raw(_LARGEST)[1]
-        except OSError:  # nothing there, or the interface is down
-            return None
-        return received
+    def frames(self, most: int) -> list[bytes]:
+        """What has come in next: nothing, or about `most` frames, merged ones cut up."""
+        taken: list[bytes] = []
+        with suppress(OSError):  # nothing there, or the interface is down
+            while len(taken) < most:
+                taken += offload.finished(self._raw.recv(_LARGEST))
+        return taken
 
     def send(self, frame: bytes) -> bool:
         """Send a frame; False where the wire does not take it."""
         try:
-            self._socket.send(frame)
+            self._socket.send(offload.NOTHING + frame)
         except OSError:  # the interface is down, or the frame too long
             return False
         return True

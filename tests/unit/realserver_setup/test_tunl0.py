@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scapy.layers.inet import IP, UDP
+from scapy.layers.inet import IP, TCP, UDP
 
-from realserver_setup.tunl0 import decapsulate
+from realserver_setup.tunl0 import decapsulate, finished
 
 INNER = bytes(IP(src="198.51.100.101", dst="203.0.113.1") / UDP(sport=1234, dport=80) / b"GET /")
 OUTER = IP(src="203.0.113.2", dst="192.0.2.2", proto=4)
@@ -74,3 +74,37 @@ def test_a_damaged_header_never_yields_more_than_the_packet_had(position: int, v
 )
 def test_dropped(packet: bytes) -> None:
     assert decapsulate(packet) is None
+
+
+# ---- checksums that the sender has left open ----
+
+
+def open_ended(packet: IP) -> bytes:
+    """The packet with the sum over the pseudo header in the place of its checksum."""
+    data = bytes(packet)
+    above, where = data[20:], 20 + {6: 16, 17: 6}[packet.proto]
+    words = data[12:20] + bytes([0, packet.proto]) + len(above).to_bytes(2, "big")
+    begun = sum(int.from_bytes(words[at : at + 2], "big") for at in range(0, 12, 2))
+    return data[:where] + ((begun & 0xFFFF) + (begun >> 16)).to_bytes(2, "big") + data[where + 2 :]
+
+
+@given(st.sampled_from([TCP, UDP]), st.binary(max_size=1400))
+def test_an_open_checksum_is_computed(above: type[TCP | UDP], data: bytes) -> None:
+    packet = IP(bytes(IP(src="198.51.100.101", dst="203.0.113.1") / above(sport=1, dport=2) / data))
+    assert finished(open_ended(packet)) == bytes(packet)
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        INNER,
+        INNER[:-1] + b"?",
+        bytes(IP(dst="203.0.113.1") / UDP(sport=1, dport=2, chksum=0) / b"x"),
+        bytes(IP(dst="203.0.113.1", proto=47) / b"x"),
+        open_ended(IP(bytes(IP(flags="MF") / UDP() / b"x"))),
+        INNER[:22],
+    ],
+    ids=["computed", "damaged", "without", "other protocol", "a fragment", "cut off"],
+)
+def test_any_other_checksum_is_left_as_it_came(packet: bytes) -> None:
+    assert finished(packet) == packet

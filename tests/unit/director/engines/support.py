@@ -33,8 +33,10 @@ class FakeWire:
         self.coming: deque[bytes] = deque()
         self.sent: list[bytes] = []
 
-    def frame(self) -> bytes | None:
-        return self.coming.popleft() if self.coming else None
+    def frames(self, _most: int) -> list[bytes]:
+        taken = list(self.coming)
+        self.coming.clear()
+        return taken
 
     def send(self, frame: bytes) -> bool:
         self.sent.append(frame)
