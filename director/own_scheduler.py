@@ -51,7 +51,9 @@ _PATIENCE = 1.0  # seconds beyond, for all calls; quick ones earn some of it bac
 _LAST_WORDS = 1.0  # seconds for the line where it is, when it did not answer, or for how it has ended
 _LONGEST = 65_536  # bytes of an answer
 _SENTENCE = 300  # characters of what it says
-_FIELDS = tuple(field.name for field in fields(Packet) if field.name not in ("payload", "embedded", "spoilt"))
+_FIELDS = tuple(
+    field.name for field in fields(Packet) if field.name not in ("payload", "embedded", "spoilt", "options")
+)
 _VALUES, _COUNTS = attrgetter(*SERVER), attrgetter(*COUNTERS)
 _Row = tuple[Any, ...]
 _ENDED = "no connection gets a server until a service begins to use it again"
