@@ -19,6 +19,7 @@ from labs.host import Host
 from labs.topology import Topology
 
 CONTROLLER_PORT = 6653
+_OPENFLOW = "OpenFlow13"
 _DESCRIPTORS = 2048  # enough for the shells of 200 hosts, two each, and what is open already
 
 
@@ -57,7 +58,7 @@ class Network:
                 name,
                 cls=kind,
                 datapath=self._datapath,
-                protocols="OpenFlow13",
+                protocols=_OPENFLOW,
                 failMode="secure",
                 batch=True,  # a shell would cut the command for a hundred ports off at 4096 characters
             )
@@ -69,7 +70,9 @@ class Network:
             self.hosts[machine.name] = Host(machine.name, node.pid, self._evidence)
             for leg in machine.legs:
                 switch = self.mininet.get(leg.switch)
-                self.mininet.addLink(node, switch, intfName1=leg.interface, addr1=leg.mac)
+                cable = self.mininet.addLink(node, switch, intfName1=leg.interface, addr1=leg.mac)
+                # What Mininet's commands (dump, pingall, IP()) go by; the scripts give it to the interface.
+                cable.intf1.ip, cable.intf1.prefixLen = leg.address, str(leg.prefix)
 
     def switch_port(self, interface: str) -> str:
         """The name of the switch port that a host's `interface` is plugged into."""
@@ -109,6 +112,10 @@ def _switch() -> Any:
         @classmethod
         def setup(cls) -> None:
             """Mininet's own gives a slow machine one second to answer, then exits."""
+
+        def dpctl(self, *words: str) -> str:
+            """Mininet's own does not say which OpenFlow the bridge speaks, and is refused."""
+            return str(self.cmd("ovs-ofctl", "-O", _OPENFLOW, words[0], self.name, *words[1:]))
 
     return OurSwitch
 

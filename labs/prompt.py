@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import fcntl
+import math
 import os
 import readline
 import select
@@ -18,11 +19,13 @@ import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from mininet.cli import CLI
 from mininet.log import error, lg, output
 
+from labs.capabilities import missing_packages
 from labs.wait import patient
 
 _DECODER = codecs.getincrementaldecoder("utf-8")
@@ -36,10 +39,24 @@ _KEEP_SHELL = (
     "echo 'This shell keeps the network of its host: exit alone, without a host, ends the lab.'; }; "
     "logout() { exit; }"
 )
+_NEED_X = ("do_x", "do_xterm", "do_gterm")
+_SECONDS = 3  # that iperf measures
+_IPERF = {"iperf": "iperf"}  # the program: the package that brings it
+# Until it listens, for five seconds at the most.
+_SERVE = (
+    "iperf -s {} > /dev/null 2>&1 & for n in $(seq 50); do ss -lntu | grep -q :5001 && break; sleep 0.1; done"
+)
 
 
 class Prompt(CLI):  # type: ignore[misc]
     """Runs until it is left: by exit, quit or Ctrl-D."""
+
+    helpStr = (
+        "A command on a host; names of hosts in it become their addresses:\n"
+        "  c1 ping -c 1 d\n"
+        "Ctrl-C ends that command; exit or Ctrl-D ends the lab.\n"
+        "In another terminal, ./inv shell c1 opens a shell on a host.\n\n"
+    )
 
     def __init__(self, mininet: Any) -> None:
         lg.ch.setStream(sys.stderr)  # what it was at the first import may be closed by now
@@ -64,18 +81,87 @@ class Prompt(CLI):  # type: ignore[misc]
         if not any(node.waiting for node in self.mn.values()):
             os.write(self.stdin.fileno(), f"{self.prompt}{readline.get_line_buffer()}".encode())
 
+    def get_names(self) -> list[str]:
+        """For help and completion: what can work in a lab."""
+        return [name for name in super().get_names() if name not in _NEED_X]
+
     def onecmd(self, line: str) -> Any:
-        """True where the prompt is to be left."""
+        """True where the prompt is to be left. Raises SystemExit where somebody wants an exit code."""
         try:
             return super().onecmd(line)
-        except SystemExit:  # `py exit()`
+        except SystemExit as end:  # `py exit()`
+            if end.code:
+                raise
             return True
         except Exception as failure:  # noqa: BLE001 (Mininet has no exceptions of its own)
             error(f"*** {line.strip()}: {type(failure).__name__}: {failure}\n")
             return None
 
+    def do_pingall(self, line: str) -> None:
+        """Ping between all hosts; X where no reply comes.
+        Usage: pingall [seconds to wait for each]"""
+        self.mn.pingAll(line.strip() or f"{math.ceil(patient(1))}")
+
+    def do_iperf(self, line: str) -> None:
+        """Throughput of TCP between two hosts, the first and the last where nothing is said.
+        Usage: iperf host1 host2"""
+        self._measure(line.split(), "")
+
+    def do_iperfudp(self, line: str) -> None:
+        """Throughput of UDP between two hosts, the first and the last where nothing is said.
+        Usage: iperfudp bandwidth host1 host2"""
+        bandwidth, *names = line.split() or ["10M"]
+        self._measure(names, f"-u -b {bandwidth}")
+
+    def _measure(self, names: list[str], mode: str) -> None:
+        """Mininet's own waits for ever: for an iperf of today, and where there is no way to the server."""
+        first_and_last = self.mn.hosts[:: len(self.mn.hosts) - 1]
+        pair = [self.mn[name] for name in names if name in self.mn] if names else first_and_last
+        packages = " ".join(missing_packages(_IPERF))
+        if packages:
+            error(f"*** Not installed: {packages}: run `sudo apt-get install {packages}`.\n")
+        elif len(pair) != 2 or len(names) not in (0, 2) or not all(node.intfs for node in pair):
+            error(
+                f"*** Two hosts are needed, such as {self.mn.hosts[0].name} and {self.mn.hosts[-1].name}.\n"
+            )
+        elif "1 received" not in pair[0].cmd(f"ping -c 1 -W 2 {pair[1].IP()}"):
+            error(f"*** {pair[0].name} does not reach {pair[1].name}: choose hosts that reach each other.\n")
+        else:
+            self._iperf(pair[0], pair[1], mode)
+
+    def _iperf(self, client: Any, server: Any, mode: str) -> None:
+        server.cmd(_SERVE.format(mode[:2]))
+        try:
+            client.sendCmd(f"iperf -c {server.IP()} -t {_SECONDS} {mode}")
+            self.waitForNode(client)
+        finally:
+            server.cmd("kill $!; wait $! 2> /dev/null")
+
+    def do_source(self, line: str) -> None:
+        """Carry out the commands of a file.
+        Usage: source file"""
+        try:
+            if line.strip():
+                Path(line.strip()).read_text("utf-8")
+        except OSError as failure:
+            error(f"*** source {line.strip()}: {failure.strerror}.\n")
+        except UnicodeError:
+            error(f"*** source {line.strip()}: this is no text.\n")
+        else:
+            super().do_source(line)
+
+    def do_x(self, line: str) -> None:
+        host = next(iter(line.split()), "HOST")
+        error(f"*** A lab has no X11: ./inv shell {host} opens a shell in another terminal.\n")
+
+    def do_xterm(self, line: str, term: str = "xterm") -> None:  # noqa: ARG002 (gterm goes through here)
+        self.do_x(line)
+
     def default(self, line: str) -> None:
-        first = line.split()[0]
+        first, *words = line.split()
+        if bare := next((word for word in words if word in self.mn and not self.mn[word].intfs), ""):
+            error(f"*** {bare} has no address: it is no host.\n")
+            return
         if first in self.mn:
             self._read_leftovers(self.mn[first])
             _resize(self.mn[first])
