@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import shlex
 import signal
@@ -15,12 +16,15 @@ from rich.table import Table
 from classroom import catalogue
 from classroom.case import Case, case_for, default_student
 from classroom.diagnosis import CAUSES, EVIDENCE, Diagnosis
+from classroom.plain import plain
 from classroom.submission import SUFFIX, Submission, public_key, sealed
 from classroom.work import folder_of
+from director.control.channel import Message
 from labs import attach
 from labs.attach import Attached
 from labs.check_table import check_table
 from labs.checks.result import Check
+from labs.ending import say
 from labs.errors import BadRequest, Unable
 from labs.screen import WIDE, busy, frame, is_asked, screen
 
@@ -43,8 +47,7 @@ def exercise(name: str, student: str) -> int:
             )
     from classroom.room import run  # imports what builds a lab
 
-    _introduce(case)
-    return run(case, _stay)
+    return run(case, _stay, lambda: _introduce(case))
 
 
 def overview() -> int:
@@ -164,10 +167,15 @@ def submit(student: str, answers: Diagnosis, output: str, called: str = "") -> i
     file = Path(output or f"{name}-{whose}{SUFFIX}").absolute()
     if not file.parent.is_dir() or file.is_dir() or not os.access(file.parent, os.W_OK):
         raise BadRequest(f"--output {output}: no file can be made there; name one in a folder of yours.")
+    given = answers
     if catalogue.load(name).diagnosis:
-        answers = _asked(answers, list(lab.hosts))
+        answers = _asked(given, list(lab.hosts))
     with busy("looking at the lab"):
         content = lab.ask("submit")
+    if is_asked():
+        _show(f"{name} of {whose}", answers, content, file)
+    if answers != given and _typed("Enter writes it; anything else does not: "):
+        raise Unable("Nothing was written. ./inv submit asks again.")
     parts = {part: content[part] for part in ("seen", "state", "journal", "run", "facts")}
     submission = Submission(exercise=name, student=whose, diagnosis=answers.as_dict(), **parts)
     file.write_text(sealed(submission, public_key()))
@@ -194,7 +202,7 @@ def _asked(answers: Diagnosis, hosts: list[str]) -> Diagnosis:
 
 
 def _choice(name: str, words: dict[str, str]) -> str:
-    """One of the words, by its number."""
+    """One of the words, by its number or itself; what is typed is told to be right in form only."""
     console = screen()
     console.print(
         {"host": "Which host was it?", "cause": "What was the cause?"}.get(name, "What settled it?")
@@ -204,9 +212,31 @@ def _choice(name: str, words: dict[str, str]) -> str:
         table.add_row(str(number).rjust(2), word, what)
     console.print(table)
     while True:
-        typed = _typed(f"Number, 1 to {len(words)}: ")
-        if typed.isascii() and typed.isdigit() and 1 <= int(typed) <= len(words):
+        typed = _typed(f"Number, 1 to {len(words)}, or {name}: ")
+        if typed in words:
+            return typed
+        if typed.isascii() and typed.isdigit() and 1 <= int(typed[:9]) <= len(words):
             return list(words)[int(typed) - 1]
+        near = difflib.get_close_matches(typed.lower(), words, n=1)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        say(f"{plain(typed, 40)!r} is none of these: type a number from 1 to {len(words)}, or a word.{meant}")
+
+
+def _show(what: str, answers: Diagnosis, content: Message, file: Path) -> None:
+    """What is about to be sealed."""
+    entries = [entry["what"] for entry in content["journal"]]
+    rows = {
+        "exercise": what,
+        **{name: word for name, word in answers.as_dict().items() if word},
+        "the lab": "what the checks need to know of it, as it is now",
+        "the journal": f"{len(entries)} entries, {entries.count('hint')} of them hints",
+    }
+    table = Table.grid(padding=(0, 0, 0, 2))
+    for row in rows.items():
+        table.add_row(*row)
+    screen().print("This is what will be sealed:")
+    screen().print(table)
+    screen().print(f"{'To be replaced' if file.exists() else 'To be written'}: {file}", soft_wrap=True)
 
 
 def _typed(question: str) -> str:

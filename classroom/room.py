@@ -37,6 +37,7 @@ from labs.narrator import Narrator
 from labs.running import Running
 from labs.sandbox import run_in_sandbox
 from labs.screen import busy
+from labs.wait import patient
 
 
 class Room:
@@ -130,11 +131,12 @@ class Room:
         }
 
 
-def run(case: Case, stay: Callable[[Room], None]) -> int:
+def run(case: Case, stay: Callable[[Room], None], introduce: Callable[[], None] = lambda: None) -> int:
     """Start the exercise in a sandbox of its own, and let it run while `stay` does.
 
-    Raises Unable where this machine can't do it.
+    `introduce` comes before it is built. Raises LabError, before that, where this machine can't do it.
     """
+    patient(1)  # a wrong LVS_PATIENCE is refused here
     capabilities.require()
     capabilities.require_for(case.options)
     evidence = Evidence(f"exercise-{case.exercise}")
@@ -149,6 +151,7 @@ def run(case: Case, stay: Callable[[Room], None]) -> int:
         return 0
 
     try:
+        introduce()
         return run_in_sandbox(inside)
     finally:
         evidence.close()

@@ -34,9 +34,16 @@ def is_plain() -> bool:
     return not (is_terminal() and known and sys.stdout.encoding.lower().startswith("utf"))
 
 
+class _Console(Console):
+    """Leaves the cursor where people see it: a process that is killed could not show it again."""
+
+    def show_cursor(self, show: bool = True) -> bool:
+        return super().show_cursor(show) if show else False
+
+
 def screen(piped: int = _PIPED, *, quiet: bool = False) -> Console:
     """Standard output; `quiet`, nothing of it."""
-    return Console(width=None if is_terminal() else piped, highlight=False, quiet=quiet)
+    return _Console(width=None if is_terminal() else piped, highlight=False, quiet=quiet)
 
 
 def frame() -> box.Box:

@@ -275,9 +275,17 @@ def test_an_exercise_and_the_terminals_beside_it(tmp_path: Path, mark: str) -> N
         assert not list(tmp_path.glob("*.lvs"))
         with opened("submit", columns=80, **UTF_8) as form:
             form.expect("Which host was it?")
-            for typed in (b"\xe4\xff", b"99", b"1", b"4", b"1"):
+            for typed in (b"\xe4\xff", b"99", case.server.encode(), b"vip_mising", b"4", b"1"):
                 form.expect("Number, 1 to")
                 form.send_bytes(typed + b"\r")
+            form.expect("This is what will be sealed:")
+            told = form.expect("Enter writes it")
+            shown = " ".join(form.shown.split())
+            assert "'99' is none of these: type a number from 1 to" in shown
+            assert "Did you mean vip_missing?" in shown
+            assert all(word in told for word in ("e04 of ada", case.server, "vip_missing", "e04-ada.lvs"))
+            assert not list(tmp_path.glob("*.lvs"))
+            form.line("")
             assert form.wait() == 0
             assert [row for row in form.rows if len(row) > 80 and str(tmp_path) not in row] == []
         assert list(tmp_path.glob("*.lvs"))

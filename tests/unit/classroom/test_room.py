@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from classroom.case import case_for
 from classroom.checks import judged
 from classroom.journal import Journal
 from classroom.probes import FAILED, look
-from classroom.room import Room
+from classroom.room import Room, run
 from labs.checks.result import Check
+from labs.errors import LabError
 
 
 def room(folder: Path) -> Room:
@@ -37,6 +39,17 @@ def test_a_check_that_can_not_be_written_down_is_told_with_that(tmp_path: Path) 
     answer = room(tmp_path).check()
     assert [one["ok"] for one in answer["checks"]] == [True]
     assert "No space left on device" in answer["unwritten"]
+
+
+@pytest.mark.parametrize(("variable", "wrong"), [("LVS_PATIENCE", "no"), ("LVS_RUNS", "/dev/null")])
+def test_nothing_is_told_of_an_exercise_that_can_not_begin(
+    variable: str, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setenv(variable, wrong)
+    with pytest.raises(LabError):
+        run(case_for("e04", "ada"), lambda _room: None, lambda: told.append("the symptom"))
+    assert told == []
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("by a moon"), RecursionError("deep"), OSError(5, "I/O")])

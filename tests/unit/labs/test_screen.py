@@ -22,6 +22,20 @@ def test_what_asks_for_standard_output_meanwhile_gets_the_real_one() -> None:
         assert (sys.stdout, sys.stderr) == before
 
 
+def test_what_moves_never_hides_the_cursor(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-\\ and SIGKILL leave nobody to show it again."""
+    monkeypatch.setattr(screen, "is_terminal", lambda: True)
+    monkeypatch.setattr("rich.console.Console.is_terminal", True)
+    monkeypatch.setenv("TERM", "xterm")
+    with screen.busy("something"):
+        pass
+    shown = capsys.readouterr().out
+    assert "something" in shown
+    assert "\x1b[?25l" not in shown
+
+
 def test_nothing_else_makes_a_progress_that_takes_the_streams() -> None:
     """rich does so unless it is told not to: Progress, Live and Status alike."""
     sources = [path for path in ROOT.glob("[a-z]*/**/*.py") if path.parts[len(ROOT.parts)] != "tests"]
