@@ -14,7 +14,7 @@ from director.core.packet import Packet
 class Event:
     """What happened; `time` in the caller's seconds.
 
-    `kind`: rules, new, state, expired, displaced, dropped, answered or failed.
+    `kind`: rules, new, state, expired, displaced, dropped, answered, shed or failed.
     """
 
     kind: str

@@ -1,11 +1,13 @@
 """A client for trials of the director: what curl can't do. Each command prints one line of JSON.
 
-hold VIP PORT                 one connection; for each line on stdin it asks again and names the server
+hold VIP PORT                 one connection; for each line on stdin it asks again and names the server;
+                              `little`: without the megabyte that it gets otherwise
 ftp VIP PORT                  one control connection; `again` on stdin: NOOP, `fetch`: a file, in passive mode
 udp VIP PORT SIZE COUNT [SECONDS]  COUNT datagrams of SIZE bytes from one socket; what is answered in time
 pace VIP PORT RATE COUNT      COUNT small datagrams, RATE a second; nothing is answered
 refused VIP PORT              how a connected UDP socket learns that nobody listens
 syns VIP PORT COUNT           COUNT segments that would open a connection, each from another port
+flood VIP PORT RATE COUNT     likewise from invented addresses of 198.18.0.0/15, RATE a second
 ttl VIP PORT                  what becomes of a connection whose packets may make one hop
 """
 
@@ -15,7 +17,9 @@ import contextlib
 import errno
 import json
 import os
+import random
 import socket
+import struct
 import sys
 import time
 from collections.abc import Callable
@@ -33,9 +37,9 @@ def say(value: object) -> None:
 
 def hold(vip: str, port: int) -> None:
     connection = HTTPConnection(vip, port, timeout=patient(30))
-    for _ in sys.stdin:
+    for line in sys.stdin:
         try:
-            connection.request("GET", "/")
+            connection.request(*("POST", "/", b"") if line == "little\n" else ("GET", "/"))
             answer = connection.getresponse()
             answer.read()
             say(answer.headers["Name"])
@@ -108,6 +112,23 @@ def syns(vip: str, port: int, count: int) -> None:
             sender.sendto(bytes(IP(src=source, dst=vip) / TCP(sport=10000 + number, dport=port)), (vip, 0))
 
 
+def flood(vip: str, port: int, rate: int, count: int) -> None:
+    from director.engines.scapy.checksum import computed  # late, as above
+
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sender:
+        began, sent = time.monotonic(), 0
+        while sent < count:
+            due = min(count, int((time.monotonic() - began) * rate))
+            for _ in range(sent, due):
+                ends = bytes([198, random.choice((18, 19)), *random.randbytes(2)]) + socket.inet_aton(vip)
+                syn = struct.pack("!HHIIBBH", random.randrange(1024, 65536), port, 0, 0, 0x50, 0x02, 8192)
+                checksum = computed(ends + bytes([0, 6, 0, 20]) + syn + bytes(4))
+                ip = bytes([0x45, 0, 0, 0, 0, 1, 0, 0, 64, 6, 0, 0])  # the kernel fills in the rest
+                sender.sendto(ip + ends + syn + checksum + bytes(2), (vip, 0))
+            sent = due
+            time.sleep(0.002)
+
+
 def ttl(vip: str, port: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as asker:
         asker.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 1)
@@ -125,6 +146,7 @@ if __name__ == "__main__":
         "pace": pace,
         "refused": refused,
         "syns": syns,
+        "flood": flood,
         "ttl": ttl,
     }
     commands[command](vip, *map(int, numbers))

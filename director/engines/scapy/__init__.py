@@ -2,6 +2,7 @@
 
 wire.py        one interface: frames in, frames out
 sieve.py       which frames the kernel lets through to it
+gate.py        which SYNs of a flood get a turn
 offload.py     what was left to a network card, and has to be done here
 headers.py     Scapy's descriptions of headers, compiled
 datagram.py    the headers of an IP packet, and how it is put together again

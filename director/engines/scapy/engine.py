@@ -51,7 +51,8 @@ _IPV4, _ARP = b"\x08\x00", b"\x08\x06"  # EtherTypes
 _ETHERNET, _IP_HEADER, _ARP_PACKET = 14, 20, 28  # bytes
 _ARP_START = bytes.fromhex("000108000604")  # Ethernet and IPv4, with addresses of 6 and 4 bytes
 _AT_ONCE = 64  # frames of one interface before another gets its turn
-_COUNTED = ("in", "out", "malformed", "dropped", "answered", "local", "lost")
+_ARRIVALS, _FEW = 32, 1  # of them SYNs, at most: as a rule, and while other packets wait
+_COUNTED = ("in", "out", "malformed", "dropped", "answered", "local", "lost", "shed", "missed")
 
 
 class ScapyEngine:
@@ -92,7 +93,8 @@ class ScapyEngine:
         self.routes.refresh()
         selector.register(self.routes, EVENT_READ, self.routes.changed)
         for wire in self._wires:
-            selector.register(wire, EVENT_READ, partial(self._drain, wire))
+            for source in wire.sockets:
+                selector.register(source, EVENT_READ, partial(self._drain, wire))
 
     def mtu_of(self, address: str) -> int:
         return self.routes.mtu_of(address)
@@ -127,6 +129,17 @@ class ScapyEngine:
         self._neighbours.tick(now)
         self.routes.tick(now)
         self._fragments.tick(now)
+        self._note_overflow()
+
+    def _note_overflow(self) -> None:
+        """Count what had no room in the kernel's queues, and tell of a flood."""
+        for wire in self._wires:
+            shed, missed = wire.overflow()
+            self._count("shed", shed)
+            self._count("missed", missed)
+            if shed:
+                about = partial(dict[str, Any], interface=wire.interface, syns=shed)
+                self._director.trace.tell("shed", self._clock(), about)
 
     def catch_up(self, *, exactly: bool) -> None:
         """Nothing to do: the core has counted."""
@@ -148,7 +161,8 @@ class ScapyEngine:
 
     def _drain(self, wire: Wire) -> None:
         """Take what has come in on a wire, but not so much that others starve."""
-        for frame in wire.frames(_AT_ONCE):
+        few = any(each.is_behind for each in self._wires)
+        for frame in wire.frames(_AT_ONCE, _FEW if few else _ARRIVALS):
             self._survive(wire, frame)
 
     def take(self, frame: bytes) -> None:

@@ -32,8 +32,19 @@ class FakeWire:
         self.interface = interface
         self.coming: deque[bytes] = deque()
         self.sent: list[bytes] = []
+        self.overflown = 0, 0
+        self.is_behind = False
 
-    def frames(self, _most: int) -> list[bytes]:
+    @property
+    def sockets(self) -> list[FakeWire]:
+        return [self]
+
+    def overflow(self) -> tuple[int, int]:
+        overflow, self.overflown = self.overflown, (0, 0)
+        return overflow
+
+    def frames(self, _most: int, arrivals: int) -> list[bytes]:
+        self.arrivals = arrivals
         taken = list(self.coming)
         self.coming.clear()
         return taken

@@ -1,0 +1,80 @@
+"""The part of test_flood.py that runs in namespaces of its own (director_net.py).
+
+How fast SYNs come is reckoned from how fast this director, on this machine, takes them. Started as
+`python flood_trial.py METHOD FOLDER` inside `unshare`; writes FOLDER/seen.json.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from director.control.channel import call
+from labs.methods import FLAGS
+from labs.wait import look_until, patient
+from tests.labs.director_net import CIP, SERVERS, SOCKET, VIP, build, serve, sh, start, start_director, tool
+from tests.labs.held import CLIENT, held
+
+FEW, FACTOR, BOUND = 200, 3, 100_000
+
+
+def counted() -> dict[str, int]:
+    return dict(_counters()["engine"])
+
+
+def _counters() -> dict[str, Any]:
+    return dict(call(SOCKET, {"do": "counters"}, timeout=patient(20)))
+
+
+def begin_flood(rate: int, count: int) -> Any:
+    return start("c", sys.executable, str(CLIENT), "flood", VIP, "80", str(rate), str(count))
+
+
+def takes() -> float:
+    """How many SYNs, with what they lead to, it forwards in a second of processor time."""
+    before = _counters()
+    begin_flood(100 * FEW, FEW).wait(patient(20))
+    look_until(counted, lambda now: now["in"] >= before["engine"]["in"] + FEW, 20)
+    return FEW / float(_counters()["process"]["cpu_seconds"] - before["process"]["cpu_seconds"])
+
+
+def try_out(method: str, folder: Path) -> dict[str, Any]:
+    server = ":".join(map(str, SERVERS[method]))
+    process = start_director(method, folder)
+    tool("ipvsadm", *f"-A -t {VIP}:80 -s rr".split())
+    tool("ipvsadm", *f"-a -t {VIP}:80 -r {server} {FLAGS[method]}".split())
+    with held() as before:
+        seen: dict[str, Any] = {"before": before.ask("little"), "takes": takes()}
+        flood = begin_flood(int(FACTOR * seen["takes"]), BOUND)
+        look_until(counted, lambda now: now["shed"] > 0, 20)
+        with held() as new:
+            seen["new"] = new.ask("little")
+        seen["old"] = before.ask()
+    seen["still flooded"] = flood.poll() is None
+    flood.terminate()
+    flood.wait()
+    seen["counters"] = counted()
+    process.terminate()
+    process.wait(patient(20))
+    seen["shed"] = [
+        event["syns"]
+        for event in map(json.loads, (folder / "events").read_text().splitlines())
+        if event["kind"] == "shed"
+    ]
+    return seen
+
+
+def main(arguments: Sequence[str]) -> None:
+    method, folder = arguments[0], Path(arguments[1])
+    build(method)
+    sh("ip", "route", "add", "198.18.0.0/15", "via", CIP, host="d")  # who gets the replies, keeps quiet
+    address, port = SERVERS[method]
+    serve("s", f"{address if method == 'nat' else VIP}:{port}", log=folder / "server.log")
+    (folder / "seen.json").write_text(json.dumps(try_out(method, folder)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,24 @@
+"""Three times as many SYNs as the Scapy engine can forward, from invented addresses beside real clients."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from labs.wait import patient
+from tests.labs.support import FROM_CHECKOUT, sandboxed
+
+TRIAL = Path(__file__).with_name("flood_trial.py")
+
+
+def test_connections_go_on_and_new_ones_are_served(tmp_path: Path) -> None:
+    """In VS-NAT, where the director also has to carry what the flood's SYNs are answered."""
+    command = sandboxed(sys.executable, str(TRIAL), "nat", str(tmp_path))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patient(120), env=FROM_CHECKOUT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    assert (seen["before"], seen["new"], seen["old"], seen["still flooded"]) == ("s", "s", "s", True)
+    assert seen["counters"]["missed"] == 0
+    assert seen["counters"]["shed"] >= sum(seen["shed"]) > 0
