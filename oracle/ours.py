@@ -43,9 +43,18 @@ class _Wire:
         self.address = DIP if interface == CLIENTS else INSIDE
         self.coming: list[bytes] = []
         self.sent: list[bytes] = []
+        self.is_behind = False
 
-    def frame(self) -> bytes | None:
-        return self.coming.pop() if self.coming else None
+    @property
+    def sockets(self) -> list[_Wire]:
+        return [self]
+
+    def frames(self, _most: int, _arrivals: int) -> list[bytes]:
+        taken, self.coming = self.coming, []
+        return taken
+
+    def overflow(self) -> tuple[int, int]:
+        return 0, 0
 
     def send(self, frame: bytes) -> bool:
         self.sent.append(frame)
