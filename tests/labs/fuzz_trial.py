@@ -37,7 +37,8 @@ from oracle.wire import Wires
 from tests.labs.spoilt import spoilt, with_right_checksum
 
 PLACE = Place(1)
-VIP, CLIENT, RS = PLACE.vip, PLACE.client(2), server(1)
+VIP, CLIENT = PLACE.vip, PLACE.client(2)
+RS, OTHER = server(1), server(2)  # whose turns they are: http's after the steady client's, and the others'
 STEADY = PLACE.client(99)  # of a connection that has to outlive all of them
 _ETHERNET = 14
 _AT_ONCE = 64  # frames
@@ -65,9 +66,9 @@ def samples() -> list[Frame]:
         for flags, data in (("S", b""), ("A", b"PORT 198,18,1,2,4,1\r\n"), ("FA", b""), ("R", b""))
     ]
     answers = [
-        IP(src=RS, dst=CLIENT) / TCP(sport=port, dport=1025, flags=flags, seq=2000) / data
-        for port in (80, 21)
-        for flags, data in (("SA", b""), ("A", b"227 (172,16,0,11,9,9)\r\n"), ("FA", b""))
+        IP(src=source, dst=CLIENT) / TCP(sport=port, dport=1025, flags=flags, seq=2000) / data
+        for source, port in ((RS, 80), (OTHER, 21))
+        for flags, data in (("SA", b""), ("A", b"227 (172,16,0,12,9,9)\r\n"), ("FA", b""))
     ]
     request = bytes(IP(src=CLIENT, dst=RS) / TCP(sport=1025, dport=80))[:28]
     reply = bytes(IP(src=VIP, dst=CLIENT) / TCP(sport=80, dport=1025))[:28]
@@ -88,10 +89,10 @@ def samples() -> list[Frame]:
         IP(src=CLIENT, dst=DIP) / ICMP(id=1, seq=2),
     ]
     answers += [
-        IP(src=RS, dst=CLIENT) / UDP(sport=80, dport=9) / b"abc",
-        IP(src=RS, dst=CLIENT) / UDP(sport=80, dport=9, chksum=0) / b"abc",
-        IP(src=RS, dst=CLIENT, frag=4, id=9, proto=17) / bytes(9),
-        IP(src=RS, dst=CLIENT, flags="MF", id=9) / UDP(sport=80, dport=9, len=41) / bytes(24),
+        IP(src=OTHER, dst=CLIENT) / UDP(sport=80, dport=9) / b"abc",
+        IP(src=OTHER, dst=CLIENT) / UDP(sport=80, dport=9, chksum=0) / b"abc",
+        IP(src=OTHER, dst=CLIENT, frag=4, id=9, proto=17) / bytes(9),
+        IP(src=OTHER, dst=CLIENT, flags="MF", id=9) / UDP(sport=80, dport=9, len=41) / bytes(24),
         IP(src=RS, dst=CLIENT) / ICMP(type=3, code=1) / request,
         IP(src=RS, dst=CLIENT, options=_ROUTE) / ICMP(type=3, code=1) / request,
         IP(src=RS, dst=INSIDE) / ICMP(type=3, code=4, nexthopmtu=1300) / tunnelled,

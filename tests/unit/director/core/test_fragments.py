@@ -177,6 +177,7 @@ def test_others_are_the_kernels() -> None:
 
 @pytest.mark.parametrize(("longest", "fits"), [(1500, True), (1501, False)])
 def test_the_longest_fragment_has_to_fit_where_it_may_not_be_cut(longest: int, fits: bool) -> None:
+    # differs: fragments-with-df
     packet = Packet(UDP, client(1), DNS, 4028, dont_fragment=True, longest=longest)
     assert isinstance(director_for_udp().decide(packet, 0), Forward) is fits
 
@@ -193,7 +194,7 @@ def test_the_control_connection_of_ftp_may_come_in_fragments() -> None:
     assert isinstance(director.decide(tcp(client(2), Endpoint(VIP, 30000)), 0), Forward)
 
 
-def test_a_fragment_of_an_icmp_error_is_the_kernels() -> None:
+def test_a_fragment_of_an_icmp_error_is_the_kernels() -> None:  # differs: fragmented-icmp
     director = published()
     director.decide(tcp(client(1), WEB), 0)
     about = tcp(client(1), RS1, ACK)

@@ -139,7 +139,7 @@ def test_an_error_may_come_from_anywhere_and_a_reply_from_a_deleted_server() -> 
 
 
 @pytest.mark.parametrize("options", [LSRR, SSRR])
-def test_source_routes_are_dropped_and_told(options: bytes) -> None:
+def test_source_routes_are_dropped_and_told(options: bytes) -> None:  # differs: source-routes
     told: list[Event] = []
     director = published(on_event=told.append)
     assert isinstance(director.decide(tcp(client(1), WEB, options=options), 0), Drop)
