@@ -91,8 +91,8 @@ def samples() -> list[Frame]:
     answers += [
         IP(src=OTHER, dst=CLIENT) / UDP(sport=80, dport=9) / b"abc",
         IP(src=OTHER, dst=CLIENT) / UDP(sport=80, dport=9, chksum=0) / b"abc",
-        IP(src=OTHER, dst=CLIENT, frag=4, id=9, proto=17) / bytes(9),
-        IP(src=OTHER, dst=CLIENT, flags="MF", id=9) / UDP(sport=80, dport=9, len=41) / bytes(24),
+        IP(src=OTHER, dst=CLIENT, frag=4, id=9, proto=17) / bytes(3),
+        IP(src=OTHER, dst=CLIENT, flags="MF", id=9) / UDP(sport=80, dport=9, len=35) / bytes(24),
         IP(src=RS, dst=CLIENT) / ICMP(type=3, code=1) / request,
         IP(src=RS, dst=CLIENT, options=_ROUTE) / ICMP(type=3, code=1) / request,
         IP(src=RS, dst=INSIDE) / ICMP(type=3, code=4, nexthopmtu=1300) / tunnelled,
