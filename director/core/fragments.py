@@ -117,9 +117,8 @@ class _Parts:
         if end <= start:
             return "a fragment without data"
         after = bisect(self._starts, start)
-        if any(one > start for one in self._ends[:after][-1:]) or any(
-            one < end for one in self._starts[after : after + 1]
-        ):
+        into_the_next = after < len(self._starts) and self._starts[after] < end
+        if into_the_next or (after and self._ends[after - 1] > start):
             return "a fragment that overlaps another one (RFC 5722)"
         reaches = self._ends[-1] if self._ends else 0
         if (self._total and (last or end > self._total)) or (last and end < reaches):

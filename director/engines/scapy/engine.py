@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from director.core.decision import Answer, Decision, Drop, Forward, Local, Method
 from director.core.fragments import LATE, Reassembly
-from director.core.icmp import NOT_REASSEMBLED, TIME_EXCEEDED
+from director.core.icmp import IPIP_HEADER, NOT_REASSEMBLED, TIME_EXCEEDED
 from director.core.packet import TCP, UDP, Packet
 from director.core.persistence import Templates
 from director.core.table import ConnectionTable
@@ -49,6 +49,7 @@ METHODS: Mapping[Method, Callable[[Datagram, Forward, str], bytes]] = {
 
 _IPV4, _ARP = b"\x08\x00", b"\x08\x06"  # EtherTypes
 _ETHERNET, _IP_HEADER, _ARP_PACKET = 14, 20, 28  # bytes
+_LONGEST = 65535  # bytes of an IP packet
 _ARP_START = bytes.fromhex("000108000604")  # Ethernet and IPv4, with addresses of 6 and 4 bytes
 _AT_ONCE = 64  # frames of one interface before another gets its turn
 _ARRIVALS, _FEW = 32, 1  # of them SYNs, at most: as a rule, and while other packets wait
@@ -250,6 +251,10 @@ class ScapyEngine:
         if datagram.ip.ttl <= 1:  # an ICMP error, of which nobody is told (RFC 1122, 3.2.2)
             self._lose("dropped", came, f"TTL {datagram.ip.ttl}")
             return
+        length = _length_of(forward, came)
+        if length > _LONGEST:
+            self._lose("lost", came, f"it would have {length} bytes")
+            return
         packet = METHODS[forward.method](datagram, forward, way.source)
         made = pieces(packet, min(came.longest or way.wire.mtu, way.wire.mtu))
         for piece in made:  # the core has refused those that may not be taken apart
@@ -288,3 +293,10 @@ class ScapyEngine:
 
     def _count(self, name: str, times: int = 1) -> None:
         self._counters[name] += times
+
+
+def _length_of(forward: Forward, came: Packet) -> int:
+    """Bytes of the packet that goes on."""
+    if forward.method is Method.TUN:
+        return came.length + IPIP_HEADER
+    return came.length + (0 if forward.payload is None else len(forward.payload) - len(came.payload))

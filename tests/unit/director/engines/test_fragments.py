@@ -151,6 +151,22 @@ def test_senders_are_not_told_more_often_than_of_anything_else(running: Running)
     assert running.engine.counters()["dropped"] == 44
 
 
+@pytest.mark.parametrize("size", [65486, 65508])
+def test_the_longest_packet_may_be_too_long_for_a_tunnel(
+    running: Running, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    events = events_of(running, monkeypatch)
+    data = random.Random(7).randbytes(size - 8)
+    out = received(running, in_pieces(datagram(data[: 65535 - 28]), 1480))
+    if size > 65495 and running.method is Method.TUN:
+        assert out == []
+        assert running.engine.counters()["lost"] == 1
+        assert events[-1]["why"] == "it would have 65548 bytes"
+    else:
+        assert bytes(together(out)[UDP].payload) == data
+    assert running.engine.counters()["failed"] == 0
+
+
 def test_overlapping_ones_are_dropped_and_told(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     events = events_of(running, monkeypatch)
     first, last = in_pieces(datagram(bytes(2000)), 1480)
