@@ -99,18 +99,18 @@ def attached(student: str = "", lab: str = "", *, exercise: bool = True) -> Atta
     known = [one for one in every if "exercise" in one.who or not exercise]
     found = attach.pick(known, student, lab)
     if found is None:
-        kind = "exercise" if exercise else "lab"
-        told = attach.missing(every, student, lab, kind) + attach.of_others()
-        raise Unable(told if every else f"{told} {_what_to_start(exercise=exercise)}")
+        told = attach.missing(every, student, lab, "exercise" if exercise else "lab")
+        cure = "" if every else f": {_cure(exercise=exercise)}"
+        raise Unable(f"{told}{cure}.{attach.of_others()}")
     return found
 
 
-def _what_to_start(*, exercise: bool) -> str:
-    """What ran last, where that is known."""
+def _cure(*, exercise: bool) -> str:
+    """How the one that ran last is started again, or any."""
     if again := attach.last():
-        return f"The last one has ended (its terminal was closed, or it was left): {again} starts it again."
-    return (
-        f"./inv exercise NAME --student ID starts one{'' if exercise else ', as does ./inv lab-nat --cli'}."
+        return f"the last one has ended (its terminal was closed, or it was left); {again} starts it again"
+    return "start one with ./inv exercise NAME --student ID" + (
+        "" if exercise else ", or ./inv lab-nat --cli"
     )
 
 

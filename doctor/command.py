@@ -18,8 +18,8 @@ def doctor(student: str = "", lab: str = "", *, machine: bool = False) -> int:
     if found is not None:
         return _lab(found)
     if (student or lab) and not machine:
-        told = attach.missing(known, student, lab, "lab") + attach.of_others()
-        raise Unable(f"{told} ./inv doctor --machine looks at the machine.")
+        told = attach.missing(known, student, lab, "lab")
+        raise Unable(f"{told}: ./inv doctor --machine looks at the machine.{attach.of_others()}")
     return machine_table.show()
 
 

@@ -128,10 +128,10 @@ def _several(found: Sequence[Attached], whose: str) -> str:
 
 
 def missing(known: Sequence[Attached], student: str, lab: str, kind: str) -> str:
-    """A sentence for where none of what runs, `known`, is meant by these words."""
+    """That none of what runs, `known`, is meant by these words; without a full stop."""
     meant = (f" called {lab!r}" if lab else "") + (f" of {student}" if student else "")
     others = f"; what runs: {', '.join(map(str, known))}" if known else ""
-    return f"No {kind}{meant} is running{others}."
+    return f"No {kind}{meant} is running{others}"
 
 
 def of_others() -> str:

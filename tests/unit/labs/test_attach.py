@@ -149,17 +149,28 @@ def test_a_name_that_no_lab_has_is_told_with_those_that_run(desk: Desk) -> None:
     for student, called, kind in (("", "e99", True), ("bob", "", True), ("", "tun", False)):
         with pytest.raises(Unable, match=r"^No (exercise|lab) .* is running; what runs: e04 of ada\.$"):
             attached(student, called, exercise=kind)
-    with pytest.raises(Unable, match=r"^No lab called 'e99' is running; what runs: e04 of ada\. "):
+    with pytest.raises(Unable, match=r"^No lab called 'e99' is running; what runs: e04 of ada: "):
         doctor_command.doctor(lab="e99")
 
 
 def test_what_has_ended_is_told_with_how_to_start_it_again(desk: Desk) -> None:
     found = attached()
     desk.end()
-    with pytest.raises(Unable, match=r"has ended .*: \./inv exercise e04 --student ada starts it again"):
+    again = r"the last one has ended .*; \./inv exercise e04 --student ada starts it again\.$"
+    with pytest.raises(Unable, match=f"^No exercise is running: {again}"):
         attached()
     with pytest.raises(BuildFailed, match=r"^e04 of ada has ended"):
         found.ask("check")
+
+
+def test_where_nothing_has_run_it_is_told_how_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LVS_RUNS", str(tmp_path))
+    with pytest.raises(Unable, match=r"^No exercise of bob is running: start one with \./inv exercise"):
+        attached("bob")
+    with pytest.raises(Unable, match=r"^No lab is running: start one with .*, or \./inv lab-nat --cli\.$"):
+        attached(exercise=False)
 
 
 def test_who_asks_while_a_lab_is_built_waits_until_it_is(
