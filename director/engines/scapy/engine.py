@@ -94,7 +94,7 @@ class ScapyEngine:
         self.routes.refresh()
         selector.register(self.routes, EVENT_READ, self.routes.changed)
         for wire in self._wires:
-            for source in wire.sockets:
+            for source in wire.sources:
                 selector.register(source, EVENT_READ, partial(self._drain, wire))
 
     def mtu_of(self, address: str) -> int:

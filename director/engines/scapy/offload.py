@@ -4,6 +4,7 @@ Kernels leave both to the network card (checksum offload, TSO), and between name
 machines no card does it; a kernel that receives puts segments together (GRO). A packet socket with
 PACKET_VNET_HDR tells, in the header that frames have on a virtio network card (linux/virtio_net.h).
 A director's packets leave as bytes, so it is done here, and the core sees what a wire would carry.
+Merged UDP (USO) is told by Linux 6.2 and later; earlier kernels refuse to hand such a frame over.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ much even for that, the kernel drops.
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from collections.abc import Collection, Sequence
@@ -62,6 +63,7 @@ class Wire:
         self._others = self._open(hears, {Class.OTHER} if self._arrivals else {Class.OTHER, *syns}, _BUFFER)
         self._others.ins.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)  # for a link that is shaped
         self._gate = Gate()
+        self._bell, self._rings = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), False
         self._is_flooded, self._shed, self._waiting = False, 0, 0
         self.is_behind = False
         self.refresh()
@@ -101,9 +103,9 @@ class Wire:
         self.address = interfaces.address_of(self.interface) or self.address
 
     @property
-    def sockets(self) -> Sequence[socket.socket]:
-        """Readable where frames have come in."""
-        return [opened.ins for opened in (self._others, self._arrivals) if opened]
+    def sources(self) -> Sequence[socket.socket | int]:
+        """Readable where there are frames."""
+        return [self._others.ins, *([self._arrivals.ins, self._bell] if self._arrivals else [])]
 
     def frames(self, most: int, arrivals: int) -> list[bytes]:
         """What has come in next, in its order: about `most` frames, merged ones cut up, and of the SYNs
@@ -122,8 +124,10 @@ class Wire:
         """At most so many."""
         if self._is_flooded:
             syns = _take(raw, _ALL_ARRIVALS)
+            known = len(syns) + len(self._gate.waiting)
             chosen = self._gate.choose(syns, most)
-            self._shed += len(syns) - len(chosen)
+            self._shed += known - len(chosen) - len(self._gate.waiting)
+            self._ring()
             return chosen
         syns = _take(raw, most)
         if syns:
@@ -133,6 +137,15 @@ class Wire:
                 self._waiting = 0
             self._is_flooded = self._waiting > _FLOOD
         return syns
+
+    def _ring(self) -> None:
+        """Let the loop come back to those that wait, also when no frame comes in."""
+        if bool(self._gate.waiting) != self._rings:
+            self._rings = not self._rings
+            if self._rings:
+                os.eventfd_write(self._bell, 1)
+            else:
+                os.eventfd_read(self._bell)
 
     def _count(self, raw: socket.socket) -> None:
         """The SYNs that have come, and those for which there was no room."""
@@ -148,7 +161,7 @@ class Wire:
         if self._arrivals:
             self._count(self._arrivals.ins)
         shed, self._shed = self._shed, 0
-        self._is_flooded = self._is_flooded and shed > 0
+        self._is_flooded = self._is_flooded and (shed > 0 or self._rings)
         return shed, _statistics(self._others.ins)[1]
 
     def send(self, frame: bytes) -> bool:
@@ -163,6 +176,7 @@ class Wire:
         self._others.close()
         if self._arrivals:
             self._arrivals.close()
+        os.close(self._bell)
 
 
 def _take(raw: socket.socket, most: int) -> list[Stamped]:

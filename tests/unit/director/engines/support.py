@@ -36,7 +36,7 @@ class FakeWire:
         self.is_behind = False
 
     @property
-    def sockets(self) -> list[FakeWire]:
+    def sources(self) -> list[FakeWire]:
         return [self]
 
     def overflow(self) -> tuple[int, int]:

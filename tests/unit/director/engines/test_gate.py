@@ -32,8 +32,14 @@ def test_who_asks_again_gets_in_before_anybody_new() -> None:
 
 def test_those_who_ask_again_may_be_too_many() -> None:
     gate = Gate()
-    gate.choose(syns(*range(50)), 1)
-    assert len({*gate.choose(syns(*range(100), when=101.0), 10)} & {*syns(*range(50), when=101.0)}) == 10
+    gate.choose(syns(*range(500)), 1)
+    chosen = gate.choose(syns(*range(600), when=101.0), 10)
+    assert (len(chosen), len(gate.waiting)) == (10, 256)
+    assert {*chosen, *gate.waiting} <= {*syns(*range(500), when=101.0)}
+    first = gate.waiting[:10]
+    assert gate.choose(syns(*range(600, 700), when=101.0), 10) == first
+    assert len(gate.choose([], 1000)) == 246
+    assert gate.waiting == []
 
 
 @pytest.mark.parametrize(("later", "known"), [(1.0, True), (5.0, True), (9.0, False)])
