@@ -2,7 +2,7 @@
 
 As Linux does with all that comes in, before it looks for a virtual service: who wants to choose the way
 himself is not served (accept_source_route is 0), a wrong option is answered, and the other ones have
-their turn: the address that the packet was sent to is recorded, and the time.
+their turn: an address is recorded, and the time.
 """
 
 from __future__ import annotations
@@ -94,10 +94,11 @@ def _entry(flag: int) -> int:
     return 2 * _WORD if flag in (_TIME_AND_ADDRESS, _PRESCRIBED) else _WORD
 
 
-def filled(options: bytes, own: bytes, is_own: Callable[[bytes], bool], time: int) -> bytes:
-    """As a host with the address `own` passes them on; `time` in milliseconds since midnight UTC.
+def filled(options: bytes, own: bytes, here: bytes, is_own: Callable[[bytes], bool], time: int) -> bytes:
+    """As a host passes them on; `time` in milliseconds since midnight UTC. They have been checked.
 
-    `is_own` says whether an address is one of its others. They have been checked.
+    `own` is the address that it records in a route, `here` the one beside a time, and `is_own` says
+    whether an address is one of its others.
     """
     now = bytearray(options)
     for kind, at, end in read(options):
@@ -106,12 +107,23 @@ def filled(options: bytes, own: bytes, is_own: Callable[[bytes], bool], time: in
             now[place : place + _WORD] = own
             now[at + 2] += _WORD
         elif kind == TIMESTAMP:
-            _stamp(now, at, place, end, own, is_own, time.to_bytes(_WORD, "big"))
-    return bytes(now)
+            _stamp(now, at, place, end, here, is_own, time.to_bytes(_WORD, "big"))
+    behind = _end_of(options)
+    return bytes(now[:behind]) + bytes(len(now) - behind)
+
+
+def _end_of(options: bytes) -> int:
+    """Where END stands, or where they end without one; what follows is nothing."""
+    at = 0
+    for option in read(options):
+        at = option.end
+    while at < len(options) and options[at] == NO_OPERATION:
+        at += 1
+    return at
 
 
 def _stamp(
-    now: bytearray, at: int, place: int, end: int, own: bytes, is_own: Callable[[bytes], bool], time: bytes
+    now: bytearray, at: int, place: int, end: int, here: bytes, is_own: Callable[[bytes], bool], time: bytes
 ) -> None:
     flag = now[at + 3] & 15
     if place >= end:
@@ -122,7 +134,7 @@ def _stamp(
         now[at + 2] += _WORD
     elif flag == _TIME_AND_ADDRESS or (flag == _PRESCRIBED and is_own(bytes(now[place : place + _WORD]))):
         if flag == _TIME_AND_ADDRESS:
-            now[place : place + _WORD] = own
+            now[place : place + _WORD] = here
         now[place + _WORD : place + 2 * _WORD] = time
         now[at + 2] += 2 * _WORD
 

@@ -212,8 +212,7 @@ class ScapyEngine:
                 self._give(data[: packet.length])
             else:
                 if datagram.options:
-                    own = decision.connection.vip.address
-                    datagram = Datagram(passed_on(data[: packet.length], own, self.is_local))
+                    datagram = self._fill_in(data[: packet.length], packet, decision.connection.vip.address)
                 self._forward(datagram, decision, packet)
         elif isinstance(decision, Answer):
             self._answer(decision, tunnelled(datagram.rest) if decision.tunnelled else data[: packet.length])
@@ -223,6 +222,15 @@ class ScapyEngine:
             self._gather(packet, data[: packet.length])
         else:
             self._count("dropped")
+
+    def _fill_in(self, data: bytes, packet: Packet, vip: str) -> Datagram:
+        """The packet `data` with the director's part in its IP options, as the VIP.
+
+        As in the kernel, beside the time in a reply stands the address on the way that it has come.
+        """
+        way = self.routes.way_to(packet.source.address)
+        here = vip if way is None or packet.destination.address == vip else way.source
+        return Datagram(passed_on(data, vip, here, self.is_local))
 
     def _gather(self, packet: Packet, data: bytes) -> None:
         """Keep a fragment; with the last one, the packet that it is a part of has come."""

@@ -13,11 +13,11 @@ _HEADER = 20  # bytes without options
 _DAY = 86_400_000  # milliseconds
 
 
-def passed_on(packet: bytes, own: str, is_local: Callable[[str], bool]) -> bytes:
-    """The IP packet with its options filled in by a host whose address is `own`."""
+def passed_on(packet: bytes, own: str, here: str, is_local: Callable[[str], bool]) -> bytes:
+    """The IP packet with its options filled in; `own` is recorded in a route, `here` beside a time."""
     header, data = packet[: (packet[0] & 15) * 4], packet[(packet[0] & 15) * 4 :]
     now = int(time() * 1000) % _DAY
     options = ip_options.filled(
-        header[_HEADER:], inet_aton(own), lambda address: is_local(inet_ntoa(address)), now
+        header[_HEADER:], inet_aton(own), inet_aton(here), lambda address: is_local(inet_ntoa(address)), now
     )
     return checksum.of_header(header[:10] + b"\0\0" + header[12:_HEADER] + options) + data

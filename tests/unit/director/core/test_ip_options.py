@@ -14,7 +14,7 @@ from director.core.ip_options import Wrong
 from director.core.packet import ICMP, TCP, Endpoint, Packet
 from tests.unit.director.core.support import RS1, VIP, WEB, client, published, tcp
 
-OWN, OTHER = bytes([203, 0, 113, 1]), bytes([203, 0, 113, 9])
+OWN, HERE, OTHER = (bytes([203, 0, 113, last]) for last in (1, 2, 9))
 NOON = 12 * 3600 * 1000
 STAMP = NOON.to_bytes(4, "big")
 LSRR, SSRR = bytes([131, 7, 4, 192, 0, 2, 1, 0]), bytes([137, 7, 4, 192, 0, 2, 1, 0])
@@ -22,7 +22,7 @@ LSRR, SSRR = bytes([131, 7, 4, 192, 0, 2, 1, 0]), bytes([137, 7, 4, 192, 0, 2, 1
 
 def filled(options: bytes) -> bytes:
     assert ip_options.check(options)
-    return ip_options.filled(options, OWN, lambda address: address == OWN, NOON)
+    return ip_options.filled(options, OWN, HERE, lambda address: address == OWN, NOON)
 
 
 @pytest.mark.parametrize("options", [LSRR, SSRR, b"\1" * 4 + LSRR, b"\x94\4\0\0" + SSRR])
@@ -32,7 +32,7 @@ def test_whoever_chooses_the_way_is_not_served(options: bytes) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [b"", b"\0" * 4, b"\1" * 4, b"\x94\4\0\0", b"\x94\4\0\x07", b"\x99\4ab", b"\x88\4ab", b"\0\x07\1\1"],
+    [b"", b"\0" * 4, b"\1" * 4, b"\x94\4\0\0", b"\x94\4\0\x07", b"\x99\4ab", b"\x88\4ab"],
 )
 def test_others_pass_as_they_are(options: bytes) -> None:
     assert filled(options) == options
@@ -77,10 +77,12 @@ def test_wrong_ones_are_pointed_at(options: bytes, pointer: int) -> None:
         (b"\x07\3\4\0", b"\x07\3\4\0"),
         (b"\x44\x08\5\0\0\0\0\0", b"\x44\x08\x09\0" + STAMP),
         (b"\x44\x08\x09\0\0\0\0\7", b"\x44\x08\x09\x10\0\0\0\7"),
-        (b"\x44\x0c\5\1" + bytes(8), b"\x44\x0c\x0d\1" + OWN + STAMP),
+        (b"\x44\x0c\5\1" + bytes(8), b"\x44\x0c\x0d\1" + HERE + STAMP),
         (b"\x44\x0c\5\3" + OWN + bytes(4), b"\x44\x0c\x0d\3" + OWN + STAMP),
         (b"\x44\x0c\5\3" + OTHER + bytes(4), b"\x44\x0c\5\3" + OTHER + bytes(4)),
         (b"\x44\x0c\x0d\3" + OWN + STAMP, b"\x44\x0c\x0d\3" + OWN + STAMP),
+        (b"\0\x07\1\1", b"\0\0\0\0"),  # nothing follows the end
+        (b"\1\x94\4\0\0\1\0\7", b"\1\x94\4\0\0\1\0\0"),
         (b"\x44\x08\5\2\0\0\0\0", b"\x44\x08\5\2\0\0\0\0"),
     ],
 )
@@ -99,7 +101,7 @@ def test_of_any_options_the_length_stays(options: bytes) -> None:
         ip_options.check(options)
     except Wrong:
         return
-    after = ip_options.filled(options, OWN, lambda address: address == OWN, NOON)
+    after = ip_options.filled(options, OWN, HERE, lambda address: address == OWN, NOON)
     assert len(after) == len(ip_options.of_later_fragments(options)) == len(options)
     list(ip_options.read(after))
 

@@ -9,7 +9,7 @@ import pytest
 from scapy.layers.inet import ICMP, IP, TCP
 
 from director.engines.scapy.options import passed_on
-from tests.unit.director.engines.support import CLIENT, SERVER, VIP, Running
+from tests.unit.director.engines.support import CLIENT, OWN, SERVER, VIP, Running
 
 ROUTE, ALERT = b"\x07\x07\x04\0\0\0\0\0", b"\x94\x04\0\0"
 RECORDED = b"\x07\x07\x08" + bytes(map(int, VIP.split("."))) + b"\0"
@@ -42,13 +42,22 @@ def test_a_reply_has_come_from_the_vip(nat: Running) -> None:
     assert bytes(frame[IP])[20:28] == RECORDED
 
 
+def test_beside_the_time_of_a_reply_stands_another_address(nat: Running) -> None:
+    """That on the way it has come, as in the kernel; a request was sent to the VIP."""
+    options = b"\x44\x0c\x05\x01" + bytes(8)
+    reply = IP(src=SERVER, dst=CLIENT, options=options) / TCP(sport=8000, dport=9, flags="SA")
+    for packet, address in ((syn(options), VIP), (reply, OWN)):
+        (frame,) = nat.receive(packet)
+        assert bytes(frame[IP])[24:28] == bytes(map(int, address.split(".")))
+
+
 def test_the_time_is_that_of_the_day() -> None:
     packet = bytes(syn(b"\x44\x08\x05\0\0\0\0\0"))
-    stamped = passed_on(packet, VIP, lambda _: False)
+    stamped = passed_on(packet, VIP, OWN, lambda _: False)
     told = int.from_bytes(stamped[24:28], "big")
     assert stamped[20:24] == b"\x44\x08\x09\0"
     assert (time() * 1000 - told) % 86_400_000 < 3_600_000
-    assert passed_on(stamped, VIP, lambda _: False)[20:24] == b"\x44\x08\x09\x10"
+    assert passed_on(stamped, VIP, OWN, lambda _: False)[20:24] == b"\x44\x08\x09\x10"
 
 
 def test_a_wrong_one_is_answered(running: Running) -> None:
@@ -56,6 +65,14 @@ def test_a_wrong_one_is_answered(running: Running) -> None:
     (frame,) = running.receive(packet)
     assert (frame[IP].src, frame[IP].dst) == (VIP, CLIENT)
     assert (frame[ICMP].type, frame[ICMP].code, frame[ICMP].ptr) == (12, 0, 22)
+    assert bytes(frame[ICMP].payload).startswith(bytes(packet)[:28])
+
+
+def test_an_answer_has_no_options(running: Running) -> None:  # differs: answers-without-options
+    packet = syn(ROUTE)
+    packet.ttl = 1
+    (frame,) = running.receive(packet)
+    assert (frame[IP].ihl, frame[ICMP].type) == (5, 11)
     assert bytes(frame[ICMP].payload).startswith(bytes(packet)[:28])
 
 
