@@ -13,6 +13,7 @@ from tests.labs.support import FROM_CHECKOUT, sandboxed
 TRIAL = Path(__file__).with_name("flood_trial.py")
 
 
+# differs: syn-floods
 def test_connections_go_on_and_new_ones_are_served(tmp_path: Path) -> None:
     """In VS-NAT, where the director also has to carry what the flood's SYNs are answered."""
     command = sandboxed(sys.executable, str(TRIAL), "nat", str(tmp_path))
