@@ -77,7 +77,7 @@ def test_spoilt_frames_do_not_stop_it(running: Running, seed: int) -> None:
             running.receive(IP(src=STEADY, dst=VIP) / TCP(sport=1025, dport=80, flags="A"))
     counted = running.engine.counters()
     assert counted["failed"] == 0
-    assert min(counted["malformed"], counted["out"], counted["local"]) > 20
+    assert min(counted["malformed"], counted["out"], counted["local"]) > 10
     assert len(running.receive(IP(src=STEADY, dst=VIP) / TCP(sport=1025, dport=80, flags="A"))) == 1
     assert len(running.receive(IP(src=CLIENT, dst=VIP) / TCP(sport=2000, dport=80, flags="S"))) == 1
 
