@@ -518,6 +518,8 @@ def for_vm(arguments: list[str]) -> list[str]:
     while begins < len(arguments) and arguments[begins].startswith("-"):
         begins += 2 if arguments[begins] in _WITH_VALUE else 1
     words = arguments[begins:]
+    if {"-h", "--help"} & set(words):  # it needs no machine
+        return [*arguments[: arguments.index("vm")], *words]
     return [*arguments[:begins], "--command", shlex.join(words)] if words else arguments
 
 

@@ -37,6 +37,8 @@ def tasks() -> ModuleType:
         (["inv", "vm", "-k", "6.12", "lab-dr"], ["inv", "vm", "-k", "6.12", "--command", "lab-dr"]),
         (["inv", "vm", "--kernel=6.12", "lab-dr"], ["inv", "vm", "--kernel=6.12", "--command", "lab-dr"]),
         (["inv", "vm", "--kernel", "6.12", "--shell"], ["inv", "vm", "--kernel", "6.12", "--shell"]),
+        (["inv", "vm", "lab-nat", "--help"], ["inv", "lab-nat", "--help"]),
+        (["inv", "vm", "--help"], ["inv", "vm", "--help"]),
         (["inv", "vm-test", "--only", "x"], ["inv", "vm-test", "--only", "x"]),
     ],
 )
