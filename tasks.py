@@ -9,6 +9,7 @@ if __name__ == "__main__":
     from labs import beforehand
 
 import importlib
+import inspect
 import os
 import shlex
 import sys
@@ -492,6 +493,17 @@ class LabProgram(Program):
             self.scoped_collection, self.list_root, self.list_depth = self.collection, None, None
             self.list_format = "flat"
         self.list_tasks()
+
+    def print_task_help(self, name: str) -> None:
+        """Invoke's own offers options in front of the command, and other commands behind it."""
+        command = self.parser.contexts[name]
+        words = "".join(f" {one.name.upper()}" for one in command.positional_args)
+        options = command.help_tuples()
+        print(f"Usage: {self.binary} {name}{words}{' [OPTIONS]' if options else ''}\n")
+        print(f"  {inspect.getdoc(self.collection[name])}\n")
+        if options:
+            print("Options:\n")
+            self.print_columns(options)
 
     @contextmanager
     def _refusal(self, argv: Sequence[str]) -> Iterator[None]:

@@ -56,5 +56,6 @@ def test_h_is_for_help(command: str, capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out
     run(command, "--help")
     shown = capsys.readouterr().out
-    assert f"./inv [--core-opts] {command}" in shown
+    assert shown.startswith(f"Usage: ./inv {command}")
+    assert "[OPTIONS]" in shown.splitlines()[0]
     assert "  -h " not in shown
