@@ -43,7 +43,7 @@ def exercise(name: str, student: str) -> int:
         if _is(other, case):
             other.require_awake()
             raise BadRequest(
-                f"{name} of {case.student} is running already, in {other.folder}: end it first with Ctrl-C."
+                f"{other} is running already, in {other.folder}: end it first, by exit in its terminal."
             )
     from classroom.room import run  # imports what builds a lab
 
