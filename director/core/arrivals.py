@@ -124,14 +124,13 @@ class Arrivals:
         reasons = (f"service {service} matched", why)
         if not once and not self._room(now):
             return self._trace.drop(packet, now, f"all {self._defence.limit} places of the table are taken")
-        if template is not None:
-            self._keep(template, now)
-        if not once:
-            self._life.begin(connection, now, "; ".join(reasons))
         server.stats.connections += 1
         service.stats.connections += 1
+        if template is not None:
+            self._keep(template, now)
         if once:
             return self._known.onward(connection, packet, now, (*reasons, "one-packet scheduling"))
+        self._life.begin(connection, now, "; ".join(reasons))
         return self._known.request(connection, packet, now, reasons)
 
     def _keep(self, template: Template, now: float) -> None:

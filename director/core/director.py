@@ -38,7 +38,7 @@ from director.core.rules import Rules
 from director.core.states import Timeouts
 from director.core.statistics import PERIOD
 from director.core.sysctls import Sysctls
-from director.core.table import DEFAULT_BITS, ConnectionTable, TableFull
+from director.core.table import DEFAULT_BITS, ConnectionTable
 from director.core.tables import Tables
 
 DEFAULT_TIMEOUTS = Timeouts()
@@ -223,13 +223,6 @@ class Director:
 
     def _decide_whole(self, packet: Packet, now: float) -> Decision:
         """What becomes of a packet that shows its ports."""
-        try:
-            return self._follow_or_open(packet, now)
-        except TableFull:
-            return self.trace.drop(packet, now, "the table has no place for another connection")
-
-    def _follow_or_open(self, packet: Packet, now: float) -> Decision:
-        """One of a known connection goes where the others went; one that opens another gets a server."""
         connection = self._known.requested_by(packet)
         if connection is not None:
             self._known.let_go(now)

@@ -31,11 +31,11 @@ class Lifecycle:
         self._timeouts = timeouts.by_state()
 
     def begin(self, connection: Connection, now: float, why: str) -> None:
-        """A new connection, in whatever state it is. Raises TableFull, and has counted nothing then."""
-        self._connections.add(connection, now + self._timeouts[connection.state])
+        """A new connection, in whatever state it is."""
         connection.server.count(active=connection.active, by=1)
         if connection.control is not None:
             connection.control.children += 1
+        self._connections.add(connection, now + self._timeouts[connection.state])
         self._trace.tell("new", now, lambda: {**connection.as_dict(now), "why": why})
 
     def follow(self, connection: Connection, packet: Packet, view: View, now: float) -> None:

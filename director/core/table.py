@@ -19,15 +19,8 @@ DEFAULT_BITS = 12
 FEWEST_BITS, MOST_BITS = 8, 20
 
 
-class TableFull(Exception):
-    """A table that is kept elsewhere takes no more; nothing has changed."""
-
-
 class Table(Protocol):
-    """What the core asks of a table, wherever it is kept; ConnectionTable says what is meant.
-
-    `add` and `name_client` may raise TableFull.
-    """
+    """What the core asks of a table, wherever it is kept; ConnectionTable says what is meant."""
 
     buckets: int
 

@@ -104,12 +104,10 @@ def _bind(director: Director, servers: Servers, numbers: list[list[Any]]) -> Non
     servers.reserve(number for number, _ in numbers)
     for number, named in numbers:
         name = decode(named)
-        if not isinstance(name, DeleteServer):
-            raise ValueError(f"{type(name).__name__} where a real server is named")
+        assert isinstance(name, DeleteServer)
         service = services[name.key]
         server: RealServer | None = service.server(name.server)
-        if server is None:
-            raise ValueError(f"{name.server} has a number and no rule")
+        assert server is not None
         servers.bind(number, service, server)
     servers.fetch()
 

@@ -139,8 +139,7 @@ class Servers:
     def _fetch_load(self, number: int, server: RealServer) -> None:
         self._bring_back_load(number, server)
         *_, overloaded, active, inactive, core_active, core_inactive = self._values(number)
-        # An end may have been counted before its beginning, on another processor.
-        server.active, server.inactive = max(0, active + core_active), max(0, inactive + core_inactive)
+        server.active, server.inactive = active + core_active, inactive + core_inactive
         server.overloaded = bool(overloaded)
         self._seen[number] = server.active, server.inactive
 

@@ -17,7 +17,6 @@ from director.core.ftp_helper import is_control
 from director.core.packet import ANY_PORT, Endpoint
 from director.core.persistence import Template
 from director.core.states import State
-from director.core.table import TableFull
 from director.core.timers import Timers
 from director.engines.ebpf.clock import KernelClock
 from director.engines.ebpf.libbpf.library import BpfError
@@ -156,17 +155,19 @@ class SharedTable:
             self._expected[_ends(connection)] = connection
             self._timers.keep(connection, expires)
             return
-        self._write(connection, connection.client)
+        self._write(connection)
+        self._totals.add(1)
 
-    def _write(self, connection: Connection, client: Endpoint) -> None:
-        """Put it into the map, whose client is `client`. Raises TableFull, and has written nothing then."""
+    def _write(self, connection: Connection) -> None:
         flags = 0
         if connection.control is not None:
             flags |= TOLD
         if connection.method is Method.NAT and is_control(connection):
             flags |= TOLD | CORE
-        key = ends(connection.protocol, client, connection.vip)
-        back_key = ends(connection.protocol, connection.server_end, client)
+        key = _key(connection)
+        if flags & TOLD:
+            self._own[key] = connection
+            self._timers.keep(connection, connection.expires)
         now = word(connection.state, connection.method, flags)
         number, there = self._servers.number_of(connection.server), connection.server_end
         entry = Entry(
@@ -176,16 +177,10 @@ class SharedTable:
             if connection.method is Method.NAT:
                 vip = connection.vip
                 back = Entry(0, now | REPLY, number, address(vip.address), port(vip.port))
-                self._map.put(back_key, bytes(back))
+                self._map.put(_reply_key(connection), bytes(back))
             self._map.put(key, bytes(entry))
-        except BpfError as error:
-            if connection.method is Method.NAT:
-                self._map.remove(back_key)
-            raise TableFull(str(error)) from None
-        self._totals.add(1)
-        if flags & TOLD:
-            self._own[key] = connection
-            self._timers.keep(connection, connection.expires)
+        except BpfError:
+            self._own.pop(key, None)
 
     def remove(self, connection: Connection) -> None:
         self._timers.forget(connection)
@@ -235,9 +230,10 @@ class SharedTable:
             self._sessions.keep(_key(connection), connection.ftp)
 
     def name_client(self, connection: Connection, client: Endpoint) -> None:
-        self._write(connection, client)
         del self._expected[_ends(connection)]
         connection.client = client
+        self._write(connection)
+        self._totals.add(1)
 
     # ---- what the time brings ----
 

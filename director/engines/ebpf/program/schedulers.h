@@ -25,22 +25,14 @@ static __always_inline bool is_available(const struct server *server)
 	return server->listed && server->weight && !server->overloaded;
 }
 
-/* A connection that ends on one processor may be counted before another has counted its beginning. */
-static __always_inline __u64 together(__s32 here, __s32 core)
-{
-	__s64 sum = (__s64)here + core;
-
-	return sum > 0 ? sum : 0;
-}
-
 static __always_inline __u64 active_at(const struct server *server)
 {
-	return together(server->active, server->core_active);
+	return (__s64)server->active + server->core_active;
 }
 
 static __always_inline __u64 overhead(const struct server *server)
 {
-	return 256 * active_at(server) + together(server->inactive, server->core_inactive);
+	return 256 * active_at(server) + server->inactive + server->core_inactive;
 }
 
 /* ---- rr, wrr ---- */

@@ -14,7 +14,7 @@ from director.core.ftp_helper import Session
 from director.core.packet import ANY_PORT, TCP, UDP, Endpoint
 from director.core.persistence import Template, TemplateKey
 from director.core.states import State
-from director.core.table import ConnectionTable, TableFull
+from director.core.table import ConnectionTable
 from director.engines.ebpf import shapes
 from tests.unit.director.core.support import RS1, RS2, WEB, client
 from tests.unit.director.engines.ebpf.support import Shared
@@ -192,24 +192,12 @@ def made(shared: Shared, end: Endpoint, vip: Endpoint, control: Connection | Non
     return Connection(TCP, end, vip, RS1._replace(port=vip.port), server, service, control)
 
 
-@pytest.mark.parametrize(("method", "size"), [(Method.DR, 0), (Method.NAT, 0), (Method.NAT, 1)])
-def test_a_full_map_takes_no_more_and_has_nothing_of_it(method: Method, size: int) -> None:
-    """In VS-NAT there may be room for the reply's entry and not for the request's."""
-    shared = Shared(method)
-    shared.map.size = size
-    with pytest.raises(TableFull):
-        shared.table.add(made(shared, client(1), WEB), shared.rules.time + 5)
-    assert (shared.map.entries, len(shared.table), list(shared.table)) == ({}, 0, [])
-
-
-def test_an_expected_connection_that_finds_no_room_is_still_expected() -> None:
-    shared = Shared(Method.NAT)
-    expected = made(shared, client(ANY_PORT), WEB)
-    shared.table.add(expected, shared.rules.time + 10)
-    shared.map.size = 1
-    with pytest.raises(TableFull):
-        shared.table.name_client(expected, client(7))
-    assert (shared.map.entries, shared.table.expected, expected.client) == ({}, 1, client(ANY_PORT))
+def test_a_full_map_takes_no_more() -> None:
+    shared = Shared(Method.DR)
+    shared.map.size = 0
+    service, server = shared.rules.at(1)
+    shared.table.add(Connection(TCP, client(1), WEB, RS1, server, service), shared.rules.time + 5)
+    assert len(list(shared.table)) == 0
 
 
 @pytest.mark.parametrize("persistent", [0, 300])
