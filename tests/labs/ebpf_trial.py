@@ -190,21 +190,6 @@ class Trial:
             name = connection.ask()
         return {"name": name, "alive": self._director.poll() is None, "exit": self._end()}
 
-    def anothers_filter(self) -> Any:
-        """Somebody else has a tc filter where programs are usually attached: it is there before and after."""
-        show = ("tc", "filter", "show", "dev", "d-eth0", "ingress")
-        sh("tc", "qdisc", "replace", "dev", "d-eth0", "clsact", host="d")
-        add = ("tc", "filter", "add", "dev", "d-eth0", "ingress", "pref", "1", "handle", "1")
-        sh(*add, "bpf", "bytecode", "1,6 0 0 0", host="d")
-        before = sh(*show, host="d").stdout
-        self._start()
-        with held() as connection:
-            name = connection.ask()
-        self._end()
-        after = sh(*show, host="d").stdout
-        sh("tc", "filter", "del", "dev", "d-eth0", "ingress", "pref", "1", host="d")
-        return {"before": before, "name": name, "after": after}
-
     def nothing_left(self) -> Any:
         """After an orderly end the director's host is as it was."""
         filters = sh("tc", "filter", "show", "dev", "d-eth0", "ingress", host="d").stdout

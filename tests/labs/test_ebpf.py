@@ -101,9 +101,3 @@ def test_an_interface_may_disappear(seen: dict[str, Any]) -> None:
 
 def test_nothing_is_left_after_an_orderly_end(seen: dict[str, Any]) -> None:
     assert seen["nothing_left"] == {"filters": "", "devices": []}
-
-
-def test_somebody_elses_filter_stays(seen: dict[str, Any]) -> None:
-    filters = seen["anothers_filter"]
-    assert "handle 0x1" in filters["before"]
-    assert (filters["name"], filters["after"]) == ("s", filters["before"])

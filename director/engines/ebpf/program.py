@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from director.engines import interfaces as of_this_machine
 from director.engines.ebpf.compiler import CannotCompile, compiled
-from director.engines.ebpf.libbpf.hook import PRIORITY, Hook
+from director.engines.ebpf.libbpf.hook import Hook
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.libbpf.objects import Loaded
@@ -33,11 +33,6 @@ MAPS = (
     "events",
     *_UNREAD,
 )
-_INGRESS = "lvs_ingress"  # by its name it is told from programs of others
-_TAKE_AWAY = (
-    ": it does not fit the tables of the one that a director has left here, which"
-    f" `tc filter del dev {{interface}} ingress pref {PRIORITY}` takes away, with its connections"
-)
 SETTINGS, TOTALS = ".data.settings", ".data.totals"
 
 
@@ -49,20 +44,18 @@ class Program:
         for interface in interfaces:
             if of_this_machine.mac_of(interface) is None:
                 raise EngineError(f"There is no network interface {interface!r}: see `ip link`.")
-        self._hooks = [Hook(socket.if_nametoindex(interface), _INGRESS) for interface in interfaces]
-        earlier: dict[str, Map] = {}
+        self._hooks = [Hook(socket.if_nametoindex(interface)) for interface in interfaces]
         try:
             earlier = self._left_behind()
             sizes = {} if earlier else {"connections": connections}
             self._loaded = Loaded(compiled(), sizes, earlier)
             for name in _UNREAD:
-                self._loaded.bind(_INGRESS, name)
+                self._loaded.bind("ingress", name)
         except (BpfError, CannotCompile) as error:
-            advice = _TAKE_AWAY.format(interface=interfaces[0]) if earlier else ""
-            raise EngineError(f"The engine ebpf can't be loaded ({error}){advice}.") from None
+            raise EngineError(f"The engine ebpf can't be loaded ({error}).") from None
         self.adopted = bool(earlier)
         self.maps: dict[str, Map] = {name: self._loaded.map(name) for name in (*MAPS, SETTINGS, TOTALS)}
-        self._ingress, self._sweep = (self._loaded.program(name) for name in (_INGRESS, "sweep"))
+        self._ingress, self._sweep = (self._loaded.program(name) for name in ("ingress", "sweep"))
         self._attached = False
 
     def _left_behind(self) -> dict[str, Map]:

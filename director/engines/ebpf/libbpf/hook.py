@@ -7,10 +7,9 @@ import errno
 from ctypes import byref, c_int, c_size_t, c_uint32
 
 from director.engines.ebpf.libbpf.library import check, library
-from director.engines.ebpf.libbpf.programs import name_of
 
 _INGRESS, _REPLACE = 1, 1  # enum bpf_tc_attach_point, bpf_tc_flags
-PRIORITY = _HANDLE = 1999  # ours, among the filters of an interface; 1 is what others begin with
+_HANDLE = _PRIORITY = 1  # ours, among the filters of an interface
 
 
 class _TcHook(ctypes.Structure):
@@ -29,34 +28,30 @@ class _TcOpts(ctypes.Structure):
 
 
 class Hook:
-    """Where frames come in on one interface: clsact's ingress. Programs not called `name` are not ours."""
+    """Where frames come in on one interface: clsact's ingress."""
 
-    def __init__(self, interface: int, name: str) -> None:
+    def __init__(self, interface: int) -> None:
         self._hook = _TcHook(ctypes.sizeof(_TcHook), interface, _INGRESS, 0)
-        self._name = name
 
     def attach(self, program: int) -> None:
-        """In place of ours, where one is there already. Raises BpfError, also where another's is."""
+        """In place of one that is there already. Raises BpfError."""
         made = library().bpf_tc_hook_create(byref(self._hook))
         if made not in (0, -errno.EEXIST):
             check(made, "clsact")
-        options = self._options(prog_fd=program, flags=_REPLACE if self.attached() else 0)
-        check(library().bpf_tc_attach(byref(self._hook), byref(options)), f"clsact, priority {PRIORITY}")
+        options = self._options(prog_fd=program, flags=_REPLACE)
+        check(library().bpf_tc_attach(byref(self._hook), byref(options)), "clsact")
 
     def attached(self) -> int | None:
-        """The id of our program where one is there already; None if there is none. Raises BpfError."""
+        """The id of the program that is there; None if there is none."""
         options = self._options()
-        if library().bpf_tc_query(byref(self._hook), byref(options)):
-            return None
-        found = int(options.prog_id)
-        return found if name_of(found) == self._name else None
+        failed = library().bpf_tc_query(byref(self._hook), byref(options))
+        return None if failed else int(options.prog_id)
 
     def detach(self) -> None:
         """Take ours away; no error where it is gone already."""
         options = self._options()
-        if self.attached():
-            library().bpf_tc_detach(byref(self._hook), byref(options))
+        library().bpf_tc_detach(byref(self._hook), byref(options))
 
     @staticmethod
     def _options(prog_fd: int = 0, flags: int = 0) -> _TcOpts:
-        return _TcOpts(ctypes.sizeof(_TcOpts), prog_fd, flags, 0, _HANDLE, PRIORITY)
+        return _TcOpts(ctypes.sizeof(_TcOpts), prog_fd, flags, 0, _HANDLE, _PRIORITY)

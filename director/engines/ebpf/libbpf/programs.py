@@ -53,35 +53,22 @@ class _TestRun(ctypes.Structure):
     )
 
 
-def name_of(program_id: int) -> str:
-    """The name of a loaded program, of which the kernel keeps 15 characters. Raises BpfError."""
-    info = _ProgInfo()
-    _look_at(program_id, info)
-    return info.name.decode(errors="replace")  # type: ignore[no-any-return]
-
-
 def maps_of(program_id: int) -> dict[str, Map]:
     """The maps that a loaded program uses, by name. Raises BpfError."""
-    ids = (c_uint32 * _NO_MAPS_MAX)()
-    info = _ProgInfo(nr_map_ids=_NO_MAPS_MAX, map_ids=ctypes.addressof(ids))
-    _look_at(program_id, info)
-    lib = library()
-    found = [
-        Map(check(lib.bpf_map_get_fd_by_id(c_uint32(ids[at])), "bpf_map_get_fd_by_id"))
-        for at in range(info.nr_map_ids)
-    ]
-    return {one.name: one for one in found}
-
-
-def _look_at(program_id: int, info: _ProgInfo) -> None:
-    """Have the kernel fill in what it knows of a program. Raises BpfError."""
     lib = library()
     fd = check(lib.bpf_prog_get_fd_by_id(c_uint32(program_id)), "bpf_prog_get_fd_by_id")
     try:
+        ids = (c_uint32 * _NO_MAPS_MAX)()
+        info = _ProgInfo(nr_map_ids=_NO_MAPS_MAX, map_ids=ctypes.addressof(ids))
         size = c_uint32(ctypes.sizeof(info))
         check(lib.bpf_obj_get_info_by_fd(fd, byref(info), byref(size)), "bpf_obj_get_info_by_fd")
+        found = [
+            Map(check(lib.bpf_map_get_fd_by_id(c_uint32(ids[at])), "bpf_map_get_fd_by_id"))
+            for at in range(info.nr_map_ids)
+        ]
     finally:
         os.close(fd)
+    return {one.name: one for one in found}
 
 
 def run(program: int) -> None:

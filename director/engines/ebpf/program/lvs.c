@@ -241,7 +241,7 @@ static __always_inline int in_place_of(struct __sk_buff *skb, struct packet *p, 
 }
 
 SEC("tc")
-int lvs_ingress(struct __sk_buff *skb)
+int ingress(struct __sk_buff *skb)
 {
 	struct packet p = {};
 	struct connection *entry;
