@@ -67,7 +67,7 @@ class EbpfEngine:
         self._program = Program(self._interfaces, _ENTRIES * limit)
         maps = self._program.maps
         self._settings = Settings(maps[SETTINGS].mapped())
-        self._settings.limit(limit)
+        self._limit = limit
         self._totals = Totals(maps[TOTALS].mapped())
         self._sweeper = Sweeper(self._program.sweep, self._totals, self._clock)
         self._servers = Servers(maps)
@@ -89,7 +89,8 @@ class EbpfEngine:
         """Raises EngineError."""
         self._director = director
         maps = self._program.maps
-        self._settings.lead_up(self._up.open())
+        self._settings.lead_up(self._up.open())  # refused where another director lives: its settings stay
+        self._settings.limit(self._limit)
         self._core.start(director, selector, self._decide)
         self._network = Network(maps, self._settings, self._interfaces)
         self._network.refresh()
