@@ -25,7 +25,8 @@ class Connection:
     `expires` is the time at which it ends if no packet comes before; `scheduled` belongs to the
     timers, and `chained`, the next one in its bucket, to the table. `control` is what it exists
     because of, an ftp control connection or a template, which lives on while it has `children`.
-    `ftp` is the helper's memory of a control connection; `packets` have come from the client.
+    `ftp` is the helper's memory of a control connection; `packets` have come from the client. `stored` is
+    the state in which a table that others change as well has it, as far as the core knows.
     """
 
     __slots__ = (
@@ -43,6 +44,7 @@ class Connection:
         "server_end",
         "service",
         "state",
+        "stored",
         "vip",
     )
 
@@ -64,7 +66,7 @@ class Connection:
         self.service = service
         self.control = control
         self.method: Method = server.method
-        self.state = State.UDP if protocol == UDP else State.NONE
+        self.state = self.stored = State.UDP if protocol == UDP else State.NONE
         self.expires = 0.0
         self.scheduled = UNSET
         self.children = 0

@@ -10,6 +10,7 @@ settings.py    the numbers that it goes by
 rules.py       services, written into its tables, and whose turn it is, read from them
 servers.py     real servers, which have numbers there, and what is counted of them
 table.py       the connection table, which the core shares with it
+changes.py     what the core changes in that table, without undoing what the program does
 templates.py   persistent clients
 sweeper.py     when the program ends what is over
 sessions.py    what the core has read in ftp's control connections, for the next director

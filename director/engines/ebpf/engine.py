@@ -20,6 +20,7 @@ from director.core.service import VirtualService
 from director.core.statistics import COUNTERS
 from director.core.tables import Tables
 from director.engines.ebpf import able, saved, settings
+from director.engines.ebpf.changes import ProgramChanges
 from director.engines.ebpf.clock import KernelClock
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.network import Network
@@ -79,6 +80,7 @@ class EbpfEngine:
             self._servers,
             self._templates,
             Sessions(maps["sessions"]),
+            ProgramChanges(self._program.run),
             self._clock,
             self._sweeper.sweep,
             bits,

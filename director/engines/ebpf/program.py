@@ -55,7 +55,8 @@ class Program:
             raise EngineError(f"The engine ebpf can't be loaded ({error}).") from None
         self.adopted = bool(earlier)
         self.maps: dict[str, Map] = {name: self._loaded.map(name) for name in (*MAPS, SETTINGS, TOTALS)}
-        self._ingress, self._sweep = (self._loaded.program(name) for name in ("ingress", "sweep"))
+        self._ingress = self._loaded.program("ingress")
+        self._parts = {name: self._loaded.program(name) for name in ("sweep", "change", "take")}
         self._attached = False
 
     def _left_behind(self) -> dict[str, Map]:
@@ -79,7 +80,11 @@ class Program:
 
     def sweep(self) -> None:
         """End the connections whose time has come."""
-        run(self._sweep)
+        run(self._parts["sweep"])
+
+    def run(self, part: str, context: bytes) -> tuple[int, bytes]:
+        """One of its parts, on so many bytes: what it returns, and they. Raises BpfError."""
+        return run(self._parts[part], context)
 
     def detach(self) -> None:
         if self._attached:

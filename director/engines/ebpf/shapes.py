@@ -18,11 +18,14 @@ from director.core.states import State
 STATES = tuple(State)
 METHODS = tuple(Method)
 
-REPLY, CORE, TOLD, STEADY = 0x40, 0x80, 0x100, 0x200
+REPLY, CORE, TOLD, STEADY, GONE = 0x40, 0x80, 0x100, 0x200, 0x400
+MOST_PACKETS = 9  # that are counted of one connection
+AS_IT_IS = 2**64 - 1  # a time that does not change
 _STATE, _METHOD, _METHOD_AT = 0x0F, 0x30, 4
 
 ENDS = Struct("=4s4s2s2sB3x")
-ENTRY = Struct("=QII4s2sH24s")
+ENTRY = Struct("=QIHBx4s2sH24s")
+CHANGE = Struct("=16sIIQI4x")
 SERVICE_KEY = Struct("=4s2sBx")
 SERVICE = Struct("=7I4sQ")
 SERVER = Struct("=4s2sH4s5I4i")
@@ -44,6 +47,7 @@ class Entry(NamedTuple):
     expires: int
     word: int
     server: int
+    packets: int
     address: bytes
     port: bytes
     mtu: int = 0

@@ -5,6 +5,9 @@ core changes is written back. A few are the core's own as well: those that depen
 only the core knows (a template, ftp's control connection). The program forwards their packets, but
 only the core ends them. Expected connections, whose client has no port yet, are in no map.
 What was read in a control connection is in a table of its own (sessions.py).
+
+The program may change an entry between two looks of the core's. So the core's changes are made where the
+entry is as it was seen (changes.py), and servers' counts follow what has really become of it.
 """
 
 from __future__ import annotations
@@ -16,8 +19,9 @@ from director.core.decision import Method
 from director.core.ftp_helper import is_control
 from director.core.packet import ANY_PORT, Endpoint
 from director.core.persistence import Template
-from director.core.states import State
+from director.core.states import ACTIVE, State
 from director.core.timers import Timers
+from director.engines.ebpf.changes import Changes
 from director.engines.ebpf.clock import KernelClock
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Cursor, Map
@@ -26,6 +30,8 @@ from director.engines.ebpf.sessions import Sessions
 from director.engines.ebpf.settings import Totals
 from director.engines.ebpf.shapes import (
     CORE,
+    GONE,
+    MOST_PACKETS,
     REPLY,
     STEADY,
     TOLD,
@@ -34,6 +40,7 @@ from director.engines.ebpf.shapes import (
     both,
     ends,
     port,
+    state_of,
     with_state,
     word,
 )
@@ -54,6 +61,7 @@ class SharedTable:
         servers: Servers,
         templates: SharedTemplates,
         sessions: Sessions,
+        changes: Changes,
         clock: KernelClock,
         sweep: Callable[[], None],
         bits: int,
@@ -64,6 +72,7 @@ class SharedTable:
         self._servers = servers
         self._templates = templates
         self._sessions = sessions
+        self._changes = changes
         self._clock = clock
         self._sweep = sweep
         self._own: dict[bytes, Connection] = {}
@@ -87,7 +96,7 @@ class SharedTable:
     def _known_in(self, batch: list[tuple[bytes, bytes]]) -> Iterator[Connection]:
         for key, value in batch:
             entry = Entry.of(value)
-            if not entry.word & REPLY:
+            if not entry.word & (REPLY | GONE):
                 connection = self._current(key, entry)
                 if connection is not None:
                     yield connection
@@ -112,7 +121,8 @@ class SharedTable:
 
     def _find(self, key: bytes) -> Entry | None:
         value = self._map.get(key)
-        return None if value is None else Entry.of(value)
+        entry = None if value is None else Entry.of(value)
+        return None if entry is None or entry.word & GONE else entry
 
     def of(self, protocol: int, client: Endpoint) -> list[Connection]:
         """All that a client's end has; to find them, every entry is looked at."""
@@ -126,7 +136,9 @@ class SharedTable:
             if expires <= self._clock.now():
                 return None
             own = self._made_from(key, entry)
-        own.state, own.expires = entry.state, expires
+        own.state = own.stored = entry.state
+        own.packets = max(own.packets, entry.packets)
+        own.expires = expires
         return own
 
     def _made_from(self, key: bytes, entry: Entry) -> Connection:
@@ -155,10 +167,22 @@ class SharedTable:
             self._expected[_ends(connection)] = connection
             self._timers.keep(connection, expires)
             return
-        self._write(connection)
-        self._totals.add(1)
+        self._put_in(connection)
 
-    def _write(self, connection: Connection) -> None:
+    def _put_in(self, connection: Connection) -> None:
+        """Where there is no room, its packets go on, but nobody remembers it: it is counted no more."""
+        connection.stored = connection.state
+        if self._write(connection):
+            self._totals.add(1)
+            return
+        self._own.pop(_key(connection), None)
+        self._timers.forget(connection)
+        connection.server.count(active=connection.active, by=-1)
+        if connection.control is not None:
+            connection.control.children -= 1
+
+    def _write(self, connection: Connection) -> bool:
+        """Both entries or none; False where there is no room."""
         flags = 0
         if connection.control is not None:
             flags |= TOLD
@@ -170,32 +194,44 @@ class SharedTable:
             self._timers.keep(connection, connection.expires)
         now = word(connection.state, connection.method, flags)
         number, there = self._servers.number_of(connection.server), connection.server_end
-        entry = Entry(
-            self._clock.nanoseconds(connection.expires), now, number, address(there.address), port(there.port)
-        )
+        expires, packets = self._clock.nanoseconds(connection.expires), min(connection.packets, MOST_PACKETS)
+        entry = Entry(expires, now, number, packets, address(there.address), port(there.port))
         try:
             if connection.method is Method.NAT:
                 vip = connection.vip
-                back = Entry(0, now | REPLY, number, address(vip.address), port(vip.port))
+                back = Entry(0, now | REPLY, number, 0, address(vip.address), port(vip.port))
                 self._map.put(_reply_key(connection), bytes(back))
+        except BpfError:
+            return False
+        try:
             self._map.put(key, bytes(entry))
         except BpfError:
-            self._own.pop(key, None)
+            if connection.method is Method.NAT:
+                self._map.remove(_reply_key(connection))
+            return False
+        return True
 
     def remove(self, connection: Connection) -> None:
+        """Its end is counted by whoever asks for it: in the state that it had at last."""
         self._timers.forget(connection)
         if self._expected.pop(_ends(connection), None) is not None:
             return
         key = _key(connection)
         if self._own.pop(key, None) is not None and is_control(connection):
             self._sessions.forget(key)
-        if self._map.remove(key):
-            self._totals.add(-1)
-        if connection.method is Method.NAT:
-            self._map.remove(_reply_key(connection))
+        last = self._changes.take(key)
+        if last is None:  # the program was quicker, and has counted it
+            connection.server.count(active=connection.active, by=1)
+        else:
+            connection.state = connection.stored = state_of(last)
 
     def keep(self, connection: Connection, expires: float) -> None:
-        """The state is written with the time: the core changes both in one go."""
+        """The state is written with the time: the core changes both in one go.
+
+        The core has counted its move from the state that it has seen. If the program has moved the connection
+        since, and has counted that, the core's move begins where the program's has ended; and what the core
+        has not moved stays as the program has left it.
+        """
         connection.expires = expires
         if connection.client.port == ANY_PORT:
             self._timers.keep(connection, expires)
@@ -203,37 +239,52 @@ class SharedTable:
         key = _key(connection)
         if key in self._own:
             self._timers.keep(connection, expires)
-        entry = self._find(key)
-        if entry is None:
+        moved = connection.state is not connection.stored
+        while (entry := self._find(key)) is not None:
+            after = connection.state if moved else entry.state
+            lasts = moved or entry.state is connection.stored
+            when = self._clock.nanoseconds(expires) if lasts else None
+            if self._changes.swap(key, entry.word, with_state(entry.word, after), when):
+                break
+        else:  # it has ended
+            self._recount(connection, connection.state)
+            connection.state = connection.stored
             return
-        self._map.put(
-            key,
-            bytes(
-                entry._replace(
-                    expires=self._clock.nanoseconds(expires), word=with_state(entry.word, connection.state)
-                )
-            ),
-        )
+        if moved:
+            self._recount(connection, entry.state)
+        connection.state = connection.stored = after
         if entry.method is Method.NAT:
             self._unsettle(connection)
 
+    @staticmethod
+    def _recount(connection: Connection, before: State) -> None:
+        """The core has counted a move that began in the state that it has seen: it began in this one."""
+        if (connection.stored in ACTIVE) is not (before in ACTIVE):
+            connection.server.moved(active=connection.stored in ACTIVE)
+
     def _unsettle(self, connection: Connection) -> None:
         """The program looks at the request's entry again before it relies on the reply's."""
-        key = _reply_key(connection)
-        entry = self._find(key)
-        if entry is not None:
-            self._map.put(key, bytes(entry._replace(expires=0, word=entry.word & ~STEADY)))
+        self._turn_off(_reply_key(connection), STEADY, expires=0)
+
+    def _turn_off(self, key: bytes, flags: int, expires: int | None = None) -> None:
+        while (entry := self._find(key)) is not None:
+            if self._changes.swap(key, entry.word, entry.word & ~flags, expires):
+                return
 
     def remember(self, connection: Connection) -> None:
-        """What the core has read in a control connection, should there be another core."""
+        """What the core has read in a control connection, should there be another core; and its packets."""
+        if connection.packets <= MOST_PACKETS:
+            key = _key(connection)
+            entry = self._find(key)
+            if entry is not None and entry.packets < connection.packets:
+                self._changes.swap(key, entry.word, entry.word, None, connection.packets)
         if connection.ftp is not None:
             self._sessions.keep(_key(connection), connection.ftp)
 
     def name_client(self, connection: Connection, client: Endpoint) -> None:
         del self._expected[_ends(connection)]
         connection.client = client
-        self._write(connection)
-        self._totals.add(1)
+        self._put_in(connection)
 
     # ---- what the time brings ----
 
@@ -259,7 +310,7 @@ class SharedTable:
     def _ends(self, connection: Connection, entry: Entry, now: float) -> bool:
         """Its packets may have come without the core's knowledge: then it lives on."""
         latest = self._clock.seconds(max(entry.expires, self._reply_expires(_key(connection), entry)))
-        connection.state = entry.state
+        connection.state = connection.stored = entry.state
         if latest > now:
             self._timers.keep(connection, latest)
         return latest <= now
@@ -289,12 +340,13 @@ class SharedTable:
         for batch in self._map.batches():
             for key, value in batch:
                 entry = Entry.of(value)
-                if entry.word & TOLD and not entry.word & REPLY and key not in self._own:
+                if entry.word & TOLD and not entry.word & (REPLY | GONE) and key not in self._own:
                     yield key, entry
 
     def _take_on(self, key: bytes, entry: Entry, when: float) -> Connection:
         connection = self._own[key] = self._made_from(key, entry)
-        connection.state = entry.state
+        connection.state = connection.stored = entry.state
+        connection.packets = entry.packets
         if connection.service.policy.persistent:
             template = connection.control = self._templates.follow(connection, when)
             if template is not None:
@@ -328,12 +380,9 @@ class SharedTable:
                 known_by.children += 1
 
     def _leave_to_program(self, key: bytes, entry: Entry) -> None:
-        self._map.put(key, bytes(entry._replace(word=entry.word & ~(CORE | TOLD))))
         protocol, client, _ = both(key)
-        reply = ends(protocol, entry.end, client)
-        back = self._find(reply)
-        if back is not None:
-            self._map.put(reply, bytes(back._replace(word=back.word & ~CORE)))
+        self._turn_off(ends(protocol, entry.end, client), CORE)
+        self._turn_off(key, CORE | TOLD)
 
 
 def _partners(key: bytes, entry: Entry) -> tuple[str, str, int]:

@@ -40,7 +40,7 @@ class Teller:
         if not self._trace.is_heard or what == shapes.SPOKEN:
             return
         protocol, client, vip = shapes.both(key)
-        entry = shapes.Entry(expires, after, 0, address, port)
+        entry = shapes.Entry(expires, after, 0, 0, address, port)
         fields: dict[str, Any] = {
             "protocol": "UDP" if protocol == UDP else "TCP",
             "expires": max(0.0, round((expires - when) / NANO, 3)),

@@ -71,7 +71,14 @@ def maps_of(program_id: int) -> dict[str, Map]:
     return {one.name: one for one in found}
 
 
-def run(program: int) -> None:
-    """Run a program once, now, in this process's time: one of the type `syscall`. Raises BpfError."""
+def run(program: int, context: bytes = b"") -> tuple[int, bytes]:
+    """Run a program once, now, in this process's time: one of the type `syscall`. Raises BpfError.
+
+    What it returns, and what has become of the bytes that it was given.
+    """
     options = _TestRun(sz=ctypes.sizeof(_TestRun))
+    given = ctypes.create_string_buffer(context, len(context))
+    if context:
+        options.ctx_in, options.ctx_size_in = ctypes.addressof(given), len(context)
     check(library().bpf_prog_test_run_opts(program, byref(options)), "bpf_prog_test_run")
+    return int(options.retval), given.raw

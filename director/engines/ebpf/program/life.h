@@ -140,7 +140,7 @@ static __always_inline __u32 next_state(__u32 state, enum view view, enum event 
 static __always_inline void follow(const struct ends *ends, struct connection *request,
 								   const struct packet *p, enum view view)
 {
-	__u32 before = request->word, state = next_state(STATE(before), view, event_now(p)), after;
+	__u32 before = request->word & ~GONE, state = next_state(STATE(before), view, event_now(p)), after;
 	struct connection *reply;
 
 	state &= STATES - 1; /* the verifier has to see that it is one */
@@ -149,34 +149,40 @@ static __always_inline void follow(const struct ends *ends, struct connection *r
 		return;
 	after = (before & ~(STATES - 1)) | state;
 	if (__sync_val_compare_and_swap(&request->word, before, after) != before)
-		return; /* another processor was quicker with another packet */
+		return; /* another processor was quicker with another packet, or has taken it out */
 	count_moved(request->server, before, after);
 	reply = reply_of(ends, request);
-	if (reply)
-		reply->word = state == ESTABLISHED ? reply->word | STEADY : reply->word & ~STEADY;
+	if (reply && state == ESTABLISHED)
+		__sync_fetch_and_or(&reply->word, STEADY);
+	else if (reply)
+		__sync_fetch_and_and(&reply->word, ~STEADY);
 	tell(MOVED, ends, request, before, after, p->now);
 }
 
-/* Takes a connection out of the table, by its request's entry; false if another processor was quicker. */
-static __always_inline bool take_out(const struct ends *ends, const struct connection *request, __u64 now)
+/* Takes a connection out of the table, by its request's entry; false if another processor was quicker.
+ * `last` is the word that it ended with: nobody changes the state of what is gone. */
+static __always_inline bool take_out(const struct ends *ends, struct connection *request, __u32 *last)
 {
 	struct ends key = answering(ends, request), own = *ends;
 	bool replied = reply_of(ends, request) != NULL;
-	struct connection entry = *request;
 
-	if (bpf_map_delete_elem(&connections, &own))
+	*last = __sync_fetch_and_or(&request->word, GONE);
+	if (*last & GONE)
 		return false;
+	bpf_map_delete_elem(&connections, &own);
 	if (replied)
 		bpf_map_delete_elem(&connections, &key);
 	__sync_fetch_and_add(&totals.used, -1);
-	tell(ENDED, &own, &entry, entry.word, entry.word, now);
 	return true;
 }
 
-static __always_inline void end(const struct ends *ends, const struct connection *request, __u64 now)
+static __always_inline void end(const struct ends *ends, struct connection *request, __u64 now)
 {
-	__u32 server = request->server, word = request->word;
+	struct ends own = *ends;
+	__u32 last;
 
-	if (take_out(ends, request, now))
-		count(server, word, -1);
+	if (!take_out(&own, request, &last))
+		return;
+	tell(ENDED, &own, request, last, last, now);
+	count(request->server, last, -1);
 }

@@ -72,6 +72,8 @@ static __always_inline int request(struct __sk_buff *skb, struct packet *p, stru
 	if (method != LOCAL && !passes(p, method, entry->mtu))
 		return to_core();
 	follow(&p->ends, entry, p, method == NAT ? IN : HALF);
+	if (entry->packets < MOST_PACKETS)
+		entry->packets++;
 	counted = counted_for(entry->server);
 	if (counted) {
 		counted->packets_in += p->segments;
@@ -107,7 +109,7 @@ static __always_inline bool reply_changes(const struct packet *p, struct connect
 		return false;
 	follow(&ends, request, p, OUT);
 	if (p->ends.protocol == IPPROTO_UDP) {
-		entry->word |= STEADY;
+		__sync_fetch_and_or(&entry->word, STEADY);
 		if (request->word & TOLD) /* both ends have spoken */
 			tell(SPOKEN, &ends, request, request->word, request->word, p->now);
 	}
@@ -141,7 +143,7 @@ static __always_inline int reply(struct __sk_buff *skb, struct packet *p, struct
 static __always_inline struct connection *begin(const struct packet *p, __u32 number, __u32 word,
 												const struct server *server, __be16 port)
 {
-	struct connection entry = {}, back = {};
+	struct connection entry = {}, back = {}, *other;
 	struct ends key;
 
 	entry.word = word;
@@ -161,7 +163,8 @@ static __always_inline struct connection *begin(const struct packet *p, __u32 nu
 			return NULL;
 	}
 	if (bpf_map_update_elem(&connections, &p->ends, &entry, BPF_NOEXIST)) {
-		if (METHOD(word) == NAT)
+		other = bpf_map_lookup_elem(&connections, &p->ends); /* of a processor that was quicker, if any */
+		if (METHOD(word) == NAT && !(other && other->address == entry.address && other->port == entry.port))
 			bpf_map_delete_elem(&connections, &key);
 		return NULL;
 	}
@@ -206,10 +209,12 @@ static __noinline int arrival(struct __sk_buff *skb, struct packet *p)
 	if (!server)
 		return to_core();
 	word = server->method << 4 | (tcp ? NONE : UDP_STATE) | (service->scheduler == BY_TEMPLATE ? TOLD : 0);
+	count(number, word, 1); /* before others can find it, and count its end */
 	entry = begin(p, number, word, server, server->port ? server->port : p->ends.dport);
-	if (!entry)
+	if (!entry) {
+		count(number, word, -1);
 		return to_core();
-	count(number, word, 1);
+	}
 	tell(OPENED, &p->ends, entry, word, word, p->now);
 	counted = counted_for(number);
 	if (counted)
@@ -226,17 +231,19 @@ static __always_inline int after_another(struct __sk_buff *skb, struct packet *p
 /* What has made way is counted until the connection that it made way for has its server. */
 static __always_inline int in_place_of(struct __sk_buff *skb, struct packet *p, struct connection *leaving)
 {
-	__u32 server = leaving->server, word = leaving->word;
 	struct service *service = service_of(&p->ends);
+	__u32 server = leaving->server, last;
 	bool taken_out;
 	int verdict;
 
 	if (!service || chosen_by_core(service))
 		return to_core();
-	taken_out = take_out(&p->ends, leaving, p->now);
+	taken_out = take_out(&p->ends, leaving, &last);
+	if (taken_out)
+		tell(ENDED, &p->ends, leaving, last, last, p->now);
 	verdict = arrival(skb, p);
 	if (taken_out)
-		count(server, word, -1);
+		count(server, last, -1);
 	return verdict;
 }
 
@@ -305,6 +312,40 @@ int sweep(void *nothing)
 	bpf_for_each_map_elem(&connections, look_at, &walk, 0);
 	totals.earliest = walk.earliest;
 	return 0;
+}
+
+/* ---- what the core asks for ---- */
+
+/* Changes a word, if it is what the core has seen: 1 if so, 2 if it has become another one, 0 if it is gone. */
+SEC("syscall")
+int change(struct change *wanted)
+{
+	struct ends ends = wanted->ends;
+	struct connection *entry = bpf_map_lookup_elem(&connections, &ends);
+
+	if (!entry)
+		return 0;
+	if (__sync_val_compare_and_swap(&entry->word, wanted->before, wanted->after) != wanted->before)
+		return 2;
+	if (wanted->expires != AS_IT_IS)
+		entry->expires = wanted->expires;
+	if (entry->packets < wanted->packets)
+		entry->packets = wanted->packets;
+	return 1;
+}
+
+/* Takes a connection out: 1, and its last word; 0 if it is gone. */
+SEC("syscall")
+int take(struct change *wanted)
+{
+	struct ends ends = wanted->ends;
+	struct connection *request = bpf_map_lookup_elem(&connections, &ends);
+	__u32 last;
+
+	if (!request || request->word & REPLY || !take_out(&ends, request, &last))
+		return 0;
+	wanted->after = last;
+	return 1;
 }
 
 char terms[] SEC("license") = "GPL";

@@ -25,14 +25,22 @@ static __always_inline bool is_available(const struct server *server)
 	return server->listed && server->weight && !server->overloaded;
 }
 
+/* Each side counts for itself, one number after the other: a sum that is read meanwhile may be below 0. */
+static __always_inline __u64 together(__s32 program, __s32 core)
+{
+	__s64 sum = (__s64)program + core;
+
+	return sum > 0 ? sum : 0;
+}
+
 static __always_inline __u64 active_at(const struct server *server)
 {
-	return (__s64)server->active + server->core_active;
+	return together(server->active, server->core_active);
 }
 
 static __always_inline __u64 overhead(const struct server *server)
 {
-	return 256 * active_at(server) + server->inactive + server->core_inactive;
+	return 256 * active_at(server) + together(server->inactive, server->core_inactive);
 }
 
 /* ---- rr, wrr ---- */

@@ -1,4 +1,4 @@
-/* The tables that the program shares with the director's process; maps.py there has the same shapes.
+/* The tables that the program shares with the director's process; shapes.py there has the same.
  *
  * Numbers are in the machine's order, but for addresses and ports, which stay as the network has
  * them (__be32, __be16). Times are nanoseconds of CLOCK_MONOTONIC.
@@ -41,7 +41,8 @@ struct way {
 struct connection {
 	__u64 expires;
 	__u32 word; /* state, method, and the flags below; changed by compare-and-swap */
-	__u32 server;
+	__u16 server;
+	__u8 packets, zero; /* from the client, as far as MOST_PACKETS */
 	__be32 address; /* what a request's destination becomes, or a reply's source */
 	__be16 port;
 	__u16 mtu;
@@ -54,6 +55,8 @@ struct connection {
 #define CORE 0x80	 /* the core decides about each packet (ftp's control connections) */
 #define TOLD 0x100	 /* the core has to know what becomes of it, and ends it */
 #define STEADY 0x200 /* of a reply: established; its packets need not look at the request's entry */
+#define GONE 0x400	 /* taken out by a processor: its state changes no more */
+#define MOST_PACKETS 9 /* more than drop_entry cares about */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -62,6 +65,16 @@ struct {
 	__type(key, struct ends);
 	__type(value, struct connection);
 } connections SEC(".maps");
+
+/* What the core wants to be changed in an entry: the program does it, because only it can compare and swap. */
+struct change {
+	struct ends ends;
+	__u32 before, after; /* words; after `take`: the one that was there at the end */
+	__u64 expires;		 /* AS_IT_IS: stays */
+	__u32 packets, zero;
+};
+
+#define AS_IT_IS (~0ull)
 
 /* ---- rules ---- */
 

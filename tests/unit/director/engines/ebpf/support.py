@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from director.core.commands import ServiceKey
@@ -50,6 +50,43 @@ class FakeMap:
         yield from (entries[at : at + size] for at in range(0, len(entries), size))
 
 
+class FakeChanges:
+    """Like the program's parts `change` and `take`; `meanwhile`, if any, happens before the next of them."""
+
+    def __init__(self, entries: FakeMap, totals: Totals) -> None:
+        self._map = entries
+        self._totals = totals
+        self.meanwhile: Callable[[], None] | None = None
+
+    def _interrupted(self) -> None:
+        happens, self.meanwhile = self.meanwhile, None
+        if happens is not None:
+            happens()
+
+    def swap(self, key: bytes, before: int, after: int, expires: int | None = None, packets: int = 0) -> bool:
+        self._interrupted()
+        value = self._map.get(key)
+        if value is None or shapes.Entry.of(value).word != before:
+            return False
+        entry = shapes.Entry.of(value)
+        when, seen = entry.expires if expires is None else expires, max(entry.packets, packets)
+        self._map.put(key, bytes(entry._replace(word=after, expires=when, packets=seen)))
+        return True
+
+    def take(self, key: bytes) -> int | None:
+        self._interrupted()
+        value = self._map.get(key)
+        if value is None or shapes.Entry.of(value).word & shapes.REPLY:
+            return None
+        entry = shapes.Entry.of(value)
+        protocol, client, _ = shapes.both(key)
+        self._map.remove(key)
+        if entry.method is Method.NAT:
+            self._map.remove(shapes.ends(protocol, entry.end, client))
+        self._totals.add(-1)
+        return entry.word
+
+
 class FakeServers:
     """Two real servers of one service, which have numbers."""
 
@@ -79,13 +116,15 @@ class Shared:
         clock, rules = KernelClock(self.rules.now, OFFSET), self.rules
         self.templates = SharedTemplates(self.templates_map, self.totals, rules, clock)  # type: ignore[arg-type]
         self.clock = clock
+        self.changes = FakeChanges(self.map, self.totals)
         self.table = self.next_table()
 
     def next_table(self) -> SharedTable:
         """That of another director, over the same maps."""
         entries, servers, sessions = (cast(Any, fake) for fake in (self.map, self.rules, self.sessions))
         kept = Sessions(sessions)
-        return SharedTable(entries, self.totals, servers, self.templates, kept, self.clock, self.sweep, 8)
+        changes, rest = self.changes, (self.clock, self.sweep, 8)
+        return SharedTable(entries, self.totals, servers, self.templates, kept, changes, *rest)
 
     def sweep(self) -> None:
         """What the program does now and then."""

@@ -32,7 +32,7 @@ def test_keys_of_templates(key: TemplateKey) -> None:
 
 @given(st.sampled_from(State), st.sampled_from(Method), st.sampled_from([0, shapes.TOLD, shapes.REPLY]))
 def test_words(state: State, method: Method, flags: int) -> None:
-    entry = shapes.Entry(1, shapes.word(state, method, flags), 2, bytes(4), bytes(2))
+    entry = shapes.Entry(1, shapes.word(state, method, flags), 2, 3, bytes(4), bytes(2))
     assert (entry.state, entry.method) == (state, method)
     assert shapes.with_state(entry.word, State.CLOSE) & ~15 == entry.word & ~15
     assert shapes.Entry.of(bytes(entry)) == entry
@@ -50,7 +50,7 @@ def test_numbers_are_those_of_the_program() -> None:
         name: int(value, 0)
         for name, value in re.findall(r"^#define (\w+)\s+(0x\w+|\d+)\b", text, re.MULTILINE)
     }
-    for name in ("REPLY", "CORE", "TOLD", "STEADY"):
+    for name in ("REPLY", "CORE", "TOLD", "STEADY", "GONE", "MOST_PACKETS"):
         assert defined[name] == getattr(shapes, name)
     for name in ("ODD", "STRAYS", "TELL", "MAY_FRAGMENT", "ALL_NEW", "ALL_SYN", "SHORT_CUT", "QUIESCENT"):
         assert defined[name] == getattr(settings, name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -10,10 +12,12 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from director.core.connection import Connection
 from director.core.decision import Method
 from director.core.defence import Defence
+from director.core.events import Trace
 from director.core.ftp_helper import Session
+from director.core.lifecycle import Lifecycle
 from director.core.packet import ANY_PORT, TCP, UDP, Endpoint
 from director.core.persistence import Template, TemplateKey
-from director.core.states import State
+from director.core.states import ACTIVE, State, Timeouts
 from director.core.table import ConnectionTable
 from director.engines.ebpf import shapes
 from tests.unit.director.core.support import RS1, RS2, WEB, client
@@ -107,7 +111,9 @@ def opened(shared: Shared, end: Endpoint, state: State = State.NONE) -> bytes:
     key = shapes.ends(TCP, end, WEB)
     expires = shared.clock.nanoseconds(shared.rules.time + 60)
     there = shapes.address(RS1.address), shapes.port(RS1.port)
-    shared.map.put(key, bytes(shapes.Entry(expires, shapes.word(state, Method.DR, shapes.TOLD), 1, *there)))
+    shared.map.put(
+        key, bytes(shapes.Entry(expires, shapes.word(state, Method.DR, shapes.TOLD), 1, 0, *there))
+    )
     shared.totals.add(1)
     return key
 
@@ -187,17 +193,126 @@ def test_the_next_director_reads_on_in_control_connections(persistent: int) -> N
     assert not shared.sessions.entries
 
 
-def made(shared: Shared, end: Endpoint, vip: Endpoint, control: Connection | None = None) -> Connection:
+def made(
+    shared: Shared, end: Endpoint, vip: Endpoint, control: Connection | Template | None = None
+) -> Connection:
     service, server = shared.rules.at(1)
     return Connection(TCP, end, vip, RS1._replace(port=vip.port), server, service, control)
 
 
-def test_a_full_map_takes_no_more() -> None:
-    shared = Shared(Method.DR)
-    shared.map.size = 0
-    service, server = shared.rules.at(1)
-    shared.table.add(Connection(TCP, client(1), WEB, RS1, server, service), shared.rules.time + 5)
-    assert len(list(shared.table)) == 0
+@pytest.mark.parametrize(("method", "room"), [(Method.NAT, 0), (Method.NAT, 1), (Method.DR, 0)])
+def test_a_full_map_takes_no_more(method: Method, room: int) -> None:
+    """Neither half of a connection's two entries, nor one more in any count."""
+    shared = Shared(method, persistent=300)
+    shared.map.size = room
+    template = with_template(shared)
+    connection = made(shared, client(1), WEB, template)
+    life(shared).begin(connection, shared.rules.time, "for a test")
+    life(shared).become(connection, State.SYN_RECV, shared.rules.time)
+    assert not shared.map.entries
+    assert counts(shared) == (0, 0, 0)
+    assert template.children == 0
+    assert not list(shared.table.expired(shared.rules.time + 1000))
+
+
+def test_an_expected_connection_that_finds_no_room_is_counted_no_more() -> None:
+    shared = Shared(Method.NAT)
+    expected = made(shared, client(ANY_PORT), WEB)
+    life(shared).begin(expected, shared.rules.time, "for a test")
+    shared.map.size = 1
+    shared.table.name_client(expected, client(7))
+    assert not shared.map.entries
+    assert counts(shared) == (0, 0, 0)
+
+
+# ---- the core and the program at the same time ----
+
+
+def life(shared: Shared) -> Lifecycle:
+    return Lifecycle(shared.table, shared.templates, Timeouts(), Trace(None))
+
+
+def counts(shared: Shared) -> tuple[int, int, int]:
+    """Active and inactive connections of the first server, both sides' together, and entries."""
+    server = shared.rules.at(1)[1]
+    return server.active, server.inactive, len(shared.table)
+
+
+def program_moves(shared: Shared, key: bytes, after: State) -> None:
+    """The program changes a state between the core's look and its write, and counts that."""
+    entry = shapes.Entry.of(shared.map.entries[key])
+    time = shared.clock.nanoseconds(shared.rules.time + 10)
+    word = shapes.with_state(entry.word, after)
+    shared.map.put(key, bytes(entry._replace(word=word, expires=time)))
+    if (after in ACTIVE) is not (entry.state in ACTIVE):
+        shared.rules.at(1)[1].moved(active=after in ACTIVE)
+
+
+def established(shared: Shared) -> tuple[Connection, bytes]:
+    connection = made(shared, client(1), WEB)
+    life(shared).begin(connection, shared.rules.time, "for a test")
+    life(shared).become(connection, State.ESTABLISHED, shared.rules.time)
+    assert counts(shared) == (1, 0, 1)
+    found = shared.table.request(TCP, client(1), WEB)
+    assert found is not None
+    return found, shapes.ends(TCP, client(1), WEB)
+
+
+@pytest.mark.parametrize("method", [Method.NAT, Method.DR])
+@pytest.mark.parametrize("program", [State.ESTABLISHED, State.FIN_WAIT, State.CLOSE])
+@pytest.mark.parametrize("core", [State.ESTABLISHED, State.FIN_WAIT, State.SYN_RECV])
+def test_no_move_is_lost_that_comes_between(method: Method, program: State, core: State) -> None:
+    """What the core moves goes on from the program's state; what it leaves as it is, stays the program's."""
+    shared = Shared(method)
+    connection, key = established(shared)
+    shared.changes.meanwhile = lambda: program_moves(shared, key, program)
+    life(shared).become(connection, core, shared.rules.time)
+    now = shapes.Entry.of(shared.map.entries[key]).state
+    assert now is connection.state is (program if core is State.ESTABLISHED else core)
+    active = int(now in ACTIVE)
+    assert counts(shared) == (active, 1 - active, 1)
+
+
+@pytest.mark.parametrize("program", [State.ESTABLISHED, State.CLOSE])
+def test_an_end_is_counted_in_the_state_that_it_had_at_last(program: State) -> None:
+    shared = Shared(Method.NAT)
+    connection, key = established(shared)
+    shared.changes.meanwhile = lambda: program_moves(shared, key, program)
+    life(shared).end(connection, shared.rules.time)
+    assert counts(shared) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("core", [State.ESTABLISHED, State.FIN_WAIT, None])
+def test_what_the_program_ends_meanwhile_is_ended_once(core: State | None) -> None:
+    shared = Shared(Method.NAT)
+    connection, key = established(shared)
+
+    def program_ends() -> None:
+        assert shared.changes.take(key) is not None
+        shared.rules.at(1)[1].count(active=True, by=-1)
+
+    shared.changes.meanwhile = program_ends
+    if core is None:
+        life(shared).end(connection, shared.rules.time)
+    else:
+        life(shared).become(connection, core, shared.rules.time)
+    assert counts(shared) == (0, 0, 0)
+
+
+def test_what_is_steady_is_looked_at_again_whatever_comes_between() -> None:
+    """The flags that the program sets on a reply's entry are not undone either."""
+    shared = Shared(Method.NAT)
+    connection, _ = established(shared)
+    reply = shapes.ends(TCP, connection.server_end, client(1))
+
+    def program_trusts() -> None:
+        entry = shapes.Entry.of(shared.map.entries[reply])
+        shared.map.put(reply, bytes(entry._replace(word=entry.word | shapes.STEADY, packets=7)))
+
+    shared.changes.meanwhile = program_trusts
+    life(shared).become(connection, State.FIN_WAIT, shared.rules.time)
+    back = shapes.Entry.of(shared.map.entries[reply])
+    assert (back.word & shapes.STEADY, back.packets) == (0, 7)
 
 
 @pytest.mark.parametrize("persistent", [0, 300])
@@ -212,15 +327,17 @@ def test_an_expected_connection_moves_when_its_client_is_known(persistent: int) 
     assert shared.table.request(TCP, client(ANY_PORT), WEB) is None
 
 
-def test_nobody_knows_how_many_packets_a_connection_has_had() -> None:  # differs: drop-entry-in-ebpf
+def test_packets_of_the_program_and_of_the_core_are_counted_together() -> None:
+    """drop_entry goes by them; so a connection that has been idle can go."""
     shared = Shared(Method.DR)
-    service, server = shared.rules.at(1)
-    connection = Connection(TCP, client(1), WEB, RS1, server, service)
-    connection.packets = 3
-    shared.table.add(connection, shared.rules.time + 5)
-    (seen_again,) = shared.table
-    assert seen_again.packets == 0
-    seen_again.state = State.ESTABLISHED
-    assert not Defence().drops_entry(seen_again, 99)
-    seen_again.state = State.SYN_RECV
-    assert Defence().drops_entry(seen_again, 0)
+    connection, key = established(shared)
+    connection.packets = 2
+    shared.table.remember(connection)
+    entry = shapes.Entry.of(shared.map.entries[key])
+    assert entry.packets == 2
+    shared.map.put(key, bytes(entry._replace(packets=3)))
+    (seen_again,) = chain.from_iterable(shared.table.some(10))
+    assert seen_again.packets == 3
+    defence = Defence()
+    assert not defence.drops_entry(seen_again, 59)
+    assert [defence.drops_entry(seen_again, 60) for _ in range(4)] == [True, False, False, True]
