@@ -6,8 +6,12 @@ between what was counted since and the rate so far is added to it. Source: Linux
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+
 PERIOD = 2.0  # seconds between two estimates
 COUNTERS = ("connections", "packets_in", "packets_out", "bytes_in", "bytes_out")
+_COUNTS: Callable[[Statistics], tuple[int, ...]] = attrgetter(*COUNTERS)
 
 
 class Statistics:
@@ -17,7 +21,7 @@ class Statistics:
 
     def __init__(self) -> None:
         self.connections = self.packets_in = self.packets_out = self.bytes_in = self.bytes_out = 0
-        self._last = self._now()
+        self._last = self.counts()
         self._rates = [0.0] * len(COUNTERS)
 
     def came_in(self, length: int) -> None:
@@ -30,7 +34,7 @@ class Statistics:
 
     def estimate(self) -> None:
         """To be called every PERIOD seconds."""
-        now = self._now()
+        now = self.counts()
         for place, (count, before) in enumerate(zip(now, self._last, strict=True)):
             self._rates[place] += ((count - before) / PERIOD - self._rates[place]) / 4
         self._last = now
@@ -39,9 +43,16 @@ class Statistics:
         """JSON-ready: the counters, and `rates`, the same per second."""
         rates = (round(rate) for rate in self._rates)
         return {
-            **dict(zip(COUNTERS, self._now(), strict=True)),
+            **dict(zip(COUNTERS, self.counts(), strict=True)),
             "rates": dict(zip(COUNTERS, rates, strict=True)),
         }
 
-    def _now(self) -> tuple[int, ...]:
-        return tuple(getattr(self, name) for name in COUNTERS)
+    def counts(self) -> tuple[int, ...]:
+        """In the order of COUNTERS."""
+        return _COUNTS(self)
+
+    def resume(self, counts: Iterable[int]) -> None:
+        """Go on from there; the rates begin anew."""
+        for name, count in zip(COUNTERS, counts, strict=True):
+            setattr(self, name, count)
+        self._last = self.counts()

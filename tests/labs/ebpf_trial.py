@@ -60,6 +60,7 @@ class Trial:
         """Connections go on, new ones begin; the next director has the rules and both connections."""
         with held() as before:
             seen: dict[str, Any] = {"before": before.ask()}
+            ipvsadm("-Z")
             packets = self._packets()
             self._kill()
             seen["meanwhile"] = before.ask()
@@ -72,6 +73,7 @@ class Trial:
                 active = call(SOCKET, {"do": "list"})["services"][0]["servers"][0]["active"]
                 seen["active"], seen["upper"] = active, "-x 900" in seen["rules"][-1]
                 seen["more_packets"] = self._packets() - packets
+                seen["since_zero"] = call(SOCKET, {"do": "list"})["services"][0]["connections"]
         seen["wanted"] = list(self._rules)
         return seen
 
@@ -110,15 +112,18 @@ class Trial:
         ipvsadm(*f"-A -t {VIP}:21 -s rr".split())
         ipvsadm(*f"-a -t {VIP}:21 -r {server}:21 {FLAGS[self._method]}".split())
         with held("ftp", 21) as client:
-            seen = {"before": [client.ask(what), client.ask(what)]}
+            seen: dict[str, Any] = {"before": [client.ask(what), client.ask(what)]}
+            counted = self._packets(21)
             self._kill()
             seen["after"] = [client.ask(what, self._start_another), client.ask(what)]
+            seen["counted_on"] = self._packets(21) > counted
         ipvsadm("-D", "-t", f"{VIP}:21")
         return seen
 
     @staticmethod
-    def _packets() -> int:
-        return int(call(SOCKET, {"do": "list"})["services"][0]["packets_in"])
+    def _packets(port: int = 80) -> int:
+        services = call(SOCKET, {"do": "list"})["services"]
+        return int(next(one["packets_in"] for one in services if one["port"] == port))
 
     def second(self) -> Any:
         log = self._folder / "second.log"

@@ -53,12 +53,13 @@ def test_the_next_director_has_rules_connections_and_counts(seen: dict[str, Any]
     assert [line.replace(" --tun-type ipip", "") for line in killed["rules"]] == killed["wanted"]
     assert killed["connections"] == killed["active"] == 2
     assert killed["more_packets"] > 0
+    assert killed["since_zero"] == 1
 
 
 def test_a_control_connection_of_ftp_goes_on_with_the_next_director(seen: dict[str, Any]) -> None:
     """In VS-NAT with rewritten addresses and shifted sequence numbers, and more of them to come."""
     answer = "100000" if seen["method"] == "nat" else "200 I successfully did nothing'."
-    assert seen["ftp"] == {"before": [answer] * 2, "after": [answer] * 2}
+    assert seen["ftp"] == {"before": [answer] * 2, "after": [answer] * 2, "counted_on": True}
 
 
 def test_a_persistent_client_is_served_by_the_program_once_the_core_has_chosen(seen: dict[str, Any]) -> None:

@@ -153,6 +153,7 @@ class EbpfEngine:
         self._settings.use_transitions(secure=secures_tcp(rules.sysctls))
         self._settings.flag(self._flags())
         self._settings.renew()
+        self._servers.bring_all_back()
         saved.save(self._director, self._servers, self._program.maps["saved"])
 
     def _prefixes(self, wanted: set[str]) -> set[bytes]:
@@ -212,6 +213,7 @@ class EbpfEngine:
         decision = self._director.decide(packet, now)
         if isinstance(decision, Forward):
             self._connections.remember(decision.connection)
+            self._servers.keep_counters(decision.connection.server)
         self._rules.bring_back(service)
         return decision
 

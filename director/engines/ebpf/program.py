@@ -19,7 +19,7 @@ from director.engines.ebpf.libbpf.objects import Loaded
 from director.engines.ebpf.libbpf.programs import maps_of, run
 from director.engines.engine import EngineError
 
-_UNREAD = ("saved", "sessions")  # by the program: it is told to hold on to them
+_UNREAD = ("added", "saved", "sessions")  # by the program: it is told to hold on to them
 MAPS = (
     "connections",
     "services",

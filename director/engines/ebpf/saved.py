@@ -2,7 +2,7 @@
 
 They are commands, which make them again. Connections are in tables of their own and refer to real
 servers by numbers: those are written down as well, also for rules that were deleted while
-connections remain.
+connections remain. Servers' counters are in tables, too; a service's have grown since as its servers' have.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from director.control.codec import CodecError, decode, encode
@@ -26,7 +26,8 @@ from director.core.commands import (
 )
 from director.core.director import Director
 from director.core.errors import LvsError
-from director.core.service import RealServer, VirtualService
+from director.core.service import VirtualService
+from director.core.statistics import COUNTERS
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.servers import Servers
@@ -43,9 +44,10 @@ def save(director: Director, servers: Servers, pieces: Map) -> None:
     text = {
         "made": [encode(command) for command in _commands(director, known.values(), servers)],
         "numbers": [
-            [number, encode(DeleteServer(service.key, server.address))]
+            [number, encode(DeleteServer(service.key, server.address)), server.stats.counts()]
             for number, service, server in servers.all()
         ],
+        "counted": [[encode(DeleteService(one.key)), one.stats.counts()] for one in known.values()],
         "deleted": [encode(command) for command in _deletions(listed, known.values(), servers)],
     }
     _write(zlib.compress(json.dumps(text).encode(), 1), pieces)
@@ -93,23 +95,48 @@ def restore(director: Director, servers: Servers, pieces: Map, now: float) -> No
         if text is None:
             return
         director.apply([decode(each) for each in text["made"]], now)
+        _resume(director, text.get("counted", ()))
         _bind(director, servers, text["numbers"])
         director.apply([decode(each) for each in text["deleted"]], now)
     except (CodecError, KeyError, LvsError, TypeError, ValueError, zlib.error) as error:
         raise EngineError(f"The rules that another director has left can't be read ({error}).") from None
 
 
-def _bind(director: Director, servers: Servers, numbers: list[list[Any]]) -> None:
+def _resume(director: Director, counted: Iterable[Sequence[Any]]) -> None:
+    """Services' counters, as they were written."""
     services = {service.key: service for service in director.services}
-    servers.reserve(number for number, _ in numbers)
-    for number, named in numbers:
+    for named, counts in counted:
         name = decode(named)
-        assert isinstance(name, DeleteServer)
-        service = services[name.key]
-        server: RealServer | None = service.server(name.server)
-        assert server is not None
+        if not isinstance(name, DeleteService):
+            raise ValueError(f"counted: expected a service, got {named}")
+        services[name.key].stats.resume(_checked(counts))
+
+
+def _bind(director: Director, servers: Servers, numbers: Sequence[Sequence[Any]]) -> None:
+    """Servers have their numbers, and their counters; what those have grown by, their services' have, too."""
+    services = {service.key: service for service in director.services}
+    for number, *_ in numbers:
+        if type(number) is not int or not 0 <= number < servers.room:
+            raise ValueError(f"numbers: expected one below {servers.room}, got {number!r}")
+    servers.reserve(number for number, *_ in numbers)
+    for number, named, *counts in numbers:
+        name = decode(named)
+        service = services[name.key] if isinstance(name, DeleteServer) else None
+        server = service and isinstance(name, DeleteServer) and service.server(name.server)
+        if not service or not server:
+            raise ValueError(f"numbers: expected one of its real servers, got {named}")
         servers.bind(number, service, server)
+        servers.resume(number)
+        before = _checked(*counts) if counts else (0,) * len(COUNTERS)
+        grown = map(int.__sub__, server.stats.counts(), before)
+        service.stats.resume(map(int.__add__, service.stats.counts(), grown))
     servers.fetch()
+
+
+def _checked(counts: Any) -> Sequence[int]:
+    if [type(count) for count in counts] != [int] * len(COUNTERS):
+        raise ValueError(f"expected {len(COUNTERS)} counters, got {counts}")
+    return list(counts)
 
 
 def _write(data: bytes, pieces: Map) -> None:

@@ -2,7 +2,7 @@
 
 It keeps it as long as a rule, a connection or a template refers to it. How loaded a server is, is
 fetched before the core needs it and brought back after: the program and the core decide in turns, and
-each counts for itself.
+each counts for itself. What the core has counted is in a table as well, for the next director.
 """
 
 from __future__ import annotations
@@ -25,11 +25,18 @@ class Servers:
     def __init__(self, maps: dict[str, Map]) -> None:
         self._counted = maps["counted"]
         self._memory, self._room = maps["servers"].mapped(), maps["servers"].size
+        self._added = maps["added"].mapped()
         self._numbers: dict[int, int] = {}  # by the identity of a server
         self._at: dict[int, tuple[VirtualService, RealServer]] = {}
         self._free: list[int] = []
         self._seen: dict[int, tuple[int, int]] = {}  # connections, as they were when fetched last
         self._carried: dict[int, tuple[int, ...]] = {}  # counters, likewise
+        self._written: dict[int, tuple[int, ...]] = {}  # what the core adds to them, as it is in its table
+
+    @property
+    def room(self) -> int:
+        """How many may have numbers, which are all below that."""
+        return self._room
 
     def at(self, number: int) -> tuple[VirtualService, RealServer]:
         """Whose number it is."""
@@ -76,7 +83,7 @@ class Servers:
         self._numbers[id(server)] = number
         self._at[number] = service, server
         self._seen[number] = 0, 0
-        self._carried[number] = (0,) * len(COUNTERS)
+        self._carried[number] = self._written[number] = (0,) * len(COUNTERS)
 
     def reserve(self, numbers: Iterable[int]) -> None:
         """Those between the numbers that are bound are free."""
@@ -84,9 +91,10 @@ class Servers:
         self._free = [number for number in range(max(taken, default=-1)) if number not in taken]
 
     def _give_back(self, number: int, server: RealServer) -> None:
-        del self._at[number], self._numbers[id(server)], self._seen[number], self._carried[number]
-        size = shapes.SERVER.size
-        self._memory[number * size : (number + 1) * size] = bytes(size)
+        del self._at[number], self._numbers[id(server)]
+        del self._seen[number], self._carried[number], self._written[number]
+        for memory, size in ((self._memory, shapes.SERVER.size), (self._added, shapes.ADDED.size)):
+            memory[number * size : (number + 1) * size] = bytes(size)
         self._counted.clear_per_processor(number)
         self._free.append(number)
 
@@ -135,11 +143,13 @@ class Servers:
     def bring_all_back(self) -> None:
         for number, (_, server) in self._at.items():
             self._bring_back_load(number, server)
+            self._keep_counters(number, server)
 
     def _fetch_load(self, number: int, server: RealServer) -> None:
         self._bring_back_load(number, server)
         *_, overloaded, active, inactive, core_active, core_inactive = self._values(number)
-        server.active, server.inactive = active + core_active, inactive + core_inactive
+        server.active = max(0, active + core_active)  # a number may be read while another one changes
+        server.inactive = max(0, inactive + core_inactive)
         server.overloaded = bool(overloaded)
         self._seen[number] = server.active, server.inactive
 
@@ -168,6 +178,23 @@ class Servers:
                 for stats in (server.stats, service.stats):
                     setattr(stats, name, getattr(stats, name) + count - before)
         self._carried[number] = now
+
+    def keep_counters(self, server: RealServer) -> None:
+        """The core has counted something: write it down, should there be another core."""
+        self._keep_counters(self._numbers[id(server)], server)
+
+    def _keep_counters(self, number: int, server: RealServer) -> None:
+        added = tuple(map(int.__sub__, server.stats.counts(), self._carried[number]))
+        if added != self._written[number]:
+            shapes.ADDED.pack_into(self._added, number * shapes.ADDED.size, *added)
+            self._written[number] = added
+
+    def resume(self, number: int) -> None:
+        """A server's counters go on from where an earlier director has been."""
+        _, server = self._at[number]
+        self._carried[number] = self._counters(number)
+        self._written[number] = shapes.ADDED.unpack_from(self._added, number * shapes.ADDED.size)
+        server.stats.resume(map(int.__add__, self._carried[number], self._written[number]))
 
     def _counters(self, number: int) -> tuple[int, ...]:
         """Connections, packets and bytes, of all processors."""

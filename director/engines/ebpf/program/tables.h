@@ -147,6 +147,19 @@ struct {
 	__type(value, struct counted);
 } counted SEC(".maps");
 
+/* What the core adds to that: what it has counted itself, less what was set to zero. Not read by the program. */
+struct added {
+	__s64 connections, packets_in, packets_out, bytes_in, bytes_out;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SERVERS);
+	__type(key, __u32);
+	__type(value, struct added);
+} added SEC(".maps");
+
 /* ---- templates: which server a persistent client has; made by the core ---- */
 
 struct client {

@@ -29,7 +29,9 @@ class FakeMap:
 
     def __init__(self, size: int = 1000) -> None:
         self.entries: dict[bytes, bytes] = {}
-        self.size = size
+        self.size = self.value_size = size
+        self.counts: dict[int, bytes] = {}  # of servers, on one processor
+        self._memory: mmap.mmap | None = None
 
     def get(self, key: bytes) -> bytes | None:
         return self.entries.get(key)
@@ -43,7 +45,14 @@ class FakeMap:
         return self.entries.pop(key, None) is not None
 
     def mapped(self) -> mmap.mmap:
-        return mmap.mmap(-1, 64 * self.size)
+        self._memory = self._memory or mmap.mmap(-1, 64 * self.size)
+        return self._memory
+
+    def per_processor(self, number: int) -> bytes:
+        return self.counts.get(number, bytes(shapes.COUNTED.size))
+
+    def clear_per_processor(self, number: int) -> None:
+        self.counts.pop(number, None)
 
     def batches(self, _cursor: object = None, size: int = 4) -> Iterator[list[tuple[bytes, bytes]]]:
         entries = list(self.entries.items())

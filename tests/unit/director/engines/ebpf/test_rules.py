@@ -25,7 +25,8 @@ class Kept:
     """The maps that a program would have; a director, its rules written into them."""
 
     def __init__(self, maps: dict[str, FakeMap] | None = None, **options: Any) -> None:
-        self.maps = maps or {name: FakeMap() for name in ("services", "members", "servers", "counted")}
+        names = ("services", "members", "servers", "counted", "added")
+        self.maps = maps or {name: FakeMap() for name in names}
         self.director = Director(**options)
         self.director.apply(rules(WEB, (RS1, 1), (RS2, 2), (RS3, 1)), 0.0)
         self.servers = Servers(self.maps)  # type: ignore[arg-type]
@@ -58,7 +59,6 @@ def test_a_number_is_free_when_nobody_refers_to_the_server_any_more() -> None:
     gone = kept.service.servers.pop()
     number = kept.servers.number_of(gone)
     gone.inactive = 1
-    kept.maps["counted"].clear_per_processor = lambda _number: None  # type: ignore[attr-defined]
     kept.write()
     assert kept.servers.at(number)[1] is gone
     gone.inactive = 0
@@ -103,7 +103,7 @@ def written(kept: Kept) -> tuple[object, ...]:
 @pytest.mark.parametrize("room", ["services", "members", "servers"])
 def test_where_there_is_no_room_nothing_is_changed(room: str) -> None:
     sizes = {"services": 2, "members": 16, "servers": 4}
-    maps = {name: FakeMap(sizes[name] if name == room else 1000) for name in (*sizes, "counted")}
+    maps = {name: FakeMap(sizes[name] if name == room else 1000) for name in (*sizes, "counted", "added")}
     kept = Kept(maps, scheduler="rr")
     kept.write()
     before, turns = written(kept), kept.rules._schedulers.copy()
@@ -115,7 +115,6 @@ def test_where_there_is_no_room_nothing_is_changed(room: str) -> None:
         assert written(kept) == before
         assert kept.rules._schedulers == turns
     kept.director.apply([DeleteService(ServiceKey(6, at)) for at in more], 0.0)
-    kept.maps["counted"].clear_per_processor = lambda _number: None  # type: ignore[attr-defined]
     kept.write()
     assert {server.address for _, _, server in kept.servers.all()} == {RS1, RS2, RS3}
 
@@ -134,7 +133,6 @@ def test_what_could_not_be_written_is_put_right_by_the_next_call(monkeypatch: py
         with pytest.raises(EngineError, match="out of memory"):
             kept.write()
     change.roll_back()
-    kept.maps["counted"].clear_per_processor = lambda _number: None  # type: ignore[attr-defined]
     kept.write()
     assert kept.maps["services"].entries.keys() == keys
     first, size = kept.value()[2:4]

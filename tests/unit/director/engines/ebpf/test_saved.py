@@ -1,0 +1,165 @@
+"""What the next director takes over: the rules, the servers' numbers, and what was counted."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any
+
+import pytest
+
+from director.core.commands import DeleteServer, ServiceKey, Zero
+from director.core.director import Director
+from director.core.packet import TCP, Endpoint
+from director.core.service import VirtualService
+from director.engines.ebpf import saved, shapes
+from director.engines.ebpf.servers import Servers
+from director.engines.engine import EngineError
+from tests.unit.director.core.support import RS1, RS2, WEB, client, rules, tcp
+from tests.unit.director.engines.ebpf.support import FakeMap
+
+KEY = ServiceKey(TCP, WEB)
+NUMBER = 0  # of the server that was added last, which is listed first
+
+
+class Life:
+    """A director over maps, which are another's perhaps."""
+
+    def __init__(self, maps: dict[str, Any] | None = None) -> None:
+        self.maps = maps or {name: FakeMap() for name in ("servers", "counted", "added", "saved")}
+        self.director = Director(is_local=lambda _address: False)
+        self.servers = Servers(self.maps)
+        if maps is None:
+            self.director.apply(rules(WEB, (RS1, 1), (RS2, 2)), 0.0)
+            self.servers.number(list(self.director.services))
+            self.rules_changed()
+        else:
+            saved.restore(self.director, self.servers, self.maps["saved"], 0.0)
+
+    def rules_changed(self) -> None:
+        """As the engine does it."""
+        self.servers.bring_all_back()
+        saved.save(self.director, self.servers, self.maps["saved"])
+
+    @property
+    def service(self) -> VirtualService:
+        (service,) = self.director.services
+        return service
+
+    def counts(self) -> tuple[int, int, int]:
+        """Packets from clients: of the service, of its two servers."""
+        self.servers.fetch()
+        one, other = (server.stats.packets_in for _, _, server in self.servers.all())
+        return self.service.stats.packets_in, one, other
+
+    def program_forwards(self, number: int, packets: int) -> None:
+        counted = list(shapes.COUNTED.unpack(self.maps["counted"].per_processor(number)))
+        counted[1] += packets
+        self.maps["counted"].counts[number] = shapes.COUNTED.pack(*counted)
+
+    def core_forwards(self, connections: int) -> None:
+        """One packet each, which go to both servers in turns."""
+        for port in range(connections):
+            decision: Any = self.director.decide(tcp(client(3000 + port), WEB), 0.0)
+            self.servers.keep_counters(decision.connection.server)
+
+
+def test_what_the_core_has_counted_is_counted_on() -> None:
+    before = Life()
+    before.program_forwards(NUMBER, 7)
+    before.core_forwards(3)
+    before.program_forwards(NUMBER, 1)
+    seen = before.counts()
+    assert seen[0] == sum(seen[1:]) == 11
+    after = Life(before.maps)
+    assert after.counts() == seen
+    assert [server.stats.connections for _, _, server in after.servers.all()] == [
+        server.stats.connections for _, _, server in before.servers.all()
+    ]
+    after.program_forwards(NUMBER, 5)
+    assert after.counts() == (seen[0] + 5, seen[1] + 5, seen[2])
+
+
+@pytest.mark.parametrize("fetched", [True, False])
+def test_what_was_set_to_zero_does_not_come_back(*, fetched: bool) -> None:
+    before = Life()
+    before.program_forwards(NUMBER, 7)
+    before.core_forwards(2)
+    if fetched:
+        before.servers.bring_all_back()
+    before.counts()
+    before.director.apply([Zero(KEY)], 0.0)
+    before.rules_changed()
+    before.program_forwards(NUMBER, 4)
+    assert Life(before.maps).counts() == before.counts() == (4, 4, 0)
+
+
+def test_a_third_director_goes_on_from_the_second() -> None:
+    first = Life()
+    first.core_forwards(3)
+    second = Life(first.maps)
+    second.rules_changed()
+    second.core_forwards(3)
+    second.program_forwards(NUMBER, 4)
+    assert Life(first.maps).counts() == second.counts()
+    assert second.counts()[0] == 10
+
+
+def test_a_service_keeps_what_a_deleted_server_has_counted() -> None:
+    before = Life()
+    before.core_forwards(4)
+    before.director.expire(1e9)
+    before.director.apply([DeleteServer(KEY, RS2)], 0.0)
+    before.servers.number(list(before.director.services))
+    before.rules_changed()
+    after = Life(before.maps)
+    assert after.service.stats.packets_in == before.service.stats.packets_in == 4
+
+
+def test_no_rates_are_made_of_what_was_counted_long_ago() -> None:
+    before = Life()
+    before.program_forwards(NUMBER, 1000)
+    before.counts()
+    before.rules_changed()
+    stats = Life(before.maps).service.stats
+    stats.estimate()
+    assert stats.as_dict()["rates"] == dict.fromkeys(
+        ("connections", "packets_in", "packets_out", "bytes_in", "bytes_out"), 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("numbers", [[99999, None]]),
+        ("numbers", [["0", None]]),
+        ("numbers", [[0, {"command": "Clear"}]]),
+        ("numbers", [[0, None, [1, 2]]]),
+        ("counted", [[{"command": "Clear"}, [0] * 5]]),
+        ("counted", [[None]]),
+        ("made", 7),
+    ],
+)
+def test_what_can_not_be_is_refused_in_a_sentence(part: str, value: Any) -> None:
+    """Whatever has written it: -O, which leaves assertions out, changes nothing."""
+    before = Life()
+    pieces = before.maps["saved"]
+    text = saved._read(pieces)
+    assert text is not None
+    for row in value if isinstance(value, list) else ():
+        if row[-1] is None or len(row) > 2:
+            row[1:2] = [text["numbers"][0][1]] if part == "numbers" else row[1:2]
+    saved._write(zlib.compress(json.dumps({**text, part: value}).encode()), pieces)
+    with pytest.raises(EngineError, match="can't be read"):
+        Life(before.maps)
+
+
+def test_servers_that_are_not_there_are_refused() -> None:
+    before = Life()
+    text = saved._read(before.maps["saved"])
+    assert text is not None
+    text["numbers"][0][1]["server"] = text["numbers"][0][1]["server"].replace(RS2.address, "192.0.2.99")
+    assert Endpoint("192.0.2.99", RS2.port) != RS2
+    saved._write(zlib.compress(json.dumps(text).encode()), before.maps["saved"])
+    with pytest.raises(EngineError, match="can't be read"):
+        Life(before.maps)
