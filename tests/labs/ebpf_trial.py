@@ -183,6 +183,26 @@ class Trial:
             with held() as another:
                 return {"before": before, "after": connection.ask(), "new": another.ask(), "entries": count}
 
+    def anothers_filter(self) -> Any:
+        """Somebody has a filter where everybody's goes: it stays, and sees what is not the director's."""
+        self._end()
+        place = ("dev", "d-eth0", "ingress")
+        theirs = ("prio", "1", "handle", "1", "bpf", "bytecode", "1,6 0 0 0", "flowid", "1:1")
+        sh("tc", "qdisc", "add", "dev", "d-eth0", "clsact", host="d", check=False)
+        sh("tc", "filter", "add", *place, *theirs, host="d")
+        before = sh("tc", "filter", "show", *place, host="d").stdout
+        self._start()
+        with held() as connection:
+            names = [connection.ask()]
+            self._kill()
+            self._start_another()
+            names.append(connection.ask())
+        seen = {"names": names, "exit": self._end()}
+        seen["stays"] = sh("tc", "filter", "show", *place, host="d").stdout == before != ""
+        sh("tc", "filter", "del", *place, "prio", "1", "handle", "1", "bpf", host="d")
+        self._start()
+        return seen
+
     def interface_gone(self) -> Any:
         """An interface disappears: the director lives, and says what there is."""
         sh("ip", "link", "add", "gone", "type", "veth", "peer", "name", "gone-too", host="d")

@@ -100,5 +100,9 @@ def test_an_interface_may_disappear(seen: dict[str, Any]) -> None:
     assert seen["interface_gone"] == {"name": "s", "alive": True, "exit": 0}
 
 
+def test_the_filter_of_somebody_else_stays(seen: dict[str, Any]) -> None:
+    assert seen["anothers_filter"] == {"names": ["s", "s"], "exit": 0, "stays": True}
+
+
 def test_nothing_is_left_after_an_orderly_end(seen: dict[str, Any]) -> None:
     assert seen["nothing_left"] == {"filters": "", "devices": []}

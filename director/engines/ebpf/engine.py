@@ -103,7 +103,10 @@ class EbpfEngine:
         selector.modify(self._core.routes, EVENT_READ, self._routes_changed)
         selector.register(self._teller, EVENT_READ, self._teller.hear)
         if self._program.adopted:
-            saved.restore(director, self._servers, maps["saved"], self._clock.now())
+            try:
+                saved.restore(director, self._servers, maps["saved"], self._clock.now())
+            except saved.CannotRead as error:
+                raise EngineError(f"{error} {self._program.how_to_forget()}") from None
             self._rules.adopt(director.services)
             self._templates.adopt(self._clock.now())
             self._connections.adopt()

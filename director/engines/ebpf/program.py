@@ -2,7 +2,7 @@
 
 Nothing is pinned to a file. As long as the program is attached to an interface it lives, and its
 tables with it; the interface tells the next director where they are. When the network namespace
-ends, all of it does.
+ends, all of it does. Other people's programs on those interfaces stay where they are.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 from director.engines import interfaces as of_this_machine
 from director.engines.ebpf.compiler import CannotCompile, compiled
-from director.engines.ebpf.libbpf.hook import Hook
+from director.engines.ebpf.libbpf.hook import Hook, Place
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.libbpf.objects import Loaded
-from director.engines.ebpf.libbpf.programs import maps_of, run
+from director.engines.ebpf.libbpf.programs import name_and_maps, run
 from director.engines.engine import EngineError
 
 _UNREAD = ("added", "saved", "sessions")  # by the program: it is told to hold on to them
@@ -34,6 +34,8 @@ MAPS = (
     *_UNREAD,
 )
 SETTINGS, TOTALS = ".data.settings", ".data.totals"
+_NAME = "ingress"
+_OF_OURS = frozenset({"connections", "services", SETTINGS, TOTALS})  # maps, whatever the version
 
 
 class Program:
@@ -44,36 +46,54 @@ class Program:
         for interface in interfaces:
             if of_this_machine.mac_of(interface) is None:
                 raise EngineError(f"There is no network interface {interface!r}: see `ip link`.")
-        self._hooks = [Hook(socket.if_nametoindex(interface)) for interface in interfaces]
+        self._hooks = {interface: Hook(socket.if_nametoindex(interface)) for interface in interfaces}
+        self._left: dict[str, Place] = {}  # where an earlier director's program is
+        earlier: dict[str, Map] = {}
         try:
             earlier = self._left_behind()
             sizes = {} if earlier else {"connections": connections}
             self._loaded = Loaded(compiled(), sizes, earlier)
             for name in _UNREAD:
-                self._loaded.bind("ingress", name)
+                self._loaded.bind(_NAME, name)
         except (BpfError, CannotCompile) as error:
-            raise EngineError(f"The engine ebpf can't be loaded ({error}).") from None
+            told = f"The engine ebpf can't be loaded ({error})."
+            raise EngineError(f"{told} {self.how_to_forget()}" if earlier else told) from None
         self.adopted = bool(earlier)
         self.maps: dict[str, Map] = {name: self._loaded.map(name) for name in (*MAPS, SETTINGS, TOTALS)}
-        self._ingress = self._loaded.program("ingress")
+        self._ingress = self._loaded.program(_NAME)
         self._parts = {name: self._loaded.program(name) for name in ("sweep", "change", "take")}
         self._attached = False
 
     def _left_behind(self) -> dict[str, Map]:
-        """The tables of a program that is attached already."""
-        for hook in self._hooks:
-            number = hook.attached()
-            if number is not None:
-                found = maps_of(number)
-                return {name: one for name, one in found.items() if name in (*MAPS, SETTINGS, TOTALS)}
-        return {}
+        """The tables of a program of ours that is attached already."""
+        earlier: dict[str, Map] = {}
+        for interface, hook in self._hooks.items():
+            for place, number in hook.attached():
+                name, found = name_and_maps(number)
+                if name == _NAME and found.keys() >= _OF_OURS:
+                    self._left[interface] = place
+                    earlier, found = earlier or found, found if earlier else {}
+                for one in found.values():  # somebody else's, or the same again
+                    one.close()
+        return {name: one for name, one in earlier.items() if name in (*MAPS, SETTINGS, TOTALS)}
+
+    def how_to_forget(self) -> str:
+        """What to type where nothing can be done with what an earlier director has left."""
+        commands = (
+            f"`tc filter del dev {interface} ingress prio {place.priority} handle {place.handle} bpf`"
+            for interface, place in self._left.items()
+        )
+        return (
+            "What is there was left by a director of another version; to begin anew, without its "
+            f"connections, run {' and '.join(commands)}."
+        )
 
     def attach(self) -> None:
         """From now on it sees what comes in. Raises EngineError."""
         self._attached = True
         try:
-            for hook in self._hooks:
-                hook.attach(self._ingress)
+            for interface, hook in self._hooks.items():
+                hook.attach(self._ingress, self._left.get(interface))
         except BpfError as error:
             self.detach()
             raise EngineError(f"The engine ebpf can't be attached ({error}).") from None
@@ -88,7 +108,7 @@ class Program:
 
     def detach(self) -> None:
         if self._attached:
-            for hook in self._hooks:
+            for hook in self._hooks.values():
                 hook.detach()
             self._attached = False
 

@@ -37,6 +37,10 @@ _LENGTH = 8  # bytes in front of the text
 Json = dict[str, Any]
 
 
+class CannotRead(EngineError):
+    """What is there is not what `save` has written."""
+
+
 def save(director: Director, servers: Servers, pieces: Map) -> None:
     """Write rules, marks and settings. Raises EngineError where they are too long."""
     listed = list(director.services)
@@ -89,7 +93,7 @@ def _deletions(
 
 
 def restore(director: Director, servers: Servers, pieces: Map, now: float) -> None:
-    """Give the director the rules that an earlier one has left. Raises EngineError."""
+    """Give the director the rules that an earlier one has left. Raises CannotRead."""
     try:
         text = _read(pieces)
         if text is None:
@@ -99,7 +103,7 @@ def restore(director: Director, servers: Servers, pieces: Map, now: float) -> No
         _bind(director, servers, text["numbers"])
         director.apply([decode(each) for each in text["deleted"]], now)
     except (CodecError, KeyError, LvsError, TypeError, ValueError, zlib.error) as error:
-        raise EngineError(f"The rules that another director has left can't be read ({error}).") from None
+        raise CannotRead(f"The rules that another director has left can't be read ({error}).") from None
 
 
 def _resume(director: Director, counted: Iterable[Sequence[Any]]) -> None:

@@ -53,8 +53,8 @@ class _TestRun(ctypes.Structure):
     )
 
 
-def maps_of(program_id: int) -> dict[str, Map]:
-    """The maps that a loaded program uses, by name. Raises BpfError."""
+def name_and_maps(program_id: int) -> tuple[str, dict[str, Map]]:
+    """What a loaded program is called, and the maps that it uses, by name. Raises BpfError."""
     lib = library()
     fd = check(lib.bpf_prog_get_fd_by_id(c_uint32(program_id)), "bpf_prog_get_fd_by_id")
     try:
@@ -68,7 +68,7 @@ def maps_of(program_id: int) -> dict[str, Map]:
         ]
     finally:
         os.close(fd)
-    return {one.name: one for one in found}
+    return info.name.decode(errors="replace"), {one.name: one for one in found}
 
 
 def run(program: int, context: bytes = b"") -> tuple[int, bytes]:

@@ -23,5 +23,5 @@ static __always_inline int to_core_or_both(struct __sk_buff *skb, __be32 dest)
 	if (is_vip(dest))
 		return to_core();
 	bpf_clone_redirect(skb, settings.up, 0);
-	return TC_ACT_OK;
+	return TO_HOST;
 }

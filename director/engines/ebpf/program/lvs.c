@@ -80,7 +80,7 @@ static __always_inline int request(struct __sk_buff *skb, struct packet *p, stru
 		counted->bytes_in += p->length;
 	}
 	if (method == LOCAL)
-		return TC_ACT_OK;
+		return TO_HOST;
 	if (method == DR) {
 		done = direct(skb);
 	} else if (method == NAT) {
@@ -198,10 +198,10 @@ static __noinline int arrival(struct __sk_buff *skb, struct packet *p)
 	if (settings.flags & STRAYS)
 		return to_core_or_both(skb, p->ends.dest);
 	if ((tcp && (p->flags & TCP_RST || !(p->flags & TCP_SYN))) || p->ends.sport == FTP_DATA)
-		return TC_ACT_OK;
+		return TO_HOST;
 	service = service_of(&p->ends);
 	if (!service)
-		return settings.flags & ODD && is_vip(p->ends.dest) ? to_core() : TC_ACT_OK;
+		return settings.flags & ODD && is_vip(p->ends.dest) ? to_core() : TO_HOST;
 	if (chosen_by_core(service))
 		return to_core();
 	number = service->scheduler == BY_TEMPLATE ? bound_to(service, p) : pick(service, &p->ends);
@@ -256,10 +256,10 @@ int ingress(struct __sk_buff *skb)
 
 	switch (parse(skb, &p)) {
 	case OTHER:
-		return TC_ACT_OK;
+		return TO_HOST;
 	case ERROR:
 		bpf_clone_redirect(skb, settings.up, 0);
-		return TC_ACT_OK;
+		return TO_HOST;
 	case FRAGMENT:
 	case MALFORMED:
 		return to_core_or_both(skb, p.ends.dest);

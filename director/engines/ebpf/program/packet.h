@@ -10,6 +10,7 @@
 
 #include "tables.h"
 
+#define TO_HOST TC_ACT_UNSPEC /* others' filters come next, if any, and then the director's own kernel */
 #define NEXT_HEADER (ETH_HLEN + sizeof(struct iphdr)) /* bytes to TCP or UDP: IP options go to the core */
 #define WITH_TCP (NEXT_HEADER + sizeof(struct tcphdr))
 #define IP_DF 0x4000

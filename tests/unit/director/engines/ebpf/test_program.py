@@ -1,0 +1,133 @@
+"""Beside the programs of others: none is taken for ours, replaced, or taken away."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from director.engines import interfaces
+from director.engines.ebpf import program
+from director.engines.ebpf.libbpf import hook
+from director.engines.ebpf.libbpf.hook import Hook, Place
+from director.engines.ebpf.libbpf.library import BpfError
+from director.engines.ebpf.program import MAPS, SETTINGS, TOTALS, Program
+from director.engines.engine import EngineError
+
+THEIRS, OURS, NEXT = 11, 7, 8  # programs: their ids, and their descriptors
+FIRST, SECOND = Place(1, 1), Place(1, 2)
+
+
+class Filters:
+    """The kernel's filters of one interface, as libbpf asks for them."""
+
+    def __init__(self) -> None:
+        self.there: dict[Place, int] = {}
+
+    def bpf_tc_hook_create(self, _hook: Any) -> int:
+        return 0
+
+    def bpf_tc_attach(self, _hook: Any, options: Any) -> int:
+        place = Place(options._obj.priority, options._obj.handle)
+        if place in self.there and not options._obj.flags:
+            return -errno.EEXIST
+        self.there[place] = options._obj.prog_fd
+        return 0
+
+    def bpf_tc_query(self, _hook: Any, options: Any) -> int:
+        options._obj.prog_id = self.there.get(Place(options._obj.priority, options._obj.handle), 0)
+        return 0 if options._obj.prog_id else -errno.EINVAL
+
+    def bpf_tc_detach(self, _hook: Any, options: Any) -> int:
+        del self.there[Place(options._obj.priority, options._obj.handle)]
+        return 0
+
+
+@pytest.fixture
+def filters(monkeypatch: pytest.MonkeyPatch) -> Filters:
+    found = Filters()
+    monkeypatch.setattr(hook, "library", lambda: found)
+    return found
+
+
+def test_ours_comes_beside_those_of_others(filters: Filters) -> None:
+    filters.there[FIRST] = THEIRS
+    ours = Hook(1)
+    ours.attach(OURS)
+    assert filters.there == {FIRST: THEIRS, SECOND: OURS}
+    assert dict(ours.attached()) == filters.there
+    ours.detach()
+    ours.detach()
+    assert filters.there == {FIRST: THEIRS}
+
+
+def test_in_place_of_an_earlier_one_of_ours_and_of_no_other(filters: Filters) -> None:
+    filters.there = {FIRST: THEIRS, SECOND: OURS}
+    following = Hook(1)
+    following.attach(NEXT, SECOND)
+    assert filters.there == {FIRST: THEIRS, SECOND: NEXT}
+    filters.there[SECOND] = THEIRS  # somebody has taken our place
+    following.detach()
+    assert filters.there == {FIRST: THEIRS, SECOND: THEIRS}
+
+
+def test_where_there_is_no_place_nothing_is_taken(filters: Filters) -> None:
+    filters.there = {Place(priority, handle): THEIRS for priority in range(1, 10) for handle in range(1, 20)}
+    with pytest.raises(BpfError, match="File exists"):
+        Hook(1).attach(OURS)
+    assert set(filters.there.values()) == {THEIRS}
+
+
+class Found:
+    """A map."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def attached(monkeypatch: pytest.MonkeyPatch) -> dict[int, tuple[str, dict[str, Any]]]:
+    """The names and the maps of programs, by their ids; our object's maps have another shape than theirs."""
+    names: dict[int, tuple[str, dict[str, Any]]] = {}
+
+    def load(_path: Path, _sizes: Any, earlier: dict[str, Any]) -> Any:
+        if earlier:
+            raise BpfError(f"map {min(earlier)} has another shape")
+        return SimpleNamespace(bind=lambda *_names: None, map=Found, program=lambda _name: OURS)
+
+    monkeypatch.setattr(program, "Loaded", load)
+    monkeypatch.setattr(program, "compiled", Path)
+    monkeypatch.setattr(program, "name_and_maps", names.__getitem__)
+    monkeypatch.setattr(interfaces, "mac_of", lambda _name: "02:00:00:00:00:01")
+    monkeypatch.setattr(socket, "if_nametoindex", lambda _name: 1)
+    return names
+
+
+OUR_MAPS = {name: Found(name) for name in (*MAPS, SETTINGS, TOTALS)}
+
+
+@pytest.mark.parametrize("theirs", [("ingress", {"flows": Found("flows")}), ("monitor", OUR_MAPS)])
+def test_not_every_program_is_an_earlier_director(
+    theirs: tuple[str, dict[str, Any]], filters: Filters, attached: dict[int, tuple[str, dict[str, Any]]]
+) -> None:
+    filters.there[FIRST] = THEIRS
+    attached[THEIRS] = theirs
+    assert not Program(["eth0"], 10).adopted
+
+
+def test_tables_of_another_version_are_refused_with_what_to_type(
+    filters: Filters, attached: dict[int, tuple[str, dict[str, Any]]]
+) -> None:
+    filters.there = {FIRST: THEIRS, SECOND: OURS}
+    attached.update({THEIRS: ("monitor", {}), OURS: ("ingress", OUR_MAPS)})
+    with pytest.raises(EngineError) as refused:
+        Program(["eth0"], 10)
+    assert "another shape" in str(refused.value)
+    assert "`tc filter del dev eth0 ingress prio 1 handle 2 bpf`" in str(refused.value)
