@@ -31,7 +31,7 @@ class _ProgInfo(ctypes.Structure):
     )
 
 
-class _TestRun(ctypes.Structure):
+class RunOptions(ctypes.Structure):
     """struct bpf_test_run_opts."""
 
     _fields_ = (
@@ -76,7 +76,7 @@ def run(program: int, context: bytes = b"") -> tuple[int, bytes]:
 
     What it returns, and what has become of the bytes that it was given.
     """
-    options = _TestRun(sz=ctypes.sizeof(_TestRun))
+    options = RunOptions(sz=ctypes.sizeof(RunOptions))
     given = ctypes.create_string_buffer(context, len(context))
     if context:
         options.ctx_in, options.ctx_size_in = ctypes.addressof(given), len(context)

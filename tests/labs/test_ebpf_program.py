@@ -1,0 +1,254 @@
+"""The program itself, run by hand on packets and tables that are made for it, against the core's rules."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable, Iterator
+from ctypes import byref
+from functools import cache
+from itertools import product
+from time import monotonic_ns
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from scapy.layers.inet import IP
+from scapy.layers.inet import TCP as TcpHeader
+from scapy.layers.inet import UDP as UdpHeader
+from scapy.layers.l2 import Ether
+
+from director import engines
+from director.core.connection import Connection
+from director.core.decision import Method
+from director.core.events import Trace
+from director.core.lifecycle import Lifecycle
+from director.core.packet import ACK, RST, SYN, TCP, UDP, Endpoint
+from director.core.states import ACTIVE, State, Timeouts, View, follow
+from director.engines.ebpf import compiler, shapes
+from director.engines.ebpf.changes import ProgramChanges
+from director.engines.ebpf.clock import NANO, KernelClock
+from director.engines.ebpf.libbpf.library import check, library
+from director.engines.ebpf.libbpf.objects import Loaded
+from director.engines.ebpf.libbpf.programs import RunOptions, run
+from director.engines.ebpf.program import MAPS, SETTINGS, TOTALS
+from director.engines.ebpf.rules import KINDS
+from director.engines.ebpf.sessions import Sessions
+from director.engines.ebpf.settings import Settings, Totals
+from director.engines.ebpf.table import SharedTable
+from director.engines.engine import EngineError
+from tests.unit.director.engines.ebpf.support import FakeServers
+
+CLIENT, VIP = Endpoint("198.51.100.7", 3000), Endpoint("203.0.113.1", 80)
+SERVER, NUMBER = Endpoint("172.16.0.3", 8000), 1
+FLAGS = range(64)  # TCP's six
+METHODS = {View.IN: Method.NAT, View.OUT: Method.NAT, View.HALF: Method.DR}
+STEP = 10_000  # seconds: so far are the states' timeouts from each other
+TIMEOUTS = Timeouts(**{state.value.lower(): STEP * (at + 1) for at, state in enumerate(State)})
+
+
+@cache
+def frame(protocol: int, source: Endpoint, destination: Endpoint, flags: int) -> bytes:
+    ports = {"sport": source.port, "dport": destination.port}
+    above = TcpHeader(flags=flags, **ports) if protocol == TCP else UdpHeader(**ports)
+    mac = "00:00:00:00:00:00"  # the loopback interface's, where such packets seem to come in
+    return bytes(Ether(dst=mac, src=mac) / IP(src=source.address, dst=destination.address) / above)
+
+
+class Loose:
+    """The program and its tables, attached to nothing."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self._ingress = loaded.program("ingress")
+        self._parts = {name: loaded.program(name) for name in ("change", "take")}
+        self.maps = {name: loaded.map(name) for name in (*MAPS, SETTINGS, TOTALS)}
+        self.connections = self.maps["connections"]
+        self.servers = self.maps["servers"].mapped()
+        self.totals = Totals(self.maps[TOTALS].mapped())
+        self.settings = Settings(self.maps[SETTINGS].mapped())
+        self.settings.limit(1000)
+        self.settings.use_timeouts(TIMEOUTS)
+        self.settings.use_transitions(secure=False)
+        self.settings.renew()
+        self.way = bytes(20) + (1).to_bytes(4, sys.byteorder)  # found already, by those settings
+
+    def run(self, part: str, context: bytes) -> tuple[int, bytes]:
+        return run(self._parts[part], context)
+
+    def sees(self, protocol: int, source: Endpoint, destination: Endpoint, flags: int = 0) -> int:
+        """A packet comes in: the verdict."""
+        data = frame(protocol, source, destination, flags)
+        options = RunOptions(sz=ctypes.sizeof(RunOptions), data_in=data, data_size_in=len(data))
+        check(library().bpf_prog_test_run_opts(self._ingress, byref(options)), "bpf_prog_test_run")
+        return int(options.retval)
+
+    def know(self, protocol: int, state: State, method: Method, steady: int = 0) -> bytes:
+        """A connection is in the table, and counted nowhere: the key of its requests."""
+        key = shapes.ends(protocol, CLIENT, VIP)
+        expires = monotonic_ns() + STEP * NANO
+        there = shapes.address(SERVER.address), shapes.port(SERVER.port)
+        word = shapes.word(state, method)
+        self.connections.put(
+            key, bytes(shapes.Entry(expires, word, NUMBER, 0, *there, mtu=1500, way=self.way))
+        )
+        here = shapes.address(VIP.address), shapes.port(VIP.port)
+        back = shapes.Entry(expires, word | shapes.REPLY | steady, NUMBER, 0, *here, mtu=1500, way=self.way)
+        if method is Method.NAT:
+            self.connections.put(shapes.ends(protocol, SERVER, CLIENT), bytes(back))
+        self.counts(0, 0)
+        return key
+
+    def entry(self, key: bytes) -> shapes.Entry:
+        value = self.connections.get(key)
+        assert value is not None
+        return shapes.Entry.of(value)
+
+    def counts(self, *numbers: int, number: int = NUMBER) -> tuple[int, int]:
+        """A server's active and inactive connections, by the program's count; set first, if any are given."""
+        values = list(shapes.SERVER.unpack_from(self.servers, number * shapes.SERVER.size))
+        if numbers:
+            values[-4:-2] = numbers
+            shapes.SERVER.pack_into(self.servers, number * shapes.SERVER.size, *values)
+        return values[-4], values[-3]
+
+
+@pytest.fixture(scope="module")
+def loose() -> Iterator[Loose]:
+    try:
+        engines.require("ebpf")
+    except EngineError as missing:
+        pytest.skip(str(missing))
+    loaded = Loaded(compiler.compiled(), {"connections": 1000}, {})
+    yield Loose(loaded)
+    loaded.close()
+
+
+@pytest.mark.parametrize("secure", [False, True])
+@pytest.mark.parametrize("view", View)
+def test_its_states_follow_each_other_as_the_cores_do(loose: Loose, view: View, *, secure: bool) -> None:
+    """Each flag with each other one, in each state: the state after it, its time, and how it is counted."""
+    ends = (SERVER, CLIENT) if view is View.OUT else (CLIENT, VIP)
+    loose.settings.use_transitions(secure=secure)
+    for state, flags in product(State, FLAGS):
+        if state is State.UDP:
+            continue
+        key = loose.know(TCP, state, METHODS[view])
+        loose.sees(TCP, *ends, flags)
+        entry, expected = loose.entry(key), follow(TCP, state, view, flags, secure=secure)
+        assert entry.state is expected, (state, flags)
+        left = (entry.expires - monotonic_ns()) / NANO
+        assert abs(left - TIMEOUTS.by_state()[expected]) < STEP / 2, (state, flags)
+        active = (expected in ACTIVE) - (state in ACTIVE)
+        assert loose.counts() == (active, -active), (state, flags)
+
+
+def test_a_steady_reply_says_nothing_new(loose: Loose) -> None:
+    """It is taken for what it is without a look at the request's entry: only what changes nothing may be."""
+    loose.settings.use_transitions(secure=False)
+    for flags in FLAGS:
+        key = loose.know(TCP, State.ESTABLISHED, Method.NAT, shapes.STEADY)
+        loose.sees(TCP, SERVER, CLIENT, flags)
+        assert loose.entry(key).state is follow(TCP, State.ESTABLISHED, View.OUT, flags), flags
+
+
+def test_udp_has_one_state(loose: Loose) -> None:
+    for ends in ((CLIENT, VIP), (SERVER, CLIENT)):
+        key = loose.know(UDP, State.UDP, Method.NAT)
+        loose.sees(UDP, *ends)
+        assert loose.entry(key).state is State.UDP
+        assert loose.counts() == (0, 0)
+
+
+def test_it_counts_as_many_packets_of_a_client_as_drop_entry_cares_about(loose: Loose) -> None:
+    key = loose.know(TCP, State.ESTABLISHED, Method.NAT)
+    seen = []
+    for _ in range(12):
+        loose.sees(TCP, CLIENT, VIP, ACK)
+        loose.sees(TCP, SERVER, CLIENT, ACK)
+        seen.append(loose.entry(key).packets)
+    assert seen == [*range(1, 10), 9, 9, 9]
+
+
+@pytest.mark.parametrize("scheduler", ["lc", "wlc", "sed", "nq"])
+def test_a_count_below_nothing_is_nothing(loose: Loose, scheduler: str) -> None:
+    """Of two servers that have none, the first gets the connection."""
+    service = Endpoint("203.0.113.9", 80)
+    address = shapes.address(service.address), shapes.port(service.port)
+    members = loose.maps["members"].mapped()
+    for place, number in ((1, 5), (2, 6)):
+        members[8 * place : 8 * place + 8] = number.to_bytes(8, sys.byteorder)
+        there = shapes.address(f"172.16.0.{number}"), shapes.port(80)
+        value = (*there, shapes.METHODS.index(Method.DR), bytes(4), 1, 1, 0, 0, 0, 0, 0, 0, 0)
+        shapes.SERVER.pack_into(loose.servers, number * shapes.SERVER.size, *value)
+    loose.counts(-1, -1, number=5)
+    written = (KINDS[scheduler], 0, 1, 2, 0, 0, 0, bytes(4), 0)
+    loose.maps["services"].put(shapes.SERVICE_KEY.pack(*address, TCP), shapes.SERVICE.pack(*written))
+    loose.sees(TCP, CLIENT, service, SYN)
+    key = shapes.ends(TCP, CLIENT, service)
+    assert loose.entry(key).server == 5
+    ProgramChanges(loose.run).take(key)
+
+
+def test_what_is_taken_out_is_gone_once(loose: Loose) -> None:
+    changes = ProgramChanges(loose.run)
+    key = loose.know(TCP, State.FIN_WAIT, Method.NAT)
+    used = loose.totals.used
+    last = changes.take(key)
+    assert last is not None
+    assert shapes.state_of(last) is State.FIN_WAIT
+    assert loose.connections.get(key) is loose.connections.get(shapes.ends(TCP, SERVER, CLIENT)) is None
+    assert loose.totals.used == used - 1
+    assert changes.take(key) is None
+    assert not changes.swap(key, last, last)
+
+
+class Interrupted(ProgramChanges):
+    """Before the core's next change, the program sees a packet."""
+
+    def __init__(self, loose: Loose, packet: Callable[[], object]) -> None:
+        super().__init__(loose.run)
+        self._packet: Callable[[], object] | None = packet
+
+    def swap(self, *change: Any) -> bool:
+        self._between()
+        return super().swap(*change)
+
+    def take(self, key: bytes) -> int | None:
+        self._between()
+        return super().take(key)
+
+    def _between(self) -> None:
+        packet, self._packet = self._packet, None
+        if packet is not None:
+            packet()
+
+
+@pytest.mark.parametrize("core", [State.ESTABLISHED, State.FIN_WAIT, None])
+def test_a_packet_that_comes_while_the_core_decides_is_not_undone(loose: Loose, core: State | None) -> None:
+    """A RST closes the connection, while the core leaves it as it is, moves it, or ends it (None)."""
+    key = loose.know(TCP, State.ESTABLISHED, Method.NAT)
+    loose.totals.add(1)
+    loose.counts(1, 0)
+    servers: Any = FakeServers(Method.NAT)
+    changes = Interrupted(loose, lambda: loose.sees(TCP, CLIENT, VIP, RST))
+    clock, nothing = KernelClock(lambda: monotonic_ns() / NANO, 0.0), lambda: None
+    templates: Any = SimpleNamespace()
+    sessions = Sessions(loose.maps["sessions"])
+    table = SharedTable(
+        loose.connections, loose.totals, servers, templates, sessions, changes, clock, nothing, 8
+    )
+    life = Lifecycle(table, templates, TIMEOUTS, Trace(None))
+    connection = table.request(TCP, CLIENT, VIP)
+    assert isinstance(connection, Connection)
+    if core is None:
+        life.end(connection, clock.now())
+        state, both = None, (0, 0)
+        assert loose.connections.get(key) is None
+    else:
+        life.become(connection, core, clock.now())
+        state, both = loose.entry(key).state, (0, 1)
+        assert state is (State.CLOSE if core is State.ESTABLISHED else core)
+        table.remove(connection)
+    server = servers.servers[NUMBER]
+    program = loose.counts()
+    assert (program[0] + server.active, program[1] + server.inactive) == both
