@@ -16,8 +16,8 @@ from director.control.tool import (
     VALUE,
     Fields,
     WrongLine,
+    about,
     apply,
-    ask,
     dotted_quad,
     getopt,
     number,
@@ -54,7 +54,7 @@ def _work(arguments: Sequence[str]) -> str:
     if command == "h":
         return USAGE
     if command == "L":
-        return "".join(f"{_line(mark)}\n" for mark in ask({"do": "list"})["marks"])
+        return "".join(f"{_line(mark)}\n" for mark in about()["marks"])
     apply([{"command": _COMMANDS[command], **(_rule(options) if command in "AD" else {})}])
     return ""
 

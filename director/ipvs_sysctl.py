@@ -15,8 +15,8 @@ from director.control.tool import (
     Failure,
     Fields,
     WrongLine,
+    about,
     apply,
-    ask,
     getopt,
     number,
     run,
@@ -58,7 +58,7 @@ def _work(arguments: Sequence[str]) -> str:
 
 
 def _settings() -> Fields:
-    settings: Fields = ask({"do": "list"})["sysctls"]
+    settings: Fields = about()["sysctls"]
     return settings
 
 

@@ -97,6 +97,7 @@ def run(settings: Settings) -> None:
         if settings.rules:
             say(_load(settings.rules, answers))
         listener = _listen(settings.socket, answers)
+        answers.later = listener.do
         stack.callback(listener.close)
         listener.register(selector)
         selector.register(signals, EVENT_READ, signals.heard)
@@ -129,20 +130,21 @@ def _loop(
     """Serve whatever is ready, and the clock, until a signal ends it."""
     due = clock()
     while not signals.end:
-        for key, _ in selector.select(max(0.0, due - clock())):
+        for key, _ in selector.select(0.0 if listener.busy else max(0.0, due - clock())):
             key.data()
+        listener.work()
         now = clock()
         if now >= due:
             due = now + _TICK
             engine.prepare()
-            director.tick(now)
+            director.tick(now, listener.do)
             engine.tick(now)
             listener.expire()
 
 
 def _listen(path: str, answers: Answers) -> Listener:
     try:
-        return Listener(path, answers)
+        return Listener(path, answers.steps)
     except OSError as error:
         raise CannotRun(
             f"The control socket {path} can't be made ({error.strerror or error}): name another --socket, "

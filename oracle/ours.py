@@ -5,7 +5,7 @@ Everything that decides and rewrites is the real thing; sockets, routes and ARP 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import patch
 
@@ -112,6 +112,9 @@ class _Kernel:
 
     def keep_out_of(self, _vips: object) -> None:
         pass
+
+    def keep_out_in_steps(self, _vips: object) -> Iterator[None]:
+        return iter(())
 
     def give(self, packet: bytes) -> bool:
         self.given.append(packet)

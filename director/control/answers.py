@@ -9,41 +9,59 @@
     {"do": "counters"}                   what the engine and the process have counted
 
 An answer has "ok": true and what was asked for, or "ok": false and "error", one sentence; where one of many
-commands was refused, "place" says which (the first is 0).
+commands was refused, "place" says which (the first is 0). What may take more than a moment is done in steps,
+and packets go on in between: a change is written while the old rules are in force, and then holds for all
+packets at once; a listing is not one moment's, as the kernel's is not.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
+from director.control.channel import ROWS, join
 from director.control.codec import CodecError, decode
 from director.control.explanation import Explainer
 from director.core.commands import Command, DeleteServer, DeleteService
+from director.core.draft import Draft, exhaust
 from director.core.errors import LvsError
+from director.core.events import Trace
+from director.core.service import VirtualService
 from director.engines.engine import Engine, EngineError
 
 if TYPE_CHECKING:
     from director.control.channel import Message
+    from director.control.listener import Steps
     from director.core.director import Director
+
+_FEW, _MANY = 250, 5000  # steps
+_NEVER = 1_000_000_000  # young collections, before all objects are looked at
 
 
 class Answers:
-    """Called with a request, returns its answer; never raises, whatever the request is."""
+    """`steps` of a request are those of its answer, and never raise, whatever the request is.
+
+    Called with a request, it takes them all and returns the answer. `later` is given what may be left when
+    nobody waits for an answer any more; it has to be done to the end.
+    """
 
     def __init__(
         self, director: Director, engine: Engine, clock: Callable[[], float], about: Message
     ) -> None:
         """`about` is what "list" tells of the director besides its rules."""
+        self.later: Callable[[Iterator[None]], object] = exhaust
         self._director = director
         self._engine = engine
         self._clock = clock
         self._about = about
+        self._is_writing = False
         explainer = Explainer(director, engine, clock)
-        self._known: dict[str, Callable[[Message], Message]] = {
+        self._known: dict[str, Callable[[Message], Message | Steps]] = {
             "apply": self._apply,
             "list": self._list,
             "connections": self._connections,
@@ -53,14 +71,29 @@ class Answers:
         }
 
     def __call__(self, request: Message) -> Message:
+        whole: Message = {}
+        for part in self.steps(request):
+            join(whole, part or {})
+        return whole
+
+    def steps(self, request: Message) -> Steps:
+        """None for each step of work, and the parts of the answer."""
         wanted = request.get("do")
         answer = self._known.get(wanted) if isinstance(wanted, str) else None
         if answer is None:
-            return _refused(f"do: expected one of {', '.join(self._known)}, got {wanted!r}.")
+            yield _refused(f"do: expected one of {', '.join(self._known)}, got {wanted!r}.")
+            return
         try:
-            return {"ok": True, **answer(request)}
-        except (CodecError, EngineError, LvsError) as error:
-            return _refused(str(error))
+            made = answer(request)
+            if isinstance(made, dict):
+                yield {"ok": True, **made}
+                return
+            yield from made
+            yield {"ok": True}
+        except _Refused as refused:
+            yield {**_refused(str(refused)), "place": refused.place}
+        except (EngineError, LvsError, ValueError) as error:
+            yield _refused(str(error))
 
     def _explained(self, explain: Callable[[Message], Message]) -> Callable[[Message], Message]:
         """Refused where somebody else decides."""
@@ -74,61 +107,67 @@ class Answers:
 
         return look_first if self._engine.explains else refuse
 
-    def _apply(self, request: Message) -> Message:
-        commands = request.get("commands")
-        if not isinstance(commands, list):
-            raise CodecError(f"commands: expected a list, got {commands!r}.")
-        self._engine.prepare()
-        wanted = list(self._read(commands))
+    # ---- a change of the rules ----
+
+    def _apply(self, request: Message) -> Steps:
+        while self._is_writing:  # one at a time: whoever comes second goes by what the first has changed
+            yield None
+        self._is_writing = True
         try:
-            change = self._director.prepare(wanted, self._clock())
-        except LvsError as error:
-            places = (place for place, one in enumerate(wanted) if one is error.command)
-            return {**_refused(str(error)), "place": next(places, None)}
+            yield from _with_few_collections(self._write(request))
+        finally:
+            self._is_writing = False
+
+    def _write(self, request: Message) -> Steps:
+        draft = self._director.draft()
+        commands = _Commands(request, draft, self._director.trace)
+        left: Iterator[None] = draft.clear_away()
         try:
+            yield from commands.write()
+            yield from self._put_in_force(draft)
+            left = self._director.settle(draft, commands.heard, self._clock())
+            for _ in left:
+                yield None
+        finally:
+            self.later(left)
+
+    def _put_in_force(self, draft: Draft) -> Steps:
+        """All at once, or not at all. Raises EngineError."""
+        is_in_force = False
+        try:
+            yield from self._engine.rules_will_change(draft.vips)
+            self._engine.prepare()
+            self._director.put_in_force(draft)
+            is_in_force = True
             self._engine.rules_changed()
-        except Exception:
-            change.roll_back()
+        except BaseException:
             with suppress(Exception):  # it has refused already, and has said why
-                self._engine.rules_changed()  # with the rules as they were, should it be half done
+                if is_in_force:
+                    self._director.take_back(draft)
+                    self._engine.rules_changed()  # with the rules as they were, should it be half done
+                else:
+                    exhaust(self._engine.rules_will_change(self._director.services.vips()))
             raise
-        change.commit()
-        return {}
 
-    def _read(self, messages: list[Any]) -> Iterator[Command]:
-        """The commands; a DeleteServer with `"last": true` takes a service that it empties along.
+    # ---- listings ----
 
-        In 1999 there were no services without servers, and ippfvsadm knows none.
-        """
-        for message in messages:
-            deletes = isinstance(message, dict) and message.get("command") == "DeleteServer"
-            goes = deletes and message.pop("last", False) is True
-            command = decode(message)
-            yield command
-            if goes and isinstance(command, DeleteServer) and self._is_last(command):
-                yield DeleteService(command.key)
-
-    def _is_last(self, command: DeleteServer) -> bool:
-        for service in self._director.services:
-            if service.key == command.key:
-                return [server.address for server in service.servers] == [command.server]
-        return False
-
-    def _list(self, request: Message) -> Message:
+    def _list(self, request: Message) -> Steps:
         self._engine.catch_up(exactly=not request.get("at_once"))
         rules = self._director.services
         timeouts = rules.timeouts
-        return {
+        yield {
             **self._about,
             "conn_tab_size": self._director.connections.buckets,
             "timeouts": {"tcp": timeouts.established, "tcpfin": timeouts.fin_wait, "udp": timeouts.udp},
             "sysctls": rules.sysctls.as_dict(),
             "marks": [mark.as_dict() for mark in rules.marks],
-            "services": [service.as_dict() for service in rules],
+            "services": [],
         }
+        yield from _in_parts(rules)
 
-    def _connections(self, _request: Message) -> Message:
-        return {"connections": self._engine.connections(self._clock())}
+    def _connections(self, _request: Message) -> Steps:
+        yield {"connections": []}
+        yield from _batches({}, "connections", self._engine.connections(self._clock()))
 
     def _counters(self, _request: Message) -> Message:
         process = {"cpu_seconds": time.process_time(), "rss_bytes": _resident()}
@@ -143,3 +182,120 @@ def _resident() -> int:
     """Bytes of memory in use (proc(5), statm)."""
     with open("/proc/self/statm", encoding="ascii") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class _Refused(Exception):
+    """One of many commands can't be carried out: why, and its place among them."""
+
+    def __init__(self, why: str, place: int | None) -> None:
+        super().__init__(why)
+        self.place = place
+
+
+class _Commands:
+    """Those of a request for a draft; they are kept in `heard` if somebody is to hear of them."""
+
+    def __init__(self, request: Message, draft: Draft, trace: Trace) -> None:
+        self.heard: deque[Command] = deque()
+        self._request = request
+        self._draft = draft
+        self._trace = trace
+        self._place: int | None = None  # of the one that is being carried out
+
+    def write(self) -> Steps:
+        """Raises _Refused."""
+        try:
+            yield from self._draft.write(self._each())
+        except (LvsError, ValueError) as error:
+            raise _Refused(str(error), self._place) from None
+
+    def _each(self) -> Iterator[Command]:
+        for place, message in enumerate(_messages(self._request)):
+            self._place = place
+            for command in self._read(message):
+                if self._trace.is_heard:
+                    self.heard.append(command)
+                yield command
+            self._place = None
+
+    def _read(self, message: Any) -> Iterator[Command]:
+        """A DeleteServer with `"last": true` takes a service that it empties along.
+
+        In 1999 there were no services without servers, and ippfvsadm knows none.
+        """
+        deletes = isinstance(message, dict) and message.get("command") == "DeleteServer"
+        goes = deletes and message.pop("last", False) is True
+        command = decode(message)
+        emptied: DeleteService | None = None
+        if goes and isinstance(command, DeleteServer) and self._draft.is_last(command):
+            emptied = DeleteService(command.key)
+        yield command
+        if emptied:
+            yield emptied
+
+
+def _messages(request: Message) -> Iterator[Any]:
+    """What is to be a command each, of a request that has come in one line or in many. Raises ValueError."""
+    for part in request.get("parts", [request]):
+        commands = part.get("commands")
+        if not isinstance(commands, list):
+            raise CodecError(f"commands: expected a list, got {commands!r}.")
+        yield from commands
+
+
+def _in_parts(services: Iterable[VirtualService]) -> Steps:
+    """Services with their servers, those of a large one in parts of their own."""
+    few: list[Message] = []
+    rows = 0
+    for service in services:
+        if rows + len(service.servers) >= ROWS and few:
+            yield {"services": few}
+            few, rows = [], 0
+        about: Message = {**service.about(), "servers": []}
+        if len(service.servers) <= ROWS:
+            for server in service.servers:
+                about["servers"].append(server.as_dict())
+                yield None
+            few.append(about)
+            rows += 1 + len(service.servers)
+        else:
+            yield {"services": [about]}
+            yield from _batches(
+                {"in": ["services", -1]}, "servers", (one.as_dict() for one in service.servers)
+            )
+    yield {"services": few}
+
+
+def _batches(about: Message, name: str, rows: Iterable[Message]) -> Steps:
+    """Parts of a list; what each is about is in each."""
+    batch: list[Message] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == ROWS:
+            yield {**about, name: batch}
+            batch = []
+        else:
+            yield None
+    if batch:
+        yield {**about, name: batch}
+
+
+def _with_few_collections(steps: Steps) -> Steps:
+    """While a large change makes objects by the hundred thousand, nobody looks through them all for cycles.
+
+    They have none. What is left of a large change lives on, as what a director begins with.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(*before[:2], _NEVER)
+    taken = 0
+    try:
+        with closing(steps):
+            for taken, part in enumerate(steps, start=1):
+                if not taken % _FEW:
+                    gc.collect(1)  # it would wait until many more are there, where others go meanwhile
+                yield part
+    finally:
+        if taken >= _MANY:
+            gc.collect(1)
+            gc.freeze()
+        gc.set_threshold(*before)

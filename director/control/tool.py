@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from director.control import SOCKET, SOCKET_VARIABLE
-from director.control.channel import ChannelError, call
+from director.control.channel import ChannelError, join, stream
 
 Fields = dict[str, Any]
 Options = list[tuple[str, str | None]]
@@ -44,14 +45,14 @@ class Unsupported(WrongLine):
     """One that makes sense elsewhere: it asks for what there is not here."""
 
 
-def run(program: str, work: Callable[[Sequence[str]], str], arguments: Sequence[str]) -> int:
-    """Print what `work` makes of the arguments, or why it failed; returns the exit code."""
+def run(program: str, work: Callable[[Sequence[str]], str | Iterable[str]], arguments: Sequence[str]) -> int:
+    """Print what `work` makes of the arguments, as it comes, or why it failed; returns the exit code."""
     try:
-        output = work(arguments)
+        say(work(arguments))
     except Failure as failure:
+        say("")  # what it has said until then comes first
         complain(program, failure)
         return failure.code
-    say(output)
     return 0
 
 
@@ -61,10 +62,11 @@ def complain(program: str, failure: Failure) -> None:
         sys.stderr.write(f"{program}: {failure}\n")
 
 
-def say(output: str) -> None:
-    """Print it. Whoever reads it, such as head, may stop early."""
+def say(output: str | Iterable[str]) -> None:
+    """Print it, as it comes. Whoever reads it, such as head, may stop early."""
     try:
-        sys.stdout.write(output)
+        for text in (output,) if isinstance(output, str) else output:
+            sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:  # the interpreter would try once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -72,13 +74,27 @@ def say(output: str) -> None:
 
 def ask(request: Fields) -> Fields:
     """The director's answer. Raises Failure when it refuses, or when there is none."""
+    answer: Fields = {}
+    for part in parts(request):
+        join(answer, part)
+    return answer
+
+
+def about() -> Fields:
+    """What "list" tells besides the services: it comes first. Raises Failure."""
+    with closing(parts({"do": "list"})) as told:
+        return next(told)
+
+
+def parts(request: Fields) -> Generator[Fields, None, None]:
+    """The same, in parts as they come (channel.py)."""
     try:
-        answer = call(os.environ.get(SOCKET_VARIABLE) or SOCKET, request)
+        for part in stream(os.environ.get(SOCKET_VARIABLE) or SOCKET, request):
+            if not part.get("ok", True):
+                raise Failure(str(part.get("error", "refused.")), REFUSED, part.get("place"))
+            yield part
     except ChannelError as error:
         raise Failure(str(error), NO_DIRECTOR) from None
-    if not answer.get("ok"):
-        raise Failure(str(answer.get("error", "refused.")), REFUSED, answer.get("place"))
-    return answer
 
 
 def apply(commands: Sequence[Fields]) -> None:

@@ -15,7 +15,8 @@ No socket, no clock: the time is passed in, in seconds that only ever grow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -24,10 +25,11 @@ from typing import Any
 
 from director.core import icmp, ip_options
 from director.core.arrivals import Arrivals
-from director.core.commands import Clear, Command, DeleteServer, DeleteService
+from director.core.commands import Command
 from director.core.connection import Connection
 from director.core.decision import Answer, Decision, Drop, Local, Method
 from director.core.defence import DEFAULT_LIMIT, SHARE, Defence, drops_entries, secures_tcp
+from director.core.draft import Draft, Steps, exhaust
 from director.core.events import Event, Trace
 from director.core.known import Known
 from director.core.lifecycle import Lifecycle
@@ -43,7 +45,6 @@ from director.core.tables import Tables
 
 DEFAULT_TIMEOUTS = Timeouts()
 DEFAULT_SYSCTLS = Sysctls()
-_DELETING = (Clear, DeleteServer, DeleteService)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,51 +112,85 @@ class Director:
 
     def prepare(self, commands: Sequence[Command], now: float) -> Change:
         """The same, but it can be rolled back until it is committed: whoever forwards may refuse it."""
-        self.services.apply(commands)
-        self._use_settings()
-        return Change(partial(self._commit, commands, now), self._roll_back)
+        draft = self.draft()
+        exhaust(draft.write(commands))
+        self.put_in_force(draft)
+        return Change(partial(self._commit, draft, commands, now), partial(self.take_back, draft))
 
-    def _commit(self, commands: Sequence[Command], now: float) -> None:
-        self.services.settle()
-        if self.services.sysctls.expire_nodest_conn and any(isinstance(one, _DELETING) for one in commands):
-            self._end_without_server(now)
-        for command in commands:
-            self.trace.tell("rules", now, partial(dict, command=str(command)))
+    def _commit(self, draft: Draft, commands: Sequence[Command], now: float) -> None:
+        exhaust(self.settle(draft, deque(commands), now))
 
-    def _roll_back(self) -> None:
-        self.services.take_back()
+    def draft(self) -> Draft:
+        """A change to write as slowly as one likes; then it is put in force, and settled or taken back."""
+        return Draft(self.services)
+
+    def put_in_force(self, draft: Draft) -> None:
+        """From now on, packets meet the rules of the draft."""
+        draft.put_in_force()
         self._use_settings()
+
+    def take_back(self, draft: Draft) -> None:
+        """Nothing has happened, if it is called at once."""
+        draft.take_back()
+        self._use_settings()
+
+    def settle(self, draft: Draft, commands: deque[Command], now: float) -> Steps:
+        """What follows from new rules, and can't be taken back, in steps.
+
+        It tells of the commands, of which none is left, ends connections, and forgets servers. Whoever takes
+        one step has to take all of them.
+        """
+        while commands:
+            self.trace.tell("rules", now, partial(_said, commands.popleft()))
+            yield
+        if self.services.sysctls.expire_nodest_conn and draft.deletes:
+            yield from self._end_without_server(now)
+        yield from draft.settle()
 
     def _use_settings(self) -> None:
         self._life.use(self.services.timeouts)
         self._defend()
 
-    def _end_without_server(self, now: float) -> None:
-        for connection in list(self.connections):
-            if not connection.server.listed:
-                self._life.end(connection, now)
+    def _end_without_server(self, now: float) -> Steps:
+        for batch in self.connections.batches():
+            for one in batch:
+                if not one.server.listed:
+                    known = self.connections.request(one.protocol, one.client, one.vip)
+                    if known is not None and not known.server.listed:  # nothing has happened to it meanwhile
+                        self._life.end(known, now)
+                yield
 
-    def listing(self, now: float) -> list[dict[str, Any]]:
-        """All connections and templates, JSON-ready."""
-        connections = [one.as_dict(now) for one in self.connections]
-        return connections + [one.as_dict(now) for one in self.templates]
+    def listing(self, now: float) -> Iterator[dict[str, Any]]:
+        """All connections and templates, JSON-ready, one at a time: in between, packets may come."""
+        for batch in self.connections.batches():
+            yield from (one.as_dict(now) for one in batch)
+        yield from (one.as_dict(now) for one in list(self.templates))
 
     # ---- what the time brings ----
 
-    def tick(self, now: float) -> None:
-        """A second has passed: what is over ends, rates are estimated, an attack is noticed."""
+    def tick(self, now: float, later: Callable[[Steps], object] = exhaust) -> None:
+        """A second has passed: what is over ends, rates are estimated, an attack is noticed.
+
+        `later` is given steps that have time until the next second.
+        """
         self.expire(now)
         if now >= self._estimated + PERIOD:
             self._estimated = now
-            for service in self.services:
-                for stats in (service.stats, *(server.stats for server in service.servers)):
-                    stats.estimate()
+            later(self._estimate())
         self._defend()
         if drops_entries(self.services.sysctls):
             looked_at = -(-len(self.connections) // SHARE)
             for connection in chain.from_iterable(self.connections.some(looked_at)):
                 if self._defence.drops_entry(connection, self._life.idle(connection, now)):
                     self._life.displace(connection, now)
+
+    def _estimate(self) -> Steps:
+        for service in self.services:
+            service.stats.estimate()
+            yield
+            for server in service.servers:
+                server.stats.estimate()
+                yield
 
     def expire(self, now: float) -> int:
         """End the connections and templates whose time has come; how many connections that were."""
@@ -183,7 +218,7 @@ class Director:
     def rehearse(self, packet: Packet, now: float) -> tuple[Decision, list[Event]]:
         """What `decide` would say, and what would happen; nothing does.
 
-        The same code decides, on copies of the rules and of what is known about the packet's ends.
+        The same code decides, on copies of the rule and of what is known about the packet's ends.
         """
         events: list[Event] = []
         return self._copy_for(packet, Trace(events.append)).decide(packet, now), events
@@ -194,12 +229,14 @@ class Director:
         templates = Templates()
         copies: dict[int, Any] = {id(self.connections): connections, id(self.templates): templates}
         copies[id(self.trace)] = trace
-        for outside in (self._refusals.mtu_of, self.services.is_local):
+        for outside in (self._refusals.mtu_of, *self.services.shared_with_copies()):
             copies[id(outside)] = outside
+        found = {one.key: one for one in map(self.services.find, (packet, about)) if one is not None}
+        copies[id(self.services.by_key)] = {key: deepcopy(one, copies) for key, one in found.items()}
         twin: Director = deepcopy(self, copies)
         for connection in self._concerned(packet):
             connections.add(deepcopy(connection, copies), connection.expires)
-        for service in self.services:
+        for service in found.values():
             template = self.templates.find(key_for(service, about))
             if template is not None:
                 templates.put(deepcopy(template, copies))
@@ -262,3 +299,7 @@ class Director:
         """Whether it is from a client or a real server of VS-NAT, as far as addresses tell."""
         services = self.services
         return services.is_vip(packet.destination.address) or services.has_server(packet.source.address)
+
+
+def _said(command: Command) -> dict[str, Any]:
+    return {"command": str(command)}

@@ -13,19 +13,9 @@ LvsError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from director.core.commands import Command
-
 
 class LvsError(Exception):
-    """A command that was not carried out; nothing was changed.
-
-    `command` is the one of many that was refused, where many were to be carried out.
-    """
-
-    command: Command | None = None
+    """A command that was not carried out; nothing was changed."""
 
 
 class BadValue(LvsError):

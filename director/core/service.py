@@ -142,6 +142,12 @@ class RealServers(list[RealServer]):
         super().__init__()
         self._by_address: dict[Endpoint, RealServer] = {}
 
+    def copy(self) -> RealServers:
+        twin = RealServers()
+        twin.extend(self)
+        twin._by_address = self._by_address.copy()
+        return twin
+
     def at(self, address: Endpoint) -> RealServer | None:
         return self._by_address.get(address)
 
@@ -176,8 +182,8 @@ class VirtualService:
     def __str__(self) -> str:
         return name_of(self.key)
 
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready; the counters go on when a server's rule is deleted."""
+    def about(self) -> dict[str, Any]:
+        """JSON-ready, without its servers; the counters go on when a server's rule is deleted."""
         return {
             "protocol": "FWM" if self.key.mark else PROTOCOLS[self.key.protocol],
             "address": self.key.address.address,
@@ -191,8 +197,11 @@ class VirtualService:
             "active": sum(server.active for server in self.servers),
             "inactive": sum(server.inactive for server in self.servers),
             **self.stats.as_dict(),
-            "servers": [server.as_dict() for server in self.servers],
         }
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same, with its servers."""
+        return {**self.about(), "servers": [server.as_dict() for server in self.servers]}
 
 
 def name_of(key: ServiceKey) -> str:

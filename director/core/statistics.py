@@ -35,6 +35,8 @@ class Statistics:
     def estimate(self) -> None:
         """To be called every PERIOD seconds."""
         now = self.counts()
+        if now == self._last and not any(self._rates):
+            return
         for place, (count, before) in enumerate(zip(now, self._last, strict=True)):
             self._rates[place] += ((count - before) / PERIOD - self._rates[place]) / 4
         self._last = now

@@ -31,6 +31,8 @@ class Table(Protocol):
 
     def __iter__(self) -> Iterator[Connection]: ...
 
+    def batches(self) -> Iterator[list[Connection]]: ...
+
     def add(self, connection: Connection, expires: float) -> None: ...
 
     def remove(self, connection: Connection) -> None: ...
@@ -75,6 +77,12 @@ class ConnectionTable:
         for place, first in enumerate(self._first):
             if first is not None:  # most buckets are empty
                 yield from self._chain(place)
+
+    def batches(self) -> Iterator[list[Connection]]:
+        """All, some at a time: in between, the table may change."""
+        for place in range(self.buckets):
+            if self._first[place] is not None:
+                yield list(self._chain(place))
 
     def add(self, connection: Connection, expires: float) -> None:
         """Keep `connection`, which is not in the table yet, until `expires`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
@@ -57,6 +57,12 @@ class Engine(Protocol):
     def prepare(self) -> None:
         """The core is about to be told, or asked, something: its schedulers have to know whose turn it is."""
 
+    def rules_will_change(self, vips: set[str]) -> Iterator[None]:
+        """They are about to have these VIPs: what takes long and harms nobody is done now, in steps.
+
+        Packets go on in between. Raises EngineError where it can't be done, and nothing will change.
+        """
+
     def rules_changed(self) -> None:
         """The rules were changed.
 
@@ -73,8 +79,8 @@ class Engine(Protocol):
         Where that takes a moment, it is waited for only if they are to be counted `exactly`.
         """
 
-    def connections(self, now: float) -> list[dict[str, Any]]:
-        """All connections and templates, in the form of the core's `listing`."""
+    def connections(self, now: float) -> Iterator[dict[str, Any]]:
+        """All connections and templates, in the form of the core's `listing`, one at a time."""
 
     def counters(self) -> Mapping[str, int]:
         """What was counted so far, by name."""

@@ -9,7 +9,8 @@ service to list, 2 a line that can't be understood, 255 an unknown option, or re
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
 from director.control import tool
 from director.control.tool import Fields
@@ -25,10 +26,10 @@ def main(words: Sequence[str]) -> int:
     return tool.run(arguments.PROGRAM, _work, words)
 
 
-def _work(words: Sequence[str]) -> str:
+def _work(words: Sequence[str]) -> str | Iterable[str]:
     """What one command line prints. Raises Failure."""
     line = arguments.parse(words)
-    answers: dict[str, Callable[[Line], str]] = {
+    answers: dict[str, Callable[[Line], str | Iterable[str]]] = {
         "h": lambda _: arguments.USAGE,
         "version": lambda _: arguments.VERSION,
         "L": _list,
@@ -47,26 +48,33 @@ def _save(line: Line) -> str:
     return saved.text(tool.ask({"do": "list"})["services"], numeric="n" in line.options)
 
 
-def _restore(line: Line) -> str:
+def _restore(line: Line) -> Iterable[str]:
     restore = restored.line_by_line if "line-by-line" in line.options else restored.all_or_none
     return restore(sys.stdin.buffer.read().decode(errors="replace"), _show)
 
 
-def _show(line: Line) -> str:
-    return _list(line) if line.command == "L" else _save(line)
+def _show(line: Line) -> Iterator[str]:
+    shown = _list(line) if line.command == "L" else _save(line)
+    yield from (shown,) if isinstance(shown, str) else shown
 
 
-def _list(line: Line) -> str:
+def _list(line: Line) -> str | Iterable[str]:
     if "daemon" in line.options:  # it would synchronise connections with another director
         return ""
     if CONNECTIONS in line.options:
-        return listing.connections(tool.ask({"do": "connections"})["connections"], line.options)
-    answer = tool.ask({"do": "list"})
+        parts = tool.parts({"do": "connections"})
+        return listing.connections(_rows(next(parts), parts), line.options)
     if "timeout" in line.options:
-        return listing.timeouts(answer["timeouts"])
+        return listing.timeouts(tool.about()["timeouts"])
+    answer = tool.ask({"do": "list"})
     if line.service is None:
         return listing.title(answer["conn_tab_size"]) + listing.rules(answer["services"], line.options)
     return listing.rules(_only(requests.identity(line), answer["services"]), line.options)
+
+
+def _rows(first: Fields, parts: Iterable[Fields]) -> Iterator[Fields]:
+    for part in chain((first,), parts):
+        yield from part.get("connections", ())
 
 
 def _only(wanted: Fields, services: Sequence[Fields]) -> list[Fields]:

@@ -5,7 +5,7 @@ Every heading, width and blank is that of ipvsadm 1.31. Source: its output, reco
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cmp_to_key
 from socket import inet_aton
 from typing import Any
@@ -80,11 +80,12 @@ _SIGN = 1 << 31
 _IN_ORDER = cmp_to_key(_compare)
 
 
-def connections(entries: Sequence[Fields], options: Options) -> str:
-    """The connection table; templates of persistence have port 0."""
+def connections(entries: Iterable[Fields], options: Options) -> Iterator[str]:
+    """The connection table, a line as soon as it comes; templates of persistence have port 0."""
     last = f"{'destination':<18} {'pe name':<16} pe_data" if "persistent-conn" in options else "destination"
-    head = f"pro expire state       source             virtual            {last}\n"
-    return "IPVS connection entries\n" + head + "".join(_connection(entry, options) for entry in entries)
+    yield f"IPVS connection entries\npro expire state       source             virtual            {last}\n"
+    for entry in entries:
+        yield _connection(entry, options)
 
 
 def _connection(entry: Fields, options: Options) -> str:

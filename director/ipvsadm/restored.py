@@ -9,17 +9,18 @@ A sentence about a line names it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 
 from director.control import tool
 from director.control.tool import REFUSED, Failure, Unsupported
 from director.ipvsadm.arguments import PROGRAM, Line
 from director.ipvsadm.saved import Numbered, commands_of, named, numbered, understood
 
-Show = Callable[[Line], str]  # what a line that lists or saves prints
+Show = Callable[[Line], Iterable[str]]  # what a line that lists or saves prints
 
 
-def all_or_none(text: str, show: Show) -> str:
+def all_or_none(text: str, show: Show) -> Iterable[str]:
     """What its lines print, once all of them are carried out. Raises Failure with nothing changed."""
     lines = [understood(number, words) for number, words in numbered(text)]
     changing = [one for one in lines if one.commands]
@@ -29,7 +30,7 @@ def all_or_none(text: str, show: Show) -> str:
         if refusal.place is None:
             raise
         raise named(changing[refusal.place].number, refusal) from None
-    return "".join(show(one.line) for one in lines if not one.commands)
+    return chain.from_iterable(show(one.line) for one in lines if not one.commands)
 
 
 def line_by_line(text: str, show: Show) -> str:

@@ -37,7 +37,10 @@ class Scheduler(Protocol):
         """
 
     def changed(self, servers: Sequence[RealServer]) -> None:
-        """Called when servers were added, edited or deleted."""
+        """Called when servers were added, edited or deleted, once for all commands of a change.
+
+        Whoever needs to know of each of them is a Follower (_follower.py).
+        """
 
 
 _added: dict[str, Callable[[], Scheduler]] = {}
@@ -93,6 +96,11 @@ def memory_of(scheduler: Scheduler) -> Callable[[Sequence[RealServer]], None]:
 
 def tune(name: str, scheduler: Scheduler, sysctls: Sysctls) -> None:
     """Let a scheduler know those of the sysctls that are its own."""
-    for sysctl, value in sysctls.as_dict().items():
-        if sysctl.startswith(f"{name}_"):
-            setattr(scheduler, sysctl.removeprefix(f"{name}_"), value)
+    for sysctl in own_sysctls(name):
+        setattr(scheduler, sysctl.removeprefix(f"{name}_"), getattr(sysctls, sysctl))
+
+
+@cache
+def own_sysctls(name: str) -> tuple[str, ...]:
+    """The sysctls of a scheduler: lblc_expiration of lblc."""
+    return tuple(sysctl for sysctl in Sysctls().as_dict() if sysctl.startswith(f"{name}_"))

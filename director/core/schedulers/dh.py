@@ -9,6 +9,7 @@ Source: Linux, ip_vs_dh.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
 from director.core.schedulers._hash import fold
@@ -23,16 +24,23 @@ _BITS = 8
 
 class Scheduler:
     def __init__(self) -> None:
-        self.places: list[RealServer] = []
+        self._places: list[RealServer] | None = []
 
     def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
-        if not self.places:
+        places = self.places_for(servers)
+        if not places:
             return None
         place = fold(packet.destination.address, _BITS)
-        server = self.places[place]
-        why = f"dh: {packet.destination.address} has place {place} of {len(self.places)}"
+        server = places[place]
+        why = f"dh: {packet.destination.address} has place {place} of {len(places)}"
         return (server, why) if server.available else None
 
-    def changed(self, servers: Sequence[RealServer]) -> None:
-        """Fill the table anew."""
-        self.places = [servers[place % len(servers)] for place in range(1 << _BITS)] if servers else []
+    def places_for(self, servers: Sequence[RealServer]) -> Sequence[RealServer]:
+        """The table, which is filled when it is first needed after a change."""
+        if self._places is None:
+            self._places = list(islice(cycle(servers), 1 << _BITS))
+        return self._places
+
+    def changed(self, servers: Sequence[RealServer]) -> None:  # noqa: ARG002
+        """The table is filled when it is next needed: many changes may come at once."""
+        self._places = None

@@ -5,8 +5,11 @@ Source: Linux, ip_vs_rr; paper, section on scheduling.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from director.core.schedulers._follower import Follower
 
 if TYPE_CHECKING:
     from director.core.packet import Packet
@@ -14,9 +17,8 @@ if TYPE_CHECKING:
     from director.core.service import RealServer
 
 
-class Scheduler:
+class Scheduler(Follower):
     def __init__(self) -> None:
-        self._servers: tuple[RealServer, ...] = ()
         self.last = -1  # place in the list of the server that was picked last
 
     def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
@@ -27,10 +29,12 @@ class Scheduler:
                 return servers[place], f"rr: the turn of server {place + 1} of {len(servers)}"
         return None
 
-    def changed(self, servers: Sequence[RealServer]) -> None:
+    @staticmethod
+    def note(place: int, by: int, weights: Counter[int]) -> tuple[int, int]:  # noqa: ARG004
+        return place, by
+
+    def follow(self, noted: tuple[int, int]) -> None:
         """Go on behind the server that was last, or, if it is gone, behind the one before it."""
-        if self.last >= 0:  # it has picked
-            places = {server: place for place, server in enumerate(servers)}
-            before = (places.get(server, -1) for server in reversed(self._servers[: self.last + 1]))
-            self.last = next((place for place in before if place >= 0), -1)
-        self._servers = tuple(servers)
+        place, by = noted
+        if place <= self.last:
+            self.last += by

@@ -29,16 +29,17 @@ class Scheduler:
 
     def __init__(self, *, fallback: bool = False, port: bool = False) -> None:
         self.fallback, self.port = fallback, port
-        self.places: list[RealServer] = []
+        self._places: list[RealServer] | None = []
 
     def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
-        if not self.places:
+        places = self.places_for(servers)
+        if not places:
             return None
         client = packet.source if self.port else packet.source.address
         first = fold(packet.source.address, _BITS, packet.source.port if self.port else 0)
         for place in self._order(first):
-            if self.places[place].available:
-                return self.places[place], f"sh: {client} has place {place} of {len(self.places)}"
+            if places[place].available:
+                return places[place], f"sh: {client} has place {place} of {len(places)}"
         return None
 
     def _order(self, first: int) -> Iterator[int]:
@@ -48,7 +49,13 @@ class Scheduler:
             for step in range(1 << _BITS):
                 yield (2 * first + step) % (1 << _BITS)
 
-    def changed(self, servers: Sequence[RealServer]) -> None:
-        """Fill the table anew."""
-        turns = (server for one in cycle(servers) for server in repeat(one, max(1, one.weight)))
-        self.places = list(islice(turns, 1 << _BITS))
+    def places_for(self, servers: Sequence[RealServer]) -> Sequence[RealServer]:
+        """The table, which is filled when it is first needed after a change."""
+        if self._places is None:
+            turns = (server for one in cycle(servers) for server in repeat(one, max(1, one.weight)))
+            self._places = list(islice(turns, 1 << _BITS))
+        return self._places
+
+    def changed(self, servers: Sequence[RealServer]) -> None:  # noqa: ARG002
+        """The table is filled when it is next needed: many changes may come at once."""
+        self._places = None

@@ -9,8 +9,11 @@ divisor of all weights, and starts at the top again when it has reached the grou
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from director.core.schedulers._follower import Follower
 
 if TYPE_CHECKING:
     from director.core.packet import Packet
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from director.core.service import RealServer
 
 
-class Scheduler:
+class Scheduler(Follower):
     def __init__(self) -> None:
         self.place = -1  # before the first server
         self.bar = self.top = self.step = 0
@@ -40,14 +43,18 @@ class Scheduler:
         places = range(start, len(servers))
         return next((at for at in places if servers[at].available and servers[at].weight >= self.bar), None)
 
-    def changed(self, servers: Sequence[RealServer]) -> None:
-        """Start at the head of the list, with the bar where the old one was if that is possible.
+    @staticmethod
+    def note(place: int, by: int, weights: Counter[int]) -> tuple[int, int]:  # noqa: ARG004
+        """The greatest common divisor of the weights, and the top of the bar.
 
         The top is lowered by the divisor less one, so that the last round reaches a bar of 1.
         """
-        weights = [server.weight for server in servers if server.weight > 0]
-        self.step = math.gcd(*weights)
-        self.top = max(weights, default=0) - (self.step - 1)
+        divisor = math.gcd(*weights)
+        return divisor, max(weights, default=0) - (divisor - 1)
+
+    def follow(self, noted: tuple[int, int]) -> None:
+        """Start at the head of the list, with the bar where the old one was if that is possible."""
+        self.step, self.top = noted
         self.place = -1
         if not 0 < self.bar <= self.top:
             self.bar = self.top

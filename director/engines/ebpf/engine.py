@@ -6,7 +6,7 @@ is inside for that purpose, with the same tables.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Network
 from selectors import EVENT_READ, BaseSelector
 from time import monotonic
@@ -141,6 +141,10 @@ class EbpfEngine:
             self._lost = lost
             self._connections.find_unheard()
 
+    def rules_will_change(self, vips: set[str]) -> Iterator[None]:  # noqa: ARG002
+        """Nothing to do before: while they are written, the program forwards by what it has."""
+        return iter(())
+
     def rules_changed(self) -> None:
         """Raises EngineError."""
         rules = self._director.services
@@ -237,7 +241,7 @@ class EbpfEngine:
             self._sweeper.sweep()
         self._rules.fetch()
 
-    def connections(self, now: float) -> list[dict[str, Any]]:
+    def connections(self, now: float) -> Iterator[dict[str, Any]]:
         self._listen()
         return self._director.listing(now)
 

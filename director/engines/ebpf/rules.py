@@ -167,9 +167,7 @@ def _flags(service: VirtualService) -> int:
 
 def _places(service: VirtualService) -> Sequence[RealServer]:
     """The table of a hashing scheduler; empty for others."""
-    if isinstance(service.scheduler, dh.Scheduler | sh.Scheduler):
-        return service.scheduler.places
-    if isinstance(service.scheduler, mh.Scheduler):
+    if isinstance(service.scheduler, dh.Scheduler | mh.Scheduler | sh.Scheduler):
         return service.scheduler.places_for(service.servers)
     return ()
 

@@ -76,7 +76,8 @@ def _commands(director: Director, services: Iterable[VirtualService], servers: S
             policy.one_packet,
         )
         gone = (server for _, its, server in servers.all() if its is service and not server.listed)
-        for server in (*gone, *reversed(service.servers)):
+        there = (server for server in reversed(service.servers) if server.listed)
+        for server in (*gone, *there):
             limits = server.upper, server.lower
             yield AddServer(service.key, server.address, server.weight, server.asked, *limits)
 

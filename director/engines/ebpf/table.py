@@ -89,9 +89,13 @@ class SharedTable:
 
     def __iter__(self) -> Iterator[Connection]:
         """All that are not over."""
-        yield from self._expected.values()
+        for batch in self.batches():
+            yield from batch
+
+    def batches(self) -> Iterator[list[Connection]]:
+        yield list(self._expected.values())
         for batch in self._map.batches():
-            yield from self._known_in(batch)
+            yield list(self._known_in(batch))
 
     def _known_in(self, batch: list[tuple[bytes, bytes]]) -> Iterator[Connection]:
         for key, value in batch:

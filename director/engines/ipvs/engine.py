@@ -6,7 +6,7 @@ director is asked (rules, counters, connections) is answered with what the kerne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from selectors import BaseSelector
 from time import monotonic, sleep
@@ -87,6 +87,10 @@ class IpvsEngine:
 
     def prepare(self) -> None:
         """Nothing to do: the kernel's schedulers are its own."""
+
+    def rules_will_change(self, vips: set[str]) -> Iterator[None]:  # noqa: ARG002
+        """Nothing to do before: it is the kernel that forwards meanwhile."""
+        return iter(())
 
     def rules_changed(self) -> None:
         """Raises EngineError, with the kernel's rules as they were before."""
@@ -170,7 +174,7 @@ class IpvsEngine:
                 if found is not None:
                     server.active, server.inactive = found.load
 
-    def connections(self, now: float) -> list[dict[str, Any]]:  # noqa: ARG002
+    def connections(self, now: float) -> Iterator[dict[str, Any]]:  # noqa: ARG002
         return kernel.connections()
 
     def counters(self) -> Mapping[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from socket import inet_ntoa
 from typing import Any
@@ -67,15 +68,14 @@ def has_rules() -> bool:
     return len((_NET / "ip_vs").read_text().splitlines()) > 3
 
 
-def connections() -> list[dict[str, Any]]:
+def connections() -> Iterator[dict[str, Any]]:
     """The connection table, in the form of the director's own listing."""
-    found = []
-    for line in (_NET / "ip_vs_conn").read_text().splitlines()[1:]:
-        protocol, *numbers, state, expires = line.split()[:9]
-        client, vip, server = (_end(*numbers[at : at + 2]) for at in (0, 2, 4))
-        ends = {"client": client, "vip": vip, "server": server}
-        found.append({"protocol": protocol, "expires": float(expires), "state": state, **ends})
-    return found
+    with (_NET / "ip_vs_conn").open() as lines:
+        for line in islice(lines, 1, None):
+            protocol, *numbers, state, expires = line.split()[:9]
+            client, vip, server = (_end(*numbers[at : at + 2]) for at in (0, 2, 4))
+            ends = {"client": client, "vip": vip, "server": server}
+            yield {"protocol": protocol, "expires": float(expires), "state": state, **ends}
 
 
 def load_marks(script: str) -> None:

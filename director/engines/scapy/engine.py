@@ -6,7 +6,7 @@ Here are the main path and its counters; what is done on the way is in the other
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -73,6 +73,7 @@ class ScapyEngine:
         self._limits = Limits()
         self._failures = Failures()
         self._fragments = Reassembly(self._give_up)
+        self._is_ready = False  # for rules that are about to change
 
     def take_short_cuts(self) -> None:
         raise EngineError("The engine scapy has no short cut: leave out --short-cut.")
@@ -118,9 +119,16 @@ class ScapyEngine:
     def prepare(self) -> None:
         """Nothing to do: the core schedules."""
 
+    def rules_will_change(self, vips: set[str]) -> Iterator[None]:
+        yield from self._kernel.keep_out_in_steps(vips)
+        self._is_ready = True
+
     def rules_changed(self) -> None:
+        """Only the local node's ports are left to do, but for rules that nobody has announced."""
+        is_ready, self._is_ready = self._is_ready, False
         self.redirect()
-        self._kernel.keep_out_of(self._director.services.vips())
+        if not is_ready:
+            self._kernel.keep_out_of(self._director.services.vips())
 
     def redirect(self) -> None:
         """Let the local node have ports of its own. Raises EngineError."""
@@ -145,7 +153,7 @@ class ScapyEngine:
     def catch_up(self, *, exactly: bool) -> None:
         """Nothing to do: the core has counted."""
 
-    def connections(self, now: float) -> list[dict[str, Any]]:
+    def connections(self, now: float) -> Iterator[dict[str, Any]]:
         return self._director.listing(now)
 
     def counters(self) -> Mapping[str, int]:

@@ -14,8 +14,9 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from director.engines import tuntap
 from director.engines.engine import EngineError
@@ -76,6 +77,18 @@ class Kernel:
             nft(rules(vips))
             self._vips = set(vips)
 
+    def keep_out_in_steps(self, vips: set[str]) -> Iterator[None]:
+        """The same: nft takes some milliseconds, and nobody has to wait for it."""
+        if vips == self._vips:
+            return
+        process = _Nft(rules(vips))
+        try:
+            while process.is_running:
+                yield
+        finally:  # also where nobody needs it any more: it does its work all the same
+            process.check()
+            self._vips = set(vips)
+
     def give(self, packet: bytes) -> bool:
         """Hand an IP packet to the kernel; False where it does not take it."""
         try:
@@ -114,13 +127,37 @@ class Kernel:
 
 def nft(script: str) -> None:
     """Carry out an nftables script, whole or not at all. Raises EngineError."""
-    nft = shutil.which("nft", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-    if nft is None:
-        raise EngineError("The program nft is missing: install the package nftables.")
-    done = subprocess.run([nft, "-f", "-"], input=script, capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = " ".join(done.stderr.split("\n", 1)[0].split())
-        raise EngineError(
-            f"nft can't load the director's rules ({reason}): it takes the ambient capability CAP_NET_ADMIN, "
-            "or root, and a kernel with nf_tables."
-        )
+    _Nft(script).check()
+
+
+class _Nft:
+    """nft, which carries out a script, whole or not at all. Raises EngineError."""
+
+    def __init__(self, script: str) -> None:
+        nft = shutil.which("nft", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+        if nft is None:
+            raise EngineError("The program nft is missing: install the package nftables.")
+        self._said = TemporaryFile()  # noqa: SIM115 (closed by `check`)
+        with TemporaryFile() as told:  # a pipe may be too short for it
+            told.write(script.encode())
+            told.seek(0)
+            self._process = subprocess.Popen(
+                [nft, "-f", "-"], stdin=told, stdout=subprocess.DEVNULL, stderr=self._said
+            )
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def check(self) -> None:
+        """Wait for its end. Raises EngineError where it has refused."""
+        code = self._process.wait()
+        with self._said:
+            self._said.seek(0)
+            first = self._said.readline().decode(errors="replace")
+        if code:
+            reason = " ".join(first.split())
+            raise EngineError(
+                f"nft can't load the director's rules ({reason}): it takes the ambient capability "
+                "CAP_NET_ADMIN, or root, and a kernel with nf_tables."
+            )

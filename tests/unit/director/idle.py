@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from director.core.director import Director
@@ -36,6 +36,9 @@ class Idle:
     def prepare(self) -> None:
         pass
 
+    def rules_will_change(self, _vips: set[str]) -> Iterator[None]:
+        return iter(())
+
     def rules_changed(self) -> None:
         pass
 
@@ -45,7 +48,7 @@ class Idle:
     def catch_up(self, *, exactly: bool) -> None:
         pass
 
-    def connections(self, now: float) -> list[dict[str, Any]]:
+    def connections(self, now: float) -> Iterator[dict[str, Any]]:
         return self._director.listing(now)
 
     def counters(self) -> Mapping[str, int]:

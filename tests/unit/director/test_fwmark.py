@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,9 +25,9 @@ class Marks:
         self.requests: list[dict[str, Any]] = []
         self.marks: list[dict[str, Any]] = []
 
-    def call(self, _path: str, request: dict[str, Any]) -> dict[str, Any]:
+    def stream(self, _path: str, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         self.requests.append(request)
-        return {"ok": True, "marks": self.marks}
+        yield {"ok": True, "marks": self.marks}
 
     @property
     def commands(self) -> list[Command]:
@@ -36,7 +37,7 @@ class Marks:
 @pytest.fixture
 def marks(monkeypatch: pytest.MonkeyPatch) -> Marks:
     marks = Marks()
-    monkeypatch.setattr(tool, "call", marks.call)
+    monkeypatch.setattr(tool, "stream", marks.stream)
     return marks
 
 

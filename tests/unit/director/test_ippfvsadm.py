@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -35,10 +36,10 @@ class Asked:
         self.requests: list[dict[str, Any]] = []
         self.answer: dict[str, Any] = {"ok": True, "services": []}
 
-    def call(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
+    def stream(self, path: str, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         self.path = path
         self.requests.append(request)
-        return self.answer
+        yield self.answer
 
     @property
     def commands(self) -> list[Command]:
@@ -50,7 +51,7 @@ class Asked:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     asked = Asked()
-    monkeypatch.setattr(tool, "call", asked.call)
+    monkeypatch.setattr(tool, "stream", asked.stream)
     monkeypatch.delenv("LVS_SOCKET", raising=False)
     return asked
 
@@ -164,10 +165,10 @@ def test_without_a_director_it_says_so(
 
 
 def test_a_channel_that_breaks_is_no_director(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_path: str, _request: object) -> dict[str, Any]:
+    def broken(_path: str, _request: object) -> Iterator[dict[str, Any]]:
         raise ChannelError("it hung up")
 
-    monkeypatch.setattr(tool, "call", broken)
+    monkeypatch.setattr(tool, "stream", broken)
     assert ippfvsadm.main(["-C"]) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,11 +19,12 @@ class Settings:
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
 
-    def call(self, _path: str, request: dict[str, Any]) -> dict[str, Any]:
+    def stream(self, _path: str, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         self.requests.append(request)
         if any(command.name == "nosuch" for command in self.commands if isinstance(command, SetSysctl)):
-            return {"ok": False, "error": "there is no sysctl 'nosuch'."}
-        return {"ok": True, "sysctls": {"sloppy_tcp": 0, "drop_entry": 3}}
+            yield {"ok": False, "error": "there is no sysctl 'nosuch'."}
+            return
+        yield {"ok": True, "sysctls": {"sloppy_tcp": 0, "drop_entry": 3}}
 
     @property
     def commands(self) -> list[Command]:
@@ -32,7 +34,7 @@ class Settings:
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
     settings = Settings()
-    monkeypatch.setattr(tool, "call", settings.call)
+    monkeypatch.setattr(tool, "stream", settings.stream)
     return settings
 
 

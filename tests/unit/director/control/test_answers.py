@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Thread
 from typing import Any, cast
@@ -13,7 +14,15 @@ from director.control.answers import Answers
 from director.control.channel import call
 from director.control.codec import encode
 from director.control.listener import Listener
-from director.core.commands import AddServer, AddService, Command, DeleteServer, ServiceKey
+from director.core.commands import (
+    AddServer,
+    AddService,
+    Clear,
+    Command,
+    DeleteServer,
+    ServiceKey,
+    SetSysctl,
+)
 from director.core.director import Director
 from director.core.packet import SYN, TCP, Endpoint, Packet
 from director.engines.engine import Engine, EngineError
@@ -146,3 +155,134 @@ def test_rules_that_the_engine_refuses_are_taken_back(
     answer = answers({"do": "apply", "commands": [encode(command) for command in RULES]})
     assert answer == {"ok": False, "error": "nft is missing."}
     assert [service.as_dict() for service in director.services] == before
+
+
+# ---- in steps ----
+
+
+def many(services: int, servers: int) -> list[Command]:
+    made: list[Command] = []
+    for number in range(services):
+        key = ServiceKey(TCP, Endpoint(f"203.0.113.{number + 1}", 80))
+        made += [
+            AddService(key),
+            *(AddServer(key, Endpoint(f"172.16.0.{n + 1}", 80)) for n in range(servers)),
+        ]
+    return made
+
+
+def request_for(*commands: Command) -> dict[str, Any]:
+    return {"do": "apply", "commands": [encode(command) for command in commands]}
+
+
+def syn(port: int) -> Packet:
+    return Packet(TCP, Endpoint("198.51.100.101", port), VIP, 40, flags=SYN)
+
+
+def test_packets_meet_the_old_rules_until_all_are_written(answers: Answers, director: Director) -> None:
+    apply(answers, *RULES)
+    changes: list[Command] = [DeleteServer(KEY, Endpoint("172.16.0.2", 80))]
+    changes.append(AddServer(KEY, Endpoint("172.16.0.9", 80)))
+    seen = []
+    for port, _ in enumerate(answers.steps(request_for(*changes, *many(50, 1)[2:])), start=1025):
+        seen.append(getattr(director.decide(syn(port), 1.0), "next_hop", None))
+    change = seen.index("172.16.0.9")
+    assert change > 50
+    assert set(seen[:change]) == {"172.16.0.2"}
+    assert set(seen[change:]) == {"172.16.0.9"}
+
+
+def test_a_change_waits_for_the_one_before_it(answers: Answers) -> None:
+    first, second = (answers.steps(request_for(*many(3, 2))) for _ in range(2))
+    assert [next(first) for _ in range(3)] == [None] * 3
+    assert [next(second) for _ in range(100)] == [None] * 100
+    assert list(first)[-1] == {"ok": True}
+    (*_, told) = second
+    assert told is not None
+    assert "already exists" in told["error"]
+
+
+def test_a_change_whose_caller_is_gone_is_left_and_holds_nobody_up(answers: Answers) -> None:
+    later: list[Iterator[None]] = []
+    answers.later = later.append
+    steps = answers.steps(request_for(*RULES, *many(9, 9)[10:]))
+    for _ in range(20):
+        next(steps)
+    steps.close()
+    assert answers({"do": "list"})["services"] == []
+    assert apply(answers, *RULES) == {"ok": True}
+    for left in later:
+        assert list(left) is not None  # what was made is cleared away in steps
+
+
+def test_a_change_that_is_carried_out_is_finished_even_if_its_caller_is_gone(
+    answers: Answers, director: Director
+) -> None:
+    apply(answers, SetSysctl("expire_nodest_conn", 1), *RULES)
+    for port in range(1025, 1225):
+        director.decide(syn(port), 1.0)
+    later: list[Iterator[None]] = []
+    answers.later = later.append
+    steps = answers.steps(request_for(Clear()))
+    while list(director.services):
+        next(steps)
+    steps.close()
+    assert len(director.connections)
+    for left in later:
+        for _ in left:
+            pass
+    assert not len(director.connections)
+    assert not director.services.removed
+
+
+class Told(CountingEngine):
+    """Hears of VIPs, a step before they hold."""
+
+    def __init__(self, director: Director) -> None:
+        super().__init__(director)
+        self.vips: list[set[str]] = []
+        self.wrong = False
+
+    def rules_will_change(self, vips: set[str]) -> Iterator[None]:
+        self.vips.append(vips)
+        yield
+        if self.wrong:
+            raise EngineError("no nft.")
+
+
+def test_an_engine_hears_of_vips_before_they_hold(director: Director) -> None:
+    engine = Told(director)
+    answers = Answers(director, cast(Engine, engine), lambda: 1.0, {})
+    apply(answers, *RULES)
+    assert (engine.vips, engine.changes) == ([{"203.0.113.1"}], 1)
+    engine.wrong = True
+    assert apply(answers, Clear()) == {"ok": False, "error": "no nft."}
+    assert engine.vips[1:] == [set(), {"203.0.113.1"}]  # it is told that nothing has come of it
+    assert len(list(director.services)) == 1
+
+
+def test_a_large_listing_comes_in_parts(answers: Answers) -> None:
+    apply(answers, *many(3, 1), *many(4, 250)[-251:], *many(60, 3)[16:])
+    parts = [part for part in answers.steps({"do": "list"}) if part is not None]
+    assert max(len(json.dumps(part)) for part in parts) < 60_000
+    listed = answers({"do": "list"})["services"]
+    assert [service["address"] for service in listed] == [f"203.0.113.{n}" for n in range(1, 61)]
+    assert [len(service["servers"]) for service in listed] == [1, 1, 1, 250, *[3] * 56]
+    assert listed[3]["servers"][0]["address"] == "172.16.0.250"
+
+
+def test_a_listing_goes_on_while_connections_and_services_change(
+    answers: Answers, director: Director
+) -> None:
+    apply(answers, *RULES, *many(30, 1)[2:])
+    for port in range(1025, 1325):
+        director.decide(syn(port), 1.0)
+    for wanted in ("list", "connections"):
+        steps = answers.steps({"do": wanted})
+        for _ in range(10):
+            next(steps)
+        apply(answers, Clear(), *RULES)
+        director.expire(1e9)
+        assert list(steps)[-1] == {"ok": True}
+        for port in range(1025, 1325):
+            director.decide(syn(port), 1.0)

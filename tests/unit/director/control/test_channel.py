@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from director.control.channel import ChannelError, Message, call
-from director.control.listener import MOST_CALLERS, PATIENCE, Listener
+from director.control.channel import LONGEST, ChannelError, Message, call, join, lines_of, stream
+from director.control.listener import LEISURE, MOST_CALLERS, PATIENCE, SLICE, Answer, Listener, Steps
 
 Send = Callable[[bytes], bytes]
 
@@ -117,10 +117,10 @@ def test_nobody_there(path: str) -> None:
 class Loop:
     """The event loop of a director: its listener, and callers that do as they like."""
 
-    def __init__(self, path: str, answer: Message) -> None:
+    def __init__(self, path: str, answer: Message | Answer) -> None:
         self._path = path
         self._selector = DefaultSelector()
-        self.listener = Listener(path, lambda _request: answer)
+        self.listener = Listener(path, answer if callable(answer) else lambda _request: answer)
         self.listener.register(self._selector)
         self._peers: list[socket.socket] = []
 
@@ -136,6 +136,7 @@ class Loop:
         """Whatever is ready now is served, once."""
         for key, _ in self._selector.select(0):
             key.data()
+        self.listener.work()
 
     def answer_to(self, peer: socket.socket) -> bytes:
         """Turns until there is an answer: no turn waits, so a few of them must do."""
@@ -229,3 +230,266 @@ def test_a_caller_that_is_gone_is_let_go(loop: Loop) -> None:
     loop.caller(ASKING).close()
     loop.caller().close()
     assert loop.answer_to(loop.caller(ASKING)) == ANSWER
+
+
+# ---- long requests and long answers ----
+
+
+class Worker:
+    """Answers {"rows": N} with N rows, a step before each; counts what it does."""
+
+    def __init__(self) -> None:
+        self.steps = self.closed = 0
+
+    def __call__(self, request: Message) -> Message | Steps:
+        return self._rows(request["rows"]) if "rows" in request else {"ok": True}
+
+    def _rows(self, number: int) -> Steps:
+        try:
+            for row in range(number):
+                self.steps += 1
+                yield None
+                yield {"list": [{"row": row, "text": "x" * 1000}]}
+            yield {"ok": True}
+        finally:
+            self.closed += 1
+
+
+@pytest.fixture
+def worker() -> Worker:
+    return Worker()
+
+
+@pytest.fixture
+def working(path: str, worker: Worker) -> Iterator[Loop]:
+    made = Loop(path, worker)
+    yield made
+    made.close()
+
+
+def rows(number: int) -> bytes:
+    return b'{"rows":%d}\n' % number
+
+
+def parts_of(data: bytes) -> list[Message]:
+    return [json.loads(line.removeprefix(b"+")) for line in data.splitlines()]
+
+
+def test_a_turn_does_a_slice_of_the_work_and_others_get_theirs(working: Loop, worker: Worker) -> None:
+    working.caller(rows(10**9))
+    working.turn()
+    for _ in range(5):
+        before = worker.steps
+        working.turn()
+        assert worker.steps - before <= SLICE
+    assert working.listener.busy
+    assert working.answer_to(working.caller(ASKING)) == ANSWER
+
+
+def test_work_for_many_callers_is_a_slice_in_each_turn(working: Loop, worker: Worker) -> None:
+    for _ in range(20):
+        working.caller(rows(10**9))
+    for _ in range(50):
+        before = worker.steps
+        working.turn()
+        assert worker.steps - before <= SLICE
+
+
+def test_an_answer_that_nobody_takes_is_not_made(working: Loop, worker: Worker) -> None:
+    """Its rows are made as they are taken: a listing needs no more memory than some of them."""
+    caller = working.caller(rows(3000))
+    for _ in range(1000):
+        working.turn()
+    assert worker.steps < 1500
+    assert not working.listener.busy
+    got = b""
+    while b'"ok"' not in got:
+        working.turn()
+        with contextlib.suppress(BlockingIOError):
+            got += caller.recv(1 << 20)
+    assert got.count(b"\n+") == 2999
+    answer: Message = {}
+    for part in parts_of(got):
+        join(answer, part)
+    assert [one["row"] for one in answer["list"]] == list(range(3000))
+
+
+def test_who_waits_hears_that_somebody_is_at_work(path: str) -> None:
+    def slowly(_request: Message) -> Steps:
+        yield from [None] * 10 * SLICE
+        yield {"ok": True}
+
+    loop = Loop(path, slowly)
+    try:
+        caller = loop.caller(ASKING)
+        loop.turn()
+        loop.turn()
+        for heard in (False, True, True):
+            loop.listener.expire()
+            loop.turn()
+            with contextlib.nullcontext() if heard else pytest.raises(BlockingIOError):
+                assert caller.recv(100) == b"+{}\n"
+        assert loop.answer_to(caller) == ANSWER
+    finally:
+        loop.close()
+
+
+def test_what_is_done_for_a_caller_that_is_gone_is_left(working: Loop, worker: Worker) -> None:
+    caller = working.caller(rows(10**9))
+    working.turn()
+    working.turn()
+    caller.close()
+    for _ in range(20):
+        working.turn()
+    assert worker.closed == 1
+    assert not working.listener.busy
+
+
+def test_a_pager_may_take_its_time(working: Loop, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    working.caller(rows(3000))
+    for _ in range(1000):
+        working.turn()
+    now = time.monotonic()
+    monkeypatch.setattr("time.monotonic", lambda: now + LEISURE - 1)
+    working.listener.expire()
+    assert not worker.closed
+    for times in range(1, 9):  # the socket still takes a little
+        later = now + times * (LEISURE + 1)
+        monkeypatch.setattr("time.monotonic", lambda later=later: later)
+        working.listener.expire()
+    assert worker.closed
+
+
+def test_a_long_request_comes_in_parts_and_is_read_as_it_is_needed(path: str) -> None:
+    read: list[int] = []
+
+    def keep(request: Message) -> Steps:
+        for part in request["parts"]:
+            read.append(len(part["commands"]))
+            yield None
+        yield {"ok": True, "do": request["do"], "commands": list(range(sum(read)))}
+
+    loop = Loop(path, keep)
+    try:
+        caller = loop.caller()
+        lines = list(lines_of({"do": "count", "commands": [{"number": n} for n in range(5050)]}))
+        for line in lines[:-1]:
+            caller.sendall(line)
+            loop.turn()
+        assert not read  # whoever has not said everything holds nobody up
+        caller.sendall(lines[-1])
+        (answer,) = parts_of(loop.answer_to(caller))
+        assert (answer["do"], len(answer["commands"])) == ("count", 5050)
+        assert read == [100] * 50 + [50]
+    finally:
+        loop.close()
+
+
+def test_parts_that_are_nonsense_are_told_when_they_are_read(path: str) -> None:
+    def keep(request: Message) -> Message:
+        return {"ok": True, "parts": len(list(request["parts"]))}
+
+    loop = Loop(path, keep)
+    try:
+        answer = json.loads(loop.answer_to(loop.caller(b"+{}\n+nonsense\n{}\n")))
+        assert answer["error"].startswith("expected one line with a JSON object: ")
+    finally:
+        loop.close()
+
+
+@pytest.mark.parametrize("start", [b"", b"+", b"+{}\n+"])
+def test_a_line_that_is_too_long_is_refused(loop: Loop, start: bytes) -> None:
+    caller = loop.caller()
+    left = start + b" " * (LONGEST + 70_000)
+    while left:
+        with contextlib.suppress(BlockingIOError):
+            left = left[caller.send(left) :]
+        loop.turn()
+        if len(left) < 1000:
+            break
+    answer = json.loads(loop.answer_to(caller))
+    assert answer["ok"] is False
+
+
+def test_work_that_nobody_waits_for_is_done_in_slices(loop: Loop) -> None:
+    done: list[int] = []
+
+    def steps() -> Iterator[None]:
+        for number in range(3 * SLICE):
+            done.append(number)
+            yield
+
+    loop.listener.do(steps())
+    while loop.listener.busy:
+        before = len(done)
+        loop.turn()
+        assert len(done) - before <= SLICE
+    assert len(done) == 3 * SLICE
+
+
+def test_who_is_being_served_makes_no_room_for_others(path: str) -> None:
+    closed: list[bool] = []
+
+    def endless(_request: Message) -> Steps:
+        try:
+            while True:
+                yield None
+        finally:
+            closed.append(True)
+
+    loop = Loop(path, endless)
+    try:
+        loop.caller(ASKING)
+        for _ in range(MOST_CALLERS):
+            loop.turn()
+            loop.caller()
+        for _ in range(2 * MOST_CALLERS):
+            loop.turn()
+        assert not closed
+    finally:
+        loop.close()
+
+
+def test_who_has_heard_all_is_let_go_whatever_is_still_to_be_done(path: str) -> None:
+    def goes_on(_request: Message) -> Steps:
+        yield {"ok": True}
+        yield from [None] * 3 * SLICE
+
+    loop = Loop(path, goes_on)
+    try:
+        caller = loop.caller(ASKING)
+        assert loop.answer_to(caller) == ANSWER
+        assert loop.answer_to(caller) == b""
+    finally:
+        loop.close()
+
+
+def test_a_stream_that_ends_early_is_no_answer(path: str) -> None:
+    def hang_up(_request: Message) -> Steps:
+        yield {"list": [1]}
+
+    listener = Listener(path, hang_up)
+    server = Thread(target=listener.serve_one)
+    server.start()
+    answer = stream(path, {})
+    try:
+        assert next(answer) == {"list": [1]}
+        with pytest.raises(ChannelError, match="it ended early"):
+            next(answer)
+    finally:
+        server.join()
+        listener.close()
+
+
+def test_parts_are_put_together() -> None:
+    whole: Message = {}
+    for part in (
+        {"name": "all", "services": []},
+        {"services": [{"port": 80, "servers": []}, {"port": 21, "servers": [1]}]},
+        {"in": ["services", -1], "servers": [2, 3]},
+        {},
+        {"ok": True},
+    ):
+        join(whole, part)
+    services = [{"port": 80, "servers": []}, {"port": 21, "servers": [1, 2, 3]}]
+    assert whole == {"name": "all", "services": services, "ok": True}

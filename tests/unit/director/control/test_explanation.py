@@ -40,7 +40,7 @@ def explain(director: Director, port: int, to: Endpoint = WEB, **more: Any) -> d
 
 def everything(director: Director) -> str:
     listing = [service.as_dict() for service in director.services]
-    return json.dumps([listing, director.listing(1.0)])
+    return json.dumps([listing, list(director.listing(1.0))])
 
 
 @pytest.mark.parametrize("method", [Method.NAT, Method.TUN, Method.DR])

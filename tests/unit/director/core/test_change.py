@@ -86,10 +86,10 @@ def everything(director: Director) -> object:
         )
         for service in rules
     ]
-    removed = {key: dict(servers) for key, servers in rules._removed.items() if servers}
+    removed = {key: dict(servers) for key, servers in rules.removed.items() if servers}
     settings = rules.sysctls, rules.timeouts, rules.marks, rules.vips()
     life = director._life._timeouts, director._life.secure, director._defence._drop_rate
-    return held, removed, settings, life, director.listing(9)
+    return held, removed, settings, life, list(director.listing(9))
 
 
 def used(scheduler: str, **options: Any) -> Director:

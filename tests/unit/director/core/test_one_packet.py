@@ -28,7 +28,7 @@ def test_each_packet_is_scheduled_and_none_remembered(method: Method) -> None:
     decisions = [director.decide(Packet(UDP, client(1), NAMES, 60), 0) for _ in range(4)]
     hops = [one.next_hop for one in decisions if isinstance(one, Forward)]
     assert hops == ["203.0.113.11", "203.0.113.12"] * 2
-    assert not director.listing(0)
+    assert not list(director.listing(0))
 
 
 def test_they_are_counted() -> None:

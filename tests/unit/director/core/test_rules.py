@@ -30,8 +30,6 @@ from director.core.errors import (
     UnknownScheduler,
 )
 from director.core.packet import TCP, Endpoint
-from director.core.schedulers import rr
-from director.core.service import RealServer
 from tests.unit.director.core.support import RS1, RS2, RS3, WEB, client, published, tcp
 
 KEY = ServiceKey(TCP, WEB)
@@ -209,24 +207,21 @@ def test_deleted_services_come_back_in_their_places() -> None:
         assert listing(director) == before
 
 
-class _Hashed(RealServer):
-    """Counts how often it is put into a table, or looked for in one."""
-
-    times = 0
-
-    def __hash__(self) -> int:
-        _Hashed.times += 1
-        return id(self)
-
-
-def test_rr_that_has_picked_nobody_looks_at_no_server() -> None:
-    scheduler = rr.Scheduler()
-    servers = [_Hashed(server, 1, Method.NAT) for server in (RS1, RS2, RS3)]
-    for count in range(1, 4):
-        scheduler.changed(servers[:count])
-    assert _Hashed.times == 0
-    picked = scheduler.pick(servers, tcp(client(1), WEB), 0.0)
-    assert picked is not None
-    assert picked[0] is servers[0]
-    scheduler.changed([servers[2], *servers[:2]])
-    assert scheduler.last == 1
+@pytest.mark.parametrize("gone", [RS1, RS2, RS3])
+def test_rr_goes_on_where_it_was_command_by_command(gone: Endpoint) -> None:
+    """In one change as in many: one that goes and comes back is the first, and has its turn last."""
+    changes: list[Command] = [
+        DeleteServer(KEY, gone),
+        AddServer(KEY, gone),
+        AddServer(KEY, RS2._replace(port=8001)),
+    ]
+    at_once, one_by_one = Director(scheduler="rr"), Director(scheduler="rr")
+    for director in (at_once, one_by_one):
+        director.apply([AddService(KEY), *(AddServer(KEY, server) for server in (RS1, RS2, RS3))], 0)
+        director.decide(tcp(client(1), WEB), 0)
+    at_once.apply(changes, 0)
+    for change in changes:
+        one_by_one.apply([change], 0)
+    for port in range(2, 9):
+        ours, theirs = (each.decide(tcp(client(port), WEB), 0) for each in (at_once, one_by_one))
+        assert ours.reasons == theirs.reasons

@@ -20,7 +20,7 @@ from director.core.decision import Forward, Method
 from director.core.director import Director
 from director.core.errors import UnknownScheduler
 from director.core.packet import TCP, Endpoint
-from director.core.schedulers import dh, mh, sh, twos, wrr
+from director.core.schedulers import dh, mh, rr, sh, twos, wrr
 from director.core.schedulers._hash import fold
 from director.core.service import RealServer
 from tests.unit.director.core.support import WEB, client, tcp
@@ -343,12 +343,12 @@ def test_rr_goes_on_where_it_was_when_servers_go(count: int, taken: int, gone: s
     """Who would have been next among those that stay is next."""
     servers = servers_of([1] * count)
     staying = [server for place, server in enumerate(servers) if place not in gone]
-    scheduler = schedulers.make("rr")
-    scheduler.changed(servers)
+    scheduler = rr.Scheduler()
     for _ in range(taken):
         scheduler.pick(servers, PACKET, 0.0)
     turn = servers[taken % count :] + servers[: taken % count]
-    scheduler.changed(staying)
+    for place in sorted(gone & set(range(count)), reverse=True):
+        scheduler.follow(scheduler.note(place, -1, Counter()))
     pick = scheduler.pick(staying, PACKET, 0.0)
     assert (pick and pick[0]) == next((server for server in turn if server in staying), None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -89,6 +89,9 @@ class FakeKernel:
 
     def keep_out_of(self, _vips: set[str]) -> None:
         pass
+
+    def keep_out_in_steps(self, _vips: object) -> Iterator[None]:
+        return iter(())
 
     def give(self, packet: bytes) -> bool:
         self.given.append(packet)

@@ -111,6 +111,39 @@ def test_without_nft_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
         kernel.Kernel([]).keep_out_of({"203.0.113.1"})
 
 
+def a_slow_nft(folder: Path, monkeypatch: pytest.MonkeyPatch, *lines: str) -> Path:
+    """An nft that reads its script once somebody lets it."""
+    go, script = folder / "go", folder / "nft"
+    script.write_text(f"#!/bin/sh\nuntil [ -e {go} ]; do sleep 0.01; done\n" + "\n".join(lines) + "\n")
+    script.chmod(0o755)
+    monkeypatch.setattr("shutil.which", lambda *_args, **_more: str(script))
+    return go
+
+
+def test_nobody_waits_for_nft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = tmp_path / "told"
+    go = a_slow_nft(tmp_path, monkeypatch, f"cat >> {told}")
+    kept_out = kernel.Kernel([])
+    steps = kept_out.keep_out_in_steps({"203.0.113.1"})
+    assert [next(steps) for _ in range(100)] == [None] * 100
+    assert not told.exists()
+    go.touch()
+    for _ in steps:
+        pass
+    assert told.read_text() == kernel.rules({"203.0.113.1"})
+    assert list(kept_out.keep_out_in_steps({"203.0.113.1"})) == []
+    kept_out.keep_out_of({"203.0.113.1"})  # it has been done
+    assert told.read_text().count("203.0.113.1") == 1
+
+
+def test_what_nft_refuses_is_told_in_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_slow_nft(tmp_path, monkeypatch, "echo 'Operation not   permitted' >&2", "exit 1").touch()
+    kept_out = kernel.Kernel([])
+    for _ in range(2):  # it has not come to be
+        with pytest.raises(EngineError, match=r"\(Operation not permitted\): it takes the ambient"):
+            list(kept_out.keep_out_in_steps({"203.0.113.1"}))
+
+
 @pytest.mark.parametrize(
     ("number", "says"),
     [(errno.ENOENT, "(No such file or directory): try `modprobe"), (errno.EACCES, "mode 0666")],

@@ -52,6 +52,9 @@ class Table:
         answer: Fields = json.loads(json.dumps(self._answers(request)))
         return answer
 
+    def stream(self, path: str, request: Fields) -> Iterator[Fields]:
+        yield self.call(path, request)
+
 
 PORTS = {
     ("tcp", "http"): 80,
@@ -96,7 +99,7 @@ class Machine:
 def stand_in(monkeypatch: pytest.MonkeyPatch, folder: Path) -> tuple[Table, Machine]:
     """Let ipvsadm ask these two, instead of a director and of this machine."""
     table, machine = Table(), Machine(folder / "hosts")
-    monkeypatch.setattr(tool, "call", table.call)
+    monkeypatch.setattr(tool, "stream", table.stream)
     monkeypatch.setattr(names, "HOSTS", str(folder / "hosts"))
     for function in (machine.gethostbyname, machine.getservbyname, machine.getservbyport):
         monkeypatch.setattr(socket, function.__name__, function)

@@ -149,6 +149,6 @@ def test_without_a_director_it_ends(
     def nobody(*_: Any) -> None:
         raise ChannelError("no answer")
 
-    monkeypatch.setattr(tool, "call", nobody)
+    monkeypatch.setattr(tool, "stream", nobody)
     assert restore(b"-A -f 1\n-A -f 2\n", "--line-by-line") == 1
     assert capsys.readouterr().err == "ipvsadm: no answer\n"
