@@ -26,7 +26,7 @@ from director.core.commands import (
 )
 from director.core.director import Director
 from director.core.errors import LvsError
-from director.core.service import VirtualService
+from director.core.service import RealServer, VirtualService
 from director.core.statistics import COUNTERS
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Map
@@ -43,21 +43,33 @@ class CannotRead(EngineError):
 
 def save(director: Director, servers: Servers, pieces: Map) -> None:
     """Write rules, marks and settings. Raises EngineError where they are too long."""
-    listed = list(director.services)
-    known = {id(service): service for service in (*listed, *(service for _, service, _ in servers.all()))}
+    listed = {id(service): service for service in director.services}
+    known = {**listed, **{id(service): service for _, service, _ in servers.all()}}
+    gone = [(service, server) for _, service, server in servers.all() if not server.listed]
     text = {
-        "made": [encode(command) for command in _commands(director, known.values(), servers)],
+        "made": [encode(command) for command in _commands(director, known.values(), gone)],
         "numbers": [
             [number, encode(DeleteServer(service.key, server.address)), server.stats.counts()]
             for number, service, server in servers.all()
         ],
         "counted": [[encode(DeleteService(one.key)), one.stats.counts()] for one in known.values()],
-        "deleted": [encode(command) for command in _deletions(listed, known.values(), servers)],
+        "deleted": [
+            *(encode(DeleteServer(service.key, server.address)) for service, server in gone),
+            *(encode(DeleteService(one.key)) for one in known.values() if id(one) not in listed),
+        ],
     }
     _write(zlib.compress(json.dumps(text).encode(), 1), pieces)
 
 
-def _commands(director: Director, services: Iterable[VirtualService], servers: Servers) -> Iterator[Command]:
+def _commands(
+    director: Director,
+    services: Iterable[VirtualService],
+    gone: Iterable[tuple[VirtualService, RealServer]],
+) -> Iterator[Command]:
+    """They make the services with their servers, and those that are `gone` as well."""
+    left: dict[int, list[RealServer]] = {}
+    for service, server in gone:
+        left.setdefault(id(service), []).append(server)
     now = director.services
     for name, value in now.sysctls.as_dict().items():
         yield SetSysctl(name, value)
@@ -75,22 +87,10 @@ def _commands(director: Director, services: Iterable[VirtualService], servers: S
             policy.netmask,
             policy.one_packet,
         )
-        gone = (server for _, its, server in servers.all() if its is service and not server.listed)
         there = (server for server in reversed(service.servers) if server.listed)
-        for server in (*gone, *there):
+        for server in (*left.get(id(service), ()), *there):
             limits = server.upper, server.lower
             yield AddServer(service.key, server.address, server.weight, server.asked, *limits)
-
-
-def _deletions(
-    listed: list[VirtualService], services: Iterable[VirtualService], servers: Servers
-) -> Iterator[Command]:
-    for _, service, server in servers.all():
-        if not server.listed:
-            yield DeleteServer(service.key, server.address)
-    for service in services:
-        if service not in listed:
-            yield DeleteService(service.key)
 
 
 def restore(director: Director, servers: Servers, pieces: Map, now: float) -> None:

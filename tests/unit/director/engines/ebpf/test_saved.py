@@ -1,21 +1,31 @@
-"""What the next director takes over: the rules, the servers' numbers, and what was counted."""
+"""What the next director takes over: the rules, however many, the servers' numbers, and what was counted."""
 
 from __future__ import annotations
 
 import json
+import sys
 import zlib
+from types import FrameType
 from typing import Any
 
 import pytest
 
-from director.core.commands import DeleteServer, ServiceKey, Zero
+from director.core.commands import (
+    AddServer,
+    AddService,
+    Clear,
+    Command,
+    DeleteServer,
+    ServiceKey,
+    Zero,
+)
 from director.core.director import Director
 from director.core.packet import TCP, Endpoint
 from director.core.service import VirtualService
 from director.engines.ebpf import saved, shapes
 from director.engines.ebpf.servers import Servers
 from director.engines.engine import EngineError
-from tests.unit.director.core.support import RS1, RS2, WEB, client, rules, tcp
+from tests.unit.director.core.support import RS1, RS2, VIP, WEB, client, rules, tcp
 from tests.unit.director.engines.ebpf.support import FakeMap
 
 KEY = ServiceKey(TCP, WEB)
@@ -163,3 +173,73 @@ def test_servers_that_are_not_there_are_refused() -> None:
     saved._write(zlib.compress(json.dumps(text).encode()), before.maps["saved"])
     with pytest.raises(EngineError, match="can't be read"):
         Life(before.maps)
+
+
+# ---- many rules ----
+
+
+class Kept:
+    """Services on ports from 1 on, each with two servers, of which the first has a connection."""
+
+    def __init__(self, services: int) -> None:
+        maps: dict[str, Any] = {name: FakeMap() for name in ("servers", "counted", "added")}
+        self.director = Director()
+        self.servers = Servers(maps)
+        self.pieces: Any = FakeMap(4096)
+        for port in range(1, services + 1):
+            key = ServiceKey(TCP, Endpoint(VIP, port))
+            self.apply(AddService(key, "rr"), AddServer(key, RS2), AddServer(key, RS1))
+            self.director.decide(tcp(client(1024 + port), key.address), 0.0)
+
+    def apply(self, *commands: Command) -> None:
+        self.director.apply(commands, 0.0)
+        self.servers.number(list(self.director.services))
+
+    def save(self) -> None:
+        saved.save(self.director, self.servers, self.pieces)
+
+    def text(self) -> dict[str, list[Any]]:
+        text = saved._read(self.pieces)
+        assert text is not None
+        return text
+
+
+def lines_of_saving(kept: Kept) -> int:
+    lines = 0
+
+    def count(frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal lines
+        lines += event == "line"
+        return count if frame.f_code.co_filename == saved.__file__ else None
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        kept.save()
+    finally:
+        sys.settrace(before)
+    return lines
+
+
+def test_each_service_costs_the_same() -> None:
+    few, many = (lines_of_saving(Kept(services)) for services in (20, 80))
+    assert many < 4.4 * few
+
+
+def test_what_connections_wait_for_is_made_and_deleted_again() -> None:
+    kept = Kept(3)
+    kept.apply(DeleteServer(ServiceKey(TCP, Endpoint(VIP, 1)), RS1))
+    kept.save()
+    text = kept.text()
+    servers = [each["server"] for each in text["made"] if each["command"] == "AddServer"]
+    assert sorted(servers) == sorted([str(RS1), str(RS2)] * 3)
+    assert [(each["command"], each["server"]) for each in text["deleted"]] == [("DeleteServer", str(RS1))]
+
+
+def test_a_service_that_is_gone_is_made_and_deleted_again() -> None:
+    kept = Kept(2)
+    kept.apply(Clear())
+    kept.save()
+    text = kept.text()
+    assert [each["command"] for each in text["deleted"]] == ["DeleteServer"] * 2 + ["DeleteService"] * 2
+    assert [each["server"] for each in text["made"] if each["command"] == "AddServer"] == [str(RS1)] * 2
