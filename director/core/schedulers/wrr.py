@@ -27,11 +27,11 @@ class Scheduler(Follower):
         self.bar = self.top = self.step = 0
 
     def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
-        heaviest = max((server.weight for server in servers if server.available), default=0)
-        if not heaviest:
-            return None
         place = self._next(servers, self.place + 1)
         if place is None:
+            heaviest = max((server.weight for server in servers if server.available), default=0)
+            if not heaviest:
+                return None
             self._lower(heaviest)
             place = self._next(servers, 0)
         assert place is not None  # the bar is no higher than the heaviest

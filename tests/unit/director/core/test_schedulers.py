@@ -422,6 +422,30 @@ def test_wrr_skips_rounds_and_no_turn(weights: list[int], changes: list[tuple[in
             assert (ours.place, ours.bar) == (laps.place, laps.bar)
 
 
+class _Looked(RealServer):
+    """Counts how often anybody has a look at one."""
+
+    times = 0
+
+    @property
+    def available(self) -> bool:
+        _Looked.times += 1
+        return super().available
+
+
+@pytest.mark.parametrize("name", ["rr", "wrr", "sh", "dh", "mh"])
+def test_the_next_one_is_found_without_looking_at_all(name: str) -> None:
+    servers: list[RealServer] = [
+        _Looked(Endpoint(f"192.0.2.{n}", 80), 1 + n % 3, Method.DR) for n in range(1, 201)
+    ]
+    scheduler = schedulers.make(name)
+    scheduler.changed(servers)
+    _Looked.times = 0
+    for _ in range(500):
+        scheduler.pick(servers, PACKET, 0.0)
+    assert _Looked.times <= 5 * 500
+
+
 @pytest.mark.parametrize("name", schedulers.names())
 @pytest.mark.parametrize("busy", [0, 1, 2])
 def test_the_largest_weights_cost_no_more_steps(name: str, busy: int) -> None:
