@@ -6,7 +6,7 @@ everything down before the first packet meets any of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from director.core import ftp, schedulers
 from director.core.commands import ServiceKey
@@ -50,7 +50,7 @@ class Rules:
 
     def changed(self) -> None:
         """They are others now: what was put in order to find servers by is out of date."""
-        self._ends: frozenset[tuple[int, Endpoint]] | None = None
+        self._nat = _NatServers(self.by_key)
 
     def __iter__(self) -> Iterator[VirtualService]:
         return iter(self.by_key.values())
@@ -90,23 +90,31 @@ class Rules:
 
     def shared_with_copies(self) -> Iterator[object]:
         """What a copy may have in common with the original, because no packet changes it."""
-        yield from (self.is_local, self.removed, self.listened_on, self._servers)
+        yield from (self.is_local, self.removed, self.listened_on, self._nat)
 
     def serves(self, protocol: int, end: Endpoint) -> bool:
         """Whether `end` is a VS-NAT real server's."""
-        return (protocol, end) in self._servers or (0, end) in self._servers
+        return (protocol, end) in self._nat.ends or (0, end) in self._nat.ends
 
     def has_server(self, address: str) -> bool:
         """Whether a VS-NAT real server is there."""
-        return (_ANY, Endpoint(address, 0)) in self._servers
+        return (_ANY, Endpoint(address, 0)) in self._nat.ends
+
+
+class _NatServers:
+    """VS-NAT real servers, put in order when somebody looks for one."""
+
+    def __init__(self, services: Mapping[ServiceKey, VirtualService]) -> None:
+        self._services = services
+        self._ends: frozenset[tuple[int, Endpoint]] | None = None
 
     @property
-    def _servers(self) -> frozenset[tuple[int, Endpoint]]:
-        """VS-NAT real servers by the protocol of their services and by their ends, or _ANY and address."""
+    def ends(self) -> frozenset[tuple[int, Endpoint]]:
+        """By the protocol of their services and their own ends, and by _ANY and their addresses."""
         if self._ends is None:
             nat = [
                 (service.key.protocol, server.address)
-                for service in self
+                for service in self._services.values()
                 for server in service.servers
                 if server.method is Method.NAT
             ]

@@ -6,6 +6,7 @@ schedulers' business, and what becomes of its packets the director's.
 
 from __future__ import annotations
 
+from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
@@ -91,6 +92,12 @@ class RealServer:
         elif 4 * now < 3 * self.upper or not self.upper:
             self.overloaded = False
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> RealServer:
+        """Only its counters can be changed: a decision that is rehearsed copies a thousand of them."""
+        twin = memo[id(self)] = copy(self)
+        twin.stats = deepcopy(self.stats, memo)
+        return twin
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         return {
@@ -146,6 +153,12 @@ class RealServers(list[RealServer]):
         twin = RealServers()
         twin.extend(self)
         twin._by_address = self._by_address.copy()
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RealServers:
+        twin = memo[id(self)] = RealServers()
+        for server in self:
+            twin.insert(len(twin), deepcopy(server, memo))
         return twin
 
     def at(self, address: Endpoint) -> RealServer | None:

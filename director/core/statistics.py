@@ -7,6 +7,7 @@ between what was counted since and the rate so far is added to it. Source: Linux
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from operator import attrgetter
 
 PERIOD = 2.0  # seconds between two estimates
@@ -23,6 +24,11 @@ class Statistics:
         self.connections = self.packets_in = self.packets_out = self.bytes_in = self.bytes_out = 0
         self._last = self.counts()
         self._rates = [0.0] * len(COUNTERS)
+
+    def __deepcopy__(self, _memo: object) -> Statistics:
+        twin = copy(self)
+        twin._rates = self._rates.copy()
+        return twin
 
     def came_in(self, length: int) -> None:
         self.packets_in += 1

@@ -218,6 +218,16 @@ def test_rates_are_estimated_in_steps() -> None:
     assert most_lines_of_a_step(steps) < 20
 
 
+def test_a_rehearsal_does_not_look_at_other_services() -> None:
+    lines = []
+    for services in (2, 60):
+        director = Director()
+        director.apply(list(loaded(services, 3)), 0)
+        syn = tcp(client(1), WEB)
+        lines.append(lines_of(lambda: director.rehearse(syn, 0)))  # noqa: B023
+    assert lines[0] == lines[1]
+
+
 def test_a_server_that_comes_back_has_its_connections() -> None:
     director = used("wrr")
     bound = {str(one.server_end): one for one in director.connections}
