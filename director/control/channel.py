@@ -22,7 +22,7 @@ from typing import Any
 Message = dict[str, Any]
 
 LONGEST = 160_000  # bytes of a line: all that is decoded at once
-LARGEST = 256 * 1024 * 1024  # bytes of a request: a million commands
+LARGEST = 64 * 1024 * 1024  # bytes of a request: 400,000 real servers
 ROWS = 100  # of a list in one line
 SILENCE = 60.0  # seconds that a caller waits for a sign of life
 MORE, STILL_AT_WORK = b"+", b"+{}\n"

@@ -126,7 +126,7 @@ class Draft:
             yield
         self.vips = {*self._get(self._rules, "listened_on"), *networks_of(self._get(self._rules, "marks"))}
         for key, servers in self._removed.items():
-            for server in servers.values():
+            for server in list(servers.values()):  # those of an earlier change may be forgotten meanwhile
                 yield
                 if server.is_referred_to:
                     if not key.mark:

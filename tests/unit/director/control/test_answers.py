@@ -22,6 +22,7 @@ from director.core.commands import (
     DeleteServer,
     ServiceKey,
     SetSysctl,
+    SetTimeouts,
 )
 from director.core.director import Director
 from director.core.packet import SYN, TCP, Endpoint, Packet
@@ -232,6 +233,33 @@ def test_a_change_that_is_carried_out_is_finished_even_if_its_caller_is_gone(
         for _ in left:
             pass
     assert not len(director.connections)
+    assert not director.services.removed
+
+
+def test_a_change_may_be_written_while_the_one_before_it_is_cleared_away(
+    answers: Answers, director: Director
+) -> None:
+    services = many(6, 20)
+    apply(answers, *services)
+    for port in range(1025, 1035):
+        director.decide(syn(port), 1.0)
+    later: list[Iterator[None]] = []
+    answers.later = later.append
+    steps = answers.steps(request_for(Clear()))
+    while list(director.services):
+        next(steps)
+    steps.close()
+    left = later.pop()
+    told = []
+    for part in answers.steps(request_for(*services[:21], SetTimeouts(9, 9, 9))):
+        told.append(part)
+        next(left, None)
+    assert told[-1] == {"ok": True}
+    for _ in left:
+        pass
+    known = {connection.server for connection in director.connections}
+    (service,) = director.services
+    assert known <= set(service.servers)  # they have their connections back
     assert not director.services.removed
 
 

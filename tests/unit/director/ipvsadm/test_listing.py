@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from director.control import tool
+from director.control.channel import ChannelError
 from director.core.statistics import Statistics
 from director.ipvsadm import listing, main
 from tests.unit.director.ipvsadm.support import Machine, Table
@@ -41,8 +44,7 @@ IP  00:27  NONE        203.0.113.0:0      0.0.0.7:0          {SERVER}:0
 @pytest.fixture
 def connected(table: Table, machine: Machine) -> Table:
     machine.set_hosts({"172.16.0.1": SERVER, "203.0.113.1": WWW})
-    fields = ("protocol", "expires", "state", "client", "vip", "server")
-    table.connections = [dict(zip(fields, each, strict=True)) for each in CONNECTIONS]
+    table.connections = [fields(each) for each in CONNECTIONS]
     return table
 
 
@@ -54,6 +56,10 @@ def test_connections(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == HEAD + NAMED
     assert main(["-Lnc", "--persistent-conn"]) == 0
     assert capsys.readouterr().out.splitlines()[2:] == NUMERIC.splitlines()
+
+
+def fields(connection: tuple[str, float, str, str, str, str]) -> dict[str, Any]:
+    return dict(zip(("protocol", "expires", "state", "client", "vip", "server"), connection, strict=True))
 
 
 def node(**values: Any) -> dict[str, Any]:
@@ -138,6 +144,47 @@ def test_connections_of_the_servers() -> None:
     assert listing.rules([service], {"n": None, "persistent-conn": None}).endswith(
         "  -> 172.16.0.1:8080              1         4           12         3         \n"
     )
+
+
+def test_connections_are_printed_as_they_come(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed: list[str] = []
+
+    def stream(_path: str, _request: object) -> Iterator[dict[str, Any]]:
+        yield {"connections": []}
+        for entry in CONNECTIONS:
+            yield {"connections": [fields(entry)]}
+            printed.append(capsys.readouterr().out)
+        yield {"ok": True}
+
+    monkeypatch.setattr(tool, "stream", stream)
+    assert main(["-Lcn"]) == 0
+    assert "".join(printed) == HEAD + NUMERIC
+    assert [text.count("172.16.0.1") for text in printed] == [1] * len(CONNECTIONS)
+
+
+def test_a_director_that_ends_meanwhile_is_told_after_what_it_has_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stream(_path: str, _request: object) -> Iterator[dict[str, Any]]:
+        yield {"connections": [fields(CONNECTIONS[0])]}
+        raise ChannelError("it ended early")
+
+    monkeypatch.setattr(tool, "stream", stream)
+    assert main(["-Lcn"]) == 1
+    said = capsys.readouterr()
+    assert said.out == HEAD + NUMERIC.splitlines(keepends=True)[0]
+    assert said.err == "ipvsadm: it ended early\n"
+
+
+@pytest.mark.parametrize("words", [["-Lcn"], ["-Ln"], ["-L", "--timeout"]])
+def test_without_a_director_nothing_is_listed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    monkeypatch.setenv("LVS_SOCKET", "/nowhere/director.sock")
+    assert main(words) == 1
+    assert capsys.readouterr().out == ""
 
 
 def test_the_order_is_by_protocol_address_and_port() -> None:
