@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from director.control.answers import Answers
-from director.control.channel import call
+from director.control.channel import MORE, call, decode_line, lines_of
 from director.control.codec import encode
 from director.control.listener import Listener
 from director.core.commands import (
@@ -80,6 +80,33 @@ def test_one_bad_command_and_nothing_is_changed(answers: Answers, engine: Counti
     assert answer["place"] == len(RULES)
     assert answers({"do": "list"})["services"] == []
     assert engine.changes == 0
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        (encode(DeleteServer(KEY, Endpoint("172.16.0.9", 80))), "No such destination"),
+        ({"command": "AddServer"}, "key"),
+        (7, "command"),
+    ],
+)
+def test_the_place_of_a_refused_command_counts_those_of_earlier_lines(
+    answers: Answers, bad: object, says: str
+) -> None:
+    commands = [encode(AddService(ServiceKey(mark=mark))) for mark in range(1, 251)]
+    commands += [encode(command) for command in RULES]
+    commands += [{**encode(DeleteServer(KEY, Endpoint("172.16.0.2", 80))), "last": True}]  # two in one
+    commands += [encode(command) for command in RULES]
+    lines = lines_of({"do": "apply", "commands": [*commands, bad, *commands]})
+    parts = [decode_line(line.removeprefix(MORE)) for line in lines]
+    answer = answers({"do": "apply", "parts": iter(parts)})
+    assert (answer["ok"], answer["place"]) == (False, len(commands))
+    assert says in answer["error"]
+
+
+def test_a_line_that_is_none_has_no_place(answers: Answers) -> None:
+    answer = answers({"do": "apply", "parts": iter([{"commands": [encode(RULES[0])]}, {"commands": 7}])})
+    assert (answer["ok"], answer["place"]) == (False, None)
 
 
 def test_with_its_last_server_the_service_goes(answers: Answers) -> None:

@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from selectors import DefaultSelector
-from threading import Thread
+from threading import Semaphore, Thread
 from typing import Any
 
 import pytest
 
+from director.control import channel
 from director.control.channel import LONGEST, ChannelError, Message, call, join, lines_of, stream
 from director.control.listener import LEISURE, MOST_CALLERS, PATIENCE, SLICE, Answer, Listener, Steps
 
@@ -479,6 +480,59 @@ def test_a_stream_that_ends_early_is_no_answer(path: str) -> None:
     finally:
         server.join()
         listener.close()
+
+
+def served(path: str, serve: Callable[[socket.socket], object]) -> Thread:
+    """A server of its own kind, for one caller."""
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listening.bind(path)
+    listening.listen()
+
+    def work() -> None:
+        with listening, listening.accept()[0] as peer:
+            serve(peer)
+
+    server = Thread(target=work, daemon=True)
+    server.start()
+    return server
+
+
+def test_a_caller_looks_around_whenever_there_is_nothing_to_hear(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = Semaphore(0)
+
+    def serve(peer: socket.socket) -> None:
+        for piece in (b'+{"list":[1]}\n+{"li', b'st":[2]}\n+{}\n', b'{"ok":true}\n'):
+            looked.acquire()
+            peer.sendall(piece)
+
+    monkeypatch.setattr(channel, "_LOOK", 0.01)
+    server = served(path, serve)
+    told = list(stream(path, {"do": "list"}, look=looked.release))
+    server.join()
+    assert told == [{"list": [1]}, {"list": [2]}, {"ok": True}]  # and no sign of life is a part
+
+
+def test_what_a_caller_sees_ends_even_an_answer_that_has_begun(path: str) -> None:
+    class Seen(Exception):
+        pass
+
+    def look() -> None:
+        if told:
+            raise Seen
+
+    def serve(peer: socket.socket) -> None:
+        peer.sendall(b'+{"list":[1]}\n')
+        while peer.recv(100):  # until it is gone
+            pass
+
+    told: list[Message] = []
+    server = served(path, serve)
+    with pytest.raises(Seen):
+        list(map(told.append, stream(path, {"do": "list"}, look=look)))
+    server.join()
+    assert told == [{"list": [1]}]
 
 
 def test_parts_are_put_together() -> None:

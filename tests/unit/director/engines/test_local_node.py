@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from director.control.answers import Answers
+from director.control.codec import encode
 from director.core.commands import AddServer, AddService, DeleteServer, ServiceKey
 from director.core.decision import Method
 from director.core.director import Director
@@ -11,6 +13,7 @@ from director.core.packet import TCP, UDP, Endpoint
 from director.engines.engine import EngineError
 from director.engines.scapy import local_node
 from director.engines.scapy.local_node import LocalNode
+from tests.unit.director.engines.support import VIP, Running, fake
 
 WEB, DNS = ServiceKey(TCP, Endpoint("203.0.113.1", 80)), ServiceKey(UDP, Endpoint("203.0.113.1", 53))
 OWN, OTHER = Endpoint("172.16.0.1", 8080), Endpoint("172.16.0.2", 8000)
@@ -57,6 +60,24 @@ def test_what_can_not_be_done_is_refused(
     with pytest.raises(EngineError, match=f"own host can't serve .*{says}"):
         LocalNode().redirect(director.services)
     assert scripts == []
+
+
+def test_after_a_refusal_the_kernel_is_kept_out_of_what_it_was_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake(monkeypatch)
+    running = Running(Method.NAT)
+    kept_out: list[set[str]] = []
+    kernel = running.engine._kernel
+    monkeypatch.setattr(kernel, "keep_out_of", kept_out.append)
+    monkeypatch.setattr(kernel, "keep_out_in_steps", lambda vips: map(kept_out.append, [vips]))
+    monkeypatch.setattr(running.director.services, "is_local", OWN_ADDRESSES.__contains__)
+    key = ServiceKey(UDP, Endpoint("203.0.113.9", 53))
+    commands = [encode(AddService(key)), encode(AddServer(key, Endpoint("127.0.0.1", 5353)))]
+    answers = Answers(running.director, running.engine, lambda: 0.0, {})
+    answer = answers({"do": "apply", "commands": commands})
+    assert "127.0.0.0/8" in answer["error"]
+    assert kept_out == [{VIP, "203.0.113.9"}, {VIP}]
 
 
 def test_nftables_is_told_what_changes_and_nothing_stays(director: Director, scripts: list[str]) -> None:
