@@ -46,7 +46,7 @@ class _Wire:
         self.is_behind = False
 
     @property
-    def sockets(self) -> list[_Wire]:
+    def sources(self) -> list[_Wire]:
         return [self]
 
     def frames(self, _most: int, _arrivals: int) -> list[bytes]:
