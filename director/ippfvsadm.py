@@ -13,14 +13,16 @@ from collections.abc import Sequence
 from director.control.tool import (
     NOTHING,
     VALUE,
+    Failure,
     Fields,
     WrongLine,
     apply,
     ask,
-    commands_of,
     dotted_quad,
     getopt,
+    named,
     number,
+    numbered,
     run,
 )
 
@@ -52,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
 def _work(arguments: Sequence[str]) -> str:
     """What one command line prints. Raises Failure."""
     if list(arguments) == ["-f"]:
-        apply(list(commands_of(sys.stdin.read(), PROGRAM, _changes)))
+        apply([command for line in numbered(sys.stdin.read(), PROGRAM) for command in _changes(*line)])
         return ""
     options = _options(arguments)
     if "h" in options:
@@ -62,11 +64,14 @@ def _work(arguments: Sequence[str]) -> str:
     return table(answer.get("services", [])) if request["do"] == "list" else ""
 
 
-def _changes(arguments: Sequence[str]) -> list[Fields]:
-    """What one of many lines asks for. Raises WrongLine."""
-    request = _request(_options(arguments))
-    if request["do"] != "apply":
-        raise WrongLine("incompatible options: -L stands alone.")
+def _changes(number: int, words: Sequence[str]) -> list[Fields]:
+    """What one of many lines asks for. Raises Failure, which says which line."""
+    try:
+        request = _request(_options(words))
+        if request["do"] != "apply":
+            raise WrongLine("incompatible options: -L stands alone.")
+    except Failure as failure:
+        raise named(number, failure) from None
     commands: list[Fields] = request["commands"]
     return commands
 

@@ -102,23 +102,22 @@ def apply(commands: Sequence[Fields]) -> None:
     ask({"do": "apply", "commands": list(commands)})
 
 
-def commands_of(
-    lines: str, program: str, commands: Callable[[Sequence[str]], list[Fields]]
-) -> Iterator[Fields]:
-    """What `commands` makes of each line of a file; the program's name may stand first, # begins a remark.
+def numbered(text: str, program: str) -> Iterator[tuple[int, list[str]]]:
+    """The lines of a file that say something: their numbers, and their words.
 
-    Raises WrongLine, which says which line.
+    The program's name may stand first; # begins a remark.
     """
-    for place, line in enumerate(lines.split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         words = line.split()
         if words[:1] == [program]:
             del words[0]
-        if not words or words[0].startswith("#"):
-            continue
-        try:
-            yield from commands(words)
-        except Failure as error:
-            raise WrongLine(f"line {place}: {error}") from None
+        if words and not words[0].startswith("#"):
+            yield number, words
+
+
+def named(number: int, failure: Failure) -> Failure:
+    """The failure of a line, which says which."""
+    return type(failure)(f"line {number}: {failure}", failure.code)
 
 
 def getopt(

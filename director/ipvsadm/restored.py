@@ -13,16 +13,16 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 
 from director.control import tool
-from director.control.tool import REFUSED, Failure, Unsupported
+from director.control.tool import REFUSED, Failure, Unsupported, named, numbered
 from director.ipvsadm.arguments import PROGRAM, Line
-from director.ipvsadm.saved import Numbered, commands_of, named, numbered, understood
+from director.ipvsadm.saved import Numbered, commands_of, understood
 
 Show = Callable[[Line], Iterable[str]]  # what a line that lists or saves prints
 
 
 def all_or_none(text: str, show: Show) -> Iterable[str]:
     """What its lines print, once all of them are carried out. Raises Failure with nothing changed."""
-    lines = [understood(number, words) for number, words in numbered(text)]
+    lines = [understood(number, words) for number, words in numbered(text, PROGRAM)]
     changing = [one for one in lines if one.commands]
     try:
         tool.apply(commands_of(changing))
@@ -37,7 +37,7 @@ def line_by_line(text: str, show: Show) -> str:
     """Prints as it goes, so nothing is left to print. Raises Failure, also for what it has told already."""
     waiting: list[Numbered] = []
     code = 0
-    for number, words in numbered(text):
+    for number, words in numbered(text, PROGRAM):
         try:
             line = understood(number, words)
         except Failure as failure:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from director.control.tool import Failure, Fields
+from director.control.tool import Failure, Fields, named, numbered
 from director.ipvsadm import names, requests
 from director.ipvsadm.arguments import PROGRAM, Line, parse
 from director.ipvsadm.listing import sorted_services
@@ -73,17 +73,7 @@ class Numbered(NamedTuple):
 
 def read(text: str) -> list[Fields]:
     """The commands of many lines. Raises Failure, which says which line."""
-    return commands_of(understood(number, words) for number, words in numbered(text))
-
-
-def numbered(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The lines that say something: their numbers, and their words."""
-    for number, line in enumerate(text.split("\n"), start=1):
-        words = line.split()
-        if words[:1] == [PROGRAM]:
-            del words[0]
-        if words and not words[0].startswith("#"):
-            yield number, words
+    return commands_of(understood(number, words) for number, words in numbered(text, PROGRAM))
 
 
 def understood(number: int, words: Sequence[str]) -> Numbered:
@@ -93,11 +83,6 @@ def understood(number: int, words: Sequence[str]) -> Numbered:
         return Numbered(number, line, [] if line.command in _SHOWING else requests.commands(line))
     except Failure as failure:
         raise named(number, failure) from None
-
-
-def named(number: int, failure: Failure) -> Failure:
-    """The failure of a line, which says which."""
-    return type(failure)(f"line {number}: {failure}", failure.code)
 
 
 def commands_of(lines: Iterable[Numbered]) -> list[Fields]:
