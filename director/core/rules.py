@@ -7,6 +7,7 @@ everything down before the first packet meets any of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 
 from director.core import ftp, schedulers
 from director.core.commands import ServiceKey
@@ -16,8 +17,6 @@ from director.core.packet import TCP, Endpoint, Packet
 from director.core.service import RealServer, VirtualService
 from director.core.states import Timeouts
 from director.core.sysctls import Sysctls
-
-_ANY = -1  # in the place of a protocol
 
 
 class Rules:
@@ -50,7 +49,7 @@ class Rules:
 
     def changed(self) -> None:
         """They are others now: what was put in order to find servers by is out of date."""
-        self._nat = _NatServers(self.by_key)
+        self._nat = _NatServers(self.by_key, self.removed)
 
     def __iter__(self) -> Iterator[VirtualService]:
         return iter(self.by_key.values())
@@ -97,30 +96,38 @@ class Rules:
         return (protocol, end) in self._nat.ends or (0, end) in self._nat.ends
 
     def has_server(self, address: str) -> bool:
-        """Whether a VS-NAT real server is there."""
-        return (_ANY, Endpoint(address, 0)) in self._nat.ends
+        """Whether a VS-NAT real server is there, or one whose rule is gone while its connections go on."""
+        return address in self._nat.hosts
 
 
 class _NatServers:
     """VS-NAT real servers, put in order when somebody looks for one."""
 
-    def __init__(self, services: Mapping[ServiceKey, VirtualService]) -> None:
-        self._services = services
-        self._ends: frozenset[tuple[int, Endpoint]] | None = None
+    def __init__(
+        self,
+        services: Mapping[ServiceKey, VirtualService],
+        removed: Mapping[ServiceKey, Mapping[Endpoint, RealServer]],
+    ) -> None:
+        self._services, self._removed = services, removed
 
-    @property
+    @cached_property
     def ends(self) -> frozenset[tuple[int, Endpoint]]:
-        """By the protocol of their services and their own ends, and by _ANY and their addresses."""
-        if self._ends is None:
-            nat = [
-                (service.key.protocol, server.address)
-                for service in self._services.values()
-                for server in service.servers
-                if server.method is Method.NAT
-            ]
-            hosts = ((_ANY, end._replace(port=0)) for _, end in nat)
-            self._ends = frozenset((*nat, *hosts))
-        return self._ends
+        """By the protocol of their services and their own ends."""
+        return frozenset(
+            (service.key.protocol, server.address)
+            for service in self._services.values()
+            for server in service.servers
+            if server.method is Method.NAT
+        )
+
+    @cached_property
+    def hosts(self) -> frozenset[str]:
+        """Their addresses, and those of servers whose rules are gone."""
+        gone = (*(service.removed for service in self._services.values()), *self._removed.values())
+        servers = (server for removed in gone for server in removed.values() if server.method is Method.NAT)
+        return frozenset(
+            {server.address.address for server in servers} | {end.address for _, end in self.ends}
+        )
 
 
 def networks_of(marks: Marks) -> set[str]:

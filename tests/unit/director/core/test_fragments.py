@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from director.core.commands import AddServer, AddService, ServiceKey
+from director.core.commands import AddServer, AddService, Command, DeleteServer, DeleteService, ServiceKey
 from director.core.decision import Drop, Forward, Local
 from director.core.director import Director
 from director.core.fragments import LATE, Reassembly
@@ -168,6 +168,18 @@ def test_one_of_a_real_server_waits_too() -> None:
     decision = director_for_udp().decide(reply, 0)
     assert isinstance(decision, Drop)
     assert decision.waits
+
+
+@pytest.mark.parametrize(
+    "deleted", [DeleteServer(ServiceKey(TCP, WEB), RS1), DeleteService(ServiceKey(TCP, WEB))]
+)
+def test_one_of_a_server_that_was_deleted_while_its_connection_goes_on_waits(deleted: Command) -> None:
+    director = published()
+    opened = [director.decide(tcp(client(port), WEB), 1.0) for port in (1, 2, 3)]
+    assert RS1 in [one.destination for one in opened if isinstance(one, Forward)]
+    director.apply([deleted], 2.0)
+    reply = Packet(TCP, RS1._replace(port=0), client(1)._replace(port=0), 28, more_fragments=True)
+    assert isinstance(director.decide(reply, 3.0), Drop)
 
 
 def test_others_are_the_kernels() -> None:
