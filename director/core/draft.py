@@ -98,7 +98,6 @@ class Draft:
         self._leaving: dict[RealServer, None] = {}  # listed, and then no more
         self._coming: dict[RealServer, None] = {}  # the other way round
         self._limited: dict[RealServer, bool] = {}  # and whether its threshold was raised on the way
-        self._zeroed: dict[RealServer, None] = {}  # they count anew, when there is time
         self._settings: list[SetSysctl] = []
         self._late: list[tuple[VirtualService, _Open]] = []
         self._memories: list[tuple[VirtualService, Callable[[Sequence[RealServer]], None]]] = []
@@ -181,9 +180,6 @@ class Draft:
 
     def settle(self) -> Steps:
         """It is in force for good: deleted servers that nothing refers to need not be kept."""
-        for server in self._zeroed:
-            server.stats = Statistics()
-            yield
         for service in self._gone:
             service.servers, service.removed = RealServers(), self._open[service].removed
             yield
@@ -200,7 +196,7 @@ class Draft:
         """Let go of all that it has made and that is not needed, a little in each step."""
         self._services, self._removed, self._late = {}, {}, []
         yield from self._values.clear_away()
-        held: tuple[dict[Any, Any], ...] = (self._open, self._gone, self._made, self._zeroed)
+        held: tuple[dict[Any, Any], ...] = (self._open, self._gone, self._made)
         for some in (*held, self._leaving, self._coming, self._limited):
             while some:
                 some.popitem()
@@ -268,7 +264,8 @@ class Draft:
         policy = self._policy(command)
         scheduler = schedulers.make(policy.scheduler_name, policy.flags, self._rules.sysctls)
         removed = dict(self._removed.pop(key, {}))
-        self._zeroed.update(dict.fromkeys(removed.values()))  # what was done for a service that is gone
+        for server in removed.values():
+            self._set(server, stats=Statistics())  # what was done for a service that is gone
         service = VirtualService(key, policy, scheduler, removed=removed)
         self._made[service] = None
         self._services[key] = service
@@ -325,7 +322,7 @@ class Draft:
         for service in services:
             self._set(service, stats=Statistics())
             for server in self._get(service, "servers"):
-                self._zeroed[server] = None
+                self._set(server, stats=Statistics())
                 yield
 
     # ---- real servers ----

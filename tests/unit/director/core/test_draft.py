@@ -21,9 +21,11 @@ from director.core.commands import (
     DeleteServer,
     ServiceKey,
     SetSysctl,
+    Zero,
 )
 from director.core.decision import Forward
 from director.core.director import Director
+from director.core.draft import exhaust
 from director.core.errors import LvsError
 from director.core.packet import ACK, SYN, TCP, Endpoint
 from director.core.schedulers import names
@@ -238,3 +240,14 @@ def test_a_server_that_comes_back_has_its_connections() -> None:
     assert server.weight == 7
     decision = director.decide(tcp(bound[str(RS1)].client, WEB, ACK), 1)
     assert isinstance(decision, Forward)
+
+
+def test_all_counters_are_zeroed_at_once() -> None:
+    """Whoever saves them then must not find a service at 0 and its servers not."""
+    director = used("wrr")
+    draft = director.draft()
+    exhaust(draft.write([Zero()]))
+    service = director.services.by_key[KEY]
+    assert any(server.stats.connections for server in service.servers)
+    director.put_in_force(draft)
+    assert [one.stats.connections for one in (service, *service.servers)] == [0] * (1 + len(service.servers))
