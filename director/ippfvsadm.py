@@ -35,7 +35,7 @@ USAGE = f"""\
 {PROGRAM} -D -[t|u] l.l.l.l:lport -R a.a.a.a:rport               delete a real server
 {PROGRAM} -C                                                     clear the table
 {PROGRAM} -L                                                     list the table
-{PROGRAM} -f                                                     read lines such as these, and do all or none
+{PROGRAM} -f                                                     do all or none of the lines on standard input
 {PROGRAM} -h                                                     this help
 
 l.l.l.l:lport is the virtual server, a.a.a.a:rport a real server; the weight is its capacity

@@ -75,7 +75,10 @@ def main(file: str) -> None:
     with channel.makefile("rb") as requests:
         for line in requests:
             _grant_time()
-            channel.sendall(json.dumps(runner.answer(json.loads(line))).encode() + b"\n")
+            try:
+                channel.sendall(json.dumps(runner.answer(json.loads(line))).encode() + b"\n")
+            except OSError:  # nobody waits for it any more
+                return
 
 
 # ---- the two processes ----

@@ -43,7 +43,7 @@ class _Wire:
         self.address = DIP if interface == CLIENTS else INSIDE
         self.coming: list[bytes] = []
         self.sent: list[bytes] = []
-        self.is_behind = False
+        self.is_behind, self.index = False, 1
 
     @property
     def sources(self) -> list[_Wire]:

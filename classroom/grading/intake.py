@@ -76,15 +76,19 @@ def _of(path: Path, name: str, opened: _Open) -> Iterator[HandedIn]:
         return
     suffix = path.suffix.lower()
     if suffix == SUFFIX:
-        yield HandedIn(name, _reader(path) if path.is_file() else _refuses(_no_file(path)))
-    elif suffix == _ZIP and path.is_file():
+        wrong = _no_file(path)
+        yield HandedIn(name, _refuses(wrong) if wrong else _reader(path))
+    elif suffix == _ZIP and path.is_file() and not path.is_symlink():
         yield from _in_zip(path, name, opened)
 
 
 def _no_file(path: Path) -> str:
+    """What `path` is instead of a file that somebody has handed in; empty if it is one."""
+    if path.is_symlink():  # it may lead to another student's, or out of here
+        return "a link, not a file"
     if path.is_dir():
         return _FOLDER
-    return "a link that leads nowhere" if path.is_symlink() else "not a regular file"
+    return "" if path.is_file() else "not a regular file"
 
 
 def _reader(path: Path) -> _Read:

@@ -25,6 +25,14 @@ def address_of(interface: str) -> str | None:
     return socket.inet_ntoa(answer[20:24]) if answer else None
 
 
+def index_of(interface: str) -> int | None:
+    """Its number, which no other interface of this machine ever gets again; None if there is none."""
+    try:
+        return socket.if_nametoindex(interface)
+    except OSError:
+        return None
+
+
 def is_local(address: str) -> bool:
     """Whether this machine takes packets to `address` for itself: only then can a socket have it.
 

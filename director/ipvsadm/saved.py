@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from director.control.tool import Failure, Fields, named, numbered
+from director.control.tool import Failure, Fields, WrongLine, named, numbered
 from director.ipvsadm import names, requests
 from director.ipvsadm.arguments import PROGRAM, Line, parse
 from director.ipvsadm.listing import sorted_services
@@ -72,8 +72,11 @@ class Numbered(NamedTuple):
 
 
 def read(text: str) -> list[Fields]:
-    """The commands of many lines. Raises Failure, which says which line."""
-    return commands_of(understood(number, words) for number, words in numbered(text, PROGRAM))
+    """The commands of many lines that change something. Raises Failure, which says which line does not."""
+    lines = [understood(number, words) for number, words in numbered(text, PROGRAM)]
+    for shows in (line for line in lines if not line.commands):
+        raise named(shows.number, WrongLine(f"-{shows.line.command} lists rules, and makes none."))
+    return commands_of(lines)
 
 
 def understood(number: int, words: Sequence[str]) -> Numbered:

@@ -73,6 +73,18 @@ def build(method: str, *, offload: bool = False) -> None:
     sh("ip", "addr", "add", f"{VIP}/32", "dev", "tunl0" if method == "tun" else "lo", host="s")
 
 
+def make_anew(host: str) -> None:
+    """Another interface in the place of each one of a host, of the same name, with the same addresses."""
+    for ends in LINKS:
+        if ends[0] == host:
+            sh("ip", "link", "del", ends[1], host=host)
+            _link(*ends, offload=False)
+    if host == "d":
+        sh("ip", "addr", "add", f"{VIP}/32", "dev", "d-eth0", "label", "d-eth0:0", host="d")
+    for other in "cs":  # who ask at once, and not when their memory of the old one is old
+        sh("ip", "neigh", "flush", "all", host=other)
+
+
 def _link(host: str, interface: str, bridge: str, address: str, *, offload: bool) -> None:
     sh("ip", "link", "add", interface, "netns", host, "type", "veth", "peer", "name", f"b-{interface}")
     sh("ip", "link", "set", f"b-{interface}", "master", bridge, "up")

@@ -20,6 +20,7 @@ from tests.labs.director_net import (
     VIP,
     build,
     curl,
+    make_anew,
     ok,
     serve,
     sh,
@@ -80,6 +81,8 @@ def try_out(method: str, folder: Path) -> dict[str, Any]:
     process = start_director(method, folder)
     admin("-A", "-t", f"{VIP}:80", "-R", server)
     seen["after_kill"] = curl(f"http://{VIP}/")[:2]
+    make_anew("d")
+    seen["made_anew"] = curl(f"http://{VIP}/")[:2]
     process.send_signal(signal.SIGTERM)
     seen["exit"] = process.wait(10)
     seen["ended"] = kernel_of_director()

@@ -86,6 +86,10 @@ def test_a_director_that_was_killed_is_succeeded(seen: dict[str, Any]) -> None:
     assert seen["after_kill"] == ["0", "200"]
 
 
+def test_an_interface_that_is_made_anew_under_its_name_goes_on(seen: dict[str, Any]) -> None:
+    assert seen["made_anew"] == ["0", "200"]
+
+
 def test_a_director_that_ends_leaves_nothing(seen: dict[str, Any]) -> None:
     assert seen["exit"] == 0
     left = {key: seen["ended"][key] for key in ("device", "tables", "socket")}

@@ -93,10 +93,18 @@ class ScapyEngine:
         if decide is None:
             self._kernel.keep_out_of(set())
         self.routes.refresh()
-        selector.register(self.routes, EVENT_READ, self.routes.changed)
+        selector.register(self.routes, EVENT_READ, self._network_changed)
         for wire in self._wires:
             for source in wire.sources:
                 selector.register(source, EVENT_READ, partial(self._drain, wire))
+
+    def _network_changed(self) -> None:
+        """Links, addresses or routes; behind an interface that was made anew, nobody is known yet."""
+        before = [wire.index for wire in self._wires]
+        self.routes.changed()
+        for wire, index in zip(self._wires, before, strict=True):
+            if wire.index != index:
+                self._neighbours.forget(wire)
 
     def mtu_of(self, address: str) -> int:
         return self.routes.mtu_of(address)

@@ -70,6 +70,11 @@ class Neighbours:
         while neighbour.waiting:
             wire.send(neighbour.link + neighbour.waiting.popleft())
 
+    def forget(self, wire: Wire) -> None:
+        """All behind `wire`, whose interface is another one now."""
+        for key in [key for key in self._known if key[0] is wire]:
+            self._lost(len(self._known.pop(key).waiting))
+
     def tick(self, now: float) -> None:
         """Ask again where no answer came, and give up where none ever will."""
         for key, neighbour in list(self._known.items()):

@@ -47,7 +47,7 @@ class Wire:
     """`frames` takes what has come off the wire, `send` puts a frame on it.
 
     `hardware` is its MAC address (6 bytes), `mac` the same as text, `address` its first IPv4
-    address, `mtu` the longest IP packet in bytes.
+    address, `mtu` the longest IP packet in bytes, `index` the kernel's number for it.
     """
 
     def __init__(self, interface: str, hears: int = ALL) -> None:
@@ -58,6 +58,7 @@ class Wire:
             raise EngineError(f"There is no network interface {interface!r}: see `ip link`.")
         self.hardware, self.mac = hardware, hardware.hex(":")
         self.mtu, self.address = 1500, "0.0.0.0"
+        self.index, self._hears = interfaces.index_of(interface), hears
         syns = {Class.ARRIVAL}
         self._arrivals = self._open(hears, syns, _ARRIVALS_BUFFER) if hears == ALL else None
         self._others = self._open(hears, {Class.OTHER} if self._arrivals else {Class.OTHER, *syns}, _BUFFER)
@@ -101,6 +102,11 @@ class Wire:
         self.mac = self.hardware.hex(":")
         self.mtu = interfaces.mtu_of(self.interface) or self.mtu
         self.address = interfaces.address_of(self.interface) or self.address
+        index = interfaces.index_of(self.interface)
+        if index and index != self.index:  # made anew: the sockets still belong to the one that is gone
+            for opened in filter(None, (self._others, self._arrivals)):
+                opened.ins.bind((self.interface, self._hears))
+            self.index = index
 
     @property
     def sources(self) -> Sequence[socket.socket | int]:

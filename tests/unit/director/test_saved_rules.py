@@ -119,6 +119,8 @@ def test_connections_and_counters_go_on(answers: Answers, director: Director, fi
         ("-A -t 203.0.113.1\n", "can't be understood: line 1: port 0"),
         (RULES + "-a -t\n", "can't be understood: line 8: "),
         ("\x00\xff\n", "can't be understood: line 1: "),
+        ("-L\n", "line 1: -L lists rules, and makes none."),
+        (RULES + "-Sn\n", "line 8: -S lists rules, and makes none."),
         (RULES + "-C\n", "lines with -A and -a only"),
         (RULES + RULES, "have TCP 203.0.113.1:21 twice."),
         (RULES + "-A -t 203.0.113.1:81 -s best\n", "are refused, and nothing has changed: "),

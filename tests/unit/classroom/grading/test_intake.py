@@ -136,6 +136,7 @@ def test_what_is_called_evidence_and_is_no_file_is_refused_not_left_out(tmp_path
     (tmp_path / "folder.lvs").mkdir()
     (tmp_path / "folder.lvs" / "c.lvs").write_text("c")
     (tmp_path / "gone.lvs").symlink_to("nowhere")
+    (tmp_path / "link.lvs").symlink_to("b.lvs")
     os.mkfifo(tmp_path / "pipe.lvs")
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("inside.lvs/", b"")
@@ -149,7 +150,8 @@ def test_what_is_called_evidence_and_is_no_file_is_refused_not_left_out(tmp_path
         "b.lvs": "b.lvs",
         "folder.lvs": "a folder, not a file",
         "folder.lvs/c.lvs": "c",
-        "gone.lvs": "a link that leads nowhere",
+        "gone.lvs": "a link, not a file",
+        "link.lvs": "a link, not a file",
         "pipe.lvs": "not a regular file",
         "x.zip/inside.lvs": "a folder, not a file",
     }

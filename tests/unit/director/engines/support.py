@@ -33,7 +33,7 @@ class FakeWire:
         self.coming: deque[bytes] = deque()
         self.sent: list[bytes] = []
         self.overflown = 0, 0
-        self.is_behind = False
+        self.is_behind, self.index = False, 1
 
     @property
     def sources(self) -> list[FakeWire]:
