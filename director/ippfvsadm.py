@@ -56,6 +56,8 @@ def _work(arguments: Sequence[str]) -> str:
     if list(arguments) == ["-f"]:
         apply([command for line in numbered(sys.stdin.read(), PROGRAM) for command in _changes(*line)])
         return ""
+    if arguments and arguments[0] == "-f":
+        raise WrongLine(f"-f stands alone and reads standard input: {PROGRAM} -f < FILE.")
     options = _options(arguments)
     if "h" in options:
         return USAGE

@@ -10,6 +10,7 @@ much even for that, the kernel drops.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -78,6 +79,8 @@ class Wire:
                 f"{self.interface} can't be opened: the director needs the capability CAP_NET_RAW, or root."
             ) from None
         except OSError as error:
+            if error.errno == errno.ENETDOWN:
+                raise EngineError(f"{self.interface} is down: `ip link set {self.interface} up`.") from None
             raise EngineError(
                 f"{self.interface} can't be opened ({error.strerror}): it takes a kernel with packet sockets."
             ) from None
