@@ -351,9 +351,8 @@ class Draft:
 
     def _revive(self, opened: _Open, server: RealServer) -> None:
         """A deleted server, to which connections may still refer."""
-        opened.early = opened.early and isinstance(
-            opened.scheduler, Follower
-        )  # who looks at its weight later
+        follows = isinstance(opened.scheduler, Follower)  # which looks at its weight later
+        opened.early = opened.early and follows
         if server in self._made:
             server.listed = True
         elif server in self._leaving:

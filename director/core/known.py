@@ -166,13 +166,13 @@ class Known:
     def _ftp_from_client(
         self, control: Connection, session: Session, packet: Packet, now: float
     ) -> Drop | None:
-        why_not = _spoilt(packet) or self._ftp.from_client(control, session, packet, now)
+        why_not = _SPOILT if packet.spoilt() else self._ftp.from_client(control, session, packet, now)
         return self._trace.drop(packet, now, why_not) if why_not else None
 
     def _ftp_from_server(
         self, control: Connection, session: Session, packet: Packet, now: float
     ) -> Drop | None:
-        why_not = _spoilt(packet) or self._ftp.from_server(control, session, packet, now)
+        why_not = self._ftp.from_server(control, session, packet, now)
         return self._trace.drop(packet, now, why_not) if why_not else None
 
     def _expect(
@@ -188,7 +188,3 @@ class Known:
         connection = Connection(TCP, client, vip, server_end, control.server, control.service, control)
         connection.method, connection.state = control.method, State.LISTEN
         self._life.begin(connection, now, "announced by ftp")
-
-
-def _spoilt(packet: Packet) -> str | None:
-    return _SPOILT if packet.spoilt() else None

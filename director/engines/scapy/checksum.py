@@ -44,7 +44,7 @@ def of_udp(addresses: bytes, header: bytes, data: bytes) -> bytes:
     """A UDP header without a checksum, with the one of these addresses and this data (RFC 768)."""
     length = header[4:6]
     covered = addresses + b"\0\x11" + length + header + data[: int.from_bytes(length, "big") - len(header)]
-    return follow(header, 6, b"", covered, never_zero=True)
+    return header[:6] + computed(covered) + header[8:]
 
 
 def computed(data: bytes | bytearray) -> bytes:

@@ -243,18 +243,24 @@ def test_a_change_whose_caller_is_gone_is_left_and_holds_nobody_up(answers: Answ
         assert list(left) is not None  # what was made is cleared away in steps
 
 
-def test_a_change_that_is_carried_out_is_finished_even_if_its_caller_is_gone(
-    answers: Answers, director: Director
-) -> None:
-    apply(answers, SetSysctl("expire_nodest_conn", 1), *RULES)
-    for port in range(1025, 1225):
-        director.decide(syn(port), 1.0)
+def clear_and_hang_up(answers: Answers, director: Director) -> list[Iterator[None]]:
+    """A caller that is gone as soon as its change is in force; what is still to be done then."""
     later: list[Iterator[None]] = []
     answers.later = later.append
     steps = answers.steps(request_for(Clear()))
     while list(director.services):
         next(steps)
     steps.close()
+    return later
+
+
+def test_a_change_that_is_carried_out_is_finished_even_if_its_caller_is_gone(
+    answers: Answers, director: Director
+) -> None:
+    apply(answers, SetSysctl("expire_nodest_conn", 1), *RULES)
+    for port in range(1025, 1225):
+        director.decide(syn(port), 1.0)
+    later = clear_and_hang_up(answers, director)
     assert len(director.connections)
     for left in later:
         for _ in left:
@@ -270,13 +276,7 @@ def test_a_change_may_be_written_while_the_one_before_it_is_cleared_away(
     apply(answers, *services)
     for port in range(1025, 1035):
         director.decide(syn(port), 1.0)
-    later: list[Iterator[None]] = []
-    answers.later = later.append
-    steps = answers.steps(request_for(Clear()))
-    while list(director.services):
-        next(steps)
-    steps.close()
-    left = later.pop()
+    left = clear_and_hang_up(answers, director).pop()
     told = []
     for part in answers.steps(request_for(*services[:21], SetTimeouts(9, 9, 9))):
         told.append(part)
