@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from director.core.packet import HEADER
 from director.engines.scapy import checksum
 from director.engines.scapy.headers import IPHeader, TCPHeader, UDPHeader
 from director.engines.scapy.layers import ICMP
 
-_IP_HEADER = 20  # bytes without options
 _MORE_FRAGMENTS = 0x1
 _LAYERS: dict[int, tuple[Any, int]] = {
     1: (ICMP, 8),
@@ -42,16 +42,16 @@ class Datagram:
 
     def __init__(self, data: bytes) -> None:
         """Dissect `data`, which may have a short frame's padding at its end. Raises Malformed."""
-        if len(data) < _IP_HEADER or data[0] >> 4 != 4:
+        if len(data) < HEADER or data[0] >> 4 != 4:
             raise Malformed("no IPv4 header")
-        start = data[:_IP_HEADER]
+        start = data[:HEADER]
         self.ip = IPHeader(start)
         header, total = self.ip.ihl * 4, self.ip.len
-        if not _IP_HEADER <= header <= total <= len(data):
+        if not HEADER <= header <= total <= len(data):
             raise Malformed("an impossible length")
         if not checksum.is_right(data[:header]):
             raise Malformed("a wrong header checksum")
-        self.options = data[_IP_HEADER:header]
+        self.options = data[HEADER:header]
         whole = not (self.ip.frag or self.ip.flags & _MORE_FRAGMENTS)
         self.above, size = _dissect(self.ip.proto, data[header:total]) if whole else (None, 0)
         self.rest = data[header + size : total]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from director.core.decision import Answer, Decision, Drop, Forward, Local, Method
 from director.core.fragments import LATE, Reassembly
 from director.core.icmp import IPIP_HEADER, NOT_REASSEMBLED, TIME_EXCEEDED
-from director.core.packet import TCP, UDP, Packet
+from director.core.packet import HEADER, TCP, UDP, Packet
 from director.core.persistence import Templates
 from director.core.table import ConnectionTable
 from director.core.tables import Tables
@@ -48,7 +48,7 @@ METHODS: Mapping[Method, Callable[[Datagram, Forward, str], bytes]] = {
 }
 
 _IPV4, _ARP = b"\x08\x00", b"\x08\x06"  # EtherTypes
-_ETHERNET, _IP_HEADER, _ARP_PACKET = 14, 20, 28  # bytes
+_ETHERNET, _ARP_PACKET = 14, 28  # bytes
 _LONGEST = 65535  # bytes of an IP packet
 _ARP_START = bytes.fromhex("000108000604")  # Ethernet and IPv4, with addresses of 6 and 4 bytes
 _AT_ONCE = 64  # frames of one interface before another gets its turn
@@ -293,7 +293,7 @@ class ScapyEngine:
 
     def _answer(self, decision: Answer, data: bytes) -> None:
         """Tell the sender of `data`, an IP packet; for a VIP as the VIP, otherwise as itself."""
-        about = IP(data[:_IP_HEADER])
+        about = IP(data[:HEADER])
         way = self.routes.way_to(about.src)
         told = decision.mtu or self._limits.allow(about.src, self._clock())  # who learns an MTU asks less
         if way is None or about.frag or not may_be_told(about.src) or not told:

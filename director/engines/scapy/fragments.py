@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from director.core import ip_options
+from director.core.packet import HEADER
 from director.engines.scapy import checksum
 
-_HEADER = 20  # bytes without options
 _DONT_FRAGMENT, _MORE, _OFFSET = 0x4000, 0x2000, 0x1FFF
 
 
@@ -35,7 +35,7 @@ def pieces(data: bytes, mtu: int) -> Sequence[bytes]:
     if step <= 0:
         return ()
     header, where = data[:size], _where(data)
-    others = header[:_HEADER] + ip_options.of_later_fragments(header[_HEADER:])
+    others = header[:HEADER] + ip_options.of_later_fragments(header[HEADER:])
     made: list[bytes] = []
     for at in range(size, len(data), step):
         more = _MORE if at + step < len(data) else where & _MORE

@@ -7,9 +7,9 @@ from socket import inet_aton, inet_ntoa
 from time import time
 
 from director.core import ip_options
+from director.core.packet import HEADER
 from director.engines.scapy import checksum
 
-_HEADER = 20  # bytes without options
 _DAY = 86_400_000  # milliseconds
 
 
@@ -18,6 +18,6 @@ def passed_on(packet: bytes, own: str, here: str, is_local: Callable[[str], bool
     header, data = packet[: (packet[0] & 15) * 4], packet[(packet[0] & 15) * 4 :]
     now = int(time() * 1000) % _DAY
     options = ip_options.filled(
-        header[_HEADER:], inet_aton(own), inet_aton(here), lambda address: is_local(inet_ntoa(address)), now
+        header[HEADER:], inet_aton(own), inet_aton(here), lambda address: is_local(inet_ntoa(address)), now
     )
-    return checksum.of_header(header[:10] + b"\0\0" + header[12:_HEADER] + options) + data
+    return checksum.of_header(header[:10] + b"\0\0" + header[12:HEADER] + options) + data

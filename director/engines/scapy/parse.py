@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from director.core.packet import IPIP, Endpoint, Packet
+from director.core.packet import HEADER, IPIP, Endpoint, Packet
 from director.engines.scapy.datagram import Datagram
 from director.engines.scapy.headers import TCPHeader, UDPHeader
 from director.engines.scapy.layers import ICMP
 
 _DONT_FRAGMENT, _MORE_FRAGMENTS = 0x2, 0x1
-_IP_HEADER, _PORTS = 20, 4  # bytes
+_PORTS = 4  # bytes
 _TOO_LONG = 3, 4  # ICMP type and code of "fragmentation needed"
 
 
@@ -72,8 +72,8 @@ def tunnelled(data: bytes) -> bytes:
 
 def quoted_header(data: bytes) -> int | None:
     """The length of the IP header that `data` starts with, if it is IPv4 and has ports behind it."""
-    if len(data) < _IP_HEADER + _PORTS or data[0] >> 4 != 4:
+    if len(data) < HEADER + _PORTS or data[0] >> 4 != 4:
         return None
     header = (data[0] & 15) * 4
     first = not int.from_bytes(data[6:8], "big") & 0x1FFF
-    return header if first and _IP_HEADER <= header <= len(data) - _PORTS else None
+    return header if first and HEADER <= header <= len(data) - _PORTS else None
