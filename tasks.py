@@ -6,7 +6,7 @@ Exit codes: 0 every check passed, 1 one failed, 2 the request or the machine can
 from __future__ import annotations
 
 if __name__ == "__main__":
-    from labs import beforehand
+    from labs.terminal import beforehand
 
 import importlib
 import inspect
@@ -29,9 +29,9 @@ from invoke.program import Program
 from invoke.tasks import Task
 from invoke.tasks import task as invoke_task
 
-from labs import streams
 from labs.errors import BadRequest
-from labs.typed import refusal, require_values
+from labs.terminal import streams
+from labs.terminal.typed import refusal, require_values
 
 streams.never_fail()
 ROOT = Path(__file__).resolve().parent
@@ -70,7 +70,7 @@ def _lab(method: str, **wanted: object) -> None:
 
     def work() -> int:
         from doctor.read import answer  # imported late: `--list` needs none of it
-        from labs.command import run_lab
+        from labs.run.command import run_lab
 
         return run_lab(method, wanted, {"state": answer})
 
@@ -79,9 +79,9 @@ def _lab(method: str, **wanted: object) -> None:
 
 def _ended(work: Callable[[], int]) -> None:
     """Do the work and end with its exit code; what goes wrong in it is told in a sentence."""
-    from labs import limits
-    from labs.ending import ended
-    from labs.environment import keep_out_of_home
+    from labs.hosts.environment import keep_out_of_home
+    from labs.machine import limits
+    from labs.terminal.ending import ended
 
     def careful() -> int:
         limits.lift()
@@ -545,7 +545,7 @@ def _require_each_once(argv: Sequence[str]) -> None:
 
 def main() -> int:
     """What ./inv runs; the exit code."""
-    from labs.ending import ended
+    from labs.terminal.ending import ended
 
     program = LabProgram(
         name="The labs on Invoke", binary="./inv", version=version("invoke"), config_class=_OwnConfig

@@ -20,12 +20,12 @@ from bench.machine import describe
 from bench.results import Results
 from bench.run import Plan, measure, steps
 from bench.run import Progress as Progressed
-from labs import capabilities
 from labs.errors import BadRequest
-from labs.evidence import give_to_owner_of, kept, new_folder, runs
+from labs.machine import capabilities
 from labs.methods import METHODS
-from labs.sandbox import run_in_sandbox
-from labs.screen import is_terminal, progress, screen
+from labs.network.sandbox import run_in_sandbox
+from labs.run.evidence import give_to_owner_of, kept, new_folder, runs
+from labs.terminal.screen import is_terminal, progress, screen
 from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parent.parent

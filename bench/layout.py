@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from labs.screen import WIDE, frame, screen
+from labs.terminal.screen import WIDE, frame, screen
 
 CUT_SHORT = "Cut short: some of what was asked for was not measured."
 Titled = tuple[str, Sequence[str], Sequence[Sequence[str]]]  # title, head, rows

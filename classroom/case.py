@@ -14,13 +14,13 @@ from typing import TypeVar
 
 from classroom import catalogue
 from classroom.exercise import EVERYONE, OTHER, SERVER, SERVERS, Fault
-from labs.addresses import Addressing
-from labs.command import plan_for
-from labs.environment import user_name
 from labs.errors import BadRequest
-from labs.options import LabOptions
+from labs.hosts.environment import user_name
+from labs.network.addresses import Addressing
+from labs.network.topology import Role
 from labs.plan import Plan
-from labs.topology import Role
+from labs.run.command import plan_for
+from labs.run.options import LabOptions
 
 T = TypeVar("T")
 

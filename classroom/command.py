@@ -20,13 +20,13 @@ from classroom.plain import plain
 from classroom.submission import SUFFIX, Submission, public_key, sealed
 from classroom.work import folder_of
 from director.control.channel import Message
-from labs import attach
-from labs.attach import Attached
-from labs.check_table import check_table
 from labs.checks.result import Check
-from labs.ending import say
+from labs.checks.table import check_table
 from labs.errors import BadRequest, Unable
-from labs.screen import WIDE, busy, frame, is_asked, screen
+from labs.run import attach
+from labs.run.attach import Attached
+from labs.terminal.ending import say
+from labs.terminal.screen import WIDE, busy, frame, is_asked, screen
 
 _COMMANDS = {
     "./inv shell HOST": "a shell on a host of the lab: {hosts}",

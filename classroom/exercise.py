@@ -18,7 +18,7 @@ from labs.plan import Plan
 
 if TYPE_CHECKING:  # which need this file
     from classroom.case import Case
-    from labs.running import Running
+    from labs.run.running import Running
 
 SERVERS, EVERYONE = "servers", "everyone"
 SERVER, OTHER = "{server}", "{other}"

@@ -26,17 +26,17 @@ from classroom.submission import new_run
 from classroom.work import folder_of, lay_out
 from director.control.channel import Message
 from doctor.read import read
-from labs import capabilities
-from labs.build import Builder
 from labs.checks.result import Check
-from labs.desk import Desk
-from labs.ending import refused
-from labs.evidence import Evidence
-from labs.lab import INCOMPLETE, not_built
-from labs.narrator import Narrator
-from labs.running import Running
-from labs.sandbox import run_in_sandbox
-from labs.screen import busy
+from labs.machine import capabilities
+from labs.network.sandbox import run_in_sandbox
+from labs.run.build import Builder
+from labs.run.desk import Desk
+from labs.run.evidence import Evidence
+from labs.run.lab import INCOMPLETE, not_built
+from labs.run.running import Running
+from labs.terminal.ending import refused
+from labs.terminal.narrator import Narrator
+from labs.terminal.screen import busy
 from labs.wait import patient
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from classroom import catalogue
 from classroom.case import Case
 from classroom.exercise import WORK
-from labs.evidence import Evidence, give_to_owner_of
+from labs.run.evidence import Evidence, give_to_owner_of
 
 
 def folder_of(evidence: Evidence) -> Path:

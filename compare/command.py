@@ -17,12 +17,12 @@ from compare.journal import Journal
 from compare.progress import Progress
 from compare.results import Results
 from compare.settings import SERVER_KBIT, Settings, counts_up_to
-from labs import capabilities
 from labs.errors import BadRequest
-from labs.evidence import give_to_owner_of, new_folder, runs
+from labs.machine import capabilities
 from labs.methods import METHODS
-from labs.options import LabOptions
-from labs.sandbox import run_in_sandbox
+from labs.network.sandbox import run_in_sandbox
+from labs.run.evidence import give_to_owner_of, new_folder, runs
+from labs.run.options import LabOptions
 from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parent.parent

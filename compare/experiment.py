@@ -16,15 +16,15 @@ from compare.point import Point
 from compare.progress import Progress
 from compare.scaling import Scaling
 from compare.settings import Settings
-from labs.build import Builder
-from labs.command import plan_for
-from labs.evidence import Evidence
-from labs.lab import INCOMPLETE
 from labs.methods import TITLES
-from labs.narrator import Narrator
-from labs.options import LabOptions
 from labs.plan import Plan
-from labs.running import Running
+from labs.run.build import Builder
+from labs.run.command import plan_for
+from labs.run.evidence import Evidence
+from labs.run.lab import INCOMPLETE
+from labs.run.options import LabOptions
+from labs.run.running import Running
+from labs.terminal.narrator import Narrator
 
 _BUILD, _PER_SERVER, _READING, _TRIAL = 2.0, 0.1, 0.3, 4.0  # seconds, for the progress bar
 

@@ -11,8 +11,8 @@ import json
 import subprocess
 
 from labs.errors import BuildFailed
-from labs.running import Running
-from labs.topology import Role
+from labs.network.topology import Role
+from labs.run.running import Running
 from labs.wait import patient
 
 _BURST = 2 * 1514  # bytes that may go at once after a pause: two frames

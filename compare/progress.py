@@ -15,7 +15,7 @@ from rich.console import RenderableType
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from labs.screen import KEEP_STREAMS, is_terminal, screen
+from labs.terminal.screen import KEEP_STREAMS, is_terminal, screen
 
 
 class Progress:

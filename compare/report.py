@@ -12,7 +12,7 @@ from compare.arithmetic import SERVERS, capacities
 from compare.cells import Cell, cells
 from compare.results import Results
 from labs.methods import TITLES
-from labs.screen import WIDE, frame, screen
+from labs.terminal.screen import WIDE, frame, screen
 
 
 def show(results: Results) -> None:

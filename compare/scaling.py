@@ -18,13 +18,13 @@ from compare.point import Point
 from compare.processor import Processors
 from compare.samples import Sample, bytes_at, samples_in
 from compare.settings import Settings
-from labs import addresses
 from labs.controller.client import PortCounters
 from labs.errors import LabError
 from labs.methods import FLAGS
+from labs.network import addresses
+from labs.network.topology import Topology
 from labs.plan import RealServer
-from labs.running import Running
-from labs.topology import Topology
+from labs.run.running import Running
 from labs.wait import look_until
 
 _LOAD = Path(__file__).resolve().parent / "load.py"

@@ -13,7 +13,7 @@ from typing import Any
 from director import engines
 from labs.errors import BadRequest
 from labs.methods import METHODS
-from labs.options import MOST_SERVERS
+from labs.run.options import MOST_SERVERS
 
 SERVER_KBIT = 200  # a real server's link, unless another is asked for
 TIMES = 10  # the director's link, in links of a real server

@@ -14,14 +14,14 @@ from dataclasses import replace
 
 from compare.finding import CHANGES, ELSEWHERE, ELSEWHERE_NO_ARP, NO_ARP_CONTROL, NO_TUNNEL, PLAIN, Finding
 from compare.scaling import give_rules
-from labs import addresses
 from labs.checks.arp import only_director_answers
-from labs.command import plan_for
-from labs.options import LabOptions
+from labs.hosts.setups import rules_for, setups_for
+from labs.network import addresses
+from labs.network.topology import LAN, PRIVATE, Role, Topology, machine
 from labs.plan import Plan
-from labs.running import Running
-from labs.setups import rules_for, setups_for
-from labs.topology import LAN, PRIVATE, Role, Topology, machine
+from labs.run.command import plan_for
+from labs.run.options import LabOptions
+from labs.run.running import Running
 from realserver_setup.apply import apply
 from realserver_setup.build import (
     TUNNEL,

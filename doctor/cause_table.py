@@ -10,7 +10,7 @@ from rich.text import Text
 
 from doctor.causes import Cause
 from doctor.state import LabState
-from labs.screen import frame, screen
+from labs.terminal.screen import frame, screen
 
 _WIDE = 100  # columns, where no terminal tells its own
 _NOTHING = "Nothing wrong was found."

@@ -6,9 +6,9 @@ from importlib.util import find_spec
 
 from doctor import machine_table
 from doctor.state import LabState
-from labs import attach
-from labs.attach import Attached
 from labs.errors import BuildFailed, Unable
+from labs.run import attach
+from labs.run.attach import Attached
 
 
 def doctor(student: str = "", lab: str = "", *, machine: bool = False) -> int:

@@ -14,10 +14,10 @@ from pathlib import Path
 from director import engines
 from director.engines.engine import EngineError
 from doctor.finding import Finding, State
-from labs import capabilities
 from labs.errors import LabError
-from labs.proc import memory_available
-from labs.sandbox import subordinate_ids
+from labs.machine import capabilities
+from labs.machine.proc import memory_available
+from labs.network.sandbox import subordinate_ids
 
 _SERVER_MB = 12  # of memory, for one real server more in VS-TUN
 _ADVICE = (": run ", ": `", ": ")  # how it begins

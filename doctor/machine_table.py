@@ -11,8 +11,8 @@ from rich.text import Text
 
 from doctor.finding import Finding, State
 from doctor.machine import PROBES
-from labs.ending import REFUSED
-from labs.screen import WIDE, frame, screen
+from labs.terminal.ending import REFUSED
+from labs.terminal.screen import WIDE, frame, screen
 
 _STYLES = {State.OK: "green", State.LESS: "yellow", State.NO: "red"}
 _NEEDED = ("system", "memory", "labs")

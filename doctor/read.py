@@ -24,12 +24,12 @@ from doctor.state import (
     Service,
     Target,
 )
-from labs.environment import DIRECTOR
 from labs.errors import LabError
-from labs.host import Host, program
+from labs.hosts.environment import DIRECTOR
+from labs.hosts.host import Host, program
+from labs.network.topology import Machine, Role
 from labs.plan import Plan
-from labs.running import Running
-from labs.topology import Machine, Role
+from labs.run.running import Running
 from labs.wait import patient
 
 _LOOK = Path(__file__).resolve().parent / "look_around.py"

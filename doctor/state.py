@@ -13,7 +13,12 @@ from typing import Any
 
 from doctor.json_form import loaded
 
-CLIENT, ROUTER, DIRECTOR, SERVER = "client", "router", "director", "real server"  # as in labs.topology
+CLIENT, ROUTER, DIRECTOR, SERVER = (
+    "client",
+    "router",
+    "director",
+    "real server",
+)  # as in network/topology
 ANY = "0.0.0.0"  # whoever listens there listens on all addresses
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from director.core.decision import Method
-from labs.addresses import PUBLISHED, Addressing
-from labs.packet_table import Hop
-from labs.topology import Leg, Machine, Role, Topology
+from labs.network.addresses import PUBLISHED, Addressing
+from labs.network.topology import Leg, Machine, Role, Topology
+from labs.run.packet_table import Hop
 from realserver_setup.build import Setup
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from labs import evidence
 from labs.errors import BadRequest, LabError
+from labs.run import evidence
 from oracle import recordings
 from oracle.generate import SEED
 from vm import results

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labs import environment
 from labs.errors import BadRequest, Unable
+from labs.hosts import environment
 
 _META = {"debian": "linux-image-{arch}", "ubuntu": "linux-image-generic"}
 # Of these series, by --kernel, Debian's kernel is taken wherever we are: the release of Debian that has it.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.clients import PORT, clients
 from bench.measures import Figure
 from bench.site import VIP, Site, server_line
-from labs.proc import memory_available
+from labs.machine.proc import memory_available
 
 AXIS = "connections in the table"
 POINTS = (10, 100, 1_000, 10_000, 100_000, 1_000_000)

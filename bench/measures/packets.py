@@ -9,7 +9,7 @@ from __future__ import annotations
 from bench.measures import Figure
 from bench.measures._iperf import iperf
 from bench.site import Site
-from labs.proc import processor_times
+from labs.machine.proc import processor_times
 
 FIGURES = {
     "packets": Figure("64-byte packets", "packets/s"),

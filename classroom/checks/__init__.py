@@ -11,7 +11,7 @@ from classroom.case import Case
 from classroom.exercise import Judge, Seen
 from classroom.probes import FAILED, Probe
 from labs.checks.result import Check
-from labs.ending import named
+from labs.terminal.ending import named
 
 
 def needs(*probes: Probe) -> Callable[[Judge], Judge]:

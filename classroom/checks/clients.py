@@ -8,7 +8,7 @@ from classroom.checks.service import told
 from classroom.exercise import Seen
 from classroom.probes.clients import other_clients
 from labs.checks.result import Check
-from labs.topology import Role
+from labs.network.topology import Role
 
 
 @needs(other_clients)

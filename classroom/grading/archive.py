@@ -25,7 +25,7 @@ from classroom import catalogue
 from classroom.grading.secret import NOTICE, class_secret, is_practice
 from classroom.submission import key_name, private_key
 from labs.errors import BadRequest, Unable
-from labs.screen import screen
+from labs.terminal.screen import screen
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "lvs-lab"  # all of it is below

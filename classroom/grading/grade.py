@@ -15,7 +15,7 @@ from classroom.grading.intake import HandedIn, handed_in
 from classroom.grading.reports.csv import header, row
 from classroom.grading.secret import NOTICE, class_secret, is_practice
 from classroom.submission import private_key
-from labs.screen import WIDE, frame, is_terminal, progress, screen
+from labs.terminal.screen import WIDE, frame, is_terminal, progress, screen
 
 _PATIENCE = 2.0  # seconds without a sign of life
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from classroom.case import Case
 from classroom.guided.answers import BLANK, Section
-from labs.packet_table import Hop
+from labs.network.topology import Leg, Role
 from labs.plan import RealServer
-from labs.topology import Leg, Role
+from labs.run.packet_table import Hop
 
 _PORTS = range(20000, 30000)  # not those that the kernel gives to clients
 _WITH_TCPDUMPS_DOT = re.compile(r"(\d+(?:\.\d+){3})\.(\d+)", re.ASCII)

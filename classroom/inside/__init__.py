@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from labs.host import program
+from labs.hosts.host import program
 
 
 def command(name: str, *arguments: object) -> list[str]:

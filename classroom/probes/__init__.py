@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from classroom.case import Case
-from labs.ending import named
-from labs.lab import INCOMPLETE
-from labs.running import Running
+from labs.run.lab import INCOMPLETE
+from labs.run.running import Running
+from labs.terminal.ending import named
 
 Probe = Callable[[Running, Case], Any]
 FAILED = "probe failed"  # the key under which a probe's complaint is kept

@@ -7,7 +7,7 @@ from typing import Any
 from classroom.case import Case
 from classroom.guided.answers import NAME, read
 from classroom.work import folder_of
-from labs.running import Running
+from labs.run.running import Running
 
 
 def answers(running: Running, case: Case) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from classroom.case import Case
 from classroom.probes.router import kept_entry
 from labs.checks.arp import ASK
-from labs.host import program
-from labs.running import Running
-from labs.topology import INTERNET, Leg, Role
+from labs.hosts.host import program
+from labs.network.topology import INTERNET, Leg, Role
+from labs.run.running import Running
 from labs.wait import look_until
 
 _SECONDS = 1.0  # for all answers to have come

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from classroom.case import Case
 from classroom.probes.requests import MANY, ask
-from labs.running import Running
+from labs.run.running import Running
 
 
 def damaged(running: Running, case: Case) -> dict[str, int]:

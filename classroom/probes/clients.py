@@ -7,8 +7,8 @@ from typing import Any
 
 from classroom.case import Case
 from classroom.probes.requests import ask, weighted_rounds
-from labs.client import Client
-from labs.running import Running
+from labs.hosts.client import Client
+from labs.run.running import Running
 
 
 def other_clients(running: Running, case: Case) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from classroom.case import Case
 from classroom.inside import command
-from labs.client import Client
-from labs.running import Running
+from labs.hosts.client import Client
+from labs.run.running import Running
 from labs.wait import patient
 
 _ANSWER = 1.0  # seconds for an answer to come

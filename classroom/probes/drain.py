@@ -7,7 +7,7 @@ from typing import Any
 from classroom.case import Case
 from classroom.probes.conversations import Conversation
 from classroom.probes.requests import MANY, ask
-from labs.running import Running
+from labs.run.running import Running
 
 SCRIPT = "drain.sh"
 _LONGEST = 12  # seconds for a script: a moment, on a machine that has nothing else to do

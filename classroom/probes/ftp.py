@@ -7,7 +7,7 @@ from typing import Any
 
 from classroom.case import Case
 from classroom.inside import command
-from labs.running import Running
+from labs.run.running import Running
 from labs.wait import patient
 
 FILE, SIZE = "100k.bin", 100_000  # one of the files that every real server has, and its bytes

@@ -18,7 +18,7 @@ from classroom.guided.plays import Step
 from classroom.probes.plays import ask, free_port, give, serve, take_away
 from classroom.work import folder_of
 from director.core.errors import SchedulerFailed
-from labs.running import Running
+from labs.run.running import Running
 from labs.wait import patient
 
 _CPU = 3  # seconds of processor time for all tests; without mistakes they take less than one

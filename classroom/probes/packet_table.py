@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from classroom.case import Case
 from classroom.guided.packet_table import connection, hops
-from labs.packet_table import Row, observe
-from labs.running import Running
+from labs.run.packet_table import Row, observe
+from labs.run.running import Running
 from labs.wait import look_until
 
 _SECONDS = 1.5  # until tcpdump has written what it saw

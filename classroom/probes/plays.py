@@ -13,7 +13,7 @@ from classroom.guided.plays import Step, plays
 from classroom.inside import command
 from director.control import tool
 from director.ipvsadm import saved
-from labs.running import Running
+from labs.run.running import Running
 from labs.wait import patient
 
 _SILENCE = 1.0  # seconds until a request has timed out; nobody goes on then

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import labs
 from classroom.case import Case
-from labs.host import program
-from labs.running import Running
+from labs.hosts.environment import ROOT
+from labs.hosts.host import program
+from labs.run.running import Running
 from labs.wait import patient
 
-_TRY = Path(labs.__file__).parent / "try_connect.py"
+_TRY = ROOT / "labs/hosts/try_connect.py"
 _FTP = 21
 _SILENCE = 1.2  # seconds
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from classroom.case import Case
 from classroom.inside import command
-from labs.client import Client
-from labs.running import Running
+from labs.hosts.client import Client
+from labs.run.running import Running
 from labs.wait import patient
 
 _SILENCE = 1.2  # seconds until a request has timed out: one SYN sent again

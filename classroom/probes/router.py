@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from classroom.case import Case
-from labs.host import Host
-from labs.running import Running
-from labs.topology import LAN, Leg, Role
+from labs.hosts.host import Host
+from labs.network.topology import LAN, Leg, Role
+from labs.run.running import Running
 
 ROUTER = "r0"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from classroom.case import Case
 from classroom.inside import command
-from labs.running import Running
+from labs.run.running import Running
 from labs.wait import patient
 
 PAGES, TILL = 80, 8080  # a shop: its pages, and where people pay

@@ -9,7 +9,7 @@ from classroom.case import Case
 from classroom.inside import command
 from classroom.probes.requests import MANY, ask
 from classroom.probes.router import lan_leg
-from labs.running import Running
+from labs.run.running import Running
 from labs.wait import patient
 
 _LONGEST = 10  # seconds

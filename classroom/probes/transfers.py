@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from classroom.case import Case
-from labs.client import Client
-from labs.running import Running
+from labs.hosts.client import Client
+from labs.run.running import Running
 from labs.wait import patient
 
 _FILE = "100k.bin"

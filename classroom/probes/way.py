@@ -9,7 +9,7 @@ from classroom.case import Case
 from classroom.probes.arp import arp_answers
 from classroom.probes.requests import ask, whole
 from classroom.probes.router import ROUTER, drop_entry, kept_entry, set_entry
-from labs.running import Running
+from labs.run.running import Running
 
 _MOST = 3  # ways there is time for
 

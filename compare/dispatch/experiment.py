@@ -13,10 +13,10 @@ from compare.dispatch.ways import GROUPS, TTL, WAYS, Way
 from compare.experiment import Part, build, noting
 from compare.journal import Journal
 from compare.progress import Progress
-from labs.command import plan_for
 from labs.errors import BuildFailed
-from labs.options import LabOptions
-from labs.running import Running
+from labs.run.command import plan_for
+from labs.run.options import LabOptions
+from labs.run.running import Running
 from labs.wait import wait_for
 from realserver_setup.files import SIZES
 

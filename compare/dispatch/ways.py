@@ -18,10 +18,10 @@ from pathlib import Path
 
 from compare.dispatch.browse import NAME
 from compare.scaling import give_rules
-from labs import addresses
 from labs.errors import BuildFailed
+from labs.network import addresses
 from labs.plan import RealServer
-from labs.running import Running
+from labs.run.running import Running
 from labs.wait import wait_for
 from realserver_setup.render import configuration
 

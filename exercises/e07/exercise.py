@@ -8,9 +8,9 @@ from classroom.case import Case
 from classroom.checks.clients import no_strangers, others_served
 from classroom.checks.service import all_served, fair_shares
 from classroom.exercise import SERVERS, Edit, Exercise
-from labs import addresses
+from labs.network import addresses
+from labs.network.topology import PRIVATE, Role, Topology, machine
 from labs.plan import Plan
-from labs.topology import PRIVATE, Role, Topology, machine
 from realserver_setup.build import ClientSetup, Interface
 
 _ROUTES = """\

@@ -11,7 +11,7 @@ from classroom.checks.drain import nothing_new, script_runs, talks_go_on
 from classroom.exercise import Exercise
 from classroom.probes.drain import SCRIPT, draining
 from exercises.e12.faults import right
-from labs.running import Running
+from labs.run.running import Running
 from realserver_setup.render import Script
 
 _BEGINNING = """\

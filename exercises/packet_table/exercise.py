@@ -8,7 +8,7 @@ from classroom.exercise import Exercise
 from classroom.guided.answers import NAME, text
 from classroom.guided.packet_table import connection, sections
 from labs.errors import BuildFailed
-from labs.running import Running
+from labs.run.running import Running
 from labs.wait import look_until
 
 _HEAD = """\

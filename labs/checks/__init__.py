@@ -16,7 +16,7 @@ from labs.checks.http import downloads, keep_alive, two_clients, uploads
 from labs.checks.packets import packet_table
 from labs.checks.paths import refused, reply_path
 from labs.checks.result import Check
-from labs.running import Running
+from labs.run.running import Running
 
 CheckFunction = Callable[[Running], Check | tuple[Check, ...]]
 

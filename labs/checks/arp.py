@@ -8,12 +8,12 @@ from pathlib import Path
 from labs.checks.result import Check
 from labs.controller.client import ArpClaim
 from labs.errors import BuildFailed
-from labs.host import program
-from labs.running import Running
-from labs.topology import INTERNET, Leg, Role
+from labs.hosts.host import program
+from labs.network.topology import INTERNET, Leg, Role
+from labs.run.running import Running
 from labs.wait import wait_for
 
-ASK = Path(__file__).resolve().parent.parent / "ask_arp.py"
+ASK = Path(__file__).resolve().parents[1] / "hosts/ask_arp.py"
 
 
 def only_director_answers(run: Running, segments: Sequence[str] = ()) -> Check:

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 from labs.checks.result import Check, equal
-from labs.running import Running
-from labs.topology import Role
+from labs.network.topology import Role
+from labs.run.running import Running
 
 _ENOUGH = 12  # connections at least, so that three servers show a pattern
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from labs.checks.http import sizes
 from labs.checks.result import Check, equal
-from labs.client import FTP_MODES, Transfer, Transferred
-from labs.running import Running
+from labs.hosts.client import FTP_MODES, Transfer, Transferred
+from labs.run.running import Running
 
 
 def ftp_modes(run: Running) -> tuple[Check, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from labs.checks.result import Check, equal
-from labs.running import Running
+from labs.run.running import Running
 
 
 def sizes(run: Running) -> tuple[str, ...]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from labs.checks.result import Check
-from labs.packet_table import Hop, Row, observe
-from labs.running import Running
-from labs.topology import Role
+from labs.network.topology import Role
+from labs.run.packet_table import Hop, Row, observe
+from labs.run.running import Running
 from labs.wait import look_until
 
 _CLIENT_PORT = 40001

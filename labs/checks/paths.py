@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labs.checks.http import sizes
 from labs.checks.result import Check, equal
-from labs.running import Running
+from labs.run.running import Running
 
 _FEW = 0.2  # of the file's size: the client's acknowledgements are less than a tenth
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from labs import addresses
-from labs.addresses import Addressing
-from labs.packet_table import Hop, Row
+from labs.network import addresses
+from labs.network.addresses import Addressing
+from labs.network.topology import Leg
 from labs.plan import RealServer
-from labs.topology import Leg
+from labs.run.packet_table import Hop, Row
 
 
 def hops(at: Addressing, server: RealServer, client: Leg, port: int) -> tuple[Hop, ...]:

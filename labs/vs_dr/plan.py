@@ -10,11 +10,11 @@ from __future__ import annotations
 from functools import partial
 
 from director.core.decision import Method
-from labs import addresses
-from labs.options import LabOptions
+from labs.hosts.setups import setups_for
+from labs.network import addresses
+from labs.network.topology import LAN, Role, Topology, front, machine
 from labs.plan import Plan, replicas
-from labs.setups import setups_for
-from labs.topology import LAN, Role, Topology, front, machine
+from labs.run.options import LabOptions
 from labs.vs_dr.packets import hops
 
 

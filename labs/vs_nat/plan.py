@@ -8,12 +8,12 @@ from __future__ import annotations
 from functools import partial
 
 from director.core.decision import Method
-from labs import addresses
-from labs.addresses import Addressing
-from labs.options import LabOptions
+from labs.hosts.setups import setups_for
+from labs.network import addresses
+from labs.network.addresses import Addressing
+from labs.network.topology import PRIVATE, Role, Topology, front, machine
 from labs.plan import Plan, RealServer
-from labs.setups import setups_for
-from labs.topology import PRIVATE, Role, Topology, front, machine
+from labs.run.options import LabOptions
 from labs.vs_nat.packets import hops
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from labs.addresses import Addressing
-from labs.packet_table import Hop, Row
+from labs.network.addresses import Addressing
+from labs.network.topology import Leg
 from labs.plan import RealServer
-from labs.topology import Leg
+from labs.run.packet_table import Hop, Row
 
 
 def hops(at: Addressing, server: RealServer, client: Leg, port: int) -> tuple[Hop, ...]:

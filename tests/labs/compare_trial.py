@@ -9,9 +9,9 @@ from pathlib import Path
 from compare.experiment import build
 from compare.scaling import Scaling
 from compare.settings import Settings
-from labs.command import plan_for
-from labs.options import LabOptions
-from labs.sandbox import run_in_sandbox
+from labs.network.sandbox import run_in_sandbox
+from labs.run.command import plan_for
+from labs.run.options import LabOptions
 
 
 def inside(folder: Path) -> int:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from labs import capabilities
 from labs.errors import Unable
+from labs.machine import capabilities
 from labs.wait import look_until, patient
 from tests.labs.support import Finished, processes_with
 
@@ -78,11 +78,11 @@ def _with_faults(faults: dict[str, str], checks: str) -> str:
     """A program that runs tasks.py with some faults, if any, in every lab, and only these checks."""
     listed = ", ".join(f"Fault({host!r}, ({command!r},))" for host, command in faults.items())
     return (
-        "import functools, labs.lab\n"
+        "import functools, labs.run.lab\n"
         f"from labs.checks import {checks}\n"
-        "from labs.lab import Fault\n"
+        "from labs.run.lab import Fault\n"
         f"chosen = [{checks}]\n"
-        f"labs.lab.run = functools.partial(labs.lab.run, faults=[{listed}], chosen=chosen)\n"
+        f"labs.run.lab.run = functools.partial(labs.run.lab.run, faults=[{listed}], chosen=chosen)\n"
         "from invoke.main import program\n"
         "program.run()\n"
     )

@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from labs.controller.client import ControllerClient, PortCounters
 from labs.errors import BuildFailed
-from labs.openvswitch import OpenVSwitch
-from labs.sandbox import run_in_sandbox
+from labs.network.openvswitch import OpenVSwitch
+from labs.network.sandbox import run_in_sandbox
 from labs.wait import patient, wait_for
 
 SOCKET = "/run/trial.sock"

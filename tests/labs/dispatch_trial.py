@@ -9,9 +9,9 @@ from pathlib import Path
 from compare.dispatch.experiment import observe
 from compare.dispatch.ways import WAYS
 from compare.experiment import build
-from labs.command import plan_for
-from labs.options import LabOptions
-from labs.sandbox import run_in_sandbox
+from labs.network.sandbox import run_in_sandbox
+from labs.run.command import plan_for
+from labs.run.options import LabOptions
 
 
 def inside(name: str, folder: Path) -> int:

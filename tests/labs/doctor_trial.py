@@ -16,13 +16,13 @@ from typing import Any
 from doctor.causes import diagnose
 from doctor.read import read
 from doctor.state import LabState
-from labs.build import Builder
-from labs.command import plan_for
-from labs.evidence import Evidence
-from labs.narrator import Narrator
-from labs.options import LabOptions
-from labs.running import Running
-from labs.sandbox import run_in_sandbox
+from labs.network.sandbox import run_in_sandbox
+from labs.run.build import Builder
+from labs.run.command import plan_for
+from labs.run.evidence import Evidence
+from labs.run.options import LabOptions
+from labs.run.running import Running
+from labs.terminal.narrator import Narrator
 
 
 def tell(name: str, running: Running) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from labs.desk import SOCKET
+from labs.run.desk import SOCKET
 from labs.wait import look_until, patient
 from tests.labs.support import FROM_CHECKOUT
 

@@ -22,12 +22,12 @@ from typing import Any
 
 import pytest
 
-from labs.command import plan_for
+from labs.hosts.scripts import scripts_in_order
 from labs.methods import METHODS
-from labs.options import LabOptions
+from labs.network.topology import Role
 from labs.plan import Plan
-from labs.scripts import scripts_in_order
-from labs.topology import Role
+from labs.run.command import plan_for
+from labs.run.options import LabOptions
 from labs.wait import patient
 from realserver_setup.render import DIALECTS
 from tests.labs.lesson import Lesson, missing

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from compare.dispatch import ways
-from labs import capabilities
+from labs.machine import capabilities
 
 ROOT = Path(__file__).resolve().parents[2]
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -9,9 +9,9 @@ import pytest
 from classroom import case as module
 from classroom import catalogue
 from classroom.case import Case, case_for, default_student
-from labs import addresses
 from labs.errors import BadRequest
-from labs.topology import Role
+from labs.network import addresses
+from labs.network.topology import Role
 
 STUDENTS = [f"s{number}" for number in range(200)]
 CASES = [case_for("e04", student) for student in STUDENTS]

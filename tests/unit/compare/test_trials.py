@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from compare.trials import FAR, NEAR, PLACES, changes, plan_at
-from labs.topology import Role
+from labs.network.topology import Role
 from realserver_setup.build import RealServerSetup
 from realserver_setup.render import scripts_for
 

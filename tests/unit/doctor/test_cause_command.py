@@ -14,9 +14,9 @@ from rich.console import Console
 from doctor import cause_table, command, machine_table
 from doctor.causes import diagnose, titles
 from doctor.state import LabState
-from labs import attach
-from labs.attach import Attached
 from labs.errors import BadRequest, BuildFailed, Unable
+from labs.run import attach
+from labs.run.attach import Attached
 from tests.unit.doctor.recorded import director, healthy, host, on, setting
 
 asked: list[tuple[str, str, dict[str, Any]]] = []

@@ -12,8 +12,9 @@ from director import engines
 from director.engines.engine import EngineError
 from doctor import machine, machine_table
 from doctor.finding import Finding, State
-from labs import capabilities, sandbox
 from labs.errors import Unable
+from labs.machine import capabilities
+from labs.network import sandbox
 
 
 def test_every_probe_says_something_here() -> None:

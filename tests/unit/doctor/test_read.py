@@ -14,8 +14,8 @@ import pytest
 from director.control.channel import ChannelError
 from doctor import host_reading, look_around, read
 from doctor.state import HostState, LabState, Listener, Mark, Plug, Route, Target, Way
-from labs.command import plan_for
-from labs.options import LabOptions
+from labs.run.command import plan_for
+from labs.run.options import LabOptions
 from realserver_setup.apply import Result
 
 RS1 = HostState("rs1", "real server", (Plug("rs1-eth0", "s2", "203.0.113.11", 24),))

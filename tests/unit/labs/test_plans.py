@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from director.core.decision import Method
-from labs import addresses
-from labs.command import plan_for
 from labs.methods import METHODS
-from labs.options import LabOptions
+from labs.network import addresses
+from labs.network.topology import Role
 from labs.plan import Plan
-from labs.topology import Role
+from labs.run.command import plan_for
+from labs.run.options import LabOptions
 from realserver_setup.build import DirectorSetup, RealServerSetup
 from realserver_setup.render import rules_for, scripts_for
 

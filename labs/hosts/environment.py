@@ -1,0 +1,207 @@
+"""The environment of what runs inside a lab: made here, whoever starts it and wherever.
+
+A caller's proxies, dotfiles, locale, PYTHON* variables, umask and the sysctls that a new network
+namespace inherits would change what a lab does. So the first process of a sandbox calls `enter`, and
+everything else inherits from it. Of the caller's variables only those pass that describe the terminal
+or belong to the project (LVS_*).
+
+The other direction, too: libraries keep files in the caller's HOME, which under sudo may be somebody
+else's. `keep_out_of_home` sends them to the labs' own cache.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from director.control import SOCKET_VARIABLE
+from labs.errors import Unable
+from realserver_setup import netns
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = ROOT / "director" / "bin"
+DIRECTOR = "/run/lvs-director.sock"  # its control socket
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+HOME = Path("/run/home")  # the sandbox's own /run: what a program writes there goes with the lab
+CACHE_VARIABLE = "LVS_CACHE"
+UMASK = 0o022
+_OURS = "LVS_"
+_NOT_FOR_A_LAB = {"LVS_CLASS_SECRET"}  # the teacher's
+_OF_THE_TERMINAL = ("TERM", "COLORTERM", "NO_COLOR", "COLUMNS", "LINES")
+
+# What the kernel starts with, net/ipv4/devinet.c: of those settings of an interface that change where
+# packets go. A network namespace inherits the machine's (net.core.devconf_inherit_init_net).
+_SETTINGS = Path("/proc/sys/net/ipv4/conf")
+_ON = ("accept_redirects", "secure_redirects", "send_redirects", "shared_media")
+_OFF = (
+    *("forwarding", "accept_local", "arp_accept", "arp_announce", "arp_filter", "arp_ignore", "arp_notify"),
+    *("bc_forwarding", "bootp_relay", "drop_gratuitous_arp", "drop_unicast_in_l2_multicast"),
+    *("ignore_routes_with_linkdown", "log_martians", "promote_secondaries", "proxy_arp"),
+    *("proxy_arp_pvlan", "route_localnet", "rp_filter", "src_valid_mark"),
+)
+_DEFAULTS = {  # `forwarding` of all comes first: the kernel sets others when it changes
+    f"{interface}/{name}": value
+    for interface in ("all", "default", "lo")
+    for name, value in (
+        *((name, "0") for name in _OFF),
+        *((name, "1") for name in _ON),
+        ("accept_source_route", "0" if interface == "all" else "1"),
+    )
+}
+_inherited: dict[str, str] = {}  # of the sandbox: settings that came otherwise, with their defaults
+
+
+def made(caller: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a process inside a lab, given its caller's."""
+    ours = {name for name in caller if name.startswith(_OURS)} - _NOT_FOR_A_LAB
+    return {
+        **{name: caller[name] for name in (*ours, *_OF_THE_TERMINAL) if name in caller},
+        **_for_libraries(caller),
+        "TERM": caller.get("TERM") or "dumb",
+        "PATH": f"{BIN}:{PATH}",
+        "HOME": str(HOME),
+        "USER": "root",
+        "LOGNAME": "root",
+        "SHELL": "/bin/bash",
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "PYTHONPATH": str(ROOT),  # the lab may have been started from anywhere
+        **({"PYTHONDONTWRITEBYTECODE": "1"} if sys.dont_write_bytecode else {}),
+        SOCKET_VARIABLE: DIRECTOR,
+        "LVS_PYTHON": sys.executable,  # for the programs in BIN
+    }
+
+
+def enter() -> None:
+    """Make this process, the first of a sandbox with a /run of its own, independent of its caller."""
+    variables = made(os.environ)
+    os.environ.clear()
+    os.environ.update(variables)
+    os.umask(UMASK)
+    HOME.mkdir(exist_ok=True)
+    if not _can_stay():
+        os.chdir("/")
+    with suppress(OSError):  # without it they do it again each time
+        Path(variables["XDG_CACHE_HOME"]).mkdir(mode=0o700, parents=True, exist_ok=True)
+    _inherited.update(settings_not_default())
+    _set(_inherited)
+
+
+def _can_stay() -> bool:
+    """Whether the folder that the caller was in is there for this user: mnexec goes into it again."""
+    try:
+        return os.access(os.getcwd(), os.X_OK)
+    except OSError:
+        return False
+
+
+def settle(pid: int) -> None:
+    """Give the network namespace of process `pid`, a new one, the settings that the kernel starts with."""
+    if not _inherited:
+        return
+
+    def there() -> None:
+        netns.join(pid)  # moves this thread only
+        _set(_inherited)
+
+    thread = threading.Thread(target=there)
+    thread.start()
+    thread.join()
+
+
+def settings_not_default() -> dict[str, str]:
+    """Those of this network namespace that differ from the kernel's own, with the kernel's values."""
+    return {name: value for name, value in _DEFAULTS.items() if _read(name) not in ("", value)}
+
+
+def _read(name: str) -> str:
+    """Empty where this kernel has no such setting."""
+    try:
+        return (_SETTINGS / name).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _set(settings: Mapping[str, str]) -> None:
+    for name, value in settings.items():
+        (_SETTINGS / name).write_text(value)
+
+
+def keep_out_of_home() -> None:
+    """Have the libraries that this process will import keep what they keep in the labs' own cache."""
+    os.environ.update(_for_libraries(os.environ))
+
+
+def _for_libraries(caller: Mapping[str, str]) -> dict[str, str]:
+    """Twice is as once: what was set here before is found in LVS_CACHE."""
+    own = cache(caller)
+    theirs = {"XDG_CACHE_HOME": "lib", "XDG_CONFIG_HOME": "lib", "MPLCONFIGDIR": "lib/matplotlib"}
+    return {CACHE_VARIABLE: str(own), **{name: str(own / folder) for name, folder in theirs.items()}}
+
+
+def cache(caller: Mapping[str, str]) -> Path:
+    """LVS_CACHE; else lvs-lab in the user's cache; where there is none, a folder for temporary files."""
+    told = caller.get(CACHE_VARIABLE)
+    if told:
+        return Path(told).absolute()
+    return _of_user(caller, "XDG_CACHE_HOME", ".cache") / "lvs-lab"
+
+
+def state(caller: Mapping[str, str]) -> Path:
+    """As without LVS_CACHE, but for what is to be kept."""
+    return _of_user(caller, "XDG_STATE_HOME", ".local/state") / "lvs-lab"
+
+
+def _of_user(caller: Mapping[str, str], variable: str, below_home: str) -> Path:
+    """A base folder as XDG has it, of the user that the kernel knows; it need not exist. Raises Unable."""
+    told = Path(caller.get(variable) or "")
+    if told.is_absolute() and _is_own(told):
+        return told
+    for home in (caller.get("HOME") or "", _passwd_home()):
+        if os.path.isabs(home) and os.path.isdir(home) and _is_own(Path(home)):
+            return Path(home) / below_home
+    return _temporary()
+
+
+def _temporary() -> Path:
+    """For a user without a home: nobody else may have put anything there. Raises Unable."""
+    folder = Path(tempfile.gettempdir(), f"lvs-lab-{os.geteuid()}")
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise Unable(f"{folder}: {error.strerror}: set HOME to a folder of yours.") from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise Unable(f"{folder} is not yours alone: set HOME to a folder of yours.")
+    return folder
+
+
+def _passwd_home() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        return ""
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether it, or what is there on the way to it, belongs to this user, who may write there."""
+    try:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        return there.stat().st_uid == os.geteuid() and os.access(there, os.W_OK | os.X_OK)
+    except OSError:
+        return False
+
+
+def user_name() -> str:
+    """Of the user that the kernel knows, whatever LOGNAME says; the number of one without a name."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())

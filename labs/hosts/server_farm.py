@@ -1,0 +1,113 @@
+"""The real servers' daemons: nginx and ftpd on each, and what can be asked of them afterwards.
+
+What they serve lies in the sandbox's own /run and goes with it; their configuration and logs
+are in the run's folder.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from labs.checks.result import Check
+from labs.errors import BuildFailed
+from labs.hosts.client import Fetched, digest_of
+from labs.hosts.host import Host
+from labs.plan import RealServer
+from labs.run.evidence import Evidence
+from labs.wait import patient, wait_for
+from realserver_setup import files
+from realserver_setup.apply import Result
+from realserver_setup.httpd import Httpd, Request
+from realserver_setup.launcher import Daemon, Kind, Launcher
+from realserver_setup.served import served
+
+_HOME = Path("/run/lvs")
+
+
+class ServerFarm:
+    """`prepare` first, then `start_tunnels` in VS-TUN, then `start`; `files` are what all serve."""
+
+    listing = files.LISTING
+
+    def __init__(self, servers: Sequence[RealServer], evidence: Evidence) -> None:
+        self._servers = servers
+        self._evidence = evidence
+        self.scratch = _HOME / "clients"
+        self.files: dict[str, Fetched] = {}
+        self._httpds: dict[str, Httpd] = {}
+        self._processes: dict[str, subprocess.Popen[str]] = {}
+        self._launcher: Launcher | None = None
+
+    def prepare(self) -> None:
+        """Make the files, and start the process that will fork the daemons."""
+        self._launcher = Launcher(self._evidence.log("forkserver"))
+        shared = files.make_shared(_HOME / "shared")
+        self.files = {name: Fetched(file.sha256, file.size) for name, file in shared.items()}
+        for server in self._servers:
+            root = files.make_root(self.root(server.name), server.name, shared.values())
+            folder = self._evidence.folder / "servers" / server.name
+            ports = (server.http_port, *server.more_ports)
+            self._httpds[server.name] = Httpd(server.name, folder, root, ports)
+
+    def start_tunnels(self, hosts: Mapping[str, Host]) -> None:
+        """Start the user-space tunl0 on every real server, and wait until the devices exist."""
+        self._start_daemons(hosts, "tunl0", {server.name: {} for server in self._servers})
+
+    def start(self, hosts: Mapping[str, Host]) -> None:
+        """Start httpd and ftpd on every real server, and wait until all of them listen."""
+        for name, httpd in self._httpds.items():
+            log = self._evidence.log(f"httpd-{name}")
+            self._processes[name] = hosts[name].start(httpd.prepare(), log)
+        self._start_daemons(hosts, "ftpd", {s.name: {"root": str(self.root(s.name))} for s in self._servers})
+        for name, httpd in self._httpds.items():
+            wait_for(httpd.listens, 60, f"nginx of {name}", BuildFailed)
+
+    def ended(self) -> list[str]:
+        """The real servers whose httpd runs no more."""
+        return [name for name, process in self._processes.items() if process.poll() is not None]
+
+    def kill(self, server: str) -> None:
+        """End a real server's httpd at once, as a crash would."""
+        self._processes[server].kill()
+        self._processes[server].wait()
+
+    def root(self, server: str) -> Path:
+        """The folder that a real server serves."""
+        return _HOME / server
+
+    def path(self, name: str) -> Path:
+        """One of the shared files, for a client to upload."""
+        return _HOME / "shared" / name
+
+    def visitors(self, server: str) -> set[str]:
+        """The client addresses in the logs of a real server's httpd and ftpd."""
+        http = {request.client for request in self._httpds[server].requests()}
+        return http | {command.client for command in served(self._evidence.log(f"ftpd-{server}"))}
+
+    def requests(self, server: str) -> list[Request]:
+        """What a real server's httpd has served so far."""
+        return self._httpds[server].requests()
+
+    def uploaded(self, name: str) -> list[Fetched]:
+        """What lies under `name` in the upload folders of all real servers."""
+        found = (self.root(server.name) / files.UPLOAD / name for server in self._servers)
+        return [digest_of(path) for path in found if path.exists()]
+
+    def check_upload(self, title: str, target: str, source: str, done: Result) -> Check:
+        """That `source` has arrived as `target` on exactly one real server."""
+        there = self.uploaded(target)
+        expected = self.files[source]
+        seen = " and ".join(map(str, there)) or done.stderr.strip() or "nowhere"
+        return Check(title, there == [expected] and done.exit_code == 0, str(expected), seen)
+
+    def _start_daemons(
+        self, hosts: Mapping[str, Host], kind: Kind, options: Mapping[str, Mapping[str, object]]
+    ) -> None:
+        assert self._launcher is not None
+        for server in self._servers:
+            log = self._evidence.log(f"{kind}-{server.name}")
+            pid = hosts[server.name].pid
+            self._launcher.ask(Daemon(server.name, pid, kind, log, options[server.name]))
+        self._launcher.wait(patient(30))

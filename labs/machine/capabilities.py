@@ -1,0 +1,162 @@
+"""What this machine can do for a lab, found out before anything is built.
+
+Each probe tries the thing itself where that is cheap, and its sentence says what to do.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from director import engines
+from director.engines.engine import EngineError
+from labs.errors import Unable
+from labs.hosts import environment
+from labs.machine import limits
+from labs.network import sandbox
+from labs.network import syscalls as kernel
+from labs.run.options import LabOptions
+from labs.wait import patient
+
+SYSCTLS = Path("/proc/sys")
+TUN = "/dev/net/tun"
+PROGRAMS = {  # program: the package that brings it
+    "ovs-vswitchd": "openvswitch-switch",
+    "ovsdb-server": "openvswitch-switch",
+    "mnexec": "mininet",
+    "nginx": "nginx",
+    "curl": "curl",
+    "tcpdump": "tcpdump",
+    "ip": "iproute2",
+    "ifconfig": "net-tools",
+    "ethtool": "ethtool",
+    "nft": "nftables",
+}
+SETTINGS = {  # setting that can forbid user namespaces: the value that does
+    "kernel/unprivileged_userns_clone": "0",
+    "user/max_user_namespaces": "0",
+    "kernel/apparmor_restrict_unprivileged_userns": "1",
+}
+
+
+def require(programs: dict[str, str] | None = None) -> None:
+    """Raise Unable with one sentence unless a lab can be built here."""
+    require_programs(PROGRAMS if programs is None else programs)
+    load_modules_if_root("openvswitch", "ipip", "tun")
+    limits.require()
+    if os.geteuid():
+        _require_user_namespaces()
+        require_programs({"newuidmap": "uidmap", "newgidmap": "uidmap"})
+        sandbox.require_mapping()
+    _require_tun()
+
+
+def require_for(options: LabOptions) -> None:
+    """Raise Unable where this machine lacks what only some options ask for."""
+    try:
+        engines.require(options.engine)
+    except EngineError as error:
+        raise Unable(str(error)) from None
+    if options.impaired and not has_netem():
+        raise Unable(
+            "--delay and --loss need the kernel's netem (module sch_netem), which is missing here: "
+            "`./inv vm lab-nat --delay 20` boots a kernel that has it."
+        )
+
+
+def has_netem() -> bool:
+    """Tried on the loopback of a network namespace that is gone a moment later."""
+    load_modules_if_root("sch_netem")
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    attempt = ["unshare", "--net", *user, "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
+    environment = {**os.environ, "PATH": search_path()}
+    done = subprocess.run(attempt, capture_output=True, env=environment, timeout=patient(10), check=False)
+    return done.returncode == 0
+
+
+def has_kernel_datapath() -> bool:
+    """Whether Open vSwitch can switch in this kernel; its userspace datapath always can."""
+    return Path("/sys/module/openvswitch").exists()
+
+
+def has_kernel_tunl0() -> bool:
+    """Whether the kernel gives every new network namespace a tunl0: to be asked in a sandbox, which is one.
+
+    The module alone does not tell: net.core.fb_tunnels_only_for_init_net can keep tunl0 out of them.
+    """
+    return Path("/proc/sys/net/ipv4/conf/tunl0").exists()
+
+
+def load_modules_if_root(*names: str) -> None:
+    """Have the kernel load what it may have; a module that it lacks is no error here."""
+    if os.geteuid() == 0 and (modprobe := shutil.which("modprobe", path=search_path())):
+        for name in names:
+            subprocess.run([modprobe, "--quiet", name], capture_output=True, timeout=patient(20))
+
+
+def search_path() -> str:
+    """Where programs of a lab are looked for, whatever the caller's PATH is."""
+    return environment.PATH
+
+
+def missing_packages(programs: Mapping[str, str]) -> list[str]:
+    """Of programs and the packages that bring them: the packages of those that are not there."""
+    path = search_path()
+    return sorted({package for program, package in programs.items() if not shutil.which(program, path=path)})
+
+
+def require_programs(programs: Mapping[str, str]) -> None:
+    """Raises Unable."""
+    missing = missing_packages(programs)
+    if missing:
+        packages = " ".join(missing)
+        raise Unable(f"Not installed: {packages}: run `sudo apt-get install {packages}`.")
+
+
+def _require_user_namespaces() -> None:
+    number = _try_user_namespace()
+    if number == 0:
+        return
+    setting = forbids_user_namespaces()
+    if setting:
+        raise Unable(
+            f"User namespaces are switched off here ({setting}): "
+            "run the lab with sudo, or have an administrator change that setting."
+        )
+    raise Unable(f"User namespaces are refused here ({os.strerror(number)}): run the lab with sudo.")
+
+
+def forbids_user_namespaces() -> str:
+    """The setting that keeps ordinary users from them, as name=value; empty where none does."""
+    for setting, forbidding in SETTINGS.items():
+        path = SYSCTLS / setting
+        if path.exists() and path.read_text().strip() == forbidding:
+            return f"{setting.replace('/', '.')}={forbidding}"
+    return ""
+
+
+def _try_user_namespace() -> int:
+    """Make one in a child, and a network namespace in it; the errno, 0 where it works."""
+    child = os.fork()
+    if child == 0:
+        try:
+            kernel.unshare(kernel.CLONE_NEWUSER)
+            kernel.unshare(kernel.CLONE_NEWNET)
+            os._exit(0)
+        except OSError as error:
+            os._exit(error.errno or errno.EPERM)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _require_tun() -> None:
+    try:
+        os.close(os.open(TUN, os.O_RDWR))
+    except OSError as error:
+        raise Unable(
+            f"{TUN} can't be opened ({error.strerror}): `sudo modprobe tun` where it is missing, "
+            "`sudo chmod 0666 /dev/net/tun` where it is closed to users, or run the lab with sudo."
+        ) from None

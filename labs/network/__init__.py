@@ -1,0 +1,1 @@
+"""The network of a lab: namespaces, Open vSwitch, topology and addresses."""

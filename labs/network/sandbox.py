@@ -1,0 +1,246 @@
+"""A lab's own namespaces, which the kernel itself cleans up.
+
+    the command ── keeper ── first process of the sandbox ── everything else of the lab
+
+When the first process ends, the kernel kills every process in its PID namespace and frees
+every interface of the network namespaces. Keeper and first process are killed by the kernel
+when their parent ends, so this holds for exit, Ctrl-C and SIGKILL alike, and there is no
+clean-up code that could fail.
+
+As root the user namespace is left out; as an ordinary user a range of uids is mapped by
+newuidmap (package uidmap), so that programs that change user work unchanged.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+from labs.errors import Unable
+from labs.hosts import environment
+from labs.network import syscalls as kernel
+from labs.terminal.ending import ended, say
+from realserver_setup.netns import die_with_parent
+
+_OUTSIDE = 0  # the pid of a parent in another PID namespace, as getppid(2) tells it
+_ID = re.compile(r"[0-9]{1,10}")
+_LAB_NAMESPACES = (
+    kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
+)
+
+
+def run_in_sandbox(inside: Callable[[], int]) -> int:
+    """Call `inside` as the first process of a new sandbox and return what it returns.
+
+    `inside` starts with a loopback that is up, an empty /run, a /proc and an environment of its own.
+    What it raises becomes a sentence and an exit code (labs/terminal/ending.py). Raises Unable where the
+    machine refuses the namespaces.
+    """
+    as_root = os.geteuid() == 0
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.flush()
+    asks, hears = os.pipe(), os.pipe()
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    keeper = os.fork()
+    if keeper == 0:
+        os.close(asks[0])
+        os.close(hears[1])
+        _keep(inside, as_root, asks[1], hears[0])
+    os.close(asks[1])
+    os.close(hears[0])
+    # The terminal sends Ctrl-C to all of us: the first process decides what it means, once there is one.
+    if signal.SIGINT in signal.sigpending():  # it came before there was even a keeper
+        os.kill(keeper, signal.SIGINT)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+    signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # we stop last: so the shell knows when all have
+    try:
+        if not as_root and os.read(asks[0], 1):
+            _map_users(keeper)
+            os.write(hears[1], b"m")
+    finally:
+        os.close(asks[0])
+        os.close(hears[1])  # a keeper that was told nothing ends by this
+        while os.WIFSTOPPED(status := os.waitpid(keeper, os.WUNTRACED)[1]):
+            os.kill(os.getpid(), signal.SIGSTOP)
+        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    return _code(status)
+
+
+def _code(status: int) -> int:
+    """An exit code, as a shell tells it of a process that a signal has ended, too."""
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+def _keep(inside: Callable[[], int], as_root: bool, asks: int, hears: int) -> NoReturn:
+    """The keeper: make the namespaces, then wait for their first process.
+
+    Ctrl-C is blocked here, and in the first process, until it is known what it does: until there is a
+    first process it ends the keeper, and all with it.
+    """
+    code = 1
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        parent = os.getppid()
+        if not as_root:
+            kernel.unshare(kernel.CLONE_NEWUSER)
+            os.write(asks, b"u")
+            if not os.read(hears, 1):
+                os._exit(2)
+            os.setresgid(0, 0, 0)
+            os.setresuid(0, 0, 0)
+        die_with_parent(parent)  # after the change of user, which would undo it
+        kernel.unshare(_LAB_NAMESPACES)
+        alive = os.pipe()
+        first = os.fork()
+        if first == 0:
+            os.close(alive[1])
+            _begin(inside, alive[0])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _stop_together(first)
+        code = _code(os.waitpid(first, 0)[1])
+    except OSError as error:
+        say(f"Can't make the lab's namespaces ({error}): run it with sudo, or see docs/trouble.md.")
+        code = 2
+    finally:
+        os._exit(code)
+
+
+def _stop_together(first: int) -> None:
+    """Ctrl-Z, and a terminal that is not ours to read, stop the first process, too: only from out here."""
+
+    def stop(number: int, _frame: object) -> None:
+        os.kill(first, signal.SIGSTOP)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)  # returns when the job goes on; at once where no shell could do that
+        signal.signal(number, stop)
+        os.kill(first, signal.SIGCONT)
+
+    for number in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
+        signal.signal(number, stop)
+
+
+def _begin(inside: Callable[[], int], alive: int) -> NoReturn:
+    """The first process: finish the namespaces from within, then do the lab's work."""
+    code = 1
+    try:
+        die_with_parent(_OUTSIDE)
+        if select.select([alive], [], [], 0)[0]:  # the keeper was gone before the line above
+            os._exit(1)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _as_interrupt)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        kernel.make_mounts_private()
+        kernel.mount("proc", "/proc", "proc")
+        kernel.mount("tmpfs", "/run", "tmpfs", "mode=0755")
+        code = ended(partial(_in_its_own_environment, inside))
+    except KeyboardInterrupt:
+        code = 130
+        say("\nInterrupted; the kernel has cleaned up: nothing of the lab is left.")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+        if isinstance(end.code, str):
+            say(end.code)
+    except OSError as error:
+        say(f"Can't make the lab's namespaces ({error}): run it with sudo, or see docs/trouble.md.")
+        code = 2
+    finally:
+        os._exit(code)
+
+
+def _in_its_own_environment(inside: Callable[[], int]) -> int:
+    environment.enter()
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    return inside()
+
+
+def _as_interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def require_mapping() -> None:
+    """Try it for a process that does nothing. Raises Unable where an ordinary user gets no ids."""
+    asks, hears = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(hears[1])
+        with suppress(OSError):
+            kernel.unshare(kernel.CLONE_NEWUSER)
+            os.write(asks[1], b"u")
+            os.read(hears[0], 1)
+        os._exit(0)
+    for end in (asks[1], hears[0]):
+        os.close(end)
+    try:
+        if os.read(asks[0], 1):
+            _map_users(child)
+    finally:
+        for end in (asks[0], hears[1]):
+            os.close(end)
+        os.waitpid(child, 0)
+
+
+def _map_users(keeper: int) -> None:
+    """Map root of the sandbox to this user, and the subordinate ids above it. Raises Unable."""
+    for tool, table, own in (
+        ("newuidmap", "/etc/subuid", os.getuid()),
+        ("newgidmap", "/etc/subgid", os.getgid()),
+    ):
+        extents, inside = ["0", str(own), "1"], 1
+        for start, count in subordinate_ids(table, own):
+            extents += [str(inside), str(start), str(count)]
+            inside += count
+        path = shutil.which(tool, path=environment.PATH) or tool
+        done = subprocess.run([path, str(keeper), *extents], capture_output=True, text=True, errors="replace")
+        if done.returncode != 0:
+            said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+            raise Unable(
+                f"{tool} refuses the ids of {table} to {environment.user_name()} ({said}): use sudo."
+            )
+
+
+def subordinate_ids(table: str, own: int) -> list[tuple[int, int]]:
+    """The largest range that `table` (subuid(5), subgid(5)) gives to this user: first ids and counts.
+
+    It is in two parts where the user's `own` id lies in it, which is mapped already. A line that makes
+    no sense counts as little as for newuidmap(1). Raises Unable.
+    """
+    name = environment.user_name()
+    owners = {name, str(os.getuid())}
+    found = [(0, 0)]
+    for line in _lines(table):
+        owner, *numbers = line.strip().split(":")
+        if owner in owners and len(numbers) == 2 and all(_ID.fullmatch(number) for number in numbers):
+            found.append((int(numbers[0]), int(numbers[1])))
+    start, count = max(found, key=lambda one: one[1])
+    end = start + count
+    parts = [(start, own - start), (own + 1, end - own - 1)] if start <= own < end else [(start, count)]
+    parts = [part for part in parts if part[1] > 0]
+    if not parts and name.isdigit():  # of whom neither these programs nor usermod want to know
+        raise Unable(f"User {name} is not in /etc/passwd, and so gets no sandbox: run the lab with sudo.")
+    if not parts:
+        raise Unable(
+            f"{table} gives {name} no ids for a sandbox: run `sudo usermod --add-subuids "
+            f"200000-265535 --add-subgids 200000-265535 {name}`, or run the lab with sudo."
+        )
+    return parts
+
+
+def _lines(table: str) -> list[str]:
+    try:
+        return Path(table).read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,209 @@
+"""Building a lab inside its sandbox: from an empty /run to a director that forwards.
+
+What takes long to start (the controller, the director, the servers' launcher) is started as
+early as it can be and waited for at the end, so that they import while the rest is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from director.core.decision import Method
+from labs.hosts.client import Client
+from labs.hosts.server_farm import ServerFarm
+from labs.machine import capabilities
+from labs.network.emulation import Network
+from labs.network.netem import impair, words
+from labs.network.openvswitch import OpenVSwitch
+from labs.network.topology import Machine, Role
+from labs.plan import Plan
+from labs.run.capture import Capture
+from labs.run.controller_process import ControllerProcess
+from labs.run.director_process import DirectorProcess
+from labs.run.evidence import Evidence
+from labs.run.options import LabOptions
+from labs.run.running import Running
+from labs.terminal.narrator import Narrator
+from realserver_setup.apply import apply, apply_all
+from realserver_setup.build import TUNNEL, DirectorSetup, Setup
+from realserver_setup.render import Script, name_for, scripts_for
+
+
+class Builder:
+    """Builds one lab, step by step; `notes` tell where this machine took another way."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        options: LabOptions,
+        evidence: Evidence,
+        narrator: Narrator,
+        *,
+        captures: bool = True,
+        userspace_switches: bool = False,
+        alter: Callable[[Script], Script | None] | None = None,
+    ) -> None:
+        """Without `captures` no tcpdump runs: where figures are measured, it would be what is measured.
+
+        `userspace_switches` are programs also where the kernel could switch, and see packets as bytes.
+        `alter` changes scripts before they are written down and run, or leaves some out.
+        """
+        self._plan = plan
+        self._captures = captures
+        self._alter = alter or (lambda script: script)
+        self._scripts: dict[str, Script] = {}
+        self._options = options
+        self._evidence = evidence
+        self._narrator = narrator
+        self.notes: list[str] = []
+        self._kernel_datapath = capabilities.has_kernel_datapath()
+        self._kernel_tunl0 = capabilities.has_kernel_tunl0()
+        self._network = Network(plan.topology, self._kernel_datapath and not userspace_switches, evidence)
+        self._switch = OpenVSwitch(evidence.logs)
+        self._controller = ControllerProcess(options.controller, evidence)
+        self._farm = ServerFarm(plan.servers, evidence)
+        self._capture = Capture(evidence)
+        self._director: DirectorProcess | None = None
+
+    def build(self) -> Running:
+        self._say_what_comes()
+        step = self._narrator.step
+        with step("Open vSwitch"):
+            self._start_daemons()
+        with step("hosts, switches, cables"):
+            self._network.build(self._start_director)
+        with step("set-up scripts"):
+            self._set_up()
+        with step("servers and captures"):
+            self._start_servers()
+        with step("controller and director"):
+            director = self._wait()
+        with step("rules"):
+            listings = self._give_rules()
+        for title, lines in listings:
+            self._narrator.lines(title, lines)
+        return self._running(director)
+
+    def _say_what_comes(self) -> None:
+        plan, options = self._plan, self._options
+        servers = f"{len(plan.servers)} real server{'s' if len(plan.servers) > 1 else ''}"
+        self._narrator.title(
+            plan.title,
+            (
+                f"{servers}, scheduler {options.scheduler}, engine {options.engine}",
+                f"evidence in {self._evidence.folder}",
+            ),
+        )
+        if not self._kernel_datapath:
+            self._note("This kernel has no openvswitch module: switching with OVS's userspace datapath.")
+        if options.impaired:
+            self._note(f"The clients are far away: {' '.join(words(options)[1:])}, each way.")
+        if plan.method is Method.TUN:
+            whose = (
+                "the kernel's" if self._kernel_tunl0 else "the user-space one: the kernel offers none here"
+            )
+            self._note(f"tunl0 is {whose}.")
+
+    def _note(self, text: str) -> None:
+        self.notes.append(text)
+        self._narrator.note(text)
+
+    def _start_daemons(self) -> None:
+        self._controller.start()
+        self._switch.start_database()
+        self._farm.prepare()
+        self._switch.start_switch()
+        self._switch.wait()
+
+    def _start_director(self) -> None:
+        """Write every script down, run the director's first and let it start; the controller listens then.
+
+        It has its interfaces now, and imports while the switches are started.
+        """
+        director_setup = self._director_setup()
+        host = self._network.hosts[director_setup.name]
+        director = DirectorProcess(host, self._plan.method, self._options, self._evidence)
+        self._write_down(director.script, *self._rendered())
+        apply(self._script_of(director_setup), host)
+        director.start(self._scripts[director.script.name])
+        self._director = director
+        self._controller.wait()
+
+    def _set_up(self) -> None:
+        """Run the scripts of all other machines."""
+        if self._plan.method is Method.TUN and not self._kernel_tunl0:
+            self._farm.start_tunnels(self._network.hosts)
+        if self._options.impaired:
+            for client in self._plan.machines(Role.CLIENT):
+                impair(self._network, client.legs[0], self._options)
+        director_setup = self._director_setup()
+        others = (setup for setup in self._plan.setups if setup is not director_setup)
+        apply_all((self._script_of(setup), self._network.hosts[setup.name]) for setup in others)
+
+    def _rendered(self) -> Iterator[Script]:
+        for setup in self._plan.setups:
+            yield from scripts_for(setup).values()
+
+    def _write_down(self, *scripts: Script) -> None:
+        for script in filter(None, map(self._alter, scripts)):
+            self._scripts[script.name] = script
+            path = self._evidence.scripts / script.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(script.text)
+            path.chmod(0o755)
+
+    def _script_of(self, setup: Setup) -> Script:
+        return self._scripts[name_for(setup, self._options.dialect)]
+
+    def _director_setup(self) -> DirectorSetup:
+        return next(setup for setup in self._plan.setups if isinstance(setup, DirectorSetup))
+
+    def _start_servers(self) -> None:
+        for machine in self._plan.topology.machines if self._captures else ():
+            self._capture.start(self._network.hosts[machine.name], self._captured(machine))
+        self._farm.start(self._network.hosts)
+        self._capture.wait()
+
+    def _captured(self, machine: Machine) -> dict[str, str]:
+        names = {leg.interface: leg.interface for leg in machine.legs}
+        if machine.role is Role.SERVER and self._plan.method is Method.TUN:
+            names[f"{machine.name}-{TUNNEL}"] = TUNNEL
+        return names
+
+    def _wait(self) -> DirectorProcess:
+        assert self._director is not None
+        self._controller.client.wait_for_switches(self._plan.topology.switches)
+        framework, version = self._controller.client.framework()
+        if self._options.controller == "auto" and framework != "ryu":
+            self._note(f"Ryu can't be started here: the controller runs on {framework} {version}.")
+        self._director.wait()
+        return self._director
+
+    def _give_rules(self) -> list[tuple[str, list[str]]]:
+        """Run the script of rules on the director; the commands in it, and what became of them."""
+        setup = self._director_setup()
+        host = self._network.hosts[setup.name]
+        script = self._scripts[f"{setup.name}/rules.sh"]
+        apply(script, host)
+        given = [line for line in script.text.splitlines() if line.startswith(("ippfvsadm", "-A"))]
+        return [
+            ("Commands given to the director", given),
+            ("ippfvsadm -L", host.run(["ippfvsadm", "-L"]).stdout.splitlines()),
+        ]
+
+    def _running(self, director: DirectorProcess) -> Running:
+        hosts = self._network.hosts
+        clients = tuple(
+            Client(hosts[machine.name], self._farm.scratch / machine.name, self._plan.vip)
+            for machine in self._plan.machines(Role.CLIENT)
+        )
+        return Running(
+            plan=self._plan,
+            options=self._options,
+            network=self._network,
+            clients=clients,
+            director=director,
+            controller=self._controller.client,
+            farm=self._farm,
+            evidence=self._evidence,
+        )

@@ -1,0 +1,189 @@
+"""A lab from start to end: build, check, report.
+
+    outside the sandbox   validate the request, probe the machine
+    inside                Open vSwitch, controller, hosts, scripts, servers, director; checks; report
+
+What can be started early is started early and waited for late: the controller and the
+director import Ryu and Scapy while the network is being built.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from subprocess import TimeoutExpired
+
+from director.control.channel import ChannelError, Message
+from labs import checks
+from labs.checks.result import Check
+from labs.errors import BuildFailed, LabError, Unable
+from labs.machine import capabilities
+from labs.network.sandbox import run_in_sandbox
+from labs.plan import Plan
+from labs.run.build import Builder
+from labs.run.desk import Desk
+from labs.run.evidence import Evidence
+from labs.run.options import LabOptions
+from labs.run.report import Report, ServerReport
+from labs.run.running import Running
+from labs.terminal.ending import REFUSED, named, refused, say
+from labs.terminal.narrator import Narrator
+from realserver_setup.errors import SetupError
+
+# What can go wrong with a part of a lab, each with a sentence of its own.
+INCOMPLETE = (LabError, SetupError, ChannelError, OSError, TimeoutExpired)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Commands that break a lab once it is built: data for tests and exercises."""
+
+    host: str
+    commands: tuple[str, ...]
+
+
+def run(
+    plan: Plan,
+    options: LabOptions,
+    report_to: Path | None = None,
+    faults: Sequence[Fault] = (),
+    chosen: Sequence[checks.CheckFunction] = checks.ALL,
+    answers: Mapping[str, Callable[[Running], Message]] | None = None,
+) -> int:
+    """Run a lab in a sandbox of its own; 0 when every check passed, 1 when one failed.
+
+    `faults` break it once it is built, `chosen` are the checks to run. `answers` can be asked for at
+    its desk, by their names, while it stays (`--cli`). Raises Unable where this machine can't do it,
+    before anything is built.
+    """
+    capabilities.require()
+    capabilities.require_for(options)
+    began = time.monotonic()
+    evidence = Evidence(plan.lab)
+
+    def inside() -> int:
+        narrator = Narrator()
+        desk = Desk(evidence.folder, lab=plan.lab) if options.cli else None
+        running, notes = _build(plan, options, evidence, narrator)
+        _break(running, faults)
+        results = _check(running, narrator, chosen)
+        counted, lost = _connections(running)
+        report = _report(running, results + lost, counted, narrator, notes, began)
+        narrator.result(report, plan.topology.names_of_macs)
+        complaints = [report.written(path) for path in (evidence.report, report_to) if path]
+        complaints = [evidence.missing() or complaints[0], *complaints[1:]]
+        for complaint in filter(None, complaints):
+            say(complaint)
+        if desk:
+            _open(desk, running, answers or {})
+            running.network.prompt()
+        return REFUSED if any(complaints) else 0 if report.ok else 1
+
+    try:
+        return run_in_sandbox(inside)
+    finally:
+        evidence.close()
+
+
+def _build(
+    plan: Plan, options: LabOptions, evidence: Evidence, narrator: Narrator
+) -> tuple[Running, Sequence[str]]:
+    builder = Builder(plan, options, evidence, narrator)
+    try:
+        return builder.build(), builder.notes
+    except INCOMPLETE as error:
+        raise not_built(error, evidence) from error
+
+
+def not_built(error: Exception, evidence: Evidence) -> LabError:
+    """What to raise for an INCOMPLETE build: a full disk is the machine's, whichever step it has stopped."""
+    missing = evidence.missing()
+    if isinstance(error, OSError):
+        told = f"{refused(error)}."
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return Unable(told) if full or missing else BuildFailed(told)
+    return Unable(f"{error} {missing}") if missing else BuildFailed(str(error))
+
+
+def _open(desk: Desk, running: Running, answers: Mapping[str, Callable[[Running], Message]]) -> None:
+    """While somebody is at the prompt: so `./inv shell` and `./inv doctor` work from other terminals."""
+    desk.open(
+        running, {name: partial(_ignoring_details, answer, running) for name, answer in answers.items()}
+    )
+
+
+def _ignoring_details(answer: Callable[[Running], Message], running: Running, _request: Message) -> Message:
+    return answer(running)
+
+
+def _break(running: Running, faults: Sequence[Fault]) -> None:
+    for fault in faults:
+        for command in fault.commands:
+            running.network.hosts[fault.host].run(["sh", "-c", command])
+
+
+def _check(running: Running, narrator: Narrator, chosen: Sequence[checks.CheckFunction]) -> tuple[Check, ...]:
+    results: list[Check] = []
+    with narrator.step("checks", of=len(chosen)) as progress:
+        for check in chosen:
+            results += progress.timed(check.__name__, partial(_results, check, running))
+    return tuple(results)
+
+
+def _results(check: checks.CheckFunction, running: Running) -> tuple[Check, ...]:
+    """What a check found; one that could not be carried out has failed, and the others go on."""
+    try:
+        found = check(running)
+    except Exception as error:  # noqa: BLE001 (whatever it is, it may cost this check only)
+        found = _not_carried_out(check.__name__, "the check to be carried out", error, running.evidence)
+    return (found,) if isinstance(found, Check) else found
+
+
+def _not_carried_out(name: str, expected: str, error: Exception, evidence: Evidence) -> Check:
+    """A failed check that says why; of what nobody has foreseen the trace is kept beside the logs."""
+    if isinstance(error, INCOMPLETE):
+        return Check(name, False, expected, str(error))
+    with suppress(OSError), evidence.log("checks").open("a") as log:
+        traceback.print_exception(type(error), error, error.__traceback__, file=log)
+    return Check(name, False, expected, named(error))
+
+
+def _connections(running: Running) -> tuple[dict[tuple[str, int], int], tuple[Check, ...]]:
+    """What the director has counted per real server; a director that is gone is a failed check."""
+    try:
+        return running.director.connections_by_server(), ()
+    except Exception as error:  # noqa: BLE001 (all other results are there already)
+        return {}, (_not_carried_out("the director still runs", "its counters", error, running.evidence),)
+
+
+def _report(
+    running: Running,
+    results: tuple[Check, ...],
+    counted: Mapping[tuple[str, int], int],
+    narrator: Narrator,
+    notes: Sequence[str],
+    began: float,
+) -> Report:
+    servers = tuple(
+        ServerReport(
+            server.name, server.address, server.weight, counted.get((server.address, server.http_port), 0)
+        )
+        for server in running.plan.servers
+    )
+    return Report(
+        plan=running.plan,
+        engine=running.options.engine,
+        scheduler=running.options.scheduler,
+        servers=servers,
+        checks=results,
+        packets=tuple(running.packets),
+        seconds={**narrator.seconds, "total": time.monotonic() - began},
+        notes=tuple(notes),
+        folder=running.evidence.folder,
+    )

@@ -1,0 +1,66 @@
+"""What a lab leaves behind for programs: report.json, and the file named by --report.
+
+Its fields are relied on from outside: add, never rename.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from labs.checks.result import Check
+from labs.plan import Plan
+from labs.run.packet_table import Row
+
+
+@dataclass(frozen=True, slots=True)
+class ServerReport:
+    """A real server with the http connections that the director gave to it."""
+
+    name: str
+    address: str
+    weight: int
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`seconds` holds a figure per step and `total`; `notes` what a reader has to know about the run."""
+
+    plan: Plan
+    engine: str
+    scheduler: str
+    servers: tuple[ServerReport, ...]
+    checks: tuple[Check, ...]
+    packets: tuple[Row | None, ...]
+    seconds: dict[str, float]
+    notes: tuple[str, ...]
+    folder: Path
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.checks) and all(check.ok for check in self.checks)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "lab": self.plan.lab,
+            "engine": self.engine,
+            "scheduler": self.scheduler,
+            "ok": self.ok,
+            "seconds": {step: round(seconds, 3) for step, seconds in self.seconds.items()},
+            "servers": [asdict(server) for server in self.servers],
+            "checks": [asdict(check) for check in self.checks],
+            "packets": [row.as_dict() for row in self.packets if row],
+            "notes": list(self.notes),
+            "folder": str(self.folder),
+        }
+
+    def written(self, path: Path) -> str:
+        """Write it; a sentence where that was refused, else nothing: the result itself is not lost by it."""
+        try:
+            path.write_text(json.dumps(self.as_dict(), indent=2) + "\n")
+        except OSError as error:
+            return f"The report could not be written to {path}: {error.strerror}."
+        return ""

@@ -1,0 +1,30 @@
+"""A lab that runs: everything a check may use or look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # some of them know the checks, which know this file
+    from labs.controller.client import ControllerClient
+    from labs.hosts.client import Client
+    from labs.hosts.server_farm import ServerFarm
+    from labs.network.emulation import Network
+    from labs.plan import Plan
+    from labs.run.director_process import DirectorProcess
+    from labs.run.evidence import Evidence
+    from labs.run.options import LabOptions
+    from labs.run.packet_table import Row
+
+
+@dataclass(slots=True)
+class Running:
+    plan: Plan
+    options: LabOptions
+    network: Network
+    clients: tuple[Client, ...]
+    director: DirectorProcess
+    controller: ControllerClient
+    farm: ServerFarm
+    evidence: Evidence
+    packets: list[Row | None] = field(default_factory=list)  # the packet table, once observed

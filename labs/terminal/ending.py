@@ -1,0 +1,144 @@
+"""How a command ends, whatever happens in it: an exit code, and one sentence where something was wrong.
+
+LabError                 its own sentence and code
+the reader has gone      nothing, and 141, as a shell tells that SIGPIPE ended a program (./inv ... | head -1)
+a file, the machine      what was refused and what to do, 2
+anything else            an error of the labs' own: its name, and the file that has the trace, 2
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import select
+import sys
+import tempfile
+import textwrap
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+
+from labs.errors import LabError
+from labs.run import evidence
+
+READER_GONE = 141
+REFUSED = 2
+_TO_COPY = re.compile(r"`[^`]*`")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_CURES = {
+    errno.ENOSPC: "make room there, or name another folder for runs with LVS_RUNS",
+    errno.EDQUOT: "make room there, or name another folder for runs with LVS_RUNS",
+    errno.EACCES: "name a file or folder that is yours, or use sudo",
+    errno.EPERM: "name a file or folder that is yours, or use sudo",
+    errno.EROFS: "name a folder that can be written to",
+    errno.EFBIG: "allow larger files (ulimit -f)",
+    errno.EMFILE: "allow more open files (ulimit -n)",
+    errno.ENOMEM: "end what else runs here, or ask for fewer servers",
+    errno.EAGAIN: "end what else runs here, or ask for fewer servers",
+}
+
+
+def ended(work: Callable[[], int]) -> int:
+    """Do the work; its exit code, or that of what has ended it, which is told on standard error."""
+    try:
+        code = work()
+        sys.stdout.flush()
+        return code
+    except LabError as error:
+        say(str(error))
+        return error.exit_code
+    except SystemExit as error:  # rich leaves so when it can't print any more
+        if isinstance(error.__context__, BrokenPipeError):
+            return _quietly_ended()
+        raise
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and _reader_is_gone():
+            return _quietly_ended()
+        say(f"{refused(error)}.")
+    except UnicodeError as error:
+        say(f"A text is not in the encoding that it should be in ({error}): use UTF-8 (LC_ALL=C.UTF-8).")
+    except Exception as error:  # noqa: BLE001 (nobody who types a command is shown a traceback)
+        say(f"An error of the labs' own, {named(error)}: please report it, with {_trace_kept(error)}.")
+    _forget_output()
+    return REFUSED
+
+
+def refused(error: OSError) -> str:
+    """What the machine refused, and what to do, without a full stop."""
+    if error.filename is None and error.errno in _FULL and not _output_takes_more():
+        return f"Standard output is full ({error.strerror}): make room there, or send it elsewhere"
+    about = f"{error.filename}: " if error.filename is not None else ""
+    cure = _CURES.get(error.errno or 0)
+    return f"{about}{error.strerror or error}" + (f": {cure}" if cure else "")
+
+
+def named(error: BaseException) -> str:
+    """An exception nobody has foreseen, in a line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+
+
+def say(sentence: str) -> None:
+    """To standard error, where somebody reads it; on a terminal, its lines end between words."""
+    with suppress(OSError, ValueError, AttributeError):
+        if sys.stderr.isatty():
+            sentence = folded(sentence, os.get_terminal_size(sys.stderr.fileno()).columns)
+        sys.stderr.write(f"{sentence}\n")
+        sys.stderr.flush()
+
+
+def folded(sentence: str, columns: int) -> str:
+    """In lines of so many columns; a word, and what stands in `backquotes` to be copied, stays whole."""
+    kept = _TO_COPY.sub(lambda found: found[0].replace(" ", "\0"), sentence)
+    lines = (
+        textwrap.wrap(line, columns, break_long_words=False, break_on_hyphens=False) or [""]
+        for line in kept.split("\n")
+    )
+    return "\n".join(chain.from_iterable(lines)).replace("\0", " ")
+
+
+def _output_takes_more() -> bool:
+    try:
+        print(flush=True)
+    except OSError:
+        return False
+    return True
+
+
+def _reader_is_gone() -> bool:
+    """Whether standard output is a pipe, or a terminal, that nobody reads any more."""
+    poller = select.poll()
+    poller.register(1, select.POLLOUT)
+    return any(event & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, event in poller.poll(0))
+
+
+def _quietly_ended() -> int:
+    _forget_output()
+    return READER_GONE
+
+
+def _forget_output() -> None:
+    """What could not be printed must not be tried again when Python ends, and complained of."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
+
+
+def _trace_kept(error: BaseException) -> str:
+    """The file that has the trace; where none can be written, the place in the code."""
+    name = f"error-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    for folder in (evidence.runs, lambda: Path(tempfile.gettempdir())):
+        with suppress(OSError, LabError):
+            file = folder() / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+            return str(file)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"this place: {last.filename}, line {last.lineno}"

@@ -1,0 +1,76 @@
+"""One curl with several transfers, on files: what curl says of each must not depend on the others."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from labs.hosts.client import FTP_MODES, Client, Transfer, digest_of
+from labs.hosts.host import Host
+from realserver_setup.apply import Result
+
+
+class Here:
+    """Stands in for a host; `ends` replaces what its curl does."""
+
+    def __init__(self, ends: Result | None = None) -> None:
+        self.ends = ends
+        self.commands: list[list[str]] = []
+
+    def run(self, argv: Sequence[str], timeout: float) -> Result:
+        self.commands.append(list(argv))
+        if self.ends:
+            return self.ends
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout)
+        return Result(done.returncode, done.stdout, done.stderr)
+
+
+def client(folder: Path, here: Here) -> Client:
+    return Client(cast(Host, here), folder / "scratch", "203.0.113.1")
+
+
+@pytest.mark.parametrize("mode", FTP_MODES)
+def test_a_session_is_one_process_in_its_mode(tmp_path: Path, mode: str) -> None:
+    here = Here(Result(0, "0 \n0 \n", ""))
+    client(tmp_path, here).ftp(mode, [Transfer("ftp://x/"), Transfer("ftp://x/upload/a", tmp_path / "a")])
+    (command,) = here.commands
+    assert command.count("--next") == 1
+    for option in (*FTP_MODES[mode], "--max-time", "--connect-timeout"):
+        assert command.count(option) >= 2, "--next forgets options: each transfer has its own"
+
+
+def test_each_transfer_has_a_result_of_its_own(tmp_path: Path) -> None:
+    (source := tmp_path / "source").write_bytes(b"abc\n")
+    wanted = [
+        Transfer(f"file://{source}"),
+        Transfer(f"file://{tmp_path}/missing"),
+        Transfer(f"file://{tmp_path}/sent", source),
+    ]
+    here = Here()
+    got, missing, sent = client(tmp_path, here).ftp("EPSV", wanted)
+    assert (got.text, got.fetched) == ("abc\n", digest_of(source))
+    assert missing.result.exit_code == 37
+    assert missing.fetched.error.startswith("curl: (37) ")
+    assert missing.text == ""
+    assert sent.result == Result(0, "", "")
+    assert (tmp_path / "sent").read_bytes() == b"abc\n"
+
+
+def test_what_an_earlier_session_fetched_is_not_taken_for_this_ones(tmp_path: Path) -> None:
+    (source := tmp_path / "source").write_bytes(b"abc\n")
+    here = client(tmp_path, Here())
+    here.ftp("EPSV", [Transfer(f"file://{source}")])
+    source.unlink()
+    (again,) = here.ftp("EPSV", [Transfer(f"file://{source}")])
+    assert (again.text, again.fetched.size) == ("", 0)
+
+
+def test_transfers_that_curl_did_not_get_to_ended_as_it_did(tmp_path: Path) -> None:
+    here = Here(Result(124, "0 \n", "not done after 90 s"))
+    first, second = client(tmp_path, here).ftp("EPSV", [Transfer("ftp://x/"), Transfer("ftp://x/y")])
+    assert first.result.exit_code == 0
+    assert second.result == Result(124, "", "not done after 90 s")

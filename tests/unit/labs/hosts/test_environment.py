@@ -1,0 +1,173 @@
+"""What a process inside a lab is given, whoever has started the lab, and where libraries keep things."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from labs.errors import Unable
+from labs.hosts import environment
+from labs.hosts.environment import cache, made, state, user_name
+from labs.machine import capabilities
+from labs.network.sandbox import run_in_sandbox
+from labs.run.evidence import Evidence, runs
+from labs.wait import look_until
+
+STRANGE = {
+    **dict.fromkeys(
+        ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "NO_PROXY"), "http://127.0.0.1:9"
+    ),
+    **dict.fromkeys(
+        ("LD_PRELOAD", "BASH_ENV", "ENV", "PYTHONSTARTUP", "PYTHONHOME", "CURL_HOME"), "/no/where"
+    ),
+    "LC_ALL": "tr_TR.ISO-8859-9",
+    "LANG": "C",
+    "LC_NUMERIC": "de_DE",
+    "LANGUAGE": "de",
+    "IFS": "x",
+    "PATH": "/no/where",
+    "HOME": "/no/where",
+    "LOGNAME": "somebody",
+    "USER": "somebody",
+    "PYTHONPATH": "/no/where",
+    "LVS_SOCKET": "/no/where",
+    "LVS_CLASS_SECRET": "/secret",
+}
+PASSES = {"TERM": "xterm", "COLUMNS": "80", "LVS_PATIENCE": "2", "LVS_TEST_MARK": "x", "LVS_RUNS": "/runs"}
+
+
+def test_nothing_of_the_caller_passes_but_its_terminal_and_what_is_ours() -> None:
+    strange, tidy = made({**STRANGE, **PASSES}), made(PASSES)
+    assert strange == tidy
+    assert tidy.items() >= PASSES.items()
+
+
+def test_it_is_made_alike_from_nothing() -> None:
+    variables = made({})
+    assert variables["TERM"] == "dumb"
+    assert (variables["LANG"], variables["LC_ALL"]) == ("C.UTF-8", "C.UTF-8")
+    assert variables["PATH"].startswith(f"{environment.BIN}:/usr/local/sbin:")
+    assert {"HOME", "SHELL", "USER", "LOGNAME", "PYTHONPATH", "LVS_SOCKET"} <= variables.keys()
+
+
+@pytest.fixture
+def able() -> None:
+    try:
+        capabilities.require({})
+    except Unable as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.mark.usefixtures("able")
+def test_the_sandbox_has_it_and_a_umask_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in STRANGE.items():
+        monkeypatch.setenv(name, value)
+    told = tmp_path / "told"
+
+    def look() -> int:
+        (tmp_path / "made").mkdir()
+        said = subprocess.run(["env"], capture_output=True, text=True, check=True).stdout
+        told.write_text(said)
+        return 0
+
+    before = os.umask(0o077)
+    try:
+        assert run_in_sandbox(look) == 0
+    finally:
+        os.umask(before)
+    variables = dict(line.partition("=")[::2] for line in told.read_text().splitlines())
+    terminal = dict.fromkeys(("COLUMNS", "LINES"), "")  # libreadline may set them by itself
+    assert {**variables, **terminal} == {**made(os.environ), **terminal}
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.usefixtures("able")
+def test_what_the_machine_gives_to_new_networks_is_put_back(tmp_path: Path) -> None:
+    odd = {"all/rp_filter": "1", "default/arp_ignore": "1", "all/arp_announce": "2", "all/forwarding": "1"}
+    told = tmp_path / "told"
+
+    def look() -> int:
+        with subprocess.Popen(["unshare", "--net", "sleep", "60"]) as host:
+            own = os.readlink("/proc/self/ns/net")
+            look_until(lambda: os.readlink(f"/proc/{host.pid}/ns/net"), lambda net: net != own, 10)
+            inside = ["nsenter", "--target", str(host.pid), "--net", "sh", "-c"]
+            settings = " ".join(
+                f"net.ipv4.conf.{name.replace('/', '.')}={value}" for name, value in odd.items()
+            )
+            subprocess.run([*inside, f"sysctl -qw {settings}"], check=True)
+            subprocess.run(["sysctl", "-qw", *settings.split()], check=True)  # as if inherited here, too
+            found = environment.settings_not_default()
+            environment._inherited.update(found)
+            environment.settle(host.pid)
+            names = " ".join(f"/proc/sys/net/ipv4/conf/{name}" for name in odd)
+            now = subprocess.run([*inside, f"cat {names}"], capture_output=True, text=True, check=True).stdout
+            told.write_text(f"{sorted(set(odd) - set(found))} {now.split()}")
+            host.kill()
+        return 0
+
+    assert run_in_sandbox(look) == 0
+    assert told.read_text() == "[] ['0', '0', '0', '0']"
+
+
+@pytest.fixture
+def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A temporary folder of this test, and a user without a home."""
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(environment, "_passwd_home", lambda: "")
+    return tmp_path
+
+
+def test_the_users_own_cache_is_used(homes: Path) -> None:
+    assert cache({"HOME": str(homes)}) == homes / ".cache" / "lvs-lab"
+    assert cache({"HOME": "/", "XDG_CACHE_HOME": str(homes / "c")}) == homes / "c" / "lvs-lab"
+    assert cache({"HOME": "/", "LVS_CACHE": "/told"}) == Path("/told")
+    assert state({"HOME": str(homes)}) == homes / ".local" / "state" / "lvs-lab"
+
+
+@pytest.mark.parametrize("home", ["", "relative", "/no/such/place", "/dev/null", "/proc/1"])
+def test_a_home_that_is_none_is_not_used(homes: Path, home: str) -> None:
+    assert cache({"HOME": home}) == homes / f"lvs-lab-{os.geteuid()}" / "lvs-lab"
+    assert (homes / f"lvs-lab-{os.geteuid()}").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_somebody_elses_home_is_not_used(homes: Path) -> None:
+    os.chown(homes, 12345, 12345)
+    assert cache({"HOME": str(homes), "XDG_CACHE_HOME": str(homes / "x")}).parent.name == "lvs-lab-0"
+
+
+def test_a_folder_that_others_may_have_filled_is_not_used(homes: Path) -> None:
+    (homes / f"lvs-lab-{os.geteuid()}").mkdir()
+    (homes / f"lvs-lab-{os.geteuid()}").chmod(0o777)
+    with pytest.raises(Unable, match="not yours alone"):
+        cache({})
+
+
+def test_the_kernels_user_counts_and_not_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = user_name()
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "somebody")
+    assert user_name() == mine
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000_123)  # whom passwd(5) does not know
+    assert user_name() == "4000000123"
+
+
+@pytest.mark.parametrize("where", ["file/runs", "file", "/proc/runs"])
+def test_a_folder_for_runs_that_can_not_be_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LVS_RUNS", str(tmp_path / where))
+    with pytest.raises(Unable, match="LVS_RUNS"):
+        Evidence("lab-nat")
+
+
+def test_a_relative_folder_for_runs_is_meant_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LVS_RUNS", "mine")
+    assert runs() == tmp_path / "mine"

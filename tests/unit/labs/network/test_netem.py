@@ -1,0 +1,38 @@
+"""Clients far away: what netem is told, and what is said where the kernel has none."""
+
+from __future__ import annotations
+
+import pytest
+
+from labs.errors import Unable
+from labs.machine import capabilities
+from labs.network.netem import words
+from labs.run.options import LabOptions
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (LabOptions(delay=20), ["netem", "delay", "20ms"]),
+        (LabOptions(loss=0.5), ["netem", "loss", "0.5%"]),
+        (LabOptions(delay=1.5, loss=3), ["netem", "delay", "1.5ms", "loss", "3%"]),
+    ],
+)
+def test_what_netem_is_told(options: LabOptions, told: list[str]) -> None:
+    assert options.impaired
+    assert words(options) == told
+
+
+def test_nothing_is_asked_of_a_kernel_without_netem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capabilities, "has_netem", lambda: False)
+    capabilities.require_for(LabOptions())
+    with pytest.raises(Unable, match=r"module sch_netem.*\./inv vm lab-nat --delay 20"):
+        capabilities.require_for(LabOptions(delay=20))
+
+
+def test_an_engine_that_cannot_run_here_is_refused_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    from director.engines.ipvs import able
+
+    monkeypatch.setattr(able, "program", lambda: None)
+    with pytest.raises(Unable, match="ipvs"):
+        capabilities.require_for(LabOptions(engine="ipvs"))

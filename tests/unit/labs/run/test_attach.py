@@ -1,0 +1,188 @@
+"""Which of the labs that run is meant, and what is said where none can be told."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import labs.run.desk
+from classroom import command
+from classroom.command import attached
+from doctor import command as doctor_command
+from labs.errors import BadRequest, BuildFailed, Unable
+from labs.run import attach
+from labs.run.attach import Attached, pick
+from labs.wait import patient
+
+ROOT = Path(__file__).resolve().parents[4]
+
+
+def lab(folder: str, **who: Any) -> Attached:
+    return Attached(Path("/runs", folder), who, first=0)
+
+
+NAT = lab("1-lab-nat", lab="lab-nat")
+DR = lab("2-lab-dr", lab="lab-dr")
+ADA = lab("3-exercise-e04", lab="lab-dr", exercise="e04", student="ada")
+BOB = lab("4-exercise-e09", lab="lab-tun", exercise="e09", student="bob")
+
+
+@pytest.mark.parametrize(
+    ("running", "student", "name", "meant"),
+    [
+        pytest.param([NAT], "", "", NAT, id="the only one"),
+        pytest.param([], "", "", None, id="none"),
+        pytest.param([NAT, DR], "", "nat", NAT, id="by its method"),
+        pytest.param([NAT, DR], "", "lab-dr", DR, id="by its name"),
+        pytest.param([NAT, lab("5-lab-nat", lab="lab-nat")], "", "1-lab-nat", NAT, id="by its folder"),
+        pytest.param([NAT, ADA, BOB], "", "e04", ADA, id="by its exercise"),
+        pytest.param([NAT, ADA, BOB], "bob", "", BOB, id="by its student"),
+        pytest.param([NAT, ADA], "bob", "", None, id="none of this student"),
+        pytest.param([NAT, DR], "", "tun", None, id="none of this name"),
+    ],
+)
+def test_which_is_meant(running: list[Attached], student: str, name: str, meant: Attached | None) -> None:
+    assert pick(running, student, name) == meant
+
+
+def test_labs_without_students_are_told_apart_by_lab() -> None:
+    with pytest.raises(BadRequest, match=r"\(lab-nat, lab-dr\).*--lab nat\.") as told:
+        pick([NAT, DR])
+    assert "--student" not in str(told.value)
+
+
+def test_labs_of_one_kind_are_told_apart_by_their_folders() -> None:
+    with pytest.raises(BadRequest, match=r"lab-nat in 5, lab-nat in 1-lab-nat.*--lab 5\."):
+        pick([lab("5", lab="lab-nat"), NAT])
+
+
+def test_students_are_told_apart_by_either() -> None:
+    with pytest.raises(BadRequest, match=r"e04 of ada, e09 of bob.*--student or --lab.*--lab e04\."):
+        pick([ADA, BOB])
+
+
+class Desk:
+    """A process at the desk of a run's folder, which answers everything with {"ok": true}."""
+
+    def __init__(self, runs: Path, name: str, **about: str) -> None:
+        self.folder = runs / name
+        self.folder.mkdir()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _AT_A_DESK, str(self.folder), json.dumps(about)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+        )
+        assert self.process.stdout
+        self.process.stdout.readline()
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+_AT_A_DESK = """
+import json, sys
+from pathlib import Path
+from labs.run.desk import Desk
+desk = Desk(Path(sys.argv[1]), **json.loads(sys.argv[2]))
+print(flush=True)
+desk._answers = {"check": lambda _request: {}}
+desk._serve()
+"""
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.setenv("LVS_RUNS", str(tmp_path))
+    there = Desk(tmp_path, "1-exercise-e04", lab="lab-dr", exercise="e04", student="ada")
+    yield there
+    there.end()
+
+
+def test_a_lab_that_runs_is_found(desk: Desk) -> None:
+    [found] = attach.running()
+    assert (found.folder, found.first, str(found)) == (desk.folder, desk.process.pid, "e04 of ada")
+    assert attached("", "e04").ask("check") == {"ok": True}
+
+
+def test_somebody_elses_lab_is_told_as_such(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attach, "_first_process", lambda _folder: None)  # it may not be connected to
+    monkeypatch.setattr("os.access", lambda _path, _how: False)
+    assert list(attach.running()) == []
+    with pytest.raises(Unable, match=rf"{desk.folder} is somebody else's.*sudo"):
+        attached()
+
+
+def test_a_lab_that_ctrl_z_has_stopped_is_told_at_once(desk: Desk) -> None:
+    desk.stop()
+    for look in (attached, lambda: attached("ada"), lambda: command.exercise("e04", "ada")):
+        with pytest.raises(Unable, match=r"e04 of ada is suspended: type fg in its terminal\."):
+            look()
+
+
+def test_a_lab_that_is_stopped_while_it_is_asked(desk: Desk) -> None:
+    lab = attached()
+    desk.stop()
+    began = time.monotonic()
+    with pytest.raises(Unable, match="is suspended"):
+        lab.ask("check")
+    assert time.monotonic() - began < patient(30)
+
+
+def test_a_name_that_no_lab_has_is_told_with_those_that_run(desk: Desk) -> None:
+    assert desk.folder.exists()
+    for student, called, kind in (("", "e99", True), ("bob", "", True), ("", "tun", False)):
+        with pytest.raises(Unable, match=r"^No (exercise|lab) .* is running; what runs: e04 of ada\.$"):
+            attached(student, called, exercise=kind)
+    with pytest.raises(Unable, match=r"^No lab called 'e99' is running; what runs: e04 of ada: "):
+        doctor_command.doctor(lab="e99")
+
+
+def test_what_has_ended_is_told_with_how_to_start_it_again(desk: Desk) -> None:
+    found = attached()
+    desk.end()
+    again = r"the last one has ended .*; \./inv exercise e04 --student ada starts it again\.$"
+    with pytest.raises(Unable, match=f"^No exercise is running: {again}"):
+        attached()
+    with pytest.raises(BuildFailed, match=r"^e04 of ada has ended"):
+        found.ask("check")
+
+
+def test_where_nothing_has_run_it_is_told_how_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LVS_RUNS", str(tmp_path))
+    with pytest.raises(Unable, match=r"^No exercise of bob is running: start one with \./inv exercise"):
+        attached("bob")
+    with pytest.raises(Unable, match=r"^No lab is running: start one with .*, or \./inv lab-nat --cli\.$"):
+        attached(exercise=False)
+
+
+def test_who_asks_while_a_lab_is_built_waits_until_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LVS_RUNS", str(tmp_path))
+    there = labs.run.desk.Desk(tmp_path, lab="lab-dr", exercise="e04", student="ada")
+    lab = Attached(tmp_path, {"lab": "lab-dr"}, first=os.getpid())
+    answers: list[object] = []
+    asking = threading.Thread(target=lambda: answers.append(lab.ask("check")))
+    asking.start()
+    running = SimpleNamespace(network=SimpleNamespace(hosts={}))
+    there.open(running, {"check": lambda _request: {"seen": 1}})  # type: ignore[arg-type]
+    asking.join()
+    assert answers == [{"ok": True, "seen": 1}]

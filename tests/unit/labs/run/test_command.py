@@ -1,0 +1,98 @@
+"""What is typed is checked before anything is built: one sentence, exit code 2."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labs.errors import BadRequest, Unable
+from labs.run.command import parse_options, run_lab
+from labs.run.options import LabOptions
+from labs.wait import patient
+
+ROOT = Path(__file__).resolve().parents[4]
+TYPED: dict[str, Any] = {
+    "servers": "3",
+    "engine": "scapy",
+    "scheduler": "wrr",
+    "report": "",
+    "cli": False,
+    "show_scripts": False,
+    "large": False,
+    "dialect": "1999",
+    "controller": "auto",
+    "delay": "0",
+    "loss": "0",
+}
+
+
+def test_the_defaults() -> None:
+    assert parse_options(TYPED) == LabOptions()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("servers", "0", "--servers 0: a lab has 1 to 200"),
+        ("servers", "201", "--servers 201"),
+        ("servers", "-1", "--servers -1"),
+        ("servers", "three", "'three' is not a whole number"),
+        ("servers", "", "'' is not a whole number"),
+        ("servers", "--", "'--' is not a whole number"),
+        ("scheduler", "best", r"--scheduler 'best' is unknown: choose from .*wrr"),
+        ("engine", "magic", "--engine 'magic' is unknown: choose from"),
+        ("dialect", "2099", "--dialect '2099'"),
+        ("controller", "nox", "--controller 'nox'"),
+        ("delay", "soon", "--delay 'soon' is not a number"),
+        ("delay", "-1", "--delay -1: expected 0 to 2000 milliseconds"),
+        ("delay", "nan", "--delay nan"),
+        ("loss", "21", "--loss 21: expected 0 to 20 percent"),
+    ],
+)
+def test_an_option_that_makes_no_sense(option: str, value: str, sentence: str) -> None:
+    with pytest.raises(BadRequest, match=sentence):
+        parse_options({**TYPED, option: value})
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder/report.json", "/"])
+def test_a_report_that_cannot_be_written_is_refused_first(name: str) -> None:
+    with pytest.raises(BadRequest, match="--report"):
+        run_lab("nat", {**TYPED, "report": name})
+
+
+@pytest.mark.parametrize("program", [["-m", "invoke"], ["tasks.py"]], ids=["invoke", "inv"])
+@pytest.mark.parametrize("arguments", [["--servers", "0"], ["--scheduler", "best"]])
+def test_the_task_says_one_sentence_and_exits_with_2(program: list[str], arguments: list[str]) -> None:
+    command = [sys.executable, *program, "lab-nat", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=patient(60))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["lab-nat", "--bogus"], ["lab-ant"], ["--bogus"]])
+def test_inv_exits_with_2_for_what_invoke_does_not_know(arguments: list[str]) -> None:
+    command = [sys.executable, "tasks.py", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=patient(60))
+    assert done.returncode == 2
+    assert arguments[-1] in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_missing_program_is_said_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    from labs.machine import capabilities
+
+    monkeypatch.setitem(capabilities.PROGRAMS, "no-such-program", "no-such-package")
+    with pytest.raises(Unable, match="Not installed: no-such-package"):
+        run_lab("nat", TYPED)
+
+
+def test_show_scripts_prints_them_and_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_lab("dr", {**TYPED, "show_scripts": True}) == 0
+    shown = capsys.readouterr().out
+    assert "ifconfig lo:0 203.0.113.1 netmask 255.255.255.255" in shown
+    assert shown.count("#!/bin/sh") >= 3

@@ -1,0 +1,84 @@
+"""What becomes of checks, and of the result, when something goes wrong that nobody has foreseen."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from director.control.channel import ChannelError
+from labs.checks.result import Check
+from labs.run import lab
+from labs.run.command import plan_for
+from labs.run.evidence import Evidence
+from labs.run.options import LabOptions
+from labs.run.report import Report
+from labs.terminal.narrator import Narrator
+from realserver_setup.apply import Result
+
+
+@pytest.fixture
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("LVS_RUNS", str(tmp_path))
+    return SimpleNamespace(evidence=Evidence("lab-nat"))
+
+
+def fine(_running: Any) -> Check:
+    return Check("fine", True, "x", "x")
+
+
+def unforeseen(_running: Any) -> Check:
+    raise ValueError("not enough values to unpack (expected 2, got 1)")
+
+
+def overdue(_running: Any) -> Check:
+    raise subprocess.TimeoutExpired(["curl"], 90)
+
+
+def test_a_check_that_raises_costs_no_other_result(running: Any) -> None:
+    checks = lab._check(running, Narrator(quiet=True), [fine, unforeseen, overdue, fine])
+    assert [(check.name, check.ok) for check in checks] == [
+        *(("fine", True), ("unforeseen", False), ("overdue", False), ("fine", True))
+    ]
+    assert checks[1].observed == "ValueError: not enough values to unpack (expected 2, got 1)"
+    assert "90" in checks[2].observed
+    kept = running.evidence.log("checks").read_text()
+    assert "in unforeseen" in kept
+    assert "in overdue" not in kept  # foreseen: its sentence is all there is to know
+
+
+@pytest.mark.parametrize("error", [ChannelError("no answer"), KeyError("services"), OSError(24, "Too many")])
+def test_a_director_that_answers_strangely_costs_no_result(running: Any, error: Exception) -> None:
+    def ask() -> Any:
+        raise error
+
+    running.director = SimpleNamespace(connections_by_server=ask)
+    counted, lost = lab._connections(running)
+    assert counted == {}
+    assert [check.ok for check in lost] == [False]
+
+
+def a_report(folder: Path) -> Report:
+    plan = plan_for("nat", LabOptions(servers=1))
+    return Report(plan, "scapy", "wrr", (), (), (), {}, (), folder)
+
+
+def test_a_report_that_can_not_be_written_is_a_sentence(tmp_path: Path) -> None:
+    report = a_report(tmp_path)
+    assert report.written(tmp_path / "report.json") == ""
+    told = report.written(Path("/dev/full"))
+    assert told == "The report could not be written to /dev/full: No space left on device."
+
+
+def test_a_command_that_can_not_be_kept_is_said_at_the_end(running: Any) -> None:
+    evidence = running.evidence
+    evidence.command("c1", ["true"], None, Result(0, "", ""))
+    assert evidence.missing() == ""
+    evidence._commands.unlink()
+    evidence._commands.symlink_to("/dev/full")
+    evidence.command("c1", ["true"], None, Result(0, "", ""))
+    assert "No space left on device" in evidence.missing()
+    assert "LVS_RUNS" in evidence.missing()

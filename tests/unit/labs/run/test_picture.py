@@ -1,0 +1,36 @@
+"""The drawings under docs/pictures are what labs/run/picture.py draws; UPDATE_GOLDEN=1 rewrites them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from labs.methods import METHODS
+from labs.run.command import plan_for
+from labs.run.options import LabOptions
+from labs.run.picture import draw
+
+PICTURES = Path(__file__).resolve().parents[4] / "docs" / "pictures"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_stored_drawing_is_current(method: str) -> None:
+    drawn = draw(plan_for(method, LabOptions()))
+    stored = PICTURES / f"vs-{method}.svg"
+    if os.environ.get("UPDATE_GOLDEN"):
+        stored.write_text(drawn)
+    assert stored.read_text() == drawn
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("servers", [1, 3, 40])
+def test_every_machine_is_in_the_drawing(method: str, servers: int) -> None:
+    plan = plan_for(method, LabOptions(servers=servers))
+    texts = {
+        text.text for text in ElementTree.fromstring(draw(plan)).iter("{http://www.w3.org/2000/svg}text")
+    }
+    for machine in plan.topology.machines:
+        assert f"{machine.name}, {machine.role.value}" in texts

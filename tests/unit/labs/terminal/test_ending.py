@@ -1,0 +1,167 @@
+"""How a command ends: by an exit code and at most one sentence, whatever happens."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from labs.errors import BadRequest, BuildFailed
+from labs.terminal.ending import ended, folded, refused
+from labs.wait import patient
+
+ROOT = Path(__file__).resolve().parents[4]
+
+
+def raising(error: BaseException) -> Callable[[], int]:
+    def work() -> int:
+        raise error
+
+    return work
+
+
+def no_such_file() -> OSError:
+    return FileNotFoundError(errno.ENOENT, "No such file or directory", "/x/y")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (BadRequest("Three."), 2, "Three."),
+        (BuildFailed("It broke."), 1, "It broke."),
+        (no_such_file(), 2, "/x/y: No such file or directory."),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "No space left on device: make room there, or"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x"), 2, "/x: Permission denied: name a file"),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 2, "Broken pipe."),  # of a socket: somebody still reads
+        (UnicodeEncodeError("ascii", "ü", 0, 1, "no"), 2, "A text is not in the encoding"),
+        (KeyError("k"), 2, "An error of the labs' own, KeyError: 'k': please report it, with "),
+        (RuntimeError("two\nlines"), 2, "An error of the labs' own, RuntimeError: two lines: please"),
+    ],
+    ids=lambda what: type(what).__name__ if isinstance(what, Exception) else "",
+)
+def test_what_goes_wrong_is_a_sentence(
+    error: Exception,
+    code: int,
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("LVS_RUNS", str(tmp_path))
+    assert ended(raising(error)) == code
+    said = capfd.readouterr().err
+    assert said.startswith(sentence)
+    assert said.count("\n") == 1
+
+
+def test_the_trace_is_kept_elsewhere_where_there_is_no_folder_for_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LVS_RUNS", "/dev/null/runs")
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    assert ended(raising(KeyError("k"))) == 2
+    [trace] = tmp_path.glob("error-*.txt")
+    assert str(trace) in capfd.readouterr().err
+    with monkeypatch.context() as nowhere:
+        nowhere.setattr("tempfile.gettempdir", lambda: "/dev/null")
+        assert ended(raising(KeyError("k"))) == 2
+    assert "test_ending.py, line" in capfd.readouterr().err
+
+
+INV = [sys.executable, "tasks.py"]
+
+
+@pytest.mark.parametrize("words", [["--list"], ["lab-dr", "--show-scripts"], ["exercises"]])
+def test_a_reader_who_has_gone_ends_it_quietly(words: list[str]) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "wb") as pipe:
+        done = subprocess.run(
+            [*INV, *words], cwd=ROOT, stdout=pipe, stderr=subprocess.PIPE, timeout=patient(60)
+        )
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("words", [["--list"], ["lab-dr", "--show-scripts"], ["diagnosis"]])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_that_takes_nothing_is_a_sentence(words: list[str], unbuffered: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*INV, *words],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=patient(60),
+        )
+    says = "Standard output is full (No space left on device): make room there, or send it elsewhere.\n"
+    assert (done.returncode, done.stderr) == (2, says)
+
+
+def test_a_full_disk_is_told_from_a_full_standard_output() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert refused(full).startswith("No space left on device: make room there, or name another folder")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        ("One two three.", "One two\nthree."),
+        ("\nOne.", "\nOne."),
+        ("See /a/long/name-with/dashes now.", "See\n/a/long/name-with/dashes\nnow."),
+        ("Run `sudo apt-get install x` now.", "Run\n`sudo apt-get install x`\nnow."),
+    ],
+)
+def test_a_sentence_is_cut_between_words_and_what_is_to_be_copied_is_not(sentence: str, shown: str) -> None:
+    assert folded(sentence, 10) == shown
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("lab-nat lab-dr --show-scripts", "not lab-nat and lab-dr"),
+        ("lab-nat --servers 3 --servers 4", "--servers is there twice"),
+        ("lab-nat --servers=3 --servers=4", "--servers is there twice"),
+        ("lab-nat --servers --3", "--servers '--3' is not a whole number"),
+        ("lab-nat --servers 3.5", "--servers '3.5' is not a whole number"),
+        (f"lab-nat --servers {'9' * 5000}", "is not a whole number"),
+        ("bench --seconds abc", "--seconds 'abc' is not a whole number"),
+        ("bench --rounds=x", "--rounds 'x' is not a whole number"),
+        ("bench --rounds 1e3", "--rounds '1e3' is not a whole number"),
+        ("vm-test --more x", "--more 'x' is not a whole number"),
+        ("compare --servers x", "--servers 'x' is not a whole number"),
+        ("shell d --command '", "No closing quotation"),
+        ("lab-nat --report /dev/null/x", "--report /dev/null/x"),
+        (f"lab-nat --report {'x' * 300}/y", "File name too long"),
+        ("compare --show /dev/null", "/dev/null"),
+    ],
+)
+def test_words_that_make_no_sense_are_a_sentence(words: str, says: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*INV, *words.split(" ")],
+        cwd=ROOT,
+        env={**os.environ, "LVS_RUNS": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=patient(60),
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert says in done.stderr
+
+
+@pytest.mark.parametrize("tidy", [{"INVOKE_RUN_SHELL": "/x", "INVOKE_TASKS_DEDUPE": "x"}, {}])
+def test_what_somebody_has_told_invoke_for_himself_does_not_count(
+    tidy: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / ".invoke.yaml").write_text("run: [")
+    environment = {**os.environ, **tidy, "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [*INV, "diagnosis"], cwd=ROOT, env=environment, capture_output=True, timeout=patient(60)
+    )
+    assert (done.returncode, done.stderr) == (0, b"")

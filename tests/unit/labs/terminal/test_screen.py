@@ -1,0 +1,82 @@
+"""What moves on a terminal leaves the streams alone; frames are as the terminal can show them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from rich import box
+from rich.console import Console
+
+from labs.terminal import screen
+
+ROOT = Path(__file__).resolve().parents[4]
+
+
+def test_what_asks_for_standard_output_meanwhile_gets_the_real_one() -> None:
+    before = sys.stdout, sys.stderr
+    with screen.progress(Console(force_terminal=True), screen.spinner()) as moving:
+        moving.add_task("something")
+        assert (sys.stdout, sys.stderr) == before
+
+
+def test_what_moves_never_hides_the_cursor(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-\\ and SIGKILL leave nobody to show it again."""
+    monkeypatch.setattr(screen, "is_terminal", lambda: True)
+    monkeypatch.setattr("rich.console.Console.is_terminal", True)
+    monkeypatch.setenv("TERM", "xterm")
+    with screen.busy("something"):
+        pass
+    shown = capsys.readouterr().out
+    assert "something" in shown
+    assert "\x1b[?25l" not in shown
+
+
+def test_nothing_else_makes_a_progress_that_takes_the_streams() -> None:
+    """rich does so unless it is told not to: Progress, Live and Status alike."""
+    sources = [path for path in ROOT.glob("[a-z]*/**/*.py") if path.parts[len(ROOT.parts)] != "tests"]
+    assert len(sources) > 100
+    made = re.compile(r"\b(Progress|Live|Status|Bar)\((?!Bar\))|\.status\(|\btrack\(")
+    rich = re.compile(r"from rich\.(progress|live|status) import .*\b(Progress|Live|Status|track)\b")
+    for path in sources:
+        text = path.read_text("utf-8")
+        if rich.search(text) and made.search(text):
+            assert "KEEP_STREAMS" in text, path
+        assert ".status(" not in text, path
+
+
+@pytest.mark.parametrize(
+    ("encoding", "term", "expected"),
+    [
+        ("utf-8", "xterm", box.ROUNDED),
+        ("UTF-8", "xterm-256color", box.ROUNDED),
+        ("utf-8", "dumb", box.ASCII2),
+        ("iso-8859-1", "xterm", box.ASCII2),
+        ("ascii", "xterm", box.ASCII2),
+        ("utf-8", "", box.ASCII2),
+    ],
+)
+def test_frames_are_of_signs_that_the_terminal_has(
+    encoding: str, term: str, expected: box.Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stream:
+        def isatty(self) -> bool:
+            return True
+
+    stream = Stream()
+    stream.encoding = encoding  # type: ignore[attr-defined]
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setenv("TERM", term)
+    assert screen.frame() is expected
+
+
+def test_without_standard_streams_nothing_is_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stdin", None)
+    assert not screen.is_terminal()
+    assert not screen.is_asked()
+    assert screen.is_plain()
