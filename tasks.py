@@ -177,7 +177,7 @@ def _require_tests() -> None:
     name="bench",
     help={
         "methods": "Of nat, tun and dr, those to measure, with commas (default all).",
-        "only": "Measure only these, with commas: the files of bench/peers.",
+        "only": "Measure only these, with commas: the files of bench/contenders.",
         "figures": "Measure only these: throughput,segments,packets,connections,latency.",
         "growth": "Measure how cost grows instead: with connections, real servers, services.",
         "seconds": "How long one measurement takes, 1 to 60 (default 3).",

@@ -1,4 +1,4 @@
-"""Files of a package, each of which adds something of its own: peers, measures."""
+"""Files of a package, each of which adds something of its own: contenders, measures."""
 
 from __future__ import annotations
 

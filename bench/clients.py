@@ -1,4 +1,4 @@
-"""Many clients of a site at once, and how many of their packets the server gets."""
+"""Many clients of a testbed at once, and how many of their packets the server gets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from bench.site import Site
+from bench.testbed import Testbed
 from labs.errors import BuildFailed
 
 PORT = 1000  # that they ask for, and those that follow
@@ -22,14 +22,14 @@ _SINK = f"""table ip sink {{
 """
 
 
-def swallow(site: Site) -> None:
+def drop_all(testbed: Testbed) -> None:
     """The server's kernel drops what it gets from them, once it is counted. Raises BuildFailed."""
-    site.run("s", "nft", "-f", "-", text=_SINK)
+    testbed.run("s", "nft", "-f", "-", text=_SINK)
 
 
 @dataclass(slots=True)
 class Clients:
-    site: Site
+    testbed: Testbed
     _process: subprocess.Popen[str]
     _counter: str
 
@@ -50,24 +50,32 @@ class Clients:
         return line
 
     def _received(self) -> int:
-        return int(self.site.run("s", "cat", self._counter))
+        return int(self.testbed.run("s", "cat", self._counter))
 
 
 @contextmanager
-def clients(site: Site, number: int, *, first: int = 0, ports: int = 1) -> Iterator[Clients]:
+def clients(testbed: Testbed, number: int, *, first: int = 0, ports: int = 1) -> Iterator[Clients]:
     """`number` of them, of which the first is client `first`; they ask for `ports` ports in turn."""
-    through = ("c-d", "d", "s-d") if site.method else ("c-s", "s", "s-c")
+    through = ("c-d", "d", "s-d") if testbed.method else ("c-s", "s", "s-c")
     interface, host, into = through
     far = "-".join(reversed(interface.split("-")))
-    words = (interface, site.mac(host, far), site.target, str(PORT), str(ports), str(first), str(number))
+    words = (
+        interface,
+        testbed.mac(host, far),
+        testbed.target,
+        str(PORT),
+        str(ports),
+        str(first),
+        str(number),
+    )
     process = subprocess.Popen(
-        ["ip", "netns", "exec", site.namespace("c"), sys.executable, "-m", "bench.sender", *words],
+        ["ip", "netns", "exec", testbed.namespace("c"), sys.executable, "-m", "bench.sender", *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
-        many = Clients(site, process, f"/sys/class/net/{into}/statistics/rx_packets")
+        many = Clients(testbed, process, f"/sys/class/net/{into}/statistics/rx_packets")
         many.says()
         yield many
     finally:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
-from bench import grow, layout, measures, peers, plots, table
-from bench.grow import MOST
-from bench.grown import Growth
-from bench.growth import PEERS
+from bench import contenders, growth_run, layout, measures, plots, table
+from bench.growth import CONTENDERS
+from bench.growth_results import GrowthResults
+from bench.growth_run import MOST
 from bench.machine import describe
 from bench.results import Results
 from bench.run import Plan, measure, steps
@@ -69,15 +69,15 @@ def _measuring(wanted: Wanted) -> Callable[[Path], int]:
     if not 1 <= wanted.seconds <= 60 or not 1 <= wanted.rounds <= 100:
         raise BadRequest("--seconds is 1 to 60 and --rounds 1 to 100.")
     seconds, rounds = (1, 1) if wanted.quick else (wanted.seconds, wanted.rounds)
-    of_peers = _chosen("--only", wanted.only, peers.names())
+    chosen = _chosen("--only", wanted.only, contenders.names())
     if wanted.growth:
         if wanted.methods or wanted.figures:
             raise BadRequest("--growth has its own method and figures: leave out --methods and --figures.")
         most = _QUICK_MOST if wanted.quick else MOST
-        return partial(_growth, grow.Plan(of_peers or PEERS, seconds, rounds, most))
+        return partial(_growth, growth_run.Plan(chosen or CONTENDERS, seconds, rounds, most))
     methods = _chosen("--methods", wanted.methods, METHODS) or METHODS
     figures = _chosen("--figures", wanted.figures, measures.names())
-    return partial(_side_by_side, Plan(methods, of_peers, figures, seconds, rounds))
+    return partial(_side_by_side, Plan(methods, chosen, figures, seconds, rounds))
 
 
 def _chosen(option: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:
@@ -110,12 +110,12 @@ def _side_by_side(plan: Plan, folder: Path) -> int:
     return 0 if results.samples else 1
 
 
-def _growth(plan: grow.Plan, folder: Path) -> int:
+def _growth(plan: growth_run.Plan, folder: Path) -> int:
     """The same for growth."""
-    results = Growth(describe(), plan.as_dict())
+    results = GrowthResults(describe(), plan.as_dict())
     try:
-        with _progress(grow.steps(plan)) as say:
-            for _ in grow.measure(plan, results, say):
+        with _progress(growth_run.steps(plan)) as say:
+            for _ in growth_run.measure(plan, results, say):
                 results.write(folder)
     finally:
         layout.show(results.tables(), results.notes())

@@ -1,4 +1,4 @@
-"""A director of ours on a site's host d, with one of its engines."""
+"""A director of ours on a testbed's host d, with one of its engines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.site import Site, rules
+from bench.testbed import Testbed, rules
 from director import engines
 from director.control.channel import call
 from director.engines.engine import EngineError
@@ -24,25 +24,25 @@ def cannot(engine: str) -> str:
     return ""
 
 
-def set_up(site: Site, engine: str, *options: str, lines: Sequence[str] | None = None) -> None:
-    """Start it and give it its rules, as lines of ipvsadm: usually the site's own. Raises BuildFailed."""
-    command = (sys.executable, "-m", "director", "--method", site.method, "--engine", engine)
-    program = site.start("d", *command, "--socket", _socket(site), *options, "d-c", "d-s")
+def set_up(testbed: Testbed, engine: str, *options: str, lines: Sequence[str] | None = None) -> None:
+    """Start it and give it its rules, as lines of ipvsadm: usually the testbed's own. Raises BuildFailed."""
+    command = (sys.executable, "-m", "director", "--method", testbed.method, "--engine", engine)
+    program = testbed.start("d", *command, "--socket", _socket(testbed), *options, "d-c", "d-s")
 
     def is_up() -> bool:
         if program.poll() is not None:
-            raise BuildFailed(f"The director has ended: see {site.folder}.")
-        return Path(_socket(site)).exists()
+            raise BuildFailed(f"The director has ended: see {testbed.folder}.")
+        return Path(_socket(testbed)).exists()
 
-    site.wait(is_up, f"the director's control socket ({engine})")
-    apply(site, rules(site.method) if lines is None else lines)
+    testbed.wait(is_up, f"the director's control socket ({engine})")
+    apply(testbed, rules(testbed.method) if lines is None else lines)
 
 
-def apply(site: Site, lines: Sequence[str]) -> None:
+def apply(testbed: Testbed, lines: Sequence[str]) -> None:
     """More rules."""
     commands = [command for line in lines for command in saved.read(line)]
-    call(_socket(site), {"do": "apply", "commands": commands}, timeout=patient(20))
+    call(_socket(testbed), {"do": "apply", "commands": commands}, timeout=patient(20))
 
 
-def _socket(site: Site) -> str:
-    return f"/run/{site.name}.sock"
+def _socket(testbed: Testbed) -> str:
+    return f"/run/{testbed.name}.sock"

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench import growth, measures, peers
-from bench.grown import Growth
+from bench import contenders, growth, measures
+from bench.growth_results import GrowthResults
 from bench.measures import Figure
 from bench.picture import picture
 from bench.results import Results, Spread
@@ -25,19 +25,19 @@ def draw(results: Results, folder: Path) -> None:
             _draw_one(results, name, folder)
 
 
-def draw_growth(results: Growth, folder: Path) -> None:
-    """One picture for each figure: a line for each peer."""
+def draw_growth(results: GrowthResults, folder: Path) -> None:
+    """One picture for each figure: a line for each contender."""
     for name, figure, about in results.charts():
         with _picture(folder / f"growth-{name}-{figure}", about) as axes:
-            for place, peer in enumerate(results.peers(name, figure)):
-                _line(axes, results.line(name, peer, figure), peer, place)
+            for place, contender in enumerate(results.contenders(name, figure)):
+                _line(axes, results.line(name, contender, figure), contender, place)
             axes.set_xscale("log")
             axes.set_ylim(bottom=0)
             axes.set_xlabel(growth.load(name).AXIS)
             axes.legend(frameon=False)
 
 
-def _line(axes: Any, points: dict[int, Spread], peer: str, place: int) -> None:
+def _line(axes: Any, points: dict[int, Spread], contender: str, place: int) -> None:
     spreads = list(points.values())
     below = [spread.median - spread.least for spread in spreads]
     above = [spread.most - spread.median for spread in spreads]
@@ -45,7 +45,7 @@ def _line(axes: Any, points: dict[int, Spread], peer: str, place: int) -> None:
         list(points),
         [spread.median for spread in spreads],
         [below, above],
-        label=peer,
+        label=contender,
         marker=_MARKS[place % len(_MARKS)],
         linestyle=_STYLES[place % len(_STYLES)],
         color=str(0.2 * place),
@@ -64,32 +64,34 @@ def _picture(file: Path, figure: Figure) -> Iterator[Any]:
 
 
 def _draw_one(results: Results, name: str, folder: Path) -> None:
-    """A method's bars stand side by side, in the order of the peers."""
+    """A method's bars stand side by side, in the order of the contenders."""
     methods = results.methods()
     measured = {method: dict(_spreads(results, method, name)) for method in methods}
-    shown = [peer for peer in peers.names() if any(peer in here for here in measured.values())]
+    shown = [
+        contender for contender in contenders.names() if any(contender in here for here in measured.values())
+    ]
     width = 0.9 / max(map(len, measured.values()))
     with _picture(folder / name, measures.figures()[name]) as axes:
-        for place, peer in enumerate(shown):
+        for place, contender in enumerate(shown):
             there = [
-                (number + (list(here).index(peer) - (len(here) - 1) / 2) * width, here[peer])
+                (number + (list(here).index(contender) - (len(here) - 1) / 2) * width, here[contender])
                 for number, here in enumerate(measured.values())
-                if peer in here
+                if contender in here
             ]
-            _bars(axes, there, width, peer, place)
+            _bars(axes, there, width, contender, place)
         axes.set_xticks(range(len(methods)), [TITLES[method] for method in methods])
         axes.legend(ncols=4, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.08), frameon=False)
 
 
 def _spreads(results: Results, method: str, name: str) -> Iterator[tuple[str, Spread]]:
-    """Of the peers that have the figure."""
-    for peer in peers.names():
-        spread = results.spread(method, peer, name)
+    """Of the contenders that have the figure."""
+    for contender in contenders.names():
+        spread = results.spread(method, contender, name)
         if spread is not None:
-            yield peer, spread
+            yield contender, spread
 
 
-def _bars(axes: Any, there: list[tuple[float, Spread]], width: float, peer: str, place: int) -> None:
+def _bars(axes: Any, there: list[tuple[float, Spread]], width: float, contender: str, place: int) -> None:
     heights = [spread.median for _, spread in there]
     below = [spread.median - spread.least for _, spread in there]
     above = [spread.most - spread.median for _, spread in there]
@@ -99,7 +101,7 @@ def _bars(axes: Any, there: list[tuple[float, Spread]], width: float, peer: str,
         heights,
         width,
         yerr=[below, above],
-        label=peer,
+        label=contender,
         hatch=_HATCHES[place % len(_HATCHES)],
         color=str(shade),
         edgecolor="black",

@@ -20,7 +20,7 @@ class Sample:
 
     round: int
     method: str
-    peer: str
+    contender: str
     figure: str
     value: float
 
@@ -40,7 +40,7 @@ class Spread:
 
 @dataclass(slots=True)
 class Results:
-    """`missing` says of a peer in a method, or of one of its figures, why there is none.
+    """`missing` says of a contender in a method, or of one of its figures, why there is none.
 
     They are not `complete` while it is measured, and stay so where somebody has cut it short.
     """
@@ -51,35 +51,35 @@ class Results:
     missing: list[dict[str, str]] = field(default_factory=list)
     complete: bool = False
 
-    def lacks(self, method: str, peer: str, figure: str, why: str) -> None:
-        entry = {"method": method, "peer": peer, "figure": figure, "why": why}
+    def lacks(self, method: str, contender: str, figure: str, why: str) -> None:
+        entry = {"method": method, "contender": contender, "figure": figure, "why": why}
         if entry not in self.missing:
             self.missing.append(entry)
 
-    def values(self, method: str, peer: str, figure: str) -> dict[int, float]:
+    def values(self, method: str, contender: str, figure: str) -> dict[int, float]:
         """By round."""
         return {
             one.round: one.value
             for one in self.samples
-            if (one.method, one.peer, one.figure) == (method, peer, figure)
+            if (one.method, one.contender, one.figure) == (method, contender, figure)
         }
 
-    def spread(self, method: str, peer: str, figure: str) -> Spread | None:
-        return Spread.of(list(self.values(method, peer, figure).values()))
+    def spread(self, method: str, contender: str, figure: str) -> Spread | None:
+        return Spread.of(list(self.values(method, contender, figure).values()))
 
-    def ratio(self, method: str, peer: str, figure: str, to: str) -> Spread | None:
-        """To another peer, round by round: the machine may have been slow in one of them."""
-        own, others = self.values(method, peer, figure), self.values(method, to, figure)
+    def ratio(self, method: str, contender: str, figure: str, to: str) -> Spread | None:
+        """To another contender, round by round: the machine may have been slow in one of them."""
+        own, others = self.values(method, contender, figure), self.values(method, to, figure)
         return Spread.of([own[at] / others[at] for at in own.keys() & others.keys() if others[at]])
 
     def methods(self) -> list[str]:
         return list(dict.fromkeys(one.method for one in self.samples))
 
-    def peers(self, method: str) -> list[str]:
+    def contenders(self, method: str) -> list[str]:
         """Those that were measured, and those of which it is said why not."""
-        measured = [one.peer for one in self.samples if one.method == method]
+        measured = [one.contender for one in self.samples if one.method == method]
         return list(
-            dict.fromkeys([*measured, *(one["peer"] for one in self.missing if one["method"] == method)])
+            dict.fromkeys([*measured, *(one["contender"] for one in self.missing if one["method"] == method)])
         )
 
     # ---- kept ----
@@ -101,18 +101,18 @@ class Results:
         with (folder / "results.csv").open("w", newline="") as file:
             table = csv.writer(file)
             table.writerow(
-                ["method", "peer", "figure", "unit", "median", "least", "most", "to ipvs", "to direct"]
+                ["method", "contender", "figure", "unit", "median", "least", "most", "to ipvs", "to direct"]
             )
             table.writerows(self._rows())
 
     def _rows(self) -> Iterator[list[object]]:
         for method in self.methods():
-            for peer in self.peers(method):
+            for contender in self.contenders(method):
                 for name, figure in measures.figures().items():
-                    spread = self.spread(method, peer, name)
+                    spread = self.spread(method, contender, name)
                     if spread is None:
                         continue
-                    ratios = (self.ratio(method, peer, name, to) for to in ("ipvs", DIRECT))
+                    ratios = (self.ratio(method, contender, name, to) for to in ("ipvs", DIRECT))
                     numbers = [f"{value:.6g}" for value in (spread.median, spread.least, spread.most)]
                     parts = [f"{one.median:.3f}" if one else "" for one in ratios]
-                    yield [method, peer, name, figure.unit, *numbers, *parts]
+                    yield [method, contender, name, figure.unit, *numbers, *parts]

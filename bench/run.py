@@ -1,4 +1,4 @@
-"""The order of a run: sites are set up, then each is measured in turn, round after round."""
+"""The order of a run: testbeds are set up, then each is measured in turn, round after round."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import measures, peers, servers
+from bench import contenders, measures, servers
 from bench.results import Results, Sample
-from bench.site import Site
+from bench.testbed import Testbed
 from labs.errors import LabError
 from labs.methods import METHODS
 
@@ -21,7 +21,7 @@ class Plan:
     """What is to be measured; `seconds` is how long one measurement takes."""
 
     methods: tuple[str, ...] = METHODS
-    peers: tuple[str, ...] = ()
+    contenders: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()
     seconds: float = 3
     rounds: int = 3
@@ -29,7 +29,7 @@ class Plan:
     def as_dict(self) -> dict[str, object]:
         return {
             "methods": self.methods,
-            "peers": self.peers or peers.names(),
+            "contenders": self.contenders or contenders.names(),
             "measures": self.measures or measures.names(),
             "seconds": self.seconds,
             "rounds": self.rounds,
@@ -45,51 +45,51 @@ def measure(plan: Plan, results: Results, say: Progress) -> Iterator[None]:
 
 def steps(plan: Plan) -> int:
     """How often `say` is called, at most."""
-    of_peers = len(plan.peers or peers.names())
-    return len(plan.methods) * of_peers * (1 + plan.rounds * len(plan.measures or measures.names()))
+    number = len(plan.contenders or contenders.names())
+    return len(plan.methods) * number * (1 + plan.rounds * len(plan.measures or measures.names()))
 
 
 def _measure_method(plan: Plan, method: str, results: Results, say: Progress) -> Iterator[None]:
-    sites: dict[str, Site] = {}
+    testbeds: dict[str, Testbed] = {}
     try:
-        for peer in plan.peers or peers.names():
-            say(f"{method}: {peer} is set up")
-            site = _set_up(method, peer, results)
-            if site is not None:
-                sites[peer] = site
+        for contender in plan.contenders or contenders.names():
+            say(f"{method}: {contender} is set up")
+            testbed = _set_up(method, contender, results)
+            if testbed is not None:
+                testbeds[contender] = testbed
         for number in range(plan.rounds):
             for name in plan.measures or measures.names():
-                for peer, site in sites.items():
-                    say(f"{method}, round {number + 1} of {plan.rounds}: {name} of {peer}")
-                    _measure(name, site, plan.seconds, (number, method, peer), results)
+                for contender, testbed in testbeds.items():
+                    say(f"{method}, round {number + 1} of {plan.rounds}: {name} of {contender}")
+                    _measure(name, testbed, plan.seconds, (number, method, contender), results)
             yield
     finally:
-        for site in sites.values():
-            site.close()
+        for testbed in testbeds.values():
+            testbed.close()
 
 
-def _set_up(method: str, name: str, results: Results) -> Site | None:
+def _set_up(method: str, name: str, results: Results) -> Testbed | None:
     """None where that can't be, which the results say."""
-    peer = peers.load(name)
-    if peer.METHODS and method not in peer.METHODS:
+    contender = contenders.load(name)
+    if contender.METHODS and method not in contender.METHODS:
         results.lacks(method, name, "", "it can't forward in this way")
         return None
-    why_not = peer.cannot() or _cannot(method)
+    why_not = contender.cannot() or _cannot(method)
     if why_not:
         results.lacks(method, name, "", why_not)
         return None
-    site: Site | None = None
+    testbed: Testbed | None = None
     try:
-        own = method if peer.METHODS else ""
-        site = Site(f"{method}-{name}", own, _SCRATCH / method / name, offload=peer.OFFLOAD)
-        servers.start(site)
-        peer.set_up(site)
+        own = method if contender.METHODS else ""
+        testbed = Testbed(f"{method}-{name}", own, _SCRATCH / method / name, offload=contender.OFFLOAD)
+        servers.start(testbed)
+        contender.set_up(testbed)
     except LabError as error:
         results.lacks(method, name, "", str(error))
-        if site is not None:
-            site.close()
+        if testbed is not None:
+            testbed.close()
         return None
-    return site
+    return testbed
 
 
 def _cannot(method: str) -> str:
@@ -101,17 +101,19 @@ def _cannot(method: str) -> str:
     return ""
 
 
-def _measure(name: str, site: Site, seconds: float, where: tuple[int, str, str], results: Results) -> None:
+def _measure(
+    name: str, testbed: Testbed, seconds: float, where: tuple[int, str, str], results: Results
+) -> None:
     measure = measures.load(name)
-    number, method, peer = where
+    number, method, contender = where
     found: dict[str, float] = {}
-    why_not = getattr(peers.load(peer), "LACKS", {}).get(name, "")
+    why_not = getattr(contenders.load(contender), "LACKS", {}).get(name, "")
     if not why_not:
         try:
-            found = measure.measure(site, seconds)
+            found = measure.measure(testbed, seconds)
         except LabError as error:
             why_not = str(error)
     if why_not:
         for figure in measure.FIGURES:
-            results.lacks(method, peer, figure, why_not)
-    results.samples += [Sample(number, method, peer, figure, value) for figure, value in found.items()]
+            results.lacks(method, contender, figure, why_not)
+    results.samples += [Sample(number, method, contender, figure, value) for figure, value in found.items()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench import layout, measures, peers
+from bench import contenders, layout, measures
 from bench.results import DIRECT, Results
 from labs.methods import TITLES
 
@@ -37,17 +37,20 @@ def rows_of(results: Results, method: str) -> tuple[list[str], list[list[str]]]:
         if any(one.figure == name and one.method == method for one in results.samples)
     }
     head = ["", *(f"{figure.title}, {figure.unit}" for figure in shown.values())]
-    rows = [[peer, *(_cell(results, method, peer, name) for name in shown)] for peer in results.peers(method)]
+    rows = [
+        [contender, *(_cell(results, method, contender, name) for name in shown)]
+        for contender in results.contenders(method)
+    ]
     return head, rows
 
 
-def _cell(results: Results, method: str, peer: str, name: str) -> str:
-    spread = results.spread(method, peer, name)
+def _cell(results: Results, method: str, contender: str, name: str) -> str:
+    spread = results.spread(method, contender, name)
     if spread is None:
         return "-"
     to = _YARDSTICK if results.spread(method, _YARDSTICK, name) else DIRECT
-    ratio = results.ratio(method, peer, name, to)
-    behind = f" ({ratio.median:.2f})" if ratio and peer != to else ""
+    ratio = results.ratio(method, contender, name, to)
+    behind = f" ({ratio.median:.2f})" if ratio and contender != to else ""
     return f"{layout.number(spread.median)}{behind}"
 
 
@@ -56,13 +59,13 @@ def summary(results: Results) -> layout.Titled:
     methods = results.methods()
     rows = []
     for name, figure in measures.figures().items():
-        for peer in _OURS:
-            ratios = [results.ratio(method, peer, name, _YARDSTICK) for method in methods]
+        for contender in _OURS:
+            ratios = [results.ratio(method, contender, name, _YARDSTICK) for method in methods]
             if any(ratios):
                 cells = [
                     f"{one.median:.2f} ({one.least:.2f}-{one.most:.2f})" if one else "-" for one in ratios
                 ]
-                rows.append([figure.title, peer, *cells])
+                rows.append([figure.title, contender, *cells])
     head = ["median (least to most)", "", *(TITLES[method] for method in methods)]
     return "Ratio to kernel IPVS, in rounds of the same run", head, rows
 
@@ -77,18 +80,21 @@ def reasons(results: Results) -> list[str]:
         lines.append(layout.CUT_SHORT)
     for one in results.missing:
         figure = f" ({one['figure']})" if one["figure"] else ""
-        lines.append(f"- {TITLES[one['method']]}, {one['peer']}{figure}: {one['why']}")
+        lines.append(f"- {TITLES[one['method']]}, {one['contender']}{figure}: {one['why']}")
     return lines
 
 
 def _measured(results: Results, method: str) -> set[str]:
-    return {one.peer for one in results.samples if one.method == method}
+    return {one.contender for one in results.samples if one.method == method}
 
 
 def markdown(results: Results) -> str:
     """The tables with what they were measured on."""
-    known = {one.peer for one in results.samples}
-    peers_here = [[name, peers.load(name).ABOUT] for name in peers.names() if name in known]
+    known = {one.contender for one in results.samples}
+    contenders_here = [[name, contenders.load(name).ABOUT] for name in contenders.names() if name in known]
     parts = [layout.about(results.machine, results.settings), *layout.markdown(_tables(results))]
-    parts += [layout.markdown_table(("peer", "what it is"), peers_here, "---"), "\n".join(reasons(results))]
+    parts += [
+        layout.markdown_table(("contender", "what it is"), contenders_here, "---"),
+        "\n".join(reasons(results)),
+    ]
     return "\n\n".join(parts) + "\n"

@@ -10,8 +10,8 @@ from typing import Any
 
 from bench.machine import describe
 from compare import experiment, page, plots, report
+from compare.dispatch import approaches
 from compare.dispatch import experiment as dispatching
-from compare.dispatch import ways
 from compare.experiment import Part
 from compare.journal import Journal
 from compare.progress import Progress
@@ -36,7 +36,7 @@ def compare(*, servers: str, methods: str, engine: str, rate: str, quick: bool, 
         raise BadRequest("--dispatch has servers and methods of its own: of other options it takes --engine.")
     settings = parse(servers=servers, methods=methods, engine=engine, rate=rate, quick=quick)
     patient(1)
-    capabilities.require({**capabilities.PROGRAMS, **(ways.PROGRAMS if dispatch else {})})
+    capabilities.require({**capabilities.PROGRAMS, **(approaches.PROGRAMS if dispatch else {})})
     capabilities.require_for(LabOptions(engine=settings.engine))
     if dispatch:
         return carry_out({"engine": engine}, tuple(dispatching.parts(engine)))

@@ -9,8 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from compare import simulation
-from compare.arithmetic import SERVERS, capacities
-from compare.cells import cells
+from compare.capacity import SERVERS, capacities
+from compare.comparison_table import cells
 from compare.report import shares, shortcomings
 from compare.results import Results
 from labs.methods import TITLES

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.picture import picture
 from compare import simulation
-from compare.arithmetic import PUBLISHED, SERVERS, capacities
+from compare.capacity import PUBLISHED, SERVERS, capacities
 from compare.results import Results
 from labs.methods import TITLES
 

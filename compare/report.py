@@ -8,8 +8,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from compare.arithmetic import SERVERS, capacities
-from compare.cells import Cell, cells
+from compare.capacity import SERVERS, capacities
+from compare.comparison_table import Cell, cells
 from compare.results import Results
 from labs.methods import TITLES
 from labs.terminal.screen import WIDE, frame, screen
@@ -47,7 +47,7 @@ def _tables(results: Results, style: box.Box) -> Iterator[Table]:
 
 def _dispatch(results: Results, style: box.Box) -> Table:
     table = Table(title="Ways to dispatch: 4 servers, of which one dies", title_justify="left", box=style)
-    table.add_column("way")
+    table.add_column("approach")
     for name in ("requests, %", "bytes, %", "busiest", "median, ms", "95 %, ms", "failing, dead", "later"):
         table.add_column(name, justify="right")
     table.add_column("the servers see", overflow="fold")

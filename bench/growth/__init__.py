@@ -18,7 +18,7 @@ from types import ModuleType
 from bench import _files
 
 ORDER = ("connections", "servers", "services")
-PEERS = ("direct", "ipvs", "ebpf")
+CONTENDERS = ("direct", "ipvs", "ebpf")
 
 
 @cache

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.clients import PORT, clients
 from bench.measures import Figure
-from bench.site import VIP, Site, server_line
+from bench.testbed import VIP, Testbed, server_line
 from labs.machine.proc import memory_available
 
 AXIS = "connections in the table"
@@ -24,13 +24,13 @@ def lines(point: int, before: int, method: str) -> Sequence[str]:  # noqa: ARG00
     return () if before else (f"-A {service} -s rr", server_line(service, method))
 
 
-def measure(site: Site, point: int, before: int, turn: int, seconds: float) -> dict[str, float]:
+def measure(testbed: Testbed, point: int, before: int, turn: int, seconds: float) -> dict[str, float]:
     """Raises BuildFailed."""
-    with clients(site, point) as many:
+    with clients(testbed, point) as many:
         free = memory_available()
         many.rate()
         taken = free - memory_available()
         found = {"known": many.rate(seconds)}
-    if site.method and turn == 0 and point - before >= _ENOUGH:
+    if testbed.method and turn == 0 and point - before >= _ENOUGH:
         found["memory"] = taken / (point - before)
     return found

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 
 from bench.clients import PORT, clients
 from bench.measures import Figure
-from bench.site import SERVER, VIP, Site, server_line
+from bench.testbed import SERVER, VIP, Testbed, server_line
 
 AXIS = "real servers"
 POINTS = (1, 10, 100, 1_000)
@@ -26,8 +26,8 @@ def lines(point: int, before: int, method: str) -> Sequence[str]:
     return (*begin, *(server_line(service, method, str(_FIRST + number)) for number in range(before, point)))
 
 
-def measure(site: Site, point: int, before: int, turn: int, seconds: float) -> dict[str, float]:  # noqa: ARG001
+def measure(testbed: Testbed, point: int, before: int, turn: int, seconds: float) -> dict[str, float]:  # noqa: ARG001
     """Raises BuildFailed."""
     place = turn * len(POINTS) + POINTS.index(point)
-    with clients(site, _NEW, first=place * _NEW) as many:
+    with clients(testbed, _NEW, first=place * _NEW) as many:
         return {"new": many.rate(), "known": many.rate(seconds)}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.clients import PORT, clients
 from bench.measures import Figure
-from bench.site import VIP, Site, server_line
+from bench.testbed import VIP, Testbed, server_line
 
 AXIS = "virtual services"
 POINTS = (1, 10, 100)
@@ -23,8 +23,8 @@ def lines(point: int, before: int, method: str) -> Sequence[str]:
     return [line for service in services for line in (f"-A {service} -s rr", server_line(service, method))]
 
 
-def measure(site: Site, point: int, before: int, turn: int, seconds: float) -> dict[str, float]:  # noqa: ARG001
+def measure(testbed: Testbed, point: int, before: int, turn: int, seconds: float) -> dict[str, float]:  # noqa: ARG001
     """Raises BuildFailed."""
     place = turn * len(POINTS) + POINTS.index(point)
-    with clients(site, _NEW, first=place * _NEW, ports=point) as many:
+    with clients(testbed, _NEW, first=place * _NEW, ports=point) as many:
         return {"new": many.rate(), "known": many.rate(seconds)}

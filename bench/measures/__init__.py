@@ -1,9 +1,9 @@
-"""What is measured between a site's client and its server: one file per measure.
+"""What is measured between a testbed's client and its server: one file per measure.
 
 A measure's file has
 
     FIGURES             its figures: {name: Figure}
-    measure()           takes them on a site; a figure that can't be had there is left out
+    measure()           takes them on a testbed; a figure that can't be had there is left out
 """
 
 from __future__ import annotations

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 
-from bench.site import HTTP, Site
+from bench.testbed import HTTP, Testbed
 from labs.errors import BuildFailed
 
 _SCALE = {"us": 1.0, "ms": 1e3, "s": 1e6}
 
 
-def wrk(site: Site, seconds: float, *options: str) -> str:
+def wrk(testbed: Testbed, seconds: float, *options: str) -> str:
     """Raises BuildFailed."""
     times = ("-t", "1", "-d", f"{seconds:.0f}s", "--timeout", "10s")
-    return site.run("c", "wrk", *times, *options, f"http://{site.target}:{HTTP}/", seconds=seconds + 20)
+    return testbed.run("c", "wrk", *times, *options, f"http://{testbed.target}:{HTTP}/", seconds=seconds + 20)
 
 
 def number_behind(words: str, said: str) -> float:

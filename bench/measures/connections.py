@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bench.measures import Figure
 from bench.measures._wrk import number_behind, wrk
-from bench.site import Site
+from bench.testbed import Testbed
 
 FIGURES = {"connections": Figure("new connections", "1/s")}
 
 
-def measure(site: Site, seconds: float) -> dict[str, float]:
+def measure(testbed: Testbed, seconds: float) -> dict[str, float]:
     """Raises BuildFailed."""
-    said = wrk(site, seconds, "-c", "16", "-H", "Connection: close")
+    said = wrk(testbed, seconds, "-c", "16", "-H", "Connection: close")
     return {"connections": number_behind("Requests/sec:", said)}

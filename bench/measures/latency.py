@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.measures import Figure
 from bench.measures._wrk import number_behind, wrk
-from bench.site import Site
+from bench.testbed import Testbed
 
 FIGURES = {
     "p50": Figure("latency, median", "us", more=False),
@@ -12,7 +12,7 @@ FIGURES = {
 }
 
 
-def measure(site: Site, seconds: float) -> dict[str, float]:
+def measure(testbed: Testbed, seconds: float) -> dict[str, float]:
     """Raises BuildFailed."""
-    said = wrk(site, seconds, "-c", "1", "--latency")
+    said = wrk(testbed, seconds, "-c", "1", "--latency")
     return {"p50": number_behind("50%", said), "p99": number_behind("99%", said)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bench.measures import Figure
 from bench.measures._iperf import iperf
-from bench.site import Site
+from bench.testbed import Testbed
 from labs.machine.proc import processor_times
 
 FIGURES = {
@@ -18,10 +18,10 @@ FIGURES = {
 _DATA = 18  # bytes
 
 
-def measure(site: Site, seconds: float) -> dict[str, float]:
+def measure(testbed: Testbed, seconds: float) -> dict[str, float]:
     """Raises BuildFailed."""
     before = _busy()
-    end = iperf(site, seconds, "-u", "-l", str(_DATA), "-b", "0")
+    end = iperf(testbed, seconds, "-u", "-l", str(_DATA), "-b", "0")
     busy = _busy() - before
     received = end["sum"]["packets"] - end["sum"]["lost_packets"]
     if received <= 0:

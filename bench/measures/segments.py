@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bench.measures import Figure
 from bench.measures._iperf import iperf
-from bench.site import Site
+from bench.testbed import Testbed
 
 FIGURES = {"tcp_segments": Figure("TCP, one stream, no offload", "Mbit/s")}
 
 
-def measure(site: Site, seconds: float) -> dict[str, float]:
+def measure(testbed: Testbed, seconds: float) -> dict[str, float]:
     """Raises BuildFailed."""
-    with site.segments_apart():
-        return {"tcp_segments": iperf(site, seconds)["sum_received"]["bits_per_second"] / 1e6}
+    with testbed.segments_apart():
+        return {"tcp_segments": iperf(testbed, seconds)["sum_received"]["bits_per_second"] / 1e6}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.measures import Figure
 from bench.measures._iperf import iperf
-from bench.site import Site
+from bench.testbed import Testbed
 
 FIGURES = {
     "tcp": Figure("TCP, one stream", "Mbit/s"),
@@ -13,7 +13,7 @@ FIGURES = {
 _STREAMS = {"tcp": 1, "tcp_many": 4}
 
 
-def measure(site: Site, seconds: float) -> dict[str, float]:
+def measure(testbed: Testbed, seconds: float) -> dict[str, float]:
     """Raises BuildFailed."""
-    ends = {name: iperf(site, seconds, "-P", str(streams)) for name, streams in _STREAMS.items()}
+    ends = {name: iperf(testbed, seconds, "-P", str(streams)) for name, streams in _STREAMS.items()}
     return {name: end["sum_received"]["bits_per_second"] / 1e6 for name, end in ends.items()}

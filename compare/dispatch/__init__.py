@@ -2,7 +2,7 @@
 
 In the client, by DNS, in an application-level proxy (and by its sister, HTTP redirection), at IP level.
 
-ways.py        what each way needs: programs, and how a server is taken out
+approaches.py  what each approach needs: programs, and how a server is taken out
 browse.py      the clients; experiment.py: one way in one lab, with a server that dies
 outcome.py     what is kept of it
 """

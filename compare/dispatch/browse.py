@@ -90,17 +90,17 @@ def resolve(resolver: str, number: int) -> str:
     return socket.inet_ntoa(answer[begins : begins + 4])
 
 
-WAYS = {"plain": plain, "redirect": redirect, "pick": pick, "dns": dns}
+FIND_SERVER = {"plain": plain, "redirect": redirect, "pick": pick, "dns": dns}
 
 
-def browse(way: str, targets: list[str], resolver: str, seed: int) -> None:
+def browse(approach: str, targets: list[str], resolver: str, seed: int) -> None:
     """One client, for ever."""
     chance = random.Random(seed)
     while True:
         (path,) = chance.choices(list(FILES), list(FILES.values()))
         began = time.monotonic()
         try:
-            size, why = WAYS[way](targets, path, resolver, chance), ""
+            size, why = FIND_SERVER[approach](targets, path, resolver, chance), ""
         except Failed as error:
             size, why = 0, str(error)
         now = time.monotonic()
@@ -109,10 +109,10 @@ def browse(way: str, targets: list[str], resolver: str, seed: int) -> None:
         time.sleep(chance.uniform(0, 2 * _PAUSE))
 
 
-def main(way: str, targets: str, seed: str, *groups: str) -> None:
+def main(approach: str, targets: str, seed: str, *groups: str) -> None:
     clients = [group for group, size in enumerate(groups) for _ in range(int(size))]
     for number, group in enumerate(clients):
-        arguments = (way, targets.split(","), f"127.0.0.{11 + group}", int(seed) + number)
+        arguments = (approach, targets.split(","), f"127.0.0.{11 + group}", int(seed) + number)
         threading.Thread(target=browse, args=arguments).start()
 
 

@@ -1,4 +1,4 @@
-"""One way of dispatching in one lab: clients browse, a server dies, and then it is taken out."""
+"""One approach to dispatching in one lab: clients browse, a server dies, and then it is taken out."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from compare.dispatch.approaches import APPROACHES, GROUPS, TTL, Approach
 from compare.dispatch.browse import FILES
 from compare.dispatch.outcome import Outcome, Page, between, busiest_share, failing, pages_in, times
-from compare.dispatch.ways import GROUPS, TTL, WAYS, Way
 from compare.experiment import Part, build, noting
 from compare.journal import Journal
 from compare.progress import Progress
@@ -28,37 +28,37 @@ _BUILD = 2.5  # seconds, for the progress bar
 
 
 def parts(engine: str) -> Iterator[Part]:
-    """Every way in a sandbox of its own."""
-    for number, way in enumerate(WAYS):
-        yield Part({_name(way): _BUILD + 3 * _PHASE}, _work(way, engine, _SEED + 1000 * number))
+    """Every approach in a sandbox of its own."""
+    for number, approach in enumerate(APPROACHES):
+        yield Part({_name(approach): _BUILD + 3 * _PHASE}, _work(approach, engine, _SEED + 1000 * number))
 
 
-def _name(way: Way) -> str:
-    return f"dispatch: {way.title}"
+def _name(approach: Approach) -> str:
+    return f"dispatch: {approach.title}"
 
 
-def _work(way: Way, engine: str, seed: int) -> Callable[[Journal, Progress], int]:
+def _work(approach: Approach, engine: str, seed: int) -> Callable[[Journal, Progress], int]:
     def work(journal: Journal, progress: Progress) -> int:
-        with noting(journal, [_name(way)]):
-            with progress.step(_name(way)) as said:
+        with noting(journal, [_name(approach)]):
+            with progress.step(_name(approach)) as said:
                 options = LabOptions(servers=_SERVERS, engine=engine, scheduler="rr")
-                run = build(plan_for(way.lab, options), options, journal.file.parent)
-                outcome = observe(way, run, seed)
+                run = build(plan_for(approach.lab, options), options, journal.file.parent)
+                outcome = observe(approach, run, seed)
                 said.append(
                     f"{outcome.median * 1e3:.1f} ms; {outcome.failed_dead:.0%} fail with a dead server, "
                     f"{outcome.failed_out:.0%} later"
                 )
             journal.add("dispatch", outcome.as_dict())
-            journal.add("done", {"what": _name(way)})
+            journal.add("done", {"what": _name(approach)})
         return 0
 
     return work
 
 
-def observe(way: Way, run: Running, seed: int, phase: float = _PHASE) -> Outcome:
+def observe(approach: Approach, run: Running, seed: int, phase: float = _PHASE) -> Outcome:
     """Three phases of the same length. Raises LabError, OSError."""
-    take_out = way.begin(run)
-    logs = _start(way, run, seed)
+    take_out = approach.begin(run)
+    logs = _start(approach, run, seed)
     wait_for(lambda: all(pages_in(log) for log in logs), 20, "a page for every client host", BuildFailed)
     began, totals, sizes = time.monotonic(), [_requests(run)], _bytes(run)
     for _ in range(2):
@@ -76,8 +76,8 @@ def observe(way: Way, run: Running, seed: int, phase: float = _PHASE) -> Outcome
     healthy = between(pages, began, healthy_to)
     median, p95 = times(healthy)
     return Outcome(
-        way=way.name,
-        title=way.title,
+        approach=approach.name,
+        title=approach.title,
         requests={name: count - totals[0][name] for name, count in requests.items()},
         bytes={name: count - sizes[name] for name, count in all_bytes.items()},
         busiest=busiest_share(totals),
@@ -96,14 +96,16 @@ def observe(way: Way, run: Running, seed: int, phase: float = _PHASE) -> Outcome
     )
 
 
-def _start(way: Way, run: Running, seed: int) -> list[Path]:
-    targets = way.target or ",".join(server.address for server in run.plan.servers)
+def _start(approach: Approach, run: Running, seed: int) -> list[Path]:
+    targets = approach.target or ",".join(server.address for server in run.plan.servers)
     logs = []
     for place, client in enumerate(run.clients):
         log = run.evidence.log(f"browse-{client.host.name}")
         groups = map(str, GROUPS[client.host.name])
         own = str(seed + 100 * place)
-        client.host.start([sys.executable, "-S", "-E", str(_BROWSE), way.browse, targets, own, *groups], log)
+        client.host.start(
+            [sys.executable, "-S", "-E", str(_BROWSE), approach.browse, targets, own, *groups], log
+        )
         logs.append(log)
     return logs
 

@@ -1,4 +1,4 @@
-"""What one way of dispatching did: before a server died, after that, and after it was taken out."""
+"""What one approach to dispatching did: before a server died, after that, and after it was taken out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Page:
 class Outcome:
     """Shares are 0 to 1, times in seconds; `requests` and `bytes` are by server, from the servers' logs."""
 
-    way: str
+    approach: str
     title: str
     requests: dict[str, int]  # while all servers lived
     bytes: dict[str, int]

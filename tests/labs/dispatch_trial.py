@@ -1,4 +1,4 @@
-"""A program of test_compare.py: one way of dispatching, looked at for a short time."""
+"""A program of test_compare.py: one approach of dispatching, looked at for a short time."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 import sys
 from pathlib import Path
 
+from compare.dispatch.approaches import APPROACHES
 from compare.dispatch.experiment import observe
-from compare.dispatch.ways import WAYS
 from compare.experiment import build
 from labs.network.sandbox import run_in_sandbox
 from labs.run.command import plan_for
@@ -15,9 +15,9 @@ from labs.run.options import LabOptions
 
 
 def inside(name: str, folder: Path) -> int:
-    (way,) = (one for one in WAYS if one.name == name)
+    (approach,) = (one for one in APPROACHES if one.name == name)
     options = LabOptions(servers=4, scheduler="rr")
-    outcome = observe(way, build(plan_for(way.lab, options), options, folder), seed=1999, phase=3.5)
+    outcome = observe(approach, build(plan_for(approach.lab, options), options, folder), seed=1999, phase=3.5)
     (folder / "outcome.json").write_text(json.dumps(outcome.as_dict()))
     return 0
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from compare.dispatch.approaches import PROGRAMS
 from compare.dispatch.outcome import Outcome
-from compare.dispatch.ways import PROGRAMS
 from compare.journal import Journal
 from labs.wait import look_until, patient
 from tests.labs.support import FROM_CHECKOUT

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from compare.dispatch import ways
+from compare.dispatch import approaches
 from labs.machine import capabilities
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,6 +85,6 @@ def test_each_program_comes_with_a_listed_package() -> None:
     assert missing == {}
 
 
-@pytest.mark.parametrize("programs", [capabilities.PROGRAMS, ways.PROGRAMS])
+@pytest.mark.parametrize("programs", [capabilities.PROGRAMS, approaches.PROGRAMS])
 def test_packages_that_a_sentence_names_are_listed(programs: dict[str, str]) -> None:
     assert set(programs.values()) <= listed()

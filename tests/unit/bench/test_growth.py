@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from bench import grow, growth, plots
-from bench.grown import Growth
+from bench import growth, growth_run, plots
+from bench.growth_results import GrowthResults
 from director.ipvsadm import saved
 from tests.unit.bench.test_results import MACHINE
 
 
 @pytest.fixture
-def grown() -> Growth:
-    found = Growth(MACHINE, {"rounds": 1, "seconds": 1}, complete=True)
+def grown() -> GrowthResults:
+    found = GrowthResults(MACHINE, {"rounds": 1, "seconds": 1}, complete=True)
     for point, value in ((10, 1000.0), (100, 900.0), (1000, 500.0)):
         found.add("connections", "ebpf", point, 0, {"known": value})
     found.add("connections", "direct", 10, 0, {"known": 2000.0})
@@ -26,7 +26,7 @@ def grown() -> Growth:
     return found
 
 
-def test_columns_are_points_and_ratios_are_to_the_first(grown: Growth) -> None:
+def test_columns_are_points_and_ratios_are_to_the_first(grown: GrowthResults) -> None:
     ((title, head, rows),) = grown.tables()
     assert title.endswith("by the number of connections in the table")
     assert head == ["", "10", "100", "1,000"]
@@ -36,11 +36,11 @@ def test_columns_are_points_and_ratios_are_to_the_first(grown: Growth) -> None:
     ]
 
 
-def test_what_is_missing_is_said_once(grown: Growth) -> None:
+def test_what_is_missing_is_said_once(grown: GrowthResults) -> None:
     assert grown.notes()[1:] == ["- ipvs: this kernel has none"]
 
 
-def test_what_is_kept(grown: Growth, tmp_path: Path) -> None:
+def test_what_is_kept(grown: GrowthResults, tmp_path: Path) -> None:
     grown.write(tmp_path)
     plots.draw_growth(grown, tmp_path)
     assert len(json.loads((tmp_path / "growth.json").read_text())["points"]) == 4
@@ -56,7 +56,7 @@ def test_each_point_adds_what_the_one_before_lacked(name: str) -> None:
     lines = [
         line
         for before, point in pairwise((0, *subject.POINTS))
-        for line in subject.lines(point, before, grow.METHOD)
+        for line in subject.lines(point, before, growth_run.METHOD)
     ]
     assert len(lines) == len(set(lines))
     commands = saved.read("\n".join(lines))
@@ -68,6 +68,6 @@ def test_each_point_adds_what_the_one_before_lacked(name: str) -> None:
 
 
 def test_a_quick_run_leaves_the_far_points_out() -> None:
-    plan = grow.Plan(most=1000)
+    plan = growth_run.Plan(most=1000)
     assert plan.points(growth.load("connections")) == (10, 100, 1000)
-    assert grow.steps(plan) == (3 + 4 + 3) * plan.rounds * len(plan.peers)
+    assert growth_run.steps(plan) == (3 + 4 + 3) * plan.rounds * len(plan.contenders)

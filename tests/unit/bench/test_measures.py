@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench import measures, peers
+from bench import contenders, measures
 from bench.measures._wrk import number_behind
 from labs.errors import BuildFailed
 
@@ -34,8 +34,8 @@ def test_every_file_says_what_it_has_to() -> None:
         module = measures.load(name)
         assert module.FIGURES
         assert callable(module.measure)
-    for name in peers.names():
-        module = peers.load(name)
+    for name in contenders.names():
+        module = contenders.load(name)
         assert set(module.METHODS) <= {"nat", "tun", "dr"}
         assert module.ABOUT
         assert isinstance(module.OFFLOAD, bool)

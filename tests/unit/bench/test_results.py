@@ -48,7 +48,7 @@ def test_only_rounds_that_both_have_count(results: Results) -> None:
     assert ratio.most == ratio.least == 450 / 600
 
 
-def test_a_peer_that_was_not_measured_has_no_ratio(results: Results) -> None:
+def test_a_contender_that_was_not_measured_has_no_ratio(results: Results) -> None:
     assert results.ratio("nat", "nginx", "packets", "ipvs") is None
 
 
@@ -80,9 +80,11 @@ def test_what_is_kept(results: Results, tmp_path: Path) -> None:
     results.write(tmp_path)
     kept = json.loads((tmp_path / "results.json").read_text())
     assert len(kept["samples"]) == 7
-    assert kept["missing"] == [{"method": "nat", "peer": "nginx", "figure": "", "why": "it is not installed"}]
+    assert kept["missing"] == [
+        {"method": "nat", "contender": "nginx", "figure": "", "why": "it is not installed"}
+    ]
     with (tmp_path / "results.csv").open() as file:
-        rows = {row["peer"]: row for row in csv.DictReader(file)}
+        rows = {row["contender"]: row for row in csv.DictReader(file)}
     assert rows["ebpf"]["to ipvs"] == "1.500"
     assert rows["ebpf"]["to direct"] == "0.750"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from compare import page, plots, report
-from compare.cells import UNMEASURED, cells
+from compare.comparison_table import UNMEASURED, cells
 from compare.finding import NO_ARP_CONTROL, NO_TUNNEL, Finding
 from compare.journal import Journal
 from compare.results import Results

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from compare import simulation
-from compare.arithmetic import PUBLISHED, SERVERS, capacities
+from compare.capacity import PUBLISHED, SERVERS, capacities
 from compare.simulation import Model, by_dns, by_hashing
 from tests.unit.compare.made import SETTINGS, whole
 

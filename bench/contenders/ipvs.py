@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench import director
-from bench.site import Site
+from bench.testbed import Testbed
 
 ABOUT = "kernel IPVS, with the rules of our director"
 METHODS = ("nat", "tun", "dr")
@@ -14,5 +14,5 @@ def cannot() -> str:
     return director.cannot("ipvs")
 
 
-def set_up(site: Site) -> None:
-    director.set_up(site, "ipvs")
+def set_up(testbed: Testbed) -> None:
+    director.set_up(testbed, "ipvs")

@@ -47,7 +47,7 @@ _SETTINGS = {
 }
 
 
-class Site:
+class Testbed:
     """One of several at a time, told apart by `name`; `folder` holds what its programs need and say."""
 
     def __init__(self, name: str, method: str, folder: Path, *, offload: bool = True) -> None:
@@ -122,7 +122,7 @@ class Site:
         return run("ip", "netns", "exec", self.namespace(host), *command, seconds=seconds, text=text)
 
     def start(self, host: str, *command: str) -> subprocess.Popen[bytes]:
-        """A program that runs until the site is closed; what it says goes to a file."""
+        """A program that runs until the testbed is closed; what it says goes to a file."""
         log = (self.folder / f"{host}-{Path(command[0]).name}.log").open("ab")
         program = subprocess.Popen(
             ["ip", "netns", "exec", self.namespace(host), *command],
@@ -181,7 +181,7 @@ def run(*command: str, seconds: float = 20, text: str | None = None) -> str:
 
 
 def rules(method: str) -> list[str]:
-    """The rules of a site's director, as lines of ipvsadm."""
+    """The rules of a testbed's director, as lines of ipvsadm."""
     services = (f"-t {VIP}:{HTTP}", f"-t {VIP}:{IPERF}", f"-u {VIP}:{IPERF}")
     return [line for service in services for line in (f"-A {service} -s rr", server_line(service, method))]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench import director
-from bench.site import Site
+from bench.testbed import Testbed
 
 ABOUT = "our director, engine ebpf: a BPF program in the kernel"
 METHODS = ("nat", "tun", "dr")
@@ -14,5 +14,5 @@ def cannot() -> str:
     return director.cannot("ebpf")
 
 
-def set_up(site: Site) -> None:
-    director.set_up(site, "ebpf")
+def set_up(testbed: Testbed) -> None:
+    director.set_up(testbed, "ebpf")

@@ -8,7 +8,7 @@ import sysconfig
 from pathlib import Path
 from socket import inet_aton
 
-from bench.site import INSIDE, SERVER, VIP, Site
+from bench.testbed import INSIDE, SERVER, VIP, Testbed
 
 ABOUT = "a BPF program without rules, tables or counters: the least that any can cost at this place"
 METHODS = ("nat", "tun", "dr")
@@ -22,32 +22,34 @@ def cannot() -> str:
     return f"Not installed: {', '.join(missing)}." if missing else ""
 
 
-def set_up(site: Site) -> None:
-    if site.method == "nat":
-        _redirect(site, "d-c", "d-s", AT=_DESTINATION_AT, NEW=_number(SERVER))
-        _redirect(site, "d-s", "d-c", AT=_SOURCE_AT, NEW=_number(VIP))
-    elif site.method == "tun":
-        _redirect(site, "d-c", "d-s", OUTER_FROM=_number(INSIDE), OUTER_TO=_number(SERVER))
+def set_up(testbed: Testbed) -> None:
+    if testbed.method == "nat":
+        _redirect(testbed, "d-c", "d-s", AT=_DESTINATION_AT, NEW=_number(SERVER))
+        _redirect(testbed, "d-s", "d-c", AT=_SOURCE_AT, NEW=_number(VIP))
+    elif testbed.method == "tun":
+        _redirect(testbed, "d-c", "d-s", OUTER_FROM=_number(INSIDE), OUTER_TO=_number(SERVER))
     else:
-        _redirect(site, "d-c", "d-s")
+        _redirect(testbed, "d-c", "d-s")
 
 
-def _redirect(site: Site, comes: str, leaves: str, **rewriting: int) -> None:
+def _redirect(testbed: Testbed, comes: str, leaves: str, **rewriting: int) -> None:
     """All that comes in on one interface leaves by the other."""
     near, far = leaves.split("-")
     numbers: dict[str, object] = {
-        "INTERFACE": site.run("d", "cat", f"/sys/class/net/{leaves}/ifindex").strip(),
-        "TO": _initialiser(site.mac(far, f"{far}-{near}")),
-        "FROM": _initialiser(site.mac("d", leaves)),
+        "INTERFACE": testbed.run("d", "cat", f"/sys/class/net/{leaves}/ifindex").strip(),
+        "TO": _initialiser(testbed.mac(far, f"{far}-{near}")),
+        "FROM": _initialiser(testbed.mac("d", leaves)),
         **rewriting,
     }
-    made = site.folder / f"{comes}.o"
+    made = testbed.folder / f"{comes}.o"
     includes = f"-I/usr/include/{sysconfig.get_config_var('MULTIARCH')}"
     constants = [f"-D{name}={value}" for name, value in numbers.items()]
     compiler = ("clang", "-O2", "-g", "-target", "bpf", "-mcpu=v3", includes, *constants)
-    site.run("d", *compiler, "-c", str(_SOURCE), "-o", str(made), seconds=60)
-    site.run("d", "tc", "qdisc", "add", "dev", comes, "clsact")
-    site.run("d", "tc", "filter", "add", "dev", comes, "ingress", "bpf", "da", "obj", str(made), "sec", "tc")
+    testbed.run("d", *compiler, "-c", str(_SOURCE), "-o", str(made), seconds=60)
+    testbed.run("d", "tc", "qdisc", "add", "dev", comes, "clsact")
+    testbed.run(
+        "d", "tc", "filter", "add", "dev", comes, "ingress", "bpf", "da", "obj", str(made), "sec", "tc"
+    )
 
 
 def _number(address: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.site import SERVER, VIP, Site
+from bench.testbed import SERVER, VIP, Testbed
 
 ABOUT = "the director's kernel as a plain router, without a director"
 METHODS = ("dr",)
@@ -13,7 +13,7 @@ def cannot() -> str:
     return ""
 
 
-def set_up(site: Site) -> None:
-    site.run("d", "ip", "addr", "del", f"{VIP}/32", "dev", "d-c")
-    site.run("d", "ip", "route", "add", VIP, "via", SERVER)
-    site.run("d", "sysctl", "-qw", "net.ipv4.ip_forward=1")
+def set_up(testbed: Testbed) -> None:
+    testbed.run("d", "ip", "addr", "del", f"{VIP}/32", "dev", "d-c")
+    testbed.run("d", "ip", "route", "add", VIP, "via", SERVER)
+    testbed.run("d", "sysctl", "-qw", "net.ipv4.ip_forward=1")

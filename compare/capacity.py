@@ -65,7 +65,7 @@ def _of_bench(kept: Path) -> Iterator[Capacity]:
             values = [
                 one["value"]
                 for one in samples
-                if (one["method"], one["peer"], one["figure"]) == ("nat", engine, "packets")
+                if (one["method"], one["contender"], one["figure"]) == ("nat", engine, "packets")
             ]
             if values:
                 yield Capacity(

@@ -1,4 +1,4 @@
-"""What stands between client and server: what a peer has nothing for is said, and not tried."""
+"""What stands between client and server: what a contender has nothing for is said, and not tried."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Any
 
 import pytest
 
-from bench import measures, peers, run
+from bench import contenders, measures, run
 from bench.results import Results
 
 
-@pytest.mark.parametrize("name", peers.names())
-def test_what_a_peer_lacks_are_measures(name: str) -> None:
-    assert set(getattr(peers.load(name), "LACKS", {})) <= set(measures.names())
+@pytest.mark.parametrize("name", contenders.names())
+def test_what_a_contender_lacks_are_measures(name: str) -> None:
+    assert set(getattr(contenders.load(name), "LACKS", {})) <= set(measures.names())
 
 
-def test_what_a_peer_lacks_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_contender_lacks_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> None:
         raise AssertionError
 
     packets = SimpleNamespace(measure=never, FIGURES=measures.load("packets").FIGURES)
     monkeypatch.setattr(measures, "load", lambda _: packets)
     results = Results({}, {})
-    site: Any = None
-    run._measure("packets", site, 1, (0, "nat", "haproxy"), results)
+    testbed: Any = None
+    run._measure("packets", testbed, 1, (0, "nat", "haproxy"), results)
     assert [(one["figure"], one["why"]) for one in results.missing] == [
         ("packets", "HAProxy forwards no UDP"),
         ("cpu", "HAProxy forwards no UDP"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.site import Site
+from bench.testbed import Testbed
 
 ABOUT = "the direct path, without a director"
 METHODS = ()
@@ -13,5 +13,5 @@ def cannot() -> str:
     return ""
 
 
-def set_up(site: Site) -> None:
+def set_up(testbed: Testbed) -> None:
     """The cable is there already."""

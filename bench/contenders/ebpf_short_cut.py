@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench import director
-from bench.site import Site
+from bench.testbed import Testbed
 
 ABOUT = "the same with --short-cut: frames skip the director's end of the cable they leave by"
 METHODS = ("nat", "tun", "dr")
@@ -14,5 +14,5 @@ def cannot() -> str:
     return director.cannot("ebpf")
 
 
-def set_up(site: Site) -> None:
-    director.set_up(site, "ebpf", "--short-cut")
+def set_up(testbed: Testbed) -> None:
+    director.set_up(testbed, "ebpf", "--short-cut")

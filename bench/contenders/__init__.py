@@ -1,12 +1,12 @@
-"""What can stand between client and server: one file per peer; adding the file adds the peer.
+"""What can stand between client and server: one file per contender; adding the file adds the contender.
 
-A peer's file has
+A contender's file has
 
     ABOUT        one line: what it is
     METHODS      in which of nat, tun and dr it can work; () for the direct path
     OFFLOAD      False if the hosts' network cards must compute checksums in software
     cannot()     why it can't run on this machine; empty where it can
-    set_up()     lets it work on a site
+    set_up()     lets it work on a testbed
     LACKS        optional: the measures that it has nothing for, and why: {name: reason}
 """
 

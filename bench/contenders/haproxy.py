@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from bench.site import HTTP, IPERF, SERVER, VIP, Site
+from bench.testbed import HTTP, IPERF, SERVER, VIP, Testbed
 from realserver_setup.render import configuration
 
 ABOUT = "HAProxy in TCP mode"
@@ -17,8 +17,8 @@ def cannot() -> str:
     return "" if shutil.which("haproxy") else "The program haproxy is missing: install the package haproxy."
 
 
-def set_up(site: Site) -> None:
-    file = site.folder / "haproxy.cfg"
+def set_up(testbed: Testbed) -> None:
+    file = testbed.folder / "haproxy.cfg"
     file.write_text(configuration("bench/haproxy.cfg.j2", vip=VIP, server=SERVER, ports=(HTTP, IPERF)))
-    site.start("d", "haproxy", "-db", "-f", str(file))
-    site.listens("d", IPERF)
+    testbed.start("d", "haproxy", "-db", "-f", str(file))
+    testbed.listens("d", IPERF)

@@ -31,7 +31,7 @@ TakeOut = Callable[[Sequence[RealServer]], str]  # told who is left, says what w
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Approach:
     """`lab` is the method whose lab it runs in, `browse` how a client finds its server."""
 
     name: str
@@ -112,11 +112,11 @@ def _listens(run: Running, host: str, address: str, port: int) -> bool:
     return f"{address}:{port} " in run.network.hosts[host].run(["ss", "-Hlntu"]).stdout
 
 
-WAYS = (
-    Way("pick", "in the client", "dr", "pick", "", _nothing),
-    Way("dns", "round-robin DNS", "dr", "dns", "", _names),
-    Way("proxy", "reverse proxy (HAProxy)", "dr", "plain", addresses.DIP, partial(_haproxy, "proxy")),
-    Way(
+APPROACHES = (
+    Approach("pick", "in the client", "dr", "pick", "", _nothing),
+    Approach("dns", "round-robin DNS", "dr", "dns", "", _names),
+    Approach("proxy", "reverse proxy (HAProxy)", "dr", "plain", addresses.DIP, partial(_haproxy, "proxy")),
+    Approach(
         "redirect",
         "HTTP redirection (HAProxy)",
         "dr",
@@ -124,8 +124,8 @@ WAYS = (
         addresses.DIP,
         partial(_haproxy, "redirect"),
     ),
-    Way("nat", "VS-NAT", "nat", "plain", addresses.VIP, _director),
-    Way("tun", "VS-TUN", "tun", "plain", addresses.VIP, _director),
-    Way("dr", "VS-DR", "dr", "plain", addresses.VIP, _director),
+    Approach("nat", "VS-NAT", "nat", "plain", addresses.VIP, _director),
+    Approach("tun", "VS-TUN", "tun", "plain", addresses.VIP, _director),
+    Approach("dr", "VS-DR", "dr", "plain", addresses.VIP, _director),
 )
 PROGRAMS = {"haproxy": "haproxy", "dnsmasq": "dnsmasq-base"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from bench.site import SERVER, VIP, Site
+from bench.testbed import SERVER, VIP, Testbed
 
 ABOUT = "nftables DNAT"
 METHODS = ("nat",)
@@ -23,6 +23,6 @@ def cannot() -> str:
     return "" if shutil.which("nft") else "The program nft is missing: install the package nftables."
 
 
-def set_up(site: Site) -> None:
-    site.run("d", "sysctl", "-qw", "net.ipv4.ip_forward=1")
-    site.run("d", "nft", "-f", "-", text=_RULES)
+def set_up(testbed: Testbed) -> None:
+    testbed.run("d", "sysctl", "-qw", "net.ipv4.ip_forward=1")
+    testbed.run("d", "nft", "-f", "-", text=_RULES)

@@ -18,7 +18,7 @@ class Point:
     """One figure at one point, as it was measured in one round."""
 
     growth: str
-    peer: str
+    contender: str
     figure: str
     point: int
     round: int
@@ -26,8 +26,8 @@ class Point:
 
 
 @dataclass(slots=True)
-class Growth:
-    """`missing` says of a peer why it was not measured, or not further."""
+class GrowthResults:
+    """`missing` says of a contender why it was not measured, or not further."""
 
     machine: dict[str, object]
     settings: dict[str, object]
@@ -35,19 +35,19 @@ class Growth:
     missing: list[dict[str, str]] = field(default_factory=list)
     complete: bool = False
 
-    def lacks(self, peer: str, why: str) -> None:
-        entry = {"peer": peer, "why": why}
+    def lacks(self, contender: str, why: str) -> None:
+        entry = {"contender": contender, "why": why}
         if entry not in self.missing:
             self.missing.append(entry)
 
-    def add(self, name: str, peer: str, point: int, turn: int, found: dict[str, float]) -> None:
-        self.points += [Point(name, peer, figure, point, turn, value) for figure, value in found.items()]
+    def add(self, name: str, contender: str, point: int, turn: int, found: dict[str, float]) -> None:
+        self.points += [Point(name, contender, figure, point, turn, value) for figure, value in found.items()]
 
-    def line(self, name: str, peer: str, figure: str) -> dict[int, Spread]:
+    def line(self, name: str, contender: str, figure: str) -> dict[int, Spread]:
         """By point."""
         values: dict[int, list[float]] = {}
         for one in self.points:
-            if (one.growth, one.peer, one.figure) == (name, peer, figure):
+            if (one.growth, one.contender, one.figure) == (name, contender, figure):
                 values.setdefault(one.point, []).append(one.value)
         spreads = {point: Spread.of(found) for point, found in values.items()}
         return {point: spread for point, spread in spreads.items() if spread}
@@ -59,19 +59,19 @@ class Growth:
                 if any((one.growth, one.figure) == (name, figure) for one in self.points):
                     yield name, figure, about
 
-    def peers(self, name: str, figure: str) -> list[str]:
-        found = (one.peer for one in self.points if (one.growth, one.figure) == (name, figure))
+    def contenders(self, name: str, figure: str) -> list[str]:
+        found = (one.contender for one in self.points if (one.growth, one.figure) == (name, figure))
         return list(dict.fromkeys(found))
 
     def rows(self, name: str, figure: str) -> tuple[list[str], list[list[str]]]:
-        """A table's head and its rows: medians, and behind each its ratio to the peer's first point."""
+        """A table's head and its rows: medians, and behind each its ratio to the contender's first point."""
         known = [one for one in self.points if (one.growth, one.figure) == (name, figure)]
         points = sorted({one.point for one in known})
         rows = []
-        for peer in self.peers(name, figure):
-            line = self.line(name, peer, figure)
+        for contender in self.contenders(name, figure):
+            line = self.line(name, contender, figure)
             first = line[min(line)].median
-            rows.append([peer, *(_cell(line.get(point), first) for point in points)])
+            rows.append([contender, *(_cell(line.get(point), first) for point in points)])
         return ["", *(f"{point:,}" for point in points)], rows
 
     def tables(self) -> Iterator[layout.Titled]:
@@ -81,9 +81,9 @@ class Growth:
 
     def notes(self) -> list[str]:
         """What the columns say, and what is missing."""
-        lines = ["Medians of the rounds; in brackets the ratio to the same peer's first point."]
+        lines = ["Medians of the rounds; in brackets the ratio to the same contender's first point."]
         lines += [] if self.complete else [layout.CUT_SHORT]
-        lines += [f"- {one['peer']}: {one['why']}" for one in self.missing]
+        lines += [f"- {one['contender']}: {one['why']}" for one in self.missing]
         return lines
 
     def markdown(self) -> str:
@@ -105,12 +105,12 @@ class Growth:
         (folder / "growth.json").write_text(json.dumps(everything, indent=1) + "\n")
         with (folder / "growth.csv").open("w", newline="") as file:
             table = csv.writer(file)
-            table.writerow(["growth", "figure", "unit", "peer", "point", "median", "least", "most"])
+            table.writerow(["growth", "figure", "unit", "contender", "point", "median", "least", "most"])
             for name, figure, about in self.charts():
-                for peer in self.peers(name, figure):
-                    for point, spread in self.line(name, peer, figure).items():
+                for contender in self.contenders(name, figure):
+                    for point, spread in self.line(name, contender, figure).items():
                         numbers = (f"{value:.6g}" for value in (spread.median, spread.least, spread.most))
-                        table.writerow([name, figure, about.unit, peer, point, *numbers])
+                        table.writerow([name, figure, about.unit, contender, point, *numbers])
 
 
 def _cell(spread: Spread | None, first: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from bench.site import HTTP, IPERF, SERVER, VIP, Site
+from bench.testbed import HTTP, IPERF, SERVER, VIP, Testbed
 from realserver_setup.render import configuration
 
 ABOUT = "nginx stream"
@@ -20,9 +20,9 @@ def cannot() -> str:
     return "" if _MODULE.exists() else "nginx has no stream module: install the package libnginx-mod-stream."
 
 
-def set_up(site: Site) -> None:
-    file = site.folder / "stream.conf"
+def set_up(testbed: Testbed) -> None:
+    file = testbed.folder / "stream.conf"
     ports = {"ports": (HTTP, IPERF), "datagrams": IPERF}
     file.write_text(configuration("bench/stream.conf.j2", module=_MODULE, vip=VIP, server=SERVER, **ports))
-    site.start("d", "nginx", "-p", str(site.folder), "-c", str(file))
-    site.listens("d", IPERF)
+    testbed.start("d", "nginx", "-p", str(testbed.folder), "-c", str(file))
+    testbed.listens("d", IPERF)
