@@ -72,7 +72,7 @@ def run(settings: Settings) -> None:
         engine = engines.load(settings.engine)(settings.interfaces, clock)
         stack.callback(engine.close)
         if settings.short_cut:
-            engine.take_short_cuts()
+            engine.use_redirect_peer()
         director = Director(
             method=settings.method,
             scheduler=settings.scheduler,
@@ -136,7 +136,7 @@ def _loop(
         now = clock()
         if now >= due:
             due = now + _TICK
-            engine.prepare()
+            engine.sync_schedulers()
             director.tick(now, listener.do)
             engine.tick(now)
             listener.expire()

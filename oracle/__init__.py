@@ -4,7 +4,7 @@ scenario.py   what is played, line by line           talk.py        the packets 
 generate.py   scenarios by chance                    scenarios/     those that were written by hand
 play.py       a scenario on a director, step by step
 kernel.py     kernel IPVS, and live.py a director of ours, between the two cables of wire.py
-ours.py       our core and its Scapy engine in this process
+in_process.py  our core and its Scapy engine in this process
 on_the_wire.py, player.py    how somebody outside of their networks asks the first two
 compare.py    the answers of two, side by side       replay.py      one scenario on both, for people
 recordings.py what the kernel has answered, in recorded/

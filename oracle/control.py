@@ -11,7 +11,7 @@ from oracle.play import Entry, Load, Tables
 from oracle.site import Place
 
 
-class Controlled:
+class ControlledDirector:
     """What all directors of ours have in common, wherever they run; how one is asked is theirs to say."""
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from time import sleep
 from director.control.channel import Message, call
 from labs.errors import BuildFailed
 from labs.wait import patient, wait_for
-from oracle.control import Controlled
+from oracle.control import ControlledDirector
 from oracle.site import CLIENTS, GATEWAY, GATEWAY_MAC, SERVERS, is_server, mac_of
 from oracle.talk import Frame
 from oracle.wire import Wires
@@ -20,7 +20,7 @@ _ENOUGH = 4096  # connections at a time, for any scenario
 _ARP, _REQUEST = b"\x08\x06", b"\x00\x01"
 
 
-class Live(Controlled):
+class Live(ControlledDirector):
     def __init__(self, wires: Wires, method: str, engine: str) -> None:
         self._wires = wires
         if engine != "ipvs":

@@ -19,11 +19,11 @@ _ROOT = Path(__file__).resolve().parent.parent
 _NAMESPACES = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
-class Unplayed(Exception):
+class PlayerError(Exception):
     """The director could not be asked; the text says why."""
 
 
-class OnTheWire:
+class PlayerProcess:
     """`director` is KERNEL, or the engine that a director of ours has. A context manager.
 
     One at a time: kernel IPVS has one list for all networks, and to read it takes quiet.
@@ -40,7 +40,7 @@ class OnTheWire:
         )
 
     def play(self, scenario: Scenario, place: Place, *, fresh: bool = False) -> list[Answer]:
-        """What it answers at each step; with `fresh`, as its first scenario. Raises Unplayed."""
+        """What it answers at each step; with `fresh`, as its first scenario. Raises PlayerError."""
         asked = {"name": scenario.name, "method": scenario.method, "lines": scenario.lines}
         request = json.dumps({**asked, "place": place.number, "fresh": fresh})
         assert self._process.stdin
@@ -49,10 +49,10 @@ class OnTheWire:
         line = self._process.stdout.readline()
         told: dict[str, Any] = json.loads(line) if line else {"error": "the player has ended"}
         if "error" in told:
-            raise Unplayed(f"{scenario.name}: {told['error']}")
+            raise PlayerError(f"{scenario.name}: {told['error']}")
         return [answer(each) for each in told["answers"]]
 
-    def __enter__(self) -> OnTheWire:
+    def __enter__(self) -> PlayerProcess:
         return self
 
     def __exit__(self, *_: object) -> None:

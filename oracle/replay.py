@@ -11,8 +11,8 @@ import sys
 
 from oracle.compare import Difference, differences, frames, shrunk
 from oracle.generate import generated
-from oracle.on_the_wire import OnTheWire, Unplayed
-from oracle.ours import Ours
+from oracle.in_process import InProcessDirector
+from oracle.on_the_wire import PlayerError, PlayerProcess
 from oracle.play import merged, play
 from oracle.recordings import every, wanted
 from oracle.scenario import Scenario
@@ -37,20 +37,20 @@ def find(asked: str) -> tuple[Scenario, Place]:
     return generated(int(seed), method, scheduler, int(number)), Place(0)
 
 
-def unknown(scenario: Scenario, place: Place, kernel: OnTheWire, *, fresh: bool) -> list[Difference]:
+def unknown(scenario: Scenario, place: Place, kernel: PlayerProcess, *, fresh: bool) -> list[Difference]:
     """The differences that the scenario does not speak of."""
     answers = kernel.play(scenario, place, fresh=fresh)
-    found = differences(scenario, play(scenario, place, Ours(scenario.method)), answers)
+    found = differences(scenario, play(scenario, place, InProcessDirector(scenario.method)), answers)
     return [one for one in found if not one.known]
 
 
-def shortest(scenario: Scenario, place: Place, kernel: OnTheWire) -> tuple[Scenario, Difference] | None:
+def shortest(scenario: Scenario, place: Place, kernel: PlayerProcess) -> tuple[Scenario, Difference] | None:
     """The shortest scenario that still differs, and how; None where none does."""
 
     def differs(candidate: Scenario) -> bool:
         try:
             return bool(unknown(candidate, place, kernel, fresh=True))
-        except Unplayed:
+        except PlayerError:
             return False
 
     if not differs(scenario):
@@ -65,9 +65,9 @@ def main(asked: str) -> int:
     except LookupError as error:
         print(f"{error}.", file=sys.stderr)
         return 2
-    with OnTheWire() as kernel:
+    with PlayerProcess() as kernel:
         kernels = kernel.play(scenario, place, fresh=True)
-        ours = play(scenario, place, Ours(scenario.method))
+        ours = play(scenario, place, InProcessDirector(scenario.method))
         for number, (step, its, our) in enumerate(zip(merged(scenario.steps), kernels, ours, strict=True)):
             print(f"{number:3} {step.text}")
             print(f"      kernel  {frames(its.out)}\n      ours    {frames(our.out)}")

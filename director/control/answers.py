@@ -102,7 +102,7 @@ class Answers:
             raise EngineError(f"The engine {self._about['engine']} decides by itself, and does not say why.")
 
         def look_first(request: Message) -> Message:
-            self._engine.prepare()
+            self._engine.sync_schedulers()
             return explain(request)
 
         return look_first if self._engine.explains else refuse
@@ -135,24 +135,24 @@ class Answers:
         """All at once, or not at all. Raises EngineError."""
         is_in_force = False
         try:
-            yield from self._engine.rules_will_change(draft.vips)
-            self._engine.prepare()
+            yield from self._engine.prepare_rules(draft.vips)
+            self._engine.sync_schedulers()
             self._director.put_in_force(draft)
             is_in_force = True
-            self._engine.rules_changed()
+            self._engine.install_rules()
         except BaseException:
             with suppress(Exception):  # it has refused already, and has said why
                 if is_in_force:
                     self._director.take_back(draft)
-                    self._engine.rules_changed()  # with the rules as they were, should it be half done
+                    self._engine.install_rules()  # with the rules as they were, should it be half done
                 else:
-                    exhaust(self._engine.rules_will_change(self._director.services.vips()))
+                    exhaust(self._engine.prepare_rules(self._director.services.vips()))
             raise
 
     # ---- listings ----
 
     def _list(self, request: Message) -> Steps:
-        self._engine.catch_up(exactly=not request.get("at_once"))
+        self._engine.sync_counters(wait=not request.get("at_once"))
         rules = self._director.services
         timeouts = rules.timeouts
         yield {

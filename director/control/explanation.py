@@ -80,7 +80,7 @@ class Explainer:
         return said
 
     def _way_for(self, forward: Forward) -> Row:
-        return {} if forward.method is Method.LOCAL else dict(self._engine.way_to(forward.next_hop))
+        return {} if forward.method is Method.LOCAL else dict(self._engine.route_to(forward.next_hop))
 
     def journey(self, request: Message) -> Message:
         """The packet tables of all connections of one client's end. Raises CodecError."""

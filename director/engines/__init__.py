@@ -2,7 +2,7 @@
 
 An engine is a package here with a class `Engine` (see engine.py); adding the package adds the
 engine. Importing this module imports none of them. A package whose engine not every machine can
-have also has a module `able` with a function `require`.
+have also has a module `prerequisites` with a function `require`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def names() -> tuple[str, ...]:
 
 def require(name: str) -> None:
     """Raises EngineError where this machine can't run the engine; quick, and nothing is changed."""
-    if (Path(__path__[0]) / name / "able.py").exists():  # find_spec would import the engine to look
-        importlib.import_module(f"{__name__}.{name}.able").require()
+    if (Path(__path__[0]) / name / "prerequisites.py").exists():  # find_spec would import the engine to look
+        importlib.import_module(f"{__name__}.{name}.prerequisites").require()
 
 
 def load(name: str) -> type[Engine]:

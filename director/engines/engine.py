@@ -30,7 +30,7 @@ class Engine(Protocol):
     def __init__(self, interfaces: Sequence[str], clock: Callable[[], float]) -> None:
         """Nothing is touched before `start`. Raises EngineError where an interface can't be used."""
 
-    def take_short_cuts(self) -> None:
+    def use_redirect_peer(self) -> None:
         """Let frames skip the director's own end of a virtual cable. Raises EngineError where that can't be.
 
         Captures, queues and counters there see nothing of them. To be called before `start`.
@@ -48,22 +48,22 @@ class Engine(Protocol):
     def is_local(self, address: str) -> bool:
         """Whether `address` is one of this machine's own."""
 
-    def way_to(self, address: str) -> Mapping[str, str]:
+    def route_to(self, address: str) -> Mapping[str, str]:
         """How a packet gets to `address`: interface, source, next_hop, source_mac, dest_mac.
 
         Empty where no way is known; dest_mac is empty while nobody has asked for it.
         """
 
-    def prepare(self) -> None:
+    def sync_schedulers(self) -> None:
         """The core is about to be told, or asked, something: its schedulers have to know whose turn it is."""
 
-    def rules_will_change(self, vips: set[str]) -> Iterator[None]:
+    def prepare_rules(self, vips: set[str]) -> Iterator[None]:
         """They are about to have these VIPs: what takes long and harms nobody is done now, in steps.
 
         Packets go on in between. Raises EngineError where it can't be done, and nothing will change.
         """
 
-    def rules_changed(self) -> None:
+    def install_rules(self) -> None:
         """The rules were changed.
 
         Raises EngineError where that can't be carried out; it is called again then, with the rules as
@@ -73,7 +73,7 @@ class Engine(Protocol):
     def tick(self, now: float) -> None:
         """A second has passed: time for what is late."""
 
-    def catch_up(self, *, exactly: bool) -> None:
+    def sync_counters(self, *, wait: bool) -> None:
         """Let the director's services and servers count all that this data plane has carried.
 
         Where that takes a moment, it is waited for only if they are to be counted `exactly`.

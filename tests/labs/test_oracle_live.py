@@ -16,7 +16,7 @@ from director.engines.engine import EngineError
 from labs.methods import METHODS
 from oracle import recordings
 from oracle.compare import differences
-from oracle.on_the_wire import OnTheWire
+from oracle.on_the_wire import PlayerProcess
 from oracle.recordings import Recorded
 
 WAITS = ("ebpf", "dr")  # where time is the kernel's; with the method it has nothing to do
@@ -24,7 +24,7 @@ BY_CHANCE = int(os.environ.get("LVS_SCENARIOS", "10"))  # of a method's, in one 
 ABOUT_RULES = ("servers", "settings", "thresholds", "persistence: Two ports with one mark")
 
 
-def same_answers(director: OnTheWire, recorded: Recorded) -> None:
+def same_answers(director: PlayerProcess, recorded: Recorded) -> None:
     answers = director.play(recorded.scenario, recorded.place)
     found = differences(recorded.scenario, answers, recorded.answers)
     unknown = [one for one in found if not one.known]
@@ -42,7 +42,7 @@ def require(engine: str) -> None:
 @pytest.mark.parametrize("engine", engines.names())
 def test_on_the_wire(engine: str, method: str) -> None:
     require(engine)
-    with OnTheWire(engine) as director:
+    with PlayerProcess(engine) as director:
         played = 0
         for recorded in recordings.read(recordings.path(method, "written")):
             scenario = recorded.scenario
@@ -61,6 +61,6 @@ def test_ebpf_by_chance(method: str, seed: int) -> None:
     require("ebpf")
     all_of_them = list(recordings.read(recordings.path(method, "generated")))
     chosen = random.Random(seed).sample(all_of_them, min(BY_CHANCE, len(all_of_them)))
-    with OnTheWire("ebpf") as director:
+    with PlayerProcess("ebpf") as director:
         for recorded in chosen:
             same_answers(director, recorded)

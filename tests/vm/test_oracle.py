@@ -19,7 +19,7 @@ import pytest
 from labs.methods import METHODS
 from oracle import generate, recordings
 from oracle.compare import differences
-from oracle.on_the_wire import OnTheWire
+from oracle.on_the_wire import PlayerProcess
 from oracle.recordings import Batch, Recorded
 from oracle.replay import shortest, unknown
 from oracle.site import PLACES, Place
@@ -42,8 +42,8 @@ def batches() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def kernel() -> Iterator[OnTheWire]:
-    with OnTheWire() as running:
+def kernel() -> Iterator[PlayerProcess]:
+    with PlayerProcess() as running:
         yield running
 
 
@@ -54,7 +54,7 @@ def before(method: str, kind: str) -> dict[str, Recorded]:
 
 
 @pytest.mark.parametrize("batch", list(batches()))
-def test_the_recording_holds(kernel: OnTheWire, batch: Batch) -> None:
+def test_the_recording_holds(kernel: PlayerProcess, batch: Batch) -> None:
     if RECORD:
         record(kernel, batch, Path(RECORD))
         return
@@ -70,7 +70,7 @@ def test_the_recording_holds(kernel: OnTheWire, batch: Batch) -> None:
             assert not different, f"{scenario.name} (ours: now; kernel: recorded)\n{different[0]}"
 
 
-def record(kernel: OnTheWire, batch: Batch, folder: Path) -> None:
+def record(kernel: PlayerProcess, batch: Batch, folder: Path) -> None:
     """Play what has changed; answers that are the same as before stay as they are, with a new fingerprint."""
     made = recordings.made_now()
     done: list[Recorded] = []
@@ -89,7 +89,7 @@ def record(kernel: OnTheWire, batch: Batch, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_more_of_them(kernel: OnTheWire, method: str) -> None:
+def test_more_of_them(kernel: PlayerProcess, method: str) -> None:
     more, seed = int(os.environ.get("LVS_MORE", 0)), int(os.environ.get("LVS_SEED", generate.SEED + 1))
     if not more:
         pytest.skip("more scenarios were not asked for: ./inv vm-test --more 5 --seed 7")

@@ -1,7 +1,7 @@
 """The engine for running: a BPF program forwards in the kernel, and asks the core what it can't decide.
 
 program/       the program, in C: what becomes of a packet; its tables are in tables.h
-able.py        whether this machine can have it, and if not, why
+prerequisites.py  whether this machine can have it, and if not, why
 compiler.py    makes an object file of it, once
 libbpf/        loads that, reads and writes its tables
 shapes.py      what is in those tables

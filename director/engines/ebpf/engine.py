@@ -19,7 +19,7 @@ from director.core.packet import ICMP, Packet
 from director.core.service import VirtualService
 from director.core.statistics import COUNTERS
 from director.core.tables import Tables
-from director.engines.ebpf import able, saved, settings
+from director.engines.ebpf import prerequisites, saved, settings
 from director.engines.ebpf.changes import ProgramChanges
 from director.engines.ebpf.clock import KernelClock
 from director.engines.ebpf.libbpf.library import BpfError
@@ -52,7 +52,7 @@ class EbpfEngine:
 
     def __init__(self, interfaces: Sequence[str], clock: Callable[[], float]) -> None:
         """Raises EngineError."""
-        able.require()
+        prerequisites.require()
         self._interfaces = interfaces
         self._clock = KernelClock(clock, clock() - monotonic())
         self._core = ScapyEngine(interfaces, clock, ARP)
@@ -60,7 +60,7 @@ class EbpfEngine:
         self._short_cuts = False
         self._lost = 0  # events
 
-    def take_short_cuts(self) -> None:
+    def use_redirect_peer(self) -> None:
         self._short_cuts = True
 
     def tables(self, bits: int, limit: int) -> Tables:
@@ -110,7 +110,7 @@ class EbpfEngine:
             self._rules.adopt(director.services)
             self._templates.adopt(self._clock.now())
             self._connections.adopt()
-        self.rules_changed()
+        self.install_rules()
         self._program.attach()
 
     def mtu_of(self, address: str) -> int:
@@ -119,8 +119,8 @@ class EbpfEngine:
     def is_local(self, address: str) -> bool:
         return self._core.is_local(address)
 
-    def way_to(self, address: str) -> Mapping[str, str]:
-        way = self._core.way_to(address)
+    def route_to(self, address: str) -> Mapping[str, str]:
+        way = self._core.route_to(address)
         return {**way, "dest_mac": self._network.mac_of(way["interface"], way["next_hop"])} if way else {}
 
     def _routes_changed(self) -> None:
@@ -129,7 +129,7 @@ class EbpfEngine:
 
     # ---- rules ----
 
-    def prepare(self) -> None:
+    def sync_schedulers(self) -> None:
         self._listen()
         self._rules.fetch()
 
@@ -141,17 +141,17 @@ class EbpfEngine:
             self._lost = lost
             self._connections.find_unheard()
 
-    def rules_will_change(self, vips: set[str]) -> Iterator[None]:  # noqa: ARG002
+    def prepare_rules(self, vips: set[str]) -> Iterator[None]:  # noqa: ARG002
         """Nothing to do before: while they are written, the program forwards by what it has."""
         return iter(())
 
-    def rules_changed(self) -> None:
+    def install_rules(self) -> None:
         """Raises EngineError."""
         rules = self._director.services
         self._core.redirect()
         try:
             vips = self._prefixes(rules.vips())
-            self._rules.write(rules, lambda address: self.way_to(address).get("source", "0.0.0.0"))
+            self._rules.write(rules, lambda address: self.route_to(address).get("source", "0.0.0.0"))
             self._write_vips(vips)
         except BpfError as error:
             raise EngineError(f"The engine ebpf can't write its rules ({error}).") from None
@@ -235,9 +235,9 @@ class EbpfEngine:
         self._settings.use_transitions(secure=secures_tcp(self._director.services.sysctls))
         self._settings.flag(self._flags())
 
-    def catch_up(self, *, exactly: bool) -> None:
+    def sync_counters(self, *, wait: bool) -> None:
         self._servers.bring_all_back()
-        if exactly:
+        if wait:
             self._sweeper.sweep()
         self._rules.fetch()
 

@@ -19,7 +19,7 @@ from director.engines.ebpf import shapes
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.settings import Settings
-from director.engines.news import NEIGHBOURS, News
+from director.engines.netlink import NEIGHBOURS, Monitor
 from director.engines.scapy.layers import conf
 
 _COMPLETE = 0x02  # linux/if_arp.h
@@ -35,15 +35,15 @@ class Network:
         self._interfaces = {name: socket.if_nametoindex(name) for name in interfaces}
         self._path_mtu: dict[str, int] = {}
         self._ticks = 0
-        self._news = News(NEIGHBOURS)
+        self._monitor = Monitor(NEIGHBOURS)
 
     def fileno(self) -> int:
         """Readable when the kernel has news of neighbours (rtnetlink(7)); of routes the core hears."""
-        return self._news.fileno()
+        return self._monitor.fileno()
 
     def heard_of_neighbours(self) -> None:
         """Often only a state has changed; to read all routes anew would take a hundred times as long."""
-        self._news.drain()
+        self._monitor.drain()
         if self._write_neighbours():
             self._settings.renew()
 
@@ -115,4 +115,4 @@ class Network:
         self._settings.vouch(monotonic_ns() + (_VOUCHED if vouched else 0))
 
     def close(self) -> None:
-        self._news.close()
+        self._monitor.close()

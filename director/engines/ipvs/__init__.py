@@ -3,7 +3,7 @@
 engine.py    the engine: hands the rules on, and reads back what the kernel has counted
 rules.py     from the rules that there are to those that there should be, as lines of ipvsadm
 kernel.py    the kernel's side: ipvsadm, /proc/net/ip_vs_conn, sysctls
-able.py      whether this machine can do it
+prerequisites.py  whether this machine can do it
 """
 
 from director.engines.ipvs.engine import IpvsEngine as Engine

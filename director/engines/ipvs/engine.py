@@ -21,7 +21,7 @@ from director.core.table import ConnectionTable
 from director.core.tables import Tables
 from director.engines import interfaces as of_this_machine
 from director.engines.engine import EngineError
-from director.engines.ipvs import able, kernel
+from director.engines.ipvs import kernel, prerequisites
 from director.engines.ipvs.marks import script
 from director.engines.ipvs.rules import Service, lines
 from director.ipvsadm.saved import key_of
@@ -39,7 +39,7 @@ class IpvsEngine:
 
     def __init__(self, interfaces: Sequence[str], clock: Callable[[], float]) -> None:  # noqa: ARG002
         """Raises EngineError."""
-        able.require()
+        prerequisites.require()
         for interface in interfaces:
             if of_this_machine.mac_of(interface) is None:
                 raise EngineError(f"There is no network interface {interface!r}: see `ip link`.")
@@ -51,7 +51,7 @@ class IpvsEngine:
         self._before: dict[Any, str] = {}
         self._ticks = 0
 
-    def take_short_cuts(self) -> None:
+    def use_redirect_peer(self) -> None:
         raise EngineError("The engine ipvs has no short cut: leave out --short-cut.")
 
     def tables(self, bits: int, limit: int) -> Tables:  # noqa: ARG002
@@ -65,7 +65,7 @@ class IpvsEngine:
             raise EngineError("Kernel IPVS has rules on this host already: `ipvsadm -C` removes them.")
         self._refuse_other_timeouts(director.services.timeouts)
         self._set(kernel.FORWARDING, 1)
-        self.rules_changed()
+        self.install_rules()
 
     @staticmethod
     def _refuse_other_timeouts(timeouts: Timeouts) -> None:
@@ -82,17 +82,17 @@ class IpvsEngine:
     def is_local(self, address: str) -> bool:
         return of_this_machine.is_local(address)
 
-    def way_to(self, address: str) -> Mapping[str, str]:  # noqa: ARG002
+    def route_to(self, address: str) -> Mapping[str, str]:  # noqa: ARG002
         return {}
 
-    def prepare(self) -> None:
+    def sync_schedulers(self) -> None:
         """Nothing to do: the kernel's schedulers are its own."""
 
-    def rules_will_change(self, vips: set[str]) -> Iterator[None]:  # noqa: ARG002
+    def prepare_rules(self, vips: set[str]) -> Iterator[None]:  # noqa: ARG002
         """Nothing to do before: it is the kernel that forwards meanwhile."""
         return iter(())
 
-    def rules_changed(self) -> None:
+    def install_rules(self) -> None:
         """Raises EngineError, with the kernel's rules as they were before."""
         rules = self._director.services
         wanted = [service.as_dict() for service in rules]
@@ -156,10 +156,10 @@ class IpvsEngine:
         if self._ticks % _TICKS == 0 and self._installed:
             self._count()
 
-    def catch_up(self, *, exactly: bool) -> None:
+    def sync_counters(self, *, wait: bool) -> None:
         """The kernel's counters are up to two seconds late; its connections are not."""
         deadline = monotonic() + _LATE
-        while exactly and not kernel.is_up_to_date() and monotonic() < deadline:
+        while wait and not kernel.is_up_to_date() and monotonic() < deadline:
             sleep(_POLL)
         self._count()
 

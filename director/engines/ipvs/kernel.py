@@ -12,7 +12,7 @@ from typing import Any
 
 from director.core.statistics import COUNTERS
 from director.engines.engine import EngineError
-from director.engines.ipvs import able
+from director.engines.ipvs import prerequisites
 
 SYSCTLS = Path("/proc/sys/net/ipv4/vs")
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
@@ -115,7 +115,7 @@ def _end(address: str, port: str) -> str:
 
 
 def _ipvsadm() -> str:
-    return able.program() or "ipvsadm"
+    return prerequisites.program() or "ipvsadm"
 
 
 def _run(command: Sequence[str], text: str) -> subprocess.CompletedProcess[str]:

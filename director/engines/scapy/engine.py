@@ -34,7 +34,7 @@ from director.engines.scapy.local_node import LocalNode
 from director.engines.scapy.neighbours import Neighbours
 from director.engines.scapy.options import passed_on
 from director.engines.scapy.parse import parse, tunnelled
-from director.engines.scapy.routes import Routes, Way
+from director.engines.scapy.routes import NextHop, Routes
 from director.engines.scapy.wire import ALL, Wire
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class ScapyEngine:
         self._fragments = Reassembly(self._give_up)
         self._is_ready = False  # for rules that are about to change
 
-    def take_short_cuts(self) -> None:
+    def use_redirect_peer(self) -> None:
         raise EngineError("The engine scapy has no short cut: leave out --short-cut.")
 
     def tables(self, bits: int, limit: int) -> Tables:  # noqa: ARG002
@@ -112,26 +112,26 @@ class ScapyEngine:
     def is_local(self, address: str) -> bool:
         return is_local(address)
 
-    def way_to(self, address: str) -> Mapping[str, str]:
-        way = self.routes.way_to(address)
-        if way is None:
+    def route_to(self, address: str) -> Mapping[str, str]:
+        hop = self.routes.lookup(address)
+        if hop is None:
             return {}
         return {
-            "interface": way.wire.interface,
-            "source": way.source,
-            "next_hop": way.next_hop,
-            "source_mac": way.wire.mac,
-            "dest_mac": self._neighbours.mac_of(way),
+            "interface": hop.wire.interface,
+            "source": hop.source,
+            "next_hop": hop.address,
+            "source_mac": hop.wire.mac,
+            "dest_mac": self._neighbours.mac_of(hop),
         }
 
-    def prepare(self) -> None:
+    def sync_schedulers(self) -> None:
         """Nothing to do: the core schedules."""
 
-    def rules_will_change(self, vips: set[str]) -> Iterator[None]:
+    def prepare_rules(self, vips: set[str]) -> Iterator[None]:
         yield from self._kernel.keep_out_in_steps(vips)
         self._is_ready = True
 
-    def rules_changed(self) -> None:
+    def install_rules(self) -> None:
         """Only the local node's ports are left to do, but for rules that nobody has announced."""
         is_ready, self._is_ready = self._is_ready, False
         self.redirect()
@@ -158,7 +158,7 @@ class ScapyEngine:
                 about = partial(dict[str, Any], interface=wire.interface, syns=shed)
                 self._director.trace.tell("shed", self._clock(), about)
 
-    def catch_up(self, *, exactly: bool) -> None:
+    def sync_counters(self, *, wait: bool) -> None:
         """Nothing to do: the core has counted."""
 
     def connections(self, now: float) -> Iterator[dict[str, Any]]:
@@ -244,8 +244,8 @@ class ScapyEngine:
 
         As in the kernel, beside the time in a reply stands the address on the way that it has come.
         """
-        way = self.routes.way_to(packet.source.address)
-        here = vip if way is None or packet.destination.address == vip else way.source
+        hop = self.routes.lookup(packet.source.address)
+        here = vip if hop is None or packet.destination.address == vip else hop.source
         return Datagram(passed_on(data, vip, here, self.is_local))
 
     def _gather(self, packet: Packet, data: bytes) -> None:
@@ -268,8 +268,8 @@ class ScapyEngine:
     # ---- out ----
 
     def _forward(self, datagram: Datagram, forward: Forward, came: Packet) -> None:
-        way = self.routes.way_to(forward.next_hop)
-        if way is None:
+        hop = self.routes.lookup(forward.next_hop)
+        if hop is None:
             self._lose("lost", came, f"there is no way to {forward.next_hop}")
             return
         if datagram.ip.ttl <= 1:  # an ICMP error, of which nobody is told (RFC 1122, 3.2.2)
@@ -279,12 +279,12 @@ class ScapyEngine:
         if length > _LONGEST:
             self._lose("lost", came, f"it would have {length} bytes")
             return
-        packet = METHODS[forward.method](datagram, forward, way.source)
-        made = pieces(packet, min(came.longest or way.wire.mtu, way.wire.mtu))
+        packet = METHODS[forward.method](datagram, forward, hop.source)
+        made = pieces(packet, min(came.longest or hop.wire.mtu, hop.wire.mtu))
         for piece in made:  # the core has refused those that may not be taken apart
-            self._send(piece, way)
+            self._send(piece, hop)
         if not made:
-            self._lose("lost", came, f"no piece of its {len(packet)} bytes fits on a wire of {way.wire.mtu}")
+            self._lose("lost", came, f"no piece of its {len(packet)} bytes fits on a wire of {hop.wire.mtu}")
 
     def _lose(self, counter: str, packet: Packet, why: str) -> None:
         """What the core has not refused does not get through."""
@@ -294,14 +294,14 @@ class ScapyEngine:
     def _answer(self, decision: Answer, data: bytes) -> None:
         """Tell the sender of `data`, an IP packet; for a VIP as the VIP, otherwise as itself."""
         about = IP(data[:HEADER])
-        way = self.routes.way_to(about.src)
+        hop = self.routes.lookup(about.src)
         told = decision.mtu or self._limits.allow(about.src, self._clock())  # who learns an MTU asks less
-        if way is None or about.frag or not may_be_told(about.src) or not told:
+        if hop is None or about.frag or not may_be_told(about.src) or not told:
             self._count("dropped")
             return
         self._count("answered")
-        own = about.dst if self._director.services.is_vip(about.dst) else way.source
-        self._send(answer(decision, data, own), way)
+        own = about.dst if self._director.services.is_vip(about.dst) else hop.source
+        self._send(answer(decision, data, own), hop)
 
     def _leave(self, packet: Packet, data: bytes) -> None:
         """The kernel's business; TCP and UDP for a VIP have been kept from it and are handed over now."""
@@ -311,9 +311,9 @@ class ScapyEngine:
     def _give(self, data: bytes) -> None:
         self._count("local" if self._kernel.give(data) else "lost")
 
-    def _send(self, packet: bytes, way: Way) -> None:
+    def _send(self, packet: bytes, hop: NextHop) -> None:
         self._count("out")
-        self._neighbours.send(packet, way, self._clock())
+        self._neighbours.send(packet, hop, self._clock())
 
     def _count(self, name: str, times: int = 1) -> None:
         self._counters[name] += times

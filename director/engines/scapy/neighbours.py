@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from director.engines.scapy.layers import ARP, Ether
-from director.engines.scapy.routes import Way
+from director.engines.scapy.routes import NextHop
 from director.engines.scapy.wire import Wire
 
 _BROADCAST = "ff:ff:ff:ff:ff:ff"
@@ -25,10 +25,10 @@ _WAITING = 128  # packets that may wait for one answer
 class _Neighbour:
     """`link` is the Ethernet header of frames to it, empty until its MAC address is known."""
 
-    __slots__ = ("asked", "confirmed", "link", "questions", "waiting", "way")
+    __slots__ = ("asked", "confirmed", "hop", "link", "questions", "waiting")
 
-    def __init__(self, way: Way) -> None:
-        self.way = way
+    def __init__(self, hop: NextHop) -> None:
+        self.hop = hop
         self.link = b""
         self.asked = self.confirmed = 0.0
         self.questions = 0
@@ -42,22 +42,22 @@ class Neighbours:
         self._known: dict[tuple[Wire, str], _Neighbour] = {}
         self._lost = lost
 
-    def send(self, packet: bytes, way: Way, now: float) -> None:
+    def send(self, packet: bytes, hop: NextHop, now: float) -> None:
         """Send an IP packet that way, at once or when its next hop has answered."""
-        neighbour = self._known.get((way.wire, way.next_hop))
+        neighbour = self._known.get((hop.wire, hop.address))
         if neighbour is None:
-            neighbour = self._known[way.wire, way.next_hop] = _Neighbour(way)
+            neighbour = self._known[hop.wire, hop.address] = _Neighbour(hop)
         if not neighbour.link:
             self._wait(neighbour, packet, now)
             return
-        if not way.wire.send(neighbour.link + packet):
+        if not hop.wire.send(neighbour.link + packet):
             self._lost(1)
         if now - neighbour.confirmed > _FRESH and now - neighbour.asked > _PATIENCE:
             self._ask(neighbour, now)
 
-    def mac_of(self, way: Way) -> str:
+    def mac_of(self, hop: NextHop) -> str:
         """The MAC address of a way's next hop, empty while it is not known."""
-        neighbour = self._known.get((way.wire, way.next_hop))
+        neighbour = self._known.get((hop.wire, hop.address))
         return neighbour.link[:6].hex(":") if neighbour else ""
 
     def heard(self, wire: Wire, arp: Any, now: float) -> None:
@@ -97,6 +97,6 @@ class Neighbours:
     def _ask(neighbour: _Neighbour, now: float) -> None:
         neighbour.asked = now
         neighbour.questions += 1
-        way = neighbour.way
-        question = ARP(op="who-has", hwsrc=way.wire.mac, psrc=way.source, pdst=way.next_hop)
-        way.wire.send(bytes(Ether(dst=_BROADCAST, src=way.wire.mac) / question))
+        hop = neighbour.hop
+        question = ARP(op="who-has", hwsrc=hop.wire.mac, psrc=hop.source, pdst=hop.address)
+        hop.wire.send(bytes(Ether(dst=_BROADCAST, src=hop.wire.mac) / question))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from director.engines.news import ADDRESSES, LINKS, ROUTES, News
+from director.engines.netlink import ADDRESSES, LINKS, ROUTES, Monitor
 from director.engines.scapy.layers import conf
 from director.engines.scapy.wire import Wire
 
@@ -17,12 +17,12 @@ _LEARNT = 600.0  # seconds for which a path's MTU is believed (Linux: route/mtu_
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """How to reach an address: over `wire`, from `source`, by `next_hop` (the address itself if near)."""
+class NextHop:
+    """How to reach a destination: over `wire`, from `source`, through `address` (itself, if on the link)."""
 
     wire: Wire
     source: str
-    next_hop: str
+    address: str
 
 
 class Routes:
@@ -30,21 +30,21 @@ class Routes:
 
     def __init__(self, wires: Iterable[Wire]) -> None:
         self._wires = {wire.interface: wire for wire in wires}
-        self._ways: dict[str, Way | None] = {}
+        self._ways: dict[str, NextHop | None] = {}
         self._path_mtu: dict[str, tuple[int, float]] = {}  # and until when
-        self._news = News(LINKS | ADDRESSES | ROUTES)
+        self._monitor = Monitor(LINKS | ADDRESSES | ROUTES)
 
     def fileno(self) -> int:
         """Readable when the kernel has news of links, addresses or routes (rtnetlink(7))."""
-        return self._news.fileno()
+        return self._monitor.fileno()
 
     def changed(self) -> None:
         """Take in that news: what it is does not matter, all is read anew."""
-        self._news.drain()
+        self._monitor.drain()
         self.refresh()
 
     def close(self) -> None:
-        self._news.close()
+        self._monitor.close()
 
     def refresh(self) -> None:
         """Read the kernel's routes and the interfaces' addresses anew."""
@@ -53,7 +53,7 @@ class Routes:
         conf.route.resync()
         self._ways.clear()
 
-    def way_to(self, address: str) -> Way | None:
+    def lookup(self, address: str) -> NextHop | None:
         """None where no route over the director's interfaces leads there."""
         if address not in self._ways:
             if len(self._ways) >= _MOST:
@@ -63,8 +63,8 @@ class Routes:
 
     def mtu_of(self, address: str) -> int:
         """The longest IP packet, in bytes, that fits on the way to `address`, as far as is known."""
-        way = self.way_to(address)
-        here = way.wire.mtu if way else _DEFAULT_MTU
+        hop = self.lookup(address)
+        here = hop.wire.mtu if hop else _DEFAULT_MTU
         learnt, _ = self._path_mtu.get(address, (here, 0.0))
         return min(here, learnt)
 
@@ -84,11 +84,11 @@ class Routes:
             if until <= now:
                 del self._path_mtu[address]
 
-    def _look_up(self, address: str) -> Way | None:
+    def _look_up(self, address: str) -> NextHop | None:
         interface, source, gateway = conf.route.route(address, verbose=0)
         wire = self._wires.get(str(interface))
         if wire is None:
             return None
-        return Way(
+        return NextHop(
             wire, wire.address if source == _NONE else source, address if gateway == _NONE else gateway
         )

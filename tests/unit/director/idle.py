@@ -24,28 +24,28 @@ class Idle:
     def is_local(self, _address: str) -> bool:
         return False
 
-    def way_to(self, _address: str) -> Mapping[str, str]:
+    def route_to(self, _address: str) -> Mapping[str, str]:
         return {}
 
-    def take_short_cuts(self) -> None:
+    def use_redirect_peer(self) -> None:
         pass
 
     def table(self, bits: int, _limit: int) -> ConnectionTable:
         return ConnectionTable(bits)
 
-    def prepare(self) -> None:
+    def sync_schedulers(self) -> None:
         pass
 
-    def rules_will_change(self, _vips: set[str]) -> Iterator[None]:
+    def prepare_rules(self, _vips: set[str]) -> Iterator[None]:
         return iter(())
 
-    def rules_changed(self) -> None:
+    def install_rules(self) -> None:
         pass
 
     def tick(self, _now: float) -> None:
         pass
 
-    def catch_up(self, *, exactly: bool) -> None:
+    def sync_counters(self, *, wait: bool) -> None:
         pass
 
     def connections(self, now: float) -> Iterator[dict[str, Any]]:

@@ -32,7 +32,7 @@ class Refusing(Idle):
 
     refuses = False
 
-    def rules_changed(self) -> None:
+    def install_rules(self) -> None:
         if self.refuses:
             raise EngineError("no room.")
 

@@ -9,7 +9,7 @@ import pytest
 
 from oracle import recordings
 from oracle.compare import Difference, differences, shrunk
-from oracle.ours import Ours
+from oracle.in_process import InProcessDirector
 from oracle.play import Answer, Entry, play
 from oracle.replay import find
 from oracle.scenario import Scenario
@@ -20,7 +20,7 @@ SCENARIO = Scenario("test", "nat", LINES)
 
 
 def answers(method: str = "nat") -> list[Answer]:
-    return play(replace(SCENARIO, method=method), Place(1), Ours(method))
+    return play(replace(SCENARIO, method=method), Place(1), InProcessDirector(method))
 
 
 def found(changed: list[Answer]) -> list[Difference]:

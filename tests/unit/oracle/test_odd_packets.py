@@ -15,7 +15,7 @@ import pytest
 
 from labs.methods import FLAGS, METHODS
 from oracle import packets
-from oracle.ours import Ours
+from oracle.in_process import InProcessDirector
 from oracle.recordings import FOLDER
 from oracle.site import LOCAL, Place, server
 
@@ -37,7 +37,7 @@ def recorded() -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_we_do_what_the_kernel_did(method: str) -> None:
-    director = Ours(method)
+    director = InProcessDirector(method)
     for protocol in ("-u", "-t"):
         service = f"{protocol} {VIP}:80"
         director.rules([f"-A {service} -s rr", f"-a {service} -r {server(1)}:80 {FLAGS[method]}"])

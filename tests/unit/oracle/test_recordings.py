@@ -16,7 +16,7 @@ import pytest
 from labs.methods import METHODS
 from oracle import recordings
 from oracle.compare import Difference, differences
-from oracle.ours import Ours
+from oracle.in_process import InProcessDirector
 from oracle.play import play
 from oracle.recordings import Made, Recorded
 
@@ -30,7 +30,9 @@ def test_we_do_what_the_kernel_did(method: str, kind: str) -> None:
     unknown, gone = [], []
     for recorded in recordings.read(recordings.path(method, kind)):
         scenario = recorded.scenario
-        found = list(differences(scenario, play(scenario, recorded.place, Ours(method)), recorded.answers))
+        found = list(
+            differences(scenario, play(scenario, recorded.place, InProcessDirector(method)), recorded.answers)
+        )
         unknown += [_told(scenario.name, method, one) for one in found if one.known not in LISTED]
         gone += [f"{scenario.name}: {name}" for name in scenario.said - {one.known for one in found}]
     assert not unknown, f"{len(unknown)} differences that nobody has listed, among them\n{unknown[0]}"

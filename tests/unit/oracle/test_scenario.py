@@ -9,7 +9,7 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 
 from labs.methods import METHODS
 from oracle import generate, packets, scenario
-from oracle.ours import Ours
+from oracle.in_process import InProcessDirector
 from oracle.packets import Ends, Header
 from oracle.play import play
 from oracle.scenario import Scenario
@@ -22,7 +22,7 @@ RULES = ("ipvsadm -A -t VIP:80 -s rr", "ipvsadm -a -t VIP:80 -r RS1:8000 HOW")
 def sent(*lines: str, method: str = "nat") -> list[list[Frame]]:
     """What our director sends at each step behind the rules."""
     played = Scenario("test", method, (*RULES, *lines))
-    return [list(answer.out) for answer in play(played, Place(7), Ours(method))][1:]
+    return [list(answer.out) for answer in play(played, Place(7), InProcessDirector(method))][1:]
 
 
 def packet(frame: Frame) -> IP:

@@ -39,7 +39,7 @@ class CountingEngine(Idle):
 
     changes = 0
 
-    def rules_changed(self) -> None:
+    def install_rules(self) -> None:
         self.changes += 1
 
     def counters(self) -> Mapping[str, int]:
@@ -179,7 +179,7 @@ def test_rules_that_the_engine_refuses_are_taken_back(
         raise EngineError("nft is missing.")
 
     before = [service.as_dict() for service in director.services]
-    monkeypatch.setattr(engine, "rules_changed", refuse)
+    monkeypatch.setattr(engine, "install_rules", refuse)
     answer = answers({"do": "apply", "commands": [encode(command) for command in RULES]})
     assert answer == {"ok": False, "error": "nft is missing."}
     assert [service.as_dict() for service in director.services] == before
@@ -298,7 +298,7 @@ class Told(CountingEngine):
         self.vips: list[set[str]] = []
         self.wrong = False
 
-    def rules_will_change(self, vips: set[str]) -> Iterator[None]:
+    def prepare_rules(self, vips: set[str]) -> Iterator[None]:
         self.vips.append(vips)
         yield
         if self.wrong:

@@ -25,7 +25,7 @@ MACS = {"source_mac": "02:00:00:00:00:01", "dest_mac": "02:00:00:00:00:02"}
 
 
 class Engine:
-    def way_to(self, _address: str) -> dict[str, str]:
+    def route_to(self, _address: str) -> dict[str, str]:
         return {**WAY, **MACS}
 
 

@@ -63,7 +63,7 @@ class Refusing(Idle):
         super().__init__(director)
         self.shown: list[object] = []
 
-    def rules_changed(self) -> None:
+    def install_rules(self) -> None:
         self.shown.append(rules_of(self._director))
         raise EngineError("no.")
 

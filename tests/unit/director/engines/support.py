@@ -16,7 +16,7 @@ from director.core.director import Director
 from director.core.packet import Endpoint
 from director.engines.scapy import engine as module
 from director.engines.scapy.engine import ScapyEngine
-from director.engines.scapy.routes import Way
+from director.engines.scapy.routes import NextHop
 
 MAC, GATEWAY_MAC = "02:00:00:00:00:01", "02:00:00:00:00:09"
 CLIENT, VIP, SERVER = "198.51.100.101", "203.0.113.1", "172.16.0.2"
@@ -61,8 +61,8 @@ class FakeRoutes:
         self._wire = wires[0]
         self.learnt: dict[str, int] = {}
 
-    def way_to(self, _address: str) -> Way:
-        return Way(self._wire, OWN, GATEWAY)  # type: ignore[arg-type]
+    def lookup(self, _address: str) -> NextHop:
+        return NextHop(self._wire, OWN, GATEWAY)  # type: ignore[arg-type]
 
     def mtu_of(self, address: str) -> int:
         return self.learnt.get(address, 1500)
@@ -122,7 +122,7 @@ class Running:
             key = ServiceKey(protocol, Endpoint(VIP, at))
             server = Endpoint(SERVER, at if at == 21 else port or at)
             self.director.apply([AddService(key), AddServer(key, server)], 1.0)
-        self.engine.rules_changed()
+        self.engine.install_rules()
         self.receive(IP(src=CLIENT, dst=VIP) / TCP(sport=1024, dport=80, flags="S"))  # it asks by ARP
         self.receive(ARP(op=2, psrc=GATEWAY, hwsrc=GATEWAY_MAC))
         self.wire.sent.clear()

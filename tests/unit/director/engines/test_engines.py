@@ -69,19 +69,19 @@ def routes(monkeypatch: pytest.MonkeyPatch) -> Routes:
 
 
 def test_a_far_address_is_reached_by_its_gateway(routes: Routes) -> None:
-    way = routes.way_to("198.51.100.101")
-    assert way is not None
-    assert (way.source, way.next_hop, way.wire.interface) == ("203.0.113.2", "203.0.113.254", "d-eth0")
+    hop = routes.lookup("198.51.100.101")
+    assert hop is not None
+    assert (hop.source, hop.address, hop.wire.interface) == ("203.0.113.2", "203.0.113.254", "d-eth0")
 
 
 def test_a_near_address_is_its_own_next_hop(routes: Routes) -> None:
-    way = routes.way_to("203.0.113.11")
-    assert way is not None
-    assert (way.source, way.next_hop) == (way.wire.address, "203.0.113.11")
+    hop = routes.lookup("203.0.113.11")
+    assert hop is not None
+    assert (hop.source, hop.address) == (hop.wire.address, "203.0.113.11")
 
 
 def test_no_way_over_an_interface_that_is_not_the_directors(routes: Routes) -> None:
-    assert routes.way_to("10.0.0.1") is None
+    assert routes.lookup("10.0.0.1") is None
     assert routes.mtu_of("10.0.0.1") == 1500
 
 

@@ -21,7 +21,7 @@ from director.core.packet import TCP, Endpoint
 from director.core.sysctls import Sysctls
 from director.engines import require
 from director.engines.engine import EngineError
-from director.engines.ipvs import able, kernel
+from director.engines.ipvs import kernel, prerequisites
 from director.engines.ipvs.engine import IpvsEngine
 from director.engines.ipvs.marks import script
 from director.engines.ipvs.rules import Service, lines
@@ -189,13 +189,13 @@ def test_what_is_missing_is_said_before_anything_is_changed(monkeypatch: pytest.
     with pytest.raises(EngineError, match="needs root"):
         require("ipvs")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(able, "_is_root_outside", lambda: True)
-    monkeypatch.setattr(able, "program", lambda: None)
+    monkeypatch.setattr(prerequisites, "_is_root_outside", lambda: True)
+    monkeypatch.setattr(prerequisites, "program", lambda: None)
     with pytest.raises(EngineError, match="apt-get install ipvsadm"):
         require("ipvs")
-    monkeypatch.setattr(able, "program", lambda: "/usr/sbin/ipvsadm")
-    monkeypatch.setattr(able, "_load", lambda: None)
-    monkeypatch.setattr(able, "_SEEN", Path("/nowhere"))
+    monkeypatch.setattr(prerequisites, "program", lambda: "/usr/sbin/ipvsadm")
+    monkeypatch.setattr(prerequisites, "_load", lambda: None)
+    monkeypatch.setattr(prerequisites, "_SEEN", Path("/nowhere"))
     with pytest.raises(EngineError, match="no IPVS"):
         require("ipvs")
 
@@ -257,12 +257,12 @@ def test_what_the_kernel_refuses_leaves_it_as_it_was(
     monkeypatch.setattr(kernel, "has_rules", lambda: False)
     monkeypatch.setattr(kernel, "FORWARDING", tmp_path / "ip_forward")
     (tmp_path / "ip_forward").write_text("0")
-    monkeypatch.setattr(able, "require", lambda: None)
+    monkeypatch.setattr(prerequisites, "require", lambda: None)
     director = director_with([f"-A -t {ENDS[0]} -s rr", f"-a -t {ENDS[0]} -r {SERVERS[0]} -m"])
     engine = IpvsEngine([], lambda: 0.0)
     engine.start(director, None)  # type: ignore[arg-type]
     director.apply([SetTimeouts(900, 120, 300)], 0)
-    engine.rules_changed()
+    engine.install_rules()
     fake.restore(["--set 900 120 300"])
     before = fake.state()
     service = ServiceKey(TCP, Endpoint("203.0.113.1", 81))
@@ -283,9 +283,9 @@ def test_what_the_kernel_refuses_leaves_it_as_it_was(
         (tmp_path / "pmtu_disc").mkdir()
         before = fake.state()
     with pytest.raises(EngineError):
-        engine.rules_changed()
+        engine.install_rules()
     assert fake.state() == before
     change.roll_back()
     fake.refuses = ""
-    engine.rules_changed()
+    engine.install_rules()
     assert fake.state() == before

@@ -8,7 +8,7 @@ import pytest
 from scapy.layers.l2 import ARP, Ether
 
 from director.engines.scapy.neighbours import Neighbours
-from director.engines.scapy.routes import Way
+from director.engines.scapy.routes import NextHop
 from tests.unit.director.engines.support import GATEWAY, GATEWAY_MAC, MAC, OWN, FakeWire
 
 OTHER_MAC = "02:00:00:00:00:33"
@@ -17,7 +17,7 @@ OTHER_MAC = "02:00:00:00:00:33"
 class Trial:
     def __init__(self) -> None:
         self.wire = cast(Any, FakeWire("d-eth0"))
-        self.way = Way(self.wire, OWN, GATEWAY)
+        self.hop = NextHop(self.wire, OWN, GATEWAY)
         self.lost = 0
         self.neighbours = Neighbours(self._lose)
 
@@ -25,7 +25,7 @@ class Trial:
         self.lost += packets
 
     def send(self, now: float = 0.0, packet: bytes = b"packet") -> None:
-        self.neighbours.send(packet, self.way, now)
+        self.neighbours.send(packet, self.hop, now)
 
     def hear(self, mac: str = GATEWAY_MAC, now: float = 0.0, address: str = GATEWAY) -> None:
         self.neighbours.heard(self.wire, ARP(op=2, psrc=address, hwsrc=mac), now)

@@ -31,8 +31,8 @@ def test_nothing_is_asked_of_a_kernel_without_netem(monkeypatch: pytest.MonkeyPa
 
 
 def test_an_engine_that_cannot_run_here_is_refused_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    from director.engines.ipvs import able
+    from director.engines.ipvs import prerequisites
 
-    monkeypatch.setattr(able, "program", lambda: None)
+    monkeypatch.setattr(prerequisites, "program", lambda: None)
     with pytest.raises(Unable, match="ipvs"):
         capabilities.require_for(LabOptions(engine="ipvs"))

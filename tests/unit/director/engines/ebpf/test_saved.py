@@ -42,11 +42,11 @@ class Life:
         if maps is None:
             self.director.apply(rules(WEB, (RS1, 1), (RS2, 2)), 0.0)
             self.servers.number(list(self.director.services))
-            self.rules_changed()
+            self.install_rules()
         else:
             saved.restore(self.director, self.servers, self.maps["saved"], 0.0)
 
-    def rules_changed(self) -> None:
+    def install_rules(self) -> None:
         """As the engine does it."""
         self.servers.bring_all_back()
         saved.save(self.director, self.servers, self.maps["saved"])
@@ -99,7 +99,7 @@ def test_what_was_set_to_zero_does_not_come_back(*, fetched: bool) -> None:
         before.servers.bring_all_back()
     before.counts()
     before.director.apply([Zero(KEY)], 0.0)
-    before.rules_changed()
+    before.install_rules()
     before.program_forwards(NUMBER, 4)
     assert Life(before.maps).counts() == before.counts() == (4, 4, 0)
 
@@ -108,7 +108,7 @@ def test_a_third_director_goes_on_from_the_second() -> None:
     first = Life()
     first.core_forwards(3)
     second = Life(first.maps)
-    second.rules_changed()
+    second.install_rules()
     second.core_forwards(3)
     second.program_forwards(NUMBER, 4)
     assert Life(first.maps).counts() == second.counts()
@@ -121,7 +121,7 @@ def test_a_service_keeps_what_a_deleted_server_has_counted() -> None:
     before.director.expire(1e9)
     before.director.apply([DeleteServer(KEY, RS2)], 0.0)
     before.servers.number(list(before.director.services))
-    before.rules_changed()
+    before.install_rules()
     after = Life(before.maps)
     assert after.service.stats.packets_in == before.service.stats.packets_in == 4
 
@@ -130,7 +130,7 @@ def test_no_rates_are_made_of_what_was_counted_long_ago() -> None:
     before = Life()
     before.program_forwards(NUMBER, 1000)
     before.counts()
-    before.rules_changed()
+    before.install_rules()
     stats = Life(before.maps).service.stats
     stats.estimate()
     assert stats.as_dict()["rates"] == dict.fromkeys(

@@ -9,7 +9,7 @@ LINKS, NEIGHBOURS, ADDRESSES, ROUTES = 0x01, 0x04, 0x10, 0x40  # linux/rtnetlink
 _LARGEST = 65536  # bytes of a message
 
 
-class News:
+class Monitor:
     """What it is does not matter: who hears of it reads everything anew."""
 
     def __init__(self, groups: int) -> None:

@@ -14,8 +14,8 @@ from director.core.decision import Method
 from director.core.director import Director
 from director.engines.scapy import engine as module
 from director.engines.scapy.engine import ScapyEngine
-from director.engines.scapy.routes import Way
-from oracle.control import Controlled
+from director.engines.scapy.routes import NextHop
+from oracle.control import ControlledDirector
 from oracle.site import (
     CLIENTS,
     DIP,
@@ -69,9 +69,9 @@ class _Routes:
         self._wires = {wire.interface: wire for wire in wires}
         self.learnt: dict[str, int] = {}
 
-    def way_to(self, address: str) -> Way:
+    def lookup(self, address: str) -> NextHop:
         wire: Any = self._wires[side_of(address)]
-        return Way(wire, wire.address, address if side_of(address) == SERVERS else GATEWAY)
+        return NextHop(wire, wire.address, address if side_of(address) == SERVERS else GATEWAY)
 
     def mtu_of(self, address: str) -> int:
         return self.learnt.get(address, MTU[side_of(address)])
@@ -95,9 +95,9 @@ class _Neighbours:
     def __init__(self, _lost: object) -> None:
         pass
 
-    def send(self, packet: bytes, way: Any, _now: float) -> None:
-        mac = GATEWAY_MAC if way.next_hop == GATEWAY else mac_of(way.next_hop)
-        way.wire.send(bytes.fromhex(mac.replace(":", "")) + way.wire.hardware + b"\x08\x00" + packet)
+    def send(self, packet: bytes, hop: Any, _now: float) -> None:
+        mac = GATEWAY_MAC if hop.address == GATEWAY else mac_of(hop.address)
+        hop.wire.send(bytes.fromhex(mac.replace(":", "")) + hop.wire.hardware + b"\x08\x00" + packet)
 
     def tick(self, _now: float) -> None:
         pass
@@ -132,7 +132,7 @@ class _Selector:
             self.drains[source.interface] = action
 
 
-class Ours(Controlled):
+class InProcessDirector(ControlledDirector):
     def __init__(self, method: str) -> None:
         stand_ins: dict[str, Any] = {
             "Wire": _Wire,
