@@ -14,10 +14,10 @@ from rich.markdown import Markdown
 from rich.table import Table
 
 from classroom import catalogue
-from classroom.case import Case, case_for, default_student
 from classroom.diagnosis import CAUSES, EVIDENCE, Diagnosis
-from classroom.plain import plain
+from classroom.sanitize import sanitize
 from classroom.submission import SUFFIX, Submission, public_key, sealed
+from classroom.variants import Variant, default_student, variant_for
 from classroom.work import folder_of
 from director.control.channel import Message
 from labs.checks.result import Check
@@ -38,16 +38,16 @@ _COMMANDS = {
 
 def exercise(name: str, student: str) -> int:
     """Start an exercise and stay with it."""
-    case = case_for(name, student or default_student())
+    variant = variant_for(name, student or default_student())
     for other in attach.running():
-        if _is(other, case):
+        if _is(other, variant):
             other.require_awake()
             raise BadRequest(
                 f"{other} is running already, in {other.folder}: end it first, by exit in its terminal."
             )
-    from classroom.room import run  # imports what builds a lab
+    from classroom.session import run  # imports what builds a lab
 
-    return run(case, _stay, lambda: _introduce(case))
+    return run(variant, _stay, lambda: _introduce(variant))
 
 
 def overview() -> int:
@@ -62,35 +62,35 @@ def overview() -> int:
     return 0
 
 
-def _introduce(case: Case) -> None:
-    screen().print(Markdown(case.filled(catalogue.text(case.exercise))))
+def _introduce(variant: Variant) -> None:
+    screen().print(Markdown(variant.filled(catalogue.text(variant.exercise))))
     screen().print()
 
 
-def _stay(room: Any) -> None:
+def _stay(session: Any) -> None:
     """Until the student leaves: at Mininet's prompt, or without a terminal until a signal comes."""
-    case: Case = room.case
+    variant: Variant = session.variant
     console = screen()
-    hosts = " ".join(room.running.network.hosts)
+    hosts = " ".join(session.running.network.hosts)
     console.print("The lab runs. In another terminal:")
     for command, what in _COMMANDS.items():
         console.print(f"  {command:<18} {what.format(hosts=hosts)}", soft_wrap=True)
-    console.print(f"Its set-up scripts, to read and to change: {room.evidence.scripts}", soft_wrap=True)
-    for file in sorted(folder_of(room.evidence).glob("*")):
+    console.print(f"Its set-up scripts, to read and to change: {session.evidence.scripts}", soft_wrap=True)
+    for file in sorted(folder_of(session.evidence).glob("*")):
         console.print(f"Yours, to fill in or to change: {file}", soft_wrap=True)
-    console.print(f"Exercise {case.exercise} of {case.student} has begun.", soft_wrap=True)
+    console.print(f"Exercise {variant.exercise} of {variant.student} has begun.", soft_wrap=True)
     sys.stdout.flush()
     if is_asked():
         console.print(
             "Here, too, commands can be typed on every host (c1 ping -c1 d); exit or Ctrl-D ends the lab."
         )
-        room.running.network.prompt()
+        session.running.network.prompt()
     else:
         signal.pause()
 
 
-def _is(lab: Attached, case: Case) -> bool:
-    return (lab.who.get("exercise"), lab.who.get("student")) == (case.exercise, case.student)
+def _is(lab: Attached, variant: Variant) -> bool:
+    return (lab.who.get("exercise"), lab.who.get("student")) == (variant.exercise, variant.student)
 
 
 def attached(student: str = "", lab: str = "", *, exercise: bool = True) -> Attached:
@@ -219,7 +219,8 @@ def _choice(name: str, words: dict[str, str]) -> str:
             return list(words)[int(typed) - 1]
         near = difflib.get_close_matches(typed.lower(), words, n=1)
         meant = f" Did you mean {near[0]}?" if near else ""
-        say(f"{plain(typed, 40)!r} is none of these: type a number from 1 to {len(words)}, or a word.{meant}")
+        shown = sanitize(typed, 40)
+        say(f"{shown!r} is none of these: type a number from 1 to {len(words)}, or a word.{meant}")
 
 
 def _show(what: str, answers: Diagnosis, content: Message, file: Path) -> None:

@@ -17,17 +17,17 @@ from labs.checks.result import Check
 from labs.plan import Plan
 
 if TYPE_CHECKING:  # which need this file
-    from classroom.case import Case
+    from classroom.variants import Variant
     from labs.run.running import Running
 
 SERVERS, EVERYONE = "servers", "everyone"
 SERVER, OTHER = "{server}", "{other}"
 
 Seen = Mapping[str, Any]  # what probes have seen, by the probe's name; JSON
-Judge = Callable[[Seen, "Case"], Check]
-Change = Callable[[Plan, "Case"], Plan]
-Prepare = Callable[["Running", "Case"], object]
-Files = Callable[["Case"], Mapping[str, str]]  # name: text
+Judge = Callable[[Seen, "Variant"], Check]
+Change = Callable[[Plan, "Variant"], Plan]
+Prepare = Callable[["Running", "Variant"], object]
+Files = Callable[["Variant"], Mapping[str, str]]  # name: text
 
 WORK = "work"  # the folder, inside that of the run, with what a student fills in or writes
 

@@ -25,7 +25,7 @@ from typing import Any
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, PublicKey, SealedBox
 
-from classroom.plain import plain
+from classroom.sanitize import sanitize
 from labs.errors import BadRequest, LabError, Unable
 
 MARK = "LVS-LAB EVIDENCE 1"
@@ -116,7 +116,7 @@ def opened(data: bytes, key: PrivateKey) -> Submission:
     second, box = _lines(data)
     submission = _read(_unsealed(box, second, key))
     if second != _second_line(submission, key.public_key).encode():
-        inside = f"{plain(submission.exercise, 40)} of {plain(submission.student, 64)}"
+        inside = f"{sanitize(submission.exercise, 40)} of {sanitize(submission.student, 64)}"
         raise Refused(f"its second line was changed: inside it is {inside}")
     return submission
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from classroom import catalogue
-from classroom.case import Case
 from classroom.exercise import WORK
+from classroom.variants import Variant
 from labs.run.evidence import Evidence, give_to_owner_of
 
 
@@ -15,14 +15,14 @@ def folder_of(evidence: Evidence) -> Path:
     return evidence.folder / WORK
 
 
-def lay_out(case: Case, evidence: Evidence) -> None:
+def lay_out(variant: Variant, evidence: Evidence) -> None:
     """Write the files as the student gets them: any editor can change them, also outside the lab."""
-    files = catalogue.load(case.exercise).files
+    files = catalogue.load(variant.exercise).files
     if files is None:
         return
     folder = folder_of(evidence)
     folder.mkdir()
-    paths = [folder / name for name in files(case)]
-    for path, text in zip(paths, files(case).values(), strict=True):
+    paths = [folder / name for name in files(variant)]
+    for path, text in zip(paths, files(variant).values(), strict=True):
         path.write_text(text)
     give_to_owner_of(catalogue.FOLDER.parent, folder, *paths)

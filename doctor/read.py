@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from director.control.channel import ChannelError, Message, call
-from doctor.host_reading import filled
+from doctor.parse_host import filled
 from doctor.state import (
     Connection,
     DirectorState,
@@ -32,7 +32,7 @@ from labs.plan import Plan
 from labs.run.running import Running
 from labs.wait import patient
 
-_LOOK = Path(__file__).resolve().parent / "look_around.py"
+_LOOK = Path(__file__).resolve().parent / "collect_host.py"
 _HOST, _DIRECTOR = 20, 6  # seconds; a tenth of one is enough where the machine is idle
 _AT_ONCE = 8
 _MOST = 300  # connections that are kept: those that live, first

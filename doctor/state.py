@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
-from doctor.json_form import loaded
+from doctor.dataclass_json import loaded
 
 CLIENT, ROUTER, DIRECTOR, SERVER = (
     "client",

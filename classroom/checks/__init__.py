@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from classroom.case import Case
 from classroom.exercise import Judge, Seen
 from classroom.probes import FAILED, Probe
+from classroom.variants import Variant
 from labs.checks.result import Check
 from labs.terminal.ending import named
 
@@ -33,12 +33,12 @@ def title(judge: Judge) -> str:
     return (judge.__doc__ or judge.__name__).strip().partition("\n")[0].rstrip(".")
 
 
-def judged(judges: Sequence[Judge], seen: Seen, case: Case) -> tuple[Check, ...]:
+def judged(judges: Sequence[Judge], seen: Seen, variant: Variant) -> tuple[Check, ...]:
     """What each check finds; one whose probe is missing, or could not look, has failed."""
-    return tuple(_one(judge, seen, case) for judge in judges)
+    return tuple(_one(judge, seen, variant) for judge in judges)
 
 
-def _one(judge: Judge, seen: Seen, case: Case) -> Check:
+def _one(judge: Judge, seen: Seen, variant: Variant) -> Check:
     for probe in probes_of((judge,)):
         what = seen.get(probe.__name__)
         if what is None:
@@ -46,6 +46,6 @@ def _one(judge: Judge, seen: Seen, case: Case) -> Check:
         if isinstance(what, dict) and FAILED in what:
             return Check(title(judge), False, "to be looked at", str(what[FAILED]))
     try:
-        return judge(seen, case)
+        return judge(seen, variant)
     except Exception as error:  # noqa: BLE001 (whatever the evidence is, it may cost this check only)
         return Check(title(judge), False, "evidence in its usual form", named(error))

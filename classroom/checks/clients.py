@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from classroom.case import Case
 from classroom.checks import needs, title
 from classroom.checks.service import told
 from classroom.exercise import Seen
 from classroom.probes.clients import other_clients
+from classroom.variants import Variant
 from labs.checks.result import Check
 from labs.network.topology import Role
 
 
 @needs(other_clients)
-def others_served(seen: Seen, case: Case) -> Check:
+def others_served(seen: Seen, variant: Variant) -> Check:
     """Every connection of the other clients is served."""
     ended: dict[str, dict[str, int]] = seen["other_clients"]["clients"]
     served = bool(ended) and all(set(how) == {"answered"} for how in ended.values())
@@ -21,9 +21,9 @@ def others_served(seen: Seen, case: Case) -> Check:
 
 
 @needs(other_clients)
-def no_strangers(seen: Seen, case: Case) -> Check:
+def no_strangers(seen: Seen, variant: Variant) -> Check:
     """The real servers see the clients' own addresses."""
-    known = {machine.address for machine in case.plan.machines(Role.CLIENT)}
+    known = {machine.address for machine in variant.plan.machines(Role.CLIENT)}
     visitors = seen["other_clients"]["visitors"]
     own = bool(visitors) and known >= set(visitors)
     return Check(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from classroom.case import Case
 from classroom.checks import needs, title
 from classroom.exercise import Seen
 from classroom.probes.ftp import FILE, SIZE, ftp_sessions
+from classroom.variants import Variant
 from labs.checks.result import Check
 
 _MODES = ("passive", "active")
@@ -16,7 +16,7 @@ _WHOLE = f"a list, and {SIZE:,} bytes of {FILE}"
 
 
 @needs(ftp_sessions)
-def ftp_login(seen: Seen, case: Case) -> Check:
+def ftp_login(seen: Seen, variant: Variant) -> Check:
     """Clients can log in to the ftp server."""
     sessions = _by_mode(seen)
     refused = {mode: sessions[mode]["why"] for mode in _MODES if not sessions[mode]["login"]}
@@ -25,28 +25,28 @@ def ftp_login(seen: Seen, case: Case) -> Check:
 
 
 @needs(ftp_sessions)
-def ftp_passive(seen: Seen, case: Case) -> Check:
+def ftp_passive(seen: Seen, variant: Variant) -> Check:
     """A passive ftp client lists and gets files."""
     session = _by_mode(seen)["passive"]
     named = f" (told to go to {session['named']})" if session["named"] else ""
-    whole = _transferred(session) and session["named"] == case.plan.vip
+    whole = _transferred(session) and session["named"] == variant.plan.vip
     return Check(
-        title(ftp_passive), whole, f"{_WHOLE} (told to go to {case.plan.vip})", _told(session) + named
+        title(ftp_passive), whole, f"{_WHOLE} (told to go to {variant.plan.vip})", _told(session) + named
     )
 
 
 @needs(ftp_sessions)
-def ftp_active(seen: Seen, case: Case) -> Check:
+def ftp_active(seen: Seen, variant: Variant) -> Check:
     """An active ftp client lists and gets files."""
     session = _by_mode(seen)["active"]
     return Check(title(ftp_active), _transferred(session), _WHOLE, _told(session))
 
 
 @needs(ftp_sessions)
-def reply_path(seen: Seen, case: Case) -> Check:
+def reply_path(seen: Seen, variant: Variant) -> Check:
     """Files take the way to the clients that this method promises."""
     got = sum(max(0, session["got"]) for session in seen["ftp_sessions"]["sessions"])
-    through = case.plan.replies_through_director
+    through = variant.plan.replies_through_director
     expected = "all of it through the director" if through else "past the director"
     if not got:
         return Check(title(reply_path), False, expected, "clients got no file")

@@ -2,48 +2,48 @@
 
 from __future__ import annotations
 
-from classroom.case import Case
 from classroom.checks import needs, title
 from classroom.exercise import Judge, Seen
 from classroom.guided.answers import answer
 from classroom.guided.packet_table import blanks, cells, hops, same
 from classroom.probes.answers import answers
 from classroom.probes.packet_table import packets
+from classroom.variants import Variant
 from labs.checks.result import Check
 
 
 @needs(answers)
-def first_packet(seen: Seen, case: Case) -> Check:
+def first_packet(seen: Seen, variant: Variant) -> Check:
     """The first packet of the table."""
-    return _rows(first_packet, seen, case, slice(0, 1))
+    return _rows(first_packet, seen, variant, slice(0, 1))
 
 
 @needs(answers)
-def packets_between(seen: Seen, case: Case) -> Check:
+def packets_between(seen: Seen, variant: Variant) -> Check:
     """What becomes of it on the way."""
-    return _rows(packets_between, seen, case, slice(1, -1))
+    return _rows(packets_between, seen, variant, slice(1, -1))
 
 
 @needs(answers)
-def last_packet(seen: Seen, case: Case) -> Check:
+def last_packet(seen: Seen, variant: Variant) -> Check:
     """The last packet of the table."""
-    return _rows(last_packet, seen, case, slice(-1, None))
+    return _rows(last_packet, seen, variant, slice(-1, None))
 
 
 @needs(packets)
-def table_on_wire(seen: Seen, case: Case) -> Check:
+def table_on_wire(seen: Seen, variant: Variant) -> Check:
     """The captures hold the connection that the table is about."""
-    right = [hop.expected.as_dict() for hop in hops(case)]
+    right = [hop.expected.as_dict() for hop in hops(variant)]
     found = sum(row == one for row, one in zip(seen["packets"], right, strict=True))
     return Check(title(table_on_wire), found == len(right), f"{len(right)} packets", f"{found} packets")
 
 
-def _rows(judge: Judge, seen: Seen, case: Case, which: slice) -> Check:
+def _rows(judge: Judge, seen: Seen, variant: Variant, which: slice) -> Check:
     """Says how many cells are right, and what is wrong with the first that is not; never what is right."""
     filled = seen["answers"]
     wrong: list[str] = []
     asked = 0
-    for hop, blank in list(zip(hops(case), blanks(case), strict=True))[which]:
+    for hop, blank in list(zip(hops(variant), blanks(variant), strict=True))[which]:
         name, right = hop.expected.packet, cells(hop)
         asked += len(blank)
         wrong += [_complaint(answer(filled, name, cell), right[cell], name, cell) for cell in blank]

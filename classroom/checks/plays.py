@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from classroom.case import Case
 from classroom.checks import needs, title
 from classroom.exercise import Judge, Seen
 from classroom.guided.answers import answer
 from classroom.guided.plays import SCHEDULERS, Play, plays
 from classroom.probes.answers import answers
 from classroom.probes.plays import played
+from classroom.variants import Variant
 from labs.checks.result import Check
 
 _LOOK_AT = {
@@ -26,18 +26,18 @@ _LOOK_AT = {
 
 
 @needs(played)
-def all_played(seen: Seen, case: Case) -> Check:
+def all_played(seen: Seen, variant: Variant) -> Check:
     """Every connection is served, whatever the scheduler."""
-    names = {server.name for server in case.plan.servers}
-    asked = sum(len(play.steps) for play in plays(case))
+    names = {server.name for server in variant.plan.servers}
+    asked = sum(len(play.steps) for play in plays(variant))
     served = sum(name in names for found in seen["played"].values() for name in found)
     return Check(title(all_played), served == asked, f"{asked} served", f"{served} served")
 
 
 def _predicted(scheduler: str) -> Judge:
     @needs(answers, played)
-    def judge(seen: Seen, case: Case) -> Check:
-        play = next(one for one in plays(case) if one.scheduler == scheduler)
+    def judge(seen: Seen, variant: Variant) -> Check:
+        play = next(one for one in plays(variant) if one.scheduler == scheduler)
         return _compared(title(judge), play, seen["answers"], seen["played"][scheduler])
 
     judge.__name__ = f"predicted_{scheduler}"

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from classroom.case import Case
 from classroom.checks import needs, title
 from classroom.exercise import Seen
 from classroom.probes.requests import requests
+from classroom.variants import Variant
 from labs.checks.result import Check
 
 
 @needs(requests)
-def all_served(seen: Seen, case: Case) -> Check:
+def all_served(seen: Seen, variant: Variant) -> Check:
     """Every connection is served."""
     found = outcomes(seen["requests"])
     return Check(
@@ -22,9 +22,11 @@ def all_served(seen: Seen, case: Case) -> Check:
 
 
 @needs(requests)
-def fair_shares(seen: Seen, case: Case) -> Check:
+def fair_shares(seen: Seen, variant: Variant) -> Check:
     """Every real server gets its share."""
-    weights = {server.name: server.weight if case.scheduler == "wrr" else 1 for server in case.plan.servers}
+    weights = {
+        server.name: server.weight if variant.scheduler == "wrr" else 1 for server in variant.plan.servers
+    }
     rounds, rest = divmod(len(seen["requests"]), sum(weights.values()))
     least = {name: rounds * weight for name, weight in weights.items()}
     got = Counter(one["server"] for one in seen["requests"] if one["how"] == "answered")

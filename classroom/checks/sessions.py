@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from classroom.case import Case
 from classroom.checks import needs, title
 from classroom.exercise import Seen
 from classroom.probes.sessions import PAGES, TILL, sessions
+from classroom.variants import Variant
 from labs.checks.result import Check
 
 
 @needs(sessions)
-def sessions_served(seen: Seen, case: Case) -> Check:
+def sessions_served(seen: Seen, variant: Variant) -> Check:
     """Every customer is served on both ports."""
-    servers = {server.name for server in case.plan.servers}
+    servers = {server.name for server in variant.plan.servers}
     answers = [who for one in seen["sessions"] for port in one["answers"].values() for who in port]
     failed = [who for who in answers if who not in servers]
     told = f"{len(answers) - len(failed)} of {len(answers)}" + (f", others {failed[0]}" if failed else "")
@@ -22,7 +22,7 @@ def sessions_served(seen: Seen, case: Case) -> Check:
 
 
 @needs(sessions)
-def one_server_each(seen: Seen, case: Case) -> Check:
+def one_server_each(seen: Seen, variant: Variant) -> Check:
     """A customer who pays meets the server that knows his basket."""
     torn = [one for one in seen["sessions"] if len(_met(one)) != 1]
     told = ", ".join(map(_told, torn)) or "the same server"
@@ -31,9 +31,9 @@ def one_server_each(seen: Seen, case: Case) -> Check:
 
 
 @needs(sessions)
-def customers_shared(seen: Seen, case: Case) -> Check:
+def customers_shared(seen: Seen, variant: Variant) -> Check:
     """The customers are shared among the real servers."""
-    servers = [server.name for server in case.plan.servers]
+    servers = [server.name for server in variant.plan.servers]
     met = {name: sum(name in _met(one) for one in seen["sessions"]) for name in servers}
     told = ", ".join(f"{name} {count}" for name, count in met.items())
     return Check(title(customers_shared), all(met.values()), "each real server has some", told)

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from classroom.grading import reports
-from classroom.grading.book import Book, book
-from classroom.grading.intake import HandedIn, handed_in
+from classroom.grading.collect import SubmittedFile, submitted_files
+from classroom.grading.gradebook import Gradebook, grade_files
 from classroom.grading.reports.csv import header, row
 from classroom.grading.secret import NOTICE, class_secret, is_practice
 from classroom.submission import private_key
@@ -24,12 +24,12 @@ def grade(source: str, secret: str, output: str) -> int:
     """Grade what lies in a folder; 1 where something was refused. Raises BadRequest."""
     words = class_secret(secret)
     key = private_key(words)
-    files = handed_in(Path(source))
+    files = submitted_files(Path(source))
     folder = Path(output) if output else _beside(Path(source))
     reports.prepare(folder)
     if is_practice(words):
         screen().print(NOTICE, soft_wrap=True)
-    done = book(_watched(files), key)
+    done = grade_files(_watched(files), key)
     reports.write(done, folder)
     _show(done, folder)
     return 1 if done.refusals else 0
@@ -39,7 +39,7 @@ def _beside(source: Path) -> Path:
     return (source if source.is_dir() else source.parent) / "grades"
 
 
-def _watched(files: Sequence[HandedIn]) -> Iterator[HandedIn]:
+def _watched(files: Sequence[SubmittedFile]) -> Iterator[SubmittedFile]:
     """The same, with a bar on a terminal when it takes a while."""
     if not is_terminal():
         yield from files
@@ -57,7 +57,7 @@ def _watched(files: Sequence[HandedIn]) -> Iterator[HandedIn]:
         bar.stop()
 
 
-def _show(done: Book, folder: Path) -> None:
+def _show(done: Gradebook, folder: Path) -> None:
     console = screen(WIDE)
     if done.entries:
         console.print(_table(done, console.width))
@@ -71,7 +71,7 @@ def _show(done: Book, folder: Path) -> None:
     )
 
 
-def _table(done: Book, width: int) -> Table:
+def _table(done: Gradebook, width: int) -> Table:
     """As class.csv has it; only the sums where there are too many exercises for the screen."""
     rows = [header(done), *(row(done, name, entries) for name, entries in done.students.items())]
     if sum(max(map(len, column)) + 3 for column in zip(*rows, strict=True)) >= width:

@@ -12,11 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from classroom import catalogue
-from classroom.case import Case, case_for
 from classroom.checks import judged, title
 from classroom.exercise import Solution
-from classroom.plain import plain
+from classroom.sanitize import sanitize
 from classroom.submission import Submission
+from classroom.variants import Variant, variant_for
 from labs.checks.result import Check
 
 WHOLE = 100
@@ -65,15 +65,15 @@ class Mark:
 
 def mark(submission: Submission) -> Mark:
     """Raises BadRequest for an exercise that does not exist."""
-    case = case_for(submission.exercise, submission.student)
+    variant = variant_for(submission.exercise, submission.student)
     about = catalogue.load(submission.exercise)
-    solution = catalogue.solutions(submission.exercise)[case.fault or 0]
-    checks = judged(about.checks, submission.seen, case)
+    solution = catalogue.solutions(submission.exercise)[variant.fault or 0]
+    checks = judged(about.checks, submission.seen, variant)
     promised = {title(judge) for judge in about.checks if judge.__name__ in solution.fails}
     most = WHOLE - sum(_DIAGNOSIS.values()) if about.diagnosis else WHOLE
     parts = [*_behaviour(checks, promised, most)]
     if about.diagnosis:
-        parts += _diagnosis(submission, case, solution)
+        parts += _diagnosis(submission, variant, solution)
     asked = [entry["what"] for entry in submission.journal]
     times = [float(entry["at"]) for entry in submission.journal] or [0.0]
     return Mark(
@@ -105,7 +105,7 @@ def _mended(check: Check, share: int, spoilt: bool) -> Part:
 
 
 def _part(check: Check, points: int, most: int, why: str = "") -> Part:
-    return Part(check.name, points, most, plain(check.expected), plain(check.observed), why)
+    return Part(check.name, points, most, sanitize(check.expected), sanitize(check.observed), why)
 
 
 def _shares(most: int, count: int) -> list[int]:
@@ -113,11 +113,11 @@ def _shares(most: int, count: int) -> list[int]:
     return [most // count + (number < most % count) for number in range(count)] if count else []
 
 
-def _diagnosis(submission: Submission, case: Case, solution: Solution) -> list[Part]:
+def _diagnosis(submission: Submission, variant: Variant, solution: Solution) -> list[Part]:
     """Each answer for itself."""
     given = submission.diagnosis
     right = {
-        "host": case.hosts(solution.host),
+        "host": variant.hosts(solution.host),
         "cause": (solution.cause,),
         "evidence": solution.evidence,
     }
@@ -127,7 +127,7 @@ def _diagnosis(submission: Submission, case: Case, solution: Solution) -> list[P
             most if given.get(name) in right[name] else 0,
             most,
             " or ".join(right[name]),
-            plain(given.get(name) or "not said"),
+            sanitize(given.get(name) or "not said"),
             answer=True,
         )
         for name, most in _DIAGNOSIS.items()

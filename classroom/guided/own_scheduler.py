@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from classroom.case import Case
+from classroom.variants import Variant
 
 NAME = "smooth"
 FILE = f"{NAME}.py"
@@ -32,9 +32,9 @@ class Round:
     names: tuple[str, ...]
 
 
-def rounds(case: Case) -> tuple[Round, Round]:
+def rounds(variant: Variant) -> tuple[Round, Round]:
     """Twice through the list; then rs1 has weight 0."""
-    weights = case.choose(tuple(_ROUNDS), "weights")
+    weights = variant.choose(tuple(_ROUNDS), "weights")
     first, then = _ROUNDS[weights]
     return Round(weights, _names(first) * 2), Round((0, *weights[1:]), _names(then))
 

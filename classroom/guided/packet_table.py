@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from classroom.case import Case
 from classroom.guided.answers import BLANK, Section
+from classroom.variants import Variant
 from labs.network.topology import Leg, Role
 from labs.plan import RealServer
 from labs.run.packet_table import Hop
@@ -24,16 +24,16 @@ class Asked:
     server: RealServer
 
 
-def connection(case: Case) -> Asked:
-    client = case.choose(case.plan.machines(Role.CLIENT), "client").legs[0]
-    server = next(one for one in case.plan.servers if one.name == case.server)
-    return Asked(client, case.choose(_PORTS, "client port"), server)
+def connection(variant: Variant) -> Asked:
+    client = variant.choose(variant.plan.machines(Role.CLIENT), "client").legs[0]
+    server = next(one for one in variant.plan.servers if one.name == variant.server)
+    return Asked(client, variant.choose(_PORTS, "client port"), server)
 
 
-def hops(case: Case) -> tuple[Hop, ...]:
+def hops(variant: Variant) -> tuple[Hop, ...]:
     """The whole table."""
-    asked = connection(case)
-    return case.plan.hops(asked.server, asked.client, asked.port)
+    asked = connection(variant)
+    return variant.plan.hops(asked.server, asked.client, asked.port)
 
 
 def cells(hop: Hop) -> dict[str, str]:
@@ -42,33 +42,33 @@ def cells(hop: Hop) -> dict[str, str]:
     return {name.replace("_", " "): row[name] for name in row if name not in ("packet", "data")}
 
 
-def blanks(case: Case) -> tuple[tuple[str, ...], ...]:
+def blanks(variant: Variant) -> tuple[tuple[str, ...], ...]:
     """For each row the columns to fill in: all but one, and in one of the rows all."""
-    table = hops(case)
-    bare = case.choose(range(len(table)), "bare row")
+    table = hops(variant)
+    bare = variant.choose(range(len(table)), "bare row")
     found = []
     for number, hop in enumerate(table):
         columns = tuple(cells(hop))
-        shown = "" if number == bare else case.choose(columns, f"shown in row {number}")
+        shown = "" if number == bare else variant.choose(columns, f"shown in row {number}")
         found.append(tuple(column for column in columns if column != shown))
     return tuple(found)
 
 
-def sections(case: Case) -> tuple[Section, ...]:
+def sections(variant: Variant) -> tuple[Section, ...]:
     """The answers file with its blanks."""
     return tuple(
         Section(
             hop.expected.packet,
-            _where(hop, case),
+            _where(hop, variant),
             {name: BLANK if name in blank else value for name, value in cells(hop).items()},
         )
-        for hop, blank in zip(hops(case), blanks(case), strict=True)
+        for hop, blank in zip(hops(variant), blanks(variant), strict=True)
     )
 
 
-def _where(hop: Hop, case: Case) -> str:
+def _where(hop: Hop, variant: Variant) -> str:
     """At which interface the row is; which real server it is, is to be found out."""
-    interface = hop.interface.replace(case.server, "rsN")
+    interface = hop.interface.replace(variant.server, "rsN")
     whose = ", on the real server that got it" if interface != hop.interface else ""
     way = "as it leaves" if hop.leaving else "as it comes out of"
     return f"{hop.expected.data}, {way} {interface}{whose}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import permutations, product
 
-from classroom.case import Case
 from classroom.guided.answers import BLANK, Section
+from classroom.variants import Variant
 from director.core import schedulers
 from director.core.decision import Method
 from director.core.packet import SYN, TCP, Endpoint, Packet
@@ -52,52 +52,54 @@ class Play:
         return len(_clients(self.scheduler)) if self.scheduler in _HASHING else 0
 
 
-def plays(case: Case) -> tuple[Play, ...]:
+def plays(variant: Variant) -> tuple[Play, ...]:
     """One for each scheduler, by the student's id."""
-    return tuple(_play(name, case) for name in SCHEDULERS)
+    return tuple(_play(name, variant) for name in SCHEDULERS)
 
 
-def _play(scheduler: str, case: Case) -> Play:
-    stays = case.choose(_STAYING, f"{scheduler}: who stays")
+def _play(scheduler: str, variant: Variant) -> Play:
+    stays = variant.choose(_STAYING, f"{scheduler}: who stays")
     clients = _clients(scheduler)
     steps = (Step(clients[number % len(clients)], one) for number, one in enumerate(stays))
-    return Play(scheduler, case.choose(_WEIGHTS, f"{scheduler}: weights"), tuple(steps))
+    return Play(scheduler, variant.choose(_WEIGHTS, f"{scheduler}: weights"), tuple(steps))
 
 
 def _clients(scheduler: str) -> tuple[str, ...]:
     return ("c1", "c2") if scheduler == "sh" else ("c1",)
 
 
-def listed(play: Play, case: Case) -> list[RealServer]:
+def listed(play: Play, variant: Variant) -> list[RealServer]:
     """The real servers of a play as its service has them."""
     return [
         RealServer(Endpoint(server.address, server.http_port), weight, Method.NAT)
-        for server, weight in zip(case.plan.servers, play.weights, strict=True)
+        for server, weight in zip(variant.plan.servers, play.weights, strict=True)
     ]
 
 
-def opening(client: str, case: Case) -> Packet:
+def opening(client: str, variant: Variant) -> Packet:
     """The packet that opens a connection of a client."""
-    return Packet(TCP, Endpoint(case.facts[client], 40000), Endpoint(case.plan.vip, 80), length=40, flags=SYN)
+    return Packet(
+        TCP, Endpoint(variant.facts[client], 40000), Endpoint(variant.plan.vip, 80), length=40, flags=SYN
+    )
 
 
-def told(play: Play, case: Case) -> list[str]:
+def told(play: Play, variant: Variant) -> list[str]:
     """Who gets those of the first steps that need no prediction."""
-    scheduler, servers = schedulers.make(play.scheduler), listed(play, case)
+    scheduler, servers = schedulers.make(play.scheduler), listed(play, variant)
     scheduler.changed(servers)
-    picks = [scheduler.pick(servers, opening(step.client, case), 0) for step in play.steps[: play.told]]
-    return [name_of(pick[0], case) for pick in picks if pick]
+    picks = [scheduler.pick(servers, opening(step.client, variant), 0) for step in play.steps[: play.told]]
+    return [name_of(pick[0], variant) for pick in picks if pick]
 
 
-def name_of(server: RealServer, case: Case) -> str:
-    return next(one.name for one in case.plan.servers if one.address == server.address.address)
+def name_of(server: RealServer, variant: Variant) -> str:
+    return next(one.name for one in variant.plan.servers if one.address == server.address.address)
 
 
-def sections(case: Case) -> tuple[Section, ...]:
+def sections(variant: Variant) -> tuple[Section, ...]:
     """The answers file with its blanks."""
     found = []
-    for play in plays(case):
-        answers = [*told(play, case), *[BLANK] * (len(play.steps) - play.told)]
+    for play in plays(variant):
+        answers = [*told(play, variant), *[BLANK] * (len(play.steps) - play.told)]
         cells = dict(zip(play.labels, answers, strict=True))
         found.append(Section(play.scheduler, note(play), cells))
     return tuple(found)

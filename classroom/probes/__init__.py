@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from classroom.case import Case
+from classroom.variants import Variant
 from labs.run.lab import INCOMPLETE
 from labs.run.running import Running
 from labs.terminal.ending import named
 
-Probe = Callable[[Running, Case], Any]
+Probe = Callable[[Running, Variant], Any]
 FAILED = "probe failed"  # the key under which a probe's complaint is kept
 
 
-def look(probe: Probe, running: Running, case: Case) -> Any:
+def look(probe: Probe, running: Running, variant: Variant) -> Any:
     """What a probe sees; if it can't, why not."""
     try:
-        return probe(running, case)
+        return probe(running, variant)
     except INCOMPLETE as error:
         return {FAILED: str(error) or type(error).__name__}
     except Exception as error:  # noqa: BLE001 (the other probes go on)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from classroom.case import Case
 from classroom.guided.answers import NAME, read
+from classroom.variants import Variant
 from classroom.work import folder_of
 from labs.run.running import Running
 
 
-def answers(running: Running, case: Case) -> dict[str, Any]:
+def answers(running: Running, variant: Variant) -> dict[str, Any]:
     """What the answers file says now: `answers`, by section and label, and `wrong` lines."""
     return read(folder_of(running.evidence) / NAME).as_dict()

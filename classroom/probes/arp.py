@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from classroom.case import Case
 from classroom.probes.router import kept_entry
+from classroom.variants import Variant
 from labs.checks.arp import ASK
 from labs.hosts.host import program
 from labs.network.topology import INTERNET, Leg, Role
@@ -15,28 +15,28 @@ from labs.wait import look_until
 _SECONDS = 1.0  # for all answers to have come
 
 
-def arp_answers(running: Running, case: Case) -> list[str]:
+def arp_answers(running: Running, variant: Variant) -> list[str]:
     """The interfaces that answer when each router asks for the VIP on its own segments."""
-    names, since = case.plan.topology.names_of_macs, running.controller.forget_arp()
+    names, since = variant.plan.topology.names_of_macs, running.controller.forget_arp()
 
     def answers() -> set[tuple[str, str]]:
         claims = running.controller.arp(since)
         return {(one.sender_ip, one.sender_mac) for one in claims if one.operation == "reply"}
 
-    with kept_entry(running, case):
-        asked = _ask_all(running, case)
+    with kept_entry(running, variant):
+        asked = _ask_all(running, variant)
         # A machine takes questions in order: who has answered for itself has been asked for the VIP.
         seen = look_until(answers, lambda now: asked <= {address for address, _ in now}, _SECONDS)
-    return sorted(names.get(mac, mac) for address, mac in seen if address == case.plan.vip)
+    return sorted(names.get(mac, mac) for address, mac in seen if address == variant.plan.vip)
 
 
-def _ask_all(running: Running, case: Case) -> set[str]:
+def _ask_all(running: Running, variant: Variant) -> set[str]:
     """Ask for the VIP, then each neighbour for its own address; those addresses."""
-    routers = case.plan.machines(Role.ROUTER)
+    routers = variant.plan.machines(Role.ROUTER)
     legs = [leg for router in routers for leg in router.legs if leg.switch != INTERNET]
-    neighbours = {leg: [one.address for one in case.plan.topology.neighbours(leg)] for leg in legs}
+    neighbours = {leg: [one.address for one in variant.plan.topology.neighbours(leg)] for leg in legs}
     with ThreadPoolExecutor(len(legs)) as pool:
-        list(pool.map(lambda leg: _ask(running, leg, case.plan.vip, *neighbours[leg]), legs))
+        list(pool.map(lambda leg: _ask(running, leg, variant.plan.vip, *neighbours[leg]), legs))
     return {address for addresses in neighbours.values() for address in addresses}
 
 

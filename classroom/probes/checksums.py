@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from classroom.case import Case
 from classroom.probes.requests import MANY, ask
+from classroom.variants import Variant
 from labs.run.running import Running
 
 
-def damaged(running: Running, case: Case) -> dict[str, int]:
+def damaged(running: Running, variant: Variant) -> dict[str, int]:
     """TCP packets with a wrong checksum that each host has got while c1 was asking (TcpInCsumErrors)."""
-    hosts = ("c1", *case.hosts("servers"))
+    hosts = ("c1", *variant.hosts("servers"))
     before = {name: _wrong(running, name) for name in hosts}
     ask(running.clients[0], 80, MANY)
     return {name: _wrong(running, name) - before[name] for name in hosts}
@@ -22,8 +22,8 @@ def _wrong(running: Running, host: str) -> int:
     return int(values[names.index("InCsumErrors")])
 
 
-def pings(running: Running, case: Case) -> dict[str, bool]:
+def pings(running: Running, variant: Variant) -> dict[str, bool]:
     """Whether each client gets an answer when it pings the VIP."""
-    command = ["ping", "-n", "-c", "1", "-W", "1", case.plan.vip]
+    command = ["ping", "-n", "-c", "1", "-W", "1", variant.plan.vip]
     clients = running.clients
     return {one.host.name: one.host.run(command, timeout=2).exit_code == 0 for one in clients}

@@ -6,8 +6,8 @@ import json
 import signal
 from typing import Any
 
-from classroom.case import Case
-from classroom.inside import command
+from classroom.in_host import command
+from classroom.variants import Variant
 from labs.hosts.client import Client
 from labs.run.running import Running
 from labs.wait import patient
@@ -43,7 +43,7 @@ class Conversation:
         return list(answers)
 
 
-def silences(running: Running, case: Case) -> dict[str, Any]:
+def silences(running: Running, variant: Variant) -> dict[str, Any]:
     """Connections of all clients at once, silent for three seconds and asked on again: `answers`.
 
     `left` is how many seconds of silence the director would bear after the first answers.
@@ -52,10 +52,10 @@ def silences(running: Running, case: Case) -> dict[str, Any]:
     for talk in talks:
         talk.wait()
     table = running.director.ask("connections")["connections"]
-    left = [one["expires"] for one in table if _is_open(one, case)]
+    left = [one["expires"] for one in table if _is_open(one, variant)]
     answers = [answer for talk in talks for answer in talk.answers()]
     return {"answers": answers, "left": round(max(left, default=0.0), 1)}
 
 
-def _is_open(connection: dict[str, Any], case: Case) -> bool:
-    return (connection["state"], connection["vip"]) == ("ESTABLISHED", f"{case.plan.vip}:80")
+def _is_open(connection: dict[str, Any], variant: Variant) -> bool:
+    return (connection["state"], connection["vip"]) == ("ESTABLISHED", f"{variant.plan.vip}:80")

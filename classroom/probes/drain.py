@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from classroom.case import Case
 from classroom.probes.conversations import Conversation
 from classroom.probes.requests import MANY, ask
+from classroom.variants import Variant
 from labs.run.running import Running
 
 SCRIPT = "drain.sh"
 _LONGEST = 12  # seconds for a script: a moment, on a machine that has nothing else to do
 
 
-def draining(running: Running, case: Case) -> dict[str, Any]:
+def draining(running: Running, variant: Variant) -> dict[str, Any]:
     """With fresh rules, drain.sh is run while there are connections to every real server.
 
     `talks`: what those answered before (`first`) and after it (`then`); `requests`: what became of
     new ones; `said`: what drain.sh complained of. The real server stays taken out of the service.
     """
     _run(running, "rules.sh")
-    talk = Conversation(running.clients[0], 2 * len(case.plan.servers))
+    talk = Conversation(running.clients[0], 2 * len(variant.plan.servers))
     talk.wait()
     said = _run(running, SCRIPT)
     talk.go_on()

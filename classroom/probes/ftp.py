@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from classroom.case import Case
-from classroom.inside import command
+from classroom.in_host import command
+from classroom.variants import Variant
 from labs.run.running import Running
 from labs.wait import patient
 
@@ -14,7 +14,7 @@ FILE, SIZE = "100k.bin", 100_000  # one of the files that every real server has,
 _CONNECT, _SILENCE = 0.8, 1.6  # seconds
 
 
-def ftp_sessions(running: Running, case: Case) -> dict[str, Any]:
+def ftp_sessions(running: Running, variant: Variant) -> dict[str, Any]:
     """What became of a session of c1 in each mode, and the bytes that the director has sent meanwhile.
 
     `sessions` have `mode`, `login`, `listed`, `got`, `why` not, and the address `named` by a 227;

@@ -12,10 +12,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 from classroom import catalogue
-from classroom.case import Case
 from classroom.guided.own_scheduler import FILE, NAME, TESTS, rounds
 from classroom.guided.plays import Step
 from classroom.probes.plays import ask, free_port, give, serve, take_away
+from classroom.variants import Variant
 from classroom.work import folder_of
 from director.core.errors import SchedulerFailed
 from labs.run.running import Running
@@ -31,11 +31,11 @@ _CLASS = f"{SchedulerFailed.__module__}.{SchedulerFailed.__name__}: "  # its sen
 _ONCE = Step("c1", stays=False)
 
 
-def tested(running: Running, case: Case) -> dict[str, Any]:
+def tested(running: Running, variant: Variant) -> dict[str, Any]:
     """How many tests have `passed`, and what is wrong in the first that has not: the project's own tests."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        tests = catalogue.folder_of(case.exercise) / TESTS
+        tests = catalogue.folder_of(variant.exercise) / TESTS
         options = [*_PLAIN, "-q", "-x", "--tb=line", f"--junit-xml={report}"]
         try:
             subprocess.run(
@@ -65,29 +65,29 @@ def _read(report: Path) -> dict[str, Any]:
     if not report.exists():
         return {"passed": 0, "wrong": f"the tests were not done in {_CPU} s of processor time"}
     passed = 0
-    for case in ElementTree.parse(report).iter("testcase"):
-        wrong = next((one for one in case if one.tag in ("failure", "error")), None)
+    for variant in ElementTree.parse(report).iter("testcase"):
+        wrong = next((one for one in variant if one.tag in ("failure", "error")), None)
         if wrong is not None:
             said = (wrong.get("message") or "").partition("\n")[0].strip().removeprefix(_CLASS)
-            return {"passed": passed, "wrong": f"{case.get('name')}: {said}"[:_LONGEST]}
+            return {"passed": passed, "wrong": f"{variant.get('name')}: {said}"[:_LONGEST]}
         passed += 1
     return {"passed": passed, "wrong": ""}
 
 
-def scheduled(running: Running, case: Case) -> dict[str, Any]:
+def scheduled(running: Running, variant: Variant) -> dict[str, Any]:
     """Who got the connections of the `first` rounds, and `then`, with a weight of 0; what was the matter."""
-    port, vip = free_port(), case.plan.vip
-    first, then = rounds(case)
-    complaint = serve([(port, NAME, first.weights)], case)
+    port, vip = free_port(), variant.plan.vip
+    first, then = rounds(variant)
+    complaint = serve([(port, NAME, first.weights)], variant)
     try:
         if complaint:
             return {"first": [], "then": [], "wrong": complaint[:_LONGEST]}
         [got] = ask(running, [(port, [_ONCE] * len(first.names))])
-        quiet = case.plan.servers[0]
+        quiet = variant.plan.servers[0]
         give([f"-e -t {vip}:{port} -r {quiet.address}:{quiet.http_port} -m -w 0"])
         [later] = ask(running, [(port, [_ONCE] * len(then.names))])
     finally:
-        take_away([port], case)
+        take_away([port], variant)
     return {"first": got, "then": later, "wrong": _refusal(running, f"{vip}:{port}")[:_LONGEST]}
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from classroom.case import Case
 from classroom.guided.packet_table import connection, hops
+from classroom.variants import Variant
 from labs.run.packet_table import Row, observe
 from labs.run.running import Running
 from labs.wait import look_until
@@ -11,12 +11,12 @@ from labs.wait import look_until
 _SECONDS = 1.5  # until tcpdump has written what it saw
 
 
-def packets(running: Running, case: Case) -> list[dict[str, str] | None]:
+def packets(running: Running, variant: Variant) -> list[dict[str, str] | None]:
     """Each row of the table as the captures show it, None where they do not."""
-    macs = {interface: mac for mac, interface in case.plan.topology.names_of_macs.items()}
-    port = connection(case).port
+    macs = {interface: mac for mac, interface in variant.plan.topology.names_of_macs.items()}
+    port = connection(variant).port
 
     def rows() -> list[Row | None]:
-        return observe(running.evidence.pcaps, hops(case), port, macs)
+        return observe(running.evidence.pcaps, hops(variant), port, macs)
 
     return [row.as_dict() if row else None for row in look_until(rows, all, _SECONDS)]

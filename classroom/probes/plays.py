@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from typing import Any
 
-from classroom.case import Case
 from classroom.guided.plays import Step, plays
-from classroom.inside import command
+from classroom.in_host import command
+from classroom.variants import Variant
 from director.control import tool
 from director.ipvsadm import saved
 from labs.run.running import Running
@@ -25,41 +25,41 @@ _CLIENT_PORTS = cycle(range(10000, 20000))
 Asked = Sequence[tuple[int, Sequence[Step]]]  # port of a service, and the connections to it
 
 
-def played(running: Running, case: Case) -> dict[str, list[str]]:
+def played(running: Running, variant: Variant) -> dict[str, list[str]]:
     """For each scheduler who has got its connections: names of servers, or of an errno."""
-    todo = [(free_port(), play) for play in plays(case)]
-    complaint = serve([(port, play.scheduler, play.weights) for port, play in todo], case)
+    todo = [(free_port(), play) for play in plays(variant)]
+    complaint = serve([(port, play.scheduler, play.weights) for port, play in todo], variant)
     try:
         if complaint:
             return {play.scheduler: [] for _, play in todo}
         found = ask(running, [(port, play.steps) for port, play in todo])
     finally:
-        take_away([port for port, _ in todo], case)
+        take_away([port for port, _ in todo], variant)
     return {play.scheduler: names for (_, play), names in zip(todo, found, strict=True)}
 
 
-def serve(services: Iterable[tuple[int, str, Sequence[int]]], case: Case) -> str:
+def serve(services: Iterable[tuple[int, str, Sequence[int]]], variant: Variant) -> str:
     """Make services of a port, a scheduler and weights; what the director complains about.
 
     A scheduler comes when all servers are there: wrr would not begin with the largest weight otherwise.
     """
     wanted = list(services)
-    rules = [line for port, _, weights in wanted for line in _rules(port, weights, case)]
-    edits = [f"-E -t {case.plan.vip}:{port} -s {scheduler}" for port, scheduler, _ in wanted]
+    rules = [line for port, _, weights in wanted for line in _rules(port, weights, variant)]
+    edits = [f"-E -t {variant.plan.vip}:{port} -s {scheduler}" for port, scheduler, _ in wanted]
     return give(rules) or give(edits)
 
 
-def take_away(ports: Iterable[int], case: Case) -> None:
+def take_away(ports: Iterable[int], variant: Variant) -> None:
     """Their connections are left, until they are over."""
-    give([f"-D -t {case.plan.vip}:{port}" for port in ports])
+    give([f"-D -t {variant.plan.vip}:{port}" for port in ports])
 
 
-def _rules(port: int, weights: Sequence[int], case: Case) -> list[str]:
+def _rules(port: int, weights: Sequence[int], variant: Variant) -> list[str]:
     """The server that is added last is the first in the director's list."""
-    key = f"-t {case.plan.vip}:{port}"
+    key = f"-t {variant.plan.vip}:{port}"
     servers = [
         f"-a {key} -r {server.address}:{server.http_port} -m -w {weight}"
-        for server, weight in zip(case.plan.servers, weights, strict=True)
+        for server, weight in zip(variant.plan.servers, weights, strict=True)
     ]
     return [f"-A {key} -s fo", *reversed(servers)]
 

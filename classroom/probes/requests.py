@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from classroom.case import Case
-from classroom.inside import command
+from classroom.in_host import command
+from classroom.variants import Variant
 from labs.hosts.client import Client
 from labs.run.running import Running
 from labs.wait import patient
@@ -15,14 +15,14 @@ _SILENCE = 1.2  # seconds until a request has timed out: one SYN sent again
 MANY = 12
 
 
-def requests(running: Running, case: Case) -> list[dict[str, str]]:
+def requests(running: Running, variant: Variant) -> list[dict[str, str]]:
     """What became of twelve or more requests of c1 to port 80: a whole number of rounds."""
-    return ask(running.clients[0], 80, weighted_rounds(case))
+    return ask(running.clients[0], 80, weighted_rounds(variant))
 
 
-def weighted_rounds(case: Case) -> int:
+def weighted_rounds(variant: Variant) -> int:
     """So many requests that all weights together go into them without a rest."""
-    return whole(sum(server.weight for server in case.plan.servers))
+    return whole(sum(server.weight for server in variant.plan.servers))
 
 
 def whole(size: int) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from classroom.case import Case
+from classroom.variants import Variant
 from labs.hosts.host import Host
 from labs.network.topology import LAN, Leg, Role
 from labs.run.running import Running
@@ -19,51 +19,51 @@ ROUTER = "r0"
 
 
 @contextmanager
-def kept_entry(running: Running, case: Case) -> Iterator[None]:
+def kept_entry(running: Running, variant: Variant) -> Iterator[None]:
     """The entry is afterwards what it was: a look neither mends nor spoils."""
-    before = _found(running, case)
+    before = _found(running, variant)
     mac = before.get("lladdr", "")
     if mac:
-        set_entry(running, case, mac, "permanent")  # the answers to our questions do not move it
+        set_entry(running, variant, mac, "permanent")  # the answers to our questions do not move it
     try:
         yield
     finally:
         if mac:
-            set_entry(running, case, mac, "permanent" if "PERMANENT" in before["state"] else "stale")
+            set_entry(running, variant, mac, "permanent" if "PERMANENT" in before["state"] else "stale")
         else:
-            drop_entry(running, case)
+            drop_entry(running, variant)
 
 
-def set_entry(running: Running, case: Case, mac: str, state: str) -> None:
+def set_entry(running: Running, variant: Variant, mac: str, state: str) -> None:
     """Have the router believe that the VIP is at `mac`; `state` as ip-neighbour(8) names it."""
-    _change(running, case, "replace", "lladdr", mac, "nud", state)
+    _change(running, variant, "replace", "lladdr", mac, "nud", state)
 
 
-def drop_entry(running: Running, case: Case) -> None:
+def drop_entry(running: Running, variant: Variant) -> None:
     """Have the router ask before it sends anything to the VIP, even if somebody has set the entry."""
-    _change(running, case, "del")
+    _change(running, variant, "del")
 
 
-def ask_without_director(running: Running, case: Case) -> None:
+def ask_without_director(running: Running, variant: Variant) -> None:
     """The router asks for the VIP while the director is away for a moment, and notes who answers."""
     director = running.network.hosts["d"]
-    setting = f"/proc/sys/net/ipv4/conf/{case.plan.topology.director.legs[0].interface}/arp_ignore"
+    setting = f"/proc/sys/net/ipv4/conf/{variant.plan.topology.director.legs[0].interface}/arp_ignore"
     director.run(["sh", "-c", f"echo 8 > {setting}"])
-    drop_entry(running, case)
-    ping = _router(running).run(["ping", "-c1", "-W1", case.plan.vip], timeout=2)
+    drop_entry(running, variant)
+    ping = _router(running).run(["ping", "-c1", "-W1", variant.plan.vip], timeout=2)
     director.run(["sh", "-c", f"echo 0 > {setting}"])
     if ping.exit_code != 0:
-        drop_entry(running, case)
+        drop_entry(running, variant)
 
 
-def _found(running: Running, case: Case) -> dict[str, Any]:
-    show = ["ip", "-j", "neigh", "show", "to", case.plan.vip, "dev", lan_leg(case).interface]
+def _found(running: Running, variant: Variant) -> dict[str, Any]:
+    show = ["ip", "-j", "neigh", "show", "to", variant.plan.vip, "dev", lan_leg(variant).interface]
     entries: list[dict[str, Any]] = json.loads(_router(running).run(show, timeout=2).stdout or "[]")
     return entries[0] if entries else {}
 
 
-def _change(running: Running, case: Case, verb: str, *what: str) -> None:
-    command = ["ip", "neigh", verb, case.plan.vip, *what, "dev", lan_leg(case).interface]
+def _change(running: Running, variant: Variant, verb: str, *what: str) -> None:
+    command = ["ip", "neigh", verb, variant.plan.vip, *what, "dev", lan_leg(variant).interface]
     _router(running).run(command, timeout=2)
 
 
@@ -71,7 +71,7 @@ def _router(running: Running) -> Host:
     return running.network.hosts[ROUTER]
 
 
-def lan_leg(case: Case) -> Leg:
+def lan_leg(variant: Variant) -> Leg:
     """Its leg on the director's segment."""
-    router = next(one for one in case.plan.machines(Role.ROUTER) if one.name == ROUTER)
+    router = next(one for one in variant.plan.machines(Role.ROUTER) if one.name == ROUTER)
     return next(leg for leg in router.legs if leg.switch == LAN)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import signal
 
-from classroom.case import Case
-from classroom.inside import command
+from classroom.in_host import command
 from classroom.probes.requests import MANY, ask
 from classroom.probes.router import lan_leg
+from classroom.variants import Variant
 from labs.run.running import Running
 from labs.wait import patient
 
 _LONGEST = 10  # seconds
 
 
-def sources(running: Running, case: Case) -> dict[str, int]:
+def sources(running: Running, variant: Variant) -> dict[str, int]:
     """TCP packets that come to the router r0 from the director's LAN while c1 asks, by their source."""
-    leg = lan_leg(case)
+    leg = lan_leg(variant)
     watching = running.network.hosts[leg.host].open(
         command("watch_sources", leg.interface, patient(_LONGEST))
     )

@@ -6,7 +6,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from classroom.case import Case
+from classroom.variants import Variant
 from labs.hosts.client import Client
 from labs.run.running import Running
 from labs.wait import patient
@@ -16,7 +16,7 @@ _LONGEST = 2.5  # seconds for an upload
 _LEARNT = re.compile(r"\bexpires \d+sec mtu (\d+)")
 
 
-def uploads(running: Running, case: Case) -> dict[str, dict[str, Any]]:
+def uploads(running: Running, variant: Variant) -> dict[str, dict[str, Any]]:
     """What became of an upload of 100 kB by each client, all at once, when all have forgotten the way's MTU.
 
     `sent` is in bytes, `said` curl's complaint, `mtu` what the client has been told meanwhile, in bytes;

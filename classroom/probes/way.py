@@ -5,49 +5,49 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from classroom.case import Case
 from classroom.probes.arp import arp_answers
 from classroom.probes.requests import ask, whole
 from classroom.probes.router import ROUTER, drop_entry, kept_entry, set_entry
+from classroom.variants import Variant
 from labs.run.running import Running
 
 _MOST = 3  # ways there is time for
 
 
-def first_answers(running: Running, case: Case) -> list[dict[str, Any]]:
+def first_answers(running: Running, variant: Variant) -> list[dict[str, Any]]:
     """For interfaces that answer ARP for the VIP: what becomes of requests if its answer is the first."""
-    macs = {name: mac for mac, name in case.plan.topology.names_of_macs.items()}
+    macs = {name: mac for mac, name in variant.plan.topology.names_of_macs.items()}
     ways = []
-    with kept_entry(running, case):
-        for interface in arp_answers(running, case)[:_MOST]:
-            set_entry(running, case, macs.get(interface, interface), "permanent")
-            ways.append({"first": interface, **_way(running, case)})
+    with kept_entry(running, variant):
+        for interface in arp_answers(running, variant)[:_MOST]:
+            set_entry(running, variant, macs.get(interface, interface), "permanent")
+            ways.append({"first": interface, **_way(running, variant)})
     return ways
 
 
-def after_forgetting(running: Running, case: Case) -> list[dict[str, Any]]:
+def after_forgetting(running: Running, variant: Variant) -> list[dict[str, Any]]:
     """What becomes of requests when all neighbour tables were empty, and others have been served since.
 
     Where nobody has served those, there is no use in asking again.
     """
     before = _scheduled(running)
-    asked = forget(running, case)
+    asked = forget(running, variant)
     if all(one["how"] != "answered" for one in asked):
         return [_seen(running, asked, before)]
-    return [_way(running, case)]
+    return [_way(running, variant)]
 
 
-def forget(running: Running, case: Case) -> list[dict[str, str]]:
+def forget(running: Running, variant: Variant) -> list[dict[str, str]]:
     """Empty the neighbour tables of router and real servers, as time does, and let requests fill them."""
-    for host in (*case.hosts("servers"), ROUTER):
+    for host in (*variant.hosts("servers"), ROUTER):
         running.network.hosts[host].run(["ip", "neigh", "flush", "all"], timeout=2)
-    drop_entry(running, case)
-    return ask(running.clients[0], 80, _rounds(case))
+    drop_entry(running, variant)
+    return ask(running.clients[0], 80, _rounds(variant))
 
 
-def _way(running: Running, case: Case) -> dict[str, Any]:
+def _way(running: Running, variant: Variant) -> dict[str, Any]:
     before = _scheduled(running)
-    return _seen(running, ask(running.clients[0], 80, _rounds(case)), before)
+    return _seen(running, ask(running.clients[0], 80, _rounds(variant)), before)
 
 
 def _seen(running: Running, asked: list[dict[str, str]], before: int) -> dict[str, Any]:
@@ -56,9 +56,9 @@ def _seen(running: Running, asked: list[dict[str, str]], before: int) -> dict[st
     return {"asked": len(asked), "director": _scheduled(running) - before, "served": dict(served)}
 
 
-def _rounds(case: Case) -> int:
+def _rounds(variant: Variant) -> int:
     """A whole number of rounds of rr."""
-    return whole(len(case.plan.servers))
+    return whole(len(variant.plan.servers))
 
 
 def _scheduled(running: Running) -> int:

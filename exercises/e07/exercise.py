@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from classroom.case import Case
 from classroom.checks.clients import no_strangers, others_served
 from classroom.checks.service import all_served, fair_shares
 from classroom.exercise import SERVERS, Edit, Exercise
+from classroom.variants import Variant
 from labs.network import addresses
 from labs.network.topology import PRIVATE, Role, Topology, machine
 from labs.plan import Plan
@@ -21,9 +21,9 @@ route add default gw {inside}
 route del -net 172.16.0.0 netmask 255.255.255.0"""
 
 
-def _with_client(plan: Plan, case: Case) -> Plan:
+def _with_client(plan: Plan, variant: Variant) -> Plan:
     """c3, on the private network; the director is its gateway."""
-    address = f"172.16.0.{101 + case.addresses.clients}"
+    address = f"172.16.0.{101 + variant.addresses.clients}"
     client = machine("c3", Role.CLIENT, (PRIVATE, address, addresses.PREFIX))
     interface = Interface(client.legs[0].interface, address, addresses.PREFIX)
     return replace(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from classroom.case import Case
 from classroom.exercise import Change, Edit, Fault
+from classroom.variants import Variant
 from labs.plan import Plan
 from realserver_setup.build import DirectorSetup, Rule
 
@@ -16,7 +16,7 @@ _HTTP = 80
 def _each(change: Callable[[Rule], Rule]) -> Change:
     """Every rule for http, changed."""
 
-    def changed(plan: Plan, case: Case) -> Plan:
+    def changed(plan: Plan, variant: Variant) -> Plan:
         setups = tuple(
             replace(setup, rules=tuple(change(rule) if rule.port == _HTTP else rule for rule in setup.rules))
             if isinstance(setup, DirectorSetup)

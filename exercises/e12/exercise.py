@@ -5,11 +5,11 @@ The director has one script more than in the labs, drain.sh. It has been run whe
 
 from __future__ import annotations
 
-from classroom.altered import alteration
-from classroom.case import Case
 from classroom.checks.drain import nothing_new, script_runs, talks_go_on
 from classroom.exercise import Exercise
 from classroom.probes.drain import SCRIPT, draining
+from classroom.script_edits import alteration
+from classroom.variants import Variant
 from exercises.e12.faults import right
 from labs.run.running import Running
 from realserver_setup.render import Script
@@ -23,17 +23,17 @@ set -e
 """
 
 
-def _begin(running: Running, case: Case) -> None:
+def _begin(running: Running, variant: Variant) -> None:
     """Write drain.sh down, and run it while there are connections."""
-    script = Script(f"d/{SCRIPT}", case.filled(_BEGINNING))
-    if case.fault is None:
-        script = Script(script.name, script.text + case.filled(right(case.method)) + "\n")
+    script = Script(f"d/{SCRIPT}", variant.filled(_BEGINNING))
+    if variant.fault is None:
+        script = Script(script.name, script.text + variant.filled(right(variant.method)) + "\n")
     path = running.evidence.scripts / script.name
-    altered = alteration(case)(script)
+    altered = alteration(variant)(script)
     assert altered is not None
     path.write_text(altered.text)
     path.chmod(0o755)
-    draining(running, case)
+    draining(running, variant)
 
 
 EXERCISE = Exercise(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from classroom.case import Case
 from classroom.exercise import Edit, Fault
+from classroom.variants import Variant
 from labs.plan import Plan
 
 _PORT = 8000
 _FLAGS = {"dr": "-g", "tun": "-i"}
 
 
-def _elsewhere(plan: Plan, case: Case) -> Plan:
+def _elsewhere(plan: Plan, variant: Variant) -> Plan:
     """The httpd of the picked server listens there, and nowhere else."""
-    servers = tuple(replace(one, http_port=_PORT) if one.name == case.server else one for one in plan.servers)
+    servers = tuple(
+        replace(one, http_port=_PORT) if one.name == variant.server else one for one in plan.servers
+    )
     return replace(plan, servers=servers)
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from classroom.case import Case
 from classroom.checks.arp import one_answer
 from classroom.checks.service import all_served, fair_shares
 from classroom.exercise import Exercise
+from classroom.variants import Variant
 from exercises.local_node.faults import BASE
 from labs.plan import Plan, RealServer
 
 
-def one_more(plan: Plan, _case: Case) -> Plan:
+def one_more(plan: Plan, _case: Variant) -> Plan:
     """The director has an httpd as well, on every address that it has."""
     node = RealServer("d", plan.addresses.dip, http_port=80, weight=1, ftp=False)
     return replace(plan, servers=(*plan.servers, node))

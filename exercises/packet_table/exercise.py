@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from classroom.case import Case
 from classroom.checks.packet_table import first_packet, last_packet, packets_between, table_on_wire
 from classroom.exercise import Exercise
 from classroom.guided.answers import NAME, text
 from classroom.guided.packet_table import connection, sections
+from classroom.variants import Variant
 from labs.errors import BuildFailed
 from labs.run.running import Running
 from labs.wait import look_until
@@ -19,18 +19,18 @@ Replace every ____. Addresses with their ports as 192.0.2.1:80 (or 192.0.2.1.80,
 it), addresses without a port as 192.0.2.1, MAC addresses as 02:00:c0:00:02:01. Leave the rest as it is."""
 
 
-def _files(case: Case) -> dict[str, str]:
-    asked = connection(case)
-    head = _HEAD.format(client=asked.client.host, port=asked.port, vip=case.plan.vip)
-    return {NAME: text(head, sections(case))}
+def _files(variant: Variant) -> dict[str, str]:
+    asked = connection(variant)
+    head = _HEAD.format(client=asked.client.host, port=asked.port, vip=variant.plan.vip)
+    return {NAME: text(head, sections(variant))}
 
 
-def _connect(running: Running, case: Case) -> None:
+def _connect(running: Running, variant: Variant) -> None:
     """Make the connection when it is the turn of the real server that has to get it."""
-    asked = connection(case)
+    asked = connection(variant)
     client = next(one for one in running.clients if one.host.name == asked.client.host)
     turns = [server["address"] for server in running.director.ask("list")["services"][0]["servers"]]
-    names = {server.address: server.name for server in case.plan.servers}
+    names = {server.address: server.name for server in variant.plan.servers}
     before = names[turns[turns.index(asked.server.address) - 1]]
     look_until(lambda: client.names(1), [before].__eq__, 2)
     page = client.page("/index.html", asked.port)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from classroom.case import case_for
 from classroom.exercise import WORK, Repair, Solution
 from classroom.guided.answers import NAME, Section, text
 from classroom.guided.packet_table import cells, hops
+from classroom.variants import variant_for
 
 _ITSELF = f"{sys.executable} -m exercises.packet_table.solution"
 
@@ -21,8 +21,8 @@ SOLUTIONS = (
 
 def filled_in(student: str) -> str:
     """The answers file, all right."""
-    case = case_for("packet-table", student)
-    return text("", [Section(hop.expected.packet, "", cells(hop)) for hop in hops(case)])
+    variant = variant_for("packet-table", student)
+    return text("", [Section(hop.expected.packet, "", cells(hop)) for hop in hops(variant)])
 
 
 if __name__ == "__main__":

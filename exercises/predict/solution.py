@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from classroom.case import Case, case_for
 from classroom.exercise import WORK, Repair, Solution
 from classroom.guided.answers import NAME, Section, text
 from classroom.guided.plays import SCHEDULERS, Play, listed, name_of, opening, plays
+from classroom.variants import Variant, variant_for
 from director.core import schedulers
 
 _ITSELF = f"{sys.executable} -m exercises.predict.solution"
@@ -20,25 +20,25 @@ SOLUTIONS = (
 )
 
 
-def rehearsed(play: Play, case: Case) -> list[str]:
+def rehearsed(play: Play, variant: Variant) -> list[str]:
     """Who gets the connections of a play, by the director's own schedulers."""
-    scheduler, servers = schedulers.make(play.scheduler), listed(play, case)
+    scheduler, servers = schedulers.make(play.scheduler), listed(play, variant)
     scheduler.changed(servers)
     names = []
     for step in play.steps:
-        pick = scheduler.pick(servers, opening(step.client, case), 0)
+        pick = scheduler.pick(servers, opening(step.client, variant), 0)
         if pick is not None:
             pick[0].count(active=step.stays, by=1)
-            names.append(name_of(pick[0], case))
+            names.append(name_of(pick[0], variant))
     return names
 
 
 def filled_in(student: str) -> str:
     """The answers file, all right."""
-    case = case_for("predict", student)
+    variant = variant_for("predict", student)
     sections = [
-        Section(play.scheduler, "", dict(zip(play.labels, rehearsed(play, case), strict=True)))
-        for play in plays(case)
+        Section(play.scheduler, "", dict(zip(play.labels, rehearsed(play, variant), strict=True)))
+        for play in plays(variant)
     ]
     return text("", sections)
 

@@ -14,8 +14,8 @@ import time
 from collections.abc import Sequence
 
 from classroom import catalogue
-from classroom.case import Case, case_for
-from classroom.room import Room, run
+from classroom.session import ExerciseSession, run
+from classroom.variants import Variant, variant_for
 from doctor.causes import diagnose
 from doctor.read import read
 from labs.checks.result import Check
@@ -24,21 +24,21 @@ from labs.wait import look_until
 _SETTLED = 15  # seconds: on a busy machine, what a fault does may take a moment to show
 
 
-def tell(state: str, room: Room, fails: Sequence[str] = ()) -> bool:
+def tell(state: str, session: ExerciseSession, fails: Sequence[str] = ()) -> bool:
     """Whether every check passed; asked again while others of them fail than `fails`."""
     began = time.monotonic()
-    about = room.about.checks
+    about = session.about.checks
 
     def failed(checks: Sequence[Check]) -> list[str]:
         return sorted(judge.__name__ for judge, check in zip(about, checks, strict=True) if not check.ok)
 
     checks = look_until(
-        lambda: room.judge(room.look()),
+        lambda: session.judge(session.look()),
         lambda checks: failed(checks) == sorted(fails),
         _SETTLED if fails else 0,
     )
     took = time.monotonic() - began
-    found = diagnose(read(room.running))
+    found = diagnose(read(session.running))
     told = {
         "state": state,
         "seconds": round(took, 1),
@@ -52,37 +52,37 @@ def tell(state: str, room: Room, fails: Sequence[str] = ()) -> bool:
     return all(check.ok for check in checks)
 
 
-def promised(case: Case) -> tuple[str, ...]:
+def promised(variant: Variant) -> tuple[str, ...]:
     """The checks that the fault is said to fail."""
-    return catalogue.solutions(case.exercise)[case.fault or 0].fails
+    return catalogue.solutions(variant.exercise)[variant.fault or 0].fails
 
 
-def repair(room: Room, case: Case) -> None:
+def repair(session: ExerciseSession, variant: Variant) -> None:
     """Raises SystemExit with what a command said that failed."""
-    solution = catalogue.solutions(case.exercise)[case.fault or 0]
+    solution = catalogue.solutions(variant.exercise)[variant.fault or 0]
     for step in solution.repairs:
-        for name in case.hosts(case.filled(step.on)):
+        for name in variant.hosts(variant.filled(step.on)):
             for command in step.commands:
-                line = f"cd {shlex.quote(str(room.evidence.scripts / name))} && {case.filled(command)}"
-                done = room.running.network.hosts[name].run(["sh", "-c", line])
+                line = f"cd {shlex.quote(str(session.evidence.scripts / name))} && {variant.filled(command)}"
+                done = session.running.network.hosts[name].run(["sh", "-c", line])
                 if done.exit_code != 0:
                     raise SystemExit(f"{name}: {line}: {done.exit_code}: {done.stdout}{done.stderr}")
 
 
 def main(exercise: str, student: str, state: str) -> int:
-    case = case_for(exercise, student, healthy=state == "healthy")
+    variant = variant_for(exercise, student, healthy=state == "healthy")
 
-    def stay(room: Room) -> None:
+    def stay(session: ExerciseSession) -> None:
         if state == "healthy" and not catalogue.faults(exercise):  # where something is to be made
-            repair(room, case)
-        passed = tell(state, room, promised(case) if state == "fault" else ())
+            repair(session, variant)
+        passed = tell(state, session, promised(variant) if state == "fault" else ())
         if state == "fault":
-            repair(room, case)
-            passed = not passed and tell("mended", room)
+            repair(session, variant)
+            passed = not passed and tell("mended", session)
         if not passed:
             raise SystemExit(1)
 
-    return run(case, stay)
+    return run(variant, stay)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from classroom import catalogue
-from classroom.case import Case, case_for
+from classroom.variants import Variant, variant_for
 from labs.wait import look_until, patient
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,13 +74,13 @@ class Class:
             process.terminate()
             process.wait(patient(30))
 
-    def mend(self, case: Case) -> None:
+    def mend(self, variant: Variant) -> None:
         """Type the solution in shells of the hosts, as a student does."""
-        for step in catalogue.solutions(case.exercise)[case.fault or 0].repairs:
-            for host in case.hosts(step.on):
+        for step in catalogue.solutions(variant.exercise)[variant.fault or 0].repairs:
+            for host in variant.hosts(step.on):
                 for command in step.commands:
                     done = self.inv(
-                        *("shell", host, "--student", case.student, "--command", case.filled(command))
+                        *("shell", host, "--student", variant.student, "--command", variant.filled(command))
                     )
                     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -91,9 +91,9 @@ def school(tmp_path: Path) -> Class:
 
 
 def test_from_the_symptom_to_the_mark(school: Class) -> None:
-    case = case_for(NAME, "ada")
-    solution = catalogue.solutions(NAME)[case.fault or 0]
-    diagnosis = ("--host", case.server, "--cause", solution.cause, "--evidence", solution.evidence[0])
+    variant = variant_for(NAME, "ada")
+    solution = catalogue.solutions(NAME)[variant.fault or 0]
+    diagnosis = ("--host", variant.server, "--cause", solution.cause, "--evidence", solution.evidence[0])
     with school.playing(NAME, "ada"):
         check = school.inv("check")
         assert check.returncode == 1, check.stdout + check.stderr
@@ -101,7 +101,7 @@ def test_from_the_symptom_to_the_mark(school: Class) -> None:
         assert "ETIMEDOUT" in check.stdout  # what was seen, not just that it failed
         assert "Hint 1 of" in school.inv("hint").stdout
         assert "Hint 2" not in school.inv("hint", "--again").stdout
-        school.mend(case)
+        school.mend(variant)
         check = school.inv("check")
         assert (check.returncode, "PASSED" in check.stdout) == (0, True), check.stdout + check.stderr
         assert school.inv("submit").returncode == 2  # the form is empty, and nobody can be asked
@@ -122,7 +122,7 @@ def test_a_shell_gives_back_what_the_command_did(school: Class) -> None:
     with school.playing(NAME, "ada"):
         assert school.inv("shell", "rs1", "--command", "sh -c 'exit 7'").returncode == 7
         listed = school.inv("shell", "d", "--command", "ippfvsadm -L")
-        assert (listed.returncode, case_for(NAME, "ada").addresses.vip in listed.stdout) == (0, True)
+        assert (listed.returncode, variant_for(NAME, "ada").addresses.vip in listed.stdout) == (0, True)
         assert "realserver.sh" in school.inv("shell", "rs1", "--command", "ls 1999").stdout
         unknown = school.inv("shell", "rs99")
         assert (unknown.returncode, "rs1" in unknown.stderr) == (2, True)
@@ -167,10 +167,10 @@ def _students_hand_in(school: Class) -> None:
     lines = [shlex.split(line)[1:] for line in typed("exercises.md") if line.startswith("./inv")]
     begin = next(words for words in lines if words[0] == "exercise")
     assert begin == ["exercise", NAME, "--student", EXAMPLE]
-    case = case_for(NAME, EXAMPLE)
-    solution = catalogue.solutions(NAME)[case.fault or 0]
+    variant = variant_for(NAME, EXAMPLE)
+    solution = catalogue.solutions(NAME)[variant.fault or 0]
     # The page names none of them.
-    meant = {"HOST": case.server, "CAUSE": solution.cause, "EVIDENCE": solution.evidence[0]}
+    meant = {"HOST": variant.server, "CAUSE": solution.cause, "EVIDENCE": solution.evidence[0]}
     with student.playing(NAME, EXAMPLE):
         for line in lines:
             words = [meant.get(word, word) for word in line]
@@ -224,7 +224,7 @@ def test_two_students_do_not_meet(school: Class) -> None:
         assert (which.returncode, "ada" in which.stderr, "bob" in which.stderr) == (2, True, True)
         again = school.inv("exercise", NAME, "--student", "bob")
         assert (again.returncode, "already" in again.stderr) == (2, True)
-        school.mend(case_for(NAME, "bob"))
+        school.mend(variant_for(NAME, "bob"))
         assert school.inv("check", "--student", "bob").returncode == 0
         assert school.inv("check", "--student", "ada").returncode == 1
 

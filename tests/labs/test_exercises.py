@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from classroom import catalogue
-from classroom.case import case_for
+from classroom.variants import variant_for
 from labs.wait import patient
 from tests.labs.support import FROM_CHECKOUT
 
@@ -35,8 +35,8 @@ def students(name: str) -> list[str]:
         return CANDIDATES[:STUDENTS]
     first: dict[object, str] = {}
     for student in CANDIDATES:
-        case = case_for(name, student)
-        first.setdefault(case.fault if case.fault is not None else case.method, student)
+        variant = variant_for(name, student)
+        first.setdefault(variant.fault if variant.fault is not None else variant.method, student)
     return list(first.values())
 
 
@@ -80,11 +80,11 @@ def test_an_exercise(name: str, student: str, state: str, runs: Path) -> None:
         assert failed(told["healthy"]) == {}
         assert told["healthy"]["causes"] == []
         return
-    case = case_for(name, student)
-    solution = catalogue.solutions(name)[case.fault or 0]
+    variant = variant_for(name, student)
+    solution = catalogue.solutions(name)[variant.fault or 0]
     assert sorted(failed(told["fault"])) == sorted(solution.fails), failed(told["fault"])
     assert failed(told["mended"]) == {}
     if solution.cause:
         assert {one["cause"] for one in told["fault"]["causes"]} == {solution.cause}, told["fault"]["causes"]
-        assert {one["host"] for one in told["fault"]["causes"]} <= set(case.hosts(solution.host))
+        assert {one["host"] for one in told["fault"]["causes"]} <= set(variant.hosts(solution.host))
         assert told["mended"]["causes"] == []

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from classroom.case import case_for
+from classroom.variants import variant_for
 from labs.wait import look_until
 from tests.labs.support import processes_with
 from tests.labs.terminal import END, INTERRUPT, SUSPEND, Terminal
@@ -237,7 +237,7 @@ def test_an_exercise_and_the_terminals_beside_it(tmp_path: Path, mark: str) -> N
             inv(*words), columns=columns, environment=environment, folder=tmp_path, encoding=encoding
         )
 
-    case = case_for("e04", "ada")
+    variant = variant_for("e04", "ada")
     with opened("exercise", "e04", "--student", "ada", columns=80, **LATIN_1) as exercise:
         assert look_until(lambda: list(runs.glob("*/desk")), bool, 60)
         with opened("check", columns=80, **UTF_8) as early:
@@ -256,13 +256,13 @@ def test_an_exercise_and_the_terminals_beside_it(tmp_path: Path, mark: str) -> N
                 assert check.wait() == 1
                 assert "NOT YET" in check.shown
                 assert_whole(check.rows, columns)
-        with opened("shell", case.server, columns=80, **UTF_8) as shell:
-            shell.expect(f"{case.server}# ")
-            assert f"{case.server}-eth0" in shell.ask("ip -o address", f"{case.server}# ")
+        with opened("shell", variant.server, columns=80, **UTF_8) as shell:
+            shell.expect(f"{variant.server}# ")
+            assert f"{variant.server}-eth0" in shell.ask("ip -o address", f"{variant.server}# ")
             shell.line("ping 127.0.0.1")
             shell.expect("icmp_seq=2")
             shell.send(INTERRUPT)
-            shell.expect(f"{case.server}# ")
+            shell.expect(f"{variant.server}# ")
             shell.line("exit")
             shell.wait()
         for environment in (LATIN_1, DUMB):  # Ctrl-C between prompt and reading is lost in CPython
@@ -275,7 +275,7 @@ def test_an_exercise_and_the_terminals_beside_it(tmp_path: Path, mark: str) -> N
         assert not list(tmp_path.glob("*.lvs"))
         with opened("submit", columns=80, **UTF_8) as form:
             form.expect("Which host was it?")
-            for typed in (b"\xe4\xff", b"99", case.server.encode(), b"vip_mising", b"4", b"1"):
+            for typed in (b"\xe4\xff", b"99", variant.server.encode(), b"vip_mising", b"4", b"1"):
                 form.expect("Number, 1 to")
                 form.send_bytes(typed + b"\r")
             form.expect("This is what will be sealed:")
@@ -283,7 +283,7 @@ def test_an_exercise_and_the_terminals_beside_it(tmp_path: Path, mark: str) -> N
             shown = " ".join(form.shown.split())
             assert "'99' is none of these: type a number from 1 to" in shown
             assert "Did you mean vip_missing?" in shown
-            assert all(word in told for word in ("e04 of ada", case.server, "vip_missing", "e04-ada.lvs"))
+            assert all(word in told for word in ("e04 of ada", variant.server, "vip_missing", "e04-ada.lvs"))
             assert not list(tmp_path.glob("*.lvs"))
             form.line("")
             assert form.wait() == 0

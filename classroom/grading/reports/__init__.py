@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from classroom.grading.book import Book
+from classroom.grading.gradebook import Gradebook
 from classroom.grading.reports import csv, gradescope, html, junit, text
 from labs.errors import BadRequest
 
@@ -24,12 +24,12 @@ def prepare(folder: Path) -> None:
         raise BadRequest(f"--output {folder}: no folder can be made there ({error.strerror}).") from None
 
 
-def write(book: Book, folder: Path) -> None:
+def write(gradebook: Gradebook, folder: Path) -> None:
     """Write all reports; what is there of an earlier time is replaced. Raises BadRequest."""
     try:
         for name, made in _OF_ALL.items():
-            (folder / name).write_text(made(book), encoding="utf-8")
-        for entry in book.entries:
+            (folder / name).write_text(made(gradebook), encoding="utf-8")
+        for entry in gradebook.entries:
             own = folder / f"{entry.mark.exercise}-{entry.mark.student}"
             own.mkdir(exist_ok=True)
             for name, report in _OF_ONE.items():

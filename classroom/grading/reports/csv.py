@@ -6,27 +6,27 @@ import csv
 from collections.abc import Sequence
 from io import StringIO
 
-from classroom.grading.book import Book, Entry
+from classroom.grading.gradebook import Entry, Gradebook
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet would calculate
 Row = list[str]
 
 
-def table(book: Book) -> str:
+def table(gradebook: Gradebook) -> str:
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*header(book), "notes"])
-    for student, entries in book.students.items():
+    writer.writerow([*header(gradebook), "notes"])
+    for student, entries in gradebook.students.items():
         notes = "; ".join(f"{entry.mark.exercise}: {note}" for entry in entries for note in entry.notes)
-        writer.writerow([cell(value) for value in (*row(book, student, entries), notes)])
+        writer.writerow([cell(value) for value in (*row(gradebook, student, entries), notes)])
     return text.getvalue()
 
 
-def header(book: Book) -> Row:
-    return ["student", *book.exercises, "total", "hints", "checks", "minutes"]
+def header(gradebook: Gradebook) -> Row:
+    return ["student", *gradebook.exercises, "total", "hints", "checks", "minutes"]
 
 
-def row(book: Book, student: str, entries: Sequence[Entry]) -> Row:
+def row(gradebook: Gradebook, student: str, entries: Sequence[Entry]) -> Row:
     """Points, empty where nothing was handed in; the rest are sums over the exercises."""
     marks = [entry.mark for entry in entries]
     points = {mark.exercise: mark.points for mark in marks}
@@ -36,7 +36,7 @@ def row(book: Book, student: str, entries: Sequence[Entry]) -> Row:
         sum(mark.checks for mark in marks),
         round(sum(mark.minutes for mark in marks), 1),
     )
-    return [student, *(str(points.get(name, "")) for name in book.exercises), *map(str, sums)]
+    return [student, *(str(points.get(name, "")) for name in gradebook.exercises), *map(str, sums)]
 
 
 def cell(text: str) -> str:

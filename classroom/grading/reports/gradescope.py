@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from classroom.grading.book import Entry
+from classroom.grading.gradebook import Entry
 from classroom.grading.marking import WHOLE, Part
 from classroom.grading.reports.text import effort
 

@@ -6,7 +6,7 @@ from functools import cache
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from classroom.grading.book import Entry
+from classroom.grading.gradebook import Entry
 from classroom.grading.marking import WHOLE
 from classroom.grading.reports.text import effort, points
 from realserver_setup.render import TEMPLATES

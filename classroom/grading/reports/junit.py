@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from classroom.grading.book import Book, Entry, Refusal
+from classroom.grading.gradebook import Entry, Gradebook, Refusal
 from classroom.grading.marking import Part
 from classroom.grading.reports.text import points
 
 
-def suites(book: Book) -> str:
+def suites(gradebook: Gradebook) -> str:
     root = Element("testsuites", name="LVS exercises")
-    for entry in book.entries:
+    for entry in gradebook.entries:
         _add(root, entry)
-    if book.refusals:
-        _add_refused(root, book.refusals)
+    if gradebook.refusals:
+        _add_refused(root, gradebook.refusals)
     indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"
 

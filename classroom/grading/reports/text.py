@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from classroom.grading.book import Entry
+from classroom.grading.gradebook import Entry
 from classroom.grading.marking import WHOLE, Mark, Part
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from nacl.public import PrivateKey
 
-from classroom.case import Case, case_for
 from classroom.submission import Submission, private_key, sealed
+from classroom.variants import Variant, variant_for
 from labs.plan import Plan
 
 SECRET = "correct horse battery staple"
@@ -25,24 +25,24 @@ def key(secret: str = SECRET) -> PrivateKey:
 
 def submission(student: str = "ada", **changes: Any) -> Submission:
     """Mended and rightly diagnosed, ten minutes after the start; `changes` are of its fields."""
-    case = case_for("e04", student)
+    variant = variant_for("e04", student)
     made = Submission(
         exercise="e04",
         student=student,
-        seen=seen(case),
-        state=state(case.plan),
+        seen=seen(variant),
+        state=state(variant.plan),
         journal=journal(student),
-        diagnosis={"host": case.server, "cause": "vip_missing", "evidence": "counters"},
+        diagnosis={"host": variant.server, "cause": "vip_missing", "evidence": "counters"},
         run=sha256(student.encode()).hexdigest()[:32],
-        facts=dict(case.facts),
+        facts=dict(variant.facts),
     )
     return replace(made, **changes)
 
 
-def seen(case: Case, *, broken: bool = False) -> dict[str, Any]:
+def seen(variant: Variant, *, broken: bool = False) -> dict[str, Any]:
     """Three rounds of requests; `broken`: those to the server with the fault get no answer."""
-    names = [server.name for server in case.plan.servers] * 3
-    requests = [{"how": "answered", "server": name} for name in names if not broken or name != case.server]
+    names = [server.name for server in variant.plan.servers] * 3
+    requests = [{"how": "answered", "server": name} for name in names if not broken or name != variant.server]
     silent = [{"how": "ETIMEDOUT"}] * (len(names) - len(requests))
     return {"requests": requests + silent, "arp_answers": ["d-eth0"]}
 

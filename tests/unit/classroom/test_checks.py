@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from classroom import catalogue
-from classroom.case import case_for
 from classroom.checks import judged, probes_of
 from classroom.checks.arp import one_answer
 from classroom.checks.service import all_served, fair_shares
 from classroom.probes import FAILED
+from classroom.variants import variant_for
 from tests.unit.classroom.made import seen
 
-CASE = case_for("e04", "ada")
+CASE = variant_for("e04", "ada")
 JUDGES = catalogue.load("e04").checks
 
 
@@ -44,8 +44,8 @@ def test_a_probe_that_failed_fails_its_checks() -> None:
     "absurd", [1, "x", [], {}, [1], ["x"], [[]], [{}], {"x": 1}, [None], True, [{"how": 1}]]
 )
 def test_what_nobody_has_foreseen_passes_no_exercise(name: str, absurd: object) -> None:
-    case, judges = case_for(name, "ada"), catalogue.load(name).checks
-    found = judged(judges, {probe.__name__: absurd for probe in probes_of(judges)}, case)
+    variant, judges = variant_for(name, "ada"), catalogue.load(name).checks
+    found = judged(judges, {probe.__name__: absurd for probe in probes_of(judges)}, variant)
     assert not all(check.ok for check in found)
 
 

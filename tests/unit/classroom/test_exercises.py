@@ -8,11 +8,11 @@ from collections.abc import Iterable
 import pytest
 
 from classroom import catalogue
-from classroom.altered import alteration
-from classroom.case import case_for
 from classroom.checks import probes_of, title
 from classroom.diagnosis import CAUSES, EVIDENCE
 from classroom.exercise import Fault
+from classroom.script_edits import alteration
+from classroom.variants import variant_for
 from labs.errors import BadRequest, Unable
 from realserver_setup.render import scripts_for
 
@@ -26,8 +26,8 @@ def players() -> list[tuple[str, str]]:
     met: dict[object, tuple[str, str]] = {}
     for name in NAMES:
         for student in (f"s{number}" for number in range(100)):
-            case = case_for(name, student)
-            met.setdefault((name, case.fault, case.method, case.servers), (name, student))
+            variant = variant_for(name, student)
+            met.setdefault((name, variant.fault, variant.method, variant.servers), (name, student))
     return list(met.values())
 
 
@@ -55,9 +55,9 @@ def test_the_text_has_its_parts(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "student"), PLAYERS)
 def test_no_braces_stay_for_students(name: str, student: str) -> None:
-    case = case_for(name, student)
+    variant = variant_for(name, student)
     for text in (catalogue.text(name), *catalogue.hints(name)):
-        assert BRACES.findall(case.filled(text)) == []
+        assert BRACES.findall(variant.filled(text)) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -103,9 +103,9 @@ def test_checks_have_titles_that_tell_no_cause(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "student"), PLAYERS)
 def test_every_edit_finds_its_line_and_leaves_no_brace(name: str, student: str) -> None:
-    case = case_for(name, student)
-    alter = alteration(case)
-    for setup in case.plan.setups:
+    variant = variant_for(name, student)
+    alter = alteration(variant)
+    for setup in variant.plan.setups:
         for script in scripts_for(setup).values():
             after = alter(script)
             assert after is None or not BRACES.findall(after.text)
@@ -113,12 +113,12 @@ def test_every_edit_finds_its_line_and_leaves_no_brace(name: str, student: str) 
 
 @pytest.mark.parametrize(("name", "student"), PLAYERS)
 def test_answers_and_repairs_are_of_hosts_that_there_are(name: str, student: str) -> None:
-    case = case_for(name, student)
-    machines = {machine.name for machine in case.plan.topology.machines}
-    solution = catalogue.solutions(name)[case.fault or 0]
-    assert not solution.host or set(case.hosts(solution.host)) <= machines
+    variant = variant_for(name, student)
+    machines = {machine.name for machine in variant.plan.topology.machines}
+    solution = catalogue.solutions(name)[variant.fault or 0]
+    assert not solution.host or set(variant.hosts(solution.host)) <= machines
     for repair in solution.repairs:
-        assert set(case.hosts(case.filled(repair.on))) <= machines
+        assert set(variant.hosts(variant.filled(repair.on))) <= machines
         assert repair.commands
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from classroom import catalogue
-from classroom.altered import alteration
-from classroom.case import Case, case_for
 from classroom.checks import judged
 from classroom.guided import answers, own_scheduler, packet_table, plays
+from classroom.script_edits import alteration
+from classroom.variants import Variant, variant_for
 from director.core import schedulers
 from director.own_scheduler import Watched
 from exercises.packet_table import solution as table_solution
@@ -27,10 +27,10 @@ STUDENTS = ("ada", "bob", "carl", "dora", "emil", "s1", "s2", "s3")
 FOLDER = catalogue.folder_of("write-scheduler")
 
 
-def starter(case: Case, name: str = answers.NAME) -> str:
-    files = catalogue.load(case.exercise).files
+def starter(variant: Variant, name: str = answers.NAME) -> str:
+    files = catalogue.load(variant.exercise).files
     assert files is not None
-    return files(case)[name]
+    return files(variant)[name]
 
 
 def read(text: str, folder: Path) -> dict[str, Any]:
@@ -39,12 +39,12 @@ def read(text: str, folder: Path) -> dict[str, Any]:
     return answers.read(file).as_dict()
 
 
-def failed(case: Case, seen: dict[str, Any]) -> set[str]:
+def failed(variant: Variant, seen: dict[str, Any]) -> set[str]:
     """The names of the checks that fail."""
-    about = catalogue.load(case.exercise)
+    about = catalogue.load(variant.exercise)
     return {
         judge.__name__
-        for judge, check in zip(about.checks, judged(about.checks, seen, case), strict=True)
+        for judge, check in zip(about.checks, judged(about.checks, seen, variant), strict=True)
         if not check.ok
     }
 
@@ -52,23 +52,23 @@ def failed(case: Case, seen: dict[str, Any]) -> set[str]:
 # ---- packet-table ----
 
 
-def table_seen(case: Case, text: str, folder: Path) -> dict[str, Any]:
-    wire = [hop.expected.as_dict() for hop in packet_table.hops(case)]
+def table_seen(variant: Variant, text: str, folder: Path) -> dict[str, Any]:
+    wire = [hop.expected.as_dict() for hop in packet_table.hops(variant)]
     return {"answers": read(text, folder), "packets": wire}
 
 
 @pytest.mark.parametrize("student", STUDENTS)
 def test_a_packet_table_with_blanks_fails_and_the_whole_one_passes(student: str, tmp_path: Path) -> None:
-    case = case_for("packet-table", student)
+    variant = variant_for("packet-table", student)
     promised = set(catalogue.solutions("packet-table")[0].fails)
-    assert failed(case, table_seen(case, starter(case), tmp_path)) == promised
-    assert failed(case, table_seen(case, table_solution.filled_in(student), tmp_path)) == set()
+    assert failed(variant, table_seen(variant, starter(variant), tmp_path)) == promised
+    assert failed(variant, table_seen(variant, table_solution.filled_in(student), tmp_path)) == set()
 
 
 @pytest.mark.parametrize("student", STUDENTS)
 def test_what_is_shown_of_a_packet_table_is_right(student: str) -> None:
-    case = case_for("packet-table", student)
-    for hop, section in zip(packet_table.hops(case), packet_table.sections(case), strict=True):
+    variant = variant_for("packet-table", student)
+    for hop, section in zip(packet_table.hops(variant), packet_table.sections(variant), strict=True):
         right = packet_table.cells(hop)
         shown = {name: value for name, value in section.cells.items() if value != answers.BLANK}
         assert shown.items() <= right.items()
@@ -76,15 +76,15 @@ def test_what_is_shown_of_a_packet_table_is_right(student: str) -> None:
 
 
 def test_every_method_is_somebodys() -> None:
-    assert {case_for("packet-table", f"s{n}").method for n in range(30)} == {"nat", "tun", "dr"}
+    assert {variant_for("packet-table", f"s{n}").method for n in range(30)} == {"nat", "tun", "dr"}
 
 
 def test_a_wrong_cell_is_named_and_the_right_one_is_not_told(tmp_path: Path) -> None:
-    case = case_for("packet-table", "ada")
-    name, cell = packet_table.hops(case)[0].expected.packet, packet_table.blanks(case)[0][0]
-    right = packet_table.cells(packet_table.hops(case)[0])[cell]
+    variant = variant_for("packet-table", "ada")
+    name, cell = packet_table.hops(variant)[0].expected.packet, packet_table.blanks(variant)[0][0]
+    right = packet_table.cells(packet_table.hops(variant)[0])[cell]
     text = table_solution.filled_in("ada").replace(f"= {right}", "= 192.0.2.99:9")
-    check = judged(catalogue.load("packet-table").checks, table_seen(case, text, tmp_path), case)[0]
+    check = judged(catalogue.load("packet-table").checks, table_seen(variant, text, tmp_path), variant)[0]
     assert f"[{name}] {cell} is not 192.0.2.99:9" in check.observed
     assert right not in check.observed + check.expected
 
@@ -98,42 +98,42 @@ def test_addresses_may_be_written_as_tcpdump_does(given: str) -> None:
 # ---- predict ----
 
 
-def play_seen(case: Case, text: str, folder: Path) -> dict[str, Any]:
-    happened = {play.scheduler: predict_solution.rehearsed(play, case) for play in plays.plays(case)}
+def play_seen(variant: Variant, text: str, folder: Path) -> dict[str, Any]:
+    happened = {play.scheduler: predict_solution.rehearsed(play, variant) for play in plays.plays(variant)}
     return {"answers": read(text, folder), "played": happened}
 
 
 @pytest.mark.parametrize("student", STUDENTS)
 def test_predictions_that_are_blank_fail_and_the_right_ones_pass(student: str, tmp_path: Path) -> None:
-    case = case_for("predict", student)
+    variant = variant_for("predict", student)
     promised = set(catalogue.solutions("predict")[0].fails)
-    assert failed(case, play_seen(case, starter(case), tmp_path)) == promised
-    assert failed(case, play_seen(case, predict_solution.filled_in(student), tmp_path)) == set()
+    assert failed(variant, play_seen(variant, starter(variant), tmp_path)) == promised
+    assert failed(variant, play_seen(variant, predict_solution.filled_in(student), tmp_path)) == set()
 
 
 @pytest.mark.parametrize("student", STUDENTS)
 def test_what_is_told_of_the_hashing_schedulers_is_right(student: str) -> None:
-    case = case_for("predict", student)
-    for play in plays.plays(case):
-        told = plays.told(play, case)
-        assert told == predict_solution.rehearsed(play, case)[: len(told)]
+    variant = variant_for("predict", student)
+    for play in plays.plays(variant):
+        told = plays.told(play, variant)
+        assert told == predict_solution.rehearsed(play, variant)[: len(told)]
         assert len(told) == play.told < len(play.steps)
 
 
 def test_only_how_many_and_the_first_wrong_one_are_told(tmp_path: Path) -> None:
-    case = case_for("predict", "ada")
-    text = starter(case)
-    [rr] = [play for play in plays.plays(case) if play.scheduler == "rr"]
+    variant = variant_for("predict", "ada")
+    text = starter(variant)
+    [rr] = [play for play in plays.plays(variant) if play.scheduler == "rr"]
     text = text.replace(f"{rr.labels[0]:<{max(map(len, rr.labels))}} = ____", f"{rr.labels[0]} = RS1", 1)
-    check = judged(catalogue.load("predict").checks, play_seen(case, text, tmp_path), case)[0]
+    check = judged(catalogue.load("predict").checks, play_seen(variant, text, tmp_path), variant)[0]
     assert (check.ok, check.observed) == (False, "1 right; number 2 is blank")
 
 
 def test_connections_that_came_to_nothing_are_no_success(tmp_path: Path) -> None:
-    case = case_for("predict", "ada")
-    seen = play_seen(case, starter(case), tmp_path)
+    variant = variant_for("predict", "ada")
+    seen = play_seen(variant, starter(variant), tmp_path)
     seen["played"] = {scheduler: [] for scheduler in seen["played"]}
-    assert failed(case, seen) == {*catalogue.solutions("predict")[0].fails, "all_played"}
+    assert failed(variant, seen) == {*catalogue.solutions("predict")[0].fails, "all_played"}
 
 
 # ---- answers files that were spoilt ----
@@ -203,7 +203,7 @@ def test_the_lab_expects_what_the_solution_does_and_no_other_scheduler(
 ) -> None:
     (tmp_path / own_scheduler.FILE).write_text(scheduler_solution.SOURCE)
     monkeypatch.setattr("exercises.write_scheduler.starter_tests.FILE", tmp_path / own_scheduler.FILE)
-    first, then = own_scheduler.rounds(case_for("write-scheduler", student))
+    first, then = own_scheduler.rounds(variant_for("write-scheduler", student))
     service = Service(*first.weights)
     assert named(service.picks(len(first.names))) == first.names
     service.weigh("a", 0)
@@ -220,8 +220,8 @@ def named(letters: str) -> tuple[str, ...]:
 
 
 def test_the_director_of_the_lab_is_started_with_the_students_file() -> None:
-    case = case_for("write-scheduler", "ada")
-    alter = alteration(case, Path("/runs/of ada/work"))
+    variant = variant_for("write-scheduler", "ada")
+    alter = alteration(variant, Path("/runs/of ada/work"))
     script = alter(Script("d/start.sh", "#!/bin/sh\n# exec\nexec lvs-director --method nat\n"))
     assert script is not None
     assert script.text.splitlines()[-1] == (

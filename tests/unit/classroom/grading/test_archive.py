@@ -18,11 +18,11 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from classroom import catalogue
-from classroom.altered import edits_of
-from classroom.case import case_for
 from classroom.grading.archive import _PACKAGES, FOLDER, archive, student_archive
 from classroom.grading.secret import VARIABLE
+from classroom.script_edits import edits_of
 from classroom.submission import Refused, opened
+from classroom.variants import variant_for
 from labs.errors import BadRequest, Unable
 from tests.unit.classroom.made import SECRET, key
 
@@ -31,12 +31,12 @@ OWN = (".git", ".venv", "runs", "__pycache__", ".*_cache", ".hypothesis", ".benc
 PLAY = """
 import json
 import doctor.command
-from classroom import catalogue, command, room
-from classroom.altered import edits_of
-from classroom.case import case_for
+from classroom import catalogue, command, session
+from classroom.script_edits import edits_of
+from classroom.variants import variant_for
 from classroom.submission import Submission, public_key, sealed
-cases = {name: case_for(name, "ada") for name in catalogue.names()}
-told = {name: [dict(case.facts), repr(edits_of(case))] for name, case in cases.items()}
+variants = {name: variant_for(name, "ada") for name in catalogue.names()}
+told = {name: [dict(variant.facts), repr(edits_of(variant))] for name, variant in variants.items()}
 made = Submission("e04", "ada", {}, {}, [])
 print(json.dumps([catalogue.__file__, told, sealed(made, public_key())]))
 """
@@ -137,7 +137,7 @@ def test_left_out(members: Members, gone: str) -> None:
 
 
 def test_what_students_need_is_there(members: Members) -> None:
-    assert {"inv", "tasks.py", "README.md", "classroom/class.pub", "classroom/room.py"} <= set(members)
+    assert {"inv", "tasks.py", "README.md", "classroom/class.pub", "classroom/session.py"} <= set(members)
     assert "exercises/e04/faults.packed" in members
     assert not [name for name in members if name.endswith(("/solution.py", "/faults.py", ".pyc"))]
 
@@ -209,8 +209,8 @@ def test_it_can_be_played_and_what_it_seals_is_for_the_teacher_only(unpacked: Pa
     assert Path(where).is_relative_to(unpacked)
     assert list(told) == list(catalogue.names())
     for name, (facts, edits) in told.items():
-        case = case_for(name, "ada")
-        assert (facts, edits) == (dict(case.facts), repr(edits_of(case)))
+        variant = variant_for(name, "ada")
+        assert (facts, edits) == (dict(variant.facts), repr(edits_of(variant)))
     assert opened(evidence.encode(), key()).student == "ada"
     with pytest.raises(Refused, match="another class"):
         opened(evidence.encode(), key("other"))

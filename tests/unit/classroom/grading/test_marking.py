@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from classroom.case import case_for
 from classroom.grading.marking import WHOLE, Part, mark
 from classroom.probes import FAILED
+from classroom.variants import variant_for
 from tests.unit.classroom.made import journal, seen, submission
 
-CASE = case_for("e04", "ada")
+CASE = variant_for("e04", "ada")
 RIGHT = submission("ada")
 BROKEN = seen(CASE, broken=True)
 

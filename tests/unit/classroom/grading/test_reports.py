@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from classroom.grading.book import Book, Entry, Refusal
+from classroom.grading.gradebook import Entry, Gradebook, Refusal
 from classroom.grading.marking import Mark, Part, mark
 from classroom.grading.reports import csv as table
 from classroom.grading.reports import gradescope, html, junit, text, write
@@ -27,7 +27,7 @@ PARTS = (
     Part("diagnosis: host", 10, 10, "rs1", "rs1", answer=True),
 )
 WRONG = Entry(f"{EVIL}.lvs", Mark("e04", EVIL, "=cmd|' /C calc'!A0", PARTS, 3, 5, 1, 12.5), (f"@{EVIL}",))
-BOOK = Book((RIGHT, WRONG), (Refusal(EVIL, f"refused {EVIL}"),))
+BOOK = Gradebook((RIGHT, WRONG), (Refusal(EVIL, f"refused {EVIL}"),))
 
 
 class Tags(HTMLParser):
@@ -81,7 +81,7 @@ def test_cells_that_a_spreadsheet_would_calculate(text: str) -> None:
 
 def test_csv_leaves_empty_what_was_not_handed_in() -> None:
     other = replace(RIGHT, mark=replace(RIGHT.mark, exercise="e17", student="bob"))
-    rows = list(csv.reader(StringIO(table.table(Book((RIGHT, other), ())))))
+    rows = list(csv.reader(StringIO(table.table(Gradebook((RIGHT, other), ())))))
     if rows[0][1:3] == ["e04", "e17"]:  # where there is an e17
         assert [row[1:4] for row in rows[1:]] == [["100", "", "100"], ["", "100", "100"]]
 
@@ -115,7 +115,7 @@ def test_gradescope_gets_its_form() -> None:
 
 
 def test_all_of_them_are_written(tmp_path: Path) -> None:
-    write(Book((RIGHT,), ()), tmp_path)
+    write(Gradebook((RIGHT,), ()), tmp_path)
     found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     own = {f"e04-ada/{name}" for name in ("report.txt", "report.html", "results.json")}
     assert found == {"class.csv", "junit.xml", *own}

@@ -9,30 +9,30 @@ from pathlib import Path
 
 import pytest
 
-from classroom.case import case_for
-from classroom.grading.book import Book, book
-from classroom.grading.intake import handed_in
+from classroom.grading.collect import submitted_files
+from classroom.grading.gradebook import Gradebook, grade_files
 from classroom.submission import LARGEST, new_run
+from classroom.variants import variant_for
 from labs.wait import patient
 from tests.unit.classroom.made import hand_in, journal, key, seen, submission
 
 ADA, BOB = submission("ada"), submission("bob")
 
 
-def graded(folder: Path) -> Book:
-    return book(handed_in(folder), key())
+def graded(folder: Path) -> Gradebook:
+    return grade_files(submitted_files(folder), key())
 
 
-def points(made: Book) -> dict[str, int]:
+def points(made: Gradebook) -> dict[str, int]:
     return {entry.mark.student: entry.mark.points for entry in made.entries}
 
 
-def reasons(made: Book) -> dict[str, str]:
+def reasons(made: Gradebook) -> dict[str, str]:
     return {refusal.file: refusal.reason for refusal in made.refusals}
 
 
 def test_right_wrong_and_partial(tmp_path: Path) -> None:
-    broken = seen(case_for("e04", "s2"), broken=True)
+    broken = seen(variant_for("e04", "s2"), broken=True)
     hand_in(tmp_path, submission("s10"))
     hand_in(tmp_path, submission("s2", seen=broken, diagnosis={"cause": "rp_filter"}))
     hand_in(tmp_path, submission("s1", diagnosis={"host": "d", "cause": "vip_missing"}))
@@ -92,7 +92,9 @@ def test_the_original_of_a_run_counts_whatever_is_made_of_it(tmp_path: Path) -> 
     assert "e04 of bob (e04-bob.lvs)" in made.entries[0].notes[0]
 
 
-EVES = replace(ADA, diagnosis={}, seen=seen(case_for("e04", "ada"), broken=True), journal=journal("ada", 99))
+EVES = replace(
+    ADA, diagnosis={}, seen=seen(variant_for("e04", "ada"), broken=True), journal=journal("ada", 99)
+)
 
 
 @pytest.mark.parametrize(
@@ -195,12 +197,12 @@ def test_a_hostile_class_costs_no_more_than_its_files(tmp_path: Path) -> None:
     file = hand_in(tmp_path, submission("s20", seen=full), "a/x.lvs")
     for number in range(300):
         hand_in(tmp_path, ADA, f"a/{number}.lvs").write_bytes(file.read_bytes())
-    files = handed_in(tmp_path)
-    book(files[:1], key())  # what is loaded once
+    files = submitted_files(tmp_path)
+    grade_files(files[:1], key())  # what is loaded once
     tracemalloc.start()
     began = time.process_time()
     try:
-        made = book(files, key())
+        made = grade_files(files, key())
         most = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -1,4 +1,4 @@
-"""From what look_around.py has printed on a host to the host's state."""
+"""From what collect_host.py has printed on a host to the host's state."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def filled(host: HostState, printed: str) -> HostState:
     try:
         seen = ast.literal_eval(printed)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise ValueError(f"not what look_around.py prints: {printed!r:.60}") from None
+        raise ValueError(f"not what collect_host.py prints: {printed!r:.60}") from None
     devices, routes, neighbours, *ways = _lists(seen["ip"])
     return replace(
         host,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from classroom import catalogue
-from classroom.altered import alteration, edited, edits_of
-from classroom.case import case_for
 from classroom.exercise import Edit
+from classroom.script_edits import alteration, edited, edits_of
+from classroom.variants import variant_for
 from labs.errors import BuildFailed
 from realserver_setup.render import Script, scripts_for
 
-CASE = case_for("e04", "ada")
+CASE = variant_for("e04", "ada")
 SCRIPT = Script("rs1/1999/realserver.sh", "#!/bin/sh\n# the VIP\necho VIP {brace}\necho two\n")
 
 
@@ -59,7 +59,7 @@ def test_only_the_picked_server_is_changed() -> None:
 
 
 def test_the_healthy_lab_has_its_scripts() -> None:
-    healthy = case_for("e04", "ada", healthy=True)
+    healthy = variant_for("e04", "ada", healthy=True)
     assert edits_of(healthy) == catalogue.load("e04").base
     script = next(iter(scripts_for(healthy.plan.setups[-1]).values()))
     after = alteration(healthy)(script)

@@ -7,22 +7,22 @@ from typing import Any
 
 import pytest
 
-from classroom.case import case_for
-from classroom.grading import origin
+from classroom.grading import provenance
 from classroom.submission import Refused
+from classroom.variants import variant_for
 from tests.unit.classroom.made import journal, seen, state, submission
 
 ADA, BOB = submission("ada"), submission("bob")
 
 
 def test_ones_own_is() -> None:
-    assert origin.require(ADA) == case_for("e04", "ada")
+    assert provenance.require(ADA) == variant_for("e04", "ada")
 
 
 @pytest.mark.parametrize("extra", [{"newer": "1"}, {}])
 def test_facts_that_are_not_known_here_do_not_matter(extra: dict[str, str]) -> None:
     facts = {name: fact for name, fact in ADA.facts.items() if name != "count"}
-    origin.require(replace(ADA, facts={**facts, **extra}))
+    provenance.require(replace(ADA, facts={**facts, **extra}))
 
 
 @pytest.mark.parametrize(
@@ -48,20 +48,20 @@ def test_facts_that_are_not_known_here_do_not_matter(extra: dict[str, str]) -> N
 )
 def test_anything_else_is_not(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(Refused, match=reason):
-        origin.require(replace(ADA, **changes))
+        provenance.require(replace(ADA, **changes))
 
 
 def test_no_student_passes_for_another() -> None:
     """Whatever part is another's, of two hundred students with the same fault and method or not."""
     for number in range(200):
-        other = case_for("e04", f"s{number}")
+        other = variant_for("e04", f"s{number}")
         if other.facts != {**ADA.facts, "student": other.student}:
             with pytest.raises(Refused):
-                origin.require(replace(ADA, facts=dict(other.facts)))
+                provenance.require(replace(ADA, facts=dict(other.facts)))
             with pytest.raises(Refused):
-                origin.require(replace(submission(other.student), facts=ADA.facts, state=ADA.state))
+                provenance.require(replace(submission(other.student), facts=ADA.facts, state=ADA.state))
 
 
 def test_broken_labs_are_evidence_too() -> None:
-    case = case_for("e04", "ada")
-    origin.require(replace(ADA, seen=seen(case, broken=True), state=state(case.plan)))
+    variant = variant_for("e04", "ada")
+    provenance.require(replace(ADA, seen=seen(variant, broken=True), state=state(variant.plan)))

@@ -16,13 +16,13 @@ from dataclasses import asdict
 from typing import Any
 
 from classroom import catalogue
-from classroom.altered import alteration
-from classroom.case import Case
 from classroom.checks import judged, probes_of
 from classroom.exercise import Exercise
 from classroom.journal import Journal
 from classroom.probes import look
+from classroom.script_edits import alteration
 from classroom.submission import new_run
+from classroom.variants import Variant
 from classroom.work import folder_of, lay_out
 from director.control.channel import Message
 from doctor.read import read
@@ -40,38 +40,38 @@ from labs.terminal.screen import busy
 from labs.wait import patient
 
 
-class Room:
+class ExerciseSession:
     """`case` is whose exercise it is; built inside a sandbox."""
 
-    def __init__(self, case: Case, evidence: Evidence, narrator: Narrator) -> None:
-        self.case = case
-        self.about: Exercise = catalogue.load(case.exercise)
+    def __init__(self, variant: Variant, evidence: Evidence, narrator: Narrator) -> None:
+        self.variant = variant
+        self.about: Exercise = catalogue.load(variant.exercise)
         self.evidence = evidence
         self.journal = Journal(evidence.folder)
-        self._run = new_run(case.exercise, case.student)
-        self._hints = catalogue.hints(case.exercise)
+        self._run = new_run(variant.exercise, variant.student)
+        self._hints = catalogue.hints(variant.exercise)
         self.running = self._build(narrator)
 
     def _build(self, narrator: Narrator) -> Running:
         """Raises BuildFailed."""
-        case = self.case
+        variant = self.variant
         try:
-            lay_out(case, self.evidence)
+            lay_out(variant, self.evidence)
             builder = Builder(
-                case.plan,
-                case.options,
+                variant.plan,
+                variant.options,
                 self.evidence,
                 narrator,
                 captures=self.about.captures,
                 userspace_switches=self.about.userspace_switches,
-                alter=alteration(case, folder_of(self.evidence)),
+                alter=alteration(variant, folder_of(self.evidence)),
             )
             running = builder.build()
             if self.about.prepare:
-                self.about.prepare(running, case)
+                self.about.prepare(running, variant)
         except INCOMPLETE as error:
             raise not_built(error, self.evidence) from error
-        self.journal.write("started", exercise=case.exercise, student=case.student)
+        self.journal.write("started", exercise=variant.exercise, student=variant.student)
         return running
 
     def open(self, desk: Desk) -> None:
@@ -92,10 +92,10 @@ class Room:
     def look(self) -> dict[str, Any]:
         """What every probe of the exercise sees now."""
         probes = probes_of(self.about.checks)
-        return {probe.__name__: look(probe, self.running, self.case) for probe in probes}
+        return {probe.__name__: look(probe, self.running, self.variant) for probe in probes}
 
     def judge(self, seen: dict[str, Any]) -> tuple[Check, ...]:
-        return judged(self.about.checks, seen, self.case)
+        return judged(self.about.checks, seen, self.variant)
 
     def check(self) -> Message:
         """Look, judge, and write down how it ended."""
@@ -114,7 +114,7 @@ class Room:
         if more and opened < len(self._hints):
             opened += 1
             self.journal.write("hint", number=opened)
-        texts = [self.case.filled(text) for text in self._hints[:opened]]
+        texts = [self.variant.filled(text) for text in self._hints[:opened]]
         return {"hints": texts, "of": len(self._hints)}
 
     def content(self) -> Message:
@@ -127,27 +127,29 @@ class Room:
             "state": state,
             "journal": self.journal.entries(),
             "run": self._run,
-            "facts": dict(self.case.facts),
+            "facts": dict(self.variant.facts),
         }
 
 
-def run(case: Case, stay: Callable[[Room], None], introduce: Callable[[], None] = lambda: None) -> int:
+def run(
+    variant: Variant, stay: Callable[[ExerciseSession], None], introduce: Callable[[], None] = lambda: None
+) -> int:
     """Start the exercise in a sandbox of its own, and let it run while `stay` does.
 
     `introduce` comes before it is built. Raises LabError, before that, where this machine can't do it.
     """
     patient(1)  # a wrong LVS_PATIENCE is refused here
     capabilities.require()
-    capabilities.require_for(case.options)
-    evidence = Evidence(f"exercise-{case.exercise}")
+    capabilities.require_for(variant.options)
+    evidence = Evidence(f"exercise-{variant.exercise}")
 
     def inside() -> int:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # its terminal is closed: it ends, and all with it
-        desk = Desk(evidence.folder, lab=case.plan.lab, exercise=case.exercise, student=case.student)
+        desk = Desk(evidence.folder, lab=variant.plan.lab, exercise=variant.exercise, student=variant.student)
         with busy("starting the lab"):
-            room = Room(case, evidence, Narrator(quiet=True))
-        room.open(desk)
-        stay(room)
+            session = ExerciseSession(variant, evidence, Narrator(quiet=True))
+        session.open(desk)
+        stay(session)
         return 0
 
     try:

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from classroom.case import case_for
 from classroom.checks import judged
 from classroom.journal import Journal
 from classroom.probes import FAILED, look
-from classroom.room import Room, run
+from classroom.session import ExerciseSession, run
+from classroom.variants import variant_for
 from labs.checks.result import Check
 from labs.errors import LabError
 
 
-def room(folder: Path) -> Room:
+def session(folder: Path) -> ExerciseSession:
     """One without a lab, all of whose checks pass."""
-    made: Any = Room.__new__(Room)
+    made: Any = ExerciseSession.__new__(ExerciseSession)
     made.evidence = SimpleNamespace(folder=folder)
     made.journal = Journal(folder)
     made.look = dict
@@ -28,7 +28,7 @@ def room(folder: Path) -> Room:
 
 
 def test_a_check_is_told_and_written_down(tmp_path: Path) -> None:
-    answer = room(tmp_path).check()
+    answer = session(tmp_path).check()
     assert [one["ok"] for one in answer["checks"]] == [True]
     assert answer["unwritten"] == ""
     assert [entry["passed"] for entry in Journal(tmp_path).entries()] == [["one"]]
@@ -36,7 +36,7 @@ def test_a_check_is_told_and_written_down(tmp_path: Path) -> None:
 
 def test_a_check_that_can_not_be_written_down_is_told_with_that(tmp_path: Path) -> None:
     (tmp_path / "journal.jsonl").symlink_to("/dev/full")
-    answer = room(tmp_path).check()
+    answer = session(tmp_path).check()
     assert [one["ok"] for one in answer["checks"]] == [True]
     assert "No space left on device" in answer["unwritten"]
 
@@ -48,7 +48,7 @@ def test_nothing_is_told_of_an_exercise_that_can_not_begin(
     told: list[str] = []
     monkeypatch.setenv(variable, wrong)
     with pytest.raises(LabError):
-        run(case_for("e04", "ada"), lambda _room: None, lambda: told.append("the symptom"))
+        run(variant_for("e04", "ada"), lambda _room: None, lambda: told.append("the symptom"))
     assert told == []
 
 

@@ -1,9 +1,9 @@
 """Runs on a host of the lab and prints what its kernel says of itself, as one Python literal.
 
-    python look_around.py TARGET...     with the way to each target
+    python collect_host.py TARGET...     with the way to each target
 
 It is started once per host, so it imports little and leaves all reading of other programs' output to
-host_reading.py. What can't be read is left out.
+parse_host.py. What can't be read is left out.
 """
 
 from __future__ import annotations

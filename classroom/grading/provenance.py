@@ -10,26 +10,26 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from classroom.case import Case, case_for
-from classroom.plain import plain
+from classroom.sanitize import sanitize
 from classroom.submission import Refused, Submission
+from classroom.variants import Variant, variant_for
 from labs.errors import BadRequest
 
 _KNOWN = ("method", "vip", "c1", "server", "rip")  # facts that there have always been
 _SERVERS = re.compile(r"\brs[0-9]+\b", re.ASCII)
 
 
-def require(submission: Submission) -> Case:
+def require(submission: Submission) -> Variant:
     """The case that it is evidence of. Raises Refused."""
     try:
-        case = case_for(submission.exercise, submission.student)
+        variant = variant_for(submission.exercise, submission.student)
     except BadRequest as error:
-        raise Refused(f"it is about nothing that is known here: {plain(error)}") from None
+        raise Refused(f"it is about nothing that is known here: {sanitize(error)}") from None
     _require_run(submission)
-    _require_facts(submission.facts, case)
-    _require_state(submission.state, case)
-    _require_servers(submission.seen, case)
-    return case
+    _require_facts(submission.facts, variant)
+    _require_state(submission.state, variant)
+    _require_servers(submission.seen, variant)
+    return variant
 
 
 def _require_run(submission: Submission) -> None:
@@ -40,16 +40,16 @@ def _require_run(submission: Submission) -> None:
         raise Refused("its journal does not begin with the start of this exercise for this student")
 
 
-def _require_facts(facts: Mapping[str, str], case: Case) -> None:
+def _require_facts(facts: Mapping[str, str], variant: Variant) -> None:
     """Students may have had an archive that knew fewer."""
-    for name, right in case.facts.items():
+    for name, right in variant.facts.items():
         if name in facts or name in _KNOWN:
-            _require_same(name, facts.get(name), right, case)
+            _require_same(name, facts.get(name), right, variant)
 
 
-def _require_state(state: Mapping[str, Any], case: Case) -> None:
+def _require_state(state: Mapping[str, Any], variant: Variant) -> None:
     """What the doctor has read is compared where nobody can change it in the lab: the plan's side."""
-    plan = case.plan
+    plan = variant.plan
     right: dict[str, Any] = {
         "lab": plan.lab,
         "vip": plan.vip,
@@ -58,7 +58,7 @@ def _require_state(state: Mapping[str, Any], case: Case) -> None:
         "hosts": {one.name: [leg.address for leg in one.legs] for one in plan.topology.machines},
     }
     for name, wanted in right.items():
-        _require_same(name, _planned(name, state.get(name)), wanted, case)
+        _require_same(name, _planned(name, state.get(name)), wanted, variant)
 
 
 def _planned(name: str, value: Any) -> Any:
@@ -73,24 +73,24 @@ def _planned(name: str, value: Any) -> Any:
     return value
 
 
-def _require_servers(seen: Mapping[str, Any], case: Case) -> None:
-    machines = {machine.name for machine in case.plan.topology.machines}
+def _require_servers(seen: Mapping[str, Any], variant: Variant) -> None:
+    machines = {machine.name for machine in variant.plan.topology.machines}
     strangers = set(_SERVERS.findall(json.dumps(seen))) - machines
     if strangers:
         raise Refused(
-            f"it comes from another lab: there is no {plain(min(strangers))} in that of {case.student}"
+            f"it comes from another lab: there is no {sanitize(min(strangers))} in that of {variant.student}"
         )
 
 
-def _require_same(name: str, found: Any, right: Any, case: Case) -> None:
+def _require_same(name: str, found: Any, right: Any, variant: Variant) -> None:
     if found != right:
-        told = f"its {name} is {_told(found)}, that of {case.student} is {_told(right)}"
+        told = f"its {name} is {_told(found)}, that of {variant.student} is {_told(right)}"
         raise Refused(f"it comes from another lab: {told}")
 
 
 def _told(value: Any) -> str:
     if isinstance(value, dict):
-        return plain(", ".join(f"{name} {_told(part)}" for name, part in value.items()), 160)
+        return sanitize(", ".join(f"{name} {_told(part)}" for name, part in value.items()), 160)
     if isinstance(value, list):
-        return plain(" and ".join(map(str, value)), 160)
-    return plain("missing" if value is None else value, 160)
+        return sanitize(" and ".join(map(str, value)), 160)
+    return sanitize("missing" if value is None else value, 160)

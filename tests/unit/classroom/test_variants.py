@@ -6,47 +6,47 @@ from ipaddress import ip_address
 
 import pytest
 
-from classroom import case as module
 from classroom import catalogue
-from classroom.case import Case, case_for, default_student
+from classroom import variants as module
+from classroom.variants import Variant, default_student, variant_for
 from labs.errors import BadRequest
 from labs.network import addresses
 from labs.network.topology import Role
 
 STUDENTS = [f"s{number}" for number in range(200)]
-CASES = [case_for("e04", student) for student in STUDENTS]
+CASES = [variant_for("e04", student) for student in STUDENTS]
 
 
 def test_it_is_the_same_each_time() -> None:
-    assert case_for("e04", "ada") == case_for("e04", "ada")
-    assert dict(case_for("e04", "ada").facts) == dict(case_for("e04", "ada").facts)
+    assert variant_for("e04", "ada") == variant_for("e04", "ada")
+    assert dict(variant_for("e04", "ada").facts) == dict(variant_for("e04", "ada").facts)
 
 
 def test_it_is_the_same_on_every_machine() -> None:
     """Evidence is judged elsewhere: this one was written down."""
-    case = case_for("e04", "ada")
-    assert (case.method, case.servers, case.addresses.vip) == ("dr", 4, "203.0.113.7")
+    variant = variant_for("e04", "ada")
+    assert (variant.method, variant.servers, variant.addresses.vip) == ("dr", 4, "203.0.113.7")
 
 
 @pytest.mark.parametrize("name", catalogue.names())
 def test_all_faults_and_servers_have_their_students(name: str) -> None:
-    cases = [case_for(name, student) for student in STUDENTS]
+    cases = [variant_for(name, student) for student in STUDENTS]
     about, faults = catalogue.load(name), catalogue.faults(name)
-    assert {case.fault for case in cases} == (set(range(len(faults))) if faults else {None})
-    assert {case.servers for case in cases} == set(about.servers)
-    assert {case.method for case in cases} == set(about.methods)
-    assert {case.server for case in cases} == {f"rs{n}" for n in range(1, max(about.servers) + 1)}
-    assert all(case.other != case.server for case in cases if case.servers > 1)
+    assert {variant.fault for variant in cases} == (set(range(len(faults))) if faults else {None})
+    assert {variant.servers for variant in cases} == set(about.servers)
+    assert {variant.method for variant in cases} == set(about.methods)
+    assert {variant.server for variant in cases} == {f"rs{n}" for n in range(1, max(about.servers) + 1)}
+    assert all(variant.other != variant.server for variant in cases if variant.servers > 1)
 
 
 def test_students_have_labs_of_their_own() -> None:
-    labs = [(case.addresses, case.server, case.fault, case.servers) for case in CASES]
+    labs = [(variant.addresses, variant.server, variant.fault, variant.servers) for variant in CASES]
     assert len(set(labs)) > 190  # of 200
 
 
-@pytest.mark.parametrize("case", CASES, ids=STUDENTS)
-def test_no_address_is_there_twice(case: Case) -> None:
-    plan = case.plan
+@pytest.mark.parametrize("variant", CASES, ids=STUDENTS)
+def test_no_address_is_there_twice(variant: Variant) -> None:
+    plan = variant.plan
     legs = [leg for machine in plan.topology.machines for leg in machine.legs]
     taken = [plan.vip, *(leg.address for leg in legs)]
     assert len(set(taken)) == len(taken)
@@ -58,7 +58,7 @@ def test_no_address_is_there_twice(case: Case) -> None:
 @pytest.mark.parametrize("name", catalogue.names())
 @pytest.mark.parametrize("student", ["a", "Z9._@+-", "x" * 64])
 def test_ids_that_are_ones(name: str, student: str) -> None:
-    assert case_for(name, student).facts["vip"]
+    assert variant_for(name, student).facts["vip"]
 
 
 @pytest.mark.parametrize(
@@ -66,29 +66,29 @@ def test_ids_that_are_ones(name: str, student: str) -> None:
 )
 def test_ids_that_are_none(student: str) -> None:
     with pytest.raises(BadRequest, match="--student"):
-        case_for("e04", student)
+        variant_for("e04", student)
 
 
 def test_an_exercise_that_is_none() -> None:
     with pytest.raises(BadRequest, match="e04"):
-        case_for("e99", "ada")
+        variant_for("e99", "ada")
 
 
 def test_the_lab_that_works_differs_in_the_fault_only() -> None:
-    case, healthy = case_for("e04", "ada"), case_for("e04", "ada", healthy=True)
-    assert (case.fault is None, healthy.fault) == (False, None)
-    assert dict(case.facts) == dict(healthy.facts)
+    variant, healthy = variant_for("e04", "ada"), variant_for("e04", "ada", healthy=True)
+    assert (variant.fault is None, healthy.fault) == (False, None)
+    assert dict(variant.facts) == dict(healthy.facts)
 
 
 def test_words_and_braces() -> None:
-    case = case_for("e04", "ada")
-    assert case.hosts("{server}") == (case.server,)
-    assert case.hosts("{other}") == (case.other,)
-    assert case.hosts("servers") == tuple(f"rs{n}" for n in range(1, case.servers + 1))
-    assert {"c1", "c2", "r0", "d", *case.hosts("servers")} <= set(case.hosts("everyone"))
-    assert case.hosts("d") == ("d",)
-    assert case.filled("{server} has {rip}, not {nobody}") == (
-        f"{case.server} has {case.facts['rip']}, not {{nobody}}"
+    variant = variant_for("e04", "ada")
+    assert variant.hosts("{server}") == (variant.server,)
+    assert variant.hosts("{other}") == (variant.other,)
+    assert variant.hosts("servers") == tuple(f"rs{n}" for n in range(1, variant.servers + 1))
+    assert {"c1", "c2", "r0", "d", *variant.hosts("servers")} <= set(variant.hosts("everyone"))
+    assert variant.hosts("d") == ("d",)
+    assert variant.filled("{server} has {rip}, not {nobody}") == (
+        f"{variant.server} has {variant.facts['rip']}, not {{nobody}}"
     )
 
 
@@ -99,4 +99,4 @@ def test_words_and_braces() -> None:
 def test_every_users_name_makes_an_id(user: str, student: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "user_name", lambda: user)
     assert default_student() == student
-    assert case_for("e04", default_student()).student == student
+    assert variant_for("e04", default_student()).student == student

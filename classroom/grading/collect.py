@@ -30,14 +30,14 @@ _Open = Callable[[Path], zipfile.ZipFile]
 
 
 @dataclass(frozen=True, slots=True)
-class HandedIn:
+class SubmittedFile:
     """`file` says where it lies, from the folder on; `read` raises Refused."""
 
     file: str
     read: _Read
 
 
-def handed_in(source: Path) -> list[HandedIn]:
+def submitted_files(source: Path) -> list[SubmittedFile]:
     """All there are, by name; `source` may also be one such file. Raises BadRequest where there is none.
 
     What is called *.lvs and is no file is among them, for its reader to refuse.
@@ -54,7 +54,7 @@ def handed_in(source: Path) -> list[HandedIn]:
     return found
 
 
-def _all(source: Path, opened: _Open) -> Iterator[HandedIn]:
+def _all(source: Path, opened: _Open) -> Iterator[SubmittedFile]:
     if not source.is_dir():
         yield from _of(source, source.name, opened)
         return
@@ -67,17 +67,17 @@ def _all(source: Path, opened: _Open) -> Iterator[HandedIn]:
         if Path(error.filename) == source:
             raise error
         name = str(Path(error.filename).relative_to(source))
-        yield HandedIn(name, _refuses(f"can't be read: {error.strerror}"))
+        yield SubmittedFile(name, _refuses(f"can't be read: {error.strerror}"))
 
 
-def _of(path: Path, name: str, opened: _Open) -> Iterator[HandedIn]:
+def _of(path: Path, name: str, opened: _Open) -> Iterator[SubmittedFile]:
     """What is handed in with one entry of a folder."""
     if path.name.startswith("."):  # macOS leaves ._NAME beside NAME
         return
     suffix = path.suffix.lower()
     if suffix == SUFFIX:
         wrong = _no_file(path)
-        yield HandedIn(name, _refuses(wrong) if wrong else _reader(path))
+        yield SubmittedFile(name, _refuses(wrong) if wrong else _reader(path))
     elif suffix == _ZIP and path.is_file() and not path.is_symlink():
         yield from _in_zip(path, name, opened)
 
@@ -113,26 +113,26 @@ class _Careful(io.FileIO):
         return super().read(wanted) or b""
 
 
-def _in_zip(path: Path, name: str, opened: _Open) -> Iterator[HandedIn]:
+def _in_zip(path: Path, name: str, opened: _Open) -> Iterator[SubmittedFile]:
     try:
         with _Careful(path) as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
     except Refused as refused:
-        yield HandedIn(name, _refuses(str(refused)))
+        yield SubmittedFile(name, _refuses(str(refused)))
         return
     except _BROKEN:
-        yield HandedIn(name, _refuses(_NO_ZIP))
+        yield SubmittedFile(name, _refuses(_NO_ZIP))
         return
     if len(members) > _MOST_MEMBERS:
-        yield HandedIn(name, _refuses(_TOO_MANY))
+        yield SubmittedFile(name, _refuses(_TOO_MANY))
         return
     if sum(member.compress_size for member in members) > path.stat().st_size:  # the same bytes many times
-        yield HandedIn(name, _refuses(_NO_ZIP))
+        yield SubmittedFile(name, _refuses(_NO_ZIP))
         return
     for member in members:
         inside = member.filename.rstrip("/")
         if inside.lower().endswith(SUFFIX) and not inside.rpartition("/")[2].startswith("."):
-            yield HandedIn(f"{name}/{inside}", _member_reader(path, member, opened))
+            yield SubmittedFile(f"{name}/{inside}", _member_reader(path, member, opened))
 
 
 def _member_reader(path: Path, member: zipfile.ZipInfo, opened: _Open) -> _Read:

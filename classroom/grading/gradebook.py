@@ -20,11 +20,11 @@ from typing import Protocol, TypeVar
 from nacl.public import PrivateKey
 
 from classroom import catalogue
-from classroom.grading import origin
+from classroom.grading import provenance
 from classroom.grading.accounts import Account, account_of, is_of_platform, own_account
-from classroom.grading.intake import HandedIn
+from classroom.grading.collect import SubmittedFile
 from classroom.grading.marking import Mark, mark
-from classroom.plain import natural, plain
+from classroom.sanitize import natural_key, sanitize
 from classroom.submission import Refused, names_owner, opened
 
 # What judging content that nobody has foreseen may raise.
@@ -47,7 +47,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class Gradebook:
     """`entries` by student, then by exercise."""
 
     entries: tuple[Entry, ...]
@@ -94,7 +94,7 @@ _In = TypeVar("_In", bound=_File)
 _Out = TypeVar("_Out")
 
 
-def book(files: Iterable[HandedIn], key: PrivateKey) -> Book:
+def grade_files(files: Iterable[SubmittedFile], key: PrivateKey) -> Gradebook:
     """Open, mark and compare all of them; nothing that one of them says ends it."""
     refusals: list[Refusal] = []
     marked = _sifted(files, _Grader(key), refusals)
@@ -104,8 +104,8 @@ def book(files: Iterable[HandedIn], key: PrivateKey) -> Book:
     settled = [_settled(claims, refusals) for claims in _by(marked, lambda one: one.whose).values()]
     entries = [_entry(one, accounts[one.account]) for one in settled if one]
     order = catalogue.names().index
-    entries.sort(key=lambda entry: (natural(entry.mark.student), order(entry.mark.exercise)))
-    return Book(tuple(entries), tuple(sorted(refusals, key=lambda one: one.file)))
+    entries.sort(key=lambda entry: (natural_key(entry.mark.student), order(entry.mark.exercise)))
+    return Gradebook(tuple(entries), tuple(sorted(refusals, key=lambda one: one.file)))
 
 
 def _sifted(things: Iterable[_In], work: Callable[[_In], _Out], refusals: list[Refusal]) -> list[_Out]:
@@ -115,7 +115,7 @@ def _sifted(things: Iterable[_In], work: Callable[[_In], _Out], refusals: list[R
         try:
             done.append(work(thing))
         except Refused as refused:
-            refusals.append(Refusal(plain(thing.file), str(refused)))
+            refusals.append(Refusal(sanitize(thing.file), str(refused)))
     return done
 
 
@@ -139,7 +139,7 @@ class _Grader:
         self._key = key
         self._known: dict[bytes, _Marked | str] = {}  # or why it was refused
 
-    def __call__(self, file: HandedIn) -> _Marked:
+    def __call__(self, file: SubmittedFile) -> _Marked:
         data = file.read()
         digest = sha256(data).digest()
         if digest not in self._known:
@@ -156,7 +156,7 @@ class _Grader:
     def _marked(self, data: bytes, digest: bytes) -> _Marked:
         submission = opened(data, self._key)
         try:
-            origin.require(submission)
+            provenance.require(submission)
             return _Marked(
                 file="",
                 account=(),
@@ -168,7 +168,7 @@ class _Grader:
                 mark=mark(submission),
             )
         except _ABSURD as error:
-            told = plain(f"{type(error).__name__}: {error}")
+            told = sanitize(f"{type(error).__name__}: {error}")
             raise Refused(f"what it says can't be judged ({told})") from None
 
 
@@ -178,7 +178,7 @@ def _misnamed(file: str, whose: Whose) -> Iterator[str]:
     last = file.rpartition("/")[2].rpartition(".")[0]
     said = re.search(rf"(?<![A-Za-z0-9])({known})-([A-Za-z0-9][A-Za-z0-9._@+-]*)", last)
     if said and said.groups() != whose:
-        yield f"its name says {plain(said[1])} of {plain(said[2])}"
+        yield f"its name says {sanitize(said[1])} of {sanitize(said[2])}"
 
 
 # ---- whose it is ----
@@ -193,16 +193,16 @@ def _originals(run: Sequence[_Marked], refusals: list[Refusal]) -> list[_Marked]
     oldest = min(ages.values())
     first = [whose for whose, age in ages.items() if age == oldest]
     original = first[0] if len(first) == 1 else None  # nobody's, where that can't be known
-    told = {whose: f"{_told(whose)} ({plain(ones[0].file)})" for whose, ones in names.items()}
+    told = {whose: f"{_told(whose)} ({sanitize(ones[0].file)})" for whose, ones in names.items()}
     for whose, ones in names.items():
         if whose != original:
             others = ", ".join(told[other] for other in first[:3] if other != whose)
-            why = plain(f"the same run of the lab was handed in as {others}, too")
-            refusals += [Refusal(plain(one.file), why) for one in ones]
+            why = sanitize(f"the same run of the lab was handed in as {others}, too")
+            refusals += [Refusal(sanitize(one.file), why) for one in ones]
     if original is None:
         return []
     copies = ", ".join(told[whose] for whose in names if whose != original)
-    note = plain(f"its run was handed in as {copies}, too, which is refused")
+    note = sanitize(f"its run was handed in as {copies}, too, which is refused")
     return [replace(one, notes=(*one.notes, note)) for one in names[original]]
 
 
@@ -217,9 +217,9 @@ def _settled(claims: Sequence[_Marked], refusals: list[Refusal]) -> _Marked | No
     told = _told(claims[0].whose)
     home = _home(accounts, student=claims[0].whose[1])
     if home is None:
-        who = plain(" and ".join(sorted(map(_who, accounts))))
+        who = sanitize(" and ".join(sorted(map(_who, accounts))))
         why = f"different runs were handed in for {told}, by {who}: keep the student's own, and grade again"
-        refusals += [Refusal(plain(one.file), why) for one in claims]
+        refusals += [Refusal(sanitize(one.file), why) for one in claims]
         return None
     own = accounts[home]
     known = {one.digest for one in own}
@@ -231,9 +231,10 @@ def _settled(claims: Sequence[_Marked], refusals: list[Refusal]) -> _Marked | No
             older.append(one)
         else:
             why = f"handed in by {_who(one.account)}; for {told} counts what {_who(home)} has handed in"
-            refusals.append(Refusal(plain(one.file), why))
+            refusals.append(Refusal(sanitize(one.file), why))
     notes = [
-        f"{'a copy' if one.digest == last.digest else 'an older one'} is {plain(one.file)}" for one in older
+        f"{'a copy' if one.digest == last.digest else 'an older one'} is {sanitize(one.file)}"
+        for one in older
     ]
     return replace(last, notes=(*last.notes, *notes))
 
@@ -253,17 +254,17 @@ def _home(accounts: Mapping[Account, Sequence[_Marked]], student: str) -> Accoun
 
 def _told(whose: Whose) -> str:
     exercise, student = whose
-    return f"{plain(exercise)} of {plain(student)}"
+    return f"{sanitize(exercise)} of {sanitize(student)}"
 
 
 def _who(account: Account) -> str:
-    return plain("/".join(account) or "somebody without a folder")
+    return sanitize("/".join(account) or "somebody without a folder")
 
 
-def _entry(one: _Marked, handed_in: Iterable[_Marked]) -> Entry:
+def _entry(one: _Marked, submitted_files: Iterable[_Marked]) -> Entry:
     """`handed_in`: all from the same account."""
-    others = sorted({other.whose[1] for other in handed_in} - {one.whose[1]}, key=natural)
+    others = sorted({other.whose[1] for other in submitted_files} - {one.whose[1]}, key=natural_key)
     notes = one.notes
     if others and is_of_platform(one.account, one.file):
-        notes += (f"{_who(one.account)} has handed in for {', '.join(map(plain, others))}, too",)
-    return Entry(plain(one.file), one.mark, notes)
+        notes += (f"{_who(one.account)} has handed in for {', '.join(map(sanitize, others))}, too",)
+    return Entry(sanitize(one.file), one.mark, notes)

@@ -31,7 +31,7 @@ _MOST_SHIFT = 20  # as many as the smallest network, that of a remote site, has 
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class Variant:
     """`fault` is the number of the fault among those of the exercise; None is the lab that works."""
 
     exercise: str
@@ -83,7 +83,7 @@ def default_student() -> str:
     return name if _STUDENT.fullmatch(name) else f"u{name}"[:64]
 
 
-def case_for(exercise: str, student: str, *, healthy: bool = False) -> Case:
+def variant_for(exercise: str, student: str, *, healthy: bool = False) -> Variant:
     """The case of a student; `healthy`, without its fault. Raises BadRequest."""
     if not _STUDENT.fullmatch(student):
         raise BadRequest(f"--student {student!r}: an id has up to 64 letters, digits and . _ @ + -.")
@@ -91,7 +91,7 @@ def case_for(exercise: str, student: str, *, healthy: bool = False) -> Case:
     number, method = _choose(_possible(catalogue.faults(exercise), about.methods), exercise, student, "fault")
     servers = _choose(about.servers, exercise, student, "servers")
     picked = _choose(range(servers), exercise, student, "server")
-    return Case(
+    return Variant(
         exercise=exercise,
         student=student,
         method=method,
@@ -126,36 +126,36 @@ def _addresses(exercise: str, student: str) -> Addressing:
 
 
 @cache
-def _plan(case: Case) -> Plan:
-    plan = plan_for(case.method, case.options)
-    about = catalogue.load(case.exercise)
+def _plan(variant: Variant) -> Plan:
+    plan = plan_for(variant.method, variant.options)
+    about = catalogue.load(variant.exercise)
     if about.change:
-        plan = about.change(plan, case)
-    fault = None if case.fault is None else catalogue.faults(case.exercise)[case.fault]
-    return fault.change(plan, case) if fault and fault.change else plan
+        plan = about.change(plan, variant)
+    fault = None if variant.fault is None else catalogue.faults(variant.exercise)[variant.fault]
+    return fault.change(plan, variant) if fault and fault.change else plan
 
 
 @cache
-def _facts(case: Case) -> Mapping[str, str]:
-    plan = plan_for(case.method, case.options)
+def _facts(variant: Variant) -> Mapping[str, str]:
+    plan = plan_for(variant.method, variant.options)
     machines = {machine.name: machine for machine in plan.topology.machines}
-    server = next(one for one in plan.servers if one.name == case.server)
-    other = next(one for one in plan.servers if one.name == case.other)
+    server = next(one for one in plan.servers if one.name == variant.server)
+    other = next(one for one in plan.servers if one.name == variant.other)
     inside = machines["d"].legs[-1]
     return {
         **{name: machine.address for name, machine in machines.items()},
-        "student": case.student,
+        "student": variant.student,
         "vip": plan.vip,
         "dip": plan.addresses.dip,
         "inside": inside.address,
         "director": "d",
-        "method": case.method,
-        "scheduler": case.scheduler,
-        "server": case.server,
+        "method": variant.method,
+        "scheduler": variant.scheduler,
+        "server": variant.server,
         "rip": server.address,
         "port": str(server.http_port),
-        "interface": f"{case.server}-eth0",
-        "other": case.other,
+        "interface": f"{variant.server}-eth0",
+        "other": variant.other,
         "other_rip": other.address,
         "other_port": str(other.http_port),
         "count": str(len(plan.servers)),

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from classroom.grading import intake
-from classroom.grading.intake import handed_in
+from classroom.grading import collect
+from classroom.grading.collect import submitted_files
 from classroom.submission import LARGEST, Refused
 from labs.errors import BadRequest
 
@@ -25,14 +25,14 @@ def fill(folder: Path, *names: str) -> None:
 
 def test_subfolders_too(tmp_path: Path) -> None:
     fill(tmp_path, "b.lvs", "Ada Lovelace_7_file_/e04-ada.lvs", "x/y/C.LVS", "notes.txt", "x/._b.lvs")
-    found = {one.file: one.read() for one in handed_in(tmp_path)}
+    found = {one.file: one.read() for one in submitted_files(tmp_path)}
     assert list(found) == ["Ada Lovelace_7_file_/e04-ada.lvs", "b.lvs", "x/y/C.LVS"]
     assert found["b.lvs"] == b"b.lvs"
 
 
 def test_one_file_by_its_name(tmp_path: Path) -> None:
     fill(tmp_path, "b.lvs", "c.lvs")
-    assert [one.file for one in handed_in(tmp_path / "b.lvs")] == ["b.lvs"]
+    assert [one.file for one in submitted_files(tmp_path / "b.lvs")] == ["b.lvs"]
 
 
 def test_a_zip_is_looked_into(tmp_path: Path) -> None:
@@ -40,14 +40,14 @@ def test_a_zip_is_looked_into(tmp_path: Path) -> None:
         archive.writestr("submission_1/e04-ada.lvs", "one")
         archive.writestr("submission_1/__MACOSX/._e04-ada.lvs", "resource")
         archive.writestr("submission_metadata.yml", "x")
-    (found,) = handed_in(tmp_path)
+    (found,) = submitted_files(tmp_path)
     assert (found.file, found.read()) == ("export.zip/submission_1/e04-ada.lvs", b"one")
-    assert len(handed_in(tmp_path / "export.zip")) == 1
+    assert len(submitted_files(tmp_path / "export.zip")) == 1
 
 
 def test_a_broken_zip_is_refused_not_left_out(tmp_path: Path) -> None:
     fill(tmp_path, "export.zip")
-    (found,) = handed_in(tmp_path)
+    (found,) = submitted_files(tmp_path)
     with pytest.raises(Refused, match="ZIP"):
         found.read()
 
@@ -55,7 +55,7 @@ def test_a_broken_zip_is_refused_not_left_out(tmp_path: Path) -> None:
 def test_what_is_huge_in_a_zip_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with zipfile.ZipFile(tmp_path / "export.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("huge.lvs", b" " * (64 * LARGEST))
-    (found,) = handed_in(tmp_path)
+    (found,) = submitted_files(tmp_path)
     monkeypatch.delattr(zipfile.ZipFile, "open")
     with pytest.raises(Refused, match="too large"):
         found.read()
@@ -66,7 +66,7 @@ def test_what_shrinks_too_well_is_not_unpacked(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "export.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.lvs", b" " * LARGEST)
         archive.writestr("b.lvs", b64encode(random.Random(1).randbytes(50_000)))
-    first, second = handed_in(tmp_path)
+    first, second = submitted_files(tmp_path)
     with pytest.raises(Refused, match="not sealed"):
         first.read()
     assert len(second.read()) > 50_000
@@ -82,7 +82,7 @@ def test_an_archive_whose_members_share_their_bytes_is_refused(tmp_path: Path) -
             copy.CRC, copy.header_offset = whole.CRC, whole.header_offset
             archive.filelist.append(copy)
         archive._didModify = True  # type: ignore[attr-defined]
-    (found,) = handed_in(tmp_path)
+    (found,) = submitted_files(tmp_path)
     with pytest.raises(Refused, match="a broken one"):
         found.read()
 
@@ -90,7 +90,7 @@ def test_an_archive_whose_members_share_their_bytes_is_refused(tmp_path: Path) -
 def test_a_way_to_compress_that_may_ask_for_gigabytes_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "export.zip", "w", zipfile.ZIP_LZMA) as archive:
         archive.writestr("e04-ada.lvs", b"x")
-    (found,) = handed_in(tmp_path)
+    (found,) = submitted_files(tmp_path)
     with pytest.raises(Refused, match="unpack its ZIP archive"):
         found.read()
 
@@ -111,7 +111,7 @@ def test_an_archive_is_opened_twice_however_many_files_are_in_it(
         lists(archive)
 
     monkeypatch.setattr(zipfile.ZipFile, "_RealGetContents", counted)
-    found = {one.file: one.read() for one in handed_in(tmp_path)}
+    found = {one.file: one.read() for one in submitted_files(tmp_path)}
     assert len(found) == 1000
     assert (found["a.zip/7/x.lvs"], found["b.zip/7/x.lvs"]) == (b"a.zip", b"b.zip")
     assert times == 4
@@ -124,8 +124,8 @@ def test_an_archive_of_too_many_files_is_refused(
     with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
         for number in range(20):
             archive.writestr(f"{number}{'x' * 200}.txt", b"")
-    monkeypatch.setattr(intake, limit, 19)
-    (found,) = handed_in(tmp_path)
+    monkeypatch.setattr(collect, limit, 19)
+    (found,) = submitted_files(tmp_path)
     assert found.file == "export.zip"
     with pytest.raises(Refused, match="unpack it into a folder"):
         found.read()
@@ -141,7 +141,7 @@ def test_what_is_called_evidence_and_is_no_file_is_refused_not_left_out(tmp_path
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("inside.lvs/", b"")
     told = {}
-    for one in handed_in(tmp_path):
+    for one in submitted_files(tmp_path):
         try:
             told[one.file] = one.read().decode()
         except Refused as refused:
@@ -169,7 +169,7 @@ def test_a_folder_that_may_not_be_read_is_refused_not_left_out(
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refusing)
-    _, locked = handed_in(tmp_path)
+    _, locked = submitted_files(tmp_path)
     assert locked.file == "locked"
     with pytest.raises(Refused, match="Permission denied"):
         locked.read()
@@ -177,7 +177,7 @@ def test_a_folder_that_may_not_be_read_is_refused_not_left_out(
 
 def test_a_file_that_vanishes_is_refused(tmp_path: Path) -> None:
     fill(tmp_path, "b.lvs")
-    (found,) = handed_in(tmp_path)
+    (found,) = submitted_files(tmp_path)
     (tmp_path / "b.lvs").unlink()
     with pytest.raises(Refused, match="can't be read"):
         found.read()
@@ -185,7 +185,7 @@ def test_a_file_that_vanishes_is_refused(tmp_path: Path) -> None:
 
 def test_no_folder_and_an_empty_one(tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="no folder"):
-        handed_in(tmp_path / "nowhere")
+        submitted_files(tmp_path / "nowhere")
     (tmp_path / "folder").mkdir()
     with pytest.raises(BadRequest, match="no evidence"):
-        handed_in(tmp_path)
+        submitted_files(tmp_path)

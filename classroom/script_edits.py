@@ -6,48 +6,48 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from classroom import catalogue
-from classroom.case import Case
 from classroom.exercise import WORK, Edit
+from classroom.variants import Variant
 from labs.errors import BuildFailed
 from realserver_setup.render import Script
 
 
-def edits_of(case: Case) -> tuple[Edit, ...]:
+def edits_of(variant: Variant) -> tuple[Edit, ...]:
     """Those that make the exercise's own lab, then those of the student's fault."""
-    base = catalogue.load(case.exercise).base
-    return base if case.fault is None else base + catalogue.faults(case.exercise)[case.fault].edits
+    base = catalogue.load(variant.exercise).base
+    return base if variant.fault is None else base + catalogue.faults(variant.exercise)[variant.fault].edits
 
 
-def alteration(case: Case, work: Path = Path(WORK)) -> Callable[[Script], Script | None]:
+def alteration(variant: Variant, work: Path = Path(WORK)) -> Callable[[Script], Script | None]:
     """For a lab's builder: changes its scripts, and leaves out those that would mend them by chance.
 
     What is left is what the lab runs: one dialect, and nothing that undoes. `work` is where the
     student's files are. Raises BuildFailed for an edit that finds nothing to change.
     """
-    edits = edits_of(case)
+    edits = edits_of(variant)
 
     def alter(script: Script) -> Script | None:
         host, file = script.name.split("/")[0], script.name.split("/")[-1]
         if "/iproute2/" in script.name or file.endswith("-undo.sh"):
             return None
-        mine = [edit for edit in edits if edit.script == file and host in case.hosts(edit.on)]
-        text = edited(script, mine, case).replace("{work}", str(work))
+        mine = [edit for edit in edits if edit.script == file and host in variant.hosts(edit.on)]
+        text = edited(script, mine, variant).replace("{work}", str(work))
         return Script(script.name, text, script.interpreter)
 
     return alter
 
 
-def edited(script: Script, edits: Iterable[Edit], case: Case) -> str:
+def edited(script: Script, edits: Iterable[Edit], variant: Variant) -> str:
     """The script's text after the edits."""
     text = script.text
     for edit in edits:
-        put = _local(edit.put, script, case)
+        put = _local(edit.put, script, variant)
         if edit.whole:
             text = put + "\n"
         elif not edit.find:
             text += put + "\n"
         else:
-            text = _replaced(text, _local(edit.find, script, case), put, script.name)
+            text = _replaced(text, _local(edit.find, script, variant), put, script.name)
     return text
 
 
@@ -64,6 +64,6 @@ def _replaced(text: str, find: str, put: str, name: str) -> str:
     return "\n".join(changed) + "\n"
 
 
-def _local(text: str, script: Script, case: Case) -> str:
+def _local(text: str, script: Script, variant: Variant) -> str:
     """Facts, and {host}: the machine whose script it is."""
-    return case.filled(text.replace("{host}", script.name.split("/")[0]))
+    return variant.filled(text.replace("{host}", script.name.split("/")[0]))
