@@ -219,7 +219,7 @@ class Trial:
         """After an orderly end the director's host is as it was."""
         filters = sh("tc", "filter", "show", "dev", "d-eth0", "ingress", host="d").stdout
         links = sh("ip", "-o", "link", host="d").stdout
-        return {"filters": filters, "devices": [name for name in ("lvs0", "lvs-up") if name in links]}
+        return {"filters": filters, "devices": [name for name in ("lvs0", "lvs-upcall") if name in links]}
 
 
 def serve_ftp(folder: Path) -> None:

@@ -25,15 +25,15 @@ from director.core.events import Trace
 from director.core.lifecycle import Lifecycle
 from director.core.packet import ACK, RST, SYN, TCP, UDP, Endpoint
 from director.core.states import ACTIVE, State, Timeouts, View, follow
-from director.engines.ebpf import compiler, shapes
-from director.engines.ebpf.changes import ProgramChanges
+from director.engines.ebpf import compiler, layouts
+from director.engines.ebpf.changes import ProgramUpdates
 from director.engines.ebpf.clock import NANO, KernelClock
 from director.engines.ebpf.libbpf.library import check, library
-from director.engines.ebpf.libbpf.objects import Loaded
+from director.engines.ebpf.libbpf.objects import BpfObject
 from director.engines.ebpf.libbpf.programs import RunOptions, run
 from director.engines.ebpf.program import MAPS, SETTINGS, TOTALS
-from director.engines.ebpf.rules import KINDS
-from director.engines.ebpf.sessions import Sessions
+from director.engines.ebpf.rules import SCHEDULERS
+from director.engines.ebpf.sessions import FtpSessions
 from director.engines.ebpf.settings import Settings, Totals
 from director.engines.ebpf.table import SharedTable
 from director.engines.engine import EngineError
@@ -58,7 +58,7 @@ def frame(protocol: int, source: Endpoint, destination: Endpoint, flags: int) ->
 class Loose:
     """The program and its tables, attached to nothing."""
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: BpfObject) -> None:
         self._ingress = loaded.program("ingress")
         self._parts = {name: loaded.program(name) for name in ("change", "take")}
         self.maps = {name: loaded.map(name) for name in (*MAPS, SETTINGS, TOTALS)}
@@ -66,11 +66,11 @@ class Loose:
         self.servers = self.maps["servers"].mapped()
         self.totals = Totals(self.maps[TOTALS].mapped())
         self.settings = Settings(self.maps[SETTINGS].mapped())
-        self.settings.limit(1000)
-        self.settings.use_timeouts(TIMEOUTS)
-        self.settings.use_transitions(secure=False)
-        self.settings.renew()
-        self.way = bytes(20) + (1).to_bytes(4, sys.byteorder)  # found already, by those settings
+        self.settings.set_conn_limit(1000)
+        self.settings.set_timeouts(TIMEOUTS)
+        self.settings.set_transitions(secure=False)
+        self.settings.bump_generation()
+        self.next_hop = bytes(20) + (1).to_bytes(4, sys.byteorder)  # found already, by those settings
 
     def run(self, part: str, context: bytes) -> tuple[int, bytes]:
         return run(self._parts[part], context)
@@ -84,31 +84,33 @@ class Loose:
 
     def know(self, protocol: int, state: State, method: Method, steady: int = 0) -> bytes:
         """A connection is in the table, and counted nowhere: the key of its requests."""
-        key = shapes.ends(protocol, CLIENT, VIP)
+        key = layouts.flow_key(protocol, CLIENT, VIP)
         expires = monotonic_ns() + STEP * NANO
-        there = shapes.address(SERVER.address), shapes.port(SERVER.port)
-        word = shapes.word(state, method)
+        there = layouts.address(SERVER.address), layouts.port(SERVER.port)
+        word = layouts.make_flags(state, method)
         self.connections.put(
-            key, bytes(shapes.Entry(expires, word, NUMBER, 0, *there, mtu=1500, way=self.way))
+            key, bytes(layouts.Entry(expires, word, NUMBER, 0, *there, mtu=1500, next_hop=self.next_hop))
         )
-        here = shapes.address(VIP.address), shapes.port(VIP.port)
-        back = shapes.Entry(expires, word | shapes.REPLY | steady, NUMBER, 0, *here, mtu=1500, way=self.way)
+        here = layouts.address(VIP.address), layouts.port(VIP.port)
+        back = layouts.Entry(
+            expires, word | layouts.REPLY | steady, NUMBER, 0, *here, mtu=1500, next_hop=self.next_hop
+        )
         if method is Method.NAT:
-            self.connections.put(shapes.ends(protocol, SERVER, CLIENT), bytes(back))
+            self.connections.put(layouts.flow_key(protocol, SERVER, CLIENT), bytes(back))
         self.counts(0, 0)
         return key
 
-    def entry(self, key: bytes) -> shapes.Entry:
+    def entry(self, key: bytes) -> layouts.Entry:
         value = self.connections.get(key)
         assert value is not None
-        return shapes.Entry.of(value)
+        return layouts.Entry.from_bytes(value)
 
     def counts(self, *numbers: int, number: int = NUMBER) -> tuple[int, int]:
         """A server's active and inactive connections, by the program's count; set first, if any are given."""
-        values = list(shapes.SERVER.unpack_from(self.servers, number * shapes.SERVER.size))
+        values = list(layouts.SERVER.unpack_from(self.servers, number * layouts.SERVER.size))
         if numbers:
             values[-4:-2] = numbers
-            shapes.SERVER.pack_into(self.servers, number * shapes.SERVER.size, *values)
+            layouts.SERVER.pack_into(self.servers, number * layouts.SERVER.size, *values)
         return values[-4], values[-3]
 
 
@@ -118,7 +120,7 @@ def loose() -> Iterator[Loose]:
         engines.require("ebpf")
     except EngineError as missing:
         pytest.skip(str(missing))
-    loaded = Loaded(compiler.compiled(), {"connections": 1000}, {})
+    loaded = BpfObject(compiler.compiled(), {"connections": 1000}, {})
     yield Loose(loaded)
     loaded.close()
 
@@ -128,7 +130,7 @@ def loose() -> Iterator[Loose]:
 def test_its_states_follow_each_other_as_the_cores_do(loose: Loose, view: View, *, secure: bool) -> None:
     """Each flag with each other one, in each state: the state after it, its time, and how it is counted."""
     ends = (SERVER, CLIENT) if view is View.OUT else (CLIENT, VIP)
-    loose.settings.use_transitions(secure=secure)
+    loose.settings.set_transitions(secure=secure)
     for state, flags in product(State, FLAGS):
         if state is State.UDP:
             continue
@@ -144,9 +146,9 @@ def test_its_states_follow_each_other_as_the_cores_do(loose: Loose, view: View, 
 
 def test_a_steady_reply_says_nothing_new(loose: Loose) -> None:
     """It is taken for what it is without a look at the request's entry: only what changes nothing may be."""
-    loose.settings.use_transitions(secure=False)
+    loose.settings.set_transitions(secure=False)
     for flags in FLAGS:
-        key = loose.know(TCP, State.ESTABLISHED, Method.NAT, shapes.STEADY)
+        key = loose.know(TCP, State.ESTABLISHED, Method.NAT, layouts.FAST_REPLY)
         loose.sees(TCP, SERVER, CLIENT, flags)
         assert loose.entry(key).state is follow(TCP, State.ESTABLISHED, View.OUT, flags), flags
 
@@ -173,49 +175,49 @@ def test_it_counts_as_many_packets_of_a_client_as_drop_entry_cares_about(loose: 
 def test_a_count_below_nothing_is_nothing(loose: Loose, scheduler: str) -> None:
     """Of two servers that have none, the first gets the connection."""
     service = Endpoint("203.0.113.9", 80)
-    address = shapes.address(service.address), shapes.port(service.port)
+    address = layouts.address(service.address), layouts.port(service.port)
     members = loose.maps["members"].mapped()
     for place, number in ((1, 5), (2, 6)):
         members[8 * place : 8 * place + 8] = number.to_bytes(8, sys.byteorder)
-        there = shapes.address(f"172.16.0.{number}"), shapes.port(80)
-        value = (*there, shapes.METHODS.index(Method.DR), bytes(4), 1, 1, 0, 0, 0, 0, 0, 0, 0)
-        shapes.SERVER.pack_into(loose.servers, number * shapes.SERVER.size, *value)
+        there = layouts.address(f"172.16.0.{number}"), layouts.port(80)
+        value = (*there, layouts.METHODS.index(Method.DR), bytes(4), 1, 1, 0, 0, 0, 0, 0, 0, 0)
+        layouts.SERVER.pack_into(loose.servers, number * layouts.SERVER.size, *value)
     loose.counts(-1, -1, number=5)
-    written = (KINDS[scheduler], 0, 1, 2, 0, 0, 0, bytes(4), 0)
-    loose.maps["services"].put(shapes.SERVICE_KEY.pack(*address, TCP), shapes.SERVICE.pack(*written))
+    written = (SCHEDULERS[scheduler], 0, 1, 2, 0, 0, 0, bytes(4), 0)
+    loose.maps["services"].put(layouts.SERVICE_KEY.pack(*address, TCP), layouts.SERVICE.pack(*written))
     loose.sees(TCP, CLIENT, service, SYN)
-    key = shapes.ends(TCP, CLIENT, service)
+    key = layouts.flow_key(TCP, CLIENT, service)
     assert loose.entry(key).server == 5
-    ProgramChanges(loose.run).take(key)
+    ProgramUpdates(loose.run).remove(key)
 
 
 def test_what_is_taken_out_is_gone_once(loose: Loose) -> None:
-    changes = ProgramChanges(loose.run)
+    updates = ProgramUpdates(loose.run)
     key = loose.know(TCP, State.FIN_WAIT, Method.NAT)
-    used = loose.totals.used
-    last = changes.take(key)
+    used = loose.totals.connections
+    last = updates.remove(key)
     assert last is not None
-    assert shapes.state_of(last) is State.FIN_WAIT
-    assert loose.connections.get(key) is loose.connections.get(shapes.ends(TCP, SERVER, CLIENT)) is None
-    assert loose.totals.used == used - 1
-    assert changes.take(key) is None
-    assert not changes.swap(key, last, last)
+    assert layouts.state_of(last) is State.FIN_WAIT
+    assert loose.connections.get(key) is loose.connections.get(layouts.flow_key(TCP, SERVER, CLIENT)) is None
+    assert loose.totals.connections == used - 1
+    assert updates.remove(key) is None
+    assert not updates.compare_and_swap(key, last, last)
 
 
-class Interrupted(ProgramChanges):
+class Interrupted(ProgramUpdates):
     """Before the core's next change, the program sees a packet."""
 
     def __init__(self, loose: Loose, packet: Callable[[], object]) -> None:
         super().__init__(loose.run)
         self._packet: Callable[[], object] | None = packet
 
-    def swap(self, *change: Any) -> bool:
+    def compare_and_swap(self, *change: Any) -> bool:
         self._between()
-        return super().swap(*change)
+        return super().compare_and_swap(*change)
 
-    def take(self, key: bytes) -> int | None:
+    def remove(self, key: bytes) -> int | None:
         self._between()
-        return super().take(key)
+        return super().remove(key)
 
     def _between(self) -> None:
         packet, self._packet = self._packet, None
@@ -227,15 +229,15 @@ class Interrupted(ProgramChanges):
 def test_a_packet_that_comes_while_the_core_decides_is_not_undone(loose: Loose, core: State | None) -> None:
     """A RST closes the connection, while the core leaves it as it is, moves it, or ends it (None)."""
     key = loose.know(TCP, State.ESTABLISHED, Method.NAT)
-    loose.totals.add(1)
+    loose.totals.add_connections(1)
     loose.counts(1, 0)
     servers: Any = FakeServers(Method.NAT)
-    changes = Interrupted(loose, lambda: loose.sees(TCP, CLIENT, VIP, RST))
+    updates = Interrupted(loose, lambda: loose.sees(TCP, CLIENT, VIP, RST))
     clock, nothing = KernelClock(lambda: monotonic_ns() / NANO, 0.0), lambda: None
     templates: Any = SimpleNamespace()
-    sessions = Sessions(loose.maps["sessions"])
+    sessions = FtpSessions(loose.maps["sessions"])
     table = SharedTable(
-        loose.connections, loose.totals, servers, templates, sessions, changes, clock, nothing, 8
+        loose.connections, loose.totals, servers, templates, sessions, updates, clock, nothing, 8
     )
     life = Lifecycle(table, templates, TIMEOUTS, Trace(None))
     connection = table.request(TCP, CLIENT, VIP)

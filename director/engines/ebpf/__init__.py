@@ -4,7 +4,7 @@ program/       the program, in C: what becomes of a packet; its tables are in ta
 prerequisites.py  whether this machine can have it, and if not, why
 compiler.py    makes an object file of it, once
 libbpf/        loads that, reads and writes its tables
-shapes.py      what is in those tables
+layouts.py     what is in those tables
 program.py     the program in the kernel, and the tables of one that was left behind
 settings.py    the numbers that it goes by
 rules.py       services, written into its tables, and whose turn it is, read from them
@@ -14,9 +14,9 @@ changes.py     what the core changes in that table, without undoing what the pro
 templates.py   persistent clients
 sweeper.py     when the program ends what is over
 sessions.py    what the core has read in ftp's control connections, for the next director
-saved.py       the rules as text, for the next director
+checkpoint.py  the rules as text, for the next director
 network.py     routes and neighbours, as the kernel has them
-up.py          the way of packets to the core
+upcall.py      the way of packets to the core
 trace.py       what the program tells of connections
 clock.py       the kernel's time and the core's
 engine.py      puts them together

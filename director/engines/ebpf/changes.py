@@ -8,37 +8,41 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from director.engines.ebpf import shapes
+from director.engines.ebpf import layouts
 
 _GONE, _DONE = 0, 1  # what the program returns; 2: somebody was quicker
 
 
-class Changes(Protocol):
+class EntryUpdates(Protocol):
     """What the table asks for."""
 
-    def swap(self, key: bytes, before: int, after: int, expires: int | None = None, packets: int = 0) -> bool:
+    def compare_and_swap(
+        self, key: bytes, before: int, after: int, expires: int | None = None, packets: int = 0
+    ) -> bool:
         """Another word in place of `before`; False if that is not there any more, and nothing has changed.
 
         The entry's time changes with it, unless None; of packets, there are at least so many from now on.
         """
         ...
 
-    def take(self, key: bytes) -> int | None:
+    def remove(self, key: bytes) -> int | None:
         """Take a connection out, by its request's key: its last word; None if somebody has done so."""
         ...
 
 
-class ProgramChanges:
+class ProgramUpdates:
     """`run` runs one of the program's parts, by its name, on so many bytes: what it returns, and they."""
 
     def __init__(self, run: Callable[[str, bytes], tuple[int, bytes]]) -> None:
         self._run = run
 
-    def swap(self, key: bytes, before: int, after: int, expires: int | None = None, packets: int = 0) -> bool:
-        when = shapes.AS_IT_IS if expires is None else expires
-        done, _ = self._run("change", shapes.CHANGE.pack(key, before, after, when, packets))
+    def compare_and_swap(
+        self, key: bytes, before: int, after: int, expires: int | None = None, packets: int = 0
+    ) -> bool:
+        when = layouts.UNCHANGED if expires is None else expires
+        done, _ = self._run("change", layouts.UPDATE.pack(key, before, after, when, packets))
         return done == _DONE
 
-    def take(self, key: bytes) -> int | None:
-        done, change = self._run("take", shapes.CHANGE.pack(key, 0, 0, 0, 0))
-        return None if done == _GONE else int(shapes.CHANGE.unpack(change)[2])
+    def remove(self, key: bytes) -> int | None:
+        done, change = self._run("take", layouts.UPDATE.pack(key, 0, 0, 0, 0))
+        return None if done == _GONE else int(layouts.UPDATE.unpack(change)[2])

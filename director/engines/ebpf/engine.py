@@ -19,22 +19,22 @@ from director.core.packet import ICMP, Packet
 from director.core.service import VirtualService
 from director.core.statistics import COUNTERS
 from director.core.tables import Tables
-from director.engines.ebpf import prerequisites, saved, settings
-from director.engines.ebpf.changes import ProgramChanges
+from director.engines.ebpf import checkpoint, prerequisites, settings
+from director.engines.ebpf.changes import ProgramUpdates
 from director.engines.ebpf.clock import KernelClock
+from director.engines.ebpf.layouts import PREFIX
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.network import Network
 from director.engines.ebpf.program import SETTINGS, TOTALS, Program
 from director.engines.ebpf.rules import Rules
 from director.engines.ebpf.servers import Servers
-from director.engines.ebpf.sessions import Sessions
+from director.engines.ebpf.sessions import FtpSessions
 from director.engines.ebpf.settings import Settings, Totals
-from director.engines.ebpf.shapes import PREFIX
 from director.engines.ebpf.sweeper import Sweeper
 from director.engines.ebpf.table import SharedTable
 from director.engines.ebpf.templates import SharedTemplates
-from director.engines.ebpf.trace import Teller
-from director.engines.ebpf.up import Up
+from director.engines.ebpf.trace import EventReader
+from director.engines.ebpf.upcall import UpcallDevice
 from director.engines.engine import EngineError
 from director.engines.scapy.engine import ScapyEngine
 from director.engines.scapy.wire import ARP
@@ -56,7 +56,7 @@ class EbpfEngine:
         self._interfaces = interfaces
         self._clock = KernelClock(clock, clock() - monotonic())
         self._core = ScapyEngine(interfaces, clock, ARP)
-        self._up = Up()
+        self._upcall = UpcallDevice()
         self._short_cuts = False
         self._lost = 0  # events
 
@@ -79,8 +79,8 @@ class EbpfEngine:
             self._totals,
             self._servers,
             self._templates,
-            Sessions(maps["sessions"]),
-            ProgramChanges(self._program.run),
+            FtpSessions(maps["sessions"]),
+            ProgramUpdates(self._program.run),
             self._clock,
             self._sweeper.sweep,
             bits,
@@ -91,22 +91,23 @@ class EbpfEngine:
         """Raises EngineError."""
         self._director = director
         maps = self._program.maps
-        self._settings.lead_up(self._up.open())  # refused where another director lives: its settings stay
-        self._settings.limit(self._limit)
+        upcall = self._upcall.open()  # refused while another director runs, whose settings stay
+        self._settings.set_upcall_interface(upcall)
+        self._settings.set_conn_limit(self._limit)
         self._core.start(director, selector, self._decide)
         self._network = Network(maps, self._settings, self._interfaces)
         self._network.refresh()
         self._network.tick()
-        self._teller = Teller(maps["events"], director.trace, self._connections, self._clock)
-        selector.register(self._up, EVENT_READ, self._hear)
-        selector.register(self._network, EVENT_READ, self._network.heard_of_neighbours)
+        self._events = EventReader(maps["events"], director.trace, self._connections, self._clock)
+        selector.register(self._upcall, EVENT_READ, self._hear)
+        selector.register(self._network, EVENT_READ, self._network.neighbours_changed)
         selector.modify(self._core.routes, EVENT_READ, self._routes_changed)
-        selector.register(self._teller, EVENT_READ, self._teller.hear)
+        selector.register(self._events, EVENT_READ, self._events.hear)
         if self._program.adopted:
             try:
-                saved.restore(director, self._servers, maps["saved"], self._clock.now())
-            except saved.CannotRead as error:
-                raise EngineError(f"{error} {self._program.how_to_forget()}") from None
+                checkpoint.restore(director, self._servers, maps["saved"], self._clock.now())
+            except checkpoint.UnreadableCheckpoint as error:
+                raise EngineError(f"{error} {self._program.removal_hint()}") from None
             self._rules.adopt(director.services)
             self._templates.adopt(self._clock.now())
             self._connections.adopt()
@@ -135,11 +136,11 @@ class EbpfEngine:
 
     def _listen(self) -> None:
         """Let the core know what the program has told; if some of it got lost, look for what it was."""
-        self._teller.hear()
+        self._events.hear()
         lost = self._totals.lost_events
         if lost != self._lost:
             self._lost = lost
-            self._connections.find_unheard()
+            self._connections.recover_lost_events()
 
     def prepare_rules(self, vips: set[str]) -> Iterator[None]:  # noqa: ARG002
         """Nothing to do before: while they are written, the program forwards by what it has."""
@@ -155,13 +156,13 @@ class EbpfEngine:
             self._write_vips(vips)
         except BpfError as error:
             raise EngineError(f"The engine ebpf can't write its rules ({error}).") from None
-        self._settings.use_timeouts(rules.timeouts)
-        self._settings.reuse(rules.sysctls.conn_reuse_mode)
-        self._settings.use_transitions(secure=secures_tcp(rules.sysctls))
-        self._settings.flag(self._flags())
-        self._settings.renew()
-        self._servers.bring_all_back()
-        saved.save(self._director, self._servers, self._program.maps["saved"])
+        self._settings.set_timeouts(rules.timeouts)
+        self._settings.set_conn_reuse_mode(rules.sysctls.conn_reuse_mode)
+        self._settings.set_transitions(secure=secures_tcp(rules.sysctls))
+        self._settings.set_flags(self._flags())
+        self._settings.bump_generation()
+        self._servers.write_all_back()
+        checkpoint.save(self._director, self._servers, self._program.maps["saved"])
 
     def _prefixes(self, wanted: set[str]) -> set[bytes]:
         """Raises EngineError where they are too many."""
@@ -184,21 +185,21 @@ class EbpfEngine:
 
     def _flags(self) -> int:
         rules, sysctls = self._director.services, self._director.services.sysctls
-        flags = settings.TELL if self._director.trace.is_heard else 0
-        if rules.marks or any(_is_odd(service) for service in rules):
-            flags |= settings.ODD
+        flags = settings.EMIT_EVENTS if self._director.trace.is_heard else 0
+        if rules.marks or any(_has_wildcard(service) for service in rules):
+            flags |= settings.HAS_WILDCARDS
         if sysctls.nat_icmp_send or sysctls.sloppy_tcp or rules.marks:
-            flags |= settings.STRAYS
+            flags |= settings.UPCALL_UNSOLICITED
         if not sysctls.pmtu_disc:
-            flags |= settings.MAY_FRAGMENT
+            flags |= settings.CLEAR_DF
         if sysctls.drop_packet > 1:
-            flags |= settings.ALL_NEW
+            flags |= settings.UPCALL_NEW
         if sysctls.expire_nodest_conn:
-            flags |= settings.ALL_SYN
+            flags |= settings.UPCALL_SYN
         if sysctls.expire_quiescent_template:
-            flags |= settings.QUIESCENT
+            flags |= settings.EXPIRE_QUIESCENT
         if self._short_cuts:
-            flags |= settings.SHORT_CUT
+            flags |= settings.REDIRECT_PEER
         return flags
 
     # ---- what is handed up ----
@@ -206,7 +207,7 @@ class EbpfEngine:
     def _hear(self) -> None:
         self._listen()
         for _ in range(_AT_ONCE):
-            frame = self._up.frame()
+            frame = self._upcall.frame()
             if frame is None:
                 return
             self._core.take(frame)
@@ -220,8 +221,8 @@ class EbpfEngine:
         decision = self._director.decide(packet, now)
         if isinstance(decision, Forward):
             self._connections.remember(decision.connection)
-            self._servers.keep_counters(decision.connection.server)
-        self._rules.bring_back(service)
+            self._servers.save_counters(decision.connection.server)
+        self._rules.write_back(service)
         return decision
 
     # ---- what the time brings ----
@@ -230,13 +231,13 @@ class EbpfEngine:
         self._core.tick(now)
         self._network.tick()
         self._network.learn(self._core.routes.learnt)
-        self._servers.bring_all_back()
+        self._servers.write_all_back()
         self._sweeper.sweep_if_due(self._director.services.timeouts)
-        self._settings.use_transitions(secure=secures_tcp(self._director.services.sysctls))
-        self._settings.flag(self._flags())
+        self._settings.set_transitions(secure=secures_tcp(self._director.services.sysctls))
+        self._settings.set_flags(self._flags())
 
     def sync_counters(self, *, wait: bool) -> None:
-        self._servers.bring_all_back()
+        self._servers.write_all_back()
         if wait:
             self._sweeper.sweep()
         self._rules.fetch()
@@ -255,14 +256,14 @@ class EbpfEngine:
     def close(self) -> None:
         if hasattr(self, "_program"):
             self._program.close()
-        for part in ("_teller", "_network"):
+        for part in ("_events", "_network"):
             if hasattr(self, part):
                 getattr(self, part).close()
-        self._up.close()
+        self._upcall.close()
         self._core.close()
 
 
-def _is_odd(service: VirtualService) -> bool:
+def _has_wildcard(service: VirtualService) -> bool:
     """Whether packets ask for it that don't go to its own port."""
     key = service.key
     return bool(key.mark) or not key.address.port or key.address.port == ftp.CONTROL_PORT

@@ -15,7 +15,7 @@ from pathlib import Path
 from time import monotonic_ns
 
 from director.engines import interfaces as of_this_machine
-from director.engines.ebpf import shapes
+from director.engines.ebpf import layouts
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.settings import Settings
@@ -41,17 +41,17 @@ class Network:
         """Readable when the kernel has news of neighbours (rtnetlink(7)); of routes the core hears."""
         return self._monitor.fileno()
 
-    def heard_of_neighbours(self) -> None:
+    def neighbours_changed(self) -> None:
         """Often only a state has changed; to read all routes anew would take a hundred times as long."""
         self._monitor.drain()
         if self._write_neighbours():
-            self._settings.renew()
+            self._settings.bump_generation()
 
     def mac_of(self, interface: str, address: str) -> str:
         """The MAC address of a neighbour; empty where the kernel does not know it."""
-        key = shapes.NEIGHBOUR_KEY.pack(self._interfaces[interface], shapes.address(address))
+        key = layouts.NEIGHBOUR_KEY.pack(self._interfaces[interface], layouts.address(address))
         value = self._maps["neighbours"].get(key)
-        return shapes.NEIGHBOUR.unpack(value)[0].hex(":") if value else ""
+        return layouts.NEIGHBOUR.unpack(value)[0].hex(":") if value else ""
 
     def learn(self, path_mtu: Mapping[str, int]) -> None:
         """What routers on the way have said, by destination."""
@@ -63,7 +63,7 @@ class Network:
         """Write what has changed since it was written last."""
         changed = [self._write("routes", self._kernels_routes()), self._write_neighbours()]
         if any(changed):
-            self._settings.renew()
+            self._settings.bump_generation()
 
     def _write_neighbours(self) -> bool:
         return self._write("neighbours", dict(self._kernels_neighbours()))
@@ -85,34 +85,34 @@ class Network:
         for network, mask, gateway, interface, _, metric in conf.route.routes:
             if interface not in self._interfaces:
                 continue
-            key = shapes.PREFIX.pack(mask.bit_count(), int(network).to_bytes(4, "big"))
+            key = layouts.PREFIX.pack(mask.bit_count(), int(network).to_bytes(4, "big"))
             if key not in found or metric < found[key][0]:
                 found[key] = metric, self._route(interface, gateway)
         routes = {key: value for key, (_, value) in found.items()}
         for destination, mtu in self._path_mtu.items():
             interface, _, gateway = conf.route.route(destination, verbose=0)
             if interface in self._interfaces:
-                key = shapes.PREFIX.pack(32, shapes.address(destination))
+                key = layouts.PREFIX.pack(32, layouts.address(destination))
                 routes[key] = self._route(str(interface), gateway, mtu)
         return routes
 
     def _route(self, interface: str, gateway: str, mtu: int = 65535) -> bytes:
         here = min(mtu, of_this_machine.mtu_of(interface) or 1500, 65535)
         mac = of_this_machine.mac_of(interface) or bytes(6)
-        return shapes.ROUTE.pack(self._interfaces[interface], IPv4Address(gateway).packed, mac, here)
+        return layouts.ROUTE.pack(self._interfaces[interface], IPv4Address(gateway).packed, mac, here)
 
     def _kernels_neighbours(self) -> Iterable[tuple[bytes, bytes]]:
         for line in _ARP_TABLE.read_text().splitlines()[1:]:
             address, _, flags, mac, _, interface = line.split()
             if interface in self._interfaces and int(flags, 16) & _COMPLETE:
-                key = shapes.NEIGHBOUR_KEY.pack(self._interfaces[interface], shapes.address(address))
-                yield key, shapes.NEIGHBOUR.pack(bytes.fromhex(mac.replace(":", "")))
+                key = layouts.NEIGHBOUR_KEY.pack(self._interfaces[interface], layouts.address(address))
+                yield key, layouts.NEIGHBOUR.pack(bytes.fromhex(mac.replace(":", "")))
 
     def tick(self) -> None:
         """A second has passed."""
         self._ticks += 1
         vouched = self._ticks % _ASKED_AGAIN
-        self._settings.vouch(monotonic_ns() + (_VOUCHED if vouched else 0))
+        self._settings.set_neighbours_valid_until(monotonic_ns() + (_VOUCHED if vouched else 0))
 
     def close(self) -> None:
         self._monitor.close()

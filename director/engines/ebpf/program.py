@@ -12,14 +12,14 @@ from collections.abc import Sequence
 
 from director.engines import interfaces as of_this_machine
 from director.engines.ebpf.compiler import CannotCompile, compiled
-from director.engines.ebpf.libbpf.hook import Hook, Place
+from director.engines.ebpf.libbpf.hook import FilterSlot, TcHook
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Map
-from director.engines.ebpf.libbpf.objects import Loaded
+from director.engines.ebpf.libbpf.objects import BpfObject
 from director.engines.ebpf.libbpf.programs import name_and_maps, run
 from director.engines.engine import EngineError
 
-_UNREAD = ("added", "saved", "sessions")  # by the program: it is told to hold on to them
+_USERSPACE_ONLY = ("added", "saved", "sessions")  # by the program: it is told to hold on to them
 MAPS = (
     "connections",
     "services",
@@ -31,7 +31,7 @@ MAPS = (
     "routes",
     "neighbours",
     "events",
-    *_UNREAD,
+    *_USERSPACE_ONLY,
 )
 SETTINGS, TOTALS = ".data.settings", ".data.totals"
 _NAME = "ingress"
@@ -46,18 +46,18 @@ class Program:
         for interface in interfaces:
             if of_this_machine.mac_of(interface) is None:
                 raise EngineError(f"There is no network interface {interface!r}: see `ip link`.")
-        self._hooks = {interface: Hook(socket.if_nametoindex(interface)) for interface in interfaces}
-        self._left: dict[str, Place] = {}  # where an earlier director's program is
+        self._hooks = {interface: TcHook(socket.if_nametoindex(interface)) for interface in interfaces}
+        self._left: dict[str, FilterSlot] = {}  # where an earlier director's program is
         earlier: dict[str, Map] = {}
         try:
             earlier = self._left_behind()
             sizes = {} if earlier else {"connections": connections}
-            self._loaded = Loaded(compiled(), sizes, earlier)
-            for name in _UNREAD:
+            self._loaded = BpfObject(compiled(), sizes, earlier)
+            for name in _USERSPACE_ONLY:
                 self._loaded.bind(_NAME, name)
         except (BpfError, CannotCompile) as error:
             told = f"The engine ebpf can't be loaded ({error})."
-            raise EngineError(f"{told} {self.how_to_forget()}" if earlier else told) from None
+            raise EngineError(f"{told} {self.removal_hint()}" if earlier else told) from None
         self.adopted = bool(earlier)
         self.maps: dict[str, Map] = {name: self._loaded.map(name) for name in (*MAPS, SETTINGS, TOTALS)}
         self._ingress = self._loaded.program(_NAME)
@@ -77,7 +77,7 @@ class Program:
                     one.close()
         return {name: one for name, one in earlier.items() if name in (*MAPS, SETTINGS, TOTALS)}
 
-    def how_to_forget(self) -> str:
+    def removal_hint(self) -> str:
         """What to type where nothing can be done with what an earlier director has left."""
         commands = (
             f"`tc filter del dev {interface} ingress prio {place.priority} handle {place.handle} bpf`"

@@ -14,18 +14,18 @@ from director.core import ftp
 from director.core.packet import TCP
 from director.core.schedulers import dh, mh, rr, sh, wrr
 from director.core.service import RealServer, VirtualService
-from director.engines.ebpf import shapes
+from director.engines.ebpf import layouts
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.servers import Servers
 from director.engines.engine import EngineError
 
-KINDS = {"rr": 1, "wrr": 2, "lc": 3, "wlc": 4, "sed": 5, "nq": 6, "dh": 7, "sh": 8, "mh": 9}
+SCHEDULERS = {"rr": 1, "wrr": 2, "lc": 3, "wlc": 4, "sed": 5, "nq": 6, "dh": 7, "sh": 8, "mh": 9}
 _BY_CORE, _BY_TEMPLATE = 0, 10
-_CHOOSING = frozenset(KINDS.values())
+_IN_PROGRAM = frozenset(SCHEDULERS.values())
 _FALLBACK, _PORT = 1, 2
 _PLACE = 8  # bytes of a number in `members`, as memory
-_TURN = slice(32, 40)  # of a service's value
+_POSITION = slice(32, 40)  # of a service's value
 
 
 class Rules:
@@ -60,13 +60,13 @@ class Rules:
         except BpfError as error:  # out of memory; the next call puts it right
             raise EngineError(f"The engine ebpf can't write its services ({error}).") from None
         self._upper_half = not self._upper_half
-        self._schedulers = {_key(one): one for one in written if _kind(one) in _CHOOSING}
+        self._schedulers = {_key(one): one for one in written if _kind(one) in _IN_PROGRAM}
 
     def _check_room(self, services: Sequence[VirtualService]) -> None:
         """Raises EngineError."""
         if len(services) > self._services.size:
             raise EngineError(f"The engine ebpf has room for {self._services.size} services.")
-        choosing = [one for one in services if _kind(one) in _CHOOSING]
+        choosing = [one for one in services if _kind(one) in _IN_PROGRAM]
         if 1 + sum(len(one.servers) + len(_places(one)) for one in choosing) > self._half:
             raise EngineError(f"The engine ebpf has room for {self._half} places of servers in services.")
 
@@ -76,15 +76,15 @@ class Rules:
         for service in services:
             kind = _kind(service)
             first, places = place, 0
-            if kind in _CHOOSING:
+            if kind in _IN_PROGRAM:
                 place = self._put_members(first, service.servers)
                 hashed = _places(service)
                 if hashed:
                     places, place = place, self._put_members(place, hashed)
             top, step, turn = _turn(service)
-            mask = shapes.address(service.policy.netmask)
+            mask = layouts.address(service.policy.netmask)
             value = (kind, _flags(service), first, len(service.servers), places, top, step, mask, turn)
-            yield _key(service), shapes.SERVICE.pack(*value)
+            yield _key(service), layouts.SERVICE.pack(*value)
 
     def _put_members(self, place: int, servers: Sequence[RealServer]) -> int:
         """The place behind them."""
@@ -98,14 +98,14 @@ class Rules:
     def adopt(self, services: Iterable[VirtualService]) -> None:
         """Whose turn it is, as an earlier director has left it."""
         for service in services:
-            if _kind(service) in _CHOOSING:
-                self._fetch_turn(_key(service), service)
+            if _kind(service) in _IN_PROGRAM:
+                self._fetch_position(_key(service), service)
 
     def fetch(self) -> None:
         """Let the core know what the program has counted, and whose turn it is."""
         self._servers.fetch()
         for key, service in self._schedulers.items():
-            self._fetch_turn(key, service)
+            self._fetch_position(key, service)
 
     def fetch_for(self, service: VirtualService | None) -> None:
         """The same for one service, as far as its scheduler needs it."""
@@ -114,25 +114,25 @@ class Rules:
         self._servers.fetch_loads(service.servers)
         key = _key(service)
         if key in self._schedulers:
-            self._fetch_turn(key, service)
+            self._fetch_position(key, service)
 
-    def bring_back(self, service: VirtualService | None) -> None:
+    def write_back(self, service: VirtualService | None) -> None:
         """What the core has changed by deciding for a service."""
         if service is None:
             return
-        self._servers.bring_back((*service.servers, *service.removed.values()))
+        self._servers.write_back((*service.servers, *service.removed.values()))
         key = _key(service)
         value = self._services.get(key) if key in self._schedulers else None
         if value is not None:
             turn = _turn(service)[2].to_bytes(8, sys.byteorder)
-            if value[_TURN] != turn:
-                self._services.put(key, value[: _TURN.start] + turn + value[_TURN.stop :])
+            if value[_POSITION] != turn:
+                self._services.put(key, value[: _POSITION.start] + turn + value[_POSITION.stop :])
 
-    def _fetch_turn(self, key: bytes, service: VirtualService) -> None:
+    def _fetch_position(self, key: bytes, service: VirtualService) -> None:
         value = self._services.get(key)
         if value is None:
             return
-        turn = shapes.SERVICE.unpack(value)[-1]
+        turn = layouts.SERVICE.unpack(value)[-1]
         place, bar = turn & 0xFFFFFFFF, turn >> 32
         place = -1 if place == 0xFFFFFFFF else place
         if isinstance(service.scheduler, rr.Scheduler):
@@ -143,8 +143,8 @@ class Rules:
 
 def _key(service: VirtualService) -> bytes:
     there = service.key.address
-    return shapes.SERVICE_KEY.pack(
-        shapes.address(there.address), shapes.port(there.port), service.key.protocol
+    return layouts.SERVICE_KEY.pack(
+        layouts.address(there.address), layouts.port(there.port), service.key.protocol
     )
 
 
@@ -156,7 +156,7 @@ def _kind(service: VirtualService) -> int:
         return _BY_CORE
     if policy.persistent:
         return _BY_TEMPLATE
-    return KINDS.get(policy.scheduler_name, _BY_CORE)
+    return SCHEDULERS.get(policy.scheduler_name, _BY_CORE)
 
 
 def _flags(service: VirtualService) -> int:

@@ -12,9 +12,9 @@ from typing import Any
 
 from director.core.service import RealServer, VirtualService
 from director.core.statistics import COUNTERS
-from director.engines.ebpf import shapes
+from director.engines.ebpf import layouts
+from director.engines.ebpf.layouts import METHODS
 from director.engines.ebpf.libbpf.maps import Map
-from director.engines.ebpf.shapes import METHODS
 from director.engines.engine import EngineError
 
 _COUNTS = slice(32, 48)  # of a server's value
@@ -69,7 +69,7 @@ class Servers:
         if len(self._at) - len(gone) + len(new) > self._room:
             raise EngineError(f"The engine ebpf has room for {self._room} real servers.")
         for number, server in gone:
-            self._give_back(number, server)
+            self._release(number, server)
         for number, (service, server) in self._at.items():
             self._at[number] = known.get(id(server), (service, server))
         for identity in new:
@@ -90,10 +90,10 @@ class Servers:
         taken = set(numbers)
         self._free = [number for number in range(max(taken, default=-1)) if number not in taken]
 
-    def _give_back(self, number: int, server: RealServer) -> None:
+    def _release(self, number: int, server: RealServer) -> None:
         del self._at[number], self._numbers[id(server)]
         del self._seen[number], self._carried[number], self._written[number]
-        for memory, size in ((self._memory, shapes.SERVER.size), (self._added, shapes.ADDED.size)):
+        for memory, size in ((self._memory, layouts.SERVER.size), (self._added, layouts.CORE_STATS.size)):
             memory[number * size : (number + 1) * size] = bytes(size)
         self._counted.clear_per_processor(number)
         self._free.append(number)
@@ -107,13 +107,13 @@ class Servers:
 
     def _write(self, number: int, server: RealServer, own: str) -> None:
         """All but the connections, which are the program's to count."""
-        start = number * shapes.SERVER.size
+        start = number * layouts.SERVER.size
         there = server.address
-        value = shapes.SERVER.pack(
-            shapes.address(there.address),
-            shapes.port(there.port),
+        value = layouts.SERVER.pack(
+            layouts.address(there.address),
+            layouts.port(there.port),
             METHODS.index(server.method),
-            shapes.address(own),
+            layouts.address(own),
             int(server.listed),
             server.weight,
             server.upper,
@@ -135,25 +135,25 @@ class Servers:
         for server in servers:
             self._fetch_load(self._numbers[id(server)], server)
 
-    def bring_back(self, servers: Iterable[RealServer]) -> None:
+    def write_back(self, servers: Iterable[RealServer]) -> None:
         """What the core has changed."""
         for server in servers:
-            self._bring_back_load(self._numbers[id(server)], server)
+            self._write_back_load(self._numbers[id(server)], server)
 
-    def bring_all_back(self) -> None:
+    def write_all_back(self) -> None:
         for number, (_, server) in self._at.items():
-            self._bring_back_load(number, server)
-            self._keep_counters(number, server)
+            self._write_back_load(number, server)
+            self._save_counters(number, server)
 
     def _fetch_load(self, number: int, server: RealServer) -> None:
-        self._bring_back_load(number, server)
+        self._write_back_load(number, server)
         *_, overloaded, active, inactive, core_active, core_inactive = self._values(number)
         server.active = max(0, active + core_active)  # a number may be read while another one changes
         server.inactive = max(0, inactive + core_inactive)
         server.overloaded = bool(overloaded)
         self._seen[number] = server.active, server.inactive
 
-    def _bring_back_load(self, number: int, server: RealServer) -> None:
+    def _write_back_load(self, number: int, server: RealServer) -> None:
         """The core's own changes are counted apart: the program adds to its counters at any time."""
         seen = self._seen[number]
         if (server.active, server.inactive) == seen:
@@ -162,14 +162,14 @@ class Servers:
         values[-2] += server.active - seen[0]
         values[-1] += server.inactive - seen[1]
         values[-5] = int(server.overloaded)
-        start = number * shapes.SERVER.size
-        packed = shapes.SERVER.pack(*values)
+        start = number * layouts.SERVER.size
+        packed = layouts.SERVER.pack(*values)
         self._memory[start + _COUNTS.start + 8 : start + _COUNTS.stop] = packed[_COUNTS.start + 8 :]
         self._memory[start + _OVERLOADED.start : start + _OVERLOADED.stop] = packed[_OVERLOADED]
         self._seen[number] = server.active, server.inactive
 
     def _values(self, number: int) -> tuple[Any, ...]:
-        return shapes.SERVER.unpack_from(self._memory, number * shapes.SERVER.size)
+        return layouts.SERVER.unpack_from(self._memory, number * layouts.SERVER.size)
 
     def _fetch_counters(self, number: int, service: VirtualService, server: RealServer) -> None:
         now = self._counters(number)
@@ -179,27 +179,27 @@ class Servers:
                     setattr(stats, name, getattr(stats, name) + count - before)
         self._carried[number] = now
 
-    def keep_counters(self, server: RealServer) -> None:
+    def save_counters(self, server: RealServer) -> None:
         """The core has counted something: write it down, should there be another core."""
-        self._keep_counters(self._numbers[id(server)], server)
+        self._save_counters(self._numbers[id(server)], server)
 
-    def _keep_counters(self, number: int, server: RealServer) -> None:
+    def _save_counters(self, number: int, server: RealServer) -> None:
         added = tuple(map(int.__sub__, server.stats.counts(), self._carried[number]))
         if added != self._written[number]:
-            shapes.ADDED.pack_into(self._added, number * shapes.ADDED.size, *added)
+            layouts.CORE_STATS.pack_into(self._added, number * layouts.CORE_STATS.size, *added)
             self._written[number] = added
 
     def resume(self, number: int) -> None:
         """A server's counters go on from where an earlier director has been."""
         _, server = self._at[number]
         self._carried[number] = self._counters(number)
-        self._written[number] = shapes.ADDED.unpack_from(self._added, number * shapes.ADDED.size)
+        self._written[number] = layouts.CORE_STATS.unpack_from(self._added, number * layouts.CORE_STATS.size)
         server.stats.resume(map(int.__add__, self._carried[number], self._written[number]))
 
     def _counters(self, number: int) -> tuple[int, ...]:
         """Connections, packets and bytes, of all processors."""
         values = self._counted.per_processor(number)
-        each = shapes.COUNTED.iter_unpack(values)
+        each = layouts.STATS.iter_unpack(values)
         return tuple(sum(column) for column in zip(*each, strict=True))
 
     def totals(self) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ _REST = Struct("=?IiB")  # whether anything was sent, up to where; growth, numbe
 SIZE = 2 * _READER.size + _REST.size + REMEMBERED * _EDIT.size
 
 
-class Sessions:
+class FtpSessions:
     """By the key of the control connection's requests."""
 
     def __init__(self, entries: Map) -> None:

@@ -15,9 +15,10 @@ from director.core.states import (
     View,
 )
 from director.engines.ebpf.clock import NANO
-from director.engines.ebpf.shapes import STATES
+from director.engines.ebpf.layouts import STATES
 
-ODD, STRAYS, TELL, MAY_FRAGMENT, ALL_NEW, ALL_SYN, SHORT_CUT, QUIESCENT = (1 << bit for bit in range(8))
+HAS_WILDCARDS, UPCALL_UNSOLICITED, EMIT_EVENTS, CLEAR_DF = 1, 2, 4, 8
+UPCALL_NEW, UPCALL_SYN, REDIRECT_PEER, EXPIRE_QUIESCENT = 16, 32, 64, 128
 _ROOM = 16  # for states, in a table of the program's
 _ROWS = 8  # for events, likewise
 _TIMEOUTS = Struct(f"={_ROOM}Q")
@@ -40,12 +41,12 @@ class Settings:
     def _get(self, place: int) -> int:
         return int(_WORD.unpack_from(self._memory, place)[0])
 
-    def use_timeouts(self, timeouts: Timeouts) -> None:
+    def set_timeouts(self, timeouts: Timeouts) -> None:
         seconds = timeouts.by_state()
         numbers = [int(seconds[state] * NANO) for state in STATES]
         _TIMEOUTS.pack_into(self._memory, _TIMEOUTS_AT, *numbers, *[0] * (_ROOM - len(STATES)))
 
-    def use_transitions(self, *, secure: bool) -> None:
+    def set_transitions(self, *, secure: bool) -> None:
         """The state table of TCP: the core's own, as a table of bytes."""
         table = SECURE_TCP_TRANSITIONS if secure else TCP_TRANSITIONS
         following = bytearray()
@@ -56,25 +57,25 @@ class Settings:
             following += bytes(_ROOM * (_ROWS - len(EVENTS)))
         self._memory[_NEXT : _NEXT + len(following)] = bytes(following)
 
-    def vouch(self, until: int) -> None:
+    def set_neighbours_valid_until(self, until: int) -> None:
         """For what is known of neighbours, until then (nanoseconds)."""
         _LONG.pack_into(self._memory, _FRESH_UNTIL, until)
 
-    def limit(self, connections: int) -> None:
+    def set_conn_limit(self, connections: int) -> None:
         _LONG.pack_into(self._memory, _LIMIT, connections)
 
-    def lead_up(self, interface: int) -> None:
+    def set_upcall_interface(self, interface: int) -> None:
         """What is for the core goes to that interface."""
         self._set(_UP, interface)
 
-    def flag(self, flags: int) -> None:
+    def set_flags(self, flags: int) -> None:
         self._set(_FLAGS, flags)
 
-    def reuse(self, mode: int) -> None:
+    def set_conn_reuse_mode(self, mode: int) -> None:
         """conn_reuse_mode."""
         self._set(_REUSE, mode)
 
-    def renew(self) -> None:
+    def bump_generation(self) -> None:
         """Every connection looks for its way, and its server, anew."""
         self._set(_VERSION, self._get(_VERSION) % (2**32 - 2) + 1)
 
@@ -92,10 +93,10 @@ class Totals:
         return int(_SIGNED.unpack_from(self._memory, place)[0])
 
     @property
-    def used(self) -> int:
+    def connections(self) -> int:
         return self._get(0) + self._get(8)
 
-    def add(self, number: int) -> None:
+    def add_connections(self, number: int) -> None:
         """The core has put some there, or taken them out."""
         _SIGNED.pack_into(self._memory, 8, self._get(8) + number)
 
@@ -112,6 +113,6 @@ class Totals:
         return self._get(24)
 
     @property
-    def earliest(self) -> int:
+    def next_expiry(self) -> int:
         """When the first of those ends that the last sweep has left (nanoseconds), if no packet comes."""
         return int(_LONG.unpack_from(self._memory, 32)[0])

@@ -32,7 +32,7 @@ class Sweeper:
     def sweep_if_due(self, timeouts: Timeouts) -> None:
         """What has come, or has changed its state, since the last time has at least the shortest of these."""
         shortest = min(seconds for state, seconds in timeouts.by_state().items() if state is not State.NONE)
-        may_end = min(self._totals.earliest, self._began + int(shortest * NANO))
+        may_end = min(self._totals.next_expiry, self._began + int(shortest * NANO))
         if self._now() >= max(self._next, may_end):
             self.sweep()
 

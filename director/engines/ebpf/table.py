@@ -21,32 +21,32 @@ from director.core.packet import ANY_PORT, Endpoint
 from director.core.persistence import Template
 from director.core.states import ACTIVE, State
 from director.core.timers import Timers
-from director.engines.ebpf.changes import Changes
+from director.engines.ebpf.changes import EntryUpdates
 from director.engines.ebpf.clock import KernelClock
-from director.engines.ebpf.libbpf.library import BpfError
-from director.engines.ebpf.libbpf.maps import Cursor, Map
-from director.engines.ebpf.servers import Servers
-from director.engines.ebpf.sessions import Sessions
-from director.engines.ebpf.settings import Totals
-from director.engines.ebpf.shapes import (
-    CORE,
-    GONE,
-    MOST_PACKETS,
+from director.engines.ebpf.layouts import (
+    CORE_OWNED,
+    FAST_REPLY,
+    MAX_PACKETS,
+    REMOVED,
     REPLY,
-    STEADY,
-    TOLD,
+    UPCALL,
     Entry,
     address,
-    both,
-    ends,
+    flow_key,
+    make_flags,
+    parse_flow_key,
     port,
     state_of,
     with_state,
-    word,
 )
+from director.engines.ebpf.libbpf.library import BpfError
+from director.engines.ebpf.libbpf.maps import Cursor, Map
+from director.engines.ebpf.servers import Servers
+from director.engines.ebpf.sessions import FtpSessions
+from director.engines.ebpf.settings import Totals
 from director.engines.ebpf.templates import SharedTemplates
 
-Ends = tuple[int, Endpoint, Endpoint]  # protocol, client and VIP of a connection that is expected
+ExpectedKey = tuple[int, Endpoint, Endpoint]  # protocol, client and VIP of a connection that is expected
 
 _AT_ONCE = 256  # entries, when somebody looks for one that can go
 
@@ -60,8 +60,8 @@ class SharedTable:
         totals: Totals,
         servers: Servers,
         templates: SharedTemplates,
-        sessions: Sessions,
-        changes: Changes,
+        sessions: FtpSessions,
+        updates: EntryUpdates,
         clock: KernelClock,
         sweep: Callable[[], None],
         bits: int,
@@ -72,11 +72,11 @@ class SharedTable:
         self._servers = servers
         self._templates = templates
         self._sessions = sessions
-        self._changes = changes
+        self._updates = updates
         self._clock = clock
         self._sweep = sweep
         self._own: dict[bytes, Connection] = {}
-        self._expected: dict[Ends, Connection] = {}
+        self._expected: dict[ExpectedKey, Connection] = {}
         self._timers: Timers[Connection] = Timers()
         self._cursor = Cursor()  # of `some`
 
@@ -85,7 +85,7 @@ class SharedTable:
         return len(self._expected)
 
     def __len__(self) -> int:
-        return self._totals.used + len(self._expected)
+        return self._totals.connections + len(self._expected)
 
     def __iter__(self) -> Iterator[Connection]:
         """All that are not over."""
@@ -99,8 +99,8 @@ class SharedTable:
 
     def _known_in(self, batch: list[tuple[bytes, bytes]]) -> Iterator[Connection]:
         for key, value in batch:
-            entry = Entry.of(value)
-            if not entry.word & (REPLY | GONE):
+            entry = Entry.from_bytes(value)
+            if not entry.flags & (REPLY | REMOVED):
                 connection = self._current(key, entry)
                 if connection is not None:
                     yield connection
@@ -110,9 +110,9 @@ class SharedTable:
     def request(self, protocol: int, client: Endpoint, vip: Endpoint) -> Connection | None:
         if client.port == ANY_PORT:
             return self._expected.get((protocol, client, vip))
-        key = ends(protocol, client, vip)
+        key = flow_key(protocol, client, vip)
         entry = self._find(key)
-        if entry is None or entry.word & REPLY:
+        if entry is None or entry.flags & REPLY:
             return None
         connection = self._current(key, entry)
         if connection is None:
@@ -120,13 +120,13 @@ class SharedTable:
         return connection
 
     def reply(self, protocol: int, server: Endpoint, client: Endpoint) -> Connection | None:
-        entry = self._find(ends(protocol, server, client))
-        return self.request(protocol, client, entry.end) if entry and entry.word & REPLY else None
+        entry = self._find(flow_key(protocol, server, client))
+        return self.request(protocol, client, entry.endpoint) if entry and entry.flags & REPLY else None
 
     def _find(self, key: bytes) -> Entry | None:
         value = self._map.get(key)
-        entry = None if value is None else Entry.of(value)
-        return None if entry is None or entry.word & GONE else entry
+        entry = None if value is None else Entry.from_bytes(value)
+        return None if entry is None or entry.flags & REMOVED else entry
 
     def of(self, protocol: int, client: Endpoint) -> list[Connection]:
         """All that a client's end has; to find them, every entry is looked at."""
@@ -139,16 +139,16 @@ class SharedTable:
         if own is None:
             if expires <= self._clock.now():
                 return None
-            own = self._made_from(key, entry)
+            own = self._to_connection(key, entry)
         own.state = own.stored = entry.state
         own.packets = max(own.packets, entry.packets)
         own.expires = expires
         return own
 
-    def _made_from(self, key: bytes, entry: Entry) -> Connection:
-        protocol, client, vip = both(key)
+    def _to_connection(self, key: bytes, entry: Entry) -> Connection:
+        protocol, client, vip = parse_flow_key(key)
         service, server = self._servers.at(entry.server)
-        at = entry.end
+        at = entry.endpoint
         connection = Connection(
             protocol, client, vip, server.address if server.address == at else at, server, service
         )
@@ -159,16 +159,16 @@ class SharedTable:
         """A steady reply keeps the time of both."""
         if entry.method is not Method.NAT:
             return 0
-        protocol, client, _ = both(key)
-        reply = self._find(ends(protocol, entry.end, client))
-        return reply.expires if reply and reply.word & STEADY else 0
+        protocol, client, _ = parse_flow_key(key)
+        reply = self._find(flow_key(protocol, entry.endpoint, client))
+        return reply.expires if reply and reply.flags & FAST_REPLY else 0
 
     # ---- changing ----
 
     def add(self, connection: Connection, expires: float) -> None:
         connection.expires = expires
         if connection.client.port == ANY_PORT:
-            self._expected[_ends(connection)] = connection
+            self._expected[_expected_key(connection)] = connection
             self._timers.keep(connection, expires)
             return
         self._put_in(connection)
@@ -177,7 +177,7 @@ class SharedTable:
         """Where there is no room, its packets go on, but nobody remembers it: it is counted no more."""
         connection.stored = connection.state
         if self._write(connection):
-            self._totals.add(1)
+            self._totals.add_connections(1)
             return
         self._own.pop(_key(connection), None)
         self._timers.forget(connection)
@@ -189,16 +189,16 @@ class SharedTable:
         """Both entries or none; False where there is no room."""
         flags = 0
         if connection.control is not None:
-            flags |= TOLD
+            flags |= CORE_OWNED
         if connection.method is Method.NAT and is_control(connection):
-            flags |= TOLD | CORE
+            flags |= CORE_OWNED | UPCALL
         key = _key(connection)
-        if flags & TOLD:
+        if flags & CORE_OWNED:
             self._own[key] = connection
             self._timers.keep(connection, connection.expires)
-        now = word(connection.state, connection.method, flags)
+        now = make_flags(connection.state, connection.method, flags)
         number, there = self._servers.number_of(connection.server), connection.server_end
-        expires, packets = self._clock.nanoseconds(connection.expires), min(connection.packets, MOST_PACKETS)
+        expires, packets = self._clock.nanoseconds(connection.expires), min(connection.packets, MAX_PACKETS)
         entry = Entry(expires, now, number, packets, address(there.address), port(there.port))
         try:
             if connection.method is Method.NAT:
@@ -218,12 +218,12 @@ class SharedTable:
     def remove(self, connection: Connection) -> None:
         """Its end is counted by whoever asks for it: in the state that it had at last."""
         self._timers.forget(connection)
-        if self._expected.pop(_ends(connection), None) is not None:
+        if self._expected.pop(_expected_key(connection), None) is not None:
             return
         key = _key(connection)
         if self._own.pop(key, None) is not None and is_control(connection):
             self._sessions.forget(key)
-        last = self._changes.take(key)
+        last = self._updates.remove(key)
         if last is None:  # the program was quicker, and has counted it
             connection.server.count(active=connection.active, by=1)
         else:
@@ -248,45 +248,45 @@ class SharedTable:
             after = connection.state if moved else entry.state
             lasts = moved or entry.state is connection.stored
             when = self._clock.nanoseconds(expires) if lasts else None
-            if self._changes.swap(key, entry.word, with_state(entry.word, after), when):
+            if self._updates.compare_and_swap(key, entry.flags, with_state(entry.flags, after), when):
                 break
         else:  # it has ended
-            self._recount(connection, connection.state)
+            self._correct_counts(connection, connection.state)
             connection.state = connection.stored
             return
         if moved:
-            self._recount(connection, entry.state)
+            self._correct_counts(connection, entry.state)
         connection.state = connection.stored = after
         if entry.method is Method.NAT:
-            self._unsettle(connection)
+            self._clear_fast_reply(connection)
 
     @staticmethod
-    def _recount(connection: Connection, before: State) -> None:
+    def _correct_counts(connection: Connection, before: State) -> None:
         """The core has counted a move that began in the state that it has seen: it began in this one."""
         if (connection.stored in ACTIVE) is not (before in ACTIVE):
             connection.server.moved(active=connection.stored in ACTIVE)
 
-    def _unsettle(self, connection: Connection) -> None:
+    def _clear_fast_reply(self, connection: Connection) -> None:
         """The program looks at the request's entry again before it relies on the reply's."""
-        self._turn_off(_reply_key(connection), STEADY, expires=0)
+        self._clear_flags(_reply_key(connection), FAST_REPLY, expires=0)
 
-    def _turn_off(self, key: bytes, flags: int, expires: int | None = None) -> None:
+    def _clear_flags(self, key: bytes, flags: int, expires: int | None = None) -> None:
         while (entry := self._find(key)) is not None:
-            if self._changes.swap(key, entry.word, entry.word & ~flags, expires):
+            if self._updates.compare_and_swap(key, entry.flags, entry.flags & ~flags, expires):
                 return
 
     def remember(self, connection: Connection) -> None:
         """What the core has read in a control connection, should there be another core; and its packets."""
-        if connection.packets <= MOST_PACKETS:
+        if connection.packets <= MAX_PACKETS:
             key = _key(connection)
             entry = self._find(key)
             if entry is not None and entry.packets < connection.packets:
-                self._changes.swap(key, entry.word, entry.word, None, connection.packets)
+                self._updates.compare_and_swap(key, entry.flags, entry.flags, None, connection.packets)
         if connection.ftp is not None:
             self._sessions.keep(_key(connection), connection.ftp)
 
     def name_client(self, connection: Connection, client: Endpoint) -> None:
-        del self._expected[_ends(connection)]
+        del self._expected[_expected_key(connection)]
         connection.client = client
         self._put_in(connection)
 
@@ -306,12 +306,12 @@ class SharedTable:
         """Take out and yield those of the core's own whose time has come; the program ends the others."""
         for connection in self._timers.expired(now):
             entry = None if connection.client.port == ANY_PORT else self._find(_key(connection))
-            if entry is not None and not self._ends(connection, entry, now):
+            if entry is not None and not self._has_expired(connection, entry, now):
                 continue
             self.remove(connection)
             yield connection
 
-    def _ends(self, connection: Connection, entry: Entry, now: float) -> bool:
+    def _has_expired(self, connection: Connection, entry: Entry, now: float) -> bool:
         """Its packets may have come without the core's knowledge: then it lives on."""
         latest = self._clock.seconds(max(entry.expires, self._reply_expires(_key(connection), entry)))
         connection.state = connection.stored = entry.state
@@ -325,7 +325,7 @@ class SharedTable:
         """The program has opened one by a template: from now on it is one of the core's own."""
         entry = self._find(key)
         if entry is not None and key not in self._own:
-            self._take_on(key, entry, when)
+            self._adopt_entry(key, entry, when)
 
     def spoken(self, key: bytes) -> None:
         """Both ends of one of the core's own have spoken: its template, if it has one, is to last."""
@@ -333,22 +333,22 @@ class SharedTable:
         if connection is not None and isinstance(connection.control, Template):
             connection.control.assured = True
 
-    def find_unheard(self) -> None:
+    def recover_lost_events(self) -> None:
         """Take on what the program has opened by templates, and nobody has told of."""
         now = self._clock.now()
-        for key, entry in self._strangers():
-            self._take_on(key, entry, now)
+        for key, entry in self._unknown_core_owned():
+            self._adopt_entry(key, entry, now)
 
-    def _strangers(self) -> Iterator[tuple[bytes, Entry]]:
+    def _unknown_core_owned(self) -> Iterator[tuple[bytes, Entry]]:
         """Requests' entries that only the core ends, and of which it knows nothing."""
         for batch in self._map.batches():
             for key, value in batch:
-                entry = Entry.of(value)
-                if entry.word & TOLD and not entry.word & (REPLY | GONE) and key not in self._own:
+                entry = Entry.from_bytes(value)
+                if entry.flags & CORE_OWNED and not entry.flags & (REPLY | REMOVED) and key not in self._own:
                     yield key, entry
 
-    def _take_on(self, key: bytes, entry: Entry, when: float) -> Connection:
-        connection = self._own[key] = self._made_from(key, entry)
+    def _adopt_entry(self, key: bytes, entry: Entry, when: float) -> Connection:
+        connection = self._own[key] = self._to_connection(key, entry)
         connection.state = connection.stored = entry.state
         connection.packets = entry.packets
         if connection.service.policy.persistent:
@@ -367,41 +367,41 @@ class SharedTable:
         """
         now = self._clock.now()
         controls = {}
-        for key, entry in self._strangers():
-            session = self._sessions.find(key) if entry.word & CORE else None
+        for key, entry in self._unknown_core_owned():
+            session = self._sessions.find(key) if entry.flags & UPCALL else None
             if session is not None:
-                control = self._take_on(key, entry, now)
+                control = self._adopt_entry(key, entry, now)
                 control.ftp = session
-                controls[_partners(key, entry)] = control
-        for key, entry in self._strangers():
-            known_by = controls.get(_partners(key, entry))
+                controls[_ftp_peers(key, entry)] = control
+        for key, entry in self._unknown_core_owned():
+            known_by = controls.get(_ftp_peers(key, entry))
             if known_by is None and not self._servers.at(entry.server)[0].policy.persistent:
-                self._leave_to_program(key, entry)
+                self._release_to_program(key, entry)
                 continue
-            connection = self._take_on(key, entry, now)
+            connection = self._adopt_entry(key, entry, now)
             if known_by is not None and connection.control is None:
                 connection.control = known_by
                 known_by.children += 1
 
-    def _leave_to_program(self, key: bytes, entry: Entry) -> None:
-        protocol, client, _ = both(key)
-        self._turn_off(ends(protocol, entry.end, client), CORE)
-        self._turn_off(key, CORE | TOLD)
+    def _release_to_program(self, key: bytes, entry: Entry) -> None:
+        protocol, client, _ = parse_flow_key(key)
+        self._clear_flags(flow_key(protocol, entry.endpoint, client), UPCALL)
+        self._clear_flags(key, UPCALL | CORE_OWNED)
 
 
-def _partners(key: bytes, entry: Entry) -> tuple[str, str, int]:
+def _ftp_peers(key: bytes, entry: Entry) -> tuple[str, str, int]:
     """Which client, by which address, and which server: a data connection's are its control connection's."""
-    _, client, vip = both(key)
+    _, client, vip = parse_flow_key(key)
     return client.address, vip.address, entry.server
 
 
-def _ends(connection: Connection) -> Ends:
+def _expected_key(connection: Connection) -> ExpectedKey:
     return connection.protocol, connection.client, connection.vip
 
 
 def _key(connection: Connection) -> bytes:
-    return ends(connection.protocol, connection.client, connection.vip)
+    return flow_key(connection.protocol, connection.client, connection.vip)
 
 
 def _reply_key(connection: Connection) -> bytes:
-    return ends(connection.protocol, connection.server_end, connection.client)
+    return flow_key(connection.protocol, connection.server_end, connection.client)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from director.core.connection import Connection
 from director.core.packet import Packet
 from director.core.persistence import Template, Templates, key_for
-from director.engines.ebpf import shapes
+from director.engines.ebpf import layouts
 from director.engines.ebpf.clock import KernelClock
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Map
@@ -30,21 +30,21 @@ class SharedTemplates(Templates):
     def renew(self, template: Template, now: float) -> None:
         super().renew(template, now)
         expires = self._clock.nanoseconds(template.expires)
-        value = shapes.TEMPLATE.pack(expires, self._servers.number_of(template.server), template.lifetime)
+        value = layouts.TEMPLATE.pack(expires, self._servers.number_of(template.server), template.lifetime)
         with suppress(BpfError):  # its map is full: the core goes by this one alone
-            self._map.put(shapes.client(template.key), value)
+            self._map.put(layouts.template_key(template.key), value)
 
     def add(self, template: Template, now: float) -> None:
         super().add(template, now)
         self._totals.templates = len(self)
 
     def lose(self, template: Template) -> None:
-        self._map.remove(shapes.client(template.key))
+        self._map.remove(layouts.template_key(template.key))
         super().lose(template)
 
     def _forget(self, template: Template) -> None:
         if not template.lost:
-            self._map.remove(shapes.client(template.key))
+            self._map.remove(layouts.template_key(template.key))
         super()._forget(template)
         self._totals.templates = len(self)
 
@@ -63,13 +63,13 @@ class SharedTemplates(Templates):
                 self._adopt(key, value, now)
 
     def _adopt(self, key: bytes, value: bytes, now: float) -> None:
-        expires, number, lifetime = shapes.TEMPLATE.unpack(value)
+        expires, number, lifetime = layouts.TEMPLATE.unpack(value)
         left = self._clock.seconds(expires) - now
         if left <= 0:
             self._map.remove(key)
             return
         service, server = self._servers.at(number)
-        known = shapes.template_key(key)
+        known = layouts.parse_template_key(key)
         end = server.address if known.vip.port else server.address._replace(port=0)
         template = Template(known, service, server, end, lifetime, assured=True)
         self.add(template, now + left - lifetime)

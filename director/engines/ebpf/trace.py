@@ -7,16 +7,16 @@ from typing import Any
 from director.core.events import Trace
 from director.core.packet import UDP
 from director.core.states import State
-from director.engines.ebpf import shapes
+from director.engines.ebpf import layouts
 from director.engines.ebpf.clock import NANO, KernelClock
 from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.libbpf.ring import Ring
 from director.engines.ebpf.table import SharedTable
 
-_KINDS = {shapes.OPENED: "new", shapes.MOVED: "state", shapes.ENDED: "expired"}
+_KINDS = {layouts.OPENED: "new", layouts.STATE_CHANGED: "state", layouts.EXPIRED: "expired"}
 
 
-class Teller:
+class EventReader:
     """What becomes of the core's own connections, the table hears as well."""
 
     def __init__(self, events: Map, trace: Trace, table: SharedTable, clock: KernelClock) -> None:
@@ -33,33 +33,33 @@ class Teller:
         self._ring.consume()
 
     def _heard(self, record: bytes) -> None:
-        when, before, after, key, _, address, port, what, expires = shapes.HAPPENED.unpack(record)
+        when, before, after, key, _, address, port, what, expires = layouts.EVENT.unpack(record)
         now = self._clock.seconds(when)
-        if after & shapes.TOLD:
+        if after & layouts.CORE_OWNED:
             self._let_know(what, after, key, now)
-        if not self._trace.is_heard or what == shapes.SPOKEN:
+        if not self._trace.is_heard or what == layouts.REPLIED:
             return
-        protocol, client, vip = shapes.both(key)
-        entry = shapes.Entry(expires, after, 0, 0, address, port)
+        protocol, client, vip = layouts.parse_flow_key(key)
+        entry = layouts.Entry(expires, after, 0, 0, address, port)
         fields: dict[str, Any] = {
             "protocol": "UDP" if protocol == UDP else "TCP",
             "expires": max(0.0, round((expires - when) / NANO, 3)),
             "state": entry.state.value,
             "client": str(client),
             "vip": str(vip),
-            "server": str(entry.end),
+            "server": str(entry.endpoint),
         }
-        if what == shapes.OPENED:
-            how = "persistent: the client's server" if after & shapes.TOLD else "scheduled"
+        if what == layouts.OPENED:
+            how = "persistent: the client's server" if after & layouts.CORE_OWNED else "scheduled"
             fields["why"] = f"{how}, by the program in the kernel"
-        elif what == shapes.MOVED:
-            fields["before"] = shapes.state_of(before).value
+        elif what == layouts.STATE_CHANGED:
+            fields["before"] = layouts.state_of(before).value
         self._trace.tell(_KINDS[what], now, lambda: fields)
 
     def _let_know(self, what: int, after: int, key: bytes, now: float) -> None:
-        if what == shapes.OPENED:
+        if what == layouts.OPENED:
             self._table.opened(key, now)
-        elif what == shapes.SPOKEN or shapes.state_of(after) is State.ESTABLISHED:
+        elif what == layouts.REPLIED or layouts.state_of(after) is State.ESTABLISHED:
             self._table.spoken(key)
 
     def close(self) -> None:

@@ -30,21 +30,21 @@ class _TcOpts(ctypes.Structure):
     )
 
 
-class Place(NamedTuple):
+class FilterSlot(NamedTuple):
     """Where a filter is, among those of an interface."""
 
     priority: int
     handle: int
 
 
-class Hook:
+class TcHook:
     """Where frames come in on one interface: clsact's ingress."""
 
     def __init__(self, interface: int) -> None:
-        self._ours: tuple[Place, int | None] | None = None  # and the program's id
+        self._ours: tuple[FilterSlot, int | None] | None = None  # and the program's id
         self._hook = _TcHook(ctypes.sizeof(_TcHook), interface, _INGRESS, 0)
 
-    def attach(self, program: int, instead: Place | None = None) -> None:
+    def attach(self, program: int, instead: FilterSlot | None = None) -> None:
         """At a place that is free, or that an earlier one of ours has had. Raises BpfError."""
         made = library().bpf_tc_hook_create(byref(self._hook))
         if made not in (0, -errno.EEXIST):
@@ -58,14 +58,14 @@ class Hook:
                 return
         check(failed, "clsact")  # all of them are others'
 
-    def attached(self) -> Iterator[tuple[Place, int]]:
+    def attached(self) -> Iterator[tuple[FilterSlot, int]]:
         """The programs that are there, anybody's, by their ids."""
         for place in _places():
             found = self._at(place)
             if found is not None:
                 yield place, found
 
-    def _at(self, place: Place) -> int | None:
+    def _at(self, place: FilterSlot) -> int | None:
         """The id of a program; None where there is none."""
         options = self._options(place)
         failed = library().bpf_tc_query(byref(self._hook), byref(options))
@@ -82,9 +82,9 @@ class Hook:
         self._ours = None
 
     @staticmethod
-    def _options(place: Place, prog_fd: int = 0, flags: int = 0) -> _TcOpts:
+    def _options(place: FilterSlot, prog_fd: int = 0, flags: int = 0) -> _TcOpts:
         return _TcOpts(ctypes.sizeof(_TcOpts), prog_fd, flags, 0, place.handle, place.priority)
 
 
-def _places() -> Iterator[Place]:
-    return starmap(Place, product(_PRIORITIES, _HANDLES))
+def _places() -> Iterator[FilterSlot]:
+    return starmap(FilterSlot, product(_PRIORITIES, _HANDLES))

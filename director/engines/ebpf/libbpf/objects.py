@@ -15,7 +15,7 @@ from director.engines.ebpf.libbpf.maps import Map
 _FRAME = ("--", "processed")  # of what the verifier says
 
 
-class Loaded:
+class BpfObject:
     """An object file in the kernel: its programs by name, its maps by name."""
 
     def __init__(self, path: Path, sizes: Mapping[str, int], earlier: Mapping[str, Map]) -> None:

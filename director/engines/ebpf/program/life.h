@@ -13,12 +13,12 @@ static __always_inline bool is_active(__u32 word)
 	return settings.active >> STATE(word) & 1;
 }
 
-static __always_inline void tell(enum happening what, const struct ends *ends,
+static __always_inline void tell(enum happening what, const struct flow_key *flow_key,
 								 const struct connection *entry, __u32 before, __u32 after, __u64 now)
 {
 	struct happened *event;
 
-	if (!(settings.flags & TELL || before & TOLD))
+	if (!(settings.flags & EMIT_EVENTS || before & CORE_OWNED))
 		return;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
@@ -30,7 +30,7 @@ static __always_inline void tell(enum happening what, const struct ends *ends,
 	event->time = now;
 	event->before = before;
 	event->after = after;
-	event->ends = *ends;
+	event->flow_key = *flow_key;
 	event->server = entry->server;
 	event->address = entry->address;
 	event->port = entry->port;
@@ -77,48 +77,48 @@ static __always_inline void count_moved(__u32 number, __u32 before, __u32 after)
 	__sync_fetch_and_add(&server->inactive, -by);
 }
 
-/* The ends of the entry that a request's packets have in its reply's, and the other way round. */
-static __always_inline struct ends answering(const struct ends *ends, const struct connection *entry)
+/* The flow_key of the entry that a request's packets have in its reply's, and the other way round. */
+static __always_inline struct flow_key answering(const struct flow_key *flow_key, const struct connection *entry)
 {
-	struct ends other = {.protocol = ends->protocol};
+	struct flow_key other = {.protocol = flow_key->protocol};
 
 	if (entry->word & REPLY) { /* server > client: the request is client > VIP */
-		other.source = ends->dest;
-		other.sport = ends->dport;
+		other.source = flow_key->dest;
+		other.sport = flow_key->dport;
 		other.dest = entry->address;
 		other.dport = entry->port;
 	} else {
 		other.source = entry->address;
 		other.sport = entry->port;
-		other.dest = ends->source;
-		other.dport = ends->sport;
+		other.dest = flow_key->source;
+		other.dport = flow_key->sport;
 	}
 	return other;
 }
 
 /* The reply's entry of a request's, or NULL. */
-static __always_inline struct connection *reply_of(const struct ends *ends, const struct connection *request)
+static __always_inline struct connection *reply_of(const struct flow_key *flow_key, const struct connection *request)
 {
-	struct ends key;
+	struct flow_key key;
 	struct connection *reply;
 
 	if (METHOD(request->word) != NAT)
 		return NULL;
-	key = answering(ends, request);
+	key = answering(flow_key, request);
 	reply = bpf_map_lookup_elem(&connections, &key);
-	return reply && reply->word & REPLY && reply->address == ends->dest && reply->port == ends->dport ? reply
+	return reply && reply->word & REPLY && reply->address == flow_key->dest && reply->port == flow_key->dport ? reply
 																									  : NULL;
 }
 
 /* Whether its time is over. A steady reply's entry keeps the time of both. */
-static __always_inline bool is_over(const struct ends *ends, struct connection *request, __u64 now)
+static __always_inline bool is_over(const struct flow_key *flow_key, struct connection *request, __u64 now)
 {
 	struct connection *reply;
 
 	if (request->expires > now)
 		return false;
-	reply = reply_of(ends, request);
-	if (!reply || !(reply->word & STEADY) || reply->expires <= now)
+	reply = reply_of(flow_key, request);
+	if (!reply || !(reply->word & FAST_REPLY) || reply->expires <= now)
 		return true;
 	request->expires = reply->expires;
 	return false;
@@ -126,7 +126,7 @@ static __always_inline bool is_over(const struct ends *ends, struct connection *
 
 static __always_inline enum event event_now(const struct packet *p)
 {
-	return p->ends.protocol == IPPROTO_UDP ? NOTHING : event_of(p->flags);
+	return p->flow_key.protocol == IPPROTO_UDP ? NOTHING : event_of(p->flags);
 }
 
 static __always_inline __u32 next_state(__u32 state, enum view view, enum event event)
@@ -137,10 +137,10 @@ static __always_inline __u32 next_state(__u32 state, enum view view, enum event 
 }
 
 /* Moves a connection, by its request's entry, to the state that a packet leads to. */
-static __always_inline void follow(const struct ends *ends, struct connection *request,
+static __always_inline void follow(const struct flow_key *flow_key, struct connection *request,
 								   const struct packet *p, enum view view)
 {
-	__u32 before = request->word & ~GONE, state = next_state(STATE(before), view, event_now(p)), after;
+	__u32 before = request->word & ~REMOVED, state = next_state(STATE(before), view, event_now(p)), after;
 	struct connection *reply;
 
 	state &= STATES - 1; /* the verifier has to see that it is one */
@@ -151,23 +151,23 @@ static __always_inline void follow(const struct ends *ends, struct connection *r
 	if (__sync_val_compare_and_swap(&request->word, before, after) != before)
 		return; /* another processor was quicker with another packet, or has taken it out */
 	count_moved(request->server, before, after);
-	reply = reply_of(ends, request);
+	reply = reply_of(flow_key, request);
 	if (reply && state == ESTABLISHED)
-		__sync_fetch_and_or(&reply->word, STEADY);
+		__sync_fetch_and_or(&reply->word, FAST_REPLY);
 	else if (reply)
-		__sync_fetch_and_and(&reply->word, ~STEADY);
-	tell(MOVED, ends, request, before, after, p->now);
+		__sync_fetch_and_and(&reply->word, ~FAST_REPLY);
+	tell(STATE_CHANGED, flow_key, request, before, after, p->now);
 }
 
 /* Takes a connection out of the table, by its request's entry; false if another processor was quicker.
  * `last` is the word that it ended with: nobody changes the state of what is gone. */
-static __always_inline bool take_out(const struct ends *ends, struct connection *request, __u32 *last)
+static __always_inline bool take_out(const struct flow_key *flow_key, struct connection *request, __u32 *last)
 {
-	struct ends key = answering(ends, request), own = *ends;
-	bool replied = reply_of(ends, request) != NULL;
+	struct flow_key key = answering(flow_key, request), own = *flow_key;
+	bool replied = reply_of(flow_key, request) != NULL;
 
-	*last = __sync_fetch_and_or(&request->word, GONE);
-	if (*last & GONE)
+	*last = __sync_fetch_and_or(&request->word, REMOVED);
+	if (*last & REMOVED)
 		return false;
 	bpf_map_delete_elem(&connections, &own);
 	if (replied)
@@ -176,13 +176,13 @@ static __always_inline bool take_out(const struct ends *ends, struct connection 
 	return true;
 }
 
-static __always_inline void end(const struct ends *ends, struct connection *request, __u64 now)
+static __always_inline void end(const struct flow_key *flow_key, struct connection *request, __u64 now)
 {
-	struct ends own = *ends;
+	struct flow_key own = *flow_key;
 	__u32 last;
 
 	if (!take_out(&own, request, &last))
 		return;
-	tell(ENDED, &own, request, last, last, now);
+	tell(EXPIRED, &own, request, last, last, now);
 	count(request->server, last, -1);
 }

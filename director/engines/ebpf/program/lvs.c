@@ -34,7 +34,7 @@ static __always_inline bool makes_way(const struct packet *p, __u32 word)
 {
 	__u32 state = STATE(word);
 
-	if (p->ends.protocol != IPPROTO_TCP || !(p->flags & TCP_SYN) || !settings.reuse)
+	if (p->flow_key.protocol != IPPROTO_TCP || !(p->flags & TCP_SYN) || !settings.reuse)
 		return false;
 	return state == TIME_WAIT || state == CLOSE ||
 		   (state == FIN_WAIT && METHOD(word) != NAT && settings.reuse & REUSE_FIN_WAIT);
@@ -71,8 +71,8 @@ static __always_inline int request(struct __sk_buff *skb, struct packet *p, stru
 	}
 	if (method != LOCAL && !passes(p, method, entry->mtu))
 		return to_core();
-	follow(&p->ends, entry, p, method == NAT ? IN : HALF);
-	if (entry->packets < MOST_PACKETS)
+	follow(&p->flow_key, entry, p, method == NAT ? IN : HALF);
+	if (entry->packets < MAX_PACKETS)
 		entry->packets++;
 	counted = counted_for(entry->server);
 	if (counted) {
@@ -97,21 +97,21 @@ static __always_inline bool is_steady(const struct packet *p, const struct conne
 {
 	enum event event = event_now(p);
 
-	return entry->word & STEADY && (event == ACK || event == NOTHING) && entry->expires > p->now;
+	return entry->word & FAST_REPLY && (event == ACK || event == NOTHING) && entry->expires > p->now;
 }
 
 static __always_inline bool reply_changes(const struct packet *p, struct connection *entry)
 {
-	struct ends ends = answering(&p->ends, entry);
-	struct connection *request = bpf_map_lookup_elem(&connections, &ends);
+	struct flow_key flow_key = answering(&p->flow_key, entry);
+	struct connection *request = bpf_map_lookup_elem(&connections, &flow_key);
 
-	if (!request || request->word & REPLY || is_over(&ends, request, p->now))
+	if (!request || request->word & REPLY || is_over(&flow_key, request, p->now))
 		return false;
-	follow(&ends, request, p, OUT);
-	if (p->ends.protocol == IPPROTO_UDP) {
-		__sync_fetch_and_or(&entry->word, STEADY);
-		if (request->word & TOLD) /* both ends have spoken */
-			tell(SPOKEN, &ends, request, request->word, request->word, p->now);
+	follow(&flow_key, request, p, OUT);
+	if (p->flow_key.protocol == IPPROTO_UDP) {
+		__sync_fetch_and_or(&entry->word, FAST_REPLY);
+		if (request->word & CORE_OWNED) /* both flow_key have spoken */
+			tell(REPLIED, &flow_key, request, request->word, request->word, p->now);
 	}
 	entry->expires = request->expires;
 	return true;
@@ -121,12 +121,12 @@ static __always_inline int reply(struct __sk_buff *skb, struct packet *p, struct
 {
 	struct counted *counted;
 
-	if (entry->way.version != settings.version && !find_way(p->ends.dest, entry))
+	if (entry->way.version != settings.version && !find_way(p->flow_key.dest, entry))
 		return to_core();
 	if (!passes(p, NAT, entry->mtu))
 		return to_core();
 	if (is_steady(p, entry))
-		entry->expires = p->now + settings.timeouts[p->ends.protocol == IPPROTO_UDP ? UDP_STATE : ESTABLISHED];
+		entry->expires = p->now + settings.timeouts[p->flow_key.protocol == IPPROTO_UDP ? UDP_STATE : ESTABLISHED];
 	else if (!reply_changes(p, entry))
 		return to_core();
 	counted = counted_for(entry->server);
@@ -144,37 +144,37 @@ static __always_inline struct connection *begin(const struct packet *p, __u32 nu
 												const struct server *server, __be16 port)
 {
 	struct connection entry = {}, back = {}, *other;
-	struct ends key;
+	struct flow_key key;
 
 	entry.word = word;
 	entry.server = number;
 	entry.address = server->address;
 	entry.port = port;
-	entry.expires = p->now + settings.timeouts[p->ends.protocol == IPPROTO_UDP ? UDP_STATE : NONE];
+	entry.expires = p->now + settings.timeouts[p->flow_key.protocol == IPPROTO_UDP ? UDP_STATE : NONE];
 	entry.way.version = settings.version - 1;
 	if (METHOD(word) == NAT) {
-		key = answering(&p->ends, &entry);
+		key = answering(&p->flow_key, &entry);
 		back.word = word | REPLY;
 		back.server = number;
-		back.address = p->ends.dest;
-		back.port = p->ends.dport;
+		back.address = p->flow_key.dest;
+		back.port = p->flow_key.dport;
 		back.way.version = settings.version - 1;
 		if (bpf_map_update_elem(&connections, &key, &back, BPF_ANY))
 			return NULL;
 	}
-	if (bpf_map_update_elem(&connections, &p->ends, &entry, BPF_NOEXIST)) {
-		other = bpf_map_lookup_elem(&connections, &p->ends); /* of a processor that was quicker, if any */
+	if (bpf_map_update_elem(&connections, &p->flow_key, &entry, BPF_NOEXIST)) {
+		other = bpf_map_lookup_elem(&connections, &p->flow_key); /* of a processor that was quicker, if any */
 		if (METHOD(word) == NAT && !(other && other->address == entry.address && other->port == entry.port))
 			bpf_map_delete_elem(&connections, &key);
 		return NULL;
 	}
 	__sync_fetch_and_add(&totals.used, 1);
-	return bpf_map_lookup_elem(&connections, &p->ends);
+	return bpf_map_lookup_elem(&connections, &p->flow_key);
 }
 
-static __always_inline struct service *service_of(const struct ends *ends)
+static __always_inline struct service *service_of(const struct flow_key *flow_key)
 {
-	struct service_key key = {ends->dest, ends->dport, ends->protocol};
+	struct service_key key = {flow_key->dest, flow_key->dport, flow_key->protocol};
 
 	return bpf_map_lookup_elem(&services, &key);
 }
@@ -182,40 +182,40 @@ static __always_inline struct service *service_of(const struct ends *ends)
 /* Whether it is the core that chooses a server. */
 static __always_inline bool chosen_by_core(const struct service *service)
 {
-	return service->scheduler == BY_CORE || settings.flags & ALL_NEW ||
+	return service->scheduler == BY_CORE || settings.flags & UPCALL_NEW ||
 		   totals.used + totals.core + totals.templates >= settings.limit;
 }
 
 static __noinline int arrival(struct __sk_buff *skb, struct packet *p)
 {
-	bool tcp = p->ends.protocol == IPPROTO_TCP;
+	bool tcp = p->flow_key.protocol == IPPROTO_TCP;
 	struct connection *entry;
 	struct service *service;
 	struct counted *counted;
 	struct server *server;
 	__u32 number, word;
 
-	if (settings.flags & STRAYS)
-		return to_core_or_both(skb, p->ends.dest);
-	if ((tcp && (p->flags & TCP_RST || !(p->flags & TCP_SYN))) || p->ends.sport == FTP_DATA)
+	if (settings.flags & UPCALL_UNSOLICITED)
+		return to_core_or_both(skb, p->flow_key.dest);
+	if ((tcp && (p->flags & TCP_RST || !(p->flags & TCP_SYN))) || p->flow_key.sport == FTP_DATA)
 		return TO_HOST;
-	service = service_of(&p->ends);
+	service = service_of(&p->flow_key);
 	if (!service)
-		return settings.flags & ODD && is_vip(p->ends.dest) ? to_core() : TO_HOST;
+		return settings.flags & HAS_WILDCARDS && is_vip(p->flow_key.dest) ? to_core() : TO_HOST;
 	if (chosen_by_core(service))
 		return to_core();
-	number = service->scheduler == BY_TEMPLATE ? bound_to(service, p) : pick(service, &p->ends);
+	number = service->scheduler == BY_TEMPLATE ? bound_to(service, p) : pick(service, &p->flow_key);
 	server = number == NOBODY ? NULL : server_at(number);
 	if (!server)
 		return to_core();
-	word = server->method << 4 | (tcp ? NONE : UDP_STATE) | (service->scheduler == BY_TEMPLATE ? TOLD : 0);
+	word = server->method << 4 | (tcp ? NONE : UDP_STATE) | (service->scheduler == BY_TEMPLATE ? CORE_OWNED : 0);
 	count(number, word, 1); /* before others can find it, and count its end */
-	entry = begin(p, number, word, server, server->port ? server->port : p->ends.dport);
+	entry = begin(p, number, word, server, server->port ? server->port : p->flow_key.dport);
 	if (!entry) {
 		count(number, word, -1);
 		return to_core();
 	}
-	tell(OPENED, &p->ends, entry, word, word, p->now);
+	tell(OPENED, &p->flow_key, entry, word, word, p->now);
 	counted = counted_for(number);
 	if (counted)
 		counted->connections++;
@@ -224,23 +224,23 @@ static __noinline int arrival(struct __sk_buff *skb, struct packet *p)
 
 static __always_inline int after_another(struct __sk_buff *skb, struct packet *p, struct connection *over)
 {
-	end(&p->ends, over, p->now);
+	end(&p->flow_key, over, p->now);
 	return arrival(skb, p);
 }
 
 /* What has made way is counted until the connection that it made way for has its server. */
 static __always_inline int in_place_of(struct __sk_buff *skb, struct packet *p, struct connection *leaving)
 {
-	struct service *service = service_of(&p->ends);
+	struct service *service = service_of(&p->flow_key);
 	__u32 server = leaving->server, last;
 	bool taken_out;
 	int verdict;
 
 	if (!service || chosen_by_core(service))
 		return to_core();
-	taken_out = take_out(&p->ends, leaving, &last);
+	taken_out = take_out(&p->flow_key, leaving, &last);
 	if (taken_out)
-		tell(ENDED, &p->ends, leaving, last, last, p->now);
+		tell(EXPIRED, &p->flow_key, leaving, last, last, p->now);
 	verdict = arrival(skb, p);
 	if (taken_out)
 		count(server, last, -1);
@@ -262,24 +262,24 @@ int ingress(struct __sk_buff *skb)
 		return TO_HOST;
 	case FRAGMENT:
 	case MALFORMED:
-		return to_core_or_both(skb, p.ends.dest);
+		return to_core_or_both(skb, p.flow_key.dest);
 	case FORWARDABLE:
 		break;
 	}
 	p.now = bpf_ktime_get_coarse_ns();
-	entry = bpf_map_lookup_elem(&connections, &p.ends);
+	entry = bpf_map_lookup_elem(&connections, &p.flow_key);
 	if (!entry)
 		return arrival(skb, &p);
-	if (entry->word & CORE)
+	if (entry->word & UPCALL)
 		return to_core();
 	if (entry->word & REPLY)
 		return reply(skb, &p, entry);
-	if (settings.flags & ALL_SYN && p.flags & TCP_SYN)
+	if (settings.flags & UPCALL_SYN && p.flags & TCP_SYN)
 		return to_core();
-	over = is_over(&p.ends, entry, p.now);
+	over = is_over(&p.flow_key, entry, p.now);
 	if (!over && !makes_way(&p, entry->word))
 		return request(skb, &p, entry);
-	if (entry->word & TOLD)
+	if (entry->word & CORE_OWNED)
 		return to_core();
 	return over ? after_another(skb, &p, entry) : in_place_of(skb, &p, entry);
 }
@@ -290,12 +290,12 @@ struct walk {
 	__u64 now, earliest;
 };
 
-static long look_at(void *map, struct ends *ends, struct connection *entry, struct walk *walk)
+static long look_at(void *map, struct flow_key *flow_key, struct connection *entry, struct walk *walk)
 {
-	if (entry->word & (REPLY | TOLD))
+	if (entry->word & (REPLY | CORE_OWNED))
 		return 0;
-	if (is_over(ends, entry, walk->now))
-		end(ends, entry, walk->now);
+	if (is_over(flow_key, entry, walk->now))
+		end(flow_key, entry, walk->now);
 	else if (entry->expires < walk->earliest)
 		walk->earliest = entry->expires;
 	return 0;
@@ -320,14 +320,14 @@ int sweep(void *nothing)
 SEC("syscall")
 int change(struct change *wanted)
 {
-	struct ends ends = wanted->ends;
-	struct connection *entry = bpf_map_lookup_elem(&connections, &ends);
+	struct flow_key flow_key = wanted->flow_key;
+	struct connection *entry = bpf_map_lookup_elem(&connections, &flow_key);
 
 	if (!entry)
 		return 0;
 	if (__sync_val_compare_and_swap(&entry->word, wanted->before, wanted->after) != wanted->before)
 		return 2;
-	if (wanted->expires != AS_IT_IS)
+	if (wanted->expires != UNCHANGED)
 		entry->expires = wanted->expires;
 	if (entry->packets < wanted->packets)
 		entry->packets = wanted->packets;
@@ -338,11 +338,11 @@ int change(struct change *wanted)
 SEC("syscall")
 int take(struct change *wanted)
 {
-	struct ends ends = wanted->ends;
-	struct connection *request = bpf_map_lookup_elem(&connections, &ends);
+	struct flow_key flow_key = wanted->flow_key;
+	struct connection *request = bpf_map_lookup_elem(&connections, &flow_key);
 	__u32 last;
 
-	if (!request || request->word & REPLY || !take_out(&ends, request, &last))
+	if (!request || request->word & REPLY || !take_out(&flow_key, request, &last))
 		return 0;
 	wanted->after = last;
 	return 1;

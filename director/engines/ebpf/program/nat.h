@@ -16,7 +16,7 @@
 static __always_inline bool follow_above(struct __sk_buff *skb, const struct packet *p, __be32 from,
 										 __be32 to, __be16 from_port, __be16 to_port)
 {
-	bool udp = p->ends.protocol == IPPROTO_UDP;
+	bool udp = p->flow_key.protocol == IPPROTO_UDP;
 	__u32 where = udp ? UDP_CHECK : TCP_CHECK;
 	__u64 flags = udp ? BPF_F_MARK_MANGLED_0 : 0;
 
@@ -31,8 +31,8 @@ enum end { SOURCE, DEST }; /* of a packet, in the order of the headers */
 static __always_inline bool translate(struct __sk_buff *skb, const struct packet *p, enum end end, __be32 to,
 									  __be16 port)
 {
-	__be32 from = end == DEST ? p->ends.dest : p->ends.source;
-	__be16 from_port = end == DEST ? p->ends.dport : p->ends.sport;
+	__be32 from = end == DEST ? p->flow_key.dest : p->flow_key.source;
+	__be16 from_port = end == DEST ? p->flow_key.dport : p->flow_key.sport;
 	struct iphdr *ip;
 	void *data;
 

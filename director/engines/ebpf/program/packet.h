@@ -23,7 +23,7 @@
 #define TCP_ACK 0x10
 
 struct packet {
-	struct ends ends;
+	struct flow_key flow_key;
 	__u32 length;	/* of the IP packet, in bytes */
 	__u32 longest;	/* the longest that goes on the wire: less, where one buffer holds many segments */
 	__u32 segments; /* so many */
@@ -78,8 +78,8 @@ static __always_inline enum kind parse_tcp(struct packet *p, const struct tcphdr
 
 	if (header < sizeof(*tcp) || sizeof(struct iphdr) + header > p->length)
 		return MALFORMED;
-	p->ends.sport = tcp->source;
-	p->ends.dport = tcp->dest;
+	p->flow_key.sport = tcp->source;
+	p->flow_key.dport = tcp->dest;
 	p->flags = ((const __u8 *)tcp)[13];
 	if (gso_size) {
 		p->longest = sizeof(struct iphdr) + header + gso_size;
@@ -94,8 +94,8 @@ static __always_inline enum kind parse_udp(struct packet *p, const struct udphdr
 
 	if (length < sizeof(*udp) || (!gso_size && length > p->length - sizeof(struct iphdr)))
 		return MALFORMED;
-	p->ends.sport = udp->source;
-	p->ends.dport = udp->dest;
+	p->flow_key.sport = udp->source;
+	p->flow_key.dport = udp->dest;
 	p->flags = 0;
 	p->unsummed = !udp->check;
 	if (gso_size) {
@@ -124,9 +124,9 @@ static __always_inline enum kind parse(struct __sk_buff *skb, struct packet *p)
 	p->length = bpf_ntohs(ip->tot_len);
 	if (ip->version != 4 || ip->ihl < 5 || p->length < sizeof(*ip) || p->length + ETH_HLEN > skb->len)
 		return MALFORMED;
-	p->ends.source = ip->saddr;
-	p->ends.dest = ip->daddr;
-	p->ends.protocol = ip->protocol;
+	p->flow_key.source = ip->saddr;
+	p->flow_key.dest = ip->daddr;
+	p->flow_key.protocol = ip->protocol;
 	p->ttl = ip->ttl;
 	if (ip->protocol == IPPROTO_ICMP)
 		return kind_of_icmp(skb, ip->ihl);

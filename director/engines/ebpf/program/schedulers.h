@@ -208,14 +208,14 @@ static long fall_back(__u32 step, void *context)
 	return try_place(places, siphash(places->known_by + (places->first + step) % MH_PLACES, MH_LOOKUP) % MH_PLACES);
 }
 
-static __always_inline __u32 hashed(const struct service *service, const struct ends *ends)
+static __always_inline __u32 hashed(const struct service *service, const struct flow_key *flow_key)
 {
 	struct places places = {service, 0, 0, NOBODY};
 	__u32 kind = service->scheduler;
 
-	places.known_by = bpf_ntohl(kind == DH ? ends->dest : ends->source);
+	places.known_by = bpf_ntohl(kind == DH ? flow_key->dest : flow_key->source);
 	if (service->flags & PORT)
-		places.known_by += bpf_ntohs(ends->sport);
+		places.known_by += bpf_ntohs(flow_key->sport);
 	places.first = kind == MH ? siphash(places.known_by, MH_LOOKUP) % MH_PLACES : fold(places.known_by);
 	if (!service->places || try_place(&places, places.first) || !(service->flags & FALLBACK))
 		return places.chosen;
@@ -224,9 +224,9 @@ static __always_inline __u32 hashed(const struct service *service, const struct 
 }
 
 /* The number of a server, or NOBODY. */
-static __always_inline __u32 pick(struct service *service, const struct ends *ends)
+static __always_inline __u32 pick(struct service *service, const struct flow_key *flow_key)
 {
 	if (service->scheduler <= WRR)
 		return in_turn(service);
-	return service->scheduler <= NQ ? least_loaded(service) : hashed(service, ends);
+	return service->scheduler <= NQ ? least_loaded(service) : hashed(service, flow_key);
 }

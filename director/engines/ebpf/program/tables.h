@@ -1,4 +1,4 @@
-/* The tables that the program shares with the director's process; shapes.py there has the same.
+/* The tables that the program shares with the director's process; layouts.py there has the same.
  *
  * Numbers are in the machine's order, but for addresses and ports, which stay as the network has
  * them (__be32, __be16). Times are nanoseconds of CLOCK_MONOTONIC.
@@ -23,7 +23,7 @@ enum scheduler { BY_CORE, RR, WRR, LC, WLC, SED, NQ, DH, SH, MH, BY_TEMPLATE };
 
 /* ---- connections: two entries in VS-NAT, whose replies come this way; else one ---- */
 
-struct ends {
+struct flow_key {
 	__be32 source, dest;
 	__be16 sport, dport;
 	__u8 protocol, zero[3];
@@ -42,7 +42,7 @@ struct connection {
 	__u64 expires;
 	__u32 word; /* state, method, and the flags below; changed by compare-and-swap */
 	__u16 server;
-	__u8 packets, zero; /* from the client, as far as MOST_PACKETS */
+	__u8 packets, zero; /* from the client, as far as MAX_PACKETS */
 	__be32 address; /* what a request's destination becomes, or a reply's source */
 	__be16 port;
 	__u16 mtu;
@@ -52,29 +52,29 @@ struct connection {
 #define STATE(word) ((word) & 0x0f)
 #define METHOD(word) ((word) >> 4 & 0x03)
 #define REPLY 0x40	 /* the entry of a real server's packets */
-#define CORE 0x80	 /* the core decides about each packet (ftp's control connections) */
-#define TOLD 0x100	 /* the core has to know what becomes of it, and ends it */
-#define STEADY 0x200 /* of a reply: established; its packets need not look at the request's entry */
-#define GONE 0x400	 /* taken out by a processor: its state changes no more */
-#define MOST_PACKETS 9 /* more than drop_entry cares about */
+#define UPCALL 0x80	 /* the core decides about each packet (ftp's control connections) */
+#define CORE_OWNED 0x100	 /* the core has to know what becomes of it, and flow_key it */
+#define FAST_REPLY 0x200 /* of a reply: established; its packets need not look at the request's entry */
+#define REMOVED 0x400	 /* taken out by a processor: its state changes no more */
+#define MAX_PACKETS 9 /* more than drop_entry cares about */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1 << 21);
-	__type(key, struct ends);
+	__type(key, struct flow_key);
 	__type(value, struct connection);
 } connections SEC(".maps");
 
 /* What the core wants to be changed in an entry: the program does it, because only it can compare and swap. */
 struct change {
-	struct ends ends;
+	struct flow_key flow_key;
 	__u32 before, after; /* words; after `take`: the one that was there at the end */
-	__u64 expires;		 /* AS_IT_IS: stays */
+	__u64 expires;		 /* UNCHANGED: stays */
 	__u32 packets, zero;
 };
 
-#define AS_IT_IS (~0ull)
+#define UNCHANGED (~0ull)
 
 /* ---- rules ---- */
 
@@ -244,14 +244,14 @@ struct settings {
 	__u8 next[VIEWS][EVENTS][STATES];
 };
 
-#define ODD 1		   /* services without an entry: for marks, for port 0, for ftp */
-#define STRAYS 2	   /* what belongs to no connection goes to the core */
-#define TELL 4		   /* somebody reads events */
-#define MAY_FRAGMENT 8 /* a tunnel's packets, whatever those inside forbid */
-#define ALL_NEW 16	   /* the core decides about every new connection */
-#define ALL_SYN 32	   /* and about a SYN of one that is known (expire_nodest_conn) */
-#define SHORT_CUT 64   /* frames skip the director's own end of a virtual cable */
-#define QUIESCENT 128  /* no template leads to a server of weight 0 (expire_quiescent_template) */
+#define HAS_WILDCARDS 1		   /* services without an entry: for marks, for port 0, for ftp */
+#define UPCALL_UNSOLICITED 2	   /* what belongs to no connection goes to the core */
+#define EMIT_EVENTS 4		   /* somebody reads events */
+#define CLEAR_DF 8 /* a tunnel's packets, whatever those inside forbid */
+#define UPCALL_NEW 16	   /* the core decides about every new connection */
+#define UPCALL_SYN 32	   /* and about a SYN of one that is known (expire_nodest_conn) */
+#define REDIRECT_PEER 64   /* frames skip the director's own end of a virtual cable */
+#define EXPIRE_QUIESCENT 128  /* no template leads to a server of weight 0 (expire_quiescent_template) */
 
 struct settings settings SEC(".data.settings") = {};
 
@@ -267,12 +267,12 @@ struct totals totals SEC(".data.totals") = {};
 
 /* ---- what happens: for whoever keeps a trace, and what the core has to know ---- */
 
-enum happening { OPENED, MOVED, SPOKEN, ENDED }; /* SPOKEN: UDP, and both ends have */
+enum happening { OPENED, STATE_CHANGED, REPLIED, EXPIRED }; /* REPLIED: UDP, and both flow_key have */
 
 struct happened {
 	__u64 time;
 	__u32 before, after; /* words */
-	struct ends ends;
+	struct flow_key flow_key;
 	__u32 server;
 	__be32 address;
 	__be16 port;
@@ -300,7 +300,7 @@ struct {
 	__type(value, struct piece);
 } saved SEC(".maps");
 
-/* ---- and what the core has read in ftp's control connections, by the ends of their requests ---- */
+/* ---- and what the core has read in ftp's control connections, by the flow_key of their requests ---- */
 
 #define SESSION 1176
 struct session {
@@ -311,6 +311,6 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 65536);
-	__type(key, struct ends);
+	__type(key, struct flow_key);
 	__type(value, struct session);
 } sessions SEC(".maps");

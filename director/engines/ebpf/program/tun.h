@@ -28,14 +28,14 @@ static __always_inline bool tunnel(struct __sk_buff *skb, const struct packet *p
 	outer.tos = (ip->tos & ECN) == ECN ? (ip->tos & ~ECN) | ECT_0 : ip->tos; /* RFC 3168, 9.1 */
 	outer.tot_len = bpf_htons(bpf_ntohs(ip->tot_len) + TUNNEL_HEADER);
 	outer.id = ip->id;
-	outer.frag_off = settings.flags & MAY_FRAGMENT ? 0 : ip->frag_off & bpf_htons(IP_DF);
+	outer.frag_off = settings.flags & CLEAR_DF ? 0 : ip->frag_off & bpf_htons(IP_DF);
 	outer.ttl = ip->ttl;
 	outer.protocol = IPPROTO_IPIP;
 	outer.saddr = own;
 	outer.daddr = to;
 	const __u32 *words = (const void *)&outer;
 	outer.check = ~folded((__u64)words[0] + words[1] + words[2] + words[3] + words[4]);
-	if (p->ends.protocol == IPPROTO_UDP) /* the length of each datagram is its sender's business */
+	if (p->flow_key.protocol == IPPROTO_UDP) /* the length of each datagram is its sender's business */
 		flags |= BPF_F_ADJ_ROOM_FIXED_GSO;
 	if (bpf_skb_adjust_room(skb, TUNNEL_HEADER, BPF_ADJ_ROOM_MAC, flags))
 		return false;

@@ -42,7 +42,7 @@ static __always_inline int leave(struct __sk_buff *skb, const struct way *way, _
 		frame[0] = macs[0];
 		frame[1] = macs[1];
 		frame[2] = macs[2];
-		if (settings.flags & SHORT_CUT)
+		if (settings.flags & REDIRECT_PEER)
 			return bpf_redirect_peer(way->interface, 0);
 		return bpf_redirect(way->interface, 0);
 	}

@@ -11,10 +11,10 @@ from director.core.decision import Method
 from director.core.packet import TCP
 from director.core.schedulers import make
 from director.core.service import Policy, RealServer, VirtualService
-from director.engines.ebpf import shapes
+from director.engines.ebpf import layouts
 from director.engines.ebpf.clock import KernelClock
 from director.engines.ebpf.libbpf.library import BpfError
-from director.engines.ebpf.sessions import Sessions
+from director.engines.ebpf.sessions import FtpSessions
 from director.engines.ebpf.settings import Totals
 from director.engines.ebpf.table import SharedTable
 from director.engines.ebpf.templates import SharedTemplates
@@ -49,7 +49,7 @@ class FakeMap:
         return self._memory
 
     def per_processor(self, number: int) -> bytes:
-        return self.counts.get(number, bytes(shapes.COUNTED.size))
+        return self.counts.get(number, bytes(layouts.STATS.size))
 
     def clear_per_processor(self, number: int) -> None:
         self.counts.pop(number, None)
@@ -59,7 +59,7 @@ class FakeMap:
         yield from (entries[at : at + size] for at in range(0, len(entries), size))
 
 
-class FakeChanges:
+class FakeUpdates:
     """Like the program's parts `change` and `take`; `meanwhile`, if any, happens before the next of them."""
 
     def __init__(self, entries: FakeMap, totals: Totals) -> None:
@@ -72,28 +72,30 @@ class FakeChanges:
         if happens is not None:
             happens()
 
-    def swap(self, key: bytes, before: int, after: int, expires: int | None = None, packets: int = 0) -> bool:
+    def compare_and_swap(
+        self, key: bytes, before: int, after: int, expires: int | None = None, packets: int = 0
+    ) -> bool:
         self._interrupted()
         value = self._map.get(key)
-        if value is None or shapes.Entry.of(value).word != before:
+        if value is None or layouts.Entry.from_bytes(value).flags != before:
             return False
-        entry = shapes.Entry.of(value)
+        entry = layouts.Entry.from_bytes(value)
         when, seen = entry.expires if expires is None else expires, max(entry.packets, packets)
-        self._map.put(key, bytes(entry._replace(word=after, expires=when, packets=seen)))
+        self._map.put(key, bytes(entry._replace(flags=after, expires=when, packets=seen)))
         return True
 
-    def take(self, key: bytes) -> int | None:
+    def remove(self, key: bytes) -> int | None:
         self._interrupted()
         value = self._map.get(key)
-        if value is None or shapes.Entry.of(value).word & shapes.REPLY:
+        if value is None or layouts.Entry.from_bytes(value).flags & layouts.REPLY:
             return None
-        entry = shapes.Entry.of(value)
-        protocol, client, _ = shapes.both(key)
+        entry = layouts.Entry.from_bytes(value)
+        protocol, client, _ = layouts.parse_flow_key(key)
         self._map.remove(key)
         if entry.method is Method.NAT:
-            self._map.remove(shapes.ends(protocol, entry.end, client))
-        self._totals.add(-1)
-        return entry.word
+            self._map.remove(layouts.flow_key(protocol, entry.endpoint, client))
+        self._totals.add_connections(-1)
+        return entry.flags
 
 
 class FakeServers:
@@ -125,23 +127,23 @@ class Shared:
         clock, rules = KernelClock(self.rules.now, OFFSET), self.rules
         self.templates = SharedTemplates(self.templates_map, self.totals, rules, clock)  # type: ignore[arg-type]
         self.clock = clock
-        self.changes = FakeChanges(self.map, self.totals)
+        self.updates = FakeUpdates(self.map, self.totals)
         self.table = self.next_table()
 
     def next_table(self) -> SharedTable:
         """That of another director, over the same maps."""
         entries, servers, sessions = (cast(Any, fake) for fake in (self.map, self.rules, self.sessions))
-        kept = Sessions(sessions)
-        changes, rest = self.changes, (self.clock, self.sweep, 8)
-        return SharedTable(entries, self.totals, servers, self.templates, kept, changes, *rest)
+        kept = FtpSessions(sessions)
+        updates, rest = self.updates, (self.clock, self.sweep, 8)
+        return SharedTable(entries, self.totals, servers, self.templates, kept, updates, *rest)
 
     def sweep(self) -> None:
         """What the program does now and then."""
         now = self.clock.nanoseconds(self.rules.time)
         for key, value in list(self.map.entries.items()):
-            entry = shapes.Entry.of(value)
-            if not entry.word & (shapes.REPLY | shapes.TOLD) and entry.expires <= now:
-                protocol, client, _ = shapes.both(key)
+            entry = layouts.Entry.from_bytes(value)
+            if not entry.flags & (layouts.REPLY | layouts.CORE_OWNED) and entry.expires <= now:
+                protocol, client, _ = layouts.parse_flow_key(key)
                 self.map.remove(key)
-                self.map.remove(shapes.ends(protocol, entry.end, client))
-                self.totals.add(-1)
+                self.map.remove(layouts.flow_key(protocol, entry.endpoint, client))
+                self.totals.add_connections(-1)

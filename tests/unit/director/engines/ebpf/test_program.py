@@ -13,37 +13,37 @@ import pytest
 from director.engines import interfaces
 from director.engines.ebpf import program
 from director.engines.ebpf.libbpf import hook
-from director.engines.ebpf.libbpf.hook import Hook, Place
+from director.engines.ebpf.libbpf.hook import FilterSlot, TcHook
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.program import MAPS, SETTINGS, TOTALS, Program
 from director.engines.engine import EngineError
 
 THEIRS, OURS, NEXT = 11, 7, 8  # programs: their ids, and their descriptors
-FIRST, SECOND = Place(1, 1), Place(1, 2)
+FIRST, SECOND = FilterSlot(1, 1), FilterSlot(1, 2)
 
 
 class Filters:
     """The kernel's filters of one interface, as libbpf asks for them."""
 
     def __init__(self) -> None:
-        self.there: dict[Place, int] = {}
+        self.there: dict[FilterSlot, int] = {}
 
     def bpf_tc_hook_create(self, _hook: Any) -> int:
         return 0
 
     def bpf_tc_attach(self, _hook: Any, options: Any) -> int:
-        place = Place(options._obj.priority, options._obj.handle)
+        place = FilterSlot(options._obj.priority, options._obj.handle)
         if place in self.there and not options._obj.flags:
             return -errno.EEXIST
         self.there[place] = options._obj.prog_fd
         return 0
 
     def bpf_tc_query(self, _hook: Any, options: Any) -> int:
-        options._obj.prog_id = self.there.get(Place(options._obj.priority, options._obj.handle), 0)
+        options._obj.prog_id = self.there.get(FilterSlot(options._obj.priority, options._obj.handle), 0)
         return 0 if options._obj.prog_id else -errno.EINVAL
 
     def bpf_tc_detach(self, _hook: Any, options: Any) -> int:
-        del self.there[Place(options._obj.priority, options._obj.handle)]
+        del self.there[FilterSlot(options._obj.priority, options._obj.handle)]
         return 0
 
 
@@ -56,7 +56,7 @@ def filters(monkeypatch: pytest.MonkeyPatch) -> Filters:
 
 def test_ours_comes_beside_those_of_others(filters: Filters) -> None:
     filters.there[FIRST] = THEIRS
-    ours = Hook(1)
+    ours = TcHook(1)
     ours.attach(OURS)
     assert filters.there == {FIRST: THEIRS, SECOND: OURS}
     assert dict(ours.attached()) == filters.there
@@ -67,7 +67,7 @@ def test_ours_comes_beside_those_of_others(filters: Filters) -> None:
 
 def test_in_place_of_an_earlier_one_of_ours_and_of_no_other(filters: Filters) -> None:
     filters.there = {FIRST: THEIRS, SECOND: OURS}
-    following = Hook(1)
+    following = TcHook(1)
     following.attach(NEXT, SECOND)
     assert filters.there == {FIRST: THEIRS, SECOND: NEXT}
     filters.there[SECOND] = THEIRS  # somebody has taken our place
@@ -76,9 +76,11 @@ def test_in_place_of_an_earlier_one_of_ours_and_of_no_other(filters: Filters) ->
 
 
 def test_where_there_is_no_place_nothing_is_taken(filters: Filters) -> None:
-    filters.there = {Place(priority, handle): THEIRS for priority in range(1, 10) for handle in range(1, 20)}
+    filters.there = {
+        FilterSlot(priority, handle): THEIRS for priority in range(1, 10) for handle in range(1, 20)
+    }
     with pytest.raises(BpfError, match="File exists"):
-        Hook(1).attach(OURS)
+        TcHook(1).attach(OURS)
     assert set(filters.there.values()) == {THEIRS}
 
 
@@ -102,7 +104,7 @@ def attached(monkeypatch: pytest.MonkeyPatch) -> dict[int, tuple[str, dict[str, 
             raise BpfError(f"map {min(earlier)} has another shape")
         return SimpleNamespace(bind=lambda *_names: None, map=Found, program=lambda _name: OURS)
 
-    monkeypatch.setattr(program, "Loaded", load)
+    monkeypatch.setattr(program, "BpfObject", load)
     monkeypatch.setattr(program, "compiled", Path)
     monkeypatch.setattr(program, "name_and_maps", names.__getitem__)
     monkeypatch.setattr(interfaces, "mac_of", lambda _name: "02:00:00:00:00:01")

@@ -10,7 +10,7 @@ from director.core.commands import DeleteService, ServiceKey
 from director.core.director import Director
 from director.core.packet import Endpoint
 from director.core.schedulers import rr, wrr
-from director.engines.ebpf import shapes
+from director.engines.ebpf import layouts
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.rules import Rules
 from director.engines.ebpf.servers import Servers
@@ -18,7 +18,7 @@ from director.engines.engine import EngineError
 from tests.unit.director.core.support import RS1, RS2, RS3, WEB, client, rules, tcp
 from tests.unit.director.engines.ebpf.support import FakeMap
 
-KEY = shapes.SERVICE_KEY.pack(shapes.address(WEB.address), shapes.port(WEB.port), 6)
+KEY = layouts.SERVICE_KEY.pack(layouts.address(WEB.address), layouts.port(WEB.port), 6)
 
 
 class Kept:
@@ -41,7 +41,7 @@ class Kept:
         self.rules.write(self.director.services, lambda _address: "0.0.0.0")
 
     def value(self) -> tuple[Any, ...]:
-        return shapes.SERVICE.unpack(self.maps["services"].entries[KEY])
+        return layouts.SERVICE.unpack(self.maps["services"].entries[KEY])
 
 
 def test_servers_keep_their_numbers() -> None:

@@ -11,7 +11,7 @@ from director.core.ftp_helper import Session
 from director.core.lines import LineReader
 from director.core.sequence import REMEMBERED, Edit, Edits
 from director.engines.ebpf import compiler
-from director.engines.ebpf.sessions import SIZE, Sessions, packed, unpacked
+from director.engines.ebpf.sessions import SIZE, FtpSessions, packed, unpacked
 from tests.unit.director.engines.ebpf.support import FakeMap
 
 numbers = st.integers(0, 2**32 - 1)
@@ -37,6 +37,6 @@ def test_the_program_has_room_for_it() -> None:
 
 
 def test_a_full_map_is_no_reason_to_stop() -> None:
-    kept = Sessions(FakeMap(0))  # type: ignore[arg-type]
+    kept = FtpSessions(FakeMap(0))  # type: ignore[arg-type]
     kept.keep(b"key", Session())
     assert kept.find(b"key") is None

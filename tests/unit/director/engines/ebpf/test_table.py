@@ -19,7 +19,7 @@ from director.core.packet import ANY_PORT, TCP, UDP, Endpoint
 from director.core.persistence import Template, TemplateKey
 from director.core.states import ACTIVE, State, Timeouts
 from director.core.table import ConnectionTable
-from director.engines.ebpf import shapes
+from director.engines.ebpf import layouts
 from tests.unit.director.core.support import RS1, RS2, WEB, client
 from tests.unit.director.engines.ebpf.support import Shared
 
@@ -108,13 +108,14 @@ TestSharedTable = SharedAgainstOwn.TestCase
 
 def opened(shared: Shared, end: Endpoint, state: State = State.NONE) -> bytes:
     """What the program writes when it opens a connection by a template."""
-    key = shapes.ends(TCP, end, WEB)
+    key = layouts.flow_key(TCP, end, WEB)
     expires = shared.clock.nanoseconds(shared.rules.time + 60)
-    there = shapes.address(RS1.address), shapes.port(RS1.port)
+    there = layouts.address(RS1.address), layouts.port(RS1.port)
     shared.map.put(
-        key, bytes(shapes.Entry(expires, shapes.word(state, Method.DR, shapes.TOLD), 1, 0, *there))
+        key,
+        bytes(layouts.Entry(expires, layouts.make_flags(state, Method.DR, layouts.CORE_OWNED), 1, 0, *there)),
     )
-    shared.totals.add(1)
+    shared.totals.add_connections(1)
     return key
 
 
@@ -153,7 +154,7 @@ def test_what_nobody_has_told_of_is_found() -> None:
     shared = Shared(Method.DR, persistent=300)
     template = with_template(shared)
     opened(shared, client(1), State.ESTABLISHED)
-    shared.table.find_unheard()
+    shared.table.recover_lost_events()
     assert (template.children, template.assured) == (1, True)
 
 
@@ -163,9 +164,11 @@ def test_the_next_director_leaves_to_the_program_what_it_knows_nothing_of(method
     shared = Shared(method)
     shared.table.add(made(shared, client(1), FTP), shared.rules.time + 60)
     shared.next_table().adopt()
-    words = [shapes.Entry.of(value).word for value in shared.map.entries.values()]
+    words = [layouts.Entry.from_bytes(value).flags for value in shared.map.entries.values()]
     assert not [
-        word for word in words if word & shapes.CORE or (word & shapes.TOLD and not word & shapes.REPLY)
+        word
+        for word in words
+        if word & layouts.UPCALL or (word & layouts.CORE_OWNED and not word & layouts.REPLY)
     ]
 
 
@@ -240,10 +243,10 @@ def counts(shared: Shared) -> tuple[int, int, int]:
 
 def program_moves(shared: Shared, key: bytes, after: State) -> None:
     """The program changes a state between the core's look and its write, and counts that."""
-    entry = shapes.Entry.of(shared.map.entries[key])
+    entry = layouts.Entry.from_bytes(shared.map.entries[key])
     time = shared.clock.nanoseconds(shared.rules.time + 10)
-    word = shapes.with_state(entry.word, after)
-    shared.map.put(key, bytes(entry._replace(word=word, expires=time)))
+    word = layouts.with_state(entry.flags, after)
+    shared.map.put(key, bytes(entry._replace(flags=word, expires=time)))
     if (after in ACTIVE) is not (entry.state in ACTIVE):
         shared.rules.at(1)[1].moved(active=after in ACTIVE)
 
@@ -255,7 +258,7 @@ def established(shared: Shared) -> tuple[Connection, bytes]:
     assert counts(shared) == (1, 0, 1)
     found = shared.table.request(TCP, client(1), WEB)
     assert found is not None
-    return found, shapes.ends(TCP, client(1), WEB)
+    return found, layouts.flow_key(TCP, client(1), WEB)
 
 
 @pytest.mark.parametrize("method", [Method.NAT, Method.DR])
@@ -265,9 +268,9 @@ def test_no_move_is_lost_that_comes_between(method: Method, program: State, core
     """What the core moves goes on from the program's state; what it leaves as it is, stays the program's."""
     shared = Shared(method)
     connection, key = established(shared)
-    shared.changes.meanwhile = lambda: program_moves(shared, key, program)
+    shared.updates.meanwhile = lambda: program_moves(shared, key, program)
     life(shared).become(connection, core, shared.rules.time)
-    now = shapes.Entry.of(shared.map.entries[key]).state
+    now = layouts.Entry.from_bytes(shared.map.entries[key]).state
     assert now is connection.state is (program if core is State.ESTABLISHED else core)
     active = int(now in ACTIVE)
     assert counts(shared) == (active, 1 - active, 1)
@@ -277,7 +280,7 @@ def test_no_move_is_lost_that_comes_between(method: Method, program: State, core
 def test_an_end_is_counted_in_the_state_that_it_had_at_last(program: State) -> None:
     shared = Shared(Method.NAT)
     connection, key = established(shared)
-    shared.changes.meanwhile = lambda: program_moves(shared, key, program)
+    shared.updates.meanwhile = lambda: program_moves(shared, key, program)
     life(shared).end(connection, shared.rules.time)
     assert counts(shared) == (0, 0, 0)
 
@@ -288,10 +291,10 @@ def test_what_the_program_ends_meanwhile_is_ended_once(core: State | None) -> No
     connection, key = established(shared)
 
     def program_ends() -> None:
-        assert shared.changes.take(key) is not None
+        assert shared.updates.remove(key) is not None
         shared.rules.at(1)[1].count(active=True, by=-1)
 
-    shared.changes.meanwhile = program_ends
+    shared.updates.meanwhile = program_ends
     if core is None:
         life(shared).end(connection, shared.rules.time)
     else:
@@ -303,16 +306,16 @@ def test_what_is_steady_is_looked_at_again_whatever_comes_between() -> None:
     """The flags that the program sets on a reply's entry are not undone either."""
     shared = Shared(Method.NAT)
     connection, _ = established(shared)
-    reply = shapes.ends(TCP, connection.server_end, client(1))
+    reply = layouts.flow_key(TCP, connection.server_end, client(1))
 
     def program_trusts() -> None:
-        entry = shapes.Entry.of(shared.map.entries[reply])
-        shared.map.put(reply, bytes(entry._replace(word=entry.word | shapes.STEADY, packets=7)))
+        entry = layouts.Entry.from_bytes(shared.map.entries[reply])
+        shared.map.put(reply, bytes(entry._replace(flags=entry.flags | layouts.FAST_REPLY, packets=7)))
 
-    shared.changes.meanwhile = program_trusts
+    shared.updates.meanwhile = program_trusts
     life(shared).become(connection, State.FIN_WAIT, shared.rules.time)
-    back = shapes.Entry.of(shared.map.entries[reply])
-    assert (back.word & shapes.STEADY, back.packets) == (0, 7)
+    back = layouts.Entry.from_bytes(shared.map.entries[reply])
+    assert (back.flags & layouts.FAST_REPLY, back.packets) == (0, 7)
 
 
 @pytest.mark.parametrize("persistent", [0, 300])
@@ -333,7 +336,7 @@ def test_packets_of_the_program_and_of_the_core_are_counted_together() -> None:
     connection, key = established(shared)
     connection.packets = 2
     shared.table.remember(connection)
-    entry = shapes.Entry.of(shared.map.entries[key])
+    entry = layouts.Entry.from_bytes(shared.map.entries[key])
     assert entry.packets == 2
     shared.map.put(key, bytes(entry._replace(packets=3)))
     (seen_again,) = chain.from_iterable(shared.table.some(10))

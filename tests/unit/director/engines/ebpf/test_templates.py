@@ -7,7 +7,7 @@ import pytest
 from director.core.decision import Method
 from director.core.packet import TCP, Endpoint
 from director.core.persistence import Template, TemplateKey
-from director.engines.ebpf import shapes
+from director.engines.ebpf import layouts
 from tests.unit.director.core.support import RS1, WEB, client
 from tests.unit.director.engines.ebpf.support import Shared
 
@@ -28,8 +28,8 @@ def template(shared: Shared) -> Template:
 
 
 def written(shared: Shared) -> tuple[int, ...] | None:
-    value = shared.templates_map.get(shapes.client(KEY))
-    return shapes.TEMPLATE.unpack(value) if value else None
+    value = shared.templates_map.get(layouts.template_key(KEY))
+    return layouts.TEMPLATE.unpack(value) if value else None
 
 
 def test_the_program_knows_it(shared: Shared, template: Template) -> None:
@@ -75,7 +75,7 @@ def test_the_next_director_has_those_that_are_not_over(
 
 def test_of_all_ports_is_told_by_its_key(shared: Shared) -> None:
     key = TemplateKey(TCP, client(1).address, Endpoint(WEB.address, 0))
-    shared.templates_map.put(shapes.client(key), shapes.TEMPLATE.pack(300 * 10**9, 1, 300))
+    shared.templates_map.put(layouts.template_key(key), layouts.TEMPLATE.pack(300 * 10**9, 1, 300))
     shared.templates.adopt(shared.rules.time)
     (template,) = shared.templates
     assert (template.key, template.server_end) == (key, Endpoint(RS1.address, 0))

@@ -12,7 +12,7 @@ from director.core.decision import Method
 from director.core.packet import TCP, UDP, Endpoint
 from director.core.persistence import TemplateKey
 from director.core.states import State
-from director.engines.ebpf import compiler, settings, shapes
+from director.engines.ebpf import compiler, layouts, settings
 
 PROGRAM = Path(compiler.__file__).parent / "program" / "tables.h"
 addresses = st.ip_addresses(v=4).map(str)
@@ -22,25 +22,31 @@ protocols = st.sampled_from([TCP, UDP])
 
 @given(protocols, endpoints, endpoints)
 def test_keys_of_connections(protocol: int, source: Endpoint, destination: Endpoint) -> None:
-    assert shapes.both(shapes.ends(protocol, source, destination)) == (protocol, source, destination)
+    assert layouts.parse_flow_key(layouts.flow_key(protocol, source, destination)) == (
+        protocol,
+        source,
+        destination,
+    )
 
 
 @given(st.builds(TemplateKey, st.sampled_from([0, TCP, UDP]), addresses, endpoints))
 def test_keys_of_templates(key: TemplateKey) -> None:
-    assert shapes.template_key(shapes.client(key)) == key
+    assert layouts.parse_template_key(layouts.template_key(key)) == key
 
 
-@given(st.sampled_from(State), st.sampled_from(Method), st.sampled_from([0, shapes.TOLD, shapes.REPLY]))
+@given(
+    st.sampled_from(State), st.sampled_from(Method), st.sampled_from([0, layouts.CORE_OWNED, layouts.REPLY])
+)
 def test_words(state: State, method: Method, flags: int) -> None:
-    entry = shapes.Entry(1, shapes.word(state, method, flags), 2, 3, bytes(4), bytes(2))
+    entry = layouts.Entry(1, layouts.make_flags(state, method, flags), 2, 3, bytes(4), bytes(2))
     assert (entry.state, entry.method) == (state, method)
-    assert shapes.with_state(entry.word, State.CLOSE) & ~15 == entry.word & ~15
-    assert shapes.Entry.of(bytes(entry)) == entry
+    assert layouts.with_state(entry.flags, State.CLOSE) & ~15 == entry.flags & ~15
+    assert layouts.Entry.from_bytes(bytes(entry)) == entry
 
 
 def test_a_connection_takes_no_more_than_was_said_of_lvs_in_its_day() -> None:
     """128 bytes, in VS-NAT with its two entries."""
-    assert 2 * (shapes.ENDS.size + shapes.ENTRY.size) == 128
+    assert 2 * (layouts.FLOW_KEY.size + layouts.ENTRY.size) == 128
 
 
 def test_numbers_are_those_of_the_program() -> None:
@@ -50,20 +56,29 @@ def test_numbers_are_those_of_the_program() -> None:
         name: int(value, 0)
         for name, value in re.findall(r"^#define (\w+)\s+(0x\w+|\d+)\b", text, re.MULTILINE)
     }
-    for name in ("REPLY", "CORE", "TOLD", "STEADY", "GONE", "MOST_PACKETS"):
-        assert defined[name] == getattr(shapes, name)
-    for name in ("ODD", "STRAYS", "TELL", "MAY_FRAGMENT", "ALL_NEW", "ALL_SYN", "SHORT_CUT", "QUIESCENT"):
+    for name in ("REPLY", "UPCALL", "CORE_OWNED", "FAST_REPLY", "REMOVED", "MAX_PACKETS"):
+        assert defined[name] == getattr(layouts, name)
+    for name in (
+        "HAS_WILDCARDS",
+        "UPCALL_UNSOLICITED",
+        "EMIT_EVENTS",
+        "CLEAR_DF",
+        "UPCALL_NEW",
+        "UPCALL_SYN",
+        "REDIRECT_PEER",
+        "EXPIRE_QUIESCENT",
+    ):
         assert defined[name] == getattr(settings, name)
     listed = {
         kind: words.split(", ")
         for kind, words in re.findall(r"^enum (\w+) \{ ([A-Z_, ]+) \}", text, re.MULTILINE)
     }
-    assert listed["method"] == [method.name for method in shapes.METHODS]
-    assert [getattr(shapes, name) for name in listed["happening"]] == [0, 1, 2, 3]
+    assert listed["method"] == [method.name for method in layouts.METHODS]
+    assert [getattr(layouts, name) for name in listed["happening"]] == [0, 1, 2, 3]
 
 
 def test_states_are_in_the_programs_order() -> None:
     text = PROGRAM.read_text()
     (words,) = re.findall(r"^enum state \{ (.*) \};", text, re.MULTILINE)
     for name, number in re.findall(r"(\w+) = (\d+)", words):
-        assert shapes.STATES[int(number)].name == name.removesuffix("_STATE")
+        assert layouts.STATES[int(number)].name == name.removesuffix("_STATE")

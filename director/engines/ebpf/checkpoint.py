@@ -37,7 +37,7 @@ _LENGTH = 8  # bytes in front of the text
 Json = dict[str, Any]
 
 
-class CannotRead(EngineError):
+class UnreadableCheckpoint(EngineError):
     """What is there is not what `save` has written."""
 
 
@@ -104,7 +104,9 @@ def restore(director: Director, servers: Servers, pieces: Map, now: float) -> No
         _bind(director, servers, text["numbers"])
         director.apply([decode(each) for each in text["deleted"]], now)
     except (CodecError, KeyError, LvsError, TypeError, ValueError, zlib.error) as error:
-        raise CannotRead(f"The rules that another director has left can't be read ({error}).") from None
+        raise UnreadableCheckpoint(
+            f"The rules that another director has left can't be read ({error})."
+        ) from None
 
 
 def _resume(director: Director, counted: Iterable[Sequence[Any]]) -> None:

@@ -22,7 +22,7 @@ from director.core.commands import (
 from director.core.director import Director
 from director.core.packet import TCP, Endpoint
 from director.core.service import VirtualService
-from director.engines.ebpf import saved, shapes
+from director.engines.ebpf import checkpoint, layouts
 from director.engines.ebpf.servers import Servers
 from director.engines.engine import EngineError
 from tests.unit.director.core.support import RS1, RS2, VIP, WEB, client, rules, tcp
@@ -44,12 +44,12 @@ class Life:
             self.servers.number(list(self.director.services))
             self.install_rules()
         else:
-            saved.restore(self.director, self.servers, self.maps["saved"], 0.0)
+            checkpoint.restore(self.director, self.servers, self.maps["saved"], 0.0)
 
     def install_rules(self) -> None:
         """As the engine does it."""
-        self.servers.bring_all_back()
-        saved.save(self.director, self.servers, self.maps["saved"])
+        self.servers.write_all_back()
+        checkpoint.save(self.director, self.servers, self.maps["saved"])
 
     @property
     def service(self) -> VirtualService:
@@ -63,15 +63,15 @@ class Life:
         return self.service.stats.packets_in, one, other
 
     def program_forwards(self, number: int, packets: int) -> None:
-        counted = list(shapes.COUNTED.unpack(self.maps["counted"].per_processor(number)))
+        counted = list(layouts.STATS.unpack(self.maps["counted"].per_processor(number)))
         counted[1] += packets
-        self.maps["counted"].counts[number] = shapes.COUNTED.pack(*counted)
+        self.maps["counted"].counts[number] = layouts.STATS.pack(*counted)
 
     def core_forwards(self, connections: int) -> None:
         """One packet each, which go to both servers in turns."""
         for port in range(connections):
             decision: Any = self.director.decide(tcp(client(3000 + port), WEB), 0.0)
-            self.servers.keep_counters(decision.connection.server)
+            self.servers.save_counters(decision.connection.server)
 
 
 def test_what_the_core_has_counted_is_counted_on() -> None:
@@ -96,7 +96,7 @@ def test_what_was_set_to_zero_does_not_come_back(*, fetched: bool) -> None:
     before.program_forwards(NUMBER, 7)
     before.core_forwards(2)
     if fetched:
-        before.servers.bring_all_back()
+        before.servers.write_all_back()
     before.counts()
     before.director.apply([Zero(KEY)], 0.0)
     before.install_rules()
@@ -154,23 +154,23 @@ def test_what_can_not_be_is_refused_in_a_sentence(part: str, value: Any) -> None
     """Whatever has written it: -O, which leaves assertions out, changes nothing."""
     before = Life()
     pieces = before.maps["saved"]
-    text = saved._read(pieces)
+    text = checkpoint._read(pieces)
     assert text is not None
     for row in value if isinstance(value, list) else ():
         if row[-1] is None or len(row) > 2:
             row[1:2] = [text["numbers"][0][1]] if part == "numbers" else row[1:2]
-    saved._write(zlib.compress(json.dumps({**text, part: value}).encode()), pieces)
+    checkpoint._write(zlib.compress(json.dumps({**text, part: value}).encode()), pieces)
     with pytest.raises(EngineError, match="can't be read"):
         Life(before.maps)
 
 
 def test_servers_that_are_not_there_are_refused() -> None:
     before = Life()
-    text = saved._read(before.maps["saved"])
+    text = checkpoint._read(before.maps["saved"])
     assert text is not None
     text["numbers"][0][1]["server"] = text["numbers"][0][1]["server"].replace(RS2.address, "192.0.2.99")
     assert Endpoint("192.0.2.99", RS2.port) != RS2
-    saved._write(zlib.compress(json.dumps(text).encode()), before.maps["saved"])
+    checkpoint._write(zlib.compress(json.dumps(text).encode()), before.maps["saved"])
     with pytest.raises(EngineError, match="can't be read"):
         Life(before.maps)
 
@@ -196,10 +196,10 @@ class Kept:
         self.servers.number(list(self.director.services))
 
     def save(self) -> None:
-        saved.save(self.director, self.servers, self.pieces)
+        checkpoint.save(self.director, self.servers, self.pieces)
 
     def text(self) -> dict[str, list[Any]]:
-        text = saved._read(self.pieces)
+        text = checkpoint._read(self.pieces)
         assert text is not None
         return text
 
@@ -210,7 +210,7 @@ def lines_of_saving(kept: Kept) -> int:
     def count(frame: FrameType, event: str, _argument: object) -> Any:
         nonlocal lines
         lines += event == "line"
-        return count if frame.f_code.co_filename == saved.__file__ else None
+        return count if frame.f_code.co_filename == checkpoint.__file__ else None
 
     before = sys.gettrace()
     sys.settrace(count)

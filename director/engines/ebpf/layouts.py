@@ -18,63 +18,63 @@ from director.core.states import State
 STATES = tuple(State)
 METHODS = tuple(Method)
 
-REPLY, CORE, TOLD, STEADY, GONE = 0x40, 0x80, 0x100, 0x200, 0x400
-MOST_PACKETS = 9  # that are counted of one connection
-AS_IT_IS = 2**64 - 1  # a time that does not change
+REPLY, UPCALL, CORE_OWNED, FAST_REPLY, REMOVED = 0x40, 0x80, 0x100, 0x200, 0x400
+MAX_PACKETS = 9  # that are counted of one connection
+UNCHANGED = 2**64 - 1  # a time that does not change
 _STATE, _METHOD, _METHOD_AT = 0x0F, 0x30, 4
 
-ENDS = Struct("=4s4s2s2sB3x")
+FLOW_KEY = Struct("=4s4s2s2sB3x")
 ENTRY = Struct("=QIHBx4s2sH24s")
-CHANGE = Struct("=16sIIQI4x")
+UPDATE = Struct("=16sIIQI4x")
 SERVICE_KEY = Struct("=4s2sBx")
 SERVICE = Struct("=7I4sQ")
 SERVER = Struct("=4s2sH4s5I4i")
-COUNTED = Struct("=5Q")
-ADDED = Struct("=5q")
+STATS = Struct("=5Q")
+CORE_STATS = Struct("=5q")
 PREFIX = Struct("=I4s")
 ROUTE = Struct("=I4s6sH")
 NEIGHBOUR_KEY = Struct("=I4s")
 NEIGHBOUR = Struct("=6s2x")
-HAPPENED = Struct("=QII16sI4s2sB5xQ")
-OPENED, MOVED, SPOKEN, ENDED = range(4)  # what has happened
-CLIENT = Struct("=4s4s2sBx")
+EVENT = Struct("=QII16sI4s2sB5xQ")
+OPENED, STATE_CHANGED, REPLIED, EXPIRED = range(4)  # what has happened
+TEMPLATE_KEY = Struct("=4s4s2sBx")
 TEMPLATE = Struct("=QII")
-NOWHERE = bytes(24)  # a way that has to be found yet: version 0 is never that of the settings
+NO_NEXT_HOP = bytes(24)  # a way that has to be found yet: version 0 is never that of the settings
 
 
 class Entry(NamedTuple):
     """One entry of the connection table."""
 
     expires: int
-    word: int
+    flags: int
     server: int
     packets: int
     address: bytes
     port: bytes
     mtu: int = 0
-    way: bytes = NOWHERE
+    next_hop: bytes = NO_NEXT_HOP
 
     @property
     def state(self) -> State:
-        return state_of(self.word)
+        return state_of(self.flags)
 
     @property
     def method(self) -> Method:
-        return METHODS[(self.word & _METHOD) >> _METHOD_AT]
+        return METHODS[(self.flags & _METHOD) >> _METHOD_AT]
 
     @property
-    def end(self) -> Endpoint:
-        return end(self.address, self.port)
+    def endpoint(self) -> Endpoint:
+        return endpoint(self.address, self.port)
 
     @classmethod
-    def of(cls, value: bytes) -> Entry:
+    def from_bytes(cls, value: bytes) -> Entry:
         return cls._make(ENTRY.unpack(value))
 
     def __bytes__(self) -> bytes:
         return ENTRY.pack(*self)
 
 
-def word(state: State, method: Method, flags: int = 0) -> int:
+def make_flags(state: State, method: Method, flags: int = 0) -> int:
     return STATES.index(state) | METHODS.index(method) << _METHOD_AT | flags
 
 
@@ -95,13 +95,13 @@ def port(number: int) -> bytes:
     return number.to_bytes(2, "big")
 
 
-def end(four: bytes, two: bytes) -> Endpoint:
+def endpoint(four: bytes, two: bytes) -> Endpoint:
     return Endpoint(inet_ntoa(four), int.from_bytes(two, "big"))
 
 
-def ends(protocol: int, source: Endpoint, destination: Endpoint) -> bytes:
+def flow_key(protocol: int, source: Endpoint, destination: Endpoint) -> bytes:
     """The key of the packets from `source` to `destination`."""
-    return ENDS.pack(
+    return FLOW_KEY.pack(
         address(source.address),
         address(destination.address),
         port(source.port),
@@ -110,18 +110,18 @@ def ends(protocol: int, source: Endpoint, destination: Endpoint) -> bytes:
     )
 
 
-def both(key: bytes) -> tuple[int, Endpoint, Endpoint]:
+def parse_flow_key(key: bytes) -> tuple[int, Endpoint, Endpoint]:
     """Protocol, source and destination of a key."""
-    source, destination, sport, dport, protocol = ENDS.unpack(key)
-    return protocol, end(source, sport), end(destination, dport)
+    source, destination, sport, dport, protocol = FLOW_KEY.unpack(key)
+    return protocol, endpoint(source, sport), endpoint(destination, dport)
 
 
-def client(key: TemplateKey) -> bytes:
+def template_key(key: TemplateKey) -> bytes:
     """The key of a template."""
-    return CLIENT.pack(address(key.network), address(key.vip.address), port(key.vip.port), key.protocol)
+    return TEMPLATE_KEY.pack(address(key.network), address(key.vip.address), port(key.vip.port), key.protocol)
 
 
-def template_key(key: bytes) -> TemplateKey:
+def parse_template_key(key: bytes) -> TemplateKey:
     """The same the other way round."""
-    network, vip, at, protocol = CLIENT.unpack(key)
-    return TemplateKey(protocol, inet_ntoa(network), end(vip, at))
+    network, vip, at, protocol = TEMPLATE_KEY.unpack(key)
+    return TemplateKey(protocol, inet_ntoa(network), endpoint(vip, at))

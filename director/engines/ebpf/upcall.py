@@ -12,11 +12,11 @@ from pathlib import Path
 
 from director.engines import tuntap
 
-DEVICE = "lvs-up"
+DEVICE = "lvs-upcall"
 _LARGEST = 65536
 
 
-class Up:
+class UpcallDevice:
     """Exists, and is up, from `open` until `close`."""
 
     def __init__(self) -> None:
