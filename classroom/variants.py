@@ -73,7 +73,7 @@ class Variant:
         if word == SERVERS:
             return tuple(server.name for server in plan.servers)
         if word == EVERYONE:
-            return tuple(machine.name for machine in plan.topology.machines)
+            return tuple(node.name for node in plan.topology.nodes)
         return ({SERVER: self.server, OTHER: self.other}.get(word, word),)
 
 
@@ -138,12 +138,12 @@ def _plan(variant: Variant) -> Plan:
 @cache
 def _facts(variant: Variant) -> Mapping[str, str]:
     plan = plan_for(variant.method, variant.options)
-    machines = {machine.name: machine for machine in plan.topology.machines}
+    nodes = {node.name: node for node in plan.topology.nodes}
     server = next(one for one in plan.servers if one.name == variant.server)
     other = next(one for one in plan.servers if one.name == variant.other)
-    inside = machines["d"].legs[-1]
+    inside = nodes["d"].interfaces[-1]
     return {
-        **{name: machine.address for name, machine in machines.items()},
+        **{name: node.address for name, node in nodes.items()},
         "student": variant.student,
         "vip": plan.vip,
         "dip": plan.addresses.dip,
@@ -159,5 +159,5 @@ def _facts(variant: Variant) -> Mapping[str, str]:
         "other_rip": other.address,
         "other_port": str(other.http_port),
         "count": str(len(plan.servers)),
-        "clients": ", ".join(machine.name for machine in plan.machines(Role.CLIENT)),
+        "clients": ", ".join(node.name for node in plan.nodes(Role.CLIENT)),
     }

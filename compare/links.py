@@ -21,12 +21,12 @@ _SERVER_QUEUE, _DIRECTOR_QUEUE = 100, 5000  # frames that wait
 
 def shape(run: Running, server_kbit: int, director_kbit: int) -> None:
     """Give every link of a lab its rate. Raises BuildFailed."""
-    for server in run.plan.machines(Role.SERVER):
-        leg = server.legs[0]
-        _on_host(run, leg.host, _commands(leg.interface, server_kbit, _SERVER_QUEUE))
-    for leg in run.plan.topology.director.legs:
-        _on_host(run, leg.host, _commands(leg.interface, director_kbit, _DIRECTOR_QUEUE))
-        port = run.network.switch_port(leg.interface)
+    for server in run.plan.nodes(Role.SERVER):
+        interface = server.interfaces[0]
+        _on_host(run, interface.node, _commands(interface.name, server_kbit, _SERVER_QUEUE))
+    for interface in run.plan.topology.director.interfaces:
+        _on_host(run, interface.node, _commands(interface.name, director_kbit, _DIRECTOR_QUEUE))
+        port = run.network.switch_port(interface.name)
         _tc(_commands(port, director_kbit, _DIRECTOR_QUEUE))
 
 
@@ -66,5 +66,9 @@ def failed(run: Running) -> list[str]:
         ["ip", "-json", "link"], capture_output=True, text=True, timeout=patient(10), check=True
     )
     states = {link["ifname"]: link["operstate"] for link in json.loads(told.stdout)}
-    legs = [leg for machine in run.plan.topology.machines for leg in machine.legs]
-    return [leg.interface for leg in legs if states.get(run.network.switch_port(leg.interface)) != "UP"]
+    interfaces = [interface for node in run.plan.topology.nodes for interface in node.interfaces]
+    return [
+        interface.name
+        for interface in interfaces
+        if states.get(run.network.switch_port(interface.name)) != "UP"
+    ]

@@ -113,7 +113,10 @@ class Scaling:
 
     def _ports_of(self, host: str) -> list[str]:
         """The switch ports that a host is plugged into."""
-        return [self._run.network.switch_port(leg) for leg in _interfaces(self._run.plan.topology, host)]
+        return [
+            self._run.network.switch_port(interface)
+            for interface in _interfaces(self._run.plan.topology, host)
+        ]
 
     def _troubles(self) -> tuple[str, ...]:
         ended = [f"the httpd of {name} has ended" for name in self._run.farm.ended()]
@@ -134,7 +137,7 @@ def give_rules(run: Running, servers: tuple[RealServer, ...]) -> None:
 
 
 def _interfaces(topology: Topology, host: str) -> list[str]:
-    return [leg.interface for machine in topology.machines if machine.name == host for leg in machine.legs]
+    return [interface.name for node in topology.nodes if node.name == host for interface in node.interfaces]
 
 
 def _delivering(logs: list[Path]) -> int:

@@ -17,7 +17,7 @@ from compare.scaling import give_rules
 from labs.checks.arp import only_director_answers
 from labs.hosts.setups import rules_for, setups_for
 from labs.network import addresses
-from labs.network.topology import LAN, PRIVATE, Role, Topology, machine
+from labs.network.topology import LAN, PRIVATE, Role, Topology, make_node
 from labs.plan import Plan
 from labs.run.command import plan_for
 from labs.run.options import LabOptions
@@ -57,13 +57,13 @@ def _nat_elsewhere(plan: Plan) -> Plan:
     """The server's router has the director for its own way out, so replies still pass it."""
     site, inside = "s4", addresses.PUBLISHED.private_server(253)
     gateway, own = addresses.site_router(0), addresses.PUBLISHED.site_server(1)
-    router = machine(
+    router = make_node(
         "r1", Role.ROUTER, (PRIVATE, inside, addresses.PREFIX), (site, gateway, addresses.SITE_PREFIX)
     )
-    others = (one for one in plan.topology.machines if one.role is not Role.SERVER)
-    beyond = machine(_SERVER, Role.SERVER, (site, own, addresses.SITE_PREFIX))
+    others = (one for one in plan.topology.nodes if one.role is not Role.SERVER)
+    beyond = make_node(_SERVER, Role.SERVER, (site, own, addresses.SITE_PREFIX))
     server = replace(plan.servers[0], address=own)
-    interfaces = tuple(Interface(leg.interface, leg.address, leg.prefix) for leg in router.legs)
+    interfaces = tuple(Interface(port.name, port.address, port.prefix) for port in router.interfaces)
     setups: list[Setup] = [RouterSetup("r1", interfaces, (Route("default", addresses.DIRECTOR_INSIDE),))]
     for setup in plan.setups:
         if isinstance(setup, DirectorSetup):
@@ -106,7 +106,7 @@ class Trial:
     def _try(self, question: str, prepare: Callable[[], str]) -> Finding:
         self._run.controller.forget_arp()
         about = prepare()
-        for host in self._run.plan.machines(Role.ROUTER):
+        for host in self._run.plan.nodes(Role.ROUTER):
             self._run.network.hosts[host.name].run(["ip", "neigh", "flush", "all"])
         give_rules(self._run, self._run.plan.servers)
         arp = only_director_answers(self._run, (LAN,))

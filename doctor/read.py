@@ -27,7 +27,7 @@ from doctor.state import (
 from labs.errors import LabError
 from labs.hosts.environment import DIRECTOR
 from labs.hosts.host import Host, program
-from labs.network.topology import Machine, Role
+from labs.network.topology import Node, Role
 from labs.plan import Plan
 from labs.run.running import Running
 from labs.wait import patient
@@ -42,12 +42,10 @@ def read(running: Running) -> LabState:
     """In a second or so; never raises for what a student has broken."""
     plan = running.plan
     targets = list(_targets(plan))
-    machines = plan.topology.machines
+    nodes = plan.topology.nodes
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         director = pool.submit(_director)
-        hosts = list(
-            pool.map(lambda machine: _host(machine, running.network.hosts[machine.name], targets), machines)
-        )
+        hosts = list(pool.map(lambda node: _host(node, running.network.hosts[node.name], targets), nodes))
     scripts = running.evidence.scripts
     return LabState(
         lab=plan.lab,
@@ -72,15 +70,18 @@ def _planned(plan: Plan) -> Iterator[PlannedServer]:
 
 def _targets(plan: Plan) -> Iterator[str]:
     """Where packets of the virtual server go to: clients, VIP and director."""
-    for machine in plan.topology.machines:
-        if machine.role in (Role.CLIENT, Role.DIRECTOR):
-            yield from (leg.address for leg in machine.legs)
+    for node in plan.topology.nodes:
+        if node.role in (Role.CLIENT, Role.DIRECTOR):
+            yield from (interface.address for interface in node.interfaces)
     yield plan.vip
 
 
-def _host(machine: Machine, host: Host, targets: Iterable[str]) -> HostState:
-    plugs = tuple(Plug(leg.interface, leg.switch, leg.address, leg.prefix) for leg in machine.legs)
-    planned = HostState(machine.name, machine.role.value, plugs)
+def _host(node: Node, host: Host, targets: Iterable[str]) -> HostState:
+    plugs = tuple(
+        Plug(interface.name, interface.switch, interface.address, interface.prefix)
+        for interface in node.interfaces
+    )
+    planned = HostState(node.name, node.role.value, plugs)
     try:
         done = host.run(program(_LOOK, *targets), timeout=_HOST)
         if done.exit_code == 0:

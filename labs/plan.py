@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from director.core.decision import Method
 from labs.network.addresses import PUBLISHED, Addressing
-from labs.network.topology import Leg, Machine, Role, Topology
+from labs.network.topology import Interface, Node, Role, Topology
 from labs.run.packet_table import Hop
 from realserver_setup.build import Setup
 
@@ -41,7 +41,7 @@ class Plan:
     topology: Topology
     servers: tuple[RealServer, ...]
     setups: tuple[Setup, ...]  # one per machine, in building order
-    hops: Callable[[RealServer, Leg, int], tuple[Hop, ...]]  # real server, client, client's port
+    hops: Callable[[RealServer, Interface, int], tuple[Hop, ...]]  # real server, client, client's port
     replies_through_director: bool
     addresses: Addressing = PUBLISHED
 
@@ -49,7 +49,7 @@ class Plan:
     def vip(self) -> str:
         return self.addresses.vip
 
-    def machines(self, role: Role) -> tuple[Machine, ...]:
+    def nodes(self, role: Role) -> tuple[Node, ...]:
         return self.topology.by_role(role)
 
 

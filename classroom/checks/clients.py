@@ -23,7 +23,7 @@ def others_served(seen: Seen, variant: Variant) -> Check:
 @needs(other_clients)
 def no_strangers(seen: Seen, variant: Variant) -> Check:
     """The real servers see the clients' own addresses."""
-    known = {machine.address for machine in variant.plan.machines(Role.CLIENT)}
+    known = {node.address for node in variant.plan.nodes(Role.CLIENT)}
     visitors = seen["other_clients"]["visitors"]
     own = bool(visitors) and known >= set(visitors)
     return Check(

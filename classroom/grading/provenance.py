@@ -55,7 +55,7 @@ def _require_state(state: Mapping[str, Any], variant: Variant) -> None:
         "vip": plan.vip,
         "dip": plan.addresses.dip,
         "servers": {server.name: server.address for server in plan.servers},
-        "hosts": {one.name: [leg.address for leg in one.legs] for one in plan.topology.machines},
+        "hosts": {one.name: [port.address for port in one.interfaces] for one in plan.topology.nodes},
     }
     for name, wanted in right.items():
         _require_same(name, _planned(name, state.get(name)), wanted, variant)
@@ -74,8 +74,8 @@ def _planned(name: str, value: Any) -> Any:
 
 
 def _require_servers(seen: Mapping[str, Any], variant: Variant) -> None:
-    machines = {machine.name for machine in variant.plan.topology.machines}
-    strangers = set(_SERVERS.findall(json.dumps(seen))) - machines
+    hosts = {node.name for node in variant.plan.topology.nodes}
+    strangers = set(_SERVERS.findall(json.dumps(seen))) - hosts
     if strangers:
         raise Refused(
             f"it comes from another lab: there is no {sanitize(min(strangers))} in that of {variant.student}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from classroom.guided.answers import BLANK, Section
 from classroom.variants import Variant
-from labs.network.topology import Leg, Role
+from labs.network.topology import Interface, Role
 from labs.plan import RealServer
 from labs.run.packet_table import Hop
 
@@ -19,13 +19,13 @@ _WITH_TCPDUMPS_DOT = re.compile(r"(\d+(?:\.\d+){3})\.(\d+)", re.ASCII)
 class Asked:
     """The connection: from a client's local `port`, and the real server that has to get it."""
 
-    client: Leg
+    client: Interface
     port: int
     server: RealServer
 
 
 def connection(variant: Variant) -> Asked:
-    client = variant.choose(variant.plan.machines(Role.CLIENT), "client").legs[0]
+    client = variant.choose(variant.plan.nodes(Role.CLIENT), "client").interfaces[0]
     server = next(one for one in variant.plan.servers if one.name == variant.server)
     return Asked(client, variant.choose(_PORTS, "client port"), server)
 

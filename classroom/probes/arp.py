@@ -8,7 +8,7 @@ from classroom.probes.router import kept_entry
 from classroom.variants import Variant
 from labs.checks.arp import ASK
 from labs.hosts.host import program
-from labs.network.topology import INTERNET, Leg, Role
+from labs.network.topology import INTERNET, Interface, Role
 from labs.run.running import Running
 from labs.wait import look_until
 
@@ -32,13 +32,13 @@ def arp_answers(running: Running, variant: Variant) -> list[str]:
 
 def _ask_all(running: Running, variant: Variant) -> set[str]:
     """Ask for the VIP, then each neighbour for its own address; those addresses."""
-    routers = variant.plan.machines(Role.ROUTER)
-    legs = [leg for router in routers for leg in router.legs if leg.switch != INTERNET]
-    neighbours = {leg: [one.address for one in variant.plan.topology.neighbours(leg)] for leg in legs}
-    with ThreadPoolExecutor(len(legs)) as pool:
-        list(pool.map(lambda leg: _ask(running, leg, variant.plan.vip, *neighbours[leg]), legs))
+    routers = variant.plan.nodes(Role.ROUTER)
+    askers = [port for router in routers for port in router.interfaces if port.switch != INTERNET]
+    neighbours = {asker: [one.address for one in variant.plan.topology.neighbours(asker)] for asker in askers}
+    with ThreadPoolExecutor(len(askers)) as pool:
+        list(pool.map(lambda asker: _ask(running, asker, variant.plan.vip, *neighbours[asker]), askers))
     return {address for addresses in neighbours.values() for address in addresses}
 
 
-def _ask(running: Running, asker: Leg, *wanted: str) -> None:
-    running.network.hosts[asker.host].run(program(ASK, asker.interface, asker.address, *wanted), timeout=2)
+def _ask(running: Running, asker: Interface, *wanted: str) -> None:
+    running.network.hosts[asker.node].run(program(ASK, asker.name, asker.address, *wanted), timeout=2)

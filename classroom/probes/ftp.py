@@ -28,6 +28,6 @@ def ftp_sessions(running: Running, variant: Variant) -> dict[str, Any]:
 
 
 def _sent(running: Running) -> int:
-    legs = running.plan.topology.director.legs
-    ports = {running.network.switch_port(leg.interface) for leg in legs}
+    interfaces = running.plan.topology.director.interfaces
+    ports = {running.network.switch_port(interface.name) for interface in interfaces}
     return sum(counters.rx_bytes for counters in running.controller.ports() if counters.name in ports)

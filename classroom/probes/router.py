@@ -12,7 +12,7 @@ from typing import Any
 
 from classroom.variants import Variant
 from labs.hosts.host import Host
-from labs.network.topology import LAN, Leg, Role
+from labs.network.topology import LAN, Interface, Role
 from labs.run.running import Running
 
 ROUTER = "r0"
@@ -47,7 +47,7 @@ def drop_entry(running: Running, variant: Variant) -> None:
 def ask_without_director(running: Running, variant: Variant) -> None:
     """The router asks for the VIP while the director is away for a moment, and notes who answers."""
     director = running.network.hosts["d"]
-    setting = f"/proc/sys/net/ipv4/conf/{variant.plan.topology.director.legs[0].interface}/arp_ignore"
+    setting = f"/proc/sys/net/ipv4/conf/{variant.plan.topology.director.interfaces[0].name}/arp_ignore"
     director.run(["sh", "-c", f"echo 8 > {setting}"])
     drop_entry(running, variant)
     ping = _router(running).run(["ping", "-c1", "-W1", variant.plan.vip], timeout=2)
@@ -57,13 +57,13 @@ def ask_without_director(running: Running, variant: Variant) -> None:
 
 
 def _found(running: Running, variant: Variant) -> dict[str, Any]:
-    show = ["ip", "-j", "neigh", "show", "to", variant.plan.vip, "dev", lan_leg(variant).interface]
+    show = ["ip", "-j", "neigh", "show", "to", variant.plan.vip, "dev", lan_interface(variant).name]
     entries: list[dict[str, Any]] = json.loads(_router(running).run(show, timeout=2).stdout or "[]")
     return entries[0] if entries else {}
 
 
 def _change(running: Running, variant: Variant, verb: str, *what: str) -> None:
-    command = ["ip", "neigh", verb, variant.plan.vip, *what, "dev", lan_leg(variant).interface]
+    command = ["ip", "neigh", verb, variant.plan.vip, *what, "dev", lan_interface(variant).name]
     _router(running).run(command, timeout=2)
 
 
@@ -71,7 +71,7 @@ def _router(running: Running) -> Host:
     return running.network.hosts[ROUTER]
 
 
-def lan_leg(variant: Variant) -> Leg:
-    """Its leg on the director's segment."""
-    router = next(one for one in variant.plan.machines(Role.ROUTER) if one.name == ROUTER)
-    return next(leg for leg in router.legs if leg.switch == LAN)
+def lan_interface(variant: Variant) -> Interface:
+    """Its interface on the director's segment."""
+    router = next(one for one in variant.plan.nodes(Role.ROUTER) if one.name == ROUTER)
+    return next(interface for interface in router.interfaces if interface.switch == LAN)

@@ -7,7 +7,7 @@ import signal
 
 from classroom.in_host import command
 from classroom.probes.requests import MANY, ask
-from classroom.probes.router import lan_leg
+from classroom.probes.router import lan_interface
 from classroom.variants import Variant
 from labs.run.running import Running
 from labs.wait import patient
@@ -17,9 +17,9 @@ _LONGEST = 10  # seconds
 
 def sources(running: Running, variant: Variant) -> dict[str, int]:
     """TCP packets that come to the router r0 from the director's LAN while c1 asks, by their source."""
-    leg = lan_leg(variant)
-    watching = running.network.hosts[leg.host].open(
-        command("watch_sources", leg.interface, patient(_LONGEST))
+    interface = lan_interface(variant)
+    watching = running.network.hosts[interface.node].open(
+        command("watch_sources", interface.name, patient(_LONGEST))
     )
     assert watching.stdout is not None
     if watching.stdout.readline():
@@ -27,5 +27,5 @@ def sources(running: Running, variant: Variant) -> dict[str, int]:
         watching.send_signal(signal.SIGUSR1)
     output, complaint = watching.communicate(timeout=patient(_LONGEST))
     if watching.returncode:
-        raise ValueError(f"{leg.interface} can't be watched: {complaint.strip().rpartition(chr(10))[2]}")
+        raise ValueError(f"{interface.name} can't be watched: {complaint.strip().rpartition(chr(10))[2]}")
     return dict(json.loads(output))

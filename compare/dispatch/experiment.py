@@ -120,9 +120,7 @@ def _names(run: Running) -> list[str]:
 
 
 def _addresses(run: Running) -> list[str]:
-    return [
-        machine.address for machine in run.plan.topology.machines if run.plan.topology.is_client(machine.name)
-    ]
+    return [node.address for node in run.plan.topology.nodes if run.plan.topology.is_client(node.name)]
 
 
 def _requests(run: Running) -> dict[str, int]:

@@ -9,7 +9,7 @@ from classroom.checks.service import all_served, fair_shares
 from classroom.exercise import SERVERS, Edit, Exercise
 from classroom.variants import Variant
 from labs.network import addresses
-from labs.network.topology import PRIVATE, Role, Topology, machine
+from labs.network.topology import PRIVATE, Role, Topology, make_node
 from labs.plan import Plan
 from realserver_setup.build import ClientSetup, Interface
 
@@ -24,11 +24,11 @@ route del -net 172.16.0.0 netmask 255.255.255.0"""
 def _with_client(plan: Plan, variant: Variant) -> Plan:
     """c3, on the private network; the director is its gateway."""
     address = f"172.16.0.{101 + variant.addresses.clients}"
-    client = machine("c3", Role.CLIENT, (PRIVATE, address, addresses.PREFIX))
-    interface = Interface(client.legs[0].interface, address, addresses.PREFIX)
+    client = make_node("c3", Role.CLIENT, (PRIVATE, address, addresses.PREFIX))
+    interface = Interface(client.interfaces[0].name, address, addresses.PREFIX)
     return replace(
         plan,
-        topology=Topology((*plan.topology.machines, client)),
+        topology=Topology((*plan.topology.nodes, client)),
         setups=(*plan.setups, ClientSetup("c3", interface, addresses.DIRECTOR_INSIDE)),
     )
 

@@ -21,14 +21,14 @@ it), addresses without a port as 192.0.2.1, MAC addresses as 02:00:c0:00:02:01. 
 
 def _files(variant: Variant) -> dict[str, str]:
     asked = connection(variant)
-    head = _HEAD.format(client=asked.client.host, port=asked.port, vip=variant.plan.vip)
+    head = _HEAD.format(client=asked.client.node, port=asked.port, vip=variant.plan.vip)
     return {NAME: text(head, sections(variant))}
 
 
 def _connect(running: Running, variant: Variant) -> None:
     """Make the connection when it is the turn of the real server that has to get it."""
     asked = connection(variant)
-    client = next(one for one in running.clients if one.host.name == asked.client.host)
+    client = next(one for one in running.clients if one.host.name == asked.client.node)
     turns = [server["address"] for server in running.director.ask("list")["services"][0]["servers"]]
     names = {server.address: server.name for server in variant.plan.servers}
     before = names[turns[turns.index(asked.server.address) - 1]]

@@ -9,7 +9,7 @@ from labs.checks.result import Check
 from labs.controller.client import ArpClaim
 from labs.errors import BuildFailed
 from labs.hosts.host import program
-from labs.network.topology import INTERNET, Leg, Role
+from labs.network.topology import INTERNET, Interface, Role
 from labs.run.running import Running
 from labs.wait import wait_for
 
@@ -22,10 +22,10 @@ def only_director_answers(run: Running, segments: Sequence[str] = ()) -> Check:
     Behind the question for the VIP goes one for each machine's own address: a machine takes
     them in order, so once it has answered for itself, an answer for the VIP would be here.
     """
-    for router in run.plan.machines(Role.ROUTER):
-        for leg in router.legs:
-            if leg.switch in segments or (not segments and leg.switch != INTERNET):
-                _ask(run, leg)
+    for router in run.plan.nodes(Role.ROUTER):
+        for interface in router.interfaces:
+            if interface.switch in segments or (not segments and interface.switch != INTERNET):
+                _ask(run, interface)
     answers = {claim.sender_mac for claim in run.controller.arp() if _answers(claim, run.plan.vip)}
     return _judge("only the director answers ARP for the VIP", run, answers)
 
@@ -42,19 +42,19 @@ def only_director_claims(run: Running) -> Check:
 
 def _judge(name: str, run: Running, macs: set[str]) -> Check:
     names = run.plan.topology.names_of_macs
-    director = {run.plan.topology.director.legs[0].mac}
+    director = {run.plan.topology.director.interfaces[0].mac}
     seen = ", ".join(sorted(names.get(mac, mac) for mac in macs)) or "nobody"
-    return Check(name, macs == director, run.plan.topology.director.legs[0].interface, seen)
+    return Check(name, macs == director, run.plan.topology.director.interfaces[0].name, seen)
 
 
 def _answers(claim: ArpClaim, address: str) -> bool:
     return claim.operation == "reply" and claim.sender_ip == address
 
 
-def _ask(run: Running, asker: Leg) -> None:
-    neighbours = [leg.address for leg in run.plan.topology.neighbours(asker)]
-    command = program(ASK, asker.interface, asker.address, run.plan.vip, *neighbours)
-    run.network.hosts[asker.host].run(command)
+def _ask(run: Running, asker: Interface) -> None:
+    neighbours = [interface.address for interface in run.plan.topology.neighbours(asker)]
+    command = program(ASK, asker.name, asker.address, run.plan.vip, *neighbours)
+    run.network.hosts[asker.node].run(command)
 
     def all_have_answered() -> bool:
         seen = {claim.sender_ip for claim in run.controller.arp() if claim.operation == "reply"}

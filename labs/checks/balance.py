@@ -56,7 +56,7 @@ def _text(counts: Mapping[str, int]) -> str:
 
 def client_addresses(run: Running) -> Check:
     """The real servers' own logs name the clients' addresses, never the director's."""
-    clients = {client.address for client in run.plan.machines(Role.CLIENT)}
+    clients = {client.address for client in run.plan.nodes(Role.CLIENT)}
     seen = set().union(*(run.farm.visitors(server.name) for server in run.plan.servers))
     return equal(
         "servers see the client's own address",

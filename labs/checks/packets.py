@@ -18,7 +18,7 @@ def packet_table(run: Running) -> tuple[Check, ...]:
     server = next((s for s in run.plan.servers if f"{s.name}<" in page.stdout), None)
     if server is None:
         return (Check("packet table", False, "a page with its server's name", page.stderr or page.stdout),)
-    hops = run.plan.hops(server, run.plan.machines(Role.CLIENT)[0].legs[0], _CLIENT_PORT)
+    hops = run.plan.hops(server, run.plan.nodes(Role.CLIENT)[0].interfaces[0], _CLIENT_PORT)
     run.packets = _observed(run, hops)
     return tuple(_compare(hop, row) for hop, row in zip(hops, run.packets, strict=True))
 

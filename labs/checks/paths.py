@@ -30,7 +30,7 @@ def reply_path(run: Running) -> tuple[Check, ...]:
 
 def _sent_by_director(run: Running) -> int:
     """Bytes that came into the switches from the director's interfaces."""
-    ports = {run.network.switch_port(leg.interface) for leg in run.plan.topology.director.legs}
+    ports = {run.network.switch_port(interface.name) for interface in run.plan.topology.director.interfaces}
     return sum(counters.rx_bytes for counters in run.controller.ports() if counters.name in ports)
 
 

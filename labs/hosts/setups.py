@@ -5,12 +5,12 @@ from __future__ import annotations
 from director.core.decision import Method
 from labs.network import addresses
 from labs.network.addresses import Addressing
-from labs.network.topology import Leg, Machine, Role, Topology
+from labs.network.topology import Interface, Node, Role, Topology
 from labs.plan import RealServer
+from realserver_setup import build
 from realserver_setup.build import (
     ClientSetup,
     DirectorSetup,
-    Interface,
     RealServerSetup,
     Route,
     RouterSetup,
@@ -25,34 +25,34 @@ def setups_for(
     """One set-up per machine, in the topology's order; raises InvalidValue."""
     ports = {server.name: server.http_port for server in servers}
     setups: list[Setup] = []
-    for machine in topology.machines:
-        if machine.role is Role.CLIENT:
-            setups.append(ClientSetup(machine.name, _interface(machine.legs[0]), addresses.ROUTER_INTERNET))
-        elif machine.role is Role.ROUTER:
-            setups.append(_router(machine, topology))
-        elif machine.role is Role.DIRECTOR:
-            setups.append(_director(method, machine, servers, at.vip))
+    for node in topology.nodes:
+        if node.role is Role.CLIENT:
+            setups.append(ClientSetup(node.name, _interface(node.interfaces[0]), addresses.ROUTER_INTERNET))
+        elif node.role is Role.ROUTER:
+            setups.append(_router(node, topology))
+        elif node.role is Role.DIRECTOR:
+            setups.append(_director(method, node, servers, at.vip))
         else:
-            setups.append(_server(method, machine, topology, ports[machine.name], at.vip))
+            setups.append(_server(method, node, topology, ports[node.name], at.vip))
     return tuple(setups)
 
 
-def _router(machine: Machine, topology: Topology) -> RouterSetup:
+def _router(node: Node, topology: Topology) -> RouterSetup:
     """The first router knows the way to every site; the sites' routers know the way to the VIP."""
     first = topology.by_role(Role.ROUTER)[0]
-    if machine is first:
+    if node is first:
         sites = topology.by_role(Role.ROUTER)[1:]
         routes = tuple(Route(addresses.site_network(i), site.address) for i, site in enumerate(sites))
     else:
         routes = (Route(addresses.DIRECTOR_NETWORK, addresses.ROUTER_INTERNET),)
-    return RouterSetup(machine.name, tuple(map(_interface, machine.legs)), routes)
+    return RouterSetup(node.name, tuple(map(_interface, node.interfaces)), routes)
 
 
-def _director(method: Method, machine: Machine, servers: tuple[RealServer, ...], vip: str) -> DirectorSetup:
-    outside, *inside = map(_interface, machine.legs)
+def _director(method: Method, node: Node, servers: tuple[RealServer, ...], vip: str) -> DirectorSetup:
+    outside, *inside = map(_interface, node.interfaces)
     return DirectorSetup(
         method=method,
-        name=machine.name,
+        name=node.name,
         vip=vip,
         outside=outside,
         inside=inside[0] if inside else None,
@@ -68,29 +68,27 @@ def rules_for(servers: tuple[RealServer, ...]) -> tuple[Rule, ...]:
     return (*http, *ftp)
 
 
-def _server(
-    method: Method, machine: Machine, topology: Topology, http_port: int, vip: str
-) -> RealServerSetup:
-    leg = machine.legs[0]
+def _server(method: Method, node: Node, topology: Topology, http_port: int, vip: str) -> RealServerSetup:
+    interface = node.interfaces[0]
     return RealServerSetup(
         method=method,
-        name=machine.name,
-        interface=_interface(leg),
-        gateway=_gateway(leg, topology),
+        name=node.name,
+        interface=_interface(interface),
+        gateway=_gateway(interface, topology),
         vip=vip,
         http_port=http_port,
     )
 
 
-def _gateway(leg: Leg, topology: Topology) -> str:
+def _gateway(interface: Interface, topology: Topology) -> str:
     """The router on the server's own network; where there is none, in VS-NAT, the director."""
     for role in (Role.ROUTER, Role.DIRECTOR):
-        for machine in topology.by_role(role):
-            for other in machine.legs:
-                if other.switch == leg.switch:
+        for node in topology.by_role(role):
+            for other in node.interfaces:
+                if other.switch == interface.switch:
                     return other.address
-    raise ValueError(f"{leg.host} has no gateway on {leg.switch}")
+    raise ValueError(f"{interface.node} has no gateway on {interface.switch}")
 
 
-def _interface(leg: Leg) -> Interface:
-    return Interface(leg.interface, leg.address, leg.prefix)
+def _interface(interface: Interface) -> build.Interface:
+    return build.Interface(interface.name, interface.address, interface.prefix)

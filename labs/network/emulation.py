@@ -64,15 +64,15 @@ class Network:
             )
 
     def _add_hosts(self) -> None:
-        for machine in self._topology.machines:
-            node = self.mininet.addHost(machine.name, ip=None)
-            settle(node.pid)
-            self.hosts[machine.name] = Host(machine.name, node.pid, self._evidence)
-            for leg in machine.legs:
-                switch = self.mininet.get(leg.switch)
-                cable = self.mininet.addLink(node, switch, intfName1=leg.interface, addr1=leg.mac)
+        for node in self._topology.nodes:
+            host = self.mininet.addHost(node.name, ip=None)
+            settle(host.pid)
+            self.hosts[node.name] = Host(node.name, host.pid, self._evidence)
+            for interface in node.interfaces:
+                switch = self.mininet.get(interface.switch)
+                cable = self.mininet.addLink(host, switch, intfName1=interface.name, addr1=interface.mac)
                 # What Mininet's commands (dump, pingall, IP()) go by; the scripts give it to the interface.
-                cable.intf1.ip, cable.intf1.prefixLen = leg.address, str(leg.prefix)
+                cable.intf1.ip, cable.intf1.prefixLen = interface.address, str(interface.prefix)
 
     def switch_port(self, interface: str) -> str:
         """The name of the switch port that a host's `interface` is plugged into."""

@@ -6,7 +6,7 @@ import subprocess
 
 from labs.errors import LabError
 from labs.network.emulation import Network
-from labs.network.topology import Leg
+from labs.network.topology import Interface
 from labs.run.options import LabOptions
 from labs.wait import patient
 
@@ -18,11 +18,11 @@ def words(options: LabOptions) -> list[str]:
     return ["netem", *delay, *loss]
 
 
-def impair(network: Network, client: Leg, options: LabOptions) -> None:
+def impair(network: Network, client: Interface, options: LabOptions) -> None:
     """Both ends of a client's cable: what goes into either is late, or lost. Raises LabError."""
     rule = ["root", *words(options)]
-    network.hosts[client.host].run(["tc", "qdisc", "replace", "dev", client.interface, *rule])
-    command = ["tc", "qdisc", "replace", "dev", network.switch_port(client.interface), *rule]
+    network.hosts[client.node].run(["tc", "qdisc", "replace", "dev", client.name, *rule])
+    command = ["tc", "qdisc", "replace", "dev", network.switch_port(client.name), *rule]
     done = subprocess.run(command, capture_output=True, text=True, timeout=patient(10), check=False)
     if done.returncode:
         raise LabError(f"{' '.join(command)}: {done.stderr.strip()}")

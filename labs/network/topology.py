@@ -1,6 +1,6 @@
-"""A lab's network as values: machines, switches and the cables between them.
+"""A lab's network as values: nodes, switches and the cables between them.
 
-`front` is what all three labs share: two clients on the Internet, a router, the director on
+`common_nodes` are what all three labs share: two clients on the Internet, a router, the director on
 its LAN. A lab adds its real servers. Nothing here builds anything.
 """
 
@@ -21,11 +21,11 @@ class Role(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
-    """A host's interface, the switch it is plugged into, and its address."""
+class Interface:
+    """A node's interface, the switch it is plugged into, and its address."""
 
-    host: str
-    interface: str
+    node: str
+    name: str
     switch: str
     address: str
     prefix: int
@@ -36,68 +36,72 @@ class Leg:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """A host with its legs; the first is the one it is known by."""
+class Node:
+    """A host with its interfaces; the first is the one it is known by."""
 
     name: str
     role: Role
-    legs: tuple[Leg, ...]
+    interfaces: tuple[Interface, ...]
 
     @property
     def address(self) -> str:
-        return self.legs[0].address
+        return self.interfaces[0].address
 
 
 @dataclass(frozen=True, slots=True)
 class Topology:
     """Everything that has to be plugged together, in the order in which it is built."""
 
-    machines: tuple[Machine, ...]
+    nodes: tuple[Node, ...]
 
     @property
     def switches(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(leg.switch for machine in self.machines for leg in machine.legs))
-
-    def by_role(self, role: Role) -> tuple[Machine, ...]:
-        return tuple(machine for machine in self.machines if machine.role is role)
-
-    def is_client(self, name: str) -> bool:
-        return name in {machine.name for machine in self.by_role(Role.CLIENT)}
-
-    def neighbours(self, of: Leg) -> tuple[Leg, ...]:
-        """The other legs that are plugged into the same switch."""
-        legs = (leg for machine in self.machines for leg in machine.legs)
-        return tuple(leg for leg in legs if leg.switch == of.switch and leg != of)
+        return tuple(dict.fromkeys(interface.switch for interface in self.interfaces))
 
     @property
-    def director(self) -> Machine:
+    def interfaces(self) -> tuple[Interface, ...]:
+        """The interfaces of all nodes."""
+        return tuple(interface for node in self.nodes for interface in node.interfaces)
+
+    def by_role(self, role: Role) -> tuple[Node, ...]:
+        return tuple(node for node in self.nodes if node.role is role)
+
+    def is_client(self, name: str) -> bool:
+        return name in {node.name for node in self.by_role(Role.CLIENT)}
+
+    def neighbours(self, of: Interface) -> tuple[Interface, ...]:
+        """The other interfaces that are plugged into the same switch."""
+        return tuple(other for other in self.interfaces if other.switch == of.switch and other != of)
+
+    @property
+    def director(self) -> Node:
         return self.by_role(Role.DIRECTOR)[0]
 
     @property
     def names_of_macs(self) -> dict[str, str]:
         """MAC -> interface name, for people who read a table of frames."""
-        return {leg.mac: leg.interface for machine in self.machines for leg in machine.legs}
+        return {interface.mac: interface.name for interface in self.interfaces}
 
 
 INTERNET, LAN, PRIVATE = "s1", "s2", "s3"
 
 
-def machine(name: str, role: Role, *plugs: tuple[str, str, int]) -> Machine:
-    """A machine with one interface per plug: (switch, address, prefix length)."""
-    legs = tuple(Leg(name, f"{name}-eth{i}", *plug) for i, plug in enumerate(plugs))
-    return Machine(name, role, legs)
+def make_node(name: str, role: Role, *ports: tuple[str, str, int]) -> Node:
+    """A node with one interface per switch port: (switch, address, prefix length)."""
+    interfaces = tuple(Interface(name, f"{name}-eth{i}", *port) for i, port in enumerate(ports))
+    return Node(name, role, interfaces)
 
 
-def front(at: Addressing, *director_inside: tuple[str, str, int]) -> tuple[Machine, ...]:
-    """Clients, router and director; `director_inside` are further plugs of the director."""
+def common_nodes(at: Addressing, *director_inside: tuple[str, str, int]) -> tuple[Node, ...]:
+    """Clients, router and director; `director_inside` are further ports of the director."""
     prefix = addresses.PREFIX
     return (
-        *(machine(f"c{n}", Role.CLIENT, (INTERNET, at.client(n), prefix)) for n in (1, 2)),
-        machine(
+        *(make_node(f"c{n}", Role.CLIENT, (INTERNET, at.client(n), prefix)) for n in (1, 2)),
+        make_node(
             "r0",
             Role.ROUTER,
             (INTERNET, addresses.ROUTER_INTERNET, prefix),
             (LAN, addresses.ROUTER_LAN, prefix),
         ),
-        machine("d", Role.DIRECTOR, (LAN, at.dip, prefix), *director_inside),
+        make_node("d", Role.DIRECTOR, (LAN, at.dip, prefix), *director_inside),
     )

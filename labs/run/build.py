@@ -15,7 +15,7 @@ from labs.machine import capabilities
 from labs.network.emulation import Network
 from labs.network.netem import impair, words
 from labs.network.openvswitch import OpenVSwitch
-from labs.network.topology import Machine, Role
+from labs.network.topology import Node, Role
 from labs.plan import Plan
 from labs.run.capture import Capture
 from labs.run.controller_process import ControllerProcess
@@ -134,8 +134,8 @@ class Builder:
         if self._plan.method is Method.TUN and not self._kernel_tunl0:
             self._farm.start_tunnels(self._network.hosts)
         if self._options.impaired:
-            for client in self._plan.machines(Role.CLIENT):
-                impair(self._network, client.legs[0], self._options)
+            for client in self._plan.nodes(Role.CLIENT):
+                impair(self._network, client.interfaces[0], self._options)
         director_setup = self._director_setup()
         others = (setup for setup in self._plan.setups if setup is not director_setup)
         apply_all((self._script_of(setup), self._network.hosts[setup.name]) for setup in others)
@@ -159,15 +159,15 @@ class Builder:
         return next(setup for setup in self._plan.setups if isinstance(setup, DirectorSetup))
 
     def _start_servers(self) -> None:
-        for machine in self._plan.topology.machines if self._captures else ():
-            self._capture.start(self._network.hosts[machine.name], self._captured(machine))
+        for node in self._plan.topology.nodes if self._captures else ():
+            self._capture.start(self._network.hosts[node.name], self._captured(node))
         self._farm.start(self._network.hosts)
         self._capture.wait()
 
-    def _captured(self, machine: Machine) -> dict[str, str]:
-        names = {leg.interface: leg.interface for leg in machine.legs}
-        if machine.role is Role.SERVER and self._plan.method is Method.TUN:
-            names[f"{machine.name}-{TUNNEL}"] = TUNNEL
+    def _captured(self, node: Node) -> dict[str, str]:
+        names = {interface.name: interface.name for interface in node.interfaces}
+        if node.role is Role.SERVER and self._plan.method is Method.TUN:
+            names[f"{node.name}-{TUNNEL}"] = TUNNEL
         return names
 
     def _wait(self) -> DirectorProcess:
@@ -194,8 +194,8 @@ class Builder:
     def _running(self, director: DirectorProcess) -> Running:
         hosts = self._network.hosts
         clients = tuple(
-            Client(hosts[machine.name], self._farm.scratch / machine.name, self._plan.vip)
-            for machine in self._plan.machines(Role.CLIENT)
+            Client(hosts[node.name], self._farm.scratch / node.name, self._plan.vip)
+            for node in self._plan.nodes(Role.CLIENT)
         )
         return Running(
             plan=self._plan,

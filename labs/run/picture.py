@@ -68,10 +68,10 @@ def draw(plan: Plan) -> str:
 
 def _neighbours(topology: Topology) -> dict[str, list[str]]:
     graph: dict[str, list[str]] = defaultdict(list)
-    for machine in topology.machines:
-        for leg in machine.legs:
-            graph[machine.name].append(leg.switch)
-            graph[leg.switch].append(machine.name)
+    for node in topology.nodes:
+        for interface in node.interfaces:
+            graph[node.name].append(interface.switch)
+            graph[interface.switch].append(node.name)
     return graph
 
 
@@ -90,7 +90,7 @@ def _places(topology: Topology) -> dict[str, Point]:
     """The centre of every node: columns by distance from the first client, rows by order."""
     client = topology.by_role(Role.CLIENT)[0].name
     columns: dict[int, list[str]] = defaultdict(list)
-    for node in dict.fromkeys([m.name for m in topology.machines] + list(topology.switches)):
+    for node in dict.fromkeys([m.name for m in topology.nodes] + list(topology.switches)):
         columns[_column(topology, client, node)].append(node)
     tallest = max(map(len, columns.values()))
     return {
@@ -111,10 +111,10 @@ def _column(topology: Topology, client: str, node: str) -> int:
 
 def _cables(topology: Topology, places: dict[str, Point]) -> list[str]:
     return [
-        f'<line x1="{places[m.name][0]}" y1="{places[m.name][1]}" x2="{places[leg.switch][0]}" '
-        f'y2="{places[leg.switch][1]}" stroke="{_CABLE}" stroke-width="3"/>'
-        for m in topology.machines
-        for leg in m.legs
+        f'<line x1="{places[m.name][0]}" y1="{places[m.name][1]}" x2="{places[interface.switch][0]}" '
+        f'y2="{places[interface.switch][1]}" stroke="{_CABLE}" stroke-width="3"/>'
+        for m in topology.nodes
+        for interface in m.interfaces
     ]
 
 
@@ -142,13 +142,13 @@ def _toward(point: Point, other: Point) -> Point:
 def _machines(topology: Topology, places: dict[str, Point], plan: Plan) -> list[str]:
     notes = {server.name: server.address for server in plan.servers}
     parts: list[str] = []
-    for machine in topology.machines:
-        x, y = places[machine.name]
+    for node in topology.nodes:
+        x, y = places[node.name]
         parts += [
             f'<rect x="{x - _WIDTH / 2}" y="{y - _HEIGHT / 2}" width="{_WIDTH}" height="{_HEIGHT}" rx="6" '
-            f'fill="{_FILL[machine.role]}" stroke="{_INK}"/>',
-            _text(x, y - 3, f"{machine.name}, {machine.role.value}"),
-            _text(x, y + 14, notes.get(machine.name, machine.address), 11),
+            f'fill="{_FILL[node.role]}" stroke="{_INK}"/>',
+            _text(x, y - 3, f"{node.name}, {node.role.value}"),
+            _text(x, y + 14, notes.get(node.name, node.address), 11),
         ]
     for switch in topology.switches:
         x, y = places[switch]

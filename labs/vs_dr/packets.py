@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from labs.network import addresses
 from labs.network.addresses import Addressing
-from labs.network.topology import Leg
+from labs.network.topology import Interface
 from labs.plan import RealServer
 from labs.run.packet_table import Hop, Row
 
 
-def hops(at: Addressing, server: RealServer, client: Leg, port: int) -> tuple[Hop, ...]:
+def hops(at: Addressing, server: RealServer, client: Interface, port: int) -> tuple[Hop, ...]:
     """What a connection from `client` and its local `port` must look like on the director's segment."""
     cip, vip = f"{client.address}:{port}", f"{at.vip}:80"
     router, director, real = (

@@ -12,7 +12,7 @@ from functools import partial
 from director.core.decision import Method
 from labs.hosts.setups import setups_for
 from labs.network import addresses
-from labs.network.topology import LAN, Role, Topology, front, machine
+from labs.network.topology import LAN, Role, Topology, common_nodes, make_node
 from labs.plan import Plan, replicas
 from labs.run.options import LabOptions
 from labs.vs_dr.packets import hops
@@ -24,8 +24,8 @@ def plan(options: LabOptions) -> Plan:
     servers = replicas(options.servers, at.lan_server)
     topology = Topology(
         (
-            *front(at),
-            *(machine(s.name, Role.SERVER, (LAN, s.address, addresses.PREFIX)) for s in servers),
+            *common_nodes(at),
+            *(make_node(s.name, Role.SERVER, (LAN, s.address, addresses.PREFIX)) for s in servers),
         )
     )
     return Plan(

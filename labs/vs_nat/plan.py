@@ -11,7 +11,7 @@ from director.core.decision import Method
 from labs.hosts.setups import setups_for
 from labs.network import addresses
 from labs.network.addresses import Addressing
-from labs.network.topology import PRIVATE, Role, Topology, front, machine
+from labs.network.topology import PRIVATE, Role, Topology, common_nodes, make_node
 from labs.plan import Plan, RealServer
 from labs.run.options import LabOptions
 from labs.vs_nat.packets import hops
@@ -23,8 +23,8 @@ def plan(options: LabOptions) -> Plan:
     servers = tuple(_server(number, options.servers, at) for number in range(1, options.servers + 1))
     topology = Topology(
         (
-            *front(at, (PRIVATE, addresses.DIRECTOR_INSIDE, addresses.PREFIX)),
-            *(machine(s.name, Role.SERVER, (PRIVATE, s.address, addresses.PREFIX)) for s in servers),
+            *common_nodes(at, (PRIVATE, addresses.DIRECTOR_INSIDE, addresses.PREFIX)),
+            *(make_node(s.name, Role.SERVER, (PRIVATE, s.address, addresses.PREFIX)) for s in servers),
         )
     )
     return Plan(

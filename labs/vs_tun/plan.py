@@ -12,7 +12,7 @@ from functools import partial
 from director.core.decision import Method
 from labs.hosts.setups import setups_for
 from labs.network import addresses
-from labs.network.topology import INTERNET, Machine, Role, Topology, front, machine
+from labs.network.topology import INTERNET, Node, Role, Topology, common_nodes, make_node
 from labs.plan import Plan, RealServer, replicas
 from labs.run.options import LabOptions
 from labs.vs_tun.packets import hops
@@ -23,7 +23,7 @@ def plan(options: LabOptions) -> Plan:
     at = options.addresses
     servers = replicas(options.servers, at.site_server)
     sites = range(min(options.servers, addresses.SITES))
-    topology = Topology((*front(at), *map(_router, sites), *map(_machine, servers)))
+    topology = Topology((*common_nodes(at), *map(_router, sites), *map(_real_server, servers)))
     return Plan(
         lab="lab-tun",
         title="VS-TUN: Virtual Server via IP Tunneling",
@@ -37,8 +37,8 @@ def plan(options: LabOptions) -> Plan:
     )
 
 
-def _router(site: int) -> Machine:
-    return machine(
+def _router(site: int) -> Node:
+    return make_node(
         f"r{site + 1}",
         Role.ROUTER,
         (INTERNET, addresses.site_uplink(site), addresses.PREFIX),
@@ -46,9 +46,9 @@ def _router(site: int) -> Machine:
     )
 
 
-def _machine(server: RealServer) -> Machine:
+def _real_server(server: RealServer) -> Node:
     site = addresses.site_of(int(server.name.removeprefix("rs")))
-    return machine(server.name, Role.SERVER, (_switch(site), server.address, addresses.SITE_PREFIX))
+    return make_node(server.name, Role.SERVER, (_switch(site), server.address, addresses.SITE_PREFIX))
 
 
 def _switch(site: int) -> str:

@@ -147,7 +147,7 @@ def plan_of(page: Path) -> Plan:
 def test_the_packet_table_of_a_lesson_is_that_of_a_run(page: Path, play: Callable[[Path], Played]) -> None:
     """Of any real server, and so is the run's: who gets that connection is the scheduler's matter."""
     lesson, plan = Lesson(page), plan_of(page)
-    client = plan.machines(Role.CLIENT)[0].legs[0]
+    client = plan.nodes(Role.CLIENT)[0].interfaces[0]
     port = int(lesson.packets()[0]["source"].partition(":")[2])
     tables = [[hop.expected.as_dict() for hop in plan.hops(server, client, port)] for server in plan.servers]
     assert play(page).report["packets"] in tables

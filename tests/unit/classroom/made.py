@@ -55,8 +55,8 @@ def state(plan: Plan) -> dict[str, Any]:
         "dip": plan.addresses.dip,
         "servers": [{"name": server.name, "address": server.address} for server in plan.servers],
         "hosts": [
-            {"name": one.name, "plugs": [{"address": leg.address} for leg in one.legs]}
-            for one in plan.topology.machines
+            {"name": one.name, "plugs": [{"address": interface.address} for interface in one.interfaces]}
+            for one in plan.topology.nodes
         ],
     }
 

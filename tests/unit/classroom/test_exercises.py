@@ -114,11 +114,11 @@ def test_every_edit_finds_its_line_and_leaves_no_brace(name: str, student: str) 
 @pytest.mark.parametrize(("name", "student"), PLAYERS)
 def test_answers_and_repairs_are_of_hosts_that_there_are(name: str, student: str) -> None:
     variant = variant_for(name, student)
-    machines = {machine.name for machine in variant.plan.topology.machines}
+    hosts = {node.name for node in variant.plan.topology.nodes}
     solution = catalogue.solutions(name)[variant.fault or 0]
-    assert not solution.host or set(variant.hosts(solution.host)) <= machines
+    assert not solution.host or set(variant.hosts(solution.host)) <= hosts
     for repair in solution.repairs:
-        assert set(variant.hosts(variant.filled(repair.on))) <= machines
+        assert set(variant.hosts(variant.filled(repair.on))) <= hosts
         assert repair.commands
 
 

@@ -47,10 +47,10 @@ def test_students_have_labs_of_their_own() -> None:
 @pytest.mark.parametrize("variant", CASES, ids=STUDENTS)
 def test_no_address_is_there_twice(variant: Variant) -> None:
     plan = variant.plan
-    legs = [leg for machine in plan.topology.machines for leg in machine.legs]
-    taken = [plan.vip, *(leg.address for leg in legs)]
+    interfaces = [interface for node in plan.topology.nodes for interface in node.interfaces]
+    taken = [plan.vip, *(interface.address for interface in interfaces)]
     assert len(set(taken)) == len(taken)
-    routers = {leg.address for machine in plan.machines(Role.ROUTER) for leg in machine.legs}
+    routers = {interface.address for node in plan.nodes(Role.ROUTER) for interface in node.interfaces}
     assert {addresses.ROUTER_LAN, addresses.ROUTER_INTERNET} <= routers
     assert all(ip_address(address) for address in taken)
 

@@ -15,7 +15,7 @@ from realserver_setup.render import scripts_for
 def test_every_plan_renders_and_has_one_server(method: str, place: str) -> None:
     plan = plan_at(method, place)
     assert plan.method.name.lower() == method
-    assert {setup.name for setup in plan.setups} == {one.name for one in plan.topology.machines}
+    assert {setup.name for setup in plan.setups} == {one.name for one in plan.topology.nodes}
     assert all(script.text for setup in plan.setups for script in scripts_for(setup).values())
     (server,) = (setup for setup in plan.setups if isinstance(setup, RealServerSetup))
     assert server.interface.address == plan.servers[0].address
@@ -25,8 +25,8 @@ def test_every_plan_renders_and_has_one_server(method: str, place: str) -> None:
 def test_elsewhere_is_behind_a_router_that_is_not_near(method: str) -> None:
     def networks(place: str) -> set[str]:
         plan = plan_at(method, place)
-        director = {leg.switch for leg in plan.topology.director.legs}
-        server = {leg.switch for one in plan.machines(Role.SERVER) for leg in one.legs}
+        director = {interface.switch for interface in plan.topology.director.interfaces}
+        server = {interface.switch for one in plan.nodes(Role.SERVER) for interface in one.interfaces}
         return director & server
 
     assert networks(NEAR)

@@ -74,7 +74,7 @@ Run = Callable[..., Result]
 def lab(tmp_path: Path, run: Run, **on: Run) -> Any:
     """A lab whose hosts answer by `run`, those that are named by something else."""
     plan = plan_for("dr", LabOptions())
-    names = [machine.name for machine in plan.topology.machines]
+    names = [node.name for node in plan.topology.nodes]
     hosts = {name: SimpleNamespace(run=on.get(name, run)) for name in names}
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "rules.sh").write_text("ippfvsadm -C\n")

@@ -36,7 +36,7 @@ def test_every_plan_renders(method: str, servers: int) -> None:
     assert len(plan.servers) == servers
     assert any(server.ftp for server in plan.servers)
     assert all(script.text for setup in plan.setups for script in scripts_for(setup).values())
-    owned = [leg.address for machine in plan.topology.machines for leg in machine.legs]
+    owned = [interface.address for node in plan.topology.nodes for interface in node.interfaces]
     assert len(set(owned)) == len(owned)
 
 
@@ -53,16 +53,16 @@ def test_the_gateway_decides_the_way_of_the_reply(method: str, gateway: str) -> 
 
 def test_every_site_of_vs_tun_has_a_router_of_its_own() -> None:
     plan = plan_for("tun", LabOptions(servers=10))
-    routers = plan.machines(Role.ROUTER)
+    routers = plan.nodes(Role.ROUTER)
     assert len(routers) == 1 + addresses.SITES
-    networks = {server.legs[0].switch for server in plan.machines(Role.SERVER)}
+    networks = {server.interfaces[0].switch for server in plan.nodes(Role.SERVER)}
     assert len(networks) == addresses.SITES
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_packet_table_starts_at_the_client_and_ends_with_a_reply(method: str) -> None:
     plan = plan_for(method, LabOptions())
-    client = plan.machines(Role.CLIENT)[0].legs[0]
+    client = plan.nodes(Role.CLIENT)[0].interfaces[0]
     rows = [hop.expected for hop in plan.hops(plan.servers[1], client, 40001)]
     assert rows[0].source == f"{client.address}:40001"
     assert rows[0].dest == "203.0.113.1:80"

@@ -32,5 +32,5 @@ def test_every_machine_is_in_the_drawing(method: str, servers: int) -> None:
     texts = {
         text.text for text in ElementTree.fromstring(draw(plan)).iter("{http://www.w3.org/2000/svg}text")
     }
-    for machine in plan.topology.machines:
-        assert f"{machine.name}, {machine.role.value}" in texts
+    for node in plan.topology.nodes:
+        assert f"{node.name}, {node.role.value}" in texts
