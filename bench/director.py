@@ -10,7 +10,7 @@ from bench.testbed import Testbed, rules
 from director import engines
 from director.control.channel import call
 from director.engines.engine import EngineError
-from director.ipvsadm import saved
+from director.ipvsadm import save_format
 from labs.errors import BuildFailed
 from labs.wait import patient
 
@@ -40,7 +40,7 @@ def set_up(testbed: Testbed, engine: str, *options: str, lines: Sequence[str] | 
 
 def apply(testbed: Testbed, lines: Sequence[str]) -> None:
     """More rules."""
-    commands = [command for line in lines for command in saved.read(line)]
+    commands = [command for line in lines for command in save_format.read(line)]
     call(_socket(testbed), {"do": "apply", "commands": commands}, timeout=patient(20))
 
 

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from director import engines, saved_rules
+from director import engines, rules_file
 from director.control import SOCKET, SOCKET_VARIABLE
 from director.control.channel import ChannelError, call
 from director.core import schedulers
@@ -118,10 +118,10 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--reload needs --rules FILE")
     try:
         if asked.reload:
-            say(saved_rules.load(asked.rules, partial(call, asked.socket)))
+            say(rules_file.load(asked.rules, partial(call, asked.socket)))
         else:
             run(_settings(parser, asked))
-    except (CannotRun, ChannelError, EngineError, LvsError, saved_rules.CannotLoad) as error:
+    except (CannotRun, ChannelError, EngineError, LvsError, rules_file.RulesFileError) as error:
         say(str(error))
         return 2
     return 0

@@ -50,10 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error), 2)
     except ChannelError as error:
         return _complain(str(error), 1)
-    lines = (
-        [json.dumps(answer, indent=2)] if asked.json else _journeys(answer) if asked.table else _say(answer)
-    )
-    print("\n".join(lines))
+    if asked.json:
+        print(json.dumps(answer, indent=2))
+    else:
+        print("\n".join(_packet_tables(answer) if asked.table else _explanation(answer)))
     return 0
 
 
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _request(asked: argparse.Namespace) -> Message:
     if asked.table:
-        return {"do": "journey", "client": asked.table}
+        return {"do": "packet_table", "client": asked.table}
     if asked.pcap:
         return {"do": "explain", "ip": _frame(asked.pcap, asked.frame).hex()}
     if not (asked.source and asked.destination):
@@ -119,7 +119,7 @@ def _ip_of(data: bytes, link: int) -> bytes:
 # ---- in words ----
 
 
-def _say(answer: Message) -> Iterator[str]:
+def _explanation(answer: Message) -> Iterator[str]:
     packet = answer["packet"]
     flags = f" [{packet['flags']}]" if packet["flags"] else ""
     ends = f"{packet['source']} > {packet['destination']}"
@@ -196,7 +196,7 @@ def _event(event: Message) -> str:
     return f"{ends}: {begins_or_ends}"
 
 
-def _journeys(answer: Message) -> Iterator[str]:
+def _packet_tables(answer: Message) -> Iterator[str]:
     for place, connection in enumerate(answer["connections"]):
         if place:
             yield ""

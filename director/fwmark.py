@@ -11,16 +11,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from director.control.tool import (
-    NOTHING,
+from director.control.cli import (
+    NO_VALUE,
     VALUE,
     Fields,
-    WrongLine,
-    about,
+    UsageError,
     apply,
-    dotted_quad,
+    director_info,
     getopt,
-    number,
+    parse_ipv4,
+    parse_number,
     run,
 )
 
@@ -39,7 +39,7 @@ Packets of that protocol to that address and these ports belong to the virtual s
 ipvsadm -A -f MARK. Replies are recognised without a rule.
 """
 _COMMANDS = {"A": "AddMark", "D": "DeleteMark", "F": "ClearMarks", "L": "", "h": ""}
-_KINDS = {**dict.fromkeys(_COMMANDS, NOTHING), **dict.fromkeys(("p", "d", "dport", "set-mark"), VALUE)}
+_KINDS = {**dict.fromkeys(_COMMANDS, NO_VALUE), **dict.fromkeys(("p", "d", "dport", "set-mark"), VALUE)}
 _NAMES = {"dport": "dport", "set-mark": "set-mark"}
 
 
@@ -49,12 +49,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _work(arguments: Sequence[str]) -> str:
-    """What one command line prints. Raises Failure."""
+    """What one command line prints. Raises ToolError."""
     command, options = _options(arguments)
     if command == "h":
         return USAGE
     if command == "L":
-        return "".join(f"{_line(mark)}\n" for mark in about()["marks"])
+        return "".join(f"{_line(mark)}\n" for mark in director_info()["marks"])
     apply([{"command": _COMMANDS[command], **(_rule(options) if command in "AD" else {})}])
     return ""
 
@@ -63,49 +63,49 @@ def _options(arguments: Sequence[str]) -> tuple[str, dict[str, str]]:
     """The command and the other options, each once."""
     given, rest = getopt(PROGRAM, arguments, _KINDS, _NAMES)
     if rest:
-        raise WrongLine(f"{rest[0]!r} is left over at the end of the line.")
+        raise UsageError(f"{rest[0]!r} is left over at the end of the line.")
     options = {key: value or "" for key, value in given}
     if len(options) < len(given):
-        raise WrongLine("an option was given twice.")
+        raise UsageError("an option was given twice.")
     commands = [key for key in options if key in _COMMANDS]
     if len(commands) != 1:
-        raise WrongLine(f"one of -A, -D, -F, -L is needed; {PROGRAM} -h explains them.")
+        raise UsageError(f"one of -A, -D, -F, -L is needed; {PROGRAM} -h explains them.")
     if commands[0] in "FL" and len(options) > 1:
-        raise WrongLine(f"-{commands[0]} stands alone.")
+        raise UsageError(f"-{commands[0]} stands alone.")
     return commands[0], options
 
 
 def _rule(options: dict[str, str]) -> Fields:
-    """What -A and -D describe. Raises WrongLine."""
+    """What -A and -D describe. Raises UsageError."""
     if "d" not in options or "set-mark" not in options:
-        raise WrongLine("-A and -D need -d and --set-mark.")
+        raise UsageError("-A and -D need -d and --set-mark.")
     protocol = options.get("p", "all").lower()
     if protocol not in PROTOCOLS:
-        raise WrongLine(f"bad protocol {options['p']!r}: expected one of {', '.join(PROTOCOLS)}.")
+        raise UsageError(f"bad protocol {options['p']!r}: expected one of {', '.join(PROTOCOLS)}.")
     if "dport" in options and not PROTOCOLS[protocol]:
-        raise WrongLine("--dport needs -p tcp or -p udp.")
+        raise UsageError("--dport needs -p tcp or -p udp.")
     first, last = _ports(options.get("dport", f"0:{MOST_PORT}"))
-    mark = number(options["set-mark"])
+    mark = parse_number(options["set-mark"])
     if not 1 <= mark <= MOST_MARK:
-        raise WrongLine(f"bad mark {options['set-mark']!r}: expected a number from 1 to {MOST_MARK}.")
+        raise UsageError(f"bad mark {options['set-mark']!r}: expected a number from 1 to {MOST_MARK}.")
     network = _network(options["d"])
     return {"mark": mark, "network": network, "protocol": PROTOCOLS[protocol], "first": first, "last": last}
 
 
 def _network(text: str) -> str:
     name, slash, bits = text.partition("/")
-    address = dotted_quad(name)
-    if address is None or (slash and not 0 <= number(bits) <= 32):
-        raise WrongLine(f"bad destination {text!r}: expected one such as 203.0.113.1 or 203.0.113.0/24.")
+    address = parse_ipv4(name)
+    if address is None or (slash and not 0 <= parse_number(bits) <= 32):
+        raise UsageError(f"bad destination {text!r}: expected one such as 203.0.113.1 or 203.0.113.0/24.")
     return f"{address}/{int(bits)}" if slash else address
 
 
 def _ports(text: str) -> tuple[int, int]:
     """`80` or `80:90`."""
     low, colon, high = text.partition(":")
-    first, last = number(low), number(high if colon else low)
+    first, last = parse_number(low), parse_number(high if colon else low)
     if not 0 <= first <= last <= MOST_PORT:
-        raise WrongLine(f"bad ports {text!r}: expected 80 or 80:90, from 0 to {MOST_PORT}.")
+        raise UsageError(f"bad ports {text!r}: expected 80 or 80:90, from 0 to {MOST_PORT}.")
     return first, last
 
 

@@ -1,7 +1,7 @@
 """ippfvsadm: the administration tool of 1999, in its own syntax, for a running director.
 
 It starts once per rule of a set-up script, so it imports as little as it can and writes the
-commands as plain JSON objects (control/codec.py says what they mean).
+commands as plain JSON objects (formats/command_json.py says what they mean).
 Exit codes: 0 done, 1 no director to talk to, 2 a line that can't be understood, 255 refused.
 """
 
@@ -10,19 +10,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from director.control.tool import (
-    NOTHING,
+from director.control.cli import (
+    NO_VALUE,
     VALUE,
-    Failure,
     Fields,
-    WrongLine,
+    ToolError,
+    UsageError,
     apply,
-    ask,
-    dotted_quad,
+    at_line,
     getopt,
-    named,
-    number,
-    numbered,
+    numbered_lines,
+    parse_ipv4,
+    parse_number,
+    query,
     run,
 )
 
@@ -43,7 +43,7 @@ compared with the others', 1 if it is not given.
 """
 _HEADINGS = ("Protocol", "Virtual IP Address", "Port", "Real IP Address", "Port", "Weight")
 _COMMANDS = "ADCL"
-_KINDS = {**dict.fromkeys("tuRw", VALUE), **dict.fromkeys(_COMMANDS + "h", NOTHING)}
+_KINDS = {**dict.fromkeys("tuRw", VALUE), **dict.fromkeys(_COMMANDS + "h", NO_VALUE)}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -52,28 +52,28 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _work(arguments: Sequence[str]) -> str:
-    """What one command line prints. Raises Failure."""
+    """What one command line prints. Raises ToolError."""
     if list(arguments) == ["-f"]:
-        apply([command for line in numbered(sys.stdin.read(), PROGRAM) for command in _changes(*line)])
+        apply([command for line in numbered_lines(sys.stdin.read(), PROGRAM) for command in _changes(*line)])
         return ""
     if arguments and arguments[0] == "-f":
-        raise WrongLine(f"-f stands alone and reads standard input: {PROGRAM} -f < FILE.")
+        raise UsageError(f"-f stands alone and reads standard input: {PROGRAM} -f < FILE.")
     options = _options(arguments)
     if "h" in options:
         return USAGE
     request = _request(options)
-    answer = ask(request)
+    answer = query(request)
     return table(answer.get("services", [])) if request["do"] == "list" else ""
 
 
 def _changes(number: int, words: Sequence[str]) -> list[Fields]:
-    """What one of many lines asks for. Raises Failure, which says which line."""
+    """What one of many lines asks for. Raises ToolError, which says which line."""
     try:
         request = _request(_options(words))
         if request["do"] != "apply":
-            raise WrongLine("incompatible options: -L stands alone.")
-    except Failure as failure:
-        raise named(number, failure) from None
+            raise UsageError("incompatible options: -L stands alone.")
+    except ToolError as failure:
+        raise at_line(number, failure) from None
     commands: list[Fields] = request["commands"]
     return commands
 
@@ -82,7 +82,7 @@ def _options(arguments: Sequence[str]) -> dict[str, str]:
     """Letters and their values."""
     given, rest = getopt(PROGRAM, arguments, _KINDS)
     if rest:
-        raise WrongLine(f"{rest[0]!r} is left over at the end of the line.")
+        raise UsageError(f"{rest[0]!r} is left over at the end of the line.")
     options: dict[str, str] = {}
     for letter, value in given:
         _put(options, letter, value or "")
@@ -92,19 +92,19 @@ def _options(arguments: Sequence[str]) -> dict[str, str]:
 def _put(options: dict[str, str], letter: str, value: str) -> None:
     for group, what in ((_COMMANDS, "command"), ("tu", "protocol"), ("R", "destination"), ("w", "weight")):
         if letter in group and any(other in options for other in group):
-            raise WrongLine(f"more than one {what} was given.")
+            raise UsageError(f"more than one {what} was given.")
     options[letter] = value
 
 
 def _request(options: dict[str, str]) -> Fields:
-    """The request for the director. Raises WrongLine."""
+    """The request for the director. Raises UsageError."""
     command = next((letter for letter in _COMMANDS if letter in options), None)
     if command is None:
-        raise WrongLine(f"not enough options: one of -A, -D, -C, -L is needed; {PROGRAM} -h explains them.")
+        raise UsageError(f"not enough options: one of -A, -D, -C, -L is needed; {PROGRAM} -h explains them.")
     if command in "CL" and len(options) > 1:
-        raise WrongLine(f"incompatible options: -{command} stands alone.")
+        raise UsageError(f"incompatible options: -{command} stands alone.")
     if command == "D" and "w" in options:
-        raise WrongLine("incompatible options: -D takes no weight.")
+        raise UsageError("incompatible options: -D takes no weight.")
     if command == "L":
         return {"do": "list"}
     commands = [{"command": "Clear"}] if command == "C" else _rule(command, options)
@@ -115,12 +115,12 @@ def _rule(command: str, options: dict[str, str]) -> list[Fields]:
     """What -A and -D ask for: a service and one of its real servers."""
     letter = next((letter for letter in PROTOCOLS if letter in options), None)
     if letter is None:
-        raise WrongLine(f"not enough options: -{command} needs -t or -u.")
+        raise UsageError(f"not enough options: -{command} needs -t or -u.")
     key = {"protocol": PROTOCOLS[letter], "address": _endpoint("virtual server", options[letter])}
     if command == "D" and "R" not in options:
         return [{"command": "DeleteService", "key": key}]
     if "R" not in options:
-        raise WrongLine("not enough options: -A needs -R.")
+        raise UsageError("not enough options: -A needs -R.")
     server = _endpoint("destination", options["R"])
     if command == "D":  # with its last server the service is gone, too
         return [{"command": "DeleteServer", "key": key, "server": server, "last": True}]
@@ -134,19 +134,19 @@ def _rule(command: str, options: dict[str, str]) -> list[Fields]:
 def _endpoint(what: str, text: str) -> str:
     """`a.b.c.d:port`, both of them, no names."""
     host, _, port = text.partition(":")
-    address = dotted_quad(host)
+    address = parse_ipv4(host)
     if address is None:
-        raise WrongLine(f"bad {what} {text!r}: expected an address such as 203.0.113.1:80.")
-    if number(port) not in PORTS:
-        raise WrongLine(f"bad {what} {text!r}: expected a port from {PORTS[0]} to {PORTS[-1]}.")
+        raise UsageError(f"bad {what} {text!r}: expected an address such as 203.0.113.1:80.")
+    if parse_number(port) not in PORTS:
+        raise UsageError(f"bad {what} {text!r}: expected a port from {PORTS[0]} to {PORTS[-1]}.")
     return f"{address}:{int(port)}"
 
 
 def _weight(text: str) -> int:
     """A weight of 0 becomes 1, as it always did."""
-    weight = number(text)
+    weight = parse_number(text)
     if not 0 <= weight <= MOST_WEIGHT:
-        raise WrongLine(f"bad weight {text!r}: expected a number from 1 to {MOST_WEIGHT}.")
+        raise UsageError(f"bad weight {text!r}: expected a number from 1 to {MOST_WEIGHT}.")
     return weight or 1
 
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from director.control.tool import (
-    NOTHING,
+from director.control.cli import (
+    NO_VALUE,
     REFUSED,
-    Failure,
     Fields,
-    WrongLine,
-    about,
+    ToolError,
+    UsageError,
     apply,
+    director_info,
     getopt,
-    number,
+    parse_number,
     run,
 )
 
@@ -32,7 +32,7 @@ USAGE = f"""\
 
 A name may have its prefix {PREFIX} or not.
 """
-_KINDS = dict.fromkeys("awh", NOTHING)
+_KINDS = dict.fromkeys("awh", NO_VALUE)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -41,24 +41,24 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _work(arguments: Sequence[str]) -> str:
-    """What one command line prints. Raises Failure."""
+    """What one command line prints. Raises ToolError."""
     given, words = getopt(PROGRAM, arguments, _KINDS)
     letters = {letter for letter, _ in given}
     if "h" in letters:
         return USAGE
     if "a" in letters:
         if words or "w" in letters:
-            raise WrongLine("-a stands alone.")
+            raise UsageError("-a stands alone.")
         return _lines(dict(sorted(_settings().items())))
     if not words:
-        raise WrongLine(f"a NAME or a NAME=VALUE is needed; {PROGRAM} -h explains them.")
+        raise UsageError(f"a NAME or a NAME=VALUE is needed; {PROGRAM} -h explains them.")
     if "w" in letters or any("=" in word for word in words):
         return _set(words)
     return _show([_name(word) for word in words])
 
 
 def _settings() -> Fields:
-    settings: Fields = about()["sysctls"]
+    settings: Fields = director_info()["sysctls"]
     return settings
 
 
@@ -66,7 +66,7 @@ def _show(names: Sequence[str]) -> str:
     settings = _settings()
     for name in names:
         if name not in settings:
-            raise Failure(f"there is no setting {name!r}; {PROGRAM} -a lists them.", REFUSED)
+            raise ToolError(f"there is no setting {name!r}; {PROGRAM} -a lists them.", REFUSED)
     return _lines({name: settings[name] for name in names})
 
 
@@ -79,9 +79,9 @@ def _set(words: Sequence[str]) -> str:
 
 def _assignment(word: str) -> tuple[str, int]:
     name, equals, text = word.partition("=")
-    value = number(text.strip())
+    value = parse_number(text.strip())
     if not equals or value < 0:
-        raise WrongLine(f"{word!r}: expected NAME=VALUE, with a number that is not negative.")
+        raise UsageError(f"{word!r}: expected NAME=VALUE, with a number that is not negative.")
     return _name(name.strip()), value
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from threading import Lock, Thread
 
-from director import engines, own_scheduler, saved_rules
-from director.control.answers import Answers
+from director import custom_scheduler, engines, rules_file
 from director.control.channel import ChannelError, call
+from director.control.handler import RequestHandler
 from director.control.listener import Listener
 from director.core.decision import Method
 from director.core.director import Director
@@ -64,7 +64,7 @@ def run(settings: Settings) -> None:
     Raises CannotRun, EngineError, or LvsError for a bad setting.
     """
     if settings.scheduler_file:
-        own_scheduler.add(settings.scheduler_file)
+        custom_scheduler.add(settings.scheduler_file)
     clock = seconds_since_the_epoch()
     with ExitStack() as stack:
         signals = stack.enter_context(_Signals(partial(_reload, settings) if settings.rules else None))
@@ -93,11 +93,11 @@ def run(settings: Settings) -> None:
             "engine": settings.engine,
             "ftp_helper": settings.ftp_helper,
         }
-        answers = Answers(director, engine, clock, about)
+        handler = RequestHandler(director, engine, clock, about)
         if settings.rules:
-            say(_load(settings.rules, answers))
-        listener = _listen(settings.socket, answers)
-        answers.later = listener.do
+            say(_load(settings.rules, handler))
+        listener = _listen(settings.socket, handler)
+        handler.later = listener.do
         stack.callback(listener.close)
         listener.register(selector)
         selector.register(signals, EVENT_READ, signals.heard)
@@ -142,9 +142,9 @@ def _loop(
             listener.expire()
 
 
-def _listen(path: str, answers: Answers) -> Listener:
+def _listen(path: str, handler: RequestHandler) -> Listener:
     try:
-        return Listener(path, answers.steps)
+        return Listener(path, handler.steps)
     except OSError as error:
         raise CannotRun(
             f"The control socket {path} can't be made ({error.strerror or error}): name another --socket, "
@@ -152,10 +152,10 @@ def _listen(path: str, answers: Answers) -> Listener:
         ) from None
 
 
-def _load(file: Path, answers: Answers) -> str:
+def _load(file: Path, handler: RequestHandler) -> str:
     try:
-        return saved_rules.load(file, answers)
-    except saved_rules.CannotLoad as error:
+        return rules_file.load(file, handler)
+    except rules_file.RulesFileError as error:
         raise CannotRun(str(error)) from None
 
 
@@ -166,8 +166,8 @@ def _reload(settings: Settings) -> None:
         assert settings.rules
         with _RELOADING:
             try:
-                say(saved_rules.load(settings.rules, partial(call, settings.socket)))
-            except (ChannelError, saved_rules.CannotLoad) as error:
+                say(rules_file.load(settings.rules, partial(call, settings.socket)))
+            except (ChannelError, rules_file.RulesFileError) as error:
                 say(str(error))
 
     Thread(target=ask, daemon=True).start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from director.ipvsadm import saved
+from director.ipvsadm import save_format
 from oracle import packets
 from oracle.play import Entry, Load, Tables
 from oracle.site import Place
@@ -20,7 +20,7 @@ class ControlledDirector:
     def rules(self, lines: Sequence[str]) -> None:
         """Each line for itself, as the kernel's tool does: a refused one changes nothing."""
         for line in lines:
-            self._apply(saved.read(line))
+            self._apply(save_format.read(line))
 
     def sysctl(self, name: str, value: int) -> None:
         self._apply([{"command": "SetSysctl", "name": name, "value": value}])

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import patch
 
-from director.control.answers import Answers
+from director.control.handler import RequestHandler
 from director.core.decision import Method
 from director.core.director import Director
 from director.engines.scapy import engine as module
@@ -154,10 +154,10 @@ class InProcessDirector(ControlledDirector):
         engine: Any = self.engine
         self._wires: list[_Wire] = engine._wires
         self._kernel: _Kernel = engine._kernel
-        self._answers = Answers(self.director, self.engine, lambda: self._now, {})
+        self._handler = RequestHandler(self.director, self.engine, lambda: self._now, {})
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        return self._answers(request)
+        return self._handler(request)
 
     def wait(self, seconds: float) -> None:
         end = self._now + seconds

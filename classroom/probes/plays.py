@@ -11,8 +11,8 @@ from typing import Any
 from classroom.guided.plays import Step, plays
 from classroom.in_host import command
 from classroom.variants import Variant
-from director.control import tool
-from director.ipvsadm import saved
+from director.control import cli
+from director.ipvsadm import save_format
 from labs.run.running import Running
 from labs.wait import patient
 
@@ -72,8 +72,8 @@ def free_port() -> int:
 def give(lines: Iterable[str]) -> str:
     """Let the director carry out lines of ipvsadm, all or none; what it complains about."""
     try:
-        tool.apply(saved.read("\n".join(lines)))
-    except tool.Failure as failure:
+        cli.apply(save_format.read("\n".join(lines)))
+    except cli.ToolError as failure:
         return str(failure)
     return ""
 

@@ -6,7 +6,7 @@ explanation never changes anything and never differs from what happens.
     {"do": "explain", "packet": {"protocol": "TCP", "source": "198.51.100.101:40000",
                                  "destination": "203.0.113.1:80", "flags": "S"}}
     {"do": "explain", "ip": "4500003c..."}                      the bytes of an IP packet, in hex
-    {"do": "journey", "client": "198.51.100.101:40000"}         the packet table of its connections
+    {"do": "packet_table", "client": "198.51.100.101:40000"}         the packet table of its connections
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from director.control.codec import CodecError, endpoint
 from director.core.connection import Connection
 from director.core.decision import Answer, Decision, Forward, Local, Method
 from director.core.packet import ACK, FIN, ICMP, PSH, RST, SYN, TCP, UDP, URG, Endpoint, Packet
 from director.core.service import check_endpoint
+from director.formats.command_json import CodecError, endpoint
 
 if TYPE_CHECKING:
     from director.control.channel import Message
@@ -45,7 +45,7 @@ class Explainer:
         now = self._clock()
         known = self._known(packet)
         service = known.service if known else self._director.services.find(packet)
-        decision, events = self._director.rehearse(packet, now)
+        decision, events = self._director.dry_run(packet, now)
         if isinstance(decision, Local):
             service = None
         return {
@@ -82,7 +82,7 @@ class Explainer:
     def _way_for(self, forward: Forward) -> Row:
         return {} if forward.method is Method.LOCAL else dict(self._engine.route_to(forward.next_hop))
 
-    def journey(self, request: Message) -> Message:
+    def packet_table(self, request: Message) -> Message:
         """The packet tables of all connections of one client's end. Raises CodecError."""
         client = endpoint("client", request.get("client"))
         table, now = self._director.connections, self._clock()
@@ -95,7 +95,7 @@ class Explainer:
         """A request and its reply, each as it comes to the director and as it leaves it."""
         method, client, server = connection.method, connection.client, connection.server_end
         yield {"packet": "request", "source": str(client), "dest": str(connection.vip)}
-        forward = self._rehearse(connection, client, connection.vip, now)
+        forward = self._dry_run(connection, client, connection.vip, now)
         if forward is None:
             return
         yield {"packet": _REQUEST_LEAVES[method], **_leaves(forward, self._way_for(forward))}
@@ -108,13 +108,13 @@ class Explainer:
             return
         server, client = connection.server_end, connection.client
         yield {"packet": "reply to load balancer", "source": str(server), "dest": str(client)}
-        reply = self._rehearse(connection, server, client, now)
+        reply = self._dry_run(connection, server, client, now)
         if reply is not None:
             yield {"packet": "outbound rewriting", **_leaves(reply, self._way_for(reply))}
 
-    def _rehearse(self, connection: Connection, source: Endpoint, to: Endpoint, now: float) -> Forward | None:
+    def _dry_run(self, connection: Connection, source: Endpoint, to: Endpoint, now: float) -> Forward | None:
         packet = Packet(connection.protocol, source, to, _LENGTH, flags=ACK)
-        decision, _ = self._director.rehearse(packet, now)
+        decision, _ = self._director.dry_run(packet, now)
         return decision if isinstance(decision, Forward) else None
 
 

@@ -215,7 +215,7 @@ class Director:
             return self._decide_fragment(packet)
         return (packet.options and self._refuse_options(packet, now)) or self._decide_whole(packet, now)
 
-    def rehearse(self, packet: Packet, now: float) -> tuple[Decision, list[Event]]:
+    def dry_run(self, packet: Packet, now: float) -> tuple[Decision, list[Event]]:
         """What `decide` would say, and what would happen; nothing does.
 
         The same code decides, on copies of the rule and of what is known about the packet's ends.
@@ -234,7 +234,7 @@ class Director:
         found = {one.key: one for one in map(self.services.find, (packet, about)) if one is not None}
         copies[id(self.services.by_key)] = {key: deepcopy(one, copies) for key, one in found.items()}
         twin: Director = deepcopy(self, copies)
-        for connection in self._concerned(packet):
+        for connection in self._entries_for(packet):
             connections.add(deepcopy(connection, copies), connection.expires)
         for service in found.values():
             template = self.templates.find(key_for(service, about))
@@ -242,7 +242,7 @@ class Director:
                 templates.put(deepcopy(template, copies))
         return twin
 
-    def _concerned(self, packet: Packet) -> list[Connection]:
+    def _entries_for(self, packet: Packet) -> list[Connection]:
         """All connections that a decision about `packet` may look at."""
         about = packet.embedded or packet
         found: dict[tuple[int, Endpoint, Endpoint], Connection] = {}

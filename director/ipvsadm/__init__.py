@@ -12,9 +12,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
-from director.control import tool
-from director.control.tool import Fields
-from director.ipvsadm import arguments, listing, requests, restored, saved
+from director.control import cli
+from director.control.cli import Fields
+from director.ipvsadm import arguments, listing, requests, restore, save_format
 from director.ipvsadm.arguments import Line
 
 CONNECTIONS = "c"
@@ -23,11 +23,11 @@ NO_SUCH_SERVICE = 1
 
 def main(words: Sequence[str]) -> int:
     """Carry out one command line; returns the exit code."""
-    return tool.run(arguments.PROGRAM, _work, words)
+    return cli.run(arguments.PROGRAM, _work, words)
 
 
 def _work(words: Sequence[str]) -> str | Iterable[str]:
-    """What one command line prints. Raises Failure."""
+    """What one command line prints. Raises ToolError."""
     line = arguments.parse(words)
     answers: dict[str, Callable[[Line], str | Iterable[str]]] = {
         "h": lambda _: arguments.USAGE,
@@ -40,17 +40,17 @@ def _work(words: Sequence[str]) -> str | Iterable[str]:
 
 
 def _change(line: Line) -> str:
-    tool.apply(requests.commands(line))
+    cli.apply(requests.commands(line))
     return ""
 
 
 def _save(line: Line) -> str:
-    return saved.text(tool.ask({"do": "list"})["services"], numeric="n" in line.options)
+    return save_format.text(cli.query({"do": "list"})["services"], numeric="n" in line.options)
 
 
 def _restore(line: Line) -> Iterable[str]:
-    restore = restored.line_by_line if "line-by-line" in line.options else restored.all_or_none
-    return restore(sys.stdin.buffer.read().decode(errors="replace"), _show)
+    carry_out = restore.line_by_line if "line-by-line" in line.options else restore.all_or_none
+    return carry_out(sys.stdin.buffer.read().decode(errors="replace"), _show)
 
 
 def _show(line: Line) -> Iterator[str]:
@@ -62,11 +62,11 @@ def _list(line: Line) -> str | Iterable[str]:
     if "daemon" in line.options:  # it would synchronise connections with another director
         return ""
     if CONNECTIONS in line.options:
-        parts = tool.parts({"do": "connections"})
+        parts = cli.stream_reply({"do": "connections"})
         return listing.connections(_rows(next(parts), parts), line.options)
     if "timeout" in line.options:
-        return listing.timeouts(tool.about()["timeouts"])
-    answer = tool.ask({"do": "list"})
+        return listing.timeouts(cli.director_info()["timeouts"])
+    answer = cli.query({"do": "list"})
     if line.service is None:
         return listing.title(answer["conn_tab_size"]) + listing.rules(answer["services"], line.options)
     return listing.rules(_only(requests.identity(line), answer["services"]), line.options)
@@ -78,8 +78,8 @@ def _rows(first: Fields, parts: Iterable[Fields]) -> Iterator[Fields]:
 
 
 def _only(wanted: Fields, services: Sequence[Fields]) -> list[Fields]:
-    """The one service that a line is about. Raises Failure."""
+    """The one service that a line is about. Raises ToolError."""
     for service in services:
         if wanted.items() <= service.items():
             return [service]
-    raise tool.Failure("No such service; ipvsadm -Ln lists them all.", NO_SUCH_SERVICE)
+    raise cli.ToolError("No such service; ipvsadm -Ln lists them all.", NO_SUCH_SERVICE)

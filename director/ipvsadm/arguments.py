@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from director.control.tool import MAYBE, NOTHING, REFUSED, VALUE, Failure, Unsupported, WrongLine, getopt
+from director.control.cli import (
+    NO_VALUE,
+    OPTIONAL_VALUE,
+    REFUSED,
+    VALUE,
+    ToolError,
+    UnsupportedOption,
+    UsageError,
+    getopt,
+)
 
 PROGRAM = "ipvsadm"
 VERSION = f"{PROGRAM} of this director (the lines and listings of ipvsadm v1.31, IPVS v1.2.1)\n"
@@ -98,10 +107,10 @@ _LONG_WITH_VALUE = (
     *("syncid", "sync-maxlen", "mcast-interface", "mcast-group", "mcast-port", "mcast-ttl"),
 )
 _KINDS = {
-    **dict.fromkeys("AEDCRSaedLlZhvgimconX6", NOTHING),
+    **dict.fromkeys("AEDCRSaedLlZhvgimconX6", NO_VALUE),
     **dict.fromkeys("tufsMrwxyb", VALUE),
-    "p": MAYBE,
-    **dict.fromkeys(_LONG, NOTHING),
+    "p": OPTIONAL_VALUE,
+    **dict.fromkeys(_LONG, NO_VALUE),
     **dict.fromkeys(_LONG_WITH_VALUE, VALUE),
 }
 _NAMES.update({name: name for name in _LONG + _LONG_WITH_VALUE})
@@ -151,17 +160,17 @@ class Line:
 
 
 def parse(words: Sequence[str]) -> Line:
-    """Raises Failure with the exit code of ipvsadm."""
+    """Raises ToolError with the exit code of ipvsadm."""
     try:
         given, rest = getopt(PROGRAM, words, _KINDS, _NAMES)
-    except WrongLine as error:
-        kind = Unsupported if _exists(words[0]) else WrongLine
+    except UsageError as error:
+        kind = UnsupportedOption if _exists(words[0]) else UsageError
         raise kind(str(error), REFUSED) from None
     given = [(_ALIASES.get(key, key), value) for key, value in given]
     _refuse_absent([key for key, _ in given])
     command = given[0][0] if given else "L"
     if command not in _COMMANDS or (words and not given):
-        raise Failure(f"a command comes first, such as -A or -L; {PROGRAM} -h lists them.", REFUSED)
+        raise ToolError(f"a command comes first, such as -A or -L; {PROGRAM} -h lists them.", REFUSED)
     if command in ("h", "version"):
         return Line(command, {})
     options: dict[str, str | None] = {}
@@ -182,32 +191,34 @@ def _exists(word: str) -> bool:
 def _refuse_absent(keys: Sequence[str]) -> None:
     for key in keys:
         if key in ABSENT:
-            raise Unsupported(f"{ABSENT[key]} is for the kernel's IPVS: this director does not have it.")
+            raise UnsupportedOption(
+                f"{ABSENT[key]} is for the kernel's IPVS: this director does not have it."
+            )
 
 
 def _put(options: dict[str, str | None], command: str, key: str, value: str | None) -> None:
     if key in _COMMANDS:
-        raise WrongLine(f"{_SPELLINGS[key]} is a second command, after {_SPELLINGS[command]}: give one.")
+        raise UsageError(f"{_SPELLINGS[key]} is a second command, after {_SPELLINGS[command]}: give one.")
     group = next((group for group in _GROUPS if key in group), (key,))
     if any(other in options for other in group):
         among = " and ".join(_SPELLINGS[other] for other in group)
-        raise WrongLine(f"more than one of {among} was given." if group[1:] else f"{among} was given twice.")
+        raise UsageError(f"more than one of {among} was given." if group[1:] else f"{among} was given twice.")
     if key not in _COMMANDS[command]:
-        raise WrongLine(f"{_SPELLINGS[key]} does not go with {_SPELLINGS[command]}.")
+        raise UsageError(f"{_SPELLINGS[key]} does not go with {_SPELLINGS[command]}.")
     options[key] = value
 
 
 def _check(line: Line) -> None:
     """Whether all is there that the command needs, and nothing that contradicts it."""
     if line.command in "AEDaed" and line.service is None:
-        raise WrongLine(f"{_SPELLINGS[line.command]} needs a service: -t, -u or -f.")
+        raise UsageError(f"{_SPELLINGS[line.command]} needs a service: -t, -u or -f.")
     if line.command in "aed" and "r" not in line.options:
-        raise WrongLine(f"{_SPELLINGS[line.command]} needs a real server: -r.")
+        raise UsageError(f"{_SPELLINGS[line.command]} needs a real server: -r.")
     if line.command == "set" and len(line.words) < 3:
-        raise WrongLine("--set needs three numbers: the seconds for TCP, for FIN_WAIT and for UDP.")
+        raise UsageError("--set needs three numbers: the seconds for TCP, for FIN_WAIT and for UDP.")
     left = line.words[3 if line.command == "set" else 0 :]
     if left:
-        raise WrongLine(f"{left[0]!r} is left over at the end of the line.")
+        raise UsageError(f"{left[0]!r} is left over at the end of the line.")
     if line.command == "L":
         _check_listing(line)
 
@@ -220,4 +231,4 @@ def _check_listing(line: Line) -> None:
         others.remove("persistent-conn")
     if alone and len(alone + others) > 1:
         first, second, *_ = (_SPELLINGS[key] for key in alone + others)
-        raise WrongLine(f"{first} and {second} are two listings: give one.")
+        raise UsageError(f"{first} and {second} are two listings: give one.")

@@ -10,7 +10,7 @@ from functools import cmp_to_key
 from socket import inet_aton
 from typing import Any
 
-from director.control.tool import Fields
+from director.control.cli import Fields
 from director.ipvsadm import names
 from director.ipvsadm.arguments import VIEWS
 

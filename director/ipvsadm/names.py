@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from functools import lru_cache
 
-from director.control.tool import Unsupported, WrongLine, number
+from director.control.cli import UnsupportedOption, UsageError, parse_number
 
 HOSTS = "/etc/hosts"
 MOST_PORT = 65535
@@ -37,16 +37,18 @@ def endpoint(address: str, value: int, protocol: str, *, numeric: bool) -> str:
 
 
 def read_endpoint(what: str, text: str, protocol: str) -> tuple[str, int | None]:
-    """The address and the port of HOST[:PORT]; None where no port is given. Raises WrongLine."""
+    """The address and the port of HOST[:PORT]; None where no port is given. Raises UsageError."""
     if _is_ipv6(text):
-        raise Unsupported(f"bad {what} {text!r}: IPv6 is for the kernel's IPVS, this director has IPv4.")
+        raise UnsupportedOption(
+            f"bad {what} {text!r}: IPv6 is for the kernel's IPVS, this director has IPv4."
+        )
     name, colon, service = text.partition(":")
     address = None if text.isdigit() else _address(name)
     if address is None:
-        raise WrongLine(f"bad {what} {text!r}: expected ADDRESS[:PORT], such as 203.0.113.1:80.")
+        raise UsageError(f"bad {what} {text!r}: expected ADDRESS[:PORT], such as 203.0.113.1:80.")
     found = _port(service, protocol) if colon else None
     if colon and found is None:
-        raise WrongLine(f"bad {what} {text!r}: expected a port from 0 to {MOST_PORT}, or its name.")
+        raise UsageError(f"bad {what} {text!r}: expected a port from 0 to {MOST_PORT}, or its name.")
     return address, found
 
 
@@ -77,7 +79,7 @@ def _address(name: str) -> str | None:
 
 
 def _port(service: str, protocol: str) -> int | None:
-    value = number(service)
+    value = parse_number(service)
     if 0 <= value <= MOST_PORT:
         return value
     try:

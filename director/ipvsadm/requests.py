@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from director.control.tool import REFUSED, Fields, Unsupported, WrongLine, dotted_quad, number
+from director.control.cli import REFUSED, Fields, UnsupportedOption, UsageError, parse_ipv4, parse_number
 from director.ipvsadm import names
 from director.ipvsadm.arguments import Line
 
@@ -26,7 +26,7 @@ MOST_MARK = 2**32 - 1
 
 
 def commands(line: Line) -> list[Fields]:
-    """Raises WrongLine; also for a command that changes nothing, such as -L."""
+    """Raises UsageError; also for a command that changes nothing, such as -L."""
     known: dict[str, Callable[[Line], Fields]] = {
         "A": lambda line: {"command": "AddService", **_service(line)},
         "E": lambda line: {"command": "EditService", **_service(line)},
@@ -39,7 +39,7 @@ def commands(line: Line) -> list[Fields]:
         "set": _timeouts,
     }
     if line.command not in known:
-        raise WrongLine("only lines that change or show the rules can stand here.", REFUSED)
+        raise UsageError("only lines that change or show the rules can stand here.", REFUSED)
     return [known[line.command](line)]
 
 
@@ -66,9 +66,9 @@ def _service(line: Line) -> Fields:
     service = identity(line)
     persistent = _persistent(line)
     if not (service["port"] or service["mark"] or persistent):
-        raise WrongLine("port 0 is every port of the address: that needs a persistent service, -p.")
+        raise UsageError("port 0 is every port of the address: that needs a persistent service, -p.")
     if "o" in line.options and service["protocol"] == "TCP":
-        raise WrongLine("-o is for UDP and firewall marks: a TCP connection has many packets.")
+        raise UsageError("-o is for UDP and firewall marks: a TCP connection has many packets.")
     scheduler = line.options.get("s", SCHEDULER) or ""
     return {
         "key": _key(service),
@@ -90,9 +90,9 @@ def _persistent(line: Line) -> int:
 
 def _netmask(line: Line) -> str:
     text = line.options.get("M")
-    netmask = ONE_CLIENT if text is None else dotted_quad(text)
+    netmask = ONE_CLIENT if text is None else parse_ipv4(text)
     if netmask is None:
-        raise WrongLine(f"bad netmask {text!r}: expected one such as 255.255.255.0.")
+        raise UsageError(f"bad netmask {text!r}: expected one such as 255.255.255.0.")
     return netmask
 
 
@@ -100,9 +100,9 @@ def _flags(scheduler: str, text: str) -> list[str]:
     """The flags by their names, each once: flag-1 of sh is sh-fallback."""
     given = {FLAGS.get(flag, flag.removeprefix(f"{scheduler}-")) for flag in text.split(",") if flag}
     if given and scheduler not in SCHEDULERS_WITH_FLAGS:
-        raise WrongLine(f"-b {text!r} is for {' and '.join(SCHEDULERS_WITH_FLAGS)}, not for {scheduler}.")
+        raise UsageError(f"-b {text!r} is for {' and '.join(SCHEDULERS_WITH_FLAGS)}, not for {scheduler}.")
     if not given <= set(FLAGS.values()):
-        raise WrongLine(f"bad flags {text!r}: {scheduler} has {scheduler}-fallback and {scheduler}-port.")
+        raise UsageError(f"bad flags {text!r}: {scheduler} has {scheduler}-fallback and {scheduler}-port.")
     return [f"{scheduler}-{flag}" for flag in sorted(flag for flag in given if flag)]
 
 
@@ -122,7 +122,7 @@ def _settings(line: Line) -> Fields:
     letter = next((letter for letter in METHODS if letter in line.options), "g")
     tunnel = line.options.get("tun-type")
     if tunnel is not None and (tunnel != "ipip" or letter != "i"):
-        kind = Unsupported if tunnel in OTHER_TUNNELS else WrongLine
+        kind = UnsupportedOption if tunnel in OTHER_TUNNELS else UsageError
         raise kind(f"--tun-type {tunnel!r}: expected ipip, and -i with it.")
     return {
         "method": METHODS[letter],
@@ -138,7 +138,7 @@ def _timeouts(line: Line) -> Fields:
 
 
 def _number(what: str, text: str, least: int, most: int) -> int:
-    value = number(text)
+    value = parse_number(text)
     if not least <= value <= most:
-        raise WrongLine(f"bad {what} {text!r}: expected a number from {least} to {most}.")
+        raise UsageError(f"bad {what} {text!r}: expected a number from {least} to {most}.")
     return value

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from director import own_scheduler
+from director import custom_scheduler
 from director.core.decision import Method
 from director.core.packet import SYN, TCP, Endpoint, Packet
 from director.core.service import RealServer
@@ -30,7 +30,7 @@ class Service:
             for number, weight in enumerate(weights, 2)
         ]
         self.by_name = dict(zip(self.names, self.servers, strict=True))
-        self.scheduler = own_scheduler.Watched(FILE)
+        self.scheduler = custom_scheduler.CustomScheduler(FILE)
         self.scheduler.changed(self.servers)
 
     def picks(self, count: int) -> str:

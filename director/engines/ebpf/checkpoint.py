@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from director.control.codec import CodecError, decode, encode
 from director.core.commands import (
     AddMark,
     AddServer,
@@ -32,6 +31,7 @@ from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.servers import Servers
 from director.engines.engine import EngineError
+from director.formats.command_json import CodecError, decode, encode
 
 _LENGTH = 8  # bytes in front of the text
 Json = dict[str, Any]

@@ -24,7 +24,7 @@ from director.engines.engine import EngineError
 from director.engines.ipvs import kernel, prerequisites
 from director.engines.ipvs.marks import script
 from director.engines.ipvs.rules import Service, lines
-from director.ipvsadm.saved import key_of
+from director.ipvsadm.save_format import key_of
 
 if TYPE_CHECKING:
     from director.core.director import Director

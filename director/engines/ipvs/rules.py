@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from director.ipvsadm.saved import key_of, policy_of, settings_of
+from director.ipvsadm.save_format import key_of, policy_of, settings_of
 
 Service = dict[str, Any]
 _POLICY = ("scheduler", "flags", "persistent", "netmask", "one_packet")

@@ -11,7 +11,7 @@ import pytest
 
 from bench import growth, growth_run, plots
 from bench.growth_results import GrowthResults
-from director.ipvsadm import saved
+from director.ipvsadm import save_format
 from tests.unit.bench.test_results import MACHINE
 
 
@@ -59,7 +59,7 @@ def test_each_point_adds_what_the_one_before_lacked(name: str) -> None:
         for line in subject.lines(point, before, growth_run.METHOD)
     ]
     assert len(lines) == len(set(lines))
-    commands = saved.read("\n".join(lines))
+    commands = save_format.read("\n".join(lines))
     servers = [command for command in commands if command["command"] == "AddServer"]
     services = [command for command in commands if command["command"] == "AddService"]
     most = subject.POINTS[-1]

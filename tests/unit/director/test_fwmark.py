@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from director import fwmark
-from director.control import tool
-from director.control.codec import decode
+from director.control import cli
 from director.core.commands import AddMark, ClearMarks, Command, DeleteMark
 from director.core.packet import TCP, UDP
+from director.formats.command_json import decode
 
 VIP = "203.0.113.1"
 
@@ -37,7 +37,7 @@ class Marks:
 @pytest.fixture
 def marks(monkeypatch: pytest.MonkeyPatch) -> Marks:
     marks = Marks()
-    monkeypatch.setattr(tool, "stream", marks.stream)
+    monkeypatch.setattr(cli, "stream", marks.stream)
     return marks
 
 

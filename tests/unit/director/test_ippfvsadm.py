@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from director import ippfvsadm
-from director.control import tool
+from director.control import cli
 from director.control.channel import ChannelError
-from director.control.codec import decode
 from director.core.commands import (
     AddServer,
     AddService,
@@ -23,6 +22,7 @@ from director.core.commands import (
 )
 from director.core.director import Director
 from director.core.packet import TCP, UDP, Endpoint
+from director.formats.command_json import decode
 
 WEB = ServiceKey(TCP, Endpoint("203.0.113.1", 80))
 NAMES = ServiceKey(UDP, Endpoint("203.0.113.1", 53))
@@ -51,7 +51,7 @@ class Asked:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     asked = Asked()
-    monkeypatch.setattr(tool, "stream", asked.stream)
+    monkeypatch.setattr(cli, "stream", asked.stream)
     monkeypatch.delenv("LVS_SOCKET", raising=False)
     return asked
 
@@ -169,7 +169,7 @@ def test_a_channel_that_breaks_is_no_director(monkeypatch: pytest.MonkeyPatch) -
     def broken(_path: str, _request: object) -> Iterator[dict[str, Any]]:
         raise ChannelError("it hung up")
 
-    monkeypatch.setattr(tool, "stream", broken)
+    monkeypatch.setattr(cli, "stream", broken)
     assert ippfvsadm.main(["-C"]) == 1
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from director import ipvs_sysctl
-from director.control import tool
-from director.control.codec import decode
+from director.control import cli
 from director.core.commands import Command, SetSysctl
+from director.formats.command_json import decode
 
 
 class Settings:
@@ -34,7 +34,7 @@ class Settings:
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
     settings = Settings()
-    monkeypatch.setattr(tool, "stream", settings.stream)
+    monkeypatch.setattr(cli, "stream", settings.stream)
     return settings
 
 

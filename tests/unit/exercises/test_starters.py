@@ -16,7 +16,7 @@ from classroom.guided import answers, own_scheduler, packet_table, plays
 from classroom.script_edits import alteration
 from classroom.variants import Variant, variant_for
 from director.core import schedulers
-from director.own_scheduler import Watched
+from director.custom_scheduler import CustomScheduler
 from exercises.packet_table import solution as table_solution
 from exercises.predict import solution as predict_solution
 from exercises.write_scheduler import solution as scheduler_solution
@@ -185,7 +185,7 @@ def pytest_of(file: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_starter_can_be_used_and_fails_its_tests() -> None:
-    assert Watched(FOLDER / own_scheduler.STARTER).pick([], PACKET, 0.0) is None
+    assert CustomScheduler(FOLDER / own_scheduler.STARTER).pick([], PACKET, 0.0) is None
     done = pytest_of(FOLDER / own_scheduler.STARTER)
     assert done.returncode == 1
     assert "12 failed, 1 passed" in done.stdout

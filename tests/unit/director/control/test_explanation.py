@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP
 
-from director.control.codec import CodecError
 from director.control.explanation import Explainer
 from director.core.commands import AddServer, AddService, EditServer, ServiceKey
 from director.core.decision import Forward, Method
@@ -18,6 +17,7 @@ from director.core.director import Director
 from director.core.errors import LvsError
 from director.core.packet import ACK, SYN, Endpoint
 from director.core.packet import TCP as TCP_PROTOCOL
+from director.formats.command_json import CodecError
 from tests.unit.director.core.support import CIP, FTP, RS1, RS2, VIP, WEB, client, direct, published, tcp
 
 WAY = {"interface": "d-eth1", "source": "172.16.0.1", "next_hop": "172.16.0.2"}
@@ -119,7 +119,7 @@ def test_an_icmp_error_finds_the_connection_it_is_about() -> None:
 def test_the_journey_of_a_connection() -> None:
     director = published()
     director.decide(tcp(client(1), WEB), 1.0)
-    (connection,) = explainer(director).journey({"client": f"{CIP}:1"})["connections"]
+    (connection,) = explainer(director).packet_table({"client": f"{CIP}:1"})["connections"]
     assert [(row["source"], row["dest"]) for row in connection["rows"]] == [
         (f"{CIP}:1", str(WEB)),
         (f"{CIP}:1", str(RS2)),
@@ -138,7 +138,7 @@ def test_the_journey_of_a_connection() -> None:
 def test_the_journey_shows_what_the_method_is_about(method: Method, shows: dict[str, str]) -> None:
     director = direct(method)
     director.decide(tcp(client(1), WEB), 1.0)
-    (connection,) = explainer(director).journey({"client": f"{CIP}:1"})["connections"]
+    (connection,) = explainer(director).packet_table({"client": f"{CIP}:1"})["connections"]
     assert connection["rows"][1].items() >= shows.items()
     assert connection["rows"][2]["packet"] == "reply, not by the director"
 
@@ -175,4 +175,4 @@ def test_nonsense_is_refused(request_: dict[str, Any]) -> None:
 
 def test_a_client_without_a_connection_is_named() -> None:
     with pytest.raises(CodecError, match="has no connection"):
-        explainer(published()).journey({"client": f"{CIP}:1"})
+        explainer(published()).packet_table({"client": f"{CIP}:1"})

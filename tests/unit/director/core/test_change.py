@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from director.control.answers import Answers
-from director.control.codec import encode
+from director.control.handler import RequestHandler
 from director.core.commands import (
     AddMark,
     AddServer,
@@ -31,6 +30,7 @@ from director.core.errors import LvsError
 from director.core.packet import TCP, Endpoint
 from director.core.schedulers import names
 from director.engines.engine import EngineError
+from director.formats.command_json import encode
 from tests.unit.director.core.support import FTP, RS1, RS2, RS3, WEB, client, tcp
 from tests.unit.director.core.test_fuzz import commands
 from tests.unit.director.idle import Idle
@@ -111,8 +111,8 @@ def test_a_refused_change_leaves_everything_as_it_was(change: tuple[Command, ...
     director = used(scheduler, on_event=events.append)
     engine = Refusing(director)
     before, rules, told = everything(director), rules_of(director), len(events)
-    answers = Answers(director, engine, lambda: 9.0, {})  # type: ignore[arg-type]
-    answer = answers({"do": "apply", "commands": [encode(each) for each in change]})
+    handler = RequestHandler(director, engine, lambda: 9.0, {})  # type: ignore[arg-type]
+    answer = handler({"do": "apply", "commands": [encode(each) for each in change]})
     assert answer == {"ok": False, "error": "no."}
     assert everything(director) == before
     assert len(events) == told

@@ -226,7 +226,7 @@ def test_a_rehearsal_does_not_look_at_other_services() -> None:
         director = Director()
         director.apply(list(loaded(services, 3)), 0)
         syn = tcp(client(1), WEB)
-        lines.append(lines_of(lambda: director.rehearse(syn, 0)))  # noqa: B023
+        lines.append(lines_of(lambda: director.dry_run(syn, 0)))  # noqa: B023
     assert lines[0] == lines[1]
 
 

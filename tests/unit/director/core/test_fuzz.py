@@ -183,7 +183,7 @@ def test_administrators_and_packets_in_any_order(
     director.apply([AddService(web, persistent=9), AddServer(web, Endpoint(RS1.address, 80))], 0)
     for now, happening in enumerate(happenings):
         if isinstance(happening, Packet):
-            expected = director.rehearse(happening, now)[0]
+            expected = director.dry_run(happening, now)[0]
             decision = director.decide(happening, now)
             assert type(decision) is type(expected)
             assert decision.reasons == expected.reasons

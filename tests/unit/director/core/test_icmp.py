@@ -152,5 +152,5 @@ def test_nothing_is_counted_for_an_error_about_a_tunnel() -> None:
 
 def test_nothing_is_counted_for_a_rehearsal() -> None:
     director = asked()
-    director.rehearse(about_request(), 0)
+    director.dry_run(about_request(), 0)
     assert counted(director) == [(1, 68, 0, 0)] * 2

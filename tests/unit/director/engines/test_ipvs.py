@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from director.control.codec import decode
 from director.core.commands import AddMark, AddServer, AddService, ServiceKey, SetSysctl, SetTimeouts
 from director.core.decision import Method
 from director.core.director import Director
@@ -25,7 +24,8 @@ from director.engines.ipvs import kernel, prerequisites
 from director.engines.ipvs.engine import IpvsEngine
 from director.engines.ipvs.marks import script
 from director.engines.ipvs.rules import Service, lines
-from director.ipvsadm import saved
+from director.formats.command_json import decode
+from director.ipvsadm import save_format
 
 ENDS = ("203.0.113.1:80", "203.0.113.1:81")
 SERVERS = ("172.16.0.2:80", "172.16.0.3:8000", "172.16.0.4:80")
@@ -51,7 +51,7 @@ def director_with(given_lines: Sequence[str]) -> Director:
     director = Director(method=Method.NAT)
     for line in given_lines:
         try:
-            director.apply([decode(command) for command in saved.read(line)], 0)
+            director.apply([decode(command) for command in save_format.read(line)], 0)
         except LvsError:
             continue
     return director
@@ -68,9 +68,9 @@ def test_the_lines_lead_from_what_there_is_to_what_there_should_be(
     wanted = listed(director_with(after))
     director = director_with(before)
     for line in lines(listed(director), wanted):
-        director.apply([decode(command) for command in saved.read(line)], 0)  # none is refused
-    assert sorted(saved.text(listed(director), numeric=True).splitlines()) == sorted(
-        saved.text(wanted, numeric=True).splitlines()
+        director.apply([decode(command) for command in save_format.read(line)], 0)  # none is refused
+    assert sorted(save_format.text(listed(director), numeric=True).splitlines()) == sorted(
+        save_format.text(wanted, numeric=True).splitlines()
     )
 
 

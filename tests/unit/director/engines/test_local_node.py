@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from director.control.answers import Answers
-from director.control.codec import encode
+from director.control.handler import RequestHandler
 from director.core.commands import AddServer, AddService, DeleteServer, ServiceKey
 from director.core.decision import Method
 from director.core.director import Director
@@ -13,6 +12,7 @@ from director.core.packet import TCP, UDP, Endpoint
 from director.engines.engine import EngineError
 from director.engines.scapy import local_node
 from director.engines.scapy.local_node import LocalNode
+from director.formats.command_json import encode
 from tests.unit.director.engines.support import VIP, Running, fake
 
 WEB, DNS = ServiceKey(TCP, Endpoint("203.0.113.1", 80)), ServiceKey(UDP, Endpoint("203.0.113.1", 53))
@@ -74,8 +74,8 @@ def test_after_a_refusal_the_kernel_is_kept_out_of_what_it_was_before(
     monkeypatch.setattr(running.director.services, "is_local", OWN_ADDRESSES.__contains__)
     key = ServiceKey(UDP, Endpoint("203.0.113.9", 53))
     commands = [encode(AddService(key)), encode(AddServer(key, Endpoint("127.0.0.1", 5353)))]
-    answers = Answers(running.director, running.engine, lambda: 0.0, {})
-    answer = answers({"do": "apply", "commands": commands})
+    handler = RequestHandler(running.director, running.engine, lambda: 0.0, {})
+    answer = handler({"do": "apply", "commands": commands})
     assert "127.0.0.0/8" in answer["error"]
     assert kept_out == [{VIP, "203.0.113.9"}, {VIP}]
 

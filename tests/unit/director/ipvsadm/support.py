@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from director.control import tool
-from director.control.answers import Answers
-from director.control.codec import decode
+from director.control import cli
+from director.control.handler import RequestHandler
 from director.core.commands import Command
 from director.core.decision import Method
 from director.core.director import Director
+from director.formats.command_json import decode
 from director.ipvsadm import names
 from tests.unit.director.idle import Idle
 
@@ -36,12 +36,12 @@ class Table:
 
     def clear(self) -> None:
         director = Director(scheduler="wlc", method=Method.DR)
-        self._answers = Answers(director, Idle(director), lambda: 0.0, {})  # type: ignore[arg-type]
+        self._handler = RequestHandler(director, Idle(director), lambda: 0.0, {})  # type: ignore[arg-type]
 
     @property
     def services(self) -> list[Fields]:
         """What it lists."""
-        listed: list[Fields] = self._answers({"do": "list"})["services"]
+        listed: list[Fields] = self._handler({"do": "list"})["services"]
         return listed
 
     def call(self, _path: str, request: Fields) -> Fields:
@@ -49,7 +49,7 @@ class Table:
         if request["do"] == "connections":
             return {"ok": True, "connections": self.connections}
         self.commands += [decode(command) for command in request.get("commands", ())]
-        answer: Fields = json.loads(json.dumps(self._answers(request)))
+        answer: Fields = json.loads(json.dumps(self._handler(request)))
         return answer
 
     def stream(self, path: str, request: Fields) -> Iterator[Fields]:
@@ -99,7 +99,7 @@ class Machine:
 def stand_in(monkeypatch: pytest.MonkeyPatch, folder: Path) -> tuple[Table, Machine]:
     """Let ipvsadm ask these two, instead of a director and of this machine."""
     table, machine = Table(), Machine(folder / "hosts")
-    monkeypatch.setattr(tool, "stream", table.stream)
+    monkeypatch.setattr(cli, "stream", table.stream)
     monkeypatch.setattr(names, "HOSTS", str(folder / "hosts"))
     for function in (machine.gethostbyname, machine.getservbyname, machine.getservbyport):
         monkeypatch.setattr(socket, function.__name__, function)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from director.control.tool import WrongLine
+from director.control.cli import UsageError
 from director.ipvsadm import arguments, main, names
 from tests.unit.director.ipvsadm.support import Table
 
@@ -59,7 +59,7 @@ def test_a_wrong_line_is_one_sentence_and_asks_nobody(
 
 @pytest.mark.parametrize("text", ["a\0:80", "\udcff:80", "203.0.113.1:a\0", "203.0.113.1:\udcff", "[\0]:80"])
 def test_what_is_no_text_for_c_is_no_name(text: str) -> None:
-    with pytest.raises(WrongLine, match="bad virtual service"):
+    with pytest.raises(UsageError, match="bad virtual service"):
         names.read_endpoint("virtual service", text, "TCP")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from director.control import tool
+from director.control import cli
 from director.control.channel import ChannelError
 from director.core.statistics import Statistics
 from director.ipvsadm import listing, main
@@ -158,7 +158,7 @@ def test_connections_are_printed_as_they_come(
             printed.append(capsys.readouterr().out)
         yield {"ok": True}
 
-    monkeypatch.setattr(tool, "stream", stream)
+    monkeypatch.setattr(cli, "stream", stream)
     assert main(["-Lcn"]) == 0
     assert "".join(printed) == HEAD + NUMERIC
     assert [text.count("172.16.0.1") for text in printed] == [1] * len(CONNECTIONS)
@@ -171,7 +171,7 @@ def test_a_director_that_ends_meanwhile_is_told_after_what_it_has_said(
         yield {"connections": [fields(CONNECTIONS[0])]}
         raise ChannelError("it ended early")
 
-    monkeypatch.setattr(tool, "stream", stream)
+    monkeypatch.setattr(cli, "stream", stream)
     assert main(["-Lcn"]) == 1
     said = capsys.readouterr()
     assert said.out == HEAD + NUMERIC.splitlines(keepends=True)[0]

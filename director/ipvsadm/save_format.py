@@ -1,4 +1,4 @@
-"""Rules as lines of ipvsadm: -S writes them, -R reads them (and restored.py carries them out).
+"""Rules as lines of ipvsadm: -S writes them, -R reads them (and restore.py carries them out).
 
 The kernel's ipvsadm understands what is written here, and the other way round. It does not save
 thresholds; they are saved here.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from director.control.tool import Failure, Fields, WrongLine, named, numbered
+from director.control.cli import Fields, ToolError, UsageError, at_line, numbered_lines
 from director.ipvsadm import names, requests
 from director.ipvsadm.arguments import PROGRAM, Line, parse
 from director.ipvsadm.listing import sorted_services
@@ -72,20 +72,20 @@ class Numbered(NamedTuple):
 
 
 def read(text: str) -> list[Fields]:
-    """The commands of many lines that change something. Raises Failure, which says which line does not."""
-    lines = [understood(number, words) for number, words in numbered(text, PROGRAM)]
+    """The commands of many lines that change something. Raises ToolError, which says which line does not."""
+    lines = [understood(number, words) for number, words in numbered_lines(text, PROGRAM)]
     for shows in (line for line in lines if not line.commands):
-        raise named(shows.number, WrongLine(f"-{shows.line.command} lists rules, and makes none."))
+        raise at_line(shows.number, UsageError(f"-{shows.line.command} lists rules, and makes none."))
     return commands_of(lines)
 
 
 def understood(number: int, words: Sequence[str]) -> Numbered:
-    """Raises Failure, which says which line."""
+    """Raises ToolError, which says which line."""
     try:
         line = parse(words)
         return Numbered(number, line, [] if line.command in _SHOWING else requests.commands(line))
-    except Failure as failure:
-        raise named(number, failure) from None
+    except ToolError as failure:
+        raise at_line(number, failure) from None
 
 
 def commands_of(lines: Iterable[Numbered]) -> list[Fields]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from director import __main__ as command_line
-from director import own_scheduler
+from director import custom_scheduler
 from director.core import schedulers
 from director.core.commands import AddService, EditService, ServiceKey
 from director.core.decision import Answer, Forward, Method
@@ -42,12 +42,12 @@ class Scheduler:
 
     def changed(self, servers): pass
 """
-ROOT = Path(own_scheduler.__file__).parents[1]
+ROOT = Path(custom_scheduler.__file__).parents[1]
 KILLED = """
 import sys
 from pathlib import Path
-from director.own_scheduler import Watched
-scheduler = Watched(Path(sys.argv[1]))
+from director.custom_scheduler import CustomScheduler
+scheduler = CustomScheduler(Path(sys.argv[1]))
 scheduler._process._patience = 100.0
 print(scheduler._process._runner[0], flush=True)
 scheduler.changed([])
@@ -74,20 +74,20 @@ def file(tmp_path: Path) -> Path:
 def with_scheduler(file: Path, text: str, events: list[Event] | None = None) -> Director:
     """A director whose web service uses the file with this text."""
     file.write_text(text)
-    own_scheduler.add(file)
+    custom_scheduler.add(file)
     director = Director(on_event=events.append if events is not None else None)
     director.apply([AddService(KEY, scheduler="first"), *rules(WEB, (RS1, 1), (RS2, 1))], 0.0)
     return director
 
 
-def made(file: Path, text: str) -> own_scheduler.Watched:
+def made(file: Path, text: str) -> custom_scheduler.CustomScheduler:
     file.write_text(text)
-    return own_scheduler.Watched(file)
+    return custom_scheduler.CustomScheduler(file)
 
 
-def process_of(director: Director) -> own_scheduler._Process:
+def process_of(director: Director) -> custom_scheduler._Process:
     scheduler = next(service.scheduler for service in director.services if service.key == KEY)
-    assert isinstance(scheduler, own_scheduler.Watched)
+    assert isinstance(scheduler, custom_scheduler.CustomScheduler)
     return scheduler._process
 
 
@@ -110,7 +110,7 @@ def complaint(file: Path, text: str) -> str:
 
 
 def test_it_is_one_more_name(file: Path) -> None:
-    own_scheduler.add(file)
+    custom_scheduler.add(file)
     assert "first" in schedulers.names()
     assert "rr" in schedulers.names()
 
@@ -146,7 +146,7 @@ def test_it_is_read_anew_for_each_service_that_begins_to_use_it(file: Path) -> N
 )
 def test_a_file_that_cannot_be_used_is_refused_with_its_line(file: Path, text: str, says: str) -> None:
     director = published()
-    own_scheduler.add(file)
+    custom_scheduler.add(file)
     file.write_text(text)
     with pytest.raises(SchedulerFailed) as refused:
         director.apply([EditService(KEY, scheduler="first")], 1.0)
@@ -158,7 +158,7 @@ def test_a_file_that_cannot_be_used_is_refused_with_its_line(file: Path, text: s
 
 
 def test_a_file_that_is_gone(file: Path) -> None:
-    own_scheduler.add(file)
+    custom_scheduler.add(file)
     file.unlink()
     with pytest.raises(SchedulerFailed, match="No such file"):
         schedulers.make("first")
@@ -221,7 +221,7 @@ def test_a_failure_after_a_change_of_the_rules_is_told_when_a_connection_comes(f
 def test_what_it_remembers_is_rehearsed_on_a_copy(file: Path) -> None:
     text = PICK.format("self.turn = getattr(self, 'turn', -1) + 1; return servers[self.turn % 2], 'turn'")
     director = with_scheduler(file, text)
-    seen = [director.rehearse(tcp(client(1), WEB), 1.0)[0].destination for _ in range(2)]  # type: ignore[union-attr]
+    seen = [director.dry_run(tcp(client(1), WEB), 1.0)[0].destination for _ in range(2)]  # type: ignore[union-attr]
     assert seen == [RS2, RS2]
     assert director.decide(tcp(client(1), WEB), 1.0).destination == RS2  # type: ignore[union-attr]
 
@@ -231,7 +231,7 @@ def test_what_cannot_be_copied_is_told(file: Path) -> None:
     director = with_scheduler(file, text)
     director.decide(tcp(client(1), WEB), 1.0)
     with pytest.raises(SchedulerFailed, match="generator"):
-        director.rehearse(tcp(client(2), WEB), 1.0)
+        director.dry_run(tcp(client(2), WEB), 1.0)
 
 
 HANGS = [
@@ -282,8 +282,8 @@ def test_it_cannot_hold_up_the_director(file: Path, pick: str) -> None:
     assert first.startswith(f"scheduler first: {where}")
     assert "it did not come to an end in 0.32 s; no connection gets a server until" in first
     assert set(later) == {first}
-    assert isinstance(director.rehearse(tcp(client(1), OTHER), 1.0)[0], Forward)
-    assert first in director.rehearse(tcp(client(3000), WEB), 1.0)[0].reasons
+    assert isinstance(director.dry_run(tcp(client(1), OTHER), 1.0)[0], Forward)
+    assert first in director.dry_run(tcp(client(3000), WEB), 1.0)[0].reasons
     director.apply([EditService(KEY, scheduler="rr")], 2.0)
     assert isinstance(director.decide(tcp(client(2000), WEB), 2.0), Forward)
 
@@ -298,9 +298,9 @@ def test_it_cannot_end_the_director(file: Path, pick: str, says: str) -> None:
 
 def test_a_file_that_hangs_when_it_is_read_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     director = published()
-    own_scheduler.add(file)
+    custom_scheduler.add(file)
     file.write_text("import time\ntime.sleep(100)\n")
-    monkeypatch.setattr(own_scheduler, "_PATIENCE", 0.5)
+    monkeypatch.setattr(custom_scheduler, "_PATIENCE", 0.5)
     with pytest.raises(SchedulerFailed, match=r"line 2: it did not come to an end in 0\.52 s"):
         director.apply([EditService(KEY, scheduler="first")], 1.0)
     assert isinstance(director.decide(tcp(client(1), WEB), 1.0), Forward)
@@ -369,16 +369,16 @@ def test_it_sees_what_a_built_in_one_sees(file: Path) -> None:
 def test_a_name_that_cannot_be_one(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(FIRST)
     with pytest.raises(BadValue, match="scheduler file: expected a new name"):
-        own_scheduler.add(tmp_path / name)
+        custom_scheduler.add(tmp_path / name)
 
 
 def test_the_file_has_to_be_there(tmp_path: Path) -> None:
     with pytest.raises(BadValue, match="a file that is there"):
-        own_scheduler.add(tmp_path / "none.py")
+        custom_scheduler.add(tmp_path / "none.py")
 
 
 def test_it_knows_no_flags(file: Path) -> None:
-    own_scheduler.add(file)
+    custom_scheduler.add(file)
     with pytest.raises(BadValue, match="none at all"):
         schedulers.make("first", ("first-port",))
     with pytest.raises(UnknownScheduler):

@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import pytest
 
-from director.control.answers import Answers
+from director.control.handler import RequestHandler
 from director.core.director import Director
 from director.core.packet import SYN, TCP, Endpoint, Packet
 from director.engines.engine import Engine, EngineError
-from director.ipvsadm import saved
-from director.saved_rules import CannotLoad, load
+from director.ipvsadm import save_format
+from director.rules_file import RulesFileError, load
 from tests.unit.director.idle import Idle
 
 RULES = """\
@@ -48,12 +48,12 @@ def engine(director: Director) -> Refusing:
 
 
 @pytest.fixture
-def answers(director: Director, engine: Refusing) -> Answers:
-    return Answers(director, cast(Engine, engine), lambda: 1.0, {"method": "NAT"})
+def handler(director: Director, engine: Refusing) -> RequestHandler:
+    return RequestHandler(director, cast(Engine, engine), lambda: 1.0, {"method": "NAT"})
 
 
-def rules(answers: Answers) -> set[str]:
-    return set(saved.text(answers({"do": "list"})["services"], numeric=True).splitlines())
+def rules(handler: RequestHandler) -> set[str]:
+    return set(save_format.text(handler({"do": "list"})["services"], numeric=True).splitlines())
 
 
 @pytest.fixture
@@ -63,18 +63,18 @@ def file(tmp_path: Path) -> Path:
     return found
 
 
-def test_a_director_gets_its_rules_from_a_file(answers: Answers, file: Path) -> None:
-    assert load(file, answers) == f"The rules are those of {file}: services 3, real servers 4, changes 7."
-    assert rules(answers) == set(RULES.splitlines())
+def test_a_director_gets_its_rules_from_a_file(handler: RequestHandler, file: Path) -> None:
+    assert load(file, handler) == f"The rules are those of {file}: services 3, real servers 4, changes 7."
+    assert rules(handler) == set(RULES.splitlines())
 
 
-def test_what_it_has_is_loaded_again_without_a_change(answers: Answers, file: Path) -> None:
-    load(file, answers)
+def test_what_it_has_is_loaded_again_without_a_change(handler: RequestHandler, file: Path) -> None:
+    load(file, handler)
     asked: list[Any] = []
 
     def ask(request: dict[str, Any]) -> dict[str, Any]:
         asked.append(request["do"])
-        return answers(request)
+        return handler(request)
 
     assert load(file, ask).endswith("changes 0.")
     assert asked == ["list"]
@@ -93,23 +93,23 @@ def test_what_it_has_is_loaded_again_without_a_change(answers: Answers, file: Pa
     ],
 )
 def test_only_what_is_different_is_changed(
-    answers: Answers, file: Path, before: str, after: str, changes: int
+    handler: RequestHandler, file: Path, before: str, after: str, changes: int
 ) -> None:
-    load(file, answers)
+    load(file, handler)
     wanted = RULES.replace(before, after)
     assert wanted != RULES
     file.write_text(wanted)
-    assert load(file, answers).endswith(f"changes {changes}.")
-    assert rules(answers) == {line for line in wanted.splitlines() if not line.startswith("#")}
+    assert load(file, handler).endswith(f"changes {changes}.")
+    assert rules(handler) == {line for line in wanted.splitlines() if not line.startswith("#")}
 
 
-def test_connections_and_counters_go_on(answers: Answers, director: Director, file: Path) -> None:
-    load(file, answers)
+def test_connections_and_counters_go_on(handler: RequestHandler, director: Director, file: Path) -> None:
+    load(file, handler)
     director.decide(WEB, 1.0)
-    before = answers({"do": "connections"})["connections"]
+    before = handler({"do": "connections"})["connections"]
     file.write_text(RULES.replace("-m -w 2\n", "-m -w 5\n"))
-    load(file, answers)
-    assert answers({"do": "connections"})["connections"] == before != []
+    load(file, handler)
+    assert handler({"do": "connections"})["connections"] == before != []
     assert director.services.find(WEB).stats.connections == 1  # type: ignore[union-attr]
 
 
@@ -128,25 +128,27 @@ def test_connections_and_counters_go_on(answers: Answers, director: Director, fi
     ],
 )
 def test_a_file_that_makes_no_sense_changes_nothing(
-    answers: Answers, file: Path, text: str, says: str
+    handler: RequestHandler, file: Path, text: str, says: str
 ) -> None:
-    load(file, answers)
+    load(file, handler)
     file.write_text(text)
-    with pytest.raises(CannotLoad) as refused:
-        load(file, answers)
+    with pytest.raises(RulesFileError) as refused:
+        load(file, handler)
     assert str(refused.value).startswith(f"The rules in {file} ")
     assert says in str(refused.value)
-    assert rules(answers) == set(RULES.splitlines())
+    assert rules(handler) == set(RULES.splitlines())
 
 
-def test_a_file_that_is_not_there(answers: Answers, tmp_path: Path) -> None:
+def test_a_file_that_is_not_there(handler: RequestHandler, tmp_path: Path) -> None:
     for place, why in ((tmp_path / "none", "No such file"), (tmp_path, "Is a directory")):
-        with pytest.raises(CannotLoad, match=rf"^The rules in .* can't be read: {why}.*\.$"):
-            load(place, answers)
+        with pytest.raises(RulesFileError, match=rf"^The rules in .* can't be read: {why}.*\.$"):
+            load(place, handler)
 
 
-def test_what_the_engine_refuses_changes_nothing(answers: Answers, engine: Refusing, file: Path) -> None:
+def test_what_the_engine_refuses_changes_nothing(
+    handler: RequestHandler, engine: Refusing, file: Path
+) -> None:
     engine.refuses = True
-    with pytest.raises(CannotLoad, match=r"are refused, and nothing has changed: no room\.$"):
-        load(file, answers)
-    assert rules(answers) == set()
+    with pytest.raises(RulesFileError, match=r"are refused, and nothing has changed: no room\.$"):
+        load(file, handler)
+    assert rules(handler) == set()

@@ -12,39 +12,39 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 
-from director.control import tool
-from director.control.tool import REFUSED, Failure, Unsupported, named, numbered
+from director.control import cli
+from director.control.cli import REFUSED, ToolError, UnsupportedOption, at_line, numbered_lines
 from director.ipvsadm.arguments import PROGRAM, Line
-from director.ipvsadm.saved import Numbered, commands_of, understood
+from director.ipvsadm.save_format import Numbered, commands_of, understood
 
 Show = Callable[[Line], Iterable[str]]  # what a line that lists or saves prints
 
 
 def all_or_none(text: str, show: Show) -> Iterable[str]:
-    """What its lines print, once all of them are carried out. Raises Failure with nothing changed."""
-    lines = [understood(number, words) for number, words in numbered(text, PROGRAM)]
+    """What its lines print, once all of them are carried out. Raises ToolError with nothing changed."""
+    lines = [understood(number, words) for number, words in numbered_lines(text, PROGRAM)]
     changing = [one for one in lines if one.commands]
     try:
-        tool.apply(commands_of(changing))
-    except Failure as refusal:
+        cli.apply(commands_of(changing))
+    except ToolError as refusal:
         if refusal.place is None:
             raise
-        raise named(changing[refusal.place].number, refusal) from None
+        raise at_line(changing[refusal.place].number, refusal) from None
     return chain.from_iterable(show(one.line) for one in lines if not one.commands)
 
 
 def line_by_line(text: str, show: Show) -> str:
-    """Prints as it goes, so nothing is left to print. Raises Failure, also for what it has told already."""
+    """Prints as it goes, so nothing is left to print. Raises ToolError, also for what it has told already."""
     waiting: list[Numbered] = []
     code = 0
-    for number, words in numbered(text, PROGRAM):
+    for number, words in numbered_lines(text, PROGRAM):
         try:
             line = understood(number, words)
-        except Failure as failure:
+        except ToolError as failure:
             _carry_out(waiting)
-            if not isinstance(failure, Unsupported):
+            if not isinstance(failure, UnsupportedOption):
                 raise
-            tool.complain(PROGRAM, failure)
+            cli.print_error(PROGRAM, failure)
             waiting, code = [], failure.code
             continue
         if line.commands:
@@ -52,11 +52,11 @@ def line_by_line(text: str, show: Show) -> str:
         else:
             _carry_out(waiting)
             waiting, code = [], 0
-            tool.say(show(line.line))
+            cli.print_output(show(line.line))
     if waiting:
         code = _carry_out(waiting)
     if code:
-        raise Failure("", code)
+        raise ToolError("", code)
     return ""
 
 
@@ -68,12 +68,12 @@ def _carry_out(lines: Sequence[Numbered]) -> int:
     if not lines:
         return 0
     try:
-        tool.apply(commands_of(lines))
-    except Failure as refusal:
+        cli.apply(commands_of(lines))
+    except ToolError as refusal:
         if refusal.code != REFUSED:
             raise
         if len(lines) == 1:
-            tool.complain(PROGRAM, named(lines[0].number, refusal))
+            cli.print_error(PROGRAM, at_line(lines[0].number, refusal))
             return refusal.code
         middle = len(lines) // 2
         _carry_out(lines[:middle])

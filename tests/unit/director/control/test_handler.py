@@ -10,9 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from director.control.answers import Answers
 from director.control.channel import MORE, call, decode_line, lines_of
-from director.control.codec import encode
+from director.control.handler import RequestHandler
 from director.control.listener import Listener
 from director.core.commands import (
     AddServer,
@@ -27,6 +26,7 @@ from director.core.commands import (
 from director.core.director import Director
 from director.core.packet import SYN, TCP, Endpoint, Packet
 from director.engines.engine import Engine, EngineError
+from director.formats.command_json import encode
 from tests.unit.director.idle import Idle
 
 VIP = Endpoint("203.0.113.1", 80)
@@ -57,28 +57,28 @@ def engine(director: Director) -> CountingEngine:
 
 
 @pytest.fixture
-def answers(director: Director, engine: CountingEngine) -> Answers:
-    return Answers(director, cast(Engine, engine), lambda: 1.0, {"method": "NAT"})
+def handler(director: Director, engine: CountingEngine) -> RequestHandler:
+    return RequestHandler(director, cast(Engine, engine), lambda: 1.0, {"method": "NAT"})
 
 
-def apply(answers: Answers, *commands: Command) -> dict[str, Any]:
-    return answers({"do": "apply", "commands": [encode(command) for command in commands]})
+def apply(handler: RequestHandler, *commands: Command) -> dict[str, Any]:
+    return handler({"do": "apply", "commands": [encode(command) for command in commands]})
 
 
-def test_rules_are_applied_and_listed(answers: Answers, engine: CountingEngine) -> None:
-    assert apply(answers, *RULES) == {"ok": True}
-    (service,) = answers({"do": "list"})["services"]
+def test_rules_are_applied_and_listed(handler: RequestHandler, engine: CountingEngine) -> None:
+    assert apply(handler, *RULES) == {"ok": True}
+    (service,) = handler({"do": "list"})["services"]
     assert (service["protocol"], service["address"], service["port"]) == ("TCP", "203.0.113.1", 80)
     assert [(each["address"], each["weight"]) for each in service["servers"]] == [("172.16.0.2", 2)]
     assert engine.changes == 1
 
 
-def test_one_bad_command_and_nothing_is_changed(answers: Answers, engine: CountingEngine) -> None:
-    answer = apply(answers, *RULES, *RULES)
+def test_one_bad_command_and_nothing_is_changed(handler: RequestHandler, engine: CountingEngine) -> None:
+    answer = apply(handler, *RULES, *RULES)
     assert answer["ok"] is False
     assert answer["error"].startswith("Service already exists")
     assert answer["place"] == len(RULES)
-    assert answers({"do": "list"})["services"] == []
+    assert handler({"do": "list"})["services"] == []
     assert engine.changes == 0
 
 
@@ -91,7 +91,7 @@ def test_one_bad_command_and_nothing_is_changed(answers: Answers, engine: Counti
     ],
 )
 def test_the_place_of_a_refused_command_counts_those_of_earlier_lines(
-    answers: Answers, bad: object, says: str
+    handler: RequestHandler, bad: object, says: str
 ) -> None:
     commands = [encode(AddService(ServiceKey(mark=mark))) for mark in range(1, 251)]
     commands += [encode(command) for command in RULES]
@@ -99,43 +99,43 @@ def test_the_place_of_a_refused_command_counts_those_of_earlier_lines(
     commands += [encode(command) for command in RULES]
     lines = lines_of({"do": "apply", "commands": [*commands, bad, *commands]})
     parts = [decode_line(line.removeprefix(MORE)) for line in lines]
-    answer = answers({"do": "apply", "parts": iter(parts)})
+    answer = handler({"do": "apply", "parts": iter(parts)})
     assert (answer["ok"], answer["place"]) == (False, len(commands))
     assert says in answer["error"]
 
 
-def test_a_line_that_is_none_has_no_place(answers: Answers) -> None:
-    answer = answers({"do": "apply", "parts": iter([{"commands": [encode(RULES[0])]}, {"commands": 7}])})
+def test_a_line_that_is_none_has_no_place(handler: RequestHandler) -> None:
+    answer = handler({"do": "apply", "parts": iter([{"commands": [encode(RULES[0])]}, {"commands": 7}])})
     assert (answer["ok"], answer["place"]) == (False, None)
 
 
-def test_with_its_last_server_the_service_goes(answers: Answers) -> None:
-    apply(answers, *RULES, AddServer(KEY, Endpoint("172.16.0.3", 80)))
+def test_with_its_last_server_the_service_goes(handler: RequestHandler) -> None:
+    apply(handler, *RULES, AddServer(KEY, Endpoint("172.16.0.3", 80)))
     delete = encode(DeleteServer(KEY, Endpoint("172.16.0.2", 80)))
     left = []
     for server in ("172.16.0.2:80", "172.16.0.3:80"):
-        assert answers({"do": "apply", "commands": [{**delete, "server": server, "last": True}]})["ok"]
-        left.append(len(answers({"do": "list"})["services"]))
+        assert handler({"do": "apply", "commands": [{**delete, "server": server, "last": True}]})["ok"]
+        left.append(len(handler({"do": "list"})["services"]))
     assert left == [1, 0]
 
 
 def test_an_engine_that_decides_by_itself_does_not_explain(director: Director) -> None:
     engine = CountingEngine(director)
     engine.explains = False
-    answers = Answers(director, cast(Engine, engine), lambda: 1.0, {"engine": "other"})
-    told = answers({"do": "explain", "packet": {}})
+    handler = RequestHandler(director, cast(Engine, engine), lambda: 1.0, {"engine": "other"})
+    told = handler({"do": "explain", "packet": {}})
     assert told == {"ok": False, "error": "The engine other decides by itself, and does not say why."}
 
 
-def test_connections(answers: Answers, director: Director) -> None:
-    apply(answers, *RULES)
+def test_connections(handler: RequestHandler, director: Director) -> None:
+    apply(handler, *RULES)
     director.decide(Packet(TCP, Endpoint("198.51.100.101", 1025), VIP, 40, flags=SYN), 1.0)
-    (connection,) = answers({"do": "connections"})["connections"]
+    (connection,) = handler({"do": "connections"})["connections"]
     assert connection["server"] == "172.16.0.2:80"
 
 
-def test_counters(answers: Answers) -> None:
-    answer = answers({"do": "counters"})
+def test_counters(handler: RequestHandler) -> None:
+    answer = handler({"do": "counters"})
     assert answer["engine"] == {"frames": 7}
     assert answer["process"]["rss_bytes"] > 0
 
@@ -152,14 +152,16 @@ def test_counters(answers: Answers) -> None:
         ({"do": "apply", "commands": [None]}, "a command"),
     ],
 )
-def test_a_malformed_request_gets_a_sentence(answers: Answers, request_: dict[str, Any], named: str) -> None:
-    answer = answers(request_)
+def test_a_malformed_request_gets_a_sentence(
+    handler: RequestHandler, request_: dict[str, Any], named: str
+) -> None:
+    answer = handler(request_)
     assert answer["ok"] is False
     assert answer["error"].startswith(f"{named}: expected ")
 
 
-def test_over_a_socket(answers: Answers, tmp_path: Path) -> None:
-    listener = Listener(str(tmp_path / "control"), answers)
+def test_over_a_socket(handler: RequestHandler, tmp_path: Path) -> None:
+    listener = Listener(str(tmp_path / "control"), handler)
     thread = Thread(target=listener.serve_one)
     thread.start()
     try:
@@ -173,14 +175,14 @@ def test_over_a_socket(answers: Answers, tmp_path: Path) -> None:
 
 
 def test_rules_that_the_engine_refuses_are_taken_back(
-    director: Director, engine: CountingEngine, answers: Answers, monkeypatch: pytest.MonkeyPatch
+    director: Director, engine: CountingEngine, handler: RequestHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse() -> None:
         raise EngineError("nft is missing.")
 
     before = [service.as_dict() for service in director.services]
     monkeypatch.setattr(engine, "install_rules", refuse)
-    answer = answers({"do": "apply", "commands": [encode(command) for command in RULES]})
+    answer = handler({"do": "apply", "commands": [encode(command) for command in RULES]})
     assert answer == {"ok": False, "error": "nft is missing."}
     assert [service.as_dict() for service in director.services] == before
 
@@ -207,12 +209,14 @@ def syn(port: int) -> Packet:
     return Packet(TCP, Endpoint("198.51.100.101", port), VIP, 40, flags=SYN)
 
 
-def test_packets_meet_the_old_rules_until_all_are_written(answers: Answers, director: Director) -> None:
-    apply(answers, *RULES)
+def test_packets_meet_the_old_rules_until_all_are_written(
+    handler: RequestHandler, director: Director
+) -> None:
+    apply(handler, *RULES)
     changes: list[Command] = [DeleteServer(KEY, Endpoint("172.16.0.2", 80))]
     changes.append(AddServer(KEY, Endpoint("172.16.0.9", 80)))
     seen = []
-    for port, _ in enumerate(answers.steps(request_for(*changes, *many(50, 1)[2:])), start=1025):
+    for port, _ in enumerate(handler.steps(request_for(*changes, *many(50, 1)[2:])), start=1025):
         seen.append(getattr(director.decide(syn(port), 1.0), "next_hop", None))
     change = seen.index("172.16.0.9")
     assert change > 50
@@ -220,8 +224,8 @@ def test_packets_meet_the_old_rules_until_all_are_written(answers: Answers, dire
     assert set(seen[change:]) == {"172.16.0.9"}
 
 
-def test_a_change_waits_for_the_one_before_it(answers: Answers) -> None:
-    first, second = (answers.steps(request_for(*many(3, 2))) for _ in range(2))
+def test_a_change_waits_for_the_one_before_it(handler: RequestHandler) -> None:
+    first, second = (handler.steps(request_for(*many(3, 2))) for _ in range(2))
     assert [next(first) for _ in range(3)] == [None] * 3
     assert [next(second) for _ in range(100)] == [None] * 100
     assert list(first)[-1] == {"ok": True}
@@ -230,24 +234,24 @@ def test_a_change_waits_for_the_one_before_it(answers: Answers) -> None:
     assert "already exists" in told["error"]
 
 
-def test_a_change_whose_caller_is_gone_is_left_and_holds_nobody_up(answers: Answers) -> None:
+def test_a_change_whose_caller_is_gone_is_left_and_holds_nobody_up(handler: RequestHandler) -> None:
     later: list[Iterator[None]] = []
-    answers.later = later.append
-    steps = answers.steps(request_for(*RULES, *many(9, 9)[10:]))
+    handler.later = later.append
+    steps = handler.steps(request_for(*RULES, *many(9, 9)[10:]))
     for _ in range(20):
         next(steps)
     steps.close()
-    assert answers({"do": "list"})["services"] == []
-    assert apply(answers, *RULES) == {"ok": True}
+    assert handler({"do": "list"})["services"] == []
+    assert apply(handler, *RULES) == {"ok": True}
     for left in later:
         assert list(left) is not None  # what was made is cleared away in steps
 
 
-def clear_and_hang_up(answers: Answers, director: Director) -> list[Iterator[None]]:
+def clear_and_hang_up(handler: RequestHandler, director: Director) -> list[Iterator[None]]:
     """A caller that is gone as soon as its change is in force; what is still to be done then."""
     later: list[Iterator[None]] = []
-    answers.later = later.append
-    steps = answers.steps(request_for(Clear()))
+    handler.later = later.append
+    steps = handler.steps(request_for(Clear()))
     while list(director.services):
         next(steps)
     steps.close()
@@ -255,12 +259,12 @@ def clear_and_hang_up(answers: Answers, director: Director) -> list[Iterator[Non
 
 
 def test_a_change_that_is_carried_out_is_finished_even_if_its_caller_is_gone(
-    answers: Answers, director: Director
+    handler: RequestHandler, director: Director
 ) -> None:
-    apply(answers, SetSysctl("expire_nodest_conn", 1), *RULES)
+    apply(handler, SetSysctl("expire_nodest_conn", 1), *RULES)
     for port in range(1025, 1225):
         director.decide(syn(port), 1.0)
-    later = clear_and_hang_up(answers, director)
+    later = clear_and_hang_up(handler, director)
     assert len(director.connections)
     for left in later:
         for _ in left:
@@ -270,15 +274,15 @@ def test_a_change_that_is_carried_out_is_finished_even_if_its_caller_is_gone(
 
 
 def test_a_change_may_be_written_while_the_one_before_it_is_cleared_away(
-    answers: Answers, director: Director
+    handler: RequestHandler, director: Director
 ) -> None:
     services = many(6, 20)
-    apply(answers, *services)
+    apply(handler, *services)
     for port in range(1025, 1035):
         director.decide(syn(port), 1.0)
-    left = clear_and_hang_up(answers, director).pop()
+    left = clear_and_hang_up(handler, director).pop()
     told = []
-    for part in answers.steps(request_for(*services[:21], SetTimeouts(9, 9, 9))):
+    for part in handler.steps(request_for(*services[:21], SetTimeouts(9, 9, 9))):
         told.append(part)
         next(left, None)
     assert told[-1] == {"ok": True}
@@ -307,36 +311,36 @@ class Told(CountingEngine):
 
 def test_an_engine_hears_of_vips_before_they_hold(director: Director) -> None:
     engine = Told(director)
-    answers = Answers(director, cast(Engine, engine), lambda: 1.0, {})
-    apply(answers, *RULES)
+    handler = RequestHandler(director, cast(Engine, engine), lambda: 1.0, {})
+    apply(handler, *RULES)
     assert (engine.vips, engine.changes) == ([{"203.0.113.1"}], 1)
     engine.wrong = True
-    assert apply(answers, Clear()) == {"ok": False, "error": "no nft."}
+    assert apply(handler, Clear()) == {"ok": False, "error": "no nft."}
     assert engine.vips[1:] == [set(), {"203.0.113.1"}]  # it is told that nothing has come of it
     assert len(list(director.services)) == 1
 
 
-def test_a_large_listing_comes_in_parts(answers: Answers) -> None:
-    apply(answers, *many(3, 1), *many(4, 250)[-251:], *many(60, 3)[16:])
-    parts = [part for part in answers.steps({"do": "list"}) if part is not None]
+def test_a_large_listing_comes_in_parts(handler: RequestHandler) -> None:
+    apply(handler, *many(3, 1), *many(4, 250)[-251:], *many(60, 3)[16:])
+    parts = [part for part in handler.steps({"do": "list"}) if part is not None]
     assert max(len(json.dumps(part)) for part in parts) < 60_000
-    listed = answers({"do": "list"})["services"]
+    listed = handler({"do": "list"})["services"]
     assert [service["address"] for service in listed] == [f"203.0.113.{n}" for n in range(1, 61)]
     assert [len(service["servers"]) for service in listed] == [1, 1, 1, 250, *[3] * 56]
     assert listed[3]["servers"][0]["address"] == "172.16.0.250"
 
 
 def test_a_listing_goes_on_while_connections_and_services_change(
-    answers: Answers, director: Director
+    handler: RequestHandler, director: Director
 ) -> None:
-    apply(answers, *RULES, *many(30, 1)[2:])
+    apply(handler, *RULES, *many(30, 1)[2:])
     for port in range(1025, 1325):
         director.decide(syn(port), 1.0)
     for wanted in ("list", "connections"):
-        steps = answers.steps({"do": wanted})
+        steps = handler.steps({"do": wanted})
         for _ in range(10):
             next(steps)
-        apply(answers, Clear(), *RULES)
+        apply(handler, Clear(), *RULES)
         director.expire(1e9)
         assert list(steps)[-1] == {"ok": True}
         for port in range(1025, 1325):

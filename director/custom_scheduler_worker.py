@@ -1,6 +1,6 @@
-"""The process in which somebody's own scheduler runs: started by own_scheduler.py, one for each service.
+"""The process in which somebody's own scheduler runs: started by custom_scheduler.py, one for each service.
 
-    own_scheduler.py    asks over a socket, a line of JSON each way, and waits no longer than it likes
+    custom_scheduler.py    asks over a socket, a line of JSON each way, and waits no longer than it likes
       the keeper        makes namespaces, tells the runner's number, and ends as the runner has ended
         the runner      runs the file, with limits on memory, time and files
 
@@ -203,7 +203,7 @@ def _packet(fields: dict[str, Any]) -> Packet:
 def _made(file: str) -> Scheduler:
     """Run the file as a module, and make what it defines."""
     name = Path(file).stem
-    module = ModuleType(f"own_scheduler.{name}")
+    module = ModuleType(f"custom_scheduler.{name}")
     module.__file__ = file
     sys.modules[module.__name__] = module  # dataclasses look their module up
     exec(compile(Path(file).read_bytes(), file, "exec", dont_inherit=True), module.__dict__)

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from director.control.codec import decode, encode
 from director.core.commands import AddServer, AddService, Command, ServiceKey
 from director.core.decision import Method
 from director.core.packet import TCP, UDP, Endpoint
-from director.ipvsadm import saved
+from director.formats.command_json import decode, encode
+from director.ipvsadm import save_format
 from tests.unit.director.ipvsadm.support import Machine, Table, recording
 
 SAVED = sorted({each.stdout for each in recording() if each.stdout.startswith("-A")})
@@ -71,8 +71,8 @@ def rules(draw: st.DrawFn) -> list[Command]:
 def test_what_is_saved_comes_back(commands: list[Command], numeric: bool) -> None:
     table = Table()
     assert table.call("", {"do": "apply", "commands": [encode(each) for each in commands]}) == {"ok": True}
-    text = saved.text(table.services, numeric=numeric)
-    restored = [decode(each) for each in saved.read(text)]
+    text = save_format.text(table.services, numeric=numeric)
+    restored = [decode(each) for each in save_format.read(text)]
     assert sorted(map(str, restored)) == sorted(map(str, commands))
 
 
@@ -81,7 +81,7 @@ def test_what_the_kernels_ipvsadm_saves_can_be_restored(table: Table, machine: M
     long = "a-rather-long-name-for-a-real-server.example.org"
     addresses = {"127.0.0.1": "localhost", "172.16.0.2": long, "172.16.0.3": "short", "203.0.113.1": "www"}
     machine.set_hosts({address: name for address, name in addresses.items() if name in text})
-    commands = saved.read(text)
+    commands = save_format.read(text)
     assert table.call("", {"do": "apply", "commands": commands}) == {"ok": True}
     numeric = "127.0.0.1" in text or not any(character in text for character in ("http", "domain", ":snpp"))
-    assert saved.text(table.services, numeric=numeric) == text
+    assert save_format.text(table.services, numeric=numeric) == text

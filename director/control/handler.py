@@ -5,7 +5,7 @@
                                          "at_once", those that may be two seconds late
     {"do": "connections"}                the connection table, templates included
     {"do": "explain", ...}               what would become of a packet, and why: explanation.py
-    {"do": "journey", ...}               the packet table of a connection: the same
+    {"do": "packet_table", ...}               the packet table of a connection: the same
     {"do": "counters"}                   what the engine and the process have counted
 
 An answer has "ok": true and what was asked for, or "ok": false and "error", one sentence; where one of many
@@ -25,7 +25,6 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from director.control.channel import ROWS, join
-from director.control.codec import CodecError, decode
 from director.control.explanation import Explainer
 from director.core.commands import Command, DeleteServer, DeleteService
 from director.core.draft import Draft, exhaust
@@ -33,6 +32,7 @@ from director.core.errors import LvsError
 from director.core.events import Trace
 from director.core.service import VirtualService
 from director.engines.engine import Engine, EngineError
+from director.formats.command_json import CodecError, decode
 
 if TYPE_CHECKING:
     from director.control.channel import Message
@@ -43,7 +43,7 @@ _FEW, _MANY = 250, 5000  # steps
 _NEVER = 1_000_000_000  # young collections, before all objects are looked at
 
 
-class Answers:
+class RequestHandler:
     """`steps` of a request are those of its answer, and never raise, whatever the request is.
 
     Called with a request, it takes them all and returns the answer. `later` is given what may be left when
@@ -67,7 +67,7 @@ class Answers:
             "connections": self._connections,
             "counters": self._counters,
             "explain": self._explained(explainer.explain),
-            "journey": self._explained(explainer.journey),
+            "packet_table": self._explained(explainer.packet_table),
         }
 
     def __call__(self, request: Message) -> Message:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from director.control import tool
+from director.control import cli
 from director.control.channel import ChannelError
 from director.ipvsadm import main
 from tests.unit.director.ipvsadm.support import Table
@@ -149,6 +149,6 @@ def test_without_a_director_it_ends(
     def nobody(*_: Any) -> None:
         raise ChannelError("no answer")
 
-    monkeypatch.setattr(tool, "stream", nobody)
+    monkeypatch.setattr(cli, "stream", nobody)
     assert restore(b"-A -f 1\n-A -f 2\n", "--line-by-line") == 1
     assert capsys.readouterr().err == "ipvsadm: no answer\n"

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from director.control.tool import MAYBE, NOTHING, VALUE, Options, WrongLine, dotted_quad, getopt, number
+from director.control.cli import (
+    NO_VALUE,
+    OPTIONAL_VALUE,
+    VALUE,
+    Options,
+    UsageError,
+    getopt,
+    parse_ipv4,
+    parse_number,
+)
 
-KINDS = {"L": NOTHING, "n": NOTHING, "t": VALUE, "p": MAYBE, "stats": NOTHING}
+KINDS = {"L": NO_VALUE, "n": NO_VALUE, "t": VALUE, "p": OPTIONAL_VALUE, "stats": NO_VALUE}
 NAMES = {"list": "L", "service": "t", "persistent": "p", "stats": "stats"}
 
 
@@ -51,13 +60,13 @@ def test_options_values_and_the_rest(line: str, options: Options, rest: str) -> 
     ],
 )
 def test_what_is_no_option(line: str, says: str) -> None:
-    with pytest.raises(WrongLine, match=says):
+    with pytest.raises(UsageError, match=says):
         getopt("tool", line.split(), KINDS, NAMES)
 
 
 def test_without_long_names_two_dashes_are_a_word() -> None:
     assert getopt("tool", ["-n", "--", "-n"], KINDS) == ([("n", None), ("n", None)], ["--"])
-    with pytest.raises(WrongLine, match="no option --"):
+    with pytest.raises(UsageError, match="no option --"):
         getopt("tool", ["--list"], KINDS)
 
 
@@ -65,7 +74,7 @@ def test_without_long_names_two_dashes_are_a_word() -> None:
     ("text", "value"), [("0", 0), ("080", 80), ("4294967295", 4294967295), ("", -1), ("-1", -1), ("²", -1)]
 )
 def test_numbers(text: str, value: int) -> None:
-    assert number(text) == value
+    assert parse_number(text) == value
 
 
 @pytest.mark.parametrize(
@@ -81,4 +90,4 @@ def test_numbers(text: str, value: int) -> None:
     ],
 )
 def test_addresses_have_four_numbers(text: str, address: str | None) -> None:
-    assert dotted_quad(text) == address
+    assert parse_ipv4(text) == address

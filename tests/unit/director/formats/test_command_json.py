@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from director.control.codec import CodecError, decode, encode
 from director.core.commands import (
     AddServer,
     AddService,
@@ -19,6 +18,7 @@ from director.core.commands import (
 )
 from director.core.decision import Method
 from director.core.packet import Endpoint
+from director.formats.command_json import CodecError, decode, encode
 
 KEY = ServiceKey(6, Endpoint("203.0.113.1", 80))
 SERVER = Endpoint("172.16.0.2", 8000)

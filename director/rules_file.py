@@ -9,25 +9,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from director.control.channel import Message
-from director.control.tool import Failure, Fields
-from director.ipvsadm import saved
+from director.control.cli import Fields, ToolError
+from director.ipvsadm import save_format
 
 Ask = Callable[[Message], Message]
 Name = tuple[object, ...]  # of a rule: the values of its service's key, and its server if it has one
 
 
-class CannotLoad(Exception):
+class RulesFileError(Exception):
     """The file can't be read, or the director refuses it: its rules are as they were."""
 
 
 def load(file: Path, ask: Ask) -> str:
     """Make the rules those of `file`, all or nothing, and say what was done; `ask` asks the director.
 
-    Raises CannotLoad, and what `ask` raises.
+    Raises RulesFileError, and what `ask` raises.
     """
     wanted = _read(file)
     listed = _ask(file, ask, {"do": "list", "at_once": True})["services"]
-    changes = difference(saved.read(saved.text(listed, numeric=True)), wanted)
+    changes = difference(save_format.read(save_format.text(listed, numeric=True)), wanted)
     if changes:
         _ask(file, ask, {"do": "apply", "commands": changes})
     services = sum("server" not in command for command in wanted)
@@ -64,21 +64,21 @@ def _name(rule: Fields) -> Name:
 
 
 def _read(file: Path) -> list[Fields]:
-    """Its rules, each once. Raises CannotLoad."""
+    """Its rules, each once. Raises RulesFileError."""
     try:
-        rules = saved.read(file.read_text(encoding="utf-8", errors="replace"))
+        rules = save_format.read(file.read_text(encoding="utf-8", errors="replace"))
     except OSError as error:
-        raise CannotLoad(f"The rules in {file} can't be read: {error.strerror}.") from None
-    except Failure as error:
-        raise CannotLoad(f"The rules in {file} can't be understood: {error}") from None
+        raise RulesFileError(f"The rules in {file} can't be read: {error.strerror}.") from None
+    except ToolError as error:
+        raise RulesFileError(f"The rules in {file} can't be understood: {error}") from None
     names = set[Name]()
     for rule in rules:
         if rule["command"] not in ("AddService", "AddServer"):
-            raise CannotLoad(
+            raise RulesFileError(
                 f"The rules in {file} may have lines with -A and -a only, as ipvsadm -S writes them."
             )
         if _name(rule) in names:
-            raise CannotLoad(f"The rules in {file} have {' '.join(map(str, _name(rule)))} twice.")
+            raise RulesFileError(f"The rules in {file} have {' '.join(map(str, _name(rule)))} twice.")
         names.add(_name(rule))
     return rules
 
@@ -86,5 +86,7 @@ def _read(file: Path) -> list[Fields]:
 def _ask(file: Path, ask: Ask, request: Message) -> Message:
     answer = ask(request)
     if not answer.get("ok"):
-        raise CannotLoad(f"The rules in {file} are refused, and nothing has changed: {answer.get('error')}")
+        raise RulesFileError(
+            f"The rules in {file} are refused, and nothing has changed: {answer.get('error')}"
+        )
     return answer

@@ -1,6 +1,6 @@
 """A scheduler of one's own: a file like those of core/schedulers/, read anew for each service that uses it.
 
-It is named after its file, and may be wrong: it runs in a process of its own (own_scheduler_process.py), so
+It is named after its file, and may be wrong: it runs in a process of its own (custom_scheduler_worker.py), so
 it can neither end the director nor hold it up: a connection may take 20 ms, and all that take longer a second
 more. What is wrong is said in one sentence with the file's line, to whoever gives the rule
 (`ipvsadm -A ... -s NAME`), or as the reason why a connection was refused. Where the process has ended, or did
@@ -32,7 +32,7 @@ from director.core import schedulers
 from director.core.errors import BadValue, SchedulerFailed
 from director.core.packet import Packet
 from director.core.statistics import COUNTERS
-from director.own_scheduler_process import SERVER, Answer
+from director.custom_scheduler_worker import SERVER, Answer
 
 if TYPE_CHECKING:
     from director.core.schedulers import Pick
@@ -43,7 +43,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _PYTHON = (sys.executable, "-I", "-S", "-B", "-c")  # with our path it is there in half of the time
 _PROGRAM = (
     "import sys; sys.path[:0] = sys.argv[2:];"
-    "from director.own_scheduler_process import main; main(sys.argv[1])"
+    "from director.custom_scheduler_worker import main; main(sys.argv[1])"
 )
 _STARTS = 10.0  # seconds for Python to be there; a tenth of one is enough where the machine is idle
 _QUICK = 0.02  # seconds that every call may take; a tenth of a millisecond is enough
@@ -68,10 +68,10 @@ def add(file: Path) -> None:
         raise BadValue(
             "scheduler file", "a new name of up to 15 letters, digits and _, ending in .py", file.name
         )
-    schedulers.add(name, partial(Watched, file))
+    schedulers.add(name, partial(CustomScheduler, file))
 
 
-class Watched:
+class CustomScheduler:
     """The scheduler in `file`, for one service. Raises SchedulerFailed, here and in `pick`."""
 
     def __init__(self, file: Path) -> None:
@@ -100,9 +100,9 @@ class Watched:
         except SchedulerFailed as error:
             self._complaint = str(error)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Watched:
+    def __deepcopy__(self, memo: dict[int, Any]) -> CustomScheduler:
         """For what is only rehearsed. Raises SchedulerFailed where it remembers what can't be copied."""
-        twin = object.__new__(Watched)
+        twin = object.__new__(CustomScheduler)
         twin._complaint, twin._process = self._complaint, self._process
         twin._slot, twin._sent = self._process.new_slot(twin), self._sent
         if not self._complaint and not self._process.lost:
@@ -180,7 +180,7 @@ class _Process:
             with suppress(OSError):
                 self._schedstats.append(os.open(f"/proc/{whose}/schedstat", os.O_RDONLY | os.O_CLOEXEC))
 
-    def new_slot(self, owner: Watched) -> int:
+    def new_slot(self, owner: CustomScheduler) -> int:
         """Of a scheduler or a copy of it; it is given up when its owner is."""
         slot = next(self._slots)
         weakref.finalize(owner, self._gone.append, slot).atexit = False

@@ -18,11 +18,11 @@ from director.control.channel import ChannelError, join, stream
 Fields = dict[str, Any]
 Options = list[tuple[str, str | None]]
 
-NOTHING, VALUE, MAYBE = range(3)  # what follows an option; MAYBE: a value, unless an option is next
+NO_VALUE, VALUE, OPTIONAL_VALUE = range(3)  # what follows an option
 NO_DIRECTOR, WRONG, REFUSED = 1, 2, 255
 
 
-class Failure(Exception):
+class ToolError(Exception):
     """Why nothing was done: a sentence for people, and the exit code for programs.
 
     Without a sentence, all has been told. `place` is that of the one command, of many, which was refused.
@@ -34,35 +34,35 @@ class Failure(Exception):
         self.place = place
 
 
-class WrongLine(Failure):
+class UsageError(ToolError):
     """A command line that makes no sense; the sentence tells why."""
 
     def __init__(self, sentence: str, code: int = WRONG) -> None:
         super().__init__(sentence, code)
 
 
-class Unsupported(WrongLine):
+class UnsupportedOption(UsageError):
     """One that makes sense elsewhere: it asks for what there is not here."""
 
 
 def run(program: str, work: Callable[[Sequence[str]], str | Iterable[str]], arguments: Sequence[str]) -> int:
     """Print what `work` makes of the arguments, as it comes, or why it failed; returns the exit code."""
     try:
-        say(work(arguments))
-    except Failure as failure:
-        say("")  # what it has said until then comes first
-        complain(program, failure)
+        print_output(work(arguments))
+    except ToolError as failure:
+        print_output("")  # what it has said until then comes first
+        print_error(program, failure)
         return failure.code
     return 0
 
 
-def complain(program: str, failure: Failure) -> None:
+def print_error(program: str, failure: ToolError) -> None:
     """Tell it on standard error."""
     if str(failure):
         sys.stderr.write(f"{program}: {failure}\n")
 
 
-def say(output: str | Iterable[str]) -> None:
+def print_output(output: str | Iterable[str]) -> None:
     """Print it, as it comes. Whoever reads it, such as head, may stop early."""
     try:
         for text in (output,) if isinstance(output, str) else output:
@@ -72,37 +72,37 @@ def say(output: str | Iterable[str]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def ask(request: Fields) -> Fields:
-    """The director's answer. Raises Failure when it refuses, or when there is none."""
+def query(request: Fields) -> Fields:
+    """The director's answer. Raises ToolError when it refuses, or when there is none."""
     answer: Fields = {}
-    for part in parts(request):
+    for part in stream_reply(request):
         join(answer, part)
     return answer
 
 
-def about() -> Fields:
-    """What "list" tells besides the services: it comes first. Raises Failure."""
-    with closing(parts({"do": "list"})) as told:
+def director_info() -> Fields:
+    """What "list" tells besides the services: it comes first. Raises ToolError."""
+    with closing(stream_reply({"do": "list"})) as told:
         return next(told)
 
 
-def parts(request: Fields) -> Generator[Fields, None, None]:
+def stream_reply(request: Fields) -> Generator[Fields, None, None]:
     """The same, in parts as they come (channel.py)."""
     try:
         for part in stream(os.environ.get(SOCKET_VARIABLE) or SOCKET, request):
             if not part.get("ok", True):
-                raise Failure(str(part.get("error", "refused.")), REFUSED, part.get("place"))
+                raise ToolError(str(part.get("error", "refused.")), REFUSED, part.get("place"))
             yield part
     except ChannelError as error:
-        raise Failure(str(error), NO_DIRECTOR) from None
+        raise ToolError(str(error), NO_DIRECTOR) from None
 
 
 def apply(commands: Sequence[Fields]) -> None:
-    """Have the director carry out all of `commands`, or none. Raises Failure."""
-    ask({"do": "apply", "commands": list(commands)})
+    """Have the director carry out all of `commands`, or none. Raises ToolError."""
+    query({"do": "apply", "commands": list(commands)})
 
 
-def numbered(text: str, program: str) -> Iterator[tuple[int, list[str]]]:
+def numbered_lines(text: str, program: str) -> Iterator[tuple[int, list[str]]]:
     """The lines of a file that say something: their numbers, and their words.
 
     The program's name may stand first; # begins a remark.
@@ -115,7 +115,7 @@ def numbered(text: str, program: str) -> Iterator[tuple[int, list[str]]]:
             yield number, words
 
 
-def named(number: int, failure: Failure) -> Failure:
+def at_line(number: int, failure: ToolError) -> ToolError:
     """The failure of a line, which says which."""
     return type(failure)(f"line {number}: {failure}", failure.code)
 
@@ -126,7 +126,7 @@ def getopt(
     """The options by their keys, with their values, in order; and the words that are no options.
 
     `kinds` has what follows each option; a key of one letter is an option of its own, and the
-    long `names` lead to keys. `--` ends the options where there are long ones. Raises WrongLine.
+    long `names` lead to keys. `--` ends the options where there are long ones. Raises UsageError.
     """
     options: Options = []
     rest: list[str] = []
@@ -151,11 +151,11 @@ def _long(
     name, equals, value = word.partition("=")
     key = names.get(name[2:])
     if key is None:
-        raise WrongLine(f"there is no option {name}; {program} -h lists them.")
+        raise UsageError(f"there is no option {name}; {program} -h lists them.")
     if not equals:
         return key, _value(name, queue, kinds[key])
-    if kinds[key] == NOTHING:
-        raise WrongLine(f"{name} takes no value.")
+    if kinds[key] == NO_VALUE:
+        raise UsageError(f"{name} takes no value.")
     return key, value
 
 
@@ -164,8 +164,8 @@ def _letters(program: str, word: str, queue: list[str], kinds: Mapping[str, int]
     options: Options = []
     for place, letter in enumerate(word[1:], start=2):
         if letter not in kinds:
-            raise WrongLine(f"there is no option -{letter}; {program} -h lists them.")
-        if kinds[letter] != NOTHING:
+            raise UsageError(f"there is no option -{letter}; {program} -h lists them.")
+        if kinds[letter] != NO_VALUE:
             value = word[place:] or _value(f"-{letter}", queue, kinds[letter])
             return [*options, (letter, value)]
         options.append((letter, None))
@@ -175,20 +175,20 @@ def _letters(program: str, word: str, queue: list[str], kinds: Mapping[str, int]
 def _value(spelling: str, queue: list[str], kind: int) -> str | None:
     """The word after an option, if that is its value."""
     if kind == VALUE and not queue:
-        raise WrongLine(f"{spelling} needs a value.")
-    if kind == VALUE or (kind == MAYBE and queue and not queue[0].startswith("-")):
+        raise UsageError(f"{spelling} needs a value.")
+    if kind == VALUE or (kind == OPTIONAL_VALUE and queue and not queue[0].startswith("-")):
         return queue.pop(0)
     return None
 
 
-def number(text: str) -> int:
+def parse_number(text: str) -> int:
     """A decimal number, or -1."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else -1
 
 
-def dotted_quad(text: str) -> str | None:
+def parse_ipv4(text: str) -> str | None:
     """An address or a netmask in dotted decimal without leading zeros, or None where `text` is none."""
-    octets = [number(octet) for octet in text.split(".")]
+    octets = [parse_number(octet) for octet in text.split(".")]
     if len(octets) != 4 or any(not 0 <= octet <= 255 for octet in octets):
         return None
     return ".".join(map(str, octets))
