@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from director.control.cli import REFUSED, Fields, UnsupportedOption, UsageError, parse_ipv4, parse_number
+from director.formats.ipvsadm_words import HOST_MASK
 from director.ipvsadm import names
 from director.ipvsadm.arguments import Line
 
@@ -20,7 +21,6 @@ SCHEDULERS_WITH_FLAGS = ("sh", "mh")
 SCHEDULER = "wlc"
 PERSISTENT = 360  # seconds
 LONGEST = 31 * 24 * 3600  # seconds
-ONE_CLIENT = "255.255.255.255"
 MOST = 2**31 - 1  # a weight, or connections of a threshold
 MOST_MARK = 2**32 - 1
 
@@ -90,7 +90,7 @@ def _persistent(line: Line) -> int:
 
 def _netmask(line: Line) -> str:
     text = line.options.get("M")
-    netmask = ONE_CLIENT if text is None else parse_ipv4(text)
+    netmask = HOST_MASK if text is None else parse_ipv4(text)
     if netmask is None:
         raise UsageError(f"bad netmask {text!r}: expected one such as 255.255.255.0.")
     return netmask

@@ -6,61 +6,33 @@ thresholds; they are saved here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from director.control.cli import Fields, ToolError, UsageError, at_line, numbered_lines
+from director.formats.ipvsadm_words import policy_options, server_options, service_option
 from director.ipvsadm import names, requests
 from director.ipvsadm.arguments import PROGRAM, Line, parse
 from director.ipvsadm.listing import sorted_services
 
 _SHOWING = ("L", "S")  # commands
-_FORWARDING = {"Masq": "-m", "Tunnel": "-i", "Route": "-g"}
 
 
 def text(services: Sequence[Fields], *, numeric: bool) -> str:
     """The lines that make these services again, in the order of the listing."""
     lines: list[str] = []
     for service in sorted_services(services):
-        key = key_of(service, numeric=numeric)
-        lines.append(" ".join(["-A", key, *policy_of(service)]))
+        protocol = service["protocol"]
+        option = service_option(service, _endpoint(service, protocol, numeric=numeric))
+        lines.append(" ".join(["-A", option, *policy_options(service)]))
         for server in service["servers"]:
-            where = names.endpoint(server["address"], server["port"], service["protocol"], numeric=numeric)
-            lines.append(" ".join(["-a", key, "-r", where, *settings_of(server)]))
+            endpoint = _endpoint(server, protocol, numeric=numeric)
+            lines.append(" ".join(["-a", option, "-r", endpoint, *server_options(server)]))
     return "".join(f"{line}\n" for line in lines)
 
 
-def key_of(service: Fields, *, numeric: bool = True) -> str:
-    """The words that name a service."""
-    if service["mark"]:
-        return f"-f {service['mark']}"
-    protocol = service["protocol"]
-    where = names.endpoint(service["address"], service["port"], protocol, numeric=numeric)
-    return f"-{protocol[0].lower()} {where}"
-
-
-def policy_of(service: Fields) -> Iterator[str]:
-    """The words behind -A: how it deals with its clients."""
-    yield f"-s {service['scheduler']}"
-    if service["persistent"]:
-        yield f"-p {service['persistent']}"
-        if service["netmask"] != requests.ONE_CLIENT:
-            yield f"-M {service['netmask']}"
-    if service["one_packet"]:
-        yield "-o"
-    if service["flags"]:
-        yield f"-b {','.join(service['flags'])}"
-
-
-def settings_of(server: Fields) -> Iterator[str]:
-    """The words behind -a and the server."""
-    forwarding = _FORWARDING[server["method"]]
-    yield f"{forwarding} -w {server['weight']}"
-    if forwarding == "-i":
-        yield "--tun-type ipip"
-    for option, threshold in (("-x", server["upper"]), ("-y", server["lower"])):
-        if threshold:
-            yield f"{option} {threshold}"
+def _endpoint(node: Fields, protocol: str, *, numeric: bool) -> str:
+    return names.endpoint(node["address"], node["port"], protocol, numeric=numeric)
 
 
 class Numbered(NamedTuple):

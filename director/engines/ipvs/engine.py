@@ -24,7 +24,7 @@ from director.engines.engine import EngineError
 from director.engines.ipvs import kernel, prerequisites
 from director.engines.ipvs.marks import script
 from director.engines.ipvs.rules import Service, lines
-from director.ipvsadm.save_format import key_of
+from director.formats.ipvsadm_words import service_option
 
 if TYPE_CHECKING:
     from director.core.director import Director
@@ -110,7 +110,7 @@ class IpvsEngine:
             raise
         self._installed = wanted
         self._timeouts, self._sysctls, self._marks = rules.timeouts, rules.sysctls, rules.marks
-        self._statistics = {key_of(service.as_dict()): service.stats for service in rules}
+        self._statistics = {service_option(service.as_dict()): service.stats for service in rules}
 
     def _timeout_lines(self) -> Sequence[str]:
         now = self._director.services.timeouts
@@ -118,8 +118,8 @@ class IpvsEngine:
 
     def _zeroed(self, wanted: Sequence[Service]) -> list[str]:
         """Services that count anew have new counters."""
-        stats = {key_of(service.as_dict()): service.stats for service in self._director.services}
-        keys = (key_of(service) for service in wanted)
+        stats = {service_option(service.as_dict()): service.stats for service in self._director.services}
+        keys = (service_option(service) for service in wanted)
         return [
             f"-Z {key}" for key in keys if key in self._statistics and stats[key] is not self._statistics[key]
         ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from director.ipvsadm.save_format import key_of, policy_of, settings_of
+from director.formats.ipvsadm_words import policy_options, server_options, service_option
 
 Service = dict[str, Any]
 _POLICY = ("scheduler", "flags", "persistent", "netmask", "one_packet")
@@ -18,15 +18,15 @@ _SETTINGS = ("weight", "method", "upper", "lower")
 
 def lines(before: Sequence[Service], after: Sequence[Service]) -> Iterator[str]:
     """What is gone goes first; a service's servers are added the oldest first, as they were."""
-    was, will_be = {key_of(one): one for one in before}, {key_of(one): one for one in after}
+    was, will_be = {service_option(one): one for one in before}, {service_option(one): one for one in after}
     for key in was.keys() - will_be.keys():
         yield f"-D {key}"
     for key, service in will_be.items():
         old = was.get(key)
         if old is None:
-            yield " ".join(["-A", key, *policy_of(service)])
+            yield " ".join(["-A", key, *policy_options(service)])
         elif any(old[name] != service[name] for name in _POLICY):
-            yield " ".join(["-E", key, *policy_of(service)])
+            yield " ".join(["-E", key, *policy_options(service)])
         yield from _servers(key, old["servers"] if old else [], service["servers"])
 
 
@@ -37,7 +37,7 @@ def _servers(key: str, before: Sequence[Service], after: Sequence[Service]) -> I
     for end, server in reversed(will_be.items()):
         old = was.get(end)
         if old is None or any(old[name] != server[name] for name in _SETTINGS):
-            yield " ".join(["-e" if old else "-a", key, "-r", end, *settings_of(server)])
+            yield " ".join(["-e" if old else "-a", key, "-r", end, *server_options(server)])
 
 
 def _end(server: Service) -> str:

@@ -1,0 +1,50 @@
+"""Services and real servers as words of an ipvsadm line, from the fields that the director lists.
+
+The engine ipvs hands these lines to the kernel; `ipvsadm -S` prints them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+HOST_MASK = "255.255.255.255"  # the netmask of -M that makes every client address one client
+_FORWARDING = {"Masq": "-m", "Tunnel": "-i", "Route": "-g"}
+
+Fields = dict[str, Any]
+
+
+def service_option(service: Fields, endpoint: str = "") -> str:
+    """The option that names a service, such as `-t 203.0.113.1:80`; `endpoint` replaces the numbers."""
+    if service["mark"]:
+        return f"-f {service['mark']}"
+    return f"-{service['protocol'][0].lower()} {endpoint or address_and_port(service)}"
+
+
+def address_and_port(node: Fields) -> str:
+    """ADDRESS:PORT of a service or a real server, in numbers."""
+    return f"{node['address']}:{node['port']}"
+
+
+def policy_options(service: Fields) -> Iterator[str]:
+    """The words after the service in -A and -E."""
+    yield f"-s {service['scheduler']}"
+    if service["persistent"]:
+        yield f"-p {service['persistent']}"
+        if service["netmask"] != HOST_MASK:
+            yield f"-M {service['netmask']}"
+    if service["one_packet"]:
+        yield "-o"
+    if service["flags"]:
+        yield f"-b {','.join(service['flags'])}"
+
+
+def server_options(server: Fields) -> Iterator[str]:
+    """The words after the real server in -a and -e."""
+    forwarding = _FORWARDING[server["method"]]
+    yield f"{forwarding} -w {server['weight']}"
+    if forwarding == "-i":
+        yield "--tun-type ipip"
+    for option, threshold in (("-x", server["upper"]), ("-y", server["lower"])):
+        if threshold:
+            yield f"{option} {threshold}"
