@@ -1,10 +1,11 @@
-"""Every command that the documentation shows is run, as it stands there.
+"""Runs every command that the documentation shows, as it is written there.
 
-A shell block is a command each line. `sudo` is left out (a newcomer needs it once, for the
-installation), and so is what would start the tests in the tests.
+Each line of a shell block is a command. `sudo` is left out (a newcomer needs it once, for the installation),
+and so are commands that would start the tests within the tests.
 
-The lessons, labs/*/README.md, are held to more: their prompt is that of their own lab, and what they
-show of scripts, packets and answers must be what is there. One run of the lab serves all of it.
+More is checked of the lessons, labs/vs_*/README.md. Their prompt is that of their own lab, and the scripts,
+packets and answers that they show must be those of a run; so must the answers on docs/paper.md. One run of a
+lab serves all tests of a page.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ from realserver_setup.render import DIALECTS
 from tests.labs.lesson import Lesson, missing
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("labs/*/README.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("labs/*/README.md")])
 LESSONS = sorted(ROOT.glob("labs/vs_*/README.md"))
+TRANSCRIPTS = [*LESSONS, ROOT / "docs" / "paper.md"]  # whose answers at the prompt are compared with a run
 TYPED_WHOLE = ROOT / "docs" / "operating.md"  # by test_operating.py
 _BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _NOT_HERE = ("./inv test", "./inv vm", "git clone", "cd ")
@@ -79,7 +81,7 @@ def _each(pages: list[Path]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("page", pages, ids=[str(page.relative_to(ROOT)) for page in pages])
 
 
-_EACH_PAGE, _EACH_LESSON = _each(PAGES), _each(LESSONS)
+_EACH_PAGE, _EACH_LESSON, _EACH_TRANSCRIPT = _each(PAGES), _each(LESSONS), _each(TRANSCRIPTS)
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,8 @@ def test_what_is_typed_at_the_prompt_works(page: Path, play: Callable[[Path], Pl
     assert not [complaint for complaint in _COMPLAINTS if complaint in answers], answers
 
 
-@_EACH_LESSON
-def test_a_lab_and_its_prompt_answer_as_a_lesson_shows(page: Path, play: Callable[[Path], Played]) -> None:
+@_EACH_TRANSCRIPT
+def test_a_lab_and_its_prompt_answer_as_a_page_shows(page: Path, play: Callable[[Path], Played]) -> None:
     lesson, played = Lesson(page), play(page)
     typed = list(lesson.typed())
     assert [one.command for one in typed] == _TYPED.findall(page.read_text())
