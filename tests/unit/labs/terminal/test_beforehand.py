@@ -93,7 +93,8 @@ def test_ctrl_c_where_python_could_only_complain() -> None:
 
 
 def test_an_interrupt_that_is_ignored_stays_so() -> None:
-    code = "from labs.terminal import beforehand; import signal; beforehand.raise_interrupts(); signal.raise_signal(2)"
+    code = "from labs.terminal import beforehand; import signal; beforehand.raise_interrupts(); "
+    code += "signal.raise_signal(2)"
     done = subprocess.run(["sh", "-c", 'trap "" INT; exec "$0" -c "$1"', sys.executable, code], cwd=ROOT)
     assert done.returncode == 0
 
