@@ -28,10 +28,9 @@ from statistics import fmean
 from compare.point import FULL, Point
 from compare.results import Results
 from compare.settings import TIMES, bytes_a_second
-from director.core.decision import Method
 from director.core.packet import Endpoint
+from director.core.real_server import Method, RealServer
 from director.core.schedulers.mh import Scheduler
-from director.core.service import RealServer
 
 SEED = 1999
 RESOLVERS = 2000

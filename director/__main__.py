@@ -21,9 +21,9 @@ from director import engines, rules_file
 from director.control import SOCKET, SOCKET_VARIABLE
 from director.control.channel import ChannelError, call
 from director.core import schedulers
-from director.core.decision import Method
-from director.core.defence import DEFAULT_LIMIT
 from director.core.errors import BadValue, LvsError
+from director.core.overload import DEFAULT_LIMIT
+from director.core.real_server import Method
 from director.core.states import Timeouts
 from director.core.sysctls import Sysctls
 from director.engines import interfaces

@@ -35,8 +35,8 @@ from director.core.statistics import COUNTERS
 from director.custom_scheduler_worker import SERVER, Answer
 
 if TYPE_CHECKING:
+    from director.core.real_server import RealServer
     from director.core.schedulers import Pick
-    from director.core.service import RealServer
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,14}", re.ASCII)  # ipvsadm's longest has 15 letters
 _ROOT = Path(__file__).resolve().parent.parent

@@ -30,10 +30,9 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from director.core.decision import Method
 from director.core.packet import Endpoint, Packet
+from director.core.real_server import Method, RealServer
 from director.core.schedulers import Scheduler
-from director.core.service import RealServer
 from director.core.statistics import COUNTERS
 
 Answer = dict[str, Any]

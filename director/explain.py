@@ -182,10 +182,10 @@ def _decision(answer: Message) -> str:
         )
         mac = f" ({way['dest_mac']})" if way.get("dest_mac") else ""
         return f"forward by VS-{answer['method']} to {answer['next_hop']}{over}{mac}"
-    if decision == "answer":
+    if decision == "reject":
         mtu = f", MTU {answer['mtu']}" if answer["mtu"] else ""
         return f"answer by ICMP type {answer['icmp_type']} code {answer['icmp_code']}{mtu}"
-    return {"drop": "drop it", "local": "leave it to the director's own kernel"}[str(decision)]
+    return {"drop": "drop it", "pass": "leave it to the director's own kernel"}[str(decision)]
 
 
 def _event(event: Message) -> str:

@@ -21,9 +21,9 @@ from director import custom_scheduler, engines, rules_file
 from director.control.channel import ChannelError, call
 from director.control.handler import RequestHandler
 from director.control.listener import Listener
-from director.core.decision import Method
 from director.core.director import Director
 from director.core.events import Event
+from director.core.real_server import Method
 from director.core.states import Timeouts
 from director.core.sysctls import Sysctls
 from director.engines.engine import Engine

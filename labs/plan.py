@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from director.core.decision import Method
+from director.core.real_server import Method
 from labs.network.addresses import PUBLISHED, Addressing
 from labs.network.topology import Interface, Node, Role, Topology
 from labs.run.packet_table import Hop

@@ -10,8 +10,8 @@ from typing import Any
 from unittest.mock import patch
 
 from director.control.handler import RequestHandler
-from director.core.decision import Method
 from director.core.director import Director
+from director.core.real_server import Method
 from director.engines.scapy import engine as module
 from director.engines.scapy.engine import ScapyEngine
 from director.engines.scapy.routes import NextHop

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from director.core.decision import Method
+from director.core.real_server import Method
 from realserver_setup import values
 from realserver_setup.errors import InvalidValue
 

@@ -8,9 +8,8 @@ from itertools import permutations, product
 from classroom.guided.answers import BLANK, Section
 from classroom.variants import Variant
 from director.core import schedulers
-from director.core.decision import Method
 from director.core.packet import SYN, TCP, Endpoint, Packet
-from director.core.service import RealServer
+from director.core.real_server import Method, RealServer
 
 SCHEDULERS = ("rr", "wrr", "lc", "wlc", "sed", "nq", "sh", "dh")
 _HASHING = ("sh", "dh")  # nobody works these out by hand: what each client gets first is told

@@ -14,10 +14,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from director.core.connection import Connection
-from director.core.decision import Answer, Decision, Forward, Local, Method
-from director.core.packet import ACK, FIN, ICMP, PSH, RST, SYN, TCP, UDP, URG, Endpoint, Packet
-from director.core.service import check_endpoint
+from director.core.connections import Connection
+from director.core.decision import Decision, Forward, Pass, Reject
+from director.core.packet import (
+    ACK,
+    FIN,
+    PROTOCOL_NAMES,
+    PROTOCOLS,
+    PSH,
+    RST,
+    SYN,
+    TCP,
+    UDP,
+    URG,
+    Endpoint,
+    Packet,
+    check_endpoint,
+)
+from director.core.real_server import Method
 from director.formats.command_json import CodecError, endpoint
 
 if TYPE_CHECKING:
@@ -26,8 +40,6 @@ if TYPE_CHECKING:
     from director.engines.engine import Engine
 
 _FLAGS = {"F": FIN, "S": SYN, "R": RST, "P": PSH, "A": ACK, "U": URG}
-_PROTOCOLS = {"TCP": TCP, "UDP": UDP, "ICMP": ICMP}
-_NAMES = {number: name for name, number in _PROTOCOLS.items()}
 _LENGTH = 40  # bytes of an IP packet with a TCP header and no data
 
 Row = dict[str, str]
@@ -46,7 +58,7 @@ class Explainer:
         known = self._known(packet)
         service = known.service if known else self._director.services.find(packet)
         decision, events = self._director.dry_run(packet, now)
-        if isinstance(decision, Local):
+        if isinstance(decision, Pass):
             service = None
         return {
             "packet": _describe(packet),
@@ -63,7 +75,7 @@ class Explainer:
 
     def _say(self, packet: Packet, decision: Decision) -> Message:
         said: Message = {"decision": type(decision).__name__.lower(), "reasons": list(decision.reasons)}
-        if isinstance(decision, Answer):
+        if isinstance(decision, Reject):
             said |= {"icmp_type": decision.icmp_type, "icmp_code": decision.icmp_code, "mtu": decision.mtu}
         if isinstance(decision, Forward):
             way = self._way_for(decision)
@@ -144,7 +156,7 @@ def _leaves(forward: Forward, way: Row) -> Row:
 def _describe(packet: Packet) -> Message:
     flags = "".join(letter for letter, flag in _FLAGS.items() if packet.flags & flag)
     return {
-        "protocol": _NAMES.get(packet.protocol, str(packet.protocol)),
+        "protocol": PROTOCOL_NAMES.get(packet.protocol, str(packet.protocol)),
         "source": str(packet.source),
         "destination": str(packet.destination),
         "flags": flags,
@@ -158,7 +170,7 @@ def _packet_of(request: Message) -> Packet:
     said = request.get("packet")
     if not isinstance(said, dict):
         raise CodecError(f"packet: expected an object, got {said!r}.")
-    protocol = _PROTOCOLS.get(str(said.get("protocol", "TCP")))
+    protocol = PROTOCOLS.get(str(said.get("protocol", "TCP")))
     if protocol not in (TCP, UDP):
         raise CodecError(f"protocol: expected TCP or UDP, got {said.get('protocol')!r}.")
     source, to = endpoint("source", said.get("source")), endpoint("destination", said.get("destination"))

@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any
 from director.control.channel import ROWS, join
 from director.control.explanation import Explainer
 from director.core.commands import Command, DeleteServer, DeleteService
-from director.core.draft import Draft, exhaust
 from director.core.errors import LvsError
 from director.core.events import Trace
 from director.core.service import VirtualService
+from director.core.transaction import Transaction, exhaust
 from director.engines.engine import Engine, EngineError
 from director.formats.command_json import CodecError, decode
 
@@ -131,7 +131,7 @@ class RequestHandler:
         finally:
             self.later(left)
 
-    def _put_in_force(self, draft: Draft) -> Steps:
+    def _put_in_force(self, draft: Transaction) -> Steps:
         """All at once, or not at all. Raises EngineError."""
         is_in_force = False
         try:
@@ -195,7 +195,7 @@ class _Refused(Exception):
 class _Commands:
     """Those of a request for a draft; they are kept in `heard` if somebody is to hear of them."""
 
-    def __init__(self, request: Message, draft: Draft, trace: Trace) -> None:
+    def __init__(self, request: Message, draft: Transaction, trace: Trace) -> None:
         self.heard: deque[Command] = deque()
         self._request = request
         self._draft = draft

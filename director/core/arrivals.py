@@ -9,20 +9,19 @@ Source: Linux, ip_vs_schedule; paper, section 2.
 
 from __future__ import annotations
 
-from director.core.connection import Connection
-from director.core.decision import Answer, Decision, Local
-from director.core.defence import LOOKED_AT, Defence, who_makes_room
+from director.core.connections import Connection, Lifecycle, Table
+from director.core.decision import Decision, Pass, Reject
 from director.core.errors import SchedulerFailed
 from director.core.events import Trace
 from director.core.ftp import CONTROL_PORT, DATA_PORT
 from director.core.icmp import PORT_UNREACHABLE, UNREACHABLE
 from director.core.known import Known
-from director.core.lifecycle import Lifecycle
+from director.core.overload import LOOKED_AT, Overload, who_makes_room
 from director.core.packet import RST, SYN, TCP, UDP, Endpoint, Packet
 from director.core.persistence import Template, Templates, key_for
+from director.core.real_server import RealServer
 from director.core.rules import Rules
-from director.core.service import RealServer, VirtualService
-from director.core.table import Table
+from director.core.service import VirtualService
 
 Chosen = tuple[RealServer, Endpoint, str, Template | None]  # the server, its end, why, and by which template
 
@@ -35,7 +34,7 @@ class Arrivals:
         templates: Templates,
         life: Lifecycle,
         known: Known,
-        defence: Defence,
+        defence: Overload,
         trace: Trace,
     ) -> None:
         self._rules = rules
@@ -53,7 +52,7 @@ class Arrivals:
             return stray
         service = self._rules.find(packet)
         if service is None:
-            return Local((f"no virtual service at {packet.destination}",))
+            return Pass((f"no virtual service at {packet.destination}",))
         if self._defence.drops_this_one():
             return self._trace.drop(packet, now, "drop_packet: it is this one's turn")
         policy, key = service.policy, service.key
@@ -74,11 +73,11 @@ class Arrivals:
         told = sysctls.nat_icmp_send and not (tcp and flags & RST)
         if told and self._rules.serves(packet.protocol, packet.source):
             why = "nat_icmp_send: a real server's packet, of no known connection"
-            return self._trace.answer(packet, now, Answer(UNREACHABLE, PORT_UNREACHABLE, (why,)))
+            return self._trace.answer(packet, now, Reject(UNREACHABLE, PORT_UNREACHABLE, (why,)))
         if tcp and (flags & RST or not (flags & SYN or sysctls.sloppy_tcp)):
-            return Local(("no such connection, and only a SYN opens one",))
+            return Pass(("no such connection, and only a SYN opens one",))
         if packet.source.port == DATA_PORT:
-            return Local(("a connection from port 20 is never scheduled",))
+            return Pass(("a connection from port 20 is never scheduled",))
         return None
 
     # ---- which server ----
@@ -157,11 +156,11 @@ class Arrivals:
         return self._unreachable(packet, now, f"service {service} has no real server available")
 
     def _unreachable(self, packet: Packet, now: float, why: str) -> Decision:
-        return self._trace.answer(packet, now, Answer(UNREACHABLE, PORT_UNREACHABLE, (why,)))
+        return self._trace.answer(packet, now, Reject(UNREACHABLE, PORT_UNREACHABLE, (why,)))
 
     @staticmethod
     def _without_rule(service: VirtualService, packet: Packet) -> Decision:
-        return Local((f"no virtual service at {packet.destination}; {service} is only for its own port",))
+        return Pass((f"no virtual service at {packet.destination}; {service} is only for its own port",))
 
 
 def _end(server: RealServer, port: int) -> Endpoint:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from director.core.decision import Method
-from director.core.packet import Endpoint
+from director.core.packet import ALL_ONES, Endpoint
+from director.core.real_server import Method
 
 NO_ADDRESS = Endpoint("0.0.0.0", 0)
-ONE_CLIENT = "255.255.255.255"  # the netmask with which every client is one of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class AddService:
     scheduler: str | None = None  # None: the director's own default
     flags: tuple[str, ...] = ()
     persistent: int | None = None
-    netmask: str = ONE_CLIENT
+    netmask: str = ALL_ONES
     one_packet: bool = False
     exist_ok: bool = False  # the 1999 tool: the first -A creates the service
 
@@ -53,7 +52,7 @@ class EditService:
     scheduler: str | None = None
     flags: tuple[str, ...] = ()
     persistent: int | None = None
-    netmask: str = ONE_CLIENT
+    netmask: str = ALL_ONES
     one_packet: bool = False
 
 

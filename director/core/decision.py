@@ -7,22 +7,13 @@ second opinion. Values only: nothing here looks at tables or packets.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from director.core.packet import Endpoint
+from director.core.real_server import Method
 
 if TYPE_CHECKING:
-    from director.core.connection import Connection
-
-
-class Method(Enum):
-    """How a request travels on to its real server; the value is what ipvsadm prints."""
-
-    NAT = "Masq"
-    TUN = "Tunnel"
-    DR = "Route"
-    LOCAL = "Local"
+    from director.core.connections import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +66,7 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reject:
     """Tell the sender by ICMP (RFC 792): `icmp_type`, `icmp_code`, for 3/4 the `mtu` in bytes.
 
     For 12, `pointer` is the byte of the IP header that is wrong.
@@ -93,10 +84,10 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Local:
+class Pass:
     """The director's own kernel gets the packet, as if no virtual server existed."""
 
     reasons: tuple[str, ...]
 
 
-Decision = Forward | Drop | Answer | Local
+Decision = Forward | Drop | Reject | Pass

@@ -26,22 +26,20 @@ from typing import Any
 from director.core import icmp, ip_options
 from director.core.arrivals import Arrivals
 from director.core.commands import Command
-from director.core.connection import Connection
-from director.core.decision import Answer, Decision, Drop, Local, Method
-from director.core.defence import DEFAULT_LIMIT, SHARE, Defence, drops_entries, secures_tcp
-from director.core.draft import Draft, Steps, exhaust
+from director.core.connections import DEFAULT_BITS, Connection, ConnectionTable, Lifecycle, Tables
+from director.core.decision import Decision, Drop, Pass, Reject
 from director.core.events import Event, Trace
 from director.core.known import Known
-from director.core.lifecycle import Lifecycle
+from director.core.overload import DEFAULT_LIMIT, SHARE, Overload, drops_entries, secures_tcp
 from director.core.packet import ANY_PORT, ICMP, TCP, UDP, Endpoint, Packet
 from director.core.persistence import Templates, key_for
+from director.core.real_server import Method
 from director.core.refusals import Refusals
 from director.core.rules import Rules
 from director.core.states import Timeouts
 from director.core.statistics import PERIOD
 from director.core.sysctls import Sysctls
-from director.core.table import DEFAULT_BITS, ConnectionTable
-from director.core.tables import Tables
+from director.core.transaction import Steps, Transaction, exhaust
 
 DEFAULT_TIMEOUTS = Timeouts()
 DEFAULT_SYSCTLS = Sysctls()
@@ -86,7 +84,7 @@ class Director:
         self.services = Rules(method, scheduler, timeouts=timeouts, sysctls=sysctls, is_local=is_local)
         tables = tables or Tables(ConnectionTable(conn_tab_bits), Templates())
         self.connections, self.templates = tables
-        self._defence = Defence(conn_limit)
+        self._defence = Overload(conn_limit)
         self.trace = Trace(on_event)
         self._refusals = Refusals(mtu_of)
         self._life = Lifecycle(self.connections, self.templates, timeouts, self.trace)
@@ -117,24 +115,24 @@ class Director:
         self.put_in_force(draft)
         return Change(partial(self._commit, draft, commands, now), partial(self.take_back, draft))
 
-    def _commit(self, draft: Draft, commands: Sequence[Command], now: float) -> None:
+    def _commit(self, draft: Transaction, commands: Sequence[Command], now: float) -> None:
         exhaust(self.settle(draft, deque(commands), now))
 
-    def draft(self) -> Draft:
+    def draft(self) -> Transaction:
         """A change to write as slowly as one likes; then it is put in force, and settled or taken back."""
-        return Draft(self.services)
+        return Transaction(self.services)
 
-    def put_in_force(self, draft: Draft) -> None:
+    def put_in_force(self, draft: Transaction) -> None:
         """From now on, packets meet the rules of the draft."""
         draft.put_in_force()
         self._use_settings()
 
-    def take_back(self, draft: Draft) -> None:
+    def take_back(self, draft: Transaction) -> None:
         """Nothing has happened, if it is called at once."""
         draft.take_back()
         self._use_settings()
 
-    def settle(self, draft: Draft, commands: deque[Command], now: float) -> Steps:
+    def settle(self, draft: Transaction, commands: deque[Command], now: float) -> Steps:
         """What follows from new rules, and can't be taken back, in steps.
 
         It tells of the commands, of which none is left, ends connections, and forgets servers. Whoever takes
@@ -207,10 +205,10 @@ class Director:
         """What becomes of `packet`; never raises, whatever is in it."""
         if packet.protocol == ICMP:
             decision = icmp.decide(packet, self.connections)
-            ours = packet.options and not isinstance(decision, Local)
+            ours = packet.options and not isinstance(decision, Pass)
             return (ours and self._refuse_options(packet, now)) or decision
         if packet.protocol not in (TCP, UDP):
-            return Local(("neither TCP, UDP nor ICMP",))
+            return Pass(("neither TCP, UDP nor ICMP",))
         if packet.fragment_offset or packet.more_fragments:
             return self._decide_fragment(packet)
         return (packet.options and self._refuse_options(packet, now)) or self._decide_whole(packet, now)
@@ -275,7 +273,7 @@ class Director:
         """Only the whole packet shows its ports."""
         if self._concerns(packet):
             return Drop(("a fragment: its whole packet is decided about",), waits=True)
-        return Local(("a fragment, not for a virtual service",))
+        return Pass(("a fragment, not for a virtual service",))
 
     def _refuse_options(self, packet: Packet, now: float) -> Decision | None:
         """What the kernel refuses before it looks for a service.
@@ -291,7 +289,7 @@ class Director:
         except ip_options.Wrong as wrong:
             if packet.protocol == ICMP or not self.services.is_vip(packet.destination.address):
                 return self.trace.drop(packet, now, str(wrong))  # the host's kernel has it, too, and answers
-            answer = Answer(icmp.PARAMETER_PROBLEM, 0, (str(wrong),), pointer=wrong.pointer)
+            answer = Reject(icmp.PARAMETER_PROBLEM, 0, (str(wrong),), pointer=wrong.pointer)
             return self.trace.answer(packet, now, answer)
         return self.trace.drop(packet, now, "IP options that choose the way (accept_source_route is 0)")
 

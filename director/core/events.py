@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from director.core.decision import Answer, Drop
+from director.core.decision import Drop, Reject
 from director.core.packet import Packet
 
 
@@ -45,7 +45,7 @@ class Trace:
         self._refuse("dropped", packet, now, (reason,))
         return Drop((reason,))
 
-    def answer(self, packet: Packet, now: float, answer: Answer) -> Answer:
+    def answer(self, packet: Packet, now: float, answer: Reject) -> Reject:
         """`answer`, which has been told."""
         self._refuse("answered", packet, now, answer.reasons)
         return answer

@@ -12,9 +12,11 @@ becomes of a found endpoint is the helper's business.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from director.core.packet import Endpoint
+from director.core.packet import Endpoint, Packet
+from director.core.tcp_stream import Edits, LineReader, data_start
 
 CONTROL_PORT = 21
 DATA_PORT = 20
@@ -27,6 +29,25 @@ _EPRT = re.compile(rb"EPRT +([!-~])1\1" + _FOUR + rb"\1(\d{1,5})\1(?=\s)", re.IG
 _PASSIVE = re.compile(rb"227 .*?" + _SIX)
 _EXTENDED = re.compile(rb"229 .*?\(([!-~])\1\1(\d{1,5})\1\)")
 _ADDRESS_BEGUN = re.compile(rb"227 .*?\d")
+
+
+@dataclass(slots=True)
+class Session:
+    """What the helper remembers of a control connection.
+
+    `sent` is the sequence number up to which the real server's text has been passed on.
+    """
+
+    commands: LineReader = field(default_factory=LineReader)
+    replies: LineReader = field(default_factory=LineReader)
+    edits: Edits = field(default_factory=Edits)
+    sent: int | None = None
+
+    def rewritten(self, packet: Packet) -> tuple[int, bytes | None]:
+        """What is added to a reply's sequence number, and its new data where that is another."""
+        begin = data_start(packet)
+        payload = self.edits.rewritten(begin, packet.payload)
+        return self.edits.for_sequence(begin), payload if payload != packet.payload else None
 
 
 class Passive(NamedTuple):

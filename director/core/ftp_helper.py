@@ -11,37 +11,16 @@ again, and by then the director knows what to write.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from director.core import ftp
-from director.core.connection import Connection
-from director.core.lines import Line, LineReader, data_start
-from director.core.packet import ANY_PORT, FIN, RST, TCP, Endpoint, Packet
-from director.core.sequence import Edits, distance
+from director.core.connections import Connection
+from director.core.packet import ANY_PORT, FIN, RST, Endpoint, Packet
 from director.core.states import State
+from director.core.tcp_stream import Line, data_start, distance
 
 _EARLY = "ftp: a piece of the control connection is missing before this one"
 _UNFINISHED = "ftp: the end of a 227 reply has to come first"
-
-
-@dataclass(slots=True)
-class Session:
-    """What the helper remembers of a control connection.
-
-    `sent` is the sequence number up to which the real server's text has been passed on.
-    """
-
-    commands: LineReader = field(default_factory=LineReader)
-    replies: LineReader = field(default_factory=LineReader)
-    edits: Edits = field(default_factory=Edits)
-    sent: int | None = None
-
-    def rewritten(self, packet: Packet) -> tuple[int, bytes | None]:
-        """What is added to a reply's sequence number, and its new data where that is another."""
-        begin = data_start(packet)
-        payload = self.edits.rewritten(begin, packet.payload)
-        return self.edits.for_sequence(begin), payload if payload != packet.payload else None
 
 
 class Expect(Protocol):
@@ -52,18 +31,15 @@ class Expect(Protocol):
     ) -> None: ...
 
 
-def is_control(connection: Connection) -> bool:
-    """Whether it is a control connection, by its port."""
-    return connection.protocol == TCP and connection.vip.port == ftp.CONTROL_PORT
-
-
 class FtpHelper:
     """Both methods return why a packet has to be dropped, or None."""
 
     def __init__(self, expect: Expect) -> None:
         self._expect = expect
 
-    def from_client(self, control: Connection, session: Session, packet: Packet, now: float) -> str | None:
+    def from_client(
+        self, control: Connection, session: ftp.Session, packet: Packet, now: float
+    ) -> str | None:
         """Learn from PORT or EPRT where the client listens.
 
         Only the client's own address counts: nobody may have the server connect elsewhere.
@@ -79,7 +55,9 @@ class FtpHelper:
                 self._announce(control, there, vip, server_end, now)
         return None
 
-    def from_server(self, control: Connection, session: Session, packet: Packet, now: float) -> str | None:
+    def from_server(
+        self, control: Connection, session: ftp.Session, packet: Packet, now: float
+    ) -> str | None:
         """Learn from 227 and 229 replies where the server listens, and note what a 227 has to become."""
         if packet.flags & RST:
             return None
@@ -90,7 +68,7 @@ class FtpHelper:
             self._heed(control, session, line, now)
         return self._hold(session, packet)
 
-    def _heed(self, control: Connection, session: Session, line: Line, now: float) -> None:
+    def _heed(self, control: Connection, session: ftp.Session, line: Line, now: float) -> None:
         server, anyone = control.server_end.address, Endpoint(control.client.address, ANY_PORT)
         port = ftp.extended_passive(line.text)
         found = ftp.passive(line.text)
@@ -109,7 +87,7 @@ class FtpHelper:
             self._expect(control, client, vip, server_end, now)
 
     @staticmethod
-    def _hold(session: Session, packet: Packet) -> str | None:
+    def _hold(session: ftp.Session, packet: Packet) -> str | None:
         """Text goes on in its order, and no part of a 227 before all of it is known."""
         if not (packet.payload or packet.flags & FIN):
             return None

@@ -8,10 +8,10 @@ translators; Linux, ip_vs_in_icmp and ip_vs_out_icmp, for what is counted.
 
 from __future__ import annotations
 
-from director.core.connection import Connection
-from director.core.decision import Answer, Decision, Drop, Forward, Local, Method, PathMtu
+from director.core.connections import Connection, Table
+from director.core.decision import Decision, Drop, Forward, Pass, PathMtu, Reject
 from director.core.packet import IPIP, Endpoint, Packet
-from director.core.table import Table
+from director.core.real_server import Method
 
 UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED, PARAMETER_PROBLEM = 3, 4, 11, 12  # types
 PORT_UNREACHABLE, FRAGMENTATION_NEEDED = 3, 4  # codes of UNREACHABLE
@@ -25,9 +25,9 @@ def decide(packet: Packet, connections: Table) -> Decision:
     """What becomes of an ICMP packet; a ping of the VIP is for the director itself."""
     about = packet.embedded
     if packet.icmp_type not in _ERRORS or about is None:
-        return Local(("ICMP, and no error about a connection",))
+        return Pass(("ICMP, and no error about a connection",))
     if packet.fragment_offset or packet.more_fragments:
-        return Local(("a fragment of an ICMP error",))
+        return Pass(("a fragment of an ICMP error",))
     if about.protocol == IPIP:
         return _about_tunnel(packet, about, connections)
     connection = connections.request(about.protocol, about.destination, about.source)
@@ -36,7 +36,7 @@ def decide(packet: Packet, connections: Table) -> Decision:
     connection = connections.reply(about.protocol, about.destination, about.source)
     if connection is not None and connection.method is Method.NAT:
         return _to_client(connection, packet)
-    return Local(("ICMP error about no known connection",))
+    return Pass(("ICMP error about no known connection",))
 
 
 def _about_tunnel(packet: Packet, about: Packet, connections: Table) -> Decision:
@@ -51,17 +51,17 @@ def _about_tunnel(packet: Packet, about: Packet, connections: Table) -> Decision
     connection = connections.request(inner.protocol, inner.source, inner.destination) if inner else None
     server = connection.server_end.address if connection else ""
     if inner is None or connection is None or connection.method is not Method.TUN:
-        return Local(("ICMP error about a tunnel, and about no known connection",))
+        return Pass(("ICMP error about a tunnel, and about no known connection",))
     if about.destination.address != server:
-        return Local((f"ICMP error about a tunnel, and the connection's is that to {server}",))
+        return Pass((f"ICMP error about a tunnel, and the connection's is that to {server}",))
     reason = f"ICMP error from the tunnel to {server}"
     if (packet.icmp_type, packet.icmp_code) != (UNREACHABLE, FRAGMENTATION_NEEDED):
-        return Answer(packet.icmp_type, packet.icmp_code, (reason,), tunnelled=True)
+        return Reject(packet.icmp_type, packet.icmp_code, (reason,), tunnelled=True)
     learnt = PathMtu(server, max(SMALLEST_MTU, packet.mtu))
     if not inner.dont_fragment:
         return Drop((f"{reason}, of a packet that may be fragmented: learnt",), learnt)
     mtu = learnt.mtu - IPIP_HEADER
-    return Answer(packet.icmp_type, packet.icmp_code, (reason,), mtu, tunnelled=True, learnt=learnt)
+    return Reject(packet.icmp_type, packet.icmp_code, (reason,), mtu, tunnelled=True, learnt=learnt)
 
 
 def _to_server(connection: Connection, packet: Packet) -> Decision:
@@ -69,7 +69,7 @@ def _to_server(connection: Connection, packet: Packet) -> Decision:
     if connection.server.listed:
         connection.came_in(packet.length)
     if connection.method is Method.LOCAL:
-        return Local(("ICMP error about a reply of the local node",))
+        return Pass(("ICMP error about a reply of the local node",))
     if packet.ttl <= 1:
         return _too_old(packet)
     nat = connection.method is Method.NAT

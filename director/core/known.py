@@ -7,16 +7,16 @@ arrivals.py.
 
 from __future__ import annotations
 
-from director.core.connection import Connection
-from director.core.decision import Decision, Drop, Forward, Method
+from director.core.connections import Connection, Lifecycle, Table
+from director.core.decision import Decision, Drop, Forward
 from director.core.events import Trace
-from director.core.ftp_helper import FtpHelper, Session, is_control
-from director.core.lifecycle import Lifecycle
+from director.core.ftp import Session
+from director.core.ftp_helper import FtpHelper
 from director.core.packet import ANY_PORT, SYN, TCP, Endpoint, Packet
+from director.core.real_server import Method
 from director.core.refusals import Refusals
 from director.core.rules import Rules
 from director.core.states import State, View
-from director.core.table import Table
 
 _OVER = (State.TIME_WAIT, State.CLOSE)  # a client may use its port again
 _REUSE_FIN_WAIT = 2  # the bit of conn_reuse_mode
@@ -103,7 +103,7 @@ class Known:
         nat = connection.method is Method.NAT
         self._life.follow(connection, packet, View.IN if nat else View.HALF, now)
         begins = packet.flags & SYN and connection.state is State.SYN_RECV
-        if nat and begins and self._helps_ftp and is_control(connection):
+        if nat and begins and self._helps_ftp and connection.is_ftp_control:
             connection.ftp = Session()
         return self.onward(connection, packet, now, reasons)
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
 
-from director.core.addresses import number
 from director.core.commands import AddMark, DeleteMark
 from director.core.errors import BadValue, NoSuchMark
-from director.core.packet import TCP, UDP, Packet
+from director.core.packet import PROTOCOL_NAMES, TCP, UDP, Packet, ip_to_int
 
-_PROTOCOLS = {0: "any", TCP: "TCP", UDP: "UDP"}
+_PROTOCOLS = {0: "any", **{number: PROTOCOL_NAMES[number] for number in (TCP, UDP)}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class Mark:
 
     def covers(self, address: str) -> bool:
         """Whether an address is in its network."""
-        return number(address) & int(self.network.netmask) == int(self.network.network_address)
+        return ip_to_int(address) & int(self.network.netmask) == int(self.network.network_address)
 
     @classmethod
     def of(cls, command: AddMark | DeleteMark) -> Mark:

@@ -8,17 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv4Address
 from typing import NamedTuple
+
+from director.core.errors import BadValue
 
 ICMP = 1
 IPIP = 4
 TCP = 6
 UDP = 17
+PROTOCOL_NAMES = {ICMP: "ICMP", TCP: "TCP", UDP: "UDP"}
+PROTOCOLS = {name: number for number, name in PROTOCOL_NAMES.items()}
 HEADER = 20  # bytes of an IP header without options
 
 FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 
 
+ALL_ONES = "255.255.255.255"  # as a netmask, one host; as an address, limited broadcast (RFC 919)
 ANY_PORT = -1  # of an end whose port is not known yet: no packet carries it, while 0 can be on the wire
 
 
@@ -69,3 +76,33 @@ class Packet:
     identification: int = 0
     longest: int = 0
     options: bytes = b""
+
+
+@lru_cache(maxsize=4096)
+def ip_to_int(address: str) -> int:
+    """The 32 bits of an address in dotted decimal; 0 for what is none."""
+    try:
+        return int(IPv4Address(address))
+    except AddressValueError:
+        return 0
+
+
+def check_endpoint(field_name: str, endpoint: Endpoint) -> None:
+    """An address in dotted decimal, and a port from 0 to 65535; raises BadValue."""
+    check_address(field_name, endpoint.address)
+    if type(endpoint.port) is not int or not 0 <= endpoint.port <= 65535:
+        raise BadValue(field_name, "a port from 0 to 65535", endpoint.port)
+
+
+def check_address(field_name: str, address: str) -> None:
+    if not _is_address(str(address)):
+        raise BadValue(field_name, "an address such as 192.0.2.1", address)
+
+
+@lru_cache(maxsize=65536)  # rules come by the ten thousand, with the same addresses again and again
+def _is_address(text: str) -> bool:
+    try:
+        IPv4Address(text)
+    except AddressValueError:
+        return False
+    return True

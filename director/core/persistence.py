@@ -18,11 +18,10 @@ from ipaddress import IPv4Address
 from itertools import chain
 from typing import Any
 
-from director.core.addresses import number
-from director.core.commands import ONE_CLIENT
 from director.core.ftp import CONTROL_PORT
-from director.core.packet import UDP, Endpoint, Packet
-from director.core.service import RealServer, VirtualService
+from director.core.packet import ALL_ONES, PROTOCOL_NAMES, Endpoint, Packet, ip_to_int
+from director.core.real_server import RealServer
+from director.core.service import VirtualService
 from director.core.timers import UNSET, Timers
 
 NOWHERE = 65535  # the port at which the kernel lists templates that are lost
@@ -58,9 +57,8 @@ class Template:
 
     def as_dict(self, now: float) -> dict[str, Any]:
         """JSON-ready, in the form of a connection; `expires` in seconds from `now`."""
-        protocol = "IP" if not self.key.protocol else "UDP" if self.key.protocol == UDP else "TCP"
         return {
-            "protocol": protocol,
+            "protocol": PROTOCOL_NAMES[self.key.protocol] if self.key.protocol else "IP",
             "expires": max(0.0, round(self.expires - now, 3)),
             "state": "ASSURED" if self.assured else "NONE",
             "client": f"{self.key.network}:0",
@@ -136,6 +134,6 @@ def key_for(service: VirtualService, packet: Packet) -> TemplateKey:
 
 
 def _network(address: str, netmask: str) -> str:
-    if netmask == ONE_CLIENT:
+    if netmask == ALL_ONES:
         return address
-    return str(IPv4Address(number(address) & number(netmask)))
+    return str(IPv4Address(ip_to_int(address) & ip_to_int(netmask)))

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from director.core.decision import Answer, Method
+from director.core.decision import Reject
 from director.core.icmp import FRAGMENTATION_NEEDED, IPIP_HEADER, TIME_EXCEEDED, UNREACHABLE
 from director.core.packet import Packet
+from director.core.real_server import Method
 
 
 class Refusals:
@@ -18,7 +19,7 @@ class Refusals:
     def __init__(self, mtu_of: Callable[[str], int]) -> None:
         self.mtu_of = mtu_of
 
-    def of(self, packet: Packet, to: str, method: Method, *, pmtu_disc: bool) -> Answer | None:
+    def of(self, packet: Packet, to: str, method: Method, *, pmtu_disc: bool) -> Reject | None:
         """What its sender is told, or None where the packet can go on to `to`.
 
         Without `pmtu_disc`, a tunnel cuts up what its sender has forbidden to.
@@ -26,7 +27,7 @@ class Refusals:
         if method is Method.LOCAL:
             return None
         if packet.ttl <= 1:
-            return Answer(TIME_EXCEEDED, 0, (f"TTL {packet.ttl}",))
+            return Reject(TIME_EXCEEDED, 0, (f"TTL {packet.ttl}",))
         tunnel = method is Method.TUN
         if not packet.dont_fragment or (tunnel and not pmtu_disc):
             return None
@@ -35,4 +36,4 @@ class Refusals:
         if longest <= mtu:
             return None
         reason = f"{longest} bytes with DF, and {mtu} fit on the way to {to}"
-        return Answer(UNREACHABLE, FRAGMENTATION_NEEDED, (reason,), mtu)
+        return Reject(UNREACHABLE, FRAGMENTATION_NEEDED, (reason,), mtu)

@@ -11,10 +11,10 @@ from functools import cached_property
 
 from director.core import ftp, schedulers
 from director.core.commands import ServiceKey
-from director.core.decision import Method
 from director.core.marks import Marks, mark_of
 from director.core.packet import TCP, Endpoint, Packet
-from director.core.service import RealServer, VirtualService
+from director.core.real_server import Method, RealServer
+from director.core.service import VirtualService
 from director.core.states import Timeouts
 from director.core.sysctls import Sysctls
 

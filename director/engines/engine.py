@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 if TYPE_CHECKING:
     from selectors import BaseSelector
 
+    from director.core.connections import Tables
     from director.core.director import Director
-    from director.core.tables import Tables
 
 
 class EngineError(Exception):

@@ -18,14 +18,13 @@ from functools import cache
 from typing import Any, get_args
 
 from director.core.commands import Command, ServiceKey
-from director.core.decision import Method
-from director.core.packet import TCP, UDP, Endpoint
+from director.core.packet import PROTOCOL_NAMES, TCP, UDP, Endpoint
+from director.core.real_server import Method
 
 Json = dict[str, Any]
 
 _CLASSES: dict[str, type[Command]] = {kind.__name__: kind for kind in get_args(Command)}
-_PROTOCOLS = {"TCP": TCP, "UDP": UDP}
-_NAMES = {number: name for name, number in _PROTOCOLS.items()}
+_TRANSPORTS = {PROTOCOL_NAMES[number]: number for number in (TCP, UDP)}
 
 
 class CodecError(ValueError):
@@ -71,7 +70,7 @@ def _plain(value: object) -> object:
     if isinstance(value, ServiceKey):
         if value.mark:
             return {"mark": value.mark}
-        return {"protocol": _NAMES[value.protocol], "address": str(value.address)}
+        return {"protocol": PROTOCOL_NAMES[value.protocol], "address": str(value.address)}
     if isinstance(value, Endpoint):
         return str(value)
     if isinstance(value, tuple):
@@ -92,9 +91,9 @@ def _key(name: str, value: object) -> ServiceKey:
         return ServiceKey(mark=_integer("mark", value["mark"]))
     if not isinstance(value, dict) or value.keys() != {"protocol", "address"}:
         raise CodecError(f"{name}: expected an object with protocol and address, got {value!r}.")
-    if value["protocol"] not in _NAMES.values():
+    if value["protocol"] not in [*_TRANSPORTS]:
         raise CodecError(f"protocol: expected TCP or UDP, got {value['protocol']!r}.")
-    return ServiceKey(_PROTOCOLS[value["protocol"]], endpoint("address", value["address"]))
+    return ServiceKey(_TRANSPORTS[value["protocol"]], endpoint("address", value["address"]))
 
 
 def _method(name: str, value: object) -> Method:

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from director import custom_scheduler
-from director.core.decision import Method
 from director.core.packet import SYN, TCP, Endpoint, Packet
-from director.core.service import RealServer
+from director.core.real_server import Method, RealServer
 
 FILE = Path(os.environ.get("SCHEDULER_FILE") or Path(__file__).with_name("smooth.py"))
 PACKET = Packet(TCP, Endpoint("192.0.2.1", 40000), Endpoint("203.0.113.1", 80), length=40, flags=SYN)

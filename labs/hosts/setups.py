@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from director.core.decision import Method
+from director.core.real_server import Method
 from labs.network import addresses
 from labs.network.addresses import Addressing
 from labs.network.topology import Interface, Node, Role, Topology

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from director.core.decision import Method
+from director.core.real_server import Method
 from labs.hosts.client import Client
 from labs.hosts.server_farm import ServerFarm
 from labs.machine import capabilities

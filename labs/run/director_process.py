@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from director.control.channel import ChannelError, call
-from director.core.decision import Method
+from director.core.real_server import Method
 from labs.hosts.daemon import Daemon
 from labs.hosts.environment import DIRECTOR
 from labs.hosts.host import Host

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from director.core.decision import Method
+from director.core.real_server import Method
 from labs.hosts.setups import setups_for
 from labs.network import addresses
 from labs.network.topology import INTERNET, Node, Role, Topology, common_nodes, make_node

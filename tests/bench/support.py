@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from director.core.commands import AddServer, AddService, ServiceKey
-from director.core.decision import Forward, Method
+from director.core.decision import Forward
 from director.core.director import Director
 from director.core.packet import ACK, SYN, TCP, Endpoint, Packet
+from director.core.real_server import Method
 
 VIP = "203.0.113.1"
 KEY = ServiceKey(TCP, Endpoint(VIP, 80))

@@ -12,10 +12,11 @@ import pytest
 from scapy.layers.inet import IP, TCP
 
 from director.core.commands import AddServer, AddService, ServiceKey
-from director.core.decision import Forward, Method
+from director.core.decision import Forward
 from director.core.director import Director
 from director.core.packet import TCP as TCP_PROTOCOL
 from director.core.packet import Endpoint
+from director.core.real_server import Method
 from director.engines.scapy.datagram import Datagram
 from director.engines.scapy.engine import METHODS
 from director.engines.scapy.parse import parse

@@ -19,11 +19,10 @@ from scapy.layers.inet import UDP as UdpHeader
 from scapy.layers.l2 import Ether
 
 from director import engines
-from director.core.connection import Connection
-from director.core.decision import Method
+from director.core.connections import Connection, Lifecycle
 from director.core.events import Trace
-from director.core.lifecycle import Lifecycle
 from director.core.packet import ACK, RST, SYN, TCP, UDP, Endpoint
+from director.core.real_server import Method
 from director.core.states import ACTIVE, State, Timeouts, View, follow
 from director.engines.ebpf import compiler, layouts
 from director.engines.ebpf.changes import ProgramUpdates

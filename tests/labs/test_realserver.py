@@ -29,7 +29,7 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP, Ether
 
-from director.core.decision import Method
+from director.core.real_server import Method
 from labs.wait import patient
 from realserver_setup import files
 from realserver_setup.apply import Result, apply

@@ -13,16 +13,18 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from director.core.errors import BadValue, UnknownScheduler
 from director.core.sysctls import Sysctls
 
 if TYPE_CHECKING:
     from director.core.packet import Packet
-    from director.core.service import RealServer
+    from director.core.real_server import RealServer
 
 Pick = tuple["RealServer", str]
 
@@ -41,6 +43,27 @@ class Scheduler(Protocol):
 
         Whoever needs to know of each of them is a Follower (_follower.py).
         """
+
+
+class TurnScheduler(ABC):
+    """Hears of each step instead of all together; a step is noted before, when nobody's turn is touched."""
+
+    def changed(self, servers: Sequence[RealServer]) -> None:
+        """Start with these servers, or go on with them where the steps don't matter."""
+        weights = Counter(server.weight for server in servers if server.weight > 0)
+        self.follow(self.note(0, 0, weights))
+
+    @staticmethod
+    @abstractmethod
+    def note(place: int, by: int, weights: Counter[int]) -> Any:
+        """What has to be known of a server that came to `place` (`by` is 1), left it (-1), or changed (0).
+
+        `weights` are all above 0, as they are then, each with the number of its servers.
+        """
+
+    @abstractmethod
+    def follow(self, noted: Any) -> None:
+        """That step has been taken."""
 
 
 _added: dict[str, Callable[[], Scheduler]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from director.core.addresses import number
+from director.core.packet import ip_to_int
 
 _GOLDEN_RATIO = 0x61C88647  # Knuth's multiplicative hashing; the factor of Linux's hash_32
 _WORD = (1 << 64) - 1
@@ -11,7 +11,7 @@ _START = (0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x74656462
 
 def fold(address: str, bits: int, port: int = 0) -> int:
     """An IPv4 address, plus a port if that counts too, as `bits` bits; neighbours are spread apart."""
-    return ((number(address) + port) * _GOLDEN_RATIO % (1 << 32)) >> (32 - bits)
+    return ((ip_to_int(address) + port) * _GOLDEN_RATIO % (1 << 32)) >> (32 - bits)
 
 
 def siphash(value: int, key: int) -> int:

@@ -16,8 +16,8 @@ from director.core.schedulers._hash import fold
 
 if TYPE_CHECKING:
     from director.core.packet import Packet
+    from director.core.real_server import RealServer
     from director.core.schedulers import Pick
-    from director.core.service import RealServer
 
 _BITS = 8
 

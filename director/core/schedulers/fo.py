@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from director.core.packet import Packet
+    from director.core.real_server import RealServer
     from director.core.schedulers import Pick
-    from director.core.service import RealServer
 
 
 class Scheduler:

@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from director.core.schedulers._destinations import EXPIRATION, Destinations, overloaded
-from director.core.schedulers._least import least, overhead
+from director.core.schedulers._load import EXPIRATION, Destinations, least, overhead, overloaded
 
 if TYPE_CHECKING:
     from director.core.packet import Packet
+    from director.core.real_server import RealServer
     from director.core.schedulers import Pick
-    from director.core.service import RealServer
 
 
 class Scheduler:

@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from director.core.schedulers._destinations import EXPIRATION, Destinations, overloaded
-from director.core.schedulers._least import least, most, overhead
+from director.core.schedulers._load import EXPIRATION, Destinations, least, most, overhead, overloaded
 
 if TYPE_CHECKING:
     from director.core.packet import Packet
+    from director.core.real_server import RealServer
     from director.core.schedulers import Pick
-    from director.core.service import RealServer
 
 
 @dataclass(eq=False, slots=True)

@@ -14,13 +14,13 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from director.core.addresses import number
+from director.core.packet import ip_to_int
 from director.core.schedulers._hash import siphash
 
 if TYPE_CHECKING:
     from director.core.packet import Packet
+    from director.core.real_server import RealServer
     from director.core.schedulers import Pick
-    from director.core.service import RealServer
 
 PLACES = 4093  # Linux's default: a prime, so that every step through the table comes to every place
 _LOOKUP, _SKIP = 2654435761, 2654446892  # keys of Linux's two hashes
@@ -41,7 +41,7 @@ class Scheduler:
         if not places:
             return None
         client = packet.source if self.port else packet.source.address
-        known_by = number(packet.source.address) + (packet.source.port if self.port else 0)
+        known_by = ip_to_int(packet.source.address) + (packet.source.port if self.port else 0)
         for place in self._order(known_by):
             if places[place].available:
                 return places[place], f"mh: {client} has place {place} of {PLACES}"
@@ -95,7 +95,7 @@ class _Wishes:
     """The places of the table in the order in which one server would like them."""
 
     def __init__(self, server: RealServer) -> None:
-        own = number(server.address.address) + server.address.port
+        own = ip_to_int(server.address.address) + server.address.port
         self._place = siphash(own, _LOOKUP) % PLACES
         self._step = siphash(own, _SKIP) % (PLACES - 1) + 1
 

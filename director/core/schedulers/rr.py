@@ -9,15 +9,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from director.core.schedulers._follower import Follower
+from director.core.schedulers import TurnScheduler
 
 if TYPE_CHECKING:
     from director.core.packet import Packet
+    from director.core.real_server import RealServer
     from director.core.schedulers import Pick
-    from director.core.service import RealServer
 
 
-class Scheduler(Follower):
+class Scheduler(TurnScheduler):
     def __init__(self) -> None:
         self.last = -1  # place in the list of the server that was picked last
 

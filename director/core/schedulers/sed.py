@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from director.core.schedulers._least import expected_delay, least
+from director.core.schedulers._load import expected_delay, least
 
 if TYPE_CHECKING:
     from director.core.packet import Packet
+    from director.core.real_server import RealServer
     from director.core.schedulers import Pick
-    from director.core.service import RealServer
 
 
 class Scheduler:

@@ -10,12 +10,12 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from director.core.schedulers._least import lighter, overhead
+from director.core.schedulers._load import lighter, overhead
 
 if TYPE_CHECKING:
     from director.core.packet import Packet
+    from director.core.real_server import RealServer
     from director.core.schedulers import Pick
-    from director.core.service import RealServer
 
 
 class Scheduler:

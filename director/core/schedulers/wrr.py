@@ -13,15 +13,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from director.core.schedulers._follower import Follower
+from director.core.schedulers import TurnScheduler
 
 if TYPE_CHECKING:
     from director.core.packet import Packet
+    from director.core.real_server import RealServer
     from director.core.schedulers import Pick
-    from director.core.service import RealServer
 
 
-class Scheduler(Follower):
+class Scheduler(TurnScheduler):
     def __init__(self) -> None:
         self.place = -1  # before the first server
         self.bar = self.top = self.step = 0

@@ -25,7 +25,8 @@ from director.core.commands import (
 )
 from director.core.director import Director
 from director.core.errors import LvsError
-from director.core.service import RealServer, VirtualService
+from director.core.real_server import RealServer
+from director.core.service import VirtualService
 from director.core.statistics import COUNTERS
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Map

@@ -13,12 +13,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from director.core import ftp
+from director.core.connections import Tables
 from director.core.decision import Decision, Forward
-from director.core.defence import secures_tcp
+from director.core.overload import secures_tcp
 from director.core.packet import ICMP, Packet
 from director.core.service import VirtualService
 from director.core.statistics import COUNTERS
-from director.core.tables import Tables
 from director.engines.ebpf import checkpoint, prerequisites, settings
 from director.engines.ebpf.changes import ProgramUpdates
 from director.engines.ebpf.clock import KernelClock

@@ -10,9 +10,9 @@ from socket import inet_aton, inet_ntoa
 from struct import Struct
 from typing import NamedTuple
 
-from director.core.decision import Method
 from director.core.packet import Endpoint
 from director.core.persistence import TemplateKey
+from director.core.real_server import Method
 from director.core.states import State
 
 STATES = tuple(State)

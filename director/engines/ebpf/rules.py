@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from director.core import ftp
 from director.core.packet import TCP
+from director.core.real_server import RealServer
 from director.core.schedulers import dh, mh, rr, sh, wrr
-from director.core.service import RealServer, VirtualService
+from director.core.service import VirtualService
 from director.engines.ebpf import layouts
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Map

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from director.core.service import RealServer, VirtualService
+from director.core.real_server import RealServer
+from director.core.service import VirtualService
 from director.core.statistics import COUNTERS
 from director.engines.ebpf import layouts
 from director.engines.ebpf.layouts import METHODS

@@ -9,9 +9,8 @@ from __future__ import annotations
 from contextlib import suppress
 from struct import Struct
 
-from director.core.ftp_helper import Session
-from director.core.lines import LONGEST, LineReader
-from director.core.sequence import REMEMBERED, Edit, Edits
+from director.core.ftp import Session
+from director.core.tcp_stream import LONGEST, REMEMBERED, Edit, Edits, LineReader
 from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Map
 

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from director.core.connection import Connection
-from director.core.decision import Method
-from director.core.ftp_helper import is_control
+from director.core.connections import Connection
 from director.core.packet import ANY_PORT, Endpoint
 from director.core.persistence import Template
+from director.core.real_server import Method
 from director.core.states import ACTIVE, State
 from director.core.timers import Timers
 from director.engines.ebpf.changes import EntryUpdates
@@ -190,7 +189,7 @@ class SharedTable:
         flags = 0
         if connection.control is not None:
             flags |= CORE_OWNED
-        if connection.method is Method.NAT and is_control(connection):
+        if connection.method is Method.NAT and connection.is_ftp_control:
             flags |= CORE_OWNED | UPCALL
         key = _key(connection)
         if flags & CORE_OWNED:
@@ -221,7 +220,7 @@ class SharedTable:
         if self._expected.pop(_expected_key(connection), None) is not None:
             return
         key = _key(connection)
-        if self._own.pop(key, None) is not None and is_control(connection):
+        if self._own.pop(key, None) is not None and connection.is_ftp_control:
             self._sessions.forget(key)
         last = self._updates.remove(key)
         if last is None:  # the program was quicker, and has counted it

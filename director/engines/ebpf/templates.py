@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from director.core.connection import Connection
+from director.core.connections import Connection
 from director.core.packet import Packet
 from director.core.persistence import Template, Templates, key_for
 from director.engines.ebpf import layouts

@@ -12,13 +12,13 @@ from selectors import BaseSelector
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from director.core.connections import ConnectionTable, Tables
 from director.core.persistence import Templates
-from director.core.service import RealServer, VirtualService
+from director.core.real_server import RealServer
+from director.core.service import VirtualService
 from director.core.states import Timeouts
 from director.core.statistics import PERIOD, Statistics
 from director.core.sysctls import Sysctls
-from director.core.table import ConnectionTable
-from director.core.tables import Tables
 from director.engines import interfaces as of_this_machine
 from director.engines.engine import EngineError
 from director.engines.ipvs import kernel, prerequisites

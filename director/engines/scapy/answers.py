@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from director.core.decision import Answer
+from director.core.decision import Reject
 from director.engines.scapy.layers import ICMP, IP
 
 _QUOTED = 548  # bytes of the packet: with both headers 576 in all
@@ -22,7 +22,7 @@ def may_be_told(address: str) -> bool:
     return not (to.is_multicast or to.is_loopback or to.is_unspecified or int(to) >= 0xF0000000)
 
 
-def answer(decision: Answer, packet: bytes, own_address: str) -> bytes:
+def answer(decision: Reject, packet: bytes, own_address: str) -> bytes:
     """The IP packet that tells the sender of `packet` what became of it."""
     to = IP(packet[:20]).src
     says = ICMP(type=decision.icmp_type, code=decision.icmp_code)

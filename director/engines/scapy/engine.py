@@ -13,13 +13,13 @@ from functools import partial
 from selectors import EVENT_READ, BaseSelector
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from director.core.decision import Answer, Decision, Drop, Forward, Local, Method
+from director.core.connections import ConnectionTable, Tables
+from director.core.decision import Decision, Drop, Forward, Pass, Reject
 from director.core.fragments import LATE, Reassembly
 from director.core.icmp import IPIP_HEADER, NOT_REASSEMBLED, TIME_EXCEEDED
 from director.core.packet import HEADER, TCP, UDP, Packet
 from director.core.persistence import Templates
-from director.core.table import ConnectionTable
-from director.core.tables import Tables
+from director.core.real_server import Method
 from director.engines.engine import EngineError
 from director.engines.failures import Failures
 from director.engines.interfaces import is_local
@@ -221,7 +221,7 @@ class ScapyEngine:
         if longest:
             packet = replace(packet, longest=longest)
         decision = self._ask(packet, self._clock())
-        if isinstance(decision, Answer | Drop) and decision.learnt:
+        if isinstance(decision, Reject | Drop) and decision.learnt:
             self.routes.learn_mtu(*decision.learnt, self._clock())
         if isinstance(decision, Forward):
             if decision.method is Method.LOCAL:
@@ -230,9 +230,9 @@ class ScapyEngine:
                 if datagram.options:
                     datagram = self._fill_in(data[: packet.length], packet, decision.connection.vip.address)
                 self._forward(datagram, decision, packet)
-        elif isinstance(decision, Answer):
+        elif isinstance(decision, Reject):
             self._answer(decision, tunnelled(datagram.rest) if decision.tunnelled else data[: packet.length])
-        elif isinstance(decision, Local):
+        elif isinstance(decision, Pass):
             self._leave(packet, data[: packet.length])
         elif decision.waits:
             self._gather(packet, data[: packet.length])
@@ -262,7 +262,7 @@ class ScapyEngine:
             self._count("dropped", len(fragments))
             return
         self._count("dropped", len(fragments) - 1)
-        answer = Answer(TIME_EXCEEDED, NOT_REASSEMBLED, (why,))
+        answer = Reject(TIME_EXCEEDED, NOT_REASSEMBLED, (why,))
         self._answer(tell.answer(packet, self._clock(), answer), fragments[0])
 
     # ---- out ----
@@ -291,7 +291,7 @@ class ScapyEngine:
         self._count(counter)
         self._director.trace.drop(packet, self._clock(), why)
 
-    def _answer(self, decision: Answer, data: bytes) -> None:
+    def _answer(self, decision: Reject, data: bytes) -> None:
         """Tell the sender of `data`, an IP packet; for a VIP as the VIP, otherwise as itself."""
         about = IP(data[:HEADER])
         hop = self.routes.lookup(about.src)

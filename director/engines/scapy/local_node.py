@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from director.core.decision import Method
 from director.core.packet import TCP, Endpoint
-from director.core.service import RealServer, VirtualService
+from director.core.real_server import Method, RealServer
+from director.core.service import VirtualService
 from director.engines.engine import EngineError
 from director.engines.scapy.kernel import LOCAL_NODE, nft, without
 

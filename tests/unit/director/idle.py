@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from director.core.connections import ConnectionTable
 from director.core.director import Director
-from director.core.table import ConnectionTable
 
 
 class Idle:

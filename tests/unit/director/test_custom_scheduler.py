@@ -17,12 +17,12 @@ from director import __main__ as command_line
 from director import custom_scheduler
 from director.core import schedulers
 from director.core.commands import AddService, EditService, ServiceKey
-from director.core.decision import Answer, Forward, Method
+from director.core.decision import Forward, Reject
 from director.core.director import Director
 from director.core.errors import BadValue, SchedulerFailed, UnknownScheduler
 from director.core.events import Event
 from director.core.packet import TCP, Endpoint
-from director.core.service import RealServer
+from director.core.real_server import Method, RealServer
 from director.process import Settings
 from labs.wait import look_until, patient
 from tests.unit.director.core.support import RS1, RS2, WEB, client, published, rules, tcp
@@ -105,7 +105,7 @@ def server() -> RealServer:
 def complaint(file: Path, text: str) -> str:
     """Why the first connection is refused."""
     answer = with_scheduler(file, text).decide(tcp(client(1), WEB), 1.0)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Reject)
     return "; ".join(answer.reasons)
 
 
@@ -189,7 +189,7 @@ def test_a_server_that_is_not_available_is_not_taken(file: Path) -> None:
     director = with_scheduler(file, FIRST)
     director.apply(rules(WEB, (RS1._replace(port=81), 0)), 1.0)
     answer = director.decide(tcp(client(1), WEB), 1.0)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Reject)
     assert f"got {RS1.address}:81" in answer.reasons[0]
 
 
@@ -205,7 +205,7 @@ def test_the_director_goes_on(file: Path) -> None:
     director = with_scheduler(
         file, PICK.format("return (servers[0], '') if packet.source.port > 1 else 1 // 0")
     )
-    assert isinstance(director.decide(tcp(client(1), WEB), 1.0), Answer)
+    assert isinstance(director.decide(tcp(client(1), WEB), 1.0), Reject)
     assert isinstance(director.decide(tcp(client(2), WEB), 1.0), Forward)
 
 
@@ -214,7 +214,7 @@ def test_a_failure_after_a_change_of_the_rules_is_told_when_a_connection_comes(f
     director = with_scheduler(file, text)
     director.apply(rules(WEB, (RS1._replace(port=81), 1)), 1.0)  # it is carried out
     answer = director.decide(tcp(client(1), WEB), 1.0)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Reject)
     assert "line 6: AssertionError" in answer.reasons[0]
 
 
@@ -258,7 +258,7 @@ def refusals(director: Director, ports: Iterable[int]) -> list[str]:
     answers = []
     for port in ports:
         answer = director.decide(tcp(client(port), WEB), 1.0)
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, Reject)
         answers.append("; ".join(answer.reasons))
         assert isinstance(director.decide(tcp(client(port), OTHER), 1.0), Forward)
     return answers

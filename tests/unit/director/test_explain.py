@@ -14,8 +14,8 @@ from scapy.utils import wrpcap
 from director import explain
 from director.control.channel import ChannelError
 from director.control.explanation import Explainer
-from director.core.decision import Method
 from director.core.director import Director
+from director.core.real_server import Method
 from tests.unit.director.control.test_explanation import Engine
 from tests.unit.director.core.support import CIP, VIP, WEB, client, direct, published, tcp
 

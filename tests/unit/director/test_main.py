@@ -10,7 +10,7 @@ import pytest
 
 from director import __main__ as command_line
 from director import engines
-from director.core.decision import Method
+from director.core.real_server import Method
 from director.core.states import Timeouts
 from director.core.sysctls import Sysctls
 from director.engines import interfaces

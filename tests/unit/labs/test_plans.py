@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from director.core.decision import Method
+from director.core.real_server import Method
 from labs.methods import METHODS
 from labs.network import addresses
 from labs.network.topology import Role

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from director.core.decision import Method
+from director.core.real_server import Method
 from realserver_setup.build import (
     ClientSetup,
     DirectorSetup,

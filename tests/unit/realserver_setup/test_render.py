@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from director.core.decision import Method
+from director.core.real_server import Method
 from labs.wait import patient
 from realserver_setup import render
 from realserver_setup.build import (

@@ -1,4 +1,4 @@
-/* The life of a connection: its states follow each other, and each is counted. Twin: core/lifecycle.py. */
+/* The life of a connection: its states follow each other, and each is counted. Twin: core/connections.py. */
 #pragma once
 
 #include "packet.h"

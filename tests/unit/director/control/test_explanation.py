@@ -12,11 +12,12 @@ from scapy.layers.inet import ICMP, IP, TCP
 
 from director.control.explanation import Explainer
 from director.core.commands import AddServer, AddService, EditServer, ServiceKey
-from director.core.decision import Forward, Method
+from director.core.decision import Forward
 from director.core.director import Director
 from director.core.errors import LvsError
 from director.core.packet import ACK, SYN, Endpoint
 from director.core.packet import TCP as TCP_PROTOCOL
+from director.core.real_server import Method
 from director.formats.command_json import CodecError
 from tests.unit.director.core.support import CIP, FTP, RS1, RS2, VIP, WEB, client, direct, published, tcp
 
@@ -86,12 +87,12 @@ def test_it_shows_the_service_with_its_numbers() -> None:
 
 def test_without_a_service_it_is_the_kernels() -> None:
     said = explain(published(), 1, Endpoint(VIP, 81))
-    assert (said["decision"], said["service"]) == ("local", None)
+    assert (said["decision"], said["service"]) == ("pass", None)
 
 
 def test_an_answer_has_its_numbers() -> None:
     said = explain(published(mtu_of=lambda _address: 1400), 1, length=1500)
-    assert (said["decision"], said["icmp_type"], said["icmp_code"], said["mtu"]) == ("answer", 3, 4, 1400)
+    assert (said["decision"], said["icmp_type"], said["icmp_code"], said["mtu"]) == ("reject", 3, 4, 1400)
 
 
 def test_persistence_is_explained() -> None:

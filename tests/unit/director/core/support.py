@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from director.core.commands import AddServer, AddService, Command, ServiceKey
-from director.core.decision import Method
 from director.core.director import Director
 from director.core.packet import ACK, FIN, RST, SYN, TCP, Endpoint, Packet
+from director.core.real_server import Method
 
 CIP, VIP = "198.51.100.101", "203.0.113.1"
 WEB, FTP = Endpoint(VIP, 80), Endpoint(VIP, 21)

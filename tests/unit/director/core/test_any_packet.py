@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from director.core.commands import AddServer, AddService, ServiceKey
-from director.core.decision import Decision, Drop, Forward, Method
+from director.core.decision import Decision, Drop, Forward
 from director.core.director import Director
 from director.core.fragments import Reassembly
 from director.core.packet import ACK, ANY_PORT, FIN, ICMP, IPIP, SYN, TCP, UDP, Endpoint, Packet
+from director.core.real_server import Method
 from tests.conftest import LONG
 from tests.unit.director.core.support import FTP, FTP2, RS1, VIP, WEB, client, direct, published, tcp
 from tests.unit.director.core.test_fuzz import check_counts

@@ -24,10 +24,10 @@ from director.core.commands import (
     SetTimeouts,
     Zero,
 )
-from director.core.decision import Method
 from director.core.director import Director
 from director.core.errors import LvsError
 from director.core.packet import TCP, Endpoint
+from director.core.real_server import Method
 from director.core.schedulers import names
 from director.engines.engine import EngineError
 from director.formats.command_json import encode

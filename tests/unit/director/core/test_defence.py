@@ -7,11 +7,12 @@ import gc
 import pytest
 
 from director.core.commands import AddServer, AddService, ServiceKey, SetSysctl, SetTimeouts
-from director.core.connection import Connection
-from director.core.decision import Drop, Forward, Method
+from director.core.connections import Connection
+from director.core.decision import Drop, Forward
 from director.core.director import Director
 from director.core.errors import BadValue
 from director.core.packet import ACK, SYN, TCP, UDP, Endpoint, Packet
+from director.core.real_server import Method
 from director.core.states import State
 from tests.unit.director.core.support import VIP, WEB, client, published, tcp
 

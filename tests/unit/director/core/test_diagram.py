@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from director.core.diagram import VIEWS, mermaid
+from director.core.states import VIEWS, mermaid
 
 PAGE = Path(__file__).resolve().parents[4] / "docs" / "director.md"
 

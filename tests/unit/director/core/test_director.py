@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from director.core.commands import AddServer, AddService, Clear, DeleteServer, EditServer, ServiceKey
-from director.core.decision import Answer, Drop, Forward, Local, Method
+from director.core.decision import Drop, Forward, Pass, Reject
 from director.core.director import Director
 from director.core.events import Event
 from director.core.packet import ICMP, TCP, UDP, Endpoint, Packet
+from director.core.real_server import Method
 from tests.unit.director.core.support import (
     ACK,
     CIP,
@@ -53,7 +54,7 @@ class TestNat:
         assert forward(director, tcp(client(1), WEB, ACK)).destination == first
 
     def test_a_reply_of_no_connection_is_left_to_the_kernel(self) -> None:
-        assert isinstance(published().decide(tcp(RS1, client(9), SYN | ACK), 0), Local)
+        assert isinstance(published().decide(tcp(RS1, client(9), SYN | ACK), 0), Pass)
 
     def test_states_of_a_whole_connection(self) -> None:
         director = published()
@@ -116,7 +117,7 @@ class TestSize:
         too_long = tcp(client(1), WEB, ACK, length=1481, dont_fragment=True)
         assert isinstance(director.decide(fits, 0), Forward)
         answer = director.decide(too_long, 0)
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, Reject)
         assert (answer.icmp_type, answer.icmp_code, answer.mtu) == (3, 4, 1480)
 
     def test_without_df_it_may_be_fragmented(self) -> None:
@@ -127,40 +128,40 @@ class TestSize:
         director = published(mtu_of=lambda address: 1400 if address == RS2.address else 1500)
         long = tcp(client(1), WEB, length=1450, dont_fragment=True)
         answer = director.decide(long, 0)
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, Reject)
         assert answer.mtu == 1400
 
     def test_the_last_hop_is_told(self) -> None:
         answer = published().decide(tcp(client(1), WEB, ttl=1), 0)
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, Reject)
         assert answer.icmp_type == 11
 
 
 class TestRefusal:
     def test_a_port_without_rule_is_the_kernels(self) -> None:
-        assert isinstance(published().decide(tcp(client(1), Endpoint(VIP, 81)), 0), Local)
+        assert isinstance(published().decide(tcp(client(1), Endpoint(VIP, 81)), 0), Pass)
 
     @pytest.mark.parametrize("flags", [ACK, FIN | ACK, RST, SYN | RST, 0])
     def test_only_a_syn_opens_a_connection(self, flags: int) -> None:
         director = published()
-        assert isinstance(director.decide(tcp(client(1), WEB, flags), 0), Local)
+        assert isinstance(director.decide(tcp(client(1), WEB, flags), 0), Pass)
         assert len(director.connections) == 0
 
     def test_a_connection_from_port_20_is_not_scheduled(self) -> None:
-        assert isinstance(published().decide(tcp(client(20), WEB), 0), Local)
+        assert isinstance(published().decide(tcp(client(20), WEB), 0), Pass)
 
     def test_no_server_left_is_port_unreachable(self) -> None:
         director = published()
         key = ServiceKey(TCP, WEB)
         director.apply([EditServer(key, RS1, weight=0), EditServer(key, RS2, weight=0)], 0)
         answer = director.decide(tcp(client(1), WEB), 0)
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, Reject)
         assert (answer.icmp_type, answer.icmp_code) == (3, 3)
 
     def test_fragments_are_dropped_for_a_vip_only(self) -> None:
         director = published()
         assert isinstance(director.decide(tcp(client(1), WEB, fragment_offset=185), 0), Drop)
-        assert isinstance(director.decide(tcp(client(1), RS1, more_fragments=True), 0), Local)
+        assert isinstance(director.decide(tcp(client(1), RS1, more_fragments=True), 0), Pass)
 
 
 class TestServers:
@@ -197,7 +198,7 @@ class TestServers:
         director = published()
         director.apply([Clear()], 0)
         assert director.services.vips() == set()
-        assert isinstance(director.decide(tcp(client(1), WEB), 0), Local)
+        assert isinstance(director.decide(tcp(client(1), WEB), 0), Pass)
 
 
 def test_a_connection_that_is_over_makes_way_for_a_new_one() -> None:
@@ -227,7 +228,7 @@ def test_udp_is_balanced_too() -> None:
 class TestIcmp:
     def test_ping_of_the_vip_is_the_kernels(self) -> None:
         echo = Packet(ICMP, client(0), Endpoint(VIP, 0), 84, icmp_type=8)
-        assert isinstance(published().decide(echo, 0), Local)
+        assert isinstance(published().decide(echo, 0), Pass)
 
     def test_an_error_about_a_reply_goes_to_the_real_server(self) -> None:
         director = published()
@@ -257,7 +258,7 @@ class TestIcmp:
     def test_an_error_about_nothing_known_is_the_kernels(self) -> None:
         about = tcp(WEB, client(7), ACK)
         error = Packet(ICMP, client(0), Endpoint(VIP, 0), 56, icmp_type=3, embedded=about)
-        assert isinstance(published().decide(error, 0), Local)
+        assert isinstance(published().decide(error, 0), Pass)
 
 
 class TestFtp:
@@ -317,7 +318,7 @@ class TestFtp:
         said = b"PORT 198,51,100,9,156,64\r\n"
         forward(director, tcp(client(1), FTP, ACK, payload=said))
         elsewhere = Endpoint("198.51.100.9", 40000)
-        assert isinstance(director.decide(tcp(Endpoint(FTP2.address, 20), elsewhere), 0), Local)
+        assert isinstance(director.decide(tcp(Endpoint(FTP2.address, 20), elsewhere), 0), Pass)
 
 
 def test_events_tell_the_story() -> None:
@@ -334,5 +335,5 @@ def test_nothing_from_port_20_is_scheduled_over_udp_either() -> None:
     director = Director()
     key = ServiceKey(UDP, Endpoint(VIP, 53))
     director.apply([AddService(key), AddServer(key, Endpoint("172.16.0.2", 53))], 0)
-    assert isinstance(director.decide(Packet(UDP, client(20), key.address, 60), 0), Local)
+    assert isinstance(director.decide(Packet(UDP, client(20), key.address, 60), 0), Pass)
     assert isinstance(director.decide(Packet(UDP, client(21), key.address, 60), 0), Forward)

@@ -25,10 +25,10 @@ from director.core.commands import (
 )
 from director.core.decision import Forward
 from director.core.director import Director
-from director.core.draft import exhaust
 from director.core.errors import LvsError
 from director.core.packet import ACK, SYN, TCP, Endpoint
 from director.core.schedulers import names
+from director.core.transaction import exhaust
 from tests.unit.director.core.support import RS1, RS3, WEB, client, tcp
 from tests.unit.director.core.test_change import used
 from tests.unit.director.core.test_fuzz import commands

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from director.core.commands import AddServer, AddService, Command, DeleteServer, DeleteService, ServiceKey
-from director.core.decision import Drop, Forward, Local
+from director.core.decision import Drop, Forward, Pass
 from director.core.director import Director
 from director.core.fragments import LATE, Reassembly
 from director.core.packet import ACK, ICMP, TCP, UDP, Endpoint, Packet
@@ -184,7 +184,7 @@ def test_one_of_a_server_that_was_deleted_while_its_connection_goes_on_waits(del
 
 def test_others_are_the_kernels() -> None:
     other = Packet(UDP, client(0), Endpoint("203.0.113.2", 0), 28, fragment_offset=1)
-    assert isinstance(director_for_udp().decide(other, 0), Local)
+    assert isinstance(director_for_udp().decide(other, 0), Pass)
 
 
 @pytest.mark.parametrize(("longest", "fits"), [(1500, True), (1501, False)])
@@ -212,4 +212,4 @@ def test_a_fragment_of_an_icmp_error_is_the_kernels() -> None:  # differs: fragm
     about = tcp(client(1), RS1, ACK)
     ends = Endpoint(RS1.address, 0), client(0)
     error = Packet(ICMP, *ends, 1500, icmp_type=3, embedded=about, more_fragments=True)
-    assert isinstance(director.decide(error, 0), Local)
+    assert isinstance(director.decide(error, 0), Pass)

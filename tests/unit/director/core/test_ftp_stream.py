@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from director.core.commands import AddServer, AddService, ServiceKey
-from director.core.decision import Drop, Forward, Local
+from director.core.decision import Drop, Forward, Pass
 from director.core.director import Director
 from director.core.packet import ACK, FIN, RST, SYN, TCP, UDP, Endpoint, Packet
 from tests.unit.director.core.support import CIP, FTP, FTP2, VIP, client, published, tcp
@@ -95,9 +95,9 @@ def test_a_passive_reply_in_two_segments() -> None:
 def test_without_the_helper_nobody_reads_what_ftp_says() -> None:
     session = Session(ftp_helper=False)
     assert session.reply(0, PASSIVE) == (0, PASSIVE)
-    assert isinstance(session.decide(tcp(client(2), Endpoint(VIP, 30000))), Local)
+    assert isinstance(session.decide(tcp(client(2), Endpoint(VIP, 30000))), Pass)
     assert isinstance(session.command(0, b"PORT 198,51,100,101,156,64\r\n"), Forward)
-    assert isinstance(session.decide(tcp(Endpoint(FTP2.address, 20), client(40000))), Local)
+    assert isinstance(session.decide(tcp(Endpoint(FTP2.address, 20), client(40000))), Pass)
     assert len(session.director.connections) == 1  # the control connection, and nothing is announced
 
 
@@ -115,7 +115,7 @@ def test_a_command_with_a_wrong_checksum_is_dropped_and_comes_again() -> None:
     command = b"PORT 198,51,100,101,156,64\r\n"
     spoilt = tcp(client(1), FTP, ACK, sequence=501, payload=command, spoilt=lambda: True)
     assert isinstance(session.decide(spoilt), Drop)
-    assert isinstance(session.decide(tcp(Endpoint(FTP2.address, 20), client(40000))), Local)
+    assert isinstance(session.decide(tcp(Endpoint(FTP2.address, 20), client(40000))), Pass)
     assert isinstance(session.command(0, command), Forward)
     assert isinstance(session.decide(tcp(Endpoint(FTP2.address, 20), client(40000))), Forward)
 
@@ -124,7 +124,7 @@ def test_a_reply_with_a_wrong_checksum_changes_nothing() -> None:
     session = Session()
     spoilt = tcp(FTP2, client(1), FIN | ACK, sequence=session.first, payload=PASSIVE, spoilt=lambda: True)
     assert isinstance(session.decide(spoilt), Drop)
-    assert isinstance(passive_data(session, 2), Local)
+    assert isinstance(passive_data(session, 2), Pass)
     assert session.reply(0, PASSIVE) == (0, REWRITTEN)
 
 
@@ -219,7 +219,7 @@ def test_after_the_clients_end_nothing_is_announced_any_more() -> None:
     session = Session()
     session.decide(tcp(client(1), FTP, FIN | ACK, sequence=501))
     session.reply(0, PASSIVE)
-    assert isinstance(passive_data(session, 2), Local)
+    assert isinstance(passive_data(session, 2), Pass)
 
 
 def test_a_new_session_in_an_unfinished_one_starts_anew() -> None:

@@ -24,10 +24,11 @@ from director.core.commands import (
     SetTimeouts,
     Zero,
 )
-from director.core.decision import Answer, Drop, Forward, Local, Method
+from director.core.decision import Drop, Forward, Pass, Reject
 from director.core.director import Director
 from director.core.errors import LvsError
 from director.core.packet import ICMP, TCP, UDP, Endpoint, Packet
+from director.core.real_server import Method
 from director.core.schedulers import names
 from director.core.sysctls import Sysctls
 from tests.unit.director.core.support import FTP2, RS1, RS2, direct, published
@@ -89,7 +90,7 @@ def test_every_packet_gets_a_decision(
     now = 0.0
     for packet, passed in stream:
         now += passed
-        assert isinstance(director.decide(packet, now), Forward | Drop | Answer | Local)
+        assert isinstance(director.decide(packet, now), Forward | Drop | Reject | Pass)
         director.expire(now)
         counted = sum(s.active + s.inactive for service in director.services for s in service.servers)
         assert counted == len(director.connections)
@@ -199,7 +200,7 @@ def test_administrators_and_packets_in_any_order(
 
 @given(packet=packets(st.none()))
 def test_without_rules_everything_is_the_kernels(packet: Packet) -> None:
-    assert isinstance(Director().decide(packet, 0), Local)
+    assert isinstance(Director().decide(packet, 0), Pass)
 
 
 def test_the_example_of_the_passive_reply_belongs_to_this_director() -> None:

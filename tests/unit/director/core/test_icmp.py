@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from director.core.commands import AddServer, AddService, DeleteServer, ServiceKey
-from director.core.decision import Answer, Decision, Drop, Forward, Local, Method
+from director.core.decision import Decision, Drop, Forward, Pass, Reject
 from director.core.director import Director
 from director.core.packet import ICMP, IPIP, TCP, UDP, Endpoint, Packet
+from director.core.real_server import Method
 from tests.unit.director.core.support import CIP, VIP, WEB, client, direct, tcp
 
 ROUTER, DIRECTOR, SERVER = Endpoint("192.0.2.254", 0), Endpoint("203.0.113.2", 0), Endpoint("203.0.113.11", 0)
@@ -28,7 +29,7 @@ def decided(packet: Packet, method: Method = Method.TUN) -> Decision:
 
 def test_too_long_is_twenty_bytes_less_for_the_client() -> None:
     answer = decided(error(Packet(TCP, client(1), WEB, 1480, dont_fragment=True)))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Reject)
     assert (answer.icmp_type, answer.icmp_code, answer.mtu, answer.tunnelled) == (3, 4, 1380, True)
     assert answer.learnt == (SERVER.address, 1400)
 
@@ -36,7 +37,7 @@ def test_too_long_is_twenty_bytes_less_for_the_client() -> None:
 @pytest.mark.parametrize("mtu", [0, 68, 551])
 def test_no_way_is_believed_to_be_narrower_than_552_bytes(mtu: int) -> None:
     answer = decided(error(Packet(TCP, client(1), WEB, 1480, dont_fragment=True), mtu=mtu))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Reject)
     assert (answer.mtu, answer.learnt) == (532, (SERVER.address, 552))
 
 
@@ -50,28 +51,28 @@ def test_an_error_about_a_tunnel_to_another_server_teaches_nothing() -> None:
     other = Packet(IPIP, DIRECTOR, ROUTER, 1500, embedded=Packet(TCP, client(1), WEB, 1480))
     ends = ROUTER, DIRECTOR
     forged = Packet(ICMP, *ends, 96, icmp_type=3, icmp_code=4, mtu=600, embedded=other)
-    assert isinstance(decided(forged), Local)
+    assert isinstance(decided(forged), Pass)
 
 
 def test_a_forged_error_teaches_nothing_without_a_connection() -> None:
     decision = decided(error(None, mtu=68))
-    assert isinstance(decision, Local)
+    assert isinstance(decision, Pass)
 
 
 @pytest.mark.parametrize(("kind", "code"), [(3, 1), (11, 0)])
 def test_other_errors_are_passed_on(kind: int, code: int) -> None:
     answer = decided(error(Packet(TCP, client(1), WEB, 1480), kind, code, 0))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Reject)
     assert (answer.icmp_type, answer.icmp_code, answer.mtu) == (kind, code, 0)
 
 
 @pytest.mark.parametrize("inner", [None, Packet(TCP, client(9), WEB, 1480), Packet(TCP, WEB, client(1), 40)])
 def test_about_nothing_that_is_known_it_is_the_kernels(inner: Packet | None) -> None:
-    assert isinstance(decided(error(inner)), Local)
+    assert isinstance(decided(error(inner)), Pass)
 
 
 def test_a_connection_without_a_tunnel_has_no_such_errors() -> None:
-    assert isinstance(decided(error(Packet(TCP, client(1), WEB, 1480)), Method.DR), Local)
+    assert isinstance(decided(error(Packet(TCP, client(1), WEB, 1480)), Method.DR), Pass)
 
 
 # ---- what is counted ----
@@ -123,7 +124,7 @@ def test_an_error_about_a_reply_is_a_packet_of_the_clients(method: Method) -> No
 
 def test_so_is_one_about_a_reply_of_the_local_node() -> None:
     director = asked(is_local=lambda _address: True)
-    assert isinstance(director.decide(about_reply(), 0), Local)
+    assert isinstance(director.decide(about_reply(), 0), Pass)
     assert counted(director) == [(2, 124, 0, 0)] * 2
 
 
@@ -146,7 +147,7 @@ def test_nothing_is_counted_for_an_error_about_a_tunnel() -> None:
     inner = Packet(UDP, client(1), DNS, 68, dont_fragment=True)
     outer = Packet(IPIP, DIRECTOR, Endpoint(NAME_SERVER.address, 0), 88, embedded=inner)
     packet = Packet(ICMP, ROUTER, DIRECTOR, 96, icmp_type=3, icmp_code=4, mtu=1400, embedded=outer)
-    assert isinstance(director.decide(packet, 0), Answer)
+    assert isinstance(director.decide(packet, 0), Reject)
     assert counted(director) == [(1, 68, 0, 0)] * 2
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from director.core import ip_options
 from director.core.commands import DeleteServer, ServiceKey
-from director.core.decision import Answer, Drop, Forward, Local
+from director.core.decision import Drop, Forward, Pass, Reject
 from director.core.events import Event
 from director.core.ip_options import Wrong
 from director.core.packet import ICMP, TCP, Endpoint, Packet
@@ -112,7 +112,7 @@ def test_of_any_options_the_length_stays(options: bytes) -> None:
 def test_a_client_hears_of_a_wrong_one() -> None:
     told: list[Event] = []
     decision = published(on_event=told.append).decide(tcp(client(1), WEB, options=b"\1\1\x94\1"), 0)
-    assert isinstance(decision, Answer)
+    assert isinstance(decision, Reject)
     assert (decision.icmp_type, decision.icmp_code, decision.pointer) == (12, 0, 22)
     assert told[-1].as_dict()["why"] == "a wrong IP option at byte 22"
 
@@ -151,7 +151,7 @@ def test_source_routes_are_dropped_and_told(options: bytes) -> None:  # differs:
 
 def test_what_is_not_for_a_vip_is_the_kernels() -> None:
     packet = tcp(client(1), Endpoint("203.0.113.2", 80), options=LSRR)
-    assert isinstance(published().decide(packet, 0), Local)
+    assert isinstance(published().decide(packet, 0), Pass)
 
 
 def test_others_are_served() -> None:

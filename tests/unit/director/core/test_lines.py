@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from director.core.lines import LineReader
 from director.core.packet import ACK, FIN, SYN, Packet
+from director.core.tcp_stream import LineReader
 from tests.unit.director.core.support import FTP, client, tcp
 
 MODULUS = 1 << 32

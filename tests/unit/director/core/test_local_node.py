@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from director.core.commands import AddServer, AddService, DeleteServer, EditServer, ServiceKey
-from director.core.decision import Forward, Local, Method
+from director.core.decision import Forward, Pass
 from director.core.director import Director
 from director.core.errors import BadValue
 from director.core.packet import ACK, FIN, ICMP, SYN, TCP, Endpoint, Packet
+from director.core.real_server import Method
 from tests.unit.director.core.support import CIP, VIP, WEB, client, tcp
 
 KEY = ServiceKey(TCP, WEB)
@@ -90,7 +91,7 @@ def test_an_icmp_error_about_its_reply_is_its_own() -> None:
     forward(director, tcp(client(1), WEB))
     about = Packet(TCP, WEB, client(1), 40)
     error = Packet(ICMP, Endpoint(CIP, 0), Endpoint(VIP, 0), 68, icmp_type=3, icmp_code=1, embedded=about)
-    assert isinstance(director.decide(error, 0), Local)
+    assert isinstance(director.decide(error, 0), Pass)
 
 
 def test_a_second_syn_finds_it_again() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from director.core.commands import AddMark, AddServer, AddService, ClearMarks, DeleteMark, ServiceKey
-from director.core.decision import Forward, Local, Method
+from director.core.decision import Forward, Pass
 from director.core.director import Director
 from director.core.errors import BadValue, NoSuchMark
 from director.core.packet import TCP, UDP, Endpoint, Packet
+from director.core.real_server import Method
 from tests.unit.director.core.support import CIP, VIP, client, tcp
 
 FIRST, SECOND = Endpoint("172.16.0.2", 0), Endpoint("172.16.0.3", 0)
@@ -47,7 +48,7 @@ def to(port: int, address: str = VIP, number: int = 1) -> Packet:
     ],
 )
 def test_who_carries_the_mark(mark: AddMark, packet: Packet, carries: bool) -> None:
-    assert isinstance(marked(mark).decide(packet, 0), Forward if carries else Local)
+    assert isinstance(marked(mark).decide(packet, 0), Forward if carries else Pass)
 
 
 def test_the_first_rule_that_is_met_counts() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from director.core.commands import AddServer, AddService, ServiceKey
-from director.core.decision import Forward, Local, Method
+from director.core.decision import Forward, Pass
 from director.core.director import Director
 from director.core.errors import BadValue
 from director.core.packet import TCP, UDP, Endpoint, Packet
+from director.core.real_server import Method
 from tests.unit.director.core.support import VIP, client
 
 NAMES = Endpoint(VIP, 53)
@@ -45,7 +46,7 @@ def test_a_reply_belongs_to_nothing() -> None:
     director = once(Method.NAT)
     director.decide(Packet(UDP, client(1), NAMES, 60), 0)
     reply = Packet(UDP, Endpoint("203.0.113.11", 53), client(1), 60)
-    assert isinstance(director.decide(reply, 0), Local)
+    assert isinstance(director.decide(reply, 0), Pass)
 
 
 def test_it_is_not_for_tcp() -> None:

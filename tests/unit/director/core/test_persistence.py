@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from director.core.commands import AddServer, AddService, DeleteServer, EditServer, ServiceKey
-from director.core.decision import Drop, Forward, Local, Method
+from director.core.decision import Drop, Forward, Pass
 from director.core.director import Director
 from director.core.packet import ACK, FIN, SYN, TCP, UDP, Endpoint, Packet
+from director.core.real_server import Method
 from tests.unit.director.core.support import FTP, VIP, WEB, client, direct, tcp
 
 KEY = ServiceKey(TCP, FTP)
@@ -53,7 +54,7 @@ def test_other_traffic_of_the_client_does_not_prolong_it() -> None:
 @pytest.mark.parametrize("port", [22, 443, 1023])
 def test_well_known_ports_are_not_data_ports(port: int) -> None:
     director, _ = established()
-    assert isinstance(director.decide(tcp(client(2), Endpoint(VIP, port)), 0), Local)
+    assert isinstance(director.decide(tcp(client(2), Endpoint(VIP, port)), 0), Pass)
 
 
 def test_the_answer_to_an_active_data_connection_finds_it() -> None:
@@ -93,4 +94,4 @@ def test_udp_on_port_21_is_no_session() -> None:
     key = ServiceKey(UDP, FTP)
     director.apply([AddService(key), AddServer(key, Endpoint("203.0.113.11", 21))], 0)
     assert isinstance(director.decide(Packet(UDP, client(1), FTP, 60), 0), Forward)
-    assert isinstance(director.decide(tcp(client(2), DATA), 0), Local)
+    assert isinstance(director.decide(tcp(client(2), DATA), 0), Pass)

@@ -9,10 +9,11 @@ import pytest
 
 from director.core import schedulers
 from director.core.commands import AddService, DeleteService, EditService, ServiceKey, SetTimeouts
-from director.core.decision import Forward, Method
+from director.core.decision import Forward
 from director.core.director import Director
 from director.core.errors import BadValue, LvsError, NoSuchService, UnknownScheduler
 from director.core.packet import ACK, TCP, UDP, Endpoint
+from director.core.real_server import Method
 from director.core.service import VirtualService
 from tests.unit.director.core.support import FTP, VIP, WEB, client, direct, published, tcp
 

@@ -18,7 +18,7 @@ from director.core.commands import (
     EditService,
     ServiceKey,
 )
-from director.core.decision import Forward, Method
+from director.core.decision import Forward
 from director.core.director import Director
 from director.core.errors import (
     BadValue,
@@ -30,6 +30,7 @@ from director.core.errors import (
     UnknownScheduler,
 )
 from director.core.packet import TCP, Endpoint
+from director.core.real_server import Method
 from tests.unit.director.core.support import RS1, RS2, RS3, WEB, client, published, tcp
 
 KEY = ServiceKey(TCP, WEB)

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from director.core import schedulers
 from director.core.commands import AddServer, AddService, Command, ServiceKey
-from director.core.decision import Forward, Method
+from director.core.decision import Forward
 from director.core.director import Director
 from director.core.errors import UnknownScheduler
 from director.core.packet import TCP, Endpoint
+from director.core.real_server import Method, RealServer
 from director.core.schedulers import dh, mh, rr, sh, twos, wrr
 from director.core.schedulers._hash import fold
-from director.core.service import RealServer
 from tests.unit.director.core.support import WEB, client, tcp
 
 PACKET = tcp(client(1), WEB)

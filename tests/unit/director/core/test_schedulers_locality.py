@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from director.core.decision import Method
 from director.core.packet import Endpoint, Packet
-from director.core.schedulers import _destinations, lblc, lblcr
-from director.core.schedulers._destinations import Destinations, overloaded
-from director.core.service import RealServer
+from director.core.real_server import Method, RealServer
+from director.core.schedulers import _load, lblc, lblcr
+from director.core.schedulers._load import Destinations, overloaded
 from tests.unit.director.core.support import client, tcp
 
 DAY = 24 * 3600.0
@@ -229,7 +228,7 @@ def test_overloaded_is_more_than_the_weight_while_another_is_half_idle(
 
 
 def test_the_memory_of_destinations_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_destinations, "MOST", 3)
+    monkeypatch.setattr(_load, "MOST", 3)
     known: Destinations[int] = Destinations()
     for number in range(3):
         known.keep(str(number), number, 0.0)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from director.core.sequence import Edits, distance
+from director.core.tcp_stream import Edits, distance
 
 MODULUS = 1 << 32
 numbers = st.integers(0, MODULUS - 1)

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from director.core.commands import AddServer, AddService, DeleteServer, EditServer, ServiceKey, SetSysctl
-from director.core.decision import Answer, Decision, Drop, Forward, Local, Method
+from director.core.decision import Decision, Drop, Forward, Pass, Reject
 from director.core.director import Director
 from director.core.errors import BadValue
 from director.core.packet import ACK, FIN, RST, SYN, TCP, UDP, Endpoint, Packet
+from director.core.real_server import Method
 from director.core.states import SECURE_TCP_TRANSITIONS, TCP_TRANSITIONS, State, View
 from director.core.sysctls import Sysctls
 from tests.unit.director.core.support import RS1, RS2, VIP, WEB, client, direct, published, tcp
@@ -56,10 +57,10 @@ def test_they_can_be_given_from_the_start() -> None:
 
 
 def test_sloppy_tcp_takes_connections_that_it_has_not_seen_begin() -> None:
-    assert isinstance(published().decide(tcp(client(1), WEB, ACK), 0), Local)
+    assert isinstance(published().decide(tcp(client(1), WEB, ACK), 0), Pass)
     sloppy = set_to(published(), sloppy_tcp=1)
     assert forward(sloppy.decide(tcp(client(1), WEB, ACK), 0)).connection.state is State.ESTABLISHED
-    assert isinstance(sloppy.decide(tcp(client(2), WEB, RST), 0), Local)
+    assert isinstance(sloppy.decide(tcp(client(2), WEB, RST), 0), Pass)
 
 
 class TestExpireNodestConn:
@@ -77,7 +78,7 @@ class TestExpireNodestConn:
     def test_with_it_the_connection_ends(self) -> None:
         director = self.open_and_delete(expire_nodest_conn=1)
         assert len(director.connections) == 0
-        assert isinstance(director.decide(tcp(client(1), WEB, ACK), 0), Local)
+        assert isinstance(director.decide(tcp(client(1), WEB, ACK), 0), Pass)
         assert forward(director.decide(tcp(client(1), WEB), 0)).destination == RS1
 
     def test_set_later_it_ends_at_the_next_packet(self) -> None:
@@ -125,21 +126,21 @@ def test_conn_reuse_mode(mode: int, method: Method, flags: int, elsewhere: bool)
 
 def test_nat_icmp_send_tells_a_real_server() -> None:
     stray = tcp(RS2, client(9), ACK)
-    assert isinstance(published().decide(stray, 0), Local)
+    assert isinstance(published().decide(stray, 0), Pass)
     director = set_to(published(), nat_icmp_send=1)
     answer = director.decide(stray, 0)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Reject)
     assert (answer.icmp_type, answer.icmp_code) == (3, 3)
-    assert isinstance(director.decide(tcp(RS2, client(9), RST), 0), Local)
-    assert isinstance(director.decide(tcp(Endpoint("172.16.0.9", 80), client(9), ACK), 0), Local)
-    assert isinstance(director.decide(Packet(UDP, RS2, client(9), 60), 0), Local)
+    assert isinstance(director.decide(tcp(RS2, client(9), RST), 0), Pass)
+    assert isinstance(director.decide(tcp(Endpoint("172.16.0.9", 80), client(9), ACK), 0), Pass)
+    assert isinstance(director.decide(Packet(UDP, RS2, client(9), 60), 0), Pass)
 
 
 def test_without_pmtu_disc_a_tunnel_cuts_up() -> None:
     packet = tcp(client(1), WEB, length=1500, dont_fragment=True)
-    assert isinstance(direct(Method.TUN).decide(packet, 0), Answer)
+    assert isinstance(direct(Method.TUN).decide(packet, 0), Reject)
     assert forward(set_to(direct(Method.TUN), pmtu_disc=0).decide(packet, 0)).may_fragment
-    assert isinstance(set_to(direct(Method.DR, mtu_of=lambda _: 1400), pmtu_disc=0).decide(packet, 0), Answer)
+    assert isinstance(set_to(direct(Method.DR, mtu_of=lambda _: 1400), pmtu_disc=0).decide(packet, 0), Reject)
 
 
 def test_a_schedulers_own_sysctl_reaches_it() -> None:
@@ -204,4 +205,4 @@ def test_the_two_state_tables_know_the_same_events() -> None:
 def test_a_service_without_servers_still_counts_as_one() -> None:
     director = set_to(Director(), nat_icmp_send=1)
     director.apply([AddService(KEY), AddServer(KEY, RS1)], 0)
-    assert isinstance(director.decide(tcp(RS1, client(1), SYN | ACK), 0), Answer)
+    assert isinstance(director.decide(tcp(RS1, client(1), SYN | ACK), 0), Reject)

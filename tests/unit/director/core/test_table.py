@@ -8,13 +8,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from director.core.commands import ServiceKey
-from director.core.connection import Connection
-from director.core.decision import Method
+from director.core.connections import Connection, ConnectionTable
 from director.core.errors import BadValue
 from director.core.packet import ANY_PORT, TCP, UDP, Endpoint
+from director.core.real_server import Method, RealServer
 from director.core.schedulers import make
-from director.core.service import Policy, RealServer, VirtualService
-from director.core.table import ConnectionTable
+from director.core.service import Policy, VirtualService
 from tests.unit.director.core.support import RS1, WEB, client
 
 SERVICE = VirtualService(ServiceKey(TCP, WEB), Policy("rr"), make("rr"))

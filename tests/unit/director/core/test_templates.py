@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from director.core.commands import AddServer, AddService, DeleteServer, EditServer, ServiceKey, SetSysctl
-from director.core.decision import Answer, Forward, Local, Method
+from director.core.decision import Forward, Pass, Reject
 from director.core.director import Director
 from director.core.packet import ACK, SYN, TCP, UDP, Endpoint, Packet
+from director.core.real_server import Method
 from tests.unit.director.core.support import CIP, VIP, WEB, client, tcp
 
 KEY = ServiceKey(TCP, WEB)
@@ -152,7 +153,7 @@ def test_with_nobody_left_the_client_is_told() -> None:
     director = persistent()
     (service,) = director.services
     director.apply([EditServer(KEY, one.address, weight=0) for one in service.servers], 0)
-    assert isinstance(director.decide(tcp(client(1), WEB), 0), Answer)
+    assert isinstance(director.decide(tcp(client(1), WEB), 0), Reject)
     assert not templates(director)
 
 
@@ -161,7 +162,7 @@ def test_without_persistence_another_port_is_the_kernels() -> None:
     ftp = ServiceKey(TCP, Endpoint(VIP, 21))
     director.apply([AddService(ftp, persistent=0), AddServer(ftp, Endpoint("203.0.113.11", 21))], 0)
     assert server(director, client(1), Endpoint(VIP, 21)) == "203.0.113.11"
-    assert isinstance(director.decide(tcp(client(2), Endpoint(VIP, 30000)), 0), Local)
+    assert isinstance(director.decide(tcp(client(2), Endpoint(VIP, 30000)), 0), Pass)
     assert not templates(director)
 
 

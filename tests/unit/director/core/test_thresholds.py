@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from director.core import schedulers
 from director.core.commands import AddServer, AddService, EditServer, ServiceKey
-from director.core.decision import Forward, Method
+from director.core.decision import Forward
 from director.core.director import Director
 from director.core.errors import BadValue
 from director.core.packet import ACK, FIN, TCP, Endpoint
-from director.core.service import RealServer
+from director.core.real_server import Method, RealServer
 from tests.unit.director.core.support import WEB, client, tcp
 
 KEY = ServiceKey(TCP, WEB)

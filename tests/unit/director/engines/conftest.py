@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from director.core.decision import Method
+from director.core.real_server import Method
 from tests.unit.director.engines.support import Running, fake
 
 

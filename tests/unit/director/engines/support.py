@@ -11,9 +11,9 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import ARP, Ether
 
 from director.core.commands import AddServer, AddService, ServiceKey
-from director.core.decision import Method
 from director.core.director import Director
 from director.core.packet import Endpoint
+from director.core.real_server import Method
 from director.engines.scapy import engine as module
 from director.engines.scapy.engine import ScapyEngine
 from director.engines.scapy.routes import NextHop

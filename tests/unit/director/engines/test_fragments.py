@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP, UDP, defragment, fragment
 
-from director.core.decision import Method
+from director.core.real_server import Method
 from director.engines.scapy.datagram import Datagram
 from director.engines.scapy.fragments import pieces, whole
 from director.engines.scapy.parse import parse

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from director.core.commands import AddMark, AddServer, AddService, ServiceKey, SetSysctl, SetTimeouts
-from director.core.decision import Method
 from director.core.director import Director
 from director.core.errors import LvsError
 from director.core.marks import Mark
 from director.core.packet import TCP, Endpoint
+from director.core.real_server import Method
 from director.core.sysctls import Sysctls
 from director.engines import require
 from director.engines.engine import EngineError

@@ -6,9 +6,9 @@ import pytest
 
 from director.control.handler import RequestHandler
 from director.core.commands import AddServer, AddService, DeleteServer, ServiceKey
-from director.core.decision import Method
 from director.core.director import Director
 from director.core.packet import TCP, UDP, Endpoint
+from director.core.real_server import Method
 from director.engines.engine import EngineError
 from director.engines.scapy import local_node
 from director.engines.scapy.local_node import LocalNode

@@ -15,9 +15,10 @@ from scapy.layers.l2 import Ether
 from scapy.utils import checksum
 
 from director.core.commands import DeleteServer, ServiceKey
-from director.core.connection import Connection
-from director.core.decision import Forward, Method
+from director.core.connections import Connection
+from director.core.decision import Forward
 from director.core.packet import Endpoint
+from director.core.real_server import Method
 from director.engines.scapy import dr, nat, tun
 from director.engines.scapy.datagram import Datagram, Malformed
 from tests.unit.director.engines.support import CLIENT, GATEWAY_MAC, MAC, OWN, SERVER, VIP, Running

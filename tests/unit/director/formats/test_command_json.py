@@ -16,8 +16,8 @@ from director.core.commands import (
     EditServer,
     ServiceKey,
 )
-from director.core.decision import Method
 from director.core.packet import Endpoint
+from director.core.real_server import Method
 from director.formats.command_json import CodecError, decode, encode
 
 KEY = ServiceKey(6, Endpoint("203.0.113.1", 80))

@@ -13,8 +13,8 @@ import pytest
 from director.control import cli
 from director.control.handler import RequestHandler
 from director.core.commands import Command
-from director.core.decision import Method
 from director.core.director import Director
+from director.core.real_server import Method
 from director.formats.command_json import decode
 from director.ipvsadm import names
 from tests.unit.director.idle import Idle

@@ -17,8 +17,8 @@ from director.core.commands import (
     SetTimeouts,
     Zero,
 )
-from director.core.decision import Method
 from director.core.packet import TCP, UDP, Endpoint
+from director.core.real_server import Method
 from director.ipvsadm import main
 from tests.unit.director.ipvsadm.support import Machine, Table
 

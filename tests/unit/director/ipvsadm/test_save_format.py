@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from director.core.commands import AddServer, AddService, Command, ServiceKey
-from director.core.decision import Method
 from director.core.packet import TCP, UDP, Endpoint
+from director.core.real_server import Method
 from director.formats.command_json import decode, encode
 from director.ipvsadm import save_format
 from tests.unit.director.ipvsadm.support import Machine, Table, recording

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from director.core.commands import ServiceKey
-from director.core.decision import Method
 from director.core.packet import TCP
+from director.core.real_server import Method, RealServer
 from director.core.schedulers import make
-from director.core.service import Policy, RealServer, VirtualService
+from director.core.service import Policy, VirtualService
 from director.engines.ebpf import layouts
 from director.engines.ebpf.clock import KernelClock
 from director.engines.ebpf.libbpf.library import BpfError

@@ -8,9 +8,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from director.core.decision import Method
 from director.core.packet import TCP, UDP, Endpoint
 from director.core.persistence import TemplateKey
+from director.core.real_server import Method
 from director.core.states import State
 from director.engines.ebpf import compiler, layouts, settings
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from director.core.ftp_helper import Session
-from director.core.lines import LineReader
-from director.core.sequence import REMEMBERED, Edit, Edits
+from director.core.ftp import Session
+from director.core.tcp_stream import REMEMBERED, Edit, Edits, LineReader
 from director.engines.ebpf import compiler
 from director.engines.ebpf.sessions import SIZE, FtpSessions, packed, unpacked
 from tests.unit.director.engines.ebpf.support import FakeMap

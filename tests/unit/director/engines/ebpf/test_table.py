@@ -9,16 +9,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from director.core.connection import Connection
-from director.core.decision import Method
-from director.core.defence import Defence
+from director.core.connections import Connection, ConnectionTable, Lifecycle
 from director.core.events import Trace
-from director.core.ftp_helper import Session
-from director.core.lifecycle import Lifecycle
+from director.core.ftp import Session
+from director.core.overload import Overload
 from director.core.packet import ANY_PORT, TCP, UDP, Endpoint
 from director.core.persistence import Template, TemplateKey
+from director.core.real_server import Method
 from director.core.states import ACTIVE, State, Timeouts
-from director.core.table import ConnectionTable
 from director.engines.ebpf import layouts
 from tests.unit.director.core.support import RS1, RS2, WEB, client
 from tests.unit.director.engines.ebpf.support import Shared
@@ -341,6 +339,6 @@ def test_packets_of_the_program_and_of_the_core_are_counted_together() -> None:
     shared.map.put(key, bytes(entry._replace(packets=3)))
     (seen_again,) = chain.from_iterable(shared.table.some(10))
     assert seen_again.packets == 3
-    defence = Defence()
+    defence = Overload()
     assert not defence.drops_entry(seen_again, 59)
     assert [defence.drops_entry(seen_again, 60) for _ in range(4)] == [True, False, False, True]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from director.core.decision import Method
 from director.core.packet import TCP, Endpoint
 from director.core.persistence import Template, TemplateKey
+from director.core.real_server import Method
 from director.engines.ebpf import layouts
 from tests.unit.director.core.support import RS1, WEB, client
 from tests.unit.director.engines.ebpf.support import Shared

@@ -35,22 +35,13 @@ from director.core.commands import (
     SetTimeouts,
     Zero,
 )
-from director.core.decision import Method
 from director.core.errors import BadValue, NoSuchServer, NoSuchService, ServerExists, ServiceExists
 from director.core.marks import Mark, without
 from director.core.packet import TCP, Endpoint
+from director.core.real_server import Method, RealServer, RealServers, check_server
 from director.core.rules import Rules, networks_of
-from director.core.schedulers import Scheduler
-from director.core.schedulers._follower import Follower
-from director.core.service import (
-    Policy,
-    RealServer,
-    RealServers,
-    VirtualService,
-    check_key,
-    check_server,
-    name_of,
-)
+from director.core.schedulers import Scheduler, TurnScheduler
+from director.core.service import Policy, VirtualService, check_key, name_of
 from director.core.statistics import Statistics
 from director.core.sysctls import Sysctls
 
@@ -76,12 +67,12 @@ class _Open:
     servers: RealServers
     removed: dict[Endpoint, RealServer]
     early: bool
-    steps: list[Any] = field(default_factory=list)  # noted by a Follower that is at work
-    weights: Counter[int] | None = None  # those above 0, once a Follower has asked for them
+    steps: list[Any] = field(default_factory=list)  # noted by a TurnScheduler that is at work
+    weights: Counter[int] | None = None  # those above 0, once a TurnScheduler has asked for them
     told: bool = False  # whether the servers are others now
 
 
-class Draft:
+class Transaction:
     """Written once, then put in force or left. It goes by the rules in force: one is written at a time."""
 
     def __init__(self, rules: Rules) -> None:
@@ -136,7 +127,7 @@ class Draft:
         """A scheduler of the end, if it is not at work yet; else it is told when the draft is in force."""
         if not opened.early:
             self._late.append((service, opened))
-        elif not isinstance(opened.scheduler, Follower):
+        elif not isinstance(opened.scheduler, TurnScheduler):
             opened.scheduler.changed(opened.servers)
 
     def is_last(self, command: DeleteServer) -> bool:
@@ -232,7 +223,7 @@ class Draft:
     def _tell_scheduler(self, opened: _Open, place: int, by: int, before: int, after: int) -> None:
         """A server came to a place (`by` is 1), left it (-1) or changed (0), and with it its weight."""
         opened.told = True
-        if not isinstance(opened.scheduler, Follower):
+        if not isinstance(opened.scheduler, TurnScheduler):
             return
         if opened.weights is None:
             weights = (self._get(server, "weight") for server in opened.servers)
@@ -281,7 +272,7 @@ class Draft:
             return
         opened.scheduler = schedulers.make(policy.scheduler_name, policy.flags, self._rules.sysctls)
         opened.steps = []
-        opened.early = isinstance(opened.scheduler, Follower)
+        opened.early = isinstance(opened.scheduler, TurnScheduler)
         self._set(service, scheduler=opened.scheduler)
         self._tell_scheduler(opened, 0, 0, 0, 0)
 
@@ -351,7 +342,7 @@ class Draft:
 
     def _revive(self, opened: _Open, server: RealServer) -> None:
         """A deleted server, to which connections may still refer."""
-        follows = isinstance(opened.scheduler, Follower)  # which looks at its weight later
+        follows = isinstance(opened.scheduler, TurnScheduler)  # which looks at its weight later
         opened.early = opened.early and follows
         if server in self._made:
             server.listed = True
@@ -499,7 +490,7 @@ class _Values:
 def _tell(service: VirtualService, steps: Sequence[Any]) -> None:
     """A scheduler that is at work, of what has happened to its servers."""
     scheduler = service.scheduler
-    if isinstance(scheduler, Follower):
+    if isinstance(scheduler, TurnScheduler):
         for noted in steps:
             scheduler.follow(noted)
     else:

@@ -1,21 +1,56 @@
-"""What lblc and lblcr have in common: a memory of destinations, and when a server is overloaded.
+"""What the least-connection schedulers share: load per weight, and a memory of destinations.
 
-Nothing here has a clock: who asks says what time it is.
+Nothing here has a clock: the caller passes the time in.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, TypeVar
 
-if TYPE_CHECKING:
-    from director.core.service import RealServer
+from director.core.real_server import RealServer
 
 EXPIRATION = 24 * 3600.0  # seconds: lblc_expiration and lblcr_expiration of Linux
 MOST = 16 * 1024  # destinations; Linux begins to clear up beyond that many
 
 Known = TypeVar("Known")
+
+
+def lighter(one: RealServer, other: RealServer, load: Callable[[RealServer], int]) -> bool:
+    """Whether `one` has less load per weight; cross-multiplied, so that nothing is rounded."""
+    return load(one) * other.weight < load(other) * one.weight
+
+
+def least(servers: Iterable[RealServer], load: Callable[[RealServer], int]) -> RealServer | None:
+    """The available server with the least load per weight, the first of equals."""
+    best: RealServer | None = None
+    best_load = best_weight = 0
+    for server in servers:
+        if server.weight and server.listed and not server.overloaded:  # available, but a thousand may come
+            here, weight = load(server), server.weight
+            if best is None or here * best_weight < best_load * weight:
+                best, best_load, best_weight = server, here, weight
+    return best
+
+
+def most(servers: Iterable[RealServer], load: Callable[[RealServer], int]) -> RealServer | None:
+    """The server of a weight above 0 with the most load per weight, the first of equals."""
+    worst: RealServer | None = None
+    for server in servers:
+        if server.weight > 0 and (worst is None or lighter(worst, server, load)):
+            worst = server
+    return worst
+
+
+def overhead(server: RealServer) -> int:
+    """An active connection weighs as much as 256 inactive ones."""
+    return server.overhead
+
+
+def expected_delay(server: RealServer) -> int:
+    """The active connections, with the one that is to come."""
+    return server.active + 1
 
 
 class Destinations(Generic[Known]):

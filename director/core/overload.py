@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from director.core.connection import Connection
+from director.core.connections import Connection
 from director.core.errors import BadValue
 from director.core.states import State
 from director.core.sysctls import Sysctls
@@ -31,7 +31,7 @@ _HALF_OPEN = (State.NONE, State.SYN_RECV, State.SYNACK)
 _KEPT = (State.ESTABLISHED, State.CLOSE_WAIT)  # somebody is at work there
 
 
-class Defence:
+class Overload:
     """`limit` is how many connections and templates there may be."""
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:

@@ -1,0 +1,377 @@
+"""Connections: one entry, the table that holds them, and how they begin, change state and end.
+
+The table is a hash of 2^12 buckets, each a chain of connections. The number of buckets bounds the length
+of the chains, not the number of connections. The hash is over protocol and client, which a request and its
+reply have in common, so that one table serves both directions. Source: paper, section 2; Linux, ip_vs_conn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any, NamedTuple, Protocol
+
+from director.core import ftp
+from director.core.errors import BadValue
+from director.core.events import Trace
+from director.core.packet import ANY_PORT, PROTOCOL_NAMES, TCP, UDP, Endpoint, Packet
+from director.core.persistence import Template, Templates
+from director.core.real_server import Method, RealServer
+from director.core.service import VirtualService
+from director.core.states import ACTIVE, State, Timeouts, View, follow
+from director.core.timers import UNSET, Timers
+
+DEFAULT_BITS = 12
+FEWEST_BITS, MOST_BITS = 8, 20
+
+
+class Connection:
+    """A client's connection (or one expected from it: ANY_PORT until it comes) to a real server.
+
+    `expires` is the time at which it ends if no packet comes before; `scheduled` belongs to the
+    timers, and `chained`, the next one in its bucket, to the table. `control` is what it exists
+    because of, an ftp control connection or a template, which lives on while it has `children`.
+    `ftp` is the helper's memory of a control connection; `packets` have come from the client. `stored` is
+    the state in which a table that others change as well has it, as far as the core knows.
+    """
+
+    __slots__ = (
+        "chained",
+        "children",
+        "client",
+        "control",
+        "expires",
+        "ftp",
+        "method",
+        "packets",
+        "protocol",
+        "scheduled",
+        "server",
+        "server_end",
+        "service",
+        "state",
+        "stored",
+        "vip",
+    )
+
+    def __init__(
+        self,
+        protocol: int,
+        client: Endpoint,
+        vip: Endpoint,
+        server_end: Endpoint,
+        server: RealServer,
+        service: VirtualService,
+        control: Connection | Template | None = None,
+    ) -> None:
+        self.protocol = protocol
+        self.client = client
+        self.vip = vip
+        self.server_end = server_end
+        self.server = server
+        self.service = service
+        self.control = control
+        self.method: Method = server.method
+        self.state = self.stored = State.UDP if protocol == UDP else State.NONE
+        self.expires = 0.0
+        self.scheduled = UNSET
+        self.children = 0
+        self.packets = 0
+        self.chained: Connection | None = None
+        self.ftp: ftp.Session | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Connection:
+        """A copy that is in no table."""
+        twin = memo[id(self)] = Connection.__new__(Connection)
+        for name in self.__slots__:
+            value = None if name == "chained" else deepcopy(getattr(self, name), memo)
+            setattr(twin, name, value)
+        return twin
+
+    @property
+    def active(self) -> bool:
+        return self.state in ACTIVE
+
+    @property
+    def is_ftp_control(self) -> bool:
+        """Whether it is an ftp control connection, by its port."""
+        return self.protocol == TCP and self.vip.port == ftp.CONTROL_PORT
+
+    def came_in(self, length: int) -> None:
+        """Count a packet of so many bytes from the client's side, for the server and for the service."""
+        self.server.stats.came_in(length)
+        self.service.stats.came_in(length)
+
+    def went_out(self, length: int) -> None:
+        """Count one from the server's side, likewise."""
+        self.server.stats.went_out(length)
+        self.service.stats.went_out(length)
+
+    def as_dict(self, now: float) -> dict[str, Any]:
+        """JSON-ready; `expires` in seconds from `now`."""
+        return {
+            "protocol": PROTOCOL_NAMES[self.protocol],
+            "expires": max(0.0, round(self.expires - now, 3)),
+            "state": self.state.value,
+            "client": str(self.client),
+            "vip": str(self.vip),
+            "server": str(self.server_end),
+        }
+
+    def __str__(self) -> str:
+        return f"{self.client} > {self.vip} > {self.server_end}"
+
+
+class Table(Protocol):
+    """What the core asks of a table, wherever it is kept; ConnectionTable says what is meant."""
+
+    buckets: int
+
+    @property
+    def expected(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Connection]: ...
+
+    def batches(self) -> Iterator[list[Connection]]: ...
+
+    def add(self, connection: Connection, expires: float) -> None: ...
+
+    def remove(self, connection: Connection) -> None: ...
+
+    def keep(self, connection: Connection, expires: float) -> None: ...
+
+    def name_client(self, connection: Connection, client: Endpoint) -> None: ...
+
+    def request(self, protocol: int, client: Endpoint, vip: Endpoint) -> Connection | None: ...
+
+    def reply(self, protocol: int, server: Endpoint, client: Endpoint) -> Connection | None: ...
+
+    def of(self, protocol: int, client: Endpoint) -> list[Connection]: ...
+
+    def some(self, number: int) -> Iterator[list[Connection]]: ...
+
+    def expired(self, now: float) -> Iterator[Connection]: ...
+
+
+class ConnectionTable:
+    """Connections by their ends; `len` and iteration are over all that are not expired."""
+
+    def __init__(self, bits: int = DEFAULT_BITS) -> None:
+        if not FEWEST_BITS <= bits <= MOST_BITS:
+            raise BadValue("conn-tab-bits", f"{FEWEST_BITS} to {MOST_BITS}", bits)
+        self.buckets = 1 << bits
+        self._first: list[Connection | None] = [None] * self.buckets
+        self._timers: Timers[Connection] = Timers()
+        self._size = 0
+        self._hand = 0  # the bucket at which `some` goes on
+        self._expected = 0
+
+    @property
+    def expected(self) -> int:
+        """How many have a client whose port is not known yet."""
+        return self._expected
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[Connection]:
+        for place, first in enumerate(self._first):
+            if first is not None:  # most buckets are empty
+                yield from self._chain(place)
+
+    def batches(self) -> Iterator[list[Connection]]:
+        """All, some at a time: in between, the table may change."""
+        for place in range(self.buckets):
+            if self._first[place] is not None:
+                yield list(self._chain(place))
+
+    def add(self, connection: Connection, expires: float) -> None:
+        """Keep `connection`, which is not in the table yet, until `expires`."""
+        self._link(connection)
+        self._size += 1
+        self._timers.keep(connection, expires)
+
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection that is in the table."""
+        self._unlink(connection)
+        self._size -= 1
+        self._timers.forget(connection)
+
+    def keep(self, connection: Connection, expires: float) -> None:
+        """Let it live until `expires`."""
+        self._timers.keep(connection, expires)
+
+    def name_client(self, connection: Connection, client: Endpoint) -> None:
+        """A connection that was expected has come: move it to where its client's port belongs."""
+        self._unlink(connection)
+        connection.client = client
+        self._link(connection)
+
+    def request(self, protocol: int, client: Endpoint, vip: Endpoint) -> Connection | None:
+        """The connection to which a packet from `client` to `vip` belongs."""
+        at = self._first[hash((protocol, client)) % self.buckets]
+        while at is not None:
+            if at.client == client and at.vip == vip and at.protocol == protocol:
+                return at
+            at = at.chained
+        return None
+
+    def reply(self, protocol: int, server: Endpoint, client: Endpoint) -> Connection | None:
+        """The connection to which a packet from a real server's end to `client` belongs."""
+        at = self._first[hash((protocol, client)) % self.buckets]
+        while at is not None:
+            if at.client == client and at.server_end == server and at.protocol == protocol:
+                return at
+            at = at.chained
+        return None
+
+    def of(self, protocol: int, client: Endpoint) -> list[Connection]:
+        """All that a client's end has."""
+        chain = self._chain(self._place(protocol, client))
+        return [one for one in chain if one.client == client and one.protocol == protocol]
+
+    def some(self, number: int) -> Iterator[list[Connection]]:
+        """Bucket after bucket, until they held `number` connections; the next call goes on from there."""
+        seen = 0
+        for _ in range(self.buckets):
+            if seen >= number:
+                return
+            found = list(self._chain(self._hand))
+            self._hand = (self._hand + 1) % self.buckets
+            seen += len(found)
+            yield found
+
+    def expired(self, now: float) -> Iterator[Connection]:
+        """Take out and yield the connections whose time has come."""
+        for connection in self._timers.expired(now):
+            self.remove(connection)
+            yield connection
+
+    def _place(self, protocol: int, client: Endpoint) -> int:
+        return hash((protocol, client)) % self.buckets
+
+    def _chain(self, place: int) -> Iterator[Connection]:
+        """The connections of a bucket, the newest first; the one that was yielded may be removed."""
+        at = self._first[place]
+        while at is not None:
+            following = at.chained
+            yield at
+            at = following
+
+    def _link(self, connection: Connection) -> None:
+        place = self._place(connection.protocol, connection.client)
+        connection.chained = self._first[place]
+        self._first[place] = connection
+        self._expected += connection.client.port == ANY_PORT
+
+    def _unlink(self, connection: Connection) -> None:
+        """Raises ValueError if it isn't there."""
+        place = self._place(connection.protocol, connection.client)
+        before: Connection | None = None
+        for at in self._chain(place):
+            if at is connection:
+                break
+            before = at
+        else:
+            raise ValueError(f"{connection} is not in the table")
+        if before is None:
+            self._first[place] = connection.chained
+        else:
+            before.chained = connection.chained
+        connection.chained = None
+        self._expected -= connection.client.port == ANY_PORT
+
+
+class Tables(NamedTuple):
+    connections: Table
+    templates: Templates
+
+
+class Lifecycle:
+    """Keeps the tables, the counters of the real servers and the trace of events in step.
+
+    `secure` chooses the state table that holds under attack (secure_tcp).
+    """
+
+    def __init__(self, connections: Table, templates: Templates, timeouts: Timeouts, trace: Trace) -> None:
+        self._connections = connections
+        self._templates = templates
+        self._trace = trace
+        self.secure = False
+        self.use(timeouts)
+
+    def use(self, timeouts: Timeouts) -> None:
+        """From now on: whoever waits already goes on waiting as long as was said before."""
+        self._timeouts = timeouts.by_state()
+
+    def begin(self, connection: Connection, now: float, why: str) -> None:
+        """A new connection, in whatever state it is."""
+        connection.server.count(active=connection.active, by=1)
+        if connection.control is not None:
+            connection.control.children += 1
+        self._connections.add(connection, now + self._timeouts[connection.state])
+        self._trace.tell("new", now, lambda: {**connection.as_dict(now), "why": why})
+
+    def follow(self, connection: Connection, packet: Packet, view: View, now: float) -> None:
+        """Move the connection to the state that the packet leads to."""
+        after = follow(connection.protocol, connection.state, view, packet.flags, secure=self.secure)
+        self.become(connection, after, now)
+        if connection.protocol == UDP and view is View.OUT:
+            self._assure(connection)
+
+    def become(self, connection: Connection, after: State, now: float) -> None:
+        """The counters move with the state, and its time starts anew."""
+        before = connection.state
+        if after is not before:
+            self._move(connection, before, after)
+            self._trace.tell("state", now, lambda: {**connection.as_dict(now), "before": before.value})
+        self._connections.keep(connection, now + self._timeouts[after])
+
+    def idle(self, connection: Connection, now: float) -> float:
+        """Seconds since its last packet."""
+        return self._timeouts[connection.state] - (connection.expires - now)
+
+    @staticmethod
+    def _move(connection: Connection, before: State, after: State) -> None:
+        connection.state = after
+        if (after in ACTIVE) is not (before in ACTIVE):
+            connection.server.moved(active=connection.active)
+        if after is State.ESTABLISHED:
+            Lifecycle._assure(connection)
+
+    @staticmethod
+    def _assure(connection: Connection) -> None:
+        """Both ends have spoken: the template that it came by, if any, is one that lasts."""
+        if isinstance(connection.control, Template):
+            connection.control.assured = True
+
+    def end(self, connection: Connection, now: float) -> None:
+        """End a connection before its time."""
+        self._connections.remove(connection)
+        self.ended(connection, now)
+
+    def displace(self, connection: Connection, now: float) -> None:
+        """End one that was never established, and the template that only it has needed."""
+        self._connections.remove(connection)
+        self.ended(connection, now, "displaced")
+        template = connection.control
+        if isinstance(template, Template) and not template.children and not template.assured:
+            self._templates.remove(template)
+
+    def expire(self, now: float) -> int:
+        """End all connections and templates whose time has come; how many connections they were."""
+        ended = 0
+        for connection in self._connections.expired(now):
+            self.ended(connection, now)
+            ended += 1
+        self._templates.expire(now)
+        return ended
+
+    def ended(self, connection: Connection, now: float, kind: str = "expired") -> None:
+        """Count and tell the end of one that is in the table no more."""
+        connection.server.count(active=connection.active, by=-1)
+        if connection.control is not None:
+            connection.control.children -= 1
+        self._trace.tell(kind, now, lambda: connection.as_dict(now))

@@ -1,0 +1,170 @@
+"""A real server of a virtual service: the rule, and what was counted for it.
+
+Values are checked here, whoever brings them.
+"""
+
+from __future__ import annotations
+
+from copy import copy, deepcopy
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from director.core.errors import BadValue
+from director.core.packet import ALL_ONES, Endpoint, check_endpoint
+from director.core.statistics import Statistics
+
+_MOST = 2**31 - 1  # weights and thresholds; ipvsadm's own limit
+
+
+class Method(Enum):
+    """How a request travels on to its real server; the value is what ipvsadm prints."""
+
+    NAT = "Masq"
+    TUN = "Tunnel"
+    DR = "Route"
+    LOCAL = "Local"
+
+
+@dataclass(eq=False, slots=True)
+class RealServer:
+    """One real server of one service; `listed` turns False when its rule is deleted.
+
+    A weight of 0 takes no new connections and keeps those it has (quiesced); so does a server
+    that has reached its upper threshold. `method` is what connections that come now get, `asked` what
+    its rule asks for: the local node's method is LOCAL, whatever that is.
+    """
+
+    address: Endpoint
+    weight: int
+    method: Method
+    upper: int = 0
+    lower: int = 0
+    listed: bool = True
+    overloaded: bool = False
+    active: int = 0
+    inactive: int = 0
+    templates: int = 0  # clients that persistence holds here
+    stats: Statistics = field(default_factory=Statistics)
+    last_weight: int = 0  # the last one above 0
+    asked: Method = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.asked = self.method
+        check_server(self.address, self.weight, self.upper, self.lower)
+        self.last_weight = self.weight
+
+    @property
+    def available(self) -> bool:
+        """Whether it may be given a new connection."""
+        return self.weight > 0 and self.listed and not self.overloaded
+
+    @property
+    def is_referred_to(self) -> bool:
+        """Whether connections or templates need it, even without a rule."""
+        return bool(self.active + self.inactive + self.templates)
+
+    @property
+    def overhead(self) -> int:
+        """Its load as lc and wlc see it: an active connection weighs as much as 256 inactive ones."""
+        return 256 * self.active + self.inactive
+
+    def count(self, *, active: bool, by: int) -> None:
+        """A connection has come (1) or gone (-1)."""
+        if active:
+            self.active += by
+        else:
+            self.inactive += by
+        if self.upper or self.overloaded:
+            self._weigh()
+
+    def moved(self, *, active: bool) -> None:
+        """One of its connections has become active, or has ceased to be."""
+        self.active += 1 if active else -1
+        self.inactive += -1 if active else 1
+
+    def _weigh(self) -> None:
+        """Overloaded from the upper threshold on, until below the lower one (or 3/4 of the upper)."""
+        now = self.active + self.inactive
+        if self.upper and now >= self.upper:
+            self.overloaded = True
+        elif self.lower:
+            self.overloaded = self.overloaded and now >= self.lower
+        elif 4 * now < 3 * self.upper or not self.upper:
+            self.overloaded = False
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RealServer:
+        """Only its counters can be changed: a decision that is rehearsed copies a thousand of them."""
+        twin = memo[id(self)] = copy(self)
+        twin.stats = deepcopy(self.stats, memo)
+        return twin
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "address": self.address.address,
+            "port": self.address.port,
+            "weight": self.weight,
+            "method": self.asked.value,
+            "upper": self.upper,
+            "lower": self.lower,
+            "active": self.active,
+            "inactive": self.inactive,
+            "persistent_connections": self.templates,
+            **self.stats.as_dict(),
+        }
+
+
+class RealServers(list[RealServer]):
+    """The real servers of a service in their order; one is found by its address without looking at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._by_address: dict[Endpoint, RealServer] = {}
+
+    def copy(self) -> RealServers:
+        twin = RealServers()
+        twin.extend(self)
+        twin._by_address = self._by_address.copy()
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RealServers:
+        twin = memo[id(self)] = RealServers()
+        for server in self:
+            twin.insert(len(twin), deepcopy(server, memo))
+        return twin
+
+    def at(self, address: Endpoint) -> RealServer | None:
+        return self._by_address.get(address)
+
+    def insert(self, place: Any, server: RealServer) -> None:
+        super().insert(place, server)
+        self._by_address[server.address] = server
+
+    def remove(self, server: RealServer) -> None:
+        super().remove(server)
+        del self._by_address[server.address]
+
+
+_ALL_HOSTS, _ZERO_NET = IPv4Address(ALL_ONES), IPv4Network("0.0.0.0/8")
+
+
+@lru_cache(maxsize=65536)
+def _is_host(address: str) -> bool:
+    """Local or unicast, as ip_vs_new_dest wants it."""
+    found = IPv4Address(address)
+    return not found.is_multicast and found != _ALL_HOSTS and found not in _ZERO_NET
+
+
+def check_server(address: Endpoint, weight: int, upper: int, lower: int) -> None:
+    """Raises BadValue."""
+    check_endpoint("real server", address)
+    if not _is_host(address.address):
+        raise BadValue("real server", "the address of one host", address.address)
+    for name, value in (("weight", weight), ("upper threshold", upper), ("lower threshold", lower)):
+        if type(value) is not int or not 0 <= value <= _MOST:
+            raise BadValue(name, f"0 to {_MOST}", value)
+    if lower > upper:
+        raise BadValue("lower threshold", f"no more than the upper one, {upper}", lower)
