@@ -1,0 +1,60 @@
+"""The pages (*.md): the commands, options and headings that they name exist."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+from invoke.collection import Collection
+
+import tasks
+
+ROOT = Path(__file__).resolve().parents[2]
+_FOLDERS = ("docs", "labs", "exercises", "classroom")
+PAGES = sorted([*ROOT.glob("*.md"), *(page for name in _FOLDERS for page in (ROOT / name).rglob("*.md"))])
+_FENCE = re.compile(r"^( *```)\w*\n.*?^\1$", re.MULTILINE | re.DOTALL)
+_COMMAND = re.compile(r"\./inv ((?:vm )?[a-z][a-z-]*)([^`\n|]*)")
+_LINK = re.compile(r"\]\(([^)#:\s]*)#([^)\s]+)\)")
+_OF_NO_TASK = {"--list", "--help"}
+
+
+def _each(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=_each)
+
+
+@cache
+def options() -> dict[str, set[str]]:
+    """Each task with its options as they are typed."""
+    contexts = Collection.from_module(tasks).to_contexts()
+    return {context.name or "": set(context.flags) for context in contexts}
+
+
+@each_page
+def test_a_command_that_a_page_names_exists(page: Path) -> None:
+    for name, rest in _COMMAND.findall(page.read_text()):
+        task = name.removeprefix("vm ")
+        assert task in options(), f"./inv {name}"
+        unknown = set(re.findall(r"(?<!\S)(--[a-z][a-z-]*)", rest)) - options()[task] - _OF_NO_TASK
+        assert not unknown or task == "vm", f"./inv {name}{rest}: {unknown}"
+
+
+@cache
+def anchors(page: Path) -> set[str]:
+    """The fragments of a page's headings, as the usual forges make them."""
+    text = _FENCE.sub("", page.read_text())
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    plain = (re.sub(r"\]\([^)]*\)", "", heading) for heading in headings)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in plain}
+
+
+@each_page
+def test_a_link_into_a_page_finds_its_heading(page: Path) -> None:
+    for target, anchor in _LINK.findall(page.read_text()):
+        other = (page.parent / target).resolve() if target else page
+        if other.suffix == ".md":
+            assert anchor in anchors(other), f"{target}#{anchor}"
