@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
-from doctor.dataclass_json import loaded
+from director.formats.dataclass_json import load
 
 CLIENT, ROUTER, DIRECTOR, SERVER = (
     "client",
@@ -296,4 +296,4 @@ class LabState:
     @classmethod
     def from_dict(cls, form: Mapping[str, Any]) -> LabState:
         """Raises ValueError for what is not the form of a state."""
-        return loaded(cls, form)
+        return load(cls, form)

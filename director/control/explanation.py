@@ -32,7 +32,7 @@ from director.core.packet import (
     check_endpoint,
 )
 from director.core.real_server import Method
-from director.formats.command_json import CodecError, endpoint
+from director.formats.command_json import read_endpoint
 
 if TYPE_CHECKING:
     from director.control.channel import Message
@@ -52,7 +52,7 @@ class Explainer:
         self._clock = clock
 
     def explain(self, request: Message) -> Message:
-        """The decision about one packet. Raises CodecError."""
+        """The decision about one packet. Raises ValueError."""
         packet = _packet_of(request)
         now = self._clock()
         known = self._known(packet)
@@ -95,12 +95,12 @@ class Explainer:
         return {} if forward.method is Method.LOCAL else dict(self._engine.route_to(forward.next_hop))
 
     def packet_table(self, request: Message) -> Message:
-        """The packet tables of all connections of one client's end. Raises CodecError."""
-        client = endpoint("client", request.get("client"))
+        """The packet tables of all connections of one client's end. Raises ValueError."""
+        client = read_endpoint("client", request.get("client"))
         table, now = self._director.connections, self._clock()
         found = [*table.of(TCP, client), *table.of(UDP, client)]
         if not found:
-            raise CodecError(f"client: {client} has no connection; ipvsadm -Lcn lists all that there are.")
+            raise ValueError(f"client: {client} has no connection; ipvsadm -Lcn lists all that there are.")
         return {"connections": [{**one.as_dict(now), "rows": list(self._rows(one, now))} for one in found]}
 
     def _rows(self, connection: Connection, now: float) -> Iterator[Row]:
@@ -169,16 +169,19 @@ def _packet_of(request: Message) -> Packet:
         return _dissected(request["ip"])
     said = request.get("packet")
     if not isinstance(said, dict):
-        raise CodecError(f"packet: expected an object, got {said!r}.")
+        raise ValueError(f"packet: expected an object, got {said!r}.")
     protocol = PROTOCOLS.get(str(said.get("protocol", "TCP")))
     if protocol not in (TCP, UDP):
-        raise CodecError(f"protocol: expected TCP or UDP, got {said.get('protocol')!r}.")
-    source, to = endpoint("source", said.get("source")), endpoint("destination", said.get("destination"))
+        raise ValueError(f"protocol: expected TCP or UDP, got {said.get('protocol')!r}.")
+    source, to = (
+        read_endpoint("source", said.get("source")),
+        read_endpoint("destination", said.get("destination")),
+    )
     check_endpoint("source", source)
     check_endpoint("destination", to)
     length = said.get("length", _LENGTH)
     if type(length) is not int or not 20 <= length <= 65535:
-        raise CodecError(f"length: expected 20 to 65535 bytes, got {length!r}.")
+        raise ValueError(f"length: expected 20 to 65535 bytes, got {length!r}.")
     return Packet(
         protocol,
         source,
@@ -191,7 +194,7 @@ def _packet_of(request: Message) -> Packet:
 
 def _flags(letters: Any) -> int:
     if not isinstance(letters, str) or any(letter not in _FLAGS for letter in letters):
-        raise CodecError(f"flags: expected letters of {''.join(_FLAGS)}, got {letters!r}.")
+        raise ValueError(f"flags: expected letters of {''.join(_FLAGS)}, got {letters!r}.")
     return sum(_FLAGS[letter] for letter in set(letters))
 
 
@@ -203,4 +206,4 @@ def _dissected(text: Any) -> Packet:
     try:
         return parse(Datagram(bytes.fromhex(text)))
     except (TypeError, ValueError, Malformed) as error:
-        raise CodecError(f"ip: expected an IPv4 packet in hexadecimal ({error}).") from None
+        raise ValueError(f"ip: expected an IPv4 packet in hexadecimal ({error}).") from None

@@ -32,7 +32,7 @@ from director.core.events import Trace
 from director.core.service import VirtualService
 from director.core.transaction import Transaction, exhaust
 from director.engines.engine import Engine, EngineError
-from director.formats.command_json import CodecError, decode
+from director.formats.command_json import decode
 
 if TYPE_CHECKING:
     from director.control.channel import Message
@@ -239,7 +239,7 @@ def _messages(request: Message) -> Iterator[Any]:
     for part in request.get("parts", [request]):
         commands = part.get("commands")
         if not isinstance(commands, list):
-            raise CodecError(f"commands: expected a list, got {commands!r}.")
+            raise ValueError(f"commands: expected a list, got {commands!r}.")
         yield from commands
 
 

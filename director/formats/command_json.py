@@ -12,23 +12,18 @@ importing dataclasses would double the time it takes; its tests read it back wit
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import MISSING, fields
-from functools import cache
+from dataclasses import fields
 from typing import Any, get_args
 
 from director.core.commands import Command, ServiceKey
 from director.core.packet import PROTOCOL_NAMES, TCP, UDP, Endpoint
 from director.core.real_server import Method
+from director.formats.dataclass_json import Loader, shown
 
 Json = dict[str, Any]
 
-_CLASSES: dict[str, type[Command]] = {kind.__name__: kind for kind in get_args(Command)}
+_COMMANDS: dict[str, type[Command]] = {kind.__name__: kind for kind in get_args(Command)}
 _TRANSPORTS = {PROTOCOL_NAMES[number]: number for number in (TCP, UDP)}
-
-
-class CodecError(ValueError):
-    """A message that is no command; its text says what was expected where."""
 
 
 def encode(command: Command) -> Json:
@@ -42,28 +37,41 @@ def encode(command: Command) -> Json:
 
 
 def decode(message: object) -> Command:
-    """The command that `message` stands for. Raises CodecError."""
+    """The command that `message` stands for. Raises ValueError, which says what was expected where."""
     if not isinstance(message, dict):
-        raise CodecError(f"a command: expected an object, got {message!r}.")
-    kind = _CLASSES.get(str(message.get("command")))
+        raise ValueError(f"a command: expected an object, got {shown(message)}.")
+    kind = _COMMANDS.get(str(message.get("command")))
     if kind is None:
-        raise CodecError(f"command: expected one of {', '.join(_CLASSES)}, got {message.get('command')!r}.")
-    known, needed = _fields_of(kind.__name__)
-    given = {name: value for name, value in message.items() if name != "command"}
-    for name in given.keys() - known.keys():
-        raise CodecError(f"{kind.__name__} has no field {name!r}.")
-    for name in needed:
-        if name not in given:
-            raise CodecError(f"{kind.__name__} needs the field {name!r}.")
-    return kind(**{name: _read(name, known[name], value) for name, value in given.items()})
+        got = shown(message.get("command"))
+        raise ValueError(f"command: expected one of {', '.join(_COMMANDS)}, got {got}.")
+    return _LOADER.load(kind, {name: value for name, value in message.items() if name != "command"})
 
 
-@cache
-def _fields_of(name: str) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The annotations of a command's fields by their names, and the names of those without a default."""
-    known = fields(_CLASSES[name])
-    annotations = {field.name: str(field.type) for field in known}
-    return annotations, tuple(field.name for field in known if field.default is MISSING)
+def read_endpoint(name: str, value: object) -> Endpoint:
+    """`a.b.c.d:port`; whether the address makes sense is for the core to say. Raises ValueError."""
+    address, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    if not colon or not (port.isascii() and port.isdigit() and len(port) <= 5):
+        raise ValueError(f"{name}: expected ADDRESS:PORT, got {shown(value)}.")
+    return Endpoint(address, int(port))
+
+
+def _read_key(name: str, value: Any) -> ServiceKey:
+    if isinstance(value, dict) and value.keys() == {"mark"} and type(value["mark"]) is int:
+        return ServiceKey(mark=value["mark"])
+    if not isinstance(value, dict) or value.keys() != {"protocol", "address"}:
+        raise ValueError(f"{name}: expected protocol and address, or a mark, got {shown(value)}.")
+    if value["protocol"] not in [*_TRANSPORTS]:
+        raise ValueError(f"{name}.protocol: expected TCP or UDP, got {shown(value['protocol'])}.")
+    return ServiceKey(_TRANSPORTS[value["protocol"]], read_endpoint(f"{name}.address", value["address"]))
+
+
+def _read_method(name: str, value: object) -> Method:
+    if isinstance(value, str) and value in Method.__members__:
+        return Method[value]
+    raise ValueError(f"{name}: expected one of {', '.join(Method.__members__)}, got {shown(value)}.")
+
+
+_LOADER = Loader({ServiceKey: _read_key, Endpoint: read_endpoint, Method: _read_method})
 
 
 def _plain(value: object) -> object:
@@ -76,61 +84,3 @@ def _plain(value: object) -> object:
     if isinstance(value, tuple):
         return list(value)
     return value.name if isinstance(value, Method) else value
-
-
-def endpoint(name: str, value: object) -> Endpoint:
-    """`a.b.c.d:port`; whether the address makes sense is not looked at. Raises CodecError."""
-    address, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-    if not colon or not (port.isascii() and port.isdigit() and len(port) <= 5):
-        raise CodecError(f"{name}: expected ADDRESS:PORT, got {value!r}.")
-    return Endpoint(address, int(port))
-
-
-def _key(name: str, value: object) -> ServiceKey:
-    if isinstance(value, dict) and value.keys() == {"mark"}:
-        return ServiceKey(mark=_integer("mark", value["mark"]))
-    if not isinstance(value, dict) or value.keys() != {"protocol", "address"}:
-        raise CodecError(f"{name}: expected an object with protocol and address, got {value!r}.")
-    if value["protocol"] not in [*_TRANSPORTS]:
-        raise CodecError(f"protocol: expected TCP or UDP, got {value['protocol']!r}.")
-    return ServiceKey(_TRANSPORTS[value["protocol"]], endpoint("address", value["address"]))
-
-
-def _method(name: str, value: object) -> Method:
-    if isinstance(value, str) and value in Method.__members__:
-        return Method[value]
-    raise CodecError(f"{name}: expected one of {', '.join(Method.__members__)}, got {value!r}.")
-
-
-def _texts(name: str, value: object) -> tuple[str, ...]:
-    if isinstance(value, list) and all(type(text) is str for text in value):
-        return tuple(value)
-    raise CodecError(f"{name}: expected a list of strings, got {value!r}.")
-
-
-def _of(kind: type) -> Callable[[str, object], Any]:
-    def read(name: str, value: object) -> Any:
-        if type(value) is kind:
-            return value
-        raise CodecError(f"{name}: expected {kind.__name__}, got {value!r}.")
-
-    return read
-
-
-_integer = _of(int)
-
-_READERS: dict[str, Callable[[str, object], Any]] = {
-    "ServiceKey": _key,
-    "Endpoint": endpoint,
-    "Method": _method,
-    "int": _integer,
-    "str": _of(str),
-    "bool": _of(bool),
-    "tuple[str, ...]": _texts,
-}
-
-
-def _read(name: str, annotation: str, value: object) -> Any:
-    """The value of a field, by how commands.py annotates it."""
-    kind, _, optional = annotation.partition(" | ")
-    return None if optional and value is None else _READERS[kind](name, value)

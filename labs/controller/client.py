@@ -6,14 +6,16 @@ Knows the requests and the values that come back, not how the controller finds t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from director.control.channel import ChannelError, call
+from director.formats.dataclass_json import load
 from labs.controller.records import ArpClaim, Port, PortCounters, Switch
 from labs.errors import BuildFailed, LabError
 from labs.wait import patient, wait_for
 
 __all__ = ["ArpClaim", "ControllerClient", "ControllerError", "Port", "PortCounters", "Switch"]
+T = TypeVar("T")
 _PATIENCE = 5.0  # seconds for an answer, more than the controller gives its switches
 
 
@@ -29,10 +31,7 @@ class ControllerClient:
 
     def switches(self) -> tuple[Switch, ...]:
         """The switches that are connected and have their flows."""
-        return tuple(
-            Switch(one["name"], one["dpid"], tuple(Port(**port) for port in one["ports"]))
-            for one in self._ask("switches")["switches"]
-        )
+        return self._records(Switch, "switches")
 
     def wait_for_switches(self, wanted: int | Iterable[str], seconds: float = 60) -> tuple[Switch, ...]:
         """Wait until `wanted` (a number, or names) switches forward; raises BuildFailed when they don't.
@@ -56,11 +55,11 @@ class ControllerClient:
 
     def ports(self) -> tuple[PortCounters, ...]:
         """Counters of every port of every switch, read from the switches for this call."""
-        return tuple(PortCounters(**port) for port in self._ask("ports")["ports"])
+        return self._records(PortCounters, "ports")
 
     def arp(self, since: int = 0) -> tuple[ArpClaim, ...]:
         """The ARP packets recorded after the one with serial `since`, oldest first."""
-        return tuple(ArpClaim(**claim) for claim in self._ask("arp", since=since)["arp"])
+        return self._records(ArpClaim, "arp", since=since)
 
     def forget_arp(self) -> int:
         """Forget all ARP packets so far; returns the serial of the last."""
@@ -70,6 +69,10 @@ class ControllerClient:
         """Name and version of what the controller runs on, such as ("ryu", "4.34")."""
         told = self._ask("framework")
         return told["name"], told["version"]
+
+    def _records(self, kind: type[T], verb: str, **details: Any) -> tuple[T, ...]:
+        """The list that is the answer to `verb`."""
+        return tuple(load(kind, record) for record in self._ask(verb, **details)[verb])
 
     def _ask(self, verb: str, **details: Any) -> dict[str, Any]:
         try:

@@ -32,7 +32,7 @@ from director.engines.ebpf.libbpf.library import BpfError
 from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.servers import Servers
 from director.engines.engine import EngineError
-from director.formats.command_json import CodecError, decode, encode
+from director.formats.command_json import decode, encode
 
 _LENGTH = 8  # bytes in front of the text
 Json = dict[str, Any]
@@ -104,7 +104,7 @@ def restore(director: Director, servers: Servers, pieces: Map, now: float) -> No
         _resume(director, text.get("counted", ()))
         _bind(director, servers, text["numbers"])
         director.apply([decode(each) for each in text["deleted"]], now)
-    except (CodecError, KeyError, LvsError, TypeError, ValueError, zlib.error) as error:
+    except (KeyError, LvsError, TypeError, ValueError, zlib.error) as error:
         raise UnreadableCheckpoint(
             f"The rules that another director has left can't be read ({error})."
         ) from None

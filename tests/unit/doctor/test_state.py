@@ -24,7 +24,7 @@ def test_there_and_back(method: str) -> None:
         ({"hosts": "rs1"}, "LabState.hosts"),
         ({"hosts": [{"name": "rs1"}]}, "HostState"),
         ({"director": {"timeouts": {"tcp": "15"}}}, "DirectorState.timeouts: expected int"),
-        ({"colour": "red"}, "LabState has no colour"),
+        ({"colour": "red"}, "LabState has no field 'colour'"),
     ],
 )
 def test_what_is_no_state_is_refused(change: dict[str, Any], said: str) -> None:

@@ -18,7 +18,7 @@ from director.core.commands import (
 )
 from director.core.packet import Endpoint
 from director.core.real_server import Method
-from director.formats.command_json import CodecError, decode, encode
+from director.formats.command_json import decode, encode
 
 KEY = ServiceKey(6, Endpoint("203.0.113.1", 80))
 SERVER = Endpoint("172.16.0.2", 8000)
@@ -56,34 +56,34 @@ def test_what_is_left_out_has_the_commands_default() -> None:
         ({}, "command"),
         ({"command": ["Clear"]}, "command"),
         ({"command": "Destroy"}, "command"),
-        ({**SERVER_FIELDS, "key": None}, "key"),
-        ({**SERVER_FIELDS, "key": {**KEY_FIELDS, "more": 1}}, "key"),
-        ({**SERVER_FIELDS, "key": {**KEY_FIELDS, "protocol": 6}}, "protocol"),
-        ({**SERVER_FIELDS, "key": {**KEY_FIELDS, "protocol": []}}, "protocol"),
-        ({**SERVER_FIELDS, "key": {**KEY_FIELDS, "address": "203.0.113.1"}}, "address"),
-        ({**SERVER_FIELDS, "server": ["172.16.0.2", 8000]}, "server"),
-        ({**SERVER_FIELDS, "server": "172.16.0.2:http"}, "server"),
-        ({**SERVER_FIELDS, "server": "172.16.0.2:-1"}, "server"),
-        ({**SERVER_FIELDS, "weight": 1.5}, "weight"),
-        ({**SERVER_FIELDS, "weight": True}, "weight"),
-        ({**SERVER_FIELDS, "method": "Teleport"}, "method"),
-        ({**SERVER_FIELDS, "method": []}, "method"),
-        ({"command": "AddService", "key": KEY_FIELDS, "scheduler": 3}, "scheduler"),
-        ({"command": "AddService", "key": KEY_FIELDS, "exist_ok": 1}, "exist_ok"),
+        ({**SERVER_FIELDS, "key": None}, "AddServer.key"),
+        ({**SERVER_FIELDS, "key": {**KEY_FIELDS, "more": 1}}, "AddServer.key"),
+        ({**SERVER_FIELDS, "key": {**KEY_FIELDS, "protocol": 6}}, "AddServer.key.protocol"),
+        ({**SERVER_FIELDS, "key": {**KEY_FIELDS, "protocol": []}}, "AddServer.key.protocol"),
+        ({**SERVER_FIELDS, "key": {**KEY_FIELDS, "address": "203.0.113.1"}}, "AddServer.key.address"),
+        ({**SERVER_FIELDS, "server": ["172.16.0.2", 8000]}, "AddServer.server"),
+        ({**SERVER_FIELDS, "server": "172.16.0.2:http"}, "AddServer.server"),
+        ({**SERVER_FIELDS, "server": "172.16.0.2:-1"}, "AddServer.server"),
+        ({**SERVER_FIELDS, "weight": 1.5}, "AddServer.weight"),
+        ({**SERVER_FIELDS, "weight": True}, "AddServer.weight"),
+        ({**SERVER_FIELDS, "method": "Teleport"}, "AddServer.method"),
+        ({**SERVER_FIELDS, "method": []}, "AddServer.method"),
+        ({"command": "AddService", "key": KEY_FIELDS, "scheduler": 3}, "AddService.scheduler"),
+        ({"command": "AddService", "key": KEY_FIELDS, "exist_ok": 1}, "AddService.exist_ok"),
     ],
 )
 def test_nonsense_is_refused_by_the_name_of_the_field(message: object, named: str) -> None:
-    with pytest.raises(CodecError, match=f"^{named}: expected "):
+    with pytest.raises(ValueError, match=f"^{named}: expected "):
         decode(message)
 
 
 @pytest.mark.parametrize(
     ("message", "says"),
     [
-        ({"command": "AddServer", "key": KEY_FIELDS}, "needs the field 'server'"),
-        ({**SERVER_FIELDS, "wieght": 2}, "has no field 'wieght'"),
+        ({"command": "AddServer", "key": KEY_FIELDS}, "AddServer needs the field 'server'"),
+        ({**SERVER_FIELDS, "wieght": 2}, "AddServer has no field 'wieght'"),
     ],
 )
 def test_fields_that_are_missing_or_unknown(message: object, says: str) -> None:
-    with pytest.raises(CodecError, match=says):
+    with pytest.raises(ValueError, match=says):
         decode(message)
