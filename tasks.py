@@ -6,7 +6,7 @@ Exit codes: 0 every check passed, 1 one failed, 2 the request or the machine can
 from __future__ import annotations
 
 if __name__ == "__main__":
-    from labs.terminal import beforehand
+    from labs.terminal import startup
 
 import importlib
 import inspect
@@ -31,7 +31,7 @@ from invoke.tasks import task as invoke_task
 
 from labs.errors import BadRequest
 from labs.terminal import streams
-from labs.terminal.typed import refusal, require_values
+from labs.terminal.command_line import refusal, require_values
 
 streams.never_fail()
 ROOT = Path(__file__).resolve().parent
@@ -81,14 +81,14 @@ def _ended(work: Callable[[], int]) -> None:
     """Do the work and end with its exit code; what goes wrong in it is told in a sentence."""
     from labs.hosts.environment import keep_out_of_home
     from labs.machine import limits
-    from labs.terminal.ending import ended
+    from labs.terminal.exits import exit_code_of
 
     def careful() -> int:
         limits.lift()
         keep_out_of_home()
         return work()
 
-    code = ended(careful)
+    code = exit_code_of(careful)
     if code:
         raise Exit(code=code)
 
@@ -545,7 +545,7 @@ def _require_each_once(argv: Sequence[str]) -> None:
 
 def main() -> int:
     """What ./inv runs; the exit code."""
-    from labs.terminal.ending import ended
+    from labs.terminal.exits import exit_code_of
 
     program = LabProgram(
         name="The labs on Invoke", binary="./inv", version=version("invoke"), config_class=_OwnConfig
@@ -562,14 +562,14 @@ def main() -> int:
             return end.code if isinstance(end.code, int) else 0 if end.code is None else 2
         return 0
 
-    return ended(work)
+    return exit_code_of(work)
 
 
 if __name__ == "__main__":  # ./inv comes here; `.venv/bin/invoke` loads the tasks alone
     try:
-        beforehand.raise_interrupts()
+        startup.raise_interrupts()
         code = main()
     except KeyboardInterrupt:
-        beforehand.die_of_interrupt()
-    beforehand.end_by_interrupt()
+        startup.die_of_interrupt()
+    startup.end_by_interrupt()
     sys.exit(code)

@@ -24,8 +24,8 @@ from labs.errors import BadRequest
 from labs.machine import capabilities
 from labs.methods import METHODS
 from labs.network.sandbox import run_in_sandbox
-from labs.run.evidence import give_to_owner_of, kept, new_folder, runs
-from labs.terminal.screen import is_terminal, progress, screen
+from labs.run.evidence import give_to_owner_of, new_folder, results_folder, runs_folder
+from labs.terminal.screen import is_terminal, make_console, progress
 from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,10 +55,10 @@ def bench(wanted: Wanted) -> int:
         raise BadRequest(f"--keep {keep!r}: a name of letters, digits, - and _.")
     patient(1)
     _require()
-    folder = new_folder(runs(), "bench")
+    folder = new_folder(runs_folder(), "bench")
     code = run_in_sandbox(lambda: work(folder))
     if code == 0 and keep:
-        folder = Path(shutil.copytree(folder, kept() / keep, dirs_exist_ok=True))
+        folder = Path(shutil.copytree(folder, results_folder() / keep, dirs_exist_ok=True))
     give_to_owner_of(ROOT, folder, *folder.rglob("*"))
     print(f"Kept in {folder}")
     return code
@@ -131,7 +131,7 @@ def _progress(total: int) -> Iterator[Progressed]:
         yield lambda text: print(f"  {text}", flush=True)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with progress(screen(), *columns) as bar:
+    with progress(make_console(), *columns) as bar:
         task = bar.add_task("", total=total)
 
         def say(text: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from labs.terminal.screen import WIDE, frame, screen
+from labs.terminal.screen import WIDE, make_console, table_box
 
 CUT_SHORT = "Cut short: some of what was asked for was not measured."
 Titled = tuple[str, Sequence[str], Sequence[Sequence[str]]]  # title, head, rows
@@ -15,9 +15,9 @@ Titled = tuple[str, Sequence[str], Sequence[Sequence[str]]]  # title, head, rows
 
 def show(tables: Iterable[Titled], notes: Iterable[str]) -> None:
     """Print them, one below the other."""
-    console = screen(WIDE)
+    console = make_console(WIDE)
     for title, head, rows in tables:
-        table = Table(title=title, title_justify="left", box=frame())
+        table = Table(title=title, title_justify="left", box=table_box())
         for place, name in enumerate(head):
             table.add_column(name, justify="right" if place else "left", no_wrap=not place)
         for row in rows:

@@ -24,9 +24,9 @@ from labs.checks.result import Check
 from labs.checks.table import check_table
 from labs.errors import BadRequest, Unable
 from labs.run import attach
-from labs.run.attach import Attached
-from labs.terminal.ending import say
-from labs.terminal.screen import WIDE, busy, frame, is_asked, screen
+from labs.run.attach import AttachedLab
+from labs.terminal.exits import print_error
+from labs.terminal.screen import WIDE, busy, is_interactive, make_console, table_box
 
 _COMMANDS = {
     "./inv shell HOST": "a shell on a host of the lab: {hosts}",
@@ -39,7 +39,7 @@ _COMMANDS = {
 def exercise(name: str, student: str) -> int:
     """Start an exercise and stay with it."""
     variant = variant_for(name, student or default_student())
-    for other in attach.running():
+    for other in attach.running_labs():
         if _is(other, variant):
             other.require_awake()
             raise BadRequest(
@@ -52,25 +52,25 @@ def exercise(name: str, student: str) -> int:
 
 def overview() -> int:
     """All exercises, in order."""
-    table = Table(box=frame(), title="Exercises: ./inv exercise NAME --student ID", title_justify="left")
+    table = Table(box=table_box(), title="Exercises: ./inv exercise NAME --student ID", title_justify="left")
     for column in ("name", "what it is about", "in"):
         table.add_column(column)
     for name in catalogue.names():
         about = catalogue.load(name)
         table.add_row(name, about.title, " or ".join(f"VS-{method.upper()}" for method in about.methods))
-    screen().print(table)
+    make_console().print(table)
     return 0
 
 
 def _introduce(variant: Variant) -> None:
-    screen().print(Markdown(variant.filled(catalogue.text(variant.exercise))))
-    screen().print()
+    make_console().print(Markdown(variant.filled(catalogue.text(variant.exercise))))
+    make_console().print()
 
 
 def _stay(session: Any) -> None:
     """Until the student leaves: at Mininet's prompt, or without a terminal until a signal comes."""
     variant: Variant = session.variant
-    console = screen()
+    console = make_console()
     hosts = " ".join(session.running.network.hosts)
     console.print("The lab runs. In another terminal:")
     for command, what in _COMMANDS.items():
@@ -80,7 +80,7 @@ def _stay(session: Any) -> None:
         console.print(f"Yours, to fill in or to change: {file}", soft_wrap=True)
     console.print(f"Exercise {variant.exercise} of {variant.student} has begun.", soft_wrap=True)
     sys.stdout.flush()
-    if is_asked():
+    if is_interactive():
         console.print(
             "Here, too, commands can be typed on every host (c1 ping -c1 d); exit or Ctrl-D ends the lab."
         )
@@ -89,25 +89,25 @@ def _stay(session: Any) -> None:
         signal.pause()
 
 
-def _is(lab: Attached, variant: Variant) -> bool:
+def _is(lab: AttachedLab, variant: Variant) -> bool:
     return (lab.who.get("exercise"), lab.who.get("student")) == (variant.exercise, variant.student)
 
 
-def attached(student: str = "", lab: str = "", *, exercise: bool = True) -> Attached:
+def attached(student: str = "", lab: str = "", *, exercise: bool = True) -> AttachedLab:
     """The lab that is meant: the only one that runs, or the student's, or called `lab`. Raises LabError."""
-    every = list(attach.running())
+    every = list(attach.running_labs())
     known = [one for one in every if "exercise" in one.who or not exercise]
     found = attach.pick(known, student, lab)
     if found is None:
-        told = attach.missing(every, student, lab, "exercise" if exercise else "lab")
+        told = attach.none_running(every, student, lab, "exercise" if exercise else "lab")
         cure = "" if every else f": {_cure(exercise=exercise)}"
-        raise Unable(f"{told}{cure}.{attach.of_others()}")
+        raise Unable(f"{told}{cure}.{attach.inaccessible_hint()}")
     return found
 
 
 def _cure(*, exercise: bool) -> str:
     """How the one that ran last is started again, or any."""
-    if again := attach.last():
+    if again := attach.restart_command():
         return f"the last one has ended (its terminal was closed, or it was left); {again} starts it again"
     return "start one with ./inv exercise NAME --student ID" + (
         "" if exercise else ", or ./inv lab-nat --cli"
@@ -120,9 +120,9 @@ def check(student: str, lab: str = "") -> int:
     with busy("looking at the lab"):
         answer = found.ask("check")
     checks = [Check(**one) for one in answer["checks"]]
-    screen(WIDE).print(check_table(checks))
+    make_console(WIDE).print(check_table(checks))
     passed = sum(one.ok for one in checks)
-    screen().print(
+    make_console().print(
         f"{'PASSED' if passed == len(checks) else 'NOT YET'}  {passed} of {len(checks)} checks, "
         f"{answer['seconds']:.1f} s"
     )
@@ -137,14 +137,14 @@ def hint(student: str, lab: str = "", *, again: bool) -> int:
     hints, of = answer["hints"], answer["of"]
     shown = hints if again else hints[-1:]
     for number, text in enumerate(shown, len(hints) - len(shown) + 1):
-        screen().print(f"Hint {number} of {of}", style="bold")
-        screen().print(Markdown(text))
+        make_console().print(f"Hint {number} of {of}", style="bold")
+        make_console().print(Markdown(text))
     if not shown:
-        screen().print(
+        make_console().print(
             "No hint is open yet: ./inv hint opens the first." if of else "This exercise has no hints."
         )
     elif len(hints) == of and not again:
-        screen().print("That was the last one.")
+        make_console().print("That was the last one.")
     return 0
 
 
@@ -172,15 +172,15 @@ def submit(student: str, answers: Diagnosis, output: str, called: str = "") -> i
         answers = _asked(given, list(lab.hosts))
     with busy("looking at the lab"):
         content = lab.ask("submit")
-    if is_asked():
+    if is_interactive():
         _show(f"{name} of {whose}", answers, content, file)
     if answers != given and _typed("Enter writes it; anything else does not: "):
         raise Unable("Nothing was written. ./inv submit asks again.")
     parts = {part: content[part] for part in ("seen", "state", "journal", "run", "facts")}
     submission = Submission(exercise=name, student=whose, diagnosis=answers.as_dict(), **parts)
     file.write_text(sealed(submission, public_key()))
-    screen().print(f"Written: {file}", soft_wrap=True)
-    screen().print("Hand in this one file. A later ./inv submit writes it anew.")
+    make_console().print(f"Written: {file}", soft_wrap=True)
+    make_console().print("Hand in this one file. A later ./inv submit writes it anew.")
     return 0
 
 
@@ -191,7 +191,7 @@ def _asked(answers: Diagnosis, hosts: list[str]) -> Diagnosis:
     given = answers.as_dict()
     choices = {"host": dict.fromkeys(hosts, ""), "cause": CAUSES, "evidence": EVIDENCE}
     missing = [name for name, word in given.items() if not word]
-    if missing and not is_asked():
+    if missing and not is_interactive():
         raise BadRequest(
             f"The diagnosis is not complete: say --{' and --'.join(missing)} "
             "(./inv diagnosis lists the words to choose from)."
@@ -203,7 +203,7 @@ def _asked(answers: Diagnosis, hosts: list[str]) -> Diagnosis:
 
 def _choice(name: str, words: dict[str, str]) -> str:
     """One of the words, by its number or itself; what is typed is told to be right in form only."""
-    console = screen()
+    console = make_console()
     console.print(
         {"host": "Which host was it?", "cause": "What was the cause?"}.get(name, "What settled it?")
     )
@@ -220,7 +220,7 @@ def _choice(name: str, words: dict[str, str]) -> str:
         near = difflib.get_close_matches(typed.lower(), words, n=1)
         meant = f" Did you mean {near[0]}?" if near else ""
         shown = sanitize(typed, 40)
-        say(f"{shown!r} is none of these: type a number from 1 to {len(words)}, or a word.{meant}")
+        print_error(f"{shown!r} is none of these: type a number from 1 to {len(words)}, or a word.{meant}")
 
 
 def _show(what: str, answers: Diagnosis, content: Message, file: Path) -> None:
@@ -235,9 +235,9 @@ def _show(what: str, answers: Diagnosis, content: Message, file: Path) -> None:
     table = Table.grid(padding=(0, 0, 0, 2))
     for row in rows.items():
         table.add_row(*row)
-    screen().print("This is what will be sealed:")
-    screen().print(table)
-    screen().print(f"{'To be replaced' if file.exists() else 'To be written'}: {file}", soft_wrap=True)
+    make_console().print("This is what will be sealed:")
+    make_console().print(table)
+    make_console().print(f"{'To be replaced' if file.exists() else 'To be written'}: {file}", soft_wrap=True)
 
 
 def _typed(question: str) -> str:
@@ -251,10 +251,10 @@ def _typed(question: str) -> str:
 def words() -> int:
     """The words of the diagnosis."""
     for title, known in (("--cause", CAUSES), ("--evidence", EVIDENCE)):
-        table = Table(box=frame(), title=title, title_justify="left")
+        table = Table(box=table_box(), title=title, title_justify="left")
         table.add_column("word")
         table.add_column("what it means")
         for word, what in known.items():
             table.add_row(word, what)
-        screen().print(table)
+        make_console().print(table)
     return 0

@@ -18,7 +18,7 @@ from labs.plan import Plan
 
 if TYPE_CHECKING:  # which need this file
     from classroom.variants import Variant
-    from labs.run.running import Running
+    from labs.run.running import RunningLab
 
 SERVERS, EVERYONE = "servers", "everyone"
 SERVER, OTHER = "{server}", "{other}"
@@ -26,7 +26,7 @@ SERVER, OTHER = "{server}", "{other}"
 Seen = Mapping[str, Any]  # what probes have seen, by the probe's name; JSON
 Judge = Callable[[Seen, "Variant"], Check]
 Change = Callable[[Plan, "Variant"], Plan]
-Prepare = Callable[["Running", "Variant"], object]
+Prepare = Callable[["RunningLab", "Variant"], object]
 Files = Callable[["Variant"], Mapping[str, str]]  # name: text
 
 WORK = "work"  # the folder, inside that of the run, with what a student fills in or writes

@@ -1,4 +1,4 @@
-"""An exercise that runs: the lab with the student's fault in it, and what can be asked at its desk.
+"""An exercise that runs: the lab with the student's fault in it, and the requests it answers.
 
 hosts    a process of each
 check    the checks, judged from what the probes see now
@@ -30,12 +30,12 @@ from labs.checks.result import Check
 from labs.machine import capabilities
 from labs.network.sandbox import run_in_sandbox
 from labs.run.build import Builder
-from labs.run.desk import Desk
+from labs.run.control_server import ControlServer
 from labs.run.evidence import Evidence
-from labs.run.lab import INCOMPLETE, not_built
-from labs.run.running import Running
-from labs.terminal.ending import refused
-from labs.terminal.narrator import Narrator
+from labs.run.lab import EXPECTED_ERRORS, build_error
+from labs.run.running import RunningLab
+from labs.terminal.exits import os_error_text
+from labs.terminal.reporter import ConsoleReporter
 from labs.terminal.screen import busy
 from labs.wait import patient
 
@@ -43,16 +43,16 @@ from labs.wait import patient
 class ExerciseSession:
     """`case` is whose exercise it is; built inside a sandbox."""
 
-    def __init__(self, variant: Variant, evidence: Evidence, narrator: Narrator) -> None:
+    def __init__(self, variant: Variant, evidence: Evidence, reporter: ConsoleReporter) -> None:
         self.variant = variant
         self.about: Exercise = catalogue.load(variant.exercise)
         self.evidence = evidence
         self.journal = Journal(evidence.folder)
         self._run = new_run(variant.exercise, variant.student)
         self._hints = catalogue.hints(variant.exercise)
-        self.running = self._build(narrator)
+        self.running = self._build(reporter)
 
-    def _build(self, narrator: Narrator) -> Running:
+    def _build(self, reporter: ConsoleReporter) -> RunningLab:
         """Raises BuildFailed."""
         variant = self.variant
         try:
@@ -61,7 +61,7 @@ class ExerciseSession:
                 variant.plan,
                 variant.options,
                 self.evidence,
-                narrator,
+                reporter,
                 captures=self.about.captures,
                 userspace_switches=self.about.userspace_switches,
                 alter=alteration(variant, folder_of(self.evidence)),
@@ -69,12 +69,12 @@ class ExerciseSession:
             running = builder.build()
             if self.about.prepare:
                 self.about.prepare(running, variant)
-        except INCOMPLETE as error:
-            raise not_built(error, self.evidence) from error
+        except EXPECTED_ERRORS as error:
+            raise build_error(error, self.evidence) from error
         self.journal.write("started", exercise=variant.exercise, student=variant.student)
         return running
 
-    def open(self, desk: Desk) -> None:
+    def open(self, control_server: ControlServer) -> None:
         """From now on it can be asked."""
         answers: dict[str, Callable[[Message], Message]] = {
             "check": lambda _request: self.check(),
@@ -83,7 +83,7 @@ class ExerciseSession:
             "note": self._note,
             "state": lambda _request: {"state": read(self.running).as_dict()},
         }
-        desk.open(self.running, answers)
+        control_server.open(self.running, answers)
 
     def _note(self, request: Message) -> Message:
         self.journal.write(str(request["entry"]), **dict(request.get("details", {})))
@@ -105,7 +105,9 @@ class ExerciseSession:
         try:
             self.journal.write("check", passed=[check.name for check in checks if check.ok])
         except OSError as error:
-            unwritten = f"This check could not be written down in {self.evidence.folder}: {refused(error)}."
+            unwritten = (
+                f"This check could not be written down in {self.evidence.folder}: {os_error_text(error)}."
+            )
         return {"checks": [asdict(check) for check in checks], "seconds": seconds, "unwritten": unwritten}
 
     def hint(self, *, more: bool) -> Message:
@@ -145,10 +147,12 @@ def run(
 
     def inside() -> int:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # its terminal is closed: it ends, and all with it
-        desk = Desk(evidence.folder, lab=variant.plan.lab, exercise=variant.exercise, student=variant.student)
+        control_server = ControlServer(
+            evidence.folder, lab=variant.plan.lab, exercise=variant.exercise, student=variant.student
+        )
         with busy("starting the lab"):
-            session = ExerciseSession(variant, evidence, Narrator(quiet=True))
-        session.open(desk)
+            session = ExerciseSession(variant, evidence, ConsoleReporter(quiet=True))
+        session.open(control_server)
         stay(session)
         return 0
 

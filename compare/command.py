@@ -21,7 +21,7 @@ from labs.errors import BadRequest
 from labs.machine import capabilities
 from labs.methods import METHODS
 from labs.network.sandbox import run_in_sandbox
-from labs.run.evidence import give_to_owner_of, new_folder, runs
+from labs.run.evidence import give_to_owner_of, new_folder, runs_folder
 from labs.run.options import LabOptions
 from labs.wait import patient
 
@@ -60,7 +60,7 @@ def _number(option: str, text: str) -> int:
 
 def carry_out(settings: dict[str, Any], work: Sequence[Part]) -> int:
     """Every part in a sandbox of its own; an interrupt ends them all, and what there is is shown."""
-    folder = new_folder(runs(), "compare")
+    folder = new_folder(runs_folder(), "compare")
     journal = Journal(folder / JOURNAL)
     planned = {name: seconds for part in work for name, seconds in part.steps.items()}
     progress = Progress(planned)

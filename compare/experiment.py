@@ -21,10 +21,10 @@ from labs.plan import Plan
 from labs.run.build import Builder
 from labs.run.command import plan_for
 from labs.run.evidence import Evidence
-from labs.run.lab import INCOMPLETE
+from labs.run.lab import EXPECTED_ERRORS
 from labs.run.options import LabOptions
-from labs.run.running import Running
-from labs.terminal.narrator import Narrator
+from labs.run.running import RunningLab
+from labs.terminal.reporter import ConsoleReporter
 
 _BUILD, _PER_SERVER, _READING, _TRIAL = 2.0, 0.1, 0.3, 4.0  # seconds, for the progress bar
 
@@ -92,10 +92,10 @@ def _trials(method: str, place: str, settings: Settings) -> Callable[[Journal, P
     return work
 
 
-def build(plan: Plan, options: LabOptions, folder: Path) -> Running:
-    """A lab without captures, its evidence below `folder`. Raises one of INCOMPLETE."""
+def build(plan: Plan, options: LabOptions, folder: Path) -> RunningLab:
+    """A lab without captures, its evidence below `folder`. Raises one of EXPECTED_ERRORS."""
     evidence = Evidence(plan.lab, folder)
-    return Builder(plan, options, evidence, Narrator(quiet=True), captures=False).build()
+    return Builder(plan, options, evidence, ConsoleReporter(quiet=True), captures=False).build()
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def noting(journal: Journal, names: Iterable[str]) -> Iterator[None]:
     """What goes wrong is the reason why the steps that are not done are missing."""
     try:
         yield
-    except INCOMPLETE as error:
+    except EXPECTED_ERRORS as error:
         done = {entry["what"] for entry in journal.all("done")}
         for name in names:
             if name not in done:

@@ -12,14 +12,14 @@ import subprocess
 
 from labs.errors import BuildFailed
 from labs.network.topology import Role
-from labs.run.running import Running
+from labs.run.running import RunningLab
 from labs.wait import patient
 
 _BURST = 2 * 1514  # bytes that may go at once after a pause: two frames
 _SERVER_QUEUE, _DIRECTOR_QUEUE = 100, 5000  # frames that wait
 
 
-def shape(run: Running, server_kbit: int, director_kbit: int) -> None:
+def shape(run: RunningLab, server_kbit: int, director_kbit: int) -> None:
     """Give every link of a lab its rate. Raises BuildFailed."""
     for server in run.plan.nodes(Role.SERVER):
         interface = server.interfaces[0]
@@ -40,7 +40,7 @@ def _commands(interface: str, kbit: int, queue: int) -> str:
     )
 
 
-def _on_host(run: Running, host: str, commands: str) -> None:
+def _on_host(run: RunningLab, host: str, commands: str) -> None:
     done = run.network.hosts[host].run(["tc", "-batch", "-"], text=commands)
     if done.exit_code:
         raise BuildFailed(f"tc on {host}: {done.stderr.strip()}")
@@ -60,7 +60,7 @@ def _tc(commands: str) -> None:
         raise BuildFailed(f"tc: {done.stderr.strip()}")
 
 
-def failed(run: Running) -> list[str]:
+def failed(run: RunningLab) -> list[str]:
     """The interfaces of hosts whose cable carries nothing, as the switches' ends tell it."""
     told = subprocess.run(
         ["ip", "-json", "link"], capture_output=True, text=True, timeout=patient(10), check=True

@@ -15,7 +15,7 @@ from rich.console import RenderableType
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from labs.terminal.screen import KEEP_STREAMS, is_terminal, screen
+from labs.terminal.screen import KEEP_STREAMS, is_terminal, make_console
 
 
 class Progress:
@@ -24,7 +24,7 @@ class Progress:
     def __init__(self, planned: Mapping[str, float]) -> None:
         self._planned = dict(planned)
         self._began = time.monotonic()
-        self._console = screen()
+        self._console = make_console()
 
     @property
     def seconds(self) -> float:

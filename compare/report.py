@@ -12,13 +12,13 @@ from compare.capacity import SERVERS, capacities
 from compare.comparison_table import Cell, cells
 from compare.results import Results
 from labs.methods import TITLES
-from labs.terminal.screen import WIDE, frame, screen
+from labs.terminal.screen import WIDE, make_console, table_box
 
 
 def show(results: Results) -> None:
     """Print all of it."""
-    console = screen(WIDE)
-    for table in _tables(results, frame()):
+    console = make_console(WIDE)
+    for table in _tables(results, table_box()):
         console.print()
         console.print(table)
     for line in shortcomings(results):

@@ -24,8 +24,8 @@ from labs.methods import FLAGS
 from labs.network import addresses
 from labs.network.topology import Topology
 from labs.plan import RealServer
-from labs.run.running import Running
-from labs.wait import look_until
+from labs.run.running import RunningLab
+from labs.wait import poll_until
 
 _LOAD = Path(__file__).resolve().parent / "load.py"
 _LARGEST = "/10m.bin"
@@ -34,7 +34,7 @@ _LARGEST = "/10m.bin"
 class Scaling:
     """Measures a running lab, whose links it gives their rates."""
 
-    def __init__(self, run: Running, settings: Settings) -> None:
+    def __init__(self, run: RunningLab, settings: Settings) -> None:
         self._run = run
         self._settings = settings
         links.shape(run, settings.server_kbit, settings.director_kbit)
@@ -67,14 +67,14 @@ class Scaling:
         connections = len(servers)
         pid = self._run.director.pid
         began = time.monotonic()
-        look_until(lambda: _delivering(logs), lambda now: now >= connections, self._settings.patience)
+        poll_until(lambda: _delivering(logs), lambda now: now >= connections, self._settings.patience)
         time.sleep(max(0.0, began + self._settings.warm_up_for(len(servers)) - time.monotonic()))
         before = self._ports()
         first = Processors.now(pid)
         time.sleep(self._settings.seconds)
         after = self._ports()
         last = Processors.now(pid)
-        seen = look_until(lambda: [samples_in(log) for log in logs], lambda all_: _cover(all_, last.at), 5)
+        seen = poll_until(lambda: [samples_in(log) for log in logs], lambda all_: _cover(all_, last.at), 5)
         return self._point(servers, seen, first, last, _differences(before, after))
 
     def _ports(self) -> dict[str, PortCounters]:
@@ -124,7 +124,7 @@ class Scaling:
         return (*ended, *down)
 
 
-def give_rules(run: Running, servers: tuple[RealServer, ...]) -> None:
+def give_rules(run: RunningLab, servers: tuple[RealServer, ...]) -> None:
     """Have the director balance port 80 over `servers`, in turns, and forget all else. Raises LabError."""
     service, flag = f"-t {addresses.VIP}:80", FLAGS[run.plan.method.name.lower()]
     lines = [f"-a {service} -r {server.address}:{server.http_port} {flag}" for server in servers]

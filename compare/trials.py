@@ -21,7 +21,7 @@ from labs.network.topology import LAN, PRIVATE, Role, Topology, make_node
 from labs.plan import Plan
 from labs.run.command import plan_for
 from labs.run.options import LabOptions
-from labs.run.running import Running
+from labs.run.running import RunningLab
 from realserver_setup.apply import apply
 from realserver_setup.build import (
     TUNNEL,
@@ -81,7 +81,7 @@ def _nat_elsewhere(plan: Plan) -> Plan:
 class Trial:
     """One lab that runs; `findings` breaks it and repairs it again."""
 
-    def __init__(self, run: Running, method: str, place: str) -> None:
+    def __init__(self, run: RunningLab, method: str, place: str) -> None:
         self._run, self._method, self._place = run, method, place
         self._server = run.network.hosts[_SERVER]
         setups = [setup for setup in run.plan.setups if isinstance(setup, RealServerSetup)]

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from doctor.causes import Cause
 from doctor.state import LabState
-from labs.terminal.screen import frame, screen
+from labs.terminal.screen import make_console, table_box
 
 _WIDE = 100  # columns, where no terminal tells its own
 _NOTHING = "Nothing wrong was found."
@@ -20,7 +20,7 @@ def show(
     state: LabState, causes: Sequence[Cause], titles: Mapping[str, str], console: Console | None = None
 ) -> int:
     """0 where nothing is wrong, else 1; what could not be read is told, and is wrong as well."""
-    console = console or screen(_WIDE)
+    console = console or make_console(_WIDE)
     unread = list(_unread(state))
     for line in unread:
         console.print(line, markup=False)
@@ -49,7 +49,7 @@ def _looked_at(state: LabState) -> str:
 
 
 def _table(causes: Sequence[Cause], titles: Mapping[str, str]) -> Table:
-    table = Table(box=frame(), show_lines=True)
+    table = Table(box=table_box(), show_lines=True)
     table.add_column("host")
     table.add_column("root cause", ratio=1)
     for one in causes:

@@ -8,18 +8,18 @@ from doctor import machine_table
 from doctor.state import LabState
 from labs.errors import BuildFailed, Unable
 from labs.run import attach
-from labs.run.attach import Attached
+from labs.run.attach import AttachedLab
 
 
 def doctor(student: str = "", lab: str = "", *, machine: bool = False) -> int:
     """0 where nothing is wrong, else 1. Raises LabError."""
-    known = [] if machine else list(attach.running())
+    known = [] if machine else list(attach.running_labs())
     found = attach.pick(known, student, lab)
     if found is not None:
         return _lab(found)
     if (student or lab) and not machine:
-        told = attach.missing(known, student, lab, "lab")
-        raise Unable(f"{told}: ./inv doctor --machine looks at the machine.{attach.of_others()}")
+        told = attach.none_running(known, student, lab, "lab")
+        raise Unable(f"{told}: ./inv doctor --machine looks at the machine.{attach.inaccessible_hint()}")
     return machine_table.show()
 
 
@@ -29,7 +29,7 @@ def _knows_causes() -> bool:
     return found is not None and found.origin is not None
 
 
-def _lab(lab: Attached) -> int:
+def _lab(lab: AttachedLab) -> int:
     """The lab's causes, in words."""
     if not _knows_causes():
         raise Unable(

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from doctor.finding import Finding, State
 from doctor.machine import PROBES
-from labs.terminal.ending import REFUSED
-from labs.terminal.screen import WIDE, frame, screen
+from labs.terminal.exits import REFUSED
+from labs.terminal.screen import WIDE, make_console, table_box
 
 _STYLES = {State.OK: "green", State.LESS: "yellow", State.NO: "red"}
 _NEEDED = ("system", "memory", "labs")
@@ -21,8 +21,8 @@ _NEEDED = ("system", "memory", "labs")
 def show(probes: Iterable[Callable[[], Finding]] = PROBES, console: Console | None = None) -> int:
     """Show all of it; 0 where the labs can run, else 2."""
     findings = [probe() for probe in probes]
-    console = console or screen(WIDE)
-    console.print(_table(findings, frame()))
+    console = console or make_console(WIDE)
+    console.print(_table(findings, table_box()))
     lacking = [one for one in findings if one.state is State.NO and one.subject in _NEEDED]
     helps = "".join(f" {one.helps}" for one in lacking if one.helps)
     console.print(

@@ -29,7 +29,7 @@ from labs.hosts.environment import DIRECTOR
 from labs.hosts.host import Host, program
 from labs.network.topology import Node, Role
 from labs.plan import Plan
-from labs.run.running import Running
+from labs.run.running import RunningLab
 from labs.wait import patient
 
 _LOOK = Path(__file__).resolve().parent / "collect_host.py"
@@ -38,7 +38,7 @@ _AT_ONCE = 8
 _MOST = 300  # connections that are kept: those that live, first
 
 
-def read(running: Running) -> LabState:
+def read(running: RunningLab) -> LabState:
     """In a second or so; never raises for what a student has broken."""
     plan = running.plan
     targets = list(_targets(plan))
@@ -58,7 +58,7 @@ def read(running: Running) -> LabState:
     )
 
 
-def answer(running: Running) -> Message:
+def answer(running: RunningLab) -> Message:
     """The state, as a lab's desk tells it."""
     return {"state": read(running).as_dict()}
 

@@ -58,7 +58,7 @@ class Deadline:
         return passed > self._seconds and passed > self.limit()  # fast machines need no measurement
 
 
-def look_until(look: Callable[[], T], good: Callable[[T], object], seconds: float) -> T:
+def poll_until(look: Callable[[], T], good: Callable[[T], object], seconds: float) -> T:
     """Call `look` until `good` likes what it returns or `patient(seconds)` have passed; the last look."""
     return _look(look, good, Deadline(seconds))
 

@@ -155,6 +155,6 @@ def _results() -> Iterator[Path]:
         try:
             yield folder
         finally:
-            for kind, place in {"runs": evidence.runs(), "kept": evidence.kept()}.items():
+            for kind, place in {"runs": evidence.runs_folder(), "kept": evidence.results_folder()}.items():
                 for found in folder.glob(f"{kind}/*"):
                     _say(f"Kept here: {shutil.copytree(found, place / found.name, dirs_exist_ok=True)}")

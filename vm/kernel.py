@@ -43,7 +43,7 @@ class Kernel:
 
 def cache() -> Path:
     """Where kernels are kept: in the labs' own cache."""
-    return environment.cache(os.environ)
+    return environment.cache_folder(os.environ)
 
 
 def ready(say: Say, series: str = "") -> Kernel:

@@ -11,7 +11,7 @@ from classroom.exercise import Judge, Seen
 from classroom.probes import FAILED, Probe
 from classroom.variants import Variant
 from labs.checks.result import Check
-from labs.terminal.ending import named
+from labs.terminal.exits import exception_line
 
 
 def needs(*probes: Probe) -> Callable[[Judge], Judge]:
@@ -48,4 +48,4 @@ def _one(judge: Judge, seen: Seen, variant: Variant) -> Check:
     try:
         return judge(seen, variant)
     except Exception as error:  # noqa: BLE001 (whatever the evidence is, it may cost this check only)
-        return Check(title(judge), False, "evidence in its usual form", named(error))
+        return Check(title(judge), False, "evidence in its usual form", exception_line(error))

@@ -25,7 +25,7 @@ from classroom import catalogue
 from classroom.grading.secret import NOTICE, class_secret, is_practice
 from classroom.submission import key_name, private_key
 from labs.errors import BadRequest, Unable
-from labs.terminal.screen import screen
+from labs.terminal.screen import make_console
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "lvs-lab"  # all of it is below
@@ -69,8 +69,10 @@ def student_archive(secret: str, output: str) -> int:
     except OSError as error:
         raise BadRequest(f"--output {file}: can't be written ({error.strerror}).") from None
     if is_practice(words):
-        screen().print(NOTICE, soft_wrap=True)
-    screen().print(f"Written: {file} ({len(data) // 1024} kB), for class {key_name(key)}", soft_wrap=True)
+        make_console().print(NOTICE, soft_wrap=True)
+    make_console().print(
+        f"Written: {file} ({len(data) // 1024} kB), for class {key_name(key)}", soft_wrap=True
+    )
     return 0
 
 

@@ -15,7 +15,7 @@ from classroom.grading.gradebook import Gradebook, grade_files
 from classroom.grading.reports.csv import header, row
 from classroom.grading.secret import NOTICE, class_secret, is_practice
 from classroom.submission import private_key
-from labs.terminal.screen import WIDE, frame, is_terminal, progress, screen
+from labs.terminal.screen import WIDE, is_terminal, make_console, progress, table_box
 
 _PATIENCE = 2.0  # seconds without a sign of life
 
@@ -28,7 +28,7 @@ def grade(source: str, secret: str, output: str) -> int:
     folder = Path(output) if output else _beside(Path(source))
     reports.prepare(folder)
     if is_practice(words):
-        screen().print(NOTICE, soft_wrap=True)
+        make_console().print(NOTICE, soft_wrap=True)
     done = grade_files(_watched(files), key)
     reports.write(done, folder)
     _show(done, folder)
@@ -45,7 +45,7 @@ def _watched(files: Sequence[SubmittedFile]) -> Iterator[SubmittedFile]:
         yield from files
         return
     began = time.monotonic()
-    bar = progress(screen())
+    bar = progress(make_console())
     task = bar.add_task("Grading", total=len(files))
     try:
         for file in files:
@@ -58,7 +58,7 @@ def _watched(files: Sequence[SubmittedFile]) -> Iterator[SubmittedFile]:
 
 
 def _show(done: Gradebook, folder: Path) -> None:
-    console = screen(WIDE)
+    console = make_console(WIDE)
     if done.entries:
         console.print(_table(done, console.width))
     for entry in done.entries:
@@ -76,7 +76,7 @@ def _table(done: Gradebook, width: int) -> Table:
     rows = [header(done), *(row(done, name, entries) for name, entries in done.students.items())]
     if sum(max(map(len, column)) + 3 for column in zip(*rows, strict=True)) >= width:
         rows = [[line[0], *line[len(done.exercises) + 1 :]] for line in rows]
-    table = Table(box=frame())
+    table = Table(box=table_box())
     for number, name in enumerate(rows[0]):
         table.add_column(name, justify="right" if number else "left")
     for line in rows[1:]:

@@ -10,19 +10,19 @@ from collections.abc import Callable
 from typing import Any
 
 from classroom.variants import Variant
-from labs.run.lab import INCOMPLETE
-from labs.run.running import Running
-from labs.terminal.ending import named
+from labs.run.lab import EXPECTED_ERRORS
+from labs.run.running import RunningLab
+from labs.terminal.exits import exception_line
 
-Probe = Callable[[Running, Variant], Any]
+Probe = Callable[[RunningLab, Variant], Any]
 FAILED = "probe failed"  # the key under which a probe's complaint is kept
 
 
-def look(probe: Probe, running: Running, variant: Variant) -> Any:
+def look(probe: Probe, running: RunningLab, variant: Variant) -> Any:
     """What a probe sees; if it can't, why not."""
     try:
         return probe(running, variant)
-    except INCOMPLETE as error:
+    except EXPECTED_ERRORS as error:
         return {FAILED: str(error) or type(error).__name__}
     except Exception as error:  # noqa: BLE001 (the other probes go on)
-        return {FAILED: named(error)}
+        return {FAILED: exception_line(error)}

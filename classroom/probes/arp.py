@@ -9,13 +9,13 @@ from classroom.variants import Variant
 from labs.checks.arp import ASK
 from labs.hosts.host import program
 from labs.network.topology import INTERNET, Interface, Role
-from labs.run.running import Running
-from labs.wait import look_until
+from labs.run.running import RunningLab
+from labs.wait import poll_until
 
 _SECONDS = 1.0  # for all answers to have come
 
 
-def arp_answers(running: Running, variant: Variant) -> list[str]:
+def arp_answers(running: RunningLab, variant: Variant) -> list[str]:
     """The interfaces that answer when each router asks for the VIP on its own segments."""
     names, since = variant.plan.topology.names_of_macs, running.controller.forget_arp()
 
@@ -26,11 +26,11 @@ def arp_answers(running: Running, variant: Variant) -> list[str]:
     with kept_entry(running, variant):
         asked = _ask_all(running, variant)
         # A machine takes questions in order: who has answered for itself has been asked for the VIP.
-        seen = look_until(answers, lambda now: asked <= {address for address, _ in now}, _SECONDS)
+        seen = poll_until(answers, lambda now: asked <= {address for address, _ in now}, _SECONDS)
     return sorted(names.get(mac, mac) for address, mac in seen if address == variant.plan.vip)
 
 
-def _ask_all(running: Running, variant: Variant) -> set[str]:
+def _ask_all(running: RunningLab, variant: Variant) -> set[str]:
     """Ask for the VIP, then each neighbour for its own address; those addresses."""
     routers = variant.plan.nodes(Role.ROUTER)
     askers = [port for router in routers for port in router.interfaces if port.switch != INTERNET]
@@ -40,5 +40,5 @@ def _ask_all(running: Running, variant: Variant) -> set[str]:
     return {address for addresses in neighbours.values() for address in addresses}
 
 
-def _ask(running: Running, asker: Interface, *wanted: str) -> None:
+def _ask(running: RunningLab, asker: Interface, *wanted: str) -> None:
     running.network.hosts[asker.node].run(program(ASK, asker.name, asker.address, *wanted), timeout=2)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from classroom.probes.requests import MANY, ask
 from classroom.variants import Variant
-from labs.run.running import Running
+from labs.run.running import RunningLab
 
 
-def damaged(running: Running, variant: Variant) -> dict[str, int]:
+def damaged(running: RunningLab, variant: Variant) -> dict[str, int]:
     """TCP packets with a wrong checksum that each host has got while c1 was asking (TcpInCsumErrors)."""
     hosts = ("c1", *variant.hosts("servers"))
     before = {name: _wrong(running, name) for name in hosts}
@@ -15,14 +15,14 @@ def damaged(running: Running, variant: Variant) -> dict[str, int]:
     return {name: _wrong(running, name) - before[name] for name in hosts}
 
 
-def _wrong(running: Running, host: str) -> int:
+def _wrong(running: RunningLab, host: str) -> int:
     """Raises ValueError."""
     lines = running.network.hosts[host].run(["cat", "/proc/net/snmp"], timeout=2).stdout.splitlines()
     names, values = (line.split() for line in lines if line.startswith("Tcp:"))
     return int(values[names.index("InCsumErrors")])
 
 
-def pings(running: Running, variant: Variant) -> dict[str, bool]:
+def pings(running: RunningLab, variant: Variant) -> dict[str, bool]:
     """Whether each client gets an answer when it pings the VIP."""
     command = ["ping", "-n", "-c", "1", "-W", "1", variant.plan.vip]
     clients = running.clients

@@ -8,10 +8,10 @@ from typing import Any
 from classroom.probes.requests import ask, weighted_rounds
 from classroom.variants import Variant
 from labs.hosts.client import Client
-from labs.run.running import Running
+from labs.run.running import RunningLab
 
 
-def other_clients(running: Running, variant: Variant) -> dict[str, Any]:
+def other_clients(running: RunningLab, variant: Variant) -> dict[str, Any]:
     """`clients`: by name, c1 left out, how requests ended; `visitors`: whose the real servers took them for.
 
     One client asks after the other, so that each comes to every real server.

@@ -9,7 +9,7 @@ from typing import Any
 from classroom.in_host import command
 from classroom.variants import Variant
 from labs.hosts.client import Client
-from labs.run.running import Running
+from labs.run.running import RunningLab
 from labs.wait import patient
 
 _ANSWER = 1.0  # seconds for an answer to come
@@ -43,7 +43,7 @@ class Conversation:
         return list(answers)
 
 
-def silences(running: Running, variant: Variant) -> dict[str, Any]:
+def silences(running: RunningLab, variant: Variant) -> dict[str, Any]:
     """Connections of all clients at once, silent for three seconds and asked on again: `answers`.
 
     `left` is how many seconds of silence the director would bear after the first answers.

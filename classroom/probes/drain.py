@@ -7,13 +7,13 @@ from typing import Any
 from classroom.probes.conversations import Conversation
 from classroom.probes.requests import MANY, ask
 from classroom.variants import Variant
-from labs.run.running import Running
+from labs.run.running import RunningLab
 
 SCRIPT = "drain.sh"
 _LONGEST = 12  # seconds for a script: a moment, on a machine that has nothing else to do
 
 
-def draining(running: Running, variant: Variant) -> dict[str, Any]:
+def draining(running: RunningLab, variant: Variant) -> dict[str, Any]:
     """With fresh rules, drain.sh is run while there are connections to every real server.
 
     `talks`: what those answered before (`first`) and after it (`then`); `requests`: what became of
@@ -28,7 +28,7 @@ def draining(running: Running, variant: Variant) -> dict[str, Any]:
     return {"said": said, "talks": talk.answers(), "requests": requests}
 
 
-def _run(running: Running, script: str) -> str:
+def _run(running: RunningLab, script: str) -> str:
     """Run a script of the director; what it said where it has failed, or nothing."""
     path = running.evidence.scripts / "d" / script
     done = running.network.hosts["d"].run(["sh", str(path)], timeout=_LONGEST)

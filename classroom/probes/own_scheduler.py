@@ -18,7 +18,7 @@ from classroom.probes.plays import ask, free_port, give, serve, take_away
 from classroom.variants import Variant
 from classroom.work import folder_of
 from director.core.errors import SchedulerFailed
-from labs.run.running import Running
+from labs.run.running import RunningLab
 from labs.wait import patient
 
 _CPU = 3  # seconds of processor time for all tests; without mistakes they take less than one
@@ -31,7 +31,7 @@ _CLASS = f"{SchedulerFailed.__module__}.{SchedulerFailed.__name__}: "  # its sen
 _ONCE = Step("c1", stays=False)
 
 
-def tested(running: Running, variant: Variant) -> dict[str, Any]:
+def tested(running: RunningLab, variant: Variant) -> dict[str, Any]:
     """How many tests have `passed`, and what is wrong in the first that has not: the project's own tests."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
@@ -74,7 +74,7 @@ def _read(report: Path) -> dict[str, Any]:
     return {"passed": passed, "wrong": ""}
 
 
-def scheduled(running: Running, variant: Variant) -> dict[str, Any]:
+def scheduled(running: RunningLab, variant: Variant) -> dict[str, Any]:
     """Who got the connections of the `first` rounds, and `then`, with a weight of 0; what was the matter."""
     port, vip = free_port(), variant.plan.vip
     first, then = rounds(variant)
@@ -91,7 +91,7 @@ def scheduled(running: Running, variant: Variant) -> dict[str, Any]:
     return {"first": got, "then": later, "wrong": _refusal(running, f"{vip}:{port}")[:_LONGEST]}
 
 
-def _refusal(running: Running, service: str) -> str:
+def _refusal(running: RunningLab, service: str) -> str:
     """Why the director has refused a connection to a service lately; empty where it has not."""
     for line in reversed(running.evidence.events.read_text().splitlines()[-1000:]):
         if '"answered"' in line and service in line:

@@ -13,7 +13,7 @@ from classroom.in_host import command
 from classroom.variants import Variant
 from director.control import cli
 from director.ipvsadm import save_format
-from labs.run.running import Running
+from labs.run.running import RunningLab
 from labs.wait import patient
 
 _SILENCE = 1.0  # seconds until a request has timed out; nobody goes on then
@@ -25,7 +25,7 @@ _CLIENT_PORTS = cycle(range(10000, 20000))
 Asked = Sequence[tuple[int, Sequence[Step]]]  # port of a service, and the connections to it
 
 
-def played(running: Running, variant: Variant) -> dict[str, list[str]]:
+def played(running: RunningLab, variant: Variant) -> dict[str, list[str]]:
     """For each scheduler who has got its connections: names of servers, or of an errno."""
     todo = [(free_port(), play) for play in plays(variant)]
     complaint = serve([(port, play.scheduler, play.weights) for port, play in todo], variant)
@@ -78,7 +78,7 @@ def give(lines: Iterable[str]) -> str:
     return ""
 
 
-def ask(running: Running, asked: Asked) -> list[list[str]]:
+def ask(running: RunningLab, asked: Asked) -> list[list[str]]:
     """Who has got each connection; those of the clients are made at the same time."""
     clients = sorted({step.client for _, steps in asked for step in steps})
     with ThreadPoolExecutor(len(clients)) as pool:
@@ -90,7 +90,7 @@ def ask(running: Running, asked: Asked) -> list[list[str]]:
     ]
 
 
-def _ask(running: Running, client: str, asked: Asked) -> list[list[str]]:
+def _ask(running: RunningLab, client: str, asked: Asked) -> list[list[str]]:
     """For each play the answers to one client's connections."""
     todo = [
         [port, [[next(_CLIENT_PORTS), step.stays] for step in steps if step.client == client]]

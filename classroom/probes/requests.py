@@ -8,14 +8,14 @@ from typing import Any
 from classroom.in_host import command
 from classroom.variants import Variant
 from labs.hosts.client import Client
-from labs.run.running import Running
+from labs.run.running import RunningLab
 from labs.wait import patient
 
 _SILENCE = 1.2  # seconds until a request has timed out: one SYN sent again
 MANY = 12
 
 
-def requests(running: Running, variant: Variant) -> list[dict[str, str]]:
+def requests(running: RunningLab, variant: Variant) -> list[dict[str, str]]:
     """What became of twelve or more requests of c1 to port 80: a whole number of rounds."""
     return ask(running.clients[0], 80, weighted_rounds(variant))
 

@@ -13,13 +13,13 @@ from typing import Any
 from classroom.variants import Variant
 from labs.hosts.host import Host
 from labs.network.topology import LAN, Interface, Role
-from labs.run.running import Running
+from labs.run.running import RunningLab
 
 ROUTER = "r0"
 
 
 @contextmanager
-def kept_entry(running: Running, variant: Variant) -> Iterator[None]:
+def kept_entry(running: RunningLab, variant: Variant) -> Iterator[None]:
     """The entry is afterwards what it was: a look neither mends nor spoils."""
     before = _found(running, variant)
     mac = before.get("lladdr", "")
@@ -34,17 +34,17 @@ def kept_entry(running: Running, variant: Variant) -> Iterator[None]:
             drop_entry(running, variant)
 
 
-def set_entry(running: Running, variant: Variant, mac: str, state: str) -> None:
+def set_entry(running: RunningLab, variant: Variant, mac: str, state: str) -> None:
     """Have the router believe that the VIP is at `mac`; `state` as ip-neighbour(8) names it."""
     _change(running, variant, "replace", "lladdr", mac, "nud", state)
 
 
-def drop_entry(running: Running, variant: Variant) -> None:
+def drop_entry(running: RunningLab, variant: Variant) -> None:
     """Have the router ask before it sends anything to the VIP, even if somebody has set the entry."""
     _change(running, variant, "del")
 
 
-def ask_without_director(running: Running, variant: Variant) -> None:
+def ask_without_director(running: RunningLab, variant: Variant) -> None:
     """The router asks for the VIP while the director is away for a moment, and notes who answers."""
     director = running.network.hosts["d"]
     setting = f"/proc/sys/net/ipv4/conf/{variant.plan.topology.director.interfaces[0].name}/arp_ignore"
@@ -56,18 +56,18 @@ def ask_without_director(running: Running, variant: Variant) -> None:
         drop_entry(running, variant)
 
 
-def _found(running: Running, variant: Variant) -> dict[str, Any]:
+def _found(running: RunningLab, variant: Variant) -> dict[str, Any]:
     show = ["ip", "-j", "neigh", "show", "to", variant.plan.vip, "dev", lan_interface(variant).name]
     entries: list[dict[str, Any]] = json.loads(_router(running).run(show, timeout=2).stdout or "[]")
     return entries[0] if entries else {}
 
 
-def _change(running: Running, variant: Variant, verb: str, *what: str) -> None:
+def _change(running: RunningLab, variant: Variant, verb: str, *what: str) -> None:
     command = ["ip", "neigh", verb, variant.plan.vip, *what, "dev", lan_interface(variant).name]
     _router(running).run(command, timeout=2)
 
 
-def _router(running: Running) -> Host:
+def _router(running: RunningLab) -> Host:
     return running.network.hosts[ROUTER]
 
 

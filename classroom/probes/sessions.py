@@ -7,7 +7,7 @@ from typing import Any
 
 from classroom.in_host import command
 from classroom.variants import Variant
-from labs.run.running import Running
+from labs.run.running import RunningLab
 from labs.wait import patient
 
 PAGES, TILL = 80, 8080  # a shop: its pages, and where people pay
@@ -15,13 +15,13 @@ CUSTOMERS = tuple(f"198.51.100.{number}" for number in range(201, 207))  # peopl
 _SILENCE = 1.4  # seconds: one SYN sent again
 
 
-def let_them_in(running: Running, variant: Variant) -> None:
+def let_them_in(running: RunningLab, variant: Variant) -> None:
     """Give c1 the customers' addresses, beside its own."""
     for customer in CUSTOMERS:
         running.clients[0].host.run(["ip", "addr", "add", f"{customer}/32", "dev", "c1-eth0"])
 
 
-def sessions(running: Running, variant: Variant) -> list[dict[str, Any]]:
+def sessions(running: RunningLab, variant: Variant) -> list[dict[str, Any]]:
     """For each `customer`, `answers`: by port, who has answered each of two requests."""
     client = running.clients[0]
     ports, customers = f"{PAGES},{TILL}", ",".join(CUSTOMERS)

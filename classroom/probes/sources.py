@@ -9,13 +9,13 @@ from classroom.in_host import command
 from classroom.probes.requests import MANY, ask
 from classroom.probes.router import lan_interface
 from classroom.variants import Variant
-from labs.run.running import Running
+from labs.run.running import RunningLab
 from labs.wait import patient
 
 _LONGEST = 10  # seconds
 
 
-def sources(running: Running, variant: Variant) -> dict[str, int]:
+def sources(running: RunningLab, variant: Variant) -> dict[str, int]:
     """TCP packets that come to the router r0 from the director's LAN while c1 asks, by their source."""
     interface = lan_interface(variant)
     watching = running.network.hosts[interface.node].open(

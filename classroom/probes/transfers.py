@@ -8,7 +8,7 @@ from typing import Any
 
 from classroom.variants import Variant
 from labs.hosts.client import Client
-from labs.run.running import Running
+from labs.run.running import RunningLab
 from labs.wait import patient
 
 _FILE = "100k.bin"
@@ -16,7 +16,7 @@ _LONGEST = 2.5  # seconds for an upload
 _LEARNT = re.compile(r"\bexpires \d+sec mtu (\d+)")
 
 
-def uploads(running: Running, variant: Variant) -> dict[str, dict[str, Any]]:
+def uploads(running: RunningLab, variant: Variant) -> dict[str, dict[str, Any]]:
     """What became of an upload of 100 kB by each client, all at once, when all have forgotten the way's MTU.
 
     `sent` is in bytes, `said` curl's complaint, `mtu` what the client has been told meanwhile, in bytes;

@@ -21,7 +21,7 @@ from compare.scaling import give_rules
 from labs.errors import BuildFailed
 from labs.network import addresses
 from labs.plan import RealServer
-from labs.run.running import Running
+from labs.run.running import RunningLab
 from labs.wait import wait_for
 from realserver_setup.render import configuration
 
@@ -39,14 +39,14 @@ class Approach:
     lab: str
     browse: str
     target: str  # an address; of the servers themselves where it is empty
-    begin: Callable[[Running], TakeOut]
+    begin: Callable[[RunningLab], TakeOut]
 
 
-def _nothing(_run: Running) -> TakeOut:
+def _nothing(_run: RunningLab) -> TakeOut:
     return lambda _left: "nothing to be done: a client that fails tries another server"
 
 
-def _director(run: Running) -> TakeOut:
+def _director(run: RunningLab) -> TakeOut:
     give_rules(run, run.plan.servers)
 
     def take_out(left: Sequence[RealServer]) -> str:
@@ -61,7 +61,7 @@ def _director(run: Running) -> TakeOut:
     return take_out
 
 
-def _haproxy(template: str, run: Running) -> TakeOut:
+def _haproxy(template: str, run: RunningLab) -> TakeOut:
     file = run.evidence.folder / "haproxy.cfg"
     redirects = template == "redirect"
     file.write_text(
@@ -74,7 +74,7 @@ def _haproxy(template: str, run: Running) -> TakeOut:
     return lambda _left: "nothing to be done: HAProxy asks its servers twice a second"
 
 
-def _names(run: Running) -> TakeOut:
+def _names(run: RunningLab) -> TakeOut:
     records = run.evidence.folder / "records"
     _write(records, run.plan.servers)
     own = ["--listen-address", addresses.DIP, "--local-ttl", str(TTL), "--addn-hosts", str(records)]
@@ -108,7 +108,7 @@ def _write(records: Path, servers: Sequence[RealServer]) -> None:
     records.write_text("".join(f"{server.address} {NAME}\n" for server in servers))
 
 
-def _listens(run: Running, host: str, address: str, port: int) -> bool:
+def _listens(run: RunningLab, host: str, address: str, port: int) -> bool:
     return f"{address}:{port} " in run.network.hosts[host].run(["ss", "-Hlntu"]).stdout
 
 

@@ -16,7 +16,7 @@ from compare.progress import Progress
 from labs.errors import BuildFailed
 from labs.run.command import plan_for
 from labs.run.options import LabOptions
-from labs.run.running import Running
+from labs.run.running import RunningLab
 from labs.wait import wait_for
 from realserver_setup.files import SIZES
 
@@ -55,7 +55,7 @@ def _work(approach: Approach, engine: str, seed: int) -> Callable[[Journal, Prog
     return work
 
 
-def observe(approach: Approach, run: Running, seed: int, phase: float = _PHASE) -> Outcome:
+def observe(approach: Approach, run: RunningLab, seed: int, phase: float = _PHASE) -> Outcome:
     """Three phases of the same length. Raises LabError, OSError."""
     take_out = approach.begin(run)
     logs = _start(approach, run, seed)
@@ -96,7 +96,7 @@ def observe(approach: Approach, run: Running, seed: int, phase: float = _PHASE) 
     )
 
 
-def _start(approach: Approach, run: Running, seed: int) -> list[Path]:
+def _start(approach: Approach, run: RunningLab, seed: int) -> list[Path]:
     targets = approach.target or ",".join(server.address for server in run.plan.servers)
     logs = []
     for place, client in enumerate(run.clients):
@@ -115,20 +115,20 @@ def _begun(pages: Sequence[Page], begin: float, end: float) -> list[Page]:
     return [one for one in pages if begin <= one.at - one.seconds < end]
 
 
-def _names(run: Running) -> list[str]:
+def _names(run: RunningLab) -> list[str]:
     return [server.name for server in run.plan.servers]
 
 
-def _addresses(run: Running) -> list[str]:
+def _addresses(run: RunningLab) -> list[str]:
     return [node.address for node in run.plan.topology.nodes if run.plan.topology.is_client(node.name)]
 
 
-def _requests(run: Running) -> dict[str, int]:
+def _requests(run: RunningLab) -> dict[str, int]:
     """So far, by server."""
     return {name: len(run.farm.requests(name)) for name in _names(run)}
 
 
-def _bytes(run: Running) -> dict[str, int]:
+def _bytes(run: RunningLab) -> dict[str, int]:
     """Of the files that were asked for so far, by server."""
     sizes = {path: SIZES[path.removeprefix("/")] for path in FILES}
     return {

@@ -11,7 +11,7 @@ from classroom.probes.drain import SCRIPT, draining
 from classroom.script_edits import alteration
 from classroom.variants import Variant
 from exercises.e12.faults import right
-from labs.run.running import Running
+from labs.run.running import RunningLab
 from realserver_setup.render import Script
 
 _BEGINNING = """\
@@ -23,7 +23,7 @@ set -e
 """
 
 
-def _begin(running: Running, variant: Variant) -> None:
+def _begin(running: RunningLab, variant: Variant) -> None:
     """Write drain.sh down, and run it while there are connections."""
     script = Script(f"d/{SCRIPT}", variant.filled(_BEGINNING))
     if variant.fault is None:

@@ -8,8 +8,8 @@ from classroom.guided.answers import NAME, text
 from classroom.guided.packet_table import connection, sections
 from classroom.variants import Variant
 from labs.errors import BuildFailed
-from labs.run.running import Running
-from labs.wait import look_until
+from labs.run.running import RunningLab
+from labs.wait import poll_until
 
 _HEAD = """\
 One connection: {client}, local port {port}, asked {vip}:80 for /index.html.
@@ -25,14 +25,14 @@ def _files(variant: Variant) -> dict[str, str]:
     return {NAME: text(head, sections(variant))}
 
 
-def _connect(running: Running, variant: Variant) -> None:
+def _connect(running: RunningLab, variant: Variant) -> None:
     """Make the connection when it is the turn of the real server that has to get it."""
     asked = connection(variant)
     client = next(one for one in running.clients if one.host.name == asked.client.node)
     turns = [server["address"] for server in running.director.ask("list")["services"][0]["servers"]]
     names = {server.address: server.name for server in variant.plan.servers}
     before = names[turns[turns.index(asked.server.address) - 1]]
-    look_until(lambda: client.names(1), [before].__eq__, 2)
+    poll_until(lambda: client.names(1), [before].__eq__, 2)
     page = client.page("/index.html", asked.port)
     if f"{asked.server.name}<" not in page.stdout:
         raise BuildFailed(

@@ -16,9 +16,9 @@ from labs.checks.http import downloads, keep_alive, two_clients, uploads
 from labs.checks.packets import packet_table
 from labs.checks.paths import refused, reply_path
 from labs.checks.result import Check
-from labs.run.running import Running
+from labs.run.running import RunningLab
 
-CheckFunction = Callable[[Running], Check | tuple[Check, ...]]
+CheckFunction = Callable[[RunningLab], Check | tuple[Check, ...]]
 
 ALL: tuple[CheckFunction, ...] = (
     only_director_answers,

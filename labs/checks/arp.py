@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from labs.checks.result import Check
-from labs.controller.client import ArpClaim
+from labs.controller.client import ArpSighting
 from labs.errors import BuildFailed
 from labs.hosts.host import program
 from labs.network.topology import INTERNET, Interface, Role
-from labs.run.running import Running
+from labs.run.running import RunningLab
 from labs.wait import wait_for
 
 ASK = Path(__file__).resolve().parents[1] / "hosts/ask_arp.py"
 
 
-def only_director_answers(run: Running, segments: Sequence[str] = ()) -> Check:
+def only_director_answers(run: RunningLab, segments: Sequence[str] = ()) -> Check:
     """Ask for the VIP on every segment that has a router, or only on `segments`; count who answers.
 
     Behind the question for the VIP goes one for each machine's own address: a machine takes
@@ -30,7 +30,7 @@ def only_director_answers(run: Running, segments: Sequence[str] = ()) -> Check:
     return _judge("only the director answers ARP for the VIP", run, answers)
 
 
-def only_director_claims(run: Running) -> Check:
+def only_director_claims(run: RunningLab) -> Check:
     """No machine names the VIP as its own address in an ARP packet, in all the lab's time.
 
     A real server that asks `who-has its gateway, tell VIP` would move the VIP in the router's
@@ -40,18 +40,18 @@ def only_director_claims(run: Running) -> Check:
     return _judge("only the director names the VIP in ARP", run, macs)
 
 
-def _judge(name: str, run: Running, macs: set[str]) -> Check:
+def _judge(name: str, run: RunningLab, macs: set[str]) -> Check:
     names = run.plan.topology.names_of_macs
     director = {run.plan.topology.director.interfaces[0].mac}
     seen = ", ".join(sorted(names.get(mac, mac) for mac in macs)) or "nobody"
     return Check(name, macs == director, run.plan.topology.director.interfaces[0].name, seen)
 
 
-def _answers(claim: ArpClaim, address: str) -> bool:
+def _answers(claim: ArpSighting, address: str) -> bool:
     return claim.operation == "reply" and claim.sender_ip == address
 
 
-def _ask(run: Running, asker: Interface) -> None:
+def _ask(run: RunningLab, asker: Interface) -> None:
     neighbours = [interface.address for interface in run.plan.topology.neighbours(asker)]
     command = program(ASK, asker.name, asker.address, run.plan.vip, *neighbours)
     run.network.hosts[asker.node].run(command)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from labs.checks.result import Check, equal
 from labs.network.topology import Role
-from labs.run.running import Running
+from labs.run.running import RunningLab
 
 _ENOUGH = 12  # connections at least, so that three servers show a pattern
 
@@ -18,7 +18,7 @@ _ONE = ("dh", "lblc", "lblcr", "mh", "nq", "sh")  # one client, one VIP, and nob
 _ALL = ("lc", "wlc")  # whoever has had the fewest
 
 
-def as_scheduled(run: Running) -> Check:
+def as_scheduled(run: RunningLab) -> Check:
     """What the scheduler does with connections that come one after the other, from one client.
 
     rr and wrr spread whole rounds exactly, whatever came before; twos throws dice.
@@ -54,7 +54,7 @@ def _text(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{servers} servers {count}" for count, servers in sorted(groups.items()))
 
 
-def client_addresses(run: Running) -> Check:
+def client_addresses(run: RunningLab) -> Check:
     """The real servers' own logs name the clients' addresses, never the director's."""
     clients = {client.address for client in run.plan.nodes(Role.CLIENT)}
     seen = set().union(*(run.farm.visitors(server.name) for server in run.plan.servers))

@@ -5,15 +5,15 @@ from __future__ import annotations
 from labs.checks.http import sizes
 from labs.checks.result import Check, equal
 from labs.hosts.client import FTP_MODES, Transfer, Transferred
-from labs.run.running import Running
+from labs.run.running import RunningLab
 
 
-def ftp_modes(run: Running) -> tuple[Check, ...]:
+def ftp_modes(run: RunningLab) -> tuple[Check, ...]:
     """Each mode lists; 1 MB goes both ways in the modes of RFC 959, 100 kB in those of RFC 2428."""
     return tuple(check for mode in FTP_MODES for check in _session(run, mode))
 
 
-def _session(run: Running, mode: str) -> list[Check]:
+def _session(run: RunningLab, mode: str) -> list[Check]:
     """All that one mode does, on one control connection: the list, then each file there and back."""
     names = sizes(run) if mode in ("PASV", "PORT") else ("100k.bin",)
     server = f"ftp://{run.plan.vip}"
@@ -30,7 +30,7 @@ def _session(run: Running, mode: str) -> list[Check]:
     return checks
 
 
-def _list(run: Running, mode: str, listed: Transferred) -> Check:
+def _list(run: RunningLab, mode: str, listed: Transferred) -> Check:
     seen = sorted(line.split()[-1] for line in listed.text.splitlines() if line.strip())
     expected = sorted(run.farm.listing)
     return Check(

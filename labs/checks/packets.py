@@ -5,14 +5,14 @@ from __future__ import annotations
 from labs.checks.result import Check
 from labs.network.topology import Role
 from labs.run.packet_table import Hop, Row, observe
-from labs.run.running import Running
-from labs.wait import look_until
+from labs.run.running import RunningLab
+from labs.wait import poll_until
 
 _CLIENT_PORT = 40001
 _PATIENCE = 5.0  # seconds until tcpdump has written what it saw
 
 
-def packet_table(run: Running) -> tuple[Check, ...]:
+def packet_table(run: RunningLab) -> tuple[Check, ...]:
     """One connection from the first client, found again in the captures of all hosts."""
     page = run.clients[0].page("/index.html", _CLIENT_PORT)
     server = next((s for s in run.plan.servers if f"{s.name}<" in page.stdout), None)
@@ -23,10 +23,10 @@ def packet_table(run: Running) -> tuple[Check, ...]:
     return tuple(_compare(hop, row) for hop, row in zip(hops, run.packets, strict=True))
 
 
-def _observed(run: Running, hops: tuple[Hop, ...]) -> list[Row | None]:
+def _observed(run: RunningLab, hops: tuple[Hop, ...]) -> list[Row | None]:
     """Look until every row is there or the time is over; what is missing then stays missing."""
     macs = {interface: mac for mac, interface in run.plan.topology.names_of_macs.items()}
-    return look_until(lambda: observe(run.evidence.pcaps, hops, _CLIENT_PORT, macs), all, _PATIENCE)
+    return poll_until(lambda: observe(run.evidence.pcaps, hops, _CLIENT_PORT, macs), all, _PATIENCE)
 
 
 def _compare(hop: Hop, row: Row | None) -> Check:

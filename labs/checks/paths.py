@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from labs.checks.http import sizes
 from labs.checks.result import Check, equal
-from labs.run.running import Running
+from labs.run.running import RunningLab
 
 _FEW = 0.2  # of the file's size: the client's acknowledgements are less than a tenth
 
 
-def reply_path(run: Running) -> tuple[Check, ...]:
+def reply_path(run: RunningLab) -> tuple[Check, ...]:
     """Download a file and read off the director's switch ports how much of it came from there."""
     name = sizes(run)[-1]
     before = _sent_by_director(run)
@@ -28,12 +28,12 @@ def reply_path(run: Running) -> tuple[Check, ...]:
     )
 
 
-def _sent_by_director(run: Running) -> int:
+def _sent_by_director(run: RunningLab) -> int:
     """Bytes that came into the switches from the director's interfaces."""
     ports = {run.network.switch_port(interface.name) for interface in run.plan.topology.director.interfaces}
     return sum(counters.rx_bytes for counters in run.controller.ports() if counters.name in ports)
 
 
-def refused(run: Running) -> Check:
+def refused(run: RunningLab) -> Check:
     """A port of the VIP without a rule: the director's own kernel refuses it."""
     return equal("a port without a rule is refused", "ECONNREFUSED", run.clients[0].connect(81))

@@ -8,12 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from labs.checks.result import Check
-from labs.terminal.screen import frame
+from labs.terminal.screen import table_box
 
 
 def check_table(checks: Iterable[Check], title: str = "") -> Table:
     """A row for each; `ok` and `FAIL` are told in words, and not by colour alone."""
-    table = Table(title=title or None, title_justify="left", title_style="bold", box=frame())
+    table = Table(title=title or None, title_justify="left", title_style="bold", box=table_box())
     for column in ("", "check", "expected", "observed"):
         table.add_column(column, overflow="fold")
     for one in checks:

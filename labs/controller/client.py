@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 from director.control.channel import ChannelError, call
 from director.formats.dataclass_json import load
-from labs.controller.records import ArpClaim, Port, PortCounters, Switch
+from labs.controller.records import ArpSighting, Port, PortCounters, Switch
 from labs.errors import BuildFailed, LabError
 from labs.wait import patient, wait_for
 
-__all__ = ["ArpClaim", "ControllerClient", "ControllerError", "Port", "PortCounters", "Switch"]
+__all__ = ["ArpSighting", "ControllerClient", "ControllerError", "Port", "PortCounters", "Switch"]
 T = TypeVar("T")
 _PATIENCE = 5.0  # seconds for an answer, more than the controller gives its switches
 
@@ -57,9 +57,9 @@ class ControllerClient:
         """Counters of every port of every switch, read from the switches for this call."""
         return self._records(PortCounters, "ports")
 
-    def arp(self, since: int = 0) -> tuple[ArpClaim, ...]:
+    def arp(self, since: int = 0) -> tuple[ArpSighting, ...]:
         """The ARP packets recorded after the one with serial `since`, oldest first."""
-        return self._records(ArpClaim, "arp", since=since)
+        return self._records(ArpSighting, "arp", since=since)
 
     def forget_arp(self) -> int:
         """Forget all ARP packets so far; returns the serial of the last."""

@@ -44,7 +44,7 @@ class PortCounters:
 
 
 @dataclass(frozen=True, slots=True)
-class ArpClaim:
+class ArpSighting:
     """An ARP packet that entered a switch: who claims to have which address (RFC 826).
 
     `at` is in seconds since the epoch; `operation` is "request", "reply", or the number of any

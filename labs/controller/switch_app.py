@@ -1,7 +1,7 @@
 """The application: OpenFlow events in, flows and records out.
 
 Thin: what to learn is `learning`'s, how a flow looks `flows`', what a frame says `frames`',
-what is known and told `witness`'. Handlers run one after the other in the application's
+what is known and told `state`'. Handlers run one after the other in the application's
 thread; the control socket is served in a second.
 """
 
@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from director.control.listener import Listener
-from labs.controller import control, flows, framework
+from labs.controller import flows, framework, queries
 from labs.controller.frames import ETHERTYPE_ARP, Frame, parse_arp, parse_frame
 from labs.controller.framework import CONNECTED, DISCONNECTED, handles, ofp_event
-from labs.controller.witness import Connection, Witness
+from labs.controller.network_state import Connection, NetworkState
 
 
 class SwitchApp(framework.App):
@@ -27,12 +27,12 @@ class SwitchApp(framework.App):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._witness = Witness((framework.NAME, framework.version()))
+        self._state = NetworkState((framework.NAME, framework.version()))
 
     def start(self) -> None:
         """Called by the framework once switches can connect: now others may know."""
         super().start()
-        self._listener = Listener(self.control_path, lambda request: control.answer(self._witness, request))
+        self._listener = Listener(self.control_path, lambda request: queries.answer(self._state, request))
         framework.spawn(self._serve)
 
     def _serve(self) -> None:
@@ -46,9 +46,9 @@ class SwitchApp(framework.App):
     def on_state_change(self, event: Any) -> None:
         datapath = event.datapath
         if event.state == DISCONNECTED:
-            self._witness.disconnected(datapath)
+            self._state.disconnected(datapath)
             return
-        self._witness.connected(datapath)
+        self._state.connected(datapath)
         parser = datapath.ofproto_parser
         _send(datapath, flows.initial(datapath))
         # Answered in this order: names of the ports, then that all of the above is done.
@@ -57,11 +57,11 @@ class SwitchApp(framework.App):
     @handles(ofp_event.EventOFPPortDescStatsReply)
     def on_port_names(self, event: Any) -> None:
         for port in event.msg.body:
-            self._witness.port_named(event.msg.datapath, port.port_no, _text(port.name))
+            self._state.port_named(event.msg.datapath, port.port_no, _text(port.name))
 
     @handles(ofp_event.EventOFPBarrierReply)
     def on_flows_in_place(self, event: Any) -> None:
-        connection = self._witness.connection(event.msg.datapath)
+        connection = self._state.connection(event.msg.datapath)
         if connection is not None:
             connection.ready = True
 
@@ -70,21 +70,21 @@ class SwitchApp(framework.App):
         message = event.msg
         port = message.desc
         if message.reason == message.datapath.ofproto.OFPPR_DELETE:
-            macs = self._witness.port_gone(message.datapath, port.port_no)
+            macs = self._state.port_gone(message.datapath, port.port_no)
             _send(message.datapath, flows.forgotten(message.datapath, port.port_no, macs))
         else:
-            self._witness.port_named(message.datapath, port.port_no, _text(port.name))
+            self._state.port_named(message.datapath, port.port_no, _text(port.name))
 
     @handles(ofp_event.EventOFPPortStatsReply)
     def on_port_counters(self, event: Any) -> None:
         message = event.msg
         last = not message.flags & message.datapath.ofproto.OFPMPF_REPLY_MORE
-        self._witness.replies.part(message.datapath.id, message.xid, message.body, last=last)
+        self._state.replies.part(message.datapath.id, message.xid, message.body, last=last)
 
     @handles(ofp_event.EventOFPPacketIn)
     def on_packet(self, event: Any) -> None:
         message = event.msg
-        connection = self._witness.connection(message.datapath)
+        connection = self._state.connection(message.datapath)
         frame = parse_frame(message.data)
         if connection is None or frame is None:
             return
@@ -98,7 +98,7 @@ class SwitchApp(framework.App):
     def _record(self, connection: Connection, port: int, frame: Frame, data: bytes) -> None:
         arp = parse_arp(data)
         if arp is not None:
-            self._witness.log.add(time.time(), connection.datapath.id, port, frame.source, arp)
+            self._state.log.add(time.time(), connection.datapath.id, port, frame.source, arp)
 
     def _learn(self, connection: Connection, port: int, frame: Frame) -> None:
         new = connection.macs.learn(frame.source, port)

@@ -58,7 +58,7 @@ _DEFAULTS = {  # `forwarding` of all comes first: the kernel sets others when it
 _inherited: dict[str, str] = {}  # of the sandbox: settings that came otherwise, with their defaults
 
 
-def made(caller: Mapping[str, str]) -> dict[str, str]:
+def lab_environment(caller: Mapping[str, str]) -> dict[str, str]:
     """The variables of a process inside a lab, given its caller's."""
     ours = {name for name in caller if name.startswith(_OURS)} - _NOT_FOR_A_LAB
     return {
@@ -81,7 +81,7 @@ def made(caller: Mapping[str, str]) -> dict[str, str]:
 
 def enter() -> None:
     """Make this process, the first of a sandbox with a /run of its own, independent of its caller."""
-    variables = made(os.environ)
+    variables = lab_environment(os.environ)
     os.environ.clear()
     os.environ.update(variables)
     os.umask(UMASK)
@@ -102,7 +102,7 @@ def _can_stay() -> bool:
         return False
 
 
-def settle(pid: int) -> None:
+def reset_settings(pid: int) -> None:
     """Give the network namespace of process `pid`, a new one, the settings that the kernel starts with."""
     if not _inherited:
         return
@@ -141,12 +141,12 @@ def keep_out_of_home() -> None:
 
 def _for_libraries(caller: Mapping[str, str]) -> dict[str, str]:
     """Twice is as once: what was set here before is found in LVS_CACHE."""
-    own = cache(caller)
+    own = cache_folder(caller)
     theirs = {"XDG_CACHE_HOME": "lib", "XDG_CONFIG_HOME": "lib", "MPLCONFIGDIR": "lib/matplotlib"}
     return {CACHE_VARIABLE: str(own), **{name: str(own / folder) for name, folder in theirs.items()}}
 
 
-def cache(caller: Mapping[str, str]) -> Path:
+def cache_folder(caller: Mapping[str, str]) -> Path:
     """LVS_CACHE; else lvs-lab in the user's cache; where there is none, a folder for temporary files."""
     told = caller.get(CACHE_VARIABLE)
     if told:
@@ -154,7 +154,7 @@ def cache(caller: Mapping[str, str]) -> Path:
     return _of_user(caller, "XDG_CACHE_HOME", ".cache") / "lvs-lab"
 
 
-def state(caller: Mapping[str, str]) -> Path:
+def state_folder(caller: Mapping[str, str]) -> Path:
     """As without LVS_CACHE, but for what is to be kept."""
     return _of_user(caller, "XDG_STATE_HOME", ".local/state") / "lvs-lab"
 

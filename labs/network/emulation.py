@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from labs.hosts.environment import settle
+from labs.hosts.environment import reset_settings
 from labs.hosts.host import Host
 from labs.network.topology import Topology
 from labs.run.evidence import Evidence
@@ -66,7 +66,7 @@ class Network:
     def _add_hosts(self) -> None:
         for node in self._topology.nodes:
             host = self.mininet.addHost(node.name, ip=None)
-            settle(host.pid)
+            reset_settings(host.pid)
             self.hosts[node.name] = Host(node.name, host.pid, self._evidence)
             for interface in node.interfaces:
                 switch = self.mininet.get(interface.switch)

@@ -29,7 +29,7 @@ from typing import NoReturn
 from labs.errors import Unable
 from labs.hosts import environment
 from labs.network import syscalls as kernel
-from labs.terminal.ending import ended, say
+from labs.terminal.exits import exit_code_of, print_error
 from realserver_setup.netns import die_with_parent
 
 _OUTSIDE = 0  # the pid of a parent in another PID namespace, as getppid(2) tells it
@@ -43,7 +43,7 @@ def run_in_sandbox(inside: Callable[[], int]) -> int:
     """Call `inside` as the first process of a new sandbox and return what it returns.
 
     `inside` starts with a loopback that is up, an empty /run, a /proc and an environment of its own.
-    What it raises becomes a sentence and an exit code (labs/terminal/ending.py). Raises Unable where the
+    What it raises becomes a sentence and an exit code (labs/terminal/exits.py). Raises Unable where the
     machine refuses the namespaces.
     """
     as_root = os.geteuid() == 0
@@ -79,7 +79,7 @@ def run_in_sandbox(inside: Callable[[], int]) -> int:
 
 
 def _code(status: int) -> int:
-    """An exit code, as a shell tells it of a process that a signal has ended, too."""
+    """An exit code, as a shell tells it of a process that a signal has exit_code_of, too."""
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 
@@ -113,7 +113,7 @@ def _keep(inside: Callable[[], int], as_root: bool, asks: int, hears: int) -> No
         _stop_together(first)
         code = _code(os.waitpid(first, 0)[1])
     except OSError as error:
-        say(f"Can't make the lab's namespaces ({error}): run it with sudo, or see docs/trouble.md.")
+        print_error(f"Can't make the lab's namespaces ({error}): run it with sudo, or see docs/trouble.md.")
         code = 2
     finally:
         os._exit(code)
@@ -146,16 +146,16 @@ def _begin(inside: Callable[[], int], alive: int) -> NoReturn:
         kernel.make_mounts_private()
         kernel.mount("proc", "/proc", "proc")
         kernel.mount("tmpfs", "/run", "tmpfs", "mode=0755")
-        code = ended(partial(_in_its_own_environment, inside))
+        code = exit_code_of(partial(_in_its_own_environment, inside))
     except KeyboardInterrupt:
         code = 130
-        say("\nInterrupted; the kernel has cleaned up: nothing of the lab is left.")
+        print_error("\nInterrupted; the kernel has cleaned up: nothing of the lab is left.")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
         if isinstance(end.code, str):
-            say(end.code)
+            print_error(end.code)
     except OSError as error:
-        say(f"Can't make the lab's namespaces ({error}): run it with sudo, or see docs/trouble.md.")
+        print_error(f"Can't make the lab's namespaces ({error}): run it with sudo, or see docs/trouble.md.")
         code = 2
     finally:
         os._exit(code)

@@ -1,6 +1,6 @@
 """From outside into a running lab: which labs run, and a shell on one of their hosts.
 
-A lab's namespaces are entered through its first process, whose number the kernel tells by the desk's
+A lab's namespaces are entered through its first process, whose number the kernel tells by its control
 socket (SO_PEERCRED). An ordinary user may enter the labs that are his own.
 """
 
@@ -23,10 +23,10 @@ from typing import Any
 
 from director.control.channel import ChannelError, Message, call
 from labs.errors import BadRequest, BuildFailed, Unable
-from labs.hosts.environment import PATH, UMASK, made
-from labs.run.desk import ABOUT, SOCKET, socket_in
-from labs.run.evidence import runs
-from labs.wait import look_until, patient
+from labs.hosts.environment import PATH, UMASK, lab_environment
+from labs.run.control_server import ABOUT, SOCKET, socket_in
+from labs.run.evidence import runs_folder
+from labs.wait import patient, poll_until
 
 _SHELL = "/bin/bash"
 _USER = "user"
@@ -38,7 +38,7 @@ _GONE = 2  # seconds that the kernel may take to end all of a lab once it has be
 
 
 @dataclass(frozen=True, slots=True)
-class Attached:
+class AttachedLab:
     """A lab that runs: its folder, what lab it is, and its first process as it is numbered out here."""
 
     folder: Path
@@ -88,15 +88,15 @@ def _name(who: Mapping[str, Any]) -> str:
     return f"{who.get('exercise', who['lab'])}{whose}"
 
 
-def running() -> Iterator[Attached]:
+def running_labs() -> Iterator[AttachedLab]:
     """The labs that run, or are being built, and may be entered; the one that was started last first."""
     for folder in _folders():
         who, first = _who(folder), _first_process(folder)
         if who and first is not None:
-            yield Attached(folder, who, first)
+            yield AttachedLab(folder, who, first)
 
 
-def pick(labs: Iterable[Attached], student: str = "", lab: str = "") -> Attached | None:
+def pick(labs: Iterable[AttachedLab], student: str = "", lab: str = "") -> AttachedLab | None:
     """The only one of these, or of the student's, or called `lab`; None where there is none.
 
     Raises BadRequest for several, Unable where it is suspended.
@@ -111,7 +111,7 @@ def pick(labs: Iterable[Attached], student: str = "", lab: str = "") -> Attached
     return found[0]
 
 
-def _several(found: Sequence[Attached], whose: str) -> str:
+def _several(found: Sequence[AttachedLab], whose: str) -> str:
     """Which they are, and how one of them is named."""
     names = [str(one) for one in found]
     if len(set(names)) < len(names):
@@ -127,22 +127,22 @@ def _several(found: Sequence[Attached], whose: str) -> str:
     )
 
 
-def missing(known: Sequence[Attached], student: str, lab: str, kind: str) -> str:
+def none_running(known: Sequence[AttachedLab], student: str, lab: str, kind: str) -> str:
     """That none of what runs, `known`, is meant by these words; without a full stop."""
     meant = (f" called {lab!r}" if lab else "") + (f" of {student}" if student else "")
     others = f"; what runs: {', '.join(map(str, known))}" if known else ""
     return f"No {kind}{meant} is running{others}"
 
 
-def of_others() -> str:
-    """A sentence about desks that may not be asked, as those of labs that root has started; or nothing."""
+def inaccessible_hint() -> str:
+    """A sentence about labs whose control socket is closed to this user, such as root's; else empty."""
     for folder in _folders():
         if not os.access(folder / SOCKET, os.W_OK):
             return f" {folder} is somebody else's (root's, say): if that lab is meant, use sudo here, too."
     return ""
 
 
-def last() -> str:
+def restart_command() -> str:
     """What has ended, of those that may be asked, as the words that start it again; empty where none has."""
     for folder in _folders():
         who = _who(folder)
@@ -152,7 +152,7 @@ def last() -> str:
 
 
 def _folders() -> list[Path]:
-    return [desk.parent for desk in sorted(runs().glob(f"*/{SOCKET}"), reverse=True)]
+    return [socket.parent for socket in sorted(runs_folder().glob(f"*/{SOCKET}"), reverse=True)]
 
 
 def _who(folder: Path) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def _is_stopped(process: int) -> bool:
     return stat.rpartition(")")[2].split()[0] == _STOPPED
 
 
-def shell(lab: Attached, host: str, command: Sequence[str] = ()) -> int:
+def shell(lab: AttachedLab, host: str, command: Sequence[str] = ()) -> int:
     """A shell on a host of the lab, or one command there; its exit code. Raises LabError."""
     hosts = lab.hosts
     if host not in hosts:
@@ -197,14 +197,14 @@ def shell(lab: Attached, host: str, command: Sequence[str] = ()) -> int:
     where = lab.folder / "scripts" / host
     line = f"cd {shlex.quote(str(where))} 2>/dev/null; exec {shlex.join(inside)}"
     environment = {
-        **made(os.environ),
+        **lab_environment(os.environ),
         "PS1": f"{host}# ",
         "HISTFILE": str(lab.folder / f"typed-{host}"),
     }
     whole = [nsenter, *_ways(lab.first), "--", "/bin/sh", "-c", line]
     with terminal_as_it_was():
         code = subprocess.run(whole, env=environment, umask=UMASK).returncode
-    if code == -signal.SIGKILL and look_until(lab.has_ended, bool, _GONE):
+    if code == -signal.SIGKILL and poll_until(lab.has_ended, bool, _GONE):
         raise BuildFailed(f"{lab} has ended; you are back on your own machine.")
     return code if code >= 0 else 128 - code  # as a shell tells that a signal has ended it
 

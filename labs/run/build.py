@@ -22,8 +22,8 @@ from labs.run.controller_process import ControllerProcess
 from labs.run.director_process import DirectorProcess
 from labs.run.evidence import Evidence
 from labs.run.options import LabOptions
-from labs.run.running import Running
-from labs.terminal.narrator import Narrator
+from labs.run.running import RunningLab
+from labs.terminal.reporter import ConsoleReporter
 from realserver_setup.apply import apply, apply_all
 from realserver_setup.build import TUNNEL, DirectorSetup, Setup
 from realserver_setup.render import Script, name_for, scripts_for
@@ -37,7 +37,7 @@ class Builder:
         plan: Plan,
         options: LabOptions,
         evidence: Evidence,
-        narrator: Narrator,
+        reporter: ConsoleReporter,
         *,
         captures: bool = True,
         userspace_switches: bool = False,
@@ -54,7 +54,7 @@ class Builder:
         self._scripts: dict[str, Script] = {}
         self._options = options
         self._evidence = evidence
-        self._narrator = narrator
+        self._reporter = reporter
         self.notes: list[str] = []
         self._kernel_datapath = capabilities.has_kernel_datapath()
         self._kernel_tunl0 = capabilities.has_kernel_tunl0()
@@ -65,9 +65,9 @@ class Builder:
         self._capture = Capture(evidence)
         self._director: DirectorProcess | None = None
 
-    def build(self) -> Running:
+    def build(self) -> RunningLab:
         self._say_what_comes()
-        step = self._narrator.step
+        step = self._reporter.step
         with step("Open vSwitch"):
             self._start_daemons()
         with step("hosts, switches, cables"):
@@ -81,13 +81,13 @@ class Builder:
         with step("rules"):
             listings = self._give_rules()
         for title, lines in listings:
-            self._narrator.lines(title, lines)
+            self._reporter.lines(title, lines)
         return self._running(director)
 
     def _say_what_comes(self) -> None:
         plan, options = self._plan, self._options
         servers = f"{len(plan.servers)} real server{'s' if len(plan.servers) > 1 else ''}"
-        self._narrator.title(
+        self._reporter.title(
             plan.title,
             (
                 f"{servers}, scheduler {options.scheduler}, engine {options.engine}",
@@ -106,7 +106,7 @@ class Builder:
 
     def _note(self, text: str) -> None:
         self.notes.append(text)
-        self._narrator.note(text)
+        self._reporter.note(text)
 
     def _start_daemons(self) -> None:
         self._controller.start()
@@ -191,13 +191,13 @@ class Builder:
             ("ippfvsadm -L", host.run(["ippfvsadm", "-L"]).stdout.splitlines()),
         ]
 
-    def _running(self, director: DirectorProcess) -> Running:
+    def _running(self, director: DirectorProcess) -> RunningLab:
         hosts = self._network.hosts
         clients = tuple(
             Client(hosts[node.name], self._farm.scratch / node.name, self._plan.vip)
             for node in self._plan.nodes(Role.CLIENT)
         )
-        return Running(
+        return RunningLab(
             plan=self._plan,
             options=self._options,
             network=self._network,

@@ -12,7 +12,7 @@ from director.control.channel import Message
 from labs.errors import BadRequest
 from labs.plan import Plan
 from labs.run.options import LabOptions
-from labs.run.running import Running
+from labs.run.running import RunningLab
 from labs.wait import patient
 
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
@@ -27,7 +27,7 @@ def plan_for(method: str, options: LabOptions) -> Plan:
 def run_lab(
     method: str,
     wanted: Mapping[str, object],
-    answers: Mapping[str, Callable[[Running], Message]] | None = None,
+    answers: Mapping[str, Callable[[RunningLab], Message]] | None = None,
 ) -> int:
     """Run a lab, or print its scripts; 0 when every check passed. Raises LabError.
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from labs.errors import Unable
-from labs.hosts.environment import state
+from labs.hosts.environment import state_folder
 from realserver_setup.apply import Result
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +31,7 @@ class Evidence:
 
     def __init__(self, lab: str, among: Path | None = None) -> None:
         """`among`: the folder in which this run's is made, if not with all others."""
-        self.folder = new_folder(among or runs(), lab)
+        self.folder = new_folder(among or runs_folder(), lab)
         self.scripts, self.pcaps, self.logs = (self._sub(name) for name in ("scripts", "pcap", "logs"))
         self.events = self.folder / "events.jsonl"
         self.report = self.folder / "report.json"
@@ -85,17 +85,17 @@ def is_full(folder: Path) -> bool:
     return disk.f_bavail * disk.f_frsize < _LITTLE or (disk.f_files > 0 and disk.f_favail == 0)
 
 
-def runs() -> Path:
+def runs_folder() -> Path:
     """Where runs are kept: LVS_RUNS, else runs/ of the project, else the user's state folder."""
     chosen = os.environ.get("LVS_RUNS")
     if chosen:
         return Path(chosen).absolute()
     if os.access(_ROOT, os.W_OK) and (not (_ROOT / "runs").exists() or os.access(_ROOT / "runs", os.W_OK)):
         return _ROOT / "runs"
-    return state(os.environ) / "runs"
+    return state_folder(os.environ) / "runs"
 
 
-def kept() -> Path:
+def results_folder() -> Path:
     """Where results are kept for the documentation; LVS_KEPT where that can't be written to."""
     return Path(os.environ.get("LVS_KEPT") or _ROOT / "docs" / "bench")
 

@@ -27,17 +27,17 @@ from labs.machine import capabilities
 from labs.network.sandbox import run_in_sandbox
 from labs.plan import Plan
 from labs.run.build import Builder
-from labs.run.desk import Desk
+from labs.run.control_server import ControlServer
 from labs.run.evidence import Evidence
 from labs.run.options import LabOptions
 from labs.run.report import Report, ServerReport
-from labs.run.running import Running
-from labs.terminal.ending import REFUSED, named, refused, say
-from labs.terminal.narrator import Narrator
+from labs.run.running import RunningLab
+from labs.terminal.exits import REFUSED, exception_line, os_error_text, print_error
+from labs.terminal.reporter import ConsoleReporter
 from realserver_setup.errors import SetupError
 
 # What can go wrong with a part of a lab, each with a sentence of its own.
-INCOMPLETE = (LabError, SetupError, ChannelError, OSError, TimeoutExpired)
+EXPECTED_ERRORS = (LabError, SetupError, ChannelError, OSError, TimeoutExpired)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,13 @@ def run(
     report_to: Path | None = None,
     faults: Sequence[Fault] = (),
     chosen: Sequence[checks.CheckFunction] = checks.ALL,
-    answers: Mapping[str, Callable[[Running], Message]] | None = None,
+    answers: Mapping[str, Callable[[RunningLab], Message]] | None = None,
 ) -> int:
     """Run a lab in a sandbox of its own; 0 when every check passed, 1 when one failed.
 
-    `faults` break it once it is built, `chosen` are the checks to run. `answers` can be asked for at
-    its desk, by their names, while it stays (`--cli`). Raises Unable where this machine can't do it,
-    before anything is built.
+    `faults` break it once it is built, `chosen` are the checks to run. `answers` are further requests that
+    its control socket takes while it stays (`--cli`). Raises Unable, before anything is built, where
+    this machine lacks something.
     """
     capabilities.require()
     capabilities.require_for(options)
@@ -68,20 +68,20 @@ def run(
     evidence = Evidence(plan.lab)
 
     def inside() -> int:
-        narrator = Narrator()
-        desk = Desk(evidence.folder, lab=plan.lab) if options.cli else None
-        running, notes = _build(plan, options, evidence, narrator)
+        reporter = ConsoleReporter()
+        control_server = ControlServer(evidence.folder, lab=plan.lab) if options.cli else None
+        running, notes = _build(plan, options, evidence, reporter)
         _break(running, faults)
-        results = _check(running, narrator, chosen)
+        results = _check(running, reporter, chosen)
         counted, lost = _connections(running)
-        report = _report(running, results + lost, counted, narrator, notes, began)
-        narrator.result(report, plan.topology.names_of_macs)
+        report = _report(running, results + lost, counted, reporter, notes, began)
+        reporter.result(report, plan.topology.names_of_macs)
         complaints = [report.written(path) for path in (evidence.report, report_to) if path]
         complaints = [evidence.missing() or complaints[0], *complaints[1:]]
         for complaint in filter(None, complaints):
-            say(complaint)
-        if desk:
-            _open(desk, running, answers or {})
+            print_error(complaint)
+        if control_server:
+            _open(control_server, running, answers or {})
             running.network.prompt()
         return REFUSED if any(complaints) else 0 if report.ok else 1
 
@@ -92,51 +92,57 @@ def run(
 
 
 def _build(
-    plan: Plan, options: LabOptions, evidence: Evidence, narrator: Narrator
-) -> tuple[Running, Sequence[str]]:
-    builder = Builder(plan, options, evidence, narrator)
+    plan: Plan, options: LabOptions, evidence: Evidence, reporter: ConsoleReporter
+) -> tuple[RunningLab, Sequence[str]]:
+    builder = Builder(plan, options, evidence, reporter)
     try:
         return builder.build(), builder.notes
-    except INCOMPLETE as error:
-        raise not_built(error, evidence) from error
+    except EXPECTED_ERRORS as error:
+        raise build_error(error, evidence) from error
 
 
-def not_built(error: Exception, evidence: Evidence) -> LabError:
-    """What to raise for an INCOMPLETE build: a full disk is the machine's, whichever step it has stopped."""
+def build_error(error: Exception, evidence: Evidence) -> LabError:
+    """What to raise when a build fails with one of EXPECTED_ERRORS: Unable where the disk is full."""
     missing = evidence.missing()
     if isinstance(error, OSError):
-        told = f"{refused(error)}."
+        told = f"{os_error_text(error)}."
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         return Unable(told) if full or missing else BuildFailed(told)
     return Unable(f"{error} {missing}") if missing else BuildFailed(str(error))
 
 
-def _open(desk: Desk, running: Running, answers: Mapping[str, Callable[[Running], Message]]) -> None:
+def _open(
+    control_server: ControlServer, running: RunningLab, answers: Mapping[str, Callable[[RunningLab], Message]]
+) -> None:
     """While somebody is at the prompt: so `./inv shell` and `./inv doctor` work from other terminals."""
-    desk.open(
+    control_server.open(
         running, {name: partial(_ignoring_details, answer, running) for name, answer in answers.items()}
     )
 
 
-def _ignoring_details(answer: Callable[[Running], Message], running: Running, _request: Message) -> Message:
+def _ignoring_details(
+    answer: Callable[[RunningLab], Message], running: RunningLab, _request: Message
+) -> Message:
     return answer(running)
 
 
-def _break(running: Running, faults: Sequence[Fault]) -> None:
+def _break(running: RunningLab, faults: Sequence[Fault]) -> None:
     for fault in faults:
         for command in fault.commands:
             running.network.hosts[fault.host].run(["sh", "-c", command])
 
 
-def _check(running: Running, narrator: Narrator, chosen: Sequence[checks.CheckFunction]) -> tuple[Check, ...]:
+def _check(
+    running: RunningLab, reporter: ConsoleReporter, chosen: Sequence[checks.CheckFunction]
+) -> tuple[Check, ...]:
     results: list[Check] = []
-    with narrator.step("checks", of=len(chosen)) as progress:
+    with reporter.step("checks", of=len(chosen)) as progress:
         for check in chosen:
             results += progress.timed(check.__name__, partial(_results, check, running))
     return tuple(results)
 
 
-def _results(check: checks.CheckFunction, running: Running) -> tuple[Check, ...]:
+def _results(check: checks.CheckFunction, running: RunningLab) -> tuple[Check, ...]:
     """What a check found; one that could not be carried out has failed, and the others go on."""
     try:
         found = check(running)
@@ -147,14 +153,14 @@ def _results(check: checks.CheckFunction, running: Running) -> tuple[Check, ...]
 
 def _not_carried_out(name: str, expected: str, error: Exception, evidence: Evidence) -> Check:
     """A failed check that says why; of what nobody has foreseen the trace is kept beside the logs."""
-    if isinstance(error, INCOMPLETE):
+    if isinstance(error, EXPECTED_ERRORS):
         return Check(name, False, expected, str(error))
     with suppress(OSError), evidence.log("checks").open("a") as log:
         traceback.print_exception(type(error), error, error.__traceback__, file=log)
-    return Check(name, False, expected, named(error))
+    return Check(name, False, expected, exception_line(error))
 
 
-def _connections(running: Running) -> tuple[dict[tuple[str, int], int], tuple[Check, ...]]:
+def _connections(running: RunningLab) -> tuple[dict[tuple[str, int], int], tuple[Check, ...]]:
     """What the director has counted per real server; a director that is gone is a failed check."""
     try:
         return running.director.connections_by_server(), ()
@@ -163,10 +169,10 @@ def _connections(running: Running) -> tuple[dict[tuple[str, int], int], tuple[Ch
 
 
 def _report(
-    running: Running,
+    running: RunningLab,
     results: tuple[Check, ...],
     counted: Mapping[tuple[str, int], int],
-    narrator: Narrator,
+    reporter: ConsoleReporter,
     notes: Sequence[str],
     began: float,
 ) -> Report:
@@ -183,7 +189,7 @@ def _report(
         servers=servers,
         checks=results,
         packets=tuple(running.packets),
-        seconds={**narrator.seconds, "total": time.monotonic() - began},
+        seconds={**reporter.seconds, "total": time.monotonic() - began},
         notes=tuple(notes),
         folder=running.evidence.folder,
     )

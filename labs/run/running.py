@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # some of them know the checks, which know this file
 
 
 @dataclass(slots=True)
-class Running:
+class RunningLab:
     plan: Plan
     options: LabOptions
     network: Network

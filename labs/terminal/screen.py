@@ -23,7 +23,7 @@ def is_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
-def is_asked() -> bool:
+def is_interactive() -> bool:
     """Whether somebody can answer a question."""
     return sys.stdin is not None and sys.stdin.isatty()
 
@@ -41,12 +41,12 @@ class _Console(Console):
         return super().show_cursor(show) if show else False
 
 
-def screen(piped: int = _PIPED, *, quiet: bool = False) -> Console:
+def make_console(piped: int = _PIPED, *, quiet: bool = False) -> Console:
     """Standard output; `quiet`, nothing of it."""
     return _Console(width=None if is_terminal() else piped, highlight=False, quiet=quiet)
 
 
-def frame() -> box.Box:
+def table_box() -> box.Box:
     """What tables are drawn with."""
     return box.ASCII2 if is_plain() else box.ROUNDED
 
@@ -56,7 +56,7 @@ def progress(console: Console, *columns: ProgressColumn) -> Progress:
     return Progress(*columns, console=console, transient=True, **KEEP_STREAMS)
 
 
-def spinner() -> SpinnerColumn:
+def spinner_column() -> SpinnerColumn:
     return SpinnerColumn(_spins())
 
 
@@ -66,7 +66,7 @@ def busy(what: str) -> Iterator[None]:
     if not is_terminal():
         yield
         return
-    with progress(screen(), spinner(), TextColumn("{task.description}")) as moving:
+    with progress(make_console(), spinner_column(), TextColumn("{task.description}")) as moving:
         moving.add_task(what, total=None)
         yield
 

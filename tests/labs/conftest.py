@@ -14,7 +14,7 @@ import pytest
 
 from labs.errors import Unable
 from labs.machine import capabilities
-from labs.wait import look_until, patient
+from labs.wait import patient, poll_until
 from tests.labs.support import Finished, processes_with
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -93,4 +93,4 @@ def mark() -> Iterator[str]:
     """A word in the environment of every process of a lab; the test fails if one is left."""
     word = uuid.uuid4().hex
     yield word
-    assert look_until(lambda: processes_with(word), lambda left: not left, 10) == []
+    assert poll_until(lambda: processes_with(word), lambda left: not left, 10) == []

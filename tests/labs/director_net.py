@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from labs.wait import look_until
+from labs.wait import poll_until
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / "director" / "bin"
@@ -69,7 +69,7 @@ def build(method: str, *, offload: bool = False) -> None:
         _link("c", "c-eth1", "far", "192.0.2.101/24", offload=offload)
         sh("ip", "route", "add", "default", "via", "192.0.2.101", host="s")
         start("s", sys.executable, "-m", "realserver_setup.tunl0")
-        look_until(lambda: sh("ip", "link", "set", "tunl0", "up", host="s", check=False), ok, 10)
+        poll_until(lambda: sh("ip", "link", "set", "tunl0", "up", host="s", check=False), ok, 10)
     sh("ip", "addr", "add", f"{VIP}/32", "dev", "tunl0" if method == "tun" else "lo", host="s")
 
 
@@ -103,14 +103,14 @@ def serve(host: str, *endpoints: str, log: Path) -> None:
     start(host, sys.executable, str(SERVER), host, *endpoints, log=log)
     for endpoint in endpoints:
         port = endpoint.rpartition(":")[2]
-        look_until(partial(_listening, host, port), bool, 10)
+        poll_until(partial(_listening, host, port), bool, 10)
 
 
 def start_director(method: str, folder: Path, *more: str) -> subprocess.Popen[bytes]:
     Path(SOCKET).unlink(missing_ok=True)
     command = (sys.executable, "-m", "director", "--method", method, "--events", str(folder / "events"))
     process = start("d", *command, *more, log=folder / "director.log")
-    look_until(lambda: Path(SOCKET).exists() or process.poll() is not None, bool, 20)
+    poll_until(lambda: Path(SOCKET).exists() or process.poll() is not None, bool, 20)
     return process
 
 

@@ -21,11 +21,11 @@ from labs.run.build import Builder
 from labs.run.command import plan_for
 from labs.run.evidence import Evidence
 from labs.run.options import LabOptions
-from labs.run.running import Running
-from labs.terminal.narrator import Narrator
+from labs.run.running import RunningLab
+from labs.terminal.reporter import ConsoleReporter
 
 
-def tell(name: str, running: Running) -> None:
+def tell(name: str, running: RunningLab) -> None:
     for client in running.clients:
         client.names(3, "--max-time", "1")
     began = time.monotonic()
@@ -54,7 +54,7 @@ def recorded(state: LabState) -> str:
     return f'{{{rest},\n"hosts": [\n{hosts}\n]}}\n'
 
 
-def type_in(running: Running, commands: list[list[str]]) -> None:
+def type_in(running: RunningLab, commands: list[list[str]]) -> None:
     for host, command in commands:
         where = running.evidence.scripts / host
         done = running.network.hosts[host].run(["sh", "-c", f"cd {where} && {command}"], timeout=10)
@@ -69,7 +69,7 @@ def main(method: str, engine: str = "scapy", keep: str = "") -> int:
     faults: list[dict[str, Any]] = [json.loads(line) for line in sys.stdin if line.strip()]
 
     def inside() -> int:
-        running = Builder(plan, options, evidence, Narrator(quiet=True), captures=False).build()
+        running = Builder(plan, options, evidence, ConsoleReporter(quiet=True), captures=False).build()
         tell("healthy", running)
         if keep:
             Path(keep).write_text(recorded(read(running)))

@@ -16,7 +16,7 @@ from typing import Any
 
 from director.control.channel import call
 from labs.methods import FLAGS
-from labs.wait import look_until
+from labs.wait import poll_until
 from tests.labs.director_net import CIP, SERVERS, SOCKET, VIP, build, serve, sh, start, start_director, tool
 from tests.labs.held import CLIENT, held
 
@@ -170,7 +170,7 @@ class Trial:
             sh(sys.executable, "-c", program, host="s")
             return mac.hex(":") in sh("ip", "neigh", "show", address, host="d").stdout
 
-        look_until(heard, bool, 10)
+        poll_until(heard, bool, 10)
 
     def flood(self) -> Any:
         """More half-open connections than there is room for: an established one stays, new ones begin."""
@@ -227,7 +227,7 @@ def serve_ftp(folder: Path) -> None:
     root.mkdir()
     (root / "file").write_bytes(bytes(FILE))
     start("s", sys.executable, "-m", "realserver_setup.ftpd", "--root", str(root), log=folder / "ftpd.log")
-    look_until(lambda: sh("ss", "-Hltn", "sport = :21", host="s").stdout, bool, 10)
+    poll_until(lambda: sh("ss", "-Hltn", "sport = :21", host="s").stdout, bool, 10)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from classroom.variants import Variant, variant_for
 from doctor.causes import diagnose
 from doctor.read import read
 from labs.checks.result import Check
-from labs.wait import look_until
+from labs.wait import poll_until
 
 _SETTLED = 15  # seconds: on a busy machine, what a fault does may take a moment to show
 
@@ -32,7 +32,7 @@ def tell(state: str, session: ExerciseSession, fails: Sequence[str] = ()) -> boo
     def failed(checks: Sequence[Check]) -> list[str]:
         return sorted(judge.__name__ for judge, check in zip(about, checks, strict=True) if not check.ok)
 
-    checks = look_until(
+    checks = poll_until(
         lambda: session.judge(session.look()),
         lambda checks: failed(checks) == sorted(fails),
         _SETTLED if fails else 0,

@@ -15,7 +15,7 @@ from threading import Thread
 from typing import Any
 
 from labs.methods import FLAGS
-from labs.wait import look_until, patient, slowness
+from labs.wait import patient, poll_until, slowness
 from tests.labs.director_net import BIN, CIP, DIP, SERVERS, VIP, build, curl, serve, sh, start_director, tool
 from tests.labs.held import CLIENT, held
 from tests.labs.trial_server import CONTENT
@@ -167,7 +167,7 @@ class Trial:
     def one_packet(self) -> Any:
         self._rules(f"-u {VIP}:80", "-o")
         answers = client("udp", VIP, 80, 10, 4)
-        stats = look_until(  # the kernel's follow within two seconds
+        stats = poll_until(  # the kernel's follow within two seconds
             lambda: self._ipvsadm("-Ln --stats"), lambda text: " 4 " in text, 5
         )
         return {"answers": answers, "stats": stats, "list": self._ipvsadm("-Lcn")}

@@ -14,7 +14,7 @@ from typing import Any
 
 from director.control.channel import call
 from labs.methods import FLAGS
-from labs.wait import look_until, patient
+from labs.wait import patient, poll_until
 from tests.labs.director_net import CIP, SERVERS, SOCKET, VIP, build, serve, sh, start, start_director, tool
 from tests.labs.held import CLIENT, held
 
@@ -37,7 +37,7 @@ def takes() -> float:
     """How many SYNs, with what they lead to, it forwards in a second of processor time."""
     before = _counters()
     begin_flood(100 * FEW, FEW).wait(patient(20))
-    look_until(counted, lambda now: now["in"] >= before["engine"]["in"] + FEW, 20)
+    poll_until(counted, lambda now: now["in"] >= before["engine"]["in"] + FEW, 20)
     return FEW / float(_counters()["process"]["cpu_seconds"] - before["process"]["cpu_seconds"])
 
 
@@ -49,7 +49,7 @@ def try_out(method: str, folder: Path) -> dict[str, Any]:
     with held() as before:
         seen: dict[str, Any] = {"before": before.ask("little"), "takes": takes()}
         flood = begin_flood(int(FACTOR * seen["takes"]), BOUND)
-        look_until(counted, lambda now: now["shed"] > 0, 20)
+        poll_until(counted, lambda now: now["shed"] > 0, 20)
         with held() as new:
             seen["new"] = new.ask("little")
         seen["old"] = before.ask()

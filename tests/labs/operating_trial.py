@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from labs.wait import look_until, patient
+from labs.wait import patient, poll_until
 from tests.labs.director_net import BIN, VIP, build, curl, serve, sh, start, tool
 from tests.labs.held import held
 
@@ -69,7 +69,7 @@ def run(folder: Path) -> dict[str, Any]:
         seen["served"].append(client.ask())
         rules.write_text(RULES.replace("-s wrr", "-s lc"))
         process.send_signal(signal.SIGHUP)
-        seen["hangup"] = look_until(saved, lambda text: "-s lc" in text, 10)
+        seen["hangup"] = poll_until(saved, lambda text: "-s lc" in text, 10)
         rules.write_text("-A -t nonsense\n")
         done = sh(*reload, check=False)
         seen["wrong"] = [done.returncode, done.stderr, saved()]

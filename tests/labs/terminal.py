@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from labs.wait import look_until, patient
+from labs.wait import patient, poll_until
 
 INTERRUPT, SUSPEND, END = "\x03", "\x1a", "\x04"  # Ctrl-C, Ctrl-Z, Ctrl-D
 _CODES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][AB0]|\x1b[=>78cM]|[\x01\x02\x07]")
@@ -63,7 +63,7 @@ class Terminal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-        if look_until(self._ended, bool, 10) is False:
+        if poll_until(self._ended, bool, 10) is False:
             os.kill(self.pid, signal.SIGKILL)
             self.wait()
 
@@ -139,7 +139,7 @@ class Terminal:
 
     def wait(self, seconds: float = 60) -> int:
         """The exit code, as a shell tells it."""
-        assert look_until(self._ended, bool, seconds), f"It has not ended:\n{self.shown[-2000:]}"
+        assert poll_until(self._ended, bool, seconds), f"It has not ended:\n{self.shown[-2000:]}"
         assert self.code is not None
         return self.code
 

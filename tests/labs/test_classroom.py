@@ -18,7 +18,7 @@ import pytest
 
 from classroom import catalogue
 from classroom.variants import Variant, variant_for
-from labs.wait import look_until, patient
+from labs.wait import patient, poll_until
 
 ROOT = Path(__file__).resolve().parents[2]
 UP = 60  # seconds until an exercise has begun; eight where nothing else runs
@@ -65,7 +65,7 @@ class Class:
                 stderr=output,
             )
         try:
-            begun = look_until(
+            begun = poll_until(
                 lambda: "has begun" in said.read_text(), lambda yes: yes or process.poll() is not None, UP
             )
             assert begun, said.read_text()

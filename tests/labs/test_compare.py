@@ -17,7 +17,7 @@ import pytest
 from compare.dispatch.approaches import PROGRAMS
 from compare.dispatch.outcome import Outcome
 from compare.journal import Journal
-from labs.wait import look_until, patient
+from labs.wait import patient, poll_until
 from tests.labs.support import FROM_CHECKOUT
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -64,7 +64,7 @@ def until_points(process: subprocess.Popen[str]) -> Path:
     assert process.stdout is not None
     folder = folder_in(process.stdout.readline())
     journal = Journal(folder / "measured.jsonl")
-    assert look_until(lambda: list(journal.all("point")), bool, 40)
+    assert poll_until(lambda: list(journal.all("point")), bool, 40)
     return folder
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from labs.run.desk import SOCKET
-from labs.wait import look_until, patient
+from labs.run.control_server import SOCKET
+from labs.wait import patient, poll_until
 from tests.labs.support import FROM_CHECKOUT
 
 TRIAL = Path(__file__).parent / "doctor_trial.py"
@@ -92,7 +92,7 @@ def test_a_lab_that_stays_is_looked_at_from_outside(tmp_path: Path) -> None:
         text=True,
     )
     try:
-        assert look_until(lambda: list(tmp_path.glob(f"*/{SOCKET}")), bool, 60)
+        assert poll_until(lambda: list(tmp_path.glob(f"*/{SOCKET}")), bool, 60)
         well = inv(tmp_path, "doctor")
         assert (well.returncode, "Nothing wrong was found" in well.stdout) == (0, True), well.stdout
         assert inv(tmp_path, "shell", "rs1", "--command", "ip route del default").returncode == 0

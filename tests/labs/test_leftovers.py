@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from labs.wait import look_until, patient
+from labs.wait import patient, poll_until
 from tests.labs.support import Finished, processes_with
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -33,7 +33,7 @@ def test_nothing_is_left_whenever_a_lab_is_stopped(
         except subprocess.TimeoutExpired:
             os.killpg(lab.pid, number) if number == signal.SIGINT else lab.send_signal(number)
         lab.communicate(timeout=patient(20))
-        assert look_until(lambda: processes_with(mark), lambda left: not left, 10) == []
+        assert poll_until(lambda: processes_with(mark), lambda left: not left, 10) == []
     assert interfaces() == before
 
 
@@ -41,7 +41,7 @@ def test_a_lab_started_at_once_after_a_kill_works(
     start: Start, mark: str, run_lab: Callable[..., Finished]
 ) -> None:
     lab = start("lab-dr", mark=mark)
-    assert look_until(lambda: processes_with(mark), lambda seen: len(seen) > 5, 20)
+    assert poll_until(lambda: processes_with(mark), lambda seen: len(seen) > 5, 20)
     lab.kill()
     lab.communicate(timeout=patient(20))
     after = run_lab("lab-dr")

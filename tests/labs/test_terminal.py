@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from classroom.variants import variant_for
-from labs.wait import look_until
+from labs.wait import poll_until
 from tests.labs.support import processes_with
 from tests.labs.terminal import END, INTERRUPT, SUSPEND, Terminal
 
@@ -135,7 +135,7 @@ def test_ctrl_z_stops_the_lab_and_fg_goes_on(lab: Terminal, word: str, runs: Pat
     lab.send(SUSPEND)
     lab.expect("Stopped")
     lab.expect(SHELL)
-    assert look_until(lambda: running_of(word), lambda left: not left, 10) == []
+    assert poll_until(lambda: running_of(word), lambda left: not left, 10) == []
     with Terminal(inv("shell", "c1"), environment={"LVS_RUNS": str(runs)}, folder=ROOT) as other:
         assert other.wait() == 2
         assert other.shown == "lab-dr is suspended: type fg in its terminal.\n"
@@ -190,7 +190,7 @@ def test_exit_leaves_the_lab_with_its_code_and_nothing_stays(lab: Terminal, word
     lab.ask("exit", SHELL)
     assert lab.ask("echo code $?", SHELL).strip() == "code 0"
     lab.line("exit")
-    assert look_until(lambda: processes_with(word), lambda left: not left, 10) == []
+    assert poll_until(lambda: processes_with(word), lambda left: not left, 10) == []
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_an_exercise_and_the_terminals_beside_it(tmp_path: Path, mark: str) -> N
 
     variant = variant_for("e04", "ada")
     with opened("exercise", "e04", "--student", "ada", columns=80, **LATIN_1) as exercise:
-        assert look_until(lambda: list(runs.glob("*/desk")), bool, 60)
+        assert poll_until(lambda: list(runs.glob("*/control.sock")), bool, 60)
         with opened("check", columns=80, **UTF_8) as early:
             assert early.wait() == 1
             assert "NOT YET" in early.shown
@@ -297,7 +297,7 @@ def test_an_exercise_and_the_terminals_beside_it(tmp_path: Path, mark: str) -> N
             exercise.close()
             shell.expect("e04 of ada has ended; you are back on your own machine.\n")
             assert shell.wait() == 1
-        assert look_until(lambda: processes_with(mark), lambda left: not left, 10) == []
+        assert poll_until(lambda: processes_with(mark), lambda left: not left, 10) == []
 
 
 def test_ctrl_c_while_a_lab_is_built_leaves_nothing(runs: Path, mark: str) -> None:

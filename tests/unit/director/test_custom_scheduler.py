@@ -24,7 +24,7 @@ from director.core.events import Event
 from director.core.packet import TCP, Endpoint
 from director.core.real_server import Method, RealServer
 from director.process import Settings
-from labs.wait import look_until, patient
+from labs.wait import patient, poll_until
 from tests.unit.director.core.support import RS1, RS2, WEB, client, published, rules, tcp
 
 FIRST = """\
@@ -335,7 +335,7 @@ def test_it_ends_with_a_director_that_is_killed(file: Path) -> None:
         runner = Path("/proc") / director.stdout.readline().strip() / "stat"
         assert runner.exists()
         director.kill()
-    assert look_until(lambda: has_ended(runner), bool, 10)
+    assert poll_until(lambda: has_ended(runner), bool, 10)
 
 
 def test_it_goes_when_the_service_has_another_scheduler(file: Path) -> None:

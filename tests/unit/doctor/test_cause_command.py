@@ -16,13 +16,13 @@ from doctor.causes import diagnose, titles
 from doctor.state import LabState
 from labs.errors import BadRequest, BuildFailed, Unable
 from labs.run import attach
-from labs.run.attach import Attached
+from labs.run.attach import AttachedLab
 from tests.unit.doctor.recorded import director, healthy, host, on, setting
 
 asked: list[tuple[str, str, dict[str, Any]]] = []
 
 
-class Lab(Attached):
+class Lab(AttachedLab):
     """A lab whose desk is here."""
 
     def ask(self, what: str, **details: Any) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
         def running() -> Iterator[Lab]:
             return iter(labs)
 
-        monkeypatch.setattr(attach, "running", running)
+        monkeypatch.setattr(attach, "running_labs", running)
         monkeypatch.setattr(machine_table, "show", lambda: 77)
         return command.doctor(**options)
 

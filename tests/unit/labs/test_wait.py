@@ -6,7 +6,7 @@ import pytest
 
 from labs import wait
 from labs.errors import BadRequest, BuildFailed
-from labs.wait import Deadline, look_until, patient, slowness, wait_for
+from labs.wait import Deadline, patient, poll_until, slowness, wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -24,8 +24,8 @@ def test_says_what_it_waited_for() -> None:
         wait_for(lambda: False, 0.01, "the moon", BuildFailed)
 
 
-def test_look_until_gives_the_last_look_when_time_is_over() -> None:
-    assert look_until(lambda: 3, lambda seen: seen == 4, 0.01) == 3
+def test_poll_until_returns_the_last_value_when_time_is_up() -> None:
+    assert poll_until(lambda: 3, lambda seen: seen == 4, 0.01) == 3
 
 
 def test_a_slow_machine_has_more_time(monkeypatch: pytest.MonkeyPatch) -> None:

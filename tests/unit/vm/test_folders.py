@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from labs.wait import look_until
+from labs.wait import poll_until
 from vm import folders as folders_of_runs
 from vm.folders import run_folder
 
@@ -32,7 +32,7 @@ def killed_in_its_folder(tmp_path: Path) -> Path:
             (folder / "big").write_text("left")
             time.sleep(600)
         os._exit(0)
-    (file,) = look_until(lambda: list((tmp_path / "cache").glob("run-*/big")), bool, 20)
+    (file,) = poll_until(lambda: list((tmp_path / "cache").glob("run-*/big")), bool, 20)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     return file.parent
@@ -46,7 +46,7 @@ def test_it_is_removed_at_the_end(tmp_path: Path) -> None:
 
 def test_a_killed_run_leaves_nothing(tmp_path: Path) -> None:
     left = killed_in_its_folder(tmp_path)
-    assert not look_until(left.exists, lambda there: not there, 10)
+    assert not poll_until(left.exists, lambda there: not there, 10)
 
 
 def test_what_a_killed_run_has_left_all_the_same_goes_when_the_next_one_starts(

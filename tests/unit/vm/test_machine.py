@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from labs.errors import Unable
-from labs.wait import look_until
+from labs.wait import poll_until
 from vm import machine
 from vm.kernel import Kernel
 from vm.machine import Machine, TookTooLong
@@ -120,7 +120,7 @@ def test_output_comes_while_the_command_runs(
         return seen
 
     def wait() -> None:
-        if "für\n" in look_until(look, lambda text: "\n" in text, 20):
+        if "für\n" in poll_until(look, lambda text: "\n" in text, 20):
             (tmp_path / "seen").touch()
 
     watcher = threading.Thread(target=wait)
@@ -152,10 +152,10 @@ def test_it_ends_when_whoever_started_it_is_killed(
         with contextlib.suppress(BaseException):
             run(stand_in, tmp_path, f"echo $$ > {alive}; exec sleep 6789", 600)
         os._exit(0)
-    assert look_until(alive.exists, bool, 10)
+    assert poll_until(alive.exists, bool, 10)
     os.kill(starter, signal.SIGKILL)
     os.waitpid(starter, 0)
-    assert not look_until(lambda: sleeping("6789"), lambda found: not found, 10)
+    assert not poll_until(lambda: sleeping("6789"), lambda found: not found, 10)
 
 
 def sleeping(seconds: str) -> list[Path]:
@@ -175,7 +175,7 @@ def test_nothing_of_it_is_left_when_it_has_ended(
     if not namespaces:
         monkeypatch.setattr(machine, "_namespace", lambda: ())
     assert run(stand_in, tmp_path, "sleep 6791 > /dev/null 2>&1 & exit 3") == 3
-    assert not look_until(lambda: sleeping("6791"), lambda found: not found, 10)
+    assert not poll_until(lambda: sleeping("6791"), lambda found: not found, 10)
 
 
 def test_what_is_temporary_is_in_the_folder(

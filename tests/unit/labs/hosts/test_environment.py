@@ -10,11 +10,11 @@ import pytest
 
 from labs.errors import Unable
 from labs.hosts import environment
-from labs.hosts.environment import cache, made, state, user_name
+from labs.hosts.environment import cache_folder, lab_environment, state_folder, user_name
 from labs.machine import capabilities
 from labs.network.sandbox import run_in_sandbox
-from labs.run.evidence import Evidence, runs
-from labs.wait import look_until
+from labs.run.evidence import Evidence, runs_folder
+from labs.wait import poll_until
 
 STRANGE = {
     **dict.fromkeys(
@@ -40,13 +40,13 @@ PASSES = {"TERM": "xterm", "COLUMNS": "80", "LVS_PATIENCE": "2", "LVS_TEST_MARK"
 
 
 def test_nothing_of_the_caller_passes_but_its_terminal_and_what_is_ours() -> None:
-    strange, tidy = made({**STRANGE, **PASSES}), made(PASSES)
+    strange, tidy = lab_environment({**STRANGE, **PASSES}), lab_environment(PASSES)
     assert strange == tidy
     assert tidy.items() >= PASSES.items()
 
 
 def test_it_is_made_alike_from_nothing() -> None:
-    variables = made({})
+    variables = lab_environment({})
     assert variables["TERM"] == "dumb"
     assert (variables["LANG"], variables["LC_ALL"]) == ("C.UTF-8", "C.UTF-8")
     assert variables["PATH"].startswith(f"{environment.BIN}:/usr/local/sbin:")
@@ -80,7 +80,7 @@ def test_the_sandbox_has_it_and_a_umask_of_its_own(tmp_path: Path, monkeypatch: 
         os.umask(before)
     variables = dict(line.partition("=")[::2] for line in told.read_text().splitlines())
     terminal = dict.fromkeys(("COLUMNS", "LINES"), "")  # libreadline may set them by itself
-    assert {**variables, **terminal} == {**made(os.environ), **terminal}
+    assert {**variables, **terminal} == {**lab_environment(os.environ), **terminal}
     assert (tmp_path / "made").stat().st_mode & 0o777 == 0o755
 
 
@@ -92,7 +92,7 @@ def test_what_the_machine_gives_to_new_networks_is_put_back(tmp_path: Path) -> N
     def look() -> int:
         with subprocess.Popen(["unshare", "--net", "sleep", "60"]) as host:
             own = os.readlink("/proc/self/ns/net")
-            look_until(lambda: os.readlink(f"/proc/{host.pid}/ns/net"), lambda net: net != own, 10)
+            poll_until(lambda: os.readlink(f"/proc/{host.pid}/ns/net"), lambda net: net != own, 10)
             inside = ["nsenter", "--target", str(host.pid), "--net", "sh", "-c"]
             settings = " ".join(
                 f"net.ipv4.conf.{name.replace('/', '.')}={value}" for name, value in odd.items()
@@ -101,7 +101,7 @@ def test_what_the_machine_gives_to_new_networks_is_put_back(tmp_path: Path) -> N
             subprocess.run(["sysctl", "-qw", *settings.split()], check=True)  # as if inherited here, too
             found = environment.settings_not_default()
             environment._inherited.update(found)
-            environment.settle(host.pid)
+            environment.reset_settings(host.pid)
             names = " ".join(f"/proc/sys/net/ipv4/conf/{name}" for name in odd)
             now = subprocess.run([*inside, f"cat {names}"], capture_output=True, text=True, check=True).stdout
             told.write_text(f"{sorted(set(odd) - set(found))} {now.split()}")
@@ -121,29 +121,29 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_users_own_cache_is_used(homes: Path) -> None:
-    assert cache({"HOME": str(homes)}) == homes / ".cache" / "lvs-lab"
-    assert cache({"HOME": "/", "XDG_CACHE_HOME": str(homes / "c")}) == homes / "c" / "lvs-lab"
-    assert cache({"HOME": "/", "LVS_CACHE": "/told"}) == Path("/told")
-    assert state({"HOME": str(homes)}) == homes / ".local" / "state" / "lvs-lab"
+    assert cache_folder({"HOME": str(homes)}) == homes / ".cache" / "lvs-lab"
+    assert cache_folder({"HOME": "/", "XDG_CACHE_HOME": str(homes / "c")}) == homes / "c" / "lvs-lab"
+    assert cache_folder({"HOME": "/", "LVS_CACHE": "/told"}) == Path("/told")
+    assert state_folder({"HOME": str(homes)}) == homes / ".local" / "state" / "lvs-lab"
 
 
 @pytest.mark.parametrize("home", ["", "relative", "/no/such/place", "/dev/null", "/proc/1"])
 def test_a_home_that_is_none_is_not_used(homes: Path, home: str) -> None:
-    assert cache({"HOME": home}) == homes / f"lvs-lab-{os.geteuid()}" / "lvs-lab"
+    assert cache_folder({"HOME": home}) == homes / f"lvs-lab-{os.geteuid()}" / "lvs-lab"
     assert (homes / f"lvs-lab-{os.geteuid()}").stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_somebody_elses_home_is_not_used(homes: Path) -> None:
     os.chown(homes, 12345, 12345)
-    assert cache({"HOME": str(homes), "XDG_CACHE_HOME": str(homes / "x")}).parent.name == "lvs-lab-0"
+    assert cache_folder({"HOME": str(homes), "XDG_CACHE_HOME": str(homes / "x")}).parent.name == "lvs-lab-0"
 
 
 def test_a_folder_that_others_may_have_filled_is_not_used(homes: Path) -> None:
     (homes / f"lvs-lab-{os.geteuid()}").mkdir()
     (homes / f"lvs-lab-{os.geteuid()}").chmod(0o777)
     with pytest.raises(Unable, match="not yours alone"):
-        cache({})
+        cache_folder({})
 
 
 def test_the_kernels_user_counts_and_not_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,4 +170,4 @@ def test_a_relative_folder_for_runs_is_meant_from_here(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LVS_RUNS", "mine")
-    assert runs() == tmp_path / "mine"
+    assert runs_folder() == tmp_path / "mine"

@@ -140,9 +140,7 @@ def test_what_nobody_has_foreseen_is_a_sentence_and_a_file(
     assert run_in_sandbox(fail) == 2
     said = capfd.readouterr().err
     [trace] = tmp_path.glob("error-*.txt")
-    assert (
-        said == f"An error of the labs' own, ZeroDivisionError: by a moon: please report it, with {trace}.\n"
-    )
+    assert said == f"Internal error, ZeroDivisionError: by a moon: please report it, with {trace}.\n"
     assert "def fail" in trace.read_text() or "raise ZeroDivisionError" in trace.read_text()
 
 

@@ -16,20 +16,20 @@ from typing import Any
 
 import pytest
 
-import labs.run.desk
+import labs.run.control_server
 from classroom import command
 from classroom.command import attached
 from doctor import command as doctor_command
 from labs.errors import BadRequest, BuildFailed, Unable
 from labs.run import attach
-from labs.run.attach import Attached, pick
+from labs.run.attach import AttachedLab, pick
 from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parents[4]
 
 
-def lab(folder: str, **who: Any) -> Attached:
-    return Attached(Path("/runs", folder), who, first=0)
+def lab(folder: str, **who: Any) -> AttachedLab:
+    return AttachedLab(Path("/runs", folder), who, first=0)
 
 
 NAT = lab("1-lab-nat", lab="lab-nat")
@@ -52,7 +52,9 @@ BOB = lab("4-exercise-e09", lab="lab-tun", exercise="e09", student="bob")
         pytest.param([NAT, DR], "", "tun", None, id="none of this name"),
     ],
 )
-def test_which_is_meant(running: list[Attached], student: str, name: str, meant: Attached | None) -> None:
+def test_which_is_meant(
+    running: list[AttachedLab], student: str, name: str, meant: AttachedLab | None
+) -> None:
     assert pick(running, student, name) == meant
 
 
@@ -72,8 +74,8 @@ def test_students_are_told_apart_by_either() -> None:
         pick([ADA, BOB])
 
 
-class Desk:
-    """A process at the desk of a run's folder, which answers everything with {"ok": true}."""
+class ControlServer:
+    """A control server in a process of its own, which answers everything with {"ok": true}."""
 
     def __init__(self, runs: Path, name: str, **about: str) -> None:
         self.folder = runs / name
@@ -98,54 +100,60 @@ class Desk:
 _AT_A_DESK = """
 import json, sys
 from pathlib import Path
-from labs.run.desk import Desk
-desk = Desk(Path(sys.argv[1]), **json.loads(sys.argv[2]))
+from labs.run.control_server import ControlServer
+control_server = ControlServer(Path(sys.argv[1]), **json.loads(sys.argv[2]))
 print(flush=True)
-desk._answers = {"check": lambda _request: {}}
-desk._serve()
+control_server._answers = {"check": lambda _request: {}}
+control_server._serve()
 """
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+def control_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ControlServer]:
     monkeypatch.setenv("LVS_RUNS", str(tmp_path))
-    there = Desk(tmp_path, "1-exercise-e04", lab="lab-dr", exercise="e04", student="ada")
+    there = ControlServer(tmp_path, "1-exercise-e04", lab="lab-dr", exercise="e04", student="ada")
     yield there
     there.end()
 
 
-def test_a_lab_that_runs_is_found(desk: Desk) -> None:
-    [found] = attach.running()
-    assert (found.folder, found.first, str(found)) == (desk.folder, desk.process.pid, "e04 of ada")
+def test_a_lab_that_runs_is_found(control_server: ControlServer) -> None:
+    [found] = attach.running_labs()
+    assert (found.folder, found.first, str(found)) == (
+        control_server.folder,
+        control_server.process.pid,
+        "e04 of ada",
+    )
     assert attached("", "e04").ask("check") == {"ok": True}
 
 
-def test_somebody_elses_lab_is_told_as_such(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_somebody_elses_lab_is_told_as_such(
+    control_server: ControlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(attach, "_first_process", lambda _folder: None)  # it may not be connected to
     monkeypatch.setattr("os.access", lambda _path, _how: False)
-    assert list(attach.running()) == []
-    with pytest.raises(Unable, match=rf"{desk.folder} is somebody else's.*sudo"):
+    assert list(attach.running_labs()) == []
+    with pytest.raises(Unable, match=rf"{control_server.folder} is somebody else's.*sudo"):
         attached()
 
 
-def test_a_lab_that_ctrl_z_has_stopped_is_told_at_once(desk: Desk) -> None:
-    desk.stop()
+def test_a_lab_that_ctrl_z_has_stopped_is_told_at_once(control_server: ControlServer) -> None:
+    control_server.stop()
     for look in (attached, lambda: attached("ada"), lambda: command.exercise("e04", "ada")):
         with pytest.raises(Unable, match=r"e04 of ada is suspended: type fg in its terminal\."):
             look()
 
 
-def test_a_lab_that_is_stopped_while_it_is_asked(desk: Desk) -> None:
+def test_a_lab_that_is_stopped_while_it_is_asked(control_server: ControlServer) -> None:
     lab = attached()
-    desk.stop()
+    control_server.stop()
     began = time.monotonic()
     with pytest.raises(Unable, match="is suspended"):
         lab.ask("check")
     assert time.monotonic() - began < patient(30)
 
 
-def test_a_name_that_no_lab_has_is_told_with_those_that_run(desk: Desk) -> None:
-    assert desk.folder.exists()
+def test_a_name_that_no_lab_has_is_told_with_those_that_run(control_server: ControlServer) -> None:
+    assert control_server.folder.exists()
     for student, called, kind in (("", "e99", True), ("bob", "", True), ("", "tun", False)):
         with pytest.raises(Unable, match=r"^No (exercise|lab) .* is running; what runs: e04 of ada\.$"):
             attached(student, called, exercise=kind)
@@ -153,9 +161,9 @@ def test_a_name_that_no_lab_has_is_told_with_those_that_run(desk: Desk) -> None:
         doctor_command.doctor(lab="e99")
 
 
-def test_what_has_ended_is_told_with_how_to_start_it_again(desk: Desk) -> None:
+def test_what_has_ended_is_told_with_how_to_start_it_again(control_server: ControlServer) -> None:
     found = attached()
-    desk.end()
+    control_server.end()
     again = r"the last one has ended .*; \./inv exercise e04 --student ada starts it again\.$"
     with pytest.raises(Unable, match=f"^No exercise is running: {again}"):
         attached()
@@ -177,8 +185,8 @@ def test_who_asks_while_a_lab_is_built_waits_until_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LVS_RUNS", str(tmp_path))
-    there = labs.run.desk.Desk(tmp_path, lab="lab-dr", exercise="e04", student="ada")
-    lab = Attached(tmp_path, {"lab": "lab-dr"}, first=os.getpid())
+    there = labs.run.control_server.ControlServer(tmp_path, lab="lab-dr", exercise="e04", student="ada")
+    lab = AttachedLab(tmp_path, {"lab": "lab-dr"}, first=os.getpid())
     answers: list[object] = []
     asking = threading.Thread(target=lambda: answers.append(lab.ask("check")))
     asking.start()

@@ -16,7 +16,7 @@ from labs.run.command import plan_for
 from labs.run.evidence import Evidence
 from labs.run.options import LabOptions
 from labs.run.report import Report
-from labs.terminal.narrator import Narrator
+from labs.terminal.reporter import ConsoleReporter
 from realserver_setup.apply import Result
 
 
@@ -39,7 +39,7 @@ def overdue(_running: Any) -> Check:
 
 
 def test_a_check_that_raises_costs_no_other_result(running: Any) -> None:
-    checks = lab._check(running, Narrator(quiet=True), [fine, unforeseen, overdue, fine])
+    checks = lab._check(running, ConsoleReporter(quiet=True), [fine, unforeseen, overdue, fine])
     assert [(check.name, check.ok) for check in checks] == [
         *(("fine", True), ("unforeseen", False), ("overdue", False), ("fine", True))
     ]

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[4]
 
 def test_what_asks_for_standard_output_meanwhile_gets_the_real_one() -> None:
     before = sys.stdout, sys.stderr
-    with screen.progress(Console(force_terminal=True), screen.spinner()) as moving:
+    with screen.progress(Console(force_terminal=True), screen.spinner_column()) as moving:
         moving.add_task("something")
         assert (sys.stdout, sys.stderr) == before
 
@@ -71,12 +71,12 @@ def test_frames_are_of_signs_that_the_terminal_has(
     stream.encoding = encoding  # type: ignore[attr-defined]
     monkeypatch.setattr(sys, "stdout", stream)
     monkeypatch.setenv("TERM", term)
-    assert screen.frame() is expected
+    assert screen.table_box() is expected
 
 
 def test_without_standard_streams_nothing_is_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stdin", None)
     assert not screen.is_terminal()
-    assert not screen.is_asked()
+    assert not screen.is_interactive()
     assert screen.is_plain()

@@ -1,4 +1,4 @@
-"""The desk of a running lab: a socket in its folder, where other commands find it and ask it things.
+"""The control server of a running lab: other commands find its socket in the run's folder, and ask it things.
 
     {"do": "hosts"}    the hosts, with a process of each
 
@@ -20,13 +20,13 @@ from pathlib import Path
 
 from director.control.channel import Message
 from director.control.listener import Listener
-from labs.run.running import Running
+from labs.run.running import RunningLab
 
-SOCKET, ABOUT = "desk", "desk.json"
+SOCKET, ABOUT = "control.sock", "lab.json"
 Answer = Callable[[Message], Message]
 
 
-class Desk:
+class ControlServer:
     """Set up when the lab begins; `open` when it can be asked.
 
     It then answers one request after the other, in a thread of its own, until the process ends.
@@ -39,7 +39,7 @@ class Desk:
             self._listener = Listener(path, self._answer)
         self._answers: Mapping[str, Answer] = {}
 
-    def open(self, running: Running, answers: Mapping[str, Answer]) -> None:
+    def open(self, running: RunningLab, answers: Mapping[str, Answer]) -> None:
         """`answers`: what is done for other requests, by their name in `do`."""
         hosts = {name: host.pid for name, host in running.network.hosts.items()}
         self._answers = {"hosts": lambda _request: {"hosts": hosts}, **answers}
@@ -57,7 +57,7 @@ class Desk:
             return {"ok": False, "error": f"do: expected one of {', '.join(self._answers)}, got {wanted!r}."}
         try:
             return {"ok": True, **answer(request)}
-        except Exception as error:  # noqa: BLE001 (whatever a student has broken: the desk stays open)
+        except Exception as error:  # noqa: BLE001 (whatever a student has broken: the server goes on)
             return {"ok": False, "error": f"{type(error).__name__}: {error}"}
 
 

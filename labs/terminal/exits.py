@@ -3,7 +3,7 @@
 LabError                 its own sentence and code
 the reader has gone      nothing, and 141, as a shell tells that SIGPIPE ended a program (./inv ... | head -1)
 a file, the machine      what was refused and what to do, 2
-anything else            an error of the labs' own: its name, and the file that has the trace, 2
+anything else            an internal error: its name, and the file that has the trace, 2
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ _CURES = {
 }
 
 
-def ended(work: Callable[[], int]) -> int:
+def exit_code_of(work: Callable[[], int]) -> int:
     """Do the work; its exit code, or that of what has ended it, which is told on standard error."""
     try:
         code = work()
         sys.stdout.flush()
         return code
     except LabError as error:
-        say(str(error))
+        print_error(str(error))
         return error.exit_code
     except SystemExit as error:  # rich leaves so when it can't print any more
         if isinstance(error.__context__, BrokenPipeError):
@@ -58,17 +58,19 @@ def ended(work: Callable[[], int]) -> int:
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _reader_is_gone():
             return _quietly_ended()
-        say(f"{refused(error)}.")
+        print_error(f"{os_error_text(error)}.")
     except UnicodeError as error:
-        say(f"A text is not in the encoding that it should be in ({error}): use UTF-8 (LC_ALL=C.UTF-8).")
+        print_error(
+            f"A text is not in the encoding that it should be in ({error}): use UTF-8 (LC_ALL=C.UTF-8)."
+        )
     except Exception as error:  # noqa: BLE001 (nobody who types a command is shown a traceback)
-        say(f"An error of the labs' own, {named(error)}: please report it, with {_trace_kept(error)}.")
+        print_error(f"Internal error, {exception_line(error)}: please report it, with {_trace_kept(error)}.")
     _forget_output()
     return REFUSED
 
 
-def refused(error: OSError) -> str:
-    """What the machine refused, and what to do, without a full stop."""
+def os_error_text(error: OSError) -> str:
+    """What the machine os_error_text, and what to do, without a full stop."""
     if error.filename is None and error.errno in _FULL and not _output_takes_more():
         return f"Standard output is full ({error.strerror}): make room there, or send it elsewhere"
     about = f"{error.filename}: " if error.filename is not None else ""
@@ -76,21 +78,21 @@ def refused(error: OSError) -> str:
     return f"{about}{error.strerror or error}" + (f": {cure}" if cure else "")
 
 
-def named(error: BaseException) -> str:
+def exception_line(error: BaseException) -> str:
     """An exception nobody has foreseen, in a line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
 
 
-def say(sentence: str) -> None:
+def print_error(sentence: str) -> None:
     """To standard error, where somebody reads it; on a terminal, its lines end between words."""
     with suppress(OSError, ValueError, AttributeError):
         if sys.stderr.isatty():
-            sentence = folded(sentence, os.get_terminal_size(sys.stderr.fileno()).columns)
+            sentence = wrapped(sentence, os.get_terminal_size(sys.stderr.fileno()).columns)
         sys.stderr.write(f"{sentence}\n")
         sys.stderr.flush()
 
 
-def folded(sentence: str, columns: int) -> str:
+def wrapped(sentence: str, columns: int) -> str:
     """In lines of so many columns; a word, and what stands in `backquotes` to be copied, stays whole."""
     kept = _TO_COPY.sub(lambda found: found[0].replace(" ", "\0"), sentence)
     lines = (
@@ -134,7 +136,7 @@ def _trace_kept(error: BaseException) -> str:
     """The file that has the trace; where none can be written, the place in the code."""
     name = f"error-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    for folder in (evidence.runs, lambda: Path(tempfile.gettempdir())):
+    for folder in (evidence.runs_folder, lambda: Path(tempfile.gettempdir())):
         with suppress(OSError, LabError):
             file = folder() / name
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -30,8 +30,8 @@ runpy.run_path("tasks.py", run_name="__main__")
 """
 COMPLAINING = """
 import signal, sys
-from labs.terminal import beforehand
-beforehand.raise_interrupts()
+from labs.terminal import startup
+startup.raise_interrupts()
 class Odd:
     def __del__(self):
         raise KeyboardInterrupt
@@ -44,7 +44,7 @@ print("went on")
 def test_a_closed_stream_is_there_for_us_and_for_what_we_start(closed: str, tmp_path: Path) -> None:
     told = tmp_path / "told"
     code = (
-        "from labs.terminal import beforehand; import subprocess, sys;"
+        "from labs.terminal import startup; import subprocess, sys;"
         "print(sys.stdin.read(0), file=sys.stdout); print(file=sys.stderr);"
         f"subprocess.run(['sh', '-c', 'ls /proc/self/fd > {told}'], check=True)"
     )
@@ -62,7 +62,7 @@ def test_a_command_needs_none_of_its_streams() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["importlib.metadata", "invoke.config", "labs.terminal.ending", "rich.markdown"]
+    "module", ["importlib.metadata", "invoke.config", "labs.terminal.exits", "rich.markdown"]
 )
 def test_ctrl_c_is_quiet_at_any_moment(module: str) -> None:
     done = subprocess.run(
@@ -93,7 +93,7 @@ def test_ctrl_c_where_python_could_only_complain() -> None:
 
 
 def test_an_interrupt_that_is_ignored_stays_so() -> None:
-    code = "from labs.terminal import beforehand; import signal; beforehand.raise_interrupts(); "
+    code = "from labs.terminal import startup; import signal; startup.raise_interrupts(); "
     code += "signal.raise_signal(2)"
     done = subprocess.run(["sh", "-c", 'trap "" INT; exec "$0" -c "$1"', sys.executable, code], cwd=ROOT)
     assert done.returncode == 0

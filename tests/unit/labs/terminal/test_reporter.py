@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from labs.run.packet_table import Row
-from labs.terminal.narrator import Narrator
-from labs.terminal.screen import screen
+from labs.terminal.reporter import ConsoleReporter
+from labs.terminal.screen import make_console
 
 CLIENT, VIP = "198.51.100.101:40001", "203.0.113.1:80"
 NAMES = {"02:00:cb:00:71:fe": "r0-eth1", "02:00:cb:00:71:02": "d-eth0"}
@@ -19,8 +19,8 @@ REQUEST = Row(
 def test_no_address_is_torn_apart(
     columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(screen, "__defaults__", (columns,))
-    Narrator()._packets([REQUEST], NAMES)
+    monkeypatch.setattr(make_console, "__defaults__", (columns,))
+    ConsoleReporter()._packets([REQUEST], NAMES)
     shown = capsys.readouterr().out
     for whole in (CLIENT, VIP, *NAMES, "(r0-eth1)", "(d-eth0)", "GET /index.html"):
         assert whole in shown, shown
@@ -30,8 +30,8 @@ def test_no_address_is_torn_apart(
 def test_a_long_note_goes_on_below_itself(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(screen, "__defaults__", (80,))
-    Narrator().note("This kernel has no openvswitch module: switching with OVS's userspace datapath.")
+    monkeypatch.setattr(make_console, "__defaults__", (80,))
+    ConsoleReporter().note("This kernel has no openvswitch module: switching with OVS's userspace datapath.")
     first, second = capsys.readouterr().out.rstrip().split("\n")
     assert first.startswith("  note  This")
     assert second.rstrip() == "        datapath."

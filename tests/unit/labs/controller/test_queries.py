@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from labs.controller import control
-from labs.controller.records import ArpClaim, Port, PortCounters, Switch
+from labs.controller import queries
+from labs.controller.records import ArpSighting, Port, PortCounters, Switch
 
 SWITCH = Switch("s1", 1, (Port(1, "s1-eth1"),))
 COUNTERS = PortCounters("s1", 1, 1, "s1-eth1", 10, 1000, 20, 2000)
-CLAIM = ArpClaim(
+CLAIM = ArpSighting(
     5,
     1.5,
     "s1",
@@ -25,7 +25,7 @@ CLAIM = ArpClaim(
 
 
 class Told:
-    """A testimony that is always the same; `silent` stands for a switch that does not answer."""
+    """A state that is always the same; `silent` stands for a switch that does not answer."""
 
     def __init__(self, silent: bool = False) -> None:
         self.silent = silent
@@ -36,10 +36,10 @@ class Told:
 
     def ports(self) -> tuple[PortCounters, ...]:
         if self.silent:
-            raise control.ControlError("no port counters from s2 within 3 s")
+            raise queries.ControlError("no port counters from s2 within 3 s")
         return (COUNTERS,)
 
-    def arp(self, since: int) -> tuple[ArpClaim, ...]:
+    def arp(self, since: int) -> tuple[ArpSighting, ...]:
         self.since = since
         return (CLAIM,)
 
@@ -51,7 +51,7 @@ class Told:
 
 
 def ask(request: dict[str, Any], told: Told | None = None) -> dict[str, Any]:
-    result: dict[str, Any] = json.loads(json.dumps(control.answer(told or Told(), request)))
+    result: dict[str, Any] = json.loads(json.dumps(queries.answer(told or Told(), request)))
     return result
 
 
@@ -68,7 +68,7 @@ def test_port_counters() -> None:
 def test_arp_since() -> None:
     told = Told()
     (claim,) = ask({"do": "arp", "since": 4}, told)["arp"]
-    assert ArpClaim(**claim) == CLAIM
+    assert ArpSighting(**claim) == CLAIM
     assert told.since == 4
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labs.controller.arp_log import ArpLog, Entry
-from labs.controller.control import ControlError
 from labs.controller.learning import MacTable
-from labs.controller.records import ArpClaim, Port, PortCounters, Switch
+from labs.controller.queries import ControlError
+from labs.controller.records import ArpSighting, Port, PortCounters, Switch
 from labs.controller.replies import Replies
 from labs.wait import patient
 
@@ -39,8 +39,8 @@ class Connection:
         return self.names.get(number, f"{self.name}:{number}")
 
 
-class Witness:
-    """All switches, by their OpenFlow number (dpid). Answers `control.Testimony`."""
+class NetworkState:
+    """All switches, by their OpenFlow number (dpid). Answers `queries.StateQueries`."""
 
     def __init__(self, framework: tuple[str, str]) -> None:
         self.log = ArpLog()
@@ -111,7 +111,7 @@ class Witness:
                 if port.port_no <= LARGEST_PORT
             )
 
-    def arp(self, since: int) -> tuple[ArpClaim, ...]:
+    def arp(self, since: int) -> tuple[ArpSighting, ...]:
         entries = self.log.since(since)
         with self._lock:
             return tuple(_claim(entry, self._connections.get(entry.dpid)) for entry in entries)
@@ -145,8 +145,8 @@ def _counters(dpid: int, one: Connection, port: Any) -> PortCounters:
     )
 
 
-def _claim(entry: Entry, one: Connection | None) -> ArpClaim:
-    return ArpClaim(
+def _claim(entry: Entry, one: Connection | None) -> ArpSighting:
+    return ArpSighting(
         serial=entry.serial,
         at=entry.at,
         switch=one.name if one else f"switch-{entry.dpid}",

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from labs.errors import BadRequest, BuildFailed
-from labs.terminal.ending import ended, folded, refused
+from labs.terminal.exits import exit_code_of, os_error_text, wrapped
 from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -39,8 +39,8 @@ def no_such_file() -> OSError:
         (PermissionError(errno.EACCES, "Permission denied", "/x"), 2, "/x: Permission denied: name a file"),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), 2, "Broken pipe."),  # of a socket: somebody still reads
         (UnicodeEncodeError("ascii", "ü", 0, 1, "no"), 2, "A text is not in the encoding"),
-        (KeyError("k"), 2, "An error of the labs' own, KeyError: 'k': please report it, with "),
-        (RuntimeError("two\nlines"), 2, "An error of the labs' own, RuntimeError: two lines: please"),
+        (KeyError("k"), 2, "Internal error, KeyError: 'k': please report it, with "),
+        (RuntimeError("two\nlines"), 2, "Internal error, RuntimeError: two lines: please"),
     ],
     ids=lambda what: type(what).__name__ if isinstance(what, Exception) else "",
 )
@@ -53,7 +53,7 @@ def test_what_goes_wrong_is_a_sentence(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("LVS_RUNS", str(tmp_path))
-    assert ended(raising(error)) == code
+    assert exit_code_of(raising(error)) == code
     said = capfd.readouterr().err
     assert said.startswith(sentence)
     assert said.count("\n") == 1
@@ -64,13 +64,13 @@ def test_the_trace_is_kept_elsewhere_where_there_is_no_folder_for_runs(
 ) -> None:
     monkeypatch.setenv("LVS_RUNS", "/dev/null/runs")
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
-    assert ended(raising(KeyError("k"))) == 2
+    assert exit_code_of(raising(KeyError("k"))) == 2
     [trace] = tmp_path.glob("error-*.txt")
     assert str(trace) in capfd.readouterr().err
     with monkeypatch.context() as nowhere:
         nowhere.setattr("tempfile.gettempdir", lambda: "/dev/null")
-        assert ended(raising(KeyError("k"))) == 2
-    assert "test_ending.py, line" in capfd.readouterr().err
+        assert exit_code_of(raising(KeyError("k"))) == 2
+    assert "test_exits.py, line" in capfd.readouterr().err
 
 
 INV = [sys.executable, "tasks.py"]
@@ -106,7 +106,7 @@ def test_an_output_that_takes_nothing_is_a_sentence(words: list[str], unbuffered
 
 def test_a_full_disk_is_told_from_a_full_standard_output() -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
-    assert refused(full).startswith("No space left on device: make room there, or name another folder")
+    assert os_error_text(full).startswith("No space left on device: make room there, or name another folder")
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_full_disk_is_told_from_a_full_standard_output() -> None:
     ],
 )
 def test_a_sentence_is_cut_between_words_and_what_is_to_be_copied_is_not(sentence: str, shown: str) -> None:
-    assert folded(sentence, 10) == shown
+    assert wrapped(sentence, 10) == shown
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@
     {"do": "framework"}            name and version of what this runs on
 
 An answer has "ok": true and its data, or "ok": false and an "error" for people. What is asked
-is a `Testimony`; it knows neither sockets nor OpenFlow.
+is a `StateQueries`; it knows neither sockets nor OpenFlow.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Protocol
 
-from labs.controller.records import ArpClaim, PortCounters, Switch
+from labs.controller.records import ArpSighting, PortCounters, Switch
 
 Message = dict[str, Any]
 
@@ -25,57 +25,57 @@ class ControlError(Exception):
     """A request that can't be answered; the text is for the one who asked."""
 
 
-class Testimony(Protocol):
+class StateQueries(Protocol):
     """What the application can be asked. Methods raise ControlError where they can't answer."""
 
     def switches(self) -> tuple[Switch, ...]: ...
 
     def ports(self) -> tuple[PortCounters, ...]: ...
 
-    def arp(self, since: int) -> tuple[ArpClaim, ...]: ...
+    def arp(self, since: int) -> tuple[ArpSighting, ...]: ...
 
     def forget_arp(self) -> int: ...
 
     def framework(self) -> tuple[str, str]: ...
 
 
-def answer(testimony: Testimony, request: Message) -> Message:
+def answer(state: StateQueries, request: Message) -> Message:
     """The answer to `request`; never raises for what a caller may have written."""
     verb = request.get("do")
     action = _ACTIONS.get(verb) if isinstance(verb, str) else None
     if action is None:
         return {"ok": False, "error": f"unknown request {verb!r}: choose from {', '.join(_ACTIONS)}"}
     try:
-        return {"ok": True, **action(testimony, request)}
+        return {"ok": True, **action(state, request)}
     except ControlError as error:
         return {"ok": False, "error": str(error)}
 
 
-def _switches(testimony: Testimony, _: Message) -> Message:
-    return {"switches": [asdict(switch) for switch in testimony.switches()]}
+def _switches(state: StateQueries, _: Message) -> Message:
+    return {"switches": [asdict(switch) for switch in state.switches()]}
 
 
-def _ports(testimony: Testimony, _: Message) -> Message:
-    return {"ports": [asdict(port) for port in testimony.ports()]}
+def _ports(state: StateQueries, _: Message) -> Message:
+    return {"ports": [asdict(port) for port in state.ports()]}
 
 
-def _arp(testimony: Testimony, request: Message) -> Message:
+def _arp(state: StateQueries, request: Message) -> Message:
     since = request.get("since", 0)
     if type(since) is not int:
         raise ControlError(f"since={since!r} is no serial: give the serial of the last claim you have")
-    return {"arp": [asdict(claim) for claim in testimony.arp(since)]}
+    return {"arp": [asdict(claim) for claim in state.arp(since)]}
 
 
-def _forget_arp(testimony: Testimony, _: Message) -> Message:
-    return {"serial": testimony.forget_arp()}
+def _forget_arp(state: StateQueries, _: Message) -> Message:
+    return {"serial": state.forget_arp()}
 
 
-def _framework(testimony: Testimony, _: Message) -> Message:
-    name, version = testimony.framework()
+def _framework(state: StateQueries, _: Message) -> Message:
+    name, version = state.framework()
     return {"name": name, "version": version}
 
 
-_ACTIONS: dict[str, Callable[[Testimony, Message], Message]] = {
+_ACTIONS: dict[str, Callable[[StateQueries, Message], Message]] = {
     "switches": _switches,
     "ports": _ports,
     "arp": _arp,

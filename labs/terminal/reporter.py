@@ -19,7 +19,7 @@ from rich.text import Text
 from labs.checks.table import check_table
 from labs.run.packet_table import Row
 from labs.run.report import Report
-from labs.terminal.screen import frame, progress, screen, spinner
+from labs.terminal.screen import make_console, progress, spinner_column, table_box
 
 T = TypeVar("T")
 
@@ -43,21 +43,21 @@ _PAIRS = {
 _MANY = 12  # servers or lines: more than these are summed up
 
 
-class Narrator:
+class ConsoleReporter:
     """Prints to standard output, or `quiet`, nothing; `seconds` has the duration of every step."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._console = screen(quiet=quiet)
-        self._box = frame()
+        self._console = make_console(quiet=quiet)
+        self._box = table_box()
         self.seconds: dict[str, float] = {}
         self._progress: Progress | None = None
 
     @contextmanager
-    def step(self, what: str, of: int | None = None) -> Iterator[Narrator]:
+    def step(self, what: str, of: int | None = None) -> Iterator[ConsoleReporter]:
         """Time a step and show it; with `of`, it has so many parts, each to be run by `timed`."""
         began = time.monotonic()
         if self._console.is_terminal and not self._console.quiet:
-            columns = (spinner(), TextColumn("{task.description}"))
+            columns = (spinner_column(), TextColumn("{task.description}"))
             bar = (BarColumn(bar_width=24), MofNCompleteColumn()) if of else ()
             self._progress = progress(self._console, *columns, *bar, TimeElapsedColumn())
             self._progress.add_task(what, total=of)
