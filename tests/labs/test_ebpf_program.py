@@ -59,7 +59,7 @@ class Loose:
 
     def __init__(self, loaded: BpfObject) -> None:
         self._ingress = loaded.program("ingress")
-        self._parts = {name: loaded.program(name) for name in ("change", "take")}
+        self._parts = {name: loaded.program(name) for name in ("compare_and_swap", "remove_connection")}
         self.maps = {name: loaded.map(name) for name in (*MAPS, SETTINGS, TOTALS)}
         self.connections = self.maps["connections"]
         self.servers = self.maps["servers"].mapped()
@@ -234,7 +234,7 @@ def test_a_packet_that_comes_while_the_core_decides_is_not_undone(loose: Loose, 
     updates = Interrupted(loose, lambda: loose.sees(TCP, CLIENT, VIP, RST))
     clock, nothing = KernelClock(lambda: monotonic_ns() / NANO, 0.0), lambda: None
     templates: Any = SimpleNamespace()
-    sessions = FtpSessions(loose.maps["sessions"])
+    sessions = FtpSessions(loose.maps["ftp_sessions"])
     table = SharedTable(
         loose.connections, loose.totals, servers, templates, sessions, updates, clock, nothing, 8
     )

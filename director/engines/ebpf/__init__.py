@@ -1,6 +1,6 @@
 """The engine for running: a BPF program forwards in the kernel, and asks the core what it can't decide.
 
-program/       the program, in C: what becomes of a packet; its tables are in tables.h
+program/       the program, in C: what becomes of a packet; its maps are in maps.h
 prerequisites.py  whether this machine can have it, and if not, why
 compiler.py    makes an object file of it, once
 libbpf/        loads that, reads and writes its tables

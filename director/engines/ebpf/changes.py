@@ -40,9 +40,9 @@ class ProgramUpdates:
         self, key: bytes, before: int, after: int, expires: int | None = None, packets: int = 0
     ) -> bool:
         when = layouts.UNCHANGED if expires is None else expires
-        done, _ = self._run("change", layouts.UPDATE.pack(key, before, after, when, packets))
+        done, _ = self._run("compare_and_swap", layouts.UPDATE.pack(key, before, after, when, packets))
         return done == _DONE
 
     def remove(self, key: bytes) -> int | None:
-        done, change = self._run("take", layouts.UPDATE.pack(key, 0, 0, 0, 0))
+        done, change = self._run("remove_connection", layouts.UPDATE.pack(key, 0, 0, 0, 0))
         return None if done == _GONE else int(layouts.UPDATE.unpack(change)[2])

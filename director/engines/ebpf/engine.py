@@ -79,7 +79,7 @@ class EbpfEngine:
             self._totals,
             self._servers,
             self._templates,
-            FtpSessions(maps["sessions"]),
+            FtpSessions(maps["ftp_sessions"]),
             ProgramUpdates(self._program.run),
             self._clock,
             self._sweeper.sweep,
@@ -105,7 +105,7 @@ class EbpfEngine:
         selector.register(self._events, EVENT_READ, self._events.hear)
         if self._program.adopted:
             try:
-                checkpoint.restore(director, self._servers, maps["saved"], self._clock.now())
+                checkpoint.restore(director, self._servers, maps["checkpoint"], self._clock.now())
             except checkpoint.UnreadableCheckpoint as error:
                 raise EngineError(f"{error} {self._program.removal_hint()}") from None
             self._rules.adopt(director.services)
@@ -162,7 +162,7 @@ class EbpfEngine:
         self._settings.set_flags(self._flags())
         self._settings.bump_generation()
         self._servers.write_all_back()
-        checkpoint.save(self._director, self._servers, self._program.maps["saved"])
+        checkpoint.save(self._director, self._servers, self._program.maps["checkpoint"])
 
     def _prefixes(self, wanted: set[str]) -> set[bytes]:
         """Raises EngineError where they are too many."""

@@ -1,4 +1,4 @@
-"""Keys and values of the program's tables, as bytes; program/tables.h has the same shapes.
+"""Keys and values of the program's tables, as bytes; program/maps.h has the same shapes.
 
 Addresses and ports are as the network has them; the other numbers are in the machine's order.
 """

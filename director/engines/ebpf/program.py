@@ -19,14 +19,18 @@ from director.engines.ebpf.libbpf.objects import BpfObject
 from director.engines.ebpf.libbpf.programs import name_and_maps, run
 from director.engines.engine import EngineError
 
-_USERSPACE_ONLY = ("added", "saved", "sessions")  # by the program: it is told to hold on to them
+_USERSPACE_ONLY = (
+    "core_stats",
+    "checkpoint",
+    "ftp_sessions",
+)  # maps that the program holds, but does not read
 MAPS = (
     "connections",
     "services",
     "members",
     "templates",
     "servers",
-    "counted",
+    "server_stats",
     "vips",
     "routes",
     "neighbours",
@@ -35,6 +39,7 @@ MAPS = (
 )
 SETTINGS, TOTALS = ".data.settings", ".data.totals"
 _NAME = "ingress"
+_PARTS = ("sweep", "compare_and_swap", "remove_connection")
 _OF_OURS = frozenset({"connections", "services", SETTINGS, TOTALS})  # maps, whatever the version
 
 
@@ -51,6 +56,9 @@ class Program:
         earlier: dict[str, Map] = {}
         try:
             earlier = self._left_behind()
+            missing = {*MAPS, SETTINGS, TOTALS} - earlier.keys()
+            if earlier and missing:
+                raise BpfError(f"map {min(missing)} is missing")
             sizes = {} if earlier else {"connections": connections}
             self._loaded = BpfObject(compiled(), sizes, earlier)
             for name in _USERSPACE_ONLY:
@@ -61,7 +69,7 @@ class Program:
         self.adopted = bool(earlier)
         self.maps: dict[str, Map] = {name: self._loaded.map(name) for name in (*MAPS, SETTINGS, TOTALS)}
         self._ingress = self._loaded.program(_NAME)
-        self._parts = {name: self._loaded.program(name) for name in ("sweep", "change", "take")}
+        self._parts = {name: self._loaded.program(name) for name in _PARTS}
         self._attached = False
 
     def _left_behind(self) -> dict[str, Map]:

@@ -24,9 +24,9 @@ _OVERLOADED = slice(28, 32)
 
 class Servers:
     def __init__(self, maps: dict[str, Map]) -> None:
-        self._counted = maps["counted"]
+        self._counted = maps["server_stats"]
         self._memory, self._room = maps["servers"].mapped(), maps["servers"].size
-        self._added = maps["added"].mapped()
+        self._added = maps["core_stats"].mapped()
         self._numbers: dict[int, int] = {}  # by the identity of a server
         self._at: dict[int, tuple[VirtualService, RealServer]] = {}
         self._free: list[int] = []

@@ -1,351 +1,354 @@
-/* The data plane: what the director does with a packet, in the kernel. Twin: core/director.py.
+/* The data plane in the kernel: what the director does with a packet. Twin: core/director.py.
  *
- * In the order in which a packet meets it:
+ * `ingress` runs for every frame that arrives on one of the director's interfaces (tc, clsact
+ * ingress, direct action). In this order, each with its part below:
  *
- *     a fragment, an ICMP error, anything odd    -> up to the core                         core.h
- *     a packet of a known connection             -> on to its real server, or to its client
- *     the first packet of a new connection       -> to the real server that is chosen      schedulers.h
- *     anything else                              -> to the director's own kernel
+ *     fragments, ICMP errors, malformed packets -> to the core
+ *     packets of an existing connection         -> to its real server, or to its client
+ *     the first packet of a new connection      -> to the real server that the scheduler chooses
+ *     anything else                             -> to the director's own kernel
  *
- * It runs where frames come in (clsact, ingress, direct action), on every interface of the
- * director. What it can't decide is the core's business, and the core writes what it has decided
- * into the same table.
+ * What the program cannot decide goes to the core, which writes its decision into the same maps.
+ * The director's process runs the parts at the end: sweep, compare_and_swap, remove_connection.
  */
-#include "core.h"
-#include "dr.h"
-#include "nat.h"
+#include "connection.h"
+#include "output.h"
+#include "rewrite.h"
 #include "schedulers.h"
-#include "templates.h"
-#include "tun.h"
-#include "way.h"
 
-#define REUSE_FIN_WAIT 2 /* bit of conn_reuse_mode: in VS-TUN and VS-DR also half closed */
+#define REUSE_FIN_WAIT 2 /* bit of conn_reuse_mode: VS-TUN and VS-DR connections may be half closed */
 #define FTP_DATA bpf_htons(20)
 
-static __always_inline struct counted *counted_for(__u32 server)
-{
-	return bpf_map_lookup_elem(&counted, &server);
-}
-
-/* ---- known connections ---- */
-
-/* A client may use its port again when the connection that had it is over. */
-static __always_inline bool makes_way(const struct packet *p, __u32 word)
-{
-	__u32 state = STATE(word);
-
-	if (p->flow_key.protocol != IPPROTO_TCP || !(p->flags & TCP_SYN) || !settings.reuse)
-		return false;
-	return state == TIME_WAIT || state == CLOSE ||
-		   (state == FIN_WAIT && METHOD(word) != NAT && settings.reuse & REUSE_FIN_WAIT);
-}
-
-/* Whether the packet can leave; if not, the core says why. */
-static __always_inline bool passes(const struct packet *p, __u32 method, __u32 mtu)
-{
-	__u32 added = method == TUN && p->segments == 1 ? TUNNEL_HEADER : 0;
-
-	if (method == NAT && p->unsummed) /* it gets a checksum, of all that is in it */
-		return false;
-	return p->ttl > 1 && p->longest + added <= mtu;
-}
-
-static __always_inline bool find_server(struct connection *request)
-{
-	struct server *server = server_at(request->server);
-
-	return server && server->listed && (METHOD(request->word) == LOCAL || find_way(request->address, request));
-}
-
-static __always_inline int request(struct __sk_buff *skb, struct packet *p, struct connection *entry)
-{
-	__u32 method = METHOD(entry->word);
-	struct counted *counted;
-	struct server *server;
-	bool done = false;
-
-	if (entry->way.version != settings.version) {
-		if (!find_server(entry))
-			return to_core();
-		entry->way.version = settings.version;
-	}
-	if (method != LOCAL && !passes(p, method, entry->mtu))
-		return to_core();
-	follow(&p->flow_key, entry, p, method == NAT ? IN : HALF);
-	if (entry->packets < MAX_PACKETS)
-		entry->packets++;
-	counted = counted_for(entry->server);
-	if (counted) {
-		counted->packets_in += p->segments;
-		counted->bytes_in += p->length;
-	}
-	if (method == LOCAL)
-		return TO_HOST;
-	if (method == DR) {
-		done = direct(skb);
-	} else if (method == NAT) {
-		done = translate(skb, p, DEST, entry->address, entry->port);
-	} else {
-		server = server_at(entry->server);
-		done = server && tunnel(skb, p, server->own, entry->address);
-	}
-	return done ? leave(skb, &entry->way, p->now) : TC_ACT_SHOT;
-}
-
-/* The state of a steady connection is not changed by data: its request's entry need not be found. */
-static __always_inline bool is_steady(const struct packet *p, const struct connection *entry)
-{
-	enum event event = event_now(p);
-
-	return entry->word & FAST_REPLY && (event == ACK || event == NOTHING) && entry->expires > p->now;
-}
-
-static __always_inline bool reply_changes(const struct packet *p, struct connection *entry)
-{
-	struct flow_key flow_key = answering(&p->flow_key, entry);
-	struct connection *request = bpf_map_lookup_elem(&connections, &flow_key);
-
-	if (!request || request->word & REPLY || is_over(&flow_key, request, p->now))
-		return false;
-	follow(&flow_key, request, p, OUT);
-	if (p->flow_key.protocol == IPPROTO_UDP) {
-		__sync_fetch_and_or(&entry->word, FAST_REPLY);
-		if (request->word & CORE_OWNED) /* both flow_key have spoken */
-			tell(REPLIED, &flow_key, request, request->word, request->word, p->now);
-	}
-	entry->expires = request->expires;
-	return true;
-}
-
-static __always_inline int reply(struct __sk_buff *skb, struct packet *p, struct connection *entry)
-{
-	struct counted *counted;
-
-	if (entry->way.version != settings.version && !find_way(p->flow_key.dest, entry))
-		return to_core();
-	if (!passes(p, NAT, entry->mtu))
-		return to_core();
-	if (is_steady(p, entry))
-		entry->expires = p->now + settings.timeouts[p->flow_key.protocol == IPPROTO_UDP ? UDP_STATE : ESTABLISHED];
-	else if (!reply_changes(p, entry))
-		return to_core();
-	counted = counted_for(entry->server);
-	if (counted) {
-		counted->packets_out += p->segments;
-		counted->bytes_out += p->length;
-	}
-	return translate(skb, p, SOURCE, entry->address, entry->port) ? leave(skb, &entry->way, p->now) : TC_ACT_SHOT;
-}
-
-/* ---- new ones ---- */
-
-/* Writes a new connection into the table; the request's entry, or NULL where there is no room. */
-static __always_inline struct connection *begin(const struct packet *p, __u32 number, __u32 word,
-												const struct server *server, __be16 port)
-{
-	struct connection entry = {}, back = {}, *other;
-	struct flow_key key;
-
-	entry.word = word;
-	entry.server = number;
-	entry.address = server->address;
-	entry.port = port;
-	entry.expires = p->now + settings.timeouts[p->flow_key.protocol == IPPROTO_UDP ? UDP_STATE : NONE];
-	entry.way.version = settings.version - 1;
-	if (METHOD(word) == NAT) {
-		key = answering(&p->flow_key, &entry);
-		back.word = word | REPLY;
-		back.server = number;
-		back.address = p->flow_key.dest;
-		back.port = p->flow_key.dport;
-		back.way.version = settings.version - 1;
-		if (bpf_map_update_elem(&connections, &key, &back, BPF_ANY))
-			return NULL;
-	}
-	if (bpf_map_update_elem(&connections, &p->flow_key, &entry, BPF_NOEXIST)) {
-		other = bpf_map_lookup_elem(&connections, &p->flow_key); /* of a processor that was quicker, if any */
-		if (METHOD(word) == NAT && !(other && other->address == entry.address && other->port == entry.port))
-			bpf_map_delete_elem(&connections, &key);
-		return NULL;
-	}
-	__sync_fetch_and_add(&totals.used, 1);
-	return bpf_map_lookup_elem(&connections, &p->flow_key);
-}
-
-static __always_inline struct service *service_of(const struct flow_key *flow_key)
-{
-	struct service_key key = {flow_key->dest, flow_key->dport, flow_key->protocol};
-
-	return bpf_map_lookup_elem(&services, &key);
-}
-
-/* Whether it is the core that chooses a server. */
-static __always_inline bool chosen_by_core(const struct service *service)
-{
-	return service->scheduler == BY_CORE || settings.flags & UPCALL_NEW ||
-		   totals.used + totals.core + totals.templates >= settings.limit;
-}
-
-static __noinline int arrival(struct __sk_buff *skb, struct packet *p)
-{
-	bool tcp = p->flow_key.protocol == IPPROTO_TCP;
-	struct connection *entry;
-	struct service *service;
-	struct counted *counted;
-	struct server *server;
-	__u32 number, word;
-
-	if (settings.flags & UPCALL_UNSOLICITED)
-		return to_core_or_both(skb, p->flow_key.dest);
-	if ((tcp && (p->flags & TCP_RST || !(p->flags & TCP_SYN))) || p->flow_key.sport == FTP_DATA)
-		return TO_HOST;
-	service = service_of(&p->flow_key);
-	if (!service)
-		return settings.flags & HAS_WILDCARDS && is_vip(p->flow_key.dest) ? to_core() : TO_HOST;
-	if (chosen_by_core(service))
-		return to_core();
-	number = service->scheduler == BY_TEMPLATE ? bound_to(service, p) : pick(service, &p->flow_key);
-	server = number == NOBODY ? NULL : server_at(number);
-	if (!server)
-		return to_core();
-	word = server->method << 4 | (tcp ? NONE : UDP_STATE) | (service->scheduler == BY_TEMPLATE ? CORE_OWNED : 0);
-	count(number, word, 1); /* before others can find it, and count its end */
-	entry = begin(p, number, word, server, server->port ? server->port : p->flow_key.dport);
-	if (!entry) {
-		count(number, word, -1);
-		return to_core();
-	}
-	tell(OPENED, &p->flow_key, entry, word, word, p->now);
-	counted = counted_for(number);
-	if (counted)
-		counted->connections++;
-	return request(skb, p, entry);
-}
-
-static __always_inline int after_another(struct __sk_buff *skb, struct packet *p, struct connection *over)
-{
-	end(&p->flow_key, over, p->now);
-	return arrival(skb, p);
-}
-
-/* What has made way is counted until the connection that it made way for has its server. */
-static __always_inline int in_place_of(struct __sk_buff *skb, struct packet *p, struct connection *leaving)
-{
-	struct service *service = service_of(&p->flow_key);
-	__u32 server = leaving->server, last;
-	bool taken_out;
-	int verdict;
-
-	if (!service || chosen_by_core(service))
-		return to_core();
-	taken_out = take_out(&p->flow_key, leaving, &last);
-	if (taken_out)
-		tell(EXPIRED, &p->flow_key, leaving, last, last, p->now);
-	verdict = arrival(skb, p);
-	if (taken_out)
-		count(server, last, -1);
-	return verdict;
-}
+static __always_inline bool is_reusable(const struct packet *p, __u32 flags);
+static __always_inline int forward_request(struct __sk_buff *skb, struct packet *p, struct connection *entry);
+static __always_inline int forward_reply(struct __sk_buff *skb, struct packet *p, struct connection *entry);
+static __noinline int new_connection(struct __sk_buff *skb, struct packet *p);
+static __always_inline int replace_expired(struct __sk_buff *skb, struct packet *p, struct connection *old);
+static __always_inline int replace_reusable(struct __sk_buff *skb, struct packet *p, struct connection *old);
 
 SEC("tc")
 int ingress(struct __sk_buff *skb)
 {
 	struct packet p = {};
 	struct connection *entry;
-	bool over;
+	bool expired;
 
 	switch (parse(skb, &p)) {
 	case OTHER:
-		return TO_HOST;
-	case ERROR:
-		bpf_clone_redirect(skb, settings.up, 0);
-		return TO_HOST;
+		return PASS;
+	case ICMP_ERROR:
+		return pass_and_copy(skb);
 	case FRAGMENT:
 	case MALFORMED:
-		return to_core_or_both(skb, p.flow_key.dest);
+		return upcall_if_vip(skb, p.key.daddr);
 	case FORWARDABLE:
 		break;
 	}
 	p.now = bpf_ktime_get_coarse_ns();
-	entry = bpf_map_lookup_elem(&connections, &p.flow_key);
+	entry = bpf_map_lookup_elem(&connections, &p.key);
 	if (!entry)
-		return arrival(skb, &p);
-	if (entry->word & UPCALL)
-		return to_core();
-	if (entry->word & REPLY)
-		return reply(skb, &p, entry);
-	if (settings.flags & UPCALL_SYN && p.flags & TCP_SYN)
-		return to_core();
-	over = is_over(&p.flow_key, entry, p.now);
-	if (!over && !makes_way(&p, entry->word))
-		return request(skb, &p, entry);
-	if (entry->word & CORE_OWNED)
-		return to_core();
-	return over ? after_another(skb, &p, entry) : in_place_of(skb, &p, entry);
+		return new_connection(skb, &p);
+	if (entry->flags & UPCALL)
+		return upcall();
+	if (entry->flags & REPLY)
+		return forward_reply(skb, &p, entry);
+	if (settings.flags & UPCALL_SYN && p.tcp_flags & TCP_SYN)
+		return upcall();
+	expired = has_expired(&p.key, entry, p.now);
+	if (!expired && !is_reusable(&p, entry->flags))
+		return forward_request(skb, &p, entry);
+	if (entry->flags & CORE_OWNED)
+		return upcall();
+	return expired ? replace_expired(skb, &p, entry) : replace_reusable(skb, &p, entry);
 }
 
-/* ---- what the time brings ---- */
+/* ---- existing connections ---- */
 
-struct walk {
-	__u64 now, earliest;
+/* A client may reuse a port whose connection is closing (conn_reuse_mode). */
+static __always_inline bool is_reusable(const struct packet *p, __u32 flags)
+{
+	__u32 state = STATE(flags);
+
+	if (p->key.protocol != IPPROTO_TCP || !(p->tcp_flags & TCP_SYN) || !settings.conn_reuse_mode)
+		return false;
+	return state == TIME_WAIT || state == CLOSE ||
+		   (state == FIN_WAIT && METHOD(flags) != NAT && settings.conn_reuse_mode & REUSE_FIN_WAIT);
+}
+
+/* Whether the packet may leave; if not, the core answers with the ICMP error. */
+static __always_inline bool can_forward(const struct packet *p, __u32 method, __u32 mtu)
+{
+	__u32 added = method == TUN && p->segments == 1 ? TUNNEL_HEADER : 0;
+
+	if (method == NAT && p->no_checksum) /* the core computes one, over the whole packet */
+		return false;
+	return p->ttl > 1 && p->max_length + added <= mtu;
+}
+
+/* Checks again, after rules, routes or neighbours have changed, that the server can be reached. */
+static __always_inline bool refresh_next_hop(struct connection *request)
+{
+	struct real_server *server = find_server(request->server);
+
+	return server && server->configured &&
+		   (METHOD(request->flags) == LOCAL || route_lookup(request->address, request));
+}
+
+static __always_inline struct stats *find_stats(__u32 server)
+{
+	return bpf_map_lookup_elem(&server_stats, &server);
+}
+
+static __always_inline int forward_request(struct __sk_buff *skb, struct packet *p, struct connection *entry)
+{
+	__u32 method = METHOD(entry->flags);
+	struct stats *stats;
+	struct real_server *server;
+	bool done = false;
+
+	if (entry->next_hop.generation != settings.generation) {
+		if (!refresh_next_hop(entry))
+			return upcall();
+		entry->next_hop.generation = settings.generation;
+	}
+	if (method != LOCAL && !can_forward(p, method, entry->mtu))
+		return upcall();
+	update_state(&p->key, entry, p, method == NAT ? IN : HALF);
+	if (entry->packets < MAX_PACKETS)
+		entry->packets++;
+	stats = find_stats(entry->server);
+	if (stats) {
+		stats->packets_in += p->segments;
+		stats->bytes_in += p->length;
+	}
+	if (method == LOCAL)
+		return PASS;
+	if (method == DR) {
+		done = rewrite_dr(skb);
+	} else if (method == NAT) {
+		done = rewrite_nat(skb, p, DEST, entry->address, entry->port);
+	} else {
+		server = find_server(entry->server);
+		done = server && rewrite_tun(skb, p, server->tunnel_source, entry->address);
+	}
+	return done ? transmit(skb, &entry->next_hop, p->now) : TC_ACT_SHOT;
+}
+
+/* Data does not change the state of an established connection: no need to look up its request's entry. */
+static __always_inline bool is_fast_reply(const struct packet *p, const struct connection *entry)
+{
+	enum tcp_event event = event_of(p);
+
+	return entry->flags & FAST_REPLY && (event == ACK || event == NO_EVENT) && entry->expires > p->now;
+}
+
+static __always_inline bool update_from_reply(const struct packet *p, struct connection *entry)
+{
+	struct flow_key key = opposite_key(&p->key, entry);
+	struct connection *request = bpf_map_lookup_elem(&connections, &key);
+
+	if (!request || request->flags & REPLY || has_expired(&key, request, p->now))
+		return false;
+	update_state(&key, request, p, OUT);
+	if (p->key.protocol == IPPROTO_UDP) {
+		__sync_fetch_and_or(&entry->flags, FAST_REPLY);
+		if (request->flags & CORE_OWNED)
+			emit_event(REPLIED, &key, request, request->flags, request->flags, p->now);
+	}
+	entry->expires = request->expires;
+	return true;
+}
+
+static __always_inline int forward_reply(struct __sk_buff *skb, struct packet *p, struct connection *entry)
+{
+	struct stats *stats;
+
+	if (entry->next_hop.generation != settings.generation && !route_lookup(p->key.daddr, entry))
+		return upcall();
+	if (!can_forward(p, NAT, entry->mtu))
+		return upcall();
+	if (is_fast_reply(p, entry))
+		entry->expires = p->now + settings.timeouts[p->key.protocol == IPPROTO_UDP ? UDP_STATE : ESTABLISHED];
+	else if (!update_from_reply(p, entry))
+		return upcall();
+	stats = find_stats(entry->server);
+	if (stats) {
+		stats->packets_out += p->segments;
+		stats->bytes_out += p->length;
+	}
+	if (!rewrite_nat(skb, p, SOURCE, entry->address, entry->port))
+		return TC_ACT_SHOT;
+	return transmit(skb, &entry->next_hop, p->now);
+}
+
+/* ---- new connections ---- */
+
+static __always_inline struct virtual_service *find_service(const struct flow_key *key)
+{
+	struct service_key service_key = {key->daddr, key->dport, key->protocol};
+
+	return bpf_map_lookup_elem(&services, &service_key);
+}
+
+static __always_inline bool core_schedules(const struct virtual_service *service)
+{
+	return service->scheduler == BY_CORE || settings.flags & UPCALL_NEW ||
+		   totals.connections + totals.core_connections + totals.templates >= settings.conn_limit;
+}
+
+/* Inserts a connection with this server; returns the request's entry, or NULL where there is no room. */
+static __always_inline struct connection *insert(const struct packet *p, __u32 number, __u32 flags,
+												 const struct real_server *server, __be16 port)
+{
+	struct connection request = {}, reply = {}, *other;
+	struct flow_key reply_key;
+
+	request.flags = flags;
+	request.server = number;
+	request.address = server->address;
+	request.port = port;
+	request.expires = p->now + settings.timeouts[p->key.protocol == IPPROTO_UDP ? UDP_STATE : NONE];
+	request.next_hop.generation = settings.generation - 1;
+	if (METHOD(flags) == NAT) {
+		reply_key = opposite_key(&p->key, &request);
+		reply.flags = flags | REPLY;
+		reply.server = number;
+		reply.address = p->key.daddr;
+		reply.port = p->key.dport;
+		reply.next_hop.generation = settings.generation - 1;
+		if (bpf_map_update_elem(&connections, &reply_key, &reply, BPF_ANY))
+			return NULL;
+	}
+	if (bpf_map_update_elem(&connections, &p->key, &request, BPF_NOEXIST)) {
+		other = bpf_map_lookup_elem(&connections, &p->key); /* inserted by another processor, perhaps */
+		if (METHOD(flags) == NAT && !(other && other->address == request.address && other->port == request.port))
+			bpf_map_delete_elem(&connections, &reply_key);
+		return NULL;
+	}
+	__sync_fetch_and_add(&totals.connections, 1);
+	return bpf_map_lookup_elem(&connections, &p->key);
+}
+
+static __noinline int new_connection(struct __sk_buff *skb, struct packet *p)
+{
+	bool tcp = p->key.protocol == IPPROTO_TCP;
+	struct virtual_service *service;
+	struct connection *entry;
+	struct real_server *server;
+	struct stats *stats;
+	__u32 number, flags;
+
+	if (settings.flags & UPCALL_UNSOLICITED)
+		return upcall_if_vip(skb, p->key.daddr);
+	if ((tcp && (p->tcp_flags & TCP_RST || !(p->tcp_flags & TCP_SYN))) || p->key.sport == FTP_DATA)
+		return PASS;
+	service = find_service(&p->key);
+	if (!service)
+		return settings.flags & HAS_WILDCARDS && is_vip(p->key.daddr) ? upcall() : PASS;
+	if (core_schedules(service))
+		return upcall();
+	number = choose_server(service, p);
+	server = number == NO_SERVER ? NULL : find_server(number);
+	if (!server)
+		return upcall();
+	flags = server->method << 4 | (tcp ? NONE : UDP_STATE) | (service->scheduler == BY_TEMPLATE ? CORE_OWNED : 0);
+	count_connection(number, flags, 1); /* before another processor can find it, and count its end */
+	entry = insert(p, number, flags, server, server->port ? server->port : p->key.dport);
+	if (!entry) {
+		count_connection(number, flags, -1);
+		return upcall();
+	}
+	emit_event(OPENED, &p->key, entry, flags, flags, p->now);
+	stats = find_stats(number);
+	if (stats)
+		stats->connections++;
+	return forward_request(skb, p, entry);
+}
+
+static __always_inline int replace_expired(struct __sk_buff *skb, struct packet *p, struct connection *old)
+{
+	expire(&p->key, old, p->now);
+	return new_connection(skb, p);
+}
+
+/* The old connection counts until the new one has its server. */
+static __always_inline int replace_reusable(struct __sk_buff *skb, struct packet *p, struct connection *old)
+{
+	struct virtual_service *service = find_service(&p->key);
+	__u32 server = old->server, last;
+	bool removed;
+	int verdict;
+
+	if (!service || core_schedules(service))
+		return upcall();
+	removed = remove(&p->key, old, &last);
+	if (removed)
+		emit_event(EXPIRED, &p->key, old, last, last, p->now);
+	verdict = new_connection(skb, p);
+	if (removed)
+		count_connection(server, last, -1);
+	return verdict;
+}
+
+/* ---- run by the director's process ---- */
+
+struct sweep {
+	__u64 now, next_expiry;
 };
 
-static long look_at(void *map, struct flow_key *flow_key, struct connection *entry, struct walk *walk)
+static long expire_if_due(void *map, struct flow_key *key, struct connection *entry, struct sweep *sweep)
 {
-	if (entry->word & (REPLY | CORE_OWNED))
+	if (entry->flags & (REPLY | CORE_OWNED))
 		return 0;
-	if (is_over(flow_key, entry, walk->now))
-		end(flow_key, entry, walk->now);
-	else if (entry->expires < walk->earliest)
-		walk->earliest = entry->expires;
+	if (has_expired(key, entry, sweep->now))
+		expire(key, entry, sweep->now);
+	else if (entry->expires < sweep->next_expiry)
+		sweep->next_expiry = entry->expires;
 	return 0;
 }
 
-/* Ends the connections whose time has come; run by the director's process, now and then, and in its own
- * time: the walk through a large table takes a while, in which a program of the network's kind would keep
- * its processor from all packets. */
+/* Ends the connections that have expired. A walk through a large table takes a while: a program of
+ * this type can be preempted, a network program would keep its processor from all packets. */
 SEC("syscall")
 int sweep(void *nothing)
 {
-	struct walk walk = {bpf_ktime_get_ns(), ~0ull};
+	struct sweep sweep = {bpf_ktime_get_ns(), ~0ull};
 
-	bpf_for_each_map_elem(&connections, look_at, &walk, 0);
-	totals.earliest = walk.earliest;
+	bpf_for_each_map_elem(&connections, expire_if_due, &sweep, 0);
+	totals.next_expiry = sweep.next_expiry;
 	return 0;
 }
 
-/* ---- what the core asks for ---- */
-
-/* Changes a word, if it is what the core has seen: 1 if so, 2 if it has become another one, 0 if it is gone. */
+/* Changes the flags of an entry: 1; 2 if they are not `before` any more; 0 if the entry is gone. */
 SEC("syscall")
-int change(struct change *wanted)
+int compare_and_swap(struct update *update)
 {
-	struct flow_key flow_key = wanted->flow_key;
-	struct connection *entry = bpf_map_lookup_elem(&connections, &flow_key);
+	struct flow_key key = update->key;
+	struct connection *entry = bpf_map_lookup_elem(&connections, &key);
 
 	if (!entry)
 		return 0;
-	if (__sync_val_compare_and_swap(&entry->word, wanted->before, wanted->after) != wanted->before)
+	if (__sync_val_compare_and_swap(&entry->flags, update->before, update->after) != update->before)
 		return 2;
-	if (wanted->expires != UNCHANGED)
-		entry->expires = wanted->expires;
-	if (entry->packets < wanted->packets)
-		entry->packets = wanted->packets;
+	if (update->expires != UNCHANGED)
+		entry->expires = update->expires;
+	if (entry->packets < update->packets)
+		entry->packets = update->packets;
 	return 1;
 }
 
-/* Takes a connection out: 1, and its last word; 0 if it is gone. */
+/* Removes a connection: 1, with its last flags in `after`; 0 if it is gone. */
 SEC("syscall")
-int take(struct change *wanted)
+int remove_connection(struct update *update)
 {
-	struct flow_key flow_key = wanted->flow_key;
-	struct connection *request = bpf_map_lookup_elem(&connections, &flow_key);
+	struct flow_key key = update->key;
+	struct connection *request = bpf_map_lookup_elem(&connections, &key);
 	__u32 last;
 
-	if (!request || request->word & REPLY || !take_out(&flow_key, request, &last))
+	if (!request || request->flags & REPLY || !remove(&key, request, &last))
 		return 0;
-	wanted->after = last;
+	update->after = last;
 	return 1;
 }
 
-char terms[] SEC("license") = "GPL";
+char _license[] SEC("license") = "GPL";

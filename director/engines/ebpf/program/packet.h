@@ -1,4 +1,4 @@
-/* A frame that came in, as far as a director has to understand it. Twin: scapy/datagram.py, parse.py. */
+/* Parsing: as much of a received frame as a director needs. Twin: scapy/datagram.py, parse.py. */
 #pragma once
 
 #include <linux/if_ether.h>
@@ -8,11 +8,11 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 
-#include "tables.h"
+#include "maps.h"
 
-#define TO_HOST TC_ACT_UNSPEC /* others' filters come next, if any, and then the director's own kernel */
-#define NEXT_HEADER (ETH_HLEN + sizeof(struct iphdr)) /* bytes to TCP or UDP: IP options go to the core */
-#define WITH_TCP (NEXT_HEADER + sizeof(struct tcphdr))
+#define PASS TC_ACT_UNSPEC /* to the next filter, if any, and then to the director's own kernel */
+#define L4_OFFSET (ETH_HLEN + sizeof(struct iphdr)) /* of TCP or UDP: packets with IP options go to the core */
+#define TCP_END (L4_OFFSET + sizeof(struct tcphdr))
 #define IP_DF 0x4000
 #define IP_OFFSET 0x1fff
 #define IP_MF 0x2000
@@ -23,35 +23,35 @@
 #define TCP_ACK 0x10
 
 struct packet {
-	struct flow_key flow_key;
-	__u32 length;	/* of the IP packet, in bytes */
-	__u32 longest;	/* the longest that goes on the wire: less, where one buffer holds many segments */
-	__u32 segments; /* so many */
-	__u8 ttl, flags;
-	bool unsummed; /* UDP without a checksum (RFC 768) */
+	struct flow_key key;
+	__u32 length;	  /* of the IP packet, in bytes; of all of them where one buffer holds many segments (GSO) */
+	__u32 max_length; /* the longest packet that goes on the wire */
+	__u32 segments;
+	__u8 ttl, tcp_flags;
+	bool no_checksum; /* UDP without one (RFC 768) */
 	__u64 now;
 };
 
 enum kind {
 	FORWARDABLE, /* TCP or UDP, whole */
-	FRAGMENT,	 /* TCP or UDP, not whole, or with IP options */
-	ERROR,		 /* ICMP, about some other packet */
-	OTHER,		 /* nothing that a director looks at */
+	FRAGMENT,	 /* TCP or UDP, a fragment or with IP options */
+	ICMP_ERROR,
+	OTHER, /* not the director's business */
 	MALFORMED,
 };
 
-static __always_inline void *start_of(struct __sk_buff *skb)
+static __always_inline void *frame_start(struct __sk_buff *skb)
 {
 	return (void *)(long)skb->data;
 }
 
-/* Whether `length` bytes from the start of the frame can be read and written at once. */
-static __always_inline bool reaches(struct __sk_buff *skb, void *start, __u32 length)
+/* Whether `length` bytes from the start of the frame can be accessed directly. */
+static __always_inline bool has_bytes(struct __sk_buff *skb, void *start, __u32 length)
 {
 	return start + length <= (void *)(long)skb->data_end;
 }
 
-static __always_inline bool checksum_is_right(const struct iphdr *ip)
+static __always_inline bool ip_checksum_ok(const struct iphdr *ip)
 {
 	const __u32 *words = (const void *)ip;
 	__u64 sum = (__u64)words[0] + words[1] + words[2] + words[3] + words[4];
@@ -61,15 +61,15 @@ static __always_inline bool checksum_is_right(const struct iphdr *ip)
 	return (sum & 0xffff) + (sum >> 16) == 0xffff;
 }
 
-static __always_inline enum kind kind_of_icmp(struct __sk_buff *skb, __u8 words)
+static __always_inline enum kind parse_icmp(struct __sk_buff *skb, __u8 ihl)
 {
 	__u8 type;
 
-	if (words != 5) /* with IP options: the core sees what it is */
-		return ERROR;
-	if (bpf_skb_load_bytes(skb, NEXT_HEADER, &type, sizeof(type)))
+	if (ihl != 5) /* IP options: the core finds out what it is */
+		return ICMP_ERROR;
+	if (bpf_skb_load_bytes(skb, L4_OFFSET, &type, sizeof(type)))
 		return OTHER;
-	return type == 3 || type == 4 || type == 11 ? ERROR : OTHER;
+	return type == 3 || type == 4 || type == 11 ? ICMP_ERROR : OTHER;
 }
 
 static __always_inline enum kind parse_tcp(struct packet *p, const struct tcphdr *tcp, __u32 gso_size)
@@ -78,11 +78,11 @@ static __always_inline enum kind parse_tcp(struct packet *p, const struct tcphdr
 
 	if (header < sizeof(*tcp) || sizeof(struct iphdr) + header > p->length)
 		return MALFORMED;
-	p->flow_key.sport = tcp->source;
-	p->flow_key.dport = tcp->dest;
-	p->flags = ((const __u8 *)tcp)[13];
+	p->key.sport = tcp->source;
+	p->key.dport = tcp->dest;
+	p->tcp_flags = ((const __u8 *)tcp)[13];
 	if (gso_size) {
-		p->longest = sizeof(struct iphdr) + header + gso_size;
+		p->max_length = sizeof(struct iphdr) + header + gso_size;
 		p->length += (p->segments - 1) * (sizeof(struct iphdr) + header);
 	}
 	return FORWARDABLE;
@@ -94,12 +94,12 @@ static __always_inline enum kind parse_udp(struct packet *p, const struct udphdr
 
 	if (length < sizeof(*udp) || (!gso_size && length > p->length - sizeof(struct iphdr)))
 		return MALFORMED;
-	p->flow_key.sport = udp->source;
-	p->flow_key.dport = udp->dest;
-	p->flags = 0;
-	p->unsummed = !udp->check;
+	p->key.sport = udp->source;
+	p->key.dport = udp->dest;
+	p->tcp_flags = 0;
+	p->no_checksum = !udp->check;
 	if (gso_size) {
-		p->longest = NEXT_HEADER - ETH_HLEN + sizeof(*udp) + gso_size;
+		p->max_length = L4_OFFSET - ETH_HLEN + sizeof(*udp) + gso_size;
 		p->length += (p->segments - 1) * (sizeof(struct iphdr) + sizeof(*udp));
 	}
 	return FORWARDABLE;
@@ -111,48 +111,50 @@ static __always_inline enum kind parse(struct __sk_buff *skb, struct packet *p)
 	struct iphdr *ip;
 	void *data;
 
-	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type) /* 0: to this machine */
+	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type) /* PACKET_HOST is 0 */
 		return OTHER;
-	data = start_of(skb);
-	if (!reaches(skb, data, WITH_TCP)) { /* short, or not in one piece */
-		bpf_skb_pull_data(skb, skb->len < WITH_TCP ? skb->len : WITH_TCP);
-		data = start_of(skb);
+	data = frame_start(skb);
+	if (!has_bytes(skb, data, TCP_END)) { /* a short frame, or the headers are not linear */
+		bpf_skb_pull_data(skb, skb->len < TCP_END ? skb->len : TCP_END);
+		data = frame_start(skb);
 	}
-	if (!reaches(skb, data, NEXT_HEADER + sizeof(struct udphdr)))
+	if (!has_bytes(skb, data, L4_OFFSET + sizeof(struct udphdr)))
 		return MALFORMED;
 	ip = data + ETH_HLEN;
 	p->length = bpf_ntohs(ip->tot_len);
 	if (ip->version != 4 || ip->ihl < 5 || p->length < sizeof(*ip) || p->length + ETH_HLEN > skb->len)
 		return MALFORMED;
-	p->flow_key.source = ip->saddr;
-	p->flow_key.dest = ip->daddr;
-	p->flow_key.protocol = ip->protocol;
+	p->key.saddr = ip->saddr;
+	p->key.daddr = ip->daddr;
+	p->key.protocol = ip->protocol;
 	p->ttl = ip->ttl;
 	if (ip->protocol == IPPROTO_ICMP)
-		return kind_of_icmp(skb, ip->ihl);
+		return parse_icmp(skb, ip->ihl);
 	if (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP)
 		return OTHER;
 	if (ip->ihl != 5 || ip->frag_off & bpf_htons(IP_MF | IP_OFFSET))
 		return FRAGMENT;
-	if (!checksum_is_right(ip))
+	if (!ip_checksum_ok(ip))
 		return MALFORMED;
-	p->longest = p->length;
+	p->max_length = p->length;
 	p->segments = gso_size && skb->gso_segs > 1 ? skb->gso_segs : 1;
 	if (ip->protocol == IPPROTO_UDP)
-		return parse_udp(p, data + NEXT_HEADER, gso_size);
-	if (!reaches(skb, data, WITH_TCP))
+		return parse_udp(p, data + L4_OFFSET, gso_size);
+	if (!has_bytes(skb, data, TCP_END))
 		return MALFORMED;
-	return parse_tcp(p, data + NEXT_HEADER, gso_size);
+	return parse_tcp(p, data + L4_OFFSET, gso_size);
 }
 
-/* The strongest of TCP's four flags decides, as in the state tables. */
-static __always_inline enum event event_of(__u8 flags)
+/* The state tables look at one flag of a segment: the first of RST, SYN, FIN and ACK that is set. */
+static __always_inline enum tcp_event event_of(const struct packet *p)
 {
-	if (flags & TCP_RST)
+	if (p->key.protocol == IPPROTO_UDP)
+		return NO_EVENT;
+	if (p->tcp_flags & TCP_RST)
 		return RST;
-	if (flags & TCP_SYN)
+	if (p->tcp_flags & TCP_SYN)
 		return SYN;
-	if (flags & TCP_FIN)
+	if (p->tcp_flags & TCP_FIN)
 		return FIN;
-	return flags & TCP_ACK ? ACK : NO_FLAG;
+	return p->tcp_flags & TCP_ACK ? ACK : NO_FLAG;
 }

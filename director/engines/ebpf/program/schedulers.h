@@ -1,112 +1,114 @@
-/* Which real server a new connection gets. Twins: core/schedulers, one file each.
+/* Which real server a new connection gets. Twins: core/schedulers, a file each; core/persistence.py.
  *
- * What rr and wrr remember is one number, exchanged as a whole: of two processors that choose at
- * the same time, one chooses again.
+ * rr and wrr keep their position in one word, which is exchanged as a whole: of two processors that
+ * choose at the same time, one chooses again.
  */
 #pragma once
 
-#include "life.h"
+#include "connection.h"
 
-#define NOBODY 0xffffffff
-#define ATTEMPTS 8 /* when another processor has chosen meanwhile */
-#define MOST_STEPS (1 << 16)
-#define MH_PLACES 4093
-#define HASH_BITS 8
+#define NO_SERVER 0xffffffff
+#define ATTEMPTS 8 /* where another processor was faster */
+#define MAX_STEPS (1 << 16)
+#define NANOSECONDS 1000000000ull
 
-static __always_inline __u32 member(const struct service *service, __u32 place)
+static __always_inline __u32 member(const struct virtual_service *service, __u32 index)
 {
-	__u32 at = service->first + place, *number = bpf_map_lookup_elem(&members, &at);
+	__u32 at = service->first_member + index, *number = bpf_map_lookup_elem(&members, &at);
 
-	return number ? *number : NOBODY;
+	return number ? *number : NO_SERVER;
 }
 
-static __always_inline bool is_available(const struct server *server)
+static __always_inline bool is_available(const struct real_server *server)
 {
-	return server->listed && server->weight && !server->overloaded;
+	return server->configured && server->weight && !server->overloaded;
 }
 
-/* Each side counts for itself, one number after the other: a sum that is read meanwhile may be below 0. */
-static __always_inline __u64 together(__s32 program, __s32 core)
+/* The two counters change independently: a sum may be negative for a moment. */
+static __always_inline __u64 sum(__s32 program, __s32 core)
 {
-	__s64 sum = (__s64)program + core;
+	__s64 total = (__s64)program + core;
 
-	return sum > 0 ? sum : 0;
+	return total > 0 ? total : 0;
 }
 
-static __always_inline __u64 active_at(const struct server *server)
+static __always_inline __u64 active_connections(const struct real_server *server)
 {
-	return together(server->active, server->core_active);
+	return sum(server->active, server->core_active);
 }
 
-static __always_inline __u64 overhead(const struct server *server)
+/* An active connection weighs as much as 256 inactive ones, as in ip_vs_lc. */
+static __always_inline __u64 overhead(const struct real_server *server)
 {
-	return 256 * active_at(server) + together(server->inactive, server->core_inactive);
+	return 256 * active_connections(server) + sum(server->inactive, server->core_inactive);
 }
 
 /* ---- rr, wrr ---- */
 
-struct turn {
-	const struct service *service;
-	__u32 place, bar; /* where the search has come to; rr's bar stays 0 */
+struct round {
+	const struct virtual_service *service;
+	__u32 index, current_weight; /* rr's weight stays 0 */
 	__u32 chosen;
 };
 
-static long take_turn(__u32 step, void *context)
+static long try_next_member(__u32 step, void *context)
 {
-	struct turn *turn = context;
-	const struct service *service = turn->service;
-	struct server *server;
+	struct round *round = context;
+	const struct virtual_service *service = round->service;
+	struct real_server *server;
 	__u32 number;
 
-	if (++turn->place >= service->size) {
-		turn->place = 0;
-		turn->bar = turn->bar > service->step ? turn->bar - service->step : service->top;
+	if (++round->index >= service->size) {
+		round->index = 0;
+		round->current_weight = round->current_weight > service->step ? round->current_weight - service->step
+																	   : service->max_weight;
 	}
-	number = member(service, turn->place);
-	server = server_at(number);
-	if (!server || !is_available(server) || server->weight < turn->bar)
+	number = member(service, round->index);
+	server = find_server(number);
+	if (!server || !is_available(server) || server->weight < round->current_weight)
 		return 0;
-	turn->chosen = number;
+	round->chosen = number;
 	return 1;
 }
 
-static __always_inline __u32 in_turn(struct service *service)
+static __always_inline __u32 round_robin(struct virtual_service *service)
 {
-	__u32 steps = service->scheduler == RR ? service->size : MOST_STEPS;
+	__u32 steps = service->scheduler == RR ? service->size : MAX_STEPS;
 
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-		__u64 before = service->turn;
-		struct turn turn = {service, before, before >> 32, NOBODY};
+		__u64 before = service->position, after;
+		struct round round = {service, before, before >> 32, NO_SERVER};
 
-		bpf_loop(steps, take_turn, &turn, 0);
-		if (turn.chosen == NOBODY)
-			return NOBODY;
-		if (__sync_val_compare_and_swap(&service->turn, before, (__u64)turn.bar << 32 | turn.place) == before)
-			return turn.chosen;
+		bpf_loop(steps, try_next_member, &round, 0);
+		if (round.chosen == NO_SERVER)
+			return NO_SERVER;
+		after = (__u64)round.current_weight << 32 | round.index;
+		if (__sync_val_compare_and_swap(&service->position, before, after) == before)
+			return round.chosen;
 	}
-	return NOBODY;
+	return NO_SERVER;
 }
 
-/* ---- lc, wlc, sed, nq: the least load per weight, the first of equals ---- */
+/* ---- lc, wlc, sed, nq: the least load per weight; the first of equals ---- */
 
 struct search {
-	const struct service *service;
+	const struct virtual_service *service;
 	__u32 chosen, weight;
 	__u64 load;
 };
 
-static long weigh_up(__u32 place, void *context)
+static long compare_load(__u32 index, void *context)
 {
 	struct search *search = context;
-	__u32 kind = search->service->scheduler, number = member(search->service, place), weight;
-	struct server *server = server_at(number);
+	__u32 scheduler = search->service->scheduler, number = member(search->service, index), weight;
+	struct real_server *server = find_server(number);
 	__u64 load;
 
 	if (!server || !is_available(server))
 		return 0;
-	load = kind == LC || kind == WLC ? overhead(server) : active_at(server) + 1;
-	weight = kind == LC ? 1 : server->weight;
-	if (search->chosen == NOBODY || load * search->weight < search->load * weight) {
+	load = scheduler == LC || scheduler == WLC ? overhead(server) : active_connections(server) + 1;
+	weight = scheduler == LC ? 1 : server->weight;
+	if (search->chosen == NO_SERVER || load * search->weight < search->load * weight) {
 		search->chosen = number;
 		search->load = load;
 		search->weight = weight;
@@ -114,37 +116,42 @@ static long weigh_up(__u32 place, void *context)
 	return 0;
 }
 
-static long find_idle(__u32 place, void *context)
+static long find_idle(__u32 index, void *context)
 {
 	struct search *search = context;
-	__u32 number = member(search->service, place);
-	struct server *server = server_at(number);
+	__u32 number = member(search->service, index);
+	struct real_server *server = find_server(number);
 
-	if (!server || !is_available(server) || active_at(server))
+	if (!server || !is_available(server) || active_connections(server))
 		return 0;
 	search->chosen = number;
 	return 1;
 }
 
-static __always_inline __u32 least_loaded(const struct service *service)
+static __always_inline __u32 least_loaded(const struct virtual_service *service)
 {
-	struct search search = {service, NOBODY, 0, 0};
+	struct search search = {service, NO_SERVER, 0, 0};
 
 	if (service->scheduler == NQ)
 		bpf_loop(service->size, find_idle, &search, 0);
-	if (search.chosen == NOBODY)
-		bpf_loop(service->size, weigh_up, &search, 0);
+	if (search.chosen == NO_SERVER)
+		bpf_loop(service->size, compare_load, &search, 0);
 	return search.chosen;
 }
 
-/* ---- dh, sh, mh: a table of places, filled by the core ---- */
+/* ---- dh, sh, mh: a hash table of servers, filled by the core ---- */
 
-static __always_inline __u32 fold(__u32 number)
+#define HASH_BITS 8
+#define MH_BUCKETS 4093
+#define MH_KEY 2654435761
+
+/* Multiplicative hashing, for dh and sh. */
+static __always_inline __u32 hash_address(__u32 address)
 {
-	return number * 0x61C88647u >> (32 - HASH_BITS);
+	return address * 0x61C88647u >> (32 - HASH_BITS);
 }
 
-#define TURNED(word, bits) ((word) << (bits) | (word) >> (64 - (bits)))
+#define ROTATE_LEFT(word, bits) ((word) << (bits) | (word) >> (64 - (bits)))
 
 struct sip {
 	__u64 v0, v1, v2, v3;
@@ -154,16 +161,16 @@ static __always_inline void sip_round(struct sip *s)
 {
 	s->v0 += s->v1;
 	s->v2 += s->v3;
-	s->v1 = TURNED(s->v1, 13) ^ s->v0;
-	s->v3 = TURNED(s->v3, 16) ^ s->v2;
-	s->v0 = TURNED(s->v0, 32) + s->v3;
+	s->v1 = ROTATE_LEFT(s->v1, 13) ^ s->v0;
+	s->v3 = ROTATE_LEFT(s->v3, 16) ^ s->v2;
+	s->v0 = ROTATE_LEFT(s->v0, 32) + s->v3;
 	s->v2 += s->v1;
-	s->v3 = TURNED(s->v3, 21) ^ s->v0;
-	s->v1 = TURNED(s->v1, 17) ^ s->v2;
-	s->v2 = TURNED(s->v2, 32);
+	s->v3 = ROTATE_LEFT(s->v3, 21) ^ s->v0;
+	s->v1 = ROTATE_LEFT(s->v1, 17) ^ s->v2;
+	s->v2 = ROTATE_LEFT(s->v2, 32);
 }
 
-/* SipHash-1-3 of a number of 32 bits, with one key for both halves. */
+/* SipHash-1-3 of 32 bits, with the same key for both halves. */
 static __always_inline __u32 siphash(__u64 value, __u64 key)
 {
 	struct sip s = {0x736F6D6570736575 ^ key, 0x646F72616E646F6D ^ key, 0x6C7967656E657261 ^ key,
@@ -180,53 +187,73 @@ static __always_inline __u32 siphash(__u64 value, __u64 key)
 	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
-struct places {
-	const struct service *service;
-	__u64 known_by;
+struct lookup {
+	const struct virtual_service *service;
+	__u64 address; /* plus the client's port with SCHED_PORT */
 	__u32 first, chosen;
 };
 
-static __always_inline bool try_place(struct places *places, __u32 place)
+static __always_inline bool try_bucket(struct lookup *lookup, __u32 bucket)
 {
-	__u32 at = places->service->places + place, *number = bpf_map_lookup_elem(&members, &at);
-	struct server *server = number ? server_at(*number) : NULL;
+	__u32 at = lookup->service->first_bucket + bucket, *number = bpf_map_lookup_elem(&members, &at);
+	struct real_server *server = number ? find_server(*number) : NULL;
 
 	if (!server || !is_available(server))
 		return false;
-	places->chosen = *number;
+	lookup->chosen = *number;
 	return true;
 }
 
-#define MH_LOOKUP 2654435761
-
-static long fall_back(__u32 step, void *context)
+static long try_fallback_bucket(__u32 step, void *context)
 {
-	struct places *places = context;
+	struct lookup *lookup = context;
 
-	if (places->service->scheduler == SH)
-		return try_place(places, (2 * places->first + step) % (1 << HASH_BITS));
-	return try_place(places, siphash(places->known_by + (places->first + step) % MH_PLACES, MH_LOOKUP) % MH_PLACES);
+	if (lookup->service->scheduler == SH)
+		return try_bucket(lookup, (2 * lookup->first + step) % (1 << HASH_BITS));
+	return try_bucket(lookup, siphash(lookup->address + (lookup->first + step) % MH_BUCKETS, MH_KEY) % MH_BUCKETS);
 }
 
-static __always_inline __u32 hashed(const struct service *service, const struct flow_key *flow_key)
+static __always_inline __u32 hashed(const struct virtual_service *service, const struct flow_key *key)
 {
-	struct places places = {service, 0, 0, NOBODY};
-	__u32 kind = service->scheduler;
+	struct lookup lookup = {service, 0, 0, NO_SERVER};
+	__u32 scheduler = service->scheduler;
 
-	places.known_by = bpf_ntohl(kind == DH ? flow_key->dest : flow_key->source);
-	if (service->flags & PORT)
-		places.known_by += bpf_ntohs(flow_key->sport);
-	places.first = kind == MH ? siphash(places.known_by, MH_LOOKUP) % MH_PLACES : fold(places.known_by);
-	if (!service->places || try_place(&places, places.first) || !(service->flags & FALLBACK))
-		return places.chosen;
-	bpf_loop(kind == SH ? 1 << HASH_BITS : MH_PLACES, fall_back, &places, 0);
-	return places.chosen;
+	lookup.address = bpf_ntohl(scheduler == DH ? key->daddr : key->saddr);
+	if (service->flags & SCHED_PORT)
+		lookup.address += bpf_ntohs(key->sport);
+	lookup.first = scheduler == MH ? siphash(lookup.address, MH_KEY) % MH_BUCKETS : hash_address(lookup.address);
+	if (!service->first_bucket || try_bucket(&lookup, lookup.first) || !(service->flags & SCHED_FALLBACK))
+		return lookup.chosen;
+	bpf_loop(scheduler == SH ? 1 << HASH_BITS : MH_BUCKETS, try_fallback_bucket, &lookup, 0);
+	return lookup.chosen;
 }
 
-/* The number of a server, or NOBODY. */
-static __always_inline __u32 pick(struct service *service, const struct flow_key *flow_key)
+/* ---- persistence ----
+ *
+ * The core makes and ends templates. The program follows them, and notifies the core of each
+ * connection that it opens by one, because a template lives as long as they do.
+ */
+static __always_inline __u32 by_template(const struct virtual_service *service, const struct packet *p)
 {
+	struct template_key key = {p->key.saddr & service->netmask, p->key.daddr, p->key.dport, p->key.protocol};
+	struct template *template = bpf_map_lookup_elem(&templates, &key);
+	struct real_server *server = template ? find_server(template->server) : NULL;
+
+	if (!server || !server->configured || template->expires <= p->now)
+		return NO_SERVER;
+	if (!server->weight && settings.flags & EXPIRE_QUIESCENT)
+		return NO_SERVER;
+	template->expires = p->now + template->timeout * NANOSECONDS;
+	return template->server;
+}
+
+/* ---- the index in `servers`, or NO_SERVER: then the core decides ---- */
+
+static __always_inline __u32 choose_server(struct virtual_service *service, const struct packet *p)
+{
+	if (service->scheduler == BY_TEMPLATE)
+		return by_template(service, p);
 	if (service->scheduler <= WRR)
-		return in_turn(service);
-	return service->scheduler <= NQ ? least_loaded(service) : hashed(service, flow_key);
+		return round_robin(service);
+	return service->scheduler <= NQ ? least_loaded(service) : hashed(service, &p->key);
 }

@@ -36,7 +36,9 @@ class Life:
     """A director over maps, which are another's perhaps."""
 
     def __init__(self, maps: dict[str, Any] | None = None) -> None:
-        self.maps = maps or {name: FakeMap() for name in ("servers", "counted", "added", "saved")}
+        self.maps = maps or {
+            name: FakeMap() for name in ("servers", "server_stats", "core_stats", "checkpoint")
+        }
         self.director = Director(is_local=lambda _address: False)
         self.servers = Servers(self.maps)
         if maps is None:
@@ -44,12 +46,12 @@ class Life:
             self.servers.number(list(self.director.services))
             self.install_rules()
         else:
-            checkpoint.restore(self.director, self.servers, self.maps["saved"], 0.0)
+            checkpoint.restore(self.director, self.servers, self.maps["checkpoint"], 0.0)
 
     def install_rules(self) -> None:
         """As the engine does it."""
         self.servers.write_all_back()
-        checkpoint.save(self.director, self.servers, self.maps["saved"])
+        checkpoint.save(self.director, self.servers, self.maps["checkpoint"])
 
     @property
     def service(self) -> VirtualService:
@@ -63,9 +65,9 @@ class Life:
         return self.service.stats.packets_in, one, other
 
     def program_forwards(self, number: int, packets: int) -> None:
-        counted = list(layouts.STATS.unpack(self.maps["counted"].per_processor(number)))
+        counted = list(layouts.STATS.unpack(self.maps["server_stats"].per_processor(number)))
         counted[1] += packets
-        self.maps["counted"].counts[number] = layouts.STATS.pack(*counted)
+        self.maps["server_stats"].counts[number] = layouts.STATS.pack(*counted)
 
     def core_forwards(self, connections: int) -> None:
         """One packet each, which go to both servers in turns."""
@@ -153,7 +155,7 @@ def test_no_rates_are_made_of_what_was_counted_long_ago() -> None:
 def test_what_can_not_be_is_refused_in_a_sentence(part: str, value: Any) -> None:
     """Whatever has written it: -O, which leaves assertions out, changes nothing."""
     before = Life()
-    pieces = before.maps["saved"]
+    pieces = before.maps["checkpoint"]
     text = checkpoint._read(pieces)
     assert text is not None
     for row in value if isinstance(value, list) else ():
@@ -166,11 +168,11 @@ def test_what_can_not_be_is_refused_in_a_sentence(part: str, value: Any) -> None
 
 def test_servers_that_are_not_there_are_refused() -> None:
     before = Life()
-    text = checkpoint._read(before.maps["saved"])
+    text = checkpoint._read(before.maps["checkpoint"])
     assert text is not None
     text["numbers"][0][1]["server"] = text["numbers"][0][1]["server"].replace(RS2.address, "192.0.2.99")
     assert Endpoint("192.0.2.99", RS2.port) != RS2
-    checkpoint._write(zlib.compress(json.dumps(text).encode()), before.maps["saved"])
+    checkpoint._write(zlib.compress(json.dumps(text).encode()), before.maps["checkpoint"])
     with pytest.raises(EngineError, match="can't be read"):
         Life(before.maps)
 
@@ -182,7 +184,7 @@ class Kept:
     """Services on ports from 1 on, each with two servers, of which the first has a connection."""
 
     def __init__(self, services: int) -> None:
-        maps: dict[str, Any] = {name: FakeMap() for name in ("servers", "counted", "added")}
+        maps: dict[str, Any] = {name: FakeMap() for name in ("servers", "server_stats", "core_stats")}
         self.director = Director()
         self.servers = Servers(maps)
         self.pieces: Any = FakeMap(4096)

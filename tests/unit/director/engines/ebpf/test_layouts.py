@@ -14,7 +14,7 @@ from director.core.real_server import Method
 from director.core.states import State
 from director.engines.ebpf import compiler, layouts, settings
 
-PROGRAM = Path(compiler.__file__).parent / "program" / "tables.h"
+PROGRAM = Path(compiler.__file__).parent / "program" / "maps.h"
 addresses = st.ip_addresses(v=4).map(str)
 endpoints = st.builds(Endpoint, addresses, st.integers(0, 65535))
 protocols = st.sampled_from([TCP, UDP])
@@ -74,7 +74,7 @@ def test_numbers_are_those_of_the_program() -> None:
         for kind, words in re.findall(r"^enum (\w+) \{ ([A-Z_, ]+) \}", text, re.MULTILINE)
     }
     assert listed["method"] == [method.name for method in layouts.METHODS]
-    assert [getattr(layouts, name) for name in listed["happening"]] == [0, 1, 2, 3]
+    assert [getattr(layouts, name) for name in listed["event_type"]] == [0, 1, 2, 3]
 
 
 def test_states_are_in_the_programs_order() -> None:

@@ -133,3 +133,12 @@ def test_tables_of_another_version_are_refused_with_what_to_type(
         Program(["eth0"], 10)
     assert "another shape" in str(refused.value)
     assert "`tc filter del dev eth0 ingress prio 1 handle 2 bpf`" in str(refused.value)
+
+
+def test_an_earlier_director_without_one_of_our_maps_is_refused_as_well(
+    filters: Filters, attached: dict[int, tuple[str, dict[str, Any]]]
+) -> None:
+    filters.there = {FIRST: OURS}
+    attached[OURS] = ("ingress", {name: one for name, one in OUR_MAPS.items() if name != "checkpoint"})
+    with pytest.raises(EngineError, match=r"map checkpoint is missing.*`tc filter del dev eth0 ingress"):
+        Program(["eth0"], 10)

@@ -25,7 +25,7 @@ class Kept:
     """The maps that a program would have; a director, its rules written into them."""
 
     def __init__(self, maps: dict[str, FakeMap] | None = None, **options: Any) -> None:
-        names = ("services", "members", "servers", "counted", "added")
+        names = ("services", "members", "servers", "server_stats", "core_stats")
         self.maps = maps or {name: FakeMap() for name in names}
         self.director = Director(**options)
         self.director.apply(rules(WEB, (RS1, 1), (RS2, 2), (RS3, 1)), 0.0)
@@ -103,7 +103,10 @@ def written(kept: Kept) -> tuple[object, ...]:
 @pytest.mark.parametrize("room", ["services", "members", "servers"])
 def test_where_there_is_no_room_nothing_is_changed(room: str) -> None:
     sizes = {"services": 2, "members": 16, "servers": 4}
-    maps = {name: FakeMap(sizes[name] if name == room else 1000) for name in (*sizes, "counted", "added")}
+    maps = {
+        name: FakeMap(sizes[name] if name == room else 1000)
+        for name in (*sizes, "server_stats", "core_stats")
+    }
     kept = Kept(maps, scheduler="rr")
     kept.write()
     before, turns = written(kept), kept.rules._schedulers.copy()

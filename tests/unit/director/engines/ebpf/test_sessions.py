@@ -31,8 +31,8 @@ def test_packed_and_unpacked(session: Session) -> None:
 
 
 def test_the_program_has_room_for_it() -> None:
-    text = (Path(compiler.__file__).parent / "program" / "tables.h").read_text()
-    assert f"#define SESSION {SIZE}\n" in text
+    text = (Path(compiler.__file__).parent / "program" / "maps.h").read_text()
+    assert f"#define FTP_SESSION {SIZE}\n" in text
 
 
 def test_a_full_map_is_no_reason_to_stop() -> None:

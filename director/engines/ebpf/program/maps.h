@@ -1,0 +1,315 @@
+/* The maps that the program shares with the director's process; layouts.py packs and parses the same structs.
+ *
+ * Numbers are in host byte order, addresses and ports in network byte order (__be32, __be16).
+ * Times are nanoseconds of CLOCK_MONOTONIC.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#define STATES 16 /* room for connection states, in the order of the core's `State`; a power of two */
+enum state { NONE = 0, ESTABLISHED = 1, FIN_WAIT = 4, TIME_WAIT = 5, CLOSE = 6, UDP_STATE = 11 };
+enum view { IN, OUT, HALF, VIEWS = 4 };
+enum tcp_event { NO_EVENT = -1, RST, SYN, FIN, ACK, NO_FLAG, TCP_EVENTS = 8 }; /* a power of two */
+enum method { NAT, TUN, DR, LOCAL };
+enum scheduler { BY_CORE, RR, WRR, LC, WLC, SED, NQ, DH, SH, MH, BY_TEMPLATE };
+
+/* ---- connections: VS-NAT, whose replies pass the director, needs two entries; the others one ---- */
+
+struct flow_key {
+	__be32 saddr, daddr;
+	__be16 sport, dport;
+	__u8 protocol, zero[3];
+};
+
+/* Where a packet goes next; looked up again when `generation` is not the settings' any more. */
+struct next_hop {
+	__u32 ifindex;
+	__be32 address;
+	__u8 dest_mac[6], source_mac[6]; /* dest_mac is all zero while it is unknown */
+	__u32 generation;
+};
+
+/* 48 bytes, 64 with its key. */
+struct connection {
+	__u64 expires;
+	__u32 flags; /* state, forwarding method and the flags below; changed by compare-and-swap only */
+	__u16 server;
+	__u8 packets, zero; /* from the client, counted up to MAX_PACKETS */
+	__be32 address;		/* the new destination of a request, the new source of a reply */
+	__be16 port;
+	__u16 mtu;
+	struct next_hop next_hop;
+};
+
+#define STATE(flags) ((flags)&0x0f)
+#define METHOD(flags) ((flags) >> 4 & 0x03)
+#define REPLY 0x40		 /* the entry for a real server's replies */
+#define UPCALL 0x80		 /* the core decides about every packet (ftp control connections) */
+#define CORE_OWNED 0x100 /* the core is notified of its events, and only the core ends it */
+#define FAST_REPLY 0x200 /* reply entries: established, so that replies skip the request's entry */
+#define REMOVED 0x400	 /* a processor has removed it: its state no longer changes */
+#define MAX_PACKETS 9	 /* more than drop_entry distinguishes */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 21);
+	__type(key, struct flow_key);
+	__type(value, struct connection);
+} connections SEC(".maps");
+
+/* A change that the core asks for: only the program can compare and swap. */
+struct update {
+	struct flow_key key;
+	__u32 before, after; /* flags; remove_connection returns the last ones in `after` */
+	__u64 expires;		 /* or UNCHANGED */
+	__u32 packets, zero;
+};
+
+#define UNCHANGED (~0ull)
+
+/* ---- virtual services and real servers ---- */
+
+struct service_key {
+	__be32 vip;
+	__be16 port;
+	__u8 protocol, zero;
+};
+
+struct virtual_service {
+	__u32 scheduler;
+	__u32 flags;
+	__u32 first_member, size; /* its real servers, in `members` */
+	__u32 first_bucket;		  /* its hash table, in `members` too; 0 for none */
+	__u32 max_weight, step;	  /* wrr: where the current weight starts, and by how much it falls */
+	__be32 netmask;			  /* BY_TEMPLATE: clients in one network share a server */
+	__u64 position; /* rr, wrr: index of the last member; above it the current weight. Compare-and-swap only */
+};
+
+#define SCHED_FALLBACK 1 /* sh-fallback, mh-fallback */
+#define SCHED_PORT 2	 /* sh-port, mh-port: hash the client's port, too */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, struct service_key);
+	__type(value, struct virtual_service);
+} services SEC(".maps");
+
+/* Indexes into `servers`: the members and hash tables of all services, one after the other. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1 << 20);
+	__type(key, __u32);
+	__type(value, __u32);
+} members SEC(".maps");
+
+struct real_server {
+	__be32 address;
+	__be16 port;
+	__u16 method;
+	__be32 tunnel_source; /* the director's address in a tunnel to this server */
+	__u32 configured;	  /* 0 when it was deleted while connections remain */
+	__u32 weight;
+	__u32 upper, lower; /* thresholds */
+	__u32 overloaded;
+	__s32 active, inactive;			  /* connections counted by this program ... */
+	__s32 core_active, core_inactive; /* ... and by the core: the sum is what there is */
+};
+
+#define SERVERS 16384
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SERVERS);
+	__type(key, __u32);
+	__type(value, struct real_server);
+} servers SEC(".maps");
+
+struct stats {
+	__u64 connections, packets_in, packets_out, bytes_in, bytes_out;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SERVERS);
+	__type(key, __u32);
+	__type(value, struct stats);
+} server_stats SEC(".maps");
+
+/* What the core adds to server_stats: its own counts, less what was zeroed. The program does not read it. */
+struct core_stats {
+	__s64 connections, packets_in, packets_out, bytes_in, bytes_out;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SERVERS);
+	__type(key, __u32);
+	__type(value, struct core_stats);
+} core_stats SEC(".maps");
+
+/* ---- persistence templates: made by the core ---- */
+
+struct template_key {
+	__be32 network, vip;
+	__be16 port;
+	__u8 protocol, zero;
+};
+
+struct template {
+	__u64 expires;
+	__u32 server;
+	__u32 timeout; /* seconds after the last new connection */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 20);
+	__type(key, struct template_key);
+	__type(value, struct template);
+} templates SEC(".maps");
+
+/* ---- routes and neighbours, copied from the kernel's tables ---- */
+
+struct prefix {
+	__u32 length;
+	__be32 address;
+};
+
+/* Addresses of virtual services, and networks whose packets get firewall marks. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct prefix);
+	__type(value, __u32);
+} vips SEC(".maps");
+
+struct route {
+	__u32 ifindex;
+	__be32 gateway;		/* 0 where the destination is on-link */
+	__u8 source_mac[6]; /* the interface's */
+	__u16 mtu;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct prefix);
+	__type(value, struct route);
+} routes SEC(".maps");
+
+struct neighbour_key {
+	__u32 ifindex;
+	__be32 address;
+};
+
+struct neighbour {
+	__u8 mac[6], zero[2];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct neighbour_key);
+	__type(value, struct neighbour);
+} neighbours SEC(".maps");
+
+/* ---- settings and totals: global variables, which the process maps into its memory ---- */
+
+struct settings {
+	__u64 neighbours_valid_until; /* MAC addresses in `neighbours` are good until then */
+	__u64 timeouts[STATES];
+	__u64 conn_limit;
+	__u32 generation; /* of rules, routes and neighbours */
+	__u32 upcall_ifindex;
+	__u32 flags;
+	__u32 conn_reuse_mode;
+	__u32 active_states; /* a bit for each state that counts as active */
+	__u8 transitions[VIEWS][TCP_EVENTS][STATES];
+};
+
+#define HAS_WILDCARDS 1		   /* services without an entry here: by mark, on port 0, ftp */
+#define UPCALL_UNSOLICITED 2   /* packets of no connection go to the core */
+#define EMIT_EVENTS 4		   /* somebody reads the trace */
+#define CLEAR_DF 8			   /* in the outer header of a tunnel (pmtu_disc=0) */
+#define UPCALL_NEW 16		   /* the core decides about every new connection */
+#define UPCALL_SYN 32		   /* ... and about each SYN of an existing one (expire_nodest_conn) */
+#define REDIRECT_PEER 64	   /* frames skip the director's own end of a veth pair */
+#define EXPIRE_QUIESCENT 128   /* templates do not lead to servers of weight 0 (expire_quiescent_template) */
+
+struct settings settings SEC(".data.settings") = {};
+
+struct totals {
+	__u64 connections; /* in the table: inserted less removed, by this program */
+	__u64 core_connections; /* ... and by the core; may be negative */
+	__u64 templates;
+	__u64 lost_events;
+	__u64 next_expiry; /* the earliest among those that the last sweep has left, if no packet arrives */
+};
+
+struct totals totals SEC(".data.totals") = {};
+
+/* ---- events: for the trace, and for the core about connections that it owns ---- */
+
+enum event_type { OPENED, STATE_CHANGED, REPLIED, EXPIRED }; /* REPLIED: UDP, seen in both directions */
+
+struct event {
+	__u64 time;
+	__u32 before, after; /* flags */
+	struct flow_key key;
+	__u32 server;
+	__be32 address;
+	__be16 port;
+	__u8 type, zero[5];
+	__u64 expires;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} events SEC(".maps");
+
+/* ---- what the next director needs if this one is killed; the program does not read it ---- */
+
+#define CHUNK 4096
+struct chunk {
+	__u8 text[CHUNK];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, struct chunk);
+} checkpoint SEC(".maps");
+
+/* What the core has parsed of ftp control connections, by the key of their requests. */
+#define FTP_SESSION 1176
+struct ftp_session {
+	__u8 text[FTP_SESSION];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct flow_key);
+	__type(value, struct ftp_session);
+} ftp_sessions SEC(".maps");

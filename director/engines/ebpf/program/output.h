@@ -1,0 +1,83 @@
+/* Where a packet goes: to the core, or out to its next hop. Twin: scapy/routes.py, neighbours.py. */
+#pragma once
+
+#include "packet.h"
+
+#define AF_INET 2
+
+/* ---- to the core, which treats it like a frame heard on the wire ---- */
+
+/* The core decides; the kernel does not see the packet. */
+static __always_inline int upcall(void)
+{
+	return bpf_redirect(settings.upcall_ifindex, 0);
+}
+
+/* Whether `address` is a virtual service's, or its packets may get a firewall mark. */
+static __always_inline bool is_vip(__be32 address)
+{
+	struct prefix key = {.length = 32, .address = address};
+
+	return bpf_map_lookup_elem(&vips, &key) != NULL;
+}
+
+/* The core gets a copy, the kernel the packet. */
+static __always_inline int pass_and_copy(struct __sk_buff *skb)
+{
+	bpf_clone_redirect(skb, settings.upcall_ifindex, 0);
+	return PASS;
+}
+
+static __always_inline int upcall_if_vip(struct __sk_buff *skb, __be32 daddr)
+{
+	return is_vip(daddr) ? upcall() : pass_and_copy(skb);
+}
+
+/* ---- to the next hop ---- */
+
+/* Looks up the route and the neighbour for `address`, and caches both in the entry. */
+static __always_inline bool route_lookup(__be32 address, struct connection *entry)
+{
+	struct prefix key = {.length = 32, .address = address};
+	struct route *route = bpf_map_lookup_elem(&routes, &key);
+	struct neighbour_key neighbour_key;
+	struct neighbour *neighbour;
+	struct next_hop *hop = &entry->next_hop;
+
+	if (!route)
+		return false;
+	hop->ifindex = neighbour_key.ifindex = route->ifindex;
+	hop->address = neighbour_key.address = route->gateway ? route->gateway : address;
+	neighbour = bpf_map_lookup_elem(&neighbours, &neighbour_key);
+	if (neighbour)
+		__builtin_memcpy(hop->dest_mac, neighbour->mac, sizeof(hop->dest_mac));
+	else
+		__builtin_memset(hop->dest_mac, 0, sizeof(hop->dest_mac));
+	__builtin_memcpy(hop->source_mac, route->source_mac, sizeof(hop->source_mac));
+	entry->mtu = route->mtu;
+	hop->generation = settings.generation;
+	return true;
+}
+
+/* Without a valid MAC address the kernel's own neighbour table is used, which asks by ARP. */
+static __always_inline int transmit(struct __sk_buff *skb, const struct next_hop *hop, __u64 now)
+{
+	const __u32 *macs = (const void *)hop->dest_mac;
+	struct bpf_redir_neigh neighbour = {};
+	__u32 *frame;
+
+	if ((macs[0] || *(const __u16 *)&hop->dest_mac[4]) && now < settings.neighbours_valid_until) {
+		frame = frame_start(skb);
+		if (!has_bytes(skb, frame, ETH_HLEN))
+			return TC_ACT_SHOT;
+		frame[0] = macs[0]; /* both addresses, 12 bytes */
+		frame[1] = macs[1];
+		frame[2] = macs[2];
+		if (settings.flags & REDIRECT_PEER)
+			return bpf_redirect_peer(hop->ifindex, 0);
+		return bpf_redirect(hop->ifindex, 0);
+	}
+	neighbour.nh_family = AF_INET;
+	neighbour.ipv4_nh = hop->address;
+	return bpf_redirect_neigh(hop->ifindex, &neighbour, sizeof(neighbour), 0);
+}
