@@ -52,7 +52,9 @@ _LAST_WORDS = 1.0  # seconds for the line where it is, when it did not answer, o
 _LONGEST = 65_536  # bytes of an answer
 _SENTENCE = 300  # characters of what it says
 _FIELDS = tuple(
-    field.name for field in fields(Packet) if field.name not in ("payload", "embedded", "spoilt", "options")
+    field.name
+    for field in fields(Packet)
+    if field.name not in ("payload", "embedded", "bad_checksum", "options")
 )
 _VALUES, _COUNTS = attrgetter(*SERVER), attrgetter(*COUNTERS)
 _Row = tuple[Any, ...]
@@ -68,7 +70,7 @@ def add(file: Path) -> None:
         raise BadValue(
             "scheduler file", "a new name of up to 15 letters, digits and _, ending in .py", file.name
         )
-    schedulers.add(name, partial(CustomScheduler, file))
+    schedulers.register(name, partial(CustomScheduler, file))
 
 
 class CustomScheduler:

@@ -38,7 +38,7 @@ from director.core.statistics import COUNTERS
 Answer = dict[str, Any]
 
 SERVER = (  # besides address, method and counters
-    *("weight", "upper", "lower", "listed", "overloaded"),
+    *("weight", "upper", "lower", "configured", "overloaded"),
     *("active", "inactive", "templates", "last_weight"),
 )
 _MOST_STEPS = 500_000  # bytecodes of the file, for one call

@@ -94,6 +94,6 @@ def scheduled(running: RunningLab, variant: Variant) -> dict[str, Any]:
 def _refusal(running: RunningLab, service: str) -> str:
     """Why the director has refused a connection to a service lately; empty where it has not."""
     for line in reversed(running.evidence.events.read_text().splitlines()[-1000:]):
-        if '"answered"' in line and service in line:
+        if '"rejected"' in line and service in line:
             return str(json.loads(line).get("why", ""))
     return ""

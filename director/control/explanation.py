@@ -56,7 +56,7 @@ class Explainer:
         packet = _packet_of(request)
         now = self._clock()
         known = self._known(packet)
-        service = known.service if known else self._director.services.find(packet)
+        service = known.service if known else self._director.rules.find(packet)
         decision, events = self._director.dry_run(packet, now)
         if isinstance(decision, Pass):
             service = None
@@ -71,7 +71,7 @@ class Explainer:
     def _known(self, packet: Packet) -> Connection | None:
         table = self._director.connections
         ends = packet.protocol, packet.source, packet.destination
-        return table.request(*ends) or table.reply(*ends)
+        return table.find_in(*ends) or table.find_out(*ends)
 
     def _say(self, packet: Packet, decision: Decision) -> Message:
         said: Message = {"decision": type(decision).__name__.lower(), "reasons": list(decision.reasons)}
@@ -98,14 +98,14 @@ class Explainer:
         """The packet tables of all connections of one client's end. Raises ValueError."""
         client = read_endpoint("client", request.get("client"))
         table, now = self._director.connections, self._clock()
-        found = [*table.of(TCP, client), *table.of(UDP, client)]
+        found = [*table.by_client(TCP, client), *table.by_client(UDP, client)]
         if not found:
             raise ValueError(f"client: {client} has no connection; ipvsadm -Lcn lists all that there are.")
         return {"connections": [{**one.as_dict(now), "rows": list(self._rows(one, now))} for one in found]}
 
     def _rows(self, connection: Connection, now: float) -> Iterator[Row]:
         """A request and its reply, each as it comes to the director and as it leaves it."""
-        method, client, server = connection.method, connection.client, connection.server_end
+        method, client, server = connection.method, connection.client, connection.server_endpoint
         yield {"packet": "request", "source": str(client), "dest": str(connection.vip)}
         forward = self._dry_run(connection, client, connection.vip, now)
         if forward is None:
@@ -118,7 +118,7 @@ class Explainer:
                 "dest": str(connection.client),
             }
             return
-        server, client = connection.server_end, connection.client
+        server, client = connection.server_endpoint, connection.client
         yield {"packet": "reply to load balancer", "source": str(server), "dest": str(client)}
         reply = self._dry_run(connection, server, client, now)
         if reply is not None:

@@ -119,41 +119,41 @@ class RequestHandler:
             self._is_writing = False
 
     def _write(self, request: Message) -> Steps:
-        draft = self._director.draft()
-        commands = _Commands(request, draft, self._director.trace)
-        left: Iterator[None] = draft.clear_away()
+        transaction = self._director.transaction()
+        commands = _Commands(request, transaction, self._director.trace)
+        left: Iterator[None] = transaction.discard()
         try:
             yield from commands.write()
-            yield from self._put_in_force(draft)
-            left = self._director.settle(draft, commands.heard, self._clock())
+            yield from self._activate(transaction)
+            left = self._director.finish(transaction, commands.heard, self._clock())
             for _ in left:
                 yield None
         finally:
             self.later(left)
 
-    def _put_in_force(self, draft: Transaction) -> Steps:
+    def _activate(self, transaction: Transaction) -> Steps:
         """All at once, or not at all. Raises EngineError."""
         is_in_force = False
         try:
-            yield from self._engine.prepare_rules(draft.vips)
+            yield from self._engine.prepare_rules(transaction.vips)
             self._engine.sync_schedulers()
-            self._director.put_in_force(draft)
+            self._director.activate(transaction)
             is_in_force = True
             self._engine.install_rules()
         except BaseException:
             with suppress(Exception):  # it has refused already, and has said why
                 if is_in_force:
-                    self._director.take_back(draft)
+                    self._director.roll_back(transaction)
                     self._engine.install_rules()  # with the rules as they were, should it be half done
                 else:
-                    exhaust(self._engine.prepare_rules(self._director.services.vips()))
+                    exhaust(self._engine.prepare_rules(self._director.rules.vips()))
             raise
 
     # ---- listings ----
 
     def _list(self, request: Message) -> Steps:
         self._engine.sync_counters(wait=not request.get("at_once"))
-        rules = self._director.services
+        rules = self._director.rules
         timeouts = rules.timeouts
         yield {
             **self._about,
@@ -195,17 +195,17 @@ class _Refused(Exception):
 class _Commands:
     """Those of a request for a draft; they are kept in `heard` if somebody is to hear of them."""
 
-    def __init__(self, request: Message, draft: Transaction, trace: Trace) -> None:
+    def __init__(self, request: Message, transaction: Transaction, trace: Trace) -> None:
         self.heard: deque[Command] = deque()
         self._request = request
-        self._draft = draft
+        self._transaction = transaction
         self._trace = trace
         self._place: int | None = None  # of the one that is being carried out
 
     def write(self) -> Steps:
         """Raises _Refused."""
         try:
-            yield from self._draft.write(self._each())
+            yield from self._transaction.write(self._each())
         except (LvsError, ValueError) as error:
             raise _Refused(str(error), self._place) from None
 
@@ -213,7 +213,7 @@ class _Commands:
         for place, message in enumerate(_messages(self._request)):
             self._place = place
             for command in self._read(message):
-                if self._trace.is_heard:
+                if self._trace.enabled:
                     self.heard.append(command)
                 yield command
             self._place = None
@@ -227,7 +227,7 @@ class _Commands:
         goes = deletes and message.pop("last", False) is True
         command = decode(message)
         emptied: DeleteService | None = None
-        if goes and isinstance(command, DeleteServer) and self._draft.is_last(command):
+        if goes and isinstance(command, DeleteServer) and self._transaction.is_last(command):
             emptied = DeleteService(command.key)
         yield command
         if emptied:

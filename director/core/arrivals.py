@@ -16,7 +16,7 @@ from director.core.events import Trace
 from director.core.ftp import CONTROL_PORT, DATA_PORT
 from director.core.icmp import PORT_UNREACHABLE, UNREACHABLE
 from director.core.known import Known
-from director.core.overload import LOOKED_AT, Overload, who_makes_room
+from director.core.overload import SCAN_LIMIT, Overload, pick_victim
 from director.core.packet import RST, SYN, TCP, UDP, Endpoint, Packet
 from director.core.persistence import Template, Templates, key_for
 from director.core.real_server import RealServer
@@ -34,7 +34,7 @@ class Arrivals:
         templates: Templates,
         life: Lifecycle,
         known: Known,
-        defence: Overload,
+        overload: Overload,
         trace: Trace,
     ) -> None:
         self._rules = rules
@@ -42,7 +42,7 @@ class Arrivals:
         self._templates = templates
         self._life = life
         self._known = known
-        self._defence = defence
+        self._overload = overload
         self._trace = trace
 
     def decide(self, packet: Packet, now: float) -> Decision:
@@ -53,7 +53,7 @@ class Arrivals:
         service = self._rules.find(packet)
         if service is None:
             return Pass((f"no virtual service at {packet.destination}",))
-        if self._defence.drops_this_one():
+        if self._overload.drops_packet():
             return self._trace.drop(packet, now, "drop_packet: it is this one's turn")
         policy, key = service.policy, service.key
         if not (policy.persistent or key.mark or packet.destination == key.address):
@@ -73,7 +73,7 @@ class Arrivals:
         told = sysctls.nat_icmp_send and not (tcp and flags & RST)
         if told and self._rules.serves(packet.protocol, packet.source):
             why = "nat_icmp_send: a real server's packet, of no known connection"
-            return self._trace.answer(packet, now, Reject(UNREACHABLE, PORT_UNREACHABLE, (why,)))
+            return self._trace.reject(packet, now, Reject(UNREACHABLE, PORT_UNREACHABLE, (why,)))
         if tcp and (flags & RST or not (flags & SYN or sysctls.sloppy_tcp)):
             return Pass(("no such connection, and only a SYN opens one",))
         if packet.source.port == DATA_PORT:
@@ -97,8 +97,8 @@ class Arrivals:
         template = self._templates.find(key)
         quiescent_too = not self._rules.sysctls.expire_quiescent_template
         why = f"persistent: {key.network} is with this real server"
-        if template is not None and not template.binds(quiescent_too=quiescent_too):
-            self._templates.lose(template)
+        if template is not None and not template.usable(quiescent_too=quiescent_too):
+            self._templates.invalidate(template)
             template = None
         if template is None:
             picked = service.scheduler.pick(service.servers, packet, now)
@@ -122,14 +122,14 @@ class Arrivals:
         once = service.policy.one_packet and packet.protocol == UDP
         reasons = (f"service {service} matched", why)
         if not once and not self._room(now):
-            return self._trace.drop(packet, now, f"all {self._defence.limit} places of the table are taken")
+            return self._trace.drop(packet, now, f"all {self._overload.limit} places of the table are taken")
         server.stats.connections += 1
         service.stats.connections += 1
         if template is not None:
             self._keep(template, now)
         if once:
             return self._known.onward(connection, packet, now, (*reasons, "one-packet scheduling"))
-        self._life.begin(connection, now, "; ".join(reasons))
+        self._life.open(connection, now, "; ".join(reasons))
         return self._known.request(connection, packet, now, reasons)
 
     def _keep(self, template: Template, now: float) -> None:
@@ -140,12 +140,12 @@ class Arrivals:
 
     def _room(self, now: float) -> bool:
         """Whether there is a place, if need be that of a connection which matters less."""
-        if len(self._connections) + len(self._templates) < self._defence.limit:
+        if len(self._connections) + len(self._templates) < self._overload.limit:
             return True
-        goes = who_makes_room(self._connections.some(LOOKED_AT))
+        goes = pick_victim(self._connections.scan(SCAN_LIMIT))
         if goes is None:
             return False
-        self._life.displace(goes, now)
+        self._life.evict(goes, now)
         return True
 
     # ---- nobody ----
@@ -156,7 +156,7 @@ class Arrivals:
         return self._unreachable(packet, now, f"service {service} has no real server available")
 
     def _unreachable(self, packet: Packet, now: float, why: str) -> Decision:
-        return self._trace.answer(packet, now, Reject(UNREACHABLE, PORT_UNREACHABLE, (why,)))
+        return self._trace.reject(packet, now, Reject(UNREACHABLE, PORT_UNREACHABLE, (why,)))
 
     @staticmethod
     def _without_rule(service: VirtualService, packet: Packet) -> Decision:

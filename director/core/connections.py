@@ -18,7 +18,7 @@ from director.core.packet import ANY_PORT, PROTOCOL_NAMES, TCP, UDP, Endpoint, P
 from director.core.persistence import Template, Templates
 from director.core.real_server import Method, RealServer
 from director.core.service import VirtualService
-from director.core.states import ACTIVE, State, Timeouts, View, follow
+from director.core.states import ACTIVE, Direction, State, Timeouts, next_state
 from director.core.timers import UNSET, Timers
 
 DEFAULT_BITS = 12
@@ -36,21 +36,21 @@ class Connection:
     """
 
     __slots__ = (
-        "chained",
         "children",
         "client",
         "control",
         "expires",
         "ftp",
         "method",
+        "next_in_bucket",
         "packets",
         "protocol",
         "scheduled",
         "server",
-        "server_end",
+        "server_endpoint",
         "service",
         "state",
-        "stored",
+        "stored_state",
         "vip",
     )
 
@@ -59,7 +59,7 @@ class Connection:
         protocol: int,
         client: Endpoint,
         vip: Endpoint,
-        server_end: Endpoint,
+        server_endpoint: Endpoint,
         server: RealServer,
         service: VirtualService,
         control: Connection | Template | None = None,
@@ -67,24 +67,24 @@ class Connection:
         self.protocol = protocol
         self.client = client
         self.vip = vip
-        self.server_end = server_end
+        self.server_endpoint = server_endpoint
         self.server = server
         self.service = service
         self.control = control
         self.method: Method = server.method
-        self.state = self.stored = State.UDP if protocol == UDP else State.NONE
+        self.state = self.stored_state = State.UDP if protocol == UDP else State.NONE
         self.expires = 0.0
         self.scheduled = UNSET
         self.children = 0
         self.packets = 0
-        self.chained: Connection | None = None
+        self.next_in_bucket: Connection | None = None
         self.ftp: ftp.Session | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Connection:
         """A copy that is in no table."""
         twin = memo[id(self)] = Connection.__new__(Connection)
         for name in self.__slots__:
-            value = None if name == "chained" else deepcopy(getattr(self, name), memo)
+            value = None if name == "next_in_bucket" else deepcopy(getattr(self, name), memo)
             setattr(twin, name, value)
         return twin
 
@@ -97,15 +97,15 @@ class Connection:
         """Whether it is an ftp control connection, by its port."""
         return self.protocol == TCP and self.vip.port == ftp.CONTROL_PORT
 
-    def came_in(self, length: int) -> None:
+    def count_in(self, length: int) -> None:
         """Count a packet of so many bytes from the client's side, for the server and for the service."""
-        self.server.stats.came_in(length)
-        self.service.stats.came_in(length)
+        self.server.stats.count_in(length)
+        self.service.stats.count_in(length)
 
-    def went_out(self, length: int) -> None:
+    def count_out(self, length: int) -> None:
         """Count one from the server's side, likewise."""
-        self.server.stats.went_out(length)
-        self.service.stats.went_out(length)
+        self.server.stats.count_out(length)
+        self.service.stats.count_out(length)
 
     def as_dict(self, now: float) -> dict[str, Any]:
         """JSON-ready; `expires` in seconds from `now`."""
@@ -115,11 +115,11 @@ class Connection:
             "state": self.state.value,
             "client": str(self.client),
             "vip": str(self.vip),
-            "server": str(self.server_end),
+            "server": str(self.server_endpoint),
         }
 
     def __str__(self) -> str:
-        return f"{self.client} > {self.vip} > {self.server_end}"
+        return f"{self.client} > {self.vip} > {self.server_endpoint}"
 
 
 class Table(Protocol):
@@ -128,7 +128,7 @@ class Table(Protocol):
     buckets: int
 
     @property
-    def expected(self) -> int: ...
+    def expectations(self) -> int: ...
 
     def __len__(self) -> int: ...
 
@@ -140,17 +140,17 @@ class Table(Protocol):
 
     def remove(self, connection: Connection) -> None: ...
 
-    def keep(self, connection: Connection, expires: float) -> None: ...
+    def refresh(self, connection: Connection, expires: float) -> None: ...
 
-    def name_client(self, connection: Connection, client: Endpoint) -> None: ...
+    def fill_client_port(self, connection: Connection, client: Endpoint) -> None: ...
 
-    def request(self, protocol: int, client: Endpoint, vip: Endpoint) -> Connection | None: ...
+    def find_in(self, protocol: int, client: Endpoint, vip: Endpoint) -> Connection | None: ...
 
-    def reply(self, protocol: int, server: Endpoint, client: Endpoint) -> Connection | None: ...
+    def find_out(self, protocol: int, server: Endpoint, client: Endpoint) -> Connection | None: ...
 
-    def of(self, protocol: int, client: Endpoint) -> list[Connection]: ...
+    def by_client(self, protocol: int, client: Endpoint) -> list[Connection]: ...
 
-    def some(self, number: int) -> Iterator[list[Connection]]: ...
+    def scan(self, number: int) -> Iterator[list[Connection]]: ...
 
     def expired(self, now: float) -> Iterator[Connection]: ...
 
@@ -169,7 +169,7 @@ class ConnectionTable:
         self._expected = 0
 
     @property
-    def expected(self) -> int:
+    def expectations(self) -> int:
         """How many have a client whose port is not known yet."""
         return self._expected
 
@@ -191,48 +191,48 @@ class ConnectionTable:
         """Keep `connection`, which is not in the table yet, until `expires`."""
         self._link(connection)
         self._size += 1
-        self._timers.keep(connection, expires)
+        self._timers.refresh(connection, expires)
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection that is in the table."""
         self._unlink(connection)
         self._size -= 1
-        self._timers.forget(connection)
+        self._timers.cancel(connection)
 
-    def keep(self, connection: Connection, expires: float) -> None:
+    def refresh(self, connection: Connection, expires: float) -> None:
         """Let it live until `expires`."""
-        self._timers.keep(connection, expires)
+        self._timers.refresh(connection, expires)
 
-    def name_client(self, connection: Connection, client: Endpoint) -> None:
+    def fill_client_port(self, connection: Connection, client: Endpoint) -> None:
         """A connection that was expected has come: move it to where its client's port belongs."""
         self._unlink(connection)
         connection.client = client
         self._link(connection)
 
-    def request(self, protocol: int, client: Endpoint, vip: Endpoint) -> Connection | None:
+    def find_in(self, protocol: int, client: Endpoint, vip: Endpoint) -> Connection | None:
         """The connection to which a packet from `client` to `vip` belongs."""
         at = self._first[hash((protocol, client)) % self.buckets]
         while at is not None:
             if at.client == client and at.vip == vip and at.protocol == protocol:
                 return at
-            at = at.chained
+            at = at.next_in_bucket
         return None
 
-    def reply(self, protocol: int, server: Endpoint, client: Endpoint) -> Connection | None:
+    def find_out(self, protocol: int, server: Endpoint, client: Endpoint) -> Connection | None:
         """The connection to which a packet from a real server's end to `client` belongs."""
         at = self._first[hash((protocol, client)) % self.buckets]
         while at is not None:
-            if at.client == client and at.server_end == server and at.protocol == protocol:
+            if at.client == client and at.server_endpoint == server and at.protocol == protocol:
                 return at
-            at = at.chained
+            at = at.next_in_bucket
         return None
 
-    def of(self, protocol: int, client: Endpoint) -> list[Connection]:
+    def by_client(self, protocol: int, client: Endpoint) -> list[Connection]:
         """All that a client's end has."""
         chain = self._chain(self._place(protocol, client))
         return [one for one in chain if one.client == client and one.protocol == protocol]
 
-    def some(self, number: int) -> Iterator[list[Connection]]:
+    def scan(self, number: int) -> Iterator[list[Connection]]:
         """Bucket after bucket, until they held `number` connections; the next call goes on from there."""
         seen = 0
         for _ in range(self.buckets):
@@ -256,13 +256,13 @@ class ConnectionTable:
         """The connections of a bucket, the newest first; the one that was yielded may be removed."""
         at = self._first[place]
         while at is not None:
-            following = at.chained
+            following = at.next_in_bucket
             yield at
             at = following
 
     def _link(self, connection: Connection) -> None:
         place = self._place(connection.protocol, connection.client)
-        connection.chained = self._first[place]
+        connection.next_in_bucket = self._first[place]
         self._first[place] = connection
         self._expected += connection.client.port == ANY_PORT
 
@@ -277,10 +277,10 @@ class ConnectionTable:
         else:
             raise ValueError(f"{connection} is not in the table")
         if before is None:
-            self._first[place] = connection.chained
+            self._first[place] = connection.next_in_bucket
         else:
-            before.chained = connection.chained
-        connection.chained = None
+            before.next_in_bucket = connection.next_in_bucket
+        connection.next_in_bucket = None
         self._expected -= connection.client.port == ANY_PORT
 
 
@@ -306,28 +306,28 @@ class Lifecycle:
         """From now on: whoever waits already goes on waiting as long as was said before."""
         self._timeouts = timeouts.by_state()
 
-    def begin(self, connection: Connection, now: float, why: str) -> None:
+    def open(self, connection: Connection, now: float, why: str) -> None:
         """A new connection, in whatever state it is."""
         connection.server.count(active=connection.active, by=1)
         if connection.control is not None:
             connection.control.children += 1
         self._connections.add(connection, now + self._timeouts[connection.state])
-        self._trace.tell("new", now, lambda: {**connection.as_dict(now), "why": why})
+        self._trace.emit("new", now, lambda: {**connection.as_dict(now), "why": why})
 
-    def follow(self, connection: Connection, packet: Packet, view: View, now: float) -> None:
+    def advance(self, connection: Connection, packet: Packet, view: Direction, now: float) -> None:
         """Move the connection to the state that the packet leads to."""
-        after = follow(connection.protocol, connection.state, view, packet.flags, secure=self.secure)
-        self.become(connection, after, now)
-        if connection.protocol == UDP and view is View.OUT:
+        after = next_state(connection.protocol, connection.state, view, packet.flags, secure=self.secure)
+        self.set_state(connection, after, now)
+        if connection.protocol == UDP and view is Direction.OUTPUT:
             self._assure(connection)
 
-    def become(self, connection: Connection, after: State, now: float) -> None:
+    def set_state(self, connection: Connection, after: State, now: float) -> None:
         """The counters move with the state, and its time starts anew."""
         before = connection.state
         if after is not before:
             self._move(connection, before, after)
-            self._trace.tell("state", now, lambda: {**connection.as_dict(now), "before": before.value})
-        self._connections.keep(connection, now + self._timeouts[after])
+            self._trace.emit("state", now, lambda: {**connection.as_dict(now), "before": before.value})
+        self._connections.refresh(connection, now + self._timeouts[after])
 
     def idle(self, connection: Connection, now: float) -> float:
         """Seconds since its last packet."""
@@ -337,7 +337,7 @@ class Lifecycle:
     def _move(connection: Connection, before: State, after: State) -> None:
         connection.state = after
         if (after in ACTIVE) is not (before in ACTIVE):
-            connection.server.moved(active=connection.active)
+            connection.server.count_state_change(active=connection.active)
         if after is State.ESTABLISHED:
             Lifecycle._assure(connection)
 
@@ -352,10 +352,10 @@ class Lifecycle:
         self._connections.remove(connection)
         self.ended(connection, now)
 
-    def displace(self, connection: Connection, now: float) -> None:
+    def evict(self, connection: Connection, now: float) -> None:
         """End one that was never established, and the template that only it has needed."""
         self._connections.remove(connection)
-        self.ended(connection, now, "displaced")
+        self.ended(connection, now, "evicted")
         template = connection.control
         if isinstance(template, Template) and not template.children and not template.assured:
             self._templates.remove(template)
@@ -374,4 +374,4 @@ class Lifecycle:
         connection.server.count(active=connection.active, by=-1)
         if connection.control is not None:
             connection.control.children -= 1
-        self._trace.tell(kind, now, lambda: connection.as_dict(now))
+        self._trace.emit(kind, now, lambda: connection.as_dict(now))

@@ -61,8 +61,8 @@ class Drop:
     """
 
     reasons: tuple[str, ...]
-    learnt: PathMtu | None = None
-    waits: bool = False
+    path_mtu: PathMtu | None = None
+    awaits_reassembly: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Reject:
     mtu: int = 0
     pointer: int = 0
     tunnelled: bool = False
-    learnt: PathMtu | None = None
+    path_mtu: PathMtu | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from director.core.connections import DEFAULT_BITS, Connection, ConnectionTable,
 from director.core.decision import Decision, Drop, Pass, Reject
 from director.core.events import Event, Trace
 from director.core.known import Known
-from director.core.overload import DEFAULT_LIMIT, SHARE, Overload, drops_entries, secures_tcp
+from director.core.overload import DEFAULT_LIMIT, SCAN_SHARE, Overload, drops_entries, secures_tcp
 from director.core.packet import ANY_PORT, ICMP, TCP, UDP, Endpoint, Packet
 from director.core.persistence import Templates, key_for
 from director.core.real_server import Method
@@ -81,23 +81,23 @@ class Director:
         tables: Tables | None = None,
         ftp_helper: bool = True,
     ) -> None:
-        self.services = Rules(method, scheduler, timeouts=timeouts, sysctls=sysctls, is_local=is_local)
+        self.rules = Rules(method, scheduler, timeouts=timeouts, sysctls=sysctls, is_local=is_local)
         tables = tables or Tables(ConnectionTable(conn_tab_bits), Templates())
         self.connections, self.templates = tables
-        self._defence = Overload(conn_limit)
+        self._overload = Overload(conn_limit)
         self.trace = Trace(on_event)
         self._refusals = Refusals(mtu_of)
         self._life = Lifecycle(self.connections, self.templates, timeouts, self.trace)
         self._known = Known(
-            self.services, self.connections, self._life, self._refusals, self.trace, ftp_helper=ftp_helper
+            self.rules, self.connections, self._life, self._refusals, self.trace, ftp_helper=ftp_helper
         )
         self._arrivals = Arrivals(
-            self.services,
+            self.rules,
             self.connections,
             self.templates,
             self._life,
             self._known,
-            self._defence,
+            self._overload,
             self.trace,
         )
         self._estimated = 0.0
@@ -110,51 +110,51 @@ class Director:
 
     def prepare(self, commands: Sequence[Command], now: float) -> Change:
         """The same, but it can be rolled back until it is committed: whoever forwards may refuse it."""
-        draft = self.draft()
-        exhaust(draft.write(commands))
-        self.put_in_force(draft)
-        return Change(partial(self._commit, draft, commands, now), partial(self.take_back, draft))
+        transaction = self.transaction()
+        exhaust(transaction.write(commands))
+        self.activate(transaction)
+        return Change(partial(self._commit, transaction, commands, now), partial(self.roll_back, transaction))
 
-    def _commit(self, draft: Transaction, commands: Sequence[Command], now: float) -> None:
-        exhaust(self.settle(draft, deque(commands), now))
+    def _commit(self, transaction: Transaction, commands: Sequence[Command], now: float) -> None:
+        exhaust(self.finish(transaction, deque(commands), now))
 
-    def draft(self) -> Transaction:
+    def transaction(self) -> Transaction:
         """A change to write as slowly as one likes; then it is put in force, and settled or taken back."""
-        return Transaction(self.services)
+        return Transaction(self.rules)
 
-    def put_in_force(self, draft: Transaction) -> None:
-        """From now on, packets meet the rules of the draft."""
-        draft.put_in_force()
+    def activate(self, transaction: Transaction) -> None:
+        """From now on, packets meet the rules of the transaction."""
+        transaction.activate()
         self._use_settings()
 
-    def take_back(self, draft: Transaction) -> None:
+    def roll_back(self, transaction: Transaction) -> None:
         """Nothing has happened, if it is called at once."""
-        draft.take_back()
+        transaction.roll_back()
         self._use_settings()
 
-    def settle(self, draft: Transaction, commands: deque[Command], now: float) -> Steps:
+    def finish(self, transaction: Transaction, commands: deque[Command], now: float) -> Steps:
         """What follows from new rules, and can't be taken back, in steps.
 
         It tells of the commands, of which none is left, ends connections, and forgets servers. Whoever takes
         one step has to take all of them.
         """
         while commands:
-            self.trace.tell("rules", now, partial(_said, commands.popleft()))
+            self.trace.emit("rules", now, partial(_said, commands.popleft()))
             yield
-        if self.services.sysctls.expire_nodest_conn and draft.deletes:
+        if self.rules.sysctls.expire_nodest_conn and transaction.deletes:
             yield from self._end_without_server(now)
-        yield from draft.settle()
+        yield from transaction.finish()
 
     def _use_settings(self) -> None:
-        self._life.use(self.services.timeouts)
+        self._life.use(self.rules.timeouts)
         self._defend()
 
     def _end_without_server(self, now: float) -> Steps:
         for batch in self.connections.batches():
             for one in batch:
-                if not one.server.listed:
-                    known = self.connections.request(one.protocol, one.client, one.vip)
-                    if known is not None and not known.server.listed:  # nothing has happened to it meanwhile
+                if not one.server.configured:
+                    known = self.connections.find_in(one.protocol, one.client, one.vip)
+                    if known is not None and not known.server.configured:
                         self._life.end(known, now)
                 yield
 
@@ -176,14 +176,14 @@ class Director:
             self._estimated = now
             later(self._estimate())
         self._defend()
-        if drops_entries(self.services.sysctls):
-            looked_at = -(-len(self.connections) // SHARE)
-            for connection in chain.from_iterable(self.connections.some(looked_at)):
-                if self._defence.drops_entry(connection, self._life.idle(connection, now)):
-                    self._life.displace(connection, now)
+        if drops_entries(self.rules.sysctls):
+            looked_at = -(-len(self.connections) // SCAN_SHARE)
+            for connection in chain.from_iterable(self.connections.scan(looked_at)):
+                if self._overload.drops_entry(connection, self._life.idle(connection, now)):
+                    self._life.evict(connection, now)
 
     def _estimate(self) -> Steps:
-        for service in self.services:
+        for service in self.rules:
             service.stats.estimate()
             yield
             for server in service.servers:
@@ -196,8 +196,8 @@ class Director:
 
     def _defend(self) -> None:
         used = len(self.connections) + len(self.templates)
-        self.services.sysctls = self._defence.look(used, self.services.sysctls)
-        self._life.secure = secures_tcp(self.services.sysctls)
+        self.rules.sysctls = self._overload.update_strategies(used, self.rules.sysctls)
+        self._life.secure = secures_tcp(self.rules.sysctls)
 
     # ---- what a packet brings ----
 
@@ -227,10 +227,10 @@ class Director:
         templates = Templates()
         copies: dict[int, Any] = {id(self.connections): connections, id(self.templates): templates}
         copies[id(self.trace)] = trace
-        for outside in (self._refusals.mtu_of, *self.services.shared_with_copies()):
+        for outside in (self._refusals.mtu_of, *self.rules.shared_with_copies()):
             copies[id(outside)] = outside
-        found = {one.key: one for one in map(self.services.find, (packet, about)) if one is not None}
-        copies[id(self.services.by_key)] = {key: deepcopy(one, copies) for key, one in found.items()}
+        found = {one.key: one for one in map(self.rules.find, (packet, about)) if one is not None}
+        copies[id(self.rules.by_key)] = {key: deepcopy(one, copies) for key, one in found.items()}
         twin: Director = deepcopy(self, copies)
         for connection in self._entries_for(packet):
             connections.add(deepcopy(connection, copies), connection.expires)
@@ -248,9 +248,9 @@ class Director:
             for one, other in ((each.source, each.destination), (each.destination, each.source)):
                 anyone = Endpoint(one.address, ANY_PORT)
                 for known in (
-                    self.connections.request(each.protocol, one, other),
-                    self.connections.request(each.protocol, anyone, other),
-                    self.connections.reply(each.protocol, one, other),
+                    self.connections.find_in(each.protocol, one, other),
+                    self.connections.find_in(each.protocol, anyone, other),
+                    self.connections.find_out(each.protocol, one, other),
                 ):
                     if known is not None:
                         found.setdefault((known.protocol, known.client, known.vip), known)
@@ -272,7 +272,7 @@ class Director:
     def _decide_fragment(self, packet: Packet) -> Decision:
         """Only the whole packet shows its ports."""
         if self._concerns(packet):
-            return Drop(("a fragment: its whole packet is decided about",), waits=True)
+            return Drop(("a fragment: its whole packet is decided about",), awaits_reassembly=True)
         return Pass(("a fragment, not for a virtual service",))
 
     def _refuse_options(self, packet: Packet, now: float) -> Decision | None:
@@ -286,16 +286,16 @@ class Director:
         try:
             if ip_options.check(packet.options):
                 return None
-        except ip_options.Wrong as wrong:
-            if packet.protocol == ICMP or not self.services.is_vip(packet.destination.address):
+        except ip_options.InvalidOption as wrong:
+            if packet.protocol == ICMP or not self.rules.is_vip(packet.destination.address):
                 return self.trace.drop(packet, now, str(wrong))  # the host's kernel has it, too, and answers
             answer = Reject(icmp.PARAMETER_PROBLEM, 0, (str(wrong),), pointer=wrong.pointer)
-            return self.trace.answer(packet, now, answer)
+            return self.trace.reject(packet, now, answer)
         return self.trace.drop(packet, now, "IP options that choose the way (accept_source_route is 0)")
 
     def _concerns(self, packet: Packet) -> bool:
         """Whether it is from a client or a real server of VS-NAT, as far as addresses tell."""
-        services = self.services
+        services = self.rules
         return services.is_vip(packet.destination.address) or services.has_server(packet.source.address)
 
 

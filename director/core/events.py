@@ -14,7 +14,7 @@ from director.core.packet import Packet
 class Event:
     """What happened; `time` in the caller's seconds.
 
-    `kind`: rules, new, state, expired, displaced, dropped, answered, shed or failed.
+    `kind`: rules, new, state, expired, evicted, dropped, rejected, shed or failed.
     """
 
     kind: str
@@ -32,11 +32,11 @@ class Trace:
         self._listener = listener
 
     @property
-    def is_heard(self) -> bool:
+    def enabled(self) -> bool:
         """Whether anybody listens."""
         return self._listener is not None
 
-    def tell(self, kind: str, now: float, data: Callable[[], Mapping[str, Any]]) -> None:
+    def emit(self, kind: str, now: float, data: Callable[[], Mapping[str, Any]]) -> None:
         if self._listener is not None:
             self._listener(Event(kind, now, data()))
 
@@ -45,11 +45,11 @@ class Trace:
         self._refuse("dropped", packet, now, (reason,))
         return Drop((reason,))
 
-    def answer(self, packet: Packet, now: float, answer: Reject) -> Reject:
+    def reject(self, packet: Packet, now: float, answer: Reject) -> Reject:
         """`answer`, which has been told."""
-        self._refuse("answered", packet, now, answer.reasons)
+        self._refuse("rejected", packet, now, answer.reasons)
         return answer
 
     def _refuse(self, kind: str, packet: Packet, now: float, reasons: tuple[str, ...]) -> None:
         ends = {"source": str(packet.source), "destination": str(packet.destination)}
-        self.tell(kind, now, lambda: {**ends, "why": "; ".join(reasons)})
+        self.emit(kind, now, lambda: {**ends, "why": "; ".join(reasons)})

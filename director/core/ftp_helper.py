@@ -27,7 +27,7 @@ class Expect(Protocol):
     """How a data connection is announced; `client` has ANY_PORT where it is not known yet."""
 
     def __call__(
-        self, control: Connection, client: Endpoint, vip: Endpoint, server_end: Endpoint, now: float
+        self, control: Connection, client: Endpoint, vip: Endpoint, server_endpoint: Endpoint, now: float
     ) -> None: ...
 
 
@@ -51,8 +51,8 @@ class FtpHelper:
             there = ftp.active(line.text)
             if there is not None and there.address == control.client.address:
                 vip = Endpoint(control.vip.address, control.vip.port - 1)
-                server_end = Endpoint(control.server_end.address, control.server_end.port - 1)
-                self._announce(control, there, vip, server_end, now)
+                server_endpoint = Endpoint(control.server_endpoint.address, control.server_endpoint.port - 1)
+                self._announce(control, there, vip, server_endpoint, now)
         return None
 
     def from_server(
@@ -69,7 +69,7 @@ class FtpHelper:
         return self._hold(session, packet)
 
     def _heed(self, control: Connection, session: ftp.Session, line: Line, now: float) -> None:
-        server, anyone = control.server_end.address, Endpoint(control.client.address, ANY_PORT)
+        server, anyone = control.server_endpoint.address, Endpoint(control.client.address, ANY_PORT)
         port = ftp.extended_passive(line.text)
         found = ftp.passive(line.text)
         if found is not None and found.endpoint.address == server:
@@ -81,10 +81,10 @@ class FtpHelper:
             self._announce(control, anyone, vip, Endpoint(server, port), now)
 
     def _announce(
-        self, control: Connection, client: Endpoint, vip: Endpoint, server_end: Endpoint, now: float
+        self, control: Connection, client: Endpoint, vip: Endpoint, server_endpoint: Endpoint, now: float
     ) -> None:
         if control.state is State.ESTABLISHED:
-            self._expect(control, client, vip, server_end, now)
+            self._expect(control, client, vip, server_endpoint, now)
 
     @staticmethod
     def _hold(session: ftp.Session, packet: Packet) -> str | None:

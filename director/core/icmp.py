@@ -30,10 +30,10 @@ def decide(packet: Packet, connections: Table) -> Decision:
         return Pass(("a fragment of an ICMP error",))
     if about.protocol == IPIP:
         return _about_tunnel(packet, about, connections)
-    connection = connections.request(about.protocol, about.destination, about.source)
+    connection = connections.find_in(about.protocol, about.destination, about.source)
     if connection is not None:
         return _to_server(connection, packet)
-    connection = connections.reply(about.protocol, about.destination, about.source)
+    connection = connections.find_out(about.protocol, about.destination, about.source)
     if connection is not None and connection.method is Method.NAT:
         return _to_client(connection, packet)
     return Pass(("ICMP error about no known connection",))
@@ -48,8 +48,8 @@ def _about_tunnel(packet: Packet, about: Packet, connections: Table) -> Decision
     less than Linux believes (route/min_pmtu).
     """
     inner = about.embedded
-    connection = connections.request(inner.protocol, inner.source, inner.destination) if inner else None
-    server = connection.server_end.address if connection else ""
+    connection = connections.find_in(inner.protocol, inner.source, inner.destination) if inner else None
+    server = connection.server_endpoint.address if connection else ""
     if inner is None or connection is None or connection.method is not Method.TUN:
         return Pass(("ICMP error about a tunnel, and about no known connection",))
     if about.destination.address != server:
@@ -61,19 +61,19 @@ def _about_tunnel(packet: Packet, about: Packet, connections: Table) -> Decision
     if not inner.dont_fragment:
         return Drop((f"{reason}, of a packet that may be fragmented: learnt",), learnt)
     mtu = learnt.mtu - IPIP_HEADER
-    return Reject(packet.icmp_type, packet.icmp_code, (reason,), mtu, tunnelled=True, learnt=learnt)
+    return Reject(packet.icmp_type, packet.icmp_code, (reason,), mtu, tunnelled=True, path_mtu=learnt)
 
 
 def _to_server(connection: Connection, packet: Packet) -> Decision:
     """Somebody on the client's side could not deliver a reply: its sender has to hear of it."""
-    if connection.server.listed:
-        connection.came_in(packet.length)
+    if connection.server.configured:
+        connection.count_in(packet.length)
     if connection.method is Method.LOCAL:
         return Pass(("ICMP error about a reply of the local node",))
     if packet.ttl <= 1:
         return _too_old(packet)
     nat = connection.method is Method.NAT
-    server = Endpoint(connection.server_end.address, 0)
+    server = Endpoint(connection.server_endpoint.address, 0)
     return Forward(
         connection.method,
         packet.source,
@@ -81,7 +81,7 @@ def _to_server(connection: Connection, packet: Packet) -> Decision:
         server.address,
         connection,
         ("ICMP error about a reply of a known connection",),
-        embedded_source=connection.server_end if nat else None,
+        embedded_source=connection.server_endpoint if nat else None,
     )
 
 
@@ -89,8 +89,8 @@ def _to_client(connection: Connection, packet: Packet) -> Decision:
     """Somebody on the real servers' side could not deliver a request: the client has to hear of it."""
     if packet.ttl <= 1:
         return _too_old(packet)
-    if connection.server.listed:
-        connection.went_out(packet.length)
+    if connection.server.configured:
+        connection.count_out(packet.length)
     client = Endpoint(connection.client.address, 0)
     return Forward(
         Method.NAT,

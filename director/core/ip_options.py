@@ -25,7 +25,7 @@ _FULL = 15  # its counter of those who found no room
 _WORD = 4  # bytes of an address, or of a time
 
 
-class Wrong(Exception):
+class InvalidOption(Exception):
     """An option makes no sense; `pointer` is where in the IP header, in bytes."""
 
     def __init__(self, at: int) -> None:
@@ -40,7 +40,7 @@ class Option(NamedTuple):
 
 
 def read(options: bytes) -> Iterator[Option]:
-    """Those of more than one byte. Raises Wrong."""
+    """Those of more than one byte. Raises InvalidOption."""
     at = 0
     while at < len(options) and options[at] != END:
         if options[at] == NO_OPERATION:
@@ -48,20 +48,20 @@ def read(options: bytes) -> Iterator[Option]:
             continue
         size = options[at + 1] if at + 1 < len(options) else 0
         if size < 2 or at + size > len(options):
-            raise Wrong(at)
+            raise InvalidOption(at)
         yield Option(options[at], at, at + size)
         at += size
 
 
 def check(options: bytes) -> bool:
-    """Whether a packet with these may pass: it must not say by which way. Raises Wrong."""
+    """Whether a packet with these may pass: it must not say by which way. Raises InvalidOption."""
     seen: set[int] = set()
     for option in read(options):
         kind, at, end = option
         if kind in _ONCE and kind in seen:
-            raise Wrong(at)
+            raise InvalidOption(at)
         if end - at < _SMALLEST.get(kind, 2):
-            raise Wrong(at + 1)
+            raise InvalidOption(at + 1)
         if kind in _ROUTES:
             _check_route(options, option)
         elif kind == TIMESTAMP:
@@ -74,19 +74,19 @@ def _check_route(options: bytes, option: Option) -> None:
     kind, at, end = option
     place = options[at + 2]
     if place < 4 or (kind == RECORD_ROUTE and end - at - _WORD + 1 < place <= end - at):
-        raise Wrong(at + 2)
+        raise InvalidOption(at + 2)
 
 
 def _check_timestamp(options: bytes, option: Option) -> None:
     _, at, end = option
     place, size, counted, flag = options[at + 2], end - at, options[at + 3] >> 4, options[at + 3] & 15
     if place < 5:
-        raise Wrong(at + 2)
+        raise InvalidOption(at + 2)
     if place > size:
         if flag != _PRESCRIBED and counted == _FULL:
-            raise Wrong(at + 3)
+            raise InvalidOption(at + 3)
     elif place + _entry(flag) - 1 > size:
-        raise Wrong(at + 2)
+        raise InvalidOption(at + 2)
 
 
 def _entry(flag: int) -> int:
@@ -94,7 +94,7 @@ def _entry(flag: int) -> int:
     return 2 * _WORD if flag in (_TIME_AND_ADDRESS, _PRESCRIBED) else _WORD
 
 
-def filled(options: bytes, own: bytes, here: bytes, is_own: Callable[[bytes], bool], time: int) -> bytes:
+def fill_in(options: bytes, own: bytes, here: bytes, is_own: Callable[[bytes], bool], time: int) -> bytes:
     """As a host passes them on; `time` in milliseconds since midnight UTC. They have been checked.
 
     `own` is the address that it records in a route, `here` the one beside a time, and `is_own` says
@@ -139,7 +139,7 @@ def _stamp(
         now[at + 2] += 2 * _WORD
 
 
-def of_later_fragments(options: bytes) -> bytes:
+def for_later_fragments(options: bytes) -> bytes:
     """What a fragment that is not the first has of them: others say nothing in their places."""
     now = bytearray(options)
     for kind, at, end in read(options):

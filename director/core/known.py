@@ -16,7 +16,7 @@ from director.core.packet import ANY_PORT, SYN, TCP, Endpoint, Packet
 from director.core.real_server import Method
 from director.core.refusals import Refusals
 from director.core.rules import Rules
-from director.core.states import State, View
+from director.core.states import Direction, State
 
 _OVER = (State.TIME_WAIT, State.CLOSE)  # a client may use its port again
 _REUSE_FIN_WAIT = 2  # the bit of conn_reuse_mode
@@ -51,18 +51,18 @@ class Known:
         One that is over makes way when the client opens another from the same port; so does one
         whose server is gone, with expire_nodest_conn.
         """
-        known = self._connections.request(packet.protocol, packet.source, packet.destination)
+        known = self._connections.find_in(packet.protocol, packet.source, packet.destination)
         opens = packet.protocol == TCP and packet.flags & SYN
         announced = None
-        if opens and self._connections.expected and (known is None or known.state in _OVER):
+        if opens and self._connections.expectations and (known is None or known.state in _OVER):
             anyone = Endpoint(packet.source.address, ANY_PORT)
-            announced = self._connections.request(TCP, anyone, packet.destination)
+            announced = self._connections.find_in(TCP, anyone, packet.destination)
         if known is not None and (announced is not None or self._makes_way(known, opens=bool(opens))):
             self._connections.remove(known)
             self._leaving = known
             known = None
         if announced is not None:
-            self._connections.name_client(announced, packet.source)
+            self._connections.fill_client_port(announced, packet.source)
             return announced
         return known
 
@@ -74,7 +74,7 @@ class Known:
 
     def _makes_way(self, known: Connection, *, opens: bool) -> bool:
         sysctls, server = self._rules.sysctls, known.server
-        if sysctls.expire_nodest_conn and not server.listed:
+        if sysctls.expire_nodest_conn and not server.configured:
             return True
         if not opens or not sysctls.conn_reuse_mode:
             return False
@@ -87,7 +87,7 @@ class Known:
 
     def replied_by(self, packet: Packet) -> Connection | None:
         """The connection to which a VS-NAT real server's packet belongs."""
-        known = self._connections.reply(packet.protocol, packet.source, packet.destination)
+        known = self._connections.find_out(packet.protocol, packet.source, packet.destination)
         return known if known is not None and known.method is Method.NAT else None
 
     # ---- sending on ----
@@ -97,11 +97,11 @@ class Known:
     ) -> Decision:
         """What becomes of a client's packet, which moves its connection to another state."""
         server = connection.server
-        if not server.listed:
+        if not server.configured:
             why = f"real server {server.address} was deleted; the connection waits for it"
             return self._trace.drop(packet, now, why)
         nat = connection.method is Method.NAT
-        self._life.follow(connection, packet, View.IN if nat else View.HALF, now)
+        self._life.advance(connection, packet, Direction.INPUT if nat else Direction.INPUT_ONLY, now)
         begins = packet.flags & SYN and connection.state is State.SYN_RECV
         if nat and begins and self._helps_ftp and connection.is_ftp_control:
             connection.ftp = Session()
@@ -112,11 +112,11 @@ class Known:
     ) -> Decision:
         """What becomes of a client's packet, without a look at the state of its connection."""
         connection.packets += 1
-        connection.came_in(packet.length)
-        to, pmtu_disc = connection.server_end, bool(self._rules.sysctls.pmtu_disc)
+        connection.count_in(packet.length)
+        to, pmtu_disc = connection.server_endpoint, bool(self._rules.sysctls.pmtu_disc)
         refusal = self._refusals.of(packet, to.address, connection.method, pmtu_disc=pmtu_disc)
         if refusal is not None:
-            return self._trace.answer(packet, now, refusal)
+            return self._trace.reject(packet, now, refusal)
         acknowledged = 0
         if connection.ftp is not None:
             dropped = self._ftp_from_client(connection, connection.ftp, packet, now)
@@ -137,13 +137,13 @@ class Known:
 
     def reply(self, connection: Connection, packet: Packet, now: float) -> Decision:
         """What becomes of a real server's packet."""
-        if connection.ftp is not None and packet.spoilt():
+        if connection.ftp is not None and packet.bad_checksum():
             return self._trace.drop(packet, now, _SPOILT)
-        self._life.follow(connection, packet, View.OUT, now)
-        connection.went_out(packet.length)
+        self._life.advance(connection, packet, Direction.OUTPUT, now)
+        connection.count_out(packet.length)
         refusal = self._refusals.of(packet, connection.client.address, Method.NAT, pmtu_disc=True)
         if refusal is not None:
-            return self._trace.answer(packet, now, refusal)
+            return self._trace.reject(packet, now, refusal)
         said, payload = 0, None
         if connection.ftp is not None:
             dropped = self._ftp_from_server(connection, connection.ftp, packet, now)
@@ -166,7 +166,7 @@ class Known:
     def _ftp_from_client(
         self, control: Connection, session: Session, packet: Packet, now: float
     ) -> Drop | None:
-        why_not = _SPOILT if packet.spoilt() else self._ftp.from_client(control, session, packet, now)
+        why_not = _SPOILT if packet.bad_checksum() else self._ftp.from_client(control, session, packet, now)
         return self._trace.drop(packet, now, why_not) if why_not else None
 
     def _ftp_from_server(
@@ -176,15 +176,15 @@ class Known:
         return self._trace.drop(packet, now, why_not) if why_not else None
 
     def _expect(
-        self, control: Connection, client: Endpoint, vip: Endpoint, server_end: Endpoint, now: float
+        self, control: Connection, client: Endpoint, vip: Endpoint, server_endpoint: Endpoint, now: float
     ) -> None:
         """Let a data connection in that the ftp helper has read about; `client` may have ANY_PORT."""
-        known = self._connections.request(TCP, client, vip)
-        if known is not None and known.server_end == server_end:
-            self._life.become(known, State.LISTEN, now)
+        known = self._connections.find_in(TCP, client, vip)
+        if known is not None and known.server_endpoint == server_endpoint:
+            self._life.set_state(known, State.LISTEN, now)
             return
         if known is not None:
             self._life.end(known, now)
-        connection = Connection(TCP, client, vip, server_end, control.server, control.service, control)
+        connection = Connection(TCP, client, vip, server_endpoint, control.server, control.service, control)
         connection.method, connection.state = control.method, State.LISTEN
-        self._life.begin(connection, now, "announced by ftp")
+        self._life.open(connection, now, "announced by ftp")

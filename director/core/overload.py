@@ -20,8 +20,8 @@ from director.core.states import State
 from director.core.sysctls import Sysctls
 
 DEFAULT_LIMIT = 1 << 20  # connections and templates; about 400 MB
-LOOKED_AT = 256  # connections, when one has to make room
-SHARE = 32  # drop_entry looks at one of so many connections each second
+SCAN_LIMIT = 256  # connections, when one has to make room
+SCAN_SHARE = 32  # drop_entry looks at one of so many connections each second
 
 _AT_WORK = (2, 3)
 _MAY_BE_USED = (State.ESTABLISHED, State.UDP)
@@ -42,7 +42,7 @@ class Overload:
         self._drop_rate = self._until_drop = 0
         self._until_dropped = [0] * (_FEW_PACKETS + 1)
 
-    def look(self, used: int, sysctls: Sysctls) -> Sysctls:
+    def update_strategies(self, used: int, sysctls: Sysctls) -> Sysctls:
         """With `used` places taken, what is at work now: 1 has become 2, or 2 has become 1."""
         free = self.limit - used
         attacked = free < self._enough
@@ -56,7 +56,7 @@ class Overload:
             self._drop_rate = max(1, self._enough // max(1, self._enough - free))
         return sysctls
 
-    def drops_this_one(self) -> bool:
+    def drops_packet(self) -> bool:
         """drop_packet: whether it is the turn of this new connection to be dropped."""
         if not self._drop_rate:
             return False
@@ -98,7 +98,7 @@ def is_half_open(connection: Connection) -> bool:
     return connection.state in _HALF_OPEN
 
 
-def who_makes_room(buckets: Iterable[Iterable[Connection]]) -> Connection | None:
+def pick_victim(buckets: Iterable[Iterable[Connection]]) -> Connection | None:
     """A half-open connection if there is one, else one that is ending, else UDP; never an established one."""
     best: Connection | None = None
     for bucket in buckets:

@@ -66,7 +66,7 @@ class Packet:
     sequence: int = 0  # TCP
     acknowledgement: int = 0  # TCP
     payload: bytes = b""
-    spoilt: Callable[[], bool] = field(default=_no, compare=False, repr=False)  # TCP: its checksum is wrong
+    bad_checksum: Callable[[], bool] = field(default=_no, compare=False, repr=False)  # TCP only
     icmp_type: int = 0
     icmp_code: int = 0
     mtu: int = 0  # in "fragmentation needed": what fits, 0 if it does not say
@@ -74,7 +74,7 @@ class Packet:
         None  # in an ICMP error: the packet that caused it; in a tunnel's, its inner one
     )
     identification: int = 0
-    longest: int = 0
+    largest_fragment: int = 0
     options: bytes = b""
 
 

@@ -43,17 +43,17 @@ class Template:
     key: TemplateKey
     service: VirtualService
     server: RealServer
-    server_end: Endpoint
+    server_endpoint: Endpoint
     lifetime: int  # seconds after the last new connection
-    lost: bool = False  # nobody comes by it any more
+    invalid: bool = False  # nobody comes by it any more
     expires: float = 0.0
     scheduled: float = UNSET
     children: int = 0
     assured: bool = False
 
-    def binds(self, *, quiescent_too: bool) -> bool:
+    def usable(self, *, quiescent_too: bool) -> bool:
         """Whether its server can still be used; one of weight 0 only if `quiescent_too`."""
-        return self.server.listed and (quiescent_too or self.server.weight > 0)
+        return self.server.configured and (quiescent_too or self.server.weight > 0)
 
     def as_dict(self, now: float) -> dict[str, Any]:
         """JSON-ready, in the form of a connection; `expires` in seconds from `now`."""
@@ -63,7 +63,7 @@ class Template:
             "state": "ASSURED" if self.assured else "NONE",
             "client": f"{self.key.network}:0",
             "vip": str(self.key.vip),
-            "server": str(self.server_end),
+            "server": str(self.server_endpoint),
         }
 
 
@@ -86,7 +86,7 @@ class Templates:
 
     def renew(self, template: Template, now: float) -> None:
         """Another connection has come by it."""
-        self._timers.keep(template, now + template.lifetime)
+        self._timers.refresh(template, now + template.lifetime)
 
     def add(self, template: Template, now: float) -> None:
         """A new one, of a key that has none."""
@@ -94,12 +94,12 @@ class Templates:
         self._templates[template.key] = template
         self.renew(template, now)
 
-    def lose(self, template: Template) -> None:
+    def invalidate(self, template: Template) -> None:
         """Its server can't be used: it stays until its time is up, where nobody asks for it."""
         del self._templates[template.key]
-        template.lost = True
+        template.invalid = True
         template.key = replace(template.key, vip=template.key.vip._replace(port=NOWHERE))
-        template.server_end = template.server_end._replace(port=NOWHERE)
+        template.server_endpoint = template.server_endpoint._replace(port=NOWHERE)
         self._lost.append(template)
 
     def put(self, template: Template) -> None:
@@ -108,7 +108,7 @@ class Templates:
 
     def remove(self, template: Template) -> None:
         """Forget one before its time."""
-        self._timers.forget(template)
+        self._timers.cancel(template)
         self._forget(template)
 
     def expire(self, now: float) -> None:
@@ -117,7 +117,7 @@ class Templates:
 
     def _forget(self, template: Template) -> None:
         template.server.templates -= 1
-        if template.lost:
+        if template.invalid:
             self._lost.remove(template)
         else:
             del self._templates[template.key]

@@ -30,10 +30,10 @@ class Method(Enum):
 
 @dataclass(eq=False, slots=True)
 class RealServer:
-    """One real server of one service; `listed` turns False when its rule is deleted.
+    """One real server of one service; `configured` turns False when its rule is deleted.
 
     A weight of 0 takes no new connections and keeps those it has (quiesced); so does a server
-    that has reached its upper threshold. `method` is what connections that come now get, `asked` what
+    that has reached its upper threshold. New connections get `method`; `requested_method` is what
     its rule asks for: the local node's method is LOCAL, whatever that is.
     """
 
@@ -42,27 +42,27 @@ class RealServer:
     method: Method
     upper: int = 0
     lower: int = 0
-    listed: bool = True
+    configured: bool = True
     overloaded: bool = False
     active: int = 0
     inactive: int = 0
     templates: int = 0  # clients that persistence holds here
     stats: Statistics = field(default_factory=Statistics)
     last_weight: int = 0  # the last one above 0
-    asked: Method = field(init=False)
+    requested_method: Method = field(init=False)
 
     def __post_init__(self) -> None:
-        self.asked = self.method
+        self.requested_method = self.method
         check_server(self.address, self.weight, self.upper, self.lower)
         self.last_weight = self.weight
 
     @property
     def available(self) -> bool:
         """Whether it may be given a new connection."""
-        return self.weight > 0 and self.listed and not self.overloaded
+        return self.weight > 0 and self.configured and not self.overloaded
 
     @property
-    def is_referred_to(self) -> bool:
+    def in_use(self) -> bool:
         """Whether connections or templates need it, even without a rule."""
         return bool(self.active + self.inactive + self.templates)
 
@@ -80,7 +80,7 @@ class RealServer:
         if self.upper or self.overloaded:
             self._weigh()
 
-    def moved(self, *, active: bool) -> None:
+    def count_state_change(self, *, active: bool) -> None:
         """One of its connections has become active, or has ceased to be."""
         self.active += 1 if active else -1
         self.inactive += -1 if active else 1
@@ -107,7 +107,7 @@ class RealServer:
             "address": self.address.address,
             "port": self.address.port,
             "weight": self.weight,
-            "method": self.asked.value,
+            "method": self.requested_method.value,
             "upper": self.upper,
             "lower": self.lower,
             "active": self.active,

@@ -32,7 +32,7 @@ class Refusals:
         if not packet.dont_fragment or (tunnel and not pmtu_disc):
             return None
         mtu = self.mtu_of(to) - (IPIP_HEADER if tunnel else 0)
-        longest = packet.longest or packet.length
+        longest = packet.largest_fragment or packet.length
         if longest <= mtu:
             return None
         reason = f"{longest} bytes with DF, and {mtu} fit on the way to {to}"

@@ -1,7 +1,6 @@
 """The rules of a running director: virtual services, marks, timeouts and sysctls.
 
-Packets are compared with them here. They are changed as a whole by a draft (draft.py), which has written
-everything down before the first packet meets any of it.
+Packets are compared with them here. A transaction (transaction.py) changes them as a whole.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class Rules:
         self.is_local = is_local
         self.by_key: dict[ServiceKey, VirtualService] = {}
         self.removed: dict[ServiceKey, dict[Endpoint, RealServer]] = {}  # servers of services that are gone
-        self.listened_on: frozenset[str] = frozenset()  # the addresses of services
+        self.service_addresses: frozenset[str] = frozenset()  # the addresses of services
         self.changed()
 
     def changed(self) -> None:
@@ -75,21 +74,21 @@ class Rules:
         waited_for = {
             key.address.address for key in self.removed if not key.mark and self._is_waited_for(key)
         }
-        return {*self.listened_on, *networks_of(self.marks), *waited_for}
+        return {*self.service_addresses, *networks_of(self.marks), *waited_for}
 
     def is_vip(self, address: str) -> bool:
         """Whether `address` is among them."""
-        if address in self.listened_on or any(rule.covers(address) for rule in self.marks):
+        if address in self.service_addresses or any(rule.covers(address) for rule in self.marks):
             return True
         gone = (key for key in self.removed if key.address.address == address and not key.mark)
         return any(map(self._is_waited_for, gone))
 
     def _is_waited_for(self, key: ServiceKey) -> bool:
-        return any(server.is_referred_to for server in self.removed[key].values())
+        return any(server.in_use for server in self.removed[key].values())
 
     def shared_with_copies(self) -> Iterator[object]:
         """What a copy may have in common with the original, because no packet changes it."""
-        yield from (self.is_local, self.removed, self.listened_on, self._nat)
+        yield from (self.is_local, self.removed, self.service_addresses, self._nat)
 
     def serves(self, protocol: int, end: Endpoint) -> bool:
         """Whether `end` is a VS-NAT real server's."""

@@ -43,12 +43,12 @@ class State(Enum):
 ACTIVE = frozenset({State.ESTABLISHED, State.SYN_SENT, State.SYN_RECV, State.SYNACK})
 
 
-class View(Enum):
+class Direction(Enum):
     """Which part of a connection a packet shows."""
 
-    IN = "in"
-    OUT = "out"
-    HALF = "half"
+    INPUT = "in"
+    OUTPUT = "out"
+    INPUT_ONLY = "half"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +134,14 @@ _FLAGS = ((RST, "rst"), (SYN, "syn"), (FIN, "fin"), (ACK, "ack"))
 EVENTS = (*(event for _, event in _FLAGS), "none")
 
 
-def _read(table: str) -> dict[tuple[View, str, State], State]:
+def _read(table: str) -> dict[tuple[Direction, str, State], State]:
     header, *rows = table.strip().splitlines()
     current = [_SHORT[name] for name in header.split()]
     transitions = {}
     for row in rows:
         view, event, *following = row.split()
         for before, after in zip(current, following, strict=True):
-            transitions[View(view), event, before] = _SHORT[after]
+            transitions[Direction(view), event, before] = _SHORT[after]
     return transitions
 
 
@@ -149,7 +149,7 @@ TCP_TRANSITIONS = _read(_TCP)
 SECURE_TCP_TRANSITIONS = _read(_SECURE_TCP)
 
 
-def follow(protocol: int, state: State, view: View, flags: int, *, secure: bool = False) -> State:
+def next_state(protocol: int, state: State, view: Direction, flags: int, *, secure: bool = False) -> State:
     """The state after a packet."""
     if protocol == UDP:
         return State.UDP
@@ -160,12 +160,12 @@ def follow(protocol: int, state: State, view: View, flags: int, *, secure: bool 
     return transitions[view, "none", state]
 
 
-VIEWS = {"VS-NAT": (View.IN, View.OUT), "VS-TUN and VS-DR": (View.HALF,)}
-_WHO = {View.IN: "client", View.OUT: "server", View.HALF: "client"}
+VIEWS = {"VS-NAT": (Direction.INPUT, Direction.OUTPUT), "VS-TUN and VS-DR": (Direction.INPUT_ONLY,)}
+_WHO = {Direction.INPUT: "client", Direction.OUTPUT: "server", Direction.INPUT_ONLY: "client"}
 _EVENTS = {"syn": "SYN", "ack": "ACK", "fin": "FIN", "rst": "RST", "none": "no flag"}
 
 
-def mermaid(views: tuple[View, ...]) -> str:
+def mermaid(views: tuple[Direction, ...]) -> str:
     """The states that a connection comes to, and what leads there; nothing that changes nothing."""
     arrows: dict[tuple[State, State], list[str]] = {}
     found = [State.NONE]
@@ -186,10 +186,10 @@ def mermaid(views: tuple[View, ...]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _usual(view: View, event: str, state: State) -> bool:
+def _usual(view: Direction, event: str, state: State) -> bool:
     """A SYN counts where it opens a connection: elsewhere it begins another one."""
     if state is State.NONE:
-        return view is not View.OUT and event == "syn"
+        return view is not Direction.OUTPUT and event == "syn"
     return event != "syn"
 
 

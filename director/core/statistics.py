@@ -30,11 +30,11 @@ class Statistics:
         twin._rates = self._rates.copy()
         return twin
 
-    def came_in(self, length: int) -> None:
+    def count_in(self, length: int) -> None:
         self.packets_in += 1
         self.bytes_in += length
 
-    def went_out(self, length: int) -> None:
+    def count_out(self, length: int) -> None:
         self.packets_out += 1
         self.bytes_out += length
 

@@ -42,13 +42,13 @@ class Timers(Generic[Item]):
         self._serial = count()
         self._waiting = self._given_up = 0  # timers in _seconds
 
-    def keep(self, item: Item, expires: float) -> None:
+    def refresh(self, item: Item, expires: float) -> None:
         """Let `item` live until `expires`."""
         item.expires = expires
         if expires < item.scheduled:
             self._set(item)
 
-    def forget(self, item: Item) -> None:
+    def cancel(self, item: Item) -> None:
         """Whatever timer `item` has, it will not fire."""
         self._give_up(item)
 

@@ -2,8 +2,8 @@
 
 Commands are carried out one after the other, in steps, as slowly as whoever forwards packets wishes. What is
 new is made beside the rules; what becomes of services and servers that are there is only noted. A command
-that can't be carried out ends the draft, and nothing has changed. `put_in_force` exchanges what was noted
-and what there was, all at once, and `take_back` exchanges it again.
+that can't be carried out ends the transaction, and nothing has changed. `activate` exchanges what was noted
+and what there was, all at once, and `roll_back` exchanges it again.
 
 Each command that changes a service's servers counts for whose turn it is, as in the kernel: a scheduler that
 is at work and remembers a turn hears of all of them, in their order, when the draft comes into force.
@@ -111,14 +111,17 @@ class Transaction:
     def _find_vips(self) -> Steps:
         """The addresses of services, and of those that are gone while connections wait for their servers."""
         if self._other_services:
-            listened_on = frozenset(key.address.address for key in self._services if not key.mark)
-            self._set(self._rules, listened_on=listened_on)
+            service_addresses = frozenset(key.address.address for key in self._services if not key.mark)
+            self._set(self._rules, service_addresses=service_addresses)
             yield
-        self.vips = {*self._get(self._rules, "listened_on"), *networks_of(self._get(self._rules, "marks"))}
+        self.vips = {
+            *self._get(self._rules, "service_addresses"),
+            *networks_of(self._get(self._rules, "marks")),
+        }
         for key, servers in self._removed.items():
             for server in list(servers.values()):  # those of an earlier change may be forgotten meanwhile
                 yield
-                if server.is_referred_to:
+                if server.in_use:
                     if not key.mark:
                         self.vips.add(key.address.address)
                     break
@@ -138,7 +141,7 @@ class Transaction:
         servers: RealServers = self._get(service, "servers")
         return len(servers) == 1 and servers.at(command.server) is not None
 
-    def put_in_force(self) -> None:
+    def activate(self) -> None:
         """All at once. What is new costs nothing; of what was there, each value costs some 0.1 µs."""
         rules = self._rules
         for server, raised in self._limited.items():
@@ -148,28 +151,28 @@ class Transaction:
             self._values.note(rules, "sysctls", self._set_sysctls())
         self._values.note(rules, "by_key", self._services)
         self._values.note(rules, "removed", self._removed)
-        self._exchange(listed=False)
+        self._exchange(configured=False)
         for service, opened in self._late:
-            self._memories.append((service, schedulers.memory_of(service.scheduler)))
+            self._memories.append((service, schedulers.snapshot(service.scheduler)))
             _tell(service, opened.steps)
 
-    def take_back(self) -> None:
-        """All is as it was before `put_in_force`."""
-        self._exchange(listed=True)
+    def roll_back(self) -> None:
+        """All is as it was before `activate`."""
+        self._exchange(configured=True)
         while self._memories:
             service, remember = self._memories.pop()
             remember(service.servers)
 
-    def _exchange(self, *, listed: bool) -> None:
+    def _exchange(self, *, configured: bool) -> None:
         self._values.exchange()
         for server in self._leaving:
-            server.listed = listed
+            server.configured = configured
         for server in self._coming:
-            server.listed = not listed
+            server.configured = not configured
         self._rules.changed()
         self._tune()
 
-    def settle(self) -> Steps:
+    def finish(self) -> Steps:
         """It is in force for good: deleted servers that nothing refers to need not be kept."""
         for service in self._gone:
             service.servers, service.removed = RealServers(), self._open[service].removed
@@ -181,12 +184,12 @@ class Transaction:
             yield from _forget_idle(removed)
             if not removed:
                 del self._removed[key]
-        yield from self.clear_away()
+        yield from self.discard()
 
-    def clear_away(self) -> Steps:
+    def discard(self) -> Steps:
         """Let go of all that it has made and that is not needed, a little in each step."""
         self._services, self._removed, self._late = {}, {}, []
-        yield from self._values.clear_away()
+        yield from self._values.discard()
         held: tuple[dict[Any, Any], ...] = (self._open, self._gone, self._made)
         for some in (*held, self._leaving, self._coming, self._limited):
             while some:
@@ -325,8 +328,8 @@ class Transaction:
         check_server(address, command.weight, command.upper, command.lower)
         if opened.servers.at(address):
             raise ServerExists(f"Destination already exists: real server {address} of {service}.")
-        asked = command.method or self._rules.method
-        method = self._check_method(service, address, asked)
+        requested = command.method or self._rules.method
+        method = self._check_method(service, address, requested)
         server = opened.removed.pop(address, None)
         if server is None:
             server = RealServer(address, command.weight, method, command.upper, command.lower)
@@ -336,7 +339,7 @@ class Transaction:
             self._set(server, method=method)
             self._weigh(server, command.weight)
             self._limit(server, command.upper, command.lower)
-        self._set(server, asked=asked)
+        self._set(server, requested_method=requested)
         opened.servers.insert(0, server)
         self._tell_scheduler(opened, 0, 1, 0, command.weight)
 
@@ -345,7 +348,7 @@ class Transaction:
         follows = isinstance(opened.scheduler, TurnScheduler)  # which looks at its weight later
         opened.early = opened.early and follows
         if server in self._made:
-            server.listed = True
+            server.configured = True
         elif server in self._leaving:
             del self._leaving[server]
         else:
@@ -356,7 +359,7 @@ class Transaction:
         self.deletes = True
         opened.removed[server.address] = server
         if server in self._made:
-            server.listed = False
+            server.configured = False
         elif server in self._coming:
             del self._coming[server]
         else:
@@ -372,8 +375,10 @@ class Transaction:
         upper = upper if command.upper is None else command.upper
         lower = lower if command.lower is None else command.lower
         check_server(server.address, weight, upper, lower)
-        asked = command.method or self._get(server, "asked")
-        self._set(server, method=self._check_method(service, server.address, asked), asked=asked)
+        requested = command.method or self._get(server, "requested_method")
+        self._set(
+            server, method=self._check_method(service, server.address, requested), requested_method=requested
+        )
         self._weigh(server, weight)
         self._limit(server, upper, lower)
         self._tell_scheduler(opened, 0, 0, before, weight)
@@ -388,12 +393,12 @@ class Transaction:
             self._limited[server] = raised or self._limited.get(server, False)
         self._set(server, upper=upper, lower=lower)
 
-    def _check_method(self, service: VirtualService, server: Endpoint, asked: Method) -> Method:
+    def _check_method(self, service: VirtualService, server: Endpoint, requested: Method) -> Method:
         """What becomes of the method asked for. Raises BadValue."""
         port = service.key.address.port
-        if asked is not Method.NAT and not service.key.mark and server.port != port:
+        if requested is not Method.NAT and not service.key.mark and server.port != port:
             raise BadValue("real server", f"port {port}: only VS-NAT changes it", str(server))
-        return Method.LOCAL if self._rules.is_local(server.address) else asked
+        return Method.LOCAL if self._rules.is_local(server.address) else requested
 
     @_carry_out.register
     def _delete_server(self, command: DeleteServer) -> None:
@@ -427,7 +432,7 @@ class Transaction:
 
     def _tune(self) -> None:
         for service in self._rules if self._settings else ():
-            schedulers.tune(service.policy.scheduler_name, service.scheduler, self._rules.sysctls)
+            schedulers.apply_sysctls(service.policy.scheduler_name, service.scheduler, self._rules.sysctls)
 
     @_carry_out.register
     def _add_mark(self, command: AddMark) -> None:
@@ -480,7 +485,7 @@ class _Values:
                 noted[owner] = getattr(owner, name)
                 setattr(owner, name, value)
 
-    def clear_away(self) -> Steps:
+    def discard(self) -> Steps:
         for noted in self._of.values():
             while noted:
                 noted.popitem()
@@ -505,6 +510,6 @@ def _count(weights: Counter[int], weight: int, by: int) -> None:
 
 def _forget_idle(servers: dict[Endpoint, RealServer]) -> Steps:
     for address, server in list(servers.items()):
-        if not server.is_referred_to:
+        if not server.in_use:
             servers.pop(address, None)
         yield

@@ -23,7 +23,7 @@ from director.core.connections import Connection, Lifecycle
 from director.core.events import Trace
 from director.core.packet import ACK, RST, SYN, TCP, UDP, Endpoint
 from director.core.real_server import Method
-from director.core.states import ACTIVE, State, Timeouts, View, follow
+from director.core.states import ACTIVE, Direction, State, Timeouts, next_state
 from director.engines.ebpf import compiler, layouts
 from director.engines.ebpf.changes import ProgramUpdates
 from director.engines.ebpf.clock import NANO, KernelClock
@@ -41,7 +41,7 @@ from tests.unit.director.engines.ebpf.support import FakeServers
 CLIENT, VIP = Endpoint("198.51.100.7", 3000), Endpoint("203.0.113.1", 80)
 SERVER, NUMBER = Endpoint("172.16.0.3", 8000), 1
 FLAGS = range(64)  # TCP's six
-METHODS = {View.IN: Method.NAT, View.OUT: Method.NAT, View.HALF: Method.DR}
+METHODS = {Direction.INPUT: Method.NAT, Direction.OUTPUT: Method.NAT, Direction.INPUT_ONLY: Method.DR}
 STEP = 10_000  # seconds: so far are the states' timeouts from each other
 TIMEOUTS = Timeouts(**{state.value.lower(): STEP * (at + 1) for at, state in enumerate(State)})
 
@@ -125,17 +125,17 @@ def loose() -> Iterator[Loose]:
 
 
 @pytest.mark.parametrize("secure", [False, True])
-@pytest.mark.parametrize("view", View)
-def test_its_states_follow_each_other_as_the_cores_do(loose: Loose, view: View, *, secure: bool) -> None:
+@pytest.mark.parametrize("view", Direction)
+def test_its_states_follow_each_other_as_the_cores_do(loose: Loose, view: Direction, *, secure: bool) -> None:
     """Each flag with each other one, in each state: the state after it, its time, and how it is counted."""
-    ends = (SERVER, CLIENT) if view is View.OUT else (CLIENT, VIP)
+    ends = (SERVER, CLIENT) if view is Direction.OUTPUT else (CLIENT, VIP)
     loose.settings.set_transitions(secure=secure)
     for state, flags in product(State, FLAGS):
         if state is State.UDP:
             continue
         key = loose.know(TCP, state, METHODS[view])
         loose.sees(TCP, *ends, flags)
-        entry, expected = loose.entry(key), follow(TCP, state, view, flags, secure=secure)
+        entry, expected = loose.entry(key), next_state(TCP, state, view, flags, secure=secure)
         assert entry.state is expected, (state, flags)
         left = (entry.expires - monotonic_ns()) / NANO
         assert abs(left - TIMEOUTS.by_state()[expected]) < STEP / 2, (state, flags)
@@ -149,7 +149,7 @@ def test_a_steady_reply_says_nothing_new(loose: Loose) -> None:
     for flags in FLAGS:
         key = loose.know(TCP, State.ESTABLISHED, Method.NAT, layouts.FAST_REPLY)
         loose.sees(TCP, SERVER, CLIENT, flags)
-        assert loose.entry(key).state is follow(TCP, State.ESTABLISHED, View.OUT, flags), flags
+        assert loose.entry(key).state is next_state(TCP, State.ESTABLISHED, Direction.OUTPUT, flags), flags
 
 
 def test_udp_has_one_state(loose: Loose) -> None:
@@ -239,14 +239,14 @@ def test_a_packet_that_comes_while_the_core_decides_is_not_undone(loose: Loose, 
         loose.connections, loose.totals, servers, templates, sessions, updates, clock, nothing, 8
     )
     life = Lifecycle(table, templates, TIMEOUTS, Trace(None))
-    connection = table.request(TCP, CLIENT, VIP)
+    connection = table.find_in(TCP, CLIENT, VIP)
     assert isinstance(connection, Connection)
     if core is None:
         life.end(connection, clock.now())
         state, both = None, (0, 0)
         assert loose.connections.get(key) is None
     else:
-        life.become(connection, core, clock.now())
+        life.set_state(connection, core, clock.now())
         state, both = loose.entry(key).state, (0, 1)
         assert state is (State.CLOSE if core is State.ESTABLISHED else core)
         table.remove(connection)

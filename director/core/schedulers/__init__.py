@@ -76,7 +76,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted({*(name for name in files if not name.startswith("_")), *_added}))
 
 
-def add(name: str, made: Callable[[], Scheduler]) -> None:
+def register(name: str, made: Callable[[], Scheduler]) -> None:
     """One more scheduler, without flags: `made` is called for each service that begins to use it."""
     _added[name] = made
     names.cache_clear()
@@ -97,11 +97,11 @@ def make(name: str, flags: Iterable[str] = (), sysctls: Sysctls | None = None) -
         if flag not in known:
             raise BadValue(f"flag of {name}", f"one of {', '.join(known) or 'none at all'}", flag)
     scheduler: Scheduler = kind(**{known[flag]: True for flag in flags})
-    tune(name, scheduler, sysctls or Sysctls())
+    apply_sysctls(name, scheduler, sysctls or Sysctls())
     return scheduler
 
 
-def memory_of(scheduler: Scheduler) -> Callable[[Sequence[RealServer]], None]:
+def snapshot(scheduler: Scheduler) -> Callable[[Sequence[RealServer]], None]:
     """What it remembers now; the function that is returned has it remember that again.
 
     It is called with the servers that the scheduler had. One from somebody's own file is told of these.
@@ -117,7 +117,7 @@ def memory_of(scheduler: Scheduler) -> Callable[[Sequence[RealServer]], None]:
     return remember
 
 
-def tune(name: str, scheduler: Scheduler, sysctls: Sysctls) -> None:
+def apply_sysctls(name: str, scheduler: Scheduler, sysctls: Sysctls) -> None:
     """Let a scheduler know those of the sysctls that are its own."""
     for sysctl in own_sysctls(name):
         setattr(scheduler, sysctl.removeprefix(f"{name}_"), getattr(sysctls, sysctl))

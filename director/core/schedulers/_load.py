@@ -27,7 +27,7 @@ def least(servers: Iterable[RealServer], load: Callable[[RealServer], int]) -> R
     best: RealServer | None = None
     best_load = best_weight = 0
     for server in servers:
-        if server.weight and server.listed and not server.overloaded:  # available, but a thousand may come
+        if server.weight and server.configured and not server.overloaded:  # inlined: a thousand may come
             here, weight = load(server), server.weight
             if best is None or here * best_weight < best_load * weight:
                 best, best_load, best_weight = server, here, weight

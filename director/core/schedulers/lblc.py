@@ -30,7 +30,7 @@ class Scheduler:
     def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:
         address = packet.destination.address
         known = self._known.find(address, now, self.expiration)
-        if known is not None and known.listed and known.weight and not overloaded(known, servers):
+        if known is not None and known.configured and known.weight and not overloaded(known, servers):
             return known, f"lblc: {address} is with this server, which is not overloaded"
         server = least(servers, overhead)
         if server is None:

@@ -44,9 +44,9 @@ class UnreadableCheckpoint(EngineError):
 
 def save(director: Director, servers: Servers, pieces: Map) -> None:
     """Write rules, marks and settings. Raises EngineError where they are too long."""
-    listed = {id(service): service for service in director.services}
+    listed = {id(service): service for service in director.rules}
     known = {**listed, **{id(service): service for _, service, _ in servers.all()}}
-    gone = [(service, server) for _, service, server in servers.all() if not server.listed]
+    gone = [(service, server) for _, service, server in servers.all() if not server.configured]
     text = {
         "made": [encode(command) for command in _commands(director, known.values(), gone)],
         "numbers": [
@@ -71,7 +71,7 @@ def _commands(
     left: dict[int, list[RealServer]] = {}
     for service, server in gone:
         left.setdefault(id(service), []).append(server)
-    now = director.services
+    now = director.rules
     for name, value in now.sysctls.as_dict().items():
         yield SetSysctl(name, value)
     times = now.timeouts
@@ -88,10 +88,10 @@ def _commands(
             policy.netmask,
             policy.one_packet,
         )
-        there = (server for server in reversed(service.servers) if server.listed)
+        there = (server for server in reversed(service.servers) if server.configured)
         for server in (*left.get(id(service), ()), *there):
             limits = server.upper, server.lower
-            yield AddServer(service.key, server.address, server.weight, server.asked, *limits)
+            yield AddServer(service.key, server.address, server.weight, server.requested_method, *limits)
 
 
 def restore(director: Director, servers: Servers, pieces: Map, now: float) -> None:
@@ -112,7 +112,7 @@ def restore(director: Director, servers: Servers, pieces: Map, now: float) -> No
 
 def _resume(director: Director, counted: Iterable[Sequence[Any]]) -> None:
     """Services' counters, as they were written."""
-    services = {service.key: service for service in director.services}
+    services = {service.key: service for service in director.rules}
     for named, counts in counted:
         name = decode(named)
         if not isinstance(name, DeleteService):
@@ -122,7 +122,7 @@ def _resume(director: Director, counted: Iterable[Sequence[Any]]) -> None:
 
 def _bind(director: Director, servers: Servers, numbers: Sequence[Sequence[Any]]) -> None:
     """Servers have their numbers, and their counters; what those have grown by, their services' have, too."""
-    services = {service.key: service for service in director.services}
+    services = {service.key: service for service in director.rules}
     for number, *_ in numbers:
         if type(number) is not int or not 0 <= number < servers.room:
             raise ValueError(f"numbers: expected one below {servers.room}, got {number!r}")

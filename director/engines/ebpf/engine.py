@@ -108,7 +108,7 @@ class EbpfEngine:
                 checkpoint.restore(director, self._servers, maps["checkpoint"], self._clock.now())
             except checkpoint.UnreadableCheckpoint as error:
                 raise EngineError(f"{error} {self._program.removal_hint()}") from None
-            self._rules.adopt(director.services)
+            self._rules.adopt(director.rules)
             self._templates.adopt(self._clock.now())
             self._connections.adopt()
         self.install_rules()
@@ -148,7 +148,7 @@ class EbpfEngine:
 
     def install_rules(self) -> None:
         """Raises EngineError."""
-        rules = self._director.services
+        rules = self._director.rules
         self._core.redirect()
         try:
             vips = self._prefixes(rules.vips())
@@ -184,8 +184,8 @@ class EbpfEngine:
         return PREFIX.pack(network.prefixlen, network.network_address.packed)
 
     def _flags(self) -> int:
-        rules, sysctls = self._director.services, self._director.services.sysctls
-        flags = settings.EMIT_EVENTS if self._director.trace.is_heard else 0
+        rules, sysctls = self._director.rules, self._director.rules.sysctls
+        flags = settings.EMIT_EVENTS if self._director.trace.enabled else 0
         if rules.marks or any(_has_wildcard(service) for service in rules):
             flags |= settings.HAS_WILDCARDS
         if sysctls.nat_icmp_send or sysctls.sloppy_tcp or rules.marks:
@@ -216,7 +216,7 @@ class EbpfEngine:
 
     def _decide(self, packet: Packet, now: float) -> Decision:
         """The core's decision; it and the program are in step before and after."""
-        service = self._director.services.find(packet)
+        service = self._director.rules.find(packet)
         self._rules.fetch_for(service)
         decision = self._director.decide(packet, now)
         if isinstance(decision, Forward):
@@ -232,8 +232,8 @@ class EbpfEngine:
         self._network.tick()
         self._network.learn(self._core.routes.learnt)
         self._servers.write_all_back()
-        self._sweeper.sweep_if_due(self._director.services.timeouts)
-        self._settings.set_transitions(secure=secures_tcp(self._director.services.sysctls))
+        self._sweeper.sweep_if_due(self._director.rules.timeouts)
+        self._settings.set_transitions(secure=secures_tcp(self._director.rules.sysctls))
         self._settings.set_flags(self._flags())
 
     def sync_counters(self, *, wait: bool) -> None:

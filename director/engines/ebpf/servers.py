@@ -64,7 +64,7 @@ class Servers:
         gone = [
             (number, server)
             for number, (_, server) in self._at.items()
-            if id(server) not in known and not server.is_referred_to
+            if id(server) not in known and not server.in_use
         ]
         new = [identity for identity in known if identity not in self._numbers]
         if len(self._at) - len(gone) + len(new) > self._room:
@@ -115,7 +115,7 @@ class Servers:
             layouts.port(there.port),
             METHODS.index(server.method),
             layouts.address(own),
-            int(server.listed),
+            int(server.configured),
             server.weight,
             server.upper,
             server.lower,

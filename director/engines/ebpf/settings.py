@@ -10,9 +10,9 @@ from director.core.states import (
     EVENTS,
     SECURE_TCP_TRANSITIONS,
     TCP_TRANSITIONS,
+    Direction,
     State,
     Timeouts,
-    View,
 )
 from director.engines.ebpf.clock import NANO
 from director.engines.ebpf.layouts import STATES
@@ -50,7 +50,7 @@ class Settings:
         """The state table of TCP: the core's own, as a table of bytes."""
         table = SECURE_TCP_TRANSITIONS if secure else TCP_TRANSITIONS
         following = bytearray()
-        for view in (View.IN, View.OUT, View.HALF):
+        for view in (Direction.INPUT, Direction.OUTPUT, Direction.INPUT_ONLY):
             for event in EVENTS:
                 row = (state if state is State.UDP else table[view, event, state] for state in STATES)
                 following += bytes(map(STATES.index, row)).ljust(_ROOM, b"\0")

@@ -80,7 +80,7 @@ class SharedTable:
         self._cursor = Cursor()  # of `some`
 
     @property
-    def expected(self) -> int:
+    def expectations(self) -> int:
         return len(self._expected)
 
     def __len__(self) -> int:
@@ -106,7 +106,7 @@ class SharedTable:
 
     # ---- finding ----
 
-    def request(self, protocol: int, client: Endpoint, vip: Endpoint) -> Connection | None:
+    def find_in(self, protocol: int, client: Endpoint, vip: Endpoint) -> Connection | None:
         if client.port == ANY_PORT:
             return self._expected.get((protocol, client, vip))
         key = flow_key(protocol, client, vip)
@@ -118,16 +118,16 @@ class SharedTable:
             self._sweep()  # so that it is counted no more
         return connection
 
-    def reply(self, protocol: int, server: Endpoint, client: Endpoint) -> Connection | None:
+    def find_out(self, protocol: int, server: Endpoint, client: Endpoint) -> Connection | None:
         entry = self._find(flow_key(protocol, server, client))
-        return self.request(protocol, client, entry.endpoint) if entry and entry.flags & REPLY else None
+        return self.find_in(protocol, client, entry.endpoint) if entry and entry.flags & REPLY else None
 
     def _find(self, key: bytes) -> Entry | None:
         value = self._map.get(key)
         entry = None if value is None else Entry.from_bytes(value)
         return None if entry is None or entry.flags & REMOVED else entry
 
-    def of(self, protocol: int, client: Endpoint) -> list[Connection]:
+    def by_client(self, protocol: int, client: Endpoint) -> list[Connection]:
         """All that a client's end has; to find them, every entry is looked at."""
         return [one for one in self if one.client == client and one.protocol == protocol]
 
@@ -139,7 +139,7 @@ class SharedTable:
             if expires <= self._clock.now():
                 return None
             own = self._to_connection(key, entry)
-        own.state = own.stored = entry.state
+        own.state = own.stored_state = entry.state
         own.packets = max(own.packets, entry.packets)
         own.expires = expires
         return own
@@ -168,18 +168,18 @@ class SharedTable:
         connection.expires = expires
         if connection.client.port == ANY_PORT:
             self._expected[_expected_key(connection)] = connection
-            self._timers.keep(connection, expires)
+            self._timers.refresh(connection, expires)
             return
         self._put_in(connection)
 
     def _put_in(self, connection: Connection) -> None:
         """Where there is no room, its packets go on, but nobody remembers it: it is counted no more."""
-        connection.stored = connection.state
+        connection.stored_state = connection.state
         if self._write(connection):
             self._totals.add_connections(1)
             return
         self._own.pop(_key(connection), None)
-        self._timers.forget(connection)
+        self._timers.cancel(connection)
         connection.server.count(active=connection.active, by=-1)
         if connection.control is not None:
             connection.control.children -= 1
@@ -194,9 +194,9 @@ class SharedTable:
         key = _key(connection)
         if flags & CORE_OWNED:
             self._own[key] = connection
-            self._timers.keep(connection, connection.expires)
+            self._timers.refresh(connection, connection.expires)
         now = make_flags(connection.state, connection.method, flags)
-        number, there = self._servers.number_of(connection.server), connection.server_end
+        number, there = self._servers.number_of(connection.server), connection.server_endpoint
         expires, packets = self._clock.nanoseconds(connection.expires), min(connection.packets, MAX_PACKETS)
         entry = Entry(expires, now, number, packets, address(there.address), port(there.port))
         try:
@@ -216,7 +216,7 @@ class SharedTable:
 
     def remove(self, connection: Connection) -> None:
         """Its end is counted by whoever asks for it: in the state that it had at last."""
-        self._timers.forget(connection)
+        self._timers.cancel(connection)
         if self._expected.pop(_expected_key(connection), None) is not None:
             return
         key = _key(connection)
@@ -226,9 +226,9 @@ class SharedTable:
         if last is None:  # the program was quicker, and has counted it
             connection.server.count(active=connection.active, by=1)
         else:
-            connection.state = connection.stored = state_of(last)
+            connection.state = connection.stored_state = state_of(last)
 
-    def keep(self, connection: Connection, expires: float) -> None:
+    def refresh(self, connection: Connection, expires: float) -> None:
         """The state is written with the time: the core changes both in one go.
 
         The core has counted its move from the state that it has seen. If the program has moved the connection
@@ -237,33 +237,33 @@ class SharedTable:
         """
         connection.expires = expires
         if connection.client.port == ANY_PORT:
-            self._timers.keep(connection, expires)
+            self._timers.refresh(connection, expires)
             return
         key = _key(connection)
         if key in self._own:
-            self._timers.keep(connection, expires)
-        moved = connection.state is not connection.stored
+            self._timers.refresh(connection, expires)
+        moved = connection.state is not connection.stored_state
         while (entry := self._find(key)) is not None:
             after = connection.state if moved else entry.state
-            lasts = moved or entry.state is connection.stored
+            lasts = moved or entry.state is connection.stored_state
             when = self._clock.nanoseconds(expires) if lasts else None
             if self._updates.compare_and_swap(key, entry.flags, with_state(entry.flags, after), when):
                 break
         else:  # it has ended
             self._correct_counts(connection, connection.state)
-            connection.state = connection.stored
+            connection.state = connection.stored_state
             return
         if moved:
             self._correct_counts(connection, entry.state)
-        connection.state = connection.stored = after
+        connection.state = connection.stored_state = after
         if entry.method is Method.NAT:
             self._clear_fast_reply(connection)
 
     @staticmethod
     def _correct_counts(connection: Connection, before: State) -> None:
         """The core has counted a move that began in the state that it has seen: it began in this one."""
-        if (connection.stored in ACTIVE) is not (before in ACTIVE):
-            connection.server.moved(active=connection.stored in ACTIVE)
+        if (connection.stored_state in ACTIVE) is not (before in ACTIVE):
+            connection.server.count_state_change(active=connection.stored_state in ACTIVE)
 
     def _clear_fast_reply(self, connection: Connection) -> None:
         """The program looks at the request's entry again before it relies on the reply's."""
@@ -284,14 +284,14 @@ class SharedTable:
         if connection.ftp is not None:
             self._sessions.keep(_key(connection), connection.ftp)
 
-    def name_client(self, connection: Connection, client: Endpoint) -> None:
+    def fill_client_port(self, connection: Connection, client: Endpoint) -> None:
         del self._expected[_expected_key(connection)]
         connection.client = client
         self._put_in(connection)
 
     # ---- what the time brings ----
 
-    def some(self, number: int) -> Iterator[list[Connection]]:
+    def scan(self, number: int) -> Iterator[list[Connection]]:
         """A few after the other, until they were `number`; the next call goes on from there."""
         seen = 0
         for batch in self._map.batches(self._cursor, _AT_ONCE):
@@ -313,9 +313,9 @@ class SharedTable:
     def _has_expired(self, connection: Connection, entry: Entry, now: float) -> bool:
         """Its packets may have come without the core's knowledge: then it lives on."""
         latest = self._clock.seconds(max(entry.expires, self._reply_expires(_key(connection), entry)))
-        connection.state = connection.stored = entry.state
+        connection.state = connection.stored_state = entry.state
         if latest > now:
-            self._timers.keep(connection, latest)
+            self._timers.refresh(connection, latest)
         return latest <= now
 
     # ---- what the program has done ----
@@ -348,14 +348,14 @@ class SharedTable:
 
     def _adopt_entry(self, key: bytes, entry: Entry, when: float) -> Connection:
         connection = self._own[key] = self._to_connection(key, entry)
-        connection.state = connection.stored = entry.state
+        connection.state = connection.stored_state = entry.state
         connection.packets = entry.packets
         if connection.service.policy.persistent:
             template = connection.control = self._templates.follow(connection, when)
             if template is not None:
                 template.children += 1
                 template.assured |= entry.state is State.ESTABLISHED
-        self._timers.keep(connection, self._clock.seconds(entry.expires))
+        self._timers.refresh(connection, self._clock.seconds(entry.expires))
         return connection
 
     def adopt(self) -> None:
@@ -403,4 +403,4 @@ def _key(connection: Connection) -> bytes:
 
 
 def _reply_key(connection: Connection) -> bytes:
-    return flow_key(connection.protocol, connection.server_end, connection.client)
+    return flow_key(connection.protocol, connection.server_endpoint, connection.client)

@@ -38,12 +38,12 @@ class SharedTemplates(Templates):
         super().add(template, now)
         self._totals.templates = len(self)
 
-    def lose(self, template: Template) -> None:
+    def invalidate(self, template: Template) -> None:
         self._map.remove(layouts.template_key(template.key))
-        super().lose(template)
+        super().invalidate(template)
 
     def _forget(self, template: Template) -> None:
-        if not template.lost:
+        if not template.invalid:
             self._map.remove(layouts.template_key(template.key))
         super()._forget(template)
         self._totals.templates = len(self)

@@ -37,7 +37,7 @@ class EventReader:
         now = self._clock.seconds(when)
         if after & layouts.CORE_OWNED:
             self._let_know(what, after, key, now)
-        if not self._trace.is_heard or what == layouts.REPLIED:
+        if not self._trace.enabled or what == layouts.REPLIED:
             return
         protocol, client, vip = layouts.parse_flow_key(key)
         entry = layouts.Entry(expires, after, 0, 0, address, port)
@@ -54,7 +54,7 @@ class EventReader:
             fields["why"] = f"{how}, by the program in the kernel"
         elif what == layouts.STATE_CHANGED:
             fields["before"] = layouts.state_of(before).value
-        self._trace.tell(_KINDS[what], now, lambda: fields)
+        self._trace.emit(_KINDS[what], now, lambda: fields)
 
     def _let_know(self, what: int, after: int, key: bytes, now: float) -> None:
         if what == layouts.OPENED:

@@ -63,7 +63,7 @@ class IpvsEngine:
         self._director = director
         if kernel.has_rules():
             raise EngineError("Kernel IPVS has rules on this host already: `ipvsadm -C` removes them.")
-        self._refuse_other_timeouts(director.services.timeouts)
+        self._refuse_other_timeouts(director.rules.timeouts)
         self._set(kernel.FORWARDING, 1)
         self.install_rules()
 
@@ -94,7 +94,7 @@ class IpvsEngine:
 
     def install_rules(self) -> None:
         """Raises EngineError, with the kernel's rules as they were before."""
-        rules = self._director.services
+        rules = self._director.rules
         wanted = [service.as_dict() for service in rules]
         try:
             kernel.restore([*lines(self._installed, wanted), *self._timeout_lines(), *self._zeroed(wanted)])
@@ -113,12 +113,12 @@ class IpvsEngine:
         self._statistics = {service_option(service.as_dict()): service.stats for service in rules}
 
     def _timeout_lines(self) -> Sequence[str]:
-        now = self._director.services.timeouts
+        now = self._director.rules.timeouts
         return [] if now == self._timeouts else [_timeout_line(now)]
 
     def _zeroed(self, wanted: Sequence[Service]) -> list[str]:
         """Services that count anew have new counters."""
-        stats = {service_option(service.as_dict()): service.stats for service in self._director.services}
+        stats = {service_option(service.as_dict()): service.stats for service in self._director.rules}
         keys = (service_option(service) for service in wanted)
         return [
             f"-Z {key}" for key in keys if key in self._statistics and stats[key] is not self._statistics[key]
@@ -134,7 +134,7 @@ class IpvsEngine:
         undone = lines(carried_out or [], self._installed)
         kernel.restore([*([] if known else ["-C"]), *undone, _timeout_line(self._timeouts)])
         with suppress(EngineError):  # the one that was refused has its old value already
-            self._tune(self._sysctls, since=self._director.services.sysctls)
+            self._tune(self._sysctls, since=self._director.rules.sysctls)
 
     def _tune(self, sysctls: Sysctls, since: Sysctls | None = None) -> None:
         before, now = (since or self._sysctls).as_dict(), sysctls.as_dict()
@@ -165,7 +165,7 @@ class IpvsEngine:
 
     def _count(self) -> None:
         counted = kernel.counted()
-        for service in self._director.services:
+        for service in self._director.rules:
             key = _key(service)
             _take(service, counted.get(key))
             for server in service.servers:

@@ -136,11 +136,11 @@ class ScapyEngine:
         is_ready, self._is_ready = self._is_ready, False
         self.redirect()
         if not is_ready:
-            self._kernel.keep_out_of(self._director.services.vips())
+            self._kernel.keep_out_of(self._director.rules.vips())
 
     def redirect(self) -> None:
         """Let the local node have ports of its own. Raises EngineError."""
-        self._local_node.redirect(self._director.services)
+        self._local_node.redirect(self._director.rules)
 
     def tick(self, now: float) -> None:
         self._neighbours.tick(now)
@@ -156,7 +156,7 @@ class ScapyEngine:
             self._count("missed", missed)
             if shed:
                 about = partial(dict[str, Any], interface=wire.interface, syns=shed)
-                self._director.trace.tell("shed", self._clock(), about)
+                self._director.trace.emit("shed", self._clock(), about)
 
     def sync_counters(self, *, wait: bool) -> None:
         """Nothing to do: the core has counted."""
@@ -198,7 +198,7 @@ class ScapyEngine:
                 self._failures.note(error, frame, self._tell_failure)
 
     def _tell_failure(self, about: Mapping[str, Any]) -> None:
-        self._director.trace.tell("failed", self._clock(), lambda: about)
+        self._director.trace.emit("failed", self._clock(), lambda: about)
 
     def _receive(self, wire: Wire, frame: bytes) -> None:
         kind, packet = frame[12:_ETHERNET], frame[_ETHERNET:]
@@ -219,10 +219,10 @@ class ScapyEngine:
         datagram = Datagram(data)
         packet = parse(datagram)
         if longest:
-            packet = replace(packet, longest=longest)
+            packet = replace(packet, largest_fragment=longest)
         decision = self._ask(packet, self._clock())
-        if isinstance(decision, Reject | Drop) and decision.learnt:
-            self.routes.learn_mtu(*decision.learnt, self._clock())
+        if isinstance(decision, Reject | Drop) and decision.path_mtu:
+            self.routes.learn_mtu(*decision.path_mtu, self._clock())
         if isinstance(decision, Forward):
             if decision.method is Method.LOCAL:
                 self._give(data[: packet.length])
@@ -234,7 +234,7 @@ class ScapyEngine:
             self._answer(decision, tunnelled(datagram.rest) if decision.tunnelled else data[: packet.length])
         elif isinstance(decision, Pass):
             self._leave(packet, data[: packet.length])
-        elif decision.waits:
+        elif decision.awaits_reassembly:
             self._gather(packet, data[: packet.length])
         else:
             self._count("dropped")
@@ -263,7 +263,7 @@ class ScapyEngine:
             return
         self._count("dropped", len(fragments) - 1)
         answer = Reject(TIME_EXCEEDED, NOT_REASSEMBLED, (why,))
-        self._answer(tell.answer(packet, self._clock(), answer), fragments[0])
+        self._answer(tell.reject(packet, self._clock(), answer), fragments[0])
 
     # ---- out ----
 
@@ -280,7 +280,7 @@ class ScapyEngine:
             self._lose("lost", came, f"it would have {length} bytes")
             return
         packet = METHODS[forward.method](datagram, forward, hop.source)
-        made = pieces(packet, min(came.longest or hop.wire.mtu, hop.wire.mtu))
+        made = pieces(packet, min(came.largest_fragment or hop.wire.mtu, hop.wire.mtu))
         for piece in made:  # the core has refused those that may not be taken apart
             self._send(piece, hop)
         if not made:
@@ -300,12 +300,12 @@ class ScapyEngine:
             self._count("dropped")
             return
         self._count("answered")
-        own = about.dst if self._director.services.is_vip(about.dst) else hop.source
+        own = about.dst if self._director.rules.is_vip(about.dst) else hop.source
         self._send(answer(decision, data, own), hop)
 
     def _leave(self, packet: Packet, data: bytes) -> None:
         """The kernel's business; TCP and UDP for a VIP have been kept from it and are handed over now."""
-        if packet.protocol in (TCP, UDP) and self._director.services.is_vip(packet.destination.address):
+        if packet.protocol in (TCP, UDP) and self._director.rules.is_vip(packet.destination.address):
             self._give(data)
 
     def _give(self, data: bytes) -> None:

@@ -35,7 +35,7 @@ def pieces(data: bytes, mtu: int) -> Sequence[bytes]:
     if step <= 0:
         return ()
     header, where = data[:size], _where(data)
-    others = header[:HEADER] + ip_options.of_later_fragments(header[HEADER:])
+    others = header[:HEADER] + ip_options.for_later_fragments(header[HEADER:])
     made: list[bytes] = []
     for at in range(size, len(data), step):
         more = _MORE if at + step < len(data) else where & _MORE

@@ -68,7 +68,10 @@ def redirects(services: Iterable[VirtualService]) -> Iterator[Redirect]:
     for service in services:
         local = [server for server in service.servers if server.method is Method.LOCAL]
         for server in local:
-            if server.asked is Method.NAT and server.address.port not in (0, service.key.address.port):
+            if server.requested_method is Method.NAT and server.address.port not in (
+                0,
+                service.key.address.port,
+            ):
                 _check(service, server, local)
                 yield Redirect(service.key.protocol, service.key.address, server.address)
 

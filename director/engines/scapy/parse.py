@@ -36,7 +36,7 @@ def parse(datagram: Datagram) -> Packet:
             sequence=above.seq,
             acknowledgement=above.ack,
             payload=datagram.rest[datagram.data_starts :],
-            spoilt=datagram.is_spoilt,
+            bad_checksum=datagram.is_spoilt,
             **common,
         )
     if isinstance(above, UDPHeader):

@@ -86,7 +86,7 @@ def made(file: Path, text: str) -> custom_scheduler.CustomScheduler:
 
 
 def process_of(director: Director) -> custom_scheduler._Process:
-    scheduler = next(service.scheduler for service in director.services if service.key == KEY)
+    scheduler = next(service.scheduler for service in director.rules if service.key == KEY)
     assert isinstance(scheduler, custom_scheduler.CustomScheduler)
     return scheduler._process
 
@@ -196,7 +196,7 @@ def test_a_server_that_is_not_available_is_not_taken(file: Path) -> None:
 def test_the_failure_is_told_as_an_event(file: Path) -> None:
     events: list[Event] = []
     with_scheduler(file, PICK.format("return 1 // 0"), events).decide(tcp(client(1), WEB), 1.0)
-    assert [event.kind for event in events][-1] == "answered"
+    assert [event.kind for event in events][-1] == "rejected"
     assert "ZeroDivisionError" in events[-1].data["why"]
 
 

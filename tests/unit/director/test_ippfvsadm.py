@@ -184,7 +184,7 @@ def test_the_published_listing(asked: Asked, capsys: pytest.CaptureFixture[str])
     files = ServiceKey(TCP, Endpoint("203.0.113.1", 21))
     director.apply([AddService(WEB), AddServer(WEB, FIRST), AddServer(WEB, SECOND, 2)], 0.0)
     director.apply([AddService(files), AddServer(files, Endpoint("172.16.0.3", 21))], 0.0)
-    asked.answer = {"ok": True, "services": [service.as_dict() for service in director.services]}
+    asked.answer = {"ok": True, "services": [service.as_dict() for service in director.rules]}
     assert ippfvsadm.main(["-L"]) == 0
     assert asked.path == "/run/lvs-director.sock"
     assert capsys.readouterr().out == (

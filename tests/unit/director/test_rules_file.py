@@ -110,7 +110,7 @@ def test_connections_and_counters_go_on(handler: RequestHandler, director: Direc
     file.write_text(RULES.replace("-m -w 2\n", "-m -w 5\n"))
     load(file, handler)
     assert handler({"do": "connections"})["connections"] == before != []
-    assert director.services.find(WEB).stats.connections == 1  # type: ignore[union-attr]
+    assert director.rules.find(WEB).stats.connections == 1  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

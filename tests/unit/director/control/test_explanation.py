@@ -39,7 +39,7 @@ def explain(director: Director, port: int, to: Endpoint = WEB, **more: Any) -> d
 
 
 def everything(director: Director) -> str:
-    listing = [service.as_dict() for service in director.services]
+    listing = [service.as_dict() for service in director.rules]
     return json.dumps([listing, list(director.listing(1.0))])
 
 

@@ -180,11 +180,11 @@ def test_rules_that_the_engine_refuses_are_taken_back(
     def refuse() -> None:
         raise EngineError("nft is missing.")
 
-    before = [service.as_dict() for service in director.services]
+    before = [service.as_dict() for service in director.rules]
     monkeypatch.setattr(engine, "install_rules", refuse)
     answer = handler({"do": "apply", "commands": [encode(command) for command in RULES]})
     assert answer == {"ok": False, "error": "nft is missing."}
-    assert [service.as_dict() for service in director.services] == before
+    assert [service.as_dict() for service in director.rules] == before
 
 
 # ---- in steps ----
@@ -252,7 +252,7 @@ def clear_and_hang_up(handler: RequestHandler, director: Director) -> list[Itera
     later: list[Iterator[None]] = []
     handler.later = later.append
     steps = handler.steps(request_for(Clear()))
-    while list(director.services):
+    while list(director.rules):
         next(steps)
     steps.close()
     return later
@@ -270,7 +270,7 @@ def test_a_change_that_is_carried_out_is_finished_even_if_its_caller_is_gone(
         for _ in left:
             pass
     assert not len(director.connections)
-    assert not director.services.removed
+    assert not director.rules.removed
 
 
 def test_a_change_may_be_written_while_the_one_before_it_is_cleared_away(
@@ -289,9 +289,9 @@ def test_a_change_may_be_written_while_the_one_before_it_is_cleared_away(
     for _ in left:
         pass
     known = {connection.server for connection in director.connections}
-    (service,) = director.services
+    (service,) = director.rules
     assert known <= set(service.servers)  # they have their connections back
-    assert not director.services.removed
+    assert not director.rules.removed
 
 
 class Told(CountingEngine):
@@ -317,7 +317,7 @@ def test_an_engine_hears_of_vips_before_they_hold(director: Director) -> None:
     engine.wrong = True
     assert apply(handler, Clear()) == {"ok": False, "error": "no nft."}
     assert engine.vips[1:] == [set(), {"203.0.113.1"}]  # it is told that nothing has come of it
-    assert len(list(director.services)) == 1
+    assert len(list(director.rules)) == 1
 
 
 def test_a_large_listing_comes_in_parts(handler: RequestHandler) -> None:

@@ -48,7 +48,7 @@ def test_a_client_may_use_port_0(director: Director) -> None:
     for flags in (SYN, FIN, SYN, ACK):
         assert isinstance(director.decide(tcp(client(0), WEB, flags), 0), Forward)
     check_counts(director, 9)
-    assert director.connections.expected == 0
+    assert director.connections.expectations == 0
     director.tick(1000)
     assert len(director.connections) == 0
 
@@ -60,13 +60,13 @@ def test_port_0_is_not_the_client_that_ftp_expects() -> None:
     director.decide(tcp(client(1025), FTP, ACK), 0)
     passive = b"227 Entering Passive Mode (172,16,0,3,117,48).\r\n"
     director.decide(tcp(FTP2, client(1025), ACK, payload=passive, sequence=1), 0)
-    assert director.connections.expected == 1
+    assert director.connections.expectations == 1
     data = Endpoint(VIP, 117 * 256 + 48)
     decision = director.decide(tcp(client(0), data), 0)
     assert isinstance(decision, Forward)
     assert decision.connection.client == client(0)
-    assert director.connections.expected == 0
-    assert director.connections.request(TCP, NOBODY, data) is None
+    assert director.connections.expectations == 0
+    assert director.connections.find_in(TCP, NOBODY, data) is None
 
 
 def test_an_expected_client_is_listed_with_port_0() -> None:
@@ -150,7 +150,7 @@ def test_packets_of_chance(method: Method, seed: int) -> None:
         now = number / 100
         packet = by_chance(chance)
         decision: Decision = director.decide(packet, now)
-        if isinstance(decision, Drop) and decision.waits:
+        if isinstance(decision, Drop) and decision.awaits_reassembly:
             kept, whole = kept + 1, whole + len(_gathered(fragments, packet, now))
         if number % 1000 == 0:
             director.tick(now)
@@ -218,10 +218,10 @@ class AnyPacket(RuleBasedStateMachine):
             fragment = Packet(protocol, client(0), Endpoint(VIP, 0), 20 + 8 * size, **more)
             decision = self.director.decide(fragment, self.now)
             assert isinstance(decision, Drop)
-            assert decision.waits
+            assert decision.awaits_reassembly
             if self.waiting.add(fragment, b"\x45" + bytes(19), self.now):
                 length, longest = 20 + 24 * size, 20 + 8 * size
-                self.decide(Packet(protocol, client(port), at, length, longest=longest, flags=flags))
+                self.decide(Packet(protocol, client(port), at, length, largest_fragment=longest, flags=flags))
 
     @rule(seconds=st.sampled_from([0.5, 1, 9, 30]))
     def wait(self, seconds: float) -> None:
@@ -234,7 +234,7 @@ class AnyPacket(RuleBasedStateMachine):
     def nothing_is_lost(self) -> None:
         if hasattr(self, "director"):
             check_counts(self.director, 1 << 20)
-            known = self.director.connections.request(TCP, STEADY, WEB)
+            known = self.director.connections.find_in(TCP, STEADY, WEB)
             assert known is not None
             assert known.active
 

@@ -69,18 +69,18 @@ class Refusing(Idle):
 
 
 def rules_of(director: Director) -> object:
-    return [service.as_dict() for service in director.services], director.services.vips()
+    return [service.as_dict() for service in director.rules], director.rules.vips()
 
 
 def everything(director: Director) -> object:
     """All that a director has, down to whose turn it is."""
-    rules = director.services
+    rules = director.rules
     held = [
         (
             service.key,
             service.policy,
             vars(service.scheduler).copy(),
-            [(server, server.as_dict(), server.listed, server.overloaded) for server in service.servers],
+            [(server, server.as_dict(), server.configured, server.overloaded) for server in service.servers],
             dict(service.removed),
             service.as_dict(),
         )
@@ -88,7 +88,7 @@ def everything(director: Director) -> object:
     ]
     removed = {key: dict(servers) for key, servers in rules.removed.items() if servers}
     settings = rules.sysctls, rules.timeouts, rules.marks, rules.vips()
-    life = director._life._timeouts, director._life.secure, director._defence._drop_rate
+    life = director._life._timeouts, director._life.secure, director._overload._drop_rate
     return held, removed, settings, life, list(director.listing(9))
 
 

@@ -27,7 +27,7 @@ def establish(director: Director, number: int) -> None:
     for port in range(1001, 1001 + number):
         decision = director.decide(tcp(client(port), WEB), 0)
         assert isinstance(decision, Forward)
-        director.decide(tcp(decision.connection.server_end, client(port), SYN | ACK), 0)
+        director.decide(tcp(decision.connection.server_endpoint, client(port), SYN | ACK), 0)
         director.decide(tcp(client(port), WEB, ACK), 0)
 
 
@@ -61,7 +61,7 @@ def test_a_newcomer_finds_a_place_in_a_flood() -> None:
     assert established(director) == 5
 
 
-def test_established_connections_are_never_displaced() -> None:
+def test_established_connections_are_never_evicted() -> None:
     director = published(conn_limit=50)
     establish(director, 50)
     decision = director.decide(tcp(client(99), WEB), 0)
@@ -81,7 +81,7 @@ def test_tcp_displaces_udp_and_not_the_other_way_round() -> None:
     assert isinstance(director.decide(Packet(UDP, client(1), names.address, 60), 0), Drop)
 
 
-def test_what_is_displaced_is_forgotten_by_the_timers_too() -> None:
+def test_what_is_evicted_is_forgotten_by_the_timers_too() -> None:
     """Otherwise it would stay in memory until its time comes."""
     director = published(conn_limit=LIMIT)
     for number in range(6 * LIMIT):
@@ -92,17 +92,17 @@ def test_what_is_displaced_is_forgotten_by_the_timers_too() -> None:
 
 
 @pytest.mark.parametrize("name", ["drop_entry", "drop_packet", "secure_tcp"])
-def test_the_automatic_modes_follow_the_attack(name: str) -> None:  # differs: defence-by-places
+def test_the_automatic_modes_follow_the_attack(name: str) -> None:  # differs: overload-by-places
     director = published(conn_limit=100)
     director.apply([SetSysctl(name, 1)], 0)
-    assert getattr(director.services.sysctls, name) == 1
+    assert getattr(director.rules.sysctls, name) == 1
     for number in range(80):
         director.decide(tcp(spoofed(number), WEB), 0)
     director.tick(1)
-    assert getattr(director.services.sysctls, name) == 2
+    assert getattr(director.rules.sysctls, name) == 2
     director.tick(61)  # all have ended
     director.tick(62)
-    assert getattr(director.services.sysctls, name) == 1
+    assert getattr(director.rules.sysctls, name) == 1
 
 
 @pytest.mark.parametrize("value", [0, 3])
@@ -112,7 +112,7 @@ def test_off_and_always_stay(value: int) -> None:
     for number in range(20):
         director.decide(tcp(spoofed(number), WEB), 0)
     director.tick(1)
-    assert director.services.sysctls.drop_packet == value
+    assert director.rules.sysctls.drop_packet == value
 
 
 def test_there_is_a_limit() -> None:
@@ -120,12 +120,12 @@ def test_there_is_a_limit() -> None:
         Director(conn_limit=0)
 
 
-def test_a_displaced_connection_is_told() -> None:
+def test_an_eviction_is_an_event() -> None:
     kinds: list[str] = []
     director = published(conn_limit=1, on_event=lambda event: kinds.append(event.kind))
     director.decide(tcp(client(1), WEB), 0)
     director.decide(tcp(client(2), WEB), 0)
-    assert kinds.count("displaced") == 1
+    assert kinds.count("evicted") == 1
 
 
 def test_tunnels_are_no_exception() -> None:

@@ -36,7 +36,7 @@ def forward(director: Director, packet: Packet, now: float = 0.0) -> Forward:
 
 
 def server_of(director: Director, port: int, now: float = 0.0) -> str:
-    return str(forward(director, tcp(client(port), WEB), now).connection.server_end)
+    return str(forward(director, tcp(client(port), WEB), now).connection.server_endpoint)
 
 
 class TestNat:
@@ -59,7 +59,7 @@ class TestNat:
     def test_states_of_a_whole_connection(self) -> None:
         director = published()
         connection = forward(director, tcp(client(1), WEB)).connection
-        end = connection.server_end
+        end = connection.server_endpoint
         seen = []
         for packet in (
             tcp(end, client(1), SYN | ACK),
@@ -197,7 +197,7 @@ class TestServers:
     def test_clear_forgets_the_services(self) -> None:
         director = published()
         director.apply([Clear()], 0)
-        assert director.services.vips() == set()
+        assert director.rules.vips() == set()
         assert isinstance(director.decide(tcp(client(1), WEB), 0), Pass)
 
 

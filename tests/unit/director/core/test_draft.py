@@ -39,7 +39,7 @@ ports = st.lists(st.tuples(st.integers(1000, 1012), st.sampled_from([SYN, ACK]))
 
 def state(director: Director) -> object:
     """All that can be seen of it, without the objects that it is made of."""
-    rules = director.services
+    rules = director.rules
     turns = [
         {name: value for name, value in vars(service.scheduler).items() if isinstance(value, int | float)}
         for service in rules
@@ -66,13 +66,13 @@ def test_packets_in_between_meet_the_old_rules_and_those_behind_the_new_ones(
     change: list[Command], meanwhile: list[tuple[int, int]], scheduler: str
 ) -> None:
     sliced, at_once = used(scheduler), used(scheduler)
-    draft = sliced.draft()
+    transaction = sliced.transaction()
     coming = cycle(meanwhile)
     came: list[tuple[int, int]] = []
     seen: list[object] = []
     refused = False
     try:
-        for _ in draft.write(change):
+        for _ in transaction.write(change):
             came.append(next(coming))
             seen.append(says(sliced, *came[-1]))
     except LvsError:
@@ -82,9 +82,9 @@ def test_packets_in_between_meet_the_old_rules_and_those_behind_the_new_ones(
         with pytest.raises(LvsError):
             at_once.apply(change, 1)
     else:
-        sliced.put_in_force(draft)
-        assert draft.vips == sliced.services.vips()
-        for _ in sliced.settle(draft, deque(change), 1):
+        sliced.activate(transaction)
+        assert transaction.vips == sliced.rules.vips()
+        for _ in sliced.finish(transaction, deque(change), 1):
             pass
         at_once.apply(change, 1)
     assert state(sliced) == state(at_once)
@@ -98,14 +98,16 @@ def test_packets_while_it_settles_lose_nothing(
     change: list[Command], meanwhile: list[tuple[int, int]]
 ) -> None:
     director = used("wlc")
-    draft = director.draft()
+    transaction = director.transaction()
     try:
-        for _ in draft.write([SetSysctl("expire_nodest_conn", 1), *change]):
+        for _ in transaction.write([SetSysctl("expire_nodest_conn", 1), *change]):
             pass
     except LvsError:
         return
-    director.put_in_force(draft)
-    for _, (port, flags) in zip(director.settle(draft, deque(change), 1), cycle(meanwhile), strict=False):
+    director.activate(transaction)
+    for _, (port, flags) in zip(
+        director.finish(transaction, deque(change), 1), cycle(meanwhile), strict=False
+    ):
         says(director, port, flags)
         director.apply([SetSysctl("drop_entry", 0)], 1)  # another one, which has been waiting
     servers = {id(one.server): one.server for one in director.connections}
@@ -115,10 +117,10 @@ def test_packets_while_it_settles_lose_nothing(
 def test_a_draft_that_is_left_has_never_been() -> None:
     director = used("wrr")
     before = state(director)
-    draft = director.draft()
-    for _ in islice(draft.write([AddServer(KEY, RS3, 9), Clear()]), 3):
+    transaction = director.transaction()
+    for _ in islice(transaction.write([AddServer(KEY, RS3, 9), Clear()]), 3):
         assert state(director) == before
-    for _ in draft.clear_away():
+    for _ in transaction.discard():
         pass
     assert state(director) == before
 
@@ -174,11 +176,11 @@ def test_no_step_of_a_large_change_does_more_than_a_small_one(
 ) -> None:
     director = Director(scheduler=scheduler)
     for change in (list(loaded(services, servers)), [Clear()]):
-        draft = director.draft()
+        transaction = director.transaction()
         # The services are looked through once or twice, at a line or two for each of them.
-        assert most_lines_of_a_step(draft.write(change)) < 200 + services
-        director.put_in_force(draft)
-        assert most_lines_of_a_step(director.settle(draft, deque(change), 0)) < 60 + 2 * services
+        assert most_lines_of_a_step(transaction.write(change)) < 200 + services
+        director.activate(transaction)
+        assert most_lines_of_a_step(director.finish(transaction, deque(change), 0)) < 60 + 2 * services
 
 
 @pytest.mark.parametrize("scheduler", names())
@@ -186,10 +188,10 @@ def test_new_services_come_into_force_at_once_however_many(scheduler: str) -> No
     lines = []
     for services in (1, 100):
         director = Director(scheduler=scheduler)
-        draft = director.draft()
-        for _ in draft.write(loaded(services, 3)):
+        transaction = director.transaction()
+        for _ in transaction.write(loaded(services, 3)):
             pass
-        lines.append(lines_of(lambda: director.put_in_force(draft)))  # noqa: B023
+        lines.append(lines_of(lambda: director.activate(transaction)))  # noqa: B023
     assert lines[0] == lines[1]
 
 
@@ -205,10 +207,10 @@ def test_a_load_costs_the_same_for_each_server(scheduler: str) -> None:
 def test_deleted_servers_cost_two_lines_each_when_it_comes_into_force() -> None:
     director = Director()
     director.apply(list(loaded(10, 100)), 0)
-    draft = director.draft()
-    for _ in draft.write([Clear()]):
+    transaction = director.transaction()
+    for _ in transaction.write([Clear()]):
         pass
-    assert lines_of(lambda: director.put_in_force(draft)) < 2 * 1000 + 500
+    assert lines_of(lambda: director.activate(transaction)) < 2 * 1000 + 500
 
 
 def test_rates_are_estimated_in_steps() -> None:
@@ -232,11 +234,11 @@ def test_a_rehearsal_does_not_look_at_other_services() -> None:
 
 def test_a_server_that_comes_back_has_its_connections() -> None:
     director = used("wrr")
-    bound = {str(one.server_end): one for one in director.connections}
+    bound = {str(one.server_endpoint): one for one in director.connections}
     server = bound[str(RS1)].server
     director.apply([DeleteServer(KEY, RS1)], 1)
     director.apply([AddServer(KEY, RS1, 7)], 1)
-    assert director.services.by_key[KEY].server(RS1) is server
+    assert director.rules.by_key[KEY].server(RS1) is server
     assert server.weight == 7
     decision = director.decide(tcp(bound[str(RS1)].client, WEB, ACK), 1)
     assert isinstance(decision, Forward)
@@ -245,9 +247,9 @@ def test_a_server_that_comes_back_has_its_connections() -> None:
 def test_all_counters_are_zeroed_at_once() -> None:
     """Whoever saves them then must not find a service at 0 and its servers not."""
     director = used("wrr")
-    draft = director.draft()
-    exhaust(draft.write([Zero()]))
-    service = director.services.by_key[KEY]
+    transaction = director.transaction()
+    exhaust(transaction.write([Zero()]))
+    service = director.rules.by_key[KEY]
     assert any(server.stats.connections for server in service.servers)
-    director.put_in_force(draft)
+    director.activate(transaction)
     assert [one.stats.connections for one in (service, *service.servers)] == [0] * (1 + len(service.servers))

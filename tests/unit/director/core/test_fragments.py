@@ -160,14 +160,14 @@ def director_for_udp(**options: Any) -> Director:
 def test_a_fragment_for_a_vip_waits(fragment: Packet) -> None:
     decision = director_for_udp().decide(fragment, 0)
     assert isinstance(decision, Drop)
-    assert decision.waits
+    assert decision.awaits_reassembly
 
 
 def test_one_of_a_real_server_waits_too() -> None:
     reply = Packet(UDP, Endpoint("172.16.0.2", 0), client(0), 28, fragment_offset=1)
     decision = director_for_udp().decide(reply, 0)
     assert isinstance(decision, Drop)
-    assert decision.waits
+    assert decision.awaits_reassembly
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_others_are_the_kernels() -> None:
 @pytest.mark.parametrize(("longest", "fits"), [(1500, True), (1501, False)])
 def test_the_longest_fragment_has_to_fit_where_it_may_not_be_cut(longest: int, fits: bool) -> None:
     # differs: fragments-with-df
-    packet = Packet(UDP, client(1), DNS, 4028, dont_fragment=True, longest=longest)
+    packet = Packet(UDP, client(1), DNS, 4028, dont_fragment=True, largest_fragment=longest)
     assert isinstance(director_for_udp().decide(packet, 0), Forward) is fits
 
 
@@ -199,7 +199,7 @@ def test_the_control_connection_of_ftp_may_come_in_fragments() -> None:
     director.decide(tcp(client(1), FTP), 0)
     director.decide(tcp(FTP2, client(1), 0x12), 0)
     said = b"227 Entering Passive Mode (172,16,0,3,117,48).\r\n"
-    reply = tcp(FTP2, client(1), ACK, payload=said, sequence=1, longest=44)
+    reply = tcp(FTP2, client(1), ACK, payload=said, sequence=1, largest_fragment=44)
     decision = director.decide(reply, 0)
     assert isinstance(decision, Forward)
     assert decision.payload == b"227 Entering Passive Mode (203,0,113,1,117,48).\r\n"

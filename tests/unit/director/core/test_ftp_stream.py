@@ -113,7 +113,7 @@ def test_a_command_is_read_in_its_order() -> None:
 def test_a_command_with_a_wrong_checksum_is_dropped_and_comes_again() -> None:
     session = Session()
     command = b"PORT 198,51,100,101,156,64\r\n"
-    spoilt = tcp(client(1), FTP, ACK, sequence=501, payload=command, spoilt=lambda: True)
+    spoilt = tcp(client(1), FTP, ACK, sequence=501, payload=command, bad_checksum=lambda: True)
     assert isinstance(session.decide(spoilt), Drop)
     assert isinstance(session.decide(tcp(Endpoint(FTP2.address, 20), client(40000))), Pass)
     assert isinstance(session.command(0, command), Forward)
@@ -122,7 +122,9 @@ def test_a_command_with_a_wrong_checksum_is_dropped_and_comes_again() -> None:
 
 def test_a_reply_with_a_wrong_checksum_changes_nothing() -> None:
     session = Session()
-    spoilt = tcp(FTP2, client(1), FIN | ACK, sequence=session.first, payload=PASSIVE, spoilt=lambda: True)
+    spoilt = tcp(
+        FTP2, client(1), FIN | ACK, sequence=session.first, payload=PASSIVE, bad_checksum=lambda: True
+    )
     assert isinstance(session.decide(spoilt), Drop)
     assert isinstance(passive_data(session, 2), Pass)
     assert session.reply(0, PASSIVE) == (0, REWRITTEN)
@@ -130,7 +132,9 @@ def test_a_reply_with_a_wrong_checksum_changes_nothing() -> None:
 
 def test_without_the_helper_nobody_looks_at_the_checksum() -> None:
     session = Session(ftp_helper=False)
-    assert isinstance(session.decide(tcp(client(1), FTP, ACK, sequence=501, spoilt=lambda: True)), Forward)
+    assert isinstance(
+        session.decide(tcp(client(1), FTP, ACK, sequence=501, bad_checksum=lambda: True)), Forward
+    )
 
 
 def test_a_port_command_in_three_segments() -> None:
@@ -178,7 +182,7 @@ def test_a_data_connection_is_not_counted_as_scheduled() -> None:
     session = Session()
     session.reply(0, PASSIVE)
     assert isinstance(passive_data(session, 2), Forward)
-    server = next(s for service in session.director.services for s in service.servers if s.address == FTP2)
+    server = next(s for service in session.director.rules for s in service.servers if s.address == FTP2)
     assert server.stats.connections == 1
 
 
@@ -191,7 +195,7 @@ def test_the_control_connection_outlives_no_data_connection() -> None:
     for now in (800.0, 1600.0):
         session.director.decide(tcp(Endpoint(FTP2.address, 30000), client(2), ACK), now)
         session.director.expire(now)
-    assert session.director.connections.request(TCP, client(1), FTP) is not None
+    assert session.director.connections.find_in(TCP, client(1), FTP) is not None
 
 
 def test_a_new_session_from_the_same_port_starts_anew() -> None:

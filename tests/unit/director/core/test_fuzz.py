@@ -68,7 +68,7 @@ def packets(embedded: st.SearchStrategy[Packet | None]) -> st.SearchStrategy[Pac
         icmp_type=st.sampled_from([0, 3, 4, 5, 8, 11]),
         embedded=embedded,
         identification=st.sampled_from([0, 1, 2]),
-        longest=st.sampled_from([0, 0, 28, 1500]),
+        largest_fragment=st.sampled_from([0, 0, 28, 1500]),
         options=st.sampled_from([b"", b"", b"\x94\4\0\0", b"\x07\x07\4\0\0\0\0\0", b"\x83\2"])
         | st.binary(max_size=40),
     )
@@ -92,7 +92,7 @@ def test_every_packet_gets_a_decision(
         now += passed
         assert isinstance(director.decide(packet, now), Forward | Drop | Reject | Pass)
         director.expire(now)
-        counted = sum(s.active + s.inactive for service in director.services for s in service.servers)
+        counted = sum(s.active + s.inactive for service in director.rules for s in service.servers)
         assert counted == len(director.connections)
         controls = Counter(id(one.control) for one in director.connections if one.control)
         assert all(
@@ -154,7 +154,7 @@ happenings = st.lists(
 
 
 def state(director: Director) -> object:
-    rules = director.services
+    rules = director.rules
     return [one.as_dict() for one in rules], rules.sysctls, rules.timeouts, rules.marks
 
 
@@ -165,7 +165,7 @@ def check_counts(director: Director, limit: int) -> None:
     templates = Counter(id(one.server) for one in director.templates)
     children = Counter(id(one.control) for one in director.connections)
     servers = [one.server for one in director.connections] + [one.server for one in director.templates]
-    for server in [*servers, *(server for service in director.services for server in service.servers)]:
+    for server in [*servers, *(server for service in director.rules for server in service.servers)]:
         assert (server.active, server.inactive + server.active) == (active[id(server)], held[id(server)])
         assert server.templates == templates[id(server)]
     assert all(one.children == children[id(one)] for one in director.templates)

@@ -31,20 +31,20 @@ def test_too_long_is_twenty_bytes_less_for_the_client() -> None:
     answer = decided(error(Packet(TCP, client(1), WEB, 1480, dont_fragment=True)))
     assert isinstance(answer, Reject)
     assert (answer.icmp_type, answer.icmp_code, answer.mtu, answer.tunnelled) == (3, 4, 1380, True)
-    assert answer.learnt == (SERVER.address, 1400)
+    assert answer.path_mtu == (SERVER.address, 1400)
 
 
 @pytest.mark.parametrize("mtu", [0, 68, 551])
 def test_no_way_is_believed_to_be_narrower_than_552_bytes(mtu: int) -> None:
     answer = decided(error(Packet(TCP, client(1), WEB, 1480, dont_fragment=True), mtu=mtu))
     assert isinstance(answer, Reject)
-    assert (answer.mtu, answer.learnt) == (532, (SERVER.address, 552))
+    assert (answer.mtu, answer.path_mtu) == (532, (SERVER.address, 552))
 
 
 def test_who_lets_packets_be_fragmented_is_not_told() -> None:
     decision = decided(error(Packet(TCP, client(1), WEB, 1480)))
     assert isinstance(decision, Drop)
-    assert decision.learnt == (SERVER.address, 1400)
+    assert decision.path_mtu == (SERVER.address, 1400)
 
 
 def test_an_error_about_a_tunnel_to_another_server_teaches_nothing() -> None:
@@ -82,7 +82,7 @@ KEY, DNS, NAME_SERVER = ServiceKey(UDP, Endpoint(VIP, 53)), Endpoint(VIP, 53), E
 
 def counted(director: Director) -> list[tuple[int, ...]]:
     """Packets and bytes in, packets and bytes out: of the service, and of its servers."""
-    (service,) = director.services
+    (service,) = director.rules
     return [
         (each.stats.packets_in, each.stats.bytes_in, each.stats.packets_out, each.stats.bytes_out)
         for each in (service, *service.servers)

@@ -10,7 +10,7 @@ from director.core import ip_options
 from director.core.commands import DeleteServer, ServiceKey
 from director.core.decision import Drop, Forward, Pass, Reject
 from director.core.events import Event
-from director.core.ip_options import Wrong
+from director.core.ip_options import InvalidOption
 from director.core.packet import ICMP, TCP, Endpoint, Packet
 from tests.unit.director.core.support import RS1, VIP, WEB, client, published, tcp
 
@@ -20,9 +20,9 @@ STAMP = NOON.to_bytes(4, "big")
 LSRR, SSRR = bytes([131, 7, 4, 192, 0, 2, 1, 0]), bytes([137, 7, 4, 192, 0, 2, 1, 0])
 
 
-def filled(options: bytes) -> bytes:
+def fill_in(options: bytes) -> bytes:
     assert ip_options.check(options)
-    return ip_options.filled(options, OWN, HERE, lambda address: address == OWN, NOON)
+    return ip_options.fill_in(options, OWN, HERE, lambda address: address == OWN, NOON)
 
 
 @pytest.mark.parametrize("options", [LSRR, SSRR, b"\1" * 4 + LSRR, b"\x94\4\0\0" + SSRR])
@@ -35,7 +35,7 @@ def test_whoever_chooses_the_way_is_not_served(options: bytes) -> None:
     [b"", b"\0" * 4, b"\1" * 4, b"\x94\4\0\0", b"\x94\4\0\x07", b"\x99\4ab", b"\x88\4ab"],
 )
 def test_others_pass_as_they_are(options: bytes) -> None:
-    assert filled(options) == options
+    assert fill_in(options) == options
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_others_pass_as_they_are(options: bytes) -> None:
     ],
 )
 def test_wrong_ones_are_pointed_at(options: bytes, pointer: int) -> None:
-    with pytest.raises(Wrong) as wrong:
+    with pytest.raises(InvalidOption) as wrong:
         ip_options.check(options)
     assert wrong.value.pointer == pointer
 
@@ -87,22 +87,22 @@ def test_wrong_ones_are_pointed_at(options: bytes, pointer: int) -> None:
     ],
 )
 def test_routes_and_times_are_recorded(options: bytes, after: bytes) -> None:
-    assert filled(options) == after
+    assert fill_in(options) == after
 
 
 def test_later_fragments_have_those_that_say_so() -> None:
     options = b"\x94\4\0\0" + b"\x07\7\4\0\0\0\0" + b"\x88\4ab" + b"\0"
-    assert ip_options.of_later_fragments(options) == b"\x94\4\0\0" + b"\1" * 7 + b"\x88\4ab" + b"\0"
+    assert ip_options.for_later_fragments(options) == b"\x94\4\0\0" + b"\1" * 7 + b"\x88\4ab" + b"\0"
 
 
 @given(st.one_of(st.binary(max_size=40), st.lists(st.sampled_from([7, 68, 131, 4, 5, 8, 0, 1])).map(bytes)))
 def test_of_any_options_the_length_stays(options: bytes) -> None:
     try:
         ip_options.check(options)
-    except Wrong:
+    except InvalidOption:
         return
-    after = ip_options.filled(options, OWN, HERE, lambda address: address == OWN, NOON)
-    assert len(after) == len(ip_options.of_later_fragments(options)) == len(options)
+    after = ip_options.fill_in(options, OWN, HERE, lambda address: address == OWN, NOON)
+    assert len(after) == len(ip_options.for_later_fragments(options)) == len(options)
     list(ip_options.read(after))
 
 

@@ -39,7 +39,7 @@ def test_it_gets_packets_as_they_are_in_every_method(method: Method) -> None:
     first, second = (forward(director, tcp(client(port), WEB)) for port in (1, 2))
     assert (first.method, first.source, first.destination) == (Method.LOCAL, client(1), WEB)
     assert second.method is method
-    (service,) = director.services
+    (service,) = director.rules
     assert [one.as_dict()["method"] for one in service.servers] == [method.value] * 2
 
 
@@ -48,7 +48,7 @@ def test_whatever_was_asked_for() -> None:
     director = local()
     director.apply([EditServer(KEY, OWN, method=Method.TUN), EditServer(KEY, OTHER, method=Method.NAT)], 0)
     director.apply([EditServer(KEY, OWN, weight=7)], 0)
-    (service,) = director.services
+    (service,) = director.rules
     assert [one.method for one in service.servers] == [Method.LOCAL, Method.NAT]
     assert [one.as_dict()["method"] for one in service.servers] == ["Tunnel", "Masq"]
 
@@ -83,7 +83,7 @@ def test_in_vs_nat_it_may_have_a_port_of_its_own() -> None:
     director.apply([AddServer(KEY, Endpoint(OWN.address, 8080))], 0)
     decision = forward(director, tcp(client(1), WEB))
     assert (decision.method, decision.destination) == (Method.LOCAL, WEB)
-    assert decision.connection.server_end == Endpoint(OWN.address, 8080)
+    assert decision.connection.server_endpoint == Endpoint(OWN.address, 8080)
 
 
 def test_an_icmp_error_about_its_reply_is_its_own() -> None:

@@ -91,18 +91,18 @@ def test_two_ports_of_a_persistent_mark_have_one_server() -> None:
 
 def test_marked_networks_are_kept_from_the_kernel() -> None:
     director = marked(AddMark(7, "203.0.113.0/24"), AddMark(9, "198.51.100.9"))
-    assert director.services.vips() == {"203.0.113.0/24", "198.51.100.9"}
-    assert director.services.is_vip("203.0.113.200")
-    assert not director.services.is_vip("203.0.114.1")
+    assert director.rules.vips() == {"203.0.113.0/24", "198.51.100.9"}
+    assert director.rules.is_vip("203.0.113.200")
+    assert not director.rules.is_vip("203.0.114.1")
 
 
 def test_rules_go_as_they_came() -> None:
     director = marked(AddMark(7, VIP), AddMark(7, VIP, TCP, 80, 80))
     director.apply([DeleteMark(7, VIP)], 0)
-    assert [mark.as_dict()["last"] for mark in director.services.marks] == [80]
+    assert [mark.as_dict()["last"] for mark in director.rules.marks] == [80]
     with pytest.raises(NoSuchMark):
         director.apply([ClearMarks(), DeleteMark(7, VIP)], 0)
-    assert len(director.services.marks) == 1
+    assert len(director.rules.marks) == 1
     director.apply([ClearMarks()], 0)
     assert goes_to(director, to(80)) is None
 

@@ -36,7 +36,7 @@ def test_they_are_counted() -> None:
     director = once(Method.DR)
     for _ in range(4):
         director.decide(Packet(UDP, client(1), NAMES, 60), 0)
-    (service,) = director.services
+    (service,) = director.rules
     assert (service.stats.connections, service.stats.packets_in, service.stats.bytes_in) == (4, 4, 240)
     assert [one.stats.connections for one in service.servers] == [2, 2]
     assert [one.active + one.inactive for one in service.servers] == [0, 0]

@@ -83,7 +83,7 @@ def test_the_data_connection_is_remembered_with_its_own_port() -> None:
     director, server = established()
     decision = director.decide(tcp(client(2), DATA), 0)
     assert isinstance(decision, Forward)
-    assert (decision.connection.vip, decision.connection.server_end) == (DATA, Endpoint(server, 30000))
+    assert (decision.connection.vip, decision.connection.server_endpoint) == (DATA, Endpoint(server, 30000))
     again = director.decide(tcp(client(2), DATA, ACK), 0)
     assert isinstance(again, Forward)
     assert again.connection is decision.connection

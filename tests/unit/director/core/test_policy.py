@@ -21,7 +21,7 @@ KEY = ServiceKey(TCP, WEB)
 
 
 def web(director: Director) -> VirtualService:
-    return next(service for service in director.services if service.key == KEY)
+    return next(service for service in director.rules if service.key == KEY)
 
 
 def destinations(director: Director, ports: range) -> list[str]:
@@ -104,13 +104,13 @@ def test_ftp_is_persistent_by_itself_where_its_replies_are_not_seen(
 ) -> None:
     director = Director(method=method)
     director.apply([AddService(key)], 0)
-    assert next(iter(director.services)).policy.persistent == persistent
+    assert next(iter(director.rules)).policy.persistent == persistent
 
 
 def test_unless_somebody_says_no() -> None:
     director = direct()
     director.apply([EditService(ServiceKey(TCP, FTP), persistent=0)], 0)
-    assert [service.policy.persistent for service in director.services] == [0, 0]
+    assert [service.policy.persistent for service in director.rules] == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_flags_reach_their_scheduler(
 def test_timeouts_are_set_and_zero_keeps_them() -> None:
     director = published()
     director.apply([SetTimeouts(tcp=100), SetTimeouts(tcpfin=50, udp=20)], 0)
-    timeouts = director.services.timeouts
+    timeouts = director.rules.timeouts
     assert (timeouts.established, timeouts.fin_wait, timeouts.udp) == (100, 50, 20)
     director.decide(tcp(client(1), WEB), 0)
     director.decide(tcp(client(1), WEB, ACK), 0)
@@ -155,4 +155,4 @@ def test_timeouts_that_make_no_sense(seconds: int) -> None:
     director = published()
     with pytest.raises(BadValue, match="timeout"):
         director.apply([SetTimeouts(tcp=5), SetTimeouts(udp=seconds)], 0)
-    assert director.services.timeouts.established == 900
+    assert director.rules.timeouts.established == 900

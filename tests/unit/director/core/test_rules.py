@@ -38,7 +38,7 @@ OTHER = ServiceKey(TCP, Endpoint("203.0.113.1", 443))
 
 
 def listing(director: Director) -> list[object]:
-    return [service.as_dict() for service in director.services]
+    return [service.as_dict() for service in director.rules]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_the_first_add_creates_the_service_and_the_next_does_not_mind() -> None:
     director = Director()
     for server in (RS1, RS2):
         director.apply([AddService(KEY, exist_ok=True), AddServer(KEY, server)], 0)
-    assert [len(service.servers) for service in director.services] == [2]
+    assert [len(service.servers) for service in director.rules] == [2]
 
 
 def test_an_unknown_default_scheduler_is_refused_at_once() -> None:

@@ -51,7 +51,7 @@ def place_of(scheduler: lblc.Scheduler | lblcr.Scheduler, servers: list[RealServ
 
 
 def least(servers: list[RealServer]) -> RealServer | None:
-    able = [server for server in servers if server.listed and server.weight]
+    able = [server for server in servers if server.configured and server.weight]
     return min(able, key=load, default=None)
 
 
@@ -72,8 +72,8 @@ def play(
     for address, passed, place, weight, active, deleted in steps:
         now += passed
         server = servers[place]
-        server.weight, server.active, server.listed = weight, active, not deleted
-        yield address, now, [server for server in servers if server.listed]
+        server.weight, server.active, server.configured = weight, active, not deleted
+        yield address, now, [server for server in servers if server.configured]
 
 
 @given(steps=steps)
@@ -85,7 +85,7 @@ def test_lblc_keeps_to_its_rule(steps: list[tuple[str, float, int, int, int, boo
         pick = scheduler.pick(servers, to(address), now)
         asked = [(when, server) for at, when, server in history if at == address]
         known = asked[-1][1] if asked and now < asked[-1][0] + DAY else None
-        stays = known is not None and known.listed and known.weight and not too_much(known, servers)
+        stays = known is not None and known.configured and known.weight and not too_much(known, servers)
         expected = known if stays else least(servers)
         assert (pick and pick[0]) == expected
         history.append((address, now, expected or known))
@@ -204,9 +204,9 @@ def test_lblcr_keeps_a_quiesced_server_in_the_set() -> None:
 
 def test_lblcr_passes_a_deleted_server_over_until_it_comes_back() -> None:
     scheduler, servers = rushed(2)
-    servers[0].active, servers[1].active, servers[1].listed = 5, 0, False
+    servers[0].active, servers[1].active, servers[1].configured = 5, 0, False
     assert place_of(scheduler, [servers[0], *servers[2:]], DAY / 2) == 0
-    servers[1].listed = True
+    servers[1].configured = True
     assert place_of(scheduler, servers, DAY / 2) == 1
 
 

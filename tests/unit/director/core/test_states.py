@@ -7,35 +7,35 @@ import pytest
 from director.core.director import Director
 from director.core.errors import BadValue
 from director.core.packet import ACK, FIN, PSH, RST, SYN, TCP, UDP, URG
-from director.core.states import TCP_TRANSITIONS, State, Timeouts, View, follow
+from director.core.states import TCP_TRANSITIONS, Direction, State, Timeouts, next_state
 from tests.unit.director.core.support import RS2, WEB, client, published, tcp
 
 
-def walk(view: View, *flags: int) -> State:
+def walk(view: Direction, *flags: int) -> State:
     state = State.NONE
     for each in flags:
-        state = follow(TCP, state, view, each)
+        state = next_state(TCP, state, view, each)
     return state
 
 
 @pytest.mark.parametrize(
     ("view", "flags", "state"),
     [
-        (View.IN, [SYN], State.SYN_RECV),
-        (View.IN, [SYN, ACK], State.ESTABLISHED),
-        (View.IN, [SYN, RST], State.SYN_RECV),
-        (View.IN, [SYN, ACK, FIN | ACK], State.CLOSE_WAIT),
-        (View.HALF, [SYN, ACK, FIN | ACK], State.FIN_WAIT),
-        (View.HALF, [SYN, ACK, RST | ACK], State.CLOSE),
-        (View.OUT, [SYN, ACK], State.SYN_SENT),
-        (View.IN, [SYN, ACK, SYN], State.ESTABLISHED),
-        (View.IN, [SYN, ACK, PSH | ACK], State.ESTABLISHED),
-        (View.IN, [SYN, ACK, PSH], State.CLOSE),
-        (View.OUT, [SYN, ACK, URG], State.CLOSE),
-        (View.HALF, [SYN, ACK, 0], State.CLOSE),
+        (Direction.INPUT, [SYN], State.SYN_RECV),
+        (Direction.INPUT, [SYN, ACK], State.ESTABLISHED),
+        (Direction.INPUT, [SYN, RST], State.SYN_RECV),
+        (Direction.INPUT, [SYN, ACK, FIN | ACK], State.CLOSE_WAIT),
+        (Direction.INPUT_ONLY, [SYN, ACK, FIN | ACK], State.FIN_WAIT),
+        (Direction.INPUT_ONLY, [SYN, ACK, RST | ACK], State.CLOSE),
+        (Direction.OUTPUT, [SYN, ACK], State.SYN_SENT),
+        (Direction.INPUT, [SYN, ACK, SYN], State.ESTABLISHED),
+        (Direction.INPUT, [SYN, ACK, PSH | ACK], State.ESTABLISHED),
+        (Direction.INPUT, [SYN, ACK, PSH], State.CLOSE),
+        (Direction.OUTPUT, [SYN, ACK, URG], State.CLOSE),
+        (Direction.INPUT_ONLY, [SYN, ACK, 0], State.CLOSE),
     ],
 )
-def test_states_after(view: View, flags: list[int], state: State) -> None:
+def test_states_after(view: Direction, flags: list[int], state: State) -> None:
     assert walk(view, *flags) is state
 
 
@@ -46,7 +46,7 @@ def test_the_tables_are_complete() -> None:
 
 
 def test_udp_has_one_state() -> None:
-    assert follow(UDP, State.UDP, View.IN, SYN) is State.UDP
+    assert next_state(UDP, State.UDP, Direction.INPUT, SYN) is State.UDP
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), 10**9])

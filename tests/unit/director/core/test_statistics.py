@@ -27,13 +27,13 @@ KEY = ServiceKey(TCP, WEB)
 
 
 def web(director: Director) -> VirtualService:
-    return next(service for service in director.services if service.key == KEY)
+    return next(service for service in director.rules if service.key == KEY)
 
 
 def visit(director: Director, port: int) -> None:
     decision = director.decide(tcp(client(port), WEB), 0)
     assert isinstance(decision, Forward)
-    director.decide(tcp(decision.connection.server_end, client(port), SYN | ACK, length=52), 0)
+    director.decide(tcp(decision.connection.server_endpoint, client(port), SYN | ACK, length=52), 0)
 
 
 def test_packets_and_bytes_of_both_directions() -> None:
@@ -56,12 +56,12 @@ def test_one_service_is_zeroed_and_the_other_goes_on() -> None:
     visit(director, 1)
     director.decide(tcp(client(2), FTP), 0)
     director.apply([Zero(KEY)], 0)
-    counted = {service.key.address.port: service.stats.packets_in for service in director.services}
+    counted = {service.key.address.port: service.stats.packets_in for service in director.rules}
     assert counted == {80: 0, 21: 1}
     assert [one.stats.packets_in for one in web(director).servers] == [0, 0]
     assert [one.active for one in web(director).servers] == [1, 0]  # what is alive is no counter
     director.apply([Zero()], 0)
-    assert [service.stats.packets_in for service in director.services] == [0, 0]
+    assert [service.stats.packets_in for service in director.rules] == [0, 0]
 
 
 def test_a_refused_list_zeroes_nothing() -> None:

@@ -12,7 +12,7 @@ from director.core.director import Director
 from director.core.errors import BadValue
 from director.core.packet import ACK, FIN, RST, SYN, TCP, UDP, Endpoint, Packet
 from director.core.real_server import Method
-from director.core.states import SECURE_TCP_TRANSITIONS, TCP_TRANSITIONS, State, View
+from director.core.states import SECURE_TCP_TRANSITIONS, TCP_TRANSITIONS, Direction, State
 from director.core.sysctls import Sysctls
 from tests.unit.director.core.support import RS1, RS2, VIP, WEB, client, direct, published, tcp
 
@@ -46,12 +46,12 @@ def test_a_wrong_one_changes_nothing(name: str, value: int) -> None:
     before = (SetSysctl("sloppy_tcp", 1), EditServer(KEY, RS1, weight=9))
     with pytest.raises(BadValue):
         director.apply([*before, SetSysctl(name, value)], 0)
-    assert director.services.sysctls == Sysctls()
-    assert [one.weight for one in next(iter(director.services)).servers] == [2, 1]
+    assert director.rules.sysctls == Sysctls()
+    assert [one.weight for one in next(iter(director.rules)).servers] == [2, 1]
 
 
 def test_they_can_be_given_from_the_start() -> None:
-    assert published(sysctls=Sysctls(sloppy_tcp=1)).services.sysctls.sloppy_tcp == 1
+    assert published(sysctls=Sysctls(sloppy_tcp=1)).rules.sysctls.sloppy_tcp == 1
     with pytest.raises(BadValue, match="drop_entry"):
         Sysctls(drop_entry=7)
 
@@ -148,7 +148,7 @@ def test_a_schedulers_own_sysctl_reaches_it() -> None:
     director.apply([AddService(KEY), SetSysctl("lblc_expiration", 5)], 0)
     later = ServiceKey(TCP, Endpoint(VIP, 443))
     director.apply([AddService(later)], 0)
-    schedulers: list[Any] = [service.scheduler for service in director.services]
+    schedulers: list[Any] = [service.scheduler for service in director.rules]
     assert [one.expiration for one in schedulers] == [5, 5]
     with pytest.raises(BadValue):
         director.apply([SetSysctl("lblc_expiration", 6), SetSysctl("lblc_expiration", -1)], 0)
@@ -172,7 +172,7 @@ def test_with_am_droprate_0_nothing_is_dropped() -> None:
 
 def test_any_number_switches_on() -> None:
     sloppy = set_to(published(), sloppy_tcp=7)
-    assert sloppy.services.sysctls.sloppy_tcp == 7
+    assert sloppy.rules.sysctls.sloppy_tcp == 7
     assert isinstance(sloppy.decide(tcp(client(1), WEB, ACK), 0), Forward)
 
 
@@ -193,13 +193,13 @@ def test_secure_tcp_believes_the_server_and_not_the_client() -> None:
     connection = forward(director.decide(tcp(client(1), WEB), 0)).connection
     director.decide(tcp(client(1), WEB, ACK), 0)
     assert connection.state.name == "SYN_RECV"
-    director.decide(tcp(connection.server_end, client(1), ACK), 0)
+    director.decide(tcp(connection.server_endpoint, client(1), ACK), 0)
     assert connection.state is State.ESTABLISHED
 
 
 def test_the_two_state_tables_know_the_same_events() -> None:
     assert SECURE_TCP_TRANSITIONS.keys() == TCP_TRANSITIONS.keys()
-    assert SECURE_TCP_TRANSITIONS[View.HALF, "syn", State.NONE] is State.SYNACK
+    assert SECURE_TCP_TRANSITIONS[Direction.INPUT_ONLY, "syn", State.NONE] is State.SYNACK
 
 
 def test_a_service_without_servers_still_counts_as_one() -> None:

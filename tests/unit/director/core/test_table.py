@@ -44,7 +44,7 @@ class TableAgainstDictionary(RuleBasedStateMachine):
     @rule(key=keys, life=st.integers(1, 50))
     def keep(self, key: Key, life: int) -> None:
         if key in self.model:
-            self.table.keep(self.model[key], self.now + life)
+            self.table.refresh(self.model[key], self.now + life)
 
     @rule(key=keys)
     def remove(self, key: Key) -> None:
@@ -53,8 +53,8 @@ class TableAgainstDictionary(RuleBasedStateMachine):
 
     @rule(key=keys)
     def both_sides_find_it(self, key: Key) -> None:
-        assert self.table.request(*key, WEB) is self.model.get(key)
-        assert self.table.reply(key[0], RS1, key[1]) is self.model.get(key)
+        assert self.table.find_in(*key, WEB) is self.model.get(key)
+        assert self.table.find_out(key[0], RS1, key[1]) is self.model.get(key)
 
     @rule(passed=st.integers(0, 40))
     def time_passes(self, passed: int) -> None:
@@ -77,9 +77,9 @@ def test_an_expected_connection_moves_when_its_client_is_known() -> None:
     table = ConnectionTable()
     expected = Connection(TCP, client(ANY_PORT), WEB, RS1, SERVER, SERVICE)
     table.add(expected, 10)
-    table.name_client(expected, client(7))
-    assert table.request(TCP, client(7), WEB) is expected
-    assert table.request(TCP, client(ANY_PORT), WEB) is None
+    table.fill_client_port(expected, client(7))
+    assert table.find_in(TCP, client(7), WEB) is expected
+    assert table.find_in(TCP, client(ANY_PORT), WEB) is None
     assert list(table.expired(10)) == [expected]
 
 

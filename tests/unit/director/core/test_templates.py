@@ -135,7 +135,7 @@ def test_a_server_counts_the_clients_it_holds() -> None:
     director = persistent()
     for host in range(1, 7):
         server(director, client(1, f"198.51.100.{host}"))
-    (service,) = director.services
+    (service,) = director.rules
     assert [one.templates for one in service.servers] == [2, 2, 2]
     director.expire(10_000)
     assert [one.templates for one in service.servers] == [0, 0, 0]
@@ -151,7 +151,7 @@ def test_it_is_assured_once_a_connection_is_established() -> None:
 
 def test_with_nobody_left_the_client_is_told() -> None:
     director = persistent()
-    (service,) = director.services
+    (service,) = director.rules
     director.apply([EditServer(KEY, one.address, weight=0) for one in service.servers], 0)
     assert isinstance(director.decide(tcp(client(1), WEB), 0), Reject)
     assert not templates(director)

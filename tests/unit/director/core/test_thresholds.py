@@ -49,9 +49,9 @@ def test_what_changes_state_is_neither_more_nor_less(upper: int, lower: int, ste
         elif step == "-" and one.inactive:
             one.count(active=False, by=-1)
         elif step == "*" and one.inactive:
-            one.moved(active=True)
+            one.count_state_change(active=True)
             assert one.overloaded == before
-            one.moved(active=False)
+            one.count_state_change(active=False)
         assert one.overloaded or one.active + one.inactive < upper
 
 
@@ -111,7 +111,7 @@ def test_thresholds_that_make_no_sense(upper: int, lower: int) -> None:
         director.apply(
             [EditServer(KEY, LIMITED, weight=7), EditServer(KEY, OTHER, upper=upper, lower=lower)], 0
         )
-    (service,) = director.services
+    (service,) = director.rules
     assert [one.weight for one in service.servers] == [1, 1]
 
 

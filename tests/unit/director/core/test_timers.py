@@ -31,10 +31,10 @@ def test_everything_ends_when_its_time_has_come_and_once(steps: list[tuple[int, 
     now = 0.0
     for number, action, seconds in steps:
         if action == "keep":
-            timers.keep(things[number], now + seconds)
+            timers.refresh(things[number], now + seconds)
             ends[number] = now + seconds
         elif action == "forget":
-            timers.forget(things[number])
+            timers.cancel(things[number])
             ends.pop(number, None)
         else:
             now += seconds
@@ -46,7 +46,7 @@ def test_everything_ends_when_its_time_has_come_and_once(steps: list[tuple[int, 
 def test_what_others_depend_on_lives_another_minute() -> None:
     timers: Timers[Thing] = Timers()
     thing = Thing(children=1)
-    timers.keep(thing, 10)
+    timers.refresh(thing, 10)
     assert list(timers.expired(10)) == []
     thing.children = 0
     assert list(timers.expired(10 + RENEWAL - 1)) == []
@@ -56,9 +56,9 @@ def test_what_others_depend_on_lives_another_minute() -> None:
 def test_a_packet_sets_no_timer() -> None:
     timers: Timers[Thing] = Timers()
     thing = Thing()
-    timers.keep(thing, 100)
+    timers.refresh(thing, 100)
     for now in range(1, 1000):
-        timers.keep(thing, 100 + now)
+        timers.refresh(thing, 100 + now)
     assert thing.scheduled == 100
     assert list(timers.expired(1098)) == []
     assert list(timers.expired(1099)) == [thing]

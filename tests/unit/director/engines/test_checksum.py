@@ -55,13 +55,13 @@ def test_is_right(data: bytes) -> None:
 @given(st.binary(max_size=60), st.integers(0, 15), st.integers(1, 255))
 def test_a_segment_that_was_damaged_on_its_way_is_spoilt(data: bytes, at: int, by: int) -> None:
     packet = bytes(IP(src="198.51.100.101", dst="203.0.113.1") / TCP(sport=1, dport=21) / Raw(data))
-    assert not parse(Datagram(packet)).spoilt()
+    assert not parse(Datagram(packet)).bad_checksum()
     damaged = bytearray(packet)
     damaged[-1 - at] = (damaged[-1 - at] + by) % 256
     if len(packet) - 1 - at != 20 + 12:  # what says how long the header is
-        assert parse(Datagram(bytes(damaged))).spoilt()
+        assert parse(Datagram(bytes(damaged))).bad_checksum()
 
 
 def test_a_first_fragment_shows_no_checksum_that_could_be_wrong() -> None:
     packet = bytes(IP(src="198.51.100.101", dst="203.0.113.1", flags="MF") / TCP() / Raw(b"x" * 28))
-    assert not parse(Datagram(packet)).spoilt()
+    assert not parse(Datagram(packet)).bad_checksum()

@@ -129,7 +129,7 @@ def test_the_sender_is_told_when_the_rest_does_not_come(
     told = IP(frame[14:])
     assert (told.src, told.dst, told[ICMP].type, told[ICMP].code) == (VIP, CLIENT, 11, 1)
     assert bytes(told[ICMP].payload).startswith(bytes(first)[:28])
-    assert [event["kind"] for event in events] == ["answered"]
+    assert [event["kind"] for event in events] == ["rejected"]
 
 
 def test_nobody_is_told_without_the_first(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:

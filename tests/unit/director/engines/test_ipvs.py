@@ -58,7 +58,7 @@ def director_with(given_lines: Sequence[str]) -> Director:
 
 
 def listed(director: Director) -> list[Service]:
-    return [service.as_dict() for service in director.services]
+    return [service.as_dict() for service in director.rules]
 
 
 @given(before=rules, after=rules)

@@ -38,7 +38,7 @@ def test_the_ports_that_differ(director: Director) -> None:
     key = ServiceKey(TCP, Endpoint("203.0.113.1", 443))
     director.apply([AddService(key), AddServer(key, Endpoint("172.16.0.1", 443)), AddServer(WEB, OWN)], 0)
     director.apply([AddService(DNS), AddServer(DNS, Endpoint("192.0.2.1", 5353))], 0)
-    assert sorted(map(str, local_node.redirects(director.services))) == [
+    assert sorted(map(str, local_node.redirects(director.rules))) == [
         "ip daddr 203.0.113.1 tcp dport 80 dnat to 172.16.0.1:8080",
         "ip daddr 203.0.113.1 udp dport 53 dnat to 192.0.2.1:5353",
     ]
@@ -58,7 +58,7 @@ def test_what_can_not_be_done_is_refused(
 ) -> None:
     director.apply([AddService(key, persistent=60), *(AddServer(key, server) for server in servers)], 0)
     with pytest.raises(EngineError, match=f"own host can't serve .*{says}"):
-        LocalNode().redirect(director.services)
+        LocalNode().redirect(director.rules)
     assert scripts == []
 
 
@@ -71,7 +71,7 @@ def test_after_a_refusal_the_kernel_is_kept_out_of_what_it_was_before(
     kernel = running.engine._kernel
     monkeypatch.setattr(kernel, "keep_out_of", kept_out.append)
     monkeypatch.setattr(kernel, "keep_out_in_steps", lambda vips: map(kept_out.append, [vips]))
-    monkeypatch.setattr(running.director.services, "is_local", OWN_ADDRESSES.__contains__)
+    monkeypatch.setattr(running.director.rules, "is_local", OWN_ADDRESSES.__contains__)
     key = ServiceKey(UDP, Endpoint("203.0.113.9", 53))
     commands = [encode(AddService(key)), encode(AddServer(key, Endpoint("127.0.0.1", 5353)))]
     handler = RequestHandler(running.director, running.engine, lambda: 0.0, {})
@@ -82,16 +82,16 @@ def test_after_a_refusal_the_kernel_is_kept_out_of_what_it_was_before(
 
 def test_nftables_is_told_what_changes_and_nothing_stays(director: Director, scripts: list[str]) -> None:
     node = LocalNode()
-    node.redirect(director.services)
+    node.redirect(director.rules)
     assert scripts == []
     director.apply([AddServer(WEB, OWN)], 0)
     for _ in range(2):
-        node.redirect(director.services)
+        node.redirect(director.rules)
     assert len(scripts) == 1
     assert scripts[0].startswith("table ip lvs_local_node\ndelete table ip lvs_local_node\n")
     assert "type nat hook prerouting priority dstnat" in scripts[0]
     director.apply([DeleteServer(WEB, OWN)], 0)
-    node.redirect(director.services)
+    node.redirect(director.rules)
     node.close()
     assert scripts[1:] == ["table ip lvs_local_node\ndelete table ip lvs_local_node\n"]
 
@@ -99,7 +99,7 @@ def test_nftables_is_told_what_changes_and_nothing_stays(director: Director, scr
 def test_at_the_end_the_table_is_removed(director: Director, scripts: list[str]) -> None:
     node = LocalNode()
     director.apply([AddServer(WEB, OWN, method=Method.NAT)], 0)
-    node.redirect(director.services)
+    node.redirect(director.rules)
     node.close()
     node.close()
     assert [script.count("dnat") for script in scripts] == [1, 0]

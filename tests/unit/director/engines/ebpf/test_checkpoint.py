@@ -43,7 +43,7 @@ class Life:
         self.servers = Servers(self.maps)
         if maps is None:
             self.director.apply(rules(WEB, (RS1, 1), (RS2, 2)), 0.0)
-            self.servers.number(list(self.director.services))
+            self.servers.number(list(self.director.rules))
             self.install_rules()
         else:
             checkpoint.restore(self.director, self.servers, self.maps["checkpoint"], 0.0)
@@ -55,7 +55,7 @@ class Life:
 
     @property
     def service(self) -> VirtualService:
-        (service,) = self.director.services
+        (service,) = self.director.rules
         return service
 
     def counts(self) -> tuple[int, int, int]:
@@ -122,7 +122,7 @@ def test_a_service_keeps_what_a_deleted_server_has_counted() -> None:
     before.core_forwards(4)
     before.director.expire(1e9)
     before.director.apply([DeleteServer(KEY, RS2)], 0.0)
-    before.servers.number(list(before.director.services))
+    before.servers.number(list(before.director.rules))
     before.install_rules()
     after = Life(before.maps)
     assert after.service.stats.packets_in == before.service.stats.packets_in == 4
@@ -195,7 +195,7 @@ class Kept:
 
     def apply(self, *commands: Command) -> None:
         self.director.apply(commands, 0.0)
-        self.servers.number(list(self.director.services))
+        self.servers.number(list(self.director.rules))
 
     def save(self) -> None:
         checkpoint.save(self.director, self.servers, self.pieces)

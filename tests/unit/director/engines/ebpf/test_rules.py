@@ -34,11 +34,11 @@ class Kept:
 
     @property
     def service(self) -> Any:
-        (service,) = self.director.services
+        (service,) = self.director.rules
         return service
 
     def write(self) -> None:
-        self.rules.write(self.director.services, lambda _address: "0.0.0.0")
+        self.rules.write(self.director.rules, lambda _address: "0.0.0.0")
 
     def value(self) -> tuple[Any, ...]:
         return layouts.SERVICE.unpack(self.maps["services"].entries[KEY])
@@ -80,7 +80,7 @@ def test_the_next_director_goes_on_where_the_turns_were(scheduler: str) -> None:
         before.director.decide(tcp(client(2000 + port), WEB), 0.0)
     before.write()
     after = Kept(before.maps, scheduler=scheduler)
-    after.rules.adopt(after.director.services)
+    after.rules.adopt(after.director.rules)
     old, new = before.service.scheduler, after.service.scheduler
     if isinstance(old, rr.Scheduler):
         assert new.last == old.last != -1

@@ -30,7 +30,13 @@ Seen = tuple[int, Endpoint, Endpoint, Endpoint, State]
 def seen(connection: Connection | None) -> Seen | None:
     if connection is None:
         return None
-    return connection.protocol, connection.client, connection.vip, connection.server_end, connection.state
+    return (
+        connection.protocol,
+        connection.client,
+        connection.vip,
+        connection.server_endpoint,
+        connection.state,
+    )
 
 
 class SharedAgainstOwn(RuleBasedStateMachine):
@@ -59,7 +65,7 @@ class SharedAgainstOwn(RuleBasedStateMachine):
         life=st.integers(1, 50),
     )
     def add(self, protocol: int, end: Endpoint, number: int, life: int) -> Key:
-        if self.own.request(protocol, end, WEB) is None:
+        if self.own.find_in(protocol, end, WEB) is None:
             for table in (self.own, self.table):
                 table.add(self.made(protocol, end, number), self.now + life)
         return protocol, end
@@ -67,25 +73,25 @@ class SharedAgainstOwn(RuleBasedStateMachine):
     @rule(key=keys, life=st.integers(1, 50), state=st.sampled_from([State.ESTABLISHED, State.FIN_WAIT]))
     def keep(self, key: Key, life: int, state: State) -> None:
         for table in (self.own, self.table):
-            connection = table.request(*key, WEB)
+            connection = table.find_in(*key, WEB)
             if connection is not None:
                 connection.state = state
-                table.keep(connection, self.now + life)
+                table.refresh(connection, self.now + life)
 
     @rule(key=keys)
     def remove(self, key: Key) -> None:
         for table in (self.own, self.table):
-            connection = table.request(*key, WEB)
+            connection = table.find_in(*key, WEB)
             if connection is not None:
                 table.remove(connection)
 
     @rule(key=keys)
     def both_sides_find_it(self, key: Key) -> None:
-        expected = seen(self.own.request(*key, WEB))
-        assert seen(self.table.request(*key, WEB)) == expected
+        expected = seen(self.own.find_in(*key, WEB))
+        assert seen(self.table.find_in(*key, WEB)) == expected
         for server in (RS1, RS2):
-            found = self.table.reply(key[0], server, key[1])
-            assert seen(found) == seen(self.own.reply(key[0], server, key[1]))
+            found = self.table.find_out(key[0], server, key[1])
+            assert seen(found) == seen(self.own.find_out(key[0], server, key[1]))
 
     @rule(passed=st.integers(0, 40))
     def time_passes(self, passed: int) -> None:
@@ -184,10 +190,10 @@ def test_the_next_director_reads_on_in_control_connections(persistent: int) -> N
 
     table = shared.next_table()
     table.adopt()
-    found = table.request(TCP, client(1), FTP)
+    found = table.find_in(TCP, client(1), FTP)
     assert found is not None
     assert (found.ftp, found.children) == (Session(sent=7), 1)
-    child = table.request(TCP, client(2), DATA)
+    child = table.find_in(TCP, client(2), DATA)
     assert child is not None
     assert child.control is found
     table.remove(found)
@@ -208,8 +214,8 @@ def test_a_full_map_takes_no_more(method: Method, room: int) -> None:
     shared.map.size = room
     template = with_template(shared)
     connection = made(shared, client(1), WEB, template)
-    life(shared).begin(connection, shared.rules.time, "for a test")
-    life(shared).become(connection, State.SYN_RECV, shared.rules.time)
+    life(shared).open(connection, shared.rules.time, "for a test")
+    life(shared).set_state(connection, State.SYN_RECV, shared.rules.time)
     assert not shared.map.entries
     assert counts(shared) == (0, 0, 0)
     assert template.children == 0
@@ -219,9 +225,9 @@ def test_a_full_map_takes_no_more(method: Method, room: int) -> None:
 def test_an_expected_connection_that_finds_no_room_is_counted_no_more() -> None:
     shared = Shared(Method.NAT)
     expected = made(shared, client(ANY_PORT), WEB)
-    life(shared).begin(expected, shared.rules.time, "for a test")
+    life(shared).open(expected, shared.rules.time, "for a test")
     shared.map.size = 1
-    shared.table.name_client(expected, client(7))
+    shared.table.fill_client_port(expected, client(7))
     assert not shared.map.entries
     assert counts(shared) == (0, 0, 0)
 
@@ -246,15 +252,15 @@ def program_moves(shared: Shared, key: bytes, after: State) -> None:
     word = layouts.with_state(entry.flags, after)
     shared.map.put(key, bytes(entry._replace(flags=word, expires=time)))
     if (after in ACTIVE) is not (entry.state in ACTIVE):
-        shared.rules.at(1)[1].moved(active=after in ACTIVE)
+        shared.rules.at(1)[1].count_state_change(active=after in ACTIVE)
 
 
 def established(shared: Shared) -> tuple[Connection, bytes]:
     connection = made(shared, client(1), WEB)
-    life(shared).begin(connection, shared.rules.time, "for a test")
-    life(shared).become(connection, State.ESTABLISHED, shared.rules.time)
+    life(shared).open(connection, shared.rules.time, "for a test")
+    life(shared).set_state(connection, State.ESTABLISHED, shared.rules.time)
     assert counts(shared) == (1, 0, 1)
-    found = shared.table.request(TCP, client(1), WEB)
+    found = shared.table.find_in(TCP, client(1), WEB)
     assert found is not None
     return found, layouts.flow_key(TCP, client(1), WEB)
 
@@ -267,7 +273,7 @@ def test_no_move_is_lost_that_comes_between(method: Method, program: State, core
     shared = Shared(method)
     connection, key = established(shared)
     shared.updates.meanwhile = lambda: program_moves(shared, key, program)
-    life(shared).become(connection, core, shared.rules.time)
+    life(shared).set_state(connection, core, shared.rules.time)
     now = layouts.Entry.from_bytes(shared.map.entries[key]).state
     assert now is connection.state is (program if core is State.ESTABLISHED else core)
     active = int(now in ACTIVE)
@@ -296,7 +302,7 @@ def test_what_the_program_ends_meanwhile_is_ended_once(core: State | None) -> No
     if core is None:
         life(shared).end(connection, shared.rules.time)
     else:
-        life(shared).become(connection, core, shared.rules.time)
+        life(shared).set_state(connection, core, shared.rules.time)
     assert counts(shared) == (0, 0, 0)
 
 
@@ -304,14 +310,14 @@ def test_what_is_steady_is_looked_at_again_whatever_comes_between() -> None:
     """The flags that the program sets on a reply's entry are not undone either."""
     shared = Shared(Method.NAT)
     connection, _ = established(shared)
-    reply = layouts.flow_key(TCP, connection.server_end, client(1))
+    reply = layouts.flow_key(TCP, connection.server_endpoint, client(1))
 
     def program_trusts() -> None:
         entry = layouts.Entry.from_bytes(shared.map.entries[reply])
         shared.map.put(reply, bytes(entry._replace(flags=entry.flags | layouts.FAST_REPLY, packets=7)))
 
     shared.updates.meanwhile = program_trusts
-    life(shared).become(connection, State.FIN_WAIT, shared.rules.time)
+    life(shared).set_state(connection, State.FIN_WAIT, shared.rules.time)
     back = layouts.Entry.from_bytes(shared.map.entries[reply])
     assert (back.flags & layouts.FAST_REPLY, back.packets) == (0, 7)
 
@@ -322,10 +328,10 @@ def test_an_expected_connection_moves_when_its_client_is_known(persistent: int) 
     service, server = shared.rules.at(1)
     expected = Connection(TCP, client(ANY_PORT), WEB, RS1, server, service)
     shared.table.add(expected, shared.rules.time + 10)
-    assert shared.table.expected == 1
-    shared.table.name_client(expected, client(7))
-    assert seen(shared.table.request(TCP, client(7), WEB)) == seen(expected)
-    assert shared.table.request(TCP, client(ANY_PORT), WEB) is None
+    assert shared.table.expectations == 1
+    shared.table.fill_client_port(expected, client(7))
+    assert seen(shared.table.find_in(TCP, client(7), WEB)) == seen(expected)
+    assert shared.table.find_in(TCP, client(ANY_PORT), WEB) is None
 
 
 def test_packets_of_the_program_and_of_the_core_are_counted_together() -> None:
@@ -337,7 +343,7 @@ def test_packets_of_the_program_and_of_the_core_are_counted_together() -> None:
     entry = layouts.Entry.from_bytes(shared.map.entries[key])
     assert entry.packets == 2
     shared.map.put(key, bytes(entry._replace(packets=3)))
-    (seen_again,) = chain.from_iterable(shared.table.some(10))
+    (seen_again,) = chain.from_iterable(shared.table.scan(10))
     assert seen_again.packets == 3
     defence = Overload()
     assert not defence.drops_entry(seen_again, 59)

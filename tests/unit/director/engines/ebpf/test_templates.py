@@ -45,7 +45,7 @@ def test_the_program_forgets_it_when_its_time_is_over(shared: Shared, template: 
 
 
 def test_a_lost_one_leads_nobody_to_its_server(shared: Shared, template: Template) -> None:
-    shared.templates.lose(template)
+    shared.templates.invalidate(template)
     assert written(shared) is None
     assert len(shared.templates) == shared.totals.templates == 1
     shared.templates.expire(shared.rules.time + 300)
@@ -69,7 +69,9 @@ def test_the_next_director_has_those_that_are_not_over(
     following.templates_map.entries = shared.templates_map.entries
     following.rules.time += passed
     following.templates.adopt(following.rules.time)
-    found = [(one.expires - following.rules.time, one.server_end, one.assured) for one in following.templates]
+    found = [
+        (one.expires - following.rules.time, one.server_endpoint, one.assured) for one in following.templates
+    ]
     assert found == ([(left, RS1, True)] if left else [])
 
 
@@ -78,4 +80,4 @@ def test_of_all_ports_is_told_by_its_key(shared: Shared) -> None:
     shared.templates_map.put(layouts.template_key(key), layouts.TEMPLATE.pack(300 * 10**9, 1, 300))
     shared.templates.adopt(shared.rules.time)
     (template,) = shared.templates
-    assert (template.key, template.server_end) == (key, Endpoint(RS1.address, 0))
+    assert (template.key, template.server_endpoint) == (key, Endpoint(RS1.address, 0))
