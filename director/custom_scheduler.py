@@ -58,7 +58,7 @@ _FIELDS = tuple(
 )
 _VALUES, _COUNTS = attrgetter(*SERVER), attrgetter(*COUNTERS)
 _Row = tuple[Any, ...]
-_ENDED = "no connection gets a server until a service begins to use it again"
+STOPPED = "; no connection gets a server until the service is given the scheduler anew"
 
 
 def add(file: Path) -> None:
@@ -157,6 +157,7 @@ class _Process:
         self._slots = count()
         self._gone: list[int] = []  # slots that are not needed any more
         self.lost = ""  # why there is none any more
+        self._is_in_use = False  # until then a failure is a refusal, and the service keeps its scheduler
         self._patience = _PATIENCE
         ours, theirs = socket.socketpair()
         self._channel = ours
@@ -213,6 +214,7 @@ class _Process:
             self._lose(_plain(answer.get("failed")), answer.get("line"))
         if "failed" in answer:
             raise SchedulerFailed(self.says(_plain(answer["failed"]), answer.get("line")))
+        self._is_in_use = True
         return answer
 
     def _line(self, watch: _Stopwatch, most: float) -> bytes:
@@ -258,7 +260,7 @@ class _Process:
 
     def _lose(self, why: str, line: object = 0) -> NoReturn:
         """Raises SchedulerFailed, now and whenever it is asked again."""
-        self.lost = self.says(f"{why}; {_ENDED}", line)
+        self.lost = self.says(why + (STOPPED if self._is_in_use else ""), line)
         self._end()
         raise SchedulerFailed(self.lost)
 

@@ -1,7 +1,8 @@
 """The process in which somebody's own scheduler runs: started by custom_scheduler.py, one for each service.
 
     custom_scheduler.py    asks over a socket, a line of JSON each way, and waits no longer than it likes
-      the keeper        makes namespaces, tells the runner's number, and ends as the runner has ended
+      the keeper        makes namespaces, tells the runner's number, passes on what it prints, and ends
+                        as the runner has ended
         the runner      runs the file, with limits on memory, time and files
 
 The runner has namespaces of its own for users, processes and the network, so it can neither signal the
@@ -17,6 +18,7 @@ import faulthandler
 import json
 import os
 import resource
+import select
 import signal
 import socket
 import sys
@@ -26,6 +28,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
@@ -45,6 +48,9 @@ _MOST_STEPS = 500_000  # bytecodes of the file, for one call
 _MEMORY = 256 * 2**20  # bytes of addresses; Python takes 30 MB
 _SECONDS = 2  # of processor time, for one call and what it leaves behind
 _FILE_SIZE = 2**20  # bytes that it may write into a file
+_MAX_OUTPUT = 2**18  # bytes of what it prints that are passed on
+_PIPE_BUF = 4096  # bytes that a pipe which is ready takes at once (pipe(7))
+_LAST_READS = 16  # of that size, when the runner has ended
 _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = 0x08000000, 0x10000000, 0x20000000, 0x40000000  # linux/sched.h
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -67,7 +73,7 @@ class _Slot:
 def main(file: str) -> None:
     channel = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    _keep(channel)
+    _keep(channel, Path(file).stem)
     _limit()
     faulthandler.register(signal.SIGUSR1, file=channel.fileno(), all_threads=False)
     runner = Runner(file)
@@ -83,22 +89,62 @@ def main(file: str) -> None:
 # ---- the two processes ----
 
 
-def _keep(channel: socket.socket) -> None:
+def _keep(channel: socket.socket, name: str) -> None:
     """Returns in the runner; the keeper ends when that does, with its exit code, or 128 and its signal."""
     libc = ctypes.CDLL(None)
     _end_with_parent(libc)
     if libc.unshare(_NEWUSER | _NEWPID | _NEWNET | _NEWIPC):  # root's own, where users may have none
         libc.unshare(_NEWPID | _NEWNET | _NEWIPC)
+    outputs = {descriptor: os.pipe() for descriptor in (1, 2)}
     runner = os.fork()
     if not runner:
         os.setsid()  # a signal to its group is one to itself
         _end_with_parent(libc)
+        for descriptor, pipe in outputs.items():
+            os.dup2(pipe[1], descriptor)
+        for end in chain.from_iterable(outputs.values()):
+            os.close(end)
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # as on a terminal
         return
     channel.sendall(b"%d\n" % runner)
     channel.close()
+    for _, end in outputs.values():
+        os.close(end)
+    _pass_on({pipe[0]: descriptor for descriptor, pipe in outputs.items()}, runner, name)
     _, status = os.waitpid(runner, 0)
     code = os.waitstatus_to_exitcode(status)
     os._exit(code if code >= 0 else 128 - code)
+
+
+def _pass_on(sources: dict[int, int], runner: int, name: str) -> None:
+    """Copy what comes from `sources` to the director's own output until the runner ends: the beginning of it.
+
+    The limit on files would end the scheduler's call where the output is a file. Output that can't be
+    written at once is dropped, so that no call waits for a reader.
+    """
+    left, reads = _MAX_OUTPUT, 0
+    ended = os.pidfd_open(runner)
+    while reads < _LAST_READS:
+        ready, _, _ = select.select([*sources, ended], [], [])
+        for source in sources.keys() & set(ready):
+            part = os.read(source, _PIPE_BUF)
+            if not part:
+                sources.pop(source)
+            elif left > 0:
+                left -= len(part)
+                _write(sources[source], part)
+                if left <= 0:
+                    _write(2, f"\nscheduler {name}: it prints too much; the rest is not shown.\n".encode())
+        if ready == [ended]:
+            return
+        reads += ended in ready
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    with suppress(OSError, ValueError):  # a full disk, a reader that has gone, a descriptor that was closed
+        if select.select([], [descriptor], [], 0)[1]:
+            os.write(descriptor, data)
 
 
 def _end_with_parent(libc: ctypes.CDLL) -> None:

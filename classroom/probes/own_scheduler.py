@@ -18,6 +18,7 @@ from classroom.probes.plays import ask, free_port, give, serve, take_away
 from classroom.variants import Variant
 from classroom.work import folder_of
 from director.core.errors import SchedulerFailed
+from director.custom_scheduler import STOPPED
 from labs.run.running import RunningLab
 from labs.wait import patient
 
@@ -68,7 +69,13 @@ def _read(report: Path) -> dict[str, Any]:
     for variant in ElementTree.parse(report).iter("testcase"):
         wrong = next((one for one in variant if one.tag in ("failure", "error")), None)
         if wrong is not None:
-            said = (wrong.get("message") or "").partition("\n")[0].strip().removeprefix(_CLASS)
+            said = (
+                (wrong.get("message") or "")
+                .partition("\n")[0]
+                .strip()
+                .removeprefix(_CLASS)
+                .replace(STOPPED, "")
+            )
             return {"passed": passed, "wrong": f"{variant.get('name')}: {said}"[:_LONGEST]}
         passed += 1
     return {"passed": passed, "wrong": ""}
@@ -95,5 +102,5 @@ def _refusal(running: RunningLab, service: str) -> str:
     """Why the director has refused a connection to a service lately; empty where it has not."""
     for line in reversed(running.evidence.events.read_text().splitlines()[-1000:]):
         if '"rejected"' in line and service in line:
-            return str(json.loads(line).get("why", ""))
+            return str(json.loads(line).get("why", "")).replace(STOPPED, "")  # that service has gone since
     return ""

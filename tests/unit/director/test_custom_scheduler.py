@@ -52,6 +52,15 @@ scheduler._process._patience = 100.0
 print(scheduler._process._runner[0], flush=True)
 scheduler.changed([])
 """
+FULL = """
+import sys
+from pathlib import Path
+from director.custom_scheduler import CustomScheduler
+from tests.unit.director.test_custom_scheduler import PACKET, server
+scheduler, one = CustomScheduler(Path(sys.argv[1])), server()
+for _ in range(50):
+    assert scheduler.pick([one], PACKET, 0.0)
+"""
 KEY = ServiceKey(TCP, WEB)
 OTHER = WEB._replace(port=81)
 PACKET = tcp(client(1), WEB)
@@ -134,6 +143,7 @@ def test_it_is_read_anew_for_each_service_that_begins_to_use_it(file: Path) -> N
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("import os\nos._exit(3)\n", "its process has ended (exit code 3)."),
         ("class Scheduler\n", "line 1: SyntaxError"),
         ("import math\n\nmath.pi.nothing\n", "line 3: AttributeError"),
         ("while True:\n    pass\n", "it did not come to an end"),
@@ -154,6 +164,7 @@ def test_a_file_that_cannot_be_used_is_refused_with_its_line(file: Path, text: s
     assert says in sentence
     assert sentence.startswith(f"scheduler first: {file}")
     assert "\n" not in sentence
+    assert "no connection gets a server" not in sentence
     assert isinstance(director.decide(tcp(client(1), WEB), 1.0), Forward)  # with the scheduler that it had
 
 
@@ -280,7 +291,7 @@ def test_it_cannot_hold_up_the_director(file: Path, pick: str) -> None:
     assert time.monotonic() - began < patient(2)
     where = f"{file}: " if "SIG_IGN" in pick else f"{file}, line "
     assert first.startswith(f"scheduler first: {where}")
-    assert "it did not come to an end in 0.32 s; no connection gets a server until" in first
+    assert "it did not come to an end in 0.32 s; no connection gets a server until the service" in first
     assert set(later) == {first}
     assert isinstance(director.dry_run(tcp(client(1), OTHER), 1.0)[0], Forward)
     assert first in director.dry_run(tcp(client(3000), WEB), 1.0)[0].reasons
@@ -301,7 +312,7 @@ def test_a_file_that_hangs_when_it_is_read_is_refused(file: Path, monkeypatch: p
     custom_scheduler.add(file)
     file.write_text("import time\ntime.sleep(100)\n")
     monkeypatch.setattr(custom_scheduler, "_PATIENCE", 0.5)
-    with pytest.raises(SchedulerFailed, match=r"line 2: it did not come to an end in 0\.52 s"):
+    with pytest.raises(SchedulerFailed, match=r"line 2: it did not come to an end in 0\.52 s\.$"):
         director.apply([EditService(KEY, scheduler="first")], 1.0)
     assert isinstance(director.decide(tcp(client(1), WEB), 1.0), Forward)
 
@@ -310,6 +321,33 @@ def test_a_file_that_hangs_when_it_is_read_is_refused(file: Path, monkeypatch: p
 def test_its_memory_is_limited(file: Path, pick: str) -> None:
     first, later = refusals(with_another_service(file, PICK.format(pick)), range(1, 3))
     assert first == later == f"scheduler first: {file}, line 3: MemoryError."
+
+
+def test_prints_are_passed_on_and_cut_off_when_they_are_too_many(
+    file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Output that is a file would otherwise meet the limit on files, which ends the call."""
+    scheduler = made(file, PICK.format("print(packet.source.port, 'x' * 999); return servers[0], 'printed'"))
+    one = server()
+    for port in range(1500):
+        picked = scheduler.pick([one], tcp(client(port), WEB), 1.0)
+        assert picked is not None
+        assert picked[1] == "printed"
+    del scheduler
+    gc.collect()  # the process has ended, and all of its output is there
+    printed, complaint = capfd.readouterr()
+    assert printed.startswith(f"0 {'x' * 999}\n1 xxx")
+    assert 2**18 <= len(printed) < 2**19
+    assert complaint == "\nscheduler first: it prints too much; the rest is not shown.\n"
+
+
+def test_what_nobody_reads_is_dropped(file: Path) -> None:
+    """The director's output is a pipe that is full."""
+    file.write_text(PICK.format("print('x' * 9999); return servers[0], ''"))
+    with subprocess.Popen(
+        [sys.executable, "-c", FULL, str(file)], cwd=ROOT, stdout=subprocess.PIPE
+    ) as process:
+        assert process.wait(patient(20)) == 0
 
 
 def test_what_it_leaves_running_ends_with_it(file: Path) -> None:

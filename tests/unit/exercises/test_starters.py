@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +15,11 @@ import pytest
 from classroom import catalogue
 from classroom.checks import judged
 from classroom.guided import answers, own_scheduler, packet_table, plays
+from classroom.probes import own_scheduler as own_scheduler_probe
 from classroom.script_edits import alteration
 from classroom.variants import Variant, variant_for
 from director.core import schedulers
+from director.core.errors import SchedulerFailed
 from director.custom_scheduler import CustomScheduler
 from exercises.packet_table import solution as table_solution
 from exercises.predict import solution as predict_solution
@@ -227,3 +231,20 @@ def test_the_director_of_the_lab_is_started_with_the_students_file() -> None:
     assert script.text.splitlines()[-1] == (
         "exec lvs-director --method nat --scheduler-file '/runs/of ada/work/smooth.py'"
     )
+
+
+def test_a_row_of_the_check_does_not_speak_of_a_service_that_has_gone(tmp_path: Path) -> None:
+    """What the director says of its service, of which the check's own is no longer one."""
+    file = tmp_path / "smooth.py"
+    file.write_text("import time\nclass Scheduler:\n    def changed(self, servers): pass\n")
+    file.write_text(
+        file.read_text() + "    def pick(self, servers, packet, now): __import__('os')._exit(3)\n"
+    )
+    scheduler = CustomScheduler(file)
+    with pytest.raises(SchedulerFailed, match="no connection gets a server until") as failed:
+        scheduler.pick([], PACKET, 0.0)
+    event = {"kind": "rejected", "vip": "203.0.113.1:80", "why": str(failed.value)}
+    (tmp_path / "events.jsonl").write_text(json.dumps(event) + "\n")
+    running: Any = SimpleNamespace(evidence=SimpleNamespace(events=tmp_path / "events.jsonl"))
+    row = own_scheduler_probe._refusal(running, "203.0.113.1:80")
+    assert row == f"scheduler smooth: {file}: its process has ended (exit code 3)."
