@@ -1,4 +1,4 @@
-"""./inv bench: what is to be measured, how long that takes, and where it is kept."""
+"""./inv bench: what was asked for, how far the run is, and where its results are kept."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
-from bench import contenders, growth_run, layout, measures, plots, table
-from bench.growth import CONTENDERS
+from bench import contenders, growth_run, measures, plots, tables
 from bench.growth_results import GrowthResults
-from bench.growth_run import MOST
 from bench.machine import describe
 from bench.results import Results
 from bench.run import Plan, measure, steps
-from bench.run import Progress as Progressed
+from bench.run import Progress as Say
 from labs.errors import BadRequest
 from labs.machine import capabilities
 from labs.methods import METHODS
@@ -29,13 +27,14 @@ from labs.terminal.screen import is_terminal, make_console, progress
 from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parent.parent
-_QUICK_MOST = 10_000
+_QUICK_MOST = 10_000  # connections
+_NOT_KEPT = shutil.ignore_patterns("*.svg")  # ./inv bench can draw them again
 _PROGRAMS = {"iperf3": "iperf3", "wrk": "wrk", "nginx": "nginx", "ip": "iproute2", "ethtool": "ethtool"}
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What was typed."""
+    """The options, as they were typed."""
 
     methods: str
     only: str
@@ -48,8 +47,8 @@ class Wanted:
 
 
 def bench(wanted: Wanted) -> int:
-    """Measure, show and keep; 0 when all that can run here was measured. Raises LabError."""
-    work = _measuring(wanted)
+    """Measure, show and keep; 0 when everything that can run here was measured. Raises LabError."""
+    work = _work(wanted)
     keep = wanted.keep
     if keep and not keep.replace("-", "").replace("_", "").isalnum():
         raise BadRequest(f"--keep {keep!r}: a name of letters, digits, - and _.")
@@ -58,14 +57,14 @@ def bench(wanted: Wanted) -> int:
     folder = new_folder(runs_folder(), "bench")
     code = run_in_sandbox(lambda: work(folder))
     if code == 0 and keep:
-        folder = Path(shutil.copytree(folder, results_folder() / keep, dirs_exist_ok=True))
+        folder = Path(shutil.copytree(folder, results_folder() / keep, dirs_exist_ok=True, ignore=_NOT_KEPT))
     give_to_owner_of(ROOT, folder, *folder.rglob("*"))
     print(f"Kept in {folder}")
     return code
 
 
-def _measuring(wanted: Wanted) -> Callable[[Path], int]:
-    """What is to be done inside the sandbox. Raises BadRequest."""
+def _work(wanted: Wanted) -> Callable[[Path], int]:
+    """What to do inside the sandbox, given the folder for results. Raises BadRequest."""
     if not 1 <= wanted.seconds <= 60 or not 1 <= wanted.rounds <= 100:
         raise BadRequest("--seconds is 1 to 60 and --rounds 1 to 100.")
     seconds, rounds = (1, 1) if wanted.quick else (wanted.seconds, wanted.rounds)
@@ -73,15 +72,15 @@ def _measuring(wanted: Wanted) -> Callable[[Path], int]:
     if wanted.growth:
         if wanted.methods or wanted.figures:
             raise BadRequest("--growth has its own method and figures: leave out --methods and --figures.")
-        most = _QUICK_MOST if wanted.quick else MOST
-        return partial(_growth, growth_run.Plan(chosen or CONTENDERS, seconds, rounds, most))
+        most = _QUICK_MOST if wanted.quick else growth_run.MOST
+        return partial(_growth, growth_run.Plan(chosen or growth_run.CONTENDERS, seconds, rounds, most))
     methods = _chosen("--methods", wanted.methods, METHODS) or METHODS
-    figures = _chosen("--figures", wanted.figures, measures.names())
-    return partial(_side_by_side, Plan(methods, chosen, figures, seconds, rounds))
+    figures = _chosen("--figures", wanted.figures, measures.names()) or measures.names()
+    return partial(_side_by_side, Plan(methods, chosen or contenders.names(), figures, seconds, rounds))
 
 
 def _chosen(option: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    """The words between commas, each of which has to be known. Raises BadRequest."""
+    """The words between commas. Raises BadRequest for an unknown one."""
     words = tuple(word for word in text.split(",") if word)
     for word in words:
         if word not in known:
@@ -90,43 +89,43 @@ def _chosen(option: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _require() -> None:
-    """Raises Unable."""
+    """Raise Unable where a program is missing."""
     os.environ["PATH"] = capabilities.search_path()
     capabilities.require_programs(_PROGRAMS)
 
 
 def _side_by_side(plan: Plan, folder: Path) -> int:
-    """As root of the sandbox. What was measured is kept, whatever ends it."""
+    """As root of the sandbox. What has been measured is kept even when the run is interrupted."""
     results = Results(describe(), plan.as_dict())
     try:
         with _progress(steps(plan)) as say:
             for _ in measure(plan, results, say):
                 results.write(folder)
     finally:
-        table.show(results)
+        tables.show(tables.of_results(results), tables.notes(results))
         results.write(folder)
-        (folder / "table.md").write_text(table.markdown(results))
+        (folder / "table.md").write_text(tables.page(results))
         plots.draw(results, folder)
     return 0 if results.samples else 1
 
 
 def _growth(plan: growth_run.Plan, folder: Path) -> int:
-    """The same for growth."""
+    """The same for a run about growth."""
     results = GrowthResults(describe(), plan.as_dict())
     try:
         with _progress(growth_run.steps(plan)) as say:
             for _ in growth_run.measure(plan, results, say):
                 results.write(folder)
     finally:
-        layout.show(results.tables(), results.notes())
+        tables.show(results.tables(), results.notes())
         results.write(folder)
         plots.draw_growth(results, folder)
     return 0 if results.points else 1
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Progressed]:
-    """A bar on a terminal; piped, a line for each step."""
+def _progress(total: int) -> Iterator[Say]:
+    """What to call at each step: it moves a bar on a terminal, and prints a line where piped."""
     if not is_terminal():
         yield lambda text: print(f"  {text}", flush=True)
         return

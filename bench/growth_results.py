@@ -1,4 +1,4 @@
-"""What was measured about growth: as JSON, as CSV, and as tables whose columns are the points."""
+"""What a run about growth has measured: as JSON, as CSV, and as tables whose columns are the points."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-from bench import growth, layout
+from bench.growth import DIMENSIONS
 from bench.measures import Figure
 from bench.results import Spread
+from bench.tables import CUT_SHORT, Titled, markdown, number
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One figure at one point, as it was measured in one round."""
+    """A figure as it was measured at a point in a round."""
 
     growth: str
     contender: str
@@ -27,7 +29,7 @@ class Point:
 
 @dataclass(slots=True)
 class GrowthResults:
-    """`missing` says of a contender why it was not measured, or not further."""
+    """`missing` has the reason where a contender was not measured, or only up to some point."""
 
     machine: dict[str, object]
     settings: dict[str, object]
@@ -46,27 +48,28 @@ class GrowthResults:
     def line(self, name: str, contender: str, figure: str) -> dict[int, Spread]:
         """By point."""
         values: dict[int, list[float]] = {}
-        for one in self.points:
-            if (one.growth, one.contender, one.figure) == (name, contender, figure):
-                values.setdefault(one.point, []).append(one.value)
+        for at in self.points:
+            if (at.growth, at.contender, at.figure) == (name, contender, figure):
+                values.setdefault(at.point, []).append(at.value)
         spreads = {point: Spread.of(found) for point, found in values.items()}
         return {point: spread for point, spread in spreads.items() if spread}
 
     def charts(self) -> Iterator[tuple[str, str, Figure]]:
-        """What there is to show: growth, figure's name, figure."""
-        for name in growth.names():
-            for figure, about in growth.load(name).FIGURES.items():
-                if any((one.growth, one.figure) == (name, figure) for one in self.points):
+        """What there is to show: name of a dimension, name of a figure, figure."""
+        for name, dimension in DIMENSIONS.items():
+            for figure, about in dimension.figures.items():
+                if self._at(name, figure):
                     yield name, figure, about
 
+    def _at(self, name: str, figure: str) -> list[Point]:
+        return [at for at in self.points if (at.growth, at.figure) == (name, figure)]
+
     def contenders(self, name: str, figure: str) -> list[str]:
-        found = (one.contender for one in self.points if (one.growth, one.figure) == (name, figure))
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(at.contender for at in self._at(name, figure)))
 
     def rows(self, name: str, figure: str) -> tuple[list[str], list[list[str]]]:
-        """A table's head and its rows: medians, and behind each its ratio to the contender's first point."""
-        known = [one for one in self.points if (one.growth, one.figure) == (name, figure)]
-        points = sorted({one.point for one in known})
+        """A table's head and rows: medians, and in brackets their ratios to the contender's first point."""
+        points = sorted({at.point for at in self._at(name, figure)})
         rows = []
         for contender in self.contenders(name, figure):
             line = self.line(name, contender, figure)
@@ -74,32 +77,38 @@ class GrowthResults:
             rows.append([contender, *(_cell(line.get(point), first) for point in points)])
         return ["", *(f"{point:,}" for point in points)], rows
 
-    def tables(self) -> Iterator[layout.Titled]:
+    def tables(self) -> Iterator[Titled]:
         for name, figure, about in self.charts():
-            title = f"{about.title}, {about.unit}, by the number of {growth.load(name).AXIS}"
+            title = f"{about.title}, {about.unit}, by the number of {DIMENSIONS[name].axis}"
             yield title, *self.rows(name, figure)
 
     def notes(self) -> list[str]:
-        """What the columns say, and what is missing."""
+        """What the ratios are to, and what is missing."""
         lines = ["Medians of the rounds; in brackets the ratio to the same contender's first point."]
-        lines += [] if self.complete else [layout.CUT_SHORT]
-        lines += [f"- {one['contender']}: {one['why']}" for one in self.missing]
+        lines += [] if self.complete else [CUT_SHORT]
+        lines += [f"- {entry['contender']}: {entry['why']}" for entry in self.missing]
         return lines
 
-    def markdown(self) -> str:
-        parts = [layout.about(self.machine, self.settings), *layout.markdown(self.tables())]
-        return "\n\n".join([*parts, "\n".join(self.notes())]) + "\n"
+    def page(self) -> str:
+        """All of it in Markdown."""
+        return markdown(self.machine, self.settings, self.tables(), self.notes())
+
+    @classmethod
+    def from_dict(cls, kept: dict[str, Any]) -> GrowthResults:
+        """What growth.json holds."""
+        points = [Point(**fields) for fields in kept["points"]]
+        return cls(kept["machine"], kept["settings"], points, kept["missing"], kept["complete"])
 
     def write(self, folder: Path) -> None:
-        """growth.json, growth.csv and growth.md."""
-        (folder / "growth.md").write_text(self.markdown())
+        """Make growth.json, growth.csv and growth.md."""
+        (folder / "growth.md").write_text(self.page())
         figures = {f"{name}.{figure}": asdict(about) for name, figure, about in self.charts()}
         everything = {
             "machine": self.machine,
             "settings": self.settings,
             "complete": self.complete,
             "figures": figures,
-            "points": [asdict(one) for one in self.points],
+            "points": [asdict(at) for at in self.points],
             "missing": self.missing,
         }
         (folder / "growth.json").write_text(json.dumps(everything, indent=1) + "\n")
@@ -114,4 +123,4 @@ class GrowthResults:
 
 
 def _cell(spread: Spread | None, first: float) -> str:
-    return f"{layout.number(spread.median)} ({spread.median / first:.2f})" if spread else "-"
+    return f"{number(spread.median)} ({spread.median / first:.2f})" if spread else "-"

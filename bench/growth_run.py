@@ -1,22 +1,22 @@
-"""The order of a run about growth: each point for all contenders in turns, then the next."""
+"""A run that measures growth: all contenders at a point, round after round in turns, then the next point."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from ipaddress import IPv4Address
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
 
-from bench import contenders, director, growth
-from bench.clients import drop_all
+from bench import contenders
+from bench.contenders import directors
+from bench.growth import DIMENSIONS, FIRST_SERVER, METHOD, Dimension, Step
 from bench.growth_results import GrowthResults
+from bench.many_clients import drop_all
 from bench.run import Progress
 from bench.testbed import SERVER, Testbed
 from labs.errors import LabError
 
-METHOD = "dr"
-MOST = 1_000_000  # connections; of servers and services there are fewer
+CONTENDERS = ("direct", "ipvs", "ebpf")
+MOST = 1_000_000  # connections; there are fewer servers and services
 _SCRATCH = Path("/run/bench/growth")
 _SERVERS = 1000  # real servers that a testbed's one machine stands for
 
@@ -25,89 +25,83 @@ _SERVERS = 1000  # real servers that a testbed's one machine stands for
 class Plan:
     """`most` bounds the points; `seconds` is how long one measurement takes."""
 
-    contenders: tuple[str, ...] = growth.CONTENDERS
+    contenders: tuple[str, ...] = CONTENDERS
     seconds: float = 2
     rounds: int = 3
     most: int = MOST
 
-    def points(self, subject: ModuleType) -> tuple[int, ...]:
-        return tuple(point for point in subject.POINTS if point <= self.most)
+    def points(self, dimension: Dimension) -> tuple[int, ...]:
+        return tuple(point for point in dimension.points if point <= self.most)
 
     def as_dict(self) -> dict[str, object]:
-        return {
-            "contenders": self.contenders,
-            "seconds": self.seconds,
-            "rounds": self.rounds,
-            "most": self.most,
-        }
+        return asdict(self)
 
 
 def steps(plan: Plan) -> int:
     """How often `say` is called."""
-    points = sum(len(plan.points(growth.load(name))) for name in growth.names())
+    points = sum(len(plan.points(dimension)) for dimension in DIMENSIONS.values())
     return points * plan.rounds * len(plan.contenders)
 
 
 def measure(plan: Plan, results: GrowthResults, say: Progress) -> Iterator[None]:
-    """Yields after each point, so that it can be kept. To be called inside a sandbox, by its root."""
-    for name in growth.names():
+    """Yield after each point, so that it can be kept. To be called by root of a sandbox."""
+    for dimension in DIMENSIONS.values():
         testbeds: dict[str, Testbed] = {}
         try:
             for contender in plan.contenders:
-                _set_up(name, contender, testbeds, results)
-            yield from _measure(plan, name, testbeds, results, say)
+                _set_up(dimension, contender, testbeds, results)
+            yield from _measure(plan, dimension, testbeds, results, say)
         finally:
             for testbed in testbeds.values():
                 testbed.close()
     results.complete = True
 
 
-def _set_up(name: str, contender: str, testbeds: dict[str, Testbed], results: GrowthResults) -> None:
-    module = contenders.load(contender)
-    why_not = module.cannot()
-    if why_not:
-        results.lacks(contender, why_not)
+def _set_up(dimension: Dimension, name: str, testbeds: dict[str, Testbed], results: GrowthResults) -> None:
+    contender = contenders.get(name)
+    obstacle = contender.obstacle()
+    if obstacle:
+        results.lacks(name, obstacle)
         return
-    testbed = testbeds[contender] = Testbed(
-        f"{name}-{contender}", METHOD if module.METHODS else "", _SCRATCH / name / contender
-    )
+    method = METHOD if contender.methods else ""
+    testbed = testbeds[name] = Testbed(f"{dimension.name}-{name}", method, _SCRATCH / dimension.name / name)
     try:
         drop_all(testbed)
-        if module.METHODS:
-            _know_servers(testbed)
-            director.set_up(testbed, contender, lines=())
+        if method:
+            _add_neighbours(testbed)
+            directors.start(testbed, name, lines=())
     except LabError as error:
-        results.lacks(contender, str(error))
-        testbeds.pop(contender).close()
+        results.lacks(name, str(error))
+        testbeds.pop(name).close()
 
 
-def _know_servers(testbed: Testbed) -> None:
-    """The director sends what is for any of the servers to the one machine that stands for them."""
+def _add_neighbours(testbed: Testbed) -> None:
+    """Every real server's address leads to the one machine that stands for all of them."""
     mac = testbed.mac("s", "s-d")
-    first = IPv4Address(SERVER)
-    lines = [f"neigh replace {first + at} lladdr {mac} dev d-s nud permanent" for at in range(_SERVERS)]
+    servers = [FIRST_SERVER + number for number in range(_SERVERS)]
+    lines = [f"neigh replace {server} lladdr {mac} dev d-s nud permanent" for server in servers]
     testbed.run("d", "ip", "route", "add", f"{SERVER.rsplit('.', 2)[0]}.0.0/16", "dev", "d-s")
     testbed.run("d", "ip", "-batch", "-", text="\n".join(lines) + "\n")
 
 
 def _measure(
-    plan: Plan, name: str, testbeds: dict[str, Testbed], results: GrowthResults, say: Progress
+    plan: Plan, dimension: Dimension, testbeds: dict[str, Testbed], results: GrowthResults, say: Progress
 ) -> Iterator[None]:
-    subject = growth.load(name)
     before = 0
-    for point in plan.points(subject):
+    for point in plan.points(dimension):
         for testbed in testbeds.values():
             if testbed.method:
-                director.apply(testbed, subject.lines(point, before, testbed.method))
+                directors.add_rules(testbed, dimension.rules(point, before))
         for turn in range(plan.rounds):
+            step = Step(point, before, turn, plan.seconds)
             for contender, testbed in list(testbeds.items()):
-                say(f"{point:,} {subject.AXIS}, round {turn + 1} of {plan.rounds}: {contender}")
+                say(f"{point:,} {dimension.axis}, round {turn + 1} of {plan.rounds}: {contender}")
                 try:
-                    found = subject.measure(testbed, point, before, turn, plan.seconds)
+                    found = dimension.measure(testbed, step)
                 except LabError as error:
-                    results.lacks(contender, f"at {point:,} {subject.AXIS}: {error}")
+                    results.lacks(contender, f"at {point:,} {dimension.axis}: {error}")
                     testbeds.pop(contender).close()
                     continue
-                results.add(name, contender, point, turn, found)
+                results.add(dimension.name, contender, point, turn, found)
         before = point
         yield

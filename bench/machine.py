@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The machine that figures were measured on."""
 
 from __future__ import annotations
 
@@ -32,6 +32,16 @@ def describe() -> dict[str, object]:
     }
 
 
+def sentence(machine: dict[str, object], settings: dict[str, object]) -> str:
+    """A described machine, and how often and how long it measured."""
+    emulated = ", emulated" if machine["emulated"] else ""
+    return (
+        f"Linux {machine['kernel']} on {machine['processors']} x {machine['processor']}{emulated}, "
+        f"{machine['memory_gib']} GiB; {machine['system']}. {settings['rounds']} rounds in turns, "
+        f"{settings['seconds']:g} s for each measurement."
+    )
+
+
 def _processor() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -40,12 +50,12 @@ def _processor() -> str:
 
 
 def _is_emulated() -> bool:
-    """Whether qemu computes every instruction itself: everything takes 20 to 30 times as long."""
+    """Whether qemu interprets every instruction (TCG), which makes everything 20 to 30 times slower."""
     return "QEMU TCG" in _processor() or "TCGTCGTCG" in Path("/proc/cpuinfo").read_text()
 
 
 def _version(command: tuple[str, ...]) -> str:
-    """The first line that a program prints of itself; empty where it is missing."""
+    """The first line that a program prints about itself; empty where it is missing."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     except OSError:

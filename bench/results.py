@@ -1,4 +1,4 @@
-"""All figures of a run: what was measured when, medians, and ratios within each round."""
+"""All figures of a run side by side: what was measured when, medians, and ratios within each round."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from bench import measures
 
-DIRECT = "direct"
+DIRECT, YARDSTICK = "direct", "ipvs"
+_COLUMNS = ("method", "contender", "figure", "unit", "median", "least", "most", "to ipvs", "to direct")
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One figure, as it was measured in one round."""
+    """A figure as it was measured in a round."""
 
     round: int
     method: str
@@ -27,7 +29,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Of several values: the median, the least and the most."""
+    """Median, least and most of several values."""
 
     median: float
     least: float
@@ -40,9 +42,9 @@ class Spread:
 
 @dataclass(slots=True)
 class Results:
-    """`missing` says of a contender in a method, or of one of its figures, why there is none.
+    """`missing` has the reason where a contender, or a figure of it, could not be measured by a method.
 
-    They are not `complete` while it is measured, and stay so where somebody has cut it short.
+    They become `complete` at the end of a run, so a run that was cut short leaves them incomplete.
     """
 
     machine: dict[str, object]
@@ -52,16 +54,18 @@ class Results:
     complete: bool = False
 
     def lacks(self, method: str, contender: str, figure: str, why: str) -> None:
+        """Note what could not be measured; an empty `figure` stands for all of them."""
         entry = {"method": method, "contender": contender, "figure": figure, "why": why}
         if entry not in self.missing:
             self.missing.append(entry)
 
     def values(self, method: str, contender: str, figure: str) -> dict[int, float]:
         """By round."""
+        wanted = (method, contender, figure)
         return {
-            one.round: one.value
-            for one in self.samples
-            if (one.method, one.contender, one.figure) == (method, contender, figure)
+            sample.round: sample.value
+            for sample in self.samples
+            if (sample.method, sample.contender, sample.figure) == wanted
         }
 
     def spread(self, method: str, contender: str, figure: str) -> Spread | None:
@@ -73,14 +77,22 @@ class Results:
         return Spread.of([own[at] / others[at] for at in own.keys() & others.keys() if others[at]])
 
     def methods(self) -> list[str]:
-        return list(dict.fromkeys(one.method for one in self.samples))
+        return list(dict.fromkeys(sample.method for sample in self.samples))
+
+    def figures(self, method: str = "") -> dict[str, measures.Figure]:
+        """Those that were measured, in the order of the tables."""
+        measured = {sample.figure for sample in self.samples if method in ("", sample.method)}
+        return {name: figure for name, figure in measures.figures().items() if name in measured}
+
+    def measured(self, method: str = "") -> list[str]:
+        """The contenders that have a figure, by a method or any."""
+        found = (sample.contender for sample in self.samples if method in ("", sample.method))
+        return list(dict.fromkeys(found))
 
     def contenders(self, method: str) -> list[str]:
-        """Those that were measured, and those of which it is said why not."""
-        measured = [one.contender for one in self.samples if one.method == method]
-        return list(
-            dict.fromkeys([*measured, *(one["contender"] for one in self.missing if one["method"] == method)])
-        )
+        """Those that were measured, then those with a reason why not."""
+        without = (entry["contender"] for entry in self.missing if entry["method"] == method)
+        return list(dict.fromkeys([*self.measured(method), *without]))
 
     # ---- kept ----
 
@@ -91,18 +103,22 @@ class Results:
             "settings": self.settings,
             "complete": self.complete,
             "figures": {name: asdict(figure) for name, figure in measures.figures().items()},
-            "samples": [asdict(one) for one in self.samples],
+            "samples": [asdict(sample) for sample in self.samples],
             "missing": self.missing,
         }
 
+    @classmethod
+    def from_dict(cls, kept: dict[str, Any]) -> Results:
+        """What results.json holds."""
+        samples = [Sample(**fields) for fields in kept["samples"]]
+        return cls(kept["machine"], kept["settings"], samples, kept["missing"], kept["complete"])
+
     def write(self, folder: Path) -> None:
-        """results.json and results.csv."""
+        """Make results.json and results.csv."""
         (folder / "results.json").write_text(json.dumps(self.as_dict(), indent=1) + "\n")
         with (folder / "results.csv").open("w", newline="") as file:
             table = csv.writer(file)
-            table.writerow(
-                ["method", "contender", "figure", "unit", "median", "least", "most", "to ipvs", "to direct"]
-            )
+            table.writerow(_COLUMNS)
             table.writerows(self._rows())
 
     def _rows(self) -> Iterator[list[object]]:
@@ -112,7 +128,7 @@ class Results:
                     spread = self.spread(method, contender, name)
                     if spread is None:
                         continue
-                    ratios = (self.ratio(method, contender, name, to) for to in ("ipvs", DIRECT))
+                    ratios = (self.ratio(method, contender, name, to) for to in (YARDSTICK, DIRECT))
                     numbers = [f"{value:.6g}" for value in (spread.median, spread.least, spread.most)]
-                    parts = [f"{one.median:.3f}" if one else "" for one in ratios]
+                    parts = [f"{ratio.median:.3f}" if ratio else "" for ratio in ratios]
                     yield [method, contender, name, figure.unit, *numbers, *parts]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.picture import picture
+from bench.plots import picture
 from compare import simulation
 from compare.capacity import PUBLISHED, SERVERS, capacities
 from compare.results import Results

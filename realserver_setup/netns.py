@@ -17,8 +17,13 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def join(pid: int) -> None:
-    """Move this process into the network namespace of process `pid` (setns(2)). Raises OSError."""
-    descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    """Move this thread into the network namespace of process `pid`. Raises OSError."""
+    enter(f"/proc/{pid}/ns/net")
+
+
+def enter(path: str) -> None:
+    """Move this thread into the network namespace that a file stands for (setns(2)). Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         check(libc.setns(descriptor, _CLONE_NEWNET), "setns")
     finally:

@@ -1,34 +1,57 @@
-"""What can stand between client and server: one file per contender; adding the file adds the contender.
+"""What can stand between client and server. A file of this package adds its contenders by a tuple CONTENDERS.
 
-A contender's file has
-
-    ABOUT        one line: what it is
-    METHODS      in which of nat, tun and dr it can work; () for the direct path
-    OFFLOAD      False if the hosts' network cards must compute checksums in software
-    cannot()     why it can't run on this machine; empty where it can
-    set_up()     lets it work on a testbed
-    LACKS        optional: the measures that it has nothing for, and why: {name: reason}
+yardsticks.py   no director at all, a plain router, and the least that any BPF program costs
+directors.py    our director with each of its engines; kernel IPVS is one of them
+others.py       what people use instead: nftables, HAProxy, nginx
 """
 
 from __future__ import annotations
 
 import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
-from types import ModuleType
 
-from bench import _files
+from bench.testbed import Testbed
+from labs.methods import METHODS
 
-ORDER = (
+_ORDER = (
     *("direct", "redirect", "router"),
     *("ipvs", "ebpf", "ebpf_short_cut", "nftables", "haproxy", "nginx", "scapy"),
 )
 
 
+def _nothing() -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    name: str
+    about: str  # one line for the table
+    set_up: Callable[[Testbed], object]  # start it on a testbed; may raise LabError
+    methods: tuple[str, ...] = METHODS  # that it can forward by; () for the direct path
+    offload: bool = True  # False: the hosts compute their checksums in software
+    obstacle: Callable[[], str] = _nothing  # why it can't run on this machine; empty where it can
+    lacks: Mapping[str, str] = field(default_factory=dict)  # measures without a value, and why
+
+
 @cache
+def _all() -> dict[str, Contender]:
+    """By name: those of `_ORDER`, then the others in alphabetical order."""
+    modules = (
+        importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)
+    )
+    known = {contender.name: contender for module in modules for contender in module.CONTENDERS}
+    order = [*(name for name in _ORDER if name in known), *sorted(known.keys() - set(_ORDER))]
+    return {name: known[name] for name in order}
+
+
 def names() -> tuple[str, ...]:
-    """In the order in which a table shows them; the ones that it does not know come last."""
-    return _files.names(__path__, ORDER)
+    """In the order of the tables."""
+    return tuple(_all())
 
 
-def load(name: str) -> ModuleType:
-    return importlib.import_module(f"{__name__}.{name}")
+def get(name: str) -> Contender:
+    return _all()[name]

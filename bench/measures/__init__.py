@@ -1,42 +1,63 @@
-"""What is measured between a testbed's client and its server: one file per measure.
+"""What is measured between a testbed's client and its server. A file of this package adds its measures by a
+tuple MEASURES.
 
-A measure's file has
-
-    FIGURES             its figures: {name: Figure}
-    measure()           takes them on a testbed; a figure that can't be had there is left out
+iperf.py   throughput and small packets; wrk.py   new connections and latency
 """
 
 from __future__ import annotations
 
 import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from types import ModuleType
 
-from bench import _files
+from bench.testbed import Testbed
 
-ORDER = ("throughput", "segments", "packets", "connections", "latency")
+_ORDER = ("throughput", "segments", "packets", "connections", "latency")
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """`unit` of the numbers; whether `more` is better."""
+    """A number that a measure finds: its title and unit, and whether `more` is better."""
 
     title: str
     unit: str
     more: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """`take` measures on a testbed for that many seconds and returns the figures it has found by name.
+
+    It may raise LabError.
+    """
+
+    name: str
+    figures: Mapping[str, Figure]
+    take: Callable[[Testbed, float], dict[str, float]]
+
+
 @cache
+def _all() -> dict[str, Measure]:
+    """By name: those of `_ORDER`, then the others in alphabetical order."""
+    modules = (
+        importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)
+    )
+    known = {measure.name: measure for module in modules for measure in module.MEASURES}
+    order = [*(name for name in _ORDER if name in known), *sorted(known.keys() - set(_ORDER))]
+    return {name: known[name] for name in order}
+
+
 def names() -> tuple[str, ...]:
-    """In the order of the table."""
-    return _files.names(__path__, ORDER)
+    """In the order of the tables."""
+    return tuple(_all())
 
 
-def load(name: str) -> ModuleType:
-    return importlib.import_module(f"{__name__}.{name}")
+def get(name: str) -> Measure:
+    return _all()[name]
 
 
 def figures() -> dict[str, Figure]:
-    """All of them by name, in the order of the table."""
-    return {name: figure for each in names() for name, figure in load(each).FIGURES.items()}
+    """Those of all measures by name, in the order of the tables."""
+    return {name: figure for measure in _all().values() for name, figure in measure.figures.items()}

@@ -116,6 +116,11 @@ def reset_settings(pid: int) -> None:
     thread.join()
 
 
+def reset_settings_here() -> None:
+    """The same for the network namespace of this thread."""
+    _set(settings_not_default())
+
+
 def settings_not_default() -> dict[str, str]:
     """Those of this network namespace that differ from the kernel's own, with the kernel's values."""
     return {name: value for name, value in _DEFAULTS.items() if _read(name) not in ("", value)}

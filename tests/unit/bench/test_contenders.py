@@ -1,31 +1,70 @@
-"""What stands between client and server: what a contender has nothing for is said, and not tried."""
+"""What stands between client and server, and what is measured: the registries and what is left out."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bench import contenders, measures, run
+from bench.measures import Measure, wrk
 from bench.results import Results
+from labs.errors import BuildFailed
+from labs.methods import METHODS
+
+OUTPUT = """Running 3s test @ http://203.0.113.1:80/
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency   241.15us   71.41us   1.92ms   93.27%
+  Latency Distribution
+     50%  230.00us
+     99%    1.52ms
+Requests/sec:   4071.28
+"""
+
+
+def test_numbers_of_wrk() -> None:
+    assert wrk.number_after("50%", OUTPUT) == 230
+    assert wrk.number_after("99%", OUTPUT) == 1520
+    assert wrk.number_after("Requests/sec:", OUTPUT) == 4071.28
+
+
+def test_a_number_that_is_not_there() -> None:
+    with pytest.raises(BuildFailed, match="no number after '75%'"):
+        wrk.number_after("75%", OUTPUT)
+
+
+def test_measures_have_figures_of_their_own() -> None:
+    assert measures.names() == ("throughput", "segments", "packets", "connections", "latency")
+    figures = [figure for name in measures.names() for figure in measures.get(name).figures]
+    assert len(figures) == len(set(figures)) == len(measures.figures()) == 8
+
+
+def test_contenders_are_in_the_order_of_the_tables() -> None:
+    assert contenders.names()[:3] == ("direct", "redirect", "router")
+    assert set(contenders.names()[3:]) == {
+        *("ipvs", "ebpf", "ebpf_short_cut", "nftables", "haproxy", "nginx", "scapy")
+    }
 
 
 @pytest.mark.parametrize("name", contenders.names())
-def test_what_a_contender_lacks_are_measures(name: str) -> None:
-    assert set(getattr(contenders.load(name), "LACKS", {})) <= set(measures.names())
+def test_every_contender_says_what_it_is_and_lacks(name: str) -> None:
+    contender = contenders.get(name)
+    assert contender.about
+    assert set(contender.methods) <= set(METHODS)
+    assert set(contender.lacks) <= set(measures.names())
+    assert isinstance(contender.obstacle(), str)
 
 
 def test_what_a_contender_lacks_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*_: object) -> None:
+    def never(*_: object) -> dict[str, float]:
         raise AssertionError
 
-    packets = SimpleNamespace(measure=never, FIGURES=measures.load("packets").FIGURES)
-    monkeypatch.setattr(measures, "load", lambda _: packets)
+    packets = Measure("packets", measures.get("packets").figures, never)
+    monkeypatch.setattr(measures, "get", lambda _: packets)
     results = Results({}, {})
     testbed: Any = None
     run._measure("packets", testbed, 1, (0, "nat", "haproxy"), results)
-    assert [(one["figure"], one["why"]) for one in results.missing] == [
+    assert [(entry["figure"], entry["why"]) for entry in results.missing] == [
         ("packets", "HAProxy forwards no UDP"),
         ("cpu", "HAProxy forwards no UDP"),
     ]

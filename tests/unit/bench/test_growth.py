@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import growth, growth_run, plots
+from bench import growth_run, plots
+from bench.growth import DIMENSIONS, Dimension
 from bench.growth_results import GrowthResults
 from director.ipvsadm import save_format
 from tests.unit.bench.test_results import MACHINE
@@ -50,24 +51,21 @@ def test_what_is_kept(grown: GrowthResults, tmp_path: Path) -> None:
     assert {"growth.md", "growth-connections-known.png", "growth-connections-known.svg"} <= names
 
 
-@pytest.mark.parametrize("name", growth.names())
-def test_each_point_adds_what_the_one_before_lacked(name: str) -> None:
-    subject = growth.load(name)
+@pytest.mark.parametrize("dimension", DIMENSIONS.values(), ids=list(DIMENSIONS))
+def test_each_point_adds_what_the_one_before_lacked(dimension: Dimension) -> None:
     lines = [
-        line
-        for before, point in pairwise((0, *subject.POINTS))
-        for line in subject.lines(point, before, growth_run.METHOD)
+        line for before, point in pairwise((0, *dimension.points)) for line in dimension.rules(point, before)
     ]
     assert len(lines) == len(set(lines))
     commands = save_format.read("\n".join(lines))
     servers = [command for command in commands if command["command"] == "AddServer"]
     services = [command for command in commands if command["command"] == "AddService"]
-    most = subject.POINTS[-1]
-    assert len(servers) == (1 if name == "connections" else most)
-    assert len(services) == (most if name == "services" else 1)
+    most = dimension.points[-1]
+    assert len(servers) == (1 if dimension.name == "connections" else most)
+    assert len(services) == (most if dimension.name == "services" else 1)
 
 
 def test_a_quick_run_leaves_the_far_points_out() -> None:
     plan = growth_run.Plan(most=1000)
-    assert plan.points(growth.load("connections")) == (10, 100, 1000)
+    assert plan.points(DIMENSIONS["connections"]) == (10, 100, 1000)
     assert growth_run.steps(plan) == (3 + 4 + 3) * plan.rounds * len(plan.contenders)

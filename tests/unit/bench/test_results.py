@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import layout, table
+from bench import tables
 from bench.results import Results, Sample
 
 MACHINE: dict[str, object] = {
@@ -53,25 +53,25 @@ def test_a_contender_that_was_not_measured_has_no_ratio(results: Results) -> Non
 
 
 def test_the_table_shows_what_is_missing_and_why(results: Results) -> None:
-    head, rows = table.rows_of(results, "nat")
+    head, rows = tables.of_method(results, "nat")
     assert head == ["", "64-byte packets, packets/s"]
     assert rows == [["ipvs", "200"], ["ebpf", "300 (1.50)"], ["direct", "600 (2.00)"], ["nginx", "-"]]
-    assert table.reasons(results)[1:] == ["- VS-NAT, nginx: it is not installed"]
+    assert tables.notes(results)[1:] == ["- VS-NAT, nginx: it is not installed"]
 
 
 def test_what_was_cut_short_says_so(results: Results) -> None:
     results.complete = False
-    assert layout.CUT_SHORT in table.reasons(results)
+    assert tables.CUT_SHORT in tables.notes(results)
 
 
 def test_the_summary_is_about_our_program(results: Results) -> None:
-    _, head, rows = table.summary(results)
+    _, head, rows = tables.summary(results)
     assert head == ["median (least to most)", "", "VS-NAT"]
     assert rows == [["64-byte packets", "ebpf", "1.50 (1.50-1.50)"]]
 
 
 def test_markdown_says_what_it_was_measured_on(results: Results) -> None:
-    text = table.markdown(results)
+    text = tables.page(results)
     assert text.startswith("Linux 6.1 on 2 x a processor, emulated, 4 GiB; a system. 3 rounds in turns")
     assert "| ebpf | 300 (1.50) |" in text
 
@@ -90,9 +90,9 @@ def test_what_is_kept(results: Results, tmp_path: Path) -> None:
 
 
 def test_piped_tables_keep_their_names_whole(results: Results, capsys: pytest.CaptureFixture[str]) -> None:
-    table.show(results)
+    tables.show(tables.of_results(results), tables.notes(results))
     printed = capsys.readouterr().out
     assert "| ebpf " in printed
     assert printed.isascii()
-    assert layout.number(99.44) == "99.4"
-    assert layout.number(1234.5) == "1,234"
+    assert tables.number(99.44) == "99.4"
+    assert tables.number(1234.5) == "1,234"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from bench.sender import frames
+from bench.many_clients import frames
 
 MAC, TO = bytes.fromhex("020000000001"), bytes.fromhex("020000000002")
 

@@ -1,0 +1,72 @@
+"""Our director on a testbed's host d, with each of its engines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from bench.contenders import Contender
+from bench.testbed import Testbed, rules
+from director import engines
+from director.control.channel import call
+from director.engines.engine import EngineError
+from director.ipvsadm import save_format
+from labs.errors import BuildFailed
+from labs.wait import patient
+
+
+def start(testbed: Testbed, engine: str, *options: str, lines: Sequence[str] | None = None) -> None:
+    """Start a director with `lines` of ipvsadm as its rules, by default the testbed's. Raises BuildFailed."""
+    command = (sys.executable, "-m", "director", "--method", testbed.method, "--engine", engine)
+    program = testbed.start("d", *command, "--socket", _socket(testbed), *options, "d-c", "d-s")
+
+    def is_up() -> bool:
+        if program.poll() is not None:
+            raise BuildFailed(f"The director has ended: see {testbed.folder}.")
+        return Path(_socket(testbed)).exists()
+
+    testbed.wait(is_up, f"the director's control socket ({engine})")
+    add_rules(testbed, rules(testbed.method) if lines is None else lines)
+
+
+def add_rules(testbed: Testbed, lines: Sequence[str]) -> None:
+    """Give the director more rules, as lines of ipvsadm."""
+    commands = [command for line in lines for command in save_format.read(line)]
+    call(_socket(testbed), {"do": "apply", "commands": commands}, timeout=patient(20))
+
+
+def _socket(testbed: Testbed) -> str:
+    return f"/run/{testbed.name}.sock"
+
+
+def _obstacle(engine: str) -> str:
+    """Why the engine can't run here; empty where it can."""
+    try:
+        engines.require(engine)
+    except EngineError as missing:
+        return str(missing)
+    return ""
+
+
+def _contender(name: str, about: str, *options: str, engine: str = "", offload: bool = True) -> Contender:
+    engine = engine or name
+
+    def set_up(testbed: Testbed) -> None:
+        start(testbed, engine, *options)
+
+    return Contender(name, about, set_up, offload=offload, obstacle=partial(_obstacle, engine))
+
+
+CONTENDERS = (
+    _contender("ipvs", "kernel IPVS, with the rules of our director"),
+    _contender("ebpf", "our director, engine ebpf: a BPF program in the kernel"),
+    _contender(
+        "ebpf_short_cut",
+        "the same with --short-cut: frames skip the director's end of the cable they leave by",
+        "--short-cut",
+        engine="ebpf",
+    ),
+    _contender("scapy", "our director, engine scapy: Python, packet by packet", offload=False),
+)

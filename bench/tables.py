@@ -1,0 +1,131 @@
+"""Results as tables: on a terminal, piped, and in Markdown for the documentation.
+
+A cell has the median, and in brackets the ratio to kernel IPVS where that was measured, else to the direct
+path: the median of the rounds' own ratios. Of latency and CPU, less is better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from bench import contenders, measures
+from bench.machine import sentence
+from bench.results import DIRECT, YARDSTICK, Results
+from labs.methods import TITLES
+from labs.terminal.screen import WIDE, make_console, table_box
+
+CUT_SHORT = "Cut short: some of what was asked for was not measured."
+Titled = tuple[str, Sequence[str], Sequence[Sequence[str]]]  # title, head, rows
+_OURS = ("ebpf", "ebpf_short_cut", "redirect")
+
+
+# ---- any table ----
+
+
+def show(tables: Iterable[Titled], notes: Iterable[str]) -> None:
+    """Print them, one below the other."""
+    console = make_console(WIDE)
+    for title, head, rows in tables:
+        table = Table(title=title, title_justify="left", box=table_box())
+        for place, name in enumerate(head):
+            table.add_column(name, justify="right" if place else "left", no_wrap=not place)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    for line in notes:
+        console.print(Text(line))
+
+
+def markdown(
+    machine: dict[str, object], settings: dict[str, object], tables: Iterable[Titled], notes: Iterable[str]
+) -> str:
+    """A page: what the figures were measured on, the tables with their titles, the notes."""
+    sections = [f"## {title}\n\n{markdown_table(head, rows)}" for title, head, rows in tables]
+    return "\n\n".join([sentence(machine, settings), *sections, "\n".join(notes)]) + "\n"
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], align: str = "---:") -> str:
+    """`align`: that of all columns but the first."""
+    lines = [" | ".join(head), " | ".join(["---", *[align] * (len(head) - 1)])]
+    lines += [" | ".join(row) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+# ---- of a run side by side ----
+
+
+def of_results(results: Results) -> Iterator[Titled]:
+    """The summary, where there is one, and a table for each method."""
+    ratios = summary(results)
+    if ratios[2]:
+        yield ratios
+    for method in results.methods():
+        yield TITLES[method], *of_method(results, method)
+
+
+def of_method(results: Results, method: str) -> tuple[list[str], list[list[str]]]:
+    """The head of a method's table, and its rows."""
+    figures = results.figures(method)
+    head = ["", *(f"{figure.title}, {figure.unit}" for figure in figures.values())]
+    rows = [
+        [contender, *(_cell(results, method, contender, name) for name in figures)]
+        for contender in results.contenders(method)
+    ]
+    return head, rows
+
+
+def _cell(results: Results, method: str, contender: str, name: str) -> str:
+    spread = results.spread(method, contender, name)
+    if spread is None:
+        return "-"
+    to = YARDSTICK if results.spread(method, YARDSTICK, name) else DIRECT
+    ratio = results.ratio(method, contender, name, to)
+    in_brackets = f" ({ratio.median:.2f})" if ratio and contender != to else ""
+    return f"{number(spread.median)}{in_brackets}"
+
+
+def summary(results: Results) -> Titled:
+    """Ratios to kernel IPVS: what our program reaches, and what any program could reach in its place."""
+    methods = results.methods()
+    rows = []
+    for name, figure in measures.figures().items():
+        for contender in _OURS:
+            ratios = [results.ratio(method, contender, name, YARDSTICK) for method in methods]
+            if any(ratios):
+                cells = [
+                    f"{ratio.median:.2f} ({ratio.least:.2f}-{ratio.most:.2f})" if ratio else "-"
+                    for ratio in ratios
+                ]
+                rows.append([figure.title, contender, *cells])
+    head = ["median (least to most)", "", *(TITLES[method] for method in methods)]
+    return "Ratio to kernel IPVS, in rounds of the same run", head, rows
+
+
+def notes(results: Results) -> list[str]:
+    """What the ratios are to, and what is missing."""
+    lines = []
+    for method in results.methods():
+        ratio_to = "kernel IPVS" if YARDSTICK in results.measured(method) else "the direct path"
+        lines.append(f"{TITLES[method]}: ratios in brackets are to {ratio_to}, median of the rounds.")
+    if not results.complete:
+        lines.append(CUT_SHORT)
+    for entry in results.missing:
+        figure = f" ({entry['figure']})" if entry["figure"] else ""
+        lines.append(f"- {TITLES[entry['method']]}, {entry['contender']}{figure}: {entry['why']}")
+    return lines
+
+
+def page(results: Results) -> str:
+    """All of it in Markdown."""
+    measured = results.measured()
+    rows = [[name, contenders.get(name).about] for name in contenders.names() if name in measured]
+    legend = markdown_table(("contender", "what it is"), rows, "---")
+    lines = [legend, "", *notes(results)]
+    return markdown(results.machine, results.settings, of_results(results), lines)

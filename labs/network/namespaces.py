@@ -1,0 +1,171 @@
+"""Hosts as network namespaces joined by virtual cables, for what needs a network but not a whole lab.
+
+The benchmarks and the tests build their test beds of these. To be used as root of a sandbox, or of other
+namespaces that end with the caller (`unshare --net --mount --pid`), which free what is left.
+
+A new namespace inherits the machine's settings of interfaces (rp_filter, arp_ignore, forwarding and so on);
+these hosts start with the kernel's own defaults instead, whatever the machine has.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from labs.errors import BuildFailed
+from labs.hosts import environment
+from labs.wait import patient, wait_for
+from realserver_setup import netns
+
+_RUN_SECONDS, _END_SECONDS, _PORT_SECONDS, _WAIT_SECONDS = 20, 10, 20, 30
+
+
+class Namespaces:
+    """Hosts and what runs on them. All methods raise BuildFailed when a command fails or time is up."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        """`name` tells several apart; `folder` gets the programs' logs. The hosts are `add`ed one by one."""
+        self.name, self.folder = name, folder
+        self._hosts: list[str] = []
+        self._programs: list[subprocess.Popen[bytes]] = []
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def namespace(self, host: str) -> str:
+        """The name by which `ip netns` knows a host."""
+        return f"{self.name}-{host}" if self.name else host
+
+    # ---- the network ----
+
+    def add(self, host: str, settings: Mapping[str, int] | None = None) -> None:
+        """A host with its loopback up, and with these sysctls besides the kernel's defaults."""
+        name = self.namespace(host)
+        run("ip", "netns", "add", name)
+        self._hosts.append(host)
+        _reset_settings(f"/run/netns/{name}")
+        self.run(host, "ip", "link", "set", "lo", "up")
+        if settings:
+            self.run(host, "sysctl", "-qw", *(f"{key}={value}" for key, value in settings.items()))
+
+    def cable(self, one: tuple[str, str, str], other: tuple[str, str, str], *, offload: bool = True) -> None:
+        """Join two hosts; an end is host, interface and address with prefix."""
+        (host, near, _), (far_host, far, _) = one, other
+        peer = ("peer", "name", far, "netns", self.namespace(far_host))
+        self.run(host, "ip", "link", "add", near, "type", "veth", *peer)
+        for end in (one, other):
+            self._configure(*end, offload=offload)
+
+    def bridge(self, name: str) -> None:
+        """A switch, in the namespace of this process."""
+        run("ip", "link", "add", name, "type", "bridge")
+        run("ip", "link", "set", name, "up")
+
+    def plug(self, host: str, interface: str, bridge: str, address: str, *, offload: bool = True) -> None:
+        """Join a host to a switch; the address has its prefix."""
+        port = f"b-{interface}"
+        pair = ("type", "veth", "peer", "name", port)
+        run("ip", "link", "add", interface, "netns", self.namespace(host), *pair)
+        run("ip", "link", "set", port, "master", bridge, "up")
+        self._configure(host, interface, address, offload=offload)
+
+    def _configure(self, host: str, interface: str, address: str, *, offload: bool) -> None:
+        self.run(host, "ip", "addr", "add", address, "dev", interface)
+        self.run(host, "ip", "link", "set", interface, "up")
+        if not offload:  # so that its kernel computes checksums and cuts segments itself
+            self.run(host, "ethtool", "-K", interface, "tx", "off")
+
+    def mac(self, host: str, interface: str) -> str:
+        return self.run(host, "cat", f"/sys/class/net/{interface}/address").strip()
+
+    # ---- programs ----
+
+    def command(self, host: str, *command: str) -> list[str]:
+        """What to start for a command to run on a host; without one, in the namespace of this process."""
+        return ["ip", "netns", "exec", self.namespace(host), *command] if host else list(command)
+
+    def attempt(
+        self, host: str, *command: str, seconds: float = _RUN_SECONDS, text: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command on a host; it may fail."""
+        return _attempt(self.command(host, *command), seconds, text)
+
+    def run(self, host: str, *command: str, seconds: float = _RUN_SECONDS, text: str | None = None) -> str:
+        """Run a command on a host; what it prints."""
+        return run(*self.command(host, *command), seconds=seconds, text=text)
+
+    def start(self, host: str, *command: str, log: Path | None = None) -> subprocess.Popen[bytes]:
+        """A program that runs until `close`; its output goes to a log in the folder, unless to `log`."""
+        file = log or self.folder / f"{host}-{Path(command[0]).name}.log"
+        with file.open("ab") as output:
+            program = subprocess.Popen(
+                self.command(host, *command),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self._programs.append(program)
+        return program
+
+    def wait_for_port(self, host: str, port: int) -> None:
+        """Wait until a TCP server listens there."""
+        what = f"port {port} on {host}"
+        wait_for(lambda: f":{port} " in self.run(host, "ss", "-Hltn"), _PORT_SECONDS, what, BuildFailed)
+
+    def wait(self, look: Callable[[], object], what: str) -> None:
+        """Wait until `look` finds something; `what` is for the error."""
+        wait_for(look, _WAIT_SECONDS, what, BuildFailed)
+
+    def close(self) -> None:
+        """End the programs and remove the hosts."""
+        for program in self._programs:
+            if program.poll() is None:
+                os.killpg(program.pid, signal.SIGTERM)
+        for program in self._programs:
+            try:
+                program.wait(patient(_END_SECONDS))
+            except subprocess.TimeoutExpired:
+                os.killpg(program.pid, signal.SIGKILL)
+                program.wait()
+        self._programs.clear()
+        for host in self._hosts:
+            run("ip", "netns", "del", self.namespace(host))
+        self._hosts.clear()
+
+
+def run(*command: str, seconds: float = _RUN_SECONDS, text: str | None = None) -> str:
+    """Run a command in the namespace of this process; what it prints. Raises BuildFailed."""
+    done = _attempt(command, seconds, text)
+    if done.returncode:
+        reason = done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}"
+        raise BuildFailed(f"{' '.join(command)}: {reason.splitlines()[-1]}")
+    return done.stdout
+
+
+def _attempt(command: Sequence[str], seconds: float, text: str | None) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            input=text,
+            stdin=None if text is not None else subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=patient(seconds),
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BuildFailed(f"{' '.join(command)}: {error}") from None
+
+
+def _reset_settings(namespace: str) -> None:
+    """In a thread of its own, because it moves into the namespace."""
+
+    def there() -> None:
+        netns.enter(namespace)
+        environment.reset_settings_here()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(there).result()
