@@ -1,11 +1,11 @@
-"""Which tests run side by side (pytest-xdist), in which order, and what chance they are left.
+"""Which tests run side by side (pytest-xdist), in which order, and with which random seeds.
 
-Labs mostly wait, each in a sandbox of its own, so several run at a time. What runs in one worker, one test
-after the other, can be told from a test's id: the unit tests of a module, and the lab tests of a module with
-the same parameters, which share what a module's fixture has started. Labs start first, the longest of them at
-once, and the unit tests fill the gaps.
+Labs mostly wait, each in a sandbox of its own, so several run at a time. Tests that share a worker, one after
+the other, are known by their ids: the unit tests of a module, and the lab tests of a module with the same
+parameters, which share a lab that a module's fixture has started. Labs start first, the longest of them at the
+beginning, and the unit tests fill the gaps.
 
-Every run is the same, unless LVS_LONG is set (`./inv test --long`): then seeds are drawn, and printed.
+Every run is the same unless LVS_LONG is set (`./inv test --long`): then seeds are random, and printed.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from labs.wait import slowness
 if TYPE_CHECKING:
     from xdist.scheduler import LoadScopeScheduling
 
-HANG = 240  # seconds on an idle machine after which a test is taken to hang, and is named
+HANG = 240  # seconds on an idle machine after which a test is considered to hang
 LONG = bool(os.environ.get("LVS_LONG"))
 _UNIT = "tests/unit/"
-# Over 20 s each: started last, one of them would be waited for alone.
+# Over 20 s each: if one of them started last, the whole run would wait for it.
 _LONGEST = (
     "compare --quick",
     "test_on_the_wire",
@@ -35,7 +35,7 @@ _LONGEST = (
 
 
 def group(test: str) -> str:
-    """What the test with this id shares a worker with; its own id where it shares nothing."""
+    """The group of tests that share a worker with this one; its own id if it shares none."""
     module, _, name = test.partition("::")
     if module.startswith(_UNIT):
         return module
@@ -53,11 +53,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if not any(item.iter_markers("timeout")):
             item.add_marker(pytest.mark.timeout(limit))
-    if hasattr(config, "workerinput"):  # in one of several workers; a single one needs no order
+    if hasattr(config, "workerinput"):  # one of several workers; a single worker needs no order
         items.sort(key=lambda item: rank(item.nodeid))
 
 
-@pytest.hookimpl(optionalhook=True)  # without pytest-xdist, nobody asks
+@pytest.hookimpl(optionalhook=True)  # only pytest-xdist calls it
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
     from xdist.scheduler import LoadScopeScheduling
 
@@ -70,7 +70,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScope
 
 @pytest.fixture
 def seed() -> int:
-    """Where what is random in a test begins: always the same number, or with LVS_LONG another each time."""
+    """The seed of a random test: always the same number, or with LVS_LONG a new one."""
     number = random.randrange(2**32) if LONG else 1999
     print(f"seed {number}")
     return number

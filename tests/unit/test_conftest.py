@@ -11,25 +11,23 @@ PAGE = "tests/labs/test_documentation.py::test_{}[labs/vs_nat/README.md]"
     ("one", "other", "together"),
     [
         pytest.param(
-            "tests/unit/a.py::test_1", "tests/unit/a.py::test_2[x]", True, id="a module of unit tests"
+            "tests/unit/a.py::test_1", "tests/unit/a.py::test_2[x]", True, id="unit tests of one module"
         ),
         pytest.param("tests/unit/a.py::test_1", "tests/unit/b.py::test_1", False, id="two modules"),
+        pytest.param(PAGE.format("prompt"), PAGE.format("table"), True, id="one page: they share a lab"),
         pytest.param(
-            PAGE.format("prompt"), PAGE.format("table"), True, id="what a fixture has made for both"
+            "tests/labs/a.py::test_1[x]", "tests/labs/b.py::test_1[x]", False, id="different modules"
         ),
         pytest.param(
-            "tests/labs/a.py::test_1[x]", "tests/labs/b.py::test_1[x]", False, id="of other modules"
-        ),
-        pytest.param(
-            "tests/labs/a.py::test_1[x]", "tests/labs/a.py::test_1[y]", False, id="other parameters"
+            "tests/labs/a.py::test_1[x]", "tests/labs/a.py::test_1[y]", False, id="different parameters"
         ),
         pytest.param("tests/labs/a.py::test_1", "tests/labs/a.py::test_2", False, id="no parameters"),
     ],
 )
-def test_what_shares_a_worker(one: str, other: str, together: bool) -> None:
+def test_tests_that_share_a_fixture_share_a_worker(one: str, other: str, together: bool) -> None:
     assert (group(one) == group(other)) == together
 
 
-def test_long_ones_start_first_and_unit_tests_last() -> None:
+def test_the_longest_tests_start_first_and_unit_tests_last() -> None:
     tests = ["tests/unit/a.py::test_1", "tests/labs/a.py::test_1", "tests/labs/b.py::test_on_the_wire[x]"]
     assert sorted(tests, key=rank) == tests[::-1]

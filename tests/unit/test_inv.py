@@ -1,4 +1,4 @@
-"""./inv in a folder of its own, with stand-ins for every program that would change the machine."""
+"""./inv in a folder of its own, with stand-ins for all programs that would change the machine."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ wheel==0.45
 
 
 class Checkout:
-    """A copy of ./inv whose machine is a folder: its packages, its programs, its root."""
+    """A copy of ./inv whose machine is a folder: programs, packages and system files are stand-ins."""
 
     def __init__(self, folder: Path) -> None:
         self.lab = folder / "lab"
@@ -155,7 +155,7 @@ class Checkout:
 
     @property
     def work(self) -> list[str]:
-        """Every program that was started, but for Invoke itself."""
+        """The calls of all programs except Invoke itself."""
         lines = self.calls_file.read_text().splitlines()
         return [line for line in lines if "/tasks.py" not in line and not line.startswith("sleep ")]
 
@@ -186,7 +186,7 @@ def test_second_run_starts_only_invoke(checkout: Checkout) -> None:
 
 
 @pytest.mark.parametrize("name", ["packages.txt", "requirements.txt"])
-def test_a_changed_list_is_set_up_again(checkout: Checkout, name: str) -> None:
+def test_a_changed_list_repeats_the_set_up(checkout: Checkout, name: str) -> None:
     checkout.run("--list")
     with (checkout.lab / name).open("a") as file:
         file.write("rich==1\n")
@@ -197,7 +197,7 @@ def test_a_changed_list_is_set_up_again(checkout: Checkout, name: str) -> None:
     assert checkout.work == []
 
 
-def test_apt_is_asked_once_for_what_is_missing(checkout: Checkout) -> None:
+def test_apt_installs_what_is_missing_at_once(checkout: Checkout) -> None:
     checkout.run("--list", INSTALLED="curl installed\\nnginx config-files\\n")
     update, install = checkout.calls("apt-get")
     assert update.endswith(" update")
@@ -205,18 +205,18 @@ def test_apt_is_asked_once_for_what_is_missing(checkout: Checkout) -> None:
     assert "--no-install-recommends" in install
 
 
-def test_apt_is_left_alone_when_nothing_is_missing(checkout: Checkout) -> None:
+def test_apt_does_not_run_if_nothing_is_missing(checkout: Checkout) -> None:
     ended = checkout.run("--list", INSTALLED="curl installed\\nnginx installed\\ntcpdump installed\\n")
     assert not checkout.calls("apt-get")
     assert "[1 of 4, " in ended.stderr
 
 
-def test_it_may_be_called_from_elsewhere(checkout: Checkout) -> None:
+def test_it_can_be_called_from_another_folder(checkout: Checkout) -> None:
     ended = checkout.run("lab-nat", "--report", "here.json", cwd=Path("/"))
     assert ended.stdout == f"<invoke><--search-root><{checkout.lab}><lab-nat><--report><here.json>"
 
 
-def test_what_is_set_for_other_pythons_does_not_reach_ours(checkout: Checkout) -> None:
+def test_settings_for_other_pythons_do_not_reach_ours(checkout: Checkout) -> None:
     theirs: dict[str, Any] = dict.fromkeys(
         ("PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "PYTHONINSPECT"), "/nowhere"
     )
@@ -226,33 +226,33 @@ def test_what_is_set_for_other_pythons_does_not_reach_ours(checkout: Checkout) -
 
 
 @pytest.mark.parametrize("tool", ["env", ""])
-def test_ctrl_c_waits_until_tasks_py_can_take_it(checkout: Checkout, tool: str) -> None:
-    """Where there is an env that can block it."""
+def test_ctrl_c_is_held_back_until_tasks_py_handles_it(checkout: Checkout, tool: str) -> None:
+    """If env can block signals."""
     if not tool:
         checkout.remove_program("env")
     assert checkout.run("lab-nat").stdout == "<invoke><lab-nat>"
     assert [call.split()[1] for call in checkout.calls("with")] == ["2" if tool else "0"]
 
 
-def test_no_service_is_started_while_installing(checkout: Checkout) -> None:
+def test_no_service_starts_during_the_installation(checkout: Checkout) -> None:
     checkout.run("--list")
     assert checkout.calls("policy:") == ["policy: 101"] * 2
     assert not checkout.policy.exists()
 
 
-def test_only_services_that_it_brought_are_switched_off(checkout: Checkout) -> None:
+def test_only_services_that_it_installed_are_disabled(checkout: Checkout) -> None:
     checkout.run("--list")
     disabled = [call for call in checkout.calls("systemctl") if "disable" in call]
     assert disabled == ["systemctl disable nginx.service"]
 
 
-def test_a_policy_of_the_machine_is_not_touched(checkout: Checkout) -> None:
+def test_a_policy_of_the_machine_is_kept(checkout: Checkout) -> None:
     checkout.policy.write_text("#!/bin/sh\nexit 104\n")
     checkout.run("--list")
     assert checkout.policy.read_text() == "#!/bin/sh\nexit 104\n"
 
 
-def test_without_apt_one_sentence_says_so(checkout: Checkout) -> None:
+def test_a_missing_apt_is_one_sentence(checkout: Checkout) -> None:
     checkout.remove_program("apt-get")
     ended = checkout.run("lab-nat")
     assert ended.returncode == 2
@@ -268,38 +268,38 @@ def test_an_ordinary_user_is_told_to_use_sudo(checkout: Checkout) -> None:
     assert not checkout.calls("apt-get")
 
 
-def test_failing_pip_shows_its_end_and_leaves_no_stamp(checkout: Checkout) -> None:
+def test_a_failure_of_pip_shows_the_end_of_the_log_and_leaves_no_stamp(checkout: Checkout) -> None:
     ended = checkout.run("lab-nat", PIP_FAILS="--require-hashes", PIP_SAYS="disk is full")
     assert ended.returncode == 2
     assert "disk is full" in ended.stderr
-    found = re.search(r"the end of (/.*): set-up failed at", ended.stderr)
+    found = re.search(r"Set-up failed at .* \(log: (/.*)\)", ended.stderr)
     assert found
     assert "disk is full" in Path(found[1]).read_text()
     assert "run ./inv lab-nat again" in ended.stderr
     assert not checkout.is_set_up
     checkout.run("--list")
-    assert any("--clear" in call for call in checkout.calls("python3")), "half made: from scratch"
+    assert any("--clear" in call for call in checkout.calls("python3")), "unfinished: from scratch"
     assert checkout.is_set_up
 
 
-def test_without_network_the_sentence_says_so(checkout: Checkout) -> None:
+def test_a_missing_network_is_one_sentence(checkout: Checkout) -> None:
     said = "Failed to establish a new connection: [Errno 101] Network is unreachable"
     ended = checkout.run("lab-nat", PIP_FAILS="ryu.txt", PIP_SAYS=said)
     assert ended.returncode == 2
-    assert ended.stderr.splitlines()[-1].startswith("The packages can't be fetched: connect")
+    assert ended.stderr.splitlines()[-1].startswith("The packages cannot be downloaded: connect")
     assert not checkout.is_set_up
 
 
-def test_where_ryu_cannot_be_built_os_ken_is_used_for_good(checkout: Checkout) -> None:
+def test_os_ken_is_used_for_good_where_ryu_cannot_be_built(checkout: Checkout) -> None:
     ended = checkout.run("--list", PIP_FAILS="ryu.txt", PIP_SAYS="error: metadata-generation-failed")
     assert ended.returncode == 0
-    assert "Ryu can't be built for this Python: the labs use os-ken" in ended.stderr
+    assert "Ryu cannot be built for this Python: the labs use os-ken" in ended.stderr
     assert (checkout.lab / ".venv/no-ryu").exists()
     checkout.run("--list")
     assert checkout.work == []
 
 
-def test_pip_brings_uv_and_uv_the_rest(checkout: Checkout) -> None:
+def test_pip_installs_uv_and_uv_the_rest(checkout: Checkout) -> None:
     checkout.run("--list")
     installing = [call for call in checkout.calls("python") if " install " in call]
     assert all("--require-hashes" in call and "--no-deps" in call for call in installing), installing
@@ -315,9 +315,9 @@ def test_pip_brings_uv_and_uv_the_rest(checkout: Checkout) -> None:
 @pytest.mark.parametrize(
     "trouble",
     [{"UV_FAILS": "1"}, {"PIP_FAILS": "uv.txt"}, {"PIP_CONFIG": "global.no-index='true'\\n"}],
-    ids=["it fails", "there is none for this platform", "pip has settings of which uv knows nothing"],
+    ids=["uv fails", "no uv for this platform", "a setting of pip that uv does not have"],
 )
-def test_where_uv_cannot_pip_does_it(checkout: Checkout, trouble: dict[str, Any]) -> None:
+def test_pip_installs_everything_where_uv_cannot_run(checkout: Checkout, trouble: dict[str, Any]) -> None:
     ended = checkout.run("--list", **trouble)
     assert ended.returncode == 0, ended.stderr
     assert [
@@ -332,8 +332,8 @@ def test_where_uv_cannot_pip_does_it(checkout: Checkout, trouble: dict[str, Any]
     assert checkout.is_set_up
 
 
-def test_uv_asks_where_pip_would(checkout: Checkout) -> None:
-    """uv reads none of pip's settings; of two for the same, the environment's counts for pip."""
+def test_uv_uses_the_indexes_of_pip(checkout: Checkout) -> None:
+    """uv reads none of pip's settings; where two are set, pip prefers the environment's."""
     said = (
         r":env:.index-url='https://here/simple'\n"
         r"global.cert='/etc/ca.pem'\n"
@@ -344,7 +344,7 @@ def test_uv_asks_where_pip_would(checkout: Checkout) -> None:
     assert checkout.calls("uv") == ["uv from https://here/simple and file:///a file:///b, trusts /etc/ca.pem"]
 
 
-def test_a_long_step_shows_that_it_goes_on(checkout: Checkout, tmp_path: Path) -> None:
+def test_a_long_step_shows_its_progress(checkout: Checkout, tmp_path: Path) -> None:
     os.mkfifo(gate := tmp_path / "gate")
     checkout.calls_file.write_text("")
     process = checkout.start("--list", UV_GATE=str(gate))
@@ -355,7 +355,7 @@ def test_a_long_step_shows_that_it_goes_on(checkout: Checkout, tmp_path: Path) -
     assert process.communicate(timeout=patient(30))[0] == "<invoke><--list>"
 
 
-def test_a_moved_checkout_is_set_up_anew(checkout: Checkout) -> None:
+def test_a_moved_checkout_is_set_up_again(checkout: Checkout) -> None:
     checkout.run("--list")
     checkout.lab = checkout.lab.rename(checkout.lab.with_name("moved"))
     checkout.run("--list")
@@ -375,20 +375,20 @@ def test_two_first_runs_at_once_install_once(checkout: Checkout, tmp_path: Path)
 
 
 def _names(lines: list[str]) -> dict[str, str]:
-    """Requirement lines by their name as PyPI compares names: oslo.config is oslo-config."""
+    """Requirement lines by their normalised name (PEP 503): oslo.config is oslo-config."""
     found = (re.match(r"[\w.-]+", line) for line in lines)
     return {re.sub(r"[-_.]+", "-", match[0]).lower(): match.string for match in found if match}
 
 
-def _chosen() -> list[str]:
+def _declared() -> list[str]:
     toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     project = toml.loads((ROOT / "pyproject.toml").read_text())["project"]
     return [*project["dependencies"], *project["optional-dependencies"]["test"]]
 
 
-def test_every_package_we_chose_is_locked() -> None:
+def test_every_package_of_pyproject_is_locked() -> None:
     locked = _names((ROOT / "requirements.txt").read_text().splitlines())
-    assert _names(_chosen()).keys() <= locked.keys()
+    assert _names(_declared()).keys() <= locked.keys()
     assert all("==" in line for line in locked.values()), "exact versions only"
 
 
@@ -397,10 +397,10 @@ def test_every_locked_package_has_hashes() -> None:
     assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
 
 
-def test_the_lock_holds_what_pyproject_asks_for() -> None:
+def test_the_locked_versions_satisfy_pyproject() -> None:
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     locked = {name: Requirement(line.rstrip(" \\")) for name, line in _names(lines).items()}
-    for name, wanted in _names(_chosen()).items():
+    for name, wanted in _names(_declared()).items():
         version = next(iter(locked[name].specifier)).version
         assert Requirement(wanted).specifier.contains(version), f"{wanted}, but {locked[name]}"
 
@@ -412,8 +412,8 @@ def test_shellcheck_finds_nothing(script: str) -> None:
     assert ended.returncode == 0, ended.stdout
 
 
-def test_the_virtual_machine_has_packages_of_its_own(checkout: Checkout) -> None:
-    """They are installed when it is first asked for, and Python's are left alone."""
+def test_the_virtual_machine_has_its_own_packages(checkout: Checkout) -> None:
+    """They are installed on first use, and the Python packages stay as they are."""
     checkout.run("--list")
     (checkout.lab / "packages-vm.txt").write_text("qemu-of-another [nosuch]  # not here\nbusybox-static\n")
     ended = checkout.run("vm", "lab-nat")
@@ -437,7 +437,7 @@ def test_the_virtual_machine_has_packages_of_its_own(checkout: Checkout) -> None
         (("lab-nat",), []),
     ],
 )
-def test_what_only_some_commands_need_is_installed_for_them(
+def test_packages_for_some_commands_are_installed_with_them(
     checkout: Checkout, words: tuple[str, ...], wanted: list[str]
 ) -> None:
     checkout.run("--list")

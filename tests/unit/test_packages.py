@@ -1,4 +1,4 @@
-"""A new machine gets what the lists of packages name: each program comes with one of them."""
+"""Every program that our code starts belongs to a package of packages*.txt, so that ./inv installs it."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ _NAME = re.compile(r"[a-z][a-z0-9._-]+")
 
 
 def listed() -> set[str]:
+    """The packages that ./inv installs, for any command."""
     lines = (line for file in ROOT.glob("packages*.txt") for line in file.read_text().splitlines())
     return {line.partition("#")[0].split()[0] for line in lines if line.partition("#")[0].strip()}
 
 
 def started() -> Iterator[tuple[str, str]]:
-    """(program, where): the first word of each command that is written out as a list."""
+    """(program, place in the source): the first word of each command that is a list or tuple."""
     for folder in FOLDERS:
         for file in sorted((ROOT / folder).rglob("*.py")):
             for node in ast.walk(ast.parse(file.read_text())):
@@ -42,7 +43,7 @@ def started() -> Iterator[tuple[str, str]]:
 
 
 def _arguments(node: ast.AST) -> list[ast.expr]:
-    """The first argument of a call that starts something."""
+    """The first argument of a call that starts a program."""
     if not isinstance(node, ast.Call):
         return []
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -50,7 +51,7 @@ def _arguments(node: ast.AST) -> list[ast.expr]:
 
 
 def _words(node: ast.AST) -> list[str]:
-    """The words of a list that begins with one."""
+    """The words of a list that begins with a string."""
     if not isinstance(node, (ast.List, ast.Tuple)):
         return []
     words = [one.value if isinstance(one, ast.Constant) else "" for one in node.elts]
@@ -59,24 +60,27 @@ def _words(node: ast.AST) -> list[str]:
 
 @cache
 def package_of(program: str) -> set[str]:
-    """Which installed packages have it; none for a program that is not here, or of no package."""
+    """The installed packages that contain the program; empty if it is not installed or not packaged."""
     found = shutil.which(program, path=PATH)
     if not found:
         return set()
     places = {found, found.removeprefix("/usr"), str(Path(found).resolve())}
-    told = subprocess.run(["dpkg-query", "--search", *places], capture_output=True, text=True, check=False)
-    return {line.partition(":")[0] for line in told.stdout.splitlines() if ": " in line}
+    found_by = subprocess.run(
+        ["dpkg-query", "--search", *places], capture_output=True, text=True, check=False
+    )
+    return {line.partition(":")[0] for line in found_by.stdout.splitlines() if ": " in line}
 
 
 def essential() -> set[str]:
+    """The packages that every Debian has."""
     form = "${Package} ${Essential} ${Priority}\n"
-    told = subprocess.run(["dpkg-query", "-W", "-f", form], capture_output=True, text=True, check=True)
-    words = (line.split() for line in told.stdout.splitlines())
+    listing = subprocess.run(["dpkg-query", "-W", "-f", form], capture_output=True, text=True, check=True)
+    words = (line.split() for line in listing.stdout.splitlines())
     return {name for name, *rest in words if "yes" in rest or "required" in rest}
 
 
 @pytest.mark.skipif(not shutil.which("dpkg-query"), reason="not Debian: dpkg-query is missing")
-def test_each_program_comes_with_a_listed_package() -> None:
+def test_every_program_belongs_to_a_listed_package() -> None:
     known = listed() | essential()
     missing = {}
     for program, where in started():
@@ -86,5 +90,5 @@ def test_each_program_comes_with_a_listed_package() -> None:
 
 
 @pytest.mark.parametrize("programs", [capabilities.PROGRAMS, approaches.PROGRAMS])
-def test_packages_that_a_sentence_names_are_listed(programs: dict[str, str]) -> None:
+def test_packages_named_in_messages_are_listed(programs: dict[str, str]) -> None:
     assert set(programs.values()) <= listed()
