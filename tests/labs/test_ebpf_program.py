@@ -25,15 +25,12 @@ from director.core.packet import ACK, RST, SYN, TCP, UDP, Endpoint
 from director.core.real_server import Method
 from director.core.states import ACTIVE, Direction, State, Timeouts, next_state
 from director.engines.ebpf import compiler, layouts
-from director.engines.ebpf.changes import ProgramUpdates
-from director.engines.ebpf.clock import NANO, KernelClock
-from director.engines.ebpf.libbpf.library import check, library
-from director.engines.ebpf.libbpf.objects import BpfObject
-from director.engines.ebpf.libbpf.programs import RunOptions, run
-from director.engines.ebpf.program import MAPS, SETTINGS, TOTALS
+from director.engines.ebpf.checkpoint import FtpSessions
+from director.engines.ebpf.layouts import NANO, KernelClock, Settings, Totals
+from director.engines.ebpf.libbpf import check, library
+from director.engines.ebpf.libbpf.programs import BpfObject, RunOptions, run
+from director.engines.ebpf.program import MAPS, SETTINGS, TOTALS, ProgramUpdates
 from director.engines.ebpf.rules import SCHEDULERS
-from director.engines.ebpf.sessions import FtpSessions
-from director.engines.ebpf.settings import Settings, Totals
 from director.engines.ebpf.table import SharedTable
 from director.engines.engine import EngineError
 from tests.unit.director.engines.ebpf.support import FakeServers

@@ -1,25 +1,19 @@
-"""The engine for running: a BPF program forwards in the kernel, and asks the core what it can't decide.
+"""The engine for running: a BPF program forwards in the kernel, and asks the core what it cannot decide.
 
-program/       the program, in C: what becomes of a packet; its maps are in maps.h
-prerequisites.py  whether this machine can have it, and if not, why
-compiler.py    makes an object file of it, once
-libbpf/        loads that, reads and writes its tables
-layouts.py     what is in those tables
-program.py     the program in the kernel, and the tables of one that was left behind
-settings.py    the numbers that it goes by
-rules.py       services, written into its tables, and whose turn it is, read from them
-servers.py     real servers, which have numbers there, and what is counted of them
-table.py       the connection table, which the core shares with it
-changes.py     what the core changes in that table, without undoing what the program does
-templates.py   persistent clients
-sweeper.py     when the program ends what is over
-sessions.py    what the core has read in ftp's control connections, for the next director
-checkpoint.py  the rules as text, for the next director
-network.py     routes and neighbours, as the kernel has them
-upcall.py      the way of packets to the core
-trace.py       what the program tells of connections
-clock.py       the kernel's time and the core's
-engine.py      puts them together
+program/          the program, in C: lvs.c is the path of a packet, maps.h the maps
+prerequisites.py  whether this machine can run it, and if not, why
+compiler.py       compiles it to an object file, once
+libbpf/           loads that, attaches it, reads and writes maps
+layouts.py        the structs in the maps, as bytes; the program's settings and totals
+program.py        the program: loading, attaching, adopting an earlier director's maps, running its parts
+rules.py          virtual services: written into the maps; scheduler positions: read from them
+servers.py        real servers: their numbers in the maps, their counters
+table.py          the connection table, which the core shares with the program
+templates.py      persistence templates, likewise
+network.py        routes and neighbours, copied from the kernel's tables
+upcall.py         packets for the core, and events
+checkpoint.py     rules and ftp sessions, kept for the next director
+engine.py         puts them together
 """
 
 from director.engines.ebpf.engine import EbpfEngine as Engine

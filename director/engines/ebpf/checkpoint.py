@@ -1,8 +1,12 @@
-"""The rules as text in one of the program's tables: what the next director needs, should this one die.
+"""What the next director needs if this one is killed, kept in the program's maps.
 
-They are commands, which make them again. Connections are in tables of their own and refer to real
-servers by numbers: those are written down as well, also for rules that were deleted while
-connections remain. Servers' counters are in tables, too; a service's have grown since as its servers' have.
+`checkpoint` holds the rules as JSON: commands that make them again. Connections are in a map of their
+own and refer to real servers by number, so the numbers are in it too, also those of servers and services
+that were deleted while connections remain. Counters of servers are in maps; those of a service are in
+the JSON, and have grown since by as much as its servers'.
+
+`ftp_sessions` holds what the core has parsed of ftp control connections. An entry is written before the
+packet that changed it is sent: no client knows a sequence number that the next director would not.
 """
 
 from __future__ import annotations
@@ -11,6 +15,8 @@ import json
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from struct import Struct
 from typing import Any
 
 from director.core.commands import (
@@ -25,10 +31,12 @@ from director.core.commands import (
 )
 from director.core.director import Director
 from director.core.errors import LvsError
+from director.core.ftp import Session
 from director.core.real_server import RealServer
 from director.core.service import VirtualService
 from director.core.statistics import COUNTERS
-from director.engines.ebpf.libbpf.library import BpfError
+from director.core.tcp_stream import LONGEST, REMEMBERED, Edit, Edits, LineReader
+from director.engines.ebpf.libbpf import BpfError
 from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.servers import Servers
 from director.engines.engine import EngineError
@@ -39,44 +47,49 @@ Json = dict[str, Any]
 
 
 class UnreadableCheckpoint(EngineError):
-    """What is there is not what `save` has written."""
+    """The map does not hold what `save` writes."""
 
 
-def save(director: Director, servers: Servers, pieces: Map) -> None:
-    """Write rules, marks and settings. Raises EngineError where they are too long."""
-    listed = {id(service): service for service in director.rules}
-    known = {**listed, **{id(service): service for _, service, _ in servers.all()}}
-    gone = [(service, server) for _, service, server in servers.all() if not server.configured]
-    text = {
-        "made": [encode(command) for command in _commands(director, known.values(), gone)],
-        "numbers": [
+# ---- saving the rules ----
+
+
+def save(director: Director, servers: Servers, chunks: Map) -> None:
+    """Write rules, marks and settings. Raises EngineError where they do not fit."""
+    current = {id(service): service for service in director.rules}
+    services = {**current, **{id(service): service for _, service, _ in servers.numbered()}}
+    deleted = [(service, server) for _, service, server in servers.numbered() if not server.configured]
+    content = {
+        "create": [encode(command) for command in _commands(director, services.values(), deleted)],
+        "servers": [
             [number, encode(DeleteServer(service.key, server.address)), server.stats.counts()]
-            for number, service, server in servers.all()
+            for number, service, server in servers.numbered()
         ],
-        "counted": [[encode(DeleteService(one.key)), one.stats.counts()] for one in known.values()],
-        "deleted": [
-            *(encode(DeleteServer(service.key, server.address)) for service, server in gone),
-            *(encode(DeleteService(one.key)) for one in known.values() if id(one) not in listed),
+        "services": [
+            [encode(DeleteService(service.key)), service.stats.counts()] for service in services.values()
+        ],
+        "delete": [
+            *(encode(DeleteServer(service.key, server.address)) for service, server in deleted),
+            *(encode(DeleteService(service.key)) for key, service in services.items() if key not in current),
         ],
     }
-    _write(zlib.compress(json.dumps(text).encode(), 1), pieces)
+    _write(zlib.compress(json.dumps(content).encode(), 1), chunks)
 
 
 def _commands(
     director: Director,
     services: Iterable[VirtualService],
-    gone: Iterable[tuple[VirtualService, RealServer]],
+    deleted: Iterable[tuple[VirtualService, RealServer]],
 ) -> Iterator[Command]:
-    """They make the services with their servers, and those that are `gone` as well."""
-    left: dict[int, list[RealServer]] = {}
-    for service, server in gone:
-        left.setdefault(id(service), []).append(server)
-    now = director.rules
-    for name, value in now.sysctls.as_dict().items():
+    """The commands that create these services with their servers, `deleted` ones included."""
+    deleted_of: dict[int, list[RealServer]] = {}
+    for service, server in deleted:
+        deleted_of.setdefault(id(service), []).append(server)
+    rules = director.rules
+    for name, value in rules.sysctls.as_dict().items():
         yield SetSysctl(name, value)
-    times = now.timeouts
-    yield SetTimeouts(tcp=int(times.established), tcpfin=int(times.fin_wait), udp=int(times.udp))
-    for mark in now.marks:
+    timeouts = rules.timeouts
+    yield SetTimeouts(tcp=int(timeouts.established), tcpfin=int(timeouts.fin_wait), udp=int(timeouts.udp))
+    for mark in rules.marks:
         yield AddMark(mark.mark, str(mark.network), mark.protocol, mark.first, mark.last)
     for service in services:
         policy = service.policy
@@ -88,89 +101,153 @@ def _commands(
             policy.netmask,
             policy.one_packet,
         )
-        there = (server for server in reversed(service.servers) if server.configured)
-        for server in (*left.get(id(service), ()), *there):
-            limits = server.upper, server.lower
-            yield AddServer(service.key, server.address, server.weight, server.requested_method, *limits)
+        configured = (server for server in reversed(service.servers) if server.configured)
+        for server in (*deleted_of.get(id(service), ()), *configured):
+            thresholds = server.upper, server.lower
+            yield AddServer(service.key, server.address, server.weight, server.requested_method, *thresholds)
 
 
-def restore(director: Director, servers: Servers, pieces: Map, now: float) -> None:
-    """Give the director the rules that an earlier one has left. Raises CannotRead."""
+def _write(data: bytes, chunks: Map) -> None:
+    whole = len(data).to_bytes(_LENGTH, sys.byteorder) + data
+    size = chunks.value_size
+    if len(whole) > size * chunks.size:
+        raise EngineError(f"The engine ebpf can keep {size * chunks.size} bytes of rules, not {len(whole)}.")
     try:
-        text = _read(pieces)
-        if text is None:
+        for index, start in enumerate(range(0, len(whole), size)):
+            chunks.put(_chunk_key(index), whole[start : start + size].ljust(size, b"\0"))
+    except BpfError as error:
+        raise EngineError(f"The engine ebpf can't keep so many rules ({error}).") from None
+
+
+def _chunk_key(index: int) -> bytes:
+    return index.to_bytes(4, sys.byteorder)
+
+
+# ---- restoring them ----
+
+
+def restore(director: Director, servers: Servers, chunks: Map, now: float) -> None:
+    """Give the director the rules of an earlier one. Raises UnreadableCheckpoint."""
+    try:
+        content = _read(chunks)
+        if content is None:
             return
-        director.apply([decode(each) for each in text["made"]], now)
-        _resume(director, text.get("counted", ()))
-        _bind(director, servers, text["numbers"])
-        director.apply([decode(each) for each in text["deleted"]], now)
+        director.apply([decode(command) for command in content["create"]], now)
+        _restore_services(director, content["services"])
+        _restore_servers(director, servers, content["servers"])
+        director.apply([decode(command) for command in content["delete"]], now)
     except (KeyError, LvsError, TypeError, ValueError, zlib.error) as error:
         raise UnreadableCheckpoint(
             f"The rules that another director has left can't be read ({error})."
         ) from None
 
 
-def _resume(director: Director, counted: Iterable[Sequence[Any]]) -> None:
-    """Services' counters, as they were written."""
-    services = {service.key: service for service in director.rules}
-    for named, counts in counted:
-        name = decode(named)
-        if not isinstance(name, DeleteService):
-            raise ValueError(f"counted: expected a service, got {named}")
-        services[name.key].stats.resume(_checked(counts))
-
-
-def _bind(director: Director, servers: Servers, numbers: Sequence[Sequence[Any]]) -> None:
-    """Servers have their numbers, and their counters; what those have grown by, their services' have, too."""
-    services = {service.key: service for service in director.rules}
-    for number, *_ in numbers:
-        if type(number) is not int or not 0 <= number < servers.room:
-            raise ValueError(f"numbers: expected one below {servers.room}, got {number!r}")
-    servers.reserve(number for number, *_ in numbers)
-    for number, named, *counts in numbers:
-        name = decode(named)
-        service = services[name.key] if isinstance(name, DeleteServer) else None
-        server = service and isinstance(name, DeleteServer) and service.server(name.server)
-        if not service or not server:
-            raise ValueError(f"numbers: expected one of its real servers, got {named}")
-        servers.bind(number, service, server)
-        servers.resume(number)
-        before = _checked(*counts) if counts else (0,) * len(COUNTERS)
-        grown = map(int.__sub__, server.stats.counts(), before)
-        service.stats.resume(map(int.__add__, service.stats.counts(), grown))
-    servers.fetch()
-
-
-def _checked(counts: Any) -> Sequence[int]:
-    if [type(count) for count in counts] != [int] * len(COUNTERS):
-        raise ValueError(f"expected {len(COUNTERS)} counters, got {counts}")
-    return list(counts)
-
-
-def _write(data: bytes, pieces: Map) -> None:
-    whole = len(data).to_bytes(_LENGTH, sys.byteorder) + data
-    size = pieces.value_size
-    if len(whole) > size * pieces.size:
-        raise EngineError(f"The engine ebpf can keep {size * pieces.size} bytes of rules, not {len(whole)}.")
-    try:
-        for number, start in enumerate(range(0, len(whole), size)):
-            pieces.put(_place(number), whole[start : start + size].ljust(size, b"\0"))
-    except BpfError as error:
-        raise EngineError(f"The engine ebpf can't keep so many rules ({error}).") from None
-
-
-def _read(pieces: Map) -> Json | None:
+def _read(chunks: Map) -> Json | None:
     """None where nothing was written."""
     parts: list[bytes] = []
-    while (part := pieces.get(_place(len(parts)))) is not None:
+    while (part := chunks.get(_chunk_key(len(parts)))) is not None:
         parts.append(part)
     whole = b"".join(parts)
     size = int.from_bytes(whole[:_LENGTH], sys.byteorder)
     if not size:
         return None
-    text: Json = json.loads(zlib.decompress(whole[_LENGTH : _LENGTH + size]))
-    return text
+    content: Json = json.loads(zlib.decompress(whole[_LENGTH : _LENGTH + size]))
+    return content
 
 
-def _place(number: int) -> bytes:
-    return number.to_bytes(4, sys.byteorder)
+def _restore_services(director: Director, rows: Iterable[Sequence[Any]]) -> None:
+    """Services' counters, as they were written."""
+    services = {service.key: service for service in director.rules}
+    for encoded, counters in rows:
+        name = decode(encoded)
+        if not isinstance(name, DeleteService):
+            raise ValueError(f"services: expected a service, got {encoded}")
+        services[name.key].stats.resume(_checked(counters))
+
+
+def _restore_servers(director: Director, servers: Servers, rows: Sequence[Sequence[Any]]) -> None:
+    """Servers' numbers and counters; a service's counters grow by as much as its servers' have grown."""
+    services = {service.key: service for service in director.rules}
+    for number, *_ in rows:
+        if type(number) is not int or not 0 <= number < servers.capacity:
+            raise ValueError(f"servers: expected a number below {servers.capacity}, got {number!r}")
+    servers.reserve(number for number, *_ in rows)
+    for number, encoded, *counters in rows:
+        name = decode(encoded)
+        service = services[name.key] if isinstance(name, DeleteServer) else None
+        server = service and isinstance(name, DeleteServer) and service.server(name.server)
+        if not service or not server:
+            raise ValueError(f"servers: expected a real server of a service, got {encoded}")
+        servers.bind(number, service, server)
+        servers.resume_counters(number)
+        before = _checked(*counters) if counters else (0,) * len(COUNTERS)
+        growth = map(int.__sub__, server.stats.counts(), before)
+        service.stats.resume(map(int.__add__, service.stats.counts(), growth))
+    servers.fetch()
+
+
+def _checked(counters: Any) -> Sequence[int]:
+    if [type(counter) for counter in counters] != [int] * len(COUNTERS):
+        raise ValueError(f"expected {len(COUNTERS)} counters, got {counters}")
+    return list(counters)
+
+
+# ---- ftp control connections ----
+
+# Whether anything was read, position, start; the unfinished line: its length, its text.
+_READER = Struct(f"=?IIH{LONGEST}s")
+_EDIT = Struct("=IHB23s")  # start, length; what replaced it: its length, its text
+_REST = Struct("=?IiB")  # whether anything was sent, up to where; growth of the stream, number of edits
+SESSION_SIZE = 2 * _READER.size + _REST.size + REMEMBERED * _EDIT.size
+
+
+class FtpSessions:
+    """Sessions by the flow key of the control connection's requests."""
+
+    def __init__(self, entries: Map) -> None:
+        self._map = entries
+
+    def save(self, key: bytes, session: Session) -> None:
+        with suppress(BpfError):  # the map is full: the next director can't continue this session
+            self._map.put(key, pack_session(session))
+
+    def find(self, key: bytes) -> Session | None:
+        value = self._map.get(key)
+        return None if value is None else unpack_session(value)
+
+    def delete(self, key: bytes) -> None:
+        self._map.remove(key)
+
+
+def pack_session(session: Session) -> bytes:
+    """SESSION_SIZE bytes."""
+    edits = session.edits
+    packed = b"".join(
+        (
+            *map(_pack_reader, (session.commands, session.replies)),
+            _REST.pack(session.sent is not None, session.sent or 0, edits.settled, len(edits.remembered)),
+            *(_EDIT.pack(edit.start, edit.length, len(edit.text), edit.text) for edit in edits.remembered),
+        )
+    )
+    return packed.ljust(SESSION_SIZE, b"\0")
+
+
+def unpack_session(value: bytes) -> Session:
+    commands, replies = (_unpack_reader(value, offset) for offset in (0, _READER.size))
+    offset = 2 * _READER.size
+    begun, sent, settled, count = _REST.unpack_from(value, offset)
+    edits = Edits(settled=settled)
+    for number in range(count):
+        start, length, size, text = _EDIT.unpack_from(value, offset + _REST.size + number * _EDIT.size)
+        edits.remembered.append(Edit(start, length, text[:size]))
+    return Session(commands, replies, edits, sent if begun else None)
+
+
+def _pack_reader(reader: LineReader) -> bytes:
+    text = reader.unfinished
+    return _READER.pack(reader.position is not None, reader.position or 0, reader.start, len(text), text)
+
+
+def _unpack_reader(value: bytes, offset: int) -> LineReader:
+    begun, position, start, size, text = _READER.unpack_from(value, offset)
+    return LineReader(position if begun else None, start, text[:size])

@@ -19,22 +19,17 @@ from director.core.overload import secures_tcp
 from director.core.packet import ICMP, Packet
 from director.core.service import VirtualService
 from director.core.statistics import COUNTERS
-from director.engines.ebpf import checkpoint, prerequisites, settings
-from director.engines.ebpf.changes import ProgramUpdates
-from director.engines.ebpf.clock import KernelClock
-from director.engines.ebpf.layouts import PREFIX
-from director.engines.ebpf.libbpf.library import BpfError
+from director.engines.ebpf import checkpoint, layouts, prerequisites
+from director.engines.ebpf.checkpoint import FtpSessions
+from director.engines.ebpf.layouts import PREFIX, KernelClock, Settings, Totals
+from director.engines.ebpf.libbpf import BpfError
 from director.engines.ebpf.network import Network
-from director.engines.ebpf.program import SETTINGS, TOTALS, Program
+from director.engines.ebpf.program import SETTINGS, TOTALS, Program, ProgramUpdates, Sweeper
 from director.engines.ebpf.rules import Rules
 from director.engines.ebpf.servers import Servers
-from director.engines.ebpf.sessions import FtpSessions
-from director.engines.ebpf.settings import Settings, Totals
-from director.engines.ebpf.sweeper import Sweeper
 from director.engines.ebpf.table import SharedTable
 from director.engines.ebpf.templates import SharedTemplates
-from director.engines.ebpf.trace import EventReader
-from director.engines.ebpf.upcall import UpcallDevice
+from director.engines.ebpf.upcall import EventReader, UpcallDevice
 from director.engines.engine import EngineError
 from director.engines.scapy.engine import ScapyEngine
 from director.engines.scapy.wire import ARP
@@ -70,7 +65,7 @@ class EbpfEngine:
         self._settings = Settings(maps[SETTINGS].mapped())
         self._limit = limit
         self._totals = Totals(maps[TOTALS].mapped())
-        self._sweeper = Sweeper(self._program.sweep, self._totals, self._clock)
+        self._sweeper = Sweeper(self._program.run, self._totals, self._clock)
         self._servers = Servers(maps)
         self._rules = Rules(maps, self._servers)
         self._templates = SharedTemplates(maps["templates"], self._totals, self._servers, self._clock)
@@ -102,7 +97,7 @@ class EbpfEngine:
         selector.register(self._upcall, EVENT_READ, self._hear)
         selector.register(self._network, EVENT_READ, self._network.neighbours_changed)
         selector.modify(self._core.routes, EVENT_READ, self._routes_changed)
-        selector.register(self._events, EVENT_READ, self._events.hear)
+        selector.register(self._events, EVENT_READ, self._events.poll)
         if self._program.adopted:
             try:
                 checkpoint.restore(director, self._servers, maps["checkpoint"], self._clock.now())
@@ -136,7 +131,7 @@ class EbpfEngine:
 
     def _listen(self) -> None:
         """Let the core know what the program has told; if some of it got lost, look for what it was."""
-        self._events.hear()
+        self._events.poll()
         lost = self._totals.lost_events
         if lost != self._lost:
             self._lost = lost
@@ -185,21 +180,21 @@ class EbpfEngine:
 
     def _flags(self) -> int:
         rules, sysctls = self._director.rules, self._director.rules.sysctls
-        flags = settings.EMIT_EVENTS if self._director.trace.enabled else 0
+        flags = layouts.EMIT_EVENTS if self._director.trace.enabled else 0
         if rules.marks or any(_has_wildcard(service) for service in rules):
-            flags |= settings.HAS_WILDCARDS
+            flags |= layouts.HAS_WILDCARDS
         if sysctls.nat_icmp_send or sysctls.sloppy_tcp or rules.marks:
-            flags |= settings.UPCALL_UNSOLICITED
+            flags |= layouts.UPCALL_UNSOLICITED
         if not sysctls.pmtu_disc:
-            flags |= settings.CLEAR_DF
+            flags |= layouts.CLEAR_DF
         if sysctls.drop_packet > 1:
-            flags |= settings.UPCALL_NEW
+            flags |= layouts.UPCALL_NEW
         if sysctls.expire_nodest_conn:
-            flags |= settings.UPCALL_SYN
+            flags |= layouts.UPCALL_SYN
         if sysctls.expire_quiescent_template:
-            flags |= settings.EXPIRE_QUIESCENT
+            flags |= layouts.EXPIRE_QUIESCENT
         if self._short_cuts:
-            flags |= settings.REDIRECT_PEER
+            flags |= layouts.REDIRECT_PEER
         return flags
 
     # ---- what is handed up ----
@@ -207,7 +202,7 @@ class EbpfEngine:
     def _hear(self) -> None:
         self._listen()
         for _ in range(_AT_ONCE):
-            frame = self._upcall.frame()
+            frame = self._upcall.read()
             if frame is None:
                 return
             self._core.take(frame)

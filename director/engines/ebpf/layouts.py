@@ -1,10 +1,13 @@
-"""Keys and values of the program's tables, as bytes; program/maps.h has the same shapes.
+"""The program's structs as bytes, and its variables as shared memory; program/maps.h declares the same.
 
-Addresses and ports are as the network has them; the other numbers are in the machine's order.
+Addresses and ports are in network byte order, numbers in host byte order.
 """
 
 from __future__ import annotations
 
+import mmap
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from socket import inet_aton, inet_ntoa
 from struct import Struct
@@ -13,15 +16,18 @@ from typing import NamedTuple
 from director.core.packet import Endpoint
 from director.core.persistence import TemplateKey
 from director.core.real_server import Method
-from director.core.states import State
+from director.core.states import (
+    ACTIVE,
+    EVENTS,
+    SECURE_TCP_TRANSITIONS,
+    TCP_TRANSITIONS,
+    Direction,
+    State,
+    Timeouts,
+)
 
 STATES = tuple(State)
 METHODS = tuple(Method)
-
-REPLY, UPCALL, CORE_OWNED, FAST_REPLY, REMOVED = 0x40, 0x80, 0x100, 0x200, 0x400
-MAX_PACKETS = 9  # that are counted of one connection
-UNCHANGED = 2**64 - 1  # a time that does not change
-_STATE, _METHOD, _METHOD_AT = 0x0F, 0x30, 4
 
 FLOW_KEY = Struct("=4s4s2s2sB3x")
 ENTRY = Struct("=QIHBx4s2sH24s")
@@ -31,19 +37,27 @@ SERVICE = Struct("=7I4sQ")
 SERVER = Struct("=4s2sH4s5I4i")
 STATS = Struct("=5Q")
 CORE_STATS = Struct("=5q")
+TEMPLATE_KEY = Struct("=4s4s2sBx")
+TEMPLATE = Struct("=QII")
 PREFIX = Struct("=I4s")
 ROUTE = Struct("=I4s6sH")
 NEIGHBOUR_KEY = Struct("=I4s")
 NEIGHBOUR = Struct("=6s2x")
 EVENT = Struct("=QII16sI4s2sB5xQ")
-OPENED, STATE_CHANGED, REPLIED, EXPIRED = range(4)  # what has happened
-TEMPLATE_KEY = Struct("=4s4s2sBx")
-TEMPLATE = Struct("=QII")
-NO_NEXT_HOP = bytes(24)  # a way that has to be found yet: version 0 is never that of the settings
+
+OPENED, STATE_CHANGED, REPLIED, EXPIRED = range(4)  # types of events
+UNCHANGED = 2**64 - 1  # an `expires` of UPDATE
+
+# ---- connections ----
+
+REPLY, UPCALL, CORE_OWNED, FAST_REPLY, REMOVED = 0x40, 0x80, 0x100, 0x200, 0x400
+MAX_PACKETS = 9  # counted of one connection
+NO_NEXT_HOP = bytes(24)  # to be looked up: no generation is 0
+_STATE, _METHOD, _METHOD_SHIFT = 0x0F, 0x30, 4
 
 
 class Entry(NamedTuple):
-    """One entry of the connection table."""
+    """struct connection: one entry of the connection table."""
 
     expires: int
     flags: int
@@ -60,7 +74,7 @@ class Entry(NamedTuple):
 
     @property
     def method(self) -> Method:
-        return METHODS[(self.flags & _METHOD) >> _METHOD_AT]
+        return METHODS[(self.flags & _METHOD) >> _METHOD_SHIFT]
 
     @property
     def endpoint(self) -> Endpoint:
@@ -75,15 +89,18 @@ class Entry(NamedTuple):
 
 
 def make_flags(state: State, method: Method, flags: int = 0) -> int:
-    return STATES.index(state) | METHODS.index(method) << _METHOD_AT | flags
+    return STATES.index(state) | METHODS.index(method) << _METHOD_SHIFT | flags
 
 
-def state_of(of_word: int) -> State:
-    return STATES[of_word & _STATE]
+def state_of(flags: int) -> State:
+    return STATES[flags & _STATE]
 
 
-def with_state(before: int, state: State) -> int:
-    return before & ~_STATE | STATES.index(state)
+def with_state(flags: int, state: State) -> int:
+    return flags & ~_STATE | STATES.index(state)
+
+
+# ---- keys ----
 
 
 @lru_cache(maxsize=65536)
@@ -95,12 +112,12 @@ def port(number: int) -> bytes:
     return number.to_bytes(2, "big")
 
 
-def endpoint(four: bytes, two: bytes) -> Endpoint:
-    return Endpoint(inet_ntoa(four), int.from_bytes(two, "big"))
+def endpoint(packed_address: bytes, packed_port: bytes) -> Endpoint:
+    return Endpoint(inet_ntoa(packed_address), int.from_bytes(packed_port, "big"))
 
 
 def flow_key(protocol: int, source: Endpoint, destination: Endpoint) -> bytes:
-    """The key of the packets from `source` to `destination`."""
+    """The key of packets from `source` to `destination`."""
     return FLOW_KEY.pack(
         address(source.address),
         address(destination.address),
@@ -111,17 +128,142 @@ def flow_key(protocol: int, source: Endpoint, destination: Endpoint) -> bytes:
 
 
 def parse_flow_key(key: bytes) -> tuple[int, Endpoint, Endpoint]:
-    """Protocol, source and destination of a key."""
+    """Protocol, source and destination."""
     source, destination, sport, dport, protocol = FLOW_KEY.unpack(key)
     return protocol, endpoint(source, sport), endpoint(destination, dport)
 
 
 def template_key(key: TemplateKey) -> bytes:
-    """The key of a template."""
     return TEMPLATE_KEY.pack(address(key.network), address(key.vip.address), port(key.vip.port), key.protocol)
 
 
 def parse_template_key(key: bytes) -> TemplateKey:
-    """The same the other way round."""
-    network, vip, at, protocol = TEMPLATE_KEY.unpack(key)
-    return TemplateKey(protocol, inet_ntoa(network), endpoint(vip, at))
+    network, vip, packed_port, protocol = TEMPLATE_KEY.unpack(key)
+    return TemplateKey(protocol, inet_ntoa(network), endpoint(vip, packed_port))
+
+
+# ---- time ----
+
+NANO = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class KernelClock:
+    """Converts the core's seconds and the program's nanoseconds of CLOCK_MONOTONIC.
+
+    `now` is the core's clock, `offset` how many seconds it is ahead of the kernel's.
+    """
+
+    now: Callable[[], float]
+    offset: float
+
+    def seconds(self, nanoseconds: int) -> float:
+        return nanoseconds / NANO + self.offset
+
+    def nanoseconds(self, seconds: float) -> int:
+        return max(0, int((seconds - self.offset) * NANO))
+
+
+# ---- variables ----
+
+HAS_WILDCARDS, UPCALL_UNSOLICITED, EMIT_EVENTS, CLEAR_DF = 1, 2, 4, 8
+UPCALL_NEW, UPCALL_SYN, REDIRECT_PEER, EXPIRE_QUIESCENT = 16, 32, 64, 128
+
+_MAX_STATES, _MAX_EVENTS = 16, 8  # room in the program's tables
+_U64, _S64, _U32 = Struct("=Q"), Struct("=q"), Struct("=I")
+_TIMEOUTS = Struct(f"={_MAX_STATES}Q")
+_NEIGHBOURS_VALID_UNTIL, _TIMEOUTS_AT = 0, 8
+_CONN_LIMIT = _TIMEOUTS_AT + _TIMEOUTS.size
+_GENERATION, _UPCALL_IFINDEX, _FLAGS, _CONN_REUSE_MODE, _ACTIVE_STATES, _TRANSITIONS = (
+    _CONN_LIMIT + 8 + 4 * field for field in range(6)
+)
+
+
+class Settings:
+    """struct settings, in memory that the program reads."""
+
+    def __init__(self, memory: mmap.mmap) -> None:
+        self._memory = memory
+        self._set(_ACTIVE_STATES, sum(1 << at for at, state in enumerate(STATES) if state in ACTIVE))
+
+    def _set(self, offset: int, value: int) -> None:
+        _U32.pack_into(self._memory, offset, value)
+
+    def set_timeouts(self, timeouts: Timeouts) -> None:
+        seconds = timeouts.by_state()
+        numbers = [int(seconds[state] * NANO) for state in STATES]
+        _TIMEOUTS.pack_into(self._memory, _TIMEOUTS_AT, *numbers, *[0] * (_MAX_STATES - len(STATES)))
+
+    def set_transitions(self, *, secure: bool) -> None:
+        """Write the core's TCP state table."""
+        transitions = SECURE_TCP_TRANSITIONS if secure else TCP_TRANSITIONS
+        table = bytearray()
+        for direction in (Direction.INPUT, Direction.OUTPUT, Direction.INPUT_ONLY):
+            for event in EVENTS:
+                row = (
+                    state if state is State.UDP else transitions[direction, event, state] for state in STATES
+                )
+                table += bytes(map(STATES.index, row)).ljust(_MAX_STATES, b"\0")
+            table += bytes(_MAX_STATES * (_MAX_EVENTS - len(EVENTS)))
+        self._memory[_TRANSITIONS : _TRANSITIONS + len(table)] = bytes(table)
+
+    def set_neighbours_valid_until(self, nanoseconds: int) -> None:
+        _U64.pack_into(self._memory, _NEIGHBOURS_VALID_UNTIL, nanoseconds)
+
+    def set_conn_limit(self, connections: int) -> None:
+        _U64.pack_into(self._memory, _CONN_LIMIT, connections)
+
+    def set_upcall_interface(self, ifindex: int) -> None:
+        self._set(_UPCALL_IFINDEX, ifindex)
+
+    def set_flags(self, flags: int) -> None:
+        """HAS_WILDCARDS and the others."""
+        self._set(_FLAGS, flags)
+
+    def set_conn_reuse_mode(self, mode: int) -> None:
+        self._set(_CONN_REUSE_MODE, mode)
+
+    def bump_generation(self) -> None:
+        """Let every connection look up its server, route and neighbour again."""
+        generation = int(_U32.unpack_from(self._memory, _GENERATION)[0])
+        self._set(_GENERATION, generation % (2**32 - 2) + 1)
+
+
+class Totals:
+    """struct totals: what the program counts, and what the core adds.
+
+    Each writes only its own numbers, because the other may change its at any time.
+    """
+
+    def __init__(self, memory: mmap.mmap) -> None:
+        self._memory = memory
+
+    def _get(self, offset: int) -> int:
+        return int(_S64.unpack_from(self._memory, offset)[0])
+
+    @property
+    def connections(self) -> int:
+        """In the table."""
+        return self._get(0) + self._get(8)
+
+    def add_connections(self, number: int) -> None:
+        """The core has inserted, or with a negative number removed, connections."""
+        _S64.pack_into(self._memory, 8, self._get(8) + number)
+
+    @property
+    def templates(self) -> int:
+        return self._get(16)
+
+    @templates.setter
+    def templates(self, number: int) -> None:
+        _S64.pack_into(self._memory, 16, number)
+
+    @property
+    def lost_events(self) -> int:
+        """Events that found the ring buffer full."""
+        return self._get(24)
+
+    @property
+    def next_expiry(self) -> int:
+        """When the first connection left by the last sweep expires if idle, in nanoseconds."""
+        return int(_U64.unpack_from(self._memory, 32)[0])

@@ -16,9 +16,9 @@ from time import monotonic_ns
 
 from director.engines import interfaces as of_this_machine
 from director.engines.ebpf import layouts
-from director.engines.ebpf.libbpf.library import BpfError
+from director.engines.ebpf.layouts import Settings
+from director.engines.ebpf.libbpf import BpfError
 from director.engines.ebpf.libbpf.maps import Map
-from director.engines.ebpf.settings import Settings
 from director.engines.netlink import NEIGHBOURS, Monitor
 from director.engines.scapy.layers import conf
 

@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 
 from director.engines.ebpf import compiler
-from director.engines.ebpf.libbpf.library import BpfError, library
+from director.engines.ebpf.libbpf import BpfError, library
 from director.engines.engine import EngineError
 
 _OLDEST = (6, 1)  # whose programs of the type `syscall` may look at tables that grow as they are filled

@@ -16,7 +16,7 @@ from director.core.real_server import RealServer
 from director.core.schedulers import dh, mh, rr, sh, wrr
 from director.core.service import VirtualService
 from director.engines.ebpf import layouts
-from director.engines.ebpf.libbpf.library import BpfError
+from director.engines.ebpf.libbpf import BpfError
 from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.servers import Servers
 from director.engines.engine import EngineError
@@ -48,7 +48,7 @@ class Rules:
         services = list(services)
         written = [one for one in services if not one.key.mark and one.key.address.port]
         self._check_room(written)
-        self._servers.number(services)
+        self._servers.assign_numbers(services)
         self._servers.write(own_address_to)
         wanted = dict(self._entries(written))
         for key in self._written.keys() - wanted.keys():

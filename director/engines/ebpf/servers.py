@@ -35,7 +35,7 @@ class Servers:
         self._written: dict[int, tuple[int, ...]] = {}  # what the core adds to them, as it is in its table
 
     @property
-    def room(self) -> int:
+    def capacity(self) -> int:
         """How many may have numbers, which are all below that."""
         return self._room
 
@@ -46,12 +46,12 @@ class Servers:
     def number_of(self, server: RealServer) -> int:
         return self._numbers[id(server)]
 
-    def all(self) -> Iterator[tuple[int, VirtualService, RealServer]]:
+    def numbered(self) -> Iterator[tuple[int, VirtualService, RealServer]]:
         return ((number, service, server) for number, (service, server) in self._at.items())
 
     # ---- numbers ----
 
-    def number(self, services: Sequence[VirtualService]) -> None:
+    def assign_numbers(self, services: Sequence[VirtualService]) -> None:
         """New servers get one; those that nobody refers to any more give theirs back.
 
         Raises EngineError, with nothing changed, where they are too many.
@@ -96,7 +96,7 @@ class Servers:
         del self._seen[number], self._carried[number], self._written[number]
         for memory, size in ((self._memory, layouts.SERVER.size), (self._added, layouts.CORE_STATS.size)):
             memory[number * size : (number + 1) * size] = bytes(size)
-        self._counted.clear_per_processor(number)
+        self._counted.clear_per_cpu(number)
         self._free.append(number)
 
     # ---- written ----
@@ -190,7 +190,7 @@ class Servers:
             layouts.CORE_STATS.pack_into(self._added, number * layouts.CORE_STATS.size, *added)
             self._written[number] = added
 
-    def resume(self, number: int) -> None:
+    def resume_counters(self, number: int) -> None:
         """A server's counters go on from where an earlier director has been."""
         _, server = self._at[number]
         self._carried[number] = self._counters(number)
@@ -199,7 +199,7 @@ class Servers:
 
     def _counters(self, number: int) -> tuple[int, ...]:
         """Connections, packets and bytes, of all processors."""
-        values = self._counted.per_processor(number)
+        values = self._counted.get_per_cpu(number)
         each = layouts.STATS.iter_unpack(values)
         return tuple(sum(column) for column in zip(*each, strict=True))
 

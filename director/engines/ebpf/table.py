@@ -20,8 +20,7 @@ from director.core.persistence import Template
 from director.core.real_server import Method
 from director.core.states import ACTIVE, State
 from director.core.timers import Timers
-from director.engines.ebpf.changes import EntryUpdates
-from director.engines.ebpf.clock import KernelClock
+from director.engines.ebpf.checkpoint import FtpSessions
 from director.engines.ebpf.layouts import (
     CORE_OWNED,
     FAST_REPLY,
@@ -30,6 +29,8 @@ from director.engines.ebpf.layouts import (
     REPLY,
     UPCALL,
     Entry,
+    KernelClock,
+    Totals,
     address,
     flow_key,
     make_flags,
@@ -38,11 +39,10 @@ from director.engines.ebpf.layouts import (
     state_of,
     with_state,
 )
-from director.engines.ebpf.libbpf.library import BpfError
+from director.engines.ebpf.libbpf import BpfError
 from director.engines.ebpf.libbpf.maps import Cursor, Map
+from director.engines.ebpf.program import EntryUpdates
 from director.engines.ebpf.servers import Servers
-from director.engines.ebpf.sessions import FtpSessions
-from director.engines.ebpf.settings import Totals
 from director.engines.ebpf.templates import SharedTemplates
 
 ExpectedKey = tuple[int, Endpoint, Endpoint]  # protocol, client and VIP of a connection that is expected
@@ -221,7 +221,7 @@ class SharedTable:
             return
         key = _key(connection)
         if self._own.pop(key, None) is not None and connection.is_ftp_control:
-            self._sessions.forget(key)
+            self._sessions.delete(key)
         last = self._updates.remove(key)
         if last is None:  # the program was quicker, and has counted it
             connection.server.count(active=connection.active, by=1)
@@ -282,7 +282,7 @@ class SharedTable:
             if entry is not None and entry.packets < connection.packets:
                 self._updates.compare_and_swap(key, entry.flags, entry.flags, None, connection.packets)
         if connection.ftp is not None:
-            self._sessions.keep(_key(connection), connection.ftp)
+            self._sessions.save(_key(connection), connection.ftp)
 
     def fill_client_port(self, connection: Connection, client: Endpoint) -> None:
         del self._expected[_expected_key(connection)]
@@ -320,13 +320,13 @@ class SharedTable:
 
     # ---- what the program has done ----
 
-    def opened(self, key: bytes, when: float) -> None:
+    def on_opened(self, key: bytes, when: float) -> None:
         """The program has opened one by a template: from now on it is one of the core's own."""
         entry = self._find(key)
         if entry is not None and key not in self._own:
             self._adopt_entry(key, entry, when)
 
-    def spoken(self, key: bytes) -> None:
+    def on_replied(self, key: bytes) -> None:
         """Both ends of one of the core's own have spoken: its template, if it has one, is to last."""
         connection = self._own.get(key)
         if connection is not None and isinstance(connection.control, Template):

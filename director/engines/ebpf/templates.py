@@ -12,11 +12,10 @@ from director.core.connections import Connection
 from director.core.packet import Packet
 from director.core.persistence import Template, Templates, key_for
 from director.engines.ebpf import layouts
-from director.engines.ebpf.clock import KernelClock
-from director.engines.ebpf.libbpf.library import BpfError
+from director.engines.ebpf.layouts import KernelClock, Totals
+from director.engines.ebpf.libbpf import BpfError
 from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.servers import Servers
-from director.engines.ebpf.settings import Totals
 
 
 class SharedTemplates(Templates):

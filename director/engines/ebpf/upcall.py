@@ -1,42 +1,50 @@
-"""The way up: an interface into which the program puts what is for the core.
-
-A TAP device without offloads, so that the kernel completes checksums and cuts long buffers into
-packets before the core gets them.
-"""
+"""What comes up from the program: packets for the core to decide, and events about its connections."""
 
 from __future__ import annotations
 
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
+from director.core.events import Trace
+from director.core.packet import UDP
+from director.core.states import State
 from director.engines import tuntap
+from director.engines.ebpf import layouts
+from director.engines.ebpf.layouts import NANO, KernelClock
+from director.engines.ebpf.libbpf.maps import Map, RingBuffer
+from director.engines.ebpf.table import SharedTable
 
 DEVICE = "lvs-upcall"
-_LARGEST = 65536
+_MAX_FRAME = 65536
+_EVENT_KINDS = {layouts.OPENED: "new", layouts.STATE_CHANGED: "state", layouts.EXPIRED: "expired"}
 
 
 class UpcallDevice:
-    """Exists, and is up, from `open` until `close`."""
+    """A TAP device into which the program redirects packets; it exists from `open` until `close`.
+
+    It has no offloads, so that the kernel completes checksums and segments long buffers first.
+    """
 
     def __init__(self) -> None:
         self._device = -1
 
     def open(self) -> int:
-        """Make it; the number of the interface. Raises EngineError."""
+        """Create the device; returns its interface index. Raises EngineError."""
         self._device = tuntap.make(DEVICE, tuntap.TAP)
-        quiet = Path("/proc/sys/net/ipv6/conf", DEVICE, "disable_ipv6")
-        if quiet.exists():
-            quiet.write_text("1")
+        disable_ipv6 = Path("/proc/sys/net/ipv6/conf", DEVICE, "disable_ipv6")
+        if disable_ipv6.exists():
+            disable_ipv6.write_text("1")
         return socket.if_nametoindex(DEVICE)
 
     def fileno(self) -> int:
         return self._device
 
-    def frame(self) -> bytes | None:
-        """The next frame for the core, or None where there is none."""
+    def read(self) -> bytes | None:
+        """The next frame; None where none is waiting."""
         try:
-            return os.read(self._device, _LARGEST)
+            return os.read(self._device, _MAX_FRAME)
         except OSError:
             return None
 
@@ -44,3 +52,53 @@ class UpcallDevice:
         if self._device >= 0:
             os.close(self._device)
             self._device = -1
+
+
+class EventReader:
+    """Passes events on to the trace, and to the table where they are about connections that the core owns."""
+
+    def __init__(self, events: Map, trace: Trace, table: SharedTable, clock: KernelClock) -> None:
+        self._trace = trace
+        self._table = table
+        self._clock = clock
+        self._ring = RingBuffer(events, self._handle)
+
+    def fileno(self) -> int:
+        return self._ring.fileno()
+
+    def poll(self) -> None:
+        """Handle all events that are waiting."""
+        self._ring.consume()
+
+    def _handle(self, record: bytes) -> None:
+        time, before, after, key, _, address, port, event, expires = layouts.EVENT.unpack(record)
+        now = self._clock.seconds(time)
+        if after & layouts.CORE_OWNED:
+            self._update_table(event, after, key, now)
+        if not self._trace.enabled or event == layouts.REPLIED:
+            return
+        protocol, client, vip = layouts.parse_flow_key(key)
+        entry = layouts.Entry(expires, after, 0, 0, address, port)
+        fields: dict[str, Any] = {
+            "protocol": "UDP" if protocol == UDP else "TCP",
+            "expires": max(0.0, round((expires - time) / NANO, 3)),
+            "state": entry.state.value,
+            "client": str(client),
+            "vip": str(vip),
+            "server": str(entry.endpoint),
+        }
+        if event == layouts.OPENED:
+            how = "persistent: the client's server" if after & layouts.CORE_OWNED else "scheduled"
+            fields["why"] = f"{how}, by the program in the kernel"
+        elif event == layouts.STATE_CHANGED:
+            fields["before"] = layouts.state_of(before).value
+        self._trace.emit(_EVENT_KINDS[event], now, lambda: fields)
+
+    def _update_table(self, event: int, after: int, key: bytes, now: float) -> None:
+        if event == layouts.OPENED:
+            self._table.on_opened(key, now)
+        elif event == layouts.REPLIED or layouts.state_of(after) is State.ESTABLISHED:
+            self._table.on_replied(key)
+
+    def close(self) -> None:
+        self._ring.close()

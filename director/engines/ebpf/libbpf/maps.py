@@ -1,4 +1,4 @@
-"""Maps: the tables that programs in the kernel share with processes."""
+"""BPF maps and ring buffers: memory that programs in the kernel share with processes."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import errno
 import mmap
 import os
 import sys
-from collections.abc import Iterator
-from ctypes import byref, c_char, c_uint32, c_uint64
+from collections.abc import Callable, Iterator
+from ctypes import byref, c_char, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass
 from typing import Any
 
-from director.engines.ebpf.libbpf.library import BpfError, check, library, processors
+from director.engines.ebpf.libbpf import BpfError, check, library, possible_cpus
 
-_ANY = 0  # new or not
-_CURSOR = 64  # bytes: as long as the longest key
-_BATCH = 4096  # entries that are read at once
-NAME = 16  # bytes, as the kernel keeps it
+NAME_LENGTH = 16  # BPF_OBJ_NAME_LEN
+_BPF_ANY = 0
+_CURSOR_LENGTH = 64  # bytes; as long as the longest key
+_BATCH_SIZE = 4096  # entries per system call
 
 
 class _MapInfo(ctypes.Structure):
-    """struct bpf_map_info, as far as its name."""
+    """struct bpf_map_info, up to its name."""
 
     _fields_ = (
         ("type", c_uint32),
@@ -30,19 +30,19 @@ class _MapInfo(ctypes.Structure):
         ("value_size", c_uint32),
         ("max_entries", c_uint32),
         ("map_flags", c_uint32),
-        ("name", c_char * NAME),
+        ("name", c_char * NAME_LENGTH),
     )
 
 
 @dataclass(slots=True)
 class Cursor:
-    """Up to where a map has been read; at its beginning when all of it was."""
+    """How far a map has been read; None at its beginning, and again after its end."""
 
-    place: bytes | None = None
+    position: bytes | None = None
 
 
 class Map:
-    """A map of the kernel's, with keys and values of fixed lengths: bytes, all of them."""
+    """A map in the kernel; keys and values are bytes of fixed lengths."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -57,57 +57,57 @@ class Map:
         self._lookup = library().bpf_map_lookup_elem
 
     def get(self, key: bytes) -> bytes | None:
-        """The value of a key; None if it is not there."""
+        """The value of a key; None if there is none."""
         return None if self._lookup(self.fd, key, self._value) else self._value.raw
 
-    def per_processor(self, number: int) -> bytes:
-        """The values of an array's place, one for each processor, one after the other."""
-        values = ctypes.create_string_buffer(self.value_size * processors())
-        key = c_uint32(number)
+    def get_per_cpu(self, index: int) -> bytes:
+        """The values at an index of a per-CPU array, one for each processor, concatenated."""
+        values = ctypes.create_string_buffer(self.value_size * possible_cpus())
+        key = c_uint32(index)
         check(self._lookup(self.fd, byref(key), values), f"map {self.name}")
         return values.raw
 
-    def clear_per_processor(self, number: int) -> None:
-        """Zeros for each processor."""
-        self.put(number.to_bytes(4, sys.byteorder), bytes(self.value_size * processors()))
+    def clear_per_cpu(self, index: int) -> None:
+        """Set them to zero."""
+        self.put(index.to_bytes(4, sys.byteorder), bytes(self.value_size * possible_cpus()))
 
     def put(self, key: bytes, value: bytes) -> None:
-        """Raises BpfError where it is full."""
-        check(library().bpf_map_update_elem(self.fd, key, value, c_uint64(_ANY)), f"map {self.name}")
+        """Raises BpfError where the map is full."""
+        check(library().bpf_map_update_elem(self.fd, key, value, c_uint64(_BPF_ANY)), f"map {self.name}")
 
     def remove(self, key: bytes) -> bool:
-        """False where it is not there."""
+        """False where the key does not exist."""
         return not library().bpf_map_delete_elem(self.fd, key)
 
     def keys(self) -> Iterator[bytes]:
-        """One by one: for maps that can't be read in batches."""
-        before: bytes | None = None
+        """For map types that cannot be read in batches."""
+        previous: bytes | None = None
         following = ctypes.create_string_buffer(self.key_size)
-        while not library().bpf_map_get_next_key(self.fd, before, following):
-            before = following.raw
-            yield before
+        while not library().bpf_map_get_next_key(self.fd, previous, following):
+            previous = following.raw
+            yield previous
 
-    def batches(self, cursor: Cursor | None = None, size: int = _BATCH) -> Iterator[list[Any]]:
-        """Lists of (key, value), until all have been read; from a `cursor` on, which moves."""
+    def batches(self, cursor: Cursor | None = None, size: int = _BATCH_SIZE) -> Iterator[list[Any]]:
+        """Lists of (key, value) until the end of the map, starting at `cursor`, which moves along."""
         cursor = cursor or Cursor()
         keys = ctypes.create_string_buffer(self.key_size * size)
         values = ctypes.create_string_buffer(self.value_size * size)
-        following = ctypes.create_string_buffer(_CURSOR)
+        following = ctypes.create_string_buffer(_CURSOR_LENGTH)
         while True:
             count = c_uint32(size)
-            where = self.fd, cursor.place, following
+            where = self.fd, cursor.position, following
             failed = library().bpf_map_lookup_batch(*where, keys, values, byref(count), None)
-            if failed and ctypes.get_errno() == errno.ENOSPC and size < self.size:  # a bucket has more
+            if failed and ctypes.get_errno() == errno.ENOSPC and size < self.size:  # a bucket holds more
                 yield from self.batches(cursor, size * 4)
                 return
             if failed and ctypes.get_errno() != errno.ENOENT:
                 raise BpfError(f"map {self.name}: {os.strerror(ctypes.get_errno())}")
-            cursor.place = None if failed else following.raw
-            known, found = keys.raw, values.raw
+            cursor.position = None if failed else following.raw
+            all_keys, all_values = keys.raw, values.raw
             yield [
                 (
-                    known[at * self.key_size :][: self.key_size],
-                    found[at * self.value_size :][: self.value_size],
+                    all_keys[at * self.key_size :][: self.key_size],
+                    all_values[at * self.value_size :][: self.value_size],
                 )
                 for at in range(count.value)
             ]
@@ -115,7 +115,7 @@ class Map:
                 return
 
     def mapped(self) -> mmap.mmap:
-        """All values of an array, one after the other (each 8 bytes, or a multiple of that), as memory."""
+        """All values of an array as memory, each padded to a multiple of 8 bytes."""
         length = self.size * ((self.value_size + 7) // 8 * 8)
         page = mmap.PAGESIZE
         return mmap.mmap(self.fd, (length + page - 1) // page * page)
@@ -124,3 +124,27 @@ class Map:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+
+class RingBuffer:
+    """A BPF_MAP_TYPE_RINGBUF; `handle` is called with each record."""
+
+    def __init__(self, source: Map, handle: Callable[[bytes], None]) -> None:
+        def callback(_context: Any, data: int, size: int) -> int:
+            handle(ctypes.string_at(data, size))
+            return 0
+
+        self._callback = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)(callback)
+        self._ring = c_void_p(library().ring_buffer__new(source.fd, self._callback, None, None))
+
+    def fileno(self) -> int:
+        return int(library().ring_buffer__epoll_fd(self._ring))
+
+    def consume(self) -> None:
+        """Handle all records that are there."""
+        library().ring_buffer__consume(self._ring)
+
+    def close(self) -> None:
+        if self._ring:
+            library().ring_buffer__free(self._ring)
+            self._ring = c_void_p()

@@ -131,18 +131,18 @@ static __always_inline bool has_expired(const struct flow_key *key, struct conne
 	return false;
 }
 
-static __always_inline __u32 next_state(__u32 state, enum view view, enum tcp_event event)
+static __always_inline __u32 next_state(__u32 state, enum direction direction, enum tcp_event event)
 {
 	if (event == NO_EVENT)
 		return state;
-	return settings.transitions[view][event & (TCP_EVENTS - 1)][state];
+	return settings.transitions[direction][event & (TCP_EVENTS - 1)][state];
 }
 
 /* Applies a packet to the state of a connection, given its request's entry. */
 static __always_inline void update_state(const struct flow_key *key, struct connection *request,
-										 const struct packet *p, enum view view)
+										 const struct packet *p, enum direction direction)
 {
-	__u32 before = request->flags & ~REMOVED, state = next_state(STATE(before), view, event_of(p)), after;
+	__u32 before = request->flags & ~REMOVED, state = next_state(STATE(before), direction, event_of(p)), after;
 	struct connection *reply;
 
 	state &= STATES - 1; /* for the verifier */

@@ -113,7 +113,7 @@ static __always_inline int forward_request(struct __sk_buff *skb, struct packet 
 	}
 	if (method != LOCAL && !can_forward(p, method, entry->mtu))
 		return upcall();
-	update_state(&p->key, entry, p, method == NAT ? IN : HALF);
+	update_state(&p->key, entry, p, method == NAT ? INPUT : INPUT_ONLY);
 	if (entry->packets < MAX_PACKETS)
 		entry->packets++;
 	stats = find_stats(entry->server);
@@ -149,7 +149,7 @@ static __always_inline bool update_from_reply(const struct packet *p, struct con
 
 	if (!request || request->flags & REPLY || has_expired(&key, request, p->now))
 		return false;
-	update_state(&key, request, p, OUT);
+	update_state(&key, request, p, OUTPUT);
 	if (p->key.protocol == IPPROTO_UDP) {
 		__sync_fetch_and_or(&entry->flags, FAST_REPLY);
 		if (request->flags & CORE_OWNED)

@@ -16,7 +16,7 @@
 
 #define STATES 16 /* room for connection states, in the order of the core's `State`; a power of two */
 enum state { NONE = 0, ESTABLISHED = 1, FIN_WAIT = 4, TIME_WAIT = 5, CLOSE = 6, UDP_STATE = 11 };
-enum view { IN, OUT, HALF, VIEWS = 4 };
+enum direction { INPUT, OUTPUT, INPUT_ONLY, DIRECTIONS = 4 };
 enum tcp_event { NO_EVENT = -1, RST, SYN, FIN, ACK, NO_FLAG, TCP_EVENTS = 8 }; /* a power of two */
 enum method { NAT, TUN, DR, LOCAL };
 enum scheduler { BY_CORE, RR, WRR, LC, WLC, SED, NQ, DH, SH, MH, BY_TEMPLATE };
@@ -241,7 +241,7 @@ struct settings {
 	__u32 flags;
 	__u32 conn_reuse_mode;
 	__u32 active_states; /* a bit for each state that counts as active */
-	__u8 transitions[VIEWS][TCP_EVENTS][STATES];
+	__u8 transitions[DIRECTIONS][TCP_EVENTS][STATES];
 };
 
 #define HAS_WILDCARDS 1		   /* services without an entry here: by mark, on port 0, ftp */

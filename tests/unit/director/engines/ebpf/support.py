@@ -12,10 +12,9 @@ from director.core.real_server import Method, RealServer
 from director.core.schedulers import make
 from director.core.service import Policy, VirtualService
 from director.engines.ebpf import layouts
-from director.engines.ebpf.clock import KernelClock
-from director.engines.ebpf.libbpf.library import BpfError
-from director.engines.ebpf.sessions import FtpSessions
-from director.engines.ebpf.settings import Totals
+from director.engines.ebpf.checkpoint import FtpSessions
+from director.engines.ebpf.layouts import KernelClock, Totals
+from director.engines.ebpf.libbpf import BpfError
 from director.engines.ebpf.table import SharedTable
 from director.engines.ebpf.templates import SharedTemplates
 from tests.unit.director.core.support import RS1, RS2, WEB
@@ -48,10 +47,10 @@ class FakeMap:
         self._memory = self._memory or mmap.mmap(-1, 64 * self.size)
         return self._memory
 
-    def per_processor(self, number: int) -> bytes:
+    def get_per_cpu(self, number: int) -> bytes:
         return self.counts.get(number, bytes(layouts.STATS.size))
 
-    def clear_per_processor(self, number: int) -> None:
+    def clear_per_cpu(self, number: int) -> None:
         self.counts.pop(number, None)
 
     def batches(self, _cursor: object = None, size: int = 4) -> Iterator[list[tuple[bytes, bytes]]]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import zlib
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from director.core.commands import (
     AddServer,
@@ -20,9 +23,12 @@ from director.core.commands import (
     Zero,
 )
 from director.core.director import Director
+from director.core.ftp import Session
 from director.core.packet import TCP, Endpoint
 from director.core.service import VirtualService
-from director.engines.ebpf import checkpoint, layouts
+from director.core.tcp_stream import REMEMBERED, Edit, Edits, LineReader
+from director.engines.ebpf import checkpoint, compiler, layouts
+from director.engines.ebpf.checkpoint import SESSION_SIZE, FtpSessions, pack_session, unpack_session
 from director.engines.ebpf.servers import Servers
 from director.engines.engine import EngineError
 from tests.unit.director.core.support import RS1, RS2, VIP, WEB, client, rules, tcp
@@ -43,7 +49,7 @@ class Life:
         self.servers = Servers(self.maps)
         if maps is None:
             self.director.apply(rules(WEB, (RS1, 1), (RS2, 2)), 0.0)
-            self.servers.number(list(self.director.rules))
+            self.servers.assign_numbers(list(self.director.rules))
             self.install_rules()
         else:
             checkpoint.restore(self.director, self.servers, self.maps["checkpoint"], 0.0)
@@ -61,11 +67,11 @@ class Life:
     def counts(self) -> tuple[int, int, int]:
         """Packets from clients: of the service, of its two servers."""
         self.servers.fetch()
-        one, other = (server.stats.packets_in for _, _, server in self.servers.all())
+        one, other = (server.stats.packets_in for _, _, server in self.servers.numbered())
         return self.service.stats.packets_in, one, other
 
     def program_forwards(self, number: int, packets: int) -> None:
-        counted = list(layouts.STATS.unpack(self.maps["server_stats"].per_processor(number)))
+        counted = list(layouts.STATS.unpack(self.maps["server_stats"].get_per_cpu(number)))
         counted[1] += packets
         self.maps["server_stats"].counts[number] = layouts.STATS.pack(*counted)
 
@@ -85,8 +91,8 @@ def test_what_the_core_has_counted_is_counted_on() -> None:
     assert seen[0] == sum(seen[1:]) == 11
     after = Life(before.maps)
     assert after.counts() == seen
-    assert [server.stats.connections for _, _, server in after.servers.all()] == [
-        server.stats.connections for _, _, server in before.servers.all()
+    assert [server.stats.connections for _, _, server in after.servers.numbered()] == [
+        server.stats.connections for _, _, server in before.servers.numbered()
     ]
     after.program_forwards(NUMBER, 5)
     assert after.counts() == (seen[0] + 5, seen[1] + 5, seen[2])
@@ -122,7 +128,7 @@ def test_a_service_keeps_what_a_deleted_server_has_counted() -> None:
     before.core_forwards(4)
     before.director.expire(1e9)
     before.director.apply([DeleteServer(KEY, RS2)], 0.0)
-    before.servers.number(list(before.director.rules))
+    before.servers.assign_numbers(list(before.director.rules))
     before.install_rules()
     after = Life(before.maps)
     assert after.service.stats.packets_in == before.service.stats.packets_in == 4
@@ -143,13 +149,13 @@ def test_no_rates_are_made_of_what_was_counted_long_ago() -> None:
 @pytest.mark.parametrize(
     ("part", "value"),
     [
-        ("numbers", [[99999, None]]),
-        ("numbers", [["0", None]]),
-        ("numbers", [[0, {"command": "Clear"}]]),
-        ("numbers", [[0, None, [1, 2]]]),
-        ("counted", [[{"command": "Clear"}, [0] * 5]]),
-        ("counted", [[None]]),
-        ("made", 7),
+        ("servers", [[99999, None]]),
+        ("servers", [["0", None]]),
+        ("servers", [[0, {"command": "Clear"}]]),
+        ("servers", [[0, None, [1, 2]]]),
+        ("services", [[{"command": "Clear"}, [0] * 5]]),
+        ("services", [[None]]),
+        ("create", 7),
     ],
 )
 def test_what_can_not_be_is_refused_in_a_sentence(part: str, value: Any) -> None:
@@ -160,7 +166,7 @@ def test_what_can_not_be_is_refused_in_a_sentence(part: str, value: Any) -> None
     assert text is not None
     for row in value if isinstance(value, list) else ():
         if row[-1] is None or len(row) > 2:
-            row[1:2] = [text["numbers"][0][1]] if part == "numbers" else row[1:2]
+            row[1:2] = [text["servers"][0][1]] if part == "servers" else row[1:2]
     checkpoint._write(zlib.compress(json.dumps({**text, part: value}).encode()), pieces)
     with pytest.raises(EngineError, match="can't be read"):
         Life(before.maps)
@@ -170,7 +176,7 @@ def test_servers_that_are_not_there_are_refused() -> None:
     before = Life()
     text = checkpoint._read(before.maps["checkpoint"])
     assert text is not None
-    text["numbers"][0][1]["server"] = text["numbers"][0][1]["server"].replace(RS2.address, "192.0.2.99")
+    text["servers"][0][1]["server"] = text["servers"][0][1]["server"].replace(RS2.address, "192.0.2.99")
     assert Endpoint("192.0.2.99", RS2.port) != RS2
     checkpoint._write(zlib.compress(json.dumps(text).encode()), before.maps["checkpoint"])
     with pytest.raises(EngineError, match="can't be read"):
@@ -195,7 +201,7 @@ class Kept:
 
     def apply(self, *commands: Command) -> None:
         self.director.apply(commands, 0.0)
-        self.servers.number(list(self.director.rules))
+        self.servers.assign_numbers(list(self.director.rules))
 
     def save(self) -> None:
         checkpoint.save(self.director, self.servers, self.pieces)
@@ -233,9 +239,9 @@ def test_what_connections_wait_for_is_made_and_deleted_again() -> None:
     kept.apply(DeleteServer(ServiceKey(TCP, Endpoint(VIP, 1)), RS1))
     kept.save()
     text = kept.text()
-    servers = [each["server"] for each in text["made"] if each["command"] == "AddServer"]
+    servers = [each["server"] for each in text["create"] if each["command"] == "AddServer"]
     assert sorted(servers) == sorted([str(RS1), str(RS2)] * 3)
-    assert [(each["command"], each["server"]) for each in text["deleted"]] == [("DeleteServer", str(RS1))]
+    assert [(each["command"], each["server"]) for each in text["delete"]] == [("DeleteServer", str(RS1))]
 
 
 def test_a_service_that_is_gone_is_made_and_deleted_again() -> None:
@@ -243,5 +249,35 @@ def test_a_service_that_is_gone_is_made_and_deleted_again() -> None:
     kept.apply(Clear())
     kept.save()
     text = kept.text()
-    assert [each["command"] for each in text["deleted"]] == ["DeleteServer"] * 2 + ["DeleteService"] * 2
-    assert [each["server"] for each in text["made"] if each["command"] == "AddServer"] == [str(RS1)] * 2
+    assert [each["command"] for each in text["delete"]] == ["DeleteServer"] * 2 + ["DeleteService"] * 2
+    assert [each["server"] for each in text["create"] if each["command"] == "AddServer"] == [str(RS1)] * 2
+
+
+# ---- ftp sessions ----
+
+numbers = st.integers(0, 2**32 - 1)
+readers = st.builds(LineReader, st.none() | numbers, numbers, st.binary(max_size=512))
+edits = st.builds(Edit, numbers, st.integers(1, 512), st.binary(min_size=11, max_size=23))
+sessions = st.builds(
+    Session,
+    readers,
+    readers,
+    st.builds(Edits, st.lists(edits, max_size=REMEMBERED), st.integers(-1000, 1000)),
+    st.none() | numbers,
+)
+
+
+@given(sessions)
+def test_packed_and_unpacked(session: Session) -> None:
+    assert unpack_session(pack_session(session)) == session
+
+
+def test_the_program_has_room_for_it() -> None:
+    text = (Path(compiler.__file__).parent / "program" / "maps.h").read_text()
+    assert f"#define FTP_SESSION {SESSION_SIZE}\n" in text
+
+
+def test_a_full_map_is_no_reason_to_stop() -> None:
+    kept = FtpSessions(FakeMap(0))  # type: ignore[arg-type]
+    kept.save(b"key", Session())
+    assert kept.find(b"key") is None

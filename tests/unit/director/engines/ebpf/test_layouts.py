@@ -12,7 +12,7 @@ from director.core.packet import TCP, UDP, Endpoint
 from director.core.persistence import TemplateKey
 from director.core.real_server import Method
 from director.core.states import State
-from director.engines.ebpf import compiler, layouts, settings
+from director.engines.ebpf import compiler, layouts
 
 PROGRAM = Path(compiler.__file__).parent / "program" / "maps.h"
 addresses = st.ip_addresses(v=4).map(str)
@@ -68,7 +68,7 @@ def test_numbers_are_those_of_the_program() -> None:
         "REDIRECT_PEER",
         "EXPIRE_QUIESCENT",
     ):
-        assert defined[name] == getattr(settings, name)
+        assert defined[name] == getattr(layouts, name)
     listed = {
         kind: words.split(", ")
         for kind, words in re.findall(r"^enum (\w+) \{ ([A-Z_, ]+) \}", text, re.MULTILINE)

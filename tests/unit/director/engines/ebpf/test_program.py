@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import socket
 from pathlib import Path
+from struct import Struct
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from director.core.states import Timeouts
 from director.engines import interfaces
 from director.engines.ebpf import program
-from director.engines.ebpf.libbpf import hook
-from director.engines.ebpf.libbpf.hook import FilterSlot, TcHook
-from director.engines.ebpf.libbpf.library import BpfError
-from director.engines.ebpf.program import MAPS, SETTINGS, TOTALS, Program
+from director.engines.ebpf.layouts import NANO, KernelClock, Totals
+from director.engines.ebpf.libbpf import BpfError, tc_hook
+from director.engines.ebpf.libbpf.tc_hook import FilterSlot, TcHook
+from director.engines.ebpf.program import MAPS, SETTINGS, TOTALS, Program, Sweeper
 from director.engines.engine import EngineError
 
 THEIRS, OURS, NEXT = 11, 7, 8  # programs: their ids, and their descriptors
@@ -50,7 +53,7 @@ class Filters:
 @pytest.fixture
 def filters(monkeypatch: pytest.MonkeyPatch) -> Filters:
     found = Filters()
-    monkeypatch.setattr(hook, "library", lambda: found)
+    monkeypatch.setattr(tc_hook, "library", lambda: found)
     return found
 
 
@@ -142,3 +145,57 @@ def test_an_earlier_director_without_one_of_our_maps_is_refused_as_well(
     attached[OURS] = ("ingress", {name: one for name, one in OUR_MAPS.items() if name != "checkpoint"})
     with pytest.raises(EngineError, match=r"map checkpoint is missing.*`tc filter del dev eth0 ingress"):
         Program(["eth0"], 10)
+
+
+# ---- sweeping ----
+
+TIMEOUTS = Timeouts()  # the shortest but that of NONE: ten seconds
+
+
+class Swept:
+    """A swept whose sweeps take `takes` seconds, and leave a connection that expires at `leaves`."""
+
+    def __init__(self, takes: float = 0.01) -> None:
+        self.time, self.sweeps = 100.0, 0
+        self.takes, self.leaves = takes, 0.0
+        self.memory = mmap.mmap(-1, mmap.PAGESIZE)
+        clock = KernelClock(lambda: self.time, 0.0)
+        self.sweeper = Sweeper(self.sweep, Totals(self.memory), clock)
+
+    def sweep(self, part: str) -> None:
+        assert part == "sweep"
+        self.sweeps += 1
+        self.time += self.takes
+        left = int(self.leaves * NANO) if self.leaves else 2**64 - 1
+        Struct("=Q").pack_into(self.memory, 32, left)
+
+    def sweeps_until(self, time: float, timeouts: Timeouts = TIMEOUTS) -> int:
+        """Asked once a second: the number of sweeps."""
+        before = self.sweeps
+        while self.time < time:
+            self.sweeper.sweep_if_due(timeouts)
+            self.time += 1
+        return self.sweeps - before
+
+
+def test_an_empty_table_is_swept_once_in_the_shortest_timeout() -> None:
+    assert Swept().sweeps_until(150) == 5
+
+
+@pytest.mark.parametrize("leaves", [103.5, 108.0])
+def test_a_connection_that_was_left_is_swept_when_it_expires(leaves: float) -> None:
+    swept = Swept()
+    swept.leaves = leaves
+    assert swept.sweeps_until(leaves) == 1
+    swept.leaves = 0
+    assert swept.sweeps_until(leaves + 2) == 1
+
+
+def test_shorter_timeouts_apply_at_once() -> None:
+    swept = Swept()
+    assert swept.sweeps_until(105) == 1
+    assert swept.sweeps_until(107, Timeouts(udp=1)) >= 1
+
+
+def test_a_slow_sweep_is_made_seldom() -> None:
+    assert Swept(takes=2.0).sweeps_until(250) == 1

@@ -11,7 +11,7 @@ from director.core.director import Director
 from director.core.packet import Endpoint
 from director.core.schedulers import rr, wrr
 from director.engines.ebpf import layouts
-from director.engines.ebpf.libbpf.library import BpfError
+from director.engines.ebpf.libbpf import BpfError
 from director.engines.ebpf.rules import Rules
 from director.engines.ebpf.servers import Servers
 from director.engines.engine import EngineError
@@ -47,10 +47,10 @@ class Kept:
 def test_servers_keep_their_numbers() -> None:
     kept = Kept()
     kept.write()
-    numbers = {server.address: number for number, _, server in kept.servers.all()}
+    numbers = {server.address: number for number, _, server in kept.servers.numbered()}
     assert sorted(numbers.values()) == [0, 1, 2]
     kept.write()
-    assert numbers == {server.address: number for number, _, server in kept.servers.all()}
+    assert numbers == {server.address: number for number, _, server in kept.servers.numbered()}
 
 
 def test_a_number_is_free_when_nobody_refers_to_the_server_any_more() -> None:
@@ -63,7 +63,7 @@ def test_a_number_is_free_when_nobody_refers_to_the_server_any_more() -> None:
     assert kept.servers.at(number)[1] is gone
     gone.inactive = 0
     kept.write()
-    assert number not in [one for one, _, _ in kept.servers.all()]
+    assert number not in [one for one, _, _ in kept.servers.numbered()]
 
 
 def test_too_many_servers_are_refused() -> None:
@@ -96,7 +96,7 @@ def written(kept: Kept) -> tuple[object, ...]:
     members = kept.rules._members[:].hex()
     half = len(members) // 2
     live = members[half:] if kept.rules._upper_half else members[:half]
-    numbers = {number: server for number, _, server in kept.servers.all()}
+    numbers = {number: server for number, _, server in kept.servers.numbered()}
     return dict(maps["services"].entries), live, kept.servers._memory[:], numbers
 
 
@@ -119,7 +119,7 @@ def test_where_there_is_no_room_nothing_is_changed(room: str) -> None:
         assert kept.rules._schedulers == turns
     kept.director.apply([DeleteService(ServiceKey(6, at)) for at in more], 0.0)
     kept.write()
-    assert {server.address for _, _, server in kept.servers.all()} == {RS1, RS2, RS3}
+    assert {server.address for _, _, server in kept.servers.numbered()} == {RS1, RS2, RS3}
 
 
 def test_what_could_not_be_written_is_put_right_by_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:

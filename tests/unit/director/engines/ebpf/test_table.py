@@ -135,8 +135,8 @@ def test_what_the_program_opens_by_a_template_is_among_its_children() -> None:
     shared = Shared(Method.DR, persistent=300)
     template = with_template(shared)
     key = opened(shared, client(1))
-    shared.table.opened(key, shared.rules.time)
-    shared.table.opened(key, shared.rules.time)  # told twice is told once
+    shared.table.on_opened(key, shared.rules.time)
+    shared.table.on_opened(key, shared.rules.time)  # told twice is told once
     assert template.children == 1
     (connection,) = shared.table
     assert connection.control is template
@@ -145,7 +145,7 @@ def test_what_the_program_opens_by_a_template_is_among_its_children() -> None:
 def test_it_ends_when_its_time_is_over_and_only_by_the_core() -> None:
     shared = Shared(Method.DR, persistent=300)
     with_template(shared)
-    shared.table.opened(opened(shared, client(1)), shared.rules.time)
+    shared.table.on_opened(opened(shared, client(1)), shared.rules.time)
     shared.rules.time += 61
     shared.sweep()
     assert len(shared.table) == 1
