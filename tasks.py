@@ -69,7 +69,7 @@ def _lab(method: str, **wanted: object) -> None:
     """Run one lab."""
 
     def work() -> int:
-        from doctor.read import answer  # imported late: `--list` needs none of it
+        from doctor.collect_lab import answer  # imported late: `--list` needs none of it
         from labs.run.command import run_lab
 
         return run_lab(method, wanted, {"state": answer})

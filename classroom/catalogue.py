@@ -1,58 +1,43 @@
-"""The exercises there are: each is a package of exercises/, found by its folder.
+"""Find and load the exercises: two files of exercises/ each, found by their names.
 
-    README.md     what a student reads: learn, background, task, symptom; may name facts in braces
-    hints.md      hints, one below each heading
-    exercise.py   EXERCISE
-    faults.py     FAULTS, its equivalent faults; none where something has to be made
-    solution.py   SOLUTIONS, one for each fault: for teachers only, not in a student's archive
+    NAME.md   the title, what a student reads, and under `## Hints` the hints; facts stand in braces
+    NAME.py   EXERCISE; FAULTS, its equivalent faults, unless something is to be made; SOLUTIONS
 
-In a student's archive faults.py is not to be read by chance: faults.packed holds the same.
-A name has `-` where its folder, a Python package, has `_`.
+NAME.py has comment lines that begin sections:
+
+    # ---- Faults ----      in a student's archive, packed so that they are not read by accident
+    # ---- Solutions ----   not in a student's archive; one for each fault
+    # ---- Exercise ----    ends one of the others, where something of it comes first
+
+A `-` in a name is a `_` in its files' names.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import re
-import sys
 import zlib
 from base64 import b85decode, b85encode
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
-from classroom.exercise import Exercise, Fault, Solution
+from classroom.model import Exercise, Fault, Solution
 from labs.errors import BadRequest, Unable
 
 FOLDER = Path(__file__).resolve().parent.parent / "exercises"
-_HEADING = re.compile(r"^## .*\n", re.MULTILINE)
-_FIRST = ("build-nat", "build-tun", "build-dr", "local-node")  # there is nothing to diagnose in these yet
+_FIRST = ("build-nat", "build-tun", "build-dr", "local-node")  # building comes before diagnosing
+_HINTS = "\n## Hints\n"
+_HINT = re.compile(r"^### .*\n", re.MULTILINE)
+_TITLE = re.compile(r"# (?P<name>[a-z0-9-]+): (?P<title>.+)")
 
 
 @cache
 def names() -> tuple[str, ...]:
-    """In the order in which they are meant to be done."""
-    found = {path.parent.name.replace("_", "-") for path in FOLDER.glob("*/exercise.py")}
+    """All exercises, in the order in which they are meant to be done."""
+    texts = [path for path in FOLDER.glob("*.md") if path.with_suffix(".py").exists()]
+    found = {path.stem.replace("_", "-") for path in texts}
     return tuple(name for name in _FIRST if name in found) + tuple(sorted(found - set(_FIRST)))
-
-
-def folder_of(name: str) -> Path:
-    """The package of an exercise."""
-    return FOLDER / _package(name)
-
-
-def _package(name: str) -> str:
-    return name.replace("-", "_")
-
-
-@cache
-def load(name: str) -> Exercise:
-    """Raises BadRequest where there is no such exercise."""
-    require(name)
-    faults(name)  # exercise.py may import from it, where it is packed, too
-    exercise: Exercise = importlib.import_module(f"exercises.{_package(name)}.exercise").EXERCISE
-    return exercise
 
 
 def require(name: str) -> None:
@@ -61,49 +46,65 @@ def require(name: str) -> None:
         raise BadRequest(f"There is no exercise {name!r}: choose from {', '.join(names())}.")
 
 
-@cache
+def load(name: str) -> Exercise:
+    """Raises BadRequest where there is no such exercise."""
+    exercise: Exercise = _module(name).EXERCISE
+    return exercise
+
+
 def faults(name: str) -> tuple[Fault, ...]:
-    """Its equivalent faults, in their order."""
-    folder = folder_of(name)
-    if (folder / "faults.py").exists():
-        return tuple(importlib.import_module(f"exercises.{_package(name)}.faults").FAULTS)
-    if (folder / "faults.packed").exists():
-        return tuple(_unpacked(name, (folder / "faults.packed").read_text()).FAULTS)
-    return ()
+    """The equivalent faults; empty where something is to be made. Raises BadRequest."""
+    return tuple(getattr(_module(name), "FAULTS", ()))
 
 
 def solutions(name: str) -> tuple[Solution, ...]:
-    """What teachers have. Raises Unable in a student's archive."""
-    if not (folder_of(name) / "solution.py").exists():
+    """The teacher's solutions, one for each fault. Raises BadRequest, and Unable in a student's archive."""
+    found: tuple[Solution, ...] | None = getattr(_module(name), "SOLUTIONS", None)
+    if found is None:
         raise Unable(f"The solution of {name} is not here: this is a student's archive of the exercises.")
-    module = importlib.import_module(f"exercises.{_package(name)}.solution")
-    found: tuple[Solution, ...] = module.SOLUTIONS
     return found
+
+
+def title(name: str) -> str:
+    """Raises ValueError where the text does not begin with `# NAME: TITLE`."""
+    first = _text(name).partition("\n")[0]
+    found = _TITLE.fullmatch(first)
+    if not found or found["name"] != name:
+        raise ValueError(f"exercises: the text of {name} begins with {first!r} instead of '# {name}: TITLE'")
+    return found["title"]
 
 
 def text(name: str) -> str:
     """What a student reads first, in Markdown."""
-    return (folder_of(name) / "README.md").read_text("utf-8")
+    return _text(name).partition(_HINTS)[0].strip() + "\n"
 
 
 def hints(name: str) -> list[str]:
-    """In the order in which they are opened."""
-    file = folder_of(name) / "hints.md"
-    if not file.exists():
-        return []
-    return [part.strip() for part in _HEADING.split(file.read_text("utf-8"))[1:]]
+    """In the order in which they are opened, without their headings."""
+    return [part.strip() for part in _HINT.split(_text(name).partition(_HINTS)[2])[1:]]
+
+
+def files_of(name: str) -> tuple[Path, Path]:
+    """The exercise's Python and Markdown files."""
+    stem = name.replace("-", "_")
+    return FOLDER / f"{stem}.py", FOLDER / f"{stem}.md"
+
+
+def _module(name: str) -> Any:
+    require(name)
+    return importlib.import_module(f"exercises.{files_of(name)[0].stem}")
+
+
+def _text(name: str) -> str:
+    require(name)
+    return files_of(name)[1].read_text("utf-8")
 
 
 def packed(source: str) -> str:
-    """A module's text so that nobody reads it by chance; it is no secret."""
+    """Python source that no one reads by accident; it is no secret."""
     return b85encode(zlib.compress(source.encode(), 9)).decode()
 
 
-def _unpacked(name: str, text: str) -> ModuleType:
-    """The module again."""
-    full = f"exercises.{_package(name)}.faults"
-    module = ModuleType(full)
-    sys.modules[full] = module
-    source = zlib.decompress(b85decode(text)).decode()
-    exec(compile(source, f"{name}/faults", "exec"), module.__dict__)
-    return module
+def unpacked(text: str) -> str:
+    """The source again, for a student's NAME.py to execute."""
+    return zlib.decompress(b85decode(text)).decode()

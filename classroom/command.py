@@ -15,10 +15,10 @@ from rich.table import Table
 
 from classroom import catalogue
 from classroom.diagnosis import CAUSES, EVIDENCE, Diagnosis
+from classroom.model import Variant
 from classroom.sanitize import sanitize
 from classroom.submission import SUFFIX, Submission, public_key, sealed
-from classroom.variants import Variant, default_student, variant_for
-from classroom.work import folder_of
+from classroom.variants import default_student, variant_for
 from director.control.channel import Message
 from labs.checks.result import Check
 from labs.checks.table import check_table
@@ -56,8 +56,8 @@ def overview() -> int:
     for column in ("name", "what it is about", "in"):
         table.add_column(column)
     for name in catalogue.names():
-        about = catalogue.load(name)
-        table.add_row(name, about.title, " or ".join(f"VS-{method.upper()}" for method in about.methods))
+        methods = " or ".join(f"VS-{method.upper()}" for method in catalogue.load(name).methods)
+        table.add_row(name, catalogue.title(name), methods)
     make_console().print(table)
     return 0
 
@@ -76,7 +76,7 @@ def _stay(session: Any) -> None:
     for command, what in _COMMANDS.items():
         console.print(f"  {command:<18} {what.format(hosts=hosts)}", soft_wrap=True)
     console.print(f"Its set-up scripts, to read and to change: {session.evidence.scripts}", soft_wrap=True)
-    for file in sorted(folder_of(session.evidence).glob("*")):
+    for file in sorted(session.workdir.glob("*")):
         console.print(f"Yours, to fill in or to change: {file}", soft_wrap=True)
     console.print(f"Exercise {variant.exercise} of {variant.student} has begun.", soft_wrap=True)
     sys.stdout.flush()

@@ -1,60 +1,58 @@
-"""Set-up scripts as an exercise has them: those of the lab, with edits in them."""
+"""Apply an exercise's edits to the lab's set-up scripts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from classroom import catalogue
-from classroom.exercise import WORK, Edit
-from classroom.variants import Variant
+from classroom.model import WORKDIR, Edit, Variant
 from labs.errors import BuildFailed
 from realserver_setup.render import Script
 
 
 def edits_of(variant: Variant) -> tuple[Edit, ...]:
-    """Those that make the exercise's own lab, then those of the student's fault."""
-    base = catalogue.load(variant.exercise).base
-    return base if variant.fault is None else base + catalogue.faults(variant.exercise)[variant.fault].edits
+    """The edits of the exercise, then those of the student's fault."""
+    return variant.definition.base + (variant.fault.edits if variant.fault else ())
 
 
-def alteration(variant: Variant, work: Path = Path(WORK)) -> Callable[[Script], Script | None]:
-    """For a lab's builder: changes its scripts, and leaves out those that would mend them by chance.
+def script_editor(variant: Variant, work: Path = Path(WORKDIR)) -> Callable[[Script], Script | None]:
+    """A function for the lab's builder: the edited script, or None for one that is left out.
 
-    What is left is what the lab runs: one dialect, and nothing that undoes. `work` is where the
-    student's files are. Raises BuildFailed for an edit that finds nothing to change.
+    Only the dialect the lab runs stays, without undo scripts: the others would give the repair away.
+    `work` is the folder of the student's files. Raises BuildFailed for an edit that matches no line.
     """
     edits = edits_of(variant)
 
-    def alter(script: Script) -> Script | None:
+    def edit_script(script: Script) -> Script | None:
         host, file = script.name.split("/")[0], script.name.split("/")[-1]
         if "/iproute2/" in script.name or file.endswith("-undo.sh"):
             return None
-        mine = [edit for edit in edits if edit.script == file and host in variant.hosts(edit.on)]
-        text = edited(script, mine, variant).replace("{work}", str(work))
+        own = [edit for edit in edits if edit.script == file and host in variant.hosts(edit.on)]
+        text = edited(script, own, variant).replace("{work}", str(work))
         return Script(script.name, text, script.interpreter)
 
-    return alter
+    return edit_script
 
 
 def edited(script: Script, edits: Iterable[Edit], variant: Variant) -> str:
     """The script's text after the edits."""
     text = script.text
     for edit in edits:
-        put = _local(edit.put, script, variant)
+        put = _filled(edit.put, script, variant)
         if edit.whole:
             text = put + "\n"
         elif not edit.find:
             text += put + "\n"
         else:
-            text = _replaced(text, _local(edit.find, script, variant), put, script.name)
+            text = _replaced(text, _filled(edit.find, script, variant), put, script.name)
     return text
 
 
 def _replaced(text: str, find: str, put: str, name: str) -> str:
+    """Every line with `find` replaced by `put`; comments stay. Raises BuildFailed."""
     lines = text.splitlines()
     if not any(find in line and not line.startswith("#") for line in lines):
-        raise BuildFailed(f"An exercise's edit of {name} finds no line with {find!r}.")
+        raise BuildFailed(f"An exercise's edit of {name} matches no line: {find!r}.")
     changed: list[str] = []
     for line in lines:
         if find not in line or line.startswith("#"):
@@ -64,6 +62,6 @@ def _replaced(text: str, find: str, put: str, name: str) -> str:
     return "\n".join(changed) + "\n"
 
 
-def _local(text: str, script: Script, variant: Variant) -> str:
-    """Facts, and {host}: the machine whose script it is."""
+def _filled(text: str, script: Script, variant: Variant) -> str:
+    """With the facts, and {host}: the host the script belongs to."""
     return variant.filled(text.replace("{host}", script.name.split("/")[0]))

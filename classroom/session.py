@@ -1,37 +1,36 @@
-"""An exercise that runs: the lab with the student's fault in it, and the requests it answers.
+"""A running exercise: the lab with the student's fault in it, and what its control socket answers.
 
-hosts    a process of each
-check    the checks, judged from what the probes see now
+hosts    a process of each host
+check    the checks, judged on what the probes see now
 hint     the next hint, or those opened so far
-submit   what was seen last and the journal, as a submission's content
-note     something for the journal
+submit   the content of a submission: the probes' last observations, and the journal
+note     an entry for the journal
+state    what the doctor reads
 """
 
 from __future__ import annotations
 
+import json
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from classroom import catalogue
-from classroom.checks import judged, probes_of
-from classroom.exercise import Exercise
-from classroom.journal import Journal
-from classroom.probes import look
-from classroom.script_edits import alteration
+from classroom.checks import judged, observe, probes_of
+from classroom.model import WORKDIR, Variant
+from classroom.script_edits import script_editor
 from classroom.submission import new_run
-from classroom.variants import Variant
-from classroom.work import folder_of, lay_out
 from director.control.channel import Message
-from doctor.read import read
+from doctor.collect_lab import collect_lab
 from labs.checks.result import Check
 from labs.machine import capabilities
 from labs.network.sandbox import run_in_sandbox
 from labs.run.build import Builder
 from labs.run.control_server import ControlServer
-from labs.run.evidence import Evidence
+from labs.run.evidence import Evidence, give_to_owner_of
 from labs.run.lab import EXPECTED_ERRORS, build_error
 from labs.run.running import RunningLab
 from labs.terminal.exits import os_error_text
@@ -39,49 +38,95 @@ from labs.terminal.reporter import ConsoleReporter
 from labs.terminal.screen import busy
 from labs.wait import patient
 
+JOURNAL = "journal.jsonl"
+Entry = dict[str, Any]
+
+
+class Journal:
+    """What happened in an exercise, in order: hints, checks, shells, runs of the doctor.
+
+    One line of JSON each, in the run's folder; the entries become part of a submission.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / JOURNAL
+
+    def write(self, what: str, **details: Any) -> None:
+        """Append an entry, with the time of day."""
+        with self._file.open("a") as lines:
+            lines.write(json.dumps({"at": round(time.time(), 1), "what": what, **details}) + "\n")
+
+    def entries(self) -> list[Entry]:
+        """All entries; damaged lines are skipped."""
+        return list(_entries(self._file))
+
+    def count(self, what: str) -> int:
+        return sum(entry["what"] == what for entry in self.entries())
+
+
+def _entries(file: Path) -> Iterator[Entry]:
+    for line in file.read_text().splitlines() if file.exists() else ():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and "what" in entry:
+            yield entry
+
 
 class ExerciseSession:
-    """`case` is whose exercise it is; built inside a sandbox."""
+    """A student's variant of an exercise, built and running; made inside a sandbox."""
 
     def __init__(self, variant: Variant, evidence: Evidence, reporter: ConsoleReporter) -> None:
+        """Raises BuildFailed."""
         self.variant = variant
-        self.about: Exercise = catalogue.load(variant.exercise)
+        self.definition = variant.definition
         self.evidence = evidence
+        self.workdir = evidence.folder / WORKDIR  # only exercises with files to complete have one
         self.journal = Journal(evidence.folder)
         self._run = new_run(variant.exercise, variant.student)
         self._hints = catalogue.hints(variant.exercise)
         self.running = self._build(reporter)
 
     def _build(self, reporter: ConsoleReporter) -> RunningLab:
-        """Raises BuildFailed."""
         variant = self.variant
         try:
-            lay_out(variant, self.evidence)
+            self._write_files()
             builder = Builder(
                 variant.plan,
                 variant.options,
                 self.evidence,
                 reporter,
-                captures=self.about.captures,
-                userspace_switches=self.about.userspace_switches,
-                alter=alteration(variant, folder_of(self.evidence)),
+                captures=self.definition.captures,
+                userspace_switches=self.definition.userspace_switches,
+                alter=script_editor(variant, self.workdir),
             )
             running = builder.build()
-            if self.about.prepare:
-                self.about.prepare(running, variant)
+            if self.definition.prepare:
+                self.definition.prepare(running, variant)
         except EXPECTED_ERRORS as error:
             raise build_error(error, self.evidence) from error
         self.journal.write("started", exercise=variant.exercise, student=variant.student)
         return running
 
+    def _write_files(self) -> None:
+        """Write the files to complete; their owner can edit them outside the lab as well."""
+        if self.definition.files is None:
+            return
+        self.workdir.mkdir()
+        files = {self.workdir / name: text for name, text in self.definition.files(self.variant).items()}
+        for path, text in files.items():
+            path.write_text(text)
+        give_to_owner_of(catalogue.FOLDER.parent, self.workdir, *files)
+
     def open(self, control_server: ControlServer) -> None:
-        """From now on it can be asked."""
+        """Begin to answer requests."""
         answers: dict[str, Callable[[Message], Message]] = {
             "check": lambda _request: self.check(),
             "hint": lambda request: self.hint(more=bool(request.get("more", True))),
             "submit": lambda _request: self.content(),
             "note": self._note,
-            "state": lambda _request: {"state": read(self.running).as_dict()},
+            "state": lambda _request: {"state": collect_lab(self.running).as_dict()},
         }
         control_server.open(self.running, answers)
 
@@ -89,29 +134,27 @@ class ExerciseSession:
         self.journal.write(str(request["entry"]), **dict(request.get("details", {})))
         return {}
 
-    def look(self) -> dict[str, Any]:
-        """What every probe of the exercise sees now."""
-        probes = probes_of(self.about.checks)
-        return {probe.__name__: look(probe, self.running, self.variant) for probe in probes}
+    def observe(self) -> dict[str, Any]:
+        """What each probe of the exercise sees now, by its name."""
+        probes = probes_of(self.definition.checks)
+        return {probe.__name__: observe(probe, self.running, self.variant) for probe in probes}
 
-    def judge(self, seen: dict[str, Any]) -> tuple[Check, ...]:
-        return judged(self.about.checks, seen, self.variant)
+    def judge(self, observations: dict[str, Any]) -> tuple[Check, ...]:
+        return judged(self.definition.checks, observations, self.variant)
 
     def check(self) -> Message:
-        """Look, judge, and write down how it ended."""
+        """Observe, judge, and record the result in the journal."""
         began = time.monotonic()
-        checks = self.judge(self.look())
+        checks = self.judge(self.observe())
         seconds, unwritten = time.monotonic() - began, ""
         try:
             self.journal.write("check", passed=[check.name for check in checks if check.ok])
         except OSError as error:
-            unwritten = (
-                f"This check could not be written down in {self.evidence.folder}: {os_error_text(error)}."
-            )
+            unwritten = f"This check could not be recorded in {self.evidence.folder}: {os_error_text(error)}."
         return {"checks": [asdict(check) for check in checks], "seconds": seconds, "unwritten": unwritten}
 
     def hint(self, *, more: bool) -> Message:
-        """The hints opened so far, after one more is opened where there is one and it is asked for."""
+        """The hints opened so far; with `more`, the next one is opened first."""
         opened = self.journal.count("hint")
         if more and opened < len(self._hints):
             opened += 1
@@ -120,13 +163,13 @@ class ExerciseSession:
         return {"hints": texts, "of": len(self._hints)}
 
     def content(self) -> Message:
-        """What is handed in, but for the diagnosis."""
-        seen = self.look()
-        self.journal.write("submit", passed=[check.name for check in self.judge(seen) if check.ok])
-        state = read(self.running).as_dict()
+        """A submission's content except the diagnosis."""
+        observations = self.observe()
+        passed = [check.name for check in self.judge(observations) if check.ok]
+        self.journal.write("submit", passed=passed)
         return {
-            "seen": seen,
-            "state": state,
+            "seen": observations,
+            "state": collect_lab(self.running).as_dict(),
             "journal": self.journal.entries(),
             "run": self._run,
             "facts": dict(self.variant.facts),
@@ -136,20 +179,20 @@ class ExerciseSession:
 def run(
     variant: Variant, stay: Callable[[ExerciseSession], None], introduce: Callable[[], None] = lambda: None
 ) -> int:
-    """Start the exercise in a sandbox of its own, and let it run while `stay` does.
+    """Build the exercise in a sandbox of its own, and keep it running while `stay` does.
 
-    `introduce` comes before it is built. Raises LabError, before that, where this machine can't do it.
+    `introduce` is called before anything is built. Raises LabError, before that, where this machine
+    cannot run the lab.
     """
     patient(1)  # a wrong LVS_PATIENCE is refused here
     capabilities.require()
     capabilities.require_for(variant.options)
     evidence = Evidence(f"exercise-{variant.exercise}")
 
-    def inside() -> int:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # its terminal is closed: it ends, and all with it
-        control_server = ControlServer(
-            evidence.folder, lab=variant.plan.lab, exercise=variant.exercise, student=variant.student
-        )
+    def in_sandbox() -> int:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # closing the terminal ends the lab
+        about = {"lab": variant.plan.lab, "exercise": variant.exercise, "student": variant.student}
+        control_server = ControlServer(evidence.folder, **about)
         with busy("starting the lab"):
             session = ExerciseSession(variant, evidence, ConsoleReporter(quiet=True))
         session.open(control_server)
@@ -158,6 +201,6 @@ def run(
 
     try:
         introduce()
-        return run_in_sandbox(inside)
+        return run_in_sandbox(in_sandbox)
     finally:
         evidence.close()

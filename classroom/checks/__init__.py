@@ -1,51 +1,75 @@
-"""Checks judge what probes have seen; a check's first line is its name, as people read it.
+"""Checks: each subject's file has its probes, which observe a running lab, and the judges of what they saw.
 
-They run in the lab and, for the marks, without one: so they look at nothing themselves.
+A probe is a function of the running lab and the variant. It returns JSON, judges nothing, and has a second
+or two, whatever is broken: `./inv check` answers within five. Its name is a key of submissions: it stays.
+
+A judge decides from the probes' observations alone, so the same code runs in `./inv check` and, without a
+lab, in `./inv grade`. The first line of its docstring is the check's name, as people read it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from classroom.exercise import Judge, Seen
-from classroom.probes import FAILED, Probe
-from classroom.variants import Variant
+from classroom.model import Judge, Observations, Variant
 from labs.checks.result import Check
+from labs.run.lab import EXPECTED_ERRORS
+from labs.run.running import RunningLab
 from labs.terminal.exits import exception_line
+
+Probe = Callable[[RunningLab, Variant], Any]
+FAILED = "probe failed"  # the key under which a probe's error is kept
 
 
 def needs(*probes: Probe) -> Callable[[Judge], Judge]:
-    """Says which probes a check looks at."""
+    """Declare the probes a judge reads."""
 
-    def mark(judge: Judge) -> Judge:
+    def declare(judge: Judge) -> Judge:
         judge.probes = probes  # type: ignore[attr-defined]
         return judge
 
-    return mark
+    return declare
 
 
 def probes_of(judges: Sequence[Judge]) -> tuple[Probe, ...]:
-    """The probes that these checks need, each once, in order."""
+    """The probes these judges need, each once, in order."""
     return tuple(dict.fromkeys(probe for judge in judges for probe in judge.probes))  # type: ignore[attr-defined]
+
+
+def observe(probe: Probe, running: RunningLab, variant: Variant) -> Any:
+    """What a probe returns; if it fails, why."""
+    try:
+        return probe(running, variant)
+    except EXPECTED_ERRORS as error:
+        return {FAILED: str(error) or type(error).__name__}
+    except Exception as error:  # noqa: BLE001 (the other probes go on)
+        return {FAILED: exception_line(error)}
 
 
 def title(judge: Judge) -> str:
     return (judge.__doc__ or judge.__name__).strip().partition("\n")[0].rstrip(".")
 
 
-def judged(judges: Sequence[Judge], seen: Seen, variant: Variant) -> tuple[Check, ...]:
-    """What each check finds; one whose probe is missing, or could not look, has failed."""
-    return tuple(_one(judge, seen, variant) for judge in judges)
+def judged(judges: Sequence[Judge], observations: Observations, variant: Variant) -> tuple[Check, ...]:
+    """The result of each check; without its probe's observation a check fails."""
+    return tuple(_judged(judge, observations, variant) for judge in judges)
 
 
-def _one(judge: Judge, seen: Seen, variant: Variant) -> Check:
+def _judged(judge: Judge, observations: Observations, variant: Variant) -> Check:
     for probe in probes_of((judge,)):
-        what = seen.get(probe.__name__)
-        if what is None:
-            return Check(title(judge), False, "something seen", "nothing: it was not looked at")
-        if isinstance(what, dict) and FAILED in what:
-            return Check(title(judge), False, "to be looked at", str(what[FAILED]))
+        found = observations.get(probe.__name__)
+        if found is None:
+            return Check(title(judge), False, "an observation", "none: its probe did not run")
+        if isinstance(found, dict) and FAILED in found:
+            return Check(title(judge), False, "an observation", str(found[FAILED]))
     try:
-        return judge(seen, variant)
-    except Exception as error:  # noqa: BLE001 (whatever the evidence is, it may cost this check only)
+        return judge(observations, variant)
+    except Exception as error:  # noqa: BLE001 (malformed evidence costs this check only)
         return Check(title(judge), False, "evidence in its usual form", exception_line(error))
+
+
+def listed(counts: Mapping[str, int] | Counter[str]) -> str:
+    """`rs1 3, rs2 6`"""
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"

@@ -1,18 +1,125 @@
-"""Who speaks for the VIP on its segment."""
+"""Which hosts answer ARP for the VIP, and the entry for it that the router keeps."""
 
 from __future__ import annotations
 
-from classroom.checks import needs, title
-from classroom.exercise import Seen
-from classroom.probes.arp import arp_answers
-from classroom.variants import Variant
-from labs.checks.result import Check
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
 
+from classroom.checks import needs, title
+from classroom.model import Observations, Variant
+from labs.checks.arp import ASK
+from labs.checks.result import Check
+from labs.hosts.host import Host, program
+from labs.network.topology import INTERNET, LAN, Interface, Role
+from labs.run.running import RunningLab
+from labs.wait import poll_until
+
+ROUTER = "r0"
 _DIRECTOR = "d-eth0"
+_SECONDS = 1.0  # for all replies to arrive
+
+# ---- probe ----
+
+
+def arp_answers(running: RunningLab, variant: Variant) -> list[str]:
+    """The interfaces that reply when each router asks for the VIP on its own segments."""
+    names, since = variant.plan.topology.names_of_macs, running.controller.forget_arp()
+
+    def replies() -> set[tuple[str, str]]:
+        claims = running.controller.arp(since)
+        return {(claim.sender_ip, claim.sender_mac) for claim in claims if claim.operation == "reply"}
+
+    with preserved_entry(running, variant):
+        asked = _ask_all(running, variant)
+        # A host answers in order: its reply for its own address follows its reply for the VIP.
+        seen = poll_until(replies, lambda now: asked <= {address for address, _ in now}, _SECONDS)
+    return sorted(names.get(mac, mac) for address, mac in seen if address == variant.plan.vip)
+
+
+def _ask_all(running: RunningLab, variant: Variant) -> set[str]:
+    """Ask for the VIP, then every neighbour for its own address; returns those addresses."""
+    routers, topology = variant.plan.nodes(Role.ROUTER), variant.plan.topology
+    askers = [port for router in routers for port in router.interfaces if port.switch != INTERNET]
+    neighbours = {asker: [one.address for one in topology.neighbours(asker)] for asker in askers}
+    with ThreadPoolExecutor(len(askers)) as pool:
+        list(pool.map(lambda asker: _ask(running, asker, variant.plan.vip, *neighbours[asker]), askers))
+    return {address for addresses in neighbours.values() for address in addresses}
+
+
+def _ask(running: RunningLab, asker: Interface, *targets: str) -> None:
+    running.network.hosts[asker.node].run(program(ASK, asker.name, asker.address, *targets), timeout=2)
+
+
+# ---- judge ----
 
 
 @needs(arp_answers)
-def one_answer(seen: Seen, variant: Variant) -> Check:
+def one_answer(observations: Observations, variant: Variant) -> Check:
     """Only the director answers ARP for the VIP."""
-    answers = seen["arp_answers"]
-    return Check(title(one_answer), answers == [_DIRECTOR], _DIRECTOR, ", ".join(answers) or "nobody")
+    answers = observations["arp_answers"]
+    return Check(title(one_answer), answers == [_DIRECTOR], _DIRECTOR, ", ".join(answers) or "no replies")
+
+
+# ---- the router's neighbour entry, which decides where requests go ----
+
+
+@contextmanager
+def preserved_entry(running: RunningLab, variant: Variant) -> Iterator[None]:
+    """Restore the router's entry for the VIP afterwards: a probe neither repairs nor breaks anything."""
+    before = _entry(running, variant)
+    mac = before.get("lladdr", "")
+    if mac:
+        set_entry(running, variant, mac, "permanent")  # replies to the probe's questions do not move it
+    try:
+        yield
+    finally:
+        if mac:
+            set_entry(running, variant, mac, "permanent" if "PERMANENT" in before["state"] else "stale")
+        else:
+            drop_entry(running, variant)
+
+
+def set_entry(running: RunningLab, variant: Variant, mac: str, state: str) -> None:
+    """Map the VIP to `mac` on the router; `state` is a NUD state of ip-neighbour(8)."""
+    _change(running, variant, "replace", "lladdr", mac, "nud", state)
+
+
+def drop_entry(running: RunningLab, variant: Variant) -> None:
+    """Make the router ask before it sends to the VIP, even if the entry was set by hand."""
+    _change(running, variant, "del")
+
+
+def ask_without_director(running: RunningLab, variant: Variant) -> None:
+    """Let the router ask for the VIP while the director is silent, and cache any reply."""
+    director = running.network.hosts["d"]
+    setting = f"/proc/sys/net/ipv4/conf/{variant.plan.topology.director.interfaces[0].name}/arp_ignore"
+    director.run(["sh", "-c", f"echo 8 > {setting}"])
+    drop_entry(running, variant)
+    ping = _router(running).run(["ping", "-c1", "-W1", variant.plan.vip], timeout=2)
+    director.run(["sh", "-c", f"echo 0 > {setting}"])
+    if ping.exit_code != 0:
+        drop_entry(running, variant)
+
+
+def _entry(running: RunningLab, variant: Variant) -> dict[str, Any]:
+    show = ["ip", "-j", "neigh", "show", "to", variant.plan.vip, "dev", router_interface(variant).name]
+    entries: list[dict[str, Any]] = json.loads(_router(running).run(show, timeout=2).stdout or "[]")
+    return entries[0] if entries else {}
+
+
+def _change(running: RunningLab, variant: Variant, verb: str, *words: str) -> None:
+    change = ["ip", "neigh", verb, variant.plan.vip, *words, "dev", router_interface(variant).name]
+    _router(running).run(change, timeout=2)
+
+
+def _router(running: RunningLab) -> Host:
+    return running.network.hosts[ROUTER]
+
+
+def router_interface(variant: Variant) -> Interface:
+    """The router's interface on the director's segment."""
+    router = next(one for one in variant.plan.nodes(Role.ROUTER) if one.name == ROUTER)
+    return next(interface for interface in router.interfaces if interface.switch == LAN)

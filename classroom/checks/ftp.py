@@ -1,73 +1,118 @@
-"""ftp: clients log in, list and get files, in passive and in active mode, and which way files come."""
+"""FTP: clients log in, list and download, in passive and in active mode, and by which path files come."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from classroom.checks import needs, title
-from classroom.exercise import Seen
-from classroom.probes.ftp import FILE, SIZE, ftp_sessions
-from classroom.variants import Variant
+from classroom.in_host import command
+from classroom.model import Observations, Variant
 from labs.checks.result import Check
+from labs.hosts.environment import ROOT
+from labs.hosts.host import program
+from labs.run.running import RunningLab
+from labs.wait import patient
 
+_FILE, _SIZE = "100k.bin", 100_000  # a file on every real server, and its size in bytes
+_CONNECT, _SILENCE = 0.8, 1.6  # seconds
+_FTP_PORT = 21
+_TRY_CONNECT = ROOT / "labs/hosts/try_connect.py"
+_TRY = 1.2  # seconds
 _MODES = ("passive", "active")
-_FEW = 0.2  # of what clients get: their acknowledgements are less than a tenth
-_WHOLE = f"a list, and {SIZE:,} bytes of {FILE}"
+_FEW = 0.2  # of what clients receive; their acknowledgements are less than a tenth
+_WHOLE = f"a list, and {_SIZE:,} bytes of {_FILE}"
+
+# ---- probes ----
+
+
+def ftp_port(running: RunningLab, variant: Variant) -> str:
+    """How a connection of c1 to the VIP's FTP port ends: `connected`, or the name of an errno."""
+    client = running.clients[0]
+    trying = program(_TRY_CONNECT, client.vip, _FTP_PORT, patient(_TRY))
+    return client.host.run(trying, timeout=2 * _TRY).stdout.strip()
+
+
+def ftp_sessions(running: RunningLab, variant: Variant) -> dict[str, Any]:
+    """A session of c1 in each mode, and the bytes the director sent meanwhile.
+
+    `sessions` have `mode`, `login`, `listed`, `got`, `why` they ended early, and the address `named` by
+    a 227 reply; `sent` is what left the director's interfaces, by the switches' counters.
+    """
+    client = running.clients[0]
+    asking = command("ftp_session", client.vip, _FILE, patient(_CONNECT), patient(_SILENCE))
+    before = _sent(running)
+    done = client.host.run(asking, timeout=3 * _SILENCE)
+    return {"sessions": json.loads(done.stdout or "[]"), "sent": _sent(running) - before}
+
+
+def _sent(running: RunningLab) -> int:
+    interfaces = running.plan.topology.director.interfaces
+    ports = {running.network.switch_port(interface.name) for interface in interfaces}
+    return sum(counters.rx_bytes for counters in running.controller.ports() if counters.name in ports)
+
+
+# ---- judges ----
+
+
+@needs(ftp_port)
+def ftp_connects(observations: Observations, variant: Variant) -> Check:
+    """The VIP accepts connections on the FTP port."""
+    result = observations["ftp_port"] or "no result"
+    return Check(title(ftp_connects), result == "connected", "connected", result)
 
 
 @needs(ftp_sessions)
-def ftp_login(seen: Seen, variant: Variant) -> Check:
-    """Clients can log in to the ftp server."""
-    sessions = _by_mode(seen)
+def ftp_login(observations: Observations, variant: Variant) -> Check:
+    """Clients can log in to the FTP server."""
+    sessions = _by_mode(observations)
     refused = {mode: sessions[mode]["why"] for mode in _MODES if not sessions[mode]["login"]}
-    told = ", ".join(f"{mode}: {why}" for mode, why in refused.items())
-    return Check(title(ftp_login), not refused, "logged in", told or "logged in")
+    observed = ", ".join(f"{mode}: {why}" for mode, why in refused.items())
+    return Check(title(ftp_login), not refused, "logged in", observed or "logged in")
 
 
 @needs(ftp_sessions)
-def ftp_passive(seen: Seen, variant: Variant) -> Check:
-    """A passive ftp client lists and gets files."""
-    session = _by_mode(seen)["passive"]
-    named = f" (told to go to {session['named']})" if session["named"] else ""
-    whole = _transferred(session) and session["named"] == variant.plan.vip
-    return Check(
-        title(ftp_passive), whole, f"{_WHOLE} (told to go to {variant.plan.vip})", _told(session) + named
-    )
+def ftp_passive(observations: Observations, variant: Variant) -> Check:
+    """A passive FTP client can list and download files."""
+    session, vip = _by_mode(observations)["passive"], variant.plan.vip
+    named = f" (server named {session['named']})" if session["named"] else ""
+    complete = _is_complete(session) and session["named"] == vip
+    return Check(title(ftp_passive), complete, f"{_WHOLE} (server named {vip})", _result(session) + named)
 
 
 @needs(ftp_sessions)
-def ftp_active(seen: Seen, variant: Variant) -> Check:
-    """An active ftp client lists and gets files."""
-    session = _by_mode(seen)["active"]
-    return Check(title(ftp_active), _transferred(session), _WHOLE, _told(session))
+def ftp_active(observations: Observations, variant: Variant) -> Check:
+    """An active FTP client can list and download files."""
+    session = _by_mode(observations)["active"]
+    return Check(title(ftp_active), _is_complete(session), _WHOLE, _result(session))
 
 
 @needs(ftp_sessions)
-def reply_path(seen: Seen, variant: Variant) -> Check:
-    """Files take the way to the clients that this method promises."""
-    got = sum(max(0, session["got"]) for session in seen["ftp_sessions"]["sessions"])
+def reply_path(observations: Observations, variant: Variant) -> Check:
+    """Files take the path to clients that this forwarding method promises."""
+    got = sum(max(0, session["got"]) for session in observations["ftp_sessions"]["sessions"])
     through = variant.plan.replies_through_director
-    expected = "all of it through the director" if through else "past the director"
+    expected = "all bytes through the director" if through else "bytes bypass the director"
     if not got:
-        return Check(title(reply_path), False, expected, "clients got no file")
-    share = seen["ftp_sessions"]["sent"] / got
-    told = f"the director has sent {min(share, 1):.0%} of it"
-    return Check(title(reply_path), share >= 1 if through else share < _FEW, expected, told)
+        return Check(title(reply_path), False, expected, "no file was downloaded")
+    share = observations["ftp_sessions"]["sent"] / got
+    observed = f"the director sent {min(share, 1):.0%} of the bytes"
+    return Check(title(reply_path), share >= 1 if through else share < _FEW, expected, observed)
 
 
-def _by_mode(seen: Seen) -> dict[str, dict[str, Any]]:
-    return {session["mode"]: session for session in seen["ftp_sessions"]["sessions"]}
+def _by_mode(observations: Observations) -> dict[str, dict[str, Any]]:
+    return {session["mode"]: session for session in observations["ftp_sessions"]["sessions"]}
 
 
-def _transferred(session: dict[str, Any]) -> bool:
-    return bool(session["listed"] > 0 and session["got"] == SIZE)
+def _is_complete(session: dict[str, Any]) -> bool:
+    return bool(session["listed"] > 0 and session["got"] == _SIZE)
 
 
-def _told(session: dict[str, Any]) -> str:
-    """How far a session came."""
-    if _transferred(session):
+def _result(session: dict[str, Any]) -> str:
+    """How far a session got."""
+    if _is_complete(session):
         return _WHOLE
     if not session["login"]:
         return f"no login: {session['why']}"
     done = f"a list, and {max(0, session['got']):,} bytes" if session["listed"] >= 0 else "no list"
-    return f"{done}: {session['why'] or 'it ended early'}"
+    return f"{done}: {session['why'] or 'ended early'}"

@@ -1,45 +1,110 @@
-"""What clients get: whether they are served, by whom, and in which shares."""
+"""What HTTP clients get: whether they are served, by which real servers, and in which shares."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Sequence
+from typing import Any
 
-from classroom.checks import needs, title
-from classroom.exercise import Seen
-from classroom.probes.requests import requests
-from classroom.variants import Variant
+from classroom.checks import listed, needs, title
+from classroom.in_host import command
+from classroom.model import Observations, Variant
 from labs.checks.result import Check
+from labs.hosts.client import Client
+from labs.network.topology import Role
+from labs.run.running import RunningLab
+from labs.wait import patient
+
+_TIMEOUT = 1.2  # seconds for a request, long enough for one retransmitted SYN
+MIN_REQUESTS = 12
+
+# ---- probes ----
+
+
+def requests(running: RunningLab, variant: Variant) -> list[dict[str, str]]:
+    """How twelve or more requests of c1 to port 80 ended: a whole number of weighted rounds."""
+    return send_requests(running.clients[0], 80, _weighted_rounds(variant))
+
+
+def other_clients(running: RunningLab, variant: Variant) -> dict[str, Any]:
+    """`clients`: by name, without c1, how requests ended; `visitors`: addresses the real servers saw.
+
+    The clients take turns, so that each reaches every real server.
+    """
+    before = {server.name: len(running.farm.requests(server.name)) for server in variant.plan.servers}
+    clients = {client.host.name: _outcomes(client, variant) for client in running.clients[1:]}
+    logged = (running.farm.requests(name)[count:] for name, count in before.items())
+    visitors = {request.client for requests in logged for request in requests}
+    return {"clients": clients, "visitors": sorted(visitors)}
+
+
+def _outcomes(client: Client, variant: Variant) -> dict[str, int]:
+    outcomes = send_requests(client, 80, _weighted_rounds(variant))
+    return dict(Counter(outcome["how"] for outcome in outcomes))
+
+
+def send_requests(client: Client, port: int, count: int) -> list[dict[str, str]]:
+    """Send requests in parallel, each on its own connection; `how` each ended: `answered`, by `server`,
+    or the name of an errno. Raises ValueError where the client could not send.
+    """
+    sending = command("http_parallel", client.vip, port, count, patient(_TIMEOUT))
+    done = client.host.run(sending, timeout=4 * _TIMEOUT)
+    if done.exit_code:
+        reason = done.stderr.strip() or f"exit code {done.exit_code}"
+        raise ValueError(f"{client.host.name} could not send requests: {reason}")
+    outcomes: Any = json.loads(done.stdout)
+    return list(outcomes)
+
+
+def _weighted_rounds(variant: Variant) -> int:
+    return whole_rounds(sum(server.weight for server in variant.plan.servers))
+
+
+def whole_rounds(size: int) -> int:
+    """The smallest multiple of `size` that is MIN_REQUESTS or more."""
+    return -(-MIN_REQUESTS // size) * size
+
+
+# ---- judges ----
 
 
 @needs(requests)
-def all_served(seen: Seen, variant: Variant) -> Check:
+def all_served(observations: Observations, variant: Variant) -> Check:
     """Every connection is served."""
-    found = outcomes(seen["requests"])
-    return Check(
-        title(all_served), set(found) == {"answered"}, f"{sum(found.values())} answered", told(found)
-    )
+    found = Counter(outcome["how"] for outcome in observations["requests"])
+    expected = f"{sum(found.values())} answered"
+    return Check(title(all_served), set(found) == {"answered"}, expected, listed(found))
 
 
 @needs(requests)
-def fair_shares(seen: Seen, variant: Variant) -> Check:
+def fair_shares(observations: Observations, variant: Variant) -> Check:
     """Every real server gets its share."""
-    weights = {
-        server.name: server.weight if variant.scheduler == "wrr" else 1 for server in variant.plan.servers
-    }
-    rounds, rest = divmod(len(seen["requests"]), sum(weights.values()))
+    outcomes, servers = observations["requests"], variant.plan.servers
+    weights = {server.name: server.weight if variant.scheduler == "wrr" else 1 for server in servers}
+    rounds, rest = divmod(len(outcomes), sum(weights.values()))
     least = {name: rounds * weight for name, weight in weights.items()}
-    got = Counter(one["server"] for one in seen["requests"] if one["how"] == "answered")
+    got = Counter(outcome["server"] for outcome in outcomes if outcome["how"] == "answered")
     shares = {name: got.get(name, 0) for name in weights}
-    more = {name: weight if rest else 0 for name, weight in weights.items()}  # of a round that is not whole
-    fair = rounds > 0 and all(least[name] <= shares[name] <= least[name] + more[name] for name in weights)
-    return Check(title(fair_shares), fair, f"{'at least ' if rest else ''}{told(least)}", told(shares))
+    extra = {name: weight if rest else 0 for name, weight in weights.items()}  # in an unfinished round
+    fair = rounds > 0 and all(least[name] <= shares[name] <= least[name] + extra[name] for name in weights)
+    return Check(title(fair_shares), fair, f"{'at least ' if rest else ''}{listed(least)}", listed(shares))
 
 
-def outcomes(asked: Sequence[dict[str, str]]) -> Counter[str]:
-    return Counter(one["how"] for one in asked)
+@needs(other_clients)
+def others_served(observations: Observations, variant: Variant) -> Check:
+    """Every connection from the other clients is served."""
+    outcomes: dict[str, dict[str, int]] = observations["other_clients"]["clients"]
+    served = bool(outcomes) and all(set(counts) == {"answered"} for counts in outcomes.values())
+    expected = "; ".join(f"{name}: {sum(counts.values())} answered" for name, counts in outcomes.items())
+    observed = "; ".join(f"{name}: {listed(counts)}" for name, counts in outcomes.items())
+    return Check(title(others_served), served, expected, observed or "no requests")
 
 
-def told(counts: Counter[str] | dict[str, int]) -> str:
-    """`rs1 3, rs2 6`"""
-    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "nothing"
+@needs(other_clients)
+def real_client_addresses(observations: Observations, variant: Variant) -> Check:
+    """The real servers see the clients' own addresses."""
+    known = {node.address for node in variant.plan.nodes(Role.CLIENT)}
+    visitors = observations["other_clients"]["visitors"]
+    genuine = bool(visitors) and known >= set(visitors)
+    expected = f"only {', '.join(sorted(known))}"
+    return Check(title(real_client_addresses), genuine, expected, ", ".join(visitors) or "no requests")

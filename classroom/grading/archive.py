@@ -1,13 +1,14 @@
-"""`./inv student-archive`: of the checkout what students need, without what would tell them the answers.
+"""`./inv student-archive`: the files students need, without the answers.
 
-Only what is listed here is packed, and of that only what git tracks, where the checkout has git. Left out are
-solutions, what marks are made with, and the doctor's causes; faults are packed, so that nobody reads them
-by chance. A page of its own is the README, and links to pages that are not there become text. The
-public key of the class is put in. The same checkout and secret make the same bytes.
+Only what is listed here is included, and of that, where the checkout has git, only tracked files. Grading
+and the doctor's causes are left out; solutions are cut out of the exercises, and faults are packed so that
+they are not read by accident. students.md becomes the README, links to missing pages become text, and
+the class's public key is added. The same checkout and secret make the same bytes.
 """
 
 from __future__ import annotations
 
+import ast
 import gzip
 import io
 import os
@@ -47,12 +48,20 @@ _WANTED = (  # a * stands for subfolders, too
     *("LICENSE", "inv", "packages*.txt", "pyproject.toml", "requirements.txt", "tasks.py"),
     *(f"{package}/*.py" for package in _PACKAGES),
     *("bench/*.c", "director/bin/*", "director/engines/*.[ch]", "templates/*.j2"),
-    *("exercises/__init__.py", "exercises/*/__init__.py", "exercises/*/exercise.py", "exercises/*/faults.py"),
-    *("exercises/*/starter*.py", "exercises/*/README.md", "exercises/*/hints.md"),
+    *("exercises/__init__.py", "exercises/starters/*.py"),
     *("labs/*/README.md", "docs/pictures/*.svg"),
     *(f"docs/{page}.md" for page in _PAGES),
 )
 _LEFT_OUT = ("classroom/grading/*", "doctor/causes/*", "templates/classroom/*")
+_EXERCISE = re.compile(r"exercises/[a-z]\w*\.(py|md)")
+_SECTION = re.compile(r"^# ---- (Exercise|Faults|Solutions) ----\n", re.MULTILINE)
+_FUTURE = "from __future__ import annotations\n"
+_ANSWERS = {"FAULTS", "SOLUTIONS", "Fault", "Solution", "Repair"}
+_PACKED = """\
+# The faults, packed so that they are not read by accident.
+exec(unpacked({packed!r}))
+
+"""
 _NEVER = {".git", ".venv", "runs", "__pycache__"}  # folders that need not be looked into
 _LINK = re.compile(r"!?\[([^]]*)\]\(([^)#:]+)(#[^)]*)?\)")
 _MTIME = 946_684_800  # the year 2000: any, but always the same
@@ -103,16 +112,42 @@ def _members(key: PublicKey, root: Path, secret: bytes) -> Iterator[tuple[str, i
             continue
         if name.endswith(".md"):
             data = _without_dead_links(name, data.decode(), names).encode()
-        if fnmatchcase(name, "exercises/*/faults.py"):
-            name, data = f"{name.removesuffix('.py')}.packed", catalogue.packed(data.decode()).encode()
+        if _EXERCISE.fullmatch(name) and name.endswith(".py"):
+            data = without_answers(data.decode(), name).encode()
         yield name, 0o755 if path.stat().st_mode & 0o100 else 0o644, data
 
 
 def _is_wanted(name: str, root: Path) -> bool:
     path = root / name
-    listed = any(fnmatchcase(name, pattern) for pattern in _WANTED)
+    listed = any(fnmatchcase(name, pattern) for pattern in _WANTED) or _is_of_exercise(path, name)
     answers = any(fnmatchcase(name, pattern) for pattern in _LEFT_OUT)
     return listed and not answers and path.is_file() and not path.is_symlink()
+
+
+def _is_of_exercise(path: Path, name: str) -> bool:
+    """Whether it is one of the two files of an exercise."""
+    return bool(_EXERCISE.fullmatch(name)) and all(path.with_suffix(end).is_file() for end in (".py", ".md"))
+
+
+def without_answers(source: str, name: str) -> str:
+    """An exercise without its section Solutions, and with its section Faults packed. Raises Unable."""
+    head, *parts = _SECTION.split(source)
+    kept = [head]
+    for section, text in zip(parts[::2], parts[1::2], strict=True):
+        if section == "Faults":
+            kept.append(_PACKED.format(packed=catalogue.packed(text)))
+        elif section == "Exercise":
+            kept.append(text)
+    cut = "".join(kept)
+    if len(kept) > 1:
+        cut = cut.replace(_FUTURE, f"{_FUTURE}\nfrom classroom.catalogue import unpacked\n", 1)
+    answers = {node.id for node in ast.walk(ast.parse(cut)) if isinstance(node, ast.Name)} & _ANSWERS
+    if answers:
+        raise Unable(
+            f"{name}: {', '.join(sorted(answers))} must be below a line `# ---- Faults ----` or "
+            "`# ---- Solutions ----`, so that students do not get it."
+        )
+    return cut
 
 
 def _without_dead_links(name: str, text: str, names: Collection[str]) -> str:

@@ -156,7 +156,7 @@ class _Grader:
     def _marked(self, data: bytes, digest: bytes) -> _Marked:
         submission = opened(data, self._key)
         try:
-            provenance.require(submission)
+            variant = provenance.require(submission)
             return _Marked(
                 file="",
                 account=(),
@@ -165,7 +165,7 @@ class _Grader:
                 began=names_owner(submission),
                 made=float(submission.journal[-1]["at"]),
                 digest=digest,
-                mark=mark(submission),
+                mark=mark(submission, variant),
             )
         except _ABSURD as error:
             told = sanitize(f"{type(error).__name__}: {error}")

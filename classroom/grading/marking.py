@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 from classroom import catalogue
 from classroom.checks import judged, title
-from classroom.exercise import Solution
+from classroom.model import Solution, Variant
 from classroom.sanitize import sanitize
 from classroom.submission import Submission
-from classroom.variants import Variant, variant_for
 from labs.checks.result import Check
 
 WHOLE = 100
@@ -63,22 +62,21 @@ class Mark:
         return sum(part.points for part in self.parts)
 
 
-def mark(submission: Submission) -> Mark:
-    """Raises BadRequest for an exercise that does not exist."""
-    variant = variant_for(submission.exercise, submission.student)
-    about = catalogue.load(submission.exercise)
-    solution = catalogue.solutions(submission.exercise)[variant.fault or 0]
-    checks = judged(about.checks, submission.seen, variant)
-    promised = {title(judge) for judge in about.checks if judge.__name__ in solution.fails}
-    most = WHOLE - sum(_DIAGNOSIS.values()) if about.diagnosis else WHOLE
+def mark(submission: Submission, variant: Variant) -> Mark:
+    """The mark of a submission for its student's variant."""
+    definition = variant.definition
+    solution = catalogue.solutions(variant.exercise)[variant.number or 0]
+    checks = judged(definition.checks, submission.seen, variant)
+    promised = {title(judge) for judge in definition.checks if judge.__name__ in solution.fails}
+    most = WHOLE - sum(_DIAGNOSIS.values()) if definition.diagnosis else WHOLE
     parts = [*_behaviour(checks, promised, most)]
-    if about.diagnosis:
+    if definition.diagnosis:
         parts += _diagnosis(submission, variant, solution)
     asked = [entry["what"] for entry in submission.journal]
     times = [float(entry["at"]) for entry in submission.journal] or [0.0]
     return Mark(
         exercise=submission.exercise,
-        title=about.title,
+        title=catalogue.title(variant.exercise),
         student=submission.student,
         parts=tuple(parts),
         hints=asked.count("hint"),

@@ -10,9 +10,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from classroom.model import Variant
 from classroom.sanitize import sanitize
 from classroom.submission import Refused, Submission
-from classroom.variants import Variant, variant_for
+from classroom.variants import variant_for
 from labs.errors import BadRequest
 
 _KNOWN = ("method", "vip", "c1", "server", "rip")  # facts that there have always been

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from doctor.causes import diagnose
-from doctor.read import read
+from doctor.collect_lab import collect_lab
 from doctor.state import LabState
 from labs.network.sandbox import run_in_sandbox
 from labs.run.build import Builder
@@ -29,7 +29,7 @@ def tell(name: str, running: RunningLab) -> None:
     for client in running.clients:
         client.names(3, "--max-time", "1")
     began = time.monotonic()
-    state = read(running)
+    state = collect_lab(running)
     took = time.monotonic() - began
     again = LabState.from_dict(json.loads(json.dumps(state.as_dict())))
     told = {
@@ -72,7 +72,7 @@ def main(method: str, engine: str = "scapy", keep: str = "") -> int:
         running = Builder(plan, options, evidence, ConsoleReporter(quiet=True), captures=False).build()
         tell("healthy", running)
         if keep:
-            Path(keep).write_text(recorded(read(running)))
+            Path(keep).write_text(recorded(collect_lab(running)))
         for fault in faults:
             type_in(running, fault["break"])
             tell(f"{fault['name']} broken", running)

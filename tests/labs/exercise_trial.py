@@ -14,10 +14,11 @@ import time
 from collections.abc import Sequence
 
 from classroom import catalogue
+from classroom.model import Variant
 from classroom.session import ExerciseSession, run
-from classroom.variants import Variant, variant_for
+from classroom.variants import variant_for
 from doctor.causes import diagnose
-from doctor.read import read
+from doctor.collect_lab import collect_lab
 from labs.checks.result import Check
 from labs.wait import poll_until
 
@@ -27,18 +28,18 @@ _SETTLED = 15  # seconds: on a busy machine, what a fault does may take a moment
 def tell(state: str, session: ExerciseSession, fails: Sequence[str] = ()) -> bool:
     """Whether every check passed; asked again while others of them fail than `fails`."""
     began = time.monotonic()
-    about = session.about.checks
+    about = session.definition.checks
 
     def failed(checks: Sequence[Check]) -> list[str]:
         return sorted(judge.__name__ for judge, check in zip(about, checks, strict=True) if not check.ok)
 
     checks = poll_until(
-        lambda: session.judge(session.look()),
+        lambda: session.judge(session.observe()),
         lambda checks: failed(checks) == sorted(fails),
         _SETTLED if fails else 0,
     )
     took = time.monotonic() - began
-    found = diagnose(read(session.running))
+    found = diagnose(collect_lab(session.running))
     told = {
         "state": state,
         "seconds": round(took, 1),
@@ -54,12 +55,12 @@ def tell(state: str, session: ExerciseSession, fails: Sequence[str] = ()) -> boo
 
 def promised(variant: Variant) -> tuple[str, ...]:
     """The checks that the fault is said to fail."""
-    return catalogue.solutions(variant.exercise)[variant.fault or 0].fails
+    return catalogue.solutions(variant.exercise)[variant.number or 0].fails
 
 
 def repair(session: ExerciseSession, variant: Variant) -> None:
     """Raises SystemExit with what a command said that failed."""
-    solution = catalogue.solutions(variant.exercise)[variant.fault or 0]
+    solution = catalogue.solutions(variant.exercise)[variant.number or 0]
     for step in solution.repairs:
         for name in variant.hosts(variant.filled(step.on)):
             for command in step.commands:

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from classroom import catalogue
-from classroom.variants import Variant, variant_for
+from classroom.model import Variant
+from classroom.variants import variant_for
 from labs.wait import patient, poll_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,7 +77,7 @@ class Class:
 
     def mend(self, variant: Variant) -> None:
         """Type the solution in shells of the hosts, as a student does."""
-        for step in catalogue.solutions(variant.exercise)[variant.fault or 0].repairs:
+        for step in catalogue.solutions(variant.exercise)[variant.number or 0].repairs:
             for host in variant.hosts(step.on):
                 for command in step.commands:
                     done = self.inv(
@@ -92,7 +93,7 @@ def school(tmp_path: Path) -> Class:
 
 def test_from_the_symptom_to_the_mark(school: Class) -> None:
     variant = variant_for(NAME, "ada")
-    solution = catalogue.solutions(NAME)[variant.fault or 0]
+    solution = catalogue.solutions(NAME)[variant.number or 0]
     diagnosis = ("--host", variant.server, "--cause", solution.cause, "--evidence", solution.evidence[0])
     with school.playing(NAME, "ada"):
         check = school.inv("check")
@@ -168,7 +169,7 @@ def _students_hand_in(school: Class) -> None:
     begin = next(words for words in lines if words[0] == "exercise")
     assert begin == ["exercise", NAME, "--student", EXAMPLE]
     variant = variant_for(NAME, EXAMPLE)
-    solution = catalogue.solutions(NAME)[variant.fault or 0]
+    solution = catalogue.solutions(NAME)[variant.number or 0]
     # The page names none of them.
     meant = {"HOST": variant.server, "CAUSE": solution.cause, "EVIDENCE": solution.evidence[0]}
     with student.playing(NAME, EXAMPLE):

@@ -36,7 +36,7 @@ def students(name: str) -> list[str]:
     first: dict[object, str] = {}
     for student in CANDIDATES:
         variant = variant_for(name, student)
-        first.setdefault(variant.fault if variant.fault is not None else variant.method, student)
+        first.setdefault(variant.number if variant.number is not None else variant.method, student)
     return list(first.values())
 
 
@@ -81,7 +81,7 @@ def test_an_exercise(name: str, student: str, state: str, runs: Path) -> None:
         assert told["healthy"]["causes"] == []
         return
     variant = variant_for(name, student)
-    solution = catalogue.solutions(name)[variant.fault or 0]
+    solution = catalogue.solutions(name)[variant.number or 0]
     assert sorted(failed(told["fault"])) == sorted(solution.fails), failed(told["fault"])
     assert failed(told["mended"]) == {}
     if solution.cause:

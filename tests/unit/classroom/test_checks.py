@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from classroom import catalogue
-from classroom.checks import judged, probes_of
+from classroom.checks import FAILED, judged, probes_of
 from classroom.checks.arp import one_answer
 from classroom.checks.service import all_served, fair_shares
-from classroom.probes import FAILED
 from classroom.variants import variant_for
 from tests.unit.classroom.made import seen
 
@@ -30,7 +29,7 @@ def test_a_lab_that_works_passes_and_a_broken_one_fails_as_promised() -> None:
 def test_a_probe_that_is_missing_fails_its_checks() -> None:
     found = judged(JUDGES, {"arp_answers": ["d-eth0"]}, CASE)
     assert [check.ok for check in found] == [False, False, True]
-    assert "not looked at" in found[0].observed
+    assert "did not run" in found[0].observed
 
 
 def test_a_probe_that_failed_fails_its_checks() -> None:

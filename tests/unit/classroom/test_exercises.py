@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
 from classroom import catalogue
 from classroom.checks import probes_of, title
 from classroom.diagnosis import CAUSES, EVIDENCE
-from classroom.exercise import Fault
-from classroom.script_edits import alteration
+from classroom.grading.archive import without_answers
+from classroom.script_edits import script_editor
 from classroom.variants import variant_for
 from labs.errors import BadRequest, Unable
 from realserver_setup.render import scripts_for
@@ -27,7 +27,7 @@ def players() -> list[tuple[str, str]]:
     for name in NAMES:
         for student in (f"s{number}" for number in range(100)):
             variant = variant_for(name, student)
-            met.setdefault((name, variant.fault, variant.method, variant.servers), (name, student))
+            met.setdefault((name, variant.number, variant.method, variant.servers), (name, student))
     return list(met.values())
 
 
@@ -36,7 +36,7 @@ PLAYERS = players()
 
 def test_there_are_some_and_each_has_a_title_of_its_own() -> None:
     assert "e04" in NAMES
-    assert len({catalogue.load(name).title for name in NAMES}) == len(NAMES)
+    assert len({catalogue.title(name) for name in NAMES}) == len(NAMES)
 
 
 def test_one_that_is_none() -> None:
@@ -49,7 +49,7 @@ def test_one_that_is_none() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_text_has_its_parts(name: str) -> None:
     text = catalogue.text(name)
-    assert text.partition("\n")[0].lower() == f"# {name}: {catalogue.load(name).title}".lower()
+    assert text.partition("\n")[0] == f"# {name}: {catalogue.title(name)}"
     assert re.findall(r"^## (.*)", text, re.MULTILINE) == HEADINGS
 
 
@@ -69,7 +69,7 @@ def test_there_are_hints(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_title_is_a_symptom(name: str) -> None:
-    words = catalogue.load(name).title.lower()
+    words = catalogue.title(name).lower()
     for solution in catalogue.solutions(name):
         assert solution.cause.replace("_", " ") not in words or not solution.cause
         assert solution.cause not in catalogue.text(name) or "_" not in solution.cause
@@ -104,7 +104,7 @@ def test_checks_have_titles_that_tell_no_cause(name: str) -> None:
 @pytest.mark.parametrize(("name", "student"), PLAYERS)
 def test_every_edit_finds_its_line_and_leaves_no_brace(name: str, student: str) -> None:
     variant = variant_for(name, student)
-    alter = alteration(variant)
+    alter = script_editor(variant)
     for setup in variant.plan.setups:
         for script in scripts_for(setup).values():
             after = alter(script)
@@ -115,7 +115,7 @@ def test_every_edit_finds_its_line_and_leaves_no_brace(name: str, student: str) 
 def test_answers_and_repairs_are_of_hosts_that_there_are(name: str, student: str) -> None:
     variant = variant_for(name, student)
     hosts = {node.name for node in variant.plan.topology.nodes}
-    solution = catalogue.solutions(name)[variant.fault or 0]
+    solution = catalogue.solutions(name)[variant.number or 0]
     assert not solution.host or set(variant.hosts(solution.host)) <= hosts
     for repair in solution.repairs:
         assert set(variant.hosts(variant.filled(repair.on))) <= hosts
@@ -123,21 +123,24 @@ def test_answers_and_repairs_are_of_hosts_that_there_are(name: str, student: str
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_packed_faults_are_the_same(name: str) -> None:
-    file = catalogue.folder_of(name) / "faults.py"
-    if file.exists():
-        packed = catalogue.packed(file.read_text())
-        assert packed.isascii()
-        assert _told(catalogue._unpacked(name, packed).FAULTS) == _told(catalogue.faults(name))
+def test_without_answers_exercise_and_faults_are_the_same(name: str) -> None:
+    file = catalogue.files_of(name)[0]
+    source = without_answers(file.read_text(), file.name)
+    assert source.isascii()
+    module: dict[str, Any] = {"__name__": f"exercises.{file.stem}_of_students", "__file__": str(file)}
+    exec(compile(source, file.name, "exec"), module)
+    assert "SOLUTIONS" not in module
+    assert _shown(module.get("FAULTS", ())) == _shown(catalogue.faults(name))
+    assert _shown(module["EXERCISE"]) == _shown(catalogue.load(name))
 
 
-def _told(faults: Iterable[Fault]) -> str:
+def _shown(values: object) -> str:
     """Without the addresses of functions."""
-    return re.sub(r" at 0x\w+", "", repr(tuple(faults)))
+    return re.sub(r" at 0x\w+", "", repr(values))
 
 
 def test_without_its_solution_it_is_a_students(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue, "FOLDER", catalogue.FOLDER / "nowhere")
+    monkeypatch.delattr("exercises.e04.SOLUTIONS")
     with pytest.raises(Unable, match="student's archive"):
         catalogue.solutions("e04")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from classroom import catalogue
-from classroom.exercise import Edit
-from classroom.script_edits import alteration, edited, edits_of
+from classroom.model import Edit
+from classroom.script_edits import edited, edits_of, script_editor
 from classroom.variants import variant_for
 from labs.errors import BuildFailed
 from realserver_setup.render import Script, scripts_for
@@ -46,7 +46,7 @@ def test_an_edit_that_finds_nothing_is_an_error(find: str) -> None:
 
 
 def test_only_the_picked_server_is_changed() -> None:
-    alter = alteration(CASE)
+    alter = script_editor(CASE)
     for setup in CASE.plan.setups:
         for name, script in scripts_for(setup).items():
             after = alter(script)
@@ -62,6 +62,6 @@ def test_the_healthy_lab_has_its_scripts() -> None:
     healthy = variant_for("e04", "ada", healthy=True)
     assert edits_of(healthy) == catalogue.load("e04").base
     script = next(iter(scripts_for(healthy.plan.setups[-1]).values()))
-    after = alteration(healthy)(script)
+    after = script_editor(healthy)(script)
     assert after is not None
     assert after.text == script.text

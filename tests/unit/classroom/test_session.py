@@ -1,4 +1,4 @@
-"""A check in an exercise that runs: what it found is told, also where it can't be written down."""
+"""A running exercise: its journal, and checks that report also what cannot be recorded."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 
-from classroom.checks import judged
-from classroom.journal import Journal
-from classroom.probes import FAILED, look
-from classroom.session import ExerciseSession, run
+from classroom.checks import FAILED, judged, observe
+from classroom.session import JOURNAL, ExerciseSession, Journal, run
 from classroom.variants import variant_for
 from labs.checks.result import Check
 from labs.errors import LabError
@@ -22,8 +20,8 @@ def session(folder: Path) -> ExerciseSession:
     made: Any = ExerciseSession.__new__(ExerciseSession)
     made.evidence = SimpleNamespace(folder=folder)
     made.journal = Journal(folder)
-    made.look = dict
-    made.judge = lambda _seen: (Check("one", True, "x", "x"),)
+    made.observe = dict
+    made.judge = lambda _observations: (Check("one", True, "x", "x"),)
     return made  # type: ignore[no-any-return]
 
 
@@ -48,7 +46,7 @@ def test_nothing_is_told_of_an_exercise_that_can_not_begin(
     told: list[str] = []
     monkeypatch.setenv(variable, wrong)
     with pytest.raises(LabError):
-        run(variant_for("e04", "ada"), lambda _room: None, lambda: told.append("the symptom"))
+        run(variant_for("e04", "ada"), lambda _session: None, lambda: told.append("the symptom"))
     assert told == []
 
 
@@ -61,8 +59,34 @@ def test_a_probe_or_a_check_that_raises_costs_no_other(error: Exception) -> None
         return Check("passes", True, "x", "x")
 
     nothing: Any = None
-    assert FAILED in look(fails, nothing, nothing)
+    assert FAILED in observe(fails, nothing, nothing)
     judges: list[Any] = [fails, passes]
     for judge in judges:
         judge.probes = ()
     assert [check.ok for check in judged(judges, {}, nothing)] == [False, True]
+
+
+# ---- the journal ----
+
+
+def test_entries_come_back_in_order(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.write("started", student="ada")
+    journal.write("hint", number=1)
+    entries = Journal(tmp_path).entries()
+    assert [entry["what"] for entry in entries] == ["started", "hint"]
+    assert entries[0]["student"] == "ada"
+    assert entries[0]["at"] <= entries[1]["at"]
+    assert journal.count("hint") == 1
+
+
+def test_there_is_none_yet(tmp_path: Path) -> None:
+    assert Journal(tmp_path).entries() == []
+
+
+def test_lines_that_are_cut_or_no_entries_are_left_out(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.write("started")
+    with (tmp_path / JOURNAL).open("a") as file:
+        file.write('[1]\n{"at": 1}\n{"at": 17, "wha')
+    assert [entry["what"] for entry in journal.entries()] == ["started"]

@@ -8,7 +8,8 @@ import pytest
 
 from classroom import catalogue
 from classroom import variants as module
-from classroom.variants import Variant, default_student, variant_for
+from classroom.model import Variant
+from classroom.variants import default_student, variant_for
 from labs.errors import BadRequest
 from labs.network import addresses
 from labs.network.topology import Role
@@ -32,7 +33,7 @@ def test_it_is_the_same_on_every_machine() -> None:
 def test_all_faults_and_servers_have_their_students(name: str) -> None:
     cases = [variant_for(name, student) for student in STUDENTS]
     about, faults = catalogue.load(name), catalogue.faults(name)
-    assert {variant.fault for variant in cases} == (set(range(len(faults))) if faults else {None})
+    assert {variant.number for variant in cases} == (set(range(len(faults))) if faults else {None})
     assert {variant.servers for variant in cases} == set(about.servers)
     assert {variant.method for variant in cases} == set(about.methods)
     assert {variant.server for variant in cases} == {f"rs{n}" for n in range(1, max(about.servers) + 1)}
@@ -40,7 +41,7 @@ def test_all_faults_and_servers_have_their_students(name: str) -> None:
 
 
 def test_students_have_labs_of_their_own() -> None:
-    labs = [(variant.addresses, variant.server, variant.fault, variant.servers) for variant in CASES]
+    labs = [(variant.addresses, variant.server, variant.number, variant.servers) for variant in CASES]
     assert len(set(labs)) > 190  # of 200
 
 

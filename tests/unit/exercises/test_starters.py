@@ -12,35 +12,32 @@ from typing import Any
 
 import pytest
 
-from classroom import catalogue
-from classroom.checks import judged
-from classroom.guided import answers, own_scheduler, packet_table, plays
-from classroom.probes import own_scheduler as own_scheduler_probe
-from classroom.script_edits import alteration
-from classroom.variants import Variant, variant_for
+from classroom import catalogue, worksheet
+from classroom.checks import judged, packet_cells, predictions, student_scheduler
+from classroom.model import Variant
+from classroom.script_edits import script_editor
+from classroom.variants import variant_for
 from director.core import schedulers
 from director.core.errors import SchedulerFailed
 from director.custom_scheduler import CustomScheduler
-from exercises.packet_table import solution as table_solution
-from exercises.predict import solution as predict_solution
-from exercises.write_scheduler import solution as scheduler_solution
-from exercises.write_scheduler.starter_tests import PACKET, Service
+from exercises import packet_table, predict, write_scheduler
+from exercises.starters.test_smooth import PACKET, Service
 from realserver_setup.render import Script
 
 STUDENTS = ("ada", "bob", "carl", "dora", "emil", "s1", "s2", "s3")
-FOLDER = catalogue.folder_of("write-scheduler")
+STARTER = student_scheduler.STARTERS / student_scheduler.FILE
 
 
-def starter(variant: Variant, name: str = answers.NAME) -> str:
+def starter(variant: Variant, name: str = worksheet.NAME) -> str:
     files = catalogue.load(variant.exercise).files
     assert files is not None
     return files(variant)[name]
 
 
 def read(text: str, folder: Path) -> dict[str, Any]:
-    file = folder / answers.NAME
+    file = folder / worksheet.NAME
     file.write_text(text)
-    return answers.read(file).as_dict()
+    return worksheet.read(file).as_dict()
 
 
 def failed(variant: Variant, seen: dict[str, Any]) -> set[str]:
@@ -57,7 +54,7 @@ def failed(variant: Variant, seen: dict[str, Any]) -> set[str]:
 
 
 def table_seen(variant: Variant, text: str, folder: Path) -> dict[str, Any]:
-    wire = [hop.expected.as_dict() for hop in packet_table.hops(variant)]
+    wire = [hop.expected.as_dict() for hop in packet_cells.hops(variant)]
     return {"answers": read(text, folder), "packets": wire}
 
 
@@ -66,15 +63,15 @@ def test_a_packet_table_with_blanks_fails_and_the_whole_one_passes(student: str,
     variant = variant_for("packet-table", student)
     promised = set(catalogue.solutions("packet-table")[0].fails)
     assert failed(variant, table_seen(variant, starter(variant), tmp_path)) == promised
-    assert failed(variant, table_seen(variant, table_solution.filled_in(student), tmp_path)) == set()
+    assert failed(variant, table_seen(variant, packet_table.completed(student), tmp_path)) == set()
 
 
 @pytest.mark.parametrize("student", STUDENTS)
 def test_what_is_shown_of_a_packet_table_is_right(student: str) -> None:
     variant = variant_for("packet-table", student)
-    for hop, section in zip(packet_table.hops(variant), packet_table.sections(variant), strict=True):
-        right = packet_table.cells(hop)
-        shown = {name: value for name, value in section.cells.items() if value != answers.BLANK}
+    for hop, section in zip(packet_cells.hops(variant), packet_cells.sections(variant), strict=True):
+        right = packet_cells.cells(hop)
+        shown = {name: value for name, value in section.cells.items() if value != worksheet.BLANK}
         assert shown.items() <= right.items()
         assert len(shown) < len(right)
 
@@ -85,9 +82,9 @@ def test_every_method_is_somebodys() -> None:
 
 def test_a_wrong_cell_is_named_and_the_right_one_is_not_told(tmp_path: Path) -> None:
     variant = variant_for("packet-table", "ada")
-    name, cell = packet_table.hops(variant)[0].expected.packet, packet_table.blanks(variant)[0][0]
-    right = packet_table.cells(packet_table.hops(variant)[0])[cell]
-    text = table_solution.filled_in("ada").replace(f"= {right}", "= 192.0.2.99:9")
+    name, cell = packet_cells.hops(variant)[0].expected.packet, packet_cells.blanks(variant)[0][0]
+    right = packet_cells.cells(packet_cells.hops(variant)[0])[cell]
+    text = packet_table.completed("ada").replace(f"= {right}", "= 192.0.2.99:9")
     check = judged(catalogue.load("packet-table").checks, table_seen(variant, text, tmp_path), variant)[0]
     assert f"[{name}] {cell} is not 192.0.2.99:9" in check.observed
     assert right not in check.observed + check.expected
@@ -95,15 +92,15 @@ def test_a_wrong_cell_is_named_and_the_right_one_is_not_told(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("given", ["192.0.2.1:80", "192.0.2.1.80"])
 def test_addresses_may_be_written_as_tcpdump_does(given: str) -> None:
-    assert packet_table.same(given, "192.0.2.1:80")
-    assert not packet_table.same(given, "192.0.2.1:8")
+    assert packet_cells.same(given, "192.0.2.1:80")
+    assert not packet_cells.same(given, "192.0.2.1:8")
 
 
 # ---- predict ----
 
 
-def play_seen(variant: Variant, text: str, folder: Path) -> dict[str, Any]:
-    happened = {play.scheduler: predict_solution.rehearsed(play, variant) for play in plays.plays(variant)}
+def trials_seen(variant: Variant, text: str, folder: Path) -> dict[str, Any]:
+    happened = {trial.scheduler: predict.predicted(trial, variant) for trial in predictions.trials(variant)}
     return {"answers": read(text, folder), "played": happened}
 
 
@@ -111,33 +108,33 @@ def play_seen(variant: Variant, text: str, folder: Path) -> dict[str, Any]:
 def test_predictions_that_are_blank_fail_and_the_right_ones_pass(student: str, tmp_path: Path) -> None:
     variant = variant_for("predict", student)
     promised = set(catalogue.solutions("predict")[0].fails)
-    assert failed(variant, play_seen(variant, starter(variant), tmp_path)) == promised
-    assert failed(variant, play_seen(variant, predict_solution.filled_in(student), tmp_path)) == set()
+    assert failed(variant, trials_seen(variant, starter(variant), tmp_path)) == promised
+    assert failed(variant, trials_seen(variant, predict.completed(student), tmp_path)) == set()
 
 
 @pytest.mark.parametrize("student", STUDENTS)
 def test_what_is_told_of_the_hashing_schedulers_is_right(student: str) -> None:
     variant = variant_for("predict", student)
-    for play in plays.plays(variant):
-        told = plays.told(play, variant)
-        assert told == predict_solution.rehearsed(play, variant)[: len(told)]
-        assert len(told) == play.told < len(play.steps)
+    for trial in predictions.trials(variant):
+        told = predictions.given_servers(trial, variant)
+        assert told == predict.predicted(trial, variant)[: len(told)]
+        assert len(told) == trial.given < len(trial.steps)
 
 
 def test_only_how_many_and_the_first_wrong_one_are_told(tmp_path: Path) -> None:
     variant = variant_for("predict", "ada")
     text = starter(variant)
-    [rr] = [play for play in plays.plays(variant) if play.scheduler == "rr"]
+    [rr] = [trial for trial in predictions.trials(variant) if trial.scheduler == "rr"]
     text = text.replace(f"{rr.labels[0]:<{max(map(len, rr.labels))}} = ____", f"{rr.labels[0]} = RS1", 1)
-    check = judged(catalogue.load("predict").checks, play_seen(variant, text, tmp_path), variant)[0]
+    check = judged(catalogue.load("predict").checks, trials_seen(variant, text, tmp_path), variant)[0]
     assert (check.ok, check.observed) == (False, "1 right; number 2 is blank")
 
 
 def test_connections_that_came_to_nothing_are_no_success(tmp_path: Path) -> None:
     variant = variant_for("predict", "ada")
-    seen = play_seen(variant, starter(variant), tmp_path)
+    seen = trials_seen(variant, starter(variant), tmp_path)
     seen["played"] = {scheduler: [] for scheduler in seen["played"]}
-    assert failed(variant, seen) == {*catalogue.solutions("predict")[0].fails, "all_played"}
+    assert failed(variant, seen) == {*catalogue.solutions("predict")[0].fails, "trials_served"}
 
 
 # ---- answers files that were spoilt ----
@@ -147,8 +144,8 @@ def test_connections_that_came_to_nothing_are_no_success(tmp_path: Path) -> None
     ("text", "says"),
     [
         ("[a]\nno equals sign\n", "line 2: expected LABEL = ANSWER, got 'no equals sign'"),
-        ("x = 1\n", "line 1: 'x' is in no section"),
-        ("[a]\nx = 1\n\n[a]\nx = 2\n", "line 5: 'x' is there a second time in [a]"),
+        ("x = 1\n", "line 1: no [heading] above 'x'"),
+        ("[a]\nx = 1\n\n[a]\nx = 2\n", "line 5: a second 'x' in [a]"),
         ("[a]\n= 1\n", "line 2: expected LABEL"),
         ("\xff\x00", "line 1: expected LABEL"),
     ],
@@ -162,7 +159,7 @@ def test_a_line_that_is_no_answer_is_named(tmp_path: Path, text: str, says: str)
 def test_blanks_comments_and_spaces(tmp_path: Path) -> None:
     filled = read("# head\n[a  b]  # note\n 1 c1   stays = rs1  # sure\n2 = ____\n3 =\n", tmp_path)
     assert filled["wrong"] == []
-    assert [answers.answer(filled, "a b", label) for label in ("1 c1 stays", "2", "3", "4")] == [
+    assert [worksheet.answer(filled, "a b", label) for label in ("1 c1 stays", "2", "3", "4")] == [
         "rs1",
         "",
         "",
@@ -171,7 +168,9 @@ def test_blanks_comments_and_spaces(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_gone_is_told(tmp_path: Path) -> None:
-    assert answers.read(tmp_path / "none.txt").wrong == ["none.txt can't be read: No such file or directory"]
+    assert worksheet.read(tmp_path / "none.txt").wrong == [
+        "none.txt cannot be read: No such file or directory"
+    ]
 
 
 # ---- write-scheduler ----
@@ -181,7 +180,7 @@ def pytest_of(file: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "SCHEDULER_FILE": str(file), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull]
     return subprocess.run(
-        [*command, "--import-mode=importlib", str(FOLDER / own_scheduler.TESTS)],
+        [*command, "--import-mode=importlib", str(student_scheduler.STARTERS / student_scheduler.TEST_FILE)],
         env={**environment, "PYTHONPATH": str(catalogue.FOLDER.parent)},
         capture_output=True,
         text=True,
@@ -189,25 +188,42 @@ def pytest_of(file: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_starter_can_be_used_and_fails_its_tests() -> None:
-    assert CustomScheduler(FOLDER / own_scheduler.STARTER).pick([], PACKET, 0.0) is None
-    done = pytest_of(FOLDER / own_scheduler.STARTER)
+    assert CustomScheduler(STARTER).pick([], PACKET, 0.0) is None
+    done = pytest_of(STARTER)
     assert done.returncode == 1
     assert "12 failed, 1 passed" in done.stdout
 
 
 def test_the_solution_passes_its_tests(tmp_path: Path) -> None:
-    (tmp_path / own_scheduler.FILE).write_text(scheduler_solution.SOURCE)
-    done = pytest_of(tmp_path / own_scheduler.FILE)
+    (tmp_path / student_scheduler.FILE).write_text(write_scheduler.SOURCE)
+    done = pytest_of(tmp_path / student_scheduler.FILE)
     assert done.returncode == 0, done.stdout
+
+
+def test_a_row_of_the_check_does_not_speak_of_a_service_that_has_gone(tmp_path: Path) -> None:
+    """What the director says of its service, of which the check's own is no longer one."""
+    file = tmp_path / "smooth.py"
+    file.write_text("import time\nclass Scheduler:\n    def changed(self, servers): pass\n")
+    file.write_text(
+        file.read_text() + "    def pick(self, servers, packet, now): __import__('os')._exit(3)\n"
+    )
+    scheduler = CustomScheduler(file)
+    with pytest.raises(SchedulerFailed, match="no connection gets a server until") as failed:
+        scheduler.pick([], PACKET, 0.0)
+    event = {"kind": "rejected", "vip": "203.0.113.1:80", "why": str(failed.value)}
+    (tmp_path / "events.jsonl").write_text(json.dumps(event) + "\n")
+    running: Any = SimpleNamespace(evidence=SimpleNamespace(events=tmp_path / "events.jsonl"))
+    row = student_scheduler._refusal(running, "203.0.113.1:80")
+    assert row == f"scheduler smooth: {file}: its process has ended (exit code 3)."
 
 
 @pytest.mark.parametrize("student", STUDENTS)
 def test_the_lab_expects_what_the_solution_does_and_no_other_scheduler(
     student: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / own_scheduler.FILE).write_text(scheduler_solution.SOURCE)
-    monkeypatch.setattr("exercises.write_scheduler.starter_tests.FILE", tmp_path / own_scheduler.FILE)
-    first, then = own_scheduler.rounds(variant_for("write-scheduler", student))
+    (tmp_path / student_scheduler.FILE).write_text(write_scheduler.SOURCE)
+    monkeypatch.setattr("exercises.starters.test_smooth.FILE", tmp_path / student_scheduler.FILE)
+    first, then = student_scheduler.rounds(variant_for("write-scheduler", student))
     service = Service(*first.weights)
     assert named(service.picks(len(first.names))) == first.names
     service.weigh("a", 0)
@@ -225,26 +241,9 @@ def named(letters: str) -> tuple[str, ...]:
 
 def test_the_director_of_the_lab_is_started_with_the_students_file() -> None:
     variant = variant_for("write-scheduler", "ada")
-    alter = alteration(variant, Path("/runs/of ada/work"))
-    script = alter(Script("d/start.sh", "#!/bin/sh\n# exec\nexec lvs-director --method nat\n"))
+    edit = script_editor(variant, Path("/runs/of ada/work"))
+    script = edit(Script("d/start.sh", "#!/bin/sh\n# exec\nexec lvs-director --method nat\n"))
     assert script is not None
     assert script.text.splitlines()[-1] == (
         "exec lvs-director --method nat --scheduler-file '/runs/of ada/work/smooth.py'"
     )
-
-
-def test_a_row_of_the_check_does_not_speak_of_a_service_that_has_gone(tmp_path: Path) -> None:
-    """What the director says of its service, of which the check's own is no longer one."""
-    file = tmp_path / "smooth.py"
-    file.write_text("import time\nclass Scheduler:\n    def changed(self, servers): pass\n")
-    file.write_text(
-        file.read_text() + "    def pick(self, servers, packet, now): __import__('os')._exit(3)\n"
-    )
-    scheduler = CustomScheduler(file)
-    with pytest.raises(SchedulerFailed, match="no connection gets a server until") as failed:
-        scheduler.pick([], PACKET, 0.0)
-    event = {"kind": "rejected", "vip": "203.0.113.1:80", "why": str(failed.value)}
-    (tmp_path / "events.jsonl").write_text(json.dumps(event) + "\n")
-    running: Any = SimpleNamespace(evidence=SimpleNamespace(events=tmp_path / "events.jsonl"))
-    row = own_scheduler_probe._refusal(running, "203.0.113.1:80")
-    assert row == f"scheduler smooth: {file}: its process has ended (exit code 3)."

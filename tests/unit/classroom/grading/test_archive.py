@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from classroom import catalogue
-from classroom.grading.archive import _PACKAGES, FOLDER, archive, student_archive
+from classroom.grading.archive import _PACKAGES, FOLDER, archive, student_archive, without_answers
 from classroom.grading.secret import VARIABLE
 from classroom.script_edits import edits_of
 from classroom.submission import Refused, opened
@@ -41,6 +41,8 @@ made = Submission("e04", "ada", {}, {}, [])
 print(json.dumps([catalogue.__file__, told, sealed(made, public_key())]))
 """
 
+PACKED = re.compile(r"exec\(unpacked\(\s*'([^']+)'\s*\)\)")
+
 TEACHERS = (
     "handed-in/e04-ada.lvs",
     "handed-in/class-list.csv",
@@ -50,12 +52,17 @@ TEACHERS = (
     "docs/notes.md",
     "docs/teaching.md",
     "exercises/marks.csv",
+    "exercises/notes.md",
     "exercises/e04/notes.md",
     "exercises/e04/notes.py",
     "labs/class-list.txt",
 )
 
 Members = Mapping[str, bytes]
+
+
+def is_exercise(name: str) -> bool:
+    return re.fullmatch(r"exercises/[a-z]\w*\.py", name) is not None
 
 
 @pytest.fixture(scope="module")
@@ -91,10 +98,14 @@ def members(packed: bytes) -> Members:
 @pytest.fixture(scope="module")
 def readable(members: Members) -> Members:
     """With the packed ones as they are when somebody takes the trouble."""
+    packed = {name: PACKED.findall(data.decode()) for name, data in members.items() if is_exercise(name)}
     unpacked = {
-        name: zlib.decompress(b85decode(data)) for name, data in members.items() if name.endswith(".packed")
+        f"{name} (unpacked {number})": zlib.decompress(b85decode(text))
+        for name, texts in packed.items()
+        for number, text in enumerate(texts)
     }
-    return {**members, **{f"{name} (unpacked)": data for name, data in unpacked.items()}}
+    assert len(unpacked) == sum(bool(catalogue.faults(name)) for name in catalogue.names())
+    return {**members, **unpacked}
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +122,6 @@ def unpacked(packed: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "gone",
     [
-        "exercises/e04/solution.py",
-        "exercises/e04/faults.py",
         "doctor/causes/__init__.py",
         "classroom/grading/marking.py",
         "classroom/grading/grade.py",
@@ -138,8 +147,8 @@ def test_left_out(members: Members, gone: str) -> None:
 
 def test_what_students_need_is_there(members: Members) -> None:
     assert {"inv", "tasks.py", "README.md", "classroom/class.pub", "classroom/session.py"} <= set(members)
-    assert "exercises/e04/faults.packed" in members
-    assert not [name for name in members if name.endswith(("/solution.py", "/faults.py", ".pyc"))]
+    assert {"exercises/e04.py", "exercises/e04.md", "exercises/starters/smooth.py"} <= set(members)
+    assert not [name for name in members if name.endswith(".pyc")]
 
 
 def test_neither_secret_nor_private_key_is_inside(readable: Members) -> None:
@@ -190,14 +199,30 @@ def test_every_package_is_packed_or_left_out_on_purpose() -> None:
     assert here - set(_PACKAGES) <= {"exercises", "tests"}
 
 
-def test_faults_are_not_read_by_chance(members: Members) -> None:
+def test_faults_are_not_read_by_accident(members: Members) -> None:
     for name in catalogue.names():
-        file = catalogue.folder_of(name) / "faults.py"
-        lines = file.read_text().splitlines() if file.exists() else []
-        told = [
+        source = catalogue.files_of(name)[0].read_text()
+        section = re.search(r"# ---- Faults ----\n(.*?)# ---- ", source, re.DOTALL)
+        lines = section[1].splitlines() if section else []
+        assert bool(lines) == bool(catalogue.faults(name))
+        edits = [
             line.strip().encode() for line in lines if len(line) > 30 and re.search(r"(Edit|Fault)\(", line)
         ]
-        assert not [other for other, data in members.items() if any(line in data for line in told)]
+        assert not [other for other, data in members.items() if any(line in data for line in edits)]
+
+
+@pytest.mark.parametrize(
+    ("source", "answer"),
+    [
+        ("SOLUTIONS = ()\n", "SOLUTIONS"),
+        ("FAULTS = ()\n", "FAULTS"),
+        ("# ---- Solutions ----\n# ---- Exercise ----\nx = Repair('d', ())\n", "Repair"),
+        ("# --- Faults ---\nFAULTS = ()\n", "FAULTS"),
+    ],
+)
+def test_an_answer_outside_its_section_stops_the_archive(source: str, answer: str) -> None:
+    with pytest.raises(Unable, match=f"exercises/x.py: {answer} must be below"):
+        without_answers(source, "exercises/x.py")
 
 
 def test_it_can_be_played_and_what_it_seals_is_for_the_teacher_only(unpacked: Path) -> None:
@@ -236,9 +261,9 @@ def test_the_same_twice(checkout: Path, packed: bytes) -> None:
 
 def test_with_git_what_it_tracks(tmp_path: Path) -> None:
     root = tmp_path / "checkout"
-    (root / "exercises" / "e1").mkdir(parents=True)
+    (root / "exercises").mkdir(parents=True)
     (root / "labs").mkdir()
-    tracked = ("tasks.py", "labs/gone.py", "notes.md", "exercises/e1/faults.py", "exercises/e1/solution.py")
+    tracked = ("tasks.py", "labs/gone.py", "notes.md", "exercises/e1.py", "exercises/e1.md", "exercises/x.md")
     for name in (*tracked, "labs/own.py"):
         (root / name).write_text("1\n")
     git = ["git", "-C", str(root)]
@@ -247,7 +272,7 @@ def test_with_git_what_it_tracks(tmp_path: Path) -> None:
     (root / "labs" / "gone.py").unlink()
     with tarfile.open(fileobj=io.BytesIO(archive(key().public_key, root))) as tar:
         names = [name.removeprefix(f"{FOLDER}/") for name in tar.getnames()]
-    assert names == ["classroom/class.pub", "exercises/e1/faults.packed", "tasks.py"]
+    assert names == ["classroom/class.pub", "exercises/e1.md", "exercises/e1.py", "tasks.py"]
 
 
 def test_git_that_is_missing_or_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

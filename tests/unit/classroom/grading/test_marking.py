@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from classroom.checks import FAILED
 from classroom.grading.marking import WHOLE, Part, mark
-from classroom.probes import FAILED
 from classroom.variants import variant_for
 from tests.unit.classroom.made import journal, seen, submission
 
@@ -18,11 +18,11 @@ BROKEN = seen(CASE, broken=True)
 
 
 def points(**changes: Any) -> list[int]:
-    return [part.points for part in mark(replace(RIGHT, **changes)).parts]
+    return [part.points for part in mark(replace(RIGHT, **changes), CASE).parts]
 
 
 def test_all_right_is_all_the_points() -> None:
-    made = mark(RIGHT)
+    made = mark(RIGHT, CASE)
     assert made.points == WHOLE == sum(part.most for part in made.parts)
     assert all(part.ok for part in made.parts)
     assert (made.hints, made.checks, made.doctor, made.minutes) == (1, 2, 0, 10.0)
@@ -59,7 +59,7 @@ def test_half_a_repair() -> None:
 
 
 def test_a_repair_that_breaks_something_else_counts_half() -> None:
-    made = mark(replace(RIGHT, seen={**RIGHT.seen, "arp_answers": ["d-eth0", "rs1-eth0"]}))
+    made = mark(replace(RIGHT, seen={**RIGHT.seen, "arp_answers": ["d-eth0", "rs1-eth0"]}), CASE)
     assert [part.points for part in made.parts] == [17, 17, 0, 10, 15, 5]
     spoils = made.parts[2]
     assert (spoils.most, spoils.ok) == (0, False)
@@ -76,17 +76,19 @@ def test_absurd_content_is_no_point_for_the_lab(absurd: dict[str, Any]) -> None:
 
 
 def test_texts_can_be_printed() -> None:
-    made = mark(replace(RIGHT, seen={**RIGHT.seen, "arp_answers": ["\x1b[2J" + "x" * 9999]}))
+    made = mark(replace(RIGHT, seen={**RIGHT.seen, "arp_answers": ["\x1b[2J" + "x" * 9999]}), CASE)
     assert all(len(part.observed) <= 300 and part.observed.isprintable() for part in made.parts)
 
 
 def test_answers_are_told_from_behaviour() -> None:
-    assert [part.answer for part in mark(RIGHT).parts] == [False, False, True, True, True]
+    assert [part.answer for part in mark(RIGHT, CASE).parts] == [False, False, True, True, True]
 
 
 @pytest.mark.parametrize(("minutes", "told"), [(0.0, 0.0), (61.25, 61.2)])
 def test_minutes_from_start_to_end(minutes: float, told: float) -> None:
-    assert mark(replace(RIGHT, journal=journal("ada", minutes))).minutes == pytest.approx(told, abs=0.06)
+    assert mark(replace(RIGHT, journal=journal("ada", minutes)), CASE).minutes == pytest.approx(
+        told, abs=0.06
+    )
 
 
 def test_no_points_to_be_had_is_not_ok() -> None:

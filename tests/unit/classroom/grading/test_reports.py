@@ -16,10 +16,11 @@ from classroom.grading.gradebook import Entry, Gradebook, Refusal
 from classroom.grading.marking import Mark, Part, mark
 from classroom.grading.reports import csv as table
 from classroom.grading.reports import gradescope, html, junit, text, write
+from classroom.variants import variant_for
 from labs.errors import BadRequest
 from tests.unit.classroom.made import submission
 
-RIGHT = Entry("e04-ada.lvs", mark(submission("ada")))
+RIGHT = Entry("e04-ada.lvs", mark(submission("ada"), variant_for("e04", "ada")))
 EVIL = "<script>alert('x')</script>&\"=1+1"
 PARTS = (
     Part("All <b>served</b>", 17, 35, EVIL, f"{EVIL} \ufffd", why="half"),

@@ -1,0 +1,158 @@
+"""Connections that stay open: idle ones, and those to a real server being drained by the script drain.sh."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections import Counter
+from typing import Any
+
+from classroom.checks import listed, needs, title
+from classroom.checks.service import MIN_REQUESTS, send_requests
+from classroom.in_host import command
+from classroom.model import Observations, Variant
+from labs.checks.result import Check
+from labs.hosts.client import Client
+from labs.run.running import RunningLab
+from labs.wait import patient
+
+_ANSWER = 1.0  # seconds for an answer
+_IDLE = 3.2  # seconds; real ones, since the director's clock goes on as well
+_MAX_IDLE = 20  # seconds, where the caller ends the pause
+_PER_CLIENT = 3
+_KEEPALIVE = 30  # seconds the real servers keep an idle connection (keepalive_timeout)
+
+
+class Conversation:
+    """`count` connections of a client: it asks on each, is idle for `idle` seconds, and asks again."""
+
+    def __init__(self, client: Client, count: int, idle: float = _MAX_IDLE) -> None:
+        asking = command("http_idle", client.vip, 80, count, patient(_ANSWER), idle)
+        self._process = client.host.open(asking)
+        self.asked = False
+
+    def wait(self) -> None:
+        """Until each connection has been asked on once."""
+        assert self._process.stdout is not None
+        self.asked = bool(self._process.stdout.readline())
+
+    def resume(self) -> None:
+        """End the pause; after `wait`."""
+        if self.asked and self._process.poll() is None:
+            self._process.send_signal(signal.SIGUSR1)
+
+    def answers(self) -> list[dict[str, str]]:
+        """Each connection's answers, `first` and `then`; waits for them."""
+        output, _ = self._process.communicate(timeout=patient(_MAX_IDLE))
+        answers: Any = json.loads(output or "[]")
+        return list(answers)
+
+
+# ---- idle connections ----
+
+
+def silences(running: RunningLab, variant: Variant) -> dict[str, Any]:
+    """All clients' connections at once, idle for three seconds between two requests: their `answers`.
+
+    `left` is how many more idle seconds the director allows after the first answers.
+    """
+    conversations = [Conversation(client, _PER_CLIENT, _IDLE) for client in running.clients]
+    for conversation in conversations:
+        conversation.wait()
+    table = running.director.ask("connections")["connections"]
+    left = [connection["expires"] for connection in table if _is_established(connection, variant)]
+    answers = [answer for conversation in conversations for answer in conversation.answers()]
+    return {"answers": answers, "left": round(max(left, default=0.0), 1)}
+
+
+def _is_established(connection: dict[str, Any], variant: Variant) -> bool:
+    return (connection["state"], connection["vip"]) == ("ESTABLISHED", f"{variant.plan.vip}:80")
+
+
+@needs(silences)
+def new_connections_answered(observations: Observations, variant: Variant) -> Check:
+    """New connections are answered at once, by every real server in turn."""
+    names = [server.name for server in variant.plan.servers]
+    found = Counter(answer["first"] for answer in observations["silences"]["answers"])
+    return Check(title(new_connections_answered), set(found) == set(names), ", ".join(names), listed(found))
+
+
+@needs(silences)
+def idle_connections_survive(observations: Observations, variant: Variant) -> Check:
+    """A connection still answers after three idle seconds."""
+    answers = observations["silences"]["answers"]
+    names = {server.name for server in variant.plan.servers}
+    found = Counter(
+        "answered"
+        if answer["then"] == answer["first"] and answer["first"] in names
+        else answer["then"] or answer["first"]
+        for answer in answers
+    )
+    expected = f"{len(answers)} answered" if answers else "answers"
+    return Check(title(idle_connections_survive), set(found) == {"answered"}, expected, listed(found))
+
+
+@needs(silences)
+def idle_timeout(observations: Observations, variant: Variant) -> Check:
+    """Connections may be idle for as long as the real servers allow."""
+    long_enough = observations["silences"]["left"] > _KEEPALIVE - 5  # a moment has passed since
+    observed = f"{'at least' if long_enough else 'less than'} {_KEEPALIVE} s"
+    return Check(title(idle_timeout), long_enough, f"at least {_KEEPALIVE} s", observed)
+
+
+# ---- draining ----
+
+DRAIN_SCRIPT = "drain.sh"
+_SCRIPT = 12  # seconds for a script; on an idle machine it takes a moment
+
+
+def draining(running: RunningLab, variant: Variant) -> dict[str, Any]:
+    """Reload the rules, open connections to every real server, and run drain.sh.
+
+    `talks`: what those connections answered before (`first`) and after (`then`); `requests`: how new
+    requests ended; `said`: drain.sh's error. The real server stays out of the service.
+    """
+    _run(running, "rules.sh")
+    conversation = Conversation(running.clients[0], 2 * len(variant.plan.servers))
+    conversation.wait()
+    error = _run(running, DRAIN_SCRIPT)
+    conversation.resume()
+    requests = send_requests(running.clients[1], 80, MIN_REQUESTS)
+    return {"said": error, "talks": conversation.answers(), "requests": requests}
+
+
+def _run(running: RunningLab, script: str) -> str:
+    """Run a script of the director; its error, or "" where it succeeds."""
+    path = running.evidence.scripts / "d" / script
+    done = running.network.hosts["d"].run(["sh", str(path)], timeout=_SCRIPT)
+    return (done.stderr.strip() or f"exit code {done.exit_code}") if done.exit_code else ""
+
+
+@needs(draining)
+def open_connections_continue(observations: Observations, variant: Variant) -> Check:
+    """Connections that are open when drain.sh runs keep working."""
+    names = {server.name for server in variant.plan.servers}
+    talks = [talk for talk in observations["draining"]["talks"] if talk["first"] in names]
+    found = Counter(
+        "kept working" if talk["then"] == talk["first"] else f"{talk['first']} {talk['then']}"
+        for talk in talks
+    )
+    passed = {talk["first"] for talk in talks} == names and set(found) == {"kept working"}
+    return Check(title(open_connections_continue), passed, "all kept working", listed(found))
+
+
+@needs(draining)
+def new_connections_elsewhere(observations: Observations, variant: Variant) -> Check:
+    """New connections go to the other real servers, all of them."""
+    others = [server.name for server in variant.plan.servers if server.name != variant.server]
+    found = Counter(one.get("server", one["how"]) for one in observations["draining"]["requests"])
+    return Check(
+        title(new_connections_elsewhere), set(found) == set(others), ", ".join(others), listed(found)
+    )
+
+
+@needs(draining)
+def drain_script_succeeds(observations: Observations, variant: Variant) -> Check:
+    """The script drain.sh succeeds."""
+    error = observations["draining"]["said"]
+    return Check(title(drain_script_succeeds), not error, "no error", error or "no error")

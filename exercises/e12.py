@@ -1,0 +1,80 @@
+"""All three methods: whenever a real server is taken out for maintenance, someone complains.
+
+The director has one more script than in the labs, drain.sh, which has been run when the exercise begins.
+"""
+
+from __future__ import annotations
+
+from classroom.checks.connections import (
+    DRAIN_SCRIPT,
+    drain_script_succeeds,
+    draining,
+    new_connections_elsewhere,
+    open_connections_continue,
+)
+from classroom.model import Edit, Exercise, Fault, Repair, Solution, Variant
+from classroom.script_edits import script_editor
+from labs.run.running import RunningLab
+from realserver_setup.render import Script
+
+# ---- Faults ----
+# The script deletes the real server instead of draining it.
+
+DELETE = ("ippfvsadm -D -t {vip}:80 -R {rip}:{port}", "ipvsadm -d -t {vip}:80 -r {rip}:{port}")
+
+QUIESCE = "ipvsadm -e -t {vip}:80 -r {rip}:{port} -w 0"
+_FORWARDING = {"nat": "-m", "tun": "-i", "dr": "-g"}
+
+
+def drain_command(method: str) -> str:
+    """The right last line of drain.sh; ipvsadm -e needs the forwarding method again."""
+    return f"{QUIESCE} {_FORWARDING[method]}"
+
+
+FAULTS = tuple(Fault((Edit("d", DRAIN_SCRIPT, put=line),)) for line in DELETE)
+
+# ---- Exercise ----
+
+_DRAIN = """\
+#!/bin/sh
+# d: takes {server} out of the http service for maintenance.
+# rules.sh puts it back.
+set -e
+
+"""
+
+
+def _begin(running: RunningLab, variant: Variant) -> None:
+    """Write drain.sh, and run it while connections are open."""
+    script = Script(f"d/{DRAIN_SCRIPT}", variant.filled(_DRAIN))
+    if variant.fault is None:
+        script = Script(script.name, script.text + variant.filled(drain_command(variant.method)) + "\n")
+    path = running.evidence.scripts / script.name
+    altered = script_editor(variant)(script)
+    assert altered is not None
+    path.write_text(altered.text)
+    path.chmod(0o755)
+    draining(running, variant)
+
+
+EXERCISE = Exercise(
+    methods=("nat", "tun", "dr"),
+    checks=(open_connections_continue, new_connections_elsewhere, drain_script_succeeds),
+    prepare=_begin,
+)
+
+# ---- Solutions ----
+# Weight 0: open connections go on, new ones go elsewhere.
+
+_OPTION = "$(case {method} in nat) echo -m;; tun) echo -i;; *) echo -g;; esac)"
+
+SOLUTIONS = tuple(
+    Solution(
+        cause="server_deleted",
+        host="d",
+        evidence=("connections", "rules"),
+        fails=("open_connections_continue",),
+        repairs=(Repair("d", (f'sed -i "s/^{line}/{QUIESCE} {_OPTION}/" drain.sh',)),),
+    )
+    for line in DELETE
+)

@@ -1,0 +1,45 @@
+"""VS-NAT: people log in to ftp, and see no files."""
+
+from __future__ import annotations
+
+from classroom.checks.ftp import ftp_active, ftp_login, ftp_passive
+from classroom.checks.service import all_served, fair_shares
+from classroom.model import Edit, Exercise, Fault, Repair, Solution
+
+EXERCISE = Exercise(
+    methods=("nat",),
+    checks=(ftp_login, ftp_passive, ftp_active, all_served, fair_shares),
+)
+
+# ---- Faults ----
+# The director runs without its ftp helper, said on its command line or in a variable above it.
+
+_START, _OPTION = "lvs-director ", "--no-ftp-helper"
+
+FAULTS = (
+    Fault((Edit("d", "start.sh", _START, f"{{line}} {_OPTION}"),)),
+    Fault((Edit("d", "start.sh", _START, f"OPTIONS='{_OPTION} --conn-tab-bits 12'\n{{line}} $OPTIONS"),)),
+)
+
+# ---- Solutions ----
+# The director started again with its helper, and its rules given to it again.
+
+_COMMANDS = (
+    "sed -i 's/ *--no-ftp-helper//' start.sh",
+    "pkill -f '[d]irector --method'",
+    "while pgrep -f '[d]irector --method' > /dev/null; do sleep 0.1; done",
+    "setsid sh start.sh > start.log 2>&1 &",
+    "until ippfvsadm -L > /dev/null 2>&1; do sleep 0.1; done",
+    "sh rules.sh",
+)
+
+SOLUTIONS = tuple(
+    Solution(
+        cause="no_ftp_helper",
+        host="d",
+        evidence=("process", "capture"),
+        fails=("ftp_passive", "ftp_active"),
+        repairs=(Repair("d", _COMMANDS),),
+    )
+    for _ in range(2)
+)

@@ -1,0 +1,69 @@
+"""VS-TUN, VS-DR: some connections are refused at once, and the server is well."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from classroom.checks.arp import one_answer
+from classroom.checks.service import all_served, fair_shares
+from classroom.model import SERVER, Edit, Exercise, Fault, Repair, Solution, Variant
+from labs.plan import Plan
+
+EXERCISE = Exercise(
+    methods=("dr", "tun"),
+    checks=(all_served, fair_shares, one_answer),
+)
+
+# ---- Faults ----
+# An httpd listens on another port than the VIP's; the rule may say so as well, in vain.
+
+_PORT = 8000
+_FLAGS = {"dr": "-g", "tun": "-i"}
+
+
+def _elsewhere(plan: Plan, variant: Variant) -> Plan:
+    """The httpd of the picked server listens there, and nowhere else."""
+    servers = tuple(
+        replace(one, http_port=_PORT) if one.name == variant.server else one for one in plan.servers
+    )
+    return replace(plan, servers=servers)
+
+
+def _said_in_the_rule(method: str) -> Fault:
+    """Today's tool takes such a rule without a word, and leaves the port as it is."""
+    put = (
+        "ipvsadm -A -t {vip}:80 -s rr 2> /dev/null || true  # unless the service is there already\n"
+        f"ipvsadm -a -t {{vip}}:80 -r {{rip}}:{_PORT} {_FLAGS[method]}"
+    )
+    return Fault((Edit("d", "rules.sh", ":80 -R {rip}:80", put),), (method,), _elsewhere)
+
+
+FAULTS = (Fault(change=_elsewhere), _said_in_the_rule("dr"), _said_in_the_rule("tun"))
+
+# ---- Solutions ----
+# Its httpd listens on port 80 again, or its kernel takes port 80 there.
+
+_FOLDER = "../../servers/{server}"
+_LISTEN = (
+    f"sed -i 's/listen 8000;/listen 80;/' {_FOLDER}/nginx.conf",
+    f"nginx -p {_FOLDER}/ -c nginx.conf -s stop",
+    f"while [ -e {_FOLDER}/nginx.pid ]; do sleep 0.1; done",
+    f"setsid nginx -p {_FOLDER}/ -c nginx.conf > /dev/null 2>&1 &",
+    f"until [ -e {_FOLDER}/nginx.pid ]; do sleep 0.1; done",
+)
+_REDIRECT = (
+    "nft add table ip nat",
+    "nft add chain ip nat prerouting '{ type nat hook prerouting priority -100; }'",
+    "nft add rule ip nat prerouting ip daddr {vip} tcp dport 80 redirect to :8000",
+)
+
+SOLUTIONS = tuple(
+    Solution(
+        cause="port_remapped",
+        host=SERVER,
+        evidence=("listening", "capture"),
+        fails=("all_served", "fair_shares"),
+        repairs=(Repair(SERVER, commands),),
+    )
+    for commands in (_LISTEN, _REDIRECT, _LISTEN)
+)
