@@ -1,7 +1,7 @@
 """An exercise as it is when healthy, or with its fault and then mended: `... EXERCISE STUDENT healthy|fault`.
 
 Prints one line of JSON for each state of the lab: what every check found, by the check's function name,
-and what the doctor finds. Repairs are what solution.py says, typed on their hosts. Exit code 0: with its
+and what the doctor finds. Repairs are the commands of SOLUTIONS, typed on their hosts. Exit code 0: with its
 fault it fails, and otherwise it passes.
 """
 
