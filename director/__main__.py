@@ -20,6 +20,7 @@ from typing import NoReturn
 from director import engines, rules_file
 from director.control import SOCKET, SOCKET_VARIABLE
 from director.control.channel import ChannelError, call
+from director.control.cli import no_answer
 from director.core import schedulers
 from director.core.errors import BadValue, LvsError
 from director.core.overload import DEFAULT_LIMIT
@@ -121,7 +122,10 @@ def main(arguments: list[str] | None = None) -> int:
             say(rules_file.load(asked.rules, partial(call, asked.socket)))
         else:
             run(_settings(parser, asked))
-    except (CannotRun, ChannelError, EngineError, LvsError, rules_file.RulesFileError) as error:
+    except ChannelError as error:
+        say(no_answer(asked.socket, error))
+        return 2
+    except (CannotRun, EngineError, LvsError, rules_file.RulesFileError) as error:
         say(str(error))
         return 2
     return 0

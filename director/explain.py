@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from director.control import SOCKET, SOCKET_VARIABLE
-from director.control.channel import ChannelError, Message, call
+from director.control import cli
+from director.control.channel import Message
+from director.control.cli import REFUSED, WRONG, ToolError, UsageError
 
 PROGRAM = "lvs-explain"
 EXAMPLES = """\
@@ -29,37 +29,29 @@ _ETHERNET, _RAW = 1, (12, 101, 228)  # link types of pcap files
 _LABEL = 12  # columns
 
 
-class Wrong(Exception):
-    """A request that makes no sense; the sentence tells why."""
-
-
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One sentence instead of the usage."""
-        raise Wrong(f"{message}; {PROGRAM} -h shows examples.")
+        raise UsageError(f"{message}; {PROGRAM} -h shows examples.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command line; returns the exit code."""
+    return cli.run(PROGRAM, _work, sys.argv[1:] if arguments is None else arguments)
+
+
+def _work(arguments: Sequence[str]) -> str:
+    """What one command line prints. Raises ToolError."""
+    options = _parser().parse_args(arguments)
+    request = _request(options)
     try:
-        asked = _parser().parse_args(arguments)
-        answer = call(os.environ.get(SOCKET_VARIABLE) or SOCKET, _request(asked))
-        if not answer.get("ok"):
-            raise Wrong(str(answer.get("error")))
-    except Wrong as error:
-        return _complain(str(error), 2)
-    except ChannelError as error:
-        return _complain(str(error), 1)
-    if asked.json:
-        print(json.dumps(answer, indent=2))
-    else:
-        print("\n".join(_packet_tables(answer) if asked.table else _explanation(answer)))
-    return 0
-
-
-def _complain(sentence: str, code: int) -> int:
-    print(f"{PROGRAM}: {sentence}", file=sys.stderr)
-    return code
+        answer = cli.query(request)
+    except ToolError as error:
+        raise ToolError(str(error), WRONG if error.code == REFUSED else error.code) from None
+    if options.json:
+        return json.dumps(answer, indent=2) + "\n"
+    lines = _packet_tables(answer) if options.table else _explanation(answer)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,21 +70,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _request(asked: argparse.Namespace) -> Message:
-    if asked.table:
-        return {"do": "packet_table", "client": asked.table}
-    if asked.pcap:
-        return {"do": "explain", "ip": _frame(asked.pcap, asked.frame).hex()}
-    if not (asked.source and asked.destination):
-        raise Wrong(f"two endpoints are needed, or --pcap, or --table; {PROGRAM} -h shows examples.")
-    packet = {"protocol": asked.protocol, "source": asked.source, "destination": asked.destination}
-    if asked.protocol == "TCP":
-        packet["flags"] = asked.flags
+def _request(options: argparse.Namespace) -> Message:
+    if options.table:
+        return {"do": "packet_table", "client": options.table}
+    if options.pcap:
+        return {"do": "explain", "ip": _frame(options.pcap, options.frame).hex()}
+    if not (options.source and options.destination):
+        raise UsageError(f"two endpoints are needed, or --pcap, or --table; {PROGRAM} -h shows examples.")
+    packet = {"protocol": options.protocol, "source": options.source, "destination": options.destination}
+    if options.protocol == "TCP":
+        packet["flags"] = options.flags
     return {"do": "explain", "packet": packet}
 
 
 def _frame(path: Path, number: int) -> bytes:
-    """The IP packet in frame `number` of a capture. Raises Wrong."""
+    """The IP packet in frame `number` of a capture. Raises UsageError."""
     from scapy.error import Scapy_Exception
     from scapy.utils import RawPcapReader
 
@@ -102,17 +94,17 @@ def _frame(path: Path, number: int) -> bytes:
                 if place == number:
                     return _ip_of(data, getattr(metadata, "linktype", None) or reader.linktype)
     except (OSError, EOFError, Scapy_Exception) as error:
-        raise Wrong(f"{path} can't be read as a capture ({error}).") from None
-    raise Wrong(f"{path} has no frame {number}.")
+        raise UsageError(f"{path} can't be read as a capture ({error}).") from None
+    raise UsageError(f"{path} has no frame {number}.")
 
 
 def _ip_of(data: bytes, link: int) -> bytes:
     if link in _RAW:
         return data
     if link != _ETHERNET:
-        raise Wrong(f"frames of the link type {link} are not known here: capture on an Ethernet interface.")
+        raise UsageError(f"link type {link} is not supported: capture on an Ethernet interface.")
     if data[12:14] != b"\x08\x00":
-        raise Wrong(f"the frame is no IPv4 packet (EtherType {data[12:14].hex()}).")
+        raise UsageError(f"the frame is no IPv4 packet (EtherType {data[12:14].hex()}).")
     return data[14:]
 
 

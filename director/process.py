@@ -97,7 +97,7 @@ def run(settings: Settings) -> None:
         if settings.rules:
             say(_load(settings.rules, handler))
         listener = _listen(settings.socket, handler)
-        handler.later = listener.do
+        handler.run_later = listener.run_in_background
         stack.callback(listener.close)
         listener.register(selector)
         selector.register(signals, EVENT_READ, signals.heard)
@@ -137,19 +137,33 @@ def _loop(
         if now >= due:
             due = now + _TICK
             engine.sync_schedulers()
-            director.tick(now, listener.do)
+            director.tick(now, listener.run_in_background)
             engine.tick(now)
             listener.expire()
 
 
 def _listen(path: str, handler: RequestHandler) -> Listener:
     try:
-        return Listener(path, handler.steps)
+        return Listener(path, handler.steps, partial(_note_error, handler))
     except OSError as error:
         raise CannotRun(
             f"The control socket {path} can't be made ({error.strerror or error}): name another --socket, "
             "in a folder that this user may write to; every director needs its own."
         ) from None
+
+
+def _note_error(handler: RequestHandler, error: Exception) -> None:
+    """Count what nobody foresaw, and say where the first one happened: the director goes on."""
+    import traceback  # only now
+
+    handler.internal_errors += 1
+    if handler.internal_errors == 1:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        what = f"{type(error).__name__}: {error}".rstrip(": .")
+        say(
+            f"A request met an internal error ({what}, in {place.filename}, line {place.lineno}); "
+            "the director goes on, and only counts further ones."
+        )
 
 
 def _load(file: Path, handler: RequestHandler) -> str:

@@ -1,13 +1,13 @@
-"""A Unix socket that carries one request and one answer, each a message: a line of JSON, an object.
+"""One request and one answer over a Unix socket, each a message: a JSON object on a line.
 
-A long message comes in several lines. Each but the last begins with a plus sign, and they are put together:
-lists are joined, and a line with `"in": ["services", -1]` belongs to what is there. A line `+{}` says that
-whoever answers is still at work. So a listing needs no more memory than a few of its rows, and nobody has to
-stop for long to read a request or to write an answer.
+A long message takes several lines. All but the last begin with a plus sign, and the receiver merges them:
+lists are concatenated, and a line with `"in": ["services", -1]` is merged into that part of the whole. A
+line `+{}` is a sign of life from a server still at work. So a listing needs memory for a few rows at a time,
+and neither side stops for long to read a request or to write an answer.
 
-The director and the OpenFlow controller both listen on one (listener.py); ippfvsadm, the labs and every
-later client call it. It knows lines and sockets, and nothing of what the requests mean.
-Only the standard library is imported, and little of it: ippfvsadm starts once per rule.
+The director and the OpenFlow controller listen (listener.py); the administration tools and the labs call.
+The channel knows lines and sockets, not what the requests mean. It imports little of the standard library,
+because a set-up script starts a tool once per rule.
 """
 
 from __future__ import annotations
@@ -21,94 +21,99 @@ from typing import Any
 
 Message = dict[str, Any]
 
-LONGEST = 160_000  # bytes of a line: all that is decoded at once
-LARGEST = 64 * 1024 * 1024  # bytes of a request: 400,000 real servers
-ROWS = 100  # of a list in one line
-SILENCE = 60.0  # seconds that a caller waits for a sign of life
-MORE, STILL_AT_WORK = b"+", b"+{}\n"
+MAX_LINE = 160_000  # bytes, all of which are decoded at once
+MAX_REQUEST = 64 * 1024 * 1024  # bytes: 400,000 real servers
+ROWS_PER_LINE = 100  # of a list
+TIMEOUT = 60.0  # seconds without a sign of life
+MORE, KEEPALIVE = b"+", b"+{}\n"
 
-_LOOK = 0.5  # seconds between two looks of a caller
-_AT_ONCE = 65536  # bytes
+_POLL = 0.5  # seconds between two calls of `while_waiting`
+_CHUNK = 65536  # bytes
 
 
 class ChannelError(Exception):
-    """The other side can't be reached, or does not speak lines of JSON."""
+    """No answer came, or something other than lines of JSON; `cause` is the underlying error, if any."""
+
+    def __init__(self, sentence: str, cause: Exception | None = None) -> None:
+        super().__init__(sentence)
+        self.cause = cause
 
 
 def call(
-    path: str, request: Message, timeout: float = SILENCE, look: Callable[[], None] | None = None
+    path: str, request: Message, timeout: float | None = None, while_waiting: Callable[[], None] | None = None
 ) -> Message:
-    """Send `request` to the listener at `path` and return its answer.
+    """Send `request` to the listener on `path` and return its answer.
 
-    `timeout` is in seconds without a sign of life. While there is none, `look` is called now and then, and
-    may raise what it likes. Raises ChannelError.
+    `timeout` is in seconds without a sign of life, TIMEOUT by default. Meanwhile `while_waiting` is called
+    every half second and may raise any exception. Raises ChannelError.
     """
     answer: Message = {}
-    for part in stream(path, request, timeout, look):
-        join(answer, part)
+    for part in stream(path, request, timeout, while_waiting):
+        merge(answer, part)
     return answer
 
 
 def stream(
-    path: str, request: Message, timeout: float = SILENCE, look: Callable[[], None] | None = None
+    path: str, request: Message, timeout: float | None = None, while_waiting: Callable[[], None] | None = None
 ) -> Iterator[Message]:
-    """The same, but the answer is given in parts as they come; `join` makes a whole of them."""
+    """The same, but yields the parts of the answer as they arrive; `merge` puts them together."""
+    seconds = TIMEOUT if timeout is None else timeout
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
-        peer.settimeout(timeout)
+        peer.settimeout(seconds)
         try:
             peer.connect(path)
-            for line in lines_of(request):
+            for line in encode(request):
                 peer.sendall(line)
-            for line in _lines(peer, timeout, look):
-                if line != STILL_AT_WORK:
+            for line in _lines(peer, seconds, while_waiting):
+                if line != KEEPALIVE:
                     yield decode_line(line.removeprefix(MORE))
         except (OSError, ValueError) as error:
             raise ChannelError(
-                f"no answer on {path} ({error}): is the process that owns it running?"
+                f"no answer on {path} ({error}): is the process that owns it running?", error
             ) from None
 
 
-def _lines(peer: socket.socket, timeout: float, look: Callable[[], None] | None) -> Iterator[bytes]:
-    """All of a message, or TimeoutError, ValueError, or what `look` raises."""
+def _lines(peer: socket.socket, timeout: float, while_waiting: Callable[[], None] | None) -> Iterator[bytes]:
+    """The lines of one message. Raises OSError, ValueError, and whatever `while_waiting` raises."""
     line = bytearray()
     while True:
-        if look:
-            _wait(peer, timeout, look)
-        part = peer.recv(_AT_ONCE)
-        if not part:
+        if while_waiting:
+            _wait(peer, timeout, while_waiting)
+        chunk = peer.recv(_CHUNK)
+        if not chunk:
             raise ValueError("it ended early")
-        *ends, part = part.split(b"\n")
+        *ends, chunk = chunk.split(b"\n")
         for end in ends:
             whole = bytes(line + end) + b"\n"
             line.clear()
             yield whole
             if not whole.startswith(MORE):
                 return
-        line += part
+        line += chunk
 
 
-def _wait(peer: socket.socket, timeout: float, look: Callable[[], None]) -> None:
+def _wait(peer: socket.socket, timeout: float, while_waiting: Callable[[], None]) -> None:
     deadline = time.monotonic() + timeout
-    while not select.select([peer], [], [], _LOOK)[0]:
-        look()
+    while not select.select([peer], [], [], _POLL)[0]:
+        while_waiting()
         if time.monotonic() > deadline:
             raise TimeoutError("timed out")
 
 
-def lines_of(message: Message) -> Iterator[bytes]:
-    """A message as it is sent: its long lists some items at a time, and the rest in the last line."""
+def encode(message: Message) -> Iterator[bytes]:
+    """The lines of a message: long lists some items at a time, everything else on the last line."""
     rest: Message = {}
     for name, value in message.items():
-        if not isinstance(value, list) or len(value) <= ROWS:
+        if not isinstance(value, list) or len(value) <= ROWS_PER_LINE:
             rest[name] = value
             continue
-        for start in range(0, len(value), ROWS):
-            yield MORE + encode_line({name: value[start : start + ROWS]})
+        for start in range(0, len(value), ROWS_PER_LINE):
+            yield MORE + encode_line({name: value[start : start + ROWS_PER_LINE]})
     yield encode_line(rest)
 
 
-def join(whole: Message, part: Message) -> None:
-    """Put a part to those before it."""
+def merge(whole: Message, part: Message) -> None:
+    """Add a part of a message to the parts before it."""
     for name in part.pop("in", ()):
         whole = whole[name]
     for name, value in part.items():
@@ -119,12 +124,11 @@ def join(whole: Message, part: Message) -> None:
 
 
 def encode_line(message: Message) -> bytes:
-    """A message, or a part of one, as it is sent."""
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
 def decode_line(line: bytes) -> Message:
-    """A message as it was received. Raises ValueError."""
+    """Raises ValueError."""
     if not line.endswith(b"\n"):
         raise ValueError("the line ended early or is too long")
     try:

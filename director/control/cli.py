@@ -1,7 +1,7 @@
-"""What the administration tools share: reading a line as getopt(3) does, asking the director, failing.
+"""What the administration tools share: options as getopt(3) reads them, requests to the director, failures.
 
-A tool starts once per rule of a set-up script, so this imports as little as it can.
-Exit codes: 0 done, 1 no director to talk to, 2 a line that can't be understood, 255 refused.
+A set-up script starts a tool once per rule, so this imports as little as possible.
+Exit codes: 0 done, 1 no director, 2 a wrong line, 255 refused.
 """
 
 from __future__ import annotations
@@ -9,23 +9,24 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 
-from director.control import SOCKET, SOCKET_VARIABLE
-from director.control.channel import ChannelError, join, stream
+from director.control import SOCKET, SOCKET_VARIABLE, channel
+from director.control.channel import ChannelError, merge, stream
 
 Fields = dict[str, Any]
 Options = list[tuple[str, str | None]]
 
 NO_VALUE, VALUE, OPTIONAL_VALUE = range(3)  # what follows an option
 NO_DIRECTOR, WRONG, REFUSED = 1, 2, 255
+PATIENCE = 2.0  # seconds until a person at a terminal is told that the director has not answered
 
 
 class ToolError(Exception):
-    """Why nothing was done: a sentence for people, and the exit code for programs.
+    """Why nothing was done: a sentence for people and an exit code for programs.
 
-    Without a sentence, all has been told. `place` is that of the one command, of many, which was refused.
+    An empty sentence means that it was printed already. `place` is the index of the refused command.
     """
 
     def __init__(self, sentence: str, code: int, place: int | None = None) -> None:
@@ -35,66 +36,57 @@ class ToolError(Exception):
 
 
 class UsageError(ToolError):
-    """A command line that makes no sense; the sentence tells why."""
+    """The command line is wrong."""
 
     def __init__(self, sentence: str, code: int = WRONG) -> None:
         super().__init__(sentence, code)
 
 
 class UnsupportedOption(UsageError):
-    """One that makes sense elsewhere: it asks for what there is not here."""
+    """The command line is right for the kernel's IPVS, but asks for something this director lacks."""
 
 
 def run(program: str, work: Callable[[Sequence[str]], str | Iterable[str]], arguments: Sequence[str]) -> int:
-    """Print what `work` makes of the arguments, as it comes, or why it failed; returns the exit code."""
+    """Print the output of `work` as it comes, or why it failed; returns the exit code."""
     try:
         print_output(work(arguments))
-    except ToolError as failure:
-        print_output("")  # what it has said until then comes first
-        print_error(program, failure)
-        return failure.code
+    except ToolError as error:
+        print_output("")  # flushes what was printed before it
+        print_error(program, error)
+        return error.code
     return 0
 
 
-def print_error(program: str, failure: ToolError) -> None:
-    """Tell it on standard error."""
-    if str(failure):
-        sys.stderr.write(f"{program}: {failure}\n")
+def print_error(program: str, error: ToolError) -> None:
+    if str(error):
+        sys.stderr.write(f"{program}: {error}\n")
 
 
 def print_output(output: str | Iterable[str]) -> None:
-    """Print it, as it comes. Whoever reads it, such as head, may stop early."""
+    """Print as it comes. The reader may stop early, as head(1) does."""
     try:
         for text in (output,) if isinstance(output, str) else output:
             sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:  # the interpreter would try once more at its end
+    except BrokenPipeError:  # the interpreter would try once more when it exits
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+# ---- the director ----
+
+
 def query(request: Fields) -> Fields:
-    """The director's answer. Raises ToolError when it refuses, or when there is none."""
+    """The director's answer. Raises ToolError where it refuses, or where there is none."""
     answer: Fields = {}
     for part in stream_reply(request):
-        join(answer, part)
+        merge(answer, part)
     return answer
 
 
 def director_info() -> Fields:
-    """What "list" tells besides the services: it comes first. Raises ToolError."""
-    with closing(stream_reply({"do": "list"})) as told:
-        return next(told)
-
-
-def stream_reply(request: Fields) -> Generator[Fields, None, None]:
-    """The same, in parts as they come (channel.py)."""
-    try:
-        for part in stream(os.environ.get(SOCKET_VARIABLE) or SOCKET, request):
-            if not part.get("ok", True):
-                raise ToolError(str(part.get("error", "refused.")), REFUSED, part.get("place"))
-            yield part
-    except ChannelError as error:
-        raise ToolError(str(error), NO_DIRECTOR) from None
+    """What "list" says before the services: settings, timeouts, marks. Raises ToolError."""
+    with closing(stream_reply({"do": "list"})) as parts:
+        return next(parts)
 
 
 def apply(commands: Sequence[Fields]) -> None:
@@ -102,10 +94,72 @@ def apply(commands: Sequence[Fields]) -> None:
     query({"do": "apply", "commands": list(commands)})
 
 
-def numbered_lines(text: str, program: str) -> Iterator[tuple[int, list[str]]]:
-    """The lines of a file that say something: their numbers, and their words.
+def stream_reply(request: Fields) -> Generator[Fields, None, None]:
+    """The parts of the director's answer as they come (channel.py). Raises ToolError."""
+    path = os.environ.get(SOCKET_VARIABLE) or SOCKET
+    with _notice_after_a_while(path) as answered:
+        try:
+            for part in stream(path, request):
+                answered()
+                if not part.get("ok", True):
+                    raise ToolError(str(part.get("error", "refused.")), REFUSED, part.get("place"))
+                yield part
+        except ChannelError as error:
+            raise ToolError(no_answer(path, error), NO_DIRECTOR) from None
 
-    The program's name may stand first; # begins a remark.
+
+def no_answer(path: str, error: ChannelError) -> str:
+    """Why there is no answer from the director on `path`, and what to do."""
+    cause = error.cause
+    if isinstance(cause, FileNotFoundError | ConnectionRefusedError):
+        return (
+            f"no director listens on {path}: start one with lvs-director, or name its socket in the "
+            f"environment variable {SOCKET_VARIABLE}."
+        )
+    if isinstance(cause, PermissionError):
+        return f"{path} belongs to another user: run this as root, or as the user that runs the director."
+    if isinstance(cause, TimeoutError):
+        return (
+            f"the director on {path} has not answered for {channel.TIMEOUT:.0f} s: it may be suspended "
+            "(Ctrl-Z, SIGSTOP); kill -CONT lets it go on."
+        )
+    return str(error)
+
+
+@contextmanager
+def _notice_after_a_while(path: str) -> Iterator[Callable[[], None]]:
+    """On a terminal, say after a while that nothing has come yet; what it yields is called when it has."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    import signal  # only now, as a script's rules need none
+
+    def notice(*_: object) -> None:
+        sys.stderr.write(f"No answer yet from the director on {path}; waiting ...\n")
+
+    def answered() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    try:
+        before = signal.signal(signal.SIGALRM, notice)
+    except ValueError:  # not the main thread
+        yield lambda: None
+        return
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+    try:
+        yield answered
+    finally:
+        answered()
+        signal.signal(signal.SIGALRM, before)
+
+
+# ---- command lines ----
+
+
+def numbered_lines(text: str, program: str) -> Iterator[tuple[int, list[str]]]:
+    """The lines of a file that are neither empty nor comments (#): their numbers and words.
+
+    The name of the program may come first.
     """
     for number, line in enumerate(text.split("\n"), start=1):
         words = line.split()
@@ -115,18 +169,18 @@ def numbered_lines(text: str, program: str) -> Iterator[tuple[int, list[str]]]:
             yield number, words
 
 
-def at_line(number: int, failure: ToolError) -> ToolError:
-    """The failure of a line, which says which."""
-    return type(failure)(f"line {number}: {failure}", failure.code)
+def at_line(number: int, error: ToolError) -> ToolError:
+    """The same error, with the number of its line."""
+    return type(error)(f"line {number}: {error}", error.code)
 
 
 def getopt(
     program: str, words: Sequence[str], kinds: Mapping[str, int], names: Mapping[str, str] | None = None
 ) -> tuple[Options, list[str]]:
-    """The options by their keys, with their values, in order; and the words that are no options.
+    """The options by their keys, with their values, in order; and the other words.
 
-    `kinds` has what follows each option; a key of one letter is an option of its own, and the
-    long `names` lead to keys. `--` ends the options where there are long ones. Raises UsageError.
+    `kinds` says what follows each option: a key of one letter is an option of its own, and long `names`
+    lead to keys. `--` ends the options where there are long ones. Raises UsageError.
     """
     options: Options = []
     rest: list[str] = []

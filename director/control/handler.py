@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
-from director.control.channel import ROWS, join
+from director.control.channel import ROWS_PER_LINE, merge
 from director.control.explanation import Explainer
 from director.core.commands import Command, DeleteServer, DeleteService
 from director.core.errors import LvsError
@@ -44,22 +44,23 @@ _NEVER = 1_000_000_000  # young collections, before all objects are looked at
 
 
 class RequestHandler:
-    """`steps` of a request are those of its answer, and never raise, whatever the request is.
+    """`steps(request)` yields the steps of the answer. It never raises for what a client may have sent.
 
-    Called with a request, it takes them all and returns the answer. `later` is given what may be left when
-    nobody waits for an answer any more; it has to be done to the end.
+    Calling the handler takes all steps at once and returns the answer. `run_later` is given work that may
+    be left when the client goes away, and has to finish it.
     """
 
     def __init__(
         self, director: Director, engine: Engine, clock: Callable[[], float], about: Message
     ) -> None:
         """`about` is what "list" tells of the director besides its rules."""
-        self.later: Callable[[Iterator[None]], object] = exhaust
+        self.run_later: Callable[[Iterator[None]], object] = exhaust
         self._director = director
         self._engine = engine
         self._clock = clock
         self._about = about
         self._is_writing = False
+        self.internal_errors = 0  # of requests and background tasks
         explainer = Explainer(director, engine, clock)
         self._known: dict[str, Callable[[Message], Message | Steps]] = {
             "apply": self._apply,
@@ -73,7 +74,7 @@ class RequestHandler:
     def __call__(self, request: Message) -> Message:
         whole: Message = {}
         for part in self.steps(request):
-            join(whole, part or {})
+            merge(whole, part or {})
         return whole
 
     def steps(self, request: Message) -> Steps:
@@ -129,7 +130,7 @@ class RequestHandler:
             for _ in left:
                 yield None
         finally:
-            self.later(left)
+            self.run_later(left)
 
     def _activate(self, transaction: Transaction) -> Steps:
         """All at once, or not at all. Raises EngineError."""
@@ -170,7 +171,11 @@ class RequestHandler:
         yield from _batches({}, "connections", self._engine.connections(self._clock()))
 
     def _counters(self, _request: Message) -> Message:
-        process = {"cpu_seconds": time.process_time(), "rss_bytes": _resident()}
+        process = {
+            "cpu_seconds": time.process_time(),
+            "rss_bytes": _resident(),
+            "internal_errors": self.internal_errors,
+        }
         return {"engine": dict(self._engine.counters()), "process": process}
 
 
@@ -248,11 +253,11 @@ def _in_parts(services: Iterable[VirtualService]) -> Steps:
     few: list[Message] = []
     rows = 0
     for service in services:
-        if rows + len(service.servers) >= ROWS and few:
+        if rows + len(service.servers) >= ROWS_PER_LINE and few:
             yield {"services": few}
             few, rows = [], 0
         about: Message = {**service.about(), "servers": []}
-        if len(service.servers) <= ROWS:
+        if len(service.servers) <= ROWS_PER_LINE:
             for server in service.servers:
                 about["servers"].append(server.as_dict())
                 yield None
@@ -271,7 +276,7 @@ def _batches(about: Message, name: str, rows: Iterable[Message]) -> Steps:
     batch: list[Message] = []
     for row in rows:
         batch.append(row)
-        if len(batch) == ROWS:
+        if len(batch) == ROWS_PER_LINE:
             yield {**about, name: batch}
             batch = []
         else:

@@ -1,9 +1,8 @@
-"""The listening end of a control socket: callers are served as they become ready, and nobody waits for one.
+"""The listening end of a control socket: serves many clients at once, and never waits for one of them.
 
-A director's packets and its administrators share one thread, so nothing here takes long: a turn of the loop
-reads and writes what is possible at once, and then does one slice of the work for one of the callers. A
-caller may be silent, slow or gone, and its request or its answer as long as it likes, without a packet being
-late for it.
+A director's packets and its administrators share one thread, so no step here takes long: each turn of the
+event loop reads and writes what is ready, then does one slice of work for one client. A client may be
+silent, slow or gone, and its request or answer of any length, without delaying a packet.
 """
 
 from __future__ import annotations
@@ -21,46 +20,50 @@ from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, DefaultSelector
 
 from director.control.channel import (
-    LARGEST,
-    LONGEST,
+    KEEPALIVE,
+    MAX_LINE,
+    MAX_REQUEST,
     MORE,
-    STILL_AT_WORK,
     Message,
     decode_line,
+    encode,
     encode_line,
-    lines_of,
 )
 
-MOST_CALLERS = 64  # at a time
-PATIENCE = 5.0  # seconds for each line of a request
-LEISURE = 3600.0  # seconds without taking more of an answer: it may go to a pager
+MAX_CLIENTS = 64  # at a time
+LINE_TIMEOUT = 5.0  # seconds for each line of a request
+REPLY_TIMEOUT = 3600.0  # seconds in which a client takes nothing of its answer, as with a pager
 SLICE = 100  # steps of work in one turn of the loop, at most
-_SPAN = 0.002  # seconds, after which no further one is taken
-_AT_ONCE = 65536  # bytes of a line in one turn of the loop
-_ENOUGH = 4 * _AT_ONCE  # bytes of an answer that nobody has taken yet
+_SLICE_SECONDS = 0.002  # after which no further step begins
+_CHUNK = 65536  # bytes read or written in one turn of the loop
+_MAX_UNSENT = 4 * _CHUNK  # bytes of an answer
 
 Steps = Generator[Message | None, None, None]
 Answer = Callable[[Message], Message | Steps]
+OnError = Callable[[Exception], None]
 
 
 class Listener:
     """Listens on `path` (mode 0600) and answers each request with `answer(request)`.
 
-    An answer is a message, or comes in steps: each is None, for a step of work, or a part of the message
-    (channel.py says what that is); the last part has "ok". Steps are closed when their caller is gone. The
-    parts of a long request are in its "parts", and are decoded as they are asked for; that may raise
-    ValueError.
+    An answer is a message or a generator of steps: None after a step of work, or a part of the message
+    (channel.py); the last part has "ok". The generator is closed when its client goes away. "parts" of a
+    long request are decoded as `answer` iterates over them, which may raise ValueError.
 
-    In an event loop, `register` it, call `work` in each turn, which does not wait while it is `busy`, and
-    `expire` each second. In a thread of its own, call `serve_one` again and again. Raises OSError where the
-    socket can't be made, EADDRINUSE where somebody else is listening.
+    An exception that `answer` or a background task did not foresee ends that request or task only, and is
+    handed to `on_error`; without `on_error` it propagates.
+
+    In an event loop: `register` the listener, call `work` in each turn, poll without waiting while it is
+    `busy`, and call `expire` once per second. In a thread of its own: call `serve_one` again and again.
+    Raises OSError where the socket cannot be created, EADDRINUSE where another process listens on it.
     """
 
-    def __init__(self, path: str, answer: Answer) -> None:
+    def __init__(self, path: str, answer: Answer, on_error: OnError | None = None) -> None:
         self.path = path
         self._answer = answer
-        self._callers: list[_Caller] = []
-        self._at_work: deque[_Caller | _Chore] = deque()
+        self._on_error = on_error or _propagate
+        self._clients: list[_Client] = []
+        self._run_queue: deque[_Client | _BackgroundTask] = deque()
         _remove_stale(path)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         before = os.umask(0o177)
@@ -71,122 +74,138 @@ class Listener:
             raise
         finally:
             os.umask(before)
-        self._ours = _identity(path)
-        self._socket.listen(MOST_CALLERS)
+        self._identity = _identity(path)
+        self._socket.listen(MAX_CLIENTS)
 
     def serve_one(self) -> None:
-        """Take the next caller and answer it; one that hangs up is let go, one that talks nonsense told."""
+        """Accept the next client and serve it to the end."""
         peer, _ = self._socket.accept()
         peer.setblocking(False)
-        at_work: deque[_Caller | _Chore] = deque()
+        run_queue: deque[_Client | _BackgroundTask] = deque()
         with DefaultSelector() as selector:
-            caller = _Caller(peer, self._answer, selector, at_work)
-            while not caller.done:
-                left = 0.0 if at_work else max(0.0, caller.deadline - time.monotonic())
+            client = _Client(peer, self._answer, self._on_error, selector, run_queue)
+            while not client.done:
+                left = 0.0 if run_queue else max(0.0, client.deadline - time.monotonic())
                 for key, _ in selector.select(left):
                     key.data()
-                if at_work:
-                    at_work.popleft().work()
-                caller.expire(time.monotonic())
+                if run_queue:
+                    run_queue.popleft().work()
+                client.expire(time.monotonic())
 
     def register(self, selector: BaseSelector) -> None:
-        """Serve callers in the loop of `selector`, whose keys have what to call as their data."""
+        """Serve clients in the loop of `selector`, which calls the data of a key that is ready."""
         self._socket.setblocking(False)
         selector.register(self._socket, EVENT_READ, partial(self._accept, selector))
 
     @property
     def busy(self) -> bool:
-        """Whether there is work to do."""
-        return bool(self._at_work)
+        """Whether work is waiting."""
+        return bool(self._run_queue)
 
     def work(self) -> None:
-        """One slice of one caller's work; the others' turn comes after it."""
-        if self._at_work:
-            self._at_work.popleft().work()
+        """Do one slice of the work of one client; the others take their turns after it."""
+        if self._run_queue:
+            self._run_queue.popleft().work()
 
-    def do(self, steps: Iterator[None]) -> None:
-        """More work, for nobody in particular."""
-        self._at_work.append(_Chore(steps, self._at_work))
+    def run_in_background(self, steps: Iterator[None]) -> None:
+        """Do these steps in slices, between those of the clients."""
+        self._run_queue.append(_BackgroundTask(steps, self._on_error, self._run_queue))
 
     def expire(self) -> None:
-        """Let those callers go that take too long, and tell those who wait that they are not forgotten."""
+        """Drop clients past their deadline, and send waiting ones a sign of life."""
         now = time.monotonic()
-        for caller in self._callers:
-            caller.expire(now)
-            caller.keep_waiting()
-        self._callers = [caller for caller in self._callers if not caller.done]
+        for client in self._clients:
+            client.expire(now)
+            client.keep_alive()
+        self._clients = [client for client in self._clients if not client.done]
 
     def _accept(self, selector: BaseSelector) -> None:
         try:
             peer, _ = self._socket.accept()
-        except OSError:  # it has gone again, or there is no descriptor left for it
+        except OSError:  # it has hung up, or no descriptor is left for it
             return
         peer.setblocking(False)
-        self._callers = [caller for caller in self._callers if not caller.done]
-        if len(self._callers) >= MOST_CALLERS:
-            idle = [caller for caller in self._callers if not caller.is_at_work]
+        self._clients = [client for client in self._clients if not client.done]
+        if len(self._clients) >= MAX_CLIENTS:
+            idle = [client for client in self._clients if not client.is_queued]
             if not idle:
                 peer.close()
                 return
             idle[0].close()  # the one that has been silent for longest
-        self._callers.append(_Caller(peer, self._answer, selector, self._at_work))
+        self._clients.append(_Client(peer, self._answer, self._on_error, selector, self._run_queue))
 
     def close(self) -> None:
-        """Stop listening; a socket that another process has put at our path stays."""
-        for caller in self._callers:
-            caller.close()
+        """Stop listening; a socket that another process has since put at this path stays."""
+        for client in self._clients:
+            client.close()
         self._socket.close()
         with contextlib.suppress(FileNotFoundError):
-            if _identity(self.path) == self._ours:
+            if _identity(self.path) == self._identity:
                 os.unlink(self.path)
 
 
-class _Chore:
-    """Work that nobody waits for."""
+def _propagate(error: Exception) -> None:
+    raise error
 
-    def __init__(self, steps: Iterator[None], at_work: deque[_Caller | _Chore]) -> None:
+
+class _BackgroundTask:
+    """Work without a client."""
+
+    def __init__(
+        self,
+        steps: Iterator[None],
+        on_error: OnError,
+        run_queue: deque[_Client | _BackgroundTask],
+    ) -> None:
         self._steps = steps
-        self._at_work = at_work
+        self._on_error = on_error
+        self._run_queue = run_queue
 
     def work(self) -> None:
         """One slice of it."""
-        until = time.monotonic() + _SPAN
+        until = time.monotonic() + _SLICE_SECONDS
         for _ in range(SLICE):
-            if next(self._steps, self) is self:
+            try:
+                if next(self._steps, self) is self:
+                    return
+            except Exception as error:  # noqa: BLE001 (the process goes on)
+                self._on_error(error)
                 return
             if time.monotonic() >= until:
                 break
-        self._at_work.append(self)
+        self._run_queue.append(self)
 
 
-class _Caller:
-    """One peer: it sends a message, gets one, and is let go. Each step does what is possible at once."""
+class _Client:
+    """One connection: a request comes in, its answer goes out. Each call does what is possible at once."""
 
     def __init__(
         self,
         peer: socket.socket,
         answer: Answer,
+        on_error: OnError,
         selector: BaseSelector,
-        at_work: deque[_Caller | _Chore],
+        run_queue: deque[_Client | _BackgroundTask],
     ) -> None:
         self.done = False
-        self.deadline = time.monotonic() + PATIENCE
+        self.deadline = time.monotonic() + LINE_TIMEOUT
         self._peer = peer
         self._answer = answer
+        self._on_error = on_error
         self._selector = selector
-        self._at_work = at_work
+        self._run_queue = run_queue
         self._events = 0
-        self._line, self._size = b"", 0  # what has come of a line, and of the whole message
+        self._line, self._size = b"", 0  # what has arrived of a line; bytes of the whole request
         self._parts: deque[bytes] = deque()
-        self._answered: Iterator[bytes | None] | None = None  # the lines of the answer, and steps in between
+        self._reply: Iterator[bytes | None] | None = None  # lines, and None after a step of work
         self._out = bytearray()
         self._is_waiting = False
         self._wait_for(EVENT_READ)
 
     @property
-    def is_at_work(self) -> bool:
-        """Whether something is being done for it."""
-        return self in self._at_work
+    def is_queued(self) -> bool:
+        """Whether there is work to do for it."""
+        return self in self._run_queue
 
     def _wait_for(self, events: int) -> None:
         before, self._events = self._events, events
@@ -198,9 +217,9 @@ class _Caller:
     def _ready(self) -> None:
         try:
             if self._events == EVENT_READ:
-                self._hear()
+                self._receive()
             else:
-                self._speak()
+                self._send()
         except BlockingIOError:
             return
         except OSError:
@@ -208,35 +227,35 @@ class _Caller:
 
     # ---- the request ----
 
-    def _hear(self) -> None:
-        part = self._peer.recv(_AT_ONCE)
-        self._size += len(part)
-        *lines, self._line = (self._line + part).split(b"\n")
+    def _receive(self) -> None:
+        chunk = self._peer.recv(_CHUNK)
+        self._size += len(chunk)
+        *lines, self._line = (self._line + chunk).split(b"\n")
         for line in lines:
-            if not line.startswith(MORE) or len(line) > LONGEST:
-                self._begin(line + b"\n")
+            if not line.startswith(MORE) or len(line) > MAX_LINE:
+                self._start_reply(line + b"\n")
                 return
             self._parts.append(line[len(MORE) :] + b"\n")
-            self.deadline = time.monotonic() + PATIENCE
-        if not part or len(self._line) > LONGEST or self._size > LARGEST:
-            self._begin(self._line)
+            self.deadline = time.monotonic() + LINE_TIMEOUT
+        if not chunk or len(self._line) > MAX_LINE or self._size > MAX_REQUEST:
+            self._start_reply(self._line)
 
-    def _begin(self, line: bytes) -> None:
-        """The message is all there, or never will be."""
-        self._answered = self._lines(line)
-        self._at_work.append(self)
+    def _start_reply(self, line: bytes) -> None:
+        """The request is complete, or never will be."""
+        self._reply = self._reply_lines(line)
+        self._run_queue.append(self)
         self._wait_for(0)
         self.deadline = math.inf
 
     # ---- the answer ----
 
-    def _lines(self, line: bytes) -> Iterator[bytes | None]:
+    def _reply_lines(self, line: bytes) -> Iterator[bytes | None]:
         try:
-            answer = self._answer(_request(line, self._parts))
+            answer = self._answer(_decode_request(line, self._parts))
         except ValueError as error:
             answer = {"ok": False, "error": f"expected one line with a JSON object: {error}."}
         if isinstance(answer, dict):
-            yield from lines_of(answer)
+            yield from encode(answer)
             return
         with contextlib.closing(answer):
             for part in answer:
@@ -246,43 +265,52 @@ class _Caller:
                     yield (b"" if "ok" in part else MORE) + encode_line(part)
 
     def work(self) -> None:
-        """One slice of what has to be done for it."""
-        until = time.monotonic() + _SPAN
+        """One slice of what is to be done for it."""
+        until = time.monotonic() + _SLICE_SECONDS
         for _ in range(SLICE):
-            if self._answered is None or len(self._out) >= _ENOUGH or time.monotonic() >= until:
+            if self._reply is None or len(self._out) >= _MAX_UNSENT or time.monotonic() >= until:
                 break
-            line = next(self._answered, b"")
+            line = self._next_line(self._reply)
             if line == b"":
-                self._answered = None
+                self._reply = None
             elif line:
                 self._out += line
         if self._out:
             self._is_waiting = False
-            self._wait_to_speak()
-        elif self._answered is None:
+            self._wait_to_send()
+        elif self._reply is None:
             self.close()
-        if self._answered is not None and len(self._out) < _ENOUGH:
-            self._at_work.append(self)
+        if self._reply is not None and len(self._out) < _MAX_UNSENT:
+            self._run_queue.append(self)
 
-    def keep_waiting(self) -> None:
-        """Each second: whoever has heard nothing for that long hears that somebody is at work."""
-        waiting = self._answered is not None and not self._out
-        if waiting and self._is_waiting:
-            self._out += STILL_AT_WORK
-            self._wait_to_speak()
-        self._is_waiting = waiting
+    def _next_line(self, reply: Iterator[bytes | None]) -> bytes | None:
+        """None after a step of work, an empty line at the end."""
+        try:
+            return next(reply, b"")
+        except Exception as error:  # noqa: BLE001 (it costs this request, and not the process)
+            self._on_error(error)
+            what = f"{type(error).__name__}: {error}".rstrip(": .")
+            return encode_line({"ok": False, "error": f"this request met an internal error ({what})."})
 
-    def _wait_to_speak(self) -> None:
-        self.deadline = time.monotonic() + LEISURE
+    def keep_alive(self) -> None:
+        """Called every second: a client that has received nothing since the last call gets a sign of life."""
+        is_waiting = self._reply is not None and not self._out
+        if is_waiting and self._is_waiting:
+            self._out += KEEPALIVE
+            self._wait_to_send()
+        self._is_waiting = is_waiting
+
+    def _wait_to_send(self) -> None:
+        self.deadline = time.monotonic() + REPLY_TIMEOUT
         self._wait_for(EVENT_WRITE)
 
-    def _speak(self) -> None:
-        sent = self._peer.send(memoryview(self._out)[:_AT_ONCE])
+    def _send(self) -> None:
+        sent = self._peer.send(memoryview(self._out)[:_CHUNK])
         del self._out[:sent]
-        self.deadline = time.monotonic() + LEISURE
-        if self._answered is not None:
-            if len(self._out) < _ENOUGH and not self.is_at_work:
-                self._at_work.append(self)
+        self.deadline = time.monotonic() + REPLY_TIMEOUT
+        if self._reply is not None:
+            if len(self._out) < _MAX_UNSENT and not self.is_queued:
+                self._run_queue.append(self)
             if not self._out:
                 self._wait_for(0)
         elif not self._out:
@@ -291,7 +319,7 @@ class _Caller:
     # ---- the end ----
 
     def expire(self, now: float) -> None:
-        """Let it go if its time is over; what came while the loop was busy is not late."""
+        """Close it if it is past its deadline; what arrived while the loop was busy is not late."""
         if self.done or now < self.deadline:
             return
         self._ready()
@@ -304,36 +332,36 @@ class _Caller:
         self.done = True
         self._wait_for(0)
         self._peer.close()
-        self._answered = None
-        if self.is_at_work:
-            self._at_work.remove(self)
+        self._reply = None
+        if self.is_queued:
+            self._run_queue.remove(self)
 
 
-def _request(line: bytes, parts: deque[bytes]) -> Message:
+def _decode_request(line: bytes, parts: deque[bytes]) -> Message:
     """Raises ValueError."""
-    if len(line) > LONGEST:
+    if len(line) > MAX_LINE:
         raise ValueError("the line is too long")
     request = decode_line(line)
     request.pop("parts", None)
     if parts:
-        request["parts"] = _decoded(parts)
+        request["parts"] = _decode_parts(parts)
     return request
 
 
-def _decoded(parts: deque[bytes]) -> Iterator[Message]:
+def _decode_parts(parts: deque[bytes]) -> Iterator[Message]:
     while parts:
         yield decode_line(parts.popleft())
 
 
 def _remove_stale(path: str) -> None:
-    """Remove the socket of a process that was killed. Raises OSError where somebody listens there."""
+    """Remove the socket of a process that was killed. Raises OSError where a process listens on it."""
     try:
         if not stat.S_ISSOCK(os.stat(path).st_mode):
             return  # bind(2) will say that the name is taken
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
-        other.settimeout(PATIENCE)
+        other.settimeout(LINE_TIMEOUT)
         try:
             other.connect(path)
         except ConnectionRefusedError:

@@ -64,7 +64,9 @@ def _unknown(word: str, known: Mapping[str, ParserContext], command: ParserConte
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
-    return next(iter(difflib.get_close_matches(word, list(known), n=1)), "")
+    """Dashes don't count: two short options would be alike by those alone."""
+    bare = {name.strip("-"): name for name in known}
+    return next((bare[name] for name in difflib.get_close_matches(word.strip("-"), bare, n=1)), "")
 
 
 def require_values(command: ParserContext) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.utils import wrpcap
 
 from director import explain
+from director.control import cli
 from director.control.channel import ChannelError
 from director.control.explanation import Explainer
 from director.core.director import Director
@@ -32,14 +34,15 @@ def _connected(director: Director, monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests reach `director` without a socket."""
     explainer = Explainer(director, Engine(), lambda: 1.0)  # type: ignore[arg-type]
 
-    def call(_path: str, request: dict[str, Any]) -> dict[str, Any]:
+    def stream(_path: str, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         try:
             answer = getattr(explainer, request["do"])(request)
         except ValueError as error:
-            return {"ok": False, "error": str(error)}
-        return {"ok": True, **json.loads(json.dumps(answer))}
+            yield {"ok": False, "error": str(error)}
+            return
+        yield {"ok": True, **json.loads(json.dumps(answer))}
 
-    monkeypatch.setattr(explain, "call", call)
+    monkeypatch.setattr(cli, "stream", stream)
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -112,7 +115,7 @@ def test_no_director(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     def nobody(path: str, _request: object) -> None:
         raise ChannelError(f"no answer on {path}")
 
-    monkeypatch.setattr(explain, "call", nobody)
+    monkeypatch.setattr(cli, "stream", nobody)
     assert explain.main([f"{CIP}:1", str(WEB)]) == 1
     assert "no answer" in capsys.readouterr().err
 
@@ -121,5 +124,6 @@ def test_an_answer_in_words(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     director = direct(Method.TUN, mtu_of=lambda _address: 1000)
     explainer = Explainer(director, Engine(), lambda: 1.0)  # type: ignore[arg-type]
     too_long = bytes(IP(src=CIP, dst=VIP, flags="DF") / TCP(sport=7, dport=80, flags="S") / bytes(1000))
-    monkeypatch.setattr(explain, "call", lambda *_: {"ok": True, **explainer.explain({"ip": too_long.hex()})})
+    answer = {"ok": True, **explainer.explain({"ip": too_long.hex()})}
+    monkeypatch.setattr(cli, "stream", lambda *_: iter([answer]))
     assert "answer by ICMP type 3 code 4, MTU 980" in said(capsys, f"{CIP}:1", str(WEB))

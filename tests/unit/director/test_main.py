@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from director import __main__ as command_line
-from director import engines
+from director import engines, process
 from director.core.real_server import Method
 from director.core.states import Timeouts
 from director.core.sysctls import Sysctls
@@ -145,7 +147,8 @@ def test_the_rules_to_start_with(started: list[Settings]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "says"), [("rules", "no answer on "), ("none", "can't be read: No such file or directory.")]
+    ("file", "says"),
+    [("rules", "no director listens on "), ("none", "can't be read: No such file or directory.")],
 )
 def test_a_reload_that_can_not_be(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, says: str
@@ -163,3 +166,16 @@ def test_engines_are_known_without_being_imported() -> None:
     assert "scapy" in engines.names()
     program = "import sys, director.engines; director.engines.names(); sys.exit('scapy' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=patient(60))
+
+
+def test_an_internal_error_is_counted_and_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    handler: Any = SimpleNamespace(internal_errors=0)
+    for _ in range(2):
+        try:
+            raise KeyError("forgotten")
+        except KeyError as error:
+            process._note_error(handler, error)
+    assert handler.internal_errors == 2
+    said = capsys.readouterr().err
+    assert said.startswith("lvs-director: A request met an internal error (KeyError: 'forgotten', in ")
+    assert said.count("\n") == 1

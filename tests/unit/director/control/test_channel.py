@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from director.control import channel
-from director.control.channel import LONGEST, ChannelError, Message, call, join, lines_of, stream
-from director.control.listener import LEISURE, MOST_CALLERS, PATIENCE, SLICE, Answer, Listener, Steps
+from director.control.channel import MAX_LINE, ChannelError, Message, call, encode, merge, stream
+from director.control.listener import LINE_TIMEOUT, MAX_CLIENTS, REPLY_TIMEOUT, SLICE, Answer, Listener, Steps
 
 Send = Callable[[bytes], bytes]
 
@@ -118,10 +118,13 @@ def test_nobody_there(path: str) -> None:
 class Loop:
     """The event loop of a director: its listener, and callers that do as they like."""
 
-    def __init__(self, path: str, answer: Message | Answer) -> None:
+    def __init__(
+        self, path: str, answer: Message | Answer, on_error: Callable[[Exception], None] | None = None
+    ) -> None:
         self._path = path
         self._selector = DefaultSelector()
-        self.listener = Listener(path, answer if callable(answer) else lambda _request: answer)
+        given = answer if callable(answer) else lambda _request: answer
+        self.listener = Listener(path, given, on_error)
         self.listener.register(self._selector)
         self._peers: list[socket.socket] = []
 
@@ -141,11 +144,18 @@ class Loop:
 
     def answer_to(self, peer: socket.socket) -> bytes:
         """Turns until there is an answer: no turn waits, so a few of them must do."""
-        for _ in range(2 * MOST_CALLERS):
+        for _ in range(2 * MAX_CLIENTS):
             self.turn()
             with contextlib.suppress(BlockingIOError):
                 return peer.recv(1 << 20)
         raise AssertionError("no answer")
+
+    def whole_answer_to(self, peer: socket.socket) -> bytes:
+        """Until the listener hangs up."""
+        whole = b""
+        while part := self.answer_to(peer):
+            whole += part
+        return whole
 
     def close(self) -> None:
         for peer in self._peers:
@@ -188,7 +198,7 @@ def test_who_takes_too_long_is_let_go(loop: Loop, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(BlockingIOError):
         slow.recv(1)
     now = time.monotonic()
-    monkeypatch.setattr("time.monotonic", lambda: now + PATIENCE)
+    monkeypatch.setattr("time.monotonic", lambda: now + LINE_TIMEOUT)
     loop.listener.expire()
     assert slow.recv(1) == b""
     monkeypatch.undo()
@@ -202,7 +212,7 @@ def test_a_line_that_waits_while_the_loop_is_busy_is_not_late(
     loop.turn()
     patient.sendall(ASKING)
     now = time.monotonic()
-    monkeypatch.setattr("time.monotonic", lambda: now + 2 * PATIENCE)  # another's rules took so long
+    monkeypatch.setattr("time.monotonic", lambda: now + 2 * LINE_TIMEOUT)  # another's rules took so long
     loop.listener.expire()
     assert loop.answer_to(patient) == ANSWER
 
@@ -218,7 +228,7 @@ def test_an_answer_that_nobody_reads_keeps_nobody_waiting(path: str) -> None:
 
 
 def test_there_is_always_room_for_another_caller(loop: Loop) -> None:
-    silent = [loop.caller() for _ in range(MOST_CALLERS)]
+    silent = [loop.caller() for _ in range(MAX_CLIENTS)]
     for _ in silent:
         loop.turn()
     assert loop.answer_to(loop.caller(ASKING)) == ANSWER
@@ -311,7 +321,7 @@ def test_an_answer_that_nobody_takes_is_not_made(working: Loop, worker: Worker) 
     assert got.count(b"\n+") == 2999
     answer: Message = {}
     for part in parts_of(got):
-        join(answer, part)
+        merge(answer, part)
     assert [one["row"] for one in answer["list"]] == list(range(3000))
 
 
@@ -351,11 +361,11 @@ def test_a_pager_may_take_its_time(working: Loop, worker: Worker, monkeypatch: p
     for _ in range(1000):
         working.turn()
     now = time.monotonic()
-    monkeypatch.setattr("time.monotonic", lambda: now + LEISURE - 1)
+    monkeypatch.setattr("time.monotonic", lambda: now + REPLY_TIMEOUT - 1)
     working.listener.expire()
     assert not worker.closed
     for times in range(1, 9):  # the socket still takes a little
-        later = now + times * (LEISURE + 1)
+        later = now + times * (REPLY_TIMEOUT + 1)
         monkeypatch.setattr("time.monotonic", lambda later=later: later)
         working.listener.expire()
     assert worker.closed
@@ -373,7 +383,7 @@ def test_a_long_request_comes_in_parts_and_is_read_as_it_is_needed(path: str) ->
     loop = Loop(path, keep)
     try:
         caller = loop.caller()
-        lines = list(lines_of({"do": "count", "commands": [{"number": n} for n in range(5050)]}))
+        lines = list(encode({"do": "count", "commands": [{"number": n} for n in range(5050)]}))
         for line in lines[:-1]:
             caller.sendall(line)
             loop.turn()
@@ -401,7 +411,7 @@ def test_parts_that_are_nonsense_are_told_when_they_are_read(path: str) -> None:
 @pytest.mark.parametrize("start", [b"", b"+", b"+{}\n+"])
 def test_a_line_that_is_too_long_is_refused(loop: Loop, start: bytes) -> None:
     caller = loop.caller()
-    left = start + b" " * (LONGEST + 70_000)
+    left = start + b" " * (MAX_LINE + 70_000)
     while left:
         with contextlib.suppress(BlockingIOError):
             left = left[caller.send(left) :]
@@ -420,12 +430,47 @@ def test_work_that_nobody_waits_for_is_done_in_slices(loop: Loop) -> None:
             done.append(number)
             yield
 
-    loop.listener.do(steps())
+    loop.listener.run_in_background(steps())
     while loop.listener.busy:
         before = len(done)
         loop.turn()
         assert len(done) - before <= SLICE
     assert len(done) == 3 * SLICE
+
+
+def test_an_unforeseen_error_costs_that_work_only(path: str) -> None:
+    """In a background task, before an answer, and in the middle of one."""
+
+    def breaks() -> Iterator[None]:
+        yield
+        raise KeyError("forgotten")
+
+    def answer(request: Message) -> Message | Steps:
+        if request["do"] == "at once":
+            raise ZeroDivisionError("division by zero")
+        return in_the_middle()
+
+    def in_the_middle() -> Steps:
+        yield {"list": [1]}
+        yield None
+        raise KeyError("in the middle")
+
+    seen: list[Exception] = []
+    loop = Loop(path, answer, seen.append)
+    try:
+        loop.listener.run_in_background(breaks())
+        while loop.listener.busy:
+            loop.turn()
+        assert [repr(error) for error in seen] == ["KeyError('forgotten')"]
+        at_once = json.loads(loop.whole_answer_to(loop.caller(b'{"do": "at once"}\n')))
+        sentence = "this request met an internal error (ZeroDivisionError: division by zero)."
+        assert at_once == {"ok": False, "error": sentence}
+        *parts, last = loop.whole_answer_to(loop.caller(b'{"do": "later"}\n')).splitlines()
+        assert parts == [b'+{"list":[1]}']
+        assert json.loads(last)["ok"] is False
+        assert len(seen) == 3
+    finally:
+        loop.close()
 
 
 def test_who_is_being_served_makes_no_room_for_others(path: str) -> None:
@@ -441,10 +486,10 @@ def test_who_is_being_served_makes_no_room_for_others(path: str) -> None:
     loop = Loop(path, endless)
     try:
         loop.caller(ASKING)
-        for _ in range(MOST_CALLERS):
+        for _ in range(MAX_CLIENTS):
             loop.turn()
             loop.caller()
-        for _ in range(2 * MOST_CALLERS):
+        for _ in range(2 * MAX_CLIENTS):
             loop.turn()
         assert not closed
     finally:
@@ -507,9 +552,9 @@ def test_a_caller_looks_around_whenever_there_is_nothing_to_hear(
             looked.acquire()
             peer.sendall(piece)
 
-    monkeypatch.setattr(channel, "_LOOK", 0.01)
+    monkeypatch.setattr(channel, "_POLL", 0.01)
     server = served(path, serve)
-    told = list(stream(path, {"do": "list"}, look=looked.release))
+    told = list(stream(path, {"do": "list"}, while_waiting=looked.release))
     server.join()
     assert told == [{"list": [1]}, {"list": [2]}, {"ok": True}]  # and no sign of life is a part
 
@@ -530,7 +575,7 @@ def test_what_a_caller_sees_ends_even_an_answer_that_has_begun(path: str) -> Non
     told: list[Message] = []
     server = served(path, serve)
     with pytest.raises(Seen):
-        list(map(told.append, stream(path, {"do": "list"}, look=look)))
+        list(map(told.append, stream(path, {"do": "list"}, while_waiting=look)))
     server.join()
     assert told == [{"list": [1]}]
 
@@ -544,6 +589,6 @@ def test_parts_are_put_together() -> None:
         {},
         {"ok": True},
     ):
-        join(whole, part)
+        merge(whole, part)
     services = [{"port": 80, "servers": []}, {"port": 21, "servers": [1, 2, 3]}]
     assert whole == {"name": "all", "services": services, "ok": True}

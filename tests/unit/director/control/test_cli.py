@@ -1,9 +1,15 @@
-"""What the tools share: options as getopt(3) reads them, numbers, addresses."""
+"""What the tools share: options as getopt(3) reads them, numbers, addresses, and no answer."""
 
 from __future__ import annotations
 
+import io
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+from director.control import channel, cli
 from director.control.cli import (
     NO_VALUE,
     OPTIONAL_VALUE,
@@ -91,3 +97,75 @@ def test_numbers(text: str, value: int) -> None:
 )
 def test_addresses_have_four_numbers(text: str, address: str | None) -> None:
     assert parse_ipv4(text) == address
+
+
+# ---- no answer ----
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    path = str(tmp_path / "control")
+    monkeypatch.setenv("LVS_SOCKET", path)
+    return path
+
+
+@pytest.fixture
+def suspended(path: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The kernel accepts for a director that is suspended, and nothing more comes."""
+    monkeypatch.setattr(channel, "TIMEOUT", 0.5)
+    monkeypatch.setattr(cli, "PATIENCE", 0.1)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(path)
+        listening.listen()
+        yield
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def failure() -> tuple[str, int]:
+    with pytest.raises(cli.ToolError) as failed:
+        cli.query({"do": "list"})
+    return str(failed.value), failed.value.code
+
+
+def test_no_director_is_said_with_how_to_start_one_and_how_to_name_its_socket(path: str) -> None:
+    sentence = (
+        f"no director listens on {path}: start one with lvs-director, or name its socket in the "
+        "environment variable LVS_SOCKET."
+    )
+    assert failure() == (sentence, 1)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as killed:
+        killed.bind(path)
+    assert failure() == (sentence, 1)
+
+
+def test_somebody_elses_socket(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    assert failure() == (
+        f"{path} belongs to another user: run this as root, or as the user that runs the director.",
+        1,
+    )
+
+
+@pytest.mark.usefixtures("suspended")
+def test_a_suspended_director_is_said_at_once_and_in_the_end(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    sentence, code = failure()
+    assert terminal.getvalue() == f"No answer yet from the director on {path}; waiting ...\n"
+    assert sentence.startswith(f"the director on {path} has not answered for 0 s: it may be suspended ")
+    assert code == 1
+
+
+@pytest.mark.usefixtures("suspended")
+def test_only_a_terminal_gets_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", file := io.StringIO())
+    failure()
+    assert file.getvalue() == ""

@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from director.control.channel import MORE, call, decode_line, lines_of
+from director.control.channel import MORE, call, decode_line
+from director.control.channel import encode as encode_lines
 from director.control.handler import RequestHandler
 from director.control.listener import Listener
 from director.core.commands import (
@@ -97,7 +98,7 @@ def test_the_place_of_a_refused_command_counts_those_of_earlier_lines(
     commands += [encode(command) for command in RULES]
     commands += [{**encode(DeleteServer(KEY, Endpoint("172.16.0.2", 80))), "last": True}]  # two in one
     commands += [encode(command) for command in RULES]
-    lines = lines_of({"do": "apply", "commands": [*commands, bad, *commands]})
+    lines = encode_lines({"do": "apply", "commands": [*commands, bad, *commands]})
     parts = [decode_line(line.removeprefix(MORE)) for line in lines]
     answer = handler({"do": "apply", "parts": iter(parts)})
     assert (answer["ok"], answer["place"]) == (False, len(commands))
@@ -236,7 +237,7 @@ def test_a_change_waits_for_the_one_before_it(handler: RequestHandler) -> None:
 
 def test_a_change_whose_caller_is_gone_is_left_and_holds_nobody_up(handler: RequestHandler) -> None:
     later: list[Iterator[None]] = []
-    handler.later = later.append
+    handler.run_later = later.append
     steps = handler.steps(request_for(*RULES, *many(9, 9)[10:]))
     for _ in range(20):
         next(steps)
@@ -250,7 +251,7 @@ def test_a_change_whose_caller_is_gone_is_left_and_holds_nobody_up(handler: Requ
 def clear_and_hang_up(handler: RequestHandler, director: Director) -> list[Iterator[None]]:
     """A caller that is gone as soon as its change is in force; what is still to be done then."""
     later: list[Iterator[None]] = []
-    handler.later = later.append
+    handler.run_later = later.append
     steps = handler.steps(request_for(Clear()))
     while list(director.rules):
         next(steps)

@@ -29,6 +29,8 @@ def run(*words: str) -> None:
         ("--servers 5 lab-nat", "--servers belongs behind the command: ./inv lab-nat --servers"),
         ("lab-nat --server 5", "./inv lab-nat has no option --server: did you mean --servers?"),
         ("lab-nat --show_scripts", "did you mean --show-scripts?"),
+        ("lab-nat --bogus", "./inv lab-nat has no option --bogus: ./inv lab-nat --help lists its options."),
+        ("lab-nat --sheduler rr", "did you mean --scheduler?"),
         ("lab-nat 5", "./inv lab-nat has no use for '5': ./inv lab-nat --help lists its options."),
         ("lab-nat cli", "did you mean --cli?"),
         ("lab-nat --servers", "--servers needs a value: ./inv lab-nat --help says which."),
