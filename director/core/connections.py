@@ -144,6 +144,8 @@ class Table(Protocol):
 
     def fill_client_port(self, connection: Connection, client: Endpoint) -> None: ...
 
+    def store(self, connection: Connection) -> None: ...
+
     def find_in(self, protocol: int, client: Endpoint, vip: Endpoint) -> Connection | None: ...
 
     def find_out(self, protocol: int, server: Endpoint, client: Endpoint) -> Connection | None: ...
@@ -208,6 +210,9 @@ class ConnectionTable:
         self._unlink(connection)
         connection.client = client
         self._link(connection)
+
+    def store(self, connection: Connection) -> None:
+        """A forwarded packet has changed its counters or its ftp session: nothing to write here."""
 
     def find_in(self, protocol: int, client: Endpoint, vip: Endpoint) -> Connection | None:
         """The connection to which a packet from `client` to `vip` belongs."""
@@ -295,14 +300,13 @@ class Lifecycle:
     `secure` chooses the state table that holds under attack (secure_tcp).
     """
 
-    def __init__(self, connections: Table, templates: Templates, timeouts: Timeouts, trace: Trace) -> None:
-        self._connections = connections
-        self._templates = templates
+    def __init__(self, tables: Tables, timeouts: Timeouts, trace: Trace) -> None:
+        self._connections, self._templates = tables
         self._trace = trace
         self.secure = False
-        self.use(timeouts)
+        self.use_timeouts(timeouts)
 
-    def use(self, timeouts: Timeouts) -> None:
+    def use_timeouts(self, timeouts: Timeouts) -> None:
         """From now on: whoever waits already goes on waiting as long as was said before."""
         self._timeouts = timeouts.by_state()
 
@@ -350,12 +354,12 @@ class Lifecycle:
     def end(self, connection: Connection, now: float) -> None:
         """End a connection before its time."""
         self._connections.remove(connection)
-        self.ended(connection, now)
+        self.count_end(connection, now)
 
     def evict(self, connection: Connection, now: float) -> None:
         """End one that was never established, and the template that only it has needed."""
         self._connections.remove(connection)
-        self.ended(connection, now, "evicted")
+        self.count_end(connection, now, "evicted")
         template = connection.control
         if isinstance(template, Template) and not template.children and not template.assured:
             self._templates.remove(template)
@@ -364,12 +368,12 @@ class Lifecycle:
         """End all connections and templates whose time has come; how many connections they were."""
         ended = 0
         for connection in self._connections.expired(now):
-            self.ended(connection, now)
+            self.count_end(connection, now)
             ended += 1
         self._templates.expire(now)
         return ended
 
-    def ended(self, connection: Connection, now: float, kind: str = "expired") -> None:
+    def count_end(self, connection: Connection, now: float, kind: str = "expired") -> None:
         """Count and tell the end of one that is in the table no more."""
         connection.server.count(active=connection.active, by=-1)
         if connection.control is not None:

@@ -7,13 +7,10 @@ second opinion. Values only: nothing here looks at tables or packets.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from director.core.packet import Endpoint
 from director.core.real_server import Method
-
-if TYPE_CHECKING:
-    from director.core.connections import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,7 @@ class Forward:
     source: Endpoint
     destination: Endpoint
     next_hop: str
-    connection: Connection
+    vip: str
     reasons: tuple[str, ...]
     sequence_delta: int = 0
     acknowledgement_delta: int = 0

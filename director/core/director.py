@@ -23,18 +23,15 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from director.core import icmp, ip_options
-from director.core.arrivals import Arrivals
 from director.core.commands import Command
 from director.core.connections import DEFAULT_BITS, Connection, ConnectionTable, Lifecycle, Tables
-from director.core.decision import Decision, Drop, Pass, Reject
+from director.core.decision import Decision
 from director.core.events import Event, Trace
-from director.core.known import Known
+from director.core.forwarding import Forwarding
 from director.core.overload import DEFAULT_LIMIT, SCAN_SHARE, Overload, drops_entries, secures_tcp
-from director.core.packet import ANY_PORT, ICMP, TCP, UDP, Endpoint, Packet
+from director.core.packet import ANY_PORT, Endpoint, Packet
 from director.core.persistence import Templates, key_for
 from director.core.real_server import Method
-from director.core.refusals import Refusals
 from director.core.rules import Rules
 from director.core.states import Timeouts
 from director.core.statistics import PERIOD
@@ -86,19 +83,9 @@ class Director:
         self.connections, self.templates = tables
         self._overload = Overload(conn_limit)
         self.trace = Trace(on_event)
-        self._refusals = Refusals(mtu_of)
-        self._life = Lifecycle(self.connections, self.templates, timeouts, self.trace)
-        self._known = Known(
-            self.rules, self.connections, self._life, self._refusals, self.trace, ftp_helper=ftp_helper
-        )
-        self._arrivals = Arrivals(
-            self.rules,
-            self.connections,
-            self.templates,
-            self._life,
-            self._known,
-            self._overload,
-            self.trace,
+        self._lifecycle = Lifecycle(tables, timeouts, self.trace)
+        self._forwarding = Forwarding(
+            self.rules, tables, self._lifecycle, self._overload, self.trace, mtu_of, ftp_helper=ftp_helper
         )
         self._estimated = 0.0
 
@@ -146,7 +133,7 @@ class Director:
         yield from transaction.finish()
 
     def _use_settings(self) -> None:
-        self._life.use(self.rules.timeouts)
+        self._lifecycle.use_timeouts(self.rules.timeouts)
         self._defend()
 
     def _end_without_server(self, now: float) -> Steps:
@@ -155,7 +142,7 @@ class Director:
                 if not one.server.configured:
                     known = self.connections.find_in(one.protocol, one.client, one.vip)
                     if known is not None and not known.server.configured:
-                        self._life.end(known, now)
+                        self._lifecycle.end(known, now)
                 yield
 
     def listing(self, now: float) -> Iterator[dict[str, Any]]:
@@ -179,8 +166,8 @@ class Director:
         if drops_entries(self.rules.sysctls):
             looked_at = -(-len(self.connections) // SCAN_SHARE)
             for connection in chain.from_iterable(self.connections.scan(looked_at)):
-                if self._overload.drops_entry(connection, self._life.idle(connection, now)):
-                    self._life.evict(connection, now)
+                if self._overload.drops_entry(connection, self._lifecycle.idle(connection, now)):
+                    self._lifecycle.evict(connection, now)
 
     def _estimate(self) -> Steps:
         for service in self.rules:
@@ -192,26 +179,18 @@ class Director:
 
     def expire(self, now: float) -> int:
         """End the connections and templates whose time has come; how many connections that were."""
-        return self._life.expire(now)
+        return self._lifecycle.expire(now)
 
     def _defend(self) -> None:
         used = len(self.connections) + len(self.templates)
         self.rules.sysctls = self._overload.update_strategies(used, self.rules.sysctls)
-        self._life.secure = secures_tcp(self.rules.sysctls)
+        self._lifecycle.secure = secures_tcp(self.rules.sysctls)
 
     # ---- what a packet brings ----
 
     def decide(self, packet: Packet, now: float) -> Decision:
-        """What becomes of `packet`; never raises, whatever is in it."""
-        if packet.protocol == ICMP:
-            decision = icmp.decide(packet, self.connections)
-            ours = packet.options and not isinstance(decision, Pass)
-            return (ours and self._refuse_options(packet, now)) or decision
-        if packet.protocol not in (TCP, UDP):
-            return Pass(("neither TCP, UDP nor ICMP",))
-        if packet.fragment_offset or packet.more_fragments:
-            return self._decide_fragment(packet)
-        return (packet.options and self._refuse_options(packet, now)) or self._decide_whole(packet, now)
+        """The decision about `packet`; never raises, whatever the packet contains."""
+        return self._forwarding.decide(packet, now)
 
     def dry_run(self, packet: Packet, now: float) -> tuple[Decision, list[Event]]:
         """What `decide` would say, and what would happen; nothing does.
@@ -227,7 +206,7 @@ class Director:
         templates = Templates()
         copies: dict[int, Any] = {id(self.connections): connections, id(self.templates): templates}
         copies[id(self.trace)] = trace
-        for outside in (self._refusals.mtu_of, *self.rules.shared_with_copies()):
+        for outside in (self._forwarding.mtu_of, *self.rules.shared_with_copies()):
             copies[id(outside)] = outside
         found = {one.key: one for one in map(self.rules.find, (packet, about)) if one is not None}
         copies[id(self.rules.by_key)] = {key: deepcopy(one, copies) for key, one in found.items()}
@@ -255,48 +234,6 @@ class Director:
                     if known is not None:
                         found.setdefault((known.protocol, known.client, known.vip), known)
         return list(found.values())
-
-    def _decide_whole(self, packet: Packet, now: float) -> Decision:
-        """What becomes of a packet that shows its ports."""
-        connection = self._known.requested_by(packet)
-        if connection is not None:
-            self._known.let_go(now)
-            return self._known.request(connection, packet, now, ("known connection",))
-        connection = self._known.replied_by(packet)
-        if connection is not None:
-            return self._known.reply(connection, packet, now)
-        decision = self._arrivals.decide(packet, now)
-        self._known.let_go(now)
-        return decision
-
-    def _decide_fragment(self, packet: Packet) -> Decision:
-        """Only the whole packet shows its ports."""
-        if self._concerns(packet):
-            return Drop(("a fragment: its whole packet is decided about",), awaits_reassembly=True)
-        return Pass(("a fragment, not for a virtual service",))
-
-    def _refuse_options(self, packet: Packet, now: float) -> Decision | None:
-        """What the kernel refuses before it looks for a service.
-
-        An ICMP error may come from anywhere, and a known connection's reply from a server that was deleted.
-        """
-        known = packet.protocol == ICMP or self._known.replied_by(packet) is not None
-        if not (known or self._concerns(packet)):
-            return None
-        try:
-            if ip_options.check(packet.options):
-                return None
-        except ip_options.InvalidOption as wrong:
-            if packet.protocol == ICMP or not self.rules.is_vip(packet.destination.address):
-                return self.trace.drop(packet, now, str(wrong))  # the host's kernel has it, too, and answers
-            answer = Reject(icmp.PARAMETER_PROBLEM, 0, (str(wrong),), pointer=wrong.pointer)
-            return self.trace.reject(packet, now, answer)
-        return self.trace.drop(packet, now, "IP options that choose the way (accept_source_route is 0)")
-
-    def _concerns(self, packet: Packet) -> bool:
-        """Whether it is from a client or a real server of VS-NAT, as far as addresses tell."""
-        services = self.rules
-        return services.is_vip(packet.destination.address) or services.has_server(packet.source.address)
 
 
 def _said(command: Command) -> dict[str, Any]:

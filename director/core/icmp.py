@@ -32,10 +32,10 @@ def decide(packet: Packet, connections: Table) -> Decision:
         return _about_tunnel(packet, about, connections)
     connection = connections.find_in(about.protocol, about.destination, about.source)
     if connection is not None:
-        return _to_server(connection, packet)
+        return _to_server(connection, packet, connections)
     connection = connections.find_out(about.protocol, about.destination, about.source)
     if connection is not None and connection.method is Method.NAT:
-        return _to_client(connection, packet)
+        return _to_client(connection, packet, connections)
     return Pass(("ICMP error about no known connection",))
 
 
@@ -64,7 +64,7 @@ def _about_tunnel(packet: Packet, about: Packet, connections: Table) -> Decision
     return Reject(packet.icmp_type, packet.icmp_code, (reason,), mtu, tunnelled=True, path_mtu=learnt)
 
 
-def _to_server(connection: Connection, packet: Packet) -> Decision:
+def _to_server(connection: Connection, packet: Packet, connections: Table) -> Decision:
     """Somebody on the client's side could not deliver a reply: its sender has to hear of it."""
     if connection.server.configured:
         connection.count_in(packet.length)
@@ -73,31 +73,33 @@ def _to_server(connection: Connection, packet: Packet) -> Decision:
     if packet.ttl <= 1:
         return _too_old(packet)
     nat = connection.method is Method.NAT
+    connections.store(connection)
     server = Endpoint(connection.server_endpoint.address, 0)
     return Forward(
         connection.method,
         packet.source,
         server if nat else packet.destination,
         server.address,
-        connection,
+        connection.vip.address,
         ("ICMP error about a reply of a known connection",),
         embedded_source=connection.server_endpoint if nat else None,
     )
 
 
-def _to_client(connection: Connection, packet: Packet) -> Decision:
+def _to_client(connection: Connection, packet: Packet, connections: Table) -> Decision:
     """Somebody on the real servers' side could not deliver a request: the client has to hear of it."""
     if packet.ttl <= 1:
         return _too_old(packet)
     if connection.server.configured:
         connection.count_out(packet.length)
+    connections.store(connection)
     client = Endpoint(connection.client.address, 0)
     return Forward(
         Method.NAT,
         Endpoint(connection.vip.address, 0),
         client,
         client.address,
-        connection,
+        connection.vip.address,
         ("ICMP error about a request of a known connection",),
         embedded_destination=connection.vip,
     )

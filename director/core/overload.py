@@ -39,7 +39,7 @@ class Overload:
             raise BadValue("conn-limit", "1 or more", limit)
         self.limit = limit
         self._enough = max(1, limit // 4)  # free places: with fewer, there is an attack
-        self._drop_rate = self._until_drop = 0
+        self.drop_rate = self._until_drop = 0
         self._until_dropped = [0] * (_FEW_PACKETS + 1)
 
     def update_strategies(self, used: int, sysctls: Sysctls) -> Sysctls:
@@ -49,21 +49,21 @@ class Overload:
         for name in ("drop_entry", "drop_packet", "secure_tcp"):
             if getattr(sysctls, name) in (1, 2):
                 sysctls = sysctls.with_value(name, 2 if attacked else 1)
-        self._drop_rate = 0
+        self.drop_rate = 0
         if sysctls.drop_packet == 3:
-            self._drop_rate = sysctls.am_droprate
+            self.drop_rate = sysctls.am_droprate
         elif sysctls.drop_packet == 2:
-            self._drop_rate = max(1, self._enough // max(1, self._enough - free))
+            self.drop_rate = max(1, self._enough // max(1, self._enough - free))
         return sysctls
 
     def drops_packet(self) -> bool:
         """drop_packet: whether it is the turn of this new connection to be dropped."""
-        if not self._drop_rate:
+        if not self.drop_rate:
             return False
         self._until_drop -= 1
         if self._until_drop > 0:
             return False
-        self._until_drop = self._drop_rate
+        self._until_drop = self.drop_rate
         return True
 
     def drops_entry(self, connection: Connection, idle: float) -> bool:

@@ -51,9 +51,9 @@ class Template:
     children: int = 0
     assured: bool = False
 
-    def usable(self, *, quiescent_too: bool) -> bool:
-        """Whether its server can still be used; one of weight 0 only if `quiescent_too`."""
-        return self.server.configured and (quiescent_too or self.server.weight > 0)
+    def usable(self, *, quiesced_too: bool) -> bool:
+        """Whether its server can still be used; one of weight 0 only if `quiesced_too`."""
+        return self.server.configured and (quiesced_too or self.server.weight > 0)
 
     def as_dict(self, now: float) -> dict[str, Any]:
         """JSON-ready, in the form of a connection; `expires` in seconds from `now`."""

@@ -40,4 +40,4 @@ def reply(made: Director, number: int) -> Packet:
     """What the real server of a client's connection sends."""
     decision = made.decide(packet(number, ACK), 0)
     assert isinstance(decision, Forward)
-    return Packet(TCP, decision.connection.server_endpoint, decision.connection.client, 40, flags=ACK)
+    return Packet(TCP, decision.destination, decision.source, 40, flags=ACK)

@@ -19,7 +19,7 @@ from scapy.layers.inet import UDP as UdpHeader
 from scapy.layers.l2 import Ether
 
 from director import engines
-from director.core.connections import Connection, Lifecycle
+from director.core.connections import Connection, Lifecycle, Tables
 from director.core.events import Trace
 from director.core.packet import ACK, RST, SYN, TCP, UDP, Endpoint
 from director.core.real_server import Method
@@ -235,7 +235,7 @@ def test_a_packet_that_comes_while_the_core_decides_is_not_undone(loose: Loose, 
     table = SharedTable(
         loose.connections, loose.totals, servers, templates, sessions, updates, clock, nothing, 8
     )
-    life = Lifecycle(table, templates, TIMEOUTS, Trace(None))
+    life = Lifecycle(Tables(table, templates), TIMEOUTS, Trace(None))
     connection = table.find_in(TCP, CLIENT, VIP)
     assert isinstance(connection, Connection)
     if core is None:

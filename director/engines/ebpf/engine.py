@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from director.core import ftp
 from director.core.connections import Tables
-from director.core.decision import Decision, Forward
+from director.core.decision import Decision
 from director.core.overload import secures_tcp
 from director.core.packet import ICMP, Packet
 from director.core.service import VirtualService
@@ -214,9 +214,6 @@ class EbpfEngine:
         service = self._director.rules.find(packet)
         self._rules.fetch_for(service)
         decision = self._director.decide(packet, now)
-        if isinstance(decision, Forward):
-            self._connections.remember(decision.connection)
-            self._servers.save_counters(decision.connection.server)
         self._rules.write_back(service)
         return decision
 

@@ -274,7 +274,7 @@ class SharedTable:
             if self._updates.compare_and_swap(key, entry.flags, entry.flags & ~flags, expires):
                 return
 
-    def remember(self, connection: Connection) -> None:
+    def store(self, connection: Connection) -> None:
         """What the core has read in a control connection, should there be another core; and its packets."""
         if connection.packets <= MAX_PACKETS:
             key = _key(connection)
@@ -283,6 +283,7 @@ class SharedTable:
                 self._updates.compare_and_swap(key, entry.flags, entry.flags, None, connection.packets)
         if connection.ftp is not None:
             self._sessions.save(_key(connection), connection.ftp)
+        self._servers.save_counters(connection.server)
 
     def fill_client_port(self, connection: Connection, client: Endpoint) -> None:
         del self._expected[_expected_key(connection)]

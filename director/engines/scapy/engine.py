@@ -228,7 +228,7 @@ class ScapyEngine:
                 self._give(data[: packet.length])
             else:
                 if datagram.options:
-                    datagram = self._fill_in(data[: packet.length], packet, decision.connection.vip.address)
+                    datagram = self._fill_in(data[: packet.length], packet, decision.vip)
                 self._forward(datagram, decision, packet)
         elif isinstance(decision, Reject):
             self._answer(decision, tunnelled(datagram.rest) if decision.tunnelled else data[: packet.length])

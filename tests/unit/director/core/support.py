@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from director.core.commands import AddServer, AddService, Command, ServiceKey
+from director.core.connections import Connection
 from director.core.director import Director
 from director.core.packet import ACK, FIN, RST, SYN, TCP, Endpoint, Packet
 from director.core.real_server import Method
@@ -37,6 +38,13 @@ def direct(method: Method = Method.DR, **options: Any) -> Director:
         servers = [(Endpoint(f"203.0.113.{n}", service.port), 1) for n in (12, 11)]
         director.apply(rules(service, *servers), 0.0)
     return director
+
+
+def entry(director: Director, client: Endpoint, vip: Endpoint, protocol: int = TCP) -> Connection:
+    """The connection that the director's table has for a client's end."""
+    found = director.connections.find_in(protocol, client, vip)
+    assert found is not None
+    return found
 
 
 def tcp(source: Endpoint, destination: Endpoint, flags: int = SYN, **more: Any) -> Packet:

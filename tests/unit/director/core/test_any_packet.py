@@ -23,7 +23,7 @@ from director.core.fragments import Reassembly
 from director.core.packet import ACK, ANY_PORT, FIN, ICMP, IPIP, SYN, TCP, UDP, Endpoint, Packet
 from director.core.real_server import Method
 from tests.conftest import LONG
-from tests.unit.director.core.support import FTP, FTP2, RS1, VIP, WEB, client, direct, published, tcp
+from tests.unit.director.core.support import FTP, FTP2, RS1, VIP, WEB, client, direct, entry, published, tcp
 from tests.unit.director.core.test_fuzz import check_counts
 
 DNS = Endpoint(VIP, 53)
@@ -64,7 +64,7 @@ def test_port_0_is_not_the_client_that_ftp_expects() -> None:
     data = Endpoint(VIP, 117 * 256 + 48)
     decision = director.decide(tcp(client(0), data), 0)
     assert isinstance(decision, Forward)
-    assert decision.connection.client == client(0)
+    assert entry(director, client(0), data).client == client(0)
     assert director.connections.expectations == 0
     assert director.connections.find_in(TCP, NOBODY, data) is None
 

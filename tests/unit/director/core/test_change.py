@@ -88,7 +88,7 @@ def everything(director: Director) -> object:
     ]
     removed = {key: dict(servers) for key, servers in rules.removed.items() if servers}
     settings = rules.sysctls, rules.timeouts, rules.marks, rules.vips()
-    life = director._life._timeouts, director._life.secure, director._overload._drop_rate
+    life = director._lifecycle._timeouts, director._lifecycle.secure, director._overload.drop_rate
     return held, removed, settings, life, list(director.listing(9))
 
 

@@ -27,7 +27,7 @@ def establish(director: Director, number: int) -> None:
     for port in range(1001, 1001 + number):
         decision = director.decide(tcp(client(port), WEB), 0)
         assert isinstance(decision, Forward)
-        director.decide(tcp(decision.connection.server_endpoint, client(port), SYN | ACK), 0)
+        director.decide(tcp(decision.destination, client(port), SYN | ACK), 0)
         director.decide(tcp(client(port), WEB, ACK), 0)
 
 
@@ -66,7 +66,7 @@ def test_established_connections_are_never_evicted() -> None:
     establish(director, 50)
     decision = director.decide(tcp(client(99), WEB), 0)
     assert isinstance(decision, Drop)
-    assert "50 places" in decision.reasons[0]
+    assert "50 entries" in decision.reasons[0]
     assert len(director.connections) == 50
 
 

@@ -24,6 +24,7 @@ from tests.unit.director.core.support import (
     WEB,
     client,
     direct,
+    entry,
     published,
     tcp,
 )
@@ -36,7 +37,8 @@ def forward(director: Director, packet: Packet, now: float = 0.0) -> Forward:
 
 
 def server_of(director: Director, port: int, now: float = 0.0) -> str:
-    return str(forward(director, tcp(client(port), WEB), now).connection.server_endpoint)
+    forward(director, tcp(client(port), WEB), now)
+    return str(entry(director, client(port), WEB).server_endpoint)
 
 
 class TestNat:
@@ -58,7 +60,8 @@ class TestNat:
 
     def test_states_of_a_whole_connection(self) -> None:
         director = published()
-        connection = forward(director, tcp(client(1), WEB)).connection
+        forward(director, tcp(client(1), WEB))
+        connection = entry(director, client(1), WEB)
         end = connection.server_endpoint
         seen = []
         for packet in (
@@ -82,7 +85,8 @@ class TestTunAndDr:
 
     def test_the_client_half_moves_the_state(self, method: Method) -> None:
         director = direct(method)
-        connection = forward(director, tcp(client(1), WEB)).connection
+        forward(director, tcp(client(1), WEB))
+        connection = entry(director, client(1), WEB)
         seen = [connection.state.value]
         for flags in (ACK, FIN | ACK):
             director.decide(tcp(client(1), WEB, flags), 0)
@@ -183,7 +187,8 @@ class TestServers:
 
     def test_counters_follow_the_connections(self) -> None:
         director = published()
-        connection = forward(director, tcp(client(1), WEB)).connection
+        forward(director, tcp(client(1), WEB))
+        connection = entry(director, client(1), WEB)
         server = connection.server
         assert (server.stats.connections, server.active, server.inactive) == (1, 1, 0)
         director.decide(tcp(RS2, client(1), SYN | ACK), 0)
@@ -203,12 +208,14 @@ class TestServers:
 
 def test_a_connection_that_is_over_makes_way_for_a_new_one() -> None:
     director = published()
-    first = forward(director, tcp(client(1), WEB)).connection
+    forward(director, tcp(client(1), WEB))
+    first = entry(director, client(1), WEB)
     director.decide(tcp(RS2, client(1), SYN | ACK), 0)
     director.decide(tcp(client(1), WEB, ACK), 0)
     director.decide(tcp(client(1), WEB, RST), 0)
     assert first.state.value == "CLOSE"
-    second = forward(director, tcp(client(1), WEB)).connection
+    forward(director, tcp(client(1), WEB))
+    second = entry(director, client(1), WEB)
     assert second is not first
     assert len(director.connections) == 1
 
@@ -222,7 +229,7 @@ def test_udp_is_balanced_too() -> None:
     director.apply([AddService(key), AddServer(key, Endpoint("172.16.0.2", 5353))], 0)
     sent = forward(director, Packet(UDP, client(1), dns, 60))
     assert sent.destination == Endpoint("172.16.0.2", 5353)
-    assert sent.connection.state.value == "UDP"
+    assert entry(director, client(1), dns, UDP).state.value == "UDP"
 
 
 class TestIcmp:

@@ -12,7 +12,7 @@ from director.core.commands import AddServer, AddService, ServiceKey
 from director.core.decision import Drop, Forward, Pass
 from director.core.director import Director
 from director.core.packet import ACK, FIN, RST, SYN, TCP, UDP, Endpoint, Packet
-from tests.unit.director.core.support import CIP, FTP, FTP2, VIP, client, published, tcp
+from tests.unit.director.core.support import CIP, FTP, FTP2, VIP, client, entry, published, tcp
 
 MODULUS = 1 << 32
 PASSIVE = b"227 Entering passive mode (172,16,0,3,117,48).\r\n"
@@ -162,7 +162,7 @@ def test_the_client_may_use_the_ports_of_an_old_data_connection() -> None:
     assert isinstance(first, Forward)
     for flags in (ACK, RST):
         session.decide(tcp(client(2), Endpoint(VIP, 30000), flags))
-    assert first.connection.state.value == "CLOSE"
+    assert entry(session.director, client(2), Endpoint(VIP, 30000)).state.value == "CLOSE"
     assert isinstance(passive_data(session, 2), Forward)
     for flags in (ACK, RST):
         session.decide(tcp(client(2), Endpoint(VIP, 30000), flags))
@@ -245,8 +245,9 @@ def test_the_same_port_announced_again_listens_again() -> None:
     session.command(0, command)
     data = session.decide(tcp(Endpoint(FTP2.address, 20), client(40000)))
     assert isinstance(data, Forward)
+    data = entry(session.director, client(40000), Endpoint(VIP, 20))
     session.decide(tcp(client(40000), Endpoint(VIP, 20), RST))
     session.decide(tcp(client(40000), Endpoint(VIP, 20), SYN | ACK))
-    assert data.connection.state.value != "LISTEN"
+    assert data.state.value != "LISTEN"
     session.command(len(command), command)
-    assert data.connection.state.value == "LISTEN"
+    assert data.state.value == "LISTEN"

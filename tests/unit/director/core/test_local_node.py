@@ -10,7 +10,7 @@ from director.core.director import Director
 from director.core.errors import BadValue
 from director.core.packet import ACK, FIN, ICMP, SYN, TCP, Endpoint, Packet
 from director.core.real_server import Method
-from tests.unit.director.core.support import CIP, VIP, WEB, client, tcp
+from tests.unit.director.core.support import CIP, VIP, WEB, client, entry, tcp
 
 KEY = ServiceKey(TCP, WEB)
 OWN, OTHER = Endpoint("203.0.113.2", 80), Endpoint("203.0.113.11", 80)
@@ -62,7 +62,8 @@ def test_there_is_no_way_to_be_too_long_for(packet: Packet) -> None:
 
 def test_the_director_sees_the_clients_half() -> None:
     director = local(Method.NAT)
-    connection = forward(director, tcp(client(1), WEB)).connection
+    forward(director, tcp(client(1), WEB))
+    connection = entry(director, client(1), WEB)
     seen = []
     for flags in (ACK, FIN | ACK):
         director.decide(tcp(client(1), WEB, flags), 0)
@@ -83,7 +84,7 @@ def test_in_vs_nat_it_may_have_a_port_of_its_own() -> None:
     director.apply([AddServer(KEY, Endpoint(OWN.address, 8080))], 0)
     decision = forward(director, tcp(client(1), WEB))
     assert (decision.method, decision.destination) == (Method.LOCAL, WEB)
-    assert decision.connection.server_endpoint == Endpoint(OWN.address, 8080)
+    assert entry(director, client(1), WEB).server_endpoint == Endpoint(OWN.address, 8080)
 
 
 def test_an_icmp_error_about_its_reply_is_its_own() -> None:

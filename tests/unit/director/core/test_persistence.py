@@ -9,7 +9,7 @@ from director.core.decision import Drop, Forward, Pass
 from director.core.director import Director
 from director.core.packet import ACK, FIN, SYN, TCP, UDP, Endpoint, Packet
 from director.core.real_server import Method
-from tests.unit.director.core.support import FTP, VIP, WEB, client, direct, tcp
+from tests.unit.director.core.support import FTP, VIP, WEB, client, direct, entry, tcp
 
 KEY = ServiceKey(TCP, FTP)
 DATA = Endpoint(VIP, 30000)
@@ -83,10 +83,11 @@ def test_the_data_connection_is_remembered_with_its_own_port() -> None:
     director, server = established()
     decision = director.decide(tcp(client(2), DATA), 0)
     assert isinstance(decision, Forward)
-    assert (decision.connection.vip, decision.connection.server_endpoint) == (DATA, Endpoint(server, 30000))
+    known = entry(director, client(2), DATA)
+    assert (known.vip, known.server_endpoint) == (DATA, Endpoint(server, 30000))
     again = director.decide(tcp(client(2), DATA, ACK), 0)
     assert isinstance(again, Forward)
-    assert again.connection is decision.connection
+    assert entry(director, client(2), DATA) is known
 
 
 def test_udp_on_port_21_is_no_session() -> None:

@@ -33,7 +33,7 @@ def web(director: Director) -> VirtualService:
 def visit(director: Director, port: int) -> None:
     decision = director.decide(tcp(client(port), WEB), 0)
     assert isinstance(decision, Forward)
-    director.decide(tcp(decision.connection.server_endpoint, client(port), SYN | ACK, length=52), 0)
+    director.decide(tcp(decision.destination, client(port), SYN | ACK, length=52), 0)
 
 
 def test_packets_and_bytes_of_both_directions() -> None:

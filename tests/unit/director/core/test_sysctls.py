@@ -14,7 +14,7 @@ from director.core.packet import ACK, FIN, RST, SYN, TCP, UDP, Endpoint, Packet
 from director.core.real_server import Method
 from director.core.states import SECURE_TCP_TRANSITIONS, TCP_TRANSITIONS, Direction, State
 from director.core.sysctls import Sysctls
-from tests.unit.director.core.support import RS1, RS2, VIP, WEB, client, direct, published, tcp
+from tests.unit.director.core.support import RS1, RS2, VIP, WEB, client, direct, entry, published, tcp
 
 KEY = ServiceKey(TCP, WEB)
 
@@ -59,7 +59,8 @@ def test_they_can_be_given_from_the_start() -> None:
 def test_sloppy_tcp_takes_connections_that_it_has_not_seen_begin() -> None:
     assert isinstance(published().decide(tcp(client(1), WEB, ACK), 0), Pass)
     sloppy = set_to(published(), sloppy_tcp=1)
-    assert forward(sloppy.decide(tcp(client(1), WEB, ACK), 0)).connection.state is State.ESTABLISHED
+    forward(sloppy.decide(tcp(client(1), WEB, ACK), 0))
+    assert entry(sloppy, client(1), WEB).state is State.ESTABLISHED
     assert isinstance(sloppy.decide(tcp(client(2), WEB, RST), 0), Pass)
 
 
@@ -117,10 +118,12 @@ class TestExpireNodestConn:
 def test_conn_reuse_mode(mode: int, method: Method, flags: int, elsewhere: bool) -> None:
     """The first connection has come to CLOSE, FIN_WAIT or ESTABLISHED when its client begins again."""
     director = set_to(published() if method is Method.NAT else direct(method), conn_reuse_mode=mode)
-    first = forward(director.decide(tcp(client(1), WEB), 0)).connection
+    forward(director.decide(tcp(client(1), WEB), 0))
+    first = entry(director, client(1), WEB)
     for each in (ACK, flags):
         director.decide(tcp(client(1), WEB, each), 0)
-    again = forward(director.decide(tcp(client(1), WEB), 0)).connection
+    forward(director.decide(tcp(client(1), WEB), 0))
+    again = entry(director, client(1), WEB)
     assert (again is not first) == elsewhere
 
 
@@ -190,7 +193,8 @@ def test_drop_entry_removes_only_half_open_connections() -> None:
 
 def test_secure_tcp_believes_the_server_and_not_the_client() -> None:
     director = set_to(published(), secure_tcp=3)
-    connection = forward(director.decide(tcp(client(1), WEB), 0)).connection
+    forward(director.decide(tcp(client(1), WEB), 0))
+    connection = entry(director, client(1), WEB)
     director.decide(tcp(client(1), WEB, ACK), 0)
     assert connection.state.name == "SYN_RECV"
     director.decide(tcp(connection.server_endpoint, client(1), ACK), 0)

@@ -15,7 +15,6 @@ from scapy.layers.l2 import Ether
 from scapy.utils import checksum
 
 from director.core.commands import DeleteServer, ServiceKey
-from director.core.connections import Connection
 from director.core.decision import Forward
 from director.core.packet import Endpoint
 from director.core.real_server import Method
@@ -26,7 +25,6 @@ from tests.unit.director.engines.support import CLIENT, GATEWAY_MAC, MAC, OWN, S
 GET = b"GET /index.html HTTP/1.0\r\n\r\n"
 OPTIONS = [("NOP", None), ("NOP", None), ("Timestamp", (7, 8))]
 _PORTS = st.integers(0, 65535)
-NOBODY: Connection = None  # type: ignore[assignment]  # the rewriting does not look at it
 
 
 def request(flags: str = "PA", data: bytes = GET, **ip: Any) -> Any:
@@ -40,7 +38,7 @@ def opened(running: Running) -> Running:
 
 
 def to_server(method: Method, source: Endpoint, destination: Endpoint, **more: Any) -> Forward:
-    return Forward(method, source, destination, SERVER, NOBODY, (), **more)
+    return Forward(method, source, destination, SERVER, VIP, (), **more)
 
 
 def test_nat_request(nat: Running) -> None:

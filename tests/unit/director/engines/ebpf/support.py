@@ -115,6 +115,9 @@ class FakeServers:
     def number_of(self, server: RealServer) -> int:
         return next(number for number, one in self.servers.items() if one is server)
 
+    def save_counters(self, server: RealServer) -> None:
+        """There is no next director."""
+
 
 class Shared:
     """A table and templates over maps in this process."""

@@ -78,8 +78,10 @@ class Life:
     def core_forwards(self, connections: int) -> None:
         """One packet each, which go to both servers in turns."""
         for port in range(connections):
-            decision: Any = self.director.decide(tcp(client(3000 + port), WEB), 0.0)
-            self.servers.save_counters(decision.connection.server)
+            self.director.decide(tcp(client(3000 + port), WEB), 0.0)
+            known = self.director.connections.find_in(TCP, client(3000 + port), WEB)
+            assert known is not None
+            self.servers.save_counters(known.server)
 
 
 def test_what_the_core_has_counted_is_counted_on() -> None:

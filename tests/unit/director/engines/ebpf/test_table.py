@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from director.core.connections import Connection, ConnectionTable, Lifecycle
+from director.core.connections import Connection, ConnectionTable, Lifecycle, Tables
 from director.core.events import Trace
 from director.core.ftp import Session
 from director.core.overload import Overload
@@ -182,7 +182,7 @@ def test_the_next_director_reads_on_in_control_connections(persistent: int) -> N
     control = made(shared, client(1), FTP)
     control.ftp = Session(sent=7)
     shared.table.add(control, shared.rules.time + 60)
-    shared.table.remember(control)
+    shared.table.store(control)
     data = made(shared, client(2), DATA, control)
     shared.table.add(data, shared.rules.time + 60)
     alone = made(shared, client(3, "198.51.100.9"), DATA, control)
@@ -236,7 +236,7 @@ def test_an_expected_connection_that_finds_no_room_is_counted_no_more() -> None:
 
 
 def life(shared: Shared) -> Lifecycle:
-    return Lifecycle(shared.table, shared.templates, Timeouts(), Trace(None))
+    return Lifecycle(Tables(shared.table, shared.templates), Timeouts(), Trace(None))
 
 
 def counts(shared: Shared) -> tuple[int, int, int]:
@@ -339,7 +339,7 @@ def test_packets_of_the_program_and_of_the_core_are_counted_together() -> None:
     shared = Shared(Method.DR)
     connection, key = established(shared)
     connection.packets = 2
-    shared.table.remember(connection)
+    shared.table.store(connection)
     entry = layouts.Entry.from_bytes(shared.map.entries[key])
     assert entry.packets == 2
     shared.map.put(key, bytes(entry._replace(packets=3)))
