@@ -30,7 +30,7 @@ from director.engines.ebpf.layouts import NANO, KernelClock, Settings, Totals
 from director.engines.ebpf.libbpf import check, library
 from director.engines.ebpf.libbpf.programs import BpfObject, RunOptions, run
 from director.engines.ebpf.program import MAPS, SETTINGS, TOTALS, ProgramUpdates
-from director.engines.ebpf.rules import SCHEDULERS
+from director.engines.ebpf.services import SCHEDULERS
 from director.engines.ebpf.table import SharedTable
 from director.engines.engine import EngineError
 from tests.unit.director.engines.ebpf.support import FakeServers

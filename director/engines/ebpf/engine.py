@@ -1,7 +1,6 @@
-"""The engine: the program in the kernel forwards, and the core decides about what it hands up.
+"""The engine: the program in the kernel forwards, and the core decides about the packets that it sends up.
 
-Whatever comes up is treated as if it had been heard on the wire: by the Scapy engine, of which one
-is inside for that purpose, with the same tables.
+Those are handled like frames from the wire, by a Scapy engine of our own that uses the same tables.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ from director.engines.ebpf.layouts import PREFIX, KernelClock, Settings, Totals
 from director.engines.ebpf.libbpf import BpfError
 from director.engines.ebpf.network import Network
 from director.engines.ebpf.program import SETTINGS, TOTALS, Program, ProgramUpdates, Sweeper
-from director.engines.ebpf.rules import Rules
 from director.engines.ebpf.servers import Servers
+from director.engines.ebpf.services import Services
 from director.engines.ebpf.table import SharedTable
 from director.engines.ebpf.templates import SharedTemplates
 from director.engines.ebpf.upcall import EventReader, UpcallDevice
@@ -37,9 +36,8 @@ from director.engines.scapy.wire import ARP
 if TYPE_CHECKING:
     from director.core.director import Director
 
-_AT_ONCE = 64  # frames, before others get their turn
-
-_ENTRIES = 2  # of a connection, at most
+_MAX_FRAMES = 64  # from the upcall device, before the selector looks at the others again
+_ENTRIES = 2  # of a connection in the map, at most
 
 
 class EbpfEngine:
@@ -50,13 +48,13 @@ class EbpfEngine:
         prerequisites.require()
         self._interfaces = interfaces
         self._clock = KernelClock(clock, clock() - monotonic())
-        self._core = ScapyEngine(interfaces, clock, ARP)
+        self._scapy = ScapyEngine(interfaces, clock, ARP)
         self._upcall = UpcallDevice()
-        self._short_cuts = False
-        self._lost = 0  # events
+        self._redirect_peer = False
+        self._lost_events = 0
 
     def use_redirect_peer(self) -> None:
-        self._short_cuts = True
+        self._redirect_peer = True
 
     def tables(self, bits: int, limit: int) -> Tables:
         """Raises EngineError."""
@@ -67,7 +65,7 @@ class EbpfEngine:
         self._totals = Totals(maps[TOTALS].mapped())
         self._sweeper = Sweeper(self._program.run, self._totals, self._clock)
         self._servers = Servers(maps)
-        self._rules = Rules(maps, self._servers)
+        self._services = Services(maps, self._servers)
         self._templates = SharedTemplates(maps["templates"], self._totals, self._servers, self._clock)
         self._connections = SharedTable(
             maps["connections"],
@@ -89,65 +87,67 @@ class EbpfEngine:
         upcall = self._upcall.open()  # refused while another director runs, whose settings stay
         self._settings.set_upcall_interface(upcall)
         self._settings.set_conn_limit(self._limit)
-        self._core.start(director, selector, self._decide)
+        self._scapy.start(director, selector, self._decide)
         self._network = Network(maps, self._settings, self._interfaces)
         self._network.refresh()
         self._network.tick()
         self._events = EventReader(maps["events"], director.trace, self._connections, self._clock)
-        selector.register(self._upcall, EVENT_READ, self._hear)
+        selector.register(self._upcall, EVENT_READ, self._handle_upcalls)
         selector.register(self._network, EVENT_READ, self._network.neighbours_changed)
-        selector.modify(self._core.routes, EVENT_READ, self._routes_changed)
+        selector.modify(self._scapy.routes, EVENT_READ, self._routes_changed)
         selector.register(self._events, EVENT_READ, self._events.poll)
         if self._program.adopted:
             try:
                 checkpoint.restore(director, self._servers, maps["checkpoint"], self._clock.now())
             except checkpoint.UnreadableCheckpoint as error:
                 raise EngineError(f"{error} {self._program.removal_hint()}") from None
-            self._rules.adopt(director.rules)
+            self._services.adopt(director.rules)
             self._templates.adopt(self._clock.now())
             self._connections.adopt()
         self.install_rules()
         self._program.attach()
 
     def mtu_of(self, address: str) -> int:
-        return self._core.mtu_of(address)
+        return self._scapy.mtu_of(address)
 
     def is_local(self, address: str) -> bool:
-        return self._core.is_local(address)
+        return self._scapy.is_local(address)
 
     def route_to(self, address: str) -> Mapping[str, str]:
-        way = self._core.route_to(address)
-        return {**way, "dest_mac": self._network.mac_of(way["interface"], way["next_hop"])} if way else {}
+        route = self._scapy.route_to(address)
+        if not route:
+            return {}
+        return {**route, "dest_mac": self._network.mac_of(route["interface"], route["next_hop"])}
 
     def _routes_changed(self) -> None:
-        self._core.routes.changed()
+        self._scapy.routes.changed()
         self._network.refresh()
 
     # ---- rules ----
 
     def sync_schedulers(self) -> None:
-        self._listen()
-        self._rules.fetch()
+        self._poll_events()
+        self._services.fetch()
 
-    def _listen(self) -> None:
-        """Let the core know what the program has told; if some of it got lost, look for what it was."""
+    def _poll_events(self) -> None:
+        """Tell the core what has happened; search the table for it where events were lost."""
         self._events.poll()
         lost = self._totals.lost_events
-        if lost != self._lost:
-            self._lost = lost
+        if lost != self._lost_events:
+            self._lost_events = lost
             self._connections.recover_lost_events()
 
     def prepare_rules(self, vips: set[str]) -> Iterator[None]:  # noqa: ARG002
-        """Nothing to do before: while they are written, the program forwards by what it has."""
+        """Nothing takes long: while rules are written, the program forwards by those that it has."""
         return iter(())
 
     def install_rules(self) -> None:
         """Raises EngineError."""
         rules = self._director.rules
-        self._core.redirect()
+        self._scapy.redirect()
         try:
             vips = self._prefixes(rules.vips())
-            self._rules.write(rules, lambda address: self.route_to(address).get("source", "0.0.0.0"))
+            self._services.write(rules, lambda address: self.route_to(address).get("source", "0.0.0.0"))
             self._write_vips(vips)
         except BpfError as error:
             raise EngineError(f"The engine ebpf can't write its rules ({error}).") from None
@@ -160,7 +160,7 @@ class EbpfEngine:
         checkpoint.save(self._director, self._servers, self._program.maps["checkpoint"])
 
     def _prefixes(self, wanted: set[str]) -> set[bytes]:
-        """Raises EngineError where they are too many."""
+        """Raises EngineError where there are too many."""
         room = self._program.maps["vips"].size
         if len(wanted) > room:
             raise EngineError(f"The engine ebpf has room for {room} virtual addresses.")
@@ -193,36 +193,36 @@ class EbpfEngine:
             flags |= layouts.UPCALL_SYN
         if sysctls.expire_quiescent_template:
             flags |= layouts.EXPIRE_QUIESCENT
-        if self._short_cuts:
+        if self._redirect_peer:
             flags |= layouts.REDIRECT_PEER
         return flags
 
-    # ---- what is handed up ----
+    # ---- upcalls ----
 
-    def _hear(self) -> None:
-        self._listen()
-        for _ in range(_AT_ONCE):
+    def _handle_upcalls(self) -> None:
+        self._poll_events()
+        for _ in range(_MAX_FRAMES):
             frame = self._upcall.read()
             if frame is None:
                 return
-            self._core.take(frame)
+            self._scapy.take(frame)
             if frame[23:24] == bytes([ICMP]):
-                self._network.learn(self._core.routes.learnt)
+                self._network.learn(self._scapy.routes.learnt)
 
     def _decide(self, packet: Packet, now: float) -> Decision:
-        """The core's decision; it and the program are in step before and after."""
+        """The core's decision, with loads and positions fetched before and written back after it."""
         service = self._director.rules.find(packet)
-        self._rules.fetch_for(service)
+        self._services.fetch_for(service)
         decision = self._director.decide(packet, now)
-        self._rules.write_back(service)
+        self._services.write_back(service)
         return decision
 
-    # ---- what the time brings ----
+    # ---- periodic work, listings ----
 
     def tick(self, now: float) -> None:
-        self._core.tick(now)
+        self._scapy.tick(now)
         self._network.tick()
-        self._network.learn(self._core.routes.learnt)
+        self._network.learn(self._scapy.routes.learnt)
         self._servers.write_all_back()
         self._sweeper.sweep_if_due(self._director.rules.timeouts)
         self._settings.set_transitions(secure=secures_tcp(self._director.rules.sysctls))
@@ -232,18 +232,21 @@ class EbpfEngine:
         self._servers.write_all_back()
         if wait:
             self._sweeper.sweep()
-        self._rules.fetch()
+        self._services.fetch()
 
     def connections(self, now: float) -> Iterator[dict[str, Any]]:
-        self._listen()
+        self._poll_events()
         return self._director.listing(now)
 
     def counters(self) -> Mapping[str, int]:
-        """What the program has forwarded, and what the core has."""
-        counted = dict(zip(COUNTERS, self._servers.totals(), strict=True))
-        forwarded = counted["packets_in"] + counted["packets_out"]
-        mine = {"forwarded_in_kernel": forwarded, "lost_events": self._totals.lost_events}
-        return {**self._core.counters(), **mine}
+        """The core's counters, and what the program has forwarded."""
+        totals = dict(zip(COUNTERS, self._servers.program_totals(), strict=True))
+        forwarded = totals["packets_in"] + totals["packets_out"]
+        return {
+            **self._scapy.counters(),
+            "forwarded_in_kernel": forwarded,
+            "lost_events": self._totals.lost_events,
+        }
 
     def close(self) -> None:
         if hasattr(self, "_program"):
@@ -252,10 +255,10 @@ class EbpfEngine:
             if hasattr(self, part):
                 getattr(self, part).close()
         self._upcall.close()
-        self._core.close()
+        self._scapy.close()
 
 
 def _has_wildcard(service: VirtualService) -> bool:
-    """Whether packets ask for it that don't go to its own port."""
+    """Whether it also serves packets to other ports: by firewall mark, on port 0, or as ftp data."""
     key = service.key
     return bool(key.mark) or not key.address.port or key.address.port == ftp.CONTROL_PORT

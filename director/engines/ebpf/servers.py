@@ -1,8 +1,9 @@
-"""Real servers, as the program has them: each has a number, its place in the program's tables.
+"""Real servers in the program's maps: each has a number, its index there.
 
-It keeps it as long as a rule, a connection or a template refers to it. How loaded a server is, is
-fetched before the core needs it and brought back after: the program and the core decide in turns, and
-each counts for itself. What the core has counted is in a table as well, for the next director.
+A server keeps its number as long as a rule, a connection or a template refers to it. The program and the
+core schedule in turns, and each counts connections for itself: the program's counts are fetched before
+the core needs them, and the core's are written back. The core's counters are in a map as well, for
+the next director.
 """
 
 from __future__ import annotations
@@ -18,103 +19,104 @@ from director.engines.ebpf.layouts import METHODS
 from director.engines.ebpf.libbpf.maps import Map
 from director.engines.engine import EngineError
 
-_COUNTS = slice(32, 48)  # of a server's value
-_OVERLOADED = slice(28, 32)
+# Fields at the end of SERVER, counted from there, and where they are in bytes.
+_OVERLOADED, _CORE_ACTIVE, _CORE_INACTIVE = -5, -2, -1
+_OVERLOADED_BYTES, _CONNECTIONS_BYTES, _CORE_BYTES = slice(28, 32), slice(32, 48), slice(40, 48)
 
 
 class Servers:
     def __init__(self, maps: dict[str, Map]) -> None:
-        self._counted = maps["server_stats"]
-        self._memory, self._room = maps["servers"].mapped(), maps["servers"].size
-        self._added = maps["core_stats"].mapped()
+        self._memory, self._capacity = maps["servers"].mapped(), maps["servers"].size
+        self._stats = maps["server_stats"]
+        self._core_stats = maps["core_stats"].mapped()
         self._numbers: dict[int, int] = {}  # by the identity of a server
-        self._at: dict[int, tuple[VirtualService, RealServer]] = {}
+        self._by_number: dict[int, tuple[VirtualService, RealServer]] = {}
         self._free: list[int] = []
-        self._seen: dict[int, tuple[int, int]] = {}  # connections, as they were when fetched last
-        self._carried: dict[int, tuple[int, ...]] = {}  # counters, likewise
-        self._written: dict[int, tuple[int, ...]] = {}  # what the core adds to them, as it is in its table
+        # By number, as they were when last fetched or written:
+        self._fetched_load: dict[int, tuple[int, int]] = {}
+        self._fetched_stats: dict[int, tuple[int, ...]] = {}
+        self._written_stats: dict[int, tuple[int, ...]] = {}
+
+    # ---- numbers ----
 
     @property
     def capacity(self) -> int:
-        """How many may have numbers, which are all below that."""
-        return self._room
+        """Numbers are below this."""
+        return self._capacity
 
     def at(self, number: int) -> tuple[VirtualService, RealServer]:
-        """Whose number it is."""
-        return self._at[number]
+        return self._by_number[number]
 
     def number_of(self, server: RealServer) -> int:
         return self._numbers[id(server)]
 
     def numbered(self) -> Iterator[tuple[int, VirtualService, RealServer]]:
-        return ((number, service, server) for number, (service, server) in self._at.items())
-
-    # ---- numbers ----
+        return ((number, service, server) for number, (service, server) in self._by_number.items())
 
     def assign_numbers(self, services: Sequence[VirtualService]) -> None:
-        """New servers get one; those that nobody refers to any more give theirs back.
+        """Number new servers, and free the numbers of those that nothing refers to any more.
 
-        Raises EngineError, with nothing changed, where they are too many.
+        Raises EngineError where there are too many servers, with nothing changed.
         """
         known = {
             id(server): (service, server)
             for service in services
             for server in (*service.servers, *service.removed.values())
         }
-        gone = [
+        unused = [
             (number, server)
-            for number, (_, server) in self._at.items()
+            for number, (_, server) in self._by_number.items()
             if id(server) not in known and not server.in_use
         ]
         new = [identity for identity in known if identity not in self._numbers]
-        if len(self._at) - len(gone) + len(new) > self._room:
-            raise EngineError(f"The engine ebpf has room for {self._room} real servers.")
-        for number, server in gone:
-            self._release(number, server)
-        for number, (service, server) in self._at.items():
-            self._at[number] = known.get(id(server), (service, server))
+        if len(self._by_number) - len(unused) + len(new) > self._capacity:
+            raise EngineError(f"The engine ebpf has room for {self._capacity} real servers.")
+        for number, server in unused:
+            self._free_number(number, server)
+        for number, (service, server) in self._by_number.items():
+            self._by_number[number] = known.get(id(server), (service, server))
         for identity in new:
-            self.bind(self._next_free(), *known[identity])
-
-    def _next_free(self) -> int:
-        return self._free.pop() if self._free else len(self._at)
+            number = self._free.pop() if self._free else len(self._by_number)
+            self.bind(number, *known[identity])
 
     def bind(self, number: int, service: VirtualService, server: RealServer) -> None:
-        """Let a server have that number."""
+        """Give a server this number."""
         self._numbers[id(server)] = number
-        self._at[number] = service, server
-        self._seen[number] = 0, 0
-        self._carried[number] = self._written[number] = (0,) * len(COUNTERS)
+        self._by_number[number] = service, server
+        self._fetched_load[number] = 0, 0
+        self._fetched_stats[number] = self._written_stats[number] = (0,) * len(COUNTERS)
 
     def reserve(self, numbers: Iterable[int]) -> None:
-        """Those between the numbers that are bound are free."""
+        """These are about to be bound: the others below the highest of them are free."""
         taken = set(numbers)
         self._free = [number for number in range(max(taken, default=-1)) if number not in taken]
 
-    def _release(self, number: int, server: RealServer) -> None:
-        del self._at[number], self._numbers[id(server)]
-        del self._seen[number], self._carried[number], self._written[number]
-        for memory, size in ((self._memory, layouts.SERVER.size), (self._added, layouts.CORE_STATS.size)):
+    def _free_number(self, number: int, server: RealServer) -> None:
+        del self._by_number[number], self._numbers[id(server)]
+        del self._fetched_load[number], self._fetched_stats[number], self._written_stats[number]
+        for memory, size in (
+            (self._memory, layouts.SERVER.size),
+            (self._core_stats, layouts.CORE_STATS.size),
+        ):
             memory[number * size : (number + 1) * size] = bytes(size)
-        self._counted.clear_per_cpu(number)
+        self._stats.clear_per_cpu(number)
         self._free.append(number)
 
-    # ---- written ----
+    # ---- rules ----
 
-    def write(self, own_address_to: Callable[[str], str]) -> None:
-        """What their rules say."""
-        for number, (_, server) in self._at.items():
-            self._write(number, server, own_address_to(server.address.address))
+    def write(self, source_address_to: Callable[[str], str]) -> None:
+        """Write what the rules say of all servers; `source_address_to` gives a tunnel's source."""
+        for number, (_, server) in self._by_number.items():
+            self._write(number, server, source_address_to(server.address.address))
 
-    def _write(self, number: int, server: RealServer, own: str) -> None:
-        """All but the connections, which are the program's to count."""
+    def _write(self, number: int, server: RealServer, tunnel_source: str) -> None:
+        """Everything but the connections, which the program counts."""
         start = number * layouts.SERVER.size
-        there = server.address
         value = layouts.SERVER.pack(
-            layouts.address(there.address),
-            layouts.port(there.port),
+            layouts.address(server.address.address),
+            layouts.port(server.address.port),
             METHODS.index(server.method),
-            layouts.address(own),
+            layouts.address(tunnel_source),
             int(server.configured),
             server.weight,
             server.upper,
@@ -122,89 +124,91 @@ class Servers:
             int(server.overloaded),
             *(0, 0, 0, 0),
         )
-        self._memory[start : start + _COUNTS.start] = value[: _COUNTS.start]
+        end = _CONNECTIONS_BYTES.start
+        self._memory[start : start + end] = value[:end]
 
-    # ---- fetched and brought back ----
+    # ---- connections and counters ----
 
     def fetch(self) -> None:
-        """Let the core know what the program has counted."""
-        for number, (service, server) in self._at.items():
+        """Tell the core what the program has counted."""
+        for number, (service, server) in self._by_number.items():
             self._fetch_load(number, server)
-            self._fetch_counters(number, service, server)
+            self._fetch_stats(number, service, server)
 
     def fetch_loads(self, servers: Iterable[RealServer]) -> None:
         for server in servers:
             self._fetch_load(self._numbers[id(server)], server)
 
     def write_back(self, servers: Iterable[RealServer]) -> None:
-        """What the core has changed."""
+        """Write the loads that the core has changed."""
         for server in servers:
-            self._write_back_load(self._numbers[id(server)], server)
+            self._write_load(self._numbers[id(server)], server)
 
     def write_all_back(self) -> None:
-        for number, (_, server) in self._at.items():
-            self._write_back_load(number, server)
-            self._save_counters(number, server)
+        """Write the loads and counters that the core has changed."""
+        for number, (_, server) in self._by_number.items():
+            self._write_load(number, server)
+            self._write_stats(number, server)
 
     def _fetch_load(self, number: int, server: RealServer) -> None:
-        self._write_back_load(number, server)
+        self._write_load(number, server)
         *_, overloaded, active, inactive, core_active, core_inactive = self._values(number)
-        server.active = max(0, active + core_active)  # a number may be read while another one changes
+        server.active = max(0, active + core_active)  # one of them may have changed in between
         server.inactive = max(0, inactive + core_inactive)
         server.overloaded = bool(overloaded)
-        self._seen[number] = server.active, server.inactive
+        self._fetched_load[number] = server.active, server.inactive
 
-    def _write_back_load(self, number: int, server: RealServer) -> None:
-        """The core's own changes are counted apart: the program adds to its counters at any time."""
-        seen = self._seen[number]
-        if (server.active, server.inactive) == seen:
+    def _write_load(self, number: int, server: RealServer) -> None:
+        """Add what the core has added to its own count; the program's count may change at any time."""
+        active, inactive = self._fetched_load[number]
+        if (server.active, server.inactive) == (active, inactive):
             return
         values = list(self._values(number))
-        values[-2] += server.active - seen[0]
-        values[-1] += server.inactive - seen[1]
-        values[-5] = int(server.overloaded)
-        start = number * layouts.SERVER.size
+        values[_CORE_ACTIVE] += server.active - active
+        values[_CORE_INACTIVE] += server.inactive - inactive
+        values[_OVERLOADED] = int(server.overloaded)
         packed = layouts.SERVER.pack(*values)
-        self._memory[start + _COUNTS.start + 8 : start + _COUNTS.stop] = packed[_COUNTS.start + 8 :]
-        self._memory[start + _OVERLOADED.start : start + _OVERLOADED.stop] = packed[_OVERLOADED]
-        self._seen[number] = server.active, server.inactive
+        start = number * layouts.SERVER.size
+        for field in (_CORE_BYTES, _OVERLOADED_BYTES):
+            self._memory[start + field.start : start + field.stop] = packed[field]
+        self._fetched_load[number] = server.active, server.inactive
 
     def _values(self, number: int) -> tuple[Any, ...]:
         return layouts.SERVER.unpack_from(self._memory, number * layouts.SERVER.size)
 
-    def _fetch_counters(self, number: int, service: VirtualService, server: RealServer) -> None:
-        now = self._counters(number)
-        for name, count, before in zip(COUNTERS, now, self._carried[number], strict=True):
+    def _fetch_stats(self, number: int, service: VirtualService, server: RealServer) -> None:
+        counted = self._program_stats(number)
+        for name, count, before in zip(COUNTERS, counted, self._fetched_stats[number], strict=True):
             if count != before:
                 for stats in (server.stats, service.stats):
                     setattr(stats, name, getattr(stats, name) + count - before)
-        self._carried[number] = now
+        self._fetched_stats[number] = counted
 
     def save_counters(self, server: RealServer) -> None:
-        """The core has counted something: write it down, should there be another core."""
-        self._save_counters(self._numbers[id(server)], server)
+        """Write what the core has counted, for the next director."""
+        self._write_stats(self._numbers[id(server)], server)
 
-    def _save_counters(self, number: int, server: RealServer) -> None:
-        added = tuple(map(int.__sub__, server.stats.counts(), self._carried[number]))
-        if added != self._written[number]:
-            layouts.CORE_STATS.pack_into(self._added, number * layouts.CORE_STATS.size, *added)
-            self._written[number] = added
+    def _write_stats(self, number: int, server: RealServer) -> None:
+        added = tuple(map(int.__sub__, server.stats.counts(), self._fetched_stats[number]))
+        if added != self._written_stats[number]:
+            layouts.CORE_STATS.pack_into(self._core_stats, number * layouts.CORE_STATS.size, *added)
+            self._written_stats[number] = added
 
     def resume_counters(self, number: int) -> None:
-        """A server's counters go on from where an earlier director has been."""
-        _, server = self._at[number]
-        self._carried[number] = self._counters(number)
-        self._written[number] = layouts.CORE_STATS.unpack_from(self._added, number * layouts.CORE_STATS.size)
-        server.stats.resume(map(int.__add__, self._carried[number], self._written[number]))
+        """A server's counters continue where an earlier director has stopped."""
+        _, server = self._by_number[number]
+        offset = number * layouts.CORE_STATS.size
+        self._fetched_stats[number] = self._program_stats(number)
+        self._written_stats[number] = layouts.CORE_STATS.unpack_from(self._core_stats, offset)
+        server.stats.resume(map(int.__add__, self._fetched_stats[number], self._written_stats[number]))
 
-    def _counters(self, number: int) -> tuple[int, ...]:
-        """Connections, packets and bytes, of all processors."""
-        values = self._counted.get_per_cpu(number)
-        each = layouts.STATS.iter_unpack(values)
-        return tuple(sum(column) for column in zip(*each, strict=True))
+    def _program_stats(self, number: int) -> tuple[int, ...]:
+        """Connections, packets and bytes, over all processors."""
+        per_cpu = layouts.STATS.iter_unpack(self._stats.get_per_cpu(number))
+        return tuple(sum(column) for column in zip(*per_cpu, strict=True))
 
-    def totals(self) -> tuple[int, ...]:
-        """The same of all servers together."""
-        if not self._at:
+    def program_totals(self) -> tuple[int, ...]:
+        """The same over all servers."""
+        if not self._by_number:
             return (0,) * len(COUNTERS)
-        return tuple(sum(column) for column in zip(*map(self._counters, self._at), strict=True))
+        return tuple(sum(column) for column in zip(*map(self._program_stats, self._by_number), strict=True))

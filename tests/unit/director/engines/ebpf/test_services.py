@@ -12,8 +12,8 @@ from director.core.packet import Endpoint
 from director.core.schedulers import rr, wrr
 from director.engines.ebpf import layouts
 from director.engines.ebpf.libbpf import BpfError
-from director.engines.ebpf.rules import Rules
 from director.engines.ebpf.servers import Servers
+from director.engines.ebpf.services import Services
 from director.engines.engine import EngineError
 from tests.unit.director.core.support import RS1, RS2, RS3, WEB, client, rules, tcp
 from tests.unit.director.engines.ebpf.support import FakeMap
@@ -30,7 +30,7 @@ class Kept:
         self.director = Director(**options)
         self.director.apply(rules(WEB, (RS1, 1), (RS2, 2), (RS3, 1)), 0.0)
         self.servers = Servers(self.maps)  # type: ignore[arg-type]
-        self.rules = Rules(self.maps, self.servers)  # type: ignore[arg-type]
+        self.services = Services(self.maps, self.servers)  # type: ignore[arg-type]
 
     @property
     def service(self) -> Any:
@@ -38,7 +38,7 @@ class Kept:
         return service
 
     def write(self) -> None:
-        self.rules.write(self.director.rules, lambda _address: "0.0.0.0")
+        self.services.write(self.director.rules, lambda _address: "0.0.0.0")
 
     def value(self) -> tuple[Any, ...]:
         return layouts.SERVICE.unpack(self.maps["services"].entries[KEY])
@@ -80,7 +80,7 @@ def test_the_next_director_goes_on_where_the_turns_were(scheduler: str) -> None:
         before.director.decide(tcp(client(2000 + port), WEB), 0.0)
     before.write()
     after = Kept(before.maps, scheduler=scheduler)
-    after.rules.adopt(after.director.rules)
+    after.services.adopt(after.director.rules)
     old, new = before.service.scheduler, after.service.scheduler
     if isinstance(old, rr.Scheduler):
         assert new.last == old.last != -1
@@ -93,9 +93,9 @@ def test_the_next_director_goes_on_where_the_turns_were(scheduler: str) -> None:
 def written(kept: Kept) -> tuple[object, ...]:
     """What the program sees: services, and the places of the servers that they name."""
     maps = kept.maps
-    members = kept.rules._members[:].hex()
+    members = kept.services._members[:].hex()
     half = len(members) // 2
-    live = members[half:] if kept.rules._upper_half else members[:half]
+    live = members[half:] if kept.services._upper_half else members[:half]
     numbers = {number: server for number, _, server in kept.servers.numbered()}
     return dict(maps["services"].entries), live, kept.servers._memory[:], numbers
 
@@ -109,14 +109,14 @@ def test_where_there_is_no_room_nothing_is_changed(room: str) -> None:
     }
     kept = Kept(maps, scheduler="rr")
     kept.write()
-    before, turns = written(kept), kept.rules._schedulers.copy()
+    before, turns = written(kept), kept.services._scheduled.copy()
     more = [Endpoint("203.0.113.1", port) for port in range(81, 84)]
     kept.director.apply([one for at in more for one in rules(at, (RS1, 1), (RS2, 1))], 0.0)
     for _ in range(2):
         with pytest.raises(EngineError, match="room for"):
             kept.write()
         assert written(kept) == before
-        assert kept.rules._schedulers == turns
+        assert kept.services._scheduled == turns
     kept.director.apply([DeleteService(ServiceKey(6, at)) for at in more], 0.0)
     kept.write()
     assert {server.address for _, _, server in kept.servers.numbered()} == {RS1, RS2, RS3}
@@ -140,4 +140,4 @@ def test_what_could_not_be_written_is_put_right_by_the_next_call(monkeypatch: py
     assert kept.maps["services"].entries.keys() == keys
     first, size = kept.value()[2:4]
     numbers = [kept.servers.number_of(server) for server in kept.service.servers]
-    assert list(memoryview(kept.rules._members[:]).cast("Q")[first : first + size]) == numbers
+    assert list(memoryview(kept.services._members[:]).cast("Q")[first : first + size]) == numbers
