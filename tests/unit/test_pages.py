@@ -58,3 +58,12 @@ def test_a_link_into_a_page_finds_its_heading(page: Path) -> None:
         other = (page.parent / target).resolve() if target else page
         if other.suffix == ".md":
             assert anchor in anchors(other), f"{target}#{anchor}"
+
+
+def test_source_that_a_page_quotes_is_in_the_file() -> None:
+    """In a `python` fence: the file's name in a comment, then lines of the file."""
+    quotes = re.findall(
+        r"^```python\n# (\S+)\n(.*?)^```", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert quotes
+    assert [name for name, lines in quotes if lines not in (ROOT / name).read_text()] == []
