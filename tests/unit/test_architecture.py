@@ -35,9 +35,12 @@ def imports() -> Iterator[tuple[str, str, str]]:
         here = file.relative_to(ROOT)
         mine = room(".".join(here.with_suffix("").parts)) if file.name != "tasks.py" else "tasks.py"
         for node in ast.walk(ast.parse(file.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                continue
             for name in names:
                 if name.partition(".")[0] in PACKAGES and room(name) != mine:
                     yield mine, room(name), f"{here}:{node.lineno}: {name}"
