@@ -1,4 +1,4 @@
-"""Makes an object file of the program, with the distribution's clang, and keeps it for the next time."""
+"""Compiles the program to an object file with the distribution's clang, and caches it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent / "program"
 _OPTIONS = ("-O2", "-g", "-Wall", "-Werror", "-target", "bpf", "-mcpu=v3")
-_PATIENCE = 300  # seconds; an emulated machine is slow
+_TIMEOUT = 300  # seconds; an emulated machine is slow
 _HEADER = Path("/usr/include/bpf/bpf_helpers.h")
-_KEPT = 4  # object files: of other checkouts, and of what this one was a while ago
+_MAX_CACHED = 4  # object files: of other checkouts, and of earlier versions
 
 
 class CannotCompile(Exception):
@@ -24,61 +24,61 @@ class CannotCompile(Exception):
 
 def compiled() -> Path:
     """The object file. Raises CannotCompile."""
-    place = _cache() / f"ebpf-{_fingerprint()}.o"
+    path = _cache() / f"ebpf-{_fingerprint()}.o"
     try:
-        if not place.exists():
-            _compile(place)
-            _tidy(place.parent)
+        if not path.exists():
+            _compile(path)
+            _prune(path.parent)
     except OSError as error:
         raise CannotCompile(
-            f"its program can't be kept in {place.parent} ({error.strerror}): set LVS_CACHE to another"
+            f"its program can't be kept in {path.parent} ({error.strerror}): set LVS_CACHE to another folder"
         ) from None
-    with suppress(OSError):  # somebody else's folder: it is not ours to tidy up
-        place.touch()
-    return place
+    with suppress(OSError):  # another user's folder, which we do not prune either
+        path.touch()
+    return path
 
 
 def _cache() -> Path:
-    told = os.environ.get("LVS_CACHE")
-    return (
-        Path(told) if told else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lvs-lab"
-    )
+    own = os.environ.get("LVS_CACHE")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lvs-lab"
 
 
 def _fingerprint() -> str:
-    """The same for the same program and options; which compiler it was hardly matters."""
+    """A hash of sources and options; the version of the compiler hardly matters."""
     digest = hashlib.sha256(" ".join(_OPTIONS).encode())
     for path in sorted(SOURCE.iterdir()):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _compile(place: Path) -> None:
+def _compile(path: Path) -> None:
     clang = shutil.which("clang", path=os.environ.get("PATH", "") + ":/usr/bin")
     if clang is None or not _HEADER.exists():
         raise CannotCompile("its program has to be compiled: run `apt-get install clang libbpf-dev`")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent) as folder:
-        made = Path(folder, "lvs.o")
-        command = [clang, *_OPTIONS, *_includes(), "-c", str(SOURCE / "lvs.c"), "-o", str(made)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        compiled_file = Path(folder, "lvs.o")
+        command = [clang, *_OPTIONS, *_includes(), "-c", str(SOURCE / "lvs.c"), "-o", str(compiled_file)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
         except subprocess.TimeoutExpired:
-            raise CannotCompile(f"clang took more than {_PATIENCE} s over its program: try again") from None
+            raise CannotCompile(f"clang took more than {_TIMEOUT} s for its program: try again") from None
         if done.returncode:
             reason = (done.stderr.strip() or "no reason given").splitlines()[0]
             raise CannotCompile(f"clang does not compile its program ({reason})")
-        made.rename(place)
+        compiled_file.rename(path)
 
 
-def _tidy(cache: Path) -> None:
-    """Those stay that were used last."""
+def _prune(cache: Path) -> None:
+    """Keep the most recently used object files."""
     objects = sorted(cache.glob("ebpf-*.o"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in objects[_KEPT:]:
+    for path in objects[_MAX_CACHED:]:
         path.unlink(missing_ok=True)
 
 
 def _includes() -> list[str]:
-    """Where the distribution has asm/types.h: by architecture."""
-    machine = sysconfig.get_config_var("MULTIARCH")
-    return [f"-I/usr/include/{machine}"] if machine else []
+    """asm/types.h is in a folder of the architecture."""
+    architecture = sysconfig.get_config_var("MULTIARCH")
+    return [f"-I/usr/include/{architecture}"] if architecture else []

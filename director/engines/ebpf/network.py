@@ -1,8 +1,8 @@
-"""Routes and neighbours, as the kernel has them, in the program's tables.
+"""The kernel's routes and neighbours, copied into the program's maps.
 
-Whose MAC address is known, the program sends to directly; the kernel asks for the others, and keeps
-the first packets meanwhile. So that the kernel asks again whether an address still holds, nobody
-vouches for any of them for a second now and then: then all packets go by the kernel's own way.
+The program sends frames to the MAC addresses that it finds there; for other next hops the kernel asks by
+ARP, and queues the first packets meanwhile. For one second in twenty the copied addresses are not valid:
+then all packets go through the kernel's neighbour table, so that it verifies its entries.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from director.engines.ebpf.libbpf.maps import Map
 from director.engines.netlink import NEIGHBOURS, Monitor
 from director.engines.scapy.layers import conf
 
-_COMPLETE = 0x02  # linux/if_arp.h
-_VOUCHED = 3_000_000_000  # nanoseconds: longer than a second, should the process be late
-_ASKED_AGAIN = 20  # seconds
+_COMPLETE = 0x02  # ATF_COM in linux/if_arp.h
+_VALIDITY = 3_000_000_000  # nanoseconds: more than a second, in case the process is late
+_VERIFICATION_INTERVAL = 20  # seconds
 _ARP_TABLE = Path("/proc/net/arp")
 
 
@@ -38,11 +38,11 @@ class Network:
         self._monitor = Monitor(NEIGHBOURS)
 
     def fileno(self) -> int:
-        """Readable when the kernel has news of neighbours (rtnetlink(7)); of routes the core hears."""
+        """Readable when a neighbour has changed (rtnetlink(7)); the Scapy engine listens for routes."""
         return self._monitor.fileno()
 
     def neighbours_changed(self) -> None:
-        """Often only a state has changed; to read all routes anew would take a hundred times as long."""
+        """Read the neighbours again, but not the routes, which would take a hundred times as long."""
         self._monitor.drain()
         if self._write_neighbours():
             self._settings.bump_generation()
@@ -54,33 +54,34 @@ class Network:
         return layouts.NEIGHBOUR.unpack(value)[0].hex(":") if value else ""
 
     def learn(self, path_mtu: Mapping[str, int]) -> None:
-        """What routers on the way have said, by destination."""
+        """Apply path MTUs by destination, as routers have reported them."""
         if path_mtu != self._path_mtu:
             self._path_mtu = dict(path_mtu)
             self.refresh()
 
     def refresh(self) -> None:
-        """Write what has changed since it was written last."""
-        changed = [self._write("routes", self._kernels_routes()), self._write_neighbours()]
+        """Write all routes and neighbours that have changed."""
+        changed = [self._write("routes", self._kernel_routes()), self._write_neighbours()]
         if any(changed):
             self._settings.bump_generation()
 
     def _write_neighbours(self) -> bool:
-        return self._write("neighbours", dict(self._kernels_neighbours()))
+        return self._write("neighbours", dict(self._kernel_neighbours()))
 
     def _write(self, name: str, wanted: Mapping[bytes, bytes]) -> bool:
-        table = self._maps[name]
-        there = {key: table.get(key) for key in list(table.keys())}
-        for key in there.keys() - wanted.keys():
-            table.remove(key)
-        with contextlib.suppress(BpfError):  # full: the kernel finds the others' ways
+        """Whether anything had to be changed."""
+        entries = self._maps[name]
+        current = {key: entries.get(key) for key in list(entries.keys())}
+        for key in current.keys() - wanted.keys():
+            entries.remove(key)
+        with contextlib.suppress(BpfError):  # full: packets to the others go to the core
             for key, value in wanted.items():
-                if there.get(key) != value:
-                    table.put(key, value)
-        return there != wanted
+                if current.get(key) != value:
+                    entries.put(key, value)
+        return current != wanted
 
-    def _kernels_routes(self) -> dict[bytes, bytes]:
-        """The cheapest route to each network that is reached by one of the interfaces."""
+    def _kernel_routes(self) -> dict[bytes, bytes]:
+        """The route with the lowest metric to each network behind one of the interfaces."""
         found: dict[bytes, tuple[int, bytes]] = {}
         for network, mask, gateway, interface, _, metric in conf.route.routes:
             if interface not in self._interfaces:
@@ -97,11 +98,11 @@ class Network:
         return routes
 
     def _route(self, interface: str, gateway: str, mtu: int = 65535) -> bytes:
-        here = min(mtu, of_this_machine.mtu_of(interface) or 1500, 65535)
+        mtu = min(mtu, of_this_machine.mtu_of(interface) or 1500, 65535)
         mac = of_this_machine.mac_of(interface) or bytes(6)
-        return layouts.ROUTE.pack(self._interfaces[interface], IPv4Address(gateway).packed, mac, here)
+        return layouts.ROUTE.pack(self._interfaces[interface], IPv4Address(gateway).packed, mac, mtu)
 
-    def _kernels_neighbours(self) -> Iterable[tuple[bytes, bytes]]:
+    def _kernel_neighbours(self) -> Iterable[tuple[bytes, bytes]]:
         for line in _ARP_TABLE.read_text().splitlines()[1:]:
             address, _, flags, mac, _, interface = line.split()
             if interface in self._interfaces and int(flags, 16) & _COMPLETE:
@@ -109,10 +110,10 @@ class Network:
                 yield key, layouts.NEIGHBOUR.pack(bytes.fromhex(mac.replace(":", "")))
 
     def tick(self) -> None:
-        """A second has passed."""
+        """Called every second."""
         self._ticks += 1
-        vouched = self._ticks % _ASKED_AGAIN
-        self._settings.set_neighbours_valid_until(monotonic_ns() + (_VOUCHED if vouched else 0))
+        valid = self._ticks % _VERIFICATION_INTERVAL
+        self._settings.set_neighbours_valid_until(monotonic_ns() + (_VALIDITY if valid else 0))
 
     def close(self) -> None:
         self._monitor.close()

@@ -1,4 +1,4 @@
-"""Whether the program can be compiled and loaded here, found out without changing anything."""
+"""Whether this machine can compile and load the program; checking changes nothing."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ from director.engines.ebpf import compiler
 from director.engines.ebpf.libbpf import BpfError, library
 from director.engines.engine import EngineError
 
-_OLDEST = (6, 1)  # whose programs of the type `syscall` may look at tables that grow as they are filled
-_INSTEAD = "or leave out --engine ebpf: the engine scapy needs none of that."
+_OLDEST = (6, 1)  # from here on, programs of type `syscall` may use maps that are not preallocated
+_INSTEAD = "or leave out --engine ebpf: the engine scapy needs none of this."
 
 
 def require() -> None:
-    """Raises EngineError, whose text says what is missing, and that there is another engine."""
+    """Raises EngineError, which says what is missing, and that there is another engine."""
     if os.geteuid() or not _is_root_outside():
         raise EngineError(f"The engine ebpf needs root, for the kernel's bpf(): run it with sudo, {_INSTEAD}")
     version = tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2])
     if version < _OLDEST:
-        oldest = ".".join(map(str, _OLDEST))
-        raise EngineError(
-            f"The engine ebpf needs Linux {oldest}, and this is {platform.release()}: {_INSTEAD}"
-        )
+        needed = f"Linux {'.'.join(map(str, _OLDEST))} or later, and this is {platform.release()}"
+        raise EngineError(f"The engine ebpf needs {needed}: boot a newer kernel, {_INSTEAD}")
     try:
         library()
     except BpfError as missing:

@@ -1,13 +1,13 @@
-"""The connection table, which the core shares with the program in the kernel.
+"""The connection table that the core shares with the program in the kernel.
 
-Each connection is an entry of the program's map. What the core looks up is made from it, what the
-core changes is written back. A few are the core's own as well: those that depend on something that
-only the core knows (a template, ftp's control connection). The program forwards their packets, but
-only the core ends them. Expected connections, whose client has no port yet, are in no map.
-What was read in a control connection is in a table of its own (sessions.py).
+Every connection is an entry of the program's map: what the core looks up is made from an entry, what the
+core changes is written to it. Some connections the core owns, because they depend on something that only it
+knows, a template or an ftp control connection: the program forwards their packets, but only the core
+ends them. Expected connections, whose client has no port yet, are in no map; what the core has parsed of
+control connections is in a map of its own (checkpoint.py).
 
-The program may change an entry between two looks of the core's. So the core's changes are made where the
-entry is as it was seen (changes.py), and servers' counts follow what has really become of it.
+The program may change an entry after the core has read it. So the core's changes are made by
+compare-and-swap (program.py), and the counters of real servers follow what has become of the entry.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ from director.engines.ebpf.program import EntryUpdates
 from director.engines.ebpf.servers import Servers
 from director.engines.ebpf.templates import SharedTemplates
 
-ExpectedKey = tuple[int, Endpoint, Endpoint]  # protocol, client and VIP of a connection that is expected
+ExpectedKey = tuple[int, Endpoint, Endpoint]  # protocol, client and VIP of an expected connection
 
-_AT_ONCE = 256  # entries, when somebody looks for one that can go
+_SCAN_BATCH = 256  # entries
 
 
 class SharedTable:
-    """A core's `Table`; `sweep` lets the program end what is over."""
+    """Implements the core's `Table`; `sweep` ends expired connections."""
 
     def __init__(
         self,
@@ -74,10 +74,10 @@ class SharedTable:
         self._updates = updates
         self._clock = clock
         self._sweep = sweep
-        self._own: dict[bytes, Connection] = {}
+        self._owned: dict[bytes, Connection] = {}
         self._expected: dict[ExpectedKey, Connection] = {}
         self._timers: Timers[Connection] = Timers()
-        self._cursor = Cursor()  # of `some`
+        self._scan_cursor = Cursor()
 
     @property
     def expectations(self) -> int:
@@ -87,16 +87,16 @@ class SharedTable:
         return self._totals.connections + len(self._expected)
 
     def __iter__(self) -> Iterator[Connection]:
-        """All that are not over."""
+        """All that have not expired."""
         for batch in self.batches():
             yield from batch
 
     def batches(self) -> Iterator[list[Connection]]:
         yield list(self._expected.values())
         for batch in self._map.batches():
-            yield list(self._known_in(batch))
+            yield list(self._connections_in(batch))
 
-    def _known_in(self, batch: list[tuple[bytes, bytes]]) -> Iterator[Connection]:
+    def _connections_in(self, batch: list[tuple[bytes, bytes]]) -> Iterator[Connection]:
         for key, value in batch:
             entry = Entry.from_bytes(value)
             if not entry.flags & (REPLY | REMOVED):
@@ -115,7 +115,7 @@ class SharedTable:
             return None
         connection = self._current(key, entry)
         if connection is None:
-            self._sweep()  # so that it is counted no more
+            self._sweep()  # so that it no longer counts
         return connection
 
     def find_out(self, protocol: int, server: Endpoint, client: Endpoint) -> Connection | None:
@@ -128,34 +128,32 @@ class SharedTable:
         return None if entry is None or entry.flags & REMOVED else entry
 
     def by_client(self, protocol: int, client: Endpoint) -> list[Connection]:
-        """All that a client's end has; to find them, every entry is looked at."""
-        return [one for one in self if one.client == client and one.protocol == protocol]
+        """Found by looking at every entry."""
+        return [found for found in self if found.client == client and found.protocol == protocol]
 
     def _current(self, key: bytes, entry: Entry) -> Connection | None:
-        """The connection of a request's entry; None if its time is over, and nobody but the program minds."""
+        """The connection of a request's entry; None if it has expired and is the program's to end."""
         expires = self._clock.seconds(max(entry.expires, self._reply_expires(key, entry)))
-        own = self._own.get(key)
-        if own is None:
+        connection = self._owned.get(key)
+        if connection is None:
             if expires <= self._clock.now():
                 return None
-            own = self._to_connection(key, entry)
-        own.state = own.stored_state = entry.state
-        own.packets = max(own.packets, entry.packets)
-        own.expires = expires
-        return own
+            connection = self._to_connection(key, entry)
+        connection.state = connection.stored_state = entry.state
+        connection.packets = max(connection.packets, entry.packets)
+        connection.expires = expires
+        return connection
 
     def _to_connection(self, key: bytes, entry: Entry) -> Connection:
         protocol, client, vip = parse_flow_key(key)
         service, server = self._servers.at(entry.server)
-        at = entry.endpoint
-        connection = Connection(
-            protocol, client, vip, server.address if server.address == at else at, server, service
-        )
+        server_endpoint = server.address if server.address == entry.endpoint else entry.endpoint
+        connection = Connection(protocol, client, vip, server_endpoint, server, service)
         connection.method = entry.method
         return connection
 
     def _reply_expires(self, key: bytes, entry: Entry) -> int:
-        """A steady reply keeps the time of both."""
+        """A fast reply's entry holds the timeout of both directions."""
         if entry.method is not Method.NAT:
             return 0
         protocol, client, _ = parse_flow_key(key)
@@ -170,22 +168,22 @@ class SharedTable:
             self._expected[_expected_key(connection)] = connection
             self._timers.refresh(connection, expires)
             return
-        self._put_in(connection)
+        self._insert(connection)
 
-    def _put_in(self, connection: Connection) -> None:
-        """Where there is no room, its packets go on, but nobody remembers it: it is counted no more."""
+    def _insert(self, connection: Connection) -> None:
+        """Where the map is full, the packet is forwarded, but the connection is not kept or counted."""
         connection.stored_state = connection.state
         if self._write(connection):
             self._totals.add_connections(1)
             return
-        self._own.pop(_key(connection), None)
+        self._owned.pop(_key(connection), None)
         self._timers.cancel(connection)
         connection.server.count(active=connection.active, by=-1)
         if connection.control is not None:
             connection.control.children -= 1
 
     def _write(self, connection: Connection) -> bool:
-        """Both entries or none; False where there is no room."""
+        """Write both entries or none; False where the map is full."""
         flags = 0
         if connection.control is not None:
             flags |= CORE_OWNED
@@ -193,17 +191,17 @@ class SharedTable:
             flags |= CORE_OWNED | UPCALL
         key = _key(connection)
         if flags & CORE_OWNED:
-            self._own[key] = connection
+            self._owned[key] = connection
             self._timers.refresh(connection, connection.expires)
-        now = make_flags(connection.state, connection.method, flags)
-        number, there = self._servers.number_of(connection.server), connection.server_endpoint
+        flags = make_flags(connection.state, connection.method, flags)
+        number, end = self._servers.number_of(connection.server), connection.server_endpoint
         expires, packets = self._clock.nanoseconds(connection.expires), min(connection.packets, MAX_PACKETS)
-        entry = Entry(expires, now, number, packets, address(there.address), port(there.port))
+        entry = Entry(expires, flags, number, packets, address(end.address), port(end.port))
         try:
             if connection.method is Method.NAT:
                 vip = connection.vip
-                back = Entry(0, now | REPLY, number, 0, address(vip.address), port(vip.port))
-                self._map.put(_reply_key(connection), bytes(back))
+                reply = Entry(0, flags | REPLY, number, 0, address(vip.address), port(vip.port))
+                self._map.put(_reply_key(connection), bytes(reply))
         except BpfError:
             return False
         try:
@@ -215,45 +213,45 @@ class SharedTable:
         return True
 
     def remove(self, connection: Connection) -> None:
-        """Its end is counted by whoever asks for it: in the state that it had at last."""
+        """Leaves the connection in its final state, in which the caller counts its end."""
         self._timers.cancel(connection)
         if self._expected.pop(_expected_key(connection), None) is not None:
             return
         key = _key(connection)
-        if self._own.pop(key, None) is not None and connection.is_ftp_control:
+        if self._owned.pop(key, None) is not None and connection.is_ftp_control:
             self._sessions.delete(key)
         last = self._updates.remove(key)
-        if last is None:  # the program was quicker, and has counted it
+        if last is None:  # the program has removed and counted it: offset the caller's count
             connection.server.count(active=connection.active, by=1)
         else:
             connection.state = connection.stored_state = state_of(last)
 
     def refresh(self, connection: Connection, expires: float) -> None:
-        """The state is written with the time: the core changes both in one go.
+        """Write state and timeout together.
 
-        The core has counted its move from the state that it has seen. If the program has moved the connection
-        since, and has counted that, the core's move begins where the program's has ended; and what the core
-        has not moved stays as the program has left it.
+        The core has counted a change from the state that it has read. If the program has changed and counted
+        another since, the core's change starts from that one; a state that the core has not changed
+        remains the program's.
         """
         connection.expires = expires
         if connection.client.port == ANY_PORT:
             self._timers.refresh(connection, expires)
             return
         key = _key(connection)
-        if key in self._own:
+        if key in self._owned:
             self._timers.refresh(connection, expires)
-        moved = connection.state is not connection.stored_state
+        changed = connection.state is not connection.stored_state
         while (entry := self._find(key)) is not None:
-            after = connection.state if moved else entry.state
-            lasts = moved or entry.state is connection.stored_state
-            when = self._clock.nanoseconds(expires) if lasts else None
-            if self._updates.compare_and_swap(key, entry.flags, with_state(entry.flags, after), when):
+            after = connection.state if changed else entry.state
+            ours = changed or entry.state is connection.stored_state
+            timeout = self._clock.nanoseconds(expires) if ours else None
+            if self._updates.compare_and_swap(key, entry.flags, with_state(entry.flags, after), timeout):
                 break
         else:  # it has ended
             self._correct_counts(connection, connection.state)
             connection.state = connection.stored_state
             return
-        if moved:
+        if changed:
             self._correct_counts(connection, entry.state)
         connection.state = connection.stored_state = after
         if entry.method is Method.NAT:
@@ -261,12 +259,12 @@ class SharedTable:
 
     @staticmethod
     def _correct_counts(connection: Connection, before: State) -> None:
-        """The core has counted a move that began in the state that it has seen: it began in this one."""
+        """The core has counted a change from the stored state: it was from `before`."""
         if (connection.stored_state in ACTIVE) is not (before in ACTIVE):
             connection.server.count_state_change(active=connection.stored_state in ACTIVE)
 
     def _clear_fast_reply(self, connection: Connection) -> None:
-        """The program looks at the request's entry again before it relies on the reply's."""
+        """Let the program look up the request's entry at the next reply."""
         self._clear_flags(_reply_key(connection), FAST_REPLY, expires=0)
 
     def _clear_flags(self, key: bytes, flags: int, expires: int | None = None) -> None:
@@ -275,7 +273,7 @@ class SharedTable:
                 return
 
     def store(self, connection: Connection) -> None:
-        """What the core has read in a control connection, should there be another core; and its packets."""
+        """Save what only the core knows, for the next director: packets, counters, the ftp session."""
         if connection.packets <= MAX_PACKETS:
             key = _key(connection)
             entry = self._find(key)
@@ -288,22 +286,22 @@ class SharedTable:
     def fill_client_port(self, connection: Connection, client: Endpoint) -> None:
         del self._expected[_expected_key(connection)]
         connection.client = client
-        self._put_in(connection)
+        self._insert(connection)
 
-    # ---- what the time brings ----
+    # ---- scanning and expiry ----
 
     def scan(self, number: int) -> Iterator[list[Connection]]:
-        """A few after the other, until they were `number`; the next call goes on from there."""
-        seen = 0
-        for batch in self._map.batches(self._cursor, _AT_ONCE):
-            found = list(self._known_in(batch))
-            seen += len(found)
+        """Batches of at least `number` connections in all; the next call continues after them."""
+        count = 0
+        for batch in self._map.batches(self._scan_cursor, _SCAN_BATCH):
+            found = list(self._connections_in(batch))
+            count += len(found)
             yield found
-            if seen >= number:
+            if count >= number:
                 return
 
     def expired(self, now: float) -> Iterator[Connection]:
-        """Take out and yield those of the core's own whose time has come; the program ends the others."""
+        """Remove and yield expired connections that the core owns; the program ends the others."""
         for connection in self._timers.expired(now):
             entry = None if connection.client.port == ANY_PORT else self._find(_key(connection))
             if entry is not None and not self._has_expired(connection, entry, now):
@@ -312,43 +310,44 @@ class SharedTable:
             yield connection
 
     def _has_expired(self, connection: Connection, entry: Entry, now: float) -> bool:
-        """Its packets may have come without the core's knowledge: then it lives on."""
+        """The program may have refreshed the entry: then it has not."""
         latest = self._clock.seconds(max(entry.expires, self._reply_expires(_key(connection), entry)))
         connection.state = connection.stored_state = entry.state
         if latest > now:
             self._timers.refresh(connection, latest)
         return latest <= now
 
-    # ---- what the program has done ----
+    # ---- events of the program ----
 
     def on_opened(self, key: bytes, when: float) -> None:
-        """The program has opened one by a template: from now on it is one of the core's own."""
+        """The program has opened a connection by a template: the core owns it from now on."""
         entry = self._find(key)
-        if entry is not None and key not in self._own:
+        if entry is not None and key not in self._owned:
             self._adopt_entry(key, entry, when)
 
     def on_replied(self, key: bytes) -> None:
-        """Both ends of one of the core's own have spoken: its template, if it has one, is to last."""
-        connection = self._own.get(key)
+        """A connection that the core owns was answered: its template, if any, is assured."""
+        connection = self._owned.get(key)
         if connection is not None and isinstance(connection.control, Template):
             connection.control.assured = True
 
     def recover_lost_events(self) -> None:
-        """Take on what the program has opened by templates, and nobody has told of."""
+        """Adopt connections that the program has opened by templates without the core hearing of it."""
         now = self._clock.now()
-        for key, entry in self._unknown_core_owned():
+        for key, entry in self._unknown_entries():
             self._adopt_entry(key, entry, now)
 
-    def _unknown_core_owned(self) -> Iterator[tuple[bytes, Entry]]:
-        """Requests' entries that only the core ends, and of which it knows nothing."""
+    def _unknown_entries(self) -> Iterator[tuple[bytes, Entry]]:
+        """Requests' entries of connections that the core owns, but does not know."""
         for batch in self._map.batches():
             for key, value in batch:
                 entry = Entry.from_bytes(value)
-                if entry.flags & CORE_OWNED and not entry.flags & (REPLY | REMOVED) and key not in self._own:
+                owned = entry.flags & CORE_OWNED and not entry.flags & (REPLY | REMOVED)
+                if owned and key not in self._owned:
                     yield key, entry
 
     def _adopt_entry(self, key: bytes, entry: Entry, when: float) -> Connection:
-        connection = self._own[key] = self._to_connection(key, entry)
+        connection = self._owned[key] = self._to_connection(key, entry)
         connection.state = connection.stored_state = entry.state
         connection.packets = entry.packets
         if connection.service.policy.persistent:
@@ -360,28 +359,28 @@ class SharedTable:
         return connection
 
     def adopt(self) -> None:
-        """Take on what an earlier core has left.
+        """Adopt the connections that an earlier core has owned.
 
-        Control connections of ftp come with what it has read in them; data connections are children of one
-        that their client has with the same server; the others belong to templates.
+        ftp control connections get their sessions; data connections become children of the control
+        connection between the same client and server; the others belong to templates.
         """
         now = self._clock.now()
         controls = {}
-        for key, entry in self._unknown_core_owned():
+        for key, entry in self._unknown_entries():
             session = self._sessions.find(key) if entry.flags & UPCALL else None
             if session is not None:
-                control = self._adopt_entry(key, entry, now)
-                control.ftp = session
-                controls[_ftp_peers(key, entry)] = control
-        for key, entry in self._unknown_core_owned():
-            known_by = controls.get(_ftp_peers(key, entry))
-            if known_by is None and not self._servers.at(entry.server)[0].policy.persistent:
+                connection = self._adopt_entry(key, entry, now)
+                connection.ftp = session
+                controls[_ftp_peers(key, entry)] = connection
+        for key, entry in self._unknown_entries():
+            control = controls.get(_ftp_peers(key, entry))
+            if control is None and not self._servers.at(entry.server)[0].policy.persistent:
                 self._release_to_program(key, entry)
                 continue
             connection = self._adopt_entry(key, entry, now)
-            if known_by is not None and connection.control is None:
-                connection.control = known_by
-                known_by.children += 1
+            if control is not None and connection.control is None:
+                connection.control = control
+                control.children += 1
 
     def _release_to_program(self, key: bytes, entry: Entry) -> None:
         protocol, client, _ = parse_flow_key(key)
@@ -390,7 +389,7 @@ class SharedTable:
 
 
 def _ftp_peers(key: bytes, entry: Entry) -> tuple[str, str, int]:
-    """Which client, by which address, and which server: a data connection's are its control connection's."""
+    """Client, VIP and server, which an ftp data connection shares with its control connection."""
     _, client, vip = parse_flow_key(key)
     return client.address, vip.address, entry.server
 

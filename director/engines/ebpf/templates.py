@@ -1,7 +1,7 @@
-"""Templates, which the program goes by as well: each is an entry of its map, too.
+"""Persistence templates that the program follows as well: each is an entry of its map.
 
-The core makes them and ends them. The program opens a client's next connections by them, and tells
-of each, so that the core counts it among the template's children.
+The core makes and ends them. The program opens a client's further connections by them, and notifies
+the core of each, which counts it as a child of the template.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class SharedTemplates(Templates):
         super().renew(template, now)
         expires = self._clock.nanoseconds(template.expires)
         value = layouts.TEMPLATE.pack(expires, self._servers.number_of(template.server), template.lifetime)
-        with suppress(BpfError):  # its map is full: the core goes by this one alone
+        with suppress(BpfError):  # the map is full: only the core follows this one
             self._map.put(layouts.template_key(template.key), value)
 
     def add(self, template: Template, now: float) -> None:
@@ -48,7 +48,7 @@ class SharedTemplates(Templates):
         self._totals.templates = len(self)
 
     def follow(self, connection: Connection, when: float) -> Template | None:
-        """The template by which the program has opened a connection, which has renewed it."""
+        """The template by which the program has opened a connection, and which it has renewed."""
         first = Packet(connection.protocol, connection.client, connection.vip, 0)
         template = self.find(key_for(connection.service, first))
         if template is not None:
@@ -56,19 +56,19 @@ class SharedTemplates(Templates):
         return template
 
     def adopt(self, now: float) -> None:
-        """Those of an earlier director: they last, because nobody knows whether they were to."""
+        """Adopt those of an earlier director; whether they were assured is not known, so they are."""
         for batch in self._map.batches():
             for key, value in batch:
                 self._adopt(key, value, now)
 
     def _adopt(self, key: bytes, value: bytes, now: float) -> None:
         expires, number, lifetime = layouts.TEMPLATE.unpack(value)
-        left = self._clock.seconds(expires) - now
-        if left <= 0:
+        remaining = self._clock.seconds(expires) - now
+        if remaining <= 0:
             self._map.remove(key)
             return
         service, server = self._servers.at(number)
-        known = layouts.parse_template_key(key)
-        end = server.address if known.vip.port else server.address._replace(port=0)
-        template = Template(known, service, server, end, lifetime, assured=True)
-        self.add(template, now + left - lifetime)
+        parsed = layouts.parse_template_key(key)
+        endpoint = server.address if parsed.vip.port else server.address._replace(port=0)
+        template = Template(parsed, service, server, endpoint, lifetime, assured=True)
+        self.add(template, now + remaining - lifetime)
