@@ -43,7 +43,7 @@ _PACKAGES = (
     "realserver_setup",
     "vm",
 )
-_PAGES = ("director", "ebpf", "exercises", "trouble")
+_PAGES = ("director", "ebpf", "exercises", "labs", "trouble")
 _WANTED = (  # a * stands for subfolders, too
     *("LICENSE", "inv", "packages*.txt", "pyproject.toml", "requirements.txt", "tasks.py"),
     *(f"{package}/*.py" for package in _PACKAGES),
