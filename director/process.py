@@ -69,7 +69,7 @@ def run(settings: Settings) -> None:
     with ExitStack() as stack:
         signals = stack.enter_context(_Signals(partial(_reload, settings) if settings.rules else None))
         report = stack.enter_context(_event_writer(settings.events, clock))
-        engine = engines.load(settings.engine)(settings.interfaces, clock)
+        engine = engines.load(settings.engine).open(settings.interfaces, clock)
         stack.callback(engine.close)
         if settings.short_cut:
             engine.use_redirect_peer()

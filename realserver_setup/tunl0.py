@@ -16,19 +16,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
-import fcntl
 import os
 import socket
-import struct
 import sys
 from collections.abc import Callable
 
+from director.engines import tuntap
 from realserver_setup.build import TUNNEL
 from realserver_setup.errors import DaemonFailed
 from realserver_setup.values import interface
 
-_TUNSETIFF = 0x400454CA  # linux/if_tun.h
-_IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
 _IPIP = socket.IPPROTO_IPIP
 _LARGEST = 65535  # bytes of an IPv4 packet; the kernel hands over whole ones, reassembled
 _BUFFER = 4 * 1024 * 1024  # bytes that may wait while this process is not running
@@ -89,9 +86,7 @@ def open_device(name: str = TUNNEL) -> int:
     """
     interface("device", name)
     try:
-        descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
-        request = struct.pack("16sH22x", name.encode(), _IFF_TUN | _IFF_NO_PI)
-        fcntl.ioctl(descriptor, _TUNSETIFF, request)
+        descriptor = tuntap.create(name, tuntap.TUN)
     except OSError as error:
         hint = " (is there one already?)" if error.errno in (errno.EBUSY, errno.EINVAL) else ""
         raise DaemonFailed(f"The TUN device {name} can't be made: {error.strerror}{hint}.") from None

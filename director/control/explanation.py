@@ -200,8 +200,7 @@ def _flags(letters: Any) -> int:
 
 def _dissected(text: Any) -> Packet:
     """An IP packet taken apart as the Scapy engine does it, whatever engine is at work."""
-    from director.engines.scapy.datagram import Datagram, Malformed
-    from director.engines.scapy.parse import parse
+    from director.engines.scapy.datagram import Datagram, Malformed, parse
 
     try:
         return parse(Datagram(bytes.fromhex(text)))

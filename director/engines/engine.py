@@ -1,8 +1,9 @@
-"""What a data plane has to offer; and how it says that it can't run here."""
+"""What a data plane has to offer, and the error with which it says that it can't run here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
@@ -13,37 +14,40 @@ if TYPE_CHECKING:
 
 
 class EngineError(Exception):
-    """The engine can't run on this machine; its text says what is missing and what to do."""
+    """The engine can't run on this machine; the text says what is missing and what to do."""
 
 
 class Engine(Protocol):
     """Carries out a director's decisions on the given interfaces.
 
     It registers its file descriptors with a selector, each with a function to call when the
-    descriptor is readable; the director's process owns the loop. `clock` gives the seconds in which
-    the core reckons. `explains` says whether it is the core that decides about its packets, and
-    so can say why.
+    descriptor is readable; the director's process owns the loop. `explains` tells whether the core
+    decides about this engine's packets, and so can say why.
     """
 
     explains: ClassVar[bool]
 
-    def __init__(self, interfaces: Sequence[str], clock: Callable[[], float]) -> None:
-        """Nothing is touched before `start`. Raises EngineError where an interface can't be used."""
+    @classmethod
+    def open(cls, interfaces: Sequence[str], clock: Callable[[], float]) -> Engine:
+        """An engine on these interfaces; `clock` returns the seconds in which the core counts time.
+
+        Nothing is changed before `start`. Raises EngineError if an interface can't be used.
+        """
 
     def use_redirect_peer(self) -> None:
-        """Let frames skip the director's own end of a virtual cable. Raises EngineError where that can't be.
+        """Send frames past the director's own end of a veth pair (bpf_redirect_peer). Raises EngineError.
 
-        Captures, queues and counters there see nothing of them. To be called before `start`.
+        Captures, queueing disciplines and counters there do not see them. Called before `start`.
         """
 
     def tables(self, bits: int, limit: int) -> Tables:
-        """Where connections are kept: 2^bits buckets, and at most `limit` of them. Raises EngineError."""
+        """Where connections are kept: 2^bits buckets, at most `limit` connections. Raises EngineError."""
 
     def start(self, director: Director, selector: BaseSelector) -> None:
         """Begin to forward. Raises EngineError."""
 
     def mtu_of(self, address: str) -> int:
-        """The longest IP packet, in bytes, that fits on the way to `address`."""
+        """The path MTU to `address` in bytes, as far as it is known."""
 
     def is_local(self, address: str) -> bool:
         """Whether `address` is one of this machine's own."""
@@ -51,39 +55,45 @@ class Engine(Protocol):
     def route_to(self, address: str) -> Mapping[str, str]:
         """How a packet gets to `address`: interface, source, next_hop, source_mac, dest_mac.
 
-        Empty where no way is known; dest_mac is empty while nobody has asked for it.
+        Empty if there is no route; dest_mac is empty until the next hop's MAC address is known.
         """
 
     def sync_schedulers(self) -> None:
-        """The core is about to be told, or asked, something: its schedulers have to know whose turn it is."""
+        """Sync the positions of the core's schedulers, before rules are read or changed."""
 
     def prepare_rules(self, vips: set[str]) -> Iterator[None]:
-        """They are about to have these VIPs: what takes long and harms nobody is done now, in steps.
+        """Do what takes long and does no harm, in steps, before rules with these VIPs are installed.
 
-        Packets go on in between. Raises EngineError where it can't be done, and nothing will change.
+        Packets are forwarded in between. Raises EngineError if it is refused; then nothing will change.
         """
 
     def install_rules(self) -> None:
-        """The rules were changed.
+        """Install the director's rules in the data plane.
 
-        Raises EngineError where that can't be carried out; it is called again then, with the rules as
-        they were, so that what was half done is undone.
+        Raises EngineError if they are refused. It is called again then, with the rules as they were before,
+        to undo what was half done.
         """
 
     def tick(self, now: float) -> None:
-        """A second has passed: time for what is late."""
+        """Called once a second."""
 
     def sync_counters(self, *, wait: bool) -> None:
-        """Let the director's services and servers count all that this data plane has carried.
+        """Bring the statistics of the director's services and servers up to date.
 
-        Where that takes a moment, it is waited for only if they are to be counted `exactly`.
+        Where exact figures take a moment, they are waited for only if `wait` is set.
         """
 
     def connections(self, now: float) -> Iterator[dict[str, Any]]:
         """All connections and templates, in the form of the core's `listing`, one at a time."""
 
     def counters(self) -> Mapping[str, int]:
-        """What was counted so far, by name."""
+        """The data plane's own counters, by name."""
 
     def close(self) -> None:
-        """Stop forwarding, and leave the kernel as it was; harmless when called twice."""
+        """Stop forwarding, and leave the kernel as it was; may be called twice."""
+
+
+def is_initial_root(uid_map: Path = Path("/proc/self/uid_map")) -> bool:
+    """Whether user 0 here is user 0 of the machine, not of a user namespace (user_namespaces(7))."""
+    inside, outside, _ = uid_map.read_text().split()[:3]
+    return (inside, outside) == ("0", "0")

@@ -1,4 +1,4 @@
-"""The kernel's news of links, neighbours, addresses and routes (rtnetlink(7)): that there are some."""
+"""Notifications of the kernel about links, neighbours, addresses and routes (rtnetlink(7))."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LARGEST = 65536  # bytes of a message
 
 
 class Monitor:
-    """What it is does not matter: who hears of it reads everything anew."""
+    """Only signals that something has changed; readers reload everything."""
 
     def __init__(self, groups: int) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
@@ -18,12 +18,12 @@ class Monitor:
         self._socket.setblocking(False)
 
     def fileno(self) -> int:
-        """Readable when there are news."""
+        """Readable once there are notifications."""
         return self._socket.fileno()
 
     def drain(self) -> None:
-        """Take in all that there are."""
-        with contextlib.suppress(OSError):  # all are read, or there were too many to keep
+        """Discard all notifications."""
+        with contextlib.suppress(OSError):  # all are read, or there were more than the socket could hold
             while self._socket.recv(_LARGEST):
                 pass
 

@@ -17,9 +17,8 @@ from director.core.director import Director
 from director.core.packet import TCP as TCP_PROTOCOL
 from director.core.packet import Endpoint
 from director.core.real_server import Method
-from director.engines.scapy.datagram import Datagram
-from director.engines.scapy.engine import METHODS
-from director.engines.scapy.parse import parse
+from director.engines.scapy.datagram import Datagram, parse
+from director.engines.scapy.rewrite import METHODS
 
 Benchmark = Callable[..., object]
 VIP, RIP = Endpoint("203.0.113.1", 80), "172.16.0.2"

@@ -43,15 +43,21 @@ _ENTRIES = 2  # of a connection in the map, at most
 class EbpfEngine:
     explains: ClassVar[bool] = True
 
-    def __init__(self, interfaces: Sequence[str], clock: Callable[[], float]) -> None:
-        """Raises EngineError."""
-        prerequisites.require()
+    def __init__(self, interfaces: Sequence[str], clock: KernelClock, scapy: ScapyEngine) -> None:
+        """`scapy` processes the packets that are handed up."""
         self._interfaces = interfaces
-        self._clock = KernelClock(clock, clock() - monotonic())
-        self._scapy = ScapyEngine(interfaces, clock, ARP)
+        self._clock = clock
+        self._scapy = scapy
         self._upcall = UpcallDevice()
         self._redirect_peer = False
         self._lost_events = 0
+
+    @classmethod
+    def open(cls, interfaces: Sequence[str], clock: Callable[[], float]) -> EbpfEngine:
+        """Raises EngineError."""
+        prerequisites.require()
+        scapy = ScapyEngine.open(interfaces, clock, ARP)
+        return cls(interfaces, KernelClock(clock, clock() - monotonic()), scapy)
 
     def use_redirect_peer(self) -> None:
         self._redirect_peer = True
@@ -120,7 +126,7 @@ class EbpfEngine:
         return {**route, "dest_mac": self._network.mac_of(route["interface"], route["next_hop"])}
 
     def _routes_changed(self) -> None:
-        self._scapy.routes.changed()
+        self._scapy.routes.refresh()
         self._network.refresh()
 
     # ---- rules ----
@@ -205,7 +211,7 @@ class EbpfEngine:
             frame = self._upcall.read()
             if frame is None:
                 return
-            self._scapy.take(frame)
+            self._scapy.inject(frame)
             if frame[23:24] == bytes([ICMP]):
                 self._network.learn(self._scapy.routes.learnt)
 

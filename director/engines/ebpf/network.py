@@ -20,7 +20,7 @@ from director.engines.ebpf.layouts import Settings
 from director.engines.ebpf.libbpf import BpfError
 from director.engines.ebpf.libbpf.maps import Map
 from director.engines.netlink import NEIGHBOURS, Monitor
-from director.engines.scapy.layers import conf
+from director.engines.scapy.headers import conf
 
 _COMPLETE = 0x02  # ATF_COM in linux/if_arp.h
 _VALIDITY = 3_000_000_000  # nanoseconds: more than a second, in case the process is late

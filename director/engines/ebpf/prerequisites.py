@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-from pathlib import Path
 
 from director.engines.ebpf import compiler
 from director.engines.ebpf.libbpf import BpfError, library
-from director.engines.engine import EngineError
+from director.engines.engine import EngineError, is_initial_root
 
 _OLDEST = (6, 1)  # from here on, programs of type `syscall` may use maps that are not preallocated
 _INSTEAD = "or leave out --engine ebpf: the engine scapy needs none of this."
@@ -16,7 +15,7 @@ _INSTEAD = "or leave out --engine ebpf: the engine scapy needs none of this."
 
 def require() -> None:
     """Raises EngineError, which says what is missing, and that there is another engine."""
-    if os.geteuid() or not _is_root_outside():
+    if os.geteuid() or not is_initial_root():
         raise EngineError(f"The engine ebpf needs root, for the kernel's bpf(): run it with sudo, {_INSTEAD}")
     version = tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2])
     if version < _OLDEST:
@@ -32,9 +31,3 @@ def require() -> None:
         compiler.compiled()
     except compiler.CannotCompile as error:
         raise EngineError(f"The engine ebpf can't run: {error}, {_INSTEAD}") from None
-
-
-def _is_root_outside() -> bool:
-    """Whether user 0 here is user 0 of the machine (user_namespaces(7))."""
-    inside, outside, _ = Path("/proc/self/uid_map").read_text().split()[:3]
-    return (inside, outside) == ("0", "0")

@@ -47,8 +47,7 @@ class Program:
     def __init__(self, interfaces: Sequence[str], entries: int) -> None:
         """Load it, with room for so many entries of connections. Raises EngineError."""
         for interface in interfaces:
-            if of_this_machine.mac_of(interface) is None:
-                raise EngineError(f"There is no network interface {interface!r}: see `ip link`.")
+            of_this_machine.require(interface)
         self._hooks = {interface: TcHook(socket.if_nametoindex(interface)) for interface in interfaces}
         self._leftover: dict[str, FilterSlot] = {}  # by interface: an earlier director's program
         earlier: dict[str, Map] = {}

@@ -32,7 +32,7 @@ class UpcallDevice:
 
     def open(self) -> int:
         """Create the device; returns its interface index. Raises EngineError."""
-        self._device = tuntap.make(DEVICE, tuntap.TAP)
+        self._device = tuntap.open_up(DEVICE, tuntap.TAP)
         disable_ipv6 = Path("/proc/sys/net/ipv6/conf", DEVICE, "disable_ipv6")
         if disable_ipv6.exists():
             disable_ipv6.write_text("1")

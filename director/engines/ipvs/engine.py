@@ -37,12 +37,7 @@ _LATE = 1.5 * PERIOD  # seconds after which counters are taken as they are
 class IpvsEngine:
     explains: ClassVar[bool] = False  # the kernel does not say why
 
-    def __init__(self, interfaces: Sequence[str], clock: Callable[[], float]) -> None:  # noqa: ARG002
-        """Raises EngineError."""
-        prerequisites.require()
-        for interface in interfaces:
-            if of_this_machine.mac_of(interface) is None:
-                raise EngineError(f"There is no network interface {interface!r}: see `ip link`.")
+    def __init__(self) -> None:
         self._installed: list[Service] = []
         self._statistics: dict[str, Statistics] = {}
         self._sysctls = Sysctls()
@@ -50,6 +45,14 @@ class IpvsEngine:
         self._marks: tuple[object, ...] = ()
         self._before: dict[Any, str] = {}
         self._ticks = 0
+
+    @classmethod
+    def open(cls, interfaces: Sequence[str], clock: Callable[[], float]) -> IpvsEngine:  # noqa: ARG003
+        """Raises EngineError."""
+        prerequisites.require()
+        for interface in interfaces:
+            of_this_machine.require(interface)
+        return cls()
 
     def use_redirect_peer(self) -> None:
         raise EngineError("The engine ipvs has no short cut: leave out --short-cut.")

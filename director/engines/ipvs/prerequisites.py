@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from director.engines.engine import EngineError
+from director.engines.engine import EngineError, is_initial_root
 
 MODULES = ("ip_vs", "ip_vs_ftp")
 _SEEN = Path("/proc/net/ip_vs")
@@ -18,7 +18,7 @@ def require() -> None:
     """Raises EngineError, whose text says what is missing."""
     if os.geteuid():
         raise EngineError("The engine ipvs needs root: the kernel lets nobody else change its rules.")
-    if not _is_root_outside():
+    if not is_initial_root():
         raise EngineError("The engine ipvs needs root outside of user namespaces: run the lab with sudo.")
     if program() is None:
         raise EngineError("The engine ipvs needs ipvsadm: run `apt-get install ipvsadm`.")
@@ -32,12 +32,6 @@ def require() -> None:
 def program() -> str | None:
     """The real ipvsadm; ours, which speaks to a director, may come first in PATH."""
     return shutil.which("ipvsadm", path=_PATH)
-
-
-def _is_root_outside() -> bool:
-    """Whether user 0 here is user 0 of the machine (user_namespaces(7))."""
-    inside, outside, _ = Path("/proc/self/uid_map").read_text().split()[:3]
-    return (inside, outside) == ("0", "0")
 
 
 def _load() -> None:

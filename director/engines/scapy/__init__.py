@@ -1,22 +1,21 @@
-"""The engine for reading and teaching: every packet is rewritten and sent here, with Scapy.
+"""The engine for reading and teaching: every packet is rewritten and sent in this process, with Scapy.
 
-wire.py        one interface: frames in, frames out
-sieve.py       which frames the kernel lets through to it
-gate.py        which SYNs of a flood get a turn
-offload.py     what was left to a network card, and has to be done here
-headers.py     Scapy's descriptions of headers, compiled
-datagram.py    the headers of an IP packet, and how it is put together again
-parse.py       from them, the packet that the core understands
-nat.py tun.py dr.py    one forwarding method each
-checksum.py    how a checksum follows a change
-routes.py      which interface and next hop lead to an address
-neighbours.py  which MAC address a next hop has
-answers.py     what the director says itself, by ICMP
-limits.py      and how often
-fragments.py   a packet made of its fragments, and fragments made of a packet
-options.py     the director's turn in the options of a packet that goes on
-kernel.py      keeps the director's own kernel from answering for the VIP
-engine.py      puts them together
+In the order in which a packet meets them:
+
+wire.py           an interface: frames in, frames out; which SYNs of a flood get in
+socket_filter.py  which frames the kernel hands over
+offload.py        checksums and segmentation that were left to a network card
+engine.py         the way through: receive, decide, forward, transmit
+datagram.py       the headers of an IP packet, and the core's view of it
+headers.py        Scapy's layers, and compiled versions of its headers
+rewrite.py        where a packet is rewritten: VS-NAT, VS-TUN, VS-DR
+ipv4.py           checksums, fragments, IP options
+next_hops.py      the next hop by the kernel's routes, its MAC address by ARP
+icmp_replies.py   what the director itself sends
+host_kernel.py    keeps the director's own kernel from answering for the VIP
+
+host.py           what the engine is given: wires, routes, kernel
+fake.py           all of that as lists and numbers, for tests and for comparing with kernel IPVS
 """
 
 from director.engines.scapy.engine import ScapyEngine as Engine

@@ -1,6 +1,7 @@
 """The engine: a frame comes in, the core decides, a frame goes out.
 
-Here are the main path and its counters; what is done on the way is in the other modules.
+This is a packet's way through the engine, in order, with the counters; the steps themselves are in the other
+modules.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from selectors import EVENT_READ, BaseSelector
+from traceback import extract_tb, format_exception
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from director.core.connections import ConnectionTable, Tables
@@ -21,59 +23,58 @@ from director.core.packet import HEADER, TCP, UDP, Packet
 from director.core.persistence import Templates
 from director.core.real_server import Method
 from director.engines.engine import EngineError
-from director.engines.failures import Failures
-from director.engines.interfaces import is_local
-from director.engines.scapy import dr, nat, tun
-from director.engines.scapy.answers import answer, may_be_told
-from director.engines.scapy.datagram import Datagram, Malformed
-from director.engines.scapy.fragments import pieces, whole
-from director.engines.scapy.kernel import Kernel
-from director.engines.scapy.layers import ARP, IP
-from director.engines.scapy.limits import Limits
-from director.engines.scapy.local_node import LocalNode
-from director.engines.scapy.neighbours import Neighbours
-from director.engines.scapy.options import passed_on
-from director.engines.scapy.parse import parse, tunnelled
-from director.engines.scapy.routes import NextHop, Routes
-from director.engines.scapy.wire import ALL, Wire
+from director.engines.scapy import icmp_replies, ipv4
+from director.engines.scapy.datagram import Datagram, Malformed, parse, tunnelled
+from director.engines.scapy.headers import ARP, IP
+from director.engines.scapy.host import Kernel, Wire
+from director.engines.scapy.host_kernel import HostKernel
+from director.engines.scapy.next_hops import KernelRoutes, Neighbours, NextHop, Routes
+from director.engines.scapy.rewrite import METHODS
+from director.engines.scapy.wire import ALL, SocketWire
 
 if TYPE_CHECKING:
     from director.core.director import Director
 
 Decide = Callable[[Packet, float], Decision]
-METHODS: Mapping[Method, Callable[[Datagram, Forward, str], bytes]] = {
-    Method.NAT: nat.rewrite,
-    Method.TUN: tun.rewrite,
-    Method.DR: dr.rewrite,
-}
 
 _IPV4, _ARP = b"\x08\x00", b"\x08\x06"  # EtherTypes
 _ETHERNET, _ARP_PACKET = 14, 28  # bytes
 _LONGEST = 65535  # bytes of an IP packet
 _ARP_START = bytes.fromhex("000108000604")  # Ethernet and IPv4, with addresses of 6 and 4 bytes
-_AT_ONCE = 64  # frames of one interface before another gets its turn
-_ARRIVALS, _FEW = 32, 1  # of them SYNs, at most: as a rule, and while other packets wait
-_COUNTED = ("in", "out", "malformed", "dropped", "answered", "local", "lost", "shed", "missed")
+_FRAMES = 64  # of one interface, before another gets its turn
+_SYNS, _SYNS_WHILE_BUSY = 32, 1  # of them; the latter while other packets are waiting
+_COUNTERS = ("in", "out", "malformed", "dropped", "answered", "local", "lost", "shed", "missed")
 
 
 class ScapyEngine:
-    """Forwards between `interfaces` in this process: one packet after the other."""
+    """Forwards between its wires in this process, one packet after the other."""
 
     explains: ClassVar[bool] = True
 
-    def __init__(self, interfaces: Sequence[str], clock: Callable[[], float], hears: int = ALL) -> None:
-        """`hears` is the EtherType of the frames that it listens for. Raises EngineError."""
+    def __init__(
+        self,
+        wires: Sequence[Wire],
+        routes: Routes,
+        neighbours: Neighbours,
+        kernel: Kernel,
+        clock: Callable[[], float],
+    ) -> None:
+        self.routes = routes
+        self.fragments = Reassembly(self._abandon)
+        self._wires = list(wires)
+        self._neighbours = neighbours
+        self._kernel = kernel
         self._clock = clock
-        self._counters: Counter[str] = Counter(dict.fromkeys(_COUNTED, 0))
-        self._wires = [Wire(interface, hears) for interface in interfaces]
-        self.routes = Routes(self._wires)
-        self._neighbours = Neighbours(partial(self._count, "lost"))
-        self._kernel = Kernel(interfaces)
-        self._local_node = LocalNode()
-        self._limits = Limits()
-        self._failures = Failures()
-        self._fragments = Reassembly(self._give_up)
-        self._is_ready = False  # for rules that are about to change
+        self._counters: Counter[str] = Counter(dict.fromkeys(_COUNTERS, 0))
+        self._rate_limit = icmp_replies.RateLimit()
+        self._faults = _FaultLog()
+        self._is_prepared = False  # for rules that are about to change
+
+    @classmethod
+    def open(cls, interfaces: Sequence[str], clock: Callable[[], float], ethertype: int = ALL) -> ScapyEngine:
+        """An engine on this machine's interfaces, for frames of one EtherType or all. Raises EngineError."""
+        wires = [SocketWire.open(interface, ethertype) for interface in interfaces]
+        return cls(wires, Routes(wires, KernelRoutes()), Neighbours(), HostKernel(interfaces), clock)
 
     def use_redirect_peer(self) -> None:
         raise EngineError("The engine scapy has no short cut: leave out --short-cut.")
@@ -84,33 +85,35 @@ class ScapyEngine:
     def start(self, director: Director, selector: BaseSelector, decide: Decide | None = None) -> None:
         """Raises EngineError.
 
-        Another engine that has one inside asks the director itself, by `decide`; it also keeps from the
-        kernel what is for a VIP.
+        The engine ebpf has one of these inside: it asks the director itself, in `decide`, and keeps the
+        kernel from answering for the VIPs.
         """
         self._director = director
         self._ask = decide or director.decide
         self._kernel.start()
         if decide is None:
-            self._kernel.keep_out_of(set())
+            self._kernel.block(set())
         self.routes.refresh()
-        selector.register(self.routes, EVENT_READ, self._network_changed)
+        selector.register(self.routes, EVENT_READ, self._routes_changed)
         for wire in self._wires:
             for source in wire.sources:
                 selector.register(source, EVENT_READ, partial(self._drain, wire))
 
-    def _network_changed(self) -> None:
-        """Links, addresses or routes; behind an interface that was made anew, nobody is known yet."""
+    def _routes_changed(self) -> None:
+        """Links, addresses or routes have changed; a replaced interface starts with an empty ARP table."""
         before = [wire.index for wire in self._wires]
-        self.routes.changed()
+        self.routes.refresh()
         for wire, index in zip(self._wires, before, strict=True):
             if wire.index != index:
-                self._neighbours.forget(wire)
+                self._neighbours.flush(wire)
+
+    # ---- what the director asks ----
 
     def mtu_of(self, address: str) -> int:
         return self.routes.mtu_of(address)
 
     def is_local(self, address: str) -> bool:
-        return is_local(address)
+        return self._kernel.is_local(address)
 
     def route_to(self, address: str) -> Mapping[str, str]:
         hop = self.routes.lookup(address)
@@ -128,28 +131,28 @@ class ScapyEngine:
         """Nothing to do: the core schedules."""
 
     def prepare_rules(self, vips: set[str]) -> Iterator[None]:
-        yield from self._kernel.keep_out_in_steps(vips)
-        self._is_ready = True
+        yield from self._kernel.block_in_steps(vips)
+        self._is_prepared = True
 
     def install_rules(self) -> None:
-        """Only the local node's ports are left to do, but for rules that nobody has announced."""
-        is_ready, self._is_ready = self._is_ready, False
+        """The core goes by its own rules; only the kernel has to learn of them. Raises EngineError."""
+        is_prepared, self._is_prepared = self._is_prepared, False
         self.redirect()
-        if not is_ready:
-            self._kernel.keep_out_of(self._director.rules.vips())
+        if not is_prepared:
+            self._kernel.block(self._director.rules.vips())
 
     def redirect(self) -> None:
-        """Let the local node have ports of its own. Raises EngineError."""
-        self._local_node.redirect(self._director.rules)
+        """Let the local node serve on ports of its own. Raises EngineError."""
+        self._kernel.redirect(self._director.rules)
 
     def tick(self, now: float) -> None:
         self._neighbours.tick(now)
         self.routes.tick(now)
-        self._fragments.tick(now)
-        self._note_overflow()
+        self.fragments.tick(now)
+        self._count_overflow()
 
-    def _note_overflow(self) -> None:
-        """Count what had no room in the kernel's queues, and tell of a flood."""
+    def _count_overflow(self) -> None:
+        """Count frames for which the queues had no room; report a SYN flood."""
         for wire in self._wires:
             shed, missed = wire.overflow()
             self._count("shed", shed)
@@ -165,10 +168,10 @@ class ScapyEngine:
         return self._director.listing(now)
 
     def counters(self) -> Mapping[str, int]:
-        return {**self._counters, "failed": self._failures.count}
+        lost = self._counters["lost"] + self._neighbours.lost
+        return {**self._counters, "lost": lost, "failed": self._faults.count}
 
     def close(self) -> None:
-        self._local_node.close()
         self._kernel.close()
         self.routes.close()
         while self._wires:
@@ -177,44 +180,44 @@ class ScapyEngine:
     # ---- in ----
 
     def _drain(self, wire: Wire) -> None:
-        """Take what has come in on a wire, but not so much that others starve."""
-        few = any(each.is_behind for each in self._wires)
-        for frame in wire.frames(_AT_ONCE, _FEW if few else _ARRIVALS):
-            self._survive(wire, frame)
+        """Process the frames that are waiting on a wire, but not so many that other wires starve."""
+        busy = any(wire.is_behind for wire in self._wires)
+        for frame in wire.frames(_FRAMES, _SYNS_WHILE_BUSY if busy else _SYNS):
+            self._receive_safely(wire, frame)
 
-    def take(self, frame: bytes) -> None:
-        """A frame that has come in on one of the wires, but was handed over by somebody else."""
+    def inject(self, frame: bytes) -> None:
+        """Process a frame as if it had arrived on the wire with its destination address."""
         for wire in self._wires:
             if frame[:6] == wire.hardware:
-                self._survive(wire, frame)
+                self._receive_safely(wire, frame)
                 return
 
-    def _survive(self, wire: Wire, frame: bytes) -> None:
-        """Whatever a frame says, the next one is looked at."""
+    def _receive_safely(self, wire: Wire, frame: bytes) -> None:
+        """Whatever a frame triggers, the next one is processed."""
         try:
             self._receive(wire, frame)
-        except Exception as error:  # noqa: BLE001 (whatever it is, it is counted and told)
-            with suppress(Exception):  # what can't be told is counted all the same
-                self._failures.note(error, frame, self._tell_failure)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is counted and reported)
+            with suppress(Exception):  # counted even if it can't be reported
+                self._faults.add(error, frame, self._report_fault)
 
-    def _tell_failure(self, about: Mapping[str, Any]) -> None:
+    def _report_fault(self, about: Mapping[str, Any]) -> None:
         self._director.trace.emit("failed", self._clock(), lambda: about)
 
     def _receive(self, wire: Wire, frame: bytes) -> None:
-        kind, packet = frame[12:_ETHERNET], frame[_ETHERNET:]
-        if kind == _IPV4 and frame[:6] == wire.hardware:
+        ethertype, packet = frame[12:_ETHERNET], frame[_ETHERNET:]
+        if ethertype == _IPV4 and frame[:6] == wire.hardware:
             self._count("in")
             try:
                 self._decide(packet)
             except Malformed:
                 self._count("malformed")
-        elif kind == _ARP and packet.startswith(_ARP_START) and len(packet) >= _ARP_PACKET:
-            self._neighbours.heard(wire, ARP(packet[:_ARP_PACKET]), self._clock())
+        elif ethertype == _ARP and packet.startswith(_ARP_START) and len(packet) >= _ARP_PACKET:
+            self._neighbours.received(wire, ARP(packet[:_ARP_PACKET]), self._clock())
 
     def _decide(self, data: bytes, longest: int = 0) -> None:
-        """Ask the core about an IP packet that was sent to this machine, and do as it says.
+        """Ask the core about an IP packet that was sent to this machine, and carry out its decision.
 
-        One that was put together here has come in fragments of at most `longest` bytes.
+        A packet that was reassembled here arrived in fragments of at most `longest` bytes.
         """
         datagram = Datagram(data)
         packet = parse(datagram)
@@ -225,93 +228,95 @@ class ScapyEngine:
             self.routes.learn_mtu(*decision.path_mtu, self._clock())
         if isinstance(decision, Forward):
             if decision.method is Method.LOCAL:
-                self._give(data[: packet.length])
+                self._deliver(data[: packet.length])
             else:
                 if datagram.options:
-                    datagram = self._fill_in(data[: packet.length], packet, decision.vip)
+                    datagram = self._with_options_filled(data[: packet.length], packet, decision.vip)
                 self._forward(datagram, decision, packet)
         elif isinstance(decision, Reject):
-            self._answer(decision, tunnelled(datagram.rest) if decision.tunnelled else data[: packet.length])
+            self._reject(decision, tunnelled(datagram.rest) if decision.tunnelled else data[: packet.length])
         elif isinstance(decision, Pass):
-            self._leave(packet, data[: packet.length])
+            self._pass(packet, data[: packet.length])
         elif decision.awaits_reassembly:
-            self._gather(packet, data[: packet.length])
+            self._reassemble(packet, data[: packet.length])
         else:
             self._count("dropped")
 
-    def _fill_in(self, data: bytes, packet: Packet, vip: str) -> Datagram:
-        """The packet `data` with the director's part in its IP options, as the VIP.
+    def _with_options_filled(self, data: bytes, packet: Packet, vip: str) -> Datagram:
+        """The packet `data` with the director's entries in its IP options, as the VIP.
 
-        As in the kernel, beside the time in a reply stands the address on the way that it has come.
+        As in the kernel, the address beside the time in a reply is that of the link it arrived on.
         """
         hop = self.routes.lookup(packet.source.address)
         here = vip if hop is None or packet.destination.address == vip else hop.source
-        return Datagram(passed_on(data, vip, here, self.is_local))
+        return Datagram(ipv4.with_options_filled(data, vip, here, self.is_local))
 
-    def _gather(self, packet: Packet, data: bytes) -> None:
-        """Keep a fragment; with the last one, the packet that it is a part of has come."""
-        fragments = self._fragments.add(packet, data, self._clock())
+    def _reassemble(self, packet: Packet, data: bytes) -> None:
+        """Keep a fragment; when the last one has arrived, decide about the whole packet."""
+        fragments = self.fragments.add(packet, data, self._clock())
         if fragments:
-            self._decide(whole(fragments), max(map(len, fragments)))
+            self._decide(ipv4.reassembled(fragments), max(map(len, fragments)))
 
-    def _give_up(self, fragments: Sequence[bytes], why: str) -> None:
-        """Their packet never becomes whole; its sender is told where RFC 792 says so."""
-        packet, tell = parse(Datagram(fragments[0])), self._director.trace
+    def _abandon(self, fragments: Sequence[bytes], why: str) -> None:
+        """Their packet will never be complete; RFC 792 says when its sender learns of it."""
+        packet, trace = parse(Datagram(fragments[0])), self._director.trace
         if why != LATE or packet.fragment_offset:
-            tell.drop(packet, self._clock(), why)
+            trace.drop(packet, self._clock(), why)
             self._count("dropped", len(fragments))
             return
         self._count("dropped", len(fragments) - 1)
-        answer = Reject(TIME_EXCEEDED, NOT_REASSEMBLED, (why,))
-        self._answer(tell.reject(packet, self._clock(), answer), fragments[0])
+        decision = Reject(TIME_EXCEEDED, NOT_REASSEMBLED, (why,))
+        self._reject(trace.reject(packet, self._clock(), decision), fragments[0])
 
     # ---- out ----
 
-    def _forward(self, datagram: Datagram, forward: Forward, came: Packet) -> None:
+    def _forward(self, datagram: Datagram, forward: Forward, original: Packet) -> None:
         hop = self.routes.lookup(forward.next_hop)
         if hop is None:
-            self._lose("lost", came, f"there is no way to {forward.next_hop}")
+            self._lose("lost", original, f"no route to {forward.next_hop}")
             return
-        if datagram.ip.ttl <= 1:  # an ICMP error, of which nobody is told (RFC 1122, 3.2.2)
-            self._lose("dropped", came, f"TTL {datagram.ip.ttl}")
+        if datagram.ip.ttl <= 1:  # an ICMP error, about which no error is sent (RFC 1122, 3.2.2)
+            self._lose("dropped", original, f"TTL {datagram.ip.ttl}")
             return
-        length = _length_of(forward, came)
+        length = _length_of(forward, original)
         if length > _LONGEST:
-            self._lose("lost", came, f"it would have {length} bytes")
+            self._lose("lost", original, f"it would be {length} bytes long")
             return
         packet = METHODS[forward.method](datagram, forward, hop.source)
-        made = pieces(packet, min(came.largest_fragment or hop.wire.mtu, hop.wire.mtu))
-        for piece in made:  # the core has refused those that may not be taken apart
-            self._send(piece, hop)
-        if not made:
-            self._lose("lost", came, f"no piece of its {len(packet)} bytes fits on a wire of {hop.wire.mtu}")
+        mtu = hop.wire.mtu
+        fragments = ipv4.fragmented(packet, min(original.largest_fragment or mtu, mtu))
+        for fragment in fragments:  # the core has refused packets that must not be fragmented
+            self._transmit(fragment, hop)
+        if not fragments:
+            self._lose("lost", original, f"no fragment of its {len(packet)} bytes fits an MTU of {mtu}")
 
     def _lose(self, counter: str, packet: Packet, why: str) -> None:
-        """What the core has not refused does not get through."""
+        """A packet that the core wanted forwarded can't be."""
         self._count(counter)
         self._director.trace.drop(packet, self._clock(), why)
 
-    def _answer(self, decision: Reject, data: bytes) -> None:
-        """Tell the sender of `data`, an IP packet; for a VIP as the VIP, otherwise as itself."""
+    def _reject(self, decision: Reject, data: bytes) -> None:
+        """Send an ICMP error to the sender of the IP packet `data`; from the VIP if it was sent to that."""
         about = IP(data[:HEADER])
         hop = self.routes.lookup(about.src)
-        told = decision.mtu or self._limits.allow(about.src, self._clock())  # who learns an MTU asks less
-        if hop is None or about.frag or not may_be_told(about.src) or not told:
+        # A sender that learns the MTU sends less, so that error is never held back.
+        allowed = decision.mtu or self._rate_limit.allow(about.src, self._clock())
+        if hop is None or about.frag or not icmp_replies.may_receive(about.src) or not allowed:
             self._count("dropped")
             return
         self._count("answered")
         own = about.dst if self._director.rules.is_vip(about.dst) else hop.source
-        self._send(answer(decision, data, own), hop)
+        self._transmit(icmp_replies.build(decision, data, own), hop)
 
-    def _leave(self, packet: Packet, data: bytes) -> None:
-        """The kernel's business; TCP and UDP for a VIP have been kept from it and are handed over now."""
+    def _pass(self, packet: Packet, data: bytes) -> None:
+        """Leave it to the kernel, which has not seen TCP and UDP to a VIP yet; all else it has."""
         if packet.protocol in (TCP, UDP) and self._director.rules.is_vip(packet.destination.address):
-            self._give(data)
+            self._deliver(data)
 
-    def _give(self, data: bytes) -> None:
-        self._count("local" if self._kernel.give(data) else "lost")
+    def _deliver(self, data: bytes) -> None:
+        self._count("local" if self._kernel.deliver(data) else "lost")
 
-    def _send(self, packet: bytes, hop: NextHop) -> None:
+    def _transmit(self, packet: bytes, hop: NextHop) -> None:
         self._count("out")
         self._neighbours.send(packet, hop, self._clock())
 
@@ -319,8 +324,35 @@ class ScapyEngine:
         self._counters[name] += times
 
 
-def _length_of(forward: Forward, came: Packet) -> int:
-    """Bytes of the packet that goes on."""
+def _length_of(forward: Forward, original: Packet) -> int:
+    """Bytes of the packet that leaves."""
     if forward.method is Method.TUN:
-        return came.length + IPIP_HEADER
-    return came.length + (0 if forward.payload is None else len(forward.payload) - len(came.payload))
+        return original.length + IPIP_HEADER
+    return original.length + (0 if forward.payload is None else len(forward.payload) - len(original.payload))
+
+
+_MOST_FAULTS = 64  # kinds that are reported, and lines of a traceback
+_SHOWN = 96  # bytes of the frame
+
+
+class _FaultLog:
+    """Exceptions while a packet was processed: a fault of the director, which costs that packet only.
+
+    All are counted; each kind, an exception's class and the line that raised it, is reported once.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._reported: set[tuple[type[Exception], str, int | None]] = set()
+
+    def add(self, error: Exception, frame: bytes, report: Callable[[Mapping[str, Any]], None]) -> None:
+        """`frame` was lost to `error`."""
+        self.count += 1
+        last = extract_tb(error.__traceback__)[-1]
+        kind = type(error), last.filename, last.lineno
+        if kind in self._reported or len(self._reported) >= _MOST_FAULTS:
+            return
+        self._reported.add(kind)
+        lines = "".join(format_exception(error)).splitlines()
+        why = f"{type(error).__name__} while a packet was processed: a fault of the director"
+        report({"why": why, "frame": frame[:_SHOWN].hex(), "trace": lines[-_MOST_FAULTS:]})

@@ -1,21 +1,44 @@
-"""Scapy's descriptions of headers, compiled: each field is read and written where it lies in the bytes.
+"""The headers a director reads: Scapy's layers, imported fast, and compiled versions of them.
 
 Scapy takes a packet apart into objects, 70 microseconds for each header; a director needs ten fields of it
-and changes three. Which fields there are, how long each is and in which order they come is still Scapy's
-`fields_desc`: nothing of a header's layout is written down here.
+and changes three. So each field is read and written where it lies in the bytes. Which fields there are, how
+long each is and in which order they come is still Scapy's `fields_desc`: no header's layout is written down
+here.
 """
 
 from __future__ import annotations
 
+import logging
 import struct
 from socket import inet_aton, inet_ntoa
 from typing import Any, ClassVar
 
+from scapy.config import conf
 from scapy.fields import BitField, Field, IPField
 
-from director.engines.scapy.layers import IP, TCP, UDP
+logging.getLogger("scapy.runtime").setLevel(logging.CRITICAL)  # no advice about odd packets
+conf.ipv6_enabled = False  # not supported here, and half of the import time
 
-_WHOLE = {8: "!B", 16: "!H", 32: "!I"}  # bits, and how struct(3) reads them
+from scapy.arch.linux import L2Socket  # noqa: E402
+from scapy.layers.inet import ICMP, IP, TCP, UDP  # noqa: E402
+from scapy.layers.l2 import ARP, Ether  # noqa: E402
+
+__all__ = [
+    "ARP",
+    "ICMP",
+    "IP",
+    "TCP",
+    "UDP",
+    "Ether",
+    "Header",
+    "IPHeader",
+    "L2Socket",
+    "TCPHeader",
+    "UDPHeader",
+    "conf",
+]
+
+_WHOLE = {8: "!B", 16: "!H", 32: "!I"}  # bits, and the struct(3) format that reads them
 
 
 class Header:
@@ -26,8 +49,8 @@ class Header:
 
     def __init_subclass__(cls) -> None:
         at = 0  # bits
-        for field in map(_bare, cls.layer.fields_desc):
-            if field.name == "options":  # the first field without a length of its own, and the last
+        for field in map(_unwrapped, cls.layer.fields_desc):
+            if field.name == "options":  # the first field of variable length, and the last
                 break
             length = field.size if isinstance(field, BitField) else round(field.sz * 8)
             if field.name in cls.__annotations__:
@@ -36,15 +59,15 @@ class Header:
         cls.size = at // 8
 
     def __init__(self, data: bytes) -> None:
-        """Of `data`, which has at least `size` bytes, the first of them."""
+        """From the first `size` bytes of `data`, which must not be shorter."""
         self.data = bytearray(data[: self.size])
 
     def __bytes__(self) -> bytes:
         return bytes(self.data)
 
 
-def _bare(field: Any) -> Field[Any, Any]:
-    """A field without what Scapy wraps around it to have it printed in another colour."""
+def _unwrapped(field: Any) -> Field[Any, Any]:
+    """A field without the wrapper that Scapy puts around it to print it in another colour."""
     bare: Field[Any, Any] = getattr(field, "fld", field)
     return bare
 

@@ -1,10 +1,10 @@
-"""What is left undone in a frame: its checksum, and cutting the data into segments.
+"""Work that the sender's kernel left to a network card: checksums, and cutting data into segments.
 
-Kernels leave both to the network card (checksum offload, TSO), and between namespaces or virtual
-machines no card does it; a kernel that receives puts segments together (GRO). A packet socket with
-PACKET_VNET_HDR tells, in the header that frames have on a virtio network card (linux/virtio_net.h).
-A director's packets leave as bytes, so it is done here, and the core sees what a wire would carry.
-Merged UDP (USO) is told by Linux 6.2 and later; earlier kernels refuse to hand such a frame over.
+Between namespaces or virtual machines no card does it (checksum offload, TSO); and a receiving kernel merges
+segments (GRO). A packet socket with PACKET_VNET_HDR reports it in the header that frames have on a virtio
+network card (linux/virtio_net.h). The director's packets leave as bytes, so the work is done here, and the
+core sees what would be on a wire. Merged UDP (USO) is reported by Linux 6.2 and later; earlier kernels do not
+hand such a frame over.
 """
 
 from __future__ import annotations
@@ -12,57 +12,57 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 
-from director.engines.scapy import checksum
+from director.engines.scapy import ipv4
 
-# Flags, kind of merging, length of the headers, data in a segment, where the checksum's bytes begin, where
-# behind that it is itself.
+# struct virtio_net_hdr: flags, kind of merging, length of the headers, data in a segment, where the checksum's
+# range begins, its offset behind that.
 HEADER = struct.Struct("=BBHHHH")
-NOTHING = bytes(HEADER.size)  # the header of a frame in which all is done
+NOTHING = bytes(HEADER.size)  # the header of a frame that needs no work
 _NEEDS_CHECKSUM = 1
-_TCP, _UDP, _ECN = 1, 5, 0x80  # kinds of merging: TCP over IPv4, UDP; a flag of the former
+_TCP, _UDP, _ECN = 1, 5, 0x80  # VIRTIO_NET_HDR_GSO_TCPV4, _UDP_L4; a flag of the former
 _IPV4 = b"\x08\x00"  # EtherType
 _ETHERNET, _TCP_HEADER, _UDP_HEADER = 14, 20, 8  # bytes
 _FIRST_ONLY, _LAST_ONLY = 0x80, 0x09  # TCP flags: CWR; FIN and PSH
 
 
 def finished(received: bytes) -> Sequence[bytes]:
-    """The frames that stand behind one that was received, with its header in front: most often one."""
+    """The frames that a received one (with its virtio header) stands for: usually one."""
     frame = received[HEADER.size :]
     if received.startswith(NOTHING):
         return (frame,)
     flags, kind, _, size, start, offset = HEADER.unpack_from(received)
     if kind:
-        return tuple(_cut(frame, size, kind & ~_ECN)) or (frame,)
+        return tuple(_segmented(frame, size, kind & ~_ECN)) or (frame,)
     where = start + offset
     if flags & _NEEDS_CHECKSUM and where + 2 <= len(frame):
-        return (frame[:where] + checksum.computed(frame[start:]) + frame[where + 2 :],)
+        return (frame[:where] + ipv4.computed(frame[start:]) + frame[where + 2 :],)
     return (frame,)
 
 
-def _cut(frame: bytes, size: int, kind: int) -> Iterator[bytes]:
-    """Each with `size` bytes of data, the last one with what is left; none where that makes no sense."""
+def _segmented(frame: bytes, size: int, kind: int) -> Iterator[bytes]:
+    """Frames with `size` bytes of data, the last one with the rest; none if the frame makes no sense."""
     start = _ETHERNET + (frame[_ETHERNET] & 15) * 4
     if frame[12:_ETHERNET] != _IPV4 or len(frame) < start + _TCP_HEADER or not size:
         return
     if kind == _TCP:
-        yield from _segments(frame, start, start + (frame[start + 12] >> 4) * 4, size)
+        yield from _tcp_segments(frame, start, start + (frame[start + 12] >> 4) * 4, size)
     elif kind == _UDP:
-        yield from _datagrams(frame, start, size)
+        yield from _udp_datagrams(frame, start, size)
 
 
-def _segments(frame: bytes, start: int, end: int, size: int) -> Iterator[bytes]:
-    """Of TCP, whose header is from `start` to `end` (RFC 9293; Linux: net/ipv4/tcp_offload.c)."""
+def _tcp_segments(frame: bytes, start: int, end: int, size: int) -> Iterator[bytes]:
+    """The TCP header is from `start` to `end` (RFC 9293; Linux: net/ipv4/tcp_offload.c)."""
     header = bytearray(frame[start:end])
     sequence, flags = int.from_bytes(header[4:8], "big"), header[13]
     for at in range(end, len(frame), size):
-        not_here = (_FIRST_ONLY if at > end else 0) | (_LAST_ONLY if at + size < len(frame) else 0)
+        cleared = (_FIRST_ONLY if at > end else 0) | (_LAST_ONLY if at + size < len(frame) else 0)
         header[4:8] = ((sequence + at - end) % 2**32).to_bytes(4, "big")
-        header[13] = flags & ~not_here
+        header[13] = flags & ~cleared
         yield _frame(frame[:start], (at - end) // size, header, 16, frame[at : at + size])
 
 
-def _datagrams(frame: bytes, start: int, size: int) -> Iterator[bytes]:
-    """Of UDP, all of the same length but the last."""
+def _udp_datagrams(frame: bytes, start: int, size: int) -> Iterator[bytes]:
+    """All of the same length, except for the last."""
     header, first = bytearray(frame[start : start + _UDP_HEADER]), start + _UDP_HEADER
     for at in range(first, len(frame), size):
         data = frame[at : at + size]
@@ -71,17 +71,14 @@ def _datagrams(frame: bytes, start: int, size: int) -> Iterator[bytes]:
 
 
 def _frame(before: bytes, number: int, header: bytearray, where: int, data: bytes) -> bytes:
-    """What stood `before`, Ethernet's and IP's headers, for the frame of that number; `header`; data.
-
-    At `where` in `header` is its checksum.
-    """
+    """Segment `number`: the Ethernet and IP headers `before`, `header` with its checksum at `where`, data."""
     ip = bytearray(before[_ETHERNET:])
     above = len(header) + len(data)
     ip[2:4] = (len(ip) + above).to_bytes(2, "big")
     ip[4:6] = ((int.from_bytes(ip[4:6], "big") + number) % 2**16).to_bytes(2, "big")
     ip[10:12] = bytes(2)
-    ip[10:12] = checksum.computed(ip)
+    ip[10:12] = ipv4.computed(ip)
     header[where : where + 2] = bytes(2)
     pseudo_header = ip[12:20] + bytes([0, ip[9]]) + above.to_bytes(2, "big")
-    header[where : where + 2] = checksum.computed(pseudo_header + header + data)
+    header[where : where + 2] = ipv4.computed(pseudo_header + header + data)
     return before[:_ETHERNET] + ip + header + data

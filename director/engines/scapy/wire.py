@@ -1,207 +1,272 @@
-"""One interface: Scapy sockets that are opened once, and what is known of the interface.
+"""A network interface: Scapy sockets that are opened once, and what is known of the interface.
 
-Opening a socket per packet would cost 24 ms each; the kernel's default receive buffer would
-lose all but two hundred frames of a burst.
+Opening a socket per packet would cost 24 ms each; the kernel's default receive buffer would lose all but two
+hundred frames of a burst.
 
-SYNs have a socket of their own, so that the packets of connections that exist do not wait behind a flood
-of them. When many wait, all of them are looked at in each turn, and gate.py says who gets in; what is too
-much even for that, the kernel drops.
+SYNs have a socket of their own, so that packets of existing connections do not wait behind a SYN flood. When
+many SYNs are waiting, each turn looks at all of them and SynGate chooses who gets in; what is too much even
+for that, the kernel drops.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import random
 import socket
 import struct
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from operator import itemgetter
+from typing import Protocol
 
 from director.engines import interfaces
 from director.engines.engine import EngineError
-from director.engines.scapy import offload, sieve
-from director.engines.scapy.gate import Gate, Stamped
-from director.engines.scapy.layers import L2Socket
-from director.engines.scapy.sieve import Class
+from director.engines.scapy import offload
+from director.engines.scapy.headers import L2Socket
+from director.engines.scapy.socket_filter import FrameClass, attach
 
-# linux/if_packet.h: headers that tell of offloads, and a director must not hear itself
-_SOL_PACKET, _PACKET_STATISTICS, _PACKET_AUXDATA, _PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING = (
-    263,
-    6,
-    8,
-    15,
-    23,
-)
-_SO_RCVBUFFORCE = 33  # not bound by net.core.rmem_max
 ALL, ARP = 0x0003, 0x0806  # linux/if_ether.h
-_BUFFER, _ARRIVALS_BUFFER = 8 * 1024 * 1024, 1024 * 1024  # bytes; a SYN takes 768 of twice as many
-_ALL_ARRIVALS = 4096  # more than fit in there
-_FLOOD = 256  # SYNs that wait
-_STATISTICS = struct.Struct("II")  # frames that came, and of them those that found the queue full
-_TIME = struct.Struct("ll")  # seconds, nanoseconds
-_ANCILLARY = socket.CMSG_SPACE(_TIME.size)
-_LARGEST = offload.HEADER.size + 14 + 65535  # bytes: an IP packet can't be longer, merged or not
+# linux/if_packet.h
+_SOL_PACKET, _PACKET_STATISTICS, _PACKET_AUXDATA = 263, 6, 8
+_PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING = 15, 23  # a header about offloads; not the director's own frames
+_SO_RCVBUFFORCE = 33  # not bound by net.core.rmem_max
+_BUFFER, _SYN_BUFFER = 8 * 1024 * 1024, 1024 * 1024  # bytes; the kernel doubles it, and counts 768 for a SYN
+_ALL_SYNS = 4096  # more than fit in there
+_FLOOD = 256  # waiting SYNs
+_STATISTICS = struct.Struct("II")  # frames received, and how many of them were dropped at a full queue
+_TIMESTAMP = struct.Struct("ll")  # seconds, nanoseconds
+_ANCILLARY = socket.CMSG_SPACE(_TIMESTAMP.size)
+_LARGEST = offload.HEADER.size + 14 + 65535  # bytes: no IP packet is longer, merged or not
+
+Stamped = tuple[float, bytes]  # a frame with the time of its arrival in seconds
 
 
-class Wire:
-    """`frames` takes what has come off the wire, `send` puts a frame on it.
+class Link(Protocol):
+    """What is used of Scapy's L2Socket."""
 
-    `hardware` is its MAC address (6 bytes), `mac` the same as text, `address` its first IPv4
-    address, `mtu` the longest IP packet in bytes, `index` the kernel's number for it.
-    """
+    ins: socket.socket
 
-    def __init__(self, interface: str, hears: int = ALL) -> None:
-        """Takes frames of one EtherType, or all. Raises EngineError."""
+    def send(self, frame: bytes) -> int:
+        """Raises OSError."""
+
+    def close(self) -> None: ...
+
+
+class SocketWire:
+    """An interface through packet sockets; see host.Wire."""
+
+    def __init__(
+        self, interface: str, hardware: bytes, ethertype: int, link: Link, syns: Link | None
+    ) -> None:
+        """`link` receives frames of that EtherType (or ALL); with `syns`, SYNs arrive there instead."""
         self.interface = interface
-        hardware = interfaces.mac_of(interface)
-        if hardware is None:
-            raise EngineError(f"There is no network interface {interface!r}: see `ip link`.")
         self.hardware, self.mac = hardware, hardware.hex(":")
         self.mtu, self.address = 1500, "0.0.0.0"
-        self.index, self._hears = interfaces.index_of(interface), hears
-        syns = {Class.ARRIVAL}
-        self._arrivals = self._open(hears, syns, _ARRIVALS_BUFFER) if hears == ALL else None
-        self._others = self._open(hears, {Class.OTHER} if self._arrivals else {Class.OTHER, *syns}, _BUFFER)
-        self._others.ins.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)  # for a link that is shaped
-        self._gate = Gate()
-        self._bell, self._rings = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), False
+        self.index, self._ethertype = interfaces.index_of(interface), ethertype
+        self._link, self._syn_link = link, syns
+        self._gate = SynGate()
+        self._event, self._is_set = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), False
         self._is_flooded, self._shed, self._waiting = False, 0, 0
         self.is_behind = False
         self.refresh()
 
-    def _open(self, hears: int, wanted: Collection[Class], room: int) -> L2Socket:
-        """Raises EngineError."""
-        try:
-            opened = L2Socket(iface=self.interface, type=hears, promisc=False)
-        except PermissionError:
-            raise EngineError(
-                f"{self.interface} can't be opened: the director needs the capability CAP_NET_RAW, or root."
-            ) from None
-        except OSError as error:
-            if error.errno == errno.ENETDOWN:
-                raise EngineError(f"{self.interface} is down: `ip link set {self.interface} up`.") from None
-            raise EngineError(
-                f"{self.interface} can't be opened ({error.strerror}): it takes a kernel with packet sockets."
-            ) from None
-        raw: socket.socket = opened.ins
-        raw.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
-        raw.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
-        raw.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 0)
-        sieve.attach(raw, wanted)
-        raw.setblocking(False)
-        try:
-            raw.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, room)
-        except PermissionError:  # root of a user namespace: as much as the machine allows
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
-        with suppress(OSError):  # what came before the filter did
-            while True:
-                raw.recv(1)
-        return opened
+    @classmethod
+    def open(cls, interface: str, ethertype: int = ALL) -> SocketWire:
+        """Receive frames of one EtherType, or all. Raises EngineError."""
+        hardware = interfaces.require(interface)
+        syn, other = {FrameClass.SYN}, {FrameClass.OTHER}
+        syns = _open(interface, ethertype, syn, _SYN_BUFFER) if ethertype == ALL else None
+        link = _open(interface, ethertype, other if syns else other | syn, _BUFFER)
+        link.ins.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)  # for a link that is shaped
+        return cls(interface, hardware, ethertype, link, syns)
 
     def refresh(self) -> None:
-        """Look up what may have changed; an interface that is gone keeps what it had."""
+        """Look up what may have changed; if the interface is gone, keep what is known."""
         self.hardware = interfaces.mac_of(self.interface) or self.hardware
         self.mac = self.hardware.hex(":")
         self.mtu = interfaces.mtu_of(self.interface) or self.mtu
         self.address = interfaces.address_of(self.interface) or self.address
         index = interfaces.index_of(self.interface)
-        if index and index != self.index:  # made anew: the sockets still belong to the one that is gone
-            for opened in filter(None, (self._others, self._arrivals)):
-                opened.ins.bind((self.interface, self._hears))
+        if index and index != self.index:  # replaced: the sockets still belong to the old one
+            for link in filter(None, (self._link, self._syn_link)):
+                link.ins.bind((self.interface, self._ethertype))
             self.index = index
 
     @property
     def sources(self) -> Sequence[socket.socket | int]:
-        """Readable where there are frames."""
-        return [self._others.ins, *([self._arrivals.ins, self._bell] if self._arrivals else [])]
+        """Descriptors that are readable while frames are waiting."""
+        if self._syn_link is None:
+            return [self._link.ins]
+        return [self._link.ins, self._syn_link.ins, self._event]
 
-    def frames(self, most: int, arrivals: int) -> list[bytes]:
-        """What has come in next, in its order: about `most` frames, merged ones cut up, and of the SYNs
-        not more than `arrivals`.
+    def frames(self, limit: int, syns: int) -> list[bytes]:
+        """The next frames in order of arrival, merged ones segmented: about `limit`, and at most `syns` SYNs.
 
-        `is_behind` says then whether there may be more than SYNs left.
+        `is_behind` tells afterwards whether frames other than SYNs may still be waiting.
         """
-        syns = self._syns(self._arrivals.ins, arrivals) if self._arrivals else ()
-        others = _take(self._others.ins, most)
-        self.is_behind = len(others) >= most
-        if syns:
-            others = sorted([*others, *syns], key=itemgetter(0))
+        new = self._take_syns(self._syn_link.ins, syns) if self._syn_link else ()
+        others = _receive(self._link.ins, limit)
+        self.is_behind = len(others) >= limit
+        if new:
+            others = sorted([*others, *new], key=itemgetter(0))
         return [frame for _, frame in others]
 
-    def _syns(self, raw: socket.socket, most: int) -> Sequence[Stamped]:
-        """At most so many."""
+    def _take_syns(self, raw: socket.socket, limit: int) -> Sequence[Stamped]:
         if self._is_flooded:
-            syns = _take(raw, _ALL_ARRIVALS)
-            known = len(syns) + len(self._gate.waiting)
-            chosen = self._gate.choose(syns, most)
-            self._shed += known - len(chosen) - len(self._gate.waiting)
-            self._ring()
+            syns = _receive(raw, _ALL_SYNS)
+            before = len(syns) + len(self._gate.waiting)
+            chosen = self._gate.choose(syns, limit)
+            self._shed += before - len(chosen) - len(self._gate.waiting)
+            self._update_event()
             return chosen
-        syns = _take(raw, most)
+        syns = _receive(raw, limit)
         if syns:
             self._waiting -= len(syns)
-            self._count(raw)
-            if len(syns) < most:  # all
+            self._count_syns(raw)
+            if len(syns) < limit:  # that was all
                 self._waiting = 0
             self._is_flooded = self._waiting > _FLOOD
         return syns
 
-    def _ring(self) -> None:
-        """Let the loop come back to those that wait, also when no frame comes in."""
-        if bool(self._gate.waiting) != self._rings:
-            self._rings = not self._rings
-            if self._rings:
-                os.eventfd_write(self._bell, 1)
+    def _update_event(self) -> None:
+        """Wake the loop for SYNs that wait at the gate, even if no frame arrives."""
+        if bool(self._gate.waiting) != self._is_set:
+            self._is_set = not self._is_set
+            if self._is_set:
+                os.eventfd_write(self._event, 1)
             else:
-                os.eventfd_read(self._bell)
+                os.eventfd_read(self._event)
 
-    def _count(self, raw: socket.socket) -> None:
-        """The SYNs that have come, and those for which there was no room."""
-        came, dropped = _statistics(raw)
+    def _count_syns(self, raw: socket.socket) -> None:
+        """Update how many SYNs are waiting, and how many the kernel has dropped."""
+        received, dropped = _statistics(raw)
         self._shed += dropped
-        self._waiting = 0 if self._is_flooded else self._waiting + came - dropped
+        self._waiting = 0 if self._is_flooded else self._waiting + received - dropped
 
     def overflow(self) -> tuple[int, int]:
-        """How many SYNs, and other frames, had to be dropped because too many came.
+        """SYNs and other frames dropped since the last call because too many arrived.
 
-        To be asked once a second, which is also how long a flood has to be over before it is taken to be.
+        Called once a second; a flood is over when no SYN was dropped for that long.
         """
-        if self._arrivals:
-            self._count(self._arrivals.ins)
+        if self._syn_link:
+            self._count_syns(self._syn_link.ins)
         shed, self._shed = self._shed, 0
-        self._is_flooded = self._is_flooded and (shed > 0 or self._rings)
-        return shed, _statistics(self._others.ins)[1]
+        self._is_flooded = self._is_flooded and (shed > 0 or self._is_set)
+        return shed, _statistics(self._link.ins)[1]
 
     def send(self, frame: bytes) -> bool:
-        """Send a frame; False where the wire does not take it."""
+        """Send a frame; False if the interface does not take it."""
         try:
-            self._others.send(offload.NOTHING + frame)
+            self._link.send(offload.NOTHING + frame)
         except OSError:  # the interface is down, or the frame too long
             return False
         return True
 
     def close(self) -> None:
-        self._others.close()
-        if self._arrivals:
-            self._arrivals.close()
-        os.close(self._bell)
+        self._link.close()
+        if self._syn_link:
+            self._syn_link.close()
+        os.close(self._event)
 
 
-def _take(raw: socket.socket, most: int) -> list[Stamped]:
-    """At most so many frames, or a few more where merged ones are cut up."""
-    taken: list[Stamped] = []
-    with suppress(OSError):  # nothing there, or the interface is down
-        while len(taken) < most:
+def _open(interface: str, ethertype: int, wanted: Collection[FrameClass], buffer: int) -> L2Socket:
+    """Raises EngineError."""
+    try:
+        link = L2Socket(iface=interface, type=ethertype, promisc=False)
+    except PermissionError:
+        raise EngineError(
+            f"{interface} can't be opened: the director needs the capability CAP_NET_RAW, or root."
+        ) from None
+    except OSError as error:
+        if error.errno == errno.ENETDOWN:
+            raise EngineError(f"{interface} is down: `ip link set {interface} up`.") from None
+        raise EngineError(
+            f"{interface} can't be opened ({error.strerror}): it takes a kernel with packet sockets."
+        ) from None
+    raw: socket.socket = link.ins
+    raw.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+    raw.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
+    raw.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 0)
+    attach(raw, wanted)
+    raw.setblocking(False)
+    try:
+        raw.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer)
+    except PermissionError:  # root of a user namespace: as much as the machine allows
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    with suppress(OSError):  # what arrived before the filter was attached
+        while True:
+            raw.recv(1)
+    return link
+
+
+def _receive(raw: socket.socket, limit: int) -> list[Stamped]:
+    """At most `limit` frames, or a few more where merged ones are segmented."""
+    frames: list[Stamped] = []
+    with suppress(OSError):  # no more, or the interface is down
+        while len(frames) < limit:
             data, ancillary, _, _ = raw.recvmsg(_LARGEST, _ANCILLARY)
-            seconds, nanoseconds = _TIME.unpack(ancillary[0][2]) if ancillary else (0, 0)
+            seconds, nanoseconds = _TIMESTAMP.unpack(ancillary[0][2]) if ancillary else (0, 0)
             when = seconds + nanoseconds / 1e9
-            taken += [(when, frame) for frame in offload.finished(data)]
-    return taken
+            frames += [(when, frame) for frame in offload.finished(data)]
+    return frames
 
 
 def _statistics(raw: socket.socket) -> tuple[int, int]:
-    """How many frames came since this was asked last, and how many of them found the queue full."""
+    """Frames received since the last call, and how many of them were dropped at a full queue."""
     counted = raw.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
-    came, dropped = _STATISTICS.unpack(counted)
-    return came, dropped
+    received, dropped = _STATISTICS.unpack(counted)
+    return received, dropped
+
+
+# ---- which SYNs of a flood get in ----
+
+_FLOW = slice(26, 38)  # of a frame without IP options: addresses and ports
+_MEMORY = 4.0  # seconds: a SYN is remembered at least that long, at most twice, if there is room
+_MEMORY_SIZE = 32768  # SYNs in that time
+_QUEUE_LENGTH = 256  # repeated SYNs that wait for a turn
+
+
+class SynGate:
+    """Who gets in when more SYNs arrive than there are turns: clients that repeat theirs.
+
+    A flood's SYNs come from invented addresses, once each. The kernel of a client without an answer repeats
+    its SYN after a second (RFC 6298). So the first SYN of each flow is remembered and dropped; a repeated one
+    gets a turn, if need be after a short wait; turns that are left over are drawn among the others. Looking
+    at a SYN costs a few microseconds here, forwarding it fifty times as much.
+
+    `waiting` are repeated SYNs without a turn yet, the oldest first.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: list[Stamped] = []
+        self._recent: set[bytes] = set()
+        self._older: set[bytes] = set()
+        self._since = 0.0
+
+    def choose(self, syns: Sequence[Stamped], limit: int) -> Sequence[Stamped]:
+        """At most `limit` of these and of those waiting; the rest is dropped, unless it goes on waiting."""
+        if len(self.waiting) + len(syns) <= limit:
+            chosen, self.waiting = [*self.waiting, *syns], []
+            return chosen
+        repeated, new = self._split(syns)
+        room = limit + _QUEUE_LENGTH - len(self.waiting)
+        queue = self.waiting + (repeated if len(repeated) <= room else random.sample(repeated, room))
+        self.waiting = queue[limit:]
+        return queue[:limit] + random.sample(new, min(len(new), max(0, limit - len(queue))))
+
+    def _split(self, syns: Sequence[Stamped]) -> tuple[list[Stamped], list[Stamped]]:
+        """Repeated SYNs and new ones; the new ones are remembered."""
+        repeated: list[Stamped] = []
+        new: list[Stamped] = []
+        for syn in syns:
+            self._forget(syn[0])
+            flow = syn[1][_FLOW]
+            (repeated if flow in self._recent or flow in self._older else new).append(syn)
+            self._recent.add(flow)
+        return repeated, new
+
+    def _forget(self, now: float) -> None:
+        if now - self._since > _MEMORY or len(self._recent) >= _MEMORY_SIZE:
+            keep = now - self._since <= 2 * _MEMORY
+            self._older, self._recent, self._since = self._recent if keep else set(), set(), now

@@ -1,4 +1,4 @@
-/* Where a packet goes: to the core, or out to its next hop. Twin: scapy/routes.py, neighbours.py. */
+/* Where a packet goes: to the core, or out to its next hop. Twin: scapy/next_hops.py. */
 #pragma once
 
 #include "packet.h"

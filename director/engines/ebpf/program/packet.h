@@ -1,4 +1,4 @@
-/* Parsing: as much of a received frame as a director needs. Twin: scapy/datagram.py, parse.py. */
+/* Parsing: as much of a received frame as a director needs. Twin: scapy/datagram.py. */
 #pragma once
 
 #include <linux/if_ether.h>

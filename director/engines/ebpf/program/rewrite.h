@@ -1,4 +1,4 @@
-/* What each forwarding method changes in a packet. Twins: scapy/nat.py, tun.py, dr.py, checksum.py. */
+/* What each forwarding method changes in a packet. Twins: scapy/rewrite.py, ipv4.py. */
 #pragma once
 
 #include "packet.h"

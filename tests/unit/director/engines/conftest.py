@@ -1,21 +1,19 @@
-"""A running engine between fakes, for every forwarding method."""
+"""A running engine on a fake host, for every forwarding method."""
 
 from __future__ import annotations
 
 import pytest
 
 from director.core.real_server import Method
-from tests.unit.director.engines.support import Running, fake
+from tests.unit.director.engines.support import Running
 
 
 @pytest.fixture(params=[Method.NAT, Method.TUN, Method.DR])
-def running(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Running:
-    fake(monkeypatch)
+def running(request: pytest.FixtureRequest) -> Running:
     return Running(request.param)
 
 
 @pytest.fixture
-def nat(monkeypatch: pytest.MonkeyPatch) -> Running:
-    """VS-NAT, the real server's port for http is 8000."""
-    fake(monkeypatch)
+def nat() -> Running:
+    """VS-NAT; the real server's port for http is 8000."""
     return Running(Method.NAT, 8000)

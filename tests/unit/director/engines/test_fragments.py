@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP, UDP, defragment, fragment
 
 from director.core.real_server import Method
-from director.engines.scapy.datagram import Datagram
-from director.engines.scapy.fragments import pieces, whole
-from director.engines.scapy.parse import parse
+from director.engines.scapy.datagram import Datagram, parse
+from director.engines.scapy.ipv4 import fragmented, reassembled
 from tests.unit.director.engines.support import CLIENT, SERVER, VIP, Running
 
 ALERT, ROUTE = b"\x94\x04\0\0", b"\x07\x07\x04\0\0\0\0\0"
@@ -103,22 +102,13 @@ def test_what_ftp_says_is_read_in_fragments_as_well(nat: Running) -> None:
 def test_a_port_without_a_service_hears_of_the_whole_packet(running: Running) -> None:
     packet = IP(src=CLIENT, dst=VIP, id=5) / UDP(sport=9, dport=81) / bytes(2000)
     assert received(running, reversed(in_pieces(packet, 1480))) == []
-    assert running.given == [bytes(packet)]
+    assert running.kernel.delivered == [bytes(packet)]
 
 
 # ---- what is lost ----
 
 
-def events_of(running: Running, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    events: list[Any] = []
-    monkeypatch.setattr(running.director.trace, "_listener", lambda event: events.append(event.as_dict()))
-    return events
-
-
-def test_the_sender_is_told_when_the_rest_does_not_come(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    events = events_of(running, monkeypatch)
+def test_the_sender_is_told_when_the_rest_does_not_come(running: Running) -> None:
     first, _, _ = in_pieces(datagram(bytes(4000)), 1480)
     running.receive(first)
     running.wire.sent.clear()
@@ -129,18 +119,17 @@ def test_the_sender_is_told_when_the_rest_does_not_come(
     told = IP(frame[14:])
     assert (told.src, told.dst, told[ICMP].type, told[ICMP].code) == (VIP, CLIENT, 11, 1)
     assert bytes(told[ICMP].payload).startswith(bytes(first)[:28])
-    assert [event["kind"] for event in events] == ["rejected"]
+    assert [event.kind for event in running.events] == ["rejected"]
 
 
-def test_nobody_is_told_without_the_first(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_is_told_without_the_first(running: Running) -> None:
     """RFC 792, page 6."""
-    events = events_of(running, monkeypatch)
     _, *others = in_pieces(datagram(bytes(4000)), 1480)
     received(running, others)
     running.engine.tick(31)
     assert running.wire.sent == []
     assert running.engine.counters()["dropped"] == 2
-    assert "has not come in time" in events[-1]["why"]
+    assert "has not come in time" in running.events[-1].data["why"]
 
 
 def test_senders_are_not_told_more_often_than_of_anything_else(running: Running) -> None:
@@ -152,29 +141,25 @@ def test_senders_are_not_told_more_often_than_of_anything_else(running: Running)
 
 
 @pytest.mark.parametrize("size", [65486, 65508])
-def test_the_longest_packet_may_be_too_long_for_a_tunnel(
-    running: Running, monkeypatch: pytest.MonkeyPatch, size: int
-) -> None:
-    events = events_of(running, monkeypatch)
+def test_the_longest_packet_may_be_too_long_for_a_tunnel(running: Running, size: int) -> None:
     data = random.Random(7).randbytes(size - 8)
     out = received(running, in_pieces(datagram(data[: 65535 - 28]), 1480))
     if size > 65495 and running.method is Method.TUN:
         assert out == []
         assert running.engine.counters()["lost"] == 1
-        assert events[-1]["why"] == "it would have 65548 bytes"
+        assert running.events[-1].data["why"] == "it would be 65548 bytes long"
     else:
         assert bytes(together(out)[UDP].payload) == data
     assert running.engine.counters()["failed"] == 0
 
 
-def test_overlapping_ones_are_dropped_and_told(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    events = events_of(running, monkeypatch)
+def test_overlapping_ones_are_dropped_and_told(running: Running) -> None:
     first, last = in_pieces(datagram(bytes(2000)), 1480)
     last.frag -= 1
     del last.chksum
     assert received(running, [first, last]) == []
     assert running.engine.counters()["dropped"] == 2
-    assert "overlaps" in events[-1]["why"]
+    assert "overlaps" in running.events[-1].data["why"]
 
 
 # ---- in pieces, and whole again ----
@@ -191,8 +176,8 @@ def test_pieces_are_the_packet(options: bytes, size: int, mtu: int, flags: str) 
     packet = bytes(
         IP(src=CLIENT, dst=VIP, id=9, flags=flags, options=options) / UDP(sport=7, dport=9) / bytes(size)
     )
-    made = pieces(packet, mtu)
-    assert whole(made) == packet
+    made = fragmented(packet, mtu)
+    assert reassembled(made) == packet
     assert all(len(one) <= mtu for one in made)
     assert all(len(parse(Datagram(one)).options) == len(options) for one in made)
 
@@ -200,17 +185,17 @@ def test_pieces_are_the_packet(options: bytes, size: int, mtu: int, flags: str) 
 def test_each_piece_has_the_options_that_are_copied() -> None:
     """RFC 791: those without the bit stand in the first one only; Linux keeps their places."""
     packet = bytes(datagram(bytes(1372), options=ROUTE[:7] + b"\1" + ALERT))
-    first, other = pieces(packet, 1400)
+    first, other = fragmented(packet, 1400)
     assert first[20:32] == ROUTE[:7] + b"\1" + ALERT
     assert other[20:32] == b"\1" * 8 + ALERT
 
 
 def test_none_fits_where_not_even_eight_bytes_do() -> None:
-    assert pieces(bytes(datagram(bytes(100), options=ALERT * 10)), 67) == ()
+    assert fragmented(bytes(datagram(bytes(100), options=ALERT * 10)), 67) == ()
 
 
-def test_a_long_datagram_with_options_is_cut_up(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(running.wire), "mtu", 1400)
+def test_a_long_datagram_with_options_is_cut_up(running: Running) -> None:
+    running.wire.mtu = 1400
     out = received(running, [datagram(bytes(range(256)) * 5 + bytes(92), options=ALERT)])
     assert len(out) == 2
     assert max(len(one) for one in out) <= 1400
@@ -220,9 +205,8 @@ def test_a_long_datagram_with_options_is_cut_up(running: Running, monkeypatch: p
         assert [bytes(one)[20:24] for one in out] == [ALERT, ALERT]
 
 
-def test_what_fits_in_no_piece_is_counted_and_told(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    events = events_of(running, monkeypatch)
-    monkeypatch.setattr(type(running.wire), "mtu", 25)
+def test_what_fits_in_no_piece_is_counted_and_told(running: Running) -> None:
+    running.wire.mtu = 25
     assert received(running, [datagram(bytes(100))]) == []
     assert running.engine.counters()["lost"] == 1
-    assert "no piece" in events[-1]["why"]
+    assert "no fragment" in running.events[-1].data["why"]

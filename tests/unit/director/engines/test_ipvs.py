@@ -189,7 +189,7 @@ def test_what_is_missing_is_said_before_anything_is_changed(monkeypatch: pytest.
     with pytest.raises(EngineError, match="needs root"):
         require("ipvs")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(prerequisites, "_is_root_outside", lambda: True)
+    monkeypatch.setattr(prerequisites, "is_initial_root", lambda: True)
     monkeypatch.setattr(prerequisites, "program", lambda: None)
     with pytest.raises(EngineError, match="apt-get install ipvsadm"):
         require("ipvs")
@@ -257,9 +257,8 @@ def test_what_the_kernel_refuses_leaves_it_as_it_was(
     monkeypatch.setattr(kernel, "has_rules", lambda: False)
     monkeypatch.setattr(kernel, "FORWARDING", tmp_path / "ip_forward")
     (tmp_path / "ip_forward").write_text("0")
-    monkeypatch.setattr(prerequisites, "require", lambda: None)
     director = director_with([f"-A -t {ENDS[0]} -s rr", f"-a -t {ENDS[0]} -r {SERVERS[0]} -m"])
-    engine = IpvsEngine([], lambda: 0.0)
+    engine = IpvsEngine()
     engine.start(director, None)  # type: ignore[arg-type]
     director.apply([SetTimeouts(900, 120, 300)], 0)
     engine.install_rules()

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from scapy.layers.l2 import ARP, Ether
 
-from director.engines.scapy.neighbours import Neighbours
-from director.engines.scapy.routes import NextHop
-from tests.unit.director.engines.support import GATEWAY, GATEWAY_MAC, MAC, OWN, FakeWire
+from director.engines.scapy.next_hops import Neighbours, NextHop
+from tests.unit.director.engines.support import GATEWAY, GATEWAY_MAC, MAC, OWN, fake_wire
 
 OTHER_MAC = "02:00:00:00:00:33"
 
 
 class Trial:
     def __init__(self) -> None:
-        self.wire = cast(Any, FakeWire("d-eth0"))
+        self.wire = fake_wire()
         self.hop = NextHop(self.wire, OWN, GATEWAY)
-        self.lost = 0
-        self.neighbours = Neighbours(self._lose)
-
-    def _lose(self, packets: int) -> None:
-        self.lost += packets
+        self.neighbours = Neighbours()
 
     def send(self, now: float = 0.0, packet: bytes = b"packet") -> None:
         self.neighbours.send(packet, self.hop, now)
 
     def hear(self, mac: str = GATEWAY_MAC, now: float = 0.0, address: str = GATEWAY) -> None:
-        self.neighbours.heard(self.wire, ARP(op=2, psrc=address, hwsrc=mac), now)
+        self.neighbours.received(self.wire, ARP(op=2, psrc=address, hwsrc=mac), now)
 
     @property
     def questions(self) -> list[Any]:
@@ -59,7 +54,7 @@ def test_without_an_answer_it_asks_three_times_and_gives_up(trial: Trial) -> Non
     trial.send()
     for second in range(1, 6):
         trial.neighbours.tick(float(second))
-    assert (len(trial.questions), trial.lost) == (3, 1)
+    assert (len(trial.questions), trial.neighbours.lost) == (3, 1)
     trial.send(now=9.0)
     assert len(trial.questions) == 4
 
@@ -70,7 +65,7 @@ def test_only_so_many_packets_wait(trial: Trial) -> None:
     trial.hear()
     assert len(trial.packets) == 128
     assert trial.packets[-1] == (GATEWAY_MAC, bytes([199]))
-    assert trial.lost == 72
+    assert trial.neighbours.lost == 72
 
 
 def test_an_old_entry_stays_in_use_while_it_is_asked_about(trial: Trial) -> None:
@@ -103,5 +98,5 @@ def test_nonsense_and_strangers_are_not_learnt(trial: Trial, mac: str, address: 
 
 def test_the_same_address_on_another_wire_is_somebody_else(trial: Trial) -> None:
     trial.send()
-    trial.neighbours.heard(FakeWire("d-eth1"), ARP(op=2, psrc=GATEWAY, hwsrc=GATEWAY_MAC), 0.0)  # type: ignore[arg-type]
+    trial.neighbours.received(fake_wire("d-eth1"), ARP(op=2, psrc=GATEWAY, hwsrc=GATEWAY_MAC), 0.0)
     assert trial.packets == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP
 
-from director.engines.scapy.options import passed_on
+from director.engines.scapy.ipv4 import with_options_filled
 from tests.unit.director.engines.support import CLIENT, OWN, SERVER, VIP, Running
 
 ROUTE, ALERT = b"\x07\x07\x04\0\0\0\0\0", b"\x94\x04\0\0"
@@ -53,11 +53,11 @@ def test_beside_the_time_of_a_reply_stands_another_address(nat: Running) -> None
 
 def test_the_time_is_that_of_the_day() -> None:
     packet = bytes(syn(b"\x44\x08\x05\0\0\0\0\0"))
-    stamped = passed_on(packet, VIP, OWN, lambda _: False)
+    stamped = with_options_filled(packet, VIP, OWN, lambda _: False)
     told = int.from_bytes(stamped[24:28], "big")
     assert stamped[20:24] == b"\x44\x08\x09\0"
     assert (time() * 1000 - told) % 86_400_000 < 3_600_000
-    assert passed_on(stamped, VIP, OWN, lambda _: False)[20:24] == b"\x44\x08\x09\x10"
+    assert with_options_filled(stamped, VIP, OWN, lambda _: False)[20:24] == b"\x44\x08\x09\x10"
 
 
 def test_a_wrong_one_is_answered(running: Running) -> None:

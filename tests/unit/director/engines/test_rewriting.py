@@ -18,7 +18,7 @@ from director.core.commands import DeleteServer, ServiceKey
 from director.core.decision import Forward
 from director.core.packet import Endpoint
 from director.core.real_server import Method
-from director.engines.scapy import dr, nat, tun
+from director.engines.scapy import rewrite
 from director.engines.scapy.datagram import Datagram, Malformed
 from tests.unit.director.engines.support import CLIENT, GATEWAY_MAC, MAC, OWN, SERVER, VIP, Running
 
@@ -72,18 +72,18 @@ def test_dr_request(running: Running) -> None:
 @pytest.mark.parametrize("to", ["ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01", "02:00:00:00:00:77"])
 def test_a_frame_for_somebody_else_is_none_of_its_business(running: Running, to: str) -> None:
     assert running.receive(request("S"), to) == []
-    assert running.given == []
+    assert running.kernel.delivered == []
 
 
 def test_a_port_without_a_service_is_left_to_the_kernel_as_it_came(running: Running) -> None:
     packet = IP(src=CLIENT, dst=VIP) / TCP(sport=5, dport=81, flags="S")
     assert running.receive(packet) == []
-    assert running.given == [bytes(packet)]
+    assert running.kernel.delivered == [bytes(packet)]
 
 
 def test_what_is_not_for_a_vip_the_kernel_has_already(running: Running) -> None:
     assert running.receive(IP(src=CLIENT, dst=OWN) / TCP(sport=5, dport=22, flags="S")) == []
-    assert running.given == []
+    assert running.kernel.delivered == []
 
 
 def test_the_padding_of_a_short_frame_is_left_out(running: Running) -> None:
@@ -98,11 +98,11 @@ def test_nat_updates_checksums_as_if_computed_anew(data: bytes, port: int, serve
     forward = to_server(Method.NAT, Endpoint(CLIENT, 3456), Endpoint(server, port), sequence_delta=-101)
     after = request(data=data, ttl=ttl - 1)
     after.dst, after[TCP].dport, after[TCP].seq = server, port, 2**32 - 1
-    assert nat_module(before, forward) == bytes(after)
+    assert rewritten(before, forward) == bytes(after)
 
 
-def nat_module(packet: Any, forward: Forward) -> bytes:
-    return nat.rewrite(Datagram(bytes(packet)), forward, OWN)
+def rewritten(packet: Any, forward: Forward) -> bytes:
+    return rewrite.nat(Datagram(bytes(packet)), forward, OWN)
 
 
 @given(st.binary(max_size=40), st.binary(max_size=40), st.integers(-(2**31), 2**31))
@@ -116,15 +116,15 @@ def test_nat_replaces_data_of_another_length(before: bytes, after: bytes, delta:
     )
     expected = request(data=after, ttl=62)
     expected.dst, expected[TCP].ack = SERVER, (200 + delta) % 2**32
-    assert nat_module(request(data=before), forward) == bytes(expected)
+    assert rewritten(request(data=before), forward) == bytes(expected)
 
 
-@pytest.mark.parametrize("rewrite", [nat.rewrite, dr.rewrite, tun.rewrite])
-def test_a_damaged_packet_stays_damaged(rewrite: Any) -> None:
+@pytest.mark.parametrize("method", [rewrite.nat, rewrite.dr, rewrite.tun])
+def test_a_damaged_packet_stays_damaged(method: Any) -> None:
     damaged = bytearray(bytes(request()))
     damaged[-1] ^= 0x40
     forward = to_server(Method.NAT, Endpoint(CLIENT, 3456), Endpoint(SERVER, 8000))
-    sent = IP(rewrite(Datagram(bytes(damaged)), forward, OWN))
+    sent = IP(method(Datagram(bytes(damaged)), forward, OWN))
     inner = sent.payload if sent.proto == 4 else sent
     claimed = inner[TCP].chksum
     del inner[TCP].chksum
@@ -138,22 +138,22 @@ def test_udp_without_a_checksum_gets_one(claimed: int | None, data: bytes) -> No
     packet = IP(src=CLIENT, dst=VIP, ttl=9) / UDP(sport=7, dport=80, chksum=claimed) / data
     forward = to_server(Method.NAT, Endpoint(CLIENT, 7), Endpoint(SERVER, 8000))
     after = IP(src=CLIENT, dst=SERVER, ttl=8) / UDP(sport=7, dport=8000) / data
-    assert nat_module(packet, forward) == bytes(after)
+    assert rewritten(packet, forward) == bytes(after)
 
 
 @given(st.binary(max_size=30), _PORTS)
 def test_a_computed_checksum_is_never_none(data: bytes, port: int) -> None:
     packet = IP(src=CLIENT, dst=VIP) / UDP(sport=7, dport=80, chksum=0) / data
-    sent = nat_module(packet, to_server(Method.NAT, Endpoint(CLIENT, 7), Endpoint(SERVER, port)))
+    sent = rewritten(packet, to_server(Method.NAT, Endpoint(CLIENT, 7), Endpoint(SERVER, port)))
     assert IP(sent)[UDP].chksum
     assert in4_chksum(17, IP(sent[:20]), sent[20:]) == 0
 
 
-@pytest.mark.parametrize("rewrite", [dr.rewrite, tun.rewrite])
-def test_what_nobody_has_changed_goes_on_without_one(rewrite: Any) -> None:
+@pytest.mark.parametrize("method", [rewrite.dr, rewrite.tun])
+def test_what_nobody_has_changed_goes_on_without_one(method: Any) -> None:
     packet = IP(src=CLIENT, dst=VIP, ttl=9) / UDP(sport=7, dport=80, chksum=0) / b"abc"
     forward = to_server(Method.DR, Endpoint(CLIENT, 7), Endpoint(VIP, 80))
-    assert rewrite(Datagram(bytes(packet)), forward, OWN)[-11:] == bytes(packet)[-11:]
+    assert method(Datagram(bytes(packet)), forward, OWN)[-11:] == bytes(packet)[-11:]
 
 
 # ---- ICMP errors ----
@@ -308,7 +308,7 @@ def test_options_of_any_kind_keep_their_length(options: bytes) -> None:
     options += b"\0" * (-len(options) % 4)
     tcp = TCP(sport=3456, dport=21, flags="S", dataofs=5 + len(options) // 4)
     datagram = Datagram(bytes(IP(src=CLIENT, dst=VIP) / tcp / options))
-    datagram.replace_option(4)
+    datagram.blank_option(4)
     after = bytes(datagram)
     assert len(datagram.rest) == len(options)
     assert in4_chksum(6, IP(after[:20]), after[20:]) == 0
@@ -345,8 +345,8 @@ def test_rewriting_and_its_inverse_leave_what_came(
     above = layers(protocol, ports[:2], numbers)
     came = bytes(IP(src=ends[0], dst=ends[1], ttl=64, id=7) / above / data)
     source, vip, rip = Endpoint(ends[0], ports[0]), Endpoint(ends[1], ports[1]), Endpoint(ends[2], ports[2])
-    there = nat.rewrite(Datagram(came), to_server(Method.NAT, source, rip, sequence_delta=shift), OWN)
-    back = nat.rewrite(Datagram(there), to_server(Method.NAT, source, vip, sequence_delta=-shift), OWN)
+    there = rewrite.nat(Datagram(came), to_server(Method.NAT, source, rip, sequence_delta=shift), OWN)
+    back = rewrite.nat(Datagram(there), to_server(Method.NAT, source, vip, sequence_delta=-shift), OWN)
     expected = IP(came)
     expected.ttl = 62
     del expected.chksum

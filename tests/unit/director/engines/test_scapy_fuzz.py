@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-from typing import Any
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
@@ -91,8 +90,6 @@ def test_an_icmp_error_at_the_end_of_its_life_goes_nowhere(running: Running, ttl
 
 
 def test_a_packet_that_fails_costs_only_itself(nat: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    events: list[Any] = []
-    monkeypatch.setattr(nat.director.trace, "_listener", events.append)
     syn = IP(src=CLIENT, dst=VIP) / TCP(sport=2000, dport=80, flags="S")
 
     def fail(*_: object) -> None:
@@ -102,7 +99,7 @@ def test_a_packet_that_fails_costs_only_itself(nat: Running, monkeypatch: pytest
         patched.setattr(nat.engine, "_ask", fail)
         assert nat.receive(syn) == nat.receive(syn) == []
     assert nat.engine.counters()["failed"] == 2
-    (told,) = (event.as_dict() for event in events if event.kind == "failed")
+    (told,) = nat.reported("failed")
     assert told["trace"][-1] == "ZeroDivisionError: on purpose"
     assert bytes.fromhex(told["frame"]).startswith(framed(syn)[:14])
     assert len(nat.receive(syn)) == 1

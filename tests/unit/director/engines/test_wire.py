@@ -9,10 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from director.engines import interfaces
-from director.engines.scapy import wire as module
 from director.engines.scapy.offload import NOTHING
-from director.engines.scapy.wire import ARP, Wire
+from director.engines.scapy.wire import ALL, ARP, SocketWire
 
 
 class FakeSocket:
@@ -57,8 +55,9 @@ class FakeSocket:
 
 class Trial:
     def __init__(self) -> None:
-        self.wire = Wire("d-eth0")
-        self.others, self.syns, self.bell = cast(Any, self.wire.sources)
+        self.others, self.syns = FakeSocket(), FakeSocket()
+        self.wire = SocketWire("d-eth0", bytes(6), ALL, cast(Any, self.others), cast(Any, self.syns))
+        self.bell = cast(Any, self.wire.sources[2])
 
     def second(self, syns: int, number: int = 0) -> tuple[int, int]:
         """So many new SYNs, and three turns; how many got in, and were shed."""
@@ -68,10 +67,7 @@ class Trial:
 
 
 @pytest.fixture
-def trial(monkeypatch: pytest.MonkeyPatch) -> Trial:
-    monkeypatch.setattr(interfaces, "mac_of", lambda _name: bytes(6))
-    monkeypatch.setattr(module, "L2Socket", FakeSocket)
-    monkeypatch.setattr("director.engines.scapy.sieve.attach", lambda *_: None)
+def trial() -> Trial:
     return Trial()
 
 
@@ -127,5 +123,5 @@ def test_what_the_kernel_has_dropped_is_counted(trial: Trial) -> None:
 
 
 def test_a_wire_that_hears_arp_only_has_one_socket(trial: Trial) -> None:
-    assert len(Wire("d-eth0", ARP).sources) == 1
+    assert len(SocketWire("d-eth0", bytes(6), ARP, cast(Any, FakeSocket()), None).sources) == 1
     assert trial.wire.overflow() == (0, 0)

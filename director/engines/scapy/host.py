@@ -1,0 +1,97 @@
+"""What the engine is given. The real ones: wire.py, next_hops.py, host_kernel.py; the fakes: fake.py."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from director.core.service import VirtualService
+
+
+class Wire(Protocol):
+    """A network interface: frames in, frames out.
+
+    `hardware` is its MAC address (6 bytes), `mac` the same as text, `address` its first IPv4 address,
+    `mtu` the longest IP packet in bytes, `index` the kernel's interface index. `is_behind` tells whether
+    frames other than SYNs may still be waiting after the last call of `frames`.
+    """
+
+    interface: str
+    hardware: bytes
+    mac: str
+    address: str
+    mtu: int
+    index: int | None
+    is_behind: bool
+
+    @property
+    def sources(self) -> Sequence[socket.socket | int]:
+        """Descriptors that are readable while frames are waiting."""
+
+    def frames(self, limit: int, syns: int) -> list[bytes]:
+        """The next frames in order of arrival: about `limit`, and at most `syns` SYNs besides."""
+
+    def send(self, frame: bytes) -> bool:
+        """Send a frame; False if the interface does not take it."""
+
+    def overflow(self) -> tuple[int, int]:
+        """SYNs and other frames dropped for want of room since the last call; called once a second."""
+
+    def refresh(self) -> None:
+        """Read addresses, MTU and index again."""
+
+    def close(self) -> None:
+        """Receive and send no more."""
+
+
+class Route(NamedTuple):
+    """What a route lookup returns; `source` and `gateway` are "0.0.0.0" if the route has none."""
+
+    interface: str
+    source: str
+    gateway: str
+
+
+class RouteTable(Protocol):
+    """The kernel's routing table."""
+
+    def fileno(self) -> int:
+        """Readable once links, addresses or routes have changed."""
+
+    def refresh(self) -> None:
+        """Read the table again, and discard the notifications that have arrived."""
+
+    def lookup(self, destination: str) -> Route:
+        """The route to an IPv4 address."""
+
+    def close(self) -> None:
+        """No more notifications."""
+
+
+class Kernel(Protocol):
+    """The director's own kernel, which must not answer for the VIP."""
+
+    def start(self) -> None:
+        """Raises EngineError."""
+
+    def block(self, vips: set[str]) -> None:
+        """From now on the kernel sees TCP and UDP to these addresses only if `deliver` hands it over.
+
+        Raises EngineError.
+        """
+
+    def block_in_steps(self, vips: set[str]) -> Iterator[None]:
+        """As `block`, without making anybody wait for it: yields until it is done. Raises EngineError."""
+
+    def redirect(self, services: Iterable[VirtualService]) -> None:
+        """Let the local node serve on ports of its own. Raises EngineError, with nothing changed."""
+
+    def deliver(self, packet: bytes) -> bool:
+        """Hand an IP packet to the kernel; False if it does not take it."""
+
+    def is_local(self, address: str) -> bool:
+        """Whether the kernel takes packets to `address` itself. Raises BadValue for a broadcast address."""
+
+    def close(self) -> None:
+        """Leave the kernel as it was."""

@@ -1,0 +1,258 @@
+"""The director's own kernel: kept from answering for the VIP, and given what is its own business.
+
+The VIP is an address of this machine, so the kernel would refuse connections that are about to be
+forwarded. An nftables rule therefore drops TCP and UDP to the VIPs before the kernel looks at them; the
+director's packet sockets have seen them by then. What the director leaves to the kernel returns to it through
+the TUN device lvs0, which the rule lets pass: so the kernel itself refuses a port without a service, and a
+local server gets its packets. The same goes for what the director's own programs send to the VIP: they are
+not clients, and are not forwarded to a real server.
+
+A second nftables table exists only while the local node serves a port other than its service's
+(`ipvsadm -a -t VIP:80 -r DIP:8080 -m`): the director hands over such packets unchanged, and the host's own
+NAT translates the port, for replies as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Collection, Iterable, Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import NamedTuple
+
+from director.core.packet import TCP, Endpoint
+from director.core.real_server import Method, RealServer
+from director.core.service import VirtualService
+from director.engines import interfaces, tuntap
+from director.engines.engine import EngineError
+
+DEVICE = "lvs0"
+BLOCKED, LOCAL_NODE = "table ip lvs", "table ip lvs_local_node"
+_SYSCTLS = Path("/proc/sys/net/ipv4/conf")
+
+_BLOCK = """\
+{start}{table} {{
+    set vips {{ type ipv4_addr; flags interval; auto-merge; {elements}}}
+    chain before_the_kernel {{
+        type filter hook prerouting priority raw; policy accept;
+        iifname != {{ "lo", "{device}" }} ip daddr @vips meta l4proto {{ tcp, udp }} drop
+    }}
+}}
+"""
+_REDIRECT = """\
+{start}{table} {{
+    chain to_its_port {{
+        type nat hook prerouting priority dstnat; policy accept;
+        {rules}
+    }}
+}}
+"""
+
+
+class HostKernel:
+    """Changes nothing before `start`; `close` undoes everything."""
+
+    def __init__(
+        self,
+        interfaces: Iterable[str],
+        nft: Nft | None = None,
+        open_device: Callable[[str], int] = tuntap.open_up,
+        sysctls: Path = _SYSCTLS,
+    ) -> None:
+        self._interfaces = tuple(interfaces)
+        self._nft = nft or Nft()
+        self._sysctls = sysctls
+        self._open_device = open_device
+        self._before: dict[Path, str] = {}
+        self._vips: set[str] | None = None
+        self._redirects: list[Redirect] = []
+        self._device = -1
+
+    def start(self) -> None:
+        """Raises EngineError."""
+        self._device = self._open_device(DEVICE)
+        with contextlib.suppress(EngineError):
+            self._nft.load(delete(LOCAL_NODE))  # left by a director that was killed
+        # The larger of `all` and the device wins; a packet from lvs0 came in on another interface.
+        self._set("all", "rp_filter", "0")
+        self._set(DEVICE, "rp_filter", "0")
+        for interface in ("all", *self._interfaces):
+            self._set(interface, "send_redirects", "0")
+
+    def block(self, vips: set[str]) -> None:
+        """TCP and UDP to these addresses reach the kernel only through `deliver`. Raises EngineError."""
+        if vips != self._vips:
+            self._nft.load(block_script(vips))
+            self._vips = set(vips)
+
+    def block_in_steps(self, vips: set[str]) -> Iterator[None]:
+        """As `block`: nft takes some milliseconds, and packets need not wait for it. Raises EngineError."""
+        if vips == self._vips:
+            return
+        process = self._nft.begin(block_script(vips))
+        try:
+            while process.is_running:
+                yield
+        finally:  # also if the caller gives up: nft finishes regardless
+            process.check()
+            self._vips = set(vips)
+
+    def redirect(self, services: Iterable[VirtualService]) -> None:
+        """Let the local node serve on ports of its own. Raises EngineError, with nothing changed."""
+        wanted = sorted(redirects(services))
+        if wanted != self._redirects:
+            self._nft.load(redirect_script(wanted))
+            self._redirects = wanted
+
+    def deliver(self, packet: bytes) -> bool:
+        """Hand an IP packet to the kernel; False if it does not take it."""
+        try:
+            os.write(self._device, packet)
+        except OSError:
+            return False
+        return True
+
+    def is_local(self, address: str) -> bool:
+        """Whether the kernel takes packets to `address` itself. Raises BadValue for a broadcast address."""
+        return interfaces.is_local(address)
+
+    def close(self) -> None:
+        """Leave the kernel as it was."""
+        for table, exists in ((LOCAL_NODE, bool(self._redirects)), (BLOCKED, self._vips is not None)):
+            if exists:
+                with contextlib.suppress(EngineError):
+                    self._nft.load(delete(table))
+        self._redirects, self._vips = [], None
+        for path, value in self._before.items():
+            with contextlib.suppress(OSError):
+                path.write_text(value)
+        self._before.clear()
+        if self._device >= 0:
+            os.close(self._device)
+            self._device = -1
+
+    def _set(self, interface: str, name: str, value: str) -> None:
+        path = self._sysctls / interface / name
+        try:
+            before = path.read_text()
+            path.write_text(value)
+        except OSError as error:
+            raise EngineError(
+                f"{path} can't be set to {value} ({error.strerror}): the director needs CAP_NET_ADMIN, "
+                "and a /proc/sys that is not read-only."
+            ) from None
+        if interface != DEVICE:
+            self._before.setdefault(path, before)
+
+
+# ---- scripts for nft ----
+
+
+def block_script(vips: Collection[str]) -> str:
+    """Replaces what an earlier director has left. `vips` are addresses, or networks of marked packets."""
+    elements = f"elements = {{ {', '.join(sorted(vips))} }}; " if vips else ""
+    return _BLOCK.format(start=delete(BLOCKED), table=BLOCKED, device=DEVICE, elements=elements)
+
+
+def redirect_script(wanted: Iterable[Redirect]) -> str:
+    """Replaces the table of the local node; without redirects the table is only deleted."""
+    rules = "\n        ".join(map(str, wanted))
+    start = delete(LOCAL_NODE)
+    return _REDIRECT.format(start=start, table=LOCAL_NODE, rules=rules) if rules else start
+
+
+def delete(table: str) -> str:
+    """Deletes a table, whether or not it exists."""
+    return f"{table}\ndelete {table}\n"
+
+
+class Nft:
+    """The program nft, by default the one in PATH."""
+
+    def __init__(self, program: str | None = None) -> None:
+        self._program = program
+
+    def load(self, script: str) -> None:
+        """Load a script, whole or not at all. Raises EngineError."""
+        self.begin(script).check()
+
+    def begin(self, script: str) -> Loading:
+        """Start loading a script. Raises EngineError if there is no nft."""
+        path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+        program = self._program or shutil.which("nft", path=path)
+        if program is None:
+            raise EngineError("The program nft is missing: install the package nftables.")
+        return Loading(program, script)
+
+
+class Loading:
+    """A running nft."""
+
+    def __init__(self, program: str, script: str) -> None:
+        self._errors = TemporaryFile()  # noqa: SIM115 (closed by `check`)
+        with TemporaryFile() as source:  # a pipe may be too short for it
+            source.write(script.encode())
+            source.seek(0)
+            self._process = subprocess.Popen(
+                [program, "-f", "-"], stdin=source, stdout=subprocess.DEVNULL, stderr=self._errors
+            )
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def check(self) -> None:
+        """Wait for it to end. Raises EngineError if it refused the script."""
+        code = self._process.wait()
+        with self._errors:
+            self._errors.seek(0)
+            first = self._errors.readline().decode(errors="replace")
+        if code:
+            reason = " ".join(first.split())
+            raise EngineError(
+                f"nft can't load the director's rules ({reason}): it takes the ambient capability "
+                "CAP_NET_ADMIN, or root, and a kernel with nf_tables."
+            )
+
+
+# ---- the local node's ports ----
+
+
+class Redirect(NamedTuple):
+    """A service whose local node listens on another port."""
+
+    protocol: int
+    vip: Endpoint
+    to: Endpoint
+
+    def __str__(self) -> str:
+        protocol = "tcp" if self.protocol == TCP else "udp"
+        return f"ip daddr {self.vip.address} {protocol} dport {self.vip.port} dnat to {self.to}"
+
+
+def redirects(services: Iterable[VirtualService]) -> Iterator[Redirect]:
+    """Where a local node's port is not its service's. Raises EngineError for what nftables can't do."""
+    for service in services:
+        local = [server for server in service.servers if server.method is Method.LOCAL]
+        for server in local:
+            if server.requested_method is Method.NAT and server.address.port not in (
+                0,
+                service.key.address.port,
+            ):
+                _check(service, server, local)
+                yield Redirect(service.key.protocol, service.key.address, server.address)
+
+
+def _check(service: VirtualService, server: RealServer, local: list[RealServer]) -> None:
+    """Raises EngineError."""
+    refused = f"The director's own host can't serve {service} at {server.address}: "
+    if service.key.mark or not service.key.address.port:
+        raise EngineError(f"{refused}the service has no port that could be translated; give no port.")
+    if len(local) > 1:
+        raise EngineError(f"{refused}only one server of a service can be local on a port of its own.")
+    if IPv4Address(server.address.address).is_loopback:
+        raise EngineError(f"{refused}packets from outside can't reach 127.0.0.0/8; name another address.")

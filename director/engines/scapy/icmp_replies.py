@@ -1,0 +1,77 @@
+"""What the director itself sends by ICMP, and how often.
+
+Sources: RFC 792; RFC 1191 for the MTU in "fragmentation needed"; RFC 1122, 3.2.2, and RFC 1812, 4.3.2, for
+how much to quote, which precedence to use, and when to be silent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from director.core.decision import Reject
+from director.core.packet import HEADER
+from director.engines.scapy.headers import ICMP, IP
+
+_QUOTED = 548  # bytes of the packet: with both headers 576 in all
+_TTL = 64
+_PRECEDENCE, _SERVICE = 0xC0, 0x1E  # "internetwork control"; the packet's own type of service
+_ADDRESSES = 4096  # whose rates are remembered
+
+
+def build(decision: Reject, packet: bytes, own_address: str) -> bytes:
+    """The IP packet that tells the sender of `packet` why it was rejected."""
+    to = IP(packet[:HEADER]).src
+    message = ICMP(type=decision.icmp_type, code=decision.icmp_code)
+    if decision.mtu:
+        message.nexthopmtu = decision.mtu
+    if decision.pointer:
+        message.ptr = decision.pointer
+    tos = _PRECEDENCE | packet[1] & _SERVICE
+    return bytes(IP(src=own_address, dst=to, ttl=_TTL, tos=tos) / message / packet[:_QUOTED])
+
+
+def may_receive(address: str) -> bool:
+    """Whether `address` belongs to one host: no error is sent to a group or to an unspecified address."""
+    to = IPv4Address(address)
+    return not (to.is_multicast or to.is_loopback or to.is_unspecified or int(to) >= 0xF0000000)
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """`rate` tokens a second drip in, until there are `burst`."""
+
+    rate: float
+    burst: float
+    tokens: float
+    filled: float  # when
+
+    def take(self, now: float) -> bool:
+        """Take a token; False if there is none."""
+        self.tokens = min(self.burst, self.tokens + (now - self.filled) * self.rate)
+        self.filled = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+class RateLimit:
+    """A flood of packets must not become a flood of ICMP errors (RFC 1812, 4.3.2.8).
+
+    As in Linux (icmp_ratelimit, icmp_msgs_per_sec): six errors at once to one address, then one a second;
+    fifty at once to all addresses together, then a thousand a second.
+    """
+
+    def __init__(self) -> None:
+        self._total = _Bucket(1000, 50, 50, 0.0)
+        self._by_address: dict[str, _Bucket] = {}  # the oldest first
+
+    def allow(self, address: str, now: float) -> bool:
+        """Whether an error may be sent to `address` now."""
+        bucket = self._by_address.get(address)
+        if bucket is None:
+            if len(self._by_address) >= _ADDRESSES:
+                del self._by_address[next(iter(self._by_address))]
+            bucket = self._by_address[address] = _Bucket(1, 6, 6, now)
+        return bucket.take(now) and self._total.take(now)

@@ -1,0 +1,214 @@
+"""Where a packet goes next: the interface and gateway by the kernel's routes, the MAC address by ARP.
+
+Routes       next hops by destination, and the path MTUs that routers have reported
+Neighbours   MAC addresses by next hop (RFC 826); packets wait for the reply
+
+A neighbour's entry is confirmed again after half a minute of use. Gratuitous ARP (an address has moved)
+updates entries but creates none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from director.engines.netlink import ADDRESSES, LINKS, ROUTES, Monitor
+from director.engines.scapy.headers import ARP, Ether, conf
+from director.engines.scapy.host import Route, RouteTable, Wire
+
+_NONE = "0.0.0.0"
+_DEFAULT_MTU = 1500
+_SMALLEST_MTU = 68  # bytes; every router can forward this much (RFC 791)
+_CACHE_SIZE = 4096  # next hops, and path MTUs, that are remembered
+_PMTU_LIFETIME = 600.0  # seconds (Linux: net.ipv4.route.mtu_expires)
+
+_BROADCAST = "ff:ff:ff:ff:ff:ff"
+_IPV4 = b"\x08\x00"  # EtherType
+_CONFIRMED = 30.0  # seconds until an entry in use is confirmed again
+_RETRY_AFTER = 1.0  # seconds between two ARP requests
+_REQUESTS = 3  # unanswered requests, after which waiting packets are lost
+_QUEUE_LENGTH = 128  # packets that may wait for one reply
+
+
+@dataclass(frozen=True, slots=True)
+class NextHop:
+    """How to reach a destination: over `wire`, from `source`, through `address` (itself, if on the link)."""
+
+    wire: Wire
+    source: str
+    address: str
+
+
+class KernelRoutes:
+    """The kernel's routing table, as Scapy reads it."""
+
+    def __init__(self) -> None:
+        self._monitor = Monitor(LINKS | ADDRESSES | ROUTES)
+
+    def fileno(self) -> int:
+        return self._monitor.fileno()
+
+    def refresh(self) -> None:
+        self._monitor.drain()
+        conf.route.resync()
+
+    def lookup(self, destination: str) -> Route:
+        interface, source, gateway = conf.route.route(destination, verbose=0)
+        return Route(str(interface), source, gateway)
+
+    def close(self) -> None:
+        self._monitor.close()
+
+
+class Routes:
+    """Next hops by destination; each is looked up once and remembered until the kernel's routes change."""
+
+    def __init__(self, wires: Iterable[Wire], table: RouteTable) -> None:
+        self._wires = {wire.interface: wire for wire in wires}
+        self._table = table
+        self._next_hops: dict[str, NextHop | None] = {}
+        self._path_mtu: dict[str, tuple[int, float]] = {}  # and when it expires
+
+    def fileno(self) -> int:
+        """Readable once links, addresses or routes have changed; `refresh` is due then."""
+        return self._table.fileno()
+
+    def refresh(self) -> None:
+        """Read the kernel's routes and the interfaces' addresses again."""
+        self._table.refresh()  # first: whatever changes from here on is notified again
+        for wire in self._wires.values():
+            wire.refresh()
+        self._next_hops.clear()
+
+    def close(self) -> None:
+        self._table.close()
+
+    def lookup(self, destination: str) -> NextHop | None:
+        """None if no route over the director's interfaces leads there."""
+        if destination not in self._next_hops:
+            if len(self._next_hops) >= _CACHE_SIZE:
+                self._next_hops.clear()
+            self._next_hops[destination] = self._look_up(destination)
+        return self._next_hops[destination]
+
+    def _look_up(self, destination: str) -> NextHop | None:
+        interface, source, gateway = self._table.lookup(destination)
+        wire = self._wires.get(interface)
+        if wire is None:
+            return None
+        source = wire.address if source == _NONE else source
+        return NextHop(wire, source, destination if gateway == _NONE else gateway)
+
+    def mtu_of(self, destination: str) -> int:
+        """The path MTU to `destination` in bytes, as far as it is known."""
+        hop = self.lookup(destination)
+        here = hop.wire.mtu if hop else _DEFAULT_MTU
+        learnt, _ = self._path_mtu.get(destination, (here, 0.0))
+        return min(here, learnt)
+
+    @property
+    def learnt(self) -> Mapping[str, int]:
+        """The path MTUs that routers have reported, by destination."""
+        return {destination: mtu for destination, (mtu, _) in self._path_mtu.items()}
+
+    def learn_mtu(self, destination: str, mtu: int, now: float) -> None:
+        """A router on the path to `destination` forwards at most `mtu` bytes (RFC 1191)."""
+        if mtu >= _SMALLEST_MTU and (destination in self._path_mtu or len(self._path_mtu) < _CACHE_SIZE):
+            self._path_mtu[destination] = mtu, now + _PMTU_LIFETIME
+
+    def tick(self, now: float) -> None:
+        """Forget path MTUs that have expired."""
+        for destination, (_, expires) in list(self._path_mtu.items()):
+            if expires <= now:
+                del self._path_mtu[destination]
+
+
+class _Neighbour:
+    """`header` is the Ethernet header of frames to it, empty until its MAC address is known."""
+
+    __slots__ = ("confirmed", "header", "hop", "queue", "requested", "requests")
+
+    def __init__(self, hop: NextHop) -> None:
+        self.hop = hop
+        self.header = b""
+        self.requested = self.confirmed = 0.0
+        self.requests = 0
+        self.queue: deque[bytes] = deque(maxlen=_QUEUE_LENGTH)
+
+    def resolve(self, mac: str, now: float) -> None:
+        self.header = bytes.fromhex(mac.replace(":", "")) + self.hop.wire.hardware + _IPV4
+        self.confirmed, self.requests = now, 0
+
+    def request(self, now: float) -> None:
+        """Send an ARP request."""
+        self.requested = now
+        self.requests += 1
+        wire = self.hop.wire
+        request = ARP(op="who-has", hwsrc=wire.mac, psrc=self.hop.source, pdst=self.hop.address)
+        wire.send(bytes(Ether(dst=_BROADCAST, src=wire.mac) / request))
+
+
+class Neighbours:
+    """The ARP table; `lost` counts packets that could not be sent."""
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[Wire, str], _Neighbour] = {}
+        self.lost = 0
+
+    def send(self, packet: bytes, hop: NextHop, now: float) -> None:
+        """Send an IP packet to a next hop, at once or when its MAC address is known."""
+        neighbour = self._entries.get((hop.wire, hop.address))
+        if neighbour is None:
+            neighbour = self._entries[hop.wire, hop.address] = _Neighbour(hop)
+        if not neighbour.header:
+            self._enqueue(neighbour, packet, now)
+            return
+        if not hop.wire.send(neighbour.header + packet):
+            self.lost += 1
+        if now - neighbour.confirmed > _CONFIRMED and now - neighbour.requested > _RETRY_AFTER:
+            neighbour.request(now)
+
+    def _enqueue(self, neighbour: _Neighbour, packet: bytes, now: float) -> None:
+        if len(neighbour.queue) == _QUEUE_LENGTH:
+            self.lost += 1  # the oldest is pushed out
+        neighbour.queue.append(packet)
+        if not neighbour.requests:
+            neighbour.request(now)
+
+    def mac_of(self, hop: NextHop) -> str:
+        """The MAC address of a next hop, empty until it is known."""
+        neighbour = self._entries.get((hop.wire, hop.address))
+        return neighbour.header[:6].hex(":") if neighbour else ""
+
+    def received(self, wire: Wire, arp: Any, now: float) -> None:
+        """An ARP packet came in on `wire`: update the entry of its sender."""
+        neighbour = self._entries.get((wire, arp.psrc))
+        if neighbour is None or int(arp.hwsrc[:2], 16) & 1:  # no host has a group address
+            return
+        neighbour.resolve(arp.hwsrc, now)
+        while neighbour.queue:
+            wire.send(neighbour.header + neighbour.queue.popleft())
+
+    def add_permanent(self, hop: NextHop, mac: str) -> None:
+        """An entry that needs no confirmation (`ip neigh add ... nud permanent`)."""
+        neighbour = self._entries[hop.wire, hop.address] = _Neighbour(hop)
+        neighbour.resolve(mac, math.inf)
+
+    def flush(self, wire: Wire) -> None:
+        """Delete the entries of a wire whose interface has been replaced."""
+        for key in [key for key in self._entries if key[0] is wire]:
+            self.lost += len(self._entries.pop(key).queue)
+
+    def tick(self, now: float) -> None:
+        """Repeat requests that were not answered; give up after the third."""
+        for key, neighbour in list(self._entries.items()):
+            if neighbour.header or now - neighbour.requested < _RETRY_AFTER:
+                continue
+            if neighbour.requests < _REQUESTS:
+                neighbour.request(now)
+            else:
+                self.lost += len(neighbour.queue)
+                del self._entries[key]
