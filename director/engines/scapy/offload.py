@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 
 from director.engines.scapy import ipv4
 
-# struct virtio_net_hdr: flags, kind of merging, length of the headers, data in a segment, where the range of the
-# checksum begins, its offset behind that.
+# struct virtio_net_hdr: flags, kind of merging, length of the headers, data in a segment, where the
+# checksummed data begin, the checksum's offset in them.
 HEADER = struct.Struct("=BBHHHH")
 NOTHING = bytes(HEADER.size)  # the header of a frame that needs no work
 _NEEDS_CHECKSUM = 1
