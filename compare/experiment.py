@@ -17,9 +17,8 @@ from compare.progress import Progress
 from compare.scaling import Scaling
 from compare.settings import Settings
 from labs.methods import TITLES
-from labs.plan import Plan
+from labs.plan import Plan, plan_for
 from labs.run.build import Builder
-from labs.run.command import plan_for
 from labs.run.evidence import Evidence
 from labs.run.lab import EXPECTED_ERRORS
 from labs.run.options import LabOptions

@@ -18,8 +18,7 @@ from labs.checks.arp import only_director_answers
 from labs.hosts.setups import rules_for, setups_for
 from labs.network import addresses
 from labs.network.topology import LAN, PRIVATE, Role, Topology, make_node
-from labs.plan import Plan
-from labs.run.command import plan_for
+from labs.plan import Plan, plan_for
 from labs.run.options import LabOptions
 from labs.run.running import RunningLab
 from realserver_setup.apply import apply

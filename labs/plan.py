@@ -6,14 +6,19 @@ table has to show. The rest of labs/ builds, runs and judges any plan.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from director.core.real_server import Method
 from labs.network.addresses import PUBLISHED, Addressing
 from labs.network.topology import Interface, Node, Role, Topology
 from labs.run.packet_table import Hop
 from realserver_setup.build import Setup
+
+if TYPE_CHECKING:
+    from labs.run.options import LabOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +64,9 @@ def replicas(count: int, address: Callable[[int], str]) -> tuple[RealServer, ...
         RealServer(f"rs{number}", address(number), http_port=80, weight=2 if number == 2 else 1, ftp=True)
         for number in range(1, count + 1)
     )
+
+
+def plan_for(method: str, options: LabOptions) -> Plan:
+    """The plan of labs/vs_METHOD."""
+    plan: Plan = importlib.import_module(f"labs.vs_{method}.plan").plan(options)
+    return plan

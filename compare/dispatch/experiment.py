@@ -14,7 +14,7 @@ from compare.experiment import Part, build, noting
 from compare.journal import Journal
 from compare.progress import Progress
 from labs.errors import BuildFailed
-from labs.run.command import plan_for
+from labs.plan import plan_for
 from labs.run.options import LabOptions
 from labs.run.running import RunningLab
 from labs.wait import wait_for

@@ -1,20 +1,21 @@
 """What a lab proves. Each check causes some traffic, reads evidence, and compares.
 
-A check is a function from the running lab to a `Check`; a file here holds the checks of one
-subject. `ALL` is the order in which they run: ARP first, while no cache is warm, and the
-packet table before the traffic that would fill the captures.
+A check is a function from the running lab to one or more `Check`s. A file here holds the checks of one
+subject and names it in SUBJECT. `ALL` is the order in which they run: ARP first, while no cache is warm,
+and the packet table before the traffic that would fill the captures.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 from labs.checks.arp import only_director_answers, only_director_claims
-from labs.checks.balance import as_scheduled, client_addresses
+from labs.checks.balance import as_scheduled
 from labs.checks.ftp import ftp_modes
 from labs.checks.http import downloads, keep_alive, two_clients, uploads
 from labs.checks.packets import packet_table
-from labs.checks.paths import refused, reply_path
+from labs.checks.paths import client_addresses, refused, reply_path
 from labs.checks.result import Check
 from labs.run.running import RunningLab
 
@@ -34,3 +35,8 @@ ALL: tuple[CheckFunction, ...] = (
     refused,
     only_director_claims,
 )
+
+
+def subject(check: CheckFunction) -> str:
+    """The subject of a check's file, such as `ftp`."""
+    return str(getattr(sys.modules[check.__module__], "SUBJECT", check.__module__))

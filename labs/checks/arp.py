@@ -13,6 +13,7 @@ from labs.network.topology import INTERNET, Interface, Role
 from labs.run.running import RunningLab
 from labs.wait import wait_for
 
+SUBJECT = "ARP"
 ASK = Path(__file__).resolve().parents[1] / "hosts/ask_arp.py"
 
 

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Mapping
 
 from labs.checks.result import Check, equal
-from labs.network.topology import Role
 from labs.run.running import RunningLab
 
+SUBJECT = "scheduling"
 _ENOUGH = 12  # connections at least, so that three servers show a pattern
 
 
@@ -52,14 +52,3 @@ def _text(counts: Mapping[str, int]) -> str:
         return ", ".join(f"{name} {count}" for name, count in counts.items())
     groups = Counter(counts.values())
     return ", ".join(f"{servers} servers {count}" for count, servers in sorted(groups.items()))
-
-
-def client_addresses(run: RunningLab) -> Check:
-    """The real servers' own logs name the clients' addresses, never the director's."""
-    clients = {client.address for client in run.plan.nodes(Role.CLIENT)}
-    seen = set().union(*(run.farm.visitors(server.name) for server in run.plan.servers))
-    return equal(
-        "servers see the client's own address",
-        ", ".join(sorted(clients)),
-        ", ".join(sorted(seen)) or "nobody",
-    )

@@ -7,6 +7,8 @@ from labs.checks.result import Check, equal
 from labs.hosts.client import FTP_MODES, Transfer, Transferred
 from labs.run.running import RunningLab
 
+SUBJECT = "ftp"
+
 
 def ftp_modes(run: RunningLab) -> tuple[Check, ...]:
     """Each mode lists; 1 MB goes both ways in the modes of RFC 959, 100 kB in those of RFC 2428."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from labs.checks.result import Check, equal
 from labs.run.running import RunningLab
 
+SUBJECT = "http"
+
 
 def sizes(run: RunningLab) -> tuple[str, ...]:
     """The file that transfers use: 1 MB, and 10 MB as well with --large."""

@@ -8,6 +8,7 @@ from labs.run.packet_table import Hop, Row, observe
 from labs.run.running import RunningLab
 from labs.wait import poll_until
 
+SUBJECT = "packet table"
 _CLIENT_PORT = 40001
 _PATIENCE = 5.0  # seconds until tcpdump has written what it saw
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from labs.checks.http import sizes
 from labs.checks.result import Check, equal
+from labs.network.topology import Role
 from labs.run.running import RunningLab
 
+SUBJECT = "packet paths"
 _FEW = 0.2  # of the file's size: the client's acknowledgements are less than a tenth
 
 
@@ -37,3 +39,14 @@ def _sent_by_director(run: RunningLab) -> int:
 def refused(run: RunningLab) -> Check:
     """A port of the VIP without a rule: the director's own kernel refuses it."""
     return equal("a port without a rule is refused", "ECONNREFUSED", run.clients[0].connect(81))
+
+
+def client_addresses(run: RunningLab) -> Check:
+    """The real servers' own logs name the clients' addresses, never the director's."""
+    clients = {client.address for client in run.plan.nodes(Role.CLIENT)}
+    seen = set().union(*(run.farm.visitors(server.name) for server in run.plan.servers))
+    return equal(
+        "servers see the client's own address",
+        ", ".join(sorted(clients)),
+        ", ".join(sorted(seen)) or "nobody",
+    )

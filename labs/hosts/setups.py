@@ -6,7 +6,7 @@ from director.core.real_server import Method
 from labs.network import addresses
 from labs.network.addresses import Addressing
 from labs.network.topology import Interface, Node, Role, Topology
-from labs.plan import RealServer
+from labs.plan import Plan, RealServer
 from realserver_setup import build
 from realserver_setup.build import (
     ClientSetup,
@@ -17,6 +17,8 @@ from realserver_setup.build import (
     Rule,
     Setup,
 )
+from realserver_setup.render import Script, script_for
+from realserver_setup.render import rules_for as rules_script
 
 
 def setups_for(
@@ -92,3 +94,16 @@ def _gateway(interface: Interface, topology: Topology) -> str:
 
 def _interface(interface: Interface) -> build.Interface:
     return build.Interface(interface.name, interface.address, interface.prefix)
+
+
+def scripts_in_order(plan: Plan, dialect: str) -> list[Script]:
+    """The scripts that build a lab, in the order in which it runs them; the rules come last."""
+    scripts = [script_for(setup, dialect) for setup in plan.setups]
+    return scripts + [rules_script(setup) for setup in plan.setups if isinstance(setup, DirectorSetup)]
+
+
+def show_scripts(plan: Plan, dialect: str) -> None:
+    """Print them, each under its name."""
+    for script in scripts_in_order(plan, dialect):
+        print(f"# ---- {script.name} ----")
+        print(script.text)

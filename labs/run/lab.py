@@ -10,6 +10,7 @@ director import Ryu and Scapy while the network is being built.
 from __future__ import annotations
 
 import errno
+import os
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -22,10 +23,11 @@ from subprocess import TimeoutExpired
 from director.control.channel import ChannelError, Message
 from labs import checks
 from labs.checks.result import Check
-from labs.errors import BuildFailed, LabError, Unable
+from labs.errors import BadRequest, BuildFailed, LabError, Unable
+from labs.hosts.setups import show_scripts
 from labs.machine import capabilities
 from labs.network.sandbox import run_in_sandbox
-from labs.plan import Plan
+from labs.plan import Plan, plan_for
 from labs.run.build import Builder
 from labs.run.control_server import ControlServer
 from labs.run.evidence import Evidence
@@ -34,10 +36,12 @@ from labs.run.report import Report, ServerReport
 from labs.run.running import RunningLab
 from labs.terminal.exits import REFUSED, exception_line, os_error_text, print_error
 from labs.terminal.reporter import ConsoleReporter
+from labs.wait import patient
 from realserver_setup.errors import SetupError
 
 # What can go wrong with a part of a lab, each with a sentence of its own.
 EXPECTED_ERRORS = (LabError, SetupError, ChannelError, OSError, TimeoutExpired)
+Answers = Mapping[str, Callable[[RunningLab], Message]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,39 @@ class Fault:
     commands: tuple[str, ...]
 
 
+def run_lab(method: str, options: LabOptions, answers: Answers | None = None) -> int:
+    """Run a lab, or print its scripts; 0 when every check passed. Raises LabError.
+
+    `answers` are further requests that the control socket takes while the lab stays (`--cli`).
+    """
+    patient(1)  # refuses a wrong LVS_PATIENCE before anything is built
+    report = _report_file(options.report)
+    plan = plan_for(method, options)
+    if options.show_scripts:
+        show_scripts(plan, options.dialect)
+        return 0
+    return run(plan, options, report, answers=answers)
+
+
+def _report_file(name: str) -> Path | None:
+    """The file for --report, known to be writable before the lab takes its time. Raises BadRequest."""
+    if not name:
+        return None
+    path = Path(name).absolute()
+    if path.is_dir() or not path.parent.is_dir():
+        raise BadRequest(f"--report {name}: no file can be made there; name one in an existing folder.")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise BadRequest(f"--report {name}: permission denied: name a file that you may write.")
+    return path
+
+
 def run(
     plan: Plan,
     options: LabOptions,
     report_to: Path | None = None,
     faults: Sequence[Fault] = (),
     chosen: Sequence[checks.CheckFunction] = checks.ALL,
-    answers: Mapping[str, Callable[[RunningLab], Message]] | None = None,
+    answers: Answers | None = None,
 ) -> int:
     """Run a lab in a sandbox of its own; 0 when every check passed, 1 when one failed.
 
@@ -68,13 +98,13 @@ def run(
     evidence = Evidence(plan.lab)
 
     def inside() -> int:
-        reporter = ConsoleReporter()
+        reporter = ConsoleReporter(verbose=options.verbose)
         control_server = ControlServer(evidence.folder, lab=plan.lab) if options.cli else None
         running, notes = _build(plan, options, evidence, reporter)
         _break(running, faults)
         results = _check(running, reporter, chosen)
         counted, lost = _connections(running)
-        report = _report(running, results + lost, counted, reporter, notes, began)
+        report = _report(running, (*results, *lost), counted, reporter, notes, began)
         reporter.result(report, plan.topology.names_of_macs)
         complaints = [report.written(path) for path in (evidence.report, report_to) if path]
         complaints = [evidence.missing() or complaints[0], *complaints[1:]]
@@ -111,9 +141,7 @@ def build_error(error: Exception, evidence: Evidence) -> LabError:
     return Unable(f"{error} {missing}") if missing else BuildFailed(str(error))
 
 
-def _open(
-    control_server: ControlServer, running: RunningLab, answers: Mapping[str, Callable[[RunningLab], Message]]
-) -> None:
+def _open(control_server: ControlServer, running: RunningLab, answers: Answers) -> None:
     """While somebody is at the prompt: so `./inv shell` and `./inv doctor` work from other terminals."""
     control_server.open(
         running, {name: partial(_ignoring_details, answer, running) for name, answer in answers.items()}
@@ -134,11 +162,13 @@ def _break(running: RunningLab, faults: Sequence[Fault]) -> None:
 
 def _check(
     running: RunningLab, reporter: ConsoleReporter, chosen: Sequence[checks.CheckFunction]
-) -> tuple[Check, ...]:
-    results: list[Check] = []
+) -> tuple[tuple[str, Check], ...]:
+    """The results of the checks, each with its subject."""
+    results: list[tuple[str, Check]] = []
     with reporter.step("checks", of=len(chosen)) as progress:
         for check in chosen:
-            results += progress.timed(check.__name__, partial(_results, check, running))
+            found = progress.timed(check.__name__, partial(_results, check, running))
+            results += ((checks.subject(check), result) for result in found)
     return tuple(results)
 
 
@@ -160,17 +190,20 @@ def _not_carried_out(name: str, expected: str, error: Exception, evidence: Evide
     return Check(name, False, expected, exception_line(error))
 
 
-def _connections(running: RunningLab) -> tuple[dict[tuple[str, int], int], tuple[Check, ...]]:
+def _connections(
+    running: RunningLab,
+) -> tuple[dict[tuple[str, int], int], tuple[tuple[str, Check], ...]]:
     """What the director has counted per real server; a director that is gone is a failed check."""
     try:
         return running.director.connections_by_server(), ()
     except Exception as error:  # noqa: BLE001 (all other results are there already)
-        return {}, (_not_carried_out("the director still runs", "its counters", error, running.evidence),)
+        failed = _not_carried_out("the director still runs", "its counters", error, running.evidence)
+        return {}, (("director", failed),)
 
 
 def _report(
     running: RunningLab,
-    results: tuple[Check, ...],
+    results: tuple[tuple[str, Check], ...],
     counted: Mapping[tuple[str, int], int],
     reporter: ConsoleReporter,
     notes: Sequence[str],
@@ -187,7 +220,7 @@ def _report(
         engine=running.options.engine,
         scheduler=running.options.scheduler,
         servers=servers,
-        checks=results,
+        results=results,
         packets=tuple(running.packets),
         seconds={**reporter.seconds, "total": time.monotonic() - began},
         notes=tuple(notes),

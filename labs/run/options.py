@@ -1,55 +1,114 @@
-"""What a person may ask of a lab, checked before anything is built."""
+"""The options of lab-nat, lab-tun and lab-dr: each is spelled here once, with its default and its help.
+
+A task takes its options, their help and their order (which decides the short flags) from a dataclass such
+as LabOptions. Imports next to nothing: `./inv --list` reads it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from inspect import Parameter, Signature
+from typing import Any, TypeVar
 
-from director import engines
-from director.core import schedulers
 from labs.errors import BadRequest
 from labs.network.addresses import PUBLISHED, Addressing
 
+T = TypeVar("T")
+
 MOST_SERVERS = 200
 MOST_DELAY = 2000  # milliseconds
-MOST_LOSS = 20  # percent; a lab's checks end in time with that
+MOST_LOSS = 20  # percent; the checks of a lab still end in time
+_WHOLE = re.compile(r"-?[0-9]{1,9}")
+
+
+def option(default: Any, description: str) -> Any:
+    """A field of a dataclass that is an option of a task, with the text that --help shows."""
+    return field(default=default, metadata={"help": description})
 
 
 @dataclass(frozen=True, slots=True)
 class LabOptions:
-    """The options of lab-nat, lab-tun and lab-dr; raises BadRequest where one makes no sense."""
+    """What a person may ask of a lab; raises BadRequest for a value that makes no sense."""
 
-    servers: int = 3
-    engine: str = "scapy"
-    scheduler: str = "wrr"
-    large: bool = False
-    cli: bool = False
-    dialect: str = "1999"
-    controller: str = "auto"
-    delay: float = 0  # milliseconds, in each direction of the clients' cables
-    loss: float = 0  # percent of the packets in each direction
+    servers: int = option(3, f"Number of real servers, 1 to {MOST_SERVERS} (default 3).")
+    engine: str = option("scapy", "Data plane of the director: scapy (default), ebpf or ipvs.")
+    scheduler: str = option("wrr", "Scheduling algorithm, by its ipvsadm name (default wrr).")
+    report: str = option("", "Also write the result to this file, as JSON.")
+    cli: bool = option(False, "Keep the lab running after the checks, at Mininet's prompt.")
+    show_scripts: bool = option(False, "Print the set-up scripts without running them.")
+    large: bool = option(False, "Transfer 10 MB files as well.")
+    dialect: str = option("1999", "Commands of the set-up scripts: 1999 (default) or iproute2.")
+    controller: str = option("auto", "OpenFlow framework: auto (default), ryu or os-ken.")
+    delay: float = option(0.0, "Delay in milliseconds to and from the clients (needs the kernel's netem).")
+    loss: float = option(0.0, "Packet loss in percent to and from the clients (needs the kernel's netem).")
+    verbose: bool = option(False, "Show every check with its values, not only those that failed.")
     addresses: Addressing = PUBLISHED
 
     def __post_init__(self) -> None:
+        from director import engines
+        from director.core import schedulers
+
         if not 1 <= self.servers <= MOST_SERVERS:
             raise BadRequest(f"--servers {self.servers}: a lab has 1 to {MOST_SERVERS} real servers.")
-        _one_of("--engine", self.engine, engines.names())
-        _one_of("--scheduler", self.scheduler, schedulers.names())
-        _one_of("--dialect", self.dialect, ("1999", "iproute2"))
-        _one_of("--controller", self.controller, ("auto", "ryu", "os-ken"))
-        _within("--delay", self.delay, MOST_DELAY, "milliseconds")
-        _within("--loss", self.loss, MOST_LOSS, "percent")
+        _require_known("--engine", self.engine, engines.names())
+        _require_known("--scheduler", self.scheduler, schedulers.names())
+        _require_known("--dialect", self.dialect, ("1999", "iproute2"))
+        _require_known("--controller", self.controller, ("auto", "ryu", "os-ken"))
+        _require_range("--delay", self.delay, MOST_DELAY, "milliseconds")
+        _require_range("--loss", self.loss, MOST_LOSS, "percent")
 
     @property
     def impaired(self) -> bool:
-        """Whether the clients are far away."""
+        """Whether packets to and from the clients are delayed or lost."""
         return bool(self.delay or self.loss)
 
 
-def _within(option: str, value: float, most: int, unit: str) -> None:
-    if not 0 <= value <= most:  # also what is not a number
-        raise BadRequest(f"{option} {value:g}: expected 0 to {most} {unit}.")
-
-
-def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
+def _require_known(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise BadRequest(f"{option} {value!r} is unknown: choose from {', '.join(known)}.")
+        raise BadRequest(f"{name} {value!r} is unknown: choose from {', '.join(known)}.")
+
+
+def _require_range(name: str, value: float, most: int, unit: str) -> None:
+    if not 0 <= value <= most:  # false for NaN, too
+        raise BadRequest(f"{name} {value:g}: expected 0 to {most} {unit}.")
+
+
+def signature_of(options: type) -> Signature:
+    """The parameters of a task with these options. Numbers are typed as text: `from_words` reads them."""
+    context = Parameter("context", Parameter.POSITIONAL_OR_KEYWORD)
+    return Signature([context, *(_parameter(one) for one in _options(options))])
+
+
+def help_of(options: type) -> dict[str, str]:
+    """The help of every option, by its name as it is typed."""
+    return {one.name.replace("_", "-"): one.metadata["help"] for one in _options(options)}
+
+
+def from_words(options: type[T], words: Mapping[str, Any]) -> T:
+    """The options from the values of a task's parameters. Raises BadRequest."""
+    return options(**{one.name: _value(one, words[one.name]) for one in _options(options)})
+
+
+def _options(options: type) -> list[Field[Any]]:
+    return [one for one in fields(options) if "help" in one.metadata]
+
+
+def _parameter(one: Field[Any]) -> Parameter:
+    default = one.default if isinstance(one.default, bool) else f"{one.default}"
+    return Parameter(one.name, Parameter.KEYWORD_ONLY, default=default)
+
+
+def _value(one: Field[Any], typed: Any) -> Any:
+    name = f"--{one.name.replace('_', '-')}"
+    if isinstance(one.default, (bool, str)):
+        return typed
+    if isinstance(one.default, int):
+        if not _WHOLE.fullmatch(typed):
+            raise BadRequest(f"{name} {typed!r} is not a whole number.")
+        return int(typed)
+    try:
+        return float(typed)
+    except ValueError:
+        raise BadRequest(f"{name} {typed!r} is not a number.") from None

@@ -33,11 +33,15 @@ class Report:
     engine: str
     scheduler: str
     servers: tuple[ServerReport, ...]
-    checks: tuple[Check, ...]
+    results: tuple[tuple[str, Check], ...]  # the subject of each check, and the check
     packets: tuple[Row | None, ...]
     seconds: dict[str, float]
     notes: tuple[str, ...]
     folder: Path
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        return tuple(check for _, check in self.results)
 
     @property
     def ok(self) -> bool:

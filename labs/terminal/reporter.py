@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from labs.checks.result import Check
 from labs.checks.table import check_table
 from labs.run.packet_table import Row
 from labs.run.report import Report
-from labs.terminal.screen import make_console, progress, spinner_column, table_box
+from labs.terminal.screen import make_console, progress, spinner_column, text_table
 
 T = TypeVar("T")
 
@@ -40,15 +40,19 @@ _PAIRS = {
     "IP": ("source", "dest"),
     "MAC": ("source_mac", "dest_mac"),
 }
+_BAR = 20  # characters of the longest bar
 _MANY = 12  # servers or lines: more than these are summed up
 
 
 class ConsoleReporter:
-    """Prints to standard output, or `quiet`, nothing; `seconds` has the duration of every step."""
+    """Prints to standard output, or nothing if `quiet`; `seconds` has the duration of every step.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    On a terminal, the checks that passed are summed up unless `verbose`.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self._console = make_console(quiet=quiet)
-        self._box = table_box()
+        self._verbose = verbose or not self._console.is_terminal
         self.seconds: dict[str, float] = {}
         self._progress: Progress | None = None
 
@@ -83,12 +87,9 @@ class ConsoleReporter:
 
     def title(self, title: str, facts: Sequence[str]) -> None:
         """The name of the lab and what it is made of."""
-        if self._console.is_terminal:
-            self._console.print(
-                Panel("\n".join(facts), title=f"[bold]{title}[/]", title_align="left", expand=False)
-            )
-        else:
-            self._console.print(title, *(f"  {fact}" for fact in facts), sep="\n")
+        self._console.print(f"[bold]{title}[/]", soft_wrap=True)
+        for fact in facts:
+            self._console.print(Text(f"  {fact}"), soft_wrap=True)
 
     def note(self, text: str) -> None:
         line = Table.grid(padding=(0, 2))
@@ -102,11 +103,10 @@ class ConsoleReporter:
         self._console.print(Text("\n".join(f"  {line}" for line in shown)), soft_wrap=True)
 
     def result(self, report: Report, names_of_macs: dict[str, str]) -> None:
-        """Packet table, real servers, checks, and one line that sums it up."""
-        self._packets(report.packets, names_of_macs)
+        """Real servers, checks, the packet table, and a line that sums it up."""
         self._servers(report)
-        self._console.print()
-        self._console.print(check_table(report.checks, "Checks"))
+        self._checks(report)
+        self._packets(report.packets, names_of_macs)
         passed = sum(check.ok for check in report.checks)
         verdict = "[bold green]PASSED[/]" if report.ok else "[bold red]FAILED[/]"
         self._console.print(
@@ -114,6 +114,27 @@ class ConsoleReporter:
             soft_wrap=True,
         )
         self._console.print(f"Evidence: {report.folder} (pcap/ opens in Wireshark)", soft_wrap=True)
+
+    def _checks(self, report: Report) -> None:
+        """All of them, or a line for each subject and those that failed."""
+        self._console.print()
+        if self._verbose:
+            self._console.print(check_table(report.checks, "Checks"))
+            return
+        self._console.print("[bold]Checks[/]")
+        by_subject: dict[str, list[Check]] = {}
+        for subject, check in report.results:
+            by_subject.setdefault(subject, []).append(check)
+        lines = Table.grid(padding=(0, 2))
+        for subject, found in by_subject.items():
+            failed = sum(not check.ok for check in found)
+            count = f"{len(found)} check{'s' if len(found) > 1 else ''}"
+            mark = Text("FAIL", "bold red") if failed else Text("ok", "green")
+            lines.add_row("", mark, subject, f"{failed} of {count} failed" if failed else count)
+        self._console.print(lines)
+        if not report.ok:
+            self._console.print()
+            self._console.print(check_table([check for check in report.checks if not check.ok], "Failed"))
 
     def _packets(self, rows: Sequence[Row | None], names: dict[str, str]) -> None:
         found = [row.as_dict() for row in rows if row]
@@ -126,43 +147,39 @@ class ConsoleReporter:
         self._console.print(wide if fits else self._narrow_packets(found, names))
 
     def _wide_packets(self, found: Sequence[dict[str, str]], names: dict[str, str]) -> Table:
-        """A packet in a row, as the papers have it."""
+        """One packet per row, as in the papers."""
         used = [column for column in _COLUMNS if any(column in row for row in found)]
-        table = self._table(_PACKETS, [_COLUMNS[column] for column in used])
-        for row in found:
-            cells = (row.get(column, "-") for column in used)
-            table.add_row(*(f"{cell}\n({names[cell]})" if cell in names else cell for cell in cells))
-        return table
+        cells = ([row.get(column, "-") for column in used] for row in found)
+        rows = [[f"{cell}\n({names[cell]})" if cell in names else cell for cell in row] for row in cells]
+        return text_table([_COLUMNS[column] for column in used], rows, _PACKETS)
 
     def _narrow_packets(self, found: Sequence[dict[str, str]], names: dict[str, str]) -> Table:
-        """The same where a row is too long for the terminal: a line for each pair of addresses."""
-        table = self._table(_PACKETS, ["packet", "", "source > dest"])
+        """The same where a row is wider than the terminal: a line for each pair of addresses."""
+        rows = []
         for row in found:
             title = row["packet"]
             for layer, ends in _PAIRS.items():
                 if ends[0] in row:
-                    shown = (
-                        row[end] + (f" ({names[row[end]]})" if row[end] in names else "") for end in ends
-                    )
-                    table.add_row(title, layer, " > ".join(shown))
+                    pair = (row[end] + (f" ({names[row[end]]})" if row[end] in names else "") for end in ends)
+                    rows.append((title, layer, " > ".join(pair)))
                     title = ""
-            table.add_row(title, "data", row["data"], end_section=True)
-        return table
+            rows.append((title, "data", row["data"]))
+        return text_table(("packet", "", "source > dest"), rows, _PACKETS)
 
     def _servers(self, report: Report) -> None:
-        self._console.print()
-        table = self._table("Real servers", ["name", "address", "weight", "http connections", ""])
         most = max((server.connections for server in report.servers), default=0) or 1
-        for server in report.servers[:_MANY]:
-            bar = "#" * round(24 * server.connections / most)
-            table.add_row(server.name, server.address, str(server.weight), str(server.connections), bar)
+        rows = [
+            (
+                server.name,
+                server.address,
+                str(server.weight),
+                str(server.connections),
+                "#" * round(_BAR * server.connections / most),
+            )
+            for server in report.servers[:_MANY]
+        ]
         if len(report.servers) > _MANY:
-            table.add_row("...", f"and {len(report.servers) - _MANY} more", "", "", "")
-        self._console.print(table)
-
-    def _table(self, title: str, columns: Sequence[str]) -> Table:
-        table = Table(title=title, title_justify="left", title_style="bold", box=self._box)
-        for column in columns:
-            numbers = column in ("weight", "http connections")
-            table.add_column(column, justify="right" if numbers else "left", overflow="fold")
-        return table
+            rows.append(("...", f"and {len(report.servers) - _MANY} more", "", "", ""))
+        self._console.print()
+        columns = ("name", "address", "weight", "http connections", "")
+        self._console.print(text_table(columns, rows, "Real servers", numbers=columns[2:4]))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
 
 WIDE = 150  # columns of tables with much in them, where no terminal tells its own
 # For everything of rich that moves. Whatever asks for standard output or error meanwhile, as Mininet's
@@ -49,6 +51,30 @@ def make_console(piped: int = _PIPED, *, quiet: bool = False) -> Console:
 def table_box() -> box.Box:
     """What tables are drawn with."""
     return box.ASCII2 if is_plain() else box.ROUNDED
+
+
+def text_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str | Text]], title: str = "", numbers: Sequence[str] = ()
+) -> Table:
+    """A table whose cells break between words only: no number and no address is split across lines.
+
+    The columns in `numbers` are aligned to the right.
+    """
+    cells = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
+    table = Table(title=title or None, title_justify="left", title_style="bold", box=table_box())
+    for column, content in zip(
+        columns, zip(*cells, strict=True) if cells else [()] * len(columns), strict=True
+    ):
+        words = [word for text in (column, *(cell.plain for cell in content)) for word in text.split()]
+        table.add_column(
+            column,
+            justify="right" if column in numbers else "left",
+            min_width=max(map(len, words), default=0),
+            overflow="fold",
+        )
+    for row in cells:
+        table.add_row(*row)
+    return table
 
 
 def progress(console: Console, *columns: ProgressColumn) -> Progress:

@@ -10,7 +10,7 @@ from compare.experiment import build
 from compare.scaling import Scaling
 from compare.settings import Settings
 from labs.network.sandbox import run_in_sandbox
-from labs.run.command import plan_for
+from labs.plan import plan_for
 from labs.run.options import LabOptions
 
 

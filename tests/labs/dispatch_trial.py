@@ -10,7 +10,7 @@ from compare.dispatch.approaches import APPROACHES
 from compare.dispatch.experiment import observe
 from compare.experiment import build
 from labs.network.sandbox import run_in_sandbox
-from labs.run.command import plan_for
+from labs.plan import plan_for
 from labs.run.options import LabOptions
 
 

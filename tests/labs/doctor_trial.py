@@ -17,8 +17,8 @@ from doctor.causes import diagnose
 from doctor.collect_lab import collect_lab
 from doctor.state import LabState
 from labs.network.sandbox import run_in_sandbox
+from labs.plan import plan_for
 from labs.run.build import Builder
-from labs.run.command import plan_for
 from labs.run.evidence import Evidence
 from labs.run.options import LabOptions
 from labs.run.running import RunningLab

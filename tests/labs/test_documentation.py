@@ -23,11 +23,10 @@ from typing import Any
 
 import pytest
 
-from labs.hosts.scripts import scripts_in_order
+from labs.hosts.setups import scripts_in_order
 from labs.methods import METHODS
 from labs.network.topology import Role
-from labs.plan import Plan
-from labs.run.command import plan_for
+from labs.plan import Plan, plan_for
 from labs.run.options import LabOptions
 from labs.wait import patient
 from realserver_setup.render import DIALECTS

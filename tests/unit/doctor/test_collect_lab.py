@@ -14,7 +14,7 @@ import pytest
 from director.control.channel import ChannelError
 from doctor import collect_host, collect_lab, parse_host
 from doctor.state import HostState, LabState, Listener, Mark, Plug, Route, Target, Way
-from labs.run.command import plan_for
+from labs.plan import plan_for
 from labs.run.options import LabOptions
 from realserver_setup.apply import Result
 

@@ -8,8 +8,7 @@ from director.core.real_server import Method
 from labs.methods import METHODS
 from labs.network import addresses
 from labs.network.topology import Role
-from labs.plan import Plan
-from labs.run.command import plan_for
+from labs.plan import Plan, plan_for
 from labs.run.options import LabOptions
 from realserver_setup.build import DirectorSetup, RealServerSetup
 from realserver_setup.render import rules_for, scripts_for

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from labs.errors import BadRequest
+from labs.terminal.command_line import for_vm
 from vm import command
 from vm.command import run_task
-
-TASKS = Path(__file__).resolve().parents[3] / "tasks.py"
-
-
-@pytest.fixture(scope="module")
-def tasks() -> ModuleType:
-    found = importlib.util.spec_from_file_location("tasks_of_inv", TASKS)
-    assert found
-    assert found.loader
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize(
@@ -42,8 +29,8 @@ def tasks() -> ModuleType:
         (["inv", "vm-test", "--only", "x"], ["inv", "vm-test", "--only", "x"]),
     ],
 )
-def test_what_is_typed(tasks: ModuleType, typed: list[str], understood: list[str]) -> None:
-    assert tasks.for_vm(typed) == understood
+def test_what_is_typed(typed: list[str], understood: list[str]) -> None:
+    assert for_vm(typed) == understood
 
 
 @pytest.mark.parametrize("words", [[], ["vm", "lab-nat"], ["vm-test"]])

@@ -11,8 +11,8 @@ import pytest
 
 from director.control.channel import ChannelError
 from labs.checks.result import Check
+from labs.plan import plan_for
 from labs.run import lab
-from labs.run.command import plan_for
 from labs.run.evidence import Evidence
 from labs.run.options import LabOptions
 from labs.run.report import Report
@@ -39,7 +39,8 @@ def overdue(_running: Any) -> Check:
 
 
 def test_a_check_that_raises_costs_no_other_result(running: Any) -> None:
-    checks = lab._check(running, ConsoleReporter(quiet=True), [fine, unforeseen, overdue, fine])
+    results = lab._check(running, ConsoleReporter(quiet=True), [fine, unforeseen, overdue, fine])
+    checks = [check for _, check in results]
     assert [(check.name, check.ok) for check in checks] == [
         *(("fine", True), ("unforeseen", False), ("overdue", False), ("fine", True))
     ]
@@ -58,7 +59,7 @@ def test_a_director_that_answers_strangely_costs_no_result(running: Any, error: 
     running.director = SimpleNamespace(connections_by_server=ask)
     counted, lost = lab._connections(running)
     assert counted == {}
-    assert [check.ok for check in lost] == [False]
+    assert [check.ok for _, check in lost] == [False]
 
 
 def a_report(folder: Path) -> Report:

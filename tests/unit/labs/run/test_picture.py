@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from labs.methods import METHODS
-from labs.run.command import plan_for
+from labs.plan import plan_for
 from labs.run.options import LabOptions
 from labs.run.picture import draw
 

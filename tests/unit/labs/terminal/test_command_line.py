@@ -8,33 +8,36 @@ from pathlib import Path
 import pytest
 
 from labs.errors import BadRequest
-from tasks import LabProgram, _OwnConfig
+from labs.terminal.command_line import LabProgram, OwnConfig
 
 ROOT = Path(__file__).resolve().parents[4]
 
 
 def run(*words: str) -> None:
-    program = LabProgram(binary="./inv", version=version("invoke"), config_class=_OwnConfig)
+    program = LabProgram(binary="./inv", version=version("invoke"), config_class=OwnConfig)
     program.run(["./inv", "--search-root", str(ROOT), *words], exit=False)
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("lab_nat", "There is no command 'lab_nat': did you mean ./inv lab-nat? ./inv --list shows all."),
-        ("--help chekc", "There is no command 'chekc': did you mean ./inv check?"),
-        ("help", "did you mean ./inv --help?"),
-        ("xyzzy", "There is no command 'xyzzy': ./inv --list shows all."),
+        (
+            "lab_nat",
+            "There is no command 'lab_nat'. Did you mean ./inv lab-nat? ./inv --list shows all commands.",
+        ),
+        ("--help chekc", "There is no command 'chekc'. Did you mean ./inv check?"),
+        ("help", "Did you mean ./inv --help?"),
+        ("xyzzy", "There is no command 'xyzzy'. ./inv --list shows all commands."),
         ("--bogus", "There is no option --bogus"),
-        ("--servers 5 lab-nat", "--servers belongs behind the command: ./inv lab-nat --servers"),
-        ("lab-nat --server 5", "./inv lab-nat has no option --server: did you mean --servers?"),
-        ("lab-nat --show_scripts", "did you mean --show-scripts?"),
-        ("lab-nat --bogus", "./inv lab-nat has no option --bogus: ./inv lab-nat --help lists its options."),
-        ("lab-nat --sheduler rr", "did you mean --scheduler?"),
-        ("lab-nat 5", "./inv lab-nat has no use for '5': ./inv lab-nat --help lists its options."),
-        ("lab-nat cli", "did you mean --cli?"),
-        ("lab-nat --servers", "--servers needs a value: ./inv lab-nat --help says which."),
-        ("exercise", "./inv exercise needs a name: one of ./inv exercises."),
+        ("--servers 5 lab-nat", "--servers belongs after the command, as in ./inv lab-nat --servers"),
+        ("lab-nat --server 5", "./inv lab-nat has no option --server. Did you mean --servers?"),
+        ("lab-nat --bogus", "./inv lab-nat has no option --bogus. ./inv lab-nat --help lists its options."),
+        ("lab-nat --sheduler rr", "Did you mean --scheduler?"),
+        ("lab-nat --show_scripts", "Did you mean --show-scripts?"),
+        ("lab-nat 5", "./inv lab-nat takes no argument '5'. ./inv lab-nat --help lists its options."),
+        ("lab-nat cli", "Did you mean --cli?"),
+        ("lab-nat --servers", "--servers needs a value: see ./inv lab-nat --help."),
+        ("exercise", "./inv exercise needs a name: an exercise that ./inv exercises lists."),
         ("lab-nat --report=", "--report is empty"),
         ("exercise e04 --student=", "--student is empty"),
         ("submit --output=", "--output is empty"),
@@ -50,6 +53,14 @@ def test_what_makes_no_sense_comes_with_what_does(words: str, told: str) -> None
 def test_the_commands_are_listed(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     run(*words)
     assert "  lab-nat  " in capsys.readouterr().out
+
+
+def test_the_commands_are_listed_by_audience(capsys: pytest.CaptureFixture[str]) -> None:
+    run("--list")
+    lines = capsys.readouterr().out.splitlines()
+    found = [line.split()[0] if line.startswith("  ") else line for line in lines if line.strip()]
+    order = ["For students:", "lab-nat", "exercise", "For teachers:", "grade", "For developers:", "test"]
+    assert [word for word in found if word in order] == order
 
 
 @pytest.mark.parametrize("command", ["lab-nat", "submit", "shell", "grade", "vm"])

@@ -126,8 +126,8 @@ def test_a_sentence_is_cut_between_words_and_what_is_to_be_copied_is_not(sentenc
     ("words", "says"),
     [
         ("lab-nat lab-dr --show-scripts", "not lab-nat and lab-dr"),
-        ("lab-nat --servers 3 --servers 4", "--servers is there twice"),
-        ("lab-nat --servers=3 --servers=4", "--servers is there twice"),
+        ("lab-nat --servers 3 --servers 4", "--servers is given twice"),
+        ("lab-nat --servers=3 --servers=4", "--servers is given twice"),
         ("lab-nat --servers --3", "--servers '--3' is not a whole number"),
         ("lab-nat --servers 3.5", "--servers '3.5' is not a whole number"),
         (f"lab-nat --servers {'9' * 5000}", "is not a whole number"),

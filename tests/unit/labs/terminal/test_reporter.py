@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+import io
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
+from rich.console import Console
+
+from labs.checks.result import Check
+from labs.plan import plan_for
+from labs.run.options import LabOptions
 from labs.run.packet_table import Row
+from labs.run.report import Report, ServerReport
+from labs.terminal import reporter
 from labs.terminal.reporter import ConsoleReporter
 from labs.terminal.screen import make_console
 
@@ -35,3 +45,73 @@ def test_a_long_note_goes_on_below_itself(
     first, second = capsys.readouterr().out.rstrip().split("\n")
     assert first.startswith("  note  This")
     assert second.rstrip() == "        datapath."
+
+
+Show = Callable[..., str]
+
+
+@pytest.fixture
+def show(monkeypatch: pytest.MonkeyPatch) -> Show:
+    """What a lab with these checks prints at its end, on a terminal of some width or in a file."""
+
+    def shown(
+        *results: tuple[str, Check], columns: int = 80, terminal: bool = True, verbose: bool = False
+    ) -> str:
+        file = io.StringIO()
+        console = Console(
+            file=file, width=columns, force_terminal=terminal, color_system=None, highlight=False
+        )
+        monkeypatch.setattr(reporter, "make_console", lambda **_: console)
+        servers = tuple(ServerReport(f"rs{n}", f"203.0.113.{n}", 1, n) for n in range(101, 120))
+        plan = plan_for("dr", LabOptions())
+        report = Report(
+            plan, "scapy", "wrr", servers, results, (REQUEST,), {"total": 1.0}, (), Path("/runs/1-lab-dr")
+        )
+        ConsoleReporter(verbose=verbose).result(report, NAMES)
+        return file.getvalue()
+
+    return shown
+
+
+PASSED = ("ftp", Check("ftp list, PASV", True, "name upload", "name upload"))
+FAILED = (
+    "ftp",
+    Check("ftp put", False, "1,000,000 bytes, sha256 dee8fa7b", f"from {CLIENT} to {VIP}, nothing"),
+)
+OTHER = ("ARP", Check("only the director answers", True, "d-eth0", "d-eth0"))
+
+
+def test_checks_that_passed_are_one_line_a_subject(show: Show) -> None:
+    shown = show(PASSED, OTHER, PASSED)
+    assert "ok  ftp  2 checks" in shown
+    assert "ok  ARP  1 check" in shown
+    assert "name upload" not in shown
+    assert "Failed" not in shown
+
+
+def test_a_check_that_failed_is_shown_in_full(show: Show) -> None:
+    shown = show(PASSED, FAILED, OTHER)
+    assert "FAIL  ftp  1 of 2 checks failed" in shown
+    assert "ok    ARP  1 check" in shown
+    assert "ftp put" in shown
+    assert "name upload" not in shown
+    for word in ("1,000,000", "dee8fa7b", CLIENT, f"{VIP},"):
+        assert word in shown, shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("how", [{"verbose": True}, {"terminal": False}])
+def test_all_checks_are_shown_where_they_are_wanted_or_piped(show: Show, how: dict[str, bool]) -> None:
+    shown = show(PASSED, FAILED, OTHER, **how)
+    assert "name upload" in shown
+    assert "only the director" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_the_packet_table_comes_last(show: Show) -> None:
+    shown = show(PASSED, OTHER)
+    assert shown.index("Real servers") < shown.index("Checks") < shown.index("One connection")
+    assert [line for line in shown[shown.index(CLIENT) :].splitlines() if line][-2:] == [
+        "PASSED  2 of 2 checks, 1.0 s in all",
+        "Evidence: /runs/1-lab-dr (pcap/ opens in Wireshark)",
+    ]

@@ -8,30 +8,44 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from invoke.collection import Collection
 
+import tasks
 from labs.errors import BadRequest, Unable
-from labs.run.command import parse_options, run_lab
-from labs.run.options import LabOptions
+from labs.run.lab import run_lab
+from labs.run.options import LabOptions, from_words, signature_of
 from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parents[4]
-TYPED: dict[str, Any] = {
-    "servers": "3",
-    "engine": "scapy",
-    "scheduler": "wrr",
-    "report": "",
-    "cli": False,
-    "show_scripts": False,
-    "large": False,
-    "dialect": "1999",
-    "controller": "auto",
-    "delay": "0",
-    "loss": "0",
+DEFAULTS: dict[str, Any] = {
+    name: parameter.default
+    for name, parameter in signature_of(LabOptions).parameters.items()
+    if name != "context"
 }
 
 
 def test_the_defaults() -> None:
-    assert parse_options(TYPED) == LabOptions()
+    assert from_words(LabOptions, DEFAULTS) == LabOptions()
+    assert DEFAULTS["servers"] == "3"
+    assert DEFAULTS["show_scripts"] is False
+
+
+def test_the_short_flags_stay() -> None:
+    flags = Collection.from_module(tasks)["lab-nat"].get_arguments()
+    letters = {one.names[0]: one.names[1] for one in flags if len(one.names) > 1}
+    assert letters == {
+        "servers": "s",
+        "engine": "e",
+        "scheduler": "c",
+        "report": "r",
+        "cli": "l",
+        "show-scripts": "o",
+        "large": "a",
+        "dialect": "d",
+        "controller": "n",
+        "delay": "y",
+        "verbose": "v",
+    }
 
 
 @pytest.mark.parametrize(
@@ -55,13 +69,13 @@ def test_the_defaults() -> None:
 )
 def test_an_option_that_makes_no_sense(option: str, value: str, sentence: str) -> None:
     with pytest.raises(BadRequest, match=sentence):
-        parse_options({**TYPED, option: value})
+        from_words(LabOptions, {**DEFAULTS, option: value})
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder/report.json", "/"])
 def test_a_report_that_cannot_be_written_is_refused_first(name: str) -> None:
     with pytest.raises(BadRequest, match="--report"):
-        run_lab("nat", {**TYPED, "report": name})
+        run_lab("nat", LabOptions(report=name))
 
 
 @pytest.mark.parametrize("program", [["-m", "invoke"], ["tasks.py"]], ids=["invoke", "inv"])
@@ -88,11 +102,11 @@ def test_a_missing_program_is_said_before_anything_is_built(monkeypatch: pytest.
 
     monkeypatch.setitem(capabilities.PROGRAMS, "no-such-program", "no-such-package")
     with pytest.raises(Unable, match="Not installed: no-such-package"):
-        run_lab("nat", TYPED)
+        run_lab("nat", LabOptions())
 
 
 def test_show_scripts_prints_them_and_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_lab("dr", {**TYPED, "show_scripts": True}) == 0
+    assert run_lab("dr", LabOptions(show_scripts=True)) == 0
     shown = capsys.readouterr().out
     assert "ifconfig lo:0 203.0.113.1 netmask 255.255.255.255" in shown
     assert shown.count("#!/bin/sh") >= 3
