@@ -198,9 +198,9 @@ def doctor(_context: Context, student: str = "", lab: str = "", machine: bool = 
         "servers": "Largest number of real servers, 1 to 200 (default 50; 20 with --quick).",
         "methods": "Methods to compare, separated by commas (default nat,tun,dr).",
         "engine": "Data plane of the director (default scapy).",
-        "rate": "Link rate of a real server in kbit/s (default 200); a tenth of the director's.",
+        "rate": "Link rate of a real server in kbit/s, a tenth of the director's (default 200).",
         "quick": "Measure fewer points for a shorter time: a minute and a half in all.",
-        "dispatch": "Compare other ways to distribute requests instead: client side, DNS, proxy, redirection.",
+        "dispatch": "Compare other ways to distribute requests: client side, DNS, proxy, redirection.",
         "show": "Show the results of an earlier comparison, from its folder.",
     },
 )
