@@ -19,8 +19,7 @@ from typing import Any, TypeVar
 from labs.checks.result import Check
 from labs.network.addresses import Addressing
 from labs.network.topology import Role
-from labs.plan import Plan
-from labs.plan import plan_for
+from labs.plan import Plan, plan_for
 from labs.run.options import LabOptions
 from labs.run.running import RunningLab
 
