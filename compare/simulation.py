@@ -117,6 +117,6 @@ def by_hashing(directors: int) -> list[list[float]]:
     ]
     scheduler = Scheduler()
     scheduler.changed(ends)
-    places = scheduler.places_for(ends)
+    places = scheduler.table(ends)
     counts = Counter(map(id, places))
     return [[counts[id(end)] / len(places) for end in ends]]

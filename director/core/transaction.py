@@ -234,9 +234,9 @@ class Transaction:
         elif before != after:
             _count(opened.weights, before, -1)
             _count(opened.weights, after, 1)
-        noted = opened.scheduler.note(place, by, opened.weights)
+        noted = opened.scheduler.plan_change(place, by, opened.weights)
         if opened.early:
-            opened.scheduler.follow(noted)
+            opened.scheduler.apply_change(noted)
         else:
             opened.steps.append(noted)
 
@@ -497,7 +497,7 @@ def _tell(service: VirtualService, steps: Sequence[Any]) -> None:
     scheduler = service.scheduler
     if isinstance(scheduler, TurnScheduler):
         for noted in steps:
-            scheduler.follow(noted)
+            scheduler.apply_change(noted)
     else:
         scheduler.changed(service.servers)
 

@@ -74,7 +74,7 @@ def test_an_explanation_is_what_would_happen_and_changes_nothing(seen: dict[str,
     assert explained["unchanged"]
     new = explained["new"]
     assert (new["decision"], new["method"]) == ("forward", seen["method"].upper())
-    assert "rr: the turn of server 1 of 2" in new["reasons"]
+    assert "rr: turn of server 1 of 2" in new["reasons"]
     assert new["way"]["dest_mac"]
     assert explained["local"]["decision"] == "pass"
     assert "known connection" in explained["words"]

@@ -1,11 +1,11 @@
-"""What dh, sh and mh have in common: numbers made of addresses, the same in every process."""
+"""What dh, sh and mh share: hashes of addresses, the same in every process."""
 
 from __future__ import annotations
 
 from director.core.packet import ip_to_int
 
 _GOLDEN_RATIO = 0x61C88647  # Knuth's multiplicative hashing; the factor of Linux's hash_32
-_WORD = (1 << 64) - 1
+_MASK = (1 << 64) - 1
 _START = (0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x7465646279746573)
 
 
@@ -15,12 +15,12 @@ def fold(address: str, bits: int, port: int = 0) -> int:
 
 
 def siphash(value: int, key: int) -> int:
-    """SipHash-1-3 of a number of 32 bits, with `key` for both halves of the key; of the 64 bits, the low 32.
+    """SipHash-1-3 of a 32-bit number, with `key` as both halves of the key; the low 32 of the 64 bits.
 
     Source: Aumasson and Bernstein, "SipHash", 2012; Linux's hsiphash on 64-bit machines.
     """
     state = [half ^ key for half in _START]
-    for word in (4 << 56 | value, None):  # the length in bytes is in the last word's top
+    for word in (4 << 56 | value, None):  # the top byte of the last word is the length in bytes
         if word is None:
             state[2] ^= 0xFF
             for _ in range(3):
@@ -34,16 +34,16 @@ def siphash(value: int, key: int) -> int:
 
 def _round(state: list[int]) -> None:
     v0, v1, v2, v3 = state
-    v0 = v0 + v1 & _WORD
-    v2 = v2 + v3 & _WORD
-    v1 = _turned(v1, 13) ^ v0
-    v3 = _turned(v3, 16) ^ v2
-    v0 = _turned(v0, 32) + v3 & _WORD
-    v2 = v2 + v1 & _WORD
-    v3 = _turned(v3, 21) ^ v0
-    v1 = _turned(v1, 17) ^ v2
-    state[:] = v0, v1, _turned(v2, 32), v3
+    v0 = v0 + v1 & _MASK
+    v2 = v2 + v3 & _MASK
+    v1 = _rotate(v1, 13) ^ v0
+    v3 = _rotate(v3, 16) ^ v2
+    v0 = _rotate(v0, 32) + v3 & _MASK
+    v2 = v2 + v1 & _MASK
+    v3 = _rotate(v3, 21) ^ v0
+    v1 = _rotate(v1, 17) ^ v2
+    state[:] = v0, v1, _rotate(v2, 32), v3
 
 
-def _turned(word: int, bits: int) -> int:
-    return (word << bits | word >> 64 - bits) & _WORD
+def _rotate(word: int, bits: int) -> int:
+    return (word << bits | word >> 64 - bits) & _MASK

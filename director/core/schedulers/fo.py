@@ -1,17 +1,15 @@
-"""Weighted failover: the server of the highest weight, the first of equals.
+"""Weighted failover: the server of the highest weight; on a tie, the first.
 
-The others are stand-ins: whoever watches the servers sets a weight to 0. Source: Linux, ip_vs_fo.
+The others are standbys: a health checker sets the weight of a failed server to 0. Source: Linux, ip_vs_fo.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from director.core.packet import Packet
-    from director.core.real_server import RealServer
-    from director.core.schedulers import Pick
+from director.core.packet import Packet
+from director.core.real_server import RealServer
+from director.core.schedulers import Pick
 
 
 class Scheduler:

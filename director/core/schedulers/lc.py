@@ -1,17 +1,15 @@
-"""Least connection: the server with the least load, the first of equals; weights count only as 0 or not.
+"""Least connection: the server with the least load; on a tie, the first. A weight counts only as zero or not.
 
-The load counts an active connection like 256 inactive ones. Source: Linux, ip_vs_lc.
+The load counts an active connection as 256 inactive ones. Source: Linux, ip_vs_lc.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from director.core.packet import Packet
-    from director.core.real_server import RealServer
-    from director.core.schedulers import Pick
+from director.core.packet import Packet
+from director.core.real_server import RealServer
+from director.core.schedulers import Pick
 
 
 class Scheduler:
@@ -20,7 +18,7 @@ class Scheduler:
         if not available:
             return None
         least = min(available, key=lambda server: server.overhead)
-        return least, f"lc: {least.active} active and {least.inactive} inactive connections are the least"
+        return least, f"lc: least load, {least.active} active and {least.inactive} inactive connections"
 
     def changed(self, servers: Sequence[RealServer]) -> None:
         """Nothing is remembered."""

@@ -1,10 +1,10 @@
 """Maglev hashing: as sh, but a change of the servers moves as few clients as possible.
 
-Every server has an order of its own in which it would like the places of the table. In turns,
-each takes the next place on its list that is still free, as many a turn as its weight says,
-until the table is full. A server that goes leaves its places to the others, and they keep
-theirs but for a few. With the flag mh-port the client's port counts as well; with mh-fallback
-other places are tried until a server is available, where otherwise nobody takes over.
+Every server has its own order of preference for the buckets of the table. The servers take turns: each
+takes the next bucket on its list that is still free, as many per turn as its weight, until the table is
+full. When a server goes, the others share its buckets and keep nearly all of their own. With the flag
+mh-port the client's port counts as well; with mh-fallback other buckets are tried until a server is
+available, where otherwise no other takes over.
 Source: Eisenbud and others, "Maglev", NSDI 2016; Linux, ip_vs_mh.
 """
 
@@ -12,19 +12,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-from director.core.packet import ip_to_int
+from director.core.packet import Packet, ip_to_int
+from director.core.real_server import RealServer
+from director.core.schedulers import Pick
 from director.core.schedulers._hash import siphash
 
-if TYPE_CHECKING:
-    from director.core.packet import Packet
-    from director.core.real_server import RealServer
-    from director.core.schedulers import Pick
-
-PLACES = 4093  # Linux's default: a prime, so that every step through the table comes to every place
-_LOOKUP, _SKIP = 2654435761, 2654446892  # keys of Linux's two hashes
-_MOST_TURN_BITS = 6  # less than 64 turns in a round; larger weights are shifted down together
+BUCKETS = 4093  # Linux's default: a prime, so that a walk with any step visits every bucket
+_OFFSET_KEY, _SKIP_KEY = 2654435761, 2654446892  # keys of Linux's two hashes
+_TURN_BITS = 6  # fewer than 64 buckets per turn; larger weights are shifted down together
 
 
 class Scheduler:
@@ -34,72 +30,71 @@ class Scheduler:
 
     def __init__(self, *, fallback: bool = False, port: bool = False) -> None:
         self.fallback, self.port = fallback, port
-        self._places: list[RealServer] | None = []
+        self._table: list[RealServer] | None = []
 
     def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
-        places = self.places_for(servers)
-        if not places:
+        table = self.table(servers)
+        if not table:
             return None
         client = packet.source if self.port else packet.source.address
-        known_by = ip_to_int(packet.source.address) + (packet.source.port if self.port else 0)
-        for place in self._order(known_by):
-            if places[place].available:
-                return places[place], f"mh: {client} has place {place} of {PLACES}"
+        key = ip_to_int(packet.source.address) + (packet.source.port if self.port else 0)
+        for bucket in self._buckets(key):
+            if table[bucket].available:
+                return table[bucket], f"mh: {client} hashes to bucket {bucket} of {BUCKETS}"
         return None
 
-    def places_for(self, servers: Sequence[RealServer]) -> Sequence[RealServer]:
-        """The table, which is filled when it is first needed after a change."""
-        if self._places is None:
-            self._places = _fill(servers)
-        return self._places
+    def table(self, servers: Sequence[RealServer]) -> Sequence[RealServer]:
+        """The hash table, filled when it is first needed after a change."""
+        if self._table is None:
+            self._table = _fill(servers)
+        return self._table
 
-    def _order(self, known_by: int) -> Iterator[int]:
-        """The places to look at: as in Linux, a fallback hashes again, with one more each time."""
-        first = siphash(known_by, _LOOKUP) % PLACES
+    def _buckets(self, key: int) -> Iterator[int]:
+        """The buckets to try: as in Linux, a fallback hashes again, adding one more each time."""
+        first = siphash(key, _OFFSET_KEY) % BUCKETS
         yield first
         if self.fallback:
-            for step in range(PLACES):
-                yield siphash(known_by + (first + step) % PLACES, _LOOKUP) % PLACES
+            for step in range(BUCKETS):
+                yield siphash(key + (first + step) % BUCKETS, _OFFSET_KEY) % BUCKETS
 
     def changed(self, servers: Sequence[RealServer]) -> None:  # noqa: ARG002
-        """The table is filled when it is next needed: many changes may come at once."""
-        self._places = None
+        self._table = None
 
 
 def _fill(servers: Sequence[RealServer]) -> list[RealServer]:
     turns = _turns(servers)
     if not turns:
         return []
-    places: list[RealServer | None] = [None] * PLACES
-    wishes = {server: _Wishes(server) for server in turns}
+    table: list[RealServer | None] = [None] * BUCKETS
+    preferences = {server: _Preferences(server) for server in turns}
     filled = 0
-    while filled < PLACES:
+    while filled < BUCKETS:
         for server, count in turns.items():
-            for _ in range(min(count, PLACES - filled)):
-                places[wishes[server].next_free(places)] = server
+            for _ in range(min(count, BUCKETS - filled)):
+                table[preferences[server].next_free(table)] = server
                 filled += 1
-    return [server for server in places if server is not None]
+    return [server for server in table if server is not None]
 
 
 def _turns(servers: Sequence[RealServer]) -> dict[RealServer, int]:
-    """How many places each server takes in a round; a quiet one keeps those that it had."""
+    """How many buckets each server takes per turn; a quiesced one keeps those of its last weight."""
     weights = {server: server.last_weight for server in servers if server.last_weight}
     if not weights:
         return {}
     divisor = math.gcd(*weights.values())
-    shift = max(0, (max(weights.values()) // divisor).bit_length() - _MOST_TURN_BITS)
+    shift = max(0, (max(weights.values()) // divisor).bit_length() - _TURN_BITS)
     return {server: max(1, weight // divisor >> shift) for server, weight in weights.items()}
 
 
-class _Wishes:
-    """The places of the table in the order in which one server would like them."""
+class _Preferences:
+    """The buckets in the order in which one server prefers them."""
 
     def __init__(self, server: RealServer) -> None:
-        own = ip_to_int(server.address.address) + server.address.port
-        self._place = siphash(own, _LOOKUP) % PLACES
-        self._step = siphash(own, _SKIP) % (PLACES - 1) + 1
+        key = ip_to_int(server.address.address) + server.address.port
+        self._bucket = siphash(key, _OFFSET_KEY) % BUCKETS
+        self._step = siphash(key, _SKIP_KEY) % (BUCKETS - 1) + 1
 
-    def next_free(self, places: Sequence[RealServer | None]) -> int:
-        while places[self._place] is not None:
-            self._place = (self._place + self._step) % PLACES
-        return self._place
+    def next_free(self, table: Sequence[RealServer | None]) -> int:
+        while table[self._bucket] is not None:
+            self._bucket = (self._bucket + self._step) % BUCKETS
+        return self._bucket

@@ -1,4 +1,4 @@
-"""Never queue: the first server without an active connection; where none is idle, as sed.
+"""Never queue: the first server without an active connection; if none is idle, as sed.
 
 Source: Linux, ip_vs_nq.
 """
@@ -6,14 +6,11 @@ Source: Linux, ip_vs_nq.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from director.core.packet import Packet
+from director.core.real_server import RealServer
+from director.core.schedulers import Pick
 from director.core.schedulers._load import expected_delay, least
-
-if TYPE_CHECKING:
-    from director.core.packet import Packet
-    from director.core.real_server import RealServer
-    from director.core.schedulers import Pick
 
 
 class Scheduler:
@@ -24,7 +21,10 @@ class Scheduler:
         busy = least(servers, expected_delay)
         if busy is None:
             return None
-        return busy, f"nq: none is idle; {busy.active} active + 1 over weight {busy.weight} is the least"
+        return (
+            busy,
+            f"nq: none is idle; least expected delay, {busy.active} active + 1 over weight {busy.weight}",
+        )
 
     def changed(self, servers: Sequence[RealServer]) -> None:
         """Nothing is remembered."""

@@ -1,6 +1,6 @@
 """The power of two choices: draw two servers by weight, take the one with less load per weight.
 
-Hardly more work than a single draw, and much more even. The same seed gives the same draws, so
+Hardly more work than a single draw, and a much more even load. The same seed gives the same draws, so
 that an experiment can be repeated. Source: Mitzenmacher 2001; Linux, ip_vs_twos.
 """
 
@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from director.core.packet import Packet
+from director.core.real_server import RealServer
+from director.core.schedulers import Pick
 from director.core.schedulers._load import lighter, overhead
-
-if TYPE_CHECKING:
-    from director.core.packet import Packet
-    from director.core.real_server import RealServer
-    from director.core.schedulers import Pick
 
 
 class Scheduler:
@@ -29,7 +26,7 @@ class Scheduler:
         weights = [server.weight for server in available]
         first, second = self._random.choices(available, weights, k=2)
         picked = second if lighter(second, first, overhead) else first
-        return picked, f"twos: of {first.address} and {second.address} the one with less load per weight"
+        return picked, f"twos: of {first.address} and {second.address}, the one with less load per weight"
 
     def changed(self, servers: Sequence[RealServer]) -> None:
         """Nothing is remembered."""

@@ -1,19 +1,16 @@
-"""Weighted least connection: the server with the least load per weight, the first of equals.
+"""Weighted least connection: the server with the least load per weight; on a tie, the first.
 
-The load counts an active connection like 256 inactive ones. Source: Linux, ip_vs_wlc.
+The load counts an active connection as 256 inactive ones. Source: Linux, ip_vs_wlc.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from director.core.packet import Packet
+from director.core.real_server import RealServer
+from director.core.schedulers import Pick
 from director.core.schedulers._load import least, overhead
-
-if TYPE_CHECKING:
-    from director.core.packet import Packet
-    from director.core.real_server import RealServer
-    from director.core.schedulers import Pick
 
 
 class Scheduler:
@@ -22,7 +19,7 @@ class Scheduler:
         if server is None:
             return None
         load = f"{server.active} active and {server.inactive} inactive connections"
-        return server, f"wlc: {load} over weight {server.weight} are the least"
+        return server, f"wlc: least load per weight, {load} over weight {server.weight}"
 
     def changed(self, servers: Sequence[RealServer]) -> None:
         """Nothing is remembered."""

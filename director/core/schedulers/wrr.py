@@ -1,9 +1,9 @@
 """Weighted round robin: a server of weight 2 gets twice as many connections as one of weight 1.
 
-The list is scanned again and again with a falling bar, the current weight: who weighs at
-least as much gets a connection. At the end of the list the bar falls by the greatest common
-divisor of all weights, and starts at the top again when it has reached the ground. Weights
-4, 3, 2 give A A B A B C A B C. Source: Linux, ip_vs_wrr.
+The list is scanned again and again with a falling threshold, the current weight: a server that weighs at
+least as much gets a connection. At the end of the list the current weight falls by the greatest common
+divisor of all weights, and starts again from the maximum when it has reached 0. Weights 4, 3, 2 give
+A A B A B C A B C. Source: Linux, ip_vs_wrr.
 """
 
 from __future__ import annotations
@@ -11,61 +11,62 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from director.core.schedulers import TurnScheduler
-
-if TYPE_CHECKING:
-    from director.core.packet import Packet
-    from director.core.real_server import RealServer
-    from director.core.schedulers import Pick
+from director.core.packet import Packet
+from director.core.real_server import RealServer
+from director.core.schedulers import Pick, TurnScheduler
 
 
 class Scheduler(TurnScheduler):
     def __init__(self) -> None:
-        self.place = -1  # before the first server
-        self.bar = self.top = self.step = 0
+        self.position = -1  # before the first server
+        self.current_weight = self.max_weight = self.step = 0
 
     def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
-        place = self._next(servers, self.place + 1)
-        if place is None:
+        position = self._next(servers, self.position + 1)
+        if position is None:
             heaviest = max((server.weight for server in servers if server.available), default=0)
             if not heaviest:
                 return None
             self._lower(heaviest)
-            place = self._next(servers, 0)
-        assert place is not None  # the bar is no higher than the heaviest
-        self.place, server = place, servers[place]
-        return server, f"wrr: current weight {self.bar}, {server.address} of weight {server.weight} taken"
+            position = self._next(servers, 0)
+        assert position is not None  # the current weight is at most the heaviest
+        self.position, server = position, servers[position]
+        reason = f"wrr: current weight {self.current_weight}, {server.address} has weight {server.weight}"
+        return server, reason
 
     def _next(self, servers: Sequence[RealServer], start: int) -> int | None:
-        """The first place from `start` on whose server reaches the bar."""
-        places = range(start, len(servers))
-        return next((at for at in places if servers[at].available and servers[at].weight >= self.bar), None)
+        """The first position from `start` on whose server weighs at least the current weight."""
+        minimum = self.current_weight
+        for position in range(start, len(servers)):
+            server = servers[position]
+            if server.available and server.weight >= minimum:
+                return position
+        return None
 
     @staticmethod
-    def note(place: int, by: int, weights: Counter[int]) -> tuple[int, int]:  # noqa: ARG004
-        """The greatest common divisor of the weights, and the top of the bar.
+    def plan_change(position: int, by: int, weights: Counter[int]) -> tuple[int, int]:  # noqa: ARG004
+        """The greatest common divisor of the weights, and the maximum of the current weight.
 
-        The top is lowered by the divisor less one, so that the last round reaches a bar of 1.
+        The maximum is lowered by the divisor less one, so that the last round has a current weight of 1.
         """
         divisor = math.gcd(*weights)
         return divisor, max(weights, default=0) - (divisor - 1)
 
-    def follow(self, noted: tuple[int, int]) -> None:
-        """Start at the head of the list, with the bar where the old one was if that is possible."""
-        self.step, self.top = noted
-        self.place = -1
-        if not 0 < self.bar <= self.top:
-            self.bar = self.top
+    def apply_change(self, change: tuple[int, int]) -> None:
+        """Start at the head of the list, and keep the current weight if that is possible."""
+        self.step, self.max_weight = change
+        self.position = -1
+        if not 0 < self.current_weight <= self.max_weight:
+            self.current_weight = self.max_weight
         elif self.step > 1:
-            self.bar = self.bar // self.step * self.step + 1
+            self.current_weight = self.current_weight // self.step * self.step + 1
 
     def _lower(self, heaviest: int) -> None:
-        """To the next bar that `heaviest` reaches: no round is made in which nobody does."""
-        self.bar -= self.step
-        for _ in range(2):  # at the ground it starts at the top again, which may be too high
-            if self.bar > heaviest:
-                self.bar -= -(-(self.bar - heaviest) // self.step) * self.step
-            if self.bar <= 0:
-                self.bar = self.top
+        """To the next current weight that `heaviest` reaches; rounds in which no server does are skipped."""
+        self.current_weight -= self.step
+        for _ in range(2):  # at 0 it starts from the maximum, which may be too high
+            if self.current_weight > heaviest:
+                self.current_weight -= -(-(self.current_weight - heaviest) // self.step) * self.step
+            if self.current_weight <= 0:
+                self.current_weight = self.max_weight

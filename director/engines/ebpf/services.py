@@ -151,9 +151,9 @@ class Services:
         index, current_weight = position & 0xFFFFFFFF, position >> 32
         index = -1 if index == _START else index
         if isinstance(service.scheduler, rr.Scheduler):
-            service.scheduler.last = index
+            service.scheduler.position = index
         elif isinstance(service.scheduler, wrr.Scheduler):
-            service.scheduler.place, service.scheduler.bar = index, current_weight
+            service.scheduler.position, service.scheduler.current_weight = index, current_weight
 
 
 def _key(service: VirtualService) -> bytes:
@@ -182,21 +182,21 @@ def _flags(service: VirtualService) -> int:
 def _hash_table(service: VirtualService) -> Sequence[RealServer]:
     """Of dh, sh and mh; empty for others."""
     if isinstance(service.scheduler, dh.Scheduler | mh.Scheduler | sh.Scheduler):
-        return service.scheduler.places_for(service.servers)
+        return service.scheduler.table(service.servers)
     return ()
 
 
 def _weights(service: VirtualService) -> tuple[int, int]:
     """wrr's greatest current weight, and by how much it falls."""
     scheduler = service.scheduler
-    return (scheduler.top, scheduler.step) if isinstance(scheduler, wrr.Scheduler) else (0, 0)
+    return (scheduler.max_weight, scheduler.step) if isinstance(scheduler, wrr.Scheduler) else (0, 0)
 
 
 def _position(service: VirtualService) -> int:
     """rr's and wrr's: the index of the last member, and above it wrr's current weight."""
     scheduler = service.scheduler
     if isinstance(scheduler, rr.Scheduler):
-        return scheduler.last & _START
+        return scheduler.position & _START
     if isinstance(scheduler, wrr.Scheduler):
-        return scheduler.bar << 32 | scheduler.place & _START
+        return scheduler.current_weight << 32 | scheduler.position & _START
     return 0

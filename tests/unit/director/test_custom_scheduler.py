@@ -69,7 +69,7 @@ PACKET = tcp(client(1), WEB)
 @pytest.fixture(autouse=True)
 def _only_built_in() -> Iterator[None]:
     yield
-    schedulers._added.clear()
+    schedulers._registered.clear()
     schedulers.names.cache_clear()
 
 

@@ -348,7 +348,7 @@ def test_rr_goes_on_where_it_was_when_servers_go(count: int, taken: int, gone: s
         scheduler.pick(servers, PACKET, 0.0)
     turn = servers[taken % count :] + servers[: taken % count]
     for place in sorted(gone & set(range(count)), reverse=True):
-        scheduler.follow(scheduler.note(place, -1, Counter()))
+        scheduler.apply_change(scheduler.plan_change(place, -1, Counter()))
     pick = scheduler.pick(staying, PACKET, 0.0)
     assert (pick and pick[0]) == next((server for server in turn if server in staying), None)
 
@@ -394,14 +394,14 @@ def test_a_list_of_rules_at_once_gives_the_same_turns() -> None:
 def one_lap_after_the_other(before: wrr.Scheduler, servers: list[RealServer]) -> int:
     """What ip_vs_wrr does: the place of the next server, found by going around with a falling bar."""
     while True:
-        before.place += 1
-        if before.place == len(servers):
-            before.place = 0
-            before.bar -= before.step
-            if before.bar <= 0:
-                before.bar = before.top
-        if servers[before.place].available and servers[before.place].weight >= before.bar:
-            return before.place
+        before.position += 1
+        if before.position == len(servers):
+            before.position = 0
+            before.current_weight -= before.step
+            if before.current_weight <= 0:
+                before.current_weight = before.max_weight
+        if servers[before.position].available and servers[before.position].weight >= before.current_weight:
+            return before.position
 
 
 @given(weights=weights, changes=st.lists(st.tuples(st.integers(0, 7), st.booleans(), st.integers(0, 12))))
@@ -419,7 +419,7 @@ def test_wrr_skips_rounds_and_no_turn(weights: list[int], changes: list[tuple[in
         picked = ours.pick(servers, PACKET, 0.0)
         if picked is not None:
             assert servers.index(picked[0]) == one_lap_after_the_other(laps, servers)
-            assert (ours.place, ours.bar) == (laps.place, laps.bar)
+            assert (ours.position, ours.current_weight) == (laps.position, laps.current_weight)
 
 
 class _Looked(RealServer):

@@ -228,20 +228,20 @@ def test_overloaded_is_more_than_the_weight_while_another_is_half_idle(
 
 
 def test_the_memory_of_destinations_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_load, "MOST", 3)
+    monkeypatch.setattr(_load, "MAX_DESTINATIONS", 3)
     known: Destinations[int] = Destinations()
     for number in range(3):
-        known.keep(str(number), number, 0.0)
+        known.put(str(number), number, 0.0)
     assert known.find("0", 1.0, DAY) == 0  # used again, so 1 is the oldest
-    known.keep("3", 3, 2.0)
+    known.put("3", 3, 2.0)
     assert len(known) == 3
     assert [known.find(str(number), 3.0, DAY) for number in range(4)] == [0, None, 2, 3]
 
 
 def test_what_nobody_asks_for_is_forgotten() -> None:
     known: Destinations[int] = Destinations()
-    known.keep("old", 1, 0.0)
-    known.keep("used", 2, 0.0)
+    known.put("old", 1, 0.0)
+    known.put("used", 2, 0.0)
     assert known.find("used", 50.0, 100.0) == 2
     assert known.find("other", 100.0, 100.0) is None
     assert len(known) == 1

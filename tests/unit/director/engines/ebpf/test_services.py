@@ -83,11 +83,11 @@ def test_the_next_director_goes_on_where_the_turns_were(scheduler: str) -> None:
     after.services.adopt(after.director.rules)
     old, new = before.service.scheduler, after.service.scheduler
     if isinstance(old, rr.Scheduler):
-        assert new.last == old.last != -1
+        assert new.position == old.position != -1
     else:
         assert isinstance(old, wrr.Scheduler)
-        assert (new.place, new.bar) == (old.place, old.bar)
-        assert (new.place, new.bar) != (Kept(scheduler=scheduler).service.scheduler.place, 0)
+        assert (new.position, new.current_weight) == (old.position, old.current_weight)
+        assert (new.position, new.current_weight) != (Kept(scheduler=scheduler).service.scheduler.position, 0)
 
 
 def written(kept: Kept) -> tuple[object, ...]:
