@@ -1,7 +1,7 @@
-"""A lesson (labs/vs_*/README.md) taken apart: what it shows, to be held against what is so.
+"""Parses a lesson (labs/vs_*/README.md), so that tests can compare what it shows with a run.
 
-Its fences say what they hold: `script` lines of set-up scripts, each script under its name;
-`output` lines of a lab's run; `mininet` what is typed at the prompt, and what is answered.
+The kind of a fence says what it contains: `script` has lines of set-up scripts, each script under its name;
+`output` has lines of a lab's run; `mininet` has lines typed at the prompt and the answers.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-LEFT_OUT = "..."
+ELLIPSIS = "..."
 _PROMPT = "mininet> "
 _MAC = re.compile(r"(?P<mac>(?:[0-9a-f]{2}:){5}[0-9a-f]{2}) \((?P<interface>\S+)\)")
-# Addresses, MACs and names stay; other numbers differ from run to run, but not whether they are nothing.
+# Addresses, MACs and names stay; other numbers differ from run to run, except that 0 stays 0.
 _LOOSE = re.compile(
     r"(?P<same>(?:[0-9a-f]{2}:){5}[0-9a-f]{2}|\d+\.\d+\.\d+\.\d+|[A-Za-z][\w-]*)|(?P<number>\d+(?:\.\d+)?)"
 )
@@ -24,7 +24,7 @@ _NEIGHBOUR = re.compile(r"\b(REACHABLE|STALE|DELAY|PROBE)\b")
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """A line at Mininet's prompt, and the lines that the page shows as its answer."""
+    """A line typed at Mininet's prompt, and the answer that the page shows."""
 
     command: str
     shown: tuple[str, ...]
@@ -32,7 +32,7 @@ class Typed:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """The page of one method."""
+    """The page about one method."""
 
     page: Path
 
@@ -46,7 +46,7 @@ class Lesson:
             yield body.splitlines()
 
     def script_lines(self) -> Iterator[tuple[str, str]]:
-        """(name of a script, a line that is shown of it); a comment `# NAME` goes before its lines."""
+        """Yields (name of a script, a line of it); a comment `# NAME` precedes its lines."""
         for fence in self.fences("script"):
             name = ""
             for line in fence:
@@ -65,7 +65,7 @@ class Lesson:
                 yield Typed(command, tuple(shown))
 
     def packets(self) -> list[dict[str, str]]:
-        """The rows of the packet table, with the names of report.json; the name of a MAC is left out."""
+        """The rows of the packet table, with the field names of report.json and bare MACs."""
         blocks = self.page.read_text().split("\n\n")
         header, _, *lines = next(block for block in blocks if block.startswith("| packet |")).splitlines()
         names = [cell.replace(" ", "_").lower() for cell in _cells(header)]
@@ -73,7 +73,7 @@ class Lesson:
         return [{name: _MAC.sub(r"\g<mac>", cell) for name, cell in row.items() if cell} for row in rows]
 
     def named_macs(self) -> dict[str, str]:
-        """MAC -> the interface that the packet table says it belongs to."""
+        """The interface of each MAC, according to the packet table."""
         return {found["mac"]: found["interface"] for found in _MAC.finditer(self.page.read_text())}
 
 
@@ -82,7 +82,7 @@ def _cells(line: str) -> list[str]:
 
 
 def loosely(line: str) -> str:
-    """The line without what differs from run to run: numbers, widths, states of neighbours."""
+    """The line without what differs from run to run: numbers, column widths, states of neighbours."""
     line = _NEIGHBOUR.sub("SEEN", re.sub(r"@if\d+", "@if", line))
     return " ".join(_LOOSE.sub(_without_numbers, re.sub(r"[│|]", " ", line)).split())
 
@@ -92,14 +92,14 @@ def _without_numbers(found: re.Match[str]) -> str:
 
 
 def missing(shown: Iterable[str], printed: str) -> list[str]:
-    """The shown lines that were not printed: in any order, each as often as it is shown.
+    """The lines shown that were not printed; order does not matter, repetition does.
 
-    A line `...` stands for lines that are left out, `...` at the end of a line for the rest of it.
+    A line `...` stands for omitted lines, `...` at the end of a line for the rest of it.
     """
     left = Counter(map(loosely, printed.splitlines()))
     absent = []
     for line in filter(None, map(str.strip, shown)):
-        if line == LEFT_OUT:
+        if line == ELLIPSIS:
             continue
         found = next((candidate for candidate in left if _is(line, candidate) and left[candidate]), None)
         if found is None:
@@ -110,6 +110,6 @@ def missing(shown: Iterable[str], printed: str) -> list[str]:
 
 
 def _is(shown: str, printed: str) -> bool:
-    if shown.endswith(LEFT_OUT):
-        return printed.startswith(loosely(shown.removesuffix(LEFT_OUT)))
+    if shown.endswith(ELLIPSIS):
+        return printed.startswith(loosely(shown.removesuffix(ELLIPSIS)))
     return printed == loosely(shown)

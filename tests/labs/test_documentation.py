@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 
+from classroom import catalogue
 from labs.hosts.setups import scripts_in_order
 from labs.methods import METHODS
 from labs.network.topology import Role
@@ -36,34 +37,34 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("labs/*/README.md")])
 LESSONS = sorted(ROOT.glob("labs/vs_*/README.md"))
 TRANSCRIPTS = [*LESSONS, ROOT / "docs" / "paper.md"]  # whose answers at the prompt are compared with a run
-TYPED_WHOLE = ROOT / "docs" / "operating.md"  # by test_operating.py
+OPERATING = ROOT / "docs" / "operating.md"  # its commands belong together: test_operating.py runs them
 _BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_NOT_HERE = ("./inv test", "./inv vm", "git clone", "cd ")
-# These are started by the tests of what is typed at their prompt.
-_AT_THE_PROMPT = tuple(f"./inv lab-{Lesson(page).method} --cli" for page in LESSONS)
-_NEXT = re.compile(r"\b(?:e\d\d|build-\w+)\b")
+_EXCLUDED = ("./inv test", "./inv vm", "git clone", "cd ")
+# The tests of the prompts start these.
+_WITH_PROMPT = tuple(f"./inv lab-{Lesson(page).method} --cli" for page in LESSONS)
+_EXERCISE = re.compile(r"\b(?:e\d\d|build-\w+)\b")
 _TYPED = re.compile(r"^mininet> (.*)$", re.MULTILINE)
 _COMPLAINTS = ("lvs-explain:", "ipvsadm:", "fwmark:", "ipvs-sysctl:", "not found", "*** Unknown")
 
 
 def commands() -> Iterator[str]:
-    """The documented commands, each once, without the three labs: test_labs.py runs these."""
-    seen = {f"./inv lab-{method}" for method in METHODS}
-    for page in (page for page in PAGES if page != TYPED_WHOLE):
+    """Yields each documented command once, except the three labs, which test_labs.py runs."""
+    known = {f"./inv lab-{method}" for method in METHODS}
+    for page in (page for page in PAGES if page != OPERATING):
         for block in _BLOCK.findall(page.read_text()):
             for line in block.splitlines():
                 command = line.partition("#")[0].strip().removeprefix("sudo ")
-                if command and not command.startswith(_NOT_HERE + _AT_THE_PROMPT) and command not in seen:
-                    seen.add(command)
+                if command and not command.startswith(_EXCLUDED + _WITH_PROMPT) and command not in known:
+                    known.add(command)
                     yield command
 
 
 @pytest.mark.parametrize("command", list(commands()))
-def test_a_documented_command_works(command: str, runs: Path) -> None:
+def test_a_documented_command_succeeds(command: str, runs: Path) -> None:
     done = subprocess.run(
         shlex.split(command),
         cwd=ROOT,
-        env={**os.environ, "LVS_RUNS": str(runs / "documented")},  # where no other lab runs
+        env={**os.environ, "LVS_RUNS": str(runs / "documented")},  # no other lab runs there
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -76,16 +77,20 @@ def test_the_documentation_has_commands() -> None:
     assert {"./inv exercises", "./inv doctor"} <= set(commands())
 
 
-def _each(pages: list[Path]) -> pytest.MarkDecorator:
+def _parametrize(pages: list[Path]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("page", pages, ids=[str(page.relative_to(ROOT)) for page in pages])
 
 
-_EACH_PAGE, _EACH_LESSON, _EACH_TRANSCRIPT = _each(PAGES), _each(LESSONS), _each(TRANSCRIPTS)
+_EACH_PAGE, _EACH_LESSON, _EACH_TRANSCRIPT = (
+    _parametrize(PAGES),
+    _parametrize(LESSONS),
+    _parametrize(TRANSCRIPTS),
+)
 
 
 @dataclass(frozen=True)
-class Played:
-    """A page's lines, typed at the prompt of a lab: what was printed before, the answers, report.json."""
+class Session:
+    """A page's lines, typed at the prompt of a lab: the output before it, the answers, report.json."""
 
     code: int
     before: str
@@ -94,12 +99,12 @@ class Played:
 
 
 @pytest.fixture(scope="module")
-def play(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Played]:
-    """Start a page's lab and type its lines: a lesson's own lab, once for all tests, or lab-nat."""
-    runs = tmp_path_factory.mktemp("played")
+def session_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Session]:
+    """Starts a page's lab (a lesson's own, otherwise lab-nat) and types its lines, once for all tests."""
+    runs = tmp_path_factory.mktemp("sessions")
 
     @cache
-    def played(page: Path) -> Played:
+    def session(page: Path) -> Session:
         lab = f"lab-{Lesson(page).method}" if page in LESSONS else "lab-nat"
         report = runs / f"{'-'.join(page.relative_to(ROOT).parts)}.json"
         done = subprocess.run(
@@ -112,32 +117,34 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Played]:
             timeout=patient(180),
         )
         before, *answers = done.stdout.split("mininet> ")
-        return Played(done.returncode, before, tuple(answers), json.loads(report.read_text()))
+        return Session(done.returncode, before, tuple(answers), json.loads(report.read_text()))
 
-    return played
+    return session
 
 
 @_EACH_PAGE
-def test_what_is_typed_at_the_prompt_works(page: Path, play: Callable[[Path], Played]) -> None:
+def test_what_is_typed_at_the_prompt_works(page: Path, session_of: Callable[[Path], Session]) -> None:
     typed = _TYPED.findall(page.read_text())
     if not typed:
         return
-    played = play(page)
-    answers = "".join(played.answers)
-    assert played.code == 0, played.before + answers
-    assert len(played.answers) > len(typed)
+    session = session_of(page)
+    answers = "".join(session.answers)
+    assert session.code == 0, session.before + answers
+    assert len(session.answers) > len(typed)
     assert len(answers.splitlines()) > len(typed)
     assert not [complaint for complaint in _COMPLAINTS if complaint in answers], answers
 
 
 @_EACH_TRANSCRIPT
-def test_a_lab_and_its_prompt_answer_as_a_page_shows(page: Path, play: Callable[[Path], Played]) -> None:
-    lesson, played = Lesson(page), play(page)
+def test_a_lab_and_its_prompt_answer_as_a_page_shows(
+    page: Path, session_of: Callable[[Path], Session]
+) -> None:
+    lesson, session = Lesson(page), session_of(page)
     typed = list(lesson.typed())
-    assert [one.command for one in typed] == _TYPED.findall(page.read_text())
-    assert missing(lesson.output(), played.before) == [], played.before
-    for one, answer in zip(typed, played.answers, strict=False):
-        assert missing(one.shown, answer) == [], f"{one.command}\n{answer}"
+    assert [line.command for line in typed] == _TYPED.findall(page.read_text())
+    assert missing(lesson.output(), session.before) == [], session.before
+    for line, answer in zip(typed, session.answers, strict=False):
+        assert missing(line.shown, answer) == [], f"{line.command}\n{answer}"
 
 
 def plan_of(page: Path) -> Plan:
@@ -145,13 +152,13 @@ def plan_of(page: Path) -> Plan:
 
 
 @_EACH_LESSON
-def test_the_packet_table_of_a_lesson_is_that_of_a_run(page: Path, play: Callable[[Path], Played]) -> None:
-    """Of any real server, and so is the run's: who gets that connection is the scheduler's matter."""
+def test_a_lesson_shows_the_packet_table_of_a_run(page: Path, session_of: Callable[[Path], Session]) -> None:
+    """With any of the real servers: the scheduler picks one for that connection."""
     lesson, plan = Lesson(page), plan_of(page)
     client = plan.nodes(Role.CLIENT)[0].interfaces[0]
     port = int(lesson.packets()[0]["source"].partition(":")[2])
     tables = [[hop.expected.as_dict() for hop in plan.hops(server, client, port)] for server in plan.servers]
-    assert play(page).report["packets"] in tables
+    assert session_of(page).report["packets"] in tables
     for table in tables:
         for row in table:
             del row["data"]
@@ -161,7 +168,7 @@ def test_the_packet_table_of_a_lesson_is_that_of_a_run(page: Path, play: Callabl
 
 @_EACH_LESSON
 def test_a_lesson_shows_every_command_of_the_scripts_and_no_other(page: Path) -> None:
-    """What the director's script has in common with another lab's may be explained on that lab's page."""
+    """Lines of the director's script that another lab has too may be explained on that lab's page."""
     explained = {line for lesson in LESSONS for line in Lesson(lesson).script_lines()}
     scripts = [script for dialect in DIALECTS for script in scripts_in_order(plan_of(page), dialect)]
     rendered = {(script.name, line) for script in scripts for line in script.text.splitlines()}
@@ -175,9 +182,9 @@ def test_a_lesson_shows_every_command_of_the_scripts_and_no_other(page: Path) ->
 
 
 @_EACH_LESSON
-def test_a_lesson_leads_to_exercises_that_there_are(page: Path) -> None:
-    named = set(_NEXT.findall(page.read_text()))
-    assert {name for name in named if not (ROOT / "exercises" / name.replace("-", "_")).is_dir()} == set()
+def test_the_exercises_that_a_lesson_names_exist(page: Path) -> None:
+    named = set(_EXERCISE.findall(page.read_text()))
+    assert named <= set(catalogue.names())
     assert f"build-{Lesson(page).method}" in named
 
 
