@@ -25,7 +25,7 @@ ipvsadm = partial(tool, "ipvsadm")
 
 
 class Trial:
-    """Each method without an underscore is one behaviour; they begin with one service."""
+    """Every public method tries one behaviour; each starts with one service."""
 
     def __init__(self, method: str, folder: Path) -> None:
         self._method, self._folder = method, folder
@@ -57,7 +57,7 @@ class Trial:
         }
 
     def killed(self) -> Any:
-        """Connections go on, new ones begin; the next director has the rules and both connections."""
+        """Connections continue, new ones begin; the next director has the rules and both connections."""
         with held() as before:
             seen: dict[str, Any] = {"before": before.ask()}
             ipvsadm("-Z")
@@ -66,7 +66,7 @@ class Trial:
             seen["meanwhile"] = before.ask()
             with held() as another:
                 seen["new"] = another.ask()
-                self._start_another()
+                self._start_next()
                 seen["after"] = [before.ask(), another.ask()]
                 seen["rules"] = ipvsadm("-Sn").splitlines()
                 seen["connections"] = ipvsadm("-Lcn").count("ESTABLISHED")
@@ -81,11 +81,11 @@ class Trial:
         self._director.send_signal(signal.SIGKILL)
         self._director.wait()
 
-    def _start_another(self) -> None:
+    def _start_next(self) -> None:
         self._director = start_director(self._method, self._folder, "--engine", "ebpf")
 
     def persistent(self) -> Any:
-        """The core chooses once for a client; then the program goes by its template, core or no core."""
+        """The core chooses once for a client; then the program follows the template, core or no core."""
         service = ("-E", "-t", f"{VIP}:80", "-s", "wrr")
         ipvsadm(*service, "-p", "300")
         seen: dict[str, Any] = {}
@@ -98,7 +98,7 @@ class Trial:
                 self._kill()
                 with held() as third:
                     seen["names"].append(third.ask())
-                    self._start_another()
+                    self._start_next()
                     server = call(SOCKET, {"do": "list"})["services"][0]["servers"][0]
                     seen["active"], seen["persistent"] = server["active"], server["persistent_connections"]
                     lines = ipvsadm("-Lcn").splitlines()
@@ -107,7 +107,7 @@ class Trial:
         return seen
 
     def ftp(self) -> Any:
-        """Logged in; what is typed while there is no director is answered once there is one again."""
+        """A client that is logged in gets its answer as soon as there is a director again."""
         server, what = SERVERS[self._method][0], "fetch" if self._method == "nat" else "again"
         ipvsadm(*f"-A -t {VIP}:21 -s rr".split())
         ipvsadm(*f"-a -t {VIP}:21 -r {server}:21 {FLAGS[self._method]}".split())
@@ -115,7 +115,7 @@ class Trial:
             seen: dict[str, Any] = {"before": [client.ask(what), client.ask(what)]}
             counted = self._packets(21)
             self._kill()
-            seen["after"] = [client.ask(what, self._start_another), client.ask(what)]
+            seen["after"] = [client.ask(what, self._start_next), client.ask(what)]
             seen["counted_on"] = self._packets(21) > counted
         ipvsadm("-D", "-t", f"{VIP}:21")
         return seen
@@ -133,7 +133,7 @@ class Trial:
             return {"code": code, "says": log.read_text(), "first": connection.ask()}
 
     def unknown_neighbour(self) -> Any:
-        """The kernel has forgotten all MAC addresses: the first packet waits for the answer, and is sent."""
+        """With an empty neighbour table the first packet waits for the ARP reply, and is not lost."""
         sh("ip", "neigh", "flush", "all", host="d")
         before = self._counter("TcpRetransSegs")
         with held() as connection:
@@ -146,7 +146,7 @@ class Trial:
         return int(said[said.index(name) + 1])
 
     def moved_neighbour(self) -> Any:
-        """The server gets another MAC address while a connection is there."""
+        """The server changes its MAC address during a connection."""
         with held() as connection:
             before = connection.ask()
             sh("ip", "link", "set", "s-eth0", "address", "02:00:00:00:00:77", host="s")
@@ -155,9 +155,9 @@ class Trial:
 
     @staticmethod
     def _announce(address: str, mac: bytes) -> None:
-        """What a host says whose card was exchanged (RFC 5227, 3), until the director's kernel has heard it.
+        """Send the ARP announcement of a new MAC address (RFC 5227, 3) until the director's kernel has it.
 
-        For a second after an answer the kernel takes no other one (neigh.locktime).
+        The kernel ignores another one within a second (neigh.locktime).
         """
         owner = mac + inet_aton(address)
         frame = b"\xff" * 6 + mac + bytes.fromhex("0806000108000604" + "0002") + owner + owner
@@ -173,7 +173,7 @@ class Trial:
         poll_until(heard, bool, 10)
 
     def flood(self) -> Any:
-        """More half-open connections than there is room for: an established one stays, new ones begin."""
+        """More half-open connections than fit: an established one stays, new ones begin."""
         self._end()
         self._start("--conn-limit", str(LIMIT))
         with held() as connection:
@@ -183,8 +183,8 @@ class Trial:
             with held() as another:
                 return {"before": before, "after": connection.ask(), "new": another.ask(), "entries": count}
 
-    def anothers_filter(self) -> Any:
-        """Somebody has a filter where everybody's goes: it stays, and sees what is not the director's."""
+    def other_filter(self) -> Any:
+        """Another program has a filter in the usual slot: it stays, and sees what the director passes on."""
         self._end()
         place = ("dev", "d-eth0", "ingress")
         theirs = ("prio", "1", "handle", "1", "bpf", "bytecode", "1,6 0 0 0", "flowid", "1:1")
@@ -195,7 +195,7 @@ class Trial:
         with held() as connection:
             names = [connection.ask()]
             self._kill()
-            self._start_another()
+            self._start_next()
             names.append(connection.ask())
         seen = {"names": names, "exit": self._end()}
         seen["stays"] = sh("tc", "filter", "show", *place, host="d").stdout == before != ""
@@ -204,7 +204,7 @@ class Trial:
         return seen
 
     def interface_gone(self) -> Any:
-        """An interface disappears: the director lives, and says what there is."""
+        """An interface is deleted: the director continues, and answers."""
         sh("ip", "link", "add", "gone", "type", "veth", "peer", "name", "gone-too", host="d")
         sh("ip", "addr", "add", "198.51.100.1/24", "dev", "gone", host="d")
         sh("ip", "link", "set", "gone", "up", host="d")
@@ -216,7 +216,7 @@ class Trial:
         return {"name": name, "alive": self._director.poll() is None, "exit": self._end()}
 
     def nothing_left(self) -> Any:
-        """After an orderly end the director's host is as it was."""
+        """After an orderly end nothing is left on the director's host."""
         filters = sh("tc", "filter", "show", "dev", "d-eth0", "ingress", host="d").stdout
         links = sh("ip", "-o", "link", host="d").stdout
         return {"filters": filters, "devices": [name for name in ("lvs0", "lvs-upcall") if name in links]}

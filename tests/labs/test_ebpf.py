@@ -1,4 +1,4 @@
-"""What the engine ebpf does beyond forwarding: it outlives its director, and bears what goes wrong."""
+"""The engine ebpf beyond forwarding: it outlives its director, and survives what goes wrong."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return result
 
 
-def test_the_program_forwards_and_the_core_is_not_asked(seen: dict[str, Any]) -> None:
+def test_the_program_forwards_without_the_core(seen: dict[str, Any]) -> None:
     forwarded = seen["forwarded_in_the_kernel"]
     assert forwarded["names"] == ["s"] * 5
     assert forwarded["by_the_program"] > 10
@@ -48,7 +48,7 @@ def test_connections_outlive_a_killed_director(seen: dict[str, Any]) -> None:
     assert killed["after"] == ["s", "s"]
 
 
-def test_the_next_director_has_rules_connections_and_counts(seen: dict[str, Any]) -> None:
+def test_the_next_director_adopts_rules_connections_and_counters(seen: dict[str, Any]) -> None:
     killed = seen["killed"]
     assert [line.replace(" --tun-type ipip", "") for line in killed["rules"]] == killed["wanted"]
     assert killed["connections"] == killed["active"] == 2
@@ -56,25 +56,25 @@ def test_the_next_director_has_rules_connections_and_counts(seen: dict[str, Any]
     assert killed["since_zero"] == 1
 
 
-def test_a_control_connection_of_ftp_goes_on_with_the_next_director(seen: dict[str, Any]) -> None:
-    """In VS-NAT with rewritten addresses and shifted sequence numbers, and more of them to come."""
+def test_an_ftp_control_connection_continues_with_the_next_director(seen: dict[str, Any]) -> None:
+    """In VS-NAT with rewritten addresses and shifted sequence numbers, before and after."""
     answer = "100000" if seen["method"] == "nat" else "200 I successfully did nothing'."
     assert seen["ftp"] == {"before": [answer] * 2, "after": [answer] * 2, "counted_on": True}
 
 
-def test_a_persistent_client_is_served_by_the_program_once_the_core_has_chosen(seen: dict[str, Any]) -> None:
+def test_the_program_follows_the_template_that_the_core_has_made(seen: dict[str, Any]) -> None:
     persistent = seen["persistent"]
     assert persistent["names"] == ["s", "s", "s"]
     assert persistent["more_by_the_core"] == 0
 
 
-def test_the_next_director_has_templates_and_what_came_by_them(seen: dict[str, Any]) -> None:
+def test_the_next_director_adopts_templates_and_their_connections(seen: dict[str, Any]) -> None:
     persistent = seen["persistent"]
     assert (persistent["active"], persistent["persistent"]) == (3, 1)
     assert [state for state, _ in persistent["templates"]] == ["ASSURED"]
 
 
-def test_a_second_director_is_refused_and_the_first_goes_on(seen: dict[str, Any]) -> None:
+def test_a_second_director_is_refused_and_the_first_continues(seen: dict[str, Any]) -> None:
     second = seen["second"]
     assert second["code"] == 2
     assert "no other director on this host" in second["says"]
@@ -93,15 +93,15 @@ def test_a_server_may_change_its_mac_address(seen: dict[str, Any]) -> None:
 def test_a_flood_of_syns_evicts_no_established_connection(seen: dict[str, Any]) -> None:
     flood = seen["flood"]
     assert (flood["before"], flood["after"], flood["new"]) == ("s", "s", "s")
-    assert flood["entries"] <= 64 + (os.cpu_count() or 1)  # two processors may take the last place at once
+    assert flood["entries"] <= 64 + (os.cpu_count() or 1)  # each processor may exceed it by one
 
 
 def test_an_interface_may_disappear(seen: dict[str, Any]) -> None:
     assert seen["interface_gone"] == {"name": "s", "alive": True, "exit": 0}
 
 
-def test_the_filter_of_somebody_else_stays(seen: dict[str, Any]) -> None:
-    assert seen["anothers_filter"] == {"names": ["s", "s"], "exit": 0, "stays": True}
+def test_another_programs_filter_stays(seen: dict[str, Any]) -> None:
+    assert seen["other_filter"] == {"names": ["s", "s"], "exit": 0, "stays": True}
 
 
 def test_nothing_is_left_after_an_orderly_end(seen: dict[str, Any]) -> None:

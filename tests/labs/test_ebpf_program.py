@@ -1,4 +1,4 @@
-"""The program itself, run by hand on packets and tables that are made for it, against the core's rules."""
+"""The program alone, run on made-up packets and maps, compared with the core."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CLIENT, VIP = Endpoint("198.51.100.7", 3000), Endpoint("203.0.113.1", 80)
 SERVER, NUMBER = Endpoint("172.16.0.3", 8000), 1
 FLAGS = range(64)  # TCP's six
 METHODS = {Direction.INPUT: Method.NAT, Direction.OUTPUT: Method.NAT, Direction.INPUT_ONLY: Method.DR}
-STEP = 10_000  # seconds: so far are the states' timeouts from each other
+STEP = 10_000  # seconds between the timeouts of two states
 TIMEOUTS = Timeouts(**{state.value.lower(): STEP * (at + 1) for at, state in enumerate(State)})
 
 
@@ -47,12 +47,12 @@ TIMEOUTS = Timeouts(**{state.value.lower(): STEP * (at + 1) for at, state in enu
 def frame(protocol: int, source: Endpoint, destination: Endpoint, flags: int) -> bytes:
     ports = {"sport": source.port, "dport": destination.port}
     above = TcpHeader(flags=flags, **ports) if protocol == TCP else UdpHeader(**ports)
-    mac = "00:00:00:00:00:00"  # the loopback interface's, where such packets seem to come in
+    mac = "00:00:00:00:00:00"  # of the loopback interface, which test runs seem to arrive on
     return bytes(Ether(dst=mac, src=mac) / IP(src=source.address, dst=destination.address) / above)
 
 
-class Loose:
-    """The program and its tables, attached to nothing."""
+class Detached:
+    """The program and its maps, attached to no interface."""
 
     def __init__(self, loaded: BpfObject) -> None:
         self._ingress = loaded.program("ingress")
@@ -66,30 +66,30 @@ class Loose:
         self.settings.set_timeouts(TIMEOUTS)
         self.settings.set_transitions(secure=False)
         self.settings.bump_generation()
-        self.next_hop = bytes(20) + (1).to_bytes(4, sys.byteorder)  # found already, by those settings
+        self.next_hop = bytes(20) + (1).to_bytes(4, sys.byteorder)  # looked up in the first generation
 
     def run(self, part: str, context: bytes) -> tuple[int, bytes]:
         return run(self._parts[part], context)
 
-    def sees(self, protocol: int, source: Endpoint, destination: Endpoint, flags: int = 0) -> int:
-        """A packet comes in: the verdict."""
+    def run_on(self, protocol: int, source: Endpoint, destination: Endpoint, flags: int = 0) -> int:
+        """Run it on a packet: the verdict."""
         data = frame(protocol, source, destination, flags)
         options = RunOptions(sz=ctypes.sizeof(RunOptions), data_in=data, data_size_in=len(data))
         check(library().bpf_prog_test_run_opts(self._ingress, byref(options)), "bpf_prog_test_run")
         return int(options.retval)
 
-    def know(self, protocol: int, state: State, method: Method, steady: int = 0) -> bytes:
-        """A connection is in the table, and counted nowhere: the key of its requests."""
+    def insert(self, protocol: int, state: State, method: Method, reply_flags: int = 0) -> bytes:
+        """Insert a connection without counting it; returns the key of its requests."""
         key = layouts.flow_key(protocol, CLIENT, VIP)
         expires = monotonic_ns() + STEP * NANO
         there = layouts.address(SERVER.address), layouts.port(SERVER.port)
-        word = layouts.make_flags(state, method)
+        flags = layouts.make_flags(state, method)
         self.connections.put(
-            key, bytes(layouts.Entry(expires, word, NUMBER, 0, *there, mtu=1500, next_hop=self.next_hop))
+            key, bytes(layouts.Entry(expires, flags, NUMBER, 0, *there, mtu=1500, next_hop=self.next_hop))
         )
         here = layouts.address(VIP.address), layouts.port(VIP.port)
         back = layouts.Entry(
-            expires, word | layouts.REPLY | steady, NUMBER, 0, *here, mtu=1500, next_hop=self.next_hop
+            expires, flags | layouts.REPLY | reply_flags, NUMBER, 0, *here, mtu=1500, next_hop=self.next_hop
         )
         if method is Method.NAT:
             self.connections.put(layouts.flow_key(protocol, SERVER, CLIENT), bytes(back))
@@ -102,7 +102,7 @@ class Loose:
         return layouts.Entry.from_bytes(value)
 
     def counts(self, *numbers: int, number: int = NUMBER) -> tuple[int, int]:
-        """A server's active and inactive connections, by the program's count; set first, if any are given."""
+        """Active and inactive connections that the program counts for a server; set to `numbers` first."""
         values = list(layouts.SERVER.unpack_from(self.servers, number * layouts.SERVER.size))
         if numbers:
             values[-4:-2] = numbers
@@ -111,100 +111,104 @@ class Loose:
 
 
 @pytest.fixture(scope="module")
-def loose() -> Iterator[Loose]:
+def detached() -> Iterator[Detached]:
     try:
         engines.require("ebpf")
     except EngineError as missing:
         pytest.skip(str(missing))
     loaded = BpfObject(compiler.compiled(), {"connections": 1000}, {})
-    yield Loose(loaded)
+    yield Detached(loaded)
     loaded.close()
 
 
 @pytest.mark.parametrize("secure", [False, True])
-@pytest.mark.parametrize("view", Direction)
-def test_its_states_follow_each_other_as_the_cores_do(loose: Loose, view: Direction, *, secure: bool) -> None:
-    """Each flag with each other one, in each state: the state after it, its time, and how it is counted."""
-    ends = (SERVER, CLIENT) if view is Direction.OUTPUT else (CLIENT, VIP)
-    loose.settings.set_transitions(secure=secure)
+@pytest.mark.parametrize("direction", Direction)
+def test_states_follow_the_cores_table(detached: Detached, direction: Direction, *, secure: bool) -> None:
+    """Every combination of flags in every state: the next state, its timeout, and the counters."""
+    ends = (SERVER, CLIENT) if direction is Direction.OUTPUT else (CLIENT, VIP)
+    detached.settings.set_transitions(secure=secure)
     for state, flags in product(State, FLAGS):
         if state is State.UDP:
             continue
-        key = loose.know(TCP, state, METHODS[view])
-        loose.sees(TCP, *ends, flags)
-        entry, expected = loose.entry(key), next_state(TCP, state, view, flags, secure=secure)
+        key = detached.insert(TCP, state, METHODS[direction])
+        detached.run_on(TCP, *ends, flags)
+        entry, expected = detached.entry(key), next_state(TCP, state, direction, flags, secure=secure)
         assert entry.state is expected, (state, flags)
         left = (entry.expires - monotonic_ns()) / NANO
         assert abs(left - TIMEOUTS.by_state()[expected]) < STEP / 2, (state, flags)
         active = (expected in ACTIVE) - (state in ACTIVE)
-        assert loose.counts() == (active, -active), (state, flags)
+        assert detached.counts() == (active, -active), (state, flags)
 
 
-def test_a_steady_reply_says_nothing_new(loose: Loose) -> None:
-    """It is taken for what it is without a look at the request's entry: only what changes nothing may be."""
-    loose.settings.set_transitions(secure=False)
+def test_a_fast_reply_changes_no_state(detached: Detached) -> None:
+    """It skips the request's entry, so only packets that would not change it may be fast."""
+    detached.settings.set_transitions(secure=False)
     for flags in FLAGS:
-        key = loose.know(TCP, State.ESTABLISHED, Method.NAT, layouts.FAST_REPLY)
-        loose.sees(TCP, SERVER, CLIENT, flags)
-        assert loose.entry(key).state is next_state(TCP, State.ESTABLISHED, Direction.OUTPUT, flags), flags
+        key = detached.insert(TCP, State.ESTABLISHED, Method.NAT, layouts.FAST_REPLY)
+        detached.run_on(TCP, SERVER, CLIENT, flags)
+        assert detached.entry(key).state is next_state(TCP, State.ESTABLISHED, Direction.OUTPUT, flags), flags
 
 
-def test_udp_has_one_state(loose: Loose) -> None:
+def test_udp_has_one_state(detached: Detached) -> None:
     for ends in ((CLIENT, VIP), (SERVER, CLIENT)):
-        key = loose.know(UDP, State.UDP, Method.NAT)
-        loose.sees(UDP, *ends)
-        assert loose.entry(key).state is State.UDP
-        assert loose.counts() == (0, 0)
+        key = detached.insert(UDP, State.UDP, Method.NAT)
+        detached.run_on(UDP, *ends)
+        assert detached.entry(key).state is State.UDP
+        assert detached.counts() == (0, 0)
 
 
-def test_it_counts_as_many_packets_of_a_client_as_drop_entry_cares_about(loose: Loose) -> None:
-    key = loose.know(TCP, State.ESTABLISHED, Method.NAT)
+def test_packets_are_counted_as_far_as_drop_entry_needs(detached: Detached) -> None:
+    key = detached.insert(TCP, State.ESTABLISHED, Method.NAT)
     seen = []
     for _ in range(12):
-        loose.sees(TCP, CLIENT, VIP, ACK)
-        loose.sees(TCP, SERVER, CLIENT, ACK)
-        seen.append(loose.entry(key).packets)
+        detached.run_on(TCP, CLIENT, VIP, ACK)
+        detached.run_on(TCP, SERVER, CLIENT, ACK)
+        seen.append(detached.entry(key).packets)
     assert seen == [*range(1, 10), 9, 9, 9]
 
 
 @pytest.mark.parametrize("scheduler", ["lc", "wlc", "sed", "nq"])
-def test_a_count_below_nothing_is_nothing(loose: Loose, scheduler: str) -> None:
-    """Of two servers that have none, the first gets the connection."""
+def test_a_negative_count_is_zero(detached: Detached, scheduler: str) -> None:
+    """Of two idle servers, the first gets the connection."""
     service = Endpoint("203.0.113.9", 80)
     address = layouts.address(service.address), layouts.port(service.port)
-    members = loose.maps["members"].mapped()
+    members = detached.maps["members"].mapped()
     for place, number in ((1, 5), (2, 6)):
         members[8 * place : 8 * place + 8] = number.to_bytes(8, sys.byteorder)
         there = layouts.address(f"172.16.0.{number}"), layouts.port(80)
         value = (*there, layouts.METHODS.index(Method.DR), bytes(4), 1, 1, 0, 0, 0, 0, 0, 0, 0)
-        layouts.SERVER.pack_into(loose.servers, number * layouts.SERVER.size, *value)
-    loose.counts(-1, -1, number=5)
+        layouts.SERVER.pack_into(detached.servers, number * layouts.SERVER.size, *value)
+    detached.counts(-1, -1, number=5)
     written = (SCHEDULERS[scheduler], 0, 1, 2, 0, 0, 0, bytes(4), 0)
-    loose.maps["services"].put(layouts.SERVICE_KEY.pack(*address, TCP), layouts.SERVICE.pack(*written))
-    loose.sees(TCP, CLIENT, service, SYN)
+    detached.maps["services"].put(layouts.SERVICE_KEY.pack(*address, TCP), layouts.SERVICE.pack(*written))
+    detached.run_on(TCP, CLIENT, service, SYN)
     key = layouts.flow_key(TCP, CLIENT, service)
-    assert loose.entry(key).server == 5
-    ProgramUpdates(loose.run).remove(key)
+    assert detached.entry(key).server == 5
+    ProgramUpdates(detached.run).remove(key)
 
 
-def test_what_is_taken_out_is_gone_once(loose: Loose) -> None:
-    updates = ProgramUpdates(loose.run)
-    key = loose.know(TCP, State.FIN_WAIT, Method.NAT)
-    used = loose.totals.connections
+def test_a_connection_is_removed_once(detached: Detached) -> None:
+    updates = ProgramUpdates(detached.run)
+    key = detached.insert(TCP, State.FIN_WAIT, Method.NAT)
+    used = detached.totals.connections
     last = updates.remove(key)
     assert last is not None
     assert layouts.state_of(last) is State.FIN_WAIT
-    assert loose.connections.get(key) is loose.connections.get(layouts.flow_key(TCP, SERVER, CLIENT)) is None
-    assert loose.totals.connections == used - 1
+    assert (
+        detached.connections.get(key)
+        is detached.connections.get(layouts.flow_key(TCP, SERVER, CLIENT))
+        is None
+    )
+    assert detached.totals.connections == used - 1
     assert updates.remove(key) is None
     assert not updates.compare_and_swap(key, last, last)
 
 
 class Interrupted(ProgramUpdates):
-    """Before the core's next change, the program sees a packet."""
+    """The program sees a packet right before the core's next update."""
 
-    def __init__(self, loose: Loose, packet: Callable[[], object]) -> None:
-        super().__init__(loose.run)
+    def __init__(self, detached: Detached, packet: Callable[[], object]) -> None:
+        super().__init__(detached.run)
         self._packet: Callable[[], object] | None = packet
 
     def compare_and_swap(self, *change: Any) -> bool:
@@ -222,18 +226,20 @@ class Interrupted(ProgramUpdates):
 
 
 @pytest.mark.parametrize("core", [State.ESTABLISHED, State.FIN_WAIT, None])
-def test_a_packet_that_comes_while_the_core_decides_is_not_undone(loose: Loose, core: State | None) -> None:
-    """A RST closes the connection, while the core leaves it as it is, moves it, or ends it (None)."""
-    key = loose.know(TCP, State.ESTABLISHED, Method.NAT)
-    loose.totals.add_connections(1)
-    loose.counts(1, 0)
+def test_a_packet_that_arrives_during_a_decision_is_not_undone(
+    detached: Detached, core: State | None
+) -> None:
+    """A RST closes the connection while the core keeps its state, changes it, or ends it (None)."""
+    key = detached.insert(TCP, State.ESTABLISHED, Method.NAT)
+    detached.totals.add_connections(1)
+    detached.counts(1, 0)
     servers: Any = FakeServers(Method.NAT)
-    updates = Interrupted(loose, lambda: loose.sees(TCP, CLIENT, VIP, RST))
+    updates = Interrupted(detached, lambda: detached.run_on(TCP, CLIENT, VIP, RST))
     clock, nothing = KernelClock(lambda: monotonic_ns() / NANO, 0.0), lambda: None
     templates: Any = SimpleNamespace()
-    sessions = FtpSessions(loose.maps["ftp_sessions"])
+    sessions = FtpSessions(detached.maps["ftp_sessions"])
     table = SharedTable(
-        loose.connections, loose.totals, servers, templates, sessions, updates, clock, nothing, 8
+        detached.connections, detached.totals, servers, templates, sessions, updates, clock, nothing, 8
     )
     life = Lifecycle(Tables(table, templates), TIMEOUTS, Trace(None))
     connection = table.find_in(TCP, CLIENT, VIP)
@@ -241,12 +247,12 @@ def test_a_packet_that_comes_while_the_core_decides_is_not_undone(loose: Loose, 
     if core is None:
         life.end(connection, clock.now())
         state, both = None, (0, 0)
-        assert loose.connections.get(key) is None
+        assert detached.connections.get(key) is None
     else:
         life.set_state(connection, core, clock.now())
-        state, both = loose.entry(key).state, (0, 1)
+        state, both = detached.entry(key).state, (0, 1)
         assert state is (State.CLOSE if core is State.ESTABLISHED else core)
         table.remove(connection)
     server = servers.servers[NUMBER]
-    program = loose.counts()
+    program = detached.counts()
     assert (program[0] + server.active, program[1] + server.inactive) == both

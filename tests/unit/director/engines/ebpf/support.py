@@ -1,4 +1,4 @@
-"""The program's tables without a kernel, and a program that ends what is over."""
+"""The program's maps without a kernel, and what the program does to them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ SERVER_NUMBERS = {RS1: 1, RS2: 2}
 
 
 class FakeMap:
-    """Like libbpf.Map."""
+    """Stands in for libbpf.maps.Map."""
 
     def __init__(self, size: int = 1000) -> None:
         self.entries: dict[bytes, bytes] = {}
         self.size = self.value_size = size
-        self.counts: dict[int, bytes] = {}  # of servers, on one processor
+        self.counts: dict[int, bytes] = {}  # counters of servers, on one processor
         self._memory: mmap.mmap | None = None
 
     def get(self, key: bytes) -> bytes | None:
@@ -59,32 +59,32 @@ class FakeMap:
 
 
 class FakeUpdates:
-    """Like the program's parts `change` and `take`; `meanwhile`, if any, happens before the next of them."""
+    """Stands in for ProgramUpdates; `meanwhile` is called once before the next update."""
 
     def __init__(self, entries: FakeMap, totals: Totals) -> None:
         self._map = entries
         self._totals = totals
         self.meanwhile: Callable[[], None] | None = None
 
-    def _interrupted(self) -> None:
-        happens, self.meanwhile = self.meanwhile, None
-        if happens is not None:
-            happens()
+    def _interrupt(self) -> None:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
 
     def compare_and_swap(
         self, key: bytes, before: int, after: int, expires: int | None = None, packets: int = 0
     ) -> bool:
-        self._interrupted()
+        self._interrupt()
         value = self._map.get(key)
         if value is None or layouts.Entry.from_bytes(value).flags != before:
             return False
         entry = layouts.Entry.from_bytes(value)
-        when, seen = entry.expires if expires is None else expires, max(entry.packets, packets)
-        self._map.put(key, bytes(entry._replace(flags=after, expires=when, packets=seen)))
+        expires, packets = entry.expires if expires is None else expires, max(entry.packets, packets)
+        self._map.put(key, bytes(entry._replace(flags=after, expires=expires, packets=packets)))
         return True
 
     def remove(self, key: bytes) -> int | None:
-        self._interrupted()
+        self._interrupt()
         value = self._map.get(key)
         if value is None or layouts.Entry.from_bytes(value).flags & layouts.REPLY:
             return None
@@ -98,7 +98,7 @@ class FakeUpdates:
 
 
 class FakeServers:
-    """Two real servers of one service, which have numbers."""
+    """Two numbered real servers of one service."""
 
     def __init__(self, method: Method, persistent: int = 0) -> None:
         policy = Policy("rr", (), persistent)
@@ -113,14 +113,14 @@ class FakeServers:
         return self.service, self.servers[number]
 
     def number_of(self, server: RealServer) -> int:
-        return next(number for number, one in self.servers.items() if one is server)
+        return next(number for number, known in self.servers.items() if known is server)
 
     def save_counters(self, server: RealServer) -> None:
         """There is no next director."""
 
 
 class Shared:
-    """A table and templates over maps in this process."""
+    """A shared table and shared templates over fake maps."""
 
     def __init__(self, method: Method = Method.NAT, persistent: int = 0) -> None:
         self.rules = FakeServers(method, persistent)
@@ -133,14 +133,15 @@ class Shared:
         self.table = self.next_table()
 
     def next_table(self) -> SharedTable:
-        """That of another director, over the same maps."""
+        """The table of the next director, over the same maps."""
         entries, servers, sessions = (cast(Any, fake) for fake in (self.map, self.rules, self.sessions))
-        kept = FtpSessions(sessions)
-        updates, rest = self.updates, (self.clock, self.sweep, 8)
-        return SharedTable(entries, self.totals, servers, self.templates, kept, updates, *rest)
+        known = self.templates, FtpSessions(sessions)
+        return SharedTable(
+            entries, self.totals, servers, *known, self.updates, self.clock, self.sweep, bits=8
+        )
 
     def sweep(self) -> None:
-        """What the program does now and then."""
+        """Remove expired connections, like the program."""
         now = self.clock.nanoseconds(self.rules.time)
         for key, value in list(self.map.entries.items()):
             entry = layouts.Entry.from_bytes(value)

@@ -38,8 +38,8 @@ KEY = ServiceKey(TCP, WEB)
 NUMBER = 0  # of the server that was added last, which is listed first
 
 
-class Life:
-    """A director over maps, which are another's perhaps."""
+class Run:
+    """A director over new maps, or over those of an earlier director."""
 
     def __init__(self, maps: dict[str, Any] | None = None) -> None:
         self.maps = maps or {
@@ -55,7 +55,7 @@ class Life:
             checkpoint.restore(self.director, self.servers, self.maps["checkpoint"], 0.0)
 
     def install_rules(self) -> None:
-        """As the engine does it."""
+        """What the engine does."""
         self.servers.write_all_back()
         checkpoint.save(self.director, self.servers, self.maps["checkpoint"])
 
@@ -65,10 +65,10 @@ class Life:
         return service
 
     def counts(self) -> tuple[int, int, int]:
-        """Packets from clients: of the service, of its two servers."""
+        """Packets from clients: the service's count, its two servers' counts."""
         self.servers.fetch()
-        one, other = (server.stats.packets_in for _, _, server in self.servers.numbered())
-        return self.service.stats.packets_in, one, other
+        first, second = (server.stats.packets_in for _, _, server in self.servers.numbered())
+        return self.service.stats.packets_in, first, second
 
     def program_forwards(self, number: int, packets: int) -> None:
         counted = list(layouts.STATS.unpack(self.maps["server_stats"].get_per_cpu(number)))
@@ -76,22 +76,22 @@ class Life:
         self.maps["server_stats"].counts[number] = layouts.STATS.pack(*counted)
 
     def core_forwards(self, connections: int) -> None:
-        """One packet each, which go to both servers in turns."""
+        """One packet each, to the two servers in turn."""
         for port in range(connections):
             self.director.decide(tcp(client(3000 + port), WEB), 0.0)
-            known = self.director.connections.find_in(TCP, client(3000 + port), WEB)
-            assert known is not None
-            self.servers.save_counters(known.server)
+            connection = self.director.connections.find_in(TCP, client(3000 + port), WEB)
+            assert connection is not None
+            self.servers.save_counters(connection.server)
 
 
-def test_what_the_core_has_counted_is_counted_on() -> None:
-    before = Life()
+def test_the_next_director_continues_the_counters() -> None:
+    before = Run()
     before.program_forwards(NUMBER, 7)
     before.core_forwards(3)
     before.program_forwards(NUMBER, 1)
     seen = before.counts()
     assert seen[0] == sum(seen[1:]) == 11
-    after = Life(before.maps)
+    after = Run(before.maps)
     assert after.counts() == seen
     assert [server.stats.connections for _, _, server in after.servers.numbered()] == [
         server.stats.connections for _, _, server in before.servers.numbered()
@@ -101,8 +101,8 @@ def test_what_the_core_has_counted_is_counted_on() -> None:
 
 
 @pytest.mark.parametrize("fetched", [True, False])
-def test_what_was_set_to_zero_does_not_come_back(*, fetched: bool) -> None:
-    before = Life()
+def test_zeroed_counters_stay_zeroed(*, fetched: bool) -> None:
+    before = Run()
     before.program_forwards(NUMBER, 7)
     before.core_forwards(2)
     if fetched:
@@ -111,37 +111,37 @@ def test_what_was_set_to_zero_does_not_come_back(*, fetched: bool) -> None:
     before.director.apply([Zero(KEY)], 0.0)
     before.install_rules()
     before.program_forwards(NUMBER, 4)
-    assert Life(before.maps).counts() == before.counts() == (4, 4, 0)
+    assert Run(before.maps).counts() == before.counts() == (4, 4, 0)
 
 
-def test_a_third_director_goes_on_from_the_second() -> None:
-    first = Life()
+def test_a_third_director_continues_from_the_second() -> None:
+    first = Run()
     first.core_forwards(3)
-    second = Life(first.maps)
+    second = Run(first.maps)
     second.install_rules()
     second.core_forwards(3)
     second.program_forwards(NUMBER, 4)
-    assert Life(first.maps).counts() == second.counts()
+    assert Run(first.maps).counts() == second.counts()
     assert second.counts()[0] == 10
 
 
-def test_a_service_keeps_what_a_deleted_server_has_counted() -> None:
-    before = Life()
+def test_a_service_keeps_the_counts_of_a_deleted_server() -> None:
+    before = Run()
     before.core_forwards(4)
     before.director.expire(1e9)
     before.director.apply([DeleteServer(KEY, RS2)], 0.0)
     before.servers.assign_numbers(list(before.director.rules))
     before.install_rules()
-    after = Life(before.maps)
+    after = Run(before.maps)
     assert after.service.stats.packets_in == before.service.stats.packets_in == 4
 
 
-def test_no_rates_are_made_of_what_was_counted_long_ago() -> None:
-    before = Life()
+def test_earlier_counts_make_no_rates() -> None:
+    before = Run()
     before.program_forwards(NUMBER, 1000)
     before.counts()
     before.install_rules()
-    stats = Life(before.maps).service.stats
+    stats = Run(before.maps).service.stats
     stats.estimate()
     assert stats.as_dict()["rates"] == dict.fromkeys(
         ("connections", "packets_in", "packets_out", "bytes_in", "bytes_out"), 0
@@ -160,42 +160,42 @@ def test_no_rates_are_made_of_what_was_counted_long_ago() -> None:
         ("create", 7),
     ],
 )
-def test_what_can_not_be_is_refused_in_a_sentence(part: str, value: Any) -> None:
-    """Whatever has written it: -O, which leaves assertions out, changes nothing."""
-    before = Life()
-    pieces = before.maps["checkpoint"]
-    text = checkpoint._read(pieces)
+def test_an_invalid_checkpoint_is_refused_in_one_sentence(part: str, value: Any) -> None:
+    """With python -O, too: the checks are no assertions."""
+    before = Run()
+    chunks = before.maps["checkpoint"]
+    text = checkpoint._read(chunks)
     assert text is not None
     for row in value if isinstance(value, list) else ():
         if row[-1] is None or len(row) > 2:
             row[1:2] = [text["servers"][0][1]] if part == "servers" else row[1:2]
-    checkpoint._write(zlib.compress(json.dumps({**text, part: value}).encode()), pieces)
+    checkpoint._write(zlib.compress(json.dumps({**text, part: value}).encode()), chunks)
     with pytest.raises(EngineError, match="can't be read"):
-        Life(before.maps)
+        Run(before.maps)
 
 
-def test_servers_that_are_not_there_are_refused() -> None:
-    before = Life()
+def test_unknown_servers_are_refused() -> None:
+    before = Run()
     text = checkpoint._read(before.maps["checkpoint"])
     assert text is not None
     text["servers"][0][1]["server"] = text["servers"][0][1]["server"].replace(RS2.address, "192.0.2.99")
     assert Endpoint("192.0.2.99", RS2.port) != RS2
     checkpoint._write(zlib.compress(json.dumps(text).encode()), before.maps["checkpoint"])
     with pytest.raises(EngineError, match="can't be read"):
-        Life(before.maps)
+        Run(before.maps)
 
 
 # ---- many rules ----
 
 
-class Kept:
-    """Services on ports from 1 on, each with two servers, of which the first has a connection."""
+class ManyServices:
+    """Services on ports from 1 on; each has two servers, and a connection to the first of them."""
 
     def __init__(self, services: int) -> None:
         maps: dict[str, Any] = {name: FakeMap() for name in ("servers", "server_stats", "core_stats")}
         self.director = Director()
         self.servers = Servers(maps)
-        self.pieces: Any = FakeMap(4096)
+        self.chunks: Any = FakeMap(4096)
         for port in range(1, services + 1):
             key = ServiceKey(TCP, Endpoint(VIP, port))
             self.apply(AddService(key, "rr"), AddServer(key, RS2), AddServer(key, RS1))
@@ -206,15 +206,15 @@ class Kept:
         self.servers.assign_numbers(list(self.director.rules))
 
     def save(self) -> None:
-        checkpoint.save(self.director, self.servers, self.pieces)
+        checkpoint.save(self.director, self.servers, self.chunks)
 
-    def text(self) -> dict[str, list[Any]]:
-        text = checkpoint._read(self.pieces)
-        assert text is not None
-        return text
+    def content(self) -> dict[str, list[Any]]:
+        content = checkpoint._read(self.chunks)
+        assert content is not None
+        return content
 
 
-def lines_of_saving(kept: Kept) -> int:
+def lines_run_by_save(many: ManyServices) -> int:
     lines = 0
 
     def count(frame: FrameType, event: str, _argument: object) -> Any:
@@ -225,34 +225,34 @@ def lines_of_saving(kept: Kept) -> int:
     before = sys.gettrace()
     sys.settrace(count)
     try:
-        kept.save()
+        many.save()
     finally:
         sys.settrace(before)
     return lines
 
 
-def test_each_service_costs_the_same() -> None:
-    few, many = (lines_of_saving(Kept(services)) for services in (20, 80))
+def test_saving_takes_linear_time() -> None:
+    few, many = (lines_run_by_save(ManyServices(services)) for services in (20, 80))
     assert many < 4.4 * few
 
 
-def test_what_connections_wait_for_is_made_and_deleted_again() -> None:
-    kept = Kept(3)
-    kept.apply(DeleteServer(ServiceKey(TCP, Endpoint(VIP, 1)), RS1))
-    kept.save()
-    text = kept.text()
-    servers = [each["server"] for each in text["create"] if each["command"] == "AddServer"]
+def test_a_deleted_server_with_connections_is_created_and_deleted_again() -> None:
+    services = ManyServices(3)
+    services.apply(DeleteServer(ServiceKey(TCP, Endpoint(VIP, 1)), RS1))
+    services.save()
+    text = services.content()
+    servers = [entry["server"] for entry in text["create"] if entry["command"] == "AddServer"]
     assert sorted(servers) == sorted([str(RS1), str(RS2)] * 3)
-    assert [(each["command"], each["server"]) for each in text["delete"]] == [("DeleteServer", str(RS1))]
+    assert [(entry["command"], entry["server"]) for entry in text["delete"]] == [("DeleteServer", str(RS1))]
 
 
-def test_a_service_that_is_gone_is_made_and_deleted_again() -> None:
-    kept = Kept(2)
-    kept.apply(Clear())
-    kept.save()
-    text = kept.text()
-    assert [each["command"] for each in text["delete"]] == ["DeleteServer"] * 2 + ["DeleteService"] * 2
-    assert [each["server"] for each in text["create"] if each["command"] == "AddServer"] == [str(RS1)] * 2
+def test_a_deleted_service_with_connections_is_created_and_deleted_again() -> None:
+    services = ManyServices(2)
+    services.apply(Clear())
+    services.save()
+    text = services.content()
+    assert [entry["command"] for entry in text["delete"]] == ["DeleteServer"] * 2 + ["DeleteService"] * 2
+    assert [entry["server"] for entry in text["create"] if entry["command"] == "AddServer"] == [str(RS1)] * 2
 
 
 # ---- ftp sessions ----
@@ -270,16 +270,16 @@ sessions = st.builds(
 
 
 @given(sessions)
-def test_packed_and_unpacked(session: Session) -> None:
+def test_sessions_round_trip(session: Session) -> None:
     assert unpack_session(pack_session(session)) == session
 
 
-def test_the_program_has_room_for_it() -> None:
+def test_a_session_fits_into_the_map() -> None:
     text = (Path(compiler.__file__).parent / "program" / "maps.h").read_text()
     assert f"#define FTP_SESSION {SESSION_SIZE}\n" in text
 
 
-def test_a_full_map_is_no_reason_to_stop() -> None:
-    kept = FtpSessions(FakeMap(0))  # type: ignore[arg-type]
-    kept.save(b"key", Session())
-    assert kept.find(b"key") is None
+def test_a_full_map_is_not_an_error() -> None:
+    full = FtpSessions(FakeMap(0))  # type: ignore[arg-type]
+    full.save(b"key", Session())
+    assert full.find(b"key") is None

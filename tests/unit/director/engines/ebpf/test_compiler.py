@@ -1,4 +1,4 @@
-"""The object file: made anew when what it is made of changes, and no more of them than needed."""
+"""The cache of object files: compiled again when sources or options change, pruned to a few."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from director.engines.ebpf import compiler
 
 @pytest.fixture(autouse=True)
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """With a clang that writes an empty object."""
+    """An empty cache, and a clang that writes an empty object file."""
     monkeypatch.setenv("LVS_CACHE", str(tmp_path))
 
     def clang(command: list[str], **_options: Any) -> subprocess.CompletedProcess[str]:
@@ -28,14 +28,14 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_other_options_make_another_object(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_options_compile_another_object(monkeypatch: pytest.MonkeyPatch) -> None:
     before = compiler.compiled()
     assert compiler.compiled() == before
     monkeypatch.setattr(compiler, "_OPTIONS", ("-O1",))
     assert compiler.compiled() != before
 
 
-def test_those_that_were_used_last_are_kept(cache: Path) -> None:
+def test_only_the_most_recently_used_objects_are_kept(cache: Path) -> None:
     for age in range(1, 9):
         path = cache / f"ebpf-{age}.o"
         path.touch()
@@ -45,7 +45,7 @@ def test_those_that_were_used_last_are_kept(cache: Path) -> None:
     assert {path.name for path in cache.iterdir()} == {new.name, "ebpf-1.o", "ebpf-2.o", "ebpf-3.o", "kernel"}
 
 
-def test_a_compiler_that_does_not_come_to_an_end(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+def test_a_compiler_that_hangs(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     def clang(command: list[str], **options: Any) -> None:
         raise subprocess.TimeoutExpired(command, options["timeout"])
 
@@ -55,7 +55,7 @@ def test_a_compiler_that_does_not_come_to_an_end(monkeypatch: pytest.MonkeyPatch
     assert not list(cache.iterdir())
 
 
-def test_a_cache_that_can_not_be_made(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+def test_a_cache_that_cannot_be_created(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     (cache / "file").touch()
     monkeypatch.setenv("LVS_CACHE", str(cache / "file" / "cache"))
     with pytest.raises(compiler.CannotCompile, match="LVS_CACHE"):

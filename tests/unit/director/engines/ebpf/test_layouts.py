@@ -1,4 +1,4 @@
-"""Bytes of the program's tables, and what they say."""
+"""Structs as bytes, and that layouts.py and maps.h agree."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from director.core.real_server import Method
 from director.core.states import State
 from director.engines.ebpf import compiler, layouts
 
-PROGRAM = Path(compiler.__file__).parent / "program" / "maps.h"
+MAPS_H = Path(compiler.__file__).parent / "program" / "maps.h"
 addresses = st.ip_addresses(v=4).map(str)
 endpoints = st.builds(Endpoint, addresses, st.integers(0, 65535))
 protocols = st.sampled_from([TCP, UDP])
 
 
 @given(protocols, endpoints, endpoints)
-def test_keys_of_connections(protocol: int, source: Endpoint, destination: Endpoint) -> None:
+def test_flow_keys_round_trip(protocol: int, source: Endpoint, destination: Endpoint) -> None:
     assert layouts.parse_flow_key(layouts.flow_key(protocol, source, destination)) == (
         protocol,
         source,
@@ -30,28 +30,28 @@ def test_keys_of_connections(protocol: int, source: Endpoint, destination: Endpo
 
 
 @given(st.builds(TemplateKey, st.sampled_from([0, TCP, UDP]), addresses, endpoints))
-def test_keys_of_templates(key: TemplateKey) -> None:
+def test_template_keys_round_trip(key: TemplateKey) -> None:
     assert layouts.parse_template_key(layouts.template_key(key)) == key
 
 
 @given(
     st.sampled_from(State), st.sampled_from(Method), st.sampled_from([0, layouts.CORE_OWNED, layouts.REPLY])
 )
-def test_words(state: State, method: Method, flags: int) -> None:
+def test_flags_hold_state_and_method(state: State, method: Method, flags: int) -> None:
     entry = layouts.Entry(1, layouts.make_flags(state, method, flags), 2, 3, bytes(4), bytes(2))
     assert (entry.state, entry.method) == (state, method)
     assert layouts.with_state(entry.flags, State.CLOSE) & ~15 == entry.flags & ~15
     assert layouts.Entry.from_bytes(bytes(entry)) == entry
 
 
-def test_a_connection_takes_no_more_than_was_said_of_lvs_in_its_day() -> None:
-    """128 bytes, in VS-NAT with its two entries."""
+def test_a_connection_takes_128_bytes_as_in_the_paper() -> None:
+    """In VS-NAT, with its two entries."""
     assert 2 * (layouts.FLOW_KEY.size + layouts.ENTRY.size) == 128
 
 
-def test_numbers_are_those_of_the_program() -> None:
-    """Flags and kinds have names on both sides."""
-    text = PROGRAM.read_text()
+def test_constants_are_those_of_the_program() -> None:
+    """By name: flags, methods and types of events."""
+    text = MAPS_H.read_text()
     defined = {
         name: int(value, 0)
         for name, value in re.findall(r"^#define (\w+)\s+(0x\w+|\d+)\b", text, re.MULTILINE)
@@ -69,16 +69,16 @@ def test_numbers_are_those_of_the_program() -> None:
         "EXPIRE_QUIESCENT",
     ):
         assert defined[name] == getattr(layouts, name)
-    listed = {
-        kind: words.split(", ")
-        for kind, words in re.findall(r"^enum (\w+) \{ ([A-Z_, ]+) \}", text, re.MULTILINE)
+    enums = {
+        name: members.split(", ")
+        for name, members in re.findall(r"^enum (\w+) \{ ([A-Z_, ]+) \}", text, re.MULTILINE)
     }
-    assert listed["method"] == [method.name for method in layouts.METHODS]
-    assert [getattr(layouts, name) for name in listed["event_type"]] == [0, 1, 2, 3]
+    assert enums["method"] == [method.name for method in layouts.METHODS]
+    assert [getattr(layouts, name) for name in enums["event_type"]] == [0, 1, 2, 3]
 
 
-def test_states_are_in_the_programs_order() -> None:
-    text = PROGRAM.read_text()
-    (words,) = re.findall(r"^enum state \{ (.*) \};", text, re.MULTILINE)
-    for name, number in re.findall(r"(\w+) = (\d+)", words):
+def test_states_are_numbered_as_in_the_program() -> None:
+    text = MAPS_H.read_text()
+    (members,) = re.findall(r"^enum state \{ (.*) \};", text, re.MULTILINE)
+    for name, number in re.findall(r"(\w+) = (\d+)", members):
         assert layouts.STATES[int(number)].name == name.removesuffix("_STATE")

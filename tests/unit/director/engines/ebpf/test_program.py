@@ -1,4 +1,4 @@
-"""Beside the programs of others: none is taken for ours, replaced, or taken away."""
+"""The program beside those of others, an earlier director's program, and sweeping."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FIRST, SECOND = FilterSlot(1, 1), FilterSlot(1, 2)
 
 
 class Filters:
-    """The kernel's filters of one interface, as libbpf asks for them."""
+    """The filters of one interface, as libbpf asks the kernel for them."""
 
     def __init__(self) -> None:
         self.there: dict[FilterSlot, int] = {}
@@ -57,7 +57,7 @@ def filters(monkeypatch: pytest.MonkeyPatch) -> Filters:
     return found
 
 
-def test_ours_comes_beside_those_of_others(filters: Filters) -> None:
+def test_our_filter_is_added_beside_those_of_others(filters: Filters) -> None:
     filters.there[FIRST] = THEIRS
     ours = TcHook(1)
     ours.attach(OURS)
@@ -68,17 +68,17 @@ def test_ours_comes_beside_those_of_others(filters: Filters) -> None:
     assert filters.there == {FIRST: THEIRS}
 
 
-def test_in_place_of_an_earlier_one_of_ours_and_of_no_other(filters: Filters) -> None:
+def test_only_an_earlier_directors_filter_is_replaced(filters: Filters) -> None:
     filters.there = {FIRST: THEIRS, SECOND: OURS}
     following = TcHook(1)
     following.attach(NEXT, SECOND)
     assert filters.there == {FIRST: THEIRS, SECOND: NEXT}
-    filters.there[SECOND] = THEIRS  # somebody has taken our place
+    filters.there[SECOND] = THEIRS  # another filter has taken our slot
     following.detach()
     assert filters.there == {FIRST: THEIRS, SECOND: THEIRS}
 
 
-def test_where_there_is_no_place_nothing_is_taken(filters: Filters) -> None:
+def test_without_a_free_slot_nothing_is_replaced(filters: Filters) -> None:
     filters.there = {
         FilterSlot(priority, handle): THEIRS for priority in range(1, 10) for handle in range(1, 20)
     }
@@ -87,7 +87,7 @@ def test_where_there_is_no_place_nothing_is_taken(filters: Filters) -> None:
     assert set(filters.there.values()) == {THEIRS}
 
 
-class Found:
+class FakeMap:
     """A map."""
 
     def __init__(self, name: str) -> None:
@@ -99,13 +99,13 @@ class Found:
 
 @pytest.fixture
 def attached(monkeypatch: pytest.MonkeyPatch) -> dict[int, tuple[str, dict[str, Any]]]:
-    """The names and the maps of programs, by their ids; our object's maps have another shape than theirs."""
+    """Names and maps of attached programs, by id; a new object's maps have another shape."""
     names: dict[int, tuple[str, dict[str, Any]]] = {}
 
     def load(_path: Path, _sizes: Any, earlier: dict[str, Any]) -> Any:
         if earlier:
             raise BpfError(f"map {min(earlier)} has another shape")
-        return SimpleNamespace(bind=lambda *_names: None, map=Found, program=lambda _name: OURS)
+        return SimpleNamespace(bind=lambda *_names: None, map=FakeMap, program=lambda _name: OURS)
 
     monkeypatch.setattr(program, "BpfObject", load)
     monkeypatch.setattr(program, "compiled", Path)
@@ -115,10 +115,10 @@ def attached(monkeypatch: pytest.MonkeyPatch) -> dict[int, tuple[str, dict[str, 
     return names
 
 
-OUR_MAPS = {name: Found(name) for name in (*MAPS, SETTINGS, TOTALS)}
+OUR_MAPS = {name: FakeMap(name) for name in (*MAPS, SETTINGS, TOTALS)}
 
 
-@pytest.mark.parametrize("theirs", [("ingress", {"flows": Found("flows")}), ("monitor", OUR_MAPS)])
+@pytest.mark.parametrize("theirs", [("ingress", {"flows": FakeMap("flows")}), ("monitor", OUR_MAPS)])
 def test_not_every_program_is_an_earlier_director(
     theirs: tuple[str, dict[str, Any]], filters: Filters, attached: dict[int, tuple[str, dict[str, Any]]]
 ) -> None:
@@ -127,7 +127,7 @@ def test_not_every_program_is_an_earlier_director(
     assert not Program(["eth0"], 10).adopted
 
 
-def test_tables_of_another_version_are_refused_with_what_to_type(
+def test_maps_of_another_version_are_refused_with_the_command_that_removes_them(
     filters: Filters, attached: dict[int, tuple[str, dict[str, Any]]]
 ) -> None:
     filters.there = {FIRST: THEIRS, SECOND: OURS}
@@ -138,7 +138,7 @@ def test_tables_of_another_version_are_refused_with_what_to_type(
     assert "`tc filter del dev eth0 ingress prio 1 handle 2 bpf`" in str(refused.value)
 
 
-def test_an_earlier_director_without_one_of_our_maps_is_refused_as_well(
+def test_a_missing_map_is_refused_too(
     filters: Filters, attached: dict[int, tuple[str, dict[str, Any]]]
 ) -> None:
     filters.there = {FIRST: OURS}
@@ -153,7 +153,7 @@ TIMEOUTS = Timeouts()  # the shortest but that of NONE: ten seconds
 
 
 class Swept:
-    """A swept whose sweeps take `takes` seconds, and leave a connection that expires at `leaves`."""
+    """A program whose sweeps take `takes` seconds, and leave a connection that expires at `leaves`."""
 
     def __init__(self, takes: float = 0.01) -> None:
         self.time, self.sweeps = 100.0, 0

@@ -1,4 +1,4 @@
-"""The table that the program shares, against the core's own: whatever is done to both, both say the same."""
+"""The shared table: it behaves like the core's own table, and agrees with the program."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def seen(connection: Connection | None) -> Seen | None:
     )
 
 
-class SharedAgainstOwn(RuleBasedStateMachine):
+class SharedLikeOwn(RuleBasedStateMachine):
     keys = Bundle("keys")
     method = Method.NAT
 
@@ -106,8 +106,8 @@ class SharedAgainstOwn(RuleBasedStateMachine):
         assert len(self.table) == len(self.own)
 
 
-SharedAgainstOwn.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
-TestSharedTable = SharedAgainstOwn.TestCase
+SharedLikeOwn.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
+TestSharedTable = SharedLikeOwn.TestCase
 
 
 def opened(shared: Shared, end: Endpoint, state: State = State.NONE) -> bytes:
@@ -124,14 +124,14 @@ def opened(shared: Shared, end: Endpoint, state: State = State.NONE) -> bytes:
 
 
 def with_template(shared: Shared) -> Template:
-    """One that the core has made for the client of `client`."""
+    """A template that the core has made for the address of `client`."""
     service, server = shared.rules.at(1)
     template = Template(TemplateKey(TCP, client(1).address, WEB), service, server, RS1, 300)
     shared.templates.add(template, shared.rules.time)
     return template
 
 
-def test_what_the_program_opens_by_a_template_is_among_its_children() -> None:
+def test_connections_opened_by_a_template_are_its_children() -> None:
     shared = Shared(Method.DR, persistent=300)
     template = with_template(shared)
     key = opened(shared, client(1))
@@ -142,7 +142,7 @@ def test_what_the_program_opens_by_a_template_is_among_its_children() -> None:
     assert connection.control is template
 
 
-def test_it_ends_when_its_time_is_over_and_only_by_the_core() -> None:
+def test_only_the_core_ends_a_connection_that_it_owns() -> None:
     shared = Shared(Method.DR, persistent=300)
     with_template(shared)
     shared.table.on_opened(opened(shared, client(1)), shared.rules.time)
@@ -154,7 +154,7 @@ def test_it_ends_when_its_time_is_over_and_only_by_the_core() -> None:
     assert len(shared.table) == len(shared.map.entries) == 0
 
 
-def test_what_nobody_has_told_of_is_found() -> None:
+def test_connections_of_lost_events_are_found() -> None:
     shared = Shared(Method.DR, persistent=300)
     template = with_template(shared)
     opened(shared, client(1), State.ESTABLISHED)
@@ -163,21 +163,21 @@ def test_what_nobody_has_told_of_is_found() -> None:
 
 
 @pytest.mark.parametrize("method", [Method.NAT, Method.DR])
-def test_the_next_director_leaves_to_the_program_what_it_knows_nothing_of(method: Method) -> None:
-    """A control connection whose ftp nobody has read, for one."""
+def test_the_next_director_releases_connections_that_it_knows_nothing_about(method: Method) -> None:
+    """Such as an ftp control connection without a saved session."""
     shared = Shared(method)
     shared.table.add(made(shared, client(1), FTP), shared.rules.time + 60)
     shared.next_table().adopt()
-    words = [layouts.Entry.from_bytes(value).flags for value in shared.map.entries.values()]
+    flags = [layouts.Entry.from_bytes(value).flags for value in shared.map.entries.values()]
     assert not [
-        word
-        for word in words
-        if word & layouts.UPCALL or (word & layouts.CORE_OWNED and not word & layouts.REPLY)
+        bits
+        for bits in flags
+        if bits & layouts.UPCALL or (bits & layouts.CORE_OWNED and not bits & layouts.REPLY)
     ]
 
 
 @pytest.mark.parametrize("persistent", [0, 300])
-def test_the_next_director_reads_on_in_control_connections(persistent: int) -> None:
+def test_the_next_director_resumes_ftp_sessions(persistent: int) -> None:
     shared = Shared(Method.NAT, persistent)
     control = made(shared, client(1), FTP)
     control.ftp = Session(sent=7)
@@ -208,8 +208,8 @@ def made(
 
 
 @pytest.mark.parametrize(("method", "room"), [(Method.NAT, 0), (Method.NAT, 1), (Method.DR, 0)])
-def test_a_full_map_takes_no_more(method: Method, room: int) -> None:
-    """Neither half of a connection's two entries, nor one more in any count."""
+def test_a_full_map_takes_nothing(method: Method, room: int) -> None:
+    """Neither one of the two entries, nor a count."""
     shared = Shared(method, persistent=300)
     shared.map.size = room
     template = with_template(shared)
@@ -222,7 +222,7 @@ def test_a_full_map_takes_no_more(method: Method, room: int) -> None:
     assert not list(shared.table.expired(shared.rules.time + 1000))
 
 
-def test_an_expected_connection_that_finds_no_room_is_counted_no_more() -> None:
+def test_an_expected_connection_that_finds_the_map_full_no_longer_counts() -> None:
     shared = Shared(Method.NAT)
     expected = made(shared, client(ANY_PORT), WEB)
     life(shared).open(expected, shared.rules.time, "for a test")
@@ -240,17 +240,17 @@ def life(shared: Shared) -> Lifecycle:
 
 
 def counts(shared: Shared) -> tuple[int, int, int]:
-    """Active and inactive connections of the first server, both sides' together, and entries."""
+    """Active and inactive connections of the first server, by program and core together; entries."""
     server = shared.rules.at(1)[1]
     return server.active, server.inactive, len(shared.table)
 
 
-def program_moves(shared: Shared, key: bytes, after: State) -> None:
-    """The program changes a state between the core's look and its write, and counts that."""
+def program_changes_state(shared: Shared, key: bytes, after: State) -> None:
+    """The program changes a state after the core has read it, and counts that."""
     entry = layouts.Entry.from_bytes(shared.map.entries[key])
     time = shared.clock.nanoseconds(shared.rules.time + 10)
-    word = layouts.with_state(entry.flags, after)
-    shared.map.put(key, bytes(entry._replace(flags=word, expires=time)))
+    flags = layouts.with_state(entry.flags, after)
+    shared.map.put(key, bytes(entry._replace(flags=flags, expires=time)))
     if (after in ACTIVE) is not (entry.state in ACTIVE):
         shared.rules.at(1)[1].count_state_change(active=after in ACTIVE)
 
@@ -268,11 +268,11 @@ def established(shared: Shared) -> tuple[Connection, bytes]:
 @pytest.mark.parametrize("method", [Method.NAT, Method.DR])
 @pytest.mark.parametrize("program", [State.ESTABLISHED, State.FIN_WAIT, State.CLOSE])
 @pytest.mark.parametrize("core", [State.ESTABLISHED, State.FIN_WAIT, State.SYN_RECV])
-def test_no_move_is_lost_that_comes_between(method: Method, program: State, core: State) -> None:
-    """What the core moves goes on from the program's state; what it leaves as it is, stays the program's."""
+def test_a_concurrent_state_change_is_not_lost(method: Method, program: State, core: State) -> None:
+    """The core's change starts from the program's state; if the core changes nothing, the program's stays."""
     shared = Shared(method)
     connection, key = established(shared)
-    shared.updates.meanwhile = lambda: program_moves(shared, key, program)
+    shared.updates.meanwhile = lambda: program_changes_state(shared, key, program)
     life(shared).set_state(connection, core, shared.rules.time)
     now = layouts.Entry.from_bytes(shared.map.entries[key]).state
     assert now is connection.state is (program if core is State.ESTABLISHED else core)
@@ -281,16 +281,16 @@ def test_no_move_is_lost_that_comes_between(method: Method, program: State, core
 
 
 @pytest.mark.parametrize("program", [State.ESTABLISHED, State.CLOSE])
-def test_an_end_is_counted_in_the_state_that_it_had_at_last(program: State) -> None:
+def test_an_end_is_counted_in_the_final_state(program: State) -> None:
     shared = Shared(Method.NAT)
     connection, key = established(shared)
-    shared.updates.meanwhile = lambda: program_moves(shared, key, program)
+    shared.updates.meanwhile = lambda: program_changes_state(shared, key, program)
     life(shared).end(connection, shared.rules.time)
     assert counts(shared) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("core", [State.ESTABLISHED, State.FIN_WAIT, None])
-def test_what_the_program_ends_meanwhile_is_ended_once(core: State | None) -> None:
+def test_a_connection_that_the_program_ends_concurrently_is_counted_once(core: State | None) -> None:
     shared = Shared(Method.NAT)
     connection, key = established(shared)
 
@@ -306,8 +306,8 @@ def test_what_the_program_ends_meanwhile_is_ended_once(core: State | None) -> No
     assert counts(shared) == (0, 0, 0)
 
 
-def test_what_is_steady_is_looked_at_again_whatever_comes_between() -> None:
-    """The flags that the program sets on a reply's entry are not undone either."""
+def test_the_fast_reply_flag_is_cleared_despite_a_concurrent_change() -> None:
+    """And nothing else that the program has changed in the reply's entry is undone."""
     shared = Shared(Method.NAT)
     connection, _ = established(shared)
     reply = layouts.flow_key(TCP, connection.server_endpoint, client(1))
@@ -323,7 +323,7 @@ def test_what_is_steady_is_looked_at_again_whatever_comes_between() -> None:
 
 
 @pytest.mark.parametrize("persistent", [0, 300])
-def test_an_expected_connection_moves_when_its_client_is_known(persistent: int) -> None:
+def test_an_expected_connection_gets_an_entry_when_its_client_port_is_known(persistent: int) -> None:
     shared = Shared(Method.NAT, persistent)
     service, server = shared.rules.at(1)
     expected = Connection(TCP, client(ANY_PORT), WEB, RS1, server, service)
@@ -334,8 +334,8 @@ def test_an_expected_connection_moves_when_its_client_is_known(persistent: int) 
     assert shared.table.find_in(TCP, client(ANY_PORT), WEB) is None
 
 
-def test_packets_of_the_program_and_of_the_core_are_counted_together() -> None:
-    """drop_entry goes by them; so a connection that has been idle can go."""
+def test_packets_seen_by_the_program_and_by_the_core_add_up() -> None:
+    """drop_entry decides by them whether an idle connection is dropped."""
     shared = Shared(Method.DR)
     connection, key = established(shared)
     connection.packets = 2

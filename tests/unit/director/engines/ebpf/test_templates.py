@@ -1,4 +1,4 @@
-"""Templates that are entries of a map as well."""
+"""Templates that the program follows as well."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def written(shared: Shared) -> tuple[int, ...] | None:
     return layouts.TEMPLATE.unpack(value) if value else None
 
 
-def test_the_program_knows_it(shared: Shared, template: Template) -> None:
+def test_the_program_sees_a_template(shared: Shared, template: Template) -> None:
     assert written(shared) == (300 * 10**9, 1, 300)
     assert shared.totals.templates == 1
     shared.templates.renew(template, shared.rules.time + 7)
     assert written(shared) == (307 * 10**9, 1, 300)
 
 
-def test_the_program_forgets_it_when_its_time_is_over(shared: Shared, template: Template) -> None:
+def test_an_expired_template_is_removed_from_the_map(shared: Shared, template: Template) -> None:
     shared.templates.expire(shared.rules.time + 300)
     assert (written(shared), shared.totals.templates, template.server.templates) == (None, 0, 0)
 
 
-def test_a_lost_one_leads_nobody_to_its_server(shared: Shared, template: Template) -> None:
+def test_an_invalid_template_is_removed_from_the_map(shared: Shared, template: Template) -> None:
     shared.templates.invalidate(template)
     assert written(shared) is None
     assert len(shared.templates) == shared.totals.templates == 1
@@ -52,7 +52,7 @@ def test_a_lost_one_leads_nobody_to_its_server(shared: Shared, template: Templat
     assert (len(shared.templates), shared.totals.templates) == (0, 0)
 
 
-def test_one_that_finds_no_room_is_the_cores_alone(shared: Shared) -> None:
+def test_a_full_map_leaves_the_template_to_the_core(shared: Shared) -> None:
     shared.templates_map.size = 0
     service, server = shared.rules.at(1)
     shared.templates.add(Template(KEY, service, server, RS1, 300), shared.rules.time)
@@ -61,7 +61,7 @@ def test_one_that_finds_no_room_is_the_cores_alone(shared: Shared) -> None:
 
 
 @pytest.mark.parametrize(("passed", "left"), [(10.0, 290.0), (300.0, None)])
-def test_the_next_director_has_those_that_are_not_over(
+def test_the_next_director_adopts_templates_that_have_not_expired(
     shared: Shared, template: Template, passed: float, left: float | None
 ) -> None:
     assert template.expires == shared.rules.time + 300
@@ -75,7 +75,7 @@ def test_the_next_director_has_those_that_are_not_over(
     assert found == ([(left, RS1, True)] if left else [])
 
 
-def test_of_all_ports_is_told_by_its_key(shared: Shared) -> None:
+def test_a_template_for_all_ports_is_known_by_its_key(shared: Shared) -> None:
     key = TemplateKey(TCP, client(1).address, Endpoint(WEB.address, 0))
     shared.templates_map.put(layouts.template_key(key), layouts.TEMPLATE.pack(300 * 10**9, 1, 300))
     shared.templates.adopt(shared.rules.time)
