@@ -67,3 +67,25 @@ def test_source_that_a_page_quotes_is_in_the_file() -> None:
     )
     assert quotes
     assert [name for name, lines in quotes if lines not in (ROOT / name).read_text()] == []
+
+
+# Where a file that a page names may be: the page on the director says `core/states.py`.
+_BASES = (
+    "",
+    "classroom",
+    "director",
+    "director/engines",
+    "director/engines/scapy",
+    "director/engines/ebpf",
+    "labs",
+)
+_FILE = re.compile(r"`((?:[a-z][\w.-]*/)+[\w.-]*|\w+\.(?:py|h|c))`")
+_OF_A_RUN = ("runs/", "scripts/", "pcap/", "logs/", "handed-in/", "conf/")  # of a run, or of a host
+_HANDBOOKS = [page for page in PAGES if page.parent in (ROOT, ROOT / "docs", ROOT / "docs" / "bench")]
+
+
+@pytest.mark.parametrize("page", _HANDBOOKS, ids=_each)
+def test_a_file_that_a_page_names_exists(page: Path) -> None:
+    named = {name for name in _FILE.findall(page.read_text()) if not name.startswith(_OF_A_RUN)}
+    named = {name for name in named if "NAME" not in name}
+    assert {name for name in named if not any((ROOT / base / name).exists() for base in _BASES)} == set()
