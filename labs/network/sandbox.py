@@ -127,7 +127,9 @@ def _stop_together(first: int) -> None:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)  # returns when the job goes on; at once where no shell could do that
         signal.signal(number, stop)
-        os.kill(first, signal.SIGCONT)
+        # `fg` wakes the whole group: a second SIGCONT would print the prompt twice.
+        if os.waitid(os.P_PID, first, os.WSTOPPED | os.WNOHANG | os.WNOWAIT):
+            os.kill(first, signal.SIGCONT)
 
     for number in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
         signal.signal(number, stop)
