@@ -1,6 +1,6 @@
-"""Set-up scripts of the exercises in which a virtual server is built: what is there when it begins.
+"""The set-up scripts with which the exercises that build a virtual server begin.
 
-What has nothing to do with virtual servers is given; what has is a line that says TO DO.
+What has nothing to do with virtual servers is given; the rest is marked TO DO.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ DIRECTOR = (
         "d",
         "director.sh",
         "ifconfig d-eth0:0 {vip}",
-        "# TO DO: give this host the VIP on such an alias, d-eth0:0.\n"
-        "# TO DO: a route that says: the host VIP is on that alias.",
+        "# TO DO: give this host the VIP on an alias, d-eth0:0.\n"
+        "# TO DO: a host route to the VIP on that alias.",
     ),
     Edit("d", "director.sh", "route add -host {vip}"),
 )
@@ -30,24 +30,24 @@ _SERVER = """\
 # {host}: a real server. It may be run twice.
 set -e
 
-# The loopback device, by which a host talks to itself.
+# The loopback device, through which a host talks to itself.
 ifconfig lo 127.0.0.1 up
 # No IPv6: its neighbour discovery would only clutter the captures.
 if [ -e /proc/sys/net/ipv6 ]; then echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6; fi
-# {host}-eth0: virtual Ethernet leaves TCP's checksums to hardware that is not there, so do them here.
+# A virtual Ethernet device computes no TCP checksums: have the kernel compute them.
 ethtool -K {host}-eth0 tx off
-# A clean interface: 0.0.0.0 takes away what an earlier run has set.
+# A clean interface: 0.0.0.0 removes what an earlier run has set.
 ifconfig {host}-eth0 0.0.0.0
 """
 
 
 def rules(*steps: str) -> Edit:
-    """rules.sh with an empty table, and what is to be done."""
+    """rules.sh with an empty table, and the steps to do."""
     return Edit("d", "rules.sh", put="\n".join((_RULES, *map(_to_do, steps))), whole=True)
 
 
 def rules_for_replicas() -> Edit:
-    """Where every real server has the same daemons on the VIP's own ports."""
+    """Rules where every real server has the same daemons on the VIP's own ports."""
     return rules(
         "http: connections to port 80 of the VIP go to rs1, rs2 and rs3.",
         "ftp: connections to port 21 of the VIP go to rs1, rs2 and rs3.",
@@ -55,7 +55,7 @@ def rules_for_replicas() -> Edit:
 
 
 def server(*steps: str) -> Edit:
-    """realserver.sh without any address, and what is to be done."""
+    """realserver.sh without addresses, and the steps to do."""
     return Edit(SERVERS, "realserver.sh", put="\n".join((_SERVER, *map(_to_do, steps))), whole=True)
 
 

@@ -1,4 +1,4 @@
-"""VS-DR, from hosts without addresses to a virtual server whose hosts all have the same address."""
+"""VS-DR, from hosts without addresses to a virtual server whose hosts share one address."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXERCISE = Exercise(
 )
 
 # ---- Faults ----
-# Nothing is done yet.
+# Nothing is set up yet.
 
 FAULTS = (
     Fault(
@@ -33,17 +33,17 @@ FAULTS = (
             blank_scripts.rules_for_replicas(),
             blank_scripts.server(
                 "give {host}-eth0 its address, {{host}}.",
-                "the way of the replies: this host's default gateway.",
-                "see to it that {host}-eth0 neither answers ARP for the VIP nor asks in its name.",
+                "the route of the replies: this host's default gateway.",
+                "keep {host}-eth0 from answering ARP for the VIP, and from asking with it as sender.",
                 "then give this host the VIP, on an alias of the loopback device, lo:0.",
-                "a route that says: the host VIP is on that alias.",
+                "a host route to the VIP on that alias.",
             ),
         )
     ),
 )
 
 # ---- Solutions ----
-# All three roles, as the lab's own scripts have them.
+# All three roles, as in the lab's own scripts.
 
 _SERVERS = ("rs1", "rs2", "rs3")
 _ROUTER = "203.0.113.254"

@@ -1,4 +1,4 @@
-"""VS-NAT, from hosts without addresses to a virtual server: the example that was published with it."""
+"""VS-NAT, from hosts without addresses to a virtual server: the example it was published with."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ EXERCISE = Exercise(
 )
 
 # ---- Faults ----
-# Nothing is done yet.
+# Nothing is set up yet.
 
 FAULTS = (
     Fault(
         (
             *blank_scripts.DIRECTOR,
             blank_scripts.rules(
-                "http: connections to port 80 of the VIP go to rs1, rs2 and rs3, to rs2 twice as many;",
+                "http: connections to port 80 of the VIP go to rs1, rs2 and rs3, twice as many to rs2;",
                 "    rs1 and rs3 listen on port 80, rs2 on port 8000.",
                 "ftp: connections to port 21 of the VIP go to rs2, which listens on port 21.",
             ),
             blank_scripts.server(
                 "give {host}-eth0 its address, {{host}}.",
-                "the way of the replies: this host's default gateway.",
+                "the route of the replies: this host's default gateway.",
             ),
         )
     ),
 )
 
 # ---- Solutions ----
-# All three roles, as the lab's own scripts have them.
+# All three roles, as in the lab's own scripts.
 
 _DIRECTOR = (  # written into the script, which is then run again
     "echo 'ifconfig d-eth0:0 {vip} netmask 255.255.255.255 broadcast {vip} up' >> 1999/director.sh",

@@ -1,4 +1,4 @@
-"""VS-TUN, from hosts without addresses to a virtual server whose real servers are anywhere."""
+"""VS-TUN, from hosts without addresses to a virtual server whose real servers may be anywhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXERCISE = Exercise(
 )
 
 # ---- Faults ----
-# Nothing is done yet.
+# Nothing is set up yet.
 
 FAULTS = (
     Fault(
@@ -25,18 +25,17 @@ FAULTS = (
             blank_scripts.rules_for_replicas(),
             blank_scripts.server(
                 "give {host}-eth0 its address, {{host}}.",
-                "the way of the replies: this host's default gateway.",
-                "let packets in that come out of tunl0 and whose senders are reached by {host}-eth0.",
-                "give this host the VIP, on tunl0; before that, see to it that {host}-eth0 does not speak",
-                "    for the VIP.",
-                "a route that says: the host VIP is on tunl0.",
+                "the route of the replies: this host's default gateway.",
+                "accept packets that come out of tunl0 though their sources are reached through {host}-eth0.",
+                "give this host the VIP, on tunl0; before that, keep {host}-eth0 from announcing it.",
+                "a host route to the VIP on tunl0.",
             ),
         )
     ),
 )
 
 # ---- Solutions ----
-# All three roles, as the lab's own scripts have them.
+# All three roles, as in the lab's own scripts.
 
 _SERVERS = {"rs1": "192.0.2.1", "rs2": "192.0.2.33", "rs3": "192.0.2.65"}  # with their sites' routers
 _DIRECTOR = (

@@ -24,7 +24,7 @@ FAULTS = (
 )
 
 # ---- Solutions ----
-# ARP for the VIP is the director's alone, and the router has to ask again.
+# Silence the real server, and make the router ask again.
 
 _MENDED = Solution(
     cause="arp_answered",

@@ -14,7 +14,7 @@ EXERCISE = Exercise(
 )
 
 # ---- Faults ----
-# arp_ignore is set where it changes nothing: on lo, or for interfaces that are yet to come.
+# arp_ignore is set where it has no effect: on lo, or for interfaces created later.
 
 _SETTING = "/arp_ignore"
 
@@ -27,9 +27,9 @@ def _on(interface: str) -> Fault:
 FAULTS = (_on("lo"), _on("default"))
 
 # ---- Solutions ----
-# ARP questions come in on the LAN's interface, so that is the one that must not answer.
+# ARP requests arrive on the LAN interface, so that one must not answer.
 
-_REPAIRS = (  # both mend both
+_REPAIRS = (  # each of them repairs either fault
     "sysctl -w net.ipv4.conf.all.arp_ignore=1",
     "for setting in /proc/sys/net/ipv4/conf/rs*-eth0/arp_ignore; do echo 1 > $setting; done",
 )

@@ -1,4 +1,4 @@
-"""VS-DR: well after the router was cleared, and some time later one real server has all the work."""
+"""VS-DR: all is well after the router is flushed, and some time later one real server has all the work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from classroom.checks.service import all_served
 from classroom.model import SERVER, Edit, Exercise, Fault, Repair, Solution
 
 _ROUTER = """
-# It keeps what it has learnt of its neighbours, as large routers do, for hours.
+# Like large routers, it keeps its neighbour entries for hours.
 echo 14400 > /proc/sys/net/ipv4/neigh/r0-eth1/delay_first_probe_time"""
 
 EXERCISE = Exercise(
@@ -19,9 +19,8 @@ EXERCISE = Exercise(
 )
 
 # ---- Faults ----
-# A real server asks for its router in the VIP's name: arp_announce not set, switched off, or too low.
-#
-# At 1 it still does: the VIP is of the same network as the router that is asked for.
+# A real server asks for its router with the VIP as sender: arp_announce not set, switched off, or too low.
+# At 1 it still does: the VIP is in the same network as the router.
 
 _SETTING = "/proc/sys/net/ipv4/conf/{interface}/arp_announce"
 
@@ -33,7 +32,7 @@ def _put(line: str) -> Fault:
 FAULTS = (_put(""), _put(f"echo 0 > {_SETTING}"), _put(f"echo 1 > {_SETTING}"))
 
 # ---- Solutions ----
-# Questions are asked in the interface's own name, and the router has to ask again.
+# Requests carry the interface's own address, and the router has to ask again.
 
 _MENDED = Solution(
     cause="arp_announced",

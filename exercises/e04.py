@@ -1,4 +1,4 @@
-"""VS-TUN, VS-DR: one real server does not have the VIP."""
+"""VS-TUN, VS-DR: some requests get no answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXERCISE = Exercise(
 )
 
 # ---- Faults ----
-# The VIP was never set, or another address was.
+# A real server has no VIP: it was never set, or another address was.
 
 _WRONG = "203.0.113.113"
 _ALIAS = {"dr": "lo:0", "tun": "tunl0"}
@@ -26,7 +26,7 @@ def _without(method: str) -> Fault:
 
 
 def _with_another(method: str) -> Fault:
-    """As from a copied line with a slip in it."""
+    """A copied line with a typing error."""
     alias = _ALIAS[method]
     mask = "netmask 255.255.255.255"
     put = f"ifconfig {alias} {_WRONG} {mask} broadcast {_WRONG} up"
@@ -38,7 +38,7 @@ def _with_another(method: str) -> Fault:
 FAULTS = (_without("dr"), _without("tun"), _with_another("dr"), _with_another("tun"))
 
 # ---- Solutions ----
-# The VIP, where it belongs.
+# Add the VIP to the right device.
 
 _DEVICES = ("lo", "tunl0", "lo", "tunl0")  # in the order of the faults
 

@@ -1,4 +1,4 @@
-"""VS-TUN: requests reach a real server, and it does not answer."""
+"""VS-TUN: requests reach a real server, which does not answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXERCISE = Exercise(
 )
 
 # ---- Faults ----
-# The kernel drops what comes out of tunl0: on tunl0, for all interfaces, or on each of them.
+# rp_filter drops what comes out of tunl0: it is strict on tunl0, for all, or on each interface.
 
 _SETTINGS = "/proc/sys/net/ipv4/conf"
 
@@ -27,15 +27,15 @@ def _edit(interface: str) -> Edit:
 
 
 _HARDENED = """
-# As security recommends: no packets from where they can't come from.
+# Hardening: no packets with spoofed sources.
 for setting in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 1 > "$setting"; done"""
 
 FAULTS = (_strict("tunl0"), _strict("all"), Fault((Edit(SERVER, "realserver.sh", put=_HARDENED),)))
 
 # ---- Solutions ----
-# Packets out of the tunnel are not judged by where their senders are reached.
+# Packets from the tunnel are accepted whatever the route back to their source.
 
-# In the order of the faults; the larger of the two counts, and 2 asks only whether there is a way at all.
+# In the order of the faults. The larger value counts; 2 only requires that there is a route at all.
 _REPAIRS = (
     ("sysctl -w net.ipv4.conf.tunl0.rp_filter=0",),
     ("sysctl -w net.ipv4.conf.all.rp_filter=0",),

@@ -6,7 +6,7 @@ from classroom.checks.service import all_served, fair_shares, others_served, rea
 from classroom.model import SERVER, SERVERS, Edit, Exercise, Fault, Repair, Solution
 
 _NO_ROUTER = """
-# A real server is no router: it forwards nothing.
+# A real server is not a router: it forwards nothing.
 echo 0 > /proc/sys/net/ipv4/ip_forward"""
 
 EXERCISE = Exercise(
@@ -28,9 +28,9 @@ def _put(line: str) -> Fault:
 FAULTS = (_put(""), _put(f"{_GATEWAY} 172.16.0.254"), _put(f"{_GATEWAY} {{other_rip}}"))
 
 # ---- Solutions ----
-# The director is the gateway.
+# The director is the default gateway.
 
-# In the order of the faults: what is counted, who is not found, and where the reply goes.
+# In the order of the faults: a counter, a neighbour that does not exist, and where the reply goes.
 _EVIDENCE = (("routes", "counters"), ("routes", "neighbours"), ("routes", "capture"))
 
 SOLUTIONS = tuple(

@@ -1,4 +1,4 @@
-"""VS-NAT with a client on the real servers' own network: there, some connections hang."""
+"""VS-NAT with a client on the real servers' own network, where some connections hang."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from labs.plan import Plan
 from realserver_setup.build import ClientSetup, Interface
 
 _ROUTES = """\
-# There are clients on this network, too, and what they get has to pass the director as well:
-# it is the only neighbour that is reached directly, and the way to everybody else.
+# There are clients on this network, too, and their replies must pass the director as well:
+# it is the only neighbour reached directly, and the gateway to all other hosts.
 route add -host {inside} dev {host}-eth0
 route add default gw {inside}
 route del -net 172.16.0.0 netmask 255.255.255.0"""
@@ -43,7 +43,7 @@ EXERCISE = Exercise(
 
 _REMOVED = "route del -net 172.16.0.0"
 _HALF = """
-# The machines of the computing centre are near.
+# The hosts of the data centre are on this link.
 route add -net 172.16.0.0 netmask 255.255.255.128 dev {interface}"""
 
 FAULTS = (
@@ -52,7 +52,7 @@ FAULTS = (
 )
 
 # ---- Solutions ----
-# Whatever a real server sends has to pass the director.
+# Everything a real server sends must pass the director.
 
 _WRONG = ("172.16.0.0/24", "172.16.0.0/25")  # in the order of the faults
 

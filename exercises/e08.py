@@ -1,4 +1,4 @@
-"""All three methods: the web site refuses every connection at once; everything seems to run."""
+"""All three methods: the web site refuses every connection at once; everything seems to be running."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ EXERCISE = Exercise(
 )
 
 # ---- Faults ----
-# The rules for http are not there, or are about another port, another protocol or another address.
+# The rules for http are missing, or have another port or protocol.
 
 _HTTP = 80
 
 
 def _each(change: Callable[[Rule], Rule]) -> Change:
-    """Every rule for http, changed."""
+    """Change every rule for http."""
 
     def changed(plan: Plan, variant: Variant) -> Plan:
         setups = tuple(
@@ -38,7 +38,7 @@ def _each(change: Callable[[Rule], Rule]) -> Change:
 
 
 def _at(port: int) -> Fault:
-    """Only VS-NAT could still deliver to the servers' own port."""
+    """Move the rules to another port; only VS-NAT still delivers to the servers' own."""
 
     def moved(rule: Rule) -> Rule:
         return replace(rule, port=port, server_port=port if rule.server_port == _HTTP else rule.server_port)
@@ -53,7 +53,7 @@ _GONE = Fault((Edit("d", "rules.sh", "-t {vip}:80 "),))
 FAULTS = (_OUT, _at(8080), _at(443), _UDP, _GONE)
 
 # ---- Solutions ----
-# A rule for what the clients ask for: TCP, port 80 of the VIP.
+# Rules for what clients request: TCP, port 80 of the VIP.
 
 _PORT_2 = '$([ "{method}" = nat ] && echo 8000 || echo 80)'  # where the second real server listens in VS-NAT
 _ADD = "ippfvsadm -A -t {vip}:80 -R"

@@ -12,7 +12,7 @@ EXERCISE = Exercise(
 )
 
 # ---- Faults ----
-# A packet filter that somebody has added: it drops ICMP that TCP can't do without.
+# A packet filter drops ICMP that path MTU discovery needs.
 
 _UNREACHABLE = "icmp type destination-unreachable"
 _NO_PING = "icmp type != { echo-request, echo-reply }"
@@ -31,14 +31,14 @@ def _filter(host: str, script: str, hook: str, match: str, why: str) -> Fault:
 
 
 FAULTS = (
-    _filter("r0", "router.sh", "forward", _UNREACHABLE, "who looks for open ports gets no answers"),
-    _filter("c1", "client.sh", "input", _UNREACHABLE, "nobody may end our connections from outside"),
-    _filter("r0", "router.sh", "forward", _NO_PING, "of ICMP only ping is needed"),
-    _filter("c1", "client.sh", "input", _NO_PING, "of ICMP only ping is needed"),
+    _filter("r0", "router.sh", "forward", _UNREACHABLE, "port scanners get no answers"),
+    _filter("c1", "client.sh", "input", _UNREACHABLE, "no one outside may end our connections"),
+    _filter("r0", "router.sh", "forward", _NO_PING, "of ICMP, only ping is needed"),
+    _filter("c1", "client.sh", "input", _NO_PING, "of ICMP, only ping is needed"),
 )
 
 # ---- Solutions ----
-# The filter goes, or lets this ICMP pass.
+# Remove the filter, or let this ICMP pass.
 
 _HOSTS = ("r0", "c1", "r0", "c1")  # in the order of the faults
 

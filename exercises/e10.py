@@ -1,4 +1,4 @@
-"""All three methods: one real server has everything to do, the others nothing."""
+"""All three methods: one real server does all the work, the others none."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ def _persistent(options: str, why: str) -> Fault:
 
 
 FAULTS = (
-    _persistent("-p 300", "So that nobody loses the shopping basket."),
+    _persistent("-p 300", "So that no one loses a shopping basket."),
     _persistent("-p 600", "Sessions last ten minutes."),
-    _persistent("-p 300 -M 255.255.0.0", "Large providers have several proxies; one user may come by all."),
+    _persistent(
+        "-p 300 -M 255.255.0.0", "Providers have several proxies; a user may come through any of them."
+    ),
     _persistent("-p", "As recommended."),
 )
 
 # ---- Solutions ----
-# The same service without -p; what is remembered of clients means nothing then.
+# The same service without -p; its templates are ignored then.
 
 _EDIT = ("ipvsadm -E -t {vip}:80 -s {scheduler}",)
 

@@ -1,4 +1,4 @@
-"""All three methods: everything works; who takes a break loses the connection."""
+"""All three methods: everything works, but connections that pause are lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EXERCISE = Exercise(
 )
 
 # ---- Faults ----
-# Connections that are established may be silent for a second or two only.
+# Established connections may be idle for a second or two only.
 
 
 def _set(seconds: str, why: str) -> Fault:
@@ -25,7 +25,7 @@ FAULTS = (
 )
 
 # ---- Solutions ----
-# A time-out longer than the silence of any connection; 15 minutes is what IPVS has by itself.
+# A timeout longer than any pause; 15 minutes is IPVS's default.
 
 SOLUTIONS = tuple(
     Solution(

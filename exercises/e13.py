@@ -1,4 +1,4 @@
-"""VS-NAT: people log in to ftp, and see no files."""
+"""VS-NAT: users log in to ftp, and see no files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXERCISE = Exercise(
 )
 
 # ---- Faults ----
-# The director runs without its ftp helper, said on its command line or in a variable above it.
+# The director runs without its ftp helper, by an option on its command line or in a variable above it.
 
 _START, _OPTION = "lvs-director ", "--no-ftp-helper"
 
@@ -22,7 +22,7 @@ FAULTS = (
 )
 
 # ---- Solutions ----
-# The director started again with its helper, and its rules given to it again.
+# Restart the director with its helper, and reload its rules.
 
 _COMMANDS = (
     "sed -i 's/ *--no-ftp-helper//' start.sh",

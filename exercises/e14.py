@@ -16,11 +16,11 @@ from classroom.model import Edit, Exercise, Fault, Repair, Solution, Variant
 from labs.plan import Plan
 
 # ---- Faults ----
-# Two services, each persistent for itself: by their ports, or by two marks. BASE has one for both ports.
+# Two services, each with its own persistence: by port, or by two marks. BASE has one for both ports.
 
 _HEAD = """\
 #!/bin/sh
-# d: the rules of the shop: its pages on port 80, and where people pay, port 8080.
+# d: the shop's rules: pages on port 80, checkout on port 8080.
 # It may be run twice. The director's process must be running.
 set -e
 case {method} in tun) way=-i ;; *) way=-g ;; esac
@@ -30,7 +30,7 @@ ipvsadm -C
 fwmark -F
 """
 _WHOLE = f"""{_HEAD}
-# Packets to either port carry mark 1, and one persistent service has all that carry it.
+# Packets to either port get mark 1, and one persistent service handles that mark.
 fwmark -A -p tcp -d {{vip}} --dport 80 --set-mark 1
 fwmark -A -p tcp -d {{vip}} --dport 8080 --set-mark 1
 ipvsadm -A -f 1 -s rr -p 300
@@ -38,7 +38,7 @@ for server in {{rs1}} {{rs2}} {{rs3}}; do
     ipvsadm -a -f 1 -r $server $way
 done"""
 _PORTS = f"""{_HEAD}
-# A customer stays with his server for 300 s, on both ports.
+# A customer stays on the same server for 300 s, on both ports.
 for port in 80 8080; do
     ipvsadm -A -t {{vip}}:$port -s rr -p 300
     for server in {{rs1}} {{rs2}} {{rs3}}; do
@@ -46,7 +46,7 @@ for port in 80 8080; do
     done
 done"""
 _MARKS = f"""{_HEAD}
-# Packets are marked by their port; a customer stays with his server for 300 s.
+# Packets are marked by port; a customer stays on the same server for 300 s.
 fwmark -A -p tcp -d {{vip}} --dport 80 --set-mark 1
 fwmark -A -p tcp -d {{vip}} --dport 8080 --set-mark 2
 for mark in 1 2; do
@@ -83,7 +83,7 @@ EXERCISE = Exercise(
 )
 
 # ---- Solutions ----
-# One service for both ports: of a mark, or of every port of the VIP.
+# One service for both ports: by a mark, or for all ports of the VIP.
 
 _WAY = "case {method} in tun) way=-i ;; *) way=-g ;; esac"
 _BY_MARK = (

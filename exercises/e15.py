@@ -1,4 +1,4 @@
-"""All three methods: the VIP answers pings, and no connection ever comes about."""
+"""All three methods: the VIP answers pings, and no connection is ever established."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FAULTS = (
 )
 
 # ---- Solutions ----
-# Checksums where they belong: in the kernel of the sender.
+# The sender's kernel computes the checksums.
 
 _OFF = "for i in $(ip -o link | grep -o '[a-z0-9]*-eth0'); do ethtool -K $i tx off; done"
 _HOSTS = (SERVERS, SERVERS, "c1", "c1")  # in the order of the faults

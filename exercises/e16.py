@@ -1,4 +1,4 @@
-"""VS-NAT: connections are reset as soon as they have new_connections_answered."""
+"""VS-NAT: connections are reset as soon as they begin."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from classroom.checks.wire import only_the_vip
 from classroom.model import Edit, Exercise, Fault, Repair, Solution
 
 _WAY = """
-# The administrators reach the real servers by way of the director.
+# The administrators reach the real servers through the director.
 route add -net 172.16.0.0 netmask 255.255.255.0 gw {dip}"""
 
 EXERCISE = Exercise(
@@ -17,7 +17,7 @@ EXERCISE = Exercise(
 )
 
 # ---- Faults ----
-# The director's kernel forwards as well: replies leave twice, once as they are.
+# The director's kernel forwards as well: replies leave twice, once unchanged.
 
 _FORWARD = "/proc/sys/net/ipv4/ip_forward"
 

@@ -1,4 +1,4 @@
-"""VS-TUN, VS-DR: some connections are refused at once, and the server is well."""
+"""VS-TUN, VS-DR: some connections are refused at once, and all servers are running."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ EXERCISE = Exercise(
 )
 
 # ---- Faults ----
-# An httpd listens on another port than the VIP's; the rule may say so as well, in vain.
+# An httpd listens on another port than the VIP's; naming it in the rule has no effect.
 
 _PORT = 8000
 _FLAGS = {"dr": "-g", "tun": "-i"}
 
 
-def _elsewhere(plan: Plan, variant: Variant) -> Plan:
-    """The httpd of the picked server listens there, and nowhere else."""
+def _move_httpd(plan: Plan, variant: Variant) -> Plan:
+    """Make the httpd of the drawn server listen on that port only."""
     servers = tuple(
         replace(one, http_port=_PORT) if one.name == variant.server else one for one in plan.servers
     )
     return replace(plan, servers=servers)
 
 
-def _said_in_the_rule(method: str) -> Fault:
-    """Today's tool takes such a rule without a word, and leaves the port as it is."""
+def _with_rule(method: str) -> Fault:
+    """A rule with that port: today's ipvsadm accepts it silently, and nothing changes the port."""
     put = (
-        "ipvsadm -A -t {vip}:80 -s rr 2> /dev/null || true  # unless the service is there already\n"
+        "ipvsadm -A -t {vip}:80 -s rr 2> /dev/null || true  # unless the service exists already\n"
         f"ipvsadm -a -t {{vip}}:80 -r {{rip}}:{_PORT} {_FLAGS[method]}"
     )
-    return Fault((Edit("d", "rules.sh", ":80 -R {rip}:80", put),), (method,), _elsewhere)
+    return Fault((Edit("d", "rules.sh", ":80 -R {rip}:80", put),), (method,), _move_httpd)
 
 
-FAULTS = (Fault(change=_elsewhere), _said_in_the_rule("dr"), _said_in_the_rule("tun"))
+FAULTS = (Fault(change=_move_httpd), _with_rule("dr"), _with_rule("tun"))
 
 # ---- Solutions ----
-# Its httpd listens on port 80 again, or its kernel takes port 80 there.
+# Its httpd listens on port 80 again, or its kernel redirects port 80.
 
 _FOLDER = "../../servers/{server}"
 _LISTEN = (

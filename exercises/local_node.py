@@ -1,4 +1,4 @@
-"""VS-NAT, VS-DR: the director is to serve, too."""
+"""VS-NAT, VS-DR: the director becomes a real server of its own service."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from classroom.model import Edit, Exercise, Fault, Repair, Solution, Variant
 from labs.plan import Plan, RealServer
 
 # ---- Faults ----
-# The rule is not there yet. BASE has it.
+# The rule is missing; BASE adds it to the working lab.
 
 BASE = (Edit("d", "rules.sh", put="ippfvsadm -A -t {vip}:80 -R 127.0.0.1:80"),)
 
@@ -19,8 +19,8 @@ FAULTS = (Fault((Edit("d", "rules.sh", "-R 127.0.0.1:80"),)),)
 # ---- Exercise ----
 
 
-def one_more(plan: Plan, _variant: Variant) -> Plan:
-    """The director has an httpd as well, on every address that it has."""
+def _add_local_node(plan: Plan, _variant: Variant) -> Plan:
+    """Run an httpd on the director as well, on all of its addresses."""
     node = RealServer("d", plan.addresses.dip, http_port=80, weight=1, ftp=False)
     return replace(plan, servers=(*plan.servers, node))
 
@@ -30,12 +30,12 @@ EXERCISE = Exercise(
     checks=(all_served, fair_shares, one_answer),
     servers=(2, 3),
     base=BASE,
-    change=one_more,
+    change=_add_local_node,
     diagnosis=False,
 )
 
 # ---- Solutions ----
-# One more real server: the director itself.
+# Add the director itself as a real server.
 
 SOLUTIONS = (
     Solution(

@@ -1,4 +1,4 @@
-"""Programs that run inside a host of the lab, for the probes: they need the standard library only."""
+"""Programs that probes run inside a host of the lab; they need the standard library only."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from labs.hosts.host import program
 
 
 def command(name: str, *arguments: object) -> list[str]:
-    """The command for the program `name` of this folder."""
+    """The command line of the program `name` of this folder."""
     return program(Path(__file__).with_name(f"{name}.py"), *arguments)

@@ -1,10 +1,9 @@
-"""Use an ftp server in both modes: `ask_ftp.py ADDRESS FILE CONNECT SECONDS` prints a list as JSON.
+"""Use an FTP server in both modes: `ftp_session.py ADDRESS FILE CONNECT SECONDS` prints a JSON list.
 
-A session is `passive` or `active`, one after the other; where the first can't connect, the second is not
-tried. It logs in, lists and gets FILE, and says how far it came: `login`, `listed` (how many names) and
-`got` (how many bytes), -1 where that failed; `why` it ended early, after SECONDS of silence at the latest,
-CONNECT where it can't even connect; `named`, the address in the server's reply to PASV. It goes where that
-reply says. Runs inside a host of the lab, so it needs the standard library only.
+A `passive` session is followed by an `active` one, unless the first cannot log in. A session logs in, lists
+and downloads FILE, and reports how far it got: `login`, `listed` (number of names) and `got` (bytes), -1
+where that failed; `why` it ended early, after SECONDS without an answer, or CONNECT without a connection;
+`named`, the address in the server's reply to PASV, to which it connects.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ MODES = ("passive", "active")
 
 
 class _Client(FTP):
-    """Believes what the server says, as clients did; newer ones ask the address that they know."""
+    """Connects to the address the server names, as clients did; newer ones ignore it."""
 
     trust_server_pasv_ipv4_address = True
     named = ""
@@ -30,43 +29,43 @@ class _Client(FTP):
 
 
 def session(mode: str, address: str, file: str, connect: float, seconds: float) -> Outcome:
-    told: Outcome = {"mode": mode, "login": False, "listed": -1, "got": -1, "why": "", "named": ""}
+    outcome: Outcome = {"mode": mode, "login": False, "listed": -1, "got": -1, "why": "", "named": ""}
     client = _Client()
     try:
         client.connect(address, timeout=connect)
-        client.timeout = seconds  # of what it opens from now on
+        client.timeout = seconds  # of connections it opens from now on
         if client.sock is not None:
             client.sock.settimeout(seconds)
         client.login()
-        told["login"] = True
+        outcome["login"] = True
         client.set_pasv(mode == "passive")
-        _transfer(client, file, told)
+        _transfer(client, file, outcome)
     except all_errors as error:
-        told["why"] = str(error) or type(error).__name__
+        outcome["why"] = str(error) or type(error).__name__
     finally:
-        told["named"] = client.named
+        outcome["named"] = client.named
         client.close()
-    return told
+    return outcome
 
 
-def _transfer(client: _Client, file: str, told: Outcome) -> None:
-    """A list, then a file, each over a data connection of its own."""
+def _transfer(client: _Client, file: str, outcome: Outcome) -> None:
+    """A list, then a file, each over its own data connection."""
     names: list[str] = []
     client.retrlines("NLST", names.append)
-    told["listed"] = len(names)
+    outcome["listed"] = len(names)
     pieces: list[int] = []
     client.retrbinary(f"RETR {file}", lambda piece: pieces.append(len(piece)))
-    told["got"] = sum(pieces)
+    outcome["got"] = sum(pieces)
 
 
 def main(address: str, file: str, connect: str, seconds: str) -> None:
-    told = session(MODES[0], address, file, float(connect), float(seconds))
-    sessions = [told]
+    outcome = session(MODES[0], address, file, float(connect), float(seconds))
+    sessions = [outcome]
     for mode in MODES[1:]:
-        if told["login"]:
+        if outcome["login"]:
             sessions.append(session(mode, address, file, float(connect), float(seconds)))
         else:
-            sessions.append({**told, "mode": mode})
+            sessions.append({**outcome, "mode": mode})
     print(json.dumps(sessions))
 
 

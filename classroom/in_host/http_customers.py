@@ -1,9 +1,8 @@
-"""Be several customers of a shop: `ask_sessions.py VIP SECONDS FIRST,LAST SOURCE,...` prints JSON.
+"""Visit a shop as several customers: `http_customers.py VIP SECONDS FIRST,LAST SOURCE,...` prints JSON.
 
-Each source address is a customer. All of them visit the first port, one after the other, then all the
-last port, in the reverse order, and both once more: who comes first at one port is late at the other.
-For each customer and port, a list of who has answered: a server's name, or the name of an errno.
-Runs inside a host of the lab, so it needs the standard library only.
+Each source address is a customer. All of them visit the first port, one after the other, then the last port
+in reverse order, and both once more: a customer who is early at one port is late at the other. The output
+has, for each customer and port, a list of answers: a server's name, or the name of an errno.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ Address = tuple[str, int]
 
 
 def answer(source: str, to: Address, seconds: float) -> str:
-    """Who has answered, or why nobody has."""
+    """The name of the server that answered, or of an errno."""
     try:
         with socket.create_connection(to, seconds, (source, 0)) as peer:
             peer.settimeout(seconds)
@@ -33,27 +32,27 @@ def answer(source: str, to: Address, seconds: float) -> str:
 
 
 def answers(visits: list[tuple[str, Address]], seconds: float) -> list[str]:
-    """One visit after the other while they succeed; once one has failed, the rest at the same time."""
-    told: list[str] = []
+    """One visit after the other while they succeed; after a failure, the rest in parallel."""
+    found: list[str] = []
     for source, to in visits:
-        told.append(answer(source, to, seconds))
-        if told[-1] in errno.errorcode.values():
+        found.append(answer(source, to, seconds))
+        if found[-1] in errno.errorcode.values():
             break
-    rest = visits[len(told) :]
+    rest = visits[len(found) :]
     with ThreadPoolExecutor(len(visits)) as pool:
         tries = [pool.submit(answer, source, to, seconds) for source, to in rest]
-    return told + [one.result() for one in tries]
+    return found + [attempt.result() for attempt in tries]
 
 
 def main(vip: str, seconds: str, ports: str, customers: str) -> None:
     sources = customers.split(",")
     first, last = map(int, ports.split(","))
-    once = [(who, first) for who in sources] + [(who, last) for who in reversed(sources)]
-    visits = [(who, (vip, port)) for who, port in once * 2]
-    told: dict[str, dict[int, list[str]]] = {who: {} for who in sources}
-    for (who, to), name in zip(visits, answers(visits, float(seconds)), strict=True):
-        told[who].setdefault(to[1], []).append(name)
-    print(json.dumps([{"customer": who, "answers": by_port} for who, by_port in told.items()]))
+    once = [(source, first) for source in sources] + [(source, last) for source in reversed(sources)]
+    visits = [(source, (vip, port)) for source, port in once * 2]
+    found: dict[str, dict[int, list[str]]] = {customer: {} for customer in sources}
+    for (customer, to), name in zip(visits, answers(visits, float(seconds)), strict=True):
+        found[customer].setdefault(to[1], []).append(name)
+    print(json.dumps([{"customer": customer, "answers": by_port} for customer, by_port in found.items()]))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""Ask on kept connections, be silent, ask again: `ask_twice.py ADDRESS PORT COUNT SECONDS SILENCE`.
+"""Request /name, be idle, and request it again: `http_idle.py ADDRESS PORT COUNT SECONDS IDLE`.
 
-Opens COUNT connections at once and asks for /name on each; then it prints a line, is silent until
-SIGUSR1 comes or SILENCE seconds have passed, and asks again. It prints a list as JSON: for each connection
-the answers `first` and `then`, or instead of one the name of an errno, ETIMEDOUT also after SECONDS
-without an answer, `closed` where the other side has ended the connection.
-Runs inside a host of the lab, so it needs the standard library only.
+Opens COUNT connections at once and requests /name on each; then it prints a line, is idle until SIGUSR1 or
+for IDLE seconds, and requests it again. It prints a JSON list: for each connection the answers `first` and
+`then`, or the name of an errno, ETIMEDOUT also after SECONDS without an answer, or `closed` where the other
+side has closed the connection.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPException
 
-_GO_ON = {signal.SIGUSR1}
+_RESUME = {signal.SIGUSR1}
 
 
 def ask(peer: HTTPConnection) -> str:
-    """The answer on this connection, never on another one."""
+    """The answer on this connection; it is never reopened."""
     try:
         peer.request("GET", "/name")
         answer = peer.getresponse().read()
@@ -35,15 +34,15 @@ def ask(peer: HTTPConnection) -> str:
     return answer.decode("latin-1").strip()
 
 
-def main(address: str, port: str, count: str, seconds: str, silence: str) -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, _GO_ON)
+def main(address: str, port: str, count: str, seconds: str, idle: str) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, _RESUME)
     peers = [HTTPConnection(address, int(port), timeout=float(seconds)) for _ in range(int(count))]
     with ThreadPoolExecutor(len(peers)) as pool:
         first = list(pool.map(ask, peers))
         print("asked", flush=True)
-        signal.sigtimedwait(_GO_ON, float(silence))
+        signal.sigtimedwait(_RESUME, float(idle))
         then = list(pool.map(ask, peers))
-    print(json.dumps([{"first": one, "then": two} for one, two in zip(first, then, strict=True)]))
+    print(json.dumps([{"first": before, "then": after} for before, after in zip(first, then, strict=True)]))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Ask for /name many times at once: `ask_names.py ADDRESS PORT COUNT SECONDS` prints a list as JSON.
+"""Request /name COUNT times at once: `http_parallel.py ADDRESS PORT COUNT SECONDS` prints a JSON list.
 
 For each request `how` it ended: `answered`, by `server`, or the name of an errno, ETIMEDOUT also after
-SECONDS of silence. Runs inside a host of the lab, so it needs the standard library only.
+SECONDS without an answer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def outcome(address: str, port: int, seconds: float) -> dict[str, str]:
 def main(address: str, port: str, count: str, seconds: str) -> None:
     with ThreadPoolExecutor(int(count)) as pool:
         tries = [pool.submit(outcome, address, int(port), float(seconds)) for _ in range(int(count))]
-    print(json.dumps([one.result() for one in tries]))
+    print(json.dumps([attempt.result() for attempt in tries]))
 
 
 if __name__ == "__main__":

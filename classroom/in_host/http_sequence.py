@@ -1,9 +1,9 @@
-"""Ask for /name on one connection after the other: `ask_in_turn.py ADDRESS SECONDS JSON` prints JSON.
+"""Request /name on one connection after the other: `http_sequence.py ADDRESS SECONDS JSON` prints JSON.
 
-JSON is a list of plays [PORT, [[LOCAL_PORT, STAYS], ...]]: a connection that does not stay is closed before
-the next one is opened, the others when their play is over. For each play a list: the server's name, or that
-of an errno, ETIMEDOUT also after SECONDS of silence. With the first failure all ends: the plays after it are
-empty. Runs inside a host of the lab, so it needs the standard library only.
+JSON is a list of sequences [PORT, [[LOCAL_PORT, STAYS], ...]]: a connection that does not stay is closed
+before the next one is opened, the others at the end of their sequence. The output has a list for each
+sequence: the server's name, or that of an errno, ETIMEDOUT also after SECONDS without an answer. The first
+failure ends everything: later sequences are empty.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ _REQUEST = b"GET /name HTTP/1.1\r\nHost: vip\r\n\r\n"
 
 
 class Failed(Exception):
-    """A connection that came to nothing; its play as far as it came, with the name of the errno."""
+    """A connection failed; the sequence up to it, ending with the name of the errno."""
 
     def __init__(self, names: list[str]) -> None:
         super().__init__(names[-1])
         self.names = names
 
 
-def play(address: str, port: int, steps: list[list[int]], seconds: float) -> list[str]:
+def run_sequence(address: str, port: int, steps: list[list[int]], seconds: float) -> list[str]:
     """Raises Failed."""
     names: list[str] = []
-    with ExitStack() as open_ones:
+    with ExitStack() as open_connections:
         for local, stays in steps:
             try:
                 peer = opened((address, port), local, seconds)
-                open_ones.callback(peer.close)
+                open_connections.callback(peer.close)
                 names.append(name_from(peer))
             except OSError as error:
                 code = "ETIMEDOUT" if isinstance(error, TimeoutError) else _code(error)
@@ -43,7 +43,7 @@ def play(address: str, port: int, steps: list[list[int]], seconds: float) -> lis
 
 
 def opened(there: tuple[str, int], local: int, seconds: float) -> socket.socket:
-    """Bound: two connections from one port to two services would be one to the real server behind both."""
+    """Bound to `local`: with one port for two services, their real server would see one connection."""
     peer = socket.socket()
     peer.settimeout(seconds)
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -57,7 +57,7 @@ def opened(there: tuple[str, int], local: int, seconds: float) -> socket.socket:
 
 
 def name_from(peer: socket.socket) -> str:
-    """What the server says; the connection stays open."""
+    """The server's answer; the connection stays open."""
     peer.sendall(_REQUEST)
     answer = b""
     while True:
@@ -67,7 +67,7 @@ def name_from(peer: socket.socket) -> str:
         if end and len(body) >= _length(head):
             return body.decode("latin-1").strip()
         if not more:
-            raise OSError(errno.ECONNRESET, "closed in the middle of an answer")
+            raise OSError(errno.ECONNRESET, "closed before the end of the answer")
 
 
 def _length(head: bytes) -> int:
@@ -79,12 +79,12 @@ def _code(error: OSError) -> str:
     return errno.errorcode.get(error.errno or 0, str(error))
 
 
-def main(address: str, seconds: str, plays: str) -> None:
-    todo = json.loads(plays)
+def main(address: str, seconds: str, sequences: str) -> None:
+    todo = json.loads(sequences)
     found: list[list[str]] = []
     try:
         for port, steps in todo:
-            found.append(play(address, port, steps, float(seconds)))
+            found.append(run_sequence(address, port, steps, float(seconds)))
     except Failed as failed:
         found.append(failed.names)
     print(json.dumps(found + [[]] * (len(todo) - len(found))))

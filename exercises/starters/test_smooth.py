@@ -1,6 +1,6 @@
-"""What the scheduler `smooth` has to do. In the project's folder: .venv/bin/python -m pytest THIS_FILE
+"""The specification of the scheduler `smooth`. In the project's folder: .venv/bin/python -m pytest THIS_FILE
 
-It tests smooth.py in its own folder, or the file that SCHEDULER_FILE names.
+Tests smooth.py in this folder, or the file named by SCHEDULER_FILE.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PACKET = Packet(TCP, Endpoint("192.0.2.1", 40000), Endpoint("203.0.113.1", 80), 
 
 
 class Service:
-    """Servers a, b, c ... of these weights, and the scheduler."""
+    """Servers a, b, c ... with these weights, and the scheduler."""
 
     def __init__(self, *weights: int) -> None:
         self.names = [chr(ord("a") + number) for number in range(len(weights))]
@@ -33,22 +33,26 @@ class Service:
         self.scheduler.changed(self.servers)
 
     def picks(self, count: int) -> str:
-        """The names of those who get the next connections, `-` for nobody."""
+        """The servers that get the next connections; `-` where none does."""
         return "".join(self._pick() for _ in range(count))
 
     def _pick(self) -> str:
         picked = self.scheduler.pick(self.servers, PACKET, 0.0)
-        return "-" if picked is None else next(name for name, one in self.by_name.items() if one is picked[0])
+        return (
+            "-"
+            if picked is None
+            else next(name for name, server in self.by_name.items() if server is picked[0])
+        )
 
-    def weigh(self, name: str, weight: int) -> None:
+    def set_weight(self, name: str, weight: int) -> None:
         self.by_name[name].weight = weight
         self.scheduler.changed(self.servers)
 
-    def drop(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         self.servers.remove(self.by_name[name])
         self.scheduler.changed(self.servers)
 
-    def bring_back(self, name: str) -> None:
+    def add_back(self, name: str) -> None:
         self.servers.insert(0, self.by_name[name])
         self.scheduler.changed(self.servers)
 
@@ -65,53 +69,53 @@ def test_a_heavy_server_is_spread_over_the_round(weights: tuple[int, ...], expec
     assert Service(*weights).picks(len(expected)) == expected
 
 
-def test_the_next_round_is_like_the_first() -> None:
+def test_rounds_repeat() -> None:
     service = Service(5, 1, 1)
     assert service.picks(7) == service.picks(7) == "aabacaa"
 
 
-def test_two_services_know_nothing_of_each_other() -> None:
+def test_services_are_independent() -> None:
     one, other = Service(3, 1), Service(3, 1)
     assert (one.picks(2), other.picks(4), one.picks(2)) == ("aa", "aaba", "ba")
 
 
-def test_nobody_available_is_nobody_picked() -> None:
+def test_without_available_servers_none_is_picked() -> None:
     assert Service(0, 0).picks(2) == "--"
     assert Service().picks(1) == "-"
 
 
-def test_weight_zero_gets_nothing_and_costs_nothing() -> None:
+def test_a_server_of_weight_0_takes_no_part() -> None:
     assert Service(2, 0, 1).picks(6) == "acaaca"
 
 
-def test_who_was_not_available_goes_on_with_its_credit() -> None:
+def test_an_unavailable_server_keeps_its_credit() -> None:
     service = Service(2, 1)
     assert service.picks(1) == "a"  # credits -1 and 1
-    service.weigh("b", 0)
+    service.set_weight("b", 0)
     assert service.picks(2) == "aa"
-    service.weigh("b", 1)
+    service.set_weight("b", 1)
     assert service.picks(2) == "ba"
 
 
-def test_overloaded_gets_nothing() -> None:
+def test_an_overloaded_server_gets_nothing() -> None:
     service = Service(1, 1)
     service.by_name["a"].overloaded = True
     assert service.picks(3) == "bbb"
 
 
-def test_who_has_gone_is_forgotten() -> None:
+def test_a_removed_server_is_forgotten() -> None:
     service = Service(1, 1)
     assert service.picks(1) == "a"
-    service.drop("a")
+    service.remove("a")
     assert service.picks(2) == "bb"
-    service.bring_back("a")
+    service.add_back("a")
     assert service.picks(2) == "ba"
 
 
-def test_who_stays_keeps_its_credit() -> None:
+def test_remaining_servers_keep_their_credit() -> None:
     service = Service(1, 1, 1)
     assert service.picks(1) == "a"
-    service.drop("c")
+    service.remove("c")
     assert service.picks(3) == "bba"
 
 

@@ -226,9 +226,9 @@ def test_the_lab_expects_what_the_solution_does_and_no_other_scheduler(
     first, then = student_scheduler.rounds(variant_for("write-scheduler", student))
     service = Service(*first.weights)
     assert named(service.picks(len(first.names))) == first.names
-    service.weigh("a", 0)
+    service.set_weight("a", 0)
     assert named(service.picks(len(then.names))) == then.names
-    service.weigh("a", first.weights[0])
+    service.set_weight("a", first.weights[0])
     for name in schedulers.names():
         service.scheduler = schedulers.make(name)  # type: ignore[assignment]
         service.scheduler.changed(service.servers)
