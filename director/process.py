@@ -28,6 +28,7 @@ from director.core.states import Timeouts
 from director.core.sysctls import Sysctls
 from director.engines.engine import Engine
 from director.event_file import EventFile
+from director.kernel_settings import forwarding, kept_for_the_next_director
 
 PROGRAM = "lvs-director"
 _TICK = 1.0  # seconds
@@ -69,6 +70,7 @@ def run(settings: Settings) -> None:
     with ExitStack() as stack:
         signals = stack.enter_context(_Signals(partial(_reload, settings) if settings.rules else None))
         report = stack.enter_context(_event_writer(settings.events, clock))
+        stack.enter_context(kept_for_the_next_director(settings.socket, settings.interfaces))
         engine = engines.load(settings.engine).open(settings.interfaces, clock)
         stack.callback(engine.close)
         if settings.short_cut:
@@ -102,6 +104,7 @@ def run(settings: Settings) -> None:
         listener.register(selector)
         selector.register(signals, EVENT_READ, signals.heard)
         say(f"Forwarding on {', '.join(settings.interfaces)}; the control socket is {settings.socket}.")
+        _warn_of_forwarding(settings, director)
         _tell_systemd("READY=1")
         gc.freeze()  # what lives until now lives on: no need to look at it again
         _loop(selector, signals, director, engine, listener, clock)
@@ -150,6 +153,18 @@ def _listen(path: str, handler: RequestHandler) -> Listener:
             f"The control socket {path} can't be made ({error.strerror or error}): name another --socket, "
             "in a folder that this user may write to; every director needs its own."
         ) from None
+
+
+def _warn_of_forwarding(settings: Settings, director: Director) -> None:
+    """In VS-NAT, a kernel that forwards sends each reply on as well, as it came from the real server."""
+    methods = {server.method for service in director.rules for server in service.servers}
+    found = forwarding(settings.interfaces)
+    if found and Method.NAT in (methods or {settings.method}) and settings.engine != "ipvs":
+        say(
+            f"Warning: the kernel forwards what arrives on {', '.join(found)}, too, so clients of VS-NAT "
+            "get replies with the real servers' own addresses: switch that off with "
+            "sysctl -w net.ipv4.ip_forward=0."
+        )
 
 
 def _note_error(handler: RequestHandler, error: Exception) -> None:

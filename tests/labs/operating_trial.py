@@ -41,12 +41,13 @@ def left() -> list[str]:
 
 
 def _sockets() -> list[Path]:
-    return sorted(Path("/run").glob("*.sock"))
+    return sorted(Path("/run").glob("lvs-*"))
 
 
 def started(folder: Path, rules: Path) -> tuple[subprocess.Popen[bytes], str]:
     """A director that forwards, and what it has told systemd."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        Path("/run/notify").unlink(missing_ok=True)
         systemd.bind("/run/notify")
         systemd.settimeout(patient(30))
         os.environ["NOTIFY_SOCKET"] = "/run/notify"
@@ -107,11 +108,38 @@ def refusals(folder: Path) -> dict[str, Any]:
     return seen
 
 
+SETTINGS = ("all.rp_filter", "all.send_redirects", "d-eth0.send_redirects", "d-eth1.send_redirects")
+
+
+def settings() -> list[str]:
+    """Those that a director changes."""
+    return sh("sysctl", "-n", *(f"net.ipv4.conf.{name}" for name in SETTINGS), host="d").stdout.split()
+
+
+def killed(folder: Path) -> dict[str, Any]:
+    """The settings before a director, after it was killed, and after the next one was stopped."""
+    sh("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=2", "net.ipv4.ip_forward=1", host="d")
+    seen = {"before": settings()}
+    process, _ = started(folder, folder / "rules")
+    process.kill()
+    process.wait(patient(10))
+    seen["killed"] = settings()
+    process, _ = started(folder, folder / "rules")
+    process.send_signal(signal.SIGTERM)
+    process.wait(patient(10))
+    seen["after"] = settings()
+    return {**seen, "left": left(), "log": (folder / "director.log").read_text()}
+
+
 def main(arguments: Sequence[str]) -> None:
     folder = Path(arguments[0])
     build("nat")
     serve("s", "192.0.2.2:8000", log=folder / "server.log")
     seen = run(folder)
+    (folder / "director.log").unlink()
+    (folder / "rules").write_text(RULES)
+    seen["killed"] = killed(folder)
+    (folder / "rules").write_text("-A -t nonsense\n")
     seen["refusals"] = refusals(folder)
     seen["after"] = [curl(f"http://{VIP}/")[0], *left()]
     (folder / "seen.json").write_text(json.dumps(seen))

@@ -77,6 +77,22 @@ def test_a_stop_leaves_nothing(seen: dict[str, Any]) -> None:
     assert (seen["exit"], seen["left"]) == (0, [])
 
 
+def test_a_director_that_was_killed_leaves_nothing_that_the_next_one_does_not_put_back(
+    seen: dict[str, Any],
+) -> None:
+    killed = seen["killed"]
+    assert killed["killed"] != killed["before"]
+    assert killed["after"] == killed["before"]
+    assert killed["left"] == []
+
+
+def test_a_kernel_that_forwards_is_said_when_the_director_starts(seen: dict[str, Any]) -> None:
+    """Twice in this log; not in the one of a host that does not forward."""
+    warning = "Warning: the kernel forwards what arrives on d-eth0, d-eth1, too, so clients of VS-NAT get "
+    assert seen["killed"]["log"].count(f"lvs-director: {warning}") == 2
+    assert "Warning" not in seen["log"]
+
+
 @pytest.mark.parametrize(
     ("missing", "says"),
     [

@@ -1,0 +1,99 @@
+"""What a director that was killed has left of the kernel's settings, and what the kernel forwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from director import kernel_settings
+from director.kernel_settings import forwarding, kept_for_the_next_director
+
+INTERFACES = ("eth0", "eth1")
+BEFORE = {
+    "ip_forward": "0",
+    "conf/all/rp_filter": "2",
+    "conf/all/send_redirects": "1",
+    "conf/eth0/send_redirects": "1",
+    "conf/eth1/send_redirects": "0",
+    "conf/eth0/forwarding": "0",
+    "conf/eth1/forwarding": "1",
+}
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "ipv4"
+    for name, value in BEFORE.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"{value}\n")
+    monkeypatch.setattr(kernel_settings, "IPV4", folder)
+    return folder
+
+
+@pytest.fixture
+def socket(tmp_path: Path) -> str:
+    return str(tmp_path / "control")
+
+
+def now(settings: Path) -> dict[str, str]:
+    return {name: (settings / name).read_text().strip() for name in BEFORE}
+
+
+def start_and_be_killed(socket: str, settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with SIGKILL, nothing is tidied up; the lock goes with the process."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda *_, **__: None)
+        with kept_for_the_next_director(socket, INTERFACES):
+            for name in ("conf/all/rp_filter", "conf/all/send_redirects", "conf/eth0/send_redirects"):
+                (settings / name).write_text("0\n")
+
+
+def test_the_next_director_begins_with_what_was_there_before(
+    socket: str, settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_and_be_killed(socket, settings, monkeypatch)
+    assert now(settings) != BEFORE
+    with kept_for_the_next_director(socket, INTERFACES):
+        assert now(settings) == BEFORE
+    assert not Path(socket + ".sysctls").exists()
+
+
+def test_another_network_namespace_keeps_its_own(
+    socket: str, settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_and_be_killed(socket, settings, monkeypatch)
+    left = now(settings)
+    monkeypatch.setattr(kernel_settings, "_namespace", lambda: 7)
+    with kept_for_the_next_director(socket, INTERFACES):
+        assert now(settings) == left
+
+
+def test_a_director_that_is_refused_changes_nothing_of_the_one_that_runs(socket: str, settings: Path) -> None:
+    with kept_for_the_next_director(socket, INTERFACES):
+        (settings / "conf/all/rp_filter").write_text("0\n")
+        with kept_for_the_next_director(socket, INTERFACES):
+            pass
+        assert now(settings)["conf/all/rp_filter"] == "0"
+        assert Path(socket + ".sysctls").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[", "[]", '{"values": 3}', '{"namespace": 1, "values": [1]}', '{"values": {"ip_forward": "1"}}'],
+)
+def test_a_file_that_makes_no_sense_is_passed_over(socket: str, settings: Path, text: str) -> None:
+    Path(socket + ".sysctls").write_text(text)
+    with kept_for_the_next_director(socket, INTERFACES):
+        assert now(settings) == BEFORE
+
+
+def test_where_no_file_can_be_made_the_director_says_so_itself(settings: Path, tmp_path: Path) -> None:
+    with kept_for_the_next_director(str(tmp_path / "none" / "control"), INTERFACES):
+        assert now(settings) == BEFORE
+
+
+@pytest.mark.usefixtures("settings")
+def test_interfaces_that_forward() -> None:
+    assert forwarding(INTERFACES) == ["eth1"]
+    assert forwarding(("eth9",)) == []
