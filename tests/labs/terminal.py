@@ -12,6 +12,7 @@ import re
 import select
 import signal
 import struct
+import subprocess
 import termios
 import time
 from collections.abc import Mapping, Sequence
@@ -151,6 +152,39 @@ class Terminal:
                 code = os.waitstatus_to_exitcode(status)
                 self.code = code if code >= 0 else 128 - code
         return self.code is not None
+
+
+def run_to_terminal(
+    command: Sequence[str | Path], lines: str, environment: Mapping[str, str], seconds: float
+) -> tuple[int, str]:
+    """Run `command` with `lines` as its input, through a pipe, and a terminal of 120 columns as its output.
+
+    Returns the exit code and the text without codes; a line that was drawn again appears as often.
+    Raises subprocess.TimeoutExpired.
+    """
+    terminal, other_side = pty.openpty()
+    _resize(other_side, 120, 50)
+    variables = {**_inherited(), "TERM": "xterm", **environment}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=other_side, stderr=other_side, env=variables
+    ) as process:
+        os.close(other_side)
+        assert process.stdin is not None
+        process.stdin.write(lines.encode())
+        process.stdin.close()
+        raw, deadline = b"", time.monotonic() + seconds
+        while select.select([terminal], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            try:
+                raw += os.read(terminal, 65536)
+            except OSError:  # the command and its children have ended
+                break
+        os.close(terminal)
+        try:
+            code = process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    return code, re.sub(r"\r+\n?", "\n", _CODES.sub("", raw.decode(errors="replace")))
 
 
 def _inherited() -> dict[str, str]:

@@ -32,6 +32,7 @@ from labs.run.options import LabOptions
 from labs.wait import patient
 from realserver_setup.render import DIALECTS
 from tests.labs.lesson import Lesson, missing
+from tests.labs.terminal import run_to_terminal
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("labs/*/README.md")])
@@ -107,17 +108,12 @@ def session_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Ses
     def session(page: Path) -> Session:
         lab = f"lab-{Lesson(page).method}" if page in LESSONS else "lab-nat"
         report = runs / f"{'-'.join(page.relative_to(ROOT).parts)}.json"
-        done = subprocess.run(
-            [ROOT / "inv", lab, "--cli", "--report", report],
-            input="\n".join([*_TYPED.findall(page.read_text()), "exit", ""]),
-            env={**os.environ, "LVS_RUNS": str(runs)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=patient(180),
+        lines = "\n".join([*_TYPED.findall(page.read_text()), "exit", ""])
+        code, shown = run_to_terminal(
+            [ROOT / "inv", lab, "--cli", "--report", report], lines, {"LVS_RUNS": str(runs)}, patient(180)
         )
-        before, *answers = done.stdout.split("mininet> ")
-        return Session(done.returncode, before, tuple(answers), json.loads(report.read_text()))
+        before, *answers = shown.split("mininet> ")
+        return Session(code, before, tuple(answers), json.loads(report.read_text()))
 
     return session
 
