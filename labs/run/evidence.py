@@ -101,12 +101,17 @@ def results_folder() -> Path:
 
 
 def new_folder(runs: Path, lab: str) -> Path:
-    """A folder of its own, also for two labs started in the same second. Raises Unable."""
+    """A folder of its own, also for two labs started in the same second. Raises Unable.
+
+    It is for its owner alone, because students share machines and evidence shows how an exercise was solved;
+    in a folder that LVS_RUNS names, the umask decides.
+    """
+    mode = 0o777 if os.environ.get("LVS_RUNS") else 0o700
     stamp = time.strftime("%Y%m%d-%H%M%S")
     for attempt in range(1000):
         folder = runs / (f"{stamp}-{lab}" + (f"-{attempt}" if attempt else ""))
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir(mode, parents=True)
         except FileExistsError:
             continue
         except OSError as error:

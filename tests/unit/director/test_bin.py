@@ -7,11 +7,14 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 import director
 from director import fwmark, ippfvsadm, ipvs_sysctl
+from director.control.channel import Message
+from director.control.listener import Listener
 from director.ipvsadm import arguments
 from labs.wait import patient
 
@@ -119,6 +122,28 @@ def test_it_imports_nothing_of_the_core(module: str) -> None:
     subprocess.run(
         [sys.executable, "-S", "-c", program], check=True, timeout=patient(60), cwd=BIN.parent.parent
     )
+
+
+def test_ipvsadm_save_and_restore_are_the_directors_own(tmp_path: Path) -> None:
+    """The machine's, which may lie in the same PATH, would speak to the kernel."""
+    asked: list[Message] = []
+
+    def answer(request: Message) -> Message:
+        asked.append(request)
+        return {"ok": True, "services": []}
+
+    variables = {"LVS_SOCKET": str(tmp_path / "control"), "PATH": f"{BIN}:/usr/sbin:/usr/bin:/sbin:/bin"}
+    listener = Listener(variables["LVS_SOCKET"], answer)
+    server = Thread(target=lambda: [listener.serve_one() for _ in range(2)], daemon=True)
+    server.start()
+    for line in ("ipvsadm-save -n", "echo -A -f 1 -s rr | ipvsadm-restore"):
+        done = subprocess.run(line, shell=True, env=variables, capture_output=True, timeout=patient(60))
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    server.join()
+    listener.close()
+    save, restore = asked
+    assert save == {"do": "list"}
+    assert restore["commands"][0]["command"] == "AddService"
 
 
 def test_ipvsadm_is_a_module_too(tmp_path: Path) -> None:

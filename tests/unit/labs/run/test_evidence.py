@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from stat import S_IMODE
 
 import pytest
 
@@ -33,6 +34,23 @@ def test_commands_are_kept_with_exit_code_and_output() -> None:
         {"host": "c1", "command": ["curl", "x"], "exit": 7, "stdout": "out", "stderr": "err"},
         {"host": "d", "command": ["sh"], "exit": 0, "stdout": "", "stderr": "", "input": "echo"},
     ]
+
+
+def test_a_run_is_for_its_owner_alone_unless_its_place_was_chosen(
+    tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = os.umask(0o027)
+    try:
+        assert S_IMODE(Evidence("lab-nat").folder.stat().st_mode) == 0o750
+        monkeypatch.delenv("LVS_RUNS")
+        monkeypatch.setattr(module, "_ROOT", tmp_path / "checkout")
+        (tmp_path / "checkout").mkdir()
+        folder = Evidence("lab-nat").folder
+        assert folder.parent == tmp_path / "checkout" / "runs" != runs
+        assert S_IMODE(folder.stat().st_mode) == 0o700
+        assert S_IMODE(folder.parent.stat().st_mode) == 0o750
+    finally:
+        os.umask(before)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
