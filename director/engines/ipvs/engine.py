@@ -1,13 +1,14 @@
-"""The engine: hands the director's rules on to kernel IPVS, and reads back what became of them.
+"""The engine: hands the director's rules to kernel IPVS, and reads back what the kernel has counted.
 
-The kernel decides and forwards; the core's own tables of connections stay empty. What the
-director is asked (rules, counters, connections) is answered with what the kernel says.
+The kernel decides and forwards; the core's own connection table stays empty. What the director is asked
+(rules, counters, connections) is answered with what the kernel reports.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from selectors import BaseSelector
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,29 +22,33 @@ from director.core.statistics import PERIOD, Statistics
 from director.core.sysctls import Sysctls
 from director.engines import interfaces as of_this_machine
 from director.engines.engine import EngineError
-from director.engines.ipvs import kernel, prerequisites
-from director.engines.ipvs.marks import script
-from director.engines.ipvs.rules import Service, lines
-from director.formats.ipvsadm_words import service_option
+from director.engines.ipvs import prerequisites
+from director.engines.ipvs.kernel import Counted, KernelIpvs
+from director.formats.ipvsadm_words import policy_options, server_options, service_option
 
 if TYPE_CHECKING:
     from director.core.director import Director
 
+Service = dict[str, Any]  # the fields that the director's list has for a service
+
 _TICKS = int(PERIOD)  # the kernel adds its counters up every 2 s, too
 _POLL = 0.05  # seconds
-_LATE = 1.5 * PERIOD  # seconds after which counters are taken as they are
+_TIME_LIMIT = 1.5 * PERIOD  # seconds after which counters are taken as they are
+_POLICY = ("scheduler", "flags", "persistent", "netmask", "one_packet")
+_SETTINGS = ("weight", "method", "upper", "lower")
 
 
 class IpvsEngine:
-    explains: ClassVar[bool] = False  # the kernel does not say why
+    explains: ClassVar[bool] = False  # the kernel does not give reasons
 
-    def __init__(self) -> None:
+    def __init__(self, kernel: KernelIpvs) -> None:
+        self._kernel = kernel
         self._installed: list[Service] = []
         self._statistics: dict[str, Statistics] = {}
         self._sysctls = Sysctls()
         self._timeouts = Timeouts()
         self._marks: tuple[object, ...] = ()
-        self._before: dict[Any, str] = {}
+        self._before: dict[Path, str] = {}
         self._ticks = 0
 
     @classmethod
@@ -52,7 +57,7 @@ class IpvsEngine:
         prerequisites.require()
         for interface in interfaces:
             of_this_machine.require(interface)
-        return cls()
+        return cls(KernelIpvs())
 
     def use_redirect_peer(self) -> None:
         raise EngineError("The engine ipvs has no short cut: leave out --short-cut.")
@@ -62,12 +67,12 @@ class IpvsEngine:
         return Tables(ConnectionTable(bits), Templates())
 
     def start(self, director: Director, selector: BaseSelector) -> None:  # noqa: ARG002
-        """Raises EngineError, also for settings that the kernel has not."""
+        """Raises EngineError, also for settings that the kernel does not have."""
         self._director = director
-        if kernel.has_rules():
+        if self._kernel.has_rules():
             raise EngineError("Kernel IPVS has rules on this host already: `ipvsadm -C` removes them.")
         self._refuse_other_timeouts(director.rules.timeouts)
-        self._set(kernel.FORWARDING, 1)
+        self._set(self._kernel.ip_forward, 1)
         self.install_rules()
 
     @staticmethod
@@ -79,7 +84,7 @@ class IpvsEngine:
             )
 
     def mtu_of(self, address: str) -> int:  # noqa: ARG002
-        """Nobody asks: the kernel knows its routes."""
+        """Of no importance: the kernel knows its routes."""
         return 1500
 
     def is_local(self, address: str) -> bool:
@@ -88,26 +93,29 @@ class IpvsEngine:
     def route_to(self, address: str) -> Mapping[str, str]:  # noqa: ARG002
         return {}
 
+    # ---- rules ----
+
     def sync_schedulers(self) -> None:
-        """Nothing to do: the kernel's schedulers are its own."""
+        """Nothing to do: the kernel schedules."""
 
     def prepare_rules(self, vips: set[str]) -> Iterator[None]:  # noqa: ARG002
-        """Nothing to do before: it is the kernel that forwards meanwhile."""
+        """Nothing to prepare: the kernel goes on forwarding meanwhile."""
         return iter(())
 
     def install_rules(self) -> None:
         """Raises EngineError, with the kernel's rules as they were before."""
         rules = self._director.rules
         wanted = [service.as_dict() for service in rules]
+        commands = [*changes(self._installed, wanted), *self._timeout_commands(), *self._zeroed(wanted)]
         try:
-            kernel.restore([*lines(self._installed, wanted), *self._timeout_lines(), *self._zeroed(wanted)])
+            self._kernel.restore(commands)
         except EngineError:
             self._put_back()
             raise
         try:
             self._tune(rules.sysctls)
             if rules.marks != self._marks:
-                kernel.load_marks(script(rules.marks))
+                self._kernel.load_marks(rules.marks)
         except EngineError:
             self._put_back(wanted)
             raise
@@ -115,27 +123,29 @@ class IpvsEngine:
         self._timeouts, self._sysctls, self._marks = rules.timeouts, rules.sysctls, rules.marks
         self._statistics = {service_option(service.as_dict()): service.stats for service in rules}
 
-    def _timeout_lines(self) -> Sequence[str]:
+    def _timeout_commands(self) -> Sequence[str]:
         now = self._director.rules.timeouts
-        return [] if now == self._timeouts else [_timeout_line(now)]
+        return [] if now == self._timeouts else [_timeout_command(now)]
 
     def _zeroed(self, wanted: Sequence[Service]) -> list[str]:
-        """Services that count anew have new counters."""
+        """Commands for services whose counters were zeroed: they have new statistics."""
         stats = {service_option(service.as_dict()): service.stats for service in self._director.rules}
-        keys = (service_option(service) for service in wanted)
+        options = (service_option(service) for service in wanted)
         return [
-            f"-Z {key}" for key in keys if key in self._statistics and stats[key] is not self._statistics[key]
+            f"-Z {option}"
+            for option in options
+            if option in self._statistics and stats[option] is not self._statistics[option]
         ]
 
-    def _put_back(self, carried_out: Sequence[Service] | None = None) -> None:
-        """After a refusal the kernel gets what it had.
+    def _put_back(self, installed: Sequence[Service] | None = None) -> None:
+        """After a refusal, restore what the kernel had.
 
-        `carried_out` are the rules that it has; without them nobody knows how far it has come. Firewall
-        marks need nothing: nft takes them whole or not at all.
+        `installed` are the rules that it has now; if None, an unknown part of them, so all are removed first.
+        Firewall marks need nothing: nft loads them whole or not at all.
         """
-        known = carried_out is not None
-        undone = lines(carried_out or [], self._installed)
-        kernel.restore([*([] if known else ["-C"]), *undone, _timeout_line(self._timeouts)])
+        undo = changes(installed or [], self._installed)
+        clear = ["-C"] if installed is None else []
+        self._kernel.restore([*clear, *undo, _timeout_command(self._timeouts)])
         with suppress(EngineError):  # the one that was refused has its old value already
             self._tune(self._sysctls, since=self._director.rules.sysctls)
 
@@ -143,9 +153,9 @@ class IpvsEngine:
         before, now = (since or self._sysctls).as_dict(), sysctls.as_dict()
         for name, value in now.items():
             if value != before[name]:
-                self._set(kernel.SYSCTLS / name, value)
+                self._set(self._kernel.sysctls / name, value)
 
-    def _set(self, path: Any, value: int) -> None:
+    def _set(self, path: Path, value: int) -> None:
         try:
             self._before.setdefault(path, path.read_text())
             path.write_text(f"{value}\n")
@@ -161,43 +171,39 @@ class IpvsEngine:
 
     def sync_counters(self, *, wait: bool) -> None:
         """The kernel's counters are up to two seconds late; its connections are not."""
-        deadline = monotonic() + _LATE
-        while wait and not kernel.is_up_to_date() and monotonic() < deadline:
+        deadline = monotonic() + _TIME_LIMIT
+        while wait and not self._kernel.is_up_to_date() and monotonic() < deadline:
             sleep(_POLL)
         self._count()
 
     def _count(self) -> None:
-        counted = kernel.counted()
+        counted = self._kernel.counted()
         for service in self._director.rules:
             key = _key(service)
-            _take(service, counted.get(key))
+            _copy(counted.get(key), service)
             for server in service.servers:
                 found = counted.get((*key, str(server.address)))
-                _take(server, found)
+                _copy(found, server)
                 if found is not None:
                     server.active, server.inactive = found.load
 
     def connections(self, now: float) -> Iterator[dict[str, Any]]:  # noqa: ARG002
-        return kernel.connections()
+        return self._kernel.connections()
 
     def counters(self) -> Mapping[str, int]:
-        return kernel.totals()
+        return self._kernel.totals()
 
     def close(self) -> None:
         """Leave the kernel as it was."""
         if self._installed:
-            kernel.restore(["-C"])
+            self._kernel.restore(["-C"])
             self._installed = []
         if self._marks:
-            kernel.load_marks(script(()))
+            self._kernel.load_marks(())
             self._marks = ()
         for path, value in self._before.items():
             path.write_text(value)
         self._before.clear()
-
-
-def _timeout_line(timeouts: Timeouts) -> str:
-    return f"--set {timeouts.established:.0f} {timeouts.fin_wait:.0f} {timeouts.udp:.0f}"
 
 
 def _key(service: VirtualService) -> tuple[str, str]:
@@ -205,7 +211,44 @@ def _key(service: VirtualService) -> tuple[str, str]:
     return (fields["protocol"], str(fields["mark"] or f"{fields['address']}:{fields['port']}"))
 
 
-def _take(one: VirtualService | RealServer, found: kernel.Counted | None) -> None:
-    if found is not None:
-        for name, value in found.counters.items():
-            setattr(one.stats, name, value)
+def _copy(counted: Counted | None, to: VirtualService | RealServer) -> None:
+    if counted is not None:
+        for name, value in counted.counters.items():
+            setattr(to.stats, name, value)
+
+
+# ---- from the rules that the kernel has to those it should have, in lines of ipvsadm ----
+
+
+def changes(before: Sequence[Service], after: Sequence[Service]) -> Iterator[str]:
+    """Deletions come first; a service's servers are added the oldest first, as they were by hand."""
+    old = {service_option(service): service for service in before}
+    new = {service_option(service): service for service in after}
+    for option in old.keys() - new.keys():
+        yield f"-D {option}"
+    for option, service in new.items():
+        earlier = old.get(option)
+        if earlier is None:
+            yield " ".join(["-A", option, *policy_options(service)])
+        elif any(earlier[name] != service[name] for name in _POLICY):
+            yield " ".join(["-E", option, *policy_options(service)])
+        yield from _server_changes(option, earlier["servers"] if earlier else [], service["servers"])
+
+
+def _server_changes(option: str, before: Sequence[Service], after: Sequence[Service]) -> Iterator[str]:
+    old = {_endpoint(server): server for server in before}
+    new = {_endpoint(server): server for server in after}
+    for endpoint in old.keys() - new.keys():
+        yield f"-d {option} -r {endpoint}"
+    for endpoint, server in reversed(new.items()):
+        earlier = old.get(endpoint)
+        if earlier is None or any(earlier[name] != server[name] for name in _SETTINGS):
+            yield " ".join(["-e" if earlier else "-a", option, "-r", endpoint, *server_options(server)])
+
+
+def _endpoint(server: Service) -> str:
+    return f"{server['address']}:{server['port']}"
+
+
+def _timeout_command(timeouts: Timeouts) -> str:
+    return f"--set {timeouts.established:.0f} {timeouts.fin_wait:.0f} {timeouts.udp:.0f}"

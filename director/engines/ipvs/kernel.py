@@ -1,4 +1,4 @@
-"""The kernel's side of IPVS: what it is told by ipvsadm, nft and sysctls, and what it tells in /proc/net."""
+"""The kernel's side of IPVS: told by ipvsadm, nft and sysctls, read from ipvsadm and /proc/net."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from pathlib import Path
 from socket import inet_ntoa
 from typing import Any
 
+from director.core.marks import Mark
+from director.core.packet import TCP, UDP
 from director.core.statistics import COUNTERS
 from director.engines.engine import EngineError
 from director.engines.ipvs import prerequisites
 
-SYSCTLS = Path("/proc/sys/net/ipv4/vs")
-FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
-_NET = Path("/proc/net")
-_PATIENCE = 30.0  # seconds for a program; an emulated machine is slow
+Run = Callable[[Sequence[str], str], "subprocess.CompletedProcess[str]"]
+
+_TIME_LIMIT = 30.0  # seconds for a program; an emulated machine is slow
+_MARKS = "table ip lvs_marks"
+_PROTOCOLS = {0: "{ tcp, udp }", TCP: "tcp", UDP: "udp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,74 +31,108 @@ class Counted:
     load: tuple[int, int] = (0, 0)
 
 
-def restore(lines: Sequence[str]) -> None:
-    """Carry out lines of ipvsadm. Raises EngineError with the kernel's words, after the others are done."""
-    done = _run([_ipvsadm(), "-R"], "".join(f"{line}\n" for line in lines))
-    if done.returncode or done.stderr.strip():
-        reason = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1]
-        raise EngineError(f"Kernel IPVS has refused a rule ({reason}).")
+def run(command: Sequence[str], text: str) -> subprocess.CompletedProcess[str]:
+    """Run a program with `text` as its input. Raises EngineError if that is not possible."""
+    try:
+        return subprocess.run(
+            command, input=text, capture_output=True, text=True, timeout=_TIME_LIMIT, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EngineError(f"{command[0]} can't be run ({error}).") from None
 
 
-def counted() -> dict[tuple[str, ...], Counted]:
-    """By ("TCP", "ADDRESS:PORT") or ("FWM", "MARK"); for servers with their own end behind it."""
-    found = dict(_table("--stats", _counters))
-    for key, load in _table("", _load):
-        if key in found:
-            found[key] = Counted(found[key].counters, load)
-    return found
+class KernelIpvs:
+    """IPVS in this kernel, with the sysctls that belong to it."""
+
+    def __init__(self, proc: Path = Path("/proc"), run: Run = run) -> None:
+        self._net = proc / "net"
+        self._run = run
+        self.sysctls = proc / "sys/net/ipv4/vs"
+        self.ip_forward = proc / "sys/net/ipv4/ip_forward"
+
+    # ---- told ----
+
+    def restore(self, lines: Sequence[str]) -> None:
+        """Carry out lines of ipvsadm. Raises EngineError in the kernel's words; the other lines are done."""
+        done = self._run([_ipvsadm(), "-R"], "".join(f"{line}\n" for line in lines))
+        if done.returncode or done.stderr.strip():
+            reason = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1]
+            raise EngineError(f"Kernel IPVS has refused a rule ({reason}).")
+
+    def load_marks(self, marks: Sequence[Mark]) -> None:
+        """Replace the firewall marks. Raises EngineError."""
+        done = self._run(["nft", "-f", "-"], marks_script(marks))
+        if done.returncode:
+            raise EngineError(f"nft can't load the firewall marks ({done.stderr.strip().splitlines()[0]}).")
+
+    # ---- read ----
+
+    def has_rules(self) -> bool:
+        """Whether there are services."""
+        return len((self._net / "ip_vs").read_text().splitlines()) > 3
+
+    def counted(self) -> dict[tuple[str, ...], Counted]:
+        """By ("TCP", "ADDRESS:PORT") or ("FWM", "MARK"); for a server, its own address and port are added."""
+        found = dict(self._listing("--stats", _counters))
+        for key, load in self._listing("", _load):
+            if key in found:
+                found[key] = Counted(found[key].counters, load)
+        return found
+
+    def _listing(
+        self, option: str, read: Callable[[list[str]], Any]
+    ) -> Iterator[tuple[tuple[str, ...], Any]]:
+        """The rows of a listing of ipvsadm, each with its key."""
+        done = self._run([_ipvsadm(), "-Ln", "--exact", *option.split()], "")
+        service: tuple[str, ...] = ()
+        for line in done.stdout.splitlines()[3:]:
+            words = line.split()
+            if words[0] == "->":
+                yield (*service, words[1]), read(words)
+            else:
+                service = words[0], words[1]
+                yield service, read(words) if option else (0, 0)
+
+    def is_up_to_date(self) -> bool:
+        """Whether the counters are current: the kernel adds up its processors' counters every 2 s."""
+        rows = [line.split() for line in (self._net / "ip_vs_stats_percpu").read_text().splitlines()]
+        rows = [row for row in rows if len(row) == 1 + len(COUNTERS)]
+        total = next((row[1:] for row in rows if row[0] == "~"), [])
+        processors = [[int(word, 16) for word in row[1:]] for row in rows if _is_hexadecimal(row[0])]
+        return [int(word, 16) for word in total] == [sum(column) for column in zip(*processors, strict=True)]
+
+    def totals(self) -> dict[str, int]:
+        """What the kernel has counted for all services together."""
+        for line in (self._net / "ip_vs_stats").read_text().splitlines():
+            words = line.split()
+            if len(words) == len(COUNTERS) and all(map(_is_hexadecimal, words)):
+                return dict(zip(COUNTERS, (int(word, 16) for word in words), strict=True))
+        return {}
+
+    def connections(self) -> Iterator[dict[str, Any]]:
+        """The connection table, in the form of the director's own listing."""
+        with (self._net / "ip_vs_conn").open() as lines:
+            for line in islice(lines, 1, None):
+                protocol, *numbers, state, expires = line.split()[:9]
+                client, vip, server = (_endpoint(*numbers[at : at + 2]) for at in (0, 2, 4))
+                ends = {"client": client, "vip": vip, "server": server}
+                yield {"protocol": protocol, "expires": float(expires), "state": state, **ends}
 
 
-def is_up_to_date() -> bool:
-    """Whether the counters are those of now: the kernel adds up what its processors count every 2 s."""
-    rows = [line.split() for line in (_NET / "ip_vs_stats_percpu").read_text().splitlines()]
-    rows = [row for row in rows if len(row) == 1 + len(COUNTERS)]
-    added_up = next((row[1:] for row in rows if row[0] == "~"), [])
-    processors = [[int(word, 16) for word in row[1:]] for row in rows if _is_hexadecimal(row[0])]
-    return [int(word, 16) for word in added_up] == [sum(column) for column in zip(*processors, strict=True)]
+def marks_script(marks: Sequence[Mark]) -> str:
+    """For nft: the first rule that matches marks a packet, before IPVS sees it; replaces earlier marks."""
+    begin = f"{_MARKS}\ndelete {_MARKS}\n"
+    if not marks:
+        return begin
+    rules = "\n        ".join(map(_mark_rule, marks))
+    chain = "type filter hook prerouting priority mangle"
+    return f"{begin}{_MARKS} {{\n    chain before_ipvs {{\n        {chain}\n        {rules}\n    }}\n}}\n"
 
 
-def totals() -> dict[str, int]:
-    """What the kernel has counted for all services together."""
-    for line in (_NET / "ip_vs_stats").read_text().splitlines():
-        words = line.split()
-        if len(words) == len(COUNTERS) and all(map(_is_hexadecimal, words)):
-            return dict(zip(COUNTERS, (int(word, 16) for word in words), strict=True))
-    return {}
-
-
-def has_rules() -> bool:
-    """Whether there are services."""
-    return len((_NET / "ip_vs").read_text().splitlines()) > 3
-
-
-def connections() -> Iterator[dict[str, Any]]:
-    """The connection table, in the form of the director's own listing."""
-    with (_NET / "ip_vs_conn").open() as lines:
-        for line in islice(lines, 1, None):
-            protocol, *numbers, state, expires = line.split()[:9]
-            client, vip, server = (_end(*numbers[at : at + 2]) for at in (0, 2, 4))
-            ends = {"client": client, "vip": vip, "server": server}
-            yield {"protocol": protocol, "expires": float(expires), "state": state, **ends}
-
-
-def load_marks(script: str) -> None:
-    """Raises EngineError."""
-    done = _run(["nft", "-f", "-"], script)
-    if done.returncode:
-        raise EngineError(f"nft can't load the firewall marks ({done.stderr.strip().splitlines()[0]}).")
-
-
-def _table(option: str, read: Callable[[list[str]], Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """The rows of a listing of ipvsadm, each with its key."""
-    done = _run([_ipvsadm(), "-Ln", "--exact", *option.split()], "")
-    service: tuple[str, ...] = ()
-    for line in done.stdout.splitlines()[3:]:
-        words = line.split()
-        if words[0] == "->":
-            yield (*service, words[1]), read(words)
-        else:
-            service = words[0], words[1]
-            yield service, read(words) if option else (0, 0)
+def _mark_rule(mark: Mark) -> str:
+    protocol = f"meta l4proto {_PROTOCOLS[mark.protocol]}"
+    ports = f"th dport {mark.first}-{mark.last}"
+    return f"ip daddr {mark.network} {protocol} {ports} meta mark set {mark.mark} accept"
 
 
 def _counters(words: list[str]) -> Counted:
@@ -110,18 +147,9 @@ def _is_hexadecimal(word: str) -> bool:
     return all(letter in "0123456789abcdefABCDEF" for letter in word)
 
 
-def _end(address: str, port: str) -> str:
+def _endpoint(address: str, port: str) -> str:
     return f"{inet_ntoa(bytes.fromhex(address))}:{int(port, 16)}"
 
 
 def _ipvsadm() -> str:
     return prerequisites.program() or "ipvsadm"
-
-
-def _run(command: Sequence[str], text: str) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            command, input=text, capture_output=True, text=True, timeout=_PATIENCE, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise EngineError(f"{command[0]} can't be run ({error}).") from None

@@ -1,4 +1,4 @@
-"""Whether kernel IPVS can be had here, found out without changing anything."""
+"""Whether this machine can run kernel IPVS; checking loads its modules at most."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from director.engines.engine import EngineError, is_initial_root
 
 MODULES = ("ip_vs", "ip_vs_ftp")
-_SEEN = Path("/proc/net/ip_vs")
+_TABLE = Path("/proc/net/ip_vs")
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 
@@ -22,8 +22,8 @@ def require() -> None:
         raise EngineError("The engine ipvs needs root outside of user namespaces: run the lab with sudo.")
     if program() is None:
         raise EngineError("The engine ipvs needs ipvsadm: run `apt-get install ipvsadm`.")
-    _load()
-    if not _SEEN.exists():
+    _load_modules()
+    if not _TABLE.exists():
         raise EngineError(
             "This kernel has no IPVS (module ip_vs): `./inv vm lab-nat --engine ipvs` boots one that has it."
         )
@@ -34,7 +34,7 @@ def program() -> str | None:
     return shutil.which("ipvsadm", path=_PATH)
 
 
-def _load() -> None:
+def _load_modules() -> None:
     modprobe = shutil.which("modprobe", path=_PATH)
     if modprobe:
         for name in MODULES:

@@ -20,10 +20,9 @@ from director.core.real_server import Method
 from director.core.sysctls import Sysctls
 from director.engines import require
 from director.engines.engine import EngineError
-from director.engines.ipvs import kernel, prerequisites
-from director.engines.ipvs.engine import IpvsEngine
-from director.engines.ipvs.marks import script
-from director.engines.ipvs.rules import Service, lines
+from director.engines.ipvs import prerequisites
+from director.engines.ipvs.engine import IpvsEngine, Service, changes
+from director.engines.ipvs.kernel import KernelIpvs, marks_script
 from director.formats.command_json import decode
 from director.ipvsadm import save_format
 
@@ -67,7 +66,7 @@ def test_the_lines_lead_from_what_there_is_to_what_there_should_be(
 ) -> None:
     wanted = listed(director_with(after))
     director = director_with(before)
-    for line in lines(listed(director), wanted):
+    for line in changes(listed(director), wanted):
         director.apply([decode(command) for command in save_format.read(line)], 0)  # none is refused
     assert sorted(save_format.text(listed(director), numeric=True).splitlines()) == sorted(
         save_format.text(wanted, numeric=True).splitlines()
@@ -77,19 +76,21 @@ def test_the_lines_lead_from_what_there_is_to_what_there_should_be(
 @given(rules)
 def test_what_is_the_same_needs_no_line(given_lines: list[str]) -> None:
     there = listed(director_with(given_lines))
-    assert not list(lines(there, there))
+    assert not list(changes(there, there))
 
 
 def test_servers_are_added_in_their_order() -> None:
     added = ["-A -t 203.0.113.1:80 -s rr", *(f"-a -t 203.0.113.1:80 -r {each} -m" for each in SERVERS)]
-    told = list(lines([], listed(director_with(added))))
+    told = list(changes([], listed(director_with(added))))
     assert [line.split()[4] for line in told if line.startswith("-a")] == list(SERVERS)
 
 
 def test_marks_are_put_on_by_the_first_rule_that_fits() -> None:
     mark = Mark.of(AddMark(7, "203.0.113.0/24", TCP, 80, 81))
-    assert "ip daddr 203.0.113.0/24 meta l4proto tcp th dport 80-81 meta mark set 7 accept" in script([mark])
-    assert script([]) == "table ip lvs_marks\ndelete table ip lvs_marks\n"
+    assert "ip daddr 203.0.113.0/24 meta l4proto tcp th dport 80-81 meta mark set 7 accept" in marks_script(
+        [mark]
+    )
+    assert marks_script([]) == "table ip lvs_marks\ndelete table ip lvs_marks\n"
 
 
 PERCPU = """\
@@ -118,25 +119,25 @@ IP  C6336465 0000 00000007 0000 AC100002 0000 ASSURED          59
 
 
 @pytest.fixture
-def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(kernel, "_NET", tmp_path)
-    return tmp_path
+def net(tmp_path: Path) -> Path:
+    (tmp_path / "net").mkdir()
+    return tmp_path / "net"
 
 
 @pytest.mark.parametrize(("conns", "up_to_date"), [("6", True), ("5", False)])
 def test_counters_are_late_until_they_are_added_up(net: Path, conns: str, up_to_date: bool) -> None:
     (net / "ip_vs_stats_percpu").write_text(PERCPU.format(conns=conns))
-    assert kernel.is_up_to_date() is up_to_date
+    assert KernelIpvs(net.parent).is_up_to_date() is up_to_date
 
 
 def test_what_the_kernel_has_counted_in_all(net: Path) -> None:
     (net / "ip_vs_stats").write_text(STATS)
-    assert list(kernel.totals().values()) == [6, 32, 10, 1380, 768]
+    assert list(KernelIpvs(net.parent).totals().values()) == [6, 32, 10, 1380, 768]
 
 
 def test_connections(net: Path) -> None:
     (net / "ip_vs_conn").write_text(CONNECTIONS)
-    known, template = kernel.connections()
+    known, template = KernelIpvs(net.parent).connections()
     assert known["client"] == "198.51.100.101:10001"
     assert (known["vip"], known["server"], known["state"]) == (
         "203.0.113.1:80",
@@ -166,20 +167,19 @@ FWM  7 rr persistent 60
 }
 
 
-def test_what_the_kernel_has_counted_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_kernel_has_counted_for_each() -> None:
     def answer(command: Sequence[str], _text: str) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 0, LISTED[command[-1]], "")
 
-    monkeypatch.setattr(kernel, "_run", answer)
-    counted = kernel.counted()
+    counted = KernelIpvs(run=answer).counted()
     server = counted["TCP", "203.0.113.1:80", "172.16.0.2:80"]
     assert (server.counters["connections"], server.counters["bytes_out"], server.load) == (3, 99999, (2, 1))
     assert counted["FWM", "7"].counters["packets_in"] == 0
 
 
-def test_a_refusal_is_told_in_the_kernels_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_is_told_in_the_kernels_words() -> None:
     refused = subprocess.CompletedProcess([], 0, "", "No such service\n")
-    monkeypatch.setattr(kernel, "_run", lambda _command, _text: refused)
+    kernel = KernelIpvs(run=lambda _command, _text: refused)
     with pytest.raises(EngineError, match="No such service"):
         kernel.restore(["-D -t 203.0.113.1:80"])
 
@@ -194,8 +194,8 @@ def test_what_is_missing_is_said_before_anything_is_changed(monkeypatch: pytest.
     with pytest.raises(EngineError, match="apt-get install ipvsadm"):
         require("ipvs")
     monkeypatch.setattr(prerequisites, "program", lambda: "/usr/sbin/ipvsadm")
-    monkeypatch.setattr(prerequisites, "_load", lambda: None)
-    monkeypatch.setattr(prerequisites, "_SEEN", Path("/nowhere"))
+    monkeypatch.setattr(prerequisites, "_load_modules", lambda: None)
+    monkeypatch.setattr(prerequisites, "_TABLE", Path("/nowhere"))
     with pytest.raises(EngineError, match="no IPVS"):
         require("ipvs")
 
@@ -204,27 +204,32 @@ def test_the_scapy_engine_needs_nothing_more() -> None:
     require("scapy")
 
 
-class FakeIpvs:
+class FakeIpvs(KernelIpvs):
     """The rules, timeouts, sysctls and marks of a kernel, which can refuse any of them."""
 
-    def __init__(self, sysctls: Path) -> None:
+    def __init__(self, proc: Path) -> None:
+        super().__init__(proc)
         self.told: list[str] = []
         self.marks = ""
         self.refuses = ""
-        self.sysctls = sysctls
+        self.sysctls.mkdir(parents=True)
+        self.ip_forward.write_text("0")
         for name, value in Sysctls().as_dict().items():
-            (sysctls / name).write_text(f"{value}\n")
+            (self.sysctls / name).write_text(f"{value}\n")
 
-    def restore(self, told: Sequence[str]) -> None:
-        self.told += told
+    def has_rules(self) -> bool:
+        return False
+
+    def restore(self, lines: Sequence[str]) -> None:
+        self.told += lines
         if self.refuses == "rules":
             self.refuses = ""
             raise EngineError("no such rule.")
 
-    def load_marks(self, text: str) -> None:
+    def load_marks(self, marks: Sequence[Mark]) -> None:
         if self.refuses == "marks":
             raise EngineError("no nft.")
-        self.marks = text
+        self.marks = marks_script(marks)
 
     def state(self) -> tuple[object, ...]:
         """The rules as the lines that were carried out leave them, and all settings."""
@@ -247,18 +252,10 @@ class FakeIpvs:
 
 
 @pytest.mark.parametrize("refuses", ["rules", "sysctls", "marks"])
-def test_what_the_kernel_refuses_leaves_it_as_it_was(
-    refuses: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_kernel_refuses_leaves_it_as_it_was(refuses: str, tmp_path: Path) -> None:
     fake = FakeIpvs(tmp_path)
-    for name in ("restore", "load_marks"):
-        monkeypatch.setattr(kernel, name, getattr(fake, name))
-    monkeypatch.setattr(kernel, "SYSCTLS", tmp_path)
-    monkeypatch.setattr(kernel, "has_rules", lambda: False)
-    monkeypatch.setattr(kernel, "FORWARDING", tmp_path / "ip_forward")
-    (tmp_path / "ip_forward").write_text("0")
     director = director_with([f"-A -t {ENDS[0]} -s rr", f"-a -t {ENDS[0]} -r {SERVERS[0]} -m"])
-    engine = IpvsEngine()
+    engine = IpvsEngine(fake)
     engine.start(director, None)  # type: ignore[arg-type]
     director.apply([SetTimeouts(900, 120, 300)], 0)
     engine.install_rules()
@@ -278,8 +275,8 @@ def test_what_the_kernel_refuses_leaves_it_as_it_was(
     )
     fake.refuses = refuses
     if refuses == "sysctls":
-        (tmp_path / "pmtu_disc").unlink()
-        (tmp_path / "pmtu_disc").mkdir()
+        (fake.sysctls / "pmtu_disc").unlink()
+        (fake.sysctls / "pmtu_disc").mkdir()
         before = fake.state()
     with pytest.raises(EngineError):
         engine.install_rules()
