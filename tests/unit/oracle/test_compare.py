@@ -27,7 +27,7 @@ def found(changed: list[Answer]) -> list[Difference]:
     return list(differences(SCENARIO, answers(), changed))
 
 
-def test_the_same_is_no_difference() -> None:
+def test_equal_answers_do_not_differ() -> None:
     assert not found(answers())
 
 
@@ -40,7 +40,7 @@ def test_one_bit_of_a_packet_is_a_difference(at: int) -> None:
     assert [one.what for one in found(changed)] == ["packets"]
 
 
-def test_a_packet_too_many_or_too_few_is_a_difference() -> None:
+def test_an_extra_or_missing_packet_is_a_difference() -> None:
     for out in ((), answers()[1].out * 2):
         changed = answers()
         changed[1] = replace(changed[1], out=out)
@@ -57,19 +57,19 @@ def test_a_packet_too_many_or_too_few_is_a_difference() -> None:
         (None, True),
     ],
 )
-def test_another_state_is_a_difference(entry: Entry | None, differs: bool) -> None:
+def test_a_different_state_is_a_difference(entry: Entry | None, differs: bool) -> None:
     changed = answers()
     (name,) = changed[1].connections
     changed[1] = replace(changed[1], connections={name: entry})
     assert bool(found(changed)) is differs
 
 
-def test_what_differs_for_long_is_told_once() -> None:
+def test_a_lasting_difference_is_reported_once() -> None:
     changed = [replace(answer, servers={}) for answer in answers()]
     assert len({one.what for one in found(changed)}) == len(found(changed))
 
 
-def test_the_identification_of_a_tunnel_is_anybodys_choice() -> None:
+def test_the_identification_of_a_tunnel_packet_is_not_compared() -> None:
     ours, theirs = answers("tun"), answers("tun")
     side, frame = theirs[1].out[0]
     theirs[1] = replace(
@@ -78,7 +78,7 @@ def test_the_identification_of_a_tunnel_is_anybodys_choice() -> None:
     assert not list(differences(replace(SCENARIO, method="tun"), ours, theirs))
 
 
-def test_little_is_left_of_a_scenario() -> None:
+def test_a_scenario_is_shrunk() -> None:
     long = replace(SCENARIO, lines=(*LINES, *(f"c{n} S" for n in range(3, 40)), "c40 R", "c41 S"))
     short = shrunk(long, lambda one: "c40 R" in one.lines and LINES[0] in one.lines)
     assert short.lines == (LINES[0], "c40 R")
@@ -93,7 +93,7 @@ def test_scenarios_are_found_by_their_names() -> None:
             find(wrong)
 
 
-def test_a_recording_comes_back(tmp_path: Path) -> None:
+def test_a_recording_survives_writing_and_reading(tmp_path: Path) -> None:
     file = tmp_path / "one.json.xz"
     recordings.write(file, [recordings.Recorded(SCENARIO, Place(1), answers())])
     (back,) = recordings.read(file)

@@ -26,7 +26,7 @@ def work() -> str:
 '''
 
 
-def test_the_code_without_what_is_only_read() -> None:
+def test_comments_and_docstrings_are_not_code() -> None:
     assert fingerprint.essence(CODE).splitlines() == [
         "import os",
         'NAME = "no # comment"',

@@ -36,7 +36,7 @@ def recorded() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_we_do_what_the_kernel_did(method: str) -> None:
+def test_the_director_does_what_the_kernel_did(method: str) -> None:
     director = InProcessDirector(method)
     for protocol in ("-u", "-t"):
         service = f"{protocol} {VIP}:80"

@@ -26,7 +26,7 @@ LISTED = set(re.findall(r"^### (\S+)$", (ROOT / "docs" / "differences.md").read_
 
 @pytest.mark.parametrize("kind", recordings.KINDS)
 @pytest.mark.parametrize("method", METHODS)
-def test_we_do_what_the_kernel_did(method: str, kind: str) -> None:
+def test_the_director_does_what_the_kernel_did(method: str, kind: str) -> None:
     unknown, gone = [], []
     for recorded in recordings.read(recordings.path(method, kind)):
         scenario = recorded.scenario
@@ -45,7 +45,7 @@ def _told(name: str, method: str, one: Difference) -> str:
 
 @pytest.mark.parametrize("kind", recordings.KINDS)
 @pytest.mark.parametrize("method", METHODS)
-def test_what_was_recorded_is_what_is_there_now(method: str, kind: str) -> None:
+def test_the_recordings_match_the_scenarios(method: str, kind: str) -> None:
     recorded = {one.scenario.name: one for one in recordings.read(recordings.path(method, kind))}
     for scenario, place in recordings.wanted(method, kind):
         assert scenario.name in recorded, f"{scenario.name} is new: ./inv vm-test --record"
@@ -111,16 +111,16 @@ def test_every_scenario_is_in_one_batch() -> None:
     assert len(set(map(str, recordings.batches()))) == len(recordings.batches())
 
 
-def test_what_has_not_changed_is_not_recorded_again(recorded: Path) -> None:
+def test_unchanged_scenarios_are_not_recorded_again(recorded: Path) -> None:
     assert recordings.changed(NOW, recorded) == {}
 
 
 @pytest.mark.parametrize("now", [Made("another", "6.1"), Made("player", "6.12")])
-def test_another_player_or_kernel_makes_all_of_it_anew(recorded: Path, now: Made) -> None:
+def test_another_player_or_kernel_outdates_everything(recorded: Path, now: Made) -> None:
     assert list(recordings.changed(now, recorded)) == recordings.batches()
 
 
-def test_another_text_is_recorded_again_alone(recorded: Path) -> None:
+def test_a_changed_scenario_is_recorded_alone(recorded: Path) -> None:
     file = recordings.path("nat", "written", recorded)
     first, second, third, *_ = recordings.read(file)
     changes = {
@@ -133,9 +133,7 @@ def test_another_text_is_recorded_again_alone(recorded: Path) -> None:
     assert names == list(changes)
 
 
-def test_new_recordings_take_the_place_of_old_ones(
-    recorded: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_new_recordings_replace_old_ones(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     file = recordings.path("nat", "written", recorded)
     before = recordings.read(file)
     old, missing, *others = before
@@ -149,7 +147,7 @@ def test_new_recordings_take_the_place_of_old_ones(
     assert untouched == NOW
 
 
-def test_a_recording_without_a_fingerprint_is_out_of_date(recorded: Path) -> None:
+def test_a_recording_without_a_fingerprint_is_outdated(recorded: Path) -> None:
     (one, *_) = recordings.read(recordings.path("nat", "written", recorded))
     assert not recordings.holds(replace(one, made=Made()), one.scenario, one.place, NOW)
     assert not recordings.holds(None, one.scenario, one.place, NOW)

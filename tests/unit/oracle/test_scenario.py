@@ -29,7 +29,7 @@ def packet(frame: Frame) -> IP:
     return IP(frame[1][14:])
 
 
-def test_a_connection_goes_on_where_it_was() -> None:
+def test_a_connection_continues_its_sequence_numbers() -> None:
     first, second, third = sent("c1 S", "s1 SA", "c1 PA len=5")
     assert packet(first[0])[IP].src == "198.18.7.2"
     assert packet(second[0])[TCP].ack == packet(first[0])[TCP].seq + 1
@@ -37,23 +37,23 @@ def test_a_connection_goes_on_where_it_was() -> None:
     assert packet(third[0])[TCP].seq == packet(first[0])[TCP].seq + 1
 
 
-def test_who_answers_is_who_was_asked() -> None:
+def test_the_server_that_was_asked_answers() -> None:
     (reply,) = sent("c1 S", "s1 SA")[1]
     assert (packet(reply)[IP].src, packet(reply)[TCP].sport) == ("198.19.0.7", 80)
 
 
-def test_only_nat_servers_reply_by_the_director() -> None:
+def test_only_nat_servers_reply_through_the_director() -> None:
     lines = ("ipvsadm -A -t VIP:80", "c1 S", "s1 SA")
     assert [step.text for step in Scenario("test", "dr", lines).steps] == ["ipvsadm -A -t VIP:80", "c1 S"]
 
 
 @pytest.mark.parametrize("line", ["client 1 S", "c S", "x1 S", "", "s1S"])
-def test_a_line_that_makes_no_sense(line: str) -> None:
+def test_an_invalid_line_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match=r"scenario\.py"):
         list(Scenario("test", "nat", (line,)).steps)
 
 
-def test_every_written_line_can_be_played() -> None:
+def test_every_written_scenario_can_be_run() -> None:
     names = set()
     for one in scenario.hand_written():
         assert list(one.steps)
@@ -65,7 +65,7 @@ def test_every_written_line_can_be_played() -> None:
 @given(
     seed=st.integers(0, 99), scheduler=st.sampled_from(generate.SCHEDULERS), method=st.sampled_from(METHODS)
 )
-def test_the_same_seed_makes_the_same_scenario(seed: int, scheduler: str, method: str) -> None:
+def test_the_same_seed_generates_the_same_scenario(seed: int, scheduler: str, method: str) -> None:
     one = generate.generated(seed, method, scheduler, 3)
     assert one == generate.generated(seed, method, scheduler, 3)
     assert one != generate.generated(seed + 1, method, scheduler, 3)
@@ -79,7 +79,7 @@ HEADERS = st.builds(Header, PORTS, st.integers(1, 255), st.integers(0, 255), st.
 
 
 @given(ends=ENDS, header=HEADERS, data=st.binary(max_size=40), numbers=st.tuples(PORTS, PORTS))
-def test_packets_are_those_that_scapy_would_make(
+def test_packets_equal_those_of_scapy(
     ends: Ends, header: Header, data: bytes, numbers: tuple[int, int]
 ) -> None:
     fields = {"id": header.identification, "ttl": header.ttl, "tos": header.tos, "flags": "DF"}
@@ -90,7 +90,7 @@ def test_packets_are_those_that_scapy_would_make(
     assert packets.udp(ends, header, data) == bytes(start / UDP(**ports) / data)
 
 
-def test_an_error_quotes_what_it_is_about() -> None:
+def test_an_error_quotes_its_packet() -> None:
     quoted = packets.udp(Ends("192.0.2.1", 5, "192.0.2.2", 6), Header(), b"data")
     error = IP(packets.icmp_error("192.0.2.9", "192.0.2.1", 3, 4, 1400, quoted[:28]))
     assert (error[ICMP].type, error[ICMP].code, error[ICMP].nexthopmtu) == (3, 4, 1400)
@@ -98,7 +98,7 @@ def test_an_error_quotes_what_it_is_about() -> None:
     assert packets.checksum(bytes(error[ICMP])) == 0
 
 
-def test_two_fragments_are_the_packet() -> None:
+def test_two_fragments_make_up_the_packet() -> None:
     whole = packets.udp(Ends("192.0.2.1", 5, "192.0.2.2", 6), Header(77), bytes(range(100)))
     one, other = (IP(piece) for piece in packets.fragments(whole, 64))
     assert (one.id, one.flags.MF, one.frag, other.flags.MF, other.frag) == (77, True, 0, False, 8)

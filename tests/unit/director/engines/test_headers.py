@@ -1,4 +1,4 @@
-"""The headers against Scapy's own reading and writing of them."""
+"""The compiled headers compared with Scapy's own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def ids(value: Any) -> str:
 
 
 @pytest.mark.parametrize(("header", "size"), [(IPHeader, 20), (TCPHeader, 20), (UDPHeader, 8)], ids=ids)
-def test_is_as_long_as_the_rfc_says(header: type[Header], size: int) -> None:
+def test_header_length_is_the_rfcs(header: type[Header], size: int) -> None:
     assert header.size == size
 
 
@@ -37,14 +37,14 @@ def test_reads_what_scapy_reads(header: type[Header], name: str, data: bytes) ->
 def test_writes_one_field_and_nothing_else(
     header: type[Header], name: str, data: bytes, other: bytes
 ) -> None:
-    made, value = header(data), getattr(header(other), name)
+    ours, value = header(data), getattr(header(other), name)
     others = [field for field in header.__annotations__ if field != name]
-    before = [getattr(made, field) for field in others]
-    setattr(made, name, value)
-    assert getattr(made, name) == value
-    assert [getattr(made, field) for field in others] == before
-    setattr(made, name, getattr(header(data), name))
-    assert bytes(made) == data[: header.size]
+    before = [getattr(ours, field) for field in others]
+    setattr(ours, name, value)
+    assert getattr(ours, name) == value
+    assert [getattr(ours, field) for field in others] == before
+    setattr(ours, name, getattr(header(data), name))
+    assert bytes(ours) == data[: header.size]
 
 
 @pytest.mark.parametrize(("name", "value"), [("ttl", 256), ("flags", 8), ("frag", -1), ("len", 1 << 16)])

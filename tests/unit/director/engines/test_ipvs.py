@@ -1,4 +1,4 @@
-"""The engine ipvs without a kernel that has it: what the kernel is told, and how its tables are read."""
+"""The engine ipvs without a kernel that has it: what the kernel is commands, and how its tables are read."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ rules = st.lists(services | servers, max_size=12)
 
 
 def director_with(given_lines: Sequence[str]) -> Director:
-    """A director that was given these lines; those that can't be were refused."""
+    """A director after these lines; invalid ones were refused."""
     director = Director(method=Method.NAT)
     for line in given_lines:
         try:
@@ -61,9 +61,7 @@ def listed(director: Director) -> list[Service]:
 
 
 @given(before=rules, after=rules)
-def test_the_lines_lead_from_what_there_is_to_what_there_should_be(
-    before: list[str], after: list[str]
-) -> None:
+def test_the_changes_lead_from_the_old_rules_to_the_new(before: list[str], after: list[str]) -> None:
     wanted = listed(director_with(after))
     director = director_with(before)
     for line in changes(listed(director), wanted):
@@ -74,18 +72,18 @@ def test_the_lines_lead_from_what_there_is_to_what_there_should_be(
 
 
 @given(rules)
-def test_what_is_the_same_needs_no_line(given_lines: list[str]) -> None:
+def test_equal_rules_need_no_change(given_lines: list[str]) -> None:
     there = listed(director_with(given_lines))
     assert not list(changes(there, there))
 
 
-def test_servers_are_added_in_their_order() -> None:
+def test_servers_are_added_in_order() -> None:
     added = ["-A -t 203.0.113.1:80 -s rr", *(f"-a -t 203.0.113.1:80 -r {each} -m" for each in SERVERS)]
-    told = list(changes([], listed(director_with(added))))
-    assert [line.split()[4] for line in told if line.startswith("-a")] == list(SERVERS)
+    commands = list(changes([], listed(director_with(added))))
+    assert [line.split()[4] for line in commands if line.startswith("-a")] == list(SERVERS)
 
 
-def test_marks_are_put_on_by_the_first_rule_that_fits() -> None:
+def test_the_first_matching_rule_marks_a_packet() -> None:
     mark = Mark.of(AddMark(7, "203.0.113.0/24", TCP, 80, 81))
     assert "ip daddr 203.0.113.0/24 meta l4proto tcp th dport 80-81 meta mark set 7 accept" in marks_script(
         [mark]
@@ -125,12 +123,12 @@ def net(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("conns", "up_to_date"), [("6", True), ("5", False)])
-def test_counters_are_late_until_they_are_added_up(net: Path, conns: str, up_to_date: bool) -> None:
+def test_counters_are_current_once_they_are_added_up(net: Path, conns: str, up_to_date: bool) -> None:
     (net / "ip_vs_stats_percpu").write_text(PERCPU.format(conns=conns))
     assert KernelIpvs(net.parent).is_up_to_date() is up_to_date
 
 
-def test_what_the_kernel_has_counted_in_all(net: Path) -> None:
+def test_totals(net: Path) -> None:
     (net / "ip_vs_stats").write_text(STATS)
     assert list(KernelIpvs(net.parent).totals().values()) == [6, 32, 10, 1380, 768]
 
@@ -167,7 +165,7 @@ FWM  7 rr persistent 60
 }
 
 
-def test_what_the_kernel_has_counted_for_each() -> None:
+def test_counters_of_services_and_servers() -> None:
     def answer(command: Sequence[str], _text: str) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 0, LISTED[command[-1]], "")
 
@@ -177,14 +175,14 @@ def test_what_the_kernel_has_counted_for_each() -> None:
     assert counted["FWM", "7"].counters["packets_in"] == 0
 
 
-def test_a_refusal_is_told_in_the_kernels_words() -> None:
+def test_a_refusal_is_reported_in_the_kernels_words() -> None:
     refused = subprocess.CompletedProcess([], 0, "", "No such service\n")
     kernel = KernelIpvs(run=lambda _command, _text: refused)
     with pytest.raises(EngineError, match="No such service"):
         kernel.restore(["-D -t 203.0.113.1:80"])
 
 
-def test_what_is_missing_is_said_before_anything_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_is_reported_before_anything_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(EngineError, match="needs root"):
         require("ipvs")
@@ -200,7 +198,7 @@ def test_what_is_missing_is_said_before_anything_is_changed(monkeypatch: pytest.
         require("ipvs")
 
 
-def test_the_scapy_engine_needs_nothing_more() -> None:
+def test_the_scapy_engine_has_no_prerequisites() -> None:
     require("scapy")
 
 
@@ -209,7 +207,7 @@ class FakeIpvs(KernelIpvs):
 
     def __init__(self, proc: Path) -> None:
         super().__init__(proc)
-        self.told: list[str] = []
+        self.commands: list[str] = []
         self.marks = ""
         self.refuses = ""
         self.sysctls.mkdir(parents=True)
@@ -221,7 +219,7 @@ class FakeIpvs(KernelIpvs):
         return False
 
     def restore(self, lines: Sequence[str]) -> None:
-        self.told += lines
+        self.commands += lines
         if self.refuses == "rules":
             self.refuses = ""
             raise EngineError("no such rule.")
@@ -235,7 +233,7 @@ class FakeIpvs(KernelIpvs):
         """The rules as the lines that were carried out leave them, and all settings."""
         rules: dict[str, str] = {}
         timeouts = ""
-        for line in self.told:
+        for line in self.commands:
             verb, _, rest = line.partition(" ")
             if verb == "-C":
                 rules.clear()
@@ -252,7 +250,7 @@ class FakeIpvs(KernelIpvs):
 
 
 @pytest.mark.parametrize("refuses", ["rules", "sysctls", "marks"])
-def test_what_the_kernel_refuses_leaves_it_as_it_was(refuses: str, tmp_path: Path) -> None:
+def test_a_refusal_leaves_the_kernel_as_it_was(refuses: str, tmp_path: Path) -> None:
     fake = FakeIpvs(tmp_path)
     director = director_with([f"-A -t {ENDS[0]} -s rr", f"-a -t {ENDS[0]} -r {SERVERS[0]} -m"])
     engine = IpvsEngine(fake)

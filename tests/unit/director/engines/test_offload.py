@@ -1,4 +1,4 @@
-"""What a card was to do is done: the frames that the core gets are those that a wire would have carried."""
+"""Offloaded work is completed: the core gets the frames that a wire would have carried."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ START = 14 + 20  # where TCP or UDP begins
 NEEDS_CHECKSUM, MERGED_TCP, MERGED_UDP, ECN = 1, 1, 5, 0x80
 
 
-def begun(packet: Any) -> bytes:
-    """The frame as its sender's kernel leaves it to the card: for a checksum, the pseudo header's sum."""
+def partial(packet: Any) -> bytes:
+    """The frame as the sender's kernel hands it to the card: the checksum is the pseudo header's sum."""
     data = bytearray(bytes(packet))
     above = data[20:]
     where = 20 + {6: 16, 17: 6}[packet.proto]
-    open_ = ipv4.computed(data[12:20] + bytes([0, packet.proto]) + len(above).to_bytes(2, "big"))
-    data[where : where + 2] = bytes(byte ^ 0xFF for byte in open_)
+    pseudo_header = ipv4.computed(data[12:20] + bytes([0, packet.proto]) + len(above).to_bytes(2, "big"))
+    data[where : where + 2] = bytes(byte ^ 0xFF for byte in pseudo_header)
     return ETHERNET + bytes(data)
 
 
@@ -40,32 +40,32 @@ def tcp(data: bytes, **more: Any) -> Any:
     )
 
 
-def test_a_frame_in_which_all_is_done_is_left_alone() -> None:
+def test_a_finished_frame_is_unchanged() -> None:
     frame = ETHERNET + bytes(tcp(b"abc"))
     assert finished(NOTHING + frame) == (frame,)
 
 
 @pytest.mark.parametrize("data", [b"", b"odd", b"even", bytes(range(256)) * 5])
-def test_a_checksum_is_finished(data: bytes) -> None:
+def test_a_partial_checksum_is_completed(data: bytes) -> None:
     for packet, offset in ((tcp(data), 16), (IP(src="192.0.2.1") / UDP(sport=1, dport=2) / data, 6)):
         right = ETHERNET + bytes(packet)
         header = HEADER.pack(NEEDS_CHECKSUM, 0, 0, 0, START, offset)
-        assert finished(header + begun(IP(bytes(packet)))) == (right,)
+        assert finished(header + partial(IP(bytes(packet)))) == (right,)
 
 
-def test_the_checksum_of_udp_is_never_none() -> None:
-    """Such data that it would be 0, which means that there is none."""
+def test_a_completed_udp_checksum_is_never_zero() -> None:
+    """For these data it would be 0, which means "none"."""
     packet = IP(bytes(IP(src="192.0.2.1", dst="203.0.113.1") / UDP(sport=1, dport=2) / b"\0\0"))
     packet[UDP].payload.load = packet[UDP].chksum.to_bytes(2, "big")
-    (frame,) = finished(HEADER.pack(NEEDS_CHECKSUM, 0, 0, 0, START, 6) + begun(packet))
+    (frame,) = finished(HEADER.pack(NEEDS_CHECKSUM, 0, 0, 0, START, 6) + partial(packet))
     assert frame[START + 6 : START + 8] == b"\xff\xff"
 
 
-def test_merged_segments_are_cut_where_they_were_joined() -> None:
-    """Numbers run on, also past their ends; what is the first's or the last's business stays there."""
+def test_merged_segments_are_separated() -> None:
+    """Numbers continue, also past their maximum; CWR stays in the first segment, FIN and PSH in the last."""
     data = bytes(range(250)) * 12
     header = HEADER.pack(NEEDS_CHECKSUM, MERGED_TCP | ECN, START + 32, 1448, START, 16)
-    frames = finished(header + begun(IP(bytes(tcp(data, flags="CPFA")))))
+    frames = finished(header + partial(IP(bytes(tcp(data, flags="CPFA")))))
     packets = [Ether(frame)[IP] for frame in frames]
     assert b"".join(bytes(packet[TCP].payload) for packet in packets) == data
     assert [packet.len for packet in packets] == [1500, 1500, 3000 - 2896 + 52]
@@ -75,9 +75,9 @@ def test_merged_segments_are_cut_where_they_were_joined() -> None:
     assert all(_is_right(frame) for frame in frames)
 
 
-def test_merged_datagrams_are_cut_apart() -> None:
+def test_merged_datagrams_are_separated() -> None:
     packet = IP(src="192.0.2.1", dst="203.0.113.1") / UDP(sport=1, dport=2) / bytes(2500)
-    frames = finished(HEADER.pack(NEEDS_CHECKSUM, MERGED_UDP, 0, 1200, START, 6) + begun(IP(bytes(packet))))
+    frames = finished(HEADER.pack(NEEDS_CHECKSUM, MERGED_UDP, 0, 1200, START, 6) + partial(IP(bytes(packet))))
     assert [Ether(frame)[UDP].len for frame in frames] == [1208, 1208, 108]
     assert all(_is_right(frame) for frame in frames)
 
@@ -91,7 +91,7 @@ def test_merged_datagrams_are_cut_apart() -> None:
     ],
     ids=["a checksum outside", "no length", "an unknown kind"],
 )
-def test_what_makes_no_sense_is_left_to_the_engine(header: bytes) -> None:
+def test_an_invalid_offload_header_is_ignored(header: bytes) -> None:
     frame = ETHERNET + bytes(tcp(b"abc"))
     assert finished(header + frame) == (frame,)
     assert finished(header + frame[:20]) == (frame[:20],)

@@ -1,6 +1,6 @@
-"""Whatever is on the wire, the engine goes on: truncated, mutated and random frames.
+"""Truncated, mutated and random frames do not stop the engine.
 
-LVS_FUZZ=1000000 in the environment has so many of them tried, in all methods together.
+LVS_FUZZ=1000000 in the environment tries that many, in all methods together.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from tests.unit.director.engines.support import CLIENT, OWN, SERVER, VIP, Runnin
 
 FRAMES = int(os.environ.get("LVS_FUZZ", "18000")) // 6
 CHANCE = random.randrange(2**32)
-STEADY = "198.51.100.77"  # the client of a connection that has to outlive all of them
+STEADY = "198.51.100.77"  # the client of a connection that has to survive all of them
 
 
 def _samples() -> list[bytes]:
-    """Frames that mean something to a director, in an order in which they do."""
+    """Valid frames, in an order in which they make sense to a director."""
     tcp = [
         IP(src=CLIENT, dst=VIP) / TCP(sport=1025, dport=port, flags=flags) / b"PORT 198,51,100,101,4,1\r\n"
         for port in (80, 21)
@@ -59,7 +59,7 @@ def _samples() -> list[bytes]:
 
 
 @pytest.mark.parametrize("seed", [1999, CHANCE], ids=["always", "chance"])
-def test_spoilt_frames_do_not_stop_it(running: Running, seed: int) -> None:
+def test_malformed_frames_do_not_stop_the_engine(running: Running, seed: int) -> None:
     print(f"seed {seed}")  # pytest shows it when this fails
     chance = random.Random(seed)
     for flags in ("S", "A"):
@@ -82,14 +82,14 @@ def test_spoilt_frames_do_not_stop_it(running: Running, seed: int) -> None:
 
 
 @pytest.mark.parametrize("ttl", [0, 1])
-def test_an_icmp_error_at_the_end_of_its_life_goes_nowhere(running: Running, ttl: int) -> None:
+def test_an_icmp_error_with_an_expired_ttl_is_dropped(running: Running, ttl: int) -> None:
     running.receive(IP(src=CLIENT, dst=VIP) / TCP(sport=1025, dport=80, flags="S"))
     reply = bytes(IP(src=VIP, dst=CLIENT) / TCP(sport=80, dport=1025))[:28]
     assert not running.receive(IP(src=CLIENT, dst=VIP, ttl=ttl) / ICMP(type=3, code=1) / reply)
     assert len(running.receive(IP(src=CLIENT, dst=VIP, ttl=2) / ICMP(type=3, code=1) / reply)) == 1
 
 
-def test_a_packet_that_fails_costs_only_itself(nat: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_costs_one_packet_only(nat: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     syn = IP(src=CLIENT, dst=VIP) / TCP(sport=2000, dport=80, flags="S")
 
     def fail(*_: object) -> None:
@@ -105,7 +105,7 @@ def test_a_packet_that_fails_costs_only_itself(nat: Running, monkeypatch: pytest
     assert len(nat.receive(syn)) == 1
 
 
-def test_what_cannot_be_told_is_counted(nat: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_that_can_not_be_reported_is_counted(nat: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_event: object) -> None:
         raise OSError("no space left on device")
 

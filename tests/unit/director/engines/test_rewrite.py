@@ -1,6 +1,6 @@
-"""What leaves for what came: the packet tables of the three methods, and every checksum.
+"""What each forwarding method makes of a packet, to the last checksum.
 
-The oracle is Scapy building the expected packet from nothing: each byte has to be the same.
+The expected packet is built by Scapy from scratch: every byte has to be equal.
 """
 
 from __future__ import annotations
@@ -70,30 +70,30 @@ def test_dr_request(running: Running) -> None:
 
 
 @pytest.mark.parametrize("to", ["ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01", "02:00:00:00:00:77"])
-def test_a_frame_for_somebody_else_is_none_of_its_business(running: Running, to: str) -> None:
+def test_frames_for_other_hosts_are_ignored(running: Running, to: str) -> None:
     assert running.receive(request("S"), to) == []
     assert running.kernel.delivered == []
 
 
-def test_a_port_without_a_service_is_left_to_the_kernel_as_it_came(running: Running) -> None:
+def test_a_port_without_a_service_is_passed_to_the_kernel_unchanged(running: Running) -> None:
     packet = IP(src=CLIENT, dst=VIP) / TCP(sport=5, dport=81, flags="S")
     assert running.receive(packet) == []
     assert running.kernel.delivered == [bytes(packet)]
 
 
-def test_what_is_not_for_a_vip_the_kernel_has_already(running: Running) -> None:
+def test_packets_to_other_addresses_are_not_delivered_twice(running: Running) -> None:
     assert running.receive(IP(src=CLIENT, dst=OWN) / TCP(sport=5, dport=22, flags="S")) == []
     assert running.kernel.delivered == []
 
 
-def test_the_padding_of_a_short_frame_is_left_out(running: Running) -> None:
+def test_the_padding_of_a_short_frame_is_removed(running: Running) -> None:
     packet = IP(src=CLIENT, dst=VIP) / TCP(sport=5, dport=80, flags="S")
     (frame,) = running.receive(bytes(Ether(dst=MAC) / packet) + bytes(6))
     assert len(bytes(frame[IP])) == 40 + 20 * (frame[IP].proto == 4)
 
 
 @given(st.binary(max_size=60), st.integers(1, 65535), st.ip_addresses(v=4).map(str), st.integers(2, 255))
-def test_nat_updates_checksums_as_if_computed_anew(data: bytes, port: int, server: str, ttl: int) -> None:
+def test_nat_updates_checksums_as_if_computed(data: bytes, port: int, server: str, ttl: int) -> None:
     before = request(data=data, ttl=ttl)
     forward = to_server(Method.NAT, Endpoint(CLIENT, 3456), Endpoint(server, port), sequence_delta=-101)
     after = request(data=data, ttl=ttl - 1)
@@ -134,7 +134,7 @@ def test_a_damaged_packet_stays_damaged(method: Any) -> None:
 @pytest.mark.parametrize("data", [b"", b"abc", b"abcd"])
 @pytest.mark.parametrize("claimed", [0, None])
 def test_udp_without_a_checksum_gets_one(claimed: int | None, data: bytes) -> None:
-    """As the kernel computes it, when VS-NAT has changed such a datagram."""
+    """As in the kernel, where VS-NAT has changed it."""
     packet = IP(src=CLIENT, dst=VIP, ttl=9) / UDP(sport=7, dport=80, chksum=claimed) / data
     forward = to_server(Method.NAT, Endpoint(CLIENT, 7), Endpoint(SERVER, 8000))
     after = IP(src=CLIENT, dst=SERVER, ttl=8) / UDP(sport=7, dport=8000) / data
@@ -150,7 +150,7 @@ def test_a_computed_checksum_is_never_none(data: bytes, port: int) -> None:
 
 
 @pytest.mark.parametrize("method", [rewrite.dr, rewrite.tun])
-def test_what_nobody_has_changed_goes_on_without_one(method: Any) -> None:
+def test_unchanged_udp_stays_without_a_checksum(method: Any) -> None:
     packet = IP(src=CLIENT, dst=VIP, ttl=9) / UDP(sport=7, dport=80, chksum=0) / b"abc"
     forward = to_server(Method.DR, Endpoint(CLIENT, 7), Endpoint(VIP, 80))
     assert method(Datagram(bytes(packet)), forward, OWN)[-11:] == bytes(packet)[-11:]
@@ -163,7 +163,7 @@ def quoting(error: Any, quoted: Any, length: int = 28) -> Any:
     return error / bytes(quoted)[:length]
 
 
-def test_an_error_about_a_request_reaches_the_client_as_if_about_what_it_sent(nat: Running) -> None:
+def test_an_error_about_a_request_quotes_what_the_client_sent(nat: Running) -> None:
     (frame,) = opened(nat).receive(request())
     error = IP(src="172.16.0.9", dst=CLIENT, ttl=64) / ICMP(type=3, code=1)
     (frame,) = nat.receive(quoting(error, frame[IP], 60))
@@ -189,7 +189,7 @@ def test_an_error_about_a_reply_reaches_the_real_server(nat: Running) -> None:
 
 
 @pytest.mark.parametrize("running", [Method.TUN], indirect=True)
-def test_a_tunnel_that_is_too_narrow_is_remembered(running: Running) -> None:
+def test_the_path_mtu_of_a_tunnel_is_remembered(running: Running) -> None:
     tunnelled = opened(running).receive(request())[0][IP]
     error = IP(src="192.0.2.1", dst=OWN) / ICMP(type=3, code=4, nexthopmtu=1400)
     (told,) = running.receive(quoting(error, tunnelled, 56))
@@ -201,7 +201,7 @@ def test_a_tunnel_that_is_too_narrow_is_remembered(running: Running) -> None:
 
 
 @pytest.mark.parametrize("running", [Method.TUN], indirect=True)
-def test_a_forged_error_about_a_tunnel_teaches_nothing(running: Running) -> None:
+def test_a_forged_error_about_a_tunnel_is_ignored(running: Running) -> None:
     quoted = IP(src=OWN, dst=SERVER, proto=4, len=1500)
     error = IP(src="198.51.100.9", dst=OWN) / ICMP(type=3, code=4, nexthopmtu=68)
     assert running.receive(quoting(error, quoted / request(), 28)) == []
@@ -210,7 +210,9 @@ def test_a_forged_error_about_a_tunnel_teaches_nothing(running: Running) -> None
 
 @pytest.mark.parametrize("running", [Method.TUN], indirect=True)
 @pytest.mark.parametrize(("inside", "outside"), [(0, 0), (1, 1), (2, 2), (3, 2), (0xBB, 0xBA)])
-def test_a_congestion_inside_is_none_outside_of_a_tunnel(running: Running, inside: int, outside: int) -> None:
+def test_congestion_inside_a_tunnel_is_not_repeated_outside(
+    running: Running, inside: int, outside: int
+) -> None:
     (frame,) = opened(running).receive(request(tos=inside))
     assert (frame[IP].tos, frame[IP].payload.tos) == (outside, inside)
 
@@ -220,10 +222,10 @@ def right_icmp_checksum(frame: Any) -> bool:
     return bool(checksum(content[:2] + b"\0\0" + content[4:]) == frame[ICMP].chksum)
 
 
-# ---- answers ----
+# ---- ICMP errors of the director ----
 
 
-def test_a_service_without_servers_answers_as_the_vip(running: Running) -> None:
+def test_a_service_without_servers_rejects_from_the_vip(running: Running) -> None:
     key = ServiceKey(6, Endpoint(VIP, 80))
     running.director.apply([DeleteServer(key, Endpoint(SERVER, 80))], 1.0)
     packet = request("S", ttl=64)
@@ -233,13 +235,13 @@ def test_a_service_without_servers_answers_as_the_vip(running: Running) -> None:
     assert bytes(frame[ICMP].payload).startswith(bytes(packet)[:28])
 
 
-def test_at_the_end_of_its_life_the_sender_is_told(running: Running) -> None:
+def test_an_expired_ttl_is_reported_to_the_sender(running: Running) -> None:
     (frame,) = running.receive(request("S", ttl=1))
     assert (frame[ICMP].type, frame[ICMP].code) == (11, 0)
 
 
 @pytest.mark.parametrize("source", ["0.0.0.0", "127.0.0.1", "224.0.0.5", "255.255.255.255"])
-def test_nobody_is_told_nothing(running: Running, source: str) -> None:
+def test_no_error_is_sent_to_an_invalid_source(running: Running, source: str) -> None:
     assert running.receive(_from(source)) == []
     assert running.engine.counters()["answered"] == 0
 
@@ -250,22 +252,22 @@ def _from(source: str) -> Any:
     return packet
 
 
-# ---- what is no packet ----
+# ---- malformed packets ----
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "damage",
     [
         lambda data: data[:19],
         lambda data: b"\x65" + data[1:],
         lambda data: b"\x44" + data[1:],
         lambda data: data[:30],
-        lambda data: data[:9] + b"\x07" + data[10:],  # the header's checksum no longer fits
+        lambda data: data[:9] + b"\x07" + data[10:],  # the header's checksum is wrong now
     ],
 )
-def test_malformed(spoil: Any) -> None:
+def test_malformed(damage: Any) -> None:
     with pytest.raises(Malformed):
-        Datagram(spoil(bytes(request())))
+        Datagram(damage(bytes(request())))
 
 
 def test_a_tcp_header_longer_than_the_packet_is_malformed() -> None:
@@ -291,20 +293,20 @@ def syn(port: int, options: Any = None) -> Any:
     return IP(src=CLIENT, dst=VIP, id=9, flags="DF", ttl=63) / tcp
 
 
-def test_an_ftp_session_gets_no_selective_acknowledgements(nat: Running) -> None:
+def test_an_ftp_session_offers_no_selective_acknowledgements(nat: Running) -> None:
     (frame,) = nat.receive(syn(21))
     expected = syn(21, [("MSS", 1460), ("NOP", None), ("NOP", None), *_SYN_OPTIONS[2:]])
     expected.dst, expected.ttl = SERVER, 62
     assert bytes(frame[IP]) == bytes(expected)
 
 
-def test_other_connections_keep_them(nat: Running) -> None:
+def test_other_connections_keep_selective_acknowledgements(nat: Running) -> None:
     (frame,) = nat.receive(syn(80))
     assert ("SAckOK", b"") in frame[TCP].options
 
 
 @given(options=st.binary(max_size=40))
-def test_options_of_any_kind_keep_their_length(options: bytes) -> None:
+def test_blanked_options_keep_their_length(options: bytes) -> None:
     options += b"\0" * (-len(options) % 4)
     tcp = TCP(sport=3456, dport=21, flags="S", dataofs=5 + len(options) // 4)
     datagram = Datagram(bytes(IP(src=CLIENT, dst=VIP) / tcp / options))
@@ -314,7 +316,7 @@ def test_options_of_any_kind_keep_their_length(options: bytes) -> None:
     assert in4_chksum(6, IP(after[:20]), after[20:]) == 0
 
 
-# ---- there and back ----
+# ---- rewriting undone ----
 
 _ADDRESSES = st.ip_addresses(v=4).map(str)
 
@@ -333,7 +335,7 @@ def layers(protocol: int, ports: tuple[int, int], numbers: tuple[int, int]) -> A
     shift=st.integers(-200, 200),
     data=st.binary(max_size=60),
 )
-def test_rewriting_and_its_inverse_leave_what_came(
+def test_rewriting_and_its_inverse_leave_the_original(
     protocol: int,
     ends: tuple[str, str, str],
     ports: tuple[int, int, int],
@@ -341,14 +343,14 @@ def test_rewriting_and_its_inverse_leave_what_came(
     shift: int,
     data: bytes,
 ) -> None:
-    """Only the time to live tells that the packet was here twice."""
+    """Only the TTL shows that the packet was rewritten twice."""
     above = layers(protocol, ports[:2], numbers)
-    came = bytes(IP(src=ends[0], dst=ends[1], ttl=64, id=7) / above / data)
+    original = bytes(IP(src=ends[0], dst=ends[1], ttl=64, id=7) / above / data)
     source, vip, rip = Endpoint(ends[0], ports[0]), Endpoint(ends[1], ports[1]), Endpoint(ends[2], ports[2])
-    there = rewrite.nat(Datagram(came), to_server(Method.NAT, source, rip, sequence_delta=shift), OWN)
+    there = rewrite.nat(Datagram(original), to_server(Method.NAT, source, rip, sequence_delta=shift), OWN)
     back = rewrite.nat(Datagram(there), to_server(Method.NAT, source, vip, sequence_delta=-shift), OWN)
-    expected = IP(came)
+    expected = IP(original)
     expected.ttl = 62
     del expected.chksum
     assert IP(back)[IP].fields == IP(bytes(expected))[IP].fields
-    assert back[20:] == came[20:]
+    assert back[20:] == original[20:]

@@ -1,4 +1,4 @@
-"""The filter in the kernel: it works on sockets of any kind, so that a pair of local ones will do here."""
+"""The kernel's filter works on sockets of any kind; here it is tested on a local pair."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def passes(frame: bytes, wanted: Collection[FrameClass]) -> bool:
 
 
 def class_of(frame: bytes) -> FrameClass:
-    """Where it passes alone; both together take what either takes."""
-    found = [one for one in (FrameClass.SYN, FrameClass.OTHER) if passes(frame, {one})]
+    """The class whose filter it passes; a filter for both passes what either passes."""
+    found = [kind for kind in (FrameClass.SYN, FrameClass.OTHER) if passes(frame, {kind})]
     assert passes(frame, {FrameClass.SYN, FrameClass.OTHER}) == bool(found)
     return found[0] if len(found) == 1 else FrameClass.IGNORED
 
@@ -54,10 +54,10 @@ def class_of(frame: bytes) -> FrameClass:
     ],
     ids=lambda value: value.summary() if isinstance(value, Packet) else value.name,
 )
-def test_classes(packet: Packet, wanted: FrameClass) -> None:
+def test_frame_classes(packet: Packet, wanted: FrameClass) -> None:
     frame = bytes(Ether(dst="02:00:00:00:00:01", src="02:00:00:00:00:02") / packet)
     assert class_of(frame) is wanted
 
 
-def test_bytes_that_are_no_frame_are_not_wanted() -> None:
+def test_a_truncated_frame_is_ignored() -> None:
     assert class_of(b"x") is FrameClass.IGNORED
