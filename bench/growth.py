@@ -12,7 +12,7 @@ from ipaddress import IPv4Address
 from bench.many_clients import PORT, clients
 from bench.measures import Figure
 from bench.testbed import SERVER, VIP, Testbed, server_line
-from labs.machine.proc import memory_available
+from labs.machine.load import memory_available
 
 METHOD = "dr"
 FIRST_SERVER = IPv4Address(SERVER)

@@ -21,12 +21,11 @@ from classroom.submission import SUFFIX, Submission, public_key, sealed
 from classroom.variants import default_student, variant_for
 from director.control.channel import Message
 from labs.checks.result import Check
-from labs.checks.table import check_table
 from labs.errors import BadRequest, Unable
 from labs.run import attach
 from labs.run.attach import AttachedLab
 from labs.terminal.exits import print_error
-from labs.terminal.screen import WIDE, busy, is_interactive, make_console, table_box
+from labs.terminal.screen import WIDE, busy, check_table, is_interactive, make_console, table_box
 
 _COMMANDS = {
     "./inv shell HOST": "a shell on a host of the lab: {hosts}",

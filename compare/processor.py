@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from labs.machine.proc import processor_times
+from labs.machine.load import processor_times
 
 _TICKS = os.sysconf("SC_CLK_TCK")  # a second's
 

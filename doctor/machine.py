@@ -16,7 +16,7 @@ from director.engines.engine import EngineError
 from doctor.finding import Finding, State
 from labs.errors import LabError
 from labs.machine import capabilities
-from labs.machine.proc import memory_available
+from labs.machine.load import memory_available
 from labs.network.sandbox import subordinate_ids
 
 _SERVER_MB = 12  # of memory, for one real server more in VS-TUN

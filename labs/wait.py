@@ -1,7 +1,7 @@
 """Waiting for a state, with a deadline: the only place of the labs that sleeps.
 
 Deadlines are written for an idle machine of ordinary speed and multiplied by how slow this one is at the
-moment (labs/machine/pace.py). LVS_PATIENCE, a number of 1 or more, replaces what is measured.
+moment (labs/machine/load.py). LVS_PATIENCE, a number of 1 or more, replaces what is measured.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from labs.errors import BadRequest, LabError
-from labs.machine.pace import Pace
+from labs.machine.load import Pace
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
 
-from realserver_setup import ftpd, netns, tunl0
+from realserver_setup import ftpd, syscalls, tunl0
 from realserver_setup.errors import SetupError
 
 Message = dict[str, Any]
@@ -119,9 +119,9 @@ def _become(request: Message, parent: int, status: int) -> NoReturn:
     code = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        netns.die_with_parent(parent)
+        syscalls.die_with_parent(parent)
         _redirect(request["log"])
-        netns.join(request["pid"])
+        syscalls.join(request["pid"])
         DAEMONS[request["daemon"]](partial(_say_ready, status), **request["options"])
         code = 0
     except (SetupError, OSError, TypeError) as error:  # TypeError: an option that the daemon does not have

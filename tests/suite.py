@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from labs.machine.proc import memory_available
+from labs.machine.load import memory_available
 
 ROOT = Path(__file__).resolve().parent.parent
 _MODULE = (sys.executable, "-m")  # scripts in .venv/bin know where it was made, whatever its path has in it

@@ -28,7 +28,7 @@ from time import monotonic
 from typing import IO
 
 from labs.errors import LabError, Unable
-from realserver_setup.netns import die_with_parent
+from realserver_setup.syscalls import die_with_parent
 from vm.folders import TEMPORARY
 from vm.kernel import Kernel, cache
 

@@ -15,7 +15,7 @@ from typing import Any
 from bench.measures import Figure, Measure
 from bench.testbed import IPERF, Testbed
 from labs.errors import BuildFailed
-from labs.machine.proc import processor_times
+from labs.machine.load import processor_times
 
 _STREAMS = {"tcp": 1, "tcp_many": 4}
 _PAYLOAD = 18  # bytes

@@ -11,12 +11,11 @@ import sys
 from collections.abc import Callable
 
 from labs.checks.arp import only_director_answers, only_director_claims
-from labs.checks.balance import as_scheduled
 from labs.checks.ftp import ftp_modes
 from labs.checks.http import downloads, keep_alive, two_clients, uploads
-from labs.checks.packets import packet_table
-from labs.checks.paths import client_addresses, refused, reply_path
+from labs.checks.packets import client_addresses, packet_table, refused, reply_path
 from labs.checks.result import Check
+from labs.checks.scheduling import as_scheduled
 from labs.run.running import RunningLab
 
 CheckFunction = Callable[[RunningLab], Check | tuple[Check, ...]]

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from director.control.channel import ChannelError, call
 from director.formats.dataclass_json import load
-from labs.controller.records import ArpSighting, Port, PortCounters, Switch
+from labs.controller.queries import ArpSighting, Port, PortCounters, Switch
 from labs.errors import BuildFailed, LabError
 from labs.wait import patient, wait_for
 

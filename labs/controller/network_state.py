@@ -10,11 +10,10 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-from labs.controller.arp_log import ArpLog, Entry
-from labs.controller.learning import MacTable
-from labs.controller.queries import ControlError
-from labs.controller.records import ArpSighting, Port, PortCounters, Switch
+from labs.controller.arp import ArpLog, Entry
+from labs.controller.queries import ArpSighting, ControlError, Port, PortCounters, Switch
 from labs.controller.replies import Replies
+from labs.controller.switching import MacTable
 from labs.wait import patient
 
 PATIENCE = 3.0  # seconds that the switches have for their counters; less than a caller's own

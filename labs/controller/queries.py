@@ -1,22 +1,76 @@
-"""The requests on the control socket, and what is answered.
+"""The requests on the control socket, their answers, and the records that travel in them as JSON objects.
 
     {"do": "switches"}             switches that are connected and forward, with their ports
     {"do": "ports"}                counters of every port, read from the switches now
-    {"do": "arp", "since": 17}     ARP claims after serial 17 (default 0: all that are kept)
+    {"do": "arp", "since": 17}     ARP packets after serial 17 (default 0: all that are kept)
     {"do": "forget-arp"}           forget them
-    {"do": "framework"}            name and version of what this runs on
+    {"do": "framework"}            name and version of the OpenFlow framework
 
-An answer has "ok": true and its data, or "ok": false and an "error" for people. What is asked
-is a `StateQueries`; it knows neither sockets nor OpenFlow.
+An answer has "ok": true and its data, or "ok": false and an "error" for people. What is asked is a
+`StateQueries`; nothing here knows sockets or OpenFlow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from labs.controller.records import ArpSighting, PortCounters, Switch
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A switch port: its OpenFlow number and the interface that is plugged in, such as s1-eth1."""
+
+    number: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A switch that is connected and forwards; `name` is the bridge's, such as s1."""
+
+    name: str
+    dpid: int
+    ports: tuple[Port, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PortCounters:
+    """Counters since the port was made, seen from the switch: rx is what the host sent.
+
+    Bytes are those of Ethernet frames without preamble and checksum (OpenFlow 1.3, 7.3.5.6).
+    """
+
+    switch: str
+    dpid: int
+    port: int
+    name: str
+    rx_packets: int
+    rx_bytes: int
+    tx_packets: int
+    tx_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArpSighting:
+    """An ARP packet that entered a switch: who claims to have which address (RFC 826).
+
+    `at` is in seconds since the epoch; `operation` is "request", "reply", or the number of any
+    other; `frame_source` is the Ethernet header's MAC, which an honest sender repeats as `sender_mac`.
+    `serial` counts from 1, over all switches.
+    """
+
+    serial: int
+    at: float
+    switch: str
+    port: int
+    port_name: str
+    operation: str
+    sender_ip: str
+    sender_mac: str
+    target_ip: str
+    frame_source: str
+
 
 Message = dict[str, Any]
 

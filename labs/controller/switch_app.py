@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from director.control.listener import Listener
-from labs.controller import flows, framework, queries
-from labs.controller.frames import ETHERTYPE_ARP, Frame, parse_arp, parse_frame
+from labs.controller import framework, queries, switching
+from labs.controller.arp import ETHERTYPE_ARP, Frame, parse_arp, parse_frame
 from labs.controller.framework import CONNECTED, DISCONNECTED, handles, ofp_event
 from labs.controller.network_state import Connection, NetworkState
 
@@ -50,7 +50,7 @@ class SwitchApp(framework.App):
             return
         self._state.connected(datapath)
         parser = datapath.ofproto_parser
-        _send(datapath, flows.initial(datapath))
+        _send(datapath, switching.initial_flows(datapath))
         # Answered in this order: names of the ports, then that all of the above is done.
         _send(datapath, [parser.OFPPortDescStatsRequest(datapath), parser.OFPBarrierRequest(datapath)])
 
@@ -71,7 +71,7 @@ class SwitchApp(framework.App):
         port = message.desc
         if message.reason == message.datapath.ofproto.OFPPR_DELETE:
             macs = self._state.port_gone(message.datapath, port.port_no)
-            _send(message.datapath, flows.forgotten(message.datapath, port.port_no, macs))
+            _send(message.datapath, switching.forgotten_flows(message.datapath, port.port_no, macs))
         else:
             self._state.port_named(message.datapath, port.port_no, _text(port.name))
 
@@ -93,7 +93,7 @@ class SwitchApp(framework.App):
             self._record(connection, port, frame, message.data)
         self._learn(connection, port, frame)
         out = connection.macs.port_of(frame.dest)
-        _send(message.datapath, [flows.packet_out(message.datapath, port, out, message.data)])
+        _send(message.datapath, [switching.packet_out(message.datapath, port, out, message.data)])
 
     def _record(self, connection: Connection, port: int, frame: Frame, data: bytes) -> None:
         arp = parse_arp(data)
@@ -103,7 +103,10 @@ class SwitchApp(framework.App):
     def _learn(self, connection: Connection, port: int, frame: Frame) -> None:
         new = connection.macs.learn(frame.source, port)
         if new is not None:
-            _send(connection.datapath, flows.learnt(connection.datapath, new.mac, new.port, new.moved_from))
+            _send(
+                connection.datapath,
+                switching.learnt_flows(connection.datapath, new.mac, new.port, new.moved_from),
+            )
 
 
 def _send(datapath: Any, messages: Iterable[Any]) -> None:

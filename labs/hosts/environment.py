@@ -23,7 +23,7 @@ from pathlib import Path
 
 from director.control import SOCKET_VARIABLE
 from labs.errors import Unable
-from realserver_setup import netns
+from realserver_setup import syscalls
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / "director" / "bin"
@@ -108,7 +108,7 @@ def reset_settings(pid: int) -> None:
         return
 
     def there() -> None:
-        netns.join(pid)  # moves this thread only
+        syscalls.join(pid)  # moves this thread only
         _set(_inherited)
 
     thread = threading.Thread(target=there)

@@ -1,19 +1,21 @@
-"""A host of the lab: run a command in it and get a real exit code and output.
+"""A host of the lab: run a command in it and get its exit code and output, or leave a daemon running.
 
-Mininet's own cmd() types into a shell and loses exit codes, so commands are started beside
-it, in the host's namespaces (mnexec -a).
-"""
+Mininet's own cmd() types into a shell and loses exit codes, so commands are started beside it, in the
+host's namespaces (mnexec -a)."""
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from labs.errors import BuildFailed
 from labs.run.evidence import Evidence
-from labs.wait import patient
+from labs.wait import patient, wait_for
 from realserver_setup.apply import Result
 
 
@@ -74,3 +76,34 @@ class Host:
 
     def _inside(self, argv: Sequence[str]) -> list[str]:
         return ["mnexec", "-a", str(self.pid), *argv]
+
+
+_PATIENCE = 60  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """`name` is for people; everything the process prints goes to `log`."""
+
+    name: str
+    process: subprocess.Popen[Any]
+    log: Path
+
+    def wait(self, ready: Callable[[], bool], what: str) -> None:
+        """Until `ready`, which `what` describes. Raises BuildFailed, at once where the process has ended."""
+
+        def look() -> bool:
+            ended = self.ended()
+            if ended:
+                raise BuildFailed(ended)
+            return ready()
+
+        wait_for(look, _PATIENCE, what, BuildFailed)
+
+    def ended(self) -> str:
+        """That it has ended, by which signal if it was killed, and its last words; empty while it runs."""
+        code = self.process.poll()
+        if code is None:
+            return ""
+        killed = f" by {signal.Signals(-code).name}" if code < 0 else ""
+        return f"{self.name} ended{killed}: {self.log.read_text(errors='replace').strip()}"

@@ -18,10 +18,10 @@ from labs.plan import RealServer
 from labs.run.evidence import Evidence
 from labs.wait import patient, wait_for
 from realserver_setup import files
+from realserver_setup.access_logs import ftp_commands
 from realserver_setup.apply import Result
 from realserver_setup.httpd import Httpd, Request
 from realserver_setup.launcher import Daemon, Kind, Launcher
-from realserver_setup.served import served
 
 _HOME = Path("/run/lvs")
 
@@ -84,7 +84,7 @@ class ServerFarm:
     def visitors(self, server: str) -> set[str]:
         """The client addresses in the logs of a real server's httpd and ftpd."""
         http = {request.client for request in self._httpds[server].requests()}
-        return http | {command.client for command in served(self._evidence.log(f"ftpd-{server}"))}
+        return http | {command.client for command in ftp_commands(self._evidence.log(f"ftpd-{server}"))}
 
     def requests(self, server: str) -> list[Request]:
         """What a real server's httpd has served so far."""

@@ -18,9 +18,9 @@ from labs.errors import Unable
 from labs.hosts import environment
 from labs.machine import limits
 from labs.network import sandbox
-from labs.network import syscalls as kernel
 from labs.run.options import LabOptions
 from labs.wait import patient
+from realserver_setup import syscalls
 
 SYSCTLS = Path("/proc/sys")
 TUN = "/dev/net/tun"
@@ -144,8 +144,8 @@ def _try_user_namespace() -> int:
     child = os.fork()
     if child == 0:
         try:
-            kernel.unshare(kernel.CLONE_NEWUSER)
-            kernel.unshare(kernel.CLONE_NEWNET)
+            syscalls.unshare(syscalls.CLONE_NEWUSER)
+            syscalls.unshare(syscalls.CLONE_NEWNET)
             os._exit(0)
         except OSError as error:
             os._exit(error.errno or errno.EPERM)

@@ -1,22 +1,25 @@
 """A topology, built with Mininet: hosts, Open vSwitch bridges and the cables between them.
 
-Mininet is told what to plug together and nothing else: addresses and routes come from the
-set-up scripts, so that a student reads them there. Its clean-up is not used: the sandbox
-goes, and everything with it.
-"""
+Mininet only plugs things together. Addresses and routes come from the set-up scripts, so that a student
+reads them there. Its clean-up is not used: when the sandbox ends, everything goes with it. Cables of
+distant clients get delay and loss from the kernel's netem (tc-netem(8))."""
 
 from __future__ import annotations
 
 import resource
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from labs.errors import LabError
 from labs.hosts.environment import reset_settings
 from labs.hosts.host import Host
-from labs.network.topology import Topology
+from labs.network.topology import Interface, Topology
 from labs.run.evidence import Evidence
+from labs.run.options import LabOptions
+from labs.wait import patient
 
 CONTROLLER_PORT = 6653
 _OPENFLOW = "OpenFlow13"
@@ -130,3 +133,20 @@ def _controller() -> Any:
             pass
 
     return OurController("c0", ip="127.0.0.1", port=CONTROLLER_PORT)
+
+
+def netem_options(options: LabOptions) -> list[str]:
+    """What netem is told."""
+    delay = ["delay", f"{options.delay:g}ms"] if options.delay else []
+    loss = ["loss", f"{options.loss:g}%"] if options.loss else []
+    return ["netem", *delay, *loss]
+
+
+def impair(network: Network, client: Interface, options: LabOptions) -> None:
+    """Both ends of a client's cable: what goes into either is late, or lost. Raises LabError."""
+    rule = ["root", *netem_options(options)]
+    network.hosts[client.node].run(["tc", "qdisc", "replace", "dev", client.name, *rule])
+    command = ["tc", "qdisc", "replace", "dev", network.switch_port(client.name), *rule]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patient(10), check=False)
+    if done.returncode:
+        raise LabError(f"{' '.join(command)}: {done.stderr.strip()}")

@@ -19,7 +19,7 @@ from pathlib import Path
 from labs.errors import BuildFailed
 from labs.hosts import environment
 from labs.wait import patient, wait_for
-from realserver_setup import netns
+from realserver_setup import syscalls
 
 _RUN_SECONDS, _END_SECONDS, _PORT_SECONDS, _WAIT_SECONDS = 20, 10, 20, 30
 
@@ -164,7 +164,7 @@ def _reset_settings(namespace: str) -> None:
     """In a thread of its own, because it moves into the namespace."""
 
     def there() -> None:
-        netns.enter(namespace)
+        syscalls.enter(namespace)
         environment.reset_settings_here()
 
     with ThreadPoolExecutor(1) as thread:

@@ -28,14 +28,18 @@ from typing import NoReturn
 
 from labs.errors import Unable
 from labs.hosts import environment
-from labs.network import syscalls as kernel
 from labs.terminal.exits import exit_code_of, print_error
-from realserver_setup.netns import die_with_parent
+from realserver_setup import syscalls
+from realserver_setup.syscalls import die_with_parent
 
 _OUTSIDE = 0  # the pid of a parent in another PID namespace, as getppid(2) tells it
 _ID = re.compile(r"[0-9]{1,10}")
 _LAB_NAMESPACES = (
-    kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
+    syscalls.CLONE_NEWNS
+    | syscalls.CLONE_NEWNET
+    | syscalls.CLONE_NEWPID
+    | syscalls.CLONE_NEWIPC
+    | syscalls.CLONE_NEWUTS
 )
 
 
@@ -95,14 +99,14 @@ def _keep(inside: Callable[[], int], as_root: bool, asks: int, hears: int) -> No
     try:
         parent = os.getppid()
         if not as_root:
-            kernel.unshare(kernel.CLONE_NEWUSER)
+            syscalls.unshare(syscalls.CLONE_NEWUSER)
             os.write(asks, b"u")
             if not os.read(hears, 1):
                 os._exit(2)
             os.setresgid(0, 0, 0)
             os.setresuid(0, 0, 0)
         die_with_parent(parent)  # after the change of user, which would undo it
-        kernel.unshare(_LAB_NAMESPACES)
+        syscalls.unshare(_LAB_NAMESPACES)
         alive = os.pipe()
         first = os.fork()
         if first == 0:
@@ -145,9 +149,9 @@ def _begin(inside: Callable[[], int], alive: int) -> NoReturn:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, _as_interrupt)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        kernel.make_mounts_private()
-        kernel.mount("proc", "/proc", "proc")
-        kernel.mount("tmpfs", "/run", "tmpfs", "mode=0755")
+        syscalls.make_mounts_private()
+        syscalls.mount("proc", "/proc", "proc")
+        syscalls.mount("tmpfs", "/run", "tmpfs", "mode=0755")
         code = exit_code_of(partial(_in_its_own_environment, inside))
     except KeyboardInterrupt:
         code = 130
@@ -180,7 +184,7 @@ def require_mapping() -> None:
     if child == 0:
         os.close(hears[1])
         with suppress(OSError):
-            kernel.unshare(kernel.CLONE_NEWUSER)
+            syscalls.unshare(syscalls.CLONE_NEWUSER)
             os.write(asks[1], b"u")
             os.read(hears[0], 1)
         os._exit(0)

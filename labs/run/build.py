@@ -12,16 +12,13 @@ from director.core.real_server import Method
 from labs.hosts.client import Client
 from labs.hosts.server_farm import ServerFarm
 from labs.machine import capabilities
-from labs.network.emulation import Network
-from labs.network.netem import impair, words
+from labs.network.emulation import Network, impair, netem_options
 from labs.network.openvswitch import OpenVSwitch
 from labs.network.topology import Node, Role
 from labs.plan import Plan
-from labs.run.capture import Capture
-from labs.run.controller_process import ControllerProcess
-from labs.run.director_process import DirectorProcess
 from labs.run.evidence import Evidence
 from labs.run.options import LabOptions
+from labs.run.processes import Capture, ControllerProcess, DirectorProcess
 from labs.run.running import RunningLab
 from labs.terminal.reporter import ConsoleReporter
 from realserver_setup.apply import apply, apply_all
@@ -97,7 +94,7 @@ class Builder:
         if not self._kernel_datapath:
             self._note("This kernel has no openvswitch module: switching with OVS's userspace datapath.")
         if options.impaired:
-            self._note(f"The clients are far away: {' '.join(words(options)[1:])}, each way.")
+            self._note(f"The clients are far away: {' '.join(netem_options(options)[1:])}, each way.")
         if plan.method is Method.TUN:
             whose = (
                 "the kernel's" if self._kernel_tunl0 else "the user-space one: the kernel offers none here"

@@ -11,10 +11,10 @@ if TYPE_CHECKING:  # some of them know the checks, which know this file
     from labs.hosts.server_farm import ServerFarm
     from labs.network.emulation import Network
     from labs.plan import Plan
-    from labs.run.director_process import DirectorProcess
     from labs.run.evidence import Evidence
     from labs.run.options import LabOptions
     from labs.run.packet_table import Row
+    from labs.run.processes import DirectorProcess
 
 
 @dataclass(slots=True)

@@ -16,10 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from labs.checks.result import Check
-from labs.checks.table import check_table
 from labs.run.packet_table import Row
 from labs.run.report import Report
-from labs.terminal.screen import make_console, progress, spinner_column, text_table
+from labs.terminal.screen import check_table, make_console, progress, spinner_column, text_table
 
 T = TypeVar("T")
 

@@ -6,13 +6,16 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from labs.checks.result import Check
 
 WIDE = 150  # columns of tables with much in them, where no terminal tells its own
 # For everything of rich that moves. Whatever asks for standard output or error meanwhile, as Mininet's
@@ -75,6 +78,16 @@ def text_table(
     for row in cells:
         table.add_row(*row)
     return table
+
+
+def check_table(checks: Iterable[Check], title: str = "") -> Table:
+    """A row for each check; `ok` and `FAIL` are words, so colour alone never tells them apart."""
+    rows = [(_mark(check.ok), check.name, check.expected, check.observed) for check in checks]
+    return text_table(("", "check", "expected", "observed"), rows, title)
+
+
+def _mark(ok: bool) -> Text:
+    return Text("ok", "green") if ok else Text("FAIL", "bold red")
 
 
 def progress(console: Console, *columns: ProgressColumn) -> Progress:

@@ -3,6 +3,8 @@
 c1 c2 ── s1 ── r0 ── s2 ── d
                      ├──── rs1
                      ├──── rs2 ...
+
+The packet table of VS-DR: the addresses never change, only the MAC addresses do.
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ from functools import partial
 from director.core.real_server import Method
 from labs.hosts.setups import setups_for
 from labs.network import addresses
-from labs.network.topology import LAN, Role, Topology, common_nodes, make_node
-from labs.plan import Plan, replicas
+from labs.network.addresses import Addressing
+from labs.network.topology import LAN, Interface, Role, Topology, common_nodes, make_node
+from labs.plan import Plan, RealServer, replicas
 from labs.run.options import LabOptions
-from labs.vs_dr.packets import hops
+from labs.run.packet_table import Hop, Row
 
 
 def plan(options: LabOptions) -> Plan:
@@ -38,4 +41,18 @@ def plan(options: LabOptions) -> Plan:
         hops=partial(hops, at),
         replies_through_director=False,
         addresses=at,
+    )
+
+
+def hops(at: Addressing, server: RealServer, client: Interface, port: int) -> tuple[Hop, ...]:
+    """What a connection from `client` and its local `port` must look like on the director's segment."""
+    cip, vip = f"{client.address}:{port}", f"{at.vip}:80"
+    router, director, real = (
+        addresses.mac_of(address) for address in (addresses.ROUTER_LAN, at.dip, server.address)
+    )
+    request, reply = "GET /index.html", "HTTP/1.1 200 OK"
+    return (
+        Hop("r0-eth1", True, Row("request", cip, vip, request, source_mac=router, dest_mac=director)),
+        Hop("d-eth0", True, Row("forwarded", cip, vip, request, source_mac=director, dest_mac=real)),
+        Hop(f"{server.name}-eth0", True, Row("reply", vip, cip, reply, source_mac=real, dest_mac=router)),
     )

@@ -1,6 +1,8 @@
 """VS-NAT's network: a private net behind the director, which is the real servers' gateway.
 
 c1 c2 ── s1 ── r0 ── s2 ── d ── s3 ── rs1 rs2 rs3 ...
+
+The packet table of VS-NAT: four packets, four pairs of addresses.
 """
 
 from __future__ import annotations
@@ -11,10 +13,10 @@ from director.core.real_server import Method
 from labs.hosts.setups import setups_for
 from labs.network import addresses
 from labs.network.addresses import Addressing
-from labs.network.topology import PRIVATE, Role, Topology, common_nodes, make_node
+from labs.network.topology import PRIVATE, Interface, Role, Topology, common_nodes, make_node
 from labs.plan import Plan, RealServer
 from labs.run.options import LabOptions
-from labs.vs_nat.packets import hops
+from labs.run.packet_table import Hop, Row
 
 
 def plan(options: LabOptions) -> Plan:
@@ -49,4 +51,17 @@ def _server(number: int, of: int, at: Addressing) -> RealServer:
         http_port=8000 if second else 80,
         weight=2 if second else 1,
         ftp=second or of == 1,
+    )
+
+
+def hops(at: Addressing, server: RealServer, client: Interface, port: int) -> tuple[Hop, ...]:
+    """What a connection from `client` and its local `port` must look like, where each packet leaves."""
+    cip, vip = f"{client.address}:{port}", f"{at.vip}:80"
+    rip = f"{server.address}:{server.http_port}"
+    request, reply = "GET /index.html", "HTTP/1.1 200 OK"
+    return (
+        Hop(client.name, True, Row("request", cip, vip, request)),
+        Hop("d-eth1", True, Row("inbound rewriting", cip, rip, request)),
+        Hop(f"{server.name}-eth0", True, Row("reply to load balancer", rip, cip, reply)),
+        Hop("d-eth0", True, Row("outbound rewriting", vip, cip, reply)),
     )

@@ -3,6 +3,8 @@
 c1 c2 ── s1 ── r0 ── s2 ── d
          ├──── r1 ── s3 ── rs1 rs9 ...
          ├──── r2 ── s4 ── rs2 ...
+
+The packet table of VS-TUN: the request travels inside another packet, the reply goes straight.
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ from functools import partial
 from director.core.real_server import Method
 from labs.hosts.setups import setups_for
 from labs.network import addresses
-from labs.network.topology import INTERNET, Node, Role, Topology, common_nodes, make_node
+from labs.network.addresses import Addressing
+from labs.network.topology import INTERNET, Interface, Node, Role, Topology, common_nodes, make_node
 from labs.plan import Plan, RealServer, replicas
 from labs.run.options import LabOptions
-from labs.vs_tun.packets import hops
+from labs.run.packet_table import Hop, Row
 
 
 def plan(options: LabOptions) -> Plan:
@@ -53,3 +56,19 @@ def _real_server(server: RealServer) -> Node:
 
 def _switch(site: int) -> str:
     return f"s{site + 3}"
+
+
+def hops(at: Addressing, server: RealServer, client: Interface, port: int) -> tuple[Hop, ...]:
+    """What a connection from `client` and its local `port` must look like, where each packet leaves.
+
+    The outer source is the director's own address on the way to the real server.
+    """
+    cip, vip = f"{client.address}:{port}", f"{at.vip}:80"
+    request, reply = "GET /index.html", "HTTP/1.1 200 OK"
+    tunnelled = Row("encapsulated", cip, vip, request, outer_source=at.dip, outer_dest=server.address)
+    return (
+        Hop(client.name, True, Row("request", cip, vip, request)),
+        Hop("d-eth0", True, tunnelled),
+        Hop(f"{server.name}-tunl0", False, Row("decapsulated", cip, vip, request)),
+        Hop(f"{server.name}-eth0", True, Row("reply", vip, cip, reply)),
+    )

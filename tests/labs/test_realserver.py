@@ -32,6 +32,7 @@ from scapy.layers.l2 import ARP, Ether
 from director.core.real_server import Method
 from labs.wait import patient
 from realserver_setup import files
+from realserver_setup.access_logs import ftp_commands
 from realserver_setup.apply import Result, apply
 from realserver_setup.build import (
     ClientSetup,
@@ -46,7 +47,6 @@ from realserver_setup.errors import DaemonFailed, ScriptFailed
 from realserver_setup.httpd import Httpd
 from realserver_setup.launcher import Daemon, Launcher
 from realserver_setup.render import DIALECTS, script_for
-from realserver_setup.served import served
 from realserver_setup.tunl0 import open_device
 
 T = TypeVar("T")
@@ -343,7 +343,7 @@ def test_ftp_in_all_modes(root: Path, tmp_path: Path) -> None:
         "student-True",
     ]
     assert all(path.read_bytes() == expected for path in uploads)
-    commands = served(log)
+    commands = ftp_commands(log)
     assert {entry.client for entry in commands} == {"127.0.0.1"}
     assert sum(entry.command == "STOR" for entry in commands) == 4
     assert "student" not in {entry.argument for entry in commands if entry.command == "PASS"}

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from realserver_setup import forkserver
+from realserver_setup.access_logs import FtpCommand, ftp_commands
 from realserver_setup.launcher import Daemon
-from realserver_setup.served import Served, served
 
 GOOD = {"name": "rs1", "pid": 1, "daemon": "ftpd", "log": "/dev/null", "options": {}}
 
@@ -49,8 +49,8 @@ def test_a_daemon_s_request_is_what_the_fork_server_reads() -> None:
 
 def test_commands_are_read_from_a_log_with_other_lines(tmp_path: Path) -> None:
     log = tmp_path / "ftpd.log"
-    assert served(log) == []
+    assert ftp_commands(log) == []
     log.write_text(
         'started\n{"client": "198.51.100.101", "command": "RETR", "argument": "/a", "code": 125}\n'
     )
-    assert served(log) == [Served("198.51.100.101", "RETR", "/a", 125)]
+    assert ftp_commands(log) == [FtpCommand("198.51.100.101", "RETR", "/a", 125)]

@@ -10,7 +10,7 @@ import pytest
 from director.control.channel import Message
 from director.control.listener import Listener
 from labs.controller.client import ControllerClient, ControllerError
-from labs.controller.records import Port, PortCounters, Switch
+from labs.controller.queries import Port, PortCounters, Switch
 from labs.errors import BuildFailed
 
 S1 = {"name": "s1", "dpid": 1, "ports": [{"number": 1, "name": "s1-eth1"}]}

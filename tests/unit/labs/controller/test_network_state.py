@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from labs.controller import network_state
-from labs.controller.frames import Arp
+from labs.controller.arp import Arp
 from labs.controller.network_state import LOCAL_PORT, NetworkState
-from labs.controller.queries import ControlError
-from labs.controller.records import Port, PortCounters
+from labs.controller.queries import ControlError, Port, PortCounters
 
 
 class Request:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from labs.controller import queries
-from labs.controller.records import ArpSighting, Port, PortCounters, Switch
+from labs.controller.queries import ArpSighting, Port, PortCounters, Switch
 
 SWITCH = Switch("s1", 1, (Port(1, "s1-eth1"),))
 COUNTERS = PortCounters("s1", 1, 1, "s1-eth1", 10, 1000, 20, 2000)

@@ -1,10 +1,9 @@
-"""How slow this machine is at the moment: what every deadline is multiplied by.
+"""How busy this machine is (proc(5)), and how slow that makes it: every deadline is multiplied by that.
 
-Two things make a deadline too short: a processor that is slower than the one on which the deadlines were
-chosen (an emulated one by 20 to 30 times), and other work that takes the processors away. A short probe
-measures the first, and the probe's waiting time and the kernel's load figures (proc(5)) the second. Every
-deadline is at least twice what an idle machine needs, so a machine that is half ours needs no more.
-"""
+Two things make a deadline too short: a processor slower than the one the deadlines were chosen on (an
+emulated one by a factor of 20 to 30), and other work that takes the processors away. A short probe measures
+the first; the probe's waiting time and the kernel's load figures measure the second. Every deadline is at
+least twice what an idle machine needs, so a machine half as fast needs no more."""
 
 from __future__ import annotations
 
@@ -67,3 +66,21 @@ class Pace:
             return load(self.load_file.read_text())
         except (OSError, ValueError):  # no /proc, or another kernel's
             return 0.0
+
+
+_TICKS = os.sysconf("SC_CLK_TCK")  # a second's
+_IDLE = slice(3, 5)  # idle and waiting
+_ALL = slice(0, 8)  # the others that follow are contained in these
+
+
+def memory_available() -> int:
+    """Bytes that programs could still have (MemAvailable)."""
+    fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    return int(fields["MemAvailable"].split()[0]) * 1024
+
+
+def processor_times() -> tuple[float, float]:
+    """Seconds, of all processors together and since some start: idle, and in all."""
+    words = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    seconds = [int(word) / _TICKS for word in words]
+    return sum(seconds[_IDLE]), sum(seconds[_ALL])

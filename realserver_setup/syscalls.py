@@ -1,8 +1,6 @@
-"""Two kernel calls: join another process's network namespace, and end when the parent ends.
+"""The few kernel calls that Python has no name for, or has only from 3.12 on: thin, and without policy.
 
-Python has os.setns from 3.12 on and no prctl at all; before, and for that, the C library is
-called. Policy is elsewhere.
-"""
+Python has os.setns and os.unshare from 3.12 on, and no mount or prctl at all; the C library is called."""
 
 from __future__ import annotations
 
@@ -41,3 +39,28 @@ def check(result: int, call: str) -> None:
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{call}: {os.strerror(number)}")
+
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+_MS_REC, _MS_PRIVATE = 0x4000, 1 << 18
+
+
+def unshare(flags: int) -> None:
+    """Move this process, or its future children, into new namespaces (unshare(2))."""
+    check(libc.unshare(flags), "unshare")
+
+
+def mount(source: str, target: str, kind: str, options: str = "") -> None:
+    """Mount a file system (mount(2))."""
+    check(libc.mount(source.encode(), target.encode(), kind.encode(), 0, options.encode()), f"mount {target}")
+
+
+def make_mounts_private() -> None:
+    """Keep every later mount of this mount namespace to itself."""
+    check(libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None), "mount /")

@@ -1,4 +1,4 @@
-"""The flows against a switch of ten lines that takes them and says what becomes of a frame."""
+"""The switch learns, and its flows forward accordingly."""
 
 from __future__ import annotations
 
@@ -6,8 +6,66 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from labs.controller import flows
+from labs.controller import switching
+from labs.controller.switching import Learnt, MacTable
+
+A, B, C = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:00:0c"
+
+
+def test_a_new_address_is_learnt_once() -> None:
+    table = MacTable()
+    assert table.learn(A, 1) == Learnt(A, 1, None)
+    assert table.learn(A, 1) is None
+    assert table.port_of(A) == 1
+
+
+def test_an_unknown_address_has_no_port() -> None:
+    assert MacTable().port_of(A) is None
+
+
+def test_a_moved_address_says_from_where() -> None:
+    table = MacTable()
+    table.learn(A, 1)
+    assert table.learn(A, 2) == Learnt(A, 2, moved_from=1)
+    assert table.port_of(A) == 2
+
+
+def test_a_group_address_is_nobodys_source() -> None:
+    table = MacTable()
+    assert table.learn("ff:ff:ff:ff:ff:ff", 1) is None
+    assert len(table) == 0
+
+
+def test_a_full_table_learns_no_more_but_follows_whom_it_knows() -> None:
+    table = MacTable(largest=2)
+    table.learn(A, 1)
+    table.learn(B, 2)
+    assert table.learn(C, 3) is None
+    assert table.port_of(C) is None
+    assert table.learn(A, 3) == Learnt(A, 3, moved_from=1)
+
+
+def test_an_unplugged_port_takes_its_addresses_with_it() -> None:
+    table = MacTable()
+    for mac, port in ((A, 1), (B, 2), (C, 1)):
+        table.learn(mac, port)
+    assert table.forget_port(1) == (A, C)
+    assert [table.port_of(mac) for mac in (A, B, C)] == [None, 2, None]
+
+
+@given(st.lists(st.tuples(st.sampled_from([A, B, C]), st.integers(1, 4))))
+def test_the_last_port_counts_and_every_change_is_told(seen: list[tuple[str, int]]) -> None:
+    table, flows = MacTable(), dict[str, int]()
+    for mac, port in seen:
+        learnt = table.learn(mac, port)
+        if learnt is not None:
+            assert flows.get(mac) == learnt.moved_from
+            flows[mac] = learnt.port
+    assert flows == dict(seen)
+
 
 A, B, ALL = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "ff:ff:ff:ff:ff:ff"
 IPV4, ARP, IPV6 = 0x0800, 0x0806, 0x86DD
@@ -63,7 +121,7 @@ class Switch:
 @pytest.fixture
 def switch() -> Switch:
     fresh = Switch()
-    fresh.take(flows.initial(fresh))
+    fresh.take(switching.initial_flows(fresh))
     return fresh
 
 
@@ -76,27 +134,27 @@ def test_an_unknown_source_goes_to_the_controller(switch: Switch) -> None:
 
 
 def test_a_known_source_is_flooded_until_the_destination_is_known(switch: Switch) -> None:
-    switch.take(flows.learnt(switch, A, 1, None))
+    switch.take(switching.learnt_flows(switch, A, 1, None))
     assert switch.fate(**ip(1, A, B)) == FLOOD
-    switch.take(flows.learnt(switch, B, 2, None))
+    switch.take(switching.learnt_flows(switch, B, 2, None))
     assert switch.fate(**ip(1, A, B)) == 2
     assert switch.fate(**ip(1, A, ALL)) == FLOOD
 
 
 def test_arp_goes_to_the_controller_even_from_known_to_known(switch: Switch) -> None:
     for mac, port in ((A, 1), (B, 2)):
-        switch.take(flows.learnt(switch, mac, port, None))
+        switch.take(switching.learnt_flows(switch, mac, port, None))
     assert switch.fate(**(ip(1, A, B) | {"eth_type": ARP})) == CONTROLLER
 
 
 def test_ipv6_goes_nowhere(switch: Switch) -> None:
-    switch.take(flows.learnt(switch, A, 1, None))
+    switch.take(switching.learnt_flows(switch, A, 1, None))
     assert switch.fate(**(ip(1, A, ALL) | {"eth_type": IPV6})) is None
 
 
 def test_after_a_move_the_old_port_is_unknown_again(switch: Switch) -> None:
     for mac, port, before in ((A, 1, None), (B, 2, None), (A, 3, 1)):
-        switch.take(flows.learnt(switch, mac, port, before))
+        switch.take(switching.learnt_flows(switch, mac, port, before))
     assert switch.fate(**ip(2, B, A)) == 3
     assert switch.fate(**ip(1, A, B)) == CONTROLLER
     assert switch.fate(**ip(3, A, B)) == 2
@@ -104,18 +162,18 @@ def test_after_a_move_the_old_port_is_unknown_again(switch: Switch) -> None:
 
 def test_what_was_behind_an_unplugged_port_is_unknown_again(switch: Switch) -> None:
     for mac, port in ((A, 1), (B, 2)):
-        switch.take(flows.learnt(switch, mac, port, None))
-    switch.take(flows.forgotten(switch, 1, [A]))
+        switch.take(switching.learnt_flows(switch, mac, port, None))
+    switch.take(switching.forgotten_flows(switch, 1, [A]))
     assert switch.fate(**ip(2, B, A)) == FLOOD
     assert switch.fate(**ip(1, A, B)) == CONTROLLER
 
 
 def test_flows_of_an_earlier_controller_are_replaced(switch: Switch) -> None:
-    switch.take(flows.learnt(switch, A, 1, None))
-    switch.take(flows.initial(switch))
+    switch.take(switching.learnt_flows(switch, A, 1, None))
+    switch.take(switching.initial_flows(switch))
     assert switch.fate(**ip(1, A, B)) == CONTROLLER
 
 
 @pytest.mark.parametrize(("to", "output"), [(7, 7), (None, FLOOD)])
 def test_a_frame_is_sent_on(switch: Switch, to: int | None, output: Any) -> None:
-    assert flows.packet_out(switch, 3, to, b"frame") == (0xFFFFFFFF, 3, [output], b"frame")
+    assert switching.packet_out(switch, 3, to, b"frame") == (0xFFFFFFFF, 3, [output], b"frame")

@@ -1,15 +1,18 @@
-"""Reads the few header fields of an Ethernet frame that the controller needs.
+"""ARP as the controller sees it: the header fields of a frame, and the log of who claimed which address.
 
-Bytes in, values out; a frame that is too short or not what it says gives None, never an
-exception. It knows no OpenFlow, and nothing of which frame means what.
-"""
+Bytes in, values out; a frame that is too short or malformed gives None, never an exception. Only a network
+that keeps such a log can tell who answered for the VIP. It holds the newest entries up to a limit and is
+safe to use from several threads. The time is passed in."""
 
 from __future__ import annotations
 
 import struct
+import threading
+from collections import deque
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+LARGEST = 100_000  # ARP packets kept; the oldest are dropped
 ETHERTYPE_ARP = 0x0806
 ETHERTYPE_IPV6 = 0x86DD
 
@@ -69,3 +72,40 @@ def parse_arp(data: bytes) -> Arp | None:
         str(IPv4Address(sender_ip)),
         str(IPv4Address(target_ip)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An ARP packet as it entered port `port` of switch `dpid` at time `at`."""
+
+    serial: int
+    at: float
+    dpid: int
+    port: int
+    frame_source: str
+    arp: Arp
+
+
+class ArpLog:
+    """Claims in order of arrival; serials count from 1 and are never used twice."""
+
+    def __init__(self, largest: int = LARGEST) -> None:
+        self._entries: deque[Entry] = deque(maxlen=largest)
+        self._serial = 0
+        self._lock = threading.Lock()
+
+    def add(self, at: float, dpid: int, port: int, frame_source: str, arp: Arp) -> None:
+        with self._lock:
+            self._serial += 1
+            self._entries.append(Entry(self._serial, at, dpid, port, frame_source, arp))
+
+    def since(self, serial: int = 0) -> tuple[Entry, ...]:
+        """All entries kept that came after the one with `serial`."""
+        with self._lock:
+            return tuple(entry for entry in self._entries if entry.serial > serial)
+
+    def forget(self) -> int:
+        """Forget all entries; returns the newest serial, from which later ones count on."""
+        with self._lock:
+            self._entries.clear()
+            return self._serial

@@ -6,7 +6,7 @@ import pytest
 
 from labs.errors import Unable
 from labs.machine import capabilities
-from labs.network.netem import words
+from labs.network.emulation import netem_options
 from labs.run.options import LabOptions
 
 
@@ -20,7 +20,7 @@ from labs.run.options import LabOptions
 )
 def test_what_netem_is_told(options: LabOptions, told: list[str]) -> None:
     assert options.impaired
-    assert words(options) == told
+    assert netem_options(options) == told
 
 
 def test_nothing_is_asked_of_a_kernel_without_netem(monkeypatch: pytest.MonkeyPatch) -> None:

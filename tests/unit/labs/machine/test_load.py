@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from labs.machine.pace import LIMIT, Pace, load
+from labs.machine.load import LIMIT, Pace, load
 
 IDLE = "0.00 0.00 0.00 1/92 5128\n"
 

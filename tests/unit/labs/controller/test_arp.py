@@ -1,3 +1,5 @@
+"""Frames are parsed or refused, and the ARP log keeps the newest entries."""
+
 from __future__ import annotations
 
 import struct
@@ -6,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labs.controller.frames import Arp, is_group, parse_arp, parse_frame
+from labs.controller.arp import Arp, ArpLog, is_group, parse_arp, parse_frame
 
 CLIENT, SERVER = bytes.fromhex("0200c6336465"), bytes.fromhex("0200cb00710b")
 HEADER = b"\xff" * 6 + CLIENT + b"\x08\x06"
@@ -65,3 +67,49 @@ def test_groups(mac: str, group: bool) -> None:
 def test_no_bytes_raise(data: bytes) -> None:
     parse_frame(data)
     parse_arp(HEADER + data)
+
+
+CLAIM = Arp("reply", "02:00:cb:00:71:02", "203.0.113.1", "198.51.100.101")
+
+
+def filled(count: int, largest: int = 100) -> ArpLog:
+    log = ArpLog(largest)
+    for at in range(count):
+        log.add(float(at), 1, 7, CLAIM.sender_mac, CLAIM)
+    return log
+
+
+def serials(log: ArpLog, since: int = 0) -> list[int]:
+    return [entry.serial for entry in log.since(since)]
+
+
+def test_entries_are_numbered_from_one() -> None:
+    assert serials(filled(3)) == [1, 2, 3]
+
+
+def test_an_entry_keeps_where_and_when() -> None:
+    (entry,) = filled(1).since()
+    assert (entry.at, entry.dpid, entry.port, entry.frame_source, entry.arp) == (
+        0,
+        1,
+        7,
+        CLAIM.sender_mac,
+        CLAIM,
+    )
+
+
+def test_only_what_came_after() -> None:
+    assert serials(filled(5), since=3) == [4, 5]
+    assert serials(filled(5), since=5) == []
+
+
+def test_the_oldest_make_room() -> None:
+    assert serials(filled(5, largest=2)) == [4, 5]
+
+
+def test_numbers_go_on_after_forgetting() -> None:
+    log = filled(3)
+    assert log.forget() == 3
+    assert serials(log) == []
+    log.add(9, 1, 7, CLAIM.sender_mac, CLAIM)
+    assert serials(log, since=3) == [4]

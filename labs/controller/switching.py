@@ -1,4 +1,4 @@
-"""The flows of a learning switch, as OpenFlow 1.3 messages.
+"""A learning switch: which MAC address is behind which port, and the OpenFlow 1.3 messages that say so.
 
     table 0   IPv6                     drop: the labs speak IPv4, and the kernels' IPv6 chatter
                                        would blur the port counters
@@ -8,16 +8,61 @@
     table 1   known destination        out of its port
               anything else            out of every port but the one it came from
 
-An ARP reply is passed on after the flow for its sender is in place, so in the usual course no
-IP packet ever takes the way over the controller. Knows how to say it, not when.
+The flow for the sender of an ARP reply is in place before the reply is passed on, so IP packets normally
+never pass through the controller.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from labs.controller.frames import ETHERTYPE_ARP, ETHERTYPE_IPV6
+from labs.controller.arp import ETHERTYPE_ARP, ETHERTYPE_IPV6, is_group
+
+LARGEST = 8192  # addresses of one switch; whoever invents more is forwarded, but not learnt
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """`mac` is behind `port`; before it was behind `moved_from`, or unknown (None)."""
+
+    mac: str
+    port: int
+    moved_from: int | None = None
+
+
+class MacTable:
+    """The addresses of one switch."""
+
+    def __init__(self, largest: int = LARGEST) -> None:
+        self._ports: dict[str, int] = {}
+        self._largest = largest
+
+    def __len__(self) -> int:
+        return len(self._ports)
+
+    def learn(self, mac: str, port: int) -> Learnt | None:
+        """Take note that a frame from `mac` came in at `port`; None when there is nothing new in it."""
+        before = self._ports.get(mac)
+        if before == port or is_group(mac):
+            return None
+        if before is None and len(self._ports) >= self._largest:
+            return None
+        self._ports[mac] = port
+        return Learnt(mac, port, before)
+
+    def port_of(self, mac: str) -> int | None:
+        """The port to forward a frame for `mac` to; None means to all but the one it came from."""
+        return self._ports.get(mac)
+
+    def forget_port(self, port: int) -> tuple[str, ...]:
+        """Forget and return every address behind `port`, which is no more."""
+        gone = tuple(mac for mac, behind in self._ports.items() if behind == port)
+        for mac in gone:
+            del self._ports[mac]
+        return gone
+
 
 Datapath = Any  # ryu.controller.controller.Datapath, or os-ken's
 Message = Any
@@ -26,7 +71,7 @@ _LEARN, _FORWARD = 0, 1
 _REST, _KNOWN, _ARP, _DROP = 0, 10, 20, 30  # priorities
 
 
-def initial(datapath: Datapath) -> Iterator[Message]:
+def initial_flows(datapath: Datapath) -> Iterator[Message]:
     """Replace whatever a switch has by the flows that don't depend on any address."""
     ofp, parser = datapath.ofproto, datapath.ofproto_parser
     up = [parser.OFPActionOutput(ofp.OFPP_CONTROLLER, ofp.OFPCML_NO_BUFFER)]
@@ -38,7 +83,7 @@ def initial(datapath: Datapath) -> Iterator[Message]:
     yield _add(datapath, _LEARN, _REST, {}, _apply(datapath, up))
 
 
-def learnt(datapath: Datapath, mac: str, port: int, moved_from: int | None) -> Iterator[Message]:
+def learnt_flows(datapath: Datapath, mac: str, port: int, moved_from: int | None) -> Iterator[Message]:
     """`mac` is behind `port`, and no longer behind `moved_from`."""
     parser = datapath.ofproto_parser
     if moved_from is not None:
@@ -49,7 +94,7 @@ def learnt(datapath: Datapath, mac: str, port: int, moved_from: int | None) -> I
     yield _add(datapath, _LEARN, _KNOWN, {"in_port": port, "eth_src": mac}, go_on)
 
 
-def forgotten(datapath: Datapath, port: int, macs: Iterable[str]) -> Iterator[Message]:
+def forgotten_flows(datapath: Datapath, port: int, macs: Iterable[str]) -> Iterator[Message]:
     """`macs` were behind `port`, which is no more."""
     for mac in macs:
         yield _delete(datapath, _LEARN, in_port=port, eth_src=mac)

@@ -1,7 +1,6 @@
-"""What an ftp server has served, read from its log.
+"""What the daemons of a real server have served, read from their logs.
 
-Apart from ftpd.py, so that who reads a log need not import an ftp server.
-"""
+Apart from httpd.py and ftpd.py, so that reading a log imports no server."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class FtpCommand:
     """A command as the log has it: who gave it, with which argument, and the reply's code."""
 
     client: str
@@ -20,7 +19,7 @@ class Served:
     code: int
 
 
-def served(log: Path) -> list[Served]:
+def ftp_commands(log: Path) -> list[FtpCommand]:
     """The commands in the log of an ftpd, in order; lines that are something else are passed over."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    return [Served(**json.loads(line)) for line in lines if line.startswith('{"client"')]
+    return [FtpCommand(**json.loads(line)) for line in lines if line.startswith('{"client"')]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from labs.errors import BuildFailed
-from labs.hosts.daemon import Daemon
+from labs.hosts.host import Daemon
 
 
 def start(tmp_path: Path, code: str) -> Daemon:

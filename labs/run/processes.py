@@ -1,0 +1,137 @@
+"""The lab's own processes: the director on host `d`, the OpenFlow controller, and a tcpdump per interface.
+
+The director starts with an empty table and gets its rules from ippfvsadm, like any other. A capture runs
+from before the first packet of a client to the end; its file, `INTERFACE.pcap` in the run's folder, is for
+the checks and for Wireshark."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from director.control.channel import ChannelError, call
+from director.core.real_server import Method
+from labs.controller.client import ControllerClient
+from labs.hosts.environment import DIRECTOR
+from labs.hosts.host import Daemon, Host
+from labs.network.emulation import CONTROLLER_PORT
+from labs.run.evidence import Evidence
+from labs.run.options import LabOptions
+from labs.wait import patient
+from realserver_setup.render import Script, start_for
+
+
+class DirectorProcess:
+    def __init__(self, host: Host, method: Method, options: LabOptions, evidence: Evidence) -> None:
+        self._host = host
+        command = [
+            *("lvs-director", "--method", method.name.lower()),
+            *("--scheduler", options.scheduler, "--engine", options.engine),
+            *("--socket", DIRECTOR, "--events", str(evidence.events)),
+        ]
+        self.script = start_for(host.name, command)
+        self._log = evidence.log("director")
+        self._daemon: Daemon | None = None
+
+    def start(self, script: Script) -> None:
+        """Start it by `script`, its own or one like it; `wait` tells when it forwards."""
+        process = self._host.start([script.interpreter, "-c", script.text, script.name], self._log)
+        self._daemon = Daemon("The director", process, self._log)
+
+    def wait(self) -> None:
+        assert self._daemon is not None
+        self._daemon.wait(Path(DIRECTOR).exists, "the director's control socket")
+
+    @property
+    def pid(self) -> int:
+        assert self._daemon is not None
+        return self._daemon.process.pid
+
+    def ask(self, what: str) -> dict[str, Any]:
+        """One request over the control socket, its answer as it came. Raises ChannelError."""
+        try:
+            return call(DIRECTOR, {"do": what}, timeout=patient(20))
+        except ChannelError as error:
+            ended = self._daemon.ended() if self._daemon else ""
+            if not ended:
+                raise
+            # Somebody may have started it again on the host since: then this is about another one.
+            raise ChannelError(f"{error} {ended}") from None
+
+    def connections_by_server(self) -> dict[tuple[str, int], int]:
+        """(RIP, port) -> connections that the director has given to it."""
+        rules = self.ask("list")["services"]
+        return {
+            (server["address"], server["port"]): server["connections"]
+            for service in rules
+            for server in service["servers"]
+        }
+
+
+SOCKET = "/run/lvs-controller.sock"
+
+
+class ControllerProcess:
+    """`client` asks it for counters and ARP claims once `wait` has returned."""
+
+    def __init__(self, framework: str, evidence: Evidence) -> None:
+        self._framework = framework
+        self._log = evidence.log("controller")
+        self._daemon: Daemon | None = None
+        self.client = ControllerClient(SOCKET)
+
+    def start(self) -> None:
+        command = [
+            sys.executable,
+            "-m",
+            "labs.controller",
+            "--port",
+            str(CONTROLLER_PORT),
+            "--socket",
+            SOCKET,
+        ]
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(
+                [*command, "--framework", self._framework],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C at the lab's prompt is not for it
+            )
+        self._daemon = Daemon("The controller", process, self._log)
+
+    def wait(self) -> None:
+        assert self._daemon is not None
+        self._daemon.wait(Path(SOCKET).exists, "the controller's control socket")
+
+
+_SNAPLEN = "192"  # bytes: Ethernet, IPIP, IP and TCP with options are 94
+
+
+class Capture:
+    def __init__(self, evidence: Evidence) -> None:
+        self._evidence = evidence
+        self._running: list[Daemon] = []
+
+    def start(self, host: Host, interfaces: Mapping[str, str]) -> None:
+        """Start capturing {name of the file: interface}; `wait` tells when every capture runs."""
+        for name, interface in interfaces.items():
+            target = self._evidence.pcaps / f"{name}.pcap"
+            command = ["tcpdump", "-i", interface, "-w", str(target), "-s", _SNAPLEN]
+            # Written packet by packet, and by the user who started it: a check reads it while it grows.
+            command += ["-U", "--immediate-mode", "-Z", "root", "-n", "-B", "1024"]
+            log = self._evidence.log(f"tcpdump-{name}")
+            self._running.append(Daemon(f"tcpdump of {name}", host.start(command, log), log))
+
+    def wait(self) -> None:
+        """Until every tcpdump says that it listens."""
+        for daemon in self._running:
+            daemon.wait(partial(_listens, daemon.log), daemon.name)
+
+
+def _listens(log: Path) -> bool:
+    return "listening on" in log.read_text(errors="replace")
