@@ -132,9 +132,13 @@ def test_ipvsadm_save_and_restore_are_the_directors_own(tmp_path: Path) -> None:
         asked.append(request)
         return {"ok": True, "services": []}
 
+    def serve() -> None:
+        for _ in range(2):
+            listener.serve_one()
+
     variables = {"LVS_SOCKET": str(tmp_path / "control"), "PATH": f"{BIN}:/usr/sbin:/usr/bin:/sbin:/bin"}
     listener = Listener(variables["LVS_SOCKET"], answer)
-    server = Thread(target=lambda: [listener.serve_one() for _ in range(2)], daemon=True)
+    server = Thread(target=serve, daemon=True)
     server.start()
     for line in ("ipvsadm-save -n", "echo -A -f 1 -s rr | ipvsadm-restore"):
         done = subprocess.run(line, shell=True, env=variables, capture_output=True, timeout=patient(60))
