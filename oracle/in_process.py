@@ -30,6 +30,7 @@ from oracle.site import (
 from oracle.talk import Frame
 
 _ADDRESSES = {CLIENTS: DIP, SERVERS: INSIDE}
+_TABLE_BITS = 8  # of the connection table, which is listed after every step, empty buckets too
 
 
 def _route(destination: str) -> Route:
@@ -46,7 +47,10 @@ class InProcessDirector(ControlledDirector):
         self._host = FakeHost(wires, _route, FakeKernel((DIP, INSIDE)), now=1000.0)
         self.engine = self._host.engine
         self.director = Director(
-            method=Method[method.upper()], mtu_of=self.engine.mtu_of, is_local=self.engine.is_local
+            method=Method[method.upper()],
+            conn_tab_bits=_TABLE_BITS,
+            mtu_of=self.engine.mtu_of,
+            is_local=self.engine.is_local,
         )
         self._host.start(self.director)
         clients, servers = wires

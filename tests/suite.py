@@ -1,6 +1,8 @@
-"""What `./inv test` runs: lint, format and types beside the tests, and these side by side.
+"""What `./inv test` runs: lint, format and types beside the tests, and the tests side by side.
 
-A lab mostly waits, so there are more of them at a time than processors; unit tests compute.
+Labs mostly wait, so there are more of them at a time than processors, as pytest-xdist's workers. Unit tests
+compute, and each of xdist's workers would import all of them to run its part: `--unit` divides the modules
+among processes that import only their own.
 """
 
 from __future__ import annotations
@@ -11,41 +13,96 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
 
 from labs.machine.load import memory_available
 
 ROOT = Path(__file__).resolve().parent.parent
+UNIT = ROOT / "tests" / "unit"
 _MODULE = (sys.executable, "-m")  # scripts in .venv/bin know where it was made, whatever its path has in it
 _FIRST = (("ruff", "check"), ("ruff", "format", "--check"))
 _LABS_PER_PROCESSOR = 2
 _MEMORY = 700_000_000  # bytes for a worker with its lab
 _SLOWEST = 20  # tests in the table at the end
+_NO_TESTS = 5  # pytest's exit code where --only fits none of a process's tests
+
+# Modules that take more than two seconds, with these; any other counts as half a second.
+_SECONDS = {
+    "oracle/test_recordings.py": 12,
+    "labs/terminal/test_exits.py": 6,
+    "director/core/test_schedulers.py": 6,
+    "director/test_custom_scheduler.py": 5,
+    "test_inv.py": 5,
+    "director/core/test_fuzz.py": 4,
+    "director/core/test_defence.py": 4,
+    "director/core/test_any_packet.py": 3,
+    "director/engines/test_headers.py": 3,
+    "director/engines/test_fragments.py": 3,
+    "classroom/grading/test_gradebook.py": 3,
+    "vm/test_budget.py": 3,
+    "test_packages.py": 3,
+    "exercises/test_starters.py": 3,
+}
 
 
 def run_suite(only: str = "", *, unit: bool = False, workers: int = 0) -> list[str]:
-    """Run all of it; the names of what failed. Output goes to ours, that of mypy at the end."""
+    """Run all of it; the names of what failed. What runs beside the first pytest is printed at the end."""
     failed = [" ".join(tool) for tool in _FIRST if _run([*_MODULE, *tool]) != 0]
-    with tempfile.TemporaryFile() as said:
-        types = subprocess.Popen(
-            [*_MODULE, "mypy"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=said, stderr=said
-        )
-        try:
-            if _run(pytest_command(only, unit=unit, workers=workers)) != 0:
-                failed.append("pytest")
-        finally:
-            code = types.wait()
-        _print_all("mypy", said)
-    return [*failed, *(["mypy"] if code else [])]
-
-
-def pytest_command(only: str, *, unit: bool, workers: int = 0) -> list[str]:
-    """pytest with as many workers as suit the machine; of unit tests, one for each processor."""
     number = workers or suitable_workers(os.cpu_count() or 1, memory_available(), unit=unit)
-    spread = ["-n", str(number), "--dist", "loadscope", "--no-loadscope-reorder"] if number > 1 else []
-    which = (["tests/unit"] if unit else []) + (["-k", only] if only else [])
-    return [*_MODULE, "pytest", *spread, f"--durations={_SLOWEST}", *which]
+    first, *others = pytest_commands(only, unit=unit, workers=number)
+    with ExitStack() as stack:
+        beside = [_Beside(stack, command) for command in ([*_MODULE, "mypy"], *others)]
+        pytest_codes = [_run(first), *(process.finish() for process in beside[1:])]
+        types = beside[0].finish()
+    allowed = {0, _NO_TESTS} if others else {0}  # --only may fit tests of one process only
+    passed = set(pytest_codes) <= allowed and 0 in pytest_codes
+    return [*failed, *([] if passed else ["pytest"]), *(["mypy"] if types else [])]
+
+
+class _Beside:
+    """A program that runs meanwhile; what it prints is shown when it has finished."""
+
+    def __init__(self, stack: ExitStack, command: Sequence[str]) -> None:
+        self._command = command
+        self._output = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # the stack closes it
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._output
+        )
+        stack.callback(self._process.wait)
+
+    def finish(self) -> int:
+        """Its exit code."""
+        code = self._process.wait()
+        self._output.seek(0)
+        text = self._output.read().decode(errors="replace").strip()
+        print(f"\n{_shown(self._command)}\n{text}", flush=True)
+        return code
+
+
+def pytest_commands(only: str, *, unit: bool, workers: int) -> list[list[str]]:
+    """Of all tests one, with pytest-xdist's workers; of unit tests as many as workers."""
+    options = [f"--durations={_SLOWEST}", *(["-k", only] if only else [])]
+    if unit:
+        return [[*_MODULE, "pytest", *options, *modules] for modules in divided(unit_tests(), workers)]
+    spread = ["-n", str(workers), "--dist", "loadscope", "--no-loadscope-reorder"] if workers > 1 else []
+    return [[*_MODULE, "pytest", *spread, *options]]
+
+
+def unit_tests() -> list[str]:
+    """Their modules, relative to tests/unit."""
+    return sorted(str(file.relative_to(UNIT)) for file in UNIT.rglob("test_*.py"))
+
+
+def divided(modules: Sequence[str], number: int) -> list[list[str]]:
+    """The modules in `number` parts, or fewer, that take about equally long; paths from the checkout."""
+    parts: list[list[str]] = [[] for _ in range(min(number, len(modules)))]
+    seconds = [0.0] * len(parts)
+    for module in sorted(modules, key=lambda module: -_SECONDS.get(module, 0)):
+        place = seconds.index(min(seconds))
+        parts[place].append(os.path.relpath(UNIT / module, ROOT))
+        seconds[place] += _SECONDS.get(module, 0.5)
+    return [sorted(part) for part in parts]
 
 
 def suitable_workers(processors: int, memory: int, *, unit: bool) -> int:
@@ -55,10 +112,12 @@ def suitable_workers(processors: int, memory: int, *, unit: bool) -> int:
 
 
 def _run(command: Sequence[str]) -> int:
-    print(f"\n$ {shlex.join([os.path.relpath(command[0], ROOT), *command[1:]])}", flush=True)
+    print(f"\n{_shown(command)}", flush=True)
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
-def _print_all(name: str, said: IO[bytes]) -> None:
-    said.seek(0)
-    print(f"\n$ {name}\n{said.read().decode(errors='replace').strip()}", flush=True)
+def _shown(command: Sequence[str]) -> str:
+    """As a person would type it, shortened where it names more files than fit a line."""
+    words = [os.path.relpath(command[0], ROOT), *command[1:]]
+    text = shlex.join(words)
+    return f"$ {text}" if len(text) < 200 else f"$ {text[:200].rsplit(' ', 1)[0]} ..."

@@ -42,22 +42,13 @@ def run(folder: Path, tests: str, plugin: str = "", **environment: str) -> subpr
         f"from vm import budget, pace\npace.measured = lambda: 1.0\n{TEN}\n{plugin}\n"
     )
     (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    changed\n    rest\n")
+    plugins = ("pytest_timeout", "at_this_pace", "vm.budget", "no:cacheprovider")
     return subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-v",
-            "-p",
-            "at_this_pace",
-            "-p",
-            "vm.budget",
-            "-p",
-            "no:cacheprovider",
-        ],
+        [sys.executable, "-m", "pytest", "-v", *(f"-p{name}" for name in plugins)],
         cwd=folder,
         env={
             **os.environ,
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # the others take longer to import than these tests
             "PYTHONPATH": f"{ROOT}:{folder}",
             "LVS_RESULTS": str(folder / results.FILE),
             **environment,

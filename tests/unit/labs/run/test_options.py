@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from labs.errors import BadRequest, Unable
 from labs.run.lab import run_lab
 from labs.run.options import LabOptions, from_words, signature_of
 from labs.wait import patient
+from tests.unit.forked import inv
 
 ROOT = Path(__file__).resolve().parents[4]
 DEFAULTS: dict[str, Any] = {
@@ -78,11 +80,15 @@ def test_a_report_that_cannot_be_written_is_refused_first(name: str) -> None:
         run_lab("nat", LabOptions(report=name))
 
 
-@pytest.mark.parametrize("program", [["-m", "invoke"], ["tasks.py"]], ids=["invoke", "inv"])
+@pytest.mark.parametrize("program", ["invoke", "inv"])
 @pytest.mark.parametrize("arguments", [["--servers", "0"], ["--scheduler", "best"]])
-def test_the_task_says_one_sentence_and_exits_with_2(program: list[str], arguments: list[str]) -> None:
-    command = [sys.executable, *program, "lab-nat", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=patient(60))
+def test_the_task_says_one_sentence_and_exits_with_2(program: str, arguments: list[str]) -> None:
+    words = ["lab-nat", *arguments]
+    if program == "inv":
+        done = inv(words, os.environ)
+    else:
+        command = [sys.executable, "-m", "invoke", *words]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=patient(60))
     assert done.returncode == 2
     assert done.stdout == ""
     assert len(done.stderr.strip().splitlines()) == 1
@@ -90,8 +96,7 @@ def test_the_task_says_one_sentence_and_exits_with_2(program: list[str], argumen
 
 @pytest.mark.parametrize("arguments", [["lab-nat", "--bogus"], ["lab-ant"], ["--bogus"]])
 def test_inv_exits_with_2_for_what_invoke_does_not_know(arguments: list[str]) -> None:
-    command = [sys.executable, "tasks.py", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=patient(60))
+    done = inv(arguments, os.environ)
     assert done.returncode == 2
     assert arguments[-1] in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

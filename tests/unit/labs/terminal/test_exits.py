@@ -14,6 +14,7 @@ import pytest
 from labs.errors import BadRequest, BuildFailed
 from labs.terminal.exits import exit_code_of, os_error_text, wrapped
 from labs.wait import patient
+from tests.unit.forked import inv
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -143,14 +144,7 @@ def test_a_sentence_is_cut_between_words_and_what_is_to_be_copied_is_not(sentenc
     ],
 )
 def test_words_that_make_no_sense_are_a_sentence(words: str, says: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*INV, *words.split(" ")],
-        cwd=ROOT,
-        env={**os.environ, "LVS_RUNS": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=patient(60),
-    )
+    done = inv(words.split(" "), {**os.environ, "LVS_RUNS": str(tmp_path)})
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert says in done.stderr
 
@@ -161,7 +155,5 @@ def test_what_somebody_has_told_invoke_for_himself_does_not_count(
 ) -> None:
     (tmp_path / ".invoke.yaml").write_text("run: [")
     environment = {**os.environ, **tidy, "HOME": str(tmp_path)}
-    done = subprocess.run(
-        [*INV, "diagnosis"], cwd=ROOT, env=environment, capture_output=True, timeout=patient(60)
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
+    done = inv(["diagnosis"], environment)
+    assert (done.returncode, done.stderr) == (0, "")
