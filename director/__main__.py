@@ -1,9 +1,9 @@
 """Run a director: lvs-director --method nat [--scheduler wrr] [--engine scapy] [IFACE ...]
 
-It forwards once its control socket exists, and until SIGTERM or SIGINT. Its rules come from ipvsadm,
+It forwards as soon as its control socket exists, until SIGTERM or SIGINT. Its rules come from ipvsadm,
 ippfvsadm or a file (--rules FILE), which SIGHUP or `lvs-director --reload --rules FILE` loads again.
-Exit codes: 0 when it was ended or has reloaded, 2 with one sentence when the request or the machine
-can't do it.
+Exit codes: 0 stopped or reloaded; 2, with one sentence, where the request makes no sense or the machine
+lacks something.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import NoReturn
 from director import engines, rules_file
 from director.control import SOCKET, SOCKET_VARIABLE
 from director.control.channel import ChannelError, call
-from director.control.cli import no_answer
+from director.control.cli import no_answer, parse_number
 from director.core import schedulers
 from director.core.errors import BadValue, LvsError
 from director.core.overload import DEFAULT_LIMIT
@@ -42,53 +42,63 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> _Parser:
     parser = _Parser(prog=PROGRAM, description="A Linux Virtual Server's director: see docs/operating.md.")
-    parser.add_argument("--method", choices=METHODS, default="nat", help="how requests travel on")
+    parser.add_argument(
+        "--method", choices=METHODS, default="nat", help="forwarding method of ippfvsadm's rules"
+    )
     parser.add_argument("--scheduler", choices=schedulers.names(), default="wrr", help="for new connections")
-    parser.add_argument("--scheduler-file", type=Path, metavar="FILE", help="one of your own, for -s NAME")
-    parser.add_argument("--engine", choices=engines.names(), default="scapy", help="what moves the packets")
+    parser.add_argument("--scheduler-file", type=Path, metavar="FILE", help="a custom scheduler, for -s NAME")
+    parser.add_argument("--engine", choices=engines.names(), default="scapy", help="data plane")
     parser.add_argument("--short-cut", action="store_true", help="engine ebpf: see docs/ebpf.md")
-    parser.add_argument("--rules", type=Path, metavar="FILE", help="load these, as ipvsadm -Sn writes them")
-    parser.add_argument("--reload", action="store_true", help="have a running director load --rules")
-    parser.add_argument("--socket", default=os.environ.get(SOCKET_VARIABLE) or SOCKET, help="for ipvsadm")
-    parser.add_argument("--events", type=Path, help="append what happens to this file, as lines of JSON")
-    parser.add_argument("--conn-tab-bits", type=int, default=12, help="2^BITS buckets for connections: 8-20")
-    parser.add_argument("--conn-limit", type=int, default=DEFAULT_LIMIT, help="most connections to remember")
-    parser.add_argument("--no-ftp-helper", action="store_true", help="as without the module ip_vs_ftp")
-    parser.add_argument("--sysctl", action="append", default=[], metavar="NAME=VALUE", help="of net.ipv4.vs")
-    parser.add_argument("--timeout", action="append", default=[], metavar="STATE=SECONDS", help="of silence")
+    parser.add_argument(
+        "--rules", type=Path, metavar="FILE", help="rules to load, as ipvsadm -Sn writes them"
+    )
+    parser.add_argument("--reload", action="store_true", help="make a running director load --rules")
+    parser.add_argument("--socket", default=os.environ.get(SOCKET_VARIABLE) or SOCKET, help="control socket")
+    parser.add_argument("--events", type=Path, help="append events to this file, as lines of JSON")
+    parser.add_argument(
+        "--conn-tab-bits", type=int, default=12, help="2^BITS buckets of the connection table (8-20)"
+    )
+    parser.add_argument("--conn-limit", type=int, default=DEFAULT_LIMIT, help="maximum number of connections")
+    parser.add_argument("--no-ftp-helper", action="store_true", help="as the kernel without ip_vs_ftp")
+    parser.add_argument(
+        "--sysctl", action="append", default=[], metavar="NAME=VALUE", help="setting under net.ipv4.vs"
+    )
+    parser.add_argument(
+        "--timeout", action="append", default=[], metavar="STATE=SECONDS", help="idle time of a state"
+    )
     parser.add_argument("interfaces", nargs="*", metavar="IFACE", help="default: all with an IPv4 address")
     return parser
 
 
-def _settings(parser: _Parser, asked: argparse.Namespace) -> Settings:
-    """What the command line asks for; ends the process where it makes no sense. Raises LvsError."""
-    if asked.no_ftp_helper and asked.engine == "ipvs":
+def _settings(parser: _Parser, options: argparse.Namespace) -> Settings:
+    """Ends the process where the command line makes no sense. Raises LvsError."""
+    if options.no_ftp_helper and options.engine == "ipvs":
         parser.error("--no-ftp-helper: with the engine ipvs the helper is the kernel's module ip_vs_ftp")
-    if asked.scheduler_file and asked.engine == "ipvs":
+    if options.scheduler_file and options.engine == "ipvs":
         parser.error("--scheduler-file: with the engine ipvs the schedulers are the kernel's")
-    names = tuple(dict.fromkeys(asked.interfaces)) or tuple(interfaces.with_an_address())
+    names = tuple(dict.fromkeys(options.interfaces)) or tuple(interfaces.with_an_address())
     if not names:
-        parser.error("no network interface has an IPv4 address: give one to those that it is to use")
+        parser.error("no network interface has an IPv4 address: configure one on those it is to use")
     return Settings(
-        method=METHODS[asked.method],
-        scheduler=asked.scheduler,
-        engine=asked.engine,
-        short_cut=asked.short_cut,
-        socket=asked.socket,
-        events=asked.events,
-        conn_tab_bits=asked.conn_tab_bits,
-        conn_limit=asked.conn_limit,
-        ftp_helper=not asked.no_ftp_helper,
-        sysctls=_sysctls(asked.sysctl),
-        timeouts=_timeouts(asked.timeout),
+        method=METHODS[options.method],
+        scheduler=options.scheduler,
+        engine=options.engine,
+        short_cut=options.short_cut,
+        socket=options.socket,
+        events=options.events,
+        conn_tab_bits=options.conn_tab_bits,
+        conn_limit=options.conn_limit,
+        ftp_helper=not options.no_ftp_helper,
+        sysctls=_sysctls(options.sysctl),
+        timeouts=_timeouts(options.timeout),
         interfaces=names,
-        scheduler_file=asked.scheduler_file,
-        rules=asked.rules,
+        scheduler_file=options.scheduler_file,
+        rules=options.rules,
     )
 
 
 def _sysctls(assignments: list[str]) -> Sysctls:
-    """Raises LvsError for a name or a value that can't be."""
+    """Raises LvsError for an unknown name or a bad value."""
     sysctls = Sysctls()
     for name, value in _assigned("sysctl", assignments):
         sysctls = sysctls.with_value(name.removeprefix("net.ipv4.vs."), value)
@@ -96,7 +106,7 @@ def _sysctls(assignments: list[str]) -> Sysctls:
 
 
 def _timeouts(assignments: list[str]) -> Timeouts:
-    """Raises LvsError for a state or a time that can't be."""
+    """Raises LvsError for an unknown state or a bad time."""
     seconds = {name.lower(): value for name, value in _assigned("timeout", assignments)}
     known = [field.name for field in fields(Timeouts)]
     for name in seconds.keys() - set(known):
@@ -107,23 +117,24 @@ def _timeouts(assignments: list[str]) -> Timeouts:
 def _assigned(what: str, assignments: list[str]) -> Iterator[tuple[str, int]]:
     for assignment in assignments:
         name, _, value = assignment.partition("=")
-        if not (value.isascii() and value.isdigit()):
+        number = parse_number(value)
+        if number < 0:
             raise BadValue(what, "NAME=NUMBER", assignment)
-        yield name, int(value)
+        yield name, number
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
-    asked = parser.parse_args(arguments)
-    if asked.reload and not asked.rules:
+    options = parser.parse_args(arguments)
+    if options.reload and not options.rules:
         parser.error("--reload needs --rules FILE")
     try:
-        if asked.reload:
-            say(rules_file.load(asked.rules, partial(call, asked.socket)))
+        if options.reload:
+            say(rules_file.load(options.rules, partial(call, options.socket)))
         else:
-            run(_settings(parser, asked))
+            run(_settings(parser, options))
     except ChannelError as error:
-        say(no_answer(asked.socket, error))
+        say(no_answer(options.socket, error))
         return 2
     except (CannotRun, EngineError, LvsError, rules_file.RulesFileError) as error:
         say(str(error))

@@ -1,4 +1,4 @@
-"""The director's process: one loop over the engine's descriptors, the control socket and the time."""
+"""The director's process: one event loop over the engine's descriptors, the control socket and the clock."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _RELOADING = Lock()
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a director was asked to run."""
+    """What the command line asks for."""
 
     method: Method
     scheduler: str
@@ -56,11 +56,11 @@ class Settings:
 
 
 class CannotRun(Exception):
-    """Something that the process needs isn't there; the text says what."""
+    """Something that the process needs is missing; the text says what."""
 
 
 def run(settings: Settings) -> None:
-    """Forward until SIGTERM or SIGINT; on SIGHUP, load the saved rules again, or end if there are none.
+    """Forward until SIGTERM or SIGINT; on SIGHUP, reload the rules file, or end if there is none.
 
     Raises CannotRun, EngineError, or LvsError for a bad setting.
     """
@@ -102,22 +102,22 @@ def run(settings: Settings) -> None:
         handler.run_later = listener.run_in_background
         stack.callback(listener.close)
         listener.register(selector)
-        selector.register(signals, EVENT_READ, signals.heard)
+        selector.register(signals, EVENT_READ, signals.receive)
         say(f"Forwarding on {', '.join(settings.interfaces)}; the control socket is {settings.socket}.")
         _warn_of_forwarding(settings, director)
         _tell_systemd("READY=1")
-        gc.freeze()  # what lives until now lives on: no need to look at it again
+        gc.freeze()  # what exists now lasts: no collection need look at it again
         _loop(selector, signals, director, engine, listener, clock)
 
 
 def seconds_since_the_epoch() -> Callable[[], float]:
-    """A clock that starts with the time of day and only grows, even when that is set back."""
+    """A monotonic clock that starts at the time of day."""
     offset = time.time() - time.monotonic()
     return lambda: offset + time.monotonic()
 
 
 def say(sentence: str) -> None:
-    """A line for people or the journal, which adds the time; whether anybody reads it does not matter."""
+    """A line on standard error, for people or the journal, which adds the time; never fails."""
     with contextlib.suppress(OSError):
         print(f"{PROGRAM}: {sentence}", file=sys.stderr, flush=True)
 
@@ -130,7 +130,7 @@ def _loop(
     listener: Listener,
     clock: Callable[[], float],
 ) -> None:
-    """Serve whatever is ready, and the clock, until a signal ends it."""
+    """Serve what is ready, and tick every second, until a signal ends it."""
     due = clock()
     while not signals.end:
         for key, _ in selector.select(0.0 if listener.busy else max(0.0, due - clock())):
@@ -150,13 +150,13 @@ def _listen(path: str, handler: RequestHandler) -> Listener:
         return Listener(path, handler.steps, partial(_note_error, handler))
     except OSError as error:
         raise CannotRun(
-            f"The control socket {path} can't be made ({error.strerror or error}): name another --socket, "
+            f"The control socket {path} can't be created ({error.strerror or error}): name another --socket, "
             "in a folder that this user may write to; every director needs its own."
         ) from None
 
 
 def _warn_of_forwarding(settings: Settings, director: Director) -> None:
-    """In VS-NAT, a kernel that forwards sends each reply on as well, as it came from the real server."""
+    """In VS-NAT, a kernel that forwards sends each reply a second time, as the real server sent it."""
     methods = {server.method for service in director.rules for server in service.servers}
     found = forwarding(settings.interfaces)
     if found and Method.NAT in (methods or {settings.method}) and settings.engine != "ipvs":
@@ -168,7 +168,7 @@ def _warn_of_forwarding(settings: Settings, director: Director) -> None:
 
 
 def _note_error(handler: RequestHandler, error: Exception) -> None:
-    """Count what nobody foresaw, and say where the first one happened: the director goes on."""
+    """Count an unforeseen exception, and say where the first one was raised."""
     import traceback  # only now
 
     handler.internal_errors += 1
@@ -177,7 +177,7 @@ def _note_error(handler: RequestHandler, error: Exception) -> None:
         what = f"{type(error).__name__}: {error}".rstrip(": .")
         say(
             f"A request met an internal error ({what}, in {place.filename}, line {place.lineno}); "
-            "the director goes on, and only counts further ones."
+            "the director goes on, and only counts further errors."
         )
 
 
@@ -189,7 +189,7 @@ def _load(file: Path, handler: RequestHandler) -> str:
 
 
 def _reload(settings: Settings) -> None:
-    """Beside the loop, which goes on forwarding, and as any other client: over the control socket."""
+    """In a thread of its own and over the control socket, like any client: the loop goes on forwarding."""
 
     def ask() -> None:
         assert settings.rules
@@ -203,16 +203,16 @@ def _reload(settings: Settings) -> None:
 
 
 def _tell_systemd(state: str) -> None:
-    """For a unit with Type=notify (sd_notify(3)); nobody is told where systemd has not started us."""
+    """Notify a systemd unit of Type=notify (sd_notify(3)); does nothing where systemd did not start us."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address:
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as teller:
-            teller.sendto(state.encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.sendto(state.encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)
 
 
 @contextlib.contextmanager
 def _event_writer(path: Path | None, clock: Callable[[], float]) -> Iterator[Callable[[Event], None] | None]:
-    """What to call with each event; None where none are wanted."""
+    """A function to call with each event; None where no events are wanted."""
     if path is None:
         yield None
         return
@@ -225,9 +225,9 @@ def _event_writer(path: Path | None, clock: Callable[[], float]) -> Iterator[Cal
 
 
 class _Signals:
-    """SIGTERM, SIGINT and SIGHUP as a descriptor of the loop, so that no packet is left half done.
+    """SIGTERM, SIGINT and SIGHUP as a descriptor in the loop, so that no packet is interrupted.
 
-    `end` tells that the director is to end; `hang_up` is what SIGHUP does instead, if anything.
+    `end` is set when the director is to stop; `hang_up` is what SIGHUP does instead, if given.
     """
 
     def __init__(self, hang_up: Callable[[], object] | None) -> None:
@@ -239,7 +239,7 @@ class _Signals:
         for end in (self._ours, self._kernels):
             end.setblocking(False)
         numbers = [signal.SIGTERM, signal.SIGINT]
-        if self._hang_up or signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which nohup(1) wants
+        if self._hang_up or signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup(1) sets it
             numbers.append(signal.SIGHUP)
         self._before = {number: signal.signal(number, lambda *_: None) for number in numbers}
         self._earlier = signal.set_wakeup_fd(self._kernels.fileno())
@@ -255,8 +255,8 @@ class _Signals:
     def fileno(self) -> int:
         return self._ours.fileno()
 
-    def heard(self) -> None:
-        """Each byte is the number of a signal that this process handles."""
+    def receive(self) -> None:
+        """Each byte is the number of a signal."""
         numbers = set(self._ours.recv(64))
         hung_up = signal.SIGHUP in numbers
         if hung_up and self._hang_up:

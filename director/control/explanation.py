@@ -1,12 +1,12 @@
-"""What would become of a packet, and why: the director's own decision, put into words.
+"""What the director would do with a packet, and why.
 
-The packet is decided about by the very code that forwards, on copies of the tables, so that an
-explanation never changes anything and never differs from what happens.
+The decision is a dry run of the code that forwards, on copies of the tables: an explanation changes nothing
+and never differs from what happens.
 
     {"do": "explain", "packet": {"protocol": "TCP", "source": "198.51.100.101:40000",
                                  "destination": "203.0.113.1:80", "flags": "S"}}
     {"do": "explain", "ip": "4500003c..."}                      the bytes of an IP packet, in hex
-    {"do": "packet_table", "client": "198.51.100.101:40000"}         the packet table of its connections
+    {"do": "packet_table", "client": "198.51.100.101:40000"}    the packet table of its connections
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ Row = dict[str, str]
 
 
 class Explainer:
+    """Answers "explain" and "packet_table"; `clock` gives the core's seconds."""
+
     def __init__(self, director: Director, engine: Engine, clock: Callable[[], float]) -> None:
         self._director = director
         self._engine = engine
@@ -53,64 +55,69 @@ class Explainer:
 
     def explain(self, request: Message) -> Message:
         """The decision about one packet. Raises ValueError."""
-        packet = _packet_of(request)
+        packet = _requested_packet(request)
         now = self._clock()
-        known = self._known(packet)
-        service = known.service if known else self._director.rules.find(packet)
+        connection = self._connection_of(packet)
+        service = connection.service if connection else self._director.rules.find(packet)
         decision, events = self._director.dry_run(packet, now)
         if isinstance(decision, Pass):
             service = None
         return {
             "packet": _describe(packet),
-            "connection": known.as_dict(now) if known else None,
+            "connection": connection.as_dict(now) if connection else None,
             "service": service.as_dict() if service else None,
             "events": [event.as_dict() for event in events],
-            **self._say(packet, decision),
+            **self._in_words(packet, decision),
         }
 
-    def _known(self, packet: Packet) -> Connection | None:
+    def _connection_of(self, packet: Packet) -> Connection | None:
         table = self._director.connections
-        ends = packet.protocol, packet.source, packet.destination
-        return table.find_in(*ends) or table.find_out(*ends)
+        flow = packet.protocol, packet.source, packet.destination
+        return table.find_in(*flow) or table.find_out(*flow)
 
-    def _say(self, packet: Packet, decision: Decision) -> Message:
-        said: Message = {"decision": type(decision).__name__.lower(), "reasons": list(decision.reasons)}
+    def _in_words(self, packet: Packet, decision: Decision) -> Message:
+        words: Message = {"decision": type(decision).__name__.lower(), "reasons": list(decision.reasons)}
         if isinstance(decision, Reject):
-            said |= {"icmp_type": decision.icmp_type, "icmp_code": decision.icmp_code, "mtu": decision.mtu}
+            words |= {"icmp_type": decision.icmp_type, "icmp_code": decision.icmp_code, "mtu": decision.mtu}
         if isinstance(decision, Forward):
-            way = self._way_for(decision)
-            came = {"packet": "as it came", "source": str(packet.source), "dest": str(packet.destination)}
-            said |= {
+            route = self._route_of(decision)
+            received = {
+                "packet": "as received",
+                "source": str(packet.source),
+                "dest": str(packet.destination),
+            }
+            words |= {
                 "method": decision.method.name,
                 "next_hop": decision.next_hop,
-                "way": way,
-                "rows": [
-                    {"packet": "as it came", **came},
-                    {"packet": "as it goes on", **_leaves(decision, way)},
-                ],
+                "way": route,
+                "rows": [received, {"packet": "as forwarded", **_addresses(decision, route)}],
             }
-        return said
+        return words
 
-    def _way_for(self, forward: Forward) -> Row:
+    def _route_of(self, forward: Forward) -> Row:
         return {} if forward.method is Method.LOCAL else dict(self._engine.route_to(forward.next_hop))
 
     def packet_table(self, request: Message) -> Message:
-        """The packet tables of all connections of one client's end. Raises ValueError."""
+        """The packet table of each connection of a client's address and port. Raises ValueError."""
         client = read_endpoint("client", request.get("client"))
         table, now = self._director.connections, self._clock()
         found = [*table.by_client(TCP, client), *table.by_client(UDP, client)]
         if not found:
-            raise ValueError(f"client: {client} has no connection; ipvsadm -Lcn lists all that there are.")
-        return {"connections": [{**one.as_dict(now), "rows": list(self._rows(one, now))} for one in found]}
+            raise ValueError(f"client: {client} has no connection; ipvsadm -Lcn lists all connections.")
+        return {
+            "connections": [
+                {**connection.as_dict(now), "rows": list(self._rows(connection, now))} for connection in found
+            ]
+        }
 
     def _rows(self, connection: Connection, now: float) -> Iterator[Row]:
-        """A request and its reply, each as it comes to the director and as it leaves it."""
+        """A request and its reply, each as received and as forwarded by the director."""
         method, client, server = connection.method, connection.client, connection.server_endpoint
         yield {"packet": "request", "source": str(client), "dest": str(connection.vip)}
         forward = self._dry_run(connection, client, connection.vip, now)
         if forward is None:
             return
-        yield {"packet": _REQUEST_LEAVES[method], **_leaves(forward, self._way_for(forward))}
+        yield {"packet": _FORWARDED_REQUEST[method], **_addresses(forward, self._route_of(forward))}
         if method is not Method.NAT:
             yield {
                 "packet": _DIRECT_REPLY[method],
@@ -122,7 +129,7 @@ class Explainer:
         yield {"packet": "reply to load balancer", "source": str(server), "dest": str(client)}
         reply = self._dry_run(connection, server, client, now)
         if reply is not None:
-            yield {"packet": "outbound rewriting", **_leaves(reply, self._way_for(reply))}
+            yield {"packet": "outbound rewriting", **_addresses(reply, self._route_of(reply))}
 
     def _dry_run(self, connection: Connection, source: Endpoint, to: Endpoint, now: float) -> Forward | None:
         packet = Packet(connection.protocol, source, to, _LENGTH, flags=ACK)
@@ -130,26 +137,26 @@ class Explainer:
         return decision if isinstance(decision, Forward) else None
 
 
-_REQUEST_LEAVES = {
+_FORWARDED_REQUEST = {
     Method.NAT: "inbound rewriting",
     Method.TUN: "encapsulated",
     Method.DR: "forwarded",
     Method.LOCAL: "to the director's own kernel",
 }
 _DIRECT_REPLY = {
-    Method.TUN: "reply, not by the director",
-    Method.DR: "reply, not by the director",
+    Method.TUN: "reply, past the director",
+    Method.DR: "reply, past the director",
     Method.LOCAL: "reply of the director's own kernel",
 }
 
 
-def _leaves(forward: Forward, way: Row) -> Row:
-    """The addresses with which a packet goes on: those that the method is about."""
+def _addresses(forward: Forward, route: Row) -> Row:
+    """The addresses that a forwarded packet has, and that its method is about."""
     row = {"source": str(forward.source), "dest": str(forward.destination)}
     if forward.method is Method.TUN:
-        row |= {"outer_source": way.get("source", "?"), "outer_dest": forward.next_hop}
+        row |= {"outer_source": route.get("source", "?"), "outer_dest": forward.next_hop}
     if forward.method is Method.DR:
-        row |= {"source_mac": way.get("source_mac", "?"), "dest_mac": way.get("dest_mac") or "?"}
+        row |= {"source_mac": route.get("source_mac", "?"), "dest_mac": route.get("dest_mac") or "?"}
     return row
 
 
@@ -164,30 +171,28 @@ def _describe(packet: Packet) -> Message:
     }
 
 
-def _packet_of(request: Message) -> Packet:
+def _requested_packet(request: Message) -> Packet:
     if "ip" in request:
-        return _dissected(request["ip"])
-    said = request.get("packet")
-    if not isinstance(said, dict):
-        raise ValueError(f"packet: expected an object, got {said!r}.")
-    protocol = PROTOCOLS.get(str(said.get("protocol", "TCP")))
+        return _parse(request["ip"])
+    fields = request.get("packet")
+    if not isinstance(fields, dict):
+        raise ValueError(f"packet: expected an object, got {fields!r}.")
+    protocol = PROTOCOLS.get(str(fields.get("protocol", "TCP")))
     if protocol not in (TCP, UDP):
-        raise ValueError(f"protocol: expected TCP or UDP, got {said.get('protocol')!r}.")
-    source, to = (
-        read_endpoint("source", said.get("source")),
-        read_endpoint("destination", said.get("destination")),
-    )
+        raise ValueError(f"protocol: expected TCP or UDP, got {fields.get('protocol')!r}.")
+    source = read_endpoint("source", fields.get("source"))
+    destination = read_endpoint("destination", fields.get("destination"))
     check_endpoint("source", source)
-    check_endpoint("destination", to)
-    length = said.get("length", _LENGTH)
+    check_endpoint("destination", destination)
+    length = fields.get("length", _LENGTH)
     if type(length) is not int or not 20 <= length <= 65535:
         raise ValueError(f"length: expected 20 to 65535 bytes, got {length!r}.")
     return Packet(
         protocol,
         source,
-        to,
+        destination,
         length,
-        flags=_flags(said.get("flags", "S" if protocol == TCP else "")),
+        flags=_flags(fields.get("flags", "S" if protocol == TCP else "")),
         dont_fragment=True,
     )
 
@@ -198,8 +203,8 @@ def _flags(letters: Any) -> int:
     return sum(_FLAGS[letter] for letter in set(letters))
 
 
-def _dissected(text: Any) -> Packet:
-    """An IP packet taken apart as the Scapy engine does it, whatever engine is at work."""
+def _parse(text: Any) -> Packet:
+    """An IP packet in hexadecimal, as the Scapy engine parses it, whichever engine runs."""
     from director.engines.scapy.datagram import Datagram, Malformed, parse
 
     try:

@@ -1,17 +1,17 @@
-"""What a running director answers over its control socket.
+"""The requests that a running director answers on its control socket.
 
-    {"do": "apply", "commands": [...]}   change the rules, all at once or not at all
+    {"do": "apply", "commands": [...]}   change the rules: all commands or none
     {"do": "list"}                       the rules, with the counters of every real server; with
-                                         "at_once", those that may be two seconds late
+                                         "at_once", counters that may be two seconds old
     {"do": "connections"}                the connection table, templates included
-    {"do": "explain", ...}               what would become of a packet, and why: explanation.py
-    {"do": "packet_table", ...}               the packet table of a connection: the same
-    {"do": "counters"}                   what the engine and the process have counted
+    {"do": "explain", ...}               what the director would do with a packet, and why (explanation.py)
+    {"do": "packet_table", ...}          the packet table of a client's connections (explanation.py)
+    {"do": "counters"}                   counters of the engine and of the process
 
-An answer has "ok": true and what was asked for, or "ok": false and "error", one sentence; where one of many
-commands was refused, "place" says which (the first is 0). What may take more than a moment is done in steps,
-and packets go on in between: a change is written while the old rules are in force, and then holds for all
-packets at once; a listing is not one moment's, as the kernel's is not.
+An answer has "ok": true and what was asked for, or "ok": false and "error", one sentence. Where one of many
+commands was refused, "place" is its index. Anything that takes more than a moment is done in steps, and
+packets are forwarded in between: a change is prepared while the old rules are in force, and then takes effect
+for all packets at once. A listing is not a snapshot; the kernel's is not, either.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from director.control.listener import Steps
     from director.core.director import Director
 
-_FEW, _MANY = 250, 5000  # steps
-_NEVER = 1_000_000_000  # young collections, before all objects are looked at
+_OFTEN, _LARGE = 250, 5000  # steps between two young collections, and of a large change
+_NEVER = 1_000_000_000  # young collections before a full one
 
 
 class RequestHandler:
@@ -53,22 +53,22 @@ class RequestHandler:
     def __init__(
         self, director: Director, engine: Engine, clock: Callable[[], float], about: Message
     ) -> None:
-        """`about` is what "list" tells of the director besides its rules."""
+        """`about` is what "list" says of the director besides its rules."""
         self.run_later: Callable[[Iterator[None]], object] = exhaust
         self._director = director
         self._engine = engine
         self._clock = clock
         self._about = about
-        self._is_writing = False
+        self._is_changing = False
         self.internal_errors = 0  # of requests and background tasks
         explainer = Explainer(director, engine, clock)
-        self._known: dict[str, Callable[[Message], Message | Steps]] = {
+        self._answers: dict[str, Callable[[Message], Message | Steps]] = {
             "apply": self._apply,
             "list": self._list,
             "connections": self._connections,
             "counters": self._counters,
-            "explain": self._explained(explainer.explain),
-            "packet_table": self._explained(explainer.packet_table),
+            "explain": self._by_the_core(explainer.explain),
+            "packet_table": self._by_the_core(explainer.packet_table),
         }
 
     def __call__(self, request: Message) -> Message:
@@ -80,9 +80,9 @@ class RequestHandler:
     def steps(self, request: Message) -> Steps:
         """None for each step of work, and the parts of the answer."""
         wanted = request.get("do")
-        answer = self._known.get(wanted) if isinstance(wanted, str) else None
+        answer = self._answers.get(wanted) if isinstance(wanted, str) else None
         if answer is None:
-            yield _refused(f"do: expected one of {', '.join(self._known)}, got {wanted!r}.")
+            yield _refused(f"do: expected one of {', '.join(self._answers)}, got {wanted!r}.")
             return
         try:
             made = answer(request)
@@ -96,28 +96,30 @@ class RequestHandler:
         except (EngineError, LvsError, ValueError) as error:
             yield _refused(str(error))
 
-    def _explained(self, explain: Callable[[Message], Message]) -> Callable[[Message], Message]:
-        """Refused where somebody else decides."""
+    def _by_the_core(self, explain: Callable[[Message], Message]) -> Callable[[Message], Message]:
+        """Refused where the kernel decides."""
 
         def refuse(_request: Message) -> Message:
-            raise EngineError(f"The engine {self._about['engine']} decides by itself, and does not say why.")
+            raise EngineError(
+                f"The engine {self._about['engine']} decides in the kernel and gives no reasons."
+            )
 
-        def look_first(request: Message) -> Message:
+        def explain_now(request: Message) -> Message:
             self._engine.sync_schedulers()
             return explain(request)
 
-        return look_first if self._engine.explains else refuse
+        return explain_now if self._engine.explains else refuse
 
     # ---- a change of the rules ----
 
     def _apply(self, request: Message) -> Steps:
-        while self._is_writing:  # one at a time: whoever comes second goes by what the first has changed
+        while self._is_changing:  # one change at a time: the next one builds on it
             yield None
-        self._is_writing = True
+        self._is_changing = True
         try:
             yield from _with_few_collections(self._write(request))
         finally:
-            self._is_writing = False
+            self._is_changing = False
 
     def _write(self, request: Message) -> Steps:
         transaction = self._director.transaction()
@@ -126,26 +128,26 @@ class RequestHandler:
         try:
             yield from commands.write()
             yield from self._activate(transaction)
-            left = self._director.finish(transaction, commands.heard, self._clock())
+            left = self._director.finish(transaction, commands.applied, self._clock())
             for _ in left:
                 yield None
         finally:
             self.run_later(left)
 
     def _activate(self, transaction: Transaction) -> Steps:
-        """All at once, or not at all. Raises EngineError."""
-        is_in_force = False
+        """Let the new rules take effect, or none of them. Raises EngineError."""
+        is_active = False
         try:
             yield from self._engine.prepare_rules(transaction.vips)
             self._engine.sync_schedulers()
             self._director.activate(transaction)
-            is_in_force = True
+            is_active = True
             self._engine.install_rules()
         except BaseException:
-            with suppress(Exception):  # it has refused already, and has said why
-                if is_in_force:
+            with suppress(Exception):  # the first refusal is the one to report
+                if is_active:
                     self._director.roll_back(transaction)
-                    self._engine.install_rules()  # with the rules as they were, should it be half done
+                    self._engine.install_rules()  # the old rules, where the new ones are half installed
                 else:
                     exhaust(self._engine.prepare_rules(self._director.rules.vips()))
             raise
@@ -190,7 +192,7 @@ def _resident() -> int:
 
 
 class _Refused(Exception):
-    """One of many commands can't be carried out: why, and its place among them."""
+    """One of many commands was refused: why, and its index."""
 
     def __init__(self, why: str, place: int | None) -> None:
         super().__init__(why)
@@ -198,14 +200,14 @@ class _Refused(Exception):
 
 
 class _Commands:
-    """Those of a request for a draft; they are kept in `heard` if somebody is to hear of them."""
+    """Writes the commands of a request into a transaction; `applied` has them if events are wanted."""
 
     def __init__(self, request: Message, transaction: Transaction, trace: Trace) -> None:
-        self.heard: deque[Command] = deque()
+        self.applied: deque[Command] = deque()
         self._request = request
         self._transaction = transaction
         self._trace = trace
-        self._place: int | None = None  # of the one that is being carried out
+        self._place: int | None = None  # of the command being written
 
     def write(self) -> Steps:
         """Raises _Refused."""
@@ -219,20 +221,20 @@ class _Commands:
             self._place = place
             for command in self._read(message):
                 if self._trace.enabled:
-                    self.heard.append(command)
+                    self.applied.append(command)
                 yield command
             self._place = None
 
     def _read(self, message: Any) -> Iterator[Command]:
-        """A DeleteServer with `"last": true` takes a service that it empties along.
+        """A DeleteServer with `"last": true` also deletes the service that it leaves without servers.
 
-        In 1999 there were no services without servers, and ippfvsadm knows none.
+        ippfvsadm sends it: in 1999 a service was the list of its servers.
         """
         deletes = isinstance(message, dict) and message.get("command") == "DeleteServer"
-        goes = deletes and message.pop("last", False) is True
+        also_service = deletes and message.pop("last", False) is True
         command = decode(message)
         emptied: DeleteService | None = None
-        if goes and isinstance(command, DeleteServer) and self._transaction.is_last(command):
+        if also_service and isinstance(command, DeleteServer) and self._transaction.is_last(command):
             emptied = DeleteService(command.key)
         yield command
         if emptied:
@@ -240,7 +242,7 @@ class _Commands:
 
 
 def _messages(request: Message) -> Iterator[Any]:
-    """What is to be a command each, of a request that has come in one line or in many. Raises ValueError."""
+    """The commands of a request that came in one line or in many, undecoded. Raises ValueError."""
     for part in request.get("parts", [request]):
         commands = part.get("commands")
         if not isinstance(commands, list):
@@ -249,30 +251,30 @@ def _messages(request: Message) -> Iterator[Any]:
 
 
 def _in_parts(services: Iterable[VirtualService]) -> Steps:
-    """Services with their servers, those of a large one in parts of their own."""
-    few: list[Message] = []
+    """Services with their servers; a large service takes several parts."""
+    batch: list[Message] = []
     rows = 0
     for service in services:
-        if rows + len(service.servers) >= ROWS_PER_LINE and few:
-            yield {"services": few}
-            few, rows = [], 0
+        if rows + len(service.servers) >= ROWS_PER_LINE and batch:
+            yield {"services": batch}
+            batch, rows = [], 0
         about: Message = {**service.about(), "servers": []}
         if len(service.servers) <= ROWS_PER_LINE:
             for server in service.servers:
                 about["servers"].append(server.as_dict())
                 yield None
-            few.append(about)
+            batch.append(about)
             rows += 1 + len(service.servers)
         else:
             yield {"services": [about]}
             yield from _batches(
-                {"in": ["services", -1]}, "servers", (one.as_dict() for one in service.servers)
+                {"in": ["services", -1]}, "servers", (server.as_dict() for server in service.servers)
             )
-    yield {"services": few}
+    yield {"services": batch}
 
 
 def _batches(about: Message, name: str, rows: Iterable[Message]) -> Steps:
-    """Parts of a list; what each is about is in each."""
+    """A list in parts; `about` is in each of them."""
     batch: list[Message] = []
     for row in rows:
         batch.append(row)
@@ -286,9 +288,9 @@ def _batches(about: Message, name: str, rows: Iterable[Message]) -> Steps:
 
 
 def _with_few_collections(steps: Steps) -> Steps:
-    """While a large change makes objects by the hundred thousand, nobody looks through them all for cycles.
+    """No full garbage collections during a large change: its hundred thousand objects have no cycles.
 
-    They have none. What is left of a large change lives on, as what a director begins with.
+    What a large change leaves stays for long, like what the director started with, and is frozen, too.
     """
     before = gc.get_threshold()
     gc.set_threshold(*before[:2], _NEVER)
@@ -296,11 +298,11 @@ def _with_few_collections(steps: Steps) -> Steps:
     try:
         with closing(steps):
             for taken, part in enumerate(steps, start=1):
-                if not taken % _FEW:
-                    gc.collect(1)  # it would wait until many more are there, where others go meanwhile
+                if not taken % _OFTEN:
+                    gc.collect(1)  # more often than by itself, where the program frees objects meanwhile
                 yield part
     finally:
-        if taken >= _MANY:
+        if taken >= _LARGE:
             gc.collect(1)
             gc.freeze()
         gc.set_threshold(*before)

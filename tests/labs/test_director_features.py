@@ -85,8 +85,8 @@ def test_the_packet_table_of_a_live_connection(seen: dict[str, Any]) -> None:
     remote, local = explained["rows"]
     leaves = {
         "nat": ["request", "inbound rewriting", "reply to load balancer", "outbound rewriting"],
-        "tun": ["request", "encapsulated", "reply, not by the director"],
-        "dr": ["request", "forwarded", "reply, not by the director"],
+        "tun": ["request", "encapsulated", "reply, past the director"],
+        "dr": ["request", "forwarded", "reply, past the director"],
     }[seen["method"]]
     assert [row["packet"] for row in remote] == leaves
     assert remote[-1] | {"packet": ""} == {

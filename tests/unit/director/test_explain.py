@@ -55,7 +55,7 @@ def test_a_new_connection(capsys: pytest.CaptureFixture[str]) -> None:
     assert "TCP 198.51.100.101:4000 > 203.0.113.1:80 [S]" in text
     assert "wrr: current weight 1" in text
     assert "forward by VS-NAT to 172.16.0.3" in text
-    assert "as it goes on  198.51.100.101:4000  172.16.0.3:8000" in text
+    assert "as forwarded  198.51.100.101:4000  172.16.0.3:8000" in text
     assert "NONE becomes SYN_RECV" in text
 
 

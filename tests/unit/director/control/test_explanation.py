@@ -140,7 +140,7 @@ def test_the_journey_shows_what_the_method_is_about(method: Method, shows: dict[
     director.decide(tcp(client(1), WEB), 1.0)
     (connection,) = explainer(director).packet_table({"client": f"{CIP}:1"})["connections"]
     assert connection["rows"][1].items() >= shows.items()
-    assert connection["rows"][2]["packet"] == "reply, not by the director"
+    assert connection["rows"][2]["packet"] == "reply, past the director"
 
 
 def test_a_local_node_needs_no_way() -> None:

@@ -125,7 +125,7 @@ def test_an_engine_that_decides_by_itself_does_not_explain(director: Director) -
     engine.explains = False
     handler = RequestHandler(director, cast(Engine, engine), lambda: 1.0, {"engine": "other"})
     told = handler({"do": "explain", "packet": {}})
-    assert told == {"ok": False, "error": "The engine other decides by itself, and does not say why."}
+    assert told == {"ok": False, "error": "The engine other decides in the kernel and gives no reasons."}
 
 
 def test_connections(handler: RequestHandler, director: Director) -> None:
