@@ -17,10 +17,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, NoReturn
 
-import labs.run.lab  # noqa: F401
-
 import bench.command  # noqa: F401  # these are what takes time to import
 import compare.command  # noqa: F401
+import labs.run.lab  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[2]
 
