@@ -34,3 +34,18 @@ def test_every_machine_is_in_the_drawing(method: str, servers: int) -> None:
     }
     for node in plan.topology.nodes:
         assert f"{node.name}, {node.role.value}" in texts
+        addresses = {text.split()[0].partition(":")[0] for text in texts if text}
+        assert {interface.address for interface in node.interfaces} <= addresses
+
+
+@pytest.mark.parametrize(
+    ("method", "on_servers"), [("nat", []), ("tun", ["VIP on tunl0"] * 3), ("dr", ["VIP on lo:0"] * 3)]
+)
+def test_the_drawing_shows_where_the_vip_is_and_who_answers_arp_for_it(
+    method: str, on_servers: list[str]
+) -> None:
+    drawn = ElementTree.fromstring(draw(plan_for(method, LabOptions())))
+    texts = [text.text or "" for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts.count("VIP 203.0.113.1 on eth0:0") == texts.count("answers ARP for it") == 1
+    assert [text for text in texts if text.startswith("VIP on")] == on_servers
+    assert texts.count("does not answer ARP for it") == len(on_servers)
