@@ -1,11 +1,10 @@
-"""What can be wrong with a lab: one file for each root cause, found by its place in this folder.
+"""What can be wrong with a lab: a file in this folder for each root cause.
 
-    TITLE          what is wrong, in a few words, as the diagnosis of an exercise says it
-    find(state)    each place where it is wrong
+    TITLE          what is wrong, in a few words, as in the diagnosis of an exercise
+    find(state)    yields a Cause for each place where it is wrong
 
-The file's name is the cause's word. A cause says what it has read, with values (`evidence`), why that
-breaks the method at hand (`why`), and what to type on its host (`repair`). It is about what is, and
-not about symptoms: two causes may be found, but never one for what another has brought about.
+The file's name is the cause's word. A cause is a fact, not a symptom: several causes may be found, but never
+one for the consequences of another.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ Find = Callable[[LabState], Iterable["Cause"]]
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A root cause: where, what shows it, why it breaks this method, and how it is mended.
+    """A root cause on `host`: the values that show it, why it breaks this method, and its repair.
 
-    `repair`: commands for `host`, one a line.
+    `repair` has commands for that host, one a line.
     """
 
     cause: str
@@ -37,15 +36,15 @@ class Cause:
 
 @cache
 def titles() -> dict[str, str]:
-    """Every cause's word, and what it means."""
+    """Every cause's word and title."""
     return {name: _module(name).TITLE for name in _names()}
 
 
 def diagnose(state: LabState) -> list[Cause]:
-    """All that is wrong, in the order of the lab's hosts."""
+    """All causes found, in the order of the lab's hosts."""
     places = [host.name for host in state.hosts]
     found = [cause for name in _names() for cause in _find(name)(state)]
-    return sorted(found, key=lambda one: places.index(one.host))
+    return sorted(found, key=lambda cause: places.index(cause.host))
 
 
 @cache
@@ -58,5 +57,5 @@ def _find(name: str) -> Find:
     return find
 
 
-def _module(name: str):  # type: ignore[no-untyped-def]  # whatever file it is
+def _module(name: str):  # type: ignore[no-untyped-def]  # any file of this folder
     return importlib.import_module(f"{__name__}.{name}")

@@ -1,4 +1,4 @@
-"""A real server beside the director asks for its neighbours' addresses in the VIP's name."""
+"""A real server on the director's segment sends ARP requests with the VIP as sender."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from doctor.causes import Cause
 from doctor.state import LabState
 
-TITLE = "a real server names the VIP in ARP questions of its own"
+TITLE = "a real server uses the VIP as source address in ARP requests"
 
 _OWN_ADDRESSES_ONLY = 2
 
@@ -20,9 +20,9 @@ def find(state: LabState) -> Iterator[Cause]:
                 "arp_announced",
                 host.name,
                 f"{host.told('arp_announce', 'all', lan)}: the larger counts; it has {host.has(state.vip)}",
-                f"Replies come from {state.vip}, so {host.name} names it as the sender when it asks for "
-                f"the router's MAC address. The router notes {host.name} as the owner of {state.vip}, and "
-                "requests go past the director from then on. Only with 2 it asks in the name of an "
-                f"address of the interface (1 is not enough: {state.vip} is in the same network).",
+                f"Replies have the source {state.vip}, so {host.name} uses it as the sender address when it "
+                f"asks for the router's MAC address. The router then maps {state.vip} to {host.name}, and "
+                "requests bypass the director. With 2 the sender is an address of the interface "
+                f"(1 is not enough: {state.vip} is in the same network).",
                 f"sysctl -w net.ipv4.conf.{lan}.arp_announce=2",
             )

@@ -1,4 +1,4 @@
-"""A real server beside the director has the VIP, and its kernel answers ARP requests for it."""
+"""A real server on the director's segment has the VIP, and its kernel answers ARP requests for it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _was_meant(host: HostState) -> bool:
-    """Set in a wrong place: that is a cause of its own."""
+    """Whether it was set in a wrong place, which is a cause of its own."""
     return any(host.settings.get(f"conf.{name}.arp_ignore", 0) for name in ("lo", "default"))
 
 
@@ -33,8 +33,8 @@ def _answers(host: HostState, vip: str) -> Cause:
         "arp_answered",
         host.name,
         f"{host.told('arp_ignore', 'all', lan)}: the larger counts; it has {host.has(vip)}",
-        f"A host answers ARP for all its addresses, on every interface. The router that asks for {vip} takes "
-        f"whoever answers it, and what it then sends to {host.name} never passes the director.",
+        f"A host answers ARP for all of its addresses, on every interface. If the router takes the reply of "
+        f"{host.name} for {vip}, requests bypass the director.",
         f"sysctl -w net.ipv4.conf.{lan}.arp_ignore=1",
     )
 
@@ -44,10 +44,10 @@ def _on_the_lan(host: HostState, vip: str) -> Cause:
     return Cause(
         "arp_answered",
         host.name,
-        f"it has {host.has(vip)}, the interface that hears the requests; "
+        f"it has {host.has(vip)}, the interface on which the requests arrive; "
         f"{host.told('arp_ignore', 'all', lan)}",
-        "arp_ignore=1 silences a host about addresses of other interfaces only. The router that asks for "
-        f"{vip} takes whoever answers it, and what it then sends to {host.name} never passes the director.",
+        "arp_ignore=1 only suppresses replies for addresses of other interfaces. If the router takes the "
+        f"reply of {host.name} for {vip}, requests bypass the director.",
         f"ip address del {vip}/{_prefix(host, vip)} dev {lan}\nip address add {vip}/32 dev lo",
     )
 

@@ -1,4 +1,4 @@
-"""arp_ignore was set, but not for the interface that hears ARP requests."""
+"""arp_ignore is set, but not for the interface on which ARP requests arrive."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ def find(state: LabState) -> Iterator[Cause]:
                 "arp_ignore_on_lo",
                 host.name,
                 f"{host.told('arp_ignore', 'all', lan, *wrong)}; it has {host.has(state.vip)}",
-                "What counts is the setting of the interface that a request comes in on, and that of "
-                "`all`. No request comes in on lo, and `default` is for interfaces that are yet to come. "
-                f"So {host.name} answers for {state.vip}, and what the router then sends to it never "
-                "passes the director.",
+                "The settings of `all` and of the interface on which a request arrives count. No request "
+                "arrives on lo, and `default` is only for interfaces created later. So "
+                f"{host.name} answers for {state.vip}, and requests bypass the director.",
                 f"sysctl -w net.ipv4.conf.{lan}.arp_ignore=1",
             )

@@ -1,4 +1,4 @@
-"""A client or a real server leaves TCP's checksums to a network card that does not exist."""
+"""A client or a real server leaves TCP's checksums to a virtual network card."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from doctor.causes import Cause
 from doctor.state import CLIENT, SERVER, LabState
 
-TITLE = "checksums are left to hardware that is not there"
+TITLE = "checksum offload is on, but a virtual NIC computes none"
 
 _ERRORS = "TcpInCsumErrors"
 
@@ -20,15 +20,15 @@ def find(state: LabState) -> Iterator[Cause]:
                 "checksum_offload",
                 host.name,
                 f"tx-checksumming is on for {', '.join(on)}{_counted(state)}",
-                "The kernel leaves TCP's checksum to the card, and a virtual one leaves it undone. A switch "
-                "that is a program sees packets as bytes and sends them on like that: whoever gets them "
-                "drops them for a wrong checksum. ICMP has none of this, so ping works.",
+                "The kernel leaves TCP's checksum to the card, and a virtual card does not compute it. "
+                "User-space switches pass such packets on unfinished, and the receiver drops them for a "
+                "wrong checksum. ICMP checksums are not offloaded, so ping works.",
                 "\n".join(f"ethtool -K {interface} tx off" for interface in on),
             )
 
 
 def _counted(state: LabState) -> str:
-    """Who has seen wrong checksums."""
+    """The hosts that counted wrong checksums."""
     counts = [(host.name, host.counters.get(_ERRORS, 0)) for host in state.by_role(CLIENT, SERVER)]
-    told = ", ".join(f"{count} on {name}" for name, count in counts if count)
-    return f"; {_ERRORS} is {told}" if told else ""
+    counted = ", ".join(f"{count} on {name}" for name, count in counts if count)
+    return f"; {_ERRORS} is {counted}" if counted else ""

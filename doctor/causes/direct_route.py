@@ -1,4 +1,4 @@
-"""VS-NAT: a client on the real servers' own network gets replies past the director."""
+"""VS-NAT: replies to a client on the real servers' own network bypass the director."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from doctor.causes import Cause
 from doctor.state import SERVER, HostState, LabState, Plug, Way
 
-TITLE = "replies reach the client by a short way, past the director"
+TITLE = "replies bypass the director"
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -32,8 +32,8 @@ def _cause(state: LabState, host: HostState, client: Plug, way: Way, inside: str
         "direct_route",
         host.name,
         f"client {way}; the director is {inside}",
-        f"{host.name} answers {client.address} itself, from {host.main.address}. The client has asked "
-        f"{state.vip}, knows of no connection with {host.main.address}, and resets it: only the director can "
-        "give replies the source that the client expects, and sees none.",
+        f"{host.name} answers {client.address} directly, from {host.main.address}. The client contacted "
+        f"{state.vip}, has no connection with {host.main.address}, and resets it: only the director, which "
+        "these replies bypass, can restore the source the client expects.",
         f"ip route replace {client.address}/32 via {inside} dev {host.main.interface}",
     )

@@ -1,4 +1,4 @@
-"""VS-TUN: a packet filter drops the director's message that a packet is too long for the tunnel."""
+"""VS-TUN: a packet filter drops the director's ICMP message that a packet is too big for the tunnel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from doctor.causes import Cause
 from doctor.nftables import Packet, dropped
 from doctor.state import CLIENT, ROUTER, FilterRule, HostState, LabState
 
-TITLE = "the message that packets are too long does not get through"
+TITLE = "ICMP 'fragmentation needed' is blocked"
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -27,12 +27,12 @@ def _hooks(host: HostState) -> tuple[str, ...]:
 
 
 def _messages(state: LabState, host: HostState) -> Iterator[Packet]:
-    """The message to each client whose way it is."""
+    """The message to each client whose path includes the host."""
     clients = [host.main] if host.role == CLIENT else state.clients
-    on_the_way = host.role == CLIENT or any(
+    on_the_path = host.role == CLIENT or any(
         plug.switch == state.director_host.main.switch for plug in host.plugs
     )
-    for client in clients if on_the_way else ():
+    for client in clients if on_the_path else ():
         yield {
             "l4proto": ("icmp", 1),
             "ip protocol": ("icmp", 1),
@@ -53,8 +53,8 @@ def _cause(host: HostState, rule: FilterRule) -> Cause:
         "icmp_filtered",
         host.name,
         f"nftables, chain {place} at {rule.hook}: {rule.text or rule.verdict}",
-        "The tunnel's header takes 20 bytes, so full packets of a client are too long for it. The director "
-        "says so by ICMP (destination unreachable, fragmentation needed). A client that never hears it sends "
-        "the same long packets again: small requests work, large uploads hang.",
+        "The tunnel adds 20 bytes, so a client's full-sized packets do not fit. The director answers them with "
+        "ICMP (destination unreachable, fragmentation needed). A client that never receives it retransmits the "
+        "same large packets: small requests work, large uploads hang.",
         repair,
     )

@@ -1,4 +1,4 @@
-"""VS-NAT: the director's kernel forwards as well, unchanged, what the director's process rewrites."""
+"""VS-NAT: the director's kernel also forwards, unchanged, the packets that the director rewrites."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from doctor.causes import Cause
 from doctor.nftables import dropped
 from doctor.state import HostState, LabState
 
-TITLE = "the director's kernel forwards, too"
+TITLE = "the director's kernel forwards packets as well"
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -22,10 +22,9 @@ def find(state: LabState) -> Iterator[Cause]:
             "ip_forward",
             host.name,
             f"ip_forward is {host.settings.get('ip_forward', 0)}, and forwarding is 1 for {', '.join(on)}",
-            "The director's process takes a copy of each reply, gives it the VIP as its source and sends "
-            "it; the kernel sends the original on as well, from the real server's own address. The "
-            "client knows of no such connection and resets it, and whether that comes too early is a "
-            "matter of chance.",
+            "The director's process takes a copy of each reply, rewrites its source to the VIP and sends it; "
+            "the kernel forwards the original as well, from the real server's own address. The client has no "
+            "such connection and resets it, often before the right reply is used.",
             "sysctl -w net.ipv4.ip_forward=0",
         )
 
@@ -35,7 +34,7 @@ def _faces_servers(state: LabState, switch: str) -> bool:
 
 
 def _is_stopped(state: LabState, host: HostState) -> bool:
-    """By a packet filter that keeps replies from the kernel's forwarding."""
+    """Whether a packet filter keeps the kernel from forwarding replies."""
     return all(
         dropped(
             host.filters,

@@ -1,4 +1,4 @@
-"""VS-NAT: there is a service for ftp, and the director runs without its helper."""
+"""VS-NAT: there is a service for ftp, but the director runs without its ftp helper."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from doctor.causes import Cause
 from doctor.services import FTP
 from doctor.state import LabState
 
-TITLE = "nobody rewrites the addresses that ftp sends as text"
+TITLE = "the addresses in ftp control connections are not rewritten"
 
 
 def find(state: LabState) -> Iterator[Cause]:
     director = state.director
-    ftp = next((one for one in director.services if one.port == FTP and one.protocol == "TCP"), None)
+    ftp = next((each for each in director.services if each.port == FTP and each.protocol == "TCP"), None)
     if state.method != "nat" or director.ftp_helper or ftp is None:
         return
     yield Cause(
         "no_ftp_helper",
         state.director_host.name,
         f"the director runs with --no-ftp-helper, and has the service {ftp}",
-        "ftp says in its control connection where data connections are to be opened: a real server names "
-        "its private address, which clients can't reach. Somebody has to rewrite that text on its way, "
-        "and to let the data connections in: so logging in works, and lists and files do not.",
+        "ftp names the address of its data connections in the control connection: a real server names its "
+        "private address, which clients cannot reach. The ftp helper rewrites it and expects the data "
+        "connections; without it, clients can log in, but not list or download.",
         "sed -i 's/ *--no-ftp-helper//' start.sh\n"
         "kill $(pgrep -f '[d]irector --method')\n"
         "setsid sh start.sh > start.log 2>&1 &\n"

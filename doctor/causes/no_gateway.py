@@ -1,4 +1,4 @@
-"""A real server's replies find no way to the clients; in VS-NAT, none that leads over the director."""
+"""A real server has no route to the clients; in VS-NAT, none through the director."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from doctor.causes import Cause
 from doctor.state import DIRECTOR, ROUTER, SERVER, HostState, LabState, Way
 
-TITLE = "replies have no way, or the wrong one, out of a real server"
+TITLE = "a real server has no route, or a wrong one, for its replies"
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -21,7 +21,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _gateways(state: LabState, host: HostState) -> Iterator[str]:
-    """The addresses on its own segment that replies have to go to first."""
+    """The next hops on its own segment that are right for replies."""
     role = DIRECTOR if state.method == "nat" else ROUTER
     for other in state.hosts:
         if other.role == role:
@@ -43,10 +43,10 @@ def _cause(state: LabState, host: HostState, way: Way, right: str) -> Cause:
 def _why(state: LabState, host: HostState, right: str) -> str:
     if state.method == "nat":
         return (
-            f"In VS-NAT a reply must pass the director ({right}), which makes {state.vip} its source again. "
-            f"A reply of {host.name} that goes nowhere, or past it, leaves the client waiting."
+            f"In VS-NAT a reply must pass the director ({right}), which restores {state.vip} as its source. "
+            f"A reply of {host.name} that is not sent, or bypasses it, leaves the client waiting."
         )
     return (
-        f"In VS-{state.method.upper()} a real server answers the client itself, by its own network's router "
-        f"({right}): {host.name} can't."
+        f"In VS-{state.method.upper()} a real server answers the client directly, through its own network's "
+        f"router ({right}): {host.name} has no such route."
     )

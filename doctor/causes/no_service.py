@@ -8,7 +8,7 @@ from doctor.causes import Cause
 from doctor.services import HTTP, services_of, told
 from doctor.state import LabState, PlannedServer
 
-TITLE = "no rule of the director is about what the clients ask for"
+TITLE = "the director has no service for this address and port"
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -23,8 +23,8 @@ def find(state: LabState) -> Iterator[Cause]:
         "no_service",
         state.director_host.name,
         f"{seen}; the director's services are {told(state.director.services)}",
-        f"What no rule is about is left to the director's own kernel. It has {state.vip}, but nobody listens "
-        "there, so it refuses the connection at once; another port or protocol is another service.",
+        f"Packets that match no rule are left to the director's own kernel. It has {state.vip}, but nothing "
+        "listens there, so it refuses the connection at once; another port or protocol is another service.",
         "\n".join(_rule(state, server) for server in state.servers),
     )
 

@@ -1,4 +1,4 @@
-"""VS-TUN, VS-DR: a real server is to serve a port that it does not listen on, but on another."""
+"""VS-TUN, VS-DR: a real server is to serve a port that it does not listen on, only on another."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def _has(service: Service, host: HostState) -> bool:
 
 
 def _other_ports(state: LabState, host: HostState) -> list[int]:
-    """Those that it listens on, that no rule of the VIP is about."""
+    """The ports it listens on that no rule of the VIP names."""
     ruled = {service.port for service in state.director.services} | {FTP}
     return sorted({one.port for one in host.listeners if one.protocol == "TCP"} - ruled)
 
 
 def _is_redirected(state: LabState, host: HostState) -> bool:
-    """By the server's own packet filter, to wherever its httpd listens."""
+    """Whether the server's own packet filter redirects requests to its httpd."""
     packet = {"l4proto": ("tcp", 6), "ip protocol": ("tcp", 6), "ip daddr": state.vip, "tcp dport": HTTP}
     return redirected(host.filters, packet)
 
@@ -47,17 +47,17 @@ def _listener(state: LabState, host: HostState, service: Service, others: list[i
     return Cause(
         "port_remapped",
         host.name,
-        f"it listens on port {' and '.join(map(str, others))}, and not on port {HTTP} of the service "
+        f"it listens on port {' and '.join(map(str, others))}, but not on port {HTTP} of the service "
         f"{service}",
-        f"VS-{state.method.upper()} does not touch a request's port: it arrives at {host.name} for port "
-        f"{HTTP}, where nobody listens, and is refused. Only VS-NAT can change ports.",
+        f"VS-{state.method.upper()} does not change a request's port: it arrives at {host.name} for port "
+        f"{HTTP}, where nothing listens, and is refused. Only VS-NAT can change ports.",
         f"sed -i 's/listen {others[0]};/listen {HTTP};/' {folder}/nginx.conf\n"
         f"nginx -p {folder}/ -c nginx.conf -s reload",
     )
 
 
 def _rules(state: LabState) -> Iterator[Cause]:
-    """Rules of the script that name another port, which the director has refused."""
+    """Rules in the script with another port, which the director refused."""
     host = state.director_host
     for line in host.scripts.get("rules.sh", "").splitlines():
         rule = _RULE.match(line)
@@ -68,7 +68,7 @@ def _rules(state: LabState) -> Iterator[Cause]:
                 host.name,
                 f"rules.sh says: {line.strip()}; the service TCP {rule[1]}:{rule[2]} has no "
                 f"{state.server_name(rule[3])}",
-                f"VS-{state.method.upper()} does not touch a request's port, so a rule with another one is "
+                f"VS-{state.method.upper()} does not change a request's port, so a rule with another port is "
                 "refused. Only VS-NAT can change ports.",
                 f"ippfvsadm -A -t {rule[1]}:{rule[2]} -R {rule[3]}:{rule[2]}",
             )

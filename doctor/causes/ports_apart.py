@@ -1,4 +1,4 @@
-"""Two web ports of the VIP are two services, each with a scheduler of its own."""
+"""Two web ports of the VIP are two services, each scheduled separately."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from doctor.causes import Cause
 from doctor.services import option, services_of, web_ports
 from doctor.state import LabState, Service
 
-TITLE = "each port of a session is scheduled on its own"
+TITLE = "each port of a session is scheduled separately"
 
-_BY_CLIENT = ("sh", "mh")  # they pick by the client's address, alike for each service
+_BY_CLIENT = ("sh", "mh")  # they pick by the client's address, the same for every service
 _WITH_PORTS = ("sh-port", "mh-port")
 
 
@@ -26,9 +26,9 @@ def find(state: LabState) -> Iterator[Cause]:
         "ports_apart",
         state.director_host.name,
         f"{named}, with the same real servers",
-        "A session that uses both ports begins on one real server and goes on at another, which knows "
-        "nothing of it: each service asks its own scheduler, and what persistence keeps it keeps for its "
-        "own service. One service for both, by a firewall mark, and persistent, keeps them together.",
+        "A session that uses both ports begins on one real server and continues on another, which knows "
+        "nothing of it: each service has its own scheduler and its own persistence. One persistent service "
+        "for both ports, by a firewall mark, keeps them together.",
         "\n".join(_repair(state, apart)),
     )
 

@@ -1,4 +1,4 @@
-"""A host drops packets because it would send to their source by another interface (rp_filter)."""
+"""A host drops packets whose source it would reach through another interface (rp_filter)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from doctor.causes import Cause
 from doctor.state import ROUTER, SERVER, HostState, LabState
 
-TITLE = "packets are dropped for the interface they come in on"
+TITLE = "the reverse-path filter drops packets"
 
 _STRICT = 1
 _TUNNEL = "tunl0"
@@ -24,7 +24,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _arrivals(state: LabState, host: HostState) -> Iterator[tuple[str, str]]:
-    """The interfaces on which packets of the virtual server come in, with a source of theirs."""
+    """The interfaces on which packets of the virtual server arrive, with one of their sources."""
     if host.role == ROUTER:
         servers = {one.main.switch for one in state.by_role(SERVER)} if state.method != "nat" else set()
         yield from ((plug.interface, state.vip) for plug in host.plugs if plug.switch in servers)
@@ -34,15 +34,15 @@ def _arrivals(state: LabState, host: HostState) -> Iterator[tuple[str, str]]:
 
 
 def _cause(host: HostState, interface: str, source: str) -> Cause:
-    what = "requests, unpacked," if interface == _TUNNEL else "packets"
+    what = "decapsulated requests" if interface == _TUNNEL else "packets"
     strict = [name for name in ("all", interface) if host.settings.get(f"conf.{name}.rp_filter") == _STRICT]
     return Cause(
         "rp_filter",
         host.name,
-        f"{host.told('rp_filter', 'all', interface)}: the larger counts; the way to {host.way(source)}"
+        f"{host.told('rp_filter', 'all', interface)}: the larger counts; the route to {host.way(source)}"
         f"{host.counted('TcpExtIPReversePathFilter')}",
-        f"With 1, a host takes a packet only from the interface by which it would answer. Here {what} from "
-        f"{source} come in on {interface}, and the way back is by {host.way(source).interface}: they are "
-        "dropped, although a capture shows them.",
+        f"With 1, a host accepts a packet only on the interface through which it would answer. Here {what} "
+        f"from {source} arrive on {interface}, and the return route is through "
+        f"{host.way(source).interface}: they are dropped, although a capture shows them.",
         "\n".join(f"sysctl -w net.ipv4.conf.{name}.rp_filter=0" for name in strict),
     )

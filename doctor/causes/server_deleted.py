@@ -1,4 +1,4 @@
-"""A real server's rule was deleted, or a script does it, with connections still on the server."""
+"""A real server was deleted, or a script deletes it, with connections still on it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ TITLE = "a real server was deleted while it had connections"
 
 _DELETES = re.compile(r"\b(ippfvsadm\b.*\s-D|ipvsadm\b.*\s(-d|--delete-server))\b|\bippfvsadm\b.*\s-D[tu]")
 _PLACE = re.compile(r"-\w*t\s+(\S+)\s+-[rR]\s+(\S+)")
-_QUIETS = re.compile(r"\bipvsadm\b.*\s(-w|--weight)[ =]?0\b")
-_NOT_FOR_THAT = ("rules", "director", "start")
+_QUIESCES = re.compile(r"\bipvsadm\b.*\s(-w|--weight)[ =]?0\b")
+_OWN_SCRIPTS = ("rules", "director", "start")
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -25,16 +25,16 @@ def find(state: LabState) -> Iterator[Cause]:
     yield Cause(
         "server_deleted",
         state.director_host.name,
-        "; ".join([*_told(state, left), *(f"{name} says: {line}" for name, line in lines)]),
-        "The packets of a connection whose real server has no rule any more are dropped without a word: "
-        "what was going on there hangs. With weight 0 a server gets no new connections and keeps those "
-        "it has; once they have ended, its rule can go.",
+        "; ".join([*_told(state, left), *(f"{name} has: {line}" for name, line in lines)]),
+        "Packets of a connection whose real server has been deleted are dropped silently: the connection "
+        "hangs. With weight 0 a server gets no new connections and keeps its open ones; once they have "
+        "ended, it can be deleted.",
         "\n".join(_repairs(state, left, lines)),
     )
 
 
 def _left(state: LabState) -> Iterator[Connection]:
-    """Connections to real servers that their service does not have."""
+    """Connections to real servers that are not in their service."""
     for one in state.director.connections:
         service = _service(state, one)
         lives = one.state == "ESTABLISHED" and not one.is_template
@@ -50,14 +50,14 @@ def _service(state: LabState, connection: Connection) -> Service | None:
 
 
 def _deleting_lines(state: LabState) -> Iterator[tuple[str, str]]:
-    """Of scripts beside the director's own, and what they say before they have set a weight to 0."""
+    """Deleting lines of the director's extra scripts, unless a weight is set to 0 first."""
     for name, text in state.director_host.scripts.items():
-        if name.startswith(_NOT_FOR_THAT) or name.endswith("-undo.sh"):
+        if name.startswith(_OWN_SCRIPTS) or name.endswith("-undo.sh"):
             continue
         for line in text.splitlines():
             if line.lstrip().startswith("#"):
                 continue
-            if _QUIETS.search(line):
+            if _QUIESCES.search(line):
                 break
             if _DELETES.search(line):
                 yield name, line.strip()
@@ -69,7 +69,7 @@ def _told(state: LabState, left: list[Connection]) -> Iterator[str]:
     for server in servers:
         mine = [one for one in left if one.server == server]
         name = state.server_name(server.rpartition(":")[0])
-        yield f"{len(mine)} connections are with {name}, {server}, which has no rule: {mine[0].client}"
+        yield f"{len(mine)} connections are on {name}, {server}, which has been deleted: {mine[0].client}"
 
 
 def _repairs(state: LabState, left: list[Connection], lines: list[tuple[str, str]]) -> Iterator[str]:
@@ -80,10 +80,10 @@ def _repairs(state: LabState, left: list[Connection], lines: list[tuple[str, str
             yield f"ipvsadm -a {option(service)} -r {server} {flag} -w 0"
     for name, line in lines:
         yield f"# in {name}, instead of: {line}"
-        yield f"{_quieting(line)} {flag} -w 0"
+        yield f"{_quiescing(line)} {flag} -w 0"
 
 
-def _quieting(line: str) -> str:
-    """The same server of the same service, as ipvsadm is told to change it."""
+def _quiescing(line: str) -> str:
+    """The ipvsadm command that changes the same server of the same service."""
     found = _PLACE.search(line)
     return f"ipvsadm -e -t {found[1]} -r {found[2]}" if found else "ipvsadm -e -t VIP:PORT -r SERVER:PORT"

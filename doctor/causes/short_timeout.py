@@ -1,4 +1,4 @@
-"""The director's time-out for established connections is shorter than people's pauses."""
+"""The director's timeout for established connections is shorter than usual pauses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from doctor.state import LabState
 
 TITLE = "the director forgets connections that are still in use"
 
-_SHORT = 60  # seconds of silence that every application may need
+_SHORT = 60  # seconds that any application may be idle
 _USUAL = {"tcp": 900, "tcpfin": 120, "udp": 300}
 
 
@@ -23,8 +23,8 @@ def find(state: LabState) -> Iterator[Cause]:
             "short_timeout",
             state.director_host.name,
             f"timeouts (tcp tcpfin udp) are {told}; usual are {usual}",
-            f"After {seconds:g} s of silence the director has no entry of a connection any more. The next "
-            "packet belongs to nothing that it knows and goes to its own kernel, which resets the "
-            "connection: what pauses longer, such as somebody who reads, is cut off.",
+            f"After {seconds:g} idle seconds the director forgets a connection. The next packet matches no entry "
+            "and goes to the director's own kernel, which resets the connection: longer pauses, such as a "
+            "user reading, end it.",
             f"ipvsadm --set {usual}",
         )

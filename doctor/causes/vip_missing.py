@@ -1,4 +1,4 @@
-"""VS-TUN, VS-DR: a real server is not the VIP's host, so what is sent to the VIP is not for it."""
+"""VS-TUN, VS-DR: a real server does not have the VIP, so it does not accept requests."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def find(state: LabState) -> Iterator[Cause]:
                 "vip_missing",
                 host.name,
                 f"{_seen(host, state.vip)}{host.counted('IpInAddrErrors')}",
-                f"VS-{state.method.upper()} leaves the destination of a request as it is: {state.vip}. A "
-                "host drops what is for an address that it does not have, and tells nobody: every "
-                f"connection that is given to {host.name} times out.",
+                f"VS-{state.method.upper()} does not change the destination of a request: {state.vip}. A host "
+                "silently drops packets for addresses it does not have: every connection scheduled to "
+                f"{host.name} times out.",
                 _repair(host, state.vip, device),
             )
 
 
 def _seen(host: HostState, vip: str) -> str:
-    """Where it is, although it does not work; or what is there instead."""
+    """Where the VIP is, if its interface is down; or the addresses there are instead."""
     down = next((one for one in host.addresses if one.address == vip), None)
     if down:
         return f"it has {down}"
