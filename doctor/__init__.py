@@ -1,1 +1,10 @@
-"""./inv doctor: what this machine can do, what it can't, and what helps."""
+"""./inv doctor: what is wrong with the running lab, or what this machine can and cannot do.
+
+command         which lab, or the machine
+machine         the machine's probes and their table
+collect_lab     reads a running lab: collect_host runs on every host, parse_host reads its output
+state           what was read, as values that go through JSON and back
+nftables        what a packet filter does with one packet
+causes/         a file for each root cause, found in a state; queries has what several of them ask
+cause_table     prints the causes
+"""

@@ -1,4 +1,4 @@
-"""What `./inv doctor` prints of a lab that runs: its root causes, a block for each."""
+"""The table that `./inv doctor` prints of a running lab: a block for each root cause."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from doctor.causes import Cause
 from doctor.state import LabState
 from labs.terminal.screen import make_console, table_box
 
-_WIDE = 100  # columns, where no terminal tells its own
+_WIDE = 100  # columns, without a terminal
 _NOTHING = "Nothing wrong was found."
 
 
 def show(
     state: LabState, causes: Sequence[Cause], titles: Mapping[str, str], console: Console | None = None
 ) -> int:
-    """0 where nothing is wrong, else 1; what could not be read is told, and is wrong as well."""
+    """Exit code 0 where nothing is wrong, else 1; hosts that could not be read count as wrong."""
     console = console or make_console(_WIDE)
     unread = list(_unread(state))
     for line in unread:
@@ -27,7 +27,7 @@ def show(
     if causes:
         console.print(_table(causes, titles))
     elif not unread:
-        console.print(f"{_NOTHING} {_looked_at(state)}", markup=False)
+        console.print(f"{_NOTHING} {_checked(state)}", markup=False)
     return 1 if causes or unread else 0
 
 
@@ -40,30 +40,30 @@ def _unread(state: LabState) -> Iterator[str]:
         )
     for host in state.hosts:
         if host.error:
-            yield f"{host.name} could not be looked at: {host.error}"
+            yield f"{host.name} could not be read: {host.error}"
 
 
-def _looked_at(state: LabState) -> str:
+def _checked(state: LabState) -> str:
     names = " ".join(host.name for host in state.hosts)
-    return f"Looked at in {state.lab}: {names}; the director's rules, connections and time-outs."
+    return f"Checked in {state.lab}: {names}; the director's rules, connections and timeouts."
 
 
 def _table(causes: Sequence[Cause], titles: Mapping[str, str]) -> Table:
     table = Table(box=table_box(), show_lines=True)
     table.add_column("host")
     table.add_column("root cause", ratio=1)
-    for one in causes:
-        table.add_row(Text(one.host, "bold"), _told(one, titles[one.cause]))
+    for cause in causes:
+        table.add_row(Text(cause.host, "bold"), _block(cause, titles[cause.cause]))
     return table
 
 
-def _told(one: Cause, title: str) -> Table:
-    """Without lines of its own, so that the commands can be copied."""
+def _block(cause: Cause, title: str) -> Table:
+    """Without frame lines, so that the commands can be copied."""
     block = Table.grid(padding=(0, 1))
     block.add_column(no_wrap=True)
     block.add_column(overflow="fold")
-    block.add_row("cause", Text(f"{title} ({one.cause})", "bold red"))
-    block.add_row("evidence", Text(one.evidence))
-    block.add_row("why", Text(one.why))
-    block.add_row("repair", Text(one.repair, "green"))
+    block.add_row("cause", Text(f"{title} ({cause.cause})", "bold red"))
+    block.add_row("evidence", Text(cause.evidence))
+    block.add_row("why", Text(cause.why))
+    block.add_row("repair", Text(cause.repair, "green"))
     return block

@@ -1,9 +1,9 @@
-"""Runs on a host of the lab and prints what its kernel says of itself, as one Python literal.
+"""Runs on a host of the lab and prints the state of its kernel as one Python literal.
 
-    python collect_host.py TARGET...     with the way to each target
+    python collect_host.py TARGET...     with the next hop to each target
 
-It is started once per host, so it imports little and leaves all reading of other programs' output to
-parse_host.py. What can't be read is left out.
+It is started once per host, so it imports little and leaves parsing to parse_host.py. What cannot be read is
+left out.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _SIOCETHTOOL, _GET_TX_CHECKSUMS = 0x8946, 0x16  # linux/sockios.h, linux/ethtool
 _ANY = "0.0.0.0"
 
 
-def look(targets: list[str]) -> dict[str, object]:
-    """All of it; `ip`, `nft` and `rules` as these programs have printed it."""
+def collect(targets: list[str]) -> dict[str, object]:
+    """Everything; `ip`, `nft` and `rules` are the output of these programs."""
     asked = ["address show", "route show", "neighbour show", *(f"route get {target}" for target in targets)]
     nft = _output("", "nft", "-j", "list", "ruleset")
     return {
@@ -40,7 +40,7 @@ def look(targets: list[str]) -> dict[str, object]:
 
 
 def _output(text: str, *command: str) -> str:
-    """What a program prints when it reads `text`; importing subprocess would take longer."""
+    """A program's output for the input `text`; importing subprocess would take longer."""
     reads, writes = os.pipe(), os.pipe()
     os.write(reads[1], text.encode())
     os.close(reads[1])
@@ -56,10 +56,10 @@ def _output(text: str, *command: str) -> str:
     os.close(reads[0])
     os.close(writes[1])
     with open(writes[0], errors="replace") as output:
-        said = output.read()
+        printed = output.read()
     if process:
         os.waitpid(process, 0)
-    return said
+    return printed
 
 
 def _settings() -> Iterator[tuple[str, int]]:
@@ -76,7 +76,7 @@ def _settings() -> Iterator[tuple[str, int]]:
 
 
 def _offloads(interface: str) -> bool:
-    """Whether TCP checksums of what is sent are left to the device."""
+    """Whether TCP checksums of sent packets are left to the device."""
     value = array.array("B", struct.pack("II", _GET_TX_CHECKSUMS, 0))
     request = struct.pack("16sP16x", interface.encode(), value.buffer_info()[0])
     try:
@@ -88,18 +88,18 @@ def _offloads(interface: str) -> bool:
 
 
 def _counters() -> Iterator[tuple[str, int]]:
-    """Those that have counted, by nstat's names."""
+    """The counters that are not 0, by nstat's names."""
     for file in ("snmp", "netstat"):
         with open(f"/proc/net/{file}") as lines:
             words = [line.split() for line in lines]
-        for names, values in zip(words[::2], words[1::2]):  # noqa: B905 (a table of pairs of lines)
+        for names, values in zip(words[::2], words[1::2]):  # noqa: B905 (pairs of lines)
             for name, value in zip(names[1:], values[1:]):  # noqa: B905
                 if value != "0":
                     yield names[0].rstrip(":") + name, int(value)
 
 
 def _listeners(protocol: str, state: str) -> Iterator[tuple[str, str, int]]:
-    """Protocol, address and port; a socket of IPv6 that listens everywhere takes IPv4 as well."""
+    """Protocol, address and port; an IPv6 socket that listens on all addresses accepts IPv4 as well."""
     for file in (protocol, f"{protocol}6"):
         try:
             with open(f"/proc/net/{file}") as lines:
@@ -117,4 +117,4 @@ def _dotted(hexadecimal: str) -> str:
 
 
 if __name__ == "__main__":
-    print(look(sys.argv[1:]))
+    print(collect(sys.argv[1:]))

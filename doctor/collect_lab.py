@@ -1,6 +1,6 @@
-"""Read the state of a lab that runs: one small program on each host, all at once, and one on the director.
+"""Read the state of a running lab: a small program on every host at once, and the director's own report.
 
-Nothing here fails because of what is broken in the lab: what can't be read is said so in the state.
+Nothing here fails because of a fault in the lab: the state says what could not be read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from director.control.channel import ChannelError, Message, call
-from doctor.parse_host import filled
+from doctor.parse_host import parse_host
 from doctor.state import (
     Connection,
     DirectorState,
@@ -32,14 +32,14 @@ from labs.plan import Plan
 from labs.run.running import RunningLab
 from labs.wait import patient
 
-_LOOK = Path(__file__).resolve().parent / "collect_host.py"
+_COLLECT = Path(__file__).resolve().parent / "collect_host.py"
 _HOST, _DIRECTOR = 20, 6  # seconds; a tenth of one is enough where the machine is idle
 _AT_ONCE = 8
-_MOST = 300  # connections that are kept: those that live, first
+_MOST = 300  # connections kept: established ones first
 
 
 def collect_lab(running: RunningLab) -> LabState:
-    """In a second or so; never raises for what a student has broken."""
+    """The state of the lab, in about a second; a broken lab raises nothing."""
     plan = running.plan
     targets = list(_targets(plan))
     nodes = plan.topology.nodes
@@ -59,7 +59,7 @@ def collect_lab(running: RunningLab) -> LabState:
 
 
 def answer(running: RunningLab) -> Message:
-    """The state, as a lab's desk tells it."""
+    """The state, as the lab's control server answers it."""
     return {"state": collect_lab(running).as_dict()}
 
 
@@ -69,7 +69,7 @@ def _planned(plan: Plan) -> Iterator[PlannedServer]:
 
 
 def _targets(plan: Plan) -> Iterator[str]:
-    """Where packets of the virtual server go to: clients, VIP and director."""
+    """Where packets of the virtual server go: to clients, VIP and director."""
     for node in plan.topology.nodes:
         if node.role in (Role.CLIENT, Role.DIRECTOR):
             yield from (interface.address for interface in node.interfaces)
@@ -83,9 +83,9 @@ def _host(node: Node, host: Host, targets: Iterable[str]) -> HostState:
     )
     planned = HostState(node.name, node.role.value, plugs)
     try:
-        done = host.run(program(_LOOK, *targets), timeout=_HOST)
+        done = host.run(program(_COLLECT, *targets), timeout=_HOST)
         if done.exit_code == 0:
-            return filled(planned, done.stdout)
+            return parse_host(planned, done.stdout)
         error = (done.stderr.strip().splitlines() or [f"exit code {done.exit_code}"])[-1]
     except (OSError, ValueError, KeyError, TypeError) as failure:
         error = f"{type(failure).__name__}: {failure}"
@@ -93,7 +93,7 @@ def _host(node: Node, host: Host, targets: Iterable[str]) -> HostState:
 
 
 def _with_scripts(host: HostState, folder: Path) -> HostState:
-    """With the scripts of its folder as they are now; those below, one dialect's, the lab has run."""
+    """With the current scripts of its folder; those in subfolders belong to one dialect."""
     scripts: dict[str, str] = {}
     for path in sorted(folder.glob("*.sh")):
         try:
@@ -104,7 +104,7 @@ def _with_scripts(host: HostState, folder: Path) -> HostState:
 
 
 def _director() -> DirectorState:
-    """Asked by its control socket, whoever has started it."""
+    """Asked through its control socket."""
     try:
         listed = _ask("list")
         connections = _ask("connections")["connections"]

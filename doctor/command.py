@@ -1,10 +1,10 @@
-"""`./inv doctor`: of the lab that runs; of the machine, where none does."""
+"""`./inv doctor`: reports on the running lab or, if none is running, on the machine."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 
-from doctor import machine_table
+from doctor.machine import show_machine
 from doctor.state import LabState
 from labs.errors import BuildFailed, Unable
 from labs.run import attach
@@ -12,28 +12,28 @@ from labs.run.attach import AttachedLab
 
 
 def doctor(student: str = "", lab: str = "", *, machine: bool = False) -> int:
-    """0 where nothing is wrong, else 1. Raises LabError."""
+    """Exit code 0 where nothing is wrong, else 1. Raises LabError."""
     known = [] if machine else list(attach.running_labs())
     found = attach.pick(known, student, lab)
     if found is not None:
         return _lab(found)
     if (student or lab) and not machine:
         told = attach.none_running(known, student, lab, "lab")
-        raise Unable(f"{told}: ./inv doctor --machine looks at the machine.{attach.inaccessible_hint()}")
-    return machine_table.show()
+        raise Unable(f"{told}: ./inv doctor --machine reports on the machine.{attach.inaccessible_hint()}")
+    return show_machine()
 
 
 def _knows_causes() -> bool:
-    """An empty folder that is left of them is none."""
+    """Whether the causes are here; an empty folder that is left of them does not count."""
     found = find_spec("doctor.causes")
     return found is not None and found.origin is not None
 
 
 def _lab(lab: AttachedLab) -> int:
-    """The lab's causes, in words."""
+    """Print the lab's causes."""
     if not _knows_causes():
         raise Unable(
-            "The doctor's causes are not in a student's archive: ./inv check says what works, ./inv hint "
+            "The doctor's causes are not in a student's archive: ./inv check shows what works, ./inv hint "
             "where to look."
         )
     from doctor import cause_table

@@ -1,31 +1,59 @@
-"""What this machine has for the labs, the engines, the virtual machine and the bench.
+"""What this machine offers the labs, the engines, the virtual machine and the bench, and the table of it.
 
-Each function looks at one subject and changes nothing, except that root's kernel may load a module.
-`PROBES` is the order in which they are shown.
+Each probe examines one subject and changes nothing, except that root's kernel may load a module.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from director import engines
 from director.engines.engine import EngineError
-from doctor.finding import Finding, State
 from labs.errors import LabError
 from labs.machine import capabilities
 from labs.machine.load import memory_available
 from labs.network.sandbox import subordinate_ids
+from labs.terminal.exits import REFUSED
+from labs.terminal.screen import WIDE, make_console, table_box
 
-_SERVER_MB = 12  # of memory, for one real server more in VS-TUN
-_ADVICE = (": run ", ": `", ": ")  # how it begins
+_SERVER_MB = 12  # of memory for each real server in VS-TUN
+_ADVICE = (": run ", ": `", ": ")  # what precedes it
 _OLDEST_PYTHON = (3, 10)
 _NO_RYU = Path(__file__).resolve().parent.parent / ".venv" / "no-ryu"  # written by ./inv
 _BENCH = {"iperf3": "iperf3", "wrk": "wrk", "haproxy": "haproxy", "clang": "clang"}
 _VM = {"qemu-system-x86_64": "qemu-system-x86", "qemu-system-aarch64": "qemu-system-arm"}
 _FALLBACK_TUNNELS = Path("/proc/sys/net/core/fb_tunnels_only_for_init_net")
+
+
+class State(Enum):
+    """As shown: words, not colours alone."""
+
+    OK = "ok"
+    LIMITED = "limited"  # works with restrictions
+    NO = "no"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`observed` is a fact; `helps` is what to do about it, if anything."""
+
+    subject: str
+    state: State
+    observed: str
+    helps: str = ""
+
+
+# ---- probes ----
 
 
 def system() -> Finding:
@@ -43,7 +71,7 @@ def memory() -> Finding:
     observed = f"{os.cpu_count()} processors, {free:,} MB free: room for {most} real servers"
     if most >= 3:
         return Finding("memory", State.OK, observed)
-    return Finding("memory", State.NO, observed, "A lab with three of them needs some 500 MB in all.")
+    return Finding("memory", State.NO, observed, "A lab with three real servers needs about 500 MB in all.")
 
 
 def labs() -> Finding:
@@ -53,22 +81,24 @@ def labs() -> Finding:
 def without_root() -> Finding:
     subject, setting = "labs without root", capabilities.forbids_user_namespaces()
     if setting:
-        return Finding(subject, State.LESS, f"{setting} keeps users from them", "Use sudo, or change it.")
+        return Finding(
+            subject, State.LIMITED, f"{setting} forbids user namespaces", "Use sudo, or change it."
+        )
     if os.geteuid() == 0:
         return Finding(subject, State.OK, "no setting forbids user namespaces")
     tables = {"/etc/subuid": os.getuid(), "/etc/subgid": os.getgid()}
     return _tried(
         subject,
         lambda: [subordinate_ids(table, own) for table, own in tables.items()],
-        "ranges of ids are there",
+        "subordinate ids are configured",
     )
 
 
 def switches() -> Finding:
     capabilities.load_modules_if_root("openvswitch")
     if capabilities.has_kernel_datapath():
-        return Finding("Open vSwitch", State.OK, "switches in the kernel")
-    return Finding("Open vSwitch", State.LESS, "switches in user space (no module openvswitch): slower")
+        return Finding("Open vSwitch", State.OK, "kernel datapath")
+    return Finding("Open vSwitch", State.LIMITED, "user-space datapath (no module openvswitch): slower")
 
 
 def tunnels() -> Finding:
@@ -79,10 +109,10 @@ def tunnels() -> Finding:
         observed = "the user-space tunl0 (net.core.fb_tunnels_only_for_init_net is set)"
     else:
         return Finding("tunl0", State.OK, "the kernel's own")
-    return Finding("tunl0", State.LESS, observed, "It does the same; a server takes 6 MB more.")
+    return Finding("tunl0", State.LIMITED, observed, "It works the same; each server takes 6 MB more.")
 
 
-def far_away() -> Finding:
+def link_emulation() -> Finding:
     if capabilities.has_netem():
         return Finding("--delay, --loss", State.OK, "the kernel has netem")
     return Finding("--delay, --loss", State.NO, "no module sch_netem", "./inv vm lab-nat --delay 20")
@@ -90,12 +120,12 @@ def far_away() -> Finding:
 
 def controller() -> Finding:
     if _NO_RYU.exists():
-        return Finding("controller", State.LESS, "os-ken, Ryu's fork: Ryu can't be built for this Python")
+        return Finding("controller", State.LIMITED, "os-ken, Ryu's fork: Ryu cannot be built for this Python")
     return Finding("controller", State.OK, "Ryu")
 
 
 def engine(name: str) -> Callable[[], Finding]:
-    """A probe."""
+    """A probe for one engine."""
 
     def probe() -> Finding:
         try:
@@ -109,18 +139,20 @@ def engine(name: str) -> Callable[[], Finding]:
 
 def virtual_machine() -> Finding:
     if len(capabilities.missing_packages(_VM)) == len(_VM):
-        return Finding("./inv vm", State.LESS, "qemu is not installed", "`sudo ./inv vm lab-nat` does that.")
+        return Finding(
+            "./inv vm", State.LIMITED, "qemu is not installed", "`sudo ./inv vm lab-nat` installs it."
+        )
     if os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return Finding("./inv vm", State.OK, "qemu is there, and /dev/kvm, which is tried at the first boot")
-    return Finding("./inv vm", State.LESS, "emulated, without /dev/kvm: 20 to 30 times slower")
+        return Finding("./inv vm", State.OK, "qemu and /dev/kvm are available; the first boot tries KVM")
+    return Finding("./inv vm", State.LIMITED, "emulation only, no /dev/kvm: 20 to 30 times slower")
 
 
 def bench() -> Finding:
     missing = capabilities.missing_packages(_BENCH)
     if missing:
         observed = f"not installed: {' '.join(missing)}"
-        return Finding("./inv bench", State.LESS, observed, "`sudo ./inv bench --quick` installs them.")
-    return Finding("./inv bench", State.OK, "all that it measures with is there")
+        return Finding("./inv bench", State.LIMITED, observed, "`sudo ./inv bench --quick` installs them.")
+    return Finding("./inv bench", State.OK, "all tools are installed")
 
 
 PROBES: tuple[Callable[[], Finding], ...] = (
@@ -130,7 +162,7 @@ PROBES: tuple[Callable[[], Finding], ...] = (
     without_root,
     switches,
     tunnels,
-    far_away,
+    link_emulation,
     controller,
     *map(engine, engines.names()),
     virtual_machine,
@@ -147,7 +179,7 @@ def _tried(subject: str, attempt: Callable[[], object], works: str) -> Finding:
 
 
 def _fact_and_advice(sentence: str) -> tuple[str, str]:
-    """The sentences of this project say what is missing, a colon, and what to do."""
+    """Split an error of this project: what is missing, a colon, and what to do."""
     at = next((sentence.index(mark) for mark in _ADVICE if mark in sentence), len(sentence))
     advice = sentence[at + 2 :]
     return sentence[:at], advice[:1].upper() + advice[1:]
@@ -155,3 +187,33 @@ def _fact_and_advice(sentence: str) -> tuple[str, str]:
 
 def _user() -> str:
     return "root" if os.geteuid() == 0 else "an ordinary user"
+
+
+# ---- the table ----
+
+_STYLES = {State.OK: "green", State.LIMITED: "yellow", State.NO: "red"}
+_NEEDED = ("system", "memory", "labs")
+
+
+def show_machine(probes: Iterable[Callable[[], Finding]] = PROBES, console: Console | None = None) -> int:
+    """Print the findings; exit code 0 where the labs can run, else 2."""
+    findings = [probe() for probe in probes]
+    console = console or make_console(WIDE)
+    console.print(_table(findings, table_box()))
+    lacking = [one for one in findings if one.state is State.NO and one.subject in _NEEDED]
+    helps = "".join(f" {one.helps}" for one in lacking if one.helps)
+    console.print(
+        f"The labs cannot run here.{helps}" if lacking else "The labs can run here: ./inv lab-nat",
+        soft_wrap=True,
+    )
+    return REFUSED if lacking else 0
+
+
+def _table(findings: Iterable[Finding], style: box.Box) -> Table:
+    table = Table(box=style)
+    for name in ("", "subject", "what was found", "what helps"):
+        table.add_column(name)
+    for finding in findings:
+        state = Text(finding.state.value, _STYLES[finding.state])
+        table.add_row(state, *map(Text, (finding.subject, finding.observed, finding.helps)))
+    return table

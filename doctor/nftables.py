@@ -1,8 +1,8 @@
 """Packet filters: the rules that nft lists, and what they do with one packet.
 
-A packet is told by what matters of it: `{"ip saddr": "203.0.113.2", "icmp type": "destination-unreachable"}`.
-What a rule asks beyond that is taken for not true, unless it is about interfaces: so nothing is said
-to be dropped that might pass.
+A packet is described by some facts: `{"ip saddr": "203.0.113.2", "icmp type": "destination-unreachable"}`.
+A match on any other fact counts as false, unless it is about interfaces: a packet that might pass is never
+reported as dropped.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _INTERFACES = ("iifname", "oifname", "iif", "oif")
 _DROPPED = ("drop", "reject")
 _TABLE = re.compile(r"table (\S+) (\S+) \{")
 _HANDLE = re.compile(r"\s*(.*\S)\s+# handle (\d+)")
-_DEEPEST = 16  # chains that call each other
+_DEEPEST = 16  # nested chains
 
 
 def rules(listed: Iterable[Mapping[str, Any]], text: str) -> tuple[FilterRule, ...]:
-    """The rules of a ruleset as nft prints it in JSON, with their text."""
+    """The rules of a ruleset in nft's JSON, with their text from its listing."""
     listed = list(listed)
     chains = {_of(one["chain"], "name"): one["chain"] for one in listed if "chain" in one}
     texts = _texts(text)
@@ -94,12 +94,12 @@ def dropped(filters: Sequence[FilterRule], packet: Packet, *hooks: str) -> Filte
 
 
 def redirected(filters: Sequence[FilterRule], packet: Packet) -> bool:
-    """Whether a rule sends a packet that has just come in to another port or address."""
+    """Whether a rule redirects an incoming packet to another port or address."""
     return any(rule.verdict.startswith(_TRANSLATES) for rule in _decisions(filters, packet, ("prerouting",)))
 
 
 def _decisions(filters: Sequence[FilterRule], packet: Packet, hooks: Sequence[str]) -> Iterator[FilterRule]:
-    """What each base chain at these hooks decides, in their order."""
+    """The deciding rule of each base chain at these hooks, in order."""
     bases = {(one.family, one.table, one.chain): one for one in filters if one.hook in hooks}
     for base in sorted(bases.values(), key=lambda one: (hooks.index(one.hook), one.priority)):
         if base.family in ("ip", "inet"):
@@ -111,7 +111,7 @@ def _decisions(filters: Sequence[FilterRule], packet: Packet, hooks: Sequence[st
 def _walk(
     filters: Sequence[FilterRule], base: FilterRule, chain: str, packet: Packet, deep: int
 ) -> FilterRule | None:
-    """The rule of a chain that decides about the packet, its policy the last."""
+    """The rule of a chain that decides about the packet; the policy is the last."""
     for rule in _in_chain(filters, base, chain):
         if not rule.verdict or not all(_is_met(match, packet) for match in rule.matches):
             continue
@@ -170,7 +170,7 @@ def _values(right: Any) -> Iterator[Any]:
 
 
 def _is(fact: Any, value: Any) -> bool:
-    """Whether a rule's value means what the packet has; a fact may have several spellings."""
+    """Whether a rule's value matches a fact, which may have several spellings."""
     if isinstance(fact, tuple):
         return any(_is(one, value) for one in fact)
     if isinstance(value, Mapping) and "prefix" in value:

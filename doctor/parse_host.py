@@ -1,4 +1,4 @@
-"""From what collect_host.py has printed on a host to the host's state."""
+"""Parse the output of collect_host.py into the state of a host."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from dataclasses import replace
 from typing import Any
 
 from doctor.nftables import rules
-from doctor.state import Address, HostState, Listener, Neighbour, Route, Way
+from doctor.state import Address, HostState, Listener, Neighbour, NextHop, Route
 
 _Entries = Iterable[Mapping[str, Any]]
 
 
-def filled(host: HostState, printed: str) -> HostState:
-    """The state of a host of which only the plan was known. Raises ValueError where it can't be read."""
+def parse_host(host: HostState, printed: str) -> HostState:
+    """The planned `host` with the state that was `printed`. Raises ValueError for other output."""
     try:
         seen = ast.literal_eval(printed)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise ValueError(f"not what collect_host.py prints: {printed!r:.60}") from None
-    devices, routes, neighbours, *ways = _lists(seen["ip"])
+        raise ValueError(f"not output of collect_host.py: {printed!r:.60}") from None
+    devices, routes, neighbours, *next_hops = _lists(seen["ip"])
     return replace(
         host,
         addresses=tuple(_addresses(devices)),
         routes=tuple(Route(*_way(one)) for one in routes),
         neighbours=tuple(_neighbours(neighbours)),
-        ways=tuple(Way(*_way(one)) for way in ways for one in way),
+        next_hops=tuple(NextHop(*_way(one)) for next_hop in next_hops for one in next_hop),
         settings=seen["settings"],
         offloads=seen["offloads"],
         counters=seen["counters"],
@@ -36,14 +36,14 @@ def filled(host: HostState, printed: str) -> HostState:
 
 
 def _lists(text: str) -> list[list[Any]]:
-    """Lists of JSON, one after the other; for a target that is unreachable there is none."""
+    """Consecutive JSON lists; an unreachable target has none."""
     found, decoder, at = [], json.JSONDecoder(), text.find("[")
     while at >= 0:
         part, end = decoder.raw_decode(text, at)
         found.append(part)
         at = text.find("[", end)
     if len(found) < 3:
-        raise ValueError(f"ip has printed {len(found)} lists instead of 3 and more")
+        raise ValueError(f"ip printed {len(found)} lists, expected 3 or more")
     return found
 
 

@@ -1,7 +1,7 @@
-"""What the doctor has read of a lab that runs: values, no opinions.
+"""The state of a running lab as the doctor reads it: facts only.
 
-A `LabState` is complete without the lab: it goes through JSON and back, so that causes are looked for
-in the lab, in what somebody has handed in, and in tests by the same code.
+A `LabState` is complete without the lab and can be written as JSON: the same code finds causes in a running
+lab, in a submission and in tests.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ CLIENT, ROUTER, DIRECTOR, SERVER = (
     "director",
     "real server",
 )  # as in network/topology
-ANY = "0.0.0.0"  # whoever listens there listens on all addresses
+ANY = "0.0.0.0"  # listens on all addresses
 
 
 @dataclass(frozen=True, slots=True)
 class Plug:
-    """An interface as the plan has it, and the switch it is plugged into."""
+    """An interface in the lab's plan, and the switch it is plugged into."""
 
     interface: str
     switch: str
@@ -38,7 +38,7 @@ class Plug:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`label` is the alias, such as lo:0; `up`, whether its interface is."""
+    """`label` is the alias, such as lo:0; `up` is the state of the interface."""
 
     interface: str
     address: str
@@ -54,7 +54,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A line of the main table; without `gateway`, a network that is reached directly."""
+    """A line of the main routing table; without `gateway`, a directly connected network."""
 
     destination: str
     gateway: str
@@ -66,8 +66,8 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """What the kernel would do with a packet to `target`; no `interface`: it knows no way."""
+class NextHop:
+    """The kernel's next hop for packets to `target`; without `interface` there is no route."""
 
     target: str
     gateway: str = ""
@@ -89,7 +89,7 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Somebody waits on `port` of `address`."""
+    """A socket that listens on `port` of `address`."""
 
     protocol: str  # TCP or UDP
     address: str
@@ -98,9 +98,9 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class FilterRule:
-    """A rule of nftables in a base chain; `matches` are its expressions as nft prints them in JSON.
+    """A rule of nftables; `matches` are its expressions in nft's JSON.
 
-    A chain's policy comes last, as a rule without expressions and with handle 0.
+    The policy of a chain is its last rule, without expressions and with handle 0.
     """
 
     family: str
@@ -109,17 +109,17 @@ class FilterRule:
     hook: str
     priority: int
     handle: int
-    verdict: str  # such as accept, drop, jump CHAIN, redirect PORT; empty where it only counts
+    verdict: str  # such as accept, drop, jump CHAIN, redirect PORT; empty if it only counts
     matches: tuple[Mapping[str, Any], ...] = ()
     text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class HostState:
-    """One host; `error` says why nothing could be read of it.
+    """One host; `error` is why it could not be read.
 
-    Settings are those of net.ipv4 by their names (`ip_forward`, `conf.all.rp_filter`), counters have
-    nstat's names, `offloads` tell by interface whether TCP checksums are left to hardware.
+    `settings` are those of net.ipv4 (`ip_forward`, `conf.all.rp_filter`), `counters` have nstat's names,
+    `offloads` say for each interface whether TCP checksums are left to hardware.
     """
 
     name: str
@@ -127,7 +127,7 @@ class HostState:
     plugs: tuple[Plug, ...]
     addresses: tuple[Address, ...] = ()
     routes: tuple[Route, ...] = ()
-    ways: tuple[Way, ...] = ()
+    next_hops: tuple[NextHop, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
     settings: Mapping[str, int] = field(default_factory=dict)
     offloads: Mapping[str, bool] = field(default_factory=dict)
@@ -139,32 +139,32 @@ class HostState:
 
     @property
     def main(self) -> Plug:
-        """The interface that the host is known by."""
+        """The host's first interface in the plan."""
         return self.plugs[0]
 
     def setting(self, name: str, interface: str) -> int:
-        """What counts for an interface: the larger of its own value and that of `all`."""
-        return max(self.settings.get(f"conf.{each}.{name}", 0) for each in ("all", interface))
+        """The effective value for an interface: the larger of its own and that of `all`."""
+        return max(self.settings.get(f"conf.{where}.{name}", 0) for where in ("all", interface))
 
-    def told(self, name: str, *interfaces: str) -> str:
+    def setting_text(self, name: str, *interfaces: str) -> str:
         """`arp_ignore is 0 for all, 1 for lo`"""
         values = (f"{self.settings.get(f'conf.{each}.{name}', 0)} for {each}" for each in interfaces)
         return f"{name} is {', '.join(values)}"
 
     def has(self, address: str) -> Address | None:
-        """Where it has an address that works."""
+        """The host's entry for an address, if its interface is up."""
         return next((one for one in self.addresses if one.address == address and one.up), None)
 
-    def way(self, target: str) -> Way:
-        return next((way for way in self.ways if way.target == target), Way(target))
+    def next_hop(self, target: str) -> NextHop:
+        return next((next_hop for next_hop in self.next_hops if next_hop.target == target), NextHop(target))
 
-    def counted(self, name: str) -> str:
-        """`, IpInAddrErrors is 7`; nothing where it has not counted."""
+    def counter_text(self, name: str) -> str:
+        """`; IpInAddrErrors is 7`, or "" if the counter is 0."""
         value = self.counters.get(name, 0)
         return f"; {name} is {value}" if value else ""
 
     def listens(self, address: str, port: int) -> bool:
-        """Whether a TCP connection to that end would find somebody."""
+        """Whether a socket accepts TCP connections to that address and port."""
         ends = {(one.address, one.port) for one in self.listeners if one.protocol == "TCP"}
         return (address, port) in ends or (ANY, port) in ends
 
@@ -183,7 +183,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A virtual service: of a port of an address (0: of all ports), or of a firewall mark."""
+    """A virtual service: a port of an address (0: all ports), or a firewall mark."""
 
     protocol: str  # TCP, UDP or FWM
     address: str
@@ -200,7 +200,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Packets to these ports of `network` carry `mark`; ports 0 to 65535 are all."""
+    """Packets to these ports of `network` get `mark`; 0 to 65535 means all ports."""
 
     mark: int
     network: str
@@ -215,7 +215,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """An entry of the director's table, ends as `address:port`; a template has the client's port 0."""
+    """An entry of the director's connection table; ends are `address:port`, a template's client port is 0."""
 
     protocol: str
     client: str
@@ -231,7 +231,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class DirectorState:
-    """What the director's process says of itself; `error` is there instead where it does not answer."""
+    """The director's report of itself, or the `error` if it does not answer."""
 
     engine: str = ""
     ftp_helper: bool = True
@@ -244,7 +244,7 @@ class DirectorState:
 
 @dataclass(frozen=True, slots=True)
 class PlannedServer:
-    """A real server as the plan has it, with all the ports that its httpd listens on."""
+    """A real server in the lab's plan, with all ports of its httpd."""
 
     name: str
     address: str
@@ -265,7 +265,7 @@ class LabState:
     director: DirectorState = DirectorState()
 
     def by_role(self, *roles: str) -> Iterator[HostState]:
-        """The hosts of which something could be read."""
+        """The hosts with these roles that could be read."""
         return (host for host in self.hosts if host.role in roles and not host.error)
 
     @property
@@ -274,15 +274,15 @@ class LabState:
 
     @property
     def clients(self) -> tuple[Plug, ...]:
-        """Where clients are plugged in."""
+        """The interfaces of the clients."""
         return tuple(host.main for host in self.hosts if host.role == CLIENT)
 
     def server_name(self, address: str) -> str:
-        """The real server that has the RIP, or the address."""
+        """The name of the real server with this RIP, or the address itself."""
         return next((one.name for one in self.servers if one.address == address), address)
 
-    def beside_the_vip(self) -> Iterator[HostState]:
-        """The real servers that have the VIP and hear ARP requests for it."""
+    def servers_on_director_segment(self) -> Iterator[HostState]:
+        """The real servers on the director's segment that have the VIP."""
         if self.method != "nat":
             switch = self.director_host.main.switch
             for host in self.by_role(SERVER):
@@ -295,5 +295,5 @@ class LabState:
 
     @classmethod
     def from_dict(cls, form: Mapping[str, Any]) -> LabState:
-        """Raises ValueError for what is not the form of a state."""
+        """Raises ValueError if the JSON is not a state."""
         return load(cls, form)

@@ -13,13 +13,14 @@ _OWN_ADDRESSES_ONLY = 2
 
 
 def find(state: LabState) -> Iterator[Cause]:
-    for host in state.beside_the_vip():
+    for host in state.servers_on_director_segment():
         lan = host.main.interface
         if host.setting("arp_announce", lan) < _OWN_ADDRESSES_ONLY:
             yield Cause(
                 "arp_announced",
                 host.name,
-                f"{host.told('arp_announce', 'all', lan)}: the larger counts; it has {host.has(state.vip)}",
+                f"{host.setting_text('arp_announce', 'all', lan)}: the larger counts; "
+                f"it has {host.has(state.vip)}",
                 f"Replies have the source {state.vip}, so {host.name} uses it as the sender address when it "
                 f"asks for the router's MAC address. The router then maps {state.vip} to {host.name}, and "
                 "requests bypass the director. With 2 the sender is an address of the interface "

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from doctor.arp import SILENT, is_silenced
 from doctor.causes import Cause
+from doctor.queries import SILENT, is_silenced
 from doctor.state import HostState, LabState
 
 TITLE = "a real server answers ARP for the VIP"
 
 
 def find(state: LabState) -> Iterator[Cause]:
-    for host in state.beside_the_vip():
+    for host in state.servers_on_director_segment():
         lan = host.main.interface
         if is_silenced(host, state.vip):
             continue
@@ -32,7 +32,7 @@ def _answers(host: HostState, vip: str) -> Cause:
     return Cause(
         "arp_answered",
         host.name,
-        f"{host.told('arp_ignore', 'all', lan)}: the larger counts; it has {host.has(vip)}",
+        f"{host.setting_text('arp_ignore', 'all', lan)}: the larger counts; it has {host.has(vip)}",
         f"A host answers ARP for all of its addresses, on every interface. If the router takes the reply of "
         f"{host.name} for {vip}, requests bypass the director.",
         f"sysctl -w net.ipv4.conf.{lan}.arp_ignore=1",
@@ -45,7 +45,7 @@ def _on_the_lan(host: HostState, vip: str) -> Cause:
         "arp_answered",
         host.name,
         f"it has {host.has(vip)}, the interface on which the requests arrive; "
-        f"{host.told('arp_ignore', 'all', lan)}",
+        f"{host.setting_text('arp_ignore', 'all', lan)}",
         "arp_ignore=1 only suppresses replies for addresses of other interfaces. If the router takes the "
         f"reply of {host.name} for {vip}, requests bypass the director.",
         f"ip address del {vip}/{_prefix(host, vip)} dev {lan}\nip address add {vip}/32 dev lo",

@@ -53,8 +53,8 @@ def _cause(host: HostState, rule: FilterRule) -> Cause:
         "icmp_filtered",
         host.name,
         f"nftables, chain {place} at {rule.hook}: {rule.text or rule.verdict}",
-        "The tunnel adds 20 bytes, so a client's full-sized packets do not fit. The director answers them with "
-        "ICMP (destination unreachable, fragmentation needed). A client that never receives it retransmits the "
-        "same large packets: small requests work, large uploads hang.",
+        "The tunnel adds 20 bytes, so a client's full-sized packets do not fit. The director answers them "
+        "with ICMP (destination unreachable, fragmentation needed). A client that never receives it "
+        "retransmits the same large packets: small requests work, large uploads hang.",
         repair,
     )

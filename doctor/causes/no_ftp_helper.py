@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.services import FTP
+from doctor.queries import FTP
 from doctor.state import LabState
 
 TITLE = "the addresses in ftp control connections are not rewritten"

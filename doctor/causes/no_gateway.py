@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.state import DIRECTOR, ROUTER, SERVER, HostState, LabState, Way
+from doctor.state import DIRECTOR, ROUTER, SERVER, HostState, LabState, NextHop
 
 TITLE = "a real server has no route, or a wrong one, for its replies"
 
@@ -14,9 +14,9 @@ def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(SERVER):
         right = list(_gateways(state, host))
         for client in state.clients:
-            way = host.way(client.address)
-            if client.switch != host.main.switch and right and way.gateway not in right:
-                yield _cause(state, host, way, right[0])
+            next_hop = host.next_hop(client.address)
+            if client.switch != host.main.switch and right and next_hop.gateway not in right:
+                yield _cause(state, host, next_hop, right[0])
                 break
 
 
@@ -28,13 +28,13 @@ def _gateways(state: LabState, host: HostState) -> Iterator[str]:
             yield from (plug.address for plug in other.plugs if plug.switch == host.main.switch)
 
 
-def _cause(state: LabState, host: HostState, way: Way, right: str) -> Cause:
+def _cause(state: LabState, host: HostState, next_hop: NextHop, right: str) -> Cause:
     default = next((route for route in host.routes if route.destination == "default"), None)
     routes = f"its default route is {default}" if default else "it has no default route"
     return Cause(
         "no_gateway",
         host.name,
-        f"client {way}; {routes}{host.counted('IpOutNoRoutes')}",
+        f"client {next_hop}; {routes}{host.counter_text('IpOutNoRoutes')}",
         _why(state, host, right),
         f"ip route replace default via {right} dev {host.main.interface}",
     )

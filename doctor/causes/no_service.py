@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.services import HTTP, services_of, told
+from doctor.queries import HTTP, listed, services_of
 from doctor.state import LabState, PlannedServer
 
 TITLE = "the director has no service for this address and port"
@@ -22,7 +22,7 @@ def find(state: LabState) -> Iterator[Cause]:
     yield Cause(
         "no_service",
         state.director_host.name,
-        f"{seen}; the director's services are {told(state.director.services)}",
+        f"{seen}; the director's services are {listed(state.director.services)}",
         f"Packets that match no rule are left to the director's own kernel. It has {state.vip}, but nothing "
         "listens there, so it refuses the connection at once; another port or protocol is another service.",
         "\n".join(_rule(state, server) for server in state.servers),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.services import about_the_vip, option, web_ports
+from doctor.queries import about_the_vip, option, web_ports
 from doctor.state import LabState, Service
 
 TITLE = "persistence keeps sending the client to the same server"
@@ -25,9 +25,9 @@ def _cause(state: LabState, service: Service) -> Cause:
         "persistence",
         state.director_host.name,
         f"the service {service} is persistent for {service.persistent} s{_templates(state)}",
-        f"For {service.persistent} s after its last connection a client gets the same real server again, from "
-        "a template with client port 0, without the scheduler. One client, or many behind one address, load "
-        "one real server.",
+        f"For {service.persistent} s after its last connection a client gets the same real server again, "
+        "from a template with client port 0, without the scheduler. One client, or many behind one address, "
+        "load one real server.",
         edit,
     )
 

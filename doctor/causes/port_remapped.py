@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from doctor.causes import Cause
 from doctor.nftables import redirected
-from doctor.services import FTP, HTTP, about_the_vip, services_of
+from doctor.queries import FTP, HTTP, about_the_vip, services_of
 from doctor.state import SERVER, HostState, LabState, Service
 
 TITLE = "the real server listens on another port than the VIP's"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from doctor.causes import Cause
-from doctor.services import option, services_of, web_ports
+from doctor.queries import option, services_of, web_ports
 from doctor.state import LabState, Service
 
 TITLE = "each port of a session is scheduled separately"

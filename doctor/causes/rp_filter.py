@@ -16,9 +16,9 @@ _TUNNEL = "tunl0"
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(SERVER, ROUTER):
         for interface, source in _arrivals(state, host):
-            way = host.way(source)
+            next_hop = host.next_hop(source)
             strict = host.setting("rp_filter", interface) == _STRICT
-            if strict and way.interface and way.interface != interface:
+            if strict and next_hop.interface and next_hop.interface != interface:
                 yield _cause(host, interface, source)
                 break
 
@@ -39,10 +39,11 @@ def _cause(host: HostState, interface: str, source: str) -> Cause:
     return Cause(
         "rp_filter",
         host.name,
-        f"{host.told('rp_filter', 'all', interface)}: the larger counts; the route to {host.way(source)}"
-        f"{host.counted('TcpExtIPReversePathFilter')}",
+        f"{host.setting_text('rp_filter', 'all', interface)}: the larger counts; "
+        f"the route to {host.next_hop(source)}"
+        f"{host.counter_text('TcpExtIPReversePathFilter')}",
         f"With 1, a host accepts a packet only on the interface through which it would answer. Here {what} "
         f"from {source} arrive on {interface}, and the return route is through "
-        f"{host.way(source).interface}: they are dropped, although a capture shows them.",
+        f"{host.next_hop(source).interface}: they are dropped, although a capture shows them.",
         "\n".join(f"sysctl -w net.ipv4.conf.{name}.rp_filter=0" for name in strict),
     )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.services import option
+from doctor.queries import option
 from doctor.state import Connection, LabState, Service
 
 TITLE = "a real server was deleted while it had connections"

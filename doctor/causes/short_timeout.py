@@ -23,8 +23,8 @@ def find(state: LabState) -> Iterator[Cause]:
             "short_timeout",
             state.director_host.name,
             f"timeouts (tcp tcpfin udp) are {told}; usual are {usual}",
-            f"After {seconds:g} idle seconds the director forgets a connection. The next packet matches no entry "
-            "and goes to the director's own kernel, which resets the connection: longer pauses, such as a "
-            "user reading, end it.",
+            f"After {seconds:g} idle seconds the director forgets a connection. The next packet matches no "
+            "entry and goes to the director's own kernel, which resets the connection: a longer pause, such "
+            "as a user reading, ends it.",
             f"ipvsadm --set {usual}",
         )

@@ -21,9 +21,9 @@ def find(state: LabState) -> Iterator[Cause]:
             yield Cause(
                 "vip_missing",
                 host.name,
-                f"{_seen(host, state.vip)}{host.counted('IpInAddrErrors')}",
-                f"VS-{state.method.upper()} does not change the destination of a request: {state.vip}. A host "
-                "silently drops packets for addresses it does not have: every connection scheduled to "
+                f"{_seen(host, state.vip)}{host.counter_text('IpInAddrErrors')}",
+                f"VS-{state.method.upper()} does not change the destination of a request: {state.vip}. A "
+                "host silently drops packets for addresses it does not have: every connection scheduled to "
                 f"{host.name} times out.",
                 _repair(host, state.vip, device),
             )

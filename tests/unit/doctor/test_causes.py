@@ -20,10 +20,10 @@ from doctor.state import (
     LabState,
     Listener,
     Mark,
+    NextHop,
     Plug,
     Route,
     Target,
-    Way,
 )
 from tests.unit.doctor.recorded import METHODS, director, healthy, host, http, http_service, on, setting
 
@@ -78,9 +78,9 @@ def listening(state: LabState, name: str, *ports: int) -> LabState:
     return on(state, name, listeners=tuple(Listener("TCP", "0.0.0.0", port) for port in ports))
 
 
-def way(state: LabState, name: str, to: str, gateway: str = "", interface: str = "") -> LabState:
-    kept = tuple(one for one in host(state, name).ways if one.target != to)
-    return on(state, name, ways=(*kept, Way(to, gateway, interface)))
+def next_hop(state: LabState, name: str, to: str, gateway: str = "", interface: str = "") -> LabState:
+    kept = tuple(one for one in host(state, name).next_hops if one.target != to)
+    return on(state, name, next_hops=(*kept, NextHop(to, gateway, interface)))
 
 
 def connected(state: LabState, server: str, stage: str = "ESTABLISHED") -> LabState:
@@ -93,8 +93,8 @@ def inside_client(state: LabState, gateway: str) -> LabState:
     plug = Plug("c3-eth0", host(state, "rs1").main.switch, "172.16.0.101", 24)
     state = replace(state, hosts=(*state.hosts, HostState("c3", "client", (plug,))))
     for name in ("rs1", "rs2", "rs3"):
-        state = way(state, name, "172.16.0.101", "172.16.0.1", f"{name}-eth0")
-    return way(state, "rs1", "172.16.0.101", gateway, "rs1-eth0")
+        state = next_hop(state, name, "172.16.0.101", "172.16.0.1", f"{name}-eth0")
+    return next_hop(state, "rs1", "172.16.0.101", gateway, "rs1-eth0")
 
 
 def two_ports(state: LabState, **changes: Any) -> LabState:
@@ -131,10 +131,10 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("rp_filter", "tun", "rs1", lambda s: setting(s, "rs1", all__rp_filter=1)),
     ("rp_filter", "tun", "rs1", lambda s: setting(s, "rs1", tunl0__rp_filter=1)),
     ("rp_filter", "tun", "r2", lambda s: on(s, "r2", settings={"conf.r2-eth1.rp_filter": 1})),
-    ("no_gateway", "nat", "rs1", lambda s: way(on(s, "rs1", routes=()), "rs1", CLIENT)),
-    ("no_gateway", "nat", "rs1", lambda s: way(s, "rs1", CLIENT, "172.16.0.254", "rs1-eth0")),
-    ("no_gateway", "dr", "rs1", lambda s: way(s, "rs1", CLIENT, "203.0.113.2", "rs1-eth0")),
-    ("no_gateway", "tun", "rs3", lambda s: way(s, "rs3", CLIENT)),
+    ("no_gateway", "nat", "rs1", lambda s: next_hop(on(s, "rs1", routes=()), "rs1", CLIENT)),
+    ("no_gateway", "nat", "rs1", lambda s: next_hop(s, "rs1", CLIENT, "172.16.0.254", "rs1-eth0")),
+    ("no_gateway", "dr", "rs1", lambda s: next_hop(s, "rs1", CLIENT, "203.0.113.2", "rs1-eth0")),
+    ("no_gateway", "tun", "rs3", lambda s: next_hop(s, "rs3", CLIENT)),
     ("direct_route", "nat", "rs1", lambda s: inside_client(s, "")),
     ("no_service", "nat", "d", lambda s: http(s, port=8080)),
     ("no_service", "dr", "d", lambda s: http(s, port=8080)),

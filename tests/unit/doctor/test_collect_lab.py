@@ -13,7 +13,7 @@ import pytest
 
 from director.control.channel import ChannelError
 from doctor import collect_host, collect_lab, parse_host
-from doctor.state import HostState, LabState, Listener, Mark, Plug, Route, Target, Way
+from doctor.state import HostState, LabState, Listener, Mark, NextHop, Plug, Route, Target
 from labs.plan import plan_for
 from labs.run.options import LabOptions
 from realserver_setup.apply import Result
@@ -121,7 +121,7 @@ def test_a_lab_is_read_whole(tmp_path: Path) -> None:
     [
         (answers(124, "", "not done after 10 s"), "not done after 10 s"),
         (answers(1, ""), "exit code 1"),
-        (answers(0, "Killed"), "not what collect_host.py prints"),
+        (answers(0, "Killed"), "not output of collect_host.py"),
         (answers(0, "{}"), "ip"),
         (answers(0, repr({**PRINTED, "ip": ""})), "0 lists"),
     ],
@@ -155,11 +155,11 @@ def test_a_dead_director_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_a_host_has_printed() -> None:
-    host = parse_host.filled(RS1, repr(PRINTED))
+    host = parse_host.parse_host(RS1, repr(PRINTED))
     assert [str(address) for address in host.addresses] == ["203.0.113.1/32 on lo:0"]
     assert host.routes == (Route("default", "203.0.113.254", "rs1-eth0"),)
-    assert host.way("198.51.100.101") == Way("198.51.100.101", "203.0.113.254", "rs1-eth0")
-    assert str(host.way("198.51.100.102")) == "198.51.100.102 is unreachable"
+    assert host.next_hop("198.51.100.101") == NextHop("198.51.100.101", "203.0.113.254", "rs1-eth0")
+    assert str(host.next_hop("198.51.100.102")) == "198.51.100.102 is unreachable"
     assert host.listeners == (Listener("TCP", "0.0.0.0", 80),)
     assert host.neighbours[0].state == "STALE"
 
@@ -167,7 +167,7 @@ def test_what_a_host_has_printed() -> None:
 def test_this_machine_can_be_looked_at() -> None:
     command = [sys.executable, "-S", "-E", collect_host.__file__, "127.0.0.1"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    host = parse_host.filled(RS1, printed)
+    host = parse_host.parse_host(RS1, printed)
     assert host.has("127.0.0.1")
-    assert host.way("127.0.0.1").interface == "lo"
+    assert host.next_hop("127.0.0.1").interface == "lo"
     assert "conf.all.rp_filter" in host.settings

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from director import engines
 from director.engines.engine import EngineError
-from doctor import machine, machine_table
-from doctor.finding import Finding, State
+from doctor import machine
+from doctor.machine import Finding, State
 from labs.errors import Unable
 from labs.machine import capabilities
 from labs.network import sandbox
@@ -45,8 +45,8 @@ def test_a_user_without_ids_is_told_the_same_by_labs_and_doctor(monkeypatch: pyt
     labs = machine.labs()
     assert (labs.state, labs.helps) == (State.NO, "Run `sudo usermod`.")
     shown = StringIO()
-    assert machine_table.show([machine.labs], Console(file=shown, width=150)) == 2
-    assert shown.getvalue().endswith("The labs can't run here. Run `sudo usermod`.\n")
+    assert machine.show_machine([machine.labs], Console(file=shown, width=150)) == 2
+    assert shown.getvalue().endswith("The labs cannot run here. Run `sudo usermod`.\n")
 
 
 def test_an_engine_that_is_not_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,20 +73,25 @@ def test_how_many_servers_there_is_room_for(
 
 def test_a_setting_that_keeps_users_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capabilities, "forbids_user_namespaces", lambda: "user.max_user_namespaces=0")
-    assert machine.without_root().state is State.LESS
+    assert machine.without_root().state is State.LIMITED
 
 
 @pytest.mark.parametrize(
     ("subject", "state", "code"),
-    [("labs", State.NO, 2), ("labs", State.LESS, 0), ("./inv bench", State.NO, 0), ("memory", State.OK, 0)],
+    [
+        ("labs", State.NO, 2),
+        ("labs", State.LIMITED, 0),
+        ("./inv bench", State.NO, 0),
+        ("memory", State.OK, 0),
+    ],
 )
 def test_the_exit_code_is_about_the_labs(subject: str, state: State, code: int) -> None:
     console = Console(file=StringIO())
-    assert machine_table.show([lambda: Finding(subject, state, "seen")], console) == code
+    assert machine.show_machine([lambda: Finding(subject, state, "seen")], console) == code
 
 
 def test_piped_it_is_plain_and_complete(capsys: pytest.CaptureFixture[str]) -> None:
-    machine_table.show([lambda: Finding("[subject]", State.NO, "what was [seen]", "what [helps]")])
+    machine.show_machine([lambda: Finding("[subject]", State.NO, "what was [seen]", "what [helps]")])
     printed = capsys.readouterr().out
     assert printed.isascii()
     assert all(text in printed for text in ("no", "[subject]", "what was [seen]", "what [helps]"))
