@@ -159,7 +159,7 @@ def run_to_terminal(
 ) -> tuple[int, str]:
     """Run `command` with `lines` as its input, through a pipe, and a terminal of 120 columns as its output.
 
-    Returns the exit code and the text without codes; a line that was drawn again appears as often.
+    Returns the exit code and the text without codes, each line as it was drawn last.
     Raises subprocess.TimeoutExpired.
     """
     terminal, other_side = pty.openpty()
@@ -184,7 +184,8 @@ def run_to_terminal(
         except subprocess.TimeoutExpired:
             process.kill()
             raise
-    return code, re.sub(r"\r+\n?", "\n", _CODES.sub("", raw.decode(errors="replace")))
+    text = _CODES.sub("", re.sub(r"\r+\n", "\n", raw.decode(errors="replace")))
+    return code, re.sub(r"[^\n]*\r(?=[^\n])", "", text)
 
 
 def _inherited() -> dict[str, str]:
