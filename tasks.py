@@ -353,7 +353,7 @@ def vm(_context: Context, command: str = "", shell: bool = False, kernel: str = 
 
     Example: ./inv vm lab-nat --servers 5
     """
-    from vm.command import run_task
+    from vm.runner import run_task
 
     _run(lambda: run_task(shlex.split(command), shell=shell, series=kernel))
 
@@ -388,13 +388,13 @@ def vm_test(
     Where this kernel has no IPVS, this runs in a virtual machine.
     """
     _require_tests()
-    from vm import command
+    from vm import runner
 
     if replay:
-        _run(lambda: command.replay(replay, series=kernel))
+        _run(lambda: runner.replay(replay, series=kernel))
     else:
         _run(
-            lambda: command.run_suite(
+            lambda: runner.run_suite(
                 only, more=more, seed=seed, record=record, force=force, minutes=minutes, series=kernel
             )
         )

@@ -1,23 +1,26 @@
-"""A plugin of pytest for `./inv vm-test`: which tests come first, and what is begun in the time there is.
+"""A pytest plugin for `./inv vm-test`: the order of tests, what fits into the time, and the results so far.
 
-What has changed comes first, then the core, then the rest (marks `changed` and `rest`). With LVS_MINUTES,
-no test begins that is not expected to end in time, and one that takes far longer fails, so that
-there is always a summary. It names each test that there was no time for. LVS_RESULTS is a file
-(results.py) that tells the same if the machine is ended from outside.
+Tests of what has changed come first, then the core, then the rest (marks `changed` and `rest`). With
+LVS_MINUTES, no test starts that is not expected to end in time, and one that takes far longer fails, so
+that there is always a summary; it names the tests that were left out. LVS_RESULTS is a file with the
+result of each test so far: it is outside of the machine, and remains when the machine is ended.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from vm import pace, results
+from vm import pace
 
-GRACE = 300.0  # seconds that the test in progress may take beyond LVS_MINUTES
+GRACE = 300.0  # seconds that the running test may take beyond LVS_MINUTES
+RESULTS = "results.jsonl"  # in a run's folder
 _NO_TIME = "no time left"
 
 
@@ -26,15 +29,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Budget(60 * minutes, os.environ.get("LVS_RESULTS", os.devnull)))
 
 
-def turn(item: pytest.Item) -> int:
-    """Among what has changed, the core comes first, too."""
+def order(item: pytest.Item) -> int:
+    """Within what has changed, the core comes first, too."""
     changed, rest = (item.get_closest_marker(name) is not None for name in ("changed", "rest"))
     return (0 if rest else -1) - (2 if changed else 0)
 
 
-def reason(told: str) -> str:
-    """Of what pytest tells about a failure, the line that says what it was."""
-    lines = told.strip().splitlines() or [""]
+def reason(report: str) -> str:
+    """The line of pytest's report on a failure that names the error."""
+    lines = report.strip().splitlines() or [""]
     return next((line for line in lines if line.startswith("E ")), lines[-1]).removeprefix("E ").strip()
 
 
@@ -45,30 +48,30 @@ class Budget:
         self._seconds, self._file = seconds, Path(file)
         self._began = time.monotonic()
         self._pace = pace.Pace(1)
-        self._begun = 0
+        self._started = 0
         self._took: dict[str, float] = {}
-        self._left: list[str] = []
-        self._closed: set[str] = set()
+        self._left_out: list[str] = []
+        self._closed_modules: set[str] = set()
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items.sort(key=turn)
+        items.sort(key=order)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self._pace = pace.Pace(pace.measured())
+        self._pace = pace.Pace(pace.slowness())
         self._began = time.monotonic()
-        results.begin(self._file, [item.nodeid for item in session.items])
+        begin_results(self._file, [item.nodeid for item in session.items])
 
     def pytest_report_collectionfinish(self, items: Sequence[pytest.Item]) -> str:
         minutes = self._pace.expects(*(item.nodeid for item in items)) / 60
-        told = f"{len(items)} tests will take about {max(minutes, 1):.0f} min here ({self._pace})"
+        forecast = f"{len(items)} tests will take about {max(minutes, 1):.0f} min here ({self._pace})"
         if minutes * 60 <= self._seconds:
-            return f"{told}."
-        return f"{told}; there are {self._seconds / 60:g} min: some will be left out."
+            return f"{forecast}."
+        return f"{forecast}; there are {self._seconds / 60:g} min: some will be left out."
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """The limit of the test in progress is what is left, unless its own is shorter."""
+        """A test's timeout is the time that is left, unless it has a shorter one itself."""
         left = self._began + self._seconds + GRACE - time.monotonic()
         own = item.get_closest_marker("timeout")
         if left < (own.args[0] if own and own.args else float("inf")):
@@ -79,24 +82,63 @@ class Budget:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         left = self._began + self._seconds - time.monotonic()
         module = item.nodeid.partition("::")[0]
-        if module in self._closed or (self._begun and self._pace.expects(item.nodeid) > left):
-            self._closed.add(module)  # its next tests may need what this one would have started
+        if module in self._closed_modules or (self._started and self._pace.expects(item.nodeid) > left):
+            self._closed_modules.add(module)  # its next tests may need what this one would have started
             pytest.skip(_NO_TIME)
-        self._begun += 1
+        self._started += 1
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         test = report.nodeid
         self._took[test] = self._took.get(test, 0) + report.duration
         if report.skipped and _NO_TIME in report.longreprtext:
-            self._left.append(test)
-            results.add(self._file, test, "left", _NO_TIME)
+            self._left_out.append(test)
+            add_result(self._file, test, "left", _NO_TIME)
         elif report.when == "call" or not report.passed:
-            results.add(self._file, test, report.outcome, reason(report.longreprtext))
-        if report.when == "teardown" and test not in self._left:
+            add_result(self._file, test, report.outcome, reason(report.longreprtext))
+        if report.when == "teardown" and test not in self._left_out:
             self._pace.learn(test, self._took[test])
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self._left:
-            terminalreporter.section(f"not run: no time left for these {len(self._left)}")
-            for test in self._left:
+        if self._left_out:
+            terminalreporter.section(f"not run: no time left for these {len(self._left_out)}")
+            for test in self._left_out:
                 terminalreporter.line(test)
+
+
+# ---- the file of results ----
+
+
+def begin_results(file: Path, tests: Iterable[str]) -> None:
+    """The names of all tests, before the first one starts."""
+    file.write_text(json.dumps({"tests": list(tests)}) + "\n")
+
+
+def add_result(file: Path, test: str, outcome: str, reason: str = "") -> None:
+    """`outcome` is `passed`, `failed`, `skipped`, or `left` where there was no time for the test."""
+    with file.open("a") as stream:
+        stream.write(json.dumps({"test": test, "outcome": outcome, "reason": reason}) + "\n")
+
+
+def summary(file: Path) -> Iterator[str]:
+    """Lines: how many tests passed; which failed and why; which were skipped; which were not run."""
+    entries = list(_read_results(file))
+    tests: list[str] = next((entry["tests"] for entry in entries if "tests" in entry), [])
+    ended = {entry["test"]: entry for entry in entries if "test" in entry}
+    left = [test for test in tests if test not in ended or ended[test]["outcome"] == "left"]
+    passed = sum(entry["outcome"] == "passed" for entry in ended.values())
+    yield f"Of {len(tests)} tests {passed} passed."
+    for outcome in ("failed", "skipped"):
+        yield from (
+            f"  {outcome}: {test}: {entry['reason']}"
+            for test, entry in ended.items()
+            if entry["outcome"] == outcome
+        )
+    yield from (f"  not run or not finished: {test}" for test in left)
+
+
+def _read_results(file: Path) -> Iterator[dict[str, Any]]:
+    for line in file.read_text().splitlines() if file.exists() else ():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            return  # the machine was ended while it wrote this line

@@ -1,6 +1,6 @@
-"""The distribution's own kernel, fetched as packages and unpacked into a cache.
+"""The distribution's own kernel: its packages are downloaded and unpacked into a cache.
 
-Nothing is installed: /boot and the machine's own modules are not touched.
+Nothing is installed: /boot and this machine's modules are not touched.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from labs.errors import BadRequest, Unable
 from labs.hosts import environment
 
 _META = {"debian": "linux-image-{arch}", "ubuntu": "linux-image-generic"}
-# Of these series, by --kernel, Debian's kernel is taken wherever we are: the release of Debian that has it.
+# For --kernel: the release of Debian that has a kernel of this series; it boots on Ubuntu, too.
 SERIES = {"6.1": "bookworm", "6.12": "trixie"}
 _MIRROR, _KEYS = "http://deb.debian.org/debian", Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-_AS_ROOT = ("-o", "APT::Sandbox::User=root")  # apt's own user could not write where we keep kernels
-_PARTS = re.compile(r"linux-(image|modules)(-extra|-unsigned)?-\d")
-_FETCHING = 300.0  # seconds
-_UNPACKING = 120.0
-_DONE = "unpacked"  # the file that is written last
+_AS_ROOT = ("-o", "APT::Sandbox::User=root")  # apt's own user cannot write to our cache
+_KERNEL_PACKAGE = re.compile(r"linux-(image|modules)(-extra|-unsigned)?-\d")
+_DOWNLOAD_TIMEOUT = 300.0  # seconds
+_UNPACK_TIMEOUT = 120.0
+_UNPACKED = "unpacked"  # the file that is written last
 
 Say = Callable[[str], None]
 
@@ -42,40 +42,40 @@ class Kernel:
 
 
 def cache() -> Path:
-    """Where kernels are kept: in the labs' own cache."""
+    """The labs' own cache."""
     return environment.cache_folder(os.environ)
 
 
 def ready(say: Say, series: str = "") -> Kernel:
-    """This distribution's kernel, or Debian's of a series; fetched first if it isn't there.
+    """This distribution's kernel, or Debian's of a series; downloaded if it is not in the cache.
 
-    Raises BadRequest for a series that is not known, and Unable.
+    Raises BadRequest for an unknown series, and Unable.
     """
     if series and series not in SERIES:
         raise BadRequest(f"--kernel {series} is not known: choose one of {', '.join(SERIES)}.")
     folder = cache() / (f"kernel-{series}" if series else "kernel")
     for root in sorted(folder.glob("*")):
-        if (root / _DONE).exists():
+        if (root / _UNPACKED).exists():
             return _kernel(root)
     meta = _META["debian" if series else _distribution()].format(arch=_output("dpkg", "--print-architecture"))
     lists = _lists_of(SERIES[series], folder, say) if series else ()
     packages = list(_parts(meta, lists))
     if not packages:
         raise Unable(
-            f"No kernel package is known here ({meta} names none): run apt-get update, then try again."
+            f"apt knows no kernel package ({meta} depends on none): run apt-get update, then try again."
         )
     return _fetch(packages, folder, lists, say)
 
 
 def _lists_of(release: str, folder: Path, say: Say) -> tuple[str, ...]:
-    """Options that have apt know the packages of a release of Debian, and nothing else. Raises Unable.
+    """Options with which apt knows only the packages of this release of Debian. Raises Unable.
 
-    Its lists are kept in `folder`: those of this machine are not touched.
+    Its package lists are kept in `folder`; this machine's own are not touched.
     """
     if not _KEYS.exists():
         raise Unable(f"Debian's packages can't be verified without {_KEYS}: install debian-archive-keyring.")
-    own = _output("apt-get", "indextargets", "--format", "$(SITE)", "Label: Debian", "Component: main")
-    mirror = next(iter(own.split()), _MIRROR)
+    mirrors = _output("apt-get", "indextargets", "--format", "$(SITE)", "Label: Debian", "Component: main")
+    mirror = next(iter(mirrors.split()), _MIRROR)
     for name in ("lists/partial", "archives/partial"):
         (folder / "apt" / name).mkdir(parents=True, exist_ok=True)
     sources = folder / "apt" / "sources.list"
@@ -87,58 +87,58 @@ def _lists_of(release: str, folder: Path, say: Say) -> tuple[str, ...]:
         "Dir::Cache": folder / "apt",
     }
     options = tuple(word for name, value in settings.items() for word in ("-o", f"{name}={value}"))
-    say(f"Asking {mirror} for the kernel of Debian's {release}")
-    _run(["apt-get", "-q", *_AS_ROOT, *options, "update"], folder, _FETCHING)
+    say(f"Looking for the kernel of Debian {release} on {mirror}")
+    _run(["apt-get", "-q", *_AS_ROOT, *options, "update"], folder, _DOWNLOAD_TIMEOUT)
     return options
 
 
 def _fetch(packages: list[str], folder: Path, lists: Sequence[str], say: Say) -> Kernel:
-    """Download and unpack the packages that apt knows by the options `lists`."""
+    """Download and unpack these packages; with the options `lists`, apt knows them."""
     root = folder / packages[0]
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
-    say(f"Fetching {', '.join(packages)}")
-    _run(["apt-get", "-q", *_AS_ROOT, *lists, "download", *packages], root, _FETCHING)
+    say(f"Downloading {', '.join(packages)}")
+    _run(["apt-get", "-q", *_AS_ROOT, *lists, "download", *packages], root, _DOWNLOAD_TIMEOUT)
     say("Unpacking")
     for archive in sorted(root.glob("*.deb")):
-        _run(["dpkg-deb", "--extract", str(archive), str(root)], root, _UNPACKING)
+        _run(["dpkg-deb", "--extract", str(archive), str(root)], root, _UNPACK_TIMEOUT)
         archive.unlink()
     if not (root / "lib").exists():  # where /lib is a link to /usr/lib
         (root / "lib").symlink_to("usr/lib")
     kernel = _kernel(root)
-    _run(["/sbin/depmod", "--basedir", str(root), kernel.release], root, _UNPACKING)
-    (root / _DONE).touch()
+    _run(["/sbin/depmod", "--basedir", str(root), kernel.release], root, _UNPACK_TIMEOUT)
+    (root / _UNPACKED).touch()
     return kernel
 
 
 def _kernel(root: Path) -> Kernel:
     images = sorted(root.glob("boot/vmlinuz-*"))
     if not images:
-        raise Unable(f"{root} has no kernel: remove that folder and try again.")
+        raise Unable(f"{root} has no kernel in it: remove this folder and try again.")
     return Kernel(root, images[0].name.removeprefix("vmlinuz-"))
 
 
 def _parts(meta: str, lists: Sequence[str] = ()) -> Iterator[str]:
-    """The packages that a meta package stands for, by apt's `lists`: the image first, then its modules."""
-    waiting, seen = [meta], {meta}
-    while waiting:
-        depends = _output("apt-cache", *lists, "depends", "--important", waiting.pop(0))
+    """The kernel packages that a meta package depends on: the image first, then its modules."""
+    queue, seen = [meta], {meta}
+    while queue:
+        depends = _output("apt-cache", *lists, "depends", "--important", queue.pop(0))
         for line in depends.splitlines():
             name = line.rpartition("Depends: ")[2].strip()
-            if _PARTS.match(name) and name not in seen:
+            if _KERNEL_PACKAGE.match(name) and name not in seen:
                 seen.add(name)
-                waiting.append(name)
+                queue.append(name)
                 yield name
 
 
 def _distribution() -> str:
     release = Path("/etc/os-release").read_text()
-    known = re.findall(r'^ID(?:_LIKE)?="?([a-z ]+)"?$', release, re.MULTILINE)
-    words = " ".join(known).split()
+    ids = re.findall(r'^ID(?:_LIKE)?="?([a-z ]+)"?$', release, re.MULTILINE)
+    words = " ".join(ids).split()
     for name in ("ubuntu", "debian"):
         if name in words:
             return name
-    raise Unable("Kernels are fetched from Debian and Ubuntu only; this is another distribution.")
+    raise Unable("Kernels can be downloaded for Debian and Ubuntu only; this is another distribution.")
 
 
 def _output(*command: str) -> str:
@@ -152,7 +152,7 @@ def _run(command: list[str], folder: Path, seconds: float) -> None:
             command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False
         )
     except subprocess.TimeoutExpired:
-        raise Unable(f"{command[0]} took more than {seconds:.0f} s: see whether the network works.") from None
+        raise Unable(f"{command[0]} took more than {seconds:.0f} s: check the network.") from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         raise Unable(f"{command[0]} failed ({last}): run apt-get update, then try again.")

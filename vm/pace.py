@@ -1,8 +1,8 @@
-"""How long tests take: what they took on a reference machine, times how much slower this one is.
+"""How slow this machine is, by the time that a start of Python takes, which is processor and disk together.
 
-The reference is an emulated machine on two processors with nothing else to do, where the whole of
-`./inv vm-test` takes 19 minutes. How fast a machine is shows in two starts of Python, and, as a run goes on,
-in what its tests have taken so far. `--durations` of a run there renews the table.
+Two things follow from it: a factor for deadlines in an emulated machine (`python -m vm.pace` prints it for
+LVS_PATIENCE), and how long tests will take. The reference is an emulated machine on two idle processors,
+where the whole of `./inv vm-test` takes 19 minutes; `--durations` of a run there renews the table.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import sys
 import time
 from collections.abc import Sequence
 
-STARTS = 0.5  # seconds that two starts of Python take on the reference machine
-_START = (sys.executable, "-c", "import json, socket, subprocess")
+START = 0.25  # seconds for a start of Python on the reference machine
+MIN_PATIENCE, MAX_PATIENCE = 12, 48
+_START_PER_PATIENCE = 0.15  # seconds
+_COMMAND = (sys.executable, "-c", "import json, socket, subprocess")
+_STARTS = 2
 _TRUST = 60.0  # reference seconds of tests that count as much as the measured start
-_OTHER = 1.0
 # Seconds on the reference machine; the first entry whose text is in a test's name counts. Where tests share
-# what they look at, the first of them makes it.
+# something, the first of them creates it.
 _SECONDS: Sequence[tuple[str, float]] = (
     ("test_a_lab_with_kernel_ipvs[nat]", 110.0),  # starts all three
     ("test_a_lab_with_kernel_ipvs", 10.0),
@@ -27,23 +29,34 @@ _SECONDS: Sequence[tuple[str, float]] = (
     ("test_on_the_wire", 20.0),
     ("test_the_director_serves_too", 60.0),
 )
+_OTHERS = 1.0
+
+
+def start_seconds() -> float:
+    """What a start of Python takes here; its files are cached, because this process has read them."""
+    began = time.monotonic()
+    for _ in range(_STARTS):
+        subprocess.run(_COMMAND, check=True, stdin=subprocess.DEVNULL)
+    return (time.monotonic() - began) / _STARTS
+
+
+def patience() -> int:
+    """The factor for deadlines in an emulated machine."""
+    return max(MIN_PATIENCE, min(MAX_PATIENCE, int(start_seconds() / _START_PER_PATIENCE)))
+
+
+def slowness() -> float:
+    """How many times slower than the reference machine this one is."""
+    return start_seconds() / START
 
 
 def reference(test: str) -> float:
     """Seconds that a test takes on the reference machine."""
-    return next((seconds for part, seconds in _SECONDS if part in test), _OTHER)
-
-
-def measured() -> float:
-    """How many times slower than the reference machine this one is, by two starts of Python."""
-    began = time.monotonic()
-    for _ in range(2):
-        subprocess.run(_START, check=True, stdin=subprocess.DEVNULL)
-    return (time.monotonic() - began) / STARTS
+    return next((seconds for part, seconds in _SECONDS if part in test), _OTHERS)
 
 
 class Pace:
-    """How many times slower than the reference machine this one has been so far."""
+    """How many times slower than the reference machine this one has been so far, the start included."""
 
     def __init__(self, slowness: float) -> None:
         self._expected, self._took = _TRUST, _TRUST * slowness
@@ -52,9 +65,14 @@ class Pace:
         return f"{self._took / self._expected:.1f} times as slow as the reference machine"
 
     def learn(self, test: str, seconds: float) -> None:
+        """A test has taken so many seconds."""
         self._expected += reference(test)
         self._took += seconds
 
     def expects(self, *tests: str) -> float:
         """Seconds that these tests will take here."""
         return sum(map(reference, tests)) * self._took / self._expected
+
+
+if __name__ == "__main__":
+    print(patience())

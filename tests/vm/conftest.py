@@ -16,6 +16,6 @@ def _able() -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """When it is a test's turn (vm/budget.py); tests without a mark are the core of every run."""
-    config.addinivalue_line("markers", "changed: something that it depends on has changed: played first")
-    config.addinivalue_line("markers", "rest: played last, while there is time")
+    """Marks for the order of tests (vm/budget.py); tests without one are the core of every run."""
+    config.addinivalue_line("markers", "changed: something that it depends on has changed: runs first")
+    config.addinivalue_line("markers", "rest: runs last, while there is time")

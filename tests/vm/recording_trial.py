@@ -19,7 +19,7 @@ def sh(*command: str) -> None:
 
 
 def new_machine(hosts: dict[str, str]) -> None:
-    """No rules, and names for these addresses."""
+    """Clear all rules, and name these addresses."""
     sh("ipvsadm", "-C")
     sh("ipvsadm", "--set", "900", "120", "300")
     HOSTS.write_text("".join(f"{address} {name}\n" for address, name in hosts.items()))

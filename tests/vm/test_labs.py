@@ -1,6 +1,6 @@
-"""The labs on a stock kernel: every check passes, packet tables included.
+"""The labs on a stock kernel: every check passes, including the packet tables.
 
-With kernel IPVS behind their director, and with our program, which this kernel's verifier has to accept.
+With kernel IPVS as their director, and with our program, which this kernel's verifier has to accept.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import pytest
 from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parents[2]
-FAR_AWAY = {"nat": (), "tun": ("--delay", "20"), "dr": ("--loss", "0.5")}  # the kernel has netem, too
+FAR_AWAY = {"nat": (), "tun": ("--delay", "20"), "dr": ("--loss", "0.5")}  # this kernel has netem
 PROGRAM = "ebpf"
 
 
 @pytest.fixture(scope="module")
 def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, subprocess.Popen[str]]]:
-    """All three at once: a lab waits more than it works."""
+    """All three at once, because a lab mostly waits."""
     runs = tmp_path_factory.mktemp("runs")
     started = {method: _start(runs, method, "ipvs", *options) for method, options in FAR_AWAY.items()}
     yield started

@@ -1,8 +1,8 @@
-"""Kernel IPVS, asked again: what was recorded of it still holds, and new scenarios find us doing the same.
+"""Kernel IPVS, run again: the recordings still hold, and the director does the same in new scenarios.
 
-The environment says what is asked of it, see vm/command.py: LVS_CHANGED are batches in which something has
-changed; LVS_RECORD is a folder for new recordings (all scenarios if LVS_FORCE is set, else what has changed);
-LVS_MORE scenarios for each method and scheduler are made with LVS_SEED.
+vm/runner.py sets the environment: LVS_CHANGED names batches in which something has changed; LVS_RECORD is a
+folder for new recordings (of all scenarios if LVS_FORCE is set, else of what has changed); LVS_MORE
+scenarios per method and scheduler are generated with LVS_SEED.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from oracle.recordings import Batch, Recorded
 from oracle.replay import shortest, unknown
 from oracle.site import PLACES, Place
 
-NEWLY = 8  # scenarios in one network: the longer its tables, the longer each look at them
+NEWLY = 8  # scenarios in one network: its tables grow, and take longer to read
 CHANGED = set(os.environ.get("LVS_CHANGED", "").split(","))
 RECORD = os.environ.get("LVS_RECORD")
-# Played in every run before the rest, besides the hand-written scenarios and all tests elsewhere: in each
-# method one of the schedulers that have most to decide.
+# Run before the rest, like the hand-written scenarios and all other tests: for each method, one of the
+# schedulers with the most to decide.
 CORE = {"nat-wlc", "tun-mh", "dr-lblcr"}
 
 
 def batches() -> Iterator[Any]:
-    """When recording only those in which something has changed; else all, marked by when it is their turn."""
+    """All, marked with their order; when recording, only those in which something has changed."""
     for batch in recordings.batches():
         changed, core = str(batch) in CHANGED, batch.kind == "written" or str(batch) in CORE
         if changed or not RECORD:
@@ -50,7 +50,7 @@ def kernel() -> Iterator[PlayerProcess]:
 @cache
 def before(method: str, kind: str) -> dict[str, Recorded]:
     file = recordings.path(method, kind)
-    return {one.scenario.name: one for one in recordings.read(file)} if file.exists() else {}
+    return {recorded.scenario.name: recorded for recorded in recordings.read(file)} if file.exists() else {}
 
 
 @pytest.mark.parametrize("batch", list(batches()))
@@ -64,14 +64,14 @@ def test_the_recording_holds(kernel: PlayerProcess, batch: Batch) -> None:
         assert then.scenario == scenario, f"{scenario.name} has changed: ./inv vm-test --record"
         now = kernel.play(scenario, place, fresh=number % NEWLY == 0)
         if list(differences(scenario, now, then.answers)):
-            warnings.warn(f"{scenario.name}: played a second time, in a new network", stacklevel=1)
+            warnings.warn(f"{scenario.name}: run a second time, in a new network", stacklevel=1)
             again = kernel.play(scenario, place, fresh=True)  # a slow machine may have been late
             different = list(differences(scenario, again, then.answers))
             assert not different, f"{scenario.name} (ours: now; kernel: recorded)\n{different[0]}"
 
 
 def record(kernel: PlayerProcess, batch: Batch, folder: Path) -> None:
-    """Play what has changed; answers that are the same as before stay as they are, with a new fingerprint."""
+    """Run what has changed; answers that are the same as before are kept, with a new fingerprint."""
     made = recordings.made_now()
     done: list[Recorded] = []
     for scenario, place in recordings.in_batch(batch):
@@ -98,5 +98,9 @@ def test_more_of_them(kernel: PlayerProcess, method: str) -> None:
         place = Place(number % PLACES)
         if unknown(scenario, place, kernel, fresh=number % NEWLY == 0):
             found = shortest(scenario, place, kernel)
-            told = "\n".join(map(str, (*found[0].lines, found[1]))) if found else "not again in a new network"
-            pytest.fail(f"./inv vm-test --replay '{scenario.name} ({method})'\n{told}")
+            shown = (
+                "\n".join(map(str, (*found[0].lines, found[1])))
+                if found
+                else "not seen again in a new network"
+            )
+            pytest.fail(f"./inv vm-test --replay '{scenario.name} ({method})'\n{shown}")

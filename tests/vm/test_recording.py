@@ -1,4 +1,4 @@
-"""The recording that the unit tests hold our ipvsadm against still holds: the real one says the same."""
+"""The recording that unit tests compare our ipvsadm with still holds: the real one prints the same."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def answers() -> list[tuple[str, int]]:
 
 @pytest.mark.timeout(700)
 def test_all_of_it(answers: list[tuple[str, int]]) -> None:
-    """One test for all: under emulation each costs a second."""
+    """One test for all, because each costs a second under emulation."""
     different = [
         f"{recorded.command}\n  recorded {recorded.code}: {recorded.stdout!r}\n  now {code}: {output!r}"
         for recorded, (output, code) in zip(RECORDED, answers, strict=True)

@@ -1,4 +1,4 @@
-"""What is run in the time there is, in which order, and what is said of the rest; pytest runs it for real."""
+"""The order of the tests, what fits into the time, and the results; in a real run of pytest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vm import budget, pace, results
+from vm import budget, pace
 
 ROOT = Path(__file__).resolve().parents[3]
 TESTS = """\
@@ -32,17 +32,17 @@ def test_changed_rest(): pass
 def test_changed_core(): pass
 """
 TEN = "pace.reference = lambda test: 10"  # seconds that each of them is expected to take
-IN_TURN = ["test_changed_core", "test_changed_rest", "test_core", "test_rest"]
+IN_ORDER = ["test_changed_core", "test_changed_rest", "test_core", "test_rest"]
 
 
 def run(folder: Path, tests: str, plugin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    """Pytest with the plugin, on a machine as fast as the reference; `plugin` is Python to load first."""
+    """Run pytest with the plugin, at the pace of the reference machine; `plugin` is code to run first."""
     (folder / "test_these.py").write_text(tests)
-    (folder / "at_this_pace.py").write_text(
-        f"from vm import budget, pace\npace.measured = lambda: 1.0\n{TEN}\n{plugin}\n"
+    (folder / "reference_pace.py").write_text(
+        f"from vm import budget, pace\npace.slowness = lambda: 1.0\n{TEN}\n{plugin}\n"
     )
     (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    changed\n    rest\n")
-    plugins = ("pytest_timeout", "at_this_pace", "vm.budget", "no:cacheprovider")
+    plugins = ("pytest_timeout", "reference_pace", "vm.budget", "no:cacheprovider")
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-v", *(f"-p{name}" for name in plugins)],
         cwd=folder,
@@ -50,7 +50,7 @@ def run(folder: Path, tests: str, plugin: str = "", **environment: str) -> subpr
             **os.environ,
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # the others take longer to import than these tests
             "PYTHONPATH": f"{ROOT}:{folder}",
-            "LVS_RESULTS": str(folder / results.FILE),
+            "LVS_RESULTS": str(folder / budget.RESULTS),
             **environment,
         },
         capture_output=True,
@@ -60,35 +60,35 @@ def run(folder: Path, tests: str, plugin: str = "", **environment: str) -> subpr
 
 
 def outcomes(folder: Path) -> list[tuple[str, str]]:
-    lines = [json.loads(line) for line in (folder / results.FILE).read_text().splitlines()]
+    lines = [json.loads(line) for line in (folder / budget.RESULTS).read_text().splitlines()]
     return [(line["test"].partition("::")[2], line["outcome"]) for line in lines[1:]]
 
 
 def test_what_has_changed_comes_first_then_the_core_then_the_rest(tmp_path: Path) -> None:
     done = run(tmp_path, TESTS)
     assert done.returncode == 0, done.stdout
-    assert outcomes(tmp_path) == [(name, "passed") for name in IN_TURN]
+    assert outcomes(tmp_path) == [(name, "passed") for name in IN_ORDER]
     assert "4 tests will take about 1 min here (1.0 times as slow as the reference machine)." in done.stdout
     assert "no time left" not in done.stdout
 
 
-def test_those_that_there_is_no_time_for_are_named(tmp_path: Path) -> None:
-    """Each is expected to take 10 s, and there are 15: two would, but the first takes its time."""
+def test_tests_that_are_left_out_are_named(tmp_path: Path) -> None:
+    """Each is expected to take 10 s of 15, but the clock is too fast for a second one."""
     late = "budget.time = type('Clock', (), {'monotonic': staticmethod(iter(range(0, 10**6, 4)).__next__)})"
     done = run(tmp_path, TESTS, late, LVS_MINUTES="0.25")
     assert done.returncode == 0, done.stdout + done.stderr
-    first, *others = IN_TURN
+    first, *others = IN_ORDER
     assert outcomes(tmp_path) == [(first, "passed"), *((name, "left") for name in others)]
     assert "there are 0.25 min: some will be left out" in done.stdout
     listed = done.stdout.partition("no time left for these 3")[2].splitlines()[1:4]
     assert listed == [f"test_these.py::{name}" for name in others]
 
 
-def test_where_the_first_test_does_not_fit_the_next_does_not_start_its_fixture(tmp_path: Path) -> None:
+def test_when_a_test_does_not_fit_the_rest_of_its_module_is_left_out(tmp_path: Path) -> None:
     costly = "def test_costly(): pass\ndef test_cheap(): pass\n"
-    at_this_pace = "pace.reference = lambda test: 600 if 'costly' in test else 1"
+    reference_pace = "pace.reference = lambda test: 600 if 'costly' in test else 1"
     (tmp_path / "test_before.py").write_text("def test_before(): pass\n")
-    run(tmp_path, costly, at_this_pace, LVS_MINUTES="5")
+    run(tmp_path, costly, reference_pace, LVS_MINUTES="5")
     assert outcomes(tmp_path) == [("test_before", "passed"), ("test_costly", "left"), ("test_cheap", "left")]
 
 
@@ -110,7 +110,7 @@ def test_a_test_keeps_a_shorter_limit_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "reason"),
+    ("report", "reason"),
     [
         (
             "    def test():\n>   assert 1 == 2\nE   assert 1 == 2\nE   more\n\nx.py:2: AssertionError",
@@ -120,14 +120,39 @@ def test_a_test_keeps_a_shorter_limit_of_its_own(tmp_path: Path) -> None:
         ("", ""),
     ],
 )
-def test_the_reason_of_a_failure(told: str, reason: str) -> None:
-    assert budget.reason(told) == reason
+def test_the_reason_of_a_failure(report: str, reason: str) -> None:
+    assert budget.reason(report) == reason
 
 
-def test_the_pace_follows_what_tests_have_taken() -> None:
+def test_the_pace_follows_the_tests_so_far() -> None:
     test = pace._SECONDS[0][0]
     slow = pace.Pace(2)
     assert slow.expects(test) == pytest.approx(2 * pace.reference(test))
     for _ in range(20):
         slow.learn(test, 6 * pace.reference(test))
     assert 5 < slow.expects(test) / pace.reference(test) < 6
+
+
+# ---- the file of results ----
+
+
+def test_a_summary_names_what_failed_and_what_was_not_run(tmp_path: Path) -> None:
+    file = tmp_path / budget.RESULTS
+    budget.begin_results(file, ["a", "b", "c", "d", "e"])
+    budget.add_result(file, "a", "passed")
+    budget.add_result(file, "b", "failed", "E  two packets, not one")
+    budget.add_result(file, "c", "skipped", "no tool")
+    budget.add_result(file, "d", "left", "no time left")
+    with file.open("a") as stream:
+        stream.write('{"test": "e", "outc')  # the machine was ended here
+    assert list(budget.summary(file)) == [
+        "Of 5 tests 1 passed.",
+        "  failed: b: E  two packets, not one",
+        "  skipped: c: no tool",
+        "  not run or not finished: d",
+        "  not run or not finished: e",
+    ]
+
+
+def test_a_machine_that_ran_no_test(tmp_path: Path) -> None:
+    assert list(budget.summary(tmp_path / budget.RESULTS)) == ["Of 0 tests 0 passed."]

@@ -8,8 +8,8 @@ import pytest
 
 from labs.errors import BadRequest
 from labs.terminal.command_line import for_vm
-from vm import command
-from vm.command import run_task
+from vm import runner
+from vm.runner import run_task
 
 
 @pytest.mark.parametrize(
@@ -34,20 +34,22 @@ def test_what_is_typed(typed: list[str], understood: list[str]) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["vm", "lab-nat"], ["vm-test"]])
-def test_what_makes_no_sense_starts_nothing(words: list[str]) -> None:
+def test_an_invalid_request_starts_nothing(words: list[str]) -> None:
     with pytest.raises(BadRequest):
         run_task(words, shell=False)
 
 
-def test_what_is_kept_in_the_machine_is_kept_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs and results, beside those that are there already."""
+def test_runs_and_results_are_copied_from_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside those that are there already."""
     monkeypatch.setenv("LVS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("LVS_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("LVS_KEPT", str(tmp_path / "kept"))
     for kind in ("runs/1-bench", "kept/debian"):
         (tmp_path / kind).mkdir(parents=True)
         (tmp_path / kind / "before").write_text("")
-    with command._results() as folder:
+    with runner._results() as folder:
         for kind in ("runs/2-bench", "kept/debian"):
             (folder / kind).mkdir(parents=True)
             (folder / kind / "results.json").write_text("{}")

@@ -1,4 +1,4 @@
-"""Which packages a kernel is made of, and what is said where there is none."""
+"""The packages of a kernel, and what happens where there is none."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def _packages(monkeypatch: pytest.MonkeyPatch) -> None:
         ("linux-image-nosuch", []),
     ],
 )
-def test_the_parts_of_a_kernel(meta: str, packages: list[str]) -> None:
+def test_the_packages_of_a_kernel(meta: str, packages: list[str]) -> None:
     assert list(kernel._parts(meta)) == packages
 
 
-def test_one_that_is_unpacked_is_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_kernel_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LVS_CACHE", str(tmp_path))
     root = tmp_path / "kernel" / "linux-image-6.1.0-56-amd64"
     (root / "boot").mkdir(parents=True)
@@ -55,7 +55,7 @@ def test_one_that_is_unpacked_is_used_again(tmp_path: Path, monkeypatch: pytest.
     assert found.image.exists()
 
 
-def test_without_lists_of_packages_it_says_what_to_do(
+def test_without_package_lists_the_error_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LVS_CACHE", str(tmp_path))
@@ -63,17 +63,17 @@ def test_without_lists_of_packages_it_says_what_to_do(
         kernel.ready(lambda _sentence: None)
 
 
-def test_a_series_that_nobody_has_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_series_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LVS_CACHE", str(tmp_path))
     with pytest.raises(BadRequest, match=r"--kernel 2\.4 is not known: choose one of 6\.1, 6\.12\."):
         kernel.ready(lambda _sentence: None, "2.4")
     assert not list(tmp_path.iterdir())
 
 
-def test_another_series_is_kept_apart_and_asked_of_its_own_release(
+def test_another_series_is_downloaded_from_its_own_release(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing of this machine's apt is used or changed but the address of its mirror."""
+    """Of this machine's apt only the address of the mirror is used, and nothing is changed."""
     monkeypatch.setenv("LVS_CACHE", str(tmp_path))
     monkeypatch.setattr(kernel, "_KEYS", tmp_path / "keys.gpg")
     kernel._KEYS.touch()
@@ -104,7 +104,7 @@ def test_another_series_is_kept_apart_and_asked_of_its_own_release(
     assert kernel.ready(lambda _: pytest.fail("it is there"), "6.12") == found
 
 
-def test_without_debians_keys_nothing_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_debians_keys_nothing_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LVS_CACHE", str(tmp_path))
     monkeypatch.setattr(kernel, "_KEYS", tmp_path / "nowhere")
     with pytest.raises(Unable, match="install debian-archive-keyring"):

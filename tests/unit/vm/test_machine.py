@@ -1,4 +1,4 @@
-"""A machine runs a command, passes its output on, and ends in time; here a shell stands in for it."""
+"""A machine runs a command, passes on its output, and ends in time; a shell stands in for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from labs.errors import Unable
 from labs.wait import poll_until
-from vm import machine
+from vm import machine, pace
 from vm.kernel import Kernel
 from vm.machine import Machine, TookTooLong
 
@@ -39,28 +39,28 @@ def run(stand_in: Machine, folder: Path, command: str, seconds: float = 30) -> i
     return stand_in.run(["sh", "-c", command], folder, seconds)
 
 
-def test_output_and_exit_code_come_back(
+def test_output_and_exit_code_are_passed_on(
     stand_in: Machine, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(stand_in, tmp_path, "echo one; echo two >&2; exit 7") == 7
     assert capfd.readouterr().out == "one\ntwo\n"
 
 
-def test_what_is_slow_is_given_time(
+def test_an_emulated_machine_gets_more_time(
     stand_in: Machine, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(stand_in, tmp_path, 'echo "$LVS_PATIENCE"') == 0
-    assert capfd.readouterr().out == f"{machine.SLOW}\n"
+    assert capfd.readouterr().out == f"{pace.MIN_PATIENCE}\n"
 
 
-def test_what_takes_too_long_is_ended_and_its_last_words_are_told(stand_in: Machine, tmp_path: Path) -> None:
+def test_a_timeout_ends_the_machine_and_shows_its_last_output(stand_in: Machine, tmp_path: Path) -> None:
     with pytest.raises(
-        TookTooLong, match="after 1 s, the limit for the command; the last it said: waiting for a peer"
+        TookTooLong, match="after 1 s, the limit for the command; last output: waiting for a peer"
     ):
         run(stand_in, tmp_path, "echo waiting for a peer; sleep 600", 1)
 
 
-def test_a_machine_that_ends_early_says_how_far_it_came(stand_in: Machine, tmp_path: Path) -> None:
+def test_a_machine_that_ends_early_shows_its_last_output(stand_in: Machine, tmp_path: Path) -> None:
     begun = f"touch {tmp_path / 'vm.begun'}"
     (tmp_path / "vng").write_text(f'#!/bin/sh\n{begun}\necho "[    9.1] Out of memory"\n')
     with pytest.raises(Unable, match="Out of memory"):
@@ -68,7 +68,7 @@ def test_a_machine_that_ends_early_says_how_far_it_came(stand_in: Machine, tmp_p
 
 
 def dies(stand_in: Machine, folder: Path, times: int, then: str) -> int:
-    """Run a command in a machine whose first boots die."""
+    """Run a command in a machine whose first `times` boots fail."""
     (folder / "booting").write_text(STAND_IN)
     (folder / "vng").write_text(
         f"#!/bin/sh\necho x >> {folder}/boots\n"
@@ -79,19 +79,19 @@ def dies(stand_in: Machine, folder: Path, times: int, then: str) -> int:
 
 
 @pytest.mark.parametrize("then", ["---[ end trace ]---", 'Kernel panic - not syncing"; exec sleep "6790'])
-def test_a_boot_that_dies_is_tried_again_and_shown(
+def test_a_failed_boot_is_shown_and_repeated(
     stand_in: Machine, tmp_path: Path, capfd: pytest.CaptureFixture[str], then: str
 ) -> None:
     assert dies(stand_in, tmp_path, 2, then) == 7
-    told = capfd.readouterr().err
-    assert "Boot 1 of 3 failed" in told
-    assert "Boot 2 of 3 failed" in told
-    assert "[    0.088] Call Trace:" in told
+    printed = capfd.readouterr().err
+    assert "Boot 1 of 3 failed" in printed
+    assert "Boot 2 of 3 failed" in printed
+    assert "[    0.088] Call Trace:" in printed
     assert not sleeping("6790")
 
 
 def test_a_machine_that_never_boots_is_given_up(stand_in: Machine, tmp_path: Path) -> None:
-    with pytest.raises(Unable, match=r"died 3 times as it booted .*0\.088"):
+    with pytest.raises(Unable, match=r"died 3 times while booting .*0\.088"):
         dies(stand_in, tmp_path, 3, "end trace")
     assert (tmp_path / "boots").read_text() == "x\n" * 3
 
@@ -99,16 +99,16 @@ def test_a_machine_that_never_boots_is_given_up(stand_in: Machine, tmp_path: Pat
 def test_a_boot_that_hangs_is_ended(
     stand_in: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "BOOT", 1)
+    monkeypatch.setattr(machine, "BOOT_TIMEOUT", 1)
     (tmp_path / "vng").write_text('#!/bin/sh\necho "[    0.1] waiting"; exec sleep 600\n')
-    with pytest.raises(TookTooLong, match=r"1 s, the limit for a boot; the last it said: .*waiting"):
+    with pytest.raises(TookTooLong, match=r"1 s, the limit for a boot; last output: .*waiting"):
         run(stand_in, tmp_path, "true")
 
 
-def test_output_comes_while_the_command_runs(
+def test_output_is_passed_on_while_the_command_runs(
     stand_in: Machine, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A command that waits until its first line has been seen; a character may come in two pieces."""
+    """The command waits until its first line has been seen; a character may arrive in two pieces."""
     script = (
         f"printf 'f\\303'; sleep 1; printf '\\274r\\n'; while [ ! -e {tmp_path}/seen ]; do sleep 0.1; done"
     )
@@ -140,10 +140,10 @@ def test_the_command_line(stand_in: Machine, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("namespaces", [True, False])
-def test_it_ends_when_whoever_started_it_is_killed(
+def test_the_machine_ends_when_its_starter_is_killed(
     stand_in: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, namespaces: bool
 ) -> None:
-    """In a namespace for processes, and where that is refused, whoever runs it."""
+    """With a PID namespace, and where the user may not have one."""
     if not namespaces:
         monkeypatch.setattr(machine, "_namespace", lambda: ())
     alive = tmp_path / "alive"
@@ -159,7 +159,7 @@ def test_it_ends_when_whoever_started_it_is_killed(
 
 
 def sleeping(seconds: str) -> list[Path]:
-    """The processes that sleep so long."""
+    """Processes that run `sleep` with this argument."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):  # it ended in this moment
@@ -169,7 +169,7 @@ def sleeping(seconds: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("namespaces", [True, False])
-def test_nothing_of_it_is_left_when_it_has_ended(
+def test_no_process_is_left_when_the_machine_has_ended(
     stand_in: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, namespaces: bool
 ) -> None:
     if not namespaces:
@@ -178,7 +178,7 @@ def test_nothing_of_it_is_left_when_it_has_ended(
     assert not poll_until(lambda: sleeping("6791"), lambda found: not found, 10)
 
 
-def test_what_is_temporary_is_in_the_folder(
+def test_temporary_files_are_in_the_folder(
     stand_in: Machine, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(stand_in, tmp_path, 'echo "$TMPDIR"') == 0

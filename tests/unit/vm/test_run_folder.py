@@ -1,4 +1,4 @@
-"""A run's folder goes with the run: at its end, or at the start of the next one if it was killed."""
+"""A run's folder is removed at its end, or at the start of the next run if it was killed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from labs.wait import poll_until
-from vm import folders as folders_of_runs
-from vm.folders import run_folder
+from vm import run_folder as module
+from vm.run_folder import run_folder
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def folders(tmp_path: Path) -> set[Path]:
 
 
 def killed_in_its_folder(tmp_path: Path) -> Path:
-    """The folder of a run that was killed while it was in use."""
+    """The folder of a run that was killed."""
     pid = os.fork()
     if pid == 0:
         with contextlib.suppress(BaseException), run_folder() as folder:
@@ -38,7 +38,7 @@ def killed_in_its_folder(tmp_path: Path) -> Path:
     return file.parent
 
 
-def test_it_is_removed_at_the_end(tmp_path: Path) -> None:
+def test_the_folder_is_removed_at_the_end(tmp_path: Path) -> None:
     with run_folder() as folder:
         assert folders(tmp_path) == {folder}
     assert not folders(tmp_path)
@@ -49,17 +49,17 @@ def test_a_killed_run_leaves_nothing(tmp_path: Path) -> None:
     assert not poll_until(left.exists, lambda there: not there, 10)
 
 
-def test_what_a_killed_run_has_left_all_the_same_goes_when_the_next_one_starts(
+def test_the_next_run_removes_what_a_killed_one_has_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folders_of_runs, "_REMOVE", "exit")
+    monkeypatch.setattr(module, "_REMOVE", "exit")
     left = killed_in_its_folder(tmp_path)
     assert left.exists()
     with run_folder() as folder:
         assert folders(tmp_path) == {folder}
 
 
-def test_a_folder_from_before_there_were_locks_goes_too(tmp_path: Path) -> None:
+def test_a_folder_without_a_lock_is_removed_too(tmp_path: Path) -> None:
     (tmp_path / "cache" / "run-old" / "tmp").mkdir(parents=True)
     with run_folder() as folder:
         assert folders(tmp_path) == {folder}

@@ -1,4 +1,4 @@
-"""./inv vm-test: what it asks of the machine, for how long, and what it says when that ends early."""
+"""./inv vm-test: what it runs in the machine, for how long, and what it prints when that ends early."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from labs.errors import BadRequest, LabError
 from oracle import recordings
 from oracle.recordings import Recorded
-from vm import command, results
-from vm.budget import GRACE
+from vm import runner
+from vm.budget import GRACE, RESULTS, add_result, begin_results
 from vm.kernel import Kernel
 from vm.machine import TookTooLong
 
@@ -20,7 +20,7 @@ RELEASE = "6.1"
 
 
 class StandIn:
-    """A machine that remembers what it was asked, and may do something with the folder it got."""
+    """A machine that records what it is asked to run, and writes results and recordings."""
 
     def __init__(self) -> None:
         self.kernel = Kernel(Path("kernel"), RELEASE)
@@ -35,9 +35,9 @@ class StandIn:
     ) -> int:
         self.asked.append(asked)
         self.seconds, self.environment = seconds, environment or {}
-        results.begin(folder / results.FILE, ["one", "two", "three"])
-        results.add(folder / results.FILE, "one", "passed")
-        results.add(folder / results.FILE, "two", "failed", "E  not the same")
+        begin_results(folder / RESULTS, ["one", "two", "three"])
+        add_result(folder / RESULTS, "one", "passed")
+        add_result(folder / RESULTS, "two", "failed", "E  not the same")
         recordings.write(folder / "nat-written-errors.json.xz", self.records)
         if self.fails:
             raise self.fails
@@ -46,7 +46,7 @@ class StandIn:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Everything, recorded by this player on RELEASE."""
+    """Recordings of all scenarios, by the present code on RELEASE."""
     kept = tmp_path_factory.mktemp("recorded")
     made = recordings.made_now(RELEASE)
     for method, kind in recordings.every():
@@ -57,10 +57,10 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recorded: Path) -> StandIn:
-    """A machine, beside a copy of these recordings."""
+    """A machine, and a copy of these recordings."""
     monkeypatch.setenv("LVS_CACHE", str(tmp_path / "cache"))
     machine = StandIn()
-    monkeypatch.setattr(command, "_machine", lambda _series, **_: machine)
+    monkeypatch.setattr(runner, "_machine", lambda _series, **_: machine)
     kept = shutil.copytree(recorded, tmp_path / "recorded")
     monkeypatch.setattr(recordings, "FOLDER", kept)
     for function in (recordings.changed, recordings.merge, recordings.path):
@@ -77,77 +77,75 @@ def out_of_date(folder: Path) -> Recorded:
 
 
 @pytest.mark.parametrize("minutes", [1, 12, 45, 600])
-def test_its_own_limit_follows_the_minutes(stand_in: StandIn, minutes: int) -> None:
-    assert command.run_suite(minutes=minutes) == 0
+def test_the_machines_time_limit_follows_the_minutes(stand_in: StandIn, minutes: int) -> None:
+    assert runner.run_suite(minutes=minutes) == 0
     assert stand_in.environment["LVS_MINUTES"] == str(minutes)
     assert 60 * minutes + GRACE < stand_in.seconds < 60 * minutes + 600
 
 
-def test_when_a_limit_is_reached_there_is_a_summary(
-    stand_in: StandIn, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_timeout_prints_a_summary(stand_in: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
     stand_in.fails = TookTooLong("ended after 60 s")
     with pytest.raises(TookTooLong):
-        command.run_suite(minutes=1)
-    told = capsys.readouterr().err
-    assert "Of 3 tests 1 passed." in told
-    assert "failed: two: E  not the same" in told
-    assert "not run or not finished: three" in told
+        runner.run_suite(minutes=1)
+    printed = capsys.readouterr().err
+    assert "Of 3 tests 1 passed." in printed
+    assert "failed: two: E  not the same" in printed
+    assert "not run or not finished: three" in printed
 
 
 def test_only_what_has_changed_comes_first(stand_in: StandIn) -> None:
-    command.run_suite()
+    runner.run_suite()
     assert stand_in.environment["LVS_CHANGED"] == ""
     out_of_date(recordings.FOLDER)
-    command.run_suite()
+    runner.run_suite()
     assert stand_in.environment["LVS_CHANGED"] == "nat-errors"
 
 
-def test_on_another_kernel_all_has_changed_and_the_core_comes_first(stand_in: StandIn) -> None:
+def test_on_another_kernel_everything_has_changed_and_the_core_comes_first(stand_in: StandIn) -> None:
     stand_in.kernel = Kernel(Path("kernel"), "6.12")
-    command.run_suite()
+    runner.run_suite()
     assert "LVS_CHANGED" not in stand_in.environment
 
 
-def test_more_scenarios_are_made_where_they_are_asked_for_only(stand_in: StandIn) -> None:
-    command.run_suite()
-    command.run_suite(more=5)
+def test_more_scenarios_are_generated_only_on_request(stand_in: StandIn) -> None:
+    runner.run_suite()
+    runner.run_suite(more=5)
     usual, more = (" ".join(asked) for asked in stand_in.asked)
     assert "--deselect=tests/vm/test_oracle.py::test_more_of_them" in usual
     assert "--deselect" not in more
     assert stand_in.environment["LVS_MORE"] == "5"
 
 
-def test_nothing_is_booted_to_record_what_has_not_changed(
+def test_recording_without_changes_boots_nothing(
     stand_in: StandIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command.run_suite(record=True) == 0
+    assert runner.run_suite(record=True) == 0
     assert not stand_in.asked
     assert "Nothing has changed" in capsys.readouterr().err
 
 
-def test_all_of_it_is_recorded_by_force(stand_in: StandIn) -> None:
-    command.run_suite(record=True, force=True)
+def test_force_records_everything(stand_in: StandIn) -> None:
+    runner.run_suite(record=True, force=True)
     assert stand_in.environment["LVS_CHANGED"].count(",") + 1 == len(recordings.batches())
     assert stand_in.environment["LVS_FORCE"]
 
 
 @pytest.mark.parametrize("ends", [None, TookTooLong("ended after 60 s")])
-def test_what_was_recorded_is_kept_also_when_it_ends_early(
+def test_recordings_are_kept_even_if_the_run_ends_early(
     stand_in: StandIn, capsys: pytest.CaptureFixture[str], ends: LabError | None
 ) -> None:
     stand_in.records, stand_in.fails = [out_of_date(recordings.FOLDER)], ends
     if ends:
         with pytest.raises(TookTooLong):
-            command.run_suite(record=True, minutes=1)
+            runner.run_suite(record=True, minutes=1)
     else:
-        assert command.run_suite(record=True) == 0
+        assert runner.run_suite(record=True) == 0
     assert "Recorded: 1 scenarios" in capsys.readouterr().err
     assert not recordings.changed(recordings.made_now(RELEASE))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnknownMarkWarning")  # tests/vm/conftest.py knows them
-def test_the_core_is_there_and_the_rest_waits() -> None:
+def test_the_core_comes_before_the_rest() -> None:
     from tests.vm import test_oracle
 
     turns = {each.id: {mark.name for mark in each.marks} for each in test_oracle.batches()}
@@ -158,7 +156,7 @@ def test_the_core_is_there_and_the_rest_waits() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"force": True}, {"minutes": -1}, {"more": -1}])
-def test_what_makes_no_sense_boots_nothing(stand_in: StandIn, wrong: dict[str, int]) -> None:
+def test_an_invalid_request_boots_nothing(stand_in: StandIn, wrong: dict[str, int]) -> None:
     with pytest.raises(BadRequest):
-        command.run_suite(**wrong)  # type: ignore[arg-type]
+        runner.run_suite(**wrong)  # type: ignore[arg-type]
     assert not stand_in.asked

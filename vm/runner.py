@@ -1,4 +1,4 @@
-"""./inv vm and ./inv vm-test: what runs in the machine, for how long, and where its results go."""
+"""./inv vm and ./inv vm-test: what runs in the machine, for how long, and where the results go."""
 
 from __future__ import annotations
 
@@ -14,27 +14,26 @@ from labs.errors import BadRequest, LabError
 from labs.run import evidence
 from oracle import recordings
 from oracle.generate import SEED
-from vm import results
-from vm.budget import GRACE
-from vm.folders import run_folder
+from vm.budget import GRACE, RESULTS, summary
 from vm.kernel import ready
 from vm.machine import ROOT, Machine
+from vm.run_folder import run_folder
 
-LONGEST = 3600.0  # seconds for a task
-SUITE = 7200.0  # seconds for the tests where no minutes are given: six times what they take on two processors
-_SUMMARY = 180.0  # seconds to collect the tests and to sum up
-_NEEDED = ("ip_vs", "ipip")  # what a kernel must have to be its own oracle
+TASK_TIMEOUT = 3600.0  # seconds
+SUITE_TIMEOUT = 7200.0  # seconds without --minutes: six times what the tests take on two processors
+_OVERHEAD = 180.0  # seconds to collect the tests and to print the summary
+_MODULES = ("ip_vs", "ipip")  # a kernel that has these needs no machine
 _RECORDING = "tests/vm/test_oracle.py::test_the_recording_holds"
 _MORE = "tests/vm/test_oracle.py::test_more_of_them"
-_ELSEWHERE = "not scapy and not ebpf"  # these engines need no IPVS: `./inv test` tries them
-# Those in tests/labs run over every engine.
+_NOT_ELSEWHERE = "not scapy and not ebpf"  # `./inv test` runs those, which need no IPVS
+# Those in tests/labs run on every engine.
 _TESTS = ("tests/vm", "tests/labs/test_oracle_live.py", "tests/labs/test_director_features.py")
 
 
-def run_task(words: Sequence[str], *, shell: bool, series: str = "", seconds: float = LONGEST) -> int:
+def run_task(words: Sequence[str], *, shell: bool, series: str = "", seconds: float = TASK_TIMEOUT) -> int:
     """Run a task of ./inv in the machine, or a shell; its exit code. Raises LabError.
 
-    `series` is that of the kernel to boot, if not this distribution's (vm/kernel.py).
+    `series` of the kernel to boot, if not this distribution's (vm/kernel.py).
     """
     if not words and not shell:
         raise BadRequest("./inv vm needs a task, such as ./inv vm lab-nat, or --shell.")
@@ -62,11 +61,11 @@ def run_suite(
     series: str = "",
     here: bool | None = None,
 ) -> int:
-    """Run the tests that compare, in this kernel if it has IPVS or else in the machine; pytest's exit code.
+    """Compare with kernel IPVS: of this kernel, if it has it, else in the machine; pytest's exit code.
 
-    `more` scenarios for each method and scheduler are made with `seed`; `record` renews the recordings of
-    what has changed, with `force` all of them. No test begins that can't end within `minutes`, if any.
-    With the `series` of a kernel (vm/kernel.py) it is that one which is asked, whatever this one has.
+    `more` scenarios per method and scheduler are generated with `seed`; `record` renews the recordings of
+    what has changed, with `force` all of them. No test starts that is not expected to end within `minutes`.
+    With the `series` of a kernel (vm/kernel.py), the machine boots that one.
     """
     if minutes < 0 or more < 0:
         raise BadRequest("--minutes and --more take a number of 1 or more.")
@@ -77,25 +76,25 @@ def run_suite(
     if record and not changed:
         _say("Nothing has changed since the recordings were made: to make them again, add --force.")
         return 0
-    wanted = f"({chosen}) and {_ELSEWHERE}" if chosen else _ELSEWHERE
+    wanted = f"({chosen}) and {_NOT_ELSEWHERE}" if chosen else _NOT_ELSEWHERE
     tests = (_RECORDING,) if record else (_MORE,) if more else _TESTS
     command = [sys.executable, "-m", "pytest", *tests, "-k", wanted, "-p", "no:cacheprovider", "-v", "-rfEs"]
-    command += ["-p", "vm.budget", f"--timeout={SUITE:.0f}", "--durations=20"]
+    command += ["-p", "vm.budget", f"--timeout={SUITE_TIMEOUT:.0f}", "--durations=20"]
     if not more:
         command.append(f"--deselect={_MORE}")
     with _results() as folder:
-        asked = {"LVS_MORE": str(more), "LVS_SEED": str(seed), "LVS_RESULTS": str(folder / results.FILE)}
-        if record or len(changed) < len(recordings.batches()) / 2:  # else the core is first
+        asked = {"LVS_MORE": str(more), "LVS_SEED": str(seed), "LVS_RESULTS": str(folder / RESULTS)}
+        if record or len(changed) < len(recordings.batches()) / 2:  # else the core comes first
             asked["LVS_CHANGED"] = ",".join(map(str, changed))
         if minutes:
             asked["LVS_MINUTES"] = str(minutes)  # for vm/budget.py
         if record:
             asked.update({"LVS_RECORD": str(folder), **({"LVS_FORCE": "1"} if force else {})})
-        seconds = 60 * minutes + GRACE + _SUMMARY if minutes else SUITE
+        seconds = 60 * minutes + GRACE + _OVERHEAD if minutes else SUITE_TIMEOUT
         try:
             return _compare(machine, command, folder, asked, seconds)
         except LabError:
-            for line in results.summary(folder / results.FILE):
+            for line in summary(folder / RESULTS):
                 _say(line)
             raise
         finally:
@@ -104,7 +103,7 @@ def run_suite(
 
 
 def _changed(release: str, *, every: bool) -> dict[recordings.Batch, list[str]]:
-    """The scenarios whose recordings were made by another player, on another kernel, or not at all."""
+    """Scenarios whose recordings are missing, or were made by other code or on another kernel."""
     made = recordings.Made() if every else recordings.made_now(release)
     changed = recordings.changed(made)
     if changed and not every:
@@ -115,25 +114,25 @@ def _changed(release: str, *, every: bool) -> dict[recordings.Batch, list[str]]:
 
 
 def replay(scenario: str, *, series: str = "", here: bool | None = None) -> int:
-    """Play one scenario on both directors, and print what each does."""
+    """Run one scenario on both directors, and print what each does."""
     with _results() as folder:
         command = [sys.executable, "-m", "oracle.replay", scenario]
-        return _compare(_machine(series, here=here), command, folder, {}, LONGEST)
+        return _compare(_machine(series, here=here), command, folder, {}, TASK_TIMEOUT)
 
 
 def _machine(series: str, *, here: bool | None) -> Machine | None:
-    """Where kernel IPVS is; None: in this kernel."""
+    """The machine to compare in; None for this kernel."""
     if here is None:
-        here = not series and os.geteuid() == 0 and all(_has_module(name) for name in _NEEDED)
+        here = not series and os.geteuid() == 0 and all(_has_module(name) for name in _MODULES)
     return None if here else Machine(ready(_say, series))
 
 
 def _compare(
     machine: Machine | None, command: list[str], folder: Path, environment: Mapping[str, str], seconds: float
 ) -> int:
-    """Run a command where kernel IPVS is, for so many seconds at most."""
+    """Run a command in the machine, if any, for at most `seconds`."""
     if machine is None:
-        _say("This kernel has IPVS: no other one is needed.")
+        _say("This kernel has IPVS itself: no virtual machine is needed.")
         return subprocess.run(command, env={**os.environ, **environment}, cwd=ROOT, check=False).returncode
     _say("Booting a stock kernel; without KVM, everything in it takes 20 to 30 times as long.")
     return machine.run(command, folder, seconds, {**environment, "LVS_RUNS": str(folder)})
@@ -150,7 +149,7 @@ def _say(sentence: str) -> None:
 
 @contextmanager
 def _results() -> Iterator[Path]:
-    """A folder that the machine can write to; the runs of labs in it are kept with the others."""
+    """A folder that the machine can write to; what labs leave there is copied to our own runs."""
     with run_folder() as folder:
         try:
             yield folder

@@ -1,7 +1,7 @@
-"""A run's folder in the cache: the machine can write to it, and everything temporary of the run is in it.
+"""The folder of a run, in the cache: the machine can write to it, and the run's temporary files are in it.
 
-A process beside the run waits for its end, however it ends, and removes the folder then. Whoever uses one
-also holds a lock in it, which the kernel gives back: the next run removes the folders that nobody holds.
+A separate process waits for the end of the run, however it ends, and then removes the folder. The run also
+holds a lock in it, which the kernel releases with the process: the next run removes unlocked folders.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from tempfile import mkdtemp
 
 from vm.kernel import cache
 
-TEMPORARY = "tmp"  # in a run's folder: TMPDIR of the programs that start the machine
-_LOCK, _RUN = "lock", "run-"
+TEMPORARY = "tmp"  # in the folder: TMPDIR of the programs that start the machine
+_LOCK, _PREFIX = "lock", "run-"
 # The pipe is closed when the run has ended; the machine, killed with it, may write for a moment longer.
 _REMOVE = 'read -r _; tries=50; until rm -rf -- "$0" || [ $((tries -= 1)) = 0 ]; do sleep 0.1; done'
 
 
 @contextmanager
 def run_folder() -> Iterator[Path]:
-    """A new folder, removed at the end; those of runs that were killed are removed now."""
+    """A new folder, removed at the end; folders of runs that were killed are removed first."""
     cache().mkdir(parents=True, exist_ok=True)
-    with _locked(cache() / _LOCK):  # nobody takes a folder away between its making and its lock
-        for old in cache().glob(f"{_RUN}*"):
-            _remove_if_left(old)
-        folder = Path(mkdtemp(prefix=_RUN, dir=cache()))
+    with _locked(cache() / _LOCK):  # so that no other run removes our folder before it is locked
+        for old in cache().glob(f"{_PREFIX}*"):
+            _remove_if_unlocked(old)
+        folder = Path(mkdtemp(prefix=_PREFIX, dir=cache()))
         lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
         fcntl.flock(lock, fcntl.LOCK_EX)
         remover = subprocess.Popen(
@@ -38,7 +38,7 @@ def run_folder() -> Iterator[Path]:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is not for it
+            start_new_session=True,  # Ctrl-C must not end it
         )
     (folder / TEMPORARY).mkdir()
     try:
@@ -49,11 +49,11 @@ def run_folder() -> Iterator[Path]:
         os.close(lock)
 
 
-def _remove_if_left(folder: Path) -> None:
+def _remove_if_unlocked(folder: Path) -> None:
     try:
         lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        return  # another user's, or gone in this moment
+        return  # another user's, or just removed
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(folder, ignore_errors=True)
