@@ -58,7 +58,7 @@ class TookTooLong(LabError):
 class _LastOutput:
     """The last line of the command or the console, and the last lines of the console."""
 
-    last: str = "nothing"
+    line: str = "nothing"
     console: deque[str] = field(default_factory=lambda: deque(maxlen=_CONSOLE_LINES))
 
 
@@ -147,10 +147,11 @@ def _script(command: Sequence[str], folder: Path, environment: Mapping[str, str]
     settings = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items())
     patience = f"export LVS_PATIENCE=$({shlex.quote(sys.executable)} -m vm.pace)\n" if emulated else ""
     return (
-        f"exec > {output} 2>&1 < /dev/null\n: > {begun}\n"
+        f"exec > {output} 2>&1 < /dev/null\n"
         f"export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp PYTHONUNBUFFERED=1\n{settings}"
         f"cd {shlex.quote(str(ROOT))}\n"
-        f"{patience}{_PREPARE}{shlex.join(command)}\n"
+        f"{patience}: > {begun}\n"  # the time of the command starts here
+        f"{_PREPARE}{shlex.join(command)}\n"
         f"echo $? > {code}.part && mv {code}.part {code}\n"
     )
 
