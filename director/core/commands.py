@@ -1,7 +1,7 @@
-"""The commands that change the rules: one model under all administration tools.
+"""The commands that change the rules: one model for all administration tools.
 
-ippfvsadm (1999), ipvsadm, fwmark and ipvs-sysctl are front ends that build these; the control
-socket carries them as JSON; the core applies a list of them as one step or not at all.
+ippfvsadm (1999), ipvsadm, fwmark and ipvs-sysctl are front ends that build these; the control socket
+carries them as JSON; the core applies a list of them as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ NO_ADDRESS = Endpoint("0.0.0.0", 0)
 
 @dataclass(frozen=True, slots=True)
 class ServiceKey:
-    """What names a virtual service: protocol (6 or 17) and the VIP with its port, or a firewall mark.
+    """What identifies a virtual service: protocol (6 or 17) and the VIP with its port, or a firewall mark.
 
-    Port 0 stands for every port of the VIP. With a `mark` (1 to 2^32-1) the other two say nothing.
+    Port 0 stands for every port of the VIP. With a `mark` (1 to 2^32-1) the other two are unused.
     """
 
     protocol: int = 0
@@ -27,12 +27,12 @@ class ServiceKey:
 
 
 @dataclass(frozen=True, slots=True)
-class AddService:
-    """`persistent` is how long a client stays with its server, in seconds; 0 is not at all.
+class _ServiceSettings:
+    """`persistent` is how long a client stays with its server, in seconds; 0 means not at all.
 
-    None leaves that to the director, which makes ftp in VS-TUN and VS-DR persistent. Clients
-    whose addresses are the same under `netmask` count as one. `flags` are the scheduler's.
-    With `one_packet`, each packet of a UDP service is a connection of its own.
+    None leaves that to the director, which makes ftp in VS-TUN and VS-DR persistent. Clients whose addresses
+    are the same under `netmask` count as one. `flags` are the scheduler's. With `one_packet`, each packet of
+    a UDP service is a connection of its own.
     """
 
     key: ServiceKey
@@ -41,19 +41,16 @@ class AddService:
     persistent: int | None = None
     netmask: str = ALL_ONES
     one_packet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AddService(_ServiceSettings):
     exist_ok: bool = False  # the 1999 tool: the first -A creates the service
 
 
 @dataclass(frozen=True, slots=True)
-class EditService:
-    """The service keeps its servers and counters; everything else becomes what is said here."""
-
-    key: ServiceKey
-    scheduler: str | None = None
-    flags: tuple[str, ...] = ()
-    persistent: int | None = None
-    netmask: str = ALL_ONES
-    one_packet: bool = False
+class EditService(_ServiceSettings):
+    """The service keeps its servers and counters; all settings are replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +60,9 @@ class DeleteService:
 
 @dataclass(frozen=True, slots=True)
 class AddServer:
-    """From `upper` connections on it gets no more, until it has fewer than `lower`; 0: no threshold.
+    """With `upper` connections it gets no more until it has fewer than `lower`; 0: no threshold.
 
-    Without a lower threshold, that is three quarters of the upper one.
+    The default of the lower threshold is three quarters of the upper one.
     """
 
     key: ServiceKey
@@ -101,14 +98,14 @@ class Clear:
 
 @dataclass(frozen=True, slots=True)
 class Zero:
-    """Let the counters of a service and its servers start at 0, or those of all."""
+    """Reset the counters of a service and its servers, or of all services."""
 
     key: ServiceKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SetTimeouts:
-    """Seconds of silence in ESTABLISHED, in FIN_WAIT and of UDP; 0 leaves one as it is."""
+    """Idle seconds in ESTABLISHED, in FIN_WAIT and of UDP; 0 leaves a timeout as it is."""
 
     tcp: int = 0
     tcpfin: int = 0
@@ -124,7 +121,7 @@ class SetSysctl:
 
 
 @dataclass(frozen=True, slots=True)
-class AddMark:
+class _MarkRule:
     """Packets to `network` (address or CIDR) and ports `first` to `last` carry the firewall mark `mark`.
 
     `protocol` is 6 or 17, 0 for both.
@@ -138,19 +135,18 @@ class AddMark:
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteMark:
-    """Take back an AddMark with the same values."""
+class AddMark(_MarkRule):
+    """Append a rule."""
 
-    mark: int
-    network: str
-    protocol: int = 0
-    first: int = 0
-    last: int = 65535
+
+@dataclass(frozen=True, slots=True)
+class DeleteMark(_MarkRule):
+    """Remove the first rule with the same values."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClearMarks:
-    """From now on no packet carries a firewall mark."""
+    """Remove all rules: no packet carries a firewall mark."""
 
 
 Command = (

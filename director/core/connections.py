@@ -1,7 +1,7 @@
-"""Connections: one entry, the table that holds them, and how they begin, change state and end.
+"""Connections: one entry, the table that holds them, and how they open, change state and end.
 
-The table is a hash of 2^12 buckets, each a chain of connections. The number of buckets bounds the length
-of the chains, not the number of connections. The hash is over protocol and client, which a request and its
+The table is a hash of 2^12 buckets, each a chain of connections. The number of buckets bounds the length of
+the chains, not the number of connections. The hash is over protocol and client, which a request and its
 reply have in common, so that one table serves both directions. Source: paper, section 2; Linux, ip_vs_conn.
 """
 
@@ -22,17 +22,16 @@ from director.core.states import ACTIVE, Direction, State, Timeouts, next_state
 from director.core.timers import UNSET, Timers
 
 DEFAULT_BITS = 12
-FEWEST_BITS, MOST_BITS = 8, 20
+MIN_BITS, MAX_BITS = 8, 20
 
 
 class Connection:
-    """A client's connection (or one expected from it: ANY_PORT until it comes) to a real server.
+    """A client's connection to a real server, or an expected one, whose client still has ANY_PORT.
 
-    `expires` is the time at which it ends if no packet comes before; `scheduled` belongs to the
-    timers, and `chained`, the next one in its bucket, to the table. `control` is what it exists
-    because of, an ftp control connection or a template, which lives on while it has `children`.
-    `ftp` is the helper's memory of a control connection; `packets` have come from the client. `stored` is
-    the state in which a table that others change as well has it, as far as the core knows.
+    It ends at `expires` if no packet comes before; `scheduled` belongs to the timers, `next_in_bucket` to
+    the table. `control` is the ftp control connection or the template that it depends on, and which lives as
+    long as it has `children`. `ftp` is the helper's session of a control connection; `packets` counts those
+    from the client. `stored_state` is the state in the table, where others than the core may change it.
     """
 
     __slots__ = (
@@ -98,12 +97,12 @@ class Connection:
         return self.protocol == TCP and self.vip.port == ftp.CONTROL_PORT
 
     def count_in(self, length: int) -> None:
-        """Count a packet of so many bytes from the client's side, for the server and for the service."""
+        """Count a packet of `length` bytes from the client, for the server and the service."""
         self.server.stats.count_in(length)
         self.service.stats.count_in(length)
 
     def count_out(self, length: int) -> None:
-        """Count one from the server's side, likewise."""
+        """The same for a packet from the real server."""
         self.server.stats.count_out(length)
         self.service.stats.count_out(length)
 
@@ -123,7 +122,7 @@ class Connection:
 
 
 class Table(Protocol):
-    """What the core asks of a table, wherever it is kept; ConnectionTable says what is meant."""
+    """What the core needs of a table, wherever it is kept; see ConnectionTable."""
 
     buckets: int
 
@@ -158,45 +157,45 @@ class Table(Protocol):
 
 
 class ConnectionTable:
-    """Connections by their ends; `len` and iteration are over all that are not expired."""
+    """Connections by their endpoints; `len` and iteration include all that have not expired."""
 
     def __init__(self, bits: int = DEFAULT_BITS) -> None:
-        if not FEWEST_BITS <= bits <= MOST_BITS:
-            raise BadValue("conn-tab-bits", f"{FEWEST_BITS} to {MOST_BITS}", bits)
+        if not MIN_BITS <= bits <= MAX_BITS:
+            raise BadValue("conn-tab-bits", f"{MIN_BITS} to {MAX_BITS}", bits)
         self.buckets = 1 << bits
         self._first: list[Connection | None] = [None] * self.buckets
         self._timers: Timers[Connection] = Timers()
         self._size = 0
-        self._hand = 0  # the bucket at which `some` goes on
-        self._expected = 0
+        self._cursor = 0  # the bucket where the next `scan` starts
+        self._expectations = 0
 
     @property
     def expectations(self) -> int:
-        """How many have a client whose port is not known yet."""
-        return self._expected
+        """The number of expected connections, whose client's port is not known yet."""
+        return self._expectations
 
     def __len__(self) -> int:
         return self._size
 
     def __iter__(self) -> Iterator[Connection]:
-        for place, first in enumerate(self._first):
+        for bucket, first in enumerate(self._first):
             if first is not None:  # most buckets are empty
-                yield from self._chain(place)
+                yield from self._chain(bucket)
 
     def batches(self) -> Iterator[list[Connection]]:
-        """All, some at a time: in between, the table may change."""
-        for place in range(self.buckets):
-            if self._first[place] is not None:
-                yield list(self._chain(place))
+        """All connections, a bucket at a time: in between, the table may change."""
+        for bucket in range(self.buckets):
+            if self._first[bucket] is not None:
+                yield list(self._chain(bucket))
 
     def add(self, connection: Connection, expires: float) -> None:
-        """Keep `connection`, which is not in the table yet, until `expires`."""
+        """Insert `connection`, which is not in the table yet, until `expires`."""
         self._link(connection)
         self._size += 1
         self._timers.refresh(connection, expires)
 
     def remove(self, connection: Connection) -> None:
-        """Forget a connection that is in the table."""
+        """Remove a connection that is in the table."""
         self._unlink(connection)
         self._size -= 1
         self._timers.cancel(connection)
@@ -206,16 +205,16 @@ class ConnectionTable:
         self._timers.refresh(connection, expires)
 
     def fill_client_port(self, connection: Connection, client: Endpoint) -> None:
-        """A connection that was expected has come: move it to where its client's port belongs."""
+        """An expected connection has come: move it to the bucket of its client's endpoint."""
         self._unlink(connection)
         connection.client = client
         self._link(connection)
 
     def store(self, connection: Connection) -> None:
-        """A forwarded packet has changed its counters or its ftp session: nothing to write here."""
+        """A forwarded packet may have changed its counters or its ftp session: nothing to do here."""
 
     def find_in(self, protocol: int, client: Endpoint, vip: Endpoint) -> Connection | None:
-        """The connection to which a packet from `client` to `vip` belongs."""
+        """The connection of a packet from `client` to `vip`."""
         at = self._first[hash((protocol, client)) % self.buckets]
         while at is not None:
             if at.client == client and at.vip == vip and at.protocol == protocol:
@@ -224,7 +223,7 @@ class ConnectionTable:
         return None
 
     def find_out(self, protocol: int, server: Endpoint, client: Endpoint) -> Connection | None:
-        """The connection to which a packet from a real server's end to `client` belongs."""
+        """The connection of a packet from a real server's endpoint to `client`."""
         at = self._first[hash((protocol, client)) % self.buckets]
         while at is not None:
             if at.client == client and at.server_endpoint == server and at.protocol == protocol:
@@ -233,71 +232,73 @@ class ConnectionTable:
         return None
 
     def by_client(self, protocol: int, client: Endpoint) -> list[Connection]:
-        """All that a client's end has."""
-        chain = self._chain(self._place(protocol, client))
-        return [one for one in chain if one.client == client and one.protocol == protocol]
+        """All connections of a client's endpoint."""
+        chain = self._chain(self._bucket(protocol, client))
+        return [found for found in chain if found.client == client and found.protocol == protocol]
 
     def scan(self, number: int) -> Iterator[list[Connection]]:
-        """Bucket after bucket, until they held `number` connections; the next call goes on from there."""
-        seen = 0
+        """Bucket after bucket, until they held `number` connections; the next call continues from there."""
+        scanned = 0
         for _ in range(self.buckets):
-            if seen >= number:
+            if scanned >= number:
                 return
-            found = list(self._chain(self._hand))
-            self._hand = (self._hand + 1) % self.buckets
-            seen += len(found)
-            yield found
+            chain = list(self._chain(self._cursor))
+            self._cursor = (self._cursor + 1) % self.buckets
+            scanned += len(chain)
+            yield chain
 
     def expired(self, now: float) -> Iterator[Connection]:
-        """Take out and yield the connections whose time has come."""
+        """Remove and yield the connections whose time has come."""
         for connection in self._timers.expired(now):
             self.remove(connection)
             yield connection
 
-    def _place(self, protocol: int, client: Endpoint) -> int:
+    def _bucket(self, protocol: int, client: Endpoint) -> int:
         return hash((protocol, client)) % self.buckets
 
-    def _chain(self, place: int) -> Iterator[Connection]:
-        """The connections of a bucket, the newest first; the one that was yielded may be removed."""
-        at = self._first[place]
+    def _chain(self, bucket: int) -> Iterator[Connection]:
+        """The connections of a bucket, the newest first; the one just yielded may be removed."""
+        at = self._first[bucket]
         while at is not None:
             following = at.next_in_bucket
             yield at
             at = following
 
     def _link(self, connection: Connection) -> None:
-        place = self._place(connection.protocol, connection.client)
-        connection.next_in_bucket = self._first[place]
-        self._first[place] = connection
-        self._expected += connection.client.port == ANY_PORT
+        bucket = self._bucket(connection.protocol, connection.client)
+        connection.next_in_bucket = self._first[bucket]
+        self._first[bucket] = connection
+        self._expectations += connection.client.port == ANY_PORT
 
     def _unlink(self, connection: Connection) -> None:
-        """Raises ValueError if it isn't there."""
-        place = self._place(connection.protocol, connection.client)
+        """Raises ValueError if it is not in the table."""
+        bucket = self._bucket(connection.protocol, connection.client)
         before: Connection | None = None
-        for at in self._chain(place):
+        for at in self._chain(bucket):
             if at is connection:
                 break
             before = at
         else:
             raise ValueError(f"{connection} is not in the table")
         if before is None:
-            self._first[place] = connection.next_in_bucket
+            self._first[bucket] = connection.next_in_bucket
         else:
             before.next_in_bucket = connection.next_in_bucket
         connection.next_in_bucket = None
-        self._expected -= connection.client.port == ANY_PORT
+        self._expectations -= connection.client.port == ANY_PORT
 
 
 class Tables(NamedTuple):
+    """What a director remembers of its clients: their connections, and the servers of new ones."""
+
     connections: Table
     templates: Templates
 
 
 class Lifecycle:
-    """Keeps the tables, the counters of the real servers and the trace of events in step.
+    """Opens, moves and ends connections; keeps tables, servers' counters and the trace in step.
 
-    `secure` chooses the state table that holds under attack (secure_tcp).
+    `secure` selects the state table that is used under overload (secure_tcp).
     """
 
     def __init__(self, tables: Tables, timeouts: Timeouts, trace: Trace) -> None:
@@ -307,57 +308,53 @@ class Lifecycle:
         self.use_timeouts(timeouts)
 
     def use_timeouts(self, timeouts: Timeouts) -> None:
-        """From now on: whoever waits already goes on waiting as long as was said before."""
+        """Connections keep their current timeout until their next packet."""
         self._timeouts = timeouts.by_state()
 
     def open(self, connection: Connection, now: float, why: str) -> None:
-        """A new connection, in whatever state it is."""
+        """Insert a new connection, in whatever state it is."""
         connection.server.count(active=connection.active, by=1)
         if connection.control is not None:
             connection.control.children += 1
         self._connections.add(connection, now + self._timeouts[connection.state])
         self._trace.emit("new", now, lambda: {**connection.as_dict(now), "why": why})
 
-    def advance(self, connection: Connection, packet: Packet, view: Direction, now: float) -> None:
-        """Move the connection to the state that the packet leads to."""
-        after = next_state(connection.protocol, connection.state, view, packet.flags, secure=self.secure)
+    def advance(self, connection: Connection, packet: Packet, direction: Direction, now: float) -> None:
+        """Move the connection to the state that follows from the packet."""
+        after = next_state(connection.protocol, connection.state, direction, packet.flags, secure=self.secure)
         self.set_state(connection, after, now)
-        if connection.protocol == UDP and view is Direction.OUTPUT:
+        if connection.protocol == UDP and direction is Direction.OUTPUT:
             self._assure(connection)
 
     def set_state(self, connection: Connection, after: State, now: float) -> None:
-        """The counters move with the state, and its time starts anew."""
+        """Count the change of state, and restart the timer."""
         before = connection.state
         if after is not before:
-            self._move(connection, before, after)
+            connection.state = after
+            if (after in ACTIVE) is not (before in ACTIVE):
+                connection.server.count_state_change(active=connection.active)
+            if after is State.ESTABLISHED:
+                self._assure(connection)
             self._trace.emit("state", now, lambda: {**connection.as_dict(now), "before": before.value})
         self._connections.refresh(connection, now + self._timeouts[after])
+
+    @staticmethod
+    def _assure(connection: Connection) -> None:
+        """Both ends have sent packets: the template it was opened by, if any, is to last."""
+        if isinstance(connection.control, Template):
+            connection.control.assured = True
 
     def idle(self, connection: Connection, now: float) -> float:
         """Seconds since its last packet."""
         return self._timeouts[connection.state] - (connection.expires - now)
 
-    @staticmethod
-    def _move(connection: Connection, before: State, after: State) -> None:
-        connection.state = after
-        if (after in ACTIVE) is not (before in ACTIVE):
-            connection.server.count_state_change(active=connection.active)
-        if after is State.ESTABLISHED:
-            Lifecycle._assure(connection)
-
-    @staticmethod
-    def _assure(connection: Connection) -> None:
-        """Both ends have spoken: the template that it came by, if any, is one that lasts."""
-        if isinstance(connection.control, Template):
-            connection.control.assured = True
-
     def end(self, connection: Connection, now: float) -> None:
-        """End a connection before its time."""
+        """End a connection before it expires."""
         self._connections.remove(connection)
         self.count_end(connection, now)
 
     def evict(self, connection: Connection, now: float) -> None:
-        """End one that was never established, and the template that only it has needed."""
+        """End a connection that was never established, and a template that only it has used."""
         self._connections.remove(connection)
         self.count_end(connection, now, "evicted")
         template = connection.control
@@ -365,7 +362,7 @@ class Lifecycle:
             self._templates.remove(template)
 
     def expire(self, now: float) -> int:
-        """End all connections and templates whose time has come; how many connections they were."""
+        """End all connections and templates whose time has come; returns the number of connections."""
         ended = 0
         for connection in self._connections.expired(now):
             self.count_end(connection, now)
@@ -374,7 +371,7 @@ class Lifecycle:
         return ended
 
     def count_end(self, connection: Connection, now: float, kind: str = "expired") -> None:
-        """Count and tell the end of one that is in the table no more."""
+        """Count and trace the end of a connection that was removed from the table."""
         connection.server.count(active=connection.active, by=-1)
         if connection.control is not None:
             connection.control.children -= 1

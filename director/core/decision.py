@@ -1,7 +1,7 @@
 """What the director does with a packet: the core's answer to an engine.
 
-Every decision carries its reasons, so that `explain` prints what really decided and not a
-second opinion. Values only: nothing here looks at tables or packets.
+Every decision carries its reasons, so that lvs-explain prints what was really decided and not a second
+opinion. Values only: nothing here looks at tables or packets.
 """
 
 from __future__ import annotations
@@ -17,15 +17,13 @@ from director.core.real_server import Method
 class Forward:
     """Send the packet on. `source` and `destination` are the endpoints it leaves with.
 
-    `next_hop` is the address whose route and MAC decide where the frame goes: the real
-    server for a request, the client for a reply that VS-NAT rewrites.
-    `sequence_delta` and `acknowledgement_delta` are added to the TCP header (modulo 2^32);
-    `payload` replaces the data when a helper rewrote it, None leaves it alone. With
-    `may_fragment`, a tunnel may cut up what its sender has forbidden to (pmtu_disc 0). With
-    `without_sack`, a SYN must not offer selective acknowledgements (RFC 2018): they name sequence
-    numbers, too, and a helper that shifts those need not look for them then.
-    Of an ICMP error, `embedded_source` or `embedded_destination` is what an end of the packet
-    it speaks about becomes.
+    `next_hop` is the address whose route and MAC decide where the frame goes: the real server for a request,
+    the client for a reply that VS-NAT rewrites. `vip` is the virtual IP address of the connection.
+    `sequence_delta` and `acknowledgement_delta` are added to the TCP header (modulo 2^32); `payload`
+    replaces the data where a helper has rewritten it. With `may_fragment`, a tunnel may fragment a packet
+    with DF set (pmtu_disc 0). With `without_sack`, a SYN must not offer selective acknowledgements
+    (RFC 2018): they contain sequence numbers, which a helper would have to shift as well.
+    For an ICMP error, `embedded_source` or `embedded_destination` replaces that of the quoted packet.
     """
 
     method: Method
@@ -44,7 +42,7 @@ class Forward:
 
 
 class PathMtu(NamedTuple):
-    """What fits on the way to an address, in bytes, as a router there has said."""
+    """The MTU of the path to an address, in bytes, as a router on it has reported."""
 
     address: str
     mtu: int
@@ -52,9 +50,9 @@ class PathMtu(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Nobody gets the packet: neither a server nor the director's own kernel.
+    """Neither a server nor the director's own kernel gets the packet.
 
-    `waits`: it is a fragment; ask again when its packet is whole.
+    `awaits_reassembly`: it is a fragment; ask again when its packet is complete.
     """
 
     reasons: tuple[str, ...]
@@ -64,11 +62,11 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Tell the sender by ICMP (RFC 792): `icmp_type`, `icmp_code`, for 3/4 the `mtu` in bytes.
+    """Drop the packet and send an ICMP error (RFC 792): `icmp_type`, `icmp_code`, for 3/4 the `mtu` in bytes.
 
-    For 12, `pointer` is the byte of the IP header that is wrong.
-    With `tunnelled`, the packet is itself an ICMP error about one that went into a tunnel, and
-    whoever sent what was in the tunnel is told; `learnt` is what it has said about the tunnel's way.
+    For type 12, `pointer` is the byte of the IP header that is wrong. With `tunnelled`, the packet is itself
+    an ICMP error about one that went into a tunnel: the sender of the packet inside the tunnel gets the
+    error, and `path_mtu` is what the packet has reported about the tunnel's path.
     """
 
     icmp_type: int
@@ -82,7 +80,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """The director's own kernel gets the packet, as if no virtual server existed."""
+    """The director's own kernel gets the packet, as if there were no virtual service."""
 
     reasons: tuple[str, ...]
 

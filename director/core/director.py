@@ -1,16 +1,9 @@
-"""The heart of the virtual server: a packet, the time and the tables go in, a decision comes out.
+"""One director: its rules and tables, packets and time in, decisions and events out.
 
-In the order in which a packet meets it:
+forwarding.py decides about packets, transaction.py changes the rules, connections.py has the table. Here they
+meet: what an administrator changes, what happens once a second, what a packet gets, and what it would get.
 
-    a fragment                                      -> waits until its packet is whole      fragments
-    IP options that are wrong, or choose the way    -> dropped, and told                    ip_options
-    an ICMP error about a known connection          -> to the end that has to hear of it    icmp
-    a packet of a known connection from the client  -> to that connection's real server     known
-    a packet of a known connection from the server  -> to the client, as the VIP's          known
-    the first packet of a new connection            -> to the real server that is chosen    arrivals
-    anything else                                   -> to the director's own kernel
-
-No socket, no clock: the time is passed in, in seconds that only ever grow.
+No socket, no clock: the time is passed in, in seconds, and never goes back.
 """
 
 from __future__ import annotations
@@ -18,7 +11,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -42,25 +34,14 @@ DEFAULT_TIMEOUTS = Timeouts()
 DEFAULT_SYSCTLS = Sysctls()
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """New rules that hold already: one of the two has to follow, before anything else happens.
-
-    Only `commit` does what can't be taken back: it ends connections, forgets servers and tells events.
-    """
-
-    commit: Callable[[], None]
-    roll_back: Callable[[], None]
-
-
 class Director:
-    """The tables of one director, and what it decides by them.
+    """The rules and tables of one director.
 
-    `method` and `scheduler` hold for rules that name none, as in 1999, when both were compiled
-    into the kernel. `conn_limit` bounds connections and templates together. `mtu_of` gives the
-    MTU in bytes on the way to an address, `is_local` whether it is one of the director's own.
-    An engine that keeps connections elsewhere brings its own `tables`. Without `ftp_helper` nobody reads
-    what ftp says in VS-NAT, as in a kernel without the module ip_vs_ftp.
+    `method` and `scheduler` are the defaults of commands that name none, as in 1999, when both were compiled
+    into the kernel. `conn_limit` bounds connections and templates together. `mtu_of` gives the MTU in bytes
+    of the path to an address, `is_local` whether it is one of the director's own. An engine that keeps
+    connections elsewhere brings its own `tables`. Without `ftp_helper`, ftp in VS-NAT is forwarded unread,
+    as in a kernel without the module ip_vs_ftp.
     """
 
     def __init__(
@@ -89,44 +70,36 @@ class Director:
         )
         self._estimated = 0.0
 
-    # ---- what an administrator asks for ----
+    # ---- changes of the rules ----
 
     def apply(self, commands: Sequence[Command], now: float) -> None:
-        """Change the rules by all of `commands` at once; raises LvsError with nothing changed."""
-        self.prepare(commands, now).commit()
-
-    def prepare(self, commands: Sequence[Command], now: float) -> Change:
-        """The same, but it can be rolled back until it is committed: whoever forwards may refuse it."""
+        """Change the rules by all of `commands` at once. Raises LvsError; then nothing has changed."""
         transaction = self.transaction()
         exhaust(transaction.write(commands))
         self.activate(transaction)
-        return Change(partial(self._commit, transaction, commands, now), partial(self.roll_back, transaction))
-
-    def _commit(self, transaction: Transaction, commands: Sequence[Command], now: float) -> None:
         exhaust(self.finish(transaction, deque(commands), now))
 
     def transaction(self) -> Transaction:
-        """A change to write as slowly as one likes; then it is put in force, and settled or taken back."""
+        """A change to be written at the caller's pace, then activated and finished, or rolled back."""
         return Transaction(self.rules)
 
     def activate(self, transaction: Transaction) -> None:
-        """From now on, packets meet the rules of the transaction."""
+        """From now on, packets meet the new rules."""
         transaction.activate()
         self._use_settings()
 
     def roll_back(self, transaction: Transaction) -> None:
-        """Nothing has happened, if it is called at once."""
+        """Undo `activate`, if no packet has come since."""
         transaction.roll_back()
         self._use_settings()
 
     def finish(self, transaction: Transaction, commands: deque[Command], now: float) -> Steps:
-        """What follows from new rules, and can't be taken back, in steps.
+        """The consequences of new rules that can't be rolled back, in steps that must all be taken.
 
-        It tells of the commands, of which none is left, ends connections, and forgets servers. Whoever takes
-        one step has to take all of them.
+        It takes each command from `commands` and emits an event; then connections end, servers are forgotten.
         """
         while commands:
-            self.trace.emit("rules", now, partial(_said, commands.popleft()))
+            self.trace.emit("rules", now, partial(_event_data, commands.popleft()))
             yield
         if self.rules.sysctls.expire_nodest_conn and transaction.deletes:
             yield from self._end_without_server(now)
@@ -134,38 +107,38 @@ class Director:
 
     def _use_settings(self) -> None:
         self._lifecycle.use_timeouts(self.rules.timeouts)
-        self._defend()
+        self._update_overload()
 
     def _end_without_server(self, now: float) -> Steps:
         for batch in self.connections.batches():
-            for one in batch:
-                if not one.server.configured:
-                    known = self.connections.find_in(one.protocol, one.client, one.vip)
-                    if known is not None and not known.server.configured:
+            for listed in batch:
+                if not listed.server.configured:
+                    known = self.connections.find_in(listed.protocol, listed.client, listed.vip)
+                    if known is not None and not known.server.configured:  # it may have changed since
                         self._lifecycle.end(known, now)
                 yield
 
     def listing(self, now: float) -> Iterator[dict[str, Any]]:
         """All connections and templates, JSON-ready, one at a time: in between, packets may come."""
         for batch in self.connections.batches():
-            yield from (one.as_dict(now) for one in batch)
-        yield from (one.as_dict(now) for one in list(self.templates))
+            yield from (connection.as_dict(now) for connection in batch)
+        yield from (template.as_dict(now) for template in list(self.templates))
 
-    # ---- what the time brings ----
+    # ---- once a second ----
 
     def tick(self, now: float, later: Callable[[Steps], object] = exhaust) -> None:
-        """A second has passed: what is over ends, rates are estimated, an attack is noticed.
+        """Expire entries, estimate rates, and check for an overload; called every second.
 
-        `later` is given steps that have time until the next second.
+        `later` gets steps that have time until the next second.
         """
         self.expire(now)
         if now >= self._estimated + PERIOD:
             self._estimated = now
             later(self._estimate())
-        self._defend()
+        self._update_overload()
         if drops_entries(self.rules.sysctls):
-            looked_at = -(-len(self.connections) // SCAN_SHARE)
-            for connection in chain.from_iterable(self.connections.scan(looked_at)):
+            number = -(-len(self.connections) // SCAN_SHARE)
+            for connection in chain.from_iterable(self.connections.scan(number)):
                 if self._overload.drops_entry(connection, self._lifecycle.idle(connection, now)):
                     self._lifecycle.evict(connection, now)
 
@@ -178,63 +151,65 @@ class Director:
                 yield
 
     def expire(self, now: float) -> int:
-        """End the connections and templates whose time has come; how many connections that were."""
+        """End the connections and templates whose time has come; returns the number of connections."""
         return self._lifecycle.expire(now)
 
-    def _defend(self) -> None:
+    def _update_overload(self) -> None:
         used = len(self.connections) + len(self.templates)
         self.rules.sysctls = self._overload.update_strategies(used, self.rules.sysctls)
         self._lifecycle.secure = secures_tcp(self.rules.sysctls)
 
-    # ---- what a packet brings ----
+    # ---- packets ----
 
     def decide(self, packet: Packet, now: float) -> Decision:
         """The decision about `packet`; never raises, whatever the packet contains."""
         return self._forwarding.decide(packet, now)
 
     def dry_run(self, packet: Packet, now: float) -> tuple[Decision, list[Event]]:
-        """What `decide` would say, and what would happen; nothing does.
+        """What `decide` would return, and the events it would emit; nothing changes.
 
-        The same code decides, on copies of the rule and of what is known about the packet's ends.
+        The same code decides, on copies of the service and of the entries for the packet's endpoints.
         """
         events: list[Event] = []
         return self._copy_for(packet, Trace(events.append)).decide(packet, now), events
 
     def _copy_for(self, packet: Packet, trace: Trace) -> Director:
-        about = packet.embedded or packet
+        quoted = packet.embedded or packet
         connections = ConnectionTable()
         templates = Templates()
         copies: dict[int, Any] = {id(self.connections): connections, id(self.templates): templates}
         copies[id(self.trace)] = trace
-        for outside in (self._forwarding.mtu_of, *self.rules.shared_with_copies()):
-            copies[id(outside)] = outside
-        found = {one.key: one for one in map(self.rules.find, (packet, about)) if one is not None}
-        copies[id(self.rules.by_key)] = {key: deepcopy(one, copies) for key, one in found.items()}
+        for shared in (self._forwarding.mtu_of, *self.rules.shared_with_copies()):
+            copies[id(shared)] = shared
+        found = (self.rules.find(packet), self.rules.find(quoted))
+        services = {service.key: service for service in found if service is not None}
+        copies[id(self.rules.by_key)] = {key: deepcopy(one, copies) for key, one in services.items()}
         twin: Director = deepcopy(self, copies)
         for connection in self._entries_for(packet):
             connections.add(deepcopy(connection, copies), connection.expires)
-        for service in found.values():
-            template = self.templates.find(key_for(service, about))
+        for service in services.values():
+            template = self.templates.find(key_for(service, quoted))
             if template is not None:
-                templates.put(deepcopy(template, copies))
+                templates.insert_copy(deepcopy(template, copies))
         return twin
 
     def _entries_for(self, packet: Packet) -> list[Connection]:
         """All connections that a decision about `packet` may look at."""
-        about = packet.embedded or packet
-        found: dict[tuple[int, Endpoint, Endpoint], Connection] = {}
-        for each in (packet, about, about.embedded or about):
-            for one, other in ((each.source, each.destination), (each.destination, each.source)):
-                anyone = Endpoint(one.address, ANY_PORT)
+        quoted = packet.embedded or packet
+        entries: dict[tuple[int, Endpoint, Endpoint], Connection] = {}
+        for about in (packet, quoted, quoted.embedded or quoted):
+            ways = (about.source, about.destination), (about.destination, about.source)
+            for source, destination in ways:
+                any_port = Endpoint(source.address, ANY_PORT)
                 for known in (
-                    self.connections.find_in(each.protocol, one, other),
-                    self.connections.find_in(each.protocol, anyone, other),
-                    self.connections.find_out(each.protocol, one, other),
+                    self.connections.find_in(about.protocol, source, destination),
+                    self.connections.find_in(about.protocol, any_port, destination),
+                    self.connections.find_out(about.protocol, source, destination),
                 ):
                     if known is not None:
-                        found.setdefault((known.protocol, known.client, known.vip), known)
-        return list(found.values())
+                        entries.setdefault((known.protocol, known.client, known.vip), known)
+        return list(entries.values())
 
 
-def _said(command: Command) -> dict[str, Any]:
+def _event_data(command: Command) -> dict[str, Any]:
     return {"command": str(command)}

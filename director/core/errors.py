@@ -1,11 +1,11 @@
-"""What the core refuses. Each message is one sentence: what, where, what was expected.
+"""Why the core refuses a command. Each message is one sentence: what, where, what was expected.
 
-Where ipvsadm has words of its own for a refusal by the kernel, the sentence begins with them: scripts
-look for "Service already exists" and its like.
+Where ipvsadm has its own words for a refusal by the kernel, the sentence begins with them: scripts look for
+"Service already exists" and the like.
 
 LvsError
-├── BadValue          a field that makes no sense: its name, what was expected, what came
-├── UnknownScheduler  ├── SchedulerFailed: one from a file of somebody's own
+├── BadValue          a field with an impossible value: its name, what was expected, what it got
+├── UnknownScheduler  ├── SchedulerFailed: a custom one
 ├── NoSuchService     ├── ServiceExists
 ├── NoSuchServer      ├── ServerExists
 └── NoSuchMark
@@ -15,11 +15,11 @@ from __future__ import annotations
 
 
 class LvsError(Exception):
-    """A command that was not carried out; nothing was changed."""
+    """A command was not carried out; nothing has changed."""
 
 
 class BadValue(LvsError):
-    """A value that can't be."""
+    """A field has an impossible value."""
 
     def __init__(self, field: str, expected: str, got: object) -> None:
         super().__init__(f"{field}: expected {expected}, got {got!r}.")

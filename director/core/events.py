@@ -1,4 +1,4 @@
-"""What happened in the director, for whoever keeps a trace of it."""
+"""What happened in the director, for listeners that keep a trace of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from director.core.packet import Packet
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What happened; `time` in the caller's seconds.
+    """Something that happened; `time` is in the caller's seconds.
 
     `kind`: rules, new, state, expired, evicted, dropped, rejected, shed or failed.
     """
@@ -26,14 +26,14 @@ class Event:
 
 
 class Trace:
-    """Tells `listener` what happens; with none, nothing is put into words that nobody hears."""
+    """Passes events on to `listener`; without one, no event is built."""
 
     def __init__(self, listener: Callable[[Event], None] | None) -> None:
         self._listener = listener
 
     @property
     def enabled(self) -> bool:
-        """Whether anybody listens."""
+        """Whether there is a listener."""
         return self._listener is not None
 
     def emit(self, kind: str, now: float, data: Callable[[], Mapping[str, Any]]) -> None:
@@ -41,15 +41,15 @@ class Trace:
             self._listener(Event(kind, now, data()))
 
     def drop(self, packet: Packet, now: float, reason: str) -> Drop:
-        """The decision to drop a packet, which has been told."""
-        self._refuse("dropped", packet, now, (reason,))
+        """Emit "dropped" and return the decision to drop the packet."""
+        self._emit_refusal("dropped", packet, now, (reason,))
         return Drop((reason,))
 
-    def reject(self, packet: Packet, now: float, answer: Reject) -> Reject:
-        """`answer`, which has been told."""
-        self._refuse("rejected", packet, now, answer.reasons)
-        return answer
+    def reject(self, packet: Packet, now: float, rejection: Reject) -> Reject:
+        """Emit "rejected" and return `rejection`."""
+        self._emit_refusal("rejected", packet, now, rejection.reasons)
+        return rejection
 
-    def _refuse(self, kind: str, packet: Packet, now: float, reasons: tuple[str, ...]) -> None:
-        ends = {"source": str(packet.source), "destination": str(packet.destination)}
-        self.emit(kind, now, lambda: {**ends, "why": "; ".join(reasons)})
+    def _emit_refusal(self, kind: str, packet: Packet, now: float, reasons: tuple[str, ...]) -> None:
+        endpoints = {"source": str(packet.source), "destination": str(packet.destination)}
+        self.emit(kind, now, lambda: {**endpoints, "why": "; ".join(reasons)})

@@ -1,12 +1,12 @@
-"""The ftp helper of VS-NAT: reads control connections and lets the data connections through.
+"""The ftp helper of VS-NAT: reads control connections and lets data connections in.
 
-An active data connection comes from the port below the real server's control port and has to
-look as if the VIP had opened it; a passive one goes to a port that only the real server knows
-until it says so, with its private address, in a 227 reply, which is rewritten.
+An active data connection comes from the port below the real server's control port and must look as if the
+VIP had opened it. A passive one goes to a port that only the real server knows until it announces it, with
+its private address, in a 227 reply, which is rewritten.
 
-A command or reply may be cut into several segments. They are read in their order; one that
-comes too early, or that has a part of an unfinished 227 in it, is dropped: its sender sends it
-again, and by then the director knows what to write.
+A command or reply may be split over several segments. They are read in order; a segment that comes too early,
+or that contains part of an unfinished 227, is dropped: its sender sends it again, and by then the director
+knows what to write. The kernel's counterpart is the module ip_vs_ftp.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from director.core.packet import ANY_PORT, FIN, RST, Endpoint, Packet
 from director.core.states import State
 from director.core.tcp_stream import Line, data_start, distance
 
-_EARLY = "ftp: a piece of the control connection is missing before this one"
-_UNFINISHED = "ftp: the end of a 227 reply has to come first"
+_EARLY = "ftp: an earlier segment of the control connection is missing"
+_UNFINISHED = "ftp: the rest of a 227 reply must come first"
 
 
 class Expect(Protocol):
-    """How a data connection is announced; `client` has ANY_PORT where it is not known yet."""
+    """Called when a data connection is announced; `client` has ANY_PORT where its port is not known yet."""
 
     def __call__(
         self, control: Connection, client: Endpoint, vip: Endpoint, server_endpoint: Endpoint, now: float
@@ -32,7 +32,7 @@ class Expect(Protocol):
 
 
 class FtpHelper:
-    """Both methods return why a packet has to be dropped, or None."""
+    """Both public methods return why the packet must be dropped, or None."""
 
     def __init__(self, expect: Expect) -> None:
         self._expect = expect
@@ -48,37 +48,38 @@ class FtpHelper:
         if lines is None:
             return _EARLY
         for line in lines:
-            there = ftp.active(line.text)
-            if there is not None and there.address == control.client.address:
+            client = ftp.active(line.text)
+            if client is not None and client.address == control.client.address:
                 vip = Endpoint(control.vip.address, control.vip.port - 1)
-                server_endpoint = Endpoint(control.server_endpoint.address, control.server_endpoint.port - 1)
-                self._announce(control, there, vip, server_endpoint, now)
+                server = Endpoint(control.server_endpoint.address, control.server_endpoint.port - 1)
+                self._announce(control, client, vip, server, now)
         return None
 
     def from_server(
         self, control: Connection, session: ftp.Session, packet: Packet, now: float
     ) -> str | None:
-        """Learn from 227 and 229 replies where the server listens, and note what a 227 has to become."""
+        """Learn from 227 and 229 replies where the server listens, and note how to rewrite a 227."""
         if packet.flags & RST:
             return None
         lines = session.replies.read(packet)
         if lines is None:
             return _EARLY
         for line in lines:
-            self._heed(control, session, line, now)
-        return self._hold(session, packet)
+            self._read_reply(control, session, line, now)
+        return self._check_order(session, packet)
 
-    def _heed(self, control: Connection, session: ftp.Session, line: Line, now: float) -> None:
-        server, anyone = control.server_endpoint.address, Endpoint(control.client.address, ANY_PORT)
+    def _read_reply(self, control: Connection, session: ftp.Session, line: Line, now: float) -> None:
+        server = control.server_endpoint.address
         port = ftp.extended_passive(line.text)
-        found = ftp.passive(line.text)
-        if found is not None and found.endpoint.address == server:
-            port = found.endpoint.port
+        passive = ftp.passive(line.text)
+        if passive is not None and passive.endpoint.address == server:
+            port = passive.endpoint.port
             text = ftp.six_numbers(Endpoint(control.vip.address, port))
-            session.edits.replace((line.start + found.start) % (1 << 32), found.end - found.start, text)
+            start = (line.start + passive.start) % (1 << 32)
+            session.edits.replace(start, passive.end - passive.start, text)
         if port is not None:
-            vip = Endpoint(control.vip.address, port)
-            self._announce(control, anyone, vip, Endpoint(server, port), now)
+            client, vip = Endpoint(control.client.address, ANY_PORT), Endpoint(control.vip.address, port)
+            self._announce(control, client, vip, Endpoint(server, port), now)
 
     def _announce(
         self, control: Connection, client: Endpoint, vip: Endpoint, server_endpoint: Endpoint, now: float
@@ -87,16 +88,16 @@ class FtpHelper:
             self._expect(control, client, vip, server_endpoint, now)
 
     @staticmethod
-    def _hold(session: ftp.Session, packet: Packet) -> str | None:
-        """Text goes on in its order, and no part of a 227 before all of it is known."""
+    def _check_order(session: ftp.Session, packet: Packet) -> str | None:
+        """Text is forwarded in order, and no part of a 227 before all of it is known."""
         if not (packet.payload or packet.flags & FIN):
             return None
-        begin = data_start(packet)
+        start = data_start(packet)
         if session.sent is None:
-            session.sent = begin
-        if distance(session.sent, begin) > 0:
+            session.sent = start
+        if distance(session.sent, start) > 0:
             return _EARLY
-        end = (begin + len(packet.payload)) % (1 << 32)
+        end = (start + len(packet.payload)) % (1 << 32)
         replies = session.replies
         if ftp.begins_address(replies.unfinished) and distance(replies.start, end) > 0:
             return _UNFINISHED

@@ -1,77 +1,77 @@
-"""ICMP errors: which end of a known connection has to hear of one, and how it has to read.
+"""ICMP errors: which end of a known connection an error concerns, and how it must be rewritten.
 
-An error quotes the packet that it is about. Its sender saw that packet as the director had
-rewritten it, and whoever gets the error has to recognise the packet that it sent itself. It counts as
-a packet of the connection, one about a tunnel excepted. Source: RFC 792; RFC 5508 for address
-translators; Linux, ip_vs_in_icmp and ip_vs_out_icmp, for what is counted.
+An error quotes the packet that it is about, as the director had rewritten it. The end that gets the error
+must recognise the packet as it sent it. An error counts as a packet of its connection, unless it is about a
+tunnel. Source: RFC 792; RFC 5508 for address translators; Linux, ip_vs_in_icmp and ip_vs_out_icmp, for the
+counters.
 """
 
 from __future__ import annotations
 
 from director.core.connections import Connection, Table
 from director.core.decision import Decision, Drop, Forward, Pass, PathMtu, Reject
-from director.core.packet import IPIP, Endpoint, Packet
+from director.core.packet import HEADER, IPIP, Endpoint, Packet
 from director.core.real_server import Method
 
 UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED, PARAMETER_PROBLEM = 3, 4, 11, 12  # types
 PORT_UNREACHABLE, FRAGMENTATION_NEEDED = 3, 4  # codes of UNREACHABLE
-NOT_REASSEMBLED = 1  # code of TIME_EXCEEDED
-IPIP_HEADER = 20  # bytes that a tunnel adds
-SMALLEST_MTU = 552  # bytes that any way is believed to pass
+REASSEMBLY_TIME_EXCEEDED = 1  # code of TIME_EXCEEDED
+IPIP_HEADER = HEADER  # bytes that a tunnel adds
+MIN_PATH_MTU = 552  # bytes (Linux: net/ipv4/route/min_pmtu)
 _ERRORS = (UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED)
 
 
 def decide(packet: Packet, connections: Table) -> Decision:
-    """What becomes of an ICMP packet; a ping of the VIP is for the director itself."""
-    about = packet.embedded
-    if packet.icmp_type not in _ERRORS or about is None:
-        return Pass(("ICMP, and no error about a connection",))
+    """The decision about an ICMP packet; a ping of the VIP is for the director itself."""
+    quoted = packet.embedded
+    if packet.icmp_type not in _ERRORS or quoted is None:
+        return Pass(("ICMP, but not an error about a connection",))
     if packet.fragment_offset or packet.more_fragments:
-        return Pass(("a fragment of an ICMP error",))
-    if about.protocol == IPIP:
-        return _about_tunnel(packet, about, connections)
-    connection = connections.find_in(about.protocol, about.destination, about.source)
+        return Pass(("fragment of an ICMP error",))
+    if quoted.protocol == IPIP:
+        return _about_tunnel(packet, quoted, connections)
+    connection = connections.find_in(quoted.protocol, quoted.destination, quoted.source)
     if connection is not None:
         return _to_server(connection, packet, connections)
-    connection = connections.find_out(about.protocol, about.destination, about.source)
+    connection = connections.find_out(quoted.protocol, quoted.destination, quoted.source)
     if connection is not None and connection.method is Method.NAT:
         return _to_client(connection, packet, connections)
     return Pass(("ICMP error about no known connection",))
 
 
-def _about_tunnel(packet: Packet, about: Packet, connections: Table) -> Decision:
-    """A router on the way to a real server could not pass on what a tunnel has carried.
+def _about_tunnel(packet: Packet, quoted: Packet, connections: Table) -> Decision:
+    """A router on the path to a real server could not forward a tunnel's packet.
 
-    It tells the director, which has sent the packet; the director tells the client. What fits
-    into a tunnel is shorter by the tunnel's own header. RFC 2003, section 4. Anybody can send such an
-    error: it teaches nothing unless it is about a tunnel that carries a known connection, and never
-    less than Linux believes (route/min_pmtu).
+    It tells the director, which has sent that packet; the director tells the client. What fits into a tunnel
+    is shorter by the tunnel's own header (RFC 2003, section 4). Anybody can send such an error: it changes
+    nothing unless it is about a tunnel that carries a known connection, and it never lowers the path MTU
+    below MIN_PATH_MTU.
     """
-    inner = about.embedded
+    inner = quoted.embedded
     connection = connections.find_in(inner.protocol, inner.source, inner.destination) if inner else None
     server = connection.server_endpoint.address if connection else ""
     if inner is None or connection is None or connection.method is not Method.TUN:
-        return Pass(("ICMP error about a tunnel, and about no known connection",))
-    if about.destination.address != server:
-        return Pass((f"ICMP error about a tunnel, and the connection's is that to {server}",))
+        return Pass(("ICMP error about a tunnel, but about no known connection",))
+    if quoted.destination.address != server:
+        return Pass((f"ICMP error about a tunnel, but the connection's tunnel leads to {server}",))
     reason = f"ICMP error from the tunnel to {server}"
     if (packet.icmp_type, packet.icmp_code) != (UNREACHABLE, FRAGMENTATION_NEEDED):
         return Reject(packet.icmp_type, packet.icmp_code, (reason,), tunnelled=True)
-    learnt = PathMtu(server, max(SMALLEST_MTU, packet.mtu))
+    path_mtu = PathMtu(server, max(MIN_PATH_MTU, packet.mtu))
     if not inner.dont_fragment:
-        return Drop((f"{reason}, of a packet that may be fragmented: learnt",), learnt)
-    mtu = learnt.mtu - IPIP_HEADER
-    return Reject(packet.icmp_type, packet.icmp_code, (reason,), mtu, tunnelled=True, path_mtu=learnt)
+        return Drop((f"{reason}: path MTU noted, as the packet may be fragmented",), path_mtu)
+    mtu = path_mtu.mtu - IPIP_HEADER
+    return Reject(packet.icmp_type, packet.icmp_code, (reason,), mtu, tunnelled=True, path_mtu=path_mtu)
 
 
 def _to_server(connection: Connection, packet: Packet, connections: Table) -> Decision:
-    """Somebody on the client's side could not deliver a reply: its sender has to hear of it."""
+    """A reply could not be delivered: its sender, the real server, gets the error."""
     if connection.server.configured:
         connection.count_in(packet.length)
     if connection.method is Method.LOCAL:
         return Pass(("ICMP error about a reply of the local node",))
     if packet.ttl <= 1:
-        return _too_old(packet)
+        return _ttl_expired(packet)
     nat = connection.method is Method.NAT
     connections.store(connection)
     server = Endpoint(connection.server_endpoint.address, 0)
@@ -87,9 +87,9 @@ def _to_server(connection: Connection, packet: Packet, connections: Table) -> De
 
 
 def _to_client(connection: Connection, packet: Packet, connections: Table) -> Decision:
-    """Somebody on the real servers' side could not deliver a request: the client has to hear of it."""
+    """A request could not be delivered to a VS-NAT real server: the client gets the error."""
     if packet.ttl <= 1:
-        return _too_old(packet)
+        return _ttl_expired(packet)
     if connection.server.configured:
         connection.count_out(packet.length)
     connections.store(connection)
@@ -105,5 +105,5 @@ def _to_client(connection: Connection, packet: Packet, connections: Table) -> De
     )
 
 
-def _too_old(packet: Packet) -> Drop:
-    return Drop((f"an ICMP error with TTL {packet.ttl}, of which nobody is told",))
+def _ttl_expired(packet: Packet) -> Drop:
+    return Drop((f"TTL {packet.ttl}: an ICMP error that expires is not answered",))

@@ -1,7 +1,7 @@
-"""Firewall marks: a number that a packet carries, by which a virtual service can be asked for.
+"""Firewall marks: a number that a packet carries, by which it can be assigned to a virtual service.
 
-In the kernel, netfilter marks packets before IPVS sees them. The director sees a packet before
-netfilter does, so it has a short list of its own: the first rule that a packet meets marks it.
+In the kernel, netfilter marks packets before IPVS sees them. The director sees a packet before netfilter
+does, so it has a short list of its own: the first rule that matches a packet marks it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,9 @@ class Mark:
     first: int
     last: int
 
-    def covers(self, address: str) -> bool:
-        """Whether an address is in its network."""
-        return ip_to_int(address) & int(self.network.netmask) == int(self.network.network_address)
-
     @classmethod
     def of(cls, command: AddMark | DeleteMark) -> Mark:
-        """The rule that a command speaks of. Raises BadValue."""
+        """The rule that a command describes. Raises BadValue."""
         check_mark(command.mark)
         try:
             network = IPv4Network(command.network)
@@ -47,12 +43,16 @@ class Mark:
             raise BadValue("ports", "a range within 0 to 65535", f"{command.first}:{command.last}")
         return cls(command.mark, network, command.protocol, command.first, command.last)
 
-    def meets(self, packet: Packet) -> bool:
+    def matches(self, packet: Packet) -> bool:
         return (
             self.protocol in (0, packet.protocol)
             and self.first <= packet.destination.port <= self.last
             and self.covers(packet.destination.address)
         )
+
+    def covers(self, address: str) -> bool:
+        """Whether the address is in its network."""
+        return ip_to_int(address) & int(self.network.netmask) == int(self.network.network_address)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -66,15 +66,15 @@ Marks = tuple[Mark, ...]
 
 def mark_of(packet: Packet, marks: Marks) -> int:
     """The mark that a packet carries, or 0."""
-    return next((rule.mark for rule in marks if rule.meets(packet)), 0)
+    return next((rule.mark for rule in marks if rule.matches(packet)), 0)
 
 
 def without(marks: Marks, rule: Mark) -> Marks:
-    """The list without the first rule that is the same. Raises NoSuchMark."""
+    """The list without the first rule that is equal. Raises NoSuchMark."""
     if rule not in marks:
-        raise NoSuchMark(f"no rule gives {rule.network} the mark {rule.mark} in this way.")
-    place = marks.index(rule)
-    return marks[:place] + marks[place + 1 :]
+        raise NoSuchMark(f"No such rule: mark {rule.mark} for {rule.network} with these ports and protocol.")
+    index = marks.index(rule)
+    return marks[:index] + marks[index + 1 :]
 
 
 def check_mark(mark: int) -> None:

@@ -1,13 +1,14 @@
-"""What a director does when more is asked of it than it can remember.
+"""What a director does when clients ask for more connections than it can remember.
 
-It remembers so many connections and no more. When most places are taken it feels attacked, and
-whatever of drop_entry, drop_packet and secure_tcp the administrator has chosen is at work. The
-kernel goes by free memory instead (amemthresh). Source: Linux, ipvs-sysctl.rst; the sizes are ours.
+The number of connections and templates is limited. When most of the table is used, the director considers
+itself under attack, and the strategies that the administrator has chosen among drop_entry, drop_packet and
+secure_tcp become active. The kernel goes by free memory instead (amemthresh). Source: Linux,
+ipvs-sysctl.rst; the sizes are our own.
 
     0   off
-    1   automatic, and idle: becomes 2 under attack
-    2   automatic, and at work: becomes 1 when it is over
-    3   always at work
+    1   automatic, inactive: becomes 2 under attack
+    2   automatic, active: becomes 1 when the attack is over
+    3   always active
 """
 
 from __future__ import annotations
@@ -20,32 +21,35 @@ from director.core.states import State
 from director.core.sysctls import Sysctls
 
 DEFAULT_LIMIT = 1 << 20  # connections and templates; about 400 MB
-SCAN_LIMIT = 256  # connections, when one has to make room
-SCAN_SHARE = 32  # drop_entry looks at one of so many connections each second
+SCAN_LIMIT = 256  # connections looked at to find a victim
+SCAN_SHARE = 32  # each second, drop_entry looks at one connection in 32
 
-_AT_WORK = (2, 3)
-_MAY_BE_USED = (State.ESTABLISHED, State.UDP)
-_SILENT = 60.0  # seconds
+_ACTIVE = (2, 3)
+_MAY_BE_IN_USE = (State.ESTABLISHED, State.UDP)
+_IDLE = 60.0  # seconds
 _FEW_PACKETS = 8
 _HALF_OPEN = (State.NONE, State.SYN_RECV, State.SYNACK)
-_KEPT = (State.ESTABLISHED, State.CLOSE_WAIT)  # somebody is at work there
+_NEVER_EVICTED = (State.ESTABLISHED, State.CLOSE_WAIT)
 
 
 class Overload:
-    """`limit` is how many connections and templates there may be."""
+    """`limit` is the maximum number of connections and templates.
+
+    drop_packet drops one new connection in `drop_rate`, 0: none.
+    """
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         if limit < 1:
             raise BadValue("conn-limit", "1 or more", limit)
         self.limit = limit
-        self._enough = max(1, limit // 4)  # free places: with fewer, there is an attack
+        self._threshold = max(1, limit // 4)  # fewer free entries mean an attack
         self.drop_rate = self._until_drop = 0
         self._until_dropped = [0] * (_FEW_PACKETS + 1)
 
     def update_strategies(self, used: int, sysctls: Sysctls) -> Sysctls:
-        """With `used` places taken, what is at work now: 1 has become 2, or 2 has become 1."""
+        """With `used` entries in the table, switch automatic strategies from 1 to 2, or back."""
         free = self.limit - used
-        attacked = free < self._enough
+        attacked = free < self._threshold
         for name in ("drop_entry", "drop_packet", "secure_tcp"):
             if getattr(sysctls, name) in (1, 2):
                 sysctls = sysctls.with_value(name, 2 if attacked else 1)
@@ -53,11 +57,11 @@ class Overload:
         if sysctls.drop_packet == 3:
             self.drop_rate = sysctls.am_droprate
         elif sysctls.drop_packet == 2:
-            self.drop_rate = max(1, self._enough // max(1, self._enough - free))
+            self.drop_rate = max(1, self._threshold // max(1, self._threshold - free))
         return sysctls
 
     def drops_packet(self) -> bool:
-        """drop_packet: whether it is the turn of this new connection to be dropped."""
+        """drop_packet: whether to drop this new connection."""
         if not self.drop_rate:
             return False
         self._until_drop -= 1
@@ -67,17 +71,17 @@ class Overload:
         return True
 
     def drops_entry(self, connection: Connection, idle: float) -> bool:
-        """drop_entry: whether a connection, silent for so many seconds, is to go. Source: todrop_entry.
+        """drop_entry: whether to evict a connection, `idle` for that many seconds. Source: todrop_entry.
 
-        A half-open one goes; of those that are established, or UDP's, and have been silent for a minute,
-        one in so many goes as packets have come from its client: few, if nobody uses it.
+        A half-open one, always. Of the established and UDP ones that were idle for a minute, one in as many
+        as the packets its client has sent: few, which means that it is hardly used.
         """
         if connection.children:
             return False
         if is_half_open(connection):
             return True
         packets = connection.packets
-        if connection.state not in _MAY_BE_USED or idle < _SILENT or not 0 < packets <= _FEW_PACKETS:
+        if connection.state not in _MAY_BE_IN_USE or idle < _IDLE or not 0 < packets <= _FEW_PACKETS:
             return False
         self._until_dropped[packets] -= 1
         if self._until_dropped[packets] > 0:
@@ -87,11 +91,11 @@ class Overload:
 
 
 def drops_entries(sysctls: Sysctls) -> bool:
-    return sysctls.drop_entry in _AT_WORK
+    return sysctls.drop_entry in _ACTIVE
 
 
 def secures_tcp(sysctls: Sysctls) -> bool:
-    return sysctls.secure_tcp in _AT_WORK
+    return sysctls.secure_tcp in _ACTIVE
 
 
 def is_half_open(connection: Connection) -> bool:
@@ -99,12 +103,13 @@ def is_half_open(connection: Connection) -> bool:
 
 
 def pick_victim(buckets: Iterable[Iterable[Connection]]) -> Connection | None:
-    """A half-open connection if there is one, else one that is ending, else UDP; never an established one."""
+    """The connection to evict for a new one: half-open, else ending, else UDP; never an established one."""
     best: Connection | None = None
     for bucket in buckets:
         for connection in bucket:
-            if connection.state not in _KEPT and (best is None or _worth(connection) <= _worth(best)):
-                best = connection  # a bucket has the newest first: of equals, the oldest goes
+            evictable = connection.state not in _NEVER_EVICTED
+            if evictable and (best is None or _worth(connection) <= _worth(best)):
+                best = connection  # a bucket has the newest first: on a tie, the oldest is evicted
         if best is not None and is_half_open(best):
             return best
     return best

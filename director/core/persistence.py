@@ -2,12 +2,12 @@
 
     ipvsadm -p      a client's connections to one port go to the server of its first one
     port 0, ftp     so do those to every port of that VIP
-    firewall mark   so do those to whatever has that mark
+    firewall mark   so do those of all packets with that mark
     netmask         all clients of one network count as one
 
-Every new connection renews its template, and a template does not end before the last of its
-connections has: it is looked at again every minute. One whose server is quiesced or gone is lost:
-its client gets another. Source: Linux, ip_vs_conn's templates.
+Every new connection renews its template, and a template does not expire before the last of its connections
+has ended: it is checked again every minute. A template whose server is quiesced or deleted is invalidated,
+and its client gets another. Source: Linux, ip_vs_conn's templates.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from director.core.real_server import RealServer
 from director.core.service import VirtualService
 from director.core.timers import UNSET, Timers
 
-NOWHERE = 65535  # the port at which the kernel lists templates that are lost
+_INVALID_PORT = 65535  # with which the kernel lists invalid templates
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateKey:
-    """Whom a template is for: port 0 of `vip` stands for all ports; a mark is written as an address."""
+    """Which connections a template is for: port 0 of `vip` is all ports; a mark is written as an address."""
 
     protocol: int
     network: str
@@ -38,14 +38,14 @@ class TemplateKey:
 
 @dataclass(eq=False, slots=True)
 class Template:
-    """`assured` once one of its connections has been established: a SYN alone makes none that lasts."""
+    """`assured` once one of its connections has been established: a SYN alone makes no lasting template."""
 
     key: TemplateKey
     service: VirtualService
     server: RealServer
     server_endpoint: Endpoint
     lifetime: int  # seconds after the last new connection
-    invalid: bool = False  # nobody comes by it any more
+    invalid: bool = False
     expires: float = 0.0
     scheduled: float = UNSET
     children: int = 0
@@ -68,46 +68,46 @@ class Template:
 
 
 class Templates:
-    """The templates of all services; iterates over those that are not expired."""
+    """The templates of all services; iterates over those that have not expired."""
 
     def __init__(self) -> None:
         self._templates: dict[TemplateKey, Template] = {}
-        self._lost: list[Template] = []
+        self._invalid: list[Template] = []
         self._timers: Timers[Template] = Timers()
 
     def __len__(self) -> int:
-        return len(self._templates) + len(self._lost)
+        return len(self._templates) + len(self._invalid)
 
     def __iter__(self) -> Iterator[Template]:
-        return chain(self._templates.values(), self._lost)
+        return chain(self._templates.values(), self._invalid)
 
     def find(self, key: TemplateKey) -> Template | None:
         return self._templates.get(key)
 
     def renew(self, template: Template, now: float) -> None:
-        """Another connection has come by it."""
+        """It was used for another connection."""
         self._timers.refresh(template, now + template.lifetime)
 
     def add(self, template: Template, now: float) -> None:
-        """A new one, of a key that has none."""
+        """Insert a new one, whose key has none yet."""
         template.server.templates += 1
         self._templates[template.key] = template
         self.renew(template, now)
 
-    def invalidate(self, template: Template) -> None:
-        """Its server can't be used: it stays until its time is up, where nobody asks for it."""
-        del self._templates[template.key]
-        template.invalid = True
-        template.key = replace(template.key, vip=template.key.vip._replace(port=NOWHERE))
-        template.server_endpoint = template.server_endpoint._replace(port=NOWHERE)
-        self._lost.append(template)
-
-    def put(self, template: Template) -> None:
-        """One that is counted and timed elsewhere."""
+    def insert_copy(self, template: Template) -> None:
+        """Insert without counting or setting a timer."""
         self._templates[template.key] = template
 
+    def invalidate(self, template: Template) -> None:
+        """Its server can't be used: it stays until it expires, but is not found any more."""
+        del self._templates[template.key]
+        template.invalid = True
+        template.key = replace(template.key, vip=template.key.vip._replace(port=_INVALID_PORT))
+        template.server_endpoint = template.server_endpoint._replace(port=_INVALID_PORT)
+        self._invalid.append(template)
+
     def remove(self, template: Template) -> None:
-        """Forget one before its time."""
+        """Remove one before it expires."""
         self._timers.cancel(template)
         self._forget(template)
 
@@ -118,13 +118,13 @@ class Templates:
     def _forget(self, template: Template) -> None:
         template.server.templates -= 1
         if template.invalid:
-            self._lost.remove(template)
+            self._invalid.remove(template)
         else:
             del self._templates[template.key]
 
 
 def key_for(service: VirtualService, packet: Packet) -> TemplateKey:
-    """Whose template a packet that opens a connection to `service` comes under."""
+    """The key of the template for a packet that opens a connection to `service`."""
     network = _network(packet.source.address, service.policy.netmask)
     if service.key.mark:
         return TemplateKey(0, network, Endpoint(str(IPv4Address(service.key.mark)), 0))

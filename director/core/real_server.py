@@ -1,6 +1,6 @@
-"""A real server of a virtual service: the rule, and what was counted for it.
+"""A real server of a virtual service: its rule, its load and its counters.
 
-Values are checked here, whoever brings them.
+Values are checked here, whichever front end they come from.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from director.core.errors import BadValue
 from director.core.packet import ALL_ONES, Endpoint, check_endpoint
 from director.core.statistics import Statistics
 
-_MOST = 2**31 - 1  # weights and thresholds; ipvsadm's own limit
+_MAX = 2**31 - 1  # of weights and thresholds; ipvsadm's own limit
+_LIMITED_BROADCAST, _THIS_NETWORK = IPv4Address(ALL_ONES), IPv4Network("0.0.0.0/8")
 
 
 class Method(Enum):
-    """How a request travels on to its real server; the value is what ipvsadm prints."""
+    """How a request reaches its real server; the value is what ipvsadm prints."""
 
     NAT = "Masq"
     TUN = "Tunnel"
@@ -32,9 +33,9 @@ class Method(Enum):
 class RealServer:
     """One real server of one service; `configured` turns False when its rule is deleted.
 
-    A weight of 0 takes no new connections and keeps those it has (quiesced); so does a server
-    that has reached its upper threshold. New connections get `method`; `requested_method` is what
-    its rule asks for: the local node's method is LOCAL, whatever that is.
+    A server of weight 0 takes no new connections and keeps those it has (quiesced); so does an `overloaded`
+    one, which has reached its upper threshold. `method` is that of new connections; `requested_method` is
+    the one in the rule, while the local node's method is always LOCAL.
     """
 
     address: Endpoint
@@ -46,7 +47,7 @@ class RealServer:
     overloaded: bool = False
     active: int = 0
     inactive: int = 0
-    templates: int = 0  # clients that persistence holds here
+    templates: int = 0  # clients that persistence binds to it
     stats: Statistics = field(default_factory=Statistics)
     last_weight: int = 0  # the last one above 0
     requested_method: Method = field(init=False)
@@ -58,7 +59,7 @@ class RealServer:
 
     @property
     def available(self) -> bool:
-        """Whether it may be given a new connection."""
+        """Whether it may get a new connection."""
         return self.weight > 0 and self.configured and not self.overloaded
 
     @property
@@ -72,31 +73,31 @@ class RealServer:
         return 256 * self.active + self.inactive
 
     def count(self, *, active: bool, by: int) -> None:
-        """A connection has come (1) or gone (-1)."""
+        """A connection was added (1) or removed (-1)."""
         if active:
             self.active += by
         else:
             self.inactive += by
         if self.upper or self.overloaded:
-            self._weigh()
+            self._check_thresholds()
 
     def count_state_change(self, *, active: bool) -> None:
-        """One of its connections has become active, or has ceased to be."""
+        """One of its connections has become active, or inactive."""
         self.active += 1 if active else -1
         self.inactive += -1 if active else 1
 
-    def _weigh(self) -> None:
+    def _check_thresholds(self) -> None:
         """Overloaded from the upper threshold on, until below the lower one (or 3/4 of the upper)."""
-        now = self.active + self.inactive
-        if self.upper and now >= self.upper:
+        connections = self.active + self.inactive
+        if self.upper and connections >= self.upper:
             self.overloaded = True
         elif self.lower:
-            self.overloaded = self.overloaded and now >= self.lower
-        elif 4 * now < 3 * self.upper or not self.upper:
+            self.overloaded = self.overloaded and connections >= self.lower
+        elif 4 * connections < 3 * self.upper or not self.upper:
             self.overloaded = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> RealServer:
-        """Only its counters can be changed: a decision that is rehearsed copies a thousand of them."""
+        """Only the counters are copied deeply: a dry run copies a thousand servers."""
         twin = memo[id(self)] = copy(self)
         twin.stats = deepcopy(self.stats, memo)
         return twin
@@ -118,7 +119,7 @@ class RealServer:
 
 
 class RealServers(list[RealServer]):
-    """The real servers of a service in their order; one is found by its address without looking at all."""
+    """The real servers of a service in their order, with an index by address."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,23 +140,13 @@ class RealServers(list[RealServer]):
     def at(self, address: Endpoint) -> RealServer | None:
         return self._by_address.get(address)
 
-    def insert(self, place: Any, server: RealServer) -> None:
-        super().insert(place, server)
+    def insert(self, index: Any, server: RealServer) -> None:
+        super().insert(index, server)
         self._by_address[server.address] = server
 
     def remove(self, server: RealServer) -> None:
         super().remove(server)
         del self._by_address[server.address]
-
-
-_ALL_HOSTS, _ZERO_NET = IPv4Address(ALL_ONES), IPv4Network("0.0.0.0/8")
-
-
-@lru_cache(maxsize=65536)
-def _is_host(address: str) -> bool:
-    """Local or unicast, as ip_vs_new_dest wants it."""
-    found = IPv4Address(address)
-    return not found.is_multicast and found != _ALL_HOSTS and found not in _ZERO_NET
 
 
 def check_server(address: Endpoint, weight: int, upper: int, lower: int) -> None:
@@ -164,7 +155,14 @@ def check_server(address: Endpoint, weight: int, upper: int, lower: int) -> None
     if not _is_host(address.address):
         raise BadValue("real server", "the address of one host", address.address)
     for name, value in (("weight", weight), ("upper threshold", upper), ("lower threshold", lower)):
-        if type(value) is not int or not 0 <= value <= _MOST:
-            raise BadValue(name, f"0 to {_MOST}", value)
+        if type(value) is not int or not 0 <= value <= _MAX:
+            raise BadValue(name, f"0 to {_MAX}", value)
     if lower > upper:
         raise BadValue("lower threshold", f"no more than the upper one, {upper}", lower)
+
+
+@lru_cache(maxsize=65536)
+def _is_host(address: str) -> bool:
+    """Local or unicast, as ip_vs_new_dest requires."""
+    parsed = IPv4Address(address)
+    return not parsed.is_multicast and parsed != _LIMITED_BROADCAST and parsed not in _THIS_NETWORK

@@ -1,7 +1,7 @@
-"""Virtual services and their real servers: the rules, and what was counted for each.
+"""Virtual services: what identifies one, how it treats its clients, and which real servers it has.
 
-Values are checked here, whoever brings them. Which server a connection gets is the
-schedulers' business, and what becomes of its packets the director's.
+Values are checked here, whichever front end they come from. The schedulers decide which server a connection
+gets, forwarding.py what becomes of its packets.
 """
 
 from __future__ import annotations
@@ -15,17 +15,15 @@ from director.core.marks import check_mark
 from director.core.packet import ALL_ONES, PROTOCOL_NAMES, TCP, UDP, Endpoint, check_address, check_endpoint
 from director.core.real_server import RealServer, RealServers
 from director.core.schedulers import Scheduler
-from director.core.states import LONGEST_TIMEOUT
+from director.core.states import MAX_TIMEOUT
 from director.core.statistics import Statistics
-
-_MOST = 2**31 - 1  # weights and thresholds; ipvsadm's own limit
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How a service deals with its clients: all that ipvsadm -E can change.
+    """How a service treats its clients: all that ipvsadm -E can change.
 
-    `persistent` in seconds, 0 for none; clients that are the same under `netmask` count as one.
+    `persistent` is in seconds, 0 for none; clients that are the same under `netmask` count as one.
     """
 
     scheduler_name: str
@@ -36,26 +34,24 @@ class Policy:
 
     def check(self, key: ServiceKey) -> None:
         """Raises BadValue."""
-        if type(self.persistent) is not int or not 0 <= self.persistent <= LONGEST_TIMEOUT:
-            raise BadValue("persistence", f"0 to {LONGEST_TIMEOUT} seconds", self.persistent)
+        if type(self.persistent) is not int or not 0 <= self.persistent <= MAX_TIMEOUT:
+            raise BadValue("persistence", f"0 to {MAX_TIMEOUT} seconds", self.persistent)
         check_address("netmask", self.netmask)
         if not key.mark and not key.address.port and not self.persistent:
             raise BadValue(
-                "virtual service", "a persistent one, for port 0 means every port", str(key.address)
+                "virtual service", "a persistent one, because port 0 means every port", str(key.address)
             )
         if self.one_packet and key.protocol == TCP:
-            raise BadValue(
-                "virtual service", "UDP, which one-packet scheduling is made for", str(key.address)
-            )
+            raise BadValue("virtual service", "UDP for one-packet scheduling", str(key.address))
 
 
 @dataclass(eq=False, slots=True)
 class VirtualService:
     """A VIP and port (or a mark) with the real servers behind it, the newest first.
 
-    That is the order in which the kernel has them and its schedulers look at them.
-    `removed` keeps servers whose rules are gone while connections still refer to them: adding
-    such a server again gives it its connections back.
+    That is the order in which the kernel keeps them and its schedulers look at them. `removed` keeps servers
+    whose rules were deleted while connections still refer to them: a server that is added again gets its
+    connections back.
     """
 
     key: ServiceKey
@@ -72,7 +68,7 @@ class VirtualService:
         return name_of(self.key)
 
     def about(self) -> dict[str, Any]:
-        """JSON-ready, without its servers; the counters go on when a server's rule is deleted."""
+        """JSON-ready, without the servers; deleting a server's rule does not lower the counters."""
         return {
             "protocol": "FWM" if self.key.mark else PROTOCOL_NAMES[self.key.protocol],
             "address": self.key.address.address,
@@ -89,12 +85,12 @@ class VirtualService:
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """The same, with its servers."""
+        """JSON-ready, with the servers."""
         return {**self.about(), "servers": [server.as_dict() for server in self.servers]}
 
 
 def name_of(key: ServiceKey) -> str:
-    """How a service is called in sentences: TCP 203.0.113.1:80, or FWM 7."""
+    """A service's name in messages: TCP 203.0.113.1:80, or FWM 7."""
     if key.mark:
         return f"FWM {key.mark}"
     return f"{PROTOCOL_NAMES.get(key.protocol, key.protocol)} {key.address}"

@@ -1,15 +1,15 @@
-"""The states of a connection as the director sees it: tables, and one function that reads them.
+"""The states of a connection as the director sees it: tables, a function that reads them, and their diagram.
 
-Each table says, for a direction and an event, which state follows each current one. They are
-those of kernel IPVS (facts: ip_vs_proto_tcp.c). The director sees both directions in VS-NAT
-(`in` from the client, `out` from the real server) and only the client's half in VS-TUN and
-VS-DR (`half`). A packet with several flags counts as the first of RST, SYN, FIN, ACK; one with
-none of the four, which no TCP sends, closes the connection.
+For a direction and an event, each table gives the state that follows each current one. The tables are those
+of kernel IPVS (ip_vs_proto_tcp.c). In VS-NAT the director sees both directions (`in` from the client, `out`
+from the real server), in VS-TUN and VS-DR only the client's (`only`). A packet with several flags counts as
+the first of RST, SYN, FIN, ACK; one with none of the four, which no TCP sends, closes the connection.
 
-Under attack, with `secure_tcp`, another table holds: what a client alone has said leads to
-SYNACK or stays SYN_RECV, and only the real server's answer makes a connection of it.
+Under overload, with `secure_tcp`, another table is used: packets from the client alone lead no further than
+SYNACK or SYN_RECV, and only the real server's answer establishes the connection.
 
 Connections that are being opened or are established are active; all others are inactive.
+`python -m director.core.states` prints the diagrams that docs/director.md shows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from enum import Enum
 from director.core.errors import BadValue
 from director.core.packet import ACK, FIN, RST, SYN, UDP
 
-LONGEST_TIMEOUT = 31 * 24 * 3600  # seconds; ipvsadm's own limit
+MAX_TIMEOUT = 31 * 24 * 3600  # seconds; ipvsadm's own limit
 
 
 class State(Enum):
@@ -44,16 +44,16 @@ ACTIVE = frozenset({State.ESTABLISHED, State.SYN_SENT, State.SYN_RECV, State.SYN
 
 
 class Direction(Enum):
-    """Which part of a connection a packet shows."""
+    """Where a packet comes from, and whether the director sees the other direction, too (IP_VS_DIR_*)."""
 
     INPUT = "in"
     OUTPUT = "out"
-    INPUT_ONLY = "half"
+    INPUT_ONLY = "only"
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds that a connection may stay silent in each state; the defaults are kernel IPVS's."""
+    """Seconds that a connection may be idle in each state; the defaults are kernel IPVS's."""
 
     none: float = 2
     established: float = 900
@@ -71,8 +71,8 @@ class Timeouts:
     def __post_init__(self) -> None:
         for field in fields(self):
             seconds = getattr(self, field.name)
-            if not (isinstance(seconds, int | float) and 0 < seconds <= LONGEST_TIMEOUT):
-                raise BadValue(f"timeout {field.name}", f"seconds, up to {LONGEST_TIMEOUT}", seconds)
+            if not (isinstance(seconds, int | float) and 0 < seconds <= MAX_TIMEOUT):
+                raise BadValue(f"timeout {field.name}", f"seconds, up to {MAX_TIMEOUT}", seconds)
 
     def by_state(self) -> dict[State, float]:
         return {state: getattr(self, state.value.lower()) for state in State}
@@ -104,11 +104,11 @@ _TCP = """
    out ack  ES ES SS ES FW TW CL CW LA ES ES
    out rst  CL CL SS CL CL TW CL CL CL CL CL
    out none CL CL CL CL CL CL CL CL CL CL CL
-  half syn  SR ES ES SR SR SR SR SR SR SR SR
-  half fin  CL FW SS TW FW TW CL CW LA LI TW
-  half ack  ES ES SS ES FW TW CL CW CL LI ES
-  half rst  CL CL CL SR CL CL CL CL LA LI CL
-  half none CL CL CL CL CL CL CL CL CL CL CL
+  only syn  SR ES ES SR SR SR SR SR SR SR SR
+  only fin  CL FW SS TW FW TW CL CW LA LI TW
+  only ack  ES ES SS ES FW TW CL CW CL LI ES
+  only rst  CL CL CL SR CL CL CL CL LA LI CL
+  only none CL CL CL CL CL CL CL CL CL CL CL
 """
 
 _SECURE_TCP = """
@@ -123,11 +123,11 @@ _SECURE_TCP = """
    out ack  ES ES SS ES FW TW CL CW LA ES ES
    out rst  CL CL SS CL CL TW CL CL CL CL CL
    out none CL CL CL CL CL CL CL CL CL CL CL
-  half syn  SA ES ES SR SA SA SA SA SA SA SA
-  half fin  CL FW SS TW FW TW CL CW LA LI TW
-  half ack  ES ES SS ES FW TW CL CW CL LI ES
-  half rst  CL CL CL SR CL CL CL CL LA LI CL
-  half none CL CL CL CL CL CL CL CL CL CL CL
+  only syn  SA ES ES SR SA SA SA SA SA SA SA
+  only fin  CL FW SS TW FW TW CL CW LA LI TW
+  only ack  ES ES SS ES FW TW CL CW CL LI ES
+  only rst  CL CL CL SR CL CL CL CL LA LI CL
+  only none CL CL CL CL CL CL CL CL CL CL CL
 """
 
 _FLAGS = ((RST, "rst"), (SYN, "syn"), (FIN, "fin"), (ACK, "ack"))
@@ -139,9 +139,9 @@ def _read(table: str) -> dict[tuple[Direction, str, State], State]:
     current = [_SHORT[name] for name in header.split()]
     transitions = {}
     for row in rows:
-        view, event, *following = row.split()
+        direction, event, *following = row.split()
         for before, after in zip(current, following, strict=True):
-            transitions[Direction(view), event, before] = _SHORT[after]
+            transitions[Direction(direction), event, before] = _SHORT[after]
     return transitions
 
 
@@ -149,33 +149,37 @@ TCP_TRANSITIONS = _read(_TCP)
 SECURE_TCP_TRANSITIONS = _read(_SECURE_TCP)
 
 
-def next_state(protocol: int, state: State, view: Direction, flags: int, *, secure: bool = False) -> State:
-    """The state after a packet."""
+def next_state(
+    protocol: int, state: State, direction: Direction, flags: int, *, secure: bool = False
+) -> State:
+    """The state of a connection after a packet with these TCP flags."""
     if protocol == UDP:
         return State.UDP
     transitions = SECURE_TCP_TRANSITIONS if secure else TCP_TRANSITIONS
     for flag, event in _FLAGS:
         if flags & flag:
-            return transitions[view, event, state]
-    return transitions[view, "none", state]
+            return transitions[direction, event, state]
+    return transitions[direction, "none", state]
 
 
-VIEWS = {"VS-NAT": (Direction.INPUT, Direction.OUTPUT), "VS-TUN and VS-DR": (Direction.INPUT_ONLY,)}
-_WHO = {Direction.INPUT: "client", Direction.OUTPUT: "server", Direction.INPUT_ONLY: "client"}
-_EVENTS = {"syn": "SYN", "ack": "ACK", "fin": "FIN", "rst": "RST", "none": "no flag"}
+# ---- the tables as a diagram ----
+
+DIAGRAMS = {"VS-NAT": (Direction.INPUT, Direction.OUTPUT), "VS-TUN and VS-DR": (Direction.INPUT_ONLY,)}
+_SENDER = {Direction.INPUT: "client", Direction.OUTPUT: "server", Direction.INPUT_ONLY: "client"}
+_LABELS = {"syn": "SYN", "ack": "ACK", "fin": "FIN", "rst": "RST", "none": "no flag"}
 
 
-def mermaid(views: tuple[Direction, ...]) -> str:
-    """The states that a connection comes to, and what leads there; nothing that changes nothing."""
+def mermaid(directions: tuple[Direction, ...]) -> str:
+    """The reachable states and the transitions between them, as a state diagram in Mermaid's language."""
     arrows: dict[tuple[State, State], list[str]] = {}
     found = [State.NONE]
     for state in found:
-        for view in views:
-            for event in _EVENTS:
-                after = TCP_TRANSITIONS[view, event, state]
-                if after is state or not _usual(view, event, state):
+        for direction in directions:
+            for event in _LABELS:
+                after = TCP_TRANSITIONS[direction, event, state]
+                if after is state or not _is_shown(direction, event, state):
                     continue
-                arrows.setdefault((state, after), []).append(f"{_WHO[view]} {_EVENTS[event]}")
+                arrows.setdefault((state, after), []).append(f"{_SENDER[direction]} {_LABELS[event]}")
                 if after not in found:
                     found.append(after)
     timeouts = Timeouts().by_state()
@@ -186,13 +190,13 @@ def mermaid(views: tuple[Direction, ...]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _usual(view: Direction, event: str, state: State) -> bool:
-    """A SYN counts where it opens a connection: elsewhere it begins another one."""
+def _is_shown(direction: Direction, event: str, state: State) -> bool:
+    """A SYN is shown only where it opens the connection: elsewhere it begins another one."""
     if state is State.NONE:
-        return view is not Direction.OUTPUT and event == "syn"
+        return direction is not Direction.OUTPUT and event == "syn"
     return event != "syn"
 
 
 if __name__ == "__main__":
-    for name, views in VIEWS.items():
-        print(f"{name}\n\n{mermaid(views)}")
+    for name, directions in DIAGRAMS.items():
+        print(f"{name}\n\n{mermaid(directions)}")

@@ -1,7 +1,7 @@
-"""What is counted for a service and for each of its real servers, and how fast it grows.
+"""Counters of a service and of each of its real servers, and how fast they grow.
 
-The rates are smoothed as the kernel does it: every two seconds a quarter of the difference
-between what was counted since and the rate so far is added to it. Source: Linux, ip_vs_est.
+The rates are smoothed as in the kernel: every two seconds, a quarter of the difference between the rate
+since the last estimate and the smoothed rate is added to the latter. Source: Linux, ip_vs_est.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _COUNTS: Callable[[Statistics], tuple[int, ...]] = attrgetter(*COUNTERS)
 
 
 class Statistics:
-    """`in` is what came from clients, `out` what a VS-NAT real server replied; bytes of IP packets."""
+    """`in` is what came from clients, `out` what a VS-NAT real server replied; bytes are of IP packets."""
 
     __slots__ = ("_last", "_rates", "bytes_in", "bytes_out", "connections", "packets_in", "packets_out")
 
@@ -39,13 +39,13 @@ class Statistics:
         self.bytes_out += length
 
     def estimate(self) -> None:
-        """To be called every PERIOD seconds."""
-        now = self.counts()
-        if now == self._last and not any(self._rates):
+        """Update the rates; called every PERIOD seconds."""
+        counts = self.counts()
+        if counts == self._last and not any(self._rates):
             return
-        for place, (count, before) in enumerate(zip(now, self._last, strict=True)):
-            self._rates[place] += ((count - before) / PERIOD - self._rates[place]) / 4
-        self._last = now
+        for index, (count, before) in enumerate(zip(counts, self._last, strict=True)):
+            self._rates[index] += ((count - before) / PERIOD - self._rates[index]) / 4
+        self._last = counts
 
     def as_dict(self) -> dict[str, object]:
         """JSON-ready: the counters, and `rates`, the same per second."""
@@ -56,11 +56,11 @@ class Statistics:
         }
 
     def counts(self) -> tuple[int, ...]:
-        """In the order of COUNTERS."""
+        """The counters in the order of COUNTERS."""
         return _COUNTS(self)
 
     def resume(self, counts: Iterable[int]) -> None:
-        """Go on from there; the rates begin anew."""
+        """Continue from these counters; the rates start again from the next estimate."""
         for name, count in zip(COUNTERS, counts, strict=True):
             setattr(self, name, count)
         self._last = self.counts()

@@ -1,7 +1,7 @@
-"""What kernel IPVS lets an administrator tune under net.ipv4.vs, by the same names.
+"""The settings that kernel IPVS has under net.ipv4.vs, by the same names.
 
-Only what changes what clients or real servers see is here: nothing about synchronising two
-directors, and nothing about the kernel's own memory. Source: Linux, ipvs-sysctl.rst.
+Only those are here that change what clients or real servers see: none about synchronising two directors,
+and none about the kernel's own memory. Source: Linux, ipvs-sysctl.rst.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ from dataclasses import asdict, dataclass, fields, replace
 
 from director.core.errors import BadValue
 
-_NUMBER = range(2**31)  # as the kernel, which takes any for a switch: all but 0 are on
-_DEFENCE = range(4)  # 0 off, 1 automatic and idle, 2 automatic and at work, 3 always
+_NUMBER = range(2**31)  # as in the kernel, which accepts any number for a switch: all but 0 mean on
+_STRATEGY = range(4)  # 0 off, 1 automatic and inactive, 2 automatic and active, 3 always active
 
 
 @dataclass(frozen=True, slots=True)
 class Sysctls:
     """The settings of one director; the defaults are the kernel's.
 
-    am_droprate: of how many new connections one is dropped while drop_packet is 3; 0: none.
-    conn_reuse_mode: whether a client's port that is used again may lead to another real server:
-        0 never, else when the old connection is over, with bit 2 also in FIN_WAIT of VS-TUN and VS-DR.
-    drop_entry: under attack, remove some half-open connections every second.
-    drop_packet: under attack, drop some packets that would open a connection.
-    expire_nodest_conn: connections of a server that was deleted end, instead of waiting for it: at the
-        next packet or deletion.
-    expire_quiescent_template: persistence does not hold a client at a server of weight 0.
+    am_droprate: while drop_packet is 3, one new connection in this many is dropped; 0: none.
+    conn_reuse_mode: whether a client that reuses its port may get another real server: 0 never, else when
+        the old connection is over, with bit 2 also when it is in FIN_WAIT (VS-TUN and VS-DR).
+    drop_entry: under overload, remove some half-open connections every second.
+    drop_packet: under overload, drop some packets that would open a connection.
+    expire_nodest_conn: connections of a deleted server end at the next packet or deletion, instead of
+        waiting for the server to come back.
+    expire_quiescent_template: persistence does not keep a client at a server of weight 0.
     lblc_expiration, lblcr_expiration: seconds for which those schedulers remember (kernel: jiffies).
-    nat_icmp_send: a VS-NAT real server is told of packets that belong to no connection.
-    pmtu_disc: packets too long for a tunnel are refused with their new length; 0 cuts them up.
-    secure_tcp: under attack, another state table: a SYN alone makes no connection that lasts.
-    sloppy_tcp: any packet of TCP, not only a SYN, may open a connection.
+    nat_icmp_send: a VS-NAT real server gets an ICMP error for packets that belong to no connection.
+    pmtu_disc: packets too long for a tunnel are rejected with the path MTU; 0 fragments them.
+    secure_tcp: under overload, use another state table: a SYN alone makes no lasting connection.
+    sloppy_tcp: any TCP packet, not only a SYN, may open a connection.
     """
 
     am_droprate: int = 10
@@ -66,15 +66,15 @@ class Sysctls:
 _ALLOWED: Mapping[str, range] = {
     "am_droprate": _NUMBER,
     "conn_reuse_mode": _NUMBER,
-    "drop_entry": _DEFENCE,
-    "drop_packet": _DEFENCE,
+    "drop_entry": _STRATEGY,
+    "drop_packet": _STRATEGY,
     "expire_nodest_conn": _NUMBER,
     "expire_quiescent_template": _NUMBER,
     "lblc_expiration": _NUMBER,
     "lblcr_expiration": _NUMBER,
     "nat_icmp_send": _NUMBER,
     "pmtu_disc": _NUMBER,
-    "secure_tcp": _DEFENCE,
+    "secure_tcp": _STRATEGY,
     "sloppy_tcp": _NUMBER,
 }
 assert set(_ALLOWED) == {field.name for field in fields(Sysctls)}

@@ -1,13 +1,13 @@
 """One direction of a TCP connection, from the segments that pass by: its lines read, its text replaced.
 
-Lines are read in order only, each byte once, from the first segment with data on: what is sent again brings
-nothing new, and a segment that comes before its time has to come again.
+Lines are read in order, each byte once, starting with the first segment that has data: what is sent again
+is ignored, and a segment that comes too early must come again.
 
-When a helper has replaced text, sequence numbers shift. The director remembers what it replaced and where.
-From that follow the new sequence number of every segment, the old number that the client's acknowledgement
-means, and the new data of a segment that is sent again, whole or cut in other places. Linux does the same
-with two shifts and the place where the newer begins (ip_vs_seq), which a cut inside the change defeats.
-All arithmetic is modulo 2^32 (RFC 9293, section 3.4).
+When a helper has replaced text, sequence numbers shift. The director remembers what it replaced, and where.
+From that it computes the new sequence number of every segment, the old number that the client's
+acknowledgement means, and the new data of a segment that is sent again, whole or split differently. Linux
+does the same with two shifts and the place where the newer begins (ip_vs_seq), which fails for a segment
+that ends inside the replaced text. All arithmetic is modulo 2^32 (RFC 9293, section 3.4).
 """
 
 from __future__ import annotations
@@ -17,15 +17,23 @@ from typing import NamedTuple
 
 from director.core.packet import FIN, SYN, Packet
 
-LONGEST = 512  # bytes of a line that are looked at (RFC 959 knows none that long)
+MAX_LINE = 512  # bytes of a line that are looked at (RFC 959 has none that long)
+MAX_EDITS = 4  # remembered; the client has acknowledged older ones long ago
 _MODULUS = 1 << 32
 _HALF = 1 << 31
-REMEMBERED = 4  # changes; the client has long acknowledged an older one
 
 
 def distance(start: int, end: int) -> int:
-    """How far `end` is behind `start`; negative when it is before it."""
+    """From sequence number `start` to `end`; negative when `end` comes first."""
     return (end - start + _HALF) % _MODULUS - _HALF
+
+
+def data_start(packet: Packet) -> int:
+    """The sequence number of the first byte of data: a SYN takes a number of its own."""
+    return (packet.sequence + (1 if packet.flags & SYN else 0)) % _MODULUS
+
+
+# ---- reading lines ----
 
 
 class Line(NamedTuple):
@@ -37,7 +45,7 @@ class Line(NamedTuple):
 
 @dataclass(slots=True)
 class LineReader:
-    """`position` is the sequence number that is read next; `start` that of the `unfinished` line."""
+    """`position` is the sequence number to be read next; `start` that of the `unfinished` line."""
 
     position: int | None = None
     start: int = 0
@@ -45,12 +53,12 @@ class LineReader:
 
     def read(self, packet: Packet) -> list[Line] | None:
         """The lines that end in this segment; None when something before it is still missing."""
-        begin = data_start(packet)
+        start = data_start(packet)
         if self.position is None:
             if not packet.payload:
                 return []
-            self.position = self.start = begin
-        known = distance(begin, self.position)
+            self.position = self.start = start
+        known = distance(start, self.position)
         if known < 0:
             return None if packet.payload or packet.flags & FIN else []
         return self._lines(self.position, packet.payload[known:])
@@ -60,7 +68,7 @@ class LineReader:
         while data:
             text, end, data = data.partition(b"\n")
             position = (position + len(text) + len(end)) % _MODULUS
-            self.unfinished = (self.unfinished + text + end)[:LONGEST]
+            self.unfinished = (self.unfinished + text + end)[:MAX_LINE]
             if end:
                 lines.append(Line(self.start, self.unfinished))
                 self.start, self.unfinished = position, b""
@@ -68,14 +76,12 @@ class LineReader:
         return lines
 
 
-def data_start(packet: Packet) -> int:
-    """The sequence number of the first byte of data: a SYN takes a number of its own."""
-    return (packet.sequence + (1 if packet.flags & SYN else 0)) % _MODULUS
+# ---- replacing text ----
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """`length` bytes from sequence number `start` on have become `text`."""
+    """`length` bytes from sequence number `start` on were replaced by `text`."""
 
     start: int
     length: int
@@ -88,7 +94,7 @@ class Edit:
 
 @dataclass(slots=True)
 class Edits:
-    """What was replaced in one direction of a connection, in the order of the sequence numbers.
+    """The replacements in one direction of a connection, in the order of their sequence numbers.
 
     `settled` is the growth by edits that are no longer `remembered`.
     """
@@ -97,13 +103,13 @@ class Edits:
     settled: int = 0
 
     def replace(self, start: int, length: int, text: bytes) -> None:
-        """Note a replacement behind all those noted before; `text` is not empty."""
+        """Note a replacement after all earlier ones; `text` is not empty."""
         self.remembered.append(Edit(start, length, text))
-        if len(self.remembered) > REMEMBERED:
+        if len(self.remembered) > MAX_EDITS:
             self.settled += self.remembered.pop(0).growth
 
     def for_sequence(self, sequence: int) -> int:
-        """What to add to a sequence number of the side that said it."""
+        """What to add to a sequence number of the side whose text is replaced."""
         delta = self.settled
         for edit in self.remembered:
             into = distance(edit.start, sequence)
@@ -113,9 +119,9 @@ class Edits:
         return delta
 
     def for_acknowledgement(self, acknowledgement: int) -> int:
-        """What to add to the other side's acknowledgement.
+        """What to add to the other side's acknowledgement number.
 
-        Somebody who has only a part of a new text has nothing of the old one.
+        An acknowledgement of part of a new text acknowledges none of the old one.
         """
         delta = self.settled
         for edit in self.remembered:
@@ -130,7 +136,7 @@ class Edits:
     def rewritten(self, sequence: int, data: bytes) -> bytes:
         """`data`, which starts at `sequence`, as the other side gets it.
 
-        A new text is in the segment in which the old one starts, however many that spans.
+        A new text is in the segment in which the old one starts, however many segments that spans.
         """
         pieces, done = [], 0
         for edit in self.remembered:

@@ -1,9 +1,9 @@
-"""When things end: timers that a packet touches without cost.
+"""Timers that cost a packet next to nothing.
 
-A packet only moves its connection's `expires`. The timer that is set already stays where it is;
-when it fires too early, it is set again; one that was given up is left where it is until there
-are many of them. Timers wait in one list per second, as in a timing
-wheel (Varghese and Lauck 1987), and only those of the second that has begun are sorted.
+A packet only moves its connection's `expires`. A timer that is already set stays where it is and is set
+again if it fires too early; a cancelled one stays in its list until there are many of them. Timers wait in
+one list per second, as in a timing wheel (Varghese and Lauck 1987); only those of the current second are
+sorted.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from math import inf
 from typing import Generic, Protocol, TypeVar
 
 UNSET = inf
-RENEWAL = 60.0  # seconds more for what others depend on
-_FEW = 1024  # timers that were given up, and that need not be cleared away
-_SHARE = 8  # one in so many of all must not be exceeded by them
+RENEWAL = 60.0  # more seconds for an item that others depend on
+_SWEEP_MIN = 1024  # cancelled timers that are not worth a sweep
+_SWEEP_SHARE = 8  # sweep when more than one in 8 timers is a cancelled one
 
 
 class Timed(Protocol):
-    """What can end. `scheduled` is the timers' own note of when they will look, UNSET without one.
+    """An item that expires. `scheduled` is the time its timer fires, UNSET without a timer.
 
-    `children` is how many others depend on it: while there are any, it does not end.
+    `children` is how many others depend on it: while there are any, it does not expire.
     """
 
     expires: float
@@ -38,9 +38,9 @@ class Timers(Generic[Item]):
     def __init__(self) -> None:
         self._seconds: dict[int, list[Item]] = {}
         self._order: list[int] = []  # a heap of the keys of _seconds
-        self._due: list[tuple[float, int, Item]] = []  # a heap of what ends in seconds that have begun
+        self._due: list[tuple[float, int, Item]] = []  # a heap of the items of seconds that have begun
         self._serial = count()
-        self._waiting = self._given_up = 0  # timers in _seconds
+        self._waiting = self._cancelled = 0  # timers in _seconds
 
     def refresh(self, item: Item, expires: float) -> None:
         """Let `item` live until `expires`."""
@@ -49,17 +49,21 @@ class Timers(Generic[Item]):
             self._set(item)
 
     def cancel(self, item: Item) -> None:
-        """Whatever timer `item` has, it will not fire."""
-        self._give_up(item)
+        """The item's timer, if it has one, will not fire; it stays in its list until a sweep."""
+        if item.scheduled != UNSET:
+            item.scheduled = UNSET
+            self._cancelled += 1
+            if self._cancelled > max(_SWEEP_MIN, self._waiting // _SWEEP_SHARE):
+                self._sweep()
 
     def expired(self, now: float) -> Iterator[Item]:
-        """Yield everything whose time has come; it has no timer any more."""
+        """Yield every item whose time has come; it has no timer any more."""
         while self._order and self._order[0] <= now:
             self._begin(heappop(self._order))
         while self._due and self._due[0][0] <= now:
             when, _, item = heappop(self._due)
             if item.scheduled != when:
-                continue  # forgotten, or another timer is set
+                continue  # cancelled, or another timer is set
             if item.expires <= now and item.children:
                 item.expires = now + RENEWAL
             item.scheduled = UNSET
@@ -68,22 +72,14 @@ class Timers(Generic[Item]):
             else:
                 yield item
 
-    def _give_up(self, item: Item) -> None:
-        """Its timer stays behind, and holds on to it; so many are worth a sweep."""
-        if item.scheduled != UNSET:
-            item.scheduled = UNSET
-            self._given_up += 1
-            if self._given_up > max(_FEW, self._waiting // _SHARE):
-                self._sweep()
-
     def _sweep(self) -> None:
         for second, items in self._seconds.items():
             items[:] = [item for item in items if second <= item.scheduled < second + 1]
         self._waiting = sum(map(len, self._seconds.values()))
-        self._given_up = 0
+        self._cancelled = 0
 
     def _set(self, item: Item) -> None:
-        self._give_up(item)
+        self.cancel(item)
         self._waiting += 1
         item.scheduled = item.expires
         second = int(item.expires)

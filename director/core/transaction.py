@@ -1,12 +1,12 @@
-"""A change of the rules while it is being written: the rules in force know nothing of it.
+"""A change of the rules while it is being prepared: the rules in force are not touched.
 
-Commands are carried out one after the other, in steps, as slowly as whoever forwards packets wishes. What is
-new is made beside the rules; what becomes of services and servers that are there is only noted. A command
-that can't be carried out ends the transaction, and nothing has changed. `activate` exchanges what was noted
-and what there was, all at once, and `roll_back` exchanges it again.
+`write` carries out commands one by one, in steps, as slowly as the caller wishes between two packets. What
+is new is created beside the rules; changes of existing services and servers are only noted. A command that
+fails ends the transaction, and nothing has changed. `activate` swaps in what was noted, all at once, and
+`roll_back` swaps it out again. After `activate`, `finish` cleans up; after a failure, `discard` does.
 
-Each command that changes a service's servers counts for whose turn it is, as in the kernel: a scheduler that
-is at work and remembers a turn hears of all of them, in their order, when the draft comes into force.
+As in the kernel, each command that changes a service's servers may change whose turn it is: a scheduler in
+force that is a TurnScheduler gets all changes, in their order, when the transaction is activated.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from director.core.service import Policy, VirtualService, check_key, name_of
 from director.core.statistics import Statistics
 from director.core.sysctls import Sysctls
 
-FTP_PERSISTENCE = 300  # seconds: of ftp in VS-TUN and VS-DR, where no rule says how long
+FTP_PERSISTENCE = 300  # seconds: the default of ftp services in VS-TUN and VS-DR
 
 Steps = Iterator[None]
 
@@ -56,85 +56,79 @@ def exhaust(steps: Steps) -> None:
 
 
 @dataclass(slots=True)
-class _Open:
-    """A service as the draft has it; `servers` and `removed` are copies if it is in force already.
+class _Draft:
+    """A service as the transaction will leave it; `servers` and `removed` are copies if it is in force.
 
-    `early`: its scheduler is not at work yet, so that it can be told of each change as it is written.
+    `new_scheduler`: the scheduler is not in force yet, so each change can be applied to it at once.
     """
 
     policy: Policy
     scheduler: Scheduler
     servers: RealServers
     removed: dict[Endpoint, RealServer]
-    early: bool
-    steps: list[Any] = field(default_factory=list)  # noted by a TurnScheduler that is at work
-    weights: Counter[int] | None = None  # those above 0, once a TurnScheduler has asked for them
-    told: bool = False  # whether the servers are others now
+    new_scheduler: bool
+    changes: list[Any] = field(default_factory=list)  # planned for a TurnScheduler in force
+    weights: Counter[int] | None = None  # those above 0, once a TurnScheduler has needed them
+    changed: bool = False  # whether the scheduler has to be told
 
 
 class Transaction:
-    """Written once, then put in force or left. It goes by the rules in force: one is written at a time."""
+    """Written once, then activated or discarded. It starts from the rules in force: one is open at a time."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self.vips: set[str] = set()  # what `vips` of the rules will be, once it is written
-        self.deletes = False  # whether a server's rule goes
+        self.vips: set[str] = set()  # what the rules' `vips` will be, once it is written
+        self.deletes = False  # whether a server's rule is deleted
         self._services = dict(rules.by_key)
-        self._other_services = False
+        self._services_changed = False
         self._removed = dict(rules.removed)
-        self._open: dict[VirtualService, _Open] = {}
-        self._made: dict[RealServer | VirtualService, None] = {}
-        self._gone: dict[VirtualService, None] = {}
-        self._values = _Values()
-        self._leaving: dict[RealServer, None] = {}  # listed, and then no more
-        self._coming: dict[RealServer, None] = {}  # the other way round
-        self._limited: dict[RealServer, bool] = {}  # and whether its threshold was raised on the way
-        self._settings: list[SetSysctl] = []
-        self._late: list[tuple[VirtualService, _Open]] = []
-        self._memories: list[tuple[VirtualService, Callable[[Sequence[RealServer]], None]]] = []
+        self._drafts: dict[VirtualService, _Draft] = {}
+        self._created: dict[RealServer | VirtualService, None] = {}
+        self._deleted: dict[VirtualService, None] = {}
+        self._pending = _PendingValues()
+        self._unconfigured: dict[RealServer, None] = {}  # servers in force whose rules are deleted
+        self._reconfigured: dict[RealServer, None] = {}  # deleted ones that are added again
+        self._limited: dict[RealServer, bool] = {}  # new thresholds; True if the upper one was ever raised
+        self._sysctls: list[SetSysctl] = []
+        self._to_notify: list[tuple[VirtualService, _Draft]] = []
+        self._snapshots: list[tuple[VirtualService, Callable[[Sequence[RealServer]], None]]] = []
 
-    # ---- written, put in force, taken back, cleared away ----
+    # ---- write, activate, roll back, clean up ----
 
     def write(self, commands: Iterable[Command]) -> Steps:
-        """Carry out commands, each step a few microseconds' worth of it. Raises LvsError."""
+        """Carry out commands, a few microseconds' worth per step. Raises LvsError."""
         for command in commands:
-            steps = self._carry_out(command)
+            steps = self._execute(command)
             if steps is not None:
                 yield from steps
             yield
-        for service, opened in self._open.items():
-            if service not in self._gone and opened.told:
-                self._tell_or_note(service, opened)
+        for service, draft in self._drafts.items():
+            if service not in self._deleted and draft.changed:
+                if not draft.new_scheduler:
+                    self._to_notify.append((service, draft))
+                elif not isinstance(draft.scheduler, TurnScheduler):
+                    draft.scheduler.changed(draft.servers)
             yield
-        yield from self._find_vips()
+        yield from self._collect_vips()
 
-    def _find_vips(self) -> Steps:
-        """The addresses of services, and of those that are gone while connections wait for their servers."""
-        if self._other_services:
-            service_addresses = frozenset(key.address.address for key in self._services if not key.mark)
-            self._set(self._rules, service_addresses=service_addresses)
+    def _collect_vips(self) -> Steps:
+        """The addresses of services, and of deleted ones while connections wait for their servers."""
+        if self._services_changed:
+            addresses = frozenset(key.address.address for key in self._services if not key.mark)
+            self._set(self._rules, service_addresses=addresses)
             yield
-        self.vips = {
-            *self._get(self._rules, "service_addresses"),
-            *networks_of(self._get(self._rules, "marks")),
-        }
+        marks = self._get(self._rules, "marks")
+        self.vips = {*self._get(self._rules, "service_addresses"), *networks_of(marks)}
         for key, servers in self._removed.items():
-            for server in list(servers.values()):  # those of an earlier change may be forgotten meanwhile
+            for server in list(servers.values()):  # a finishing transaction may remove some meanwhile
                 yield
                 if server.in_use:
                     if not key.mark:
                         self.vips.add(key.address.address)
                     break
 
-    def _tell_or_note(self, service: VirtualService, opened: _Open) -> None:
-        """A scheduler of the end, if it is not at work yet; else it is told when the draft is in force."""
-        if not opened.early:
-            self._late.append((service, opened))
-        elif not isinstance(opened.scheduler, TurnScheduler):
-            opened.scheduler.changed(opened.servers)
-
     def is_last(self, command: DeleteServer) -> bool:
-        """Whether it is about to take the last server of a service."""
+        """Whether the command would delete the last server of its service."""
         service = self._services.get(command.key)
         if service is None:
             return False
@@ -142,40 +136,41 @@ class Transaction:
         return len(servers) == 1 and servers.at(command.server) is not None
 
     def activate(self) -> None:
-        """All at once. What is new costs nothing; of what was there, each value costs some 0.1 µs."""
+        """All at once. What is new costs nothing; each changed value of what exists costs about 0.1 µs."""
         rules = self._rules
         for server, raised in self._limited.items():
             full = 0 < self._get(server, "upper") <= server.active + server.inactive
-            self._values.note(server, "overloaded", full or (server.overloaded and not raised))
-        if self._settings:
-            self._values.note(rules, "sysctls", self._set_sysctls())
-        self._values.note(rules, "by_key", self._services)
-        self._values.note(rules, "removed", self._removed)
-        self._exchange(configured=False)
-        for service, opened in self._late:
-            self._memories.append((service, schedulers.snapshot(service.scheduler)))
-            _tell(service, opened.steps)
+            self._pending.note(server, "overloaded", full or (server.overloaded and not raised))
+        if self._sysctls:
+            self._pending.note(rules, "sysctls", self._new_sysctls())
+        self._pending.note(rules, "by_key", self._services)
+        self._pending.note(rules, "removed", self._removed)
+        self._swap(configured=False)
+        for service, draft in self._to_notify:
+            self._snapshots.append((service, schedulers.snapshot(service.scheduler)))
+            _notify(service, draft.changes)
 
     def roll_back(self) -> None:
-        """All is as it was before `activate`."""
-        self._exchange(configured=True)
-        while self._memories:
-            service, remember = self._memories.pop()
-            remember(service.servers)
+        """Everything is as it was before `activate`."""
+        self._swap(configured=True)
+        while self._snapshots:
+            service, restore = self._snapshots.pop()
+            restore(service.servers)
 
-    def _exchange(self, *, configured: bool) -> None:
-        self._values.exchange()
-        for server in self._leaving:
+    def _swap(self, *, configured: bool) -> None:
+        self._pending.swap()
+        for server in self._unconfigured:
             server.configured = configured
-        for server in self._coming:
+        for server in self._reconfigured:
             server.configured = not configured
         self._rules.changed()
-        self._tune()
+        for service in self._rules if self._sysctls else ():
+            schedulers.apply_sysctls(service.policy.scheduler_name, service.scheduler, self._rules.sysctls)
 
     def finish(self) -> Steps:
-        """It is in force for good: deleted servers that nothing refers to need not be kept."""
-        for service in self._gone:
-            service.servers, service.removed = RealServers(), self._open[service].removed
+        """It stays in force: forget deleted servers that are not in use."""
+        for service in self._deleted:
+            service.servers, service.removed = RealServers(), self._drafts[service].removed
             yield
         for service in self._services.values():
             if service.removed:
@@ -187,67 +182,67 @@ class Transaction:
         yield from self.discard()
 
     def discard(self) -> Steps:
-        """Let go of all that it has made and that is not needed, a little in each step."""
-        self._services, self._removed, self._late = {}, {}, []
-        yield from self._values.discard()
-        held: tuple[dict[Any, Any], ...] = (self._open, self._gone, self._made)
-        for some in (*held, self._leaving, self._coming, self._limited):
-            while some:
-                some.popitem()
+        """Free what it holds, a little in each step."""
+        self._services, self._removed, self._to_notify = {}, {}, []
+        yield from self._pending.discard()
+        held: tuple[dict[Any, Any], ...] = (self._drafts, self._deleted, self._created)
+        for values in (*held, self._unconfigured, self._reconfigured, self._limited):
+            while values:
+                values.popitem()
                 yield
 
-    # ---- values ----
+    # ---- values, and drafts of services ----
 
     def _get(self, owner: object, name: str) -> Any:
-        """As it will be."""
-        return self._values.get(owner, name)
+        """An attribute as it will be."""
+        return self._pending.get(owner, name)
 
     def _set(self, owner: Any, **values: object) -> None:
-        give = setattr if owner in self._made else self._values.note  # nobody else has seen what was made
+        assign = setattr if owner in self._created else self._pending.note  # nobody sees what is new
         for name, value in values.items():
-            give(owner, name, value)
+            assign(owner, name, value)
 
-    def _opened(self, service: VirtualService) -> _Open:
-        """To change its servers, or what it does with them."""
-        opened = self._open.get(service)
-        if opened is None:
-            opened = self._copied(service)
-            self._set(service, servers=opened.servers, removed=opened.removed)
-        return opened
+    def _draft_of(self, service: VirtualService) -> _Draft:
+        """The draft in which a service's servers or scheduler can be changed."""
+        draft = self._drafts.get(service)
+        if draft is None:
+            draft = self._new_draft(service)
+            self._set(service, servers=draft.servers, removed=draft.removed)
+        return draft
 
-    def _copied(self, service: VirtualService) -> _Open:
-        is_new = service in self._made
+    def _new_draft(self, service: VirtualService) -> _Draft:
+        is_new = service in self._created
         servers = service.servers if is_new else service.servers.copy()
         removed = service.removed if is_new else dict(service.removed)
-        opened = _Open(service.policy, service.scheduler, servers, removed, early=is_new)
-        self._open[service] = opened
-        return opened
+        draft = _Draft(service.policy, service.scheduler, servers, removed, new_scheduler=is_new)
+        self._drafts[service] = draft
+        return draft
 
-    def _tell_scheduler(self, opened: _Open, place: int, by: int, before: int, after: int) -> None:
-        """A server came to a place (`by` is 1), left it (-1) or changed (0), and with it its weight."""
-        opened.told = True
-        if not isinstance(opened.scheduler, TurnScheduler):
+    def _change_turns(self, draft: _Draft, position: int, by: int, before: int, after: int) -> None:
+        """A server was added at `position` (`by` is 1), deleted (-1) or edited (0), with its weight."""
+        draft.changed = True
+        if not isinstance(draft.scheduler, TurnScheduler):
             return
-        if opened.weights is None:
-            weights = (self._get(server, "weight") for server in opened.servers)
-            opened.weights = Counter(weight for weight in weights if weight)
+        if draft.weights is None:
+            weights = (self._get(server, "weight") for server in draft.servers)
+            draft.weights = Counter(weight for weight in weights if weight)
         elif before != after:
-            _count(opened.weights, before, -1)
-            _count(opened.weights, after, 1)
-        noted = opened.scheduler.plan_change(place, by, opened.weights)
-        if opened.early:
-            opened.scheduler.apply_change(noted)
+            _count(draft.weights, before, -1)
+            _count(draft.weights, after, 1)
+        change = draft.scheduler.plan_change(position, by, draft.weights)
+        if draft.new_scheduler:
+            draft.scheduler.apply_change(change)
         else:
-            opened.steps.append(noted)
+            draft.changes.append(change)
 
     @singledispatchmethod
-    def _carry_out(self, command: Command) -> Steps | None:
-        """Steps where there is more to do than a few microseconds' worth."""
-        raise TypeError(f"{command!r} is no command")
+    def _execute(self, command: Command) -> Steps | None:
+        """Steps, if the command takes more than a few microseconds."""
+        raise TypeError(f"{command!r} is not a command")
 
     # ---- services ----
 
-    @_carry_out.register
+    @_execute.register
     def _add_service(self, command: AddService) -> None:
         key = command.key
         check_key(key)
@@ -259,58 +254,58 @@ class Transaction:
         scheduler = schedulers.make(policy.scheduler_name, policy.flags, self._rules.sysctls)
         removed = dict(self._removed.pop(key, {}))
         for server in removed.values():
-            self._set(server, stats=Statistics())  # what was done for a service that is gone
+            self._set(server, stats=Statistics())  # the counters belong to the deleted service
         service = VirtualService(key, policy, scheduler, removed=removed)
-        self._made[service] = None
+        self._created[service] = None
         self._services[key] = service
-        self._other_services = True
+        self._services_changed = True
 
-    @_carry_out.register
+    @_execute.register
     def _edit_service(self, command: EditService) -> None:
         service = self._service(command.key)
-        policy, opened = self._policy(command), self._opened(service)
-        before, opened.policy = opened.policy, policy
+        policy, draft = self._policy(command), self._draft_of(service)
+        before, draft.policy = draft.policy, policy
         self._set(service, policy=policy)
         if (policy.scheduler_name, policy.flags) == (before.scheduler_name, before.flags):
             return
-        opened.scheduler = schedulers.make(policy.scheduler_name, policy.flags, self._rules.sysctls)
-        opened.steps = []
-        opened.early = isinstance(opened.scheduler, TurnScheduler)
-        self._set(service, scheduler=opened.scheduler)
-        self._tell_scheduler(opened, 0, 0, 0, 0)
+        draft.scheduler = schedulers.make(policy.scheduler_name, policy.flags, self._rules.sysctls)
+        draft.changes = []
+        draft.new_scheduler = isinstance(draft.scheduler, TurnScheduler)
+        self._set(service, scheduler=draft.scheduler)
+        self._change_turns(draft, 0, 0, 0, 0)
 
     def _policy(self, command: AddService | EditService) -> Policy:
         persistent = command.persistent
         if persistent is None:
-            half_seen = self._rules.method is not Method.NAT and command.key.protocol == TCP
+            one_way = self._rules.method is not Method.NAT and command.key.protocol == TCP
             is_ftp = command.key.address.port == ftp.CONTROL_PORT
-            persistent = FTP_PERSISTENCE if half_seen and is_ftp else 0
+            persistent = FTP_PERSISTENCE if one_way and is_ftp else 0
         name = command.scheduler or self._rules.scheduler
         policy = Policy(name, tuple(command.flags), persistent, command.netmask, command.one_packet)
         policy.check(command.key)
         return policy
 
-    @_carry_out.register
+    @_execute.register
     def _delete_service(self, command: DeleteService) -> Steps:
         return self._delete(self._service(command.key))
 
     def _delete(self, service: VirtualService) -> Steps:
-        """Nobody finds it any more: what it has is taken from it when there is time."""
-        opened = self._open.get(service) or self._copied(service)
-        for server in opened.servers:
-            self._unlist(opened, server)
+        """It is not found any more; what it holds is freed by `finish`."""
+        draft = self._drafts.get(service) or self._new_draft(service)
+        for server in draft.servers:
+            self._unconfigure(draft, server)
             yield
-        self._gone[service] = None
-        self._removed[service.key] = opened.removed
+        self._deleted[service] = None
+        self._removed[service.key] = draft.removed
         del self._services[service.key]
-        self._other_services = True
+        self._services_changed = True
 
-    @_carry_out.register
+    @_execute.register
     def _clear(self, _command: Clear) -> Steps:
         for service in list(self._services.values()):
             yield from self._delete(service)
 
-    @_carry_out.register
+    @_execute.register
     def _zero(self, command: Zero) -> Steps:
         services = [self._service(command.key)] if command.key else self._services.values()
         for service in services:
@@ -321,128 +316,123 @@ class Transaction:
 
     # ---- real servers ----
 
-    @_carry_out.register
+    @_execute.register
     def _add_server(self, command: AddServer) -> None:
         service, address = self._service_of(command), command.server
-        opened = self._opened(service)
+        draft = self._draft_of(service)
         check_server(address, command.weight, command.upper, command.lower)
-        if opened.servers.at(address):
+        if draft.servers.at(address):
             raise ServerExists(f"Destination already exists: real server {address} of {service}.")
         requested = command.method or self._rules.method
-        method = self._check_method(service, address, requested)
-        server = opened.removed.pop(address, None)
+        method = self._effective_method(service, address, requested)
+        server = draft.removed.pop(address, None)
         if server is None:
             server = RealServer(address, command.weight, method, command.upper, command.lower)
-            self._made[server] = None
+            self._created[server] = None
         else:
-            self._revive(opened, server)
+            self._reconfigure(draft, server)
             self._set(server, method=method)
-            self._weigh(server, command.weight)
-            self._limit(server, command.upper, command.lower)
+            self._set_weight(server, command.weight)
+            self._set_thresholds(server, command.upper, command.lower)
         self._set(server, requested_method=requested)
-        opened.servers.insert(0, server)
-        self._tell_scheduler(opened, 0, 1, 0, command.weight)
+        draft.servers.insert(0, server)
+        self._change_turns(draft, 0, 1, 0, command.weight)
 
-    def _revive(self, opened: _Open, server: RealServer) -> None:
-        """A deleted server, to which connections may still refer."""
-        follows = isinstance(opened.scheduler, TurnScheduler)  # which looks at its weight later
-        opened.early = opened.early and follows
-        if server in self._made:
+    def _reconfigure(self, draft: _Draft, server: RealServer) -> None:
+        """A deleted server, to which connections may still refer, is added again."""
+        # Other schedulers read the server's weight, which is only pending until activation.
+        draft.new_scheduler = draft.new_scheduler and isinstance(draft.scheduler, TurnScheduler)
+        if server in self._created:
             server.configured = True
-        elif server in self._leaving:
-            del self._leaving[server]
+        elif server in self._unconfigured:
+            del self._unconfigured[server]
         else:
-            self._coming[server] = None
+            self._reconfigured[server] = None
 
-    def _unlist(self, opened: _Open, server: RealServer) -> None:
-        """Connections keep referring to the server; a rule that brings it back revives it."""
+    def _unconfigure(self, draft: _Draft, server: RealServer) -> None:
+        """A server's rule is deleted; connections keep referring to it, and adding it again revives it."""
         self.deletes = True
-        opened.removed[server.address] = server
-        if server in self._made:
+        draft.removed[server.address] = server
+        if server in self._created:
             server.configured = False
-        elif server in self._coming:
-            del self._coming[server]
+        elif server in self._reconfigured:
+            del self._reconfigured[server]
         else:
-            self._leaving[server] = None
+            self._unconfigured[server] = None
 
-    @_carry_out.register
+    @_execute.register
     def _edit_server(self, command: EditServer) -> None:
         service = self._service_of(command)
-        opened = self._opened(service)
-        server = self._server(service, opened, command.server)
+        draft = self._draft_of(service)
+        server = self._server(service, draft, command.server)
         before, upper, lower = (self._get(server, name) for name in ("weight", "upper", "lower"))
         weight = before if command.weight is None else command.weight
         upper = upper if command.upper is None else command.upper
         lower = lower if command.lower is None else command.lower
         check_server(server.address, weight, upper, lower)
         requested = command.method or self._get(server, "requested_method")
-        self._set(
-            server, method=self._check_method(service, server.address, requested), requested_method=requested
-        )
-        self._weigh(server, weight)
-        self._limit(server, upper, lower)
-        self._tell_scheduler(opened, 0, 0, before, weight)
+        method = self._effective_method(service, server.address, requested)
+        self._set(server, method=method, requested_method=requested)
+        self._set_weight(server, weight)
+        self._set_thresholds(server, upper, lower)
+        self._change_turns(draft, 0, 0, before, weight)
 
-    def _weigh(self, server: RealServer, weight: int) -> None:
+    def _set_weight(self, server: RealServer, weight: int) -> None:
         self._set(server, weight=weight, last_weight=weight or self._get(server, "last_weight"))
 
-    def _limit(self, server: RealServer, upper: int, lower: int) -> None:
-        """New thresholds hold for the connections that are there; a raised one gives another chance."""
+    def _set_thresholds(self, server: RealServer, upper: int, lower: int) -> None:
+        """They hold for existing connections, too; a raised upper threshold ends an overload."""
         raised = not 0 < upper <= self._get(server, "upper")
-        if server not in self._made:
+        if server not in self._created:
             self._limited[server] = raised or self._limited.get(server, False)
         self._set(server, upper=upper, lower=lower)
 
-    def _check_method(self, service: VirtualService, server: Endpoint, requested: Method) -> Method:
-        """What becomes of the method asked for. Raises BadValue."""
+    def _effective_method(self, service: VirtualService, server: Endpoint, requested: Method) -> Method:
+        """The requested method, or LOCAL for the local node. Raises BadValue."""
         port = service.key.address.port
         if requested is not Method.NAT and not service.key.mark and server.port != port:
             raise BadValue("real server", f"port {port}: only VS-NAT changes it", str(server))
         return Method.LOCAL if self._rules.is_local(server.address) else requested
 
-    @_carry_out.register
+    @_execute.register
     def _delete_server(self, command: DeleteServer) -> None:
         service = self._service_of(command)
-        opened = self._opened(service)
-        server = self._server(service, opened, command.server)
-        place = opened.servers.index(server)
-        opened.servers.remove(server)
-        self._unlist(opened, server)
-        self._tell_scheduler(opened, place, -1, self._get(server, "weight"), 0)
+        draft = self._draft_of(service)
+        server = self._server(service, draft, command.server)
+        position = draft.servers.index(server)
+        draft.servers.remove(server)
+        self._unconfigure(draft, server)
+        self._change_turns(draft, position, -1, self._get(server, "weight"), 0)
 
     # ---- settings ----
 
-    @_carry_out.register
+    @_execute.register
     def _set_timeouts(self, command: SetTimeouts) -> None:
-        asked = {"established": command.tcp, "fin_wait": command.tcpfin, "udp": command.udp}
-        wanted = {name: seconds for name, seconds in asked.items() if seconds != 0}
-        self._set(self._rules, timeouts=replace(self._get(self._rules, "timeouts"), **wanted))
+        timeouts = {"established": command.tcp, "fin_wait": command.tcpfin, "udp": command.udp}
+        given = {name: seconds for name, seconds in timeouts.items() if seconds != 0}
+        self._set(self._rules, timeouts=replace(self._get(self._rules, "timeouts"), **given))
 
-    @_carry_out.register
+    @_execute.register
     def _set_sysctl(self, command: SetSysctl) -> None:
         self._rules.sysctls.with_value(command.name, command.value)
-        self._settings.append(command)
+        self._sysctls.append(command)
 
-    def _set_sysctls(self) -> Sysctls:
-        """Those of now, which an attack may have moved, but for what was set."""
+    def _new_sysctls(self) -> Sysctls:
+        """The current ones, which an overload may have changed meanwhile, with those that were set."""
         sysctls = self._rules.sysctls
-        for setting in self._settings:
+        for setting in self._sysctls:
             sysctls = sysctls.with_value(setting.name, setting.value)
         return sysctls
 
-    def _tune(self) -> None:
-        for service in self._rules if self._settings else ():
-            schedulers.apply_sysctls(service.policy.scheduler_name, service.scheduler, self._rules.sysctls)
-
-    @_carry_out.register
+    @_execute.register
     def _add_mark(self, command: AddMark) -> None:
         self._set(self._rules, marks=(*self._get(self._rules, "marks"), Mark.of(command)))
 
-    @_carry_out.register
+    @_execute.register
     def _delete_mark(self, command: DeleteMark) -> None:
         self._set(self._rules, marks=without(self._get(self._rules, "marks"), Mark.of(command)))
 
-    @_carry_out.register
+    @_execute.register
     def _clear_marks(self, _command: ClearMarks) -> None:
         self._set(self._rules, marks=())
 
@@ -455,49 +445,49 @@ class Transaction:
         return service
 
     def _service_of(self, command: AddServer | EditServer | DeleteServer) -> VirtualService:
-        """The service whose server a command is about."""
+        """The service of a command about one of its servers."""
         return self._service(command.key, "Service not defined")
 
     @staticmethod
-    def _server(service: VirtualService, opened: _Open, address: Endpoint) -> RealServer:
-        server = opened.servers.at(address)
+    def _server(service: VirtualService, draft: _Draft, address: Endpoint) -> RealServer:
+        server = draft.servers.at(address)
         if server is None:
             raise NoSuchServer(f"No such destination: real server {address} of {service}.")
         return server
 
 
-class _Values:
-    """Values that things are to have, by their names; exchanged, it has those that the things had."""
+class _PendingValues:
+    """New values of attributes, by name and owner; after a swap, the values that these had before."""
 
     def __init__(self) -> None:
-        self._of: dict[str, dict[Any, Any]] = {}
+        self._by_name: dict[str, dict[Any, Any]] = {}
 
     def get(self, owner: Any, name: str) -> Any:
-        noted = self._of.get(name)
+        noted = self._by_name.get(name)
         return noted[owner] if noted and owner in noted else getattr(owner, name)
 
     def note(self, owner: Any, name: str, value: object) -> None:
-        self._of.setdefault(name, {})[owner] = value
+        self._by_name.setdefault(name, {})[owner] = value
 
-    def exchange(self) -> None:
-        for name, noted in self._of.items():
+    def swap(self) -> None:
+        for name, noted in self._by_name.items():
             for owner, value in noted.items():
                 noted[owner] = getattr(owner, name)
                 setattr(owner, name, value)
 
     def discard(self) -> Steps:
-        for noted in self._of.values():
+        for noted in self._by_name.values():
             while noted:
                 noted.popitem()
                 yield
 
 
-def _tell(service: VirtualService, steps: Sequence[Any]) -> None:
-    """A scheduler that is at work, of what has happened to its servers."""
+def _notify(service: VirtualService, changes: Sequence[Any]) -> None:
+    """Tell a scheduler in force that its servers have changed."""
     scheduler = service.scheduler
     if isinstance(scheduler, TurnScheduler):
-        for noted in steps:
-            scheduler.apply_change(noted)
+        for change in changes:
+            scheduler.apply_change(change)
     else:
         scheduler.changed(service.servers)
 

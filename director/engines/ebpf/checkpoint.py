@@ -35,7 +35,7 @@ from director.core.ftp import Session
 from director.core.real_server import RealServer
 from director.core.service import VirtualService
 from director.core.statistics import COUNTERS
-from director.core.tcp_stream import LONGEST, REMEMBERED, Edit, Edits, LineReader
+from director.core.tcp_stream import MAX_EDITS, MAX_LINE, Edit, Edits, LineReader
 from director.engines.ebpf.libbpf import BpfError
 from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.servers import Servers
@@ -195,10 +195,10 @@ def _checked(counters: Any) -> Sequence[int]:
 # ---- ftp control connections ----
 
 # Whether anything was read, position, start; the unfinished line: its length, its text.
-_READER = Struct(f"=?IIH{LONGEST}s")
+_READER = Struct(f"=?IIH{MAX_LINE}s")
 _EDIT = Struct("=IHB23s")  # start, length; what replaced it: its length, its text
 _REST = Struct("=?IiB")  # whether anything was sent, up to where; growth of the stream, number of edits
-SESSION_SIZE = 2 * _READER.size + _REST.size + REMEMBERED * _EDIT.size
+SESSION_SIZE = 2 * _READER.size + _REST.size + MAX_EDITS * _EDIT.size
 
 
 class FtpSessions:

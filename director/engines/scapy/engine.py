@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from director.core.connections import ConnectionTable, Tables
 from director.core.decision import Decision, Drop, Forward, Pass, Reject
-from director.core.fragments import LATE, Reassembly
-from director.core.icmp import IPIP_HEADER, NOT_REASSEMBLED, TIME_EXCEEDED
+from director.core.fragments import TIMED_OUT, Reassembly
+from director.core.icmp import IPIP_HEADER, REASSEMBLY_TIME_EXCEEDED, TIME_EXCEEDED
 from director.core.packet import HEADER, TCP, UDP, Packet
 from director.core.persistence import Templates
 from director.core.real_server import Method
@@ -260,12 +260,12 @@ class ScapyEngine:
     def _abandon(self, fragments: Sequence[bytes], why: str) -> None:
         """Their packet will never be complete; RFC 792 says when its sender learns of it."""
         packet, trace = parse(Datagram(fragments[0])), self._director.trace
-        if why != LATE or packet.fragment_offset:
+        if why != TIMED_OUT or packet.fragment_offset:
             trace.drop(packet, self._clock(), why)
             self._count("dropped", len(fragments))
             return
         self._count("dropped", len(fragments) - 1)
-        decision = Reject(TIME_EXCEEDED, NOT_REASSEMBLED, (why,))
+        decision = Reject(TIME_EXCEEDED, REASSEMBLY_TIME_EXCEEDED, (why,))
         self._reject(trace.reject(packet, self._clock(), decision), fragments[0])
 
     # ---- out ----

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from director.core.commands import AddServer, AddService, Command, ServiceKey
@@ -9,6 +10,7 @@ from director.core.connections import Connection
 from director.core.director import Director
 from director.core.packet import ACK, FIN, RST, SYN, TCP, Endpoint, Packet
 from director.core.real_server import Method
+from director.core.transaction import Transaction, exhaust
 
 CIP, VIP = "198.51.100.101", "203.0.113.1"
 WEB, FTP = Endpoint(VIP, 80), Endpoint(VIP, 21)
@@ -38,6 +40,14 @@ def direct(method: Method = Method.DR, **options: Any) -> Director:
         servers = [(Endpoint(f"203.0.113.{n}", service.port), 1) for n in (12, 11)]
         director.apply(rules(service, *servers), 0.0)
     return director
+
+
+def activated(director: Director, commands: Sequence[Command]) -> Transaction:
+    """A change of the rules that is in force, and can still be finished or rolled back."""
+    transaction = director.transaction()
+    exhaust(transaction.write(commands))
+    director.activate(transaction)
+    return transaction
 
 
 def entry(director: Director, client: Endpoint, vip: Endpoint, protocol: int = TCP) -> Connection:

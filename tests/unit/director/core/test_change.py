@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import pytest
@@ -29,9 +30,10 @@ from director.core.errors import LvsError
 from director.core.packet import TCP, Endpoint
 from director.core.real_server import Method
 from director.core.schedulers import names
+from director.core.transaction import exhaust
 from director.engines.engine import EngineError
 from director.formats.command_json import encode
-from tests.unit.director.core.support import FTP, RS1, RS2, RS3, WEB, client, tcp
+from tests.unit.director.core.support import FTP, RS1, RS2, RS3, WEB, activated, client, tcp
 from tests.unit.director.core.test_fuzz import commands
 from tests.unit.director.idle import Idle
 
@@ -128,11 +130,11 @@ def test_whatever_is_rolled_back_has_never_been(changes: list[list[Command]], sc
     for change in changes:
         before = everything(director)
         try:
-            prepared = director.prepare(change, 1)
+            prepared = activated(director, change)
         except LvsError:
             assert everything(director) == before
             continue
-        prepared.roll_back()
+        director.roll_back(prepared)
         assert everything(director) == before
     for port in range(2000, 2009):
         ours, others = (each.decide(tcp(client(port), WEB), 2) for each in (director, twin))
@@ -144,7 +146,8 @@ def test_a_committed_deletion_ends_connections_only_then() -> None:
     director = used("rr")
     director.apply([SetSysctl("expire_nodest_conn", 1)], 0)
     there = len(director.connections)
-    change = director.prepare([Clear()], 1)
+    change: list[Command] = [Clear()]
+    transaction = activated(director, change)
     assert len(director.connections) == there
-    change.commit()
+    exhaust(director.finish(transaction, deque(change), 1))
     assert len(director.connections) == 0

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from director.core.states import VIEWS, mermaid
+from director.core.states import DIAGRAMS, mermaid
 
 PAGE = Path(__file__).resolve().parents[4] / "docs" / "director.md"
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("name", DIAGRAMS)
 def test_the_page_shows_the_tables(name: str) -> None:
     """UPDATE_GOLDEN=1 writes it anew."""
-    text, drawn = PAGE.read_text(), mermaid(VIEWS[name])
+    text, drawn = PAGE.read_text(), mermaid(DIAGRAMS[name])
     block = re.compile(rf"(<!-- diagram: {name} -->\n```mermaid\n)(.*?)(```)", re.DOTALL)
     found = block.search(text)
     assert found

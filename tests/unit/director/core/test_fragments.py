@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from director.core.commands import AddServer, AddService, Command, DeleteServer, DeleteService, ServiceKey
 from director.core.decision import Drop, Forward, Pass
 from director.core.director import Director
-from director.core.fragments import LATE, Reassembly
+from director.core.fragments import TIMED_OUT, Reassembly
 from director.core.packet import ACK, ICMP, TCP, UDP, Endpoint, Packet
 from tests.unit.director.core.support import FTP, FTP2, RS1, VIP, WEB, client, published, tcp
 
@@ -89,7 +89,7 @@ def test_the_same_again_is_left_out(kept: Kept) -> None:
     for _ in range(2):
         assert not kept.add(piece(8, 8, MF))
     assert starts(kept.add(piece(16, 1))) == [0, 16]
-    assert kept.lost == [(1, "a fragment that has come before")] * 2
+    assert kept.lost == [(1, "fragment: duplicate")] * 2
 
 
 @pytest.mark.parametrize(
@@ -99,12 +99,12 @@ def test_the_same_again_is_left_out(kept: Kept) -> None:
         ([(8, 16, MF), (0, 16, MF)], "overlaps"),
         ([(8, 8, MF), (0, 24, MF)], "overlaps"),
         ([(0, 24, MF), (8, 24, MF)], "overlaps"),
-        ([(0, 8, MF), (8, 0, MF)], "without data"),
-        ([(0, 8, MF), (8, 7, MF)], "without data"),
-        ([(16, 8, False), (24, 8, MF)], "behind the end"),
-        ([(16, 8, MF), (8, 8, False)], "behind the end"),
-        ([(16, 8, False), (32, 8, False)], "behind the end"),
-        ([(0, 8, MF), (65528, 1480, False), (8, 32768, MF), (32776, 32752, MF)], "longer than one may be"),
+        ([(0, 8, MF), (8, 0, MF)], "no data"),
+        ([(0, 8, MF), (8, 7, MF)], "no data"),
+        ([(16, 8, False), (24, 8, MF)], "beyond the end"),
+        ([(16, 8, MF), (8, 8, False)], "beyond the end"),
+        ([(16, 8, False), (32, 8, False)], "beyond the end"),
+        ([(0, 8, MF), (65528, 1480, False), (8, 32768, MF), (32776, 32752, MF)], "longer than 65535 bytes"),
     ],
 )
 def test_what_nobody_has_sent_as_one_packet_is_given_up(
@@ -126,7 +126,7 @@ def test_those_that_wait_in_vain_are_given_up(kept: Kept) -> None:
     kept.memory.tick(29.9)
     assert kept.lost == []
     kept.memory.tick(30)
-    assert kept.lost == [(2, LATE)]
+    assert kept.lost == [(2, TIMED_OUT)]
     assert starts(kept.add(piece(8, 8, identification=2), 40)) == [0, 8]
 
 
@@ -135,7 +135,7 @@ def test_the_memory_is_bounded(kept: Kept) -> None:
     for number in range(20_000):
         kept.add(piece(8 * (number // 65_536), 8, MF, number))
     assert kept.memory.size <= 4 << 20
-    assert {why for _, why in kept.lost} == {"a fragment, and there is no room for more of them"}
+    assert {why for _, why in kept.lost} == {"fragment: no memory for more of them"}
     waiting = kept.memory.size // (20 + 256)
     assert sum(count for count, _ in kept.lost) + waiting == 20_000
     for number in range(8190):

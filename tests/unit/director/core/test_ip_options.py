@@ -114,7 +114,7 @@ def test_a_client_hears_of_a_wrong_one() -> None:
     decision = published(on_event=told.append).decide(tcp(client(1), WEB, options=b"\1\1\x94\1"), 0)
     assert isinstance(decision, Reject)
     assert (decision.icmp_type, decision.icmp_code, decision.pointer) == (12, 0, 22)
-    assert told[-1].as_dict()["why"] == "a wrong IP option at byte 22"
+    assert told[-1].as_dict()["why"] == "invalid IP option at byte 22"
 
 
 def test_of_a_real_servers_wrong_one_its_own_kernel_speaks() -> None:

@@ -195,7 +195,7 @@ def test_no_error_is_sent_without_the_first_fragment(running: Running) -> None:
     running.engine.tick(31)
     assert running.wire.sent == []
     assert running.engine.counters()["dropped"] == 2
-    assert "has not come in time" in running.events[-1].data["why"]
+    assert "did not arrive in time" in running.events[-1].data["why"]
 
 
 def test_reassembly_errors_are_rate_limited(running: Running) -> None:

@@ -25,6 +25,7 @@ from director.engines.ipvs.engine import IpvsEngine, Service, changes
 from director.engines.ipvs.kernel import KernelIpvs, marks_script
 from director.formats.command_json import decode
 from director.ipvsadm import save_format
+from tests.unit.director.core.support import activated
 
 ENDS = ("203.0.113.1:80", "203.0.113.1:81")
 SERVERS = ("172.16.0.2:80", "172.16.0.3:8000", "172.16.0.4:80")
@@ -260,7 +261,8 @@ def test_a_refusal_leaves_the_kernel_as_it_was(refuses: str, tmp_path: Path) -> 
     fake.restore(["--set 900 120 300"])
     before = fake.state()
     service = ServiceKey(TCP, Endpoint("203.0.113.1", 81))
-    change = director.prepare(
+    transaction = activated(
+        director,
         [
             AddService(service),
             AddServer(service, Endpoint("172.16.0.9", 81)),
@@ -269,7 +271,6 @@ def test_a_refusal_leaves_the_kernel_as_it_was(refuses: str, tmp_path: Path) -> 
             SetSysctl("pmtu_disc", 0),
             AddMark(7, "203.0.113.0/24", TCP, 80, 81),
         ],
-        0,
     )
     fake.refuses = refuses
     if refuses == "sysctls":
@@ -279,7 +280,7 @@ def test_a_refusal_leaves_the_kernel_as_it_was(refuses: str, tmp_path: Path) -> 
     with pytest.raises(EngineError):
         engine.install_rules()
     assert fake.state() == before
-    change.roll_back()
+    director.roll_back(transaction)
     fake.refuses = ""
     engine.install_rules()
     assert fake.state() == before

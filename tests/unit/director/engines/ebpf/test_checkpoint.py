@@ -26,7 +26,7 @@ from director.core.director import Director
 from director.core.ftp import Session
 from director.core.packet import TCP, Endpoint
 from director.core.service import VirtualService
-from director.core.tcp_stream import REMEMBERED, Edit, Edits, LineReader
+from director.core.tcp_stream import MAX_EDITS, Edit, Edits, LineReader
 from director.engines.ebpf import checkpoint, compiler, layouts
 from director.engines.ebpf.checkpoint import SESSION_SIZE, FtpSessions, pack_session, unpack_session
 from director.engines.ebpf.servers import Servers
@@ -264,7 +264,7 @@ sessions = st.builds(
     Session,
     readers,
     readers,
-    st.builds(Edits, st.lists(edits, max_size=REMEMBERED), st.integers(-1000, 1000)),
+    st.builds(Edits, st.lists(edits, max_size=MAX_EDITS), st.integers(-1000, 1000)),
     st.none() | numbers,
 )
 

@@ -15,7 +15,7 @@ from director.engines.ebpf.libbpf import BpfError
 from director.engines.ebpf.servers import Servers
 from director.engines.ebpf.services import Services
 from director.engines.engine import EngineError
-from tests.unit.director.core.support import RS1, RS2, RS3, WEB, client, tcp
+from tests.unit.director.core.support import RS1, RS2, RS3, WEB, activated, client, tcp
 from tests.unit.director.core.support import rules as commands_for
 from tests.unit.director.engines.ebpf.support import FakeMap
 
@@ -130,7 +130,7 @@ def test_the_next_call_repairs_a_write_that_failed(monkeypatch: pytest.MonkeyPat
     rules = Rules(scheduler="rr")
     rules.write()
     keys = rules.maps["services"].entries.keys()
-    change = rules.director.prepare(commands_for(WEB._replace(port=81), (RS1, 1)), 0.0)
+    transaction = activated(rules.director, commands_for(WEB._replace(port=81), (RS1, 1)))
 
     def full(_key: bytes, _value: bytes) -> None:
         raise BpfError("out of memory")
@@ -139,7 +139,7 @@ def test_the_next_call_repairs_a_write_that_failed(monkeypatch: pytest.MonkeyPat
         patched.setattr(rules.maps["services"], "put", full)
         with pytest.raises(EngineError, match="out of memory"):
             rules.write()
-    change.roll_back()
+    rules.director.roll_back(transaction)
     rules.write()
     assert rules.maps["services"].entries.keys() == keys
     first, size = rules.value()[2:4]
