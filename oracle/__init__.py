@@ -1,11 +1,15 @@
-"""Kernel IPVS beside our director: the same packets for both, and what differs.
+"""Kernel IPVS and our director on the same packets, and where they differ.
 
-scenario.py   what is played, line by line           talk.py        the packets that a line stands for
-generate.py   scenarios by chance                    scenarios/     those that were written by hand
-play.py       a scenario on a director, step by step
-kernel.py     kernel IPVS, and live.py a director of ours, between the two cables of wire.py
-in_process.py  our core and its Scapy engine in this process
-on_the_wire.py, player.py    how somebody outside of their networks asks the first two
-compare.py    the answers of two, side by side       replay.py      one scenario on both, for people
-recordings.py what the kernel has answered, in recorded/
+scenario.py     a scenario: rules, settings, packets, line by line; scenarios/ has the hand-written ones
+generate.py     random scenarios
+play.py         runs a scenario on a director, step by step
+talk.py         the ends of a scenario's connections; packets.py makes their packets
+site.py         the addresses; wire.py the two cables
+kernel.py       kernel IPVS on those cables
+live.py         our director on those cables, as a process
+in_process.py   our director in this process, on fakes
+player.py       runs scenarios for another process; on_the_wire.py is that process's side of it
+compare.py      differences between two directors' answers
+recordings.py   what the kernel has answered, in recorded/; fingerprint.py tells when it is outdated
+replay.py       one scenario on both directors, to read
 """

@@ -1,4 +1,4 @@
-"""Where two directors differ in what they answered to the same scenario."""
+"""Where the answers of two directors to the same scenario differ."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from oracle.scenario import Scenario
 from oracle.site import CLIENTS, LOCAL, SERVERS, side_of
 from oracle.talk import Frame
 
-SLACK = 2  # seconds by which a slow machine may be late
+SLACK = 2  # seconds that a slow machine may be late
 
 
 @dataclass(frozen=True)
 class Difference:
-    """`place` is the number of the step, `what` differs there; `known` if the scenario says so."""
+    """`what` differs at step number `place`; `known` is its name if the scenario declares it."""
 
     place: int
     step: str
@@ -30,31 +30,33 @@ class Difference:
 
 
 def differences(
-    scenario: Scenario, ours: Sequence[Answer], kernels: Sequence[Answer]
+    scenario: Scenario, our_answers: Sequence[Answer], kernels_answers: Sequence[Answer]
 ) -> Iterator[Difference]:
-    """In the order of the steps; what the tables have in common is not told twice."""
-    ours_know, kernel_knows = _Known(), _Known()
-    told: set[str] = set()
-    for place, (step, our, its) in enumerate(zip(merged(scenario.steps), ours, kernels, strict=True)):
+    """In the order of the steps; a difference between the tables that lasts is reported once."""
+    ours, kernel = _Known(), _Known()
+    reported: set[str] = set()
+    steps = zip(merged(scenario.steps), our_answers, kernels_answers, strict=True)
+    for place, (step, our, its) in enumerate(steps):
         if not _same_frames(our.out, its.out):
             yield Difference(place, step.text, step.differs, "packets", frames(our.out), frames(its.out))
-        ours_know.learn(our)
-        kernel_knows.learn(its)
-        names = ours_know.entries.keys() | kernel_knows.entries.keys()
-        different = {name for name in names if not _same_entry(*_both(name, ours_know, kernel_knows))}
-        for name in sorted(different - told):
-            one, other = _both(name, ours_know, kernel_knows)
-            yield Difference(place, step.text, step.differs, name, _entry(one), _entry(other))
-        told = different
+        ours.update(our)
+        kernel.update(its)
+        names = ours.entries.keys() | kernel.entries.keys()
+        different = {name for name in names if not _same_entry(*_both(name, ours, kernel))}
+        for name in sorted(different - reported):
+            ours_entry, kernels_entry = _both(name, ours, kernel)
+            row = _entry(ours_entry), _entry(kernels_entry)
+            yield Difference(place, step.text, step.differs, name, *row)
+        reported = different
 
 
 class _Known:
-    """The tables as the news of many steps add up to them."""
+    """A director's tables, added up from the changes at each step."""
 
     def __init__(self) -> None:
         self.entries: dict[str, tuple[object, ...]] = {}
 
-    def learn(self, answer: Answer) -> None:
+    def update(self, answer: Answer) -> None:
         for name, entry in (*answer.connections.items(), *answer.servers.items()):
             if entry is None:
                 self.entries.pop(name, None)
@@ -62,33 +64,33 @@ class _Known:
                 self.entries[name] = entry
 
 
-def _both(name: str, one: _Known, other: _Known) -> tuple[object, object]:
-    return one.entries.get(name), other.entries.get(name)
+def _both(name: str, ours: _Known, kernel: _Known) -> tuple[object, object]:
+    return ours.entries.get(name), kernel.entries.get(name)
 
 
 def _same_frames(ours: Sequence[Frame], kernels: Sequence[Frame]) -> bool:
-    ours, kernels = ([one for one in sent if not _is_routed(one)] for sent in (ours, kernels))
+    ours, kernels = ([frame for frame in sent if not _is_routed(frame)] for sent in (ours, kernels))
     if len(ours) == 1 and ours[0][0] == LOCAL:
         return all(_is_a_refusal(frame, ours[0][1]) for frame in kernels)
     return sorted(map(_comparable, ours)) == sorted(map(_comparable, kernels))
 
 
 def _is_routed(frame: Frame) -> bool:
-    """A real server's packet that has come through as it was: the host's routing is no part of this."""
+    """A real server's packet that was forwarded unchanged: the host's routing is not compared."""
     ends = packets.ends_of(frame[1][14:])
     return frame[0] == CLIENTS and side_of(ends.source) == SERVERS
 
 
 def _is_a_refusal(frame: Frame, about: bytes) -> bool:
-    """Whether the director's own kernel may have sent it to tell that nobody listens."""
-    packet, came = frame[1][14:], about[14:]
+    """Whether the director's own kernel may have sent it because the port is closed."""
+    packet, original = frame[1][14:], about[14:]
     reset = packet[9] == packets.TCP and packet[33] & packets.FLAGS["R"]
     unreachable = packet[9] == packets.ICMP and packet[20] == 3
-    return packet[16:20] == came[12:16] and bool(reset or unreachable)
+    return packet[16:20] == original[12:16] and bool(reset or unreachable)
 
 
 def _comparable(frame: Frame) -> tuple[str, bytes]:
-    """Without what a sender may choose: the identification of a packet of the director's own."""
+    """Without the identification of the director's own packets, which it may choose."""
     side, data = frame
     packet = data[14:]
     own = packet[9] == packets.IPIP or (packet[9] == packets.ICMP and packet[20] in (3, 11))
@@ -104,24 +106,24 @@ def _same_entry(one: object, other: object) -> bool:
 
 
 def _entry(entry: object) -> str:
-    return " ".join(map(str, entry)) if isinstance(entry, tuple) else "not there"
+    return " ".join(map(str, entry)) if isinstance(entry, tuple) else "missing"
 
 
 def frames(sent: Sequence[Frame]) -> str:
-    """For people."""
+    """Frames in readable form."""
     if not sent:
         return "nothing"
-    return "; ".join("left to the own kernel" if side == LOCAL else _frame(side, data) for side, data in sent)
+    return "; ".join("passed to its kernel" if side == LOCAL else _frame(side, data) for side, data in sent)
 
 
 def _frame(side: str, data: bytes) -> str:
-    from scapy.layers.inet import IP  # only for somebody who has to read it
+    from scapy.layers.inet import IP  # only where somebody reads it
 
     return f"{side} > {data[:6].hex(':')} {IP(data[14:]).summary()} [{data[14:].hex()}]"
 
 
 def shrunk(scenario: Scenario, differs: Callable[[Scenario], bool]) -> Scenario:
-    """A shorter scenario that still differs: lines are left out, many at first, then one by one."""
+    """A shorter scenario that still differs: lines are removed, many at first, then one by one."""
     size = len(scenario.lines) // 2
     while size:
         start = 0

@@ -1,7 +1,7 @@
-"""What the kernel's answers to a scenario depend on besides its text: the code that plays it, and the kernel.
+"""The code that runs scenarios on the kernel, as a fingerprint: if it changes, recordings are outdated.
 
-A change of comments, docstrings or blank lines is no change of the code, and the fingerprint is the
-same on every version of Python.
+Comments, docstrings and blank lines do not count, and the fingerprint is the same on every version of
+Python.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pathlib import Path
 from labs.methods import FLAGS
 
 _FOLDER = Path(__file__).parent
-# Not generate.py and recordings.py: they choose scenarios and keep answers, but change no answer.
+# Not generate.py and recordings.py: they choose scenarios and keep answers, but do not change any.
 _PLAYER = ("kernel", "packets", "play", "player", "scenario", "site", "talk", "wire")
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 @cache
 def player(folder: Path = _FOLDER) -> str:
-    """The fingerprint of the code that plays scenarios on the kernel: 16 hexadecimal digits."""
+    """16 hexadecimal digits."""
     code = [essence((folder / f"{name}.py").read_text()) for name in _PLAYER]
     return hashlib.sha256("\n".join([*code, repr(sorted(FLAGS.items()))]).encode()).hexdigest()[:16]
 

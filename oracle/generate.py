@@ -1,4 +1,4 @@
-"""Scenarios by chance: connections that live, end and come again while somebody changes the rules."""
+"""Random scenarios: connections are opened, closed and reopened while the rules change."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from random import Random
 
 from oracle.scenario import Scenario
 
-# All but twos, which draws lots.
+# All but twos, which is random.
 SCHEDULERS = ("dh", "fo", "lblc", "lblcr", "lc", "mh", "nq", "ovf", "rr", "sed", "sh", "wlc", "wrr")
 SEED = 1999
-CONNECTIONS = 25  # of one scenario
+CONNECTIONS = 25  # in a scenario
 SCENARIOS = 7  # for each method and scheduler in the standard run: 2,275 connections in each method
-_LIVES = (  # what the ends of a connection say, one after the other
+_LIVES = (  # the packets of a connection's ends, in order: c for the client, s for the server
     "cS sSA cA cPA sA sPA cA cFA sFA cA",
     "cS sSA cA cPA sPA sFA cA cFA sA",
     "cS sSA cA cPA sPA cRA",
@@ -31,7 +31,7 @@ _DATAGRAMS = ("c s c s", "c c c", "c s s")
 
 
 def standard(method: str, seed: int = SEED, scenarios: int = SCENARIOS) -> list[Scenario]:
-    """With every scheduler."""
+    """The scenarios of the standard run, with every scheduler."""
     return [
         generated(seed, method, scheduler, number) for scheduler in SCHEDULERS for number in range(scenarios)
     ]
@@ -49,8 +49,8 @@ class _Author:
         self._nat = method == "nat"
         self._scheduler = scheduler
         self._ends = {n: self._end(n) for n in draw.sample(range(1, 10), draw.randint(2, 5))}
-        self._listed: list[int] = []
-        self._seen: set[int] = set()
+        self._configured: list[int] = []
+        self._opened: set[int] = set()
 
     def _end(self, number: int) -> str:
         return f"RS{number}:{self._draw.choice((80, 8000)) if self._nat else 80}"
@@ -76,20 +76,20 @@ class _Author:
     def _policy(self) -> str:
         draw = self._draw
         flags = [f"{self._scheduler}-{flag}" for flag in ("fallback", "port") if draw.random() < 0.3]
-        said = f" -b {','.join(flags)}" if flags and self._scheduler in ("sh", "mh") else ""
-        return said + (" -p 600" if draw.random() < 0.15 else "")
+        options = f" -b {','.join(flags)}" if flags and self._scheduler in ("sh", "mh") else ""
+        return options + (" -p 600" if draw.random() < 0.15 else "")
 
     def _life(self) -> list[str]:
         draw = self._draw
         udp = draw.random() < 0.15
-        said = draw.choice(_DATAGRAMS if udp else _LIVES).split()
-        said = said[: draw.randint(1, len(said))]
-        return [f"{word} udp" for word in said] if udp else said
+        packets = draw.choice(_DATAGRAMS if udp else _LIVES).split()
+        packets = packets[: draw.randint(1, len(packets))]
+        return [f"{packet} udp" for packet in packets] if udp else packets
 
-    def _packet(self, number: int, said: str) -> str:
-        draw, (word, *udp) = self._draw, said.split()
-        options = [f"at={draw.randint(1, 250)}"] if number not in self._seen else []
-        self._seen.add(number)
+    def _packet(self, number: int, packet: str) -> str:
+        draw, (word, *udp) = self._draw, packet.split()
+        options = [f"at={draw.randint(1, 250)}"] if number not in self._opened else []
+        self._opened.add(number)
         if udp or "P" in word:
             options.append(f"len={draw.choice((0, 1, 2, 7, 100, 536))}")
         if draw.random() < 0.2:
@@ -101,7 +101,7 @@ class _Author:
     # ---- rules ----
 
     def _add(self, number: int) -> Iterator[str]:
-        self._listed.append(number)
+        self._configured.append(number)
         for service in ("-t VIP:80", "-u VIP:80"):
             yield f"ipvsadm -a {service} -r {self._ends[number]} HOW -w {self._weight()}"
 
@@ -110,16 +110,16 @@ class _Author:
 
     def _change(self) -> Iterator[str]:
         draw = self._draw
-        away = [number for number in self._ends if number not in self._listed]
-        what = draw.random()
-        if self._listed and what < 0.6:
-            number = draw.choice(self._listed)
+        away = [number for number in self._ends if number not in self._configured]
+        dice = draw.random()
+        if self._configured and dice < 0.6:
+            number = draw.choice(self._configured)
             limits = f" -x {draw.randint(1, 6)}" if draw.random() < 0.2 else ""
             line = f"-r {self._ends[number]} HOW -w {self._weight()}{limits}"
             yield f"ipvsadm -e -t VIP:80 {line}"
-        elif self._listed and what < 0.8:
-            number = draw.choice(self._listed)
-            self._listed.remove(number)
+        elif self._configured and dice < 0.8:
+            number = draw.choice(self._configured)
+            self._configured.remove(number)
             for service in ("-t VIP:80", "-u VIP:80"):
                 yield f"ipvsadm -d {service} -r {self._ends[number]}"
         elif away:

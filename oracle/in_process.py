@@ -13,7 +13,7 @@ from director.core.real_server import Method
 from director.engines.scapy.fake import FakeHost, FakeKernel, FakeWire
 from director.engines.scapy.host import Route
 from director.engines.scapy.next_hops import NextHop
-from oracle.control import ControlledDirector
+from oracle.live import ControlledDirector
 from oracle.site import (
     CLIENTS,
     DIP,
@@ -60,7 +60,7 @@ class InProcessDirector(ControlledDirector):
             self._host.neighbours.add_permanent(NextHop(servers, INSIDE, address), mac_of(address))
         self._handler = RequestHandler(self.director, self.engine, lambda: self._host.now, {})
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _request(self, request: dict[str, Any]) -> dict[str, Any]:
         return self._handler(request)
 
     def wait(self, seconds: float) -> None:

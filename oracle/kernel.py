@@ -1,4 +1,4 @@
-"""Kernel IPVS as it is, between two cables: rules by the real ipvsadm, tables out of /proc/net."""
+"""Kernel IPVS itself, between two cables: rules by the real ipvsadm, tables from /proc/net."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from oracle.site import Place
 from oracle.talk import Frame
 from oracle.wire import Late, Wires
 
-_COUNTER = 2**32 - 1  # a firewall mark that nobody uses
+_COUNTER = 2**32 - 1  # a firewall mark that no scenario uses
 _MOMENT = 0.05  # seconds, many ticks of the kernel's clock
 _MARKS = """\
 table ip oracle
@@ -42,7 +42,7 @@ class Kernel:
     def rules(self, lines: Sequence[str]) -> None:
         self._administrator.carry_out(lines)
         if self._forgets_servers:
-            sleep(_MOMENT)  # a worker of the kernel's ends their connections, and tells nobody when
+            sleep(_MOMENT)  # a kernel worker ends their connections, without any sign of when
 
     def sysctl(self, name: str, value: int) -> None:
         if name == "expire_nodest_conn":
@@ -57,14 +57,14 @@ class Kernel:
         sleep(seconds)  # what is waited for is that nothing happens
 
     def exchange(self, frame: Frame) -> list[Frame]:
-        """A packet is through the kernel when sending it returns; where none came, a ping makes sure."""
+        """A packet is through the kernel when sending it returns; if nothing came out, a ping makes sure."""
         self._wires.send(frame)
         return list(self._wires.received()) or self._wires.settle(frame[0])
 
     def look(self, place: Place) -> Tables:
-        """A list that changes while it is read may lack an entry, and what is over takes a moment to go.
+        """A list that changes while it is read may lack an entry, and expired entries take a moment to go.
 
-        The time of what should have gone already is below 0, which is written as a large number.
+        The remaining time of an expired entry is negative, which the kernel prints as a large number.
         """
         began = monotonic()
         before: list[str] = []
@@ -84,9 +84,9 @@ class Kernel:
 
 
 class _Administrator:
-    """An ipvsadm that reads rules from us for as long as it lives: to start one costs more than its work.
+    """One ipvsadm for all rules: starting it costs more than its work.
 
-    Whether it has carried them out is seen by a service of its own, whose persistence counts up.
+    A service of its own, whose persistence counts up, shows when it has carried them out.
     """
 
     def __init__(self, wires: Wires) -> None:
@@ -118,7 +118,7 @@ class _Administrator:
         self._seen = sign
 
     def _sign(self) -> str:
-        """The line of the service that counts; a list that changes may show it not at all, or twice."""
+        """The line of that service; a list that changes may show it twice, or not at all."""
         lines = set(re.findall(rf"^FWM +{_COUNTER:08X}.*", self._wires.proc("ip_vs"), re.MULTILINE))
         return lines.pop() if len(lines) == 1 else ""
 
@@ -126,7 +126,7 @@ class _Administrator:
 def connections(text: str, place: Place) -> Iterator[tuple[str, Entry]]:
     """The connections in /proc/net/ip_vs_conn: addresses and ports are in hexadecimal."""
     own = inet_aton(place.client(0)).hex().upper()[:6]
-    for line in re.findall(rf"^\w+ +{own}.*", text, re.MULTILINE):  # thousands of others may be there
+    for line in re.findall(rf"^\w+ +{own}.*", text, re.MULTILINE):  # there may be thousands of others
         protocol, *numbers, state, expires = line.split()[:9]
         client, vip, to = (_end(*numbers[at : at + 2]) for at in (0, 2, 4))
         yield f"{protocol} {client} {vip}", Entry(to, state, int(expires))

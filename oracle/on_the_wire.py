@@ -1,4 +1,4 @@
-"""A director between two cables, as somebody to ask: what does it do with this scenario?"""
+"""A director between two cables, in another process: runs scenarios there and returns the answers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ _NAMESPACES = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child",
 
 
 class PlayerError(Exception):
-    """The director could not be asked; the text says why."""
+    """The scenario could not be run; the text says why."""
 
 
 class PlayerProcess:
-    """`director` is KERNEL, or the engine that a director of ours has. A context manager.
+    """oracle.player in namespaces of its own. `director` is KERNEL, or the engine of our director.
 
-    One at a time: kernel IPVS has one list for all networks, and to read it takes quiet.
+    A context manager. Use one at a time: kernel IPVS has one list for all networks, which must not change
+    while it is read.
     """
 
     def __init__(self, director: str = KERNEL) -> None:
@@ -40,17 +41,17 @@ class PlayerProcess:
         )
 
     def play(self, scenario: Scenario, place: Place, *, fresh: bool = False) -> list[Answer]:
-        """What it answers at each step; with `fresh`, as its first scenario. Raises PlayerError."""
-        asked = {"name": scenario.name, "method": scenario.method, "lines": scenario.lines}
-        request = json.dumps({**asked, "place": place.number, "fresh": fresh})
+        """The answer at each step; with `fresh`, in a new network. Raises PlayerError."""
+        fields = {"name": scenario.name, "method": scenario.method, "lines": scenario.lines}
+        request = json.dumps({**fields, "place": place.number, "fresh": fresh})
         assert self._process.stdin
         assert self._process.stdout
         print(request, file=self._process.stdin, flush=True)
         line = self._process.stdout.readline()
-        told: dict[str, Any] = json.loads(line) if line else {"error": "the player has ended"}
-        if "error" in told:
-            raise PlayerError(f"{scenario.name}: {told['error']}")
-        return [answer(each) for each in told["answers"]]
+        reply: dict[str, Any] = json.loads(line) if line else {"error": "the player has ended"}
+        if "error" in reply:
+            raise PlayerError(f"{scenario.name}: {reply['error']}")
+        return [answer(entry) for entry in reply["answers"]]
 
     def __enter__(self) -> PlayerProcess:
         return self

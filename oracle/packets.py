@@ -1,4 +1,4 @@
-"""IPv4 packets as bytes, made fast: the machine that plays thousands of them is an emulated one.
+"""IPv4 packets as bytes, built fast: an emulated machine runs thousands of them.
 
 Source: RFC 791, 792, 768 and 9293.
 """
@@ -30,7 +30,7 @@ class Ends:
 
 @dataclass(frozen=True)
 class Header:
-    """What an IP header says besides addresses and length; `fragment` is flags and offset together."""
+    """An IP header's fields besides addresses and length; `fragment` is flags and offset together."""
 
     identification: int = 1
     ttl: int = 64
@@ -70,7 +70,7 @@ def ip(source: str, dest: str, protocol: int, header: Header, body: bytes) -> by
 
 
 def fragments(packet: bytes, first: int) -> tuple[bytes, bytes]:
-    """A packet in two pieces, the first with `first` bytes (a multiple of 8) of what is in it."""
+    """A packet in two fragments, the first with `first` bytes (a multiple of 8) of its payload."""
     protocol, header = packet[9], Header(int.from_bytes(packet[4:6], "big"), packet[8], packet[1])
     source, dest, body = inet_ntoa(packet[12:16]), inet_ntoa(packet[16:20]), packet[HEADER:]
     one = Header(header.identification, header.ttl, header.tos, MORE_FRAGMENTS)
@@ -85,7 +85,7 @@ def ends_of(packet: bytes) -> Ends:
 
 
 def tcp_length(packet: bytes) -> int:
-    """How far a TCP packet moves the sequence: its data, and one each for SYN and FIN."""
+    """By how much a TCP packet advances the sequence number: its data, and one each for SYN and FIN."""
     flags = packet[HEADER + 13]
     data = len(packet) - HEADER - (packet[HEADER + 12] >> 4) * 4
     return data + (flags & 1) + (flags >> 1 & 1)

@@ -1,4 +1,4 @@
-"""Playing a scenario on a director, whichever that is; the answers of two of them can be compared."""
+"""Runs a scenario on any director; the answers of two directors can be compared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from oracle.talk import Frame, Talks
 
 
 class Entry(NamedTuple):
-    """A connection in a director's table; `expires` in whole seconds, cut off."""
+    """A connection in a director's table; `expires` in whole seconds, rounded down."""
 
     server: str
     state: str
@@ -54,7 +54,7 @@ class Plane(Protocol):
         """Let time pass."""
 
     def exchange(self, frame: Frame) -> list[Frame]:
-        """Put a frame on the wire; what the director puts on its wires because of it."""
+        """Put a frame on the wire; returns what the director sends because of it."""
 
     def look(self, place: Place) -> Tables:
         """What is in its tables."""
@@ -62,7 +62,7 @@ class Plane(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """What followed from one step: frames, and what is new in the tables since the step before."""
+    """The result of a step: frames sent, and what has changed in the tables."""
 
     out: tuple[Frame, ...]
     connections: Mapping[str, Entry | None]
@@ -70,7 +70,7 @@ class Answer:
 
 
 def play(scenario: Scenario, place: Place, plane: Plane) -> list[Answer]:
-    """An answer per step."""
+    """One answer for each step."""
     talks, before = Talks(place), Tables({}, {})
     words = place.words(scenario.method)
     answers = []
@@ -88,7 +88,7 @@ def play(scenario: Scenario, place: Place, plane: Plane) -> list[Answer]:
 
 
 def merged(steps: Iterable[Step]) -> Iterator[Step]:
-    """Rules that follow each other are one step, whose text has a line for each."""
+    """Consecutive rules become one step, whose text has a line for each."""
     for is_rules, group in groupby(steps, lambda step: step.kind == "ipvsadm"):
         if is_rules:
             rules = list(group)
@@ -114,7 +114,7 @@ def _carry_out(step: Step, plane: Plane, talks: Talks, place: Place) -> list[Fra
 
 
 def _said(line: str, words: Mapping[str, str]) -> str:
-    """What follows `ipvsadm`, with addresses in the place of words."""
+    """The line without `ipvsadm`, with addresses in place of words."""
     line = line.partition(" ")[2]
     for word, address in words.items():
         line = line.replace(word, address)
@@ -122,12 +122,12 @@ def _said(line: str, words: Mapping[str, str]) -> str:
 
 
 def _news(before: Mapping[str, Row], now: Mapping[str, Row]) -> dict[str, Row | None]:
-    """What is new, has changed, or lives longer than a moment ago; None for what is gone."""
+    """What is new, has changed, or expires later than before; None for what is gone."""
     gone: dict[str, Row | None] = dict.fromkeys(before.keys() - now.keys())
     return {**gone, **{name: row for name, row in now.items() if _is_news(before.get(name), row)}}
 
 
 def _is_news(before: Entry | Load | None, now: Entry | Load) -> bool:
     if isinstance(before, Entry) and isinstance(now, Entry):
-        return before[:2] != now[:2] or now.expires > before.expires  # that time passes is no news
+        return before[:2] != now[:2] or now.expires > before.expires  # that time passes is not a change
     return before != now

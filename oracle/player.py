@@ -1,7 +1,7 @@
-"""Plays scenarios on a director between two cables: a line of JSON in, a line of JSON out.
+"""Runs scenarios on a director between two cables: a line of JSON in, a line of JSON out.
 
 Started as `python -m oracle.player DIRECTOR` inside `unshare --net --mount`. With "fresh",
-a scenario is played in a network in which nothing has happened yet.
+a scenario gets a new network.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from oracle.wire import Wires
 
 
 class Stage:
-    """A network with a director, made anew when somebody asks for a fresh one or another method."""
+    """A network with a director; a new one for a fresh scenario or another method."""
 
     def __init__(self, director: str) -> None:
         self._director = director
@@ -60,7 +60,7 @@ def main(director: str) -> None:
 
 
 def _stay_on_one_processor() -> None:
-    """Each has a queue of its own for what comes in; only in one queue does all come in order."""
+    """Each processor has its own receive queue; only within one queue are frames in order."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
@@ -68,7 +68,7 @@ def _answer(stage: Stage, asked: dict[str, Any]) -> dict[str, Any]:
     scenario = Scenario(asked["name"], asked["method"], tuple(asked["lines"]))
     try:
         answers = play(scenario, Place(asked["place"]), stage.plane(scenario.method, fresh=asked["fresh"]))
-    except Exception:  # noqa: BLE001 - whoever asked has to know, whatever it is
+    except Exception:  # noqa: BLE001 - reported to the other process, whatever it is
         return {"error": traceback.format_exc()}
     return {"answers": [plain(answer) for answer in answers]}
 

@@ -1,10 +1,10 @@
-"""What kernel IPVS has answered, kept as files: our director is compared with it where no kernel has IPVS.
+"""Answers of kernel IPVS, kept as files: our director is compared with them where the kernel has no IPVS.
 
-Each file holds the scenarios of one method: the hand-written ones, or those of the standard run of
-generate.py. An entry has the scenario's lines, the answers, and what they depend on besides: the
-fingerprint of the player and the kernel's release. Where any of these has changed, it is recorded again.
+Each file has the scenarios of one method: the hand-written ones, or those of the standard run of
+generate.py. An entry has the scenario's lines, the answers, the fingerprint of the player and the kernel's
+release. If any of these has changed, it is recorded again.
 
-Scenarios are played in batches: a file of scenarios, or a scheduler, in one method.
+Scenarios are run in batches: a file of scenarios, or a scheduler, in one method.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from oracle.site import Place
 
 FOLDER = Path(__file__).with_name("recorded")
 KINDS = ("written", "generated")
-_FIRST_WRITTEN = 100  # the place of the first scenario that was written by hand
+_FIRST_WRITTEN = 100  # the place of the first hand-written scenario
 
 
 class Made(NamedTuple):
-    """How answers were recorded: by which player, on which kernel (`uname -r`)."""
+    """How answers were recorded: the player's fingerprint, and the kernel (`uname -r`)."""
 
     player: str = ""
     kernel: str = ""
@@ -41,7 +41,7 @@ _UNKNOWN = Made()
 
 @dataclass(frozen=True)
 class Recorded:
-    """A scenario where it was played, and what the kernel said at each of its steps."""
+    """A scenario, its place, and the kernel's answer at each step."""
 
     scenario: Scenario
     place: Place
@@ -50,7 +50,7 @@ class Recorded:
 
 
 class Batch(NamedTuple):
-    """Scenarios that are played together; `name` is a file of scenarios/ or a scheduler."""
+    """Scenarios that are run together; `name` is a file of scenarios/ or a scheduler."""
 
     method: str
     kind: str
@@ -61,7 +61,7 @@ class Batch(NamedTuple):
 
 
 def wanted(method: str, kind: str) -> Iterator[tuple[Scenario, Place]]:
-    """The scenarios of a recording, each with its place; all of one method have different ones."""
+    """The scenarios of a recording with their places, which differ within a method."""
     return iter(_wanted(method, kind))
 
 
@@ -76,7 +76,7 @@ def _wanted(method: str, kind: str) -> tuple[tuple[Scenario, Place], ...]:
 
 
 def batches() -> list[Batch]:
-    """All of them: the hand-written ones of each method first, then its schedulers."""
+    """All batches: for each method the hand-written ones, then its schedulers."""
     written = {(one.method, _batch_of(one)) for one in scenario.hand_written()}
     found = []
     for method in METHODS:
@@ -87,21 +87,25 @@ def batches() -> list[Batch]:
 
 def in_batch(batch: Batch) -> list[tuple[Scenario, Place]]:
     """The scenarios of a batch."""
-    return [each for each in wanted(batch.method, batch.kind) if _batch_of(each[0]) == batch.name]
+    return [
+        (scenario, place)
+        for scenario, place in wanted(batch.method, batch.kind)
+        if _batch_of(scenario) == batch.name
+    ]
 
 
 def _batch_of(one: Scenario) -> str:
-    """`states: A server that refuses` is in the batch states, `wlc 1999/3` in wlc."""
+    """`states: A server that refuses` belongs to states, `wlc 1999/3` to wlc."""
     return one.name.replace(":", " ").split()[0]
 
 
 def made_now(kernel: str = "") -> Made:
-    """How answers would be recorded now; `kernel` is a release, by default that of the running kernel."""
+    """How answers would be recorded now; `kernel` is a release, by default the running one."""
     return Made(fingerprint.player(), kernel or os.uname().release)
 
 
 def changed(made: Made, folder: Path = FOLDER) -> dict[Batch, list[str]]:
-    """The scenarios to be recorded again, by batch: new, of another text, player or kernel."""
+    """The scenarios to record again, by batch: new ones, or with another text, player or kernel."""
     found: dict[Batch, list[str]] = {}
     kept = {(method, kind): _kept(path(method, kind, folder)) for method, kind in every()}
     for batch in batches():
@@ -115,12 +119,12 @@ def changed(made: Made, folder: Path = FOLDER) -> dict[Batch, list[str]]:
 
 
 def holds(before: Recorded | None, one: Scenario, place: Place, made: Made) -> bool:
-    """Whether what was recorded before is what would be recorded now."""
+    """Whether an earlier recording is still valid."""
     return before is not None and (before.scenario, before.place, before.made) == (one, place, made)
 
 
 def merge(new: Path, folder: Path = FOLDER) -> int:
-    """Replace what the batches recorded into the folder `new` are about; returns how many scenarios."""
+    """Take over the batches recorded in the folder `new`; returns the number of scenarios."""
     count = 0
     for method, kind in every():
         fresh = {
@@ -183,7 +187,7 @@ def read(file: Path) -> list[Recorded]:
 
 
 def plain(answer: Answer) -> list[Any]:
-    """An answer, ready for JSON; `answer` reads it back."""
+    """An answer as JSON values; `answer` reads it back."""
     frames = [[side, frame.hex()] for side, frame in answer.out]
     return [frames, answer.connections, answer.servers]
 

@@ -1,7 +1,7 @@
 """One scenario on both directors, step by step: python -m oracle.replay 'wlc 1999/3 (nat)'
 
-Where they differ in a way that the scenario does not say, its lines are left out one after the
-other, as long as they still differ: what remains is the shortest way to see it.
+If they differ in a way that the scenario does not declare, lines are removed as long as the difference
+remains: what is left is the shortest scenario that shows it.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ _GENERATED = re.compile(r"(\w+) (\d+)/(\d+)")
 
 def find(asked: str) -> tuple[Scenario, Place]:
     """The scenario `NAME (METHOD)`. Raises LookupError."""
-    said = _NAME.fullmatch(asked)
-    name, method = said.groups() if said else ("", "")
+    match = _NAME.fullmatch(asked)
+    name, method = match.groups() if match else ("", "")
     for its_method, kind in every():
         for scenario, place in wanted(its_method, kind):
             if (scenario.name, scenario.method) == (name, method):
                 return scenario, place
-    by_chance = _GENERATED.fullmatch(name)
-    if by_chance is None:
+    generated_name = _GENERATED.fullmatch(name)
+    if generated_name is None:
         raise LookupError(f"no scenario {asked!r}: expected a name and a method, as in 'wlc 1999/3 (nat)'")
-    scheduler, seed, number = by_chance.groups()
+    scheduler, seed, number = generated_name.groups()
     return generated(int(seed), method, scheduler, int(number)), Place(0)
 
 
 def unknown(scenario: Scenario, place: Place, kernel: PlayerProcess, *, fresh: bool) -> list[Difference]:
-    """The differences that the scenario does not speak of."""
+    """The differences that the scenario does not declare."""
     answers = kernel.play(scenario, place, fresh=fresh)
     found = differences(scenario, play(scenario, place, InProcessDirector(scenario.method)), answers)
-    return [one for one in found if not one.known]
+    return [difference for difference in found if not difference.known]
 
 
 def shortest(scenario: Scenario, place: Place, kernel: PlayerProcess) -> tuple[Scenario, Difference] | None:
-    """The shortest scenario that still differs, and how; None where none does."""
+    """The shortest scenario that still differs, and the difference; None if there is none."""
 
     def differs(candidate: Scenario) -> bool:
         try:
@@ -73,10 +73,10 @@ def main(asked: str) -> int:
             print(f"      kernel  {frames(its.out)}\n      ours    {frames(our.out)}")
         found = shortest(scenario, place, kernel)
     if found is None:
-        print("No difference but those that it speaks of.")
+        print("No difference except those it declares.")
         return 0
     short, difference = found
-    print("The shortest that differs:", *short.lines, difference, sep="\n")
+    print("Shortest scenario that differs:", *short.lines, difference, sep="\n")
     return 1
 
 

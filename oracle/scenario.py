@@ -1,28 +1,28 @@
-"""A scenario: lines of text, each a rule, a setting, a packet or some time that passes.
+"""A scenario: lines of text, each a rule, a setting, a packet or a wait.
 
-    # What it is about, in one line; more lines if need be.
-    methods nat tun dr              in which it makes sense; all, if the line is missing
+    # Its title, in one line; more lines if needed.
+    methods nat tun dr              those it applies to; all, if the line is missing
     ipvsadm -A -t VIP:80 -s rr      words: VIP, RS1 to RS9, MARK, DIP; HOW is -m, -i or -g
     sysctl conn_reuse_mode 0        of net.ipv4.vs
-    mark tcp 80-81                  these ports of the VIP carry MARK from now on
+    mark tcp 80-81                  packets to these ports of the VIP carry MARK from now on
     wait 3                          seconds
     c1 S                            the client's end of connection 1 sends a SYN
     s1 SA                           its real server answers (VS-NAT; left out in the other methods)
     c1 PA len=100                   100 bytes of data; data="..." for a text, \\r and \\n in it
     c2 udp len=20 to=53             another connection, to port 53 of the VIP
-    s1 icmp=3/1                     an ICMP error about the last packet that was sent to the server
-    differs quoted-ttl              the next line shows a difference that docs/differences.md describes
+    s1 icmp=3/1                     an ICMP error about the last packet sent to the server
+    differs quoted-ttl              the next line shows this difference, which docs/differences.md describes
 
 Addresses, ports and sequence numbers of a connection follow from its number and from what was
 sent before. Options of a packet are the words df and udp, and `name=value` with these names:
 
     at, port, to       the client (1 to 250) and its port; the port of the VIP
-    server             who answers where nobody was asked before, as RS2:80
+    server             who answers if no server was asked before, as RS2:80
     len, data, opt     bytes of data; a text (clients are 198.18.NET.*); TCP options in hexadecimal
     ttl, tos, id       of the IP header
-    seq, ack           other numbers than those that follow
+    seq, ack           numbers other than the next ones
     by, mtu, quote     of an ICMP error: its sender (`gateway` or an address); bytes; bytes
-    cut                send it as two fragments, the first with so many bytes
+    cut                send it as two fragments, the first with this many bytes
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Scenario:
-    """`lines` are what is played, in `method`."""
+    """`lines` are run in `method`."""
 
     name: str
     method: str
@@ -73,7 +73,7 @@ class Scenario:
 
     @property
     def said(self) -> set[str]:
-        """The differences that it shows, by their names."""
+        """The names of the differences that it declares."""
         return {step.differs for step in self.steps if step.differs}
 
     def without(self, places: set[int]) -> Scenario:

@@ -1,10 +1,10 @@
-"""Where scenarios are played: one director between clients and real servers that exist as packets only.
+"""The network of scenarios: one director between clients and real servers that exist as packets only.
 
     clients 198.18.N.* ── gateway ── director, VIP 198.19.0.N ── real servers 172.16.0.11, .12, ...
 
-Every scenario has a place N of its own: a VIP, clients and a firewall mark that no other one uses,
-so that many of them can be played one after the other on the same director. 198.18.0.0/15 is
-for tests (RFC 2544).
+Every scenario has a place N of its own: a VIP, clients and a firewall mark that no other scenario
+uses, so that many scenarios can run on the same director one after the other. 198.18.0.0/15 is
+reserved for benchmarks (RFC 2544).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from labs.methods import FLAGS
 
 CLIENTS, SERVERS = "c", "s"  # the two sides
-LOCAL = "local"  # in the place of a side: the director's own kernel got the packet
+LOCAL = "local"  # instead of a side: the director's own kernel got the packet
 PLACES = 250
 GATEWAY, DIP, INSIDE = "203.0.113.1", "203.0.113.2", "172.16.0.1"
 VIPS, BOTH = "198.19.0.0/24", "198.18.0.0/15"
-MTU = {CLIENTS: 1500, SERVERS: 1400}  # bytes; so that not all that comes in can go on
+MTU = {CLIENTS: 1500, SERVERS: 1400}  # bytes; different, so that some packets do not fit
 GATEWAY_MAC = "02:00:00:00:00:c0"
 DIRECTOR_MACS = {CLIENTS: "02:00:00:00:00:d0", SERVERS: "02:00:00:00:00:d1"}
 SERVER_COUNT = 9
@@ -42,7 +42,7 @@ class Place:
         return f"198.18.{self.number}.{host}"
 
     def words(self, method: str) -> dict[str, str]:
-        """What the words of a scenario stand for."""
+        """What the words in a scenario stand for."""
         servers = {f"RS{n}": server(n) for n in range(1, SERVER_COUNT + 1)}
         return {"VIP": self.vip, "MARK": str(self.mark), "HOW": FLAGS[method], "DIP": DIP, **servers}
 
@@ -61,5 +61,5 @@ def is_server(address: str) -> bool:
 
 
 def side_of(address: str) -> str:
-    """On which side an address is."""
+    """The side that an address is on."""
     return SERVERS if address.startswith("172.16.0.") else CLIENTS

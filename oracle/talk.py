@@ -1,4 +1,4 @@
-"""The ends of a scenario's connections: what they send next, given what has reached them."""
+"""The ends of a scenario's connections: what each sends next depends on what it has received."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from oracle.site import (
     mac_of,
 )
 
-Frame = tuple[str, bytes]  # the side it is on, and Ethernet with everything behind it
+Frame = tuple[str, bytes]  # the side it is on, and the Ethernet frame
 
 
 @dataclass
 class _End:
-    """One end's memory: its next sequence number, what it has to acknowledge, what it got last."""
+    """The state of one end: its next sequence number, what it has to acknowledge, what it received last."""
 
     sequence: int
     acknowledgement: int = 0
@@ -33,7 +33,7 @@ class _End:
 
 @dataclass
 class _Talk:
-    """A connection, as its client knows it; `server` is its real server's end once it is known."""
+    """A connection as its client sees it; `server` is the real server's address and port, once known."""
 
     ends: Ends
     udp: bool
@@ -51,7 +51,7 @@ class Talks:
     _talks: dict[int, _Talk] = field(default_factory=dict)
 
     def frames(self, step: Step) -> list[Frame]:
-        """What goes on the wire at this step: one frame, or the fragments of a packet."""
+        """The frames sent at this step: one, or the fragments of a packet."""
         talk = self._talk(step)
         packet = self._error(talk, step) if "icmp" in step.options else self._packet(talk, step)
         if packet is None:
@@ -65,12 +65,12 @@ class Talks:
         return [(SERVERS, _frame(SERVERS, mac, piece)) for piece in pieces]
 
     def heard(self, step: Step, out: list[Frame]) -> None:
-        """Let the other end know what has arrived there."""
+        """Update the other end with what has arrived there."""
         talk = self._talks[step.number]
         there = SERVERS if step.kind == "c" else CLIENTS
         for side, frame in out:
             packet = frame[14:]
-            if side != there:  # the director's own answer is another one's business
+            if side != there:  # the director's own answer to the sender
                 continue
             if packet[9] == packets.IPIP:
                 talk.server = packets.ends_of(packet).dest, talk.ends.dport
@@ -128,7 +128,7 @@ class Talks:
         return packet
 
     def _error(self, talk: _Talk, step: Step) -> bytes | None:
-        """An ICMP error about what its sender got last; a client of TUN or DR got it past the director."""
+        """An ICMP error about what its sender received last; for a client of TUN or DR, one is made up."""
         options = step.options
         kind, _, code = options["icmp"].partition("/")
         quote, mtu = int(options.get("quote", 28)), int(options.get("mtu", 0))
@@ -159,5 +159,5 @@ def _frame(side: str, source: str, packet: bytes) -> bytes:
 
 
 def _address_of(mac: bytes) -> str:
-    """The real server that a frame went to."""
+    """The real server that a frame was sent to."""
     return f"172.16.0.{mac[5]}"

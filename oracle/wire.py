@@ -1,4 +1,4 @@
-"""A director in a network namespace of its own, its wires in our hands: kernel IPVS as it is.
+"""A director's network namespace, and the outer ends of its cables.
 
 Runs as root of the machine or of a namespace, inside `unshare --net --mount`.
 """
@@ -48,7 +48,7 @@ _SETTINGS = {
 
 
 class Late(Exception):
-    """Something went on the wire when all had been quiet: the machine is too slow for the time limits."""
+    """Something was sent when all should have been quiet: the machine is too slow for the time limits."""
 
 
 class Wires:
@@ -101,7 +101,7 @@ class Wires:
         self._sockets[frame[0]].send(frame[1])
 
     def received(self, *, arp: bool = False) -> Iterator[Frame]:
-        """The frames that have come out: IPv4, and ARP if somebody answers that."""
+        """The frames that the director has sent: IPv4, and ARP if asked for."""
         for side, wire in self._sockets.items():
             with contextlib.suppress(BlockingIOError):
                 while True:
@@ -110,7 +110,7 @@ class Wires:
                         yield side, frame
 
     def settle(self, side: str) -> list[Frame]:
-        """Ping the director from this side: what it does comes in order, so what comes before is all."""
+        """Ping the director from this side: it works in order, so all that it sends comes before the reply."""
         self._pings += 1
         source, dest = (GATEWAY, DIP) if side == CLIENTS else (server(1), INSIDE)
         mac = GATEWAY_MAC if side == CLIENTS else mac_of(server(1))

@@ -30,17 +30,16 @@ def test_the_director_does_what_the_kernel_did(method: str, kind: str) -> None:
     unknown, gone = [], []
     for recorded in recordings.read(recordings.path(method, kind)):
         scenario = recorded.scenario
-        found = list(
-            differences(scenario, play(scenario, recorded.place, InProcessDirector(method)), recorded.answers)
-        )
-        unknown += [_told(scenario.name, method, one) for one in found if one.known not in LISTED]
+        ours = play(scenario, recorded.place, InProcessDirector(method))
+        found = list(differences(scenario, ours, recorded.answers))
+        unknown += [_described(scenario.name, method, one) for one in found if one.known not in LISTED]
         gone += [f"{scenario.name}: {name}" for name in scenario.said - {one.known for one in found}]
-    assert not unknown, f"{len(unknown)} differences that nobody has listed, among them\n{unknown[0]}"
-    assert not gone, f"listed, but the kernel does the same as we now: {gone}"
+    assert not unknown, f"{len(unknown)} differences are not listed in docs/differences.md, among them\n{unknown[0]}"
+    assert not gone, f"declared, but the kernel does the same now: {gone}"
 
 
-def _told(name: str, method: str, one: Difference) -> str:
-    return f"{name} ({method}), {one}\nIn both at once: ./inv vm-test --replay '{name} ({method})'"
+def _described(name: str, method: str, one: Difference) -> str:
+    return f"{name} ({method}), {one}\nBoth side by side: ./inv vm-test --replay '{name} ({method})'"
 
 
 @pytest.mark.parametrize("kind", recordings.KINDS)

@@ -92,7 +92,7 @@ def test_what_is_evicted_is_forgotten_by_the_timers_too() -> None:
 
 
 @pytest.mark.parametrize("name", ["drop_entry", "drop_packet", "secure_tcp"])
-def test_the_automatic_modes_follow_the_attack(name: str) -> None:  # differs: overload-by-places
+def test_the_automatic_modes_follow_the_attack(name: str) -> None:  # differs: defence-by-places
     director = published(conn_limit=100)
     director.apply([SetSysctl(name, 1)], 0)
     assert getattr(director.rules.sysctls, name) == 1
