@@ -110,7 +110,7 @@ class Wires:
                         yield side, frame
 
     def settle(self, side: str) -> list[Frame]:
-        """Ping the director from this side: it works in order, so all that it sends comes before the reply."""
+        """Ping the director from this side: it works in order, so the reply comes after all that it sends."""
         self._pings += 1
         source, dest = (GATEWAY, DIP) if side == CLIENTS else (server(1), INSIDE)
         mac = GATEWAY_MAC if side == CLIENTS else mac_of(server(1))

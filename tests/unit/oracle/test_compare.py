@@ -1,4 +1,4 @@
-"""What counts as a difference, and how little is left of a scenario that shows one."""
+"""What counts as a difference, and how a scenario that shows one is shrunk."""
 
 from __future__ import annotations
 

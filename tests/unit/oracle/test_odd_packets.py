@@ -1,4 +1,4 @@
-"""IP options, fragments and UDP without a checksum: packet by packet what kernel IPVS did with them.
+"""IP options, fragments and UDP without a checksum: what kernel IPVS did with each packet.
 
 A scenario can't say such packets. They were made with Scapy and played once to oracle/kernel.py in the
 machine of `./inv vm`, in this order, to a service of TCP and one of UDP at port 80 of the first place. Those

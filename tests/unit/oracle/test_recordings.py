@@ -34,7 +34,9 @@ def test_the_director_does_what_the_kernel_did(method: str, kind: str) -> None:
         found = list(differences(scenario, ours, recorded.answers))
         unknown += [_described(scenario.name, method, one) for one in found if one.known not in LISTED]
         gone += [f"{scenario.name}: {name}" for name in scenario.said - {one.known for one in found}]
-    assert not unknown, f"{len(unknown)} differences are not listed in docs/differences.md, among them\n{unknown[0]}"
+    assert not unknown, (
+        f"{len(unknown)} differences are not listed in docs/differences.md, among them\n{unknown[0]}"
+    )
     assert not gone, f"declared, but the kernel does the same now: {gone}"
 
 
@@ -90,12 +92,12 @@ def all_recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def recorded(tmp_path: Path, all_recorded: Path) -> Path:
-    """A folder in which everything is recorded by the player and kernel of NOW."""
+    """A folder of recordings made by the player and kernel of NOW."""
     return shutil.copytree(all_recorded, tmp_path / "recorded")
 
 
 def rewritten(folder: Path, changes: dict[str, Recorded | None]) -> None:
-    """Other entries in the recording of nat's hand-written scenarios; None leaves one out."""
+    """Change the entries of nat's hand-written scenarios; None removes one."""
     file = recordings.path("nat", "written", folder)
     entries = [changes.get(one.scenario.name, one) for one in recordings.read(file)]
     recordings.write(file, [one for one in entries if one])

@@ -1,4 +1,4 @@
-"""The lines of a scenario, and the packets that they stand for."""
+"""The lines of a scenario, and the packets that they describe."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RULES = ("ipvsadm -A -t VIP:80 -s rr", "ipvsadm -a -t VIP:80 -r RS1:8000 HOW")
 
 
 def sent(*lines: str, method: str = "nat") -> list[list[Frame]]:
-    """What our director sends at each step behind the rules."""
+    """What our director sends at each step after the rules."""
     played = Scenario("test", method, (*RULES, *lines))
     return [list(answer.out) for answer in play(played, Place(7), InProcessDirector(method))][1:]
 
