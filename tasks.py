@@ -26,6 +26,7 @@ from invoke.tasks import task as invoke_task
 from labs.run.options import LabOptions, from_words, help_of, signature_of
 from labs.terminal import streams
 from labs.terminal.command_line import Command, LabProgram, OwnConfig, for_vm
+from vm.options import KERNEL, VmTestOptions
 
 streams.never_fail()
 ROOT = Path(__file__).resolve().parent
@@ -38,7 +39,6 @@ task = partial(invoke_task, klass=Command)
 WHOSE = "Student whose exercise is meant, if several are running."
 WHICH = "Lab that is meant, if several are running: nat, e04, or the name of its run's folder."
 SECRET = "File with the class secret (default: LVS_CLASS_SECRET, else the practice key)."
-KERNEL = "Boot Debian's kernel of this series, 6.1 or 6.12, instead of this distribution's."
 STUDENT = "Student id; each gets a slightly different variant (default: your user name)."
 
 
@@ -58,9 +58,17 @@ def _run(work: Callable[[], int]) -> None:
         raise Exit(code=code)
 
 
-def _lab_task(method: str, description: str) -> Any:
-    """The task lab-METHOD, with the options of LabOptions."""
+def _task_with(options: type, **settings: Any) -> Callable[[Callable[..., None]], Any]:
+    """A task whose options are the fields of a dataclass (labs/run/options.py)."""
 
+    def decorate(body: Callable[..., None]) -> Any:
+        body.__signature__ = signature_of(options)  # type: ignore[attr-defined]
+        return task(help=help_of(options), **settings)(body)
+
+    return decorate
+
+
+def _lab_task(method: str, description: str) -> Any:
     def lab(_context: Context, **words: Any) -> None:
         def work() -> int:
             from doctor.collect_lab import answer  # late: --list needs none of this
@@ -71,8 +79,7 @@ def _lab_task(method: str, description: str) -> Any:
         _run(work)
 
     lab.__doc__ = description
-    lab.__signature__ = signature_of(LabOptions)  # type: ignore[attr-defined]
-    return task(name=f"lab-{method}", audience=STUDENTS, help=help_of(LabOptions))(lab)
+    return _task_with(LabOptions, name=f"lab-{method}", audience=STUDENTS)(lab)
 
 
 lab_nat = _lab_task("nat", "VS-NAT: the director rewrites addresses and ports.")
@@ -358,46 +365,23 @@ def vm(_context: Context, command: str = "", shell: bool = False, kernel: str = 
     _run(lambda: run_task(shlex.split(command), shell=shell, series=kernel))
 
 
-@task(
-    name="vm-test",
-    audience=DEVELOPERS,
-    help={
-        "only": "Run only tests whose names match this pytest expression.",
-        "more": "Run N freshly generated scenarios per method and scheduler only.",
-        "seed": "Random seed for generated scenarios.",
-        "replay": "Run one scenario on both directors and print what each does, as 'wlc 1999/3 (nat)'.",
-        "record": "Renew the recordings (oracle/recorded) of changed scenarios, players or kernels.",
-        "force": "With --record: record every scenario again.",
-        "minutes": "Run only tests that should finish within N minutes; the others are listed at the end.",
-        "kernel": KERNEL,
-    },
-)
-def vm_test(
-    _context: Context,
-    only: str = "",
-    more: int = 0,
-    seed: int = 2000,
-    replay: str = "",
-    record: bool = False,
-    force: bool = False,
-    minutes: int = 0,
-    kernel: str = "",
-) -> None:
+@_task_with(VmTestOptions, name="vm-test", audience=DEVELOPERS)
+def vm_test(_context: Context, **words: Any) -> None:
     """Compare the director with kernel IPVS.
 
     Where this kernel has no IPVS, this runs in a virtual machine.
     """
     _require_tests()
-    from vm import runner
 
-    if replay:
-        _run(lambda: runner.replay(replay, series=kernel))
-    else:
-        _run(
-            lambda: runner.run_suite(
-                only, more=more, seed=seed, record=record, force=force, minutes=minutes, series=kernel
-            )
-        )
+    def work() -> int:
+        from vm import runner
+
+        options = from_words(VmTestOptions, words)
+        if options.replay:
+            return runner.replay(options.replay, series=options.kernel)
+        return runner.run_suite(options)
+
+    _run(work)
 
 
 def main() -> int:

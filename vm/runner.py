@@ -13,10 +13,10 @@ from pathlib import Path
 from labs.errors import BadRequest, LabError
 from labs.run import evidence
 from oracle import recordings
-from oracle.generate import SEED
 from vm.budget import GRACE, RESULTS, summary
 from vm.kernel import ready
 from vm.machine import ROOT, Machine
+from vm.options import VmTestOptions
 from vm.run_folder import run_folder
 
 TASK_TIMEOUT = 3600.0  # seconds
@@ -50,46 +50,32 @@ def run_task(words: Sequence[str], *, shell: bool, series: str = "", seconds: fl
         return machine.run(command, folder, seconds, places)
 
 
-def run_suite(
-    chosen: str = "",
-    *,
-    more: int = 0,
-    seed: int = SEED,
-    record: bool = False,
-    force: bool = False,
-    minutes: int = 0,
-    series: str = "",
-    here: bool | None = None,
-) -> int:
+def run_suite(options: VmTestOptions, *, here: bool | None = None) -> int:
     """Compare with kernel IPVS: of this kernel, if it has it, else in the machine; pytest's exit code.
 
-    `more` scenarios per method and scheduler are generated with `seed`; `record` renews the recordings of
-    what has changed, with `force` all of them. No test starts that is not expected to end within `minutes`.
-    With the `series` of a kernel (vm/kernel.py), the machine boots that one.
+    With the series of a kernel (vm/kernel.py), the machine boots that one.
     """
-    if minutes < 0 or more < 0:
-        raise BadRequest("--minutes and --more take a number of 1 or more.")
-    if force and not record:
-        raise BadRequest("--force is about recordings: say --record --force.")
-    machine = _machine(series, here=here)
-    changed = _changed(machine.kernel.release if machine else os.uname().release, every=force)
+    more, record, minutes = options.more, options.record, options.minutes
+    machine = _machine(options.kernel, here=here)
+    changed = _changed(machine.kernel.release if machine else os.uname().release, every=options.force)
     if record and not changed:
         _say("Nothing has changed since the recordings were made: to make them again, add --force.")
         return 0
-    wanted = f"({chosen}) and {_NOT_ELSEWHERE}" if chosen else _NOT_ELSEWHERE
+    wanted = f"({options.only}) and {_NOT_ELSEWHERE}" if options.only else _NOT_ELSEWHERE
     tests = (_RECORDING,) if record else (_MORE,) if more else _TESTS
     command = [sys.executable, "-m", "pytest", *tests, "-k", wanted, "-p", "no:cacheprovider", "-v", "-rfEs"]
     command += ["-p", "vm.budget", f"--timeout={SUITE_TIMEOUT:.0f}", "--durations=20"]
     if not more:
         command.append(f"--deselect={_MORE}")
     with _results() as folder:
-        asked = {"LVS_MORE": str(more), "LVS_SEED": str(seed), "LVS_RESULTS": str(folder / RESULTS)}
+        asked = {"LVS_MORE": str(more), "LVS_SEED": str(options.seed)}
+        asked["LVS_RESULTS"] = str(folder / RESULTS)
         if record or len(changed) < len(recordings.batches()) / 2:  # else the core comes first
             asked["LVS_CHANGED"] = ",".join(map(str, changed))
         if minutes:
             asked["LVS_MINUTES"] = str(minutes)  # for vm/budget.py
         if record:
-            asked.update({"LVS_RECORD": str(folder), **({"LVS_FORCE": "1"} if force else {})})
+            asked.update({"LVS_RECORD": str(folder), **({"LVS_FORCE": "1"} if options.force else {})})
         seconds = 60 * minutes + GRACE + _OVERHEAD if minutes else SUITE_TIMEOUT
         try:
             return _compare(machine, command, folder, asked, seconds)

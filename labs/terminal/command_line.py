@@ -10,6 +10,7 @@ import inspect
 import re
 import shlex
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby, pairwise
@@ -104,7 +105,7 @@ class LabProgram(Program):
         words = "".join(f" {argument.name.upper()}" for argument in command.positional_args)
         options = command.help_tuples()
         print(f"Usage: {self.binary} {name}{words}{' [OPTIONS]' if options else ''}\n")
-        print(f"  {inspect.getdoc(self.collection[name])}\n")
+        print(textwrap.indent(f"{inspect.getdoc(self.collection[name])}\n", "  "))
         if options:
             print("Options:\n")
             self.print_columns(options)

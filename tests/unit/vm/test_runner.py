@@ -15,6 +15,7 @@ from vm import runner
 from vm.budget import GRACE, RESULTS, add_result, begin_results
 from vm.kernel import Kernel
 from vm.machine import TookTooLong
+from vm.options import VmTestOptions
 
 RELEASE = "6.1"
 
@@ -78,7 +79,7 @@ def out_of_date(folder: Path) -> Recorded:
 
 @pytest.mark.parametrize("minutes", [1, 12, 45, 600])
 def test_the_machines_time_limit_follows_the_minutes(stand_in: StandIn, minutes: int) -> None:
-    assert runner.run_suite(minutes=minutes) == 0
+    assert runner.run_suite(VmTestOptions(minutes=minutes)) == 0
     assert stand_in.environment["LVS_MINUTES"] == str(minutes)
     assert 60 * minutes + GRACE < stand_in.seconds < 60 * minutes + 600
 
@@ -86,7 +87,7 @@ def test_the_machines_time_limit_follows_the_minutes(stand_in: StandIn, minutes:
 def test_a_timeout_prints_a_summary(stand_in: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
     stand_in.fails = TookTooLong("ended after 60 s")
     with pytest.raises(TookTooLong):
-        runner.run_suite(minutes=1)
+        runner.run_suite(VmTestOptions(minutes=1))
     printed = capsys.readouterr().err
     assert "Of 3 tests 1 passed." in printed
     assert "failed: two: E  not the same" in printed
@@ -94,22 +95,22 @@ def test_a_timeout_prints_a_summary(stand_in: StandIn, capsys: pytest.CaptureFix
 
 
 def test_only_what_has_changed_comes_first(stand_in: StandIn) -> None:
-    runner.run_suite()
+    runner.run_suite(VmTestOptions())
     assert stand_in.environment["LVS_CHANGED"] == ""
     out_of_date(recordings.FOLDER)
-    runner.run_suite()
+    runner.run_suite(VmTestOptions())
     assert stand_in.environment["LVS_CHANGED"] == "nat-errors"
 
 
 def test_on_another_kernel_everything_has_changed_and_the_core_comes_first(stand_in: StandIn) -> None:
     stand_in.kernel = Kernel(Path("kernel"), "6.12")
-    runner.run_suite()
+    runner.run_suite(VmTestOptions())
     assert "LVS_CHANGED" not in stand_in.environment
 
 
 def test_more_scenarios_are_generated_only_on_request(stand_in: StandIn) -> None:
-    runner.run_suite()
-    runner.run_suite(more=5)
+    runner.run_suite(VmTestOptions())
+    runner.run_suite(VmTestOptions(more=5))
     usual, more = (" ".join(asked) for asked in stand_in.asked)
     assert "--deselect=tests/vm/test_oracle.py::test_more_of_them" in usual
     assert "--deselect" not in more
@@ -119,13 +120,13 @@ def test_more_scenarios_are_generated_only_on_request(stand_in: StandIn) -> None
 def test_recording_without_changes_boots_nothing(
     stand_in: StandIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert runner.run_suite(record=True) == 0
+    assert runner.run_suite(VmTestOptions(record=True)) == 0
     assert not stand_in.asked
     assert "Nothing has changed" in capsys.readouterr().err
 
 
 def test_force_records_everything(stand_in: StandIn) -> None:
-    runner.run_suite(record=True, force=True)
+    runner.run_suite(VmTestOptions(record=True, force=True))
     assert stand_in.environment["LVS_CHANGED"].count(",") + 1 == len(recordings.batches())
     assert stand_in.environment["LVS_FORCE"]
 
@@ -137,9 +138,9 @@ def test_recordings_are_kept_even_if_the_run_ends_early(
     stand_in.records, stand_in.fails = [out_of_date(recordings.FOLDER)], ends
     if ends:
         with pytest.raises(TookTooLong):
-            runner.run_suite(record=True, minutes=1)
+            runner.run_suite(VmTestOptions(record=True, minutes=1))
     else:
-        assert runner.run_suite(record=True) == 0
+        assert runner.run_suite(VmTestOptions(record=True)) == 0
     assert "Recorded: 1 scenarios" in capsys.readouterr().err
     assert not recordings.changed(recordings.made_now(RELEASE))
 
@@ -158,5 +159,5 @@ def test_the_core_comes_before_the_rest() -> None:
 @pytest.mark.parametrize("wrong", [{"force": True}, {"minutes": -1}, {"more": -1}])
 def test_an_invalid_request_boots_nothing(stand_in: StandIn, wrong: dict[str, int]) -> None:
     with pytest.raises(BadRequest):
-        runner.run_suite(**wrong)  # type: ignore[arg-type]
+        runner.run_suite(VmTestOptions(**wrong))  # type: ignore[arg-type]
     assert not stand_in.asked
