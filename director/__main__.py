@@ -42,31 +42,22 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> _Parser:
     parser = _Parser(prog=PROGRAM, description="A Linux Virtual Server's director: see docs/operating.md.")
-    parser.add_argument(
-        "--method", choices=METHODS, default="nat", help="forwarding method of ippfvsadm's rules"
-    )
-    parser.add_argument("--scheduler", choices=schedulers.names(), default="wrr", help="for new connections")
-    parser.add_argument("--scheduler-file", type=Path, metavar="FILE", help="a custom scheduler, for -s NAME")
-    parser.add_argument("--engine", choices=engines.names(), default="scapy", help="data plane")
-    parser.add_argument("--short-cut", action="store_true", help="engine ebpf: see docs/ebpf.md")
-    parser.add_argument(
-        "--rules", type=Path, metavar="FILE", help="rules to load, as ipvsadm -Sn writes them"
-    )
-    parser.add_argument("--reload", action="store_true", help="make a running director load --rules")
-    parser.add_argument("--socket", default=os.environ.get(SOCKET_VARIABLE) or SOCKET, help="control socket")
-    parser.add_argument("--events", type=Path, help="append events to this file, as lines of JSON")
-    parser.add_argument(
-        "--conn-tab-bits", type=int, default=12, help="2^BITS buckets of the connection table (8-20)"
-    )
-    parser.add_argument("--conn-limit", type=int, default=DEFAULT_LIMIT, help="maximum number of connections")
-    parser.add_argument("--no-ftp-helper", action="store_true", help="as the kernel without ip_vs_ftp")
-    parser.add_argument(
-        "--sysctl", action="append", default=[], metavar="NAME=VALUE", help="setting under net.ipv4.vs"
-    )
-    parser.add_argument(
-        "--timeout", action="append", default=[], metavar="STATE=SECONDS", help="idle time of a state"
-    )
-    parser.add_argument("interfaces", nargs="*", metavar="IFACE", help="default: all with an IPv4 address")
+    add = parser.add_argument
+    add("--method", choices=METHODS, default="nat", help="forwarding method of ippfvsadm's rules")
+    add("--scheduler", choices=schedulers.names(), default="wrr", help="for new connections")
+    add("--scheduler-file", type=Path, metavar="FILE", help="a custom scheduler, for -s NAME")
+    add("--engine", choices=engines.names(), default="scapy", help="data plane")
+    add("--short-cut", action="store_true", help="engine ebpf: see docs/ebpf.md")
+    add("--rules", type=Path, metavar="FILE", help="rules to load, as ipvsadm -Sn writes them")
+    add("--reload", action="store_true", help="make a running director load --rules")
+    add("--socket", default=os.environ.get(SOCKET_VARIABLE) or SOCKET, help="control socket")
+    add("--events", type=Path, help="append events to this file, as lines of JSON")
+    add("--conn-tab-bits", type=int, default=12, help="2^BITS buckets of the connection table (8-20)")
+    add("--conn-limit", type=int, default=DEFAULT_LIMIT, help="maximum number of connections")
+    add("--no-ftp-helper", action="store_true", help="as the kernel without ip_vs_ftp")
+    add("--sysctl", action="append", default=[], metavar="NAME=VALUE", help="setting under net.ipv4.vs")
+    add("--timeout", action="append", default=[], metavar="STATE=SECONDS", help="idle time of a state")
+    add("interfaces", nargs="*", metavar="IFACE", help="default: all with an IPv4 address")
     return parser
 
 

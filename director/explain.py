@@ -1,7 +1,7 @@
 """lvs-explain: what a running director would do with a packet, and why.
 
-Nothing is sent and nothing changes: the director decides on copies of its tables, with the code
-that forwards. Exit codes: 0 done, 1 no director to talk to, 2 a request that makes no sense.
+Nothing is sent and nothing changes: the director does a dry run of the code that forwards, on copies of its
+tables. Exit codes: 0 done, 1 no director, 2 a wrong request.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ PROGRAM = "lvs-explain"
 EXAMPLES = """\
 lvs-explain 198.51.100.101:40000 203.0.113.1:80          the first packet of a connection
 lvs-explain -u 198.51.100.101:40000 203.0.113.1:53       the same for UDP
-lvs-explain --flags A 198.51.100.101:40000 203.0.113.1:80    a later one
-lvs-explain --pcap d-eth0.pcap --frame 7                 a packet that was captured (numbers as in Wireshark)
+lvs-explain --flags A 198.51.100.101:40000 203.0.113.1:80    a later packet of it
+lvs-explain --pcap d-eth0.pcap --frame 7                 a captured packet (frame number as in Wireshark)
 lvs-explain --table 198.51.100.101:40000                 the packet table of a client's connections
 """
 _ETHERNET, _RAW = 1, (12, 101, 228)  # link types of pcap files
@@ -57,16 +57,16 @@ def _work(arguments: Sequence[str]) -> str:
 def _parser() -> argparse.ArgumentParser:
     form = argparse.RawDescriptionHelpFormatter
     parser = _Parser(prog=PROGRAM, description=__doc__, epilog=EXAMPLES, formatter_class=form)
-    parser.add_argument("source", nargs="?", metavar="ADDRESS:PORT", help="where the packet comes from")
-    parser.add_argument("destination", nargs="?", metavar="ADDRESS:PORT", help="where it goes to")
+    parser.add_argument("source", nargs="?", metavar="ADDRESS:PORT", help="source of the packet")
+    parser.add_argument("destination", nargs="?", metavar="ADDRESS:PORT", help="its destination")
     protocol = parser.add_mutually_exclusive_group()
     protocol.add_argument("-t", dest="protocol", action="store_const", const="TCP", default="TCP", help="TCP")
     protocol.add_argument("-u", dest="protocol", action="store_const", const="UDP", help="UDP")
-    parser.add_argument("--flags", default="S", help="of TCP, letters of SAFRPU (default: S)")
+    parser.add_argument("--flags", default="S", help="TCP flags, from SAFRPU (default: S)")
     parser.add_argument("--pcap", type=Path, metavar="FILE", help="take the packet from a capture")
-    parser.add_argument("--frame", type=int, default=1, metavar="N", help="which one (default: 1)")
+    parser.add_argument("--frame", type=int, default=1, metavar="N", help="frame of the capture (default: 1)")
     parser.add_argument("--table", metavar="ADDRESS:PORT", help="the packet table of a client's connections")
-    parser.add_argument("--json", action="store_true", help="the director's answer as it is")
+    parser.add_argument("--json", action="store_true", help="print the director's answer as JSON")
     return parser
 
 
@@ -76,7 +76,7 @@ def _request(options: argparse.Namespace) -> Message:
     if options.pcap:
         return {"do": "explain", "ip": _frame(options.pcap, options.frame).hex()}
     if not (options.source and options.destination):
-        raise UsageError(f"two endpoints are needed, or --pcap, or --table; {PROGRAM} -h shows examples.")
+        raise UsageError(f"two endpoints, --pcap or --table are needed; {PROGRAM} -h shows examples.")
     packet = {"protocol": options.protocol, "source": options.source, "destination": options.destination}
     if options.protocol == "TCP":
         packet["flags"] = options.flags
@@ -104,11 +104,11 @@ def _ip_of(data: bytes, link: int) -> bytes:
     if link != _ETHERNET:
         raise UsageError(f"link type {link} is not supported: capture on an Ethernet interface.")
     if data[12:14] != b"\x08\x00":
-        raise UsageError(f"the frame is no IPv4 packet (EtherType {data[12:14].hex()}).")
+        raise UsageError(f"the frame is not an IPv4 packet (EtherType {data[12:14].hex()}).")
     return data[14:]
 
 
-# ---- in words ----
+# ---- the explanation in words ----
 
 
 def _explanation(answer: Message) -> Iterator[str]:
@@ -140,9 +140,9 @@ def _list(label: str, texts: Sequence[str]) -> Iterator[str]:
         yield _line("" if place else label, text)
 
 
-def _connection(known: Message) -> str:
-    ends = f"{known['client']} > {known['vip']} > {known['server']}"
-    return f"{ends}, {known['state']}, {known['expires']:.0f} s to live"
+def _connection(entry: Message) -> str:
+    ends = f"{entry['client']} > {entry['vip']} > {entry['server']}"
+    return f"{ends}, {entry['state']}, expires in {entry['expires']:.0f} s"
 
 
 def _service(service: Message) -> Iterator[str]:
@@ -167,25 +167,25 @@ def _service(service: Message) -> Iterator[str]:
 def _decision(answer: Message) -> str:
     decision, way = answer["decision"], answer.get("way") or {}
     if decision == "forward" and answer["method"] == "LOCAL":
-        return "the director's own kernel gets it: this is the local node"
+        return "pass it to the director's own kernel: this is the local node"
     if decision == "forward":
         over = (
-            f" over {way['interface']}, next hop {way['next_hop']}" if way else ", to which no way is known"
+            f" over {way['interface']}, next hop {way['next_hop']}" if way else ", to which no route is known"
         )
         mac = f" ({way['dest_mac']})" if way.get("dest_mac") else ""
         return f"forward by VS-{answer['method']} to {answer['next_hop']}{over}{mac}"
     if decision == "reject":
         mtu = f", MTU {answer['mtu']}" if answer["mtu"] else ""
-        return f"answer by ICMP type {answer['icmp_type']} code {answer['icmp_code']}{mtu}"
-    return {"drop": "drop it", "pass": "leave it to the director's own kernel"}[str(decision)]
+        return f"reject with ICMP type {answer['icmp_type']} code {answer['icmp_code']}{mtu}"
+    return {"drop": "drop it", "pass": "pass it to the director's own kernel"}[str(decision)]
 
 
 def _event(event: Message) -> str:
     ends = f"{event['client']} > {event['vip']} > {event['server']}"
     if event["kind"] == "state":
         return f"{ends}: {event['before']} becomes {event['state']}"
-    begins_or_ends = "a new connection" if event["kind"] == "new" else "the connection ends"
-    return f"{ends}: {begins_or_ends}"
+    what = "new connection" if event["kind"] == "new" else "the connection ends"
+    return f"{ends}: {what}"
 
 
 def _packet_tables(answer: Message) -> Iterator[str]:

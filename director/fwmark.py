@@ -1,9 +1,9 @@
-"""fwmark: which packets carry a firewall mark, in the manner of iptables' mangle table.
+"""fwmark: which packets carry a firewall mark, in the style of iptables' mangle table.
 
-A virtual service of a mark (ipvsadm -A -f 1) takes all packets that carry it. With the kernel's
-IPVS, netfilter marks them before IPVS looks. The director's packet sockets see a packet before
-netfilter has marked it, so the director classifies itself, and this tool tells it how.
-Exit codes: 0 done, 1 no director to talk to, 2 a line that can't be understood, 255 refused.
+A virtual service of a mark (ipvsadm -A -f 1) gets all packets that carry the mark. In the kernel, netfilter
+sets marks before IPVS sees a packet. The director's packet sockets see packets before netfilter does, so the
+director sets marks itself, by the rules that this tool adds.
+Exit codes: 0 done, 1 no director, 2 a wrong line, 255 refused.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 
 from director.control.cli import (
+    MAX_MARK,
+    MAX_PORT,
     NO_VALUE,
     VALUE,
     Fields,
@@ -26,8 +28,6 @@ from director.control.cli import (
 
 PROGRAM = "fwmark"
 PROTOCOLS = {"tcp": 6, "udp": 17, "all": 0}
-MOST_PORT = 65535
-MOST_MARK = 2**32 - 1
 USAGE = f"""\
 {PROGRAM} -A [-p tcp|udp|all] -d ADDRESS[/BITS] [--dport PORT[:PORT]] --set-mark MARK   add a rule
 {PROGRAM} -D ... the same ...                                                          delete it
@@ -35,8 +35,8 @@ USAGE = f"""\
 {PROGRAM} -L                                                           list them as lines with -A
 {PROGRAM} -h                                                                            this help
 
-Packets of that protocol to that address and these ports belong to the virtual service
-ipvsadm -A -f MARK. Replies are recognised without a rule.
+Packets of this protocol to this address and these ports belong to the virtual service
+ipvsadm -A -f MARK. Replies need no rule.
 """
 _COMMANDS = {"A": "AddMark", "D": "DeleteMark", "F": "ClearMarks", "L": "", "h": ""}
 _KINDS = {**dict.fromkeys(_COMMANDS, NO_VALUE), **dict.fromkeys(("p", "d", "dport", "set-mark"), VALUE)}
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _work(arguments: Sequence[str]) -> str:
-    """What one command line prints. Raises ToolError."""
+    """The output of one command line. Raises ToolError."""
     command, options = _options(arguments)
     if command == "h":
         return USAGE
@@ -63,7 +63,7 @@ def _options(arguments: Sequence[str]) -> tuple[str, dict[str, str]]:
     """The command and the other options, each once."""
     given, rest = getopt(PROGRAM, arguments, _KINDS, _NAMES)
     if rest:
-        raise UsageError(f"{rest[0]!r} is left over at the end of the line.")
+        raise UsageError(f"{rest[0]!r} is unexpected at the end of the line.")
     options = {key: value or "" for key, value in given}
     if len(options) < len(given):
         raise UsageError("an option was given twice.")
@@ -76,7 +76,7 @@ def _options(arguments: Sequence[str]) -> tuple[str, dict[str, str]]:
 
 
 def _rule(options: dict[str, str]) -> Fields:
-    """What -A and -D describe. Raises UsageError."""
+    """The rule that -A and -D describe. Raises UsageError."""
     if "d" not in options or "set-mark" not in options:
         raise UsageError("-A and -D need -d and --set-mark.")
     protocol = options.get("p", "all").lower()
@@ -84,10 +84,10 @@ def _rule(options: dict[str, str]) -> Fields:
         raise UsageError(f"bad protocol {options['p']!r}: expected one of {', '.join(PROTOCOLS)}.")
     if "dport" in options and not PROTOCOLS[protocol]:
         raise UsageError("--dport needs -p tcp or -p udp.")
-    first, last = _ports(options.get("dport", f"0:{MOST_PORT}"))
+    first, last = _ports(options.get("dport", f"0:{MAX_PORT}"))
     mark = parse_number(options["set-mark"])
-    if not 1 <= mark <= MOST_MARK:
-        raise UsageError(f"bad mark {options['set-mark']!r}: expected a number from 1 to {MOST_MARK}.")
+    if not 1 <= mark <= MAX_MARK:
+        raise UsageError(f"bad mark {options['set-mark']!r}: expected a number from 1 to {MAX_MARK}.")
     network = _network(options["d"])
     return {"mark": mark, "network": network, "protocol": PROTOCOLS[protocol], "first": first, "last": last}
 
@@ -104,8 +104,8 @@ def _ports(text: str) -> tuple[int, int]:
     """`80` or `80:90`."""
     low, colon, high = text.partition(":")
     first, last = parse_number(low), parse_number(high if colon else low)
-    if not 0 <= first <= last <= MOST_PORT:
-        raise UsageError(f"bad ports {text!r}: expected 80 or 80:90, from 0 to {MOST_PORT}.")
+    if not 0 <= first <= last <= MAX_PORT:
+        raise UsageError(f"bad ports {text!r}: expected 80 or 80:90, from 0 to {MAX_PORT}.")
     return first, last
 
 
@@ -115,9 +115,9 @@ def _line(mark: Fields) -> str:
     if mark["protocol"] != "any":
         words += ["-p", mark["protocol"].lower()]
     words += ["-d", mark["network"]]
-    if (mark["first"], mark["last"]) != (0, MOST_PORT):
-        alone = mark["first"] == mark["last"]
-        words += ["--dport", str(mark["first"]) if alone else f"{mark['first']}:{mark['last']}"]
+    if (mark["first"], mark["last"]) != (0, MAX_PORT):
+        first, last = mark["first"], mark["last"]
+        words += ["--dport", str(first) if first == last else f"{first}:{last}"]
     return " ".join([*words, "--set-mark", str(mark["mark"])])
 
 

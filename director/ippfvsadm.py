@@ -1,8 +1,8 @@
 """ippfvsadm: the administration tool of 1999, in its own syntax, for a running director.
 
-It starts once per rule of a set-up script, so it imports as little as it can and writes the
-commands as plain JSON objects (formats/command_json.py says what they mean).
-Exit codes: 0 done, 1 no director to talk to, 2 a line that can't be understood, 255 refused.
+A set-up script starts it once per rule, so it imports as little as possible and writes commands as plain
+JSON objects (see formats/command_json.py).
+Exit codes: 0 done, 1 no director, 2 a wrong line, 255 refused.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from director.control.cli import (
     NO_VALUE,
+    PROTOCOLS,
     VALUE,
     Fields,
     ToolError,
@@ -27,19 +28,18 @@ from director.control.cli import (
 )
 
 PROGRAM = "ippfvsadm"
-PROTOCOLS = {"t": "TCP", "u": "UDP"}
-PORTS = range(1, 61000)  # the ports from 61000 on belonged to masquerading
-MOST_WEIGHT = 65535
+PORTS = range(1, 61000)  # ports from 61000 were reserved for masquerading
+MAX_WEIGHT = 65535
 USAGE = f"""\
 {PROGRAM} -A -[t|u] l.l.l.l:lport -R a.a.a.a:rport [-w weight]   add a real server
 {PROGRAM} -D -[t|u] l.l.l.l:lport -R a.a.a.a:rport               delete a real server
 {PROGRAM} -C                                                     clear the table
 {PROGRAM} -L                                                     list the table
-{PROGRAM} -f                                                     do all or none of the lines on standard input
+{PROGRAM} -f                                                     apply all lines on standard input, or none
 {PROGRAM} -h                                                     this help
 
-l.l.l.l:lport is the virtual server, a.a.a.a:rport a real server; the weight is its capacity
-compared with the others', 1 if it is not given.
+l.l.l.l:lport is the virtual server, a.a.a.a:rport a real server; its weight is its capacity
+relative to the others (default: 1).
 """
 _HEADINGS = ("Protocol", "Virtual IP Address", "Port", "Real IP Address", "Port", "Weight")
 _COMMANDS = "ADCL"
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _work(arguments: Sequence[str]) -> str:
-    """What one command line prints. Raises ToolError."""
+    """The output of one command line. Raises ToolError."""
     if list(arguments) == ["-f"]:
         apply([command for line in numbered_lines(sys.stdin.read(), PROGRAM) for command in _changes(*line)])
         return ""
@@ -67,7 +67,7 @@ def _work(arguments: Sequence[str]) -> str:
 
 
 def _changes(number: int, words: Sequence[str]) -> list[Fields]:
-    """What one of many lines asks for. Raises ToolError, which says which line."""
+    """The commands of one of many lines. Raises ToolError with the line's number."""
     try:
         request = _request(_options(words))
         if request["do"] != "apply":
@@ -82,7 +82,7 @@ def _options(arguments: Sequence[str]) -> dict[str, str]:
     """Letters and their values."""
     given, rest = getopt(PROGRAM, arguments, _KINDS)
     if rest:
-        raise UsageError(f"{rest[0]!r} is left over at the end of the line.")
+        raise UsageError(f"{rest[0]!r} is unexpected at the end of the line.")
     options: dict[str, str] = {}
     for letter, value in given:
         _put(options, letter, value or "")
@@ -112,7 +112,7 @@ def _request(options: dict[str, str]) -> Fields:
 
 
 def _rule(command: str, options: dict[str, str]) -> list[Fields]:
-    """What -A and -D ask for: a service and one of its real servers."""
+    """The commands of -A and -D: about a service and one of its real servers."""
     letter = next((letter for letter in PROTOCOLS if letter in options), None)
     if letter is None:
         raise UsageError(f"not enough options: -{command} needs -t or -u.")
@@ -122,7 +122,7 @@ def _rule(command: str, options: dict[str, str]) -> list[Fields]:
     if "R" not in options:
         raise UsageError("not enough options: -A needs -R.")
     server = _endpoint("destination", options["R"])
-    if command == "D":  # with its last server the service is gone, too
+    if command == "D":  # the last server takes the service with it
         return [{"command": "DeleteServer", "key": key, "server": server, "last": True}]
     weight = _weight(options.get("w", "1"))
     return [
@@ -132,7 +132,7 @@ def _rule(command: str, options: dict[str, str]) -> list[Fields]:
 
 
 def _endpoint(what: str, text: str) -> str:
-    """`a.b.c.d:port`, both of them, no names."""
+    """`a.b.c.d:port`, in numbers."""
     host, _, port = text.partition(":")
     address = parse_ipv4(host)
     if address is None:
@@ -143,15 +143,15 @@ def _endpoint(what: str, text: str) -> str:
 
 
 def _weight(text: str) -> int:
-    """A weight of 0 becomes 1, as it always did."""
+    """A weight of 0 becomes 1, as in 1999."""
     weight = parse_number(text)
-    if not 0 <= weight <= MOST_WEIGHT:
-        raise UsageError(f"bad weight {text!r}: expected a number from 1 to {MOST_WEIGHT}.")
+    if not 0 <= weight <= MAX_WEIGHT:
+        raise UsageError(f"bad weight {text!r}: expected a number from 1 to {MAX_WEIGHT}.")
     return weight or 1
 
 
 def table(services: Sequence[Fields]) -> str:
-    """The rules as the paper prints them: a real server a line, its service on the first only."""
+    """The rules as the paper prints them: one real server per line, its service on the first only."""
     rows = [_HEADINGS]
     for service in services:
         virtual = (str(service["protocol"]), str(service["address"]), str(service["port"]))

@@ -1,7 +1,7 @@
-"""ipvs-sysctl: the director's settings, by the names and in the manner of sysctl(8).
+"""ipvs-sysctl: the director's settings, with the names of the kernel's and the syntax of sysctl(8).
 
-The kernel keeps its own under net.ipv4.vs; the director runs beside it and has its own values.
-Exit codes: 0 done, 1 no director to talk to, 2 a line that can't be understood, 255 refused.
+The kernel has its own under net.ipv4.vs; the director's values are separate.
+Exit codes: 0 done, 1 no director, 2 a wrong line, 255 refused.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ PROGRAM = "ipvs-sysctl"
 PREFIX = "net.ipv4.vs."
 USAGE = f"""\
 {PROGRAM} -a                      list all settings
-{PROGRAM} NAME ...                show some
-{PROGRAM} [-w] NAME=VALUE ...     change some, all at once or none
+{PROGRAM} NAME ...                show these
+{PROGRAM} [-w] NAME=VALUE ...     change these, all or none
 {PROGRAM} -h                      this help
 
-A name may have its prefix {PREFIX} or not.
+The prefix {PREFIX} of a name is optional.
 """
 _KINDS = dict.fromkeys("awh", NO_VALUE)
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _work(arguments: Sequence[str]) -> str:
-    """What one command line prints. Raises ToolError."""
+    """The output of one command line. Raises ToolError."""
     given, words = getopt(PROGRAM, arguments, _KINDS)
     letters = {letter for letter, _ in given}
     if "h" in letters:
@@ -71,7 +71,7 @@ def _show(names: Sequence[str]) -> str:
 
 
 def _set(words: Sequence[str]) -> str:
-    """Prints what was set, as sysctl does."""
+    """Returns the new settings as sysctl prints them."""
     pairs = dict(_assignment(word) for word in words)
     apply([{"command": "SetSysctl", "name": name, "value": value} for name, value in pairs.items()])
     return _lines(pairs)
@@ -81,7 +81,7 @@ def _assignment(word: str) -> tuple[str, int]:
     name, equals, text = word.partition("=")
     value = parse_number(text.strip())
     if not equals or value < 0:
-        raise UsageError(f"{word!r}: expected NAME=VALUE, with a number that is not negative.")
+        raise UsageError(f"{word!r}: expected NAME=VALUE, with a number from 0.")
     return _name(name.strip()), value
 
 

@@ -20,6 +20,8 @@ Options = list[tuple[str, str | None]]
 
 NO_VALUE, VALUE, OPTIONAL_VALUE = range(3)  # what follows an option
 NO_DIRECTOR, WRONG, REFUSED = 1, 2, 255
+PROTOCOLS = {"t": "TCP", "u": "UDP"}  # by the option that names a service of theirs
+MAX_PORT, MAX_MARK = 2**16 - 1, 2**32 - 1
 PATIENCE = 2.0  # seconds until a person at a terminal is told that the director has not answered
 
 
@@ -241,7 +243,7 @@ def parse_number(text: str) -> int:
 
 
 def parse_ipv4(text: str) -> str | None:
-    """An address or a netmask in dotted decimal without leading zeros, or None where `text` is none."""
+    """An address or a netmask in dotted decimal, without leading zeros; None where `text` is neither."""
     octets = [parse_number(octet) for octet in text.split(".")]
     if len(octets) != 4 or any(not 0 <= octet <= 255 for octet in octets):
         return None

@@ -1,9 +1,9 @@
 """ipvsadm: today's administration tool in its own syntax, for a running director.
 
-Lines, listings and exit codes are those of ipvsadm 1.31, which were recorded with a real kernel. A
-sentence about a refusal begins with its words; those about lines that make no sense are our own. What
-differs on purpose is in docs/differences.md. Exit codes: 0 done, 1 no director to talk to or no such
-service to list, 2 a line that can't be understood, 255 an unknown option, or refused by the director.
+Lines, listings and exit codes are those of ipvsadm 1.31, recorded with a real kernel. A refusal begins with
+the words of the original; sentences about wrong lines are our own. Intended differences are listed in
+docs/differences.md. Exit codes: 0 done, 1 no director or no such service to list, 2 a wrong line, 255 an
+unknown option, or refused by the director.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import chain
 
 from director.control import cli
 from director.control.cli import Fields
-from director.ipvsadm import arguments, listing, requests, restore, save_format
+from director.ipvsadm import arguments, listing, requests, save_format
 from director.ipvsadm.arguments import Line
 
 CONNECTIONS = "c"
@@ -27,7 +27,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _work(words: Sequence[str]) -> str | Iterable[str]:
-    """What one command line prints. Raises ToolError."""
+    """The output of one command line. Raises ToolError."""
     line = arguments.parse(words)
     answers: dict[str, Callable[[Line], str | Iterable[str]]] = {
         "h": lambda _: arguments.USAGE,
@@ -49,7 +49,7 @@ def _save(line: Line) -> str:
 
 
 def _restore(line: Line) -> Iterable[str]:
-    carry_out = restore.line_by_line if "line-by-line" in line.options else restore.all_or_none
+    carry_out = save_format.line_by_line if "line-by-line" in line.options else save_format.all_or_none
     return carry_out(sys.stdin.buffer.read().decode(errors="replace"), _show)
 
 
@@ -59,7 +59,7 @@ def _show(line: Line) -> Iterator[str]:
 
 
 def _list(line: Line) -> str | Iterable[str]:
-    if "daemon" in line.options:  # it would synchronise connections with another director
+    if "daemon" in line.options:  # the director has no synchronisation daemon
         return ""
     if CONNECTIONS in line.options:
         parts = cli.stream_reply({"do": "connections"})
@@ -78,7 +78,7 @@ def _rows(first: Fields, parts: Iterable[Fields]) -> Iterator[Fields]:
 
 
 def _only(wanted: Fields, services: Sequence[Fields]) -> list[Fields]:
-    """The one service that a line is about. Raises ToolError."""
+    """The service that a line names. Raises ToolError."""
     for service in services:
         if wanted.items() <= service.items():
             return [service]

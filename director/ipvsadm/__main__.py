@@ -1,4 +1,4 @@
-"""python -m director.ipvsadm: the same as director/bin/ipvsadm."""
+"""python -m director.ipvsadm is director/bin/ipvsadm."""
 
 from __future__ import annotations
 

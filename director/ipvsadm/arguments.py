@@ -1,7 +1,7 @@
-"""A line of ipvsadm, taken apart: which command it is, its options, and whether they go together.
+"""Parses a line of ipvsadm: its command, its options, and whether they go together.
 
-What the values mean is the business of requests.py. Sources: ipvsadm(8) and the exit codes of
-ipvsadm 1.31: 255 for an option that it doesn't know or that lacks its value, 2 for the rest.
+requests.py interprets the values. Sources: ipvsadm(8) and the exit codes of ipvsadm 1.31: 255 for an option
+that it doesn't know or that lacks its value, 2 for everything else.
 """
 
 from __future__ import annotations
@@ -37,29 +37,29 @@ Services and servers:
   -D --delete-service  remove one                  -d --delete-server  remove one
   -C --clear           remove all services
   -S --save            print the rules as lines that -R understands
-  -R --restore         carry out the lines on standard input, all of them or none;
-     --line-by-line    ... or each by itself: after one that is refused, the next
+  -R --restore         carry out the lines on standard input, all of them or none
+     --line-by-line    ... one by one: go on after a line that is refused
   -L -l --list         print the rules, or with -c the connections
-  -Z --zero            let the counters start at 0 again
-  --set                seconds of silence after which connections end; 0 leaves one as it is
+  -Z --zero            reset the counters to 0
+  --set                timeouts of idle connections in seconds; 0 keeps a timeout as it is
 
 SERVICE is one of:
   -t --tcp-service ADDRESS[:PORT]     -u --udp-service ADDRESS[:PORT]
-  -f --fwmark-service MARK            all packets with this firewall mark
+  -f --fwmark-service MARK            all packets that carry this firewall mark
 
 Options:
-  -s --scheduler SCHEDULER    who gets the next connection; wlc if nothing is said
-  -p --persistent [SECONDS]   a client stays with its server; 360 if nothing is said
-  -M --netmask NETMASK        ... and its neighbours under this mask with it
+  -s --scheduler SCHEDULER    the scheduler (default: wlc)
+  -p --persistent [SECONDS]   keep each client on one server for this long (default: 360)
+  -M --netmask NETMASK        ... and all clients of a network
   -b --sched-flags FLAGS      sh-fallback,sh-port or mh-fallback,mh-port
-  -o --ops                    every packet is scheduled (UDP)
-  -r --real-server            the real server; only -m lets its port differ from the service's
-  -g --gatewaying             direct routing (what is taken if nothing is said)
+  -o --ops                    schedule every packet (UDP)
+  -r --real-server            the real server; its port may differ from the service's with -m only
+  -g --gatewaying             direct routing (the default)
   -i --ipip                   tunnelling
   -m --masquerading           network address translation
-  -w --weight                 0 to 2147483647: its capacity; 1 if nothing is said
-  -x --u-threshold            from so many connections on it gets no more ...
-  -y --l-threshold            ... until it has fewer than these
+  -w --weight                 capacity, 0 to 2147483647 (default: 1)
+  -x --u-threshold            no new connections from this number of connections on ...
+  -y --l-threshold            ... until it has fewer than this
   -n --numeric                numbers instead of names
   -c --connection             the connections
   -X --exact                  numbers in full instead of K, M and G
@@ -116,7 +116,7 @@ _KINDS = {
 _NAMES.update({name: name for name in _LONG + _LONG_WITH_VALUE})
 _ALIASES = {"l": "L", "v": "version", "X": "exact"}
 _SPELLINGS = {key: f"--{name}" for name, key in _NAMES.items()}
-ABSENT = {  # what kernel IPVS has and the director has not, by its spelling
+ABSENT = {  # options of kernel IPVS that the director lacks, by their spellings
     key: _SPELLINGS[key]
     for key in ("6", "tun-info", "tun-nocsum", "tun-csum", "tun-remcsum", *_LONG_WITH_VALUE)
     if key != "tun-type"
@@ -124,12 +124,12 @@ ABSENT = {  # what kernel IPVS has and the director has not, by its spelling
 
 SERVICES = "tuf"
 FORWARDING = "gim"
-VIEWS = ("stats", "rate", "thresholds", "persistent-conn")  # the first that is asked for is shown
-_GROUPS = (SERVICES, FORWARDING)  # of each, one
+VIEWS = ("stats", "rate", "thresholds", "persistent-conn")  # of several, the first is shown
+_GROUPS = (SERVICES, FORWARDING)  # one option of each
 _LISTING = {"n", "c", "timeout", "daemon", "exact", "sort", "nosort", *VIEWS}
 _EDITING = {*SERVICES, *"spMbo"}
 _SERVING = {*SERVICES, *FORWARDING, *"rwxy", "tun-type"}
-_COMMANDS = {  # and the options that each may have
+_COMMANDS = {  # with the options that each allows
     "A": _EDITING,
     "E": _EDITING,
     "D": {*SERVICES},
@@ -145,9 +145,9 @@ _COMMANDS = {  # and the options that each may have
 
 
 class Line:
-    """A command by its letter ("set" for --set), the options by theirs, and the numbers of --set.
+    """A command and its options by their letters ("set" for --set), and the numbers of --set.
 
-    `service` is the letter of the option that names a service, if one does.
+    `service` is the letter of the option that names a service, if there is one.
     """
 
     __slots__ = ("command", "options", "service", "words")
@@ -182,7 +182,7 @@ def parse(words: Sequence[str]) -> Line:
 
 
 def _exists(word: str) -> bool:
-    """Whether the option that a line begins with is known: then the unknown one is a newer ipvsadm's."""
+    """Whether the first option of a line is known: then the unknown one is a newer ipvsadm's."""
     if word.startswith("--"):
         return word[2:].partition("=")[0] in _NAMES
     return word.startswith("-") and word[1:2] in _KINDS
@@ -192,7 +192,7 @@ def _refuse_absent(keys: Sequence[str]) -> None:
     for key in keys:
         if key in ABSENT:
             raise UnsupportedOption(
-                f"{ABSENT[key]} is for the kernel's IPVS: this director does not have it."
+                f"{ABSENT[key]} is for the kernel's IPVS: this director does not support it."
             )
 
 
@@ -209,7 +209,7 @@ def _put(options: dict[str, str | None], command: str, key: str, value: str | No
 
 
 def _check(line: Line) -> None:
-    """Whether all is there that the command needs, and nothing that contradicts it."""
+    """Raises UsageError where the command lacks something, or where options contradict each other."""
     if line.command in "AEDaed" and line.service is None:
         raise UsageError(f"{_SPELLINGS[line.command]} needs a service: -t, -u or -f.")
     if line.command in "aed" and "r" not in line.options:
@@ -218,13 +218,13 @@ def _check(line: Line) -> None:
         raise UsageError("--set needs three numbers: the seconds for TCP, for FIN_WAIT and for UDP.")
     left = line.words[3 if line.command == "set" else 0 :]
     if left:
-        raise UsageError(f"{left[0]!r} is left over at the end of the line.")
+        raise UsageError(f"{left[0]!r} is unexpected at the end of the line.")
     if line.command == "L":
         _check_listing(line)
 
 
 def _check_listing(line: Line) -> None:
-    """Some options are listings of their own."""
+    """Some options select a listing of their own."""
     alone = [key for key in ("c", "timeout", "daemon") if key in line.options]
     others = [key for key in (*SERVICES, *VIEWS) if key in line.options]
     if "c" in alone and "persistent-conn" in others:

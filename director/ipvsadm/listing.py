@@ -1,4 +1,4 @@
-"""What ipvsadm -L prints of the director's answers: rules, counters, connections, timeouts.
+"""The listings of ipvsadm -L: rules, counters, connections, timeouts.
 
 Every heading, width and blank is that of ipvsadm 1.31. Source: its output, recorded with kernel 6.1.
 """
@@ -41,7 +41,7 @@ def title(size: int) -> str:
 
 
 def rules(services: Sequence[Fields], options: Options) -> str:
-    """Services with their servers, as the options want to see them."""
+    """Services with their servers, in the view that the options select."""
     view = next((view for view in VIEWS if view in options), "")
     lines = [_HEADINGS[view]]
     for service in services if "nosort" in options else sorted_services(services):
@@ -57,16 +57,16 @@ def sorted_services(services: Sequence[Fields]) -> list[Fields]:
     10.0.0.1, which is more than half of all addresses away.
     """
     return [
-        {**service, "servers": sorted(service["servers"], key=lambda each: _IN_ORDER(_end(each)))}
-        for service in sorted(services, key=lambda each: _IN_ORDER(_place(each)))
+        {**service, "servers": sorted(service["servers"], key=lambda node: _ORDER(_number_of(node)))}
+        for service in sorted(services, key=lambda node: _ORDER(_place(node)))
     ]
 
 
 def _place(service: Fields) -> tuple[int, ...]:
-    return service["mark"], int(service["protocol"] == "UDP"), *_end(service)
+    return service["mark"], int(service["protocol"] == "UDP"), *_number_of(service)
 
 
-def _end(node: Fields) -> tuple[int, int]:
+def _number_of(node: Fields) -> tuple[int, int]:
     return int.from_bytes(inet_aton(node["address"]), "big"), node["port"]
 
 
@@ -78,11 +78,11 @@ def _compare(one: tuple[int, ...], other: tuple[int, ...]) -> int:
 
 
 _SIGN = 1 << 31
-_IN_ORDER = cmp_to_key(_compare)
+_ORDER = cmp_to_key(_compare)
 
 
 def connections(entries: Iterable[Fields], options: Options) -> Iterator[str]:
-    """The connection table, a line as soon as it comes; templates of persistence have port 0."""
+    """The connection table, line by line as it comes; persistence templates have port 0."""
     last = f"{'destination':<18} {'pe name':<16} pe_data" if "persistent-conn" in options else "destination"
     yield f"IPVS connection entries\npro expire state       source             virtual            {last}\n"
     for entry in entries:
@@ -132,7 +132,7 @@ def _server(server: Fields, protocol: str, view: str, options: Options) -> str:
 
 
 def _endpoint(node: Fields, protocol: str, options: Options) -> str:
-    """Long names are cut off, so that the columns stay in place."""
+    """Long names are cut off, so that columns stay in place."""
     return names.endpoint(node["address"], node["port"], protocol, numeric="n" in options)[:28]
 
 
@@ -142,7 +142,7 @@ def _numbers(node: Mapping[str, Any], view: str, options: Options) -> str:
 
 
 def large(value: int, *, exact: bool) -> str:
-    """A counter in nine columns; from 100 million on rounded down to K, M, G or T, or wider."""
+    """A counter in nine columns, from 100 million on rounded down to K, M, G or T; wider if need be."""
     if exact:
         return f" {value:8}"
     for below, divisor, unit in _UNITS:

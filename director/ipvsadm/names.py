@@ -1,7 +1,7 @@
-"""Names for numbers and numbers for names: hosts, ports and whole endpoints.
+"""Names for numbers and numbers for names: hosts, ports and endpoints.
 
-Printing asks /etc/hosts only: in a lab nobody answers DNS, and a listing must not wait for it.
-On a line, a host may have any name that the machine can resolve.
+Printing looks names up in /etc/hosts only: a lab has no DNS server, and a listing must not wait for one.
+On a command line, a host may have any name that the machine resolves.
 """
 
 from __future__ import annotations
@@ -9,20 +9,19 @@ from __future__ import annotations
 import socket
 from functools import lru_cache
 
-from director.control.cli import UnsupportedOption, UsageError, parse_number
+from director.control.cli import MAX_PORT, UnsupportedOption, UsageError, parse_number
 
 HOSTS = "/etc/hosts"
-MOST_PORT = 65535
-_NONE = (OSError, TypeError, ValueError)  # no such address or name; the last two: it is no text for C
+_NONE = (OSError, TypeError, ValueError)  # no such address or name; the last two: not a C string
 
 
 def host(address: str) -> str:
-    """The name of `address` if it has one."""
+    """The name of `address`, if it has one."""
     return _hosts().get(address, address)
 
 
 def port(value: int, protocol: str) -> str:
-    """The name of a port of TCP or UDP if it has one."""
+    """The name of a TCP or UDP port, if it has one."""
     if value and protocol in ("TCP", "UDP"):
         try:
             return socket.getservbyport(value, protocol.lower())
@@ -32,7 +31,7 @@ def port(value: int, protocol: str) -> str:
 
 
 def endpoint(address: str, value: int, protocol: str, *, numeric: bool) -> str:
-    """How ADDRESS:PORT is printed."""
+    """ADDRESS:PORT, or their names."""
     return f"{address}:{value}" if numeric else f"{host(address)}:{port(value, protocol)}"
 
 
@@ -48,12 +47,12 @@ def read_endpoint(what: str, text: str, protocol: str) -> tuple[str, int | None]
         raise UsageError(f"bad {what} {text!r}: expected ADDRESS[:PORT], such as 203.0.113.1:80.")
     found = _port(service, protocol) if colon else None
     if colon and found is None:
-        raise UsageError(f"bad {what} {text!r}: expected a port from 0 to {MOST_PORT}, or its name.")
+        raise UsageError(f"bad {what} {text!r}: expected a port from 0 to {MAX_PORT}, or its name.")
     return address, found
 
 
 def _is_ipv6(text: str) -> bool:
-    """Whether it begins with such an address: 2001:db8::1, or [2001:db8::1]:80."""
+    """Whether it is an IPv6 address, with or without port: 2001:db8::1 or [2001:db8::1]:80."""
     name = text[1:].partition("]")[0] if text.startswith("[") else text
     try:
         socket.inet_pton(socket.AF_INET6, name)
@@ -65,7 +64,7 @@ def _is_ipv6(text: str) -> bool:
 def _address(name: str) -> str | None:
     """As inet_aton(3) reads it: 010.0.0.1 is 8.0.0.1, and 10.1 is 10.0.0.1.
 
-    Whatever else has only digits and dots is no name, and nobody is asked about it.
+    Anything else of digits and dots is not a name, and is not looked up.
     """
     try:
         return socket.inet_ntoa(socket.inet_aton(name))
@@ -80,7 +79,7 @@ def _address(name: str) -> str | None:
 
 def _port(service: str, protocol: str) -> int | None:
     value = parse_number(service)
-    if 0 <= value <= MOST_PORT:
+    if 0 <= value <= MAX_PORT:
         return value
     try:
         return socket.getservbyname(service, protocol.lower()) if value < 0 else None

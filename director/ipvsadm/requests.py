@@ -1,54 +1,61 @@
-"""What a line of ipvsadm asks the director to change, as commands for the control socket.
+"""From a line of ipvsadm to commands for the control socket.
 
-Here the values get their meaning and their defaults, those of ipvsadm 1.31. Whether a service
-exists, a scheduler is known or thresholds make sense, the director says.
+Values and defaults are those of ipvsadm 1.31. Whether a service exists, a scheduler is known or thresholds
+make sense is for the director to say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from director.control.cli import REFUSED, Fields, UnsupportedOption, UsageError, parse_ipv4, parse_number
+from director.control.cli import (
+    MAX_MARK,
+    PROTOCOLS,
+    REFUSED,
+    Fields,
+    UnsupportedOption,
+    UsageError,
+    parse_ipv4,
+    parse_number,
+)
 from director.formats.ipvsadm_words import HOST_MASK
 from director.ipvsadm import names
 from director.ipvsadm.arguments import Line
 
-PROTOCOLS = {"t": "TCP", "u": "UDP"}
 METHODS = {"g": "DR", "i": "TUN", "m": "NAT"}
 OTHER_TUNNELS = ("gue", "gre")  # the kernel's
-FLAGS = {"flag-1": "fallback", "flag-2": "port", "flag-3": None}  # nobody uses the third
+FLAGS = {"flag-1": "fallback", "flag-2": "port", "flag-3": None}  # no scheduler uses the third
 SCHEDULERS_WITH_FLAGS = ("sh", "mh")
 SCHEDULER = "wlc"
 PERSISTENT = 360  # seconds
-LONGEST = 31 * 24 * 3600  # seconds
-MOST = 2**31 - 1  # a weight, or connections of a threshold
-MOST_MARK = 2**32 - 1
+MAX_SECONDS = 31 * 24 * 3600
+MAX_INT = 2**31 - 1  # of weights and thresholds
 
 
 def commands(line: Line) -> list[Fields]:
-    """Raises UsageError; also for a command that changes nothing, such as -L."""
+    """Raises UsageError, also for a command that changes nothing, such as -L."""
     known: dict[str, Callable[[Line], Fields]] = {
         "A": lambda line: {"command": "AddService", **_service(line)},
         "E": lambda line: {"command": "EditService", **_service(line)},
         "D": lambda line: {"command": "DeleteService", "key": _key(identity(line))},
-        "a": lambda line: {"command": "AddServer", **_server(line), **_settings(line)},
-        "e": lambda line: {"command": "EditServer", **_server(line), **_settings(line)},
+        "a": lambda line: {"command": "AddServer", **_server(line), **_server_options(line)},
+        "e": lambda line: {"command": "EditServer", **_server(line), **_server_options(line)},
         "d": lambda line: {"command": "DeleteServer", **_server(line)},
         "C": lambda _: {"command": "Clear"},
         "Z": lambda line: {"command": "Zero", "key": _key(identity(line)) if line.service else None},
         "set": _timeouts,
     }
     if line.command not in known:
-        raise UsageError("only lines that change or show the rules can stand here.", REFUSED)
+        raise UsageError("only lines that change or list rules are allowed here.", REFUSED)
     return [known[line.command](line)]
 
 
 def identity(line: Line) -> Fields:
-    """The service that a line names, by the fields that the director's list has for it."""
+    """The service that a line names, in the fields of the director's list."""
     letter = line.service or ""
     text = line.options[letter] or ""
     if letter == "f":
-        mark = _number("firewall mark", text, 1, MOST_MARK)
+        mark = _number("firewall mark", text, 1, MAX_MARK)
         return {"protocol": "FWM", "mark": mark, "address": "0.0.0.0", "port": 0}
     protocol = PROTOCOLS[letter]
     address, port = names.read_endpoint("virtual service", text, protocol)
@@ -81,11 +88,11 @@ def _service(line: Line) -> Fields:
 
 
 def _persistent(line: Line) -> int:
-    """Seconds; 0 is not at all."""
+    """Seconds; 0 is no persistence."""
     if "p" not in line.options:
         return 0
     text = line.options["p"]
-    return PERSISTENT if text is None else _number("time for -p", text, 1, LONGEST)
+    return PERSISTENT if text is None else _number("time for -p", text, 1, MAX_SECONDS)
 
 
 def _netmask(line: Line) -> str:
@@ -97,7 +104,7 @@ def _netmask(line: Line) -> str:
 
 
 def _flags(scheduler: str, text: str) -> list[str]:
-    """The flags by their names, each once: flag-1 of sh is sh-fallback."""
+    """The flags by name, each once: flag-1 of sh is sh-fallback."""
     given = {FLAGS.get(flag, flag.removeprefix(f"{scheduler}-")) for flag in text.split(",") if flag}
     if given and scheduler not in SCHEDULERS_WITH_FLAGS:
         raise UsageError(f"-b {text!r} is for {' and '.join(SCHEDULERS_WITH_FLAGS)}, not for {scheduler}.")
@@ -107,7 +114,7 @@ def _flags(scheduler: str, text: str) -> list[str]:
 
 
 def _server(line: Line) -> Fields:
-    """The service and the server that -a, -e and -d speak of; only -m may change the port."""
+    """The service and the server of -a, -e and -d; only -m may change the port."""
     service = identity(line)
     protocol = "TCP" if service["mark"] else service["protocol"]
     address, port = names.read_endpoint("real server", line.options["r"] or "", protocol)
@@ -117,8 +124,8 @@ def _server(line: Line) -> Fields:
     return {"key": _key(service), "server": f"{address}:{port}"}
 
 
-def _settings(line: Line) -> Fields:
-    """What -a and -e say about a server; what isn't said has its default, with -e too."""
+def _server_options(line: Line) -> Fields:
+    """The options of -a and -e; those not given have their defaults, also in -e."""
     letter = next((letter for letter in METHODS if letter in line.options), "g")
     tunnel = line.options.get("tun-type")
     if tunnel is not None and (tunnel != "ipip" or letter != "i"):
@@ -126,14 +133,14 @@ def _settings(line: Line) -> Fields:
         raise kind(f"--tun-type {tunnel!r}: expected ipip, and -i with it.")
     return {
         "method": METHODS[letter],
-        "weight": _number("weight", line.options.get("w", "1") or "", 0, MOST),
-        "upper": _number("upper threshold", line.options.get("x", "0") or "", 0, MOST),
-        "lower": _number("lower threshold", line.options.get("y", "0") or "", 0, MOST),
+        "weight": _number("weight", line.options.get("w", "1") or "", 0, MAX_INT),
+        "upper": _number("upper threshold", line.options.get("x", "0") or "", 0, MAX_INT),
+        "lower": _number("lower threshold", line.options.get("y", "0") or "", 0, MAX_INT),
     }
 
 
 def _timeouts(line: Line) -> Fields:
-    tcp, tcpfin, udp = (_number("timeout", word, 0, LONGEST) for word in line.words)
+    tcp, tcpfin, udp = (_number("timeout", word, 0, MAX_SECONDS) for word in line.words)
     return {"command": "SetTimeouts", "tcp": tcp, "tcpfin": tcpfin, "udp": udp}
 
 

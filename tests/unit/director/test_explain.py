@@ -60,7 +60,7 @@ def test_a_new_connection(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_port_without_a_service(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "leave it to the director's own kernel" in said(capsys, f"{CIP}:4000", f"{VIP}:81")
+    assert "pass it to the director's own kernel" in said(capsys, f"{CIP}:4000", f"{VIP}:81")
 
 
 def test_udp_has_no_flags(capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,7 +83,7 @@ def test_a_frame_of_a_capture(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "198.51.100.101:7 > 203.0.113.1:80" in said(capsys, "--pcap", str(path), "--frame", "2")
 
 
-@pytest.mark.parametrize(("frame", "sentence"), [("1", "no IPv4 packet"), ("3", "has no frame 3")])
+@pytest.mark.parametrize(("frame", "sentence"), [("1", "is not an IPv4 packet"), ("3", "has no frame 3")])
 def test_a_frame_that_is_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], frame: str, sentence: str
 ) -> None:
@@ -126,4 +126,4 @@ def test_an_answer_in_words(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     too_long = bytes(IP(src=CIP, dst=VIP, flags="DF") / TCP(sport=7, dport=80, flags="S") / bytes(1000))
     answer = {"ok": True, **explainer.explain({"ip": too_long.hex()})}
     monkeypatch.setattr(cli, "stream", lambda *_: iter([answer]))
-    assert "answer by ICMP type 3 code 4, MTU 980" in said(capsys, f"{CIP}:1", str(WEB))
+    assert "reject with ICMP type 3 code 4, MTU 980" in said(capsys, f"{CIP}:1", str(WEB))

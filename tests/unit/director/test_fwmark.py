@@ -65,7 +65,7 @@ def test_a_line_becomes_a_command_of_the_core(marks: Marks, line: str, command: 
         ("-A -D", "one of -A, -D, -F, -L is needed"),
         ("-p tcp", "one of -A, -D, -F, -L is needed"),
         ("-F -d 203.0.113.1", "-F stands alone."),
-        ("-L more", "'more' is left over"),
+        ("-L more", "'more' is unexpected at the end"),
         ("-A -d 203.0.113.1", "-A and -D need -d and --set-mark."),
         ("-A --set-mark 1", "-A and -D need -d and --set-mark."),
         ("-A -d 203.0.113.1 -d 203.0.113.2 --set-mark 1", "an option was given twice."),
