@@ -1,11 +1,10 @@
-"""A scheduler of one's own: a file like those of core/schedulers/, read anew for each service that uses it.
+"""A custom scheduler: a file like those of core/schedulers/, loaded anew for each service that uses it.
 
-It is named after its file, and may be wrong: it runs in a process of its own (custom_scheduler_worker.py), so
-it can neither end the director nor hold it up: a connection may take 20 ms, and all that take longer a second
-more. What is wrong is said in one sentence with the file's line, to whoever gives the rule
-(`ipvsadm -A ... -s NAME`), or as the reason why a connection was refused. Where the process has ended, or did
-not answer in time, it is not started again: new connections are refused until a service begins to use
-the scheduler again.
+The scheduler is named after its file. It runs in a process of its own (custom_scheduler_worker.py), so a
+mistake in it can neither end the director nor block it: each pick may take 20 ms, and picks that take longer
+share one second more. An error is one sentence with the file's line: the refusal of the rule
+(`ipvsadm -A ... -s NAME`), or the reason why a connection was refused. A process that has ended, or did not
+answer in time, is not restarted: new connections are refused until the service is given the scheduler anew.
 """
 
 from __future__ import annotations
@@ -40,17 +39,17 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,14}", re.ASCII)  # ipvsadm's longest has 15 letters
 _ROOT = Path(__file__).resolve().parent.parent
-_PYTHON = (sys.executable, "-I", "-S", "-B", "-c")  # with our path it is there in half of the time
+_PYTHON = (sys.executable, "-I", "-S", "-B", "-c")  # with our path given, it starts in half the time
 _PROGRAM = (
     "import sys; sys.path[:0] = sys.argv[2:];"
     "from director.custom_scheduler_worker import main; main(sys.argv[1])"
 )
-_STARTS = 10.0  # seconds for Python to be there; a tenth of one is enough where the machine is idle
-_QUICK = 0.02  # seconds that every call may take; a tenth of a millisecond is enough
-_PATIENCE = 1.0  # seconds beyond, for all calls; quick ones earn some of it back
-_LAST_WORDS = 1.0  # seconds for the line where it is, when it did not answer, or for how it has ended
-_LONGEST = 65_536  # bytes of an answer
-_SENTENCE = 300  # characters of what it says
+_START_TIMEOUT = 10.0  # seconds; Python starts in 0.1 s on an idle machine
+_CALL_TIME = 0.02  # seconds that every call may take; 0.1 ms is usual
+_EXTRA_TIME = 1.0  # seconds more, for all calls together; quick calls earn some of it back
+_LAST_WORDS = 1.0  # seconds to learn at which line it hangs, or how it has ended
+_MAX_ANSWER = 65_536  # bytes
+_MAX_SENTENCE = 300  # characters of an error
 _FIELDS = tuple(
     field.name
     for field in fields(Packet)
@@ -62,9 +61,9 @@ STOPPED = "; no connection gets a server until the service is given the schedule
 
 
 def add(file: Path) -> None:
-    """Let services use the scheduler that `file` defines. Raises BadValue for a file that can't be one."""
+    """Make the scheduler in `file` available to services. Raises BadValue for an unsuitable file."""
     if not file.is_file():
-        raise BadValue("scheduler file", "a file that is there", str(file))
+        raise BadValue("scheduler file", "an existing file", str(file))
     name = file.stem
     if not _NAME.fullmatch(name) or name in schedulers.names():
         raise BadValue(
@@ -78,7 +77,7 @@ class CustomScheduler:
 
     def __init__(self, file: Path) -> None:
         self._complaint = ""
-        self._sent: list[_Row] = []  # what the process knows of the servers
+        self._sent: list[_Row] = []  # the servers as the process knows them
         self._process = _Process(file)
         self._slot = self._process.new_slot(self)
         self._ask("make")
@@ -86,24 +85,24 @@ class CustomScheduler:
     def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:
         if self._complaint:
             raise SchedulerFailed(self._complaint)
-        answer = self._ask("pick", **self._news(servers), packet=_packet(packet), now=now)
+        answer = self._ask("pick", **self._changes(servers), packet=_packet(packet), now=now)
         place = answer.get("place")
         if place is None:
             return None
         if type(place) is not int or not 0 <= place < len(servers) or not servers[place].available:
-            raise SchedulerFailed(self._process.says("pick: expected an available server of the list"))
+            raise SchedulerFailed(self._process.describe("pick: expected an available server of the list"))
         return servers[place], _plain(answer.get("why"))
 
     def changed(self, servers: Sequence[RealServer]) -> None:
-        """The rules are changed already: a failure is told when a connection comes."""
+        """The rules have changed already, so a failure is reported when a connection comes."""
         self._complaint = ""
         try:
-            self._ask("changed", **self._news(servers))
+            self._ask("changed", **self._changes(servers))
         except SchedulerFailed as error:
             self._complaint = str(error)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CustomScheduler:
-        """For what is only rehearsed. Raises SchedulerFailed where it remembers what can't be copied."""
+        """For dry runs. Raises SchedulerFailed where its state can't be copied."""
         twin = object.__new__(CustomScheduler)
         twin._complaint, twin._process = self._complaint, self._process
         twin._slot, twin._sent = self._process.new_slot(twin), self._sent
@@ -111,37 +110,37 @@ class CustomScheduler:
             twin._ask("copy", of=self._slot)
         return twin
 
-    def _news(self, servers: Sequence[RealServer]) -> dict[str, Any]:
-        """How many they are, and those that are not as they were when they were last sent."""
+    def _changes(self, servers: Sequence[RealServer]) -> dict[str, Any]:
+        """The number of servers, and those that have changed since they were last sent."""
         before, self._sent = self._sent, list(map(_row, servers))
         known = len(before)
-        news = [(n, row) for n, row in enumerate(self._sent) if n >= known or row != before[n]]
-        return {"count": len(servers), "servers": news}
+        changed = [(n, row) for n, row in enumerate(self._sent) if n >= known or row != before[n]]
+        return {"count": len(servers), "servers": changed}
 
     def _ask(self, what: str, **details: Any) -> Answer:
         return self._process.ask({"do": what, "slot": self._slot, **details})
 
 
 class _Stopwatch:
-    """`seconds` since it was made, without those in which one of these processes waited for a processor.
+    """`seconds` since its creation, without those that a process spent waiting for a processor.
 
-    So a machine that has too much to do is not taken for a scheduler that hangs; ten seconds are, anyway.
+    So an overloaded machine is not mistaken for a scheduler that hangs, up to a limit of ten seconds.
     """
 
     def __init__(self, schedstats: Sequence[int]) -> None:
-        """`schedstats`: descriptors of their files in /proc."""
+        """`schedstats`: descriptors of the processes' files in /proc."""
         self._schedstats = schedstats
         self._began, self._waited = time.monotonic(), self._waiting()
 
     @property
     def seconds(self) -> float:
         passed = time.monotonic() - self._began
-        if passed < _QUICK or passed > _STARTS:
+        if passed < _CALL_TIME or passed > _START_TIMEOUT:
             return passed
         return max(0.0, passed - (self._waiting() - self._waited))
 
     def _waiting(self) -> float:
-        """Documentation/scheduler/sched-stats.rst; 0 where the kernel does not count that."""
+        """Source: Documentation/scheduler/sched-stats.rst; 0 where the kernel does not count it."""
         waited = 0
         for file in self._schedstats:
             with suppress(OSError, LookupError, ValueError):
@@ -150,15 +149,15 @@ class _Stopwatch:
 
 
 class _Process:
-    """The process of one service's scheduler. Raises SchedulerFailed where it can't be started."""
+    """The process of one service's scheduler. Raises SchedulerFailed where it does not start."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._slots = count()
-        self._gone: list[int] = []  # slots that are not needed any more
-        self.lost = ""  # why there is none any more
-        self._is_in_use = False  # until then a failure is a refusal, and the service keeps its scheduler
-        self._patience = _PATIENCE
+        self._gone: list[int] = []  # slots no longer needed
+        self.lost = ""  # why it has ended, if it has
+        self._is_in_use = False  # before that, a failure is a refusal: the service keeps its old scheduler
+        self._extra_time = _EXTRA_TIME
         ours, theirs = socket.socketpair()
         self._channel = ours
         with theirs:
@@ -171,12 +170,12 @@ class _Process:
                 )
             except OSError as error:
                 ours.close()
-                raise SchedulerFailed(self.says(f"no process can be started for it: {error}")) from None
-        self._runner: list[int] = []  # its number, when it is known
+                raise SchedulerFailed(self.describe(f"no process can be started for it: {error}")) from None
+        self._runner: list[int] = []  # its process id, once known
         self._schedstats: list[int] = []
         self._end = weakref.finalize(self, _end, self._keeper, ours, self._runner, self._schedstats)
         try:
-            self._runner.append(int(self._line(_Stopwatch(()), _STARTS)))
+            self._runner.append(int(self._line(_Stopwatch(()), _START_TIMEOUT)))
         except (OSError, ValueError):
             self._lose("its process did not start")
         for whose in ("thread-self", self._runner[0]):
@@ -184,20 +183,20 @@ class _Process:
                 self._schedstats.append(os.open(f"/proc/{whose}/schedstat", os.O_RDONLY | os.O_CLOEXEC))
 
     def new_slot(self, owner: CustomScheduler) -> int:
-        """Of a scheduler or a copy of it; it is given up when its owner is."""
+        """A slot for a scheduler or a copy of it; freed with its owner."""
         slot = next(self._slots)
         weakref.finalize(owner, self._gone.append, slot).atexit = False
         return slot
 
     def ask(self, request: dict[str, Any]) -> Answer:
-        """Raises SchedulerFailed for what the file has done, or for a process that is lost."""
+        """Raises SchedulerFailed for an error in the file, or where the process has ended."""
         if self.lost:
             raise SchedulerFailed(self.lost)
         request["gone"] = self._gone[:]
         self._gone.clear()
-        watch, most = _Stopwatch(self._schedstats), self._patience + _QUICK
+        watch, most = _Stopwatch(self._schedstats), self._extra_time + _CALL_TIME
         try:
-            self._channel.settimeout(_STARTS)
+            self._channel.settimeout(_START_TIMEOUT)
             self._channel.sendall(json.dumps(request).encode() + b"\n")
             answer = json.loads(self._line(watch, most))
         except TimeoutError:
@@ -207,45 +206,45 @@ class _Process:
         except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
-            self._lose("its process has written something that is no answer")
-        late = watch.seconds - _QUICK
-        self._patience = min(_PATIENCE, self._patience - (late if late > 0 else late / 10))
+            self._lose("its process has written something that is not an answer")
+        late = watch.seconds - _CALL_TIME
+        self._extra_time = min(_EXTRA_TIME, self._extra_time - (late if late > 0 else late / 10))
         if answer.get("endless"):
             self._lose(_plain(answer.get("failed")), answer.get("line"))
         if "failed" in answer:
-            raise SchedulerFailed(self.says(_plain(answer["failed"]), answer.get("line")))
+            raise SchedulerFailed(self.describe(_plain(answer["failed"]), answer.get("line")))
         self._is_in_use = True
         return answer
 
     def _line(self, watch: _Stopwatch, most: float) -> bytes:
-        """What it says next. Raises TimeoutError; OSError where it has ended; ValueError for too much."""
-        said = b""
-        while not said.endswith(b"\n"):
-            said += self._part(watch, most)
-            if len(said) > _LONGEST:
+        """Its next line. Raises TimeoutError; OSError where it has ended; ValueError for a line too long."""
+        received = b""
+        while not received.endswith(b"\n"):
+            received += self._part(watch, most)
+            if len(received) > _MAX_ANSWER:
                 raise ValueError
-        return said
+        return received
 
     def _part(self, watch: _Stopwatch, most: float) -> bytes:
         """Raises TimeoutError; OSError where it has ended."""
         while (left := most - watch.seconds) > 0:
             self._channel.settimeout(left)
             with suppress(TimeoutError):
-                part = self._channel.recv(_LONGEST)
+                part = self._channel.recv(_MAX_ANSWER)
                 if not part:
                     raise ConnectionResetError
                 return part
         raise TimeoutError
 
     def _where(self) -> int:
-        """The line of the file where it is now, or 0: it writes that down even in the middle of C code."""
+        """The line of the file that it is executing, even inside C code; 0 where unknown."""
         place = re.compile(rf'File "{re.escape(str(self._file))}", line (\d+) in'.encode())
-        said, found, watch = b"", None, _Stopwatch(self._schedstats)
+        received, found, watch = b"", None, _Stopwatch(self._schedstats)
         with suppress(OSError):
             os.kill(self._runner[0], signal.SIGUSR1)
-            while not found and len(said) < _LONGEST:
-                said += self._part(watch, _LAST_WORDS)
-                found = place.search(said)
+            while not found and len(received) < _MAX_ANSWER:
+                received += self._part(watch, _LAST_WORDS)
+                found = place.search(received)
         return int(found[1]) if found else 0
 
     def _how_ended(self) -> str:
@@ -259,12 +258,12 @@ class _Process:
         return f"its process has ended (exit code {code})"
 
     def _lose(self, why: str, line: object = 0) -> NoReturn:
-        """Raises SchedulerFailed, now and whenever it is asked again."""
-        self.lost = self.says(why + (STOPPED if self._is_in_use else ""), line)
+        """Raises SchedulerFailed, now and in every later call."""
+        self.lost = self.describe(why + (STOPPED if self._is_in_use else ""), line)
         self._end()
         raise SchedulerFailed(self.lost)
 
-    def says(self, what: str, line: object = 0) -> str:
+    def describe(self, what: str, line: object = 0) -> str:
         where = f"{self._file}, line {line}" if line and isinstance(line, int) else str(self._file)
         return f"scheduler {self._file.stem}: {where}: {what}."
 
@@ -275,7 +274,7 @@ def _end(
     channel.close()
     while schedstats:
         os.close(schedstats.pop())
-    if keeper.poll() is None and runner:  # so its number is still its own; the keeper ends with it
+    if keeper.poll() is None and runner:  # so the id is still its own; the keeper ends with it
         with suppress(OSError):
             os.kill(runner[0], signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):
@@ -285,16 +284,16 @@ def _end(
 
 
 def _row(server: RealServer) -> _Row:
-    """What a scheduler may look at."""
+    """The fields that a scheduler may read."""
     return server.address, server.method.value, _VALUES(server), _COUNTS(server.stats)
 
 
 def _packet(packet: Packet) -> dict[str, Any]:
-    told = {name: getattr(packet, name) for name in _FIELDS}
-    return {**told, "payload": packet.payload.decode("latin-1")}
+    values = {name: getattr(packet, name) for name in _FIELDS}
+    return {**values, "payload": packet.payload.decode("latin-1")}
 
 
-def _plain(said: object) -> str:
-    """One line that can be printed, of bounded length."""
-    text = "".join(letter if letter.isprintable() else " " for letter in str(said)[: 2 * _SENTENCE])
-    return text if len(text) <= _SENTENCE else f"{text[: _SENTENCE - 3]}..."
+def _plain(value: object) -> str:
+    """One printable line of bounded length."""
+    text = "".join(letter if letter.isprintable() else " " for letter in str(value)[: 2 * _MAX_SENTENCE])
+    return text if len(text) <= _MAX_SENTENCE else f"{text[: _MAX_SENTENCE - 3]}..."

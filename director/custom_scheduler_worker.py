@@ -1,14 +1,13 @@
-"""The process in which somebody's own scheduler runs: started by custom_scheduler.py, one for each service.
+"""The process in which a custom scheduler runs; custom_scheduler.py starts one for each service.
 
-    custom_scheduler.py    asks over a socket, a line of JSON each way, and waits no longer than it likes
-      the keeper        makes namespaces, tells the runner's number, passes on what it prints, and ends
-                        as the runner has ended
-        the runner      runs the file, with limits on memory, time and files
+    custom_scheduler.py   sends requests over a socket, a line of JSON each way, with a deadline
+      the keeper          creates namespaces, reports the runner's process id, passes on its output, and
+                          exits as the runner did
+        the runner        executes the file, with limits on memory, time and files
 
-The runner has namespaces of its own for users, processes and the network, so it can neither signal the
-director nor reach its interfaces; where the kernel allows no namespaces, it has only the limits. What it is
-asked for is done on `slots`: the scheduler, and copies of it for what is only rehearsed. SIGUSR1 has it
-write down where it is, even in the middle of C code.
+The runner has user, PID and network namespaces of its own, so it can neither signal the director nor reach
+its interfaces; where the kernel allows no namespaces, only the limits remain. Requests are about slots: the
+scheduler itself, and its copies for dry runs. On SIGUSR1 the runner reports its line, even inside C code.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ SERVER = (  # besides address, method and counters
 )
 _MOST_STEPS = 500_000  # bytecodes of the file, for one call
 _MEMORY = 256 * 2**20  # bytes of addresses; Python takes 30 MB
-_SECONDS = 2  # of processor time, for one call and what it leaves behind
-_FILE_SIZE = 2**20  # bytes that it may write into a file
+_SECONDS = 2  # of processor time, for one call and what it leaves running
+_FILE_SIZE = 2**20  # bytes of any file that it writes
 _MAX_OUTPUT = 2**18  # bytes of what it prints that are passed on
 _PIPE_BUF = 4096  # bytes that a pipe which is ready takes at once (pipe(7))
 _LAST_READS = 16  # of that size, when the runner has ended
@@ -60,14 +59,14 @@ class _Endless(BaseException):
 
 
 class _Wrong(Exception):
-    """What it says is wrong with the file as a whole, or with what it has picked."""
+    """The file as a whole is wrong, or what it has picked."""
 
 
 @dataclass(slots=True)
 class _Slot:
     own: Scheduler
-    known: dict[Endpoint, RealServer] = field(default_factory=dict)  # the same objects in each call
-    servers: list[RealServer] = field(default_factory=list)  # of the last call, in their order
+    known: dict[Endpoint, RealServer] = field(default_factory=dict)  # the same objects in every call
+    servers: list[RealServer] = field(default_factory=list)  # of the last call, in order
 
 
 def main(file: str) -> None:
@@ -82,7 +81,7 @@ def main(file: str) -> None:
             _grant_time()
             try:
                 channel.sendall(json.dumps(runner.answer(json.loads(line))).encode() + b"\n")
-            except OSError:  # nobody waits for it any more
+            except OSError:  # the director has hung up
                 return
 
 
@@ -90,15 +89,15 @@ def main(file: str) -> None:
 
 
 def _keep(channel: socket.socket, name: str) -> None:
-    """Returns in the runner; the keeper ends when that does, with its exit code, or 128 and its signal."""
+    """Returns in the runner; the keeper exits with its exit code, or 128 plus its signal."""
     libc = ctypes.CDLL(None)
     _end_with_parent(libc)
-    if libc.unshare(_NEWUSER | _NEWPID | _NEWNET | _NEWIPC):  # root's own, where users may have none
+    if libc.unshare(_NEWUSER | _NEWPID | _NEWNET | _NEWIPC):  # as root, where users may not have any
         libc.unshare(_NEWPID | _NEWNET | _NEWIPC)
     outputs = {descriptor: os.pipe() for descriptor in (1, 2)}
     runner = os.fork()
     if not runner:
-        os.setsid()  # a signal to its group is one to itself
+        os.setsid()  # so a signal to its process group reaches only itself
         _end_with_parent(libc)
         for descriptor, pipe in outputs.items():
             os.dup2(pipe[1], descriptor)
@@ -118,10 +117,10 @@ def _keep(channel: socket.socket, name: str) -> None:
 
 
 def _pass_on(sources: dict[int, int], runner: int, name: str) -> None:
-    """Copy what comes from `sources` to the director's own output until the runner ends: the beginning of it.
+    """Copy the beginning of the runner's output to the director's own, until the runner ends.
 
-    The limit on files would end the scheduler's call where the output is a file. Output that can't be
-    written at once is dropped, so that no call waits for a reader.
+    If it wrote there itself, the limit on file sizes would end its call once that file is large. Output that
+    can't be written at once is dropped, so that no call waits for a reader.
     """
     left, reads = _MAX_OUTPUT, 0
     ended = os.pidfd_open(runner)
@@ -156,27 +155,27 @@ def _limit() -> None:
         (resource.RLIMIT_AS, _MEMORY),
         (resource.RLIMIT_FSIZE, _FILE_SIZE),
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NPROC, 0),  # no thread, either; the kernel lets root have them
+        (resource.RLIMIT_NPROC, 0),  # no threads, either; the kernel exempts root
     ):
-        with suppress(ValueError, OSError):  # the caller's own limit is lower
+        with suppress(ValueError, OSError):  # the caller has a lower limit
             resource.setrlimit(what, (most, most))
 
 
 def _grant_time() -> None:
-    """Let it have some more processor time from now on; then the kernel ends it (SIGXCPU)."""
+    """Allow some processor time from now on, after which the kernel ends it (SIGXCPU)."""
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     until = int(time.process_time()) + 1 + _SECONDS
     if most == resource.RLIM_INFINITY or until < most:
         resource.setrlimit(resource.RLIMIT_CPU, (until, most))
 
 
-# ---- what is asked for ----
+# ---- requests ----
 
 
 class Runner:
     """The scheduler in `file`.
 
-    An answer has `failed` and the `line` of the file where it has failed, and `endless` where it was stopped.
+    An answer to a failed request has `failed`, the `line` of the file, and `endless` if it was stopped.
     """
 
     def __init__(self, file: str) -> None:
@@ -190,9 +189,9 @@ class Runner:
         try:
             with _counted(self._file):
                 return work(request)
-        except (Exception, SystemExit, KeyboardInterrupt, _Endless) as error:  # noqa: BLE001  whatever is in the file
+        except (Exception, SystemExit, KeyboardInterrupt, _Endless) as error:  # noqa: BLE001  the file may raise anything
             endless = isinstance(error, _Endless)
-            return {"failed": _told(error), "line": _line(error, self._file), "endless": endless}
+            return {"failed": _describe(error), "line": _line(error, self._file), "endless": endless}
 
     def _make(self, request: dict[str, Any]) -> Answer:
         self._slots[request["slot"]] = _Slot(_made(self._file))
@@ -225,7 +224,7 @@ class Runner:
 
 
 def _servers(slot: _Slot, request: dict[str, Any]) -> tuple[RealServer, ...]:
-    """The objects that the scheduler knows, as they are now; the request has the places that have changed."""
+    """The objects that the scheduler knows, updated: the request has those that have changed."""
     servers: list[Any] = [*slot.servers[: request["count"]], *[None] * (request["count"] - len(slot.servers))]
     for place, (address, method, values, counters) in request["servers"]:
         end = Endpoint(*address)
@@ -246,7 +245,7 @@ def _packet(fields: dict[str, Any]) -> Packet:
 
 
 def _made(file: str) -> Scheduler:
-    """Run the file as a module, and make what it defines."""
+    """Execute the file as a module and create its scheduler."""
     name = Path(file).stem
     module = ModuleType(f"custom_scheduler.{name}")
     module.__file__ = file
@@ -254,7 +253,7 @@ def _made(file: str) -> Scheduler:
     exec(compile(Path(file).read_bytes(), file, "exec", dont_inherit=True), module.__dict__)
     kind = getattr(module, "Scheduler", None)
     if kind is None:
-        raise _Wrong("no class Scheduler is in it")
+        raise _Wrong("it defines no class Scheduler")
     made: Scheduler = kind()
     for method in ("pick", "changed"):
         if not callable(getattr(made, method, None)):
@@ -262,12 +261,12 @@ def _made(file: str) -> Scheduler:
     return made
 
 
-# ---- an end, and what was wrong ----
+# ---- limits on steps, and errors ----
 
 
 @contextmanager
 def _counted(file: str) -> Iterator[None]:
-    """Stops a loop in the file with the line where it is; what does not count ends by the caller's clock."""
+    """Stops a loop in the file, at its line; loops elsewhere are stopped by the caller's deadline."""
     sys.settrace(_steps_of(file))
     try:
         yield
@@ -276,7 +275,7 @@ def _counted(file: str) -> Iterator[None]:
 
 
 def _steps_of(file: str) -> Callable[[FrameType, str, Any], Any]:
-    """A trace function that counts the steps of `file`: not its lines, for a loop may be all in one."""
+    """A trace function that counts the bytecodes of `file`: a loop may be all on one line."""
     left = _MOST_STEPS
 
     def count(frame: FrameType, _event: str, _argument: Any) -> Any:
@@ -292,7 +291,7 @@ def _steps_of(file: str) -> Callable[[FrameType, str, Any], Any]:
     return count
 
 
-def _told(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     if isinstance(error, _Endless):
         return f"it did not come to an end in {_MOST_STEPS} steps"
     if isinstance(error, OSError):
@@ -304,7 +303,7 @@ def _told(error: BaseException) -> str:
 
 
 def _line(error: BaseException, file: str) -> int:
-    """The last line of `file` that was on the way to the error; 0 where there is none."""
+    """The last line of `file` in the traceback; 0 where there is none."""
     if isinstance(error, SyntaxError) and error.filename == file:
         return error.lineno or 0
     lines = [place.lineno for place in traceback.extract_tb(error.__traceback__) if place.filename == file]

@@ -1,8 +1,8 @@
-"""Events as lines of JSON in a file, without ever holding up a packet or ending the director.
+"""Events as lines of JSON in a file. Writing never blocks a packet and never ends the director.
 
-What can't be written (a full disk, a pipe that nobody reads) is counted and left out, and so is what clients
-would make too much of: the rate of events and the size of the file are bounded. When writing goes on, a line
-{"kind": "lost", "count": N, "why": ...} says how many are missing.
+Events that can't be written (a full disk, a pipe without a reader) are counted and left out, and so are those
+beyond a rate and a file size, which clients could otherwise exhaust. The next line that can be written is
+{"kind": "lost", "count": N, "why": ...}.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from types import TracebackType
 
 from director.core.events import Event
 
-RATE = 1000.0  # events a second that may be written for long
-BURST = 20_000  # events at once: a lab's whole run
-LARGEST = 64 * 1024 * 1024  # bytes of the file
-_AGAIN = 1.0  # seconds until a file that could not be written to is tried again
+RATE = 1000.0  # events per second in the long run
+BURST = 20_000  # events at once: more than a lab's whole run
+MAX_SIZE = 64 * 1024 * 1024  # bytes of the file
+_RETRY = 1.0  # seconds after a failed write
 
 
 class EventFile:
-    """Appends to `path`; `clock` gives seconds. Raises OSError where the file can't be opened."""
+    """Appends to `path`; `clock` returns seconds. Raises OSError where the file can't be opened."""
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self._descriptor = os.open(
@@ -53,15 +53,15 @@ class EventFile:
             self._why = why
 
     def _refusal(self, now: float) -> str:
-        """Why nothing is written now; empty where it may be."""
+        """Why this event may not be written; empty if it may."""
         if now < self._blocked_until:
             return self._why
         self._tokens = min(BURST, self._tokens + (now - self._filled) * RATE)
         self._filled = now
         if self._tokens < 1:
             return f"more than {RATE:.0f} events a second"
-        if self._size >= LARGEST:
-            return f"the file has {LARGEST} bytes"
+        if self._size >= MAX_SIZE:
+            return f"the file has {MAX_SIZE} bytes"
         self._tokens -= 1
         return ""
 
@@ -69,22 +69,22 @@ class EventFile:
         return {"kind": "lost", "time": time, "count": self.lost, "why": self._why}
 
     def _append(self, entry: dict[str, object], now: float) -> str:
-        """Write one line, whole or not at all; why it could not be."""
+        """Write one line, whole or not at all; returns why it could not be written."""
         line = json.dumps(entry).encode() + b"\n"
         try:
             written = os.write(self._descriptor, line)
         except OSError as error:
-            self._blocked_until = now + _AGAIN
+            self._blocked_until = now + _RETRY
             return error.strerror or str(error)
         if written < len(line):
-            self._blocked_until = now + _AGAIN
+            self._blocked_until = now + _RETRY
             self._take_back(written)
             return "No space left on device"
         self._size += written
         return ""
 
     def _take_back(self, written: int) -> None:
-        """Remove the part of a line that a full disk has taken; a pipe keeps it."""
+        """Remove an incomplete line that a full disk has taken; in a pipe it stays."""
         try:
             os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
         except OSError:

@@ -1,6 +1,6 @@
-"""Saved rules: a file as `ipvsadm -S` writes it gives a director its rules, at its start and later again.
+"""A rules file, as `ipvsadm -S` writes it: loaded when a director starts, and again on reload.
 
-Only what the file says otherwise is changed: connections, counters and turns of all else go on.
+Only the differences are applied: everything else keeps its connections, counters and scheduler state.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from director.control.cli import Fields, ToolError
 from director.ipvsadm import save_format
 
 Ask = Callable[[Message], Message]
-Name = tuple[object, ...]  # of a rule: the values of its service's key, and its server if it has one
+Name = tuple[object, ...]  # of a rule: the values of its service's key, and its server, if any
 
 
 class RulesFileError(Exception):
-    """The file can't be read, or the director refuses it: its rules are as they were."""
+    """The file can't be read, or the director refuses it: the rules are unchanged."""
 
 
 def load(file: Path, ask: Ask) -> str:
-    """Make the rules those of `file`, all or nothing, and say what was done; `ask` asks the director.
+    """Replace the director's rules by those of `file`, or change nothing; returns a sentence about it.
 
-    Raises RulesFileError, and what `ask` raises.
+    `ask` sends a request to the director. Raises RulesFileError, and whatever `ask` raises.
     """
     wanted = _read(file)
     listed = _ask(file, ask, {"do": "list", "at_once": True})["services"]
@@ -36,19 +36,19 @@ def load(file: Path, ask: Ask) -> str:
 
 
 def difference(present: Sequence[Fields], wanted: Sequence[Fields]) -> list[Fields]:
-    """The commands that lead from some rules to others; both are lists of AddService and AddServer."""
+    """The commands that turn some rules into others; both are lists of AddService and AddServer."""
     before, after = ({_name(rule): rule for rule in rules} for rules in (present, wanted))
-    goes = [
+    deletions = [
         {"command": "DeleteServer" if "server" in rule else "DeleteService", **_named(rule)}
         for name, rule in before.items()
-        if name not in after and ("server" not in rule or _service(rule) in after)  # or with its service
+        if name not in after and ("server" not in rule or _service(rule) in after)  # with it
     ]
-    comes = [
+    additions = [
         {**rule, "command": rule["command"].replace("Add", "Edit" if name in before else "Add")}
         for name, rule in after.items()
         if rule != before.get(name)
     ]
-    return goes + comes
+    return deletions + additions
 
 
 def _named(rule: Fields) -> Fields:
@@ -64,7 +64,7 @@ def _name(rule: Fields) -> Name:
 
 
 def _read(file: Path) -> list[Fields]:
-    """Its rules, each once. Raises RulesFileError."""
+    """The rules of the file. Raises RulesFileError, also for a rule that it has twice."""
     try:
         rules = save_format.read(file.read_text(encoding="utf-8", errors="replace"))
     except OSError as error:
@@ -75,7 +75,7 @@ def _read(file: Path) -> list[Fields]:
     for rule in rules:
         if rule["command"] not in ("AddService", "AddServer"):
             raise RulesFileError(
-                f"The rules in {file} may have lines with -A and -a only, as ipvsadm -S writes them."
+                f"The rules in {file} may only have lines with -A and -a, as ipvsadm -S writes them."
             )
         if _name(rule) in names:
             raise RulesFileError(f"The rules in {file} have {' '.join(map(str, _name(rule)))} twice.")

@@ -1,5 +1,5 @@
-# The tools in this folder read this file: it starts the module director.$tool of the checkout that
-# $here lies in, without the site packages it does not need.
+# Sourced by the tools in this folder: runs the module director.$tool of the checkout that contains $here,
+# without site packages, which it does not need.
 LVS_CHECKOUT=${here%/director/bin/*} exec "${LVS_PYTHON:-/usr/bin/python3}" -S -E -c "
 import os, sys
 sys.path.insert(0, os.environ.pop('LVS_CHECKOUT'))

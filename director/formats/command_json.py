@@ -1,13 +1,11 @@
-"""Commands as they travel over the control socket, and back: JSON whose form the dataclasses give.
+"""Commands as JSON, for the control socket: an object with the class's name and the fields of its dataclass.
 
     {"command": "AddServer", "key": {"protocol": "TCP", "address": "203.0.113.1:80"},
      "server": "172.16.0.2:80", "weight": 1}
 
-A key is a protocol and an address, or {"mark": 1}.
-
-The name of the class, then its fields; fields with a default may be left out. Whether an address
-or a weight makes sense is the core's business. ippfvsadm writes this form itself, because
-importing dataclasses would double the time it takes; its tests read it back with `decode`.
+A key is a protocol and an address, or {"mark": 1}. Fields that have their default value may be left out.
+Whether an address or a weight makes sense is for the core to say. ippfvsadm writes this form by itself,
+because importing dataclasses would double its running time; its tests decode what it writes.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ _TRANSPORTS = {PROTOCOL_NAMES[number]: number for number in (TCP, UDP)}
 
 
 def encode(command: Command) -> Json:
-    """The JSON form; fields that have their default value are left out."""
+    """The JSON form, without fields that have their default value."""
     message: Json = {"command": type(command).__name__}
     for field in fields(command):
         value = getattr(command, field.name)

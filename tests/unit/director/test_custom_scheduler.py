@@ -48,7 +48,7 @@ import sys
 from pathlib import Path
 from director.custom_scheduler import CustomScheduler
 scheduler = CustomScheduler(Path(sys.argv[1]))
-scheduler._process._patience = 100.0
+scheduler._process._extra_time = 100.0
 print(scheduler._process._runner[0], flush=True)
 scheduler.changed([])
 """
@@ -147,7 +147,7 @@ def test_it_is_read_anew_for_each_service_that_begins_to_use_it(file: Path) -> N
         ("class Scheduler\n", "line 1: SyntaxError"),
         ("import math\n\nmath.pi.nothing\n", "line 3: AttributeError"),
         ("while True:\n    pass\n", "it did not come to an end"),
-        ("x = 1\n", "no class Scheduler"),
+        ("x = 1\n", "it defines no class Scheduler"),
         ("class Scheduler:\n    pass\n", "no method pick"),
         ("class Scheduler:\n    def __init__(self, more): pass\n", "TypeError"),
         ("raise SystemExit(3)\n", "line 1: SystemExit: 3"),
@@ -259,7 +259,7 @@ ENDS = [
     ("import os; os.closerange(3, 100); return servers[0], ''", "its process"),
     (
         "import os; [os.write(n, b'x\\n') for n in range(3, 9) if os.path.exists(f'/proc/self/fd/{n}')]",
-        "no answer",
+        "not an answer",
     ),
 ]
 
@@ -285,7 +285,7 @@ def with_another_service(file: Path, text: str) -> Director:
 def test_it_cannot_hold_up_the_director(file: Path, pick: str) -> None:
     """It is waited for once, however many connections come; the line is told, where it can be found out."""
     director = with_another_service(file, PICK.format(pick))
-    process_of(director)._patience = 0.3
+    process_of(director)._extra_time = 0.3
     began = time.monotonic()
     first, *later = refusals(director, range(1001, 1012))
     assert time.monotonic() - began < patient(2)
@@ -311,7 +311,7 @@ def test_a_file_that_hangs_when_it_is_read_is_refused(file: Path, monkeypatch: p
     director = published()
     custom_scheduler.add(file)
     file.write_text("import time\ntime.sleep(100)\n")
-    monkeypatch.setattr(custom_scheduler, "_PATIENCE", 0.5)
+    monkeypatch.setattr(custom_scheduler, "_EXTRA_TIME", 0.5)
     with pytest.raises(SchedulerFailed, match=r"line 2: it did not come to an end in 0\.52 s\.$"):
         director.apply([EditService(KEY, scheduler="first")], 1.0)
     assert isinstance(director.decide(tcp(client(1), WEB), 1.0), Forward)
@@ -411,7 +411,7 @@ def test_a_name_that_cannot_be_one(tmp_path: Path, name: str) -> None:
 
 
 def test_the_file_has_to_be_there(tmp_path: Path) -> None:
-    with pytest.raises(BadValue, match="a file that is there"):
+    with pytest.raises(BadValue, match="an existing file"):
         custom_scheduler.add(tmp_path / "none.py")
 
 

@@ -58,7 +58,7 @@ def test_a_flood_of_events_is_bounded_and_counted(trial: Trial) -> None:
 
 
 def test_the_file_does_not_grow_for_ever(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_file, "LARGEST", 1000)
+    monkeypatch.setattr(event_file, "MAX_SIZE", 1000)
     trial.write(100)
     assert trial.path.stat().st_size < 1100
     assert trial.file.lost > 50

@@ -121,7 +121,7 @@ def test_connections_and_counters_go_on(handler: RequestHandler, director: Direc
         ("\x00\xff\n", "can't be understood: line 1: "),
         ("-L\n", "line 1: -L lists rules and makes none."),
         (RULES + "-Sn\n", "line 8: -S lists rules and makes none."),
-        (RULES + "-C\n", "lines with -A and -a only"),
+        (RULES + "-C\n", "only have lines with -A and -a"),
         (RULES + RULES, "have TCP 203.0.113.1:21 twice."),
         (RULES + "-A -t 203.0.113.1:81 -s best\n", "are refused, and nothing has changed: "),
         (RULES + "-a -t 203.0.113.1:82 -r 172.16.0.2:82\n", "Service not defined: TCP 203.0.113.1:82."),
