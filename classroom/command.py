@@ -15,9 +15,9 @@ from rich.table import Table
 
 from classroom import catalogue
 from classroom.diagnosis import CAUSES, EVIDENCE, Diagnosis
+from classroom.keys import public_key
 from classroom.model import Variant
-from classroom.sanitize import sanitize
-from classroom.submission import SUFFIX, Submission, public_key, sealed
+from classroom.submission import SUFFIX, Submission, sanitize, sealed
 from classroom.variants import default_student, variant_for
 from director.control.channel import Message
 from labs.checks.result import Check

@@ -1,1 +1,1 @@
-"""For teachers only: from a folder of evidence to marks and reports, and the archive for students."""
+"""For teachers only: marks and reports from submissions, and the archive for students."""

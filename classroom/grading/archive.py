@@ -23,8 +23,7 @@ from pathlib import Path
 from nacl.public import PublicKey
 
 from classroom import catalogue
-from classroom.grading.secret import NOTICE, class_secret, is_practice
-from classroom.submission import key_name, private_key
+from classroom.keys import NOTICE, class_secret, is_practice, key_name, private_key
 from labs.errors import BadRequest, Unable
 from labs.terminal.screen import make_console
 

@@ -1,4 +1,4 @@
-"""`./inv grade FOLDER`: a class's evidence becomes marks and reports, without a lab, root or network."""
+"""`./inv grade FOLDER`: marks and reports from a class's submissions, without a lab, root or network."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ from rich.text import Text
 from classroom.grading import reports
 from classroom.grading.collect import SubmittedFile, submitted_files
 from classroom.grading.gradebook import Gradebook, grade_files
-from classroom.grading.reports.csv import header, row
-from classroom.grading.secret import NOTICE, class_secret, is_practice
-from classroom.submission import private_key
+from classroom.grading.reports import csv_header, csv_row
+from classroom.keys import NOTICE, class_secret, is_practice, private_key
 from labs.terminal.screen import WIDE, is_terminal, make_console, progress, table_box
 
-_PATIENCE = 2.0  # seconds without a sign of life
+_QUIET = 2.0  # seconds before a progress bar appears
 
 
 def grade(source: str, secret: str, output: str) -> int:
-    """Grade what lies in a folder; 1 where something was refused. Raises BadRequest."""
-    words = class_secret(secret)
-    key = private_key(words)
+    """Grade the submissions in a folder; exit code 1 if any was refused. Raises BadRequest."""
+    secret = class_secret(secret)
+    key = private_key(secret)
     files = submitted_files(Path(source))
     folder = Path(output) if output else _beside(Path(source))
     reports.prepare(folder)
-    if is_practice(words):
+    if is_practice(secret):
         make_console().print(NOTICE, soft_wrap=True)
     done = grade_files(_watched(files), key)
     reports.write(done, folder)
@@ -40,7 +39,7 @@ def _beside(source: Path) -> Path:
 
 
 def _watched(files: Sequence[SubmittedFile]) -> Iterator[SubmittedFile]:
-    """The same, with a bar on a terminal when it takes a while."""
+    """The same files, with a progress bar on a terminal if it takes a while."""
     if not is_terminal():
         yield from files
         return
@@ -49,7 +48,7 @@ def _watched(files: Sequence[SubmittedFile]) -> Iterator[SubmittedFile]:
     task = bar.add_task("Grading", total=len(files))
     try:
         for file in files:
-            if time.monotonic() - began > _PATIENCE:
+            if time.monotonic() - began > _QUIET:
                 bar.start()
             yield file
             bar.advance(task)
@@ -72,8 +71,8 @@ def _show(done: Gradebook, folder: Path) -> None:
 
 
 def _table(done: Gradebook, width: int) -> Table:
-    """As class.csv has it; only the sums where there are too many exercises for the screen."""
-    rows = [header(done), *(row(done, name, entries) for name, entries in done.students.items())]
+    """The table of class.csv; only the sums if all exercises do not fit the screen."""
+    rows = [csv_header(done), *(csv_row(done, name, entries) for name, entries in done.students.items())]
     if sum(max(map(len, column)) + 3 for column in zip(*rows, strict=True)) >= width:
         rows = [[line[0], *line[len(done.exercises) + 1 :]] for line in rows]
     table = Table(box=table_box())

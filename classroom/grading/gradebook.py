@@ -1,11 +1,11 @@
-"""The class book: what was handed in, each with its mark; what was refused, and why.
+"""The gradebook: each submission with its mark, and each refusal with its reason.
 
-Each file is marked as soon as it is opened, and nothing else of it is kept. Then it is settled whose it is:
+A file is marked as soon as it is opened, and nothing else of it is kept. Then its owner is settled:
 
-    one run under two names       the name that it was begun with counts, the other is refused
-    one name, two accounts        the student's counts: the one with the name, or the first one where both
-                                  have the same runs; otherwise all are refused
-    one account, several files    the one made last counts, by the clock of the student's machine
+    one run, two students         the student for whom it was started; the other is refused
+    one student, two accounts     the account with the student's name, or the first of those that have all
+                                  runs; otherwise all are refused
+    one account, several files    the latest, by the clock of the student's machine
 """
 
 from __future__ import annotations
@@ -21,14 +21,18 @@ from nacl.public import PrivateKey
 
 from classroom import catalogue
 from classroom.grading import provenance
-from classroom.grading.accounts import Account, account_of, is_of_platform, own_account
-from classroom.grading.collect import SubmittedFile
+from classroom.grading.collect import (
+    Account,
+    SubmittedFile,
+    account_of,
+    is_of_platform,
+    own_account,
+)
 from classroom.grading.marking import Mark, mark
-from classroom.sanitize import natural_key, sanitize
-from classroom.submission import Refused, names_owner, opened
+from classroom.submission import Refused, names_owner, opened, sanitize
 
-# What judging content that nobody has foreseen may raise.
-_ABSURD = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+# What judging malformed content may raise.
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class Gradebook:
 
     @property
     def students(self) -> dict[str, list[Entry]]:
-        """What counts of each student."""
+        """The entries of each student."""
         students: dict[str, list[Entry]] = defaultdict(list)
         for entry in self.entries:
             students[entry.mark.student].append(entry)
@@ -63,23 +67,23 @@ class Gradebook:
 
     @property
     def exercises(self) -> list[str]:
-        """Those of which something counts."""
+        """The exercises with an entry."""
         return [name for name in catalogue.names() if name in {entry.mark.exercise for entry in self.entries}]
 
 
-Whose = tuple[str, str]  # exercise and student
+Owner = tuple[str, str]  # exercise and student
 
 
 @dataclass(frozen=True, slots=True)
-class _Marked:
-    """What is kept of a file; `began`: its run's name says that it was begun as this student's."""
+class _MarkedFile:
+    """What is kept of a file; `original`: the run's name shows that it was started for this student."""
 
     file: str
     account: Account
-    whose: Whose
+    owner: Owner
     run: str
-    began: bool
-    made: float  # when it was handed in, by the clock of the student's machine
+    original: bool
+    sealed_at: float  # by the clock of the student's machine
     digest: bytes
     mark: Mark
     notes: tuple[str, ...] = ()
@@ -95,21 +99,21 @@ _Out = TypeVar("_Out")
 
 
 def grade_files(files: Iterable[SubmittedFile], key: PrivateKey) -> Gradebook:
-    """Open, mark and compare all of them; nothing that one of them says ends it."""
+    """Open, mark and compare all files; whatever one contains, the others are graded."""
     refusals: list[Refusal] = []
-    marked = _sifted(files, _Grader(key), refusals)
-    runs = _by(marked, lambda one: one.run).values()
-    marked = [one for run in runs for one in _originals(run, refusals)]
-    accounts = _by(marked, lambda one: one.account)
-    settled = [_settled(claims, refusals) for claims in _by(marked, lambda one: one.whose).values()]
-    entries = [_entry(one, accounts[one.account]) for one in settled if one]
+    marked = _collected(files, _Grader(key), refusals)
+    runs = _by(marked, lambda file: file.run).values()
+    marked = [file for run in runs for file in _originals(run, refusals)]
+    accounts = _by(marked, lambda file: file.account)
+    settled = [_settled(claims, refusals) for claims in _by(marked, lambda file: file.owner).values()]
+    entries = [_entry(file, accounts[file.account]) for file in settled if file]
     order = catalogue.names().index
     entries.sort(key=lambda entry: (natural_key(entry.mark.student), order(entry.mark.exercise)))
-    return Gradebook(tuple(entries), tuple(sorted(refusals, key=lambda one: one.file)))
+    return Gradebook(tuple(entries), tuple(sorted(refusals, key=lambda refusal: refusal.file)))
 
 
-def _sifted(things: Iterable[_In], work: Callable[[_In], _Out], refusals: list[Refusal]) -> list[_Out]:
-    """What comes of each, where it is not refused."""
+def _collected(things: Iterable[_In], work: Callable[[_In], _Out], refusals: list[Refusal]) -> list[_Out]:
+    """The results of `work`; what it refuses is added to `refusals`."""
     done = []
     for thing in things:
         try:
@@ -122,24 +126,29 @@ def _sifted(things: Iterable[_In], work: Callable[[_In], _Out], refusals: list[R
 _Key = TypeVar("_Key")
 
 
-def _by(marked: Iterable[_Marked], key: Callable[[_Marked], _Key]) -> dict[_Key, list[_Marked]]:
-    groups: dict[_Key, list[_Marked]] = defaultdict(list)
-    for one in marked:
-        groups[key(one)].append(one)
+def _by(marked: Iterable[_MarkedFile], key: Callable[[_MarkedFile], _Key]) -> dict[_Key, list[_MarkedFile]]:
+    groups: dict[_Key, list[_MarkedFile]] = defaultdict(list)
+    for file in marked:
+        groups[key(file)].append(file)
     return groups
+
+
+def natural_key(text: str) -> list[tuple[int, str]]:
+    """A sort key that puts s2 before s10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", text) if part]
 
 
 # ---- one file ----
 
 
 class _Grader:
-    """From a file to its mark; copies are not judged again."""
+    """Opens and marks files; a copy is not marked again."""
 
     def __init__(self, key: PrivateKey) -> None:
         self._key = key
-        self._known: dict[bytes, _Marked | str] = {}  # or why it was refused
+        self._known: dict[bytes, _MarkedFile | str] = {}  # or the reason for its refusal
 
-    def __call__(self, file: SubmittedFile) -> _Marked:
+    def __call__(self, file: SubmittedFile) -> _MarkedFile:
         data = file.read()
         digest = sha256(data).digest()
         if digest not in self._known:
@@ -150,121 +159,123 @@ class _Grader:
         known = self._known[digest]
         if isinstance(known, str):
             raise Refused(known)
-        notes = tuple(_misnamed(file.file, known.whose))
+        notes = tuple(_misnamed(file.file, known.owner))
         return replace(known, file=file.file, account=account_of(file.file), notes=notes)
 
-    def _marked(self, data: bytes, digest: bytes) -> _Marked:
+    def _marked(self, data: bytes, digest: bytes) -> _MarkedFile:
         submission = opened(data, self._key)
         try:
             variant = provenance.require(submission)
-            return _Marked(
+            return _MarkedFile(
                 file="",
                 account=(),
-                whose=(submission.exercise, submission.student),
+                owner=(submission.exercise, submission.student),
                 run=submission.run,
-                began=names_owner(submission),
-                made=float(submission.journal[-1]["at"]),
+                original=names_owner(submission),
+                sealed_at=float(submission.journal[-1]["at"]),
                 digest=digest,
                 mark=mark(submission, variant),
             )
-        except _ABSURD as error:
-            told = sanitize(f"{type(error).__name__}: {error}")
-            raise Refused(f"what it says can't be judged ({told})") from None
+        except _MALFORMED as error:
+            reason = sanitize(f"{type(error).__name__}: {error}")
+            raise Refused(f"cannot be graded ({reason})") from None
 
 
-def _misnamed(file: str, whose: Whose) -> Iterator[str]:
-    """A note where the file's name is that of other evidence: whoever handed it in may have renamed it."""
+def _misnamed(file: str, owner: Owner) -> Iterator[str]:
+    """A note if the file's name is that of another submission: it may have been renamed."""
     known = "|".join(map(re.escape, catalogue.names()))
     last = file.rpartition("/")[2].rpartition(".")[0]
-    said = re.search(rf"(?<![A-Za-z0-9])({known})-([A-Za-z0-9][A-Za-z0-9._@+-]*)", last)
-    if said and said.groups() != whose:
-        yield f"its name says {sanitize(said[1])} of {sanitize(said[2])}"
+    named = re.search(rf"(?<![A-Za-z0-9])({known})-([A-Za-z0-9][A-Za-z0-9._@+-]*)", last)
+    if named and named.groups() != owner:
+        yield f"named as {sanitize(named[1])} of {sanitize(named[2])}"
 
 
-# ---- whose it is ----
+# ---- owners ----
 
 
-def _originals(run: Sequence[_Marked], refusals: list[Refusal]) -> list[_Marked]:
-    """Those that were handed in of a run under the name that it was begun with; the others are refused."""
-    names = _by(run, lambda one: one.whose)
+def _originals(run: Sequence[_MarkedFile], refusals: list[Refusal]) -> list[_MarkedFile]:
+    """The files of a run from the student for whom it was started; the others are refused."""
+    names = _by(run, lambda file: file.owner)
     if len(names) == 1:
         return list(run)
-    ages = {whose: min(map(_age, ones)) for whose, ones in names.items()}
+    ages = {owner: min(map(_age, files)) for owner, files in names.items()}
     oldest = min(ages.values())
-    first = [whose for whose, age in ages.items() if age == oldest]
-    original = first[0] if len(first) == 1 else None  # nobody's, where that can't be known
-    told = {whose: f"{_told(whose)} ({sanitize(ones[0].file)})" for whose, ones in names.items()}
-    for whose, ones in names.items():
-        if whose != original:
-            others = ", ".join(told[other] for other in first[:3] if other != whose)
-            why = sanitize(f"the same run of the lab was handed in as {others}, too")
-            refusals += [Refusal(sanitize(one.file), why) for one in ones]
+    first = [owner for owner, age in ages.items() if age == oldest]
+    original = first[0] if len(first) == 1 else None  # None if it cannot be decided
+    labels = {owner: f"{_label(owner)} ({sanitize(files[0].file)})" for owner, files in names.items()}
+    for owner, files in names.items():
+        if owner != original:
+            others = ", ".join(labels[other] for other in first[:3] if other != owner)
+            why = sanitize(f"the same run was also submitted as {others}")
+            refusals += [Refusal(sanitize(file.file), why) for file in files]
     if original is None:
         return []
-    copies = ", ".join(told[whose] for whose in names if whose != original)
-    note = sanitize(f"its run was handed in as {copies}, too, which is refused")
-    return [replace(one, notes=(*one.notes, note)) for one in names[original]]
+    copies = ", ".join(labels[owner] for owner in names if owner != original)
+    note = sanitize(f"its run was also submitted as {copies}, which is refused")
+    return [replace(file, notes=(*file.notes, note)) for file in names[original]]
 
 
-def _age(one: _Marked) -> tuple[bool, float]:
-    """Sorts the original before what was made of it: by the run's name, or else by the clock."""
-    return not one.began, one.made
+def _age(file: _MarkedFile) -> tuple[bool, float]:
+    """A sort key with the original first: by the run's name, else by the clock."""
+    return not file.original, file.sealed_at
 
 
-def _settled(claims: Sequence[_Marked], refusals: list[Refusal]) -> _Marked | None:
-    """What counts of all that was handed in for one student and exercise; the others are noted or refused."""
-    accounts = _by(claims, lambda one: one.account)
-    told = _told(claims[0].whose)
-    home = _home(accounts, student=claims[0].whose[1])
+def _settled(claims: Sequence[_MarkedFile], refusals: list[Refusal]) -> _MarkedFile | None:
+    """The file that counts for one student and exercise; the others are noted or refused."""
+    accounts = _by(claims, lambda file: file.account)
+    label = _label(claims[0].owner)
+    home = _home(accounts, student=claims[0].owner[1])
     if home is None:
         who = sanitize(" and ".join(sorted(map(_who, accounts))))
-        why = f"different runs were handed in for {told}, by {who}: keep the student's own, and grade again"
-        refusals += [Refusal(sanitize(one.file), why) for one in claims]
+        why = f"different runs of {label} were submitted by {who}: keep the student's own, and grade again"
+        refusals += [Refusal(sanitize(file.file), why) for file in claims]
         return None
     own = accounts[home]
-    known = {one.digest for one in own}
-    *older, last = sorted(own, key=lambda one: one.made)
-    for one in claims:
-        if one.account == home:
+    known = {file.digest for file in own}
+    *older, last = sorted(own, key=lambda file: file.sealed_at)
+    for file in claims:
+        if file.account == home:
             continue
-        if one.digest in known:
-            older.append(one)
+        if file.digest in known:
+            older.append(file)
         else:
-            why = f"handed in by {_who(one.account)}; for {told} counts what {_who(home)} has handed in"
-            refusals.append(Refusal(sanitize(one.file), why))
+            why = f"submitted by {_who(file.account)}; for {label} only files from {_who(home)} count"
+            refusals.append(Refusal(sanitize(file.file), why))
     notes = [
-        f"{'a copy' if one.digest == last.digest else 'an older one'} is {sanitize(one.file)}"
-        for one in older
+        f"{'copy' if file.digest == last.digest else 'older submission'}: {sanitize(file.file)}"
+        for file in older
     ]
     return replace(last, notes=(*last.notes, *notes))
 
 
-def _home(accounts: Mapping[Account, Sequence[_Marked]], student: str) -> Account | None:
-    """The account whose files count; None where that can't be known."""
+def _home(accounts: Mapping[Account, Sequence[_MarkedFile]], student: str) -> Account | None:
+    """The account whose files count, or None if it cannot be decided."""
     if len(accounts) == 1:
         return next(iter(accounts))
     named = own_account(accounts, student)
     if named is not None:
         return named
-    runs = {account: {one.run for one in own} for account, own in accounts.items()}
+    runs = {account: {file.run for file in own} for account, own in accounts.items()}
     every = set().union(*runs.values())
-    whole = [account for account in accounts if runs[account] == every]  # others have no run of their own
-    return min(whole, key=lambda one: (min(file.made for file in accounts[one]), not one), default=None)
+    whole = [account for account in accounts if runs[account] == every]  # the others have no run of their own
+    return min(
+        whole, key=lambda each: (min(file.sealed_at for file in accounts[each]), not each), default=None
+    )
 
 
-def _told(whose: Whose) -> str:
-    exercise, student = whose
+def _label(owner: Owner) -> str:
+    exercise, student = owner
     return f"{sanitize(exercise)} of {sanitize(student)}"
 
 
 def _who(account: Account) -> str:
-    return sanitize("/".join(account) or "somebody without a folder")
+    return sanitize("/".join(account) or "an unknown account")
 
 
-def _entry(one: _Marked, submitted_files: Iterable[_Marked]) -> Entry:
-    """`handed_in`: all from the same account."""
-    others = sorted({other.whose[1] for other in submitted_files} - {one.whose[1]}, key=natural_key)
-    notes = one.notes
-    if others and is_of_platform(one.account, one.file):
-        notes += (f"{_who(one.account)} has handed in for {', '.join(map(sanitize, others))}, too",)
-    return Entry(sanitize(one.file), one.mark, notes)
+def _entry(file: _MarkedFile, submitted: Iterable[_MarkedFile]) -> Entry:
+    """`submitted` are all files from the same account."""
+    others = sorted({other.owner[1] for other in submitted} - {file.owner[1]}, key=natural_key)
+    notes = file.notes
+    if others and is_of_platform(file.account, file.file):
+        notes += (f"{_who(file.account)} also submitted for {', '.join(map(sanitize, others))}",)
+    return Entry(sanitize(file.file), file.mark, notes)

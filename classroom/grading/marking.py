@@ -1,10 +1,10 @@
-"""From a submission to marks: what its lab did at the end, and whether the diagnosis is right.
+"""From a submission to a mark: how the lab behaved at the end, and whether the diagnosis is right.
 
-    behaviour    the checks, judged again from what the probes saw: 70 of 100 points, or all 100
-                 where there is nothing to diagnose; points for the checks that the fault had failed
+    behaviour    the checks, judged again on the probes' observations: 70 of 100 points, or all 100 without
+                 a diagnosis, shared among the checks that the fault had failed
     diagnosis    host, cause and evidence: 10, 15 and 5
 
-A hint costs nothing: it is shown, for the teacher to see who may need help.
+Hints cost nothing: their number shows the teacher who may need help.
 """
 
 from __future__ import annotations
@@ -14,21 +14,20 @@ from dataclasses import dataclass
 from classroom import catalogue
 from classroom.checks import judged, title
 from classroom.model import Solution, Variant
-from classroom.sanitize import sanitize
-from classroom.submission import Submission
+from classroom.submission import Submission, sanitize
 from labs.checks.result import Check
 
 WHOLE = 100
 _DIAGNOSIS = {"host": 10, "cause": 15, "evidence": 5}
-_SPOILS = "this worked before: whatever was mended counts half"
-_HALF = "half of the points, because something else is broken now"
+_BROKEN_NOW = "this worked before: repaired checks count half"
+_HALF = "half the points, because something else is broken now"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One line of a report: `points` of `most`, and why; `most` is 0 for what only spoils others.
+    """One line of a report: `points` of `most`, and why; `most` is 0 for a check that was not broken.
 
-    Its texts can be printed, whatever was handed in. `answer`: it gives away what was wrong.
+    Its texts can be printed, whatever was submitted. `answer`: the line gives the fault away.
     """
 
     name: str
@@ -46,7 +45,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """`hints`, `checks`, `doctor`: how often each was asked for; `minutes` from start to submission."""
+    """`hints`, `checks`, `doctor`: how often each was used; `minutes` from start to submission."""
 
     exercise: str
     title: str
@@ -67,9 +66,9 @@ def mark(submission: Submission, variant: Variant) -> Mark:
     definition = variant.definition
     solution = catalogue.solutions(variant.exercise)[variant.number or 0]
     checks = judged(definition.checks, submission.seen, variant)
-    promised = {title(judge) for judge in definition.checks if judge.__name__ in solution.fails}
+    failed_by_fault = {title(judge) for judge in definition.checks if judge.__name__ in solution.fails}
     most = WHOLE - sum(_DIAGNOSIS.values()) if definition.diagnosis else WHOLE
-    parts = [*_behaviour(checks, promised, most)]
+    parts = [*_behaviour(checks, failed_by_fault, most)]
     if definition.diagnosis:
         parts += _diagnosis(submission, variant, solution)
     asked = [entry["what"] for entry in submission.journal]
@@ -86,18 +85,18 @@ def mark(submission: Submission, variant: Variant) -> Mark:
     )
 
 
-def _behaviour(checks: tuple[Check, ...], promised: set[str], most: int) -> list[Part]:
-    """Points lie on what the fault had broken; where something else is broken now, half of them are lost."""
-    to_mend = [check for check in checks if check.name in promised]
-    kept = [check for check in checks if check.name not in promised]
-    spoilt = any(not check.ok for check in kept)
-    shares = _shares(most, len(to_mend))
-    parts = [_mended(check, share, spoilt) for check, share in zip(to_mend, shares, strict=True)]
-    return parts + [_part(check, 0, 0, _SPOILS) for check in kept if not check.ok]
+def _behaviour(checks: tuple[Check, ...], failed_by_fault: set[str], most: int) -> list[Part]:
+    """Points are for checks that the fault had failed; half of them are lost if another check fails now."""
+    broken = [check for check in checks if check.name in failed_by_fault]
+    kept = [check for check in checks if check.name not in failed_by_fault]
+    worse = any(not check.ok for check in kept)
+    shares = _shares(most, len(broken))
+    parts = [_repaired(check, share, worse) for check, share in zip(broken, shares, strict=True)]
+    return parts + [_part(check, 0, 0, _BROKEN_NOW) for check in kept if not check.ok]
 
 
-def _mended(check: Check, share: int, spoilt: bool) -> Part:
-    if check.ok and spoilt:
+def _repaired(check: Check, share: int, worse: bool) -> Part:
+    if check.ok and worse:
         return _part(check, share // 2, share, _HALF)
     return _part(check, share if check.ok else 0, share)
 
@@ -107,12 +106,12 @@ def _part(check: Check, points: int, most: int, why: str = "") -> Part:
 
 
 def _shares(most: int, count: int) -> list[int]:
-    """`most` in `count` whole parts, as equal as can be."""
+    """`most` as `count` whole numbers, as equal as possible."""
     return [most // count + (number < most % count) for number in range(count)] if count else []
 
 
 def _diagnosis(submission: Submission, variant: Variant, solution: Solution) -> list[Part]:
-    """Each answer for itself."""
+    """Each answer separately."""
     given = submission.diagnosis
     right = {
         "host": variant.hosts(solution.host),
@@ -125,7 +124,7 @@ def _diagnosis(submission: Submission, variant: Variant, solution: Solution) -> 
             most if given.get(name) in right[name] else 0,
             most,
             " or ".join(right[name]),
-            sanitize(given.get(name) or "not said"),
+            sanitize(given.get(name) or "no answer"),
             answer=True,
         )
         for name, most in _DIAGNOSIS.items()

@@ -1,6 +1,6 @@
-"""Where evidence comes from: whether what it shows is the lab of the exercise and student that it names.
+"""The provenance of a submission: whether it shows the lab of the exercise and student it names.
 
-All of a case follows from the two, so a lab that ran for another student has other addresses.
+Both determine the variant, so a lab that ran for another student has other addresses.
 """
 
 from __future__ import annotations
@@ -11,21 +11,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from classroom.model import Variant
-from classroom.sanitize import sanitize
-from classroom.submission import Refused, Submission
+from classroom.submission import Refused, Submission, sanitize
 from classroom.variants import variant_for
 from labs.errors import BadRequest
 
-_KNOWN = ("method", "vip", "c1", "server", "rip")  # facts that there have always been
+_KNOWN = ("method", "vip", "c1", "server", "rip")  # facts that every archive knows
 _SERVERS = re.compile(r"\brs[0-9]+\b", re.ASCII)
 
 
 def require(submission: Submission) -> Variant:
-    """The case that it is evidence of. Raises Refused."""
+    """The variant a submission belongs to. Raises Refused."""
     try:
         variant = variant_for(submission.exercise, submission.student)
     except BadRequest as error:
-        raise Refused(f"it is about nothing that is known here: {sanitize(error)}") from None
+        raise Refused(f"unknown exercise or student: {sanitize(error)}") from None
     _require_run(submission)
     _require_facts(submission.facts, variant)
     _require_state(submission.state, variant)
@@ -34,7 +33,7 @@ def require(submission: Submission) -> Variant:
 
 
 def _require_run(submission: Submission) -> None:
-    """It was started for the student that is named."""
+    """The session was started for the named student."""
     began = submission.journal[0] if submission.journal else {}
     whose = (began.get("what"), began.get("exercise"), began.get("student"))
     if not submission.run or whose != ("started", submission.exercise, submission.student):
@@ -42,14 +41,14 @@ def _require_run(submission: Submission) -> None:
 
 
 def _require_facts(facts: Mapping[str, str], variant: Variant) -> None:
-    """Students may have had an archive that knew fewer."""
+    """Older archives may know fewer facts."""
     for name, right in variant.facts.items():
         if name in facts or name in _KNOWN:
             _require_same(name, facts.get(name), right, variant)
 
 
 def _require_state(state: Mapping[str, Any], variant: Variant) -> None:
-    """What the doctor has read is compared where nobody can change it in the lab: the plan's side."""
+    """Of the doctor's state, the plan is compared: no one can change it in the lab."""
     plan = variant.plan
     right: dict[str, Any] = {
         "lab": plan.lab,
@@ -63,7 +62,7 @@ def _require_state(state: Mapping[str, Any], variant: Variant) -> None:
 
 
 def _planned(name: str, value: Any) -> Any:
-    """That part of the state in the form in which it is compared."""
+    """A part of the state, in the form in which it is compared."""
     try:
         if name == "servers":
             return {one["name"]: one["address"] for one in value}
@@ -78,20 +77,19 @@ def _require_servers(seen: Mapping[str, Any], variant: Variant) -> None:
     hosts = {node.name for node in variant.plan.topology.nodes}
     strangers = set(_SERVERS.findall(json.dumps(seen))) - hosts
     if strangers:
-        raise Refused(
-            f"it comes from another lab: there is no {sanitize(min(strangers))} in that of {variant.student}"
-        )
+        raise Refused(f"wrong lab: {sanitize(min(strangers))} does not exist in the lab of {variant.student}")
 
 
 def _require_same(name: str, found: Any, right: Any, variant: Variant) -> None:
     if found != right:
-        told = f"its {name} is {_told(found)}, that of {variant.student} is {_told(right)}"
-        raise Refused(f"it comes from another lab: {told}")
+        raise Refused(
+            f"wrong lab: expected {name}={_shown(right)} for {variant.student}, found {_shown(found)}"
+        )
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return sanitize(", ".join(f"{name} {_told(part)}" for name, part in value.items()), 160)
+        return sanitize(", ".join(f"{name} {_shown(part)}" for name, part in value.items()), 160)
     if isinstance(value, list):
         return sanitize(" and ".join(map(str, value)), 160)
-    return sanitize("missing" if value is None else value, 160)
+    return sanitize("none" if value is None else value, 160)

@@ -10,8 +10,9 @@ from typing import Any
 
 from nacl.public import PrivateKey
 
+from classroom.keys import private_key
 from classroom.model import Variant
-from classroom.submission import Submission, private_key, sealed
+from classroom.submission import Submission, sealed
 from classroom.variants import variant_for
 from labs.plan import Plan
 

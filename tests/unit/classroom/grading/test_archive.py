@@ -19,7 +19,7 @@ import pytest
 
 from classroom import catalogue
 from classroom.grading.archive import _PACKAGES, FOLDER, archive, student_archive, without_answers
-from classroom.grading.secret import VARIABLE
+from classroom.keys import VARIABLE
 from classroom.script_edits import edits_of
 from classroom.submission import Refused, opened
 from classroom.variants import variant_for
@@ -34,7 +34,8 @@ import doctor.command
 from classroom import catalogue, command, session
 from classroom.script_edits import edits_of
 from classroom.variants import variant_for
-from classroom.submission import Submission, public_key, sealed
+from classroom.keys import public_key
+from classroom.submission import Submission, sealed
 variants = {name: variant_for(name, "ada") for name in catalogue.names()}
 told = {name: [dict(variant.facts), repr(edits_of(variant))] for name, variant in variants.items()}
 made = Submission("e04", "ada", {}, {}, [])

@@ -1,4 +1,4 @@
-"""What was handed in is found wherever learning platforms put it."""
+"""Submissions are found wherever learning platforms put them, and by whom they were handed in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from classroom.grading import collect
-from classroom.grading.collect import submitted_files
+from classroom.grading.collect import Account, account_of, own_account, submitted_files
 from classroom.submission import LARGEST, Refused
 from labs.errors import BadRequest
 
@@ -67,7 +67,7 @@ def test_what_shrinks_too_well_is_not_unpacked(tmp_path: Path) -> None:
         archive.writestr("a.lvs", b" " * LARGEST)
         archive.writestr("b.lvs", b64encode(random.Random(1).randbytes(50_000)))
     first, second = submitted_files(tmp_path)
-    with pytest.raises(Refused, match="not sealed"):
+    with pytest.raises(Refused, match="not a sealed file"):
         first.read()
     assert len(second.read()) > 50_000
 
@@ -117,7 +117,7 @@ def test_an_archive_is_opened_twice_however_many_files_are_in_it(
     assert times == 4
 
 
-@pytest.mark.parametrize("limit", ["_MOST_MEMBERS", "_LONGEST_LIST"])
+@pytest.mark.parametrize("limit", ["_MAX_MEMBERS", "_MAX_DIRECTORY"])
 def test_an_archive_of_too_many_files_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
@@ -179,7 +179,7 @@ def test_a_file_that_vanishes_is_refused(tmp_path: Path) -> None:
     fill(tmp_path, "b.lvs")
     (found,) = submitted_files(tmp_path)
     (tmp_path / "b.lvs").unlink()
-    with pytest.raises(Refused, match="can't be read"):
+    with pytest.raises(Refused, match="cannot be read"):
         found.read()
 
 
@@ -187,5 +187,49 @@ def test_no_folder_and_an_empty_one(tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="no folder"):
         submitted_files(tmp_path / "nowhere")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(BadRequest, match="no evidence"):
+    with pytest.raises(BadRequest, match="no submissions"):
         submitted_files(tmp_path)
+
+
+# ---- accounts ----
+
+
+@pytest.mark.parametrize(
+    ("file", "account"),
+    [
+        ("e04-ada.lvs", ()),
+        ("ada/e04-ada.lvs", ("ada",)),
+        ("export.zip/ada/e04-ada.lvs", ("export.zip", "ada")),
+        ("eve/work.zip/ada/e04-ada.lvs", ("eve",)),
+        ("Ada Lovelace_17_assignsubmission_file_/x/e04-ada.lvs", ("Ada Lovelace_17",)),
+        ("all.zip/Ada Lovelace_17_assignsubmission_file_/work.zip/e04-ada.lvs", ("Ada Lovelace_17",)),
+        ("Ada Lovelace_17_assignsubmission_file_e04-ada.lvs", ("Ada Lovelace_17",)),
+        ("lovelaceada_LATE_17_18_e04-ada.lvs", ("lovelaceada_17",)),
+        ("Week 3_ada_attempt_2026-11-20-10-00-00_e04-ada.lvs", ("ada",)),
+        ("Eve_12_assignsubmission_file_/Ada_11_assignsubmission_file_/e04-ada.lvs", ("Eve_12",)),
+    ],
+)
+def test_the_account_of_a_file(file: str, account: Account) -> None:
+    assert account_of(file) == account
+
+
+@pytest.mark.parametrize(
+    ("accounts", "student", "own"),
+    [
+        ([("ada",), ("eve",)], "ada", ("ada",)),
+        ([("ada",), ("eve",)], "ADA", ("ada",)),
+        ([("Ada Lovelace_17",), ("Eve_12",)], "ada.lovelace", ("Ada Lovelace_17",)),
+        ([("Ada Lovelace_17",), ("Eve_12",)], "17", None),
+        ([("17",), ("12",)], "17", ("17",)),
+        ([("Ada Lovelace_17",), ("Ada Byron_18",)], "ada", None),
+        ([("ada-2",), ("eve",)], "ada-1", None),
+        ([("all.zip", "ada"), ("all.zip", "eve")], "ada", ("all.zip", "ada")),
+        ([("eve.zip", "ada"), ("lovelace",)], "ada", None),
+        ([("ada",), ("ada", "new")], "ada", None),
+        ([(), ("ada",)], "ada", ("ada",)),
+    ],
+)
+def test_the_account_that_is_the_students_own(
+    accounts: list[Account], student: str, own: Account | None
+) -> None:
+    assert own_account(accounts, student) == own

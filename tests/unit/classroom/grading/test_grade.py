@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from classroom.grading.grade import grade
-from classroom.grading.secret import VARIABLE
-from classroom.submission import PRACTICE
+from classroom.keys import PRACTICE, VARIABLE
 from labs.errors import BadRequest
 from labs.wait import patient
 from tests.unit.classroom.made import SECRET, hand_in, submission
@@ -44,7 +43,7 @@ def test_something_refused_is_told_and_ends_with_1(
     hand_in(tmp_path / "in", submission("ada"))
     (tmp_path / "in" / "[bold]x.lvs").write_text("x")
     assert grade(str(tmp_path / "in"), secret, str(tmp_path / "new" / "out")) == 1
-    assert "REFUSED [bold]x.lvs: no evidence" in capsys.readouterr().out
+    assert "REFUSED [bold]x.lvs: not a submission" in capsys.readouterr().out
     assert "ada" in (tmp_path / "new" / "out" / "class.csv").read_text()
     assert not (tmp_path / "in" / "grades").exists()
 
