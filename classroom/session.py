@@ -10,10 +10,9 @@ state    what the doctor reads
 
 from __future__ import annotations
 
-import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from doctor.collect_lab import collect_lab
 from labs.checks.result import Check
 from labs.machine import capabilities
 from labs.network.sandbox import run_in_sandbox
+from labs.run import json_lines
 from labs.run.build import Builder
 from labs.run.control_server import ControlServer
 from labs.run.evidence import Evidence, give_to_owner_of
@@ -39,7 +39,6 @@ from labs.terminal.screen import busy
 from labs.wait import patient
 
 JOURNAL = "journal.jsonl"
-Entry = dict[str, Any]
 
 
 class Journal:
@@ -53,25 +52,14 @@ class Journal:
 
     def write(self, what: str, **details: Any) -> None:
         """Append an entry, with the time of day."""
-        with self._file.open("a") as lines:
-            lines.write(json.dumps({"at": round(time.time(), 1), "what": what, **details}) + "\n")
+        json_lines.append(self._file, {"at": round(time.time(), 1), "what": what, **details})
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[json_lines.Entry]:
         """All entries; damaged lines are skipped."""
-        return list(_entries(self._file))
+        return [entry for entry in json_lines.entries(self._file) if "what" in entry]
 
     def count(self, what: str) -> int:
         return sum(entry["what"] == what for entry in self.entries())
-
-
-def _entries(file: Path) -> Iterator[Entry]:
-    for line in file.read_text().splitlines() if file.exists() else ():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict) and "what" in entry:
-            yield entry
 
 
 class ExerciseSession:

@@ -1,13 +1,14 @@
 """The three methods side by side, by experiment: what each asks of a server, and how far it scales.
 
-settings.py     what is compared; command.py: the order of it all
-scaling.py      one method, more and more real servers: links.py gives cables a rate, load.py are the
-                clients, samples.py and processor.py read what happened, point.py is what is kept
-knee.py         the rule by which a knee is found in measured points
-trials.py       small labs in which a server lacks something, or is somewhere else
-capacity.py      the published calculation, and the same with costs measured here
-simulation.py   the curve carried on: thousands of servers, several directors
-dispatch/       the other ways to give requests to servers, over the same servers and clients
-journal.py      what was measured, written down at once; results.py: all of it, with what is missing
-report.py       as tables; plots.py: as pictures; page.py: as one HTML page
+command.py            ./inv compare; settings.py: what is compared
+experiment.py         the steps of a comparison; progress.py: how far it is
+scaling.py            one method with more and more real servers, over slow links; load.py: the clients
+point.py              what was measured with a number of servers
+knee.py               the rule by which a knee is found in measured points
+trials.py             small labs in which a server lacks something, or is in another network
+results.py            everything that was measured, with what is missing, as JSON and CSV
+models.py             the published arithmetic, and the curves for thousands of servers and several directors
+comparison_table.py   the published table, as observed
+report.py             results as tables and as a page; plots.py: as pictures
+dispatch/             the other approaches to dispatching requests, over the same servers and clients
 """

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.machine import describe
-from compare import experiment, page, plots, report
+from compare import experiment, plots, report
 from compare.dispatch import approaches
 from compare.dispatch import experiment as dispatching
 from compare.experiment import Part
-from compare.journal import Journal
 from compare.progress import Progress
-from compare.results import Results
+from compare.results import Journal, Results
 from compare.settings import SERVER_KBIT, Settings, counts_up_to
 from labs.errors import BadRequest
 from labs.machine import capabilities
@@ -92,7 +91,7 @@ def _finish(folder: Path) -> int:
     results = Results.of(Journal(folder / JOURNAL))
     report.show(results)
     results.write(folder)
-    page.write(results, folder, plots.draw(results, folder))
+    report.write_page(results, folder, plots.draw(results, folder))
     print(f"\nKept in {os.path.relpath(folder)}: compare.html has all of it")
     give_to_owner_of(ROOT, folder, *folder.rglob("*"))
     return 0 if results.complete else 1

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compare.finding import (
+from compare.point import Point
+from compare.results import (
     CHANGES,
     ELSEWHERE,
     ELSEWHERE_NO_ARP,
@@ -17,9 +18,8 @@ from compare.finding import (
     NO_TUNNEL,
     PLAIN,
     Finding,
+    Results,
 )
-from compare.point import Point
-from compare.results import Results
 from labs.methods import METHODS
 
 UNMEASURED = "not measured"

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from compare import trials
-from compare.journal import Journal
 from compare.point import Point
 from compare.progress import Progress
+from compare.results import Journal
 from compare.scaling import Scaling
 from compare.settings import Settings
 from labs.methods import TITLES

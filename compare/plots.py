@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.plots import picture
-from compare import simulation
-from compare.capacity import PUBLISHED, SERVERS, capacities
+from compare import models
+from compare.models import PUBLISHED, SERVERS, capacities
 from compare.results import Results
 from labs.methods import TITLES
 
@@ -23,7 +23,7 @@ def draw(results: Results, folder: Path) -> list[Path]:
     pictures: dict[str, Fill] = {}
     if results.points:
         pictures["scaling"] = _scaling
-    if any(simulation.calibrated(results, method) for method in results.methods):
+    if any(models.calibrated(results, method) for method in results.methods):
         pictures["simulation"] = _simulation
     for name, fill in pictures.items():
         with picture(folder / name, 9, 5.5, dpi=110) as axes:
@@ -97,7 +97,7 @@ def _simulation(results: Results, axes: Any) -> None:
     """The model's curves, and on them the points that were measured."""
     xs = _spread(_FAR)
     for method in results.methods:
-        model = simulation.calibrated(results, method)
+        model = models.calibrated(results, method)
         if model is None:
             continue
         for number, (label, values) in enumerate(_curves(model, xs)):
@@ -124,14 +124,14 @@ def _simulation(results: Results, axes: Any) -> None:
     axes.legend(frameon=False, fontsize="small", loc="upper left")
 
 
-def _curves(model: simulation.Model, xs: Sequence[int]) -> list[tuple[str, list[float]]]:
+def _curves(model: models.Model, xs: Sequence[int]) -> list[tuple[str, list[float]]]:
     """One director, and as many as are needed behind DNS round robin or consistent hashing."""
     title = TITLES[model.method]
     single = (f"{title}, one director", [model.delivered(x) for x in xs])
     if model.method == "tun":
         return [single]  # as VS-DR, but for 20 bytes: a third pair of lines would tell nothing
-    dns = [model.shared(x, simulation.by_dns(model.directors_for(x))) for x in xs]
-    hashed = [model.shared(x, simulation.by_hashing(model.directors_for(x))) for x in xs]
+    dns = [model.shared(x, models.by_dns(model.directors_for(x))) for x in xs]
+    hashed = [model.shared(x, models.by_hashing(model.directors_for(x))) for x in xs]
     return [
         single,
         (f"{title}, clusters behind DNS round robin", dns),

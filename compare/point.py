@@ -1,15 +1,23 @@
-"""One measured point: so many real servers by one method, what they delivered, and what was the limit.
+"""A measured point: a number of real servers by one method, what they delivered, and what was the limit.
 
-Rates are in bytes a second, frames with their Ethernet header; shares are 0 to 1.
+Rates are in bytes per second, frames with their Ethernet header; shares are 0 to 1. The second half reads
+what a point is made of: the logs of the clients, and the times of the processors in proc(5).
 """
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
+
+from labs.machine.load import processor_times
+from labs.run import json_lines
 
 FULL = 0.9  # of a link or a processor: from here on it is called the limit
 PROCESSOR = "the processor"
+_TICKS = os.sysconf("SC_CLK_TCK")  # a second's
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +71,57 @@ class Point:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Point:
         return cls(**{**fields, "troubles": tuple(fields["troubles"])})
+
+
+# ---- what a point is made of ----
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """At a moment (monotonic seconds): bytes so far, connections that have received some, failures so far."""
+
+    at: float
+    bytes: int
+    delivering: int
+    failed: int
+
+
+def samples_in(log: Path) -> list[Sample]:
+    """All complete lines of a client's log; those that are something else are passed over."""
+    return [Sample(**entry) for entry in json_lines.entries(log) if "at" in entry]
+
+
+def bytes_at(samples: list[Sample], at: float) -> float:
+    """Bytes that had arrived at a moment, between two samples in proportion."""
+    before = [one for one in samples if one.at <= at]
+    after = [one for one in samples if one.at > at]
+    if not before or not after:
+        return float(before[-1].bytes if before else 0)
+    one, other = before[-1], after[0]
+    return one.bytes + (other.bytes - one.bytes) * (at - one.at) / (other.at - one.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Processors:
+    """A moment: seconds since some start, of which all processors were idle or did anything."""
+
+    at: float
+    idle: float
+    total: float
+    process: float  # seconds of processor time that one process has used
+
+    @classmethod
+    def now(cls, pid: int) -> Processors:
+        """Raises OSError where the process has ended."""
+        idle, total = processor_times()
+        own = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        used = (int(own[11]) + int(own[12])) / _TICKS  # utime and stime
+        return cls(time.monotonic(), idle, total, used)
+
+    def idle_until(self, later: Processors) -> float:
+        """The share of all processors' time that was idle, 0 to 1."""
+        return (later.idle - self.idle) / (later.total - self.total)
+
+    def used_until(self, later: Processors) -> float:
+        """How much of one processor the process has used, 0 to 1."""
+        return (later.process - self.process) / (later.at - self.at)

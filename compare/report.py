@@ -1,18 +1,26 @@
-"""A comparison on the terminal: the published table with what was observed, the points, what is missing."""
+"""A comparison for people: tables on the terminal, and an HTML page that needs nothing else.
+
+Both have the published table with what was observed, the points, and what is missing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from compare.capacity import SERVERS, capacities
+from compare import models
 from compare.comparison_table import Cell, cells
+from compare.models import SERVERS, capacities
 from compare.results import Results
 from labs.methods import TITLES
 from labs.terminal.screen import WIDE, make_console, table_box
+from realserver_setup.render import TEMPLATES
 
 
 def show(results: Results) -> None:
@@ -108,3 +116,35 @@ def _points(results: Results, style: box.Box) -> Table:
             ),
         )
     return table
+
+
+# ---- the page ----
+
+
+def write_page(results: Results, folder: Path, pictures: Sequence[Path]) -> Path:
+    """Make compare.html, with the pictures inside and no script; `pictures` are SVG files."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, autoescape=True, trim_blocks=True
+    )
+    there = bool(results.points or results.findings)
+    text = environment.get_template("compare/page.html.j2").render(
+        results=results,
+        titles={method: TITLES[method] for method in results.asked} if there else {},
+        cells=cells(results) if there else {},
+        capacities=capacities(results) if results.points else [],
+        rates=SERVERS,
+        deviations={method: models.deviations(results, method) for method in results.methods},
+        dispatch=results.dispatch,
+        shares=shares,
+        shortcomings=shortcomings(results),
+        pictures=[_inline(picture) for picture in pictures],
+    )
+    page = folder / "compare.html"
+    page.write_text(text)
+    return page
+
+
+def _inline(picture: Path) -> Markup:
+    """The svg element of a file, without what only a file of its own has before it."""
+    text = picture.read_text()
+    return Markup(text[text.index("<svg") :])

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from compare.dispatch.outcome import Outcome
-from compare.finding import Finding
-from compare.journal import Journal
 from compare.knee import Knee, find
 from compare.point import Point
 from compare.settings import bytes_a_second
 from labs.methods import METHODS
+from labs.run import json_lines
 
 POINT_COLUMNS = (
     "method",
@@ -37,9 +36,44 @@ POINT_COLUMNS = (
 )
 
 
+# The questions that the trials of a method answer.
+PLAIN = "near"
+NO_TUNNEL = "without a tunnel device"
+NO_ARP_CONTROL = "without ARP control"
+ELSEWHERE = "in another network"
+ELSEWHERE_NO_ARP = "in another network, without ARP control"
+CHANGES = "changes on the server"
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What is measured, written to a file at once: whatever ends a run, its points are there."""
+
+    file: Path
+
+    def add(self, kind: str, fields: dict[str, Any]) -> None:
+        json_lines.append(self.file, {"kind": kind, **fields})
+
+    def all(self, kind: str) -> Iterator[dict[str, Any]]:
+        """The entries of a kind, in order."""
+        for entry in json_lines.entries(self.file):
+            if entry.pop("kind", "") == kind:
+                yield entry
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A method's answer to a question, and the observations behind it, for people."""
+
+    method: str
+    question: str
+    works: bool
+    evidence: str
+
+
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What was to be measured and was not."""
+    """What was planned and not measured."""
 
     what: str
     why: str

@@ -8,27 +8,27 @@ are read at both ends of these seconds. There is one connection for each real se
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from compare import links
-from compare.point import Point
-from compare.processor import Processors
-from compare.samples import Sample, bytes_at, samples_in
+from compare.point import Point, Processors, Sample, bytes_at, samples_in
 from compare.settings import Settings
 from labs.controller.client import PortCounters
-from labs.errors import LabError
+from labs.errors import BuildFailed, LabError
 from labs.methods import FLAGS
 from labs.network import addresses
-from labs.network.topology import Topology
+from labs.network.topology import Role, Topology
 from labs.plan import RealServer
 from labs.run.running import RunningLab
-from labs.wait import poll_until
+from labs.wait import patient, poll_until
 
 _LOAD = Path(__file__).resolve().parent / "load.py"
 _LARGEST = "/10m.bin"
+_BURST = 2 * 1514  # bytes that may go at once after a pause: two frames
+_SERVER_QUEUE, _DIRECTOR_QUEUE = 100, 5000  # frames that wait
 
 
 class Scaling:
@@ -37,7 +37,7 @@ class Scaling:
     def __init__(self, run: RunningLab, settings: Settings) -> None:
         self._run = run
         self._settings = settings
-        links.shape(run, settings.server_kbit, settings.director_kbit)
+        shape_links(run, settings.server_kbit, settings.director_kbit)
 
     def measure(self, count: int) -> Point:
         """One point, with the first `count` real servers. Raises LabError, ChannelError, OSError."""
@@ -120,7 +120,7 @@ class Scaling:
 
     def _troubles(self) -> tuple[str, ...]:
         ended = [f"the httpd of {name} has ended" for name in self._run.farm.ended()]
-        down = [f"the link of {interface} has failed" for interface in links.failed(self._run)]
+        down = [f"the link of {interface} has failed" for interface in failed_links(self._run)]
         return (*ended, *down)
 
 
@@ -165,3 +165,66 @@ def _differences(before: dict[str, PortCounters], after: dict[str, PortCounters]
         for name, later in after.items()
         if name in before
     }
+
+
+# ---- links of a given rate: HTB (tc-htb(8)) ----
+
+
+def shape_links(run: RunningLab, server_kbit: int, director_kbit: int) -> None:
+    """Give every link of a lab its rate. Raises BuildFailed.
+
+    A real server's link is slow in the direction of its replies. The director's is slow in both directions
+    and on each of its interfaces, so that what comes in and what goes out each have the whole rate: a full
+    duplex cable.
+    """
+    for server in run.plan.nodes(Role.SERVER):
+        interface = server.interfaces[0]
+        _on_host(run, interface.node, _commands(interface.name, server_kbit, _SERVER_QUEUE))
+    for interface in run.plan.topology.director.interfaces:
+        _on_host(run, interface.node, _commands(interface.name, director_kbit, _DIRECTOR_QUEUE))
+        port = run.network.switch_port(interface.name)
+        _tc(_commands(port, director_kbit, _DIRECTOR_QUEUE))
+
+
+def _commands(interface: str, kbit: int, queue: int) -> str:
+    """As lines of tc's batch mode."""
+    rate = f"rate {kbit}kbit ceil {kbit}kbit burst {_BURST} cburst {_BURST} quantum 1514"
+    return (
+        f"qdisc replace dev {interface} root handle 1: htb default 1\n"
+        f"class replace dev {interface} parent 1: classid 1:1 htb {rate}\n"
+        f"qdisc replace dev {interface} parent 1:1 pfifo limit {queue}\n"
+    )
+
+
+def _on_host(run: RunningLab, host: str, commands: str) -> None:
+    done = run.network.hosts[host].run(["tc", "-batch", "-"], text=commands)
+    if done.exit_code:
+        raise BuildFailed(f"tc on {host}: {done.stderr.strip()}")
+
+
+def _tc(commands: str) -> None:
+    """On the switches' side of the cables, where this process lives."""
+    done = subprocess.run(
+        ["tc", "-batch", "-"],
+        input=commands,
+        capture_output=True,
+        text=True,
+        timeout=patient(10),
+        check=False,
+    )
+    if done.returncode:
+        raise BuildFailed(f"tc: {done.stderr.strip()}")
+
+
+def failed_links(run: RunningLab) -> list[str]:
+    """The interfaces of hosts whose cable carries nothing, as the switches' ends tell it."""
+    told = subprocess.run(
+        ["ip", "-json", "link"], capture_output=True, text=True, timeout=patient(10), check=True
+    )
+    states = {link["ifname"]: link["operstate"] for link in json.loads(told.stdout)}
+    interfaces = [interface for node in run.plan.topology.nodes for interface in node.interfaces]
+    return [
+        interface.name
+        for interface in interfaces
+        if states.get(run.network.switch_port(interface.name)) != "UP"
+    ]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from compare.finding import CHANGES, ELSEWHERE, ELSEWHERE_NO_ARP, NO_ARP_CONTROL, NO_TUNNEL, PLAIN, Finding
+from compare.results import CHANGES, ELSEWHERE, ELSEWHERE_NO_ARP, NO_ARP_CONTROL, NO_TUNNEL, PLAIN, Finding
 from compare.scaling import give_rules
 from labs.checks.arp import only_director_answers
 from labs.hosts.setups import rules_for, setups_for

@@ -13,10 +13,10 @@ import os
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from labs.run import json_lines
 from vm import pace
 
 GRACE = 300.0  # seconds that the running test may take beyond LVS_MINUTES
@@ -115,13 +115,12 @@ def begin_results(file: Path, tests: Iterable[str]) -> None:
 
 def add_result(file: Path, test: str, outcome: str, reason: str = "") -> None:
     """`outcome` is `passed`, `failed`, `skipped`, or `left` where there was no time for the test."""
-    with file.open("a") as stream:
-        stream.write(json.dumps({"test": test, "outcome": outcome, "reason": reason}) + "\n")
+    json_lines.append(file, {"test": test, "outcome": outcome, "reason": reason})
 
 
 def summary(file: Path) -> Iterator[str]:
     """Lines: how many tests passed; which failed and why; which were skipped; which were not run."""
-    entries = list(_read_results(file))
+    entries = list(json_lines.entries(file))  # without the line at which the machine was ended
     tests: list[str] = next((entry["tests"] for entry in entries if "tests" in entry), [])
     ended = {entry["test"]: entry for entry in entries if "test" in entry}
     left = [test for test in tests if test not in ended or ended[test]["outcome"] == "left"]
@@ -134,11 +133,3 @@ def summary(file: Path) -> Iterator[str]:
             if entry["outcome"] == outcome
         )
     yield from (f"  not run or not finished: {test}" for test in left)
-
-
-def _read_results(file: Path) -> Iterator[dict[str, Any]]:
-    for line in file.read_text().splitlines() if file.exists() else ():
-        try:
-            yield json.loads(line)
-        except ValueError:
-            return  # the machine was ended while it wrote this line

@@ -11,8 +11,8 @@ from compare.dispatch.approaches import APPROACHES, GROUPS, TTL, Approach
 from compare.dispatch.browse import FILES
 from compare.dispatch.outcome import Outcome, Page, between, busiest_share, failing, pages_in, times
 from compare.experiment import Part, build, noting
-from compare.journal import Journal
 from compare.progress import Progress
+from compare.results import Journal
 from labs.errors import BuildFailed
 from labs.plan import plan_for
 from labs.run.options import LabOptions

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
+
+from labs.run import json_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,7 @@ class Outcome:
 
 def pages_in(log: Path) -> list[Page]:
     """All complete lines of a client's log."""
-    lines = log.read_text().split("\n")[:-1] if log.exists() else []
-    return [Page(**json.loads(line)) for line in lines if line.startswith('{"at"')]
+    return [Page(**entry) for entry in json_lines.entries(log) if "at" in entry]
 
 
 def between(pages: Sequence[Page], begin: float, end: float) -> list[Page]:

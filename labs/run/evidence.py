@@ -10,7 +10,6 @@ report.json   the result
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from labs.errors import Unable
 from labs.hosts.environment import state_folder
+from labs.run import json_lines
 from realserver_setup.apply import Result
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -50,8 +50,7 @@ class Evidence:
         if text is not None:
             record["input"] = text
         try:
-            with self._commands.open("a") as lines:
-                lines.write(json.dumps(record) + "\n")
+            json_lines.append(self._commands, record)
         except OSError as error:  # the lab goes on without it
             self._unwritten = self._unwritten or f"{self._commands}: {error.strerror}"
 

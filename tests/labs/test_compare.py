@@ -16,7 +16,7 @@ import pytest
 
 from compare.dispatch.approaches import PROGRAMS
 from compare.dispatch.outcome import Outcome
-from compare.journal import Journal
+from compare.results import Journal
 from labs.wait import patient, poll_until
 from tests.labs.support import FROM_CHECKOUT
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from compare import simulation
-from compare.journal import Journal
-from compare.results import Results
+from compare import models
+from compare.results import Journal, Results
 
 KEPT = Path(__file__).resolve().parents[3] / "docs" / "comparison"
 
@@ -35,14 +34,14 @@ def test_nat_has_its_knee_where_the_links_meet_and_the_others_have_none(kept: Re
 
 @pytest.mark.parametrize("method", ["nat", "tun", "dr"])
 def test_the_model_is_within_five_percent_of_every_point(kept: Results, method: str) -> None:
-    away = simulation.deviations(kept, method)
+    away = models.deviations(kept, method)
     assert len(away) == 7
     assert max(map(abs, away.values())) < 0.05
 
 
 def test_the_knee_that_the_model_foretold_for_tun_was_there(kept: Results) -> None:
     """Calibrated up to 100 servers, it says what 200 deliver, with links of half the rate."""
-    model = simulation.calibrated(kept, "tun")
+    model = models.calibrated(kept, "tun")
     assert model is not None
     further = Results.of(Journal(KEPT / "tun-200.jsonl"))
     last = further.of_method("tun")[-1]

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from compare import page, plots, report
+from compare import plots, report
 from compare.comparison_table import UNMEASURED, cells
-from compare.finding import NO_ARP_CONTROL, NO_TUNNEL, Finding
-from compare.journal import Journal
-from compare.results import Results
+from compare.results import NO_ARP_CONTROL, NO_TUNNEL, Finding, Journal, Results
 from tests.unit.compare.made import point, results, whole
 
 
@@ -115,7 +113,7 @@ def test_files_hold_every_point(tmp_path: Path) -> None:
 def test_the_page_needs_nothing_from_outside(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     made = whole()
-    text = page.write(made, tmp_path, plots.draw(made, tmp_path)).read_text()
+    text = report.write_page(made, tmp_path, plots.draw(made, tmp_path)).read_text()
     assert text.count("<svg") == 2
     for outside in ('src="', "<script", "<link", "@import"):
         assert outside not in text
@@ -126,5 +124,5 @@ def test_a_run_without_a_point_still_makes_its_files(tmp_path: Path) -> None:
     made = Results.of(journal(tmp_path))
     made.write(tmp_path)
     assert plots.draw(made, tmp_path) == []
-    assert "What is missing" in page.write(made, tmp_path, []).read_text()
+    assert "What is missing" in report.write_page(made, tmp_path, []).read_text()
     report.show(made)

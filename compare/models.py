@@ -1,29 +1,36 @@
-"""The curve carried on: up to thousands of real servers, and several directors.
+"""What is calculated beyond the measured points: the published arithmetic, and a model of the links.
 
-A small deterministic model, all in one sentence: servers deliver what their links carry, unless the
-director's link is full first. Both figures come from one measured point, the model's calibration; the
-other measured points are what it is checked against.
+The arithmetic says how many real servers a director in VS-NAT carries. Published: packets have 536 bytes on
+average, rewriting one takes 60 us, so the director passes 536 / 60 us = 8.93 MB/s, which is 22 servers of
+400 kB/s or 15 of 600 kB/s. The same is calculated with what a packet costs here: the scapy engine in this
+run, and every engine in a kept result of `./inv bench`.
 
-Several directors share the servers evenly, and the clients ask for as much as all servers together
-can deliver. What reaches which director is decided by
+The model extends the curves to thousands of real servers and several directors. It is deterministic and has
+two figures: servers deliver what their links carry, until the director's link is full. Both come from one
+measured point, the calibration; the other points check it.
 
-    DNS round robin     caching resolvers, some with many clients and most with few (Zipf): a resolver
+Several directors share the servers evenly, and the clients ask for as much as all servers together can
+deliver. How many clients reach which director depends on
+
+    DNS round robin     caching resolvers, a few with many clients and most with few (Zipf): a resolver
                         keeps one answer for all its clients until it expires
-    consistent hashing  every client's address is looked up in the table of Maglev hashing, which is
-                        the director's own scheduler mh
+    consistent hashing  every client's address is looked up in the table of Maglev hashing, which is the
+                        director's own scheduler mh
 
-A director that is asked for more than it or its servers can give delivers what it can, and the rest is lost.
+Requests beyond what a director or its servers can deliver are lost.
 """
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address
-from statistics import fmean
+from pathlib import Path
+from statistics import fmean, median
 
 from compare.point import FULL, Point
 from compare.results import Results
@@ -32,10 +39,73 @@ from director.core.packet import Endpoint
 from director.core.real_server import Method, RealServer
 from director.core.schedulers.mh import Scheduler
 
+PACKET = 536  # bytes
+REWRITING = 60e-6  # seconds, on a Pentium
+SERVERS = (400e3, 600e3)  # bytes a second that a published real server delivers
+BENCH = Path(__file__).resolve().parent.parent / "docs" / "bench"
+_ENGINES = ("scapy", "ebpf", "ipvs")
+
 SEED = 1999
 RESOLVERS = 2000
-_ANSWERS = 20  # times that every resolver's answer expires; shares are the mean of what is delivered
+_ANSWERS = 20  # times that every resolver's answer expires; the mean of the deliveries counts
 _FIRST_DIRECTOR = int(IPv4Address("203.0.113.1"))
+
+
+# ---- the published arithmetic ----
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """A director that rewrites one packet in `cost` seconds, and where that figure comes from."""
+
+    name: str
+    cost: float
+    source: str
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second that it passes."""
+        return PACKET / self.cost
+
+    def servers(self, rate: float) -> float:
+        """How many real servers of that rate it carries."""
+        return self.rate / rate
+
+
+PUBLISHED = Capacity("published", REWRITING, "Pentium, kernel 2.0.36")
+
+
+def capacities(results: Results, kept: Path = BENCH) -> list[Capacity]:
+    """The published one, the engine of this run, and every engine in a kept result."""
+    return [PUBLISHED, *_of_run(results), *_of_bench(kept)]
+
+
+def _of_run(results: Results) -> Iterator[Capacity]:
+    """From the point at which VS-NAT's director sent most: its process's time over its packets."""
+    points = [point for point in results.sound("nat") if point.packet_cost]
+    if points and results.settings["engine"] == "scapy":  # the other engines work in the kernel's time
+        busiest = max(points, key=lambda point: point.director_packets)
+        source = f"this run: processor time of the director, {busiest.director_packets:.0f} packets/s"
+        yield Capacity("scapy", busiest.packet_cost or 0.0, source)
+
+
+def _of_bench(kept: Path) -> Iterator[Capacity]:
+    """The cost of a packet is one over the most packets a second that got through."""
+    for file in sorted(kept.glob("*/results.json")):
+        samples = json.loads(file.read_text())["samples"]
+        for engine in _ENGINES:
+            values = [
+                sample["value"]
+                for sample in samples
+                if (sample["method"], sample["contender"], sample["figure"]) == ("nat", engine, "packets")
+            ]
+            if values:
+                yield Capacity(
+                    engine, 1 / median(values), f"docs/bench/{file.parent.name}: 64-byte packets/s"
+                )
+
+
+# ---- the model of the links ----
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from compare import simulation
-from compare.capacity import PUBLISHED, SERVERS, capacities
-from compare.simulation import Model, by_dns, by_hashing
+from compare import models
+from compare.models import PUBLISHED, SERVERS, Model, by_dns, by_hashing, capacities
 from tests.unit.compare.made import SETTINGS, whole
 
 
@@ -24,7 +23,7 @@ def test_the_engine_of_the_run_is_counted_with_its_own_cost() -> None:
 
 @pytest.mark.parametrize("method", ["nat", "tun", "dr"])
 def test_a_model_made_from_one_point_meets_all_others(method: str) -> None:
-    assert all(abs(away) < 1e-9 for away in simulation.deviations(whole(), method).values())
+    assert all(abs(away) < 1e-9 for away in models.deviations(whole(), method).values())
 
 
 def test_beyond_the_knee_one_director_delivers_no_more() -> None:
