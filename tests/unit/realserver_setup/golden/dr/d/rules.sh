@@ -1,12 +1,12 @@
 #!/bin/sh
-# d: the rules of VS-DR: who may get the connections to which port of the VIP.
-# It may be run twice; rules-undo.sh takes it back. The director's process must be running.
+# d: the rules of VS-DR: the virtual services and their real servers.
+# May be run twice; rules-undo.sh undoes it. The director's process must be running.
 set -e
 
 # Start with an empty table.
 ippfvsadm -C
 
-# Virtual service, real server; where there is no weight (-w) it is 1.
+# Virtual service (-A), real server (-R); the weight (-w) is 1 unless given.
 ippfvsadm -A -t 203.0.113.1:80 -R 203.0.113.11:80
 ippfvsadm -A -t 203.0.113.1:80 -R 203.0.113.12:80
 ippfvsadm -A -t 203.0.113.1:21 -R 203.0.113.11:21

@@ -1,17 +1,17 @@
 #!/bin/sh
-# rs1: takes back what realserver.sh has set. It may be run twice; lo stays up.
+# rs1: undoes what realserver.sh has set. May be run twice; lo stays up.
 set -e
 
-# The VIP and its route, before this host answers ARP again.
+# Remove the VIP and its route before this host answers ARP requests again.
 ifconfig lo:0 0.0.0.0
 
-# ARP as the kernel has it by default.
+# The kernel's defaults for ARP.
 echo 0 > /proc/sys/net/ipv4/conf/rs1-eth0/arp_ignore
 echo 0 > /proc/sys/net/ipv4/conf/rs1-eth0/arp_announce
 
-# rs1-eth0: its address, and with it every route through it; checksums as they were.
+# rs1-eth0: remove its address, and with it all routes through it; offload checksums again.
 ifconfig rs1-eth0 0.0.0.0
 ethtool -K rs1-eth0 tx on
 
-# IPv6 is welcome again.
+# Enable IPv6 again.
 if [ -e /proc/sys/net/ipv6 ]; then echo 0 > /proc/sys/net/ipv6/conf/all/disable_ipv6; fi

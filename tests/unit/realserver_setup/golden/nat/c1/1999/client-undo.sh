@@ -1,10 +1,10 @@
 #!/bin/sh
-# c1: takes back what client.sh has set. It may be run twice; lo stays up.
+# c1: undoes what client.sh has set. May be run twice; lo stays up.
 set -e
 
-# c1-eth0: its address, and with it every route through it; checksums as they were.
+# c1-eth0: remove its address, and with it all routes through it; offload checksums again.
 ifconfig c1-eth0 0.0.0.0
 ethtool -K c1-eth0 tx on
 
-# IPv6 is welcome again.
+# Enable IPv6 again.
 if [ -e /proc/sys/net/ipv6 ]; then echo 0 > /proc/sys/net/ipv6/conf/all/disable_ipv6; fi

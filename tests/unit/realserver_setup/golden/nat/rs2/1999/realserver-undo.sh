@@ -1,10 +1,10 @@
 #!/bin/sh
-# rs2: takes back what realserver.sh has set. It may be run twice; lo stays up.
+# rs2: undoes what realserver.sh has set. May be run twice; lo stays up.
 set -e
 
-# rs2-eth0: its address, and with it every route through it; checksums as they were.
+# rs2-eth0: remove its address, and with it all routes through it; offload checksums again.
 ifconfig rs2-eth0 0.0.0.0
 ethtool -K rs2-eth0 tx on
 
-# IPv6 is welcome again.
+# Enable IPv6 again.
 if [ -e /proc/sys/net/ipv6 ]; then echo 0 > /proc/sys/net/ipv6/conf/all/disable_ipv6; fi

@@ -1,21 +1,21 @@
 #!/bin/sh
-# r1: takes back what router.sh has set. It may be run twice; lo stays up.
+# r1: undoes what router.sh has set. May be run twice; lo stays up.
 set -e
 
-# No router any more.
+# Stop being a router.
 echo 0 > /proc/sys/net/ipv4/ip_forward
 
-# Check senders as much as any new interface does.
+# Check source addresses as on a new interface.
 cat /proc/sys/net/ipv4/conf/default/rp_filter > /proc/sys/net/ipv4/conf/r1-eth0/rp_filter
 cat /proc/sys/net/ipv4/conf/default/rp_filter > /proc/sys/net/ipv4/conf/r1-eth1/rp_filter
 
-# r1-eth0: its address, and with it every route through it; checksums as they were.
+# r1-eth0: remove its address, and with it all routes through it; offload checksums again.
 ifconfig r1-eth0 0.0.0.0
 ethtool -K r1-eth0 tx on
 
-# r1-eth1: its address, and with it every route through it; checksums as they were.
+# r1-eth1: remove its address, and with it all routes through it; offload checksums again.
 ifconfig r1-eth1 0.0.0.0
 ethtool -K r1-eth1 tx on
 
-# IPv6 is welcome again.
+# Enable IPv6 again.
 if [ -e /proc/sys/net/ipv6 ]; then echo 0 > /proc/sys/net/ipv6/conf/all/disable_ipv6; fi

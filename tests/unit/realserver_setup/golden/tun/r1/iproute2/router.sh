@@ -1,36 +1,36 @@
 #!/bin/sh
 # r1: a router, in the commands of iproute2.
-# It may be run twice; router-undo.sh takes it back.
+# May be run twice; router-undo.sh undoes it.
 set -e
 
-# The loopback device, by which a host talks to itself.
+# The loopback device, through which a host talks to itself.
 ip link set lo up
 
 # No IPv6: its neighbour discovery would only clutter the captures.
 if [ -e /proc/sys/net/ipv6 ]; then sysctl -q -w net.ipv6.conf.all.disable_ipv6=1; fi
 
-# r1-eth0: virtual Ethernet leaves TCP's checksums to hardware that is not there, so do them here.
+# r1-eth0: a veth device leaves TCP checksums to hardware that does not exist; compute them in software.
 ethtool -K r1-eth0 tx off
 
 # Its address.
 ip addr replace 198.51.100.11/24 broadcast 198.51.100.255 dev r1-eth0
 ip link set r1-eth0 up
 
-# r1-eth1: virtual Ethernet leaves TCP's checksums to hardware that is not there, so do them here.
+# r1-eth1: a veth device leaves TCP checksums to hardware that does not exist; compute them in software.
 ethtool -K r1-eth1 tx off
 
 # Its address.
 ip addr replace 192.0.2.1/27 broadcast 192.0.2.31 dev r1-eth1
 ip link set r1-eth1 up
 
-# Networks that are not its own, and the routers that lead there.
+# Remote networks, and the routers that lead to them.
 ip route replace default via 198.51.100.254
 
-# In VS-TUN the replies carry the VIP, an address from elsewhere, as their source:
-# a router that checks where a sender belongs (rp_filter) would drop them.
+# In VS-TUN the source of the replies is the VIP, an address of another network:
+# a router that checks source addresses (rp_filter) would drop them.
 sysctl -q -w net.ipv4.conf.all.rp_filter=0
 sysctl -q -w net.ipv4.conf.r1-eth0.rp_filter=0
 sysctl -q -w net.ipv4.conf.r1-eth1.rp_filter=0
 
-# Be a router.
+# Forward packets.
 sysctl -q -w net.ipv4.ip_forward=1
