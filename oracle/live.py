@@ -1,4 +1,4 @@
-"""A director of ours as a scenario's subject: asked through its control socket, here as a process of its own.
+"""Our director as the subject of scenarios, through its control socket; here it is a process of its own.
 
 The process runs between the two cables of wire.py, with any of the engines; in_process.py has the same
 director without a process.

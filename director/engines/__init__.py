@@ -1,8 +1,8 @@
-"""Data planes: each takes the core's decisions and applies them in its own way.
+"""Data planes: each carries out the core's decisions in its own way.
 
 An engine is a package here with a class `Engine` (see engine.py); adding the package adds the
-engine. Importing this module imports none of them. A package whose engine not every machine can
-have also has a module `prerequisites` with a function `require`.
+engine. Importing this module imports none of them. If some machines can't run an engine, its
+package also has a module `prerequisites` with a function `require`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def names() -> tuple[str, ...]:
 
 
 def require(name: str) -> None:
-    """Raises EngineError where this machine can't run the engine; quick, and nothing is changed."""
-    if (Path(__path__[0]) / name / "prerequisites.py").exists():  # find_spec would import the engine to look
+    """Raises EngineError if this machine can't run the engine; quick, and changes nothing."""
+    if (Path(__path__[0]) / name / "prerequisites.py").exists():  # find_spec would import the engine
         importlib.import_module(f"{__name__}.{name}.prerequisites").require()
 
 

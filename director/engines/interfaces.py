@@ -1,7 +1,8 @@
-"""What the kernel knows about this machine's network interfaces and addresses (netdevice(7))."""
+"""This machine's network interfaces and addresses (netdevice(7)), and when they change (rtnetlink(7))."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import socket
@@ -13,6 +14,8 @@ from director.engines.engine import EngineError
 _SIOCGIFADDR, _SIOCGIFMTU, _SIOCGIFHWADDR = 0x8915, 0x8921, 0x8927  # linux/sockios.h
 _IFNAMSIZ = 16  # bytes of an interface's name, with the zero at its end
 _DISCARD = 9  # a port; nothing is sent to it
+LINKS, NEIGHBOURS, ADDRESSES, ROUTES = 0x01, 0x04, 0x10, 0x40  # linux/rtnetlink.h; the last two of IPv4
+_LARGEST = 65536  # bytes of a netlink message
 
 
 def with_an_address() -> list[str]:
@@ -77,5 +80,30 @@ def is_local(address: str) -> bool:
         except OSError:
             return False
         if probe.connect_ex((address, _DISCARD)) == errno.EACCES:  # it takes SO_BROADCAST (ip(7))
-            raise BadValue("address", "that of one host", address)
+            raise BadValue("address", "the address of one host", address)
     return True
+
+
+class Monitor:
+    """Notifications about links, neighbours, addresses or routes.
+
+    They only signal that something has changed; readers reload everything.
+    """
+
+    def __init__(self, groups: int) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self._socket.bind((0, groups))
+        self._socket.setblocking(False)
+
+    def fileno(self) -> int:
+        """Readable once there are notifications."""
+        return self._socket.fileno()
+
+    def drain(self) -> None:
+        """Discard all notifications."""
+        with contextlib.suppress(OSError):  # all are read, or there were more than the socket could hold
+            while self._socket.recv(_LARGEST):
+                pass
+
+    def close(self) -> None:
+        self._socket.close()

@@ -19,7 +19,7 @@ from director.engines.ebpf import layouts
 from director.engines.ebpf.layouts import Settings
 from director.engines.ebpf.libbpf import BpfError
 from director.engines.ebpf.libbpf.maps import Map
-from director.engines.netlink import NEIGHBOURS, Monitor
+from director.engines.interfaces import NEIGHBOURS, Monitor
 from director.engines.scapy.headers import conf
 
 _COMPLETE = 0x02  # ATF_COM in linux/if_arp.h

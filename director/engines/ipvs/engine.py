@@ -1,7 +1,7 @@
 """The engine: hands the director's rules to kernel IPVS, and reads back what the kernel has counted.
 
-The kernel decides and forwards; the core's own connection table stays empty. What the director is asked
-(rules, counters, connections) is answered with what the kernel reports.
+The kernel decides and forwards; the core's own connection table stays empty. Requests for counters
+and connections are answered with what the kernel reports.
 """
 
 from __future__ import annotations

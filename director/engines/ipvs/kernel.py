@@ -1,4 +1,4 @@
-"""The kernel's side of IPVS: told by ipvsadm, nft and sysctls, read from ipvsadm and /proc/net."""
+"""The kernel's side of IPVS: written with ipvsadm, nft and sysctls, read with ipvsadm and from /proc/net."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class KernelIpvs:
         self.sysctls = proc / "sys/net/ipv4/vs"
         self.ip_forward = proc / "sys/net/ipv4/ip_forward"
 
-    # ---- told ----
+    # ---- write ----
 
     def restore(self, lines: Sequence[str]) -> None:
         """Carry out lines of ipvsadm. Raises EngineError in the kernel's words; the other lines are done."""

@@ -17,7 +17,7 @@ _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 def require() -> None:
     """Raises EngineError, whose text says what is missing."""
     if os.geteuid():
-        raise EngineError("The engine ipvs needs root: the kernel lets nobody else change its rules.")
+        raise EngineError("The engine ipvs needs root: the kernel lets no other user change its rules.")
     if not is_initial_root():
         raise EngineError("The engine ipvs needs root outside of user namespaces: run the lab with sudo.")
     if program() is None:

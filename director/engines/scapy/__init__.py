@@ -5,7 +5,7 @@ In the order in which a packet meets them:
 wire.py           an interface: frames in, frames out; which SYNs of a flood get in
 socket_filter.py  which frames the kernel hands over
 offload.py        checksums and segmentation that were left to a network card
-engine.py         the way through: receive, decide, forward, transmit
+engine.py         the path of a packet: receive, decide, forward, transmit
 datagram.py       the headers of an IP packet, and the core's view of it
 headers.py        Scapy's layers, and compiled versions of its headers
 rewrite.py        where a packet is rewritten: VS-NAT, VS-TUN, VS-DR

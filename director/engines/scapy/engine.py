@@ -1,6 +1,6 @@
 """The engine: a frame comes in, the core decides, a frame goes out.
 
-This is a packet's way through the engine, in order, with the counters; the steps themselves are in the other
+A packet's path through the engine, in order, with the counters; the steps themselves are in the other
 modules.
 """
 
@@ -85,8 +85,8 @@ class ScapyEngine:
     def start(self, director: Director, selector: BaseSelector, decide: Decide | None = None) -> None:
         """Raises EngineError.
 
-        The engine ebpf has one of these inside: it asks the director itself, in `decide`, and keeps the
-        kernel from answering for the VIPs.
+        The engine ebpf uses one of these for the packets handed up: it calls the director itself, in
+        `decide`, and keeps the kernel from answering for the VIPs.
         """
         self._director = director
         self._ask = decide or director.decide
@@ -107,7 +107,7 @@ class ScapyEngine:
             if wire.index != index:
                 self._neighbours.flush(wire)
 
-    # ---- what the director asks ----
+    # ---- for the director ----
 
     def mtu_of(self, address: str) -> int:
         return self.routes.mtu_of(address)
@@ -258,7 +258,7 @@ class ScapyEngine:
             self._decide(ipv4.reassembled(fragments), max(map(len, fragments)))
 
     def _abandon(self, fragments: Sequence[bytes], why: str) -> None:
-        """Their packet will never be complete; RFC 792 says when its sender learns of it."""
+        """Their packet will never be complete; RFC 792 says when the sender is informed."""
         packet, trace = parse(Datagram(fragments[0])), self._director.trace
         if why != TIMED_OUT or packet.fragment_offset:
             trace.drop(packet, self._clock(), why)

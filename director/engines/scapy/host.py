@@ -82,7 +82,7 @@ class Kernel(Protocol):
         """
 
     def block_in_steps(self, vips: set[str]) -> Iterator[None]:
-        """As `block`, without making anybody wait for it: yields until it is done. Raises EngineError."""
+        """As `block`, in the background: yields until it is done. Raises EngineError."""
 
     def redirect(self, services: Iterable[VirtualService]) -> None:
         """Let the local node serve on ports of its own. Raises EngineError, with nothing changed."""

@@ -75,7 +75,7 @@ def is_right(header: bytes) -> bool:
 
 
 def is_right_above(addresses: bytes, protocol: int, segment: bytes) -> bool:
-    """Whether that of a TCP or UDP segment is, which also covers the addresses (RFC 9293, 3.1)."""
+    """Whether the checksum of a TCP or UDP segment is right; it also covers the addresses (RFC 9293, 3.1)."""
     padded = segment + b"\0" if len(segment) % 2 else segment
     words = int.from_bytes(addresses, "big") + int.from_bytes(padded, "big")  # modulo 2^16-1 as their sum
     return (words + protocol + len(segment)) % 0xFFFF == 0

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from director.engines.netlink import ADDRESSES, LINKS, ROUTES, Monitor
+from director.engines.interfaces import ADDRESSES, LINKS, ROUTES, Monitor
 from director.engines.scapy.headers import ARP, Ether, conf
 from director.engines.scapy.host import Route, RouteTable, Wire
 
@@ -64,7 +64,7 @@ class KernelRoutes:
 
 
 class Routes:
-    """Next hops by destination; each is looked up once and remembered until the kernel's routes change."""
+    """Next hops by destination, cached until the kernel's routes change."""
 
     def __init__(self, wires: Iterable[Wire], table: RouteTable) -> None:
         self._wires = {wire.interface: wire for wire in wires}

@@ -1,7 +1,7 @@
 """A classic BPF filter on a packet socket: which frames the kernel hands over (socket(7), SO_ATTACH_FILTER).
 
-Frames that a director has no use for wake nobody: those of a VLAN, which belong to another interface, IP
-packets for another machine, and whatever is neither IPv4 nor ARP.
+Frames that a director has no use for do not wake it: those of a VLAN, which belong to another interface, IP
+packets for another machine, and all that is neither IPv4 nor ARP.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def attach(raw: socket.socket, wanted: Collection[FrameClass]) -> None:
 
 
 def _program(wanted: Collection[FrameClass]) -> bytes:
-    """The instructions, and behind them a return for each class that says how much of the frame is taken."""
+    """The instructions, followed by a return for each class: the bytes of such a frame to hand over."""
     classes = list(FrameClass)
     code = b""
     for number, (operation, operand, *verdicts) in enumerate(_INSTRUCTIONS):

@@ -31,7 +31,7 @@ def test_an_address_of_this_machine(address: str, local: bool) -> None:
 
 
 def test_a_broadcast_address_is_refused() -> None:
-    with pytest.raises(BadValue, match=r"that of one host, got '127\.255\.255\.255'"):
+    with pytest.raises(BadValue, match=r"the address of one host, got '127\.255\.255\.255'"):
         interfaces.is_local("127.255.255.255")
 
 
