@@ -35,7 +35,7 @@ def saved() -> str:
 
 
 def left() -> list[str]:
-    """What of a director is there: its table of nftables, its device, its socket."""
+    """What is left of a director: its nftables table, its device, its socket."""
     device = sh("ip", "-br", "link", "show", "type", "tun", host="d").stdout
     return [*sh("nft", "list", "tables", host="d").stdout.split(), *device.split(), *map(str, _sockets())]
 
@@ -45,7 +45,7 @@ def _sockets() -> list[Path]:
 
 
 def started(folder: Path, rules: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """A director that forwards, and what it has told systemd."""
+    """A director that forwards, and its message to systemd."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         Path("/run/notify").unlink(missing_ok=True)
         systemd.bind("/run/notify")
@@ -56,7 +56,7 @@ def started(folder: Path, rules: Path) -> tuple[subprocess.Popen[bytes], str]:
 
 
 def run(folder: Path) -> dict[str, Any]:
-    """Start, reload in both ways, refuse a wrong file and another director, stop."""
+    """Start, reload by command and by signal, refuse a wrong file and a second director, stop."""
     rules = folder / "rules"
     rules.write_text(RULES)
     process, told = started(folder, rules)
@@ -94,7 +94,7 @@ def refused(folder: Path, *words: str, **more: str) -> list[Any]:
 
 
 def refusals(folder: Path) -> dict[str, Any]:
-    """What is missing, one after the other."""
+    """Something is missing, one thing after the other."""
     wires = ("d-eth0", "d-eth1")
     seen = {
         "no CAP_NET_RAW": refused(folder, *wires, capabilities="-all,+net_admin"),

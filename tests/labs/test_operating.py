@@ -77,7 +77,7 @@ def test_a_stop_leaves_nothing(seen: dict[str, Any]) -> None:
     assert (seen["exit"], seen["left"]) == (0, [])
 
 
-def test_a_director_that_was_killed_leaves_nothing_that_the_next_one_does_not_put_back(
+def test_the_next_director_restores_what_a_killed_one_has_left(
     seen: dict[str, Any],
 ) -> None:
     killed = seen["killed"]
@@ -86,8 +86,8 @@ def test_a_director_that_was_killed_leaves_nothing_that_the_next_one_does_not_pu
     assert killed["left"] == []
 
 
-def test_a_kernel_that_forwards_is_said_when_the_director_starts(seen: dict[str, Any]) -> None:
-    """Twice in this log; not in the one of a host that does not forward."""
+def test_a_kernel_that_forwards_is_warned_of_at_the_start(seen: dict[str, Any]) -> None:
+    """Twice in this log, and not in the log of a host that does not forward."""
     warning = "Warning: the kernel forwards what arrives on d-eth0, d-eth1, too, so clients of VS-NAT get "
     assert seen["killed"]["log"].count(f"lvs-director: {warning}") == 2
     assert "Warning" not in seen["log"]
@@ -111,12 +111,12 @@ def test_what_is_missing_is_one_sentence(seen: dict[str, Any], missing: str, say
     assert says in said
 
 
-def test_who_is_refused_leaves_nothing(seen: dict[str, Any]) -> None:
+def test_a_refused_director_leaves_nothing(seen: dict[str, Any]) -> None:
     assert seen["after"] == ["7"]  # ECONNREFUSED, by the director's own kernel
 
 
-def test_the_example_works_as_it_is_typed() -> None:
-    """As root, for `ip netns`; the director in it is `nobody`, who has to be able to read the checkout."""
+def test_the_example_works_as_printed() -> None:
+    """As root, for `ip netns`; its director runs as `nobody`, who must be able to read the checkout."""
     if os.geteuid():
         pytest.skip("docs/operating.md is typed as root")
     reader = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "test", "-r")
@@ -132,7 +132,7 @@ def test_the_example_works_as_it_is_typed() -> None:
 
 
 @pytest.mark.skipif(not ANALYZE, reason="there is no systemd-analyze here")
-def test_the_unit_is_one(tmp_path: Path) -> None:
+def test_the_unit_is_valid(tmp_path: Path) -> None:
     unit = tmp_path / UNIT.name
     unit.write_text(UNIT.read_text().replace("/opt/lvs-lab", str(ROOT)))
     done = subprocess.run(

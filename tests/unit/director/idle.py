@@ -1,4 +1,4 @@
-"""An engine that moves nothing; tests use it, or what they make of it, in the place of a data plane."""
+"""An engine that forwards nothing, in place of a data plane."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The programs in director/bin: they start from anywhere, and soon."""
+"""The programs in director/bin start from anywhere, and quickly."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_reader_may_stop_early() -> None:
 
 
 def a_python(folder: Path, line: str) -> dict[str, str]:
-    """An environment in which the programs that need packages are started by this line of shell."""
+    """An environment in which this line of shell starts the programs that need packages."""
     python = folder / "a python"
     python.write_text(f"#!/bin/sh\n{line}\n")
     python.chmod(0o755)
@@ -61,7 +61,7 @@ def a_python(folder: Path, line: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("program", ["lvs-director", "lvs-explain"])
 def test_a_program_with_packages_runs_from_anywhere(tmp_path: Path, program: str) -> None:
-    """Another package of the director's name, where it is started, is not the one."""
+    """A package named director in the working directory is not the one that runs."""
     (tmp_path / "director").mkdir()
     (tmp_path / "director" / "__init__.py").write_text("raise SystemExit('not this one')")
     link = tmp_path / f"another name for {program}"

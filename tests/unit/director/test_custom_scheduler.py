@@ -1,4 +1,4 @@
-"""A scheduler from a file of somebody's own: used like any other, and harmless when it is wrong."""
+"""Custom schedulers: used like any other, and harmless when wrong."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def complaint(file: Path, text: str) -> str:
     return "; ".join(answer.reasons)
 
 
-def test_it_is_one_more_name(file: Path) -> None:
+def test_it_is_a_scheduler_name(file: Path) -> None:
     custom_scheduler.add(file)
     assert "first" in schedulers.names()
     assert "rr" in schedulers.names()
@@ -131,7 +131,7 @@ def test_it_picks(file: Path) -> None:
     assert "first: the first" in decision.reasons
 
 
-def test_it_is_read_anew_for_each_service_that_begins_to_use_it(file: Path) -> None:
+def test_it_is_loaded_anew_for_each_service_that_selects_it(file: Path) -> None:
     director = with_scheduler(file, FIRST)
     file.write_text(FIRST.replace("servers[0]", "servers[1]"))
     assert director.decide(tcp(client(1), WEB), 1.0).destination == RS2  # type: ignore[union-attr]
@@ -191,7 +191,7 @@ def test_a_failure_refuses_the_connection_and_says_where(file: Path, pick: str, 
     assert says in complaint(file, PICK.format(pick))
 
 
-def test_an_endless_loop_that_catches_everything_ends_as_well(file: Path) -> None:
+def test_an_endless_loop_that_catches_every_exception_is_stopped(file: Path) -> None:
     loop = "while True:\n            try: pass\n            except Exception: pass"
     assert "it did not come to an end" in complaint(file, PICK.format(loop))
 
@@ -204,7 +204,7 @@ def test_a_server_that_is_not_available_is_not_taken(file: Path) -> None:
     assert f"got {RS1.address}:81" in answer.reasons[0]
 
 
-def test_the_failure_is_told_as_an_event(file: Path) -> None:
+def test_a_failure_is_an_event(file: Path) -> None:
     events: list[Event] = []
     with_scheduler(file, PICK.format("return 1 // 0"), events).decide(tcp(client(1), WEB), 1.0)
     assert [event.kind for event in events][-1] == "rejected"
@@ -212,7 +212,7 @@ def test_the_failure_is_told_as_an_event(file: Path) -> None:
 
 
 def test_the_director_goes_on(file: Path) -> None:
-    """Other services, and this one when the next pick works."""
+    """It serves other services, and this one as soon as a pick works."""
     director = with_scheduler(
         file, PICK.format("return (servers[0], '') if packet.source.port > 1 else 1 // 0")
     )
@@ -220,7 +220,7 @@ def test_the_director_goes_on(file: Path) -> None:
     assert isinstance(director.decide(tcp(client(2), WEB), 1.0), Forward)
 
 
-def test_a_failure_after_a_change_of_the_rules_is_told_when_a_connection_comes(file: Path) -> None:
+def test_a_failure_after_a_rule_change_is_reported_with_the_next_connection(file: Path) -> None:
     text = FIRST.replace("pass", "assert len(servers) < 3")
     director = with_scheduler(file, text)
     director.apply(rules(WEB, (RS1._replace(port=81), 1)), 1.0)  # it is carried out
@@ -229,7 +229,7 @@ def test_a_failure_after_a_change_of_the_rules_is_told_when_a_connection_comes(f
     assert "line 6: AssertionError" in answer.reasons[0]
 
 
-def test_what_it_remembers_is_rehearsed_on_a_copy(file: Path) -> None:
+def test_a_dry_run_works_on_a_copy_of_its_state(file: Path) -> None:
     text = PICK.format("self.turn = getattr(self, 'turn', -1) + 1; return servers[self.turn % 2], 'turn'")
     director = with_scheduler(file, text)
     seen = [director.dry_run(tcp(client(1), WEB), 1.0)[0].destination for _ in range(2)]  # type: ignore[union-attr]
@@ -237,7 +237,7 @@ def test_what_it_remembers_is_rehearsed_on_a_copy(file: Path) -> None:
     assert director.decide(tcp(client(1), WEB), 1.0).destination == RS2  # type: ignore[union-attr]
 
 
-def test_what_cannot_be_copied_is_told(file: Path) -> None:
+def test_state_that_cannot_be_copied_is_reported(file: Path) -> None:
     text = PICK.format("self.turns = (x for x in servers); return servers[0], ''")
     director = with_scheduler(file, text)
     director.decide(tcp(client(1), WEB), 1.0)
@@ -265,7 +265,7 @@ ENDS = [
 
 
 def refusals(director: Director, ports: Iterable[int]) -> list[str]:
-    """Why these connections are refused; another service is served meanwhile."""
+    """Why these connections are refused, while another service is served."""
     answers = []
     for port in ports:
         answer = director.decide(tcp(client(port), WEB), 1.0)
@@ -282,8 +282,8 @@ def with_another_service(file: Path, text: str) -> Director:
 
 
 @pytest.mark.parametrize("pick", HANGS)
-def test_it_cannot_hold_up_the_director(file: Path, pick: str) -> None:
-    """It is waited for once, however many connections come; the line is told, where it can be found out."""
+def test_it_cannot_block_the_director(file: Path, pick: str) -> None:
+    """The director waits once, however many connections come; the line is reported if it is known."""
     director = with_another_service(file, PICK.format(pick))
     process_of(director)._extra_time = 0.3
     began = time.monotonic()
@@ -326,7 +326,7 @@ def test_its_memory_is_limited(file: Path, pick: str) -> None:
 def test_prints_are_passed_on_and_cut_off_when_they_are_too_many(
     file: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Output that is a file would otherwise meet the limit on files, which ends the call."""
+    """The director's output may be a file, and the limit on file sizes must not end the call."""
     scheduler = made(file, PICK.format("print(packet.source.port, 'x' * 999); return servers[0], 'printed'"))
     one = server()
     for port in range(1500):
@@ -341,8 +341,8 @@ def test_prints_are_passed_on_and_cut_off_when_they_are_too_many(
     assert complaint == "\nscheduler first: it prints too much; the rest is not shown.\n"
 
 
-def test_what_nobody_reads_is_dropped(file: Path) -> None:
-    """The director's output is a pipe that is full."""
+def test_output_without_a_reader_is_dropped(file: Path) -> None:
+    """The director's output is a full pipe."""
     file.write_text(PICK.format("print('x' * 9999); return servers[0], ''"))
     with subprocess.Popen(
         [sys.executable, "-c", FULL, str(file)], cwd=ROOT, stdout=subprocess.PIPE
@@ -351,7 +351,7 @@ def test_what_nobody_reads_is_dropped(file: Path) -> None:
 
 
 def test_what_it_leaves_running_ends_with_it(file: Path) -> None:
-    """A process of its own making, in the namespace of processes that goes with it."""
+    """A child process, in the PID namespace that ends with it."""
     text = PICK.format("import os, time; os.fork() or time.sleep(100); return servers[0], str(os.getpid())")
     scheduler = made(file, text)
     process = scheduler._process
@@ -388,7 +388,7 @@ def test_it_goes_when_the_service_has_another_scheduler(file: Path) -> None:
 
 
 def test_it_sees_what_a_built_in_one_sees(file: Path) -> None:
-    """Servers keep their identity from call to call, and are as they are now; so is the packet."""
+    """Servers keep their identity from call to call and are up to date; so is the packet."""
     told = "f'{servers[0].active} {servers[0].stats.connections} {servers[0].method.name} '"
     more = "f'{packet.source} {packet.payload!r} {now} {servers[0] in self.known}'"
     text = PICK.format(f"return servers[0], {told} + {more}").replace(
@@ -404,13 +404,13 @@ def test_it_sees_what_a_built_in_one_sees(file: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["rr.py", "9.py", "a-b.py", "sixteen_letters_.py"])
-def test_a_name_that_cannot_be_one(tmp_path: Path, name: str) -> None:
+def test_an_unsuitable_name(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(FIRST)
     with pytest.raises(BadValue, match="scheduler file: expected a new name"):
         custom_scheduler.add(tmp_path / name)
 
 
-def test_the_file_has_to_be_there(tmp_path: Path) -> None:
+def test_the_file_must_exist(tmp_path: Path) -> None:
     with pytest.raises(BadValue, match="an existing file"):
         custom_scheduler.add(tmp_path / "none.py")
 

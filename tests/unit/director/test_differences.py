@@ -1,4 +1,4 @@
-"""The table of what is not there, in docs/differences.md: it says neither more nor less than the code."""
+"""The table "What is not there" in docs/differences.md agrees with the code."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_each_sysctl_of_the_kernel_is_there_or_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SYSCTLS))
-def test_one_in_the_table_is_refused(name: str) -> None:
+def test_a_sysctl_in_the_table_is_refused(name: str) -> None:
     with pytest.raises(BadValue, match="sysctl"):
         Sysctls().with_value(name, 1)
 

@@ -25,7 +25,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 class Trial:
-    """A file whose time and disk are the test's."""
+    """A file with a clock and a disk that the test controls."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "events.jsonl"
@@ -57,7 +57,7 @@ def test_a_flood_of_events_is_bounded_and_counted(trial: Trial) -> None:
     assert "events a second" in lost["why"]
 
 
-def test_the_file_does_not_grow_for_ever(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_the_file_is_bounded(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_file, "MAX_SIZE", 1000)
     trial.write(100)
     assert trial.path.stat().st_size < 1100
@@ -68,7 +68,7 @@ def test_the_file_does_not_grow_for_ever(trial: Trial, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EBADF])
-def test_what_cannot_be_written_is_counted_and_tried_again(
+def test_events_that_cannot_be_written_are_counted_and_writing_is_retried(
     trial: Trial, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried = 0
@@ -91,7 +91,7 @@ def test_what_cannot_be_written_is_counted_and_tried_again(
     assert lines(trial.path)[0]["why"] == os.strerror(number)
 
 
-def test_half_a_line_is_taken_back(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_incomplete_line_is_removed(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     trial.write()
     real: Write = os.write
     monkeypatch.setattr("os.write", lambda descriptor, line: real(descriptor, line[:5]))
@@ -102,7 +102,7 @@ def test_half_a_line_is_taken_back(trial: Trial, monkeypatch: pytest.MonkeyPatch
     assert [line["kind"] for line in lines(trial.path)] == ["new", "lost", "new"]
 
 
-def test_a_pipe_that_nobody_reads_holds_up_nothing(tmp_path: Path) -> None:
+def test_a_pipe_without_a_reader_blocks_nothing(tmp_path: Path) -> None:
     os.mkfifo(pipe := tmp_path / "pipe")
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     with EventFile(pipe, lambda: 0.0) as file:
@@ -113,7 +113,7 @@ def test_a_pipe_that_nobody_reads_holds_up_nothing(tmp_path: Path) -> None:
         file.write(event())
 
 
-def test_what_is_missing_at_the_end_is_said(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_lost_at_the_end_are_counted(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_file, "BURST", 0)
     with EventFile(trial.path, lambda: 0.0) as file:
         file.write(event())

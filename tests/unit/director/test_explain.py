@@ -73,7 +73,7 @@ def test_the_table_of_a_connection(director: Director, capsys: pytest.CaptureFix
     assert "outbound rewriting" in text.splitlines()[-1]
 
 
-def test_json_is_the_answer_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_prints_the_answer_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(said(capsys, "--json", f"{CIP}:1", str(WEB)))["decision"] == "forward"
 
 
@@ -84,7 +84,7 @@ def test_a_frame_of_a_capture(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(("frame", "sentence"), [("1", "is not an IPv4 packet"), ("3", "has no frame 3")])
-def test_a_frame_that_is_none(
+def test_a_frame_without_an_ip_packet(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], frame: str, sentence: str
 ) -> None:
     path = tmp_path / "some.pcap"
@@ -104,7 +104,7 @@ def test_a_wrong_line_is_one_sentence(arguments: list[str], capsys: pytest.Captu
     assert complaint.count("\n") == 1
 
 
-def test_a_file_that_is_no_capture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_not_a_capture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "some.pcap"
     path.write_bytes(b"no capture")
     assert explain.main(["--pcap", str(path)]) == 2

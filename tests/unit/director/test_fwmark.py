@@ -1,4 +1,4 @@
-"""fwmark: its lines, its listing, which can be replayed, and what it says about a wrong line."""
+"""fwmark: its lines, its listing, which can be replayed, and its messages for wrong lines."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_line_becomes_a_command_of_the_core(marks: Marks, line: str, command: 
         ("--mark 1", "there is no option --mark; fwmark -h lists them."),
     ],
 )
-def test_a_wrong_line_is_one_sentence_and_asks_nobody(
+def test_a_wrong_line_is_one_sentence_and_sends_no_request(
     marks: Marks, capsys: pytest.CaptureFixture[str], line: str, says: str
 ) -> None:
     assert fwmark.main(line.split()) == 2
@@ -119,6 +119,6 @@ def test_the_listing_can_be_replayed(mark: int, network: str, protocol: str, por
     assert fwmark._rule(options) == {**listed, "protocol": {"TCP": TCP, "UDP": UDP}[protocol]}
 
 
-def test_help_asks_nobody(marks: Marks, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_sends_no_request(marks: Marks, capsys: pytest.CaptureFixture[str]) -> None:
     assert fwmark.main(["-h"]) == 0
     assert (capsys.readouterr().out, marks.requests) == (fwmark.USAGE, [])

@@ -30,7 +30,7 @@ FIRST, SECOND = Endpoint("172.16.0.2", 80), Endpoint("172.16.0.3", 8000)
 
 
 class Asked:
-    """Stands in for a director: keeps the requests, and gives the same answer to each."""
+    """Stands in for a director: keeps the requests and answers all of them alike."""
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
@@ -119,7 +119,7 @@ def test_a_line_becomes_the_commands_of_the_core(asked: Asked, line: str, comman
         ("-D -t 203.0.113.1:80 -R 172.16.0.2:80 -w 1", "incompatible options"),
     ],
 )
-def test_a_malformed_line_is_one_sentence_and_asks_nobody(
+def test_a_malformed_line_is_one_sentence_and_sends_no_request(
     asked: Asked, capsys: pytest.CaptureFixture[str], line: str, says: str
 ) -> None:
     assert ippfvsadm.main(line.split()) == 2
@@ -142,7 +142,7 @@ def test_many_lines_are_one_request(asked: Asked, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("line", ["-L", "-A -t 203.0.113.1 -R 172.16.0.2:80", "rubbish", "-f", "-h"])
-def test_one_bad_line_of_many_asks_nobody(
+def test_one_bad_line_of_many_sends_no_request(
     asked: Asked, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(f"-A -t 203.0.113.1:80 -R 172.16.0.2:80\n{line}\n"))
@@ -151,7 +151,7 @@ def test_one_bad_line_of_many_asks_nobody(
     assert asked.requests == []
 
 
-def test_help_asks_nobody(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_sends_no_request(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
     assert ippfvsadm.main(["-h"]) == 0
     assert "-A -[t|u] l.l.l.l:lport -R a.a.a.a:rport [-w weight]" in capsys.readouterr().out
     assert asked.requests == []
@@ -165,7 +165,7 @@ def test_without_a_director_it_says_so(
     assert "/nowhere/director.sock" in capsys.readouterr().err
 
 
-def test_a_channel_that_breaks_is_no_director(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_channel_exits_as_without_a_director(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_path: str, _request: object) -> Iterator[dict[str, Any]]:
         raise ChannelError("it hung up")
 

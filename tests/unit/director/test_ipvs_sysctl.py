@@ -1,4 +1,4 @@
-"""ipvs-sysctl: it lists, shows and sets, and says what is wrong with a line."""
+"""ipvs-sysctl: it lists, shows and sets, and names what is wrong in a line."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_what_it_sets_is_one_request(
     assert len(settings.requests) == 1
 
 
-def test_blanks_around_the_sign_are_those_of_sysctl(settings: Settings) -> None:
+def test_blanks_around_the_equals_sign_are_those_of_sysctl(settings: Settings) -> None:
     assert ipvs_sysctl.main(["net.ipv4.vs.sloppy_tcp = 1"]) == 0
     assert settings.commands == [SetSysctl("sloppy_tcp", 1)]
 
@@ -84,7 +84,7 @@ def test_blanks_around_the_sign_are_those_of_sysctl(settings: Settings) -> None:
         ("-x", "there is no option -x; ipvs-sysctl -h lists them."),
     ],
 )
-def test_a_wrong_line_is_one_sentence_and_asks_nobody(
+def test_a_wrong_line_is_one_sentence_and_sends_no_request(
     settings: Settings, capsys: pytest.CaptureFixture[str], line: str, says: str
 ) -> None:
     assert ipvs_sysctl.main(line.split()) == 2
@@ -102,6 +102,6 @@ def test_what_the_director_does_not_have(
     assert len(settings.requests) == 1
 
 
-def test_help_asks_nobody(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_sends_no_request(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     assert ipvs_sysctl.main(["-h"]) == 0
     assert (capsys.readouterr().out, settings.requests) == (ipvs_sysctl.USAGE, [])

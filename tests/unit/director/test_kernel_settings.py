@@ -1,4 +1,4 @@
-"""What a director that was killed has left of the kernel's settings, and what the kernel forwards."""
+"""Kernel settings that a killed director has left behind, and interfaces that forward."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def now(settings: Path) -> dict[str, str]:
 
 
 def start_and_be_killed(socket: str, settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with SIGKILL, nothing is tidied up; the lock goes with the process."""
+    """As after SIGKILL, nothing is cleaned up; the lock ends with the process."""
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", lambda *_, **__: None)
         with kept_for_the_next_director(socket, INTERFACES):
@@ -49,7 +49,7 @@ def start_and_be_killed(socket: str, settings: Path, monkeypatch: pytest.MonkeyP
                 (settings / name).write_text("0\n")
 
 
-def test_the_next_director_begins_with_what_was_there_before(
+def test_the_next_director_starts_with_the_settings_from_before(
     socket: str, settings: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start_and_be_killed(socket, settings, monkeypatch)
@@ -69,7 +69,7 @@ def test_another_network_namespace_keeps_its_own(
         assert now(settings) == left
 
 
-def test_a_director_that_is_refused_changes_nothing_of_the_one_that_runs(socket: str, settings: Path) -> None:
+def test_a_second_director_leaves_the_settings_of_the_first(socket: str, settings: Path) -> None:
     with kept_for_the_next_director(socket, INTERFACES):
         (settings / "conf/all/rp_filter").write_text("0\n")
         with kept_for_the_next_director(socket, INTERFACES):
@@ -82,13 +82,13 @@ def test_a_director_that_is_refused_changes_nothing_of_the_one_that_runs(socket:
     "text",
     ["", "[", "[]", '{"values": 3}', '{"namespace": 1, "values": [1]}', '{"values": {"ip_forward": "1"}}'],
 )
-def test_a_file_that_makes_no_sense_is_passed_over(socket: str, settings: Path, text: str) -> None:
+def test_a_malformed_file_is_ignored(socket: str, settings: Path, text: str) -> None:
     Path(socket + ".sysctls").write_text(text)
     with kept_for_the_next_director(socket, INTERFACES):
         assert now(settings) == BEFORE
 
 
-def test_where_no_file_can_be_made_the_director_says_so_itself(settings: Path, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_left_to_the_listener(settings: Path, tmp_path: Path) -> None:
     with kept_for_the_next_director(str(tmp_path / "none" / "control"), INTERFACES):
         assert now(settings) == BEFORE
 

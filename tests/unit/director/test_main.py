@@ -1,4 +1,4 @@
-"""The director's command line: what it refuses, and in which words."""
+"""The director's command line: settings, refusals and their messages."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_settings_that_make_no_sense(
     assert says in error
 
 
-def test_a_machine_that_can_not_do_it(
+def test_a_machine_that_cannot_do_it(
     monkeypatch: pytest.MonkeyPatch, started: list[Settings], capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(_settings: Settings) -> None:
@@ -150,7 +150,7 @@ def test_the_rules_to_start_with(started: list[Settings]) -> None:
     ("file", "says"),
     [("rules", "no director listens on "), ("none", "can't be read: No such file or directory.")],
 )
-def test_a_reload_that_can_not_be(
+def test_a_reload_that_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, says: str
 ) -> None:
     (tmp_path / "rules").write_text("")
@@ -168,7 +168,7 @@ def test_engines_are_known_without_being_imported() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, timeout=patient(60))
 
 
-def test_an_internal_error_is_counted_and_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_internal_errors_are_counted_and_the_first_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     handler: Any = SimpleNamespace(internal_errors=0)
     for _ in range(2):
         try:

@@ -1,4 +1,4 @@
-"""Saved rules become a director's own: at its start, and when they are loaded again."""
+"""A rules file, loaded at the start and reloaded."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WEB = Packet(TCP, Endpoint("198.51.100.101", 4000), Endpoint("203.0.113.1", 80),
 
 
 class Refusing(Idle):
-    """An engine that can be told to carry no more changes out."""
+    """An engine that refuses changes on request."""
 
     refuses = False
 
@@ -68,7 +68,7 @@ def test_a_director_gets_its_rules_from_a_file(handler: RequestHandler, file: Pa
     assert rules(handler) == set(RULES.splitlines())
 
 
-def test_what_it_has_is_loaded_again_without_a_change(handler: RequestHandler, file: Path) -> None:
+def test_reloading_the_same_rules_changes_nothing(handler: RequestHandler, file: Path) -> None:
     load(file, handler)
     asked: list[Any] = []
 
@@ -92,7 +92,7 @@ def test_what_it_has_is_loaded_again_without_a_change(handler: RequestHandler, f
         (RULES, "# nothing\n", 3),
     ],
 )
-def test_only_what_is_different_is_changed(
+def test_only_differences_are_applied(
     handler: RequestHandler, file: Path, before: str, after: str, changes: int
 ) -> None:
     load(file, handler)

@@ -1,4 +1,4 @@
-"""One line in, one line out: what the listener makes of callers that do not keep to it."""
+"""The control socket: requests and answers, and clients that are slow, silent or malicious."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def listener(path: str) -> Iterator[Listener]:
 
 @pytest.fixture
 def send(listener: Listener, path: str) -> Send:
-    """Send bytes, end the sending, and return what comes back."""
+    """Send bytes, shut down the sending side, and return the answer."""
 
     def send(data: bytes) -> bytes:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
@@ -59,14 +59,14 @@ def test_a_request_is_answered(listener: Listener, path: str) -> None:
 @pytest.mark.parametrize(
     "line", [b"", b"\n", b"{", b"[]\n", b"3\n", b"\xff\n", b'{"do":1}', b"[" * 100_000 + b"\n", b"{}{}\n"]
 )
-def test_nonsense_is_answered_with_a_sentence(send: Send, line: bytes) -> None:
+def test_a_malformed_request_is_refused_in_one_sentence(send: Send, line: bytes) -> None:
     answer: dict[str, Any] = json.loads(send(line))
     assert answer["ok"] is False
     assert answer["error"].startswith("expected one line with a JSON object: ")
     assert json.loads(send(b"{}\n"))["ok"] is True
 
 
-def test_a_caller_that_hangs_up_is_let_go(listener: Listener, path: str) -> None:
+def test_a_client_that_hangs_up_is_dropped(listener: Listener, path: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
         peer.connect(path)
         peer.sendall(b"{}\n")
@@ -74,11 +74,11 @@ def test_a_caller_that_hangs_up_is_let_go(listener: Listener, path: str) -> None
 
 
 @pytest.mark.usefixtures("listener")
-def test_the_socket_is_the_owners_alone(path: str) -> None:
+def test_only_the_owner_may_use_the_socket(path: str) -> None:
     assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600
 
 
-def test_a_socket_of_a_process_that_was_killed_makes_way(path: str) -> None:
+def test_the_socket_of_a_killed_process_is_replaced(path: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
         dead.bind(path)
         dead.listen()
@@ -86,14 +86,14 @@ def test_a_socket_of_a_process_that_was_killed_makes_way(path: str) -> None:
     assert not Path(path).exists()
 
 
-def test_one_that_somebody_listens_on_does_not(listener: Listener, path: str) -> None:
+def test_a_socket_in_use_is_not_replaced(listener: Listener, path: str) -> None:
     with pytest.raises(OSError, match="another process is listening there"):
         Listener(path, lambda _request: {})
     listener.serve_one()  # that one has only knocked
     test_a_request_is_answered(listener, path)
 
 
-def test_a_socket_that_somebody_else_has_put_there_stays(path: str) -> None:
+def test_close_leaves_the_socket_of_another_process(path: str) -> None:
     first = Listener(path, lambda _request: {})
     Path(path).unlink()
     second = Listener(path, lambda _request: {})
@@ -103,20 +103,20 @@ def test_a_socket_that_somebody_else_has_put_there_stays(path: str) -> None:
     assert not Path(path).exists()
 
 
-def test_another_file_does_not(path: str) -> None:
+def test_another_file_is_not_replaced(path: str) -> None:
     Path(path).write_text("precious")
     with pytest.raises(OSError, match="in use"):
         Listener(path, lambda _request: {})
     assert Path(path).read_text() == "precious"
 
 
-def test_nobody_there(path: str) -> None:
+def test_no_listener(path: str) -> None:
     with pytest.raises(ChannelError, match="is the process that owns it running"):
         call(path, {})
 
 
 class Loop:
-    """The event loop of a director: its listener, and callers that do as they like."""
+    """A director's event loop with its listener, and clients of every kind."""
 
     def __init__(
         self, path: str, answer: Message | Answer, on_error: Callable[[Exception], None] | None = None
@@ -128,7 +128,7 @@ class Loop:
         self.listener.register(self._selector)
         self._peers: list[socket.socket] = []
 
-    def caller(self, data: bytes = b"") -> socket.socket:
+    def client(self, data: bytes = b"") -> socket.socket:
         peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         peer.connect(self._path)
         peer.setblocking(False)
@@ -174,24 +174,24 @@ def loop(path: str) -> Iterator[Loop]:
 ASKING, ANSWER = b"{}\n", b'{"ok":true}\n'
 
 
-def test_silent_callers_and_half_a_line_keep_nobody_waiting(loop: Loop) -> None:
-    slow = [loop.caller(), loop.caller(b'{"do":'), *(loop.caller() for _ in range(10))]
-    assert loop.answer_to(loop.caller(ASKING)) == ANSWER
+def test_silent_clients_and_half_lines_delay_no_other_client(loop: Loop) -> None:
+    slow = [loop.client(), loop.client(b'{"do":'), *(loop.client() for _ in range(10))]
+    assert loop.answer_to(loop.client(ASKING)) == ANSWER
     slow[1].sendall(b'"list"}\n')
     assert loop.answer_to(slow[1]) == ANSWER
 
 
-def test_a_byte_at_a_time_is_a_line_in_the_end(loop: Loop) -> None:
-    slow = loop.caller()
+def test_a_request_may_come_byte_by_byte(loop: Loop) -> None:
+    slow = loop.client()
     for byte in ASKING:
         slow.sendall(bytes([byte]))
         loop.turn()
-        assert loop.answer_to(loop.caller(ASKING)) == ANSWER
+        assert loop.answer_to(loop.client(ASKING)) == ANSWER
     assert loop.answer_to(slow) == ANSWER
 
 
-def test_who_takes_too_long_is_let_go(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = loop.caller(b"{")
+def test_a_client_past_its_deadline_is_dropped(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = loop.client(b"{")
     loop.turn()
     loop.turn()
     loop.listener.expire()
@@ -202,13 +202,13 @@ def test_who_takes_too_long_is_let_go(loop: Loop, monkeypatch: pytest.MonkeyPatc
     loop.listener.expire()
     assert slow.recv(1) == b""
     monkeypatch.undo()
-    assert loop.answer_to(loop.caller(ASKING)) == ANSWER
+    assert loop.answer_to(loop.client(ASKING)) == ANSWER
 
 
 def test_a_line_that_waits_while_the_loop_is_busy_is_not_late(
     loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    patient = loop.caller()
+    patient = loop.client()
     loop.turn()
     patient.sendall(ASKING)
     now = time.monotonic()
@@ -217,37 +217,37 @@ def test_a_line_that_waits_while_the_loop_is_busy_is_not_late(
     assert loop.answer_to(patient) == ANSWER
 
 
-def test_an_answer_that_nobody_reads_keeps_nobody_waiting(path: str) -> None:
+def test_an_unread_answer_delays_no_other_client(path: str) -> None:
     loop = Loop(path, {"text": "x" * 10_000_000})
     try:
-        silent = loop.caller(ASKING)
-        loop.answer_to(loop.caller(ASKING))
+        silent = loop.client(ASKING)
+        loop.answer_to(loop.client(ASKING))
         assert silent.recv(100).startswith(b'{"text":"xxx')
     finally:
         loop.close()
 
 
-def test_there_is_always_room_for_another_caller(loop: Loop) -> None:
-    silent = [loop.caller() for _ in range(MAX_CLIENTS)]
+def test_there_is_always_room_for_another_client(loop: Loop) -> None:
+    silent = [loop.client() for _ in range(MAX_CLIENTS)]
     for _ in silent:
         loop.turn()
-    assert loop.answer_to(loop.caller(ASKING)) == ANSWER
+    assert loop.answer_to(loop.client(ASKING)) == ANSWER
     assert silent[0].recv(1) == b""  # it made room
     with pytest.raises(BlockingIOError):
         silent[1].recv(1)
 
 
-def test_a_caller_that_is_gone_is_let_go(loop: Loop) -> None:
-    loop.caller(ASKING).close()
-    loop.caller().close()
-    assert loop.answer_to(loop.caller(ASKING)) == ANSWER
+def test_a_client_that_has_gone_is_dropped(loop: Loop) -> None:
+    loop.client(ASKING).close()
+    loop.client().close()
+    assert loop.answer_to(loop.client(ASKING)) == ANSWER
 
 
 # ---- long requests and long answers ----
 
 
 class Worker:
-    """Answers {"rows": N} with N rows, a step before each; counts what it does."""
+    """Answers {"rows": N} with N rows, one step before each; counts its steps."""
 
     def __init__(self) -> None:
         self.steps = self.closed = 0
@@ -286,29 +286,29 @@ def parts_of(data: bytes) -> list[Message]:
     return [json.loads(line.removeprefix(b"+")) for line in data.splitlines()]
 
 
-def test_a_turn_does_a_slice_of_the_work_and_others_get_theirs(working: Loop, worker: Worker) -> None:
-    working.caller(rows(10**9))
+def test_a_turn_does_one_slice_of_work_for_one_client(working: Loop, worker: Worker) -> None:
+    working.client(rows(10**9))
     working.turn()
     for _ in range(5):
         before = worker.steps
         working.turn()
         assert worker.steps - before <= SLICE
     assert working.listener.busy
-    assert working.answer_to(working.caller(ASKING)) == ANSWER
+    assert working.answer_to(working.client(ASKING)) == ANSWER
 
 
-def test_work_for_many_callers_is_a_slice_in_each_turn(working: Loop, worker: Worker) -> None:
+def test_work_for_many_clients_is_one_slice_per_turn(working: Loop, worker: Worker) -> None:
     for _ in range(20):
-        working.caller(rows(10**9))
+        working.client(rows(10**9))
     for _ in range(50):
         before = worker.steps
         working.turn()
         assert worker.steps - before <= SLICE
 
 
-def test_an_answer_that_nobody_takes_is_not_made(working: Loop, worker: Worker) -> None:
-    """Its rows are made as they are taken: a listing needs no more memory than some of them."""
-    caller = working.caller(rows(3000))
+def test_an_answer_is_produced_only_as_it_is_read(working: Loop, worker: Worker) -> None:
+    """So a listing needs memory for some of its rows only."""
+    client = working.client(rows(3000))
     for _ in range(1000):
         working.turn()
     assert worker.steps < 1500
@@ -317,7 +317,7 @@ def test_an_answer_that_nobody_takes_is_not_made(working: Loop, worker: Worker) 
     while b'"ok"' not in got:
         working.turn()
         with contextlib.suppress(BlockingIOError):
-            got += caller.recv(1 << 20)
+            got += client.recv(1 << 20)
     assert got.count(b"\n+") == 2999
     answer: Message = {}
     for part in parts_of(got):
@@ -325,39 +325,39 @@ def test_an_answer_that_nobody_takes_is_not_made(working: Loop, worker: Worker) 
     assert [one["row"] for one in answer["list"]] == list(range(3000))
 
 
-def test_who_waits_hears_that_somebody_is_at_work(path: str) -> None:
+def test_a_waiting_client_gets_keepalives(path: str) -> None:
     def slowly(_request: Message) -> Steps:
         yield from [None] * 10 * SLICE
         yield {"ok": True}
 
     loop = Loop(path, slowly)
     try:
-        caller = loop.caller(ASKING)
+        client = loop.client(ASKING)
         loop.turn()
         loop.turn()
         for heard in (False, True, True):
             loop.listener.expire()
             loop.turn()
             with contextlib.nullcontext() if heard else pytest.raises(BlockingIOError):
-                assert caller.recv(100) == b"+{}\n"
-        assert loop.answer_to(caller) == ANSWER
+                assert client.recv(100) == b"+{}\n"
+        assert loop.answer_to(client) == ANSWER
     finally:
         loop.close()
 
 
-def test_what_is_done_for_a_caller_that_is_gone_is_left(working: Loop, worker: Worker) -> None:
-    caller = working.caller(rows(10**9))
+def test_work_for_a_client_that_has_gone_is_abandoned(working: Loop, worker: Worker) -> None:
+    client = working.client(rows(10**9))
     working.turn()
     working.turn()
-    caller.close()
+    client.close()
     for _ in range(20):
         working.turn()
     assert worker.closed == 1
     assert not working.listener.busy
 
 
-def test_a_pager_may_take_its_time(working: Loop, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    working.caller(rows(3000))
+def test_a_pager_may_read_slowly(working: Loop, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    working.client(rows(3000))
     for _ in range(1000):
         working.turn()
     now = time.monotonic()
@@ -371,7 +371,7 @@ def test_a_pager_may_take_its_time(working: Loop, worker: Worker, monkeypatch: p
     assert worker.closed
 
 
-def test_a_long_request_comes_in_parts_and_is_read_as_it_is_needed(path: str) -> None:
+def test_parts_of_a_long_request_are_decoded_as_they_are_needed(path: str) -> None:
     read: list[int] = []
 
     def keep(request: Message) -> Steps:
@@ -382,27 +382,27 @@ def test_a_long_request_comes_in_parts_and_is_read_as_it_is_needed(path: str) ->
 
     loop = Loop(path, keep)
     try:
-        caller = loop.caller()
+        client = loop.client()
         lines = list(encode({"do": "count", "commands": [{"number": n} for n in range(5050)]}))
         for line in lines[:-1]:
-            caller.sendall(line)
+            client.sendall(line)
             loop.turn()
         assert not read  # whoever has not said everything holds nobody up
-        caller.sendall(lines[-1])
-        (answer,) = parts_of(loop.answer_to(caller))
+        client.sendall(lines[-1])
+        (answer,) = parts_of(loop.answer_to(client))
         assert (answer["do"], len(answer["commands"])) == ("count", 5050)
         assert read == [100] * 50 + [50]
     finally:
         loop.close()
 
 
-def test_parts_that_are_nonsense_are_told_when_they_are_read(path: str) -> None:
+def test_a_malformed_part_is_refused_when_it_is_decoded(path: str) -> None:
     def keep(request: Message) -> Message:
         return {"ok": True, "parts": len(list(request["parts"]))}
 
     loop = Loop(path, keep)
     try:
-        answer = json.loads(loop.answer_to(loop.caller(b"+{}\n+nonsense\n{}\n")))
+        answer = json.loads(loop.answer_to(loop.client(b"+{}\n+nonsense\n{}\n")))
         assert answer["error"].startswith("expected one line with a JSON object: ")
     finally:
         loop.close()
@@ -410,19 +410,19 @@ def test_parts_that_are_nonsense_are_told_when_they_are_read(path: str) -> None:
 
 @pytest.mark.parametrize("start", [b"", b"+", b"+{}\n+"])
 def test_a_line_that_is_too_long_is_refused(loop: Loop, start: bytes) -> None:
-    caller = loop.caller()
+    client = loop.client()
     left = start + b" " * (MAX_LINE + 70_000)
     while left:
         with contextlib.suppress(BlockingIOError):
-            left = left[caller.send(left) :]
+            left = left[client.send(left) :]
         loop.turn()
         if len(left) < 1000:
             break
-    answer = json.loads(loop.answer_to(caller))
+    answer = json.loads(loop.answer_to(client))
     assert answer["ok"] is False
 
 
-def test_work_that_nobody_waits_for_is_done_in_slices(loop: Loop) -> None:
+def test_background_work_is_done_in_slices(loop: Loop) -> None:
     done: list[int] = []
 
     def steps() -> Iterator[None]:
@@ -438,7 +438,7 @@ def test_work_that_nobody_waits_for_is_done_in_slices(loop: Loop) -> None:
     assert len(done) == 3 * SLICE
 
 
-def test_an_unforeseen_error_costs_that_work_only(path: str) -> None:
+def test_an_unforeseen_error_ends_that_request_or_task_only(path: str) -> None:
     """In a background task, before an answer, and in the middle of one."""
 
     def breaks() -> Iterator[None]:
@@ -462,10 +462,10 @@ def test_an_unforeseen_error_costs_that_work_only(path: str) -> None:
         while loop.listener.busy:
             loop.turn()
         assert [repr(error) for error in seen] == ["KeyError('forgotten')"]
-        at_once = json.loads(loop.whole_answer_to(loop.caller(b'{"do": "at once"}\n')))
+        at_once = json.loads(loop.whole_answer_to(loop.client(b'{"do": "at once"}\n')))
         sentence = "this request met an internal error (ZeroDivisionError: division by zero)."
         assert at_once == {"ok": False, "error": sentence}
-        *parts, last = loop.whole_answer_to(loop.caller(b'{"do": "later"}\n')).splitlines()
+        *parts, last = loop.whole_answer_to(loop.client(b'{"do": "later"}\n')).splitlines()
         assert parts == [b'+{"list":[1]}']
         assert json.loads(last)["ok"] is False
         assert len(seen) == 3
@@ -473,7 +473,7 @@ def test_an_unforeseen_error_costs_that_work_only(path: str) -> None:
         loop.close()
 
 
-def test_who_is_being_served_makes_no_room_for_others(path: str) -> None:
+def test_a_client_being_served_is_not_dropped_for_another(path: str) -> None:
     closed: list[bool] = []
 
     def endless(_request: Message) -> Steps:
@@ -485,10 +485,10 @@ def test_who_is_being_served_makes_no_room_for_others(path: str) -> None:
 
     loop = Loop(path, endless)
     try:
-        loop.caller(ASKING)
+        loop.client(ASKING)
         for _ in range(MAX_CLIENTS):
             loop.turn()
-            loop.caller()
+            loop.client()
         for _ in range(2 * MAX_CLIENTS):
             loop.turn()
         assert not closed
@@ -496,21 +496,21 @@ def test_who_is_being_served_makes_no_room_for_others(path: str) -> None:
         loop.close()
 
 
-def test_who_has_heard_all_is_let_go_whatever_is_still_to_be_done(path: str) -> None:
+def test_a_client_with_its_whole_answer_is_disconnected_before_the_work_ends(path: str) -> None:
     def goes_on(_request: Message) -> Steps:
         yield {"ok": True}
         yield from [None] * 3 * SLICE
 
     loop = Loop(path, goes_on)
     try:
-        caller = loop.caller(ASKING)
-        assert loop.answer_to(caller) == ANSWER
-        assert loop.answer_to(caller) == b""
+        client = loop.client(ASKING)
+        assert loop.answer_to(client) == ANSWER
+        assert loop.answer_to(client) == b""
     finally:
         loop.close()
 
 
-def test_a_stream_that_ends_early_is_no_answer(path: str) -> None:
+def test_a_stream_that_ends_early_is_an_error(path: str) -> None:
     def hang_up(_request: Message) -> Steps:
         yield {"list": [1]}
 
@@ -528,7 +528,7 @@ def test_a_stream_that_ends_early_is_no_answer(path: str) -> None:
 
 
 def served(path: str, serve: Callable[[socket.socket], object]) -> Thread:
-    """A server of its own kind, for one caller."""
+    """A server for one client that behaves like `serve`."""
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listening.bind(path)
     listening.listen()
@@ -542,9 +542,7 @@ def served(path: str, serve: Callable[[socket.socket], object]) -> Thread:
     return server
 
 
-def test_a_caller_looks_around_whenever_there_is_nothing_to_hear(
-    path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_while_waiting_is_called_during_silence(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     looked = Semaphore(0)
 
     def serve(peer: socket.socket) -> None:
@@ -559,7 +557,7 @@ def test_a_caller_looks_around_whenever_there_is_nothing_to_hear(
     assert told == [{"list": [1]}, {"list": [2]}, {"ok": True}]  # and no sign of life is a part
 
 
-def test_what_a_caller_sees_ends_even_an_answer_that_has_begun(path: str) -> None:
+def test_while_waiting_may_abort_an_answer_that_has_begun(path: str) -> None:
     class Seen(Exception):
         pass
 
@@ -580,7 +578,7 @@ def test_what_a_caller_sees_ends_even_an_answer_that_has_begun(path: str) -> Non
     assert told == [{"list": [1]}]
 
 
-def test_parts_are_put_together() -> None:
+def test_parts_are_merged() -> None:
     whole: Message = {}
     for part in (
         {"name": "all", "services": []},

@@ -1,4 +1,4 @@
-"""What the tools share: options as getopt(3) reads them, numbers, addresses, and no answer."""
+"""What the tools share: options as getopt(3) reads them, numbers, addresses, and missing answers."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_options_values_and_the_rest(line: str, options: Options, rest: str) -> 
         ("--stats=1", "--stats takes no value."),
     ],
 )
-def test_what_is_no_option(line: str, says: str) -> None:
+def test_a_wrong_option_is_refused(line: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         getopt("tool", line.split(), KINDS, NAMES)
 
@@ -111,7 +111,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def suspended(path: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The kernel accepts for a director that is suspended, and nothing more comes."""
+    """The kernel accepts the connection of a suspended director, and no answer comes."""
     monkeypatch.setattr(channel, "TIMEOUT", 0.5)
     monkeypatch.setattr(cli, "PATIENCE", 0.1)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
@@ -131,7 +131,7 @@ def failure() -> tuple[str, int]:
     return str(failed.value), failed.value.code
 
 
-def test_no_director_is_said_with_how_to_start_one_and_how_to_name_its_socket(path: str) -> None:
+def test_without_a_director_the_error_names_lvs_director_and_the_socket(path: str) -> None:
     sentence = (
         f"no director listens on {path}: start one with lvs-director, or name its socket in the "
         "environment variable LVS_SOCKET."
@@ -142,7 +142,7 @@ def test_no_director_is_said_with_how_to_start_one_and_how_to_name_its_socket(pa
     assert failure() == (sentence, 1)
 
 
-def test_somebody_elses_socket(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_socket_of_another_user(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
@@ -154,7 +154,7 @@ def test_somebody_elses_socket(path: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.usefixtures("suspended")
-def test_a_suspended_director_is_said_at_once_and_in_the_end(
+def test_a_suspended_director_is_reported_at_once_and_at_the_timeout(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stderr", terminal := Terminal())
@@ -165,7 +165,7 @@ def test_a_suspended_director_is_said_at_once_and_in_the_end(
 
 
 @pytest.mark.usefixtures("suspended")
-def test_only_a_terminal_gets_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_terminal_gets_the_notice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", file := io.StringIO())
     failure()
     assert file.getvalue() == ""

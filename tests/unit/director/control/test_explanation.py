@@ -1,4 +1,4 @@
-"""What would become of a packet: the same decision, nothing changed, and put into words."""
+"""Explanations: the same decision as in forwarding, without any change, in words."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def everything(director: Director) -> str:
 
 
 @pytest.mark.parametrize("method", [Method.NAT, Method.TUN, Method.DR])
-def test_it_says_what_then_happens(method: Method) -> None:
+def test_an_explanation_predicts_the_decision(method: Method) -> None:
     director = published() if method is Method.NAT else direct(method)
     for port in range(1, 20):
         before = everything(director)
@@ -58,7 +58,7 @@ def test_it_says_what_then_happens(method: Method) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.sampled_from(["S", "A", "SA", "FA", "R"])), max_size=12))
-def test_an_explanation_is_never_another_opinion(packets: list[tuple[int, str]]) -> None:
+def test_an_explanation_changes_nothing_and_matches_the_decision(packets: list[tuple[int, str]]) -> None:
     director = direct(Method.DR)
     flags = {"S": SYN, "A": ACK, "SA": SYN | ACK, "FA": 0x11, "R": 0x04}
     for port, letters in packets:
@@ -68,7 +68,7 @@ def test_an_explanation_is_never_another_opinion(packets: list[tuple[int, str]])
         assert said["reasons"] == list(happens.reasons)
 
 
-def test_it_shows_the_connection_and_the_state_it_would_come_to() -> None:
+def test_it_shows_the_connection_and_its_next_state() -> None:
     director = published()
     director.decide(tcp(client(1), WEB), 1.0)
     said = explain(director, 1, flags="A")
@@ -76,7 +76,7 @@ def test_it_shows_the_connection_and_the_state_it_would_come_to() -> None:
     assert [(event["before"], event["state"]) for event in said["events"]] == [("SYN_RECV", "ESTABLISHED")]
 
 
-def test_it_shows_the_service_with_its_numbers() -> None:
+def test_it_shows_the_service_with_its_counters() -> None:
     director = published()
     director.apply([EditServer(ServiceKey(TCP_PROTOCOL, WEB), RS1, weight=0)], 1.0)
     said = explain(director, 1)
@@ -84,12 +84,12 @@ def test_it_shows_the_service_with_its_numbers() -> None:
     assert said["rows"][1]["dest"] == str(RS2)
 
 
-def test_without_a_service_it_is_the_kernels() -> None:
+def test_without_a_service_the_packet_is_the_kernels() -> None:
     said = explain(published(), 1, Endpoint(VIP, 81))
     assert (said["decision"], said["service"]) == ("pass", None)
 
 
-def test_an_answer_has_its_numbers() -> None:
+def test_an_icmp_error_has_type_code_and_mtu() -> None:
     said = explain(published(mtu_of=lambda _address: 1400), 1, length=1500)
     assert (said["decision"], said["icmp_type"], said["icmp_code"], said["mtu"]) == ("reject", 3, 4, 1400)
 
@@ -116,7 +116,7 @@ def test_an_icmp_error_finds_the_connection_it_is_about() -> None:
     assert said["reasons"] == ["ICMP error about a reply of a known connection"]
 
 
-def test_the_journey_of_a_connection() -> None:
+def test_the_packet_table_of_a_connection() -> None:
     director = published()
     director.decide(tcp(client(1), WEB), 1.0)
     (connection,) = explainer(director).packet_table({"client": f"{CIP}:1"})["connections"]
@@ -135,7 +135,7 @@ def test_the_journey_of_a_connection() -> None:
         (Method.DR, MACS),
     ],
 )
-def test_the_journey_shows_what_the_method_is_about(method: Method, shows: dict[str, str]) -> None:
+def test_the_packet_table_shows_the_addresses_of_the_method(method: Method, shows: dict[str, str]) -> None:
     director = direct(method)
     director.decide(tcp(client(1), WEB), 1.0)
     (connection,) = explainer(director).packet_table({"client": f"{CIP}:1"})["connections"]
@@ -143,7 +143,7 @@ def test_the_journey_shows_what_the_method_is_about(method: Method, shows: dict[
     assert connection["rows"][2]["packet"] == "reply, past the director"
 
 
-def test_a_local_node_needs_no_way() -> None:
+def test_a_local_node_needs_no_route() -> None:
     director = Director(is_local=lambda address: address == "203.0.113.2")
     key = ServiceKey(TCP_PROTOCOL, WEB)
     director.apply([AddService(key), AddServer(key, Endpoint("203.0.113.2", 80))], 1.0)
@@ -168,7 +168,7 @@ def test_a_local_node_needs_no_way() -> None:
         {"ip": "4500"},
     ],
 )
-def test_nonsense_is_refused(request_: dict[str, Any]) -> None:
+def test_a_malformed_request_is_refused(request_: dict[str, Any]) -> None:
     with pytest.raises((ValueError, LvsError)):
         explainer(published()).explain(request_)
 

@@ -1,4 +1,4 @@
-"""What a director answers over its control socket, with an engine that only counts."""
+"""The requests of the control socket, with an engine that only counts."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_rules_are_applied_and_listed(handler: RequestHandler, engine: CountingE
     assert engine.changes == 1
 
 
-def test_one_bad_command_and_nothing_is_changed(handler: RequestHandler, engine: CountingEngine) -> None:
+def test_one_bad_command_changes_nothing(handler: RequestHandler, engine: CountingEngine) -> None:
     answer = apply(handler, *RULES, *RULES)
     assert answer["ok"] is False
     assert answer["error"].startswith("Service already exists")
@@ -91,7 +91,7 @@ def test_one_bad_command_and_nothing_is_changed(handler: RequestHandler, engine:
         (7, "command"),
     ],
 )
-def test_the_place_of_a_refused_command_counts_those_of_earlier_lines(
+def test_the_index_of_a_refused_command_counts_earlier_lines(
     handler: RequestHandler, bad: object, says: str
 ) -> None:
     commands = [encode(AddService(ServiceKey(mark=mark))) for mark in range(1, 251)]
@@ -105,12 +105,12 @@ def test_the_place_of_a_refused_command_counts_those_of_earlier_lines(
     assert says in answer["error"]
 
 
-def test_a_line_that_is_none_has_no_place(handler: RequestHandler) -> None:
+def test_a_malformed_line_has_no_index(handler: RequestHandler) -> None:
     answer = handler({"do": "apply", "parts": iter([{"commands": [encode(RULES[0])]}, {"commands": 7}])})
     assert (answer["ok"], answer["place"]) == (False, None)
 
 
-def test_with_its_last_server_the_service_goes(handler: RequestHandler) -> None:
+def test_the_last_server_takes_the_service_with_it(handler: RequestHandler) -> None:
     apply(handler, *RULES, AddServer(KEY, Endpoint("172.16.0.3", 80)))
     delete = encode(DeleteServer(KEY, Endpoint("172.16.0.2", 80)))
     left = []
@@ -120,7 +120,7 @@ def test_with_its_last_server_the_service_goes(handler: RequestHandler) -> None:
     assert left == [1, 0]
 
 
-def test_an_engine_that_decides_by_itself_does_not_explain(director: Director) -> None:
+def test_an_engine_that_decides_in_the_kernel_does_not_explain(director: Director) -> None:
     engine = CountingEngine(director)
     engine.explains = False
     handler = RequestHandler(director, cast(Engine, engine), lambda: 1.0, {"engine": "other"})
@@ -175,7 +175,7 @@ def test_over_a_socket(handler: RequestHandler, tmp_path: Path) -> None:
         listener.close()
 
 
-def test_rules_that_the_engine_refuses_are_taken_back(
+def test_rules_that_the_engine_refuses_are_rolled_back(
     director: Director, engine: CountingEngine, handler: RequestHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse() -> None:
@@ -210,7 +210,7 @@ def syn(port: int) -> Packet:
     return Packet(TCP, Endpoint("198.51.100.101", port), VIP, 40, flags=SYN)
 
 
-def test_packets_meet_the_old_rules_until_all_are_written(
+def test_packets_meet_the_old_rules_until_all_new_ones_are_written(
     handler: RequestHandler, director: Director
 ) -> None:
     apply(handler, *RULES)
@@ -235,7 +235,7 @@ def test_a_change_waits_for_the_one_before_it(handler: RequestHandler) -> None:
     assert "already exists" in told["error"]
 
 
-def test_a_change_whose_caller_is_gone_is_left_and_holds_nobody_up(handler: RequestHandler) -> None:
+def test_a_change_is_abandoned_with_its_client_and_blocks_no_other(handler: RequestHandler) -> None:
     later: list[Iterator[None]] = []
     handler.run_later = later.append
     steps = handler.steps(request_for(*RULES, *many(9, 9)[10:]))
@@ -249,7 +249,7 @@ def test_a_change_whose_caller_is_gone_is_left_and_holds_nobody_up(handler: Requ
 
 
 def clear_and_hang_up(handler: RequestHandler, director: Director) -> list[Iterator[None]]:
-    """A caller that is gone as soon as its change is in force; what is still to be done then."""
+    """A client that goes away as soon as its change is active; returns the work that is left."""
     later: list[Iterator[None]] = []
     handler.run_later = later.append
     steps = handler.steps(request_for(Clear()))
@@ -259,9 +259,7 @@ def clear_and_hang_up(handler: RequestHandler, director: Director) -> list[Itera
     return later
 
 
-def test_a_change_that_is_carried_out_is_finished_even_if_its_caller_is_gone(
-    handler: RequestHandler, director: Director
-) -> None:
+def test_an_active_change_is_finished_without_its_client(handler: RequestHandler, director: Director) -> None:
     apply(handler, SetSysctl("expire_nodest_conn", 1), *RULES)
     for port in range(1025, 1225):
         director.decide(syn(port), 1.0)
@@ -274,7 +272,7 @@ def test_a_change_that_is_carried_out_is_finished_even_if_its_caller_is_gone(
     assert not director.rules.removed
 
 
-def test_a_change_may_be_written_while_the_one_before_it_is_cleared_away(
+def test_a_change_may_be_written_during_the_clean_up_of_the_last(
     handler: RequestHandler, director: Director
 ) -> None:
     services = many(6, 20)
@@ -295,8 +293,8 @@ def test_a_change_may_be_written_while_the_one_before_it_is_cleared_away(
     assert not director.rules.removed
 
 
-class Told(CountingEngine):
-    """Hears of VIPs, a step before they hold."""
+class VipRecorder(CountingEngine):
+    """Is told of VIPs one step before they are active."""
 
     def __init__(self, director: Director) -> None:
         super().__init__(director)
@@ -310,8 +308,8 @@ class Told(CountingEngine):
             raise EngineError("no nft.")
 
 
-def test_an_engine_hears_of_vips_before_they_hold(director: Director) -> None:
-    engine = Told(director)
+def test_an_engine_learns_of_vips_before_they_are_active(director: Director) -> None:
+    engine = VipRecorder(director)
     handler = RequestHandler(director, cast(Engine, engine), lambda: 1.0, {})
     apply(handler, *RULES)
     assert (engine.vips, engine.changes) == ([{"203.0.113.1"}], 1)
@@ -331,7 +329,7 @@ def test_a_large_listing_comes_in_parts(handler: RequestHandler) -> None:
     assert listed[3]["servers"][0]["address"] == "172.16.0.250"
 
 
-def test_a_listing_goes_on_while_connections_and_services_change(
+def test_a_listing_survives_changes_of_connections_and_services(
     handler: RequestHandler, director: Director
 ) -> None:
     apply(handler, *RULES, *many(30, 1)[2:])

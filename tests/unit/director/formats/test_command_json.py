@@ -1,4 +1,4 @@
-"""Commands survive the way through JSON, and nonsense is refused by name."""
+"""Commands as JSON and back, and wrong values refused by field."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_what_is_left_out_has_the_commands_default() -> None:
         ({"command": "AddService", "key": KEY_FIELDS, "exist_ok": 1}, "AddService.exist_ok"),
     ],
 )
-def test_nonsense_is_refused_by_the_name_of_the_field(message: object, named: str) -> None:
+def test_a_wrong_value_is_refused_by_the_name_of_its_field(message: object, named: str) -> None:
     with pytest.raises(ValueError, match=f"^{named}: expected "):
         decode(message)
 

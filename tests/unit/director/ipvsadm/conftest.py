@@ -1,4 +1,4 @@
-"""ipvsadm with nobody to ask but a stand-in."""
+"""ipvsadm with a stand-in for the director and for name lookups."""
 
 from __future__ import annotations
 

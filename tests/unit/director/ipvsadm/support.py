@@ -1,4 +1,4 @@
-"""A director without an engine, a machine whose names are known, and what was recorded with real ones."""
+"""A director without an engine, fixed host and service names, and the recording of the real ipvsadm."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Fields = dict[str, Any]
 
 
 class Table:
-    """A director's rules behind the control socket's answers, without the socket.
+    """A director's rules behind its request handler, without a socket.
 
     `requests` and `commands` are all that it was asked; `connections` is what it says that it has.
     """
@@ -67,7 +67,7 @@ PORTS = {
 
 
 class Machine:
-    """Where names come from: /etc/hosts and /etc/services, whatever those of this machine say."""
+    """Fixed names in place of /etc/hosts and /etc/services."""
 
     def __init__(self, hosts: Path) -> None:
         self._hosts = hosts
@@ -97,7 +97,7 @@ class Machine:
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, folder: Path) -> tuple[Table, Machine]:
-    """Let ipvsadm ask these two, instead of a director and of this machine."""
+    """Make ipvsadm use these two in place of a director and of this machine's names."""
     table, machine = Table(), Machine(folder / "hosts")
     monkeypatch.setattr(cli, "stream", table.stream)
     monkeypatch.setattr(names, "HOSTS", str(folder / "hosts"))
@@ -110,7 +110,7 @@ RECORDING = Path(__file__).with_name("recorded.txt")
 
 
 class Recorded(NamedTuple):
-    """A command of the recording, made with ipvsadm 1.31 on kernel 6.1, and what came of it.
+    """A command recorded with ipvsadm 1.31 on kernel 6.1, and its result.
 
     `hosts` is None where the machine is that of the command before.
     """

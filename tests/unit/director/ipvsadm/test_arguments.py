@@ -1,4 +1,4 @@
-"""What ipvsadm says about a wrong line; which lines are wrong, test_recorded.py says."""
+"""The messages for wrong lines; test_recorded.py has which lines are wrong."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ from tests.unit.director.ipvsadm.support import Table
         ("-L --tun-info", "--tun-info is for"),
     ],
 )
-def test_a_wrong_line_is_one_sentence_and_asks_nobody(
+def test_a_wrong_line_is_one_sentence_and_sends_no_request(
     table: Table, capsys: pytest.CaptureFixture[str], line: str, says: str
 ) -> None:
     assert main(line.split()) == 2
@@ -61,13 +61,13 @@ def test_a_wrong_line_is_one_sentence_and_asks_nobody(
 
 
 @pytest.mark.parametrize("text", ["a\0:80", "\udcff:80", "203.0.113.1:a\0", "203.0.113.1:\udcff", "[\0]:80"])
-def test_what_is_no_text_for_c_is_no_name(text: str) -> None:
+def test_a_name_that_is_not_a_c_string_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="bad virtual service"):
         names.read_endpoint("virtual service", text, "TCP")
 
 
 @pytest.mark.parametrize("line", ["-h", "--help"])
-def test_help_asks_nobody(table: Table, capsys: pytest.CaptureFixture[str], line: str) -> None:
+def test_help_sends_no_request(table: Table, capsys: pytest.CaptureFixture[str], line: str) -> None:
     assert main([line]) == 0
     assert (capsys.readouterr().out, table.requests) == (arguments.USAGE, [])
 
@@ -114,7 +114,7 @@ def test_what_the_director_refuses(table: Table, capsys: pytest.CaptureFixture[s
 def test_a_refusal_begins_with_the_words_of_ipvsadm(
     capsys: pytest.CaptureFixture[str], line: str, code: int, words: str
 ) -> None:
-    """Those of the binary of ipvsadm 1.31, which scripts look for."""  # differs: sentences
+    """The words of ipvsadm 1.31, which scripts look for."""  # differs: sentences
     main(["-A", "-f", "1"])
     main(["-a", "-f", "1", "-r", "172.16.0.2"])
     assert main(line.split()) == code

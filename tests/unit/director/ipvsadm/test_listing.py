@@ -1,4 +1,4 @@
-"""Listings of a director at work. The expected ones were printed by ipvsadm 1.31 with kernel 6.1."""
+"""Listings. The expected ones were printed by ipvsadm 1.31 with kernel 6.1."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_connections_are_printed_as_they_come(
     assert [text.count("172.16.0.1") for text in printed] == [1] * len(CONNECTIONS)
 
 
-def test_a_director_that_ends_meanwhile_is_told_after_what_it_has_said(
+def test_a_director_that_ends_meanwhile_is_reported_after_its_output(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stream(_path: str, _request: object) -> Iterator[dict[str, Any]]:

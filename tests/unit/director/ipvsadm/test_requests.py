@@ -1,4 +1,4 @@
-"""What a line asks the director for."""
+"""From a line to the commands of its request."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_line_becomes_a_command_of_the_core(
     assert table.commands == [command]
 
 
-def test_nobody_is_asked_about_a_number(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_number_is_not_looked_up(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("socket.gethostbyname")
     assert main(["-A", "-t", "203.0.113.256:80"]) == 2
     assert main(["-A", "-t", "203.0.113.1:80"]) == 0

@@ -1,4 +1,4 @@
-"""-R: all lines or none; with --line-by-line each by itself, as ipvsadm 1.31 was seen to do it."""
+"""-R: all lines or none; with --line-by-line one by one, as observed with ipvsadm 1.31."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_what_the_director_refuses_is_named_too(
     assert marks(table) == []
 
 
-def test_lines_that_show_something_show_what_there_is_at_the_end(
+def test_lines_that_list_show_the_final_rules(
     table: Table, restore: Restore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert restore(b"-S -n\n-A -f 1\n-A -f 2\n-L -n -f 2\n") == 0
@@ -96,7 +96,7 @@ DUMP = b"""\
 """
 
 
-def test_a_refused_line_does_not_keep_the_others_from_being_carried_out(
+def test_the_lines_after_a_refused_one_are_applied(
     table: Table, restore: Restore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert restore(DUMP, "--line-by-line") == 0
@@ -119,7 +119,7 @@ def test_its_exit_code_is_that_of_the_last_line(restore: Restore, last: str, cod
     ("line", "code"),
     [("-A -t 203.0.113.1", 2), ("nonsense", 255), ("-R", 255), ("--nosuch", 255), ("-q", 255)],
 )
-def test_a_line_that_makes_no_sense_ends_it(
+def test_a_wrong_line_ends_it(
     table: Table, restore: Restore, capsys: pytest.CaptureFixture[str], line: str, code: int
 ) -> None:
     assert restore(f"-A -f 1\n{line}\n-A -f 3\n".encode(), "--line-by-line") == code
@@ -127,7 +127,7 @@ def test_a_line_that_makes_no_sense_ends_it(
     assert marks(table) == [1]
 
 
-def test_a_line_shows_what_there_is_at_that_moment(
+def test_a_line_lists_the_rules_of_that_moment(
     table: Table, restore: Restore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert restore(b"-A -f 1\n-S\n-D -f 1\n-S\n-A -f 2\n-S\n", "--line-by-line") == 0

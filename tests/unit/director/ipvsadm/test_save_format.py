@@ -68,7 +68,7 @@ def rules(draw: st.DrawFn) -> list[Command]:
 
 
 @given(rules(), st.booleans())
-def test_what_is_saved_comes_back(commands: list[Command], numeric: bool) -> None:
+def test_saved_rules_are_restored(commands: list[Command], numeric: bool) -> None:
     table = Table()
     assert table.call("", {"do": "apply", "commands": [encode(each) for each in commands]}) == {"ok": True}
     text = save_format.text(table.services, numeric=numeric)
