@@ -1,26 +1,27 @@
 """The classroom: exercises that are started, checked, handed in and marked.
 
-    exercises/NAME/     what an exercise is: texts, fault, checks (data)
-    exercise.py         the types of that data
-    case.py             what follows from an exercise and a student's id
-    altered.py          scripts with a fault in them
-    room.py             an exercise that runs: a lab in its sandbox, and the answers at its desk
-    probes/             look at the running lab and say what was seen; inside/ has their programs
-    checks/             judge what was seen; nothing else
-    guided/             what exercises share in which something is made
-    submission.py       the one file that is handed in
+    exercises/NAME.py, NAME.md   what an exercise is: its faults, checks and solutions; its text
+    model.py            the types of that data, and a student's variant of an exercise
+    catalogue.py        finds and loads exercises
+    variants.py         draws a variant from a student's id
+    script_edits.py     applies an exercise's edits to the set-up scripts
+    session.py          a running exercise: a lab in its sandbox, and its control socket
+    checks/             for each subject, the probes that observe the lab and the judges of what they saw
+    in_host/            programs that probes run inside hosts
+    worksheet.py, blank_scripts.py   what students complete
+    keys.py, submission.py   the file that is handed in, sealed for a class
+    diagnosis.py        the words of a diagnosis
     command.py          what a student types
 
-    grading/            for teachers only, in the order in which evidence passes
-        intake.py       the files that were handed in, in folders and ZIP archives
-        origin.py       whether evidence is of the lab of the student whom it names
-        marking.py      from a submission to marks
-        accounts.py     who has handed a file in
-        book.py         from a folder of them to the class book
-        reports/        what a class book becomes: one file for each format
+    grading/            for teachers only
+        collect.py      the submitted files, in folders and ZIP archives, and who handed them in
+        provenance.py   whether a submission shows the lab of the student it names
+        marking.py      from a submission to a mark
+        gradebook.py    from files to the class's marks and refusals
+        reports.py      the reports of a gradebook
         grade.py        ./inv grade: all of that
-        archive.py      ./inv student-archive: what students need, without answers; students.md is its page
+        archive.py      ./inv student-archive: the files students need, without answers
 
-Checks judge what probes have seen and never look themselves: so `./inv check` in the lab and
-`./inv grade` without one are the same code.
+Judges decide from the probes' observations alone, so `./inv check` in the lab and `./inv grade` without one
+run the same code.
 """

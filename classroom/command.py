@@ -1,4 +1,4 @@
-"""What a student types: start an exercise, look into it, check it, ask for a hint, hand it in."""
+"""What a student types: start an exercise, open a shell in it, check it, ask for a hint, hand it in."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ _COMMANDS = {
 
 
 def exercise(name: str, student: str) -> int:
-    """Start an exercise and stay with it."""
+    """Start an exercise and keep it running in this terminal."""
     variant = variant_for(name, student or default_student())
     for other in attach.running_labs():
         if _is(other, variant):
             other.require_awake()
             raise BadRequest(
-                f"{other} is running already, in {other.folder}: end it first, by exit in its terminal."
+                f"{other} is already running, in {other.folder}: end it first, with exit in its terminal."
             )
-    from classroom.session import run  # imports what builds a lab
+    from classroom.session import run  # imports all that builds a lab
 
     return run(variant, _stay, lambda: _introduce(variant))
 
@@ -52,7 +52,7 @@ def exercise(name: str, student: str) -> int:
 def overview() -> int:
     """All exercises, in order."""
     table = Table(box=table_box(), title="Exercises: ./inv exercise NAME --student ID", title_justify="left")
-    for column in ("name", "what it is about", "in"):
+    for column in ("name", "title", "lab"):
         table.add_column(column)
     for name in catalogue.names():
         methods = " or ".join(f"VS-{method.upper()}" for method in catalogue.load(name).methods)
@@ -67,22 +67,20 @@ def _introduce(variant: Variant) -> None:
 
 
 def _stay(session: Any) -> None:
-    """Until the student leaves: at Mininet's prompt, or without a terminal until a signal comes."""
+    """Stay at Mininet's prompt until the student leaves it or, without a terminal, until a signal comes."""
     variant: Variant = session.variant
     console = make_console()
     hosts = " ".join(session.running.network.hosts)
-    console.print("The lab runs. In another terminal:")
-    for command, what in _COMMANDS.items():
-        console.print(f"  {command:<18} {what.format(hosts=hosts)}", soft_wrap=True)
-    console.print(f"Its set-up scripts, to read and to change: {session.evidence.scripts}", soft_wrap=True)
+    console.print("The lab is running. In another terminal:")
+    for command, purpose in _COMMANDS.items():
+        console.print(f"  {command:<18} {purpose.format(hosts=hosts)}", soft_wrap=True)
+    console.print(f"Set-up scripts (you may edit them): {session.evidence.scripts}", soft_wrap=True)
     for file in sorted(session.workdir.glob("*")):
-        console.print(f"Yours, to fill in or to change: {file}", soft_wrap=True)
+        console.print(f"Your file to edit: {file}", soft_wrap=True)
     console.print(f"Exercise {variant.exercise} of {variant.student} has begun.", soft_wrap=True)
     sys.stdout.flush()
     if is_interactive():
-        console.print(
-            "Here, too, commands can be typed on every host (c1 ping -c1 d); exit or Ctrl-D ends the lab."
-        )
+        console.print("Type commands for any host here, too (c1 ping -c1 d); exit or Ctrl-D ends the lab.")
         session.running.network.prompt()
     else:
         signal.pause()
@@ -93,34 +91,34 @@ def _is(lab: AttachedLab, variant: Variant) -> bool:
 
 
 def attached(student: str = "", lab: str = "", *, exercise: bool = True) -> AttachedLab:
-    """The lab that is meant: the only one that runs, or the student's, or called `lab`. Raises LabError."""
-    every = list(attach.running_labs())
-    known = [one for one in every if "exercise" in one.who or not exercise]
+    """The running lab: the only one, the student's, or the one called `lab`. Raises LabError."""
+    running = list(attach.running_labs())
+    known = [one for one in running if "exercise" in one.who or not exercise]
     found = attach.pick(known, student, lab)
     if found is None:
-        told = attach.none_running(every, student, lab, "exercise" if exercise else "lab")
-        cure = "" if every else f": {_cure(exercise=exercise)}"
-        raise Unable(f"{told}{cure}.{attach.inaccessible_hint()}")
+        reason = attach.none_running(running, student, lab, "exercise" if exercise else "lab")
+        advice = "" if running else f": {_how_to_start(exercise=exercise)}"
+        raise Unable(f"{reason}{advice}.{attach.inaccessible_hint()}")
     return found
 
 
-def _cure(*, exercise: bool) -> str:
-    """How the one that ran last is started again, or any."""
+def _how_to_start(*, exercise: bool) -> str:
+    """How to start the last exercise again, or any."""
     if again := attach.restart_command():
-        return f"the last one has ended (its terminal was closed, or it was left); {again} starts it again"
+        return f"the last one has ended (it was left, or its terminal was closed); {again} starts it again"
     return "start one with ./inv exercise NAME --student ID" + (
         "" if exercise else ", or ./inv lab-nat --cli"
     )
 
 
 def check(student: str, lab: str = "") -> int:
-    """Show what every check found; 0 when all passed, else 1."""
+    """Show the result of every check; exit code 0 if all passed, else 1."""
     found = attached(student, lab)
-    with busy("looking at the lab"):
+    with busy("checking the lab"):
         answer = found.ask("check")
-    checks = [Check(**one) for one in answer["checks"]]
+    checks = [Check(**check) for check in answer["checks"]]
     make_console(WIDE).print(check_table(checks))
-    passed = sum(one.ok for one in checks)
+    passed = sum(check.ok for check in checks)
     make_console().print(
         f"{'PASSED' if passed == len(checks) else 'NOT YET'}  {passed} of {len(checks)} checks, "
         f"{answer['seconds']:.1f} s"
@@ -131,7 +129,7 @@ def check(student: str, lab: str = "") -> int:
 
 
 def hint(student: str, lab: str = "", *, again: bool) -> int:
-    """Open the next hint, or show the ones that are open."""
+    """Open the next hint, or show those that are open."""
     answer = attached(student, lab).ask("hint", more=not again)
     hints, of = answer["hints"], answer["of"]
     shown = hints if again else hints[-1:]
@@ -143,16 +141,16 @@ def hint(student: str, lab: str = "", *, again: bool) -> int:
             "No hint is open yet: ./inv hint opens the first." if of else "This exercise has no hints."
         )
     elif len(hints) == of and not again:
-        make_console().print("That was the last one.")
+        make_console().print("That was the last hint.")
     return 0
 
 
 def shell(host: str, student: str, command: str, lab: str = "") -> int:
-    """A shell on a host of the lab that runs; its exit code."""
+    """A shell on a host of the running lab; returns its exit code."""
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise BadRequest(f"--command {command!r}: {error}; quote it as for a shell.") from None
+        raise BadRequest(f"--command {command!r}: {error}; quote it as in a shell.") from None
     found = attached(student, lab, exercise=False)
     if "exercise" in found.who:
         found.ask("note", entry="shell", details={"host": host, "command": command})
@@ -160,31 +158,31 @@ def shell(host: str, student: str, command: str, lab: str = "") -> int:
 
 
 def submit(student: str, answers: Diagnosis, output: str, called: str = "") -> int:
-    """Write the one file that is handed in; `called`, of the lab of that name."""
+    """Write the file to hand in; `called` selects a lab by name."""
     lab = attached(student, called)
-    name, whose = str(lab.who["exercise"]), str(lab.who["student"])
-    file = Path(output or f"{name}-{whose}{SUFFIX}").absolute()
+    name, owner = str(lab.who["exercise"]), str(lab.who["student"])
+    file = Path(output or f"{name}-{owner}{SUFFIX}").absolute()
     if not file.parent.is_dir() or file.is_dir() or not os.access(file.parent, os.W_OK):
-        raise BadRequest(f"--output {output}: no file can be made there; name one in a folder of yours.")
+        raise BadRequest(f"--output {output}: cannot write there; name a file in a folder of yours.")
     given = answers
     if catalogue.load(name).diagnosis:
         answers = _asked(given, list(lab.hosts))
-    with busy("looking at the lab"):
+    with busy("checking the lab"):
         content = lab.ask("submit")
     if is_interactive():
-        _show(f"{name} of {whose}", answers, content, file)
-    if answers != given and _typed("Enter writes it; anything else does not: "):
+        _show(f"{name} of {owner}", answers, content, file)
+    if answers != given and _typed("Enter writes it; anything else cancels: "):
         raise Unable("Nothing was written. ./inv submit asks again.")
     parts = {part: content[part] for part in ("seen", "state", "journal", "run", "facts")}
-    submission = Submission(exercise=name, student=whose, diagnosis=answers.as_dict(), **parts)
+    submission = Submission(exercise=name, student=owner, diagnosis=answers.as_dict(), **parts)
     file.write_text(sealed(submission, public_key()))
     make_console().print(f"Written: {file}", soft_wrap=True)
-    make_console().print("Hand in this one file. A later ./inv submit writes it anew.")
+    make_console().print("Hand in this one file. A later ./inv submit replaces it.")
     return 0
 
 
 def _asked(answers: Diagnosis, hosts: list[str]) -> Diagnosis:
-    """The form, with what is missing asked for where somebody can answer. Raises BadRequest."""
+    """The diagnosis; on a terminal, missing answers are asked for. Raises BadRequest."""
     if answers.host and answers.host not in hosts:
         raise BadRequest(f"--host {answers.host!r} is unknown: choose from {', '.join(hosts)}.")
     given = answers.as_dict()
@@ -192,7 +190,7 @@ def _asked(answers: Diagnosis, hosts: list[str]) -> Diagnosis:
     missing = [name for name, word in given.items() if not word]
     if missing and not is_interactive():
         raise BadRequest(
-            f"The diagnosis is not complete: say --{' and --'.join(missing)} "
+            f"The diagnosis is incomplete: add --{' and --'.join(missing)} "
             "(./inv diagnosis lists the words to choose from)."
         )
     for name in missing:
@@ -201,7 +199,7 @@ def _asked(answers: Diagnosis, hosts: list[str]) -> Diagnosis:
 
 
 def _choice(name: str, words: dict[str, str]) -> str:
-    """One of the words, by its number or itself; what is typed is told to be right in form only."""
+    """One of the words, chosen by number or by itself; whether it is right is not checked."""
     console = make_console()
     console.print(
         {"host": "Which host was it?", "cause": "What was the cause?"}.get(name, "What settled it?")
@@ -219,16 +217,16 @@ def _choice(name: str, words: dict[str, str]) -> str:
         near = difflib.get_close_matches(typed.lower(), words, n=1)
         meant = f" Did you mean {near[0]}?" if near else ""
         shown = sanitize(typed, 40)
-        print_error(f"{shown!r} is none of these: type a number from 1 to {len(words)}, or a word.{meant}")
+        print_error(f"{shown!r} is not one of these: type a number from 1 to {len(words)}, or a word.{meant}")
 
 
-def _show(what: str, answers: Diagnosis, content: Message, file: Path) -> None:
-    """What is about to be sealed."""
+def _show(title: str, answers: Diagnosis, content: Message, file: Path) -> None:
+    """Show what is about to be sealed."""
     entries = [entry["what"] for entry in content["journal"]]
     rows = {
-        "exercise": what,
+        "exercise": title,
         **{name: word for name, word in answers.as_dict().items() if word},
-        "the lab": "what the checks need to know of it, as it is now",
+        "the lab": "what the checks and the doctor observe in it now",
         "the journal": f"{len(entries)} entries, {entries.count('hint')} of them hints",
     }
     table = Table.grid(padding=(0, 0, 0, 2))
@@ -240,19 +238,19 @@ def _show(what: str, answers: Diagnosis, content: Message, file: Path) -> None:
 
 
 def _typed(question: str) -> str:
-    """Raises Unable where the answer is Ctrl-D or Ctrl-C."""
+    """The answer. Raises Unable on Ctrl-D or Ctrl-C."""
     try:
         return input(question).strip()
     except (EOFError, KeyboardInterrupt):
-        raise Unable("\nNothing was written: the form was left. ./inv submit asks again.") from None
+        raise Unable("\nNothing was written: the form was cancelled. ./inv submit asks again.") from None
 
 
 def words() -> int:
-    """The words of the diagnosis."""
+    """List the words of a diagnosis."""
     for title, known in (("--cause", CAUSES), ("--evidence", EVIDENCE)):
         table = Table(box=table_box(), title=title, title_justify="left")
         table.add_column("word")
-        table.add_column("what it means")
+        table.add_column("meaning")
         for word, what in known.items():
             table.add_row(word, what)
         make_console().print(table)

@@ -1,4 +1,4 @@
-"""The form of a diagnosis: which host, which cause, which evidence. It is filled in by choosing."""
+"""A diagnosis: which host, which cause, which evidence; words to choose from."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ EVIDENCE = {
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Raises BadRequest where something is named that can't be chosen; all empty: not filled in."""
+    """Raises BadRequest for an unknown word; empty fields are not filled in."""
 
     host: str = ""
     cause: str = ""

@@ -70,6 +70,11 @@ def _judged(judge: Judge, observations: Observations, variant: Variant) -> Check
         return Check(title(judge), False, "evidence in its usual form", exception_line(error))
 
 
+def outcomes(counts: Mapping[str, int] | Counter[str]) -> str:
+    """`12 answered, 3 ETIMEDOUT`"""
+    return ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "none"
+
+
 def listed(counts: Mapping[str, int] | Counter[str]) -> str:
     """`rs1 3, rs2 6`"""
     return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"

@@ -7,7 +7,7 @@ import signal
 from collections import Counter
 from typing import Any
 
-from classroom.checks import listed, needs, title
+from classroom.checks import listed, needs, outcomes, title
 from classroom.checks.service import MIN_REQUESTS, send_requests
 from classroom.in_host import command
 from classroom.model import Observations, Variant
@@ -89,7 +89,7 @@ def idle_connections_survive(observations: Observations, variant: Variant) -> Ch
         for answer in answers
     )
     expected = f"{len(answers)} answered" if answers else "answers"
-    return Check(title(idle_connections_survive), set(found) == {"answered"}, expected, listed(found))
+    return Check(title(idle_connections_survive), set(found) == {"answered"}, expected, outcomes(found))
 
 
 @needs(silences)
@@ -138,7 +138,7 @@ def open_connections_continue(observations: Observations, variant: Variant) -> C
         for talk in talks
     )
     passed = {talk["first"] for talk in talks} == names and set(found) == {"kept working"}
-    return Check(title(open_connections_continue), passed, "all kept working", listed(found))
+    return Check(title(open_connections_continue), passed, "all kept working", outcomes(found))
 
 
 @needs(draining)

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from classroom.checks import listed, needs, title
+from classroom.checks import listed, needs, outcomes, title
 from classroom.in_host import command
 from classroom.model import Observations, Variant
 from labs.checks.result import Check
@@ -39,8 +39,8 @@ def other_clients(running: RunningLab, variant: Variant) -> dict[str, Any]:
 
 
 def _outcomes(client: Client, variant: Variant) -> dict[str, int]:
-    outcomes = send_requests(client, 80, _weighted_rounds(variant))
-    return dict(Counter(outcome["how"] for outcome in outcomes))
+    made = send_requests(client, 80, _weighted_rounds(variant))
+    return dict(Counter(outcome["how"] for outcome in made))
 
 
 def send_requests(client: Client, port: int, count: int) -> list[dict[str, str]]:
@@ -52,8 +52,8 @@ def send_requests(client: Client, port: int, count: int) -> list[dict[str, str]]
     if done.exit_code:
         reason = done.stderr.strip() or f"exit code {done.exit_code}"
         raise ValueError(f"{client.host.name} could not send requests: {reason}")
-    outcomes: Any = json.loads(done.stdout)
-    return list(outcomes)
+    made: Any = json.loads(done.stdout)
+    return list(made)
 
 
 def _weighted_rounds(variant: Variant) -> int:
@@ -73,17 +73,17 @@ def all_served(observations: Observations, variant: Variant) -> Check:
     """Every connection is served."""
     found = Counter(outcome["how"] for outcome in observations["requests"])
     expected = f"{sum(found.values())} answered"
-    return Check(title(all_served), set(found) == {"answered"}, expected, listed(found))
+    return Check(title(all_served), set(found) == {"answered"}, expected, outcomes(found))
 
 
 @needs(requests)
 def fair_shares(observations: Observations, variant: Variant) -> Check:
     """Every real server gets its share."""
-    outcomes, servers = observations["requests"], variant.plan.servers
+    made, servers = observations["requests"], variant.plan.servers
     weights = {server.name: server.weight if variant.scheduler == "wrr" else 1 for server in servers}
-    rounds, rest = divmod(len(outcomes), sum(weights.values()))
+    rounds, rest = divmod(len(made), sum(weights.values()))
     least = {name: rounds * weight for name, weight in weights.items()}
-    got = Counter(outcome["server"] for outcome in outcomes if outcome["how"] == "answered")
+    got = Counter(outcome["server"] for outcome in made if outcome["how"] == "answered")
     shares = {name: got.get(name, 0) for name in weights}
     extra = {name: weight if rest else 0 for name, weight in weights.items()}  # in an unfinished round
     fair = rounds > 0 and all(least[name] <= shares[name] <= least[name] + extra[name] for name in weights)
@@ -93,10 +93,10 @@ def fair_shares(observations: Observations, variant: Variant) -> Check:
 @needs(other_clients)
 def others_served(observations: Observations, variant: Variant) -> Check:
     """Every connection from the other clients is served."""
-    outcomes: dict[str, dict[str, int]] = observations["other_clients"]["clients"]
-    served = bool(outcomes) and all(set(counts) == {"answered"} for counts in outcomes.values())
-    expected = "; ".join(f"{name}: {sum(counts.values())} answered" for name, counts in outcomes.items())
-    observed = "; ".join(f"{name}: {listed(counts)}" for name, counts in outcomes.items())
+    by_client: dict[str, dict[str, int]] = observations["other_clients"]["clients"]
+    served = bool(by_client) and all(set(counts) == {"answered"} for counts in by_client.values())
+    expected = "; ".join(f"{name}: {sum(counts.values())} answered" for name, counts in by_client.items())
+    observed = "; ".join(f"{name}: {outcomes(counts)}" for name, counts in by_client.items())
     return Check(title(others_served), served, expected, observed or "no requests")
 
 

@@ -281,7 +281,7 @@ def test_an_exercise_and_the_terminals_beside_it(tmp_path: Path, mark: str) -> N
             form.expect("This is what will be sealed:")
             told = form.expect("Enter writes it")
             shown = " ".join(form.shown.split())
-            assert "'99' is none of these: type a number from 1 to" in shown
+            assert "'99' is not one of these: type a number from 1 to" in shown
             assert "Did you mean vip_missing?" in shown
             assert all(word in told for word in ("e04 of ada", variant.server, "vip_missing", "e04-ada.lvs"))
             assert not list(tmp_path.glob("*.lvs"))
