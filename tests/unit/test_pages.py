@@ -1,8 +1,9 @@
-"""The pages (*.md): the commands, options and headings that they name exist."""
+"""The pages (*.md): what they name exists (commands, options, headings, files), and their prose is narrow."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from invoke.collection import Collection
 import tasks
 
 ROOT = Path(__file__).resolve().parents[2]
+WIDTH = 100
 _FOLDERS = ("docs", "labs", "exercises", "classroom")
 PAGES = sorted([*ROOT.glob("*.md"), *(page for name in _FOLDERS for page in (ROOT / name).rglob("*.md"))])
 _FENCE = re.compile(r"^( *```)\w*\n.*?^\1$", re.MULTILINE | re.DOTALL)
@@ -25,6 +27,21 @@ def _each(page: Path) -> str:
 
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=_each)
+
+
+def prose(text: str) -> Iterator[tuple[int, str]]:
+    """Yields the numbered lines outside fences and tables, whose width is given by what they show."""
+    blank = _FENCE.sub(lambda fence: "\n" * fence[0].count("\n"), text)
+    for number, line in enumerate(blank.splitlines(), 1):
+        if not line.startswith(("|", "![")):
+            yield number, line
+
+
+@each_page
+def test_prose_is_at_most_100_columns_wide(page: Path) -> None:
+    if page.name in ("table.md", "growth.md"):
+        pytest.skip("written by ./inv bench --keep")
+    assert [number for number, line in prose(page.read_text()) if len(line) > WIDTH] == []
 
 
 @cache
