@@ -35,7 +35,7 @@ _SECONDS = {
     "director/test_custom_scheduler.py": 5,
     "test_inv.py": 5,
     "director/core/test_fuzz.py": 4,
-    "director/core/test_defence.py": 4,
+    "director/core/test_overload.py": 4,
     "director/core/test_any_packet.py": 3,
     "director/engines/test_headers.py": 3,
     "director/engines/test_fragments.py": 3,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from director.core.events import Trace
-from director.core.packet import UDP
+from director.core.packet import PROTOCOL_NAMES
 from director.core.states import State
 from director.engines import tuntap
 from director.engines.ebpf import layouts
@@ -80,7 +80,7 @@ class EventReader:
         protocol, client, vip = layouts.parse_flow_key(key)
         entry = layouts.Entry(expires, after, 0, 0, address, port)
         fields: dict[str, Any] = {
-            "protocol": "UDP" if protocol == UDP else "TCP",
+            "protocol": PROTOCOL_NAMES[protocol],
             "expires": max(0.0, round((expires - time) / NANO, 3)),
             "state": entry.state.value,
             "client": str(client),

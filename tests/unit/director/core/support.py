@@ -21,7 +21,7 @@ __all__ = ["ACK", "FIN", "RST", "SYN"]
 
 
 def rules(service: Endpoint, *servers: tuple[Endpoint, int]) -> list[Command]:
-    """A service with its servers; the one that is added last is the first in the director's list."""
+    """Commands for a service with its servers; the last one added is the first in the director's list."""
     key = ServiceKey(TCP, service)
     return [AddService(key, exist_ok=True), *(AddServer(key, at, weight) for at, weight in servers)]
 
@@ -51,7 +51,7 @@ def activated(director: Director, commands: Sequence[Command]) -> Transaction:
 
 
 def entry(director: Director, client: Endpoint, vip: Endpoint, protocol: int = TCP) -> Connection:
-    """The connection that the director's table has for a client's end."""
+    """The director's table entry for a client's endpoint."""
     found = director.connections.find_in(protocol, client, vip)
     assert found is not None
     return found

@@ -86,7 +86,7 @@ def test_all_ports_with_all_flags(method: Method) -> None:
 
 
 def test_every_port() -> None:
-    """As that of a client, of a service and of a real server, in TCP and UDP; a long run leaves none out."""
+    """As a client's, a service's and a real server's, in TCP and UDP; a long run covers all of them."""
     director = director_with(Method.NAT)
     for port in range(0, 65536, 1 if LONG else 11):
         for protocol, at in ((TCP, WEB), (UDP, DNS)):
@@ -113,7 +113,7 @@ _OPTIONS = (b"\x94\4\0\0", b"\x07\x07\4" + bytes(5), b"\x83\x07\4" + bytes(5), b
 
 
 def by_chance(chance: random.Random, depth: int = 2) -> Packet:
-    """Any packet; what it embeds is one, too."""
+    """Any packet, which may quote any other."""
     pick, number = chance.choice, chance.randrange
 
     def end() -> Endpoint:
@@ -138,8 +138,8 @@ def by_chance(chance: random.Random, depth: int = 2) -> Packet:
 
 
 @pytest.mark.parametrize("method", [Method.NAT, Method.TUN, Method.DR])
-def test_packets_of_chance(method: Method, seed: int) -> None:
-    """All get a decision, fragments are forgotten in time, and the connection of a good client lives."""
+def test_random_packets(method: Method, seed: int) -> None:
+    """All get a decision, fragments time out, and a good client's connection survives."""
     chance, director = random.Random(seed), director_with(method, persistent=60)
     lost: list[int] = []
     fragments = Reassembly(lambda given_up, _why: lost.append(len(given_up)))
@@ -172,7 +172,7 @@ ORDERS = tuple(permutations(range(3)))
 
 
 class AnyPacket(RuleBasedStateMachine):
-    """A director, whatever comes; one connection is established from the beginning to the end."""
+    """A director that gets anything; one connection stays established throughout."""
 
     @initialize(
         method=st.sampled_from([Method.NAT, Method.TUN, Method.DR]), persistent=st.sampled_from([0, 60])

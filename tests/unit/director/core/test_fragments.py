@@ -1,4 +1,4 @@
-"""Fragments wait for each other, in any order, and the whole packet is decided about."""
+"""Fragments in any order are reassembled, and the complete packet gets the decision."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def piece(start: int, size: int, more: bool = False, identification: int = 7) ->
 
 
 class Kept:
-    """A memory of fragments, and what it has given up."""
+    """A reassembly, and the fragments that it has given up."""
 
     def __init__(self) -> None:
         self.lost: list[tuple[int, str]] = []
@@ -84,7 +84,7 @@ def test_packets_are_kept_apart(kept: Kept) -> None:
     assert starts(kept.add(piece(8, 8))) == [0, 8]
 
 
-def test_the_same_again_is_left_out(kept: Kept) -> None:
+def test_a_duplicate_is_ignored(kept: Kept) -> None:
     kept.add(piece(0, 16, MF))
     for _ in range(2):
         assert not kept.add(piece(8, 8, MF))
@@ -107,10 +107,10 @@ def test_the_same_again_is_left_out(kept: Kept) -> None:
         ([(0, 8, MF), (65528, 1480, False), (8, 32768, MF), (32776, 32752, MF)], "longer than 65535 bytes"),
     ],
 )
-def test_what_nobody_has_sent_as_one_packet_is_given_up(
+def test_impossible_fragments_are_given_up(
     kept: Kept, pieces: Sequence[tuple[int, int, bool]], why: str
 ) -> None:
-    """RFC 5722 for those that overlap; no longest packet has 64 kB and more."""
+    """RFC 5722 for those that overlap; no packet has 64 kB or more."""
     for start, size, more in pieces:
         assert not kept.add(piece(start, size, more))
     ((count, said),) = kept.lost
@@ -119,7 +119,7 @@ def test_what_nobody_has_sent_as_one_packet_is_given_up(
     assert kept.memory.size == 0
 
 
-def test_those_that_wait_in_vain_are_given_up(kept: Kept) -> None:
+def test_incomplete_packets_time_out(kept: Kept) -> None:
     kept.add(piece(0, 8, MF, 1), 0)
     kept.add(piece(8, 8, MF, 1), 29)
     kept.add(piece(0, 8, MF, 2), 29)
@@ -131,7 +131,7 @@ def test_those_that_wait_in_vain_are_given_up(kept: Kept) -> None:
 
 
 def test_the_memory_is_bounded(kept: Kept) -> None:
-    """The oldest make room; nothing is lost without a word."""
+    """The oldest are given up; each is reported as lost."""
     for number in range(20_000):
         kept.add(piece(8 * (number // 65_536), 8, MF, number))
     assert kept.memory.size <= 4 << 20
@@ -157,13 +157,13 @@ def director_for_udp(**options: Any) -> Director:
     "fragment",
     [piece(0, 8, MF), piece(8, 8), piece(8, 8, identification=0), replace(piece(0, 8, MF), protocol=TCP)],
 )
-def test_a_fragment_for_a_vip_waits(fragment: Packet) -> None:
+def test_a_fragment_for_a_vip_is_held(fragment: Packet) -> None:
     decision = director_for_udp().decide(fragment, 0)
     assert isinstance(decision, Drop)
     assert decision.awaits_reassembly
 
 
-def test_one_of_a_real_server_waits_too() -> None:
+def test_a_real_servers_fragment_is_held() -> None:
     reply = Packet(UDP, Endpoint("172.16.0.2", 0), client(0), 28, fragment_offset=1)
     decision = director_for_udp().decide(reply, 0)
     assert isinstance(decision, Drop)
@@ -173,7 +173,7 @@ def test_one_of_a_real_server_waits_too() -> None:
 @pytest.mark.parametrize(
     "deleted", [DeleteServer(ServiceKey(TCP, WEB), RS1), DeleteService(ServiceKey(TCP, WEB))]
 )
-def test_one_of_a_server_that_was_deleted_while_its_connection_goes_on_waits(deleted: Command) -> None:
+def test_a_deleted_servers_fragment_is_held_while_it_has_connections(deleted: Command) -> None:
     director = published()
     opened = [director.decide(tcp(client(port), WEB), 1.0) for port in (1, 2, 3)]
     assert RS1 in [one.destination for one in opened if isinstance(one, Forward)]
@@ -182,19 +182,19 @@ def test_one_of_a_server_that_was_deleted_while_its_connection_goes_on_waits(del
     assert isinstance(director.decide(reply, 3.0), Drop)
 
 
-def test_others_are_the_kernels() -> None:
+def test_other_fragments_are_passed() -> None:
     other = Packet(UDP, client(0), Endpoint("203.0.113.2", 0), 28, fragment_offset=1)
     assert isinstance(director_for_udp().decide(other, 0), Pass)
 
 
 @pytest.mark.parametrize(("longest", "fits"), [(1500, True), (1501, False)])
-def test_the_longest_fragment_has_to_fit_where_it_may_not_be_cut(longest: int, fits: bool) -> None:
+def test_with_df_the_largest_fragment_must_fit(longest: int, fits: bool) -> None:
     # differs: fragments-with-df
     packet = Packet(UDP, client(1), DNS, 4028, dont_fragment=True, largest_fragment=longest)
     assert isinstance(director_for_udp().decide(packet, 0), Forward) is fits
 
 
-def test_the_control_connection_of_ftp_may_come_in_fragments() -> None:
+def test_ftps_control_connection_may_come_in_fragments() -> None:
     director = published()
     director.decide(tcp(client(1), FTP), 0)
     director.decide(tcp(FTP2, client(1), 0x12), 0)
@@ -206,7 +206,7 @@ def test_the_control_connection_of_ftp_may_come_in_fragments() -> None:
     assert isinstance(director.decide(tcp(client(2), Endpoint(VIP, 30000)), 0), Forward)
 
 
-def test_a_fragment_of_an_icmp_error_is_the_kernels() -> None:  # differs: fragmented-icmp
+def test_a_fragment_of_an_icmp_error_is_passed() -> None:  # differs: fragmented-icmp
     director = published()
     director.decide(tcp(client(1), WEB), 0)
     about = tcp(client(1), RS1, ACK)

@@ -1,4 +1,4 @@
-"""What ftp's lines say about endpoints, and what only looks like it."""
+"""The endpoints in the lines of ftp's control connection, and lines that only look as if they had one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_where_the_client_listens(line: bytes) -> None:
         b"STOR 227 (198,51,100,101,156,64)\r\n",
     ],
 )
-def test_what_names_no_such_place(line: bytes) -> None:
+def test_lines_without_a_clients_endpoint(line: bytes) -> None:
     assert ftp.active(line) is None
 
 
@@ -56,7 +56,7 @@ def test_where_the_real_server_listens() -> None:
 
 
 @pytest.mark.parametrize("numbers", [b"1172,16,0,3,117,48", b"172,16,0,3,117,481", b"172,16,0,3,117", b""])
-def test_a_reply_without_six_numbers(numbers: bytes) -> None:
+def test_replies_without_a_servers_endpoint(numbers: bytes) -> None:
     assert ftp.passive(b"227 (" + numbers + b")\r\n") is None
 
 
@@ -70,5 +70,5 @@ def test_the_port_of_an_extended_reply(line: bytes, port: int | None) -> None:
 @pytest.mark.parametrize(
     ("begun", "holds"), [(b"227 Entering", False), (b"227 (1", True), (b"22", False), (b"220 (1", False)]
 )
-def test_what_has_to_wait_for_its_end(begun: bytes, holds: bool) -> None:
+def test_an_unfinished_passive_reply_is_recognised(begun: bytes, holds: bool) -> None:
     assert ftp.begins_address(begun) is holds

@@ -1,4 +1,4 @@
-"""Whatever packets come, the director decides, and its counters stay true."""
+"""Whatever packets come, the director decides, and its counters stay right."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def state(director: Director) -> object:
 
 
 def check_counts(director: Director, limit: int) -> None:
-    """Every counter says what the tables hold."""
+    """Every counter agrees with the tables."""
     held = Counter(id(one.server) for one in director.connections)
     active = Counter(id(one.server) for one in director.connections if one.active)
     templates = Counter(id(one.server) for one in director.templates)
@@ -199,10 +199,10 @@ def test_administrators_and_packets_in_any_order(
 
 
 @given(packet=packets(st.none()))
-def test_without_rules_everything_is_the_kernels(packet: Packet) -> None:
+def test_without_rules_every_packet_is_passed(packet: Packet) -> None:
     assert isinstance(Director().decide(packet, 0), Pass)
 
 
 def test_the_example_of_the_passive_reply_belongs_to_this_director() -> None:
-    """Guards the texts above: they only exercise the helper while they name its server."""
+    """Guards the texts above: they exercise the helper only if they contain its server's address."""
     assert FTP2.address == "172.16.0.3"

@@ -1,4 +1,4 @@
-"""ICMP errors about what went into a tunnel reach the client, as if there was none."""
+"""ICMP errors: those about a tunnel reach the client as if there were none; all are counted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def decided(packet: Packet, method: Method = Method.TUN) -> Decision:
     return director.decide(packet, 0)
 
 
-def test_too_long_is_twenty_bytes_less_for_the_client() -> None:
+def test_the_client_gets_an_mtu_20_bytes_lower() -> None:
     answer = decided(error(Packet(TCP, client(1), WEB, 1480, dont_fragment=True)))
     assert isinstance(answer, Reject)
     assert (answer.icmp_type, answer.icmp_code, answer.mtu, answer.tunnelled) == (3, 4, 1380, True)
@@ -35,43 +35,43 @@ def test_too_long_is_twenty_bytes_less_for_the_client() -> None:
 
 
 @pytest.mark.parametrize("mtu", [0, 68, 551])
-def test_no_way_is_believed_to_be_narrower_than_552_bytes(mtu: int) -> None:
+def test_the_path_mtu_is_never_below_552_bytes(mtu: int) -> None:
     answer = decided(error(Packet(TCP, client(1), WEB, 1480, dont_fragment=True), mtu=mtu))
     assert isinstance(answer, Reject)
     assert (answer.mtu, answer.path_mtu) == (532, (SERVER.address, 552))
 
 
-def test_who_lets_packets_be_fragmented_is_not_told() -> None:
+def test_without_df_the_sender_gets_no_error() -> None:
     decision = decided(error(Packet(TCP, client(1), WEB, 1480)))
     assert isinstance(decision, Drop)
     assert decision.path_mtu == (SERVER.address, 1400)
 
 
-def test_an_error_about_a_tunnel_to_another_server_teaches_nothing() -> None:
+def test_an_error_about_a_tunnel_to_another_server_is_ignored() -> None:
     other = Packet(IPIP, DIRECTOR, ROUTER, 1500, embedded=Packet(TCP, client(1), WEB, 1480))
     ends = ROUTER, DIRECTOR
     forged = Packet(ICMP, *ends, 96, icmp_type=3, icmp_code=4, mtu=600, embedded=other)
     assert isinstance(decided(forged), Pass)
 
 
-def test_a_forged_error_teaches_nothing_without_a_connection() -> None:
+def test_a_forged_error_without_a_connection_is_ignored() -> None:
     decision = decided(error(None, mtu=68))
     assert isinstance(decision, Pass)
 
 
 @pytest.mark.parametrize(("kind", "code"), [(3, 1), (11, 0)])
-def test_other_errors_are_passed_on(kind: int, code: int) -> None:
+def test_other_errors_are_relayed(kind: int, code: int) -> None:
     answer = decided(error(Packet(TCP, client(1), WEB, 1480), kind, code, 0))
     assert isinstance(answer, Reject)
     assert (answer.icmp_type, answer.icmp_code, answer.mtu) == (kind, code, 0)
 
 
 @pytest.mark.parametrize("inner", [None, Packet(TCP, client(9), WEB, 1480), Packet(TCP, WEB, client(1), 40)])
-def test_about_nothing_that_is_known_it_is_the_kernels(inner: Packet | None) -> None:
+def test_an_error_about_an_unknown_tunnel_is_passed(inner: Packet | None) -> None:
     assert isinstance(decided(error(inner)), Pass)
 
 
-def test_a_connection_without_a_tunnel_has_no_such_errors() -> None:
+def test_without_vs_tun_tunnel_errors_are_passed() -> None:
     assert isinstance(decided(error(Packet(TCP, client(1), WEB, 1480)), Method.DR), Pass)
 
 
@@ -90,7 +90,7 @@ def counted(director: Director) -> list[tuple[int, ...]]:
 
 
 def asked(method: Method = Method.NAT, **options: Any) -> Director:
-    """A director that has passed a datagram on."""
+    """A director that has forwarded a datagram."""
     director = Director(method=method, **options)
     director.apply([AddService(KEY), AddServer(KEY, NAME_SERVER)], 0)
     assert isinstance(director.decide(Packet(UDP, client(1), DNS, 68), 0), Forward)
@@ -128,7 +128,7 @@ def test_so_is_one_about_a_reply_of_the_local_node() -> None:
     assert counted(director) == [(2, 124, 0, 0)] * 2
 
 
-def test_the_kernel_counts_what_comes_in_before_its_time_to_live_is_looked_at() -> None:
+def test_an_error_is_counted_before_its_ttl_is_checked() -> None:
     director = asked()
     assert isinstance(director.decide(about_reply(ttl=1), 0), Drop)
     assert isinstance(director.decide(about_request(ttl=1), 0), Drop)
@@ -151,7 +151,7 @@ def test_nothing_is_counted_for_an_error_about_a_tunnel() -> None:
     assert counted(director) == [(1, 68, 0, 0)] * 2
 
 
-def test_nothing_is_counted_for_a_rehearsal() -> None:
+def test_a_dry_run_counts_nothing() -> None:
     director = asked()
     director.dry_run(about_request(), 0)
     assert counted(director) == [(1, 68, 0, 0)] * 2

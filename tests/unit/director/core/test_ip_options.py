@@ -1,4 +1,4 @@
-"""IP options: who is refused, what is filled in, what each fragment has. Each expectation is Linux's."""
+"""IP options: which packets are refused, what is filled in, what each fragment has. Linux does the same."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def fill_in(options: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("options", [LSRR, SSRR, b"\1" * 4 + LSRR, b"\x94\4\0\0" + SSRR])
-def test_whoever_chooses_the_way_is_not_served(options: bytes) -> None:
+def test_source_routes_are_refused(options: bytes) -> None:
     assert not ip_options.check(options)
 
 
@@ -34,7 +34,7 @@ def test_whoever_chooses_the_way_is_not_served(options: bytes) -> None:
     "options",
     [b"", b"\0" * 4, b"\1" * 4, b"\x94\4\0\0", b"\x94\4\0\x07", b"\x99\4ab", b"\x88\4ab"],
 )
-def test_others_pass_as_they_are(options: bytes) -> None:
+def test_other_options_are_unchanged(options: bytes) -> None:
     assert fill_in(options) == options
 
 
@@ -62,7 +62,7 @@ def test_others_pass_as_they_are(options: bytes) -> None:
         (b"\x44\x08\x09\0\0\0\0\0\x44\x08\x09\0\0\0\0\0", 28),
     ],
 )
-def test_wrong_ones_are_pointed_at(options: bytes, pointer: int) -> None:
+def test_the_pointer_is_the_invalid_byte(options: bytes, pointer: int) -> None:
     with pytest.raises(InvalidOption) as wrong:
         ip_options.check(options)
     assert wrong.value.pointer == pointer
@@ -90,13 +90,13 @@ def test_routes_and_times_are_recorded(options: bytes, after: bytes) -> None:
     assert fill_in(options) == after
 
 
-def test_later_fragments_have_those_that_say_so() -> None:
+def test_later_fragments_have_the_copied_options() -> None:
     options = b"\x94\4\0\0" + b"\x07\7\4\0\0\0\0" + b"\x88\4ab" + b"\0"
     assert ip_options.for_later_fragments(options) == b"\x94\4\0\0" + b"\1" * 7 + b"\x88\4ab" + b"\0"
 
 
 @given(st.one_of(st.binary(max_size=40), st.lists(st.sampled_from([7, 68, 131, 4, 5, 8, 0, 1])).map(bytes)))
-def test_of_any_options_the_length_stays(options: bytes) -> None:
+def test_the_length_of_the_options_never_changes(options: bytes) -> None:
     try:
         ip_options.check(options)
     except InvalidOption:
@@ -109,7 +109,7 @@ def test_of_any_options_the_length_stays(options: bytes) -> None:
 # ---- what is decided ----
 
 
-def test_a_client_hears_of_a_wrong_one() -> None:
+def test_a_client_gets_parameter_problem() -> None:
     told: list[Event] = []
     decision = published(on_event=told.append).decide(tcp(client(1), WEB, options=b"\1\1\x94\1"), 0)
     assert isinstance(decision, Reject)
@@ -117,8 +117,8 @@ def test_a_client_hears_of_a_wrong_one() -> None:
     assert told[-1].as_dict()["why"] == "invalid IP option at byte 22"
 
 
-def test_of_a_real_servers_wrong_one_its_own_kernel_speaks() -> None:
-    """The host's kernel has the packet, too, and an ICMP error causes none."""
+def test_invalid_options_from_a_real_server_are_dropped() -> None:
+    """The host's kernel gets the packet, too, and an ICMP error never causes another."""
     director = published()
     director.decide(tcp(client(1), WEB), 0)
     assert isinstance(director.decide(tcp(RS1, client(1), options=b"\1\1\x94\1"), 0), Drop)
@@ -141,7 +141,7 @@ def test_an_error_may_come_from_anywhere_and_a_reply_from_a_deleted_server() -> 
 
 
 @pytest.mark.parametrize("options", [LSRR, SSRR])
-def test_source_routes_are_dropped_and_told(options: bytes) -> None:  # differs: source-routes
+def test_a_source_routed_packet_is_dropped_with_an_event(options: bytes) -> None:  # differs: source-routes
     told: list[Event] = []
     director = published(on_event=told.append)
     assert isinstance(director.decide(tcp(client(1), WEB, options=options), 0), Drop)
@@ -149,10 +149,10 @@ def test_source_routes_are_dropped_and_told(options: bytes) -> None:  # differs:
     assert len(director.connections) == 0
 
 
-def test_what_is_not_for_a_vip_is_the_kernels() -> None:
+def test_packets_for_other_addresses_are_passed() -> None:
     packet = tcp(client(1), Endpoint("203.0.113.2", 80), options=LSRR)
     assert isinstance(published().decide(packet, 0), Pass)
 
 
-def test_others_are_served() -> None:
+def test_packets_with_valid_options_are_forwarded() -> None:
     assert isinstance(published().decide(tcp(client(1), WEB, options=b"\x94\4\0\0"), 0), Forward)

@@ -47,11 +47,11 @@ def to(port: int, address: str = VIP, number: int = 1) -> Packet:
         (AddMark(8, VIP), to(80), False),
     ],
 )
-def test_who_carries_the_mark(mark: AddMark, packet: Packet, carries: bool) -> None:
+def test_which_packets_carry_the_mark(mark: AddMark, packet: Packet, carries: bool) -> None:
     assert isinstance(marked(mark).decide(packet, 0), Forward if carries else Pass)
 
 
-def test_the_first_rule_that_is_met_counts() -> None:
+def test_the_first_matching_rule_counts() -> None:
     assert goes_to(marked(AddMark(8, VIP, TCP, 80, 80), AddMark(7, VIP)), to(80)) is None
     assert goes_to(marked(AddMark(7, VIP), AddMark(8, VIP, TCP, 80, 80)), to(80)) == Endpoint(
         "172.16.0.2", 80
@@ -70,7 +70,7 @@ def test_a_server_with_a_port_of_its_own_gets_that() -> None:
     assert goes_to(director, to(443)) == Endpoint("172.16.0.2", 8000)
 
 
-def test_the_mark_comes_before_the_port() -> None:
+def test_the_mark_takes_precedence_over_the_port() -> None:
     director = marked(AddMark(7, VIP))
     other = ServiceKey(TCP, Endpoint(VIP, 80))
     director.apply([AddService(other), AddServer(other, Endpoint("172.16.0.9", 80))], 0)
@@ -96,7 +96,7 @@ def test_marked_networks_are_kept_from_the_kernel() -> None:
     assert not director.rules.is_vip("203.0.114.1")
 
 
-def test_rules_go_as_they_came() -> None:
+def test_rules_are_deleted_one_by_one() -> None:
     director = marked(AddMark(7, VIP), AddMark(7, VIP, TCP, 80, 80))
     director.apply([DeleteMark(7, VIP)], 0)
     assert [mark.as_dict()["last"] for mark in director.rules.marks] == [80]
@@ -119,11 +119,11 @@ def test_rules_go_as_they_came() -> None:
         AddMark(7, VIP, TCP, 0, 65536),
     ],
 )
-def test_what_makes_no_sense_is_refused(mark: AddMark) -> None:
+def test_impossible_values_are_refused(mark: AddMark) -> None:
     with pytest.raises(BadValue):
         Director().apply([mark], 0)
 
 
-def test_a_service_needs_a_mark_that_can_be() -> None:
+def test_a_service_needs_a_valid_mark() -> None:
     with pytest.raises(BadValue, match="mark"):
         Director().apply([AddService(ServiceKey(mark=-1))], 0)

@@ -1,12 +1,15 @@
-"""Rules are changed whole or not at all, and refuse what makes no sense."""
+"""Rules are changed whole or not at all, and refuse impossible values."""
 
 from __future__ import annotations
 
 import json
 import tracemalloc
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from director.core import schedulers
 from director.core.commands import (
     AddServer,
     AddService,
@@ -17,6 +20,7 @@ from director.core.commands import (
     EditServer,
     EditService,
     ServiceKey,
+    SetTimeouts,
 )
 from director.core.decision import Forward
 from director.core.director import Director
@@ -29,9 +33,13 @@ from director.core.errors import (
     ServiceExists,
     UnknownScheduler,
 )
-from director.core.packet import TCP, Endpoint
+from director.core.packet import ACK, TCP, UDP, Endpoint
 from director.core.real_server import Method
-from tests.unit.director.core.support import RS1, RS2, RS3, WEB, client, published, tcp
+from director.core.service import VirtualService
+from tests.unit.director.core.support import FTP, RS1, RS2, RS3, VIP, WEB, client, direct, published, tcp
+
+# ---- services, servers and marks ----
+
 
 KEY = ServiceKey(TCP, WEB)
 OTHER = ServiceKey(TCP, Endpoint("203.0.113.1", 443))
@@ -74,7 +82,7 @@ def test_a_refused_command_changes_nothing(command: Command, error: type[LvsErro
     assert after == before
 
 
-def test_a_refused_clear_is_taken_back() -> None:
+def test_a_refused_list_with_clear_changes_nothing() -> None:
     director = published()
     before = listing(director)
     with pytest.raises(NoSuchService):
@@ -82,7 +90,7 @@ def test_a_refused_clear_is_taken_back() -> None:
     assert listing(director) == before
 
 
-def test_the_first_add_creates_the_service_and_the_next_does_not_mind() -> None:
+def test_exist_ok_creates_the_service_only_once() -> None:
     director = Director()
     for server in (RS1, RS2):
         director.apply([AddService(KEY, exist_ok=True), AddServer(KEY, server)], 0)
@@ -94,7 +102,7 @@ def test_an_unknown_default_scheduler_is_refused_at_once() -> None:
         Director(scheduler="best")
 
 
-def test_what_is_no_command_at_all_changes_nothing_either() -> None:
+def test_an_object_that_is_not_a_command_changes_nothing() -> None:
     director = published()
     before = listing(director)
     with pytest.raises(TypeError):
@@ -124,8 +132,8 @@ def test_a_refused_edit_leaves_the_turns_too() -> None:
     assert picks(disturbed, range(3, 10)) == picks(undisturbed, range(3, 10))
 
 
-def test_a_scheduler_knows_nothing_of_what_was_before_it() -> None:
-    """Servers and then the scheduler, in one go: the same turns as in two, as by the kernel's tool."""
+def test_a_new_scheduler_does_not_see_earlier_changes() -> None:
+    """Servers and then the scheduler, in one transaction or in two: the same turns, as with ipvsadm."""
     weights = {RS1: 1, RS2: 3, RS3: 2}
     servers = [AddServer(KEY, server, weight=weight) for server, weight in weights.items()]
     edit = EditService(KEY, scheduler="wrr")
@@ -149,7 +157,7 @@ def test_a_listing_can_be_sent_as_json() -> None:
 
 
 class _Compared(Endpoint):
-    """Counts how often it is compared with another."""
+    """Counts comparisons."""
 
     times = 0
 
@@ -160,7 +168,7 @@ class _Compared(Endpoint):
     __hash__ = Endpoint.__hash__
 
 
-def test_a_server_is_found_without_looking_at_all() -> None:
+def test_a_server_is_found_by_index() -> None:
     director = Director()
     director.apply([AddService(KEY)], 0.0)
     servers = [_Compared(f"172.16.{each >> 8}.{each & 255}", 80) for each in range(1, 501)]
@@ -169,7 +177,7 @@ def test_a_server_is_found_without_looking_at_all() -> None:
     assert _Compared.times < 10 * len(servers)
 
 
-def test_deleting_all_services_takes_memory_in_proportion() -> None:
+def test_deleting_all_services_takes_proportional_memory() -> None:
     def peak(count: int) -> int:
         director = Director()
         keys = [ServiceKey(TCP, Endpoint("203.0.113.1", port)) for port in range(1, count + 1)]
@@ -184,7 +192,7 @@ def test_deleting_all_services_takes_memory_in_proportion() -> None:
     assert peak(800) < 3 * peak(400)
 
 
-def test_deleted_services_come_back_in_their_places() -> None:
+def test_services_added_again_get_their_servers_connections_back() -> None:
     director = Director()
     keys = [ServiceKey(TCP, Endpoint("203.0.113.1", port)) for port in (80, 443, 8080, 25)]
     director.apply(
@@ -209,8 +217,8 @@ def test_deleted_services_come_back_in_their_places() -> None:
 
 
 @pytest.mark.parametrize("gone", [RS1, RS2, RS3])
-def test_rr_goes_on_where_it_was_command_by_command(gone: Endpoint) -> None:
-    """In one change as in many: one that goes and comes back is the first, and has its turn last."""
+def test_rr_continues_after_each_command(gone: Endpoint) -> None:
+    """In one transaction or in many: a server added again is the first, and its turn the last."""
     changes: list[Command] = [
         DeleteServer(KEY, gone),
         AddServer(KEY, gone),
@@ -226,3 +234,147 @@ def test_rr_goes_on_where_it_was_command_by_command(gone: Endpoint) -> None:
     for port in range(2, 9):
         ours, theirs = (each.decide(tcp(client(port), WEB), 0) for each in (at_once, one_by_one))
         assert ours.reasons == theirs.reasons
+
+
+# ---- ipvsadm -E and --set ----
+
+
+KEY = ServiceKey(TCP, WEB)
+
+
+def web(director: Director) -> VirtualService:
+    return next(service for service in director.rules if service.key == KEY)
+
+
+def destinations(director: Director, ports: range) -> list[str]:
+    decisions = [director.decide(tcp(client(port), WEB), 0) for port in ports]
+    return [str(one.destination) for one in decisions if isinstance(one, Forward)]
+
+
+def test_another_scheduler_takes_over_the_servers() -> None:
+    director = published()
+    director.apply([EditService(KEY, "rr")], 0)
+    assert destinations(director, range(1, 5)) == ["172.16.0.3:8000", "172.16.0.2:80"] * 2
+
+
+def test_the_same_scheduler_keeps_its_position() -> None:
+    edited, other = published(), published()
+    for director in (edited, other):
+        destinations(director, range(1, 3))
+    edited.apply([EditService(KEY, "wrr", one_packet=False)], 0)
+    assert destinations(edited, range(3, 9)) == destinations(other, range(3, 9))
+
+
+def test_connections_stay_where_they_are() -> None:
+    director = published()
+    before = destinations(director, range(1, 5))
+    director.apply([EditService(KEY, "sh", ("sh-port",), 60)], 0)
+    after = [director.decide(tcp(client(port), WEB, ACK), 0) for port in range(1, 5)]
+    assert [str(one.destination) for one in after if isinstance(one, Forward)] == before
+
+
+def test_a_refused_edit_leaves_all_as_it_was() -> None:
+    director = published()
+    before = web(director).as_dict(), web(director).scheduler
+    with pytest.raises(NoSuchService):
+        director.apply([EditService(KEY, "sh", persistent=9), DeleteService(ServiceKey(UDP, WEB))], 0)
+    assert (web(director).as_dict(), web(director).scheduler) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"scheduler": "best"}, UnknownScheduler),
+        ({"scheduler": "rr", "flags": ("sh-port",)}, BadValue),
+        ({"scheduler": "sh", "flags": ("sh-nosuch",)}, BadValue),
+        ({"persistent": -1}, BadValue),
+        ({"persistent": 31 * 24 * 3600 + 1}, BadValue),
+        ({"netmask": "255.255.255.256"}, BadValue),
+        ({"one_packet": True}, BadValue),
+    ],
+)
+def test_impossible_values_are_refused(change: dict[str, Any], error: type[LvsError]) -> None:
+    director = published()
+    before = web(director).as_dict()
+    with pytest.raises(error):
+        director.apply([replace(EditService(KEY), **change)], 0)
+    assert web(director).as_dict() == before
+
+
+def test_a_service_for_every_port_must_be_persistent() -> None:
+    key = ServiceKey(TCP, Endpoint(VIP, 0))
+    director = Director()
+    with pytest.raises(BadValue, match="persistent"):
+        director.apply([AddService(key)], 0)
+    director.apply([AddService(key, persistent=60)], 0)
+    with pytest.raises(BadValue, match="persistent"):
+        director.apply([EditService(key)], 0)
+
+
+@pytest.mark.parametrize(
+    ("method", "key", "persistent"),
+    [
+        (Method.NAT, ServiceKey(TCP, FTP), 0),
+        (Method.TUN, ServiceKey(TCP, FTP), 300),
+        (Method.DR, ServiceKey(TCP, FTP), 300),
+        (Method.DR, ServiceKey(UDP, FTP), 0),
+        (Method.DR, KEY, 0),
+    ],
+)
+def test_ftp_is_persistent_by_default_in_vs_tun_and_vs_dr(
+    method: Method, key: ServiceKey, persistent: int
+) -> None:
+    director = Director(method=method)
+    director.apply([AddService(key)], 0)
+    assert next(iter(director.rules)).policy.persistent == persistent
+
+
+def test_unless_persistence_is_0() -> None:
+    director = direct()
+    director.apply([EditService(ServiceKey(TCP, FTP), persistent=0)], 0)
+    assert [service.policy.persistent for service in director.rules] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "attributes"),
+    [
+        ("sh", (), (False, False)),
+        ("sh", ("sh-port",), (False, True)),
+        ("mh", ("mh-fallback",), (True, False)),
+        ("mh", ("mh-port", "mh-fallback"), (True, True)),
+    ],
+)
+def test_flags_reach_their_scheduler(
+    name: str, flags: tuple[str, ...], attributes: tuple[bool, bool]
+) -> None:
+    scheduler: Any = schedulers.make(name, flags)
+    assert (scheduler.fallback, scheduler.port) == attributes
+
+
+def test_timeouts_are_set_and_zero_keeps_them() -> None:
+    director = published()
+    director.apply([SetTimeouts(tcp=100), SetTimeouts(tcpfin=50, udp=20)], 0)
+    timeouts = director.rules.timeouts
+    assert (timeouts.established, timeouts.fin_wait, timeouts.udp) == (100, 50, 20)
+    director.decide(tcp(client(1), WEB), 0)
+    director.decide(tcp(client(1), WEB, ACK), 0)
+    assert director.expire(99) == 0
+    assert director.expire(101) == 1
+
+
+def test_a_connection_keeps_its_timeout_until_its_next_packet() -> None:
+    director = published()
+    for flags in (2, ACK):
+        director.decide(tcp(client(1), WEB, flags), 0)
+    director.apply([SetTimeouts(tcp=10)], 0)
+    assert director.expire(800) == 0
+    director.decide(tcp(client(1), WEB, ACK), 800)
+    assert director.expire(811) == 1
+
+
+@pytest.mark.parametrize("seconds", [-1, 31 * 24 * 3600 + 1])
+def test_impossible_timeouts_are_refused(seconds: int) -> None:
+    director = published()
+    with pytest.raises(BadValue, match="timeout"):
+        director.apply([SetTimeouts(tcp=5), SetTimeouts(udp=seconds)], 0)
+    assert director.rules.timeouts.established == 900

@@ -1,4 +1,4 @@
-"""Each scheduler against an independent statement of its rule."""
+"""Each scheduler, compared with an independent statement of its rule."""
 
 from __future__ import annotations
 
@@ -43,26 +43,26 @@ def loaded(loads: list[tuple[int, int, int]]) -> list[RealServer]:
 
 
 def picks(name: str, servers: list[RealServer], count: int) -> list[int | None]:
-    """The places of the servers picked, None where none was."""
+    """The positions of the servers picked, None where none was."""
     scheduler = schedulers.make(name)
     scheduler.changed(servers)
     chosen = (scheduler.pick(servers, PACKET, 0.0) for _ in range(count))
     return [servers.index(pick[0]) if pick else None for pick in chosen]
 
 
-def test_all_are_found_by_their_files() -> None:
+def test_schedulers_are_found_by_their_files() -> None:
     expected = "dh fo lblc lblcr lc mh nq ovf rr sed sh twos wlc wrr"
     assert " ".join(schedulers.names()) == expected
     assert not [name for name in schedulers.names() if name.startswith("_")]
 
 
-def test_an_unknown_one_is_refused_with_the_choice() -> None:
+def test_an_unknown_scheduler_is_refused_with_the_choices() -> None:
     with pytest.raises(UnknownScheduler, match=r"not found: 'random'; choose from .*rr"):
         schedulers.make("random")
 
 
 @pytest.mark.parametrize("name", schedulers.names())
-def test_nobody_available_is_nobody_picked(name: str) -> None:
+def test_without_an_available_server_none_is_picked(name: str) -> None:
     assert picks(name, servers_of([0, 0]), 3) == [None] * 3
     assert picks(name, [], 1) == [None]
 
@@ -75,7 +75,7 @@ def test_weight_zero_is_never_picked(weights: list[int]) -> None:
 
 
 @given(weights=weights)
-def test_rr_gives_everybody_the_same(weights: list[int]) -> None:
+def test_rr_gives_every_server_the_same(weights: list[int]) -> None:
     able = [place for place, weight in enumerate(weights) if weight]
     expected = (able * 3)[: 3 * len(able)]
     assert picks("rr", servers_of(weights), 3 * len(able)) == expected
@@ -115,7 +115,7 @@ def test_wlc_picks_the_first_of_the_least_per_weight(loads: list[tuple[int, int,
 
 
 @given(before=weights.filter(any), after=weights.filter(any), taken=st.integers(0, 30))
-def test_wrr_goes_on_after_the_weights_were_changed(before: list[int], after: list[int], taken: int) -> None:
+def test_wrr_continues_after_a_change_of_weights(before: list[int], after: list[int], taken: int) -> None:
     scheduler = schedulers.make("wrr")
     scheduler.changed(servers_of(before))
     for _ in range(taken):
@@ -164,7 +164,7 @@ def test_ovf_picks_the_first_of_the_highest_weight_with_room(loads: list[tuple[i
 
 @given(loads=loads)
 def test_twos_never_takes_the_heaviest_of_two(loads: list[tuple[int, int, int]]) -> None:
-    """Of two servers that are drawn alike often, the lighter gets clearly more."""
+    """Of two servers drawn equally often, the lighter gets clearly more."""
     servers = loaded([(1, active, idle) for _, active, idle in loads[:2]])
     counts = Counter(picks("twos", servers, 200))
     if len(servers) == 2 and servers[0].overhead != servers[1].overhead:
@@ -177,7 +177,7 @@ def test_twos_is_the_same_in_every_run() -> None:
     assert picks("twos", servers_of([1, 2, 3]), 50) == picks("twos", servers_of([1, 2, 3]), 50)
 
 
-def test_twos_draws_otherwise_with_another_seed() -> None:
+def test_twos_draws_differently_with_another_seed() -> None:
     servers = servers_of([1, 2, 3])
     one, same, other = (
         [scheduler.pick(servers, PACKET, 0.0) for _ in range(50)]
@@ -187,13 +187,13 @@ def test_twos_draws_otherwise_with_another_seed() -> None:
 
 
 def test_twos_gives_by_weight_while_all_are_idle() -> None:
-    """Of equals the first draw stands. The bounds are three standard deviations of 6,000 draws or more."""
+    """On a tie the first draw counts. The bounds are three standard deviations of 6,000 draws or more."""
     counts = Counter(picks("twos", servers_of([1, 2, 0, 3]), 6000))
     assert counts == {place: pytest.approx(1000 * w, rel=0.12 / w) for place, w in ((0, 1), (1, 2), (3, 3))}
 
 
 @pytest.mark.parametrize("name", ["sh", "mh"])
-def test_a_client_comes_to_the_same_server_again(name: str) -> None:
+def test_a_client_gets_the_same_server_again(name: str) -> None:
     servers, directors = servers_of([1, 2, 3]), [schedulers.make(name) for _ in range(2)]
     for scheduler in directors:
         scheduler.changed(servers)
@@ -234,7 +234,7 @@ def test_clients_are_spread_by_weight(name: str) -> None:
 
 @pytest.mark.parametrize("gone", range(10))
 def test_mh_moves_few_clients_when_one_of_ten_servers_goes(gone: int) -> None:
-    """Of the clients of the nine others at most one in twenty moves."""
+    """At most one in twenty of the other nine servers' clients moves."""
     servers = servers_of([1] * 10)
     staying = servers[:gone] + servers[gone + 1 :]
     before, after = places_of("mh", servers), places_of("mh", staying)
@@ -262,8 +262,8 @@ def test_mh_fills_its_table_only_after_a_change(monkeypatch: pytest.MonkeyPatch)
 
 
 @given(address=st.ip_addresses(v=4).map(str), port=st.integers(0, 65535), weights=weights.filter(any))
-def test_sh_and_dh_look_their_server_up_in_256_places(address: str, port: int, weights: list[int]) -> None:
-    """Of the bits of address times 0x61C88647, modulo 2^32, the highest eight name the place."""
+def test_sh_and_dh_have_256_buckets(address: str, port: int, weights: list[int]) -> None:
+    """The bucket is the highest eight bits of address times 0x61C88647, modulo 2^32."""
 
     def place(of: str, plus: int = 0) -> int:
         number = int.from_bytes(bytes(map(int, of.split("."))), "big") + plus
@@ -283,7 +283,7 @@ def test_sh_and_dh_look_their_server_up_in_256_places(address: str, port: int, w
 
 @pytest.mark.parametrize("kind", [sh.Scheduler, mh.Scheduler])
 def test_a_fallback_finds_another_server(kind: type[sh.Scheduler | mh.Scheduler]) -> None:
-    """Only who is with a server that is down goes elsewhere, to the same server every time."""
+    """Only clients of a server that is down move, each to the same server every time."""
     servers = servers_of([1, 1, 1, 1])
     plain, fallback = kind(), kind(fallback=True)
     for scheduler in (plain, fallback):
@@ -307,7 +307,7 @@ def test_a_fallback_finds_another_server(kind: type[sh.Scheduler | mh.Scheduler]
 
 
 @given(address=clients, down=st.integers(0, 2))
-def test_sh_falls_back_from_twice_the_first_place_on(address: str, down: int) -> None:
+def test_sh_falls_back_from_twice_the_first_bucket(address: str, down: int) -> None:
     servers, packet = servers_of([3, 1, 2]), tcp(client(1, address), WEB)
     servers[down].weight = 0
     table = ([server for server in servers for _ in range(server.weight or 1)] * 256)[:256]
@@ -320,7 +320,7 @@ def test_sh_falls_back_from_twice_the_first_place_on(address: str, down: int) ->
 
 
 @pytest.mark.parametrize("kind", [sh.Scheduler, mh.Scheduler])
-def test_ports_count_only_if_asked_for(kind: type[sh.Scheduler | mh.Scheduler]) -> None:
+def test_ports_count_only_with_the_flag(kind: type[sh.Scheduler | mh.Scheduler]) -> None:
     servers = servers_of([1, 1, 1])
     for port, expected in ((False, 1), (True, 3)):
         scheduler = kind(port=port)
@@ -351,8 +351,8 @@ def test_mh_takes_any_weight() -> None:
 @given(
     count=st.integers(2, 6), taken=st.integers(0, 12), gone=st.sets(st.integers(0, 5), min_size=1, max_size=4)
 )
-def test_rr_goes_on_where_it_was_when_servers_go(count: int, taken: int, gone: set[int]) -> None:
-    """Who would have been next among those that stay is next."""
+def test_rr_keeps_its_turn_when_servers_are_deleted(count: int, taken: int, gone: set[int]) -> None:
+    """Of the servers that stay, the one that would have been next is next."""
     servers = servers_of([1] * count)
     staying = [server for place, server in enumerate(servers) if place not in gone]
     scheduler = rr.Scheduler()
@@ -404,7 +404,7 @@ def test_a_list_of_rules_at_once_gives_the_same_turns() -> None:
 
 
 def one_lap_after_the_other(before: wrr.Scheduler, servers: list[RealServer]) -> int:
-    """What ip_vs_wrr does: the place of the next server, found by going around with a falling bar."""
+    """What ip_vs_wrr does: the next server's position, found lap by lap with a falling current weight."""
     while True:
         before.position += 1
         if before.position == len(servers):
@@ -417,7 +417,7 @@ def one_lap_after_the_other(before: wrr.Scheduler, servers: list[RealServer]) ->
 
 
 @given(weights=weights, changes=st.lists(st.tuples(st.integers(0, 7), st.booleans(), st.integers(0, 12))))
-def test_wrr_skips_rounds_and_no_turn(weights: list[int], changes: list[tuple[int, bool, int]]) -> None:
+def test_wrr_skips_rounds_but_no_turn(weights: list[int], changes: list[tuple[int, bool, int]]) -> None:
     ours, laps, servers = wrr.Scheduler(), wrr.Scheduler(), servers_of(weights)
     for scheduler in (ours, laps):
         scheduler.changed(servers)
@@ -435,7 +435,7 @@ def test_wrr_skips_rounds_and_no_turn(weights: list[int], changes: list[tuple[in
 
 
 class _Looked(RealServer):
-    """Counts how often anybody has a look at one."""
+    """Counts how often a server is looked at."""
 
     times = 0
 
@@ -446,7 +446,7 @@ class _Looked(RealServer):
 
 
 @pytest.mark.parametrize("name", ["rr", "wrr", "sh", "dh", "mh"])
-def test_the_next_one_is_found_without_looking_at_all(name: str) -> None:
+def test_the_next_server_is_found_without_a_full_scan(name: str) -> None:
     servers: list[RealServer] = [
         _Looked(Endpoint(f"192.0.2.{n}", 80), 1 + n % 3, Method.DR) for n in range(1, 201)
     ]
@@ -460,7 +460,7 @@ def test_the_next_one_is_found_without_looking_at_all(name: str) -> None:
 
 @pytest.mark.parametrize("name", schedulers.names())
 @pytest.mark.parametrize("busy", [0, 1, 2])
-def test_the_largest_weights_cost_no_more_steps(name: str, busy: int) -> None:
+def test_the_largest_weights_take_no_more_steps(name: str, busy: int) -> None:
     """Steps are lines of the schedulers' files; with ipvsadm's largest weight, laps would be 2^31."""
     servers = servers_of([2**31 - 1, 1, 2**31 - 2, 65535])
     for server in servers[:busy]:

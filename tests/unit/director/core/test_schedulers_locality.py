@@ -1,4 +1,4 @@
-"""lblc and lblcr against a plain list of what happened; their memory of destinations."""
+"""lblc and lblcr, compared with a plain list of what happened; their memory of destinations."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def play(
 
 
 @given(steps=steps)
-def test_lblc_keeps_to_its_rule(steps: list[tuple[str, float, int, int, int, bool]]) -> None:
+def test_lblc_follows_its_rule(steps: list[tuple[str, float, int, int, int, bool]]) -> None:
     scheduler = lblc.Scheduler()
     history: list[tuple[str, float, RealServer | None]] = []
     for address, now, servers in play(steps):
@@ -92,7 +92,7 @@ def test_lblc_keeps_to_its_rule(steps: list[tuple[str, float, int, int, int, boo
 
 
 @given(steps=steps)
-def test_lblcr_keeps_to_its_rule(steps: list[tuple[str, float, int, int, int, bool]]) -> None:
+def test_lblcr_follows_its_rule(steps: list[tuple[str, float, int, int, int, bool]]) -> None:
     scheduler = lblcr.Scheduler()
     sets: dict[str, list[RealServer]] = {}
     changed: dict[str, float] = {}
@@ -147,7 +147,7 @@ def test_destinations_do_not_mix(kind: type[lblc.Scheduler | lblcr.Scheduler]) -
     assert place_of(scheduler, servers) == 0
 
 
-def test_lblcr_gives_a_server_back_when_the_rush_is_over() -> None:
+def test_lblcr_shrinks_a_set_when_the_rush_is_over() -> None:
     scheduler, servers = lblcr.Scheduler(), servers_of((1, 0), (1, 0))
     assert place_of(scheduler, servers, 0.0) == 0
     servers[0].active = 2
@@ -171,7 +171,7 @@ def rushed(count: int) -> tuple[lblcr.Scheduler, list[RealServer]]:
 
 
 def members(scheduler: lblcr.Scheduler, servers: list[RealServer], now: float) -> list[int]:
-    """The places of the set's servers: who is the only idle one is picked if it is in the set."""
+    """The positions of the set's servers: the only idle server is picked if it is in the set."""
     found = []
     for place, server in enumerate(servers):
         for other in servers:
@@ -182,7 +182,7 @@ def members(scheduler: lblcr.Scheduler, servers: list[RealServer], now: float) -
     return found
 
 
-def test_lblcr_takes_the_most_loaded_out_once_a_day() -> None:
+def test_lblcr_removes_the_most_loaded_once_a_day() -> None:
     scheduler, servers = rushed(3)
     servers[0].active, servers[1].active, servers[2].active = 1, 3, 2
     for now in (DAY / 2, DAY + 3):  # not longer than a day since the last change
@@ -238,7 +238,7 @@ def test_the_memory_of_destinations_is_bounded(monkeypatch: pytest.MonkeyPatch) 
     assert [known.find(str(number), 3.0, DAY) for number in range(4)] == [0, None, 2, 3]
 
 
-def test_what_nobody_asks_for_is_forgotten() -> None:
+def test_unused_destinations_are_forgotten() -> None:
     known: Destinations[int] = Destinations()
     known.put("old", 1, 0.0)
     known.put("used", 2, 0.0)

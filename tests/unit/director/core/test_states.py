@@ -1,13 +1,17 @@
-"""The state tables, row by row where they are worth a test of their own, and the timeouts."""
+"""The state tables, row by row where a row deserves a test, the timeouts, and the documented diagram."""
 
 from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
 
 import pytest
 
 from director.core.director import Director
 from director.core.errors import BadValue
 from director.core.packet import ACK, FIN, PSH, RST, SYN, TCP, UDP, URG
-from director.core.states import TCP_TRANSITIONS, Direction, State, Timeouts, next_state
+from director.core.states import DIAGRAMS, TCP_TRANSITIONS, Direction, State, Timeouts, mermaid, next_state
 from tests.unit.director.core.support import RS2, WEB, client, published, tcp
 
 
@@ -35,7 +39,7 @@ def walk(view: Direction, *flags: int) -> State:
         (Direction.INPUT_ONLY, [SYN, ACK, 0], State.CLOSE),
     ],
 )
-def test_states_after(view: Direction, flags: list[int], state: State) -> None:
+def test_the_states_after_packets(view: Direction, flags: list[int], state: State) -> None:
     assert walk(view, *flags) is state
 
 
@@ -84,3 +88,19 @@ def test_a_packet_without_flags_closes_a_connection_for_ten_seconds(flags: int) 
     assert (connection.state, connection.active) == (State.CLOSE, False)
     assert director.expire(9.9) == 0
     assert director.expire(10) == 1
+
+
+PAGE = Path(__file__).resolve().parents[4] / "docs" / "director.md"
+
+
+@pytest.mark.parametrize("name", DIAGRAMS)
+def test_the_page_shows_the_diagrams(name: str) -> None:
+    """UPDATE_GOLDEN=1 rewrites the page."""
+    text, drawn = PAGE.read_text(), mermaid(DIAGRAMS[name])
+    block = re.compile(rf"(<!-- diagram: {name} -->\n```mermaid\n)(.*?)(```)", re.DOTALL)
+    found = block.search(text)
+    assert found
+    if os.environ.get("UPDATE_GOLDEN"):
+        PAGE.write_text(block.sub(lambda match: match[1] + drawn + match[3], text))
+    else:
+        assert found[2] == drawn

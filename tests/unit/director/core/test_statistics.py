@@ -1,4 +1,4 @@
-"""Counters and rates, of a service and of its servers."""
+"""Counters and rates of a service and its servers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_packets_and_bytes_of_both_directions() -> None:
     assert [one.stats.connections for one in web(director).servers] == [2, 1]
 
 
-def test_one_service_is_zeroed_and_the_other_goes_on() -> None:
+def test_zeroing_one_service_leaves_the_others() -> None:
     director = published()
     visit(director, 1)
     director.decide(tcp(client(2), FTP), 0)
@@ -72,14 +72,14 @@ def test_a_refused_list_zeroes_nothing() -> None:
     assert web(director).stats.packets_in == 1
 
 
-def test_an_edited_service_counts_on() -> None:
+def test_an_edited_service_keeps_its_counters() -> None:
     director = published()
     visit(director, 1)
     director.apply([EditService(KEY, "rr", persistent=60)], 0)
     assert (web(director).stats.connections, web(director).policy.scheduler_name) == (1, "rr")
 
 
-def test_a_server_that_comes_back_counts_on_but_not_for_another_service() -> None:
+def test_a_server_added_again_keeps_its_counters_but_not_in_another_service() -> None:
     director = published()
     visit(director, 1)
     director.apply([DeleteServer(KEY, RS2), AddServer(KEY, RS2)], 0)
@@ -90,7 +90,7 @@ def test_a_server_that_comes_back_counts_on_but_not_for_another_service() -> Non
 
 
 @given(st.integers(0, 5000))
-def test_a_steady_rate_is_found(per_second: int) -> None:
+def test_a_constant_rate_is_estimated(per_second: int) -> None:
     stats = Statistics()
     for _ in range(60):
         for _ in range(2):

@@ -41,7 +41,7 @@ def set_to(director: Director, **values: int) -> Director:
         ("conn_reuse_mode", 2**31),
     ],
 )
-def test_a_wrong_one_changes_nothing(name: str, value: int) -> None:
+def test_an_invalid_setting_changes_nothing(name: str, value: int) -> None:
     director = published()
     before = (SetSysctl("sloppy_tcp", 1), EditServer(KEY, RS1, weight=9))
     with pytest.raises(BadValue):
@@ -50,13 +50,13 @@ def test_a_wrong_one_changes_nothing(name: str, value: int) -> None:
     assert [one.weight for one in next(iter(director.rules)).servers] == [2, 1]
 
 
-def test_they_can_be_given_from_the_start() -> None:
+def test_sysctls_can_be_set_at_the_start() -> None:
     assert published(sysctls=Sysctls(sloppy_tcp=1)).rules.sysctls.sloppy_tcp == 1
     with pytest.raises(BadValue, match="drop_entry"):
         Sysctls(drop_entry=7)
 
 
-def test_sloppy_tcp_takes_connections_that_it_has_not_seen_begin() -> None:
+def test_sloppy_tcp_opens_connections_in_the_middle() -> None:
     assert isinstance(published().decide(tcp(client(1), WEB, ACK), 0), Pass)
     sloppy = set_to(published(), sloppy_tcp=1)
     forward(sloppy.decide(tcp(client(1), WEB, ACK), 0))
@@ -71,28 +71,28 @@ class TestExpireNodestConn:
         director.apply([DeleteServer(KEY, RS2)], 0)
         return director
 
-    def test_without_it_the_connection_waits_for_its_server(self) -> None:
+    def test_without_expire_nodest_conn_a_connection_waits_for_its_server(self) -> None:
         director = self.open_and_delete()
         assert isinstance(director.decide(tcp(client(1), WEB, ACK), 0), Drop)
         assert len(director.connections) == 1
 
-    def test_with_it_the_connection_ends(self) -> None:
+    def test_with_expire_nodest_conn_it_ends(self) -> None:
         director = self.open_and_delete(expire_nodest_conn=1)
         assert len(director.connections) == 0
         assert isinstance(director.decide(tcp(client(1), WEB, ACK), 0), Pass)
         assert forward(director.decide(tcp(client(1), WEB), 0)).destination == RS1
 
-    def test_set_later_it_ends_at_the_next_packet(self) -> None:
+    def test_set_later_the_connection_ends_at_its_next_packet(self) -> None:
         director = set_to(self.open_and_delete(), expire_nodest_conn=1)
         assert len(director.connections) == 1
         assert forward(director.decide(tcp(client(1), WEB), 0)).destination == RS1
 
-    def test_set_later_it_ends_at_the_next_deletion(self) -> None:
+    def test_set_later_the_connection_ends_at_the_next_deletion(self) -> None:
         director = set_to(self.open_and_delete(), expire_nodest_conn=1)
         director.apply([DeleteServer(KEY, RS1)], 0)
         assert len(director.connections) == 0
 
-    def test_a_syn_leaves_a_quiet_server(self) -> None:
+    def test_a_syn_leaves_a_quiesced_server(self) -> None:
         director = set_to(published(), expire_nodest_conn=1)
         director.decide(tcp(client(1), WEB), 0)
         director.apply([EditServer(KEY, RS2, weight=0)], 0)
@@ -116,7 +116,7 @@ class TestExpireNodestConn:
     ],
 )
 def test_conn_reuse_mode(mode: int, method: Method, flags: int, elsewhere: bool) -> None:
-    """The first connection has come to CLOSE, FIN_WAIT or ESTABLISHED when its client begins again."""
+    """The first connection is in CLOSE, FIN_WAIT or ESTABLISHED when its client reuses the port."""
     director = set_to(published() if method is Method.NAT else direct(method), conn_reuse_mode=mode)
     forward(director.decide(tcp(client(1), WEB), 0))
     first = entry(director, client(1), WEB)
@@ -127,7 +127,7 @@ def test_conn_reuse_mode(mode: int, method: Method, flags: int, elsewhere: bool)
     assert (again is not first) == elsewhere
 
 
-def test_nat_icmp_send_tells_a_real_server() -> None:
+def test_nat_icmp_send_rejects_a_real_servers_packet() -> None:
     stray = tcp(RS2, client(9), ACK)
     assert isinstance(published().decide(stray, 0), Pass)
     director = set_to(published(), nat_icmp_send=1)
@@ -139,7 +139,7 @@ def test_nat_icmp_send_tells_a_real_server() -> None:
     assert isinstance(director.decide(Packet(UDP, RS2, client(9), 60), 0), Pass)
 
 
-def test_without_pmtu_disc_a_tunnel_cuts_up() -> None:
+def test_without_pmtu_disc_a_tunnel_fragments() -> None:
     packet = tcp(client(1), WEB, length=1500, dont_fragment=True)
     assert isinstance(direct(Method.TUN).decide(packet, 0), Reject)
     assert forward(set_to(direct(Method.TUN), pmtu_disc=0).decide(packet, 0)).may_fragment
@@ -173,7 +173,7 @@ def test_with_am_droprate_0_nothing_is_dropped() -> None:
     assert all(isinstance(director.decide(tcp(client(port), WEB), 0), Forward) for port in range(1001, 1030))
 
 
-def test_any_number_switches_on() -> None:
+def test_any_number_but_0_means_on() -> None:
     sloppy = set_to(published(), sloppy_tcp=7)
     assert sloppy.rules.sysctls.sloppy_tcp == 7
     assert isinstance(sloppy.decide(tcp(client(1), WEB, ACK), 0), Forward)

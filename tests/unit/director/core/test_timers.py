@@ -1,4 +1,4 @@
-"""Timers against a plain list of when things end."""
+"""Timers, compared with a plain list of expiry times."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ steps = st.lists(
 
 
 @given(steps=steps)
-def test_everything_ends_when_its_time_has_come_and_once(steps: list[tuple[int, str, float]]) -> None:
+def test_every_item_expires_once_and_in_time(steps: list[tuple[int, str, float]]) -> None:
     timers: Timers[Thing] = Timers()
     things = [Thing() for _ in range(5)]
     ends: dict[int, float] = {}
@@ -43,7 +43,7 @@ def test_everything_ends_when_its_time_has_come_and_once(steps: list[tuple[int, 
             ends = {number: end for number, end in ends.items() if end > now}
 
 
-def test_what_others_depend_on_lives_another_minute() -> None:
+def test_an_item_with_children_lives_another_minute() -> None:
     timers: Timers[Thing] = Timers()
     thing = Thing(children=1)
     timers.refresh(thing, 10)

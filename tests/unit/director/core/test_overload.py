@@ -1,4 +1,4 @@
-"""A flood costs memory up to the limit, and breaks no connection."""
+"""Overload: a flood takes memory up to the limit, and ends no established connection."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_flood_stays_within_the_limit_and_breaks_nothing(persistent: int) -> N
     assert established(director) == 100
 
 
-def test_a_newcomer_finds_a_place_in_a_flood() -> None:
+def test_a_new_client_gets_an_entry_during_a_flood() -> None:
     director = published(conn_limit=LIMIT)
     for number in range(3 * LIMIT):
         director.decide(tcp(spoofed(number), WEB), 0)
@@ -70,7 +70,7 @@ def test_established_connections_are_never_evicted() -> None:
     assert len(director.connections) == 50
 
 
-def test_tcp_displaces_udp_and_not_the_other_way_round() -> None:
+def test_tcp_evicts_udp_but_not_the_other_way_round() -> None:
     director = published(conn_limit=50)
     names = ServiceKey(UDP, Endpoint(VIP, 53))
     director.apply([AddService(names), AddServer(names, Endpoint("172.16.0.2", 53))], 0)
@@ -81,8 +81,8 @@ def test_tcp_displaces_udp_and_not_the_other_way_round() -> None:
     assert isinstance(director.decide(Packet(UDP, client(1), names.address, 60), 0), Drop)
 
 
-def test_what_is_evicted_is_forgotten_by_the_timers_too() -> None:
-    """Otherwise it would stay in memory until its time comes."""
+def test_an_evicted_connection_leaves_the_timers() -> None:
+    """Otherwise it would stay in memory until it expires."""
     director = published(conn_limit=LIMIT)
     for number in range(6 * LIMIT):
         assert isinstance(director.decide(tcp(spoofed(number), WEB), 0), Forward)
@@ -92,7 +92,7 @@ def test_what_is_evicted_is_forgotten_by_the_timers_too() -> None:
 
 
 @pytest.mark.parametrize("name", ["drop_entry", "drop_packet", "secure_tcp"])
-def test_the_automatic_modes_follow_the_attack(name: str) -> None:  # differs: defence-by-places
+def test_the_automatic_strategies_follow_the_attack(name: str) -> None:  # differs: defence-by-places
     director = published(conn_limit=100)
     director.apply([SetSysctl(name, 1)], 0)
     assert getattr(director.rules.sysctls, name) == 1
@@ -106,7 +106,7 @@ def test_the_automatic_modes_follow_the_attack(name: str) -> None:  # differs: d
 
 
 @pytest.mark.parametrize("value", [0, 3])
-def test_off_and_always_stay(value: int) -> None:
+def test_strategies_0_and_3_never_change(value: int) -> None:
     director = published(conn_limit=10)
     director.apply([SetSysctl("drop_packet", value)], 0)
     for number in range(20):
@@ -115,7 +115,7 @@ def test_off_and_always_stay(value: int) -> None:
     assert director.rules.sysctls.drop_packet == value
 
 
-def test_there_is_a_limit() -> None:
+def test_the_limit_must_be_positive() -> None:
     with pytest.raises(BadValue, match="conn-limit"):
         Director(conn_limit=0)
 
@@ -128,7 +128,7 @@ def test_an_eviction_is_an_event() -> None:
     assert kinds.count("evicted") == 1
 
 
-def test_tunnels_are_no_exception() -> None:
+def test_the_limit_holds_in_vs_tun_too() -> None:
     director = Director(method=Method.TUN, conn_limit=3)
     key = ServiceKey(TCP, WEB)
     director.apply([AddService(key), AddServer(key, Endpoint("192.0.2.2", 80))], 0)
@@ -138,7 +138,7 @@ def test_tunnels_are_no_exception() -> None:
 
 
 @pytest.mark.parametrize("there", [1, 20, 33])
-def test_drop_entry_comes_to_every_connection_of_a_small_table(there: int) -> None:
+def test_drop_entry_scans_all_of_a_small_table(there: int) -> None:
     director = published()
     director.apply([SetSysctl("drop_entry", 3), SetTimeouts(900, 120, 300)], 0)
     for number in range(there):
@@ -149,7 +149,7 @@ def test_drop_entry_comes_to_every_connection_of_a_small_table(there: int) -> No
 
 
 def silent(director: Director, packets: int, since: float) -> Connection:
-    """A connection that has been established, and is silent since."""
+    """A connection that was established, and has been idle since."""
     establish(director, 1)
     (connection,) = director.connections
     for _ in range(packets - connection.packets):
@@ -160,8 +160,8 @@ def silent(director: Director, packets: int, since: float) -> Connection:
 @pytest.mark.parametrize(
     ("packets", "until", "gone"), [(3, 59, False), (3, 70, True), (8, 70, True), (9, 800, False)]
 )
-def test_drop_entry_drops_what_is_established_and_hardly_used(packets: int, until: int, gone: bool) -> None:
-    """Source: todrop_entry; the first of each number of packets goes, then one in so many."""
+def test_drop_entry_evicts_hardly_used_connections(packets: int, until: int, gone: bool) -> None:
+    """Source: todrop_entry; of those with n packets, the first is evicted, then one in n."""
     director = published()
     director.apply([SetSysctl("drop_entry", 3)], 0)
     silent(director, packets, 0.0)
@@ -170,7 +170,7 @@ def test_drop_entry_drops_what_is_established_and_hardly_used(packets: int, unti
     assert (len(director.connections) == 0) is gone
 
 
-def test_drop_entry_drops_one_udp_connection_in_as_many_as_it_has_packets() -> None:
+def test_drop_entry_evicts_one_udp_connection_in_as_many_as_its_packets() -> None:
     director = published()
     names = ServiceKey(UDP, Endpoint(VIP, 53))
     server = AddServer(names, Endpoint("172.16.0.2", 53))

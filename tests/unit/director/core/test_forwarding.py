@@ -7,6 +7,7 @@ import pytest
 from director.core.commands import AddServer, AddService, Clear, DeleteServer, EditServer, ServiceKey
 from director.core.decision import Drop, Forward, Pass, Reject
 from director.core.director import Director
+from director.core.errors import BadValue
 from director.core.events import Event
 from director.core.packet import ICMP, TCP, UDP, Endpoint, Packet
 from director.core.real_server import Method
@@ -29,6 +30,8 @@ from tests.unit.director.core.support import (
     tcp,
 )
 
+# ---- the methods ----
+
 
 def forward(director: Director, packet: Packet, now: float = 0.0) -> Forward:
     decision = director.decide(packet, now)
@@ -50,15 +53,15 @@ class TestNat:
         reply = forward(director, tcp(RS2, client(1), SYN | ACK))
         assert (reply.source, reply.destination, reply.next_hop) == (WEB, client(1), CIP)
 
-    def test_later_packets_follow_the_connection(self) -> None:
+    def test_later_packets_go_to_the_same_server(self) -> None:
         director = published()
         first = forward(director, tcp(client(1), WEB)).destination
         assert forward(director, tcp(client(1), WEB, ACK)).destination == first
 
-    def test_a_reply_of_no_connection_is_left_to_the_kernel(self) -> None:
+    def test_a_reply_without_a_connection_is_passed(self) -> None:
         assert isinstance(published().decide(tcp(RS1, client(9), SYN | ACK), 0), Pass)
 
-    def test_states_of_a_whole_connection(self) -> None:
+    def test_the_states_of_a_complete_connection(self) -> None:
         director = published()
         forward(director, tcp(client(1), WEB))
         connection = entry(director, client(1), WEB)
@@ -78,12 +81,12 @@ class TestNat:
 
 @pytest.mark.parametrize("method", [Method.TUN, Method.DR])
 class TestTunAndDr:
-    def test_the_packet_itself_is_not_changed(self, method: Method) -> None:
+    def test_the_packet_is_not_rewritten(self, method: Method) -> None:
         sent = forward(direct(method), tcp(client(1), WEB))
         assert (sent.method, sent.source, sent.destination) == (method, client(1), WEB)
         assert sent.next_hop == "203.0.113.11"
 
-    def test_the_client_half_moves_the_state(self, method: Method) -> None:
+    def test_the_clients_packets_change_the_state(self, method: Method) -> None:
         director = direct(method)
         forward(director, tcp(client(1), WEB))
         connection = entry(director, client(1), WEB)
@@ -93,7 +96,7 @@ class TestTunAndDr:
             seen.append(connection.state.value)
         assert seen == ["SYN_RECV", "ESTABLISHED", "FIN_WAIT"]
 
-    def test_an_ftp_data_connection_goes_where_the_session_is(self, method: Method) -> None:
+    def test_an_ftp_data_connection_goes_to_the_sessions_server(self, method: Method) -> None:
         director = direct(method)
         sessions = {}
         for number in (1, 2, 3):
@@ -104,7 +107,7 @@ class TestTunAndDr:
             data = forward(director, tcp(client(2, address), Endpoint(VIP, 30000)))
             assert (data.next_hop, data.destination) == (server, Endpoint(VIP, 30000))
 
-    def test_the_session_is_forgotten_in_time(self, method: Method) -> None:
+    def test_the_session_expires(self, method: Method) -> None:
         director = direct(method)
         first = forward(director, tcp(client(1), FTP))
         director.expire(301)
@@ -128,21 +131,21 @@ class TestSize:
         director = direct(Method.TUN)
         assert isinstance(director.decide(tcp(client(1), WEB, length=1500), 0), Forward)
 
-    def test_the_mtu_is_that_of_the_way(self) -> None:
+    def test_the_mtu_is_that_of_the_path(self) -> None:
         director = published(mtu_of=lambda address: 1400 if address == RS2.address else 1500)
         long = tcp(client(1), WEB, length=1450, dont_fragment=True)
         answer = director.decide(long, 0)
         assert isinstance(answer, Reject)
         assert answer.mtu == 1400
 
-    def test_the_last_hop_is_told(self) -> None:
+    def test_an_expired_ttl_is_rejected(self) -> None:
         answer = published().decide(tcp(client(1), WEB, ttl=1), 0)
         assert isinstance(answer, Reject)
         assert answer.icmp_type == 11
 
 
 class TestRefusal:
-    def test_a_port_without_rule_is_the_kernels(self) -> None:
+    def test_a_port_without_a_service_is_passed(self) -> None:
         assert isinstance(published().decide(tcp(client(1), Endpoint(VIP, 81)), 0), Pass)
 
     @pytest.mark.parametrize("flags", [ACK, FIN | ACK, RST, SYN | RST, 0])
@@ -154,7 +157,7 @@ class TestRefusal:
     def test_a_connection_from_port_20_is_not_scheduled(self) -> None:
         assert isinstance(published().decide(tcp(client(20), WEB), 0), Pass)
 
-    def test_no_server_left_is_port_unreachable(self) -> None:
+    def test_without_an_available_server_the_port_is_unreachable(self) -> None:
         director = published()
         key = ServiceKey(TCP, WEB)
         director.apply([EditServer(key, RS1, weight=0), EditServer(key, RS2, weight=0)], 0)
@@ -162,7 +165,7 @@ class TestRefusal:
         assert isinstance(answer, Reject)
         assert (answer.icmp_type, answer.icmp_code) == (3, 3)
 
-    def test_fragments_are_dropped_for_a_vip_only(self) -> None:
+    def test_only_fragments_for_a_vip_are_held(self) -> None:
         director = published()
         assert isinstance(director.decide(tcp(client(1), WEB, fragment_offset=185), 0), Drop)
         assert isinstance(director.decide(tcp(client(1), RS1, more_fragments=True), 0), Pass)
@@ -199,14 +202,14 @@ class TestServers:
         assert director.expire(61) == 1
         assert (server.stats.connections, server.active, server.inactive) == (1, 0, 0)
 
-    def test_clear_forgets_the_services(self) -> None:
+    def test_clear_removes_the_services(self) -> None:
         director = published()
         director.apply([Clear()], 0)
         assert director.rules.vips() == set()
         assert isinstance(director.decide(tcp(client(1), WEB), 0), Pass)
 
 
-def test_a_connection_that_is_over_makes_way_for_a_new_one() -> None:
+def test_a_connection_that_is_over_is_replaced() -> None:
     director = published()
     forward(director, tcp(client(1), WEB))
     first = entry(director, client(1), WEB)
@@ -233,7 +236,7 @@ def test_udp_is_balanced_too() -> None:
 
 
 class TestIcmp:
-    def test_ping_of_the_vip_is_the_kernels(self) -> None:
+    def test_a_ping_of_the_vip_is_passed(self) -> None:
         echo = Packet(ICMP, client(0), Endpoint(VIP, 0), 84, icmp_type=8)
         assert isinstance(published().decide(echo, 0), Pass)
 
@@ -255,14 +258,14 @@ class TestIcmp:
         assert (sent.source.address, sent.destination.address) == (VIP, CIP)
         assert sent.embedded_destination == WEB
 
-    def test_nobody_is_told_that_an_error_was_too_long_on_the_way(self) -> None:
+    def test_an_icmp_error_whose_ttl_expires_is_dropped(self) -> None:
         director = published()
         forward(director, tcp(client(1), WEB))
         ends = Endpoint("198.51.100.254", 0), Endpoint(VIP, 0)
         error = Packet(ICMP, *ends, 56, ttl=1, icmp_type=3, embedded=tcp(WEB, client(1), ACK))
         assert isinstance(director.decide(error, 0), Drop)
 
-    def test_an_error_about_nothing_known_is_the_kernels(self) -> None:
+    def test_an_error_about_no_known_connection_is_passed(self) -> None:
         about = tcp(WEB, client(7), ACK)
         error = Packet(ICMP, client(0), Endpoint(VIP, 0), 56, icmp_type=3, embedded=about)
         assert isinstance(published().decide(error, 0), Pass)
@@ -276,7 +279,7 @@ class TestFtp:
         director.decide(tcp(client(1), FTP, ACK), 0)
         return director
 
-    def test_passive_is_rewritten_and_let_in(self) -> None:
+    def test_a_passive_reply_is_rewritten_and_its_connection_let_in(self) -> None:
         director = self.session()
         said = b"227 Entering passive mode (172,16,0,3,117,48).\r\n"
         reply = forward(director, tcp(FTP2, client(1), ACK, payload=said, sequence=1000))
@@ -284,7 +287,7 @@ class TestFtp:
         data = forward(director, tcp(client(2), Endpoint(VIP, 30000)))
         assert data.destination == Endpoint(FTP2.address, 30000)
 
-    def test_the_new_length_shifts_what_follows(self) -> None:
+    def test_the_new_length_shifts_later_sequence_numbers(self) -> None:
         director = self.session()
         said = b"227 Entering passive mode (172,16,0,3,117,48).\r\n"
         for _ in range(2):  # sent again, it must not shift twice
@@ -295,7 +298,7 @@ class TestFtp:
         answer = forward(director, tcp(client(1), FTP, ACK, acknowledgement=1001 + len(said)))
         assert answer.acknowledgement_delta == -1
 
-    def test_extended_passive_is_let_in_as_it_is(self) -> None:
+    def test_an_extended_passive_connection_is_let_in(self) -> None:
         director = self.session()
         said = b"229 Entering extended passive mode (|||30001|).\r\n"
         assert forward(director, tcp(FTP2, client(1), ACK, payload=said)).payload is None
@@ -311,7 +314,7 @@ class TestFtp:
         ],
         ids=["PORT", "EPRT", "PORT in two segments"],
     )
-    def test_active_leaves_as_the_vip(self, pieces: list[bytes]) -> None:
+    def test_an_active_connection_comes_from_the_vip(self, pieces: list[bytes]) -> None:
         director = self.session()
         sequence = 500
         for piece in pieces:
@@ -320,7 +323,7 @@ class TestFtp:
         data = forward(director, tcp(Endpoint(FTP2.address, 20), client(40000)))
         assert data.source == Endpoint(VIP, 20)
 
-    def test_nobody_is_connected_to_a_third_party(self) -> None:
+    def test_no_data_connection_to_a_third_party(self) -> None:
         director = self.session()
         said = b"PORT 198,51,100,9,156,64\r\n"
         forward(director, tcp(client(1), FTP, ACK, payload=said))
@@ -338,9 +341,140 @@ def test_events_tell_the_story() -> None:
     assert events[-1].as_dict()["client"] == str(client(1))
 
 
-def test_nothing_from_port_20_is_scheduled_over_udp_either() -> None:
+def test_udp_from_port_20_is_not_scheduled_either() -> None:
     director = Director()
     key = ServiceKey(UDP, Endpoint(VIP, 53))
     director.apply([AddService(key), AddServer(key, Endpoint("172.16.0.2", 53))], 0)
     assert isinstance(director.decide(Packet(UDP, client(20), key.address, 60), 0), Pass)
     assert isinstance(director.decide(Packet(UDP, client(21), key.address, 60), 0), Forward)
+
+
+# ---- one-packet scheduling (ipvsadm -o) ----
+
+
+NAMES = Endpoint(VIP, 53)
+DNS_KEY = ServiceKey(UDP, NAMES)
+
+
+def once(method: Method) -> Director:
+    director = Director(method=method, scheduler="rr")
+    servers = [AddServer(DNS_KEY, Endpoint(f"203.0.113.{host}", 53)) for host in (12, 11)]
+    director.apply([AddService(DNS_KEY, one_packet=True), *servers], 0)
+    return director
+
+
+@pytest.mark.parametrize("method", [Method.NAT, Method.TUN, Method.DR])
+def test_each_packet_is_scheduled_and_no_entry_kept(method: Method) -> None:
+    director = once(method)
+    decisions = [director.decide(Packet(UDP, client(1), NAMES, 60), 0) for _ in range(4)]
+    hops = [one.next_hop for one in decisions if isinstance(one, Forward)]
+    assert hops == ["203.0.113.11", "203.0.113.12"] * 2
+    assert not list(director.listing(0))
+
+
+def test_one_packet_connections_are_counted() -> None:
+    director = once(Method.DR)
+    for _ in range(4):
+        director.decide(Packet(UDP, client(1), NAMES, 60), 0)
+    (service,) = director.rules
+    assert (service.stats.connections, service.stats.packets_in, service.stats.bytes_in) == (4, 4, 240)
+    assert [one.stats.connections for one in service.servers] == [2, 2]
+    assert [one.active + one.inactive for one in service.servers] == [0, 0]
+
+
+def test_a_reply_belongs_to_no_connection() -> None:
+    director = once(Method.NAT)
+    director.decide(Packet(UDP, client(1), NAMES, 60), 0)
+    reply = Packet(UDP, Endpoint("203.0.113.11", 53), client(1), 60)
+    assert isinstance(director.decide(reply, 0), Pass)
+
+
+def test_one_packet_scheduling_is_refused_for_tcp() -> None:
+    with pytest.raises(BadValue, match="UDP"):
+        Director().apply([AddService(ServiceKey(TCP, NAMES), one_packet=True)], 0)
+
+
+# ---- the local node: a real server that is the director itself ----
+
+
+KEY = ServiceKey(TCP, WEB)
+OWN, OTHER = Endpoint("203.0.113.2", 80), Endpoint("203.0.113.11", 80)
+
+
+def local(method: Method = Method.DR, **options: object) -> Director:
+    director = Director(
+        method=method,
+        scheduler="rr",
+        is_local=lambda address: address in (OWN.address, "127.0.0.1"),
+        **options,  # type: ignore[arg-type]
+    )
+    director.apply([AddService(KEY), AddServer(KEY, OTHER), AddServer(KEY, OWN)], 0)
+    return director
+
+
+@pytest.mark.parametrize("method", [Method.NAT, Method.TUN, Method.DR])
+def test_the_local_node_gets_packets_unchanged_with_every_method(method: Method) -> None:
+    director = local(method)
+    first, second = (forward(director, tcp(client(port), WEB)) for port in (1, 2))
+    assert (first.method, first.source, first.destination) == (Method.LOCAL, client(1), WEB)
+    assert second.method is method
+    (service,) = director.rules
+    assert [one.as_dict()["method"] for one in service.servers] == [method.value] * 2
+
+
+def test_the_local_node_keeps_its_requested_method() -> None:
+    """As in the kernel, it is listed and saved, and an edit keeps it."""
+    director = local()
+    director.apply([EditServer(KEY, OWN, method=Method.TUN), EditServer(KEY, OTHER, method=Method.NAT)], 0)
+    director.apply([EditServer(KEY, OWN, weight=7)], 0)
+    (service,) = director.rules
+    assert [one.method for one in service.servers] == [Method.LOCAL, Method.NAT]
+    assert [one.as_dict()["method"] for one in service.servers] == ["Tunnel", "Masq"]
+
+
+@pytest.mark.parametrize(
+    "packet", [tcp(client(1), WEB, ttl=1), tcp(client(1), WEB, length=9000, dont_fragment=True)]
+)
+def test_the_local_node_has_no_mtu_and_no_ttl(packet: Packet) -> None:
+    assert forward(local(), packet).method is Method.LOCAL
+
+
+def test_of_the_local_node_the_director_sees_the_clients_packets() -> None:
+    director = local(Method.NAT)
+    forward(director, tcp(client(1), WEB))
+    connection = entry(director, client(1), WEB)
+    seen = []
+    for flags in (ACK, FIN | ACK):
+        director.decide(tcp(client(1), WEB, flags), 0)
+        seen.append(connection.state.value)
+    assert seen == ["ESTABLISHED", "FIN_WAIT"]
+
+
+@pytest.mark.parametrize("method", [Method.TUN, Method.DR])
+def test_the_local_node_has_the_services_port(method: Method) -> None:
+    with pytest.raises(BadValue, match="only VS-NAT changes it"):
+        local(method).apply([AddServer(KEY, Endpoint("127.0.0.1", 8080))], 0)
+
+
+def test_in_vs_nat_the_local_node_may_have_its_own_port() -> None:
+    """The packet is unchanged: the engine redirects it to that port."""
+    director = local(Method.NAT)
+    director.apply([DeleteServer(KEY, OWN), DeleteServer(KEY, OTHER)], 0)
+    director.apply([AddServer(KEY, Endpoint(OWN.address, 8080))], 0)
+    decision = forward(director, tcp(client(1), WEB))
+    assert (decision.method, decision.destination) == (Method.LOCAL, WEB)
+    assert entry(director, client(1), WEB).server_endpoint == Endpoint(OWN.address, 8080)
+
+
+def test_an_icmp_error_about_the_local_nodes_reply_is_passed() -> None:
+    director = local()
+    forward(director, tcp(client(1), WEB))
+    about = Packet(TCP, WEB, client(1), 40)
+    error = Packet(ICMP, Endpoint(CIP, 0), Endpoint(VIP, 0), 68, icmp_type=3, icmp_code=1, embedded=about)
+    assert isinstance(director.decide(error, 0), Pass)
+
+
+def test_a_second_syn_finds_the_local_node_again() -> None:
+    director = local()
+    assert forward(director, tcp(client(1), WEB)).method is Method.LOCAL
+    assert forward(director, tcp(client(1), WEB, SYN)).method is Method.LOCAL

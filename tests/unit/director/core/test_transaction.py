@@ -1,4 +1,4 @@
-"""A change that is written in steps, with packets in between, is the change that is made at once."""
+"""Transactions: written in steps or at once, a change is the same; rolled back, it leaves no trace."""
 
 from __future__ import annotations
 
@@ -13,32 +13,44 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from director.control.handler import RequestHandler
 from director.core.commands import (
+    AddMark,
     AddServer,
     AddService,
     Clear,
     Command,
     DeleteServer,
+    DeleteService,
+    EditServer,
+    EditService,
     ServiceKey,
     SetSysctl,
+    SetTimeouts,
     Zero,
 )
 from director.core.decision import Forward
 from director.core.director import Director
 from director.core.errors import LvsError
 from director.core.packet import ACK, SYN, TCP, Endpoint
+from director.core.real_server import Method
 from director.core.schedulers import names
 from director.core.transaction import exhaust
-from tests.unit.director.core.support import RS1, RS3, WEB, client, tcp
-from tests.unit.director.core.test_change import used
+from director.engines.engine import EngineError
+from director.formats.command_json import encode
+from tests.unit.director.core.support import FTP, RS1, RS2, RS3, WEB, activated, client, tcp
 from tests.unit.director.core.test_fuzz import commands
+from tests.unit.director.idle import Idle
+
+# ---- written in steps ----
+
 
 KEY = ServiceKey(TCP, WEB)
 ports = st.lists(st.tuples(st.integers(1000, 1012), st.sampled_from([SYN, ACK])), min_size=1, max_size=12)
 
 
 def state(director: Director) -> object:
-    """All that can be seen of it, without the objects that it is made of."""
+    """All that is visible of it, without its objects."""
     rules = director.rules
     turns = [
         {name: value for name, value in vars(service.scheduler).items() if isinstance(value, int | float)}
@@ -62,7 +74,7 @@ def says(director: Director, port: int, flags: int) -> object:
     scheduler=st.sampled_from([name for name in names() if name != "twos"]),  # which draws lots
 )
 @settings(deadline=None)
-def test_packets_in_between_meet_the_old_rules_and_those_behind_the_new_ones(
+def test_packets_meet_the_old_rules_before_activation_and_the_new_ones_after(
     change: list[Command], meanwhile: list[tuple[int, int]], scheduler: str
 ) -> None:
     sliced, at_once = used(scheduler), used(scheduler)
@@ -94,7 +106,7 @@ def test_packets_in_between_meet_the_old_rules_and_those_behind_the_new_ones(
 
 @given(change=st.lists(commands, min_size=1, max_size=6), meanwhile=ports)
 @settings(deadline=None)
-def test_packets_while_it_settles_lose_nothing(
+def test_packets_are_forwarded_while_a_transaction_finishes(
     change: list[Command], meanwhile: list[tuple[int, int]]
 ) -> None:
     director = used("wlc")
@@ -114,7 +126,7 @@ def test_packets_while_it_settles_lose_nothing(
     assert sum(one.active + one.inactive for one in servers.values()) == len(director.connections)
 
 
-def test_a_draft_that_is_left_has_never_been() -> None:
+def test_a_discarded_transaction_leaves_no_trace() -> None:
     director = used("wrr")
     before = state(director)
     transaction = director.transaction()
@@ -137,7 +149,7 @@ def loaded(services: int, servers: int) -> Iterator[Command]:
 
 
 def lines_of(work: Callable[[], object]) -> int:
-    """Lines of the core that are run: Python's own steps, whatever the machine."""
+    """Lines of the core that are executed: a measure that does not depend on the machine."""
     count = 0
 
     def trace(frame: FrameType, event: str, _argument: object) -> Any:
@@ -184,7 +196,7 @@ def test_no_step_of_a_large_change_does_more_than_a_small_one(
 
 
 @pytest.mark.parametrize("scheduler", names())
-def test_new_services_come_into_force_at_once_however_many(scheduler: str) -> None:
+def test_activating_new_services_takes_the_same_time_for_any_number(scheduler: str) -> None:
     lines = []
     for services in (1, 100):
         director = Director(scheduler=scheduler)
@@ -204,7 +216,7 @@ def test_a_load_costs_the_same_for_each_server(scheduler: str) -> None:
     assert lines[1] < 4.4 * lines[0]
 
 
-def test_deleted_servers_cost_two_lines_each_when_it_comes_into_force() -> None:
+def test_activation_takes_two_lines_per_deleted_server() -> None:
     director = Director()
     director.apply(list(loaded(10, 100)), 0)
     transaction = director.transaction()
@@ -222,7 +234,7 @@ def test_rates_are_estimated_in_steps() -> None:
     assert most_lines_of_a_step(steps) < 20
 
 
-def test_a_rehearsal_does_not_look_at_other_services() -> None:
+def test_a_dry_run_does_not_look_at_other_services() -> None:
     lines = []
     for services in (2, 60):
         director = Director()
@@ -232,7 +244,7 @@ def test_a_rehearsal_does_not_look_at_other_services() -> None:
     assert lines[0] == lines[1]
 
 
-def test_a_server_that_comes_back_has_its_connections() -> None:
+def test_a_server_added_again_has_its_connections() -> None:
     director = used("wrr")
     bound = {str(one.server_endpoint): one for one in director.connections}
     server = bound[str(RS1)].server
@@ -245,7 +257,7 @@ def test_a_server_that_comes_back_has_its_connections() -> None:
 
 
 def test_all_counters_are_zeroed_at_once() -> None:
-    """Whoever saves them then must not find a service at 0 and its servers not."""
+    """A listing must not show a service at 0 and its servers not."""
     director = used("wrr")
     transaction = director.transaction()
     exhaust(transaction.write([Zero()]))
@@ -253,3 +265,130 @@ def test_all_counters_are_zeroed_at_once() -> None:
     assert any(server.stats.connections for server in service.servers)
     director.activate(transaction)
     assert [one.stats.connections for one in (service, *service.servers)] == [0] * (1 + len(service.servers))
+
+
+# ---- rolled back ----
+
+
+WEB_KEY, FTP_KEY = ServiceKey(TCP, WEB), ServiceKey(TCP, FTP)
+ONE_OF_EACH: tuple[tuple[Command, ...], ...] = (
+    (AddService(ServiceKey(TCP, Endpoint("203.0.113.9", 80))),),
+    (AddService(FTP_KEY), AddServer(FTP_KEY, Endpoint("172.16.0.9", 21))),
+    (EditService(WEB_KEY, "sh", ("sh-port",), 60),),
+    (DeleteService(WEB_KEY),),
+    (AddServer(WEB_KEY, RS3, 4),),
+    (EditServer(WEB_KEY, RS1, weight=9, method=Method.NAT, upper=5, lower=1),),
+    (DeleteServer(WEB_KEY, RS1),),
+    (DeleteServer(WEB_KEY, RS2), AddServer(WEB_KEY, RS2, 7)),
+    (Clear(),),
+    (Clear(), AddService(WEB_KEY), AddServer(WEB_KEY, RS1, 3)),
+    (Zero(None),),
+    (Zero(WEB_KEY),),
+    (SetTimeouts(9, 8, 7),),
+    (SetSysctl("expire_nodest_conn", 1), DeleteServer(WEB_KEY, RS2)),
+    (SetSysctl("lblc_expiration", 5), SetSysctl("secure_tcp", 3)),
+    (AddMark(1, "203.0.113.0/24", TCP, 80, 80),),
+)
+
+
+class Refusing(Idle):
+    """Refuses every change, and remembers the rules it was given."""
+
+    def __init__(self, director: Director) -> None:
+        super().__init__(director)
+        self.shown: list[object] = []
+
+    def install_rules(self) -> None:
+        self.shown.append(rules_of(self._director))
+        raise EngineError("no.")
+
+
+def rules_of(director: Director) -> object:
+    return [service.as_dict() for service in director.rules], director.rules.vips()
+
+
+def everything(director: Director) -> object:
+    """All of a director's state, including whose turn it is."""
+    rules = director.rules
+    held = [
+        (
+            service.key,
+            service.policy,
+            vars(service.scheduler).copy(),
+            [(server, server.as_dict(), server.configured, server.overloaded) for server in service.servers],
+            dict(service.removed),
+            service.as_dict(),
+        )
+        for service in rules
+    ]
+    removed = {key: dict(servers) for key, servers in rules.removed.items() if servers}
+    settings = rules.sysctls, rules.timeouts, rules.marks, rules.vips()
+    life = director._lifecycle._timeouts, director._lifecycle.secure, director._overload.drop_rate
+    return held, removed, settings, life, list(director.listing(9))
+
+
+def used(scheduler: str, **options: Any) -> Director:
+    """A director with two servers, one deleted in between, and a few connections."""
+    director = Director(scheduler=scheduler, **options)
+    director.apply(
+        [
+            AddService(WEB_KEY),
+            AddServer(WEB_KEY, RS1, 2),
+            AddServer(WEB_KEY, RS2, 3),
+            AddServer(WEB_KEY, RS3),
+        ],
+        0,
+    )
+    for port in range(5):
+        director.decide(tcp(client(1000 + port), WEB), 0)
+    director.apply([DeleteServer(WEB_KEY, RS3)], 0)
+    return director
+
+
+@pytest.mark.parametrize(
+    "change", ONE_OF_EACH, ids=lambda change: "+".join(type(one).__name__ for one in change)
+)
+@pytest.mark.parametrize("scheduler", ["rr", "wrr", "sh", "mh", "lblcr"])
+def test_a_refused_change_leaves_everything_as_it_was(change: tuple[Command, ...], scheduler: str) -> None:
+    events: list[Any] = []
+    director = used(scheduler, on_event=events.append)
+    engine = Refusing(director)
+    before, rules, told = everything(director), rules_of(director), len(events)
+    handler = RequestHandler(director, engine, lambda: 9.0, {})  # type: ignore[arg-type]
+    answer = handler({"do": "apply", "commands": [encode(each) for each in change]})
+    assert answer == {"ok": False, "error": "no."}
+    assert everything(director) == before
+    assert len(events) == told
+    assert engine.shown[-1] == rules  # so that it undoes what was half done
+
+
+@given(
+    changes=st.lists(st.lists(commands, min_size=1, max_size=4), max_size=6),
+    scheduler=st.sampled_from(names()),
+)
+def test_a_rolled_back_transaction_leaves_no_trace(changes: list[list[Command]], scheduler: str) -> None:
+    director, twin = used(scheduler), used(scheduler)
+    for change in changes:
+        before = everything(director)
+        try:
+            prepared = activated(director, change)
+        except LvsError:
+            assert everything(director) == before
+            continue
+        director.roll_back(prepared)
+        assert everything(director) == before
+    for port in range(2000, 2009):
+        ours, others = (each.decide(tcp(client(port), WEB), 2) for each in (director, twin))
+        if scheduler != "twos":  # which draws lots
+            assert getattr(ours, "destination", None) == getattr(others, "destination", None)
+
+
+def test_a_deletion_ends_connections_only_when_it_finishes() -> None:
+    director = used("rr")
+    director.apply([SetSysctl("expire_nodest_conn", 1)], 0)
+    there = len(director.connections)
+    change: list[Command] = [Clear()]
+    transaction = activated(director, change)
+    assert len(director.connections) == there
+    exhaust(director.finish(transaction, deque(change), 1))
+    assert len(director.connections) == 0

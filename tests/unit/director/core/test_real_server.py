@@ -39,7 +39,7 @@ def test_from_the_upper_threshold_until_below_the_lower(upper: int, lower: int, 
 
 
 @given(st.integers(1, 20), st.integers(0, 20), st.lists(st.sampled_from("+-*"), max_size=60))
-def test_what_changes_state_is_neither_more_nor_less(upper: int, lower: int, steps: list[str]) -> None:
+def test_a_change_of_state_does_not_change_the_total(upper: int, lower: int, steps: list[str]) -> None:
     one = server(upper, min(lower, upper))
     for step in steps:
         total, before = one.active + one.inactive, one.overloaded
@@ -55,7 +55,7 @@ def test_what_changes_state_is_neither_more_nor_less(upper: int, lower: int, ste
         assert one.overloaded or one.active + one.inactive < upper
 
 
-def test_without_a_threshold_there_is_no_end() -> None:
+def test_without_a_threshold_a_server_is_never_overloaded() -> None:
     one = server(0)
     for _ in range(1000):
         one.count(active=False, by=1)
@@ -73,14 +73,14 @@ def hops(director: Director, ports: range, now: float = 0) -> list[str]:
     return [one.next_hop for one in decisions if isinstance(one, Forward)]
 
 
-def test_who_has_enough_gets_no_more_until_some_have_ended() -> None:
+def test_an_overloaded_server_gets_no_connection_until_some_have_ended() -> None:
     director = limited(upper=2)
     assert hops(director, range(1, 8)).count(LIMITED.address) == 2
     director.expire(100)
     assert hops(director, range(11, 15), 100).count(LIMITED.address) == 2
 
 
-def test_its_connections_go_on() -> None:
+def test_an_overloaded_servers_connections_continue() -> None:
     director = limited(upper=1)
     assert hops(director, range(1, 2)) == [LIMITED.address]
     for flags in (ACK, FIN | ACK, ACK):
@@ -90,14 +90,14 @@ def test_its_connections_go_on() -> None:
 
 
 @pytest.mark.parametrize("upper", [0, 5])
-def test_a_threshold_that_is_raised_or_gone_gives_another_chance(upper: int) -> None:
+def test_a_raised_or_removed_threshold_ends_the_overload(upper: int) -> None:
     director = limited(upper=1)
     hops(director, range(1, 4))
     director.apply([EditServer(KEY, LIMITED, upper=upper)], 0)
     assert LIMITED.address in hops(director, range(4, 6))
 
 
-def test_one_that_is_lowered_does_not() -> None:
+def test_a_lowered_threshold_does_not() -> None:
     director = limited(upper=2)
     hops(director, range(1, 6))
     director.apply([EditServer(KEY, LIMITED, upper=1)], 0)
@@ -105,7 +105,7 @@ def test_one_that_is_lowered_does_not() -> None:
 
 
 @pytest.mark.parametrize(("upper", "lower"), [(-1, 0), (5, 6), (2**31, 0), (0, 1)])
-def test_thresholds_that_make_no_sense(upper: int, lower: int) -> None:
+def test_impossible_thresholds_are_refused(upper: int, lower: int) -> None:
     director = limited()
     with pytest.raises(BadValue, match="threshold"):
         director.apply(
@@ -116,7 +116,7 @@ def test_thresholds_that_make_no_sense(upper: int, lower: int) -> None:
 
 
 @pytest.mark.parametrize("name", schedulers.names())
-def test_no_scheduler_takes_an_overloaded_server(name: str) -> None:
+def test_no_scheduler_picks_an_overloaded_server(name: str) -> None:
     servers = [RealServer(Endpoint(f"203.0.113.{host}", 80), 1, Method.DR, upper=1) for host in range(1, 5)]
     scheduler = schedulers.make(name)
     scheduler.changed(servers)

@@ -1,4 +1,4 @@
-"""The connection table against a plain dictionary."""
+"""The connection table, compared with a plain dictionary."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Key = tuple[int, Endpoint]
 
 
 class TableAgainstDictionary(RuleBasedStateMachine):
-    """Every step is done to both; they must never differ."""
+    """Every step is taken with both; they must never differ."""
 
     keys = Bundle("keys")
 
@@ -73,7 +73,7 @@ TableAgainstDictionary.TestCase.settings = settings(max_examples=60, stateful_st
 TestTable = TableAgainstDictionary.TestCase
 
 
-def test_an_expected_connection_moves_when_its_client_is_known() -> None:
+def test_an_expected_connection_moves_to_its_clients_bucket() -> None:
     table = ConnectionTable()
     expected = Connection(TCP, client(ANY_PORT), WEB, RS1, SERVER, SERVICE)
     table.add(expected, 10)
@@ -84,6 +84,6 @@ def test_an_expected_connection_moves_when_its_client_is_known() -> None:
 
 
 @pytest.mark.parametrize("bits", [7, 21])
-def test_the_size_has_limits(bits: int) -> None:
+def test_the_number_of_buckets_is_limited(bits: int) -> None:
     with pytest.raises(BadValue, match="8 to 20"):
         ConnectionTable(bits)

@@ -1,4 +1,4 @@
-"""Edits in a stream: however it is cut into segments, both ends see one consistent stream."""
+"""However a TCP stream is segmented: lines are read once and in order, both ends see a consistent stream."""
 
 from __future__ import annotations
 
@@ -6,7 +6,60 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from director.core.tcp_stream import Edits, distance
+from director.core.packet import ACK, FIN, SYN, Packet
+from director.core.tcp_stream import Edits, LineReader, distance
+from tests.unit.director.core.support import FTP, client, tcp
+
+# ---- lines ----
+
+
+MODULUS = 1 << 32
+
+
+def said(sequence: int, text: bytes, flags: int = ACK) -> Packet:
+    return tcp(client(1), FTP, flags, sequence=sequence % MODULUS, payload=text)
+
+
+@given(
+    text=st.lists(st.sampled_from([b"a", b"bc", b"\r\n", b"\n"]), max_size=20).map(b"".join),
+    first=st.integers(0, MODULUS - 1),
+    segments=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 10)), max_size=60),
+)
+def test_the_lines_read_are_the_start_of_the_text(
+    text: bytes, first: int, segments: list[tuple[int, int]]
+) -> None:
+    reader = LineReader()
+    reader.read(said(first, b"", SYN))
+    reader.read(said(first + 1, b"-"))
+    text, read = b"-" + text, b""
+    for start, length in segments:
+        lines = reader.read(said(first + 1 + start, text[start : start + length]))
+        for line in lines or []:
+            assert line.start == (first + 1 + len(read)) % MODULUS
+            read += line.text
+    assert text.startswith(read)
+    assert (read + reader.unfinished) in (text, text[: len(read + reader.unfinished)])
+    reader.read(said(first + 1, text))
+    assert reader.position == (first + 1 + len(text)) % MODULUS
+
+
+def test_a_gap_is_reported_only_for_text_and_fin() -> None:
+    reader = LineReader()
+    assert reader.read(said(100, b"x\n")) is not None
+    assert reader.read(said(110, b"y\n")) is None
+    assert reader.read(said(110, b"", FIN | ACK)) is None
+    assert reader.read(said(110, b"")) == []
+
+
+def test_an_endless_line_takes_bounded_memory() -> None:
+    reader = LineReader()
+    for start in range(0, 10_000, 100):
+        reader.read(said(start, b"x" * 100))
+    assert len(reader.unfinished) <= 512
+
+
+# ---- edits ----
+
 
 MODULUS = 1 << 32
 numbers = st.integers(0, MODULUS - 1)
@@ -16,7 +69,7 @@ parts = st.lists(st.tuples(st.binary(max_size=6), texts, texts), max_size=4)
 
 
 def streams(first: int, parts: list[tuple[bytes, bytes, bytes]]) -> tuple[Edits, bytes, bytes]:
-    """The edits, what was said, and what has to arrive."""
+    """The edits, the original text, and the text that must arrive."""
     edits, said, heard = Edits(), b"", b""
     for kept, old, new in parts:
         edits.replace((first + len(said) + len(kept)) % MODULUS, len(old), new)
@@ -25,7 +78,7 @@ def streams(first: int, parts: list[tuple[bytes, bytes, bytes]]) -> tuple[Edits,
 
 
 @given(first=numbers, parts=parts, ends=st.tuples(st.integers(0, 70), st.integers(0, 70)))
-def test_any_segment_arrives_as_its_part_of_the_new_stream(
+def test_every_segment_becomes_its_part_of_the_new_stream(
     first: int, parts: list[tuple[bytes, bytes, bytes]], ends: tuple[int, int]
 ) -> None:
     edits, said, heard = streams(first, parts)
@@ -39,7 +92,7 @@ def test_any_segment_arrives_as_its_part_of_the_new_stream(
 
 
 @given(first=numbers, parts=parts, at=st.integers(0, 70))
-def test_an_acknowledgement_never_covers_what_was_not_heard(
+def test_an_acknowledgement_never_covers_text_not_received(
     first: int, parts: list[tuple[bytes, bytes, bytes]], at: int
 ) -> None:
     edits, said, heard = streams(first, parts)

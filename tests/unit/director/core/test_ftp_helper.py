@@ -35,7 +35,7 @@ class Session:
         return self.director.decide(packet, 0.0)
 
     def reply(self, at: int, text: bytes) -> tuple[int, bytes] | None:
-        """Where the client gets it in its stream, and what; None when it is dropped."""
+        """Its place in the client's stream, and its data; None when it is dropped."""
         packet = tcp(FTP2, client(1), ACK, sequence=(self.first + at) % MODULUS, payload=text)
         decision = self.decide(packet)
         if isinstance(decision, Drop):
@@ -47,7 +47,7 @@ class Session:
         return self.decide(tcp(client(1), FTP, ACK, sequence=501 + at, payload=text))
 
     def acknowledged(self, at: int) -> int:
-        """What the real server is told when the client has `at` bytes."""
+        """The acknowledgement that the real server gets when the client has `at` bytes."""
         packet = tcp(client(1), FTP, ACK, sequence=501, acknowledgement=(self.first + at) % MODULUS)
         decision = self.decide(packet)
         assert isinstance(decision, Forward)
@@ -61,7 +61,7 @@ class Session:
     chaos=st.lists(st.tuples(st.integers(0, 150), st.integers(1, 60)), max_size=20),
 )
 @settings(max_examples=200)
-def test_the_client_hears_the_server_with_the_vips_address(
+def test_the_client_gets_the_replies_with_the_vips_address(
     first: int, lines: list[bytes], cuts: set[int], chaos: list[tuple[int, int]]
 ) -> None:
     said, heard = b"".join(lines), b"".join(HEARD.get(line, line) for line in lines)
@@ -92,7 +92,7 @@ def test_a_passive_reply_in_two_segments() -> None:
     assert data.destination == Endpoint(FTP2.address, 30000)
 
 
-def test_without_the_helper_nobody_reads_what_ftp_says() -> None:
+def test_without_the_helper_ftp_is_not_read() -> None:
     session = Session(ftp_helper=False)
     assert session.reply(0, PASSIVE) == (0, PASSIVE)
     assert isinstance(session.decide(tcp(client(2), Endpoint(VIP, 30000))), Pass)
@@ -101,7 +101,7 @@ def test_without_the_helper_nobody_reads_what_ftp_says() -> None:
     assert len(session.director.connections) == 1  # the control connection, and nothing is announced
 
 
-def test_a_command_is_read_in_its_order() -> None:
+def test_commands_are_read_in_order() -> None:
     session = Session()
     session.command(0, b"USER x\r\n")
     assert isinstance(session.command(21, b"00,101,156,64\r\n"), Drop)
@@ -130,7 +130,7 @@ def test_a_reply_with_a_wrong_checksum_changes_nothing() -> None:
     assert session.reply(0, PASSIVE) == (0, REWRITTEN)
 
 
-def test_without_the_helper_nobody_looks_at_the_checksum() -> None:
+def test_without_the_helper_the_checksum_is_not_checked() -> None:
     session = Session(ftp_helper=False)
     assert isinstance(
         session.decide(tcp(client(1), FTP, ACK, sequence=501, bad_checksum=lambda: True)), Forward
@@ -171,7 +171,7 @@ def test_the_client_may_use_the_ports_of_an_old_data_connection() -> None:
     assert len(session.director.connections) == 2  # what was announced has been taken
 
 
-def test_only_a_syn_takes_what_was_announced() -> None:
+def test_only_a_syn_opens_an_expected_connection() -> None:
     session = Session()
     session.reply(0, PASSIVE)
     session.decide(tcp(client(9), Endpoint(VIP, 30000), ACK))
@@ -186,8 +186,8 @@ def test_a_data_connection_is_not_counted_as_scheduled() -> None:
     assert server.stats.connections == 1
 
 
-def test_the_control_connection_outlives_no_data_connection() -> None:
-    """A long transfer with nothing said beside it: 15 minutes of silence do not end the session."""
+def test_the_control_connection_lives_as_long_as_its_data_connections() -> None:
+    """A long transfer: 15 idle minutes of the control connection do not end the session."""
     session = Session()
     session.reply(0, PASSIVE)
     data = passive_data(session, 2)
@@ -219,7 +219,7 @@ def test_udp_on_port_21_is_not_ftp() -> None:
     assert [str(one.client) for one in director.connections] == [f"{CIP}:1"]
 
 
-def test_after_the_clients_end_nothing_is_announced_any_more() -> None:
+def test_after_the_clients_fin_nothing_is_announced() -> None:
     session = Session()
     session.decide(tcp(client(1), FTP, FIN | ACK, sequence=501))
     session.reply(0, PASSIVE)
