@@ -38,7 +38,7 @@ _SECONDS = {
     "director/core/test_overload.py": 4,
     "director/core/test_any_packet.py": 3,
     "director/engines/test_headers.py": 3,
-    "director/engines/test_fragments.py": 3,
+    "director/engines/test_ipv4.py": 3,
     "classroom/grading/test_gradebook.py": 3,
     "vm/test_budget.py": 3,
     "test_packages.py": 3,
