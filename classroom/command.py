@@ -87,13 +87,13 @@ def _stay(session: Any) -> None:
 
 
 def _is(lab: AttachedLab, variant: Variant) -> bool:
-    return (lab.who.get("exercise"), lab.who.get("student")) == (variant.exercise, variant.student)
+    return (lab.about.get("exercise"), lab.about.get("student")) == (variant.exercise, variant.student)
 
 
 def attached(student: str = "", lab: str = "", *, exercise: bool = True) -> AttachedLab:
     """The running lab: the only one, the student's, or the one called `lab`. Raises LabError."""
     running = list(attach.running_labs())
-    known = [one for one in running if "exercise" in one.who or not exercise]
+    known = [one for one in running if "exercise" in one.about or not exercise]
     found = attach.pick(known, student, lab)
     if found is None:
         reason = attach.none_running(running, student, lab, "exercise" if exercise else "lab")
@@ -152,7 +152,7 @@ def shell(host: str, student: str, command: str, lab: str = "") -> int:
     except ValueError as error:
         raise BadRequest(f"--command {command!r}: {error}; quote it as in a shell.") from None
     found = attached(student, lab, exercise=False)
-    if "exercise" in found.who:
+    if "exercise" in found.about:
         found.ask("note", entry="shell", details={"host": host, "command": command})
     return attach.shell(found, host, words)
 
@@ -160,7 +160,7 @@ def shell(host: str, student: str, command: str, lab: str = "") -> int:
 def submit(student: str, answers: Diagnosis, output: str, called: str = "") -> int:
     """Write the file to hand in; `called` selects a lab by name."""
     lab = attached(student, called)
-    name, owner = str(lab.who["exercise"]), str(lab.who["student"])
+    name, owner = str(lab.about["exercise"]), str(lab.about["student"])
     file = Path(output or f"{name}-{owner}{SUFFIX}").absolute()
     if not file.parent.is_dir() or file.is_dir() or not os.access(file.parent, os.W_OK):
         raise BadRequest(f"--output {output}: cannot write there; name a file in a folder of yours.")

@@ -39,7 +39,7 @@ def _lab(lab: AttachedLab) -> int:
     from doctor import cause_table
     from doctor.causes import diagnose, titles
 
-    if "exercise" in lab.who:
+    if "exercise" in lab.about:
         lab.ask("note", entry="doctor", details={})
     try:
         state = LabState.from_dict(lab.ask("state")["state"])

@@ -1,7 +1,7 @@
-"""From outside into a running lab: which labs run, and a shell on one of their hosts.
+"""Access to a running lab from outside: which labs run, and a shell on one of their hosts.
 
-A lab's namespaces are entered through its first process, whose number the kernel tells by its control
-socket (SO_PEERCRED). An ordinary user may enter the labs that are his own.
+A lab's namespaces are entered through its first process, whose pid the kernel reports for the peer of the
+control socket (SO_PEERCRED). Ordinary users may enter their own labs.
 """
 
 from __future__ import annotations
@@ -32,46 +32,49 @@ _SHELL = "/bin/bash"
 _USER = "user"
 _NAMESPACES = {"mnt": "--mount", "ipc": "--ipc", "uts": "--uts", "net": "--net", "pid": "--pid"}
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
-_PATIENCE = 60  # seconds, for whatever is asked
-_STOPPED = "T"  # of proc(5): Ctrl-Z
-_GONE = 2  # seconds that the kernel may take to end all of a lab once it has begun
+_TIMEOUT = 60  # seconds for any request
+_STOPPED = "T"  # process state in proc(5), after Ctrl-Z
+_CLEANUP = 2  # seconds the kernel may take to end all processes of a lab
 
 
 @dataclass(frozen=True, slots=True)
 class AttachedLab:
-    """A lab that runs: its folder, what lab it is, and its first process as it is numbered out here."""
+    """A running lab: its folder, what it is (lab.json), and its first process, as numbered outside."""
 
     folder: Path
-    who: dict[str, Any]
-    first: int
+    about: dict[str, Any]
+    first_pid: int
 
     @property
     def hosts(self) -> dict[str, int]:
-        """A process on each host, by the numbers that hold inside; asks for them."""
+        """A process on each host, with its pid inside the lab. Asks the lab."""
         return dict(self.ask("hosts")["hosts"])
 
     def __str__(self) -> str:
-        return _name(self.who)
+        return _name(self.about)
 
     def is_called(self, name: str) -> bool:
-        """Whether it is meant by `name`: nat, lab-nat, e04, or the name of its folder, which no other has."""
-        lab = str(self.who["lab"])
-        return name in (self.folder.name, lab, lab.removeprefix("lab-"), self.who.get("exercise"))
+        """Whether `name` means this lab: nat, lab-nat, e04, or the name of its folder, which is unique."""
+        lab = str(self.about["lab"])
+        return name in (self.folder.name, lab, lab.removeprefix("lab-"), self.about.get("exercise"))
 
     def ask(self, what: str, **details: Any) -> Message:
-        """Raises BuildFailed with the lab's own sentence, or where it has ended; Unable: it is suspended."""
+        """Send a request and return the answer.
+
+        Raises BuildFailed if the lab refuses or has ended, Unable if it is suspended.
+        """
         try:
             with socket_in(self.folder) as path:
-                answer = call(path, {"do": what, **details}, patient(_PATIENCE), self.require_awake)
+                answer = call(path, {"do": what, **details}, patient(_TIMEOUT), self.require_awake)
         except (ChannelError, OSError):
             raise BuildFailed(self._silent()) from None
         if not answer.get("ok"):
-            raise BuildFailed(f"The lab of {self.folder} can't do that: {answer.get('error')}")
+            raise BuildFailed(f"The lab of {self.folder} refused: {answer.get('error')}")
         return answer
 
     def require_awake(self) -> None:
-        """Raises Unable where Ctrl-Z has stopped it."""
-        if _is_stopped(self.first):
+        """Raises Unable if Ctrl-Z has stopped the lab."""
+        if _is_stopped(self.first_pid):
             raise Unable(f"{self} is suspended: type fg in its terminal.")
 
     def _silent(self) -> str:
@@ -83,26 +86,26 @@ class AttachedLab:
         return _first_process(self.folder) is None
 
 
-def _name(who: Mapping[str, Any]) -> str:
-    whose = f" of {who['student']}" if "student" in who else ""
-    return f"{who.get('exercise', who['lab'])}{whose}"
+def _name(about: Mapping[str, Any]) -> str:
+    whose = f" of {about['student']}" if "student" in about else ""
+    return f"{about.get('exercise', about['lab'])}{whose}"
 
 
 def running_labs() -> Iterator[AttachedLab]:
-    """The labs that run, or are being built, and may be entered; the one that was started last first."""
+    """The labs that are running or being built and that this user may enter, newest first."""
     for folder in _folders():
-        who, first = _who(folder), _first_process(folder)
-        if who and first is not None:
-            yield AttachedLab(folder, who, first)
+        about, first = _about(folder), _first_process(folder)
+        if about and first is not None:
+            yield AttachedLab(folder, about, first)
 
 
 def pick(labs: Iterable[AttachedLab], student: str = "", lab: str = "") -> AttachedLab | None:
-    """The only one of these, or of the student's, or called `lab`; None where there is none.
+    """The lab of this student, or with this name; without either, the only one. None if there is none.
 
-    Raises BadRequest for several, Unable where it is suspended.
+    Raises BadRequest if several match, Unable if the lab is suspended.
     """
-    found = [one for one in labs if not student or one.who.get("student") == student]
-    found = [one for one in found if not lab or one.is_called(lab)]
+    found = [each for each in labs if not student or each.about.get("student") == student]
+    found = [each for each in found if not lab or each.is_called(lab)]
     if len(found) > 1:
         raise BadRequest(_several(found, f" of {student}" if student else ""))
     if not found:
@@ -112,42 +115,42 @@ def pick(labs: Iterable[AttachedLab], student: str = "", lab: str = "") -> Attac
 
 
 def _several(found: Sequence[AttachedLab], whose: str) -> str:
-    """Which they are, and how one of them is named."""
-    names = [str(one) for one in found]
+    """The message that lists them, with an example of how to name one."""
+    names = [str(each) for each in found]
     if len(set(names)) < len(names):
-        names = [f"{one} in {one.folder.name}" for one in found]
-    students = {one.who.get("student") for one in found} - {None}
+        names = [f"{each} in {each.folder.name}" for each in found]
+    students = {each.about.get("student") for each in found} - {None}
     either = "--student or " if len(students) == len(found) else ""
     first = found[0]
-    short = str(first.who.get("exercise") or first.who["lab"]).removeprefix("lab-")
-    name = short if sum(one.is_called(short) for one in found) == 1 else first.folder.name
+    short = str(first.about.get("exercise") or first.about["lab"]).removeprefix("lab-")
+    name = short if sum(each.is_called(short) for each in found) == 1 else first.folder.name
     return (
-        f"Several labs{whose} are running ({', '.join(names)}): say which with {either}--lab, "
+        f"Several labs{whose} are running ({', '.join(names)}): choose one with {either}--lab, "
         f"such as --lab {name}."
     )
 
 
 def none_running(known: Sequence[AttachedLab], student: str, lab: str, kind: str) -> str:
-    """That none of what runs, `known`, is meant by these words; without a full stop."""
+    """The message that no running lab matches, without a full stop; `known` are those that run."""
     meant = (f" called {lab!r}" if lab else "") + (f" of {student}" if student else "")
-    others = f"; what runs: {', '.join(map(str, known))}" if known else ""
+    others = f"; running: {', '.join(map(str, known))}" if known else ""
     return f"No {kind}{meant} is running{others}"
 
 
 def inaccessible_hint() -> str:
-    """A sentence about labs whose control socket is closed to this user, such as root's; else empty."""
+    """A sentence about a lab that this user may not enter, such as root's; else empty."""
     for folder in _folders():
         if not os.access(folder / SOCKET, os.W_OK):
-            return f" {folder} is somebody else's (root's, say): if that lab is meant, use sudo here, too."
+            return f" {folder} belongs to another user, perhaps root: to reach that lab, use sudo here, too."
     return ""
 
 
 def restart_command() -> str:
-    """What has ended, of those that may be asked, as the words that start it again; empty where none has."""
+    """The command that starts the last exercise again; empty if none has ended."""
     for folder in _folders():
-        who = _who(folder)
-        if "exercise" in who and os.access(folder / SOCKET, os.W_OK) and _first_process(folder) is None:
-            return f"./inv exercise {who['exercise']} --student {who['student']}"
+        about = _about(folder)
+        if "exercise" in about and os.access(folder / SOCKET, os.W_OK) and _first_process(folder) is None:
+            return f"./inv exercise {about['exercise']} --student {about['student']}"
     return ""
 
 
@@ -155,25 +158,25 @@ def _folders() -> list[Path]:
     return [socket.parent for socket in sorted(runs_folder().glob(f"*/{SOCKET}"), reverse=True)]
 
 
-def _who(folder: Path) -> dict[str, Any]:
-    """Empty where it can't be told."""
+def _about(folder: Path) -> dict[str, Any]:
+    """What lab it is; empty if that is unknown."""
     try:
-        who = json.loads((folder / ABOUT).read_text())
+        about = json.loads((folder / ABOUT).read_text())
     except (OSError, ValueError):
         return {}
-    return who if isinstance(who, dict) and "lab" in who else {}
+    return about if isinstance(about, dict) and "lab" in about else {}
 
 
 def _first_process(folder: Path) -> int | None:
-    """As it is numbered out here; None where the lab has ended, or is somebody else's."""
+    """Its pid as seen from outside; None if the lab has ended or belongs to another user."""
     try:
         with socket_in(folder) as path, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
-            peer.settimeout(patient(_PATIENCE))  # where very many wait already
+            peer.settimeout(patient(_TIMEOUT))  # when many callers wait
             peer.connect(path)
-            told = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     except OSError:
         return None
-    process: int = _CREDENTIALS.unpack(told)[0]
+    process: int = _CREDENTIALS.unpack(credentials)[0]
     return process
 
 
@@ -186,7 +189,7 @@ def _is_stopped(process: int) -> bool:
 
 
 def shell(lab: AttachedLab, host: str, command: Sequence[str] = ()) -> int:
-    """A shell on a host of the lab, or one command there; its exit code. Raises LabError."""
+    """Run a shell, or one command, on a host of the lab; its exit code. Raises LabError."""
     hosts = lab.hosts
     if host not in hosts:
         raise BadRequest(f"There is no host {host!r} in this lab: choose from {', '.join(hosts)}.")
@@ -201,17 +204,17 @@ def shell(lab: AttachedLab, host: str, command: Sequence[str] = ()) -> int:
         "PS1": f"{host}# ",
         "HISTFILE": str(lab.folder / f"typed-{host}"),
     }
-    whole = [nsenter, *_ways(lab.first), "--", "/bin/sh", "-c", line]
-    with terminal_as_it_was():
+    whole = [nsenter, *_nsenter_options(lab.first_pid), "--", "/bin/sh", "-c", line]
+    with restored_terminal():
         code = subprocess.run(whole, env=environment, umask=UMASK).returncode
-    if code == -signal.SIGKILL and poll_until(lab.has_ended, bool, _GONE):
+    if code == -signal.SIGKILL and poll_until(lab.has_ended, bool, _CLEANUP):
         raise BuildFailed(f"{lab} has ended; you are back on your own machine.")
-    return code if code >= 0 else 128 - code  # as a shell tells that a signal has ended it
+    return code if code >= 0 else 128 - code  # as a shell reports a signal
 
 
 @contextmanager
-def terminal_as_it_was() -> Iterator[None]:
-    """A shell that is killed leaves the terminal to itself, and in the mode for its own line editing."""
+def restored_terminal() -> Iterator[None]:
+    """Restore the terminal: a shell that is killed keeps it, in the mode for line editing."""
     terminal = next((number for number in range(3) if os.isatty(number)), None)
     if terminal is None:
         yield
@@ -220,15 +223,17 @@ def terminal_as_it_was() -> Iterator[None]:
     try:
         yield
     finally:
-        before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # whoever has the terminal, we set it
+        before = signal.signal(
+            signal.SIGTTOU, signal.SIG_IGN
+        )  # we set it even if another process group owns it
         with suppress(OSError, termios.error):
             os.tcsetpgrp(terminal, owner)
             termios.tcsetattr(terminal, termios.TCSADRAIN, mode)
         signal.signal(signal.SIGTTOU, before)
 
 
-def _ways(first: int) -> list[str]:
-    """Which namespaces nsenter(1) has to enter; a user's is there only where the lab runs without root."""
-    ways = ["--target", str(first), *_NAMESPACES.values()]
+def _nsenter_options(first: int) -> list[str]:
+    """The namespaces nsenter(1) has to enter; a user namespace exists only if the lab runs without root."""
+    options = ["--target", str(first), *_NAMESPACES.values()]
     own, other = (os.stat(f"/proc/{process}/ns/{_USER}").st_ino for process in ("self", first))
-    return ways if own == other else [*ways, "--user", "--preserve-credentials"]
+    return options if own == other else [*options, "--user", "--preserve-credentials"]

@@ -1,7 +1,7 @@
 """Building a lab inside its sandbox: from an empty /run to a director that forwards.
 
-What takes long to start (the controller, the director, the servers' launcher) is started as
-early as it can be and waited for at the end, so that they import while the rest is built.
+Whatever takes long to start (controller, director, the launcher of the servers) is started as early as
+possible and waited for at the end, so it imports its modules while the rest is built.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from realserver_setup.render import Script, name_for, scripts_for
 
 
 class Builder:
-    """Builds one lab, step by step; `notes` tell where this machine took another way."""
+    """Builds one lab, step by step; `notes` are remarks on how this machine differs from others."""
 
     def __init__(
         self,
@@ -40,10 +40,10 @@ class Builder:
         userspace_switches: bool = False,
         alter: Callable[[Script], Script | None] | None = None,
     ) -> None:
-        """Without `captures` no tcpdump runs: where figures are measured, it would be what is measured.
+        """Without `captures` no tcpdump runs, which would distort measurements.
 
-        `userspace_switches` are programs also where the kernel could switch, and see packets as bytes.
-        `alter` changes scripts before they are written down and run, or leaves some out.
+        `userspace_switches` keeps switching out of the kernel even if it could switch.
+        `alter` edits scripts before they are written and run, or leaves some out (None).
         """
         self._plan = plan
         self._captures = captures
@@ -63,7 +63,7 @@ class Builder:
         self._director: DirectorProcess | None = None
 
     def build(self) -> RunningLab:
-        self._say_what_comes()
+        self._announce()
         step = self._reporter.step
         with step("Open vSwitch"):
             self._start_daemons()
@@ -81,7 +81,7 @@ class Builder:
             self._reporter.lines(title, lines)
         return self._running(director)
 
-    def _say_what_comes(self) -> None:
+    def _announce(self) -> None:
         plan, options = self._plan, self._options
         servers = f"{len(plan.servers)} real server{'s' if len(plan.servers) > 1 else ''}"
         self._reporter.title(
@@ -94,12 +94,14 @@ class Builder:
         if not self._kernel_datapath:
             self._note("This kernel has no openvswitch module: switching with OVS's userspace datapath.")
         if options.impaired:
-            self._note(f"The clients are far away: {' '.join(netem_options(options)[1:])}, each way.")
+            self._note(f"Distant clients: {' '.join(netem_options(options)[1:])}, each way.")
         if plan.method is Method.TUN:
-            whose = (
-                "the kernel's" if self._kernel_tunl0 else "the user-space one: the kernel offers none here"
+            origin = (
+                "the kernel's"
+                if self._kernel_tunl0
+                else "a user-space program: this kernel has no ipip module"
             )
-            self._note(f"tunl0 is {whose}.")
+            self._note(f"tunl0 is {origin}.")
 
     def _note(self, text: str) -> None:
         self.notes.append(text)
@@ -113,21 +115,21 @@ class Builder:
         self._switch.wait()
 
     def _start_director(self) -> None:
-        """Write every script down, run the director's first and let it start; the controller listens then.
+        """Write all scripts, set up the director and start it; then wait until the controller listens.
 
-        It has its interfaces now, and imports while the switches are started.
+        The director imports its modules while the switches start.
         """
         director_setup = self._director_setup()
         host = self._network.hosts[director_setup.name]
         director = DirectorProcess(host, self._plan.method, self._options, self._evidence)
-        self._write_down(director.script, *self._rendered())
+        self._write(director.script, *self._rendered())
         apply(self._script_of(director_setup), host)
         director.start(self._scripts[director.script.name])
         self._director = director
         self._controller.wait()
 
     def _set_up(self) -> None:
-        """Run the scripts of all other machines."""
+        """Run the scripts of all other nodes."""
         if self._plan.method is Method.TUN and not self._kernel_tunl0:
             self._farm.start_tunnels(self._network.hosts)
         if self._options.impaired:
@@ -141,7 +143,7 @@ class Builder:
         for setup in self._plan.setups:
             yield from scripts_for(setup).values()
 
-    def _write_down(self, *scripts: Script) -> None:
+    def _write(self, *scripts: Script) -> None:
         for script in filter(None, map(self._alter, scripts)):
             self._scripts[script.name] = script
             path = self._evidence.scripts / script.name
@@ -172,12 +174,12 @@ class Builder:
         self._controller.client.wait_for_switches(self._plan.topology.switches)
         framework, version = self._controller.client.framework()
         if self._options.controller == "auto" and framework != "ryu":
-            self._note(f"Ryu can't be started here: the controller runs on {framework} {version}.")
+            self._note(f"Ryu does not start on this Python: the controller runs on {framework} {version}.")
         self._director.wait()
         return self._director
 
     def _give_rules(self) -> list[tuple[str, list[str]]]:
-        """Run the script of rules on the director; the commands in it, and what became of them."""
+        """Run the director's script of rules; returns its commands, and the rules as they are listed then."""
         setup = self._director_setup()
         host = self._network.hosts[setup.name]
         script = self._scripts[f"{setup.name}/rules.sh"]

@@ -1,11 +1,11 @@
-"""A run's folder: everything that a check judges, and that a person may want to look at later.
+"""The folder of a run: everything that the checks examine, and that a person may want to see later.
 
-scripts/      the rendered scripts, each with its undo and its other dialect
+scripts/        the rendered scripts of both dialects, each with its undo script
 commands.jsonl  every command with host, exit code and output
-pcap/         one capture per interface
-logs/         what the daemons printed, and the servers' access logs
-events.jsonl  what the director did
-report.json   the result
+pcap/           one capture per interface
+logs/           output of the daemons, and access logs of the servers
+events.jsonl    what the director did
+report.json     the result
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from labs.run import json_lines
 from realserver_setup.apply import Result
 
 _ROOT = Path(__file__).resolve().parents[2]
-_CURE = "make room there, or name a folder of yours with LVS_RUNS"
-_LITTLE = 16_384  # bytes
-_LONGEST = 20_000  # characters kept of a command's output
+_CURE = "make room there, or set LVS_RUNS to a folder of yours"
+_MIN_FREE = 16_384  # bytes: less is a full disk
+_MAX_OUTPUT = 20_000  # characters kept of a command's output
 
 
 class Evidence:
-    """The folder of one run, made when the run starts; `LVS_RUNS` moves all of them elsewhere."""
+    """The folder of one run, created when the run starts, in runs_folder()."""
 
-    def __init__(self, lab: str, among: Path | None = None) -> None:
-        """`among`: the folder in which this run's is made, if not with all others."""
-        self.folder = new_folder(among or runs_folder(), lab)
+    def __init__(self, lab: str, parent: Path | None = None) -> None:
+        """`parent`: the folder to create it in, instead of runs_folder()."""
+        self.folder = new_folder(parent or runs_folder(), lab)
         self.scripts, self.pcaps, self.logs = (self._sub(name) for name in ("scripts", "pcap", "logs"))
         self.events = self.folder / "events.jsonl"
         self.report = self.folder / "report.json"
@@ -39,33 +39,33 @@ class Evidence:
         self._unwritten = ""
 
     def command(self, host: str, argv: Sequence[str], text: str | None, result: Result) -> None:
-        """Add a command that has ended to commands.jsonl."""
+        """Append a finished command to commands.jsonl."""
         record = {
             "host": host,
             "command": list(argv),
             "exit": result.exit_code,
-            "stdout": result.stdout[-_LONGEST:],
-            "stderr": result.stderr[-_LONGEST:],
+            "stdout": result.stdout[-_MAX_OUTPUT:],
+            "stderr": result.stderr[-_MAX_OUTPUT:],
         }
         if text is not None:
             record["input"] = text
         try:
             json_lines.append(self._commands, record)
-        except OSError as error:  # the lab goes on without it
+        except OSError as error:  # the lab continues without it
             self._unwritten = self._unwritten or f"{self._commands}: {error.strerror}"
 
     def missing(self) -> str:
-        """A sentence where something of this run could not be kept; empty where all was."""
+        """A sentence if some evidence could not be written; empty if all was."""
         cause = self._unwritten or (f"{self.folder}: the disk is full" if is_full(self.folder) else "")
         if not cause:
             return ""
-        return f"Not all of the evidence could be kept ({cause}): {_CURE}."
+        return f"Some evidence could not be written ({cause}): {_CURE}."
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
 
     def close(self) -> None:
-        """Once the run is over: under sudo, its files become those of the checkout's owner."""
+        """Under sudo, give the files to the owner of the checkout once the run is over."""
         give_to_owner_of(_ROOT, self.folder, *self.folder.rglob("*"))
 
     def _sub(self, name: str) -> Path:
@@ -79,13 +79,13 @@ class Evidence:
 
 
 def is_full(folder: Path) -> bool:
-    """Whether its disk has no room left for as much as a report."""
+    """Whether its disk has no room for a report."""
     disk = os.statvfs(folder)
-    return disk.f_bavail * disk.f_frsize < _LITTLE or (disk.f_files > 0 and disk.f_favail == 0)
+    return disk.f_bavail * disk.f_frsize < _MIN_FREE or (disk.f_files > 0 and disk.f_favail == 0)
 
 
 def runs_folder() -> Path:
-    """Where runs are kept: LVS_RUNS, else runs/ of the project, else the user's state folder."""
+    """Where runs are kept: LVS_RUNS, else runs/ in the checkout, else the user's state folder."""
     chosen = os.environ.get("LVS_RUNS")
     if chosen:
         return Path(chosen).absolute()
@@ -95,15 +95,15 @@ def runs_folder() -> Path:
 
 
 def results_folder() -> Path:
-    """Where results are kept for the documentation; LVS_KEPT where that can't be written to."""
+    """Where benchmark results for the documentation are kept: LVS_KEPT, else docs/bench."""
     return Path(os.environ.get("LVS_KEPT") or _ROOT / "docs" / "bench")
 
 
 def new_folder(runs: Path, lab: str) -> Path:
-    """A folder of its own, also for two labs started in the same second. Raises Unable.
+    """Create a folder for one run, unique even if two start in the same second. Raises Unable.
 
-    It is for its owner alone, because students share machines and evidence shows how an exercise was solved;
-    in a folder that LVS_RUNS names, the umask decides.
+    Only its owner may read it, because students share machines and evidence shows how an exercise was
+    solved; in a folder that LVS_RUNS names, the umask decides.
     """
     mode = 0o777 if os.environ.get("LVS_RUNS") else 0o700
     stamp = time.strftime("%Y%m%d-%H%M%S")
@@ -114,14 +114,14 @@ def new_folder(runs: Path, lab: str) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise Unable(f"In {runs} no folder can be made ({error.strerror}): {_CURE}.") from None
+            raise Unable(f"Can't create a folder in {runs} ({error.strerror}): {_CURE}.") from None
         give_to_owner_of(_ROOT, runs, folder)
         return folder
     raise FileExistsError(folder)
 
 
 def give_to_owner_of(reference: Path, *paths: Path) -> None:
-    """Under sudo: leave nothing in the user's checkout that the user can't write to or remove."""
+    """Under sudo, leave no files in the user's checkout that the user can't change or remove."""
     if os.geteuid() == 0:
         owner = reference.stat()
         for path in paths:

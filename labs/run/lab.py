@@ -1,10 +1,7 @@
 """A lab from start to end: build, check, report.
 
-    outside the sandbox   validate the request, probe the machine
-    inside                Open vSwitch, controller, hosts, scripts, servers, director; checks; report
-
-What can be started early is started early and waited for late: the controller and the
-director import Ryu and Scapy while the network is being built.
+outside the sandbox   validate the request, probe the machine
+inside                Open vSwitch, controller, hosts, scripts, servers, director; checks; report
 """
 
 from __future__ import annotations
@@ -39,14 +36,14 @@ from labs.terminal.reporter import ConsoleReporter
 from labs.wait import patient
 from realserver_setup.errors import SetupError
 
-# What can go wrong with a part of a lab, each with a sentence of its own.
+# What can go wrong with a part of a lab; each has a message for people.
 EXPECTED_ERRORS = (LabError, SetupError, ChannelError, OSError, TimeoutExpired)
 Answers = Mapping[str, Callable[[RunningLab], Message]]
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Commands that break a lab once it is built: data for tests and exercises."""
+    """Commands that break a lab once it is built, for tests and exercises."""
 
     host: str
     commands: tuple[str, ...]
@@ -86,7 +83,7 @@ def run(
     chosen: Sequence[checks.CheckFunction] = checks.ALL,
     answers: Answers | None = None,
 ) -> int:
-    """Run a lab in a sandbox of its own; 0 when every check passed, 1 when one failed.
+    """Run a lab in its own sandbox; 0 if every check passed, 1 if one failed.
 
     `faults` break it once it is built, `chosen` are the checks to run. `answers` are further requests that
     its control socket takes while it stays (`--cli`). Raises Unable, before anything is built, where
@@ -135,14 +132,14 @@ def build_error(error: Exception, evidence: Evidence) -> LabError:
     """What to raise when a build fails with one of EXPECTED_ERRORS: Unable where the disk is full."""
     missing = evidence.missing()
     if isinstance(error, OSError):
-        told = f"{os_error_text(error)}."
+        message = f"{os_error_text(error)}."
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return Unable(told) if full or missing else BuildFailed(told)
+        return Unable(message) if full or missing else BuildFailed(message)
     return Unable(f"{error} {missing}") if missing else BuildFailed(str(error))
 
 
 def _open(control_server: ControlServer, running: RunningLab, answers: Answers) -> None:
-    """While somebody is at the prompt: so `./inv shell` and `./inv doctor` work from other terminals."""
+    """Answer requests while the prompt is open: ./inv shell and ./inv doctor work from other terminals."""
     control_server.open(
         running, {name: partial(_ignoring_details, answer, running) for name, answer in answers.items()}
     )
@@ -173,16 +170,16 @@ def _check(
 
 
 def _results(check: checks.CheckFunction, running: RunningLab) -> tuple[Check, ...]:
-    """What a check found; one that could not be carried out has failed, and the others go on."""
+    """The results of a check. If it raises, it has failed, and the others continue."""
     try:
         found = check(running)
-    except Exception as error:  # noqa: BLE001 (whatever it is, it may cost this check only)
-        found = _not_carried_out(check.__name__, "the check to be carried out", error, running.evidence)
+    except Exception as error:  # noqa: BLE001 (an unforeseen error may cost this check only)
+        found = _not_run(check.__name__, "the check to run", error, running.evidence)
     return (found,) if isinstance(found, Check) else found
 
 
-def _not_carried_out(name: str, expected: str, error: Exception, evidence: Evidence) -> Check:
-    """A failed check that says why; of what nobody has foreseen the trace is kept beside the logs."""
+def _not_run(name: str, expected: str, error: Exception, evidence: Evidence) -> Check:
+    """A failed check with the reason; the traceback of an unforeseen error goes into logs/checks.log."""
     if isinstance(error, EXPECTED_ERRORS):
         return Check(name, False, expected, str(error))
     with suppress(OSError), evidence.log("checks").open("a") as log:
@@ -193,11 +190,11 @@ def _not_carried_out(name: str, expected: str, error: Exception, evidence: Evide
 def _connections(
     running: RunningLab,
 ) -> tuple[dict[tuple[str, int], int], tuple[tuple[str, Check], ...]]:
-    """What the director has counted per real server; a director that is gone is a failed check."""
+    """The director's connection counts per real server; a director that is gone is a failed check."""
     try:
         return running.director.connections_by_server(), ()
-    except Exception as error:  # noqa: BLE001 (all other results are there already)
-        failed = _not_carried_out("the director still runs", "its counters", error, running.evidence)
+    except Exception as error:  # noqa: BLE001 (all other results exist already)
+        failed = _not_run("the director is still running", "its counters", error, running.evidence)
         return {}, (("director", failed),)
 
 

@@ -18,7 +18,7 @@ REQUEST, REPLY = b"GET /index.html", b"HTTP/1.1 200"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One packet of the table; endpoints are `address:port`, None where a method has no such column."""
+    """One packet of the table; endpoints are `address:port`, or None if the method has no such column."""
 
     packet: str
     source: str
@@ -35,7 +35,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """The row that a capture of `interface` must hold; `leaving`: sent from there, not received."""
+    """The row that the capture of `interface` must show; `leaving`: sent from there, not received."""
 
     interface: str
     leaving: bool
@@ -49,7 +49,7 @@ class Hop:
 def observe(
     captures: Path, hops: Sequence[Hop], client_port: int, macs: Mapping[str, str]
 ) -> list[Row | None]:
-    """The row that each hop's capture shows, None where it shows none.
+    """The row that each hop's capture shows, or None.
 
     `captures` holds `INTERFACE.pcap` files, `macs` maps an interface to its MAC.
     """
@@ -66,7 +66,7 @@ def _find(capture: Path, hop: Hop, client_port: int, macs: Mapping[str, str]) ->
 
 
 def _row(frame: Frame, expected: Row) -> Row:
-    """The frame in the columns that `expected` has."""
+    """The frame, in the columns of `expected`."""
     source, dest = frame.addresses[-1]
     outer_source, outer_dest = frame.addresses[0] if len(frame.addresses) > 1 else (None, None)
     with_macs = expected.source_mac is not None
@@ -84,7 +84,7 @@ def _row(frame: Frame, expected: Row) -> Row:
 
 _MAGIC = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">"}  # pcap in microseconds, by byte order
 _FILE_HEADER, _RECORD_HEADER = 24, 16  # bytes
-_DLT_ETHERNET = 1  # anything else that a lab has is a tunnel: IP without a link layer
+_DLT_ETHERNET = 1  # any other interface of a lab is a tunnel: IP without a link layer
 _ETHERTYPE_IP = 0x0800
 _IPIP, _TCP = 4, 6  # protocol numbers
 _OFFSET = 0x1FFF  # of a fragment, in the flags' field
@@ -92,7 +92,7 @@ _OFFSET = 0x1FFF  # of a fragment, in the flags' field
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A TCP segment as it was captured; `addresses` are (source, destination), outermost header first."""
+    """A captured TCP segment; `addresses` are (source, destination), outermost header first."""
 
     source_mac: str | None
     dest_mac: str | None
@@ -103,7 +103,7 @@ class Frame:
 
 
 def frames_with(capture: Path, text: bytes) -> Iterator[Frame]:
-    """The TCP segments in `capture` that contain `text`; a record that is not whole yet ends them."""
+    """The TCP segments in `capture` that contain `text`, up to a record that is still incomplete."""
     content = capture.read_bytes() if capture.exists() else b""
     order = _MAGIC.get(content[:4])
     if order is None or len(content) < _FILE_HEADER:
@@ -121,7 +121,7 @@ def frames_with(capture: Path, text: bytes) -> Iterator[Frame]:
 
 
 def _dissect(raw: bytes, ethernet: bool) -> Frame | None:
-    """None where it is no whole TCP segment over IPv4."""
+    """None unless it is a complete TCP segment over IPv4."""
     macs: tuple[str | None, str | None] = (None, None)
     try:
         if ethernet:

@@ -38,7 +38,7 @@ class DirectorProcess:
         self._daemon: Daemon | None = None
 
     def start(self, script: Script) -> None:
-        """Start it by `script`, its own or one like it; `wait` tells when it forwards."""
+        """Start it with `script`, its own or an edited one; `wait` returns once it forwards."""
         process = self._host.start([script.interpreter, "-c", script.text, script.name], self._log)
         self._daemon = Daemon("The director", process, self._log)
 
@@ -52,18 +52,18 @@ class DirectorProcess:
         return self._daemon.process.pid
 
     def ask(self, what: str) -> dict[str, Any]:
-        """One request over the control socket, its answer as it came. Raises ChannelError."""
+        """Send a request to its control socket and return the answer. Raises ChannelError."""
         try:
             return call(DIRECTOR, {"do": what}, timeout=patient(20))
         except ChannelError as error:
             ended = self._daemon.ended() if self._daemon else ""
             if not ended:
                 raise
-            # Somebody may have started it again on the host since: then this is about another one.
+            # The answer may come from another director that somebody has started on the host since.
             raise ChannelError(f"{error} {ended}") from None
 
     def connections_by_server(self) -> dict[tuple[str, int], int]:
-        """(RIP, port) -> connections that the director has given to it."""
+        """(RIP, port) -> number of connections that the director has given it."""
         rules = self.ask("list")["services"]
         return {
             (server["address"], server["port"]): server["connections"]
@@ -76,7 +76,7 @@ SOCKET = "/run/lvs-controller.sock"
 
 
 class ControllerProcess:
-    """`client` asks it for counters and ARP claims once `wait` has returned."""
+    """`client` queries it for counters and ARP packets once `wait` has returned."""
 
     def __init__(self, framework: str, evidence: Evidence) -> None:
         self._framework = framework
@@ -100,7 +100,7 @@ class ControllerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C at the lab's prompt is not for it
+                start_new_session=True,  # Ctrl-C at the lab's prompt must not reach it
             )
         self._daemon = Daemon("The controller", process, self._log)
 
@@ -118,17 +118,17 @@ class Capture:
         self._running: list[Daemon] = []
 
     def start(self, host: Host, interfaces: Mapping[str, str]) -> None:
-        """Start capturing {name of the file: interface}; `wait` tells when every capture runs."""
+        """Start captures, {name of the file: interface}; `wait` returns once all of them run."""
         for name, interface in interfaces.items():
             target = self._evidence.pcaps / f"{name}.pcap"
             command = ["tcpdump", "-i", interface, "-w", str(target), "-s", _SNAPLEN]
-            # Written packet by packet, and by the user who started it: a check reads it while it grows.
+            # Written packet by packet, as the user who started it: checks read the file while it grows.
             command += ["-U", "--immediate-mode", "-Z", "root", "-n", "-B", "1024"]
             log = self._evidence.log(f"tcpdump-{name}")
             self._running.append(Daemon(f"tcpdump of {name}", host.start(command, log), log))
 
     def wait(self) -> None:
-        """Until every tcpdump says that it listens."""
+        """Wait until every tcpdump is listening."""
         for daemon in self._running:
             daemon.wait(partial(_listens, daemon.log), daemon.name)
 

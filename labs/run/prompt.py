@@ -1,8 +1,8 @@
-"""Mininet's prompt: whatever is typed there and whatever a host prints, the lab stays until it is left.
+"""Mininet's prompt, made robust: whatever is typed or printed, the lab stays until the user leaves.
 
-Mininet's own ends, and the lab with it, at a byte that is not UTF-8, a letter that the terminal's encoding
-does not have, a mistake in a command, and waits for ever for a host whose shell is gone. What a host is
-told is typed into that shell, which also keeps the host's network.
+Mininet's own prompt ends, and the lab with it, on a byte that is not UTF-8, on a character that the
+terminal's encoding lacks, and on a mistake in a command. It also waits for ever for a host whose shell is
+gone. Commands for a host are typed into that shell, which also holds the host's network namespace.
 """
 
 from __future__ import annotations
@@ -29,52 +29,52 @@ from labs.machine.capabilities import missing_packages
 from labs.wait import patient
 
 _DECODER = codecs.getincrementaldecoder("utf-8")
-_LOOK = 500  # milliseconds between two looks at whether a host's shell is still there
-_QUIET = 100  # milliseconds without output: what an earlier command had left is over
-_TYPED_AHEAD = 1.0  # seconds: what is typed so soon, or pasted, is for the prompt and not for the command
-# Ctrl-D and `exit` are for the prompt. Subshells (a $BASHPID of their own) may exit.
+_POLL = 500  # milliseconds between checks that a host's shell still runs
+_QUIET = 100  # milliseconds without output: nothing is left of an earlier command
+_TYPED_AHEAD = 1.0  # seconds: input typed or pasted this early is for the prompt, not for the command
+# Ctrl-D and `exit` must not end the shell. Subshells (with their own $BASHPID) may exit.
 _KEEP_SHELL = (
     "IGNOREEOF=99999; "
     'exit() { [ "$BASHPID" = "$$" ] || builtin exit "$@"; '
-    "echo 'This shell keeps the network of its host: exit alone, without a host, ends the lab.'; }; "
+    "echo 'This shell holds the network of its host. To end the lab, type exit without a host.'; }; "
     "logout() { exit; }"
 )
 _NEED_X = ("do_x", "do_xterm", "do_gterm")
-_SECONDS = 3  # that iperf measures
-_IPERF = {"iperf": "iperf"}  # the program: the package that brings it
-# Until it listens, for five seconds at the most.
+_SECONDS = 3  # duration of iperf
+_IPERF = {"iperf": "iperf"}  # program: package
+# Waits until it listens, for five seconds at most.
 _SERVE = (
     "iperf -s {} > /dev/null 2>&1 & for n in $(seq 50); do ss -lntu | grep -q :5001 && break; sleep 0.1; done"
 )
 
 
 class Prompt(CLI):  # type: ignore[misc]
-    """Runs until it is left: by exit, quit or Ctrl-D."""
+    """Runs until the user leaves: exit, quit or Ctrl-D."""
 
     helpStr = (
-        "A command on a host; names of hosts in it become their addresses:\n"
+        "Type a host and a command; names of hosts in it become their addresses:\n"
         "  c1 ping -c 1 d\n"
-        "Ctrl-C ends that command; exit or Ctrl-D ends the lab.\n"
+        "Ctrl-C ends the command; exit or Ctrl-D ends the lab.\n"
         "In another terminal, ./inv shell c1 opens a shell on a host.\n\n"
     )
 
     def __init__(self, mininet: Any) -> None:
-        lg.ch.setStream(sys.stderr)  # what it was at the first import may be closed by now
-        lg.setLogLevel("output")  # what the hosts' commands print counts as a message to Mininet
+        lg.ch.setStream(sys.stderr)  # the stream of the first import may be closed by now
+        lg.setLogLevel("output")  # Mininet treats the output of commands as messages
         for node in mininet.values():
             node.decoder = _DECODER("replace")
             node.cmd(_KEEP_SHELL)
-        self._mode: Any = None  # of the terminal, while somebody may type
+        self._mode: Any = None  # of the terminal, while input is possible
         if sys.stdin.isatty():
             readline.set_pre_input_hook(self._remember_mode)
-            signal.signal(signal.SIGCONT, self._go_on)
+            signal.signal(signal.SIGCONT, self._on_continue)
         super().__init__(mininet, stdin=sys.stdin)
 
     def _remember_mode(self) -> None:
         self._mode = termios.tcgetattr(self.stdin.fileno())
 
-    def _go_on(self, _number: int, _frame: object) -> None:
-        """After Ctrl-Z and fg: the shell has had the terminal in a mode of its own."""
+    def _on_continue(self, _number: int, _frame: object) -> None:
+        """After Ctrl-Z and fg: the calling shell has changed the mode of the terminal."""
         if self._mode is None:
             return
         termios.tcsetattr(self.stdin.fileno(), termios.TCSADRAIN, self._mode)
@@ -82,48 +82,46 @@ class Prompt(CLI):  # type: ignore[misc]
             os.write(self.stdin.fileno(), f"{self.prompt}{readline.get_line_buffer()}".encode())
 
     def get_names(self) -> list[str]:
-        """For help and completion: what can work in a lab."""
+        """The commands for help and completion: those that can work in a lab."""
         return [name for name in super().get_names() if name not in _NEED_X]
 
     def onecmd(self, line: str) -> Any:
-        """True where the prompt is to be left. Raises SystemExit where somebody wants an exit code."""
+        """True to leave the prompt. Raises SystemExit for a nonzero exit code."""
         try:
             return super().onecmd(line)
         except SystemExit as end:  # `py exit()`
             if end.code:
                 raise
             return True
-        except Exception as failure:  # noqa: BLE001 (Mininet has no exceptions of its own)
+        except Exception as failure:  # noqa: BLE001 (Mininet raises bare exceptions)
             error(f"*** {line.strip()}: {type(failure).__name__}: {failure}\n")
             return None
 
     def do_pingall(self, line: str) -> None:
-        """Ping between all hosts; X where no reply comes.
+        """Ping between all hosts; X means no reply.
         Usage: pingall [seconds to wait for each]"""
         self.mn.pingAll(line.strip() or f"{math.ceil(patient(1))}")
 
     def do_iperf(self, line: str) -> None:
-        """Throughput of TCP between two hosts, the first and the last where nothing is said.
+        """Measure TCP throughput between two hosts (default: the first and the last).
         Usage: iperf host1 host2"""
         self._measure(line.split(), "")
 
     def do_iperfudp(self, line: str) -> None:
-        """Throughput of UDP between two hosts, the first and the last where nothing is said.
+        """Measure UDP throughput between two hosts (default: the first and the last).
         Usage: iperfudp bandwidth host1 host2"""
         bandwidth, *names = line.split() or ["10M"]
         self._measure(names, f"-u -b {bandwidth}")
 
     def _measure(self, names: list[str], mode: str) -> None:
-        """Mininet's own waits for ever: for an iperf of today, and where there is no way to the server."""
+        """Mininet's own waits for ever for today's iperf, and for a server that it can't reach."""
         first_and_last = self.mn.hosts[:: len(self.mn.hosts) - 1]
         pair = [self.mn[name] for name in names if name in self.mn] if names else first_and_last
         packages = " ".join(missing_packages(_IPERF))
         if packages:
             error(f"*** Not installed: {packages}: run `sudo apt-get install {packages}`.\n")
         elif len(pair) != 2 or len(names) not in (0, 2) or not all(node.intfs for node in pair):
-            error(
-                f"*** Two hosts are needed, such as {self.mn.hosts[0].name} and {self.mn.hosts[-1].name}.\n"
-            )
+            error(f"*** Name two hosts, such as {self.mn.hosts[0].name} and {self.mn.hosts[-1].name}.\n")
         elif "1 received" not in pair[0].cmd(f"ping -c 1 -W 2 {pair[1].IP()}"):
             error(f"*** {pair[0].name} does not reach {pair[1].name}: choose hosts that reach each other.\n")
         else:
@@ -138,7 +136,7 @@ class Prompt(CLI):  # type: ignore[misc]
             server.cmd("kill $!; wait $! 2> /dev/null")
 
     def do_source(self, line: str) -> None:
-        """Carry out the commands of a file.
+        """Run the commands in a file.
         Usage: source file"""
         try:
             if line.strip():
@@ -146,13 +144,13 @@ class Prompt(CLI):  # type: ignore[misc]
         except OSError as failure:
             error(f"*** source {line.strip()}: {failure.strerror}.\n")
         except UnicodeError:
-            error(f"*** source {line.strip()}: this is no text.\n")
+            error(f"*** source {line.strip()}: not a text file.\n")
         else:
             super().do_source(line)
 
     def do_x(self, line: str) -> None:
         host = next(iter(line.split()), "HOST")
-        error(f"*** A lab has no X11: ./inv shell {host} opens a shell in another terminal.\n")
+        error(f"*** A lab has no X11. In another terminal, ./inv shell {host} opens a shell.\n")
 
     def do_xterm(self, line: str, term: str = "xterm") -> None:  # noqa: ARG002 (gterm goes through here)
         self.do_x(line)
@@ -160,7 +158,7 @@ class Prompt(CLI):  # type: ignore[misc]
     def default(self, line: str) -> None:
         first, *words = line.split()
         if bare := next((word for word in words if word in self.mn and not self.mn[word].intfs), ""):
-            error(f"*** {bare} has no address: it is no host.\n")
+            error(f"*** {bare} is a switch or controller: commands need a host.\n")
             return
         if first in self.mn:
             self._read_leftovers(self.mn[first])
@@ -168,7 +166,7 @@ class Prompt(CLI):  # type: ignore[misc]
         super().default(line)
 
     def _read_leftovers(self, node: Any) -> None:
-        """What came after the end of an earlier command: else it would be taken for the end of this one."""
+        """Show late output of an earlier command, which would be mistaken for the end of this one."""
         poll = select.poll()
         poll.register(node.stdout, select.POLLIN)
         pause = 0
@@ -177,10 +175,10 @@ class Prompt(CLI):  # type: ignore[misc]
             pause = _QUIET
 
     def waitForNode(self, node: Any) -> None:
-        """Show what the host's command prints, and let it have what is typed, until it ends."""
+        """Pass output of the host's command to the terminal, and input to the command, until it ends."""
         begin = time.monotonic() + patient(_TYPED_AHEAD)
         keyboard = self.stdin.fileno() if self.isatty() else None
-        with _by_letter(keyboard):
+        with _unbuffered(keyboard):
             if keyboard is not None:
                 self._remember_mode()
             while node.waiting:
@@ -190,24 +188,24 @@ class Prompt(CLI):  # type: ignore[misc]
                     node.sendInt()
 
     def _exchange(self, node: Any, keyboard: int | None) -> None:
-        """Once: what is printed, or what is typed; wait a moment where neither is there."""
+        """Pass on output or input that is ready; wait a moment if there is none."""
         poll = select.poll()
         poll.register(node.stdout, select.POLLIN)
         if keyboard is not None:
             poll.register(keyboard, select.POLLIN)
-        ready = [number for number, _ in poll.poll(_LOOK)]
+        ready = [number for number, _ in poll.poll(_POLL)]
         if keyboard in ready:
             os.write(node.stdin.fileno(), os.read(keyboard, 1024))
         if node.stdout.fileno() in ready:
             output(node.monitor(findPid=node.lastCmd.endswith("&")))
         elif node.shell.poll() is not None:
             node.waiting = False
-            error(f"*** The shell of {node.name} has ended, and its network with it: start the lab again.\n")
+            error(f"*** The shell of {node.name} has ended, and its network with it: restart the lab.\n")
 
 
 @contextmanager
-def _by_letter(terminal: int | None) -> Iterator[None]:
-    """Each letter at once, as commands that are not line by line want it; afterwards as it was."""
+def _unbuffered(terminal: int | None) -> Iterator[None]:
+    """Let commands read each key at once, not line by line; restore the terminal afterwards."""
     if terminal is None:
         yield
         return
@@ -223,7 +221,7 @@ def _by_letter(terminal: int | None) -> Iterator[None]:
 
 
 def _resize(node: Any) -> None:
-    """Let the host's commands know how large the terminal is now."""
+    """Tell the host's commands the current size of the terminal."""
     if sys.stdout is not None and sys.stdout.isatty():
         size = fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, bytes(8))
         fcntl.ioctl(node.stdin.fileno(), termios.TIOCSWINSZ, size)

@@ -1,6 +1,6 @@
-"""What a lab leaves behind for programs: report.json, and the file named by --report.
+"""The result of a lab for other programs: report.json, and the file named by --report.
 
-Its fields are relied on from outside: add, never rename.
+Others rely on its fields: add fields, never rename any.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from labs.run.packet_table import Row
 
 @dataclass(frozen=True, slots=True)
 class ServerReport:
-    """A real server with the http connections that the director gave to it."""
+    """A real server, with the number of http connections that the director gave it."""
 
     name: str
     address: str
@@ -27,7 +27,7 @@ class ServerReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`seconds` holds a figure per step and `total`; `notes` what a reader has to know about the run."""
+    """`seconds` has a figure per step, and `total`; `notes` are remarks on how this machine ran the lab."""
 
     plan: Plan
     engine: str
@@ -62,7 +62,7 @@ class Report:
         }
 
     def written(self, path: Path) -> str:
-        """Write it; a sentence where that was refused, else nothing: the result itself is not lost by it."""
+        """Write it; a sentence if that failed, so that the result itself is not lost, else empty."""
         try:
             path.write_text(json.dumps(self.as_dict(), indent=2) + "\n")
         except OSError as error:

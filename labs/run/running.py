@@ -1,11 +1,11 @@
-"""A lab that runs: everything a check may use or look at."""
+"""A running lab: everything that a check may use or examine."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # some of them know the checks, which know this file
+if TYPE_CHECKING:  # some of these import the checks, which import this file
     from labs.controller.client import ControllerClient
     from labs.hosts.client import Client
     from labs.hosts.server_farm import ServerFarm

@@ -106,7 +106,7 @@ def test_a_director_that_dies_is_a_failed_check_and_no_lost_report(run_lab: RunL
     kill = "kill -9 $(pgrep -f '[p]ython.* lvs-director ')"
     run = run_lab("lab-dr", faults={"d": kill}, checks="only_director_answers")
     assert run.code == 1, run.output
-    assert run.failed == ["the director still runs"], run.output
+    assert run.failed == ["the director is still running"], run.output
 
 
 @pytest.mark.parametrize(("lab", "scheduler"), list(zip(cycle(LABS), schedulers.names(), strict=False)))

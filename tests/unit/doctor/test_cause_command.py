@@ -27,12 +27,12 @@ class Lab(AttachedLab):
 
     def ask(self, what: str, **details: Any) -> dict[str, Any]:
         asked.append((str(self), what, details))
-        return {"state": self.who["state"]} if what == "state" else {}
+        return {"state": self.about["state"]} if what == "state" else {}
 
 
 def lab(state: LabState | dict[str, Any], **who: str) -> Lab:
     form = state.as_dict() if isinstance(state, LabState) else state
-    return Lab(Path("/runs/one"), {"lab": "lab-nat", "state": form, **who}, first=0)
+    return Lab(Path("/runs/one"), {"lab": "lab-nat", "state": form, **who}, first_pid=0)
 
 
 @pytest.fixture(autouse=True)

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[4]
 
 
 def lab(folder: str, **who: Any) -> AttachedLab:
-    return AttachedLab(Path("/runs", folder), who, first=0)
+    return AttachedLab(Path("/runs", folder), who, first_pid=0)
 
 
 NAT = lab("1-lab-nat", lab="lab-nat")
@@ -118,7 +118,7 @@ def control_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 def test_a_lab_that_runs_is_found(control_server: ControlServer) -> None:
     [found] = attach.running_labs()
-    assert (found.folder, found.first, str(found)) == (
+    assert (found.folder, found.first_pid, str(found)) == (
         control_server.folder,
         control_server.process.pid,
         "e04 of ada",
@@ -132,7 +132,7 @@ def test_somebody_elses_lab_is_told_as_such(
     monkeypatch.setattr(attach, "_first_process", lambda _folder: None)  # it may not be connected to
     monkeypatch.setattr("os.access", lambda _path, _how: False)
     assert list(attach.running_labs()) == []
-    with pytest.raises(Unable, match=rf"{control_server.folder} is somebody else's.*sudo"):
+    with pytest.raises(Unable, match=rf"{control_server.folder} belongs to another user.*sudo"):
         attached()
 
 
@@ -155,9 +155,9 @@ def test_a_lab_that_is_stopped_while_it_is_asked(control_server: ControlServer) 
 def test_a_name_that_no_lab_has_is_told_with_those_that_run(control_server: ControlServer) -> None:
     assert control_server.folder.exists()
     for student, called, kind in (("", "e99", True), ("bob", "", True), ("", "tun", False)):
-        with pytest.raises(Unable, match=r"^No (exercise|lab) .* is running; what runs: e04 of ada\.$"):
+        with pytest.raises(Unable, match=r"^No (exercise|lab) .* is running; running: e04 of ada\.$"):
             attached(student, called, exercise=kind)
-    with pytest.raises(Unable, match=r"^No lab called 'e99' is running; what runs: e04 of ada: "):
+    with pytest.raises(Unable, match=r"^No lab called 'e99' is running; running: e04 of ada: "):
         doctor_command.doctor(lab="e99")
 
 
@@ -186,7 +186,7 @@ def test_who_asks_while_a_lab_is_built_waits_until_it_is(
 ) -> None:
     monkeypatch.setenv("LVS_RUNS", str(tmp_path))
     there = labs.run.control_server.ControlServer(tmp_path, lab="lab-dr", exercise="e04", student="ada")
-    lab = AttachedLab(tmp_path, {"lab": "lab-dr"}, first=os.getpid())
+    lab = AttachedLab(tmp_path, {"lab": "lab-dr"}, first_pid=os.getpid())
     answers: list[object] = []
     asking = threading.Thread(target=lambda: answers.append(lab.ask("check")))
     asking.start()
