@@ -1,7 +1,7 @@
-"""The scenarios on real wires: a director of ours as a process, its kernel beside it, and what IPVS did.
+"""The scenarios on real interfaces: our director as a process, compared with what kernel IPVS did.
 
-In this process (tests/unit/oracle) the same is compared in no time; here are sockets, routes, ARP,
-and the director's own kernel, which refuses what nobody serves.
+The unit tests compare the same in one process and much faster; here are sockets, routes, ARP, and the
+director's own kernel, which refuses connections to ports without a service.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from oracle.compare import differences
 from oracle.on_the_wire import PlayerProcess
 from oracle.recordings import Recorded
 
-WAITS = ("ebpf", "dr")  # where time is the kernel's; with the method it has nothing to do
-BY_CHANCE = int(os.environ.get("LVS_SCENARIOS", "10"))  # of a method's, in one run
+WAITS = ("ebpf", "dr")  # where the kernel keeps the time; one method is enough
+BY_CHANCE = int(os.environ.get("LVS_SCENARIOS", "10"))  # generated scenarios of a method in one run
 ABOUT_RULES = ("servers", "settings", "thresholds", "persistence: Two ports with one mark")
 
 
@@ -47,9 +47,9 @@ def test_on_the_wire(engine: str, method: str) -> None:
         for recorded in recordings.read(recordings.path(method, "written")):
             scenario = recorded.scenario
             if any(step.kind == "wait" for step in scenario.steps) and (engine, method) != WAITS:
-                continue  # time goes faster in the unit tests
+                continue  # the unit tests do not really wait
             if engine == "ipvs" and not scenario.name.startswith(ABOUT_RULES):
-                continue  # it is the kernel that was recorded: what is left to try is how it gets its rules
+                continue  # kernel IPVS itself was recorded; what is left to test is how it gets its rules
             same_answers(director, recorded)
             played += 1
     assert played > (8 if engine == "ipvs" else 20)
@@ -57,7 +57,7 @@ def test_on_the_wire(engine: str, method: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_ebpf_by_chance(method: str, seed: int) -> None:
-    """Some of those that generate.py has made; `./inv test --scenarios 100 --only by_chance` plays all."""
+    """Some of the generated scenarios; `./inv test --scenarios 100 --only by_chance` runs all of them."""
     require("ebpf")
     all_of_them = list(recordings.read(recordings.path(method, "generated")))
     chosen = random.Random(seed).sample(all_of_them, min(BY_CHANCE, len(all_of_them)))
