@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from director.core.connections import ConnectionTable
+from director.core.connections import ConnectionTable, Tables
 from director.core.director import Director
+from director.core.persistence import Templates
 
 
 class Idle:
@@ -30,8 +31,8 @@ class Idle:
     def use_redirect_peer(self) -> None:
         pass
 
-    def table(self, bits: int, _limit: int) -> ConnectionTable:
-        return ConnectionTable(bits)
+    def tables(self, bits: int, _limit: int) -> Tables:
+        return Tables(ConnectionTable(bits), Templates())
 
     def sync_schedulers(self) -> None:
         pass
