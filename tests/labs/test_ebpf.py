@@ -77,7 +77,7 @@ def test_the_next_director_adopts_templates_and_their_connections(seen: dict[str
 def test_a_second_director_is_refused_and_the_first_continues(seen: dict[str, Any]) -> None:
     second = seen["second"]
     assert second["code"] == 2
-    assert "no other director on this host" in second["says"]
+    assert "only one director can run on a host" in second["says"]
     assert len(second["says"].splitlines()) == 1
     assert second["first"] == "s"
 
