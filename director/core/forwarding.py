@@ -72,9 +72,10 @@ class Forwarding:
             return Pass(("not TCP, UDP or ICMP",))
         if packet.fragment_offset or packet.more_fragments:
             return self._decide_fragment(packet)
-        refusal = self._check_options(packet, now) if packet.options else None
-        if refusal is not None:
-            return refusal
+        if packet.options:
+            refusal = self._check_options(packet, now)
+            if refusal is not None:
+                return refusal
         connection = self._find_in(packet)
         if connection is not None:
             self._count_replaced(now)

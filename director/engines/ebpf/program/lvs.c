@@ -1,4 +1,4 @@
-/* The data plane in the kernel: what the director does with a packet. Twin: core/director.py.
+/* The data plane in the kernel: what the director does with a packet. Twin: core/forwarding.py.
  *
  * `ingress` runs for every frame that arrives on one of the director's interfaces (tc, clsact
  * ingress, direct action). In this order, each with its part below:
