@@ -1,8 +1,8 @@
-"""What can go wrong with a request or a machine.
+"""Errors of a request or of the machine.
 
-LabError                  a sentence that says what, where and what to do next
+LabError                  one sentence that says what, where and what to do next
 ├── BadRequest            an option that makes no sense; nothing was started
-├── Unable                this machine can't do it; nothing was started
+├── Unable                this machine lacks something; nothing was started
 └── BuildFailed           a step of the build failed or took too long; the run's folder has the logs
 
 The tasks print the sentence and exit with 2 for the first two, 1 for the last.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 
 class LabError(Exception):
-    """Its text is for the person who typed the command."""
+    """Its text is a sentence for the person who typed the command."""
 
     exit_code = 1
 

@@ -1,4 +1,4 @@
-"""The three methods by the names that people type: nat, tun, dr."""
+"""The three forwarding methods by the names used on the command line: nat, tun, dr."""
 
 from __future__ import annotations
 

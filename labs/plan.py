@@ -1,7 +1,7 @@
-"""What makes one lab different from the others: the values that labs/vs_* fill in.
+"""The plan of a lab: the values that labs/vs_* fill in, and all that distinguishes one lab from another.
 
-A plan is complete before anything is built: topology, scripts, rules, and what the packet
-table has to show. The rest of labs/ builds, runs and judges any plan.
+A plan is complete before anything is built: topology, scripts, rules, and the expected packet table. The
+rest of labs/ builds, runs and checks any plan.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RealServer:
-    """A real server as the rules see it: RIP, the port its httpd listens on, its weight.
+    """A real server as the rules see it: RIP, port of its httpd, weight.
 
-    On `more_ports` its httpd listens as well; no rule of the lab is about them.
+    Its httpd also listens on `more_ports`, for which the lab has no rules.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Plan:
     method: Method
     topology: Topology
     servers: tuple[RealServer, ...]
-    setups: tuple[Setup, ...]  # one per machine, in building order
+    setups: tuple[Setup, ...]  # one per node, in building order
     hops: Callable[[RealServer, Interface, int], tuple[Hop, ...]]  # real server, client, client's port
     replies_through_director: bool
     addresses: Addressing = PUBLISHED
@@ -59,7 +59,7 @@ class Plan:
 
 
 def replicas(count: int, address: Callable[[int], str]) -> tuple[RealServer, ...]:
-    """Real servers that all do the same; the second has weight 2, so that wrr differs from rr."""
+    """Real servers with identical services; the second has weight 2, so that wrr differs from rr."""
     return tuple(
         RealServer(f"rs{number}", address(number), http_port=80, weight=2 if number == 2 else 1, ftp=True)
         for number in range(1, count + 1)

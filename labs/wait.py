@@ -1,7 +1,7 @@
-"""Waiting for a state, with a deadline: the only place of the labs that sleeps.
+"""Waiting for a state, with a deadline: the only module of the labs that sleeps.
 
-Deadlines are written for an idle machine of ordinary speed and multiplied by how slow this one is at the
-moment (labs/machine/load.py). LVS_PATIENCE, a number of 1 or more, replaces what is measured.
+Deadlines are written for an idle machine of ordinary speed and multiplied by the current slowness of this
+one (labs/machine/load.py). LVS_PATIENCE, a number of 1 or more, replaces the measured factor.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from labs.machine.load import Pace
 
 T = TypeVar("T")
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.05  # seconds between two looks
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.05  # seconds between two polls
 _pace = Pace()
 
 
 def patient(seconds: float) -> float:
-    """`seconds` on this machine as it is now. Raises BadRequest for an LVS_PATIENCE that is no factor."""
+    """`seconds`, scaled to the current speed of this machine. Raises BadRequest for a wrong LVS_PATIENCE."""
     return seconds * slowness()
 
 
 def slowness() -> float:
-    """LVS_PATIENCE where it is set, else how many times as long as usual work takes here, at least 1."""
+    """The factor for deadlines: LVS_PATIENCE if set, else as measured, at least 1."""
     override = os.environ.get("LVS_PATIENCE")
     if not override:
         return _pace.slowness()
@@ -36,12 +36,12 @@ def slowness() -> float:
     except ValueError:
         factor = math.nan
     if not 1 <= factor < math.inf:
-        raise BadRequest(f"LVS_PATIENCE={override!r} must be a number of 1 or more: correct it, or unset it.")
+        raise BadRequest(f"LVS_PATIENCE={override!r} must be a number >= 1: correct it, or unset it.")
     return factor
 
 
 class Deadline:
-    """`seconds` from now; a machine that becomes slower before they have passed gets more of them."""
+    """`seconds` from now, and more if the machine becomes slower before they have passed."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -49,39 +49,39 @@ class Deadline:
         self._slowest = 1.0
 
     def limit(self) -> float:
-        """The seconds that are allowed in all, as of now."""
+        """The seconds allowed in total, at the current speed."""
         self._slowest = max(self._slowest, slowness())
         return self._seconds * self._slowest
 
     def has_passed(self) -> bool:
         passed = time.monotonic() - self._began
-        return passed > self._seconds and passed > self.limit()  # fast machines need no measurement
+        return passed > self._seconds and passed > self.limit()  # without a measurement while there is time
 
 
-def poll_until(look: Callable[[], T], good: Callable[[T], object], seconds: float) -> T:
-    """Call `look` until `good` likes what it returns or `patient(seconds)` have passed; the last look."""
-    return _look(look, good, Deadline(seconds))
+def poll_until(probe: Callable[[], T], good: Callable[[T], object], seconds: float) -> T:
+    """Call `probe` until `good` accepts its value or `patient(seconds)` are over; returns the last value."""
+    return _poll(probe, good, Deadline(seconds))
 
 
-def _look(look: Callable[[], T], good: Callable[[T], object], deadline: Deadline) -> T:
+def _poll(probe: Callable[[], T], good: Callable[[T], object], deadline: Deadline) -> T:
     pause = _FIRST_PAUSE
     while True:
-        seen = look()
-        if good(seen) or deadline.has_passed():
-            return seen
+        value = probe()
+        if good(value) or deadline.has_passed():
+            return value
         time.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
-def wait_for(look: Callable[[], T], seconds: float, what: str, failure: type[LabError]) -> T:
-    """Call `look` until it returns something true, and return that.
+def wait_for(probe: Callable[[], T], seconds: float, what: str, failure: type[LabError]) -> T:
+    """Call `probe` until it returns a true value, and return that.
 
-    Raises `failure`, naming `what`, when `patient(seconds)` have passed.
+    Raises `failure`, which names `what`, after `patient(seconds)`.
     """
     deadline = Deadline(seconds)
-    seen = _look(look, bool, deadline)
-    if not seen:
+    value = _poll(probe, bool, deadline)
+    if not value:
         raise failure(
             f"Timed out after {deadline.limit():.3g} s waiting for {what}: see logs/ in the run's folder."
         )
-    return seen
+    return value

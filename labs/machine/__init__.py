@@ -1,1 +1,1 @@
-"""What this machine can do for a lab, and how fast it is at the moment."""
+"""The machine that a lab runs on: capabilities, limits, load."""

@@ -1,6 +1,6 @@
-"""What this machine can do for a lab, found out before anything is built.
+"""What this machine can do for a lab, probed before anything is built.
 
-Each probe tries the thing itself where that is cheap, and its sentence says what to do.
+Each probe tries the operation itself if that is cheap, and its message says what to do.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from realserver_setup import syscalls
 
 SYSCTLS = Path("/proc/sys")
 TUN = "/dev/net/tun"
-PROGRAMS = {  # program: the package that brings it
+PROGRAMS = {  # program: package
     "ovs-vswitchd": "openvswitch-switch",
     "ovsdb-server": "openvswitch-switch",
     "mnexec": "mininet",
@@ -36,7 +36,7 @@ PROGRAMS = {  # program: the package that brings it
     "ethtool": "ethtool",
     "nft": "nftables",
 }
-SETTINGS = {  # setting that can forbid user namespaces: the value that does
+SETTINGS = {  # setting that can disable user namespaces: the value that does
     "kernel/unprivileged_userns_clone": "0",
     "user/max_user_namespaces": "0",
     "kernel/apparmor_restrict_unprivileged_userns": "1",
@@ -44,7 +44,7 @@ SETTINGS = {  # setting that can forbid user namespaces: the value that does
 
 
 def require(programs: dict[str, str] | None = None) -> None:
-    """Raise Unable with one sentence unless a lab can be built here."""
+    """Raise Unable, with one sentence, if a lab can't be built here."""
     require_programs(PROGRAMS if programs is None else programs)
     load_modules_if_root("openvswitch", "ipip", "tun")
     limits.require()
@@ -56,20 +56,20 @@ def require(programs: dict[str, str] | None = None) -> None:
 
 
 def require_for(options: LabOptions) -> None:
-    """Raise Unable where this machine lacks what only some options ask for."""
+    """Raise Unable if this machine lacks what these options need."""
     try:
         engines.require(options.engine)
     except EngineError as error:
         raise Unable(str(error)) from None
     if options.impaired and not has_netem():
         raise Unable(
-            "--delay and --loss need the kernel's netem (module sch_netem), which is missing here: "
-            "`./inv vm lab-nat --delay 20` boots a kernel that has it."
+            "--delay and --loss need the kernel's netem (module sch_netem), which this kernel lacks: "
+            "`./inv vm lab-nat --delay 20` boots one that has it."
         )
 
 
 def has_netem() -> bool:
-    """Tried on the loopback of a network namespace that is gone a moment later."""
+    """Whether netem works: tried on the loopback of a short-lived network namespace."""
     load_modules_if_root("sch_netem")
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     attempt = ["unshare", "--net", *user, "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
@@ -79,32 +79,32 @@ def has_netem() -> bool:
 
 
 def has_kernel_datapath() -> bool:
-    """Whether Open vSwitch can switch in this kernel; its userspace datapath always can."""
+    """Whether Open vSwitch can switch in this kernel, or needs its userspace datapath."""
     return Path("/sys/module/openvswitch").exists()
 
 
 def has_kernel_tunl0() -> bool:
-    """Whether the kernel gives every new network namespace a tunl0: to be asked in a sandbox, which is one.
+    """Whether new network namespaces get a tunl0 from the kernel. Call it in a sandbox, which is one.
 
-    The module alone does not tell: net.core.fb_tunnels_only_for_init_net can keep tunl0 out of them.
+    The module alone does not say: net.core.fb_tunnels_only_for_init_net can keep tunl0 out of them.
     """
     return Path("/proc/sys/net/ipv4/conf/tunl0").exists()
 
 
 def load_modules_if_root(*names: str) -> None:
-    """Have the kernel load what it may have; a module that it lacks is no error here."""
+    """Load these kernel modules if they exist; a missing one is not an error."""
     if os.geteuid() == 0 and (modprobe := shutil.which("modprobe", path=search_path())):
         for name in names:
             subprocess.run([modprobe, "--quiet", name], capture_output=True, timeout=patient(20))
 
 
 def search_path() -> str:
-    """Where programs of a lab are looked for, whatever the caller's PATH is."""
+    """The PATH of a lab, independent of the caller's."""
     return environment.PATH
 
 
 def missing_packages(programs: Mapping[str, str]) -> list[str]:
-    """Of programs and the packages that bring them: the packages of those that are not there."""
+    """The packages of missing programs, given {program: package}."""
     path = search_path()
     return sorted({package for program, package in programs.items() if not shutil.which(program, path=path)})
 
@@ -125,13 +125,13 @@ def _require_user_namespaces() -> None:
     if setting:
         raise Unable(
             f"User namespaces are switched off here ({setting}): "
-            "run the lab with sudo, or have an administrator change that setting."
+            "run the lab with sudo, or ask an administrator to change that setting."
         )
     raise Unable(f"User namespaces are refused here ({os.strerror(number)}): run the lab with sudo.")
 
 
 def forbids_user_namespaces() -> str:
-    """The setting that keeps ordinary users from them, as name=value; empty where none does."""
+    """The setting that disables them for ordinary users, as name=value; empty if there is none."""
     for setting, forbidding in SETTINGS.items():
         path = SYSCTLS / setting
         if path.exists() and path.read_text().strip() == forbidding:
@@ -140,7 +140,7 @@ def forbids_user_namespaces() -> str:
 
 
 def _try_user_namespace() -> int:
-    """Make one in a child, and a network namespace in it; the errno, 0 where it works."""
+    """Create one in a child process, with a network namespace in it; returns the errno, 0 on success."""
     child = os.fork()
     if child == 0:
         try:
@@ -157,6 +157,6 @@ def _require_tun() -> None:
         os.close(os.open(TUN, os.O_RDWR))
     except OSError as error:
         raise Unable(
-            f"{TUN} can't be opened ({error.strerror}): `sudo modprobe tun` where it is missing, "
-            "`sudo chmod 0666 /dev/net/tun` where it is closed to users, or run the lab with sudo."
+            f"{TUN} can't be opened ({error.strerror}): run `sudo modprobe tun` if it is missing, "
+            "`sudo chmod 0666 /dev/net/tun` if users may not open it, or run the lab with sudo."
         ) from None

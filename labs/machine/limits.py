@@ -1,4 +1,4 @@
-"""What a caller's shell limits (ulimit, umask): lifted where that may be, refused where it is too little."""
+"""Limits of the caller's shell (ulimit, umask): raised if allowed, refused if too low for a lab."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import suppress
 from labs.errors import Unable
 
 _MB = 2**20
-# bash's letter: the limit, the least that a lab can do with, and what it gets where it may.
+# bash's letter: the limit, what a lab needs at least, and what it gets if allowed.
 _LIMITS = {
     "f": (resource.RLIMIT_FSIZE, 64 * _MB, 2**40),
     "v": (resource.RLIMIT_AS, 2048 * _MB, 2**46),
@@ -18,11 +18,11 @@ _LIMITS = {
     "t": (resource.RLIMIT_CPU, 120, 2**30),
     "n": (resource.RLIMIT_NOFILE, 256, 4096),
 }
-_OTHERS = 0o077  # of a umask: what it keeps from others; nobody is helped by files that are closed to himself
+_OTHERS = 0o077  # the bits of a umask that concern others: files closed to their owner help nobody
 
 
 def lift() -> None:
-    """For this process and all that it starts."""
+    """Raise them, for this process and those it starts."""
     os.umask(os.umask(_OTHERS) & _OTHERS)
     for limit, _, wanted in _LIMITS.values():
         soft, hard = resource.getrlimit(limit)
@@ -35,7 +35,7 @@ def lift() -> None:
 
 
 def require() -> None:
-    """Raises Unable where too little is left for a lab."""
+    """Raises Unable if a limit is too low for a lab."""
     for letter, (limit, least, _) in _LIMITS.items():
         if not _reaches(resource.getrlimit(limit)[0], least):
             raise Unable(

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-MARGIN = 2.0  # how much slower than the reference machine is still in time for every deadline
-LIMIT = 100.0  # a measurement beyond this says more about the measurement than about the machine
-_REFERENCE = 0.005  # seconds of processor time that _probe takes on the machine the deadlines are from
-_FRESH = 2.0  # seconds for which a measurement is good
+MARGIN = 2.0  # a machine this many times slower than the reference still meets every deadline
+LIMIT = 100.0  # a larger factor says more about the measurement than about the machine
+_REFERENCE = 0.005  # seconds of processor time that _probe takes on the reference machine
+_FRESH = 2.0  # seconds that a measurement is valid
 _LOAD = Path("/proc/loadavg")
 
 
@@ -28,14 +28,14 @@ def _probe() -> None:
 
 
 def load(text: str) -> float:
-    """Processes that want a processor, from /proc/loadavg: of the last minute or now, whichever is more."""
+    """Runnable processes from /proc/loadavg: of the last minute or now, whichever is more."""
     minute, _, _, runnable, *_ = text.split()
     return max(float(minute), float(runnable.partition("/")[0]) - 1)  # the reader itself is running
 
 
 @dataclass(slots=True)
 class Pace:
-    """Measures at most every two seconds; `probe`, the clocks and `load_file` are there for tests."""
+    """Measures at most every two seconds; tests replace `probe`, the clocks and `load_file`."""
 
     probe: Callable[[], None] = _probe
     clock: Callable[[], float] = time.monotonic
@@ -45,7 +45,7 @@ class Pace:
     _slowness: float = field(default=1.0, init=False)
 
     def slowness(self) -> float:
-        """The factor for every deadline, 1 to 100."""
+        """The factor for deadlines, 1 to 100."""
         now = self.clock()
         if now - self._measured >= _FRESH:
             self._slowness = self._measure()
@@ -64,23 +64,23 @@ class Pace:
     def _load(self) -> float:
         try:
             return load(self.load_file.read_text())
-        except (OSError, ValueError):  # no /proc, or another kernel's
+        except (OSError, ValueError):  # no /proc, or another format
             return 0.0
 
 
-_TICKS = os.sysconf("SC_CLK_TCK")  # a second's
-_IDLE = slice(3, 5)  # idle and waiting
-_ALL = slice(0, 8)  # the others that follow are contained in these
+_TICKS = os.sysconf("SC_CLK_TCK")  # per second
+_IDLE = slice(3, 5)  # idle and iowait
+_ALL = slice(0, 8)  # the fields that follow are contained in these
 
 
 def memory_available() -> int:
-    """Bytes that programs could still have (MemAvailable)."""
+    """Bytes of memory available to programs (MemAvailable)."""
     fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     return int(fields["MemAvailable"].split()[0]) * 1024
 
 
 def processor_times() -> tuple[float, float]:
-    """Seconds, of all processors together and since some start: idle, and in all."""
+    """Seconds of all processors since boot: idle, and in total."""
     words = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
     seconds = [int(word) / _TICKS for word in words]
     return sum(seconds[_IDLE]), sum(seconds[_ALL])

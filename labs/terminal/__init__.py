@@ -1,1 +1,1 @@
-"""What people type and see. It imports next to nothing: a command starts here."""
+"""The command line and the terminal: options, progress, results, errors."""

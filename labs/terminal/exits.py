@@ -1,9 +1,9 @@
-"""How a command ends, whatever happens in it: an exit code, and one sentence where something was wrong.
+"""How a command ends: with an exit code, and with one sentence if something went wrong.
 
 LabError                 its own sentence and code
-the reader has gone      nothing, and 141, as a shell tells that SIGPIPE ended a program (./inv ... | head -1)
-a file, the machine      what was refused and what to do, 2
-anything else            an internal error: its name, and the file that has the trace, 2
+reader gone              no message, and 141, as a shell reports SIGPIPE (./inv ... | head -1)
+OSError                  what the machine refused and what to do, 2
+anything else            an internal error: its name, and the file with the traceback, 2
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ REFUSED = 2
 _TO_COPY = re.compile(r"`[^`]*`")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CURES = {
-    errno.ENOSPC: "make room there, or name another folder for runs with LVS_RUNS",
-    errno.EDQUOT: "make room there, or name another folder for runs with LVS_RUNS",
+    errno.ENOSPC: "make room there, or set LVS_RUNS to another folder",
+    errno.EDQUOT: "make room there, or set LVS_RUNS to another folder",
     errno.EACCES: "name a file or folder that is yours, or use sudo",
     errno.EPERM: "name a file or folder that is yours, or use sudo",
-    errno.EROFS: "name a folder that can be written to",
+    errno.EROFS: "name a writable folder",
     errno.EFBIG: "allow larger files (ulimit -f)",
     errno.EMFILE: "allow more open files (ulimit -n)",
-    errno.ENOMEM: "end what else runs here, or ask for fewer servers",
-    errno.EAGAIN: "end what else runs here, or ask for fewer servers",
+    errno.ENOMEM: "end other programs, or ask for fewer servers",
+    errno.EAGAIN: "end other programs, or ask for fewer servers",
 }
 
 
 def exit_code_of(work: Callable[[], int]) -> int:
-    """Do the work; its exit code, or that of what has ended it, which is told on standard error."""
+    """Do the work and return its exit code. An exception becomes one sentence on standard error."""
     try:
         code = work()
         sys.stdout.flush()
@@ -51,40 +51,40 @@ def exit_code_of(work: Callable[[], int]) -> int:
     except LabError as error:
         print_error(str(error))
         return error.exit_code
-    except SystemExit as error:  # rich leaves so when it can't print any more
+    except SystemExit as error:  # rich's way out when it can't print any more
         if isinstance(error.__context__, BrokenPipeError):
-            return _quietly_ended()
+            return _end_quietly()
         raise
     except OSError as error:
-        if isinstance(error, BrokenPipeError) and _reader_is_gone():
-            return _quietly_ended()
+        if isinstance(error, BrokenPipeError) and _is_reader_gone():
+            return _end_quietly()
         print_error(f"{os_error_text(error)}.")
     except UnicodeError as error:
+        print_error(f"Text in an unexpected encoding ({error}): use UTF-8 (LC_ALL=C.UTF-8).")
+    except Exception as error:  # noqa: BLE001 (users never see a traceback)
         print_error(
-            f"A text is not in the encoding that it should be in ({error}): use UTF-8 (LC_ALL=C.UTF-8)."
+            f"Internal error, {exception_line(error)}: please report it, with {_save_traceback(error)}."
         )
-    except Exception as error:  # noqa: BLE001 (nobody who types a command is shown a traceback)
-        print_error(f"Internal error, {exception_line(error)}: please report it, with {_trace_kept(error)}.")
     _forget_output()
     return REFUSED
 
 
 def os_error_text(error: OSError) -> str:
-    """What the machine os_error_text, and what to do, without a full stop."""
-    if error.filename is None and error.errno in _FULL and not _output_takes_more():
-        return f"Standard output is full ({error.strerror}): make room there, or send it elsewhere"
+    """What the machine refused and what to do, without a full stop."""
+    if error.filename is None and error.errno in _FULL and not _can_print():
+        return f"Standard output is full ({error.strerror}): make room there, or redirect it"
     about = f"{error.filename}: " if error.filename is not None else ""
     cure = _CURES.get(error.errno or 0)
     return f"{about}{error.strerror or error}" + (f": {cure}" if cure else "")
 
 
 def exception_line(error: BaseException) -> str:
-    """An exception nobody has foreseen, in a line."""
+    """An unforeseen exception, in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
 
 
 def print_error(sentence: str) -> None:
-    """To standard error, where somebody reads it; on a terminal, its lines end between words."""
+    """Print to standard error, if it is open; on a terminal, wrap between words."""
     with suppress(OSError, ValueError, AttributeError):
         if sys.stderr.isatty():
             sentence = wrapped(sentence, os.get_terminal_size(sys.stderr.fileno()).columns)
@@ -93,7 +93,7 @@ def print_error(sentence: str) -> None:
 
 
 def wrapped(sentence: str, columns: int) -> str:
-    """In lines of so many columns; a word, and what stands in `backquotes` to be copied, stays whole."""
+    """The sentence in lines of `columns`; words, and text to copy in `backquotes`, stay whole."""
     kept = _TO_COPY.sub(lambda found: found[0].replace(" ", "\0"), sentence)
     lines = (
         textwrap.wrap(line, columns, break_long_words=False, break_on_hyphens=False) or [""]
@@ -102,7 +102,7 @@ def wrapped(sentence: str, columns: int) -> str:
     return "\n".join(chain.from_iterable(lines)).replace("\0", " ")
 
 
-def _output_takes_more() -> bool:
+def _can_print() -> bool:
     try:
         print(flush=True)
     except OSError:
@@ -110,20 +110,20 @@ def _output_takes_more() -> bool:
     return True
 
 
-def _reader_is_gone() -> bool:
-    """Whether standard output is a pipe, or a terminal, that nobody reads any more."""
+def _is_reader_gone() -> bool:
+    """Whether standard output is a pipe or terminal that has lost its reader."""
     poller = select.poll()
     poller.register(1, select.POLLOUT)
     return any(event & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, event in poller.poll(0))
 
 
-def _quietly_ended() -> int:
+def _end_quietly() -> int:
     _forget_output()
     return READER_GONE
 
 
 def _forget_output() -> None:
-    """What could not be printed must not be tried again when Python ends, and complained of."""
+    """Discard output that could not be printed: Python would try again at its end, and complain."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
@@ -132,8 +132,8 @@ def _forget_output() -> None:
         os.close(nowhere)
 
 
-def _trace_kept(error: BaseException) -> str:
-    """The file that has the trace; where none can be written, the place in the code."""
+def _save_traceback(error: BaseException) -> str:
+    """The file with the traceback or, if none can be written, the place in the code."""
     name = f"error-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     for folder in (evidence.runs_folder, lambda: Path(tempfile.gettempdir())):

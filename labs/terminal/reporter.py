@@ -1,7 +1,7 @@
-"""What a person sees while a lab runs: the steps, how long each took, and the result.
+"""What a lab prints: its steps, how long each took, and the result.
 
-On a terminal the current step shows a running clock; piped, each step is a plain line when
-it is done. All figures also go into the report, which no check reads from the screen.
+On a terminal the current step shows a running clock; otherwise each step is a line once it is done. All
+figures are in the report as well.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _COLUMNS = {
     "data": "data",
 }
 _PACKETS = "One connection, as captured"
-_UNBOUNDED = 1000  # columns: more than any row needs
+_UNBOUNDED = 1000  # columns, more than any row needs
 _PAIRS = {
     "outer": ("outer_source", "outer_dest"),
     "IP": ("source", "dest"),
     "MAC": ("source_mac", "dest_mac"),
 }
 _BAR = 20  # characters of the longest bar
-_MANY = 12  # servers or lines: more than these are summed up
+_MANY = 12  # servers or lines, of which more are summed up
 
 
 class ConsoleReporter:
@@ -57,7 +57,7 @@ class ConsoleReporter:
 
     @contextmanager
     def step(self, what: str, of: int | None = None) -> Iterator[ConsoleReporter]:
-        """Time a step and show it; with `of`, it has so many parts, each to be run by `timed`."""
+        """Time a step and show it; `of` is the number of its parts, each to be run by `timed`."""
         began = time.monotonic()
         if self._console.is_terminal and not self._console.quiet:
             columns = (spinner_column(), TextColumn("{task.description}"))
@@ -75,7 +75,7 @@ class ConsoleReporter:
         self._console.print(f"  [green]done[/]  {what:<42} [dim]{self.seconds[what]:6.2f} s[/]")
 
     def timed(self, what: str, part: Callable[[], T]) -> T:
-        """Run one part of the current step, and keep its time as `what`."""
+        """Run one part of the current step, and record its duration as `what`."""
         began = time.monotonic()
         try:
             return part()
@@ -85,7 +85,7 @@ class ConsoleReporter:
                 self._progress.advance(self._progress.task_ids[0])
 
     def title(self, title: str, facts: Sequence[str]) -> None:
-        """The name of the lab and what it is made of."""
+        """Print the name of the lab and facts about it."""
         self._console.print(f"[bold]{title}[/]", soft_wrap=True)
         for fact in facts:
             self._console.print(Text(f"  {fact}"), soft_wrap=True)
@@ -96,13 +96,13 @@ class ConsoleReporter:
         self._console.print(line)
 
     def lines(self, title: str, lines: Sequence[str]) -> None:
-        """Commands that the lab gives, or what one has printed; of very many only the first."""
+        """Print commands, or the output of one; only the first of very many."""
         shown = [*lines[:_MANY], *([f"... and {len(lines) - _MANY} more"] if len(lines) > _MANY else [])]
         self._console.print(f"\n[bold]{title}[/]")
         self._console.print(Text("\n".join(f"  {line}" for line in shown)), soft_wrap=True)
 
     def result(self, report: Report, names_of_macs: dict[str, str]) -> None:
-        """Real servers, checks, the packet table, and a line that sums it up."""
+        """Print real servers, checks, the packet table, and a summary."""
         self._servers(report)
         self._checks(report)
         self._packets(report.packets, names_of_macs)
@@ -115,7 +115,7 @@ class ConsoleReporter:
         self._console.print(f"Evidence: {report.folder} (pcap/ opens in Wireshark)", soft_wrap=True)
 
     def _checks(self, report: Report) -> None:
-        """All of them, or a line for each subject and those that failed."""
+        """Print all checks, or a line for each subject and the checks that failed."""
         self._console.print()
         if self._verbose:
             self._console.print(check_table(report.checks, "Checks"))

@@ -1,4 +1,4 @@
-"""What people see: as wide as their terminal, and plain text of one width where there is none."""
+"""Console, tables and progress: as wide as the terminal, or plain text of a fixed width without one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from rich.text import Text
 if TYPE_CHECKING:
     from labs.checks.result import Check
 
-WIDE = 150  # columns of tables with much in them, where no terminal tells its own
-# For everything of rich that moves. Whatever asks for standard output or error meanwhile, as Mininet's
-# log does for good, would else keep something that prints nothing once the movement has ended.
+WIDE = 150  # columns of wide tables without a terminal
+# For rich's live displays. Otherwise whoever takes standard output or error meanwhile, as Mininet's log does
+# for good, would keep a proxy that prints nothing once the display has ended.
 KEEP_STREAMS: dict[str, Any] = {"redirect_stdout": False, "redirect_stderr": False}
 _PIPED = 132
 
@@ -29,30 +29,30 @@ def is_terminal() -> bool:
 
 
 def is_interactive() -> bool:
-    """Whether somebody can answer a question."""
+    """Whether a user can answer a question."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 
 def is_plain() -> bool:
-    """Whether only ASCII is shown: piped, not in UTF-8, or on a terminal that can do nothing."""
+    """Whether to print ASCII only: piped, not in UTF-8, or on a dumb terminal."""
     known = os.environ.get("TERM", "").lower() not in ("dumb", "unknown", "")
     return not (is_terminal() and known and sys.stdout.encoding.lower().startswith("utf"))
 
 
 class _Console(Console):
-    """Leaves the cursor where people see it: a process that is killed could not show it again."""
+    """Never hides the cursor: a process that is killed could not show it again."""
 
     def show_cursor(self, show: bool = True) -> bool:
         return super().show_cursor(show) if show else False
 
 
 def make_console(piped: int = _PIPED, *, quiet: bool = False) -> Console:
-    """Standard output; `quiet`, nothing of it."""
+    """A console on standard output, or one that prints nothing if `quiet`."""
     return _Console(width=None if is_terminal() else piped, highlight=False, quiet=quiet)
 
 
 def table_box() -> box.Box:
-    """What tables are drawn with."""
+    """The characters that tables are drawn with."""
     return box.ASCII2 if is_plain() else box.ROUNDED
 
 
@@ -91,7 +91,7 @@ def _mark(ok: bool) -> Text:
 
 
 def progress(console: Console, *columns: ProgressColumn) -> Progress:
-    """Something that moves and then goes away."""
+    """A live display that disappears when it ends."""
     return Progress(*columns, console=console, transient=True, **KEEP_STREAMS)
 
 
@@ -101,7 +101,7 @@ def spinner_column() -> SpinnerColumn:
 
 @contextmanager
 def busy(what: str) -> Iterator[None]:
-    """A line that moves, on a terminal, while something lasts."""
+    """Show a spinner on a terminal meanwhile."""
     if not is_terminal():
         yield
         return

@@ -1,9 +1,9 @@
-"""What a command does before all imports that take their time; it imports next to nothing itself.
+"""What a command does before its slow imports; imports next to nothing itself.
 
-The number of a standard stream that is closed would be given to the next file or socket: /dev/null gets it.
+The descriptor of a closed standard stream would go to the next file or socket: /dev/null takes it.
 
-In the middle of an import, Ctrl-C would be a traceback: until the work begins it ends this process by the
-signal's own means. ./inv has it blocked since before Python was started, so none is lost.
+During an import, Ctrl-C would print a traceback: until the work begins, the signal ends this process
+directly. ./inv has blocked it since before Python started, so none is lost.
 """
 
 from __future__ import annotations
@@ -16,44 +16,44 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-_STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))  # by their numbers
+_STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))  # in the order of their descriptors
 
 
 def open_streams() -> None:
-    """Programs that are started later have them as well."""
+    """Open closed standard streams, also for the programs that are started later."""
     for number, (name, mode) in enumerate(_STREAMS):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor
             os.set_inheritable(number, True)
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 (it stays open)
 
 
 def end_by_interrupt() -> None:
-    """From now on Ctrl-C ends the process at once; one that is ignored, as in the background, stays so."""
+    """Let Ctrl-C end the process at once, unless it is ignored, as in the background."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def raise_interrupts() -> None:
-    """From now on Ctrl-C is a KeyboardInterrupt, also where Python could only complain of it."""
+    """Let Ctrl-C raise KeyboardInterrupt, and die of it where Python could only print a warning."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    complain = sys.unraisablehook
+    report = sys.unraisablehook
 
     def hook(unraisable: sys.UnraisableHookArgs) -> None:
-        if isinstance(unraisable.exc_value, KeyboardInterrupt):  # in a callback of the import system, say
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):  # such as in a callback of the import system
             die_of_interrupt()
-        complain(unraisable)
+        report(unraisable)
 
     sys.unraisablehook = hook
 
 
 def die_of_interrupt() -> NoReturn:
-    """As a shell expects it of a program that Ctrl-C has ended: it tells 130, and leaves its own loop."""
+    """Die of SIGINT itself, so that a calling shell reports 130 and leaves its own loop."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGINT)
     os._exit(128 + signal.SIGINT)

@@ -1,7 +1,7 @@
-"""What is printed and typed is never an error: a sign that the terminal does not have becomes a plain one.
+"""Printing and reading never fail: a character that the terminal lacks is replaced by a plain one.
 
-A terminal in Latin-1 or in the C locale has no frames, dots or arrows, and no encoding has the bytes of a
-file name that are no text. Standard library only: every command comes through here.
+A terminal in Latin-1 or the C locale has no box-drawing characters, bullets or arrows, and no encoding has
+the bytes of a file name that is not text. Standard library only, since every command imports this.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import sys
 from typing import TextIO
 
 _PLAIN = "plain"
-# One for one, so that tables keep their columns.
-_SIGNS = {
+# One character each, so that tables keep their columns.
+_REPLACEMENTS = {
     **dict.fromkeys("─━═╌╍┄┅╴╶╸╺", "-"),
     **dict.fromkeys("│┃║▌▎┆┇", "|"),
     **dict.fromkeys("•●∙·✓✔", "*"),
@@ -29,20 +29,20 @@ _SIGNS = {
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
-    """For codecs.register_error."""
+    """An error handler for codecs.register_error."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    return "".join(map(_sign, error.object[error.start : error.end])), error.end
+    return "".join(map(_replacement, error.object[error.start : error.end])), error.end
 
 
-def _sign(letter: str) -> str:
+def _replacement(letter: str) -> str:
     if "╭" <= letter <= "╰" or "┌" <= letter <= "╬":
-        return _SIGNS.get(letter, "+")
-    return _SIGNS.get(letter, "?")
+        return _REPLACEMENTS.get(letter, "+")
+    return _REPLACEMENTS.get(letter, "?")
 
 
 def never_fail() -> None:
-    """Let standard output, error and input take everything; the encoding stays what the user has set."""
+    """Let the standard streams accept everything; the encoding stays as the user has set it."""
     codecs.register_error(_PLAIN, _plain)
     _reconfigure(sys.stdout, _PLAIN)
     _reconfigure(sys.stderr, _PLAIN)
@@ -50,7 +50,7 @@ def never_fail() -> None:
 
 
 def _reconfigure(stream: TextIO | None, errors: str) -> None:
-    """Nothing for one that is closed, or that somebody has put another in the place of."""
+    """Do nothing to a stream that is closed or replaced."""
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure:
         reconfigure(errors=errors)

@@ -39,7 +39,7 @@ def no_such_file() -> OSError:
         (OSError(errno.ENOSPC, "No space left on device"), 2, "No space left on device: make room there, or"),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), 2, "/x: Permission denied: name a file"),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), 2, "Broken pipe."),  # of a socket: somebody still reads
-        (UnicodeEncodeError("ascii", "ü", 0, 1, "no"), 2, "A text is not in the encoding"),
+        (UnicodeEncodeError("ascii", "ü", 0, 1, "no"), 2, "Text in an unexpected encoding"),
         (KeyError("k"), 2, "Internal error, KeyError: 'k': please report it, with "),
         (RuntimeError("two\nlines"), 2, "Internal error, RuntimeError: two lines: please"),
     ],
@@ -101,13 +101,13 @@ def test_an_output_that_takes_nothing_is_a_sentence(words: list[str], unbuffered
             text=True,
             timeout=patient(60),
         )
-    says = "Standard output is full (No space left on device): make room there, or send it elsewhere.\n"
+    says = "Standard output is full (No space left on device): make room there, or redirect it.\n"
     assert (done.returncode, done.stderr) == (2, says)
 
 
 def test_a_full_disk_is_told_from_a_full_standard_output() -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
-    assert os_error_text(full).startswith("No space left on device: make room there, or name another folder")
+    assert os_error_text(full).startswith("No space left on device: make room there, or set LVS_RUNS")
 
 
 @pytest.mark.parametrize(
