@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+_IMPORT = re.compile(r"^ *(?:from ([\w.]+) import (\w+|\()|import ([\w.]+))", re.MULTILINE)
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 PACKAGES = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
 DIRECTOR = {path.parent.name for path in (ROOT / "director").glob("*/__init__.py")}
@@ -28,22 +28,24 @@ def room(module: str) -> str:
     return inside if package == "director" and inside in DIRECTOR else package
 
 
-def imports() -> Iterator[tuple[str, str, str]]:
-    """(importing room, imported room, place) for each import between two rooms."""
+@cache
+def sources() -> dict[Path, str]:
+    """The files of the product."""
     files = [ROOT / "tasks.py", *(file for name in sorted(PACKAGES) for file in (ROOT / name).rglob("*.py"))]
-    for file in files:
-        here = file.relative_to(ROOT)
-        mine = room(".".join(here.with_suffix("").parts)) if file.name != "tasks.py" else "tasks.py"
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                names = [f"{node.module}.{alias.name}" for alias in node.names]
-            else:
-                continue
-            for name in names:
-                if name.partition(".")[0] in PACKAGES and room(name) != mine:
-                    yield mine, room(name), f"{here}:{node.lineno}: {name}"
+    return {file.relative_to(ROOT): file.read_text() for file in files}
+
+
+@cache
+def imports() -> list[tuple[str, str, str]]:
+    """(importing room, imported room, place) for each import between two rooms."""
+    found = []
+    for file, text in sources().items():
+        mine = "tasks.py" if file.name == "tasks.py" else room(".".join(file.with_suffix("").parts))
+        for line in _IMPORT.finditer(text):
+            name = line[3] or f"{line[1]}.{line[2]}"
+            if name.partition(".")[0] in PACKAGES and room(name) != mine:
+                found.append((mine, room(name), f"{file}: {line[0].strip()}"))
+    return found
 
 
 def test_every_room_is_in_the_picture() -> None:
@@ -69,8 +71,7 @@ def glossary() -> list[list[str]]:
 
 
 def test_the_glossary_names_what_is_in_the_source() -> None:
-    files = [file for name in sorted(PACKAGES) for file in (ROOT / name).rglob("*.py")]
-    words = {word for file in files for word in re.findall(r"\w+", file.read_text())}
+    words = {word for text in sources().values() for word in re.findall(r"\w+", text)}
     named = {name for row in glossary() for name in re.findall(r"`([^`]*)`", row[1])}
     assert len(glossary()) >= 30
     assert {name for name in named if "/" not in name and not set(name.split(".")) <= words} == set()
