@@ -1,10 +1,10 @@
-"""ftp, active and passive: a list, a file each way, over data connections of their own."""
+"""ftp, active and passive: a listing, and files in both directions, each on its own data connection."""
 
 from __future__ import annotations
 
 from labs.checks.http import sizes
 from labs.checks.result import Check, equal
-from labs.hosts.client import FTP_MODES, Transfer, Transferred
+from labs.hosts.client import FTP_MODES, Transfer, TransferResult
 from labs.run.running import RunningLab
 
 SUBJECT = "ftp"
@@ -16,7 +16,7 @@ def ftp_modes(run: RunningLab) -> tuple[Check, ...]:
 
 
 def _session(run: RunningLab, mode: str) -> list[Check]:
-    """All that one mode does, on one control connection: the list, then each file there and back."""
+    """One mode on one control connection: the listing, then each file down and up."""
     names = sizes(run) if mode in ("PASV", "PORT") else ("100k.bin",)
     server = f"ftp://{run.plan.vip}"
     transfers = [Transfer(f"{server}/")]
@@ -32,7 +32,7 @@ def _session(run: RunningLab, mode: str) -> list[Check]:
     return checks
 
 
-def _list(run: RunningLab, mode: str, listed: Transferred) -> Check:
+def _list(run: RunningLab, mode: str, listed: TransferResult) -> Check:
     seen = sorted(line.split()[-1] for line in listed.text.splitlines() if line.strip())
     expected = sorted(run.farm.listing)
     return Check(

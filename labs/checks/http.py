@@ -1,4 +1,4 @@
-"""http: files both ways, connections that are kept, clients at the same time."""
+"""http: downloads, uploads, keep-alive, two clients at once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ SUBJECT = "http"
 
 
 def sizes(run: RunningLab) -> tuple[str, ...]:
-    """The file that transfers use: 1 MB, and 10 MB as well with --large."""
+    """The files to transfer: 1 MB, and with --large 10 MB as well."""
     return ("1m.bin", "10m.bin") if run.options.large else ("1m.bin",)
 
 
 def downloads(run: RunningLab) -> tuple[Check, ...]:
-    """Files of every size arrive byte for byte."""
+    """Files arrive byte for byte."""
     return tuple(_download(run, name) for name in ("1k.bin", "100k.bin"))
 
 
@@ -25,7 +25,7 @@ def _download(run: RunningLab, name: str) -> Check:
 
 
 def uploads(run: RunningLab) -> tuple[Check, ...]:
-    """Files put by http lie on one of the real servers, byte for byte."""
+    """Files uploaded with http are on one of the real servers, byte for byte."""
     return tuple(_upload(run, name) for name in sizes(run))
 
 
@@ -36,14 +36,14 @@ def _upload(run: RunningLab, name: str) -> Check:
 
 
 def keep_alive(run: RunningLab) -> Check:
-    """Requests on one connection all go to the server that the connection was given to."""
+    """All requests on one connection go to the same real server."""
     names, opened = run.clients[0].kept_alive(4)
     observed = f"{len(names)} answers from {len(set(names))} server, {opened} connection"
     return equal("keep-alive", "4 answers from 1 server, 1 connection", observed)
 
 
 def two_clients(run: RunningLab) -> tuple[Check, ...]:
-    """Both clients download at once, and each gets its file whole."""
+    """Both clients download at the same time, and each gets its complete file."""
     name = "1m.bin"
     started = [client.start_get(f"http://{run.plan.vip}/{name}", "both") for client in run.clients]
     return tuple(

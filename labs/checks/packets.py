@@ -12,11 +12,11 @@ from labs.wait import poll_until
 SUBJECT = "packets"
 _CLIENT_PORT = 40001
 _FEW = 0.2  # of a file's size: the client's acknowledgements are less than a tenth
-_TIMEOUT = 5.0  # seconds until tcpdump has written what it saw
+_TIMEOUT = 5.0  # seconds for tcpdump to write what it saw
 
 
 def packet_table(run: RunningLab) -> tuple[Check, ...]:
-    """One connection from the first client, found again in the captures of all hosts."""
+    """One connection from the first client, traced in the captures of all hosts."""
     page = run.clients[0].page("/index.html", _CLIENT_PORT)
     server = next((s for s in run.plan.servers if f"{s.name}<" in page.stdout), None)
     if server is None:
@@ -27,7 +27,7 @@ def packet_table(run: RunningLab) -> tuple[Check, ...]:
 
 
 def _observed(run: RunningLab, hops: tuple[Hop, ...]) -> list[Row | None]:
-    """Look until every row is there or the time is over; what is missing then stays missing."""
+    """Wait until every row has been captured or time is up; missing rows are None."""
     macs = {interface: mac for mac, interface in run.plan.topology.names_of_macs.items()}
     return poll_until(lambda: observe(run.evidence.pcaps, hops, _CLIENT_PORT, macs), all, _TIMEOUT)
 
@@ -49,7 +49,7 @@ def _text(row: Row) -> str:
 
 
 def reply_path(run: RunningLab) -> tuple[Check, ...]:
-    """Download a file and read off the director's switch ports how much of it came from there."""
+    """Download a file and read from the director's switch ports how much of it passed there."""
     name = sizes(run)[-1]
     before = _sent_by_director(run)
     got = run.clients[0].get(f"http://{run.plan.vip}/{name}")
@@ -61,29 +61,29 @@ def reply_path(run: RunningLab) -> tuple[Check, ...]:
         Check(
             f"{path} (switch counters)",
             share >= 1 if through else share < _FEW,
-            "at least 100 % of the file's bytes sent by it" if through else f"less than {_FEW:.0%} of them",
+            "at least 100 % of the file's bytes" if through else f"less than {_FEW:.0%} of the file's bytes",
             f"{share:.0%}",
         ),
     )
 
 
 def _sent_by_director(run: RunningLab) -> int:
-    """Bytes that came into the switches from the director's interfaces."""
+    """Bytes that the switches received from the director's interfaces."""
     ports = {run.network.switch_port(interface.name) for interface in run.plan.topology.director.interfaces}
     return sum(counters.rx_bytes for counters in run.controller.ports() if counters.name in ports)
 
 
 def refused(run: RunningLab) -> Check:
-    """A port of the VIP without a rule: the director's own kernel refuses it."""
+    """The director's own kernel refuses a port of the VIP without a rule."""
     return equal("a port without a rule is refused", "ECONNREFUSED", run.clients[0].connect(81))
 
 
 def client_addresses(run: RunningLab) -> Check:
-    """The real servers' own logs name the clients' addresses, never the director's."""
+    """The access logs of the real servers have the clients' addresses, never the director's."""
     clients = {client.address for client in run.plan.nodes(Role.CLIENT)}
-    seen = set().union(*(run.farm.visitors(server.name) for server in run.plan.servers))
+    seen = set().union(*(run.farm.client_addresses(server.name) for server in run.plan.servers))
     return equal(
         "servers see the client's own address",
         ", ".join(sorted(clients)),
-        ", ".join(sorted(seen)) or "nobody",
+        ", ".join(sorted(seen)) or "none",
     )

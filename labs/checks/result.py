@@ -1,4 +1,4 @@
-"""What came of one check."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`expected` and `observed` are for people; `ok` is the judgement."""
+    """`expected` and `observed` are for people; `ok` is the verdict."""
 
     name: str
     ok: bool

@@ -1,4 +1,4 @@
-"""Which real server gets how many connections, and whom it believes to be talking to."""
+"""How the scheduler distributes connections over the real servers."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from labs.checks.result import Check, equal
 from labs.run.running import RunningLab
 
 SUBJECT = "scheduling"
-_ENOUGH = 12  # connections at least, so that three servers show a pattern
+_ENOUGH = 12  # connections at least, for a pattern over three servers
 
 
-_HEAVIEST = ("fo", "ovf", "sed")  # one after the other, connections find nobody else better
-_ONE = ("dh", "lblc", "lblcr", "mh", "nq", "sh")  # one client, one VIP, and nobody busy: one server
-_ALL = ("lc", "wlc")  # whoever has had the fewest
+_HEAVIEST = ("fo", "ovf", "sed")  # sequential connections all go to the server with the largest weight
+_ONE = ("dh", "lblc", "lblcr", "mh", "nq", "sh")  # one client, one VIP, all servers idle: one server
+_ALL = ("lc", "wlc")  # the server with the fewest connections
 
 
 def as_scheduled(run: RunningLab) -> Check:
-    """What the scheduler does with connections that come one after the other, from one client.
+    """How sequential connections from one client are distributed.
 
-    rr and wrr spread whole rounds exactly, whatever came before; twos throws dice.
+    rr and wrr distribute whole rounds exactly, whatever came before; twos is random.
     """
     scheduler, servers = run.options.scheduler, run.plan.servers
     shares = {server.name: server.weight if scheduler == "wrr" else 1 for server in servers}
@@ -37,17 +37,17 @@ def as_scheduled(run: RunningLab) -> Check:
     complete = sum(observed.values()) == total
     if scheduler in _HEAVIEST:
         first = max(servers, key=lambda server: server.weight).name
-        return Check(title, complete and served == [first], f"all of them to {first}", _text(observed))
+        return Check(title, complete and served == [first], f"all to {first}", _text(observed))
     if scheduler in _ONE:
-        return Check(title, complete and len(served) == 1, "all of them to one real server", _text(observed))
+        return Check(title, complete and len(served) == 1, "all to one real server", _text(observed))
     if scheduler in _ALL:
-        everybody = complete and len(served) == len(servers)
-        return Check(title, everybody, "some of them to every real server", _text(observed))
+        everywhere = complete and len(served) == len(servers)
+        return Check(title, everywhere, "some to every real server", _text(observed))
     return Check(title, complete, "every connection answered by a real server", _text(observed))
 
 
 def _text(counts: Mapping[str, int]) -> str:
-    """`rs1 3, rs2 6, rs3 3`; more than six servers are grouped by their count."""
+    """`rs1 3, rs2 6, rs3 3`; more than six servers are grouped by count."""
     if len(counts) <= 6:
         return ", ".join(f"{name} {count}" for name, count in counts.items())
     groups = Counter(counts.values())

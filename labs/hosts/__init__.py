@@ -1,1 +1,1 @@
-"""What runs on the hosts of a lab: clients, the daemons of real servers, their set-up and environment."""
+"""The hosts of a lab: clients, daemons of real servers, set-up scripts, environment."""

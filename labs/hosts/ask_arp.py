@@ -1,7 +1,7 @@
-"""Ask on one interface who has some addresses: `ask_arp.py INTERFACE OWN-ADDRESS ADDRESS...`.
+"""Send ARP requests for some addresses on one interface: `ask_arp.py INTERFACE OWN-ADDRESS ADDRESS...`.
 
-Runs inside a host of the lab, so it needs the standard library only. The answers are read
-by the switches' controller, not here.
+Runs inside a host of the lab, so it uses the standard library only. The controller of the switches records
+the replies.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""What a client of the lab does: curl for http and ftp, and what came of it.
+"""A client of the lab: curl for http and ftp, and its results.
 
-Each call is one curl process on a client host; what it saved and printed is compared by the
-checks, never here.
+Each call runs one curl process on a client host. The checks compare what it saved and printed.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from labs.hosts.host import Host, program
 from labs.wait import patient
 from realserver_setup.apply import Result
 
-# Passive by the commands of 1985 and of RFC 2428, and active by the same.
+# Passive and active, with the commands of RFC 959 and of RFC 2428.
 FTP_MODES: dict[str, tuple[str, ...]] = {
     "PASV": ("--disable-epsv",),
     "EPSV": (),
@@ -24,13 +23,13 @@ FTP_MODES: dict[str, tuple[str, ...]] = {
     "EPRT": ("--ftp-port", "-"),
 }
 _TRY_CONNECT = Path(__file__).resolve().parent / "try_connect.py"
-# In seconds, each times LVS_PATIENCE; the last is for a curl that does not keep its own limit.
+# In seconds, scaled by patient(); the last is for a curl that exceeds its own limit.
 _CONNECT, _SILENCE, _LONGEST, _STUCK = 2, 5, 60, 90
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A file as it arrived: its SHA-256 and size in bytes, or curl's complaint."""
+    """A file as it arrived: its SHA-256 and size in bytes, or curl's error message."""
 
     digest: str
     size: int
@@ -42,20 +41,20 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """One thing that a session of ftp does: `url` is fetched, or `source` sent there."""
+    """One transfer of an ftp session: fetches `url`, or sends `source` to it."""
 
     url: str
     source: Path | None = None
 
     def options(self, target: Path) -> list[str]:
-        """curl's; what arrives goes to `target`, and standard output has a line of how it ended."""
+        """Options of curl: output goes to `target`, and a line with the result to standard output."""
         send = ["--upload-file", str(self.source)] if self.source else []
         return [*send, "--output", str(target), "--write-out", "%{exitcode} %{errormsg}\n", self.url]
 
 
 @dataclass(frozen=True, slots=True)
-class Transferred:
-    """How a transfer ended, and what it fetched: the file itself, and the same to be compared."""
+class TransferResult:
+    """The result of a transfer, and the file it fetched."""
 
     result: Result
     target: Path
@@ -70,7 +69,7 @@ class Transferred:
 
 
 class Client:
-    """curl on `host`, for what `vip` serves; `scratch` is a folder of its own for what arrives."""
+    """Runs curl on `host` against `vip`; `scratch` is its own folder for files that arrive."""
 
     def __init__(self, host: Host, scratch: Path, vip: str) -> None:
         self.host = host
@@ -79,23 +78,23 @@ class Client:
         scratch.mkdir(parents=True, exist_ok=True)
 
     def names(self, count: int, *options: str) -> list[str]:
-        """Ask for `/name` `count` times, a new connection each; the servers' names in order."""
+        """Request `/name` `count` times, each on a new connection; the names of the servers in order."""
         done = self._curl("-H", "Connection: close", *options, f"http://{self.vip}/name?[1-{count}]")
         return done.stdout.split()
 
     def page(self, path: str, local_port: int) -> Result:
-        """Fetch `path` from a given local port."""
+        """Fetch `path` from this local port."""
         return self._curl("--local-port", str(local_port), f"http://{self.vip}{path}")
 
     def kept_alive(self, count: int) -> tuple[list[str], int]:
-        """Ask for `/name` `count` times on one connection; the names, and connections opened."""
+        """Request `/name` `count` times on one connection; the names, and how many were opened."""
         done = self._curl("--write-out", "opened %{num_connects}\n", f"http://{self.vip}/name?[1-{count}]")
         lines = [line.split() for line in done.stdout.splitlines()]
         names = [line[0] for line in lines if len(line) == 1]
         return names, sum(int(line[1]) for line in lines if len(line) == 2)
 
     def connect(self, port: int) -> str:
-        """How a connection to `port` of the VIP ends: `connected`, or the name of the errno."""
+        """The result of a connection attempt to `port` of the VIP: `connected`, or the name of the errno."""
         command = program(_TRY_CONNECT, self.vip, port, patient(_SILENCE))
         return self.host.run(command).stdout.strip()
 
@@ -113,39 +112,39 @@ class Client:
     def put(self, source: Path, url: str, *options: str) -> Result:
         return self._curl(*options, "--upload-file", str(source), url)
 
-    def ftp(self, mode: str, transfers: Sequence[Transfer]) -> list[Transferred]:
-        """One session in one of FTP_MODES: the transfers share a control connection, one after the other.
+    def ftp(self, mode: str, transfers: Sequence[Transfer]) -> list[TransferResult]:
+        """Run a session in one of FTP_MODES: the transfers share a control connection, one after the other.
 
-        One that fails leaves the others alone.
+        A transfer that fails does not affect the others.
         """
         targets = [self._scratch / f"{mode}-{number}" for number in range(len(transfers))]
         arguments: list[str] = []
         for transfer, target in zip(transfers, targets, strict=True):
             target.unlink(missing_ok=True)
-            # --next has curl forget all options.
+            # --next makes curl forget all options.
             arguments += ["--next", *_curl()[1:], *FTP_MODES[mode], *transfer.options(target)]
         done = self.host.run(["curl", *arguments[1:]], timeout=_STUCK * len(transfers))
         results = _results(done, len(transfers))
-        return [Transferred(result, target) for result, target in zip(results, targets, strict=True)]
+        return [TransferResult(result, target) for result, target in zip(results, targets, strict=True)]
 
     def _curl(self, *arguments: str) -> Result:
         return self.host.run([*_curl(), *arguments], timeout=_STUCK)
 
 
 class Download:
-    """A download that runs while others do."""
+    """A download that runs in the background."""
 
     def __init__(self, process: subprocess.Popen[str], target: Path) -> None:
         self._process = process
         self._target = target
 
     def wait(self) -> Fetched:
-        output, complaint = self._process.communicate(timeout=patient(_STUCK))
-        return _fetched(self._target, Result(self._process.returncode, output, complaint))
+        output, message = self._process.communicate(timeout=patient(_STUCK))
+        return _fetched(self._target, Result(self._process.returncode, output, message))
 
 
 def _curl() -> list[str]:
-    """curl as every call here starts it."""
+    """The common start of every curl command here."""
     limits = ["--connect-timeout", f"{patient(_CONNECT):g}", "--max-time", f"{patient(_LONGEST):g}"]
     return ["curl", "-q", "--silent", "--show-error", *limits]
 
@@ -157,14 +156,14 @@ def _fetched(target: Path, done: Result) -> Fetched:
 
 
 def _results(done: Result, count: int) -> list[Result]:
-    """How each transfer of one curl ended; what curl did not get to ended as curl itself did."""
+    """The result of each transfer of one curl process; those it did not reach end as curl itself did."""
     results = []
     for line in done.stdout.splitlines():
-        code, _, complaint = line.partition(" ")
-        results.append(Result(int(code), "", f"curl: ({code}) {complaint}" if complaint else ""))
+        code, _, message = line.partition(" ")
+        results.append(Result(int(code), "", f"curl: ({code}) {message}" if message else ""))
     return results + [Result(done.exit_code, "", done.stderr)] * (count - len(results))
 
 
 def digest_of(path: Path) -> Fetched:
-    """The file at `path` in the terms in which downloads are compared."""
+    """Digest and size of the file at `path`."""
     return Fetched(hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size)

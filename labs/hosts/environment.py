@@ -1,12 +1,11 @@
-"""The environment of what runs inside a lab: made here, whoever starts it and wherever.
+"""The environment of all programs inside a lab, independent of the caller's.
 
-A caller's proxies, dotfiles, locale, PYTHON* variables, umask and the sysctls that a new network
-namespace inherits would change what a lab does. So the first process of a sandbox calls `enter`, and
-everything else inherits from it. Of the caller's variables only those pass that describe the terminal
-or belong to the project (LVS_*).
+A caller's proxies, dotfiles, locale, PYTHON* variables and umask, and the sysctls that a new network
+namespace inherits, would change what a lab does. So the first process of a sandbox calls `enter`, and all
+others inherit from it. Only variables that describe the terminal or belong to the project (LVS_*) pass.
 
-The other direction, too: libraries keep files in the caller's HOME, which under sudo may be somebody
-else's. `keep_out_of_home` sends them to the labs' own cache.
+In the other direction, libraries write files into the caller's HOME, which under sudo may belong to
+another user. `keep_out_of_home` redirects them to the cache of the labs.
 """
 
 from __future__ import annotations
@@ -29,15 +28,15 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / "director" / "bin"
 DIRECTOR = "/run/lvs-director.sock"  # its control socket
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-HOME = Path("/run/home")  # the sandbox's own /run: what a program writes there goes with the lab
+HOME = Path("/run/home")  # in the sandbox's own /run, which ends with the lab
 CACHE_VARIABLE = "LVS_CACHE"
 UMASK = 0o022
 _OURS = "LVS_"
 _NOT_FOR_A_LAB = {"LVS_CLASS_SECRET"}  # the teacher's
 _OF_THE_TERMINAL = ("TERM", "COLORTERM", "NO_COLOR", "COLUMNS", "LINES")
 
-# What the kernel starts with, net/ipv4/devinet.c: of those settings of an interface that change where
-# packets go. A network namespace inherits the machine's (net.core.devconf_inherit_init_net).
+# The kernel's defaults (net/ipv4/devinet.c) of the interface settings that change where packets go. A
+# network namespace inherits the machine's values (net.core.devconf_inherit_init_net).
 _SETTINGS = Path("/proc/sys/net/ipv4/conf")
 _ON = ("accept_redirects", "secure_redirects", "send_redirects", "shared_media")
 _OFF = (
@@ -46,7 +45,7 @@ _OFF = (
     *("ignore_routes_with_linkdown", "log_martians", "promote_secondaries", "proxy_arp"),
     *("proxy_arp_pvlan", "route_localnet", "rp_filter", "src_valid_mark"),
 )
-_DEFAULTS = {  # `forwarding` of all comes first: the kernel sets others when it changes
+_DEFAULTS = {  # `forwarding` of `all` comes first: changing it makes the kernel set others
     f"{interface}/{name}": value
     for interface in ("all", "default", "lo")
     for name, value in (
@@ -55,11 +54,11 @@ _DEFAULTS = {  # `forwarding` of all comes first: the kernel sets others when it
         ("accept_source_route", "0" if interface == "all" else "1"),
     )
 }
-_inherited: dict[str, str] = {}  # of the sandbox: settings that came otherwise, with their defaults
+_inherited: dict[str, str] = {}  # settings that the sandbox inherited with other values, and their defaults
 
 
 def lab_environment(caller: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a process inside a lab, given its caller's."""
+    """The environment variables of a process inside a lab, given its caller's."""
     ours = {name for name in caller if name.startswith(_OURS)} - _NOT_FOR_A_LAB
     return {
         **{name: caller[name] for name in (*ours, *_OF_THE_TERMINAL) if name in caller},
@@ -80,7 +79,7 @@ def lab_environment(caller: Mapping[str, str]) -> dict[str, str]:
 
 
 def enter() -> None:
-    """Make this process, the first of a sandbox with a /run of its own, independent of its caller."""
+    """Make this process, the first of a sandbox, independent of its caller."""
     variables = lab_environment(os.environ)
     os.environ.clear()
     os.environ.update(variables)
@@ -88,14 +87,14 @@ def enter() -> None:
     HOME.mkdir(exist_ok=True)
     if not _can_stay():
         os.chdir("/")
-    with suppress(OSError):  # without it they do it again each time
+    with suppress(OSError):  # only a cache
         Path(variables["XDG_CACHE_HOME"]).mkdir(mode=0o700, parents=True, exist_ok=True)
     _inherited.update(settings_not_default())
     _set(_inherited)
 
 
 def _can_stay() -> bool:
-    """Whether the folder that the caller was in is there for this user: mnexec goes into it again."""
+    """Whether this user can enter the current folder: mnexec changes into it again."""
     try:
         return os.access(os.getcwd(), os.X_OK)
     except OSError:
@@ -103,7 +102,7 @@ def _can_stay() -> bool:
 
 
 def reset_settings(pid: int) -> None:
-    """Give the network namespace of process `pid`, a new one, the settings that the kernel starts with."""
+    """Set the kernel's defaults in the new network namespace of process `pid`."""
     if not _inherited:
         return
 
@@ -122,12 +121,12 @@ def reset_settings_here() -> None:
 
 
 def settings_not_default() -> dict[str, str]:
-    """Those of this network namespace that differ from the kernel's own, with the kernel's values."""
+    """Settings of this network namespace that differ from the kernel's defaults, with the defaults."""
     return {name: value for name, value in _DEFAULTS.items() if _read(name) not in ("", value)}
 
 
 def _read(name: str) -> str:
-    """Empty where this kernel has no such setting."""
+    """The value of a setting; empty if this kernel lacks it."""
     try:
         return (_SETTINGS / name).read_text().strip()
     except OSError:
@@ -140,35 +139,35 @@ def _set(settings: Mapping[str, str]) -> None:
 
 
 def keep_out_of_home() -> None:
-    """Have the libraries that this process will import keep what they keep in the labs' own cache."""
+    """Make the libraries that this process will import write to the cache of the labs, not to HOME."""
     os.environ.update(_for_libraries(os.environ))
 
 
 def _for_libraries(caller: Mapping[str, str]) -> dict[str, str]:
-    """Twice is as once: what was set here before is found in LVS_CACHE."""
+    """Variables for libraries. Idempotent: an earlier call has set LVS_CACHE."""
     own = cache_folder(caller)
     theirs = {"XDG_CACHE_HOME": "lib", "XDG_CONFIG_HOME": "lib", "MPLCONFIGDIR": "lib/matplotlib"}
     return {CACHE_VARIABLE: str(own), **{name: str(own / folder) for name, folder in theirs.items()}}
 
 
 def cache_folder(caller: Mapping[str, str]) -> Path:
-    """LVS_CACHE; else lvs-lab in the user's cache; where there is none, a folder for temporary files."""
-    told = caller.get(CACHE_VARIABLE)
-    if told:
-        return Path(told).absolute()
+    """LVS_CACHE, else lvs-lab in the user's cache folder, else a temporary folder."""
+    chosen = caller.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen).absolute()
     return _of_user(caller, "XDG_CACHE_HOME", ".cache") / "lvs-lab"
 
 
 def state_folder(caller: Mapping[str, str]) -> Path:
-    """As without LVS_CACHE, but for what is to be kept."""
+    """The same in the user's state folder, for files that are to be kept."""
     return _of_user(caller, "XDG_STATE_HOME", ".local/state") / "lvs-lab"
 
 
 def _of_user(caller: Mapping[str, str], variable: str, below_home: str) -> Path:
-    """A base folder as XDG has it, of the user that the kernel knows; it need not exist. Raises Unable."""
-    told = Path(caller.get(variable) or "")
-    if told.is_absolute() and _is_own(told):
-        return told
+    """An XDG base folder of the real user, which need not exist. Raises Unable."""
+    base = Path(caller.get(variable) or "")
+    if base.is_absolute() and _is_own(base):
+        return base
     for home in (caller.get("HOME") or "", _passwd_home()):
         if os.path.isabs(home) and os.path.isdir(home) and _is_own(Path(home)):
             return Path(home) / below_home
@@ -176,7 +175,7 @@ def _of_user(caller: Mapping[str, str], variable: str, below_home: str) -> Path:
 
 
 def _temporary() -> Path:
-    """For a user without a home: nobody else may have put anything there. Raises Unable."""
+    """A private folder for a user without a home. Raises Unable if others can write to it."""
     folder = Path(tempfile.gettempdir(), f"lvs-lab-{os.geteuid()}")
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -184,7 +183,7 @@ def _temporary() -> Path:
     except OSError as error:
         raise Unable(f"{folder}: {error.strerror}: set HOME to a folder of yours.") from None
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
-        raise Unable(f"{folder} is not yours alone: set HOME to a folder of yours.")
+        raise Unable(f"{folder} is accessible to others: set HOME to a folder of yours.")
     return folder
 
 
@@ -196,16 +195,16 @@ def _passwd_home() -> str:
 
 
 def _is_own(folder: Path) -> bool:
-    """Whether it, or what is there on the way to it, belongs to this user, who may write there."""
+    """Whether this user owns, and may write to, the folder or its nearest existing parent."""
     try:
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        return there.stat().st_uid == os.geteuid() and os.access(there, os.W_OK | os.X_OK)
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        return existing.stat().st_uid == os.geteuid() and os.access(existing, os.W_OK | os.X_OK)
     except OSError:
         return False
 
 
 def user_name() -> str:
-    """Of the user that the kernel knows, whatever LOGNAME says; the number of one without a name."""
+    """The name of the real user, or the uid of one without a name; LOGNAME does not count."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

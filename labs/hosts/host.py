@@ -20,20 +20,20 @@ from realserver_setup.apply import Result
 
 
 def program(file: Path, *arguments: object) -> list[str]:
-    """The command for a program of ours that needs the standard library only: it starts in no time."""
+    """The command for a program of ours that uses the standard library only: without site, it starts fast."""
     return [sys.executable, "-S", "-E", str(file), *map(str, arguments)]
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """`pid` is a process in the host's namespaces; every command run here is recorded."""
+    """`pid` is a process in the host's namespaces; every command is recorded as evidence."""
 
     name: str
     pid: int
     evidence: Evidence
 
     def run(self, argv: Sequence[str], text: str | None = None, timeout: float = 60) -> Result:
-        """Run `argv` to its end; exit code 124 where it took more than `patient(timeout)` seconds."""
+        """Run `argv` to its end; exit code 124 if it takes longer than `patient(timeout)`."""
         limit = patient(timeout)
         try:
             done = subprocess.run(
@@ -47,12 +47,12 @@ class Host:
             )
             result = Result(done.returncode, done.stdout, done.stderr)
         except subprocess.TimeoutExpired:
-            result = Result(124, "", f"not done after {limit:g} s")
+            result = Result(124, "", f"timed out after {limit:g} s")
         self.evidence.command(self.name, argv, text, result)
         return result
 
     def start(self, argv: Sequence[str], log: Path) -> subprocess.Popen[str]:
-        """Start `argv` and leave it running, its output going to `log`; it ends with the sandbox."""
+        """Start `argv` in the background, with its output in `log`; it ends with the sandbox."""
         with log.open("a") as output:
             return subprocess.Popen(
                 self._inside(argv),
@@ -60,11 +60,11 @@ class Host:
                 stdout=output,
                 stderr=output,
                 text=True,
-                start_new_session=True,  # Ctrl-C at the lab's prompt is not for it
+                start_new_session=True,  # Ctrl-C at the lab's prompt must not reach it
             )
 
     def open(self, argv: Sequence[str]) -> subprocess.Popen[str]:
-        """Start `argv` with its standard output to be read by the caller."""
+        """Start `argv`; the caller reads its output."""
         return subprocess.Popen(
             self._inside(argv),
             stdin=subprocess.DEVNULL,
@@ -78,30 +78,30 @@ class Host:
         return ["mnexec", "-a", str(self.pid), *argv]
 
 
-_PATIENCE = 60  # seconds
+_TIMEOUT = 60  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """`name` is for people; everything the process prints goes to `log`."""
+    """A background process: `name` is for people, its output goes to `log`."""
 
     name: str
     process: subprocess.Popen[Any]
     log: Path
 
     def wait(self, ready: Callable[[], bool], what: str) -> None:
-        """Until `ready`, which `what` describes. Raises BuildFailed, at once where the process has ended."""
+        """Wait until `ready`, which `what` describes. Raises BuildFailed, at once if the process ends."""
 
-        def look() -> bool:
+        def poll() -> bool:
             ended = self.ended()
             if ended:
                 raise BuildFailed(ended)
             return ready()
 
-        wait_for(look, _PATIENCE, what, BuildFailed)
+        wait_for(poll, _TIMEOUT, what, BuildFailed)
 
     def ended(self) -> str:
-        """That it has ended, by which signal if it was killed, and its last words; empty while it runs."""
+        """A message that it has ended, with the signal, if any, and its output; empty while it runs."""
         code = self.process.poll()
         if code is None:
             return ""

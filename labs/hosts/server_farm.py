@@ -1,7 +1,7 @@
-"""The real servers' daemons: nginx and ftpd on each, and what can be asked of them afterwards.
+"""The daemons of the real servers, nginx and ftpd on each, and what they have served.
 
-What they serve lies in the sandbox's own /run and goes with it; their configuration and logs
-are in the run's folder.
+The files they serve are in the sandbox's own /run and end with it; their configuration and logs are in the
+run's folder.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HOME = Path("/run/lvs")
 
 
 class ServerFarm:
-    """`prepare` first, then `start_tunnels` in VS-TUN, then `start`; `files` are what all serve."""
+    """Call `prepare`, then in VS-TUN `start_tunnels`, then `start`. All servers serve `files`."""
 
     listing = files.LISTING
 
@@ -41,7 +41,7 @@ class ServerFarm:
         self._launcher: Launcher | None = None
 
     def prepare(self) -> None:
-        """Make the files, and start the process that will fork the daemons."""
+        """Create the files, and start the process that will fork the daemons."""
         self._launcher = Launcher(self._evidence.log("forkserver"))
         shared = files.make_shared(_HOME / "shared")
         self.files = {name: Fetched(file.sha256, file.size) for name, file in shared.items()}
@@ -65,11 +65,11 @@ class ServerFarm:
             wait_for(httpd.listens, 60, f"nginx of {name}", BuildFailed)
 
     def ended(self) -> list[str]:
-        """The real servers whose httpd runs no more."""
+        """The real servers whose httpd has ended."""
         return [name for name, process in self._processes.items() if process.poll() is not None]
 
     def kill(self, server: str) -> None:
-        """End a real server's httpd at once, as a crash would."""
+        """Kill a real server's httpd, as a crash would."""
         self._processes[server].kill()
         self._processes[server].wait()
 
@@ -81,26 +81,26 @@ class ServerFarm:
         """One of the shared files, for a client to upload."""
         return _HOME / "shared" / name
 
-    def visitors(self, server: str) -> set[str]:
-        """The client addresses in the logs of a real server's httpd and ftpd."""
+    def client_addresses(self, server: str) -> set[str]:
+        """The client addresses in the access logs of a real server."""
         http = {request.client for request in self._httpds[server].requests()}
         return http | {command.client for command in ftp_commands(self._evidence.log(f"ftpd-{server}"))}
 
     def requests(self, server: str) -> list[Request]:
-        """What a real server's httpd has served so far."""
+        """The requests that a real server's httpd has served so far."""
         return self._httpds[server].requests()
 
     def uploaded(self, name: str) -> list[Fetched]:
-        """What lies under `name` in the upload folders of all real servers."""
+        """The copies of `name` in the upload folders of all real servers."""
         found = (self.root(server.name) / files.UPLOAD / name for server in self._servers)
         return [digest_of(path) for path in found if path.exists()]
 
     def check_upload(self, title: str, target: str, source: str, done: Result) -> Check:
-        """That `source` has arrived as `target` on exactly one real server."""
-        there = self.uploaded(target)
+        """The check that `source` has arrived as `target` on exactly one real server."""
+        copies = self.uploaded(target)
         expected = self.files[source]
-        seen = " and ".join(map(str, there)) or done.stderr.strip() or "nowhere"
-        return Check(title, there == [expected] and done.exit_code == 0, str(expected), seen)
+        seen = " and ".join(map(str, copies)) or done.stderr.strip() or "nowhere"
+        return Check(title, copies == [expected] and done.exit_code == 0, str(expected), seen)
 
     def _start_daemons(
         self, hosts: Mapping[str, Host], kind: Kind, options: Mapping[str, Mapping[str, object]]

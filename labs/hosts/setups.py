@@ -1,4 +1,4 @@
-"""From a lab's topology to what each machine's set-up script has to say."""
+"""Set-up scripts of a lab: the values for each node's script, from the topology, and the scripts in order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from realserver_setup.render import rules_for as rules_script
 def setups_for(
     method: Method, topology: Topology, servers: tuple[RealServer, ...], at: Addressing
 ) -> tuple[Setup, ...]:
-    """One set-up per machine, in the topology's order; raises InvalidValue."""
+    """One set-up per node, in the order of the topology. Raises InvalidValue."""
     ports = {server.name: server.http_port for server in servers}
     setups: list[Setup] = []
     for node in topology.nodes:
@@ -40,7 +40,7 @@ def setups_for(
 
 
 def _router(node: Node, topology: Topology) -> RouterSetup:
-    """The first router knows the way to every site; the sites' routers know the way to the VIP."""
+    """The first router has a route to every site; the routers of the sites have one to the VIP."""
     first = topology.by_role(Role.ROUTER)[0]
     if node is first:
         sites = topology.by_role(Role.ROUTER)[1:]
@@ -64,7 +64,7 @@ def _director(method: Method, node: Node, servers: tuple[RealServer, ...], vip: 
 
 
 def rules_for(servers: tuple[RealServer, ...]) -> tuple[Rule, ...]:
-    """http on every real server, and ftp on those that serve it, as in the published example."""
+    """Rules for http on every real server, and ftp on those that serve it, as in the published example."""
     http = [Rule("tcp", 80, s.address, s.http_port, s.weight) for s in servers]
     ftp = [Rule("tcp", 21, s.address, 21) for s in servers if s.ftp]
     return (*http, *ftp)
@@ -83,7 +83,7 @@ def _server(method: Method, node: Node, topology: Topology, http_port: int, vip:
 
 
 def _gateway(interface: Interface, topology: Topology) -> str:
-    """The router on the server's own network; where there is none, in VS-NAT, the director."""
+    """The router on the server's own network, or the director in VS-NAT, which has none."""
     for role in (Role.ROUTER, Role.DIRECTOR):
         for node in topology.by_role(role):
             for other in node.interfaces:
@@ -97,13 +97,13 @@ def _interface(interface: Interface) -> build.Interface:
 
 
 def scripts_in_order(plan: Plan, dialect: str) -> list[Script]:
-    """The scripts that build a lab, in the order in which it runs them; the rules come last."""
+    """The scripts that build a lab, in the order of their execution; the rules come last."""
     scripts = [script_for(setup, dialect) for setup in plan.setups]
     return scripts + [rules_script(setup) for setup in plan.setups if isinstance(setup, DirectorSetup)]
 
 
 def show_scripts(plan: Plan, dialect: str) -> None:
-    """Print them, each under its name."""
+    """Print the scripts, each under its name."""
     for script in scripts_in_order(plan, dialect):
         print(f"# ---- {script.name} ----")
         print(script.text)

@@ -1,7 +1,7 @@
-"""Try to connect: `try_connect.py ADDRESS PORT SECONDS` prints how it ended, by the name of the errno.
+"""Try to connect: `try_connect.py ADDRESS PORT SECONDS` prints the result.
 
-`connected`, ECONNREFUSED, EHOSTUNREACH, ETIMEDOUT (also after SECONDS of silence), ...
-Runs inside a host of the lab, so it needs the standard library only.
+The result is `connected` or the name of the errno: ECONNREFUSED, EHOSTUNREACH, ETIMEDOUT (also after
+SECONDS without an answer), ... Runs inside a host of the lab, so it uses the standard library only.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Who has which address: the documentation prefixes of RFC 5737, and 172.16.0.0/24 for VS-NAT.
+"""The addresses of the labs: the documentation prefixes of RFC 5737, and 172.16.0.0/24 for VS-NAT.
 
     the Internet    198.51.100.0/24   clients .101 .., site routers .11 .., the router r0 .254
     director's LAN  203.0.113.0/24    VIP .1, director .2, VS-DR's real servers .11 .., r0 .254
     private net     172.16.0.0/24     director .1, VS-NAT's real servers .2 .. (as published)
     remote sites    192.0.2.0/24      eight networks of 32 addresses for VS-TUN, router first
 
-Numbers only; which lab has which machine is the labs' own business. `PUBLISHED` are the addresses
-above; another `Addressing` moves some of them, so that no two students have the same lab.
+Numbers only: which lab has which node is in labs/vs_*. `PUBLISHED` are the addresses above; another
+`Addressing` shifts some of them, so that no two students have the same lab.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SITE_SIZE = 32
 
 
 def site_of(number: int) -> int:
-    """VS-TUN: the site, 0 to 7, of real server `number` from 1: they take turns."""
+    """VS-TUN: the site, 0 to 7, of real server `number`, counted from 1; sites take turns."""
     return (number - 1) % SITES
 
 
@@ -49,13 +49,13 @@ def site_uplink(site: int) -> str:
 
 
 def mac_of(address: str) -> str:
-    """A locally administered MAC that spells `address` in its last four bytes."""
+    """A locally administered MAC with `address` in its last four bytes."""
     return "02:00:" + IPv4Address(address).packed.hex(":")
 
 
 @dataclass(frozen=True, slots=True)
 class Addressing:
-    """The addresses that may differ between two labs; `clients` and `servers` are added to their numbers."""
+    """The addresses that may differ between labs; `clients` and `servers` are offsets of their numbers."""
 
     vip: str = VIP
     dip: str = DIP
@@ -67,15 +67,15 @@ class Addressing:
         return _plus("198.51.100.100", number + self.clients)
 
     def private_server(self, number: int) -> str:
-        """VS-NAT: real server `number` from 1, starting at 172.16.0.2 as in the published example."""
+        """VS-NAT: real server `number`, from 1, starting at 172.16.0.2 as in the published example."""
         return _plus(DIRECTOR_INSIDE, number + self.servers)
 
     def lan_server(self, number: int) -> str:
-        """VS-DR: real server `number` from 1, on the director's own segment."""
+        """VS-DR: real server `number`, counted from 1, on the director's own segment."""
         return _plus("203.0.113.10", number + self.servers)
 
     def site_server(self, number: int) -> str:
-        """VS-TUN: real server `number` from 1, in the network of its site."""
+        """VS-TUN: real server `number`, counted from 1, in the network of its site."""
         return _plus(site_router(site_of(number)), 1 + (number - 1) // SITES + self.servers)
 
 

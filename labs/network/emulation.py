@@ -23,11 +23,11 @@ from labs.wait import patient
 
 CONTROLLER_PORT = 6653
 _OPENFLOW = "OpenFlow13"
-_DESCRIPTORS = 2048  # enough for the shells of 200 hosts, two each, and what is open already
+_DESCRIPTORS = 2048  # enough for the shells of 200 hosts, two each, and open files
 
 
 class Network:
-    """Hosts by name once `build` has run; `mininet` is the object that Mininet's prompt needs."""
+    """The emulated network: `hosts` by name once `build` has run; `mininet` is for Mininet's prompt."""
 
     def __init__(self, topology: Topology, kernel_datapath: bool, evidence: Evidence) -> None:
         self._topology = topology
@@ -37,11 +37,11 @@ class Network:
         self.hosts: dict[str, Host] = {}
 
     def build(self, controller_listens: Callable[[], None]) -> None:
-        """Make hosts, bridges and cables, and point the bridges at the controller.
+        """Create hosts, bridges and cables, and connect the bridges to the controller.
 
-        `controller_listens` returns when it does: a bridge that is refused asks again a second later.
+        `controller_listens` returns once it does: a bridge that is refused retries only after a second.
         """
-        from mininet.log import setLogLevel  # 0.1 s: only a command that builds pays for it
+        from mininet.log import setLogLevel  # takes 0.1 s: only commands that build a network pay
         from mininet.net import Mininet
 
         setLogLevel("error")
@@ -63,7 +63,7 @@ class Network:
                 datapath=self._datapath,
                 protocols=_OPENFLOW,
                 failMode="secure",
-                batch=True,  # a shell would cut the command for a hundred ports off at 4096 characters
+                batch=True,  # a shell would truncate the command for a hundred ports at 4096 characters
             )
 
     def _add_hosts(self) -> None:
@@ -74,18 +74,18 @@ class Network:
             for interface in node.interfaces:
                 switch = self.mininet.get(interface.switch)
                 cable = self.mininet.addLink(host, switch, intfName1=interface.name, addr1=interface.mac)
-                # What Mininet's commands (dump, pingall, IP()) go by; the scripts give it to the interface.
+                # For Mininet's commands (dump, pingall, IP()); the scripts configure the interface.
                 cable.intf1.ip, cable.intf1.prefixLen = interface.address, str(interface.prefix)
 
     def switch_port(self, interface: str) -> str:
-        """The name of the switch port that a host's `interface` is plugged into."""
+        """The name of the switch port at the other end of a host's `interface`."""
         host = interface.rsplit("-", 1)[0]
         cable = self.mininet.get(host).intf(interface).link
         ends = {cable.intf1.name, cable.intf2.name} - {interface}
         return str(ends.pop())
 
     def prompt(self) -> None:
-        """Mininet's command line, until the user leaves it; nothing where standard input is closed."""
+        """Run Mininet's prompt until the user leaves it, unless standard input is closed."""
         if sys.stdin is None:
             return
         from labs.run.prompt import Prompt
@@ -95,7 +95,7 @@ class Network:
 
 @contextmanager
 def _few_descriptors() -> Iterator[None]:
-    """mnexec closes every number that could be a descriptor, a million on some machines, for each host."""
+    """Lower the limit meanwhile: mnexec closes every possible descriptor, on some machines a million."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, _DESCRIPTORS), hard))
     try:
@@ -108,16 +108,16 @@ def _switch() -> Any:
     from mininet.node import OVSSwitch
 
     class OurSwitch(OVSSwitch):  # type: ignore[misc]
-        """A switch of the lab's own Open vSwitch, which is known to run."""
+        """A switch of the lab's own Open vSwitch, which is already running."""
 
-        OVSVersion = "3.1"  # Mininet asks whether it is from before 1.10
+        OVSVersion = "3.1"  # Mininet checks for versions before 1.10
 
         @classmethod
         def setup(cls) -> None:
-            """Mininet's own gives a slow machine one second to answer, then exits."""
+            """Skip Mininet's check, which exits if a slow machine does not answer within a second."""
 
         def dpctl(self, *words: str) -> str:
-            """Mininet's own does not say which OpenFlow the bridge speaks, and is refused."""
+            """Name the OpenFlow version, without which the bridge refuses Mininet's own command."""
             return str(self.cmd("ovs-ofctl", "-O", _OPENFLOW, words[0], self.name, *words[1:]))
 
     return OurSwitch
@@ -127,7 +127,7 @@ def _controller() -> Any:
     from mininet.node import RemoteController
 
     class OurController(RemoteController):  # type: ignore[misc]
-        """Runs as a process of the lab; whether it listens is for the lab to wait for."""
+        """A process of the lab, which waits for it itself."""
 
         def checkListening(self) -> None:
             pass
@@ -136,14 +136,14 @@ def _controller() -> Any:
 
 
 def netem_options(options: LabOptions) -> list[str]:
-    """What netem is told."""
+    """The arguments of netem."""
     delay = ["delay", f"{options.delay:g}ms"] if options.delay else []
     loss = ["loss", f"{options.loss:g}%"] if options.loss else []
     return ["netem", *delay, *loss]
 
 
 def impair(network: Network, client: Interface, options: LabOptions) -> None:
-    """Both ends of a client's cable: what goes into either is late, or lost. Raises LabError."""
+    """Delay or lose packets at both ends of a client's cable. Raises LabError."""
     rule = ["root", *netem_options(options)]
     network.hosts[client.node].run(["tc", "qdisc", "replace", "dev", client.name, *rule])
     command = ["tc", "qdisc", "replace", "dev", network.switch_port(client.name), *rule]

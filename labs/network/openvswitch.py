@@ -1,7 +1,7 @@
 """The lab's own Open vSwitch: database and switch daemon inside the sandbox.
 
-Everything of it lives in the sandbox's private /run, its logs in the run's folder; the
-machine's own Open vSwitch is neither asked nor touched.
+Its files are in the sandbox's private /run, its logs in the run's folder. The machine's own Open vSwitch
+is not used.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ _SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 
 
 class OpenVSwitch:
-    """Two daemons as children of the caller; they end with the sandbox."""
+    """The two daemons, children of the caller; they end with the sandbox."""
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._daemons: list[subprocess.Popen[bytes]] = []
 
     def start_database(self) -> None:
-        """Make an empty database and serve it; does not wait for it."""
+        """Create an empty database and start its server, without waiting for it."""
         os.makedirs(_RUN, exist_ok=True)
         os.environ.update({f"OVS_{name}DIR": _RUN for name in ("RUN", "DB", "LOG", "SYSCONF")})
         _command("ovsdb-tool", "create", _DATABASE, _SCHEMA)
         self._daemon("ovsdb-server", _DATABASE, f"--remote=punix:{_SOCKET}")
 
     def start_switch(self) -> None:
-        """Start the switch daemon once the database answers; `wait` is for the rest."""
+        """Start the switch daemon once the database has its socket."""
         wait_for(lambda: Path(_SOCKET).exists(), 60, "ovsdb-server's socket", BuildFailed)
         _command("ovs-vsctl", "--no-wait", "init")
         self._daemon("ovs-vswitchd", f"unix:{_SOCKET}")
@@ -56,7 +56,7 @@ class OpenVSwitch:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C at the lab's prompt is not for it
+                start_new_session=True,  # Ctrl-C at the lab's prompt must not reach it
             )
         )
 

@@ -1,14 +1,13 @@
-"""A lab's own namespaces, which the kernel itself cleans up.
+"""A lab's own namespaces, which the kernel cleans up.
 
-    the command ── keeper ── first process of the sandbox ── everything else of the lab
+    command ── keeper ── first process of the sandbox ── all other processes of the lab
 
-When the first process ends, the kernel kills every process in its PID namespace and frees
-every interface of the network namespaces. Keeper and first process are killed by the kernel
-when their parent ends, so this holds for exit, Ctrl-C and SIGKILL alike, and there is no
-clean-up code that could fail.
+When the first process ends, the kernel kills every process in its PID namespace and frees every interface
+of the network namespaces. The kernel also kills keeper and first process when their parent ends. So exit,
+Ctrl-C and SIGKILL all clean up, without any code that could fail.
 
-As root the user namespace is left out; as an ordinary user a range of uids is mapped by
-newuidmap (package uidmap), so that programs that change user work unchanged.
+Root needs no user namespace. For an ordinary user, newuidmap (package uidmap) maps a range of uids, so that
+programs that change user work unchanged.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from labs.terminal.exits import exit_code_of, print_error
 from realserver_setup import syscalls
 from realserver_setup.syscalls import die_with_parent
 
-_OUTSIDE = 0  # the pid of a parent in another PID namespace, as getppid(2) tells it
+_OUTSIDE = 0  # what getppid(2) returns for a parent in another PID namespace
 _ID = re.compile(r"[0-9]{1,10}")
 _LAB_NAMESPACES = (
     syscalls.CLONE_NEWNS
@@ -44,11 +43,10 @@ _LAB_NAMESPACES = (
 
 
 def run_in_sandbox(inside: Callable[[], int]) -> int:
-    """Call `inside` as the first process of a new sandbox and return what it returns.
+    """Call `inside` in the first process of a new sandbox and return its exit code.
 
-    `inside` starts with a loopback that is up, an empty /run, a /proc and an environment of its own.
-    What it raises becomes a sentence and an exit code (labs/terminal/exits.py). Raises Unable where the
-    machine refuses the namespaces.
+    The sandbox has an active loopback, an empty /run, its own /proc and environment. An exception becomes a
+    sentence and an exit code (labs/terminal/exits.py). Raises Unable if the machine refuses the namespaces.
     """
     as_root = os.geteuid() == 0
     for stream in filter(None, (sys.stdout, sys.stderr)):
@@ -62,19 +60,19 @@ def run_in_sandbox(inside: Callable[[], int]) -> int:
         _keep(inside, as_root, asks[1], hears[0])
     os.close(asks[1])
     os.close(hears[0])
-    # The terminal sends Ctrl-C to all of us: the first process decides what it means, once there is one.
-    if signal.SIGINT in signal.sigpending():  # it came before there was even a keeper
+    # The terminal sends Ctrl-C to all of these processes; the first process of the sandbox handles it.
+    if signal.SIGINT in signal.sigpending():  # it arrived before the keeper existed
         os.kill(keeper, signal.SIGINT)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
-    signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # we stop last: so the shell knows when all have
+    signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # this process stops last, so the shell knows that all have
     try:
         if not as_root and os.read(asks[0], 1):
             _map_users(keeper)
             os.write(hears[1], b"m")
     finally:
         os.close(asks[0])
-        os.close(hears[1])  # a keeper that was told nothing ends by this
+        os.close(hears[1])  # a keeper without an answer ends
         while os.WIFSTOPPED(status := os.waitpid(keeper, os.WUNTRACED)[1]):
             os.kill(os.getpid(), signal.SIGSTOP)
         signal.signal(signal.SIGINT, before)
@@ -89,10 +87,10 @@ def _code(status: int) -> int:
 
 
 def _keep(inside: Callable[[], int], as_root: bool, asks: int, hears: int) -> NoReturn:
-    """The keeper: make the namespaces, then wait for their first process.
+    """The keeper: create the namespaces, then wait for their first process.
 
-    Ctrl-C is blocked here, and in the first process, until it is known what it does: until there is a
-    first process it ends the keeper, and all with it.
+    Ctrl-C stays blocked in both until the first process handles it. Before that, it ends the keeper, and
+    everything with it.
     """
     code = 1
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -105,7 +103,7 @@ def _keep(inside: Callable[[], int], as_root: bool, asks: int, hears: int) -> No
                 os._exit(2)
             os.setresgid(0, 0, 0)
             os.setresuid(0, 0, 0)
-        die_with_parent(parent)  # after the change of user, which would undo it
+        die_with_parent(parent)  # after the change of user, which would reset it
         syscalls.unshare(_LAB_NAMESPACES)
         alive = os.pipe()
         first = os.fork()
@@ -124,12 +122,15 @@ def _keep(inside: Callable[[], int], as_root: bool, asks: int, hears: int) -> No
 
 
 def _stop_together(first: int) -> None:
-    """Ctrl-Z, and a terminal that is not ours to read, stop the first process, too: only from out here."""
+    """Stop the first process along with this one, on Ctrl-Z or a terminal we may not read.
+
+    The kernel delivers SIGSTOP to it only from outside its namespace.
+    """
 
     def stop(number: int, _frame: object) -> None:
         os.kill(first, signal.SIGSTOP)
         signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)  # returns when the job goes on; at once where no shell could do that
+        os.kill(os.getpid(), number)  # returns when the job continues, or at once without a job control shell
         signal.signal(number, stop)
         # `fg` wakes the whole group: a second SIGCONT would print the prompt twice.
         if os.waitid(os.P_PID, first, os.WSTOPPED | os.WNOHANG | os.WNOWAIT):
@@ -140,11 +141,11 @@ def _stop_together(first: int) -> None:
 
 
 def _begin(inside: Callable[[], int], alive: int) -> NoReturn:
-    """The first process: finish the namespaces from within, then do the lab's work."""
+    """The first process: finish the namespaces from inside, then do the work."""
     code = 1
     try:
         die_with_parent(_OUTSIDE)
-        if select.select([alive], [], [], 0)[0]:  # the keeper was gone before the line above
+        if select.select([alive], [], [], 0)[0]:  # the keeper ended before the line above
             os._exit(1)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, _as_interrupt)
@@ -178,7 +179,7 @@ def _as_interrupt(_number: int, _frame: object) -> None:
 
 
 def require_mapping() -> None:
-    """Try it for a process that does nothing. Raises Unable where an ordinary user gets no ids."""
+    """Try the mapping on an idle process. Raises Unable if an ordinary user gets no ids."""
     asks, hears = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
@@ -212,17 +213,17 @@ def _map_users(keeper: int) -> None:
         path = shutil.which(tool, path=environment.PATH) or tool
         done = subprocess.run([path, str(keeper), *extents], capture_output=True, text=True, errors="replace")
         if done.returncode != 0:
-            said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+            reason = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
             raise Unable(
-                f"{tool} refuses the ids of {table} to {environment.user_name()} ({said}): use sudo."
+                f"{tool} refuses the ids of {table} to {environment.user_name()} ({reason}): use sudo."
             )
 
 
 def subordinate_ids(table: str, own: int) -> list[tuple[int, int]]:
-    """The largest range that `table` (subuid(5), subgid(5)) gives to this user: first ids and counts.
+    """The largest range that `table` (subuid(5), subgid(5)) gives this user, as (first id, count).
 
-    It is in two parts where the user's `own` id lies in it, which is mapped already. A line that makes
-    no sense counts as little as for newuidmap(1). Raises Unable.
+    It is split in two if it contains the user's `own` id, which is mapped already. Malformed lines are
+    ignored, as newuidmap(1) does. Raises Unable if there is no range.
     """
     name = environment.user_name()
     owners = {name, str(os.getuid())}
@@ -235,8 +236,8 @@ def subordinate_ids(table: str, own: int) -> list[tuple[int, int]]:
     end = start + count
     parts = [(start, own - start), (own + 1, end - own - 1)] if start <= own < end else [(start, count)]
     parts = [part for part in parts if part[1] > 0]
-    if not parts and name.isdigit():  # of whom neither these programs nor usermod want to know
-        raise Unable(f"User {name} is not in /etc/passwd, and so gets no sandbox: run the lab with sudo.")
+    if not parts and name.isdigit():  # neither these programs nor usermod accept such a user
+        raise Unable(f"User {name} is not in /etc/passwd and gets no sandbox: run the lab with sudo.")
     if not parts:
         raise Unable(
             f"{table} gives {name} no ids for a sandbox: run `sudo usermod --add-subuids "

@@ -37,7 +37,7 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A host with its interfaces; the first is the one it is known by."""
+    """A node with its interfaces; the address of the first identifies it."""
 
     name: str
     role: Role
@@ -50,7 +50,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Everything that has to be plugged together, in the order in which it is built."""
+    """All nodes of a lab, in the order in which they are built."""
 
     nodes: tuple[Node, ...]
 
@@ -70,7 +70,7 @@ class Topology:
         return name in {node.name for node in self.by_role(Role.CLIENT)}
 
     def neighbours(self, of: Interface) -> tuple[Interface, ...]:
-        """The other interfaces that are plugged into the same switch."""
+        """The other interfaces on the same switch."""
         return tuple(other for other in self.interfaces if other.switch == of.switch and other != of)
 
     @property
@@ -79,7 +79,7 @@ class Topology:
 
     @property
     def names_of_macs(self) -> dict[str, str]:
-        """MAC -> interface name, for people who read a table of frames."""
+        """MAC -> name of the interface, for tables of frames."""
         return {interface.mac: interface.name for interface in self.interfaces}
 
 

@@ -119,7 +119,7 @@ def test_a_lab_is_read_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("run", "said"),
     [
-        (answers(124, "", "not done after 10 s"), "not done after 10 s"),
+        (answers(124, "", "timed out after 10 s"), "timed out after 10 s"),
         (answers(1, ""), "exit code 1"),
         (answers(0, "Killed"), "not output of collect_host.py"),
         (answers(0, "{}"), "ip"),

@@ -70,7 +70,7 @@ def test_what_an_earlier_session_fetched_is_not_taken_for_this_ones(tmp_path: Pa
 
 
 def test_transfers_that_curl_did_not_get_to_ended_as_it_did(tmp_path: Path) -> None:
-    here = Here(Result(124, "0 \n", "not done after 90 s"))
+    here = Here(Result(124, "0 \n", "timed out after 90 s"))
     first, second = client(tmp_path, here).ftp("EPSV", [Transfer("ftp://x/"), Transfer("ftp://x/y")])
     assert first.result.exit_code == 0
-    assert second.result == Result(124, "", "not done after 90 s")
+    assert second.result == Result(124, "", "timed out after 90 s")

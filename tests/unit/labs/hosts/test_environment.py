@@ -142,7 +142,7 @@ def test_somebody_elses_home_is_not_used(homes: Path) -> None:
 def test_a_folder_that_others_may_have_filled_is_not_used(homes: Path) -> None:
     (homes / f"lvs-lab-{os.geteuid()}").mkdir()
     (homes / f"lvs-lab-{os.geteuid()}").chmod(0o777)
-    with pytest.raises(Unable, match="not yours alone"):
+    with pytest.raises(Unable, match="accessible to others"):
         cache_folder({})
 
 
