@@ -1,7 +1,7 @@
 """Results as pictures, PNG and SVG: bars or lines with the spread of the rounds.
 
-Hatches, marks and dashes tell the contenders apart without colour. The same figures make the same file,
-whenever it is drawn.
+Names, marks and dashes tell the contenders apart, so no colour is needed. The same figures make the same
+file, whenever it is drawn.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.measures import Figure
 from bench.results import Results, Spread
 from labs.methods import TITLES
 
-_HATCHES = ("", "//", "\\\\", "xx", "..", "--", "++", "oo", "||", "**")
+_OURS = ("ebpf", "ebpf_short_cut", "scapy")  # their bars are darker
 _MARKS, _STYLES = "osd^v", ("-", "--", ":", "-.")
 
 
@@ -63,19 +63,28 @@ def draw(results: Results, folder: Path) -> None:
 
 
 def _draw_bars(results: Results, name: str, axes: Any) -> None:
-    methods = results.methods()
-    measured = {method: dict(_spreads(results, method, name)) for method in methods}
-    shown = [name for name in contenders.names() if any(name in bars for bars in measured.values())]
-    width = 0.9 / max(map(len, measured.values()))
-    for place, contender in enumerate(shown):
-        bars = [
-            (number + (list(group).index(contender) - (len(group) - 1) / 2) * width, group[contender])
-            for number, group in enumerate(measured.values())
-            if contender in group
-        ]
-        _bars(axes, bars, width, contender, place)
-    axes.set_xticks(range(len(methods)), [TITLES[method] for method in methods])
-    axes.legend(ncols=4, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.08), frameon=False)
+    """The contenders' names stand below their bars, the methods' above their groups."""
+    x, ticks = 0, {}
+    for method in results.methods():
+        spreads = dict(_spreads(results, method, name))
+        if not spreads:
+            continue
+        places = range(x, x + len(spreads))
+        axes.bar(
+            places,
+            [spread.median for spread in spreads.values()],
+            yerr=_whiskers(list(spreads.values())),
+            color=["0.45" if contender in _OURS else "0.85" for contender in spreads],
+            edgecolor="black",
+            error_kw={"elinewidth": 1, "capsize": 2, "ecolor": "dimgray"},
+        )
+        middle = (places[0] + places[-1]) / 2
+        axes.text(middle, 1, TITLES[method], transform=axes.get_xaxis_transform(), ha="center", va="top")
+        ticks.update(zip(places, spreads, strict=True))
+        x = places[-1] + 2
+    axes.set_xticks(list(ticks), list(ticks.values()), rotation=35, ha="right", rotation_mode="anchor")
+    axes.margins(y=0.12)
+    _thousands(axes.yaxis)
 
 
 def _spreads(results: Results, method: str, name: str) -> Iterator[tuple[str, Spread]]:
@@ -86,21 +95,10 @@ def _spreads(results: Results, method: str, name: str) -> Iterator[tuple[str, Sp
             yield contender, spread
 
 
-def _bars(axes: Any, bars: list[tuple[float, Spread]], width: float, contender: str, place: int) -> None:
-    """Those of one contender: where each stands, and its height."""
-    shade = 0.95 - 0.8 * (place % len(_HATCHES)) / len(_HATCHES)
-    spreads = [spread for _, spread in bars]
-    axes.bar(
-        [x for x, _ in bars],
-        [spread.median for spread in spreads],
-        width,
-        yerr=_whiskers(spreads),
-        label=contender,
-        hatch=_HATCHES[place % len(_HATCHES)],
-        color=str(shade),
-        edgecolor="black",
-        error_kw={"elinewidth": 1, "capsize": 2, "ecolor": "dimgray"},
-    )
+def _thousands(axis: Any) -> None:
+    from matplotlib.ticker import StrMethodFormatter
+
+    axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
 def _whiskers(spreads: list[Spread]) -> list[list[float]]:
@@ -131,5 +129,7 @@ def draw_growth(results: GrowthResults, folder: Path) -> None:
                 )
             axes.set_xscale("log")
             axes.set_ylim(bottom=0)
+            _thousands(axes.xaxis)
+            _thousands(axes.yaxis)
             axes.set_xlabel(DIMENSIONS[name].axis)
             axes.legend(frameon=False)

@@ -77,10 +77,10 @@ PUBLISHED = Capacity("published", REWRITING, "Pentium, kernel 2.0.36")
 
 def capacities(results: Results, kept: Path = BENCH) -> list[Capacity]:
     """The published one, the engine of this run, and every engine in a kept result."""
-    return [PUBLISHED, *_of_run(results), *_of_bench(kept)]
+    return [PUBLISHED, *of_run(results), *_of_bench(kept)]
 
 
-def _of_run(results: Results) -> Iterator[Capacity]:
+def of_run(results: Results) -> Iterator[Capacity]:
     """From the point at which VS-NAT's director sent most: its process's time over its packets."""
     points = [point for point in results.sound("nat") if point.packet_cost]
     if points and results.settings["engine"] == "scapy":  # the other engines work in the kernel's time

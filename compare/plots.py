@@ -1,25 +1,41 @@
-"""A comparison as pictures, PNG and SVG: told apart by marks and dashes, so that no colour is needed."""
+"""A comparison as pictures, PNG and SVG, whose lines have labels at their ends and no legend.
+
+Marks and dashes tell the methods apart where colours do not.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.plots import picture
 from compare import models
-from compare.models import PUBLISHED, SERVERS, capacities
+from compare.models import PUBLISHED, SERVERS
 from compare.results import Results
 from labs.methods import TITLES
 
 Fill = Callable[[Results, Any], None]
 MARKS = {"nat": "o", "tun": "s", "dr": "^"}
-DASHES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
+COLOURS = {"nat": "#d55e00", "tun": "#0072b2", "dr": "#009e73"}  # Okabe and Ito: for all eyes
+_SIZES = {"nat": 8, "tun": 11, "dr": 6}  # the marks of VS-DR lie within those of VS-TUN
 _FAR = 10_000  # servers
+_APART = 0.045  # labels, as a share of the axis
+
+
+@dataclass(frozen=True, slots=True)
+class _Label:
+    """The text at the end of a line, which ends at `y`."""
+
+    text: str
+    y: float
+    colour: str = "0.35"
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
-    """The SVG files, beside which lies a PNG each; none where nothing was measured."""
+    """Draw what there is to see, each as PNG and SVG; the SVG files."""
     pictures: dict[str, Fill] = {}
     if results.points:
         pictures["scaling"] = _scaling
@@ -32,51 +48,46 @@ def draw(results: Results, folder: Path) -> list[Path]:
 
 
 def _scaling(results: Results, axes: Any) -> None:
-    """What was measured, and what the arithmetic says of a director that rewrites."""
+    """The measured points, and after how many servers the arithmetic has a director that rewrites full."""
     most = max(point.servers for point in results.points)
     xs = _spread(most)
-    axes.plot(xs, xs, color="0.8", linewidth=1, label="as much as all servers' links carry")
-    for dashes, (label, knee) in zip(DASHES, _arithmetic(results), strict=False):
-        axes.plot(xs, [min(x, knee) for x in xs], color="0.45", linewidth=1.2, linestyle=dashes, label=label)
+    axes.plot(xs, xs, color="0.85", linewidth=1, zorder=1)
+    ends: list[_Label] = []
+    for label, limit in _limits(results):
+        if limit < most:
+            axes.plot(xs, [min(x, limit) for x in xs], color="0.6", linewidth=1, linestyle="--", zorder=1)
+            ends.append(_Label(label, limit))
     for method in results.methods:
-        points = results.sound(method)
-        worth = [results.in_servers(point.delivered) for point in points]
-        style = {"marker": MARKS[method], "color": "black", "markerfacecolor": "white", "markersize": 8}
-        axes.plot([point.servers for point in points], worth, linewidth=1, label=TITLES[method], **style)
-        _mark_knee(results, method, axes)
+        measured = results.sound(method)
+        worth = [results.in_servers(point.delivered) for point in measured]
+        axes.plot([point.servers for point in measured], worth, linewidth=1.5, **_style(method))
         beyond = results.too_much(method)
         axes.plot(
             [point.servers for point in beyond],
             [results.in_servers(point.delivered) for point in beyond],
             linestyle="none",
-            marker=MARKS[method],
-            color="0.6",
-            label=f"{TITLES[method]}, the processor was the limit" if beyond else None,
+            **{**_style(method), "markeredgecolor": "0.6"},
         )
-    axes.set(xscale="log", yscale="log", ylim=(0.7, most * 1.4), xlabel="real servers")
-    axes.set_ylabel("delivered, in what one server's link carries")
-    axes.set_title("Delivered replies by number of real servers", loc="left")
-    _ticks(axes, [point.servers for point in results.points])
-    axes.grid(color="0.93")
-    axes.legend(frameon=False, fontsize="small", loc="upper left")
+        last = results.of_method(method)[-1]
+        title = TITLES[method] + (" (grey: limited by the processor)" if beyond else "")
+        ends.append(_Label(title, results.in_servers(last.delivered), COLOURS[method]))
+        _mark_knee(results, method, axes)
+    axes.set_title("Replies delivered, by number of real servers", loc="left")
+    _finish(axes, [point.servers for point in results.points], most, ends)
 
 
-def _arithmetic(results: Results) -> list[tuple[str, float]]:
-    """Lines beside the measured ones: a label, and after how many servers it is flat."""
-    published = [
-        (f"published: 60 us a packet, servers of {rate / 1e3:.0f} kB/s", PUBLISHED.servers(rate))
+def _limits(results: Results) -> list[tuple[str, float]]:
+    """What the arithmetic says: a label, and after how many servers a director is full."""
+    limits = [
+        (f"published: full with {{:.0f}} servers of {rate / 1e3:.0f} kB/s", PUBLISHED.servers(rate))
         for rate in SERVERS
     ]
-    own = results.server_rate
-    ours = [
-        (
-            f"the same, engine {one.name}: {one.cost * 1e6:.3g} us, servers of {own / 1e3:.0f} kB/s",
-            one.servers(own),
+    for capacity in models.of_run(results):
+        cost = f"{capacity.cost * 1e6:.0f} µs"
+        limits.append(
+            (f"engine {capacity.name}, {cost}: {{:.0f}} servers", capacity.servers(results.server_rate))
         )
-        for one in capacities(results)
-        if one is not PUBLISHED
-    ]
-    return published + ours
+    return [(label.format(limit), limit) for label, limit in limits]
 
 
 def _mark_knee(results: Results, method: str, axes: Any) -> None:
@@ -89,65 +100,70 @@ def _mark_knee(results: Results, method: str, axes: Any) -> None:
         (knee.servers, at),
         (knee.servers * 1.1, at * 0.4),
         arrowprops={"arrowstyle": "->"},
-        fontsize="small",
     )
 
 
 def _simulation(results: Results, axes: Any) -> None:
     """The model's curves, and on them the points that were measured."""
     xs = _spread(_FAR)
+    ends: list[_Label] = []
     for method in results.methods:
         model = models.calibrated(results, method)
         if model is None:
             continue
-        for number, (label, values) in enumerate(_curves(model, xs)):
-            shown = [results.in_servers(value) for value in values]
-            style = {"marker": MARKS[method], "markevery": (4 * number, 12), "markerfacecolor": "white"}
-            axes.plot(
-                xs, shown, color="0.3", linewidth=1, linestyle=("-", *DASHES)[number], label=label, **style
-            )
+        for dashes, (label, values) in zip(("-", "--", ":"), _curves(model, xs), strict=False):
+            worth = [results.in_servers(value) for value in values]
+            axes.plot(xs, worth, color=COLOURS[method], linewidth=1.3, linestyle=dashes)
+            ends.append(_Label(f"{TITLES[method]}, {label}", worth[-1], COLOURS[method]))
         points = results.sound(method)
-        axes.plot(
-            [point.servers for point in points],
-            [results.in_servers(point.delivered) for point in points],
-            linestyle="none",
-            marker=MARKS[method],
-            color="black",
-            markersize=8,
-            label=f"{TITLES[method]}, measured",
-        )
-    axes.set(xscale="log", yscale="log", xlabel="real servers")
-    axes.set_ylabel("delivered, in what one server's link carries")
-    axes.set_title("The model beyond what was measured", loc="left")
-    _ticks(axes, (1, 10, 100, 1000, 10_000))
-    axes.grid(color="0.93")
-    axes.legend(frameon=False, fontsize="small", loc="upper left")
+        worth = [results.in_servers(point.delivered) for point in points]
+        axes.plot([point.servers for point in points], worth, linestyle="none", **_style(method))
+    axes.set_title("The model (lines) beyond what was measured (marks)", loc="left")
+    _finish(axes, (1, 10, 100, 1000, 10_000), _FAR, ends)
 
 
 def _curves(model: models.Model, xs: Sequence[int]) -> list[tuple[str, list[float]]]:
     """One director, and as many as are needed behind DNS round robin or consistent hashing."""
-    title = TITLES[model.method]
-    single = (f"{title}, one director", [model.delivered(x) for x in xs])
+    single = ("one director", [model.delivered(x) for x in xs])
     if model.method == "tun":
-        return [single]  # as VS-DR, but for 20 bytes: a third pair of lines would tell nothing
+        return [single]  # as VS-DR, but for 20 bytes: a third pair of lines would show nothing new
     dns = [model.shared(x, models.by_dns(model.directors_for(x))) for x in xs]
     hashed = [model.shared(x, models.by_hashing(model.directors_for(x))) for x in xs]
-    return [
-        single,
-        (f"{title}, clusters behind DNS round robin", dns),
-        (f"{title}, clusters behind consistent hashing", hashed),
-    ]
+    return [single, ("several behind DNS round robin", dns), ("several behind consistent hashing", hashed)]
+
+
+# ---- how they look ----
+
+
+def _style(method: str) -> dict[str, Any]:
+    return {
+        "color": COLOURS[method],
+        "marker": MARKS[method],
+        "markerfacecolor": "white",
+        "markersize": _SIZES[method],
+    }
+
+
+def _finish(axes: Any, ticks: Sequence[int], most: int, ends: Sequence[_Label]) -> None:
+    """Logarithmic axes, and the labels at the right, as near to the ends of the lines as they have room."""
+    from matplotlib.ticker import NullFormatter, StrMethodFormatter
+
+    low, high = 0.7, most * 1.6
+    axes.set(xscale="log", yscale="log", xlim=(0.85, most * 1.1), ylim=(low, high))
+    axes.set_xlabel("real servers")
+    axes.set_ylabel("delivered, in units of one server's link")
+    axes.set_xticks(sorted(set(ticks)))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axis.set_minor_formatter(NullFormatter())
+    axes.grid(color="0.93")
+    axes.set_axisbelow(True)
+    lowest = -math.inf
+    for end in sorted(ends, key=lambda end: end.y):
+        lowest = max(math.log10(end.y), lowest + _APART * math.log10(high / low))
+        axes.text(most * 1.2, 10**lowest, end.text, color=end.colour, va="center")
 
 
 def _spread(most: int) -> list[int]:
     """Numbers of servers from 1 on, evenly apart on a logarithmic axis."""
     return sorted({round(most ** (step / 60)) for step in range(61)})
-
-
-def _ticks(axes: Any, at: Sequence[int]) -> None:
-    from matplotlib.ticker import NullFormatter, StrMethodFormatter
-
-    axes.set_xticks(sorted(set(at)))
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        axis.set_minor_formatter(NullFormatter())
