@@ -1,6 +1,7 @@
 """A stock kernel in a virtual machine, over this machine's own root file system.
 
 runner.py      ./inv vm and ./inv vm-test: tests run here where this kernel has IPVS itself
+options.py     the options of ./inv vm-test
 machine.py     boots the kernel with virtme-ng and qemu, runs one command in it, and ends it in time
 kernel.py      downloads the distribution's kernel and unpacks it into a cache
 run_folder.py  the folder that the machine can write to, removed even after a run that was killed

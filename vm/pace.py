@@ -65,7 +65,7 @@ class Pace:
         return f"{self._took / self._expected:.1f} times as slow as the reference machine"
 
     def learn(self, test: str, seconds: float) -> None:
-        """A test has taken so many seconds."""
+        """Take account of what a test has taken."""
         self._expected += reference(test)
         self._took += seconds
 

@@ -45,7 +45,7 @@ class Program:
     """`adopted` tells whether its maps are those that an earlier director has left."""
 
     def __init__(self, interfaces: Sequence[str], entries: int) -> None:
-        """Load it, with room for so many entries of connections. Raises EngineError."""
+        """Load it, with room for this number of connection entries. Raises EngineError."""
         for interface in interfaces:
             of_this_machine.require(interface)
         self._hooks = {interface: TcHook(socket.if_nametoindex(interface)) for interface in interfaces}

@@ -171,7 +171,7 @@ struct template_key {
 struct template {
 	__u64 expires;
 	__u32 server;
-	__u32 timeout; /* seconds after the last new connection */
+	__u32 lifetime; /* seconds after the last new connection */
 };
 
 struct {
@@ -244,20 +244,20 @@ struct settings {
 	__u8 transitions[DIRECTIONS][TCP_EVENTS][STATES];
 };
 
-#define HAS_WILDCARDS 1		   /* services without an entry here: by mark, on port 0, ftp */
-#define UPCALL_UNSOLICITED 2   /* packets of no connection go to the core */
-#define EMIT_EVENTS 4		   /* somebody reads the trace */
-#define CLEAR_DF 8			   /* in the outer header of a tunnel (pmtu_disc=0) */
-#define UPCALL_NEW 16		   /* the core decides about every new connection */
-#define UPCALL_SYN 32		   /* ... and about each SYN of an existing one (expire_nodest_conn) */
-#define REDIRECT_PEER 64	   /* frames skip the director's own end of a veth pair */
-#define EXPIRE_QUIESCENT 128   /* templates do not lead to servers of weight 0 (expire_quiescent_template) */
+#define HAS_WILDCARDS 1		 /* services without an entry here: by mark, on port 0, ftp */
+#define UPCALL_UNSOLICITED 2 /* packets of no connection go to the core */
+#define EMIT_EVENTS 4		 /* the trace is enabled */
+#define CLEAR_DF 8			 /* in the outer header of a tunnel (pmtu_disc=0) */
+#define UPCALL_NEW 16		 /* the core decides about every new connection */
+#define UPCALL_SYN 32		 /* ... and about each SYN of an existing one (expire_nodest_conn) */
+#define REDIRECT_PEER 64	 /* frames skip the director's own end of a veth pair */
+#define EXPIRE_QUIESCENT 128 /* templates do not lead to servers of weight 0 (expire_quiescent_template) */
 
 struct settings settings SEC(".data.settings") = {};
 
 struct totals {
-	__u64 connections; /* in the table: inserted less removed, by this program */
-	__u64 core_connections; /* ... and by the core; may be negative */
+	__u64 connections;		/* in the table: inserted less removed, by this program ... */
+	__u64 core_connections; /* ... and by the core, which may be negative */
 	__u64 templates;
 	__u64 lost_events;
 	__u64 next_expiry; /* the earliest among those that the last sweep has left, if no packet arrives */

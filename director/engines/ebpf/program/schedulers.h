@@ -243,7 +243,7 @@ static __always_inline __u32 by_template(const struct virtual_service *service, 
 		return NO_SERVER;
 	if (!server->weight && settings.flags & EXPIRE_QUIESCENT)
 		return NO_SERVER;
-	template->expires = p->now + template->timeout * NANOSECONDS;
+	template->expires = p->now + template->lifetime * NANOSECONDS;
 	return template->server;
 }
 
