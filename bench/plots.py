@@ -64,7 +64,8 @@ def draw(results: Results, folder: Path) -> None:
 
 def _draw_bars(results: Results, name: str, axes: Any) -> None:
     """The contenders' names stand below their bars, the methods' above their groups."""
-    x, ticks = 0, {}
+    x = 0
+    ticks: dict[int, str] = {}
     for method in results.methods():
         spreads = dict(_spreads(results, method, name))
         if not spreads:
