@@ -1,6 +1,6 @@
-"""A peer's value is never a mark of the director's own: every port, flag and order of fragments.
+"""No value from the wire is mistaken for one of the core's own: every port, flag and order of fragments.
 
-LVS_FUZZ=1000000 in the environment has so many packets of chance tried, in all methods together.
+LVS_FUZZ=1000000 in the environment tries that many random packets, in all methods together.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.unit.director.core.test_fuzz import check_counts
 
 DNS = Endpoint(VIP, 53)
 STEADY = client(40000, "198.51.100.77")  # of a connection that has to outlive everything
-NOBODY = client(ANY_PORT)
+ANY_CLIENT = client(ANY_PORT)
 CHANCES = int(os.environ.get("LVS_FUZZ", "9000")) // 3
 
 
@@ -66,11 +66,11 @@ def test_port_0_is_not_the_client_that_ftp_expects() -> None:
     assert isinstance(decision, Forward)
     assert entry(director, client(0), data).client == client(0)
     assert director.connections.expectations == 0
-    assert director.connections.find_in(TCP, NOBODY, data) is None
+    assert director.connections.find_in(TCP, ANY_CLIENT, data) is None
 
 
 def test_an_expected_client_is_listed_with_port_0() -> None:
-    assert str(NOBODY) == "198.51.100.101:0"
+    assert str(ANY_CLIENT) == "198.51.100.101:0"
 
 
 @pytest.mark.parametrize("method", [Method.NAT, Method.DR])

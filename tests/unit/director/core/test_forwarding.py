@@ -281,27 +281,27 @@ class TestFtp:
 
     def test_a_passive_reply_is_rewritten_and_its_connection_let_in(self) -> None:
         director = self.session()
-        said = b"227 Entering passive mode (172,16,0,3,117,48).\r\n"
-        reply = forward(director, tcp(FTP2, client(1), ACK, payload=said, sequence=1000))
+        text = b"227 Entering passive mode (172,16,0,3,117,48).\r\n"
+        reply = forward(director, tcp(FTP2, client(1), ACK, payload=text, sequence=1000))
         assert reply.payload == b"227 Entering passive mode (203,0,113,1,117,48).\r\n"
         data = forward(director, tcp(client(2), Endpoint(VIP, 30000)))
         assert data.destination == Endpoint(FTP2.address, 30000)
 
     def test_the_new_length_shifts_later_sequence_numbers(self) -> None:
         director = self.session()
-        said = b"227 Entering passive mode (172,16,0,3,117,48).\r\n"
+        text = b"227 Entering passive mode (172,16,0,3,117,48).\r\n"
         for _ in range(2):  # sent again, it must not shift twice
-            reply = forward(director, tcp(FTP2, client(1), ACK, payload=said, sequence=1000))
+            reply = forward(director, tcp(FTP2, client(1), ACK, payload=text, sequence=1000))
             assert reply.sequence_delta == 0
-        following = forward(director, tcp(FTP2, client(1), ACK, sequence=1000 + len(said)))
+        following = forward(director, tcp(FTP2, client(1), ACK, sequence=1000 + len(text)))
         assert following.sequence_delta == 1
-        answer = forward(director, tcp(client(1), FTP, ACK, acknowledgement=1001 + len(said)))
+        answer = forward(director, tcp(client(1), FTP, ACK, acknowledgement=1001 + len(text)))
         assert answer.acknowledgement_delta == -1
 
     def test_an_extended_passive_connection_is_let_in(self) -> None:
         director = self.session()
-        said = b"229 Entering extended passive mode (|||30001|).\r\n"
-        assert forward(director, tcp(FTP2, client(1), ACK, payload=said)).payload is None
+        text = b"229 Entering extended passive mode (|||30001|).\r\n"
+        assert forward(director, tcp(FTP2, client(1), ACK, payload=text)).payload is None
         data = forward(director, tcp(client(2), Endpoint(VIP, 30001)))
         assert data.destination == Endpoint(FTP2.address, 30001)
 
@@ -325,8 +325,8 @@ class TestFtp:
 
     def test_no_data_connection_to_a_third_party(self) -> None:
         director = self.session()
-        said = b"PORT 198,51,100,9,156,64\r\n"
-        forward(director, tcp(client(1), FTP, ACK, payload=said))
+        text = b"PORT 198,51,100,9,156,64\r\n"
+        forward(director, tcp(client(1), FTP, ACK, payload=text))
         elsewhere = Endpoint("198.51.100.9", 40000)
         assert isinstance(director.decide(tcp(Endpoint(FTP2.address, 20), elsewhere), 0), Pass)
 

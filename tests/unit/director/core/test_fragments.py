@@ -29,7 +29,7 @@ def piece(start: int, size: int, more: bool = False, identification: int = 7) ->
     return Packet(UDP, *ends, 20 + size, identification=identification, **where)  # type: ignore[arg-type]
 
 
-class Kept:
+class Memory:
     """A reassembly, and the fragments that it has given up."""
 
     def __init__(self) -> None:
@@ -46,33 +46,33 @@ def starts(fragments: Sequence[bytes]) -> list[int]:
 
 
 @pytest.fixture
-def kept() -> Kept:
-    return Kept()
+def reassembly() -> Memory:
+    return Memory()
 
 
 @pytest.mark.parametrize("order", list(permutations(range(4))))
 @pytest.mark.parametrize("size", [8, 1480])
-def test_any_order_and_size(kept: Kept, order: Sequence[int], size: int) -> None:
+def test_any_order_and_size(reassembly: Memory, order: Sequence[int], size: int) -> None:
     *before, last = (piece(place * size, size, place < 3) for place in order)
-    assert [list(kept.add(one)) for one in before] == [[], [], []]
-    assert starts(kept.add(last)) == [0, size, 2 * size, 3 * size]
-    assert (kept.memory.size, kept.lost) == (0, [])
+    assert [list(reassembly.add(one)) for one in before] == [[], [], []]
+    assert starts(reassembly.add(last)) == [0, size, 2 * size, 3 * size]
+    assert (reassembly.memory.size, reassembly.lost) == (0, [])
 
 
 @given(st.data())
 def test_any_cuts_and_any_order(data: st.DataObject) -> None:
-    kept = Kept()
+    reassembly = Memory()
     sizes = [8 * units for units in data.draw(st.lists(st.integers(1, 185), min_size=1, max_size=20))]
     at = [sum(sizes[:place]) for place in range(len(sizes))]
     pieces = [piece(start, size, MF) for start, size in zip(at, sizes, strict=True)]
     pieces.append(piece(sum(sizes), data.draw(st.integers(1, 1480))))
     *before, last = data.draw(st.permutations(pieces))
-    assert not any(kept.add(one) for one in before)
-    assert starts(kept.add(last)) == [*at, sum(sizes)]
+    assert not any(reassembly.add(one) for one in before)
+    assert starts(reassembly.add(last)) == [*at, sum(sizes)]
 
 
-def test_packets_are_kept_apart(kept: Kept) -> None:
-    kept.add(piece(0, 8, MF))
+def test_packets_are_kept_apart(reassembly: Memory) -> None:
+    reassembly.add(piece(0, 8, MF))
     last = piece(8, 8)
     for other in (
         replace(last, identification=0),
@@ -80,16 +80,16 @@ def test_packets_are_kept_apart(kept: Kept) -> None:
         replace(last, source=client(0, "198.51.100.9")),
         replace(last, destination=client(0)),
     ):
-        assert not kept.add(other)
-    assert starts(kept.add(piece(8, 8))) == [0, 8]
+        assert not reassembly.add(other)
+    assert starts(reassembly.add(piece(8, 8))) == [0, 8]
 
 
-def test_a_duplicate_is_ignored(kept: Kept) -> None:
-    kept.add(piece(0, 16, MF))
+def test_a_duplicate_is_ignored(reassembly: Memory) -> None:
+    reassembly.add(piece(0, 16, MF))
     for _ in range(2):
-        assert not kept.add(piece(8, 8, MF))
-    assert starts(kept.add(piece(16, 1))) == [0, 16]
-    assert kept.lost == [(1, "fragment: duplicate")] * 2
+        assert not reassembly.add(piece(8, 8, MF))
+    assert starts(reassembly.add(piece(16, 1))) == [0, 16]
+    assert reassembly.lost == [(1, "fragment: duplicate")] * 2
 
 
 @pytest.mark.parametrize(
@@ -108,39 +108,39 @@ def test_a_duplicate_is_ignored(kept: Kept) -> None:
     ],
 )
 def test_impossible_fragments_are_given_up(
-    kept: Kept, pieces: Sequence[tuple[int, int, bool]], why: str
+    reassembly: Memory, pieces: Sequence[tuple[int, int, bool]], why: str
 ) -> None:
     """RFC 5722 for those that overlap; no packet has 64 kB or more."""
     for start, size, more in pieces:
-        assert not kept.add(piece(start, size, more))
-    ((count, said),) = kept.lost
+        assert not reassembly.add(piece(start, size, more))
+    ((count, reason),) = reassembly.lost
     assert count == len(pieces)
-    assert why in said
-    assert kept.memory.size == 0
+    assert why in reason
+    assert reassembly.memory.size == 0
 
 
-def test_incomplete_packets_time_out(kept: Kept) -> None:
-    kept.add(piece(0, 8, MF, 1), 0)
-    kept.add(piece(8, 8, MF, 1), 29)
-    kept.add(piece(0, 8, MF, 2), 29)
-    kept.memory.tick(29.9)
-    assert kept.lost == []
-    kept.memory.tick(30)
-    assert kept.lost == [(2, TIMED_OUT)]
-    assert starts(kept.add(piece(8, 8, identification=2), 40)) == [0, 8]
+def test_incomplete_packets_time_out(reassembly: Memory) -> None:
+    reassembly.add(piece(0, 8, MF, 1), 0)
+    reassembly.add(piece(8, 8, MF, 1), 29)
+    reassembly.add(piece(0, 8, MF, 2), 29)
+    reassembly.memory.tick(29.9)
+    assert reassembly.lost == []
+    reassembly.memory.tick(30)
+    assert reassembly.lost == [(2, TIMED_OUT)]
+    assert starts(reassembly.add(piece(8, 8, identification=2), 40)) == [0, 8]
 
 
-def test_the_memory_is_bounded(kept: Kept) -> None:
+def test_the_memory_is_bounded(reassembly: Memory) -> None:
     """The oldest are given up; each is reported as lost."""
     for number in range(20_000):
-        kept.add(piece(8 * (number // 65_536), 8, MF, number))
-    assert kept.memory.size <= 4 << 20
-    assert {why for _, why in kept.lost} == {"fragment: no memory for more of them"}
-    waiting = kept.memory.size // (20 + 256)
-    assert sum(count for count, _ in kept.lost) + waiting == 20_000
+        reassembly.add(piece(8 * (number // 65_536), 8, MF, number))
+    assert reassembly.memory.size <= 4 << 20
+    assert {why for _, why in reassembly.lost} == {"fragment: no memory for more of them"}
+    waiting = reassembly.memory.size // (20 + 256)
+    assert sum(count for count, _ in reassembly.lost) + waiting == 20_000
     for number in range(8190):
-        kept.add(piece(8 * number, 8, MF, 1))
-    assert kept.memory.size <= 4 << 20
+        reassembly.add(piece(8 * number, 8, MF, 1))
+    assert reassembly.memory.size <= 4 << 20
 
 
 # ---- what is decided ----
@@ -198,8 +198,8 @@ def test_ftps_control_connection_may_come_in_fragments() -> None:
     director = published()
     director.decide(tcp(client(1), FTP), 0)
     director.decide(tcp(FTP2, client(1), 0x12), 0)
-    said = b"227 Entering Passive Mode (172,16,0,3,117,48).\r\n"
-    reply = tcp(FTP2, client(1), ACK, payload=said, sequence=1, largest_fragment=44)
+    text = b"227 Entering Passive Mode (172,16,0,3,117,48).\r\n"
+    reply = tcp(FTP2, client(1), ACK, payload=text, sequence=1, largest_fragment=44)
     decision = director.decide(reply, 0)
     assert isinstance(decision, Forward)
     assert decision.payload == b"227 Entering Passive Mode (203,0,113,1,117,48).\r\n"

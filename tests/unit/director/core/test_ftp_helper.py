@@ -17,8 +17,8 @@ from tests.unit.director.core.support import CIP, FTP, FTP2, VIP, client, entry,
 MODULUS = 1 << 32
 PASSIVE = b"227 Entering passive mode (172,16,0,3,117,48).\r\n"
 REWRITTEN = b"227 Entering passive mode (203,0,113,1,117,48).\r\n"
-SAID = [b"220 Hello\r\n", b"227 No address\r\n", b"227 Mine (10,9,8,7,1,1)\r\n", PASSIVE]
-HEARD = {PASSIVE: REWRITTEN}
+REPLIES = [b"220 Hello\r\n", b"227 No address\r\n", b"227 Mine (10,9,8,7,1,1)\r\n", PASSIVE]
+EDITED = {PASSIVE: REWRITTEN}
 
 
 class Session:
@@ -56,7 +56,7 @@ class Session:
 
 @given(
     first=st.integers(0, MODULUS - 1),
-    lines=st.lists(st.sampled_from(SAID), max_size=4),
+    lines=st.lists(st.sampled_from(REPLIES), max_size=4),
     cuts=st.sets(st.integers(1, 150), max_size=12),
     chaos=st.lists(st.tuples(st.integers(0, 150), st.integers(1, 60)), max_size=20),
 )
@@ -64,19 +64,19 @@ class Session:
 def test_the_client_gets_the_replies_with_the_vips_address(
     first: int, lines: list[bytes], cuts: set[int], chaos: list[tuple[int, int]]
 ) -> None:
-    said, heard = b"".join(lines), b"".join(HEARD.get(line, line) for line in lines)
-    session, stream = Session(first), bytearray(b"?" * len(heard))
-    session.reply(0, said[:1])
-    places = sorted(cut for cut in cuts | {0, len(said)} if cut <= len(said))
+    original, expected = b"".join(lines), b"".join(EDITED.get(line, line) for line in lines)
+    session, stream = Session(first), bytearray(b"?" * len(expected))
+    session.reply(0, original[:1])
+    places = sorted(cut for cut in cuts | {0, len(original)} if cut <= len(original))
     in_order = list(pairwise(places))
     for start, end in [*((start, start + length) for start, length in chaos), *in_order, *in_order]:
-        passed = session.reply(start, said[start:end]) if start < len(said) else None
+        passed = session.reply(start, original[start:end]) if start < len(original) else None
         if passed is not None:
             at, text = passed
-            assert heard[at : at + len(text)] == text
+            assert expected[at : at + len(text)] == text
             stream[at : at + len(text)] = text
-    assert bytes(stream[1:]) == heard[1:]
-    assert session.acknowledged(len(heard)) == len(said)
+    assert bytes(stream[1:]) == expected[1:]
+    assert session.acknowledged(len(expected)) == len(original)
 
 
 def test_a_passive_reply_in_two_segments() -> None:

@@ -110,11 +110,11 @@ def test_the_length_of_the_options_never_changes(options: bytes) -> None:
 
 
 def test_a_client_gets_parameter_problem() -> None:
-    told: list[Event] = []
-    decision = published(on_event=told.append).decide(tcp(client(1), WEB, options=b"\1\1\x94\1"), 0)
+    events: list[Event] = []
+    decision = published(on_event=events.append).decide(tcp(client(1), WEB, options=b"\1\1\x94\1"), 0)
     assert isinstance(decision, Reject)
     assert (decision.icmp_type, decision.icmp_code, decision.pointer) == (12, 0, 22)
-    assert told[-1].as_dict()["why"] == "invalid IP option at byte 22"
+    assert events[-1].as_dict()["why"] == "invalid IP option at byte 22"
 
 
 def test_invalid_options_from_a_real_server_are_dropped() -> None:
@@ -142,10 +142,10 @@ def test_an_error_may_come_from_anywhere_and_a_reply_from_a_deleted_server() -> 
 
 @pytest.mark.parametrize("options", [LSRR, SSRR])
 def test_a_source_routed_packet_is_dropped_with_an_event(options: bytes) -> None:  # differs: source-routes
-    told: list[Event] = []
-    director = published(on_event=told.append)
+    events: list[Event] = []
+    director = published(on_event=events.append)
     assert isinstance(director.decide(tcp(client(1), WEB, options=options), 0), Drop)
-    assert told[-1].kind == "dropped"
+    assert events[-1].kind == "dropped"
     assert len(director.connections) == 0
 
 

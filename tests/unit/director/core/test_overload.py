@@ -137,11 +137,11 @@ def test_the_limit_holds_in_vs_tun_too() -> None:
     assert len(director.connections) == 3
 
 
-@pytest.mark.parametrize("there", [1, 20, 33])
-def test_drop_entry_scans_all_of_a_small_table(there: int) -> None:
+@pytest.mark.parametrize("connections", [1, 20, 33])
+def test_drop_entry_scans_all_of_a_small_table(connections: int) -> None:
     director = published()
     director.apply([SetSysctl("drop_entry", 3), SetTimeouts(900, 120, 300)], 0)
-    for number in range(there):
+    for number in range(connections):
         director.decide(tcp(spoofed(number), WEB), 20)
     for second in range(21, 21 + 32):
         director.tick(second)

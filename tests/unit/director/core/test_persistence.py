@@ -116,8 +116,8 @@ def test_udp_is_persistent_too() -> None:
 def test_a_quiesced_server_keeps_its_clients_by_default(expires: int, expected: str) -> None:
     director = persistent()
     server(director, client(1))
-    quiet = EditServer(KEY, Endpoint("203.0.113.11", 80), weight=0)
-    director.apply([SetSysctl("expire_quiescent_template", expires), quiet], 0)
+    quiesce = EditServer(KEY, Endpoint("203.0.113.11", 80), weight=0)
+    director.apply([SetSysctl("expire_quiescent_template", expires), quiesce], 0)
     assert server(director, client(2)) == expected
 
 

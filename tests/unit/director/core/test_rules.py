@@ -171,7 +171,7 @@ class _Compared(Endpoint):
 def test_a_server_is_found_by_index() -> None:
     director = Director()
     director.apply([AddService(KEY)], 0.0)
-    servers = [_Compared(f"172.16.{each >> 8}.{each & 255}", 80) for each in range(1, 501)]
+    servers = [_Compared(f"172.16.{number >> 8}.{number & 255}", 80) for number in range(1, 501)]
     _Compared.times = 0
     director.apply([AddServer(KEY, server) for server in servers], 0.0)
     assert _Compared.times < 10 * len(servers)
@@ -232,7 +232,7 @@ def test_rr_continues_after_each_command(gone: Endpoint) -> None:
     for change in changes:
         one_by_one.apply([change], 0)
     for port in range(2, 9):
-        ours, theirs = (each.decide(tcp(client(port), WEB), 0) for each in (at_once, one_by_one))
+        ours, theirs = (director.decide(tcp(client(port), WEB), 0) for director in (at_once, one_by_one))
         assert ours.reasons == theirs.reasons
 
 

@@ -15,15 +15,15 @@ from director.core.states import DIAGRAMS, TCP_TRANSITIONS, Direction, State, Ti
 from tests.unit.director.core.support import RS2, WEB, client, published, tcp
 
 
-def walk(view: Direction, *flags: int) -> State:
+def walk(direction: Direction, *flags: int) -> State:
     state = State.NONE
-    for each in flags:
-        state = next_state(TCP, state, view, each)
+    for flag in flags:
+        state = next_state(TCP, state, direction, flag)
     return state
 
 
 @pytest.mark.parametrize(
-    ("view", "flags", "state"),
+    ("direction", "flags", "state"),
     [
         (Direction.INPUT, [SYN], State.SYN_RECV),
         (Direction.INPUT, [SYN, ACK], State.ESTABLISHED),
@@ -39,8 +39,8 @@ def walk(view: Direction, *flags: int) -> State:
         (Direction.INPUT_ONLY, [SYN, ACK, 0], State.CLOSE),
     ],
 )
-def test_the_states_after_packets(view: Direction, flags: list[int], state: State) -> None:
-    assert walk(view, *flags) is state
+def test_the_states_after_packets(direction: Direction, flags: list[int], state: State) -> None:
+    assert walk(direction, *flags) is state
 
 
 def test_the_tables_are_complete() -> None:

@@ -120,8 +120,8 @@ def test_conn_reuse_mode(mode: int, method: Method, flags: int, elsewhere: bool)
     director = set_to(published() if method is Method.NAT else direct(method), conn_reuse_mode=mode)
     forward(director.decide(tcp(client(1), WEB), 0))
     first = entry(director, client(1), WEB)
-    for each in (ACK, flags):
-        director.decide(tcp(client(1), WEB, each), 0)
+    for sent in (ACK, flags):
+        director.decide(tcp(client(1), WEB, sent), 0)
     forward(director.decide(tcp(client(1), WEB), 0))
     again = entry(director, client(1), WEB)
     assert (again is not first) == elsewhere

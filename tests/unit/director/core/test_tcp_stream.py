@@ -16,7 +16,7 @@ from tests.unit.director.core.support import FTP, client, tcp
 MODULUS = 1 << 32
 
 
-def said(sequence: int, text: bytes, flags: int = ACK) -> Packet:
+def segment(sequence: int, text: bytes, flags: int = ACK) -> Packet:
     return tcp(client(1), FTP, flags, sequence=sequence % MODULUS, payload=text)
 
 
@@ -29,32 +29,32 @@ def test_the_lines_read_are_the_start_of_the_text(
     text: bytes, first: int, segments: list[tuple[int, int]]
 ) -> None:
     reader = LineReader()
-    reader.read(said(first, b"", SYN))
-    reader.read(said(first + 1, b"-"))
+    reader.read(segment(first, b"", SYN))
+    reader.read(segment(first + 1, b"-"))
     text, read = b"-" + text, b""
     for start, length in segments:
-        lines = reader.read(said(first + 1 + start, text[start : start + length]))
+        lines = reader.read(segment(first + 1 + start, text[start : start + length]))
         for line in lines or []:
             assert line.start == (first + 1 + len(read)) % MODULUS
             read += line.text
     assert text.startswith(read)
     assert (read + reader.unfinished) in (text, text[: len(read + reader.unfinished)])
-    reader.read(said(first + 1, text))
+    reader.read(segment(first + 1, text))
     assert reader.position == (first + 1 + len(text)) % MODULUS
 
 
 def test_a_gap_is_reported_only_for_text_and_fin() -> None:
     reader = LineReader()
-    assert reader.read(said(100, b"x\n")) is not None
-    assert reader.read(said(110, b"y\n")) is None
-    assert reader.read(said(110, b"", FIN | ACK)) is None
-    assert reader.read(said(110, b"")) == []
+    assert reader.read(segment(100, b"x\n")) is not None
+    assert reader.read(segment(110, b"y\n")) is None
+    assert reader.read(segment(110, b"", FIN | ACK)) is None
+    assert reader.read(segment(110, b"")) == []
 
 
 def test_an_endless_line_takes_bounded_memory() -> None:
     reader = LineReader()
     for start in range(0, 10_000, 100):
-        reader.read(said(start, b"x" * 100))
+        reader.read(segment(start, b"x" * 100))
     assert len(reader.unfinished) <= 512
 
 
@@ -64,29 +64,29 @@ def test_an_endless_line_takes_bounded_memory() -> None:
 MODULUS = 1 << 32
 numbers = st.integers(0, MODULUS - 1)
 texts = st.binary(min_size=1, max_size=8)
-# what is said, as pieces that stay and pieces that are replaced: (kept, old, new)
+# the text, as pieces that stay and pieces that are replaced: (kept, old, new)
 parts = st.lists(st.tuples(st.binary(max_size=6), texts, texts), max_size=4)
 
 
 def streams(first: int, parts: list[tuple[bytes, bytes, bytes]]) -> tuple[Edits, bytes, bytes]:
     """The edits, the original text, and the text that must arrive."""
-    edits, said, heard = Edits(), b"", b""
+    edits, original, rewritten = Edits(), b"", b""
     for kept, old, new in parts:
-        edits.replace((first + len(said) + len(kept)) % MODULUS, len(old), new)
-        said, heard = said + kept + old, heard + kept + new
-    return edits, said + b"end", heard + b"end"
+        edits.replace((first + len(original) + len(kept)) % MODULUS, len(old), new)
+        original, rewritten = original + kept + old, rewritten + kept + new
+    return edits, original + b"end", rewritten + b"end"
 
 
 @given(first=numbers, parts=parts, ends=st.tuples(st.integers(0, 70), st.integers(0, 70)))
 def test_every_segment_becomes_its_part_of_the_new_stream(
     first: int, parts: list[tuple[bytes, bytes, bytes]], ends: tuple[int, int]
 ) -> None:
-    edits, said, heard = streams(first, parts)
-    start, end = sorted(min(at, len(said)) for at in ends)
+    edits, original, rewritten = streams(first, parts)
+    start, end = sorted(min(at, len(original)) for at in ends)
     sequence = (first + start) % MODULUS
-    data = edits.rewritten(sequence, said[start:end])
+    data = edits.rewritten(sequence, original[start:end])
     place = distance(first, sequence + edits.for_sequence(sequence))
-    assert heard[place : place + len(data)] == data
+    assert rewritten[place : place + len(data)] == data
     following = (first + end) % MODULUS
     assert distance(first, following + edits.for_sequence(following)) == place + len(data)
 
@@ -95,15 +95,15 @@ def test_every_segment_becomes_its_part_of_the_new_stream(
 def test_an_acknowledgement_never_covers_text_not_received(
     first: int, parts: list[tuple[bytes, bytes, bytes]], at: int
 ) -> None:
-    edits, said, heard = streams(first, parts)
-    at = min(at, len(heard))
+    edits, original, rewritten = streams(first, parts)
+    at = min(at, len(rewritten))
     acknowledged = (first + at) % MODULUS
     meant = distance(first, acknowledged + edits.for_acknowledgement(acknowledged))
-    assert 0 <= meant <= len(said)
+    assert 0 <= meant <= len(original)
     number = (first + meant) % MODULUS
     assert meant + edits.for_sequence(number) <= at
-    if at == len(heard):
-        assert meant == len(said)
+    if at == len(rewritten):
+        assert meant == len(original)
 
 
 def test_old_edits_keep_their_growth() -> None:
