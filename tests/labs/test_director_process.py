@@ -78,7 +78,7 @@ def test_a_second_director_on_the_host_is_refused_in_one_sentence(seen: dict[str
     code, said = seen["second"]
     assert code == 2
     assert said.count("\n") == 1
-    assert "no other director" in said
+    assert "only one director can run" in said
 
 
 def test_a_director_that_was_killed_is_succeeded(seen: dict[str, Any]) -> None:
