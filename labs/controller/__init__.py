@@ -1,5 +1,5 @@
-"""The OpenFlow controller of a lab's switches: it forwards, and it testifies.
+"""The OpenFlow controller of a lab's switches: it forwards frames and records ARP.
 
-A Ryu application (os-ken where Ryu can't be built) that runs as a process of its own,
-`python -m labs.controller`. The labs talk to it through `client.ControllerClient`.
+A Ryu application (os-ken where Ryu does not build) in its own process, `python -m labs.controller`. The
+labs query it through `client.ControllerClient`.
 """

@@ -1,6 +1,6 @@
 """Starts the controller: `python -m labs.controller --port 6653 --socket PATH [--framework NAME]`.
 
-The socket at PATH exists once switches can connect. Ends with 2 and a sentence where it can't run.
+The socket at PATH exists once switches can connect. Exits with 2 and a sentence if it can't run.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     options = _options(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
-    # The frameworks tidy up threads at Ctrl-C and may wait for ever; there is nothing to tidy up.
+    # On Ctrl-C the frameworks join threads and may wait for ever; there is nothing to clean up.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     first, *others = _CHOICES[options.framework]
     os.environ["LVS_CONTROLLER"] = first
@@ -44,14 +44,14 @@ def main(arguments: list[str]) -> int:
     except Unable as error:
         if others and "labs.controller.framework" not in sys.modules:
             print(f"{error} Trying {others[0]}.", file=sys.stderr, flush=True)
-            _start_anew(options, others[0])
+            _restart(options, others[0])
         print(error, file=sys.stderr)
         return error.exit_code
     return 0
 
 
-def _start_anew(options: argparse.Namespace, framework: str) -> None:
-    """Run with the other framework, in a process that the first has left no trace in."""
+def _restart(options: argparse.Namespace, framework: str) -> None:
+    """Run with the other framework, in a fresh process image."""
     command = ["--port", str(options.port), "--socket", options.socket, "--framework", framework]
     os.execv(sys.executable, [sys.executable, "-m", "labs.controller", *command])
 

@@ -32,7 +32,7 @@ class Frame:
 
     @property
     def to_group(self) -> bool:
-        """Whether it is a broadcast or multicast."""
+        """Whether it is a broadcast or multicast frame."""
         return is_group(self.dest)
 
 
@@ -47,7 +47,7 @@ class Arp:
 
 
 def is_group(mac: str) -> bool:
-    """Whether `mac` stands for more than one receiver: the lowest bit of its first byte."""
+    """Whether `mac` is a group address: the lowest bit of its first byte is set."""
     return bool(int(mac[:2], 16) & 1)
 
 
@@ -59,7 +59,7 @@ def parse_frame(data: bytes) -> Frame | None:
 
 
 def parse_arp(data: bytes) -> Arp | None:
-    """The ARP packet in the Ethernet frame `data`, if it is one for IPv4."""
+    """The ARP packet for IPv4 in the Ethernet frame `data`, or None."""
     frame = parse_frame(data)
     if frame is None or frame.ethertype != ETHERTYPE_ARP or len(data) < _ETHERNET.size + _ARP.size:
         return None
@@ -87,7 +87,7 @@ class Entry:
 
 
 class ArpLog:
-    """Claims in order of arrival; serials count from 1 and are never used twice."""
+    """ARP packets in order of arrival; serials count from 1 and are never reused."""
 
     def __init__(self, largest: int = LARGEST) -> None:
         self._entries: deque[Entry] = deque(maxlen=largest)
@@ -100,12 +100,12 @@ class ArpLog:
             self._entries.append(Entry(self._serial, at, dpid, port, frame_source, arp))
 
     def since(self, serial: int = 0) -> tuple[Entry, ...]:
-        """All entries kept that came after the one with `serial`."""
+        """The entries after the one with `serial`, as far as they are kept."""
         with self._lock:
             return tuple(entry for entry in self._entries if entry.serial > serial)
 
     def forget(self) -> int:
-        """Forget all entries; returns the newest serial, from which later ones count on."""
+        """Forget all entries; returns the newest serial, from which later ones continue."""
         with self._lock:
             self._entries.clear()
             return self._serial

@@ -1,7 +1,4 @@
-"""Asks the controller over its control socket, for labs and checks.
-
-Knows the requests and the values that come back, not how the controller finds them.
-"""
+"""The client of the controller's control socket, for labs and checks."""
 
 from __future__ import annotations
 
@@ -16,25 +13,25 @@ from labs.wait import patient, wait_for
 
 __all__ = ["ArpSighting", "ControllerClient", "ControllerError", "Port", "PortCounters", "Switch"]
 T = TypeVar("T")
-_PATIENCE = 5.0  # seconds for an answer, more than the controller gives its switches
+_TIMEOUT = 5.0  # seconds for an answer, more than the switches get for theirs
 
 
 class ControllerError(LabError):
-    """The controller is not there, or can't answer."""
+    """The controller is not running, or can't answer."""
 
 
 class ControllerClient:
-    """The controller that listens on the Unix socket `path`. All methods may raise ControllerError."""
+    """A controller that listens on the Unix socket `path`. All methods may raise ControllerError."""
 
     def __init__(self, path: str) -> None:
         self._path = path
 
     def switches(self) -> tuple[Switch, ...]:
-        """The switches that are connected and have their flows."""
+        """The connected switches that have their flows."""
         return self._records(Switch, "switches")
 
     def wait_for_switches(self, wanted: int | Iterable[str], seconds: float = 60) -> tuple[Switch, ...]:
-        """Wait until `wanted` (a number, or names) switches forward; raises BuildFailed when they don't.
+        """Wait until `wanted` switches (a number, or names) forward. Raises BuildFailed.
 
         The controller itself may still be starting.
         """
@@ -54,7 +51,7 @@ class ControllerClient:
         return there
 
     def ports(self) -> tuple[PortCounters, ...]:
-        """Counters of every port of every switch, read from the switches for this call."""
+        """Counters of every port of every switch, read now."""
         return self._records(PortCounters, "ports")
 
     def arp(self, since: int = 0) -> tuple[ArpSighting, ...]:
@@ -66,9 +63,9 @@ class ControllerClient:
         return int(self._ask("forget-arp")["serial"])
 
     def framework(self) -> tuple[str, str]:
-        """Name and version of what the controller runs on, such as ("ryu", "4.34")."""
-        told = self._ask("framework")
-        return told["name"], told["version"]
+        """Name and version of the OpenFlow framework, such as ("ryu", "4.34")."""
+        answer = self._ask("framework")
+        return answer["name"], answer["version"]
 
     def _records(self, kind: type[T], verb: str, **details: Any) -> tuple[T, ...]:
         """The list that is the answer to `verb`."""
@@ -76,9 +73,9 @@ class ControllerClient:
 
     def _ask(self, verb: str, **details: Any) -> dict[str, Any]:
         try:
-            told = call(self._path, {"do": verb, **details}, timeout=patient(_PATIENCE))
+            answer = call(self._path, {"do": verb, **details}, timeout=patient(_TIMEOUT))
         except ChannelError as error:
-            raise ControllerError(f"The OpenFlow controller can't be asked: {error}") from None
-        if not told.get("ok"):
-            raise ControllerError(f"The OpenFlow controller refused {verb!r}: {told.get('error')}.")
-        return told
+            raise ControllerError(f"The OpenFlow controller can't be queried: {error}") from None
+        if not answer.get("ok"):
+            raise ControllerError(f"The OpenFlow controller refused {verb!r}: {answer.get('error')}.")
+        return answer

@@ -1,12 +1,11 @@
-"""Ryu, or os-ken where Ryu can't be built: the only module that knows which one it is.
+"""Ryu, or os-ken where Ryu does not build: the only module that knows which.
 
-Importing this module makes the choice, by the environment variable LVS_CONTROLLER ("ryu" or
-"os-ken"), and with Ryu it also makes the standard library's sockets and threads green ones
-(eventlet): import it first, and only in the controller's own process.
+Importing this module chooses by the environment variable LVS_CONTROLLER ("ryu" or "os-ken"). With Ryu it
+also makes the standard library's sockets and threads green (eventlet): import it first, and only in the
+controller's own process.
 
-Both have the same application interface. They differ in where it is, in how they run (Ryu on
-green threads, os-ken on native ones: what two threads share needs a lock, which works with
-both), and in that Ryu 4.34 asks eventlet for a name that newer eventlets lack.
+Both have the same application interface, in different packages. Ryu runs on green threads, os-ken on native
+ones; a lock works with both. Ryu 4.34 needs a name that newer versions of eventlet lack.
 """
 
 from __future__ import annotations
@@ -35,11 +34,11 @@ def _import(module: str) -> Any:
 
 
 def _prepare_ryu() -> None:
-    """Do to the standard library and to eventlet what Ryu 4.34 relies on."""
+    """Patch the standard library and eventlet as Ryu 4.34 needs it."""
     os.environ["RYU_HUB_TYPE"] = "eventlet"
-    os.environ.setdefault("EVENTLET_NO_GREENDNS", "yes")  # saves 0.1 s; nobody resolves names here
+    os.environ.setdefault("EVENTLET_NO_GREENDNS", "yes")  # saves 0.1 s; no names are resolved here
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # eventlet announces its own end at every start
+        warnings.simplefilter("ignore")  # eventlet prints a deprecation warning at every start
         eventlet: Any = importlib.import_module("eventlet")
         eventlet.monkey_patch()
         wsgi: Any = importlib.import_module("eventlet.wsgi")
@@ -48,7 +47,7 @@ def _prepare_ryu() -> None:
 
 
 if NAME not in _PACKAGES:
-    raise Unable(f"{VARIABLE}={NAME} names no OpenFlow framework: choose ryu or os-ken.")
+    raise Unable(f"{VARIABLE}={NAME} is unknown: choose ryu or os-ken.")
 os.environ["OSKEN_HUB_TYPE"] = "native"
 try:
     if NAME == RYU:
@@ -96,10 +95,10 @@ def version() -> str:
 
 
 class _Server:
-    """Accepts switches on a socket that listens already; stands in for the frameworks' own.
+    """Accepts switches on a listening socket, in place of the frameworks' own server.
 
-    Theirs is opened in a thread, where a failure is only logged; and eventlet's would share a
-    port that is taken, so that each of two controllers got some of the switches.
+    Theirs opens its socket in a thread, where a failure is only logged, and eventlet's would share a port in
+    use, so that two controllers would each get some of the switches.
     """
 
     def __init__(self, listening: socket.socket) -> None:
@@ -114,14 +113,14 @@ class _Server:
 def run(application: str, host: str, port: int) -> None:
     """Listen for switches on `host`:`port` and run the module `application`; does not return.
 
-    Raises Unable when the port is taken.
+    Raises Unable if the port is in use.
     """
     try:
         listening = socket.create_server((host, port), backlog=128)
     except OSError as error:
         raise Unable(
             f"Can't listen for switches on {host}:{port} ({os.strerror(error.errno or 0)}): "
-            "end what uses the port, or choose another with --port."
+            "end the program that uses the port, or choose another with --port."
         ) from None
     _controller.StreamServer = lambda *_, **__: _Server(listening)
     _controller.CONF.set_override("ofp_tcp_listen_port", port)

@@ -1,7 +1,7 @@
-"""What the controller knows of the network, and says when asked: switches, ports, ARP claims.
+"""What the controller knows of the network: switches, ports, ARP packets.
 
-The application's handlers write here in their thread, the control socket reads in another; a
-lock keeps the two apart. Of OpenFlow it knows one request, for the counters of a switch.
+The application's handlers write here in their thread, the control socket reads in another; a lock protects
+both. The only OpenFlow message used here is the request for the counters of a switch.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from labs.controller.replies import Replies
 from labs.controller.switching import MacTable
 from labs.wait import patient
 
-PATIENCE = 3.0  # seconds that the switches have for their counters; less than a caller's own
-LARGEST_PORT = 0xFFFFFF00  # OFPP_MAX: above are the reserved ports
-LOCAL_PORT = 0xFFFFFFFE  # OFPP_LOCAL: the bridge itself, and so its name
+TIMEOUT = 3.0  # seconds for the switches to send their counters; less than a caller waits
+MAX_PORT = 0xFFFFFF00  # OFPP_MAX: reserved ports are above
+LOCAL_PORT = 0xFFFFFFFE  # OFPP_LOCAL: the bridge itself, whose name it has
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class NetworkState:
         self._lock = threading.Lock()
 
     def connected(self, datapath: Any) -> None:
-        """A switch has said who it is; one with the same number is replaced."""
+        """Add a switch that has identified itself, in place of one with the same number."""
         with self._lock:
             self._connections[datapath.id] = Connection(datapath)
 
@@ -57,7 +57,7 @@ class NetworkState:
         with self._lock:
             known = self._connections.get(datapath.id)
             if known is None or known.datapath is not datapath:
-                return  # it had connected anew before we heard that the old connection ended
+                return  # it has reconnected before the end of the old connection was noticed
             del self._connections[datapath.id]
         self.replies.disconnected(datapath.id)
 
@@ -73,7 +73,7 @@ class NetworkState:
                 known.names[number] = name
 
     def port_gone(self, datapath: Any, number: int) -> tuple[str, ...]:
-        """The port was unplugged; returns the MACs behind it, which are forgotten."""
+        """Forget a deleted port; returns the MACs behind it."""
         known = self.connection(datapath)
         if known is None:
             return ()
@@ -83,37 +83,37 @@ class NetworkState:
 
     def switches(self) -> tuple[Switch, ...]:
         with self._lock:
-            return tuple(_switch(dpid, one) for dpid, one in sorted(self._connections.items()) if one.ready)
+            return tuple(_switch(*item) for item in sorted(self._connections.items()) if item[1].ready)
 
     def ports(self) -> tuple[PortCounters, ...]:
         with self._lock:
-            asked = {dpid: one for dpid, one in self._connections.items() if one.ready}
+            switches = {dpid: switch for dpid, switch in self._connections.items() if switch.ready}
 
         def ask(dpid: int, number: int) -> None:
-            datapath = asked[dpid].datapath
+            datapath = switches[dpid].datapath
             request = datapath.ofproto_parser.OFPPortStatsRequest(datapath)
             request.set_xid(number)
             datapath.send_msg(request)
 
-        seconds = patient(PATIENCE)
-        answers, silent = self.replies.collect(asked, ask, seconds)
+        seconds = patient(TIMEOUT)
+        answers, silent = self.replies.collect(switches, ask, seconds)
         if silent:
-            names = ", ".join(sorted(asked[dpid].name for dpid in silent))
+            names = ", ".join(sorted(switches[dpid].name for dpid in silent))
             raise ControlError(
                 f"no port counters from {names} within {seconds:g} s: see the log of ovs-vswitchd"
             )
         with self._lock:
             return tuple(
-                _counters(dpid, asked[dpid], port)
+                _counters(dpid, switches[dpid], port)
                 for dpid, ports in sorted(answers.items())
                 for port in sorted(ports, key=_number)
-                if port.port_no <= LARGEST_PORT
+                if port.port_no <= MAX_PORT
             )
 
     def arp(self, since: int) -> tuple[ArpSighting, ...]:
         entries = self.log.since(since)
         with self._lock:
-            return tuple(_claim(entry, self._connections.get(entry.dpid)) for entry in entries)
+            return tuple(_sighting(entry, self._connections.get(entry.dpid)) for entry in entries)
 
     def forget_arp(self) -> int:
         return self.log.forget()
@@ -126,17 +126,17 @@ def _number(port: Any) -> int:
     return int(port.port_no)
 
 
-def _switch(dpid: int, one: Connection) -> Switch:
-    plugs = tuple(Port(*plug) for plug in sorted(one.names.items()) if plug[0] <= LARGEST_PORT)
-    return Switch(one.name, dpid, plugs)
+def _switch(dpid: int, known: Connection) -> Switch:
+    ports = tuple(Port(*port) for port in sorted(known.names.items()) if port[0] <= MAX_PORT)
+    return Switch(known.name, dpid, ports)
 
 
-def _counters(dpid: int, one: Connection, port: Any) -> PortCounters:
+def _counters(dpid: int, known: Connection, port: Any) -> PortCounters:
     return PortCounters(
-        switch=one.name,
+        switch=known.name,
         dpid=dpid,
         port=port.port_no,
-        name=one.port_name(port.port_no),
+        name=known.port_name(port.port_no),
         rx_packets=port.rx_packets,
         rx_bytes=port.rx_bytes,
         tx_packets=port.tx_packets,
@@ -144,13 +144,13 @@ def _counters(dpid: int, one: Connection, port: Any) -> PortCounters:
     )
 
 
-def _claim(entry: Entry, one: Connection | None) -> ArpSighting:
+def _sighting(entry: Entry, known: Connection | None) -> ArpSighting:
     return ArpSighting(
         serial=entry.serial,
         at=entry.at,
-        switch=one.name if one else f"switch-{entry.dpid}",
+        switch=known.name if known else f"switch-{entry.dpid}",
         port=entry.port,
-        port_name=one.port_name(entry.port) if one else f"switch-{entry.dpid}:{entry.port}",
+        port_name=known.port_name(entry.port) if known else f"switch-{entry.dpid}:{entry.port}",
         operation=entry.arp.operation,
         sender_ip=entry.arp.sender_ip,
         sender_mac=entry.arp.sender_mac,

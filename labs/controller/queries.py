@@ -36,9 +36,9 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class PortCounters:
-    """Counters since the port was made, seen from the switch: rx is what the host sent.
+    """Counters since the port was created, from the switch's view: rx is what the host sent.
 
-    Bytes are those of Ethernet frames without preamble and checksum (OpenFlow 1.3, 7.3.5.6).
+    Bytes are of Ethernet frames without preamble and checksum (OpenFlow 1.3, 7.3.5.6).
     """
 
     switch: str
@@ -53,10 +53,10 @@ class PortCounters:
 
 @dataclass(frozen=True, slots=True)
 class ArpSighting:
-    """An ARP packet that entered a switch: who claims to have which address (RFC 826).
+    """An ARP packet that entered a switch: a host claims an address (RFC 826).
 
-    `at` is in seconds since the epoch; `operation` is "request", "reply", or the number of any
-    other; `frame_source` is the Ethernet header's MAC, which an honest sender repeats as `sender_mac`.
+    `at` is in seconds since the epoch; `operation` is "request", "reply", or another number;
+    `frame_source` is the MAC of the Ethernet header, which an honest sender repeats as `sender_mac`.
     `serial` counts from 1, over all switches.
     """
 
@@ -76,11 +76,11 @@ Message = dict[str, Any]
 
 
 class ControlError(Exception):
-    """A request that can't be answered; the text is for the one who asked."""
+    """A request that can't be answered; its text is for the caller."""
 
 
 class StateQueries(Protocol):
-    """What the application can be asked. Methods raise ControlError where they can't answer."""
+    """What the application answers. Methods raise ControlError if they can't."""
 
     def switches(self) -> tuple[Switch, ...]: ...
 
@@ -94,7 +94,7 @@ class StateQueries(Protocol):
 
 
 def answer(state: StateQueries, request: Message) -> Message:
-    """The answer to `request`; never raises for what a caller may have written."""
+    """The answer to `request`; never raises, whatever the request is."""
     verb = request.get("do")
     action = _ACTIONS.get(verb) if isinstance(verb, str) else None
     if action is None:
@@ -116,7 +116,7 @@ def _ports(state: StateQueries, _: Message) -> Message:
 def _arp(state: StateQueries, request: Message) -> Message:
     since = request.get("since", 0)
     if type(since) is not int:
-        raise ControlError(f"since={since!r} is no serial: give the serial of the last claim you have")
+        raise ControlError(f"since={since!r} is not a serial: give that of the last ARP packet you have")
     return {"arp": [asdict(claim) for claim in state.arp(since)]}
 
 

@@ -1,8 +1,7 @@
 """The application: OpenFlow events in, flows and records out.
 
-Thin: what to learn is `learning`'s, how a flow looks `flows`', what a frame says `frames`',
-what is known and told `state`'. Handlers run one after the other in the application's
-thread; the control socket is served in a second.
+Thin: `switching` decides what to learn and how flows look, `arp` parses frames, `network_state` keeps what
+is known. Handlers run one by one in the application's thread; a second thread serves the control socket.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from labs.controller.network_state import Connection, NetworkState
 
 
 class SwitchApp(framework.App):
-    """Makes every switch that connects a learning one, and keeps the record."""
+    """Turns every connected switch into a learning switch, and records ARP."""
 
     OFP_VERSIONS: ClassVar = [framework.OPENFLOW]
     control_path: ClassVar[str]  # set before the framework makes the one instance
@@ -30,7 +29,7 @@ class SwitchApp(framework.App):
         self._state = NetworkState((framework.NAME, framework.version()))
 
     def start(self) -> None:
-        """Called by the framework once switches can connect: now others may know."""
+        """Called by the framework once switches can connect; only now the control socket appears."""
         super().start()
         self._listener = Listener(self.control_path, lambda request: queries.answer(self._state, request))
         framework.spawn(self._serve)
@@ -51,7 +50,7 @@ class SwitchApp(framework.App):
         self._state.connected(datapath)
         parser = datapath.ofproto_parser
         _send(datapath, switching.initial_flows(datapath))
-        # Answered in this order: names of the ports, then that all of the above is done.
+        # The replies come in this order: names of the ports, then confirmation of all the above.
         _send(datapath, [parser.OFPPortDescStatsRequest(datapath), parser.OFPBarrierRequest(datapath)])
 
     @handles(ofp_event.EventOFPPortDescStatsReply)
@@ -115,6 +114,6 @@ def _send(datapath: Any, messages: Iterable[Any]) -> None:
 
 
 def _text(name: bytes | str) -> str:
-    """A port's name; the frameworks give it as bytes, padded or not."""
+    """A port's name, which the frameworks give as bytes, with or without padding."""
     raw = name.decode(errors="replace") if isinstance(name, bytes) else name
     return raw.rstrip("\0")

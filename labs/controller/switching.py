@@ -20,12 +20,12 @@ from typing import Any
 
 from labs.controller.arp import ETHERTYPE_ARP, ETHERTYPE_IPV6, is_group
 
-LARGEST = 8192  # addresses of one switch; whoever invents more is forwarded, but not learnt
+LARGEST = 8192  # addresses of one switch; frames from further ones are forwarded, but not learnt
 
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """`mac` is behind `port`; before it was behind `moved_from`, or unknown (None)."""
+    """`mac` is behind `port`; before, it was behind `moved_from`, or unknown (None)."""
 
     mac: str
     port: int
@@ -43,7 +43,7 @@ class MacTable:
         return len(self._ports)
 
     def learn(self, mac: str, port: int) -> Learnt | None:
-        """Take note that a frame from `mac` came in at `port`; None when there is nothing new in it."""
+        """Learn from a frame that `mac` sent through `port`; None if that is known already."""
         before = self._ports.get(mac)
         if before == port or is_group(mac):
             return None
@@ -53,11 +53,11 @@ class MacTable:
         return Learnt(mac, port, before)
 
     def port_of(self, mac: str) -> int | None:
-        """The port to forward a frame for `mac` to; None means to all but the one it came from."""
+        """The port for frames to `mac`; None means all ports but the ingress port."""
         return self._ports.get(mac)
 
     def forget_port(self, port: int) -> tuple[str, ...]:
-        """Forget and return every address behind `port`, which is no more."""
+        """Forget and return the addresses behind a deleted port."""
         gone = tuple(mac for mac, behind in self._ports.items() if behind == port)
         for mac in gone:
             del self._ports[mac]
@@ -72,7 +72,7 @@ _REST, _KNOWN, _ARP, _DROP = 0, 10, 20, 30  # priorities
 
 
 def initial_flows(datapath: Datapath) -> Iterator[Message]:
-    """Replace whatever a switch has by the flows that don't depend on any address."""
+    """Replace all flows of a switch by those that don't depend on any address."""
     ofp, parser = datapath.ofproto, datapath.ofproto_parser
     up = [parser.OFPActionOutput(ofp.OFPP_CONTROLLER, ofp.OFPCML_NO_BUFFER)]
     flood = [parser.OFPActionOutput(ofp.OFPP_FLOOD)]
@@ -95,14 +95,14 @@ def learnt_flows(datapath: Datapath, mac: str, port: int, moved_from: int | None
 
 
 def forgotten_flows(datapath: Datapath, port: int, macs: Iterable[str]) -> Iterator[Message]:
-    """`macs` were behind `port`, which is no more."""
+    """`macs` were behind `port`, which was deleted."""
     for mac in macs:
         yield _delete(datapath, _LEARN, in_port=port, eth_src=mac)
         yield _delete(datapath, _FORWARD, eth_dst=mac)
 
 
 def packet_out(datapath: Datapath, in_port: int, out_port: int | None, data: bytes) -> Message:
-    """Send a frame that came in at `in_port` on, to one port or (None) to all others."""
+    """Forward a frame from `in_port` to one port, or with None to all others."""
     ofp, parser = datapath.ofproto, datapath.ofproto_parser
     actions = [parser.OFPActionOutput(ofp.OFPP_FLOOD if out_port is None else out_port)]
     return parser.OFPPacketOut(datapath, ofp.OFP_NO_BUFFER, in_port, actions, data)

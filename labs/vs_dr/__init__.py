@@ -1,1 +1,1 @@
-"""VS-DR: the director changes only the MAC address of a request; replies take their own way."""
+"""VS-DR: the director changes only the MAC address of requests; replies return directly."""

@@ -22,7 +22,7 @@ from labs.run.packet_table import Hop, Row
 
 
 def plan(options: LabOptions) -> Plan:
-    """Every real server serves http and ftp; the second counts twice."""
+    """All real servers serve http and ftp; the second has weight 2."""
     at = options.addresses
     servers = replicas(options.servers, at.lan_server)
     topology = Topology(
@@ -45,7 +45,7 @@ def plan(options: LabOptions) -> Plan:
 
 
 def hops(at: Addressing, server: RealServer, client: Interface, port: int) -> tuple[Hop, ...]:
-    """What a connection from `client` and its local `port` must look like on the director's segment."""
+    """The packets of a connection from `port` of `client` on the director's segment."""
     cip, vip = f"{client.address}:{port}", f"{at.vip}:80"
     router, director, real = (
         addresses.mac_of(address) for address in (addresses.ROUTER_LAN, at.dip, server.address)

@@ -1,4 +1,4 @@
-"""VS-NAT's network: a private net behind the director, which is the real servers' gateway.
+"""VS-NAT's network: a private net behind the director, which is the gateway of the real servers.
 
 c1 c2 ── s1 ── r0 ── s2 ── d ── s3 ── rs1 rs2 rs3 ...
 
@@ -20,7 +20,7 @@ from labs.run.packet_table import Hop, Row
 
 
 def plan(options: LabOptions) -> Plan:
-    """The published example for the first two real servers; every further one serves http as well."""
+    """The published example for the first two real servers; all further ones serve http as well."""
     at = options.addresses
     servers = tuple(_server(number, options.servers, at) for number in range(1, options.servers + 1))
     topology = Topology(
@@ -43,7 +43,7 @@ def plan(options: LabOptions) -> Plan:
 
 
 def _server(number: int, of: int, at: Addressing) -> RealServer:
-    """As published: the second listens on port 8000, counts twice, and serves ftp."""
+    """As published: the second listens on port 8000, has weight 2, and serves ftp."""
     second = number == 2
     return RealServer(
         name=f"rs{number}",
@@ -55,7 +55,7 @@ def _server(number: int, of: int, at: Addressing) -> RealServer:
 
 
 def hops(at: Addressing, server: RealServer, client: Interface, port: int) -> tuple[Hop, ...]:
-    """What a connection from `client` and its local `port` must look like, where each packet leaves."""
+    """The packets of a connection from `port` of `client`, each captured where it leaves."""
     cip, vip = f"{client.address}:{port}", f"{at.vip}:80"
     rip = f"{server.address}:{server.http_port}"
     request, reply = "GET /index.html", "HTTP/1.1 200 OK"

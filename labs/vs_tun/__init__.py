@@ -1,1 +1,1 @@
-"""VS-TUN: the director sends requests through IP tunnels; replies take their own way."""
+"""VS-TUN: the director sends requests through IP tunnels; replies return directly."""

@@ -4,7 +4,7 @@ c1 c2 ── s1 ── r0 ── s2 ── d
          ├──── r1 ── s3 ── rs1 rs9 ...
          ├──── r2 ── s4 ── rs2 ...
 
-The packet table of VS-TUN: the request travels inside another packet, the reply goes straight.
+The packet table of VS-TUN: the request travels inside another packet, the reply returns directly.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from labs.run.packet_table import Hop, Row
 
 
 def plan(options: LabOptions) -> Plan:
-    """Every real server serves http and ftp from another network; the second counts twice."""
+    """Real servers in several networks serve http and ftp; the second has weight 2."""
     at = options.addresses
     servers = replicas(options.servers, at.site_server)
     sites = range(min(options.servers, addresses.SITES))
@@ -59,9 +59,9 @@ def _switch(site: int) -> str:
 
 
 def hops(at: Addressing, server: RealServer, client: Interface, port: int) -> tuple[Hop, ...]:
-    """What a connection from `client` and its local `port` must look like, where each packet leaves.
+    """The packets of a connection from `port` of `client`, each captured where it leaves.
 
-    The outer source is the director's own address on the way to the real server.
+    The outer source is the director's own address, the DIP.
     """
     cip, vip = f"{client.address}:{port}", f"{at.vip}:80"
     request, reply = "GET /index.html", "HTTP/1.1 200 OK"

@@ -66,7 +66,7 @@ def test_a_refusal_is_an_error_with_its_reason(serve: Serve) -> None:
 
 
 def test_nobody_there(tmp_path: Path) -> None:
-    with pytest.raises(ControllerError, match="can't be asked"):
+    with pytest.raises(ControllerError, match="can't be queried"):
         ControllerClient(str(tmp_path / "nobody")).switches()
 
 

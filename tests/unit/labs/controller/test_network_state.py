@@ -78,7 +78,7 @@ def test_counters_of_all_switches_without_the_bridges_own(state: NetworkState) -
 
 
 def test_a_switch_that_does_not_answer_is_named(state: NetworkState, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network_state, "PATIENCE", 0)
+    monkeypatch.setattr(network_state, "TIMEOUT", 0)
     connect(state, 1, 1)
     connect(state, 2, 1, answers=False)
     with pytest.raises(ControlError, match="no port counters from s2 within 0 s"):

@@ -101,4 +101,4 @@ def test_an_unknown_request_is_told_what_there_is(request_: dict[str, Any]) -> N
 def test_a_serial_is_a_whole_number(since: Any) -> None:
     told = ask({"do": "arp", "since": since})
     assert told["ok"] is False
-    assert "is no serial" in told["error"]
+    assert "is not a serial" in told["error"]
