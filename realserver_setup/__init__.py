@@ -1,9 +1,8 @@
-"""Set-up scripts for every machine of a virtual server, and the servers that run on the real ones.
+"""Set-up scripts for every node of a virtual server, and the daemons of the real servers.
 
     build     values, checked          launcher  starts daemons on many hosts from one process
     render    values -> scripts        ftpd, httpd, tunl0   the daemons
     apply     scripts -> hosts         files     what the daemons serve
 
-Nothing here knows a lab, Mininet or the director's code; only the name of the forwarding
-method is shared with it.
+Nothing here depends on a lab, on Mininet or on the director, except for the names of the forwarding methods.
 """

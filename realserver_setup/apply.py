@@ -1,6 +1,6 @@
-"""Apply: a host runs a script, and a failure names the host, the script and the command.
+"""Apply: a host runs a script, and an error names the host, the script and the command.
 
-The host is whatever can run a command: a lab's host, a container, a fake in a test.
+A host is anything that can run a command: a lab's host, a container, a fake in a test.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Protocol
 from realserver_setup.errors import ScriptFailed
 from realserver_setup.render import Script
 
-_COMPLAINT = re.compile(r": (?:line )?(\d+): ")  # `rs1/1999/realserver.sh: 12: cannot create ...`
+_SHELL_ERROR = re.compile(r": (?:line )?(\d+): ")  # `rs1/1999/realserver.sh: 12: cannot create ...`
 _LAST_LINES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a command ended: its exit code, and what it wrote."""
+    """The result of a command: its exit code and output."""
 
     exit_code: int
     stdout: str
@@ -28,7 +28,7 @@ class Result:
 
 
 class Runner(Protocol):
-    """A host that runs a command to its end. `text`, if any, is the command's standard input."""
+    """A host that runs commands to completion. `text`, if any, is the standard input."""
 
     @property
     def name(self) -> str: ...
@@ -37,21 +37,21 @@ class Runner(Protocol):
 
 
 def apply(script: Script, host: Runner) -> Result:
-    """Run `script` on `host`; every command is traced (sh -x), the first that fails ends it.
+    """Run `script` on `host`, with every command traced (sh -x), up to the first that fails.
 
     Raises ScriptFailed.
     """
     result = host.run([script.interpreter, "-exc", script.text, script.name])
     if result.exit_code != 0:
         command = failing_command(script, result.stderr)
-        raise ScriptFailed(host.name, script.name, command, result.exit_code, _said(result))
+        raise ScriptFailed(host.name, script.name, command, result.exit_code, _last_output(result))
     return result
 
 
 def apply_all(work: Iterable[tuple[Script, Runner]], at_once: int = 4) -> list[Result]:
-    """Run scripts on different hosts, a few at once; the results in the order of `work`.
+    """Run scripts on different hosts, a few at once; results in the order of `work`.
 
-    Raises ScriptFailed for the first that fails, once those that had begun have ended.
+    Raises ScriptFailed for the first that fails, once those already running have ended.
     """
     pool = ThreadPoolExecutor(at_once)
     try:
@@ -61,20 +61,20 @@ def apply_all(work: Iterable[tuple[Script, Runner]], at_once: int = 4) -> list[R
 
 
 def failing_command(script: Script, trace: str) -> str:
-    """The command that ended a script, from what `sh -ex` wrote.
+    """The command that failed, from the output of `sh -ex`.
 
-    It is the last one traced, unless the shell itself complained about a line later on.
+    It is the last one traced, unless the shell itself reported an error in a later line.
     """
     for line in reversed(trace.splitlines()):
         if line.startswith("+ "):
             return line.removeprefix("+ ")
-        if line.startswith(script.name) and (complaint := _COMPLAINT.search(line)):
-            return script.text.splitlines()[int(complaint[1]) - 1].strip()
+        if line.startswith(script.name) and (shell_error := _SHELL_ERROR.search(line)):
+            return script.text.splitlines()[int(shell_error[1]) - 1].strip()
     return script.name
 
 
-def _said(result: Result) -> str:
-    """The last lines of output that are not the shell's trace."""
+def _last_output(result: Result) -> str:
+    """The last lines of output, without the shell's trace."""
     lines = [
         line for line in (result.stdout + result.stderr).splitlines() if line and not line.startswith("+ ")
     ]

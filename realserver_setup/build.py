@@ -1,7 +1,7 @@
-"""Build: what a machine of the virtual server needs to know, as values that can't be illegal.
+"""Build: the values in a node's set-up script, validated so that no illegal value exists.
 
-One class per role. Everything a template prints is a field or a property here, computed and
-checked, so that templates hold only loops and names. Nothing here renders or runs anything.
+One class per role. Everything a template prints is a field or property here, computed and validated, so
+templates hold only loops and names. Nothing here renders or runs anything.
 
     from director.core.decision import Method
     RealServerSetup(Method.NAT, "rs1", Interface("rs1-eth0", "172.16.0.2", 24),
@@ -18,7 +18,7 @@ from realserver_setup import values
 from realserver_setup.errors import InvalidValue
 
 _METHODS = (Method.NAT, Method.TUN, Method.DR)
-TUNNEL = "tunl0"  # the name that the kernel's ipip module gives its device
+TUNNEL = "tunl0"  # the name of the device of the kernel's ipip module
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,13 @@ class Interface:
 
     @property
     def sysctl(self) -> str:
-        """The name as sysctl(8) wants it, which separates with dots: a dot is written as a slash."""
+        """The name for sysctl(8), which separates with dots: a dot becomes a slash."""
         return self.name.replace(".", "/")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Packets for `destination` (`default`, or address/prefix) go to the router `gateway`."""
+    """A route to `destination` (`default`, or address/prefix) through the router `gateway`."""
 
     destination: str
     gateway: str
@@ -74,13 +74,13 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Connections to the VIP's `port` may go to `server`:`server_port`, `weight` times as often."""
+    """A rule: connections to `port` of the VIP may go to `server`:`server_port`, with this weight."""
 
     protocol: str  # tcp or udp
     port: int
     server: str
     server_port: int
-    weight: int | None = None  # None and 1 are the same: no -w, as published
+    weight: int | None = None  # None is 1: no -w, as published
 
     def __post_init__(self) -> None:
         values.one_of("protocol", self.protocol, ("tcp", "udp"))
@@ -92,21 +92,21 @@ class Rule:
 
     @property
     def option(self) -> str:
-        """The protocol as ippfvsadm wants it."""
+        """The protocol as an option of ippfvsadm."""
         return "-t" if self.protocol == "tcp" else "-u"
 
     @property
     def options(self) -> tuple[str, ...]:
-        """What follows the server: a weight, unless it is 1."""
+        """The options after the server: the weight, unless it is 1."""
         return () if self.weight in (None, 1) else ("-w", str(self.weight))
 
 
 @dataclass(frozen=True, slots=True)
 class RealServerSetup:
-    """A real server: its one interface, its gateway, and the VIP it serves for.
+    """A real server: its interface, its gateway, and the VIP.
 
-    In VS-NAT the gateway is the director, which has to rewrite the replies; in VS-TUN and
-    VS-DR it is the router of the server's own network, and the server has the VIP as well.
+    In VS-NAT the gateway is the director, which has to rewrite the replies; in VS-TUN and VS-DR it is the
+    router of the server's own network, and the server has the VIP as well.
     """
 
     method: Method
@@ -130,13 +130,13 @@ class RealServerSetup:
 
     @property
     def serving_address(self) -> str:
-        """The address that its daemons are asked at: rewritten in VS-NAT, the VIP otherwise."""
+        """The address that requests arrive for: its own in VS-NAT, else the VIP."""
         return self.interface.address if self.method is Method.NAT else self.vip
 
 
 @dataclass(frozen=True, slots=True)
 class DirectorSetup:
-    """The director: the VIP on an alias of `outside`, `inside` only where it stands between nets."""
+    """The director: the VIP on an alias of `outside`; `inside` only if it connects two networks."""
 
     method: Method
     name: str
@@ -153,7 +153,7 @@ class DirectorSetup:
         values.host_name("name", self.name)
         values.aliased_interface("outside", self.outside.name)
         _check_distinct(self.interfaces)
-        _check_vip(self.vip, *(each.address for each in self.interfaces))
+        _check_vip(self.vip, *(interface.address for interface in self.interfaces))
         values.neighbour("gateway", self.gateway, self.outside.network, self.outside.address)
         _check_routes(self.routes, self.interfaces)
         _check_rules(self.rules, self.method)
@@ -165,7 +165,7 @@ class DirectorSetup:
 
 @dataclass(frozen=True, slots=True)
 class RouterSetup:
-    """A router: forwards between its interfaces, and along its routes."""
+    """A router between its interfaces, with static routes."""
 
     name: str
     interfaces: tuple[Interface, ...]
@@ -179,7 +179,7 @@ class RouterSetup:
 
 @dataclass(frozen=True, slots=True)
 class ClientSetup:
-    """A client: knows one router, and nothing of virtual servers."""
+    """A client: knows its router, and nothing about virtual servers."""
 
     name: str
     interface: Interface
@@ -199,20 +199,20 @@ Setup = RealServerSetup | DirectorSetup | RouterSetup | ClientSetup
 
 def _check_vip(vip: str, *own: str) -> None:
     if values.address("vip", vip) in own:
-        raise InvalidValue("vip", "an address that is not the machine's own", vip)
+        raise InvalidValue("vip", "an address other than the node's own", vip)
 
 
 def _check_distinct(interfaces: tuple[Interface, ...]) -> None:
-    names = [each.name for each in interfaces]
+    names = [interface.name for interface in interfaces]
     if not names or len(set(names)) < len(names):
         raise InvalidValue("interfaces", "at least one, each name once", names)
 
 
 def _check_routes(routes: tuple[Route, ...], interfaces: tuple[Interface, ...]) -> None:
-    """Each gateway has to be on a network of ours, and each destination to be named once."""
+    """Require each gateway to be on a network of the node, and destinations to be unique."""
     for route in routes:
-        if not any(IPv4Address(route.gateway) in each.network for each in interfaces):
-            networks = ", ".join(str(each.network) for each in interfaces)
+        if not any(IPv4Address(route.gateway) in interface.network for interface in interfaces):
+            networks = ", ".join(str(interface.network) for interface in interfaces)
             raise InvalidValue("gateway", f"a host of {networks}", route.gateway)
     destinations = [route.destination for route in routes]
     if len(set(destinations)) < len(destinations):
@@ -220,7 +220,7 @@ def _check_routes(routes: tuple[Route, ...], interfaces: tuple[Interface, ...]) 
 
 
 def _check_rules(rules: tuple[Rule, ...], method: Method) -> None:
-    """Only VS-NAT rewrites ports; the other methods deliver to the port that was asked for."""
+    """Require equal ports except in VS-NAT: only it rewrites them."""
     for rule in rules:
         if method is not Method.NAT and rule.server_port != rule.port:
             raise InvalidValue(

@@ -1,9 +1,9 @@
-"""What can go wrong while a machine is set up.
+"""Errors while a node is set up.
 
-SetupError            a sentence that says what, where and what to do next
-├── InvalidValue      a value that makes no sense; nothing was rendered
-├── RenderError       a template asks for a value that it was not given, or that has no place in it
-├── ScriptFailed      a host ran a script, and a command of it failed
+SetupError            one sentence that says what, where and what to do next
+├── InvalidValue      an illegal value; nothing was rendered
+├── RenderError       a template lacks a value, or a value does not fit into it
+├── ScriptFailed      a command of a script failed on a host
 └── DaemonFailed      a daemon did not start
 """
 
@@ -11,11 +11,11 @@ from __future__ import annotations
 
 
 class SetupError(Exception):
-    """Its text is for the person who sets the machine up."""
+    """Its text is for the person who sets up the node."""
 
 
 class InvalidValue(SetupError, ValueError):
-    """One field holds what it must not."""
+    """A field has an illegal value."""
 
     def __init__(self, field: str, expected: str, got: object) -> None:
         super().__init__(f"{field}: expected {expected}, got {got!r}.")
@@ -25,11 +25,11 @@ class InvalidValue(SetupError, ValueError):
 
 
 class RenderError(SetupError):
-    """A script or a configuration can't be written from these values."""
+    """A script or configuration can't be rendered from these values."""
 
 
 class ScriptFailed(SetupError):
-    """A script stopped at a command; the attributes say where, the text says it all."""
+    """A script stopped at a failing command; the attributes say where."""
 
     def __init__(self, host: str, script: str, command: str, exit_code: int, output: str) -> None:
         super().__init__(f"{host}: {script} failed at `{command}` with exit code {exit_code}: {output}")
@@ -41,4 +41,4 @@ class ScriptFailed(SetupError):
 
 
 class DaemonFailed(SetupError):
-    """A server or tunnel process could not be started."""
+    """A daemon could not be started."""

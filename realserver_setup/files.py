@@ -1,12 +1,12 @@
-"""What the daemons of a real server serve: its own name, and files that all servers share.
+"""The files that a real server serves: its own name, and files that all servers share.
 
-The shared files are made once per run and hard-linked into each server's folder, so that two
-hundred servers take no more room than one (a symbolic link would lead out of the folder that
-ftpd may show). Their bytes are pseudo-random and the same in every run.
+The shared files are created once per run and hard-linked into each server's folder, so that two hundred
+servers need no more space than one. (A symbolic link would lead out of the folder that ftpd may show.)
+Their bytes are pseudo-random and the same in every run.
 
-    name  index.html            say which real server this is
+    name  index.html            the name of the real server
     1k.bin 100k.bin 1m.bin 10m.bin
-    upload/                     where clients may write
+    upload/                     writable for clients
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from realserver_setup.values import host_name
 
 SIZES = {"1k.bin": 1_000, "100k.bin": 100_000, "1m.bin": 1_000_000, "10m.bin": 10_000_000}
 UPLOAD = "upload"
-LISTING = ("name", "index.html", *SIZES, UPLOAD)  # what a list of a server's folder shows
+LISTING = ("name", "index.html", *SIZES, UPLOAD)  # a listing of a server's folder
 _PAGE = "<!DOCTYPE html>\n<title>{name}</title>\n<h1>This is {name}</h1>\n"
 
 
 @dataclass(frozen=True, slots=True)
 class SharedFile:
-    """A file that every real server has: its size in bytes, and its SHA-256 in hexadecimal."""
+    """A file on every real server: its size in bytes, and its SHA-256 in hexadecimal."""
 
     path: Path
     size: int
@@ -41,13 +41,13 @@ class SharedFile:
 
 
 def make_shared(folder: Path) -> dict[str, SharedFile]:
-    """Write the shared files into `folder`; they are the same in every run."""
+    """Write the shared files into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     return {name: _make(folder / name, size) for name, size in SIZES.items()}
 
 
 def make_root(folder: Path, name: str, shared: Iterable[SharedFile]) -> Path:
-    """Fill `folder` with what real server `name` serves, and return it. May be called twice."""
+    """Fill `folder` with the files of real server `name`, and return it. Idempotent."""
     host_name("name", name)
     (folder / UPLOAD).mkdir(parents=True, exist_ok=True)
     (folder / "name").write_text(f"{name}\n")
@@ -64,7 +64,7 @@ def _make(path: Path, size: int) -> SharedFile:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A second name for `source`; a copy where the two are on different file systems."""
+    """Hard-link `source` as `target`, or copy it to another file system."""
     target.unlink(missing_ok=True)
     try:
         os.link(source, target)

@@ -1,18 +1,18 @@
-"""Starts daemons on many hosts from one process that has imported Python's half of them once.
+"""Starts daemons on many hosts by forking one process that has imported their modules once.
 
-A line of JSON in, for each daemon:
+Input is a line of JSON for each daemon:
     {"name": "rs1", "pid": 4711, "daemon": "ftpd", "log": "/run/rs1.log", "options": {"root": "/srv"}}
-where `pid` is any process in the network namespace that the daemon shall live in. A line out:
+where `pid` is any process in the daemon's future network namespace. Output is a line
     {"name": "rs1", "daemon": "ftpd", "pid": 4720, "ready": true}
-once it listens (ftpd) or its device exists (tunl0), or, instead of the last two, "error" with a
-sentence. The daemons end when this process ends, and it ends with its standard input.
-Not for people: realserver_setup.launcher is its client.
+once it listens (ftpd) or its device exists (tunl0), or "error" with a sentence in place of the last two
+fields. The daemons end with this process, and it ends with its standard input. Its client is
+realserver_setup.launcher.
 """
 
 from __future__ import annotations
 
 import contextlib
-import encodings.idna  # noqa: F401  name look-ups import it: once here, not once per daemon
+import encodings.idna  # noqa: F401  name lookups import it: once here, not once per daemon
 import gc
 import json
 import os
@@ -35,12 +35,12 @@ _READY = b"ready"
 
 
 @dataclass(frozen=True, slots=True)
-class _Birth:
-    """A daemon that has been forked and has not yet said that it is ready."""
+class _Starting:
+    """A daemon that has been forked but is not ready yet."""
 
     request: Message
     pid: int
-    status: int  # the end of a pipe from which its first and last word is read
+    status: int  # the read end of a pipe for its status message
 
 
 class ForkServer:
@@ -75,26 +75,26 @@ class ForkServer:
             self._answer(request, {"error": f"{error}"})
 
     def _fork(self, request: Message) -> None:
-        theirs, ours = os.pipe()
+        read_end, write_end = os.pipe()
         parent = os.getpid()
         child = os.fork()
         if child == 0:
             self._selector.close()
-            os.close(theirs)
-            _become(request, parent, ours)
-        os.close(ours)
-        birth = _Birth(request, child, theirs)
-        self._selector.register(theirs, selectors.EVENT_READ, partial(self._born, birth))
+            os.close(read_end)
+            _become(request, parent, write_end)
+        os.close(write_end)
+        starting = _Starting(request, child, read_end)
+        self._selector.register(read_end, selectors.EVENT_READ, partial(self._report, starting))
 
-    def _born(self, birth: _Birth) -> None:
-        word = os.read(birth.status, _CHUNK)
-        self._selector.unregister(birth.status)
-        os.close(birth.status)
+    def _report(self, starting: _Starting) -> None:
+        word = os.read(starting.status, _CHUNK)
+        self._selector.unregister(starting.status)
+        os.close(starting.status)
         if word == _READY:
-            self._answer(birth.request, {"pid": birth.pid, "ready": True})
+            self._answer(starting.request, {"pid": starting.pid, "ready": True})
         else:
-            said = word.decode(errors="replace") or f"ended at once; {birth.request['log']} may say why"
-            self._answer(birth.request, {"error": said})
+            message = word.decode(errors="replace") or f"ended at once; {starting.request['log']} may say why"
+            self._answer(starting.request, {"error": message})
 
     def _answer(self, request: Message, what: Message) -> None:
         answer = {"name": request.get("name"), "daemon": request.get("daemon"), **what}
@@ -104,7 +104,7 @@ class ForkServer:
 
 
 def _parse(line: bytes) -> Message:
-    """A request that has everything it needs; raises ValueError."""
+    """A complete request. Raises ValueError."""
     request = json.loads(line)
     for field, kind in (("name", str), ("daemon", str), ("pid", int), ("log", str), ("options", dict)):
         if not isinstance(request, dict) or not isinstance(request.get(field), kind):
@@ -115,16 +115,16 @@ def _parse(line: bytes) -> Message:
 
 
 def _become(request: Message, parent: int, status: int) -> NoReturn:
-    """In the child: move into the host's network namespace and be the daemon."""
+    """In the child: enter the host's network namespace and become the daemon."""
     code = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         syscalls.die_with_parent(parent)
         _redirect(request["log"])
         syscalls.join(request["pid"])
-        DAEMONS[request["daemon"]](partial(_say_ready, status), **request["options"])
+        DAEMONS[request["daemon"]](partial(_report_ready, status), **request["options"])
         code = 0
-    except (SetupError, OSError, TypeError) as error:  # TypeError: an option that the daemon does not have
+    except (SetupError, OSError, TypeError) as error:  # TypeError: an unknown option
         print(error, file=sys.stderr, flush=True)
         with contextlib.suppress(OSError):
             os.write(status, str(error).encode())
@@ -136,7 +136,7 @@ def _become(request: Message, parent: int, status: int) -> NoReturn:
 
 
 def _redirect(log: str) -> None:
-    """Nothing to read, and everything said goes to `log`."""
+    """Read from /dev/null, and write all output to `log`."""
     for number, path, flags in (
         (0, os.devnull, os.O_RDONLY),
         (1, log, os.O_WRONLY | os.O_APPEND | os.O_CREAT),
@@ -147,16 +147,16 @@ def _redirect(log: str) -> None:
     os.dup2(1, 2)
 
 
-def _say_ready(status: int) -> None:
+def _report_ready(status: int) -> None:
     os.write(status, _READY)
     os.close(status)
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started us
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # daemons that end leave no zombie
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies of ended daemons
     gc.collect()
-    gc.freeze()  # what is there now is shared by all daemons: don't have each touch it
+    gc.freeze()  # keep objects in pages that all daemons share
     ForkServer(0, os.dup(1)).run()
 
 

@@ -1,9 +1,9 @@
-"""ftpd: a real ftp server (pyftpdlib), anonymous and for one user, with a folder for uploads.
+"""ftpd: an ftp server (pyftpdlib), anonymous and for one user, with a folder for uploads.
 
-What a virtual server asks of it: data connections of active mode come from the port below
-the control connection's (RFC 959, 3.2: 20 for 21), which is how a director knows them, and
-passive replies name the address that the client's control connection arrived at: the VIP in
-VS-TUN and VS-DR, the RIP in VS-NAT, where the director rewrites it.
+A virtual server relies on two properties. Active data connections come from the port below that of the
+control connection (RFC 959, 3.2: 20 for 21), by which a director recognises them. Passive replies contain
+the address at which the control connection arrived: the VIP in VS-TUN and VS-DR, the RIP in VS-NAT, where
+the director rewrites it.
 
 By hand: python -m realserver_setup.ftpd --root FOLDER [--port 21]
 """
@@ -30,12 +30,12 @@ from realserver_setup import values
 from realserver_setup.errors import DaemonFailed, InvalidValue
 from realserver_setup.files import UPLOAD
 
-_READ, _WRITE = "elr", "elradfmwMT"  # pyftpdlib's letters: enter, list, retrieve; and all that writes
+_READ, _WRITE = "elr", "elradfmwMT"  # permissions of pyftpdlib: enter, list, retrieve; and all that write
 
 
 @dataclass(frozen=True, slots=True)
 class Ftpd:
-    """What an ftp server serves: `root`, on `port` of every address, passive ports first to last."""
+    """Settings of an ftp server: it serves `root` on `port` of every address."""
 
     root: str
     port: int = 21
@@ -57,7 +57,7 @@ class _Active(ActiveDTP):  # type: ignore[misc, unused-ignore]
     """The data connection of PORT and EPRT."""
 
     def bind(self, address: tuple[str, int]) -> None:
-        """Bind to the port below the control connection's, which earlier transfers may still hold."""
+        """Bind to the port below that of the control connection, even if earlier transfers still hold it."""
         self.set_reuse_addr()
         control = self.cmd_channel.socket.getsockname()[1]
         super().bind((address[0], control - 1))
@@ -76,7 +76,7 @@ class _Handler(FTPHandler):  # type: ignore[misc, unused-ignore]
 
 
 def serve(ready: Callable[[], None], **options: Any) -> None:
-    """Be an ftp server for ever; `ready` is called once it listens. Raises DaemonFailed."""
+    """Serve ftp for ever; `ready` is called once the server listens. Raises DaemonFailed."""
     settings = Ftpd(**options)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     server = FTPServer(_listen(settings.port), _handler_for(settings))
@@ -85,7 +85,7 @@ def serve(ready: Callable[[], None], **options: Any) -> None:
 
 
 def _listen(port: int) -> socket.socket:
-    """A listening socket; pyftpdlib's own way there resolves names, which costs each daemon 3 MB."""
+    """A bound socket; pyftpdlib's own would resolve names, which costs each daemon 3 MB."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -106,14 +106,14 @@ def _handler_for(settings: Ftpd) -> type[_Handler]:
 
 
 def _authorizer(settings: Ftpd) -> DummyAuthorizer:
-    """Everybody reads everything and writes into the upload folder."""
+    """All users may read everything and write into the upload folder."""
     authorizer = DummyAuthorizer()
     authorizer.add_user(settings.user, settings.password, settings.root, perm=_READ)
     authorizer.add_anonymous(settings.root, perm=_READ)
     upload = Path(settings.root, UPLOAD)
     upload.mkdir(exist_ok=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # anonymous may write: in a lab, it is meant to
+        warnings.simplefilter("ignore", RuntimeWarning)  # anonymous may write, on purpose
         for user in (settings.user, "anonymous"):
             authorizer.override_perm(user, str(upload), _WRITE, recursive=True)
     return authorizer

@@ -1,4 +1,4 @@
-"""httpd: one nginx per real server, in a folder of its own, and what its log says.
+"""httpd: one nginx per real server, in a folder of its own, and the requests in its log.
 
 By hand, after `prepare`: nginx -p FOLDER -c FOLDER/nginx.conf
 """
@@ -33,7 +33,7 @@ class Httpd:
             raise InvalidValue("ports", "at least one, each once", self.ports)
 
     def prepare(self) -> list[str]:
-        """Write the configuration; the command that runs nginx in the foreground."""
+        """Write the configuration; returns the command that runs nginx in the foreground."""
         for sub in ("logs", "tmp"):
             (self.folder / sub).mkdir(parents=True, exist_ok=True)
         self._pid.unlink(missing_ok=True)
@@ -46,7 +46,7 @@ class Httpd:
         return self._pid.exists()
 
     def requests(self) -> list[Request]:
-        """What it has served so far, in order."""
+        """The requests served so far, in order."""
         log = self.folder / "logs" / "access.log"
         lines = log.read_text().splitlines() if log.exists() else []
         return [Request(**json.loads(line)) for line in lines]
@@ -62,7 +62,7 @@ class Httpd:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as the real server saw it; `connection` is the same for those of one connection."""
+    """A request as the real server saw it; `connection` identifies its connection."""
 
     client: str
     server: str

@@ -1,4 +1,4 @@
-"""The client of forkserver.py: asks for daemons without waiting, then waits for all of them.
+"""The client of forkserver.py: requests daemons without waiting, then waits for all of them.
 
 with Launcher(log) as launcher:
     for host in hosts:
@@ -29,9 +29,9 @@ Kind = Literal["ftpd", "tunl0"]
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """A daemon to start: `kind` of host `name`, in the network namespace of process `pid`.
+    """A daemon to start: its `kind`, on host `name`, in the network namespace of process `pid`.
 
-    `options` are those of the daemon's `serve`; what it prints is appended to `log`.
+    `options` are those of the daemon's `serve`; its output is appended to `log`.
     """
 
     name: str
@@ -41,31 +41,31 @@ class Daemon:
     options: Mapping[str, object] = field(default_factory=dict)
 
     def request(self) -> bytes:
-        """The line of JSON that asks for it."""
+        """The request, as a line of JSON."""
         log, options = str(self.log.resolve()), dict(self.options)
         message = {"name": self.name, "pid": self.pid, "daemon": self.kind, "log": log, "options": options}
         return json.dumps(message).encode() + b"\n"
 
 
 class Launcher:
-    """A fork server, running from the start; its daemons end when it is closed.
+    """A running fork server; its daemons end when it is closed.
 
-    `log` takes what the fork server itself prints, which is nothing while all is well.
+    `log` gets the errors of the fork server itself.
     """
 
     def __init__(self, log: Path | None = None) -> None:
         path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-        complaints = log.open("ab") if log else None
+        errors = log.open("ab") if log else None
         self._process = subprocess.Popen(
             [sys.executable, "-m", "realserver_setup.forkserver"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=complaints,
+            stderr=errors,
             bufsize=0,
             env={**os.environ, "PYTHONPATH": path},
         )
-        if complaints:
-            complaints.close()
+        if errors:
+            errors.close()
         self._outstanding = 0
         self._buffer = b""
         self._answers: list[dict[str, Any]] = []
@@ -75,19 +75,19 @@ class Launcher:
         return self._process.pid
 
     def ask(self, daemon: Daemon) -> None:
-        """Have `daemon` started; `wait` tells what came of it."""
+        """Request that `daemon` be started; `wait` returns the result."""
         assert self._process.stdin is not None
-        self._read(0)  # so that neither side ever waits for the other to read
+        self._read(0)  # so that neither side blocks because the other does not read
         try:
             self._process.stdin.write(daemon.request())
         except OSError:
-            raise DaemonFailed("The fork server has ended: its log may say why.") from None
+            raise DaemonFailed("The fork server has ended: see its log.") from None
         self._outstanding += 1
 
     def wait(self, timeout: float = 30.0) -> dict[tuple[str, str], int]:
-        """The pids of all daemons asked for since the last call, by (name, kind), once all are ready.
+        """The pids of all daemons requested since the last call, by (name, kind), once all are ready.
 
-        Raises DaemonFailed when one did not start, or not within `timeout` seconds.
+        Raises DaemonFailed if one does not start, or not within `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
         while len(self._answers) < self._outstanding:
@@ -108,7 +108,7 @@ class Launcher:
         return self.wait()[daemon.name, daemon.kind]
 
     def close(self) -> None:
-        """End the fork server, and with it every daemon."""
+        """End the fork server and its daemons."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
@@ -124,16 +124,16 @@ class Launcher:
         self.close()
 
     def _read(self, timeout: float) -> bool:
-        """Take in what the fork server has answered; False where it said nothing in time."""
+        """Read answers of the fork server; False if there are none in time."""
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
-        poller = select.poll()  # select itself knows only descriptors below 1024
+        poller = select.poll()  # select(2) only accepts descriptors below 1024
         poller.register(descriptor, select.POLLIN)
         if not poller.poll(timeout * 1000):
             return False
         data = os.read(descriptor, _CHUNK)
         if not data:
-            raise DaemonFailed("The fork server has ended: its log may say why.")
+            raise DaemonFailed("The fork server has ended: see its log.")
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         self._answers += [json.loads(line) for line in lines]
         return True

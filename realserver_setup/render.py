@@ -1,8 +1,7 @@
-"""Render: values into scripts and configurations, with the templates of templates/.
+"""Render: values into scripts and configurations, with the templates in templates/.
 
-A template holds loops and names only. A name that is not given is an error (StrictUndefined),
-and every value is quoted on its way into the text (Jinja2's `finalize`), so that no template
-can forget it. Nothing here runs a script.
+Templates hold loops and names only. An undefined name is an error (StrictUndefined), and every value is
+quoted when it is inserted (Jinja2's `finalize`), so no template can forget it. Nothing here runs a script.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ class Script:
 
 
 def script_for(setup: Setup, dialect: str = "1999", undo: bool = False) -> Script:
-    """The script that sets a machine up in the commands of `dialect`, or the one that undoes it."""
+    """The script that sets up a node with the commands of `dialect`, or the one that undoes it."""
     one_of("dialect", dialect, DIALECTS)
     name = name_for(setup, dialect, undo)
     folder = f"{dialect}/{setup.method.name.lower()}" if isinstance(setup, RealServerSetup) else dialect
@@ -56,20 +55,20 @@ def name_for(setup: Setup, dialect: str = "1999", undo: bool = False) -> str:
 
 
 def rules_for(setup: DirectorSetup, undo: bool = False) -> Script:
-    """The rules as ippfvsadm commands, the same in both dialects; the director must be running."""
+    """The script with the rules as ippfvsadm commands, for both dialects; the director must be running."""
     file = f"rules{'-undo' if undo else ''}.sh"
     return _script(f"{file}.j2", f"{setup.name}/{file}", setup)
 
 
 def start_for(name: str, command: Sequence[str]) -> Script:
-    """The script that starts the director's process on the host `name` by `command`."""
+    """The script that starts the director's process on host `name` with `command`."""
     script = f"{name}/start.sh"
     text = _render(_template("start.sh.j2", quote_for_shell), {"name": name, "command": command})
     return Script(script, text)
 
 
 def scripts_for(setup: Setup) -> dict[str, Script]:
-    """Every script of a machine by its name: both dialects, each with its undo; a director's rules too."""
+    """All scripts of a node by name: both dialects, each with its undo, and the rules of a director."""
     scripts = [script_for(setup, dialect, undo) for dialect in DIALECTS for undo in (False, True)]
     if isinstance(setup, DirectorSetup):
         scripts += [rules_for(setup, undo) for undo in (False, True)]
@@ -77,7 +76,7 @@ def scripts_for(setup: Setup) -> dict[str, Script]:
 
 
 def configuration(template: str, **names: object) -> str:
-    """A configuration file in nginx's syntax from `template` and the values it names."""
+    """A configuration file in nginx's syntax, from `template` and named values."""
     return _render(_template(template, quote_for_nginx), names)
 
 
@@ -90,7 +89,7 @@ def quote_for_shell(value: object) -> object:
 
 
 def quote_for_nginx(value: object) -> object:
-    """`value` as one parameter of nginx's configuration, in double quotes where it needs them."""
+    """`value` as one parameter of nginx's configuration, in double quotes if needed."""
     if isinstance(value, Undefined):
         return value
     text = _one_line(value)

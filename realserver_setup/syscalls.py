@@ -29,7 +29,7 @@ def enter(path: str) -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel end this process when its parent `parent` ends (prctl(2)). Raises OSError."""
+    """Have the kernel kill this process when its parent `parent` ends (prctl(2)). Raises OSError."""
     check(libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
     if os.getppid() != parent:  # it was gone before the line above
         os._exit(1)
@@ -62,5 +62,5 @@ def mount(source: str, target: str, kind: str, options: str = "") -> None:
 
 
 def make_mounts_private() -> None:
-    """Keep every later mount of this mount namespace to itself."""
+    """Keep later mounts inside this mount namespace."""
     check(libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None), "mount /")

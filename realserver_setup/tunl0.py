@@ -1,12 +1,12 @@
 """The user-space tunl0: IP in IP (RFC 2003) for a kernel without the ipip module.
 
 A TUN device with the historic name, and this process: it reads IP protocol 4 from a raw
-socket, takes the outer header off, and writes the packet inside into the device, where the
-kernel receives it as if it had come from a cable. Replies never come here: in VS-TUN they
-take the real server's ordinary way.
+socket, removes the outer header, and writes the inner packet to the device, where the kernel receives it as
+if from a cable. Replies never pass here: in VS-TUN they take the real server's ordinary route.
 
-Between namespaces and virtual machines a sender may have left TCP's or UDP's checksum to a network card that
-does not exist; the kernel knows of such packets, a raw socket does not tell. They are finished here.
+Between namespaces and virtual machines, senders may leave the TCP or UDP checksum to a network card that
+does not exist. The kernel marks such packets, but a raw socket does not show the mark. They are completed
+here.
 
 By hand: python -m realserver_setup.tunl0 [--device tunl0]
 """

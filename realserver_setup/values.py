@@ -1,7 +1,6 @@
-"""Checks for single values: each returns the value, or raises InvalidValue naming the field.
+"""Validators of single values: each returns the value, or raises InvalidValue with the field.
 
-What passes here needs no quoting in a shell or a configuration file. It is quoted all the
-same when a template is filled (render.py).
+Valid values need no quoting in a shell or a configuration file, but are quoted anyway (render.py).
 """
 
 from __future__ import annotations
@@ -15,25 +14,25 @@ from realserver_setup.errors import InvalidValue
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}", re.ASCII)
 _ALIAS_ROOM = 2  # characters that `:0` takes of a label's fifteen (IFNAMSIZ, linux/if.h)
-_SETTINGS = ("all", "default")  # folders of /proc/sys/net/ipv4/conf that are no interfaces
+_SETTINGS = ("all", "default")  # folders of /proc/sys/net/ipv4/conf that are not interfaces
 
 
 def host_name(field: str, value: str) -> str:
-    """The name of a machine: letters, digits, `.`, `_`, `-`, at most 63 characters."""
+    """A host name: letters, digits, `.`, `_`, `-`, at most 63 characters."""
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise InvalidValue(field, "a host name of letters, digits, '.', '_' and '-'", value)
     return value
 
 
 def interface(field: str, value: str) -> str:
-    """The name of a network interface, 1 to 15 characters, not starting with a sign."""
+    """The name of a network interface: 1 to 15 characters, the first a letter or digit."""
     if not isinstance(value, str) or not _INTERFACE.fullmatch(value) or value in _SETTINGS:
         raise InvalidValue(field, "an interface name of 1 to 15 letters, digits, '.', '_' and '-'", value)
     return value
 
 
 def aliased_interface(field: str, value: str) -> str:
-    """An interface that will carry an alias such as eth0:0, which has 15 characters in all."""
+    """An interface with room for an alias such as eth0:0, in 15 characters."""
     longest = 15 - _ALIAS_ROOM
     if len(interface(field, value)) > longest:
         raise InvalidValue(
@@ -43,7 +42,7 @@ def aliased_interface(field: str, value: str) -> str:
 
 
 def address(field: str, value: str) -> str:
-    """An IPv4 address that a host can have, as a dotted quad."""
+    """An IPv4 address of a host, as a dotted quad."""
     try:
         parsed = IPv4Address(str(value))
     except ValueError:
@@ -59,7 +58,7 @@ def prefix(field: str, value: int) -> int:
 
 
 def address_in_network(field: str, value: str, bits: int) -> str:
-    """A host's address that is neither the network's own nor its broadcast address."""
+    """A host's address, neither that of the network nor its broadcast address."""
     network = IPv4Interface(f"{address(field, value)}/{bits}").network
     reserved = (network.network_address, network.broadcast_address)
     if bits < 31 and IPv4Address(value) in reserved:
@@ -68,14 +67,14 @@ def address_in_network(field: str, value: str, bits: int) -> str:
 
 
 def neighbour(field: str, value: str, network: IPv4Network, own: str) -> str:
-    """A gateway: another host of a network that this host is on."""
+    """A gateway: another host on a network of this host."""
     if IPv4Address(address(field, value)) not in network or value == own:
         raise InvalidValue(field, f"another host of {network}", value)
     return value
 
 
 def destination(field: str, value: str) -> str:
-    """Where a route leads: `default`, or a network as address/prefix."""
+    """The destination of a route: `default`, or a network as address/prefix."""
     if value == "default":
         return value
     try:
@@ -95,7 +94,7 @@ def weight(field: str, value: int) -> int:
 
 
 def one_of(field: str, value: str, known: Iterable[str]) -> str:
-    """One of a few words."""
+    """One of these words."""
     words = tuple(known)
     if value not in words:
         raise InvalidValue(field, f"one of {', '.join(words)}", value)
