@@ -32,7 +32,6 @@ class Namespaces:
         self.name, self.folder = name, folder
         self._hosts: list[str] = []
         self._programs: list[subprocess.Popen[bytes]] = []
-        folder.mkdir(parents=True, exist_ok=True)
 
     def namespace(self, host: str) -> str:
         """The name by which `ip netns` knows a host."""
@@ -42,6 +41,7 @@ class Namespaces:
 
     def add(self, host: str, settings: Mapping[str, int] | None = None) -> None:
         """A host with its loopback up, and with these sysctls besides the kernel's defaults."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         name = self.namespace(host)
         run("ip", "netns", "add", name)
         self._hosts.append(host)

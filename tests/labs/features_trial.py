@@ -15,7 +15,7 @@ from threading import Thread
 from typing import Any
 
 from labs.methods import FLAGS
-from labs.wait import patient, poll_until, slowness
+from labs.wait import poll_until, slowness
 from tests.labs.director_net import BIN, CIP, DIP, SERVERS, VIP, build, curl, serve, sh, start_director, tool
 from tests.labs.held import CLIENT, held
 from tests.labs.trial_server import CONTENT
@@ -25,7 +25,7 @@ PACED = 4500
 
 def client(*arguments: object) -> Any:
     command = (sys.executable, str(CLIENT), *map(str, arguments))
-    return json.loads(sh(*command, host="c", timeout=patient(60)).stdout or "null")
+    return json.loads(sh(*command, host="c", seconds=60).stdout or "null")
 
 
 REAL = "/usr/sbin/ipvsadm"
@@ -56,14 +56,14 @@ class Trial:
 
     def _ipvsadm(self, line: str, text: str | None = None) -> str:
         program = REAL if self._kernel else str(BIN / "ipvsadm")
-        done = sh(program, *line.split(), host="d", check=False, input=text)
+        done = sh(program, *line.split(), host="d", check=False, text=text)
         return f"{done.stdout}{done.stderr}"
 
     def _mark(self) -> str:
         """Ports 80 and 81 of the VIP carry the mark 7."""
         if self._kernel:
             rule = f"ip daddr {VIP} tcp dport 80-81 meta mark set 7"
-            return sh("nft", "-f", "-", host="d", input=MARKS.replace("RULE", rule)).stdout
+            return sh("nft", "-f", "-", host="d", text=MARKS.replace("RULE", rule)).stdout
         tool("fwmark", *f"-A -p tcp -d {VIP} --dport 80:81 --set-mark 7".split())
         return tool("fwmark", "-L")
 
