@@ -25,17 +25,15 @@ from functools import partial
 from itertools import count
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from director.core import schedulers
 from director.core.errors import BadValue, SchedulerFailed
 from director.core.packet import Packet
+from director.core.real_server import RealServer
+from director.core.schedulers import Pick
 from director.core.statistics import COUNTERS
 from director.custom_scheduler_worker import SERVER, Answer
-
-if TYPE_CHECKING:
-    from director.core.real_server import RealServer
-    from director.core.schedulers import Pick
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,14}", re.ASCII)  # ipvsadm's longest has 15 letters
 _ROOT = Path(__file__).resolve().parent.parent
