@@ -10,9 +10,8 @@ from typing import Any
 
 from classroom.checks import needs, title
 from classroom.model import Observations, Variant
-from labs.checks.arp import ASK
 from labs.checks.result import Check
-from labs.hosts.host import Host, program
+from labs.hosts.host import Host, probe
 from labs.network.topology import INTERNET, LAN, Interface, Role
 from labs.run.running import RunningLab
 from labs.wait import poll_until
@@ -50,7 +49,7 @@ def _ask_all(running: RunningLab, variant: Variant) -> set[str]:
 
 
 def _ask(running: RunningLab, asker: Interface, *targets: str) -> None:
-    running.network.hosts[asker.node].run(program(ASK, asker.name, asker.address, *targets), timeout=2)
+    running.network.hosts[asker.node].run(probe("arp", asker.name, asker.address, *targets), timeout=2)
 
 
 # ---- judge ----

@@ -9,15 +9,13 @@ from classroom.checks import needs, title
 from classroom.in_host import command
 from classroom.model import Observations, Variant
 from labs.checks.result import Check
-from labs.hosts.environment import ROOT
-from labs.hosts.host import program
+from labs.hosts.host import probe
 from labs.run.running import RunningLab
 from labs.wait import patient
 
 _FILE, _SIZE = "100k.bin", 100_000  # a file on every real server, and its size in bytes
 _CONNECT, _SILENCE = 0.8, 1.6  # seconds
 _FTP_PORT = 21
-_TRY_CONNECT = ROOT / "labs/hosts/try_connect.py"
 _TRY = 1.2  # seconds
 _MODES = ("passive", "active")
 _FEW = 0.2  # of what clients receive; their acknowledgements are less than a tenth
@@ -29,7 +27,7 @@ _WHOLE = f"a list, and {_SIZE:,} bytes of {_FILE}"
 def ftp_port(running: RunningLab, variant: Variant) -> str:
     """How a connection of c1 to the VIP's FTP port ends: `connected`, or the name of an errno."""
     client = running.clients[0]
-    trying = program(_TRY_CONNECT, client.vip, _FTP_PORT, patient(_TRY))
+    trying = probe("connect", client.vip, _FTP_PORT, patient(_TRY))
     return client.host.run(trying, timeout=2 * _TRY).stdout.strip()
 
 

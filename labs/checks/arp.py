@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from labs.checks.result import Check
 from labs.controller.client import ArpSighting
 from labs.errors import BuildFailed
-from labs.hosts.host import program
+from labs.hosts.host import probe
 from labs.network.topology import INTERNET, Interface, Role
 from labs.run.running import RunningLab
 from labs.wait import wait_for
 
 SUBJECT = "ARP"
-ASK = Path(__file__).resolve().parents[1] / "hosts/ask_arp.py"
 
 
 def only_director_answers(run: RunningLab, segments: Sequence[str] = ()) -> Check:
@@ -44,8 +42,8 @@ def only_director_claims(run: RunningLab) -> Check:
 def _judge(name: str, run: RunningLab, macs: set[str]) -> Check:
     names = run.plan.topology.names_of_macs
     director = {run.plan.topology.director.interfaces[0].mac}
-    seen = ", ".join(sorted(names.get(mac, mac) for mac in macs)) or "none"
-    return Check(name, macs == director, run.plan.topology.director.interfaces[0].name, seen)
+    answered = ", ".join(sorted(names.get(mac, mac) for mac in macs)) or "none"
+    return Check(name, macs == director, run.plan.topology.director.interfaces[0].name, answered)
 
 
 def _answers(packet: ArpSighting, address: str) -> bool:
@@ -54,11 +52,11 @@ def _answers(packet: ArpSighting, address: str) -> bool:
 
 def _ask(run: RunningLab, asker: Interface) -> None:
     neighbours = [interface.address for interface in run.plan.topology.neighbours(asker)]
-    command = program(ASK, asker.name, asker.address, run.plan.vip, *neighbours)
+    command = probe("arp", asker.name, asker.address, run.plan.vip, *neighbours)
     run.network.hosts[asker.node].run(command)
 
     def all_have_answered() -> bool:
-        seen = {packet.sender_ip for packet in run.controller.arp() if packet.operation == "reply"}
-        return seen.issuperset(neighbours)
+        answered = {packet.sender_ip for packet in run.controller.arp() if packet.operation == "reply"}
+        return answered.issuperset(neighbours)
 
     wait_for(all_have_answered, 10, f"every node on {asker.switch} to answer ARP", BuildFailed)

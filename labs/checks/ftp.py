@@ -33,13 +33,13 @@ def _session(run: RunningLab, mode: str) -> list[Check]:
 
 
 def _list(run: RunningLab, mode: str, listed: TransferResult) -> Check:
-    seen = sorted(line.split()[-1] for line in listed.text.splitlines() if line.strip())
+    names = sorted(line.split()[-1] for line in listed.text.splitlines() if line.strip())
     expected = sorted(run.farm.listing)
     return Check(
         f"ftp list, {mode}",
-        seen == expected,
+        names == expected,
         " ".join(expected),
-        " ".join(seen) or listed.result.stderr.strip(),
+        " ".join(names) or listed.result.stderr.strip(),
     )
 
 

@@ -35,8 +35,8 @@ def _observed(run: RunningLab, hops: tuple[Hop, ...]) -> list[Row | None]:
 def _compare(hop: Hop, row: Row | None) -> Check:
     expected = hop.expected
     name = f"packet table: {expected.packet}"
-    seen = _text(row) if row else f"not seen on {hop.interface}"
-    return Check(name, row == expected, _text(expected), seen)
+    observed = _text(row) if row else f"not seen on {hop.interface}"
+    return Check(name, row == expected, _text(expected), observed)
 
 
 def _text(row: Row) -> str:
@@ -81,9 +81,9 @@ def refused(run: RunningLab) -> Check:
 def client_addresses(run: RunningLab) -> Check:
     """The access logs of the real servers have the clients' addresses, never the director's."""
     clients = {client.address for client in run.plan.nodes(Role.CLIENT)}
-    seen = set().union(*(run.farm.client_addresses(server.name) for server in run.plan.servers))
+    addresses = set().union(*(run.farm.client_addresses(server.name) for server in run.plan.servers))
     return equal(
         "servers see the client's own address",
         ", ".join(sorted(clients)),
-        ", ".join(sorted(seen)) or "none",
+        ", ".join(sorted(addresses)) or "none",
     )

@@ -40,15 +40,15 @@ class ControllerClient:
 
         def connected() -> tuple[tuple[Switch, ...]] | None:
             try:
-                there = self.switches()
+                found = self.switches()
             except ControllerError:
                 return None
-            complete = len(there) >= enough if names is None else names <= {switch.name for switch in there}
-            return (there,) if complete else None
+            complete = len(found) >= enough if names is None else names <= {switch.name for switch in found}
+            return (found,) if complete else None
 
         what = f"{enough} switches" if names is None else f"switches {', '.join(sorted(names))}"
-        (there,) = wait_for(connected, seconds, f"{what} at the controller", BuildFailed) or ((),)
-        return there
+        (found,) = wait_for(connected, seconds, f"{what} at the controller", BuildFailed) or ((),)
+        return found
 
     def ports(self) -> tuple[PortCounters, ...]:
         """Counters of every port of every switch, read now."""

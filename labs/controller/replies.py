@@ -39,19 +39,22 @@ class Replies:
 
         A switch that disconnects meanwhile is in neither.
         """
-        asked = {next(self._numbers): _Request(dpid) for dpid in dpids}
+        requests = {next(self._numbers): _Request(dpid) for dpid in dpids}
         with self._changed:
-            self._open.update(asked)
+            self._open.update(requests)
         try:
-            for number, request in asked.items():
+            for number, request in requests.items():
                 ask(request.dpid, number)
-            self._wait(list(asked.values()), seconds)
+            self._wait(list(requests.values()), seconds)
         finally:
             with self._changed:
-                for number in asked:
+                for number in requests:
                     del self._open[number]
-        answers = {q.dpid: q.parts for q in asked.values() if q.done and not q.gone}
-        return answers, [q.dpid for q in asked.values() if not q.done]
+        complete = [request for request in requests.values() if request.done and not request.gone]
+        answers = {request.dpid: request.parts for request in complete}
+            request.dpid: request.parts for request in requests.values() if request.done and not request.gone
+        }
+        return answers, [request.dpid for request in requests.values() if not request.done]
 
     def _wait(self, requests: list[_Request], seconds: float) -> None:
         deadline = time.monotonic() + seconds

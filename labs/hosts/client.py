@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labs.hosts.host import Host, program
+from labs.hosts.host import Host, probe
 from labs.wait import patient
 from realserver_setup.apply import Result
 
@@ -22,7 +22,6 @@ FTP_MODES: dict[str, tuple[str, ...]] = {
     "PORT": ("--ftp-port", "-", "--disable-eprt"),
     "EPRT": ("--ftp-port", "-"),
 }
-_TRY_CONNECT = Path(__file__).resolve().parent / "try_connect.py"
 # In seconds, scaled by patient(); the last is for a curl that exceeds its own limit.
 _CONNECT, _SILENCE, _LONGEST, _STUCK = 2, 5, 60, 90
 
@@ -95,7 +94,7 @@ class Client:
 
     def connect(self, port: int) -> str:
         """The result of a connection attempt to `port` of the VIP: `connected`, or the name of the errno."""
-        command = program(_TRY_CONNECT, self.vip, port, patient(_SILENCE))
+        command = probe("connect", self.vip, port, patient(_SILENCE))
         return self.host.run(command).stdout.strip()
 
     def get(self, url: str, *options: str) -> Fetched:

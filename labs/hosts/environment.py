@@ -106,11 +106,11 @@ def reset_settings(pid: int) -> None:
     if not _inherited:
         return
 
-    def there() -> None:
+    def inside() -> None:
         syscalls.join(pid)  # moves this thread only
         _set(_inherited)
 
-    thread = threading.Thread(target=there)
+    thread = threading.Thread(target=inside)
     thread.start()
     thread.join()
 

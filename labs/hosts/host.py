@@ -19,6 +19,11 @@ from labs.wait import patient, wait_for
 from realserver_setup.apply import Result
 
 
+def probe(kind: str, *arguments: object) -> list[str]:
+    """The command for a probe (labs/hosts/probes.py): `connect` or `arp`."""
+    return program(_PROBES, kind, *arguments)
+
+
 def program(file: Path, *arguments: object) -> list[str]:
     """The command for a program of ours that uses the standard library only: without site, it starts fast."""
     return [sys.executable, "-S", "-E", str(file), *map(str, arguments)]
@@ -78,6 +83,7 @@ class Host:
         return ["mnexec", "-a", str(self.pid), *argv]
 
 
+_PROBES = Path(__file__).resolve().parent / "probes.py"
 _TIMEOUT = 60  # seconds
 
 

@@ -99,8 +99,8 @@ class ServerFarm:
         """The check that `source` has arrived as `target` on exactly one real server."""
         copies = self.uploaded(target)
         expected = self.files[source]
-        seen = " and ".join(map(str, copies)) or done.stderr.strip() or "nowhere"
-        return Check(title, copies == [expected] and done.exit_code == 0, str(expected), seen)
+        observed = " and ".join(map(str, copies)) or done.stderr.strip() or "nowhere"
+        return Check(title, copies == [expected] and done.exit_code == 0, str(expected), observed)
 
     def _start_daemons(
         self, hosts: Mapping[str, Host], kind: Kind, options: Mapping[str, Mapping[str, object]]

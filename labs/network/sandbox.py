@@ -22,6 +22,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import NoReturn
 
@@ -51,15 +52,15 @@ def run_in_sandbox(inside: Callable[[], int]) -> int:
     as_root = os.geteuid() == 0
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.flush()
-    asks, hears = os.pipe(), os.pipe()
+    to_parent, to_keeper = os.pipe(), os.pipe()
     unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     keeper = os.fork()
     if keeper == 0:
-        os.close(asks[0])
-        os.close(hears[1])
-        _keep(inside, as_root, asks[1], hears[0])
-    os.close(asks[1])
-    os.close(hears[0])
+        os.close(to_parent[0])
+        os.close(to_keeper[1])
+        _keep(inside, as_root, to_parent[1], to_keeper[0])
+    os.close(to_parent[1])
+    os.close(to_keeper[0])
     # The terminal sends Ctrl-C to all of these processes; the first process of the sandbox handles it.
     if signal.SIGINT in signal.sigpending():  # it arrived before the keeper existed
         os.kill(keeper, signal.SIGINT)
@@ -67,12 +68,12 @@ def run_in_sandbox(inside: Callable[[], int]) -> int:
     signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
     signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # this process stops last, so the shell knows that all have
     try:
-        if not as_root and os.read(asks[0], 1):
+        if not as_root and os.read(to_parent[0], 1):
             _map_users(keeper)
-            os.write(hears[1], b"m")
+            os.write(to_keeper[1], b"m")
     finally:
-        os.close(asks[0])
-        os.close(hears[1])  # a keeper without an answer ends
+        os.close(to_parent[0])
+        os.close(to_keeper[1])  # a keeper without an answer ends
         while os.WIFSTOPPED(status := os.waitpid(keeper, os.WUNTRACED)[1]):
             os.kill(os.getpid(), signal.SIGSTOP)
         signal.signal(signal.SIGINT, before)
@@ -86,7 +87,7 @@ def _code(status: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _keep(inside: Callable[[], int], as_root: bool, asks: int, hears: int) -> NoReturn:
+def _keep(inside: Callable[[], int], as_root: bool, to_parent: int, to_keeper: int) -> NoReturn:
     """The keeper: create the namespaces, then wait for their first process.
 
     Ctrl-C stays blocked in both until the first process handles it. Before that, it ends the keeper, and
@@ -98,8 +99,8 @@ def _keep(inside: Callable[[], int], as_root: bool, asks: int, hears: int) -> No
         parent = os.getppid()
         if not as_root:
             syscalls.unshare(syscalls.CLONE_NEWUSER)
-            os.write(asks, b"u")
-            if not os.read(hears, 1):
+            os.write(to_parent, b"u")
+            if not os.read(to_keeper, 1):
                 os._exit(2)
             os.setresgid(0, 0, 0)
             os.setresuid(0, 0, 0)
@@ -180,22 +181,22 @@ def _as_interrupt(_number: int, _frame: object) -> None:
 
 def require_mapping() -> None:
     """Try the mapping on an idle process. Raises Unable if an ordinary user gets no ids."""
-    asks, hears = os.pipe(), os.pipe()
+    to_parent, to_keeper = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(hears[1])
+        os.close(to_keeper[1])
         with suppress(OSError):
             syscalls.unshare(syscalls.CLONE_NEWUSER)
-            os.write(asks[1], b"u")
-            os.read(hears[0], 1)
+            os.write(to_parent[1], b"u")
+            os.read(to_keeper[0], 1)
         os._exit(0)
-    for end in (asks[1], hears[0]):
+    for end in (to_parent[1], to_keeper[0]):
         os.close(end)
     try:
-        if os.read(asks[0], 1):
+        if os.read(to_parent[0], 1):
             _map_users(child)
     finally:
-        for end in (asks[0], hears[1]):
+        for end in (to_parent[0], to_keeper[1]):
             os.close(end)
         os.waitpid(child, 0)
 
@@ -232,7 +233,7 @@ def subordinate_ids(table: str, own: int) -> list[tuple[int, int]]:
         owner, *numbers = line.strip().split(":")
         if owner in owners and len(numbers) == 2 and all(_ID.fullmatch(number) for number in numbers):
             found.append((int(numbers[0]), int(numbers[1])))
-    start, count = max(found, key=lambda one: one[1])
+    start, count = max(found, key=itemgetter(1))
     end = start + count
     parts = [(start, own - start), (own + 1, end - own - 1)] if start <= own < end else [(start, count)]
     parts = [part for part in parts if part[1] > 0]

@@ -78,33 +78,33 @@ def _require_range(name: str, value: float, most: int, unit: str) -> None:
 def signature_of(options: type) -> Signature:
     """The parameters of a task with these options. Numbers are typed as text: `from_words` reads them."""
     context = Parameter("context", Parameter.POSITIONAL_OR_KEYWORD)
-    return Signature([context, *(_parameter(one) for one in _options(options))])
+    return Signature([context, *(_parameter(each) for each in _options(options))])
 
 
 def help_of(options: type) -> dict[str, str]:
     """The help of every option, by its name as it is typed."""
-    return {one.name.replace("_", "-"): one.metadata["help"] for one in _options(options)}
+    return {each.name.replace("_", "-"): each.metadata["help"] for each in _options(options)}
 
 
 def from_words(options: type[T], words: Mapping[str, Any]) -> T:
     """The options from the values of a task's parameters. Raises BadRequest."""
-    return options(**{one.name: _value(one, words[one.name]) for one in _options(options)})
+    return options(**{each.name: _value(each, words[each.name]) for each in _options(options)})
 
 
 def _options(options: type) -> list[Field[Any]]:
-    return [one for one in fields(options) if "help" in one.metadata]
+    return [each for each in fields(options) if "help" in each.metadata]
 
 
-def _parameter(one: Field[Any]) -> Parameter:
-    default = one.default if isinstance(one.default, bool) else f"{one.default}"
-    return Parameter(one.name, Parameter.KEYWORD_ONLY, default=default)
+def _parameter(each: Field[Any]) -> Parameter:
+    default = each.default if isinstance(each.default, bool) else f"{each.default}"
+    return Parameter(each.name, Parameter.KEYWORD_ONLY, default=default)
 
 
-def _value(one: Field[Any], typed: Any) -> Any:
-    name = f"--{one.name.replace('_', '-')}"
-    if isinstance(one.default, (bool, str)):
+def _value(each: Field[Any], typed: Any) -> Any:
+    name = f"--{each.name.replace('_', '-')}"
+    if isinstance(each.default, (bool, str)):
         return typed
-    if isinstance(one.default, int):
+    if isinstance(each.default, int):
         if not _WHOLE.fullmatch(typed):
             raise BadRequest(f"{name} {typed!r} is not a whole number.")
         return int(typed)
