@@ -52,8 +52,6 @@ class Replies:
                     del self._open[number]
         complete = [request for request in requests.values() if request.done and not request.gone]
         answers = {request.dpid: request.parts for request in complete}
-            request.dpid: request.parts for request in requests.values() if request.done and not request.gone
-        }
         return answers, [request.dpid for request in requests.values() if not request.done]
 
     def _wait(self, requests: list[_Request], seconds: float) -> None:
