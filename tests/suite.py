@@ -1,4 +1,4 @@
-"""What `./inv test` runs: lint, format and types beside the tests, and the tests side by side.
+"""What `./inv test` runs: the checks of the code (lint, format, spelling, types), and the tests side by side.
 
 Labs mostly wait, so there are more of them at a time than processors, as pytest-xdist's workers. Unit tests
 compute, and each of xdist's workers would import all of them to run its part: `--unit` divides the modules
@@ -7,6 +7,7 @@ among processes that import only their own.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shlex
 import subprocess
@@ -20,8 +21,11 @@ from labs.machine.load import memory_available
 
 ROOT = Path(__file__).resolve().parent.parent
 UNIT = ROOT / "tests" / "unit"
-_MODULE = (sys.executable, "-m")  # scripts in .venv/bin know where it was made, whatever its path has in it
-_FIRST = (("ruff", "check"), ("ruff", "format", "--check"))
+# Arguments of `python -m`: the scripts in .venv/bin hold the path at which it was made. The hooks in
+# .pre-commit-config.yaml are the same.
+QUICK_CHECKS = (("ruff", "check"), ("ruff", "format", "--check"), ("codespell_lib",))
+TYPES = ("mypy",)
+_MODULE = (sys.executable, "-m")
 _LABS_PER_PROCESSOR = 2
 _MEMORY = 700_000_000  # bytes for a worker with its lab
 _SLOWEST = 20  # tests in the table at the end
@@ -47,17 +51,18 @@ _SECONDS = {
 
 
 def run_suite(only: str = "", *, unit: bool = False, workers: int = 0) -> list[str]:
-    """Run all of it; the names of what failed. What runs beside the first pytest is printed at the end."""
-    failed = [" ".join(tool) for tool in _FIRST if _run([*_MODULE, *tool]) != 0]
+    """Run checks and tests; return the names of what failed. What runs beside the first pytest comes last."""
+    checks = [check for check in QUICK_CHECKS if _installed(check[0])]
+    failed = [" ".join(check) for check in checks if _run([*_MODULE, *check]) != 0]
     number = workers or suitable_workers(os.cpu_count() or 1, memory_available(), unit=unit)
     first, *others = pytest_commands(only, unit=unit, workers=number)
     with ExitStack() as stack:
-        beside = [_Beside(stack, command) for command in ([*_MODULE, "mypy"], *others)]
+        beside = [_Beside(stack, command) for command in ([*_MODULE, *TYPES], *others)]
         pytest_codes = [_run(first), *(process.finish() for process in beside[1:])]
         types = beside[0].finish()
     allowed = {0, _NO_TESTS} if others else {0}  # --only may fit tests of one process only
     passed = set(pytest_codes) <= allowed and 0 in pytest_codes
-    return [*failed, *([] if passed else ["pytest"]), *(["mypy"] if types else [])]
+    return [*failed, *([] if passed else ["pytest"]), *(TYPES if types else [])]
 
 
 class _Beside:
@@ -109,6 +114,14 @@ def suitable_workers(processors: int, memory: int, *, unit: bool) -> int:
     """How many tests to run at a time, for `memory` bytes that are free."""
     wanted = processors if unit else _LABS_PER_PROCESSOR * processors
     return max(1, min(wanted, memory // _MEMORY))
+
+
+def _installed(module: str) -> bool:
+    """Whether .venv has the tool; a .venv from before the tool joined the checks does not."""
+    found = importlib.util.find_spec(module) is not None
+    if not found:
+        print(f"\n{module} is not installed, so this check is skipped: ./inv --list brings .venv up to date.")
+    return found
 
 
 def _run(command: Sequence[str]) -> int:

@@ -1,10 +1,21 @@
-"""What `./inv test` starts: as many at a time as suit the machine, and every unit test in one process."""
+"""What `./inv test` runs: the checks, as many tests at a time as suit the machine, each unit test once."""
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from tests.suite import _SECONDS, ROOT, divided, pytest_commands, suitable_workers, unit_tests
+from tests.suite import (
+    _SECONDS,
+    QUICK_CHECKS,
+    ROOT,
+    TYPES,
+    divided,
+    pytest_commands,
+    suitable_workers,
+    unit_tests,
+)
 
 GIB = 1 << 30
 
@@ -12,13 +23,13 @@ GIB = 1 << 30
 @pytest.mark.parametrize(
     ("processors", "memory", "unit", "workers"),
     [
-        pytest.param(2, 24 * GIB, False, 4, id="labs wait: two for each processor"),
-        pytest.param(2, 24 * GIB, True, 2, id="unit tests compute"),
-        pytest.param(8, 3 * GIB, False, 4, id="as many as there is memory for"),
+        pytest.param(2, 24 * GIB, False, 4, id="labs wait: two per processor"),
+        pytest.param(2, 24 * GIB, True, 2, id="unit tests compute: one per processor"),
+        pytest.param(8, 3 * GIB, False, 4, id="limited by memory"),
         pytest.param(1, GIB // 4, False, 1, id="at least one"),
     ],
 )
-def test_as_many_workers_as_suit_the_machine(processors: int, memory: int, unit: bool, workers: int) -> None:
+def test_the_workers_suit_the_machine(processors: int, memory: int, unit: bool, workers: int) -> None:
     assert suitable_workers(processors, memory, unit=unit) == workers
 
 
@@ -47,3 +58,9 @@ def test_the_modules_known_to_be_slow_exist_and_are_spread() -> None:
     assert set(_SECONDS) <= set(unit_tests())
     slow = {f"tests/unit/{module}" for module in _SECONDS}
     assert all(slow & set(part) for part in divided(unit_tests(), 4))
+
+
+def test_the_hooks_of_pre_commit_are_the_checks_of_the_suite() -> None:
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    entries = re.findall(r"^ +entry: \.venv/bin/python -m (.+)$", hooks, re.MULTILINE)
+    assert entries == [" ".join(check) for check in (*QUICK_CHECKS, TYPES)]
