@@ -245,7 +245,7 @@ def test_an_exercise_and_the_terminals_beside_it(tmp_path: Path, mark: str) -> N
             assert "NOT YET" in early.shown
         exercise.expect("has begun")
         told = exercise.expect(PROMPT)
-        assert "commands can be typed on every host" in told
+        assert "Type commands for any host here, too" in told
         assert exercise.ask("c1 echo one", PROMPT) == "one\n"
         assert exercise.shown.isascii()
         assert [
