@@ -34,6 +34,7 @@ if os.geteuid() == 0 and ROOT.stat().st_uid:
     sys.dont_write_bytecode = True  # the checkout's owner could not remove root's files
 
 STUDENTS, TEACHERS, DEVELOPERS = "For students", "For teachers", "For developers"
+GRADING, TESTS = ROOT / "classroom" / "grading" / "__init__.py", ROOT / "tests" / "suite.py"
 task = partial(invoke_task, klass=Command)
 
 WHOSE = "Student whose exercise is meant, if several are running."
@@ -246,6 +247,7 @@ def _teachers_module(name: str) -> ModuleType:
 
 @task(
     audience=TEACHERS,
+    needs=GRADING,
     positional=["folder"],
     help={
         "folder": "Folder with the submissions; subfolders and ZIP archives are searched, too.",
@@ -265,6 +267,7 @@ def grade(_context: Context, folder: str, secret: str = "", output: str = "") ->
 @task(
     name="student-archive",
     audience=TEACHERS,
+    needs=GRADING,
     help={
         "secret": SECRET,
         "output": "File to write (default lvs-lab-students.tar.gz in this folder).",
@@ -281,6 +284,7 @@ def student_archive(_context: Context, secret: str = "", output: str = "") -> No
 
 @task(
     audience=DEVELOPERS,
+    needs=TESTS,
     help={
         "only": "Run only tests whose names match this pytest expression.",
         "unit": "Skip the tests that build labs.",
@@ -311,7 +315,7 @@ def test(
 
 
 def _require_tests() -> None:
-    if not (ROOT / "tests" / "suite.py").exists():
+    if not TESTS.exists():
         raise Exit("A student's archive has no tests: use the full checkout.", 2)
 
 
@@ -365,7 +369,7 @@ def vm(_context: Context, command: str = "", shell: bool = False, kernel: str = 
     _run(lambda: run_task(shlex.split(command), shell=shell, series=kernel))
 
 
-@_task_with(VmTestOptions, name="vm-test", audience=DEVELOPERS)
+@_task_with(VmTestOptions, name="vm-test", audience=DEVELOPERS, needs=TESTS)
 def vm_test(_context: Context, **words: Any) -> None:
     """Compare the director with kernel IPVS.
 

@@ -14,6 +14,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby, pairwise
+from pathlib import Path
 from typing import Any
 
 from invoke.config import Config
@@ -33,11 +34,14 @@ _VM_WITH_VALUE = ("--command", "-c", "--kernel", "-k")  # options of `vm`
 
 
 class Command(Task[Any]):
-    """A task that knows its audience; -h stays free, for --help."""
+    """A task that knows its audience and a file it `needs`; -h stays free, for --help."""
 
-    def __init__(self, *arguments: Any, audience: str = "", **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, audience: str = "", needs: Path | None = None, **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
         self.audience = audience
+        self.needs = needs
 
     def arg_opts(self, name: str, default: str, taken_names: set[str]) -> dict[str, Any]:
         return super().arg_opts(name, default, taken_names | {"h"})
@@ -92,8 +96,12 @@ class LabProgram(Program):
         self.list_tasks()
 
     def list_tasks(self) -> None:
-        """The commands by audience, in the order of tasks.py."""
-        tasks = list(self.scoped_collection.tasks.items())
+        """The commands by audience, in the order of tasks.py, without those a student's archive lacks."""
+        tasks = [
+            (name, task)
+            for name, task in self.scoped_collection.tasks.items()
+            if task.needs is None or task.needs.exists()
+        ]
         width = max(len(name) for name, _ in tasks)
         for audience, group in groupby(tasks, lambda item: item[1].audience):
             print(f"{audience}:\n")

@@ -252,6 +252,15 @@ def test_what_is_the_teachers_says_so(unpacked: Path, words: tuple[str, ...]) ->
     assert "student's archive" in done.stderr
 
 
+def test_only_commands_that_work_there_are_listed(unpacked: Path) -> None:
+    for options in (["--list"], []):
+        command = [sys.executable, "tasks.py", *options]
+        done = subprocess.run(command, cwd=unpacked, capture_output=True, text=True)
+        listed = set(re.findall(r"^  ([a-z-]+)", done.stdout, re.MULTILINE))
+        assert {"lab-nat", "exercise", "check", "submit", "doctor"} <= listed
+        assert not listed & {"grade", "student-archive", "test", "vm-test"}
+
+
 def test_the_same_twice(checkout: Path, packed: bytes) -> None:
     assert archive(key().public_key, checkout, without=SECRET) == packed
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
