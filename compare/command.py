@@ -1,4 +1,4 @@
-"""./inv compare: what is asked for, sandbox after sandbox, and then the result of what the journal has."""
+"""./inv compare: its options, its parts in one sandbox after another, and the result of the journal."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _INTERRUPTED = 130
 
 
 def compare(*, servers: str, methods: str, engine: str, rate: str, quick: bool, dispatch: bool) -> int:
-    """Measure, show and keep; 0 when all that was planned is measured. Raises LabError."""
+    """Measure, show and keep; 0 when everything that was planned has been measured. Raises LabError."""
     if dispatch and (servers or methods or rate or quick):
-        raise BadRequest("--dispatch has servers and methods of its own: of other options it takes --engine.")
+        raise BadRequest("--dispatch has servers and methods of its own: leave out everything but --engine.")
     settings = parse(servers=servers, methods=methods, engine=engine, rate=rate, quick=quick)
     patient(1)
     capabilities.require({**capabilities.PROGRAMS, **(approaches.PROGRAMS if dispatch else {})})
@@ -43,7 +43,7 @@ def compare(*, servers: str, methods: str, engine: str, rate: str, quick: bool, 
 
 
 def parse(*, servers: str, methods: str, engine: str, rate: str, quick: bool) -> Settings:
-    """What was typed; raises BadRequest."""
+    """The settings from the options as they were typed. Raises BadRequest."""
     counts = counts_up_to(_number("--servers", servers or ("20" if quick else "50")), quick=quick)
     chosen = tuple(word for word in methods.split(",") if word) or METHODS
     kbit = _number("--rate", rate or str(SERVER_KBIT))
@@ -58,7 +58,7 @@ def _number(option: str, text: str) -> int:
 
 
 def carry_out(settings: dict[str, Any], work: Sequence[Part]) -> int:
-    """Every part in a sandbox of its own; an interrupt ends them all, and what there is is shown."""
+    """Run every part in a sandbox of its own; an interrupt ends them all. The result so far is shown."""
     folder = new_folder(runs_folder(), "compare")
     journal = Journal(folder / JOURNAL)
     planned = {name: seconds for part in work for name, seconds in part.steps.items()}
@@ -78,16 +78,16 @@ def carry_out(settings: dict[str, Any], work: Sequence[Part]) -> int:
 
 
 def show(folder: Path) -> int:
-    """The result of an earlier run again, from its journal. Raises BadRequest."""
+    """Show the result of an earlier run, from its journal. Raises BadRequest."""
     if not any(Journal(folder / JOURNAL).all("begun")):
         raise BadRequest(
-            f"--show {folder}: there is no {JOURNAL} of a comparison; name a folder that has one."
+            f"--show {folder}: it has no {JOURNAL} of a comparison: name the folder of an earlier run."
         )
     return _finish(folder)
 
 
 def _finish(folder: Path) -> int:
-    """Make and show everything; 0 where nothing is missing and nothing was broken."""
+    """Write and show the result; 0 if nothing is missing and nothing failed."""
     results = Results.of(Journal(folder / JOURNAL))
     report.show(results)
     results.write(folder)

@@ -1,8 +1,8 @@
-"""The published table's cells, each with what this run has observed for it.
+"""The published table, each cell with what this run has observed for it.
 
 Published: "OS: any / must tunnel / any", "server mods: none / tunl / lo", "server network: private / on
 Internet / local", "return packet rate, scalability: low (10) / high (100s?) / high (100s?)". A cell says
-nothing that was not seen: what was not tried is "not measured".
+only what was observed: what was not tried is "not measured".
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ UNMEASURED = "not measured"
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What the experiment says, and the evidence for it."""
+    """The result of the experiment, and the evidence for it."""
 
     says: str
     evidence: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ def _systems(results: Results, method: str) -> Cell:
     if len(tried) < 2:
         return Cell(UNMEASURED)
     needs = {NO_TUNNEL: "must tunnel", NO_ARP_CONTROL: "must not answer ARP for the VIP"}
-    lacks = [needs[one.question] for one in tried if not one.works]
+    lacks = [needs[finding.question] for finding in tried if not finding.works]
     return Cell(" and ".join(lacks) or "any", tuple(map(_line, tried)))
 
 
@@ -65,7 +65,7 @@ def _changes(results: Results, method: str) -> Cell:
 
 def _network(results: Results, method: str) -> Cell:
     tried = _found(results, method, PLAIN, ELSEWHERE, ELSEWHERE_NO_ARP)
-    works = {one.question: one.works for one in tried}
+    works = {finding.question: finding.works for finding in tried}
     if not {PLAIN, ELSEWHERE} <= works.keys():
         return Cell(UNMEASURED)
     places = [name for question, name in ((PLAIN, "local"), (ELSEWHERE, "remote")) if works[question]]
@@ -96,8 +96,8 @@ def _scalability(results: Results, method: str) -> Cell:
     if knee is None:
         return Cell(UNMEASURED, beyond)
     if knee.servers is None:
-        each = f"each server adds {results.in_servers(knee.slope):.2f} of its link"
-        return Cell(f"no knee up to {knee.measured_to} servers", (each, *beyond))
+        slope = f"each server adds {results.in_servers(knee.slope):.2f} of its link"
+        return Cell(f"no knee up to {knee.measured_to} servers", (slope, *beyond))
     limits = {point.limited_by for point in results.sound(method) if point.servers > knee.servers}
     plateau = results.in_servers(knee.plateau or 0)
     evidence = (
@@ -115,7 +115,7 @@ def _typical(points: list[Point]) -> Point:
 
 def _found(results: Results, method: str, *questions: str) -> list[Finding]:
     found = (results.finding(method, question) for question in questions)
-    return [one for one in found if one is not None]
+    return [finding for finding in found if finding is not None]
 
 
 def _line(finding: Finding) -> str:

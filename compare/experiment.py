@@ -1,6 +1,6 @@
-"""The parts of a comparison that run in a sandbox, each of its own: what is found goes to the journal.
+"""The parts of a comparison, each in a sandbox of its own: results go to the journal.
 
-A part that fails says so in the journal and lets the next one begin: nothing is invented for it.
+A part that fails leaves its reason in the journal, and the next part begins.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from compare import trials
 from compare.point import Point
 from compare.progress import Progress
-from compare.results import Journal
+from compare.results import Finding, Journal
 from compare.scaling import Scaling
 from compare.settings import Settings
 from labs.methods import TITLES
@@ -30,14 +30,14 @@ _BUILD, _PER_SERVER, _READING, _TRIAL = 2.0, 0.1, 0.3, 4.0  # seconds, for the p
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one sandbox does: its steps by name, with the seconds that each is known to take."""
+    """The work of one sandbox: its steps by name, with the seconds that each usually takes."""
 
     steps: Mapping[str, float]
     work: Callable[[Journal, Progress], int]
 
 
 def parts(settings: Settings) -> Iterator[Part]:
-    """Every method's points, then every method's trials."""
+    """The points of every method, then the trials of every method."""
     for method in settings.methods:
         yield Part(_scaling_steps(method, settings), _scaling(method, settings))
     for method in settings.methods:
@@ -63,9 +63,9 @@ def _scaling(method: str, settings: Settings) -> Callable[[Journal, Progress], i
                 lab = Scaling(build(plan_for(method, options), options, journal.file.parent), settings)
             journal.add("done", {"what": _lab_name(method)})
             for count, name in zip(settings.counts, names, strict=True):
-                with progress.step(name) as said:
+                with progress.step(name) as notes:
                     point = lab.measure(count)
-                    said.append(_said(point, settings))
+                    notes.append(_summary(point, settings))
                 journal.add("point", point.as_dict())
                 journal.add("done", {"what": name})
         return 0
@@ -77,14 +77,14 @@ def _trials(method: str, place: str, settings: Settings) -> Callable[[Journal, P
     def work(journal: Journal, progress: Progress) -> int:
         name = _trial_name(method, place)
         with noting(journal, [name]):
-            with progress.step(name) as said:
+            with progress.step(name) as notes:
                 options = replace(trials.OPTIONS, engine=settings.engine)
                 run = build(trials.plan_at(method, place), options, journal.file.parent)
                 found = list(trials.Trial(run, method, place).findings())
-                answers = (f"{one.question}: {'works' if one.works else 'does not'}" for one in found[-3:])
-                said.append(", ".join(answers))
-            for one in found:
-                journal.add("finding", asdict(one))
+                answers = (_answer(finding) for finding in found[-3:])
+                notes.append(", ".join(answers))
+            for finding in found:
+                journal.add("finding", asdict(finding))
             journal.add("done", {"what": name})
         return 0
 
@@ -99,7 +99,7 @@ def build(plan: Plan, options: LabOptions, folder: Path) -> RunningLab:
 
 @contextmanager
 def noting(journal: Journal, names: Iterable[str]) -> Iterator[None]:
-    """What goes wrong is the reason why the steps that are not done are missing."""
+    """Note an error in the journal as the reason for the steps that are missing."""
     try:
         yield
     except EXPECTED_ERRORS as error:
@@ -109,9 +109,13 @@ def noting(journal: Journal, names: Iterable[str]) -> Iterator[None]:
                 journal.add("failed", {"what": name, "why": str(error)})
 
 
-def _said(point: Point, settings: Settings) -> str:
+def _summary(point: Point, settings: Settings) -> str:
     worth = point.delivered / settings.server_rate
     return f"delivers {worth:.2f} ({'; '.join(point.troubles) or point.limited_by})"
+
+
+def _answer(finding: Finding) -> str:
+    return f"{finding.question}: {'works' if finding.works else 'does not'}"
 
 
 def _lab_name(method: str) -> str:

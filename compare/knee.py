@@ -1,10 +1,10 @@
-"""Where a curve of delivered rate over servers stops to rise, found by one rule in measured points.
+"""Where a curve of delivered rate over servers stops rising, found in measured points by one rule.
 
-The curve is taken for a straight line through zero that turns into a plateau: min(a * servers, b).
-Every way to divide the points, in order, into those on the line and those on the plateau is tried, and the
-one with the least sum of squared relative errors (of logarithms) is kept. The knee is where line and
-plateau meet: b / a servers. There is none where the last point still has `RISES` of what the line
-through the points would have there.
+The curve is modelled as a straight line through zero that turns into a plateau: min(a * servers, b).
+Every division of the points, in order, into those on the line and those on the plateau is tried, and the
+fit with the smallest sum of squared relative errors (of logarithms) is kept. The knee is where line and
+plateau meet: b / a servers. There is no knee if the last point still reaches `RISES` of the line through
+all points.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ RISES = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Knee:
-    """`slope` is what one server adds, `plateau` and `servers` are None where the curve only rises.
+    """`slope` is the rate that a server adds; `plateau` and `servers` are None if the curve only rises.
 
-    `error` is the root mean square of the points' relative distance from min(slope * servers, plateau).
+    `error` is the root mean square of the points' relative distances from min(slope * servers, plateau).
     """
 
     slope: float
@@ -31,7 +31,7 @@ class Knee:
     measured_to: int
 
     def at(self, servers: float) -> float:
-        """What the fitted curve delivers."""
+        """The rate of the fitted curve."""
         line = self.slope * servers
         return line if self.plateau is None else min(line, self.plateau)
 

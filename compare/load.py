@@ -1,9 +1,9 @@
-"""Clients that never have enough: `load.py HOST CONNECTIONS PATH SECONDS`, on a client host of the lab.
+"""Clients that download without end: `load.py HOST CONNECTIONS PATH SECONDS`, on a client host of the lab.
 
-Keeps so many downloads going, by a new connection for each that ends or fails, and prints a line of
-JSON ten times a second until it is ended: the time, and what has arrived so far. The first connections
-are opened one by one within SECONDS: were it all at once, a queue would grow faster than TCP's timers.
-Runs inside a host of the lab, so it needs the standard library only.
+Keeps that many downloads going, replacing each connection that ends or fails, and prints a line of JSON ten
+times a second until it is killed: the time, and what has arrived so far. The first connections are opened
+one after another within SECONDS, because a queue would grow faster than TCP's timers if they came at once.
+It runs on a host of the lab, so it needs the standard library only.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import time
 _EVERY = 0.1  # seconds between two lines
 _AGAIN = 0.5  # seconds after which a failed connection is tried again
 _CHUNK = 65536
-# A window of some 8 kB, as systems of 1999 had it: however many clients share a link, they fill its
-# queue but do not overflow it, so that what is measured is the link and not TCP's repairs.
+# Linux doubles this to a window of some 8 kB, as in 1999: any number of clients that share a link fill its
+# queue without overflowing it, so that the link is measured and not TCP's retransmissions.
 _WINDOW = 4096
 
 
@@ -27,27 +27,27 @@ class Load:
         self._address = (host, 80)
         self._request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
         self._selector = selectors.DefaultSelector()
-        now = time.monotonic()  # below: when connections that are not there are to be opened
-        self._due = [now + seconds * place / connections for place in range(connections)]
+        now = time.monotonic()
+        self._due = [now + seconds * place / connections for place in range(connections)]  # times to connect
         self._delivering: set[int] = set()  # descriptors that have received something
         self._bytes = self._failed = 0
 
     def run(self) -> None:
-        say_at = time.monotonic()
+        print_at = time.monotonic()
         while True:
             now = time.monotonic()
-            if now >= say_at:
-                self._say(now)
-                say_at += _EVERY
+            if now >= print_at:
+                self._print_sample(now)
+                print_at += _EVERY
             self._open(now)
-            for key, _ in self._selector.select(self._pause(say_at)):
-                self._go_on(key)
+            for key, _ in self._selector.select(self._pause(print_at)):
+                self._continue(key)
 
-    def _pause(self, say_at: float) -> float:
-        """How long there is nothing to do unless something arrives."""
-        return max(0.0, min([say_at, *self._due]) - time.monotonic())
+    def _pause(self, print_at: float) -> float:
+        """Seconds until there is something to do, unless data arrives."""
+        return max(0.0, min([print_at, *self._due]) - time.monotonic())
 
-    def _say(self, now: float) -> None:
+    def _print_sample(self, now: float) -> None:
         sample = {
             "at": now,
             "bytes": self._bytes,
@@ -58,37 +58,37 @@ class Load:
 
     def _open(self, now: float) -> None:
         for _ in [at for at in self._due if at <= now]:
-            one = socket.socket()
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WINDOW)
-            one.setblocking(False)
-            one.connect_ex(self._address)  # what comes of it shows when it is written to
-            self._selector.register(one, selectors.EVENT_WRITE, True)
+            connection = socket.socket()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WINDOW)
+            connection.setblocking(False)
+            connection.connect_ex(self._address)  # errors show at the first write
+            self._selector.register(connection, selectors.EVENT_WRITE, True)
         self._due = [at for at in self._due if at > now]
 
-    def _go_on(self, key: selectors.SelectorKey) -> None:
-        one = key.fileobj
-        assert isinstance(one, socket.socket)
+    def _continue(self, key: selectors.SelectorKey) -> None:
+        connection = key.fileobj
+        assert isinstance(connection, socket.socket)
         try:
             if key.data:
-                one.send(self._request)
-                self._selector.modify(one, selectors.EVENT_READ, False)
+                connection.send(self._request)
+                self._selector.modify(connection, selectors.EVENT_READ, False)
                 return
-            received = len(one.recv(_CHUNK))
+            received = len(connection.recv(_CHUNK))
         except OSError:
             self._failed += 1
-            self._close(one, _AGAIN)
+            self._close(connection, _AGAIN)
             return
         if received:
             self._bytes += received
-            self._delivering.add(one.fileno())
+            self._delivering.add(connection.fileno())
         else:
-            self._close(one, 0)
+            self._close(connection, 0)
 
-    def _close(self, one: socket.socket, again: float) -> None:
-        self._delivering.discard(one.fileno())
-        self._selector.unregister(one)
-        one.close()
-        self._due.append(time.monotonic() + again)
+    def _close(self, connection: socket.socket, pause: float) -> None:
+        self._delivering.discard(connection.fileno())
+        self._selector.unregister(connection)
+        connection.close()
+        self._due.append(time.monotonic() + pause)
 
 
 if __name__ == "__main__":

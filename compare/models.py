@@ -64,11 +64,11 @@ class Capacity:
 
     @property
     def rate(self) -> float:
-        """Bytes a second that it passes."""
+        """Bytes per second that it forwards."""
         return PACKET / self.cost
 
     def servers(self, rate: float) -> float:
-        """How many real servers of that rate it carries."""
+        """How many real servers of that rate fill it."""
         return self.rate / rate
 
 
@@ -76,7 +76,7 @@ PUBLISHED = Capacity("published", REWRITING, "Pentium, kernel 2.0.36")
 
 
 def capacities(results: Results, kept: Path = BENCH) -> list[Capacity]:
-    """The published one, the engine of this run, and every engine in a kept result."""
+    """Those of the published director, of the engine in this run, and of every engine in a kept result."""
     return [PUBLISHED, *of_run(results), *_of_bench(kept)]
 
 
@@ -90,7 +90,7 @@ def of_run(results: Results) -> Iterator[Capacity]:
 
 
 def _of_bench(kept: Path) -> Iterator[Capacity]:
-    """The cost of a packet is one over the most packets a second that got through."""
+    """Kept results of the bench: the cost of a packet is one over the packets per second that arrived."""
     for file in sorted(kept.glob("*/results.json")):
         samples = json.loads(file.read_text())["samples"]
         for engine in _ENGINES:
@@ -110,7 +110,7 @@ def _of_bench(kept: Path) -> Iterator[Capacity]:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """`server`: bytes a second of payload from one; `director`: payload a second that its link lets by."""
+    """Payload in bytes per second: of one `server`, and what the link of the `director` lets through."""
 
     method: str
     server: float
@@ -119,7 +119,7 @@ class Model:
     @classmethod
     def from_point(cls, point: Point, director_rate: float) -> Model:
         """Calibrated by a point that the servers' links limit."""
-        own = point.director_link * director_rate / point.delivered  # bytes on its busiest link for each byte
+        own = point.director_link * director_rate / point.delivered  # bytes on its busiest link per byte
         return cls(point.method, point.delivered / point.servers, director_rate / own)
 
     @property
@@ -128,11 +128,11 @@ class Model:
         return self.director / self.server
 
     def delivered(self, servers: float) -> float:
-        """By one director."""
+        """Bytes per second with one director."""
         return min(servers * self.server, self.director)
 
     def shared(self, servers: float, rounds: Sequence[Sequence[float]]) -> float:
-        """By as many directors as each round has shares; the mean over the rounds."""
+        """With as many directors as each round has shares; the mean over the rounds."""
         wanted = servers * self.server
         return fmean(
             sum(min(wanted * share, self.delivered(servers / len(shares))) for share in shares)
@@ -140,38 +140,38 @@ class Model:
         )
 
     def directors_for(self, servers: int) -> int:
-        """So many that none of them is full when all are asked for the same."""
+        """How many it takes so that none of them is full if all get the same share of requests."""
         return max(1, -(-servers // max(1, int(FULL * self.knee))))
 
 
 def calibrated(results: Results, method: str) -> Model | None:
-    """By the largest point with no more than half the servers that fill the director's link."""
-    points = [one for one in results.sound(method) if one.servers <= TIMES // 2 and one.delivered]
+    """Calibrated by the largest point with at most half the servers that fill the director's link."""
+    points = [point for point in results.sound(method) if point.servers <= TIMES // 2 and point.delivered]
     rate = bytes_a_second(results.settings["director_kbit"])
     return Model.from_point(points[-1], rate) if points else None
 
 
 def deviations(results: Results, method: str) -> dict[int, float]:
-    """By number of servers: how far the model is from what was measured, as a share of that."""
+    """By number of servers: the model's deviation from the measured rate, as a share of it."""
     model = calibrated(results, method)
     if model is None:
         return {}
     return {
-        one.servers: model.delivered(one.servers) / one.delivered - 1
-        for one in results.sound(method)
-        if one.delivered
+        point.servers: model.delivered(point.servers) / point.delivered - 1
+        for point in results.sound(method)
+        if point.delivered
     }
 
 
 @lru_cache
 def by_dns(directors: int, seed: int = SEED) -> list[list[float]]:
-    """Shares of the clients at each director: a list for every time that the answers expire."""
+    """Each director's share of the clients: a list for every time that the resolvers ask again."""
     sizes = [1 / rank for rank in range(1, RESOLVERS + 1)]
     chance, whole = random.Random(seed), sum(sizes)
     rounds = []
     for _ in range(_ANSWERS):
         shares = [0.0] * directors
-        order = chance.sample(range(RESOLVERS), RESOLVERS)  # in which they happen to ask
+        order = chance.sample(range(RESOLVERS), RESOLVERS)  # the order in which they ask
         for turn, resolver in enumerate(order):
             shares[turn % directors] += sizes[resolver] / whole
         rounds.append(shares)
@@ -180,13 +180,13 @@ def by_dns(directors: int, seed: int = SEED) -> list[list[float]]:
 
 @lru_cache
 def by_hashing(directors: int) -> list[list[float]]:
-    """Shares of the table's places, which is what clients in great number come to."""
-    ends = [
+    """Shares of the places in the hash table, which are the shares of very many clients."""
+    backends = [
         RealServer(Endpoint(str(IPv4Address(_FIRST_DIRECTOR + number)), 80), 1, Method.DR)
         for number in range(directors)
     ]
     scheduler = Scheduler()
-    scheduler.changed(ends)
-    places = scheduler.table(ends)
+    scheduler.changed(backends)
+    places = scheduler.table(backends)
     counts = Counter(map(id, places))
-    return [[counts[id(end)] / len(places) for end in ends]]
+    return [[counts[id(backend)] / len(places) for backend in backends]]

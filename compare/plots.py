@@ -35,7 +35,7 @@ class _Label:
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
-    """Draw what there is to see, each as PNG and SVG; the SVG files."""
+    """Draw each picture that the results allow as PNG and SVG; the SVG files."""
     pictures: dict[str, Fill] = {}
     if results.points:
         pictures["scaling"] = _scaling

@@ -15,7 +15,7 @@ from typing import Any
 from labs.machine.load import processor_times
 from labs.run import json_lines
 
-FULL = 0.9  # of a link or a processor: from here on it is called the limit
+FULL = 0.9  # from this share of a link or a processor on, it counts as the limit
 PROCESSOR = "the processor"
 _TICKS = os.sysconf("SC_CLK_TCK")  # a second's
 
@@ -25,27 +25,27 @@ class Point:
     method: str  # nat, tun, dr
     servers: int
     seconds: float  # how long the figures were taken
-    delivered: float  # payload that reached the clients' programs, a second
-    connections: int  # asked for at once
-    delivering: int  # of them, those that had received something at the end
-    failed: int  # connections that failed on the way
-    director_out: float  # what the switches received from the director, a second
+    delivered: float  # payload that reached the clients' programs, per second
+    connections: int  # open at a time
+    delivering: int  # those that had received something at the end
+    failed: int  # connections that failed in between
+    director_out: float  # what the switches received from the director, per second
     director_in: float
-    director_packets: float  # sent by the director, a second
+    director_packets: float  # sent by the director, per second
     director_link: float  # the busiest direction of its busiest interface, as a share of its rate
     server_links: float  # what the servers in use sent, as a share of their links' rates
     idle: float  # of all processors of the machine
     director_cpu: float  # of one processor
-    troubles: tuple[str, ...] = ()  # what was broken while it was measured
+    troubles: tuple[str, ...] = ()  # what failed while it was measured
 
     @property
     def by_machine(self) -> bool:
-        """Whether it tells of the machine that carries the lab, and not of the method."""
+        """Whether it shows a limit of the machine and not of the method."""
         return self.limited_by == PROCESSOR
 
     @property
     def limited_by(self) -> str:
-        """What was used up: the nearest to the director first, since what is behind it waits for it."""
+        """What was used up. The link next to the director comes first, because others wait for it."""
         if self.director_link >= FULL:
             return "the director's link"
         if self.server_links >= FULL:
@@ -56,12 +56,12 @@ class Point:
 
     @property
     def through_director(self) -> float:
-        """Bytes that the director sent for each byte that was delivered."""
+        """Bytes that the director sent per byte delivered."""
         return self.director_out / self.delivered if self.delivered else float("nan")
 
     @property
     def packet_cost(self) -> float | None:
-        """Seconds of processor time that the director's process used for a packet."""
+        """Processor time of the director's process per packet, in seconds."""
         return self.director_cpu / self.director_packets if self.director_packets else None
 
     def as_dict(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """At a moment (monotonic seconds): bytes so far, connections that have received some, failures so far."""
+    """The state at a time (monotonic seconds): bytes, connections with data, and failures so far."""
 
     at: float
     bytes: int
@@ -87,32 +87,33 @@ class Sample:
 
 
 def samples_in(log: Path) -> list[Sample]:
-    """All complete lines of a client's log; those that are something else are passed over."""
+    """The samples in a client's log; other lines are skipped."""
     return [Sample(**entry) for entry in json_lines.entries(log) if "at" in entry]
 
 
 def bytes_at(samples: list[Sample], at: float) -> float:
-    """Bytes that had arrived at a moment, between two samples in proportion."""
-    before = [one for one in samples if one.at <= at]
-    after = [one for one in samples if one.at > at]
+    """Bytes that had arrived at a time, interpolated between two samples."""
+    before = [sample for sample in samples if sample.at <= at]
+    after = [sample for sample in samples if sample.at > at]
     if not before or not after:
         return float(before[-1].bytes if before else 0)
-    one, other = before[-1], after[0]
-    return one.bytes + (other.bytes - one.bytes) * (at - one.at) / (other.at - one.at)
+    last, following = before[-1], after[0]
+    share = (at - last.at) / (following.at - last.at)
+    return last.bytes + (following.bytes - last.bytes) * share
 
 
 @dataclass(frozen=True, slots=True)
 class Processors:
-    """A moment: seconds since some start, of which all processors were idle or did anything."""
+    """Seconds up to a time: the idle and total time of all processors, and the time of one process."""
 
     at: float
     idle: float
     total: float
-    process: float  # seconds of processor time that one process has used
+    process: float  # processor time of one process
 
     @classmethod
     def now(cls, pid: int) -> Processors:
-        """Raises OSError where the process has ended."""
+        """The present state. Raises OSError if the process has ended."""
         idle, total = processor_times()
         own = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         used = (int(own[11]) + int(own[12])) / _TICKS  # utime and stime

@@ -1,7 +1,7 @@
-"""How far a comparison is: a bar over all of its steps, by the seconds that each is known to take.
+"""How far a comparison is: a bar over all of its steps, by the seconds that each usually takes.
 
-Steps run in sandboxes, that is in other processes, so each tells its place by its name alone; what
-is left is judged by how fast it went until now.
+Steps run in sandboxes, that is in other processes, so each knows its place by its name alone. The time left
+is estimated from the pace so far.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from labs.terminal.screen import KEEP_STREAMS, is_terminal, make_console
 
 
 class Progress:
-    """`planned` has the seconds of every step by its name, in order."""
+    """`planned`: the seconds of every step by name, in order."""
 
     def __init__(self, planned: Mapping[str, float]) -> None:
         self._planned = dict(planned)
@@ -28,7 +28,7 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """What all of it takes, as planned."""
+        """The planned time of all steps."""
         return sum(self._planned.values())
 
     def say(self, text: str) -> None:
@@ -36,21 +36,21 @@ class Progress:
 
     @contextmanager
     def step(self, name: str) -> Iterator[list[str]]:
-        """Do a step; what the list holds at its end is said beside its name."""
-        said: list[str] = []
+        """Do a step; the notes in the list are printed beside its name at the end."""
+        notes: list[str] = []
         began = time.monotonic()
         if is_terminal():
             with self._bar(name):
-                yield said
+                yield notes
         else:
-            yield said
+            yield notes
         spent = f"[dim]{time.monotonic() - began:5.1f} s[/]"
-        self._console.print(f"  [green]done[/]  {name:<26} {spent}  {'  '.join(said)}")
+        self._console.print(f"  [green]done[/]  {name:<26} {spent}  {'  '.join(notes)}")
 
     def left(self, name: str, into: float) -> tuple[float, float]:
-        """The share that is done and the seconds that are left, `into` seconds after step `name` began."""
+        """The share that is done, and the seconds left, `into` seconds after step `name` began."""
         names = list(self._planned)
-        before = sum(self._planned[one] for one in names[: names.index(name)])
+        before = sum(self._planned[earlier] for earlier in names[: names.index(name)])
         own = min(into, self._planned[name])
         done = (before + own) / self.seconds
         spent = time.monotonic() - self._began

@@ -34,11 +34,11 @@ def show(results: Results) -> None:
 
 
 def shortcomings(results: Results) -> list[str]:
-    """What is missing, and what was broken while it was measured."""
-    missing = [f"Not measured: {one.what} ({one.why})" for one in results.missing]
+    """What is missing, and what failed while it was measured."""
+    missing = [f"Not measured: {step.what} ({step.why})" for step in results.missing]
     broken = [
-        f"{TITLES[one.method]}, {one.servers} servers: {'; '.join(one.troubles)}: left out of the knee"
-        for one in results.troubled
+        f"{TITLES[point.method]}, {point.servers} servers: {'; '.join(point.troubles)}: left out of the knee"
+        for point in results.troubled
     ]
     return missing + broken
 
@@ -54,21 +54,25 @@ def _tables(results: Results, style: box.Box) -> Iterator[Table]:
 
 
 def _dispatch(results: Results, style: box.Box) -> Table:
-    table = Table(title="Ways to dispatch: 4 servers, of which one dies", title_justify="left", box=style)
+    table = Table(
+        title="Approaches to dispatching: 4 servers, one of which dies", title_justify="left", box=style
+    )
     table.add_column("approach")
     for name in ("requests, %", "bytes, %", "busiest", "median, ms", "95 %, ms", "failing, dead", "later"):
         table.add_column(name, justify="right")
     table.add_column("the servers see", overflow="fold")
-    for one in results.dispatch:
-        numbers = f"{one.busiest:.0%}", f"{one.median * 1e3:.1f}", f"{one.p95 * 1e3:.1f}"
-        failing = f"{one.failed_dead:.0%}", f"{one.failed_out:.0%}"
-        sees = "the client" if one.sees_client else ", ".join(one.visitors)
-        table.add_row(one.title, shares(one.requests), shares(one.bytes), *numbers, *failing, sees)
+    for outcome in results.dispatch:
+        numbers = f"{outcome.busiest:.0%}", f"{outcome.median * 1e3:.1f}", f"{outcome.p95 * 1e3:.1f}"
+        failing = f"{outcome.failed_dead:.0%}", f"{outcome.failed_out:.0%}"
+        sees = "the client" if outcome.sees_client else ", ".join(outcome.visitors)
+        table.add_row(
+            outcome.title, shares(outcome.requests), shares(outcome.bytes), *numbers, *failing, sees
+        )
     return table
 
 
 def shares(counts: Mapping[str, int]) -> str:
-    """By server, in percent: `25 25 26 24`."""
+    """Per server, in per cent: `25 25 26 24`."""
     whole = sum(counts.values())
     return " ".join(f"{100 * count / whole:.0f}" for count in counts.values()) if whole else "-"
 
@@ -89,9 +93,9 @@ def _arithmetic(results: Results, style: box.Box) -> Table:
     table.add_column("director")
     for name in ("us a packet", "MB/s", *(f"servers of {rate / 1e3:.0f} kB/s" for rate in SERVERS)):
         table.add_column(name, justify="right")
-    for one in capacities(results):
-        carries = (f"{one.servers(rate):.1f}" for rate in SERVERS)
-        table.add_row(one.name, f"{one.cost * 1e6:.3g}", f"{one.rate / 1e6:.2f}", *carries)
+    for capacity in capacities(results):
+        carries = (f"{capacity.servers(rate):.1f}" for rate in SERVERS)
+        table.add_row(capacity.name, f"{capacity.cost * 1e6:.3g}", f"{capacity.rate / 1e6:.2f}", *carries)
     return table
 
 
@@ -100,7 +104,7 @@ def _cell(cell: Cell) -> Text:
 
 
 def _points(results: Results, style: box.Box) -> Table:
-    table = Table(title="Delivered, in what one server's link can carry", title_justify="left", box=style)
+    table = Table(title="Delivered, in units of one server's link", title_justify="left", box=style)
     for name in ("servers", *(TITLES[method] for method in results.methods)):
         table.add_column(name, justify="right")
     for count in sorted({point.servers for point in results.points}):
@@ -111,8 +115,8 @@ def _points(results: Results, style: box.Box) -> Table:
         table.add_row(
             str(count),
             *(
-                f"{results.in_servers(one.delivered):.2f}  {one.limited_by:<20}" if one else "-"
-                for one in row
+                f"{results.in_servers(point.delivered):.2f}  {point.limited_by:<20}" if point else "-"
+                for point in row
             ),
         )
     return table

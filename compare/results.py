@@ -1,6 +1,6 @@
-"""All that a comparison has found, with what is missing and why; JSON and CSV.
+"""Everything that a comparison has found, and what is missing and why, as JSON and CSV.
 
-Made from the journal of a run, so it can be made again, and of a run that was cut short as well.
+It is made from the journal of a run, so it can be made again, and for a run that was cut short as well.
 """
 
 from __future__ import annotations
@@ -90,17 +90,18 @@ class Results:
 
     @classmethod
     def of(cls, journal: Journal) -> Results:
-        """Everything in a journal; what it was to have and has not is missing."""
+        """Everything in a journal; planned steps that are not in it are missing."""
         begun: dict[str, Any] = next(iter(journal.all("begun")))
-        found = {entry["what"] for entry in journal.all("done")}
-        told = {entry["what"]: entry["why"] for entry in journal.all("failed")}
-        absent = (what for what in begun["planned"] if what not in found)
+        done = {entry["what"] for entry in journal.all("done")}
+        reasons = {entry["what"]: entry["why"] for entry in journal.all("failed")}
+        absent = [what for what in begun["planned"] if what not in done]
+        cut_short = "the run was cut short before"
         return cls(
             machine=begun["machine"],
             settings=begun["settings"],
             points=tuple(map(Point.from_dict, journal.all("point"))),
             findings=tuple(Finding(**entry) for entry in journal.all("finding")),
-            missing=tuple(Missing(what, told.get(what, "the run was cut short before")) for what in absent),
+            missing=tuple(Missing(what, reasons.get(what, cut_short)) for what in absent),
             dispatch=tuple(map(Outcome.from_dict, journal.all("dispatch"))),
         )
 
@@ -114,34 +115,37 @@ class Results:
         return tuple(method for method in METHODS if method in self.settings["methods"])
 
     def of_method(self, method: str) -> list[Point]:
-        return sorted((one for one in self.points if one.method == method), key=lambda one: one.servers)
+        points = (point for point in self.points if point.method == method)
+        return sorted(points, key=lambda point: point.servers)
 
     def sound(self, method: str) -> list[Point]:
-        """The points that tell of a method: nothing was broken, and the machine could carry them."""
-        return [one for one in self.of_method(method) if not one.troubles and not one.by_machine]
+        """The points that show the method: nothing failed, and the machine was fast enough."""
+        return [point for point in self.of_method(method) if not point.troubles and not point.by_machine]
 
     def too_much(self, method: str) -> list[Point]:
         """The points at which the processor was the limit."""
-        return [one for one in self.of_method(method) if not one.troubles and one.by_machine]
+        return [point for point in self.of_method(method) if not point.troubles and point.by_machine]
 
     def knee(self, method: str) -> Knee | None:
-        return find([(one.servers, one.delivered) for one in self.sound(method)])
+        return find([(point.servers, point.delivered) for point in self.sound(method)])
 
     @property
     def troubled(self) -> list[Point]:
-        return [one for one in self.points if one.troubles]
+        return [point for point in self.points if point.troubles]
 
     @property
     def server_rate(self) -> float:
-        """Of a real server's link, in bytes a second."""
+        """That of a real server's link, in bytes per second."""
         return bytes_a_second(self.settings["server_kbit"])
 
     def in_servers(self, rate: float) -> float:
-        """A rate as so many real servers' links."""
+        """A rate in units of a real server's link."""
         return rate / self.server_rate
 
     def finding(self, method: str, question: str) -> Finding | None:
-        return next((one for one in self.findings if (one.method, one.question) == (method, question)), None)
+        wanted = (method, question)
+        found = (finding for finding in self.findings if (finding.method, finding.question) == wanted)
+        return next(found, None)
 
     @property
     def complete(self) -> bool:
@@ -155,15 +159,15 @@ class Results:
         return {
             "machine": self.machine,
             "settings": self.settings,
-            "points": [{**one.as_dict(), "limited_by": one.limited_by} for one in self.points],
+            "points": [{**point.as_dict(), "limited_by": point.limited_by} for point in self.points],
             "knees": {method: asdict(knee) if knee else None for method, knee in knees.items()},
-            "findings": [asdict(one) for one in self.findings],
-            "dispatch": [one.as_dict() for one in self.dispatch],
-            "missing": [asdict(one) for one in self.missing],
+            "findings": [asdict(finding) for finding in self.findings],
+            "dispatch": [outcome.as_dict() for outcome in self.dispatch],
+            "missing": [asdict(step) for step in self.missing],
         }
 
     def write(self, folder: Path) -> None:
-        """compare.json and compare.csv."""
+        """Make compare.json and compare.csv."""
         (folder / "compare.json").write_text(json.dumps(self.as_dict(), indent=1) + "\n")
         with (folder / "compare.csv").open("w", newline="") as file:
             table = csv.writer(file)

@@ -1,9 +1,9 @@
 """The scaling experiment of one method: a lab with all its servers, then point after point.
 
-The lab is built once. For each point the director is given the first so many real servers, clients
-download from the VIP without end, and for some seconds it is counted what arrives. All counters
-are read at both ends of these seconds. There is one connection for each real server, and in turns
-(rr) each gets one.
+The lab is built once. For each point the director gets the first N real servers, clients download from the
+VIP without end, and for some seconds the arriving bytes are counted. All counters are read at the beginning
+and at the end of these seconds. There are as many connections as real servers, and by round robin (rr) each
+server gets one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from compare.point import Point, Processors, Sample, bytes_at, samples_in
@@ -27,12 +28,12 @@ from labs.wait import patient, poll_until
 
 _LOAD = Path(__file__).resolve().parent / "load.py"
 _LARGEST = "/10m.bin"
-_BURST = 2 * 1514  # bytes that may go at once after a pause: two frames
-_SERVER_QUEUE, _DIRECTOR_QUEUE = 100, 5000  # frames that wait
+_BURST = 2 * 1514  # bytes that may be sent at once after a pause: two frames
+_SERVER_QUEUE, _DIRECTOR_QUEUE = 100, 5000  # frames
 
 
 class Scaling:
-    """Measures a running lab, whose links it gives their rates."""
+    """Measures a running lab, after setting the rates of its links."""
 
     def __init__(self, run: RunningLab, settings: Settings) -> None:
         self._run = run
@@ -52,7 +53,7 @@ class Scaling:
                 process.wait()
 
     def _start(self, connections: int) -> list[tuple[subprocess.Popen[str], Path]]:
-        """Divide the connections among the clients."""
+        """Start the clients and divide the connections among them."""
         started = []
         clients = self._run.clients
         for place, client in enumerate(clients):
@@ -74,16 +75,16 @@ class Scaling:
         time.sleep(self._settings.seconds)
         after = self._ports()
         last = Processors.now(pid)
-        seen = poll_until(lambda: [samples_in(log) for log in logs], lambda all_: _cover(all_, last.at), 5)
-        return self._point(servers, seen, first, last, _differences(before, after))
+        samples = poll_until(lambda: [samples_in(log) for log in logs], partial(_cover, last.at), 5)
+        return self._point(servers, samples, first, last, _differences(before, after))
 
     def _ports(self) -> dict[str, PortCounters]:
-        return {one.name: one for one in self._run.controller.ports()}
+        return {port.name: port for port in self._run.controller.ports()}
 
     def _point(
         self,
         servers: tuple[RealServer, ...],
-        seen: list[list[Sample]],
+        samples: list[list[Sample]],
         first: Processors,
         last: Processors,
         counted: dict[str, PortCounters],
@@ -97,10 +98,10 @@ class Scaling:
             method=self._run.plan.method.name.lower(),
             servers=len(servers),
             seconds=seconds,
-            delivered=sum(bytes_at(one, last.at) - bytes_at(one, first.at) for one in seen) / seconds,
+            delivered=sum(bytes_at(log, last.at) - bytes_at(log, first.at) for log in samples) / seconds,
             connections=len(servers),
-            delivering=sum(one[-1].delivering for one in seen if one),
-            failed=sum(one[-1].failed for one in seen if one),
+            delivering=sum(log[-1].delivering for log in samples if log),
+            failed=sum(log[-1].failed for log in samples if log),
             director_out=sum(port.rx_bytes for port in director) / seconds,
             director_in=sum(port.tx_bytes for port in director) / seconds,
             director_packets=sum(port.rx_packets for port in director) / seconds,
@@ -112,7 +113,7 @@ class Scaling:
         )
 
     def _ports_of(self, host: str) -> list[str]:
-        """The switch ports that a host is plugged into."""
+        """The switch ports of a host."""
         return [
             self._run.network.switch_port(interface)
             for interface in _interfaces(self._run.plan.topology, host)
@@ -125,7 +126,7 @@ class Scaling:
 
 
 def give_rules(run: RunningLab, servers: tuple[RealServer, ...]) -> None:
-    """Have the director balance port 80 over `servers`, in turns, and forget all else. Raises LabError."""
+    """Make port 80 over `servers`, round robin, the director's only service. Raises LabError."""
     service, flag = f"-t {addresses.VIP}:80", FLAGS[run.plan.method.name.lower()]
     lines = [f"-a {service} -r {server.address}:{server.http_port} {flag}" for server in servers]
     director = run.network.hosts[run.plan.topology.director.name]
@@ -141,16 +142,17 @@ def _interfaces(topology: Topology, host: str) -> list[str]:
 
 
 def _delivering(logs: list[Path]) -> int:
-    """Connections that have received something, of all clients."""
+    """Connections of all clients that have received something."""
     return sum(samples[-1].delivering for samples in map(samples_in, logs) if samples)
 
 
-def _cover(seen: list[list[Sample]], moment: float) -> bool:
-    return all(samples and samples[-1].at > moment for samples in seen)
+def _cover(time: float, samples: list[list[Sample]]) -> bool:
+    """Whether every client has a sample that is later than `time`."""
+    return all(log and log[-1].at > time for log in samples)
 
 
 def _differences(before: dict[str, PortCounters], after: dict[str, PortCounters]) -> dict[str, PortCounters]:
-    """What was counted in between."""
+    """The counts in between."""
     return {
         name: PortCounters(
             later.switch,
@@ -174,8 +176,7 @@ def shape_links(run: RunningLab, server_kbit: int, director_kbit: int) -> None:
     """Give every link of a lab its rate. Raises BuildFailed.
 
     A real server's link is slow in the direction of its replies. The director's is slow in both directions
-    and on each of its interfaces, so that what comes in and what goes out each have the whole rate: a full
-    duplex cable.
+    and on each of its interfaces: input and output each have the whole rate, as on a full duplex cable.
     """
     for server in run.plan.nodes(Role.SERVER):
         interface = server.interfaces[0]
@@ -187,7 +188,7 @@ def shape_links(run: RunningLab, server_kbit: int, director_kbit: int) -> None:
 
 
 def _commands(interface: str, kbit: int, queue: int) -> str:
-    """As lines of tc's batch mode."""
+    """Lines for tc's batch mode."""
     rate = f"rate {kbit}kbit ceil {kbit}kbit burst {_BURST} cburst {_BURST} quantum 1514"
     return (
         f"qdisc replace dev {interface} root handle 1: htb default 1\n"
@@ -203,7 +204,7 @@ def _on_host(run: RunningLab, host: str, commands: str) -> None:
 
 
 def _tc(commands: str) -> None:
-    """On the switches' side of the cables, where this process lives."""
+    """At the switches' ends of the cables, in the namespace of this process."""
     done = subprocess.run(
         ["tc", "-batch", "-"],
         input=commands,
@@ -217,11 +218,11 @@ def _tc(commands: str) -> None:
 
 
 def failed_links(run: RunningLab) -> list[str]:
-    """The interfaces of hosts whose cable carries nothing, as the switches' ends tell it."""
-    told = subprocess.run(
+    """The hosts' interfaces whose cables are down at the switches' ends."""
+    listing = subprocess.run(
         ["ip", "-json", "link"], capture_output=True, text=True, timeout=patient(10), check=True
     )
-    states = {link["ifname"]: link["operstate"] for link in json.loads(told.stdout)}
+    states = {link["ifname"]: link["operstate"] for link in json.loads(listing.stdout)}
     interfaces = [interface for node in run.plan.topology.nodes for interface in node.interfaces]
     return [
         interface.name

@@ -1,8 +1,8 @@
-"""What is compared, and how long it is looked at. Rates are scaled down from the published ones.
+"""What is compared, and for how long. Rates are scaled down from the published ones.
 
 A real server of 200 kbit/s is the published one of 400 kB/s, sixteen times slower; the director's link
-has ten times that. So small, because two processor cores carry all hosts of the lab: the links are to
-be the limit, and each point says whether they were.
+has ten times that. They are so slow because two processor cores carry all hosts of the lab: the links should
+be the limit, and each point records whether they were.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from labs.errors import BadRequest
 from labs.methods import METHODS
 from labs.run.options import MOST_SERVERS
 
-SERVER_KBIT = 200  # a real server's link, unless another is asked for
+SERVER_KBIT = 200  # a real server's link by default
 TIMES = 10  # the director's link, in links of a real server
 _COUNTS = (1, 2, 5, 10, 20, 50, 100, 200)
 _QUICK = (1, 5, 10, 20)
-_STEADY = 25  # connections, from which on the warm-up grows with their number
+_STEADY = 25  # connections; with more, the warm-up grows with their number
 _LEAST_KBIT, _MOST_KBIT = 100, 1_000_000
 
 
 def bytes_a_second(kbit: float) -> float:
-    """The rate of a link of so many kbit/s."""
+    """The rate of a link of `kbit` kbit/s."""
     return kbit * 125.0
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Raises BadRequest where one makes no sense."""
+    """Raises BadRequest for an invalid value."""
 
     methods: tuple[str, ...] = METHODS
     counts: tuple[int, ...] = (1, 2, 5, 10, 20, 50)
     engine: str = "scapy"
     server_kbit: int = SERVER_KBIT
-    seconds: float = 4.0  # a point's figures are taken over so long
-    warm_up: float = 2.0  # and not before
-    patience: float = 4.0  # for connections that receive nothing at first
+    seconds: float = 4.0  # over which a point is measured
+    warm_up: float = 2.0  # before that
+    patience: float = 4.0  # longest wait until every connection receives data
 
     def __post_init__(self) -> None:
         if not self.methods or not set(self.methods) <= set(METHODS):
@@ -51,7 +51,7 @@ class Settings:
             raise BadRequest(f"--rate {self.server_kbit}: expected {_LEAST_KBIT} to {_MOST_KBIT} kbit/s.")
 
     def warm_up_for(self, count: int) -> float:
-        """Seconds until a point's figures are taken: many clients need more until a queue is steady."""
+        """Seconds before a point is measured: with many clients, a queue takes longer to become steady."""
         return self.warm_up * max(1.0, count / _STEADY)
 
     @property

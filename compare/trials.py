@@ -1,10 +1,10 @@
-"""Small labs, one real server each, in which the server lacks something or is somewhere else.
+"""Small labs with one real server that lacks something or is in another network.
 
     near        the server is on the director's own segment (VS-NAT: on its private net)
     elsewhere   a router is between them
 
-The server works where the client gets every answer, the director has counted every connection, and nobody
-but the director answers ARP requests for the VIP on the director's LAN, where it is looked up.
+A server works if the client gets every answer, the director has counted every connection, and only the
+director answers ARP requests for the VIP on the director's LAN.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from realserver_setup.render import script_for
 NEAR, FAR = "near", "elsewhere"
 PLACES = (NEAR, FAR)
 OPTIONS = LabOptions(servers=1, scheduler="rr")
-_TRIES = 2  # requests, a connection each
+_TRIES = 2  # requests, each on its own connection
 _SERVER = "rs1"
 
 
 def plan_at(method: str, place: str) -> Plan:
-    """The lab of a method with its one server near the director, or beyond a router."""
+    """The lab of a method with its server near the director, or beyond a router."""
     plan = plan_for(method, OPTIONS)
     if (method, place) in (("nat", NEAR), ("tun", FAR), ("dr", NEAR)):
         return plan  # as the lab has it
@@ -53,21 +53,21 @@ def plan_at(method: str, place: str) -> Plan:
 
 
 def _nat_elsewhere(plan: Plan) -> Plan:
-    """The server's router has the director for its own way out, so replies still pass it."""
+    """The server's router has the director as its gateway, so replies still pass it."""
     site, inside = "s4", addresses.PUBLISHED.private_server(253)
     gateway, own = addresses.site_router(0), addresses.PUBLISHED.site_server(1)
     router = make_node(
         "r1", Role.ROUTER, (PRIVATE, inside, addresses.PREFIX), (site, gateway, addresses.SITE_PREFIX)
     )
-    others = (one for one in plan.topology.nodes if one.role is not Role.SERVER)
+    others = (node for node in plan.topology.nodes if node.role is not Role.SERVER)
     beyond = make_node(_SERVER, Role.SERVER, (site, own, addresses.SITE_PREFIX))
     server = replace(plan.servers[0], address=own)
     interfaces = tuple(Interface(port.name, port.address, port.prefix) for port in router.interfaces)
     setups: list[Setup] = [RouterSetup("r1", interfaces, (Route("default", addresses.DIRECTOR_INSIDE),))]
     for setup in plan.setups:
         if isinstance(setup, DirectorSetup):
-            way = (Route(addresses.site_network(0), inside),)
-            setups.append(replace(setup, routes=way, rules=rules_for((server,))))
+            routes = (Route(addresses.site_network(0), inside),)
+            setups.append(replace(setup, routes=routes, rules=rules_for((server,))))
         elif isinstance(setup, RealServerSetup):
             interface = Interface(setup.interface.name, own, addresses.SITE_PREFIX)
             setups.append(replace(setup, interface=interface, gateway=gateway))
@@ -78,7 +78,7 @@ def _nat_elsewhere(plan: Plan) -> Plan:
 
 
 class Trial:
-    """One lab that runs; `findings` breaks it and repairs it again."""
+    """A running lab; `findings` breaks it and repairs it again."""
 
     def __init__(self, run: RunningLab, method: str, place: str) -> None:
         self._run, self._method, self._place = run, method, place
@@ -87,7 +87,7 @@ class Trial:
         self._repair = script_for(setups[0])
 
     def findings(self) -> Iterator[Finding]:
-        """What was seen, question by question."""
+        """The answer to each question."""
         if self._place == NEAR:
             yield self._changes()
             yield self._try(PLAIN, lambda: "the server as the script sets it up")
@@ -98,9 +98,9 @@ class Trial:
             yield self._try(ELSEWHERE_NO_ARP, self._forget_arp_control)
 
     def _changes(self) -> Finding:
-        """The commands of the server's script that a server of VS-NAT does not need, either."""
+        """The commands in the server's script that a server of VS-NAT does not need."""
         lines = changes(self._method)
-        return Finding(self._method, CHANGES, not lines, "; ".join(lines) or "its gateway, and nothing else")
+        return Finding(self._method, CHANGES, not lines, "; ".join(lines) or "its gateway only")
 
     def _try(self, question: str, prepare: Callable[[], str]) -> Finding:
         self._run.controller.forget_arp()
@@ -114,19 +114,19 @@ class Trial:
         apply(self._repair, self._server)
         works = arp.ok and names == [_SERVER] * _TRIES and counted == _TRIES
         evidence = (
-            f"{about}: {len(names)} of {_TRIES} answered, {counted} by way of the director; "
+            f"{about}: {len(names)} of {_TRIES} answered, {counted} through the director; "
             f"ARP for the VIP: {arp.observed}"
         )
         return Finding(self._method, question, works, evidence)
 
     def _take_tunnel(self) -> str:
-        """Like a system that can't unpack IP in IP."""
+        """As on a system that can't decapsulate IP in IP."""
         if self._server.run(["ip", "link", "set", TUNNEL, "down"]).exit_code:
             return f"no {TUNNEL} there"
         return f"{TUNNEL} switched off"
 
     def _forget_arp_control(self) -> str:
-        """Like Linux 2.2: the server answers for every address it has."""
+        """As in Linux 2.2: the server answers ARP requests for every address that it has."""
         settings = [
             f"net.ipv4.conf.{where}.{what}=0"
             for where in ("all", f"{_SERVER}-eth0")
@@ -137,7 +137,7 @@ class Trial:
 
 
 def changes(method: str) -> list[str]:
-    """The commands of a server's script, in the dialect of 1999, whose like VS-NAT's server has not."""
+    """The commands in a server's script, in the dialect of 1999, that have no counterpart in VS-NAT's."""
     usual = {_shape(line) for line in _commands("nat")}
     return [line for line in _commands(method) if _shape(line) not in usual]
 

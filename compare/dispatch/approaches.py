@@ -1,9 +1,9 @@
-"""The ways of dispatching: what each needs beyond clients and servers, and how a server is taken out.
+"""The approaches to dispatching: what each needs besides clients and servers, and how a server is removed.
 
 pick       the client has the list of servers
-dns        an authoritative server that turns its list with every answer, and caching resolvers
-proxy      HAProxy on the director's host: ends the client's connection, opens another
-redirect   HAProxy answers with the address of a server
+dns        an authoritative server that rotates its list with every answer, and caching resolvers
+proxy      HAProxy on the director's host: terminates the client's connection and opens another
+redirect   HAProxy, which answers with the address of a server
 nat tun dr the director
 """
 
@@ -25,9 +25,9 @@ from labs.run.running import RunningLab
 from labs.wait import wait_for
 from realserver_setup.render import configuration
 
-TTL = 3  # seconds that an answer of the name server may be kept
+TTL = 3  # seconds for which an answer of the name server may be cached
 GROUPS = {"c1": (9, 3), "c2": (1, 1)}  # clients behind each of a host's resolvers
-TakeOut = Callable[[Sequence[RealServer]], str]  # told who is left, says what was done
+TakeOut = Callable[[Sequence[RealServer]], str]  # given the servers that are left; what was done
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +38,19 @@ class Approach:
     title: str
     lab: str
     browse: str
-    target: str  # an address; of the servers themselves where it is empty
+    target: str  # an address; empty: those of the servers
     begin: Callable[[RunningLab], TakeOut]
 
 
 def _nothing(_run: RunningLab) -> TakeOut:
-    return lambda _left: "nothing to be done: a client that fails tries another server"
+    return lambda _left: "nothing: a client that fails tries another server"
 
 
 def _director(run: RunningLab) -> TakeOut:
     give_rules(run, run.plan.servers)
 
     def take_out(left: Sequence[RealServer]) -> str:
-        """As mon would: delete the one rule, and leave connections and the other rules alone."""
+        """As mon does: delete the server's rule, and leave connections and other rules alone."""
         (gone,) = set(run.plan.servers) - set(left)
         command = ["ippfvsadm", "-D", "-t", f"{addresses.VIP}:80", "-R", f"{gone.address}:{gone.http_port}"]
         done = run.network.hosts["d"].run(command)
@@ -71,7 +71,7 @@ def _haproxy(template: str, run: RunningLab) -> TakeOut:
     )
     run.network.hosts["d"].start(["haproxy", "-db", "-f", str(file)], run.evidence.log("haproxy"))
     wait_for(lambda: _listens(run, "d", addresses.DIP, 80), 20, "haproxy", BuildFailed)
-    return lambda _left: "nothing to be done: HAProxy asks its servers twice a second"
+    return lambda _left: "nothing: HAProxy checks its servers twice a second"
 
 
 def _names(run: RunningLab) -> TakeOut:
@@ -90,14 +90,14 @@ def _names(run: RunningLab) -> TakeOut:
 
     def take_out(left: Sequence[RealServer]) -> str:
         _write(records, left)
-        os.kill(authority.pid, signal.SIGHUP)  # it reads its records again
+        os.kill(authority.pid, signal.SIGHUP)  # to read its records again
         return f"its record deleted; resolvers keep it for up to {TTL} s"
 
     return take_out
 
 
 def _dnsmasq() -> list[str]:
-    """As every one is started: in the foreground, with nothing of the machine's own configuration."""
+    """In the foreground, without the machine's own configuration."""
     return [
         *("dnsmasq", "-k", "-C", "/dev/null", "--no-hosts", "--no-resolv", "--bind-interfaces"),
         *("--user=root", "--pid-file=", "--log-facility=-"),

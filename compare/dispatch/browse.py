@@ -1,10 +1,10 @@
-"""Clients that fetch page after page: `browse.py WAY TARGETS SEED LARGEST...`, on a client host of the lab.
+"""Clients that fetch page after page: `browse.py APPROACH TARGETS SEED GROUPS...`, on a client host.
 
-WAY is how a client finds its server: `plain` (the one target), `redirect` (the target names another),
-`pick` (it chooses among the targets, and another when that fails), `dns` (it asks its resolver, and
-takes the first address). In LARGEST, a number of clients for each group; a group shares a resolver,
-127.0.0.11 for the first. A line of JSON for each page: when, how long, whether, and how many bytes.
-Runs inside a host of the lab, so it needs the standard library only.
+APPROACH is how a client finds its server: `plain` (the only target), `redirect` (the target names another),
+`pick` (it picks one of the targets, and another if that fails), `dns` (it asks its resolver and takes the
+first address). Each of GROUPS is a number of clients that share a resolver, 127.0.0.11 for the first group.
+Each page is a line of JSON: when it ended, how long it took, whether it came, and its bytes.
+It runs on a host of the lab, so it needs the standard library only.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ import time
 from urllib.parse import urlsplit
 
 NAME = "www.lvs.example"
-FILES = {"/1k.bin": 3, "/100k.bin": 1}  # and how often they are asked for
+FILES = {"/1k.bin": 3, "/100k.bin": 1}  # and their relative frequencies
 _PATIENCE = 2.0  # seconds
 _PAUSE = 0.05  # between two pages, on average
 
 
 class Failed(Exception):
-    """No page: nobody there, nothing in time, or not a page."""
+    """No page: no connection, no answer in time, or another answer."""
 
 
 def fetch(host: str, path: str) -> tuple[int, str, int]:
-    """Status, the address that a redirection names, and the number of bytes."""
+    """Status, the address that a redirection names, and bytes."""
     connection = http.client.HTTPConnection(host, 80, timeout=_PATIENCE)
     try:
         connection.request("GET", path, headers={"Connection": "close"})
@@ -57,7 +57,7 @@ def plain(targets: list[str], path: str, _resolver: str, _chance: random.Random)
 def redirect(targets: list[str], path: str, _resolver: str, _chance: random.Random) -> int:
     status, where, _ = fetch(targets[0], path)
     if status != 302 or not where:
-        raise Failed(f"status {status}, no other place named")
+        raise Failed(f"status {status} without an address")
     return page(where, path)
 
 
@@ -94,7 +94,7 @@ FIND_SERVER = {"plain": plain, "redirect": redirect, "pick": pick, "dns": dns}
 
 
 def browse(approach: str, targets: list[str], resolver: str, seed: int) -> None:
-    """One client, for ever."""
+    """One client, which never ends."""
     chance = random.Random(seed)
     while True:
         (path,) = chance.choices(list(FILES), list(FILES.values()))

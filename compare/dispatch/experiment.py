@@ -1,4 +1,4 @@
-"""One approach to dispatching in one lab: clients browse, a server dies, and then it is taken out."""
+"""One approach to dispatching in a lab: clients browse, a server dies, and then it is removed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from realserver_setup.files import SIZES
 _BROWSE = Path(__file__).resolve().parent / "browse.py"
 _SERVERS, _DIES = 4, "rs2"
 _SEED = 1999
-_PHASE = 2 * TTL  # seconds: healthy, with a dead server, with that one taken out
+_PHASE = 2 * TTL  # seconds: healthy, with a dead server, with that server removed
 _BUILD = 2.5  # seconds, for the progress bar
 
 
@@ -40,11 +40,11 @@ def _name(approach: Approach) -> str:
 def _work(approach: Approach, engine: str, seed: int) -> Callable[[Journal, Progress], int]:
     def work(journal: Journal, progress: Progress) -> int:
         with noting(journal, [_name(approach)]):
-            with progress.step(_name(approach)) as said:
+            with progress.step(_name(approach)) as notes:
                 options = LabOptions(servers=_SERVERS, engine=engine, scheduler="rr")
                 run = build(plan_for(approach.lab, options), options, journal.file.parent)
                 outcome = observe(approach, run, seed)
-                said.append(
+                notes.append(
                     f"{outcome.median * 1e3:.1f} ms; {outcome.failed_dead:.0%} fail with a dead server, "
                     f"{outcome.failed_out:.0%} later"
                 )
@@ -111,8 +111,8 @@ def _start(approach: Approach, run: RunningLab, seed: int) -> list[Path]:
 
 
 def _begun(pages: Sequence[Page], begin: float, end: float) -> list[Page]:
-    """Pages that were begun within, however long they took."""
-    return [one for one in pages if begin <= one.at - one.seconds < end]
+    """Pages that began in between, however long they took."""
+    return [page for page in pages if begin <= page.at - page.seconds < end]
 
 
 def _names(run: RunningLab) -> list[str]:
@@ -124,12 +124,12 @@ def _addresses(run: RunningLab) -> list[str]:
 
 
 def _requests(run: RunningLab) -> dict[str, int]:
-    """So far, by server."""
+    """So far, per server."""
     return {name: len(run.farm.requests(name)) for name in _names(run)}
 
 
 def _bytes(run: RunningLab) -> dict[str, int]:
-    """Of the files that were asked for so far, by server."""
+    """Of the files requested so far, per server."""
     sizes = {path: SIZES[path.removeprefix("/")] for path in FILES}
     return {
         name: sum(sizes.get(request.request.split()[1], 0) for request in run.farm.requests(name))

@@ -1,4 +1,4 @@
-"""What one approach to dispatching did: before a server died, after that, and after it was taken out."""
+"""The result of one approach to dispatching: before a server died, after that, and after its removal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from labs.run import json_lines
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page as a client saw it; `at` is when it was there or given up."""
+    """A page as a client saw it; `at` is when it was complete or given up."""
 
     at: float
     seconds: float
@@ -25,11 +25,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Shares are 0 to 1, times in seconds; `requests` and `bytes` are by server, from the servers' logs."""
+    """Shares are 0 to 1, times in seconds; `requests` and `bytes` are per server, from the servers' logs."""
 
     approach: str
     title: str
-    requests: dict[str, int]  # while all servers lived
+    requests: dict[str, int]  # while all servers were alive
     bytes: dict[str, int]
     busiest: float  # the largest share of requests that one server had within `window` seconds
     window: float
@@ -37,11 +37,11 @@ class Outcome:
     median: float
     p95: float
     failed_before: float
-    failed_dead: float  # a server is dead and nobody has been told
-    failed_out: float  # the rule, the record, whatever names it is gone
-    taken_out: str  # how
+    failed_dead: float  # a server is dead but still in the rule or record
+    failed_out: float  # its rule or record has been deleted
+    taken_out: str  # how it was removed
     visitors: tuple[str, ...]  # client addresses in the servers' logs
-    clients: tuple[str, ...]  # the clients' own
+    clients: tuple[str, ...]  # all client addresses
 
     def as_dict(self) -> dict[str, Any]:
         return {field: getattr(self, field) for field in self.__slots__}
@@ -57,29 +57,29 @@ class Outcome:
 
 
 def pages_in(log: Path) -> list[Page]:
-    """All complete lines of a client's log."""
+    """The pages in a client's log."""
     return [Page(**entry) for entry in json_lines.entries(log) if "at" in entry]
 
 
 def between(pages: Sequence[Page], begin: float, end: float) -> list[Page]:
-    """Those that were begun and ended within."""
-    return [one for one in pages if begin <= one.at - one.seconds and one.at < end]
+    """Those that began and ended in between."""
+    return [page for page in pages if begin <= page.at - page.seconds and page.at < end]
 
 
 def failing(pages: Sequence[Page]) -> float:
-    return sum(not one.ok for one in pages) / len(pages) if pages else float("nan")
+    return sum(not page.ok for page in pages) / len(pages) if pages else float("nan")
 
 
 def times(pages: Sequence[Page]) -> tuple[float, float]:
-    """Median and 95th percentile of the pages that came."""
-    good = [one.seconds for one in pages if one.ok]
+    """Median and 95th percentile of the successful pages."""
+    good = [page.seconds for page in pages if page.ok]
     if len(good) < 2:
         return float("nan"), float("nan")
     return median(good), quantiles(good, n=20)[-1]
 
 
 def busiest_share(counts: Sequence[Mapping[str, int]]) -> float:
-    """Of one server within one window; `counts` are running totals at the windows' ends."""
+    """The largest share of a server in a window; `counts` are running totals at the ends of windows."""
     shares = []
     for before, after in pairwise(counts):
         new = [after[name] - before[name] for name in after]

@@ -113,11 +113,11 @@ def test_a_page_that_is_none_has_failed(monkeypatch: pytest.MonkeyPatch) -> None
     server.server_close()
 
 
-def test_results_show_the_ways(capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_show_the_approaches(capsys: pytest.CaptureFixture[str]) -> None:
     made = whole()
     from dataclasses import replace
 
     report.show(replace(made, dispatch=(outcome("203.0.113.2"),)))
     shown = capsys.readouterr().out
-    assert "Ways to dispatch" in shown
+    assert "Approaches to dispatching" in shown
     assert "203.0.113.2" in shown
