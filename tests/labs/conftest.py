@@ -75,7 +75,7 @@ def run_lab(start: Callable[..., subprocess.Popen[str]], runs: Path) -> Callable
 
 
 def _with_faults(faults: dict[str, str], checks: str) -> str:
-    """A program that runs tasks.py with some faults, if any, in every lab, and only these checks."""
+    """A program that runs tasks.py with these faults in every lab, and only these checks."""
     listed = ", ".join(f"Fault({host!r}, ({command!r},))" for host, command in faults.items())
     return (
         "import functools, labs.run.lab\n"

@@ -140,7 +140,7 @@ def by_name(client: ControllerClient) -> dict[str, PortCounters]:
 
 
 def odd_arp(net: Any, client: ControllerClient, seen: dict[str, Any]) -> None:
-    """Malformed ARP, then a claim of VIP under a MAC that is not the frame's."""
+    """Malformed ARP, then a claim of the VIP with a sender MAC other than the frame's."""
     since = client.forget_arp()
     run(net.get("h3"), PYTHON, "-c", ARP_FRAMES)
 
@@ -152,7 +152,7 @@ def odd_arp(net: Any, client: ControllerClient, seen: dict[str, Any]) -> None:
 
 
 def move(net: Any) -> str:
-    """h2 takes over h1's addresses; h4, which knows them already, pings on."""
+    """h2 takes over h1's addresses; h4, which has them cached, continues to ping."""
     h1, h2, h4 = net.get("h1", "h2", "h4")
     run(h1, "ip", "link", "set", "h1-eth0", "down")
     run(h2, "ip", "link", "set", "h2-eth0", "address", h1.MAC())

@@ -36,7 +36,7 @@ _net = Namespaces("", Path("/run/logs"))
 def sh(
     *command: str, host: str = "", check: bool = True, text: str | None = None, seconds: float = 60
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command on a host. Raises BuildFailed where it fails, unless it may."""
+    """Run a command on a host. Raises BuildFailed if it fails, unless `check` is False."""
     done = _net.attempt(host, *command, seconds=seconds, text=text)
     if check and done.returncode:
         raise BuildFailed(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
@@ -108,7 +108,7 @@ def start_director(method: str, folder: Path, *more: str) -> subprocess.Popen[by
 
 
 def tool(name: str, *arguments: str) -> str:
-    """What an administration tool says."""
+    """The output of an administration tool."""
     done = sh(str(BIN / name), *arguments, host="d", check=False)
     return done.stdout + done.stderr
 

@@ -44,7 +44,7 @@ def transfers() -> dict[str, Any]:
 
 
 def kernel_of_director() -> dict[str, Any]:
-    """What the director's kernel has said itself, and what of the director is there."""
+    """What the director's kernel has sent itself, and what the director has set up."""
     words = sh("env", "NSTAT_HISTORY=/run/nstat", "nstat", "-az", host="d").stdout.split()
     return {
         "resets": int(words[words.index("TcpOutRsts") + 1]),
@@ -93,7 +93,7 @@ def try_out(method: str, folder: Path) -> dict[str, Any]:
 
 
 def start_second(folder: Path) -> list[Any]:
-    """Another director on the same host can't be."""
+    """A second director on the same host is refused."""
     log = folder / "second.log"
     other = start("d", sys.executable, "-m", "director", "--socket", "/run/other.sock", log=log)
     return [other.wait(20), log.read_text()]

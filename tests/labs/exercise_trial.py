@@ -54,7 +54,7 @@ def tell(state: str, session: ExerciseSession, fails: Sequence[str] = ()) -> boo
 
 
 def promised(variant: Variant) -> tuple[str, ...]:
-    """The checks that the fault is said to fail."""
+    """The checks that the fault should fail."""
     return catalogue.solutions(variant.exercise)[variant.number or 0].fails
 
 

@@ -41,13 +41,13 @@ ROUTER = ("net.ipv4.ip_forward=1", "net.ipv4.conf.all.send_redirects=0", "net.ip
 
 
 def names(count: int, port: int = 80) -> list[str]:
-    """Who serves that many requests; a code of curl where nobody does."""
+    """The servers of that many requests; a code of curl if there is none."""
     answers = [curl(f"http://{VIP}:{port}/") for _ in range(count)]
     return [answer[3] if len(answer) > 3 else answer[0] for answer in answers]
 
 
 class Trial:
-    """Each method is one feature, and returns what was seen of it; they begin without rules."""
+    """Each method tries one feature and returns what it observed; it starts without rules."""
 
     def __init__(self, method: str, engine: str) -> None:
         self._kernel = engine == "kernel"

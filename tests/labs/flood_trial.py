@@ -34,7 +34,7 @@ def begin_flood(rate: int, count: int) -> Any:
 
 
 def takes() -> float:
-    """How many SYNs, with what they lead to, it forwards in a second of processor time."""
+    """The SYNs, with the packets that follow from them, that it forwards per second of processor time."""
     before = _counters()
     begin_flood(100 * FEW, FEW).wait(patient(20))
     poll_until(counted, lambda now: now["in"] >= before["engine"]["in"] + FEW, 20)

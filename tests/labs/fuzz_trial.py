@@ -59,7 +59,7 @@ def rules(method: str) -> list[str]:
 
 
 def samples() -> list[Frame]:
-    """Frames that mean something to a director, in an order in which they do."""
+    """Valid frames for a director, in a valid order."""
     asks = [
         IP(src=CLIENT, dst=VIP) / TCP(sport=1025, dport=port, flags=flags, seq=1000) / data
         for port in (80, 21)
@@ -106,7 +106,7 @@ def _framed(side: str, packet: Any) -> Frame:
 
 
 def frames(chance: random.Random) -> Iterator[Frame]:
-    """Good ones first, then bad ones, each of which a good one may follow; they have no end."""
+    """Good frames, then an endless mix of bad and good ones."""
     good = samples()
     yield from good
     yield _framed(CLIENTS, IP(src=PLACE.client(6), dst=VIP, options=_WRONG) / UDP(sport=9, dport=80))
@@ -120,7 +120,7 @@ def frames(chance: random.Random) -> Iterator[Frame]:
 
 
 def comparable(frame: Frame) -> tuple[str, str]:
-    """The kernel's own messages have identifications that it takes from anywhere."""
+    """The kernel's own messages have arbitrary identifications."""
     side, data = frame
     if len(data) > 34 and data[23] == packets.ICMP:
         data = data[:18] + b"\0\0" + data[20:24] + b"\0\0" + data[26:]
@@ -132,7 +132,7 @@ def is_late(frame: Frame) -> bool:
 
 
 def survives(plane: Live, wires: Wires, mixed: Iterator[Frame], count: int) -> None:
-    """Send frames and take what comes out; the director is asked now and then, so that it keeps up."""
+    """Send frames and collect the output; query the director now and then, so that it keeps up."""
     for _ in range(0, count, _AT_ONCE):
         for frame in islice(mixed, _AT_ONCE):
             wires.send(frame)
@@ -144,7 +144,7 @@ def steady(flags: str) -> Frame:
 
 
 def establish(plane: Live, method: str) -> None:
-    """The connection that has to outlive everything."""
+    """The connection that must survive everything."""
     ((_, frame),) = plane.exchange(steady("S"))
     if method == "nat":
         chosen = ".".join(map(str, frame[30:34]))

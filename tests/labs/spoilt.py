@@ -1,4 +1,4 @@
-"""Frames as they should not be."""
+"""Malformed frames."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import struct
 
 
 def spoilt(frame: bytes, chance: random.Random) -> bytes:
-    """A frame cut off, replaced by noise, or with some bytes changed."""
+    """A frame that is truncated, replaced by noise, or has some bytes changed."""
     kind = chance.random()
     if kind < 0.2:
         return frame[: chance.randrange(len(frame) + 1)]
@@ -20,7 +20,7 @@ def spoilt(frame: bytes, chance: random.Random) -> bytes:
 
 
 def with_right_checksum(frame: bytes) -> bytes:
-    """With the IP header's checksum made right, so that damage behind it is looked at."""
+    """With a correct IP header checksum, so that damage after it is examined."""
     header = (frame[14] & 15) * 4 if len(frame) > 14 else 0
     if header < 20 or len(frame) < 14 + header:
         return frame

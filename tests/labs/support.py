@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass
 class Finished:
-    """A lab that has ended; `report` is its report.json, empty where it wrote none."""
+    """A finished lab; `report` is its report.json, empty if there is none."""
 
     code: int
     output: str

@@ -189,7 +189,7 @@ def run_to_terminal(
 
 
 def _inherited() -> dict[str, str]:
-    """Our own environment, but not the size of the terminal that the tests were started on."""
+    """Our environment, without the size of the terminal of the tests."""
     return {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
 
 

@@ -39,7 +39,7 @@ def test_switches_are_known_by_name_and_port(seen: dict[str, Any]) -> None:
     }
 
 
-def test_everybody_reaches_everybody(seen: dict[str, Any]) -> None:
+def test_all_hosts_reach_each_other(seen: dict[str, Any]) -> None:
     assert seen["lost"] == []
 
 
@@ -53,7 +53,7 @@ def test_arp_is_recorded_where_it_entered(seen: dict[str, Any]) -> None:
     assert seen["arp_after_last"] == 0
 
 
-def test_counters_tell_which_way_the_bytes_went(seen: dict[str, Any]) -> None:
+def test_counters_show_the_direction_of_bytes(seen: dict[str, Any]) -> None:
     """The first port may count more: what Open vSwitch drops in a burst was received, and comes again."""
     assert seen["received"] == SENT
     received, sent = (
@@ -66,7 +66,7 @@ def test_counters_tell_which_way_the_bytes_went(seen: dict[str, Any]) -> None:
         assert received[bystander] + sent[bystander] < SENT * 0.01
 
 
-def test_malformed_arp_is_passed_over_and_a_false_claim_is_recorded(seen: dict[str, Any]) -> None:
+def test_malformed_arp_is_ignored_and_a_false_claim_is_recorded(seen: dict[str, Any]) -> None:
     assert ["s2-eth1", "reply", "02:00:00:00:99:99", "02:00:00:00:00:03"] in seen["claims"]
     assert {claim[2] for claim in seen["claims"]} == {"02:00:00:00:99:99"}
     assert seen["alive"]
@@ -76,5 +76,5 @@ def test_an_address_that_moves_is_followed(seen: dict[str, Any]) -> None:
     assert " 0% packet loss" in seen["moved"]
 
 
-def test_a_port_that_is_unplugged_is_counted_no_longer(seen: dict[str, Any]) -> None:
+def test_a_deleted_port_is_no_longer_counted(seen: dict[str, Any]) -> None:
     assert seen["gone"] == ["s1-eth1", "s1-eth3", "s2-eth1", "s2-eth2", "s2-eth3"]

@@ -59,7 +59,7 @@ def test_the_director_serves_too(seen: dict[str, Any]) -> None:
     assert methods - {"Forward"} == {METHODS[seen["method"]]}
 
 
-def test_the_local_node_has_a_port_of_its_own(seen: dict[str, Any]) -> None:
+def test_the_local_node_has_its_own_port(seen: dict[str, Any]) -> None:
     local = seen["local_port"]
     assert local["names"] + local["again"] == ["d"] * 3
     assert local["saved"].splitlines()[1].endswith(":8083 -m -w 3")
@@ -69,7 +69,7 @@ def test_the_local_node_has_a_port_of_its_own(seen: dict[str, Any]) -> None:
         assert "lvs_local_node" in local["tables"]
 
 
-def test_an_explanation_is_what_would_happen_and_changes_nothing(seen: dict[str, Any]) -> None:
+def test_an_explanation_is_right_and_changes_nothing(seen: dict[str, Any]) -> None:
     explained = seen["explained"] or pytest.skip("kernel IPVS does not explain itself")
     assert explained["unchanged"]
     new = explained["new"]
@@ -97,14 +97,14 @@ def test_the_packet_table_of_a_live_connection(seen: dict[str, Any]) -> None:
     assert local[1]["packet"] == "to the director's own kernel"
 
 
-def test_weight_zero_drains_and_a_deleted_server_is_waited_for(seen: dict[str, Any]) -> None:
+def test_weight_zero_drains_and_connections_wait_for_a_deleted_server(seen: dict[str, Any]) -> None:
     drained = seen["drained"]
     assert drained["first"] == drained["quiet"]["old"] == drained["back"] == "s"
     assert drained["quiet"]["new"] == ["d"] * 3
     assert drained["deleted"] == ["d"] * 2
 
 
-def test_who_is_refused(seen: dict[str, Any]) -> None:
+def test_which_connections_are_refused(seen: dict[str, Any]) -> None:
     """7 is curl's "could not connect": the client is told at once."""
     refused = seen["refused"]
     assert (refused["no server"], refused["overloaded"], refused["no rule"]) == (["7"], ["7"], ["7"])
@@ -129,7 +129,7 @@ def test_a_datagram_in_fragments_arrives_whole(seen: dict[str, Any]) -> None:
     assert [answer.split()[:2] for answer in answers] == [["s", "4000"]] * 2
 
 
-def test_each_datagram_is_scheduled_for_itself(seen: dict[str, Any]) -> None:
+def test_each_datagram_is_scheduled_separately(seen: dict[str, Any]) -> None:
     """In VS-NAT nobody rewrites the replies then: the connection they belong to is not remembered."""
     once = seen["one_packet"]
     names = ["s", "d"] * 2

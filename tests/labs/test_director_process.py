@@ -28,7 +28,7 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return {"method": request.param, **result}
 
 
-def test_what_comes_is_what_was_sent(seen: dict[str, Any]) -> None:
+def test_data_arrives_unchanged(seen: dict[str, Any]) -> None:
     assert seen["download"][:3] == ["0", "200", CIP]
     assert seen["upload"][:3] == ["0", "200", CIP]
     assert seen["downloaded"]
@@ -36,17 +36,17 @@ def test_what_comes_is_what_was_sent(seen: dict[str, Any]) -> None:
 
 
 def test_replies_pass_the_director_in_nat_only(seen: dict[str, Any]) -> None:
-    """1 MB in full packets is 700 of them; without replies only the upload and acknowledgements pass."""
+    """1 MB is 700 full packets; without replies only the upload and acknowledgements pass."""
     counted = seen["counters"]
     assert counted["out"] >= (1300 if seen["method"] == "nat" else 650)
     assert (counted["malformed"], counted["lost"], counted["dropped"]) == (0, 0, 0)
 
 
-def test_an_upload_learns_how_narrow_the_tunnel_is(seen: dict[str, Any]) -> None:
+def test_an_upload_learns_the_mtu_of_the_tunnel(seen: dict[str, Any]) -> None:
     assert (seen["counters"]["answered"] > 0) == (seen["method"] == "tun")
 
 
-def test_the_kernel_keeps_out(seen: dict[str, Any]) -> None:
+def test_the_kernel_does_not_interfere(seen: dict[str, Any]) -> None:
     said = {key: seen["kernel"][key] for key in ("resets", "unreachables", "redirects")}
     assert said == {"resets": 0, "unreachables": 0, "redirects": 0}
     assert seen["kernel"]["tables"] == "table ip lvs"
@@ -81,12 +81,12 @@ def test_a_second_director_on_the_host_is_refused_in_one_sentence(seen: dict[str
     assert "only one director can run" in said
 
 
-def test_a_director_that_was_killed_is_succeeded(seen: dict[str, Any]) -> None:
+def test_a_new_director_replaces_a_killed_one(seen: dict[str, Any]) -> None:
     assert (seen["killed"]["device"], seen["killed"]["tables"]) == (False, "table ip lvs")
     assert seen["after_kill"] == ["0", "200"]
 
 
-def test_an_interface_that_is_made_anew_under_its_name_goes_on(seen: dict[str, Any]) -> None:
+def test_a_recreated_interface_is_used_again(seen: dict[str, Any]) -> None:
     assert seen["made_anew"] == ["0", "200"]
 
 

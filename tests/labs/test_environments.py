@@ -24,7 +24,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebod
 
 @dataclass
 class Caller:
-    """Who starts a lab, and from what; `before` is a command that comes before ./inv."""
+    """The caller of a lab and its environment; `before` is a command in front of ./inv."""
 
     folder: Path
     checkout: Path = ROOT
@@ -52,7 +52,7 @@ class Caller:
 
 @pytest.fixture(scope="module")
 def caller() -> Iterator[Caller]:
-    """Tidy so far. Its folder is open to all users, as pytest's own are not."""
+    """A tidy caller. Its folder is open to all users, unlike pytest's own."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     yield Caller(folder)
@@ -61,7 +61,7 @@ def caller() -> Iterator[Caller]:
 
 @pytest.fixture(scope="module")
 def proxies(caller: Caller) -> None:
-    """That nobody answers."""
+    """Proxies that do not answer."""
     for name in ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy"):
         caller.environment |= {name: "http://127.0.0.1:9", name.upper(): "http://127.0.0.1:9"}
 
@@ -96,7 +96,7 @@ def umask(caller: Caller) -> None:
 
 @pytest.fixture(scope="module")
 def odd_checkout(caller: Caller) -> Path:
-    """A copy of what a lab needs, where a shell's and nginx's own signs are part of the path."""
+    """A copy of what a lab needs, in a path with special characters of the shell and nginx."""
     checkout = caller.folder / 'it\'s a "lab" & $HOME; ünïcode {x}'
     checkout.mkdir()
     for part in PARTS:
@@ -109,7 +109,7 @@ def odd_checkout(caller: Caller) -> Path:
 
 @pytest.fixture(scope="module")
 def without_ipv6(caller: Caller) -> None:
-    """In a network namespace of the caller's own."""
+    """In the caller's own network namespace."""
     off = "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1; exec"
     if os.geteuid() == 0:
         caller.before = ("unshare", "--net", "/bin/sh", "-c", f'{off} "$0" "$@"')
@@ -120,7 +120,7 @@ ALL_AT_ONCE = ("without_ipv6", "proxies", "home", "strange_variables", "umask", 
 
 @pytest.mark.parametrize("lab", LABS)
 @pytest.mark.usefixtures(*ALL_AT_ONCE)
-def test_a_lab_does_not_depend_on_who_starts_it(caller: Caller, home: Path, lab: str) -> None:
+def test_a_lab_does_not_depend_on_its_caller(caller: Caller, home: Path, lab: str) -> None:
     before = {path: path.stat().st_mtime_ns for path in (home, *home.rglob("*"))}
     done = caller.inv(lab, "--servers", "1")
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
@@ -130,7 +130,7 @@ def test_a_lab_does_not_depend_on_who_starts_it(caller: Caller, home: Path, lab:
 
 
 @pytest.mark.usefixtures(*ALL_AT_ONCE)
-def test_an_exercise_neither(caller: Caller) -> None:
+def test_an_exercise_does_not_depend_on_its_caller(caller: Caller) -> None:
     """e09 is about uploads, which curl would send to a proxy."""
     path, trial = str(caller.checkout), str(ROOT / "tests" / "labs" / "exercise_trial.py")
     code = f"import runpy, sys; sys.path[0] = {path!r}; runpy.run_path({trial!r}, run_name='__main__')"
@@ -151,14 +151,14 @@ def tidy(tmp_path: Path) -> Caller:
     return Caller(tmp_path)
 
 
-def test_a_reader_who_goes_ends_a_lab_quietly(tidy: Caller) -> None:
+def test_a_closed_pipe_ends_a_lab_quietly(tidy: Caller) -> None:
     done = tidy.inv("lab-dr", "--servers", "1", redirected='| head -1; exit "${PIPESTATUS[0]}"')
     assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (141, "", 1)
 
 
 @pytest.fixture
 def small_disk(tidy: Caller) -> None:
-    """300 kB for runs, in a mount namespace of the caller's own."""
+    """300 kB for runs, in the caller's own mount namespace."""
     runs = tidy.environment["LVS_RUNS"]
     mount = 'mkdir "$0" && mount -t tmpfs -o size=300k tmpfs "$0" && exec "$@"'
     tidy.before = ("unshare", "--mount", "/bin/sh", "-c", mount, runs)
@@ -166,7 +166,7 @@ def small_disk(tidy: Caller) -> None:
 
 @as_root
 @pytest.mark.usefixtures("small_disk")
-def test_a_full_disk_is_said_after_the_result(tidy: Caller) -> None:
+def test_a_full_disk_is_reported_after_the_result(tidy: Caller) -> None:
     done = tidy.inv("lab-dr", "--servers", "1", "--report", "/dev/full", redirected="2>&1")
     assert done.returncode == 2, done.stdout
     assert "Traceback" not in done.stdout
@@ -216,7 +216,7 @@ def test_an_ordinary_user_with_the_home_and_the_name_of_root(tidy: Caller, users
 @pytest.mark.parametrize(
     ("home", "words"), [("", ["lab-dr"]), ("/root", ["lab-dr"]), ("/nonexistent", ["exercise", "e04"])]
 )
-def test_a_user_without_an_entry_is_told(tidy: Caller, home: str, words: list[str]) -> None:
+def test_a_user_without_a_passwd_entry_is_refused(tidy: Caller, home: str, words: list[str]) -> None:
     tidy.before += _user(NOBODY_KNOWN)
     tidy.environment |= {"HOME": home, "LVS_RUNS": str(tidy.folder), "XDG_STATE_HOME": home}
     done = tidy.inv(*words)
@@ -225,7 +225,7 @@ def test_a_user_without_an_entry_is_told(tidy: Caller, home: str, words: list[st
 
 
 @as_root
-def test_newuidmap_that_refuses_is_told(tidy: Caller, users: Path) -> None:
+def test_a_refusal_of_newuidmap_is_reported(tidy: Caller, users: Path) -> None:
     (users / "subgid").write_text("")
     tidy.before += _user(PUPIL)
     done = tidy.inv("lab-dr", "--servers", "1")

@@ -14,8 +14,8 @@ TRIAL = Path(__file__).with_name("flood_trial.py")
 
 
 # differs: syn-floods
-def test_connections_go_on_and_new_ones_are_served(tmp_path: Path) -> None:
-    """In VS-NAT, where the director also has to carry what the flood's SYNs are answered."""
+def test_connections_continue_and_new_ones_are_served(tmp_path: Path) -> None:
+    """In VS-NAT, where the director also forwards the replies to the flood's SYNs."""
     command = sandboxed(sys.executable, str(TRIAL), "nat", str(tmp_path))
     done = subprocess.run(command, capture_output=True, text=True, timeout=patient(120), env=FROM_CHECKOUT)
     assert done.returncode == 0, done.stdout + done.stderr

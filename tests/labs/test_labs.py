@@ -46,7 +46,7 @@ def test_a_healthy_lab_passes_every_check(seen: Finished) -> None:
     assert "PASSED" in seen.output
 
 
-def test_the_report_has_the_fields_that_are_relied_on(seen: Finished) -> None:
+def test_the_report_has_the_documented_fields(seen: Finished) -> None:
     report = seen.report
     lab = report["lab"]
     assert {"lab", "engine", "ok", "seconds", "servers", "checks", "packets"} <= report.keys()
@@ -102,7 +102,7 @@ def test_a_broken_lab_fails_the_right_check(
         assert run.check(passes)["ok"], run.output
 
 
-def test_a_director_that_dies_is_a_failed_check_and_no_lost_report(run_lab: RunLab) -> None:
+def test_a_director_that_dies_is_a_failed_check_and_the_report_stays(run_lab: RunLab) -> None:
     kill = "kill -9 $(pgrep -f '[p]ython.* lvs-director ')"
     run = run_lab("lab-dr", faults={"d": kill}, checks="only_director_answers")
     assert run.code == 1, run.output
@@ -142,7 +142,7 @@ def test_the_prompt_answers_on_every_host(start: Callable[..., subprocess.Popen[
     assert "203.0.113.1/32" in after
 
 
-def test_two_labs_at_once_do_not_meet(start: Callable[..., object], run_lab: RunLab) -> None:
+def test_two_labs_at_once_do_not_interfere(start: Callable[..., object], run_lab: RunLab) -> None:
     other = start("lab-nat")
     run = run_lab("lab-nat")
     output, _ = other.communicate(timeout=patient(120))  # type: ignore[attr-defined]

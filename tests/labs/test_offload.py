@@ -20,7 +20,7 @@ TRIAL = Path(__file__).with_name("offload_trial.py")
 
 
 @pytest.mark.parametrize("method", ["nat", "tun", "dr"])
-def test_all_that_was_sent_arrives(method: str, tmp_path: Path) -> None:
+def test_everything_sent_arrives(method: str, tmp_path: Path) -> None:
     command = sandboxed(sys.executable, str(TRIAL), method, str(tmp_path))
     done = subprocess.run(command, capture_output=True, text=True, timeout=patient(90), env=FROM_CHECKOUT)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -56,7 +56,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def leave_network() -> None:
-    """Go into new network and mount namespaces; as an ordinary user into a user namespace first."""
+    """Enter new network and mount namespaces; as an ordinary user, a user namespace first."""
     user, group = os.geteuid(), os.getegid()
     flags = CLONE_NEWNET | CLONE_NEWNS | (0 if user == 0 else CLONE_NEWUSER)
     if LIBC.unshare(flags) != 0:
@@ -68,7 +68,7 @@ def leave_network() -> None:
 
 
 def inside(work: Callable[[], T]) -> T:
-    """Call `work` in a child process in namespaces of its own, and return what it returns."""
+    """Call `work` in a child process with its own namespaces, and return its result."""
     theirs, ours = os.pipe()
     child = os.fork()
     if child == 0:
@@ -92,7 +92,7 @@ def inside(work: Callable[[], T]) -> T:
 
 
 def _refused() -> str:
-    """Why the machine can't do it, empty where it can."""
+    """Why the machine can't do it; empty if it can."""
     if not all(shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") for program in NEEDED):
         return f"needs {', '.join(NEEDED)}"
     child = os.fork()
@@ -117,7 +117,7 @@ def _path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Here:
-    """The host that this process is in."""
+    """The host of this process."""
 
     name = "here"
 
@@ -241,7 +241,7 @@ def test_the_state_shows_what_was_set(role: str, seen: dict[str, list[str]]) -> 
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_without_tunl0_a_sentence_says_so_and_nothing_is_half_done(dialect: str) -> None:
+def test_without_tunl0_there_is_one_sentence_and_no_partial_setup(dialect: str) -> None:
     def work() -> tuple[str, bool]:
         new_host()
         sh("ip link set tunl0 name other0")
@@ -314,7 +314,7 @@ def daemon(kind: str, log: Path, **options: object) -> Daemon:
 
 
 def test_ftp_in_all_modes(root: Path, tmp_path: Path) -> None:
-    """Active and passive, by the commands of RFC 959; anonymous and as the user; each way."""
+    """Active and passive, with the commands of RFC 959; anonymous and as the user; both directions."""
     log = tmp_path / "ftpd.log"
 
     def transfer(passive: bool, user: str) -> tuple[list[str], bytes]:
@@ -350,7 +350,7 @@ def test_ftp_in_all_modes(root: Path, tmp_path: Path) -> None:
 
 
 def test_ftp_addresses_and_ports_are_those_that_a_director_expects(root: Path, tmp_path: Path) -> None:
-    """Active data comes from port 20 of the address that was asked; 227 names it, and a port in range."""
+    """Active data comes from port 20 of the requested address; reply 227 has it, and a port in range."""
 
     def work() -> tuple[tuple[str, int], str, str]:
         sh(f"ip link set lo up; ip addr add {VIP}/32 dev lo")
@@ -431,8 +431,8 @@ def udp(payload: bytes) -> bytes:
     return bytes(IP(src="198.51.100.101", dst=VIP) / UDP(sport=1234, dport=5000) / payload)
 
 
-def test_tunl0_delivers_what_is_inside(tmp_path: Path) -> None:
-    """Also what comes in fragments, after packets that make no sense."""
+def test_tunl0_delivers_the_inner_packet(tmp_path: Path) -> None:
+    """Also from fragments, and after malformed packets."""
     payloads = [b"first", bytes(range(256)) * 5 + b"the inner packet is larger than the path's MTU"]
 
     def work() -> list[bytes]:
@@ -471,7 +471,7 @@ def test_tunl0_survives_a_device_that_is_down(tmp_path: Path) -> None:
     assert inside(work) in (b"delivered", b"lost")  # the first may have waited in the socket
 
 
-def test_many_daemons_are_asked_for_at_once_and_end_with_the_launcher(root: Path, tmp_path: Path) -> None:
+def test_many_daemons_start_at_once_and_end_with_the_launcher(root: Path, tmp_path: Path) -> None:
     def work() -> tuple[int, list[int], list[int]]:
         with Launcher() as launcher:
             for port in range(2100, 2130):
@@ -529,7 +529,7 @@ FAILURES: dict[str, tuple[Callable[[Path, Path], Daemon], str]] = {
 
 
 @pytest.mark.parametrize(("asked", "complaint"), FAILURES.values(), ids=FAILURES)
-def test_a_daemon_that_can_not_start_says_why(
+def test_a_daemon_that_cannot_start_says_why(
     asked: Callable[[Path, Path], Daemon], complaint: str, root: Path, tmp_path: Path
 ) -> None:
     def work() -> tuple[str, int]:

@@ -31,7 +31,7 @@ def inv(*words: str) -> list[str]:
 
 
 def assert_whole(rows: list[str], columns: int) -> None:
-    """Every row of a table ends in its frame, within the terminal."""
+    """Every row of a table ends with its border, within the terminal."""
     framed = [row for row in rows if row and row[0] in FRAME]
     assert len(framed) > 3, rows
     assert not [row for row in framed if len(row) > columns or row[-1] not in FRAME]
@@ -39,7 +39,7 @@ def assert_whole(rows: list[str], columns: int) -> None:
 
 @pytest.fixture(scope="module")
 def word() -> str:
-    """In the environment of all that the shared lab is made of."""
+    """In the environment of all processes of the shared lab."""
     return uuid.uuid4().hex
 
 
@@ -54,7 +54,7 @@ def lab(runs: Path, word: str) -> Iterator[Terminal]:
         yield terminal
 
 
-def test_a_lab_tells_how_it_goes_and_keeps_to_80_columns(lab: Terminal) -> None:
+def test_a_lab_shows_its_progress_in_80_columns(lab: Terminal) -> None:
     assert "⠋" in lab.shown  # a step that moves
     assert "checks" in lab.shown
     assert "PASSED" in lab.shown
@@ -99,7 +99,7 @@ def test_no_line_ends_the_lab(lab: Terminal, typed: str, told: str) -> None:
     assert "fine\n" in lab.ask("c1 echo fine", PROMPT)
 
 
-def test_a_command_takes_what_is_typed_until_ctrl_d(lab: Terminal) -> None:
+def test_a_command_gets_input_until_ctrl_d(lab: Terminal) -> None:
     lab.line("c1 echo ready; sed -u s/^/got:/; echo over")
     lab.expect("\nready\n")
     lab.line("word")
@@ -110,7 +110,7 @@ def test_a_command_takes_what_is_typed_until_ctrl_d(lab: Terminal) -> None:
     assert lab.ask("c1 echo fine", PROMPT) == "fine\n"
 
 
-def test_lines_that_are_pasted_are_carried_out_in_turn(lab: Terminal) -> None:
+def test_pasted_lines_run_in_order(lab: Terminal) -> None:
     lab.send("c1 echo 1\rc2 echo 2\rrs1 echo 3\r")
     lab.expect("3\n3\n")
     lab.expect(PROMPT)
@@ -129,7 +129,7 @@ def test_ctrl_c_ends_the_command_and_nothing_else(lab: Terminal) -> None:
     assert "connected" in lab.ask(f"sh {connected}", PROMPT)
 
 
-def test_ctrl_z_stops_the_lab_and_fg_goes_on(lab: Terminal, word: str, runs: Path) -> None:
+def test_ctrl_z_stops_the_lab_and_fg_continues_it(lab: Terminal, word: str, runs: Path) -> None:
     lab.send("c1 ech")
     lab.expect("c1 ech")  # Ctrl-Z throws away what nobody has read yet
     lab.send(SUSPEND)
@@ -160,7 +160,7 @@ def test_ctrl_z_stops_the_lab_and_fg_goes_on(lab: Terminal, word: str, runs: Pat
 
 
 def running_of(word: str) -> list[str]:
-    """Which of the lab's own processes, those of tasks.py, are not stopped."""
+    """The lab's own processes, those of tasks.py, that are not stopped."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -174,19 +174,19 @@ def running_of(word: str) -> list[str]:
     return found
 
 
-def test_hosts_know_the_size_that_the_window_has_now(lab: Terminal) -> None:
+def test_hosts_know_the_current_size_of_the_window(lab: Terminal) -> None:
     lab.resize(120, 30)
     assert lab.ask("c1 stty size", PROMPT) == "30 120\n"
     lab.resize(80, 40)
 
 
-def test_a_host_without_its_shell_is_told(lab: Terminal) -> None:
+def test_a_host_without_its_shell_is_reported(lab: Terminal) -> None:
     assert "shell of c2 has ended" in lab.ask("c2 kill -9 $$", PROMPT)
     assert "shell of c2 has ended" in lab.ask("c2 echo lost", PROMPT)
     assert lab.ask("c1 echo fine", PROMPT) == "fine\n"
 
 
-def test_exit_leaves_the_lab_with_its_code_and_nothing_stays(lab: Terminal, word: str) -> None:
+def test_exit_ends_the_lab_with_its_code_and_leaves_nothing(lab: Terminal, word: str) -> None:
     lab.ask("exit", SHELL)
     assert lab.ask("echo code $?", SHELL).strip() == "code 0"
     lab.line("exit")
@@ -200,7 +200,7 @@ def test_exit_leaves_the_lab_with_its_code_and_nothing_stays(lab: Terminal, word
         ("lab-tun", 80, DUMB, "ascii", "px raise SystemExit(7)\r", 7),
     ],
 )
-def test_a_lab_on_a_terminal_that_has_only_plain_signs(
+def test_a_lab_on_an_ascii_terminal(
     name: str,
     columns: int,
     environment: dict[str, str],
@@ -226,8 +226,8 @@ def test_a_lab_on_a_terminal_that_has_only_plain_signs(
         assert terminal.wait() == code
 
 
-def test_an_exercise_and_the_terminals_beside_it(tmp_path: Path, mark: str) -> None:
-    """The exercise itself in Latin-1, the others in turn; in a folder of runs where no other lab stays."""
+def test_an_exercise_and_its_other_terminals(tmp_path: Path, mark: str) -> None:
+    """The exercise in Latin-1, the others in turn; in a folder of runs without any other lab."""
     runs = tmp_path / "runs"
 
     def opened(*words: str, columns: int, **environment: str) -> Terminal:

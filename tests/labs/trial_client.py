@@ -79,7 +79,7 @@ def udp(vip: str, port: int, size: int, count: int, seconds: int = 1) -> None:
 
 
 def pace(vip: str, port: int, rate: int, count: int) -> None:
-    """Each datagram has its time; one that is late is sent at once."""
+    """Each datagram has its time; a late one is sent at once."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.connect((vip, port))
         begin = time.monotonic()

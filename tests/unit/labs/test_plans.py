@@ -43,14 +43,14 @@ def test_every_plan_renders(method: str, servers: int) -> None:
     ("method", "gateway"),
     [("nat", addresses.DIRECTOR_INSIDE), ("dr", addresses.ROUTER_LAN), ("tun", addresses.site_router(0))],
 )
-def test_the_gateway_decides_the_way_of_the_reply(method: str, gateway: str) -> None:
+def test_the_gateway_decides_the_path_of_replies(method: str, gateway: str) -> None:
     plan = plan_for(method, LabOptions())
     first = next(setup for setup in plan.setups if isinstance(setup, RealServerSetup))
     assert first.gateway == gateway
     assert plan.replies_through_director == (plan.method is Method.NAT)
 
 
-def test_every_site_of_vs_tun_has_a_router_of_its_own() -> None:
+def test_every_site_of_vs_tun_has_its_own_router() -> None:
     plan = plan_for("tun", LabOptions(servers=10))
     routers = plan.nodes(Role.ROUTER)
     assert len(routers) == 1 + addresses.SITES

@@ -14,12 +14,12 @@ def _usual_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LVS_PATIENCE", "1")
 
 
-def test_returns_what_was_seen_once_it_is_good() -> None:
+def test_returns_the_value_once_it_is_true() -> None:
     answers = iter(["", "", "there"])
     assert wait_for(lambda: next(answers), 5, "it", BuildFailed) == "there"
 
 
-def test_says_what_it_waited_for() -> None:
+def test_a_timeout_names_what_was_awaited() -> None:
     with pytest.raises(BuildFailed, match=r"0\.01 s waiting for the moon"):
         wait_for(lambda: False, 0.01, "the moon", BuildFailed)
 
@@ -45,7 +45,7 @@ def test_a_deadline_grows_with_a_machine_that_becomes_slower(monkeypatch: pytest
     assert not deadline.has_passed()
 
 
-def test_what_is_measured_is_at_least_1(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_measured_factor_is_at_least_1(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LVS_PATIENCE")
     assert slowness() >= 1
 

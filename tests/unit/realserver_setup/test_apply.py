@@ -14,7 +14,7 @@ from realserver_setup.render import Script
 
 
 class Fake:
-    """A host that writes down what it is asked and answers as told."""
+    """A host that records commands and returns prepared results."""
 
     def __init__(self, name: str, answer: Result) -> None:
         self.name = name
@@ -28,7 +28,7 @@ class Fake:
 
 
 class ThisMachine:
-    """A host that really runs what it is asked."""
+    """A host that runs the commands."""
 
     name = "here"
 
@@ -43,13 +43,13 @@ def failure(text: str) -> ScriptFailed:
     return failed.value
 
 
-def test_the_host_is_given_the_script_and_its_name() -> None:
+def test_the_host_gets_the_script_and_its_name() -> None:
     host = Fake("rs1", Result(0, "out", "+ true\n"))
     assert apply(Script("rs1/x.sh", "#!/bin/sh\ntrue\n"), host) == host.answer
     assert host.asked == [["/bin/sh", "-exc", "#!/bin/sh\ntrue\n", "rs1/x.sh"]]
 
 
-def test_the_command_that_failed_is_named_with_its_words_and_output() -> None:
+def test_the_failed_command_is_named_with_its_output() -> None:
     error = failure(
         "#!/bin/sh\necho before\nf() { echo 'no such device' >&2; return 7; }\nf rs1-eth0\necho after\n"
     )
@@ -59,7 +59,7 @@ def test_the_command_that_failed_is_named_with_its_words_and_output() -> None:
     assert "here: rs1/realserver.sh failed at `" in str(error)
 
 
-def test_a_command_that_is_not_there_is_named() -> None:
+def test_a_missing_command_is_named() -> None:
     error = failure("#!/bin/sh\nno-such-command --now\necho after\n")
     assert error.command == "no-such-command --now"
     assert error.exit_code == 127
@@ -70,7 +70,7 @@ def test_a_setting_that_the_kernel_lacks_is_named_by_its_line() -> None:
     assert error.command == "echo 1 > /proc/sys/net/no/such"
 
 
-def test_the_sentence_of_a_script_that_gives_up_is_in_the_error() -> None:
+def test_the_message_of_a_script_that_exits_is_in_the_error() -> None:
     assert (
         failure("#!/bin/sh\necho rs1: there is no device. >&2\nexit 1\n").output == "rs1: there is no device."
     )

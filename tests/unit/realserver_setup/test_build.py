@@ -1,4 +1,4 @@
-"""Values that make no sense are refused, in one sentence that names the field."""
+"""Illegal values are refused in one sentence that names the field."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_an_interface_has_a_plain_name(name: str) -> None:
         "$(reboot)",
     ],
 )
-def test_an_address_is_that_of_one_host(address: str) -> None:
+def test_an_address_belongs_to_one_host(address: str) -> None:
     with pytest.raises(InvalidValue, match=r"^address: expected .*, got "):
         Interface("rs1-eth0", address, 24)
 
@@ -161,11 +161,11 @@ def test_ports_can_change_in_vs_nat_only() -> None:
 
 
 @pytest.mark.parametrize(("weight", "options"), [(None, ()), (1, ()), (2, ("-w", "2"))])
-def test_a_weight_of_1_goes_without_saying(weight: int | None, options: tuple[str, ...]) -> None:
+def test_a_weight_of_1_is_omitted(weight: int | None, options: tuple[str, ...]) -> None:
     assert Rule("tcp", 80, "172.16.0.2", 80, weight).options == options
 
 
-def test_a_real_server_is_asked_at_the_vip_unless_it_is_rewritten() -> None:
+def test_requests_arrive_for_the_vip_unless_it_is_rewritten() -> None:
     on_the_lan = Interface("rs1-eth0", "203.0.113.11", 24)
     assert server().serving_address == "172.16.0.2"
     assert server(Method.DR, interface=on_the_lan, gateway="203.0.113.254").serving_address == VIP

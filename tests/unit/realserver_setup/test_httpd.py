@@ -12,7 +12,7 @@ from realserver_setup.errors import InvalidValue
 from realserver_setup.httpd import Httpd, Request
 
 
-def test_everything_lies_in_its_own_folder(tmp_path: Path) -> None:
+def test_all_files_are_in_its_own_folder(tmp_path: Path) -> None:
     httpd = Httpd("rs2", tmp_path / "httpd", tmp_path, (8000, 80))
     command = httpd.prepare()
     assert command == ["nginx", "-p", f"{tmp_path}/httpd", "-c", f"{tmp_path}/httpd/nginx.conf"]
@@ -42,7 +42,7 @@ def test_the_log_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert httpd.requests() == [Request("198.51.100.101", "172.16.0.2", 80, 7, 200, 'GET /"name HTTP/1.1')]
 
 
-def test_it_listens_once_its_pid_is_written_and_not_by_an_older_one(tmp_path: Path) -> None:
+def test_an_old_pid_file_does_not_count_as_listening(tmp_path: Path) -> None:
     httpd = Httpd("rs1", tmp_path, tmp_path)
     (tmp_path / "nginx.pid").write_text("1")
     httpd.prepare()

@@ -115,7 +115,7 @@ def test_scripts_are_readable(script: Script) -> None:
     assert all(line == line.rstrip() for line in lines)
 
 
-def test_every_machine_has_both_dialects_with_undo_and_the_director_its_rules() -> None:
+def test_every_node_has_both_dialects_with_undo_and_the_director_its_rules() -> None:
     names = set(scripts_for(MACHINES["nat"][0]))
     assert names == {
         *(f"d/{dialect}/director{undo}.sh" for dialect in ("1999", "iproute2") for undo in ("", "-undo")),
@@ -124,7 +124,7 @@ def test_every_machine_has_both_dialects_with_undo_and_the_director_its_rules() 
     }
 
 
-def test_arp_is_silenced_before_the_vip_is_there() -> None:
+def test_arp_is_disabled_before_the_vip_is_added() -> None:
     for dialect in render.DIALECTS:
         for lab in ("tun", "dr"):
             text = script_for(MACHINES[lab][1], dialect).text
@@ -137,13 +137,13 @@ def test_an_unknown_dialect_is_refused() -> None:
         script_for(MACHINES["nat"][0], "2024")
 
 
-def test_an_interface_with_a_dot_is_written_as_sysctl_wants_it() -> None:
+def test_a_dot_in_an_interface_name_is_a_slash_for_sysctl() -> None:
     server = RealServerSetup(Method.DR, "rs1", Interface("eth0.7", "203.0.113.11", 24), "203.0.113.254", VIP)
     assert "net.ipv4.conf.eth0/7.arp_ignore=1" in script_for(server, "iproute2").text
     assert "/proc/sys/net/ipv4/conf/eth0.7/arp_ignore" in script_for(server, "1999").text
 
 
-def test_a_name_that_is_missing_is_an_error_that_names_template_and_name() -> None:
+def test_a_missing_name_is_an_error_with_template_and_name() -> None:
     with pytest.raises(RenderError, match=r"templates/nginx\.conf\.j2: 'root' is undefined"):
         configuration("nginx.conf.j2", name="rs1", ports=(80,))
     with pytest.raises(RenderError, match=r"templates/no-such\.j2"):
@@ -168,7 +168,7 @@ STUBS = ("ifconfig", "route", "ethtool", "ip", "sysctl", "ippfvsadm", "cat")
 
 @pytest.fixture
 def stubs(tmp_path: Path) -> Path:
-    """Commands that do nothing but write down their arguments, each between < and >."""
+    """Commands that only record their arguments, each between < and >."""
     folder = tmp_path / "stubs"
     folder.mkdir()
     for name in STUBS:
@@ -179,7 +179,7 @@ def stubs(tmp_path: Path) -> Path:
 
 
 def run(text: str, stubs: Path, cwd: Path) -> str:
-    """Run a script with nothing but the stubs, and another folder for /proc/sys; their arguments."""
+    """Run a script with only the stubs and a substitute for /proc/sys; returns their arguments."""
     log = cwd / "arguments"
     text = text.replace("/proc/sys", str(cwd / "sys"))
     subprocess.run(
@@ -220,7 +220,7 @@ TEMPLATES = sorted(
 )
 
 
-def test_all_templates_are_put_to_the_test() -> None:
+def test_all_templates_are_tested() -> None:
     assert len(TEMPLATES) == 2 * (2 * 3 + 6) + 3
 
 
@@ -238,7 +238,7 @@ def test_no_value_becomes_a_command(template: str, stubs: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("value", ["a\nb", "a\rb", "a\0b", "\n", "\x1b[31m"])
-def test_a_value_of_more_than_one_line_has_no_place_in_a_script(value: str) -> None:
+def test_a_value_with_several_lines_is_refused(value: str) -> None:
     template = render._template("rules.sh.j2", render.quote_for_shell)
     with pytest.raises(RenderError, match=r"expected one line of text, got "):
         render._render(template, {"host": evil_host(value), "tunnel": "tunl0", "script": "x"})
@@ -259,12 +259,12 @@ def test_nginx_gets_its_own_quotes(value: object, quoted: str) -> None:
 
 
 @pytest.mark.parametrize("value", ['a"b', "a\\b", "$host", "", "a\nb"])
-def test_nginx_can_not_be_given_everything(value: str) -> None:
+def test_values_that_nginx_cannot_quote_are_refused(value: str) -> None:
     with pytest.raises(RenderError):
         render.quote_for_nginx(value)
 
 
-def test_the_published_rules_are_there_word_for_word() -> None:
+def test_the_published_rules_are_rendered_verbatim() -> None:
     nat = MACHINES["nat"][0]
     assert isinstance(nat, DirectorSetup)
     rules = [line for line in rules_for(nat).text.splitlines() if line.startswith("ippfvsadm -A")]

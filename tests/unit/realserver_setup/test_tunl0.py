@@ -18,10 +18,10 @@ def test_the_inner_packet_comes_out_byte_for_byte() -> None:
 
 
 @given(st.binary(max_size=1400), st.integers(0, 10), st.integers(0, 10), st.binary(max_size=46))
-def test_whatever_is_wrapped_comes_out(
+def test_any_encapsulated_packet_is_decapsulated(
     data: bytes, outer_words: int, inner_words: int, padding: bytes
 ) -> None:
-    """With options in either header, and with the padding of a short frame behind."""
+    """With options in either header, and with padding of a short frame."""
     inner = bytes(
         IP(src="198.51.100.101", dst="203.0.113.1", options=[b"\x01" * 4 * inner_words], proto=17) / data
     )
@@ -30,7 +30,7 @@ def test_whatever_is_wrapped_comes_out(
 
 
 @given(st.binary(max_size=100))
-def test_rubbish_is_never_an_exception(packet: bytes) -> None:
+def test_random_bytes_never_raise(packet: bytes) -> None:
     assert decapsulate(packet) is None or packet[9] == 4
 
 
@@ -40,7 +40,7 @@ def test_a_truncated_packet_is_dropped(length: int) -> None:
 
 
 @given(st.integers(0, 39), st.integers(0, 255))
-def test_a_damaged_header_never_yields_more_than_the_packet_had(position: int, value: int) -> None:
+def test_a_damaged_header_never_yields_more_bytes_than_the_packet(position: int, value: int) -> None:
     packet = bytearray(bytes(OUTER / INNER))
     packet[position] = value
     inner = decapsulate(bytes(packet))
@@ -80,7 +80,7 @@ def test_dropped(packet: bytes) -> None:
 
 
 def open_ended(packet: IP) -> bytes:
-    """The packet with the sum over the pseudo header in the place of its checksum."""
+    """The packet with the sum over the pseudo header in place of its checksum."""
     data = bytes(packet)
     above, where = data[20:], 20 + {6: 16, 17: 6}[packet.proto]
     words = data[12:20] + bytes([0, packet.proto]) + len(above).to_bytes(2, "big")
@@ -89,7 +89,7 @@ def open_ended(packet: IP) -> bytes:
 
 
 @given(st.sampled_from([TCP, UDP]), st.binary(max_size=1400))
-def test_an_open_checksum_is_computed(above: type[TCP | UDP], data: bytes) -> None:
+def test_a_partial_checksum_is_completed(above: type[TCP | UDP], data: bytes) -> None:
     packet = IP(bytes(IP(src="198.51.100.101", dst="203.0.113.1") / above(sport=1, dport=2) / data))
     assert finished(open_ended(packet)) == bytes(packet)
 
@@ -106,5 +106,5 @@ def test_an_open_checksum_is_computed(above: type[TCP | UDP], data: bytes) -> No
     ],
     ids=["computed", "damaged", "without", "other protocol", "a fragment", "cut off"],
 )
-def test_any_other_checksum_is_left_as_it_came(packet: bytes) -> None:
+def test_any_other_checksum_is_unchanged(packet: bytes) -> None:
     assert finished(packet) == packet

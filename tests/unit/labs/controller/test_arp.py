@@ -19,7 +19,7 @@ def arp(operation: int = 1, kind: tuple[int, int, int, int] = (1, 0x0800, 6, 4))
     return HEADER + struct.pack("!HHBBH6s4s6s4s", *kind, operation, *addresses)
 
 
-def test_arp_says_who_claims_what() -> None:
+def test_an_arp_packet_is_parsed() -> None:
     assert parse_arp(arp()) == Arp("request", "02:00:c6:33:64:65", "198.51.100.101", "203.0.113.1")
 
 
@@ -30,23 +30,23 @@ def test_operations_have_names(number: int, name: str) -> None:
     assert packet.operation == name
 
 
-def test_padding_of_a_short_frame_is_no_part_of_it() -> None:
+def test_padding_of_a_short_frame_is_ignored() -> None:
     assert parse_arp(arp() + bytes(18)) == parse_arp(arp())
 
 
 @pytest.mark.parametrize("length", [0, 13, 14, 41])
-def test_a_cut_off_packet_is_none(length: int) -> None:
+def test_a_truncated_packet_is_not_parsed(length: int) -> None:
     assert parse_arp(arp()[:length]) is None
 
 
 @pytest.mark.parametrize(
     "kind", [(6, 0x0800, 6, 4), (1, 0x86DD, 6, 4), (1, 0x0800, 8, 4), (1, 0x0800, 6, 16)]
 )
-def test_arp_for_other_kinds_of_addresses_is_none(kind: tuple[int, int, int, int]) -> None:
+def test_arp_for_other_address_types_is_not_parsed(kind: tuple[int, int, int, int]) -> None:
     assert parse_arp(arp(kind=kind)) is None
 
 
-def test_ip_is_no_arp() -> None:
+def test_ip_is_not_parsed_as_arp() -> None:
     assert parse_arp(CLIENT + SERVER + b"\x08\x00" + bytes(60)) is None
 
 
@@ -59,12 +59,12 @@ def test_frame_has_its_three_fields() -> None:
 @pytest.mark.parametrize(
     ("mac", "group"), [("ff:ff:ff:ff:ff:ff", True), ("01:00:5e:00:00:01", True), ("02:00:00:00:00:01", False)]
 )
-def test_groups(mac: str, group: bool) -> None:
+def test_group_addresses(mac: str, group: bool) -> None:
     assert is_group(mac) is group
 
 
 @given(st.binary(max_size=80))
-def test_no_bytes_raise(data: bytes) -> None:
+def test_no_input_raises(data: bytes) -> None:
     parse_frame(data)
     parse_arp(HEADER + data)
 
@@ -87,7 +87,7 @@ def test_entries_are_numbered_from_one() -> None:
     assert serials(filled(3)) == [1, 2, 3]
 
 
-def test_an_entry_keeps_where_and_when() -> None:
+def test_an_entry_has_port_and_time() -> None:
     (entry,) = filled(1).since()
     assert (entry.at, entry.dpid, entry.port, entry.frame_source, entry.arp) == (
         0,
@@ -98,16 +98,16 @@ def test_an_entry_keeps_where_and_when() -> None:
     )
 
 
-def test_only_what_came_after() -> None:
+def test_since_returns_later_entries_only() -> None:
     assert serials(filled(5), since=3) == [4, 5]
     assert serials(filled(5), since=5) == []
 
 
-def test_the_oldest_make_room() -> None:
+def test_the_oldest_entries_are_dropped() -> None:
     assert serials(filled(5, largest=2)) == [4, 5]
 
 
-def test_numbers_go_on_after_forgetting() -> None:
+def test_serials_continue_after_forgetting() -> None:
     log = filled(3)
     assert log.forget() == 3
     assert serials(log) == []

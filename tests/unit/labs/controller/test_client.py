@@ -31,7 +31,7 @@ Serve = Callable[..., ControllerClient]
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """A client of a controller that gives one prepared answer after the other."""
+    """A client of a controller that gives prepared answers in order."""
     path, threads = str(tmp_path / "socket"), list[threading.Thread]()
 
     def begin(*answers: Message) -> ControllerClient:
@@ -53,7 +53,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         assert not thread.is_alive(), "not every prepared answer was asked for"
 
 
-def test_values_come_back(serve: Serve) -> None:
+def test_answers_become_values(serve: Serve) -> None:
     client = serve({"ok": True, "switches": [S1]}, {"ok": True, "ports": [COUNTERS]})
     assert client.switches() == (Switch("s1", 1, (Port(1, "s1-eth1"),)),)
     assert client.ports() == (PortCounters("s1", 1, 1, "s1-eth1", 1, 2, 3, 4),)
@@ -65,13 +65,13 @@ def test_a_refusal_is_an_error_with_its_reason(serve: Serve) -> None:
         client.ports()
 
 
-def test_nobody_there(tmp_path: Path) -> None:
+def test_a_missing_controller_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ControllerError, match="can't be queried"):
         ControllerClient(str(tmp_path / "nobody")).switches()
 
 
 @pytest.mark.parametrize("wanted", [2, ["s1", "s2"], ("s2",)])
-def test_waits_until_all_are_there(serve: Serve, wanted: Any) -> None:
+def test_waits_until_all_switches_are_connected(serve: Serve, wanted: Any) -> None:
     client = serve(
         {"ok": True, "switches": []}, {"ok": True, "switches": [S1]}, {"ok": True, "switches": [S1, S2]}
     )
@@ -84,7 +84,7 @@ def test_the_wrong_switches_are_not_enough(serve: Serve) -> None:
         client.wait_for_switches(["s3", "s2"], seconds=0)
 
 
-def test_waiting_for_a_controller_that_never_comes(tmp_path: Path) -> None:
+def test_waiting_for_a_controller_that_never_starts(tmp_path: Path) -> None:
     with pytest.raises(BuildFailed, match="1 switches"):
         ControllerClient(str(tmp_path / "nobody")).wait_for_switches(1, seconds=0)
 

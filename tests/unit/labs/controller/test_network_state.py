@@ -20,7 +20,7 @@ class Request:
 
 
 class Switch:
-    """A datapath as the frameworks give it, which answers with `ports` as soon as it is asked."""
+    """A datapath as in the frameworks, which replies at once with `ports`."""
 
     def __init__(self, number: int, answers: Callable[[int, int], None] = lambda *_: None) -> None:
         self.id = number
@@ -85,7 +85,7 @@ def test_a_switch_that_does_not_answer_is_named(state: NetworkState, monkeypatch
         state.ports()
 
 
-def test_a_switch_that_left_is_forgotten(state: NetworkState) -> None:
+def test_a_disconnected_switch_is_forgotten(state: NetworkState) -> None:
     switch = connect(state, 1, 1)
     state.disconnected(switch)
     assert state.switches() == ()
@@ -100,7 +100,7 @@ def test_the_end_of_an_old_connection_does_not_end_the_new_one(state: NetworkSta
     assert state.connection(old) is None
 
 
-def test_an_unplugged_port_is_forgotten_with_its_addresses(state: NetworkState) -> None:
+def test_a_deleted_port_is_forgotten_with_its_addresses(state: NetworkState) -> None:
     switch = connect(state, 1, 1, 2)
     known = state.connection(switch)
     assert known is not None
@@ -109,7 +109,7 @@ def test_an_unplugged_port_is_forgotten_with_its_addresses(state: NetworkState) 
     assert [port.name for port in state.switches()[0].ports] == ["s1-eth1"]
 
 
-def test_a_claim_names_switch_and_port(state: NetworkState) -> None:
+def test_an_arp_sighting_names_switch_and_port(state: NetworkState) -> None:
     connect(state, 1, 3)
     arp = Arp("reply", "02:00:cb:00:71:02", "203.0.113.1", "198.51.100.101")
     state.log.add(1.5, 1, 3, "02:00:cb:00:71:0b", arp)

@@ -25,7 +25,7 @@ CLAIM = ArpSighting(
 
 
 class Told:
-    """A state that is always the same; `silent` stands for a switch that does not answer."""
+    """A fixed state; `silent` stands for a switch that does not reply."""
 
     def __init__(self, silent: bool = False) -> None:
         self.silent = silent
@@ -83,7 +83,7 @@ def test_forget_and_framework() -> None:
     assert ask({"do": "framework"}) == {"ok": True, "name": "ryu", "version": "4.34"}
 
 
-def test_what_cannot_be_answered_says_why() -> None:
+def test_an_error_says_why() -> None:
     assert ask({"do": "ports"}, Told(silent=True)) == {
         "ok": False,
         "error": "no port counters from s2 within 3 s",
@@ -91,7 +91,7 @@ def test_what_cannot_be_answered_says_why() -> None:
 
 
 @pytest.mark.parametrize("request_", [{}, {"do": "explode"}, {"do": None}, {"do": ["ports"]}, {"do": {}}])
-def test_an_unknown_request_is_told_what_there_is(request_: dict[str, Any]) -> None:
+def test_an_unknown_request_lists_the_known_ones(request_: dict[str, Any]) -> None:
     told = ask(request_)
     assert told["ok"] is False
     assert "choose from switches, ports, arp" in told["error"]

@@ -5,7 +5,7 @@ import threading
 from labs.controller.replies import Replies
 
 
-def test_parts_are_joined_and_kept_apart_by_switch() -> None:
+def test_parts_are_joined_by_switch() -> None:
     replies = Replies()
 
     def ask(dpid: int, number: int) -> None:
@@ -15,7 +15,7 @@ def test_parts_are_joined_and_kept_apart_by_switch() -> None:
     assert replies.collect([1, 2], ask, 0) == ({1: ["1a", "1b"], 2: ["2a", "2b"]}, [])
 
 
-def test_who_does_not_finish_is_named() -> None:
+def test_switches_without_a_complete_reply_are_listed() -> None:
     replies = Replies()
 
     def ask(dpid: int, number: int) -> None:
@@ -24,7 +24,7 @@ def test_who_does_not_finish_is_named() -> None:
     assert replies.collect([1, 2], ask, 0) == ({1: ["one"]}, [2])
 
 
-def test_answers_to_other_questions_are_let_go() -> None:
+def test_replies_to_other_requests_are_dropped() -> None:
     replies = Replies()
 
     def ask(dpid: int, number: int) -> None:
@@ -35,7 +35,7 @@ def test_answers_to_other_questions_are_let_go() -> None:
     assert replies.collect([1], ask, 0) == ({1: ["right"]}, [])
 
 
-def test_a_switch_that_leaves_is_not_waited_for() -> None:
+def test_a_switch_that_disconnects_is_not_waited_for() -> None:
     replies = Replies()
 
     def ask(dpid: int, number: int) -> None:
@@ -47,11 +47,11 @@ def test_a_switch_that_leaves_is_not_waited_for() -> None:
     assert replies.collect([1, 2], ask, 0) == ({1: ["there"]}, [])
 
 
-def test_no_switches_no_waiting() -> None:
+def test_without_switches_nothing_is_waited_for() -> None:
     assert Replies().collect([], lambda *_: None, 0) == ({}, [])
 
 
-def test_an_answer_from_another_thread_ends_the_waiting() -> None:
+def test_a_reply_from_another_thread_ends_the_wait() -> None:
     replies, threads = Replies(), list[threading.Thread]()
 
     def ask(dpid: int, number: int) -> None:

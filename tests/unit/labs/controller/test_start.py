@@ -1,4 +1,4 @@
-"""The command line and the choice of a framework, each in a process of its own."""
+"""The command line and the choice of a framework, each in its own process."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def needs(package: str) -> None:
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """A port that somebody listens on."""
+    """A port in use."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
 
 @pytest.mark.parametrize(("name", "package"), [("ryu", "ryu"), ("os-ken", "os_ken")])
-def test_a_port_that_is_taken_is_named(name: str, package: str, taken: int, tmp_path: Path) -> None:
+def test_a_port_in_use_is_named(name: str, package: str, taken: int, tmp_path: Path) -> None:
     needs(package)
     control = tmp_path / "socket"
     done = start("--framework", name, "--port", str(taken), "--socket", str(control))
@@ -45,7 +45,7 @@ def test_a_port_that_is_taken_is_named(name: str, package: str, taken: int, tmp_
     assert not control.exists()
 
 
-def test_auto_turns_to_os_ken_where_ryu_does_not_start(taken: int, tmp_path: Path) -> None:
+def test_auto_falls_back_to_os_ken(taken: int, tmp_path: Path) -> None:
     needs("os_ken")
     (tmp_path / "ryu").mkdir()
     (tmp_path / "ryu" / "__init__.py").write_text(BROKEN)
@@ -53,7 +53,7 @@ def test_auto_turns_to_os_ken_where_ryu_does_not_start(taken: int, tmp_path: Pat
     assert "Can't listen" in done.stderr  # so it started
 
 
-def test_neither_framework_is_a_sentence(tmp_path: Path) -> None:
+def test_without_either_framework_there_is_one_sentence(tmp_path: Path) -> None:
     for package in ("ryu", "os_ken"):
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").write_text(BROKEN)
@@ -67,5 +67,5 @@ def test_neither_framework_is_a_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments", [(), ("--socket", "x", "--port", "0"), ("--socket", "x", "--framework", "nox")]
 )
-def test_senseless_options(arguments: tuple[str, ...]) -> None:
+def test_wrong_options_are_refused(arguments: tuple[str, ...]) -> None:
     assert start(*arguments).returncode == 2

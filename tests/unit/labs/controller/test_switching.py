@@ -26,20 +26,20 @@ def test_an_unknown_address_has_no_port() -> None:
     assert MacTable().port_of(A) is None
 
 
-def test_a_moved_address_says_from_where() -> None:
+def test_a_moved_address_has_its_old_port() -> None:
     table = MacTable()
     table.learn(A, 1)
     assert table.learn(A, 2) == Learnt(A, 2, moved_from=1)
     assert table.port_of(A) == 2
 
 
-def test_a_group_address_is_nobodys_source() -> None:
+def test_a_group_address_is_not_learnt() -> None:
     table = MacTable()
     assert table.learn("ff:ff:ff:ff:ff:ff", 1) is None
     assert len(table) == 0
 
 
-def test_a_full_table_learns_no_more_but_follows_whom_it_knows() -> None:
+def test_a_full_table_learns_no_new_address_but_follows_known_ones() -> None:
     table = MacTable(largest=2)
     table.learn(A, 1)
     table.learn(B, 2)
@@ -48,7 +48,7 @@ def test_a_full_table_learns_no_more_but_follows_whom_it_knows() -> None:
     assert table.learn(A, 3) == Learnt(A, 3, moved_from=1)
 
 
-def test_an_unplugged_port_takes_its_addresses_with_it() -> None:
+def test_a_deleted_port_forgets_its_addresses() -> None:
     table = MacTable()
     for mac, port in ((A, 1), (B, 2), (C, 1)):
         table.learn(mac, port)
@@ -57,7 +57,7 @@ def test_an_unplugged_port_takes_its_addresses_with_it() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from([A, B, C]), st.integers(1, 4))))
-def test_the_last_port_counts_and_every_change_is_told(seen: list[tuple[str, int]]) -> None:
+def test_the_last_port_counts_and_every_change_is_returned(seen: list[tuple[str, int]]) -> None:
     table, flows = MacTable(), dict[str, int]()
     for mac, port in seen:
         learnt = table.learn(mac, port)
@@ -73,7 +73,7 @@ CONTROLLER, FLOOD, EVERY_TABLE = "controller", "flood", 255
 
 
 class Switch:
-    """Keeps the flows it is given; also plays the frameworks' message classes."""
+    """Keeps the flows it gets; also stands in for the frameworks' message classes."""
 
     def __init__(self) -> None:
         self.flows: dict[tuple[int, int, tuple[tuple[str, Any], ...]], Any] = {}
@@ -147,7 +147,7 @@ def test_arp_goes_to_the_controller_even_from_known_to_known(switch: Switch) -> 
     assert switch.fate(**(ip(1, A, B) | {"eth_type": ARP})) == CONTROLLER
 
 
-def test_ipv6_goes_nowhere(switch: Switch) -> None:
+def test_ipv6_is_dropped(switch: Switch) -> None:
     switch.take(switching.learnt_flows(switch, A, 1, None))
     assert switch.fate(**(ip(1, A, ALL) | {"eth_type": IPV6})) is None
 
@@ -160,7 +160,7 @@ def test_after_a_move_the_old_port_is_unknown_again(switch: Switch) -> None:
     assert switch.fate(**ip(3, A, B)) == 2
 
 
-def test_what_was_behind_an_unplugged_port_is_unknown_again(switch: Switch) -> None:
+def test_addresses_behind_a_deleted_port_are_unknown_again(switch: Switch) -> None:
     for mac, port in ((A, 1), (B, 2)):
         switch.take(switching.learnt_flows(switch, mac, port, None))
     switch.take(switching.forgotten_flows(switch, 1, [A]))
@@ -175,5 +175,5 @@ def test_flows_of_an_earlier_controller_are_replaced(switch: Switch) -> None:
 
 
 @pytest.mark.parametrize(("to", "output"), [(7, 7), (None, FLOOD)])
-def test_a_frame_is_sent_on(switch: Switch, to: int | None, output: Any) -> None:
+def test_a_frame_is_forwarded(switch: Switch, to: int | None, output: Any) -> None:
     assert switching.packet_out(switch, 3, to, b"frame") == (0xFFFFFFFF, 3, [output], b"frame")

@@ -15,7 +15,7 @@ from realserver_setup.apply import Result
 
 
 class Here:
-    """Stands in for a host; `ends` replaces what its curl does."""
+    """Stands in for a host; `ends` is the result of its curl."""
 
     def __init__(self, ends: Result | None = None) -> None:
         self.ends = ends
@@ -43,7 +43,7 @@ def test_a_session_is_one_process_in_its_mode(tmp_path: Path, mode: str) -> None
         assert command.count(option) >= 2, "--next forgets options: each transfer has its own"
 
 
-def test_each_transfer_has_a_result_of_its_own(tmp_path: Path) -> None:
+def test_each_transfer_has_its_own_result(tmp_path: Path) -> None:
     (source := tmp_path / "source").write_bytes(b"abc\n")
     wanted = [
         Transfer(f"file://{source}"),
@@ -60,7 +60,7 @@ def test_each_transfer_has_a_result_of_its_own(tmp_path: Path) -> None:
     assert (tmp_path / "sent").read_bytes() == b"abc\n"
 
 
-def test_what_an_earlier_session_fetched_is_not_taken_for_this_ones(tmp_path: Path) -> None:
+def test_files_of_an_earlier_session_are_not_mistaken_for_new_ones(tmp_path: Path) -> None:
     (source := tmp_path / "source").write_bytes(b"abc\n")
     here = client(tmp_path, Here())
     here.ftp("EPSV", [Transfer(f"file://{source}")])
@@ -69,7 +69,7 @@ def test_what_an_earlier_session_fetched_is_not_taken_for_this_ones(tmp_path: Pa
     assert (again.text, again.fetched.size) == ("", 0)
 
 
-def test_transfers_that_curl_did_not_get_to_ended_as_it_did(tmp_path: Path) -> None:
+def test_transfers_that_curl_did_not_reach_have_its_result(tmp_path: Path) -> None:
     here = Here(Result(124, "0 \n", "timed out after 90 s"))
     first, second = client(tmp_path, here).ftp("EPSV", [Transfer("ftp://x/"), Transfer("ftp://x/y")])
     assert first.result.exit_code == 0

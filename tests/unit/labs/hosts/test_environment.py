@@ -1,4 +1,4 @@
-"""What a process inside a lab is given, whoever has started the lab, and where libraries keep things."""
+"""The environment of a process inside a lab, whoever starts it, and the folders of libraries."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ STRANGE = {
 PASSES = {"TERM": "xterm", "COLUMNS": "80", "LVS_PATIENCE": "2", "LVS_TEST_MARK": "x", "LVS_RUNS": "/runs"}
 
 
-def test_nothing_of_the_caller_passes_but_its_terminal_and_what_is_ours() -> None:
+def test_only_the_terminal_and_our_own_variables_pass() -> None:
     strange, tidy = lab_environment({**STRANGE, **PASSES}), lab_environment(PASSES)
     assert strange == tidy
     assert tidy.items() >= PASSES.items()
 
 
-def test_it_is_made_alike_from_nothing() -> None:
+def test_an_empty_environment_makes_the_same() -> None:
     variables = lab_environment({})
     assert variables["TERM"] == "dumb"
     assert (variables["LANG"], variables["LC_ALL"]) == ("C.UTF-8", "C.UTF-8")
@@ -62,7 +62,9 @@ def able() -> None:
 
 
 @pytest.mark.usefixtures("able")
-def test_the_sandbox_has_it_and_a_umask_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sandbox_has_this_environment_and_its_own_umask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in STRANGE.items():
         monkeypatch.setenv(name, value)
     told = tmp_path / "told"
@@ -85,7 +87,7 @@ def test_the_sandbox_has_it_and_a_umask_of_its_own(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.usefixtures("able")
-def test_what_the_machine_gives_to_new_networks_is_put_back(tmp_path: Path) -> None:
+def test_inherited_settings_of_new_networks_are_reset(tmp_path: Path) -> None:
     odd = {"all/rp_filter": "1", "default/arp_ignore": "1", "all/arp_announce": "2", "all/forwarding": "1"}
     told = tmp_path / "told"
 
@@ -128,25 +130,25 @@ def test_the_users_own_cache_is_used(homes: Path) -> None:
 
 
 @pytest.mark.parametrize("home", ["", "relative", "/no/such/place", "/dev/null", "/proc/1"])
-def test_a_home_that_is_none_is_not_used(homes: Path, home: str) -> None:
+def test_a_home_that_does_not_exist_is_not_used(homes: Path, home: str) -> None:
     assert cache_folder({"HOME": home}) == homes / f"lvs-lab-{os.geteuid()}" / "lvs-lab"
     assert (homes / f"lvs-lab-{os.geteuid()}").stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_somebody_elses_home_is_not_used(homes: Path) -> None:
+def test_another_users_home_is_not_used(homes: Path) -> None:
     os.chown(homes, 12345, 12345)
     assert cache_folder({"HOME": str(homes), "XDG_CACHE_HOME": str(homes / "x")}).parent.name == "lvs-lab-0"
 
 
-def test_a_folder_that_others_may_have_filled_is_not_used(homes: Path) -> None:
+def test_a_folder_that_others_can_write_is_not_used(homes: Path) -> None:
     (homes / f"lvs-lab-{os.geteuid()}").mkdir()
     (homes / f"lvs-lab-{os.geteuid()}").chmod(0o777)
     with pytest.raises(Unable, match="accessible to others"):
         cache_folder({})
 
 
-def test_the_kernels_user_counts_and_not_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_real_user_counts_and_not_logname(monkeypatch: pytest.MonkeyPatch) -> None:
     mine = user_name()
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.setenv(name, "somebody")
@@ -156,7 +158,7 @@ def test_the_kernels_user_counts_and_not_what_is_said(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("where", ["file/runs", "file", "/proc/runs"])
-def test_a_folder_for_runs_that_can_not_be_is_a_sentence(
+def test_an_impossible_folder_for_runs_is_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     (tmp_path / "file").touch()
@@ -165,7 +167,7 @@ def test_a_folder_for_runs_that_can_not_be_is_a_sentence(
         Evidence("lab-nat")
 
 
-def test_a_relative_folder_for_runs_is_meant_from_here(
+def test_a_relative_folder_for_runs_is_relative_to_the_current_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

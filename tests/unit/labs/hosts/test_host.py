@@ -26,13 +26,13 @@ def test_a_daemon_that_is_ready_is_waited_for(tmp_path: Path) -> None:
     daemon.process.communicate(b"\n")
 
 
-def test_one_that_ends_is_named_with_its_last_words(tmp_path: Path) -> None:
+def test_a_daemon_that_ends_is_named_with_its_output(tmp_path: Path) -> None:
     daemon = start(tmp_path, "print('no springs')")
     with pytest.raises(BuildFailed, match=r"^The clock ended: no springs$"):
         daemon.wait(lambda: False, "its word")
 
 
-def test_one_that_was_killed_is_told_so(tmp_path: Path) -> None:
+def test_a_daemon_that_was_killed_is_named_with_the_signal(tmp_path: Path) -> None:
     daemon = start(tmp_path, "input()")
     daemon.process.kill()
     daemon.process.wait()

@@ -1,4 +1,4 @@
-"""What this machine lacks is said in one sentence, before anything is built."""
+"""What this machine lacks is reported in one sentence, before anything is built."""
 
 from __future__ import annotations
 
@@ -44,14 +44,16 @@ def test_the_setting_that_forbids_user_namespaces_is_named(
 
 
 @pytest.mark.usefixtures("ordinary_user")
-def test_user_namespaces_refused_for_no_known_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_user_namespaces_refused_for_an_unknown_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(capabilities, "SYSCTLS", tmp_path)
     monkeypatch.setattr(capabilities, "_try_user_namespace", lambda: errno.ENOSPC)
     with pytest.raises(Unable, match=r"No space left.*sudo"):
         capabilities.require({})
 
 
-def test_a_closed_tun_device_is_named_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_tun_device_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capabilities, "TUN", "/no/such/device")
     with pytest.raises(Unable, match="modprobe tun"):
         capabilities.require({})

@@ -1,4 +1,4 @@
-"""Clients far away: what netem is told, and what is said where the kernel has none."""
+"""Distant clients: the arguments of netem, and the message if the kernel has none."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from labs.run.options import LabOptions
         (LabOptions(delay=1.5, loss=3), ["netem", "delay", "1.5ms", "loss", "3%"]),
     ],
 )
-def test_what_netem_is_told(options: LabOptions, told: list[str]) -> None:
+def test_the_arguments_of_netem(options: LabOptions, told: list[str]) -> None:
     assert options.impaired
     assert netem_options(options) == told
 
 
-def test_nothing_is_asked_of_a_kernel_without_netem(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_without_netem_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capabilities, "has_netem", lambda: False)
     capabilities.require_for(LabOptions())
     with pytest.raises(Unable, match=r"module sch_netem.*\./inv vm lab-nat --delay 20"):

@@ -30,7 +30,7 @@ def test_the_exit_code_comes_through() -> None:
     assert run_in_sandbox(lambda: 7) == 7
 
 
-def test_ctrl_c_before_there_is_anything_ends_it_quietly(capfd: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_before_the_sandbox_exists_ends_it_quietly(capfd: pytest.CaptureFixture[str]) -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     signal.pthread_kill(threading.get_ident(), signal.SIGINT)
     try:
@@ -49,7 +49,7 @@ def test_ctrl_c_in_it_is_a_sentence(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().err.startswith("\nInterrupted; ")
 
 
-def test_everything_in_it_is_its_own(tmp_path: Path) -> None:
+def test_the_sandbox_has_its_own_namespaces(tmp_path: Path) -> None:
     told = tmp_path / "told"
 
     def look() -> int:
@@ -71,7 +71,7 @@ def test_an_error_becomes_its_sentence_and_its_code(capfd: pytest.CaptureFixture
     assert capfd.readouterr().err == "The moon is missing.\n"
 
 
-def test_what_is_started_in_it_ends_with_it() -> None:
+def test_processes_in_the_sandbox_end_with_it() -> None:
     def leave_something() -> int:
         subprocess.Popen(["sleep", "4711.25"])
         return 0
@@ -84,7 +84,7 @@ def test_what_is_started_in_it_ends_with_it() -> None:
             continue
 
 
-def test_no_subordinate_ids_is_said_with_the_cure(tmp_path: Path) -> None:
+def test_missing_subordinate_ids_are_named_with_the_remedy(tmp_path: Path) -> None:
     table = tmp_path / "subuid"
     table.write_text("somebody:100000:65536\n")
     with pytest.raises(Unable, match="--add-subuids"):
@@ -106,30 +106,28 @@ def test_no_subordinate_ids_is_said_with_the_cure(tmp_path: Path) -> None:
         pytest.param("\n#\n:::\n  {me}:3:2  \n\xff", [(3, 2)], id="empty, comment, blanks"),
     ],
 )
-def test_which_subordinate_ids_are_taken(tmp_path: Path, lines: str, parts: list[tuple[int, int]]) -> None:
+def test_which_subordinate_ids_are_used(tmp_path: Path, lines: str, parts: list[tuple[int, int]]) -> None:
     table = tmp_path / "subuid"
     table.write_text(lines.format(me=os.getuid()), encoding="latin-1")
     assert sandbox.subordinate_ids(str(table), 1000) == parts
 
 
 @pytest.mark.parametrize("lines", ["{me}:1000:1", "{me}:-1:65536", "{me}:5:0", "{me}:\u0661:\u0661"])
-def test_a_line_of_which_nothing_is_left_is_none(tmp_path: Path, lines: str) -> None:
+def test_a_range_of_only_the_own_id_is_none(tmp_path: Path, lines: str) -> None:
     table = tmp_path / "subuid"
     table.write_text(lines.format(me=os.getuid()), encoding="utf-8")
     with pytest.raises(Unable, match="no ids"):
         sandbox.subordinate_ids(str(table), 1000)
 
 
-def test_ids_belong_to_the_user_that_the_kernel_knows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ids_belong_to_the_real_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "somebody")
     table = tmp_path / "subuid"
     table.write_text(f"somebody:100000:65536\n{os.getuid()}:200000:4096\n")
     assert sandbox.subordinate_ids(str(table), 1000) == [(200000, 4096)]
 
 
-def test_what_nobody_has_foreseen_is_a_sentence_and_a_file(
+def test_an_unforeseen_error_is_a_sentence_and_a_file(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LVS_RUNS", str(tmp_path))

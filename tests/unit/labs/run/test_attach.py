@@ -1,4 +1,4 @@
-"""Which of the labs that run is meant, and what is said where none can be told."""
+"""Which running lab is meant, and the message if that is not clear."""
 
 from __future__ import annotations
 
@@ -52,24 +52,24 @@ BOB = lab("4-exercise-e09", lab="lab-tun", exercise="e09", student="bob")
         pytest.param([NAT, DR], "", "tun", None, id="none of this name"),
     ],
 )
-def test_which_is_meant(
+def test_which_lab_is_meant(
     running: list[AttachedLab], student: str, name: str, meant: AttachedLab | None
 ) -> None:
     assert pick(running, student, name) == meant
 
 
-def test_labs_without_students_are_told_apart_by_lab() -> None:
+def test_labs_without_students_are_distinguished_by_lab() -> None:
     with pytest.raises(BadRequest, match=r"\(lab-nat, lab-dr\).*--lab nat\.") as told:
         pick([NAT, DR])
     assert "--student" not in str(told.value)
 
 
-def test_labs_of_one_kind_are_told_apart_by_their_folders() -> None:
+def test_labs_of_one_kind_are_distinguished_by_folder() -> None:
     with pytest.raises(BadRequest, match=r"lab-nat in 5, lab-nat in 1-lab-nat.*--lab 5\."):
         pick([lab("5", lab="lab-nat"), NAT])
 
 
-def test_students_are_told_apart_by_either() -> None:
+def test_students_are_distinguished_by_student_or_lab() -> None:
     with pytest.raises(BadRequest, match=r"e04 of ada, e09 of bob.*--student or --lab.*--lab e04\."):
         pick([ADA, BOB])
 
@@ -116,7 +116,7 @@ def control_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     there.end()
 
 
-def test_a_lab_that_runs_is_found(control_server: ControlServer) -> None:
+def test_a_running_lab_is_found(control_server: ControlServer) -> None:
     [found] = attach.running_labs()
     assert (found.folder, found.first_pid, str(found)) == (
         control_server.folder,
@@ -126,9 +126,7 @@ def test_a_lab_that_runs_is_found(control_server: ControlServer) -> None:
     assert attached("", "e04").ask("check") == {"ok": True}
 
 
-def test_somebody_elses_lab_is_told_as_such(
-    control_server: ControlServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_users_lab_is_named(control_server: ControlServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attach, "_first_process", lambda _folder: None)  # it may not be connected to
     monkeypatch.setattr("os.access", lambda _path, _how: False)
     assert list(attach.running_labs()) == []
@@ -136,14 +134,14 @@ def test_somebody_elses_lab_is_told_as_such(
         attached()
 
 
-def test_a_lab_that_ctrl_z_has_stopped_is_told_at_once(control_server: ControlServer) -> None:
+def test_a_suspended_lab_is_reported_at_once(control_server: ControlServer) -> None:
     control_server.stop()
     for look in (attached, lambda: attached("ada"), lambda: command.exercise("e04", "ada")):
         with pytest.raises(Unable, match=r"e04 of ada is suspended: type fg in its terminal\."):
             look()
 
 
-def test_a_lab_that_is_stopped_while_it_is_asked(control_server: ControlServer) -> None:
+def test_a_lab_that_is_suspended_during_a_request(control_server: ControlServer) -> None:
     lab = attached()
     control_server.stop()
     began = time.monotonic()
@@ -152,7 +150,7 @@ def test_a_lab_that_is_stopped_while_it_is_asked(control_server: ControlServer) 
     assert time.monotonic() - began < patient(30)
 
 
-def test_a_name_that_no_lab_has_is_told_with_those_that_run(control_server: ControlServer) -> None:
+def test_an_unknown_name_lists_the_running_labs(control_server: ControlServer) -> None:
     assert control_server.folder.exists()
     for student, called, kind in (("", "e99", True), ("bob", "", True), ("", "tun", False)):
         with pytest.raises(Unable, match=r"^No (exercise|lab) .* is running; running: e04 of ada\.$"):
@@ -161,7 +159,7 @@ def test_a_name_that_no_lab_has_is_told_with_those_that_run(control_server: Cont
         doctor_command.doctor(lab="e99")
 
 
-def test_what_has_ended_is_told_with_how_to_start_it_again(control_server: ControlServer) -> None:
+def test_an_ended_exercise_comes_with_the_command_that_restarts_it(control_server: ControlServer) -> None:
     found = attached()
     control_server.end()
     again = r"the last one has ended .*; \./inv exercise e04 --student ada starts it again\.$"
@@ -171,7 +169,7 @@ def test_what_has_ended_is_told_with_how_to_start_it_again(control_server: Contr
         found.ask("check")
 
 
-def test_where_nothing_has_run_it_is_told_how_to_start(
+def test_without_any_run_the_message_says_how_to_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LVS_RUNS", str(tmp_path))
@@ -181,9 +179,7 @@ def test_where_nothing_has_run_it_is_told_how_to_start(
         attached(exercise=False)
 
 
-def test_who_asks_while_a_lab_is_built_waits_until_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_request_waits_until_the_lab_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LVS_RUNS", str(tmp_path))
     there = labs.run.control_server.ControlServer(tmp_path, lab="lab-dr", exercise="e04", student="ada")
     lab = AttachedLab(tmp_path, {"lab": "lab-dr"}, first_pid=os.getpid())

@@ -25,7 +25,7 @@ def test_two_runs_in_one_second_have_two_folders(runs: Path) -> None:
 
 
 @pytest.mark.usefixtures("runs")
-def test_commands_are_kept_with_exit_code_and_output() -> None:
+def test_commands_are_recorded_with_exit_code_and_output() -> None:
     evidence = Evidence("lab-nat")
     evidence.command("c1", ["curl", "x"], None, Result(7, "out", "err"))
     evidence.command("d", ["sh"], "echo", Result(0, "", ""))
@@ -36,7 +36,7 @@ def test_commands_are_kept_with_exit_code_and_output() -> None:
     ]
 
 
-def test_a_run_is_for_its_owner_alone_unless_its_place_was_chosen(
+def test_a_run_is_private_unless_lvs_runs_is_set(
     tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = os.umask(0o027)

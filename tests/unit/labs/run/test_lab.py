@@ -1,4 +1,4 @@
-"""What becomes of checks, and of the result, when something goes wrong that nobody has foreseen."""
+"""Unforeseen errors lose neither checks nor the result."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def overdue(_running: Any) -> Check:
     raise subprocess.TimeoutExpired(["curl"], 90)
 
 
-def test_a_check_that_raises_costs_no_other_result(running: Any) -> None:
+def test_a_check_that_raises_loses_no_other_result(running: Any) -> None:
     results = lab._check(running, ConsoleReporter(quiet=True), [fine, unforeseen, overdue, fine])
     checks = [check for _, check in results]
     assert [(check.name, check.ok) for check in checks] == [
@@ -52,7 +52,7 @@ def test_a_check_that_raises_costs_no_other_result(running: Any) -> None:
 
 
 @pytest.mark.parametrize("error", [ChannelError("no answer"), KeyError("services"), OSError(24, "Too many")])
-def test_a_director_that_answers_strangely_costs_no_result(running: Any, error: Exception) -> None:
+def test_a_director_with_strange_answers_loses_no_result(running: Any, error: Exception) -> None:
     def ask() -> Any:
         raise error
 
@@ -67,14 +67,14 @@ def a_report(folder: Path) -> Report:
     return Report(plan, "scapy", "wrr", (), (), (), {}, (), folder)
 
 
-def test_a_report_that_can_not_be_written_is_a_sentence(tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     report = a_report(tmp_path)
     assert report.written(tmp_path / "report.json") == ""
     told = report.written(Path("/dev/full"))
     assert told == "The report could not be written to /dev/full: No space left on device."
 
 
-def test_a_command_that_can_not_be_kept_is_said_at_the_end(running: Any) -> None:
+def test_a_command_that_cannot_be_recorded_is_reported_at_the_end(running: Any) -> None:
     evidence = running.evidence
     evidence.command("c1", ["true"], None, Result(0, "", ""))
     assert evidence.missing() == ""

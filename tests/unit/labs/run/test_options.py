@@ -1,4 +1,4 @@
-"""What is typed is checked before anything is built: one sentence, exit code 2."""
+"""Options are validated before anything is built: one sentence, exit code 2."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_defaults() -> None:
     assert DEFAULTS["show_scripts"] is False
 
 
-def test_the_short_flags_stay() -> None:
+def test_the_short_flags() -> None:
     flags = Collection.from_module(tasks)["lab-nat"].get_arguments()
     letters = {one.names[0]: one.names[1] for one in flags if len(one.names) > 1}
     assert letters == {
@@ -69,7 +69,7 @@ def test_the_short_flags_stay() -> None:
         ("loss", "21", "--loss 21: expected 0 to 20 percent"),
     ],
 )
-def test_an_option_that_makes_no_sense(option: str, value: str, sentence: str) -> None:
+def test_a_wrong_option_is_refused(option: str, value: str, sentence: str) -> None:
     with pytest.raises(BadRequest, match=sentence):
         from_words(LabOptions, {**DEFAULTS, option: value})
 
@@ -82,7 +82,7 @@ def test_a_report_that_cannot_be_written_is_refused_first(name: str) -> None:
 
 @pytest.mark.parametrize("program", ["invoke", "inv"])
 @pytest.mark.parametrize("arguments", [["--servers", "0"], ["--scheduler", "best"]])
-def test_the_task_says_one_sentence_and_exits_with_2(program: str, arguments: list[str]) -> None:
+def test_a_wrong_option_is_one_sentence_and_exit_code_2(program: str, arguments: list[str]) -> None:
     words = ["lab-nat", *arguments]
     if program == "inv":
         done = inv(words, os.environ)
@@ -95,14 +95,14 @@ def test_the_task_says_one_sentence_and_exits_with_2(program: str, arguments: li
 
 
 @pytest.mark.parametrize("arguments", [["lab-nat", "--bogus"], ["lab-ant"], ["--bogus"]])
-def test_inv_exits_with_2_for_what_invoke_does_not_know(arguments: list[str]) -> None:
+def test_an_unknown_command_or_option_is_exit_code_2(arguments: list[str]) -> None:
     done = inv(arguments, os.environ)
     assert done.returncode == 2
     assert arguments[-1] in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_a_missing_program_is_said_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_program_is_reported_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
     from labs.machine import capabilities
 
     monkeypatch.setitem(capabilities.PROGRAMS, "no-such-program", "no-such-package")

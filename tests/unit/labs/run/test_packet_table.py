@@ -32,7 +32,7 @@ def test_a_row_is_made_from_the_frame_that_carries_the_request(tmp_path: Path) -
     assert look(tmp_path, Ether(src=OWN, dst=OTHER) / segment()) == EXPECTED
 
 
-def test_wrong_addresses_are_shown_and_not_passed_over(tmp_path: Path) -> None:
+def test_wrong_addresses_are_shown(tmp_path: Path) -> None:
     frame = Ether(src=OWN, dst=OTHER) / segment()
     frame[IP].dst = "172.16.0.3"
     row = look(tmp_path, frame)
@@ -41,13 +41,13 @@ def test_wrong_addresses_are_shown_and_not_passed_over(tmp_path: Path) -> None:
     assert row.dest == "172.16.0.3:80"
 
 
-def test_a_frame_that_arrives_is_no_frame_that_leaves(tmp_path: Path) -> None:
+def test_an_arriving_frame_is_not_a_leaving_one(tmp_path: Path) -> None:
     arriving = Ether(src=OTHER, dst=OWN) / segment()
     assert look(tmp_path, arriving) is None
     assert look(tmp_path, arriving, leaving=False) == EXPECTED
 
 
-def test_another_connection_is_passed_over(tmp_path: Path) -> None:
+def test_another_connection_is_ignored(tmp_path: Path) -> None:
     assert look(tmp_path, Ether(src=OWN, dst=OTHER) / segment(port=40002)) is None
 
 
@@ -59,13 +59,13 @@ def test_a_tunnelled_packet_shows_both_its_headers(tmp_path: Path) -> None:
     assert look(tmp_path, frame, expected=expected) == expected
 
 
-def test_macs_are_in_the_row_where_the_method_is_about_them(tmp_path: Path) -> None:
+def test_macs_are_in_the_row_if_the_method_changes_them(tmp_path: Path) -> None:
     expected = Row("forwarded", EXPECTED.source, EXPECTED.dest, EXPECTED.data, source_mac=OWN, dest_mac=OTHER)
     assert look(tmp_path, Ether(src=OWN, dst=OTHER) / segment(), expected=expected) == expected
 
 
 @pytest.mark.parametrize("content", [None, b""], ids=["no capture", "an empty one"])
-def test_nothing_captured_is_nothing_seen(tmp_path: Path, content: bytes | None) -> None:
+def test_an_empty_capture_has_no_row(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "x-eth0.pcap").write_bytes(content)
     assert observe(tmp_path, [Hop("x-eth0", True, EXPECTED)], 40001, {"x-eth0": OWN}) == [None]
@@ -84,11 +84,11 @@ def captured(folder: Path, *frames: Packet, **options: int) -> Path:
     return folder / "x.pcap"
 
 
-def test_a_frame_is_taken_apart(tmp_path: Path) -> None:
+def test_a_frame_is_parsed(tmp_path: Path) -> None:
     assert list(frames_with(captured(tmp_path, ETHER / SEGMENT), b"GET")) == [PLAIN]
 
 
-def test_what_a_short_frame_is_filled_up_with_is_no_payload(tmp_path: Path) -> None:
+def test_padding_of_a_short_frame_is_not_payload(tmp_path: Path) -> None:
     assert list(frames_with(captured(tmp_path, ETHER / SEGMENT / (b"\0" * 6)), b"GET"))
     padded = bytes(ETHER / SEGMENT) + b"\0" * 6
     assert list(frames_with(captured(tmp_path, Ether(padded)), b"GET")) == [PLAIN]
@@ -106,7 +106,7 @@ def test_a_tunnel_has_no_link_layer(tmp_path: Path) -> None:
     assert seen == Frame(None, None, (INNER,), 40001, 80, b"GET /x")
 
 
-def test_a_capture_that_still_grows_ends_with_the_last_whole_record(tmp_path: Path) -> None:
+def test_a_growing_capture_ends_with_its_last_complete_record(tmp_path: Path) -> None:
     capture = captured(tmp_path, ETHER / SEGMENT, ETHER / SEGMENT)
     whole = capture.read_bytes()
     for missing in (1, 60, 70):
@@ -126,7 +126,7 @@ def test_a_capture_that_still_grows_ends_with_the_last_whole_record(tmp_path: Pa
     ],
     ids=["ARP", "UDP", "a later fragment", "a tunnel with no packet in it"],
 )
-def test_anything_else_is_passed_over(tmp_path: Path, frame: Packet) -> None:
+def test_other_packets_are_ignored(tmp_path: Path, frame: Packet) -> None:
     assert list(frames_with(captured(tmp_path, frame), b"GET")) == []
 
 

@@ -27,7 +27,7 @@ def test_the_stored_drawing_is_current(method: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("servers", [1, 3, 40])
-def test_every_machine_is_in_the_drawing(method: str, servers: int) -> None:
+def test_every_node_and_address_is_in_the_drawing(method: str, servers: int) -> None:
     plan = plan_for(method, LabOptions(servers=servers))
     texts = {
         text.text for text in ElementTree.fromstring(draw(plan)).iter("{http://www.w3.org/2000/svg}text")

@@ -1,4 +1,4 @@
-"""A command line that makes no sense is told with what does."""
+"""A wrong command line is refused with a suggestion; help is grouped by audience."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run(*words: str) -> None:
         ("submit --output=", "--output is empty"),
     ],
 )
-def test_what_makes_no_sense_comes_with_what_does(words: str, told: str) -> None:
+def test_a_wrong_command_line_comes_with_a_suggestion(words: str, told: str) -> None:
     with pytest.raises(BadRequest) as refused:
         run(*words.split(" "))
     assert told in str(refused.value)

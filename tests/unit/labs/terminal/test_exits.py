@@ -45,7 +45,7 @@ def no_such_file() -> OSError:
     ],
     ids=lambda what: type(what).__name__ if isinstance(what, Exception) else "",
 )
-def test_what_goes_wrong_is_a_sentence(
+def test_an_error_is_one_sentence(
     error: Exception,
     code: int,
     sentence: str,
@@ -60,7 +60,7 @@ def test_what_goes_wrong_is_a_sentence(
     assert said.count("\n") == 1
 
 
-def test_the_trace_is_kept_elsewhere_where_there_is_no_folder_for_runs(
+def test_without_a_folder_for_runs_the_traceback_goes_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LVS_RUNS", "/dev/null/runs")
@@ -78,7 +78,7 @@ INV = [sys.executable, "tasks.py"]
 
 
 @pytest.mark.parametrize("words", [["--list"], ["lab-dr", "--show-scripts"], ["exercises"]])
-def test_a_reader_who_has_gone_ends_it_quietly(words: list[str]) -> None:
+def test_a_closed_pipe_ends_a_command_quietly(words: list[str]) -> None:
     reads, writes = os.pipe()
     os.close(reads)
     with os.fdopen(writes, "wb") as pipe:
@@ -90,7 +90,7 @@ def test_a_reader_who_has_gone_ends_it_quietly(words: list[str]) -> None:
 
 @pytest.mark.parametrize("words", [["--list"], ["lab-dr", "--show-scripts"], ["diagnosis"]])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_an_output_that_takes_nothing_is_a_sentence(words: list[str], unbuffered: str) -> None:
+def test_a_full_standard_output_is_one_sentence(words: list[str], unbuffered: str) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [*INV, *words],
@@ -105,7 +105,7 @@ def test_an_output_that_takes_nothing_is_a_sentence(words: list[str], unbuffered
     assert (done.returncode, done.stderr) == (2, says)
 
 
-def test_a_full_disk_is_told_from_a_full_standard_output() -> None:
+def test_a_full_disk_is_distinguished_from_a_full_standard_output() -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
     assert os_error_text(full).startswith("No space left on device: make room there, or set LVS_RUNS")
 
@@ -119,7 +119,7 @@ def test_a_full_disk_is_told_from_a_full_standard_output() -> None:
         ("Run `sudo apt-get install x` now.", "Run\n`sudo apt-get install x`\nnow."),
     ],
 )
-def test_a_sentence_is_cut_between_words_and_what_is_to_be_copied_is_not(sentence: str, shown: str) -> None:
+def test_a_sentence_wraps_between_words_but_not_inside_backquotes(sentence: str, shown: str) -> None:
     assert wrapped(sentence, 10) == shown
 
 
@@ -143,16 +143,14 @@ def test_a_sentence_is_cut_between_words_and_what_is_to_be_copied_is_not(sentenc
         ("compare --show /dev/null", "/dev/null"),
     ],
 )
-def test_words_that_make_no_sense_are_a_sentence(words: str, says: str, tmp_path: Path) -> None:
+def test_a_wrong_command_line_is_one_sentence(words: str, says: str, tmp_path: Path) -> None:
     done = inv(words.split(" "), {**os.environ, "LVS_RUNS": str(tmp_path)})
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert says in done.stderr
 
 
 @pytest.mark.parametrize("tidy", [{"INVOKE_RUN_SHELL": "/x", "INVOKE_TASKS_DEDUPE": "x"}, {}])
-def test_what_somebody_has_told_invoke_for_himself_does_not_count(
-    tidy: dict[str, str], tmp_path: Path
-) -> None:
+def test_the_users_own_settings_of_invoke_are_ignored(tidy: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / ".invoke.yaml").write_text("run: [")
     environment = {**os.environ, **tidy, "HOME": str(tmp_path)}
     done = inv(["diagnosis"], environment)

@@ -1,4 +1,4 @@
-"""What a lab prints, at the widths that people have."""
+"""The output of a lab, at common widths of terminals."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REQUEST = Row(
 
 
 @pytest.mark.parametrize("columns", [80, 100, 120])
-def test_no_address_is_torn_apart(
+def test_no_address_is_split_across_lines(
     columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(make_console, "__defaults__", (columns,))
@@ -37,9 +37,7 @@ def test_no_address_is_torn_apart(
     assert max(map(len, shown.splitlines())) <= columns
 
 
-def test_a_long_note_goes_on_below_itself(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_long_note_is_indented(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(make_console, "__defaults__", (80,))
     ConsoleReporter().note("This kernel has no openvswitch module: switching with OVS's userspace datapath.")
     first, second = capsys.readouterr().out.rstrip().split("\n")
@@ -52,7 +50,7 @@ Show = Callable[..., str]
 
 @pytest.fixture
 def show(monkeypatch: pytest.MonkeyPatch) -> Show:
-    """What a lab with these checks prints at its end, on a terminal of some width or in a file."""
+    """The output at the end of a lab with these checks, on a terminal or in a file."""
 
     def shown(
         *results: tuple[str, Check], columns: int = 80, terminal: bool = True, verbose: bool = False
@@ -101,7 +99,7 @@ def test_a_check_that_failed_is_shown_in_full(show: Show) -> None:
 
 
 @pytest.mark.parametrize("how", [{"verbose": True}, {"terminal": False}])
-def test_all_checks_are_shown_where_they_are_wanted_or_piped(show: Show, how: dict[str, bool]) -> None:
+def test_all_checks_are_shown_if_verbose_or_piped(show: Show, how: dict[str, bool]) -> None:
     shown = show(PASSED, FAILED, OTHER, **how)
     assert "name upload" in shown
     assert "only the director" in shown

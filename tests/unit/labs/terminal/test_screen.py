@@ -1,4 +1,4 @@
-"""What moves on a terminal leaves the streams alone; frames are as the terminal can show them."""
+"""Live displays leave the streams alone; tables use characters that the terminal has."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from labs.terminal import screen
 ROOT = Path(__file__).resolve().parents[4]
 
 
-def test_what_asks_for_standard_output_meanwhile_gets_the_real_one() -> None:
+def test_standard_output_stays_the_real_one_during_a_live_display() -> None:
     before = sys.stdout, sys.stderr
     with screen.progress(Console(force_terminal=True), screen.spinner_column()) as moving:
         moving.add_task("something")
         assert (sys.stdout, sys.stderr) == before
 
 
-def test_what_moves_never_hides_the_cursor(
+def test_a_live_display_never_hides_the_cursor(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Ctrl-\\ and SIGKILL leave nobody to show it again."""
+    """Ctrl-\\ and SIGKILL leave no process to show it again."""
     monkeypatch.setattr(screen, "is_terminal", lambda: True)
     monkeypatch.setattr("rich.console.Console.is_terminal", True)
     monkeypatch.setenv("TERM", "xterm")
@@ -36,7 +36,7 @@ def test_what_moves_never_hides_the_cursor(
     assert "\x1b[?25l" not in shown
 
 
-def test_nothing_else_makes_a_progress_that_takes_the_streams() -> None:
+def test_no_other_module_creates_a_live_display_that_redirects_streams() -> None:
     """rich does so unless it is told not to: Progress, Live and Status alike."""
     sources = [path for path in ROOT.glob("[a-z]*/**/*.py") if path.parts[len(ROOT.parts)] != "tests"]
     assert len(sources) > 100
@@ -60,7 +60,7 @@ def test_nothing_else_makes_a_progress_that_takes_the_streams() -> None:
         ("utf-8", "", box.ASCII2),
     ],
 )
-def test_frames_are_of_signs_that_the_terminal_has(
+def test_tables_use_characters_of_the_terminal(
     encoding: str, term: str, expected: box.Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Stream:

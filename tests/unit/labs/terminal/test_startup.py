@@ -1,4 +1,4 @@
-"""What a command does first: streams that are closed, Ctrl-C at any moment, limits of the caller's shell."""
+"""The start of a command: closed streams, Ctrl-C at any moment, limits of the caller's shell."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ print("went on")
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_a_closed_stream_is_there_for_us_and_for_what_we_start(closed: str, tmp_path: Path) -> None:
+def test_closed_streams_are_opened_for_us_and_our_children(closed: str, tmp_path: Path) -> None:
     told = tmp_path / "told"
     code = (
         "from labs.terminal import startup; import subprocess, sys;"
@@ -75,7 +75,7 @@ def test_ctrl_c_is_quiet_at_any_moment(module: str) -> None:
 
 
 def test_ctrl_c_while_python_starts_is_not_lost() -> None:
-    """./inv has it blocked until then."""
+    """./inv blocks it until then."""
 
     def press() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -87,12 +87,12 @@ def test_ctrl_c_while_python_starts_is_not_lost() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
-def test_ctrl_c_where_python_could_only_complain() -> None:
+def test_ctrl_c_where_python_would_only_warn() -> None:
     done = subprocess.run([sys.executable, "-c", COMPLAINING], cwd=ROOT, capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
-def test_an_interrupt_that_is_ignored_stays_so() -> None:
+def test_an_ignored_interrupt_stays_ignored() -> None:
     code = "from labs.terminal import startup; import signal; startup.raise_interrupts(); "
     code += "signal.raise_signal(2)"
     done = subprocess.run(["sh", "-c", 'trap "" INT; exec "$0" -c "$1"', sys.executable, code], cwd=ROOT)
@@ -103,7 +103,7 @@ def test_an_interrupt_that_is_ignored_stays_so() -> None:
     ("narrow", "code"),
     [("umask 777", 0), ("ulimit -S -f 10", 0), ("ulimit -S -n 20", 0), ("ulimit -f 10", 2)],
 )
-def test_what_a_shell_limits_is_lifted_or_told(narrow: str, code: int, tmp_path: Path) -> None:
+def test_limits_of_the_shell_are_raised_or_reported(narrow: str, code: int, tmp_path: Path) -> None:
     work = (
         "import sys; from pathlib import Path; from labs.machine import limits\n"
         "from labs.errors import Unable\n"

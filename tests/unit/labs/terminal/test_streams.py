@@ -1,4 +1,4 @@
-"""No sign and no byte is an error of printing or of typing."""
+"""No character and no byte makes printing or reading fail."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Streams = tuple[io.BytesIO, io.TextIOWrapper]
 
 @pytest.fixture(params=["ascii", "iso-8859-1", "utf-8"])
 def printed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Streams:
-    """Standard output in some encoding, and what arrives there."""
+    """Standard output in some encoding, and the bytes written to it."""
     bytes_of = io.BytesIO()
     stream = io.TextIOWrapper(bytes_of, encoding=request.param, errors="strict")
     monkeypatch.setattr(sys, "stdout", stream)
@@ -26,7 +26,7 @@ def printed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return bytes_of, stream
 
 
-def test_a_sign_becomes_one_plain_sign(printed: Streams) -> None:
+def test_a_character_becomes_one_plain_character(printed: Streams) -> None:
     raw, stream = printed
     print("╭─┬╮│…•→–?\N{BRAILLE PATTERN DOTS-1}", file=stream, flush=True)
     expected = "╭─┬╮│…•→–?⠁" if stream.encoding == "utf-8" else "+-++|.*>-??"
@@ -39,13 +39,13 @@ def test_letters_that_the_encoding_has_stay(printed: Streams) -> None:
     assert raw.getvalue().decode(stream.encoding) == ("K?the\n" if stream.encoding == "ascii" else "Käthe\n")
 
 
-def test_a_file_name_that_is_no_text_can_be_told(printed: Streams) -> None:
+def test_a_file_name_that_is_not_text_can_be_printed(printed: Streams) -> None:
     raw, stream = printed
     print(os.fsdecode(b"caf\xe9.lvs"), file=stream, flush=True)
     assert raw.getvalue() == b"caf?.lvs\n"
 
 
-def test_all_that_rich_draws_with_is_printed(printed: Streams) -> None:
+def test_all_box_characters_of_rich_can_be_printed(printed: Streams) -> None:
     raw, stream = printed
     console = Console(file=stream, force_terminal=True, width=40)
     console.print(Markdown("# Title\n\n* one\n\n> two\n\n---\n\n```\ncode\n```\n"))
@@ -54,7 +54,7 @@ def test_all_that_rich_draws_with_is_printed(printed: Streams) -> None:
     assert raw.getvalue()
 
 
-def test_what_is_typed_in_another_encoding_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_input_in_another_encoding_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"K\xe4the\n"), encoding="utf-8"))
     streams.never_fail()
     assert sys.stdin.readline() == "K\N{REPLACEMENT CHARACTER}the\n"
