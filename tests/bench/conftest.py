@@ -1,4 +1,4 @@
-"""Benchmarks note what is no time, and it is printed at the end of the run."""
+"""Figures of benchmarks that are not times, printed at the end of the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of test_memory_cost.py that runs in a process of its own, whose memory nobody has used before.
+"""The part of test_memory_cost.py that runs in a process of its own, with fresh memory.
 
 Started as `python memory_trial.py connection|flood`; prints one line of JSON.
 """
@@ -34,7 +34,7 @@ def connection() -> dict[str, float]:
 
 
 def flood() -> dict[str, float]:
-    """A million invented clients; a thousand real ones are established."""
+    """SYNs from a million spoofed clients; a thousand real connections are established."""
     made = director(limit=LIMIT)
     before = peak = resident()
     client, vip = "198.51.100.7", Endpoint(VIP, 80)

@@ -1,4 +1,4 @@
-"""Directors of any size, and packets as an engine makes them, for the benchmarks."""
+"""Directors of any size, and packets as an engine would parse them, for the benchmarks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KEY = ServiceKey(TCP, Endpoint(VIP, 80))
 
 
 def packet(number: int, flags: int = SYN) -> Packet:
-    """A client's packet; each number is another client. Nothing is shared, as if it came from a wire."""
+    """A packet of client `number`. It shares no object with others, as if parsed from the wire."""
     source = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
     return Packet(TCP, Endpoint(source, 1024 + number % 50000), Endpoint(VIP, 80), 40, flags=flags)
 
@@ -25,7 +25,7 @@ def director(
     connections: int = 0,
     limit: int = 1 << 21,
 ) -> Director:
-    """A VS-NAT director that has so many servers, and as many connections, which are established."""
+    """A VS-NAT director with that many servers and established connections."""
     made = Director(method=Method.NAT, scheduler=scheduler, conn_tab_bits=bits, conn_limit=limit)
     ends = [Endpoint(f"172.16.{number >> 8}.{number & 255}", 80) for number in range(2, servers + 2)]
     rules = [AddServer(KEY, end, weight=1 + place % 3) for place, end in enumerate(ends)]
@@ -37,7 +37,7 @@ def director(
 
 
 def reply(made: Director, number: int) -> Packet:
-    """What the real server of a client's connection sends."""
+    """A packet from the real server of a client's connection."""
     decision = made.decide(packet(number, ACK), 0)
     assert isinstance(decision, Forward)
     return Packet(TCP, decision.destination, decision.source, 40, flags=ACK)

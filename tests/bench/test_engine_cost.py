@@ -70,12 +70,12 @@ def test_decide(benchmark: Benchmark) -> None:
 
 
 @pytest.mark.benchmark(group="the engine, its steps (VS-NAT)")
-def test_put_together(benchmark: Benchmark) -> None:
+def test_serialize(benchmark: Benchmark) -> None:
     benchmark(bytes, Datagram(data()))
 
 
 @pytest.mark.benchmark(group="the engine, its steps (VS-NAT)")
-def test_instead_a_full_dissect_and_rebuild(benchmark: Benchmark) -> None:
+def test_full_dissect_and_rebuild_for_comparison(benchmark: Benchmark) -> None:
     packet = data()
 
     def step() -> bytes:

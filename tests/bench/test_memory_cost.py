@@ -1,7 +1,7 @@
-"""Memory of a connection, and what a flood of a million invented clients does.
+"""Memory of a connection, and the effect of a flood from a million spoofed clients.
 
-Time is not asserted; what has to hold whatever the machine is: the table keeps its limit, and
-every established connection survives.
+Times are not asserted. On any machine, the table keeps its limit and every established connection
+survives.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""./inv bench, the direct path only: results in all their forms, also when somebody has had enough."""
+"""./inv bench with the direct path only: results in all forms, also of an interrupted run."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_run_has_a_table_pictures_and_numbers(tmp_path: Path) -> None:
     assert str(run) in output
 
 
-def test_what_was_measured_is_kept_when_it_is_cut_short(tmp_path: Path) -> None:
+def test_an_interrupted_run_keeps_what_was_measured(tmp_path: Path) -> None:
     started = bench(tmp_path, *ASKED, "--rounds", "50")
     assert started.stdout
     for line in started.stdout:

@@ -1,4 +1,4 @@
-"""A comparison, whole and cut short: what was measured is kept, and what is missing is said."""
+"""A comparison, complete and cut short: what was measured is kept, and what is missing is reported."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_killed_comparison_can_still_be_shown(start: Start, mark: str) -> None
     assert "Not measured: VS-NAT, 10 servers" in output
 
 
-def test_a_dead_server_and_a_cut_cable_are_told_and_the_rest_is_measured(tmp_path: Path) -> None:
+def test_a_dead_server_and_a_cut_cable_are_reported_and_the_rest_is_measured(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "tests" / "labs" / "compare_trial.py"), str(tmp_path)]
     done = subprocess.run(command, env=FROM_CHECKOUT, capture_output=True, text=True, timeout=patient(60))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -129,7 +129,7 @@ def test_a_proxy_spreads_evenly_hides_the_client_and_drops_a_dead_server(tmp_pat
     assert proxy.failed_out == 0
 
 
-def test_a_director_that_nobody_tells_sends_a_quarter_to_the_dead_server(tmp_path: Path) -> None:
+def test_a_director_keeps_sending_a_quarter_to_a_dead_server(tmp_path: Path) -> None:
     director = dispatched("dr", tmp_path)
     assert director.sees_client
     assert director.failed_before == 0
@@ -145,7 +145,7 @@ def test_a_director_that_nobody_tells_sends_a_quarter_to_the_dead_server(tmp_pat
         (("--show", "/nowhere"), "--show /nowhere"),
     ],
 )
-def test_what_makes_no_sense_ends_with_2(start: Start, arguments: tuple[str, ...], says: str) -> None:
+def test_a_bad_option_ends_with_2(start: Start, arguments: tuple[str, ...], says: str) -> None:
     output, _ = (process := start("compare", *arguments)).communicate(timeout=patient(30))
     assert process.returncode == 2
     assert says in output

@@ -1,4 +1,4 @@
-"""./inv bench: what makes no sense is refused before anything is done."""
+"""./inv bench: bad options are refused before anything is started."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ WANTED = Wanted("", "", "", growth=False, seconds=3, rounds=3, quick=False, keep
         ({"growth": True, "methods": "nat"}, "leave out --methods"),
     ],
 )
-def test_what_makes_no_sense(changed: dict[str, object], why: str) -> None:
+def test_a_bad_option_is_refused(changed: dict[str, object], why: str) -> None:
     with pytest.raises(BadRequest, match=why):
         bench(replace(WANTED, **changed))  # type: ignore[arg-type]

@@ -28,7 +28,7 @@ def test_numbers_of_wrk() -> None:
     assert wrk.number_after("Requests/sec:", OUTPUT) == 4071.28
 
 
-def test_a_number_that_is_not_there() -> None:
+def test_a_missing_number_is_an_error() -> None:
     with pytest.raises(BuildFailed, match="no number after '75%'"):
         wrk.number_after("75%", OUTPUT)
 
@@ -47,7 +47,7 @@ def test_contenders_are_in_the_order_of_the_tables() -> None:
 
 
 @pytest.mark.parametrize("name", contenders.names())
-def test_every_contender_says_what_it_is_and_lacks(name: str) -> None:
+def test_every_contender_is_described(name: str) -> None:
     contender = contenders.get(name)
     assert contender.about
     assert set(contender.methods) <= set(METHODS)

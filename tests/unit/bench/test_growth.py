@@ -37,7 +37,7 @@ def test_columns_are_points_and_ratios_are_to_the_first(grown: GrowthResults) ->
     ]
 
 
-def test_what_is_missing_is_said_once(grown: GrowthResults) -> None:
+def test_a_missing_contender_is_noted_once(grown: GrowthResults) -> None:
     assert grown.notes()[1:] == ["- ipvs: this kernel has none"]
 
 
@@ -52,7 +52,7 @@ def test_what_is_kept(grown: GrowthResults, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dimension", DIMENSIONS.values(), ids=list(DIMENSIONS))
-def test_each_point_adds_what_the_one_before_lacked(dimension: Dimension) -> None:
+def test_each_point_adds_rules_to_the_one_before(dimension: Dimension) -> None:
     lines = [
         line for before, point in pairwise((0, *dimension.points)) for line in dimension.rules(point, before)
     ]
@@ -65,7 +65,7 @@ def test_each_point_adds_what_the_one_before_lacked(dimension: Dimension) -> Non
     assert len(services) == (most if dimension.name == "services" else 1)
 
 
-def test_a_quick_run_leaves_the_far_points_out() -> None:
+def test_a_quick_run_leaves_out_the_large_points() -> None:
     plan = growth_run.Plan(most=1000)
     assert plan.points(DIMENSIONS["connections"]) == (10, 100, 1000)
     assert growth_run.steps(plan) == (3 + 4 + 3) * plan.rounds * len(plan.contenders)

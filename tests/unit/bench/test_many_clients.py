@@ -1,4 +1,4 @@
-"""Frames of many clients: each from another one, and each as it should be."""
+"""Frames of many clients: each has another source and is well-formed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def made(clients: range, ports: range = range(1000, 1001)) -> list[bytes]:
     return frames(MAC, TO, "203.0.113.1", ports, clients)
 
 
-def test_a_frame_is_as_short_as_frames_can_be_and_its_checksum_is_right() -> None:
+def test_a_frame_has_the_minimum_length_and_the_right_checksum() -> None:
     (frame,) = made(range(1))
     assert len(frame) == 60  # 64 with the check that the card adds
     packet = Ether(frame)
@@ -30,10 +30,10 @@ def test_clients_are_all_different() -> None:
     assert len(ends) == 120_000
 
 
-def test_the_same_client_is_the_same_whoever_comes_before() -> None:
+def test_a_clients_frame_does_not_depend_on_the_first_client() -> None:
     assert made(range(49_990, 50_010)) == made(range(50_010))[-20:]
 
 
-def test_ports_come_in_turns() -> None:
+def test_ports_take_turns() -> None:
     asked = [int.from_bytes(frame[36:38], "big") for frame in made(range(4, 10), range(1000, 1003))]
     assert asked == [1001, 1002, 1000, 1001, 1002, 1000]

@@ -42,7 +42,7 @@ def test_ratios_are_within_rounds(results: Results) -> None:
     assert (ratio.median, ratio.least, ratio.most) == (1.5, 1.5, 1.5)
 
 
-def test_only_rounds_that_both_have_count(results: Results) -> None:
+def test_only_rounds_with_both_contenders_count(results: Results) -> None:
     ratio = results.ratio("nat", "ebpf", "packets", "direct")
     assert ratio is not None
     assert ratio.most == ratio.least == 450 / 600
@@ -59,7 +59,7 @@ def test_the_table_shows_what_is_missing_and_why(results: Results) -> None:
     assert tables.notes(results)[1:] == ["- VS-NAT, nginx: it is not installed"]
 
 
-def test_what_was_cut_short_says_so(results: Results) -> None:
+def test_a_run_that_was_cut_short_is_marked(results: Results) -> None:
     results.complete = False
     assert tables.CUT_SHORT in tables.notes(results)
 
@@ -89,7 +89,7 @@ def test_what_is_kept(results: Results, tmp_path: Path) -> None:
     assert rows["ebpf"]["to direct"] == "0.750"
 
 
-def test_piped_tables_keep_their_names_whole(results: Results, capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_are_whole_in_piped_tables(results: Results, capsys: pytest.CaptureFixture[str]) -> None:
     tables.show(tables.of_results(results), tables.notes(results))
     printed = capsys.readouterr().out
     assert "| ebpf " in printed

@@ -1,4 +1,4 @@
-"""Points and results as a comparison would have measured them, made by the stated arithmetic."""
+"""Points and results as a comparison would measure them, calculated from the links' rates."""
 
 from __future__ import annotations
 

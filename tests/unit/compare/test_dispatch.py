@@ -1,4 +1,4 @@
-"""What is made of the clients' and the servers' logs, and the configurations of the ways."""
+"""Results from the logs of clients and servers, and the configurations of the approaches."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def page(at: float, *, ok: bool = True, seconds: float = 0.1) -> Page:
     return Page(at, seconds, ok, 1000 if ok else 0, "" if ok else "refused")
 
 
-def test_pages_count_where_they_begin_and_end() -> None:
+def test_pages_count_if_they_begin_and_end_in_between() -> None:
     pages = [page(1.05), page(1.5), page(2.0), page(2.05)]
     assert between(pages, 1.0, 2.0) == [page(1.5)]
 
 
-def test_shares_of_failures_and_times_of_those_that_came() -> None:
+def test_share_of_failures_and_times_of_successful_pages() -> None:
     pages = [page(1, seconds=0.1), page(2, seconds=0.3), page(3, ok=False, seconds=9), page(4, seconds=0.2)]
     assert failing(pages) == 0.25
     assert times(pages)[0] == pytest.approx(0.2)
@@ -59,7 +59,7 @@ def outcome(*visitors: str) -> Outcome:
     )
 
 
-def test_whom_the_servers_see() -> None:
+def test_whether_the_servers_see_the_client() -> None:
     assert outcome("198.51.100.101").sees_client
     assert not outcome("203.0.113.2").sees_client
     one = outcome("198.51.100.101")
@@ -69,7 +69,7 @@ def test_whom_the_servers_see() -> None:
 
 
 @pytest.mark.parametrize("redirects", [False, True])
-def test_haproxy_is_told_of_every_server(redirects: bool) -> None:
+def test_haproxy_has_every_server(redirects: bool) -> None:
     servers = [RealServer(f"rs{n}", f"203.0.113.1{n}", 80, 1, ftp=False) for n in (1, 2)]
     text = configuration(
         "compare/haproxy.cfg.j2", address="203.0.113.2", servers=servers, redirects=redirects
@@ -78,7 +78,7 @@ def test_haproxy_is_told_of_every_server(redirects: bool) -> None:
     assert text.count("redir http://203.0.113.1") == (2 if redirects else 0)
 
 
-def test_a_client_that_picks_goes_on_to_another_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picking_client_tries_another_server(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def page_of(host: str, _path: str) -> int:
@@ -92,7 +92,7 @@ def test_a_client_that_picks_goes_on_to_another_server(monkeypatch: pytest.Monke
     assert sorted(asked) == ["a", "b"]
 
 
-def test_a_page_that_is_none_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_page_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     class Refuses(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(404)

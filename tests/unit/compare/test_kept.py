@@ -1,4 +1,4 @@
-"""The kept result of docs/comparison: what its page says of it is so, and the model agrees with it."""
+"""The kept result of docs/comparison agrees with its page and with the model."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_model_is_within_five_percent_of_every_point(kept: Results, method: 
     assert max(map(abs, away.values())) < 0.05
 
 
-def test_the_knee_that_the_model_foretold_for_tun_was_there(kept: Results) -> None:
+def test_the_knee_that_the_model_predicted_for_tun_was_measured(kept: Results) -> None:
     """Calibrated up to 100 servers, it says what 200 deliver, with links of half the rate."""
     model = models.calibrated(kept, "tun")
     assert model is not None

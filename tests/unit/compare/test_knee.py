@@ -1,4 +1,4 @@
-"""The rule for the knee, held against curves whose knee is known."""
+"""The rule for the knee, applied to curves with a known knee."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_knee_of_an_exact_curve_is_found_exactly(knee: float) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_five_percent_of_noise_move_it_by_less_than_ten(seed: int) -> None:
+def test_five_percent_of_noise_move_the_knee_by_less_than_ten(seed: int) -> None:
     print("seed", seed)
     found = find(curve(10, 0.05, seed))
     assert found is not None
@@ -34,7 +34,7 @@ def test_five_percent_of_noise_move_it_by_less_than_ten(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_line_has_none_however_it_shakes(seed: int) -> None:
+def test_a_noisy_line_has_no_knee(seed: int) -> None:
     print("seed", seed)
     found = find(curve(10_000, 0.08, seed))
     assert found is not None
@@ -43,7 +43,7 @@ def test_a_line_has_none_however_it_shakes(seed: int) -> None:
     assert found.at(100) == pytest.approx(5e6, rel=0.08)
 
 
-def test_two_points_or_silence_tell_nothing() -> None:
+def test_two_points_or_zero_rates_have_no_knee() -> None:
     assert find([(1, 50e3), (2, 100e3)]) is None
     assert find([(1, 0.0), (2, 0.0), (5, 0.0), (10, 1.0)]) is None
 

@@ -1,4 +1,4 @@
-"""The model beyond the measured points: its limits, and that it agrees with what was measured."""
+"""The arithmetic, and the model beyond the measured points: its limits and its agreement with them."""
 
 from __future__ import annotations
 

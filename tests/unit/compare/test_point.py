@@ -1,4 +1,4 @@
-"""What a point says was the limit, and what it is made of: the clients' logs and the processors' times."""
+"""The limit at a point, and what a point is made of: the clients' logs and the processors' times."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_limit_is_what_is_full(busy: dict[str, float], limit: str) -> None:
     assert point("dr", 5, **busy).limited_by == limit
 
 
-def test_a_point_survives_its_dictionary() -> None:
+def test_a_point_survives_json() -> None:
     one = point("nat", 5, troubles=("the httpd of rs1 has ended",))
     assert Point.from_dict(one.as_dict()) == one
 
@@ -61,7 +61,7 @@ def test_shares_between_two_moments() -> None:
     assert first.used_until(last) == pytest.approx(0.25)
 
 
-def test_a_process_that_works_is_seen_working() -> None:
+def test_a_busy_process_has_used_processor_time() -> None:
     first, began = Processors.now(os.getpid()), time.process_time()
     while (worked := time.process_time() - began) < 0.3:  # however long a busy machine takes for it
         sum(range(10_000))
@@ -70,7 +70,7 @@ def test_a_process_that_works_is_seen_working() -> None:
     assert 0 <= first.idle_until(last) < 1
 
 
-def test_a_process_that_is_gone_is_an_error() -> None:
+def test_an_ended_process_is_an_error() -> None:
     child = os.fork()
     if child == 0:
         os._exit(0)

@@ -1,4 +1,4 @@
-"""What the progress bar says is left."""
+"""The time left in the progress bar."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def test_a_bar_knows_its_place_by_the_name_of_the_step() -> None:
     assert progress.left("two", 15)[0] == pytest.approx(25 / 40)
 
 
-def test_a_step_that_takes_longer_than_planned_does_not_count_more() -> None:
+def test_a_step_counts_for_its_planned_time_at_most() -> None:
     progress = Progress({"one": 10.0, "two": 30.0})
     assert progress.left("one", 500)[0] == pytest.approx(10 / 40)
 
 
-def test_what_is_left_goes_by_how_fast_it_went(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_left_follows_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
     began = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: began)
     progress = Progress({"one": 10.0, "two": 30.0})
@@ -28,7 +28,7 @@ def test_what_is_left_goes_by_how_fast_it_went(monkeypatch: pytest.MonkeyPatch) 
     assert progress.left("two", 0)[1] == pytest.approx(60)
 
 
-def test_steps_are_said_when_they_are_done(capsys: pytest.CaptureFixture[str]) -> None:
+def test_finished_steps_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress({"one": 1.0}).step("one") as said:
         said.append("found something")
     assert "done" in (shown := capsys.readouterr().out)

@@ -1,4 +1,4 @@
-"""Results from a journal: what is there, what is missing, and that nothing is made up for it."""
+"""Results from a journal: what was measured and what is missing."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ def test_what_was_cut_short_is_missing_and_the_rest_is_kept(tmp_path: Path) -> N
     assert cells(made)["scalability"]["nat"].says == UNMEASURED
 
 
-def test_a_reason_that_was_told_is_told_again(tmp_path: Path) -> None:
+def test_the_reason_of_a_failure_is_shown(tmp_path: Path) -> None:
     one = journal(tmp_path, 1)
     one.add("failed", {"what": "VS-NAT, 5 servers", "why": "The director ended."})
     assert Results.of(one).missing[0].why == "The director ended."
 
 
-def test_a_line_that_was_cut_off_is_none(tmp_path: Path) -> None:
+def test_a_truncated_line_is_skipped(tmp_path: Path) -> None:
     one = journal(tmp_path, 1, 5)
     whole_text = one.file.read_text()
     one.file.write_text(whole_text + '{"kind": "point", "servers": 10, "del')
     assert len(Results.of(one).points) == 2
 
 
-def test_a_troubled_point_is_kept_and_left_out_of_the_knee() -> None:
+def test_a_point_with_a_failure_is_kept_but_left_out_of_the_knee() -> None:
     broken = point("nat", 10, delivered=1.0, troubles=("the httpd of rs3 has ended",))
     made = results(*(point("nat", count) for count in (1, 2, 5, 20, 50)), broken)
     knee = made.knee("nat")
@@ -65,7 +65,7 @@ def test_a_troubled_point_is_kept_and_left_out_of_the_knee() -> None:
     assert "rs3 has ended" in report.shortcomings(made)[0]
 
 
-def test_cells_say_what_was_seen() -> None:
+def test_cells_hold_what_was_observed() -> None:
     made = whole()
     assert cells(made)["scalability"]["nat"].says == "knee at 10.0 servers"
     assert cells(made)["scalability"]["dr"].says == "no knee up to 100 servers"
@@ -79,7 +79,7 @@ def test_cells_say_what_was_seen() -> None:
     assert cells(with_trials)["server OS"]["dr"].says == "must not answer ARP for the VIP"
 
 
-def test_points_that_the_machine_limits_are_told_apart() -> None:
+def test_points_limited_by_the_machine_are_marked() -> None:
     slow = point("dr", 100, server_links=0.4, director_cpu=0.98)
     made = results(*(point("dr", count) for count in (1, 2, 5, 10)), slow)
     assert made.too_much("dr") == [slow]

@@ -1,4 +1,4 @@
-"""What may be asked of a comparison, and what is refused."""
+"""The options of a comparison, and those that are refused."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from labs.errors import BadRequest
 ASKED: dict[str, Any] = {"servers": "", "methods": "", "engine": "scapy", "rate": "200", "quick": False}
 
 
-def test_counts_end_with_what_was_asked_for() -> None:
+def test_counts_end_with_the_requested_number() -> None:
     assert counts_up_to(50, quick=False) == (1, 2, 5, 10, 20, 50)
     assert counts_up_to(30, quick=False) == (1, 2, 5, 10, 20, 30)
     assert counts_up_to(200, quick=False)[-2:] == (100, 200)
     assert counts_up_to(1, quick=True) == (1,)
 
 
-def test_nothing_asked_is_everything_up_to_fifty() -> None:
+def test_the_default_is_everything_up_to_fifty() -> None:
     settings = parse(**ASKED)
     assert settings == Settings()
     assert max(settings.counts) == 50
@@ -51,6 +51,6 @@ def test_dispatch_has_settings_of_its_own() -> None:
         ("rate", "fast"),
     ],
 )
-def test_what_makes_no_sense_is_refused_by_name(option: str, value: str) -> None:
+def test_a_bad_value_is_refused_with_its_option(option: str, value: str) -> None:
     with pytest.raises(BadRequest, match=f"--{option} "):
         parse(**{**ASKED, option: value})

@@ -1,4 +1,4 @@
-"""The labs of the trials as plans, and what is read off the servers' scripts."""
+"""The plans of the trials' labs, and what the servers' scripts change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_every_plan_renders_and_has_one_server(method: str, place: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["nat", "tun", "dr"])
-def test_elsewhere_is_behind_a_router_that_is_not_near(method: str) -> None:
+def test_elsewhere_is_behind_a_router(method: str) -> None:
     def networks(place: str) -> set[str]:
         plan = plan_at(method, place)
         director = {interface.switch for interface in plan.topology.director.interfaces}
