@@ -125,7 +125,7 @@ def _growth(plan: growth_run.Plan, folder: Path) -> int:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Say]:
-    """What to call at each step: it moves a bar on a terminal, and prints a line where piped."""
+    """A function to call at each step: it advances a bar on a terminal, and prints a line elsewhere."""
     if not is_terminal():
         yield lambda text: print(f"  {text}", flush=True)
         return

@@ -23,7 +23,7 @@ _KNOWN = Figure("packets of established connections", "packets/s")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """From the point before to this one, and which round of it is measured."""
+    """A point, the point before it, and the round that is measured."""
 
     point: int
     before: int

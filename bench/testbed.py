@@ -51,8 +51,8 @@ class Testbed(Namespaces):
         self._offload = offload
         for host in ("c", "d", "s"):
             self.add(host, _SETTINGS)
-        for one, other in _CABLES:
-            self.cable(one, other, offload=offload)
+        for near, far in _CABLES:
+            self.cable(near, far, offload=offload)
         if method:
             self._route()
 

@@ -86,7 +86,7 @@ class _Beside:
 
 
 def pytest_commands(only: str, *, unit: bool, workers: int) -> list[list[str]]:
-    """Of all tests one, with pytest-xdist's workers; of unit tests as many as workers."""
+    """One command for all tests, with pytest-xdist's workers; for unit tests, one for each worker."""
     options = [f"--durations={_SLOWEST}", *(["-k", only] if only else [])]
     if unit:
         return [[*_MODULE, "pytest", *options, *modules] for modules in divided(unit_tests(), workers)]

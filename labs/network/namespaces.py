@@ -28,7 +28,7 @@ class Namespaces:
     """Hosts and what runs on them. All methods raise BuildFailed when a command fails or time is up."""
 
     def __init__(self, name: str, folder: Path) -> None:
-        """`name` tells several apart; `folder` gets the programs' logs. The hosts are `add`ed one by one."""
+        """`name` distinguishes several at a time; `folder` gets the logs of programs. `add` adds hosts."""
         self.name, self.folder = name, folder
         self._hosts: list[str] = []
         self._programs: list[subprocess.Popen[bytes]] = []
@@ -50,12 +50,12 @@ class Namespaces:
         if settings:
             self.run(host, "sysctl", "-qw", *(f"{key}={value}" for key, value in settings.items()))
 
-    def cable(self, one: tuple[str, str, str], other: tuple[str, str, str], *, offload: bool = True) -> None:
+    def cable(self, near: tuple[str, str, str], far: tuple[str, str, str], *, offload: bool = True) -> None:
         """Join two hosts; an end is host, interface and address with prefix."""
-        (host, near, _), (far_host, far, _) = one, other
-        peer = ("peer", "name", far, "netns", self.namespace(far_host))
-        self.run(host, "ip", "link", "add", near, "type", "veth", *peer)
-        for end in (one, other):
+        (host, interface, _), (peer_host, peer_interface, _) = near, far
+        peer = ("peer", "name", peer_interface, "netns", self.namespace(peer_host))
+        self.run(host, "ip", "link", "add", interface, "type", "veth", *peer)
+        for end in (near, far):
             self._configure(*end, offload=offload)
 
     def bridge(self, name: str) -> None:
@@ -83,7 +83,7 @@ class Namespaces:
     # ---- programs ----
 
     def command(self, host: str, *command: str) -> list[str]:
-        """What to start for a command to run on a host; without one, in the namespace of this process."""
+        """The command line that runs a command on a host; if `host` is empty, in this process's namespace."""
         return ["ip", "netns", "exec", self.namespace(host), *command] if host else list(command)
 
     def attempt(

@@ -1,7 +1,7 @@
 """What a decision of the core costs: .venv/bin/pytest tests/bench
 
-With few connections and with a million, with one server and with a thousand. 2^12 buckets are the default; for
-a million connections 2^20 are right, and the row with 2^12 shows why. Times are not asserted.
+With few connections and with a million, with one server and with a thousand. 2^12 buckets are the default;
+for a million connections 2^20 are right, and the row with 2^12 shows why. Times are not asserted.
 """
 
 from __future__ import annotations

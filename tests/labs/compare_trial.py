@@ -1,4 +1,4 @@
-"""A program of test_compare.py: measures a lab twice, whole and then with a dead server and a cut cable."""
+"""A program of test_compare.py: measures a lab intact, and then with a dead server and a cut cable."""
 
 from __future__ import annotations
 

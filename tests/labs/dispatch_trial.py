@@ -1,4 +1,4 @@
-"""A program of test_compare.py: one approach of dispatching, looked at for a short time."""
+"""A program of test_compare.py: one approach to dispatching, for a short time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from labs.run.options import LabOptions
 
 
 def inside(name: str, folder: Path) -> int:
-    (approach,) = (one for one in APPROACHES if one.name == name)
+    (approach,) = (approach for approach in APPROACHES if approach.name == name)
     options = LabOptions(servers=4, scheduler="rr")
     outcome = observe(approach, build(plan_for(approach.lab, options), options, folder), seed=1999, phase=3.5)
     (folder / "outcome.json").write_text(json.dumps(outcome.as_dict()))
