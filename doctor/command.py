@@ -18,8 +18,8 @@ def doctor(student: str = "", lab: str = "", *, machine: bool = False) -> int:
     if found is not None:
         return _lab(found)
     if (student or lab) and not machine:
-        told = attach.none_running(known, student, lab, "lab")
-        raise Unable(f"{told}: ./inv doctor --machine reports on the machine.{attach.inaccessible_hint()}")
+        reason = attach.none_running(known, student, lab, "lab")
+        raise Unable(f"{reason}: ./inv doctor --machine reports on the machine.{attach.inaccessible_hint()}")
     return show_machine()
 
 

@@ -25,7 +25,7 @@ def find(state: LabState) -> Iterator[Cause]:
     yield Cause(
         "server_deleted",
         state.director_host.name,
-        "; ".join([*_told(state, left), *(f"{name} has: {line}" for name, line in lines)]),
+        "; ".join([*_left_behind(state, left), *(f"{name} has: {line}" for name, line in lines)]),
         "Packets of a connection whose real server has been deleted are dropped silently: the connection "
         "hangs. With weight 0 a server gets no new connections and keeps its open ones; once they have "
         "ended, it can be deleted.",
@@ -64,7 +64,7 @@ def _deleting_lines(state: LabState) -> Iterator[tuple[str, str]]:
                 break
 
 
-def _told(state: LabState, left: list[Connection]) -> Iterator[str]:
+def _left_behind(state: LabState, left: list[Connection]) -> Iterator[str]:
     servers = dict.fromkeys(one.server for one in left)
     for server in servers:
         mine = [one for one in left if one.server == server]

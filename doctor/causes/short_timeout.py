@@ -17,12 +17,12 @@ def find(state: LabState) -> Iterator[Cause]:
     timeouts = state.director.timeouts
     seconds = timeouts.get("tcp", _USUAL["tcp"])
     if seconds < _SHORT:
-        told = " ".join(str(timeouts.get(name, "?")) for name in _USUAL)
+        values = " ".join(str(timeouts.get(name, "?")) for name in _USUAL)
         usual = " ".join(map(str, _USUAL.values()))
         yield Cause(
             "short_timeout",
             state.director_host.name,
-            f"timeouts (tcp tcpfin udp) are {told}; usual are {usual}",
+            f"timeouts (tcp tcpfin udp) are {values}; usual are {usual}",
             f"After {seconds:g} idle seconds the director forgets a connection. The next packet matches no "
             "entry and goes to the director's own kernel, which resets the connection: a longer pause, such "
             "as a user reading, ends it.",

@@ -1,4 +1,4 @@
-"""A lab with one fault after the other, and what the doctor finds: `... METHOD [ENGINE [FILE]]`.
+"""A lab with one fault after the other, and the doctor's findings: `... METHOD [ENGINE [FILE]]`.
 
 Stdin: faults as lines of JSON, {"name", "break": [[HOST, COMMAND]...], "mend": [[HOST, COMMAND]...]}. Prints
 a line for the healthy lab after traffic, then two for each fault: broken, and mended again. FILE gets the
@@ -44,7 +44,7 @@ def tell(name: str, running: RunningLab) -> None:
 
 
 def recorded(state: LabState) -> str:
-    """For tests/unit/doctor/states: a host a line, without what differs from run to run."""
+    """For tests/unit/doctor/states: a line for each host, without what differs between runs."""
     form = state.as_dict()
     for host in form["hosts"]:
         host |= {"counters": {}, "neighbours": [], "scripts": {}}

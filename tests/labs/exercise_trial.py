@@ -1,8 +1,8 @@
-"""An exercise as it is when healthy, or with its fault and then mended: `... EXERCISE STUDENT healthy|fault`.
+"""An exercise, healthy, or with its fault and then repaired: `... EXERCISE STUDENT healthy|fault`.
 
-Prints one line of JSON for each state of the lab: what every check found, by the check's function name,
-and what the doctor finds. Repairs are the commands of SOLUTIONS, typed on their hosts. Exit code 0: with its
-fault it fails, and otherwise it passes.
+Prints one line of JSON for each state of the lab: the result of every check, by the judge's name, and the
+doctor's findings. Repairs are the commands of SOLUTIONS, typed on their hosts. Exit code 0: with its fault
+the exercise fails, otherwise it passes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SETTLED = 15  # seconds: on a busy machine, what a fault does may take a moment
 
 
 def tell(state: str, session: ExerciseSession, fails: Sequence[str] = ()) -> bool:
-    """Whether every check passed; asked again while others of them fail than `fails`."""
+    """Whether every check passed; checks again until exactly `fails` fail."""
     began = time.monotonic()
     about = session.definition.checks
 
@@ -59,7 +59,7 @@ def promised(variant: Variant) -> tuple[str, ...]:
 
 
 def repair(session: ExerciseSession, variant: Variant) -> None:
-    """Raises SystemExit with what a command said that failed."""
+    """Type the solution; raises SystemExit with the output of a command that fails."""
     solution = catalogue.solutions(variant.exercise)[variant.number or 0]
     for step in solution.repairs:
         for name in variant.hosts(variant.filled(step.on)):

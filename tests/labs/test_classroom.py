@@ -1,4 +1,4 @@
-"""A class as it goes: exercises started, looked into, checked, mended, handed in, marked; and spoilt."""
+"""A class: exercises are started, examined, checked, repaired, handed in and marked; and broken further."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from classroom.variants import variant_for
 from labs.wait import patient, poll_until
 
 ROOT = Path(__file__).resolve().parents[2]
-UP = 60  # seconds until an exercise has begun; eight where nothing else runs
+UP = 60  # seconds until an exercise has begun; eight on an idle machine
 NAME = "e04"
 EXAMPLE = "example"  # the student of docs/exercises.md
 
 
 @dataclass
 class Class:
-    """The commands of ./inv, by default those of this checkout, with a folder of runs of its own."""
+    """The commands of ./inv, by default this checkout's, with its own folder of runs."""
 
     folder: Path
     checkout: Path = ROOT
@@ -54,7 +54,7 @@ class Class:
 
     @contextmanager
     def playing(self, name: str, student: str) -> Iterator[subprocess.Popen[bytes]]:
-        """An exercise that has begun; it is ended with the block."""
+        """An exercise that has begun; it ends with the block."""
         said = self.folder / f"{name}-{student}.out"
         with said.open("wb") as output:
             process = subprocess.Popen(
@@ -76,7 +76,7 @@ class Class:
             process.wait(patient(30))
 
     def mend(self, variant: Variant) -> None:
-        """Type the solution in shells of the hosts, as a student does."""
+        """Type the solution in shells on the hosts, as a student does."""
         for step in catalogue.solutions(variant.exercise)[variant.number or 0].repairs:
             for host in variant.hosts(step.on):
                 for command in step.commands:
@@ -119,7 +119,7 @@ def test_from_the_symptom_to_the_mark(school: Class) -> None:
     assert "100" in line
 
 
-def test_a_shell_gives_back_what_the_command_did(school: Class) -> None:
+def test_a_shell_returns_the_commands_exit_code(school: Class) -> None:
     with school.playing(NAME, "ada"):
         assert school.inv("shell", "rs1", "--command", "sh -c 'exit 7'").returncode == 7
         listed = school.inv("shell", "d", "--command", "ippfvsadm -L")
@@ -133,12 +133,12 @@ _TYPED = re.compile(r"^\$ (.*)$", re.MULTILINE)
 
 
 def typed(page: str) -> list[str]:
-    """The lines that a page of docs/ shows somebody to type, outside a lab."""
+    """The lines of a page of docs/ to be typed outside a lab."""
     return _TYPED.findall((ROOT / "docs" / page).read_text())
 
 
-def test_a_class_by_the_pages_alone(school: Class) -> None:
-    """docs/teaching.md line by line; in between students play docs/exercises.md from the archive."""
+def test_a_class_that_follows_the_pages(school: Class) -> None:
+    """docs/teaching.md line by line; in between, students follow docs/exercises.md from the archive."""
     (school.folder / "inv").write_text(f'#!/bin/sh\nexec {shlex.join(school.command())} "$@"\n')
     (school.folder / "inv").chmod(0o755)
     for line in typed("teaching.md"):
@@ -195,7 +195,7 @@ SPOILT = [
 
 
 @pytest.mark.parametrize(("host", "command"), SPOILT)
-def test_whatever_is_spoilt_check_answers(school: Class, host: str, command: str) -> None:
+def test_check_answers_whatever_is_broken(school: Class, host: str, command: str) -> None:
     with school.playing(NAME, "ada"):
         assert school.inv("shell", host, "--command", f"sh -c '{command}'").returncode == 0
         check = school.inv("check")
@@ -203,14 +203,14 @@ def test_whatever_is_spoilt_check_answers(school: Class, host: str, command: str
         assert " of 3 checks" in check.stdout
 
 
-def test_a_full_table_does_not_keep_check_from_answering(school: Class) -> None:
+def test_check_answers_with_a_full_connection_table(school: Class) -> None:
     with school.playing(NAME, "ada"):
         full = "ipvs-sysctl -w conn_limit=1"
         school.inv("shell", "d", "--command", full)
         assert school.inv("check").returncode == 1
 
 
-def test_the_terminal_is_closed(school: Class) -> None:
+def test_closing_the_terminal_ends_the_lab(school: Class) -> None:
     with school.playing(NAME, "ada") as process:
         process.send_signal(signal.SIGHUP)
         process.wait(patient(30))
@@ -219,7 +219,7 @@ def test_the_terminal_is_closed(school: Class) -> None:
     assert "./inv exercise e04 --student ada" in check.stderr
 
 
-def test_two_students_do_not_meet(school: Class) -> None:
+def test_two_students_do_not_interfere(school: Class) -> None:
     with school.playing(NAME, "ada"), school.playing(NAME, "bob"):
         which = school.inv("check")
         assert (which.returncode, "ada" in which.stderr, "bob" in which.stderr) == (2, True, True)
@@ -230,7 +230,7 @@ def test_two_students_do_not_meet(school: Class) -> None:
         assert school.inv("check", "--student", "ada").returncode == 1
 
 
-def test_started_again_it_is_the_same(school: Class) -> None:
+def test_a_restarted_exercise_is_the_same(school: Class) -> None:
     def scripts() -> dict[str, str]:
         with school.playing(NAME, "ada"):
             assert school.inv("shell", "rs1", "--command", "rm -r 1999").returncode == 0
@@ -256,7 +256,7 @@ NONSENSE: list[tuple[tuple[str, ...], str]] = [
 
 
 @pytest.mark.parametrize(("words", "says"), NONSENSE, ids=[" ".join(words) for words, _ in NONSENSE])
-def test_nonsense_ends_with_two_and_a_sentence(school: Class, words: tuple[str, ...], says: str) -> None:
+def test_invalid_commands_end_with_2_and_a_sentence(school: Class, words: tuple[str, ...], says: str) -> None:
     done = school.inv(*words)
     assert (done.returncode, says in done.stderr) == (2, True), done.stdout + done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

@@ -1,4 +1,4 @@
-"""The doctor in labs that run: nothing in healthy ones, what is broken in others, and asked from outside."""
+"""The doctor in running labs: healthy ones, broken ones, and asked from outside."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ FAULTS: dict[str, list[tuple[str, str, str, str]]] = {  # method: cause, host, w
 
 
 @pytest.mark.parametrize("method", FAULTS)
-def test_what_is_broken_is_found_and_nothing_else(method: str, runs: Path) -> None:
+def test_only_what_is_broken_is_found(method: str, runs: Path) -> None:
     faults = [
         {"name": cause, "break": [[host, broken]], "mend": [[host, mended]]}
         for cause, host, broken, mended in FAULTS[method]
@@ -81,7 +81,7 @@ def inv(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_lab_that_stays_is_looked_at_from_outside(tmp_path: Path) -> None:
+def test_a_running_lab_is_examined_from_outside(tmp_path: Path) -> None:
     lab = subprocess.Popen(
         [sys.executable, "-m", "invoke", "lab-nat", "--cli"],
         cwd=FROM_CHECKOUT["PYTHONPATH"],

@@ -1,8 +1,8 @@
-"""Every exercise: with its fault it fails exactly what is promised, and the doctor names the cause; mended by
-its solution it passes every check, as a healthy one does, and the doctor finds nothing.
+"""Every exercise: with its fault exactly the promised checks fail, and the doctor names the cause; repaired
+by its solution, or without the fault, every check passes and the doctor finds nothing.
 
-By default each of an exercise's equivalent faults is tried once; LVS_STUDENTS=10 (./inv test --students 10)
-tries ten students each, and every exercise without its fault as well.
+By default each equivalent fault is tried once; LVS_STUDENTS=10 (./inv test --students 10) tries ten students
+for each exercise, and every exercise without its fault as well.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from tests.labs.support import FROM_CHECKOUT
 TRIAL = Path(__file__).with_name("exercise_trial.py")
 CANDIDATES = [f"s{number}" for number in range(1, 41)]
 STUDENTS = int(os.environ.get("LVS_STUDENTS", "0"))
-SLOWEST = 60.0  # seconds for an exercise from start to end, on a machine that does nothing else
+SLOWEST = 60.0  # seconds for an exercise from start to end, on an idle machine
 
-Told = dict[str, dict[str, Any]]  # state -> what exercise_trial.py tells of it
+Told = dict[str, dict[str, Any]]  # state -> what exercise_trial.py prints of it
 
 
 def students(name: str) -> list[str]:
-    """So many that each of the equivalent faults is met once, or as many as are asked for."""
+    """Enough students to meet each equivalent fault once, or LVS_STUDENTS."""
     if STUDENTS:
         return CANDIDATES[:STUDENTS]
     first: dict[object, str] = {}
@@ -41,7 +41,7 @@ def students(name: str) -> list[str]:
 
 
 def states(name: str) -> tuple[str, ...]:
-    """Where something is to be made, healthy is what the solution makes; elsewhere, what mending leads to."""
+    """Where something is to be made, the solution leads to the healthy lab; elsewhere, the repair does."""
     return ("healthy", "fault") if STUDENTS or not catalogue.faults(name) else ("fault",)
 
 
@@ -69,7 +69,7 @@ def _trial(runs: Path, name: str, student: str, state: str) -> Told:
 
 
 def failed(told: dict[str, Any]) -> dict[str, str]:
-    """The checks that did not pass, and what was seen instead."""
+    """The checks that failed, and what was observed instead."""
     return {name: check["observed"] for name, check in told["checks"].items() if not check["ok"]}
 
 

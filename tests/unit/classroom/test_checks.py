@@ -1,4 +1,4 @@
-"""Checks judge what was seen, and what was not."""
+"""Checks judge observations, and fail without them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from classroom.checks import FAILED, judged, probes_of
 from classroom.checks.arp import one_answer
 from classroom.checks.service import all_served, fair_shares
 from classroom.variants import variant_for
-from tests.unit.classroom.made import seen
+from tests.unit.classroom.submissions import seen
 
 CASE = variant_for("e04", "ada")
 JUDGES = catalogue.load("e04").checks
@@ -21,18 +21,18 @@ def passed(seen: dict[str, Any]) -> list[bool]:
     return [check.ok for check in judged(JUDGES, seen, CASE)]
 
 
-def test_a_lab_that_works_passes_and_a_broken_one_fails_as_promised() -> None:
+def test_a_working_lab_passes_and_a_broken_one_fails_as_expected() -> None:
     assert passed(seen(CASE)) == [True, True, True]
     assert passed(seen(CASE, broken=True)) == [False, False, True]
 
 
-def test_a_probe_that_is_missing_fails_its_checks() -> None:
+def test_a_missing_probe_fails_its_checks() -> None:
     found = judged(JUDGES, {"arp_answers": ["d-eth0"]}, CASE)
     assert [check.ok for check in found] == [False, False, True]
     assert "did not run" in found[0].observed
 
 
-def test_a_probe_that_failed_fails_its_checks() -> None:
+def test_a_failed_probe_fails_its_checks() -> None:
     found = judged(JUDGES, {**seen(CASE), "arp_answers": {FAILED: "no tcpdump"}}, CASE)
     assert [check.ok for check in found] == [True, True, False]
     assert found[2].observed == "no tcpdump"
@@ -42,26 +42,26 @@ def test_a_probe_that_failed_fails_its_checks() -> None:
 @pytest.mark.parametrize(
     "absurd", [1, "x", [], {}, [1], ["x"], [[]], [{}], {"x": 1}, [None], True, [{"how": 1}]]
 )
-def test_what_nobody_has_foreseen_passes_no_exercise(name: str, absurd: object) -> None:
+def test_malformed_observations_pass_no_exercise(name: str, absurd: object) -> None:
     variant, judges = variant_for(name, "ada"), catalogue.load(name).checks
     found = judged(judges, {probe.__name__: absurd for probe in probes_of(judges)}, variant)
     assert not all(check.ok for check in found)
 
 
-def test_each_probe_looks_once() -> None:
+def test_each_probe_runs_once() -> None:
     names = [probe.__name__ for probe in probes_of(JUDGES)]
     assert names == ["requests", "arp_answers"]
 
 
-def test_nobody_asked_is_not_served() -> None:
+def test_no_requests_is_not_served() -> None:
     assert not judged([all_served], {"requests": []}, CASE)[0].ok
 
 
-def test_a_second_answer_is_one_too_many() -> None:
+def test_a_second_arp_reply_fails() -> None:
     assert not judged([one_answer], {"arp_answers": ["d-eth0", "rs1-eth0"]}, CASE)[0].ok
 
 
-def test_a_server_that_gets_more_is_not_fair() -> None:
+def test_one_server_for_all_is_not_fair() -> None:
     asked = seen(CASE)["requests"]
     one_sided = [{"how": "answered", "server": asked[0]["server"]}] * len(asked)
     assert not judged([fair_shares], {"requests": one_sided}, CASE)[0].ok

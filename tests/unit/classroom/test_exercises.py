@@ -1,4 +1,4 @@
-"""Every exercise is whole: texts, hints, faults, solutions and checks belong together."""
+"""Every exercise is complete: texts, hints, faults, solutions and checks match."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BRACES = re.compile(r"(?<!\$)\{(\w+)\}")
 
 
 def players() -> list[tuple[str, str]]:
-    """Each exercise with students who meet all of its faults, methods and numbers of servers."""
+    """Each exercise with students for all of its faults, methods and numbers of servers."""
     met: dict[object, tuple[str, str]] = {}
     for name in NAMES:
         for student in (f"s{number}" for number in range(100)):
@@ -34,12 +34,12 @@ def players() -> list[tuple[str, str]]:
 PLAYERS = players()
 
 
-def test_there_are_some_and_each_has_a_title_of_its_own() -> None:
+def test_titles_are_unique() -> None:
     assert "e04" in NAMES
     assert len({catalogue.title(name) for name in NAMES}) == len(NAMES)
 
 
-def test_one_that_is_none() -> None:
+def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(BadRequest, match="choose from"):
         catalogue.load("e99")
     with pytest.raises(BadRequest):
@@ -47,28 +47,28 @@ def test_one_that_is_none() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_text_has_its_parts(name: str) -> None:
+def test_a_text_has_its_sections(name: str) -> None:
     text = catalogue.text(name)
     assert text.partition("\n")[0] == f"# {name}: {catalogue.title(name)}"
     assert re.findall(r"^## (.*)", text, re.MULTILINE) == HEADINGS
 
 
 @pytest.mark.parametrize(("name", "student"), PLAYERS)
-def test_no_braces_stay_for_students(name: str, student: str) -> None:
+def test_texts_leave_no_braces(name: str, student: str) -> None:
     variant = variant_for(name, student)
     for text in (catalogue.text(name), *catalogue.hints(name)):
         assert BRACES.findall(variant.filled(text)) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_there_are_hints(name: str) -> None:
+def test_every_exercise_has_hints(name: str) -> None:
     hints = catalogue.hints(name)
     assert len(hints) >= 2
     assert all(hints)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_title_is_a_symptom(name: str) -> None:
+def test_titles_and_texts_do_not_name_the_cause(name: str) -> None:
     words = catalogue.title(name).lower()
     for solution in catalogue.solutions(name):
         assert solution.cause.replace("_", " ") not in words or not solution.cause
@@ -76,7 +76,7 @@ def test_the_title_is_a_symptom(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_solutions_belong_to_faults_and_checks(name: str) -> None:
+def test_solutions_match_faults_and_checks(name: str) -> None:
     about, solutions = catalogue.load(name), catalogue.solutions(name)
     assert len(solutions) == max(1, len(catalogue.faults(name)))
     checks = [judge.__name__ for judge in about.checks]
@@ -90,7 +90,7 @@ def test_solutions_belong_to_faults_and_checks(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_checks_have_titles_that_tell_no_cause(name: str) -> None:
+def test_check_titles_do_not_name_the_cause(name: str) -> None:
     judges = catalogue.load(name).checks
     titles = [title(judge) for judge in judges]
     assert len(set(titles)) == len(titles)
@@ -102,7 +102,7 @@ def test_checks_have_titles_that_tell_no_cause(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "student"), PLAYERS)
-def test_every_edit_finds_its_line_and_leaves_no_brace(name: str, student: str) -> None:
+def test_every_edit_matches_and_leaves_no_braces(name: str, student: str) -> None:
     variant = variant_for(name, student)
     alter = script_editor(variant)
     for setup in variant.plan.setups:
@@ -112,7 +112,7 @@ def test_every_edit_finds_its_line_and_leaves_no_brace(name: str, student: str) 
 
 
 @pytest.mark.parametrize(("name", "student"), PLAYERS)
-def test_answers_and_repairs_are_of_hosts_that_there_are(name: str, student: str) -> None:
+def test_answers_and_repairs_name_existing_hosts(name: str, student: str) -> None:
     variant = variant_for(name, student)
     hosts = {node.name for node in variant.plan.topology.nodes}
     solution = catalogue.solutions(name)[variant.number or 0]
@@ -123,7 +123,7 @@ def test_answers_and_repairs_are_of_hosts_that_there_are(name: str, student: str
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_without_answers_exercise_and_faults_are_the_same(name: str) -> None:
+def test_cutting_the_answers_keeps_exercise_and_faults(name: str) -> None:
     file = catalogue.files_of(name)[0]
     source = without_answers(file.read_text(), file.name)
     assert source.isascii()
@@ -139,7 +139,7 @@ def _shown(values: object) -> str:
     return re.sub(r" at 0x\w+", "", repr(values))
 
 
-def test_without_its_solution_it_is_a_students(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exercise_without_solutions_is_a_students(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("exercises.e04.SOLUTIONS")
     with pytest.raises(Unable, match="student's archive"):
         catalogue.solutions("e04")

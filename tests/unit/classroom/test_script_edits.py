@@ -1,4 +1,4 @@
-"""Scripts with a fault in them."""
+"""Scripts with an exercise's edits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_line_is_replaced_and_facts_are_filled_in() -> None:
     ]
 
 
-def test_a_line_is_deleted_but_no_comment() -> None:
+def test_a_line_is_deleted_but_not_a_comment() -> None:
     assert changed(Edit("rs1", "", "VIP")) == ["# the VIP", "echo two"]
 
 
@@ -40,12 +40,12 @@ def test_a_whole_script_is_replaced() -> None:
 
 
 @pytest.mark.parametrize("find", ["echo three", "# the VIP"])
-def test_an_edit_that_finds_nothing_is_an_error(find: str) -> None:
+def test_an_edit_without_a_match_is_an_error(find: str) -> None:
     with pytest.raises(BuildFailed, match=r"realserver\.sh"):
         changed(Edit("rs1", "", find, "x"))
 
 
-def test_only_the_picked_server_is_changed() -> None:
+def test_only_the_drawn_server_is_changed() -> None:
     alter = script_editor(CASE)
     for setup in CASE.plan.setups:
         for name, script in scripts_for(setup).items():
@@ -58,7 +58,7 @@ def test_only_the_picked_server_is_changed() -> None:
                 assert (after.text != script.text) == touched
 
 
-def test_the_healthy_lab_has_its_scripts() -> None:
+def test_the_healthy_lab_keeps_its_scripts() -> None:
     healthy = variant_for("e04", "ada", healthy=True)
     assert edits_of(healthy) == catalogue.load("e04").base
     script = next(iter(scripts_for(healthy.plan.setups[-1]).values()))

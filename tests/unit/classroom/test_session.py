@@ -16,7 +16,7 @@ from labs.errors import LabError
 
 
 def session(folder: Path) -> ExerciseSession:
-    """One without a lab, all of whose checks pass."""
+    """A session without a lab, whose checks all pass."""
     made: Any = ExerciseSession.__new__(ExerciseSession)
     made.evidence = SimpleNamespace(folder=folder)
     made.journal = Journal(folder)
@@ -25,14 +25,14 @@ def session(folder: Path) -> ExerciseSession:
     return made  # type: ignore[no-any-return]
 
 
-def test_a_check_is_told_and_written_down(tmp_path: Path) -> None:
+def test_a_check_is_reported_and_recorded(tmp_path: Path) -> None:
     answer = session(tmp_path).check()
     assert [one["ok"] for one in answer["checks"]] == [True]
     assert answer["unwritten"] == ""
     assert [entry["passed"] for entry in Journal(tmp_path).entries()] == [["one"]]
 
 
-def test_a_check_that_can_not_be_written_down_is_told_with_that(tmp_path: Path) -> None:
+def test_a_check_that_cannot_be_recorded_is_still_reported(tmp_path: Path) -> None:
     (tmp_path / "journal.jsonl").symlink_to("/dev/full")
     answer = session(tmp_path).check()
     assert [one["ok"] for one in answer["checks"]] == [True]
@@ -40,7 +40,7 @@ def test_a_check_that_can_not_be_written_down_is_told_with_that(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("variable", "wrong"), [("LVS_PATIENCE", "no"), ("LVS_RUNS", "/dev/null")])
-def test_nothing_is_told_of_an_exercise_that_can_not_begin(
+def test_an_exercise_that_cannot_start_is_not_introduced(
     variable: str, wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
@@ -51,7 +51,7 @@ def test_nothing_is_told_of_an_exercise_that_can_not_begin(
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("by a moon"), RecursionError("deep"), OSError(5, "I/O")])
-def test_a_probe_or_a_check_that_raises_costs_no_other(error: Exception) -> None:
+def test_an_exception_in_a_probe_or_check_affects_no_other(error: Exception) -> None:
     def fails(*_: Any) -> Any:
         raise error
 
@@ -80,11 +80,11 @@ def test_entries_come_back_in_order(tmp_path: Path) -> None:
     assert journal.count("hint") == 1
 
 
-def test_there_is_none_yet(tmp_path: Path) -> None:
+def test_a_new_journal_is_empty(tmp_path: Path) -> None:
     assert Journal(tmp_path).entries() == []
 
 
-def test_lines_that_are_cut_or_no_entries_are_left_out(tmp_path: Path) -> None:
+def test_damaged_lines_are_skipped(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.write("started")
     with (tmp_path / JOURNAL).open("a") as file:

@@ -1,4 +1,4 @@
-"""One file, sealed: it opens as it was made, for the right class, or not at all."""
+"""A sealed submission opens unchanged, for the right class, or not at all."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from classroom.submission import (
     sealed,
 )
 from labs.errors import BadRequest, Unable
-from tests.unit.classroom.made import key, submission
+from tests.unit.classroom.submissions import key, submission
 
 MADE = submission()
 DATA = sealed(MADE, key().public_key).encode()
 
 
 def boxed(content: bytes) -> bytes:
-    """Evidence that opens, whatever it says."""
+    """A file that opens, whatever its content."""
     about = {"class": key_name(key().public_key), "exercise": "e04", "student": "ada"}
     box = b64encode(SealedBox(key().public_key).encrypt(content)).decode()
     return f"{MARK}\n{json.dumps(about)}\n{box}\n".encode()
 
 
-def test_it_opens_as_it_was_made() -> None:
+def test_a_sealed_submission_opens_unchanged() -> None:
     assert opened(DATA, key()) == MADE
 
 
-def test_it_opens_as_mail_programs_leave_it() -> None:
+def test_a_submission_with_mail_line_ends_opens() -> None:
     assert opened(DATA.replace(b"\n", b"\r\n"), key()) == MADE
 
 
@@ -53,12 +53,12 @@ def test_a_key_follows_from_the_secret() -> None:
         private_key(" \n")
 
 
-def test_nothing_of_it_can_be_read() -> None:
+def test_the_content_is_unreadable() -> None:
     assert b"vip_missing" not in DATA
     assert MADE.run.encode() not in DATA
 
 
-def test_any_byte_that_changes_closes_it() -> None:
+def test_any_changed_byte_is_refused() -> None:
     chance = random.Random(4)
     lines = DATA.index(b"\n", len(MARK) + 1)
     places = [
@@ -74,8 +74,8 @@ def test_any_byte_that_changes_closes_it() -> None:
                 opened(bytes(changed), key())
 
 
-def test_the_bits_that_do_not_count_count() -> None:
-    """Base64 leaves some in its last letter."""
+def test_unused_base64_bits_must_not_change() -> None:
+    """Base64 leaves unused bits in its last letter."""
     content = next(box for size in range(3) if (box := boxed(b"x" * size)).endswith(b"=\n"))
     letter = content.rstrip(b"=\n")[-1:]
     other = bytes([letter[0] + 1])
@@ -85,13 +85,13 @@ def test_the_bits_that_do_not_count_count() -> None:
 
 
 @pytest.mark.parametrize("left", [0, 1, 10, 19, 25, 60, 200, 600, len(DATA) - 5, len(DATA) - 1])
-def test_a_part_of_it_is_refused(left: int) -> None:
+def test_a_truncated_submission_is_refused(left: int) -> None:
     with pytest.raises(Refused, match=r"cut short|not a submission"):
         opened(DATA[:left], key())
 
 
 @pytest.mark.parametrize("more", [b"\n", b"x", b"more\n", b" "])
-def test_something_added_is_refused(more: bytes) -> None:
+def test_appended_data_is_refused(more: bytes) -> None:
     with pytest.raises(Refused, match="added"):
         opened(DATA + more, key())
 
@@ -99,24 +99,24 @@ def test_something_added_is_refused(more: bytes) -> None:
 @pytest.mark.parametrize(
     ("old", "new"), [(b'"ada"', b'"bob"'), (b'"e04"', b'"e05"'), (b": ", b":"), (b"}", b', "x": 1}')]
 )
-def test_a_second_line_that_was_changed_is_named(old: bytes, new: bytes) -> None:
+def test_a_changed_second_line_is_reported(old: bytes, new: bytes) -> None:
     with pytest.raises(Refused, match="second line was changed: the content is e04 of ada"):
         opened(DATA.replace(old, new, 1), key())
 
 
-def test_the_class_in_the_second_line_is_not_believed() -> None:
+def test_the_class_in_the_second_line_is_not_trusted() -> None:
     mine, other = key_name(key().public_key).encode(), key_name(key("other").public_key).encode()
     with pytest.raises(Refused, match="second line"):
         opened(DATA.replace(mine, other), key())
 
 
-def test_another_class_is_named() -> None:
+def test_another_class_is_reported() -> None:
     with pytest.raises(Refused, match="another class") as refused:
         opened(DATA, key("other"))
     assert key_name(key().public_key) in str(refused.value)
 
 
-def test_the_practice_key_is_named() -> None:
+def test_the_practice_key_is_reported() -> None:
     practice = sealed(MADE, private_key(PRACTICE).public_key).encode()
     with pytest.raises(Refused, match="practice key"):
         opened(practice, key())
@@ -129,7 +129,7 @@ def test_a_huge_file_is_refused() -> None:
 
 @pytest.mark.parametrize("content", [b" " * (64 * LARGEST), b"[" + b"[]," * 300_000 + b"0]"])
 def test_a_bomb_is_refused(content: bytes) -> None:
-    """Of a few kB that would be many MB: as text, or as the values of Python."""
+    """A few kB that would become many MB, as text or as Python values."""
     file = boxed(zlib.compress(content, 9))
     tracemalloc.start()
     try:
@@ -140,19 +140,19 @@ def test_a_bomb_is_refused(content: bytes) -> None:
         tracemalloc.stop()
 
 
-def test_what_no_teacher_could_open_is_not_made() -> None:
+def test_a_submission_too_large_to_open_is_not_written() -> None:
     for more in (["x" * LARGEST], list(range(100_000))):
         with pytest.raises(Unable, match="start the exercise again"):
             sealed(replace(MADE, seen={"more": more}), key().public_key)
 
 
-def test_the_largest_that_is_made_opens() -> None:
+def test_the_largest_submission_opens() -> None:
     room = LARGEST - len(json.dumps(asdict(replace(MADE, seen={"more": ""}))))
     largest = replace(MADE, seen={"more": "x" * room})
     assert opened(sealed(largest, key().public_key).encode(), key()) == largest
 
 
-def test_the_name_of_a_run_tells_whose_it_is() -> None:
+def test_the_name_of_a_run_shows_its_owner() -> None:
     run = new_run("e04", "ada")
     assert run != new_run("e04", "ada")
     assert names_owner(replace(MADE, run=run))
@@ -174,7 +174,7 @@ def test_the_name_of_a_run_tells_whose_it_is() -> None:
         zlib.compress(json.dumps(asdict(MADE)).encode())[:-9],
     ],
 )
-def test_what_opens_but_is_no_evidence_is_refused(content: bytes) -> None:
+def test_other_content_is_refused(content: bytes) -> None:
     with pytest.raises(Refused, match="not a valid submission"):
         opened(boxed(content), key())
 
@@ -200,7 +200,7 @@ def test_what_opens_but_is_no_evidence_is_refused(content: bytes) -> None:
         {"journal": [{"at": -1, "what": "started"}]},
     ],
 )
-def test_fields_of_another_kind_are_refused(changes: dict[str, Any]) -> None:
+def test_fields_of_other_types_are_refused(changes: dict[str, Any]) -> None:
     content = zlib.compress(json.dumps({**asdict(MADE), **changes}).encode())
     with pytest.raises(Refused, match="not a valid submission"):
         opened(boxed(content), key())
@@ -216,5 +216,5 @@ def test_fields_of_another_kind_are_refused(changes: dict[str, Any]) -> None:
         ("x" * 400, "x" * 297 + "..."),
     ],
 )
-def test_foreign_text_can_be_printed(text: str, shown: str) -> None:
+def test_foreign_text_becomes_printable(text: str, shown: str) -> None:
     assert sanitize(text) == shown

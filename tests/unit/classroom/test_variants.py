@@ -1,4 +1,4 @@
-"""What follows from an exercise and a student's id."""
+"""A student's variant of an exercise."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ STUDENTS = [f"s{number}" for number in range(200)]
 CASES = [variant_for("e04", student) for student in STUDENTS]
 
 
-def test_it_is_the_same_each_time() -> None:
+def test_a_variant_is_the_same_every_time() -> None:
     assert variant_for("e04", "ada") == variant_for("e04", "ada")
     assert dict(variant_for("e04", "ada").facts) == dict(variant_for("e04", "ada").facts)
 
 
-def test_it_is_the_same_on_every_machine() -> None:
-    """Evidence is judged elsewhere: this one was written down."""
+def test_a_variant_is_the_same_on_every_machine() -> None:
+    """Submissions are graded elsewhere; these values were recorded."""
     variant = variant_for("e04", "ada")
     assert (variant.method, variant.servers, variant.addresses.vip) == ("dr", 4, "203.0.113.7")
 
 
 @pytest.mark.parametrize("name", catalogue.names())
-def test_all_faults_and_servers_have_their_students(name: str) -> None:
+def test_every_fault_method_and_server_is_drawn(name: str) -> None:
     cases = [variant_for(name, student) for student in STUDENTS]
     about, faults = catalogue.load(name), catalogue.faults(name)
     assert {variant.number for variant in cases} == (set(range(len(faults))) if faults else {None})
@@ -40,13 +40,13 @@ def test_all_faults_and_servers_have_their_students(name: str) -> None:
     assert all(variant.other != variant.server for variant in cases if variant.servers > 1)
 
 
-def test_students_have_labs_of_their_own() -> None:
+def test_students_have_different_labs() -> None:
     labs = [(variant.addresses, variant.server, variant.number, variant.servers) for variant in CASES]
     assert len(set(labs)) > 190  # of 200
 
 
 @pytest.mark.parametrize("variant", CASES, ids=STUDENTS)
-def test_no_address_is_there_twice(variant: Variant) -> None:
+def test_no_address_is_used_twice(variant: Variant) -> None:
     plan = variant.plan
     interfaces = [interface for node in plan.topology.nodes for interface in node.interfaces]
     taken = [plan.vip, *(interface.address for interface in interfaces)]
@@ -58,30 +58,30 @@ def test_no_address_is_there_twice(variant: Variant) -> None:
 
 @pytest.mark.parametrize("name", catalogue.names())
 @pytest.mark.parametrize("student", ["a", "Z9._@+-", "x" * 64])
-def test_ids_that_are_ones(name: str, student: str) -> None:
+def test_valid_ids(name: str, student: str) -> None:
     assert variant_for(name, student).facts["vip"]
 
 
 @pytest.mark.parametrize(
     "student", ["", " ", "-a", ".a", "a b", "a/b", "../a", "x" * 65, "ä", "a\n", "<b>", "=1", "{vip}"]
 )
-def test_ids_that_are_none(student: str) -> None:
+def test_invalid_ids(student: str) -> None:
     with pytest.raises(BadRequest, match="--student"):
         variant_for("e04", student)
 
 
-def test_an_exercise_that_is_none() -> None:
+def test_an_unknown_exercise() -> None:
     with pytest.raises(BadRequest, match="e04"):
         variant_for("e99", "ada")
 
 
-def test_the_lab_that_works_differs_in_the_fault_only() -> None:
+def test_the_healthy_variant_differs_only_in_the_fault() -> None:
     variant, healthy = variant_for("e04", "ada"), variant_for("e04", "ada", healthy=True)
     assert (variant.fault is None, healthy.fault) == (False, None)
     assert dict(variant.facts) == dict(healthy.facts)
 
 
-def test_words_and_braces() -> None:
+def test_host_words_and_facts() -> None:
     variant = variant_for("e04", "ada")
     assert variant.hosts("{server}") == (variant.server,)
     assert variant.hosts("{other}") == (variant.other,)
@@ -97,7 +97,7 @@ def test_words_and_braces() -> None:
     ("user", "student"),
     [("ada", "ada"), ("4711", "4711"), ("DOM\\ada b", "DOM-ada-b"), ("_apt", "u_apt"), ("ü$", "u--")],
 )
-def test_every_users_name_makes_an_id(user: str, student: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_user_name_makes_a_valid_id(user: str, student: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "user_name", lambda: user)
     assert default_student() == student
     assert variant_for("e04", default_student()).student == student

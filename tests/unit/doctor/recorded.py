@@ -1,4 +1,4 @@
-"""States of the three healthy labs, as tests/labs/doctor_trial.py has recorded them, and changes to them."""
+"""States of the three healthy labs, recorded by tests/labs/doctor_trial.py, and changes to them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def host(state: LabState, name: str) -> HostState:
 
 
 def on(state: LabState, name: str, **changes: Any) -> LabState:
-    """With another value of one host's; of a mapping, only what is named is changed."""
+    """With changed fields of one host; in mappings, only the named keys change."""
     before = host(state, name)
     for what, value in changes.items():
         if isinstance(value, Mapping):

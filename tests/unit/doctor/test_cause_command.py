@@ -1,4 +1,4 @@
-"""Which lab, or the machine, `./inv doctor` is about, and what it prints of it."""
+"""Which lab, or the machine, `./inv doctor` examines, and what it prints."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ asked: list[tuple[str, str, dict[str, Any]]] = []
 
 
 class Lab(AttachedLab):
-    """A lab whose desk is here."""
+    """A lab whose control socket is faked."""
 
     def ask(self, what: str, **details: Any) -> dict[str, Any]:
         asked.append((str(self), what, details))
@@ -42,7 +42,7 @@ def _nothing_asked() -> None:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs the command while these labs do."""
+    """Run the command while these labs are running."""
 
     def doctor(*labs: Lab, **options: Any) -> int:
         def running() -> Iterator[Lab]:
@@ -55,7 +55,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
     return doctor
 
 
-def test_without_a_lab_it_is_about_the_machine(run: Any) -> None:
+def test_without_a_lab_the_machine_is_examined(run: Any) -> None:
     assert run() == 77
     assert run(lab(healthy("nat")), machine=True) == 77
 
@@ -73,7 +73,7 @@ def test_an_exercise_notes_it_in_its_journal(run: Any, capsys: pytest.CaptureFix
     assert "arp_answered" in capsys.readouterr().out
 
 
-def test_of_several_the_student_says_which(run: Any) -> None:
+def test_the_student_selects_one_of_several_labs(run: Any) -> None:
     labs = [lab(healthy("nat"), exercise="e04", student=student) for student in ("ada", "bob")]
     with pytest.raises(BadRequest, match=r"e04 of ada, e04 of bob.*--student"):
         run(*labs)
@@ -105,7 +105,7 @@ def printed(state: LabState, width: int = 80) -> tuple[int, str]:
     return cause_table.show(state, diagnose(state), titles(), console), output.getvalue()
 
 
-def test_a_cause_is_told_whole_and_as_wide_as_a_terminal() -> None:
+def test_a_cause_is_shown_whole_within_the_terminal() -> None:
     state = on(healthy("nat"), "rs1", offloads={"rs1-eth0": True})
     code, text = printed(state)
     assert code == 1
@@ -121,7 +121,7 @@ def test_brackets_are_text() -> None:
     assert "[/x]" in printed(on(healthy("nat"), "d", scripts={"drain.sh": script}))[1]
 
 
-def test_a_dead_director_and_a_silent_host_are_told() -> None:
+def test_a_dead_director_and_an_unreadable_host_are_reported() -> None:
     state = director(healthy("nat"), error="no answer", services=(), connections=())
     code, text = printed(on(state, "rs2", error="gone"))
     assert code == 1

@@ -1,4 +1,4 @@
-"""Each cause is found where it is, and nothing else is; healthy labs have none."""
+"""Each cause is found where it is, and no other; healthy labs have none."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def without_vip(state: LabState, name: str) -> LabState:
 
 
 def with_vip(state: LabState, name: str, **changes: Any) -> LabState:
-    """With the VIP elsewhere."""
+    """With a changed VIP address entry."""
     addresses = host(state, name).addresses
     changed = (replace(one, **changes) if one.address == VIP else one for one in addresses)
     return on(state, name, addresses=tuple(changed))
@@ -89,7 +89,7 @@ def connected(state: LabState, server: str, stage: str = "ESTABLISHED") -> LabSt
 
 
 def inside_client(state: LabState, gateway: str) -> LabState:
-    """A client on the real servers' own network, which rs1 reaches so."""
+    """A client on the real servers' own network, which rs1 reaches through `gateway`."""
     plug = Plug("c3-eth0", host(state, "rs1").main.switch, "172.16.0.101", 24)
     state = replace(state, hosts=(*state.hosts, HostState("c3", "client", (plug,))))
     for name in ("rs1", "rs2", "rs3"):
@@ -105,7 +105,7 @@ def two_ports(state: LabState, **changes: Any) -> LabState:
 
 
 def by_mark(state: LabState, second: int) -> LabState:
-    """Both ports by marks: the same one, or two."""
+    """Both ports by mark: the same mark, or two."""
     marks = (Mark(1, VIP, "TCP", 80, 80), Mark(second, VIP, "TCP", 8080, 8080))
     service = replace(http_service(state), protocol="FWM", address="0.0.0.0", port=0, persistent=300)
     services = tuple(replace(service, mark=mark) for mark in {1, second})
@@ -252,7 +252,7 @@ def test_a_healthy_lab_has_no_cause(method: str) -> None:
 
 
 @pytest.mark.parametrize(("cause", "method", "place", "change"), BROKEN)
-def test_each_is_found_and_nothing_else(
+def test_each_cause_is_found_and_nothing_else(
     cause: str, method: str, place: str, change: Callable[[LabState], LabState]
 ) -> None:
     found = diagnose(change(healthy(method)))
@@ -263,35 +263,35 @@ def test_each_is_found_and_nothing_else(
 @pytest.mark.parametrize(
     ("method", "change"), [one[1:] for one in HARMLESS], ids=[one[0] for one in HARMLESS]
 )
-def test_what_does_no_harm_is_no_cause(method: str, change: Callable[[LabState], LabState]) -> None:
+def test_a_harmless_change_is_not_a_cause(method: str, change: Callable[[LabState], LabState]) -> None:
     assert diagnose(change(healthy(method))) == []
 
 
-def test_every_cause_is_broken_above() -> None:
+def test_every_cause_is_tested() -> None:
     assert {one[0] for one in BROKEN} == set(CAUSES)
 
 
-def test_the_words_are_those_of_the_diagnosis() -> None:
+def test_titles_match_the_diagnosis() -> None:
     assert titles() == CAUSES
 
 
-def test_the_page_has_all_of_them_in_the_exercises_order() -> None:
+def test_the_page_lists_all_causes_in_order() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", PAGE.read_text(), re.MULTILINE)
     assert rows == list(CAUSES.items())
 
 
-def test_the_larger_value_counts_and_both_are_told() -> None:
+def test_the_larger_value_counts_and_both_are_shown() -> None:
     found = diagnose(setting(healthy("tun"), "rs1", all__rp_filter=1))[0]
     assert "rp_filter is 1 for all, 0 for tunl0" in found.evidence
     assert found.repair == "sysctl -w net.ipv4.conf.all.rp_filter=0"
 
 
-def test_a_counter_is_evidence_where_it_has_counted() -> None:
+def test_a_counter_above_zero_is_evidence() -> None:
     state = on(without_vip(healthy("dr"), "rs1"), "rs1", counters={"IpInAddrErrors": 7})
     assert "IpInAddrErrors is 7" in diagnose(state)[0].evidence
 
 
-def test_how_a_script_is_repaired() -> None:
+def test_the_repair_of_a_script() -> None:
     found = diagnose(on(healthy("nat"), "d", scripts={"drain.sh": DRAIN + DELETES}))[0]
     assert found.repair.splitlines()[1] == QUIETS.strip()
 
@@ -305,7 +305,7 @@ def test_two_causes_on_two_hosts_are_two() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_nothing_is_said_of_what_could_not_be_read(method: str) -> None:
+def test_unreadable_hosts_have_no_cause(method: str) -> None:
     state = healthy(method)
     blind = tuple(HostState(one.name, one.role, one.plugs, error="gone") for one in state.hosts)
     dead = director(replace(state, hosts=blind), services=(), connections=(), timeouts={}, error="no answer")

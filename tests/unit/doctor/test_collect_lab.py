@@ -1,4 +1,4 @@
-"""Reading a lab whose hosts and director are played here: whatever is broken, there is a state."""
+"""Reading a lab of fake hosts and a fake director: there is a state, whatever is broken."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ Run = Callable[..., Result]
 
 
 def lab(tmp_path: Path, run: Run, **on: Run) -> Any:
-    """A lab whose hosts answer by `run`, those that are named by something else."""
+    """A lab whose hosts run `run`, except those named."""
     plan = plan_for("dr", LabOptions())
     names = [node.name for node in plan.topology.nodes]
     hosts = {name: SimpleNamespace(run=on.get(name, run)) for name in names}
@@ -102,7 +102,7 @@ def director(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("director")
-def test_a_lab_is_read_whole(tmp_path: Path) -> None:
+def test_a_lab_is_read_completely(tmp_path: Path) -> None:
     state = collect_lab.collect_lab(lab(tmp_path, prints))
     assert (state.lab, state.method, state.vip) == ("lab-dr", "dr", "203.0.113.1")
     assert [host.name for host in state.hosts] == ["c1", "c2", "r0", "d", "rs1", "rs2", "rs3"]
@@ -126,14 +126,14 @@ def test_a_lab_is_read_whole(tmp_path: Path) -> None:
         (answers(0, repr({**PRINTED, "ip": ""})), "0 lists"),
     ],
 )
-def test_a_host_that_is_broken_is_told(tmp_path: Path, run: Run, said: str) -> None:
+def test_a_broken_host_is_reported(tmp_path: Path, run: Run, said: str) -> None:
     state = collect_lab.collect_lab(lab(tmp_path, prints, rs2=run))
     assert [host.name for host in state.hosts if host.error] == ["rs2"]
     assert said in next(host.error for host in state.hosts if host.error)
 
 
 @pytest.mark.usefixtures("director")
-def test_mnexec_is_gone(tmp_path: Path) -> None:
+def test_a_missing_mnexec_is_reported(tmp_path: Path) -> None:
     def gone(_argv: Sequence[str], **_options: float) -> Result:
         raise FileNotFoundError("mnexec")
 
@@ -141,7 +141,7 @@ def test_mnexec_is_gone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("answer", [ChannelError("no answer on /run/x"), {"ok": False, "error": "no answer"}])
-def test_a_dead_director_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
+def test_a_dead_director_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
     def call(_path: str, _request: dict[str, Any], **_options: float) -> dict[str, Any]:
         if isinstance(answer, Exception):
             raise answer
@@ -154,7 +154,7 @@ def test_a_dead_director_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not any(host.error for host in state.hosts)
 
 
-def test_what_a_host_has_printed() -> None:
+def test_parsing_a_hosts_output() -> None:
     host = parse_host.parse_host(RS1, repr(PRINTED))
     assert [str(address) for address in host.addresses] == ["203.0.113.1/32 on lo:0"]
     assert host.routes == (Route("default", "203.0.113.254", "rs1-eth0"),)
@@ -164,7 +164,7 @@ def test_what_a_host_has_printed() -> None:
     assert host.neighbours[0].state == "STALE"
 
 
-def test_this_machine_can_be_looked_at() -> None:
+def test_collecting_this_machine() -> None:
     command = [sys.executable, "-S", "-E", collect_host.__file__, "127.0.0.1"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     host = parse_host.parse_host(RS1, printed)

@@ -1,4 +1,4 @@
-"""What is found out about a machine, and what is said of it."""
+"""What the doctor finds on a machine, and its report."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from labs.machine import capabilities
 from labs.network import sandbox
 
 
-def test_every_probe_says_something_here() -> None:
+def test_every_probe_reports_here() -> None:
     findings = [probe() for probe in machine.PROBES]
     assert len({one.subject for one in findings}) == len(findings)
     assert all(one.observed for one in findings)
 
 
-def test_what_is_missing_comes_with_what_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_comes_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     def lacks() -> None:
         raise Unable("Not installed: nginx: run `sudo apt-get install nginx`.")
 
@@ -32,7 +32,7 @@ def test_what_is_missing_comes_with_what_helps(monkeypatch: pytest.MonkeyPatch) 
     assert machine.labs() == Finding("labs", State.NO, *told)
 
 
-def test_a_user_without_ids_is_told_the_same_by_labs_and_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labs_and_doctor_say_the_same_about_missing_ids(monkeypatch: pytest.MonkeyPatch) -> None:
     def lacks() -> None:
         raise Unable("/etc/subuid gives ada no ids for a sandbox: run `sudo usermod`.")
 
@@ -49,7 +49,7 @@ def test_a_user_without_ids_is_told_the_same_by_labs_and_doctor(monkeypatch: pyt
     assert shown.getvalue().endswith("The labs cannot run here. Run `sudo usermod`.\n")
 
 
-def test_an_engine_that_is_not_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_name: str) -> None:
         raise EngineError("This kernel has no IPVS (module ip_vs): `./inv vm lab-nat` boots one.")
 
@@ -62,7 +62,7 @@ def test_an_engine_that_is_not_to_be_had(monkeypatch: pytest.MonkeyPatch) -> Non
     ("megabytes", "state", "said"),
     [(24, State.NO, "room for 2 "), (1200, State.OK, "room for 100 "), (90_000, State.OK, "room for 200 ")],
 )
-def test_how_many_servers_there_is_room_for(
+def test_memory_for_real_servers(
     monkeypatch: pytest.MonkeyPatch, megabytes: int, state: State, said: str
 ) -> None:
     monkeypatch.setattr(Path, "read_text", lambda _path: f"MemAvailable:   {megabytes * 1024} kB")
@@ -71,7 +71,7 @@ def test_how_many_servers_there_is_room_for(
     assert said in found.observed
 
 
-def test_a_setting_that_keeps_users_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_that_forbids_user_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capabilities, "forbids_user_namespaces", lambda: "user.max_user_namespaces=0")
     assert machine.without_root().state is State.LIMITED
 
@@ -90,7 +90,7 @@ def test_the_exit_code_is_about_the_labs(subject: str, state: State, code: int) 
     assert machine.show_machine([lambda: Finding(subject, state, "seen")], console) == code
 
 
-def test_piped_it_is_plain_and_complete(capsys: pytest.CaptureFixture[str]) -> None:
+def test_piped_output_is_plain_and_complete(capsys: pytest.CaptureFixture[str]) -> None:
     machine.show_machine([lambda: Finding("[subject]", State.NO, "what was [seen]", "what [helps]")])
     printed = capsys.readouterr().out
     assert printed.isascii()

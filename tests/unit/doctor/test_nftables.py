@@ -1,4 +1,4 @@
-"""What rulesets of nft say, and what they do with a packet."""
+"""The rules of nft rulesets, and what they do with a packet."""
 
 from __future__ import annotations
 
@@ -99,17 +99,17 @@ FORWARD = chain("guard", "forward")
         ([FORWARD, rule("guard", {"jump": {"target": "guard"}})], False),
     ],
 )
-def test_whether_a_message_gets_through(listed: list[dict[str, Any]], lost: bool) -> None:
+def test_whether_a_message_passes(listed: list[dict[str, Any]], lost: bool) -> None:
     assert (dropped(rules(listed, ""), MESSAGE, "prerouting", "forward") is not None) is lost
 
 
-def test_a_rule_is_told_as_people_read_it() -> None:
+def test_a_rule_has_its_text() -> None:
     found = dropped(rules([FORWARD, rule("guard", UNREACHABLE, DROP)], TEXT), MESSAGE, "forward")
     assert found is not None
     assert (found.text, found.handle) == ("icmp type destination-unreachable drop", 2)
 
 
-def test_a_port_that_is_redirected() -> None:
+def test_a_redirected_port() -> None:
     listed = [
         chain("guard", "prerouting"),
         rule("guard", field("tcp", "dport", 80), {"redirect": {"port": 8000}}),

@@ -1,4 +1,4 @@
-"""A state goes through JSON and back, and what is none is refused."""
+"""A state survives JSON, and other JSON is refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.unit.doctor.recorded import METHODS, healthy
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_there_and_back(method: str) -> None:
+def test_a_state_survives_json(method: str) -> None:
     state = healthy(method)
     assert LabState.from_dict(json.loads(json.dumps(state.as_dict()))) == state
 
@@ -27,7 +27,7 @@ def test_there_and_back(method: str) -> None:
         ({"colour": "red"}, "LabState has no field 'colour'"),
     ],
 )
-def test_what_is_no_state_is_refused(change: dict[str, Any], said: str) -> None:
+def test_other_json_is_refused(change: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         LabState.from_dict({**healthy("nat").as_dict(), **change})
 
@@ -41,7 +41,7 @@ def test_what_is_no_state_is_refused(change: dict[str, Any], said: str) -> None:
         ("203.0.113.1", 53, False),
     ],
 )
-def test_who_listens(address: str, port: int, heard: bool) -> None:
+def test_listening_addresses(address: str, port: int, heard: bool) -> None:
     listeners = (
         Listener("TCP", "0.0.0.0", 80),
         Listener("TCP", "203.0.113.1", 21),

@@ -1,4 +1,4 @@
-"""What students start from fails as promised, and what teachers have passes: without a lab."""
+"""What students start with fails as expected, and the solutions pass, without a lab."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def table_seen(variant: Variant, text: str, folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("student", STUDENTS)
-def test_a_packet_table_with_blanks_fails_and_the_whole_one_passes(student: str, tmp_path: Path) -> None:
+def test_a_blank_packet_table_fails_and_a_completed_one_passes(student: str, tmp_path: Path) -> None:
     variant = variant_for("packet-table", student)
     promised = set(catalogue.solutions("packet-table")[0].fails)
     assert failed(variant, table_seen(variant, starter(variant), tmp_path)) == promised
@@ -67,7 +67,7 @@ def test_a_packet_table_with_blanks_fails_and_the_whole_one_passes(student: str,
 
 
 @pytest.mark.parametrize("student", STUDENTS)
-def test_what_is_shown_of_a_packet_table_is_right(student: str) -> None:
+def test_the_given_cells_of_a_packet_table_are_right(student: str) -> None:
     variant = variant_for("packet-table", student)
     for hop, section in zip(packet_cells.hops(variant), packet_cells.sections(variant), strict=True):
         right = packet_cells.cells(hop)
@@ -76,11 +76,11 @@ def test_what_is_shown_of_a_packet_table_is_right(student: str) -> None:
         assert len(shown) < len(right)
 
 
-def test_every_method_is_somebodys() -> None:
+def test_every_method_is_drawn() -> None:
     assert {variant_for("packet-table", f"s{n}").method for n in range(30)} == {"nat", "tun", "dr"}
 
 
-def test_a_wrong_cell_is_named_and_the_right_one_is_not_told(tmp_path: Path) -> None:
+def test_a_wrong_cell_is_named_without_the_right_answer(tmp_path: Path) -> None:
     variant = variant_for("packet-table", "ada")
     name, cell = packet_cells.hops(variant)[0].expected.packet, packet_cells.blanks(variant)[0][0]
     right = packet_cells.cells(packet_cells.hops(variant)[0])[cell]
@@ -91,7 +91,7 @@ def test_a_wrong_cell_is_named_and_the_right_one_is_not_told(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("given", ["192.0.2.1:80", "192.0.2.1.80"])
-def test_addresses_may_be_written_as_tcpdump_does(given: str) -> None:
+def test_addresses_in_tcpdump_notation_are_accepted(given: str) -> None:
     assert packet_cells.same(given, "192.0.2.1:80")
     assert not packet_cells.same(given, "192.0.2.1:8")
 
@@ -105,7 +105,7 @@ def trials_seen(variant: Variant, text: str, folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("student", STUDENTS)
-def test_predictions_that_are_blank_fail_and_the_right_ones_pass(student: str, tmp_path: Path) -> None:
+def test_blank_predictions_fail_and_right_ones_pass(student: str, tmp_path: Path) -> None:
     variant = variant_for("predict", student)
     promised = set(catalogue.solutions("predict")[0].fails)
     assert failed(variant, trials_seen(variant, starter(variant), tmp_path)) == promised
@@ -113,7 +113,7 @@ def test_predictions_that_are_blank_fail_and_the_right_ones_pass(student: str, t
 
 
 @pytest.mark.parametrize("student", STUDENTS)
-def test_what_is_told_of_the_hashing_schedulers_is_right(student: str) -> None:
+def test_the_given_servers_of_hashing_schedulers_are_right(student: str) -> None:
     variant = variant_for("predict", student)
     for trial in predictions.trials(variant):
         told = predictions.given_servers(trial, variant)
@@ -121,7 +121,7 @@ def test_what_is_told_of_the_hashing_schedulers_is_right(student: str) -> None:
         assert len(told) == trial.given < len(trial.steps)
 
 
-def test_only_how_many_and_the_first_wrong_one_are_told(tmp_path: Path) -> None:
+def test_only_the_count_and_the_first_wrong_prediction_are_shown(tmp_path: Path) -> None:
     variant = variant_for("predict", "ada")
     text = starter(variant)
     [rr] = [trial for trial in predictions.trials(variant) if trial.scheduler == "rr"]
@@ -130,7 +130,7 @@ def test_only_how_many_and_the_first_wrong_one_are_told(tmp_path: Path) -> None:
     assert (check.ok, check.observed) == (False, "1 right; number 2 is blank")
 
 
-def test_connections_that_came_to_nothing_are_no_success(tmp_path: Path) -> None:
+def test_failed_connections_fail(tmp_path: Path) -> None:
     variant = variant_for("predict", "ada")
     seen = trials_seen(variant, starter(variant), tmp_path)
     seen["played"] = {scheduler: [] for scheduler in seen["played"]}
@@ -150,7 +150,7 @@ def test_connections_that_came_to_nothing_are_no_success(tmp_path: Path) -> None
         ("\xff\x00", "line 1: expected LABEL"),
     ],
 )
-def test_a_line_that_is_no_answer_is_named(tmp_path: Path, text: str, says: str) -> None:
+def test_a_malformed_line_is_named(tmp_path: Path, text: str, says: str) -> None:
     wrong = read(text, tmp_path)["wrong"]
     assert len(wrong) == 1
     assert says in wrong[0]
@@ -167,7 +167,7 @@ def test_blanks_comments_and_spaces(tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_that_is_gone_is_told(tmp_path: Path) -> None:
+def test_a_missing_worksheet_is_reported(tmp_path: Path) -> None:
     assert worksheet.read(tmp_path / "none.txt").wrong == [
         "none.txt cannot be read: No such file or directory"
     ]
@@ -187,7 +187,7 @@ def pytest_of(file: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_starter_can_be_used_and_fails_its_tests() -> None:
+def test_the_starter_loads_and_fails_its_tests() -> None:
     assert CustomScheduler(STARTER).pick([], PACKET, 0.0) is None
     done = pytest_of(STARTER)
     assert done.returncode == 1
@@ -200,8 +200,8 @@ def test_the_solution_passes_its_tests(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_a_row_of_the_check_does_not_speak_of_a_service_that_has_gone(tmp_path: Path) -> None:
-    """What the director says of its service, of which the check's own is no longer one."""
+def test_an_error_does_not_mention_the_deleted_service(tmp_path: Path) -> None:
+    """The director's message is about a service, which the check has deleted."""
     file = tmp_path / "smooth.py"
     file.write_text("import time\nclass Scheduler:\n    def changed(self, servers): pass\n")
     file.write_text(
@@ -218,7 +218,7 @@ def test_a_row_of_the_check_does_not_speak_of_a_service_that_has_gone(tmp_path: 
 
 
 @pytest.mark.parametrize("student", STUDENTS)
-def test_the_lab_expects_what_the_solution_does_and_no_other_scheduler(
+def test_only_the_solution_produces_the_expected_order(
     student: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / student_scheduler.FILE).write_text(write_scheduler.SOURCE)
@@ -239,7 +239,7 @@ def named(letters: str) -> tuple[str, ...]:
     return tuple(f"rs{'abc'.index(letter) + 1}" for letter in letters)
 
 
-def test_the_director_of_the_lab_is_started_with_the_students_file() -> None:
+def test_the_director_starts_with_the_students_file() -> None:
     variant = variant_for("write-scheduler", "ada")
     edit = script_editor(variant, Path("/runs/of ada/work"))
     script = edit(Script("d/start.sh", "#!/bin/sh\n# exec\nexec lvs-director --method nat\n"))

@@ -1,4 +1,4 @@
-"""What students get: all that they need to play and hand in, and nothing that tells the answers."""
+"""What students get: all they need to do the exercises and hand in, and no answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from classroom.script_edits import edits_of
 from classroom.submission import Refused, opened
 from classroom.variants import variant_for
 from labs.errors import BadRequest, Unable
-from tests.unit.classroom.made import SECRET, key
+from tests.unit.classroom.submissions import SECRET, key
 
 ROOT = Path(__file__).resolve().parents[4]
 OWN = (".git", ".venv", "runs", "__pycache__", ".*_cache", ".hypothesis", ".benchmarks")
@@ -68,7 +68,7 @@ def is_exercise(name: str) -> bool:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy without git, with things of the teacher's in it."""
+    """A copy without git, with files of the teacher's in it."""
     copy = tmp_path_factory.mktemp("archive") / "checkout"
     shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*OWN))
     (copy / "words.txt").write_text(f"{SECRET}\n")
@@ -98,7 +98,7 @@ def members(packed: bytes) -> Members:
 
 @pytest.fixture(scope="module")
 def readable(members: Members) -> Members:
-    """With the packed ones as they are when somebody takes the trouble."""
+    """With packed parts unpacked, as a curious student could."""
     packed = {name: PACKED.findall(data.decode()) for name, data in members.items() if is_exercise(name)}
     unpacked = {
         f"{name} (unpacked {number})": zlib.decompress(b85decode(text))
@@ -142,11 +142,11 @@ def unpacked(packed: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
         *TEACHERS,
     ],
 )
-def test_left_out(members: Members, gone: str) -> None:
+def test_files_left_out(members: Members, gone: str) -> None:
     assert gone not in members
 
 
-def test_what_students_need_is_there(members: Members) -> None:
+def test_files_students_need(members: Members) -> None:
     assert {"inv", "tasks.py", "README.md", "classroom/class.pub", "classroom/session.py"} <= set(members)
     assert {"exercises/e04.py", "exercises/e04.md", "exercises/starters/smooth.py"} <= set(members)
     assert not [name for name in members if name.endswith(".pyc")]
@@ -167,15 +167,15 @@ def test_no_solution_is_inside(readable: Members) -> None:
             assert not [file for file, data in ours.items() if any(word.encode() in data for word in words)]
 
 
-def test_no_page_tells_an_answer(members: Members) -> None:
-    """Neither a diagnosis as it is handed in, nor what only the doctor says of a fault."""
+def test_no_page_gives_an_answer_away(members: Members) -> None:
+    """Neither a complete diagnosis, nor a cause's word."""
     pages = {name: data.decode() for name, data in members.items() if name.endswith(".md")}
     answers = re.compile(r"--(host|cause|evidence) (?!HOST|CAUSE|EVIDENCE)")
     assert not [name for name, text in pages.items() if answers.search(text) or "vip_missing" in text]
     assert "--cause CAUSE" in pages["docs/exercises.md"]
 
 
-def test_no_link_leads_nowhere(members: Members) -> None:
+def test_no_dead_links(members: Members) -> None:
     found = 0
     for name in members:
         for target in (
@@ -190,14 +190,14 @@ def test_no_link_leads_nowhere(members: Members) -> None:
     assert b"measured here" in members["labs/vs_nat/README.md"]
 
 
-def test_it_is_small_and_has_neither_results_nor_plots(members: Members, packed: bytes) -> None:
+def test_the_archive_is_small_without_results_and_plots(members: Members, packed: bytes) -> None:
     assert len(packed) < 700_000
     kinds = {PurePosixPath(name).suffix for name in members if not name.startswith("docs/pictures/")}
     assert not kinds & {".png", ".svg", ".csv", ".json", ".jsonl", ".html", ".gz"}
 
 
-def test_every_package_is_packed_or_left_out_on_purpose() -> None:
-    """A new one is a decision: whether students need it."""
+def test_every_package_is_included_or_left_out_on_purpose() -> None:
+    """A new package needs a decision whether students need it."""
     here = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert here - set(_PACKAGES) <= {"exercises", "tests"}
 
@@ -228,7 +228,7 @@ def test_an_answer_outside_its_section_stops_the_archive(source: str, answer: st
         without_answers(source, "exercises/x.py")
 
 
-def test_it_can_be_played_and_what_it_seals_is_for_the_teacher_only(unpacked: Path) -> None:
+def test_exercises_run_there_and_seal_for_the_teacher_only(unpacked: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PLAY], cwd=unpacked, env={"PYTHONPATH": str(unpacked)}, capture_output=True
     )
@@ -245,7 +245,7 @@ def test_it_can_be_played_and_what_it_seals_is_for_the_teacher_only(unpacked: Pa
 
 
 @pytest.mark.parametrize("words", [("grade", "."), ("student-archive",), ("test",), ("vm-test",)])
-def test_what_is_the_teachers_says_so(unpacked: Path, words: tuple[str, ...]) -> None:
+def test_teachers_commands_are_refused_there(unpacked: Path, words: tuple[str, ...]) -> None:
     command = [sys.executable, "tasks.py", *words]
     done = subprocess.run(command, cwd=unpacked, capture_output=True, text=True)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
@@ -261,7 +261,7 @@ def test_only_commands_that_work_there_are_listed(unpacked: Path) -> None:
         assert not listed & {"grade", "student-archive", "test", "vm-test"}
 
 
-def test_the_same_twice(checkout: Path, packed: bytes) -> None:
+def test_the_archive_is_reproducible(checkout: Path, packed: bytes) -> None:
     assert archive(key().public_key, checkout, without=SECRET) == packed
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         found = tar.getmembers()
@@ -271,7 +271,7 @@ def test_the_same_twice(checkout: Path, packed: bytes) -> None:
     assert (modes[f"{FOLDER}/inv"], modes[f"{FOLDER}/tasks.py"]) == (0o755, 0o644)
 
 
-def test_with_git_what_it_tracks(tmp_path: Path) -> None:
+def test_with_git_only_tracked_files_are_included(tmp_path: Path) -> None:
     root = tmp_path / "checkout"
     (root / "exercises").mkdir(parents=True)
     (root / "labs").mkdir()
@@ -287,7 +287,7 @@ def test_with_git_what_it_tracks(tmp_path: Path) -> None:
     assert names == ["classroom/class.pub", "exercises/e1.md", "exercises/e1.py", "tasks.py"]
 
 
-def test_git_that_is_missing_or_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_or_failing_git_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / "tasks.py").write_text("1")
     with pytest.raises(Unable, match=r"not known \(fatal: not a git repository.*without \.git") as failed:

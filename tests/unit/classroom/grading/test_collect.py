@@ -23,19 +23,19 @@ def fill(folder: Path, *names: str) -> None:
         path.write_text(name)
 
 
-def test_subfolders_too(tmp_path: Path) -> None:
+def test_subfolders_are_searched(tmp_path: Path) -> None:
     fill(tmp_path, "b.lvs", "Ada Lovelace_7_file_/e04-ada.lvs", "x/y/C.LVS", "notes.txt", "x/._b.lvs")
     found = {one.file: one.read() for one in submitted_files(tmp_path)}
     assert list(found) == ["Ada Lovelace_7_file_/e04-ada.lvs", "b.lvs", "x/y/C.LVS"]
     assert found["b.lvs"] == b"b.lvs"
 
 
-def test_one_file_by_its_name(tmp_path: Path) -> None:
+def test_a_single_file(tmp_path: Path) -> None:
     fill(tmp_path, "b.lvs", "c.lvs")
     assert [one.file for one in submitted_files(tmp_path / "b.lvs")] == ["b.lvs"]
 
 
-def test_a_zip_is_looked_into(tmp_path: Path) -> None:
+def test_zip_archives_are_searched(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
         archive.writestr("submission_1/e04-ada.lvs", "one")
         archive.writestr("submission_1/__MACOSX/._e04-ada.lvs", "resource")
@@ -45,14 +45,14 @@ def test_a_zip_is_looked_into(tmp_path: Path) -> None:
     assert len(submitted_files(tmp_path / "export.zip")) == 1
 
 
-def test_a_broken_zip_is_refused_not_left_out(tmp_path: Path) -> None:
+def test_a_broken_zip_is_refused_not_skipped(tmp_path: Path) -> None:
     fill(tmp_path, "export.zip")
     (found,) = submitted_files(tmp_path)
     with pytest.raises(Refused, match="ZIP"):
         found.read()
 
 
-def test_what_is_huge_in_a_zip_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_huge_member_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with zipfile.ZipFile(tmp_path / "export.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("huge.lvs", b" " * (64 * LARGEST))
     (found,) = submitted_files(tmp_path)
@@ -61,8 +61,8 @@ def test_what_is_huge_in_a_zip_is_not_unpacked(tmp_path: Path, monkeypatch: pyte
         found.read()
 
 
-def test_what_shrinks_too_well_is_not_unpacked(tmp_path: Path) -> None:
-    """So an archive costs no more than its own length."""
+def test_a_member_that_compresses_too_well_is_not_unpacked(tmp_path: Path) -> None:
+    """An archive costs no more than its own size."""
     with zipfile.ZipFile(tmp_path / "export.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.lvs", b" " * LARGEST)
         archive.writestr("b.lvs", b64encode(random.Random(1).randbytes(50_000)))
@@ -72,7 +72,7 @@ def test_what_shrinks_too_well_is_not_unpacked(tmp_path: Path) -> None:
     assert len(second.read()) > 50_000
 
 
-def test_an_archive_whose_members_share_their_bytes_is_refused(tmp_path: Path) -> None:
+def test_an_archive_with_overlapping_members_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
         archive.writestr("a.lvs", b"x" * 10_000)
         whole = archive.infolist()[0]
@@ -87,7 +87,7 @@ def test_an_archive_whose_members_share_their_bytes_is_refused(tmp_path: Path) -
         found.read()
 
 
-def test_a_way_to_compress_that_may_ask_for_gigabytes_is_refused(tmp_path: Path) -> None:
+def test_unsupported_compression_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "export.zip", "w", zipfile.ZIP_LZMA) as archive:
         archive.writestr("e04-ada.lvs", b"x")
     (found,) = submitted_files(tmp_path)
@@ -95,7 +95,7 @@ def test_a_way_to_compress_that_may_ask_for_gigabytes_is_refused(tmp_path: Path)
         found.read()
 
 
-def test_an_archive_is_opened_twice_however_many_files_are_in_it(
+def test_an_archive_is_opened_twice_whatever_its_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a.zip", "b.zip"):
@@ -118,7 +118,7 @@ def test_an_archive_is_opened_twice_however_many_files_are_in_it(
 
 
 @pytest.mark.parametrize("limit", ["_MAX_MEMBERS", "_MAX_DIRECTORY"])
-def test_an_archive_of_too_many_files_is_refused(
+def test_an_archive_with_too_many_files_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
@@ -131,7 +131,7 @@ def test_an_archive_of_too_many_files_is_refused(
         found.read()
 
 
-def test_what_is_called_evidence_and_is_no_file_is_refused_not_left_out(tmp_path: Path) -> None:
+def test_a_name_that_is_not_a_regular_file_is_refused_not_skipped(tmp_path: Path) -> None:
     fill(tmp_path, "b.lvs")
     (tmp_path / "folder.lvs").mkdir()
     (tmp_path / "folder.lvs" / "c.lvs").write_text("c")
@@ -157,9 +157,7 @@ def test_what_is_called_evidence_and_is_no_file_is_refused_not_left_out(tmp_path
     }
 
 
-def test_a_folder_that_may_not_be_read_is_refused_not_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_folder_is_refused_not_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path, "b.lvs", "locked/c.lvs")
     scandir = os.scandir
 
@@ -183,7 +181,7 @@ def test_a_file_that_vanishes_is_refused(tmp_path: Path) -> None:
         found.read()
 
 
-def test_no_folder_and_an_empty_one(tmp_path: Path) -> None:
+def test_a_missing_and_an_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="no folder"):
         submitted_files(tmp_path / "nowhere")
     (tmp_path / "folder").mkdir()
@@ -229,7 +227,5 @@ def test_the_account_of_a_file(file: str, account: Account) -> None:
         ([(), ("ada",)], "ada", ("ada",)),
     ],
 )
-def test_the_account_that_is_the_students_own(
-    accounts: list[Account], student: str, own: Account | None
-) -> None:
+def test_the_students_own_account(accounts: list[Account], student: str, own: Account | None) -> None:
     assert own_account(accounts, student) == own

@@ -12,7 +12,7 @@ from classroom.grading.grade import grade
 from classroom.keys import PRACTICE, VARIABLE
 from labs.errors import BadRequest
 from labs.wait import patient
-from tests.unit.classroom.made import SECRET, hand_in, submission
+from tests.unit.classroom.submissions import SECRET, hand_in, submission
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def secret(tmp_path: Path) -> str:
     return str(file)
 
 
-def test_a_class_that_is_graded(tmp_path: Path, secret: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_grading_a_class(tmp_path: Path, secret: str, capsys: pytest.CaptureFixture[str]) -> None:
     hand_in(tmp_path / "in", submission("ada"))
     assert grade(str(tmp_path / "in"), secret, "") == 0
     told = capsys.readouterr().out
@@ -37,7 +37,7 @@ def test_a_class_that_is_graded(tmp_path: Path, secret: str, capsys: pytest.Capt
     assert (tmp_path / "in" / "grades" / "e04-ada" / "results.json").is_file()
 
 
-def test_something_refused_is_told_and_ends_with_1(
+def test_a_refusal_is_reported_and_ends_with_1(
     tmp_path: Path, secret: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hand_in(tmp_path / "in", submission("ada"))
@@ -71,14 +71,14 @@ def test_a_secret_on_the_command_line_is_not_repeated(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe"])
-def test_a_file_that_holds_no_secret(tmp_path: Path, content: bytes) -> None:
+def test_a_file_without_a_secret(tmp_path: Path, content: bytes) -> None:
     hand_in(tmp_path, submission("ada"))
     (tmp_path / "secret").write_bytes(content)
     with pytest.raises(BadRequest, match="secret"):
         grade(str(tmp_path), str(tmp_path / "secret"), "")
 
 
-def test_requests_that_make_no_sense(tmp_path: Path, secret: str) -> None:
+def test_invalid_requests(tmp_path: Path, secret: str) -> None:
     with pytest.raises(BadRequest, match="no folder"):
         grade(str(tmp_path / "nowhere"), secret, "")
     with pytest.raises(BadRequest, match="nothing to grade"):
@@ -88,7 +88,7 @@ def test_requests_that_make_no_sense(tmp_path: Path, secret: str) -> None:
         grade(str(tmp_path), secret, secret)
 
 
-def test_a_table_that_is_too_wide_has_the_sums_only(
+def test_a_table_that_is_too_wide_has_only_the_sums(
     tmp_path: Path, secret: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hand_in(tmp_path / "in", submission("ada"))

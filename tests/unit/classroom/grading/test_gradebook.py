@@ -1,4 +1,4 @@
-"""The class book: who is in it with which points, and what was refused."""
+"""The gradebook: students, points and refusals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from classroom.grading.gradebook import Gradebook, grade_files, natural_key
 from classroom.submission import LARGEST, new_run
 from classroom.variants import variant_for
 from labs.wait import patient
-from tests.unit.classroom.made import hand_in, journal, key, seen, submission
+from tests.unit.classroom.submissions import hand_in, journal, key, seen, submission
 
 ADA, BOB = submission("ada"), submission("bob")
 
@@ -42,7 +42,7 @@ def test_right_wrong_and_partial(tmp_path: Path) -> None:
     assert (made.exercises, made.refusals) == (["e04"], ())
 
 
-def test_what_is_wrong_with_one_file_is_no_matter_to_others(tmp_path: Path) -> None:
+def test_a_bad_file_does_not_affect_others(tmp_path: Path) -> None:
     hand_in(tmp_path, ADA)
     hand_in(tmp_path, submission("other"), secret="other class")
     file = hand_in(tmp_path, submission("tampered"))
@@ -60,8 +60,8 @@ def test_what_is_wrong_with_one_file_is_no_matter_to_others(tmp_path: Path) -> N
     assert "cut short" in told["e04-cut.lvs"]
 
 
-def test_somebody_elses_evidence_under_ones_own_name(tmp_path: Path) -> None:
-    """As made from a lab of ada's by changed code: the run, the facts and the state are hers."""
+def test_another_students_submission_under_ones_own_name(tmp_path: Path) -> None:
+    """Made from ada's lab by modified code: run, facts and state are hers."""
     hand_in(tmp_path, replace(ADA, student="eve", journal=journal("eve"), run="another"))
     assert "wrong lab" in reasons(graded(tmp_path))["e04-eve.lvs"]
 
@@ -76,8 +76,8 @@ def test_one_run_under_two_names_is_refused_for_both(tmp_path: Path) -> None:
     assert "e04 of ada" in reasons(made)["e04-bob.lvs"]
 
 
-def test_the_original_of_a_run_counts_whatever_is_made_of_it(tmp_path: Path) -> None:
-    """By the run's name; where an older archive has named it, by the clock."""
+def test_the_original_of_a_run_counts_whatever_was_copied_from_it(tmp_path: Path) -> None:
+    """By the run's name, or by the clock where an older archive named it."""
     run = new_run("e04", "ada")
     hand_in(tmp_path, replace(ADA, run=run))
     hand_in(tmp_path, replace(BOB, run=run, journal=journal("bob", 1)))
@@ -107,8 +107,8 @@ EVES = replace(
         ("ada_1_2_e04-ada.lvs", "eve_LATE_3_4_e04-ada.lvs"),
     ],
 )
-def test_who_hands_in_decides_and_not_the_clock_inside(tmp_path: Path, adas: str, eves: str) -> None:
-    """Another run, the same one sealed again later, and one with an earlier time."""
+def test_the_account_decides_not_the_clock_inside(tmp_path: Path, adas: str, eves: str) -> None:
+    """Another run, the same run sealed again later, and one with an earlier time."""
     for other in (replace(EVES, run="another"), EVES, replace(EVES, journal=journal("ada", 1))):
         hand_in(tmp_path, ADA, adas)
         hand_in(tmp_path, other, eves)
@@ -136,7 +136,7 @@ def test_the_same_run_sealed_again_by_another_account_does_not_count(tmp_path: P
     assert "submitted by y" in reasons(made)["y/e04-ada.lvs"]
 
 
-def test_a_copy_in_another_account_takes_nothing_away(tmp_path: Path) -> None:
+def test_a_copy_in_another_account_does_no_harm(tmp_path: Path) -> None:
     first = hand_in(tmp_path, replace(ADA, diagnosis={}, journal=journal("ada", 5)), "x/e04-ada.lvs")
     hand_in(tmp_path, replace(ADA, run="second"), "x/e04-ada (1).lvs")
     (tmp_path / "y").mkdir()
@@ -146,7 +146,7 @@ def test_a_copy_in_another_account_takes_nothing_away(tmp_path: Path) -> None:
     assert made.entries[0].notes == ("older submission: x/e04-ada.lvs", "older submission: y/e04-ada.lvs")
 
 
-def test_an_account_that_hands_in_for_several_is_named(tmp_path: Path) -> None:
+def test_an_account_that_submits_for_several_students_is_noted(tmp_path: Path) -> None:
     hand_in(tmp_path, ADA, "Eve Adams_12_assignsubmission_file_/e04-ada.lvs")
     hand_in(tmp_path, submission("eve"), "Eve Adams_12_assignsubmission_file_/e04-eve.lvs")
     notes = {entry.mark.student: entry.notes for entry in graded(tmp_path).entries}
@@ -156,7 +156,7 @@ def test_an_account_that_hands_in_for_several_is_named(tmp_path: Path) -> None:
     }
 
 
-def test_the_later_of_two_counts_and_the_older_is_named(tmp_path: Path) -> None:
+def test_the_later_of_two_counts_and_the_older_is_noted(tmp_path: Path) -> None:
     older = replace(ADA, diagnosis={}, journal=journal("ada", 5))
     hand_in(tmp_path, older, "z.lvs")
     hand_in(tmp_path, ADA, "a.lvs")
@@ -166,7 +166,7 @@ def test_the_later_of_two_counts_and_the_older_is_named(tmp_path: Path) -> None:
     assert made.refusals == ()
 
 
-def test_a_copy_is_named(tmp_path: Path) -> None:
+def test_a_copy_is_noted(tmp_path: Path) -> None:
     file = hand_in(tmp_path, ADA, "a.lvs")
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy" / "b.lvs").write_bytes(file.read_bytes())
@@ -174,7 +174,7 @@ def test_a_copy_is_named(tmp_path: Path) -> None:
     assert (entry.file, entry.notes) == ("copy/b.lvs", ("copy: a.lvs",))
 
 
-def test_a_name_that_says_another_student_is_a_note(tmp_path: Path) -> None:
+def test_a_file_named_after_another_student_is_noted(tmp_path: Path) -> None:
     hand_in(tmp_path, ADA, "Bob_123_e04-bob.lvs")
     hand_in(tmp_path, BOB, "e04-bob (1).lvs")
     hand_in(tmp_path, submission("carl"), "mine.lvs")
@@ -183,13 +183,13 @@ def test_a_name_that_says_another_student_is_a_note(tmp_path: Path) -> None:
     assert notes == {"ada": ("named as e04 of bob",), "bob": (), "carl": ()}
 
 
-def test_names_of_files_can_be_printed(tmp_path: Path) -> None:
+def test_file_names_are_printable(tmp_path: Path) -> None:
     (tmp_path / "\x1b[2J.lvs").write_text("x")
     assert list(reasons(graded(tmp_path))) == ["?[2J.lvs"]
 
 
-def test_a_hostile_class_costs_no_more_than_its_files(tmp_path: Path) -> None:
-    """The largest that opens, many times over: nothing of it is kept, and copies are opened once."""
+def test_hostile_files_cost_no_more_than_their_size(tmp_path: Path) -> None:
+    """The largest file that opens, many times: nothing of it is kept, and copies are opened once."""
     parts: object = [[] for _ in range(45_000)]
     full = {"requests": parts, "arp_answers": "x" * (LARGEST // 2)}
     for number in range(20):
@@ -211,7 +211,7 @@ def test_a_hostile_class_costs_no_more_than_its_files(tmp_path: Path) -> None:
     assert time.process_time() - began < patient(21)
 
 
-def test_content_that_no_check_expects_ends_nothing(tmp_path: Path) -> None:
+def test_malformed_content_does_not_end_grading(tmp_path: Path) -> None:
     nested: object = 1
     for _ in range(400):
         nested = [nested]

@@ -10,7 +10,7 @@ import pytest
 from classroom.checks import FAILED
 from classroom.grading.marking import WHOLE, Part, mark
 from classroom.variants import variant_for
-from tests.unit.classroom.made import journal, seen, submission
+from tests.unit.classroom.submissions import journal, seen, submission
 
 CASE = variant_for("e04", "ada")
 RIGHT = submission("ada")
@@ -21,14 +21,14 @@ def points(**changes: Any) -> list[int]:
     return [part.points for part in mark(replace(RIGHT, **changes), CASE).parts]
 
 
-def test_all_right_is_all_the_points() -> None:
+def test_a_right_submission_gets_all_points() -> None:
     made = mark(RIGHT, CASE)
     assert made.points == WHOLE == sum(part.most for part in made.parts)
     assert all(part.ok for part in made.parts)
     assert (made.hints, made.checks, made.doctor, made.minutes) == (1, 2, 0, 10.0)
 
 
-def test_nothing_done_is_no_point() -> None:
+def test_nothing_done_gets_no_points() -> None:
     assert points(seen=BROKEN, diagnosis={}) == [0, 0, 0, 0, 0]
 
 
@@ -48,12 +48,12 @@ def test_a_diagnosis_counts_without_a_repair_and_the_other_way_round() -> None:
         ({"host": "<b>", "cause": "gremlins"}, [0, 0, 5]),
     ],
 )
-def test_each_answer_counts_for_itself(answers: dict[str, str], counted: list[int]) -> None:
+def test_each_answer_counts_separately(answers: dict[str, str], counted: list[int]) -> None:
     assert points(diagnosis={**RIGHT.diagnosis, **answers})[2:] == counted
 
 
 def test_half_a_repair() -> None:
-    """All are served, but by one server."""
+    """All requests are served, but by one server."""
     asked = [{"how": "answered", "server": CASE.other}] * 12
     assert points(seen={**RIGHT.seen, "requests": asked}) == [35, 0, 10, 15, 5]
 
@@ -71,16 +71,16 @@ def test_a_repair_that_breaks_something_else_counts_half() -> None:
     "absurd",
     [{}, {"requests": None}, {"requests": {FAILED: "x"}}, {"requests": 5, "arp_answers": [[]]}, {"more": 1}],
 )
-def test_absurd_content_is_no_point_for_the_lab(absurd: dict[str, Any]) -> None:
+def test_malformed_content_gets_no_points_for_the_lab(absurd: dict[str, Any]) -> None:
     assert sum(points(seen=absurd)) == 30  # the diagnosis
 
 
-def test_texts_can_be_printed() -> None:
+def test_texts_are_printable() -> None:
     made = mark(replace(RIGHT, seen={**RIGHT.seen, "arp_answers": ["\x1b[2J" + "x" * 9999]}), CASE)
     assert all(len(part.observed) <= 300 and part.observed.isprintable() for part in made.parts)
 
 
-def test_answers_are_told_from_behaviour() -> None:
+def test_answers_are_marked_as_such() -> None:
     assert [part.answer for part in mark(RIGHT, CASE).parts] == [False, False, True, True, True]
 
 
@@ -91,5 +91,5 @@ def test_minutes_from_start_to_end(minutes: float, told: float) -> None:
     )
 
 
-def test_no_points_to_be_had_is_not_ok() -> None:
+def test_a_part_without_points_is_not_ok() -> None:
     assert not Part("x", 0, 0, "", "").ok

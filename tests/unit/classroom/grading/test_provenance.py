@@ -1,4 +1,4 @@
-"""Evidence is of the lab of the student that it names."""
+"""A submission shows the lab of the student it names."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import pytest
 from classroom.grading import provenance
 from classroom.submission import Refused
 from classroom.variants import variant_for
-from tests.unit.classroom.made import journal, seen, state, submission
+from tests.unit.classroom.submissions import journal, seen, state, submission
 
 ADA, BOB = submission("ada"), submission("bob")
 
 
-def test_ones_own_is() -> None:
+def test_a_students_own_submission_is_accepted() -> None:
     assert provenance.require(ADA) == variant_for("e04", "ada")
 
 
 @pytest.mark.parametrize("extra", [{"newer": "1"}, {}])
-def test_facts_that_are_not_known_here_do_not_matter(extra: dict[str, str]) -> None:
+def test_unknown_facts_are_ignored(extra: dict[str, str]) -> None:
     facts = {name: fact for name, fact in ADA.facts.items() if name != "count"}
     provenance.require(replace(ADA, facts={**facts, **extra}))
 
@@ -46,13 +46,13 @@ def test_facts_that_are_not_known_here_do_not_matter(extra: dict[str, str]) -> N
         ({"seen": {"arp_answers": ["rs9-eth0"]}}, "rs9 does not exist"),
     ],
 )
-def test_anything_else_is_not(changes: dict[str, Any], reason: str) -> None:
+def test_anything_else_is_refused(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(Refused, match=reason):
         provenance.require(replace(ADA, **changes))
 
 
 def test_no_student_passes_for_another() -> None:
-    """Whatever part is another's, of two hundred students with the same fault and method or not."""
+    """Whichever part is taken from one of two hundred others."""
     for number in range(200):
         other = variant_for("e04", f"s{number}")
         if other.facts != {**ADA.facts, "student": other.student}:
@@ -62,6 +62,6 @@ def test_no_student_passes_for_another() -> None:
                 provenance.require(replace(submission(other.student), facts=ADA.facts, state=ADA.state))
 
 
-def test_broken_labs_are_evidence_too() -> None:
+def test_a_submission_of_a_broken_lab_is_accepted() -> None:
     variant = variant_for("e04", "ada")
     provenance.require(replace(ADA, seen=seen(variant, broken=True), state=state(variant.plan)))

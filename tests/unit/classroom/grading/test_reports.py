@@ -25,7 +25,7 @@ from classroom.grading.reports import (
 )
 from classroom.variants import variant_for
 from labs.errors import BadRequest
-from tests.unit.classroom.made import submission
+from tests.unit.classroom.submissions import submission
 
 RIGHT = Entry("e04-ada.lvs", mark(submission("ada"), variant_for("e04", "ada")))
 EVIL = "<script>alert('x')</script>&\"=1+1"
@@ -51,14 +51,14 @@ class Tags(HTMLParser):
 
 
 @pytest.mark.parametrize("entry", [RIGHT, WRONG])
-def test_html_escapes_what_was_written(entry: Entry) -> None:
+def test_html_is_escaped(entry: Entry) -> None:
     page = html_page(entry)
     assert not Tags(page).seen & {"script", "b" if entry is WRONG and "<b>served" in page else "i"}
     assert "<script" not in page
     assert entry.mark.exercise in page
 
 
-def test_the_text_says_what_is_missing() -> None:
+def test_the_text_report_shows_what_is_missing() -> None:
     told = text_report(WRONG)
     assert "27 of 100 points" in told
     assert "FAIL  17/35  All <b>served</b>" in told
@@ -68,12 +68,12 @@ def test_the_text_says_what_is_missing() -> None:
 
 
 @pytest.mark.parametrize("report", [text_report, html_page, gradescope_results])
-def test_students_do_not_read_the_teachers_notes(report: object) -> None:
+def test_reports_leave_out_the_teachers_notes(report: object) -> None:
     assert callable(report)
     assert "seen elsewhere" not in report(replace(RIGHT, notes=("seen elsewhere",)))
 
 
-def test_csv_has_a_line_each_and_no_formulas() -> None:
+def test_csv_has_a_line_for_each_student_and_no_formulas() -> None:
     header, ada, evil = csv.reader(StringIO(csv_table(BOOK)))
     assert header == ["student", "e04", "total", "hints", "checks", "minutes", "notes"]
     assert ada == ["ada", "100", "100", "1", "2", "10.0", ""]
@@ -82,12 +82,12 @@ def test_csv_has_a_line_each_and_no_formulas() -> None:
 
 
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1"])
-def test_cells_that_a_spreadsheet_would_calculate(text: str) -> None:
+def test_cells_are_not_formulas(text: str) -> None:
     assert csv_cell(text) == f"'{text}"
     assert csv_cell(f"a{text}") == f"a{text}"
 
 
-def test_csv_leaves_empty_what_was_not_handed_in() -> None:
+def test_csv_cells_without_a_submission_are_empty() -> None:
     other = replace(RIGHT, mark=replace(RIGHT.mark, exercise="e17", student="bob"))
     rows = list(csv.reader(StringIO(csv_table(Gradebook((RIGHT, other), ())))))
     if rows[0][1:3] == ["e04", "e17"]:  # where there is an e17
@@ -108,7 +108,7 @@ def test_junit_is_well_formed_and_counts() -> None:
     assert EVIL in str(told["refused"][0][0].get("message"))
 
 
-def test_gradescope_gets_its_form() -> None:
+def test_gradescope_results() -> None:
     form = json.loads(gradescope_results(WRONG))
     assert (form["score"], form["max_score"]) == (27, 100)
     assert isinstance(form["output"], str)
@@ -122,14 +122,14 @@ def test_gradescope_gets_its_form() -> None:
     assert sum(one["max_score"] for one in whole["tests"]) == whole["max_score"] == whole["score"]
 
 
-def test_all_of_them_are_written(tmp_path: Path) -> None:
+def test_all_reports_are_written(tmp_path: Path) -> None:
     write(Gradebook((RIGHT,), ()), tmp_path)
     found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     own = {f"e04-ada/{name}" for name in ("report.txt", "report.html", "results.json")}
     assert found == {"class.csv", "junit.xml", *own}
 
 
-def test_a_folder_that_can_not_be_written(tmp_path: Path) -> None:
+def test_an_unwritable_folder(tmp_path: Path) -> None:
     (tmp_path / "class.csv").mkdir()
     with pytest.raises(BadRequest, match="--output"):
         write(BOOK, tmp_path)

@@ -1,4 +1,4 @@
-"""Evidence of e04, made up: what its probes and the doctor would have told, without a lab."""
+"""Submissions of e04, made up without a lab: what its probes and the doctor would have observed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def key(secret: str = SECRET) -> PrivateKey:
 
 
 def submission(student: str = "ada", **changes: Any) -> Submission:
-    """Mended and rightly diagnosed, ten minutes after the start; `changes` are of its fields."""
+    """Repaired and rightly diagnosed, ten minutes after the start; `changes` replace fields."""
     variant = variant_for("e04", student)
     made = Submission(
         exercise="e04",
@@ -50,7 +50,7 @@ def seen(variant: Variant, *, broken: bool = False) -> dict[str, Any]:
 
 
 def state(plan: Plan) -> dict[str, Any]:
-    """The plan's side of what the doctor reads."""
+    """The plan's part of the doctor's state."""
     return {
         "lab": plan.lab,
         "vip": plan.vip,
@@ -64,7 +64,7 @@ def state(plan: Plan) -> dict[str, Any]:
 
 
 def journal(student: str, minutes: float = 10.0) -> list[dict[str, Any]]:
-    """A hint and two checks on the way."""
+    """A journal with a hint and two checks."""
     entries = ["started", "check", "hint", "check", "submit"]
     step = minutes * 60 / (len(entries) - 1)
     told = [{"at": STARTED + number * step, "what": what} for number, what in enumerate(entries)]
@@ -72,7 +72,7 @@ def journal(student: str, minutes: float = 10.0) -> list[dict[str, Any]]:
 
 
 def hand_in(folder: Path, made: Submission, name: str = "", secret: str = SECRET) -> Path:
-    """The sealed file, below `folder`."""
+    """Write the sealed file below `folder`."""
     file = folder / (name or f"{made.exercise}-{made.student}.lvs")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(sealed(made, key(secret).public_key))
