@@ -1,4 +1,4 @@
-"""The client of forkserver.py: requests daemons without waiting, then waits for all of them.
+"""The client of forkserver.py: requests daemons without waiting, waits for all, reads the log of ftpd.
 
 with Launcher(log) as launcher:
     for host in hosts:
@@ -137,3 +137,19 @@ class Launcher:
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         self._answers += [json.loads(line) for line in lines]
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class FtpCommand:
+    """A command in the log of an ftpd: its client, its argument, and the code of the reply."""
+
+    client: str
+    command: str
+    argument: str
+    code: int
+
+
+def ftp_commands(log: Path) -> list[FtpCommand]:
+    """The commands in the log of an ftpd, in order; other lines are skipped."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return [FtpCommand(**json.loads(line)) for line in lines if line.startswith('{"client"')]

@@ -1,6 +1,7 @@
 """The few kernel calls that Python has no name for, or has only from 3.12 on: thin, and without policy.
 
-Python has os.setns and os.unshare from 3.12 on, and no mount or prctl at all; the C library is called."""
+Python has os.setns and os.unshare from 3.12 on, and no mount or prctl at all; the C library is called.
+"""
 
 from __future__ import annotations
 

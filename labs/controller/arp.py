@@ -2,7 +2,8 @@
 
 Bytes in, values out; a frame that is too short or malformed gives None, never an exception. Only a network
 that keeps such a log can tell who answered for the VIP. It holds the newest entries up to a limit and is
-safe to use from several threads. The time is passed in."""
+safe to use from several threads. The time is passed in.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """A host of the lab: run a command in it and get its exit code and output, or leave a daemon running.
 
 Mininet's own cmd() types into a shell and loses exit codes, so commands are started beside it, in the
-host's namespaces (mnexec -a)."""
+host's namespaces (mnexec -a).
+"""
 
 from __future__ import annotations
 

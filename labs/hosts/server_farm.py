@@ -18,10 +18,9 @@ from labs.plan import RealServer
 from labs.run.evidence import Evidence
 from labs.wait import patient, wait_for
 from realserver_setup import files
-from realserver_setup.access_logs import ftp_commands
 from realserver_setup.apply import Result
 from realserver_setup.httpd import Httpd, Request
-from realserver_setup.launcher import Daemon, Kind, Launcher
+from realserver_setup.launcher import Daemon, Kind, Launcher, ftp_commands
 
 _HOME = Path("/run/lvs")
 

@@ -3,7 +3,8 @@
 Two things make a deadline too short: a processor slower than the one the deadlines were chosen on (an
 emulated one by a factor of 20 to 30), and other work that takes the processors away. A short probe measures
 the first; the probe's waiting time and the kernel's load figures measure the second. Every deadline is at
-least twice what an idle machine needs, so a machine half as fast needs no more."""
+least twice what an idle machine needs, so a machine half as fast needs no more.
+"""
 
 from __future__ import annotations
 

@@ -2,24 +2,30 @@
 
 Mininet only plugs things together. Addresses and routes come from the set-up scripts, so that a student
 reads them there. Its clean-up is not used: when the sandbox ends, everything goes with it. Cables of
-distant clients get delay and loss from the kernel's netem (tc-netem(8))."""
+distant clients get delay and loss from the kernel's netem (tc-netem(8)).
+
+The lab's own Open vSwitch, database and switch daemon, runs inside the sandbox. Its files are in the
+private /run, its logs in the run's folder. The machine's own Open vSwitch is not used.
+"""
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from labs.errors import LabError
+from labs.errors import BuildFailed, LabError
 from labs.hosts.environment import reset_settings
 from labs.hosts.host import Host
 from labs.network.topology import Interface, Topology
 from labs.run.evidence import Evidence
 from labs.run.options import LabOptions
-from labs.wait import patient
+from labs.wait import patient, wait_for
 
 CONTROLLER_PORT = 6653
 _OPENFLOW = "OpenFlow13"
@@ -150,3 +156,57 @@ def impair(network: Network, client: Interface, options: LabOptions) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=patient(10), check=False)
     if done.returncode:
         raise LabError(f"{' '.join(command)}: {done.stderr.strip()}")
+
+
+_RUN = "/run/openvswitch"
+_DATABASE = f"{_RUN}/conf.db"
+_SOCKET = f"{_RUN}/db.sock"
+_SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
+
+
+class OpenVSwitch:
+    """The two daemons, children of the caller; they end with the sandbox."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._daemons: list[subprocess.Popen[bytes]] = []
+
+    def start_database(self) -> None:
+        """Create an empty database and start its server, without waiting for it."""
+        os.makedirs(_RUN, exist_ok=True)
+        os.environ.update({f"OVS_{name}DIR": _RUN for name in ("RUN", "DB", "LOG", "SYSCONF")})
+        _command("ovsdb-tool", "create", _DATABASE, _SCHEMA)
+        self._daemon("ovsdb-server", _DATABASE, f"--remote=punix:{_SOCKET}")
+
+    def start_switch(self) -> None:
+        """Start the switch daemon once the database has its socket."""
+        wait_for(lambda: Path(_SOCKET).exists(), 60, "ovsdb-server's socket", BuildFailed)
+        _command("ovs-vsctl", "--no-wait", "init")
+        self._daemon("ovs-vswitchd", f"unix:{_SOCKET}")
+
+    def wait(self) -> None:
+        wait_for(
+            lambda: any(Path(_RUN).glob("ovs-vswitchd.*.ctl")),
+            60,
+            "ovs-vswitchd's control socket",
+            BuildFailed,
+        )
+
+    def _daemon(self, program: str, *arguments: str) -> None:
+        log = (self._logs / f"{program}.log").open("wb")
+        command = [program, *arguments, "--no-chdir", f"--unixctl={_RUN}/{program}.{os.getpid()}.ctl"]
+        self._daemons.append(
+            subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C at the lab's prompt must not reach it
+            )
+        )
+
+
+def _command(*arguments: str) -> None:
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=patient(10))
+    if done.returncode != 0:
+        raise BuildFailed(f"`{' '.join(arguments)}` failed with {done.returncode}: {done.stderr.strip()}")

@@ -12,8 +12,7 @@ from director.core.real_server import Method
 from labs.hosts.client import Client
 from labs.hosts.server_farm import ServerFarm
 from labs.machine import capabilities
-from labs.network.emulation import Network, impair, netem_options
-from labs.network.openvswitch import OpenVSwitch
+from labs.network.emulation import Network, OpenVSwitch, impair, netem_options
 from labs.network.topology import Node, Role
 from labs.plan import Plan
 from labs.run.evidence import Evidence

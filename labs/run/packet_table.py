@@ -3,7 +3,8 @@
 A `Hop` says where a packet of the connection is looked for and what it must look like there; a `Row` is
 what the capture of that interface shows. Frames are recognised by what they carry (the first bytes of the
 request or the reply), never by the addresses that are to be proved. They are parsed here as far as the
-table needs (Ethernet, IP, IP in IP, TCP), without Scapy, whose import takes longer than all of this."""
+table needs (Ethernet, IP, IP in IP, TCP), without Scapy, whose import takes longer than all of this.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 The director starts with an empty table and gets its rules from ippfvsadm, like any other. A capture runs
 from before the first packet of a client to the end; its file, `INTERFACE.pcap` in the run's folder, is for
-the checks and for Wireshark."""
+the checks and for Wireshark.
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from labs.controller.client import ControllerClient, PortCounters
 from labs.errors import BuildFailed
-from labs.network.openvswitch import OpenVSwitch
+from labs.network.emulation import OpenVSwitch
 from labs.network.sandbox import run_in_sandbox
 from labs.wait import patient, wait_for
 

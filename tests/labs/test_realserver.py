@@ -32,7 +32,6 @@ from scapy.layers.l2 import ARP, Ether
 from director.core.real_server import Method
 from labs.wait import patient
 from realserver_setup import files
-from realserver_setup.access_logs import ftp_commands
 from realserver_setup.apply import Result, apply
 from realserver_setup.build import (
     ClientSetup,
@@ -45,7 +44,7 @@ from realserver_setup.build import (
 )
 from realserver_setup.errors import DaemonFailed, ScriptFailed
 from realserver_setup.httpd import Httpd
-from realserver_setup.launcher import Daemon, Launcher
+from realserver_setup.launcher import Daemon, Launcher, ftp_commands
 from realserver_setup.render import DIALECTS, script_for
 from realserver_setup.tunl0 import open_device
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from realserver_setup import forkserver
-from realserver_setup.access_logs import FtpCommand, ftp_commands
-from realserver_setup.launcher import Daemon
+from realserver_setup.launcher import Daemon, FtpCommand, ftp_commands
 
 GOOD = {"name": "rs1", "pid": 1, "daemon": "ftpd", "log": "/dev/null", "options": {}}
 

@@ -67,7 +67,7 @@ def test_the_last_port_counts_and_every_change_is_returned(seen: list[tuple[str,
     assert flows == dict(seen)
 
 
-A, B, ALL = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "ff:ff:ff:ff:ff:ff"
+ALL = "ff:ff:ff:ff:ff:ff"
 IPV4, ARP, IPV6 = 0x0800, 0x0806, 0x86DD
 CONTROLLER, FLOOD, EVERY_TABLE = "controller", "flood", 255
 

@@ -72,7 +72,6 @@ def test_an_empty_capture_has_no_row(tmp_path: Path, content: bytes | None) -> N
 
 
 ROOT = Path(__file__).resolve().parents[4]
-OWN, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:02"
 ETHER = Ether(src=OWN, dst=OTHER)
 INNER = ("198.51.100.101", "203.0.113.1")
 SEGMENT = IP(src=INNER[0], dst=INNER[1]) / TCP(sport=40001, dport=80, options=[("MSS", 1460)]) / b"GET /x"
