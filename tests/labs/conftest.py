@@ -1,4 +1,4 @@
-"""How the lab tests start a lab: as a command of its own, like a user, with a time limit."""
+"""Fixtures of the lab tests: a lab is started as a command, as a user does, with a time limit."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def start(runs: Path) -> Callable[..., subprocess.Popen[str]]:
             cwd=ROOT,
             env={**os.environ, "LVS_RUNS": str(runs), MARK: mark},
             stdin=subprocess.PIPE if typed else subprocess.DEVNULL,
-            start_new_session=True,  # so that a test can interrupt all of it, as a terminal does
+            start_new_session=True,  # so that a test can interrupt the whole group, as a terminal does
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -3,7 +3,7 @@
     h1 ─ s1 ─ s2 ─ h3
     h2 ─┘     └─ h4
 
-Started as `python controller_trial.py FRAMEWORK FOLDER`; writes what it saw to FOLDER/seen.json.
+Started as `python controller_trial.py FRAMEWORK FOLDER`; writes its observations to FOLDER/seen.json.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def move(net: Any) -> str:
     run(h1, "ip", "link", "set", "h1-eth0", "down")
     run(h2, "ip", "link", "set", "h2-eth0", "address", h1.MAC())
     run(h2, "ip", "address", "add", "10.0.0.1/24", "dev", "h2-eth0")
-    run(h2, "ping", "-c1", "-W0.2", "10.0.0.3")  # whatever comes of it: the switch has seen it
+    run(h2, "ping", "-c1", "-W0.2", "10.0.0.3")  # whatever the result, the switch has seen it
     return run(h4, "ping", "-c1", "-W2", "10.0.0.1")
 
 

@@ -1,4 +1,4 @@
-"""A test bed for a director as a process: client, director and server with kernels of their own.
+"""A test bed for a director as a process: client, director and server, each with its own network stack.
 
     c 203.0.113.101 ─┐ lan (bridge) ┌─ d 203.0.113.2, VIP 203.0.113.1      VS-DR: also s 203.0.113.11
                                     └─ d 192.0.2.1 ─ far (bridge) ─ s 192.0.2.2     VS-NAT, VS-TUN
@@ -88,7 +88,7 @@ def make_anew(host: str) -> None:
             _net.plug(*link, offload=False)
     if host == "d":
         _add_vip()
-    for other in "cs":  # so that they send ARP requests at once, and not when their entries are old
+    for other in "cs":  # so they send ARP requests at once, not when their entries expire
         sh("ip", "neigh", "flush", "all", host=other)
 
 

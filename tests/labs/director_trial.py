@@ -1,4 +1,4 @@
-"""The part of test_director_process.py that runs in namespaces of its own (director_net.py).
+"""The part of test_director_process.py that runs in its own namespaces (director_net.py).
 
 Started as `python director_trial.py METHOD FOLDER` inside `unshare`; writes FOLDER/seen.json.
 """

@@ -1,4 +1,4 @@
-"""The part of test_director_features.py that runs in namespaces of its own (director_net.py).
+"""The part of test_director_features.py that runs in its own namespaces (director_net.py).
 
 There are two real servers: s, and the director itself (d), the local node. The engine is `scapy`,
 our director, or `kernel`: IPVS itself, with the real ipvsadm.
@@ -92,7 +92,7 @@ class Trial:
         """The local node at a port that is not the service's."""
         self._ipvsadm(f"-A -t {VIP}:83 -s rr")
         refused = self._ipvsadm(f"-a -t {VIP}:83 -r 127.0.0.1:8083 -m")
-        self._ipvsadm(f"-d -t {VIP}:83 -r 127.0.0.1:8083")  # the kernel takes it, and drops its packets
+        self._ipvsadm(f"-d -t {VIP}:83 -r 127.0.0.1:8083")  # the kernel accepts it, and drops its packets
         self._ipvsadm(f"-a -t {VIP}:83 -r {DIP}:8083 -m -w 3")
         before = self._ipvsadm("-Sn")
         seen = names(2, 83)
@@ -167,7 +167,7 @@ class Trial:
     def one_packet(self) -> Any:
         self._rules(f"-u {VIP}:80", "-o")
         answers = client("udp", VIP, 80, 10, 4)
-        stats = poll_until(  # the kernel's follow within two seconds
+        stats = poll_until(  # the kernel's are up to two seconds late
             lambda: self._ipvsadm("-Ln --stats"), lambda text: " 4 " in text, 5
         )
         return {"answers": answers, "stats": stats, "list": self._ipvsadm("-Lcn")}
@@ -175,7 +175,7 @@ class Trial:
     def paced(self) -> Any:
         self._ipvsadm(f"-A -u {VIP}:81 -s rr")
         self._ipvsadm(f"-a -u {VIP}:81 -r {self._s}:81 {self._how}")
-        rate = int(1500 / slowness())  # what an engine in Python can do depends on the machine
+        rate = int(1500 / slowness())  # the rate of an engine in Python depends on the machine
         seconds = client("pace", VIP, 81, rate, PACED)
         return {"seconds": seconds, "answer": client("udp", VIP, 81, 10, 1, 20), "sent": PACED}
 
@@ -222,7 +222,7 @@ def main(method: str, engine: str, folder: Path) -> None:
     at = SERVERS[method][0] if method == "nat" else VIP
     serve("s", f"{at}:80", f"{at}:81", log=folder / "server.log")
     own = [f"{VIP}:80", f"{VIP}:81"]
-    if engine == "kernel":  # which rewrites packets to itself, too, in VS-NAT
+    if engine == "kernel":  # which also rewrites packets to itself in VS-NAT
         own += [f"{DIP}:80", f"{DIP}:81"]
         sh("sysctl", "-qw", *ROUTER, host="d")
     else:

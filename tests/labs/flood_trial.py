@@ -1,6 +1,6 @@
-"""The part of test_flood.py that runs in namespaces of its own (director_net.py).
+"""The part of test_flood.py that runs in its own namespaces (director_net.py).
 
-How fast SYNs come is reckoned from how fast this director, on this machine, takes them. Started as
+The rate of SYNs depends on how fast this director, on this machine, handles them. Started as
 `python flood_trial.py METHOD FOLDER` inside `unshare`; writes FOLDER/seen.json.
 """
 
@@ -70,7 +70,7 @@ def try_out(method: str, folder: Path) -> dict[str, Any]:
 def main(arguments: Sequence[str]) -> None:
     method, folder = arguments[0], Path(arguments[1])
     build(method)
-    sh("ip", "route", "add", "198.18.0.0/15", "via", CIP, host="d")  # who gets the replies, keeps quiet
+    sh("ip", "route", "add", "198.18.0.0/15", "via", CIP, host="d")  # replies go to a host that ignores them
     address, port = SERVERS[method]
     serve("s", f"{address if method == 'nat' else VIP}:{port}", log=folder / "server.log")
     (folder / "seen.json").write_text(json.dumps(try_out(method, folder)))

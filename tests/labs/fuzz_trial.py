@@ -1,8 +1,8 @@
-"""The part of test_fuzz_live.py that runs in namespaces of its own.
+"""The part of test_fuzz_live.py that runs in its own namespaces.
 
 Started as `python fuzz_trial.py ENGINE METHOD SEED COUNT MORE` inside `unshare`; prints, as JSON, what the
-director did with each of COUNT frames, and what it has then. MORE frames follow, as fast as they can be made,
-of which nobody asks but whether the director survives them, and one connection that was there before.
+director did with each of COUNT frames, and its state afterwards. MORE frames follow as fast as possible; the
+director and one earlier connection only have to survive them.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from tests.labs.spoilt import spoilt, with_right_checksum
 
 PLACE = Place(1)
 VIP, CLIENT = PLACE.vip, PLACE.client(2)
-RS, OTHER = server(1), server(2)  # whose turns they are: http's after the steady client's, and the others'
-STEADY = PLACE.client(99)  # of a connection that has to outlive all of them
+RS, OTHER = server(1), server(2)  # the next in turn: of http, after the steady client, and of the others
+STEADY = PLACE.client(99)  # its connection must survive all of them
 _ETHERNET = 14
 _AT_ONCE = 64  # frames
 _ALERT, _ROUTE = b"\x94\x04\0\0", b"\x07\x0b\x04" + bytes(9)  # IP options: router alert, record route
 _SOURCE_ROUTE, _WRONG = b"\x83\x07\x04\xc0\0\2\1\0", b"\1\1\x94\1"
-_LATE = bytes([11, 1])  # type and code of "reassembly time exceeded": it comes when it likes
+_LATE = bytes([11, 1])  # type and code of "reassembly time exceeded": its time is arbitrary
 
 
 def rules(method: str) -> list[str]:
@@ -153,7 +153,7 @@ def establish(plane: Live, method: str) -> None:
 
 
 def main(engine: str, method: str, seed: str, count: str, more: str) -> None:
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one queue: what comes in stays in order
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one queue keeps frames in order
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)  # for `ip netns`
     wires = Wires()
     plane = Live(wires, method, engine)

@@ -1,4 +1,4 @@
-"""A client's connection that is kept, for the trials of a director (director_net.py)."""
+"""A client's connection that stays open, for the trials of a director (director_net.py)."""
 
 from __future__ import annotations
 

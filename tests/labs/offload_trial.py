@@ -1,7 +1,7 @@
-"""The part of test_offload.py that runs in namespaces of its own (director_net.py).
+"""The part of test_offload.py that runs in its own namespaces (director_net.py).
 
 Started as `python offload_trial.py METHOD FOLDER` inside `unshare`; writes FOLDER/seen.json: by engine,
-what came through, or why the engine can't run here.
+what arrived, or why the engine can't run here.
 """
 
 from __future__ import annotations

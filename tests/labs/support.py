@@ -1,4 +1,4 @@
-"""What the lab tests share besides fixtures: a finished lab, and who is still running."""
+"""What the lab tests share besides fixtures: a finished lab, and the processes still running."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def processes_with(word: str) -> list[str]:
             if word.encode() in (process / "environ").read_bytes():
                 found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
         except OSError:
-            continue  # it ended, or is not ours
+            continue  # it has ended, or is not ours
     return found
 
 

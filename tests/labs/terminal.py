@@ -1,6 +1,6 @@
-"""A person at a terminal: a command on a pseudo terminal, what it shows, and what is typed.
+"""A user at a terminal: a command on a pseudo terminal, its output, and its input.
 
-Of the standard library: what is shown is read as text, with the codes for colour and cursor taken out.
+Standard library only. Output is read as text, without the escape codes for colour and cursor.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CODES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][AB0]|\x1b[=>78cM]|[\x01
 class Terminal:
     """`command` runs until the block ends; then the terminal is closed, and the command with it.
 
-    `encoding` is that of the terminal: what is no text in it is shown as `?` in a box (U+FFFD).
+    `encoding` is the terminal's: bytes that are not text in it appear as U+FFFD.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Terminal:
     ) -> None:
         self._encoding = encoding
         self._raw = b""
-        self._read_until = 0  # of `shown`: what is before it was expected already
+        self._read_until = 0  # position in `shown` up to which output was expected already
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
             try:
@@ -54,7 +54,7 @@ class Terminal:
                 )
             finally:
                 os._exit(127)
-        os.set_inheritable(self._terminal, False)  # nor is it closed while another's command has it open
+        os.set_inheritable(self._terminal, False)  # another command must not keep it open
         self.code: int | None = None
 
     def __enter__(self) -> Terminal:
@@ -101,7 +101,7 @@ class Terminal:
         while self._terminal >= 0 and select.select([self._terminal], [], [], 0 if came else seconds)[0]:
             try:
                 data = os.read(self._terminal, 65536)
-            except OSError:  # nobody has the other side open any more
+            except OSError:  # the other side is closed
                 data = b""
             if not data:
                 break

@@ -1,4 +1,4 @@
-"""The controller with real switches, once on Ryu and once on os-ken: what it forwards and testifies."""
+"""The controller with real switches, once on Ryu and once on os-ken: what it forwards and records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ipvsadm's options do to a client, with real kernels around a director, in all three methods."""
+"""The effects of ipvsadm's options on a client, with real kernels around a director, in all three methods."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_datagram_in_fragments_arrives_whole(seen: dict[str, Any]) -> None:
 
 
 def test_each_datagram_is_scheduled_separately(seen: dict[str, Any]) -> None:
-    """In VS-NAT nobody rewrites the replies then: the connection they belong to is not remembered."""
+    """In VS-NAT replies are not rewritten then: their connection is not remembered."""
     once = seen["one_packet"]
     names = ["s", "d"] * 2
     if seen["method"] == "nat":  # differs: one-packet-replies
@@ -150,7 +150,7 @@ def test_icmp_errors_reach_the_client(seen: dict[str, Any]) -> None:
     if seen["engine"] != "kernel":  # whose counters are up to two seconds late
         *_, server = seen["icmp"]["counted"].splitlines()
         packets_out, bytes_out = map(int, server.split()[4:7:2])
-        assert (packets_out > 0) == (seen["method"] == "nat")  # the others' errors take the short way
+        assert (packets_out > 0) == (seen["method"] == "nat")  # in the other methods errors return directly
         assert bytes_out >= 56 * packets_out
 
 

@@ -1,4 +1,4 @@
-"""Labs and an exercise in anybody's environment: each oddity is a fixture, and a lab has many at once."""
+"""Labs and an exercise in odd environments: each oddity is a fixture, and a lab has many at once."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SLOWEST = 300  # seconds, for what takes ten where nothing else runs
+SLOWEST = 300  # seconds, for what takes ten on an idle machine
 LABS = ("lab-nat", "lab-tun", "lab-dr")
 PARTS = ("classroom", "director", "doctor", "exercises", "labs", "realserver_setup", "templates", "tasks.py")
 SOMEBODY, PUPIL, NOBODY_KNOWN = 12345, 54321, 54322  # uids
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
 @dataclass
@@ -68,7 +68,7 @@ def proxies(caller: Caller) -> None:
 
 @pytest.fixture(scope="module")
 def home(caller: Caller) -> Path:
-    """Somebody else's, with dotfiles in it; that of the caller where he can't give it away."""
+    """Another user's, with dotfiles in it; the caller's own if it can't be given away."""
     home = caller.folder / "ho me"
     home.mkdir()
     (home / ".curlrc").write_text('-w "\\n"\ninclude\nproxy = http://127.0.0.1:9\n')
@@ -126,7 +126,7 @@ def test_a_lab_does_not_depend_on_its_caller(caller: Caller, home: Path, lab: st
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     if os.geteuid() == 0:
         after = {path: path.stat().st_mtime_ns for path in (home, *home.rglob("*"))}
-        assert after == before  # nothing written there, and nothing that is root's
+        assert after == before  # nothing was written there, not even by root
 
 
 @pytest.mark.usefixtures(*ALL_AT_ONCE)

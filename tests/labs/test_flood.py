@@ -1,4 +1,4 @@
-"""Three times as many SYNs as the Scapy engine can forward, from invented addresses beside real clients."""
+"""Three times as many SYNs as the Scapy engine can forward, from random addresses, beside real clients."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Spoilt frames on real wires: the program in the kernel does with each what the Scapy engine does.
+"""Malformed frames on real wires: the eBPF program treats each as the Scapy engine does.
 
-LVS_FUZZ=1000000 in the environment has so many more of them sent, to both engines in all methods together.
+LVS_FUZZ=1000000 sends that many more of them, over both engines and all methods together.
 """
 
 from __future__ import annotations

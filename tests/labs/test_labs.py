@@ -1,4 +1,4 @@
-"""The three labs, whole: healthy they pass every check, broken they fail the right one."""
+"""The three complete labs: healthy, they pass every check; broken, they fail the right one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Hosts that leave checksums and segmentation to a network card, with every engine that can run here.
 
 Three hosts with real kernels and virtual cables, as in the kernel's own test of IPVS (selftests,
-net/netfilter): what those kernels leave open is never done by anybody else.
+net/netfilter): no other component completes what those kernels leave open.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Set-up scripts and servers in network namespaces of their own: what they really do.
+"""Set-up scripts and servers in their own network namespaces: what they really do.
 
-Everything runs in a child process that has left the machine's network: nothing here can
-change it, and nothing is left when the child ends.
+Everything runs in a child process that has left the machine's network. Nothing here can change it, and
+nothing remains when the child ends.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def sh(command: str) -> str:
     ).stdout
 
 
-# ---- set-up scripts: twice is once, undo is undo, both dialects agree
+# ---- set-up scripts: idempotent, undone completely, equal in both dialects
 
 OUTSIDE, SECOND = Interface("e0", "203.0.113.2", 24), Interface("e1", "172.16.0.1", 24)
 SETUPS: dict[str, Setup] = {
@@ -380,7 +380,7 @@ def test_ftp_addresses_and_ports_are_those_that_a_director_expects(root: Path, t
     if address == VIP:  # Python's ftplib may distrust the address (bpo-43285); the text is what counts
         assert 30000 <= port <= 30004
     assert "203,0,113,1,117," in reply
-    assert refused.startswith("550")  # outside of upload/ nobody may write
+    assert refused.startswith("550")  # only upload/ is writable
 
 
 @pytest.mark.skipif(not shutil.which("nginx", path="/usr/sbin:/usr/bin"), reason="nginx is not installed")

@@ -1,6 +1,6 @@
-"""Everything that is typed at, on a pseudo terminal, as a person sees it.
+"""Interactive commands on a pseudo terminal, as a user sees them.
 
-Labs are slow: one of them is shared by all that can be tried at its prompt, in this order.
+Labs are slow: the tests of the prompt share one, in this order.
 """
 
 from __future__ import annotations
@@ -123,15 +123,17 @@ def test_ctrl_c_ends_the_command_and_nothing_else(lab: Terminal) -> None:
     assert "statistics" in lab.expect(PROMPT)
     lab.send(INTERRUPT)
     assert "Interrupt" in lab.expect(PROMPT)
-    assert "rs" in lab.ask("c1 curl -sS -m 30 http://203.0.113.1/name", PROMPT)  # director and servers live
-    # Open vSwitch says so every five seconds only.
+    assert "rs" in lab.ask(
+        "c1 curl -sS -m 30 http://203.0.113.1/name", PROMPT
+    )  # they are alive
+    # Open vSwitch reports it every five seconds only.
     connected = "ovs-vsctl -t 60 wait-until controller s1 is_connected=true && echo connected"
     assert "connected" in lab.ask(f"sh {connected}", PROMPT)
 
 
 def test_ctrl_z_stops_the_lab_and_fg_continues_it(lab: Terminal, word: str, runs: Path) -> None:
     lab.send("c1 ech")
-    lab.expect("c1 ech")  # Ctrl-Z throws away what nobody has read yet
+    lab.expect("c1 ech")  # Ctrl-Z discards unread output
     lab.send(SUSPEND)
     lab.expect("Stopped")
     lab.expect(SHELL)

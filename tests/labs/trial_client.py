@@ -1,14 +1,14 @@
-"""A client for trials of the director: what curl can't do. Each command prints one line of JSON.
+"""A client for trials of the director, for what curl can't do. Each command prints one line of JSON.
 
-hold VIP PORT                 one connection; for each line on stdin it asks again and names the server;
-                              `little`: without the megabyte that it gets otherwise
+hold VIP PORT                 one connection; for each line on stdin it sends a request and prints the server;
+                              `little`: without the usual megabyte
 ftp VIP PORT                  one control connection; `again` on stdin: NOOP, `fetch`: a file, in passive mode
-udp VIP PORT SIZE COUNT [SECONDS]  COUNT datagrams of SIZE bytes from one socket; what is answered in time
-pace VIP PORT RATE COUNT      COUNT small datagrams, RATE a second; nothing is answered
-refused VIP PORT              how a connected UDP socket learns that nobody listens
+udp VIP PORT SIZE COUNT [SECONDS]  COUNT datagrams of SIZE bytes from one socket; prints the answers in time
+pace VIP PORT RATE COUNT      COUNT small datagrams, RATE per second, without answers
+refused VIP PORT              how a connected UDP socket learns that the port is closed
 syns VIP PORT COUNT           COUNT segments that would open a connection, each from another port
-flood VIP PORT RATE COUNT     likewise from invented addresses of 198.18.0.0/15, RATE a second
-ttl VIP PORT                  what becomes of a connection whose packets may make one hop
+flood VIP PORT RATE COUNT     the same from random addresses in 198.18.0.0/15, RATE per second
+ttl VIP PORT                  the result of a connection with a TTL of one hop
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from http.client import HTTPConnection, HTTPException
 
 from labs.wait import patient
 
-PATIENCE = 10.0  # seconds
+TIMEOUT = 10.0  # seconds
 
 
 def say(value: object) -> None:
@@ -73,7 +73,7 @@ def udp(vip: str, port: int, size: int, count: int, seconds: int = 1) -> None:
             asker.sendto(bytes([number % 256]) * size, (vip, port))
             with contextlib.suppress(TimeoutError):
                 answer, (address, _) = asker.recvfrom(2000)
-                if address == vip:  # from anybody else it is no answer
+                if address == vip:  # from any other address it is not an answer
                     answers.append(answer.decode())
         say(answers)
 
@@ -93,7 +93,7 @@ def pace(vip: str, port: int, rate: int, count: int) -> None:
 
 def refused(vip: str, port: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
-        asker.settimeout(PATIENCE)
+        asker.settimeout(TIMEOUT)
         asker.connect((vip, port))
         try:
             asker.send(b"is anybody there?")
@@ -132,7 +132,7 @@ def flood(vip: str, port: int, rate: int, count: int) -> None:
 def ttl(vip: str, port: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as asker:
         asker.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 1)
-        asker.settimeout(PATIENCE)
+        asker.settimeout(TIMEOUT)
         code = asker.connect_ex((vip, port))
         say(errno.errorcode.get(code, os.strerror(code)))
 

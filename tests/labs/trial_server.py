@@ -2,9 +2,9 @@
 
     python trial_server.py NAME ADDRESS:PORT ...
 
-http gives CONTENT, or says of what it gets how it hashes; its headers name the server and the
-client that it sees. A UDP datagram is answered by the name, the datagram's length and hash, and
-by how many datagrams have come.
+GET returns CONTENT, uploads are answered with their hash; headers name the server and the client that it
+sees. A UDP datagram is answered with the name, the length and hash of the datagram, and the number of
+datagrams so far.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     def server_bind(self) -> None:
-        """Without looking its own name up: there is nobody to ask."""
+        """Without looking up its own name: there is no resolver."""
         TCPServer.server_bind(self)
 
 
