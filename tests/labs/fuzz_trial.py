@@ -34,7 +34,7 @@ from oracle.site import (
 )
 from oracle.talk import Frame
 from oracle.wire import Wires
-from tests.labs.spoilt import spoilt, with_right_checksum
+from tests.labs.malformed import malformed, with_correct_checksum
 
 PLACE = Place(1)
 VIP, CLIENT = PLACE.vip, PLACE.client(2)
@@ -113,8 +113,8 @@ def frames(chance: random.Random) -> Iterator[Frame]:
     while True:
         side, frame = chance.choice(good)
         if chance.random() < 0.7:
-            frame = spoilt(frame, chance)
-            frame = with_right_checksum(frame) if chance.random() < 0.7 else frame
+            frame = malformed(frame, chance)
+            frame = with_correct_checksum(frame) if chance.random() < 0.7 else frame
         if len(frame) >= _ETHERNET:
             yield side, frame
 

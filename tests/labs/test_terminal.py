@@ -123,9 +123,7 @@ def test_ctrl_c_ends_the_command_and_nothing_else(lab: Terminal) -> None:
     assert "statistics" in lab.expect(PROMPT)
     lab.send(INTERRUPT)
     assert "Interrupt" in lab.expect(PROMPT)
-    assert "rs" in lab.ask(
-        "c1 curl -sS -m 30 http://203.0.113.1/name", PROMPT
-    )  # they are alive
+    assert "rs" in lab.ask("c1 curl -sS -m 30 http://203.0.113.1/name", PROMPT)  # they are alive
     # Open vSwitch reports it every five seconds only.
     connected = "ovs-vsctl -t 60 wait-until controller s1 is_connected=true && echo connected"
     assert "connected" in lab.ask(f"sh {connected}", PROMPT)

@@ -12,7 +12,7 @@ import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.l2 import ARP
 
-from tests.labs.spoilt import spoilt, with_right_checksum
+from tests.labs.malformed import malformed, with_correct_checksum
 from tests.unit.director.engines.support import CLIENT, OWN, SERVER, VIP, Running, framed
 
 FRAMES = int(os.environ.get("LVS_FUZZ", "18000")) // 6
@@ -68,8 +68,8 @@ def test_malformed_frames_do_not_stop_the_engine(running: Running, seed: int) ->
     for frame in samples:
         running.receive(frame)
     for number in range(FRAMES):
-        frame = spoilt(chance.choice(samples), chance)
-        running.take(with_right_checksum(frame) if chance.random() < 0.7 else frame)
+        frame = malformed(chance.choice(samples), chance)
+        running.take(with_correct_checksum(frame) if chance.random() < 0.7 else frame)
         if number % 1000 == 0:
             running.forget()
             running.wait(1)

@@ -6,7 +6,7 @@ import random
 import struct
 
 
-def spoilt(frame: bytes, chance: random.Random) -> bytes:
+def malformed(frame: bytes, chance: random.Random) -> bytes:
     """A frame that is truncated, replaced by noise, or has some bytes changed."""
     kind = chance.random()
     if kind < 0.2:
@@ -19,7 +19,7 @@ def spoilt(frame: bytes, chance: random.Random) -> bytes:
     return bytes(changed)
 
 
-def with_right_checksum(frame: bytes) -> bytes:
+def with_correct_checksum(frame: bytes) -> bytes:
     """With a correct IP header checksum, so that damage after it is examined."""
     header = (frame[14] & 15) * 4 if len(frame) > 14 else 0
     if header < 20 or len(frame) < 14 + header:
