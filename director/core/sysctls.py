@@ -7,7 +7,7 @@ and none about the kernel's own memory. Source: Linux, ipvs-sysctl.rst.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 
 from director.core.errors import BadValue
 
@@ -60,7 +60,7 @@ class Sysctls:
         return replace(self, **{name: value})
 
     def as_dict(self) -> Mapping[str, int]:
-        return asdict(self)
+        return {name: getattr(self, name) for name in _ALLOWED}
 
 
 _ALLOWED: Mapping[str, range] = {
