@@ -15,7 +15,7 @@ import json
 import re
 import zlib
 from base64 import b64decode, b64encode
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from secrets import token_hex
 from typing import Any
@@ -78,14 +78,14 @@ def _owner_mark(nonce: str, exercise: str, student: str) -> str:
 
 def sealed(submission: Submission, key: PublicKey) -> str:
     """The file's text. Raises Unable where it would be too large to be opened."""
-    text = json.dumps(asdict(submission), sort_keys=True).encode()
+    content = {item.name: getattr(submission, item.name) for item in fields(submission)}
+    text = json.dumps(content, sort_keys=True).encode()
     if len(text) > LARGEST or _tokens(text) > _MAX_TOKENS:
         raise Unable(
             f"The submission is too large ({len(text) // 1024} kB, at most {LARGEST // 1024}): start the "
             "exercise again, repair it, and hand it in."
         )
-    content = zlib.compress(text, 6)
-    box = b64encode(SealedBox(key).encrypt(content)).decode()
+    box = b64encode(SealedBox(key).encrypt(zlib.compress(text, 6))).decode()
     return f"{MARK}\n{_second_line(submission, key)}\n{box}\n"
 
 
