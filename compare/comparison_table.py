@@ -81,7 +81,7 @@ def _path(results: Results, method: str) -> Cell:
     says = "through the director" if share >= 1 else "past the director"
     evidence = (
         f"{share:.3f} bytes left the director for each byte delivered "
-        f"(port counters of the switches; the point of {point.servers})"
+        f"(port counters of the switches, with {point.servers} servers)"
     )
     return Cell(says, (evidence,))
 
@@ -89,7 +89,7 @@ def _path(results: Results, method: str) -> Cell:
 def _scalability(results: Results, method: str) -> Cell:
     knee = results.knee(method)
     beyond = tuple(
-        f"{point.servers} servers: {results.in_servers(point.delivered):.2f} servers' worth, limited by "
+        f"{point.servers} servers: {results.in_servers(point.delivered):.2f} server links, limited by "
         "this machine's processor"
         for point in results.too_much(method)
     )
@@ -101,7 +101,7 @@ def _scalability(results: Results, method: str) -> Cell:
     limits = {point.limited_by for point in results.sound(method) if point.servers > knee.servers}
     plateau = results.in_servers(knee.plateau or 0)
     evidence = (
-        f"plateau at {plateau:.2f} servers' worth",
+        f"plateau at {plateau:.2f} server links",
         f"beyond it the limit is {' or '.join(sorted(limits))}",
     )
     return Cell(f"knee at {knee.servers:.1f} servers", (*evidence, f"fit within {knee.error:.1%}", *beyond))

@@ -91,7 +91,7 @@ def _arithmetic(results: Results, style: box.Box) -> Table:
     title = "The published arithmetic: packets of 536 bytes"
     table = Table(title=title, title_justify="left", box=style)
     table.add_column("director")
-    for name in ("us a packet", "MB/s", *(f"servers of {rate / 1e3:.0f} kB/s" for rate in SERVERS)):
+    for name in ("us per packet", "MB/s", *(f"servers of {rate / 1e3:.0f} kB/s" for rate in SERVERS)):
         table.add_column(name, justify="right")
     for capacity in capacities(results):
         carries = (f"{capacity.servers(rate):.1f}" for rate in SERVERS)
