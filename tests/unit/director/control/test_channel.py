@@ -89,7 +89,7 @@ def test_the_socket_of_a_killed_process_is_replaced(path: str) -> None:
 def test_a_socket_in_use_is_not_replaced(listener: Listener, path: str) -> None:
     with pytest.raises(OSError, match="another process is listening there"):
         Listener(path, lambda _request: {})
-    listener.serve_one()  # that one has only knocked
+    listener.serve_one()  # it accepts the connection attempt above
     test_a_request_is_answered(listener, path)
 
 
@@ -387,7 +387,7 @@ def test_parts_of_a_long_request_are_decoded_as_they_are_needed(path: str) -> No
         for line in lines[:-1]:
             client.sendall(line)
             loop.turn()
-        assert not read  # whoever has not said everything holds nobody up
+        assert not read  # an incomplete request delays no other client
         client.sendall(lines[-1])
         (answer,) = parts_of(loop.answer_to(client))
         assert (answer["do"], len(answer["commands"])) == ("count", 5050)
@@ -554,7 +554,7 @@ def test_while_waiting_is_called_during_silence(path: str, monkeypatch: pytest.M
     server = served(path, serve)
     told = list(stream(path, {"do": "list"}, while_waiting=looked.release))
     server.join()
-    assert told == [{"list": [1]}, {"list": [2]}, {"ok": True}]  # and no sign of life is a part
+    assert told == [{"list": [1]}, {"list": [2]}, {"ok": True}]  # a keepalive is not a part
 
 
 def test_while_waiting_may_abort_an_answer_that_has_begun(path: str) -> None:

@@ -48,13 +48,13 @@ def test_an_explanation_predicts_the_decision(method: Method) -> None:
     director = published() if method is Method.NAT else direct(method)
     for port in range(1, 20):
         before = everything(director)
-        said = explain(director, port)
+        found = explain(director, port)
         assert everything(director) == before
         happens = director.decide(tcp(client(port), WEB), 1.0)
         assert isinstance(happens, Forward)
-        assert (said["decision"], said["method"]) == ("forward", method.name)
-        assert said["reasons"] == list(happens.reasons)
-        assert said["rows"][1]["dest"] == str(happens.destination)
+        assert (found["decision"], found["method"]) == ("forward", method.name)
+        assert found["reasons"] == list(happens.reasons)
+        assert found["rows"][1]["dest"] == str(happens.destination)
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.sampled_from(["S", "A", "SA", "FA", "R"])), max_size=12))
@@ -62,36 +62,41 @@ def test_an_explanation_changes_nothing_and_matches_the_decision(packets: list[t
     director = direct(Method.DR)
     flags = {"S": SYN, "A": ACK, "SA": SYN | ACK, "FA": 0x11, "R": 0x04}
     for port, letters in packets:
-        said = explain(director, port, flags=letters)
+        found = explain(director, port, flags=letters)
         happens = director.decide(tcp(client(port), WEB, flags[letters], dont_fragment=True), 1.0)
-        assert said["decision"] == type(happens).__name__.lower()
-        assert said["reasons"] == list(happens.reasons)
+        assert found["decision"] == type(happens).__name__.lower()
+        assert found["reasons"] == list(happens.reasons)
 
 
 def test_it_shows_the_connection_and_its_next_state() -> None:
     director = published()
     director.decide(tcp(client(1), WEB), 1.0)
-    said = explain(director, 1, flags="A")
-    assert said["connection"]["state"] == "SYN_RECV"
-    assert [(event["before"], event["state"]) for event in said["events"]] == [("SYN_RECV", "ESTABLISHED")]
+    found = explain(director, 1, flags="A")
+    assert found["connection"]["state"] == "SYN_RECV"
+    assert [(event["before"], event["state"]) for event in found["events"]] == [("SYN_RECV", "ESTABLISHED")]
 
 
 def test_it_shows_the_service_with_its_counters() -> None:
     director = published()
     director.apply([EditServer(ServiceKey(TCP_PROTOCOL, WEB), RS1, weight=0)], 1.0)
-    said = explain(director, 1)
-    assert [server["weight"] for server in said["service"]["servers"]] == [2, 0]
-    assert said["rows"][1]["dest"] == str(RS2)
+    found = explain(director, 1)
+    assert [server["weight"] for server in found["service"]["servers"]] == [2, 0]
+    assert found["rows"][1]["dest"] == str(RS2)
 
 
 def test_without_a_service_the_packet_is_the_kernels() -> None:
-    said = explain(published(), 1, Endpoint(VIP, 81))
-    assert (said["decision"], said["service"]) == ("pass", None)
+    found = explain(published(), 1, Endpoint(VIP, 81))
+    assert (found["decision"], found["service"]) == ("pass", None)
 
 
 def test_an_icmp_error_has_type_code_and_mtu() -> None:
-    said = explain(published(mtu_of=lambda _address: 1400), 1, length=1500)
-    assert (said["decision"], said["icmp_type"], said["icmp_code"], said["mtu"]) == ("reject", 3, 4, 1400)
+    found = explain(published(mtu_of=lambda _address: 1400), 1, length=1500)
+    assert (
+        found["decision"],
+        found["icmp_type"],
+        found["icmp_code"],
+        found["mtu"],
+    ) == ("reject", 3, 4, 1400)
 
 
 def test_persistence_is_explained() -> None:
@@ -103,17 +108,17 @@ def test_persistence_is_explained() -> None:
 def test_an_ip_packet_in_hexadecimal() -> None:
     director = published()
     packet = bytes(IP(src=CIP, dst=VIP) / TCP(sport=1, dport=80, flags="S"))
-    said = explainer(director).explain({"ip": packet.hex()})
-    assert said["packet"]["source"] == f"{CIP}:1"
-    assert said["decision"] == "forward"
+    found = explainer(director).explain({"ip": packet.hex()})
+    assert found["packet"]["source"] == f"{CIP}:1"
+    assert found["decision"] == "forward"
 
 
 def test_an_icmp_error_finds_the_connection_it_is_about() -> None:
     director = published()
     director.decide(tcp(client(1), WEB), 1.0)
     quoted = bytes(IP(src=VIP, dst=CIP) / TCP(sport=80, dport=1))[:28]
-    said = explainer(director).explain({"ip": bytes(IP(src=CIP, dst=VIP) / ICMP(type=3) / quoted).hex()})
-    assert said["reasons"] == ["ICMP error about a reply of a known connection"]
+    found = explainer(director).explain({"ip": bytes(IP(src=CIP, dst=VIP) / ICMP(type=3) / quoted).hex()})
+    assert found["reasons"] == ["ICMP error about a reply of a known connection"]
 
 
 def test_the_packet_table_of_a_connection() -> None:
@@ -147,8 +152,8 @@ def test_a_local_node_needs_no_route() -> None:
     director = Director(is_local=lambda address: address == "203.0.113.2")
     key = ServiceKey(TCP_PROTOCOL, WEB)
     director.apply([AddService(key), AddServer(key, Endpoint("203.0.113.2", 80))], 1.0)
-    said = explain(director, 1)
-    assert (said["method"], said["way"]) == ("LOCAL", {})
+    found = explain(director, 1)
+    assert (found["method"], found["way"]) == ("LOCAL", {})
 
 
 @pytest.mark.parametrize(

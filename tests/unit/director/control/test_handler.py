@@ -315,7 +315,7 @@ def test_an_engine_learns_of_vips_before_they_are_active(director: Director) -> 
     assert (engine.vips, engine.changes) == ([{"203.0.113.1"}], 1)
     engine.wrong = True
     assert apply(handler, Clear()) == {"ok": False, "error": "no nft."}
-    assert engine.vips[1:] == [set(), {"203.0.113.1"}]  # it is told that nothing has come of it
+    assert engine.vips[1:] == [set(), {"203.0.113.1"}]  # it learns that the change failed
     assert len(list(director.rules)) == 1
 
 
