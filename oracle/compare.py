@@ -30,9 +30,12 @@ class Difference:
 
 
 def differences(
-    scenario: Scenario, our_answers: Sequence[Answer], kernels_answers: Sequence[Answer]
+    scenario: Scenario, our_answers: Sequence[Answer], kernels_answers: Sequence[Answer], took: float = 0
 ) -> Iterator[Difference]:
-    """In the order of the steps; a difference between the tables that lasts is reported once."""
+    """In the order of the steps; a difference between the tables that lasts is reported once.
+
+    `took` is how many seconds our director's run lasted: its timers may have run down by as much.
+    """
     ours, kernel = _Known(), _Known()
     reported: set[str] = set()
     steps = zip(merged(scenario.steps), our_answers, kernels_answers, strict=True)
@@ -42,7 +45,7 @@ def differences(
         ours.update(our)
         kernel.update(its)
         names = ours.entries.keys() | kernel.entries.keys()
-        different = {name for name in names if not _same_entry(*_both(name, ours, kernel))}
+        different = {name for name in names if not _same_entry(*_both(name, ours, kernel), took)}
         for name in sorted(different - reported):
             ours_entry, kernels_entry = _both(name, ours, kernel)
             row = _entry(ours_entry), _entry(kernels_entry)
@@ -99,10 +102,11 @@ def _comparable(frame: Frame) -> tuple[str, bytes]:
     return side, data[:14] + packet
 
 
-def _same_entry(one: object, other: object) -> bool:
-    if isinstance(one, Entry) and isinstance(other, Entry):
-        return one[:2] == other[:2] and abs(one.expires - other.expires) <= SLACK
-    return one == other
+def _same_entry(ours: object, kernels: object, took: float) -> bool:
+    if isinstance(ours, Entry) and isinstance(kernels, Entry):
+        late = kernels.expires - ours.expires
+        return ours[:2] == kernels[:2] and -SLACK <= late <= SLACK + took
+    return ours == kernels
 
 
 def _entry(entry: object) -> str:

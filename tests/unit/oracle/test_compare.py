@@ -64,6 +64,15 @@ def test_a_different_state_is_a_difference(entry: Entry | None, differs: bool) -
     assert bool(found(changed)) is differs
 
 
+@pytest.mark.parametrize(("kernels", "differs"), [(66, False), (71, True), (57, True)])
+def test_our_timers_may_have_run_down_by_as_much_as_the_run_took(kernels: int, differs: bool) -> None:
+    changed = answers()
+    (name,) = changed[1].connections
+    changed[1] = replace(changed[1], connections={name: Entry("172.16.0.11:80", "SYN_RECV", kernels)})
+    at_first = (one for one in differences(SCENARIO, answers(), changed, took=8) if one.place == 1)
+    assert bool(list(at_first)) is differs
+
+
 def test_a_lasting_difference_is_reported_once() -> None:
     changed = [replace(answer, servers={}) for answer in answers()]
     assert len({one.what for one in found(changed)}) == len(found(changed))
