@@ -16,7 +16,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SLOWEST = 300  # seconds, for what takes ten on an idle machine
 LABS = ("lab-nat", "lab-tun", "lab-dr")
-PARTS = ("classroom", "director", "doctor", "exercises", "labs", "realserver_setup", "templates", "tasks.py")
+PACKAGES = ("classroom", "director", "doctor", "exercises", "labs", "realserver_setup", "vm")
+PARTS = (*PACKAGES, "templates", "tasks.py")
 SOMEBODY, PUPIL, NOBODY_KNOWN = 12345, 54321, 54322  # uids
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
