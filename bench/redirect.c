@@ -1,6 +1,6 @@
 /* The least that a program can do at this place: every IP packet goes to one host, whatever it is.
  *
- * A director without rules, tables or counters. How fast this is no program that does more can be.
+ * A director without rules, tables or counters: the upper bound for any program that does more.
  * INTERFACE is where packets leave, TO and FROM are their MAC addresses, as initialisers. Besides, in
  * VS-NAT: AT, the place of an address in the frame, which becomes NEW; in VS-TUN: OUTER_FROM and
  * OUTER_TO. Addresses are in the network's order.

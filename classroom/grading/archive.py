@@ -150,7 +150,7 @@ def without_answers(source: str, name: str) -> str:
 
 
 def _without_dead_links(name: str, text: str, names: Collection[str]) -> str:
-    """A page on which what leads to none of `names` is no link any more."""
+    """A page in which links to anything but `names` have become text."""
     folder = posixpath.dirname(name)
 
     def kept(link: re.Match[str]) -> str:

@@ -42,7 +42,7 @@ class FtpHelper:
     ) -> str | None:
         """Learn from PORT or EPRT where the client listens.
 
-        Only the client's own address counts: nobody may have the server connect elsewhere.
+        Only the client's own address counts: the server must not be made to connect elsewhere.
         """
         lines = [] if packet.flags & RST else session.commands.read(packet)
         if lines is None:

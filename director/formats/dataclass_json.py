@@ -92,7 +92,7 @@ def _mapping(item: Reader) -> Reader:
 
 
 def _exactly(kind: type) -> Reader:
-    """True is no int."""
+    """A bool is not an int here."""
 
     def read(name: str, value: Any) -> Any:
         if type(value) is not kind:

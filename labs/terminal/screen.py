@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from labs.checks.result import Check
 
 WIDE = 150  # columns of wide tables without a terminal
-# For rich's live displays. Otherwise whoever takes standard output or error meanwhile, as Mininet's log does
-# for good, would keep a proxy that prints nothing once the display has ended.
+# For rich's live displays. Otherwise code that takes standard output or error meanwhile, as Mininet's log
+# does for good, would keep a proxy that prints nothing once the display has ended.
 KEEP_STREAMS: dict[str, Any] = {"redirect_stdout": False, "redirect_stderr": False}
 _PIPED = 132
 

@@ -116,7 +116,7 @@ def _write(data: bytes, chunks: Map) -> None:
         for index, start in enumerate(range(0, len(whole), size)):
             chunks.put(_chunk_key(index), whole[start : start + size].ljust(size, b"\0"))
     except BpfError as error:
-        raise EngineError(f"The engine ebpf can't keep so many rules ({error}).") from None
+        raise EngineError(f"The engine ebpf has no room to checkpoint these rules ({error}).") from None
 
 
 def _chunk_key(index: int) -> bytes:
