@@ -20,7 +20,7 @@ from typing import NoReturn
 from director import engines, rules_file
 from director.control import SOCKET, SOCKET_VARIABLE
 from director.control.channel import ChannelError, call
-from director.control.cli import no_answer, parse_number
+from director.control.cli import ToolError, no_answer, parse_number, print_output
 from director.core import schedulers
 from director.core.errors import BadValue, LvsError
 from director.core.overload import DEFAULT_LIMIT
@@ -38,6 +38,12 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One sentence instead of the usage."""
         self.exit(2, f"{self.prog}: {message}.\n")
+
+    def print_help(self, _file: object = None) -> None:
+        try:
+            print_output(self.format_help())
+        except ToolError as error:
+            self.exit(2, f"{self.prog}: {error}\n")
 
 
 def _parser() -> _Parser:

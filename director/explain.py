@@ -34,6 +34,9 @@ class _Parser(argparse.ArgumentParser):
         """One sentence instead of the usage."""
         raise UsageError(f"{message}; {PROGRAM} -h shows examples.")
 
+    def print_help(self, _file: object = None) -> None:
+        cli.print_output(self.format_help())
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command line; returns the exit code."""

@@ -65,13 +65,15 @@ def print_error(program: str, error: ToolError) -> None:
 
 
 def print_output(output: str | Iterable[str]) -> None:
-    """Print as it comes. The reader may stop early, as head(1) does."""
+    """Print as it comes. The reader may stop early, as head(1) does. Raises ToolError on a full disk."""
     try:
         for text in (output,) if isinstance(output, str) else output:
             sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:  # the interpreter would try once more when it exits
+    except OSError as error:  # the interpreter would try once more when it exits
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise ToolError(f"cannot write to standard output: {error.strerror}.", WRONG) from None
 
 
 # ---- the director ----

@@ -51,6 +51,14 @@ def test_a_reader_may_stop_early() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.parametrize("program", [*USAGES, "lvs-explain", "lvs-director"])
+def test_a_full_disk_is_one_sentence(program: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([BIN / program, "-h"], stdout=full, stderr=subprocess.PIPE, timeout=patient(60))
+    told = f"{program}: cannot write to standard output: No space left on device.\n"
+    assert (done.returncode, done.stderr.decode()) == (2, told)
+
+
 def a_python(folder: Path, line: str) -> dict[str, str]:
     """An environment in which this line of shell starts the programs that need packages."""
     python = folder / "a python"
