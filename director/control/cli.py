@@ -51,9 +51,11 @@ class UnsupportedOption(UsageError):
 def run(program: str, work: Callable[[Sequence[str]], str | Iterable[str]], arguments: Sequence[str]) -> int:
     """Print the output of `work` as it comes, or why it failed; returns the exit code."""
     try:
-        print_output(work(arguments))
+        try:
+            print_output(work(arguments))
+        finally:
+            print_output("")  # flushes what was printed before an error, which may fail as well
     except ToolError as error:
-        print_output("")  # flushes what was printed before it
         print_error(program, error)
         return error.code
     return 0

@@ -59,6 +59,28 @@ def test_a_full_disk_is_one_sentence(program: str) -> None:
     assert (done.returncode, done.stderr.decode()) == (2, told)
 
 
+def test_a_full_disk_is_one_sentence_after_an_error_as_well() -> None:
+    code = """if True:
+        import sys
+        from director.control import cli
+        def work(_):
+            yield "a line\\n"
+            raise cli.ToolError("something else.", 1)
+        sys.exit(cli.run("tool", work, []))
+    """
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=BIN.parent.parent,
+            env={"PATH": os.environ["PATH"]},  # PYTHONUNBUFFERED would hide it
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=patient(60),
+        )
+    told = "tool: cannot write to standard output: No space left on device.\n"
+    assert (done.returncode, done.stderr.decode()) == (2, told)
+
+
 def a_python(folder: Path, line: str) -> dict[str, str]:
     """An environment in which this line of shell starts the programs that need packages."""
     python = folder / "a python"
