@@ -94,6 +94,7 @@ def run(settings: Settings) -> None:
             "method": settings.method.name,
             "engine": settings.engine,
             "ftp_helper": settings.ftp_helper,
+            "conn_limit": settings.conn_limit,
         }
         handler = RequestHandler(director, engine, clock, about)
         if settings.rules:

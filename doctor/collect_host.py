@@ -1,6 +1,7 @@
 """Runs on a host of the lab and prints the state of its kernel as one Python literal.
 
-    python collect_host.py TARGET...     with the next hop to each target
+    python collect_host.py TARGET...     with the next hop to each target, an address, or
+                                         "ADDRESS from SOURCE iif INTERFACE"
 
 It is started once per host, so it imports little and leaves parsing to parse_host.py. What cannot be read is
 left out.
@@ -17,9 +18,14 @@ import sys
 from collections.abc import Iterator
 
 _IPV4 = "/proc/sys/net/ipv4"
-_SETTINGS = ("forwarding", "arp_ignore", "arp_announce", "rp_filter", "send_redirects")
+_SETTINGS = (
+    *("forwarding", "arp_ignore", "arp_announce", "arp_filter", "rp_filter", "send_redirects"),
+    *("proxy_arp", "accept_local"),
+)
 _GENERAL = ("ip_forward", "ip_no_pmtu_disc")
 _LISTENS, _UNCONNECTED = "0A", "07"  # states of a socket in /proc/net/tcp and udp
+_ACCEPTS = 0x10000  # flag of a socket in /proc/net/unix (SO_ACCEPTCON)
+_LONGEST = 120  # characters of a command line
 _SIOCETHTOOL, _GET_TX_CHECKSUMS = 0x8946, 0x16  # linux/sockios.h, linux/ethtool.h
 _ANY = "0.0.0.0"
 
@@ -28,12 +34,21 @@ def collect(targets: list[str]) -> dict[str, object]:
     """Everything; `ip`, `nft` and `rules` are the output of these programs."""
     asked = ["address show", "route show", "neighbour show", *(f"route get {target}" for target in targets)]
     nft = _output("", "nft", "-j", "list", "ruleset")
+    processes, sockets = _processes()
     return {
         "ip": _output("\n".join(asked) + "\n", "ip", "-j", "-force", "-batch", "-"),
         "settings": dict(_settings()),
         "offloads": {name: _offloads(name) for name in os.listdir("/sys/class/net") if name != "lo"},
         "counters": dict(_counters()),
-        "listeners": [*_listeners("tcp", _LISTENS), *_listeners("udp", _UNCONNECTED)],
+        "listeners": [
+            (*end, *sockets.get(inode, (0, "", "")))
+            for inode, *end in (
+                *_listeners("tcp", _LISTENS),
+                *_listeners("udp", _UNCONNECTED),
+                *_unix_listeners(),
+            )
+        ],
+        "processes": processes,
         "nft": nft,
         "rules": _output("", "nft", "-a", "list", "ruleset") if '"rule"' in nft else "",
     }
@@ -98,8 +113,8 @@ def _counters() -> Iterator[tuple[str, int]]:
                     yield names[0].rstrip(":") + name, int(value)
 
 
-def _listeners(protocol: str, state: str) -> Iterator[tuple[str, str, int]]:
-    """Protocol, address and port; an IPv6 socket that listens on all addresses accepts IPv4 as well."""
+def _listeners(protocol: str, state: str) -> Iterator[tuple[str, str, str, int]]:
+    """Inode, protocol, address, port; an IPv6 socket that listens on all addresses accepts IPv4 as well."""
     for file in (protocol, f"{protocol}6"):
         try:
             with open(f"/proc/net/{file}") as lines:
@@ -109,7 +124,45 @@ def _listeners(protocol: str, state: str) -> Iterator[tuple[str, str, int]]:
         for word in words:
             address, port = word[1].split(":")
             if word[3] == state and (file == protocol or not int(address, 16)):
-                yield protocol.upper(), _dotted(address) if file == protocol else _ANY, int(port, 16)
+                dotted = _dotted(address) if file == protocol else _ANY
+                yield word[9], protocol.upper(), dotted, int(port, 16)
+
+
+def _unix_listeners() -> Iterator[tuple[str, str, str, int]]:
+    """The same for Unix sockets of this network namespace that have a path."""
+    try:
+        with open("/proc/net/unix") as lines:
+            words = [line.split() for line in lines][1:]
+    except OSError:
+        return
+    for word in words:
+        if len(word) > 7 and int(word[3], 16) & _ACCEPTS:
+            yield word[6], "UNIX", word[7], 0
+
+
+_Socket = tuple[int, str, str]  # a process: pid, program, state
+
+
+def _processes() -> tuple[list[tuple[int, str, str]], dict[str, _Socket]]:
+    """The processes in this network namespace, but for this one; and the sockets they have, by inode."""
+    here, found, sockets = os.readlink("/proc/self/ns/net"), [], {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if int(pid) == os.getpid() or os.readlink(f"/proc/{pid}/ns/net") != here:
+                continue
+            with open(f"/proc/{pid}/cmdline", errors="replace") as file:
+                command = file.read().replace("\0", " ").strip()
+            with open(f"/proc/{pid}/stat", errors="replace") as file:
+                name, _, rest = file.read().partition("(")[2].rpartition(")")
+            state = rest.split()[0]
+            found.append((int(pid), (command or name)[:_LONGEST], state))
+            for descriptor in os.listdir(f"/proc/{pid}/fd"):
+                target = os.readlink(f"/proc/{pid}/fd/{descriptor}")
+                if target.startswith("socket:["):
+                    sockets[target[8:-1]] = (int(pid), name, state)
+        except (OSError, IndexError):
+            continue
+    return found, sockets
 
 
 def _dotted(hexadecimal: str) -> str:

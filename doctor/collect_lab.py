@@ -1,6 +1,8 @@
-"""Read the state of a running lab: a small program on every host at once, and the director's own report.
+"""Read the state of a running lab: the director's own report, trials, and a small program on every host.
 
-Nothing here fails because of a fault in the lab: the state says what could not be read.
+Nothing here fails because of a fault in the lab: the state says what could not be read. The director is asked
+first, so its table does not show the trials; the hosts are read last, so their counters and neighbour
+tables do.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from director.control.channel import ChannelError, Message, call
+from director.core.real_server import Method
 from doctor.parse_host import parse_host
 from doctor.state import (
     Connection,
@@ -19,33 +22,41 @@ from doctor.state import (
     HostState,
     LabState,
     Mark,
+    Planned,
     PlannedServer,
     Plug,
+    Process,
+    Route,
     Service,
     Target,
 )
+from doctor.trials import PORTS, run_trials
 from labs.errors import LabError
 from labs.hosts.environment import DIRECTOR
-from labs.hosts.host import Host, program
+from labs.hosts.host import program
 from labs.network.topology import Node, Role
 from labs.plan import Plan
 from labs.run.running import RunningLab
 from labs.wait import patient
+from realserver_setup.build import TUNNEL, ClientSetup, DirectorSetup, RealServerSetup, RouterSetup, Setup
 
 _COLLECT = Path(__file__).resolve().parent / "collect_host.py"
-_HOST, _DIRECTOR = 20, 6  # seconds; a tenth of one is enough where the machine is idle
+_HOST, _DIRECTOR = 20, 2  # seconds; a tenth of one is enough where the machine is idle
 _AT_ONCE = 8
+_FTP = 21
 _MOST = 300  # connections kept: established ones first
 
 
 def collect_lab(running: RunningLab) -> LabState:
-    """The state of the lab, in about a second; a broken lab raises nothing."""
+    """The state of the lab, in half a second, or three where clients fail; a broken lab raises nothing."""
     plan = running.plan
-    targets = list(_targets(plan))
-    nodes = plan.topology.nodes
+    director = _director()
+    trials = run_trials(running, director.services)
+    setups = {setup.name: setup for setup in plan.setups}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        director = pool.submit(_director)
-        hosts = list(pool.map(lambda node: _host(node, running.network.hosts[node.name], targets), nodes))
+        hosts = list(
+            pool.map(lambda node: _host(plan, node, running, setups.get(node.name)), plan.topology.nodes)
+        )
     scripts = running.evidence.scripts
     return LabState(
         lab=plan.lab,
@@ -54,7 +65,9 @@ def collect_lab(running: RunningLab) -> LabState:
         dip=plan.addresses.dip,
         servers=tuple(_planned(plan)),
         hosts=tuple(_with_scripts(host, scripts / host.name) for host in hosts),
-        director=director.result(),
+        director=director,
+        trials=trials,
+        director_process=_director_process(hosts),
     )
 
 
@@ -65,31 +78,78 @@ def answer(running: RunningLab) -> Message:
 
 def _planned(plan: Plan) -> Iterator[PlannedServer]:
     for one in plan.servers:
-        yield PlannedServer(one.name, one.address, (one.http_port, *one.more_ports), one.weight)
+        yield PlannedServer(one.name, one.address, (one.http_port, *one.more_ports), one.weight, one.ftp)
 
 
-def _targets(plan: Plan) -> Iterator[str]:
-    """Where packets of the virtual server go: to clients, VIP and director."""
-    for node in plan.topology.nodes:
-        if node.role in (Role.CLIENT, Role.DIRECTOR):
-            yield from (interface.address for interface in node.interfaces)
+def _targets(plan: Plan, node: Node) -> Iterator[str]:
+    """Where packets of the virtual server go: to clients, VIP and director; then what passes this host."""
+    for other in plan.topology.nodes:
+        if other.role in (Role.CLIENT, Role.DIRECTOR):
+            yield from (interface.address for interface in other.interfaces)
     yield plan.vip
+    if node.role is Role.DIRECTOR:
+        yield from (server.address for server in plan.servers)
+    if node.role in (Role.ROUTER, Role.SERVER):
+        yield from _passing(plan, node)
 
 
-def _host(node: Node, host: Host, targets: Iterable[str]) -> HostState:
+def _passing(plan: Plan, node: Node) -> Iterator[str]:
+    """`ADDRESS from SOURCE iif INTERFACE` for what a router or a real server gets, and for its replies."""
+    vip, dip, own = plan.vip, plan.addresses.dip, node.address
+    clients = [client.address for client in plan.nodes(Role.CLIENT)]
+    if node.role is Role.SERVER:
+        inbound = TUNNEL if plan.method is Method.TUN else node.interfaces[0].name
+        destination = own if plan.method is Method.NAT else vip
+        for client in clients:
+            yield f"{destination} from {client} iif {inbound}"
+            yield f"{client} from {destination}"
+        if plan.method is Method.TUN:
+            yield f"{own} from {dip} iif {node.interfaces[0].name}"
+        return
+    outside, inside = node.interfaces[0].name, node.interfaces[-1].name
+    for client in clients:
+        yield f"{vip} from {client} iif {outside}"
+        yield f"{client} from {vip} iif {inside}"
+    if plan.method is Method.TUN:
+        switch = node.interfaces[-1].switch
+        behind = {one.node for one in plan.topology.interfaces if one.switch == switch}
+        is_first = plan.topology.director.name in behind
+        for server in plan.servers:
+            if is_first or server.name in behind:
+                yield f"{server.address} from {dip} iif {inside if is_first else outside}"
+
+
+def _host(plan: Plan, node: Node, running: RunningLab, setup: Setup | None) -> HostState:
     plugs = tuple(
-        Plug(interface.name, interface.switch, interface.address, interface.prefix)
+        Plug(interface.name, interface.switch, interface.address, interface.prefix, interface.mac)
         for interface in node.interfaces
     )
-    planned = HostState(node.name, node.role.value, plugs)
+    planned = HostState(node.name, node.role.value, plugs, planned=_prescribed(plan, setup))
     try:
-        done = host.run(program(_COLLECT, *targets), timeout=_HOST)
+        host = running.network.hosts[node.name]
+        done = host.run(program(_COLLECT, *_targets(plan, node)), timeout=_HOST)
         if done.exit_code == 0:
             return parse_host(planned, done.stdout)
         error = (done.stderr.strip().splitlines() or [f"exit code {done.exit_code}"])[-1]
     except (OSError, ValueError, KeyError, TypeError) as failure:
         error = f"{type(failure).__name__}: {failure}"
     return replace(planned, error=error)
+
+
+def _prescribed(plan: Plan, setup: Setup | None) -> Planned:
+    """What the set-up script of a host sets, unless somebody edits it."""
+    if isinstance(setup, ClientSetup):
+        return Planned(gateway=setup.gateway)
+    if isinstance(setup, RouterSetup):
+        return Planned(routes=tuple(Route(one.destination, one.gateway, "") for one in setup.routes))
+    if isinstance(setup, DirectorSetup):
+        return Planned(setup.gateway, vip_on=setup.outside.name, answers_arp=True)
+    if isinstance(setup, RealServerSetup):
+        vip_on = {Method.TUN: TUNNEL, Method.DR: "lo"}.get(setup.method, "")
+        server = next((one for one in plan.servers if one.name == setup.name), None)
+        ports = (server.http_port, *server.more_ports, *((_FTP,) if server.ftp else ())) if server else ()
+        return Planned(setup.gateway, vip_on=vip_on, ports=ports)
+    return Planned()
 
 
 def _with_scripts(host: HostState, folder: Path) -> HostState:
@@ -103,8 +163,18 @@ def _with_scripts(host: HostState, folder: Path) -> HostState:
     return replace(host, scripts=scripts)
 
 
+def _director_process(hosts: Iterable[HostState]) -> Process | None:
+    """The process that has the director's control socket, whichever somebody has started."""
+    for host in hosts:
+        pids = {one.pid for one in host.listeners if (one.protocol, one.address) == ("UNIX", DIRECTOR)}
+        for process in host.processes:
+            if process.pid in pids:
+                return process
+    return None
+
+
 def _director() -> DirectorState:
-    """Asked through its control socket."""
+    """Asked through its control socket; its connections, without those of earlier trials."""
     try:
         listed = _ask("list")
         connections = _ask("connections")["connections"]
@@ -116,7 +186,9 @@ def _director() -> DirectorState:
         timeouts=listed["timeouts"],
         services=tuple(map(_service, listed["services"])),
         marks=tuple(map(_mark, listed["marks"])),
-        connections=tuple(sorted(map(_connection, connections), key=_has_ended)[:_MOST]),
+        connections=tuple(sorted(filter(_is_real, map(_connection, connections)), key=_has_ended)[:_MOST]),
+        entries=len(connections),
+        limit=listed.get("conn_limit", 0),
     )
 
 
@@ -129,7 +201,7 @@ def _ask(what: str) -> dict[str, Any]:
 
 
 def _service(one: Mapping[str, Any]) -> Service:
-    targets = tuple(Target(each["address"], each["port"], each["weight"]) for each in one["servers"])
+    targets = tuple(map(_target, one["servers"]))
     return Service(
         protocol=one["protocol"],
         address=one["address"],
@@ -142,8 +214,19 @@ def _service(one: Mapping[str, Any]) -> Service:
     )
 
 
+def _target(one: Mapping[str, Any]) -> Target:
+    names = ("address", "port", "weight", "method", "upper", "lower", "active", "inactive")
+    return Target(**{name: one[name] for name in names if name in one})
+
+
 def _mark(one: Mapping[str, Any]) -> Mark:
     return Mark(*(one[name] for name in ("mark", "network", "protocol", "first", "last")))
+
+
+def _is_real(connection: Connection) -> bool:
+    """Whether it is none of a trial."""
+    port = connection.client.rpartition(":")[2]
+    return not port.isdigit() or int(port) not in PORTS
 
 
 def _has_ended(connection: Connection) -> bool:

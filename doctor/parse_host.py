@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from doctor.nftables import rules
-from doctor.state import Address, HostState, Listener, Neighbour, NextHop, Route
+from doctor.state import Address, HostState, Link, Listener, Neighbour, NextHop, Process, Route
 
 _Entries = Iterable[Mapping[str, Any]]
 
@@ -23,14 +23,16 @@ def parse_host(host: HostState, printed: str) -> HostState:
     devices, routes, neighbours, *next_hops = _lists(seen["ip"])
     return replace(
         host,
+        links=tuple(map(_link, devices)),
         addresses=tuple(_addresses(devices)),
-        routes=tuple(Route(*_way(one)) for one in routes),
+        routes=tuple(Route(*_way(one), kind=_kind(one)) for one in routes),
         neighbours=tuple(_neighbours(neighbours)),
-        next_hops=tuple(NextHop(*_way(one)) for next_hop in next_hops for one in next_hop),
+        next_hops=tuple(_next_hop(one) for next_hop in next_hops for one in next_hop),
         settings=seen["settings"],
         offloads=seen["offloads"],
         counters=seen["counters"],
         listeners=tuple(Listener(*one) for one in seen["listeners"]),
+        processes=tuple(Process(*one) for one in seen["processes"]),
         filters=rules(json.loads(seen["nft"] or "{}").get("nftables", []), seen["rules"]),
     )
 
@@ -45,6 +47,18 @@ def _lists(text: str) -> list[list[Any]]:
     if len(found) < 3:
         raise ValueError(f"ip printed {len(found)} lists, expected 3 or more")
     return found
+
+
+def _link(device: Mapping[str, Any]) -> Link:
+    flags = device.get("flags", ())
+    return Link(
+        interface=device["ifname"],
+        up="UP" in flags,
+        carrier="NO-CARRIER" not in flags,
+        mtu=device.get("mtu", 0),
+        mac=device.get("address", "") if device.get("link_type") == "ether" else "",
+        qdisc=device.get("qdisc", ""),
+    )
 
 
 def _addresses(devices: _Entries) -> Iterator[Address]:
@@ -63,6 +77,23 @@ def _addresses(devices: _Entries) -> Iterator[Address]:
 
 def _way(one: Mapping[str, Any]) -> tuple[str, str, str]:
     return one["dst"], one.get("gateway", ""), one.get("dev", "")
+
+
+def _kind(one: Mapping[str, Any]) -> str:
+    """What makes a route other than an ordinary one."""
+    kind = one.get("type", "")
+    return "" if kind == "unicast" else str(kind)
+
+
+def _next_hop(one: Mapping[str, Any]) -> NextHop:
+    """An answer of `ip route get`."""
+    return NextHop(
+        *_way(one),
+        source=one.get("from", ""),
+        inbound=one.get("iif", ""),
+        local=one.get("type") == "local",
+        mtu=next((each["mtu"] for each in one.get("metrics", ()) if "mtu" in each), 0),
+    )
 
 
 def _neighbours(entries: _Entries) -> Iterator[Neighbour]:

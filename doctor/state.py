@@ -1,7 +1,21 @@
 """The state of a running lab as the doctor reads it: facts only.
 
 A `LabState` is complete without the lab and can be written as JSON: the same code finds causes in a running
-lab, in a submission and in tests.
+lab, in a submission and in tests. What should be stands beside what is:
+
+    what is                                        what the plan prescribes
+    HostState.links, .addresses (with prefix)      HostState.plugs: interface, switch, address, prefix, MAC
+    HostState.routes, .next_hops                   HostState.planned.gateway, .planned.routes
+    HostState.addresses with the VIP, .settings    HostState.planned.vip_on, .planned.answers_arp
+    HostState.neighbours, complete, with state     LabState.owners(switch, address), and their MACs
+    HostState.listeners, each with its process     HostState.planned.ports
+    HostState.processes, the director's too        LabState.director_process
+    DirectorState.services: weight, thresholds     LabState.servers: name, address, ports, weight
+    DirectorState.entries                          DirectorState.limit
+    LabState.trials: what clients get              all of them SERVED
+
+Fields that older submissions lack have defaults: no links, no trials and no process mean "not known", so a
+cause that needs them says nothing there.
 """
 
 from __future__ import annotations
@@ -20,6 +34,19 @@ CLIENT, ROUTER, DIRECTOR, SERVER = (
     "real server",
 )  # as in network/topology
 ANY = "0.0.0.0"  # listens on all addresses
+STOPPED = ("T", "t")  # states of a process, as in proc(5): by a signal, by a tracer
+PERMANENT = "PERMANENT"  # a neighbour entry that no ARP reply changes
+
+# How a trial ended. WRONG_SERVER: another than the one whose address was used, or none of this lab.
+SERVED, REFUSED, RESET, TIMED_OUT, UNREACHABLE, WRONG_SERVER = (
+    "served",
+    "refused",
+    "reset",
+    "timed out",
+    "unreachable",
+    "wrong server",
+)
+IN, OUT, OTHERS = "in", "out", "for another MAC"  # which way a frame passed an interface
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +57,30 @@ class Plug:
     switch: str
     address: str
     prefix: int
+    mac: str = ""
 
     def reaches(self, address: str) -> bool:
         """Whether `address` is in its network."""
         return IPv4Address(address) in IPv4Interface(f"{self.address}/{self.prefix}").network
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An interface as it is. `carrier` is False where nothing is on the other end.
+
+    `mac` is empty for tunnels; `qdisc` is the queueing discipline, such as noqueue, or netem, which drops.
+    """
+
+    interface: str
+    up: bool
+    carrier: bool
+    mtu: int
+    mac: str = ""
+    qdisc: str = ""
+
+    @property
+    def works(self) -> bool:
+        return self.up and self.carrier
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +101,38 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A line of the main routing table; without `gateway`, a directly connected network."""
+    """A line of the main routing table; without `gateway`, a directly connected network.
+
+    `kind` is empty for an ordinary one, else blackhole, unreachable, prohibit.
+    """
 
     destination: str
     gateway: str
     interface: str
+    kind: str = ""
 
     def __str__(self) -> str:
+        kind = f"{self.kind} " if self.kind else ""
         by = f" via {self.gateway}" if self.gateway else ""
-        return f"{self.destination}{by} dev {self.interface}"
+        dev = f" dev {self.interface}" if self.interface else ""
+        return f"{kind}{self.destination}{by}{dev}"
 
 
 @dataclass(frozen=True, slots=True)
 class NextHop:
-    """The kernel's next hop for packets to `target`; without `interface` there is no route."""
+    """The kernel's next hop for packets to `target`; without `interface` there is no route.
+
+    `source` and `inbound`: for packets with that source address, received on that interface. `local`: they
+    are delivered to this host. `mtu` is that of the route, if it has one of its own.
+    """
 
     target: str
     gateway: str = ""
     interface: str = ""
+    source: str = ""
+    inbound: str = ""
+    local: bool = False
+    mtu: int = 0
 
     def __str__(self) -> str:
         if not self.interface:
@@ -81,19 +142,48 @@ class NextHop:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
+    """`state` is the kernel's: REACHABLE, STALE, FAILED, INCOMPLETE, PERMANENT ...; `mac` may be empty."""
+
     address: str
     interface: str
     mac: str
     state: str
 
+    def __str__(self) -> str:
+        return f"{self.address} dev {self.interface} {f'lladdr {self.mac} ' if self.mac else ''}{self.state}"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process in a host's network namespace; `state` is that of proc(5), T for stopped (SIGSTOP)."""
+
+    pid: int
+    command: str
+    state: str
+
+    @property
+    def stopped(self) -> bool:
+        return self.state in STOPPED
+
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A socket that listens on `port` of `address`."""
+    """A socket that listens on `port` of `address`, and the process that has it: `pid` 0 if not known.
 
-    protocol: str  # TCP or UDP
+    UNIX sockets have a path as `address`, and port 0.
+    """
+
+    protocol: str  # TCP, UDP or UNIX
     address: str
     port: int
+    pid: int = 0
+    program: str = ""
+    process_state: str = ""  # as in Process
+
+    @property
+    def stopped(self) -> bool:
+        """Whether its process is: the kernel accepts connections, and nobody answers."""
+        return self.process_state in STOPPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +202,22 @@ class FilterRule:
     verdict: str  # such as accept, drop, jump CHAIN, redirect PORT; empty if it only counts
     matches: tuple[Mapping[str, Any], ...] = ()
     text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What the lab's plan prescribes for a host, besides its plugs.
+
+    `gateway` is the next hop of its default route; `routes` are further ones. `vip_on` is the interface that
+    holds the VIP, with prefix 32; only one host `answers_arp` for it. `ports` are those on which TCP servers
+    listen.
+    """
+
+    gateway: str = ""
+    routes: tuple[Route, ...] = ()
+    vip_on: str = ""
+    answers_arp: bool = False
+    ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +242,9 @@ class HostState:
     filters: tuple[FilterRule, ...] = ()
     scripts: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
+    links: tuple[Link, ...] = ()
+    processes: tuple[Process, ...] = ()
+    planned: Planned = Planned()
 
     @property
     def main(self) -> Plug:
@@ -155,27 +264,62 @@ class HostState:
         """The host's entry for an address, if its interface is up."""
         return next((one for one in self.addresses if one.address == address and one.up), None)
 
-    def next_hop(self, target: str) -> NextHop:
-        return next((next_hop for next_hop in self.next_hops if next_hop.target == target), NextHop(target))
+    def next_hop(self, target: str, source: str = "", inbound: str = "") -> NextHop:
+        """The kernel's answer to `ip route get TARGET from SOURCE iif INBOUND`."""
+        asked = (target, source, inbound)
+        found = (one for one in self.next_hops if (one.target, one.source, one.inbound) == asked)
+        return next(found, NextHop(target, source=source, inbound=inbound))
+
+    def link(self, interface: str) -> Link | None:
+        """An interface as it is; None if it is gone, or where links are not known."""
+        return next((one for one in self.links if one.interface == interface), None)
+
+    def neighbour(self, address: str, interface: str) -> Neighbour | None:
+        """The entry of its neighbour table."""
+        found = (one for one in self.neighbours if (one.address, one.interface) == (address, interface))
+        return next(found, None)
+
+    def mac(self, interface: str) -> str:
+        """The MAC address of an interface: as it is, else as planned."""
+        link = self.link(interface)
+        planned = (plug.mac for plug in self.plugs if plug.interface == interface)
+        return link.mac if link and link.mac else next(planned, "")
 
     def counter_text(self, name: str) -> str:
         """`; IpInAddrErrors is 7`, or "" if the counter is 0."""
         value = self.counters.get(name, 0)
         return f"; {name} is {value}" if value else ""
 
+    def listener(self, address: str, port: int) -> Listener | None:
+        """The socket that accepts TCP connections to that address and port."""
+        found = [one for one in self.listeners if one.protocol == "TCP" and one.port == port]
+        return next((one for place in (address, ANY) for one in found if one.address == place), None)
+
     def listens(self, address: str, port: int) -> bool:
         """Whether a socket accepts TCP connections to that address and port."""
-        ends = {(one.address, one.port) for one in self.listeners if one.protocol == "TCP"}
-        return (address, port) in ends or (ANY, port) in ends
+        return self.listener(address, port) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A real server in a rule."""
+    """A real server in a rule.
+
+    `upper` and `lower` are its thresholds, 0 for none; `active` and `inactive` are its connections.
+    """
 
     address: str
     port: int
     weight: int
+    method: str = ""  # Masq, Tunnel, Route or Local
+    upper: int = 0
+    lower: int = 0
+    active: int = 0
+    inactive: int = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether it has reached its upper threshold, and gets no new connections."""
+        return 0 < self.upper <= self.active + self.inactive
 
     def __str__(self) -> str:
         return f"{self.address}:{self.port}"
@@ -231,7 +375,11 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class DirectorState:
-    """The director's report of itself, or the `error` if it does not answer."""
+    """The director's report of itself, or the `error` if it does not answer.
+
+    `entries` of the connection table, with templates, are in use; `limit` is how many it may have (0: not
+    known). `connections` are some of them.
+    """
 
     engine: str = ""
     ftp_helper: bool = True
@@ -240,6 +388,12 @@ class DirectorState:
     marks: tuple[Mark, ...] = ()
     connections: tuple[Connection, ...] = ()
     error: str = ""
+    entries: int = 0
+    limit: int = 0
+
+    @property
+    def full(self) -> bool:
+        return 0 < self.limit <= self.entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +404,57 @@ class PlannedServer:
     address: str
     ports: tuple[int, ...]
     weight: int
+    ftp: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A packet of a trial as it passed an interface; `way` is IN, OUT or OTHERS.
+
+    `what` is SYN, SYN+ACK, RST, FIN, data, ACK, or an ICMP error. `tunnel` is the destination of the packet
+    around it, if any.
+    """
+
+    host: str
+    interface: str
+    way: str
+    what: str
+    source: str
+    dest: str
+    tunnel: str = ""
+
+    def __str__(self) -> str:
+        inside = f" inside a packet to {self.tunnel}" if self.tunnel else ""
+        return f"{self.what} {self.source} > {self.dest}{inside} {self.way} on {self.interface}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A TCP connection that the doctor tried from `host`, from `source_port`, and how it ended.
+
+    `server` is who answered, by name; `wanted` is the real server that a trial past the rules addressed,
+    empty for one of a client to the VIP. `connected`: the handshake succeeded. `seen` is where its packets
+    passed, in order; it is recorded only where trials fail.
+    """
+
+    host: str
+    address: str
+    port: int
+    outcome: str
+    server: str = ""
+    wanted: str = ""
+    source_port: int = 0
+    connected: bool = False
+    detail: str = ""
+    seen: tuple[Sighting, ...] = ()
+
+    @property
+    def served(self) -> bool:
+        return self.outcome == SERVED
+
+    def __str__(self) -> str:
+        by = f" by {self.server}" if self.server else ""
+        return f"{self.host} to {self.address}:{self.port}: {self.outcome}{by}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +468,8 @@ class LabState:
     servers: tuple[PlannedServer, ...]
     hosts: tuple[HostState, ...]
     director: DirectorState = DirectorState()
+    trials: tuple[Trial, ...] = ()
+    director_process: Process | None = None
 
     def by_role(self, *roles: str) -> Iterator[HostState]:
         """The hosts with these roles that could be read."""
@@ -276,6 +483,33 @@ class LabState:
     def clients(self) -> tuple[Plug, ...]:
         """The interfaces of the clients."""
         return tuple(host.main for host in self.hosts if host.role == CLIENT)
+
+    @property
+    def client_trials(self) -> tuple[Trial, ...]:
+        """What clients get of the VIP."""
+        return tuple(one for one in self.trials if not one.wanted)
+
+    @property
+    def failures(self) -> tuple[Trial, ...]:
+        """The clients' trials that were not served."""
+        return tuple(one for one in self.client_trials if not one.served)
+
+    def host(self, name: str) -> HostState | None:
+        return next((one for one in self.hosts if one.name == name), None)
+
+    def on_switch(self, switch: str) -> Iterator[tuple[HostState, Plug]]:
+        """The hosts that are plugged into a switch, each with its plug."""
+        for host in self.hosts:
+            yield from ((host, plug) for plug in host.plugs if plug.switch == switch)
+
+    def owners(self, switch: str, address: str) -> list[tuple[HostState, Plug]]:
+        """Who of a segment has `address` on an interface that is up, whether or not it answers ARP."""
+        return [(host, plug) for host, plug in self.on_switch(switch) if host.has(address)]
+
+    def owner_of_mac(self, switch: str, mac: str) -> tuple[HostState, Plug] | None:
+        """Who of a segment receives frames for `mac`."""
+        found = ((host, plug) for host, plug in self.on_switch(switch) if host.mac(plug.interface) == mac)
+        return next(found, None)
 
     def server_name(self, address: str) -> str:
         """The name of the real server with this RIP, or the address itself."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -13,30 +15,54 @@ import pytest
 
 from director.control.channel import ChannelError
 from doctor import collect_host, collect_lab, parse_host
-from doctor.state import HostState, LabState, Listener, Mark, NextHop, Plug, Route, Target
+from doctor.state import (
+    SERVED,
+    HostState,
+    LabState,
+    Link,
+    Listener,
+    Mark,
+    NextHop,
+    Planned,
+    Plug,
+    Process,
+    Target,
+    Trial,
+)
+from doctor.trials import PORTS
+from labs.hosts.environment import DIRECTOR
 from labs.plan import plan_for
 from labs.run.options import LabOptions
 from realserver_setup.apply import Result
 
 RS1 = HostState("rs1", "real server", (Plug("rs1-eth0", "s2", "203.0.113.11", 24),))
 DEVICES = (
-    '[{"ifname": "lo", "flags": ["LOOPBACK", "UP"], "addr_info": [{"family": "inet", "local": "203.0.113.1",'
-    ' "prefixlen": 32, "scope": "global", "label": "lo:0"}, {"family": "inet6", "local": "::1"}]}]\n'
+    '[{"ifname": "lo", "flags": ["LOOPBACK", "UP"], "mtu": 65536, "link_type": "loopback", "addr_info":'
+    ' [{"family": "inet", "local": "203.0.113.1", "prefixlen": 32, "scope": "global", "label": "lo:0"},'
+    ' {"family": "inet6", "local": "::1"}]}, {"ifname": "rs1-eth0", "flags": ["NO-CARRIER", "UP"],'
+    ' "mtu": 1400, "qdisc": "netem", "link_type": "ether", "address": "02:00:cb:00:71:0b"}]\n'
 )
-ROUTES = '[{"dst": "default", "gateway": "203.0.113.254", "dev": "rs1-eth0"}]\n'
+ROUTES = (
+    '[{"dst": "default", "gateway": "203.0.113.254", "dev": "rs1-eth0"},'
+    ' {"type": "blackhole", "dst": "198.51.100.102"}]\n'
+)
 NEIGHBOURS = (
     '[{"dst": "203.0.113.254", "dev": "rs1-eth0", "lladdr": "02:00:cb:00:71:fe", "state": ["STALE"]}]\n'
 )
 WAYS = (
     '[{"dst": "198.51.100.101", "gateway": "203.0.113.254", "dev": "rs1-eth0"}]\n'
     '[{"type": "local", "dst": "203.0.113.1", "dev": "lo"}]\n'
+    '[{"type": "local", "dst": "203.0.113.1", "from": "198.51.100.101", "dev": "lo", "iif": "rs1-eth0"}]\n'
+    '[{"dst": "198.51.100.101", "from": "203.0.113.1", "gateway": "203.0.113.254", "dev": "rs1-eth0",'
+    ' "metrics": [{"mtu": 1400}]}]\n'
 )
 PRINTED = {
     "ip": DEVICES + ROUTES + NEIGHBOURS + WAYS,
     "settings": {"ip_forward": 0},
     "offloads": {"rs1-eth0": False},
     "counters": {"IpInAddrErrors": 3},
-    "listeners": [("TCP", "0.0.0.0", 80)],
+    "listeners": [("TCP", "0.0.0.0", 80, 41, "nginx", "T"), ("UNIX", DIRECTOR, 0, 42, "python", "S")],
+    "processes": [(41, "nginx -p /servers/rs1", "T"), (42, "python -m director", "S")],
     "nft": "",
     "rules": "",
 }
@@ -44,6 +70,7 @@ LISTED: dict[str, Any] = {
     "ok": True,
     "engine": "scapy",
     "ftp_helper": False,
+    "conn_limit": 2,
     "timeouts": {"tcp": 900, "tcpfin": 120, "udp": 300},
     "marks": [{"mark": 1, "network": "203.0.113.1", "protocol": "TCP", "first": 80, "last": 80}],
     "services": [
@@ -55,7 +82,7 @@ LISTED: dict[str, Any] = {
             "scheduler": "rr",
             "flags": [],
             "persistent": 0,
-            "servers": [{"address": "203.0.113.11", "port": 80, "weight": 1, "active": 0}],
+            "servers": [{"address": "203.0.113.11", "port": 80, "weight": 1, "upper": 2, "active": 2}],
         }
     ],
 }
@@ -67,6 +94,10 @@ ENTRY = {
     "vip": "203.0.113.1:80",
     "server": "203.0.113.11:80",
 }
+OF_A_TRIAL = {**ENTRY, "client": f"198.51.100.101:{PORTS[0]}"}
+
+VIP, CLIENT = "203.0.113.1", "198.51.100.101"
+TRIALS = (Trial("c1", VIP, 80, SERVED, server="rs1"),)
 
 Run = Callable[..., Result]
 
@@ -96,9 +127,14 @@ prints = answers(0, repr(PRINTED))
 @pytest.fixture
 def director(monkeypatch: pytest.MonkeyPatch) -> None:
     def call(_path: str, request: dict[str, Any], **_options: float) -> dict[str, Any]:
-        return LISTED if request["do"] == "list" else {"ok": True, "connections": [ENTRY]}
+        return LISTED if request["do"] == "list" else {"ok": True, "connections": [ENTRY, OF_A_TRIAL]}
 
     monkeypatch.setattr(collect_lab, "call", call)
+
+
+@pytest.fixture(autouse=True)
+def _no_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collect_lab, "run_trials", lambda _running, _services: TRIALS)
 
 
 @pytest.mark.usefixtures("director")
@@ -108,10 +144,14 @@ def test_a_lab_is_read_completely(tmp_path: Path) -> None:
     assert [host.name for host in state.hosts] == ["c1", "c2", "r0", "d", "rs1", "rs2", "rs3"]
     assert not any(host.error for host in state.hosts)
     assert state.director_host.scripts == {"rules.sh": "ippfvsadm -C\n"}
-    assert state.director.services[0].targets == (Target("203.0.113.11", 80, 1),)
+    assert state.director.services[0].targets == (Target("203.0.113.11", 80, 1, upper=2, active=2),)
+    assert state.director.services[0].targets[0].full
     assert state.director.marks == (Mark(1, "203.0.113.1", "TCP", 80, 80),)
     assert not state.director.ftp_helper
-    assert state.director.connections[0].state == "ESTABLISHED"
+    assert [one.client for one in state.director.connections] == [ENTRY["client"]]
+    assert (state.director.entries, state.director.limit, state.director.full) == (2, 2, True)
+    assert state.director_process == Process(42, "python -m director", "S")
+    assert state.trials == TRIALS
     assert LabState.from_dict(state.as_dict()) == state
 
 
@@ -157,10 +197,19 @@ def test_a_dead_director_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_parsing_a_hosts_output() -> None:
     host = parse_host.parse_host(RS1, repr(PRINTED))
     assert [str(address) for address in host.addresses] == ["203.0.113.1/32 on lo:0"]
-    assert host.routes == (Route("default", "203.0.113.254", "rs1-eth0"),)
+    assert host.links[1] == Link("rs1-eth0", True, False, 1400, "02:00:cb:00:71:0b", "netem")
+    assert not host.links[1].works
+    assert list(map(str, host.routes)) == [
+        "default via 203.0.113.254 dev rs1-eth0",
+        "blackhole 198.51.100.102",
+    ]
     assert host.next_hop("198.51.100.101") == NextHop("198.51.100.101", "203.0.113.254", "rs1-eth0")
     assert str(host.next_hop("198.51.100.102")) == "198.51.100.102 is unreachable"
-    assert host.listeners == (Listener("TCP", "0.0.0.0", 80),)
+    assert host.next_hop("203.0.113.1", "198.51.100.101", "rs1-eth0").local
+    assert host.next_hop("198.51.100.101", "203.0.113.1").mtu == 1400
+    assert host.listeners[0] == Listener("TCP", "0.0.0.0", 80, 41, "nginx", "T")
+    assert host.listeners[0].stopped
+    assert host.processes[0].stopped
     assert host.neighbours[0].state == "STALE"
 
 
@@ -171,3 +220,61 @@ def test_collecting_this_machine() -> None:
     assert host.has("127.0.0.1")
     assert host.next_hop("127.0.0.1").interface == "lo"
     assert "conf.all.rp_filter" in host.settings
+    assert host.link("lo")
+    assert all(process.pid and process.state for process in host.processes)
+
+
+def test_a_listener_and_its_process_are_found(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.socket(socket.AF_UNIX) as other:
+        other.bind(path)
+        other.listen()
+        command = [sys.executable, "-S", "-E", collect_host.__file__]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        host = parse_host.parse_host(RS1, printed)
+        found = host.listener("127.0.0.1", one.getsockname()[1])
+    assert found
+    assert (found.pid, found.stopped) == (os.getpid(), False)
+    assert [each.pid for each in host.listeners if each.address == path] == [os.getpid()]
+    assert [each.pid for each in host.processes if each.pid == os.getpid()] == [os.getpid()]
+
+
+def test_what_the_plan_prescribes(tmp_path: Path) -> None:
+    state = collect_lab.collect_lab(lab(tmp_path, prints))
+    planned = {host.name: host.planned for host in state.hosts}
+    assert planned["c1"] == Planned(gateway="198.51.100.254")
+    assert planned["d"] == Planned(gateway="203.0.113.254", vip_on="d-eth0", answers_arp=True)
+    assert planned["rs2"] == Planned(gateway="203.0.113.254", vip_on="lo", ports=(80, 21))
+    assert state.director_host.main.mac == "02:00:cb:00:71:02"
+    assert state.servers[0].ftp
+
+
+@pytest.mark.parametrize(
+    ("method", "host", "targets"),
+    [
+        (
+            "dr",
+            "r0",
+            [f"{VIP} from {CLIENT} iif r0-eth0", f"{CLIENT} from {VIP} iif r0-eth1"],
+        ),
+        ("dr", "rs1", [f"{VIP} from {CLIENT} iif rs1-eth0", f"{CLIENT} from {VIP}"]),
+        ("nat", "rs1", [f"172.16.0.2 from {CLIENT} iif rs1-eth0", f"{CLIENT} from 172.16.0.2"]),
+        ("nat", "d", ["172.16.0.2"]),
+        (
+            "tun",
+            "rs1",
+            [f"{VIP} from {CLIENT} iif tunl0", "192.0.2.2 from 203.0.113.2 iif rs1-eth0"],
+        ),
+        ("tun", "r0", ["192.0.2.34 from 203.0.113.2 iif r0-eth1"]),
+        (
+            "tun",
+            "r1",
+            ["192.0.2.2 from 203.0.113.2 iif r1-eth0", f"{CLIENT} from {VIP} iif r1-eth1"],
+        ),
+    ],
+)
+def test_the_routes_that_are_asked_for(method: str, host: str, targets: list[str]) -> None:
+    plan = plan_for(method, LabOptions())
+    node = next(node for node in plan.topology.nodes if node.name == host)
+    asked = list(collect_lab._targets(plan, node))
+    assert [one for one in targets if one not in asked] == []

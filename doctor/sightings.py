@@ -1,0 +1,168 @@
+"""Where the packets of trials pass: a packet socket on every interface, which keeps nothing else.
+
+Like a tcpdump on all hosts at once, with a filter in the kernel that passes what has a source port of the
+trials, also inside a tunnel, and ICMP errors. The sockets see a frame before netfilter and routing: a packet
+that was seen coming in, and not going out again, was lost in that host.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, suppress
+
+from doctor.state import IN, OTHERS, OUT, Sighting
+
+_ETH_P_ALL, _ETH_P_IP = 0x0003, 0x0800  # only a socket for all protocols sees what a host sends
+_SO_ATTACH_FILTER, _SO_TIMESTAMPNS = 26, 35  # asm-generic/socket.h
+_OTHERHOST, _OUTGOING = 3, 4  # linux/if_packet.h
+_ICMP, _IPIP, _TCP = 1, 4, 6
+_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
+_ERRORS = {3: "ICMP unreachable", 4: "ICMP source quench", 5: "ICMP redirect", 11: "ICMP time exceeded"}
+_TOO_BIG = 4  # code of type 3
+_SNAP = 200  # bytes
+_MOST = 40  # sightings of one trial
+
+Inside = Callable[[str, Callable[[], socket.socket]], socket.socket]  # runs a function on a host
+
+
+class Watch:
+    """Watches `interfaces`, pairs of host and interface, while entered; those that can't be are left out."""
+
+    def __init__(self, ports: range, interfaces: Iterable[tuple[str, str]], inside: Inside) -> None:
+        self._ports = ports
+        self._interfaces = tuple(interfaces)
+        self._inside = inside
+        self._open: dict[tuple[str, str], socket.socket] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Watch:
+        for host, interface in self._interfaces:
+            with suppress(OSError):
+                opened = self._inside(host, lambda name=interface: _listen(name, self._ports))  # type: ignore[misc]
+                self._open[host, interface] = self._stack.enter_context(opened)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._stack.close()
+
+    def sightings(self) -> dict[int, tuple[Sighting, ...]]:
+        """By the trial's port, in the order of time; what was the same on the same interface only once."""
+        packets = sorted(
+            (
+                (at, host, interface, way, data)
+                for (host, interface), one in self._open.items()
+                for at, way, data in _received(one)
+            ),
+            key=lambda packet: packet[0],
+        )
+        found: dict[int, dict[Sighting, None]] = {}
+        for _, host, interface, way, data in packets:
+            port, sighting = parse(host, interface, way, data, self._ports)
+            if sighting and len(found.setdefault(port, {})) < _MOST:
+                found[port].setdefault(sighting)
+        return {port: tuple(each) for port, each in found.items()}
+
+
+def _listen(interface: str, ports: range) -> socket.socket:
+    """A packet socket that gets IP packets without their frames. Raises OSError."""
+    opened = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
+    try:
+        program = _filter(ports)
+        buffer = ctypes.create_string_buffer(program)
+        argument = struct.pack("HL", len(program) // 8, ctypes.addressof(buffer))
+        opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, argument)
+        opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        opened.bind((interface, _ETH_P_ALL))
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+_LDB, _LDH, _LDX_IHL, _LDH_X = 0x30, 0x28, 0xB1, 0x48  # linux/bpf_common.h
+_JEQ, _JGT, _JGE, _RET = 0x15, 0x25, 0x35, 0x06
+_PROTOCOL = 0xFFFFF000  # SKF_AD_OFF + SKF_AD_PROTOCOL (linux/filter.h): the EtherType
+
+
+def _filter(ports: range) -> bytes:
+    """A classic BPF program: ICMP, or TCP with one of `ports`, or IPIP around that (without IP options)."""
+    low, high = ports.start, ports.stop - 1
+    program = [
+        (_LDH, 0, 0, _PROTOCOL),
+        (_JEQ, 0, 17, _ETH_P_IP),
+        (_LDB, 0, 0, 9),  # 0: protocol
+        (_JEQ, 16, 0, _ICMP),
+        (_LDX_IHL, 0, 0, 0),
+        (_JEQ, 1, 0, _TCP),
+        (_JEQ, 6, 12, _IPIP),
+        (_LDH_X, 0, 0, 0),  # 5: source port
+        (_JGE, 0, 1, low),
+        (_JGT, 0, 10, high),
+        (_LDH_X, 0, 0, 2),  # 8: destination port
+        (_JGE, 0, 7, low),
+        (_JGT, 6, 7, high),
+        (_LDH_X, 0, 0, 20),  # 11: source port, in a tunnel
+        (_JGE, 0, 1, low),
+        (_JGT, 0, 4, high),
+        (_LDH_X, 0, 0, 22),  # 14
+        (_JGE, 0, 1, low),
+        (_JGT, 0, 1, high),
+        (_RET, 0, 0, 0),  # 17: no
+        (_RET, 0, 0, 0xFFFF),  # 18: yes
+    ]
+    return b"".join(struct.pack("HBBI", *instruction) for instruction in program)
+
+
+def _received(opened: socket.socket) -> Iterator[tuple[float, str, bytes]]:
+    """When, which way, and the packet; all that has been received."""
+    while True:
+        try:
+            data, ancillary, _, address = opened.recvmsg(_SNAP, 64)
+        except OSError:
+            return
+        seconds, nanoseconds = next(
+            (struct.unpack("qq", value) for _, kind, value in ancillary if kind == _SO_TIMESTAMPNS), (0, 0)
+        )
+        way = {_OUTGOING: OUT, _OTHERHOST: OTHERS}.get(address[2], IN)
+        yield seconds + nanoseconds / 1e9, way, data
+
+
+def parse(
+    host: str, interface: str, way: str, data: bytes, ports: range, tunnel: str = ""
+) -> tuple[int, Sighting | None]:
+    """The trial's port, and the packet as it is told; 0 and None if it is not of a trial."""
+    if len(data) < 20 or data[0] >> 4 != 4:
+        return 0, None
+    header, protocol = (data[0] & 15) * 4, data[9]
+    source, dest = (socket.inet_ntoa(data[at : at + 4]) for at in (12, 16))
+    rest = data[header:]
+    if protocol == _IPIP and not tunnel:
+        return parse(host, interface, way, rest, ports, tunnel=dest)
+    if protocol == _ICMP and len(rest) > 8 and rest[0] in _ERRORS:
+        port, quoted = parse(host, interface, way, rest[8:], ports)
+        what = "ICMP fragmentation needed" if (rest[0], rest[1]) == (3, _TOO_BIG) else _ERRORS[rest[0]]
+        return port, quoted and Sighting(host, interface, way, what, source, dest, tunnel)
+    if protocol != _TCP or len(rest) < 4:
+        return 0, None
+    ends = struct.unpack("!HH", rest[:4])
+    port = next((one for one in ends if one in ports), 0)
+    what = _name(rest, int.from_bytes(data[2:4], "big") - header)
+    sighting = Sighting(host, interface, way, what, f"{source}:{ends[0]}", f"{dest}:{ends[1]}", tunnel)
+    return (port, sighting) if port else (0, None)
+
+
+def _name(tcp: bytes, length: int) -> str:
+    """What kind of TCP segment: `length` is in bytes, with its header."""
+    if len(tcp) < 14:
+        return "TCP"
+    flags = tcp[13]
+    if flags & _RST:
+        return "RST"
+    if flags & _SYN:
+        return "SYN+ACK" if flags & _ACK else "SYN"
+    if length > (tcp[12] >> 4) * 4:
+        return "data"
+    return "FIN" if flags & _FIN else "ACK"

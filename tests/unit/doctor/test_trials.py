@@ -1,0 +1,266 @@
+"""Trials against servers on loopback that answer, refuse, reset and stay silent; and packets as seen."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from doctor import sightings, trials
+from doctor.sightings import Watch, parse
+from doctor.state import (
+    IN,
+    OUT,
+    REFUSED,
+    RESET,
+    SERVED,
+    TIMED_OUT,
+    UNREACHABLE,
+    WRONG_SERVER,
+    Service,
+    Sighting,
+    Target,
+)
+from doctor.trials import FTP, PORTS, Attempt, attempts_for, try_all
+from labs.plan import plan_for
+from labs.run.options import LabOptions
+
+_PAGE = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nrs1\n"
+
+
+@contextmanager
+def server(answer: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Accepts one connection, and does that with it; yields its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                answer(connection)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join()
+
+
+def page(connection: socket.socket) -> None:
+    assert connection.recv(100).startswith(b"GET /name?doctor HTTP/1.0\r\n")
+    connection.sendall(_PAGE)
+
+
+def missing(connection: socket.socket) -> None:
+    connection.recv(100)
+    connection.sendall(b"HTTP/1.1 404 Not Found\r\n\r\n")
+
+
+def reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def silent(connection: socket.socket) -> None:
+    connection.settimeout(10)
+    try:
+        assert connection.recv(100)
+        connection.recv(100)  # until the trial ends it
+    except ConnectionResetError:
+        return
+    raise AssertionError("a trial ends with a RST")
+
+
+def tried(port: int, wanted: str = "", seconds: float = 5.0) -> tuple[str, str, bool, str]:
+    """Outcome, server, whether it was connected, and details."""
+    attempt = Attempt("c1", "127.0.0.1", port, wanted)
+    (trial,) = try_all([attempt], lambda _host: trials._tcp(), ["rs1", "rs2"], seconds)
+    assert trial.source_port in PORTS
+    return trial.outcome, trial.server, trial.connected, trial.detail
+
+
+@pytest.mark.parametrize(
+    ("answer", "wanted", "expected"),
+    [
+        (page, "", (SERVED, "rs1", True, "")),
+        (page, "rs1", (SERVED, "rs1", True, "")),
+        (page, "rs2", (WRONG_SERVER, "rs1", True, "")),
+        (missing, "", (SERVED, "", True, "HTTP/1.1 404 Not Found")),
+        (reset, "", (RESET, "", True, "ECONNRESET")),
+    ],
+)
+def test_how_a_trial_ends(
+    answer: Callable[[socket.socket], None], wanted: str, expected: tuple[str, str, bool, str]
+) -> None:
+    with server(answer) as port:
+        assert tried(port, wanted) == expected
+
+
+def test_a_server_that_accepts_and_says_nothing_times_out() -> None:
+    with server(silent) as port:
+        assert tried(port, seconds=0.2) == (TIMED_OUT, "", True, "")
+
+
+def test_a_closed_port_refuses() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert tried(port) == (REFUSED, "", False, "ECONNREFUSED")
+
+
+def test_a_host_without_a_route_and_one_that_is_gone() -> None:
+    def gone(_host: str) -> socket.socket:
+        raise ProcessLookupError(3, "No such process")
+
+    (trial,) = try_all([Attempt("c1", "127.0.0.1", 80)], gone, [], 1.0)
+    assert (trial.outcome, trial.detail) == (UNREACHABLE, "No such process")
+    (trial,) = try_all([Attempt("c1", "255.255.255.255", 80)], lambda _: trials._tcp(), [], 1.0)
+    assert not trial.served
+
+
+def test_an_ftp_server_is_served_by_its_banner() -> None:
+    assert trials._answer(b"220 A real server.\r\n") == ("", "")
+    assert trials._answer(b"421 Too many connections.\r\n") == ("", "421 Too many connections.")
+
+
+def of(scheduler: str, weights: list[int], **more: int) -> Service:
+    targets = tuple(Target(f"203.0.113.{11 + n}", 80, weight) for n, weight in enumerate(weights))
+    return Service("TCP", "203.0.113.1", 80, 0, scheduler, more.get("persistent", 0), targets)
+
+
+@pytest.mark.parametrize(
+    ("services", "count"),
+    [
+        ((), 2),
+        ((of("rr", [1, 2, 1]),), 3),
+        ((of("wrr", [1, 2, 1]),), 4),
+        ((of("wrr", [0, 2, 1]),), 3),
+        ((of("wrr", [1, 2, 1], persistent=300),), 2),
+        ((of("wrr", [100, 50]),), 2),
+    ],
+)
+def test_clients_send_a_whole_round(services: tuple[Service, ...], count: int) -> None:
+    attempts = list(attempts_for(plan_for("dr", LabOptions()), services))
+    http = [one.host for one in attempts if not one.wanted and one.port == 80]
+    assert http == ["c1", "c2", "c1", "c2"][:count]
+    assert [one.host for one in attempts if one.port == FTP] == ["c1", "c2"]
+    straight = {one.wanted: (one.host, one.address) for one in attempts if one.wanted}
+    assert straight == {f"rs{n}": ("d", f"203.0.113.{10 + n}") for n in (1, 2, 3)}
+
+
+def test_only_the_planned_and_ruled_ports_are_tried() -> None:
+    other = Service("TCP", "203.0.113.1", 8080, 0, "rr", 0)
+    udp = Service("UDP", "203.0.113.1", 53, 0, "rr", 0)
+    mark = Service("FWM", "0.0.0.0", 0, 7, "rr", 0)
+    attempts = attempts_for(plan_for("dr", LabOptions()), (other, udp, mark))
+    assert sorted({one.port for one in attempts if not one.wanted}) == [21, 80, 8080]
+
+
+# ---- sightings ----
+
+
+def ip(protocol: int, source: str, dest: str, rest: bytes) -> bytes:
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(rest), 0, 0, 64, protocol, 0)
+    return head + socket.inet_aton(source) + socket.inet_aton(dest) + rest
+
+
+def tcp(source: int, dest: int, flags: int, data: bytes = b"") -> bytes:
+    return struct.pack("!HHIIBBHHH", source, dest, 0, 0, 0x50, flags, 0, 0, 0) + data
+
+
+CLIENT, VIP, RIP = "198.51.100.101", "203.0.113.1", "192.0.2.2"
+SYN = ip(6, CLIENT, VIP, tcp(61007, 80, 0x02))
+
+
+@pytest.mark.parametrize(
+    ("packet", "expected"),
+    [
+        (SYN, "SYN 198.51.100.101:61007 > 203.0.113.1:80 in on d-eth0"),
+        (
+            ip(6, VIP, CLIENT, tcp(80, 61007, 0x12)),
+            "SYN+ACK 203.0.113.1:80 > 198.51.100.101:61007 in on d-eth0",
+        ),
+        (ip(6, CLIENT, VIP, tcp(61007, 80, 0x14)), "RST 198.51.100.101:61007 > 203.0.113.1:80 in on d-eth0"),
+        (
+            ip(6, CLIENT, VIP, tcp(61007, 80, 0x18, b"GET")),
+            "data 198.51.100.101:61007 > 203.0.113.1:80 in on d-eth0",
+        ),
+        (
+            ip(4, "203.0.113.2", RIP, SYN),
+            "SYN 198.51.100.101:61007 > 203.0.113.1:80 inside a packet to 192.0.2.2 in on d-eth0",
+        ),
+        (
+            ip(1, "203.0.113.254", CLIENT, b"\x03\x01" + bytes(6) + SYN),
+            "ICMP unreachable 203.0.113.254 > 198.51.100.101 in on d-eth0",
+        ),
+        (
+            ip(1, "203.0.113.2", CLIENT, b"\x03\x04" + bytes(6) + SYN),
+            "ICMP fragmentation needed 203.0.113.2 > 198.51.100.101 in on d-eth0",
+        ),
+        (ip(6, CLIENT, VIP, tcp(40001, 80, 0x02)), None),
+        (ip(1, CLIENT, VIP, b"\x08\x00" + bytes(6)), None),
+        (b"\x60" + bytes(50), None),
+        (SYN[:22], None),
+    ],
+)
+def test_a_packet_as_it_is_told(packet: bytes, expected: str | None) -> None:
+    port, sighting = parse("d", "d-eth0", IN, packet, PORTS)
+    assert (str(sighting) if sighting else None) == expected
+    assert port == (61007 if expected else 0)
+
+
+def run(program: bytes, packet: bytes) -> bool:
+    """What the kernel's interpreter of classic BPF does with these few instructions."""
+    code = [struct.unpack_from("HBBI", program, at) for at in range(0, len(program), 8)]
+    a = x = at = 0
+    while True:
+        operation, yes, no, k = code[at]
+        at += 1
+        if operation == sightings._RET:
+            return bool(k)
+        if k == sightings._PROTOCOL:
+            a = sightings._ETH_P_IP
+        elif operation == sightings._LDB:
+            a = packet[k]
+        elif operation == sightings._LDX_IHL:
+            x = 4 * (packet[k] & 15)
+        elif operation in (sightings._LDH, sightings._LDH_X):
+            where = k + (x if operation == sightings._LDH_X else 0)
+            if where + 2 > len(packet):
+                return False
+            a = int.from_bytes(packet[where : where + 2], "big")
+        else:
+            compare = {sightings._JEQ: a == k, sightings._JGT: a > k, sightings._JGE: a >= k}
+            at += yes if compare[operation] else no
+
+
+@pytest.mark.parametrize(
+    ("packet", "passes"),
+    [
+        (SYN, True),
+        (ip(6, VIP, CLIENT, tcp(80, PORTS[-1], 0x12)), True),
+        (ip(4, "203.0.113.2", RIP, SYN), True),
+        (ip(4, "203.0.113.2", RIP, ip(6, VIP, CLIENT, tcp(80, PORTS[0], 2))), True),
+        (ip(1, CLIENT, VIP, b"\x03\x01"), True),
+        (ip(6, CLIENT, VIP, tcp(PORTS.start - 1, PORTS.stop, 0x02)), False),
+        (ip(4, "203.0.113.2", RIP, ip(6, VIP, CLIENT, tcp(40001, 80, 2))), False),
+        (ip(17, CLIENT, VIP, tcp(61007, 53, 2)), False),
+    ],
+)
+def test_the_kernels_filter(packet: bytes, passes: bool) -> None:
+    assert run(sightings._filter(PORTS), packet) is passes
+
+
+def test_packets_of_a_trial_are_seen_on_loopback() -> None:
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM).close()
+    except PermissionError:
+        pytest.skip("packet sockets need CAP_NET_RAW")
+    with Watch(PORTS, [("here", "lo"), ("here", "no-such-interface")], lambda _host, make: make()) as watch:
+        with server(page) as port:
+            attempt = Attempt("here", "127.0.0.1", port)
+            (trial,) = try_all([attempt], lambda _: trials._tcp(), ["rs1"], 5.0)
+        seen = watch.sightings()[trial.source_port]
+    ends = f"127.0.0.1:{trial.source_port}", f"127.0.0.1:{port}"
+    assert seen[0] == Sighting("here", "lo", OUT, "SYN", *ends)
+    assert {one.what for one in seen} >= {"SYN", "SYN+ACK", "data", "RST"}
