@@ -1,0 +1,242 @@
+"""Statements become values, as the table of keywords (keywords.py) says. Everything wrong is refused here."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import math
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from availability.config import ConfigError
+from availability.config.keywords import KEYWORDS, TABLE, Keyword, why_refused
+from availability.config.text import Place, Statement
+
+_TRUE, _FALSE = ("on", "true", "yes"), ("off", "false", "no")
+_MOST = {"number": 2**31 - 1, "seconds": 4_294_967}
+_LEAST_SECONDS = 0.000001
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A command with its arguments, and who runs it: a user and a group, or nothing."""
+
+    words: tuple[str, ...]
+    user: tuple[str, ...]
+    place: Place
+
+    def __str__(self) -> str:
+        return shlex.join(self.words)
+
+
+@dataclass(slots=True)
+class Block:
+    """A block: its keyword, the words before its brace, the values inside by keyword, and where each stands.
+
+    Blocks and lists inside are in `inside`, in order.
+    """
+
+    keyword: str
+    words: list[str]
+    place: Place
+    values: dict[str, Any] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
+    inside: list[Block] = field(default_factory=list)
+    lines: list[Statement] = field(default_factory=list)  # of a list
+
+    def all(self, *keywords: str) -> list[Block]:
+        return [block for block in self.inside if block.keyword in keywords]
+
+    def get(self, keyword: str, default: Any = None) -> Any:
+        return self.values.get(keyword, default)
+
+    def error(self, sentence: str, keyword: str = "") -> ConfigError:
+        """The error is at the keyword, if the block has it, or else at the block."""
+        return self.places.get(keyword, self.place).error(sentence)
+
+
+def read(statements: list[Statement]) -> Block:
+    """The whole file as a block without a keyword. Raises ConfigError."""
+    whole = Block("", [], Place("", 0))
+    for statement in statements:
+        _add(whole, statement)
+    return whole
+
+
+def _add(block: Block, statement: Statement) -> None:
+    keyword = KEYWORDS[block.keyword].get(statement.keyword)
+    if keyword is None:
+        raise statement.place.error(_unknown(block.keyword, statement.keyword))
+    if keyword.form in ("block", "list"):
+        block.inside.append(_block(keyword, statement))
+        return
+    if statement.inside is not None:
+        raise statement.place.error(f"{statement.keyword} takes no braces.")
+    try:
+        block.values[keyword.name] = _FORMS[keyword.form](keyword, statement)
+    except ValueError as error:
+        raise statement.place.error(f"{statement.keyword}: {error}.") from None
+    block.places[keyword.name] = statement.place
+
+
+def _unknown(block: str, word: str) -> str:
+    """The sentence about a keyword that is not in the table of a block."""
+    where = f" in {block}" if block else ""
+    reason = why_refused(block, word)
+    if reason:
+        return f"{word}{where} is not supported here: {reason}."
+    others = [name or "the top level" for name in TABLE if word in KEYWORDS[name]]
+    if others:
+        return f"{word} does not belong{where or ' at the top level'}, but in {' or '.join(others)}."
+    near = difflib.get_close_matches(word, KEYWORDS[block], n=1)
+    return f"{word!r:.60} is not a keyword{where}{f'; did you mean {near[0]}?' if near else '.'}"
+
+
+def _block(keyword: Keyword, statement: Statement) -> Block:
+    block = Block(keyword.name, statement.words[1:], statement.place)
+    if statement.inside is None:
+        raise statement.place.error(f"{keyword.name} needs braces.")
+    if keyword.form == "list":
+        block.lines = statement.inside
+        for line in block.lines:
+            if line.inside is not None:
+                raise line.place.error(f"{keyword.name} has lines, not blocks.")
+        return block
+    for inner in statement.inside:
+        _add(block, inner)
+    return block
+
+
+# ---- the forms of values ----
+
+
+def _one_value(statement: Statement) -> str:
+    if len(statement.words) != 2:
+        raise ValueError(f"expected one value, got {len(statement.words) - 1}")
+    return statement.words[1]
+
+
+def _flag(_keyword: Keyword, statement: Statement) -> bool:
+    if len(statement.words) > 1:
+        raise ValueError(f"expected no value, got {statement.words[1]!r:.60}")
+    return True
+
+
+def _bool(_keyword: Keyword, statement: Statement) -> bool:
+    word = _one_value(statement).lower() if len(statement.words) > 1 else "on"
+    if word not in _TRUE + _FALSE:
+        raise ValueError(f"expected on or off, got {word!r:.60}")
+    return word in _TRUE
+
+
+def _limits(keyword: Keyword) -> tuple[float, float]:
+    least, _, most = keyword.choices.partition("..")
+    lowest = float(least) if least else _LEAST_SECONDS
+    return lowest, float(most) if most else _MOST[keyword.form.rstrip("?")]
+
+
+def _number(keyword: Keyword, statement: Statement) -> int:
+    word = _one_value(statement)
+    least, most = _limits(keyword)
+    if not (word.isascii() and word.isdigit() and len(word) < 20 and least <= int(word) <= most):
+        raise ValueError(f"expected a number from {least:.0f} to {most:.0f}, got {word!r:.60}")
+    return int(word)
+
+
+def _optional_number(keyword: Keyword, statement: Statement) -> int | None:
+    return _number(keyword, statement) if len(statement.words) > 1 else None
+
+
+def _seconds(keyword: Keyword, statement: Statement) -> float:
+    word = _one_value(statement)
+    least, most = _limits(keyword)
+    try:
+        value = float(word) if word[:1].isdigit() or word[:1] == "." else math.nan
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most:
+        at_least = "more than 0" if least == _LEAST_SECONDS else f"{least:.0f} or more"
+        raise ValueError(f"expected seconds, {at_least}, got {word!r:.60}")
+    return value
+
+
+def _one(keyword: Keyword, statement: Statement) -> str:
+    word = _one_value(statement)
+    choices = keyword.choices.split("|")
+    if word not in choices:
+        raise ValueError(f"expected {' or '.join(choices)}, got {word!r:.60}")
+    return word
+
+
+def _word(_keyword: Keyword, statement: Statement) -> str:
+    return _one_value(statement)
+
+
+def _text(_keyword: Keyword, statement: Statement) -> str:
+    if len(statement.words) < 2:
+        raise ValueError("expected a value")
+    return " ".join(statement.words[1:])
+
+
+def _several(_keyword: Keyword, statement: Statement) -> list[str]:
+    return statement.words[1:]
+
+
+def _address(_keyword: Keyword, statement: Statement) -> str:
+    return address(_one_value(statement))
+
+
+def _user(_keyword: Keyword, statement: Statement) -> tuple[str, ...]:
+    if not 2 <= len(statement.words) <= 3:
+        raise ValueError("expected a user and perhaps a group")
+    return tuple(statement.words[1:])
+
+
+def _script(_keyword: Keyword, statement: Statement) -> Script:
+    if not 2 <= len(statement.words) <= 4:
+        raise ValueError("expected a command in quotation marks, and perhaps a user and a group")
+    return Script(command(statement.words[1]), tuple(statement.words[2:]), statement.place)
+
+
+_FORMS: dict[str, Callable[[Keyword, Statement], Any]] = {
+    "flag": _flag,
+    "bool": _bool,
+    "number": _number,
+    "number?": _optional_number,
+    "seconds": _seconds,
+    "one": _one,
+    "word": _word,
+    "text": _text,
+    "words": _several,
+    "address": _address,
+    "user": _user,
+    "script": _script,
+}
+
+
+def address(word: str) -> str:
+    """An IPv4 address. Raises ValueError."""
+    try:
+        return str(ipaddress.IPv4Address(word))
+    except ValueError:
+        raise ValueError(f"expected an IPv4 address, got {word!r:.60}") from None
+
+
+def port(word: str) -> int:
+    """Raises ValueError."""
+    if not (word.isascii() and word.isdigit() and len(word) < 6 and 1 <= int(word) <= 65535):
+        raise ValueError(f"expected a port from 1 to 65535, got {word!r:.60}")
+    return int(word)
+
+
+def command(text: str) -> tuple[str, ...]:
+    """A command and its arguments, which single quotation marks hold together. Raises ValueError."""
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError:
+        raise ValueError(f"a quotation mark is never closed in {text!r:.60}") from None
+    if not words or not words[0] or any("\0" in word for word in words):
+        raise ValueError(f"expected a command, got {text!r:.60}")
+    return words

@@ -1,0 +1,253 @@
+"""Files in the syntax of keepalived.conf, all of which the real program accepts (test_keepalived.py)."""
+
+from __future__ import annotations
+
+WEB = """\
+! The published example, with a check for each kind of server.
+global_defs {
+    router_id d
+}
+
+virtual_server 203.0.113.1 80 {
+    delay_loop 0.5
+    lvs_sched wrr
+    lvs_method NAT
+    protocol TCP
+    connect_timeout 0.4
+    retry 1
+    delay_before_retry 0.3
+
+    real_server 172.16.0.2 80 {
+        weight 1
+        HTTP_GET {
+            url {
+                path /
+                status_code 200
+            }
+        }
+    }
+    real_server 172.16.0.3 8000 {
+        weight 2
+        TCP_CHECK {
+        }
+    }
+}
+"""
+
+OLD_STYLE = """\
+# As files of ten years ago are written.
+global_defs {
+   notification_email {
+     admin@example.com
+     second@example.com
+   }
+   notification_email_from director@example.com
+   smtp_server 192.0.2.25
+   smtp_connect_timeout 30
+   router_id LVS_MAIN
+}
+virtual_server 203.0.113.1 443
+{
+    delay_loop 6
+    lb_algo rr
+    lb_kind DR
+    persistence_timeout 50
+    persistence_granularity 255.255.255.0
+    protocol TCP
+    sorry_server 192.0.2.9 443
+    real_server 192.0.2.2 443 { weight 1
+        SSL_GET {
+            url {
+              path /index.html
+              digest ff20ad2481f97b1754ef3e12ecd3a9cc
+            }
+            url {
+              path "/second.html"
+            }
+            connect_timeout 3
+            retry 3
+            delay_before_retry 3
+        } }
+}
+"""
+
+EVERY_CHECK = """\
+global_defs {
+    enable_script_security
+    script_user root
+    rs_init_notifies
+    lvs_timeouts tcp 900 udp 300
+}
+virtual_server_group many {
+    203.0.113.1 80
+    203.0.113.2-4 80
+    203.0.113.6-203.0.113.7 80
+    203.0.113.8/31 80
+}
+virtual_server group many {
+    protocol TCP
+    lvs_sched sh
+    sh-port
+    lvs_method TUN
+    alpha
+    omega
+    quorum 3
+    hysteresis 1
+    quorum_up "/bin/echo 'quorum is' up"
+    quorum_down "/bin/echo down" root root
+    inhibit_on_failure
+    virtualhost www.example.com
+    delay_loop 1.5
+    real_server 192.0.2.2 80 {
+        weight 2
+        uthreshold 100
+        lthreshold 80
+        notify_up "/bin/echo up"
+        notify_down "/bin/echo down"
+        HTTP_GET {
+            http_protocol 1.1
+            fast_recovery
+            url {
+                path /a
+                status_code 200-299 304 404
+                regex "^work(s|ed)"
+                regex_options caseless multiline
+                regex_min_offset 2
+                regex_max_offset 100
+            }
+            url {
+                path /b
+                virtualhost other.example.com
+                regex error
+                regex_no_match
+            }
+        }
+        MISC_CHECK {
+            misc_path "/bin/sh -c 'exit 0'"
+            misc_timeout 2
+            misc_dynamic
+            user root
+        }
+    }
+    real_server 192.0.2.3 80 {
+        warmup 0
+        SMTP_CHECK {
+            helo_name lb.example.com
+            connect_port 25
+        }
+        DNS_CHECK {
+            connect_port 53
+            type A
+            name www.example.com
+        }
+        UDP_CHECK {
+            connect_ip 192.0.2.33
+            payload Ab12f 3 456
+            require_reply 0X 12
+            min_reply_length 2
+            max_reply_length 20
+            log_all_failures
+        }
+        PING_CHECK {
+            bindto 192.0.2.1
+            bind_if lo
+            fwmark 9
+            retry 4
+        }
+    }
+}
+virtual_server fwmark 8 {
+    lvs_sched rr
+    lvs_method DR
+    delay_loop 2
+    real_server 192.0.2.2 {
+        TCP_CHECK {
+            connect_port 80
+        }
+    }
+}
+"""
+
+PARAMETERS = """\
+$NET=192.0.2
+$SERVER= \\
+    real_server ${NET}.${NUMBER} 53 { \\
+        weight $NUMBER \\
+        DNS_CHECK { \\
+            name example.com \\
+        } \\
+    }
+virtual_server 203.0.113.1 53 {
+    protocol UDP
+    lvs_method NAT
+    ops
+    @main lvs_sched wlc
+    @^main lvs_sched lc
+    delay_loop 1
+    $NUMBER=2
+    $SERVER
+    $NUMBER=3
+    $SERVER
+}
+"""
+
+ROUTERS = """\
+global_defs {
+    vrrp_version 3
+    enable_script_security
+    script_user root
+    lvs_sync_daemon eth0 inst first id 5 maxlen 1472 port 8848 ttl 1 group 224.0.0.81
+}
+vrrp_script alive {
+    script "/bin/true"
+    interval 1
+    rise 2
+    fall 2
+}
+vrrp_instance first {
+    state BACKUP
+    interface eth0
+    virtual_router_id 51
+    priority 100
+    advert_int 0.1
+    nopreempt
+    track_script {
+        alive
+    }
+    virtual_ipaddress {
+        203.0.113.1/32 dev eth0
+    }
+}
+vrrp_instance second {
+    state BACKUP
+    interface eth0
+    virtual_router_id 52
+    advert_int 0.1
+    virtual_ipaddress {
+        203.0.113.2/32 dev eth0
+    }
+}
+vrrp_sync_group both {
+    group {
+        first
+        second
+    }
+}
+virtual_server 203.0.113.1 80 {
+    protocol TCP
+    lvs_sched wlc
+    lvs_method DR
+    real_server 192.0.2.2 80 {
+        TCP_CHECK {
+        }
+    }
+}
+"""
+
+FILES = {
+    "web": WEB,
+    "old_style": OLD_STYLE,
+    "every_check": EVERY_CHECK,
+    "parameters": PARAMETERS,
+    "routers": ROUTERS,
+}
