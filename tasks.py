@@ -250,7 +250,7 @@ def _teachers_module(name: str) -> ModuleType:
     needs=GRADING,
     positional=["folder"],
     help={
-        "folder": "Folder with the submissions; subfolders and ZIP archives are searched, too.",
+        "folder": "Folder with the submissions; subfolders and ZIP archives are searched.",
         "secret": SECRET,
         "output": "Folder for the reports (default FOLDER/grades).",
     },

@@ -171,7 +171,9 @@ def refusal(error: ParseError, commands: Sequence[ParserContext]) -> BadRequest:
         return BadRequest(f"--{found[1]} needs a value: see ./inv {_name_of(error)}--help.")
     if (found := _MISSING.match(text)) and error.context:
         what = (error.context.args[found[2]].help or "").rstrip(".")
-        return BadRequest(f"./inv {found[1]} needs a {found[2]}: {what[:1].lower()}{what[1:]}.")
+        what = f"{what[:1].lower()}{what[1:]}"
+        needed = what if what.startswith(f"{found[2]} ") else f"{found[2]}: {what}"
+        return BadRequest(f"./inv {found[1]} needs a {needed}.")
     return BadRequest(text)
 
 

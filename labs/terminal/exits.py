@@ -73,6 +73,8 @@ def os_error_text(error: OSError) -> str:
     """What the machine refused and what to do, without a full stop."""
     if error.filename is None and error.errno in _FULL and not _can_print():
         return f"Standard output is full ({error.strerror}): make room there, or redirect it"
+    if error.filename is None and error.errno == errno.EBADF and not _can_print():
+        return "Standard output is closed: redirect it to a file, or to /dev/null"
     about = f"{error.filename}: " if error.filename is not None else ""
     cure = _CURES.get(error.errno or 0)
     return f"{about}{error.strerror or error}" + (f": {cure}" if cure else "")
@@ -92,13 +94,16 @@ def print_error(sentence: str) -> None:
         sys.stderr.flush()
 
 
-def wrapped(sentence: str, columns: int) -> str:
-    """The sentence in lines of `columns`; words, and text to copy in `backquotes`, stay whole."""
+def wrapped(sentence: str, columns: int, indent: str = "") -> str:
+    """The sentence in lines of `columns`; words, and text to copy in `backquotes`, stay whole.
+
+    `indent` begins each line but the first.
+    """
     kept = _TO_COPY.sub(lambda found: found[0].replace(" ", "\0"), sentence)
-    lines = (
-        textwrap.wrap(line, columns, break_long_words=False, break_on_hyphens=False) or [""]
-        for line in kept.split("\n")
+    wrapper = textwrap.TextWrapper(
+        columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
+    lines = (wrapper.wrap(line) or [""] for line in kept.split("\n"))
     return "\n".join(chain.from_iterable(lines)).replace("\0", " ")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, TextColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from labs.terminal.exits import wrapped
 
 if TYPE_CHECKING:
     from labs.checks.result import Check
@@ -22,6 +26,7 @@ WIDE = 150  # columns of wide tables without a terminal
 # does for good, would keep a proxy that prints nothing once the display has ended.
 KEEP_STREAMS: dict[str, Any] = {"redirect_stdout": False, "redirect_stderr": False}
 _PIPED = 132
+_TRAILING = re.compile(r"[ \t]+(?=\n)")
 
 
 def is_terminal() -> bool:
@@ -40,7 +45,13 @@ def is_plain() -> bool:
 
 
 class _Console(Console):
-    """Never hides the cursor: a process that is killed could not show it again."""
+    """Never hides the cursor: a process that is killed could not show it again. Without a terminal, lines
+    have no trailing blanks, with which rich fills them up to the width.
+    """
+
+    def _render_buffer(self, buffer: Iterable[Segment]) -> str:
+        text = super()._render_buffer(buffer)
+        return text if self.is_terminal else _TRAILING.sub("", text)
 
     def show_cursor(self, show: bool = True) -> bool:
         return super().show_cursor(show) if show else False
@@ -49,6 +60,16 @@ class _Console(Console):
 def make_console(piped: int = _PIPED, *, quiet: bool = False) -> Console:
     """A console on standard output, or one that prints nothing if `quiet`."""
     return _Console(width=None if is_terminal() else piped, highlight=False, quiet=quiet)
+
+
+def print_wrapped(console: Console, text: str, style: str = "", indent: str = "") -> None:
+    """Print a sentence; on a terminal it wraps between words, and a path or a command stays whole.
+
+    `indent` begins each line but the first.
+    """
+    if is_terminal():
+        text = wrapped(text, console.width, indent)
+    console.print(Text(text, style), soft_wrap=True)
 
 
 def table_box() -> box.Box:

@@ -1,6 +1,7 @@
 """What a command does before its slow imports; imports next to nothing itself.
 
-The descriptor of a closed standard stream would go to the next file or socket: /dev/null takes it.
+The descriptor of a closed standard stream would go to the next file or socket: /dev/null takes it. Writing
+to a closed standard output still fails, since a result that no one gets is no success.
 
 During an import, Ctrl-C would print a traceback: until the work begins, the signal ends this process
 directly. ./inv has blocked it since before Python started, so none is lost.
@@ -25,7 +26,7 @@ def open_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor
+            os.open(os.devnull, os.O_RDONLY if name == "stdout" else os.O_RDWR)  # takes the lowest one
             os.set_inheritable(number, True)
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 (it stays open)

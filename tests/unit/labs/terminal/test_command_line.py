@@ -38,6 +38,10 @@ def run(*words: str) -> None:
         ("lab-nat cli", "Did you mean --cli?"),
         ("lab-nat --servers", "--servers needs a value: see ./inv lab-nat --help."),
         ("exercise", "./inv exercise needs a name: an exercise that ./inv exercises lists."),
+        (
+            "grade",
+            "./inv grade needs a folder with the submissions; ",
+        ),
         ("lab-nat --report=", "--report is empty"),
         ("exercise e04 --student=", "--student is empty"),
         ("submit --output=", "--output is empty"),

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from rich import box
 from rich.console import Console
+from rich.markdown import Markdown
+from rich.table import Table
 
 from labs.terminal import screen
 
@@ -80,3 +82,24 @@ def test_without_standard_streams_nothing_is_a_terminal(monkeypatch: pytest.Monk
     assert not screen.is_terminal()
     assert not screen.is_interactive()
     assert screen.is_plain()
+
+
+def test_piped_lines_have_no_trailing_blanks(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table(title="A title", title_justify="left")
+    table.add_column("one column")
+    table.add_row("a cell")
+    for what in (Markdown("# Title\n\nText\n\n- a point\n\n```\ncode\n```\n"), table, "words   "):
+        screen.make_console().print(what)
+    shown = capsys.readouterr().out
+    assert {"Title", "code", "A title"} <= {line.strip() for line in shown.splitlines()}
+    assert [line for line in shown.splitlines() if line != line.rstrip()] == []
+
+
+def test_a_sentence_on_a_terminal_wraps_and_keeps_a_path_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, console = f"/tmp/{'long-' * 5}name", Console(width=20)
+    screen.print_wrapped(console, f"Written: {path}")
+    monkeypatch.setattr(screen, "is_terminal", lambda: True)
+    screen.print_wrapped(console, f"hosts: c1 c2 r0 d rs1 {path}", indent="  ")
+    assert capsys.readouterr().out == f"Written: {path}\nhosts: c1 c2 r0 d\n  rs1\n  {path}\n"

@@ -40,7 +40,7 @@ print("went on")
 """
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
 def test_closed_streams_are_opened_for_us_and_our_children(closed: str, tmp_path: Path) -> None:
     told = tmp_path / "told"
     code = (
@@ -56,9 +56,23 @@ def test_closed_streams_are_opened_for_us_and_our_children(closed: str, tmp_path
     assert {"0", "1", "2"} <= set(told.read_text().split())
 
 
-def test_a_command_needs_none_of_its_streams() -> None:
-    line = 'exec "$0" tasks.py lab-dr --show-scripts <&- >&- 2>&-'
-    assert subprocess.run(["sh", "-c", line, sys.executable], cwd=ROOT, timeout=patient(60)).returncode == 0
+def run_closed(words: str, closed: str) -> tuple[int, str]:
+    """Exit code and standard error of a command some of whose standard streams are closed."""
+    line = f'exec "$0" tasks.py {words} {closed}'
+    command = ["sh", "-c", line, sys.executable]
+    done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=patient(60))
+    return done.returncode, done.stderr
+
+
+def test_a_command_needs_neither_standard_input_nor_standard_error() -> None:
+    assert run_closed("lab-dr --show-scripts", "<&- 2>&- > /dev/null") == (0, "")
+
+
+@pytest.mark.parametrize("words", ["--list", "exercises", "lab-dr --show-scripts"])
+def test_a_result_that_no_one_gets_is_no_success(words: str) -> None:
+    says = "Standard output is closed: redirect it to a file, or to /dev/null.\n"
+    assert run_closed(words, ">&-") == (2, says)
+    assert run_closed(words, "<&- >&- 2>&-") == (2, "")
 
 
 @pytest.mark.parametrize(
