@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from director.core import ftp
 from director.core.errors import BadValue
@@ -20,6 +20,9 @@ from director.core.real_server import Method, RealServer
 from director.core.service import VirtualService
 from director.core.states import ACTIVE, Direction, State, Timeouts, next_state
 from director.core.timers import UNSET, Timers
+
+if TYPE_CHECKING:
+    from director.core.sync_protocol import SyncMark
 
 DEFAULT_BITS = 12
 MIN_BITS, MAX_BITS = 8, 20
@@ -32,6 +35,7 @@ class Connection:
     the table. `control` is the ftp control connection or the template that it depends on, and which lives as
     long as it has `children`. `ftp` is the helper's session of a control connection; `packets` counts those
     from the client. `stored_state` is the state in the table, where others than the core may change it.
+    `sync` is what synchronisation with another director remembers of it, if anything.
     """
 
     __slots__ = (
@@ -50,6 +54,7 @@ class Connection:
         "service",
         "state",
         "stored_state",
+        "sync",
         "vip",
     )
 
@@ -78,6 +83,7 @@ class Connection:
         self.packets = 0
         self.next_in_bucket: Connection | None = None
         self.ftp: ftp.Session | None = None
+        self.sync: SyncMark | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Connection:
         """A copy that is in no table."""
@@ -107,7 +113,8 @@ class Connection:
         self.service.stats.count_out(length)
 
     def as_dict(self, now: float) -> dict[str, Any]:
-        """JSON-ready; `expires` in seconds from `now`."""
+        """JSON-ready; `expires` in seconds from `now`, `origin` only if another director has told of it."""
+        synced = self.sync is not None and self.sync.received
         return {
             "protocol": PROTOCOL_NAMES[self.protocol],
             "expires": max(0.0, round(self.expires - now, 3)),
@@ -115,6 +122,7 @@ class Connection:
             "client": str(self.client),
             "vip": str(self.vip),
             "server": str(self.server_endpoint),
+            **({"origin": "SYNC"} if synced else {}),
         }
 
     def __str__(self) -> str:
@@ -311,12 +319,13 @@ class Lifecycle:
         """Connections keep their current timeout until their next packet."""
         self._timeouts = timeouts.by_state()
 
-    def open(self, connection: Connection, now: float, why: str) -> None:
-        """Insert a new connection, in whatever state it is."""
+    def open(self, connection: Connection, now: float, why: str, timeout: float | None = None) -> None:
+        """Insert a new connection, in whatever state it is, for `timeout` seconds or that state's."""
         connection.server.count(active=connection.active, by=1)
         if connection.control is not None:
             connection.control.children += 1
-        self._connections.add(connection, now + self._timeouts[connection.state])
+        seconds = self._timeouts[connection.state] if timeout is None else timeout
+        self._connections.add(connection, now + seconds)
         self._trace.emit("new", now, lambda: {**connection.as_dict(now), "why": why})
 
     def advance(self, connection: Connection, packet: Packet, direction: Direction, now: float) -> None:
@@ -326,7 +335,9 @@ class Lifecycle:
         if connection.protocol == UDP and direction is Direction.OUTPUT:
             self._assure(connection)
 
-    def set_state(self, connection: Connection, after: State, now: float) -> None:
+    def set_state(
+        self, connection: Connection, after: State, now: float, timeout: float | None = None
+    ) -> None:
         """Count the change of state, and restart the timer."""
         before = connection.state
         if after is not before:
@@ -336,7 +347,7 @@ class Lifecycle:
             if after is State.ESTABLISHED:
                 self._assure(connection)
             self._trace.emit("state", now, lambda: {**connection.as_dict(now), "before": before.value})
-        self._connections.refresh(connection, now + self._timeouts[after])
+        self._connections.refresh(connection, now + (self._timeouts[after] if timeout is None else timeout))
 
     @staticmethod
     def _assure(connection: Connection) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from director.core.commands import Command
 from director.core.connections import DEFAULT_BITS, Connection, ConnectionTable, Lifecycle, Tables
@@ -29,6 +29,10 @@ from director.core.states import Timeouts
 from director.core.statistics import PERIOD
 from director.core.sysctls import Sysctls
 from director.core.transaction import Steps, Transaction, exhaust
+
+if TYPE_CHECKING:
+    from director.core.sync import Receiver, Sender
+    from director.core.sync_protocol import SyncRecord
 
 DEFAULT_TIMEOUTS = Timeouts()
 DEFAULT_SYSCTLS = Sysctls()
@@ -69,6 +73,9 @@ class Director:
             self.rules, tables, self._lifecycle, self._overload, self.trace, mtu_of, ftp_helper=ftp_helper
         )
         self._estimated = 0.0
+        self._ftp_helper = ftp_helper
+        self._receiver: Receiver | None = None
+        self._is_backup = False
 
     # ---- changes of the rules ----
 
@@ -103,10 +110,13 @@ class Director:
             yield
         if self.rules.sysctls.expire_nodest_conn and transaction.deletes:
             yield from self._end_without_server(now)
+        if self._receiver is not None:
+            yield from self._receiver.bind(now)
         yield from transaction.finish()
 
     def _use_settings(self) -> None:
         self._lifecycle.use_timeouts(self.rules.timeouts)
+        self._forwarding.stands_by = self._is_backup and bool(self.rules.sysctls.backup_only)
         self._update_overload()
 
     def _end_without_server(self, now: float) -> Steps:
@@ -123,6 +133,8 @@ class Director:
         for batch in self.connections.batches():
             yield from (connection.as_dict(now) for connection in batch)
         yield from (template.as_dict(now) for template in list(self.templates))
+        if self._receiver is not None:
+            yield from self._receiver.listing(now)
 
     # ---- once a second ----
 
@@ -152,12 +164,54 @@ class Director:
 
     def expire(self, now: float) -> int:
         """End the connections and templates whose time has come; returns the number of connections."""
+        if self._receiver is not None:
+            self._receiver.expire(now)
         return self._lifecycle.expire(now)
 
     def _update_overload(self) -> None:
         used = len(self.connections) + len(self.templates)
         self.rules.sysctls = self._overload.update_strategies(used, self.rules.sysctls)
         self._lifecycle.secure = secures_tcp(self.rules.sysctls)
+
+    # ---- another director ----
+
+    def tell(self, send: Callable[[SyncRecord, float], None] | None) -> Sender | None:
+        """From now on, `send` gets what another director has to know of connections; None: no more."""
+        from director.core.sync import Sender  # only now, as most directors are alone
+
+        self._forwarding.sender = Sender(self.rules, send) if send is not None else None
+        return self._forwarding.sender
+
+    @property
+    def sender(self) -> Sender | None:
+        return self._forwarding.sender
+
+    @property
+    def stands_by(self) -> bool:
+        """Whether it forwards nothing now (backup_only)."""
+        return self._forwarding.stands_by
+
+    def be_backup(self, *, backup: bool) -> None:
+        """Whether it listens to another director from now on."""
+        self._is_backup = backup
+        self._use_settings()
+
+    def receive(self, record: SyncRecord, now: float) -> bool:
+        """Enter what another director has told; False if nothing has come of it."""
+        if self._receiver is None:
+            self._receiver = self._new_receiver()
+        return self._receiver.receive(record, now)
+
+    def _new_receiver(self) -> Receiver:
+        from director.core.sync import Receiver
+
+        return Receiver(
+            self.rules,
+            Tables(self.connections, self.templates),
+            self._lifecycle,
+            self._overload,
+            ftp_helper=self._ftp_helper,
+        )
 
     # ---- packets ----
 

@@ -1,5 +1,6 @@
 """What becomes of a packet: the director's decisions, in the order in which they are taken.
 
+    a standby director (backup_only)                -> everything to the director's own kernel
     a fragment                                      -> held until its packet is complete
     IP options that are wrong, or a source route    -> rejected or dropped
     an ICMP error about a known connection          -> to the end it concerns (icmp.py)
@@ -14,6 +15,7 @@ Read it top to bottom. Source: Linux, ip_vs_in, ip_vs_out and ip_vs_schedule; pa
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from director.core import icmp, ip_options
 from director.core.connections import Connection, Lifecycle, Tables
@@ -30,6 +32,9 @@ from director.core.rules import Rules
 from director.core.service import VirtualService
 from director.core.states import Direction, State
 
+if TYPE_CHECKING:
+    from director.core.sync import Sender
+
 _OVER = (State.TIME_WAIT, State.CLOSE)  # the client may use its port again
 _REUSE_FIN_WAIT = 2  # this bit of conn_reuse_mode adds FIN_WAIT
 _BAD_CHECKSUM = "ftp: wrong checksum in the control connection"
@@ -40,7 +45,8 @@ Choice = tuple[RealServer, Endpoint, str, Template | None]  # server, its endpoi
 class Forwarding:
     """Decides about packets by the rules and the tables, and keeps the tables up to date.
 
-    `mtu_of` gives the MTU in bytes of the path to an address.
+    `mtu_of` gives the MTU in bytes of the path to an address. `sender` tells another director of connections,
+    if there is one; while `stands_by` is set, nothing is forwarded.
     """
 
     def __init__(
@@ -63,9 +69,13 @@ class Forwarding:
         self._ftp = FtpHelper(self._expect)
         self._ftp_enabled = ftp_helper
         self._replaced: Connection | None = None
+        self.sender: Sender | None = None
+        self.stands_by = False
 
     def decide(self, packet: Packet, now: float) -> Decision:
         """The decision about `packet`; never raises, whatever the packet contains."""
+        if self.stands_by:
+            return Pass(("backup_only: this director is a backup",))
         if packet.protocol == ICMP:
             return self._decide_icmp(packet, now)
         if packet.protocol not in (TCP, UDP):
@@ -206,6 +216,8 @@ class Forwarding:
                 return self._trace.drop(packet, now, reason)
             acknowledgement_delta = session.edits.for_acknowledgement(packet.acknowledgement)
         self._connections.store(connection)
+        if self.sender is not None:
+            self.sender.offer(connection, now)
         return Forward(
             connection.method,
             packet.source,

@@ -16,13 +16,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from director.core.ftp import CONTROL_PORT
 from director.core.packet import ALL_ONES, PROTOCOL_NAMES, Endpoint, Packet, ip_to_int
 from director.core.real_server import RealServer
 from director.core.service import VirtualService
 from director.core.timers import UNSET, Timers
+
+if TYPE_CHECKING:
+    from director.core.sync_protocol import SyncMark
 
 _INVALID_PORT = 65535  # with which the kernel lists invalid templates
 
@@ -38,7 +41,10 @@ class TemplateKey:
 
 @dataclass(eq=False, slots=True)
 class Template:
-    """`assured` once one of its connections has been established: a SYN alone makes no lasting template."""
+    """`assured` once one of its connections has been established: a SYN alone makes no lasting template.
+
+    `sync` is what synchronisation with another director remembers of it, if anything.
+    """
 
     key: TemplateKey
     service: VirtualService
@@ -50,6 +56,7 @@ class Template:
     scheduled: float = UNSET
     children: int = 0
     assured: bool = False
+    sync: SyncMark | None = None
 
     def usable(self, *, quiesced_too: bool) -> bool:
         """Whether its server can still be used; one of weight 0 only if `quiesced_too`."""
@@ -57,6 +64,7 @@ class Template:
 
     def as_dict(self, now: float) -> dict[str, Any]:
         """JSON-ready, in the form of a connection; `expires` in seconds from `now`."""
+        synced = self.sync is not None and self.sync.received
         return {
             "protocol": PROTOCOL_NAMES[self.key.protocol] if self.key.protocol else "IP",
             "expires": max(0.0, round(self.expires - now, 3)),
@@ -64,6 +72,7 @@ class Template:
             "client": f"{self.key.network}:0",
             "vip": str(self.key.vip),
             "server": str(self.server_endpoint),
+            **({"origin": "SYNC"} if synced else {}),
         }
 
 

@@ -58,13 +58,22 @@ class Rules:
 
         Between the last two, a port without a service may be that of an ftp data connection.
         """
-        protocol, to, find = packet.protocol, packet.destination, self.by_key.get
-        mark = mark_of(packet, self.marks)
+        return self.find_service(packet.protocol, packet.destination, mark_of(packet, self.marks))
+
+    def find_service(self, protocol: int, to: Endpoint, mark: int) -> VirtualService | None:
+        """The same for packets to an endpoint with a mark, 0 for none."""
+        find = self.by_key.get
         found = find(ServiceKey(mark=mark)) if mark else None
         found = found or find(ServiceKey(protocol, to))
-        if found is None and _may_be_ftp_data(packet):
-            found = find(ServiceKey(TCP, Endpoint(to.address, ftp.CONTROL_PORT)))
+        if found is None and _may_be_ftp_data(to.port):
+            found = self.find_ftp(protocol, to)
         return found or find(ServiceKey(protocol, Endpoint(to.address, 0)))
+
+    def find_ftp(self, protocol: int, to: Endpoint) -> VirtualService | None:
+        """The ftp service of a VIP."""
+        if protocol != TCP:
+            return None
+        return self.by_key.get(ServiceKey(TCP, Endpoint(to.address, ftp.CONTROL_PORT)))
 
     def vips(self) -> set[str]:
         """The addresses of services, and the networks (CIDR) that marks are given to.
@@ -133,7 +142,6 @@ def networks_of(marks: Marks) -> set[str]:
     return {rule.as_dict()["network"] for rule in marks}
 
 
-def _may_be_ftp_data(packet: Packet) -> bool:
+def _may_be_ftp_data(port: int) -> bool:
     """Whether an ftp client may have been told to connect to this port."""
-    port = packet.destination.port
-    return packet.protocol == TCP and (port == ftp.DATA_PORT or port >= ftp.FIRST_UNPRIVILEGED_PORT)
+    return port == ftp.DATA_PORT or port >= ftp.FIRST_UNPRIVILEGED_PORT

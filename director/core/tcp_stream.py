@@ -92,18 +92,45 @@ class Edit:
         return len(self.text) - self.length
 
 
+class KnownShift(NamedTuple):
+    """All that another director has told of replacements (ip_vs_seq): no text, and not where it ended.
+
+    Sequence numbers up to `start` have grown by `before`, later ones by `growth` more.
+    """
+
+    start: int
+    before: int
+    growth: int
+
+
 @dataclass(slots=True)
 class Edits:
     """The replacements in one direction of a connection, in the order of their sequence numbers.
 
-    `settled` is the growth by edits that are no longer `remembered`.
+    `settled` is the growth by edits that are no longer `remembered`. `shift` is what another director told of
+    its own: only `before` of that is in `settled`, and edits come after it.
     """
 
     remembered: list[Edit] = field(default_factory=list)
     settled: int = 0
+    shift: KnownShift | None = None
+
+    def last_shift(self) -> KnownShift | None:
+        """What another director is told of the replacements; None if there were none."""
+        if not self.remembered:
+            return self.shift or (KnownShift(0, self.settled, 0) if self.settled else None)
+        last = self.remembered[-1]
+        before = self.settled + (self.shift.growth if self.shift else 0)
+        before += sum(edit.growth for edit in self.remembered[:-1])
+        return KnownShift(last.start, before, last.growth)
 
     def replace(self, start: int, length: int, text: bytes) -> None:
-        """Note a replacement after all earlier ones; `text` is not empty."""
+        """Note a replacement after all earlier ones; `text` is not empty.
+
+        One that another director has made before, of a segment that is sent again, takes its place.
+        """
+        if self.shift is not None and distance(start, self.shift.start) >= 0:
+            self.shift = None
         self.remembered.append(Edit(start, length, text))
         if len(self.remembered) > MAX_EDITS:
             self.settled += self.remembered.pop(0).growth
@@ -111,6 +138,8 @@ class Edits:
     def for_sequence(self, sequence: int) -> int:
         """What to add to a sequence number of the side whose text is replaced."""
         delta = self.settled
+        if self.shift is not None and distance(self.shift.start, sequence) > 0:
+            delta += self.shift.growth
         for edit in self.remembered:
             into = distance(edit.start, sequence)
             if into <= 0:
@@ -124,6 +153,10 @@ class Edits:
         An acknowledgement of part of a new text acknowledges none of the old one.
         """
         delta = self.settled
+        if self.shift is not None:
+            if distance(self.shift.start, acknowledgement - delta - self.shift.growth) <= 0:
+                return -delta
+            delta += self.shift.growth
         for edit in self.remembered:
             into = distance(edit.start, acknowledgement - delta)
             if into <= 0:

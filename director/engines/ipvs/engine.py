@@ -150,12 +150,12 @@ class IpvsEngine:
             self._tune(self._sysctls, since=self._director.rules.sysctls)
 
     def _tune(self, sysctls: Sysctls, since: Sysctls | None = None) -> None:
-        before, now = (since or self._sysctls).as_dict(), sysctls.as_dict()
+        before, now = _kernels(since or self._sysctls), _kernels(sysctls)
         for name, value in now.items():
             if value != before[name]:
                 self._set(self._kernel.sysctls / name, value)
 
-    def _set(self, path: Path, value: int) -> None:
+    def _set(self, path: Path, value: int | str) -> None:
         try:
             self._before.setdefault(path, path.read_text())
             path.write_text(f"{value}\n")
@@ -215,6 +215,13 @@ def _copy(counted: Counted | None, to: VirtualService | RealServer) -> None:
     if counted is not None:
         for name, value in counted.counters.items():
             setattr(to.stats, name, value)
+
+
+def _kernels(sysctls: Sysctls) -> dict[str, int | str]:
+    """By the names of the kernel's files, of which one has two numbers."""
+    values: dict[str, int | str] = dict(sysctls.as_dict())
+    values["sync_threshold"] = f"{values['sync_threshold']} {values.pop('sync_period')}"
+    return values
 
 
 # ---- from the rules that the kernel has to those it should have, in lines of ipvsadm ----

@@ -1,0 +1,410 @@
+"""When a director tells its backup of a connection, and what a backup makes of what it is told.
+
+The rules are those of kernel IPVS (ip_vs_sync_conn_needed, ip_vs_proc_conn); sync_protocol.py has the form of
+the messages. Their settings are in sysctls.py.
+
+    a connection is sent     TCP in one of the states SENT, UDP always:
+                             at its third packet from the client, and then at every fiftieth
+                             (sync_threshold 3, sync_period 50); at once when it is closing
+    a template is sent       after each packet of its connections
+    a record that arrives    creates a connection, or moves a known one to its state and restarts its timer
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any
+
+from director.core.connections import Connection, Lifecycle, Tables
+from director.core.ftp import Session
+from director.core.overload import Overload
+from director.core.packet import PROTOCOL_NAMES, TCP, UDP, Endpoint
+from director.core.persistence import Template, TemplateKey
+from director.core.real_server import Method, RealServer
+from director.core.rules import Rules
+from director.core.service import VirtualService
+from director.core.states import State, Timeouts
+from director.core.sync_protocol import NO_SHIFT, TCP_STATES, Flag, Shift, SyncMark, SyncRecord
+from director.core.tcp_stream import Edits, KnownShift
+from director.core.timers import UNSET, Timers
+
+Entry = Connection | Template
+Key = tuple[int, Endpoint, Endpoint]  # protocol, client and VIP
+
+SENT = frozenset(
+    {State.ESTABLISHED, State.FIN_WAIT, State.TIME_WAIT, State.CLOSE, State.CLOSE_WAIT}
+)  # never a half-open connection
+ROOM_FOR_CLIENTS = 8  # one in 8 places of the table is left to this director's own clients
+_TEMPLATE_TIMEOUT = 180.0  # seconds; version 0 does not tell
+_LEAST_REFRESH = 10.0  # seconds
+_RETRIES = 8  # sync_retries are spread over one in 8 of sync_refresh_period
+_METHODS = {
+    Method.NAT: Flag.MASQUERADING,
+    Method.LOCAL: Flag.LOCAL_NODE,
+    Method.TUN: Flag.TUNNEL,
+    Method.DR: Flag.DIRECT_ROUTE,
+}
+_ASSURED = 1  # a template's state
+
+
+@lru_cache(maxsize=4)
+def _by_state(timeouts: Timeouts) -> dict[State, float]:
+    return timeouts.by_state()
+
+
+# ---- the master ----
+
+
+class Sender:
+    """Decides what is told to the backup; `send` gets each record."""
+
+    def __init__(self, rules: Rules, send: Callable[[SyncRecord, float], None]) -> None:
+        self._rules = rules
+        self._send = send
+
+    def __deepcopy__(self, _memo: object) -> Sender:
+        """A copy of a director, such as a dry run's, tells nobody."""
+        return Sender(self._rules, lambda _record, _now: None)
+
+    def offer(self, connection: Connection, now: float) -> None:
+        """The client has sent another packet: send its connection if it is time, and what it depends on."""
+        one_packet = connection.service.policy.one_packet and connection.protocol == UDP
+        if not one_packet and self._is_due(connection, connection.packets, now):
+            self._send(self._record(connection), now)
+        elif not self._rules.sysctls.sync_version:
+            return
+        self._offer_control(connection, now)
+
+    def send(self, connection: Connection, now: float) -> None:
+        """Send a connection of which it was decided elsewhere that it is time."""
+        if not (self._rules.sysctls.sync_persist_mode and _in_persistence(connection)):
+            self._send(self._record(connection), now)
+        self._offer_control(connection, now)
+
+    def _offer_control(self, entry: Entry, now: float) -> None:
+        """The template, or the ftp control connection, of a connection."""
+        control = entry.control if isinstance(entry, Connection) else None
+        if control is None:
+            return
+        packets = self._rules.sysctls.sync_threshold
+        if isinstance(control, Template):
+            mark = _mark(control)
+            mark.packets += 1
+            packets = mark.packets
+        if self._is_due(control, packets, now):
+            self._send(self._record(control), now)
+        self._offer_control(control, now)
+
+    def _is_due(self, entry: Entry, packets: int, now: float) -> bool:
+        """Whether to send it after so many packets; if so, this is remembered."""
+        sysctls, mark, timeout = self._rules.sysctls, _mark(entry), self._timeout(entry)
+        state = None
+        if isinstance(entry, Connection):
+            if sysctls.sync_persist_mode and _in_persistence(entry):
+                return False
+            state = entry.state
+            if entry.protocol == TCP and state not in SENT:
+                return False
+            if entry.protocol == TCP and state not in (mark.state, State.ESTABLISHED):
+                return _sent(mark, state, now + timeout)
+        period, refresh = sysctls.sync_period, sysctls.sync_refresh_period
+        retries = 0
+        if refresh and mark.ends is not None:
+            moved = abs(now + timeout - mark.ends)
+            if moved < min(refresh, max(timeout / 2, _LEAST_REFRESH)):
+                since = now - (mark.ends - timeout)
+                if mark.retries >= sysctls.sync_retries or since < refresh / _RETRIES:
+                    return False
+                retries = mark.retries + 1
+        if period:
+            if isinstance(entry, Connection) and packets % period != sysctls.sync_threshold:
+                return False
+        elif not refresh and packets != sysctls.sync_threshold:
+            return False
+        return _sent(mark, state, now + timeout, retries)
+
+    def _timeout(self, entry: Entry) -> float:
+        if isinstance(entry, Template):
+            return entry.lifetime
+        return _by_state(self._rules.timeouts)[entry.state]
+
+    def _record(self, entry: Entry) -> SyncRecord:
+        if isinstance(entry, Template):
+            return self._template(entry)
+        flags = _flags(entry)
+        if not entry.active:
+            flags |= Flag.INACTIVE
+        from_server = _shift(entry.ftp)
+        if from_server:
+            flags |= Flag.OUT_SEQUENCE
+        return SyncRecord(
+            entry.protocol,
+            entry.client,
+            entry.vip,
+            entry.server_endpoint,
+            flags,
+            0 if entry.protocol == UDP else TCP_STATES.index(entry.state),
+            int(self._timeout(entry)),
+            entry.service.key.mark,
+            NO_SHIFT,
+            from_server or NO_SHIFT,
+        )
+
+    @staticmethod
+    def _template(template: Template) -> SyncRecord:
+        key = template.key
+        return SyncRecord(
+            key.protocol,
+            Endpoint(key.network, 0),
+            key.vip,
+            template.server_endpoint,
+            _flags(template) | Flag.INACTIVE | Flag.TEMPLATE,
+            _ASSURED if template.assured else 0,
+            template.lifetime,
+            template.service.key.mark,
+        )
+
+
+def _mark(entry: Entry) -> SyncMark:
+    if entry.sync is None:
+        entry.sync = SyncMark()
+    return entry.sync
+
+
+def _sent(mark: SyncMark, state: State | None, ends: float, retries: int = 0) -> bool:
+    mark.state, mark.ends, mark.retries = state, ends, retries
+    return True
+
+
+def _in_persistence(connection: Connection) -> bool:
+    control = connection.control
+    while isinstance(control, Connection):
+        control = control.control
+    return control is not None
+
+
+def _flags(entry: Entry) -> int:
+    method = entry.server.method if isinstance(entry, Template) else entry.method
+    flags = int(_METHODS[method])
+    if method is not Method.NAT:
+        flags |= Flag.NO_OUTPUT
+    if entry.sync is not None and entry.sync.received:
+        flags |= Flag.SYNC
+    return flags
+
+
+def _shift(session: Session | None) -> Shift | None:
+    """By how much an ftp server's replies are shifted, and since when."""
+    known = session.edits.last_shift() if session else None
+    return Shift(known.start, known.before + known.growth, known.before) if known else None
+
+
+# ---- the backup ----
+
+
+class _Unbound:
+    """A connection whose service or real server this director does not have yet."""
+
+    __slots__ = ("children", "expires", "record", "scheduled")
+
+    def __init__(self, record: SyncRecord) -> None:
+        self.record = record
+        self.expires = 0.0
+        self.scheduled = UNSET
+        self.children = 0
+
+
+class Receiver:
+    """Enters what another director has told into the tables.
+
+    A record about a service or a real server that is not there waits, until its timeout, for a rule that
+    adds it. Records never fill more of the table than leaves room for this director's own clients, and
+    never end a connection to make room.
+    """
+
+    def __init__(
+        self, rules: Rules, tables: Tables, lifecycle: Lifecycle, overload: Overload, *, ftp_helper: bool
+    ) -> None:
+        self._rules = rules
+        self._connections, self._templates = tables
+        self._lifecycle = lifecycle
+        self._limit = overload.limit - -(-overload.limit // ROOM_FOR_CLIENTS)
+        self._ftp_helper = ftp_helper
+        self._unbound: dict[Key, _Unbound] = {}
+        self._timers: Timers[_Unbound] = Timers()
+
+    def __deepcopy__(self, _memo: object) -> Receiver:
+        """A copy of a director, such as a dry run's, receives nothing."""
+        return self
+
+    def listing(self, now: float) -> Iterator[dict[str, Any]]:
+        """Records that wait for a rule, in the form of a connection."""
+        for waiting in list(self._unbound.values()):
+            yield _as_dict(waiting.record, max(0.0, round(waiting.expires - now, 3)))
+
+    def receive(self, record: SyncRecord, now: float) -> bool:
+        """Enter a record; False if nothing has come of it."""
+        if record.ipv6 or record.flags & Flag.NO_CLIENT_PORT:
+            return False
+        if record.flags & Flag.TEMPLATE:
+            return record.protocol in (0, TCP, UDP) and self._receive_template(record, now)
+        if record.protocol not in (TCP, UDP):
+            return False
+        known = self._connections.find_in(record.protocol, record.client, record.vip)
+        waiting = self._unbound.get(_key(record))
+        server = known.server_endpoint if known else waiting.record.server if waiting else record.server
+        if server != record.server:
+            if record.flags & Flag.INACTIVE:
+                return False  # about a connection that was replaced
+            if known is not None:
+                self._lifecycle.end(known, now)
+                known = None
+            self._forget(record)
+        if known is not None:
+            self._update(known, record, now)
+            return True
+        return self._create(record, now)
+
+    def _update(self, connection: Connection, record: SyncRecord, now: float) -> None:
+        state = _state(record)
+        connection.packets = self._rules.sysctls.sync_threshold
+        mark = _mark(connection)
+        mark.state = state
+        session = connection.ftp
+        if session is not None and mark.received and session.sent is None:
+            session.edits = _edits(record)
+        self._lifecycle.set_state(connection, state, now, self._timeout(record, state))
+        self._connections.store(connection)
+
+    def _create(self, record: SyncRecord, now: float) -> bool:
+        found = self._find_server(record)
+        if found is None:
+            return self._wait(record, now)
+        self._forget(record)
+        if self._is_full():
+            return False
+        service, server = found
+        state = _state(record)
+        connection = Connection(record.protocol, record.client, record.vip, record.server, server, service)
+        connection.state = state
+        connection.packets = self._rules.sysctls.sync_threshold
+        connection.sync = SyncMark(received=True, state=state)
+        if self._ftp_helper and connection.method is Method.NAT and connection.is_ftp_control:
+            connection.ftp = Session(edits=_edits(record))
+        why = "told by another director"
+        self._lifecycle.open(connection, now, why, self._timeout(record, state))
+        self._connections.store(connection)
+        return True
+
+    def _receive_template(self, record: SyncRecord, now: float) -> bool:
+        key = TemplateKey(record.protocol, record.client.address, record.vip)
+        template = self._templates.find(key)
+        timeout = record.timeout or _TEMPLATE_TIMEOUT
+        if template is None:
+            found = self._find_server(record)
+            if found is None:
+                return self._wait(record, now)
+            self._forget(record)
+            if self._is_full():
+                return False
+            service, server = found
+            template = Template(
+                key, service, server, record.server, service.policy.persistent or int(timeout)
+            )
+            template.sync = SyncMark(received=True)
+            self._templates.add(template, now + timeout - template.lifetime)
+        else:
+            self._templates.renew(template, now + timeout - template.lifetime)
+        template.assured = record.state == _ASSURED
+        _mark(template).packets = self._rules.sysctls.sync_threshold
+        return True
+
+    def _timeout(self, record: SyncRecord, state: State) -> float:
+        return record.timeout or _by_state(self._rules.timeouts)[state]
+
+    def _is_full(self) -> bool:
+        used = len(self._connections) + len(self._templates) + len(self._unbound)
+        return used >= self._limit
+
+    def _find_server(self, record: SyncRecord) -> tuple[VirtualService, RealServer] | None:
+        """The service of a record and its real server; a server may have the rule for every port.
+
+        ftp's template has the port 0 (the kernel does not find the service of one).
+        """
+        service = self._rules.find_service(record.protocol, record.vip, record.mark)
+        if service is None and record.flags & Flag.TEMPLATE and not record.vip.port:
+            service = self._rules.find_ftp(record.protocol, record.vip)
+        if service is None:
+            return None
+        server = service.server(record.server) or service.server(record.server._replace(port=0))
+        if server is None and not record.server.port:
+            address = record.server.address
+            server = next((one for one in service.servers if one.address.address == address), None)
+        return (service, server) if server else None
+
+    # ---- records that wait for a rule ----
+
+    def _wait(self, record: SyncRecord, now: float) -> bool:
+        key = _key(record)
+        waiting = self._unbound.get(key)
+        if waiting is None:
+            if self._is_full():
+                return False
+            waiting = self._unbound[key] = _Unbound(record)
+        waiting.record = record
+        template = record.flags & Flag.TEMPLATE
+        timeout = record.timeout if record.timeout or template else self._timeout(record, _state(record))
+        self._timers.refresh(waiting, now + (timeout or _TEMPLATE_TIMEOUT))
+        return True
+
+    def _forget(self, record: SyncRecord) -> None:
+        waiting = self._unbound.pop(_key(record), None)
+        if waiting is not None:
+            self._timers.cancel(waiting)
+
+    def expire(self, now: float) -> None:
+        """End the waiting records whose time has come."""
+        for waiting in self._timers.expired(now):
+            self._unbound.pop(_key(waiting.record), None)
+
+    def bind(self, now: float) -> Iterator[None]:
+        """The rules have changed: enter the records that have waited for that, one in each step."""
+        for key, waiting in list(self._unbound.items()):
+            if self._unbound.get(key) is waiting and self._find_server(waiting.record):
+                self.receive(waiting.record._replace(timeout=max(1, int(waiting.expires - now))), now)
+            yield
+
+
+def _key(record: SyncRecord) -> Key:
+    """A template has a client's port that no connection has."""
+    client = record.client._replace(port=-1) if record.flags & Flag.TEMPLATE else record.client
+    return record.protocol, client, record.vip
+
+
+def _state(record: SyncRecord) -> State:
+    return State.UDP if record.protocol == UDP else TCP_STATES[record.state]
+
+
+def _as_dict(record: SyncRecord, expires: float) -> dict[str, Any]:
+    if record.flags & Flag.TEMPLATE:
+        state = "ASSURED" if record.state == _ASSURED else "NONE"
+    else:
+        state = _state(record).value
+    return {
+        "protocol": PROTOCOL_NAMES[record.protocol] if record.protocol else "IP",
+        "expires": expires,
+        "state": state,
+        "client": str(record.client),
+        "vip": str(record.vip),
+        "server": str(record.server),
+        "origin": "SYNC",
+    }
+
+
+def _edits(record: SyncRecord) -> Edits:
+    shift = record.from_server
+    if not record.flags & Flag.OUT_SEQUENCE:
+        return Edits()
+    known = KnownShift(shift.start, shift.previous, shift.delta - shift.previous)
+    return Edits(settled=shift.previous, shift=known)
