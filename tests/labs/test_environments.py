@@ -16,7 +16,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SLOWEST = 300  # seconds, for what takes ten on an idle machine
 LABS = ("lab-nat", "lab-tun", "lab-dr")
-PACKAGES = ("classroom", "director", "doctor", "exercises", "labs", "realserver_setup", "vm")
+PACKAGES = (
+    *("bench", "classroom", "compare", "director", "doctor", "exercises", "labs", "realserver_setup", "vm"),
+)
 PARTS = (*PACKAGES, "templates", "tasks.py")
 SOMEBODY, PUPIL, NOBODY_KNOWN = 12345, 54321, 54322  # uids
 

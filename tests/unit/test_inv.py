@@ -55,6 +55,7 @@ case "$*" in
 *"-m uv "*)
     echo "uv from ${UV_DEFAULT_INDEX-} and ${UV_INDEX-}, trusts ${SSL_CERT_FILE-}" >> "$CALLS"
     mkdir -p .venv/uv-cache/archive-v0/a .venv/uv-cache/archive-v0/b
+    : > "$TMPDIR/uv-setuptools-0.lock"
     [ -z "$UV_GATE" ] || cat "$UV_GATE"
     [ -z "$UV_FAILS" ] || { echo "uv: error"; exit 2; } ;;
 *"-m pip"*"$PIP_FAILS"*)
@@ -175,7 +176,8 @@ def test_first_run_sets_up_and_passes_the_arguments_on(checkout: Checkout) -> No
     assert ended.returncode == 1, ended.stderr
     assert re.search(r"\[1 of 5, \d+ s\] Distribution packages: nginx curl tcpdump", ended.stderr)
     assert checkout.is_set_up
-    assert not list((checkout.lab.parent / "tmp").iterdir()), "the log is in .venv now"
+    assert not list((checkout.lab.parent / "tmp").iterdir()), "the log is in .venv now, and no lock of uv's"
+    assert not (checkout.lab / ".venv/tmp").exists()
 
 
 def test_second_run_starts_only_invoke(checkout: Checkout) -> None:
