@@ -23,6 +23,8 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
+from bench.options import BenchOptions
+from compare.options import CompareOptions
 from labs.run.options import LabOptions, from_words, help_of, signature_of
 from labs.terminal import streams
 from labs.terminal.command_line import Command, LabProgram, OwnConfig, for_vm
@@ -200,39 +202,17 @@ def doctor(_context: Context, student: str = "", lab: str = "", machine: bool = 
     _run(lambda: command.doctor(student, lab, machine=machine))
 
 
-@task(
-    audience=STUDENTS,
-    help={
-        "servers": "Largest number of real servers, 1 to 200 (default 50; 20 with --quick).",
-        "methods": "Methods to compare, separated by commas (default nat,tun,dr).",
-        "engine": "Data plane of the director (default scapy).",
-        "rate": "Link rate of a real server in kbit/s, a tenth of the director's (default 200).",
-        "quick": "Measure fewer points for a shorter time: a minute and a half in all.",
-        "dispatch": "Compare other ways to distribute requests: client side, DNS, proxy, redirection.",
-        "show": "Show the results of an earlier comparison, from its folder.",
-    },
-)
-def compare(
-    _context: Context,
-    servers: str = "",
-    methods: str = "",
-    engine: str = "scapy",
-    rate: str = "",
-    quick: bool = False,
-    dispatch: bool = False,
-    show: str = "",
-) -> None:
+@_task_with(CompareOptions, audience=STUDENTS)
+def compare(_context: Context, **words: Any) -> None:
     """Compare cost and scalability of the methods by experiment."""
-    from compare import command
 
-    if show:
-        _run(lambda: command.show(Path(show)))
-    else:
-        _run(
-            lambda: command.compare(
-                servers=servers, methods=methods, engine=engine, rate=rate, quick=quick, dispatch=dispatch
-            )
-        )
+    def work() -> int:
+        from compare import command
+
+        options = from_words(CompareOptions, words)
+        return command.show(Path(options.show)) if options.show else command.compare(options)
+
+    _run(work)
 
 
 def _teachers_module(name: str) -> ModuleType:
@@ -319,36 +299,16 @@ def _require_tests() -> None:
         raise Exit("A student's archive has no tests: use the full checkout.", 2)
 
 
-@task(
-    name="bench",
-    audience=DEVELOPERS,
-    help={
-        "methods": "Methods to measure, separated by commas (default nat,tun,dr).",
-        "only": "Measure only these, separated by commas: names of files in bench/contenders.",
-        "figures": "Measure only these figures: throughput,segments,packets,connections,latency.",
-        "growth": "Measure how cost grows instead: with connections, real servers, services.",
-        "seconds": "Duration of one measurement, 1 to 60 (default 3).",
-        "rounds": "Number of times each is measured, in turns (default 3).",
-        "quick": "One round of one second each: a smoke test, not a measurement.",
-        "keep": "Also keep the results in docs/bench, under this name.",
-    },
-)
-def run_bench(
-    _context: Context,
-    methods: str = "",
-    only: str = "",
-    figures: str = "",
-    growth: bool = False,
-    seconds: int = 3,
-    rounds: int = 3,
-    quick: bool = False,
-    keep: str = "",
-) -> None:
+@_task_with(BenchOptions, name="bench", audience=DEVELOPERS)
+def run_bench(_context: Context, **words: Any) -> None:
     """Benchmark kernel IPVS, our engines, and alternatives."""
-    from bench.command import Wanted, bench
 
-    wanted = Wanted(methods, only, figures, growth, seconds, rounds, quick, keep)
-    _run(lambda: bench(wanted))
+    def work() -> int:
+        from bench.command import bench
+
+        return bench(from_words(BenchOptions, words))
+
+    _run(work)
 
 
 @task(

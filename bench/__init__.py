@@ -1,6 +1,6 @@
 """What the data planes cost, side by side: in one run, on one machine, in turns.
 
-command.py         ./inv bench
+command.py         ./inv bench; options.py: its options
 testbed.py         a client, a director and a server, in network namespaces of their own
 contenders/        what can stand between client and server; a file adds contenders
 measures/          what is measured; a file adds measures

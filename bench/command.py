@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from bench import contenders, growth_run, measures, plots, tables
 from bench.growth_results import GrowthResults
 from bench.machine import describe
+from bench.options import BenchOptions
 from bench.results import Results
 from bench.run import Plan, measure, steps
 from bench.run import Progress as Say
@@ -32,26 +32,9 @@ _NOT_KEPT = shutil.ignore_patterns("*.svg")  # ./inv bench can draw them again
 _PROGRAMS = {"iperf3": "iperf3", "wrk": "wrk", "nginx": "nginx", "ip": "iproute2", "ethtool": "ethtool"}
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The options, as they were typed."""
-
-    methods: str
-    only: str
-    figures: str
-    growth: bool
-    seconds: int
-    rounds: int
-    quick: bool
-    keep: str
-
-
-def bench(wanted: Wanted) -> int:
+def bench(options: BenchOptions) -> int:
     """Measure, show and keep; 0 when everything that can run here was measured. Raises LabError."""
-    work = _work(wanted)
-    keep = wanted.keep
-    if keep and not keep.replace("-", "").replace("_", "").isalnum():
-        raise BadRequest(f"--keep {keep!r}: a name of letters, digits, - and _.")
+    work, keep = _work(options), options.keep
     patient(1)
     _require()
     folder = new_folder(runs_folder(), "bench")
@@ -63,19 +46,17 @@ def bench(wanted: Wanted) -> int:
     return code
 
 
-def _work(wanted: Wanted) -> Callable[[Path], int]:
+def _work(options: BenchOptions) -> Callable[[Path], int]:
     """What to do inside the sandbox, given the folder for results. Raises BadRequest."""
-    if not 1 <= wanted.seconds <= 60 or not 1 <= wanted.rounds <= 100:
-        raise BadRequest("--seconds is 1 to 60 and --rounds 1 to 100.")
-    seconds, rounds = (1, 1) if wanted.quick else (wanted.seconds, wanted.rounds)
-    chosen = _chosen("--only", wanted.only, contenders.names())
-    if wanted.growth:
-        if wanted.methods or wanted.figures:
-            raise BadRequest("--growth has its own method and figures: leave out --methods and --figures.")
-        most = _QUICK_MOST if wanted.quick else growth_run.MOST
+    seconds, rounds = (1, 1) if options.quick else (options.seconds, options.rounds)
+    chosen = _chosen("--only", options.only, contenders.names())
+    if options.growth:
+        for name in set(chosen) - set(growth_run.names()):
+            raise BadRequest(f"--growth cannot measure {name}: choose from {', '.join(growth_run.names())}.")
+        most = _QUICK_MOST if options.quick else growth_run.MOST
         return partial(_growth, growth_run.Plan(chosen or growth_run.CONTENDERS, seconds, rounds, most))
-    methods = _chosen("--methods", wanted.methods, METHODS) or METHODS
-    figures = _chosen("--figures", wanted.figures, measures.names()) or measures.names()
+    methods = _chosen("--methods", options.methods, METHODS) or METHODS
+    figures = _chosen("--figures", options.figures, measures.names()) or measures.names()
     return partial(_side_by_side, Plan(methods, chosen or contenders.names(), figures, seconds, rounds))
 
 

@@ -11,11 +11,13 @@ from bench.contenders import directors
 from bench.growth import DIMENSIONS, FIRST_SERVER, METHOD, Dimension, Step
 from bench.growth_results import GrowthResults
 from bench.many_clients import drop_all
+from bench.results import DIRECT
 from bench.run import Progress
 from bench.testbed import SERVER, Testbed
+from director import engines
 from labs.errors import LabError
 
-CONTENDERS = ("direct", "ipvs", "ebpf")
+CONTENDERS = (DIRECT, "ipvs", "ebpf")
 MOST = 1_000_000  # connections; there are fewer servers and services
 _SCRATCH = Path("/run/bench/growth")
 _SERVERS = 1000  # real servers that a testbed's one machine stands for
@@ -35,6 +37,11 @@ class Plan:
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
+
+
+def names() -> tuple[str, ...]:
+    """The contenders whose growth can be measured: our director by its engines, and the direct path."""
+    return tuple(name for name in contenders.names() if name == DIRECT or name in engines.names())
 
 
 def steps(plan: Plan) -> int:

@@ -1,6 +1,6 @@
 """The three methods side by side, by experiment: what each asks of a server, and how far it scales.
 
-command.py            ./inv compare; settings.py: what is compared
+command.py            ./inv compare; options.py: its options; settings.py: what is compared
 experiment.py         the steps of a comparison; progress.py: how far it is
 scaling.py            one method with more and more real servers, over slow links; load.py: the clients
 point.py              what was measured with a number of servers

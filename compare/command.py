@@ -13,6 +13,7 @@ from compare import experiment, plots, report
 from compare.dispatch import approaches
 from compare.dispatch import experiment as dispatching
 from compare.experiment import Part
+from compare.options import CompareOptions
 from compare.progress import Progress
 from compare.results import Journal, Results
 from compare.settings import SERVER_KBIT, Settings, counts_up_to
@@ -26,35 +27,29 @@ from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parent.parent
 JOURNAL = "measured.jsonl"
+_MOST, _MOST_QUICK = 50, 20  # real servers, by default
 _INTERRUPTED = 130
 
 
-def compare(*, servers: str, methods: str, engine: str, rate: str, quick: bool, dispatch: bool) -> int:
+def compare(options: CompareOptions) -> int:
     """Measure, show and keep; 0 when everything that was planned has been measured. Raises LabError."""
-    if dispatch and (servers or methods or rate or quick):
-        raise BadRequest("--dispatch has servers and methods of its own: leave out everything but --engine.")
-    settings = parse(servers=servers, methods=methods, engine=engine, rate=rate, quick=quick)
+    settings = settings_of(options)
     patient(1)
-    capabilities.require({**capabilities.PROGRAMS, **(approaches.PROGRAMS if dispatch else {})})
+    capabilities.require({**capabilities.PROGRAMS, **(approaches.PROGRAMS if options.dispatch else {})})
     capabilities.require_for(LabOptions(engine=settings.engine))
-    if dispatch:
-        return carry_out({"engine": engine}, tuple(dispatching.parts(engine)))
+    if options.dispatch:
+        return carry_out({"engine": options.engine}, tuple(dispatching.parts(options.engine)))
     return carry_out(settings.as_dict(), tuple(experiment.parts(settings)))
 
 
-def parse(*, servers: str, methods: str, engine: str, rate: str, quick: bool) -> Settings:
-    """The settings from the options as they were typed. Raises BadRequest."""
-    counts = counts_up_to(_number("--servers", servers or ("20" if quick else "50")), quick=quick)
-    chosen = tuple(word for word in methods.split(",") if word) or METHODS
-    kbit = _number("--rate", rate or str(SERVER_KBIT))
-    times = {"seconds": 1.6, "warm_up": 1.2, "patience": 2.0} if quick else {}
-    return Settings(chosen, counts, engine, kbit, **times)
-
-
-def _number(option: str, text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise BadRequest(f"{option} {text!r} is not a whole number above zero.")
-    return int(text)
+def settings_of(options: CompareOptions) -> Settings:
+    """Raises BadRequest for a value that makes no sense."""
+    most = (_MOST_QUICK if options.quick else _MOST) if options.servers is None else options.servers
+    counts = counts_up_to(most, quick=options.quick)
+    chosen = tuple(word for word in options.methods.split(",") if word) or METHODS
+    kbit = SERVER_KBIT if options.rate is None else options.rate
+    times = {"seconds": 1.6, "warm_up": 1.2, "patience": 2.0} if options.quick else {}
+    return Settings(chosen, counts, options.engine, kbit, **times)
 
 
 def carry_out(settings: dict[str, Any], work: Sequence[Part]) -> int:

@@ -20,11 +20,14 @@ from labs.wait import patient
 def start(testbed: Testbed, engine: str, *options: str, lines: Sequence[str] | None = None) -> None:
     """Start a director with `lines` of ipvsadm as its rules, by default the testbed's. Raises BuildFailed."""
     command = (sys.executable, "-m", "director", "--method", testbed.method, "--engine", engine)
-    program = testbed.start("d", *command, "--socket", _socket(testbed), *options, "d-c", "d-s")
+    log = testbed.folder / "director.log"
+    program = testbed.start("d", *command, "--socket", _socket(testbed), *options, "d-c", "d-s", log=log)
 
     def is_up() -> bool:
-        if program.poll() is not None:
-            raise BuildFailed(f"The director has ended: see {testbed.folder}.")
+        if program.poll() is not None:  # its folder goes with the sandbox
+            raise BuildFailed(
+                f"the director has ended: {(log.read_text().splitlines() or ['no output'])[-1]}"
+            )
         return Path(_socket(testbed)).exists()
 
     testbed.wait(is_up, f"the director's control socket ({engine})")

@@ -24,7 +24,10 @@ _WHOLE = re.compile(r"-?[0-9]{1,9}")
 
 
 def option(default: Any, description: str) -> Any:
-    """A field of a dataclass that is an option of a task, with the text that --help shows."""
+    """A field of a dataclass that is an option of a task, with the text that --help shows.
+
+    An option whose default is None takes a whole number.
+    """
     return field(default=default, metadata={"help": description})
 
 
@@ -96,15 +99,18 @@ def _options(options: type) -> list[Field[Any]]:
 
 
 def _parameter(each: Field[Any]) -> Parameter:
-    default = each.default if isinstance(each.default, bool) else f"{each.default}"
-    return Parameter(each.name, Parameter.KEYWORD_ONLY, default=default)
+    default = "" if each.default is None else each.default
+    typed = default if isinstance(default, bool) else str(default)
+    return Parameter(each.name, Parameter.KEYWORD_ONLY, default=typed)
 
 
 def _value(each: Field[Any], typed: Any) -> Any:
     name = f"--{each.name.replace('_', '-')}"
     if isinstance(each.default, (bool, str)):
         return typed
-    if isinstance(each.default, int):
+    if each.default is None and not typed:
+        return None
+    if each.default is None or isinstance(each.default, int):
         if not _WHOLE.fullmatch(typed):
             raise BadRequest(f"{name} {typed!r} is not a whole number.")
         return int(typed)

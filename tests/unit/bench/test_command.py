@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from bench.command import Wanted, bench
+from bench.command import bench
+from bench.options import BenchOptions
 from labs.errors import BadRequest
-
-WANTED = Wanted("", "", "", growth=False, seconds=3, rounds=3, quick=False, keep="")
 
 
 @pytest.mark.parametrize(
@@ -22,8 +19,13 @@ WANTED = Wanted("", "", "", growth=False, seconds=3, rounds=3, quick=False, keep
         ({"rounds": 101}, "--rounds 1 to 100"),
         ({"keep": "../x"}, "letters, digits"),
         ({"growth": True, "methods": "nat"}, "leave out --methods"),
+        (
+            {"growth": True, "only": "direct,nftables"},
+            "--growth cannot measure nftables: choose from direct, ipvs, ebpf, scapy",
+        ),
+        ({"growth": True, "only": "squid"}, "--only 'squid' is unknown"),
     ],
 )
 def test_a_bad_option_is_refused(changed: dict[str, object], why: str) -> None:
     with pytest.raises(BadRequest, match=why):
-        bench(replace(WANTED, **changed))  # type: ignore[arg-type]
+        bench(BenchOptions(**changed))  # type: ignore[arg-type]

@@ -6,11 +6,22 @@ from typing import Any
 
 import pytest
 
-from compare.command import compare, parse
+from compare.command import settings_of
+from compare.options import CompareOptions
 from compare.settings import Settings, counts_up_to
 from labs.errors import BadRequest
+from labs.run.options import from_words, signature_of
 
-ASKED: dict[str, Any] = {"servers": "", "methods": "", "engine": "scapy", "rate": "200", "quick": False}
+TYPED: dict[str, Any] = {
+    name: parameter.default
+    for name, parameter in signature_of(CompareOptions).parameters.items()
+    if name != "context"
+}
+
+
+def typed(**words: Any) -> Settings:
+    """The settings from options as they are typed."""
+    return settings_of(from_words(CompareOptions, {**TYPED, **words}))
 
 
 def test_counts_end_with_the_requested_number() -> None:
@@ -21,20 +32,20 @@ def test_counts_end_with_the_requested_number() -> None:
 
 
 def test_the_default_is_everything_up_to_fifty() -> None:
-    settings = parse(**ASKED)
+    settings = typed()
     assert settings == Settings()
     assert max(settings.counts) == 50
-    assert max(parse(**{**ASKED, "quick": True}).counts) == 20
+    assert max(typed(quick=True).counts) == 20
 
 
 def test_the_directors_link_is_ten_servers_links() -> None:
-    settings = parse(**{**ASKED, "rate": "1000"})
+    settings = typed(rate="1000")
     assert settings.director_rate == 10 * settings.server_rate == 1_250_000
 
 
 def test_dispatch_has_settings_of_its_own() -> None:
     with pytest.raises(BadRequest, match="--dispatch"):
-        compare(**{**ASKED, "dispatch": True})
+        typed(dispatch=True, rate="200")
 
 
 @pytest.mark.parametrize(
@@ -45,6 +56,7 @@ def test_dispatch_has_settings_of_its_own() -> None:
         ("servers", "-3"),
         ("servers", "many"),
         ("methods", "nat,lvs"),
+        ("servers", "5.5"),
         ("engine", "magic"),
         ("rate", "5"),
         ("rate", "1e9"),
@@ -53,4 +65,4 @@ def test_dispatch_has_settings_of_its_own() -> None:
 )
 def test_a_bad_value_is_refused_with_its_option(option: str, value: str) -> None:
     with pytest.raises(BadRequest, match=f"--{option} "):
-        parse(**{**ASKED, option: value})
+        typed(**{option: value})

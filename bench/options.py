@@ -1,0 +1,30 @@
+"""The options of ./inv bench, each spelled once. Imports next to nothing: `./inv --list` reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from labs.errors import BadRequest
+from labs.run.options import option
+
+
+@dataclass(frozen=True, slots=True)
+class BenchOptions:
+    """What a person may ask of a benchmark; raises BadRequest for a value that makes no sense."""
+
+    methods: str = option("", "Methods to measure, separated by commas (default nat,tun,dr).")
+    only: str = option("", "Measure only these, separated by commas: names of files in bench/contenders.")
+    figures: str = option("", "Measure only these figures: throughput,segments,packets,connections,latency.")
+    growth: bool = option(False, "Measure how cost grows instead: with connections, real servers, services.")
+    seconds: int = option(3, "Duration of one measurement, 1 to 60 (default 3).")
+    rounds: int = option(3, "Number of times each is measured, in turns (default 3).")
+    quick: bool = option(False, "One round of one second each: a smoke test, not a measurement.")
+    keep: str = option("", "Also keep the results in docs/bench, under this name.")
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.seconds <= 60 or not 1 <= self.rounds <= 100:
+            raise BadRequest("--seconds is 1 to 60 and --rounds 1 to 100.")
+        if self.growth and (self.methods or self.figures):
+            raise BadRequest("--growth has its own method and figures: leave out --methods and --figures.")
+        if self.keep and not self.keep.replace("-", "").replace("_", "").isalnum():
+            raise BadRequest(f"--keep {self.keep!r}: a name of letters, digits, - and _.")
