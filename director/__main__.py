@@ -20,7 +20,7 @@ from typing import NoReturn
 from director import engines, rules_file
 from director.control import SOCKET, SOCKET_VARIABLE
 from director.control.channel import ChannelError, call
-from director.control.cli import ToolError, no_answer, parse_number, print_output
+from director.control.cli import ToolError, no_answer, print_output
 from director.core import schedulers
 from director.core.errors import BadValue, LvsError
 from director.core.overload import DEFAULT_LIMIT
@@ -29,6 +29,7 @@ from director.core.states import Timeouts
 from director.core.sysctls import Sysctls
 from director.engines import interfaces
 from director.engines.engine import EngineError
+from director.formats import parse_number
 from director.process import PROGRAM, CannotRun, Settings, run, say
 
 METHODS = {method.name.lower(): method for method in (Method.NAT, Method.TUN, Method.DR)}

@@ -22,9 +22,9 @@ from director.control.cli import (
     director_info,
     getopt,
     parse_ipv4,
-    parse_number,
     run,
 )
+from director.formats import parse_number
 
 PROGRAM = "fwmark"
 PROTOCOLS = {"tcp": 6, "udp": 17, "all": 0}

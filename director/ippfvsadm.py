@@ -22,10 +22,10 @@ from director.control.cli import (
     getopt,
     numbered_lines,
     parse_ipv4,
-    parse_number,
     query,
     run,
 )
+from director.formats import parse_number
 
 PROGRAM = "ippfvsadm"
 PORTS = range(1, 61000)  # ports from 61000 were reserved for masquerading
@@ -41,6 +41,7 @@ USAGE = f"""\
 l.l.l.l:lport is the virtual server, a.a.a.a:rport a real server; its weight is its capacity
 relative to the others (default: 1).
 """
+_EXAMPLES = {"virtual server": "203.0.113.1:80", "destination": "172.16.0.2:80"}
 _HEADINGS = ("Protocol", "Virtual IP Address", "Port", "Real IP Address", "Port", "Weight")
 _COMMANDS = "ADCL"
 _KINDS = {**dict.fromkeys("tuRw", VALUE), **dict.fromkeys(_COMMANDS + "h", NO_VALUE)}
@@ -133,10 +134,10 @@ def _rule(command: str, options: dict[str, str]) -> list[Fields]:
 
 def _endpoint(what: str, text: str) -> str:
     """`a.b.c.d:port`, in numbers."""
-    host, _, port = text.partition(":")
+    host, colon, port = text.partition(":")
     address = parse_ipv4(host)
-    if address is None:
-        raise UsageError(f"bad {what} {text!r}: expected an address such as 203.0.113.1:80.")
+    if address is None or not colon:
+        raise UsageError(f"bad {what} {text!r}: expected an address and a port, such as {_EXAMPLES[what]}.")
     if parse_number(port) not in PORTS:
         raise UsageError(f"bad {what} {text!r}: expected a port from {PORTS[0]} to {PORTS[-1]}.")
     return f"{address}:{int(port)}"

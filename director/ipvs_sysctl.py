@@ -18,9 +18,9 @@ from director.control.cli import (
     apply,
     director_info,
     getopt,
-    parse_number,
     run,
 )
+from director.formats import parse_number
 
 PROGRAM = "ipvs-sysctl"
 PREFIX = "net.ipv4.vs."

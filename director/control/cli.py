@@ -14,6 +14,7 @@ from typing import Any
 
 from director.control import SOCKET, SOCKET_VARIABLE, channel
 from director.control.channel import ChannelError, merge, stream
+from director.formats import parse_number
 
 Fields = dict[str, Any]
 Options = list[tuple[str, str | None]]
@@ -239,11 +240,6 @@ def _value(spelling: str, queue: list[str], kind: int) -> str | None:
     if kind == VALUE or (kind == OPTIONAL_VALUE and queue and not queue[0].startswith("-")):
         return queue.pop(0)
     return None
-
-
-def parse_number(text: str) -> int:
-    """A decimal number, or -1."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else -1
 
 
 def parse_ipv4(text: str) -> str | None:

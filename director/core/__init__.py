@@ -1,1 +1,3 @@
 """What a Linux Virtual Server knows and decides; no socket, no Scapy, no clock in here."""
+
+ALL_ONES = "255.255.255.255"  # as a netmask, one host; as an address, limited broadcast (RFC 919)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from director.core.packet import ALL_ONES, Endpoint
+from director.core import ALL_ONES
+from director.core.packet import Endpoint
 from director.core.real_server import Method
 
 NO_ADDRESS = Endpoint("0.0.0.0", 0)

@@ -23,7 +23,6 @@ PROTOCOLS = {name: number for number, name in PROTOCOL_NAMES.items()}
 HEADER = 20  # bytes of an IP header without options
 FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 
-ALL_ONES = "255.255.255.255"  # as a netmask, one host; as an address, limited broadcast (RFC 919)
 ANY_PORT = -1  # a port that is not known yet: no packet carries it, while 0 can be on the wire
 
 

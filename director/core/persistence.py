@@ -18,8 +18,9 @@ from ipaddress import IPv4Address
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from director.core import ALL_ONES
 from director.core.ftp import CONTROL_PORT
-from director.core.packet import ALL_ONES, PROTOCOL_NAMES, Endpoint, Packet, ip_to_int
+from director.core.packet import PROTOCOL_NAMES, Endpoint, Packet, ip_to_int
 from director.core.real_server import RealServer
 from director.core.service import VirtualService
 from director.core.timers import UNSET, Timers

@@ -12,8 +12,9 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
+from director.core import ALL_ONES
 from director.core.errors import BadValue
-from director.core.packet import ALL_ONES, Endpoint, check_endpoint
+from director.core.packet import Endpoint, check_endpoint
 from director.core.statistics import Statistics
 
 _MAX = 2**31 - 1  # of weights and thresholds; ipvsadm's own limit

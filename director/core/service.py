@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from director.core import ALL_ONES
 from director.core.commands import ServiceKey
 from director.core.errors import BadValue
 from director.core.marks import check_mark
-from director.core.packet import ALL_ONES, PROTOCOL_NAMES, TCP, UDP, Endpoint, check_address, check_endpoint
+from director.core.packet import PROTOCOL_NAMES, TCP, UDP, Endpoint, check_address, check_endpoint
 from director.core.real_server import RealServer, RealServers
 from director.core.schedulers import Scheduler
 from director.core.states import MAX_TIMEOUT

@@ -2,3 +2,8 @@
 
 Control and engines both use them, so they stand below both and know only the core.
 """
+
+
+def parse_number(text: str) -> int:
+    """A decimal number, or -1."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else -1

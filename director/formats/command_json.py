@@ -16,6 +16,7 @@ from typing import Any, get_args
 from director.core.commands import Command, ServiceKey
 from director.core.packet import PROTOCOL_NAMES, TCP, UDP, Endpoint
 from director.core.real_server import Method
+from director.formats import parse_number
 from director.formats.dataclass_json import Loader, shown
 
 Json = dict[str, Any]
@@ -48,9 +49,10 @@ def decode(message: object) -> Command:
 def read_endpoint(name: str, value: object) -> Endpoint:
     """`a.b.c.d:port`; whether the address makes sense is for the core to say. Raises ValueError."""
     address, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-    if not colon or not (port.isascii() and port.isdigit() and len(port) <= 5):
+    number = parse_number(port)
+    if not colon or number < 0:
         raise ValueError(f"{name}: expected ADDRESS:PORT, got {shown(value)}.")
-    return Endpoint(address, int(port))
+    return Endpoint(address, number)
 
 
 def _read_key(name: str, value: Any) -> ServiceKey:

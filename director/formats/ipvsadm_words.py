@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-HOST_MASK = "255.255.255.255"  # the netmask of -M that makes every client address one client
+from director.core import ALL_ONES
+
 _FORWARDING = {"Masq": "-m", "Tunnel": "-i", "Route": "-g"}
 
 Fields = dict[str, Any]
@@ -31,7 +32,7 @@ def policy_options(service: Fields) -> Iterator[str]:
     yield f"-s {service['scheduler']}"
     if service["persistent"]:
         yield f"-p {service['persistent']}"
-        if service["netmask"] != HOST_MASK:
+        if service["netmask"] != ALL_ONES:
             yield f"-M {service['netmask']}"
     if service["one_packet"]:
         yield "-o"

@@ -11,7 +11,7 @@ from socket import inet_aton
 from typing import Any
 
 from director.control.cli import Fields
-from director.formats.ipvsadm_words import HOST_MASK
+from director.core import ALL_ONES
 from director.ipvsadm import names
 from director.ipvsadm.arguments import VIEWS
 
@@ -116,7 +116,7 @@ def _service(service: Fields, view: str, options: Options) -> str:
         words.append(f"({','.join(service['flags'])})")
     if service["persistent"]:
         words.append(f"persistent {service['persistent']}")
-        if service["netmask"] != HOST_MASK:
+        if service["netmask"] != ALL_ONES:
             words.append(f"mask {service['netmask']}")
     if service["one_packet"]:
         words.append("ops")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import socket
 from functools import lru_cache
 
-from director.control.cli import MAX_PORT, UnsupportedOption, UsageError, parse_number
+from director.control.cli import MAX_PORT, UnsupportedOption, UsageError
+from director.formats import parse_number
 
 HOSTS = "/etc/hosts"
 _NONE = (OSError, TypeError, ValueError)  # no such address or name; the last two: not a C string

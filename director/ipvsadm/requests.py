@@ -16,9 +16,9 @@ from director.control.cli import (
     UnsupportedOption,
     UsageError,
     parse_ipv4,
-    parse_number,
 )
-from director.formats.ipvsadm_words import HOST_MASK
+from director.core import ALL_ONES
+from director.formats import parse_number
 from director.ipvsadm import names
 from director.ipvsadm.arguments import Line
 
@@ -97,7 +97,7 @@ def _persistent(line: Line) -> int:
 
 def _netmask(line: Line) -> str:
     text = line.options.get("M")
-    netmask = HOST_MASK if text is None else parse_ipv4(text)
+    netmask = ALL_ONES if text is None else parse_ipv4(text)
     if netmask is None:
         raise UsageError(f"bad netmask {text!r}: expected one such as 255.255.255.0.")
     return netmask

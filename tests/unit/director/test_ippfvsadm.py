@@ -95,7 +95,15 @@ def test_a_line_becomes_the_commands_of_the_core(asked: Asked, line: str, comman
         ("-A -t 203.0.113.1:80 -u 203.0.113.1:80 -R 172.16.0.2:80", "more than one protocol"),
         ("-A -t 203.0.113.1:80 -R 172.16.0.2:80 -R 172.16.0.3:80", "more than one destination"),
         ("-A -t 203.0.113.1:80 -R 172.16.0.2:80 -w 1 -w 2", "more than one weight"),
-        ("-A -t 203.0.113.1 -R 172.16.0.2:80", "bad virtual server"),
+        (
+            "-A -t 203.0.113.1 -R 172.16.0.2:80",
+            "virtual server '203.0.113.1': expected an address and a port, such as 203.0.113.1:80.",
+        ),
+        (
+            "-A -t 203.0.113.1:80 -R 172.16.0.2",
+            "destination '172.16.0.2': expected an address and a port, such as 172.16.0.2:80.",
+        ),
+        ("-A -t 203.0.113.1:80 -R 172.16.0.2:", "expected a port from 1 to 60999"),
         ("-A -t 203.0.113.256:80 -R 172.16.0.2:80", "bad virtual server"),
         ("-A -t 203.0.113:80 -R 172.16.0.2:80", "bad virtual server"),
         ("-A -t www.example.org:80 -R 172.16.0.2:80", "bad virtual server"),

@@ -18,8 +18,8 @@ from director.control.cli import (
     UsageError,
     getopt,
     parse_ipv4,
-    parse_number,
 )
+from director.formats import parse_number
 
 KINDS = {"L": NO_VALUE, "n": NO_VALUE, "t": VALUE, "p": OPTIONAL_VALUE, "stats": NO_VALUE}
 NAMES = {"list": "L", "service": "t", "persistent": "p", "stats": "stats"}
