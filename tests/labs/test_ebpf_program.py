@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from ctypes import byref
@@ -21,7 +24,7 @@ from scapy.layers.l2 import Ether
 from director import engines
 from director.core.connections import Connection, Lifecycle, Tables
 from director.core.events import Trace
-from director.core.packet import ACK, RST, SYN, TCP, UDP, Endpoint
+from director.core.packet import ACK, FIN, RST, SYN, TCP, UDP, Endpoint
 from director.core.real_server import Method
 from director.core.states import ACTIVE, Direction, State, Timeouts, next_state
 from director.engines.ebpf import compiler, layouts
@@ -33,12 +36,14 @@ from director.engines.ebpf.program import MAPS, SETTINGS, TOTALS, ProgramUpdates
 from director.engines.ebpf.services import SCHEDULERS
 from director.engines.ebpf.table import SharedTable
 from director.engines.engine import EngineError
+from labs.wait import poll_until
 from tests.unit.director.engines.ebpf.support import FakeServers
 
 CLIENT, VIP = Endpoint("198.51.100.7", 3000), Endpoint("203.0.113.1", 80)
 SERVER, NUMBER = Endpoint("172.16.0.3", 8000), 1
 FLAGS = range(64)  # TCP's six
 METHODS = {Direction.INPUT: Method.NAT, Direction.OUTPUT: Method.NAT, Direction.INPUT_ONLY: Method.DR}
+_TURNS = 2000
 STEP = 10_000  # seconds between the timeouts of two states
 TIMEOUTS = Timeouts(**{state.value.lower(): STEP * (at + 1) for at, state in enumerate(State)})
 
@@ -202,6 +207,38 @@ def test_a_connection_is_removed_once(detached: Detached) -> None:
     assert detached.totals.connections == used - 1
     assert updates.remove(key) is None
     assert not updates.compare_and_swap(key, last, last)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor")
+def test_packets_of_both_ends_at_once_both_count(detached: Detached) -> None:
+    """Both ends close the connection, each on a processor of its own: no packet's change of state is lost."""
+    detached.settings.set_transitions(secure=False)
+    after = set()
+    for first, second in ((Direction.INPUT, Direction.OUTPUT), (Direction.OUTPUT, Direction.INPUT)):
+        state = next_state(TCP, State.ESTABLISHED, first, FIN | ACK)
+        after.add(next_state(TCP, state, second, FIN | ACK))
+    turns = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")  # begun, and ended by the other process
+    server = os.fork()
+    if not server:
+        try:
+            for turn in range(1, _TURNS + 1):
+                while turns[0] < turn:
+                    pass
+                detached.run_on(TCP, SERVER, CLIENT, FIN | ACK)
+                turns[1] = turn
+        finally:
+            os._exit(0)
+    try:
+        for turn in range(1, _TURNS + 1):
+            key = detached.insert(TCP, State.ESTABLISHED, Method.NAT)
+            turns[0] = turn
+            detached.run_on(TCP, CLIENT, VIP, FIN | ACK)
+            poll_until(lambda: turns[1], turn.__eq__, 20)
+            assert detached.entry(key).state in after, f"turn {turn}"
+            assert detached.counts() == (-1, 1), f"turn {turn}"
+    finally:
+        os.kill(server, signal.SIGKILL)
+        os.waitpid(server, 0)
 
 
 class Interrupted(ProgramUpdates):

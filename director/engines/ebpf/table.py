@@ -171,7 +171,7 @@ class SharedTable:
         self._insert(connection)
 
     def _insert(self, connection: Connection) -> None:
-        """Where the map is full, the packet is forwarded, but the connection is not kept or counted."""
+        """Where it can't be written, the packet is forwarded, but the connection is not kept or counted."""
         connection.stored_state = connection.state
         if self._write(connection):
             self._totals.add_connections(1)
@@ -183,7 +183,10 @@ class SharedTable:
             connection.control.children -= 1
 
     def _write(self, connection: Connection) -> bool:
-        """Write both entries or none; False where the map is full."""
+        """Write both entries or none; False where the map is full, or has the connection already.
+
+        The program may have opened it since the core looked: its entry remains.
+        """
         flags = 0
         if connection.control is not None:
             flags |= CORE_OWNED
@@ -198,17 +201,17 @@ class SharedTable:
         expires, packets = self._clock.nanoseconds(connection.expires), min(connection.packets, MAX_PACKETS)
         entry = Entry(expires, flags, number, packets, address(end.address), port(end.port))
         try:
+            if not self._map.add(key, bytes(entry)):
+                return False
+        except BpfError:
+            return False
+        try:
             if connection.method is Method.NAT:
                 vip = connection.vip
                 reply = Entry(0, flags | REPLY, number, 0, address(vip.address), port(vip.port))
                 self._map.put(_reply_key(connection), bytes(reply))
         except BpfError:
-            return False
-        try:
-            self._map.put(key, bytes(entry))
-        except BpfError:
-            if connection.method is Method.NAT:
-                self._map.remove(_reply_key(connection))
+            self._map.remove(key)
             return False
         return True
 

@@ -15,7 +15,7 @@ from typing import Any
 from director.engines.ebpf.libbpf import BpfError, check, library, possible_cpus
 
 NAME_LENGTH = 16  # BPF_OBJ_NAME_LEN
-_BPF_ANY = 0
+_BPF_ANY, _BPF_NOEXIST = 0, 1
 _CURSOR_LENGTH = 64  # bytes; as long as the longest key
 _BATCH_SIZE = 4096  # entries per system call
 
@@ -74,6 +74,14 @@ class Map:
     def put(self, key: bytes, value: bytes) -> None:
         """Raises BpfError where the map is full."""
         check(library().bpf_map_update_elem(self.fd, key, value, c_uint64(_BPF_ANY)), f"map {self.name}")
+
+    def add(self, key: bytes, value: bytes) -> bool:
+        """Like `put`, but False where the key exists already."""
+        failed = library().bpf_map_update_elem(self.fd, key, value, c_uint64(_BPF_NOEXIST))
+        if failed and ctypes.get_errno() == errno.EEXIST:
+            return False
+        check(failed, f"map {self.name}")
+        return True
 
     def remove(self, key: bytes) -> bool:
         """False where the key does not exist."""

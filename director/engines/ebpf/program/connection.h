@@ -138,25 +138,37 @@ static __always_inline __u32 next_state(__u32 state, enum direction direction, e
 	return settings.transitions[direction][event & (TCP_EVENTS - 1)][state];
 }
 
+#define MOVES 4 /* attempts: no more packets of one connection are on other processors at once */
+
 /* Applies a packet to the state of a connection, given its request's entry. */
 static __always_inline void update_state(const struct flow_key *key, struct connection *request,
 										 const struct packet *p, enum direction direction)
 {
-	__u32 before = request->flags & ~REMOVED, state = next_state(STATE(before), direction, event_of(p)), after;
+	__u32 found = request->flags & ~REMOVED, before = 0, state = 0, after = 0;
 	struct connection *reply;
+	int attempt;
 
-	state &= STATES - 1; /* for the verifier */
-	request->expires = p->now + settings.timeouts[state];
-	if (state == STATE(before))
+	for (attempt = 0; attempt < MOVES; attempt++) {
+		before = found;
+		state = next_state(STATE(before), direction, event_of(p)) & (STATES - 1); /* for the verifier */
+		request->expires = p->now + settings.timeouts[state];
+		if (state == STATE(before))
+			return;
+		after = (before & ~(STATES - 1)) | state;
+		found = __sync_val_compare_and_swap(&request->flags, before, after);
+		if (found == before)
+			break;
+		if (found & REMOVED)
+			return;
+		/* another processor has handled another packet: this one comes after it */
+	}
+	if (found != before)
 		return;
-	after = (before & ~(STATES - 1)) | state;
-	if (__sync_val_compare_and_swap(&request->flags, before, after) != before)
-		return; /* another processor has handled another packet, or has removed it */
 	count_state_change(request->server, before, after);
 	reply = find_reply(key, request);
 	if (reply && state == ESTABLISHED)
 		__sync_fetch_and_or(&reply->flags, FAST_REPLY);
-	else if (reply)
+	if (reply && STATE(request->flags) != ESTABLISHED) /* by now, perhaps: then nobody else clears it */
 		__sync_fetch_and_and(&reply->flags, ~FAST_REPLY);
 	emit_event(STATE_CHANGED, key, request, before, after, p->now);
 }

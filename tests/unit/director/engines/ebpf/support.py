@@ -40,6 +40,12 @@ class FakeMap:
             raise BpfError("full")
         self.entries[key] = value
 
+    def add(self, key: bytes, value: bytes) -> bool:
+        if key in self.entries:
+            return False
+        self.put(key, value)
+        return True
+
     def remove(self, key: bytes) -> bool:
         return self.entries.pop(key, None) is not None
 

@@ -289,6 +289,23 @@ def test_an_end_is_counted_in_the_final_state(program: State) -> None:
     assert counts(shared) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("method", [Method.NAT, Method.DR])
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_connection_that_the_program_opens_first_remains(method: Method, number: int) -> None:
+    """With the same server as the core's, or with another one; it is counted once."""
+    shared = Shared(method)
+    service, server = shared.rules.at(number)
+    program = Connection(TCP, client(1), WEB, server.address, server, service)
+    program.state = State.ESTABLISHED
+    life(shared).open(program, shared.rules.time, "opened by the program")
+    entries = dict(shared.map.entries)
+    life(shared).open(made(shared, client(1), WEB), shared.rules.time, "for a test")
+    assert shared.map.entries == entries
+    assert [shared.rules.at(at)[1].active for at in (1, 2)] == [int(number == 1), int(number == 2)]
+    assert [shared.rules.at(at)[1].inactive for at in (1, 2)] == [0, 0]
+    assert len(shared.table) == 1
+
+
 @pytest.mark.parametrize("core", [State.ESTABLISHED, State.FIN_WAIT, None])
 def test_a_connection_that_the_program_ends_concurrently_is_counted_once(core: State | None) -> None:
     shared = Shared(Method.NAT)
