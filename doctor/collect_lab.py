@@ -189,6 +189,7 @@ def _director() -> DirectorState:
         connections=tuple(sorted(filter(_is_real, map(_connection, connections)), key=_has_ended)[:_MOST]),
         entries=len(connections),
         limit=listed.get("conn_limit", 0),
+        sysctls=listed.get("sysctls", {}),
     )
 
 

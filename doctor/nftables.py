@@ -19,7 +19,8 @@ Packet = Mapping[str, Any]
 _FINAL = ("accept", "drop", "reject", "return")
 _JUMPS = ("jump", "goto")
 _TRANSLATES = ("redirect", "dnat")
-_COUNTS = (*_FINAL, *_JUMPS, *_TRANSLATES, "counter", "log", "comment")
+_TRANSLATES_SOURCE = ("snat", "masquerade")
+_COUNTS = (*_FINAL, *_JUMPS, *_TRANSLATES, *_TRANSLATES_SOURCE, "counter", "log", "comment")
 _INTERFACES = ("iifname", "oifname", "iif", "oif")
 _DROPPED = ("drop", "reject")
 _TABLE = re.compile(r"table (\S+) (\S+) \{")
@@ -80,6 +81,9 @@ def _verdict(expression: Mapping[str, Any]) -> str:
     for name in _TRANSLATES:
         if name in expression:
             return f"{name} {(expression[name] or {}).get('port', '')}".strip()
+    for name in _TRANSLATES_SOURCE:
+        if name in expression:
+            return f"{name} {(expression[name] or {}).get('addr', '')}".strip()
     return next((name for name in _FINAL if name in expression), "")
 
 
@@ -98,11 +102,17 @@ def redirected(filters: Sequence[FilterRule], packet: Packet) -> bool:
     return any(rule.verdict.startswith(_TRANSLATES) for rule in _decisions(filters, packet, ("prerouting",)))
 
 
+def translation(filters: Sequence[FilterRule], packet: Packet) -> FilterRule | None:
+    """The rule that changes the source of a packet which leaves the host."""
+    decisions = _decisions(filters, packet, ("postrouting",))
+    return next((rule for rule in decisions if rule.verdict.startswith(_TRANSLATES_SOURCE)), None)
+
+
 def _decisions(filters: Sequence[FilterRule], packet: Packet, hooks: Sequence[str]) -> Iterator[FilterRule]:
     """The deciding rule of each base chain at these hooks, in order."""
     bases = {(one.family, one.table, one.chain): one for one in filters if one.hook in hooks}
     for base in sorted(bases.values(), key=lambda one: (hooks.index(one.hook), one.priority)):
-        if base.family in ("ip", "inet"):
+        if base.family in ("ip", "inet", "netdev"):
             rule = _walk(filters, base, base.chain, packet, _DEEPEST)
             if rule:
                 yield rule
@@ -137,10 +147,8 @@ def _is_met(expression: Mapping[str, Any], packet: Packet) -> bool:
     if not isinstance(match, Mapping):
         return False
     name = _name(match.get("left"))
-    if name in _INTERFACES:
-        return True
     if name not in packet:
-        return False
+        return name in _INTERFACES
     same = any(_is(packet[name], value) for value in _values(match.get("right")))
     return not same if match.get("op") == "!=" else same
 

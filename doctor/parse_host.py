@@ -58,6 +58,7 @@ def _link(device: Mapping[str, Any]) -> Link:
         mtu=device.get("mtu", 0),
         mac=device.get("address", "") if device.get("link_type") == "ether" else "",
         qdisc=device.get("qdisc", ""),
+        arp="NOARP" not in flags,
     )
 
 

@@ -1,11 +1,13 @@
-"""Questions that several causes ask of a lab's state: which service handles what, and who answers ARP."""
+"""What several causes ask of a lab's state: services, servers, packets, ARP; and repairs that they share."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from typing import Any
 
-from doctor.state import HostState, LabState, Service
+from doctor.nftables import Packet, redirected
+from doctor.state import HostState, LabState, PlannedServer, Service
 
 # ---- services ----
 
@@ -44,6 +46,11 @@ def option(service: Service) -> str:
     return f"-{service.protocol[0].lower()} {service.address}:{service.port}"
 
 
+def flag(state: LabState) -> str:
+    """The option of ipvsadm for the lab's forwarding method."""
+    return {"nat": "-m", "tun": "-i", "dr": "-g"}[state.method]
+
+
 def about_the_vip(state: LabState) -> Iterator[Service]:
     """TCP services on the VIP, including those by mark, without ftp's."""
     for service in state.director.services:
@@ -51,6 +58,90 @@ def about_the_vip(state: LabState) -> Iterator[Service]:
             service.protocol == "TCP" and service.address == state.vip and service.port != FTP
         ):
             yield service
+
+
+# ---- real servers ----
+
+
+def served_port(state: LabState, server: PlannedServer) -> int:
+    """The port on which requests for http reach it: only VS-NAT changes ports."""
+    return server.ports[0] if state.method == "nat" else HTTP
+
+
+def is_redirected(host: HostState, address: str, port: int) -> bool:
+    """Whether the host's own packet filter redirects requests for that port."""
+    return redirected(host.filters, request_packet("", address, port))
+
+
+def start_httpd(host: HostState) -> Iterator[str]:
+    """The commands that start nginx; in its folder of scripts, and once it is ready they have ended."""
+    folder = f"../../servers/{host.name}"
+    yield f"setsid nginx -p {folder}/ -c nginx.conf > /dev/null 2>&1 &"
+    yield f"until [ -e {folder}/nginx.pid ]; do sleep 0.1; done"
+
+
+def stop_httpd(host: HostState) -> Iterator[str]:
+    """The commands that stop it: its single process reloads nothing."""
+    folder = f"../../servers/{host.name}"
+    yield f"nginx -p {folder}/ -c nginx.conf -s stop"
+    yield f"while [ -e {folder}/nginx.pid ]; do sleep 0.1; done"
+
+
+# ---- packets, as nftables.py takes them ----
+
+
+def request_packet(client: str, address: str, port: int) -> Packet:
+    """A client's packet that opens a TCP connection."""
+    return {
+        **_headers("tcp", 6, client, address),
+        "tcp dport": port,
+        "th dport": port,
+        "ct state": "new",
+    }
+
+
+def reply_packet(address: str, client: str, port: int) -> Packet:
+    return {
+        **_headers("tcp", 6, address, client),
+        "tcp sport": port,
+        "th sport": port,
+        "ct state": "established",
+    }
+
+
+def outer_packet(director: str, server: str) -> Packet:
+    """A packet of the tunnel (IP in IP)."""
+    return _headers("ipip", 4, director, server)
+
+
+def _headers(protocol: str, number: int, source: str, destination: str) -> dict[str, Any]:
+    return {
+        "protocol": "ip",
+        "nfproto": "ipv4",
+        "l4proto": (protocol, number),
+        "ip protocol": (protocol, number),
+        "ip saddr": source,
+        "ip daddr": destination,
+    }
+
+
+# ---- the director's process ----
+
+_PROCESS = "'[d]irector --method'"
+
+
+def start_director() -> Iterator[str]:
+    """The commands that start the director, and load its rules once it answers."""
+    yield "setsid sh start.sh > start.log 2>&1 &"
+    yield "until ippfvsadm -L > /dev/null 2>&1; do sleep 0.1; done"
+    yield "sh rules.sh"
+
+
+def restart_director() -> Iterator[str]:
+    """The commands that end it, and start it again."""
+    yield f"pkill -f {_PROCESS}"
+    yield f"while pgrep -f {_PROCESS} > /dev/null; do sleep 0.1; done"
+    yield from start_director()
 
 
 # ---- ARP ----

@@ -77,6 +77,7 @@ class Link:
     mtu: int
     mac: str = ""
     qdisc: str = ""
+    arp: bool = True
 
     @property
     def works(self) -> bool:
@@ -390,6 +391,7 @@ class DirectorState:
     error: str = ""
     entries: int = 0
     limit: int = 0
+    sysctls: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def full(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.queries import FTP
+from doctor.queries import FTP, restart_director
 from doctor.state import LabState
 
 TITLE = "the addresses in ftp control connections are not rewritten"
@@ -23,8 +23,5 @@ def find(state: LabState) -> Iterator[Cause]:
         "ftp names the address of its data connections in the control connection: a real server names its "
         "private address, which clients cannot reach. The ftp helper rewrites it and expects the data "
         "connections; without it, clients can log in, but not list or download.",
-        "sed -i 's/ *--no-ftp-helper//' start.sh\n"
-        "kill $(pgrep -f '[d]irector --method')\n"
-        "setsid sh start.sh > start.log 2>&1 &\n"
-        "sh rules.sh",
+        "\n".join(["sed -i 's/ *--no-ftp-helper//' start.sh", *restart_director()]),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
+from doctor.paths import Step, repairs
 from doctor.state import DIRECTOR, ROUTER, SERVER, HostState, LabState, NextHop
 
 TITLE = "a real server has no route, or a wrong one, for its replies"
@@ -36,7 +37,7 @@ def _cause(state: LabState, host: HostState, next_hop: NextHop, right: str) -> C
         host.name,
         f"client {next_hop}; {routes}{host.counter_text('IpOutNoRoutes')}",
         _why(state, host, right),
-        f"ip route replace default via {right} dev {host.main.interface}",
+        "\n".join(repairs(Step(host, next_hop.target, right, host.main.interface))),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.queries import HTTP, listed, services_of
+from doctor.queries import FTP, HTTP, listed, services_of
 from doctor.state import LabState, PlannedServer
 
 TITLE = "the director has no service for this address and port"
@@ -14,21 +14,37 @@ TITLE = "the director has no service for this address and port"
 def find(state: LabState) -> Iterator[Cause]:
     if state.director.error:
         return
-    services = services_of(state, HTTP)
-    if any(service.targets for service in services):
+    missing = [port for port in _ports(state) if not any(one.targets for one in services_of(state, port))]
+    if not missing:
         return
-    wanted = f"TCP {state.vip}:{HTTP}"
-    seen = f"the service {wanted} has no real server" if services else f"there is no service {wanted}"
     yield Cause(
         "no_service",
         state.director_host.name,
-        f"{seen}; the director's services are {listed(state.director.services)}",
+        f"{', '.join(_seen(state, port) for port in missing)}; the director's services are "
+        f"{listed(state.director.services)}",
         f"Packets that match no rule are left to the director's own kernel. It has {state.vip}, but nothing "
         "listens there, so it refuses the connection at once; another port or protocol is another service.",
-        "\n".join(_rule(state, server) for server in state.servers),
+        "\n".join(_rule(state, server, port) for port in missing for server in _servers(state, port)),
     )
 
 
-def _rule(state: LabState, server: PlannedServer) -> str:
-    weight = f" -w {server.weight}" if server.weight != 1 else ""
-    return f"ippfvsadm -A -t {state.vip}:{HTTP} -R {server.address}:{server.ports[0]}{weight}"
+def _ports(state: LabState) -> Iterator[int]:
+    """That of http; that of ftp where clients tried it in vain."""
+    yield HTTP
+    if any(trial.port == FTP for trial in state.failures):
+        yield FTP
+
+
+def _seen(state: LabState, port: int) -> str:
+    service = f"TCP {state.vip}:{port}"
+    return f"{service} has no real server" if services_of(state, port) else f"there is no service {service}"
+
+
+def _servers(state: LabState, port: int) -> Iterator[PlannedServer]:
+    return (server for server in state.servers if port == HTTP or server.ftp)
+
+
+def _rule(state: LabState, server: PlannedServer, port: int) -> str:
+    to = server.ports[0] if port == HTTP else port
+    weight = f" -w {server.weight}" if server.weight != 1 and port == HTTP else ""
+    return f"ippfvsadm -A -t {state.vip}:{port} -R {server.address}:{to}{weight}"

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.nftables import redirected
-from doctor.queries import FTP, HTTP, about_the_vip, services_of
+from doctor.queries import FTP, HTTP, about_the_vip, is_redirected, services_of, start_httpd, stop_httpd
 from doctor.state import SERVER, HostState, LabState, Service
 
 TITLE = "the real server listens on another port than the VIP's"
@@ -22,8 +21,15 @@ def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(SERVER):
         services = [one for one in services_of(state, HTTP) if _has(one, host)]
         others = _other_ports(state, host)
-        if services and others and not host.listens(state.vip, HTTP) and not _is_redirected(state, host):
+        if services and listens_elsewhere(state, host):
             yield _listener(state, host, services[0], others)
+
+
+def listens_elsewhere(state: LabState, host: HostState) -> bool:
+    """VS-TUN, VS-DR: whether the server has an httpd, on another port than requests arrive at."""
+    if state.method == "nat" or not _other_ports(state, host):
+        return False
+    return not (any(one.port == HTTP for one in host.listeners) or is_redirected(host, state.vip, HTTP))
 
 
 def _has(service: Service, host: HostState) -> bool:
@@ -36,14 +42,8 @@ def _other_ports(state: LabState, host: HostState) -> list[int]:
     return sorted({one.port for one in host.listeners if one.protocol == "TCP"} - ruled)
 
 
-def _is_redirected(state: LabState, host: HostState) -> bool:
-    """Whether the server's own packet filter redirects requests to its httpd."""
-    packet = {"l4proto": ("tcp", 6), "ip protocol": ("tcp", 6), "ip daddr": state.vip, "tcp dport": HTTP}
-    return redirected(host.filters, packet)
-
-
 def _listener(state: LabState, host: HostState, service: Service, others: list[int]) -> Cause:
-    folder = f"../../servers/{host.name}"
+    configuration = f"../../servers/{host.name}/nginx.conf"
     return Cause(
         "port_remapped",
         host.name,
@@ -51,8 +51,13 @@ def _listener(state: LabState, host: HostState, service: Service, others: list[i
         f"{service}",
         f"VS-{state.method.upper()} does not change a request's port: it arrives at {host.name} for port "
         f"{HTTP}, where nothing listens, and is refused. Only VS-NAT can change ports.",
-        f"sed -i 's/listen {others[0]};/listen {HTTP};/' {folder}/nginx.conf\n"
-        f"nginx -p {folder}/ -c nginx.conf -s reload",
+        "\n".join(
+            [
+                f"sed -i 's/listen {others[0]};/listen {HTTP};/' {configuration}",
+                *stop_httpd(host),
+                *start_httpd(host),
+            ]
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from doctor.causes import Cause
-from doctor.queries import option, services_of, web_ports
+from doctor.queries import flag, option, services_of, web_ports
 from doctor.state import LabState, Service
 
 TITLE = "each port of a session is scheduled separately"
@@ -49,10 +49,15 @@ def _how(service: Service) -> str:
 
 
 def _repair(state: LabState, apart: Mapping[int, Service]) -> Iterator[str]:
-    flag = {"nat": "-m", "tun": "-i", "dr": "-g"}[state.method]
-    first = next(iter(apart.values()))
+    first, method = next(iter(apart.values())), flag(state)
+    if any(target.port != service.port for service in apart.values() for target in service.targets):
+        # A mark covers several ports, and its servers keep each: a choice by the client's address is left.
+        yield from (f"ipvsadm -E {option(one)} -s sh" for one in dict.fromkeys(apart.values()))
+        return
     yield from (f"ipvsadm -D {option(one)}" for one in dict.fromkeys(apart.values()))
     yield "fwmark -F"
     yield from (f"fwmark -A -p tcp -d {state.vip} --dport {port} --set-mark 1" for port in apart)
     yield f"ipvsadm -A -f 1 -s {first.scheduler} -p 300"
-    yield from (f"ipvsadm -a -f 1 -r {target.address} {flag} -w {target.weight}" for target in first.targets)
+    yield from (
+        f"ipvsadm -a -f 1 -r {target.address} {method} -w {target.weight}" for target in first.targets
+    )

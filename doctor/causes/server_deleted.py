@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.queries import option
+from doctor.queries import flag, option
 from doctor.state import Connection, LabState, Service
 
 TITLE = "a real server was deleted while it had connections"
@@ -14,6 +14,7 @@ TITLE = "a real server was deleted while it had connections"
 _DELETES = re.compile(r"\b(ippfvsadm\b.*\s-D|ipvsadm\b.*\s(-d|--delete-server))\b|\bippfvsadm\b.*\s-D[tu]")
 _PLACE = re.compile(r"-\w*t\s+(\S+)\s+-[rR]\s+(\S+)")
 _QUIESCES = re.compile(r"\bipvsadm\b.*\s(-w|--weight)[ =]?0\b")
+_SPECIAL = set("|'\\&*[]^$")  # of sed
 _OWN_SCRIPTS = ("rules", "director", "start")
 
 
@@ -73,14 +74,18 @@ def _left_behind(state: LabState, left: list[Connection]) -> Iterator[str]:
 
 
 def _repairs(state: LabState, left: list[Connection], lines: list[tuple[str, str]]) -> Iterator[str]:
-    flag = {"nat": "-m", "tun": "-i", "dr": "-g"}[state.method]
+    method = flag(state)
     for server, connection in {one.server: one for one in left}.items():
         service = _service(state, connection)
         if service:
-            yield f"ipvsadm -a {option(service)} -r {server} {flag} -w 0"
+            yield f"ipvsadm -a {option(service)} -r {server} {method} -w 0"
     for name, line in lines:
-        yield f"# in {name}, instead of: {line}"
-        yield f"{_quiescing(line)} {flag} -w 0"
+        right = f"{_quiescing(line)} {method} -w 0"
+        if _SPECIAL & set(line + right):
+            yield f"# in {name}, instead of: {line}"
+            yield f"# {right}"
+        else:
+            yield f"sed -i 's|^ *{line}|{right}|' {name}"
 
 
 def _quiescing(line: str) -> str:

@@ -1,8 +1,10 @@
 """A lab with one fault after the other, and the doctor's findings: `... METHOD [ENGINE [FILE]]`.
 
-Stdin: faults as lines of JSON, {"name", "break": [[HOST, COMMAND]...], "mend": [[HOST, COMMAND]...]}. Prints
-a line for the healthy lab after traffic, then two for each fault: broken, and mended again. FILE gets the
-healthy state, for the unit tests.
+Stdin: faults as lines of JSON (faults.py). For each: it is typed and the doctor asked; the repairs that it
+prints are carried out and it is asked again; everything is undone and it is asked again. Prints a line for
+the healthy lab, then one for each fault. FILE gets the healthy state, for the unit tests.
+
+Neighbour tables are flushed whenever the lab has changed: warm entries hide several faults for minutes.
 """
 
 from __future__ import annotations
@@ -10,12 +12,15 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from doctor.causes import diagnose
+from doctor.causes import Cause, diagnose
 from doctor.collect_lab import collect_lab
 from doctor.state import LabState
+from labs.hosts.host import Host
 from labs.network.sandbox import run_in_sandbox
 from labs.plan import plan_for
 from labs.run.build import Builder
@@ -24,42 +29,73 @@ from labs.run.options import LabOptions
 from labs.run.running import RunningLab
 from labs.terminal.reporter import ConsoleReporter
 
+_FORGET = "ip neigh flush all; ip route flush cache"
 
-def tell(name: str, running: RunningLab) -> None:
-    for client in running.clients:
-        client.names(3, "--max-time", "1")
-    began = time.monotonic()
-    state = collect_lab(running)
-    took = time.monotonic() - began
-    again = LabState.from_dict(json.loads(json.dumps(state.as_dict())))
-    told = {
-        "name": name,
-        "seconds": round(took, 2),
-        "same": again == state,
-        "errors": {host.name: host.error for host in state.hosts if host.error},
-        "director": state.director.error,
-        "causes": [[one.cause, one.host, one.evidence, one.repair] for one in diagnose(again)],
-    }
-    print(json.dumps(told), flush=True)
+
+class Examined:
+    """What the doctor finds; `state` has been through JSON, as for ./inv doctor."""
+
+    def __init__(self, running: RunningLab) -> None:
+        began = time.monotonic()
+        collected = collect_lab(running)
+        self.state = LabState.from_dict(json.loads(json.dumps(collected.as_dict())))
+        self.causes: list[Cause] = diagnose(self.state)
+        self.seconds = time.monotonic() - began
+        self.same = self.state == collected
+
+    def as_dict(self) -> dict[str, Any]:
+        state = self.state
+        return {
+            "causes": [[one.cause, one.host, one.evidence, one.repair] for one in self.causes],
+            "failures": list(map(str, state.failures)),
+            "seconds": round(self.seconds, 2),
+            "same": self.same,
+            "unread": {host.name: host.error for host in state.hosts if host.error},
+        }
+
+
+def type_in(running: RunningLab, lines: Iterable[Sequence[str]], *, strictly: bool = True) -> list[str]:
+    """Type (host, command) pairs; returns what failed, or raises SystemExit."""
+    failed = []
+    for host, command in lines:
+        where = running.evidence.scripts / host
+        done = running.network.hosts[host].run(["sh", "-c", f"cd {where} && {{ {command}\n}}"], timeout=20)
+        if done.exit_code != 0:
+            failed.append(f"{host}: {command}: {done.exit_code}: {done.stdout}{done.stderr}")
+    if failed and strictly:
+        raise SystemExit("\n".join(failed))
+    _forget_neighbours(running.network.hosts.values())
+    return failed
+
+
+def _forget_neighbours(hosts: Iterable[Host]) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda host: host.run(["sh", "-c", _FORGET]), hosts))
+
+
+def tried(running: RunningLab, fault: dict[str, Any]) -> dict[str, Any]:
+    """The findings with the fault, after the doctor's repairs, and after everything is undone."""
+    type_in(running, fault["typed"])
+    broken = Examined(running)
+    told = {"name": fault["name"], "expected": [fault["cause"], fault["host"]], "broken": broken.as_dict()}
+    if broken.causes:
+        printed = [(one.host, one.repair) for one in broken.causes]
+        told["complaints"] = type_in(running, printed, strictly=False)
+        told["repaired"] = Examined(running).as_dict()
+    type_in(running, fault["undo"], strictly=not broken.causes)
+    told["healthy"] = Examined(running).as_dict()
+    return told
 
 
 def recorded(state: LabState) -> str:
     """For tests/unit/doctor/states: a line for each host, without what differs between runs."""
     form = state.as_dict()
     for host in form["hosts"]:
-        host |= {"counters": {}, "neighbours": [], "scripts": {}}
+        host |= {"counters": {}, "neighbours": [], "scripts": {}, "processes": host["processes"][:2]}
     form["director"]["connections"] = form["director"]["connections"][:4]
     hosts = ",\n".join(json.dumps(host) for host in form.pop("hosts"))
     rest = json.dumps(form)[1:-1]
     return f'{{{rest},\n"hosts": [\n{hosts}\n]}}\n'
-
-
-def type_in(running: RunningLab, commands: list[list[str]]) -> None:
-    for host, command in commands:
-        where = running.evidence.scripts / host
-        done = running.network.hosts[host].run(["sh", "-c", f"cd {where} && {command}"], timeout=10)
-        if done.exit_code != 0:
-            raise SystemExit(f"{host}: {command}: {done.exit_code}: {done.stdout}{done.stderr}")
 
 
 def main(method: str, engine: str = "scapy", keep: str = "") -> int:
@@ -70,14 +106,13 @@ def main(method: str, engine: str = "scapy", keep: str = "") -> int:
 
     def inside() -> int:
         running = Builder(plan, options, evidence, ConsoleReporter(quiet=True), captures=False).build()
-        tell("healthy", running)
+        for client in running.clients:
+            client.names(2)
+        print(json.dumps({"name": "", "healthy": Examined(running).as_dict()}), flush=True)
         if keep:
             Path(keep).write_text(recorded(collect_lab(running)))
         for fault in faults:
-            type_in(running, fault["break"])
-            tell(f"{fault['name']} broken", running)
-            type_in(running, fault["mend"])
-            tell(f"{fault['name']} mended", running)
+            print(json.dumps(tried(running, fault)), flush=True)
         return 0
 
     try:

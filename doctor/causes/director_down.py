@@ -1,0 +1,24 @@
+"""The director's process is not running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.queries import start_director
+from doctor.state import LabState
+
+TITLE = "the director is not running"
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    host = state.director_host
+    if state.director.error and host.processes and state.director_process is None:
+        yield Cause(
+            "director_down",
+            host.name,
+            f"no process has its control socket: {state.director.error}",
+            "Nobody schedules new connections. When the process ends, its rules and connections end with "
+            "it: after a start it needs its rules again.",
+            "\n".join(start_director()),
+        )

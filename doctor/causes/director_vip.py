@@ -1,0 +1,57 @@
+"""Nobody answers ARP for the VIP: the director does not have it, or is silent about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.queries import is_silenced
+from doctor.state import HostState, LabState
+
+TITLE = "the director does not answer ARP for the VIP"
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    host = state.director_host
+    if host.error:
+        return
+    if not host.has(state.vip):
+        yield _cause(state, host, _seen(host, state.vip), _address(host, state.vip))
+    elif is_silenced(host, state.vip):
+        repair, seen = zip(*_silencers(host, state.vip), strict=True)
+        yield _cause(state, host, "; ".join(seen), "\n".join(repair))
+
+
+def _cause(state: LabState, host: HostState, seen: str, repair: str) -> Cause:
+    return Cause(
+        "director_vip",
+        host.name,
+        seen,
+        f"The router asks by ARP who has {state.vip}, and nobody answers. Its neighbour entry for "
+        f"{state.vip} becomes FAILED, and it tells clients that the host is unreachable.",
+        repair,
+    )
+
+
+def _seen(host: HostState, vip: str) -> str:
+    here = ", ".join(str(one) for one in host.addresses if one.interface == host.main.interface)
+    return f"{host.main.interface} has {here or 'no address'}; {vip} is not among its addresses"
+
+
+def _address(host: HostState, vip: str) -> str:
+    lan = host.main.interface
+    return f"ip address add {vip}/32 dev {lan} label {lan}:0\nip route replace {vip}/32 dev {lan} src {vip}"
+
+
+def _silencers(host: HostState, vip: str) -> Iterator[tuple[str, str]]:
+    """What keeps it from answering: the command that undoes it, and how it is seen."""
+    lan = host.main.interface
+    for name in ("all", lan):
+        if host.settings.get(f"conf.{name}.arp_ignore", 0):
+            value = host.setting_text("arp_ignore", name)
+            yield f"sysctl -w net.ipv4.conf.{name}.arp_ignore=0", value
+    for rule in host.filters:
+        if rule.family == "arp" and rule.verdict == "drop" and vip in json.dumps(rule.matches):
+            place = f"arp {rule.table} {rule.chain}"
+            yield f"nft delete rule {place} handle {rule.handle}", f"nftables, chain {place}: {rule.text}"

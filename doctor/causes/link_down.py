@@ -1,0 +1,42 @@
+"""An interface of the plan is down, gone, or has no carrier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.paths import planned_routes
+from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, HostState, LabState, Plug
+
+TITLE = "a network interface is down"
+EXPLAINS = (
+    *("address_missing", "arp_off", "director_vip", "duplicate_address", "no_gateway", "no_route"),
+    *("rp_filter", "slow_link", "small_mtu", "wrong_netmask"),
+)
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
+        for plug in host.plugs if host.links else ():
+            link = host.link(plug.interface)
+            if link is None or not link.works:
+                yield _cause(host, plug)
+
+
+def _cause(host: HostState, plug: Plug) -> Cause:
+    link = host.link(plug.interface)
+    if link is None:
+        seen = f"there is no interface {plug.interface}"
+    elif not link.up:
+        seen = f"{plug.interface} is down: `ip link` shows no UP"
+    else:
+        seen = f"{plug.interface} has no carrier: its other end is down or unplugged"
+    return Cause(
+        "link_down",
+        host.name,
+        seen,
+        f"No frame enters or leaves {host.name} through {plug.interface}. With the interface the kernel "
+        "has also removed the routes through it: the connected network comes back when it is up again, "
+        "routes through a gateway do not.",
+        "\n".join([f"ip link set {plug.interface} up", *planned_routes(host)]),
+    )

@@ -1,0 +1,43 @@
+"""A client, a router or the director has no route, or a wrong one, to where the packets go next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.paths import Step, longest, repairs, steps
+from doctor.state import CLIENT, DIRECTOR, ROUTER, HostState, LabState
+
+TITLE = "a client, a router or the director has no route, or a wrong one"
+EXPLAINS = ("rp_filter",)
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    seen: set[str] = set()
+    for step in steps(state, CLIENT, ROUTER, DIRECTOR):
+        if not step.is_right and step.host.name not in seen and not step.actual.local:
+            seen.add(step.host.name)
+            yield _cause(state, step)
+
+
+def _cause(state: LabState, step: Step) -> Cause:
+    host = step.host
+    right = f"via {step.gateway}" if step.gateway else f"directly dev {step.interface}"
+    used = longest(host.routes, step.target)
+    return Cause(
+        "no_route",
+        host.name,
+        f"{step.actual}; right is {right}; "
+        f"{f'the route it takes is {used}' if used else 'it has no route for it'}"
+        f"{host.counter_text('IpOutNoRoutes')}",
+        f"Packets to {step.target} pass {host.name}: {_effect(state, host)}",
+        "\n".join(repairs(step)),
+    )
+
+
+def _effect(state: LabState, host: HostState) -> str:
+    if host.role == CLIENT:
+        return "without that route it cannot send a request."
+    if host.role == DIRECTOR and state.method == "nat":
+        return "requests to the real servers, or replies to the clients, end there."
+    return "they end there, or take a way on which nobody forwards them."

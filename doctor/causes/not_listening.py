@@ -1,0 +1,59 @@
+"""Nothing on a real server listens where requests arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.causes.port_remapped import listens_elsewhere
+from doctor.queries import FTP, is_redirected, served_port, start_httpd, stop_httpd
+from doctor.state import SERVER, HostState, LabState
+
+TITLE = "no program on the real server listens on the service's port"
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    for host in state.by_role(SERVER):
+        address = host.main.address if state.method == "nat" else state.vip
+        for port in _expected(state, host):
+            if host.listens(address, port) or is_redirected(host, address, port):
+                continue
+            if not listens_elsewhere(state, host):
+                yield _cause(host, address, port)
+
+
+def _expected(state: LabState, host: HostState) -> Iterator[int]:
+    """The ports on which requests for http arrive, and for ftp where it serves that."""
+    planned = next((one for one in state.servers if one.name == host.name), None)
+    if planned:
+        yield served_port(state, planned)
+        if planned.ftp:
+            yield FTP
+
+
+def _cause(host: HostState, address: str, port: int) -> Cause:
+    others = [one for one in host.listeners if one.protocol == "TCP"]
+    here = [one for one in others if one.port == port]
+    if here:
+        places = ", ".join(sorted({one.address for one in here}))
+        seen = f"port {port} is only open on {places}, not on {address}"
+        repair = [
+            f"sed -i 's/listen .*{port};/listen {port};/' ../../servers/{host.name}/nginx.conf",
+            *stop_httpd(host),
+            *start_httpd(host),
+        ]
+    else:
+        ports = ", ".join(str(number) for number in sorted({one.port for one in others}))
+        seen = f"it listens on port {ports or 'none'}, not on {port}"
+        repair = list(start_httpd(host))
+    if port == FTP:
+        repair = [f"setsid python3 -m realserver_setup.ftpd --root /run/lvs/{host.name} > /dev/null 2>&1 &"]
+    service = "ftp" if port == FTP else "http"
+    return Cause(
+        "not_listening",
+        host.name,
+        seen,
+        f"Requests for {service} reach {host.name} at {address}:{port}. Where no program listens, the "
+        "kernel answers with RST: the connections that are scheduled to it are refused at once.",
+        "\n".join(repair),
+    )

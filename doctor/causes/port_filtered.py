@@ -1,0 +1,116 @@
+"""A packet filter drops requests or replies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.nftables import Packet, dropped
+from doctor.queries import outer_packet, reply_packet, request_packet, served_port
+from doctor.state import (
+    CLIENT,
+    DIRECTOR,
+    ROUTER,
+    SERVER,
+    FilterRule,
+    HostState,
+    LabState,
+    PlannedServer,
+    Plug,
+)
+
+TITLE = "a packet filter drops requests or replies"
+
+_HTTP, _FTP = 80, 21
+_KERNEL = "ipvs"  # the engine whose packets pass the director's own packet filter
+_IN, _THROUGH, _OUT = (
+    ("ingress", "prerouting", "input"),
+    ("ingress", "prerouting", "forward", "postrouting", "egress"),
+    ("output", "postrouting", "egress"),
+)
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
+        for what, packet, hooks in _packets(state, host):
+            rule = dropped(host.filters, packet, *hooks)
+            if rule:
+                yield _cause(host, rule, what)
+                break
+
+
+_Passing = Iterator[tuple[str, Packet, tuple[str, ...]]]
+
+
+def _packets(state: LabState, host: HostState) -> _Passing:
+    """What of a connection passes the host, and at which hooks."""
+    if host.role == DIRECTOR:
+        yield from _of_the_director(state)
+        return
+    own = next((one for one in state.servers if one.name == host.name), None)
+    clients = [host.main] if host.role == CLIENT else state.clients
+    for client in clients:
+        if host.role == SERVER and own:
+            yield from _of_a_server(state, host, own, client)
+        elif host.role == CLIENT:
+            out = {"oifname": host.main.interface}
+            yield "requests", {**request_packet(client.address, state.vip, _HTTP), **out}, _OUT
+            inbound = {"iifname": host.main.interface}
+            yield "replies", {**reply_packet(state.vip, client.address, _HTTP), **inbound}, _IN
+        else:
+            yield from _of_a_router(state, host, client)
+
+
+def _of_a_server(state: LabState, host: HostState, own: PlannedServer, client: Plug) -> _Passing:
+    lan = host.main.interface
+    address = own.address if state.method == "nat" else state.vip
+    inbound = {"iifname": "tunl0" if state.method == "tun" else lan}
+    if state.method == "tun":
+        yield "packets of the tunnel", {**outer_packet(state.dip, own.address), "iifname": lan}, _IN
+    for port in (served_port(state, own), *((_FTP,) if own.ftp else ())):
+        yield "requests", {**request_packet(client.address, address, port), **inbound}, _IN
+        yield "replies", {**reply_packet(address, client.address, port), "oifname": lan}, _OUT
+
+
+def _of_a_router(state: LabState, host: HostState, client: Plug) -> _Passing:
+    outside, inside = host.plugs[0].interface, host.plugs[-1].interface
+    inwards = {"iifname": outside, "oifname": inside}
+    outwards = {"iifname": inside, "oifname": outside}
+    in_front = host.plugs[-1].switch == state.director_host.main.switch
+    if in_front:
+        yield "requests", {**request_packet(client.address, state.vip, _HTTP), **inwards}, _THROUGH
+    behind = {one.name for one, _ in state.on_switch(host.plugs[-1].switch)}
+    for server in state.servers if state.method == "tun" else ():
+        if in_front or server.name in behind:
+            way = outwards if in_front else inwards
+            yield "packets of the tunnel", {**outer_packet(state.dip, server.address), **way}, _THROUGH
+    if state.method != "tun" or not in_front:
+        yield "replies", {**reply_packet(state.vip, client.address, _HTTP), **outwards}, _THROUGH
+
+
+def _of_the_director(state: LabState) -> _Passing:
+    """The engines take packets before the host's filter, and send them behind it; kernel IPVS does not."""
+    if state.director.engine == _KERNEL:
+        for client in state.clients:
+            yield "requests", request_packet(client.address, state.vip, _HTTP), _IN
+
+
+def _cause(host: HostState, rule: FilterRule, what: str) -> Cause:
+    place = f"{rule.family} {rule.table} {rule.chain}"
+    repair = f"nft delete rule {place} handle {rule.handle}"
+    if not rule.handle:
+        repair = f"nft 'chain {place} {{ policy accept; }}'"
+    rejects = rule.verdict == "reject"
+    effect = (
+        "The sender gets an ICMP error or a RST, so the connection fails at once."
+        if rejects
+        else "A dropped packet leaves no trace at its sender, who repeats it until it gives up."
+    )
+    return Cause(
+        "port_filtered",
+        host.name,
+        f"nftables, chain {place} at {rule.hook}: {rule.text or rule.verdict}",
+        f"The rule drops {what} of the service. {effect} A capture on {host.name} shows what arrives: "
+        "tcpdump sees packets before the filter.",
+        repair,
+    )

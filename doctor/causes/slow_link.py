@@ -1,0 +1,29 @@
+"""A queueing discipline holds packets back, or drops them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, LabState
+
+TITLE = "a queueing discipline delays or drops packets"
+
+_LIMITING = ("tbf", "htb", "hfsc", "netem", "cake", "plug", "blackhole")
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    if not any(trial.outcome != "served" for trial in state.trials):
+        return  # delay and loss of distant clients are an option of the labs
+    for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
+        for plug in host.plugs:
+            link = host.link(plug.interface)
+            if link and link.qdisc in _LIMITING:
+                yield Cause(
+                    "slow_link",
+                    host.name,
+                    f"the queueing discipline of {plug.interface} is {link.qdisc}, and trials fail",
+                    f"Packets that {host.name} sends through {plug.interface} wait in a queue that is "
+                    "emptied too slowly, or they are dropped when it is full.",
+                    f"tc qdisc del dev {plug.interface} root",
+                )

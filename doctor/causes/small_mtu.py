@@ -1,0 +1,44 @@
+"""An interface takes only shorter packets than its neighbours send, and nobody tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.state import DIRECTOR, ROUTER, SERVER, HostState, LabState, Plug
+
+TITLE = "the MTU of one cable is smaller, and long packets are lost"
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    # The ends of a connection tell each other by TCP's MSS how long segments may be; what a tunnel adds is
+    # not in it.
+    roles = (ROUTER, DIRECTOR, SERVER) if state.method == "tun" else (ROUTER, DIRECTOR)
+    for host in state.by_role(*roles):
+        for plug in host.plugs:
+            mine, others = _mtu(host, plug), _largest(state, plug)
+            if 0 < mine < others:
+                yield _cause(host, plug, mine, others)
+
+
+def _mtu(host: HostState, plug: Plug) -> int:
+    link = host.link(plug.interface)
+    return link.mtu if link else 0
+
+
+def _largest(state: LabState, plug: Plug) -> int:
+    """The largest MTU of the other interfaces on its switch."""
+    return max((_mtu(host, one) for host, one in state.on_switch(plug.switch) if one != plug), default=0)
+
+
+def _cause(host: HostState, plug: Plug, mine: int, others: int) -> Cause:
+    return Cause(
+        "small_mtu",
+        host.name,
+        f"the MTU of {plug.interface} is {mine}; others on the same segment send packets of up to {others} "
+        "bytes",
+        "A packet that is too long for the receiver's end of a cable is dropped there without a word: no "
+        "router compares it with an MTU before, so there is no ICMP message. Handshakes and short pages "
+        "work, long transfers hang.",
+        f"ip link set {plug.interface} mtu {others}",
+    )

@@ -1,0 +1,47 @@
+"""A permanent entry of a neighbour table names a MAC address that is not the neighbour's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.paths import holder
+from doctor.state import CLIENT, DIRECTOR, PERMANENT, ROUTER, SERVER, HostState, LabState, Neighbour
+
+TITLE = "a static neighbour entry has a wrong MAC address"
+
+_OWN_TABLE = "scapy"  # the engine that asks by ARP itself
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
+        if host.role == DIRECTOR and state.director.engine == _OWN_TABLE:
+            continue
+        for entry in host.neighbours:
+            right = _right_mac(state, host, entry)
+            if right and PERMANENT in entry.state and entry.mac != right:
+                yield _cause(state, host, entry, right)
+
+
+def _right_mac(state: LabState, host: HostState, entry: Neighbour) -> str:
+    """The MAC address of who has the address, if that is on the same segment; "" if not known."""
+    held = holder(state, entry.address)
+    segments = {plug.switch for plug in host.plugs if plug.interface == entry.interface}
+    if not held or held[0].name == host.name or held[1].switch not in segments:
+        return ""
+    return held[0].mac(held[1].interface)
+
+
+def _cause(state: LabState, host: HostState, entry: Neighbour, right: str) -> Cause:
+    switch = next(plug.switch for plug in host.plugs if plug.interface == entry.interface)
+    other = state.owner_of_mac(switch, entry.mac)
+    whose = f"the MAC address of {other[0].name}" if other else "a MAC address that no host there has"
+    held = holder(state, entry.address)
+    return Cause(
+        "wrong_neighbour",
+        host.name,
+        f"its neighbour table has: {entry}: {whose}; {held[0].name if held else entry.address} has {right}",
+        f"A permanent entry is never verified by ARP. {host.name} sends every packet to {entry.address} to "
+        "that MAC address.",
+        f"ip neigh del {entry.address} dev {entry.interface}",
+    )

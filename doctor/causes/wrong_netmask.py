@@ -1,0 +1,90 @@
+"""A netmask puts other hosts on the link, or takes them off it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Interface
+
+from doctor.causes import Cause
+from doctor.paths import planned_routes, steps
+from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, Address, HostState, LabState, Plug
+
+TITLE = "an address has a wrong netmask"
+EXPLAINS = ("direct_route", "no_gateway", "no_route", "rp_filter")
+
+_HOST = 32
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
+        for plug in host.plugs:
+            wrong = next(_wrong(host, plug), None)
+            if wrong and not all(step.is_right for step in steps(state, host.role) if step.host is host):
+                yield _cause(host, plug, wrong)
+    for host in state.by_role(SERVER):
+        for address in host.addresses:
+            if address.address == state.vip and address.up and _takes_in_others(state, host, address):
+                yield _of_the_vip(state, host, address)
+
+
+def _wrong(host: HostState, plug: Plug) -> Iterator[Address]:
+    """Entries of the plug's address with another prefix than planned."""
+    for one in host.addresses:
+        if (one.interface, one.address) == (plug.interface, plug.address) and one.prefix != plug.prefix:
+            yield one
+
+
+def _cause(host: HostState, plug: Plug, wrong: Address) -> Cause:
+    network = IPv4Interface(f"{wrong.address}/{wrong.prefix}").network
+    planned = IPv4Interface(f"{plug.address}/{plug.prefix}").network
+    if network.prefixlen < planned.prefixlen:
+        effect = (
+            f"{host.name} takes all of {network} for its own link: it asks for the MAC addresses of hosts "
+            "that are behind a gateway, and gets no answer."
+        )
+    else:
+        effect = (
+            f"For {host.name} its own network is {network} only: it has no direct route to the rest of "
+            f"{planned}, and a gateway there is out of reach."
+        )
+    repair = [f"ip address del {wrong.address}/{wrong.prefix} dev {plug.interface}"]
+    if not any((one.address, one.prefix) == (plug.address, plug.prefix) for one in host.addresses):
+        repair.insert(0, f"ip address add {plug.address}/{plug.prefix} dev {plug.interface}")
+    return Cause(
+        "wrong_netmask",
+        host.name,
+        f"it has {wrong}; its network is {planned}",
+        effect,
+        "\n".join([*repair, *planned_routes(host)]),
+    )
+
+
+def _takes_in_others(state: LabState, host: HostState, vip: Address) -> bool:
+    """Whether the VIP's network contains a client, or other hosts of the server's segment."""
+    if vip.prefix == _HOST:
+        return False
+    network = IPv4Interface(f"{vip.address}/{vip.prefix}").network
+    others = [plug for _, plug in state.on_switch(host.main.switch) if plug != host.main]
+    return any(IPv4Address(plug.address) in network for plug in (*others, *state.clients))
+
+
+def _of_the_vip(state: LabState, host: HostState, vip: Address) -> Cause:
+    network = IPv4Interface(f"{vip.address}/{vip.prefix}").network
+    device = vip.interface
+    effect = (
+        f"On lo, every address of {network} becomes an own address of {host.name}, so it ignores ARP "
+        "requests and packets from there, as if they came from itself."
+        if device == "lo"
+        else f"{host.name} sends packets to {network} into {device}, not to the hosts that are there."
+    )
+    repair = [f"ip address del {vip.address}/{vip.prefix} dev {device}"]
+    if not any((one.address, one.prefix) == (state.vip, _HOST) for one in host.addresses):
+        label = f" label {vip.label}" if vip.label.startswith(f"{device}:") else ""
+        repair.append(f"ip address add {vip.address}/{_HOST} dev {device}{label}")
+    return Cause(
+        "wrong_netmask",
+        host.name,
+        f"it has {vip}; on a real server the VIP is an address without a network, /32",
+        effect,
+        "\n".join([*repair, *planned_routes(host)]),
+    )

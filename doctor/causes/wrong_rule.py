@@ -1,0 +1,66 @@
+"""The director has a rule to a port on which nobody listens, or to an address that nobody has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.paths import holder
+from doctor.queries import flag, option
+from doctor.state import HostState, LabState, Service, Target
+
+TITLE = "a rule names a port or an address that no real server has"
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    for service in state.director.services:
+        for target in service.targets if service.protocol != "UDP" else ():
+            seen = _wrong(state, service, target) if target.weight else ""
+            if seen:
+                yield _cause(state, service, target, seen)
+
+
+def _wrong(state: LabState, service: Service, target: Target) -> str:
+    """What is wrong with the rule; a server that does not listen on its own port is not the rule's fault."""
+    held = holder(state, target.address)
+    host = held[0] if held else next((one for one in state.hosts if one.has(target.address)), None)
+    if host is None:
+        return f"no host has {target.address}"
+    if not target.port or service.mark or host.error or host.name == state.director_host.name:
+        return ""
+    if state.method != "nat" or target.port in _ports(state, host):
+        return ""
+    address = target.address
+    if host.listens(address, target.port):
+        return ""
+    listens = sorted({one.port for one in host.listeners if one.protocol == "TCP"})
+    return f"{host.name} listens on {', '.join(map(str, listens)) or 'no port'}, not on {target.port}"
+
+
+def _ports(state: LabState, host: HostState) -> tuple[int, ...]:
+    """The ports that the plan gives to the server."""
+    server = next((one for one in state.servers if one.name == host.name), None)
+    return (*server.ports, *((21,) if server.ftp else ())) if server else ()
+
+
+def _cause(state: LabState, service: Service, target: Target, seen: str) -> Cause:
+    return Cause(
+        "wrong_rule",
+        state.director_host.name,
+        f"the service {service} has the real server {target}; {seen}",
+        "The director does not try its real servers: it schedules every connection by the rules. "
+        f"Those for {target} are refused where nobody listens, and time out where nobody is.",
+        "\n".join(_repairs(state, service, target)),
+    )
+
+
+def _repairs(state: LabState, service: Service, target: Target) -> Iterator[str]:
+    """Delete the rule; add the right one for a server that has none now."""
+    yield f"ipvsadm -d {option(service)} -r {target}"
+    planned = next((one for one in state.servers if one.address == target.address), None)
+    others = {one.address for one in service.targets if one != target}
+    if planned and planned.address not in others:
+        yield (
+            f"ipvsadm -a {option(service)} -r {planned.address}:{planned.ports[0]} {flag(state)} -w "
+            f"{target.weight}"
+        )

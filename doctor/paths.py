@@ -1,0 +1,166 @@
+"""Where packets go, and where they should: the next hops of a host, as they are and by the lab's plan.
+
+The hosts on a packet's way, and the address that each of them has to reach:
+
+    clients, and the router in front of the director        the VIP
+    director                                                each real server; in VS-NAT each client
+    VS-TUN: the same router, and those of the sites         each real server (a site's router: its own)
+    real servers                                            each client
+    the router in front of the director, in VS-TUN those of the sites
+                                                            each client
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from doctor.state import CLIENT, DIRECTOR, SERVER, HostState, LabState, NextHop, Plug, Route
+
+_DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A host on the way, the address it has to reach, and its next hop by the plan; "" is directly."""
+
+    host: HostState
+    target: str
+    gateway: str
+    interface: str
+
+    @property
+    def actual(self) -> NextHop:
+        return next_hop(self.host, self.target)
+
+    @property
+    def is_right(self) -> bool:
+        way = self.actual
+        return (way.gateway, way.interface) == (self.gateway, self.interface)
+
+
+def steps(state: LabState, *roles: str) -> Iterator[Step]:
+    """The steps of hosts with these roles that could be read."""
+    for host in state.by_role(*roles):
+        for target in _targets(state, host):
+            way = planned_next_hop(host, target)
+            if way.interface:
+                yield Step(host, target, way.gateway, way.interface)
+
+
+def _targets(state: LabState, host: HostState) -> Iterator[str]:
+    clients = [plug.address for plug in state.clients]
+    segments = {plug.switch for plug in host.plugs}
+    in_front = state.director_host.main.switch in segments
+    own = [one.main.address for one in state.by_role(SERVER) if one.main.switch in segments]
+    if host.role == CLIENT:
+        yield state.vip
+    elif host.role == SERVER:
+        yield from clients
+    elif host.role == DIRECTOR:
+        yield from (server.address for server in state.servers)
+        yield from clients if state.method == "nat" else ()
+    elif in_front:
+        yield state.vip
+        yield from (server.address for server in state.servers) if state.method == "tun" else clients
+    else:
+        yield from (*own, *clients)
+
+
+def planned_next_hop(host: HostState, target: str) -> NextHop:
+    """By its plugs, and the routes that the plan prescribes."""
+    for plug in host.plugs:
+        if plug.reaches(target):
+            return NextHop(target, "", plug.interface)
+    routes = [*host.planned.routes, Route(_DEFAULT, host.planned.gateway, "")]
+    found = longest(routes, target)
+    gateway = found.gateway if found else ""
+    plugs = (plug.interface for plug in host.plugs if gateway and plug.reaches(gateway))
+    return NextHop(target, gateway, next(plugs, ""))
+
+
+def next_hop(host: HostState, target: str) -> NextHop:
+    """As the kernel answered, or by the routing table where it was not asked."""
+    asked = next(
+        (one for one in host.next_hops if (one.target, one.source, one.inbound) == (target, "", "")), None
+    )
+    if asked:
+        return asked
+    found = longest(host.routes, target)
+    return NextHop(target, found.gateway, found.interface) if found else NextHop(target)
+
+
+def longest(routes: Iterable[Route], target: str) -> Route | None:
+    """The route with the longest matching prefix."""
+    address = IPv4Address(target)
+    matching = [route for route in routes if address in _network(route.destination)]
+    return max(matching, key=lambda route: _network(route.destination).prefixlen, default=None)
+
+
+def _network(destination: str) -> IPv4Network:
+    return IPv4Network("0.0.0.0/0" if destination == _DEFAULT else destination, strict=False)
+
+
+def repairs(step: Step) -> Iterator[str]:
+    """The commands that lead the step's packets as planned.
+
+    A route that should not be there is deleted, the one that is missing then is restored; where the routing
+    table is right, a rule of policy routing (ip-rule(8)) overrides it.
+    """
+    host, target = step.host, step.target
+    left = list(host.routes)
+    while (used := longest(left, target)) and not _is_planned(host, used):
+        left.remove(used)
+        if used.destination != _DEFAULT or used.kind:
+            yield f"ip route del {used}"
+    if used and (used.gateway, used.interface) == (step.gateway, step.interface):
+        if len(left) == len(host.routes):
+            yield "ip rule flush"
+            yield from (f"ip rule add priority {priority} lookup {table}" for table, priority in _RULES)
+        return
+    if step.gateway:
+        planned = longest(host.planned.routes, target)
+        destination = planned.destination if planned else _DEFAULT
+        yield f"ip route replace {destination} via {step.gateway} dev {step.interface}"
+    else:
+        plug = next(plug for plug in host.plugs if plug.interface == step.interface)
+        yield f"ip route replace {_connected(plug)} dev {step.interface}"
+
+
+_RULES = (("main", 32766), ("default", 32767))  # the kernel's own, besides that of the local table
+
+
+def _is_planned(host: HostState, route: Route) -> bool:
+    """Whether it is the host's planned default route, another planned one, or a network of its plugs."""
+    if route.kind:
+        return False
+    if route.destination == _DEFAULT:
+        return route.gateway == host.planned.gateway
+    planned = {(one.destination, one.gateway) for one in host.planned.routes}
+    connected = {(_connected(plug), "") for plug in host.plugs}
+    return (route.destination, route.gateway) in planned | connected
+
+
+def _connected(plug: Plug) -> str:
+    return str(IPv4Interface(f"{plug.address}/{plug.prefix}").network)
+
+
+def default_route(host: HostState) -> Iterator[str]:
+    """The commands that restore the host's default route."""
+    if host.planned.gateway:
+        yield f"ip route replace default via {host.planned.gateway}"
+
+
+def planned_routes(host: HostState) -> Iterator[str]:
+    """The commands that restore all its routes through gateways."""
+    yield from default_route(host)
+    yield from (f"ip route replace {route.destination} via {route.gateway}" for route in host.planned.routes)
+
+
+def holder(state: LabState, address: str) -> tuple[HostState, Plug] | None:
+    """The host that has the address by the plan, and its plug; the VIP is the director's."""
+    if address == state.vip:
+        return state.director_host, state.director_host.main
+    found = ((host, plug) for host in state.hosts for plug in host.plugs if plug.address == address)
+    return next(found, None)

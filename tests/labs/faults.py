@@ -1,0 +1,824 @@
+"""A catalogue of faults to try the doctor on: what is typed on which host, what undoes it, the right cause.
+
+A kind of fault has several variants; `draw` picks faults by chance, `fill` puts a lab's names and addresses
+into a variant. A kind without a cause hurts nothing: the doctor has to be silent.
+
+In commands, <word> stands for a value of the host the fault is on (`_values`), and a line that begins with
+`HOST: ` is typed there instead. Each line is typed in that host's folder of scripts.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from ipaddress import IPv4Interface
+from typing import Any
+
+from labs.network.addresses import mac_of
+from labs.network.topology import Interface, Node, Role
+from labs.plan import Plan
+
+METHODS = ("nat", "tun", "dr")
+_OF_NOBODY = "02:00:00:00:00:99"
+_FLAGS = {"nat": "-m", "tun": "-i", "dr": "-g"}
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What is typed, and what undoes it; `methods` and `engines` where it has that effect."""
+
+    typed: str
+    undo: str
+    methods: str = "nat tun dr"
+    engines: str = "scapy ebpf"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`on` is a role (client, router, site, director, server) or several; `cause` is the doctor's word.
+
+    `by_issue` says whether the requirements name it; the others were added to try the doctor on.
+    """
+
+    name: str
+    on: str
+    cause: str
+    variants: tuple[Variant, ...]
+    by_issue: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault of one lab, ready to be typed: lists of (host, command)."""
+
+    name: str
+    cause: str
+    host: str
+    typed: tuple[tuple[str, str], ...]
+    undo: tuple[tuple[str, str], ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def _kind(name: str, on: str, cause: str, *variants: Variant) -> Kind:
+    return Kind(name, on, cause, variants)
+
+
+def _extra(name: str, on: str, cause: str, *variants: Variant) -> Kind:
+    return Kind(name, on, cause, variants, by_issue=False)
+
+
+def _filter(hook: str, rule: str, methods: str = "nat tun dr", family: str = "ip") -> Variant:
+    device = " device <lan>" if family == "netdev" else ""
+    typed = (
+        f"nft 'add table {family} f; "
+        f"add chain {family} f c {{ type filter hook {hook}{device} priority 0; }}; "
+        f"add rule {family} f c {rule}'"
+    )
+    return Variant(typed, f"nft delete table {family} f", methods)
+
+
+def _nat(rule: str) -> Variant:
+    typed = f"nft 'add table ip f; add chain ip f c {{ type nat hook postrouting priority 100; }}; {rule}'"
+    return Variant(typed, "nft delete table ip f")
+
+
+def _sysctl(name: str, value: int, before: int, methods: str = "nat tun dr") -> Variant:
+    return Variant(f"sysctl -w net.ipv4.{name}={value}", f"sysctl -w net.ipv4.{name}={before}", methods)
+
+
+def _restart(edit: str, undo: str, methods: str = "nat tun dr") -> Variant:
+    """The director restarted with an edited start.sh; its rules are loaded again."""
+    again = (
+        "; pkill -CONT -f '[d]irector --method'; pkill -f '[d]irector --method'; "
+        "while pgrep -f '[d]irector --method' > /dev/null; do sleep 0.1; done; "
+        "setsid sh start.sh > start.log 2>&1 & "
+        "until ippfvsadm -L > /dev/null 2>&1; do sleep 0.1; done; sh rules.sh"
+    )
+    return Variant(edit + again, undo + again, methods)
+
+
+_SETUP = "sh 1999/<role>.sh"
+_NGINX = "nginx -p ../../servers/<host>/ -c nginx.conf"
+_PID = "../../servers/<host>/nginx.pid"
+_START_NGINX = f"setsid {_NGINX} > /dev/null 2>&1 & until [ -e {_PID} ]; do sleep 0.1; done"
+_STOP_NGINX = f"kill -CONT $(cat {_PID}); {_NGINX} -s stop; while [ -e {_PID} ]; do sleep 0.1; done"
+_CONF = "../../servers/<host>/nginx.conf"
+_DIRECTOR = "pgrep -f '[d]irector --method'"
+_RULES = "sh rules.sh"
+_HOLD = (
+    "c1: setsid bash -c 'for i in {}; do exec {{fd}}<>/dev/tcp/<vip>/80; done; exec sleep 60.25' "
+    "> /dev/null 2>&1 &"
+)
+
+
+def _hold(count: int) -> str:
+    """A client keeps so many connections open for a while; waits until it has them."""
+    numbers = " ".join(map(str, range(count)))
+    wait = f"until [ $(ipvsadm -Lnc | grep -c ESTABLISHED) -ge {count} ]; do sleep 0.1; done"
+    return f"{_HOLD.format(numbers)}\nd: {wait}"
+
+
+_LET_GO = "c1: pkill -f '[s]leep 60.25' || true"
+
+KINDS: tuple[Kind, ...] = (
+    # ---- the seventeen causes that exercises are about ----
+    _kind(
+        "no default route",
+        "server",
+        "no_gateway",
+        Variant("ip route del default", "ip route add default via <gw>"),
+        Variant("ip route replace default via <peer_ip>", "ip route replace default via <gw>", "nat dr"),
+        Variant("ip route replace default via <dip>", "ip route replace default via <gw>", "dr"),
+    ),
+    _kind(
+        "no service",
+        "director",
+        "no_service",
+        Variant("ippfvsadm -D -t <vip>:80", _RULES),
+        Variant("ipvsadm -C", _RULES),
+    ),
+    _kind("kernel forwards, too", "director", "ip_forward", _sysctl("ip_forward", 1, 0, "nat")),
+    _kind(
+        "VIP missing on a server",
+        "server",
+        "vip_missing",
+        Variant("ip address del <vip>/32 dev <vipdev>", _SETUP, "tun dr"),
+        Variant("ip link set tunl0 down", _SETUP, "tun"),
+    ),
+    _kind(
+        "reverse-path filter on a server",
+        "server",
+        "rp_filter",
+        _sysctl("conf.all.rp_filter", 1, 0, "tun"),
+        _sysctl("conf.tunl0.rp_filter", 1, 0, "tun"),
+    ),
+    _kind(
+        "reverse-path filter on a site's router",
+        "site",
+        "rp_filter",
+        _sysctl("conf.<inner>.rp_filter", 1, 0, "tun"),
+    ),
+    _kind(
+        "fragmentation needed is filtered",
+        "router",
+        "icmp_filtered",
+        _filter("forward", "icmp type destination-unreachable drop", "tun"),
+    ),
+    _kind("answers ARP for the VIP", "server", "arp_answered", _sysctl("conf.<lan>.arp_ignore", 0, 1, "dr")),
+    _kind(
+        "silenced on lo only",
+        "server",
+        "arp_ignore_on_lo",
+        Variant(
+            "sysctl -w net.ipv4.conf.<lan>.arp_ignore=0 net.ipv4.conf.lo.arp_ignore=1",
+            "sysctl -w net.ipv4.conf.<lan>.arp_ignore=1 net.ipv4.conf.lo.arp_ignore=0",
+            "dr",
+        ),
+    ),
+    _kind(
+        "announces the VIP",
+        "server",
+        "arp_announced",
+        _sysctl("conf.<lan>.arp_announce", 0, 2, "dr"),
+        _sysctl("conf.<lan>.arp_announce", 1, 2, "dr"),
+    ),
+    _kind(
+        "checksum offload",
+        "server client",
+        "checksum_offload",
+        Variant("ethtool -K <lan> tx on", "ethtool -K <lan> tx off"),
+    ),
+    _kind(
+        "short timeout",
+        "director",
+        "short_timeout",
+        Variant("ipvsadm --set 2 0 0", "ipvsadm --set 900 120 300"),
+    ),
+    _kind(
+        "persistence",
+        "director",
+        "persistence",
+        Variant("ipvsadm -E -t <vip>:80 -s rr -p 300", "ipvsadm -E -t <vip>:80 -s rr"),
+    ),
+    _kind(
+        "two ports, two services",
+        "director",
+        "ports_apart",
+        Variant(
+            "ipvsadm -A -t <vip>:8080 -s rr; ipvsadm -a -t <vip>:8080 -r <rip1>:80 -m; "
+            "ipvsadm -a -t <vip>:8080 -r <rip2>:8000 -m",
+            "ipvsadm -C; fwmark -F; sh rules.sh",
+            "nat",
+        ),
+    ),
+    _kind(
+        "a server deleted with connections",
+        "director",
+        "server_deleted",
+        Variant(
+            f"{_hold(3)}\nipvsadm -d -t <vip>:80 -r <rip1>:80",
+            f"{_LET_GO}\n{_RULES}",
+        ),
+        Variant("echo 'ipvsadm -d -t <vip>:80 -r <rip1>:80' > drain.sh", "rm -f drain.sh"),
+    ),
+    _kind(
+        "no ftp helper",
+        "director",
+        "no_ftp_helper",
+        _restart(
+            "sed -i 's/lvs-director /lvs-director --no-ftp-helper /' start.sh",
+            "sed -i 's/ --no-ftp-helper//' start.sh",
+            "nat",
+        ),
+    ),
+    _kind(
+        "httpd on another port",
+        "server",
+        "port_remapped",
+        Variant(
+            f"sed -i 's/listen 80;/listen 8000;/' {_CONF}; {_STOP_NGINX}; {_START_NGINX}",
+            f"sed -i 's/listen 8000;/listen 80;/' {_CONF}; {_STOP_NGINX}; {_START_NGINX}",
+            "tun dr",
+        ),
+    ),
+    # ---- everyday faults ----
+    _kind(
+        "httpd killed",
+        "server",
+        "not_listening",
+        Variant(f"kill $(cat {_PID}); while [ -e {_PID} ]; do sleep 0.1; done", _START_NGINX),
+        Variant(f"{_NGINX} -s stop; while [ -e {_PID} ]; do sleep 0.1; done", _START_NGINX),
+        Variant(f"fuser -s -k -KILL <port>/tcp; rm -f {_PID}", _START_NGINX),
+    ),
+    _kind(
+        "httpd bound to one address",
+        "server",
+        "not_listening",
+        Variant(
+            f"sed -i 's/listen <port>;/listen 127.0.0.1:<port>;/' {_CONF}; {_STOP_NGINX}; {_START_NGINX}",
+            f"sed -i 's/listen 127.0.0.1:/listen /' {_CONF}; {_STOP_NGINX}; {_START_NGINX}",
+        ),
+        Variant(
+            f"sed -i 's/listen <port>;/listen <ip>:<port>;/' {_CONF}; {_STOP_NGINX}; {_START_NGINX}",
+            f"sed -i 's/listen <ip>:/listen /' {_CONF}; {_STOP_NGINX}; {_START_NGINX}",
+            "tun dr",
+        ),
+    ),
+    _kind(
+        "httpd stopped",
+        "server",
+        "frozen",
+        Variant(f"kill -STOP $(cat {_PID})", f"kill -CONT $(cat {_PID})"),
+        Variant("fuser -s -k -STOP <port>/tcp", "fuser -s -k -CONT <port>/tcp"),
+    ),
+    _kind(
+        "director stopped",
+        "director",
+        "frozen",
+        Variant(f"kill -STOP $({_DIRECTOR})", f"kill -CONT $({_DIRECTOR})"),
+    ),
+    _kind(
+        "director ended",
+        "director",
+        "director_down",
+        Variant(
+            f"kill $({_DIRECTOR}); while {_DIRECTOR} > /dev/null; do sleep 0.1; done",
+            "setsid sh start.sh > start.log 2>&1 & "
+            "until ippfvsadm -L > /dev/null 2>&1; do sleep 0.1; done; sh rules.sh",
+        ),
+        Variant(
+            f"kill -KILL $({_DIRECTOR}); while {_DIRECTOR} > /dev/null; do sleep 0.1; done",
+            "setsid sh start.sh > start.log 2>&1 & "
+            "until ippfvsadm -L > /dev/null 2>&1; do sleep 0.1; done; sh rules.sh",
+        ),
+    ),
+    _kind(
+        "requests filtered on a server",
+        "server",
+        "port_filtered",
+        _filter("input", "tcp dport <port> drop"),
+        _filter("input", "tcp dport <port> reject"),
+        _filter("prerouting", "ip daddr <dest> drop"),
+        _filter("input", "ip saddr <clients> tcp dport { 80, 443, 8000 } drop", family="inet"),
+    ),
+    _kind(
+        "replies filtered on a server", "server", "port_filtered", _filter("output", "tcp sport <port> drop")
+    ),
+    _kind(
+        "filtered on the router",
+        "router",
+        "port_filtered",
+        _filter("forward", "tcp dport 80 drop"),
+        _filter("forward", "ip daddr <vip> reject"),
+        _filter("prerouting", "tcp dport 1-1023 drop"),
+    ),
+    _kind(
+        "filtered on a client",
+        "client",
+        "port_filtered",
+        _filter("output", "ip daddr <vip> drop"),
+        _filter("input", "tcp sport 80 drop"),
+    ),
+    _kind(
+        "tunnel filtered on a server",
+        "server",
+        "port_filtered",
+        _filter("input", "ip protocol 4 drop", "tun"),
+        _filter("input", "ip saddr <dip> drop", "tun"),
+    ),
+    _kind(
+        "link down",
+        "server client director router",
+        "link_down",
+        Variant("ip link set <lan> down", f"ip link set <lan> up; {_SETUP}"),
+        Variant("ifconfig <lan> down", f"ip link set <lan> up; {_SETUP}"),
+    ),
+    _kind(
+        "link of the private net down",
+        "director",
+        "link_down",
+        Variant("ip link set d-eth1 down", f"ip link set d-eth1 up; {_SETUP}", "nat"),
+    ),
+    _kind(
+        "wrong netmask on a client",
+        "client",
+        "wrong_netmask",
+        Variant("ifconfig <lan> netmask 240.0.0.0", _SETUP),
+        Variant("ifconfig <lan> netmask 255.255.255.240", _SETUP),
+    ),
+    _kind(
+        "wrong netmask on a server",
+        "server",
+        "wrong_netmask",
+        Variant("ip address add <ip>/4 dev <lan>", "ip address del <ip>/4 dev <lan>", "tun dr"),
+        Variant("ifconfig <lan> netmask 255.255.255.254", _SETUP, "dr"),
+    ),
+    _kind(
+        "wrong netmask of the VIP",
+        "server",
+        "wrong_netmask",
+        Variant("ifconfig lo:0 <vip> netmask 255.255.255.0", _SETUP, "dr"),
+        Variant("ip address add <vip>/24 dev lo", "ip address del <vip>/24 dev lo", "dr"),
+    ),
+    _kind(
+        "wrong netmask on the router",
+        "router",
+        "wrong_netmask",
+        Variant("ifconfig r0-eth1 netmask 255.255.255.128", _SETUP),
+    ),
+    _kind(
+        "RIP twice",
+        "server",
+        "duplicate_address",
+        Variant(
+            "ip address add <peer_ip>/<prefix> dev <lan>",
+            "ip address del <peer_ip>/<prefix> dev <lan>",
+            "nat dr",
+        ),
+        Variant("ip address add <peer_ip>/32 dev lo", "ip address del <peer_ip>/32 dev lo", "nat dr"),
+    ),
+    _extra(
+        "gateway's address on a server",
+        "server",
+        "duplicate_address",
+        Variant("ip address add <gw>/<prefix> dev <lan>", "ip address del <gw>/<prefix> dev <lan>"),
+    ),
+    _extra(
+        "client's address twice",
+        "client",
+        "duplicate_address",
+        Variant("ip address add <peer_ip>/24 dev <lan>", "ip address del <peer_ip>/24 dev <lan>"),
+    ),
+    _extra(
+        "VIP on the router",
+        "router",
+        "duplicate_address",
+        Variant("ip address add <vip>/32 dev lo", "ip address del <vip>/32 dev lo"),
+    ),
+    _kind(
+        "wrong static neighbour of the router",
+        "router",
+        "wrong_neighbour",
+        Variant(
+            "ip neigh replace <vip> lladdr <mac_of_nobody> dev r0-eth1 nud permanent",
+            "ip neigh del <vip> dev r0-eth1",
+        ),
+        Variant(
+            "ip neigh replace <vip> lladdr <rs1_mac> dev r0-eth1 nud permanent",
+            "ip neigh del <vip> dev r0-eth1",
+            "dr",
+        ),
+        Variant("arp -s <vip> <mac_of_nobody>", "arp -d <vip>"),
+    ),
+    _kind(
+        "wrong static neighbour of an end",
+        "client server",
+        "wrong_neighbour",
+        Variant(
+            "ip neigh replace <gw> lladdr <mac_of_nobody> dev <lan> nud permanent",
+            "ip neigh del <gw> dev <lan>",
+        ),
+        Variant("arp -s <gw> <mac_of_nobody>", "arp -d <gw>"),
+    ),
+    _kind(
+        "VIP missing on the director",
+        "director",
+        "director_vip",
+        Variant("ip address del <vip>/32 dev d-eth0", _SETUP),
+        Variant("ifconfig d-eth0:0 down", _SETUP),
+    ),
+    _kind(
+        "VIP silenced on the director",
+        "director",
+        "director_vip",
+        _sysctl("conf.d-eth0.arp_ignore", 8, 0),
+        _sysctl("conf.all.arp_ignore", 8, 0),
+        _filter("input", "arp daddr ip <vip> drop", family="arp"),
+    ),
+    _kind(
+        "no route on the director",
+        "director",
+        "no_route",
+        Variant("ip route del default", "ip route add default via <gw>", "nat tun"),
+        Variant("ip route replace default via 203.0.113.77", "ip route replace default via <gw>", "nat tun"),
+    ),
+    _kind(
+        "no route on the router",
+        "router",
+        "no_route",
+        Variant("ip route del 192.0.2.0/27", _SETUP, "tun"),
+        Variant("ip route add blackhole <vip>", "ip route del blackhole <vip>"),
+        Variant("ip route add unreachable <clients27>", "ip route del unreachable <clients27>", "nat dr"),
+    ),
+    _extra(
+        "no route on a client",
+        "client",
+        "no_route",
+        Variant("ip route del default", "ip route add default via <gw>"),
+        Variant("ip route add prohibit <vip>", "ip route del prohibit <vip>"),
+    ),
+    _kind(
+        "rule for a wrong port",
+        "director",
+        "wrong_rule",
+        Variant(
+            "ipvsadm -d -t <vip>:80 -r <rip2>:8000; ipvsadm -a -t <vip>:80 -r <rip2>:80 -m", _RULES, "nat"
+        ),
+        Variant(
+            "ippfvsadm -D -t <vip>:80 -R <rip1>:80; ippfvsadm -A -t <vip>:80 -R <rip1>:8080", _RULES, "nat"
+        ),
+    ),
+    _kind(
+        "rule for an address that nobody has",
+        "director",
+        "wrong_rule",
+        Variant("ippfvsadm -A -t <vip>:80 -R <free_ip>:80", _RULES),
+        Variant("ipvsadm -a -t <vip>:80 -r <free_ip>:80 <flag>", _RULES),
+    ),
+    _kind(
+        "all servers quiesced",
+        "director",
+        "quiesced",
+        Variant(
+            "for r in $(ipvsadm -Sn | sed -n 's/.*<vip>:80 -r \\([^ ]*\\).*/\\1/p'); do "
+            "ipvsadm -e -t <vip>:80 -r $r <flag> -w 0; done",
+            _RULES,
+        ),
+    ),
+    _kind(
+        "all servers over their thresholds",
+        "director",
+        "quiesced",
+        Variant(
+            f"{_hold(3)}\n"
+            "for r in $(ipvsadm -Sn | sed -n 's/.*<vip>:80 -r \\([^ ]*\\).*/\\1/p'); do "
+            "ipvsadm -e -t <vip>:80 -r $r <flag> -w 1 -x 1; done",
+            f"{_LET_GO}\nipvsadm -C; {_RULES}",
+        ),
+    ),
+    _kind(
+        "connection table full",
+        "director",
+        "table_full",
+        Variant(
+            _restart("sed -i 's/lvs-director /lvs-director --conn-limit 4 /' start.sh", "").typed
+            + f"\n{_hold(4)}",
+            _LET_GO + "\n" + _restart("", "sed -i 's/ --conn-limit 4//' start.sh").undo,
+        ),
+    ),
+    _kind(
+        "smaller MTU on the router's cable",
+        "router",
+        "small_mtu",
+        Variant("ip link set r0-eth1 mtu 1400", "ip link set r0-eth1 mtu 1500"),
+        Variant("ifconfig r0-eth1 mtu 1000", "ifconfig r0-eth1 mtu 1500"),
+    ),
+    _kind(
+        "smaller MTU on the director's cable",
+        "director",
+        "small_mtu",
+        Variant("ip link set d-eth1 mtu 1400", "ip link set d-eth1 mtu 1500", "nat"),
+        Variant("ip link set d-eth0 mtu 1400", "ip link set d-eth0 mtu 1500", "dr tun"),
+    ),
+    _extra(
+        "source NAT to an address that nobody has",
+        "router",
+        "source_nat",
+        _nat("add rule ip f c oifname r0-eth1 snat to 203.0.113.200"),
+    ),
+    _kind(
+        "proxy ARP for the whole segment",
+        "server",
+        "proxy_arp",
+        Variant(
+            "sysctl -w net.ipv4.conf.<lan>.forwarding=1 net.ipv4.conf.<lan>.proxy_arp_pvlan=1",
+            "sysctl -w net.ipv4.conf.<lan>.forwarding=0 net.ipv4.conf.<lan>.proxy_arp_pvlan=0",
+            "nat dr",
+        ),
+    ),
+    # ---- kinds that nobody asked for ----
+    _extra(
+        "router does not forward",
+        "router site",
+        "router_forwarding",
+        Variant(
+            "sysctl -w net.ipv4.ip_forward=0",
+            f"sysctl -w net.ipv4.ip_forward=1; {_SETUP}",
+        ),
+        Variant(
+            "echo 0 > /proc/sys/net/ipv4/conf/<lan>/forwarding",
+            "echo 1 > /proc/sys/net/ipv4/conf/<lan>/forwarding",
+        ),
+    ),
+    _extra(
+        "packets born too old",
+        "server client",
+        "short_ttl",
+        _sysctl("ip_default_ttl", 1, 64),
+        _sysctl("ip_default_ttl", 2, 64, "nat"),
+    ),
+    _extra(
+        "ARP switched off",
+        "server client director",
+        "arp_off",
+        Variant("ip link set <lan> arp off", "ip link set <lan> arp on"),
+        Variant("ifconfig <lan> -arp", "ifconfig <lan> arp"),
+    ),
+    _extra(
+        "another address than planned",
+        "server",
+        "address_missing",
+        Variant(
+            "ip address add <free_ip>/<prefix> dev <lan>; ip address del <ip>/<prefix> dev <lan>; "
+            "ip route replace default via <gw>",
+            f"ip address flush dev <lan>; {_SETUP}",
+        ),
+    ),
+    _extra(
+        "policy routing on a client",
+        "client",
+        "no_route",
+        Variant("ip rule add to <vip> prohibit", "ip rule del to <vip> prohibit"),
+    ),
+    _extra(
+        "policy routing on a server",
+        "server",
+        "no_gateway",
+        Variant("ip rule add to <clients> blackhole", "ip rule del to <clients> blackhole"),
+    ),
+    _extra(
+        "ftp filtered",
+        "server",
+        "port_filtered",
+        _filter("input", "tcp dport 21 drop", "dr tun"),
+    ),
+    _extra(
+        "every new connection dropped",
+        "director",
+        "drop_packet",
+        Variant(
+            "ipvs-sysctl drop_packet=3 am_droprate=1",
+            "ipvs-sysctl drop_packet=0 am_droprate=10",
+        ),
+    ),
+    _extra(
+        "a cable that is far too slow",
+        "server director",
+        "slow_link",
+        Variant(
+            "tc qdisc replace dev <lan> root tbf rate 200bit burst 100 limit 200",
+            "tc qdisc del dev <lan> root",
+        ),
+    ),
+    _extra(
+        "filtered before the kernel",
+        "server",
+        "port_filtered",
+        _filter("ingress", "tcp dport <port> drop", family="netdev", methods="nat dr"),
+    ),
+    # ---- what hurts nothing ----
+    _kind(
+        "a filter that the engine bypasses",
+        "director",
+        "",
+        _filter("input", "tcp dport 80 drop"),
+        _filter("prerouting", "tcp dport 80 drop"),
+        _filter("forward", "ip daddr <vip> drop"),
+    ),
+    _kind(
+        "source NAT that the engine bypasses",
+        "director",
+        "",
+        _nat("add rule ip f c oifname d-eth0 masquerade"),
+    ),
+    _kind(
+        "smaller MTU of an end",
+        "client server",
+        "",
+        Variant("ip link set <lan> mtu 1400", "ip link set <lan> mtu 1500", "nat dr"),
+    ),
+    _kind("proxy ARP on the router", "router", "", _sysctl("conf.all.proxy_arp", 1, 0)),
+    _kind(
+        "ARP filter",
+        "director server",
+        "",
+        _sysctl("conf.<lan>.arp_filter", 1, 0),
+    ),
+    _extra(
+        "the right static neighbour",
+        "router",
+        "",
+        Variant(
+            "ip neigh replace <vip> lladdr <dip_mac> dev r0-eth1 nud permanent",
+            "ip neigh del <vip> dev r0-eth1",
+        ),
+    ),
+    _extra(
+        "one server quiesced",
+        "director",
+        "",
+        Variant(
+            "ipvsadm -e -t <vip>:80 -r <rip1>:80 <flag> -w 0",
+            "ipvsadm -e -t <vip>:80 -r <rip1>:80 <flag> -w 1",
+        ),
+    ),
+    _extra(
+        "one server less",
+        "director",
+        "",
+        Variant("ipvsadm -d -t <vip>:80 -r <rip1>:80", f"ipvsadm -C; {_RULES}"),
+    ),
+    _extra(
+        "a second address",
+        "server client",
+        "",
+        Variant("ip address add <free_ip>/<prefix> dev <lan>", "ip address del <free_ip>/<prefix> dev <lan>"),
+        Variant("ip address add 10.9.9.9/24 dev <lan>", "ip address del 10.9.9.9/24 dev <lan>"),
+    ),
+    _extra("loose reverse-path filter", "server router", "", _sysctl("conf.all.rp_filter", 2, 0)),
+    _extra("no answer to ping", "server director", "", _sysctl("icmp_echo_ignore_all", 1, 0)),
+    _extra(
+        "another filter",
+        "server router",
+        "",
+        _filter("input", "tcp dport 22 drop"),
+        _filter("input", "udp dport 53 reject"),
+    ),
+    _extra(
+        "no default route where none is needed",
+        "director",
+        "",
+        Variant("ip route del default", "ip route add default via <gw>", "dr"),
+    ),
+    _extra(
+        "another scheduler",
+        "director",
+        "",
+        Variant("ipvsadm -E -t <vip>:80 -s wlc", "ipvsadm -E -t <vip>:80 -s rr"),
+        Variant("ipvsadm -E -t <vip>:80 -s sh", "ipvsadm -E -t <vip>:80 -s rr"),
+    ),
+    _extra(
+        "netmask that leads the same way",
+        "server",
+        "",
+        Variant("ip address add <ip>/28 dev <lan>", "ip address del <ip>/28 dev <lan>", "nat"),
+    ),
+)
+
+_ROLES = {
+    "client": Role.CLIENT,
+    "server": Role.SERVER,
+    "director": Role.DIRECTOR,
+    "router": Role.ROUTER,
+    "site": Role.ROUTER,
+}
+_SCRIPTS = {"client": "client", "server": "realserver", "director": "director"}
+_WORD = re.compile(r"<(\w+)>")
+_THERE = re.compile(r"([a-z]+\d*): (.*)")
+
+
+def kinds_for(method: str, engine: str = "scapy") -> Iterator[tuple[Kind, Variant, str]]:
+    """Each kind with each variant and role that this method and engine have."""
+    for kind in KINDS:
+        for variant in kind.variants:
+            if method in variant.methods.split() and engine in variant.engines.split():
+                for role in kind.on.split():
+                    if role != "site" or method == "tun":
+                        yield kind, variant, role
+
+
+def draw(plan: Plan, engine: str, chance: random.Random, count: int) -> list[Fault]:
+    """That many faults by chance: each kind once before any comes twice; variant and host are drawn, too."""
+    method = plan.method.name.lower()
+    possible: dict[str, list[tuple[Kind, Variant, str]]] = {}
+    for one in kinds_for(method, engine):
+        possible.setdefault(one[0].name, []).append(one)
+    drawn: list[Fault] = []
+    while len(drawn) < count:
+        names = list(possible)
+        chance.shuffle(names)
+        for name in names:
+            kind, variant, role = chance.choice(possible[name])
+            drawn.append(fill(plan, kind, variant, chance.choice(hosts(plan, role))))
+    return drawn[:count]
+
+
+def hosts(plan: Plan, role: str) -> list[Node]:
+    """The hosts of a role: `router` is the first router, `site` any other."""
+    nodes = list(plan.nodes(_ROLES[role]))
+    return {"router": nodes[:1], "site": nodes[1:]}.get(role, nodes)
+
+
+def fill(plan: Plan, kind: Kind, variant: Variant, node: Node) -> Fault:
+    """The fault on that host."""
+    values = _values(plan, node)
+    return Fault(
+        kind.name,
+        kind.cause,
+        node.name if kind.cause else "",
+        tuple(_lines(variant.typed, values, node.name)),
+        tuple(_lines(variant.undo, values, node.name)),
+    )
+
+
+def _lines(text: str, values: Mapping[str, str], host: str) -> Iterator[tuple[str, str]]:
+    filled = _WORD.sub(lambda word: values[word[1]] if word[1] in values else word[0], text)
+    for line in filled.splitlines():
+        there = _THERE.fullmatch(line)
+        yield (there[1], there[2]) if there else (host, line)
+
+
+def _values(plan: Plan, node: Node) -> dict[str, str]:
+    """What <word> stands for."""
+    method = plan.method.name.lower()
+    main = node.interfaces[0]
+    servers = {server.name: server for server in plan.servers}
+    peer = next((one for one in plan.nodes(node.role) if one != node), node)
+    vip = plan.vip
+    values = {
+        "host": node.name,
+        "lan": main.name,
+        "inner": node.interfaces[-1].name,
+        "ip": main.address,
+        "prefix": str(main.prefix),
+        "gw": _gateway(plan, main),
+        "peer_ip": peer.address,
+        "vip": vip,
+        "dip": plan.addresses.dip,
+        "dip_mac": mac_of(plan.addresses.dip),
+        "vipdev": {"tun": "tunl0", "dr": "lo"}.get(method, ""),
+        "flag": _FLAGS[method],
+        "clients": str(IPv4Interface(f"{plan.nodes(Role.CLIENT)[0].address}/24").network),
+        "clients27": str(IPv4Interface(f"{plan.nodes(Role.CLIENT)[0].address}/27").network),
+        "mac_of_nobody": _OF_NOBODY,
+        "rs1_mac": mac_of(plan.servers[0].address),
+        "role": {Role.ROUTER: "router", Role.CLIENT: "client", Role.SERVER: "realserver"}.get(
+            node.role, "director"
+        ),
+        "free_ip": _free(plan.servers[0].address if node.role is not Role.CLIENT else main.address),
+        **{f"rip{number}": server.address for number, server in enumerate(plan.servers, 1)},
+    }
+    if node.name in servers:
+        values["port"] = str(servers[node.name].http_port)
+        values["dest"] = main.address if method == "nat" else vip
+        values["free_ip"] = _free(main.address)
+    return values
+
+
+def _free(address: str) -> str:
+    """An address of the same network that nobody has: all labs' networks are free from here on."""
+    return str(IPv4Interface(address).ip + 20)
+
+
+def _gateway(plan: Plan, interface: Interface) -> str:
+    """The router on its segment, or the director in VS-NAT."""
+    for role in (Role.ROUTER, Role.DIRECTOR):
+        for node in plan.nodes(role):
+            for other in node.interfaces:
+                if other.switch == interface.switch and node.name != interface.node:
+                    return other.address
+    return ""
