@@ -215,6 +215,13 @@ class Director:
 
     # ---- packets ----
 
+    def knows(self, protocol: int, source: Endpoint, destination: Endpoint) -> bool:
+        """Whether a packet between these endpoints belongs to a connection, in either direction."""
+        table = self.connections
+        return bool(
+            table.find_in(protocol, source, destination) or table.find_out(protocol, source, destination)
+        )
+
     def decide(self, packet: Packet, now: float) -> Decision:
         """The decision about `packet`; never raises, whatever the packet contains."""
         return self._forwarding.decide(packet, now)

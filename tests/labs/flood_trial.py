@@ -1,6 +1,6 @@
 """The part of test_flood.py that runs in its own namespaces (director_net.py).
 
-The rate of SYNs depends on how fast this director, on this machine, handles them. Started as
+The rate of each flood depends on how fast this director, on this machine, handles its packets. Started as
 `python flood_trial.py METHOD FOLDER` inside `unshare`; writes FOLDER/seen.json.
 """
 
@@ -18,7 +18,8 @@ from labs.wait import patient, poll_until
 from tests.labs.director_net import CIP, SERVERS, SOCKET, VIP, build, serve, sh, start, start_director, tool
 from tests.labs.held import CLIENT, held
 
-FEW, FACTOR, BOUND = 200, 3, 100_000
+FEW, FACTOR, BOUND = 200, 3, 3_000_000
+FLOODS = {"SYN": 0x02, "UDP": 0, "SYN+ACK": 0x12}  # flags of TCP
 
 
 def counted() -> dict[str, int]:
@@ -29,14 +30,14 @@ def _counters() -> dict[str, Any]:
     return dict(call(SOCKET, {"do": "counters"}, timeout=patient(20)))
 
 
-def begin_flood(rate: int, count: int) -> Any:
-    return start("c", sys.executable, str(CLIENT), "flood", VIP, "80", str(rate), str(count))
+def begin_flood(rate: int, count: int, flags: int) -> Any:
+    return start("c", sys.executable, str(CLIENT), "flood", VIP, "80", str(rate), str(count), str(flags))
 
 
-def takes() -> float:
-    """The SYNs, with the packets that follow from them, that it forwards per second of processor time."""
+def takes(flags: int) -> float:
+    """The packets, with those that follow from them, that it processes per second of processor time."""
     before = _counters()
-    begin_flood(100 * FEW, FEW).wait(patient(20))
+    begin_flood(100 * FEW, FEW, flags).wait(patient(20))
     poll_until(counted, lambda now: now["in"] >= before["engine"]["in"] + FEW, 20)
     return FEW / float(_counters()["process"]["cpu_seconds"] - before["process"]["cpu_seconds"])
 
@@ -44,12 +45,25 @@ def takes() -> float:
 def try_out(method: str, folder: Path) -> dict[str, Any]:
     server = ":".join(map(str, SERVERS[method]))
     process = start_director(method, folder)
-    tool("ipvsadm", *f"-A -t {VIP}:80 -s rr".split())
-    tool("ipvsadm", *f"-a -t {VIP}:80 -r {server} {FLAGS[method]}".split())
+    for service in (f"-t {VIP}:80", f"-u {VIP}:80"):
+        tool("ipvsadm", *f"-A {service} -s rr".split())
+        tool("ipvsadm", *f"-a {service} -r {server} {FLAGS[method]}".split())
+    seen: dict[str, Any] = {name: flooded(flags) for name, flags in FLOODS.items()}
+    process.terminate()
+    process.wait(patient(20))
+    events = map(json.loads, (folder / "events").read_text().splitlines())
+    shed = [event for event in events if event["kind"] == "shed"]
+    seen["events"] = {name: sum(event[name] for event in shed) for name in ("syns", "strangers")}
+    return seen
+
+
+def flooded(flags: int) -> dict[str, Any]:
+    """What a connection from before gets during a flood, and a new one; the counters afterwards."""
     with held() as before:
-        seen: dict[str, Any] = {"before": before.ask("little"), "takes": takes()}
-        flood = begin_flood(int(FACTOR * seen["takes"]), BOUND)
-        poll_until(counted, lambda now: now["shed"] > 0, 20)
+        seen: dict[str, Any] = {"before": before.ask("little"), "takes": takes(flags)}
+        shed = counted()["shed"]
+        flood = begin_flood(int(FACTOR * seen["takes"]), BOUND, flags)
+        poll_until(counted, lambda now: now["shed"] > shed, 20)
         with held() as new:
             seen["new"] = new.ask("little")
         seen["old"] = before.ask()
@@ -57,13 +71,6 @@ def try_out(method: str, folder: Path) -> dict[str, Any]:
     flood.terminate()
     flood.wait()
     seen["counters"] = counted()
-    process.terminate()
-    process.wait(patient(20))
-    seen["shed"] = [
-        event["syns"]
-        for event in map(json.loads, (folder / "events").read_text().splitlines())
-        if event["kind"] == "shed"
-    ]
     return seen
 
 

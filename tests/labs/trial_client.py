@@ -7,7 +7,8 @@ udp VIP PORT SIZE COUNT [SECONDS]  COUNT datagrams of SIZE bytes from one socket
 pace VIP PORT RATE COUNT      COUNT small datagrams, RATE per second, without answers
 refused VIP PORT              how a connected UDP socket learns that the port is closed
 syns VIP PORT COUNT           COUNT segments that would open a connection, each from another port
-flood VIP PORT RATE COUNT     the same from random addresses in 198.18.0.0/15, RATE per second
+flood VIP PORT RATE COUNT [FLAGS]  the same from random addresses in 198.18.0.0/15, RATE per second; other
+                              FLAGS of TCP, and 0 for UDP
 ttl VIP PORT                  the result of a connection with a TTL of one hop
 """
 
@@ -112,7 +113,7 @@ def syns(vip: str, port: int, count: int) -> None:
             sender.sendto(bytes(IP(src=source, dst=vip) / TCP(sport=10000 + number, dport=port)), (vip, 0))
 
 
-def flood(vip: str, port: int, rate: int, count: int) -> None:
+def flood(vip: str, port: int, rate: int, count: int, flags: int = 0x02) -> None:
     from director.engines.scapy.ipv4 import computed  # late, as above
 
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sender:
@@ -121,10 +122,15 @@ def flood(vip: str, port: int, rate: int, count: int) -> None:
             due = min(count, int((time.monotonic() - began) * rate))
             for _ in range(sent, due):
                 ends = bytes([198, random.choice((18, 19)), *random.randbytes(2)]) + socket.inet_aton(vip)
-                syn = struct.pack("!HHIIBBH", random.randrange(1024, 65536), port, 0, 0, 0x50, 0x02, 8192)
-                checksum = computed(ends + bytes([0, 6, 0, 20]) + syn + bytes(4))
-                ip = bytes([0x45, 0, 0, 0, 0, 1, 0, 0, 64, 6, 0, 0])  # the kernel fills in the rest
-                sender.sendto(ip + ends + syn + checksum + bytes(2), (vip, 0))
+                ports = struct.pack("!HH", random.randrange(1024, 65536), port)
+                if flags:
+                    protocol, segment = 6, ports + struct.pack("!IIBBH", 0, 0, 0x50, flags, 8192)
+                    checksum = computed(ends + bytes([0, 6, 0, 20]) + segment + bytes(4))
+                    segment += checksum + bytes(2)
+                else:
+                    protocol, segment = 17, ports + bytes([0, 12, 0, 0]) + b"data"
+                ip = bytes([0x45, 0, 0, 0, 0, 1, 0, 0, 64, protocol, 0, 0])  # the kernel fills in the rest
+                sender.sendto(ip + ends + segment, (vip, 0))
             sent = due
             time.sleep(0.002)
 

@@ -6,12 +6,14 @@ modules.
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from selectors import EVENT_READ, BaseSelector
+from socket import inet_ntoa
 from traceback import extract_tb, format_exception
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,7 +21,7 @@ from director.core.connections import ConnectionTable, Tables
 from director.core.decision import Decision, Drop, Forward, Pass, Reject
 from director.core.fragments import TIMED_OUT, Reassembly
 from director.core.icmp import IPIP_HEADER, REASSEMBLY_TIME_EXCEEDED, TIME_EXCEEDED
-from director.core.packet import HEADER, TCP, UDP, Packet
+from director.core.packet import HEADER, TCP, UDP, Endpoint, Packet
 from director.core.persistence import Templates
 from director.core.real_server import Method
 from director.engines.engine import EngineError
@@ -41,6 +43,7 @@ _IPV4, _ARP = b"\x08\x00", b"\x08\x06"  # EtherTypes
 _ETHERNET, _ARP_PACKET = 14, 28  # bytes
 _LONGEST = 65535  # bytes of an IP packet
 _ARP_START = bytes.fromhex("000108000604")  # Ethernet and IPv4, with addresses of 6 and 4 bytes
+_PORTS = struct.Struct("!HH")
 _FRAMES = 64  # of one interface, before another gets its turn
 _SYNS, _SYNS_WHILE_BUSY = 32, 1  # of them; the latter while other packets are waiting
 _COUNTERS = ("in", "out", "malformed", "dropped", "answered", "local", "lost", "shed", "missed")
@@ -152,13 +155,13 @@ class ScapyEngine:
         self._count_overflow()
 
     def _count_overflow(self) -> None:
-        """Count frames for which the queues had no room; report a SYN flood."""
+        """Count frames for which there was no time or no room; report a flood."""
         for wire in self._wires:
-            shed, missed = wire.overflow()
-            self._count("shed", shed)
+            syns, strangers, missed = wire.overflow()
+            self._count("shed", syns + strangers)
             self._count("missed", missed)
-            if shed:
-                about = partial(dict[str, Any], interface=wire.interface, syns=shed)
+            if syns or strangers:
+                about = partial(dict[str, Any], interface=wire.interface, syns=syns, strangers=strangers)
                 self._director.trace.emit("shed", self._clock(), about)
 
     def sync_counters(self, *, wait: bool) -> None:
@@ -182,8 +185,19 @@ class ScapyEngine:
     def _drain(self, wire: Wire) -> None:
         """Process the frames that are waiting on a wire, but not so many that other wires starve."""
         busy = any(wire.is_behind for wire in self._wires)
-        for frame in wire.frames(_FRAMES, _SYNS_WHILE_BUSY if busy else _SYNS):
+        for frame in wire.frames(_FRAMES, _SYNS_WHILE_BUSY if busy else _SYNS, self._is_known):
             self._receive_safely(wire, frame)
+
+    def _is_known(self, frame: bytes) -> bool:
+        """Whether it belongs to a connection. Also ARP, and fragments, of which nobody can tell."""
+        if frame[12:_ETHERNET] != _IPV4 or len(frame) < _ETHERNET + HEADER or frame[20] & 0x3F or frame[21]:
+            return True
+        protocol, ports = frame[23], frame[_ETHERNET + 4 * (frame[14] & 15) :][:4]
+        if protocol not in (TCP, UDP) or len(ports) < 4:
+            return False
+        sport, dport = _PORTS.unpack(ports)
+        source = Endpoint(inet_ntoa(frame[26:30]), sport)
+        return self._director.knows(protocol, source, Endpoint(inet_ntoa(frame[30:34]), dport))
 
     def inject(self, frame: bytes) -> None:
         """Process a frame as if it had arrived on the wire with its destination address."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from director.engines.scapy.engine import ScapyEngine
-from director.engines.scapy.host import Route
+from director.engines.scapy.host import Overflow, Route
 from director.engines.scapy.next_hops import Neighbours, Routes
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ class FakeWire:
         self.incoming: list[bytes] = []
         self.sent: list[bytes] = []
         self.syns = 0
-        self.dropped = 0, 0  # what `overflow` returns next
+        self.dropped = Overflow()  # what `overflow` returns next
 
     @property
     def sources(self) -> Sequence[Any]:
         return [self]
 
-    def frames(self, limit: int, syns: int) -> list[bytes]:  # noqa: ARG002
+    def frames(self, limit: int, syns: int, is_known: Callable[[bytes], bool]) -> list[bytes]:  # noqa: ARG002
         self.syns = syns
         frames, self.incoming = self.incoming, []
         return frames
@@ -49,8 +49,8 @@ class FakeWire:
         self.sent.append(frame)
         return True
 
-    def overflow(self) -> tuple[int, int]:
-        dropped, self.dropped = self.dropped, (0, 0)
+    def overflow(self) -> Overflow:
+        dropped, self.dropped = self.dropped, Overflow()
         return dropped
 
     def refresh(self) -> None:

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from director.core.service import VirtualService
+
+
+class Overflow(NamedTuple):
+    """Frames dropped for want of time or room.
+
+    `syns` and `strangers`, packets of no connection, were dropped in a flood; `missed` are others for which
+    the kernel's queue had no room.
+    """
+
+    syns: int = 0
+    strangers: int = 0
+    missed: int = 0
 
 
 class Wire(Protocol):
@@ -29,14 +41,17 @@ class Wire(Protocol):
     def sources(self) -> Sequence[socket.socket | int]:
         """Descriptors that are readable while frames are waiting."""
 
-    def frames(self, limit: int, syns: int) -> list[bytes]:
-        """The next frames in order of arrival: about `limit`, and at most `syns` SYNs besides."""
+    def frames(self, limit: int, syns: int, is_known: Callable[[bytes], bool]) -> list[bytes]:
+        """The next frames in order of arrival: about `limit`, and at most `syns` SYNs besides.
+
+        In a flood, frames that are known, as belonging to a connection, come first.
+        """
 
     def send(self, frame: bytes) -> bool:
         """Send a frame; False if the interface does not take it."""
 
-    def overflow(self) -> tuple[int, int]:
-        """SYNs and other frames dropped for want of room since the last call; called once a second."""
+    def overflow(self) -> Overflow:
+        """Frames dropped since the last call; called once a second."""
 
     def refresh(self) -> None:
         """Read addresses, MTU and index again."""

@@ -4,8 +4,9 @@ Opening a socket per packet would cost 24 ms each; the kernel's default receive 
 hundred frames of a burst.
 
 SYNs have a socket of their own, so that packets of existing connections do not wait behind a SYN flood. When
-many SYNs are waiting, each turn looks at all of them and SynGate chooses who gets in; what is too much even
-for that, the kernel drops.
+many SYNs are waiting, each turn looks at all of them and FloodGate chooses who gets in; what is too much even
+for that, the kernel drops. Other packets have a second gate. It closes when many are waiting of which a good
+part belongs to no connection, and those of connections pass by it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import os
 import random
 import socket
 import struct
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from operator import itemgetter
 from typing import Protocol
@@ -24,6 +25,7 @@ from director.engines import interfaces
 from director.engines.engine import EngineError
 from director.engines.scapy import offload
 from director.engines.scapy.headers import L2Socket
+from director.engines.scapy.host import Overflow
 from director.engines.scapy.socket_filter import FrameClass, attach
 
 ALL, ARP = 0x0003, 0x0806  # linux/if_ether.h
@@ -33,13 +35,17 @@ _PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING = 15, 23  # a header about offloads; n
 _SO_RCVBUFFORCE = 33  # not bound by net.core.rmem_max
 _BUFFER, _SYN_BUFFER = 8 * 1024 * 1024, 1024 * 1024  # bytes; the kernel doubles it, and counts 768 for a SYN
 _ALL_SYNS = 4096  # more than fit in there
-_FLOOD = 256  # waiting SYNs
+_FLOOD = 256  # waiting SYNs; or other frames, if more than a quarter of them belongs to no connection
+_SAMPLE = 8  # one in eight is looked at to know
+_MOST_OTHERS, _CHUNK = 2048, 256  # looked at in a turn of such a flood, if few are known; at once
+_STRANGERS = 16  # that get in, in such a turn
 _STATISTICS = struct.Struct("II")  # frames received, and how many of them were dropped at a full queue
 _TIMESTAMP = struct.Struct("ll")  # seconds, nanoseconds
 _ANCILLARY = socket.CMSG_SPACE(_TIMESTAMP.size)
 _LARGEST = offload.HEADER.size + 14 + 65535  # bytes: no IP packet is longer, merged or not
 
 Stamped = tuple[float, bytes]  # a frame with the time of its arrival in seconds
+IsKnown = Callable[[bytes], bool]  # whether a frame belongs to a connection
 
 
 class Link(Protocol):
@@ -65,9 +71,11 @@ class SocketWire:
         self.mtu, self.address = 1500, "0.0.0.0"
         self.index, self._ethertype = interfaces.index_of(interface), ethertype
         self._link, self._syn_link = link, syns
-        self._gate = SynGate()
+        self._gate, self._gate_of_strangers = FloodGate(), FloodGate()
         self._event, self._is_set = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), False
         self._is_flooded, self._shed, self._waiting = False, 0, 0
+        self._is_swamped, self._strangers_shed = False, 0
+        self._sampled = self._strangers = 0
         self.is_behind = False
         self.refresh()
 
@@ -100,14 +108,13 @@ class SocketWire:
             return [self._link.ins]
         return [self._link.ins, self._syn_link.ins, self._event]
 
-    def frames(self, limit: int, syns: int) -> list[bytes]:
+    def frames(self, limit: int, syns: int, is_known: IsKnown) -> list[bytes]:
         """The next frames in order of arrival, merged ones segmented: about `limit`, and at most `syns` SYNs.
 
         `is_behind` tells afterwards whether frames other than SYNs may still be waiting.
         """
         new = self._take_syns(self._syn_link.ins, syns) if self._syn_link else ()
-        others = _receive(self._link.ins, limit)
-        self.is_behind = len(others) >= limit
+        others = self._take_others(limit, is_known)
         if new:
             others = sorted([*others, *new], key=itemgetter(0))
         return [frame for _, frame in others]
@@ -129,9 +136,46 @@ class SocketWire:
             self._is_flooded = self._waiting > _FLOOD
         return syns
 
+    def _take_others(self, limit: int, is_known: IsKnown) -> Sequence[Stamped]:
+        if self._is_swamped:
+            return self._take_known(limit, is_known)
+        others = _receive(self._link.ins, limit)
+        self.is_behind = len(others) >= limit
+        if self.is_behind:
+            self._sample(others, is_known)
+        else:
+            self._sampled = self._strangers = 0
+        return others
+
+    def _take_known(self, limit: int, is_known: IsKnown) -> Sequence[Stamped]:
+        """About `limit` frames that are known, and a few others."""
+        gate = self._gate_of_strangers
+        known: list[Stamped] = []
+        strangers: list[Stamped] = []
+        self.is_behind = True
+        while self.is_behind and len(known) < limit and len(strangers) < _MOST_OTHERS:
+            others = _receive(self._link.ins, _CHUNK)
+            self.is_behind = len(others) >= _CHUNK
+            for stamped in others:
+                (known if is_known(stamped[1]) else strangers).append(stamped)
+        before = len(strangers) + len(gate.waiting)
+        chosen = gate.choose(strangers, _STRANGERS)
+        self._strangers_shed += before - len(chosen) - len(gate.waiting)
+        self._update_event()
+        return sorted([*known, *chosen], key=itemgetter(0))
+
+    def _sample(self, others: Sequence[Stamped], is_known: IsKnown) -> None:
+        """Find out whether frames that have been waiting for several turns are a flood."""
+        sample = others[::_SAMPLE]
+        self._sampled += len(sample)
+        self._strangers += sum(not is_known(frame) for _, frame in sample)
+        if self._sampled * _SAMPLE >= _FLOOD:
+            self._is_swamped = self._strangers > self._sampled / 4
+            self._sampled = self._strangers = 0
+
     def _update_event(self) -> None:
-        """Wake the loop for SYNs that wait at the gate, even if no frame arrives."""
-        if bool(self._gate.waiting) != self._is_set:
+        """Wake the loop for packets that wait at a gate, even if no frame arrives."""
+        if bool(self._gate.waiting or self._gate_of_strangers.waiting) != self._is_set:
             self._is_set = not self._is_set
             if self._is_set:
                 os.eventfd_write(self._event, 1)
@@ -144,16 +188,18 @@ class SocketWire:
         self._shed += dropped
         self._waiting = 0 if self._is_flooded else self._waiting + received - dropped
 
-    def overflow(self) -> tuple[int, int]:
-        """SYNs and other frames dropped since the last call because too many arrived.
+    def overflow(self) -> Overflow:
+        """Frames dropped since the last call because too many arrived.
 
-        Called once a second; a flood is over when no SYN was dropped for that long.
+        Called once a second; a flood is over when nothing was dropped at its gate for that long.
         """
         if self._syn_link:
             self._count_syns(self._syn_link.ins)
-        shed, self._shed = self._shed, 0
-        self._is_flooded = self._is_flooded and (shed > 0 or self._is_set)
-        return shed, _statistics(self._link.ins)[1]
+        dropped = Overflow(self._shed, self._strangers_shed, _statistics(self._link.ins)[1])
+        self._shed = self._strangers_shed = 0
+        self._is_flooded = self._is_flooded and (dropped.syns > 0 or self._is_set)
+        self._is_swamped = self._is_swamped and (dropped.strangers > 0 or self._is_set)
+        return dropped
 
     def send(self, frame: bytes) -> bool:
         """Send a frame; False if the interface does not take it."""
@@ -219,7 +265,7 @@ def _statistics(raw: socket.socket) -> tuple[int, int]:
     return received, dropped
 
 
-# ---- which SYNs of a flood get in ----
+# ---- which packets of a flood get in ----
 
 _FLOW = slice(26, 38)  # of a frame without IP options: addresses and ports
 _MEMORY = 4.0  # seconds: a SYN is remembered at least that long, at most twice, if there is room
@@ -227,13 +273,14 @@ _MEMORY_SIZE = 32768  # SYNs in that time
 _QUEUE_LENGTH = 256  # repeated SYNs that wait for a turn
 
 
-class SynGate:
+class FloodGate:
     """Who gets in when more SYNs arrive than there are turns: clients that repeat theirs.
 
     A flood's SYNs come from invented addresses, once each. The kernel of a client without an answer repeats
     its SYN after a second (RFC 6298). So the first SYN of each flow is remembered and dropped; a repeated one
     gets a turn, if need be after a short wait; turns that are left over are drawn among the others. Looking
-    at a SYN costs a few microseconds here, forwarding it fifty times as much.
+    at a SYN costs a few microseconds here, forwarding it fifty times as much. It is the same with other
+    packets of no connection: a client that gets no answer by UDP repeats its question.
 
     `waiting` are repeated SYNs without a turn yet, the oldest first.
     """

@@ -1,4 +1,4 @@
-"""A wire between fake sockets: what arrives in which order, and which SYNs of a flood get in."""
+"""A wire between fake sockets: what arrives in which order, and which packets of a flood get in."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from select import select
 from typing import Any, cast
 
 import pytest
-from scapy.layers.inet import IP, TCP
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.l2 import ARP
 
 from director.engines.scapy import wire
+from director.engines.scapy.host import Overflow
 from director.engines.scapy.offload import NOTHING
-from director.engines.scapy.wire import ALL, ARP, SocketWire, Stamped, SynGate
-from tests.unit.director.engines.support import CLIENT, VIP, Running
+from director.engines.scapy.wire import ALL, FloodGate, SocketWire, Stamped
+from tests.unit.director.engines.support import CLIENT, SERVER, VIP, Running, framed
 
 
 class FakeSocket:
@@ -56,6 +58,11 @@ class FakeSocket:
         pass
 
 
+def known(frame: bytes) -> bool:
+    """Whether it is to be taken for a packet of a connection."""
+    return not frame.startswith(b"stranger")
+
+
 class Trial:
     def __init__(self) -> None:
         self.others, self.syns = FakeSocket(), FakeSocket()
@@ -65,8 +72,8 @@ class Trial:
     def second(self, syns: int, number: int = 0) -> tuple[int, int]:
         """`syns` new SYNs and three turns; returns how many got in, and how many were dropped."""
         self.syns.arrive(*(bytes(26) + struct.pack("!QI", number, client) for client in range(syns)))
-        taken = sum(len(self.wire.frames(64, 32)) for _ in range(3))
-        return taken, self.wire.overflow()[0]
+        taken = sum(len(self.wire.frames(64, 32, known)) for _ in range(3))
+        return taken, self.wire.overflow().syns
 
 
 @pytest.fixture
@@ -78,14 +85,14 @@ def test_frames_of_both_sockets_are_in_order_of_arrival(trial: Trial) -> None:
     trial.others.arrive(b"reset", when=1.25)
     trial.others.arrive(b"data", when=2.0)
     trial.syns.arrive(b"syn", when=1.5)
-    assert trial.wire.frames(64, 32) == [b"reset", b"syn", b"data"]
+    assert trial.wire.frames(64, 32, known) == [b"reset", b"syn", b"data"]
 
 
 def test_is_behind_while_other_frames_may_wait(trial: Trial) -> None:
     trial.others.arrive(*[b"data"] * 65)
     trial.syns.arrive(*[b"syn"] * 40)
-    assert (len(trial.wire.frames(64, 32)), trial.wire.is_behind) == (64 + 32, True)
-    assert (len(trial.wire.frames(64, 1)), trial.wire.is_behind) == (1 + 1, False)
+    assert (len(trial.wire.frames(64, 32, known)), trial.wire.is_behind) == (64 + 32, True)
+    assert (len(trial.wire.frames(64, 1, known)), trial.wire.is_behind) == (1 + 1, False)
 
 
 def test_a_burst_is_not_a_flood(trial: Trial) -> None:
@@ -104,11 +111,11 @@ def test_in_a_flood_syns_without_a_turn_are_dropped_at_once(trial: Trial) -> Non
 def test_repeated_syns_get_their_turns_without_another_frame(trial: Trial) -> None:
     trial.second(1000)
     trial.syns.arrive(*(bytes(26) + struct.pack("!QI", 0, client) for client in range(100, 200)))
-    turns = [len(trial.wire.frames(64, 32))]
+    turns = [len(trial.wire.frames(64, 32, known))]
     while select([trial.event], [], [], 0)[0]:
-        turns.append(len(trial.wire.frames(64, 32)))
+        turns.append(len(trial.wire.frames(64, 32, known)))
     assert turns == [32, 32, 32, 4]
-    assert trial.wire.overflow() == (0, 0)
+    assert trial.wire.overflow() == (0, 0, 0)
 
 
 def test_a_flood_ends_after_a_second_without_drops(trial: Trial) -> None:
@@ -117,17 +124,65 @@ def test_a_flood_ends_after_a_second_without_drops(trial: Trial) -> None:
     assert trial.second(200, number=2) == (96, 0)
 
 
+def others(count: int, *, strangers: bool, number: int = 0) -> list[bytes]:
+    """Frames that differ in their addresses and ports."""
+    start = b"stranger".ljust(26) if strangers else b"known".ljust(26)
+    return [start + struct.pack("!QI", number, client) for client in range(count)]
+
+
+def test_in_a_flood_of_others_packets_of_connections_get_in(trial: Trial) -> None:
+    """All of them, in their order; of the strangers a few in each turn."""
+    trial.others.arrive(*others(256, strangers=True))
+    for _ in range(4):
+        assert len(trial.wire.frames(64, 32, known)) == 64
+    for turn in range(20):
+        mine, theirs = (others(100, strangers=whose, number=turn + 1) for whose in (False, True))
+        trial.others.arrive(*(frame for pair in zip(mine, theirs, strict=True) for frame in pair))
+        taken = trial.wire.frames(64, 32, known)
+        assert [frame for frame in taken if known(frame)] == mine
+        assert len(taken) == 100 + 16
+    assert trial.wire.overflow() == (0, 20 * (100 - 16), 0)
+
+
+def test_a_stranger_that_repeats_its_packet_gets_in(trial: Trial) -> None:
+    trial.others.arrive(*others(256 + 200, strangers=True))
+    for _ in range(5):
+        trial.wire.frames(64, 32, known)
+    again = others(450, strangers=True)[430:]
+    trial.others.arrive(*again, *others(180, strangers=True, number=1))
+    taken = [frame for _ in range(2) for frame in trial.wire.frames(64, 32, known)]
+    assert set(again) <= set(taken)
+
+
+def test_much_traffic_of_connections_is_not_a_flood(trial: Trial) -> None:
+    for turn in range(20):
+        mine = others(60, strangers=False, number=turn)
+        trial.others.arrive(*mine, *others(10, strangers=True, number=turn))
+        assert len(trial.wire.frames(64, 32, known)) == 64
+    assert trial.wire.overflow() == (0, 0, 0)
+
+
+def test_a_flood_of_others_ends_after_a_second_without_drops(trial: Trial) -> None:
+    trial.others.arrive(*others(256 + 200, strangers=True))
+    for _ in range(5):
+        trial.wire.frames(64, 32, known)
+    assert trial.wire.overflow().strangers == 200 - 16
+    assert trial.wire.overflow().strangers == 0
+    trial.others.arrive(*others(60, strangers=True, number=1))
+    assert len(trial.wire.frames(64, 32, known)) == 60
+
+
 def test_drops_of_the_kernel_are_counted(trial: Trial) -> None:
     trial.syns.room = trial.others.room = 10
     trial.syns.arrive(*[b"syn"] * 12)
     trial.others.arrive(*[b"data"] * 13)
-    assert trial.wire.overflow() == (2, 3)
-    assert trial.wire.overflow() == (0, 0)
+    assert trial.wire.overflow() == (2, 0, 3)
+    assert trial.wire.overflow() == (0, 0, 0)
 
 
 def test_a_wire_for_arp_only_has_one_socket(trial: Trial) -> None:
-    assert len(SocketWire("d-eth0", bytes(6), ARP, cast(Any, FakeSocket()), None).sources) == 1
-    assert trial.wire.overflow() == (0, 0)
+    assert len(SocketWire("d-eth0", bytes(6), wire.ARP, cast(Any, FakeSocket()), None).sources) == 1
+    assert trial.wire.overflow() == (0, 0, 0)
 
 
 # ---- which SYNs get in ----
@@ -139,12 +194,12 @@ def syns(*numbers: int, when: float = 100.0) -> list[Stamped]:
 
 
 def test_with_enough_turns_every_syn_gets_in() -> None:
-    assert SynGate().choose(syns(1, 2, 3), 3) == syns(1, 2, 3)
-    assert SynGate().choose([], 0) == []
+    assert FloodGate().choose(syns(1, 2, 3), 3) == syns(1, 2, 3)
+    assert FloodGate().choose([], 0) == []
 
 
 def test_repeated_syns_get_in_before_new_ones() -> None:
-    gate = SynGate()
+    gate = FloodGate()
     assert len(gate.choose(syns(1, 2, 3, 4), 1)) == 1
     chosen = gate.choose(syns(5, 6, 3, 7, 4, when=101.0), 3)
     assert {*syns(3, 4, when=101.0)} < {*chosen}
@@ -152,7 +207,7 @@ def test_repeated_syns_get_in_before_new_ones() -> None:
 
 
 def test_repeated_syns_may_be_too_many() -> None:
-    gate = SynGate()
+    gate = FloodGate()
     gate.choose(syns(*range(500)), 1)
     chosen = gate.choose(syns(*range(600), when=101.0), 10)
     assert (len(chosen), len(gate.waiting)) == (10, 256)
@@ -166,14 +221,14 @@ def test_repeated_syns_may_be_too_many() -> None:
 @pytest.mark.parametrize(("later", "known"), [(1.0, True), (5.0, True), (9.0, False)])
 def test_old_syns_are_forgotten(later: float, known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("random.sample", lambda several, count: several[len(several) - count :])
-    gate = SynGate()
+    gate = FloodGate()
     gate.choose(syns(1, 2), 0)
     assert gate.choose(syns(1, 3, when=100.0 + later), 1) == syns(1 if known else 3, when=100.0 + later)
 
 
 def test_the_memory_of_the_gate_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "_MEMORY_SIZE", 10)
-    full = SynGate()
+    full = FloodGate()
     for start in range(0, 1000, 5):
         full.choose(syns(*range(start, start + 5)), 1)
         assert len(full._recent) + len(full._older) <= 2 * (10 + 5)
@@ -188,12 +243,35 @@ def test_syns_get_fewer_turns_while_other_packets_wait(nat: Running) -> None:
     assert turns == [32, 1, 32]
 
 
-def test_dropped_syns_are_counted_and_reported(nat: Running) -> None:
-    for nat.wire.dropped in ((7, 0), (5, 2), (0, 0)):
+def test_dropped_packets_are_counted_and_reported(nat: Running) -> None:
+    for nat.wire.dropped in (Overflow(7, 0, 0), Overflow(5, 1, 2), Overflow(0, 3, 0), Overflow()):
         nat.engine.tick(1.0)
     counted = nat.engine.counters()
-    assert (counted["shed"], counted["missed"]) == (12, 2)
+    assert (counted["shed"], counted["missed"]) == (16, 2)
     assert [dict(event.data) for event in nat.events if event.kind == "shed"] == [
-        {"interface": "d-eth0", "syns": 7},
-        {"interface": "d-eth0", "syns": 5},
+        {"interface": "d-eth0", "syns": 7, "strangers": 0},
+        {"interface": "d-eth0", "syns": 5, "strangers": 1},
+        {"interface": "d-eth0", "syns": 0, "strangers": 3},
     ]
+
+
+@pytest.mark.parametrize(
+    ("packet", "is_known"),
+    [
+        (IP(src=CLIENT, dst=VIP) / TCP(sport=1024, dport=80, flags="A"), True),
+        (IP(src=SERVER, dst=CLIENT) / TCP(sport=8000, dport=1024, flags="SA"), True),
+        (IP(src=CLIENT, dst=VIP, options=b"\1\1\1\1") / TCP(sport=1024, dport=80, flags="A"), True),
+        (IP(src=CLIENT, dst=VIP) / TCP(sport=1025, dport=80, flags="SA"), False),
+        (IP(src=CLIENT, dst=VIP) / UDP(sport=1024, dport=80), False),
+        (IP(src=CLIENT, dst=VIP, frag=3) / b"the rest of it", True),
+        (IP(src=CLIENT, dst=VIP, flags="MF") / UDP(sport=1024, dport=80), True),
+        (IP(src=CLIENT, dst=VIP) / ICMP(), False),
+        (IP(src=CLIENT, dst=VIP, proto=17) / b"cut", False),
+        (ARP(psrc=CLIENT, pdst=VIP), True),
+        (b"", True),
+    ],
+)
+def test_a_packet_is_known_by_its_connection(nat: Running, packet: Any, is_known: bool) -> None:
+    """The connection that `Running` has opened."""
+    frame = packet if isinstance(packet, bytes) else framed(packet)
+    assert nat.engine._is_known(frame) is is_known
