@@ -202,6 +202,20 @@ def doctor(_context: Context, student: str = "", lab: str = "", machine: bool = 
     _run(lambda: command.doctor(student, lab, machine=machine))
 
 
+@task(
+    audience=STUDENTS,
+    help={"lab": "Run that is meant: nat, e04, or the name of its folder (default: the last one)."},
+)
+def wireshark(_context: Context, lab: str = "") -> None:
+    """Merge the captures of a run into one file for Wireshark.
+
+    A running lab has captured up to now.
+    """
+    from labs.run.merged_capture import merged
+
+    _run(lambda: merged(lab))
+
+
 @_task_with(CompareOptions, audience=STUDENTS)
 def compare(_context: Context, **words: Any) -> None:
     """Compare cost and scalability of the methods by experiment."""

@@ -48,7 +48,7 @@ _WANTED = (  # a * stands for subfolders, too
     *(f"{package}/*.py" for package in _PACKAGES),
     *("bench/*.c", "director/bin/*", "director/engines/*.[ch]", "templates/*.j2"),
     *("exercises/__init__.py", "exercises/starters/*.py"),
-    *("labs/*/README.md", "docs/pictures/*.svg"),
+    *("labs/*/README.md", "labs/run/wireshark/*", "docs/pictures/*.svg"),
     *(f"docs/{page}.md" for page in _PAGES),
 )
 _LEFT_OUT = ("classroom/grading/*", "doctor/causes/*", "templates/classroom/*")

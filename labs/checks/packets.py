@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from labs.checks.http import sizes
 from labs.checks.result import Check, equal
 from labs.network.topology import Role
+from labs.run import pcapng
 from labs.run.packet_table import Hop, Row, observe
 from labs.run.running import RunningLab
 from labs.wait import poll_until
@@ -22,13 +25,14 @@ def packet_table(run: RunningLab) -> tuple[Check, ...]:
     if server is None:
         return (Check("packet table", False, "a page with its server's name", page.stderr or page.stdout),)
     hops = run.plan.hops(server, run.plan.nodes(Role.CLIENT)[0].interfaces[0], _CLIENT_PORT)
-    run.packets = _observed(run, hops)
+    macs = {interface: mac for mac, interface in run.plan.topology.names_of_macs.items()}
+    run.packets = _observed(run, hops, macs)
+    pcapng.mark(run.evidence.pcaps, hops, _CLIENT_PORT, macs)
     return tuple(_compare(hop, row) for hop, row in zip(hops, run.packets, strict=True))
 
 
-def _observed(run: RunningLab, hops: tuple[Hop, ...]) -> list[Row | None]:
+def _observed(run: RunningLab, hops: tuple[Hop, ...], macs: Mapping[str, str]) -> list[Row | None]:
     """Wait until every row has been captured or time is up; missing rows are None."""
-    macs = {interface: mac for mac, interface in run.plan.topology.names_of_macs.items()}
     return poll_until(lambda: observe(run.evidence.pcaps, hops, _CLIENT_PORT, macs), all, _TIMEOUT)
 
 

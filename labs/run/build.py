@@ -15,6 +15,7 @@ from labs.machine import capabilities
 from labs.network.emulation import Network, OpenVSwitch, impair, netem_options
 from labs.network.topology import Node, Role
 from labs.plan import Plan
+from labs.run import pcapng
 from labs.run.evidence import Evidence
 from labs.run.options import LabOptions
 from labs.run.processes import Capture, ControllerProcess, DirectorProcess
@@ -157,6 +158,10 @@ class Builder:
         return next(setup for setup in self._plan.setups if isinstance(setup, DirectorSetup))
 
     def _start_servers(self) -> None:
+        if self._captures:
+            plan = self._plan
+            tunnel = TUNNEL if plan.method is Method.TUN else ""
+            pcapng.describe(self._evidence.pcaps, plan.title, plan.topology, plan.vip, tunnel)
         for node in self._plan.topology.nodes if self._captures else ():
             self._capture.start(self._network.hosts[node.name], self._captured(node))
         self._farm.start(self._network.hosts)

@@ -16,6 +16,8 @@ from pathlib import Path
 
 REQUEST, REPLY = b"GET /index.html", b"HTTP/1.1 200"
 
+Place = tuple[str, int]  # an interface, and where in its capture a packet's record begins
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -54,15 +56,25 @@ def observe(
 
     `captures` holds `INTERFACE.pcap` files, `macs` maps an interface to its MAC.
     """
-    return [_find(captures / f"{hop.interface}.pcap", hop, client_port, macs) for hop in hops]
+    found = (_find(captures, hop, client_port, macs) for hop in hops)
+    return [_row(one[1], hop.expected) if one else None for one, hop in zip(found, hops, strict=True)]
 
 
-def _find(capture: Path, hop: Hop, client_port: int, macs: Mapping[str, str]) -> Row | None:
-    for frame in frames_with(capture, hop.carries):
+def locate(
+    captures: Path, hops: Sequence[Hop], client_port: int, macs: Mapping[str, str]
+) -> list[Place | None]:
+    """Where each hop's packet is, or None."""
+    found = (_find(captures, hop, client_port, macs) for hop in hops)
+    return [(hop.interface, one[0]) if one else None for one, hop in zip(found, hops, strict=True)]
+
+
+def _find(captures: Path, hop: Hop, client_port: int, macs: Mapping[str, str]) -> tuple[int, Frame] | None:
+    """The hop's frame, and where its record begins."""
+    for at, frame in _frames_at(captures / f"{hop.interface}.pcap", hop.carries):
         if frame.source_mac and (frame.source_mac == macs[hop.interface]) != hop.leaving:
             continue
         if client_port in (frame.source_port, frame.dest_port):
-            return _row(frame, hop.expected)
+            return at, frame
     return None
 
 
@@ -104,21 +116,49 @@ class Frame:
 
 
 def frames_with(capture: Path, text: bytes) -> Iterator[Frame]:
-    """The TCP segments in `capture` that contain `text`, up to a record that is still incomplete."""
+    """The TCP segments in `capture` that contain `text`."""
+    return (frame for _, frame in _frames_at(capture, text))
+
+
+def _frames_at(capture: Path, text: bytes) -> Iterator[tuple[int, Frame]]:
     content = capture.read_bytes() if capture.exists() else b""
-    order = _MAGIC.get(content[:4])
-    if order is None or len(content) < _FILE_HEADER:
+    ethernet = link_type(content) == _DLT_ETHERNET
+    for _, at, start, captured, _ in records(content):
+        raw = content[start : start + captured]
+        frame = _dissect(raw, ethernet) if text in raw else None
+        if frame is not None:
+            yield at, frame
+
+
+def link_type(content: bytes) -> int:
+    """The link type of a pcap file; Ethernet where there is no file header yet."""
+    order = _order(content)
+    return int(struct.unpack_from(f"{order}I", content, 20)[0]) if order else _DLT_ETHERNET
+
+
+def records(content: bytes) -> Iterator[tuple[int, int, int, int, int]]:
+    """The packets of a pcap file, up to one that is still incomplete.
+
+    Each is its time in microseconds, where its record and its bytes begin, and how many bytes were
+    captured and were on the wire.
+    """
+    order = _order(content)
+    if not order:
         return
-    link = struct.unpack_from(order + "I", content, 20)[0]
+    header = struct.Struct(f"{order}IIII")
     at = _FILE_HEADER
     while at + _RECORD_HEADER <= len(content):
-        length = struct.unpack_from(order + "I", content, at + 8)[0]
-        raw = content[at + _RECORD_HEADER : at + _RECORD_HEADER + length]
-        at += _RECORD_HEADER + length
-        if at <= len(content) and text in raw:
-            frame = _dissect(raw, link == _DLT_ETHERNET)
-            if frame is not None:
-                yield frame
+        seconds, micros, captured, length = header.unpack_from(content, at)
+        start = at + _RECORD_HEADER
+        if start + captured > len(content):
+            return
+        yield seconds * 1_000_000 + micros, at, start, captured, length
+        at = start + captured
+
+
+def _order(content: bytes) -> str:
+    """The byte order of a pcap file, as struct has it; "" without a complete file header."""
+    return _MAGIC.get(content[:4], "") if len(content) >= _FILE_HEADER else ""
 
 
 def _dissect(raw: bytes, ethernet: bool) -> Frame | None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
+import re
+import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from pathlib import Path
 
 import pytest
+from scapy.utils import RawPcapNgReader
 
 from director.core import schedulers
+from labs.run.merged_capture import PROFILE
+from labs.run.packet_table import records
+from labs.run.pcapng import FILE
 from labs.wait import patient
 from tests.labs.support import Finished
 
@@ -148,3 +155,112 @@ def test_two_labs_at_once_do_not_interfere(start: Callable[..., object], run_lab
     output, _ = other.communicate(timeout=patient(120))  # type: ignore[attr-defined]
     assert run.code == 0, run.output
     assert other.returncode == 0, output  # type: ignore[attr-defined]
+
+
+# ---- Wireshark ----
+
+
+def _merged(seen: Finished) -> Path:
+    """The merged capture of that run."""
+    folder = Path(seen.report["folder"])
+    done = subprocess.run(
+        [ROOT / "inv", "wireshark", "--lab", folder.name],
+        cwd=ROOT,
+        env={**os.environ, "LVS_RUNS": str(folder.parent)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=patient(60),
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"Written: {folder / FILE}" in done.stdout
+    return folder / FILE
+
+
+def test_the_captures_become_one_file(seen: Finished) -> None:
+    file = _merged(seen)
+    captures = (file.parent / "pcap").glob("*.pcap")
+    single = sum(sum(1 for _ in records(capture.read_bytes())) for capture in captures)
+    with RawPcapNgReader(str(file)) as packets:
+        assert sum(1 for _ in packets) == single > 1000
+    rows = [f"packet table: {row['packet']}".encode() for row in seen.report["packets"]]
+    content = file.read_bytes()
+    assert [content.count(row) for row in rows] == [1] * len(rows)
+
+
+# What each button of the profile shows: in which labs, and a filter that every packet shown passes. In the
+# labs that are left out it shows nothing; None: there it does not matter.
+NAT, TUN, DR = LABS
+VIP_IS = "ip.addr == 203.0.113.1"
+BY_DIRECTOR = "eth.src == 02:00:cb:00:71:02"
+PROMISES: dict[str, tuple[tuple[str, ...], str]] = {
+    "Any//packet table": (LABS, "frame.comment && tcp.port == 40001"),
+    "Any//one connection": (LABS, "ip.addr == 198.51.100.101"),
+    "Any//connections": (LABS, "tcp.seq_raw && tcp.ack_raw == 0"),
+    "Any//refused, reset": (LABS, "tcp"),
+    "NAT//outside": (LABS, VIP_IS),
+    "NAT//inside": ((NAT,), "ip.addr == 172.16.0.0/24 && !(ip.addr == 203.0.113.0/24)"),
+    "NAT//remapped port": ((NAT,), 'ip.addr == 172.16.0.3 && !(frame.interface_name contains "r0")'),
+    "NAT//ftp addresses": (LABS, "tcp.srcport == 21"),
+    "TUN//encapsulated": ((TUN,), f"ip.src == 203.0.113.2 && ip.dst == 192.0.2.0/24 && {VIP_IS}"),
+    "TUN//decapsulated": ((TUN,), "ip.dst == 203.0.113.1"),
+    "TUN//too big": ((TUN,), "ip.src == 203.0.113.1 && icmp.mtu == 1480"),
+    "TUN//replies": (LABS, "!(ip.proto == 4) && tcp.srcport == 80"),
+    "DR//who has the VIP": (LABS, "arp.src.proto_ipv4 != 203.0.113.1"),
+    "DR//who answers": (LABS, BY_DIRECTOR),
+    "DR//asked from the VIP": ((), "arp"),
+    "DR//new MAC": (LABS, "eth.dst == 02:00:cb:00:71:02 || eth.src == 02:00:cb:00:71:02"),
+    "DR//past the director": ((NAT,), BY_DIRECTOR),
+}
+
+
+def _buttons() -> dict[str, str]:
+    """The filter of each button of the profile."""
+    lines = (PROFILE / "dfilter_buttons").read_text().splitlines()
+    rows = csv.reader(line for line in lines if not line.startswith("#"))
+    return {label: shown.replace("\\x22", '"') for _, label, shown, _ in rows}
+
+
+def _counts(file: Path, filters: Sequence[str], home: Path) -> list[int]:
+    """How many packets each filter shows; tshark reads the file once."""
+    profiles = home / ".config" / "wireshark" / "profiles"
+    shutil.copytree(PROFILE, profiles / "LVS", dirs_exist_ok=True)
+    statistics = ",".join(["io,stat,0", *filters])
+    done = subprocess.run(
+        ["tshark", "-C", "LVS", "-r", str(file), "-q", "-z", statistics],
+        env={**os.environ, "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=patient(60),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "profile" not in done.stderr, done.stderr
+    row = next(line for line in done.stdout.splitlines() if "<>" in line)
+    return [int(cell) for cell in row.strip("| ").split("|")[1::2]]  # frames and bytes take turns
+
+
+@pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is missing: sudo apt-get install tshark")
+def test_every_filter_of_the_profile_shows_what_it_promises(seen: Finished, tmp_path: Path) -> None:
+    buttons = _buttons()
+    assert buttons.keys() == PROMISES.keys()
+    stricter = [f"({shown}) && ({PROMISES[label][1]})" for label, shown in buttons.items()]
+    counts = _counts(_merged(seen), [*buttons.values(), *stricter], tmp_path)
+    shown, passed = counts[: len(buttons)], counts[len(buttons) :]
+    found = dict(zip(buttons, zip(shown, passed, strict=True), strict=True))
+    wrong = {
+        label: (count, strict)
+        for label, (count, strict) in found.items()
+        if count != strict or (count > 0) != (seen.report["lab"] in PROMISES[label][0])
+    }
+    assert wrong == {}
+    assert found["Any//packet table"][0] == len(seen.report["packets"])
+
+
+def test_lessons_name_the_buttons_that_there_are() -> None:
+    named = set()
+    for lesson in sorted((ROOT / "labs").glob("vs_*/README.md")):
+        table = lesson.read_text().partition("## In Wireshark")[2].partition("\n## ")[0]
+        rows = re.findall(r"^\| .*\? \| (\w+), (.*?) \|", table, re.MULTILINE)
+        assert len(rows) >= 5
+        named |= {f"{menu}//{label}" for menu, label in rows}
+    assert named == set(_buttons())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from classroom import catalogue, worksheet
+from classroom.checks import capacity as capacity_checks
 from classroom.checks import judged, packet_cells, predictions, student_scheduler
 from classroom.model import Variant
 from classroom.script_edits import script_editor
@@ -20,7 +23,7 @@ from classroom.variants import variant_for
 from director.core import schedulers
 from director.core.errors import SchedulerFailed
 from director.custom_scheduler import CustomScheduler
-from exercises import packet_table, predict, write_scheduler
+from exercises import capacity, packet_table, predict, write_scheduler
 from exercises.starters.test_smooth import PACKET, Service
 from realserver_setup.render import Script
 
@@ -135,6 +138,73 @@ def test_failed_connections_fail(tmp_path: Path) -> None:
     seen = trials_seen(variant, starter(variant), tmp_path)
     seen["played"] = {scheduler: [] for scheduler in seen["played"]}
     assert failed(variant, seen) == {*catalogue.solutions("predict")[0].fails, "trials_served"}
+
+
+# ---- capacity ----
+
+
+def sized_seen(variant: Variant, text: str, folder: Path, unit: float = 57_000.0) -> dict[str, Any]:
+    rates = {str(count): unit * times for count, times in capacity_checks.growth(variant).items()}
+    return {"answers": read(text, folder), "delivered": {"rates": rates, "error": ""}}
+
+
+@pytest.mark.parametrize("student", STUDENTS)
+def test_blank_sizes_fail_and_right_ones_pass(student: str, tmp_path: Path) -> None:
+    variant = variant_for("capacity", student)
+    promised = set(catalogue.solutions("capacity")[0].fails)
+    assert failed(variant, sized_seen(variant, starter(variant), tmp_path)) == promised
+    assert failed(variant, sized_seen(variant, capacity.completed(student), tmp_path)) == set()
+
+
+def test_the_published_figures_give_the_published_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """60 us and 536 bytes: 16,667 packets or 8.93 MB a second, and 22 real servers of 400 kB/s."""
+    published = replace(capacity_checks.figures(variant_for("capacity", "ada")), microseconds=60, bytes=536)
+    monkeypatch.setattr(capacity_checks, "figures", lambda _: replace(published, kilobytes=400))
+    sizes = capacity_checks.right(variant_for("capacity", "ada"))[capacity_checks.PROCESSOR]
+    assert [round(size, 2) for size in sizes.values()] == [16666.67, 8.93, 22]
+
+
+def test_only_vs_nat_is_limited_by_the_directors_link() -> None:
+    variants = [variant_for("capacity", f"s{number}") for number in range(60)]
+    for variant in variants:
+        limit = float(capacity_checks.figures(variant).lab_times)
+        most = capacity_checks.growth(variant)[capacity_checks.SERVERS]
+        assert most == (limit if variant.method == "nat" else capacity_checks.SERVERS)
+    assert {variant.method for variant in variants} == {"nat", "tun", "dr"}
+
+
+@pytest.mark.parametrize(
+    ("label", "given", "says"),
+    [
+        ("packets per second", "16", "not 16; it rewrites one packet after the other"),
+        ("MB per second", "many", "not many; packets times bytes"),
+        ("directors, VS-NAT", "99", "not 99; which link is full first"),
+        ("4 real servers deliver", "9", "not 9; which link is full first"),
+    ],
+)
+def test_a_wrong_size_is_named_without_the_right_one(
+    label: str, given: str, says: str, tmp_path: Path
+) -> None:
+    variant = variant_for("capacity", "ada")
+    text = re.sub(rf"^({re.escape(label)} *)= (.*)$", rf"\1= {given}", capacity.completed("ada"), flags=re.M)
+    found = judged(catalogue.load("capacity").checks, sized_seen(variant, text, tmp_path), variant)
+    [wrong] = [check for check in found if not check.ok]
+    assert says in wrong.observed
+
+
+@pytest.mark.parametrize("given", ["20000", "20,000", "20 000", "20'000.0", "20000 packets"])
+def test_a_number_may_be_written_in_several_ways(given: str) -> None:
+    assert capacity_checks._number(given) == 20000
+
+
+def test_another_limit_than_the_links_fails(tmp_path: Path) -> None:
+    variant, text = variant_for("capacity", "ada"), capacity.completed("ada")
+    assert failed(variant, sized_seen(variant, text, tmp_path, unit=40_000)) == {"links_measured"}
+    seen = sized_seen(variant, text, tmp_path)
+    seen["delivered"]["rates"]["4"] = 0.0
+    assert failed(variant, seen) == {"links_measured", "growth_predicted"}
+    refused = {**seen, "delivered": {"rates": {}, "error": "a service exists"}}
+    assert failed(variant, refused) == {"links_measured", "growth_predicted"}
 
 
 # ---- answers files that were spoilt ----

@@ -111,5 +111,5 @@ def test_the_packet_table_comes_last(show: Show) -> None:
     assert shown.index("Real servers") < shown.index("Checks") < shown.index("One connection")
     assert [line for line in shown[shown.index(CLIENT) :].splitlines() if line][-2:] == [
         "PASSED  2 of 2 checks, 1.0 s in all",
-        "Evidence: /runs/1-lab-dr (pcap/ opens in Wireshark)",
+        "Evidence: /runs/1-lab-dr (for Wireshark: ./inv wireshark)",
     ]

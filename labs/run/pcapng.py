@@ -1,0 +1,137 @@
+"""One capture of a whole lab for Wireshark: `lab.pcapng`, merged from the captures of all interfaces.
+
+`describe` leaves beside the captures what they do not contain: the names of hosts, what each interface is.
+`merge` needs that folder only, so it works during a run, after it, and on another machine. The format is
+pcapng (draft-ietf-opsawg-pcapng): one section with the names, a description of each interface, and the
+packets in the order of their times. A packet is there once for each interface that it crosses, so the
+column with the interface shows its path; those of the packet table have its row as a comment.
+
+Written here because mergecap keeps neither names nor comments, and is not installed with the labs.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from labs.network.topology import INTERNET, LAN, PRIVATE, Node, Role, Topology
+from labs.run.packet_table import Hop, Place, link_type, locate, records
+
+FILE, ABOUT, TABLE = "lab.pcapng", "about.json", "packet-table.json"
+_PROGRAM = "lvs-lab"
+_SECTION, _INTERFACE, _NAMES, _PACKET = 0x0A0D0D0A, 1, 4, 6  # block types
+_BYTE_ORDER = 0x1A2B3C4D
+_COMMENT = 1  # an option of any block
+_APPLICATION = 4  # of a section
+_IF_NAME, _IF_DESCRIPTION, _IF_MAC = 2, 3, 6  # of an interface
+_IPV4_NAME = 1  # a record of the block of names
+_SWITCHES = {INTERNET: "the Internet", LAN: "the director's LAN", PRIVATE: "the private network"}
+
+Options = Sequence[tuple[int, str | bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the captures of a run do not contain; `interfaces` has a description and a MAC by name."""
+
+    title: str
+    names: Mapping[str, str]  # address: name
+    interfaces: Mapping[str, tuple[str, str]]
+
+
+def describe(pcaps: Path, title: str, topology: Topology, vip: str, tunnel: str = "") -> None:
+    """Write what `merge` needs to know beside the captures; `tunnel`: the device of real servers, if any."""
+    names = {**{one.address: one.node for one in topology.interfaces}, vip: "VIP"}
+    interfaces = dict(entry for node in topology.nodes for entry in _described(node, tunnel))
+    (pcaps / ABOUT).write_text(json.dumps(asdict(About(title, names, interfaces)), indent=1) + "\n")
+
+
+def _described(node: Node, tunnel: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    for one in node.interfaces:
+        where = _SWITCHES.get(one.switch, f"switch {one.switch}")
+        yield one.name, (f"{node.role.value} {node.name}, {one.address}, on {where}", one.mac)
+    if tunnel and node.role is Role.SERVER:
+        yield f"{node.name}-{tunnel}", (f"{node.role.value} {node.name}, what comes out of the tunnel", "")
+
+
+def mark(pcaps: Path, hops: Sequence[Hop], client_port: int, macs: Mapping[str, str]) -> None:
+    """Note where the packets of the packet table are, for their comments in the merged capture."""
+    places = locate(pcaps, hops, client_port, macs)
+    found = [
+        [*place, hop.expected.packet] for hop, place in zip(hops, places, strict=True) if place is not None
+    ]
+    (pcaps / TABLE).write_text(json.dumps(found) + "\n")
+
+
+def merge(pcaps: Path, target: Path) -> tuple[int, int]:
+    """Merge the captures of a folder; the number of interfaces, and of packets.
+
+    Raises OSError, and ValueError if the folder has no description.
+    """
+    about = About(**json.loads((pcaps / ABOUT).read_text()))
+    files = {name: pcaps / f"{name}.pcap" for name in about.interfaces}
+    captures = {name: file.read_bytes() for name, file in files.items() if file.exists()}
+    part = target.with_suffix(".part")  # Wireshark may be reading the file of an earlier merge
+    count = 0
+    with part.open("wb") as file:
+        for block in blocks(about, captures, _comments(pcaps / TABLE)):
+            file.write(block)
+            count += 1
+    part.replace(target)
+    return len(captures), count - len(captures) - 2
+
+
+def _comments(table: Path) -> dict[Place, str]:
+    marks: list[Any] = json.loads(table.read_text()) if table.exists() else []
+    return {(interface, at): f"packet table: {packet}" for interface, at, packet in marks}
+
+
+# ---- the format ----
+
+
+def blocks(about: About, captures: Mapping[str, bytes], comments: Mapping[Place, str]) -> Iterator[bytes]:
+    """The blocks of the file: the section, the names, one for each interface, one for each packet.
+
+    `captures` has pcap files by interface.
+    """
+    head = struct.pack("<IHHq", _BYTE_ORDER, 1, 0, -1)
+    yield _block(_SECTION, head, [(_COMMENT, about.title), (_APPLICATION, _PROGRAM)])
+    values = [socket.inet_aton(address) + f"{name}\0".encode() for address, name in about.names.items()]
+    yield _block(_NAMES, b"".join(_option(_IPV4_NAME, value) for value in values) + bytes(4))
+    found = []
+    for number, (name, content) in enumerate(captures.items()):
+        described, mac = about.interfaces[name]
+        head = struct.pack("<HHI", link_type(content), 0, 0)  # no limit of length: records have theirs
+        card = bytes.fromhex(mac.replace(":", ""))
+        options: Options = [(_IF_NAME, name), (_IF_DESCRIPTION, described), (_IF_MAC, card)]
+        yield _block(_INTERFACE, head, options)
+        found += [(time, number, *record) for time, *record in records(content)]
+    found.sort()
+    names, contents = list(captures), list(captures.values())
+    for time, number, at, start, captured, length in found:
+        head = struct.pack("<IIIII", number, time >> 32, time & 0xFFFFFFFF, captured, length)
+        data = contents[number][start : start + captured]
+        comment = comments.get((names[number], at))
+        yield _block(_PACKET, head + _padded(data), [(_COMMENT, comment)] if comment else [])
+
+
+def _block(kind: int, body: bytes, options: Options = ()) -> bytes:
+    """A block has its length at both ends."""
+    if options:
+        body += b"".join(_option(code, value) for code, value in options if value) + bytes(4)
+    length = struct.pack("<I", len(body) + 12)
+    return b"".join((struct.pack("<I", kind), length, body, length))
+
+
+def _option(code: int, value: str | bytes) -> bytes:
+    data = value.encode() if isinstance(value, str) else value
+    return struct.pack("<HH", code, len(data)) + _padded(data)
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 4)
