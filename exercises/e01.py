@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from classroom.checks.arp import ask_without_director
+from classroom.checks.arp import ask_without_director, own_addresses_answered
 from classroom.checks.request_path import director_gets_all, fair_for_every_answer
 from classroom.checks.service import all_served
 from classroom.model import SERVER, Edit, Exercise, Fault, Repair, Solution
 
 EXERCISE = Exercise(
     methods=("dr",),
-    checks=(all_served, director_gets_all, fair_for_every_answer),
+    checks=(all_served, director_gets_all, fair_for_every_answer, own_addresses_answered),
     prepare=ask_without_director,
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from classroom.checks.arp import one_answer
+from classroom.checks.arp import one_answer, own_addresses_answered
 from classroom.checks.request_path import director_gets_all_after_flush, fair_after_flush, flush_neighbours
 from classroom.checks.service import all_served
 from classroom.model import SERVER, Edit, Exercise, Fault, Repair, Solution
@@ -13,7 +13,10 @@ echo 14400 > /proc/sys/net/ipv4/neigh/r0-eth1/delay_first_probe_time"""
 
 EXERCISE = Exercise(
     methods=("dr",),
-    checks=(all_served, one_answer, director_gets_all_after_flush, fair_after_flush),
+    checks=(
+        *(all_served, one_answer, own_addresses_answered),
+        *(director_gets_all_after_flush, fair_after_flush),
+    ),
     base=(Edit("r0", "router.sh", put=_ROUTER),),
     prepare=flush_neighbours,
 )

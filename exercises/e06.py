@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from classroom.checks.service import all_served, fair_shares, others_served, real_client_addresses
+from classroom.checks.service import (
+    all_served,
+    every_client_answered,
+    fair_shares,
+    others_served,
+    real_client_addresses,
+)
 from classroom.model import SERVER, SERVERS, Edit, Exercise, Fault, Repair, Solution
 
 _NO_ROUTER = """
@@ -11,7 +17,7 @@ echo 0 > /proc/sys/net/ipv4/ip_forward"""
 
 EXERCISE = Exercise(
     methods=("nat",),
-    checks=(all_served, fair_shares, others_served, real_client_addresses),
+    checks=(all_served, fair_shares, others_served, real_client_addresses, every_client_answered),
     base=(Edit(SERVERS, "realserver.sh", put=_NO_ROUTER),),
 )
 
@@ -38,7 +44,7 @@ SOLUTIONS = tuple(
         cause="no_gateway",
         host=SERVER,
         evidence=evidence,
-        fails=("all_served", "fair_shares", "others_served"),
+        fails=("all_served", "fair_shares", "others_served", "every_client_answered"),
         repairs=(Repair(SERVER, ("ip route replace default via {inside}",)),),
     )
     for evidence in _EVIDENCE

@@ -25,7 +25,23 @@ _SECONDS = 1.0  # for all replies to arrive
 
 def arp_answers(running: RunningLab, variant: Variant) -> list[str]:
     """The interfaces that reply when each router asks for the VIP on its own segments."""
-    names, since = variant.plan.topology.names_of_macs, running.controller.forget_arp()
+    names, (_, seen) = variant.plan.topology.names_of_macs, _replies(running, variant)
+    return sorted(names.get(mac, mac) for address, mac in seen if address == variant.plan.vip)
+
+
+def silent_neighbours(running: RunningLab, variant: Variant) -> dict[str, Any]:
+    """The routers' neighbours: how many were `asked` for their own addresses, and who of them is `silent`."""
+    asked, seen = _replies(running, variant)
+    names = {port.address: port.name for node in variant.plan.topology.nodes for port in node.interfaces}
+    answered = {address for address, _ in seen}
+    return {"asked": len(asked), "silent": sorted(names[address] for address in asked - answered)}
+
+
+def _replies(running: RunningLab, variant: Variant) -> tuple[set[str], set[tuple[str, str]]]:
+    """The neighbours' addresses, for which each router has asked after the VIP; and all replies, as
+    (IP address, MAC address).
+    """
+    since = running.controller.forget_arp()
 
     def replies() -> set[tuple[str, str]]:
         claims = running.controller.arp(since)
@@ -34,8 +50,7 @@ def arp_answers(running: RunningLab, variant: Variant) -> list[str]:
     with preserved_entry(running, variant):
         asked = _ask_all(running, variant)
         # A host answers in order: its reply for its own address follows its reply for the VIP.
-        seen = poll_until(replies, lambda now: asked <= {address for address, _ in now}, _SECONDS)
-    return sorted(names.get(mac, mac) for address, mac in seen if address == variant.plan.vip)
+        return asked, poll_until(replies, lambda now: asked <= {address for address, _ in now}, _SECONDS)
 
 
 def _ask_all(running: RunningLab, variant: Variant) -> set[str]:
@@ -52,7 +67,7 @@ def _ask(running: RunningLab, asker: Interface, *targets: str) -> None:
     running.network.hosts[asker.node].run(probe("arp", asker.name, asker.address, *targets), timeout=2)
 
 
-# ---- judge ----
+# ---- judges ----
 
 
 @needs(arp_answers)
@@ -62,21 +77,35 @@ def one_answer(observations: Observations, variant: Variant) -> Check:
     return Check(title(one_answer), answers == [_DIRECTOR], _DIRECTOR, ", ".join(answers) or "no replies")
 
 
+@needs(silent_neighbours)
+def own_addresses_answered(observations: Observations, variant: Variant) -> Check:
+    """Every host answers ARP for its own address."""
+    found = observations["silent_neighbours"]
+    answered = found["asked"] > 0 and not found["silent"]
+    observed = (
+        f"no reply from {', '.join(found['silent'])}" if found["silent"] else f"{found['asked']} replies"
+    )
+    return Check(title(own_addresses_answered), answered, f"{found['asked']} replies", observed)
+
+
 # ---- the router's neighbour entry, which decides where requests go ----
 
 
 @contextmanager
-def preserved_entry(running: RunningLab, variant: Variant) -> Iterator[None]:
-    """Restore the router's entry for the VIP afterwards: a probe neither repairs nor breaks anything."""
+def preserved_entry(running: RunningLab, variant: Variant) -> Iterator[bool]:
+    """Restore the router's entry for the VIP afterwards: a probe neither repairs nor breaks anything.
+
+    Yields whether it is static, set by hand.
+    """
     before = _entry(running, variant)
-    mac = before.get("lladdr", "")
+    mac, is_static = before.get("lladdr", ""), "PERMANENT" in before.get("state", ())
     if mac:
         set_entry(running, variant, mac, "permanent")  # replies to the probe's questions do not move it
     try:
-        yield
+        yield is_static
     finally:
         if mac:
-            set_entry(running, variant, mac, "permanent" if "PERMANENT" in before["state"] else "stale")
+            set_entry(running, variant, mac, "permanent" if is_static else "stale")
         else:
             drop_entry(running, variant)
 
@@ -89,6 +118,12 @@ def set_entry(running: RunningLab, variant: Variant, mac: str, state: str) -> No
 def drop_entry(running: RunningLab, variant: Variant) -> None:
     """Make the router ask before it sends to the VIP, even if the entry was set by hand."""
     _change(running, variant, "del")
+
+
+def static_entry(running: RunningLab, variant: Variant) -> str:
+    """The MAC address that the router's entry for the VIP was given by hand, or ""."""
+    entry = _entry(running, variant)
+    return str(entry["lladdr"]) if "PERMANENT" in entry.get("state", ()) else ""
 
 
 def ask_without_director(running: RunningLab, variant: Variant) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections import Counter
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from classroom.checks import listed, needs, outcomes, title
@@ -103,6 +106,7 @@ def idle_timeout(observations: Observations, variant: Variant) -> Check:
 # ---- draining ----
 
 DRAIN_SCRIPT = "drain.sh"
+_SHOWN = 80  # characters of a command line
 _SCRIPT = 12  # seconds for a script; on an idle machine it takes a moment
 
 
@@ -110,22 +114,62 @@ def draining(running: RunningLab, variant: Variant) -> dict[str, Any]:
     """Reload the rules, open connections to every real server, and run drain.sh.
 
     `talks`: what those connections answered before (`first`) and after (`then`); `requests`: how new
-    requests ended; `said`: drain.sh's error. The real server stays out of the service.
+    requests ended; `said`: drain.sh's error; `left`: processes that it left running; `rule`: the real
+    server in the director's rules afterwards, empty if it is gone. It stays out of the service.
     """
     _run(running, "rules.sh")
     conversation = Conversation(running.clients[0], 2 * len(variant.plan.servers))
     conversation.wait()
+    before = _orphans(running)
     error = _run(running, DRAIN_SCRIPT)
+    orphans = _orphans(running)
     conversation.resume()
     requests = send_requests(running.clients[1], 80, MIN_REQUESTS)
-    return {"said": error, "talks": conversation.answers(), "requests": requests}
+    return {
+        "said": error,
+        "talks": conversation.answers(),
+        "requests": requests,
+        "left": sorted(command for process, command in orphans.items() if process not in before),
+        "rule": _rule(running, variant),
+    }
+
+
+# A process that is left in the background must not keep this one waiting for its output.
+_REDIRECTED = 'sh "$1" > "$2" 2>&1; code=$?; cat "$2" >&2; exit $code'
 
 
 def _run(running: RunningLab, script: str) -> str:
     """Run a script of the director; its error, or "" where it succeeds."""
-    path = running.evidence.scripts / "d" / script
-    done = running.network.hosts["d"].run(["sh", str(path)], timeout=_SCRIPT)
+    path, output = running.evidence.scripts / "d" / script, running.evidence.log(script)
+    command = ["sh", "-c", _REDIRECTED, "sh", str(path), str(output)]
+    done = running.network.hosts["d"].run(command, timeout=_SCRIPT)
     return (done.stderr.strip() or f"exit code {done.exit_code}") if done.exit_code else ""
+
+
+def _orphans(running: RunningLab) -> dict[int, str]:
+    """The director's processes whose parent has ended, and their command lines.
+
+    Inside the sandbox they become children of its first process, this one.
+    """
+    network = os.stat(f"/proc/{running.network.hosts['d'].pid}/ns/net").st_ino
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            state, parent = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
+            if int(parent) == os.getpid() and state != "Z" and os.stat(process / "ns/net").st_ino == network:
+                words = (process / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+                found[int(process.name)] = b" ".join(words).decode(errors="replace")[:_SHOWN]
+    return found
+
+
+def _rule(running: RunningLab, variant: Variant) -> dict[str, int]:
+    """`weight` and `upper` threshold of the real server to be drained; empty where it is in no rule."""
+    drained = next(server for server in variant.plan.servers if server.name == variant.server)
+    for service in running.director.ask("list")["services"]:
+        for server in service["servers"]:
+            if server["address"] == drained.address and server["port"] in (drained.http_port, 0):
+                return {"weight": server["weight"], "upper": server["upper"]}
+    return {}
 
 
 @needs(draining)
@@ -138,7 +182,10 @@ def open_connections_continue(observations: Observations, variant: Variant) -> C
         for talk in talks
     )
     passed = {talk["first"] for talk in talks} == names and set(found) == {"kept working"}
-    return Check(title(open_connections_continue), passed, "all kept working", outcomes(found))
+    observed = outcomes(found)
+    if observations["draining"].get("rule", True) == {}:  # deleted: its connections are lost from now on
+        passed, observed = False, f"{observed}; then {variant.server} was no longer in the rules"
+    return Check(title(open_connections_continue), passed, "all kept working", observed)
 
 
 @needs(draining)
@@ -146,13 +193,20 @@ def new_connections_elsewhere(observations: Observations, variant: Variant) -> C
     """New connections go to the other real servers, all of them."""
     others = [server.name for server in variant.plan.servers if server.name != variant.server]
     found = Counter(one.get("server", one["how"]) for one in observations["draining"]["requests"])
-    return Check(
-        title(new_connections_elsewhere), set(found) == set(others), ", ".join(others), listed(found)
-    )
+    observed, rule = listed(found), observations["draining"].get("rule", {})
+    if rule.get("weight", 0) > 0:  # as long as some are open
+        observed += (
+            f"; but {variant.server} is not out of service: of weight {rule['weight']}, it gets new ones "
+            + (f"whenever it has fewer than {rule['upper']} connections" if rule["upper"] else "again")
+        )
+    passed = set(found) == set(others) and rule.get("weight", 0) == 0
+    return Check(title(new_connections_elsewhere), passed, ", ".join(others), observed)
 
 
 @needs(draining)
 def drain_script_succeeds(observations: Observations, variant: Variant) -> Check:
-    """The script drain.sh succeeds."""
-    error = observations["draining"]["said"]
+    """The script drain.sh succeeds, and is done when it ends."""
+    error, left = observations["draining"]["said"], observations["draining"].get("left", [])
+    if left and not error:  # it could delete the real server once no one looks
+        error = f"it left a process running that may change the rules later: {'; '.join(left)}"
     return Check(title(drain_script_succeeds), not error, "no error", error or "no error")

@@ -12,6 +12,7 @@ from classroom.model import Observations, Variant
 from labs.checks.result import Check
 from labs.hosts.client import Client
 from labs.network.topology import Role
+from labs.plan import RealServer
 from labs.run.running import RunningLab
 from labs.wait import patient
 
@@ -54,6 +55,27 @@ def send_requests(client: Client, port: int, count: int) -> list[dict[str, str]]
         raise ValueError(f"{client.host.name} could not send requests: {reason}")
     made: Any = json.loads(done.stdout)
     return list(made)
+
+
+_ANYWHERE = ("192.0.2.1", "100.64.0.1")  # addresses that no host of a lab has
+
+
+def reply_routes(running: RunningLab, variant: Variant) -> dict[str, dict[str, str]]:
+    """For each real server the next hop of its replies to clients elsewhere; no packet is sent to them."""
+    return {
+        server.name: {address: _next_hop(running, server, address) for address in _ANYWHERE}
+        for server in variant.plan.servers
+    }
+
+
+def _next_hop(running: RunningLab, server: RealServer, client: str) -> str:
+    """The gateway, or the interface, of a reply of the httpd, or why there is none."""
+    reply = ["to", client, "from", server.address, "ipproto", "tcp", "sport", str(server.http_port)]
+    done = running.network.hosts[server.name].run(["ip", "-j", "route", "get", *reply], timeout=2)
+    if done.exit_code:
+        return done.stderr.strip().removeprefix("RTNETLINK answers: ") or f"exit code {done.exit_code}"
+    route: dict[str, str] = json.loads(done.stdout)[0]
+    return route.get("gateway") or route.get("dev", "no interface")
 
 
 def _weighted_rounds(variant: Variant) -> int:
@@ -108,3 +130,17 @@ def real_client_addresses(observations: Observations, variant: Variant) -> Check
     genuine = bool(visitors) and known >= set(visitors)
     expected = f"only {', '.join(sorted(known))}"
     return Check(title(real_client_addresses), genuine, expected, ", ".join(visitors) or "no requests")
+
+
+@needs(reply_routes)
+def every_client_answered(observations: Observations, variant: Variant) -> Check:
+    """Replies to clients anywhere return through the director."""
+    director = variant.facts["inside"]
+    wrong = [
+        f"{name} to {client}: {hop}"
+        for name, hops in observations["reply_routes"].items()
+        for client, hop in hops.items()
+        if hop != director
+    ]
+    passed = bool(observations["reply_routes"]) and not wrong
+    return Check(title(every_client_answered), passed, f"by {director}", "; ".join(wrong) or f"by {director}")

@@ -32,6 +32,7 @@ FOLDER = "lvs-lab"  # all of it is below
 _KEY = "classroom/class.pub"
 _README = "classroom/grading/students.md"
 _PACKAGES = (
+    "availability",
     "bench",
     "classroom",
     "compare",

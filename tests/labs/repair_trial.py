@@ -1,0 +1,58 @@
+"""What people try in an exercise, in one lab: `... EXERCISE STUDENT` prints a line of JSON for each try."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+
+from classroom.model import Variant
+from classroom.session import ExerciseSession, run
+from classroom.variants import variant_for
+from tests.labs.repairs import TRIES
+
+_FLAGS = {"nat": "-m", "tun": "-i", "dr": "-g"}
+
+
+def type_all(session: ExerciseSession, variant: Variant, typed: Mapping[str, str]) -> None:
+    """Raises SystemExit with the output of a command that fails."""
+    macs = {name: mac for mac, name in variant.plan.topology.names_of_macs.items()}
+    more = {"mac": macs["d-eth0"], "flag": _FLAGS[variant.method], **_addresses(variant)}
+    for word, command in typed.items():
+        for name, value in more.items():
+            command = command.replace(f"{{{name}}}", value)
+        line = variant.filled(command).replace("{{", "{").replace("}}", "}")
+        for host in variant.hosts(variant.filled(word)):
+            folder = shlex.quote(str(session.evidence.scripts / host))
+            done = session.running.network.hosts[host].run(["sh", "-c", f"cd {folder} && {line}"])
+            if done.exit_code != 0:
+                raise SystemExit(f"{host}: {line}: {done.exit_code}: {done.stdout}{done.stderr}")
+
+
+def _addresses(variant: Variant) -> dict[str, str]:
+    """Of hosts that only the exercise has."""
+    return {node.name: node.address for node in variant.plan.topology.nodes}
+
+
+def main(exercise: str, student: str) -> int:
+    variant = variant_for(exercise, student)
+
+    def stay(session: ExerciseSession) -> None:
+        about = session.definition.checks
+        for one in TRIES[exercise]:
+            type_all(session, variant, one.typed)
+            checks = session.judge(session.observe())
+            failed = {
+                judge.__name__: check.observed
+                for judge, check in zip(about, checks, strict=True)
+                if not check.ok
+            }
+            print(json.dumps({"what": one.what, "failed": failed}), flush=True)
+            type_all(session, variant, one.undo)
+
+    return run(variant, stay)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

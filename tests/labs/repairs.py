@@ -1,0 +1,237 @@
+"""What people try in each exercise: repairs that must pass, and others that certain checks must refuse.
+
+Each is undone before the next, so that one lab serves all those of an exercise. Words in braces are facts of
+the student's variant; `{mac}` is the director's MAC address, `{flag}` the forwarding method for ipvsadm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """`typed` and `undo`: commands by host or by a word for several; `fails`: checks that refuse it."""
+
+    what: str
+    typed: Mapping[str, str]
+    undo: Mapping[str, str] = field(default_factory=dict)
+    fails: tuple[str, ...] = ()
+
+
+def setting(on: str, name: str, value: object, before: object = 0, *fails: str) -> Try:
+    """A sysctl below net.ipv4.conf; afterwards the router asks again for the VIP."""
+    key = f"net.ipv4.conf.{name}"
+    return Try(
+        f"{name}={value} on {on}",
+        {on: f"sysctl -qw {key}={value}", **ASKS},
+        {on: f"sysctl -qw {key}={before}"},
+        fails,
+    )
+
+
+ASKS = {"r0": "ip neigh flush to {vip}; ip neigh del {vip} dev r0-eth1; true"}
+_QUIET = (
+    "nft add table arp quiet; nft 'add chain arp quiet in {{ type filter hook input priority 0; }}'; "
+    "nft add rule arp quiet in arp daddr ip {vip} drop"
+)
+_DROP = {"servers": _QUIET, **ASKS}
+_STATIC = {"r0": "ip neigh replace {vip} lladdr {mac} dev r0-eth1 nud permanent"}
+_NOT_ONE = ("director_gets_all", "fair_for_every_answer")
+_NOT_AFTER = ("director_gets_all_after_flush", "fair_after_flush")
+_GONE = {"d": "ippfvsadm -D -t {vip}:80 -R {rip}:{port}"}
+_BACK = {"d": "ippfvsadm -A -t {vip}:80 -R {rip}:{port}"}
+_EACH = "for i in /proc/sys/net/ipv4/conf/rs*-eth0/arp_ignore; do echo {} > $i; done"
+
+
+def drain(*lines: str) -> dict[str, str]:
+    """drain.sh with these lines below `set -e`."""
+    text = "\\n".join(lines).replace("'", "'\\''")
+    return {"d": "cp drain.sh drain.old; sed -i '/^set -e/q' drain.sh; printf '" + text + "\\n' >> drain.sh"}
+
+
+_DRAINED = {"d": "mv drain.old drain.sh"}
+_KEY = "-t {vip}:80 -r {rip}:{port}"
+_ZERO = f"ipvsadm -e {_KEY} -w 0 {{flag}}"
+
+TRIES: dict[str, tuple[Try, ...]] = {
+    "e01": (
+        setting("{server}", "{interface}.arp_ignore", 1),
+        setting("{server}", "all.arp_ignore", 2),
+        Try("a filter for ARP", _DROP, {"servers": "nft delete table arp quiet"}),
+        setting("{server}", "{interface}.arp_ignore", 8, 0, "own_addresses_answered"),
+        setting("{server}", "lo.arp_ignore", 1, 0, *_NOT_ONE),
+        Try("a static entry on the router", _STATIC, ASKS, _NOT_ONE),
+        Try(
+            "the server loses the VIP",
+            {"{server}": "ip addr del {vip}/32 dev lo", **ASKS},
+            {"{server}": "ip addr add {vip}/32 dev lo"},
+            ("all_served", "fair_for_every_answer"),
+        ),
+    ),
+    "e02": (
+        setting("servers", "all.arp_ignore", 1),
+        Try("each interface", {"servers": _EACH.format(1), **ASKS}, {"servers": _EACH.format(0)}),
+        Try("a filter for ARP", _DROP, {"servers": "nft delete table arp quiet"}),
+        setting("servers", "all.arp_ignore", 8, 0, "own_addresses_answered"),
+        setting("servers", "default.arp_ignore", 1, 0, *_NOT_ONE),
+        setting("{server}", "all.arp_ignore", 1, 0, *_NOT_ONE),
+        Try("a static entry on the router", _STATIC, ASKS, _NOT_ONE),
+    ),
+    "e03": (
+        setting("{server}", "{interface}.arp_announce", 2),
+        setting("servers", "all.arp_announce", 2),
+        Try(
+            "a static entry for the router",
+            {
+                "{server}": "ping -c1 203.0.113.254 > /dev/null; "
+                "mac=$(ip neigh show 203.0.113.254 | sed 's/.*lladdr \\([^ ]*\\).*/\\1/'); "
+                "ip neigh replace 203.0.113.254 lladdr $mac dev {interface} nud permanent",
+                **ASKS,
+            },
+            {"{server}": "ip neigh del 203.0.113.254 dev {interface}"},
+        ),
+        setting("{server}", "{interface}.arp_announce", 1, 0, *_NOT_AFTER),
+        Try("the router asks again", ASKS, {}, _NOT_AFTER),
+        Try("a static entry on the router", _STATIC, ASKS, _NOT_AFTER),
+    ),
+    "e04": (
+        Try(
+            "VIP on lo",
+            {"{server}": "ip addr add {vip}/32 dev lo"},
+            {"{server}": "ip addr del {vip}/32 dev lo"},
+        ),
+        Try(
+            "a local route",
+            {"{server}": "ip route add local {vip} dev lo"},
+            {"{server}": "ip route del local {vip} dev lo"},
+        ),
+        Try(
+            "redirected by nft",
+            {
+                "{server}": "nft add table ip nat; "
+                "nft 'add chain ip nat pre {{ type nat hook prerouting priority -100; }}'; "
+                "nft add rule ip nat pre ip daddr {vip} tcp dport 80 redirect"
+            },
+            {"{server}": "nft delete table ip nat"},
+        ),
+        Try(
+            "VIP on the network card",
+            {"{server}": "ip addr add {vip}/32 dev {interface}"},
+            {"{server}": "ip addr del {vip}/32 dev {interface}"},
+            ("one_answer",),
+        ),
+        Try("the server is deleted", _GONE, _BACK, ("fair_shares",)),
+        Try(
+            "weight 0",
+            {"d": f"ipvsadm -e {_KEY} -w 0 {{flag}}"},
+            {"d": f"ipvsadm -e {_KEY} -w 1 {{flag}}"},
+            ("fair_shares",),
+        ),
+    ),
+    "e05": (
+        setting("{server}", "tunl0.rp_filter", 0, 1),
+        setting("{server}", "tunl0.rp_filter", 2, 1),
+        setting("{server}", "all.rp_filter", 2),
+        setting("{server}", "{interface}.rp_filter", 0, 0, "all_served", "fair_shares"),
+        Try("the server is deleted", _GONE, _BACK, ("fair_shares",)),
+        setting("{server}", "tunl0.accept_local", 1, 0, "all_served", "fair_shares"),
+    ),
+    "e06": (
+        Try(
+            "the default route",
+            {"{server}": "ip route replace default via {inside}"},
+            {"{server}": "ip route del default"},
+        ),
+        Try(
+            "two halves",
+            {"{server}": "ip route add 0.0.0.0/1 via {inside}; ip route add 128.0.0.0/1 via {inside}"},
+            {"{server}": "ip route del 0.0.0.0/1; ip route del 128.0.0.0/1"},
+        ),
+        Try(
+            "a rule for its own packets",
+            {"{server}": "ip route add default via {inside} table 100; ip rule add from {rip} table 100"},
+            {"{server}": "ip route flush table 100; ip rule del from {rip} table 100"},
+        ),
+        Try(
+            "a route for these clients",
+            {"{server}": "ip route add 198.51.100.0/24 via {inside}"},
+            {"{server}": "ip route del 198.51.100.0/24"},
+            ("every_client_answered",),
+        ),
+        Try(
+            "another real server as gateway",
+            {"{server}": "ip route replace default via {other_rip}"},
+            {"{server}": "ip route del default"},
+            ("all_served", "fair_shares", "others_served"),
+        ),
+        Try("the server is deleted", _GONE, _BACK, ("fair_shares",)),
+    ),
+    "e07": (
+        Try(
+            "the route is deleted",
+            {"{server}": "ip route del 172.16.0.0/24"},
+            {"{server}": "ip route add 172.16.0.0/24 dev {interface}"},
+        ),
+        Try(
+            "by the director",
+            {"{server}": "ip route replace 172.16.0.0/24 via {inside}"},
+            {"{server}": "ip route replace 172.16.0.0/24 dev {interface}"},
+        ),
+        Try(
+            "a route to c3",
+            {"{server}": "ip route add {c3} via {inside}"},
+            {"{server}": "ip route del {c3}"},
+        ),
+        Try("the server is deleted", _GONE, _BACK, ("fair_shares",)),
+        Try(
+            "c3 resets nothing",
+            {
+                "c3": "nft add table ip f; "
+                "nft 'add chain ip f out {{ type filter hook output priority 0; }}'; "
+                "nft add rule ip f out tcp flags rst drop"
+            },
+            {"c3": "nft delete table ip f"},
+            ("others_served",),
+        ),
+        Try(
+            "c3 has an address elsewhere",
+            {"{server}": "ip route add blackhole {c3}"},
+            {"{server}": "ip route del blackhole {c3}"},
+            ("others_served",),
+        ),
+    ),
+    "e12": (
+        Try("quiesced", drain(_ZERO), _DRAINED),
+        Try(
+            "deleted, and added with weight 0",
+            drain(f"ipvsadm -d {_KEY}", f"ipvsadm -a {_KEY} -w 0 {{flag}}"),
+            _DRAINED,
+        ),
+        Try("by ipvsadm -R", drain(f"echo '-e {_KEY} -w 0 {{flag}}' | ipvsadm -R"), _DRAINED),
+        Try(
+            "a threshold", drain(f"ipvsadm -e {_KEY} -x 1 {{flag}}"), _DRAINED, ("new_connections_elsewhere",)
+        ),
+        Try(
+            "deleted a minute later",
+            drain(_ZERO, f"(sleep 60; ipvsadm -d {_KEY}) > /dev/null 2>&1 &"),
+            _DRAINED,
+            ("drain_script_succeeds",),
+        ),
+        Try(
+            "deleted a minute later, in another session",
+            drain(_ZERO, f"setsid env -i sh -c 'sleep 60; ipvsadm -d {_KEY}' &"),
+            _DRAINED,
+            ("drain_script_succeeds",),
+        ),
+        Try("deleted at once", drain(_ZERO, f"ipvsadm -d {_KEY}"), _DRAINED, ("open_connections_continue",)),
+        Try(
+            "deleted a second later",
+            drain(_ZERO, "sleep 1", f"ipvsadm -d {_KEY}"),
+            _DRAINED,
+            ("open_connections_continue",),
+        ),
+        Try("nothing", drain("true"), _DRAINED, ("new_connections_elsewhere",)),
+    ),
+}

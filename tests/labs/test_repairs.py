@@ -1,0 +1,62 @@
+"""What people try in an exercise: the right repairs pass, and the wrong ones are refused by the right check.
+
+The exercises whose checks know of a particular trick are tried in every run; all of them with --long.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from classroom import catalogue
+from classroom.variants import variant_for
+from labs.wait import patient
+from tests.conftest import LONG
+from tests.labs.repairs import TRIES
+from tests.labs.support import FROM_CHECKOUT
+
+TRIAL = Path(__file__).with_name("repair_trial.py")
+ALWAYS = ("e01", "e12")
+SLOWEST = 90.0  # seconds for all tries, on an idle machine
+
+
+def student(name: str) -> str:
+    """Someone with the exercise's first fault, in its first lab."""
+    method = catalogue.load(name).methods[0]
+    ids = (f"s{number}" for number in range(200))
+    return next(
+        one
+        for one in ids
+        if (variant := variant_for(name, one)).method == method and variant.number in (0, None)
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in TRIES if LONG or name in ALWAYS])
+def test_right_repairs_pass_and_wrong_ones_are_refused(name: str, runs: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(TRIAL), name, student(name)],
+        env={**FROM_CHECKOUT, "LVS_RUNS": str(runs)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=patient(SLOWEST),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert [one["what"] for one in found] == [one.what for one in TRIES[name]]
+    for told, tried in zip(found, TRIES[name], strict=True):
+        assert set(tried.fails) <= set(told["failed"]), told
+        assert bool(tried.fails) == bool(told["failed"]), told
+
+
+@pytest.mark.parametrize("name", TRIES)
+def test_three_right_and_three_wrong_repairs_are_known(name: str) -> None:
+    right = [one for one in TRIES[name] if not one.fails]
+    assert len(right) >= 3
+    assert len(TRIES[name]) - len(right) >= 3
+    judges = {judge.__name__ for judge in catalogue.load(name).checks}
+    assert {check for one in TRIES[name] for check in one.fails} <= judges
