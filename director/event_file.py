@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,12 @@ RATE = 1000.0  # events per second in the long run
 BURST = 20_000  # events at once: more than a lab's whole run
 MAX_SIZE = 64 * 1024 * 1024  # bytes of the file
 _RETRY = 1.0  # seconds after a failed write
+
+
+def seconds_since_the_epoch() -> Callable[[], float]:
+    """A monotonic clock that starts at the time of day."""
+    offset = time.time() - time.monotonic()
+    return lambda: offset + time.monotonic()
 
 
 class EventFile:

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from director.core.real_server import Method
 from director.core.states import Timeouts
 from director.core.sysctls import Sysctls
 from director.engines.engine import Engine
-from director.event_file import EventFile
+from director.event_file import EventFile, seconds_since_the_epoch
 from director.kernel_settings import forwarding, kept_for_the_next_director
 
 PROGRAM = "lvs-director"
@@ -109,12 +108,6 @@ def run(settings: Settings) -> None:
         _tell_systemd("READY=1")
         gc.freeze()  # what exists now lasts: no collection need look at it again
         _loop(selector, signals, director, engine, listener, clock)
-
-
-def seconds_since_the_epoch() -> Callable[[], float]:
-    """A monotonic clock that starts at the time of day."""
-    offset = time.time() - time.monotonic()
-    return lambda: offset + time.monotonic()
 
 
 def say(sentence: str) -> None:

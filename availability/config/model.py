@@ -286,12 +286,17 @@ class _Reader:
         port = _service_port(keys)
         servers = tuple(self._server(inner, port) for inner in block.all("real_server"))
         self._refuse_servers(servers)
+        sorry = self._sorry(port)
+        for inner, server in zip(block.all("real_server"), servers, strict=True):
+            self._refuse_ports(server, keys, inner)
+        if sorry:
+            self._refuse_ports(sorry, keys, block, "sorry_server")
         return VirtualServer(
             name=name,
             keys=tuple(keys),
             service=service,
             servers=servers,
-            sorry=self._sorry(port),
+            sorry=sorry,
             quorum=block.get("quorum", 1),
             hysteresis=block.get("hysteresis", 0),
             omega=block.get("omega", False),
@@ -299,6 +304,15 @@ class _Reader:
             quorum_down=block.get("quorum_down"),
             mail=block.get("smtp_alert", self.mail),
         )
+
+    def _refuse_ports(self, server: RealServer, keys: list[Fields], where: Block, keyword: str = "") -> None:
+        """Only NAT can change a port."""
+        ports = {int(key["address"].rpartition(":")[2]) for key in keys if "address" in key}
+        if server.method != "NAT" and ports - {server.port}:
+            ports_named = " and ".join(map(str, sorted(ports - {server.port})))
+            raise where.error(
+                f"{server} needs the service's port, {ports_named}: {server.method} can't change it.", keyword
+            )
 
     def _refuse_servers(self, servers: tuple[RealServer, ...]) -> None:
         if not servers:

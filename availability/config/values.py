@@ -25,7 +25,7 @@ class Script:
 
     words: tuple[str, ...]
     user: tuple[str, ...]
-    place: Place
+    place: Place = field(compare=False)
 
     def __str__(self) -> str:
         return shlex.join(self.words)
@@ -40,7 +40,7 @@ class Block:
 
     keyword: str
     words: list[str]
-    place: Place
+    place: Place = field(compare=False)
     values: dict[str, Any] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
     inside: list[Block] = field(default_factory=list)

@@ -6,15 +6,16 @@ Exit codes: 0 stopped, or the file is valid; 2, with one sentence, where the fil
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import sys
 from pathlib import Path
 from typing import NoReturn
 
 from availability.config import ConfigError, model
+from availability.monitor.process import PROGRAM, CannotRun, Settings, count, run, say
+from director.control import SOCKET, SOCKET_VARIABLE
 from director.control.cli import ToolError, print_output
-
-PROGRAM = "lvs-monitor"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -32,29 +33,32 @@ class _Parser(argparse.ArgumentParser):
 def parser() -> _Parser:
     made = _Parser(prog=PROGRAM, description="Health checks of real servers: see docs/availability.md.")
     add = made.add_argument
-    add("file", type=Path, metavar="FILE", help="a file in the syntax of keepalived.conf")
+    add(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="a file in the syntax of keepalived.conf; SIGHUP reads it again",
+    )
     add("--check", action="store_true", help="only say whether the file is valid, as keepalived -t does")
+    add("--events", type=Path, help="append events to this file, such as the director's own")
+    add("--socket", default=os.environ.get(SOCKET_VARIABLE) or SOCKET, help="the director's control socket")
     add("--config-id", default=platform.node().partition(".")[0], metavar="NAME", help="for lines with @NAME")
+    add("--no-vrrp", action="store_true", help="leave out what the file says about virtual routers")
     return made
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
+    settings = Settings(options.file, options.config_id, options.socket, options.events, not options.no_vrrp)
     try:
-        configuration = model.load(options.file, options.config_id)
-        print_output(summary(options.file, configuration))
-    except (ConfigError, ToolError) as error:
-        sys.stderr.write(f"{PROGRAM}: {error}\n")
+        if options.check:
+            print_output(f"{options.file} is valid: {count(model.load(options.file, options.config_id))}.\n")
+        else:
+            run(settings)
+    except (CannotRun, ConfigError, ToolError) as error:
+        say(str(error))
         return 2
     return 0
-
-
-def summary(file: Path, configuration: model.Configuration) -> str:
-    """A line that counts what a file contains."""
-    real = [server for virtual in configuration.servers for server in virtual.servers]
-    checks = sum(len(server.checks) for server in real)
-    virtual = len(configuration.servers)
-    return f"{file} is valid: virtual servers {virtual}, real servers {len(real)}, checks {checks}.\n"
 
 
 if __name__ == "__main__":

@@ -118,3 +118,10 @@ def curl(*arguments: str) -> list[str]:
     form = "%{exitcode} %{http_code} %header{client} %header{name}"
     command = ("curl", "-s", "-m", "20", "-w", form, "-o", "/run/got", *arguments)
     return sh(*command, host="c", check=False).stdout.split()
+
+
+def add_server(name: str, address: str) -> None:
+    """One more real server for VS-DR, with the VIP on its loopback interface."""
+    _net.add(name, _HIDDEN)
+    _net.plug(name, f"{name}-eth0", "lan", f"{address}/24", offload=False)
+    sh("ip", "addr", "add", f"{VIP}/32", "dev", "lo", host=name)

@@ -1,0 +1,86 @@
+"""DNS_CHECK, UDP_CHECK and PING_CHECK: a datagram goes out, and what comes back decides."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+
+from availability.config.model import Check
+from availability.monitor.connection import ProbeFailed, connect
+
+_TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "MX": 15, "TXT": 16, "AAAA": 28}  # RFC 1035, RFC 3596
+_ECHO_REQUEST, _ECHO_REPLY = 8, 0  # RFC 792
+_RECURSION_DESIRED, _RESPONSE, _RCODE = 0x0100, 0x8000, 0x000F
+_HEADER = struct.Struct("!6H")
+_ECHO = struct.Struct("!BBHHH")
+_SIZE = 65535
+
+
+async def dns(check: Check) -> None:
+    """A query, and an answer to it without an error code (RFC 1035). Raises ProbeFailed and OSError."""
+    number = int.from_bytes(os.urandom(2), "big")
+    with await connect(check, socket.SOCK_DGRAM) as made:
+        await _send(made, dns_query(number, *check.query))
+        while True:
+            reply = await _receive(made)
+            if len(reply) < _HEADER.size:
+                continue
+            found, flags, *_ = _HEADER.unpack_from(reply)
+            if found == number and flags & _RESPONSE:
+                if flags & _RCODE:
+                    raise ProbeFailed(f"the name server answers with the error code {flags & _RCODE}")
+                return
+
+
+def dns_query(number: int, kind: str, name: str) -> bytes:
+    labels = [label.encode() for label in name.rstrip(".").split(".") if label]
+    question = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
+    return (
+        _HEADER.pack(number, _RECURSION_DESIRED, 1, 0, 0, 0) + question + struct.pack("!HH", _TYPES[kind], 1)
+    )
+
+
+async def udp(check: Check) -> None:
+    """An ICMP error fails; what comes back must be as described, and silence is for the caller to judge."""
+    with await connect(check, socket.SOCK_DGRAM) as made:
+        await _send(made, os.urandom(8) if check.payload is None else check.payload)
+        reply = await _receive(made)
+    least, most = check.lengths
+    if check.reply is None:
+        return
+    if not least <= len(reply) <= most:
+        raise ProbeFailed(f"the reply has {len(reply)} bytes")
+    if any(byte & mask != value for byte, (value, mask) in zip(reply, check.reply, strict=False)):
+        raise ProbeFailed(f"the reply begins with {reply[: len(check.reply)].hex()}")
+
+
+async def ping(check: Check) -> None:
+    """An echo request and its reply. Needs a raw socket. Raises OSError."""
+    number, token = os.getpid() & 0xFFFF, os.urandom(16)
+    with await connect(check, socket.SOCK_RAW, socket.IPPROTO_ICMP) as made:
+        await _send(made, echo_request(number, token))
+        while True:
+            packet = await _receive(made)
+            message = packet[(packet[0] & 0x0F) * 4 :] if packet else b""
+            if len(message) < _ECHO.size:
+                continue
+            kind, _, _, found, _ = _ECHO.unpack_from(message)
+            if (kind, found, message[_ECHO.size :]) == (_ECHO_REPLY, number, token):
+                return
+
+
+def echo_request(number: int, token: bytes) -> bytes:
+    total = sum(struct.unpack(f"!{len(token) // 2}H", token)) + (_ECHO_REQUEST << 8) + number + 1
+    total = (total & 0xFFFF) + (total >> 16)
+    checksum = ~(total + (total >> 16)) & 0xFFFF
+    return _ECHO.pack(_ECHO_REQUEST, 0, checksum, number, 1) + token
+
+
+async def _send(made: socket.socket, datagram: bytes) -> None:
+    await asyncio.get_running_loop().sock_sendall(made, datagram)
+
+
+async def _receive(made: socket.socket) -> bytes:
+    return await asyncio.get_running_loop().sock_recv(made, _SIZE)

@@ -1,0 +1,153 @@
+"""Programs that the configuration names: MISC_CHECK, and what runs when a state changes; and mail.
+
+A program is started without a shell, as the user that the configuration says, and in a session of its own,
+so that all of it can be ended when it takes too long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import grp
+import os
+import pwd
+import shutil
+import signal
+import stat
+from collections.abc import Iterator
+from email.message import EmailMessage
+from pathlib import Path
+
+from availability.config.model import Configuration, Mail
+from availability.config.values import Script
+
+DEFAULT_USER = "keepalived_script"
+END = 0.5  # seconds between SIGTERM and SIGKILL
+_OUTPUT = 200  # characters of a program's first line, as a reason
+
+
+def scripts(configuration: Configuration) -> Iterator[tuple[str, Script]]:
+    """Every program of a configuration, with its keyword."""
+    for virtual in configuration.servers:
+        named = {"quorum_up": virtual.quorum_up, "quorum_down": virtual.quorum_down}
+        for server in virtual.servers:
+            yield from (("misc_path", check.command) for check in server.checks if check.command)
+            named = {
+                **named,
+                f"notify_up {server}": server.notify_up,
+                f"notify_down {server}": server.notify_down,
+            }
+        yield from ((name.split()[0], script) for name, script in named.items() if script)
+
+
+def verify(configuration: Configuration) -> None:
+    """Refuse programs and users that do not exist, or that are not safe. Raises ConfigError."""
+    for keyword, script in scripts(configuration):
+        program = shutil.which(script.words[0])
+        if program is None:
+            raise script.place.error(f"{keyword}: {script.words[0]} is not a program that can be run.")
+        try:
+            uid, _ = _user(script, configuration)
+        except KeyError as error:
+            raise script.place.error(f"{keyword}: there is no user or group {error.args[0]}.") from None
+        unsafe = _unsafe(Path(program)) if configuration.script_security and uid == 0 else None
+        if unsafe:
+            raise script.place.error(
+                f"{keyword}: root would run it, but others may change {unsafe} (enable_script_security)."
+            )
+
+
+def _user(script: Script, configuration: Configuration) -> tuple[int, int]:
+    """The user and group to run a program as. Raises KeyError with the name that does not exist."""
+    if os.geteuid() != 0:
+        return os.geteuid(), os.getegid()
+    names = script.user or configuration.script_user
+    if not names:
+        with contextlib.suppress(KeyError):
+            found = pwd.getpwnam(DEFAULT_USER)
+            return found.pw_uid, found.pw_gid
+        return 0, 0
+    try:
+        user = pwd.getpwnam(names[0])
+    except KeyError:
+        raise KeyError(names[0]) from None
+    try:
+        return user.pw_uid, grp.getgrnam(names[1]).gr_gid if len(names) > 1 else user.pw_gid
+    except KeyError:
+        raise KeyError(names[1]) from None
+
+
+def _unsafe(program: Path) -> Path | None:
+    """The first part of a path that others than root may change."""
+    whole = program.resolve()
+    for part in (whole, *whole.parents):
+        found = part.stat()
+        sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
+        if found.st_uid or (found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky):
+            return part
+    return None
+
+
+async def run(script: Script, configuration: Configuration, timeout: float) -> tuple[int, str]:
+    """Run a program; returns its exit code, negative for a signal, and the first line of its output.
+
+    Raises OSError where it can't be started, and asyncio.TimeoutError after it has been ended.
+    """
+    process = await _start(script, configuration, asyncio.subprocess.PIPE)
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), timeout)
+    finally:
+        await _end(process)
+    first = output.decode(errors="replace").strip().partition("\n")[0][:_OUTPUT]
+    return process.returncode or 0, first
+
+
+async def notify(script: Script, configuration: Configuration) -> str:
+    """Run a program on a change of state until it ends; returns what went wrong, or nothing."""
+    try:
+        process = await _start(script, configuration, asyncio.subprocess.DEVNULL)
+        code = await process.wait()
+    except OSError as error:
+        return f"{script} can't be started: {error.strerror}."
+    return f"{script} ended with exit code {code}." if code else ""
+
+
+async def _start(script: Script, configuration: Configuration, output: int) -> asyncio.subprocess.Process:
+    uid, gid = _user(script, configuration)
+    other = {"user": uid, "group": gid, "extra_groups": [gid]} if uid != os.geteuid() else {}
+    return await asyncio.create_subprocess_exec(
+        *script.words,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=output,
+        stderr=asyncio.subprocess.STDOUT if output == asyncio.subprocess.PIPE else output,
+        start_new_session=True,
+        **other,  # type: ignore[arg-type]
+    )
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End a program and whatever it has started, if it still runs."""
+    if process.returncode is not None:
+        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(process.wait(), END)
+            return
+
+
+def send(mail: Mail, router_id: str, sentence: str) -> str:
+    """Send mail about a change; blocks. Returns what went wrong, or nothing."""
+    import smtplib  # only where mail is wanted
+
+    message = EmailMessage()
+    message["Subject"] = f"[{router_id or 'lvs-monitor'}] {sentence}"[:200]
+    message["From"], message["To"] = mail.sender, ", ".join(mail.recipients)
+    message.set_content(f"{sentence}\n")
+    try:
+        with smtplib.SMTP(mail.host, mail.port, mail.helo or None, mail.timeout) as server:
+            server.send_message(message)
+    except (OSError, smtplib.SMTPException, ValueError) as error:
+        return f"mail to {message['To']} can't be sent by {mail.host}:{mail.port}: {error}."
+    return ""

@@ -1,0 +1,108 @@
+"""The director's rules as the monitor wants them, over its control socket.
+
+Only services of the configuration are touched, and in them only servers that it names. What existed before
+is put back at the end, and everything else that the monitor added is removed. Calls block: the process makes
+them in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from availability.config.model import Fields
+from director import rules_file
+from director.control.channel import ChannelError, Message, call
+from director.control.cli import no_answer
+from director.ipvsadm import save_format
+
+PATIENCE = 10.0  # seconds without a sign of life from the director
+Name = tuple[object, ...]  # the values of a service's key, and a server or ""
+
+
+class RulesError(Exception):
+    """The director did not take the rules: one sentence. Nothing has changed."""
+
+
+class DirectorLost(RulesError):
+    """There is no director on the socket."""
+
+
+def name_of(rule: Fields) -> Name:
+    return (*rule["key"].values(), rule.get("server", ""))
+
+
+class Rules:
+    """What the director has of the rules named in `claim`; `ask` sends it a request."""
+
+    def __init__(self, socket: str, ask: Callable[[str, Message], Message] | None = None) -> None:
+        self._socket = socket
+        self._ask = ask or partial(call, timeout=PATIENCE)
+        self._before: dict[Name, Fields] = {}  # what existed when a name was claimed
+        self._claimed = set[Name]()
+        self._present: list[Fields] | None = None  # None: to be listed
+
+    def claim(self, names: Iterable[Name]) -> None:
+        """These rules are the monitor's from now on. Raises RulesError."""
+        new = set(names) - self._claimed
+        existing = {name_of(rule): rule for rule in self._list()}
+        self._before.update({name: existing[name] for name in new & existing.keys()})
+        self._claimed |= new
+        self._present = None
+
+    def apply(self, wanted: list[Fields], first: list[Fields] | None = None) -> int:
+        """Make the claimed rules equal to `wanted`, after the commands `first`; returns how many changed.
+
+        All or nothing. Raises RulesError.
+        """
+        known = self._present is not None
+        if first and first[0]["command"] == "Clear":
+            self._present, self._before = [], {}
+        changes = rules_file.difference(self._mine(), wanted)
+        if not changes and not first:
+            return 0
+        try:
+            self._request({"do": "apply", "commands": [*(first or []), *changes]})
+        except DirectorLost:
+            raise
+        except RulesError:
+            self._present = None
+            if not known:
+                raise
+            return self.apply(wanted, first)  # someone else has changed them: once more, by what there is
+        self._present = list(wanted)
+        return len(changes)
+
+    def release(self) -> None:
+        """Put back what existed before, and remove the rest. Raises RulesError."""
+        self._present = None
+        self.apply(list(self._before.values()))
+
+    def are_lost(self) -> bool:
+        """Whether a service has gone, as after the director was started again. Raises RulesError."""
+        wanted = {name_of(rule) for rule in self._present or [] if "server" not in rule}
+        lost = not wanted <= {name_of(rule) for rule in self._list()}
+        if lost:
+            self._present = None
+        return lost
+
+    def _mine(self) -> list[Fields]:
+        if self._present is None:
+            self._present = [rule for rule in self._list() if name_of(rule) in self._claimed]
+        return self._present
+
+    def _list(self) -> list[Fields]:
+        listed = self._request({"do": "list", "at_once": True})["services"]
+        return save_format.read(save_format.text(listed, numeric=True))
+
+    def _request(self, request: Message) -> Message:
+        try:
+            answer = self._ask(self._socket, request)
+        except ChannelError as error:
+            self._present = None
+            raise DirectorLost(no_answer(self._socket, error)) from None
+        if not answer.get("ok"):
+            raise RulesError(
+                f"the director refuses the rules, and nothing has changed: {answer.get('error')}"
+            )
+        return answer

@@ -1,0 +1,149 @@
+"""The monitor's rules on a director: added, changed, restored; a director that refuses them or is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from availability.monitor.rules import DirectorLost, Rules, RulesError, name_of
+from director.control.channel import ChannelError, Message
+from director.ipvsadm import save_format
+from tests.unit.director.ipvsadm.support import Table
+
+Fields = dict[str, Any]
+WEB = {"protocol": "TCP", "address": "203.0.113.1:80"}
+SERVICE: Fields = {
+    "command": "AddService",
+    "key": WEB,
+    "scheduler": "rr",
+    "flags": [],
+    "persistent": 0,
+    "netmask": "255.255.255.255",
+    "one_packet": False,
+}
+
+
+def server(number: int, weight: int = 1) -> Fields:
+    return {
+        "command": "AddServer",
+        "key": WEB,
+        "server": f"192.0.2.{number}:80",
+        "method": "NAT",
+        "weight": weight,
+        "upper": 0,
+        "lower": 0,
+    }
+
+
+TWO = [SERVICE, server(2), server(3, 2)]
+NAMES = [name_of(rule) for rule in TWO]
+
+
+class Director(Table):
+    """A director that can be lost."""
+
+    lost = False
+
+    def call(self, path: str, request: Message) -> Message:
+        if self.lost:
+            raise ChannelError("no answer", ConnectionRefusedError())
+        return super().call(path, request)
+
+    def lines(self) -> list[str]:
+        return save_format.text(self.services, numeric=True).splitlines()
+
+    def do(self, *lines: str) -> None:
+        self.call("", {"do": "apply", "commands": save_format.read("\n".join(lines))})
+
+
+@pytest.fixture
+def director() -> Director:
+    return Director()
+
+
+@pytest.fixture
+def rules(director: Director) -> Rules:
+    made = Rules("socket", director.call)
+    made.claim(NAMES)
+    return made
+
+
+def test_what_is_missing_is_added_and_what_is_there_left_alone(director: Director, rules: Rules) -> None:
+    assert rules.apply(TWO) == 3
+    assert director.lines() == [
+        "-A -t 203.0.113.1:80 -s rr",
+        "-a -t 203.0.113.1:80 -r 192.0.2.2:80 -m -w 1",
+        "-a -t 203.0.113.1:80 -r 192.0.2.3:80 -m -w 2",
+    ]
+    assert rules.apply(TWO) == 0
+
+
+def test_a_change_is_the_difference(director: Director, rules: Rules) -> None:
+    rules.apply(TWO)
+    director.requests.clear()
+    assert rules.apply([SERVICE, server(2, 0)]) == 2
+    (request,) = director.requests
+    assert [command["command"] for command in request["commands"]] == ["DeleteServer", "EditServer"]
+
+
+def test_other_services_and_servers_stay(director: Director) -> None:
+    others = [
+        "-A -t 203.0.113.9:25 -s wlc",
+        "-A -t 203.0.113.1:80 -s wrr",
+        "-a -t 203.0.113.1:80 -r 192.0.2.9 -m",
+    ]
+    director.do(*others, "-a -t 203.0.113.1:80 -r 192.0.2.3 -m -w 7")
+    before = director.lines()
+    rules = Rules("socket", director.call)
+    rules.claim(NAMES)
+    rules.apply(TWO)
+    assert "-a -t 203.0.113.1:80 -r 192.0.2.9:80 -m -w 1" in director.lines()
+    assert "-a -t 203.0.113.1:80 -r 192.0.2.3:80 -m -w 2" in director.lines()
+    rules.apply([SERVICE, server(2)])
+    rules.release()
+    assert sorted(director.lines()) == sorted(before)
+
+
+def test_at_the_end_nothing_is_left(director: Director, rules: Rules) -> None:
+    rules.apply(TWO)
+    rules.release()
+    assert director.lines() == []
+
+
+def test_a_change_by_someone_else_is_found_out_when_it_matters(director: Director, rules: Rules) -> None:
+    rules.apply(TWO)
+    director.do("-d -t 203.0.113.1:80 -r 192.0.2.3")
+    assert not rules.are_lost()
+    rules.apply([SERVICE, server(2), server(3, 0)])
+    assert director.lines()[-1] == "-a -t 203.0.113.1:80 -r 192.0.2.3:80 -m -w 0"
+
+
+def test_a_director_that_was_started_again_gets_everything(director: Director, rules: Rules) -> None:
+    rules.apply(TWO)
+    director.clear()
+    assert rules.are_lost()
+    assert rules.apply(TWO) == 3
+
+
+def test_a_refusal_changes_nothing(director: Director, rules: Rules) -> None:
+    wrong = [{**SERVICE, "scheduler": "no"}, server(2)]
+    with pytest.raises(RulesError, match=r"^the director refuses the rules, and nothing has changed: .*'?no"):
+        rules.apply(wrong)
+    assert director.lines() == []
+
+
+def test_flush_begins_without_rules(director: Director) -> None:
+    director.do("-A -t 203.0.113.9:25 -s wlc")
+    rules = Rules("socket", director.call)
+    rules.claim(NAMES)
+    rules.apply(TWO, [{"command": "Clear"}])
+    assert len(director.lines()) == 3
+
+
+def test_a_director_that_is_lost_is_a_sentence(director: Director, rules: Rules) -> None:
+    director.lost = True
+    with pytest.raises(DirectorLost, match=r"^no director listens on socket: start one with lvs-director"):
+        rules.apply(TWO)
+    director.lost = False
+    assert rules.apply(TWO) == 3

@@ -1,0 +1,296 @@
+"""Each check against servers on the loopback interface: healthy, wrong, slow and gone."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import availability
+from availability.config.model import Check, Configuration, Page, Timing
+from availability.config.text import Place
+from availability.config.values import Script
+from availability.monitor import datagrams, probes, programs
+from availability.monitor.checker import Outcome
+from labs.wait import patient
+
+HOST = "127.0.0.1"
+SOON = Timing(connect_timeout=0.3)
+LATER = Timing(connect_timeout=30)
+PAGE = Page("/a", "www.example.com", (range(200, 300),), None, None, True, (0, None))
+FTP = Path(availability.__file__).parent / "bin" / "ftp.monitor"
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def probe(check: Check, serve: Serve | None = None, page: int = 0) -> Outcome:
+    """The outcome of one attempt at a server that treats each connection so."""
+
+    async def attempt() -> Outcome:
+        if serve is None:
+            return await probes.probe(check, page, Configuration())
+        server = await asyncio.start_server(serve, HOST, 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            return await probes.probe(replace(check, port=port), page, Configuration())
+
+    return asyncio.run(attempt())
+
+
+def saying(answer: bytes, asked: list[bytes] | None = None) -> Serve:
+    """A server that waits for a request and gives this answer."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.read(4096)
+        if asked is not None:
+            asked.append(request)
+        writer.write(answer)
+        writer.close()
+
+    return serve
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+    writer.close()
+
+
+def http(**changes: Any) -> Check:
+    timing = changes.pop("timing", LATER)
+    version = changes.pop("version", "1.0")
+    return Check("HTTP_GET", HOST, 0, timing, pages=(replace(PAGE, **changes),), version=version)
+
+
+def free_port(kind: int = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as made:
+        made.bind((HOST, 0))
+        port: int = made.getsockname()[1]
+        return port
+
+
+def test_tcp_connects_or_is_refused() -> None:
+    assert probe(Check("TCP_CHECK", HOST, 0, LATER), silent) == Outcome()
+    assert probe(Check("TCP_CHECK", HOST, free_port(), LATER)) == Outcome("connection refused")
+
+
+@pytest.mark.parametrize(
+    ("answer", "changes", "why"),
+    [
+        (b"HTTP/1.0 200 OK\r\n\r\nwhole page", {}, ""),
+        (b"HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n", {}, ""),
+        (b"HTTP/1.0 500 No\r\n\r\n", {}, "/a answers with status 500"),
+        (b"HTTP/1.0 404 No\r\n\r\n", {"codes": (range(404, 405),)}, ""),
+        (b"HTTP/1.0 200\r\n\r\npage", {"digest": hashlib.md5(b"page").hexdigest()}, ""),
+        (b"HTTP/1.0 200\r\n\r\npage", {"digest": "0" * 32}, "/a has the digest"),
+        (b"HTTP/1.0 200\r\n\r\nit works", {"regex": re.compile(b"WORKS", re.I)}, ""),
+        (
+            b"HTTP/1.0 200\r\n\r\nit fails",
+            {"regex": re.compile(b"works")},
+            "/a does not match the expression",
+        ),
+        (
+            b"HTTP/1.0 200\r\n\r\nerror",
+            {"regex": re.compile(b"err"), "must_match": False},
+            "/a matches the exp",
+        ),
+        (b"HTTP/1.0 200\r\n\r\n012x", {"regex": re.compile(b"x"), "offsets": (0, 2)}, "/a does not match"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", {}, "the connection ended early"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", {}, "the answer's header makes no sense"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", {}, "the page is longer than"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", {}, "the answer is not HTTP: b'SSH"),
+        (b"", {}, "the connection ended early"),
+        (b"HTTP/1.0 200 OK\r\n" + b"A" * 100_000, {}, "a line of the answer is too long"),
+    ],
+)
+def test_http(answer: bytes, changes: dict[str, Any], why: str) -> None:
+    found = probe(http(**changes), saying(answer)).why
+    assert found.startswith(why)
+    assert bool(found) == bool(why)
+
+
+def test_http_1_1_reads_chunks() -> None:
+    asked: list[bytes] = []
+    chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\npag\r\n1\r\ne\r\n0\r\n\r\n"
+    page = hashlib.md5(b"page").hexdigest()
+    assert probe(http(digest=page, version="1.1"), saying(chunks, asked)) == Outcome()
+    assert asked == [
+        b"GET /a HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: lvs-monitor\r\nConnection: close\r\n\r\n"
+    ]
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_too_slow() -> None:
+    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(100):
+            writer.write(b"H")
+            await asyncio.sleep(0.05)
+
+    assert probe(http(timing=SOON), drip) == Outcome("no answer within 0.3 s")
+    assert probe(http(timing=SOON), silent) == Outcome("no answer within 0.3 s")
+
+
+def test_ssl_against_a_server_without_it() -> None:
+    check = replace(http(), kind="SSL_GET")
+    assert not probe(check, saying(b"HTTP/1.0 200 OK\r\n\r\n")).ok
+
+
+def test_smtp() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220-mail\r\n220 mail\r\n")
+        said = await reader.readline()
+        writer.write(b"250 hello\r\n" if said == b"HELO lb\r\n" else b"500 no\r\n")
+        await reader.readline()
+        writer.close()
+
+    assert probe(Check("SMTP_CHECK", HOST, 0, LATER, helo="lb"), serve) == Outcome()
+    assert probe(Check("SMTP_CHECK", HOST, 0, LATER, helo="x"), serve).why == "expected 250, got '500 no'"
+
+
+# ---- datagrams ----
+
+
+class Replies(asyncio.DatagramProtocol):
+    def __init__(self, reply: Callable[[bytes], bytes | None]) -> None:
+        self._reply = reply
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, address: Any) -> None:
+        answer = self._reply(data)
+        if answer is not None:
+            self._transport.sendto(answer, address)
+
+
+def ask(check: Check, reply: Callable[[bytes], bytes | None]) -> Outcome:
+    """The outcome of one attempt at a server that answers each datagram so."""
+
+    async def attempt() -> Outcome:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(lambda: Replies(reply), (HOST, 0))
+        port = transport.get_extra_info("sockname")[1]
+        try:
+            return await probes.probe(replace(check, port=port), 0, Configuration())
+        finally:
+            transport.close()
+
+    return asyncio.run(attempt())
+
+
+def test_dns() -> None:
+    check = Check("DNS_CHECK", HOST, 0, LATER, query=("A", "www.example.com"))
+    assert ask(check, lambda query: query[:2] + b"\x81\x80" + query[4:]) == Outcome()
+    failed = ask(check, lambda query: query[:2] + b"\x81\x83" + query[4:])
+    assert failed == Outcome("the name server answers with the error code 3")
+    other = replace(check, timing=SOON)
+    assert ask(other, lambda query: b"\0\0" if query[0] else b"") == Outcome("no answer within 0.3 s")
+
+
+def test_a_dns_query_is_as_in_the_rfc() -> None:
+    assert datagrams.dns_query(258, "A", "a.example.") == (
+        b"\x01\x02\x01\x00\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01"
+    )
+    assert datagrams.dns_query(1, "SOA", ".")[12:] == b"\0\0\x06\0\x01"
+
+
+def test_udp() -> None:
+    check = Check("UDP_CHECK", HOST, free_port(socket.SOCK_DGRAM), SOON)
+    assert probe(check) == Outcome("connection refused")
+    assert ask(check, lambda _: None) == Outcome()
+    wanted = replace(check, payload=b"ping", reply=((0x10, 0xF0), (0x22, 0xFF)), lengths=(1, 3))
+    assert ask(wanted, lambda data: b"\x1f\x22" if data == b"ping" else None) == Outcome()
+    assert ask(wanted, lambda _: b"\x1f\x23") == Outcome("the reply begins with 1f23")
+    assert ask(wanted, lambda _: b"\x1f\x22\0\0") == Outcome("the reply has 4 bytes")
+    assert ask(wanted, lambda _: None) == Outcome("no answer within 0.3 s")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has raw sockets")
+def test_ping() -> None:
+    assert probe(Check("PING_CHECK", HOST, 0, LATER)) == Outcome()
+
+
+# ---- programs ----
+
+
+def program(*words: str, timeout: float = 30, **changes: Any) -> Check:
+    script = Script(words, (), Place("a", 1))
+    return replace(Check("MISC_CHECK", HOST, 0, Timing(connect_timeout=timeout), command=script), **changes)
+
+
+def test_a_programs_exit_code_decides() -> None:
+    assert probe(program("true")) == Outcome()
+    assert probe(program("sh", "-c", "echo 10.0.0.1; exit 1")) == Outcome("exit code 1, '10.0.0.1'")
+    assert probe(program("sh", "-c", "exit 12", dynamic=True)) == Outcome(weight=10)
+    assert probe(program("/no/such/program")) == Outcome("no such file or directory")
+
+
+def test_a_program_that_takes_too_long_is_ended_with_its_children(tmp_path: Path) -> None:
+    line = f"sleep 60 & echo $! > {tmp_path}/pid; trap '' TERM; wait"
+    assert probe(program("sh", "-c", line, timeout=0.3)) == Outcome("no answer within 0.3 s")
+    pid = int((tmp_path / "pid").read_text())
+    state = Path(f"/proc/{pid}/stat")
+    assert not state.exists() or state.read_text().split()[2] == "Z"
+
+
+def test_programs_are_checked_before_they_are_needed(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.write_text("#!/bin/sh\n")
+    own.chmod(0o777)
+    place = Place("keepalived.conf", 7)
+    for words, user, secure, sentence in (
+        (("/no/such",), (), False, "/no/such is not a program that can be run."),
+        (("true",), ("nobody-at-all",), False, "there is no user or group nobody-at-all."),
+        (
+            (str(own),),
+            ("root",),
+            True,
+            f"root would run it, but others may change {own} (enable_script_security).",
+        ),
+    ):
+        if os.geteuid() and user:
+            continue
+        check = replace(program("true"), command=Script(words, user, place))
+        real = probes_server(check)
+        with pytest.raises(Exception, match=r"^keepalived.conf:7: misc_path: ") as refused:
+            programs.verify(Configuration(servers=(real,), script_security=secure))
+        assert str(refused.value).endswith(sentence)
+
+
+def probes_server(check: Check) -> Any:
+    from availability.config.model import RealServer, VirtualServer
+
+    server = RealServer(HOST, 80, 1, "NAT", checks=(check,))
+    return VirtualServer("web", (), {}, (server,), None, 1, 0, False, None, None, False)
+
+
+def test_the_ftp_monitor_of_mon_logs_in() -> None:
+    """Its first line names the hosts that failed."""
+    replies = {b"USER": b"331 who", b"PASS": b"230 in", b"QUIT": b"221 bye"}
+
+    async def attempt() -> list[tuple[int, str]]:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"220 hello\r\n")
+            while line := await reader.readline():
+                wrong = line.startswith(b"PASS") and b"right" not in line
+                writer.write((b"530 no" if wrong else replies[line[:4].upper()]) + b"\r\n")
+            writer.close()
+
+        server = await asyncio.start_server(serve, HOST, 0)
+        port = str(server.sockets[0].getsockname()[1])
+        async with server:
+            return [await asyncio.to_thread(run, port, password) for password in ("right", "wrong")]
+
+    def run(port: str, password: str) -> tuple[int, str]:
+        words = [sys.executable, str(FTP), "-p", port, "-u", "ann", "-P", password, HOST]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=patient(60), check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    assert asyncio.run(attempt()) == [(0, ""), (1, f"{HOST}\n{HOST}: 530 no\n")]
