@@ -7,5 +7,6 @@ trials          what clients get, and each real server by itself; sightings is w
 state           what was read, as values that go through JSON and back
 nftables        what a packet filter does with one packet
 causes/         a file for each root cause, found in a state; queries has what several of them ask
-cause_table     prints the causes
+path            follows packets hop by hop, and finds where that differs from the lab's plan
+cause_table     prints causes and differences
 """

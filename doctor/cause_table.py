@@ -1,69 +1,169 @@
-"""The table that `./inv doctor` prints of a running lab: a block for each root cause."""
+"""What `./inv doctor` prints of a running lab: what clients get, the root causes, and where paths differ."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from doctor.causes import Cause
-from doctor.state import LabState
+from doctor.path import Difference, differences, last_seen
+from doctor.state import LabState, Sighting, Trial
 from labs.terminal.screen import make_console, table_box
 
 _WIDE = 100  # columns, without a terminal
 _NOTHING = "Nothing wrong was found."
+# Causes that do not keep a client from being served by any real server.
+_HARMLESS = ("persistence", "ports_apart", "server_deleted", "short_timeout", "no_ftp_helper")
+_DROPS = (
+    *("IpInAddrErrors", "IpOutNoRoutes", "IpInDiscards", "IpOutDiscards", "TcpInCsumErrors"),
+    *("TcpExtIPReversePathFilter", "TcpExtListenDrops", "TcpExtListenOverflows"),
+)
 
 
 def show(
     state: LabState, causes: Sequence[Cause], titles: Mapping[str, str], console: Console | None = None
 ) -> int:
-    """Exit code 0 where nothing is wrong, else 1; hosts that could not be read count as wrong."""
+    """Exit code 0 where clients are served and nothing is wrong, else 1; unread hosts count as wrong."""
     console = console or make_console(_WIDE)
     unread = list(_unread(state))
-    for line in unread:
+    explained = {cause.host for cause in causes if cause.cause not in _HARMLESS}
+    found = [one for one in differences(state) if one.host not in explained]
+    for line in (*unread, *_failures(state)):
         console.print(line, markup=False)
     if causes:
-        console.print(_table(causes, titles))
-    elif not unread:
+        console.print(_table("root cause", ((one.host, _block(one, titles[one.cause])) for one in causes)))
+    if (state.failures or found) and not explained:
+        console.print(f"None of the {len(titles)} causes that the doctor knows.", markup=False)
+    lost = {} if explained else _lost(state)
+    if found:
+        elsewhere = [each for host, seen in lost.items() for each in seen if host != found[0].host]
+        blocks = [_difference(one, lost.get(one.host, elsewhere)) for one in found[:1]]
+        blocks += [_difference(one, ()) for one in found[1:]]
+        console.print(
+            _table("first difference on the path", zip((one.host for one in found), blocks, strict=True))
+        )
+    elif lost:
+        rows = ((host, _place(state, host, seen)) for host, seen in lost.items())
+        console.print(_table("where packets were seen last", rows))
+    wrong = bool(causes or unread or found or state.failures)
+    if not wrong:
         console.print(f"{_NOTHING} {_checked(state)}", markup=False)
-    return 1 if causes or unread else 0
+    return 1 if wrong else 0
 
 
 def _unread(state: LabState) -> Iterator[str]:
     if state.director.error:
-        name = state.director_host.name
-        yield (
-            f"The director on {name} does not answer; start it again there: setsid sh start.sh & "
-            f"and then sh rules.sh ({state.director.error})"
-        )
+        name, process = state.director_host.name, state.director_process
+        if process and process.stopped:
+            yield (
+                f"The director on {name} does not answer: its process {process.pid} is stopped; continue it "
+                f"there: kill -CONT {process.pid}"
+            )
+        else:
+            yield (
+                f"The director on {name} does not answer; start it again there: setsid sh start.sh & "
+                f"and then sh rules.sh ({state.director.error})"
+            )
     for host in state.hosts:
         if host.error:
             yield f"{host.name} could not be read: {host.error}"
 
 
+def _failures(state: LabState) -> Iterator[str]:
+    """`Clients fail at 203.0.113.1:80: 2 of 4 timed out (c1 c2).`"""
+    for port in dict.fromkeys(trial.port for trial in state.failures):
+        all_of = [trial for trial in state.client_trials if trial.port == port]
+        ends = Counter(trial.outcome for trial in all_of if not trial.served)
+        counted = ", ".join(f"{count} of {len(all_of)} {outcome}" for outcome, count in ends.items())
+        hosts = " ".join(dict.fromkeys(trial.host for trial in all_of if not trial.served))
+        yield f"Clients fail at {state.vip}:{port}: {counted} ({hosts})."
+    if state.failures and any(one.wanted for one in state.trials):
+        straight = [f"{one.wanted} {_end(one)}" for one in state.trials if one.wanted and not one.served]
+        yield f"The director, straight to each real server: {', '.join(straight) or 'all served'}."
+
+
+def _end(trial: Trial) -> str:
+    return f"{trial.outcome}, {trial.server}" if trial.server else trial.outcome
+
+
+def _lost(state: LabState) -> dict[str, list[tuple[Trial, Sighting]]]:
+    """By host: the trials that failed and were seen there last."""
+    found: dict[str, list[tuple[Trial, Sighting]]] = {}
+    for trial in state.failures:
+        seen = last_seen(trial)
+        if seen:
+            found.setdefault(seen.host, []).append((trial, seen))
+    return found
+
+
 def _checked(state: LabState) -> str:
     names = " ".join(host.name for host in state.hosts)
-    return f"Checked in {state.lab}: {names}; the director's rules, connections and timeouts."
+    served = f" {len(state.client_trials)} connections of clients were served." if state.client_trials else ""
+    return f"Checked in {state.lab}: {names}; the director's rules, connections and timeouts.{served}"
 
 
-def _table(causes: Sequence[Cause], titles: Mapping[str, str]) -> Table:
+# ---- tables ----
+
+
+def _table(title: str, rows: Iterable[tuple[str, Table]]) -> Table:
     table = Table(box=table_box(), show_lines=True)
     table.add_column("host")
-    table.add_column("root cause", ratio=1)
-    for cause in causes:
-        table.add_row(Text(cause.host, "bold"), _block(cause, titles[cause.cause]))
+    table.add_column(title, ratio=1)
+    for host, block in rows:
+        table.add_row(Text(host, "bold"), block)
     return table
 
 
-def _block(cause: Cause, title: str) -> Table:
+def _grid(*rows: tuple[str, Text]) -> Table:
     """Without frame lines, so that the commands can be copied."""
     block = Table.grid(padding=(0, 1))
     block.add_column(no_wrap=True)
     block.add_column(overflow="fold")
-    block.add_row("cause", Text(f"{title} ({cause.cause})", "bold red"))
-    block.add_row("evidence", Text(cause.evidence))
-    block.add_row("why", Text(cause.why))
-    block.add_row("repair", Text(cause.repair, "green"))
+    for name, text in rows:
+        block.add_row(name, text)
     return block
+
+
+def _block(cause: Cause, title: str) -> Table:
+    return _grid(
+        ("cause", Text(f"{title} ({cause.cause})", "bold red")),
+        ("evidence", Text(cause.evidence)),
+        ("why", Text(cause.why)),
+        ("repair", Text(cause.repair, "green")),
+    )
+
+
+def _difference(one: Difference, lost: Sequence[tuple[Trial, Sighting]]) -> Table:
+    return _grid(
+        ("what", Text(f"{one.what} ({', '.join(one.paths)})", "bold red")),
+        ("should be", Text(one.expected)),
+        ("is", Text(one.observed)),
+        *_seen(lost),
+        ("look at", Text(one.look, "green")),
+    )
+
+
+def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -> Table:
+    host = state.host(name)
+    counted = {counter: host.counters[counter] for counter in _DROPS if host and counter in host.counters}
+    counters = [("counters", Text(", ".join(f"{key} {value}" for key, value in counted.items())))]
+    interface = lost[0][1].interface
+    look = f"tcpdump -ni {interface} 'icmp or tcp portrange 61000-64999'\nnft list ruleset; tc -s qdisc show"
+    return _grid(*_seen(lost), *(counters if counted else ()), ("look at", Text(look, "green")))
+
+
+def _seen(lost: Sequence[tuple[Trial, Sighting]]) -> Iterator[tuple[str, Text]]:
+    """`3 x SYN in on d-eth0, first 198.51.100.101:61034 > 203.0.113.1:80`"""
+    places: dict[str, list[Sighting]] = {}
+    for _, seen in lost:
+        places.setdefault(f"{seen.what} {seen.way} on {seen.interface}", []).append(seen)
+    if places:
+        lines = (
+            f"{len(seen)} x {place}, first {seen[0].source} > {seen[0].dest}"
+            for place, seen in places.items()
+        )
+        yield "last seen", Text("\n".join(lines))

@@ -25,6 +25,7 @@ _SETTINGS = (
 _GENERAL = ("ip_forward", "ip_no_pmtu_disc", "ip_default_ttl")
 _LISTENS, _UNCONNECTED = "0A", "07"  # states of a socket in /proc/net/tcp and udp
 _ACCEPTS = 0x10000  # flag of a socket in /proc/net/unix (SO_ACCEPTCON)
+_TUN = "/dev/net/tun"
 _LONGEST = 120  # characters of a command line
 _SIOCETHTOOL, _GET_TX_CHECKSUMS = 0x8946, 0x16  # linux/sockios.h, linux/ethtool.h
 _ANY = "0.0.0.0"
@@ -143,7 +144,7 @@ def _unix_listeners() -> Iterator[tuple[str, str, str, int]]:
 _Socket = tuple[int, str, str]  # a process: pid, program, state
 
 
-def _processes() -> tuple[list[tuple[int, str, str]], dict[str, _Socket]]:
+def _processes() -> tuple[list[tuple[int, str, str, bool]], dict[str, _Socket]]:
     """The processes in this network namespace, but for this one; and the sockets they have, by inode."""
     here, found, sockets = os.readlink("/proc/self/ns/net"), [], {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -155,9 +156,9 @@ def _processes() -> tuple[list[tuple[int, str, str]], dict[str, _Socket]]:
             with open(f"/proc/{pid}/stat", errors="replace") as file:
                 name, _, rest = file.read().partition("(")[2].rpartition(")")
             state = rest.split()[0]
-            found.append((int(pid), (command or name)[:_LONGEST], state))
-            for descriptor in os.listdir(f"/proc/{pid}/fd"):
-                target = os.readlink(f"/proc/{pid}/fd/{descriptor}")
+            targets = [os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]
+            found.append((int(pid), (command or name)[:_LONGEST], state, _TUN in targets))
+            for target in targets:
                 if target.startswith("socket:["):
                     sockets[target[8:-1]] = (int(pid), name, state)
         except (OSError, IndexError):

@@ -7,6 +7,8 @@ tables do.
 
 from __future__ import annotations
 
+import socket
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,11 +19,13 @@ from director.control.channel import ChannelError, Message, call
 from director.core.real_server import Method
 from doctor.parse_host import parse_host
 from doctor.state import (
+    STOPPED,
     Connection,
     DirectorState,
     HostState,
     LabState,
     Mark,
+    NextHop,
     Planned,
     PlannedServer,
     Plug,
@@ -30,7 +34,7 @@ from doctor.state import (
     Service,
     Target,
 )
-from doctor.trials import PORTS, run_trials
+from doctor.trials import PORTS, Trials
 from labs.errors import LabError
 from labs.hosts.environment import DIRECTOR
 from labs.hosts.host import program
@@ -44,6 +48,7 @@ _COLLECT = Path(__file__).resolve().parent / "collect_host.py"
 _HOST, _DIRECTOR = 20, 2  # seconds; a tenth of one is enough where the machine is idle
 _AT_ONCE = 8
 _FTP = 21
+_CREDENTIALS = struct.Struct("iii")  # pid, uid, gid (unix(7), SO_PEERCRED)
 _MOST = 300  # connections kept: established ones first
 
 
@@ -51,9 +56,11 @@ def collect_lab(running: RunningLab) -> LabState:
     """The state of the lab, in half a second, or three where clients fail; a broken lab raises nothing."""
     plan = running.plan
     director = _director()
-    trials = run_trials(running, director.services)
+    trying = Trials(running, director.services)
+    trials = trying.first()
     setups = {setup.name: setup for setup in plan.setups}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
+        again = None if all(trial.served for trial in trials) else pool.submit(trying.again)
         hosts = list(
             pool.map(lambda node: _host(plan, node, running, setups.get(node.name)), plan.topology.nodes)
         )
@@ -66,7 +73,7 @@ def collect_lab(running: RunningLab) -> LabState:
         servers=tuple(_planned(plan)),
         hosts=tuple(_with_scripts(host, scripts / host.name) for host in hosts),
         director=director,
-        trials=trials,
+        trials=again.result() if again else trials,
         director_process=_director_process(hosts),
     )
 
@@ -126,14 +133,25 @@ def _host(plan: Plan, node: Node, running: RunningLab, setup: Setup | None) -> H
     )
     planned = HostState(node.name, node.role.value, plugs, planned=_prescribed(plan, setup))
     try:
-        host = running.network.hosts[node.name]
-        done = host.run(program(_COLLECT, *_targets(plan, node)), timeout=_HOST)
+        host, targets = running.network.hosts[node.name], list(dict.fromkeys(_targets(plan, node)))
+        done = host.run(program(_COLLECT, *targets), timeout=_HOST)
         if done.exit_code == 0:
-            return parse_host(planned, done.stdout)
+            return _with_unreachable(parse_host(planned, done.stdout), targets)
         error = (done.stderr.strip().splitlines() or [f"exit code {done.exit_code}"])[-1]
     except (OSError, ValueError, KeyError, TypeError) as failure:
         error = f"{type(failure).__name__}: {failure}"
     return replace(planned, error=error)
+
+
+def _with_unreachable(host: HostState, targets: Iterable[str]) -> HostState:
+    """With a next hop for each target: `ip` prints nothing about those to which there is no route."""
+    asked = (
+        NextHop(words[0], source="".join(words[2:3]), inbound="".join(words[4:5]))
+        for words in map(str.split, targets)
+    )
+    known = {(one.target, one.source, one.inbound) for one in host.next_hops}
+    missing = (one for one in asked if (one.target, one.source, one.inbound) not in known)
+    return replace(host, next_hops=(*host.next_hops, *missing))
 
 
 def _prescribed(plan: Plan, setup: Setup | None) -> Planned:
@@ -175,6 +193,9 @@ def _director_process(hosts: Iterable[HostState]) -> Process | None:
 
 def _director() -> DirectorState:
     """Asked through its control socket; its connections, without those of earlier trials."""
+    stopped = _stopped_director()
+    if stopped:
+        return DirectorState(error=f"process {stopped} is stopped")
     try:
         listed = _ask("list")
         connections = _ask("connections")["connections"]
@@ -191,6 +212,19 @@ def _director() -> DirectorState:
         limit=listed.get("conn_limit", 0),
         sysctls=listed.get("sysctls", {}),
     )
+
+
+def _stopped_director() -> int:
+    """The process that has the director's control socket, if it is stopped, else 0: it would not answer."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+            peer.connect(DIRECTOR)
+            credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        pid: int = _CREDENTIALS.unpack(credentials)[0]
+        state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except OSError:
+        return 0
+    return pid if state in STOPPED else 0
 
 
 def _ask(what: str) -> dict[str, Any]:

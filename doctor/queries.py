@@ -150,9 +150,9 @@ SILENT = (1, 2, 8)  # values of arp_ignore: replies for the receiving interface'
 _SILENT_FOR_HOSTS, _SILENT_FOR_ALL = 3, 8  # 3: none for addresses of scope host
 
 
-def is_silenced(host: HostState, vip: str) -> bool:
-    """Whether the host does not reply to ARP requests for the VIP."""
-    lan = host.main.interface
+def is_silenced(host: HostState, vip: str, interface: str = "") -> bool:
+    """Whether the host does not reply to ARP requests for the VIP, or another address, on an interface."""
+    lan = interface or host.main.interface
     ignore = host.setting("arp_ignore", lan)
     held = [one for one in host.addresses if one.address == vip and one.up]
     if ignore == _SILENT_FOR_HOSTS:

@@ -156,11 +156,15 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process in a host's network namespace; `state` is that of proc(5), T for stopped (SIGSTOP)."""
+    """A process in a host's network namespace; `state` is that of proc(5), T for stopped (SIGSTOP).
+
+    `tunnel`: it has a TUN device, as the user-space tunl0 does.
+    """
 
     pid: int
     command: str
     state: str
+    tunnel: bool = False
 
     @property
     def stopped(self) -> bool:

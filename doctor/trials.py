@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 from itertools import cycle
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
+from director.core.real_server import Method
 from doctor.sightings import Watch
 from doctor.state import (
     REFUSED,
@@ -41,6 +42,7 @@ from labs.plan import Plan
 from labs.run.running import RunningLab
 from labs.wait import patient
 from realserver_setup import syscalls
+from realserver_setup.build import TUNNEL
 
 PORTS = range(61000, 65000)  # above those that the kernel gives (net.ipv4.ip_local_port_range)
 HTTP, FTP = 80, 21
@@ -65,26 +67,35 @@ class Attempt:
     wanted: str = ""
 
 
-def run_trials(running: RunningLab, services: Sequence[Service]) -> tuple[Trial, ...]:
-    """All trials; where some fail, the results of a second time, when it is recorded what passes where."""
-    plan = running.plan
-    pids = {name: host.pid for name, host in running.network.hosts.items()}
-    names = {server.name for server in plan.servers}
-    attempts = list(attempts_for(plan, services))
+class Trials:
+    """The trials of a running lab, whose director has these services."""
 
-    def opened(host: str) -> socket.socket:
-        return in_network(pids[host], _tcp)
+    def __init__(self, running: RunningLab, services: Sequence[Service]) -> None:
+        self._plan = running.plan
+        self._pids = {name: host.pid for name, host in running.network.hosts.items()}
+        self._attempts = list(attempts_for(running.plan, services))
 
-    first = try_all(attempts, opened, names, _DEADLINE)
-    if all(trial.served for trial in first):
-        return first
-    interfaces = [(node.name, one.name) for node in plan.topology.nodes for one in node.interfaces]
-    if plan.method.name == "TUN":
-        interfaces += [(server.name, "tunl0") for server in plan.servers]
-    with Watch(PORTS, interfaces, lambda host, make: in_network(pids[host], make)) as watch:
-        again = try_all(attempts, opened, names, min(patient(_AGAIN), _LONGEST))
-        seen = watch.sightings()
-    return tuple(replace(one, seen=() if one.served else seen.get(one.source_port, ())) for one in again)
+    def first(self) -> tuple[Trial, ...]:
+        return self._try(_DEADLINE)
+
+    def again(self) -> tuple[Trial, ...]:
+        """With a longer deadline; what fails has a record of what passes where."""
+        interfaces = [(node.name, one.name) for node in self._plan.topology.nodes for one in node.interfaces]
+        if self._plan.method is Method.TUN:
+            interfaces += [(server.name, TUNNEL) for server in self._plan.servers]
+        with Watch(PORTS, interfaces, self._open) as watch:
+            trials = self._try(min(patient(_AGAIN), _LONGEST))
+            seen = watch.sightings()
+        return tuple(
+            one if one.served else replace(one, seen=seen.get(one.source_port, ())) for one in trials
+        )
+
+    def _try(self, seconds: float) -> tuple[Trial, ...]:
+        names = [server.name for server in self._plan.servers]
+        return try_all(self._attempts, lambda host: self._open(host, _tcp), names, seconds)
+
+    def _open(self, host: str, make: Callable[[], socket.socket]) -> socket.socket:
+        return in_network(self._pids[host], make)
 
 
 def attempts_for(plan: Plan, services: Sequence[Service]) -> Iterator[Attempt]:

@@ -88,10 +88,12 @@ def tried(running: RunningLab, fault: dict[str, Any]) -> dict[str, Any]:
 
 
 def recorded(state: LabState) -> str:
-    """For tests/unit/doctor/states: a line for each host, without what differs between runs."""
+    """For tests/unit/doctor/states: a line for each host, without what differs between runs and machines."""
     form = state.as_dict()
     for host in form["hosts"]:
         host |= {"counters": {}, "neighbours": [], "scripts": {}, "processes": host["processes"][:2]}
+    for process in (form["director_process"], *(one for host in form["hosts"] for one in host["processes"])):
+        process["command"] = Path(process["command"].split()[0]).name
     form["director"]["connections"] = form["director"]["connections"][:4]
     hosts = ",\n".join(json.dumps(host) for host in form.pop("hosts"))
     rest = json.dumps(form)[1:-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from io import StringIO
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from doctor import cause_table, command
 from doctor.causes import diagnose, titles
-from doctor.state import LabState
+from doctor.state import IN, TIMED_OUT, LabState, Process, Sighting
 from labs.errors import BadRequest, BuildFailed, Unable
 from labs.run import attach
 from labs.run.attach import AttachedLab
@@ -119,6 +120,76 @@ def test_a_cause_is_shown_whole_within_the_terminal() -> None:
 def test_brackets_are_text() -> None:
     script = "# [b]\nippfvsadm -D -t $1 -R [/x]\n"
     assert "[/x]" in printed(on(healthy("nat"), "d", scripts={"drain.sh": script}))[1]
+
+
+def failing(state: LabState, outcome: str, *, seen: bool = False) -> LabState:
+    """Without a client that is served; their packets were seen at rs1 last."""
+    trials = tuple(one if one.wanted else replace(one, outcome=outcome, server="") for one in state.trials)
+    if seen:
+        place = Sighting("rs1", "rs1-eth0", IN, "SYN", "198.51.100.101:61001", "172.16.0.2:80")
+        trials = tuple(replace(one, seen=(place,)) for one in trials)
+    return replace(state, trials=trials)
+
+
+def words(text: str) -> str:
+    """Without the lines of tables."""
+    return " ".join(text.replace("|", " ").split())
+
+
+def test_clients_that_fail_without_a_known_cause_end_where_the_path_differs() -> None:
+    hops = host(healthy("nat"), "rs1").next_hops  # as after: ip rule add from 172.16.0.2 blackhole
+    lost = tuple(
+        replace(one, gateway="", interface="") if one.source == "172.16.0.2" else one for one in hops
+    )
+    code, text = printed(failing(on(healthy("nat"), "rs1", next_hops=lost), TIMED_OUT, seen=True))
+    assert code == 1
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert text.isascii()
+    for said in (
+        "Clients fail at 203.0.113.1:80: 3 of 3 timed out (c1 c2).",
+        "The director, straight to each real server: all served.",
+        f"None of the {len(titles())} causes that the doctor knows.",
+        "rs1 what route (c1 to rs1, c2 to rs1)",
+        "should be replies to 198.51.100.101 go to d",
+        "is 198.51.100.101 is unreachable",
+        "last seen 5 x SYN in on rs1-eth0, first 198.51.100.101:61001 > 172.16.0.2:80",
+        "look at ip route get 198.51.100.101 from 172.16.0.2",
+    ):
+        assert said in words(text)
+    assert "Nothing wrong" not in text
+
+
+def test_clients_that_fail_for_no_known_reason_end_where_packets_were_seen_last() -> None:
+    state = on(healthy("nat"), "rs1", counters={"TcpExtListenDrops": 3, "IpInReceives": 9})
+    code, text = printed(failing(state, TIMED_OUT, seen=True))
+    assert code == 1
+    assert "where packets were seen last" in text
+    assert "rs1 last seen 5 x SYN in on rs1-eth0" in words(text)
+    assert "counters TcpExtListenDrops 3 look at" in words(text)
+    assert "Nothing wrong" not in text
+
+
+def test_clients_that_fail_are_never_well() -> None:
+    code, text = printed(failing(healthy("dr"), TIMED_OUT))
+    assert code == 1
+    assert "3 of 3 timed out" in text
+    assert "Nothing wrong" not in text
+
+
+def test_a_difference_on_a_host_with_a_cause_is_not_told_twice() -> None:
+    state = setting(failing(healthy("dr"), TIMED_OUT), "rs1", LAN__arp_ignore=0)
+    _, text = printed(state)
+    assert "arp_answered" in text
+    assert "None of the" not in text
+    assert "first difference" not in text
+
+
+def test_a_stopped_director_is_to_be_continued_not_started_beside() -> None:
+    state = director(failing(healthy("nat"), TIMED_OUT), error="process 76 is stopped", services=())
+    code, text = printed(replace(state, director_process=Process(76, "director", "T")))
+    assert code == 1
+    assert "kill -CONT 76" in words(text)
+    assert "start.sh" not in text
 
 
 def test_a_dead_director_and_an_unreadable_host_are_reported() -> None:

@@ -134,7 +134,10 @@ def director(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_trials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collect_lab, "run_trials", lambda _running, _services: TRIALS)
+    def trials(_running: Any, _services: Any) -> Any:
+        return SimpleNamespace(first=lambda: TRIALS, again=lambda: TRIALS)
+
+    monkeypatch.setattr(collect_lab, "Trials", trials)
 
 
 @pytest.mark.usefixtures("director")
