@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.markdown import Markdown
 from rich.table import Table
 
 from classroom import catalogue
@@ -62,8 +61,14 @@ def overview() -> int:
 
 
 def _introduce(variant: Variant) -> None:
-    make_console().print(Markdown(variant.filled(catalogue.text(variant.exercise))))
+    _print_markdown(variant.filled(catalogue.text(variant.exercise)))
     make_console().print()
+
+
+def _print_markdown(text: str) -> None:
+    from rich.markdown import Markdown  # takes 0.05 s, and few commands print a text
+
+    make_console().print(Markdown(text))
 
 
 def _stay(session: Any) -> None:
@@ -135,7 +140,7 @@ def hint(student: str, lab: str = "", *, again: bool) -> int:
     shown = hints if again else hints[-1:]
     for number, text in enumerate(shown, len(hints) - len(shown) + 1):
         make_console().print(f"Hint {number} of {of}", style="bold")
-        make_console().print(Markdown(text))
+        _print_markdown(text)
     if not shown:
         make_console().print(
             "No hint is open yet: ./inv hint opens the first." if of else "This exercise has no hints."

@@ -9,10 +9,12 @@ import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from realserver_setup.errors import ScriptFailed
-from realserver_setup.render import Script
+
+if TYPE_CHECKING:  # it imports Jinja2, which most commands of ./inv do not need
+    from realserver_setup.render import Script
 
 _SHELL_ERROR = re.compile(r": (?:line )?(\d+): ")  # `rs1/1999/realserver.sh: 12: cannot create ...`
 _LAST_LINES = 10

@@ -1,17 +1,19 @@
 """Which tests run side by side (pytest-xdist), in which order, and with which random seeds.
 
 Labs mostly wait, each in a sandbox of its own, so several run at a time. Tests that share a worker, one after
-the other, are known by their ids: the unit tests of a module, and the lab tests of a module with the same
-parameters, which share a lab that a module's fixture has started. Labs start first, the longest of them
-first, and the unit tests fill the gaps.
+the other, are known by their ids: the unit tests of a module, the lab tests of a module with the same
+parameters, and all of those in _WHOLE; they share a lab that a module's fixture has started. Labs start
+first, the longest of them first, and the unit tests fill the gaps.
 
 Every run is the same unless LVS_LONG is set (`./inv test --long`): then seeds are random, and printed.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import random
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,11 +24,17 @@ if TYPE_CHECKING:
     from xdist.scheduler import LoadScopeScheduling
 
 HANG = 240  # seconds on an idle machine after which a test is considered to hang
+_COLLECT = (20_000, 20, 20)  # as for gc.set_threshold
 LONG = bool(os.environ.get("LVS_LONG"))
 _UNIT = "tests/unit/"
+# Their tests share something whatever their parameters; each worker would make it anew.
+_WHOLE = tuple(
+    f"tests/labs/test_{name}.py" for name in ("ebpf_program", "operating", "realserver", "terminal")
+)
 # Over 20 s each: if one of them started last, the whole run would wait for it.
 _LONGEST = (
-    "compare --quick",
+    "test_compare",
+    "test_terminal",
     "test_on_the_wire",
     "test_a_class_by",
     "test_director_features",
@@ -37,7 +45,7 @@ _LONGEST = (
 def group(test: str) -> str:
     """The group of tests that share a worker with this one; its own id if it shares none."""
     module, _, name = test.partition("::")
-    if module.startswith(_UNIT):
+    if module.startswith((_UNIT, *_WHOLE)):
         return module
     _, bracket, parameters = name.partition("[")
     return f"{module}[{parameters}" if bracket else test
@@ -48,11 +56,22 @@ def rank(test: str) -> tuple[bool, bool]:
     return test.startswith(_UNIT), not any(name in test for name in _LONGEST)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Before pytest-timeout reads it: how busy the machine is when the test starts counts."""
+    if not any(item.iter_markers("timeout")):
+        item.add_marker(pytest.mark.timeout(HANG * slowness()))
+    return (yield)
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays: the garbage collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    limit = HANG * slowness()
-    for item in items:
-        if not any(item.iter_markers("timeout")):
-            item.add_marker(pytest.mark.timeout(limit))
     if hasattr(config, "workerinput"):  # one of several workers; a single worker needs no order
         items.sort(key=lambda item: rank(item.nodeid))
 

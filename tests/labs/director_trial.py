@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from director.control.channel import call
+from labs.wait import patient
 from tests.labs.director_net import (
     SERVERS,
     SOCKET,
@@ -84,7 +85,7 @@ def try_out(method: str, folder: Path) -> dict[str, Any]:
     make_anew("d")
     seen["made_anew"] = curl(f"http://{VIP}/")[:2]
     process.send_signal(signal.SIGTERM)
-    seen["exit"] = process.wait(10)
+    seen["exit"] = process.wait(patient(10))
     seen["ended"] = kernel_of_director()
     seen["events"] = sorted(
         {json.loads(line)["kind"] for line in (folder / "events").read_text().splitlines()}
@@ -96,7 +97,7 @@ def start_second(folder: Path) -> list[Any]:
     """A second director on the same host is refused."""
     log = folder / "second.log"
     other = start("d", sys.executable, "-m", "director", "--socket", "/run/other.sock", log=log)
-    return [other.wait(20), log.read_text()]
+    return [other.wait(patient(20)), log.read_text()]
 
 
 def main(arguments: Sequence[str]) -> None:

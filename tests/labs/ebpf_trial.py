@@ -16,7 +16,7 @@ from typing import Any
 
 from director.control.channel import call
 from labs.methods import FLAGS
-from labs.wait import poll_until
+from labs.wait import patient, poll_until
 from tests.labs.director_net import CIP, SERVERS, SOCKET, VIP, build, serve, sh, start, start_director, tool
 from tests.labs.held import CLIENT, held
 
@@ -40,7 +40,7 @@ class Trial:
 
     def _end(self) -> int:
         self._director.send_signal(signal.SIGTERM)
-        return self._director.wait(20)
+        return self._director.wait(patient(20))
 
     @staticmethod
     def _engine() -> dict[str, int]:
@@ -128,7 +128,7 @@ class Trial:
     def second(self) -> Any:
         log = self._folder / "second.log"
         command = (sys.executable, "-m", "director", "--engine", "ebpf", "--socket", "/run/other.sock")
-        code = start("d", *command, log=log).wait(30)
+        code = start("d", *command, log=log).wait(patient(30))
         with held() as connection:
             return {"code": code, "says": log.read_text(), "first": connection.ask()}
 

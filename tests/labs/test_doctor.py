@@ -176,6 +176,7 @@ def inv(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_running_lab_is_examined_from_outside(tmp_path: Path) -> None:
+    """Its prompt reads from a pipe meanwhile, and answers on every host."""
     lab = subprocess.Popen(
         [sys.executable, "-m", "invoke", "lab-nat", "--cli"],
         cwd=FROM_CHECKOUT["PYTHONPATH"],
@@ -193,5 +194,10 @@ def test_a_running_lab_is_examined_from_outside(tmp_path: Path) -> None:
         ill = inv(tmp_path, "doctor")
         assert (ill.returncode, "no_gateway" in ill.stdout) == (1, True), ill.stdout + ill.stderr
     finally:
-        lab.communicate("exit\n", timeout=patient(60))
+        typed = "d ippfvsadm -L\nrs1 ip -color=never -brief address show rs1-eth0\nexit\n"
+        output, _ = lab.communicate(typed, timeout=patient(60))
+    assert lab.returncode == 0, output
+    after = output.partition("PASSED")[2]
+    assert "172.16.0.3" in after
+    assert "172.16.0.2/24" in after
     assert "The labs can run here" in inv(tmp_path, "doctor").stdout

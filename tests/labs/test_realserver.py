@@ -17,7 +17,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -30,7 +29,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP, Ether
 
 from director.core.real_server import Method
-from labs.wait import patient
+from labs.wait import patient, poll_until
 from realserver_setup import files
 from realserver_setup.apply import Result, apply
 from realserver_setup.build import (
@@ -398,9 +397,7 @@ def test_httpd_serves_keeps_connections_takes_uploads_and_logs(root: Path, tmp_p
     def work() -> tuple[list[tuple[int, bytes]], int]:
         sh("ip link set lo up")
         process = subprocess.Popen(httpd.prepare())
-        deadline = time.monotonic() + 10
-        while not httpd.listens() and time.monotonic() < deadline:
-            os.sched_yield()
+        poll_until(httpd.listens, bool, 10)
         try:
             with (
                 closing(http.client.HTTPConnection("127.0.0.1", 80, timeout=patient(10))) as first,
@@ -498,10 +495,7 @@ def running(pid: int) -> bool:
 
 def gone(pid: int) -> bool:
     """Whether a process ends within ten seconds."""
-    deadline = time.monotonic() + 10
-    while running(pid) and time.monotonic() < deadline:
-        os.sched_yield()
-    return not running(pid)
+    return not poll_until(lambda: running(pid), lambda alive: not alive, 10)
 
 
 FAILURES: dict[str, tuple[Callable[[Path, Path], Daemon], str]] = {

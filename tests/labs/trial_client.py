@@ -94,7 +94,7 @@ def pace(vip: str, port: int, rate: int, count: int) -> None:
 
 def refused(vip: str, port: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
-        asker.settimeout(TIMEOUT)
+        asker.settimeout(patient(TIMEOUT))
         asker.connect((vip, port))
         try:
             asker.send(b"is anybody there?")
@@ -138,7 +138,7 @@ def flood(vip: str, port: int, rate: int, count: int, flags: int = 0x02) -> None
 def ttl(vip: str, port: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as asker:
         asker.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 1)
-        asker.settimeout(TIMEOUT)
+        asker.settimeout(patient(TIMEOUT))
         code = asker.connect_ex((vip, port))
         say(errno.errorcode.get(code, os.strerror(code)))
 

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.conftest import group, rank
+from tests.conftest import _WHOLE, group, rank
 
+ROOT = Path(__file__).resolve().parents[2]
+PROMPT = "tests/labs/test_terminal.py::test_"
 PAGE = "tests/labs/test_documentation.py::test_{}[labs/vs_nat/README.md]"
 
 
@@ -22,10 +26,15 @@ PAGE = "tests/labs/test_documentation.py::test_{}[labs/vs_nat/README.md]"
             "tests/labs/a.py::test_1[x]", "tests/labs/a.py::test_1[y]", False, id="different parameters"
         ),
         pytest.param("tests/labs/a.py::test_1", "tests/labs/a.py::test_2", False, id="no parameters"),
+        pytest.param(PROMPT + "1[x]", PROMPT + "2", True, id="a module whose tests share one lab"),
     ],
 )
 def test_tests_that_share_a_fixture_share_a_worker(one: str, other: str, together: bool) -> None:
     assert (group(one) == group(other)) == together
+
+
+def test_the_modules_with_one_lab_exist() -> None:
+    assert [name for name in _WHOLE if not (ROOT / name).exists()] == []
 
 
 def test_the_longest_tests_start_first_and_unit_tests_last() -> None:

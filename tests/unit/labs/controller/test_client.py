@@ -12,6 +12,7 @@ from director.control.listener import Listener
 from labs.controller.client import ControllerClient, ControllerError
 from labs.controller.queries import Port, PortCounters, Switch
 from labs.errors import BuildFailed
+from labs.wait import patient
 
 S1 = {"name": "s1", "dpid": 1, "ports": [{"number": 1, "name": "s1-eth1"}]}
 S2 = {"name": "s2", "dpid": 2, "ports": []}
@@ -49,7 +50,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
     yield begin
     for thread in threads:
-        thread.join(5)
+        thread.join(patient(5))
         assert not thread.is_alive(), "not every prepared answer was asked for"
 
 

@@ -12,14 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from labs.wait import patient
+
 ROOT = Path(__file__).parents[4]
 BROKEN = "raise ImportError('this one is not for your Python')\n"
 
 
-def start(*arguments: str, path: str = "", timeout: float = 30) -> subprocess.CompletedProcess[str]:
+def start(*arguments: str, path: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "labs.controller", *arguments]
     environment = {**os.environ, "PYTHONPATH": f"{path}:{ROOT}"}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout)
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=patient(30)
+    )
 
 
 def needs(package: str) -> None:

@@ -13,6 +13,7 @@ from scapy.packet import Packet
 from scapy.utils import wrpcap
 
 from labs.run.packet_table import Frame, Hop, Row, frames_with, observe
+from labs.wait import patient
 
 OWN, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:02"
 REQUEST = b"GET /index.html HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -132,4 +133,4 @@ def test_other_packets_are_ignored(tmp_path: Path, frame: Packet) -> None:
 def test_a_lab_starts_without_scapy() -> None:
     """Its import takes longer than any other step before the first line on the screen."""
     code = "import sys, doctor.collect_lab, labs.run.lab; sys.exit('scapy' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=patient(60)).returncode == 0
