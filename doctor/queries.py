@@ -93,7 +93,7 @@ def stop_httpd(host: HostState) -> Iterator[str]:
 def request_packet(client: str, address: str, port: int) -> Packet:
     """A client's packet that opens a TCP connection."""
     return {
-        **_headers("tcp", 6, client, address),
+        **_headers(("tcp", 6), client, address),
         "tcp dport": port,
         "th dport": port,
         "ct state": "new",
@@ -102,7 +102,7 @@ def request_packet(client: str, address: str, port: int) -> Packet:
 
 def reply_packet(address: str, client: str, port: int) -> Packet:
     return {
-        **_headers("tcp", 6, address, client),
+        **_headers(("tcp", 6), address, client),
         "tcp sport": port,
         "th sport": port,
         "ct state": "established",
@@ -111,15 +111,15 @@ def reply_packet(address: str, client: str, port: int) -> Packet:
 
 def outer_packet(director: str, server: str) -> Packet:
     """A packet of the tunnel (IP in IP)."""
-    return _headers("ipip", 4, director, server)
+    return _headers(("ipip", "ipencap", 4), director, server)
 
 
-def _headers(protocol: str, number: int, source: str, destination: str) -> dict[str, Any]:
+def _headers(protocol: tuple[str | int, ...], source: str, destination: str) -> dict[str, Any]:
     return {
         "protocol": "ip",
         "nfproto": "ipv4",
-        "l4proto": (protocol, number),
-        "ip protocol": (protocol, number),
+        "l4proto": protocol,
+        "ip protocol": protocol,
         "ip saddr": source,
         "ip daddr": destination,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.paths import planned_routes
+from doctor.routing import planned_routes
 from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, HostState, LabState, Plug
 
 TITLE = "a network interface is down"

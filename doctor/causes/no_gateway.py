@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.paths import Step, repairs
+from doctor.routing import Step, repairs
 from doctor.state import DIRECTOR, ROUTER, SERVER, HostState, LabState, NextHop
 
 TITLE = "a real server has no route, or a wrong one, for its replies"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.paths import Step, longest, repairs, steps
+from doctor.routing import Step, longest, repairs, steps
 from doctor.state import CLIENT, DIRECTOR, ROUTER, HostState, LabState
 
 TITLE = "a client, a router or the director has no route, or a wrong one"

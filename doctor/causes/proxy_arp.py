@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.paths import next_hop
+from doctor.routing import next_hop
 from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, HostState, LabState, Plug
 
 TITLE = "proxy ARP takes packets for other hosts"

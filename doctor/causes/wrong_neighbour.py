@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.paths import holder
+from doctor.routing import holder
 from doctor.state import CLIENT, DIRECTOR, PERMANENT, ROUTER, SERVER, HostState, LabState, Neighbour
 
 TITLE = "a static neighbour entry has a wrong MAC address"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface
 
 from doctor.causes import Cause
-from doctor.paths import planned_routes, steps
+from doctor.routing import planned_routes, steps
 from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, Address, HostState, LabState, Plug
 
 TITLE = "an address has a wrong netmask"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.paths import holder
 from doctor.queries import flag, option
+from doctor.routing import holder
 from doctor.state import HostState, LabState, Service, Target
 
 TITLE = "a rule names a port or an address that no real server has"

@@ -10,6 +10,7 @@ Neighbour tables are flushed whenever the lab has changed: warm entries hide sev
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from doctor.causes import Cause, diagnose
+from rich.console import Console
+
+from doctor import cause_table
+from doctor.causes import Cause, diagnose, titles
 from doctor.collect_lab import collect_lab
 from doctor.state import LabState
 from labs.hosts.host import Host
@@ -42,11 +46,14 @@ class Examined:
         self.causes: list[Cause] = diagnose(self.state)
         self.seconds = time.monotonic() - began
         self.same = self.state == collected
+        with open(os.devnull, "w") as nowhere:
+            self.code = cause_table.show(self.state, self.causes, titles(), Console(file=nowhere))
 
     def as_dict(self) -> dict[str, Any]:
         state = self.state
         return {
             "causes": [[one.cause, one.host, one.evidence, one.repair] for one in self.causes],
+            "code": self.code,
             "failures": list(map(str, state.failures)),
             "seconds": round(self.seconds, 2),
             "same": self.same,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -28,6 +29,9 @@ from doctor.state import (
     Target,
     Trial,
 )
+from labs.plan import plan_for
+from labs.run.options import LabOptions
+from tests.labs.faults import KINDS, draw, fill, hosts, kinds_for
 from tests.unit.doctor.recorded import METHODS, director, healthy, host, http, http_service, on, setting
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "doctor.md"
@@ -516,6 +520,30 @@ def test_a_harmless_change_is_not_a_cause(method: str, change: Callable[[LabStat
 
 def test_every_cause_is_tested() -> None:
     assert {one[0] for one in BROKEN} == set(CAUSES)
+
+
+def test_the_catalogue_of_faults_has_every_cause_and_more() -> None:
+    names = [kind.name for kind in KINDS]
+    assert len(set(names)) == len(names) >= 40
+    assert sum(not kind.by_issue for kind in KINDS) >= 10  # besides what anybody has asked for
+    assert set(CAUSES) - {kind.cause for kind in KINDS} == {"direct_route"}  # a client on another network
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_fault_of_the_catalogue_is_complete(method: str) -> None:
+    plan = plan_for(method, LabOptions(engine="scapy", scheduler="rr"))
+    faults = [
+        fill(plan, kind, variant, node)
+        for kind, variant, role in kinds_for(method)
+        for node in hosts(plan, role)
+    ]
+    names = {node.name for node in plan.topology.nodes}
+    for fault in faults:
+        assert {host for host, _ in (*fault.typed, *fault.undo)} <= names
+        assert not re.findall(
+            r"<\w+>(?!/dev)", " ".join(command for _, command in (*fault.typed, *fault.undo))
+        )
+    assert draw(plan, "scapy", random.Random(1), 5) == draw(plan, "scapy", random.Random(1), 5)
 
 
 def test_titles_match_the_diagnosis() -> None:
