@@ -127,8 +127,6 @@ def _headers(protocol: tuple[str | int, ...], source: str, destination: str) -> 
 
 # ---- the director's process ----
 
-_PROCESS = "'[d]irector --method'"
-
 
 def start_director() -> Iterator[str]:
     """The commands that start the director, and load its rules once it answers."""
@@ -137,10 +135,11 @@ def start_director() -> Iterator[str]:
     yield "sh rules.sh"
 
 
-def restart_director() -> Iterator[str]:
-    """The commands that end it, and start it again."""
-    yield f"pkill -f {_PROCESS}"
-    yield f"while pgrep -f {_PROCESS} > /dev/null; do sleep 0.1; done"
+def restart_director(state: LabState) -> Iterator[str]:
+    """The commands that end it, and start it again once it has ended."""
+    if state.director_process:
+        pid = state.director_process.pid
+        yield f"kill {pid}; while [ -e /proc/{pid}/exe ]; do sleep 0.1; done"
     yield from start_director()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.state import DIRECTOR, SERVER, HostState, LabState, Listener
+from doctor.state import DIRECTOR, SERVER, HostState, LabState, Listener, Process
 
 TITLE = "a process is stopped (SIGSTOP)"
 EXPLAINS = ("director_down",)
@@ -16,6 +16,7 @@ def find(state: LabState) -> Iterator[Cause]:
         stopped = [one for one in host.listeners if one.protocol == "TCP" and one.stopped]
         if stopped:
             yield _server(host, stopped)
+        yield from (_tunnel(host, one) for one in host.processes if one.tunnel and one.stopped)
     process = state.director_process
     if process and process.stopped:
         host = next((one for one in state.by_role(DIRECTOR)), state.director_host)
@@ -28,6 +29,17 @@ def find(state: LabState) -> Iterator[Cause]:
             "second director beside it is no repair.",
             f"kill -CONT {process.pid}",
         )
+
+
+def _tunnel(host: HostState, process: Process) -> Cause:
+    return Cause(
+        "frozen",
+        host.name,
+        f"process {process.pid}, the program behind tunl0, is in state {process.state}: stopped",
+        "The packets of the tunnel arrive, and nobody unpacks them: a stopped process does nothing until "
+        "SIGCONT.",
+        f"kill -CONT {process.pid}",
+    )
 
 
 def _server(host: HostState, stopped: list[Listener]) -> Cause:

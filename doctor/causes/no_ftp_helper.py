@@ -23,5 +23,5 @@ def find(state: LabState) -> Iterator[Cause]:
         "ftp names the address of its data connections in the control connection: a real server names its "
         "private address, which clients cannot reach. The ftp helper rewrites it and expects the data "
         "connections; without it, clients can log in, but not list or download.",
-        "\n".join(["sed -i 's/ *--no-ftp-helper//' start.sh", *restart_director()]),
+        "\n".join(["sed -i 's/ *--no-ftp-helper//' start.sh", *restart_director(state)]),
     )

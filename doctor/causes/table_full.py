@@ -18,7 +18,7 @@ def find(state: LabState) -> Iterator[Cause]:
     if director.full:
         edit = "sed -i 's/ *--conn-limit[ =][0-9]*//' start.sh"
         if director.limit >= _USUAL:
-            edit = f"sed -i 's/lvs-director /lvs-director --conn-limit {4 * director.limit} /' start.sh"
+            edit = f"sed -i '/lvs-director /s/$/ --conn-limit {4 * director.limit}/' start.sh"
         yield Cause(
             "table_full",
             state.director_host.name,
@@ -26,5 +26,5 @@ def find(state: LabState) -> Iterator[Cause]:
             "Every connection needs an entry as long as it lasts. To make room the director gives up "
             "half-open and ended connections, but no established one: the packets of a further connection "
             "are dropped.",
-            "\n".join([edit, *restart_director()]),
+            "\n".join([edit, *restart_director(state)]),
         )

@@ -23,6 +23,7 @@ from rich.console import Console
 from doctor import cause_table
 from doctor.causes import Cause, diagnose, titles
 from doctor.collect_lab import collect_lab
+from doctor.path import differences
 from doctor.state import LabState
 from labs.hosts.host import Host
 from labs.network.sandbox import run_in_sandbox
@@ -54,6 +55,7 @@ class Examined:
         return {
             "causes": [[one.cause, one.host, one.evidence, one.repair] for one in self.causes],
             "code": self.code,
+            "differences": [[one.host, one.what, one.observed] for one in differences(self.state)],
             "failures": list(map(str, state.failures)),
             "seconds": round(self.seconds, 2),
             "same": self.same,

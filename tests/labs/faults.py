@@ -109,6 +109,11 @@ _STOP_NGINX = f"kill -CONT $(cat {_PID}); {_NGINX} -s stop; while [ -e {_PID} ];
 _CONF = "../../servers/<host>/nginx.conf"
 _DIRECTOR = "pgrep -f '[d]irector --method'"
 _RULES = "sh rules.sh"
+_TUNNEL = (
+    "here=$(readlink /proc/self/ns/net); for p in /proc/[0-9]*; do "
+    '[ "$(readlink $p/ns/net)" = $here ] && ls -l $p/fd | grep -q /dev/net/tun && kill -{} ${{p#/proc/}}; '
+    "done; true"
+)
 _HOLD = (
     "c1: setsid bash -c 'for i in {}; do exec {{fd}}<>/dev/tcp/<vip>/80; done; exec sleep 60.25' "
     "> /dev/null 2>&1 &"
@@ -230,7 +235,7 @@ KINDS: tuple[Kind, ...] = (
         "director",
         "no_ftp_helper",
         _restart(
-            "sed -i 's/lvs-director /lvs-director --no-ftp-helper /' start.sh",
+            "sed -i '/lvs-director /s/$/ --no-ftp-helper/' start.sh",
             "sed -i 's/ --no-ftp-helper//' start.sh",
             "nat",
         ),
@@ -274,6 +279,12 @@ KINDS: tuple[Kind, ...] = (
         "frozen",
         Variant(f"kill -STOP $(cat {_PID})", f"kill -CONT $(cat {_PID})"),
         Variant("fuser -s -k -STOP <port>/tcp", "fuser -s -k -CONT <port>/tcp"),
+    ),
+    _extra(
+        "program of the tunnel stopped",
+        "server",
+        "frozen",
+        Variant(_TUNNEL.format("STOP"), _TUNNEL.format("CONT"), "tun"),
     ),
     _kind(
         "director stopped",
@@ -505,8 +516,7 @@ KINDS: tuple[Kind, ...] = (
         "director",
         "table_full",
         Variant(
-            _restart("sed -i 's/lvs-director /lvs-director --conn-limit 4 /' start.sh", "").typed
-            + f"\n{_hold(4)}",
+            _restart("sed -i '/lvs-director /s/$/ --conn-limit 4/' start.sh", "").typed + f"\n{_hold(4)}",
             _LET_GO + "\n" + _restart("", "sed -i 's/ --conn-limit 4//' start.sh").undo,
         ),
     ),

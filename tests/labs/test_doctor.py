@@ -83,12 +83,19 @@ def examined(all_told: Iterable[Told]) -> list[Told]:
     return [told[stage] for told in all_told for stage in stages if stage in told]
 
 
+def check_found(all_told: Iterable[Told]) -> None:
+    """Host and cause, and the exit code: 0 where nothing is hurt."""
+    for told in all_told:
+        assert found(told["broken"]) == expected(told), told
+        assert told["broken"]["code"] == len(expected(told)), told
+
+
 def check_healthy(all_told: Iterable[Told]) -> None:
     """Repaired as printed, and when everything is undone, clients are served and nothing is found."""
     for told in all_told:
         for stage in ("repaired", "healthy"):
-            then = told.get(stage, {"causes": [], "failures": []})
-            assert (then["causes"], then["failures"]) == ([], []), told
+            then = told.get(stage, {"causes": [], "failures": [], "code": 0})
+            assert (then["causes"], then["failures"], then["code"]) == ([], [], 0), told
 
 
 def check_form(all_told: Iterable[Told]) -> None:
@@ -112,7 +119,7 @@ def always(method: str) -> list[Fault]:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_fault_is_found_and_its_repair_repairs(method: str, runs: Path) -> None:
     told = tried(method, "scapy", always(method), runs)
-    assert [found(one["broken"]) for one in told[1:]] == list(map(expected, told[1:]))
+    check_found(told[1:])
     check_healthy(told)
     check_form(told)
 
@@ -132,7 +139,7 @@ def test_every_cause_and_its_repair(method: str, engine: str, runs: Path) -> Non
     for kind, variant, role in kinds_for(method, engine):
         faults.setdefault(kind.cause or kind.name, fill(plan, kind, variant, hosts(plan, role)[0]))
     told = tried(method, engine, faults.values(), runs)
-    assert [found(one["broken"]) for one in told[1:]] == list(map(expected, told[1:]))
+    check_found(told[1:])
     check_healthy(told)
     check_form(told)
 

@@ -360,6 +360,7 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
         lambda s: replace(director(s, services=(), error="no director"), director_process=None),
     ),
     ("frozen", "dr", "rs1", lambda s: stopped(s, "rs1")),
+    ("frozen", "tun", "rs1", lambda s: on(s, "rs1", processes=(Process(9, "tunl0", "T", tunnel=True),))),
     (
         "frozen",
         "nat",
