@@ -17,7 +17,10 @@ from labs.terminal.screen import make_console, table_box
 _WIDE = 100  # columns, without a terminal
 _NOTHING = "Nothing wrong was found."
 # Causes that do not keep a client from being served by any real server.
-_HARMLESS = ("persistence", "ports_apart", "server_deleted", "short_timeout", "no_ftp_helper")
+_HARMLESS = (
+    *("persistence", "ports_apart", "server_deleted", "short_timeout", "no_ftp_helper"),
+    *("icmp_filtered", "small_mtu", "slow_link"),
+)
 _DROPS = (
     *("IpInAddrErrors", "IpOutNoRoutes", "IpInDiscards", "IpOutDiscards", "TcpInCsumErrors"),
     *("TcpExtIPReversePathFilter", "TcpExtListenDrops", "TcpExtListenOverflows"),

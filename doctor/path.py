@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv4Network
 
 from doctor.nftables import dropped, redirected
+from doctor.paths import longest, next_hop
 from doctor.queries import is_silenced, option, services_of
 from doctor.state import (
     OTHERS,
@@ -370,22 +370,10 @@ def _carry(state: LabState, packet: _Packet, host: HostState, goal: HostState) -
 def _next_hop(host: HostState, packet: _Packet, inbound: str) -> NextHop:
     """As the kernel answered for this packet, or for its destination; else by the routing table."""
     source = packet.source if inbound or packet.is_reply else ""
-    for asked in ((packet.dest, source, inbound), (packet.dest, "", "")):
-        for one in host.next_hops:
-            if (one.target, one.source, one.inbound) == asked:
-                return one
-    return by_table(host, packet.dest)
-
-
-def by_table(host: HostState, address: str) -> NextHop:
-    """The next hop by the longest prefix of the main routing table."""
-    routes = [one for one in host.routes if IPv4Address(address) in _network(one.destination)]
-    found = max(routes, key=lambda one: _network(one.destination).prefixlen, default=None)
-    return NextHop(address, found.gateway, found.interface) if found else NextHop(address)
-
-
-def _network(destination: str) -> IPv4Network:
-    return IPv4Network("0.0.0.0/0" if destination == "default" else destination, strict=False)
+    for one in host.next_hops:
+        if (one.target, one.source, one.inbound) == (packet.dest, source, inbound):
+            return one
+    return next_hop(host, packet.dest)
 
 
 def _holder(state: LabState, switch: str, address: str) -> tuple[HostState, Plug] | None:
@@ -401,9 +389,9 @@ def _right_receivers(state: LabState, host: HostState, packet: _Packet, goal: Ho
     switches = {plug.switch for plug in host.plugs}
     if switches & {plug.switch for plug in goal.plugs}:
         return {goal.name}
-    routes = [one for one in host.planned.routes if IPv4Address(packet.dest) in _network(one.destination)]
-    gateways = [one.gateway for one in routes] or [host.planned.gateway]
-    found = (_holder(state, switch, gateway) for gateway in gateways for switch in switches)
+    route = longest(host.planned.routes, packet.dest)
+    gateway = route.gateway if route else host.planned.gateway
+    found = (_holder(state, switch, gateway) for switch in switches)
     return {one[0].name for one in found if one}
 
 
@@ -423,7 +411,7 @@ def _misrouted(
             "sysctl net.ipv4.ip_forward",
         )
     if not hop.interface:
-        yield from _reverse_path(host, packet, inbound, by_table(host, packet.source))
+        yield from _reverse_path(host, packet, inbound, next_hop(host, packet.source))
     if hop.local:
         has = next((one for one in host.addresses if one.address == packet.dest), None)
         yield Difference(
@@ -485,8 +473,7 @@ def _reverse_path(host: HostState, packet: _Packet, inbound: str, hop: NextHop) 
     """The kernel drops a packet that it would answer through another interface (rp_filter 1)."""
     if not inbound or hop.local or host.setting("rp_filter", inbound) != _STRICT:
         return
-    back = next((one for one in host.next_hops if (one.target, one.source) == (packet.source, "")), None)
-    back = back or by_table(host, packet.source)
+    back = next_hop(host, packet.source)
     if back.interface and back.interface != inbound:
         yield Difference(
             host.name,
@@ -555,10 +542,20 @@ def _received(
 def _entry(
     state: LabState, sender: HostState, plug: Plug, entry: Neighbour, receiver: HostState, there: Plug
 ) -> Iterator[Difference]:
+    """An entry that is permanent is the fault of who has it; others come from who claims the address."""
     right = receiver.mac(there.interface)
     if not right or entry.mac == right:
         return
     other = state.owner_of_mac(plug.switch, entry.mac)
+    if other and PERMANENT not in entry.state:
+        at = other[1].interface
+        yield Difference(
+            other[0].name,
+            "ARP",
+            f"only {receiver.name} claims {entry.address} in ARP packets",
+            f"{sender.name} has learnt it from {other[0].name}: {entry}",
+            f"sysctl -a --pattern 'net.ipv4.conf.(all|{at}).arp_(ignore|announce)'",
+        )
     whose = f"of {other[0].name}" if other else "of nobody there"
     yield Difference(
         sender.name,

@@ -191,6 +191,13 @@ BROKEN: list[tuple[str, Break, str, str, str]] = [  # methods, what breaks, host
     (
         "nat tun dr",
         lambda s: entry(s, "c1", "198.51.100.254", "c1-eth0", "02:00:c6:33:64:66", "STALE"),
+        "c2",
+        "ARP",
+        "c1 has learnt it from c2",
+    ),
+    (
+        "nat tun dr",
+        lambda s: entry(s, "c1", "198.51.100.254", "c1-eth0", "02:00:c6:33:64:66", "PERMANENT"),
         "c1",
         "neighbour",
         "of c2",
