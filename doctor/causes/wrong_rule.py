@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from doctor.causes import Cause
 from doctor.queries import flag, option
 from doctor.routing import holder
-from doctor.state import HostState, LabState, Service, Target
+from doctor.state import CLIENT, ROUTER, HostState, LabState, Service, Target
 
 TITLE = "a rule names a port or an address that no real server has"
+
+
+_LOOPBACK = "127."  # the director's own programs (LocalNode)
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -22,10 +25,14 @@ def find(state: LabState) -> Iterator[Cause]:
 
 def _wrong(state: LabState, service: Service, target: Target) -> str:
     """What is wrong with the rule; a server that does not listen on its own port is not the rule's fault."""
+    if target.address.startswith(_LOOPBACK):
+        return ""
     held = holder(state, target.address)
     host = held[0] if held else next((one for one in state.hosts if one.has(target.address)), None)
     if host is None:
         return f"no host has {target.address}"
+    if host.role in (CLIENT, ROUTER):
+        return f"{target.address} is the address of {host.name}, a {host.role}"
     if not target.port or service.mark or host.error or host.name == state.director_host.name:
         return ""
     if state.method != "nat" or target.port in _ports(state, host):

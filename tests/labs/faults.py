@@ -489,6 +489,7 @@ KINDS: tuple[Kind, ...] = (
         "wrong_rule",
         Variant("ippfvsadm -A -t <vip>:80 -R <free_ip>:80", _RULES),
         Variant("ipvsadm -a -t <vip>:80 -r <free_ip>:80 <flag>", _RULES),
+        Variant("ipvsadm -a -t <vip>:80 -r <gw>:80 <flag>", _RULES),
     ),
     _kind(
         "all servers quiesced",
