@@ -18,8 +18,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from doctor.nftables import dropped, redirected
-from doctor.paths import longest, next_hop
 from doctor.queries import is_silenced, option, services_of
+from doctor.routing import longest, next_hop
 from doctor.state import (
     OTHERS,
     PERMANENT,
