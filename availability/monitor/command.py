@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from availability.config import ConfigError, model
+from availability.monitor import from_rules
 from availability.monitor.process import PROGRAM, CannotRun, Settings, count, run, say
+from availability.monitor.rules import Rules, RulesError
 from director.control import SOCKET, SOCKET_VARIABLE
 from director.control.cli import ToolError, print_output
 
@@ -36,10 +38,12 @@ def parser() -> _Parser:
     add(
         "file",
         type=Path,
+        nargs="?",
         metavar="FILE",
         help="a file in the syntax of keepalived.conf; SIGHUP reads it again",
     )
     add("--check", action="store_true", help="only say whether the file is valid, as keepalived -t does")
+    add("--from-rules", action="store_true", help="print a file for the rules that the director has")
     add("--events", type=Path, help="append events to this file, such as the director's own")
     add("--socket", default=os.environ.get(SOCKET_VARIABLE) or SOCKET, help="the director's control socket")
     add("--config-id", default=platform.node().partition(".")[0], metavar="NAME", help="for lines with @NAME")
@@ -48,14 +52,19 @@ def parser() -> _Parser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
+    made = parser()
+    options = made.parse_args(arguments)
+    if bool(options.file) == options.from_rules:
+        made.error("expected a FILE, or --from-rules and none" if options.file else "expected a FILE")
     settings = Settings(options.file, options.config_id, options.socket, options.events, not options.no_vrrp)
     try:
-        if options.check:
+        if options.from_rules:
+            print_output(from_rules.text(Rules(options.socket).services()))
+        elif options.check:
             print_output(f"{options.file} is valid: {count(model.load(options.file, options.config_id))}.\n")
         else:
             run(settings)
-    except (CannotRun, ConfigError, ToolError) as error:
+    except (CannotRun, ConfigError, RulesError, ToolError) as error:
         say(str(error))
         return 2
     return 0

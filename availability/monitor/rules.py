@@ -91,9 +91,13 @@ class Rules:
             self._present = [rule for rule in self._list() if name_of(rule) in self._claimed]
         return self._present
 
+    def services(self) -> list[Fields]:
+        """All services of the director, with their servers. Raises RulesError."""
+        found: list[Fields] = self._request({"do": "list", "at_once": True})["services"]
+        return found
+
     def _list(self) -> list[Fields]:
-        listed = self._request({"do": "list", "at_once": True})["services"]
-        return save_format.read(save_format.text(listed, numeric=True))
+        return save_format.read(save_format.text(self.services(), numeric=True))
 
     def _request(self, request: Message) -> Message:
         try:

@@ -26,6 +26,7 @@ from realserver_setup import syscalls
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / "director" / "bin"
+AVAILABILITY = ROOT / "availability" / "bin"
 DIRECTOR = "/run/lvs-director.sock"  # its control socket
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 HOME = Path("/run/home")  # in the sandbox's own /run, which ends with the lab
@@ -64,7 +65,7 @@ def lab_environment(caller: Mapping[str, str]) -> dict[str, str]:
         **{name: caller[name] for name in (*ours, *_OF_THE_TERMINAL) if name in caller},
         **_for_libraries(caller),
         "TERM": caller.get("TERM") or "dumb",
-        "PATH": f"{BIN}:{PATH}",
+        "PATH": f"{BIN}:{AVAILABILITY}:{PATH}",
         "HOME": str(HOME),
         "USER": "root",
         "LOGNAME": "root",

@@ -45,7 +45,16 @@ _EXCLUDED = ("./inv test", "./inv vm", "git clone", "cd ")
 _WITH_PROMPT = tuple(f"./inv lab-{Lesson(page).method} --cli" for page in LESSONS)
 _EXERCISE = re.compile(r"\b(?:e\d\d|build-\w+)\b")
 _TYPED = re.compile(r"^mininet> (.*)$", re.MULTILINE)
-_COMPLAINTS = ("lvs-explain:", "ipvsadm:", "fwmark:", "ipvs-sysctl:", "not found", "*** Unknown")
+_COMPLAINTS = (
+    "lvs-explain:",
+    "lvs-monitor: expected",
+    "lvs-monitor: /",
+    "ipvsadm:",
+    "fwmark:",
+    "ipvs-sysctl:",
+    "not found",
+    "*** Unknown",
+)
 
 
 def commands() -> Iterator[str]:

@@ -2,37 +2,11 @@
 
 from __future__ import annotations
 
-WEB = """\
-! The published example, with a check for each kind of server.
-global_defs {
-    router_id d
-}
+from pathlib import Path
 
-virtual_server 203.0.113.1 80 {
-    delay_loop 0.5
-    lvs_sched wrr
-    lvs_method NAT
-    protocol TCP
-    connect_timeout 0.4
-    retry 1
-    delay_before_retry 0.3
+import availability
 
-    real_server 172.16.0.2 80 {
-        weight 1
-        HTTP_GET {
-            url {
-                path /
-                status_code 200
-            }
-        }
-    }
-    real_server 172.16.0.3 8000 {
-        weight 2
-        TCP_CHECK {
-        }
-    }
-}
-"""
+WEB = (Path(availability.__file__).parent / "example.conf").read_text()
 
 OLD_STYLE = """\
 # As files of ten years ago are written.

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import availability
 from availability.config import ConfigError, model, text
 from availability.config.keywords import KEYWORDS, REFUSED
 from availability.config.model import Configuration, Timing
 from availability.monitor import command
 from tests.unit.availability.files import FILES, WEB
 
+EXAMPLE = Path(availability.__file__).parent / "example.conf"
 VIRTUAL = "virtual_server 203.0.113.1 80 "
 
 
@@ -254,3 +256,20 @@ def test_check_refuses_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixtu
     file.write_text("foo\n")
     assert command.main(["--check", str(file)]) == 2
     assert capsys.readouterr().err == f"lvs-monitor: {file}:1: 'foo' is not a keyword.\n"
+
+
+@pytest.mark.parametrize("words", [[], ["--from-rules", "file"], ["--check"]])
+def test_a_file_or_the_rules(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(words)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("lvs-monitor: expected a FILE")
+
+
+def test_without_a_director_the_rules_are_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    socket = str(tmp_path / "none")
+    for words in (["--from-rules"], [str(EXAMPLE)]):
+        assert command.main([*words, "--socket", socket]) == 2
+        assert capsys.readouterr().err.startswith(f"lvs-monitor: no director listens on {socket}: start one")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from availability.config import model
+from availability.monitor import from_rules
+from availability.monitor.pool import Member, Pool
 from availability.monitor.rules import DirectorLost, Rules, RulesError, name_of
 from director.control.channel import ChannelError, Message
 from director.ipvsadm import save_format
@@ -38,6 +42,20 @@ def server(number: int, weight: int = 1) -> Fields:
 
 TWO = [SERVICE, server(2), server(3, 2)]
 NAMES = [name_of(rule) for rule in TWO]
+
+
+RULES = """\
+-A -t 203.0.113.1:21 -s wlc -p 300
+-a -t 203.0.113.1:21 -r 172.16.0.3:21 -m -w 1
+-A -t 203.0.113.1:80 -s sh -b sh-port
+-a -t 203.0.113.1:80 -r 172.16.0.2:80 -m -w 1
+-a -t 203.0.113.1:80 -r 172.16.0.3:8000 -m -w 2 -x 9 -y 5
+-A -u 203.0.113.1:53 -s rr -o
+-a -u 203.0.113.1:53 -r 172.16.0.4:53 -i -w 1
+-a -u 203.0.113.1:53 -r 172.16.0.5:54 -m -w 1
+-A -f 7 -s wlc -p 100 -M 255.255.255.0
+-a -f 7 -r 172.16.0.4:0 -g -w 1
+"""
 
 
 class Director(Table):
@@ -147,3 +165,26 @@ def test_a_director_that_is_lost_is_a_sentence(director: Director, rules: Rules)
         rules.apply(TWO)
     director.lost = False
     assert rules.apply(TWO) == 3
+
+
+def test_a_file_for_the_rules_that_exist_asks_for_the_same_rules(director: Director, tmp_path: Path) -> None:
+    director.do(*RULES.splitlines())
+    file = tmp_path / "keepalived.conf"
+    file.write_text(from_rules.text(director.services))
+    before = director.lines()
+    configuration = model.load(file)
+    pools = [
+        Pool(virtual, [Member(real, []) for real in virtual.servers]) for virtual in configuration.servers
+    ]
+    rules = Rules("socket", director.call)
+    rules.claim((*key.values(), server) for pool in pools for key, server in pool.names())
+    assert rules.apply([rule for pool in pools for rule in pool.rules()]) == 0
+    assert director.lines() == before
+    assert [
+        [check.kind for real in virtual.servers for check in real.checks] for virtual in configuration.servers
+    ] == [
+        ["TCP_CHECK"],
+        ["HTTP_GET", "HTTP_GET"],
+        ["UDP_CHECK", "DNS_CHECK"],
+        ["PING_CHECK"],
+    ]

@@ -49,7 +49,7 @@ def test_an_empty_environment_makes_the_same() -> None:
     variables = lab_environment({})
     assert variables["TERM"] == "dumb"
     assert (variables["LANG"], variables["LC_ALL"]) == ("C.UTF-8", "C.UTF-8")
-    assert variables["PATH"].startswith(f"{environment.BIN}:/usr/local/sbin:")
+    assert variables["PATH"].startswith(f"{environment.BIN}:{environment.AVAILABILITY}:/usr/local/sbin:")
     assert {"HOME", "SHELL", "USER", "LOGNAME", "PYTHONPATH", "LVS_SOCKET"} <= variables.keys()
 
 
