@@ -11,9 +11,11 @@ import codecs
 import fcntl
 import math
 import os
+import re
 import readline
 import select
 import signal
+import subprocess
 import sys
 import termios
 import time
@@ -161,6 +163,9 @@ class Prompt(CLI):  # type: ignore[misc]
             error(f"*** {bare} is a switch or controller: commands need a host.\n")
             return
         if first in self.mn:
+            if wrong := _syntax_error(line.partition(first)[2]):
+                error(f"*** {line.strip()}: {wrong}: type the whole command on one line.\n")
+                return
             self._read_leftovers(self.mn[first])
             _resize(self.mn[first])
         super().default(line)
@@ -201,6 +206,17 @@ class Prompt(CLI):  # type: ignore[misc]
         elif node.shell.poll() is not None:
             node.waiting = False
             error(f"*** The shell of {node.name} has ended, and its network with it: restart the lab.\n")
+
+
+def _syntax_error(command: str) -> str:
+    """Why a command is none; a host's shell would wait for the rest of it, and say nothing."""
+    if (len(command) - len(command.rstrip("\\"))) % 2:
+        return "it ends with a backslash"
+    done = subprocess.run(
+        ["bash", "-n"], input=command, stderr=subprocess.PIPE, text=True, errors="replace", check=False
+    )
+    first = (done.stderr.splitlines() or [f"exit code {done.returncode}"])[0]
+    return re.sub(r"^bash: line \d+: ", "", first) if done.returncode else ""
 
 
 @contextmanager
