@@ -178,10 +178,28 @@ def submit(
     output: str = "",
 ) -> None:
     """Write the file to hand in: state of the lab, and diagnosis."""
-    from classroom import command
-    from classroom.diagnosis import Diagnosis
+    from classroom.submit import submit
 
-    _run(lambda: command.submit(student, Diagnosis(host, cause, evidence), output, lab))
+    _run(lambda: submit(student, {"host": host, "cause": cause, "evidence": evidence}, output, lab))
+
+
+@task(audience=STUDENTS)
+def status(_context: Context) -> None:
+    """Show what is running, for how long, and how far you are."""
+    from classroom import command
+
+    _run(command.status)
+
+
+@task(audience=STUDENTS, help={"student": WHOSE, "lab": WHICH})
+def reset(_context: Context, student: str = "", lab: str = "") -> None:
+    """Start the running exercise again, as it was at first.
+
+    Its journal is kept: hints, checks and time go on.
+    """
+    from classroom import command
+
+    _run(lambda: command.reset(student, lab))
 
 
 @task(audience=STUDENTS)

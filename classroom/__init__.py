@@ -11,7 +11,10 @@
     worksheet.py, blank_scripts.py   what students complete
     keys.py, submission.py   the file that is handed in, sealed for a class
     diagnosis.py        the words of a diagnosis
-    command.py          what a student types
+    journal.py          what happened in an exercise
+    command.py          what a student types: all but
+    submit.py           the form, and what it seals
+    attached.py         the running lab that a command means
 
     grading/            for teachers only
         collect.py      the submitted files, in folders and ZIP archives, and who handed them in

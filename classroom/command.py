@@ -1,35 +1,45 @@
-"""What a student types: start an exercise, open a shell in it, check it, ask for a hint, hand it in."""
+"""What a student types: start an exercise, open a shell in it, check it, ask for a hint, start again."""
 
 from __future__ import annotations
 
-import difflib
-import os
 import shlex
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from classroom import catalogue
-from classroom.diagnosis import CAUSES, EVIDENCE, Diagnosis
-from classroom.keys import public_key
+from classroom.attached import attached, how_to_start
+from classroom.diagnosis import CAUSES, EVIDENCE, UNKNOWN
+from classroom.journal import Journal
 from classroom.model import Variant
-from classroom.submission import SUFFIX, Submission, sanitize, sealed
 from classroom.variants import default_student, variant_for
-from director.control.channel import Message
 from labs.checks.result import Check
-from labs.errors import BadRequest, Unable
-from labs.run import attach
+from labs.errors import BadRequest, BuildFailed, Unable
+from labs.run import attach, evidence
 from labs.run.attach import AttachedLab
-from labs.terminal.exits import print_error
-from labs.terminal.screen import WIDE, busy, check_table, is_interactive, make_console, table_box
+from labs.run.control_server import ABOUT
+from labs.terminal.screen import (
+    WIDE,
+    busy,
+    check_table,
+    is_interactive,
+    make_console,
+    print_wrapped,
+    table_box,
+    text_table,
+)
+from labs.wait import poll_until
 
+_RESTART = 60  # seconds
 _COMMANDS = {
     "./inv shell HOST": "a shell on a host of the lab: {hosts}",
     "./inv check": "what works and what does not, as often as you like",
     "./inv hint": "the next hint",
+    "./inv reset": "start again, as it was at first",
     "./inv submit": "write the file to hand in",
 }
 
@@ -78,11 +88,11 @@ def _stay(session: Any) -> None:
     hosts = " ".join(session.running.network.hosts)
     console.print("The lab is running. In another terminal:")
     for command, purpose in _COMMANDS.items():
-        console.print(f"  {command:<18} {purpose.format(hosts=hosts)}", soft_wrap=True)
-    console.print(f"Set-up scripts (you may edit them): {session.evidence.scripts}", soft_wrap=True)
+        print_wrapped(console, f"  {command:<18} {purpose.format(hosts=hosts)}", indent=" " * 21)
+    _print_path("Set-up scripts (you may edit them)", session.evidence.scripts)
     for file in sorted(session.workdir.glob("*")):
-        console.print(f"Your file to edit: {file}", soft_wrap=True)
-    console.print(f"Exercise {variant.exercise} of {variant.student} has begun.", soft_wrap=True)
+        _print_path("Your file to edit", file)
+    print_wrapped(console, f"Exercise {variant.exercise} of {variant.student} has begun.")
     sys.stdout.flush()
     if is_interactive():
         console.print("Type commands for any host here, too (c1 ping -c1 d); exit or Ctrl-D ends the lab.")
@@ -91,29 +101,15 @@ def _stay(session: Any) -> None:
         signal.pause()
 
 
+def _print_path(what: str, path: Path) -> None:
+    """The path is relative to this folder, if it is below."""
+    here = Path.cwd()
+    shown = path.relative_to(here) if path.is_relative_to(here) else path
+    print_wrapped(make_console(), f"{what}: {shown}", indent="  ")
+
+
 def _is(lab: AttachedLab, variant: Variant) -> bool:
     return (lab.about.get("exercise"), lab.about.get("student")) == (variant.exercise, variant.student)
-
-
-def attached(student: str = "", lab: str = "", *, exercise: bool = True) -> AttachedLab:
-    """The running lab: the only one, the student's, or the one called `lab`. Raises LabError."""
-    running = list(attach.running_labs())
-    known = [one for one in running if "exercise" in one.about or not exercise]
-    found = attach.pick(known, student, lab)
-    if found is None:
-        reason = attach.none_running(running, student, lab, "exercise" if exercise else "lab")
-        advice = "" if running else f": {_how_to_start(exercise=exercise)}"
-        raise Unable(f"{reason}{advice}.{attach.inaccessible_hint()}")
-    return found
-
-
-def _how_to_start(*, exercise: bool) -> str:
-    """How to start the last exercise again, or any."""
-    if again := attach.restart_command():
-        return f"the last one has ended (it was left, or its terminal was closed); {again} starts it again"
-    return "start one with ./inv exercise NAME --student ID" + (
-        "" if exercise else ", or ./inv lab-nat --cli"
-    )
 
 
 def check(student: str, lab: str = "") -> int:
@@ -162,92 +158,71 @@ def shell(host: str, student: str, command: str, lab: str = "") -> int:
     return attach.shell(found, host, words)
 
 
-def submit(student: str, answers: Diagnosis, output: str, called: str = "") -> int:
-    """Write the file to hand in; `called` selects a lab by name."""
-    lab = attached(student, called)
-    name, owner = str(lab.about["exercise"]), str(lab.about["student"])
-    file = Path(output or f"{name}-{owner}{SUFFIX}").absolute()
-    if not file.parent.is_dir() or file.is_dir() or not os.access(file.parent, os.W_OK):
-        raise BadRequest(f"--output {output}: cannot write there; name a file in a folder of yours.")
-    given = answers
-    if catalogue.load(name).diagnosis:
-        answers = _asked(given, list(lab.hosts))
-    with busy("checking the lab"):
-        content = lab.ask("submit")
-    if is_interactive():
-        _show(f"{name} of {owner}", answers, content, file)
-    if answers != given and _typed("Enter writes it; anything else cancels: "):
-        raise Unable("Nothing was written. ./inv submit asks again.")
-    parts = {part: content[part] for part in ("seen", "state", "journal", "run", "facts")}
-    submission = Submission(exercise=name, student=owner, diagnosis=answers.as_dict(), **parts)
-    file.write_text(sealed(submission, public_key()))
-    make_console().print(f"Written: {file}", soft_wrap=True)
-    make_console().print("Hand in this one file. A later ./inv submit replaces it.")
+# ---- status, and starting again ----
+
+
+def status() -> int:
+    """What runs: labs and exercises, for how long, and how far the student has come."""
+    rows = [_status(lab) for lab in attach.running_labs()]
+    columns = ("lab", "student", "running for", "checks passed", "hints", "folder")
+    console = make_console()
+    if rows:
+        console.print(text_table(columns, rows))
+        print_wrapped(console, f"The folders are in {evidence.runs_folder()}.{attach.inaccessible_hint()}")
+    else:
+        console.print(f"No lab is running: {how_to_start(exercise=False)}.{attach.inaccessible_hint()}")
     return 0
 
 
-def _asked(answers: Diagnosis, hosts: list[str]) -> Diagnosis:
-    """The diagnosis; on a terminal, missing answers are asked for. Raises BadRequest."""
-    if answers.host and answers.host not in hosts:
-        raise BadRequest(f"--host {answers.host!r} is unknown: choose from {', '.join(hosts)}.")
-    given = answers.as_dict()
-    choices = {"host": dict.fromkeys(hosts, ""), "cause": CAUSES, "evidence": EVIDENCE}
-    missing = [name for name, word in given.items() if not word]
-    if missing and not is_interactive():
-        raise BadRequest(
-            f"The diagnosis is incomplete: add --{' and --'.join(missing)} "
-            "(./inv diagnosis lists the words to choose from)."
-        )
-    for name in missing:
-        given[name] = _choice(name, choices[name])
-    return Diagnosis(**given)
+def _status(lab: AttachedLab) -> tuple[str, ...]:
+    journal = Journal(lab.folder)
+    began = (lab.folder / ABOUT).stat().st_mtime
+    passed = hints = ""
+    if name := lab.about.get("exercise"):
+        began = next((entry["at"] for entry in journal.entries()), began)
+        checked, known = journal.last("check"), len(catalogue.load(name).checks)
+        ago = f", {_duration(time.time() - checked['at'])} ago" if checked else ""
+        passed = f"{len(checked['passed'])} of {known}{ago}" if checked else "not checked yet"
+        hints = f"{journal.count('hint')} of {len(catalogue.hints(name))}"
+    stopped = ", suspended" if lab.is_suspended() else ""
+    running = f"{_duration(time.time() - began)}{stopped}"
+    student = lab.about.get("student", "")
+    return (str(name or lab.about["lab"]), student, running, passed, hints, lab.folder.name)
 
 
-def _choice(name: str, words: dict[str, str]) -> str:
-    """One of the words, chosen by number or by itself; whether it is right is not checked."""
+def _duration(seconds: float) -> str:
+    """`40 s`, `12 min`, `3 h 5 min`"""
+    minutes, rest = divmod(max(0, int(seconds)), 60)
+    hours, left = divmod(minutes, 60)
+    return f"{hours} h {left} min" if hours else f"{minutes} min" if minutes else f"{rest} s"
+
+
+def reset(student: str, lab: str = "") -> int:
+    """Start the running exercise again, as it was at first; returns when it is up."""
+    found = attached(student, lab)
+    before = resets_of(found)
+    found.ask("reset")
+
+    def again() -> AttachedLab | None:
+        labs = (one for one in attach.running_labs() if one.folder == found.folder)
+        return next((one for one in labs if resets_of(one) > before), None)
+
+    with busy("starting the lab again"):
+        fresh = poll_until(again, bool, _RESTART)
+        if fresh is None:
+            raise BuildFailed(f"{found} has not started again: its terminal says why.")
+        hosts = fresh.hosts  # answered once it is built
+    assert hosts
     console = make_console()
-    console.print(
-        {"host": "Which host was it?", "cause": "What was the cause?"}.get(name, "What settled it?")
-    )
-    table = Table.grid(padding=(0, 0, 0, 2))
-    for number, (word, what) in enumerate(words.items(), 1):
-        table.add_row(str(number).rjust(2), word, what)
-    console.print(table)
-    while True:
-        typed = _typed(f"Number, 1 to {len(words)}, or {name}: ")
-        if typed in words:
-            return typed
-        if typed.isascii() and typed.isdigit() and 1 <= int(typed[:9]) <= len(words):
-            return list(words)[int(typed) - 1]
-        near = difflib.get_close_matches(typed.lower(), words, n=1)
-        meant = f" Did you mean {near[0]}?" if near else ""
-        shown = sanitize(typed, 40)
-        print_error(f"{shown!r} is not one of these: type a number from 1 to {len(words)}, or a word.{meant}")
+    print_wrapped(console, f"{found} is as it was at first. Its journal goes on, with hints and checks.")
+    old = found.folder / evidence.BEFORE.format(before + 1)
+    print_wrapped(console, f"The scripts and files that you have changed are in {old}.")
+    return 0
 
 
-def _show(title: str, answers: Diagnosis, content: Message, file: Path) -> None:
-    """Show what is about to be sealed."""
-    entries = [entry["what"] for entry in content["journal"]]
-    rows = {
-        "exercise": title,
-        **{name: word for name, word in answers.as_dict().items() if word},
-        "the lab": "what the checks and the doctor observe in it now",
-        "the journal": f"{len(entries)} entries, {entries.count('hint')} of them hints",
-    }
-    table = Table.grid(padding=(0, 0, 0, 2))
-    for row in rows.items():
-        table.add_row(*row)
-    make_console().print("This is what will be sealed:")
-    make_console().print(table)
-    make_console().print(f"{'To be replaced' if file.exists() else 'To be written'}: {file}", soft_wrap=True)
-
-
-def _typed(question: str) -> str:
-    """The answer. Raises Unable on Ctrl-D or Ctrl-C."""
-    try:
-        return input(question).strip()
-    except (EOFError, KeyboardInterrupt):
-        raise Unable("\nNothing was written: the form was cancelled. ./inv submit asks again.") from None
+def resets_of(lab: AttachedLab) -> int:
+    """How often it was reset."""
+    return int(lab.about.get("resets", 0))
 
 
 def words() -> int:
@@ -256,7 +231,7 @@ def words() -> int:
         table = Table(box=table_box(), title=title, title_justify="left")
         table.add_column("word")
         table.add_column("meaning")
-        for word, what in known.items():
+        for word, what in {**known, UNKNOWN: "I don't know"}.items():
             table.add_row(word, what)
         make_console().print(table)
     return 0

@@ -62,11 +62,12 @@ EVIDENCE = {
     "rules": "the director's rules or its timeouts",
     "settings": "a kernel setting (sysctl)",
 }
+UNKNOWN = "unknown"  # the answer of one who does not know
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Raises BadRequest for an unknown word; empty fields are not filled in."""
+    """Raises BadRequest for a word that is none of these; empty fields are not filled in."""
 
     host: str = ""
     cause: str = ""
@@ -84,5 +85,5 @@ class Diagnosis:
 
 
 def _one_of(option: str, word: str, known: dict[str, str]) -> None:
-    if word and word not in known:
+    if word not in ("", UNKNOWN, *known):
         raise BadRequest(f"{option} {word!r} is unknown: choose from {', '.join(known)}.")

@@ -42,6 +42,10 @@ def key_name(key: PublicKey) -> str:
     return hashlib.sha256(bytes(key)).hexdigest()[:8]
 
 
+def is_practice_key(key: PublicKey) -> bool:
+    return bytes(key) == bytes(private_key(PRACTICE).public_key)
+
+
 def class_secret(file: str) -> str:
     """The content of `file`, else of the environment variable, else the practice secret.
 

@@ -4,6 +4,7 @@ hosts    a process of each host
 check    the checks, judged on what the probes see now
 hint     the next hint, or those opened so far
 submit   the content of a submission: the probes' last observations, and the journal
+reset    the lab ends and starts again in the same folder, with the same journal
 note     an entry for the journal
 state    what the doctor reads
 """
@@ -11,14 +12,15 @@ state    what the doctor reads
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from classroom import catalogue
 from classroom.checks import judged, observe, probes_of
+from classroom.journal import JOURNAL, Journal
 from classroom.model import WORKDIR, Variant
 from classroom.script_edits import script_editor
 from classroom.submission import new_run
@@ -27,39 +29,21 @@ from doctor.collect_lab import collect_lab
 from labs.checks.result import Check
 from labs.machine import capabilities
 from labs.network.sandbox import run_in_sandbox
-from labs.run import json_lines
 from labs.run.build import Builder
-from labs.run.control_server import ControlServer
+from labs.run.control_server import ABOUT, SOCKET, ControlServer
 from labs.run.evidence import Evidence, give_to_owner_of
 from labs.run.lab import EXPECTED_ERRORS, build_error
 from labs.run.running import RunningLab
 from labs.terminal.exits import os_error_text
 from labs.terminal.reporter import ConsoleReporter
-from labs.terminal.screen import busy
+from labs.terminal.screen import busy, make_console, print_wrapped
 from labs.wait import patient
 
-JOURNAL = "journal.jsonl"
+_AGAIN = 75  # exit code of a sandbox whose exercise is to start again
 
 
-class Journal:
-    """What happened in an exercise, in order: hints, checks, shells, runs of the doctor.
-
-    One line of JSON each, in the run's folder; the entries become part of a submission.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / JOURNAL
-
-    def write(self, what: str, **details: Any) -> None:
-        """Append an entry, with the time of day."""
-        json_lines.append(self._file, {"at": round(time.time(), 1), "what": what, **details})
-
-    def entries(self) -> list[json_lines.Entry]:
-        """All entries; damaged lines are skipped."""
-        return [entry for entry in json_lines.entries(self._file) if "what" in entry]
-
-    def count(self, what: str) -> int:
-        return sum(entry["what"] == what for entry in self.entries())
+class ResetRequested(BaseException):
+    """Raised in the main thread, wherever it is: at the prompt, or waiting for a command."""
 
 
 class ExerciseSession:
@@ -94,7 +78,8 @@ class ExerciseSession:
                 self.definition.prepare(running, variant)
         except EXPECTED_ERRORS as error:
             raise build_error(error, self.evidence) from error
-        self.journal.write("started", exercise=variant.exercise, student=variant.student)
+        if not self.journal.entries():
+            self.journal.write("started", exercise=variant.exercise, student=variant.student)
         return running
 
     def _write_files(self) -> None:
@@ -114,9 +99,18 @@ class ExerciseSession:
             "hint": lambda request: self.hint(more=bool(request.get("more", True))),
             "submit": lambda _request: self.content(),
             "note": self._note,
+            "reset": lambda _request: self._reset(control_server),
             "state": lambda _request: {"state": collect_lab(self.running).as_dict()},
         }
         control_server.open(self.running, answers)
+
+    def _reset(self, control_server: ControlServer) -> Message:
+        """End this lab once the request is answered; `run` starts it again."""
+        self.journal.write("reset")
+        main = threading.main_thread().ident
+        assert main is not None
+        control_server.afterwards(lambda: signal.pthread_kill(main, signal.SIGUSR1))
+        return {}
 
     def _note(self, request: Message) -> Message:
         self.journal.write(str(request["entry"]), **dict(request.get("details", {})))
@@ -167,7 +161,7 @@ class ExerciseSession:
 def run(
     variant: Variant, stay: Callable[[ExerciseSession], None], introduce: Callable[[], None] = lambda: None
 ) -> int:
-    """Build the exercise in a sandbox of its own, and keep it running while `stay` does.
+    """Build the exercise in a sandbox of its own, and keep it running while `stay` does; again after a reset.
 
     `introduce` is called before anything is built. Raises LabError, before that, where this machine
     cannot run the lab.
@@ -177,18 +171,32 @@ def run(
     capabilities.require_for(variant.options)
     evidence = Evidence(f"exercise-{variant.exercise}")
 
+    resets = 0
+
     def in_sandbox() -> int:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # closing the terminal ends the lab
         about = {"lab": variant.plan.lab, "exercise": variant.exercise, "student": variant.student}
-        control_server = ControlServer(evidence.folder, **about)
+        control_server = ControlServer(evidence.folder, **about, resets=str(resets))
         with busy("starting the lab"):
             session = ExerciseSession(variant, evidence, ConsoleReporter(quiet=True))
+        signal.signal(signal.SIGUSR1, _request_reset)
         session.open(control_server)
-        stay(session)
+        try:
+            stay(session)
+        except ResetRequested:
+            return _AGAIN
         return 0
 
     try:
         introduce()
-        return run_in_sandbox(in_sandbox)
+        while (code := run_in_sandbox(in_sandbox)) == _AGAIN:
+            resets += 1
+            print_wrapped(make_console(), "\nReset: the exercise starts again, as it was at first.")
+            evidence.begin_again(resets, keep=(JOURNAL, ABOUT, SOCKET))
+        return code
     finally:
         evidence.close()
+
+
+def _request_reset(_number: int, _frame: object) -> None:
+    raise ResetRequested

@@ -74,8 +74,12 @@ class AttachedLab:
 
     def require_awake(self) -> None:
         """Raises Unable if Ctrl-Z has stopped the lab."""
-        if _is_stopped(self.first_pid):
+        if self.is_suspended():
             raise Unable(f"{self} is suspended: type fg in its terminal.")
+
+    def is_suspended(self) -> bool:
+        """Whether Ctrl-Z has stopped it."""
+        return _is_stopped(self.first_pid)
 
     def _silent(self) -> str:
         if self.has_ended():

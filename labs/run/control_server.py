@@ -37,6 +37,7 @@ class ControlServer:
         with socket_in(folder) as path:
             self._listener = Listener(path, self._answer)
         self._answers: Mapping[str, Answer] = {}
+        self._afterwards: list[Callable[[], object]] = []
 
     def open(self, running: RunningLab, answers: Mapping[str, Answer]) -> None:
         """`answers`: handlers of further requests, by their name in `do`."""
@@ -48,6 +49,12 @@ class ControlServer:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT, signal.SIGINT})  # for the prompt's thread
         while True:
             self._listener.serve_one()
+            while self._afterwards:
+                self._afterwards.pop()()
+
+    def afterwards(self, action: Callable[[], object]) -> None:
+        """Do this once the client of the current request has its answer."""
+        self._afterwards.append(action)
 
     def _answer(self, request: Message) -> Message:
         wanted = request.get("do")

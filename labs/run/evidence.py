@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from labs.errors import Unable
@@ -23,6 +24,7 @@ from realserver_setup.apply import Result
 _ROOT = Path(__file__).resolve().parents[2]
 _CURE = "make room there, or set LVS_RUNS to a folder of yours"
 _MIN_FREE = 16_384  # bytes: less is a full disk
+BEFORE = "before-reset-{}"  # folder, inside the run's, with what an exercise had before it was reset
 _MAX_OUTPUT = 20_000  # characters kept of a command's output
 
 
@@ -60,6 +62,16 @@ class Evidence:
         if not cause:
             return ""
         return f"Some evidence could not be written ({cause}): {_CURE}."
+
+    def begin_again(self, number: int, keep: Collection[str]) -> None:
+        """Put everything but the files in `keep` aside, for the lab to be built anew."""
+        aside = self.folder / BEFORE.format(number)
+        aside.mkdir()
+        for path in self.folder.iterdir():
+            if path.name not in keep and not fnmatchcase(path.name, BEFORE.format("*")):
+                path.rename(aside / path.name)
+        for path in (self.scripts, self.pcaps, self.logs):
+            path.mkdir()
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"

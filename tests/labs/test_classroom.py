@@ -111,6 +111,10 @@ def test_from_the_symptom_to_the_mark(school: Class) -> None:
         assert not list(school.folder.glob("*.lvs"))
         submitted = school.inv("submit", *diagnosis)
         assert submitted.returncode == 0, submitted.stderr
+        assert "PRACTICE KEY" in submitted.stdout
+        assert re.search(r"^checks +3 of 3 pass now$", submitted.stdout, re.MULTILINE)
+        status = school.inv("status")
+        assert re.search(r"\| e04 \| ada .* \| 3 of 3, \d+ s ago \| 1 of 3 \| ", status.stdout), status.stdout
     graded = school.inv("grade", str(school.folder))
     assert graded.returncode == 0, graded.stdout + graded.stderr
     line = next(
@@ -238,18 +242,30 @@ def test_two_students_do_not_interfere(school: Class) -> None:
         assert school.inv("check", "--student", "ada").returncode == 1
 
 
-def test_a_restarted_exercise_is_the_same(school: Class) -> None:
+def test_a_reset_exercise_is_as_it_was_at_first(school: Class) -> None:
     def scripts() -> dict[str, str]:
-        with school.playing(NAME, "ada"):
-            assert school.inv("shell", "rs1", "--command", "rm -r 1999").returncode == 0
-        run = max((school.folder / "runs").iterdir())
         return {str(file.relative_to(run)): file.read_text() for file in (run / "scripts").rglob("*.sh")}
 
-    first = scripts()
-    assert first
-    assert {name: text for name, text in scripts().items() if name != "scripts/d/start.sh"} == {
-        name: text for name, text in first.items() if name != "scripts/d/start.sh"
-    }  # which names the run's folder
+    with school.playing(NAME, "ada"):
+        [run] = (school.folder / "runs").iterdir()
+        before = scripts()
+        assert before
+        assert "Hint 1" in school.inv("hint").stdout
+        school.mend(variant_for(NAME, "ada"))
+        assert school.inv("shell", "rs1", "--command", "rm -r 1999").returncode == 0
+        done = school.inv("reset")
+        assert done.returncode == 0, done.stderr
+        assert scripts() == before
+        assert school.inv("check").returncode == 1  # the fault is back
+        assert "Hint 2" in school.inv("hint").stdout
+        assert not (run / "before-reset-1" / "scripts" / "rs1" / "1999").exists()
+        school.mend(variant_for(NAME, "ada"))
+        known = variant_for(NAME, "ada").server
+        words = ("--host", known, "--cause", "vip_missing", "--evidence", "unknown")
+        assert school.inv("submit", *words).returncode == 0
+    assert "No lab is running" in school.inv("status").stdout
+    graded = school.inv("grade", str(school.folder))
+    assert (graded.returncode, "95" in graded.stdout) == (0, True), graded.stdout + graded.stderr
 
 
 NONSENSE: list[tuple[tuple[str, ...], str]] = [
@@ -257,6 +273,8 @@ NONSENSE: list[tuple[tuple[str, ...], str]] = [
     (("exercise", NAME, "--student", "../x"), "--student"),
     (("check",), "start one with"),
     (("submit",), "start one with"),
+    (("submit", "--cause", "foo"), "start one with"),
+    (("reset",), "start one with"),
     (("shell", "rs1"), "start one with"),
     (("hint", "--student", "nobody"), "start one with"),
     (("grade", "no-such-folder"), "no-such-folder"),

@@ -271,7 +271,7 @@ def test_an_exercise_and_its_other_terminals(tmp_path: Path, mark: str) -> None:
             shell.wait()
         for environment in (LATIN_1, DUMB):  # Ctrl-C between prompt and reading is lost in CPython
             with opened("submit", columns=80, **environment) as form:
-                form.expect("Number, 1 to")
+                form.expect("Number or words: ")
                 form.send(END)
                 assert form.wait() == 2
                 assert "Nothing was written" in form.shown
@@ -279,15 +279,23 @@ def test_an_exercise_and_its_other_terminals(tmp_path: Path, mark: str) -> None:
         assert not list(tmp_path.glob("*.lvs"))
         with opened("submit", columns=80, **UTF_8) as form:
             form.expect("Which host was it?")
-            for typed in (b"\xe4\xff", b"99", variant.server.encode(), b"vip_mising", b"4", b"1"):
-                form.expect("Number, 1 to")
+            host = variant.server.encode()
+            cause, back = (b"vip_mising", b"arp", b"does not have the vip"), b"b"
+            for typed in (b"\xe4\xff", b"99", back, b"d", back, host, *cause, back, b"4", b"I don't know"):
+                form.expect("Number or words")
                 form.send_bytes(typed + b"\r")
-            form.expect("This is what will be sealed:")
-            told = form.expect("Enter writes it")
+            form.expect("This is what is sealed:")
+            told = " ".join(form.expect("Enter writes it").split())
             shown = " ".join(form.shown.split())
-            assert "'99' is not one of these: type a number from 1 to" in shown
+            assert "'99' is none of these: type a number from 0 to" in shown
+            assert "This is the first question" in shown
             assert "Did you mean vip_missing?" in shown
-            assert all(word in told for word in ("e04 of ada", variant.server, "vip_missing", "e04-ada.lvs"))
+            assert "'arp' fits 4 of these" in shown
+            for part in ("student ada", "class none", "1 of 3 pass now", f"host {variant.server}", "file /"):
+                assert part in told
+            assert "cause vip_missing (a real server does not have the VIP)" in told
+            assert "evidence I don't know" in told
+            assert "PRACTICE KEY" in told
             assert not list(tmp_path.glob("*.lvs"))
             form.line("")
             assert form.wait() == 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from classroom.diagnosis import CAUSES, EVIDENCE, Diagnosis
+from classroom.diagnosis import CAUSES, EVIDENCE, UNKNOWN, Diagnosis
+from classroom.submit import matches
 from labs.errors import BadRequest
 
 
@@ -28,3 +29,35 @@ def test_only_known_words_are_accepted(field: str, known: dict[str, str]) -> Non
 
 def test_words_are_identifiers() -> None:
     assert all(word.isidentifier() for word in (*CAUSES, *EVIDENCE))
+
+
+def test_one_may_not_know() -> None:
+    assert Diagnosis(cause=UNKNOWN).as_dict() == {"host": "", "cause": "unknown", "evidence": ""}
+    assert UNKNOWN not in (*CAUSES, *EVIDENCE)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("4", ["vip_missing"]),
+        ("VIP-Missing", ["vip_missing"]),
+        ("does not have the vip", ["vip_missing"]),
+        ("reverse path", ["rp_filter"]),
+        ("persistence", ["persistence"]),
+        ("0", [UNKNOWN]),
+        ("I don't know", [UNKNOWN]),
+        ("?", [UNKNOWN]),
+        ("", []),
+        ("00", []),
+        ("9999999999999", []),
+        ("gremlins", []),
+        ("\N{REPLACEMENT CHARACTER}", []),
+    ],
+)
+def test_a_cause_is_chosen_by_number_or_in_ones_own_words(typed: str, meant: list[str]) -> None:
+    assert matches(typed, CAUSES) == meant
+
+
+def test_words_that_fit_several_choose_none() -> None:
+    assert len(matches("arp", CAUSES)) > 1
+    assert matches("rs", {"d": "", "rs1": "", "rs2": ""}) == ["rs1", "rs2"]

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from classroom.checks import FAILED, judged, observe
-from classroom.session import JOURNAL, ExerciseSession, Journal, run
+from classroom.journal import JOURNAL, Journal
+from classroom.session import ExerciseSession, run
 from classroom.variants import variant_for
 from labs.checks.result import Check
 from labs.errors import LabError

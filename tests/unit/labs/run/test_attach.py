@@ -18,7 +18,7 @@ import pytest
 
 import labs.run.control_server
 from classroom import command
-from classroom.command import attached
+from classroom.attached import attached
 from doctor import command as doctor_command
 from labs.errors import BadRequest, BuildFailed, Unable
 from labs.run import attach

@@ -68,7 +68,7 @@ def test_a_command_needs_neither_standard_input_nor_standard_error() -> None:
     assert run_closed("lab-dr --show-scripts", "<&- 2>&- > /dev/null") == (0, "")
 
 
-@pytest.mark.parametrize("words", ["--list", "exercises", "lab-dr --show-scripts"])
+@pytest.mark.parametrize("words", ["--list", "exercises", "lab-dr --show-scripts", "status"])
 def test_a_result_that_no_one_gets_is_no_success(words: str) -> None:
     says = "Standard output is closed: redirect it to a file, or to /dev/null.\n"
     assert run_closed(words, ">&-") == (2, says)
