@@ -148,6 +148,7 @@ def _over(
     director = state.director_host
     server = _host_of(state, target)
     yield from _rule(state, service, target, server)
+    target = target if target.port else replace(target, port=port)  # a service for all ports keeps them
     if server is None or server.error:
         return
     address = target.address if state.method == "nat" else state.vip

@@ -311,6 +311,14 @@ def test_clients_that_differ_in_their_address_only_are_one_difference() -> None:
     assert set(found.paths) == {f"{client} to rs{n}" for client in ("c1", "c2") for n in (1, 2, 3)}
 
 
+def test_a_service_for_all_ports_keeps_the_port() -> None:
+    every = Service("TCP", VIP, 0, 0, "rr", 300, (Target("203.0.113.11", 0, 1, "Route"),))
+    state = director(failing(healthy("dr")), services=(every,))
+    assert differences(state) == []
+    (found,) = differences(dead(state, "rs1", 21))
+    assert (found.what, found.expected) == ("socket", f"a program listens on TCP {VIP}:21")
+
+
 def test_the_director_as_a_real_server() -> None:
     local = Service("TCP", VIP, 80, 0, "rr", 0, (Target("127.0.0.1", 80, 1, "Masq"),))
     state = director(failing(healthy("nat")), services=(local,))
