@@ -96,12 +96,11 @@ class Builder:
         if options.impaired:
             self._note(f"Distant clients: {' '.join(netem_options(options)[1:])}, each way.")
         if plan.method is Method.TUN:
-            origin = (
-                "the kernel's"
+            self._note(
+                "tunl0 is the kernel's."
                 if self._kernel_tunl0
-                else "a user-space program: this kernel has no ipip module"
+                else "tunl0 is a user-space program: this kernel has no ipip module."
             )
-            self._note(f"tunl0 is {origin}.")
 
     def _note(self, text: str) -> None:
         self.notes.append(text)

@@ -37,7 +37,8 @@ from tests.labs.terminal import run_to_terminal
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("labs/*/README.md")])
 LESSONS = sorted(ROOT.glob("labs/vs_*/README.md"))
-TRANSCRIPTS = [*LESSONS, ROOT / "docs" / "paper.md"]  # whose answers at the prompt are compared with a run
+# Whose answers at the prompt are compared with a run:
+TRANSCRIPTS = [*LESSONS, ROOT / "README.md", ROOT / "docs" / "director.md", ROOT / "docs" / "paper.md"]
 OPERATING = ROOT / "docs" / "operating.md"  # its commands belong together: test_operating.py runs them
 _BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _EXCLUDED = ("./inv test", "./inv vm", "git clone", "cd ")

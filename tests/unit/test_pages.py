@@ -106,3 +106,37 @@ def test_a_file_that_a_page_names_exists(page: Path) -> None:
     named = {name for name in _FILE.findall(page.read_text()) if not name.startswith(_OF_A_RUN)}
     named = {name for name in named if "NAME" not in name}
     assert {name for name in named if not any((ROOT / base / name).exists() for base in _BASES)} == set()
+
+
+# ---- messages that a page quotes ----
+
+_MESSAGES = re.compile(r"^\| (?:message|note) \|.*\n\|[-|]+\n((?:\|.*\n)+)", re.MULTILINE)
+_QUOTED = re.compile(r'"((?:[A-Z]|\.\.\. )[^"]+)"')
+_QUOTING = [ROOT / "docs" / name for name in ("trouble.md", "teaching.md")]
+
+
+@cache
+def texts() -> str:
+    """The source with its strings in one piece each, and with `_` where a value is filled in."""
+    folders = [path for path in ROOT.iterdir() if (path / "__init__.py").exists() and path.name != "tests"]
+    files = [ROOT / "tasks.py", ROOT / "inv", *(file for path in folders for file in path.rglob("*.py"))]
+    joined = re.sub(r'"\s*\n\s*f?"', "", "\n".join(file.read_text() for file in files))
+    return re.sub(r"\{[^{}]*\}", "_", joined)
+
+
+def quoted(page: str) -> Iterator[str]:
+    """The parts of the messages in the tables and the prose of a page, without what differs."""
+    rows = (row for table in _MESSAGES.findall(page) for row in table.splitlines())
+    for message in (*(row.strip("|").split(" | ")[0] for row in rows), *_QUOTED.findall(page)):
+        for part in re.split(r"\.\.\.|, |NAME", " ".join(message.split())):
+            if part.strip(" ."):
+                yield part.strip(" .`")
+
+
+@pytest.mark.parametrize("page", _QUOTING, ids=_each)
+def test_a_message_that_a_page_quotes_is_in_the_source(page: Path) -> None:
+    """Or begins with a value: the name of a file or program."""
+    parts = list(quoted(page.read_text()))
+    assert parts
+    absent = [part for part in parts if part not in texts()]
+    assert [part for part in absent if f"_ {part.partition(' ')[2]}" not in texts()] == []
