@@ -21,6 +21,7 @@ _HARMLESS = (
     *("persistence", "ports_apart", "server_deleted", "short_timeout", "no_ftp_helper"),
     *("icmp_filtered", "small_mtu", "slow_link"),
 )
+_OF_A_DIRECTOR = ("director_down", "frozen")  # causes of its silence
 _DROPS = (
     *("IpInAddrErrors", "IpOutNoRoutes", "IpInDiscards", "IpOutDiscards", "TcpInCsumErrors"),
     *("TcpExtIPReversePathFilter", "TcpExtListenDrops", "TcpExtListenOverflows"),
@@ -32,7 +33,7 @@ def show(
 ) -> int:
     """Exit code 0 where clients are served and nothing is wrong, else 1; unread hosts count as wrong."""
     console = console or make_console(_WIDE)
-    unread = list(_unread(state))
+    unread = list(_unread(state, causes))
     explained = {cause.host for cause in causes if cause.cause not in _HARMLESS}
     found = [one for one in differences(state) if one.host not in explained]
     for line in (*unread, *_failures(state)):
@@ -58,8 +59,9 @@ def show(
     return 1 if wrong else 0
 
 
-def _unread(state: LabState) -> Iterator[str]:
-    if state.director.error:
+def _unread(state: LabState, causes: Sequence[Cause]) -> Iterator[str]:
+    """What did not answer, unless a cause says why."""
+    if state.director.error and not any(_silences(state, cause) for cause in causes):
         name, process = state.director_host.name, state.director_process
         if process and process.stopped:
             yield (
@@ -74,6 +76,10 @@ def _unread(state: LabState) -> Iterator[str]:
     for host in state.hosts:
         if host.error:
             yield f"{host.name} could not be read: {host.error}"
+
+
+def _silences(state: LabState, cause: Cause) -> bool:
+    return cause.cause in _OF_A_DIRECTOR and cause.host == state.director_host.name
 
 
 def _failures(state: LabState) -> Iterator[str]:

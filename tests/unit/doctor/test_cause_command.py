@@ -200,3 +200,9 @@ def test_a_dead_director_and_an_unreadable_host_are_reported() -> None:
     assert "rs2 could not be read: gone" in text
     assert "Nothing wrong" not in text
     assert host(state, "d").error == ""
+
+
+def test_a_stopped_director_is_told_once() -> None:
+    silent = director(healthy("nat"), services=(), error="no answer")
+    code, text = printed(replace(silent, director_process=Process(7, "director", "T")))
+    assert (code, text.count("kill -CONT 7"), "The director on d" in text) == (1, 1, False)
