@@ -25,7 +25,7 @@ from director.core.events import Event
 from director.core.real_server import Method
 from director.core.states import Timeouts
 from director.core.sysctls import Sysctls
-from director.engines.engine import Engine
+from director.engines.engine import Daemons, Engine
 from director.event_file import EventFile, seconds_since_the_epoch
 from director.kernel_settings import forwarding, kept_for_the_next_director
 
@@ -101,13 +101,15 @@ def run(settings: Settings) -> None:
         listener = _listen(settings.socket, handler)
         handler.run_later = listener.run_in_background
         stack.callback(listener.close)
+        handler.open_daemons = partial(_daemons, director, engine, selector, clock, listener)
+        stack.callback(handler.close)
         listener.register(selector)
         selector.register(signals, EVENT_READ, signals.receive)
         say(f"Forwarding on {', '.join(settings.interfaces)}; the control socket is {settings.socket}.")
         _warn_of_forwarding(settings, director)
         _tell_systemd("READY=1")
         gc.freeze()  # what exists now lasts: no collection need look at it again
-        _loop(selector, signals, director, engine, listener, clock)
+        _loop(selector, signals, director, engine, listener, handler, clock)
 
 
 def say(sentence: str) -> None:
@@ -122,6 +124,7 @@ def _loop(
     director: Director,
     engine: Engine,
     listener: Listener,
+    handler: RequestHandler,
     clock: Callable[[], float],
 ) -> None:
     """Serve what is ready, and tick every second, until a signal ends it."""
@@ -136,7 +139,22 @@ def _loop(
             engine.sync_schedulers()
             director.tick(now, listener.run_in_background)
             engine.tick(now)
+            handler.tick(now)
             listener.expire()
+
+
+def _daemons(
+    director: Director,
+    engine: Engine,
+    selector: DefaultSelector,
+    clock: Callable[[], float],
+    listener: Listener,
+) -> Daemons:
+    """What tells another director of connections, or listens to one."""
+    from director.sync_daemon import SyncDaemons  # only now: most directors are alone
+
+    kernels = engine.sync_daemons()
+    return kernels or SyncDaemons(director, engine, selector, clock, listener.run_in_background)
 
 
 def _listen(path: str, handler: RequestHandler) -> Listener:

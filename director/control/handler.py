@@ -6,7 +6,11 @@
     {"do": "connections"}                the connection table, templates included
     {"do": "explain", ...}               what the director would do with a packet, and why (explanation.py)
     {"do": "packet_table", ...}          the packet table of a client's connections (explanation.py)
-    {"do": "counters"}                   counters of the engine and of the process
+    {"do": "counters"}                   counters of the engine, of the process and of sync daemons
+    {"do": "start_daemon", ...}          tell another director of connections, or listen to one: the fields
+                                         of DaemonConfig (core/sync_protocol.py)
+    {"do": "stop_daemon", "role": ...}   ... no more: master or backup
+    {"do": "daemons"}                    the daemons that are running, with their counters
 
 An answer has "ok": true and what was asked for, or "ok": false and "error", one sentence. Where one of many
 commands was refused, "place" is its index. Anything that takes more than a moment is done in steps, and
@@ -22,6 +26,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from director.control.channel import ROWS_PER_LINE, merge
@@ -31,7 +36,7 @@ from director.core.errors import LvsError
 from director.core.events import Trace
 from director.core.service import VirtualService
 from director.core.transaction import Transaction, exhaust
-from director.engines.engine import Engine, EngineError
+from director.engines.engine import Daemons, Engine, EngineError
 from director.formats.command_json import decode
 
 if TYPE_CHECKING:
@@ -55,6 +60,8 @@ class RequestHandler:
     ) -> None:
         """`about` is what "list" says of the director besides its rules."""
         self.run_later: Callable[[Iterator[None]], object] = exhaust
+        self.open_daemons: Callable[[], Daemons | None] = lambda: None
+        self._daemons: Daemons | None = None
         self._director = director
         self._engine = engine
         self._clock = clock
@@ -67,6 +74,9 @@ class RequestHandler:
             "list": self._list,
             "connections": self._connections,
             "counters": self._counters,
+            "start_daemon": self._start_daemon,
+            "stop_daemon": self._stop_daemon,
+            "daemons": lambda _request: {"daemons": self._running_daemons()},
             "explain": self._by_the_core(explainer.explain),
             "packet_table": self._by_the_core(explainer.packet_table),
         }
@@ -178,7 +188,47 @@ class RequestHandler:
             "rss_bytes": _resident(),
             "internal_errors": self.internal_errors,
         }
-        return {"engine": dict(self._engine.counters()), "process": process}
+        sync = {daemon["role"]: daemon.get("counters", {}) for daemon in self._running_daemons()}
+        return {"engine": dict(self._engine.counters()), "process": process, "sync": sync}
+
+    # ---- synchronisation with another director ----
+
+    def _start_daemon(self, request: Message) -> Message:
+        from director.core.sync_protocol import DaemonConfig  # only now: most directors are alone
+
+        names = {field.name for field in fields(DaemonConfig)}
+        wanted = {name: value for name, value in request.items() if name != "do"}
+        unknown = sorted(wanted.keys() - names)
+        if unknown or not wanted.keys() >= {"role", "interface"}:
+            known = ", ".join(sorted(names))
+            raise ValueError(f"start_daemon: expected role and interface, and of these only: {known}.")
+        config = DaemonConfig(**wanted)
+        self._daemons = self._daemons or self.open_daemons()
+        if self._daemons is None:
+            raise EngineError("This director has no synchronisation daemons.")
+        self._daemons.start(config)
+        return {}
+
+    def _stop_daemon(self, request: Message) -> Message:
+        role = request.get("role")
+        if self._daemons is None or not isinstance(role, str):
+            raise LvsError(f"No daemon is running as {role}.")
+        self._daemons.stop(role)
+        return {}
+
+    def _running_daemons(self) -> list[Message]:
+        return self._daemons.running() if self._daemons is not None else []
+
+    def tick(self, now: float) -> None:
+        """Called once a second."""
+        if self._daemons is not None:
+            self._daemons.tick(now)
+
+    def close(self) -> None:
+        """Stop the daemons."""
+        if self._daemons is not None:
+            self._daemons.close()
+            self._daemons = None
 
 
 def _refused(sentence: str) -> Message:

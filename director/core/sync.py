@@ -13,7 +13,6 @@ the messages. Their settings are in sysctls.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from typing import Any
 
 from director.core.connections import Connection, Lifecycle, Tables
@@ -46,11 +45,20 @@ _METHODS = {
     Method.DR: Flag.DIRECT_ROUTE,
 }
 _ASSURED = 1  # a template's state
+_MOST_MARKS = 65536
 
 
-@lru_cache(maxsize=4)
-def _by_state(timeouts: Timeouts) -> dict[State, float]:
-    return timeouts.by_state()
+class _ByState:
+    """Timeouts by state, looked up anew when they have changed."""
+
+    def __init__(self) -> None:
+        self._known: Timeouts | None = None
+        self._by_state: dict[State, float] = {}
+
+    def of(self, timeouts: Timeouts) -> dict[State, float]:
+        if timeouts is not self._known:
+            self._known, self._by_state = timeouts, timeouts.by_state()
+        return self._by_state
 
 
 # ---- the master ----
@@ -62,6 +70,8 @@ class Sender:
     def __init__(self, rules: Rules, send: Callable[[SyncRecord, float], None]) -> None:
         self._rules = rules
         self._send = send
+        self._timeouts = _ByState()
+        self._marks: dict[Key, SyncMark] = {}  # of connections that are kept elsewhere than in the core
 
     def __deepcopy__(self, _memo: object) -> Sender:
         """A copy of a director, such as a dry run's, tells nobody."""
@@ -76,9 +86,20 @@ class Sender:
             return
         self._offer_control(connection, now)
 
-    def send(self, connection: Connection, now: float) -> None:
-        """Send a connection of which it was decided elsewhere that it is time."""
-        if not (self._rules.sysctls.sync_persist_mode and _in_persistence(connection)):
+    def tell(self, connection: Connection, now: float) -> None:
+        """Send a connection for which it is time by its packets and states; sync_refresh_period also counts.
+
+        `connection` was made for this call, by an engine whose data plane keeps the connections.
+        """
+        sysctls = self._rules.sysctls
+        is_due = not (sysctls.sync_persist_mode and _in_persistence(connection))
+        if is_due and sysctls.sync_refresh_period:
+            if len(self._marks) > _MOST_MARKS:
+                self._marks.clear()
+            key = (connection.protocol, connection.client, connection.vip)
+            connection.sync = self._marks.setdefault(key, connection.sync or SyncMark())
+            is_due = self._is_due(connection, connection.packets, now)
+        if is_due:
             self._send(self._record(connection), now)
         self._offer_control(connection, now)
 
@@ -98,19 +119,20 @@ class Sender:
 
     def _is_due(self, entry: Entry, packets: int, now: float) -> bool:
         """Whether to send it after so many packets; if so, this is remembered."""
-        sysctls, mark, timeout = self._rules.sysctls, _mark(entry), self._timeout(entry)
+        sysctls, mark = self._rules.sysctls, _mark(entry)
         state = None
         if isinstance(entry, Connection):
             if sysctls.sync_persist_mode and _in_persistence(entry):
                 return False
             state = entry.state
-            if entry.protocol == TCP and state not in SENT:
-                return False
-            if entry.protocol == TCP and state not in (mark.state, State.ESTABLISHED):
-                return _sent(mark, state, now + timeout)
-        period, refresh = sysctls.sync_period, sysctls.sync_refresh_period
-        retries = 0
+            if entry.protocol == TCP:
+                if state not in SENT:
+                    return False
+                if state is not mark.state and state is not State.ESTABLISHED:
+                    return self._remember(mark, entry, now)
+        period, refresh, retries = sysctls.sync_period, sysctls.sync_refresh_period, 0
         if refresh and mark.ends is not None:
+            timeout = self._timeout(entry)
             moved = abs(now + timeout - mark.ends)
             if moved < min(refresh, max(timeout / 2, _LEAST_REFRESH)):
                 since = now - (mark.ends - timeout)
@@ -118,16 +140,21 @@ class Sender:
                     return False
                 retries = mark.retries + 1
         if period:
-            if isinstance(entry, Connection) and packets % period != sysctls.sync_threshold:
+            if state is not None and packets % period != sysctls.sync_threshold:
                 return False
         elif not refresh and packets != sysctls.sync_threshold:
             return False
-        return _sent(mark, state, now + timeout, retries)
+        return self._remember(mark, entry, now, retries)
+
+    def _remember(self, mark: SyncMark, entry: Entry, now: float, retries: int = 0) -> bool:
+        mark.state = entry.state if isinstance(entry, Connection) else None
+        mark.ends, mark.retries = now + self._timeout(entry), retries
+        return True
 
     def _timeout(self, entry: Entry) -> float:
         if isinstance(entry, Template):
             return entry.lifetime
-        return _by_state(self._rules.timeouts)[entry.state]
+        return self._timeouts.of(self._rules.timeouts)[entry.state]
 
     def _record(self, entry: Entry) -> SyncRecord:
         if isinstance(entry, Template):
@@ -170,11 +197,6 @@ def _mark(entry: Entry) -> SyncMark:
     if entry.sync is None:
         entry.sync = SyncMark()
     return entry.sync
-
-
-def _sent(mark: SyncMark, state: State | None, ends: float, retries: int = 0) -> bool:
-    mark.state, mark.ends, mark.retries = state, ends, retries
-    return True
 
 
 def _in_persistence(connection: Connection) -> bool:
@@ -231,6 +253,7 @@ class Receiver:
         self._lifecycle = lifecycle
         self._limit = overload.limit - -(-overload.limit // ROOM_FOR_CLIENTS)
         self._ftp_helper = ftp_helper
+        self._timeouts = _ByState()
         self._unbound: dict[Key, _Unbound] = {}
         self._timers: Timers[_Unbound] = Timers()
 
@@ -321,7 +344,7 @@ class Receiver:
         return True
 
     def _timeout(self, record: SyncRecord, state: State) -> float:
-        return record.timeout or _by_state(self._rules.timeouts)[state]
+        return record.timeout or self._timeouts.of(self._rules.timeouts)[state]
 
     def _is_full(self) -> bool:
         used = len(self._connections) + len(self._templates) + len(self._unbound)

@@ -27,22 +27,60 @@ Nothing in a message proves who has sent it. Source: Linux, ip_vs_sync.c as a de
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import IntFlag
 from functools import lru_cache
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 from socket import inet_aton, inet_ntoa
 from struct import Struct
 from typing import NamedTuple
 
-from director.core.packet import TCP, UDP, Endpoint
+from director.core.errors import BadValue
+from director.core.packet import TCP, UDP, Endpoint, check_address
 from director.core.states import State
 
-VERSIONS = (0, 1)
+MASTER, BACKUP = ROLES = ("master", "backup")
 GROUP, PORT, TTL = "224.0.0.81", 8848, 1
+SYNCID = 255  # of ipvsadm 1.31 where none is given
 HEADERS = 28  # bytes of IP and UDP in front of a message
 MAX_MESSAGE = 65535 - HEADERS
 MAX_CONNECTIONS = 255  # in a message: the number is one byte
 SEND_AFTER = 2.0  # seconds that a message waits for more connections
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonConfig:
+    """A daemon that sends (master) or receives (backup) messages; they may run side by side.
+
+    A backup whose `syncid` is 0 takes messages of every syncid. `maxlen` is in bytes, 0 for what the
+    interface's MTU allows. Raises BadValue.
+    """
+
+    role: str
+    interface: str
+    syncid: int = SYNCID
+    maxlen: int = 0
+    group: str = GROUP
+    port: int = PORT
+    ttl: int = TTL
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise BadValue("daemon", " or ".join(ROLES), self.role)
+        if type(self.interface) is not str or not self.interface:
+            raise BadValue("mcast-interface", "the name of an interface", self.interface)
+        check_address("mcast-group", self.group)
+        if not IPv4Address(self.group).is_multicast:
+            raise BadValue("mcast-group", f"a multicast address such as {GROUP}", self.group)
+        for name, low, high in (
+            ("syncid", 0, 255),
+            ("maxlen", 0, MAX_MESSAGE),
+            ("port", 1, 65535),
+            ("ttl", 1, 255),
+        ):
+            value = getattr(self, name)
+            if type(value) is not int or not low <= value <= high:
+                raise BadValue(name, f"{low} to {high}", value)
 
 
 class Flag(IntFlag):

@@ -11,10 +11,30 @@ if TYPE_CHECKING:
 
     from director.core.connections import Tables
     from director.core.director import Director
+    from director.core.sync_protocol import DaemonConfig
 
 
 class EngineError(Exception):
     """The engine can't run on this machine; the text says what is missing and what to do."""
+
+
+class Daemons(Protocol):
+    """Synchronisation with another director: at most one daemon that sends, and one that receives."""
+
+    def start(self, config: DaemonConfig) -> None:
+        """Raises LvsError or EngineError."""
+
+    def stop(self, role: str) -> None:
+        """Raises LvsError or EngineError."""
+
+    def running(self) -> list[dict[str, Any]]:
+        """JSON-ready: the fields of DaemonConfig, and counters if there are any."""
+
+    def tick(self, now: float) -> None:
+        """Called once a second."""
+
+    def close(self) -> None:
+        """Stop them all."""
 
 
 class Engine(Protocol):
@@ -73,6 +93,12 @@ class Engine(Protocol):
         Raises EngineError if they are refused. It is called again then, with the rules as they were before,
         to undo what was half done.
         """
+
+    def sync_daemons(self) -> Daemons | None:
+        """The kernel's; None where the director's process has to be the daemons itself."""
+
+    def sync_changed(self) -> None:
+        """Whether the director has a sender, or stands by, has changed."""
 
     def tick(self, now: float) -> None:
         """Called once a second."""

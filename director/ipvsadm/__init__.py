@@ -35,12 +35,19 @@ def _work(words: Sequence[str]) -> str | Iterable[str]:
         "L": _list,
         "S": _save,
         "R": _restore,
+        "start-daemon": _ask,
+        "stop-daemon": _ask,
     }
     return answers.get(line.command, _change)(line)
 
 
 def _change(line: Line) -> str:
     cli.apply(requests.commands(line))
+    return ""
+
+
+def _ask(line: Line) -> str:
+    cli.query(requests.daemon(line))
     return ""
 
 
@@ -59,8 +66,8 @@ def _show(line: Line) -> Iterator[str]:
 
 
 def _list(line: Line) -> str | Iterable[str]:
-    if "daemon" in line.options:  # the director has no synchronisation daemon
-        return ""
+    if "daemon" in line.options:
+        return listing.daemons(cli.query({"do": "daemons"})["daemons"])
     if CONNECTIONS in line.options:
         parts = cli.stream_reply({"do": "connections"})
         return listing.connections(_rows(next(parts), parts), line.options)

@@ -29,6 +29,9 @@ USAGE = f"""\
 {PROGRAM} -L|-l [SERVICE] [-n] [-c] [--stats|--rate|--thresholds|--persistent-conn|--timeout]
            [--exact] [--nosort]
 {PROGRAM} -Z [SERVICE]
+{PROGRAM} --start-daemon master|backup [--mcast-interface INTERFACE] [--syncid ID]
+           [--sync-maxlen BYTES] [--mcast-group ADDRESS] [--mcast-port PORT] [--mcast-ttl TTL]
+{PROGRAM} --stop-daemon master|backup | -L --daemon
 {PROGRAM} -C | -S [-n] | -R [--line-by-line] | --set TCP TCPFIN UDP | -h | -v
 
 Services and servers:
@@ -42,6 +45,8 @@ Services and servers:
   -L -l --list         print the rules, or with -c the connections
   -Z --zero            reset the counters to 0
   --set                timeouts of idle connections in seconds; 0 keeps a timeout as it is
+  --start-daemon       tell another director of connections (master), or listen to one (backup)
+  --stop-daemon        ... no more
 
 SERVICE is one of:
   -t --tcp-service ADDRESS[:PORT]     -u --udp-service ADDRESS[:PORT]
@@ -64,6 +69,12 @@ Options:
   -c --connection             the connections
   -X --exact                  numbers in full instead of K, M and G
   --nosort                    in the order in which the rules were added
+  --syncid ID                 0 to 255 (default: 255); a backup with 0 listens to every master
+  --sync-maxlen BYTES         of a message, 1 to 65507 (default: what the MTU allows)
+  --mcast-interface NAME      messages go out here (default: eth0) ...
+  --mcast-group ADDRESS       ... to this group (default: 224.0.0.81)
+  --mcast-port PORT           ... and UDP port (default: 8848)
+  --mcast-ttl TTL             ... through this many networks (default: 1)
 """
 
 _NAMES = {
@@ -106,6 +117,7 @@ _LONG_WITH_VALUE = (
     *("tun-type", "tun-port", "pe", "sctp-service", "start-daemon", "stop-daemon"),
     *("syncid", "sync-maxlen", "mcast-interface", "mcast-group", "mcast-port", "mcast-ttl"),
 )
+DAEMONS = ("start-daemon", "stop-daemon")  # commands whose value is a role
 _KINDS = {
     **dict.fromkeys("AEDCRSaedLlZhvgimconX6", NO_VALUE),
     **dict.fromkeys("tufsMrwxyb", VALUE),
@@ -118,8 +130,7 @@ _ALIASES = {"l": "L", "v": "version", "X": "exact"}
 _SPELLINGS = {key: f"--{name}" for name, key in _NAMES.items()}
 ABSENT = {  # options of kernel IPVS that the director lacks, by their spellings
     key: _SPELLINGS[key]
-    for key in ("6", "tun-info", "tun-nocsum", "tun-csum", "tun-remcsum", *_LONG_WITH_VALUE)
-    if key != "tun-type"
+    for key in ("6", "tun-info", "tun-nocsum", "tun-csum", "tun-remcsum", "tun-port", "pe", "sctp-service")
 }
 
 SERVICES = "tuf"
@@ -140,6 +151,8 @@ _COMMANDS = {  # with the options that each allows
     "S": {"n", "sort"},
     "Z": {*SERVICES},
     "R": {"line-by-line"},
+    "start-daemon": {"syncid", "sync-maxlen", "mcast-interface", "mcast-group", "mcast-port", "mcast-ttl"},
+    "stop-daemon": set[str](),
     **{key: set[str]() for key in ("C", "set", "h", "version")},
 }
 
@@ -173,7 +186,7 @@ def parse(words: Sequence[str]) -> Line:
         raise ToolError(f"a command comes first, such as -A or -L; {PROGRAM} -h lists them.", REFUSED)
     if command in ("h", "version"):
         return Line(command, {})
-    options: dict[str, str | None] = {}
+    options: dict[str, str | None] = {command: given[0][1]} if command in DAEMONS else {}
     for key, value in given[1:]:
         _put(options, command, key, value)
     line = Line(command, options, rest)

@@ -105,6 +105,15 @@ def timeouts(seconds: Fields) -> str:
     return f"Timeout (tcp tcpfin udp): {seconds['tcp']} {seconds['tcpfin']} {seconds['udp']}\n"
 
 
+def daemons(running: Iterable[Fields]) -> str:
+    """The synchronisation daemons: the master first."""
+    form = (
+        "{role} sync daemon (mcast={interface}, syncid={syncid}, maxlen={maxlen}, "
+        "group={group}, port={port}, ttl={ttl})\n"
+    )
+    return "".join(form.format(**daemon) for daemon in running)
+
+
 def _service(service: Fields, view: str, options: Options) -> str:
     name = f"FWM  {service['mark']}"
     if not service["mark"]:

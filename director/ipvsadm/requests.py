@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from director.control.cli import (
     MAX_MARK,
+    MAX_PORT,
     PROTOCOLS,
     REFUSED,
     Fields,
@@ -30,6 +31,9 @@ SCHEDULER = "wlc"
 PERSISTENT = 360  # seconds
 MAX_SECONDS = 31 * 24 * 3600
 MAX_INT = 2**31 - 1  # of weights and thresholds
+ROLES = ("master", "backup")  # of synchronisation daemons
+SYNC_INTERFACE = "eth0"
+MAX_MESSAGE = 65507  # bytes
 
 
 def commands(line: Line) -> list[Fields]:
@@ -142,6 +146,35 @@ def _server_options(line: Line) -> Fields:
 def _timeouts(line: Line) -> Fields:
     tcp, tcpfin, udp = (_number("timeout", word, 0, MAX_SECONDS) for word in line.words)
     return {"command": "SetTimeouts", "tcp": tcp, "tcpfin": tcpfin, "udp": udp}
+
+
+def daemon(line: Line) -> Fields:
+    """The request of --start-daemon or --stop-daemon."""
+    role = line.options[line.command]
+    if role not in ROLES:
+        raise UsageError(f"--{line.command} {role!r}: expected {' or '.join(ROLES)}.")
+    if line.command == "stop-daemon":
+        return {"do": "stop_daemon", "role": role}
+    request: Fields = {
+        "do": "start_daemon",
+        "role": role,
+        "interface": line.options.get("mcast-interface") or SYNC_INTERFACE,
+    }
+    for option, field, least, most in (
+        ("syncid", "syncid", 0, 255),
+        ("sync-maxlen", "maxlen", 1, MAX_MESSAGE),
+        ("mcast-port", "port", 1, MAX_PORT),
+        ("mcast-ttl", "ttl", 1, 255),
+    ):
+        text = line.options.get(option)
+        if text is not None:
+            request[field] = _number(option, text, least, most)
+    group = line.options.get("mcast-group")
+    if group is not None:
+        if parse_ipv4(group) is None:
+            raise UsageError(f"bad mcast-group {group!r}: expected an IPv4 address such as 224.0.0.81.")
+        request["group"] = group
+    return request
 
 
 def _number(what: str, text: str, least: int, most: int) -> int:

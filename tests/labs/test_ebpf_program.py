@@ -27,10 +27,13 @@ from director.core.events import Trace
 from director.core.packet import ACK, FIN, RST, SYN, TCP, UDP, Endpoint
 from director.core.real_server import Method
 from director.core.states import ACTIVE, Direction, State, Timeouts, next_state
+from director.core.sync import SENT
+from director.core.sysctls import Sysctls
 from director.engines.ebpf import compiler, layouts
 from director.engines.ebpf.checkpoint import FtpSessions
 from director.engines.ebpf.layouts import NANO, KernelClock, Settings, Totals
 from director.engines.ebpf.libbpf import check, library
+from director.engines.ebpf.libbpf.maps import RingBuffer
 from director.engines.ebpf.libbpf.programs import BpfObject, RunOptions, run
 from director.engines.ebpf.program import MAPS, SETTINGS, TOTALS, ProgramUpdates
 from director.engines.ebpf.services import SCHEDULERS
@@ -44,6 +47,7 @@ SERVER, NUMBER = Endpoint("172.16.0.3", 8000), 1
 FLAGS = range(64)  # TCP's six
 METHODS = {Direction.INPUT: Method.NAT, Direction.OUTPUT: Method.NAT, Direction.INPUT_ONLY: Method.DR}
 _TURNS = 2000
+_TO_THE_KERNEL = 2**32 - 1  # TC_ACT_UNSPEC
 STEP = 10_000  # seconds between the timeouts of two states
 TIMEOUTS = Timeouts(**{state.value.lower(): STEP * (at + 1) for at, state in enumerate(State)})
 
@@ -162,14 +166,93 @@ def test_udp_has_one_state(detached: Detached) -> None:
         assert detached.counts() == (0, 0)
 
 
-def test_packets_are_counted_as_far_as_drop_entry_needs(detached: Detached) -> None:
+def test_packets_from_the_client_are_counted(detached: Detached) -> None:
     key = detached.insert(TCP, State.ESTABLISHED, Method.NAT)
     seen = []
     for _ in range(12):
         detached.run_on(TCP, CLIENT, VIP, ACK)
         detached.run_on(TCP, SERVER, CLIENT, ACK)
         seen.append(detached.entry(key).packets)
-    assert seen == [*range(1, 10), 9, 9, 9]
+    assert seen == [*range(1, 13)]
+
+
+@pytest.mark.parametrize(("period", "then"), [(50, 0x8000 % 50), (40_000, 0)])
+def test_a_full_count_continues_at_the_same_place_of_the_period(
+    detached: Detached, period: int, then: int
+) -> None:
+    key = detached.insert(TCP, State.ESTABLISHED, Method.DR)
+    full = layouts.MAX_PACKETS
+    assert ProgramUpdates(detached.run).compare_and_swap(
+        key, detached.entry(key).flags, detached.entry(key).flags, packets=full
+    )
+    detached.settings.set_telling(SENT, Sysctls(sync_period=period))
+    detached.run_on(TCP, CLIENT, VIP, ACK)
+    packets = detached.entry(key).packets
+    assert packets == (0x8000 + then if then else full)  # more than the period: it stays full
+    assert not then or packets % period == (full + 1) % period
+
+
+@pytest.fixture
+def told(detached: Detached) -> Iterator[list[tuple[State, int]]]:
+    """State and number of packets whenever another director is to be told of a connection."""
+    records: list[tuple[State, int]] = []
+
+    def handle(record: bytes) -> None:
+        _, _, after, _, _, _, _, event, packets, _ = layouts.EVENT.unpack(record)
+        if event == layouts.TO_TELL:
+            records.append((layouts.state_of(after), packets))
+
+    ring = RingBuffer(detached.maps["events"], handle)
+    ring.consume()  # what other tests have left
+    records.clear()
+    detached.settings.set_telling({*SENT, State.UDP}, Sysctls(sync_threshold=3, sync_period=5))
+    detached.settings.set_flags(layouts.TELL)
+    detached.settings.set_transitions(secure=False)
+
+    class Consumed(list[tuple[State, int]]):
+        def __iter__(self) -> Iterator[tuple[State, int]]:
+            ring.consume()
+            return iter(records)
+
+    yield Consumed()
+    detached.settings.set_flags(0)
+    ring.close()
+
+
+def test_it_says_when_another_director_is_to_be_told(
+    detached: Detached, told: list[tuple[State, int]]
+) -> None:
+    """At the third packet and every fifth after that, and at once when the connection begins to end."""
+    detached.insert(TCP, State.SYN_RECV, Method.NAT)
+    detached.run_on(TCP, CLIENT, VIP, SYN)
+    for flags in (*[ACK] * 12, FIN | ACK, ACK):
+        detached.run_on(TCP, CLIENT, VIP, flags)
+    at = State.ESTABLISHED
+    assert [*told] == [(at, 3), (at, 8), (at, 13), (State.CLOSE_WAIT, 14)]
+
+
+def test_it_says_so_as_well_when_the_real_server_ends_the_connection(
+    detached: Detached, told: list[tuple[State, int]]
+) -> None:
+    detached.insert(TCP, State.ESTABLISHED, Method.NAT)
+    for flags in (ACK, FIN | ACK, ACK):
+        detached.run_on(TCP, SERVER, CLIENT, flags)
+    assert [*told] == [(State.FIN_WAIT, 0)]
+
+
+def test_a_half_open_connection_is_told_to_nobody(detached: Detached, told: list[tuple[State, int]]) -> None:
+    detached.insert(TCP, State.SYN_RECV, Method.NAT)
+    for _ in range(20):
+        detached.run_on(TCP, CLIENT, VIP, SYN)
+    assert [*told] == []
+
+
+def test_a_standby_forwards_nothing(detached: Detached) -> None:
+    key = detached.insert(TCP, State.ESTABLISHED, Method.NAT)
+    detached.settings.set_flags(layouts.STAND_BY)
+    assert detached.run_on(TCP, CLIENT, VIP, ACK) == _TO_THE_KERNEL
+    detached.settings.set_flags(0)
+    assert detached.entry(key).packets == 0
 
 
 @pytest.mark.parametrize("scheduler", ["lc", "wlc", "sed", "nq"])

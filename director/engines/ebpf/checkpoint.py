@@ -35,7 +35,7 @@ from director.core.ftp import Session
 from director.core.real_server import RealServer
 from director.core.service import VirtualService
 from director.core.statistics import COUNTERS
-from director.core.tcp_stream import MAX_EDITS, MAX_LINE, Edit, Edits, LineReader
+from director.core.tcp_stream import MAX_EDITS, MAX_LINE, Edit, Edits, KnownShift, LineReader
 from director.engines.ebpf.libbpf import BpfError
 from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.servers import Servers
@@ -198,7 +198,8 @@ def _checked(counters: Any) -> Sequence[int]:
 _READER = Struct(f"=?IIH{MAX_LINE}s")
 _EDIT = Struct("=IHB23s")  # start, length; what replaced it: its length, its text
 _REST = Struct("=?IiB")  # whether anything was sent, up to where; growth of the stream, number of edits
-SESSION_SIZE = 2 * _READER.size + _REST.size + MAX_EDITS * _EDIT.size
+_SHIFT = Struct("=?Ii")  # whether another director has told of one; where it begins, its growth
+SESSION_SIZE = 2 * _READER.size + _REST.size + _SHIFT.size + MAX_EDITS * _EDIT.size
 
 
 class FtpSessions:
@@ -221,11 +222,12 @@ class FtpSessions:
 
 def pack_session(session: Session) -> bytes:
     """SESSION_SIZE bytes."""
-    edits = session.edits
+    edits, shift = session.edits, session.edits.shift
     packed = b"".join(
         (
             *map(_pack_reader, (session.commands, session.replies)),
             _REST.pack(session.sent is not None, session.sent or 0, edits.settled, len(edits.remembered)),
+            _SHIFT.pack(shift is not None, shift.start if shift else 0, shift.growth if shift else 0),
             *(_EDIT.pack(edit.start, edit.length, len(edit.text), edit.text) for edit in edits.remembered),
         )
     )
@@ -237,8 +239,13 @@ def unpack_session(value: bytes) -> Session:
     offset = 2 * _READER.size
     begun, sent, settled, count = _REST.unpack_from(value, offset)
     edits = Edits(settled=settled)
+    offset += _REST.size
+    shifted, start, growth = _SHIFT.unpack_from(value, offset)
+    if shifted:
+        edits.shift = KnownShift(start, settled, growth)
+    offset += _SHIFT.size
     for number in range(count):
-        start, length, size, text = _EDIT.unpack_from(value, offset + _REST.size + number * _EDIT.size)
+        start, length, size, text = _EDIT.unpack_from(value, offset + number * _EDIT.size)
         edits.remembered.append(Edit(start, length, text[:size]))
     return Session(commands, replies, edits, sent if begun else None)
 

@@ -17,6 +17,7 @@ from director.core.decision import Decision
 from director.core.overload import secures_tcp
 from director.core.packet import ICMP, Packet
 from director.core.service import VirtualService
+from director.core.states import State
 from director.core.statistics import COUNTERS
 from director.engines.ebpf import checkpoint, layouts, prerequisites
 from director.engines.ebpf.checkpoint import FtpSessions
@@ -97,7 +98,7 @@ class EbpfEngine:
         self._network = Network(maps, self._settings, self._interfaces)
         self._network.refresh()
         self._network.tick()
-        self._events = EventReader(maps["events"], director.trace, self._connections, self._clock)
+        self._events = EventReader(maps["events"], director, self._connections, self._clock)
         selector.register(self._upcall, EVENT_READ, self._handle_upcalls)
         selector.register(self._network, EVENT_READ, self._network.neighbours_changed)
         selector.modify(self._scapy.routes, EVENT_READ, self._routes_changed)
@@ -160,7 +161,7 @@ class EbpfEngine:
         self._settings.set_timeouts(rules.timeouts)
         self._settings.set_conn_reuse_mode(rules.sysctls.conn_reuse_mode)
         self._settings.set_transitions(secure=secures_tcp(rules.sysctls))
-        self._settings.set_flags(self._flags())
+        self.sync_changed()
         self._settings.bump_generation()
         self._servers.write_all_back()
         checkpoint.save(self._director, self._servers, self._program.maps["checkpoint"])
@@ -201,7 +202,23 @@ class EbpfEngine:
             flags |= layouts.EXPIRE_QUIESCENT
         if self._redirect_peer:
             flags |= layouts.REDIRECT_PEER
+        if self._director.sender is not None:
+            flags |= layouts.TELL
+        if self._director.stands_by:
+            flags |= layouts.STAND_BY
         return flags
+
+    # ---- synchronisation with another director ----
+
+    def sync_daemons(self) -> None:
+        """The program tells the core when it is time to tell another director (TO_TELL)."""
+
+    def sync_changed(self) -> None:
+        if self._director.sender is not None:
+            from director.core.sync import SENT  # only now: most directors are alone
+
+            self._settings.set_telling({*SENT, State.UDP}, self._director.rules.sysctls)
+        self._settings.set_flags(self._flags())
 
     # ---- upcalls ----
 

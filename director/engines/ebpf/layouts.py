@@ -6,7 +6,7 @@ Addresses and ports are in network byte order, numbers in host byte order.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from socket import inet_aton, inet_ntoa
@@ -25,12 +25,13 @@ from director.core.states import (
     State,
     Timeouts,
 )
+from director.core.sysctls import Sysctls
 
 STATES = tuple(State)
 METHODS = tuple(Method)
 
 FLOW_KEY = Struct("=4s4s2s2sB3x")
-ENTRY = Struct("=QIHBx4s2sH24s")
+ENTRY = Struct("=QIHH4s2sH24s")
 UPDATE = Struct("=16sIIQI4x")
 SERVICE_KEY = Struct("=4s2sBx")
 SERVICE = Struct("=7I4sQ")
@@ -43,15 +44,16 @@ PREFIX = Struct("=I4s")
 ROUTE = Struct("=I4s6sH")
 NEIGHBOUR_KEY = Struct("=I4s")
 NEIGHBOUR = Struct("=6s2x")
-EVENT = Struct("=QII16sI4s2sB5xQ")
+EVENT = Struct("=QII16sI4s2sBxH2xQ")
 
-OPENED, STATE_CHANGED, REPLIED, EXPIRED = range(4)  # types of events
+OPENED, STATE_CHANGED, REPLIED, EXPIRED, TO_TELL = range(5)  # types of events
 UNCHANGED = 2**64 - 1  # an `expires` of UPDATE
 
 # ---- connections ----
 
-REPLY, UPCALL, CORE_OWNED, FAST_REPLY, REMOVED = 0x40, 0x80, 0x100, 0x200, 0x400
-MAX_PACKETS = 9  # counted of one connection
+REPLY, UPCALL, CORE_OWNED, FAST_REPLY, REMOVED, SYNCED = 0x40, 0x80, 0x100, 0x200, 0x400, 0x800
+FEW_PACKETS = 9  # kept in step with the core's count
+MAX_PACKETS = 0xFFFF  # counted of one connection
 NO_NEXT_HOP = bytes(24)  # to be looked up: no generation is 0
 _STATE, _METHOD, _METHOD_SHIFT = 0x0F, 0x30, 4
 
@@ -167,16 +169,20 @@ class KernelClock:
 # ---- variables ----
 
 HAS_WILDCARDS, UPCALL_UNSOLICITED, EMIT_EVENTS, CLEAR_DF = 1, 2, 4, 8
-UPCALL_NEW, UPCALL_SYN, REDIRECT_PEER, EXPIRE_QUIESCENT = 16, 32, 64, 128
+UPCALL_NEW, UPCALL_SYN, REDIRECT_PEER, EXPIRE_QUIESCENT, TELL, STAND_BY = 16, 32, 64, 128, 256, 512
 
 _MAX_STATES, _MAX_EVENTS = 16, 8  # room in the program's tables
 _U64, _S64, _U32 = Struct("=Q"), Struct("=q"), Struct("=I")
 _TIMEOUTS = Struct(f"={_MAX_STATES}Q")
 _NEIGHBOURS_VALID_UNTIL, _TIMEOUTS_AT = 0, 8
 _CONN_LIMIT = _TIMEOUTS_AT + _TIMEOUTS.size
-_GENERATION, _UPCALL_IFINDEX, _FLAGS, _CONN_REUSE_MODE, _ACTIVE_STATES, _TRANSITIONS = (
-    _CONN_LIMIT + 8 + 4 * field for field in range(6)
+_GENERATION, _UPCALL_IFINDEX, _FLAGS, _CONN_REUSE_MODE, _ACTIVE_STATES = (
+    _CONN_LIMIT + 8 + 4 * field for field in range(5)
 )
+_TOLD_STATES, _TELL_THRESHOLD, _TELL_PERIOD, _TELL_WRAP, _TRANSITIONS = (
+    _ACTIVE_STATES + 4 * field for field in range(1, 6)
+)
+_OFTEN = 64  # packets between two looks at a connection that is told of by time alone
 
 
 class Settings:
@@ -222,6 +228,17 @@ class Settings:
 
     def set_conn_reuse_mode(self, mode: int) -> None:
         self._set(_CONN_REUSE_MODE, mode)
+
+    def set_telling(self, states: Iterable[State], sysctls: Sysctls) -> None:
+        """When another director is told of a connection: in these states, at these packets."""
+        period, threshold = sysctls.sync_period, sysctls.sync_threshold
+        if not period and sysctls.sync_refresh_period:
+            period, threshold = _OFTEN, threshold % _OFTEN
+        self._set(_TOLD_STATES, sum(1 << STATES.index(state) for state in states))
+        self._set(_TELL_THRESHOLD, threshold)
+        self._set(_TELL_PERIOD, period)
+        half = (MAX_PACKETS + 1) // 2
+        self._set(_TELL_WRAP, half // period * period if period else 0)
 
     def bump_generation(self) -> None:
         """Let every connection look up its server, route and neighbour again."""

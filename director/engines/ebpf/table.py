@@ -13,20 +13,24 @@ compare-and-swap (program.py), and the counters of real servers follow what has 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import copy
 
 from director.core.connections import Connection
 from director.core.packet import ANY_PORT, Endpoint
 from director.core.persistence import Template
 from director.core.real_server import Method
 from director.core.states import ACTIVE, State
+from director.core.sync_protocol import SyncMark
 from director.core.timers import Timers
 from director.engines.ebpf.checkpoint import FtpSessions
 from director.engines.ebpf.layouts import (
     CORE_OWNED,
     FAST_REPLY,
+    FEW_PACKETS,
     MAX_PACKETS,
     REMOVED,
     REPLY,
+    SYNCED,
     UPCALL,
     Entry,
     KernelClock,
@@ -150,6 +154,8 @@ class SharedTable:
         server_endpoint = server.address if server.address == entry.endpoint else entry.endpoint
         connection = Connection(protocol, client, vip, server_endpoint, server, service)
         connection.method = entry.method
+        if entry.flags & SYNCED:
+            connection.sync = SyncMark(received=True)
         return connection
 
     def _reply_expires(self, key: bytes, entry: Entry) -> int:
@@ -192,6 +198,8 @@ class SharedTable:
             flags |= CORE_OWNED
         if connection.method is Method.NAT and connection.is_ftp_control:
             flags |= CORE_OWNED | UPCALL
+        if connection.sync is not None and connection.sync.received:
+            flags |= SYNCED
         key = _key(connection)
         if flags & CORE_OWNED:
             self._owned[key] = connection
@@ -277,7 +285,7 @@ class SharedTable:
 
     def store(self, connection: Connection) -> None:
         """Save what only the core knows, for the next director: packets, counters, the ftp session."""
-        if connection.packets <= MAX_PACKETS:
+        if connection.packets <= FEW_PACKETS:
             key = _key(connection)
             entry = self._find(key)
             if entry is not None and entry.packets < connection.packets:
@@ -321,6 +329,16 @@ class SharedTable:
         return latest <= now
 
     # ---- events of the program ----
+
+    def to_tell(self, key: bytes, entry: Entry) -> Connection:
+        """The connection of an event, in the state that it had then, to tell another director of."""
+        connection = self._owned.get(key) or self._to_connection(key, entry)
+        if key not in self._owned:
+            connection.state, connection.packets = entry.state, entry.packets
+            return connection
+        told = copy(connection)
+        told.state = entry.state
+        return told
 
     def on_opened(self, key: bytes, when: float) -> None:
         """The program has opened a connection by a template: the core owns it from now on."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from director.core.events import Trace
 from director.core.packet import PROTOCOL_NAMES
 from director.core.states import State
 from director.engines import tuntap
@@ -15,6 +15,9 @@ from director.engines.ebpf import layouts
 from director.engines.ebpf.layouts import NANO, KernelClock
 from director.engines.ebpf.libbpf.maps import Map, RingBuffer
 from director.engines.ebpf.table import SharedTable
+
+if TYPE_CHECKING:
+    from director.core.director import Director
 
 DEVICE = "lvs-upcall"
 _MAX_FRAME = 65536
@@ -55,10 +58,11 @@ class UpcallDevice:
 
 
 class EventReader:
-    """Passes events on to the trace, and to the table where they are about connections that the core owns."""
+    """Passes events on to the trace, to the table (connections that the core owns) and to the sender."""
 
-    def __init__(self, events: Map, trace: Trace, table: SharedTable, clock: KernelClock) -> None:
-        self._trace = trace
+    def __init__(self, events: Map, director: Director, table: SharedTable, clock: KernelClock) -> None:
+        self._director = director
+        self._trace = director.trace
         self._table = table
         self._clock = clock
         self._ring = RingBuffer(events, self._handle)
@@ -71,15 +75,22 @@ class EventReader:
         self._ring.consume()
 
     def _handle(self, record: bytes) -> None:
-        time, before, after, key, _, address, port, event, expires = layouts.EVENT.unpack(record)
+        fields = layouts.EVENT.unpack(record)
+        time, before, after, key, server, address, port, event, packets, expires = fields
         now = self._clock.seconds(time)
+        entry = layouts.Entry(expires, after, server, packets, address, port)
+        if event == layouts.TO_TELL:
+            sender = self._director.sender
+            with suppress(KeyError):  # its real server was deleted
+                if sender is not None:
+                    sender.tell(self._table.to_tell(key, entry), now)
+            return
         if after & layouts.CORE_OWNED:
             self._update_table(event, after, key, now)
         if not self._trace.enabled or event == layouts.REPLIED:
             return
         protocol, client, vip = layouts.parse_flow_key(key)
-        entry = layouts.Entry(expires, after, 0, 0, address, port)
-        fields: dict[str, Any] = {
+        about: dict[str, Any] = {
             "protocol": PROTOCOL_NAMES[protocol],
             "expires": max(0.0, round((expires - time) / NANO, 3)),
             "state": entry.state.value,
@@ -89,10 +100,10 @@ class EventReader:
         }
         if event == layouts.OPENED:
             how = "persistent: the client's server" if after & layouts.CORE_OWNED else "scheduled"
-            fields["why"] = f"{how}, by the program in the kernel"
+            about["why"] = f"{how}, by the program in the kernel"
         elif event == layouts.STATE_CHANGED:
-            fields["before"] = layouts.state_of(before).value
-        self._trace.emit(_EVENT_KINDS[event], now, lambda: fields)
+            about["before"] = layouts.state_of(before).value
+        self._trace.emit(_EVENT_KINDS[event], now, lambda: about)
 
     def _update_table(self, event: int, after: int, key: bytes, now: float) -> None:
         if event == layouts.OPENED:

@@ -21,7 +21,7 @@ from director.core.states import Timeouts
 from director.core.statistics import PERIOD, Statistics
 from director.core.sysctls import Sysctls
 from director.engines import interfaces as of_this_machine
-from director.engines.engine import EngineError
+from director.engines.engine import Daemons, EngineError
 from director.engines.ipvs import prerequisites
 from director.engines.ipvs.kernel import Counted, KernelIpvs
 from director.formats.ipvsadm_words import policy_options, server_options, service_option
@@ -163,6 +163,14 @@ class IpvsEngine:
             raise EngineError(f"{path} can't be set to {value}: {error.strerror}.") from None
 
     # ---- what the kernel has counted ----
+
+    def sync_daemons(self) -> Daemons:
+        from director.engines.ipvs.daemons import KernelDaemons  # only now: most directors are alone
+
+        return KernelDaemons(self._kernel)
+
+    def sync_changed(self) -> None:
+        """Nothing to do: the kernel sends, and stands by."""
 
     def tick(self, now: float) -> None:  # noqa: ARG002
         self._ticks += 1

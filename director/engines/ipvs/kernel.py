@@ -59,6 +59,14 @@ class KernelIpvs:
             reason = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1]
             raise EngineError(f"Kernel IPVS has refused a rule ({reason}).")
 
+    def ipvsadm(self, *words: str) -> str:
+        """The output of one command. Raises EngineError in ipvsadm's words."""
+        done = self._run([_ipvsadm(), *words], "")
+        if done.returncode:
+            reason = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
+            raise EngineError(f"{reason} (ipvsadm {words[0]}).")
+        return done.stdout
+
     def load_marks(self, marks: Sequence[Mark]) -> None:
         """Replace the firewall marks. Raises EngineError."""
         done = self._run(["nft", "-f", "-"], marks_script(marks))

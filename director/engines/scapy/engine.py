@@ -148,6 +148,12 @@ class ScapyEngine:
         """Let the local node serve on ports of its own. Raises EngineError."""
         self._kernel.redirect(self._director.rules)
 
+    def sync_daemons(self) -> None:
+        """The core knows all connections."""
+
+    def sync_changed(self) -> None:
+        """Nothing to do: the core sends, and stands by."""
+
     def tick(self, now: float) -> None:
         self._neighbours.tick(now)
         self.routes.tick(now)

@@ -43,6 +43,12 @@ class Idle:
     def install_rules(self) -> None:
         pass
 
+    def sync_daemons(self) -> None:
+        pass
+
+    def sync_changed(self) -> None:
+        pass
+
     def tick(self, _now: float) -> None:
         pass
 

@@ -18,7 +18,7 @@ static __always_inline void emit_event(enum event_type type, const struct flow_k
 {
 	struct event *event;
 
-	if (!(settings.flags & EMIT_EVENTS || before & CORE_OWNED))
+	if (type != TO_TELL && !(settings.flags & EMIT_EVENTS || before & CORE_OWNED))
 		return;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
@@ -34,6 +34,7 @@ static __always_inline void emit_event(enum event_type type, const struct flow_k
 	event->server = entry->server;
 	event->address = entry->address;
 	event->port = entry->port;
+	event->packets = entry->packets;
 	event->expires = entry->expires;
 	bpf_ringbuf_submit(event, 0);
 }
@@ -171,6 +172,36 @@ static __always_inline void update_state(const struct flow_key *key, struct conn
 	if (reply && STATE(request->flags) != ESTABLISHED) /* by now, perhaps: then nobody else clears it */
 		__sync_fetch_and_and(&reply->flags, ~FAST_REPLY);
 	emit_event(STATE_CHANGED, key, request, before, after, p->now);
+}
+
+/* ---- another director that is told of connections; core/sync.py has the rules ---- */
+
+/* After a packet: whether it has brought the connection to an end. */
+static __always_inline bool has_begun_to_end(__u32 before, __u32 after)
+{
+	return STATE(before) != STATE(after) && STATE(after) != ESTABLISHED &&
+		   settings.told_states >> STATE(after) & 1;
+}
+
+/* Counts a packet from the client; whether it is one at which the other director is told. */
+static __always_inline bool count_packet(struct connection *request)
+{
+	__u32 packets = request->packets;
+
+	if (packets < MAX_PACKETS)
+		request->packets = ++packets;
+	else if (settings.tell_wrap)
+		request->packets = packets = packets + 1 - settings.tell_wrap;
+	if (!(settings.told_states >> STATE(request->flags) & 1))
+		return false;
+	if (settings.tell_period)
+		packets %= settings.tell_period;
+	return packets == settings.tell_threshold;
+}
+
+static __always_inline void tell(const struct flow_key *key, const struct connection *request, __u64 now)
+{
+	emit_event(TO_TELL, key, request, request->flags, request->flags, now);
 }
 
 /* Removes a connection, given its request's entry; false if another processor has done so.

@@ -33,6 +33,8 @@ int ingress(struct __sk_buff *skb)
 	struct connection *entry;
 	bool expired;
 
+	if (settings.flags & STAND_BY)
+		return PASS;
 	switch (parse(skb, &p)) {
 	case OTHER:
 		return PASS;
@@ -101,10 +103,10 @@ static __always_inline struct stats *find_stats(__u32 server)
 
 static __always_inline int forward_request(struct __sk_buff *skb, struct packet *p, struct connection *entry)
 {
-	__u32 method = METHOD(entry->flags);
+	__u32 method = METHOD(entry->flags), before;
 	struct stats *stats;
 	struct real_server *server;
-	bool done = false;
+	bool done = false, is_time;
 
 	if (entry->next_hop.generation != settings.generation) {
 		if (!refresh_next_hop(entry))
@@ -113,9 +115,11 @@ static __always_inline int forward_request(struct __sk_buff *skb, struct packet 
 	}
 	if (method != LOCAL && !can_forward(p, method, entry->mtu))
 		return upcall();
+	before = entry->flags;
 	update_state(&p->key, entry, p, method == NAT ? INPUT : INPUT_ONLY);
-	if (entry->packets < MAX_PACKETS)
-		entry->packets++;
+	is_time = count_packet(entry);
+	if (settings.flags & TELL && (is_time || has_begun_to_end(before, entry->flags)))
+		tell(&p->key, entry, p->now);
 	stats = find_stats(entry->server);
 	if (stats) {
 		stats->packets_in += p->segments;
@@ -146,10 +150,14 @@ static __always_inline bool update_from_reply(const struct packet *p, struct con
 {
 	struct flow_key key = opposite_key(&p->key, entry);
 	struct connection *request = bpf_map_lookup_elem(&connections, &key);
+	__u32 before;
 
 	if (!request || request->flags & REPLY || has_expired(&key, request, p->now))
 		return false;
+	before = request->flags;
 	update_state(&key, request, p, OUTPUT);
+	if (settings.flags & TELL && has_begun_to_end(before, request->flags))
+		tell(&key, request, p->now);
 	if (p->key.protocol == IPPROTO_UDP) {
 		__sync_fetch_and_or(&entry->flags, FAST_REPLY);
 		if (request->flags & CORE_OWNED)

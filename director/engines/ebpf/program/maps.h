@@ -42,8 +42,8 @@ struct connection {
 	__u64 expires;
 	__u32 flags; /* state, forwarding method and the flags below; changed by compare-and-swap only */
 	__u16 server;
-	__u8 packets, zero; /* from the client, counted up to MAX_PACKETS */
-	__be32 address;		/* the new destination of a request, the new source of a reply */
+	__u16 packets;	/* from the client, counted up to MAX_PACKETS */
+	__be32 address; /* the new destination of a request, the new source of a reply */
 	__be16 port;
 	__u16 mtu;
 	struct next_hop next_hop;
@@ -56,7 +56,8 @@ struct connection {
 #define CORE_OWNED 0x100 /* the core is notified of its events, and only the core ends it */
 #define FAST_REPLY 0x200 /* reply entries: established, so that replies skip the request's entry */
 #define REMOVED 0x400	 /* a processor has removed it: its state no longer changes */
-#define MAX_PACKETS 9	 /* more than drop_entry distinguishes */
+#define SYNCED 0x800	 /* another director has told of it */
+#define MAX_PACKETS 0xffff
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -241,6 +242,9 @@ struct settings {
 	__u32 flags;
 	__u32 conn_reuse_mode;
 	__u32 active_states; /* a bit for each state that counts as active */
+	__u32 told_states;	 /* ... and for each in which another director is told of a connection: */
+	__u32 tell_threshold, tell_period; /* at this packet from the client, and again after so many; 0: once */
+	__u32 tell_wrap;				   /* a multiple of the period, to subtract from a full count */
 	__u8 transitions[DIRECTIONS][TCP_EVENTS][STATES];
 };
 
@@ -252,6 +256,8 @@ struct settings {
 #define UPCALL_SYN 32		 /* ... and about each SYN of an existing one (expire_nodest_conn) */
 #define REDIRECT_PEER 64	 /* frames skip the director's own end of a veth pair */
 #define EXPIRE_QUIESCENT 128 /* templates do not lead to servers of weight 0 (expire_quiescent_template) */
+#define TELL 256			 /* another director is told of connections (core/sync.py) */
+#define STAND_BY 512		 /* nothing is forwarded (backup_only) */
 
 struct settings settings SEC(".data.settings") = {};
 
@@ -267,7 +273,8 @@ struct totals totals SEC(".data.totals") = {};
 
 /* ---- events: for the trace, and for the core about connections that it owns ---- */
 
-enum event_type { OPENED, STATE_CHANGED, REPLIED, EXPIRED }; /* REPLIED: UDP, seen in both directions */
+/* REPLIED: UDP, seen in both directions. TO_TELL: it is time to tell another director. */
+enum event_type { OPENED, STATE_CHANGED, REPLIED, EXPIRED, TO_TELL };
 
 struct event {
 	__u64 time;
@@ -276,7 +283,8 @@ struct event {
 	__u32 server;
 	__be32 address;
 	__be16 port;
-	__u8 type, zero[5];
+	__u8 type, zero;
+	__u16 packets, zero2;
 	__u64 expires;
 };
 
@@ -301,7 +309,7 @@ struct {
 } checkpoint SEC(".maps");
 
 /* What the core has parsed of ftp control connections, by the key of their requests. */
-#define FTP_SESSION 1176
+#define FTP_SESSION 1185
 struct ftp_session {
 	__u8 text[FTP_SESSION];
 };

@@ -56,7 +56,7 @@ def test_constants_are_those_of_the_program() -> None:
         name: int(value, 0)
         for name, value in re.findall(r"^#define (\w+)\s+(0x\w+|\d+)\b", text, re.MULTILINE)
     }
-    for name in ("REPLY", "UPCALL", "CORE_OWNED", "FAST_REPLY", "REMOVED", "MAX_PACKETS"):
+    for name in ("REPLY", "UPCALL", "CORE_OWNED", "FAST_REPLY", "REMOVED", "SYNCED", "MAX_PACKETS"):
         assert defined[name] == getattr(layouts, name)
     for name in (
         "HAS_WILDCARDS",
@@ -67,6 +67,8 @@ def test_constants_are_those_of_the_program() -> None:
         "UPCALL_SYN",
         "REDIRECT_PEER",
         "EXPIRE_QUIESCENT",
+        "TELL",
+        "STAND_BY",
     ):
         assert defined[name] == getattr(layouts, name)
     enums = {
@@ -74,7 +76,7 @@ def test_constants_are_those_of_the_program() -> None:
         for name, members in re.findall(r"^enum (\w+) \{ ([A-Z_, ]+) \}", text, re.MULTILINE)
     }
     assert enums["method"] == [method.name for method in layouts.METHODS]
-    assert [getattr(layouts, name) for name in enums["event_type"]] == [0, 1, 2, 3]
+    assert [getattr(layouts, name) for name in enums["event_type"]] == [0, 1, 2, 3, 4]
 
 
 def test_states_are_numbered_as_in_the_program() -> None:

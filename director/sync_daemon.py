@@ -1,0 +1,251 @@
+"""The daemons that tell another director of connections (master) and listen to one (backup).
+
+They are part of the director's process. Messages go to a multicast group over UDP, as the kernel's do; what
+they say and when is for core/sync_protocol.py and core/sync.py. Records that arrive are entered in slices,
+between which packets are forwarded.
+
+    ipvsadm --start-daemon master --mcast-interface eth1 --syncid 7
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from selectors import EVENT_READ, BaseSelector
+from struct import Struct
+from typing import Any
+
+from director.core.director import Director
+from director.core.errors import LvsError
+from director.core.sync_protocol import (
+    BACKUP,
+    HEADERS,
+    MASTER,
+    MAX_MESSAGE,
+    ROLES,
+    DaemonConfig,
+    Outbox,
+    SyncRecord,
+    decode,
+)
+from director.engines.engine import Engine
+
+RunLater = Callable[[Iterator[None]], object]
+
+_QUEUE = 1024  # messages that wait for the socket
+_RECEIVE_BUFFER = 4 << 20  # bytes wanted; the system has a limit of its own
+_LEAST_MTU = 1500  # that a backup allows for
+_LEAST_BACKUP = 1024  # bytes of a backup's buffer
+_GROUP_AND_INTERFACE = Struct("4s4si")  # ip_mreqn
+_MTU_DISCOVER, _NEVER = 10, 0  # IP_MTU_DISCOVER, IP_PMTUDISC_DONT: longer messages are fragmented
+
+
+class SyncDaemons:
+    """At most one daemon of each role; `tick` is called once a second."""
+
+    def __init__(
+        self,
+        director: Director,
+        engine: Engine,
+        selector: BaseSelector,
+        clock: Callable[[], float],
+        run_later: RunLater,
+    ) -> None:
+        self._director = director
+        self._engine = engine
+        self._selector = selector
+        self._clock = clock
+        self._run_later = run_later
+        self._master: _Master | None = None
+        self._backup: _Backup | None = None
+
+    def start(self, config: DaemonConfig) -> None:
+        """Raises LvsError."""
+        if (self._master if config.role == MASTER else self._backup) is not None:
+            raise LvsError(
+                f"Daemon has already run: stop it first, with ipvsadm --stop-daemon {config.role}."
+            )
+        try:
+            if config.role == MASTER:
+                self._master = _Master(config, self._director, self._clock)
+                self._director.tell(self._master.send)
+            else:
+                self._backup = _Backup(config, self._director, self._clock, self._run_later)
+                self._selector.register(self._backup, EVENT_READ, self._backup.receive)
+                self._director.be_backup(backup=True)
+        except OSError as error:
+            raise LvsError(
+                f"The {config.role} daemon can't use the interface {config.interface} with the group "
+                f"{config.group}, port {config.port} ({error.strerror or error}): see `ip addr`."
+            ) from None
+        self._engine.sync_changed()
+
+    def stop(self, role: str) -> None:
+        """A master sends what it has collected. Raises LvsError."""
+        if role == MASTER and self._master is not None:
+            self._director.tell(None)
+            self._master.close()
+            self._master = None
+        elif role == BACKUP and self._backup is not None:
+            self._director.be_backup(backup=False)
+            self._selector.unregister(self._backup)
+            self._backup.close()
+            self._backup = None
+        else:
+            raise LvsError(f"No daemon is running as {role}.")
+        self._engine.sync_changed()
+
+    def running(self) -> list[dict[str, Any]]:
+        """JSON-ready: the settings and counters of each."""
+        daemons = (daemon for daemon in (self._master, self._backup) if daemon is not None)
+        return [{**asdict(daemon.config), "counters": dict(daemon.counters)} for daemon in daemons]
+
+    def tick(self, now: float) -> None:
+        if self._master is not None:
+            self._master.tick(now)
+
+    def close(self) -> None:
+        for role in ROLES:
+            with suppress(LvsError):
+                self.stop(role)
+
+
+class _Master:
+    """Collects records into messages, and sends a message when it is full or two to three seconds old."""
+
+    def __init__(self, config: DaemonConfig, director: Director, clock: Callable[[], float]) -> None:
+        """Raises OSError."""
+        limit = min(max(_mtu(config.interface), HEADERS + 1), 65535) - HEADERS
+        self.config = replace(config, maxlen=config.maxlen or limit)
+        self.counters: Counter[str] = Counter(connections=0, messages=0, lost=0)
+        self._director = director
+        self._clock = clock
+        self._outbox = Outbox(config.syncid, self.config.maxlen)
+        self._queue: deque[bytes] = deque()
+        self._socket = _socket(config)
+        try:
+            for option, value in (
+                (socket.IP_MULTICAST_IF, _membership(config)),
+                (socket.IP_MULTICAST_LOOP, 0),
+                (socket.IP_MULTICAST_TTL, config.ttl),
+                (_MTU_DISCOVER, _NEVER),
+            ):
+                self._socket.setsockopt(socket.IPPROTO_IP, option, value)
+            self._socket.connect((config.group, config.port))
+        except OSError:
+            self._socket.close()
+            raise
+
+    def send(self, record: SyncRecord, now: float) -> None:
+        self.counters["connections"] += 1
+        full = self._outbox.add(record, self._director.rules.sysctls.sync_version, now)
+        if full is not None:
+            self._transmit(full)
+
+    def tick(self, now: float) -> None:
+        message = self._outbox.take() if self._outbox.is_due(now) else None
+        self._transmit(message)
+
+    def _transmit(self, message: bytes | None) -> None:
+        """Send what is waiting, and this; what the network does not take is lost, as in the kernel."""
+        if message is not None:
+            self._queue.append(message)
+        while self._queue:
+            try:
+                self._socket.send(self._queue[0])
+            except BlockingIOError:
+                break
+            except OSError:  # the link is down, or nobody is there (ECONNREFUSED)
+                self.counters["lost"] += 1
+            else:
+                self.counters["messages"] += 1
+            self._queue.popleft()
+        while len(self._queue) > _QUEUE:
+            self._queue.popleft()
+            self.counters["lost"] += 1
+
+    def close(self) -> None:
+        self._transmit(self._outbox.take())
+        self._socket.close()
+
+
+class _Backup:
+    """Enters the records of the messages that it receives."""
+
+    def __init__(
+        self, config: DaemonConfig, director: Director, clock: Callable[[], float], run_later: RunLater
+    ) -> None:
+        """Raises OSError."""
+        limit = min(max(_mtu(config.interface), _LEAST_MTU), 65535) - HEADERS
+        self.config = replace(config, maxlen=max(config.maxlen, _LEAST_BACKUP) if config.maxlen else limit)
+        self.counters: Counter[str] = Counter(messages=0, connections=0, skipped=0, dropped=0)
+        self._director = director
+        self._clock = clock
+        self._run_later = run_later
+        self._is_working = False
+        self._socket = _socket(config)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            name = config.interface.encode() + b"\0"
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name)
+            self._socket.bind((config.group, config.port))
+            self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, _membership(config))
+        except OSError:
+            self._socket.close()
+            raise
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def receive(self) -> None:
+        """Messages are waiting: read them in the background, unless that is going on already."""
+        if not self._is_working:
+            self._is_working = True
+            self._run_later(self._enter())
+
+    def _enter(self) -> Iterator[None]:
+        """Read all messages, and enter one record in each step."""
+        try:
+            while True:
+                try:
+                    datagram = self._socket.recv(min(self.config.maxlen, MAX_MESSAGE))
+                except OSError:  # there are no more, or the daemon was stopped
+                    return
+                message = decode(datagram, self.config.syncid)
+                self.counters["messages"] += 1
+                self.counters["dropped"] += bool(message.dropped)
+                self.counters["skipped"] += message.skipped
+                for record in message.records:
+                    entered = self._director.receive(record, self._clock())
+                    self.counters["connections" if entered else "skipped"] += 1
+                    yield
+                yield
+        finally:
+            self._is_working = False
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _socket(config: DaemonConfig) -> socket.socket:
+    """Raises OSError where there is no such interface."""
+    socket.if_nametoindex(config.interface)
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.setblocking(False)
+    return made
+
+
+def _membership(config: DaemonConfig) -> bytes:
+    """The group and the interface."""
+    index = socket.if_nametoindex(config.interface)
+    return _GROUP_AND_INTERFACE.pack(socket.inet_aton(config.group), bytes(4), index)
+
+
+def _mtu(interface: str) -> int:
+    """Raises OSError."""
+    return int(Path("/sys/class/net", interface, "mtu").read_text())

@@ -1,0 +1,210 @@
+"""The part of test_sync.py that runs in its own namespaces: a master, its backup, and the master's death.
+
+    c 203.0.113.101 ─┐ lan (bridge) ┌─ d1 203.0.113.2, VIP 203.0.113.1 ─┐ far (bridge) ┌─ s 192.0.2.2
+                     │              └─ d2 203.0.113.3 ──────────────────┘              │ VS-NAT
+                     └─ s 203.0.113.11, VS-DR                                   d1, d2 192.0.2.3, .4
+
+The real server's gateway, 192.0.2.1, is an address of the active director as the VIP is, and moves with it.
+Started as `python sync_trial.py ENGINE FOLDER` inside `unshare`; writes FOLDER/seen.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from director.control.channel import call
+from labs.network.namespaces import Namespaces, run
+from labs.wait import patient, poll_until
+from tests.labs.director_net import BIN, ROOT, SERVER
+from tests.labs.trial_server import CONTENT
+
+VIP, GATEWAY, RIP, DR_RIP = "203.0.113.1", "192.0.2.1", "192.0.2.2", "203.0.113.11"
+RULES = f"""\
+-A -t {VIP}:80 -s rr
+-a -t {VIP}:80 -r {RIP}:8000 -m
+-A -t {VIP}:81 -s rr -p 100
+-a -t {VIP}:81 -r {RIP}:8001 -m
+-A -t {VIP}:8080 -s rr
+-a -t {VIP}:8080 -r {DR_RIP}:8080 -g
+-A -t {VIP}:21 -s rr
+-a -t {VIP}:21 -r {RIP}:21 -m
+"""
+HIDDEN = {"net.ipv4.conf.all.arp_ignore": 1, "net.ipv4.conf.all.arp_announce": 2}
+RATE = 60_000  # bytes per second of the downloads that outlive the master
+FTP_CLIENT = """
+import ftplib, sys
+ftp = ftplib.FTP(sys.argv[1], timeout=float(sys.argv[2]))
+ftp.login()
+for line in sys.stdin:
+    data = bytearray()
+    ftp.retrbinary("RETR page.bin", data.extend)
+    print(len(data), ftp.voidcmd("NOOP")[:3], flush=True)
+"""
+GRATUITOUS_ARP = """
+import sys
+from scapy.layers.l2 import ARP, Ether
+from scapy.sendrecv import sendp
+interface, mac, address = sys.argv[1:]
+broadcast = "ff:ff:ff:ff:ff:ff"
+sendp(Ether(src=mac, dst=broadcast) / ARP(op=1, hwsrc=mac, psrc=address, hwdst=broadcast, pdst=address),
+      iface=interface, count=2, verbose=False)
+"""
+_net = Namespaces("", Path("/run/logs"))
+
+
+def build() -> None:
+    os.chdir(ROOT)
+    run("mount", "-t", "tmpfs", "tmpfs", "/run")
+    for bridge in ("lan", "far"):
+        _net.bridge(bridge)
+    for host in ("d1", "d2"):
+        _net.add(host)
+    _net.add("c")
+    _net.run("c", "sysctl", "-qw", "net.ipv4.tcp_rmem=4096 8192 16384")  # so that downloads take their time
+    _net.add("s", HIDDEN)
+    for link in (
+        ("c", "c-eth0", "lan", "203.0.113.101/24"),
+        ("d1", "d1-eth0", "lan", "203.0.113.2/24"),
+        ("d2", "d2-eth0", "lan", "203.0.113.3/24"),
+        ("d1", "d1-eth1", "far", "192.0.2.3/24"),
+        ("d2", "d2-eth1", "far", "192.0.2.4/24"),
+        ("s", "s-eth0", "far", f"{RIP}/24"),
+        ("s", "s-eth1", "lan", f"{DR_RIP}/24"),
+    ):
+        _net.plug(*link, offload=False)
+    _net.run("s", "ip", "route", "add", "default", "via", GATEWAY, "table", "7")
+    _net.run("s", "ip", "rule", "add", "from", RIP, "table", "7")
+    _net.run("s", "ip", "addr", "add", f"{VIP}/32", "dev", "lo")
+    take_over("d1")
+
+
+def take_over(host: str) -> None:
+    """The active director's addresses, and gratuitous ARP, by hand."""
+    for interface, address in ((f"{host}-eth0", VIP), (f"{host}-eth1", GATEWAY)):
+        _net.run(host, "ip", "addr", "add", f"{address}/32", "dev", interface)
+        mac = _net.mac(host, interface)
+        _net.run(host, sys.executable, "-c", GRATUITOUS_ARP, interface, mac, address, seconds=60)
+
+
+def serve() -> None:
+    root = Path("/run/ftp")
+    root.mkdir()
+    (root / "page.bin").write_bytes(CONTENT[:10_000])
+    endpoints = (f"{RIP}:8000", f"{RIP}:8001", f"{DR_RIP}:8080", f"{VIP}:8080")
+    _net.start("s", sys.executable, str(SERVER), "s", *endpoints)
+    _net.start("s", sys.executable, "-m", "realserver_setup.ftpd", "--root", str(root), "--port", "21")
+    for port in (8000, 8001, 8080, 21):
+        _net.wait_for_port("s", port)
+
+
+def socket_of(host: str) -> str:
+    return f"/run/{host}.sock"
+
+
+def start_director(host: str, engine: str, folder: Path) -> subprocess.Popen[bytes]:
+    command = (sys.executable, "-m", "director", "--engine", engine, "--socket", socket_of(host))
+    interfaces = (f"{host}-eth0", f"{host}-eth1")
+    process = _net.start(host, *command, *interfaces, log=folder / f"{host}.log")
+    poll_until(lambda: Path(socket_of(host)).exists() or process.poll() is not None, bool, 30)
+    tool(host, "ipvsadm", "-R", text=RULES)
+    return process
+
+
+def tool(host: str, *words: str, text: str | None = None) -> str:
+    command = ("env", f"LVS_SOCKET={socket_of(host)}", str(BIN / words[0]), *words[1:])
+    done = _net.attempt(host, *command, text=text)
+    return done.stdout + done.stderr
+
+
+def rows(host: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = call(socket_of(host), {"do": "connections"})["connections"]
+    return found
+
+
+def ends(host: str) -> set[tuple[str, ...]]:
+    """Endpoints, protocol and state of what is to outlive the master, and of the template."""
+    names = ("protocol", "client", "vip", "server", "state")
+    return {
+        tuple(row[name] for name in names) for row in rows(host) if row["state"] in ("ESTABLISHED", "ASSURED")
+    }
+
+
+def download(port: int) -> subprocess.Popen[bytes]:
+    words = ("-s", "-m", "120", "--limit-rate", str(RATE), "-o", f"/run/got-{port}", f"http://{VIP}:{port}/")
+    return _net.start("c", "curl", *words)
+
+
+def sync_counters(host: str) -> Any:
+    return call(socket_of(host), {"do": "counters"})["sync"]
+
+
+def try_out(engine: str, folder: Path) -> dict[str, Any]:
+    build()
+    serve()
+    master, _ = (start_director(host, engine, folder) for host in ("d1", "d2"))
+    seen: dict[str, Any] = {}
+    for host, role in (("d1", "master"), ("d2", "backup")):
+        options = ("--mcast-interface", f"{host}-eth1", "--syncid", "7")
+        seen[f"started {role}"] = tool(host, "ipvsadm", "--start-daemon", role, *options)
+        seen[role] = tool(host, "ipvsadm", "-L", "--daemon")
+    seen["twice"] = tool("d1", "ipvsadm", "--start-daemon", "master", "--mcast-interface", "d1-eth1")
+    seen["nowhere"] = tool("d2", "ipvsadm", "--start-daemon", "master", "--mcast-interface", "nosuch")
+    ftp = subprocess.Popen(
+        _net.command("c", sys.executable, "-c", FTP_CLIENT, VIP, str(patient(20))),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert ftp.stdin is not None
+    assert ftp.stdout is not None
+    ftp.stdin.write("\n")
+    ftp.stdin.flush()
+    seen["ftp before"] = ftp.stdout.readline()
+    _net.run("c", "curl", "-s", "-o", "/run/got-81", f"http://{VIP}:81/", seconds=60)
+    began = time.monotonic()
+    downloads = {port: download(port) for port in (80, 8080)}
+    ours = poll_until(lambda: ends("d1"), lambda known: len(known) >= 4, 30)
+    told = poll_until(lambda: ends("d2"), lambda known: known >= ours, 30)
+    seen["age"] = time.monotonic() - began
+    seen["rows"] = [sorted(map(list, ours)), sorted(map(list, told))]
+    seen["origins"] = sorted({str(row.get("origin")) for row in rows("d2")})
+    expires = [{(r["client"], r["vip"]): r["expires"] for r in rows(host)} for host in ("d1", "d2")]
+    seen["lead"] = max(abs(expires[0][key] - left) for key, left in expires[1].items() if key in expires[0])
+    seen["sent"], seen["received"] = sync_counters("d1")["master"], sync_counters("d2")["backup"]
+    seen["listing"] = tool("d2", "ipvsadm", "-Ln")
+    os.kill(master.pid, signal.SIGKILL)
+    master.wait()
+    seen["running at the death"] = [process.poll() is None for process in downloads.values()]
+    for interface in ("d1-eth0", "d1-eth1"):
+        _net.run("d1", "ip", "link", "set", interface, "down")
+    take_over("d2")
+    seen["codes"] = {port: process.wait(patient(60)) for port, process in downloads.items()}
+    seen["whole"] = {port: Path(f"/run/got-{port}").read_bytes() == CONTENT for port in downloads}
+    ftp.stdin.write("\n")
+    ftp.stdin.close()
+    seen["ftp after"] = ftp.stdout.readline()
+    ftp.wait(patient(30))
+    seen["new"] = _net.attempt("c", "curl", "-s", "-m", "20", "-o", "/run/new", f"http://{VIP}/").returncode
+    seen["stopped"] = tool("d2", "ipvsadm", "--stop-daemon", "backup")
+    seen["after"] = tool("d2", "ipvsadm", "-L", "--daemon")
+    seen["stopped twice"] = tool("d2", "ipvsadm", "--stop-daemon", "backup")
+    return seen
+
+
+def main(engine: str, folder: Path) -> None:
+    try:
+        seen = try_out(engine, folder)
+    finally:
+        _net.close()
+    (folder / "seen.json").write_text(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

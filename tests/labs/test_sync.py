@@ -1,0 +1,80 @@
+"""Two directors in namespaces: the backup learns of connections, and continues them when the master dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from director import engines
+from director.engines.engine import EngineError
+from labs.wait import patient
+from tests.labs.support import FROM_CHECKOUT, sandboxed
+
+TRIAL = Path(__file__).with_name("sync_trial.py")
+LINE = "{} sync daemon (mcast={}-eth1, syncid=7, maxlen=1472, group=224.0.0.81, port=8848, ttl=1)\n"
+
+
+@pytest.fixture(scope="module", params=["scapy", "ebpf"])
+def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    engine = request.param
+    if engine != "scapy":
+        if os.geteuid():
+            pytest.skip("the engine ebpf needs root")
+        try:
+            engines.require(engine)
+        except EngineError as error:
+            pytest.skip(str(error))
+    folder = tmp_path_factory.mktemp(engine)
+    command = sandboxed(sys.executable, str(TRIAL), engine, str(folder))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patient(150), env=FROM_CHECKOUT)
+    logs = "".join(log.read_text() for log in sorted(folder.glob("*.log")))
+    assert done.returncode == 0, done.stdout + done.stderr + logs
+    result: dict[str, Any] = json.loads((folder / "seen.json").read_text())
+    return {"engine": engine, **result}
+
+
+def test_the_daemons_are_listed_as_ipvsadm_lists_them(seen: dict[str, Any]) -> None:
+    assert (seen["started master"], seen["started backup"]) == ("", "")
+    assert seen["master"] == LINE.format("master", "d1")
+    assert seen["backup"] == LINE.format("backup", "d2")
+    assert seen["twice"].startswith("ipvsadm: Daemon has already run")
+    assert seen["nowhere"].startswith("ipvsadm: The master daemon can't use the interface nosuch")
+    assert (seen["stopped"], seen["after"]) == ("", "")
+    assert seen["stopped twice"].startswith("ipvsadm: No daemon is running")
+
+
+def test_the_backup_has_what_the_master_has(seen: dict[str, Any]) -> None:
+    """Two downloads, ftp's control connection and a template."""
+    ours, told = seen["rows"]
+    assert ours == told
+    assert len(ours) == 4
+    assert seen["origins"] == ["SYNC"]
+    assert seen["lead"] < patient(5)
+    assert seen["listing"].count("Masq    1      1          0") == 2
+    assert seen["listing"].count("Route   1      1          0") == 1
+
+
+def test_every_message_arrives(seen: dict[str, Any]) -> None:
+    sent, received = seen["sent"], seen["received"]
+    assert sent["lost"] == received["dropped"] == received["skipped"] == 0
+    assert (received["messages"], received["connections"]) == (sent["messages"], sent["connections"])
+
+
+def test_downloads_outlive_the_master_in_nat_and_direct_routing(seen: dict[str, Any]) -> None:
+    assert seen["running at the death"] == [True, True]
+    assert seen["codes"] == {"80": 0, "8080": 0}
+    assert seen["whole"] == {"80": True, "8080": True}
+
+
+def test_an_ftp_session_continues_with_its_shifted_sequence_numbers(seen: dict[str, Any]) -> None:
+    assert (seen["ftp before"], seen["ftp after"]) == ("10000 200\n", "10000 200\n")
+
+
+def test_the_backup_serves_new_clients(seen: dict[str, Any]) -> None:
+    assert seen["new"] == 0
