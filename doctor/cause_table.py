@@ -11,7 +11,7 @@ from rich.text import Text
 
 from doctor.causes import Cause
 from doctor.path import Difference, differences, last_seen
-from doctor.state import LabState, Sighting, Trial
+from doctor.state import OUT, LabState, Sighting, Trial
 from labs.terminal.screen import make_console, table_box
 
 _WIDE = 100  # columns, without a terminal
@@ -54,6 +54,8 @@ def show(
         rows = ((host, _place(state, host, seen)) for host, seen in lost.items())
         console.print(_table("where packets were seen last", rows))
     wrong = bool(causes or unread or found or state.failures)
+    for line in dict.fromkeys(_answers(state)):
+        console.print(line, markup=False)
     if not wrong:
         console.print(f"{_NOTHING} {_checked(state)}", markup=False)
     return 1 if wrong else 0
@@ -93,6 +95,13 @@ def _failures(state: LabState) -> Iterator[str]:
     if state.failures and any(one.wanted for one in state.trials):
         straight = [f"{one.wanted} {_end(one)}" for one in state.trials if one.wanted and not one.served]
         yield f"The director, straight to each real server: {', '.join(straight) or 'all served'}."
+
+
+def _answers(state: LabState) -> Iterator[str]:
+    """Connections that work, and answers that do not please: no matter of the virtual server."""
+    for trial in state.trials:
+        if trial.served and trial.detail and trial.wanted:
+            yield f"Note: {trial.wanted} answers GET /name with {trial.detail!r}."
 
 
 def _end(trial: Trial) -> str:
@@ -160,9 +169,17 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
     host = state.host(name)
     counted = {counter: host.counters[counter] for counter in _DROPS if host and counter in host.counters}
     counters = [("counters", Text(", ".join(f"{key} {value}" for key, value in counted.items())))]
-    interface = lost[0][1].interface
-    look = f"tcpdump -ni {interface} 'icmp or tcp portrange 61000-64999'\nnft list ruleset; tc -s qdisc show"
-    return _grid(*_seen(lost), *(counters if counted else ()), ("look at", Text(look, "green")))
+    place = lost[0][1]
+    look = f"tcpdump -ni {place.interface} 'icmp or tcp portrange 61000-64999'\n"
+    plug = next((one for one in host.plugs if one.interface == place.interface), None) if host else None
+    if place.way == OUT and plug:
+        inside = Text(f"nothing that the doctor reads: the packet left {name} for the switch {plug.switch}")
+        look += "at the lab's prompt: dpctl dump-flows"
+    else:
+        inside = Text(f"{name} got the packet, and did not pass it on")
+        look += "nft list ruleset; tc -s qdisc show"
+    rows = (*_seen(lost), ("is", inside), *(counters if counted else ()))
+    return _grid(*rows, ("look at", Text(look, "green")))
 
 
 def _seen(lost: Sequence[tuple[Trial, Sighting]]) -> Iterator[tuple[str, Text]]:

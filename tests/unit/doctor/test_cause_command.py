@@ -14,7 +14,7 @@ from rich.console import Console
 
 from doctor import cause_table, command
 from doctor.causes import diagnose, titles
-from doctor.state import IN, TIMED_OUT, LabState, Process, Sighting
+from doctor.state import IN, OUT, TIMED_OUT, LabState, Process, Sighting
 from labs.errors import BadRequest, BuildFailed, Unable
 from labs.run import attach
 from labs.run.attach import AttachedLab
@@ -165,8 +165,28 @@ def test_clients_that_fail_for_no_known_reason_end_where_packets_were_seen_last(
     assert code == 1
     assert "where packets were seen last" in text
     assert "rs1 last seen 5 x SYN in on rs1-eth0" in words(text)
-    assert "counters TcpExtListenDrops 3 look at" in words(text)
+    assert "rs1 got the packet, and did not pass it on counters TcpExtListenDrops 3 look at" in words(text)
     assert "Nothing wrong" not in text
+
+
+def test_packets_that_a_host_has_sent_are_looked_for_at_the_switch() -> None:
+    state = failing(healthy("dr"), TIMED_OUT)
+    place = Sighting("d", "d-eth0", OUT, "SYN", "198.51.100.101:61001", "203.0.113.1:80")
+    code, text = printed(replace(state, trials=tuple(replace(one, seen=(place,)) for one in state.trials)))
+    assert code == 1
+    assert "the packet left d for the switch s2" in words(text)
+    assert "dpctl dump-flows" in text
+
+
+def test_an_answer_that_is_an_error_is_noted() -> None:
+    state = healthy("dr")
+    trials = tuple(
+        replace(one, server="", detail="HTTP/1.1 404 Not Found") if one.wanted == "rs1" else one
+        for one in state.trials
+    )
+    code, text = printed(replace(state, trials=trials))
+    assert code == 0
+    assert "Note: rs1 answers GET /name with 'HTTP/1.1 404 Not Found'." in words(text)
 
 
 def test_clients_that_fail_are_never_well() -> None:
