@@ -270,15 +270,25 @@ def _teachers_module(name: str) -> ModuleType:
         "folder": "Folder with the submissions; subfolders and ZIP archives are searched.",
         "secret": SECRET,
         "output": "Folder for the reports (default FOLDER/grades).",
+        "count": "Which of a student's submissions for an exercise counts: latest (default), best, first.",
+        "lessons": "Address at which the students' archive is online, for links to the lessons.",
     },
 )
-def grade(_context: Context, folder: str, secret: str = "", output: str = "") -> None:
+def grade(
+    _context: Context,
+    folder: str,
+    secret: str = "",
+    output: str = "",
+    count: str = "latest",
+    lessons: str = "",
+) -> None:
     """Grade submissions: reports for students, a table for you.
 
-    This needs no lab.
+    This needs no lab. Exit code 1: a submission was refused, or all were; 2: all are sealed for
+    another class.
     """
     work = _teachers_module("grade").grade
-    _run(lambda: work(folder, secret, output))
+    _run(lambda: work(folder, secret, output, count, lessons))
 
 
 @task(

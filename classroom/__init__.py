@@ -20,6 +20,7 @@
         collect.py      the submitted files, in folders and ZIP archives, and who handed them in
         provenance.py   whether a submission shows the lab of the student it names
         marking.py      from a submission to a mark
+        explanations.py what a cause means, what settles it, and the lesson to read
         gradebook.py    from files to the class's marks and refusals
         reports.py      the reports of a gradebook
         grade.py        ./inv grade: all of that

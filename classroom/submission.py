@@ -39,7 +39,14 @@ _LATEST = 1e11  # seconds since 1970, the largest credible time
 
 
 class Refused(LabError):
-    """The file is not a submission, was changed, or belongs to another student; the message says which."""
+    """The file is not a submission, was changed, or belongs to another student; the message says which.
+
+    `class_name` is the class for which it was sealed, if that is another one.
+    """
+
+    def __init__(self, reason: str, class_name: str = "") -> None:
+        super().__init__(reason)
+        self.class_name = class_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +133,8 @@ def _unsealed(line: bytes, second: bytes, key: PrivateKey) -> bytes:
             raise ValueError
         return SealedBox(key).decrypt(box)
     except (CryptoError, ValueError, TypeError):
-        raise Refused(_why_closed(_class_in(second), key_name(key.public_key))) from None
+        given, expected = _class_in(second), key_name(key.public_key)
+        raise Refused(_why_closed(given, expected), given if given != expected else "") from None
 
 
 def _why_closed(given: str, expected: str) -> str:

@@ -11,27 +11,47 @@ from rich.text import Text
 
 from classroom.grading import reports
 from classroom.grading.collect import SubmittedFile, submitted_files
-from classroom.grading.gradebook import Gradebook, grade_files
-from classroom.grading.reports import csv_header, csv_row
-from classroom.keys import NOTICE, class_secret, is_practice, private_key
-from labs.terminal.screen import WIDE, is_terminal, make_console, progress, table_box
+from classroom.grading.gradebook import COUNTS, Gradebook, grade_files
+from classroom.grading.reports import counted, csv_header, csv_row
+from classroom.keys import NOTICE, class_secret, is_practice, key_name, private_key
+from labs.errors import BadRequest
+from labs.terminal.screen import WIDE, is_terminal, make_console, print_wrapped, progress, table_box
 
 _QUIET = 2.0  # seconds before a progress bar appears
 
 
-def grade(source: str, secret: str, output: str) -> int:
-    """Grade the submissions in a folder; exit code 1 if any was refused. Raises BadRequest."""
+def grade(source: str, secret: str, output: str, count: str = "latest", lessons: str = "") -> int:
+    """Grade the submissions in a folder; exit code 1 if any was refused.
+
+    `count`: which of several submissions counts; `lessons`: where the lessons are online. Raises
+    BadRequest, also if all submissions are sealed for other classes: then the secret is the wrong one.
+    """
+    if count not in COUNTS:
+        raise BadRequest(f"--count {count!r} is unknown: choose from {', '.join(COUNTS)}.")
     secret = class_secret(secret)
     key = private_key(secret)
     files = submitted_files(Path(source))
     folder = Path(output) if output else _beside(Path(source))
+    is_new = not folder.exists()
     reports.prepare(folder)
     if is_practice(secret):
-        make_console().print(NOTICE, soft_wrap=True)
-    done = grade_files(_watched(files), key)
-    reports.write(done, folder)
+        print_wrapped(make_console(), NOTICE)
+    done = grade_files(_watched(files), key, count)
+    if not done.entries and all(refusal.class_name for refusal in done.refusals):
+        if is_new:
+            folder.rmdir()
+        raise BadRequest(_wrong_secret(done, key_name(key.public_key)))
+    reports.write(done, folder, lessons)
     _show(done, folder)
     return 1 if done.refusals else 0
+
+
+def _wrong_secret(done: Gradebook, ours: str) -> str:
+    given = ", ".join(sorted({refusal.class_name for refusal in done.refusals}))
+    return (
+        f"None of the {len(done.refusals)} submissions is sealed for this secret's class, {ours}, but for "
+        f"{given}: give the secret with which their archive was made (--secret FILE)."
+    )
 
 
 def _beside(source: Path) -> Path:
@@ -60,14 +80,14 @@ def _show(done: Gradebook, folder: Path) -> None:
     console = make_console(WIDE)
     if done.entries:
         console.print(_table(done, console.width))
+    if any(entry.of > 1 for entry in done.entries):
+        print_wrapped(console, f"{counted(done.count)} (--count {done.count}).")
     for entry in done.entries:
         for note in entry.notes:
-            console.print(Text(f"Note: {entry.file}: {note}."), soft_wrap=True)
+            print_wrapped(console, f"Note: {entry.file}: {note}.", indent="  ")
     for refusal in done.refusals:
-        console.print(Text(f"REFUSED {refusal.file}: {refusal.reason}.", "bold red"), soft_wrap=True)
-    console.print(
-        Text(f"{len(done.entries)} graded, {len(done.refusals)} refused; reports in {folder}"), soft_wrap=True
-    )
+        print_wrapped(console, f"REFUSED {refusal.file}: {refusal.reason}.", "bold red", "  ")
+    print_wrapped(console, f"{len(done.entries)} graded, {len(done.refusals)} refused; reports in {folder}")
 
 
 def _table(done: Gradebook, width: int) -> Table:

@@ -5,7 +5,8 @@ A file is marked as soon as it is opened, and nothing else of it is kept. Then i
     one run, two students         the student for whom it was started; the other is refused
     one student, two accounts     the account with the student's name, or the first of those that have all
                                   runs; otherwise all are refused
-    one account, several files    the latest, by the clock of the student's machine
+    one account, several files    the latest, by the clock of the student's machine; or, as the teacher
+                                  chooses, the first, or the best: the latest of those with most points
 """
 
 from __future__ import annotations
@@ -37,17 +38,21 @@ _MALFORMED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeEr
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A submission that counts; `notes` are for the teacher."""
+    """A submission that counts, one of the student's `of` for this exercise; `notes` are for the teacher."""
 
     file: str
     mark: Mark
     notes: tuple[str, ...] = ()
+    of: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
+    """`class_name` is the class for which the file was sealed, if that is not the teacher's."""
+
     file: str
     reason: str
+    class_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Gradebook:
 
     entries: tuple[Entry, ...]
     refusals: tuple[Refusal, ...]
+    count: str = "latest"
 
     @property
     def students(self) -> dict[str, list[Entry]]:
@@ -87,6 +93,7 @@ class _MarkedFile:
     digest: bytes
     mark: Mark
     notes: tuple[str, ...] = ()
+    of: int = 1
 
 
 class _File(Protocol):
@@ -98,18 +105,22 @@ _In = TypeVar("_In", bound=_File)
 _Out = TypeVar("_Out")
 
 
-def grade_files(files: Iterable[SubmittedFile], key: PrivateKey) -> Gradebook:
-    """Open, mark and compare all files; whatever one contains, the others are graded."""
+def grade_files(files: Iterable[SubmittedFile], key: PrivateKey, count: str = "latest") -> Gradebook:
+    """Open, mark and compare all files; whatever one contains, the others are graded.
+
+    `count`, a key of COUNTS, says which of an account's submissions counts.
+    """
     refusals: list[Refusal] = []
     marked = _collected(files, _Grader(key), refusals)
     runs = _by(marked, lambda file: file.run).values()
     marked = [file for run in runs for file in _originals(run, refusals)]
     accounts = _by(marked, lambda file: file.account)
-    settled = [_settled(claims, refusals) for claims in _by(marked, lambda file: file.owner).values()]
+    owners = _by(marked, lambda file: file.owner).values()
+    settled = [_settled(claims, refusals, count) for claims in owners]
     entries = [_entry(file, accounts[file.account]) for file in settled if file]
     order = catalogue.names().index
     entries.sort(key=lambda entry: (natural_key(entry.mark.student), order(entry.mark.exercise)))
-    return Gradebook(tuple(entries), tuple(sorted(refusals, key=lambda refusal: refusal.file)))
+    return Gradebook(tuple(entries), tuple(sorted(refusals, key=lambda refusal: refusal.file)), count)
 
 
 def _collected(things: Iterable[_In], work: Callable[[_In], _Out], refusals: list[Refusal]) -> list[_Out]:
@@ -119,7 +130,7 @@ def _collected(things: Iterable[_In], work: Callable[[_In], _Out], refusals: lis
         try:
             done.append(work(thing))
         except Refused as refused:
-            refusals.append(Refusal(sanitize(thing.file), str(refused)))
+            refusals.append(Refusal(sanitize(thing.file), str(refused), refused.class_name))
     return done
 
 
@@ -146,7 +157,7 @@ class _Grader:
 
     def __init__(self, key: PrivateKey) -> None:
         self._key = key
-        self._known: dict[bytes, _MarkedFile | str] = {}  # or the reason for its refusal
+        self._known: dict[bytes, _MarkedFile | tuple[str, str]] = {}  # or why it is refused
 
     def __call__(self, file: SubmittedFile) -> _MarkedFile:
         data = file.read()
@@ -155,10 +166,10 @@ class _Grader:
             try:
                 self._known[digest] = self._marked(data, digest)
             except Refused as refused:
-                self._known[digest] = str(refused)
+                self._known[digest] = (str(refused), refused.class_name)
         known = self._known[digest]
-        if isinstance(known, str):
-            raise Refused(known)
+        if isinstance(known, tuple):
+            raise Refused(*known)
         notes = tuple(_misnamed(file.file, known.owner))
         return replace(known, file=file.file, account=account_of(file.file), notes=notes)
 
@@ -220,7 +231,22 @@ def _age(file: _MarkedFile) -> tuple[bool, float]:
     return not file.original, file.sealed_at
 
 
-def _settled(claims: Sequence[_MarkedFile], refusals: list[Refusal]) -> _MarkedFile | None:
+def _latest(files: Sequence[_MarkedFile]) -> _MarkedFile:
+    return sorted(files, key=lambda file: file.sealed_at)[-1]
+
+
+def _best(files: Sequence[_MarkedFile]) -> _MarkedFile:
+    return sorted(files, key=lambda file: (file.mark.points, file.sealed_at))[-1]
+
+
+def _first(files: Sequence[_MarkedFile]) -> _MarkedFile:
+    return min(files, key=lambda file: file.sealed_at)
+
+
+COUNTS = {"latest": _latest, "best": _best, "first": _first}  # which of one account's submissions counts
+
+
+def _settled(claims: Sequence[_MarkedFile], refusals: list[Refusal], count: str) -> _MarkedFile | None:
     """The file that counts for one student and exercise; the others are noted or refused."""
     accounts = _by(claims, lambda file: file.account)
     label = _label(claims[0].owner)
@@ -232,20 +258,26 @@ def _settled(claims: Sequence[_MarkedFile], refusals: list[Refusal]) -> _MarkedF
         return None
     own = accounts[home]
     known = {file.digest for file in own}
-    *older, last = sorted(own, key=lambda file: file.sealed_at)
+    chosen = COUNTS[count](own)
+    others = [file for file in own if file is not chosen]
     for file in claims:
         if file.account == home:
             continue
         if file.digest in known:
-            older.append(file)
+            others.append(file)
         else:
             why = f"submitted by {_who(file.account)}; for {label} only files from {_who(home)} count"
             refusals.append(Refusal(sanitize(file.file), why))
-    notes = [
-        f"{'copy' if file.digest == last.digest else 'older submission'}: {sanitize(file.file)}"
-        for file in older
-    ]
-    return replace(last, notes=(*last.notes, *notes))
+    notes = [_other(file, chosen) for file in sorted(others, key=lambda file: file.sealed_at)]
+    return replace(chosen, notes=(*chosen.notes, *notes), of=len(known))
+
+
+def _other(file: _MarkedFile, chosen: _MarkedFile) -> str:
+    """A note about a file that does not count: `older submission, 70 points: e04-ada.lvs`."""
+    if file.digest == chosen.digest:
+        return f"copy: {sanitize(file.file)}"
+    when = "older" if file.sealed_at <= chosen.sealed_at else "later"
+    return f"{when} submission, {file.mark.points} points: {sanitize(file.file)}"
 
 
 def _home(accounts: Mapping[Account, Sequence[_MarkedFile]], student: str) -> Account | None:
@@ -278,4 +310,4 @@ def _entry(file: _MarkedFile, submitted: Iterable[_MarkedFile]) -> Entry:
     notes = file.notes
     if others and is_of_platform(file.account, file.file):
         notes += (f"{_who(file.account)} also submitted for {', '.join(map(sanitize, others))}",)
-    return Entry(sanitize(file.file), file.mark, notes)
+    return Entry(sanitize(file.file), file.mark, notes, file.of)

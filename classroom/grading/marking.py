@@ -13,12 +13,15 @@ from dataclasses import dataclass
 
 from classroom import catalogue
 from classroom.checks import judged, title
+from classroom.diagnosis import UNKNOWN
+from classroom.grading.explanations import Explanation, explanation
 from classroom.model import Solution, Variant
 from classroom.submission import Submission, sanitize
 from labs.checks.result import Check
 
 WHOLE = 100
 _DIAGNOSIS = {"host": 10, "cause": 15, "evidence": 5}
+_ANSWERS = {"": "no answer", UNKNOWN: "I don't know"}
 _BROKEN_NOW = "this worked before: repaired checks count half"
 _HALF = "half the points, because something else is broken now"
 
@@ -45,7 +48,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """`hints`, `checks`, `doctor`: how often each was used; `minutes` from start to submission."""
+    """`hints`, `checks`, `doctor`: how often each was used; `minutes` from start to submission.
+
+    `lesson` names the page to read, with its section, and `lesson_link` is its path and anchor.
+    """
 
     exercise: str
     title: str
@@ -55,6 +61,8 @@ class Mark:
     checks: int
     doctor: int
     minutes: float
+    lesson: str = ""
+    lesson_link: str = ""
 
     @property
     def points(self) -> int:
@@ -69,8 +77,9 @@ def mark(submission: Submission, variant: Variant) -> Mark:
     failed_by_fault = {title(judge) for judge in definition.checks if judge.__name__ in solution.fails}
     most = WHOLE - sum(_DIAGNOSIS.values()) if definition.diagnosis else WHOLE
     parts = [*_behaviour(checks, failed_by_fault, most)]
-    if definition.diagnosis:
-        parts += _diagnosis(submission, variant, solution)
+    about = explanation(solution, variant) if definition.diagnosis else None
+    if about:
+        parts += _diagnosis(submission, variant, solution, about)
     asked = [entry["what"] for entry in submission.journal]
     times = [float(entry["at"]) for entry in submission.journal] or [0.0]
     return Mark(
@@ -82,6 +91,8 @@ def mark(submission: Submission, variant: Variant) -> Mark:
         checks=asked.count("check"),
         doctor=asked.count("doctor"),
         minutes=round((times[-1] - times[0]) / 60, 1),
+        lesson=about.link if about else "",
+        lesson_link=about.lesson if about else "",
     )
 
 
@@ -110,8 +121,11 @@ def _shares(most: int, count: int) -> list[int]:
     return [most // count + (number < most % count) for number in range(count)] if count else []
 
 
-def _diagnosis(submission: Submission, variant: Variant, solution: Solution) -> list[Part]:
-    """Each answer separately."""
+def _diagnosis(
+    submission: Submission, variant: Variant, solution: Solution, about: Explanation
+) -> list[Part]:
+    """Each answer separately; a report says what the cause means, and what settles it."""
+    why = {"cause": about.means, "evidence": about.settled}
     given = submission.diagnosis
     right = {
         "host": variant.hosts(solution.host),
@@ -124,7 +138,8 @@ def _diagnosis(submission: Submission, variant: Variant, solution: Solution) -> 
             most if given.get(name) in right[name] else 0,
             most,
             " or ".join(right[name]),
-            sanitize(given.get(name) or "no answer"),
+            sanitize(_ANSWERS.get(given.get(name, ""), given.get(name))),
+            why.get(name, ""),
             answer=True,
         )
         for name, most in _DIAGNOSIS.items()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import textwrap
 from collections.abc import Iterator, Sequence
 from functools import cache
 from io import StringIO
@@ -25,13 +26,38 @@ from realserver_setup.render import TEMPLATES
 # ---- one submission: plain text, HTML, Gradescope ----
 
 
-def text_report(entry: Entry) -> str:
+_WIDTH = 100  # columns of a plain report
+_COUNTED = {
+    "latest": "Of several submissions, the latest counts",
+    "best": "Of several submissions, the best counts; of equal ones, the latest",
+    "first": "Of several submissions, the first counts",
+}
+
+
+def counted(count: str) -> str:
+    """The sentence that says which submission counts, without a full stop."""
+    return _COUNTED[count]
+
+
+def text_report(entry: Entry, count: str = "latest", lessons: str = "") -> str:
     mark = entry.mark
     lines = [f"{mark.exercise}: {mark.title}", f"{mark.student}: {mark.points} of {WHOLE} points", ""]
     for part in mark.parts:
         lines += _part_lines(part)
-    lines += ["", f"Used: {effort(mark)}."]
+    lines += ["", *remarks(entry, count)]
+    if mark.lesson:
+        lines.append(f"To read: {mark.lesson}" + (f": {_online(mark, lessons)}" if lessons else "."))
     return "\n".join(lines) + "\n"
+
+
+def remarks(entry: Entry, count: str) -> list[str]:
+    several = [f"{counted(count)}: you have handed in {entry.of}."] if entry.of > 1 else []
+    return [f"Used: {effort(entry.mark)}.", *several]
+
+
+def _online(mark: Mark, lessons: str) -> str:
+    """The address of the lesson, or "" if it is not known where the lessons are."""
+    return f"{lessons.rstrip('/')}/{mark.lesson_link}" if lessons else ""
 
 
 def effort(mark: Mark) -> str:
@@ -47,7 +73,10 @@ def _part_lines(part: Part) -> Iterator[str]:
         yield f"{'':<13}expected: {part.expected}"
         yield f"{'':<13}observed: {part.observed}"
     if part.why:
-        yield f"{'':<13}{part.why}"
+        indent = " " * 13
+        yield from textwrap.wrap(
+            part.why, _WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+        )
 
 
 def points(part: Part) -> str:
@@ -55,9 +84,12 @@ def points(part: Part) -> str:
     return f"{part.points}/{part.most}" if part.most else ""
 
 
-def html_page(entry: Entry) -> str:
+def html_page(entry: Entry, count: str = "latest", lessons: str = "") -> str:
     """One self-contained page; everything a student wrote is escaped."""
-    return _template().render(mark=entry.mark, whole=WHOLE, effort=effort, points=points)
+    mark = entry.mark
+    return _template().render(
+        mark=mark, whole=WHOLE, points=points, remarks=remarks(entry, count), online=_online(mark, lessons)
+    )
 
 
 @cache
@@ -68,10 +100,12 @@ def _template() -> Template:
     return environment.get_template("classroom/report.html.j2")
 
 
-def gradescope_results(entry: Entry) -> str:
+def gradescope_results(entry: Entry, count: str = "latest", lessons: str = "") -> str:
     """A results.json as Gradescope's autograders write it: answers stay hidden until marks are published."""
     mark = entry.mark
-    summary = f"{mark.exercise} of {mark.student}: {mark.title}. Used: {effort(mark)}."
+    summary = " ".join((f"{mark.exercise} of {mark.student}: {mark.title}.", *remarks(entry, count)))
+    if mark.lesson:
+        summary += f" To read: {_online(mark, lessons) or mark.lesson}."
     form = {
         "score": mark.points,
         "max_score": WHOLE,
@@ -185,8 +219,8 @@ def prepare(folder: Path) -> None:
         raise BadRequest(f"--output {folder}: cannot create this folder ({error.strerror}).") from None
 
 
-def write(gradebook: Gradebook, folder: Path) -> None:
-    """Write all reports, replacing earlier ones. Raises BadRequest."""
+def write(gradebook: Gradebook, folder: Path, lessons: str = "") -> None:
+    """Write all reports, replacing earlier ones; `lessons`: their address. Raises BadRequest."""
     try:
         for name, made in _PER_CLASS.items():
             (folder / name).write_text(made(gradebook), encoding="utf-8")
@@ -194,6 +228,6 @@ def write(gradebook: Gradebook, folder: Path) -> None:
             own = folder / f"{entry.mark.exercise}-{entry.mark.student}"
             own.mkdir(exist_ok=True)
             for name, report in _PER_SUBMISSION.items():
-                (own / name).write_text(report(entry), encoding="utf-8")
+                (own / name).write_text(report(entry, gradebook.count, lessons), encoding="utf-8")
     except OSError as error:
         raise BadRequest(f"--output {folder}: cannot be written ({error.strerror}).") from None

@@ -12,7 +12,7 @@ from classroom.grading.grade import grade
 from classroom.keys import PRACTICE, VARIABLE
 from labs.errors import BadRequest
 from labs.wait import patient
-from tests.unit.classroom.submissions import SECRET, hand_in, submission
+from tests.unit.classroom.submissions import SECRET, hand_in, journal, submission
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +46,41 @@ def test_a_refusal_is_reported_and_ends_with_1(
     assert "REFUSED [bold]x.lvs: not a submission" in capsys.readouterr().out
     assert "ada" in (tmp_path / "new" / "out" / "class.csv").read_text()
     assert not (tmp_path / "in" / "grades").exists()
+
+
+def test_with_every_submission_refused_the_exit_code_is_1(tmp_path: Path, secret: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.lvs").write_text("x")
+    assert grade(str(tmp_path / "in"), secret, "") == 1
+    assert "x.lvs" in (tmp_path / "in" / "grades" / "junit.xml").read_text()
+
+
+def test_a_secret_of_another_class_is_a_wrong_request(tmp_path: Path, secret: str) -> None:
+    """Where something is sealed for this class, the others are refused one by one."""
+    for student in ("ada", "bob"):
+        hand_in(tmp_path / "in", submission(student), secret="other class")
+    with pytest.raises(BadRequest, match=r"None of the 2 submissions .*--secret FILE"):
+        grade(str(tmp_path / "in"), secret, "")
+    assert not (tmp_path / "in" / "grades").exists()
+    hand_in(tmp_path / "in", submission("carl"))
+    assert grade(str(tmp_path / "in"), secret, "") == 1
+
+
+def test_which_of_several_counts_is_shown(
+    tmp_path: Path, secret: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hand_in(tmp_path / "in", submission("ada"))
+    assert grade(str(tmp_path / "in"), secret, "", "best") == 0
+    assert "--count" not in capsys.readouterr().out
+    hand_in(tmp_path / "in", submission("ada", diagnosis={}, journal=journal("ada", 20)), "x.lvs")
+    assert grade(str(tmp_path / "in"), secret, "", "best") == 0
+    told = capsys.readouterr().out
+    assert "the best counts; of equal ones, the latest (--count best)" in told
+    assert "later submission, 70 points: x.lvs" in told
+    report = (tmp_path / "in" / "grades" / "e04-ada" / "report.txt").read_text()
+    assert "the best counts; of equal ones, the latest: you have handed in 2." in report
+    with pytest.raises(BadRequest, match="--count 'worst' is unknown: choose from latest, best, first"):
+        grade(str(tmp_path / "in"), secret, "", "worst")
 
 
 def test_the_secret_may_be_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,7 +143,10 @@ def test_a_copy_in_another_account_does_no_harm(tmp_path: Path) -> None:
     (tmp_path / "y" / "e04-ada.lvs").write_bytes(first.read_bytes())
     made = graded(tmp_path)
     assert (points(made), made.refusals) == ({"ada": 100}, ())
-    assert made.entries[0].notes == ("older submission: x/e04-ada.lvs", "older submission: y/e04-ada.lvs")
+    assert made.entries[0].notes == (
+        "older submission, 70 points: x/e04-ada.lvs",
+        "older submission, 70 points: y/e04-ada.lvs",
+    )
 
 
 def test_an_account_that_submits_for_several_students_is_noted(tmp_path: Path) -> None:
@@ -162,8 +165,30 @@ def test_the_later_of_two_counts_and_the_older_is_noted(tmp_path: Path) -> None:
     hand_in(tmp_path, ADA, "a.lvs")
     made = graded(tmp_path)
     assert points(made) == {"ada": 100}
-    assert made.entries[0].notes == ("older submission: z.lvs",)
+    assert made.entries[0].notes == ("older submission, 70 points: z.lvs",)
     assert made.refusals == ()
+
+
+@pytest.mark.parametrize(
+    ("count", "counted", "note"),
+    [
+        ("latest", 30, "older submission, 100 points: b.lvs"),
+        ("best", 100, "later submission, 30 points: c.lvs"),
+        ("first", 70, "later submission, 100 points: b.lvs"),
+    ],
+)
+def test_the_teacher_chooses_which_of_several_counts(
+    tmp_path: Path, count: str, counted: int, note: str
+) -> None:
+    broken = seen(variant_for("e04", "ada"), broken=True)
+    hand_in(tmp_path, replace(ADA, diagnosis={}, journal=journal("ada", 1)), "a.lvs")
+    hand_in(tmp_path, replace(ADA, journal=journal("ada", 2)), "b.lvs")
+    file = hand_in(tmp_path, replace(ADA, seen=broken, journal=journal("ada", 3)), "c.lvs")
+    (tmp_path / "copy.lvs").write_bytes(file.read_bytes())
+    (entry,) = grade_files(submitted_files(tmp_path), key(), count).entries
+    assert (entry.mark.points, entry.of) == (counted, 3)
+    assert note in entry.notes
+    assert len(entry.notes) == 3
 
 
 def test_a_copy_is_noted(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from io import StringIO
@@ -12,6 +14,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from classroom import catalogue
+from classroom.grading.explanations import explanation
 from classroom.grading.gradebook import Entry, Gradebook, Refusal
 from classroom.grading.marking import Mark, Part, mark
 from classroom.grading.reports import (
@@ -23,10 +27,12 @@ from classroom.grading.reports import (
     text_report,
     write,
 )
+from classroom.model import Variant
 from classroom.variants import variant_for
 from labs.errors import BadRequest
 from tests.unit.classroom.submissions import submission
 
+ROOT = Path(__file__).resolve().parents[4]
 RIGHT = Entry("e04-ada.lvs", mark(submission("ada"), variant_for("e04", "ada")))
 EVIL = "<script>alert('x')</script>&\"=1+1"
 PARTS = (
@@ -65,6 +71,36 @@ def test_the_text_report_shows_what_is_missing() -> None:
     assert "half" in told
     assert "3 hints, 5 checks, the doctor 1 times, in 12.5 minutes" in told
     assert "expected" not in text_report(RIGHT)
+
+
+@pytest.mark.parametrize("report", [text_report, html_page, gradescope_results])
+def test_every_report_explains_the_cause_and_what_settles_it(report: Callable[..., str]) -> None:
+    text = " ".join(report(RIGHT, lessons="https://example.org/lvs").split())
+    assert "a host that does not have this address drops the packet" in text
+    assert "nstat -az IpInAddrErrors" in text
+    assert "https://example.org/lvs/labs/vs_" in text
+    assert "labs/vs_" in report(RIGHT)
+    assert "://" not in report(RIGHT)
+
+
+@pytest.mark.parametrize("name", catalogue.names())
+def test_every_cause_has_an_explanation_whose_lesson_exists(name: str) -> None:
+    for number, solution in enumerate(catalogue.solutions(name)):
+        variant = next(one for one in variants(name) if (one.number or 0) == number)
+        if not solution.cause:
+            continue
+        about = explanation(solution, variant)
+        assert len(about.means) > 40
+        assert about.settled
+        assert not re.search(r"[{}]", about.means + about.settled + about.lesson)
+        page, _, anchor = about.lesson.partition("#")
+        headings = re.findall(r"^#+ (.*)", (ROOT / page).read_text(), re.MULTILINE)
+        anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+        assert anchor in anchors
+
+
+def variants(name: str) -> Iterator[Variant]:
+    return (variant_for(name, f"s{number}") for number in range(200))
 
 
 @pytest.mark.parametrize("report", [text_report, html_page, gradescope_results])
