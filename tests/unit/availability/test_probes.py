@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 import availability
-from availability.config.model import Check, Configuration, Page, Timing
+from availability.config.model import Check, Configuration, Mail, Page, Timing
 from availability.config.text import Place
 from availability.config.values import Script
 from availability.monitor import datagrams, probes, programs
@@ -142,6 +143,25 @@ def test_ssl_against_a_server_without_it() -> None:
     assert not probe(check, saying(b"HTTP/1.0 200 OK\r\n\r\n")).ok
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_ssl_with_a_certificate_that_nobody_vouches_for(named: bool) -> None:
+    """With enable_sni the page's host is in the handshake."""
+    names: list[str | None] = []
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(Path(__file__).with_name("tls.pem"))
+    tls.sni_callback = lambda _socket, name, _context: names.append(name)
+    check = replace(http(), kind="SSL_GET", server_name=named)
+
+    async def attempt() -> Outcome:
+        server = await asyncio.start_server(saying(b"HTTP/1.0 200 OK\r\n\r\npage"), HOST, 0, ssl=tls)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            return await probes.probe(replace(check, port=port), 0, Configuration())
+
+    assert asyncio.run(attempt()) == Outcome()
+    assert names == ["www.example.com" if named else None]
+
+
 def test_smtp() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220-mail\r\n220 mail\r\n")
@@ -152,6 +172,40 @@ def test_smtp() -> None:
 
     assert probe(Check("SMTP_CHECK", HOST, 0, LATER, helo="lb"), serve) == Outcome()
     assert probe(Check("SMTP_CHECK", HOST, 0, LATER, helo="x"), serve).why == "expected 250, got '500 no'"
+
+
+def test_mail_about_a_change() -> None:
+    received: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail\r\n")
+        text = False
+        while line := await reader.readline():
+            received.append(line.strip())
+            if text and line != b".\r\n":
+                continue
+            text = line.upper() == b"DATA\r\n"
+            bye = line.upper() == b"QUIT\r\n"
+            writer.write(b"354 go on\r\n" if text else b"221 bye\r\n" if bye else b"250 fine\r\n")
+        writer.close()
+
+    async def attempt() -> list[str]:
+        server = await asyncio.start_server(serve, HOST, 0)
+        port = server.sockets[0].getsockname()[1]
+        mails = [
+            Mail(("a@example.com", "b@example.com"), "d@example.com", HOST, to, "d", 30) for to in (port, 1)
+        ]
+        async with server:
+            return [
+                await asyncio.to_thread(programs.send, mail, "lb1", "a server is down.") for mail in mails
+            ]
+
+    sent, refused = asyncio.run(attempt())
+    assert sent == ""
+    assert refused.startswith("mail to a@example.com, b@example.com can't be sent by 127.0.0.1:1: ")
+    assert {b"Subject: [lb1] a server is down.", b"rcpt TO:<b@example.com>", b"a server is down."} <= set(
+        received
+    )
 
 
 # ---- datagrams ----
