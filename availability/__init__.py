@@ -1,5 +1,5 @@
 """High availability: what happens when a real server fails, and when a director does.
 
-An ordinary client of the director's control socket: nothing that it looks at imports it. `config/` reads
-keepalived.conf, `monitor/` checks the real servers.
+Ordinary clients of the director's control socket and of the network: nothing that they look at imports them.
+`config/` reads keepalived.conf, `monitor/` checks real servers, `vrrp/` moves the VIP between directors.
 """

@@ -55,8 +55,7 @@ _NOTIFIED = """
     notify                       script             run on every change, with type, name, state and priority
 """
 _TRACKING = """
-    track_interface              list               interfaces: a failure is a fault, or costs priority
-    track_script                 list               likewise, a vrrp_script
+    track_interface              list               further interfaces whose failure is a fault
 """
 
 _BLOCKS = {
@@ -67,7 +66,6 @@ _BLOCKS = {
                                                     ADDRESS[-ADDRESS|/BITS] PORT and fwmark MARK
     vrrp_instance                block              a virtual router
     vrrp_sync_group              block              virtual routers that change state together
-    vrrp_script                  block              a program whose exit code a virtual router follows
     """,
     "global_defs": """
     router_id                    text               the director's name, in mail
@@ -85,7 +83,6 @@ _BLOCKS = {
     checker_log_all_failures     bool               every failed check is an event
     lvs_timeouts                 words              tcp, tcpfin and udp with seconds, as ipvsadm --set
     lvs_flush                    flag               all rules are removed at the start
-    lvs_sync_daemon              words              interface, [inst] INSTANCE, id, maxlen, port, ttl, group
     vrrp_version                 one 2|3            version of VRRP (2)
     vrrp_mcast_group4            address            where advertisements go (224.0.0.18)
     vrrp_garp_master_delay       seconds 0..        until gratuitous ARP is sent once more (5; 0: not)
@@ -183,7 +180,6 @@ _BLOCKS = {
     nopreempt                    flag               ... or not
     preempt_delay                seconds 0..1000    ... after this long
     down_timer_adverts           number 1..100      advertisements that may be missed (3)
-    use_vmac                     words              the addresses have the virtual router's MAC address
     virtual_ipaddress            list               its addresses: ADDRESS[/BITS] [dev NAME]
     virtual_ipaddress_excluded   list               likewise, but not advertised
     authentication               block              of version 2
@@ -192,24 +188,14 @@ _BLOCKS = {
     garp_master_repeat           number 1..         likewise
     garp_master_refresh          seconds 0..        likewise
     garp_master_refresh_repeat   number 1..         likewise
-    dont_track_primary           flag               go on where the interface fails
+    dont_track_primary           flag               its own interface is not watched
     """,
     "authentication": """
     auth_type                    one PASS           a password in the clear
     auth_pass                    word               its first 8 characters count
     """,
-    "vrrp_sync_group": _NOTIFIED + _TRACKING + """
+    "vrrp_sync_group": _NOTIFIED + """
     group                        list               the instances
-    """,
-    "vrrp_script": """
-    script                       text               the program and its arguments, in quotation marks
-    interval                     number 1..         seconds between two runs (1)
-    timeout                      number 1..         seconds after which it has failed (interval)
-    weight                       words              what is added to the priority (0: a failure is a fault)
-    rise                         number 1..         successes until it is up (1)
-    fall                         number 1..         failures until it is down (1)
-    user                         user               who runs it
-    init_fail                    flag               it begins as failed
     """,
 }  # fmt: skip
 
@@ -222,7 +208,7 @@ _FIFO = "changes of state are events (--events) instead of lines in a FIFO"
 _FIREWALL = "no firewall rules are made"
 _STATIC = "addresses, routes and rules are left to the system"
 _FAMILY = "only IPv4 is supported"
-_TRACKED = "files, processes and BFD are not tracked"
+_TRACKED = "scripts, files, processes and BFD are not tracked"
 _UNICAST = "advertisements are sent by multicast only"
 _TUNNELS = "only IPIP tunnels are supported"
 
@@ -231,7 +217,7 @@ REFUSED = {
         _NAMESPACE: "net_namespace net_namespace_ipvs namespace_with_ipsets",
         _ONE_PROCESS: "instance use_pid_dir child_wait_time",
         _STATIC: "static_ipaddress static_routes static_rules track_group",
-        _TRACKED: "track_file vrrp_track_file vrrp_track_process bfd_instance",
+        _TRACKED: "vrrp_script track_file vrrp_track_file vrrp_track_process bfd_instance",
         "interfaces are watched by netlink": "linkbeat_use_polling linkbeat_interfaces "
         "interface_up_down_delays",
         "gratuitous ARP is not spaced out": "garp_group",
@@ -266,6 +252,7 @@ REFUSED = {
         "vrrp_skip_check_adv_addr vrrp_strict vrrp_startup_delay dynamic_interfaces default_interface "
         "log_unknown_vrids vmac_prefix vmac_addr_prefix",
         "mail is about real servers only": "smtp_alert_vrrp no_email_faults",
+        "start it with ipvsadm --start-daemon": "lvs_sync_daemon",
         "own rules are removed at the end": "lvs_flush_on_stop lvs_flush_onstop",
     },
     "virtual_server": {
@@ -280,21 +267,22 @@ REFUSED = {
     "vrrp_instance": {
         _UNICAST: "unicast_peer unicast_src_ip unicast_ttl unicast_fault_no_peer check_unicast_src "
         "old_unicast_checksum",
-        _TRACKED: "track_file track_process track_bfd track_src_ip",
+        _TRACKED: "track_script track_file track_process track_bfd track_src_ip",
         _STATIC: "virtual_routes virtual_rules promote_secondaries vrf linkbeat_use_polling",
         _FAMILY: "native_ipv6",
         _BUFFERS: "kernel_rx_buf_size",
         _FIREWALL: "accept no_accept",
         _FIFO: "notify_priority_changes notify_master_rx_lower_pri notify_deleted",
-        "say lvs_sync_daemon in global_defs": "lvs_sync_daemon_interface",
-        "only the virtual router's own MAC address is supported": "use_vmac_addr vmac_xmit_base use_ipvlan",
+        "start it with ipvsadm --start-daemon": "lvs_sync_daemon_interface",
+        "addresses have their interface's MAC address": "use_vmac use_vmac_addr vmac_xmit_base use_ipvlan",
         "mail is about real servers only": "smtp_alert",
         "a master answers lower priorities at once, as in the RFC": "lower_prio_no_advert "
         "higher_prio_send_advert garp_lower_prio_delay garp_lower_prio_repeat garp_extra_if "
         "skip_check_adv_addr strict_mode mcast_dst_ip debug",
     },
     "vrrp_sync_group": {
-        _TRACKED: "track_file track_process track_bfd global_tracking sync_group_tracking_weight",
+        _TRACKED: "track_interface track_script track_file track_process track_bfd global_tracking "
+        "sync_group_tracking_weight",
         _FIFO: "notify_priority_changes",
         "mail is about real servers only": "smtp_alert",
     },

@@ -140,7 +140,7 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """All of a file. `vrrp` are its blocks about virtual routers, whose values have been read."""
+    """All of a file; `vrrp` and `settings` are the blocks that vrrp/instances.py reads."""
 
     servers: tuple[VirtualServer, ...] = ()
     router_id: str = ""
@@ -150,8 +150,8 @@ class Configuration:
     init_notifies: bool = False
     timeouts: Fields = field(default_factory=dict)  # the fields of SetTimeouts
     flush: bool = False
-    sync_daemon: Block | None = None
     vrrp: tuple[Block, ...] = ()
+    settings: Block = field(default_factory=lambda: Block("global_defs", [], Place("", 0)))
 
 
 def load(file: Path, name: str = "") -> Configuration:
@@ -178,8 +178,8 @@ def build(whole: Block) -> Configuration:
         init_notifies=settings.get("rs_init_notifies", False),
         timeouts=_timeouts(settings),
         flush=settings.get("lvs_flush", False),
-        sync_daemon=settings if "lvs_sync_daemon" in settings.values else None,
-        vrrp=tuple(whole.all("vrrp_instance", "vrrp_sync_group", "vrrp_script")),
+        settings=settings,
+        vrrp=tuple(whole.all("vrrp_instance", "vrrp_sync_group")),
     )
 
 

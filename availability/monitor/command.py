@@ -16,11 +16,12 @@ from availability.config import ConfigError, model
 from availability.monitor import from_rules
 from availability.monitor.process import PROGRAM, CannotRun, Settings, count, run, say
 from availability.monitor.rules import Rules, RulesError
+from availability.vrrp import instances
 from director.control import SOCKET, SOCKET_VARIABLE
 from director.control.cli import ToolError, print_output
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One sentence instead of the usage."""
         self.exit(2, f"{self.prog}: {message}.\n")
@@ -32,8 +33,8 @@ class _Parser(argparse.ArgumentParser):
             self.exit(2, f"{self.prog}: {error}\n")
 
 
-def parser() -> _Parser:
-    made = _Parser(prog=PROGRAM, description="Health checks of real servers: see docs/availability.md.")
+def parser() -> Parser:
+    made = Parser(prog=PROGRAM, description="Health checks of real servers: see docs/availability.md.")
     add = made.add_argument
     add(
         "file",
@@ -61,7 +62,11 @@ def main(arguments: list[str] | None = None) -> int:
         if options.from_rules:
             print_output(from_rules.text(Rules(options.socket).services()))
         elif options.check:
-            print_output(f"{options.file} is valid: {count(model.load(options.file, options.config_id))}.\n")
+            configuration = model.load(options.file, options.config_id)
+            routers, _ = instances.read(configuration)
+            print_output(
+                f"{options.file} is valid: {count(configuration)}, virtual routers {len(routers)}.\n"
+            )
         else:
             run(settings)
     except (CannotRun, ConfigError, RulesError, ToolError) as error:

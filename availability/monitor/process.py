@@ -55,13 +55,9 @@ def say(sentence: str) -> None:
 def load(settings: Settings) -> Configuration:
     """The configuration in the file, all of whose programs exist. Raises ConfigError."""
     configuration = model.load(settings.file, settings.config_id)
-    directors = [*configuration.vrrp, *filter(None, [configuration.sync_daemon])]
-    if directors and settings.vrrp:
-        keyword = "lvs_sync_daemon" if directors[0].keyword == "global_defs" else directors[0].keyword
-        raise directors[0].error(
-            f"{keyword} is about directors, and lvs-monitor checks real servers: --no-vrrp leaves it out.",
-            keyword,
-        )
+    if configuration.vrrp and settings.vrrp:
+        block = configuration.vrrp[0]
+        raise block.error(f"{block.keyword} is for lvs-vrrp: --no-vrrp leaves it to that program.")
     programs.verify(configuration)
     return configuration
 

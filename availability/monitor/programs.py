@@ -14,7 +14,7 @@ import pwd
 import shutil
 import signal
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -42,7 +42,12 @@ def scripts(configuration: Configuration) -> Iterator[tuple[str, Script]]:
 
 def verify(configuration: Configuration) -> None:
     """Refuse programs and users that do not exist, or that are not safe. Raises ConfigError."""
-    for keyword, script in scripts(configuration):
+    verify_scripts(scripts(configuration), configuration)
+
+
+def verify_scripts(named: Iterable[tuple[str, Script]], configuration: Configuration) -> None:
+    """The same for these scripts and their keywords."""
+    for keyword, script in named:
         program = shutil.which(script.words[0])
         if program is None:
             raise script.place.error(f"{keyword}: {script.words[0]} is not a program that can be run.")

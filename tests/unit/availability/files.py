@@ -170,13 +170,6 @@ global_defs {
     vrrp_version 3
     enable_script_security
     script_user root
-    lvs_sync_daemon eth0 inst first id 5 maxlen 1472 port 8848 ttl 1 group 224.0.0.81
-}
-vrrp_script alive {
-    script "/bin/true"
-    interval 1
-    rise 2
-    fall 2
 }
 vrrp_instance first {
     state BACKUP
@@ -185,8 +178,9 @@ vrrp_instance first {
     priority 100
     advert_int 0.1
     nopreempt
-    track_script {
-        alive
+    notify_master "/bin/echo master"
+    track_interface {
+        eth1
     }
     virtual_ipaddress {
         203.0.113.1/32 dev eth0

@@ -248,7 +248,10 @@ def test_check_says_what_a_file_contains(tmp_path: Path, capsys: pytest.CaptureF
     file = tmp_path / "keepalived.conf"
     file.write_text(FILES["every_check"])
     assert command.main(["--check", str(file)]) == 0
-    assert capsys.readouterr().out == f"{file} is valid: virtual servers 2, real servers 3, checks 7.\n"
+    assert (
+        capsys.readouterr().out
+        == f"{file} is valid: virtual servers 2, real servers 3, checks 7, virtual routers 0.\n"
+    )
 
 
 def test_check_refuses_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,153 @@
+"""vrrp_instance and vrrp_sync_group of keepalived.conf become settings; defaults are keepalived's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from availability.config import values
+from availability.config.model import Configuration
+from availability.config.text import Statement
+from availability.config.values import Block, Script
+from availability.vrrp.router import Settings
+
+MAX_ADDRESSES = 255  # the packet has one byte for their number
+MAX_INTERVAL = {2: 255.0, 3: 40.95}  # seconds: 8 bits of seconds, 12 bits of hundredths
+_SCRIPTS = ("notify_master", "notify_backup", "notify_fault", "notify_stop", "notify")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address with its prefix length, and the interface that it is put on."""
+
+    address: str
+    bits: int
+    interface: str
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One vrrp_instance: its router's settings, where its addresses go, what it watches, and its scripts."""
+
+    settings: Settings
+    addresses: tuple[Address, ...]
+    watched: tuple[str, ...]  # interfaces whose failure is its own
+    scripts: dict[str, Script] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Instances that change state together."""
+
+    name: str
+    members: tuple[str, ...]
+    scripts: dict[str, Script] = field(default_factory=dict)
+
+
+def read(configuration: Configuration) -> tuple[list[Instance], list[Group]]:
+    """Raises ConfigError."""
+    blocks = [block for block in configuration.vrrp if block.keyword == "vrrp_instance"]
+    instances = [_instance(block, configuration.settings) for block in blocks]
+    seen = set[tuple[str, object]]()
+    for block, instance in zip(blocks, instances, strict=True):
+        keys = {("name", instance.settings.name), (instance.settings.interface, instance.settings.vrid)}
+        if keys & seen:
+            raise block.error(
+                "there is another vrrp_instance with this name, or this interface and router id."
+            )
+        seen |= keys
+    names = {instance.settings.name for instance in instances}
+    groups = [_group(block, names) for block in configuration.vrrp if block.keyword == "vrrp_sync_group"]
+    return instances, groups
+
+
+def _group(block: Block, names: set[str]) -> Group:
+    members = [word for inner in block.all("group") for line in inner.lines for word in line.words]
+    unknown = next((name for name in members if name not in names), None)
+    if unknown is not None or not members or len(block.words) != 1:
+        raise block.error(
+            f"vrrp_sync_group: expected a name and instances of this file, got {unknown!r:.60}."
+        )
+    return Group(block.words[0], tuple(members), _scripts(block))
+
+
+def _scripts(block: Block) -> dict[str, Script]:
+    return {name: block.values[name] for name in _SCRIPTS if name in block.values}
+
+
+def _instance(block: Block, globals_: Block) -> Instance:
+    def setting(keyword: str, default: Any) -> Any:
+        """The instance's own, or that of global_defs."""
+        return block.get(keyword, globals_.get(f"vrrp_{keyword}", default))
+
+    for keyword in ("interface", "virtual_router_id"):
+        if keyword not in block.values:
+            raise block.error(f"a vrrp_instance needs {keyword}.")
+    if len(block.words) != 1:
+        raise block.error("a vrrp_instance needs a name.")
+    version = int(setting("version", 2))
+    interval = block.get("advert_int", 1.0)
+    if interval > MAX_INTERVAL[version] or round(interval * 100) < 1 or (version == 2 and interval % 1):
+        form = "whole seconds" if version == 2 else "hundredths of a second"
+        raise block.error(
+            f"advert_int: version {version} has {form}, up to {MAX_INTERVAL[version]:g} s.", "advert_int"
+        )
+    interface = block.get("interface")
+    addresses = [
+        _address(line, interface) for inner in block.all("virtual_ipaddress") for line in inner.lines
+    ]
+    excluded = [
+        _address(line, interface) for inner in block.all("virtual_ipaddress_excluded") for line in inner.lines
+    ]
+    if not 1 <= len(addresses) <= MAX_ADDRESSES:
+        raise block.error(f"a vrrp_instance needs 1 to {MAX_ADDRESSES} addresses in virtual_ipaddress.")
+    tracked = [line.words for inner in block.all("track_interface") for line in inner.lines]
+    if any(len(words) > 1 for words in tracked):
+        raise block.error("track_interface with a weight is not supported here: a failure is always a fault.")
+    settings = Settings(
+        name=block.words[0],
+        interface=interface,
+        vrid=block.get("virtual_router_id"),
+        version=version,
+        priority=block.get("priority", 100),
+        interval=interval,
+        first_master=block.get("state") == "MASTER",
+        preempt=not block.get("nopreempt", False),
+        preempt_delay=block.get("preempt_delay", 0.0),
+        missed=block.get("down_timer_adverts", 3),
+        addresses=tuple(address.address for address in addresses),
+        excluded=tuple(address.address for address in excluded),
+        source=block.get("mcast_src_ip", ""),
+        group=globals_.get("vrrp_mcast_group4", "224.0.0.18"),
+        password=_password(block, version),
+        announce_again=setting("garp_master_delay", 5.0),
+        announce_times=setting("garp_master_repeat", 5),
+        refresh=setting("garp_master_refresh", 0.0),
+        refresh_times=setting("garp_master_refresh_repeat", 1),
+    )
+    own = [] if block.get("dont_track_primary") else [interface]
+    watched = (*own, *(words[0] for words in tracked))
+    return Instance(settings, (*addresses, *excluded), watched, _scripts(block))
+
+
+def _password(block: Block, version: int) -> str | None:
+    found = [inner.get("auth_pass") for inner in block.all("authentication")]
+    if not found:
+        return None
+    if version == 3 or not found[0]:
+        raise block.error("authentication is for version 2, with an auth_pass.")
+    return str(found[0])
+
+
+def _address(line: Statement, interface: str) -> Address:
+    """ADDRESS[/BITS] [dev NAME]."""
+    word, *rest = line.words
+    address, slash, bits = word.partition("/")
+    if rest and (rest[0] != "dev" or len(rest) != 2):
+        raise line.place.error(f"virtual_ipaddress: expected ADDRESS[/BITS] [dev NAME], got {rest[0]!r:.40}.")
+    if slash and not (bits.isascii() and bits.isdigit() and len(bits) < 3 and int(bits) <= 32):
+        raise line.place.error(f"virtual_ipaddress: expected a prefix length of 0 to 32, got {bits!r:.40}.")
+    try:
+        return Address(values.address(address), int(bits) if slash else 32, rest[1] if rest else interface)
+    except ValueError as error:
+        raise line.place.error(f"virtual_ipaddress: {error}.") from None

@@ -1,0 +1,100 @@
+"""VRRP's packets, by Scapy's layers: advertisements of versions 2 and 3, and gratuitous ARP.
+
+What is read comes from anyone on the network: all of it is checked, and what is wrong is Malformed. Version 2
+has keepalived's layout, with 8 bytes of authentication data in any case.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from scapy.layers.inet import IP, in4_chksum
+from scapy.layers.l2 import ARP, Ether
+from scapy.layers.vrrp import VRRP, VRRPv3
+from scapy.utils import checksum
+
+from availability.vrrp.router import Advertisement, Settings
+
+PROTOCOL = 112
+TTL = 255  # anything less has passed a router
+_HEADER, _AUTHENTICATION, _IP_HEADER = 8, 8, 20
+_PASSWORD = 1  # the authentication type
+_BROADCAST = "ff:ff:ff:ff:ff:ff"
+
+
+class Malformed(Exception):
+    """Not an advertisement of this virtual router: why."""
+
+
+def advertisement(settings: Settings, source: str, priority: int) -> bytes:
+    """The payload of the IP packet."""
+    about = {"vrid": settings.vrid, "priority": priority, "addrlist": list(settings.addresses)}
+    under = IP(src=source, dst=settings.group, ttl=TTL, proto=PROTOCOL)
+    if settings.version == 3:
+        return bytes(under / VRRPv3(adv=round(settings.interval * 100), **about))[_IP_HEADER:]
+    kind = 0 if settings.password is None else _PASSWORD
+    first, second = _authentication(settings)
+    return bytes(VRRP(adv=round(settings.interval), authtype=kind, auth1=first, auth2=second, **about))
+
+
+def _authentication(settings: Settings) -> tuple[int, int]:
+    first, second = struct.unpack("!II", (settings.password or "").encode()[:8].ljust(8, b"\0"))
+    return first, second
+
+
+def read(packet: bytes, settings: Settings) -> Advertisement | None:
+    """The advertisement in an IP packet; None where it is another virtual router's. Raises Malformed."""
+    header = (packet[0] & 0x0F) * 4 if packet else 0
+    if not _IP_HEADER <= header <= len(packet) - _HEADER:
+        raise Malformed(f"a packet of {len(packet)} bytes")
+    message = packet[header:]
+    if message[1] != settings.vrid:
+        return None
+    if packet[8] != TTL:
+        raise Malformed(f"TTL {packet[8]} instead of {TTL}")
+    if message[0] != settings.version << 4 | 1:
+        raise Malformed(
+            f"version {message[0] >> 4}, type {message[0] & 0x0F} instead of {settings.version}, 1"
+        )
+    expected = _HEADER + 4 * message[3] + (_AUTHENTICATION if settings.version == 2 else 0)
+    if len(message) != expected:
+        raise Malformed(f"{len(message)} bytes instead of {expected}")
+    source = ".".join(map(str, packet[12:16]))
+    under = IP(src=source, dst=".".join(map(str, packet[16:20])))
+    return _read_2(message, settings, source) if settings.version == 2 else _read_3(message, settings, under)
+
+
+def _read_2(message: bytes, settings: Settings, source: str) -> Advertisement:
+    if checksum(message):
+        raise Malformed("a wrong checksum")
+    found = VRRP(message)
+    kind = 0 if settings.password is None else _PASSWORD
+    if found.authtype != kind or (kind and (found.auth1, found.auth2) != _authentication(settings)):
+        raise Malformed("another password, or none")
+    if found.adv != round(settings.interval):
+        raise Malformed(f"an interval of {found.adv} s instead of {round(settings.interval)} s")
+    _check_addresses(found.addrlist, settings)
+    return Advertisement(source, found.priority, float(found.adv))
+
+
+def _read_3(message: bytes, settings: Settings, under: IP) -> Advertisement:
+    if in4_chksum(PROTOCOL, under, message):
+        raise Malformed("a wrong checksum")
+    found = VRRPv3(message, _underlayer=under)
+    _check_addresses(found.addrlist, settings)
+    if not found.adv:
+        raise Malformed("an interval of 0")
+    return Advertisement(under.src, found.priority, found.adv / 100)
+
+
+def _check_addresses(found: list[str], settings: Settings) -> None:
+    if sorted(found) != sorted(settings.addresses):
+        raise Malformed(
+            f"the addresses {', '.join(found) or 'none'} instead of {', '.join(settings.addresses)}"
+        )
+
+
+def gratuitous_arp(mac: str, address: str) -> bytes:
+    """A broadcast ARP request for an address by its owner, as keepalived sends it."""
+    arp = ARP(op="who-has", hwsrc=mac, psrc=address, hwdst=_BROADCAST, pdst=address)
+    return bytes(Ether(src=mac, dst=_BROADCAST) / arp)

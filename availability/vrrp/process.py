@@ -1,0 +1,265 @@
+"""lvs-vrrp FILE: run the virtual routers of a keepalived.conf, until SIGTERM or SIGINT.
+
+Exit codes: 0 stopped, having resigned where it was master; 2, with one sentence, where it can't run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import platform
+import signal
+import sys
+from pathlib import Path
+
+from availability.config import ConfigError, model
+from availability.config.model import Configuration
+from availability.config.values import Script
+from availability.monitor import programs
+from availability.monitor.command import Parser
+from availability.vrrp import instances, packets, wire
+from availability.vrrp.instances import Group, Instance
+from availability.vrrp.router import RESIGN, Action, Router, State
+from availability.vrrp.wire import Wire
+from director.core.events import Event
+from director.event_file import EventFile, seconds_since_the_epoch
+
+PROGRAM = "lvs-vrrp"
+LOOK = 0.05  # seconds between two looks at the interfaces
+_NOTIFY = {State.MASTER: "notify_master", State.BACKUP: "notify_backup", State.FAULT: "notify_fault"}
+
+
+def say(sentence: str) -> None:
+    """A line on standard error, for people or the journal; never fails."""
+    with contextlib.suppress(OSError):
+        print(f"{PROGRAM}: {sentence}", file=sys.stderr, flush=True)
+
+
+class Running:
+    """One instance with its router and its sockets."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.wire = Wire(instance)
+        self.router = Router(instance.settings, self.wire.address)
+        self.timer: asyncio.TimerHandle | None = None
+        self.complained = ""
+
+    @property
+    def name(self) -> str:
+        return self.instance.settings.name
+
+    def works(self) -> bool:
+        return all(wire.is_running(interface) for interface in self.instance.watched)
+
+
+class Vrrp:
+    """All virtual routers of a configuration. Raises OSError where a socket can't be opened."""
+
+    def __init__(
+        self,
+        found: list[Instance],
+        groups: list[Group],
+        configuration: Configuration,
+        events: EventFile | None,
+    ) -> None:
+        self._configuration = configuration
+        self._groups = groups
+        self._events = events
+        self._clock = seconds_since_the_epoch()
+        self._running = [Running(instance) for instance in found]
+        self._tasks = set[asyncio.Task[str]]()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        ended = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ended.set)
+        for one in self._running:
+            for address in one.instance.addresses:  # left by one that was killed
+                self._try(one, lambda address=address: wire.remove_address(address))
+            loop.add_reader(one.wire.receiver, self._receive, one)
+        say(f"Running: {', '.join(one.name for one in self._running)}.")
+        looking = loop.create_task(self._look())
+        await ended.wait()
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+        self._stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=programs.END)
+
+    def _stop(self) -> None:
+        for one in self._running:
+            self._loop.remove_reader(one.wire.receiver)
+            if one.timer:
+                one.timer.cancel()
+            self._do(one, one.router.stop())
+            self._run_script(one.instance.scripts.get("notify_stop"), ())
+            one.wire.close()
+        say("Stopped.")
+
+    # ---- what happens ----
+
+    async def _look(self) -> None:
+        """Notice interfaces that fail and come back. A group works if all of its members do."""
+        while True:
+            works = {one.name: one.works() for one in self._running}
+            for one in self._running:
+                together = [
+                    name for group in self._groups if one.name in group.members for name in group.members
+                ]
+                good = all(works[name] for name in together or [one.name])
+                before = one.router.state
+                if good and before is State.FAULT:
+                    self._change(one, one.router.start(self._loop.time()), before, tell=True)
+                elif not good and before is not State.FAULT:
+                    self._change(one, one.router.fail(), before)
+            await asyncio.sleep(LOOK)
+
+    def _receive(self, one: Running) -> None:
+        try:
+            packet = one.wire.receive()
+            heard = packets.read(packet, one.instance.settings) if packet else None
+        except packets.Malformed as error:
+            if str(error) != one.complained:
+                one.complained = str(error)
+                say(f"{one.name} ignores advertisements of this virtual router with {error}.")
+            return
+        except OSError:  # the interface has gone; `_look` sees that
+            return
+        if heard:
+            before = one.router.state
+            self._change(one, one.router.receive(heard, self._loop.time()), before)
+
+    def _tick(self, one: Running) -> None:
+        before = one.router.state
+        self._change(one, one.router.tick(self._loop.time()), before)
+
+    def _change(self, one: Running, actions: list[Action], before: State, tell: bool = False) -> None:
+        """Do what follows, tell it, and take the others of the sync group along."""
+        self._do(one, actions)
+        self._set_timer(one)
+        state = one.router.state
+        if state is before and not tell:
+            return
+        self._tell(one)
+        for other in self._partners(one):
+            if state is State.MASTER and other.router.state is State.BACKUP:
+                self._change(other, other.router.take_over(self._loop.time()), State.BACKUP)
+            elif state is State.BACKUP and before is State.MASTER and other.router.state is State.MASTER:
+                self._change(other, other.router.yield_to(self._loop.time()), State.MASTER)
+
+    def _partners(self, one: Running) -> list[Running]:
+        names = {name for group in self._groups if one.name in group.members for name in group.members}
+        return [other for other in self._running if other.name in names - {one.name}]
+
+    def _set_timer(self, one: Running) -> None:
+        if one.timer:
+            one.timer.cancel()
+        due = one.router.next
+        one.timer = self._loop.call_at(due, self._tick, one) if due is not None else None
+
+    # ---- what is done ----
+
+    def _do(self, one: Running, actions: list[Action]) -> None:
+        settings = one.instance.settings
+        for action in actions:
+            if action is Action.ADVERTISE:
+                self._try(one, lambda: one.wire.advertise(settings.priority))
+            elif action is Action.RESIGN:
+                self._try(one, lambda: one.wire.advertise(RESIGN))
+            elif action is Action.ANNOUNCE:
+                self._try(one, lambda: one.wire.announce(one.instance.addresses, settings.announce_times))
+            else:
+                change = wire.add_address if action is Action.ADD_ADDRESSES else wire.remove_address
+                for address in one.instance.addresses:
+                    self._try(one, lambda address=address, change=change: change(address))
+
+    def _try(self, one: Running, work: object) -> None:
+        """An interface may be gone, or its network full: the protocol goes on."""
+        assert callable(work)
+        try:
+            work()
+        except OSError as error:
+            if str(error) != one.complained:
+                one.complained = str(error)
+                say(f"{one.name}: {error.strerror or error}.")
+
+    def _tell(self, one: Running) -> None:
+        state, priority = one.router.state, one.instance.settings.priority
+        say(f"{one.name} is {state.value}.")
+        if self._events:
+            data = {"instance": one.name, "state": state.value, "priority": priority}
+            self._events.write(Event("vrrp", self._clock(), data))
+        told = [("INSTANCE", one.name, one.instance.scripts)]
+        for group in self._groups:
+            members = [other for other in self._running if other.name in group.members]
+            if one in members and all(other.router.state is state for other in members):
+                told.append(("GROUP", group.name, group.scripts))
+        for kind, name, scripts in told:
+            self._run_script(scripts.get(_NOTIFY[state]), ())
+            self._run_script(scripts.get("notify"), (kind, name, state.value, str(priority)))
+
+    def _run_script(self, script: Script | None, more: tuple[str, ...]) -> None:
+        if script is None:
+            return
+        whole = Script((*script.words, *more), script.user, script.place)
+        task = self._loop.create_task(programs.notify(whole, self._configuration))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[str]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.result():
+            say(task.result())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = Parser(prog=PROGRAM, description="Virtual routers by VRRP: see docs/availability.md.")
+    parser.add_argument("file", type=Path, metavar="FILE", help="a file in the syntax of keepalived.conf")
+    parser.add_argument("--events", type=Path, help="append events to this file, such as the director's own")
+    parser.add_argument(
+        "--config-id", default=platform.node().partition(".")[0], metavar="NAME", help="for lines with @NAME"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        return run(options)
+    except (ConfigError, OSError) as error:
+        sentence = str(error) if isinstance(error, ConfigError) else _cannot(error)
+        say(sentence)
+        return 2
+
+
+def _cannot(error: OSError) -> str:
+    cure = "run this as root" if error.errno in (1, 13) else "name interfaces that exist and have an address"
+    return f"it can't run ({error.strerror or error}): {cure}."
+
+
+def run(options: argparse.Namespace) -> int:
+    """Raises ConfigError and OSError."""
+    configuration = model.load(options.file, options.config_id)
+    found, groups = instances.read(configuration)
+    if not found:
+        raise ConfigError(f"{options.file} has no vrrp_instance.")
+    if configuration.servers:
+        say(f"The virtual servers of {options.file} are for lvs-monitor.")
+    programs.verify_scripts(_scripts(found, groups), configuration)
+    clock = seconds_since_the_epoch()
+    with contextlib.ExitStack() as stack:
+        try:
+            events = stack.enter_context(EventFile(options.events, clock)) if options.events else None
+        except OSError as error:
+            raise ConfigError(f"the events can't be written to {options.events}: {error.strerror}.") from None
+        asyncio.run(Vrrp(found, groups, configuration, events).run())
+    return 0
+
+
+def _scripts(found: list[Instance], groups: list[Group]) -> list[tuple[str, Script]]:
+    every = [one.scripts for one in found] + [group.scripts for group in groups]
+    return [item for named in every for item in named.items()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""The network of a virtual router: advertisements in and out, gratuitous ARP, addresses, and interfaces.
+
+Needs the capabilities CAP_NET_RAW and CAP_NET_ADMIN. Everything raises OSError.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import socket
+import struct
+
+from availability.vrrp import packets
+from availability.vrrp.instances import Address, Instance
+
+_TOS = 0xC0  # internetwork control, as in keepalived
+_SIOCGIFFLAGS, _SIOCGIFADDR, _SIOCGIFHWADDR = 0x8913, 0x8915, 0x8927  # linux/sockios.h
+_IFF_UP, _IFF_RUNNING = 0x1, 0x40
+_RTM_NEWADDR, _RTM_DELADDR = 20, 21  # linux/rtnetlink.h
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_EXCL, _NLM_F_CREATE = 0x1, 0x4, 0x200, 0x400
+_NLMSG_ERROR = 2
+_ETH_P_ARP = 0x0806
+
+
+class Wire:
+    """The sockets of one instance; `receiver` is readable when a packet has come."""
+
+    def __init__(self, instance: Instance) -> None:
+        settings = instance.settings
+        self._settings = settings
+        index = _index(settings.interface)
+        self.address = settings.source or interface_address(settings.interface)
+        group = socket.inet_aton(settings.group) + struct.pack("=4si", b"\0" * 4, index)  # struct ip_mreqn
+        with contextlib.ExitStack() as stack:
+            raw = (socket.AF_INET, socket.SOCK_RAW, packets.PROTOCOL)
+            self.receiver, self._sender = (stack.enter_context(socket.socket(*raw)) for _ in range(2))
+            self._arp = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
+            for made in (self.receiver, self._sender):
+                made.setblocking(False)
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, settings.interface.encode())
+            self.receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
+            self._sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, group)
+            self._sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, packets.TTL)
+            self._sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+            self._sender.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _TOS)
+            self._sender.bind((self.address, 0))
+            self._arp.bind((settings.interface, _ETH_P_ARP))
+            self._stack = stack.pop_all()
+
+    def advertise(self, priority: int) -> None:
+        payload = packets.advertisement(self._settings, self.address, priority)
+        self._sender.sendto(payload, (self._settings.group, 0))
+
+    def receive(self) -> bytes | None:
+        """The next packet with its IP header; None where there is none."""
+        try:
+            return self.receiver.recv(65535)
+        except BlockingIOError:
+            return None
+
+    def announce(self, addresses: tuple[Address, ...], times: int) -> None:
+        """Gratuitous ARP for each address on the interface that it is on."""
+        macs = {address.interface: interface_mac(address.interface) for address in addresses}
+        frames = [
+            (packets.gratuitous_arp(macs[address.interface], address.address), address.interface)
+            for address in addresses
+        ]
+        for _ in range(times):
+            for frame, interface in frames:
+                self._arp.sendto(frame, (interface, _ETH_P_ARP))
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+# ---- interfaces ----
+
+
+def _index(interface: str) -> int:
+    try:
+        return socket.if_nametoindex(interface)
+    except OSError:
+        raise OSError(errno.ENODEV, f"there is no interface {interface}") from None
+
+
+def is_running(interface: str) -> bool:
+    """Whether an interface exists, is up and has a carrier."""
+    try:
+        flags: int = struct.unpack_from("=16xH", _ask(interface, _SIOCGIFFLAGS))[0]
+    except OSError:
+        return False
+    return flags & (_IFF_UP | _IFF_RUNNING) == _IFF_UP | _IFF_RUNNING
+
+
+def interface_address(interface: str) -> str:
+    """Its first IPv4 address."""
+    return socket.inet_ntoa(_ask(interface, _SIOCGIFADDR)[20:24])
+
+
+def interface_mac(interface: str) -> str:
+    return ":".join(f"{byte:02x}" for byte in _ask(interface, _SIOCGIFHWADDR)[18:24])
+
+
+def _ask(interface: str, request: int) -> bytes:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
+        return fcntl.ioctl(made, request, struct.pack("=40s", interface.encode()[:15]))
+
+
+# ---- addresses, by netlink(7): a process for each would take longer than a short interval ----
+
+
+def add_address(address: Address) -> None:
+    """One that exists already is left as it is."""
+    _change(_RTM_NEWADDR, _NLM_F_CREATE | _NLM_F_EXCL, address, errno.EEXIST)
+
+
+def remove_address(address: Address) -> None:
+    """One that does not exist is no error."""
+    _change(_RTM_DELADDR, 0, address, errno.EADDRNOTAVAIL)
+
+
+def _change(kind: int, flags: int, address: Address, no_error: int) -> None:
+    index = _index(address.interface)
+    raw = socket.inet_aton(address.address)
+    body = struct.pack("=BBBBI", socket.AF_INET, address.bits, 0, 0, index)  # struct ifaddrmsg
+    for attribute in (_IFA_LOCAL, _IFA_ADDRESS):
+        body += struct.pack("=HH", 4 + len(raw), attribute) + raw
+    header = struct.pack("=IHHII", 16 + len(body), kind, flags | _NLM_F_REQUEST | _NLM_F_ACK, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as made:
+        made.settimeout(5)
+        made.send(header + body)
+        answer = made.recv(4096)
+    code = -struct.unpack_from("=i", answer, 16)[0] if answer[4:6] == struct.pack("=H", _NLMSG_ERROR) else 0
+    if code not in (0, no_error):
+        raise OSError(code, f"{address.address} on {address.interface}")

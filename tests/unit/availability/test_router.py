@@ -1,0 +1,240 @@
+"""A virtual router's states, with the time passed in; two on one network; its settings from a file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from availability.config import ConfigError, model
+from availability.vrrp import instances, process
+from availability.vrrp.instances import Address
+from availability.vrrp.router import RESIGN, Action, Advertisement, Router, Settings, State
+from tests.unit.availability.files import FILES
+
+SETTINGS = Settings("a", "eth0", 51, addresses=("203.0.113.1",))
+TAKEOVER = [Action.ADVERTISE, Action.ADD_ADDRESSES, Action.ANNOUNCE]
+GIVE_UP = [Action.REMOVE_ADDRESSES]
+
+
+def router(address: str = "203.0.113.2", **changes: Any) -> Router:
+    return Router(replace(SETTINGS, **changes), address)
+
+
+def heard(priority: int, source: str = "203.0.113.3", interval: float = 1.0) -> Advertisement:
+    return Advertisement(source, priority, interval)
+
+
+def master(**changes: Any) -> Router:
+    one = router(**changes)
+    one.start(0.0)
+    one.tick(one.due)
+    return one
+
+
+def test_the_times_are_those_of_the_rfcs() -> None:
+    assert router().master_down == pytest.approx(3 + 156 / 256)  # RFC 3768: 3.61 s at the defaults
+    assert router(version=3, interval=0.01).master_down == pytest.approx(0.03 + 0.01 * 156 / 256)
+    assert router(priority=254, missed=1).master_down == pytest.approx(1 + 2 / 256)
+
+
+def test_silence_makes_a_master_which_advertises_first() -> None:
+    one = router()
+    assert one.start(10.0) == []
+    assert (one.state, one.tick(13.6)) == (State.BACKUP, [])
+    assert (one.tick(13.61), one.state) == (TAKEOVER, State.MASTER)
+    assert one.next == pytest.approx(14.61)
+    assert one.tick(14.61) == [Action.ADVERTISE]
+
+
+def test_gratuitous_arp_is_repeated_as_asked_for() -> None:
+    one = master(interval=100.0, announce_again=5.0, refresh=20.0)
+    began = one.due - 100
+    assert one.next == began + 5
+    seen = [one.tick(began + after) for after in (4, 5, 6, 24, 25, 45)]
+    assert seen == [[], [Action.ANNOUNCE], [], [], [Action.ANNOUNCE], [Action.ANNOUNCE]]
+
+
+def test_the_owner_of_the_address_begins_as_master() -> None:
+    assert router(priority=255, first_master=True).start(0.0) == TAKEOVER
+    assert router(priority=255).start(0.0) == []
+    assert router(first_master=True).start(0.0) == []
+
+
+def test_a_backup_waits_as_long_as_it_hears_a_better_one() -> None:
+    one = router()
+    one.start(0.0)
+    for now in range(1, 20):
+        assert one.receive(heard(150), now) + one.tick(now) == []
+    assert one.tick(19 + 3.62) == TAKEOVER
+
+
+def test_a_master_that_resigns_is_followed_after_the_skew() -> None:
+    one = router()
+    one.start(0.0)
+    one.receive(heard(RESIGN), 1.0)
+    assert one.due == pytest.approx(1 + 156 / 256)
+
+
+@pytest.mark.parametrize(
+    ("changes", "taken_over_at"),
+    [({}, 3.609375), ({"preempt": False}, None), ({"preempt_delay": 5.0}, 8.7)],
+)
+def test_a_worse_master_is_preempted(changes: dict[str, Any], taken_over_at: float | None) -> None:
+    one = router(**changes)
+    one.start(0.0)
+    at = None
+    for step in range(1, 200):
+        now = step / 10
+        if step % 10 == 0:
+            one.receive(heard(50), now)
+        if one.tick(now) and at is None:
+            at = now
+    assert at == (None if taken_over_at is None else pytest.approx(taken_over_at, abs=1.2))
+
+
+def test_version_3_learns_the_masters_interval() -> None:
+    one = router(version=3, interval=0.1)
+    one.start(0.0)
+    one.receive(heard(150, interval=2.0), 1.0)
+    assert one.due == pytest.approx(1 + 6 + 2 * 156 / 256)
+
+
+@pytest.mark.parametrize(
+    ("other", "actions", "state"),
+    [
+        (heard(150), GIVE_UP, State.BACKUP),
+        (heard(100), GIVE_UP, State.BACKUP),  # the same priority, and the higher address
+        (heard(100, "203.0.113.1"), [Action.ADVERTISE, Action.ANNOUNCE], State.MASTER),
+        (heard(50), [Action.ADVERTISE, Action.ANNOUNCE], State.MASTER),
+        (heard(RESIGN), [Action.ADVERTISE], State.MASTER),
+    ],
+)
+def test_a_master_hears_another(other: Advertisement, actions: list[Action], state: State) -> None:
+    one = master()
+    assert (one.receive(other, one.due), one.state) == (actions, state)
+
+
+def test_the_end_and_a_fault() -> None:
+    assert master().stop() == [Action.RESIGN, Action.REMOVE_ADDRESSES]
+    assert master().fail() == GIVE_UP
+    one = router()
+    one.start(0.0)
+    assert (one.stop(), one.next) == ([], None)
+    assert one.receive(heard(1), 1.0) + one.tick(9.0) == []
+
+
+@given(
+    st.integers(1, 254),
+    st.integers(1, 254),
+    st.lists(st.integers(0, 40), max_size=20),
+    st.sampled_from([2, 3]),
+)
+def test_two_routers_agree_on_the_better_one(first: int, second: int, lost: list[int], version: int) -> None:
+    """Whatever is lost for a while, in the end the better one is master, and has the addresses."""
+    assume(first != second)  # equal ones stay as they are
+    pair = [
+        Router(replace(SETTINGS, priority=priority, version=version), f"203.0.113.{host}")
+        for host, priority in ((2, first), (3, second))
+    ]
+    owns = [False, False]
+
+    def do(index: int, actions: list[Action], now: float, step: int) -> None:
+        """All actions, and then what the other one hears."""
+        for action in actions:
+            if action in (Action.ADD_ADDRESSES, Action.REMOVE_ADDRESSES):
+                owns[index] = action is Action.ADD_ADDRESSES
+        if Action.ADVERTISE in actions and step not in lost:
+            me, other = pair[index], 1 - index
+            said = Advertisement(me.address, me.settings.priority, 1.0)
+            do(other, pair[other].receive(said, now), now, step)
+
+    for one in pair:
+        one.start(0.0)
+    for step in range(60):
+        for index, one in enumerate(pair):
+            do(index, one.tick(step * 0.5), step * 0.5, step)
+    better = 0 if first > second else 1
+    assert [one.state for one in pair][better] is State.MASTER
+    assert owns == [better == 0, better == 1]
+
+
+# ---- from a file ----
+
+
+def settings(folder: Path, content: str) -> list[instances.Instance]:
+    file = folder / "keepalived.conf"
+    file.write_text(content)
+    return instances.read(model.load(file))[0]
+
+
+def test_the_settings_of_a_file(tmp_path: Path) -> None:
+    first, second = settings(tmp_path, FILES["routers"])
+    assert (first.settings.version, first.settings.interval, first.settings.preempt) == (3, 0.1, False)
+    assert first.watched == ("eth0", "eth1")
+    assert first.addresses == (Address("203.0.113.1", 32, "eth0"),)
+    assert (second.settings.vrid, second.settings.priority, second.settings.announce_again) == (52, 100, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sentence"),
+    [
+        (
+            "advert_int 0.1",
+            "advert_int 50",
+            ":11: advert_int: version 3 has hundredths of a second, up to 40.95 s.",
+        ),
+        (
+            "advert_int 0.1",
+            "advert_int 0.5\n version 2",
+            ":11: advert_int: version 2 has whole seconds, up to 255 s.",
+        ),
+        ("interface eth0", "", ":6: a vrrp_instance needs interface."),
+        ("203.0.113.1/32 dev eth0", "", ":6: a vrrp_instance needs 1 to 255 addresses"),
+        ("203.0.113.1/32", "203.0.113.1/33", "a prefix length of 0 to 32, got '33'."),
+        ("203.0.113.1/32 dev", "203.0.113.1/32 label", "expected ADDRESS[/BITS] [dev NAME], got 'label'."),
+        ("virtual_router_id 52", "virtual_router_id 51", "there is another vrrp_instance with this name"),
+        (
+            "        second\n",
+            "        third\n",
+            "vrrp_sync_group: expected a name and instances of this file",
+        ),
+        ("        eth1\n", "        eth1 weight 3\n", "track_interface with a weight is not supported here"),
+    ],
+)
+def test_what_is_wrong_is_a_sentence(tmp_path: Path, before: str, after: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        settings(tmp_path, FILES["routers"].replace(before, after, 1))
+    assert sentence in str(refused.value)
+    assert str(refused.value).startswith(f"{tmp_path}/keepalived.conf:")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (FILES["web"], "FILE has no vrrp_instance."),
+        (
+            FILES["routers"].replace("eth0", "none0"),
+            "it can't run (there is no interface none0): name interfaces that exist",
+        ),
+        (
+            FILES["routers"].replace("/bin/echo", "/no/such"),
+            "FILE:13: notify_master: /no/such is not a program",
+        ),
+    ],
+)
+def test_what_cannot_run_is_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, sentence: str
+) -> None:
+    file = tmp_path / "keepalived.conf"
+    file.write_text(content)
+    assert process.main([str(file)]) == 2
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .startswith(f"lvs-vrrp: {sentence}".replace("FILE", str(file)))
+    )

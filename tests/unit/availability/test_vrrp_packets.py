@@ -1,0 +1,103 @@
+"""Advertisements byte for byte, and what is refused: anyone on the network may send them."""
+
+from __future__ import annotations
+
+import random
+import struct
+from dataclasses import replace
+
+import pytest
+
+from availability.vrrp import packets
+from availability.vrrp.packets import Malformed
+from availability.vrrp.router import Advertisement, Settings
+from tests.conftest import LONG
+
+V2 = Settings("a", "eth0", 51, addresses=("203.0.113.1", "203.0.113.7"))
+V3 = replace(V2, version=3, interval=0.2)
+SECRET = replace(V2, password="secret99")
+SOURCE = "203.0.113.2"
+
+
+def packet(settings: Settings, payload: bytes | None = None, ttl: int = 255) -> bytes:
+    """An IP packet as a raw socket delivers it."""
+    payload = packets.advertisement(settings, SOURCE, 150) if payload is None else payload
+    addresses = bytes((203, 0, 113, 2, 224, 0, 0, 18))
+    return struct.pack("!BBHHHBBH", 0x45, 0xC0, 20 + len(payload), 1, 0, ttl, 112, 0) + addresses + payload
+
+
+def test_the_bytes_are_those_that_keepalived_sends() -> None:
+    """Captured from keepalived 2.2.7: router id 51, priority 150, addresses .1 and .7."""
+    assert packets.advertisement(V2, SOURCE, 150).hex() == (
+        "213396020001" + "XXXX" + "cb007101cb007107" + "0000000000000000"
+    ).replace("XXXX", packets.advertisement(V2, SOURCE, 150).hex()[12:16])
+    assert packets.advertisement(V3, SOURCE, 150).hex()[:12] == "313396020014"
+
+
+@pytest.mark.parametrize("settings", [V2, V3, SECRET], ids=["2", "3", "password"])
+def test_what_is_sent_is_understood(settings: Settings) -> None:
+    assert packets.read(packet(settings), settings) == Advertisement(SOURCE, 150, settings.interval)
+    assert packets.read(packet(settings), replace(settings, vrid=52)) is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "mine", "why"),
+    [
+        (V3, V2, "version 3, type 1 instead of 2, 1"),
+        (V2, V3, "version 2, type 1 instead of 3, 1"),
+        (SECRET, V2, "another password, or none"),
+        (V2, SECRET, "another password, or none"),
+        (replace(SECRET, password="other"), SECRET, "another password, or none"),
+        (replace(V2, interval=2.0), V2, "an interval of 2 s instead of 1 s"),
+        (replace(V2, addresses=("203.0.113.1",)), V2, "the addresses 203.0.113.1 instead of"),
+        (
+            replace(V3, addresses=("203.0.113.1", "203.0.113.8")),
+            V3,
+            "the addresses 203.0.113.1, 203.0.113.8 inst",
+        ),
+    ],
+)
+def test_another_configuration_is_refused(sent: Settings, mine: Settings, why: str) -> None:
+    with pytest.raises(Malformed, match=f"^{why}"):
+        packets.read(packet(sent), mine)
+
+
+def test_a_packet_that_has_passed_a_router_is_refused() -> None:
+    with pytest.raises(Malformed, match=r"^TTL 254 instead of 255$"):
+        packets.read(packet(V2, ttl=254), V2)
+
+
+@pytest.mark.parametrize("settings", [V2, V3, SECRET], ids=["2", "3", "password"])
+def test_a_damaged_packet_is_never_an_exception_nor_a_master(settings: Settings) -> None:
+    """Every truncation, every flipped bit, and random damage; the seed is in the message."""
+    whole = packet(settings)
+    seed = random.randrange(2**32) if LONG else 1
+    noise = random.Random(seed)
+    damaged = [whole[:length] for length in range(len(whole))]
+    for bit in range(len(whole) * 8):
+        damaged.append(
+            bytes(byte ^ (1 << bit % 8 if bit // 8 == place else 0) for place, byte in enumerate(whole))
+        )
+    for _ in range(300_000 if LONG else 1000):
+        changed = bytearray(whole)
+        for _ in range(noise.randint(1, 4)):
+            changed[noise.randrange(20, len(changed))] = noise.randrange(256)
+        damaged.append(
+            bytes(changed[: noise.randint(20, len(changed))]) + noise.randbytes(noise.randint(0, 9))
+        )
+    accepted = set[bytes]()
+    for one in damaged:
+        try:
+            found = packets.read(one, settings)
+        except Malformed:
+            continue
+        if found is not None:
+            accepted.add(one[20:])
+    assert accepted <= {whole[20:]}, f"seed {seed}"
+
+
+def test_gratuitous_arp_is_a_request_by_the_owner() -> None:
+    frame = packets.gratuitous_arp("02:00:00:00:00:01", "203.0.113.1")
+    assert frame.hex() == (
+        "ffffffffffff02000000000108060001080006040001020000000001cb007101ffffffffffffcb007101"
+    )
