@@ -1,4 +1,4 @@
-"""This machine's network interfaces and addresses (netdevice(7)), and when they change (rtnetlink(7))."""
+"""Interfaces and addresses of this machine (netdevice(7)), routes, and when these change (rtnetlink(7))."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ _IFNAMSIZ = 16  # bytes of an interface's name, with the zero at its end
 _DISCARD = 9  # a port; nothing is sent to it
 LINKS, NEIGHBOURS, ADDRESSES, ROUTES = 0x01, 0x04, 0x10, 0x40  # linux/rtnetlink.h; the last two of IPv4
 _LARGEST = 65536  # bytes of a netlink message
+_NLM_F_REQUEST, _RTM_NEWROUTE, _RTM_GETROUTE = 1, 24, 26
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PREFSRC = 1, 4, 5, 7
+_NLMSGHDR, _RTMSG, _RTATTR = struct.Struct("IHHII"), struct.Struct("8BI"), struct.Struct("HH")
+_ANSWER_TIMEOUT, _ROUTE_SIZE = 1.0, 4096  # seconds; bytes, more than the answer has
 
 
 def with_an_address() -> list[str]:
@@ -82,6 +86,38 @@ def is_local(address: str) -> bool:
         if probe.connect_ex((address, _DISCARD)) == errno.EACCES:  # it takes SO_BROADCAST (ip(7))
             raise BadValue("address", "the address of one host", address)
     return True
+
+
+class RouteQuery:
+    """Asks the kernel by which route it would send to an address, as `ip route get` does."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self._socket.settimeout(_ANSWER_TIMEOUT)
+
+    def __call__(self, address: str) -> dict[int, bytes]:
+        """The attributes of the route by their numbers; empty if none leads there."""
+        body = (
+            _RTMSG.pack(socket.AF_INET, 32, *[0] * 7) + _RTATTR.pack(8, RTA_DST) + socket.inet_aton(address)
+        )
+        header = _NLMSGHDR.pack(_NLMSGHDR.size + len(body), _RTM_GETROUTE, _NLM_F_REQUEST, 0, 0)
+        try:
+            self._socket.send(header + body)
+            answer = self._socket.recv(_ROUTE_SIZE)
+        except OSError:
+            return {}
+        if _NLMSGHDR.unpack_from(answer)[1] != _RTM_NEWROUTE:
+            return {}
+        found: dict[int, bytes] = {}
+        at = _NLMSGHDR.size + _RTMSG.size
+        while at + _RTATTR.size <= len(answer):
+            length, kind = _RTATTR.unpack_from(answer, at)
+            found[kind] = answer[at + _RTATTR.size : at + length]
+            at += (max(length, _RTATTR.size) + 3) & ~3  # attributes are aligned to 4 bytes
+        return found
+
+    def close(self) -> None:
+        self._socket.close()
 
 
 class Monitor:

@@ -57,10 +57,14 @@ class Network:
         """Apply path MTUs by destination, as routers have reported them."""
         if path_mtu != self._path_mtu:
             self._path_mtu = dict(path_mtu)
-            self.refresh()
+            self._update()
 
     def refresh(self) -> None:
-        """Write all routes and neighbours that have changed."""
+        """Read the kernel's routes and neighbours, and write those that have changed."""
+        conf.route.resync()
+        self._update()
+
+    def _update(self) -> None:
         changed = [self._write("routes", self._kernel_routes()), self._write_neighbours()]
         if any(changed):
             self._settings.bump_generation()

@@ -75,7 +75,7 @@ class RouteTable(Protocol):
         """Readable once links, addresses or routes have changed."""
 
     def refresh(self) -> None:
-        """Read the table again, and discard the notifications that have arrived."""
+        """Discard the notifications that have arrived: lookups follow the changes from now on."""
 
     def lookup(self, destination: str) -> Route:
         """The route to an IPv4 address."""

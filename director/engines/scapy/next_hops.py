@@ -10,13 +10,24 @@ updates entries but creates none.
 from __future__ import annotations
 
 import math
+import sys
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from socket import if_indextoname, inet_ntoa
 from typing import Any
 
-from director.engines.interfaces import ADDRESSES, LINKS, ROUTES, Monitor
-from director.engines.scapy.headers import ARP, Ether, conf
+from director.engines.interfaces import (
+    ADDRESSES,
+    LINKS,
+    ROUTES,
+    RTA_GATEWAY,
+    RTA_OIF,
+    RTA_PREFSRC,
+    Monitor,
+    RouteQuery,
+)
+from director.engines.scapy.headers import ARP, Ether
 from director.engines.scapy.host import Route, RouteTable, Wire
 
 _NONE = "0.0.0.0"
@@ -43,24 +54,34 @@ class NextHop:
 
 
 class KernelRoutes:
-    """The kernel's routing table, as Scapy reads it."""
+    """The kernel's routing table, which is not copied: each lookup asks the kernel."""
 
     def __init__(self) -> None:
         self._monitor = Monitor(LINKS | ADDRESSES | ROUTES)
+        self._query = RouteQuery()
 
     def fileno(self) -> int:
         return self._monitor.fileno()
 
     def refresh(self) -> None:
         self._monitor.drain()
-        conf.route.resync()
 
     def lookup(self, destination: str) -> Route:
-        interface, source, gateway = conf.route.route(destination, verbose=0)
-        return Route(str(interface), source, gateway)
+        found = self._query(destination)
+        source, gateway = (inet_ntoa(found.get(kind, bytes(4))) for kind in (RTA_PREFSRC, RTA_GATEWAY))
+        return Route(_name_of(found.get(RTA_OIF)), source, gateway)
 
     def close(self) -> None:
         self._monitor.close()
+        self._query.close()
+
+
+def _name_of(index: bytes | None) -> str:
+    """The interface of a route; empty if there is none."""
+    try:
+        return if_indextoname(int.from_bytes(index or b"", sys.byteorder))
+    except OSError:
+        return ""
 
 
 class Routes:
@@ -77,7 +98,7 @@ class Routes:
         return self._table.fileno()
 
     def refresh(self) -> None:
-        """Read the kernel's routes and the interfaces' addresses again."""
+        """Forget the kernel's routes, and read the interfaces' addresses again."""
         self._table.refresh()  # first: whatever changes from here on is notified again
         for wire in self._wires.values():
             wire.refresh()
