@@ -23,7 +23,7 @@ from rich.console import Console
 from doctor import cause_table
 from doctor.causes import Cause, diagnose, titles
 from doctor.collect_lab import collect_lab
-from doctor.path import differences
+from doctor.path import differences, last_seen
 from doctor.state import LabState
 from labs.hosts.host import Host
 from labs.network.sandbox import run_in_sandbox
@@ -50,12 +50,18 @@ class Examined:
         with open(os.devnull, "w") as nowhere:
             self.code = cause_table.show(self.state, self.causes, titles(), Console(file=nowhere))
 
+    def located(self) -> list[str]:
+        """Where there is no cause: the hosts where paths differ, else those where packets were seen last."""
+        places = [one.host for one in differences(self.state)]
+        seen = filter(None, map(last_seen, self.state.failures))
+        return [] if self.causes else list(dict.fromkeys(places or (one.host for one in seen)))
+
     def as_dict(self) -> dict[str, Any]:
         state = self.state
         return {
             "causes": [[one.cause, one.host, one.evidence, one.repair] for one in self.causes],
             "code": self.code,
-            "differences": [[one.host, one.what, one.observed] for one in differences(self.state)],
+            "located": self.located(),
             "failures": list(map(str, state.failures)),
             "seconds": round(self.seconds, 2),
             "same": self.same,

@@ -21,6 +21,7 @@ from labs.network.topology import Interface, Node, Role
 from labs.plan import Plan
 
 METHODS = ("nat", "tun", "dr")
+LOCATED = "?"  # instead of a cause: none that the doctor knows
 _OF_NOBODY = "02:00:00:00:00:99"
 _FLAGS = {"nat": "-m", "tun": "-i", "dr": "-g"}
 
@@ -39,6 +40,7 @@ class Variant:
 class Kind:
     """`on` is a role (client, router, site, director, server) or several; `cause` is the doctor's word.
 
+    Without a word it hurts nothing; with LOCATED the doctor can only say where packets are lost.
     `by_issue` says whether the requirements name it; the others were added to try the doctor on.
     """
 
@@ -584,7 +586,7 @@ KINDS: tuple[Kind, ...] = (
         "server",
         "address_missing",
         Variant(
-            "ip address add <free_ip>/<prefix> dev <lan>; ip address del <ip>/<prefix> dev <lan>; "
+            "ip address del <ip>/<prefix> dev <lan>; ip address add <free_ip>/<prefix> dev <lan>; "
             "ip route replace default via <gw>",
             f"ip address flush dev <lan>; {_SETUP}",
         ),
@@ -631,6 +633,17 @@ KINDS: tuple[Kind, ...] = (
         "port_filtered",
         _filter("ingress", "tcp dport <port> drop", family="netdev", methods="nat dr"),
     ),
+    _extra(
+        "a filter of traffic control",
+        "server",
+        LOCATED,
+        Variant(
+            # One instruction of classic BPF: return TC_ACT_SHOT.
+            "tc qdisc add dev <lan> clsact; "
+            "tc filter add dev <lan> ingress protocol ip bpf da bytecode '1,6 0 0 2'",
+            "tc qdisc del dev <lan> clsact",
+        ),
+    ),
     # ---- what hurts nothing ----
     _kind(
         "a filter that the engine bypasses",
@@ -658,6 +671,15 @@ KINDS: tuple[Kind, ...] = (
         "director server",
         "",
         _sysctl("conf.<lan>.arp_filter", 1, 0),
+    ),
+    _extra(
+        "httpd forbids",
+        "server",
+        "",
+        Variant(
+            f"sed -i 's/root /deny all; root /' {_CONF}; {_STOP_NGINX}; {_START_NGINX}",
+            f"sed -i 's/deny all; //' {_CONF}; {_STOP_NGINX}; {_START_NGINX}",
+        ),
     ),
     _extra(
         "the right static neighbour",

@@ -25,7 +25,7 @@ from labs.run.control_server import SOCKET
 from labs.run.options import LabOptions
 from labs.wait import patient, poll_until
 from tests.conftest import LONG
-from tests.labs.faults import METHODS, Fault, draw, fill, hosts, kinds_for
+from tests.labs.faults import LOCATED, METHODS, Fault, draw, fill, hosts, kinds_for
 from tests.labs.support import FROM_CHECKOUT
 
 TRIAL = Path(__file__).parent / "doctor_trial.py"
@@ -74,8 +74,14 @@ def found(examined: Told) -> list[tuple[str, str]]:
 
 
 def expected(told: Told) -> list[tuple[str, str]]:
+    """Host and cause; nothing where nothing is hurt, or where no cause is known."""
     cause, host = told["expected"]
-    return [(cause, host)] if cause else []
+    return [(cause, host)] if cause not in ("", LOCATED) else []
+
+
+def hosts_named(told: Told) -> set[str]:
+    """By the causes, or without any by the place where packets are lost."""
+    return {host for _, host in found(told["broken"])} or set(told["broken"]["located"])
 
 
 def examined(all_told: Iterable[Told]) -> list[Told]:
@@ -87,7 +93,8 @@ def check_found(all_told: Iterable[Told]) -> None:
     """Host and cause, and the exit code: 0 where nothing is hurt."""
     for told in all_told:
         assert found(told["broken"]) == expected(told), told
-        assert told["broken"]["code"] == len(expected(told)), told
+        assert hosts_named(told) == {told["expected"][1]} - {""}, told
+        assert told["broken"]["code"] == bool(told["expected"][0]), told
 
 
 def check_healthy(all_told: Iterable[Told]) -> None:
@@ -150,10 +157,11 @@ def test_every_cause_and_its_repair(method: str, engine: str, runs: Path) -> Non
 def test_faults_drawn_by_chance(method: str, seed: int, runs: Path) -> None:
     faults = draw(plan_of(method), "scapy", random.Random(seed), DRAWN)
     told = tried(method, "scapy", faults, runs)[1:]
-    wrong = [one for one in told if found(one["broken"]) != expected(one)]
-    hosts_of = [({host for _, host in found(one["broken"])}, {one["expected"][1]} - {""}) for one in told]
-    print(f"seed {seed}, {method}: right in host and cause {len(told) - len(wrong)} of {len(told)}")
-    assert [one for one in hosts_of if one[0] != one[1]] == [], f"seed {seed}: {wrong}"
+    astray = [one for one in told if hosts_named(one) != {one["expected"][1]} - {""}]
+    wrong = [one for one in told if found(one["broken"]) != expected(one) or one["expected"][0] == LOCATED]
+    print(f"seed {seed}, {method}: {len(told) - len(astray)} of {len(told)} hosts are right, ", end="")
+    print(f"{len(told) - len(wrong)} causes")
+    assert astray == [], f"seed {seed}"
     assert len(wrong) <= (1 - RIGHT) * len(told), f"seed {seed}: {wrong}"
     check_healthy(told)
     check_form(told)

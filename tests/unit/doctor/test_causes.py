@@ -31,7 +31,7 @@ from doctor.state import (
 )
 from labs.plan import plan_for
 from labs.run.options import LabOptions
-from tests.labs.faults import KINDS, draw, fill, hosts, kinds_for
+from tests.labs.faults import KINDS, LOCATED, draw, fill, hosts, kinds_for
 from tests.unit.doctor.recorded import METHODS, director, healthy, host, http, http_service, on, setting
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "doctor.md"
@@ -530,6 +530,7 @@ def test_the_catalogue_of_faults_has_every_cause_and_more() -> None:
     names = [kind.name for kind in KINDS]
     assert len(set(names)) == len(names) >= 40
     assert sum(not kind.by_issue for kind in KINDS) >= 10  # besides what anybody has asked for
+    assert {kind.cause for kind in KINDS} <= {*CAUSES, "", LOCATED}
     assert set(CAUSES) - {kind.cause for kind in KINDS} == {"direct_route"}  # a client on another network
 
 
