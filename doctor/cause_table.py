@@ -41,15 +41,13 @@ def show(
     if causes:
         console.print(_table("root cause", ((one.host, _block(one, titles[one.cause])) for one in causes)))
     if (state.failures or found) and not explained:
-        console.print(f"None of the {len(titles)} causes that the doctor knows.", markup=False)
+        console.print(f"None of the {len(titles)} known causes applies.", markup=False)
     lost = {} if explained else _lost(state)
     if found:
         elsewhere = [each for host, seen in lost.items() for each in seen if host != found[0].host]
-        blocks = [_difference(one, lost.get(one.host, elsewhere)) for one in found[:1]]
-        blocks += [_difference(one, ()) for one in found[1:]]
-        console.print(
-            _table("first difference on the path", zip((one.host for one in found), blocks, strict=True))
-        )
+        places = [lost.get(found[0].host, elsewhere), *([()] * (len(found) - 1))]
+        blocks = [(one.host, _difference(one, each)) for one, each in zip(found, places, strict=True)]
+        console.print(_table("first difference on the path", blocks))
     elif lost:
         rows = ((host, _place(state, host, seen)) for host, seen in lost.items())
         console.print(_table("where packets were seen last", rows))
@@ -94,7 +92,7 @@ def _failures(state: LabState) -> Iterator[str]:
         yield f"Clients fail at {state.vip}:{port}: {counted} ({hosts})."
     if state.failures and any(one.wanted for one in state.trials):
         straight = [f"{one.wanted} {_end(one)}" for one in state.trials if one.wanted and not one.served]
-        yield f"The director, straight to each real server: {', '.join(straight) or 'all served'}."
+        yield f"Real servers, tried directly from the director: {', '.join(straight) or 'all answer'}."
 
 
 def _answers(state: LabState) -> Iterator[str]:

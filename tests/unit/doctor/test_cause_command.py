@@ -147,8 +147,8 @@ def test_clients_that_fail_without_a_known_cause_end_where_the_path_differs() ->
     assert text.isascii()
     for said in (
         "Clients fail at 203.0.113.1:80: 3 of 3 timed out (c1 c2).",
-        "The director, straight to each real server: all served.",
-        f"None of the {len(titles())} causes that the doctor knows.",
+        "Real servers, tried directly from the director: all answer.",
+        f"None of the {len(titles())} known causes applies.",
         "rs1 what route (c1 to rs1, c2 to rs1)",
         "should be replies to 198.51.100.101 go to d",
         "is 198.51.100.101 is unreachable",
