@@ -292,6 +292,41 @@ def grade(
 
 
 @task(
+    audience=TEACHERS,
+    needs=GRADING,
+    positional=["name"],
+    help={
+        "name": "An exercise that ./inv exercises lists.",
+        "student": "Students who get a sheet each, separated by commas (default: your user name).",
+        "output": "File to write (default NAME-handout.html in this folder).",
+    },
+)
+def handout(_context: Context, name: str, student: str = "", output: str = "") -> None:
+    """Write an exercise on one sheet a student, to be printed.
+
+    Picture, symptom, task, and room for the diagnosis.
+    """
+    work = _teachers_module("sheets").handout
+    _run(lambda: work(name, student, output))
+
+
+@task(
+    audience=TEACHERS,
+    needs=GRADING,
+    positional=["name"],
+    help={
+        "name": "An exercise that ./inv exercises lists.",
+        "student": "Student whose fault is meant (default: every fault of the exercise).",
+        "output": "File to write, an HTML page to be printed (default: print the text).",
+    },
+)
+def solution(_context: Context, name: str, student: str = "", output: str = "") -> None:
+    """Show the solution of an exercise: cause, evidence, repair."""
+    work = _teachers_module("sheets").solution
+    _run(lambda: work(name, student, output))
+
+
+@task(
     name="student-archive",
     audience=TEACHERS,
     needs=GRADING,

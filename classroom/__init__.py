@@ -24,6 +24,7 @@
         gradebook.py    from files to the class's marks and refusals
         reports.py      the reports of a gradebook
         grade.py        ./inv grade: all of that
+        sheets.py       ./inv handout and ./inv solution
         archive.py      ./inv student-archive: the files students need, without answers
 
 Judges decide from the probes' observations alone, so `./inv check` in the lab and `./inv grade` without one

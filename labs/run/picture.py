@@ -49,8 +49,11 @@ _REPLY = _Line(7, "reply", "#c2410c", "9 5")
 _LINES = (_REQUEST, _FORWARDED, _REPLY)
 
 
-def draw(plan: Plan) -> str:
-    """An SVG document of the lab with the path of one connection to its second real server, if any."""
+def draw(plan: Plan, *, packets: bool = True) -> str:
+    """An SVG document of the lab with the path of one connection to its second real server, if any.
+
+    Without `packets`, only the network.
+    """
     topology = plan.topology
     labels = {node.name: _label(node, plan) for node in topology.nodes}
     places = _places(topology, labels)
@@ -61,7 +64,7 @@ def draw(plan: Plan) -> str:
         _path(topology, director, server.name),
         _path(topology, server.name, client.name),
     )
-    rows = [hop.expected for hop in plan.hops(server, client.interfaces[0], _CLIENT_PORT)]
+    rows = [hop.expected for hop in plan.hops(server, client.interfaces[0], _CLIENT_PORT)] if packets else []
     below = max(y + _height(labels.get(name, [])) / 2 for name, (_, y) in places.items()) + 30
     width = max(x for x, _ in places.values()) + _WIDTH / 2 + _MARGIN
     height = below + 24 + 20 * len(rows)
@@ -75,10 +78,11 @@ def draw(plan: Plan) -> str:
         *(
             _polyline([places[node] for node in nodes], *line)
             for nodes, line in zip(paths, _LINES, strict=True)
+            if packets
         ),
         *_switches(topology, places),
         *(_box(node, labels[node.name], places[node.name]) for node in topology.nodes),
-        *_legend(plan, rows, below),
+        *(_legend(plan, rows, below) if packets else ()),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"

@@ -130,6 +130,8 @@ def unpacked(packed: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "classroom/grading/reports/csv.py",
         "classroom/grading/students.md",
         "templates/classroom/report.html.j2",
+        "templates/classroom/solution.html.j2",
+        "classroom/grading/explanations.py",
         "tests/labs/exercise_trial.py",
         "tests/unit/classroom/grading/test_archive.py",
         "oracle/recorded/nat.json.gz",
@@ -247,7 +249,10 @@ def test_exercises_run_there_and_seal_for_the_teacher_only(unpacked: Path) -> No
         opened(evidence.encode(), key("other"))
 
 
-@pytest.mark.parametrize("words", [("grade", "."), ("student-archive",), ("test",), ("vm-test",)])
+@pytest.mark.parametrize(
+    "words",
+    [("grade", "."), ("student-archive",), ("handout", "e04"), ("solution", "e04"), ("test",), ("vm-test",)],
+)
 def test_teachers_commands_are_refused_there(unpacked: Path, words: tuple[str, ...]) -> None:
     command = [sys.executable, "tasks.py", *words]
     done = subprocess.run(command, cwd=unpacked, capture_output=True, text=True)
@@ -261,7 +266,7 @@ def test_only_commands_that_work_there_are_listed(unpacked: Path) -> None:
         done = subprocess.run(command, cwd=unpacked, capture_output=True, text=True)
         listed = set(re.findall(r"^  ([a-z-]+)", done.stdout, re.MULTILINE))
         assert {"lab-nat", "exercise", "check", "submit", "doctor"} <= listed
-        assert not listed & {"grade", "student-archive", "test", "vm-test"}
+        assert not listed & {"grade", "student-archive", "handout", "solution", "test", "vm-test"}
 
 
 def test_the_archive_is_reproducible(checkout: Path, packed: bytes) -> None:
