@@ -5,6 +5,8 @@ they say and when is for core/sync_protocol.py and core/sync.py. Records that ar
 between which packets are forwarded.
 
     ipvsadm --start-daemon master --mcast-interface eth1 --syncid 7
+
+With --resync, which the kernel does not have, a backup asks for the whole table when it starts.
 """
 
 from __future__ import annotations
@@ -31,15 +33,21 @@ from director.core.sync_protocol import (
     Outbox,
     SyncRecord,
     decode,
+    request,
 )
 from director.engines.engine import Engine
 
 RunLater = Callable[[Iterator[None]], object]
 
+_REQUESTS = 5  # one a second, until a message arrives
+_BETWEEN_ANSWERS = 10.0  # seconds, in which further requests are not heard
+_RECORDS = 10_000  # of an answer in each second
 _QUEUE = 1024  # messages that wait for the socket
 _RECEIVE_BUFFER = 4 << 20  # bytes wanted; the system has a limit of its own
 _LEAST_MTU = 1500  # that a backup allows for
 _LEAST_BACKUP = 1024  # bytes of a backup's buffer
+_AT_ONCE = 16  # messages
+_END = object()
 _GROUP_AND_INTERFACE = Struct("4s4si")  # ip_mreqn
 _MTU_DISCOVER, _NEVER = 10, 0  # IP_MTU_DISCOVER, IP_PMTUDISC_DONT: longer messages are fragmented
 
@@ -71,8 +79,10 @@ class SyncDaemons:
             )
         try:
             if config.role == MASTER:
-                self._master = _Master(config, self._director, self._clock)
+                self._master = _Master(config, self._director, self._clock, self._run_later)
                 self._director.tell(self._master.send)
+                if self._master.requests is not None:
+                    self._selector.register(self._master.requests, EVENT_READ, self._master.hear)
             else:
                 self._backup = _Backup(config, self._director, self._clock, self._run_later)
                 self._selector.register(self._backup, EVENT_READ, self._backup.receive)
@@ -88,6 +98,8 @@ class SyncDaemons:
         """A master sends what it has collected. Raises LvsError."""
         if role == MASTER and self._master is not None:
             self._director.tell(None)
+            if self._master.requests is not None:
+                self._selector.unregister(self._master.requests)
             self._master.close()
             self._master = None
         elif role == BACKUP and self._backup is not None:
@@ -107,6 +119,8 @@ class SyncDaemons:
     def tick(self, now: float) -> None:
         if self._master is not None:
             self._master.tick(now)
+        if self._backup is not None:
+            self._backup.tick()
 
     def close(self) -> None:
         for role in ROLES:
@@ -115,27 +129,32 @@ class SyncDaemons:
 
 
 class _Master:
-    """Collects records into messages, and sends a message when it is full or two to three seconds old."""
+    """Collects records into messages, and sends a message when it is full or two to three seconds old.
 
-    def __init__(self, config: DaemonConfig, director: Director, clock: Callable[[], float]) -> None:
+    With `resync`, `requests` is a socket that hears backups ask for the whole table.
+    """
+
+    def __init__(
+        self, config: DaemonConfig, director: Director, clock: Callable[[], float], run_later: RunLater
+    ) -> None:
         """Raises OSError."""
         limit = min(max(_mtu(config.interface), HEADERS + 1), 65535) - HEADERS
         self.config = replace(config, maxlen=config.maxlen or limit)
         self.counters: Counter[str] = Counter(connections=0, messages=0, lost=0)
         self._director = director
         self._clock = clock
+        self._run_later = run_later
+        self._answer: Iterator[None] | None = None
+        self._answered = float("-inf")
+        self.requests: socket.socket | None = None
         self._outbox = Outbox(config.syncid, self.config.maxlen)
         self._queue: deque[bytes] = deque()
-        self._socket = _socket(config)
+        self._socket = _sending(_socket(config), config)
         try:
-            for option, value in (
-                (socket.IP_MULTICAST_IF, _membership(config)),
-                (socket.IP_MULTICAST_LOOP, 0),
-                (socket.IP_MULTICAST_TTL, config.ttl),
-                (_MTU_DISCOVER, _NEVER),
-            ):
-                self._socket.setsockopt(socket.IPPROTO_IP, option, value)
             self._socket.connect((config.group, config.port))
+            if config.resync:
+                self.counters["requests"] = 0
+                self.requests = _listening(_socket(config), config)
         except OSError:
             self._socket.close()
             raise
@@ -149,6 +168,33 @@ class _Master:
     def tick(self, now: float) -> None:
         message = self._outbox.take() if self._outbox.is_due(now) else None
         self._transmit(message)
+        if self._answer is not None:
+            self._run_later(self._answer_some())
+
+    def hear(self) -> None:
+        """A message of the group: another master's, or a request."""
+        assert self.requests is not None
+        for _ in range(_AT_ONCE):
+            try:
+                datagram = self.requests.recv(MAX_MESSAGE)
+            except OSError:
+                return
+            if datagram == request(self.config.syncid):
+                self.counters["requests"] += 1
+                now = self._clock()
+                if self._answer is None and now - self._answered > _BETWEEN_ANSWERS:
+                    self._answered, self._answer = now, self._director.tell_everything(now)
+
+    def _answer_some(self) -> Iterator[None]:
+        """As many records of the whole table as a second may take."""
+        answer = self._answer
+        for _ in zip(range(_RECORDS), answer or (), strict=False):
+            yield
+            if self._answer is not answer:
+                return
+        if answer is not None and next(answer, _END) is _END:
+            self._answer = None
+            self._transmit(self._outbox.take())
 
     def _transmit(self, message: bytes | None) -> None:
         """Send what is waiting, and this; what the network does not take is lost, as in the kernel."""
@@ -169,8 +215,11 @@ class _Master:
             self.counters["lost"] += 1
 
     def close(self) -> None:
+        self._answer = None
         self._transmit(self._outbox.take())
         self._socket.close()
+        if self.requests is not None:
+            self.requests.close()
 
 
 class _Backup:
@@ -187,17 +236,16 @@ class _Backup:
         self._clock = clock
         self._run_later = run_later
         self._is_working = False
-        self._socket = _socket(config)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-            name = config.interface.encode() + b"\0"
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name)
-            self._socket.bind((config.group, config.port))
-            self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, _membership(config))
-        except OSError:
-            self._socket.close()
-            raise
+        self._requests = _REQUESTS if config.resync else 0
+        self._socket = _sending(_listening(_socket(config), config), config)
+        self.tick()
+
+    def tick(self) -> None:
+        """Ask for the whole table, until there is an answer or nobody seems to be there."""
+        if self._requests and not self.counters["messages"]:
+            self._requests -= 1
+            with suppress(OSError):
+                self._socket.sendto(request(self.config.syncid), (self.config.group, self.config.port))
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -237,6 +285,32 @@ def _socket(config: DaemonConfig) -> socket.socket:
     socket.if_nametoindex(config.interface)
     made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     made.setblocking(False)
+    return made
+
+
+def _sending(made: socket.socket, config: DaemonConfig) -> socket.socket:
+    """The same, ready to send to the group. Raises OSError."""
+    for option, value in (
+        (socket.IP_MULTICAST_IF, _membership(config)),
+        (socket.IP_MULTICAST_LOOP, 0),
+        (socket.IP_MULTICAST_TTL, config.ttl),
+        (_MTU_DISCOVER, _NEVER),
+    ):
+        made.setsockopt(socket.IPPROTO_IP, option, value)
+    return made
+
+
+def _listening(made: socket.socket, config: DaemonConfig) -> socket.socket:
+    """The same, as a member of the group. Raises OSError."""
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, config.interface.encode() + b"\0")
+        made.bind((config.group, config.port))
+        made.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, _membership(config))
+    except OSError:
+        made.close()
+        raise
     return made
 
 

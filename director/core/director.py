@@ -182,6 +182,12 @@ class Director:
         self._forwarding.sender = Sender(self.rules, send) if send is not None else None
         return self._forwarding.sender
 
+    def tell_everything(self, now: float) -> Iterator[None]:
+        """Tell the other director of all that there is, in steps."""
+        sender = self._forwarding.sender
+        if sender is not None:
+            yield from sender.everything(Tables(self.connections, self.templates), now)
+
     @property
     def sender(self) -> Sender | None:
         return self._forwarding.sender

@@ -103,6 +103,22 @@ class Sender:
             self._send(self._record(connection), now)
         self._offer_control(connection, now)
 
+    def everything(self, tables: Tables, now: float) -> Iterator[None]:
+        """Send the whole table, one record in each step, with the time that each entry has left."""
+        for batch in tables.connections.batches():
+            for connection in batch:
+                if connection.protocol == UDP or connection.state in SENT:
+                    self._send_rest(connection, now)
+                    yield
+        for template in list(tables.templates):
+            if not template.invalid:
+                self._send_rest(template, now)
+                yield
+
+    def _send_rest(self, entry: Entry, now: float) -> None:
+        left = max(1, int(entry.expires - now))
+        self._send(self._record(entry)._replace(timeout=left), now)
+
     def _offer_control(self, entry: Entry, now: float) -> None:
         """The template, or the ftp control connection, of a connection."""
         control = entry.control if isinstance(entry, Connection) else None

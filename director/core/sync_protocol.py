@@ -53,7 +53,8 @@ class DaemonConfig:
     """A daemon that sends (master) or receives (backup) messages; they may run side by side.
 
     A backup whose `syncid` is 0 takes messages of every syncid. `maxlen` is in bytes, 0 for what the
-    interface's MTU allows. Raises BadValue.
+    interface's MTU allows. With `resync`, a backup asks for the whole table, and a master sends it: the
+    kernel can't. Raises BadValue.
     """
 
     role: str
@@ -63,12 +64,15 @@ class DaemonConfig:
     group: str = GROUP
     port: int = PORT
     ttl: int = TTL
+    resync: bool = False
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             raise BadValue("daemon", " or ".join(ROLES), self.role)
         if type(self.interface) is not str or not self.interface:
             raise BadValue("mcast-interface", "the name of an interface", self.interface)
+        if type(self.resync) is not bool:
+            raise BadValue("resync", "true or false", self.resync)
         check_address("mcast-group", self.group)
         if not IPv4Address(self.group).is_multicast:
             raise BadValue("mcast-group", f"a multicast address such as {GROUP}", self.group)
@@ -257,6 +261,11 @@ class Outbox:
         message = header + b"".join(self._parts)
         self._parts, self._number = [], 0
         return message
+
+
+def request(syncid: int) -> bytes:
+    """A message without connections asks for the whole table; to the kernel it says nothing."""
+    return _HEADER_V1.pack(0, syncid, _HEADER_V1.size, 0, _VERSION_1, 0)
 
 
 # ---- reading ----

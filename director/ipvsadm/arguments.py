@@ -31,6 +31,7 @@ USAGE = f"""\
 {PROGRAM} -Z [SERVICE]
 {PROGRAM} --start-daemon master|backup [--mcast-interface INTERFACE] [--syncid ID]
            [--sync-maxlen BYTES] [--mcast-group ADDRESS] [--mcast-port PORT] [--mcast-ttl TTL]
+           [--resync]
 {PROGRAM} --stop-daemon master|backup | -L --daemon
 {PROGRAM} -C | -S [-n] | -R [--line-by-line] | --set TCP TCPFIN UDP | -h | -v
 
@@ -75,6 +76,8 @@ Options:
   --mcast-group ADDRESS       ... to this group (default: 224.0.0.81)
   --mcast-port PORT           ... and UDP port (default: 8848)
   --mcast-ttl TTL             ... through this many networks (default: 1)
+  --resync                    a backup asks for the whole table, and a master sends it when asked
+                              (the kernel's daemons do not have this)
 """
 
 _NAMES = {
@@ -111,7 +114,17 @@ _NAMES = {
 }
 _LONG = (
     *("set", "version", "timeout", "daemon", "stats", "rate", "thresholds", "persistent-conn"),
-    *("exact", "sort", "nosort", "line-by-line", "tun-info", "tun-nocsum", "tun-csum", "tun-remcsum"),
+    *(
+        "exact",
+        "sort",
+        "nosort",
+        "line-by-line",
+        "resync",
+        "tun-info",
+        "tun-nocsum",
+        "tun-csum",
+        "tun-remcsum",
+    ),
 )
 _LONG_WITH_VALUE = (
     *("tun-type", "tun-port", "pe", "sctp-service", "start-daemon", "stop-daemon"),
@@ -151,7 +164,9 @@ _COMMANDS = {  # with the options that each allows
     "S": {"n", "sort"},
     "Z": {*SERVICES},
     "R": {"line-by-line"},
-    "start-daemon": {"syncid", "sync-maxlen", "mcast-interface", "mcast-group", "mcast-port", "mcast-ttl"},
+    "start-daemon": {
+        *("syncid", "sync-maxlen", "mcast-interface", "mcast-group", "mcast-port", "mcast-ttl", "resync"),
+    },
     "stop-daemon": set[str](),
     **{key: set[str]() for key in ("C", "set", "h", "version")},
 }

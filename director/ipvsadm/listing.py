@@ -109,9 +109,11 @@ def daemons(running: Iterable[Fields]) -> str:
     """The synchronisation daemons: the master first."""
     form = (
         "{role} sync daemon (mcast={interface}, syncid={syncid}, maxlen={maxlen}, "
-        "group={group}, port={port}, ttl={ttl})\n"
+        "group={group}, port={port}, ttl={ttl}{resync})\n"
     )
-    return "".join(form.format(**daemon) for daemon in running)
+    return "".join(
+        form.format(**{**daemon, "resync": ", resync" if daemon.get("resync") else ""}) for daemon in running
+    )
 
 
 def _service(service: Fields, view: str, options: Options) -> str:

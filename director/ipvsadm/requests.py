@@ -169,6 +169,8 @@ def daemon(line: Line) -> Fields:
         text = line.options.get(option)
         if text is not None:
             request[field] = _number(option, text, least, most)
+    if "resync" in line.options:
+        request["resync"] = True
     group = line.options.get("mcast-group")
     if group is not None:
         if parse_ipv4(group) is None:

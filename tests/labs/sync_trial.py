@@ -111,6 +111,7 @@ def socket_of(host: str) -> str:
 def start_director(host: str, engine: str, folder: Path) -> subprocess.Popen[bytes]:
     command = (sys.executable, "-m", "director", "--engine", engine, "--socket", socket_of(host))
     interfaces = (f"{host}-eth0", f"{host}-eth1")
+    Path(socket_of(host)).unlink(missing_ok=True)
     process = _net.start(host, *command, *interfaces, log=folder / f"{host}.log")
     poll_until(lambda: Path(socket_of(host)).exists() or process.poll() is not None, bool, 30)
     tool(host, "ipvsadm", "-R", text=RULES)
@@ -188,14 +189,35 @@ def try_out(engine: str, folder: Path) -> dict[str, Any]:
     seen["codes"] = {port: process.wait(patient(60)) for port, process in downloads.items()}
     seen["whole"] = {port: Path(f"/run/got-{port}").read_bytes() == CONTENT for port in downloads}
     ftp.stdin.write("\n")
-    ftp.stdin.close()
+    ftp.stdin.flush()
     seen["ftp after"] = ftp.stdout.readline()
-    ftp.wait(patient(30))
     seen["new"] = _net.attempt("c", "curl", "-s", "-m", "20", "-o", "/run/new", f"http://{VIP}/").returncode
+    seen |= come_back(engine, folder)
     seen["stopped"] = tool("d2", "ipvsadm", "--stop-daemon", "backup")
+    ftp.stdin.close()
+    ftp.wait(patient(30))
     seen["after"] = tool("d2", "ipvsadm", "-L", "--daemon")
     seen["stopped twice"] = tool("d2", "ipvsadm", "--stop-daemon", "backup")
     return seen
+
+
+def come_back(engine: str, folder: Path) -> dict[str, Any]:
+    """The first director comes back, with an empty table, and asks the second for its own."""
+    for interface, address in (("d1-eth0", VIP), ("d1-eth1", GATEWAY)):
+        _net.run("d1", "ip", "link", "set", interface, "up")
+        _net.run("d1", "ip", "addr", "del", f"{address}/32", "dev", interface)
+    idle = ends("d2")
+    start_director("d1", engine, folder)
+    before = ends("d1")
+    for host, role in (("d2", "master"), ("d1", "backup")):
+        options = ("--mcast-interface", f"{host}-eth1", "--syncid", "8", "--resync")
+        tool(host, "ipvsadm", "--start-daemon", role, *options)
+    told = poll_until(lambda: ends("d1"), lambda known: known >= idle, 30)
+    return {
+        "idle": [len(idle), len(idle - before), len(idle - told)],
+        "resync": tool("d1", "ipvsadm", "-L", "--daemon"),
+        "asked": sync_counters("d2")["master"]["requests"],
+    }
 
 
 def main(engine: str, folder: Path) -> None:

@@ -22,6 +22,8 @@ class KernelDaemons:
 
     def start(self, config: DaemonConfig) -> None:
         """Raises EngineError."""
+        if config.resync:
+            raise EngineError("The kernel's daemons have no --resync: leave it out, or use another engine.")
         options = {
             "--mcast-interface": config.interface,
             "--syncid": config.syncid,

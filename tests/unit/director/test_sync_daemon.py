@@ -11,6 +11,7 @@ from director.control.handler import RequestHandler
 from director.core.errors import BadValue, LvsError
 from director.core.sync_protocol import DaemonConfig
 from director.core.transaction import exhaust
+from director.engines.engine import EngineError
 from director.engines.ipvs.daemons import KernelDaemons, parse
 from director.ipvsadm import arguments, listing, requests
 from director.sync_daemon import SyncDaemons
@@ -90,6 +91,7 @@ def test_a_line_of_ipvsadm_becomes_a_daemon() -> None:
         ({"role": "master", "interface": "eth0", "group": "?"}, "mcast-group"),
         ({"role": "master", "interface": "eth0", "port": 0}, "port"),
         ({"role": "master", "interface": "eth0", "ttl": 0}, "ttl"),
+        ({"role": "master", "interface": "eth0", "resync": 1}, "resync"),
     ],
 )
 def test_a_wrong_request_starts_nothing(wrong: dict[str, Any], says: str) -> None:
@@ -142,6 +144,14 @@ def test_the_kernels_daemons_are_started_with_ipvsadm() -> None:
         "-L --daemon",
         "--stop-daemon master",
     ]
+
+
+def test_the_kernels_daemons_cannot_ask_for_the_whole_table() -> None:
+    kernel: Any = None
+    with pytest.raises(EngineError, match="--resync"):
+        KernelDaemons(kernel).start(DaemonConfig("backup", "eth1", resync=True))
+    assert request("--start-daemon backup --resync")["resync"] is True
+    assert listing.daemons([{**parse(LISTED)[0], "resync": True}]).endswith("ttl=1, resync)\n")
 
 
 def test_a_config_is_checked_when_it_is_made() -> None:

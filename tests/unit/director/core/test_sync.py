@@ -323,6 +323,25 @@ def test_what_this_director_cannot_keep_is_left_out(record: SyncRecord) -> None:
     assert known(backup) == []
 
 
+def test_the_whole_table_is_told_with_the_time_that_is_left() -> None:
+    master, backup = Director(), Director()
+    for director in (master, backup):
+        director.apply([AddService(KEY, persistent=360), AddServer(KEY, RS1)], 0)
+    for flags in (SYN, ACK):  # too few packets to be told of
+        master.decide(tcp(client(1), WEB, flags), 0)
+    master.decide(tcp(client(2), WEB), 0)  # half open
+    told: list[SyncRecord] = []
+    master.tell(lambda record, _now: told.append(record))
+    assert sum(1 for _ in master.tell_everything(100)) == 2
+    assert all(backup.receive(record, 100) for record in told)
+    assert known(backup, 100) == [
+        ("198.51.100.101:0", "203.0.113.1:80", str(RS1), "ASSURED", 260.0),
+        ("198.51.100.101:1", "203.0.113.1:80", str(RS1), "ESTABLISHED", 800.0),
+    ]
+    master.tell(None)
+    assert list(master.tell_everything(100)) == []
+
+
 # ---- ftp ----
 
 

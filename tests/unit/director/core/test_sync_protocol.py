@@ -20,6 +20,7 @@ from director.core.sync_protocol import (
     SyncRecord,
     decode,
     encode,
+    request,
 )
 from tests.conftest import LONG
 
@@ -232,6 +233,11 @@ def test_one_connection_that_is_not_for_us_is_skipped(wrong: bytes) -> None:
 def test_an_unknown_option_may_say_that_it_can_be_ignored() -> None:
     data = PLAIN_V1[:3] + bytes([40]) + PLAIN_V1[4:] + b"\x45\2ab"
     assert decode(header_v1(1, data), 9).records == [PLAIN]
+
+
+def test_a_request_for_everything_says_nothing_to_a_receiver() -> None:
+    assert request(9) == header_v1(0)
+    assert decode(request(9), 9) == ([], 0, "")
 
 
 def test_a_receiver_without_a_syncid_takes_all() -> None:
