@@ -2,7 +2,7 @@
 
 Labs mostly wait, so there are more of them at a time than processors, as pytest-xdist's workers. Unit tests
 compute, and each of xdist's workers would import all of them to run its part: `--unit` divides the modules
-among processes that import only their own.
+among processes that import only their own, one more than there are processors, because some tests wait.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def divided(modules: Sequence[str], number: int) -> list[list[str]]:
 
 def suitable_workers(processors: int, memory: int, *, unit: bool) -> int:
     """How many tests to run at a time, for `memory` bytes that are free."""
-    wanted = processors if unit else _LABS_PER_PROCESSOR * processors
+    wanted = processors + 1 if unit else _LABS_PER_PROCESSOR * processors
     return max(1, min(wanted, memory // _MEMORY))
 
 

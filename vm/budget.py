@@ -57,6 +57,7 @@ class Budget:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items.sort(key=order)
 
+    @pytest.hookimpl(tryfirst=True)  # before the reporter asks for the forecast
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._pace = pace.Pace(pace.slowness())
         self._began = time.monotonic()

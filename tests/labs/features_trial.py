@@ -21,6 +21,7 @@ from tests.labs.held import CLIENT, held
 from tests.labs.trial_server import CONTENT
 
 PACED = 4500
+ADDED = 10  # services by each of two administrators
 
 
 def client(*arguments: object) -> Any:
@@ -202,7 +203,7 @@ class Trial:
 
     def two_administrators(self) -> Any:
         def work(first: int) -> None:
-            for port in range(first, first + 20):
+            for port in range(first, first + ADDED):
                 self._ipvsadm(f"-A -t {VIP}:{port}")
 
         workers = [Thread(target=work, args=(first,)) for first in (1000, 2000)]

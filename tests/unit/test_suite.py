@@ -24,7 +24,7 @@ GIB = 1 << 30
     ("processors", "memory", "unit", "workers"),
     [
         pytest.param(2, 24 * GIB, False, 4, id="labs wait: two per processor"),
-        pytest.param(2, 24 * GIB, True, 2, id="unit tests compute: one per processor"),
+        pytest.param(2, 24 * GIB, True, 3, id="unit tests compute: one per processor, and one"),
         pytest.param(8, 3 * GIB, False, 4, id="limited by memory"),
         pytest.param(1, GIB // 4, False, 1, id="at least one"),
     ],

@@ -327,16 +327,16 @@ def test_prints_are_passed_on_and_cut_off_when_they_are_too_many(
     file: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The director's output may be a file, and the limit on file sizes must not end the call."""
-    scheduler = made(file, PICK.format("print(packet.source.port, 'x' * 999); return servers[0], 'printed'"))
+    scheduler = made(file, PICK.format("print(packet.source.port, 'x' * 9999); return servers[0], 'printed'"))
     one = server()
-    for port in range(1500):
+    for port in range(150):
         picked = scheduler.pick([one], tcp(client(port), WEB), 1.0)
         assert picked is not None
         assert picked[1] == "printed"
     del scheduler
     gc.collect()  # the process has ended, and all of its output is there
     printed, complaint = capfd.readouterr()
-    assert printed.startswith(f"0 {'x' * 999}\n1 xxx")
+    assert printed.startswith(f"0 {'x' * 9999}\n1 xxx")
     assert 2**18 <= len(printed) < 2**19
     assert complaint == "\nscheduler first: it prints too much; the rest is not shown.\n"
 

@@ -65,10 +65,10 @@ def outcomes(folder: Path) -> list[tuple[str, str]]:
 
 
 def test_what_has_changed_comes_first_then_the_core_then_the_rest(tmp_path: Path) -> None:
-    done = run(tmp_path, TESTS)
+    done = run(tmp_path, TESTS, "pace.slowness = lambda: 3.0")
     assert done.returncode == 0, done.stdout
     assert outcomes(tmp_path) == [(name, "passed") for name in IN_ORDER]
-    assert "4 tests will take about 1 min here (1.0 times as slow as the reference machine)." in done.stdout
+    assert "4 tests will take about 2 min here (3.0 times as slow as the reference machine)." in done.stdout
     assert "no time left" not in done.stdout
 
 
