@@ -83,6 +83,7 @@ _BLOCKS = {
     checker_log_all_failures     bool               every failed check is an event
     lvs_timeouts                 words              tcp, tcpfin and udp with seconds, as ipvsadm --set
     lvs_flush                    flag               all rules are removed at the start
+    lvs_sync_daemon              words              interface, [inst] INSTANCE, id, maxlen, port, ttl, group
     vrrp_version                 one 2|3            version of VRRP (2)
     vrrp_mcast_group4            address            where advertisements go (224.0.0.18)
     vrrp_garp_master_delay       seconds 0..        until gratuitous ARP is sent once more (5; 0: not)
@@ -252,7 +253,6 @@ REFUSED = {
         "vrrp_skip_check_adv_addr vrrp_strict vrrp_startup_delay dynamic_interfaces default_interface "
         "log_unknown_vrids vmac_prefix vmac_addr_prefix",
         "mail is about real servers only": "smtp_alert_vrrp no_email_faults",
-        "start it with ipvsadm --start-daemon": "lvs_sync_daemon",
         "own rules are removed at the end": "lvs_flush_on_stop lvs_flush_onstop",
     },
     "virtual_server": {
@@ -273,7 +273,7 @@ REFUSED = {
         _BUFFERS: "kernel_rx_buf_size",
         _FIREWALL: "accept no_accept",
         _FIFO: "notify_priority_changes notify_master_rx_lower_pri notify_deleted",
-        "start it with ipvsadm --start-daemon": "lvs_sync_daemon_interface",
+        "say lvs_sync_daemon in global_defs": "lvs_sync_daemon_interface",
         "addresses have their interface's MAC address": "use_vmac use_vmac_addr vmac_xmit_base use_ipvlan",
         "mail is about real servers only": "smtp_alert",
         "a master answers lower priorities at once, as in the RFC": "lower_prio_no_advert "

@@ -16,7 +16,7 @@ from availability.config import ConfigError, model
 from availability.monitor import from_rules
 from availability.monitor.process import PROGRAM, CannotRun, Settings, count, run, say
 from availability.monitor.rules import Rules, RulesError
-from availability.vrrp import instances
+from availability.vrrp import instances, sync_daemon
 from director.control import SOCKET, SOCKET_VARIABLE
 from director.control.cli import ToolError, print_output
 
@@ -64,6 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.check:
             configuration = model.load(options.file, options.config_id)
             routers, _ = instances.read(configuration)
+            sync_daemon.read(configuration.settings, [instance.settings for instance in routers])
             print_output(
                 f"{options.file} is valid: {count(configuration)}, virtual routers {len(routers)}.\n"
             )

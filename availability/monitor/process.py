@@ -58,6 +58,10 @@ def load(settings: Settings) -> Configuration:
     if configuration.vrrp and settings.vrrp:
         block = configuration.vrrp[0]
         raise block.error(f"{block.keyword} is for lvs-vrrp: --no-vrrp leaves it to that program.")
+    if "lvs_sync_daemon" in configuration.settings.values and settings.vrrp:
+        raise configuration.settings.error(
+            "lvs_sync_daemon is for lvs-vrrp: --no-vrrp leaves it to that program.", "lvs_sync_daemon"
+        )
     programs.verify(configuration)
     return configuration
 

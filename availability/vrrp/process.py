@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import platform
 import signal
 import sys
@@ -18,10 +19,12 @@ from availability.config.model import Configuration
 from availability.config.values import Script
 from availability.monitor import programs
 from availability.monitor.command import Parser
-from availability.vrrp import instances, packets, wire
+from availability.vrrp import instances, packets, sync_daemon, wire
 from availability.vrrp.instances import Group, Instance
 from availability.vrrp.router import RESIGN, Action, Router, State
+from availability.vrrp.sync_daemon import Follower, SyncDaemon
 from availability.vrrp.wire import Wire
+from director.control import SOCKET, SOCKET_VARIABLE
 from director.core.events import Event
 from director.event_file import EventFile, seconds_since_the_epoch
 
@@ -63,7 +66,10 @@ class Vrrp:
         groups: list[Group],
         configuration: Configuration,
         events: EventFile | None,
+        daemon: SyncDaemon | None,
+        socket: str,
     ) -> None:
+        self._daemon, self._socket = daemon, socket
         self._configuration = configuration
         self._groups = groups
         self._events = events
@@ -82,11 +88,17 @@ class Vrrp:
                 self._try(one, lambda address=address: wire.remove_address(address))
             loop.add_reader(one.wire.receiver, self._receive, one)
         say(f"Running: {', '.join(one.name for one in self._running)}.")
-        looking = loop.create_task(self._look())
+        self._follower = Follower(self._daemon, self._socket, say) if self._daemon else None
+        tasks = [loop.create_task(self._look())]
+        if self._follower:
+            tasks.append(loop.create_task(self._follower.run()))
         await ended.wait()
-        looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._stop()
+        if self._follower:
+            await self._follower.stop()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=programs.END)
 
@@ -190,6 +202,8 @@ class Vrrp:
     def _tell(self, one: Running) -> None:
         state, priority = one.router.state, one.instance.settings.priority
         say(f"{one.name} is {state.value}.")
+        if self._follower:
+            self._follower.follow(one.name, state is State.MASTER)
         if self._events:
             data = {"instance": one.name, "state": state.value, "priority": priority}
             self._events.write(Event("vrrp", self._clock(), data))
@@ -219,6 +233,11 @@ class Vrrp:
 def main(arguments: list[str] | None = None) -> int:
     parser = Parser(prog=PROGRAM, description="Virtual routers by VRRP: see docs/availability.md.")
     parser.add_argument("file", type=Path, metavar="FILE", help="a file in the syntax of keepalived.conf")
+    parser.add_argument(
+        "--socket",
+        default=os.environ.get(SOCKET_VARIABLE) or SOCKET,
+        help="the director's, for lvs_sync_daemon",
+    )
     parser.add_argument("--events", type=Path, help="append events to this file, such as the director's own")
     parser.add_argument(
         "--config-id", default=platform.node().partition(".")[0], metavar="NAME", help="for lines with @NAME"
@@ -245,6 +264,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"{options.file} has no vrrp_instance.")
     if configuration.servers:
         say(f"The virtual servers of {options.file} are for lvs-monitor.")
+    daemon = sync_daemon.read(configuration.settings, [instance.settings for instance in found])
     programs.verify_scripts(_scripts(found, groups), configuration)
     clock = seconds_since_the_epoch()
     with contextlib.ExitStack() as stack:
@@ -252,7 +272,7 @@ def run(options: argparse.Namespace) -> int:
             events = stack.enter_context(EventFile(options.events, clock)) if options.events else None
         except OSError as error:
             raise ConfigError(f"the events can't be written to {options.events}: {error.strerror}.") from None
-        asyncio.run(Vrrp(found, groups, configuration, events).run())
+        asyncio.run(Vrrp(found, groups, configuration, events, daemon, options.socket).run())
     return 0
 
 

@@ -35,8 +35,18 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return {"version": request.param, **result}
 
 
+def test_the_directors_synchronisation_follows(seen: dict[str, Any]) -> None:
+    daemons = [seen["higher_keepalived"][name] for name in ("its daemon", "its daemon then")]
+    assert [re.split(r"[(,)]", daemon)[:3] for daemon in daemons] == [
+        [f"{role} sync daemon ", "mcast=o-eth0", " syncid=51"] for role in ("master", "backup")
+    ]
+
+
 def test_keepalived_takes_over_from_ours_and_ours_from_it(seen: dict[str, Any]) -> None:
-    assert seen["higher_keepalived"] == {
+    owners = {
+        name: seen["higher_keepalived"][name] for name in seen["higher_keepalived"] if "daemon" not in name
+    }
+    assert owners == {
         "alone": "o",
         "it comes": "k",
         "it stops": "o",

@@ -26,6 +26,7 @@ FILE = """\
 global_defs {
     enable_script_security
     script_user root
+    SYNC
 }
 vrrp_instance first {
     state BACKUP
@@ -67,7 +68,8 @@ class Trial:
         """Start keepalived on k, or lvs-vrrp on o."""
         interval = "1" if self._version == 2 else "0.2"
         values = {"HOST": host, "PRIORITY": str(priority), "VERSION": str(self._version)}
-        text = FILE.replace("INTERVAL", interval).replace("MORE", more)
+        sync = "lvs_sync_daemon o-eth0 first" if host == "o" else ""
+        text = FILE.replace("INTERVAL", interval).replace("MORE", more).replace("SYNC", sync)
         for name, value in values.items():
             text = text.replace(name, value)
         file = self._folder / f"{host}.conf"
@@ -92,13 +94,25 @@ class Trial:
     def _until(self, wanted: str) -> str:
         return poll_until(self._owners, lambda seen: seen == wanted, WAIT)
 
+    def _daemon(self, role: str) -> str:
+        """The synchronisation daemon of the director on o, once it has this role."""
+        tool = str(ROOT / "director" / "bin" / "ipvsadm")
+        return poll_until(
+            lambda: self._net.attempt("o", tool, "-L", "--daemon").stdout,
+            lambda shown: shown.startswith(role) and shown.count("daemon") == 1,
+            WAIT,
+        )
+
     def higher_keepalived(self) -> Any:
-        """Ours is first, keepalived takes over and stops in order; it comes back, and is killed."""
+        """Ours is first, keepalived takes over and stops in order, and comes back."""
         seen = {}
+        self._start("o", sys.executable, "-m", "director", "o-eth0")
         self._run("o", 100)
         seen["alone"] = self._until("o")
+        seen["its daemon"] = self._daemon("master")
         self._run("k", 150)
         seen["it comes"] = self._until("k")
+        seen["its daemon then"] = self._daemon("backup")
         self._end("k")
         seen["it stops"] = self._until("o")
         self._run("k", 150)

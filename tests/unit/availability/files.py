@@ -168,6 +168,7 @@ virtual_server 203.0.113.1 53 {
 ROUTERS = """\
 global_defs {
     vrrp_version 3
+    lvs_sync_daemon eth0 inst first id 5 maxlen 1472 port 8848 ttl 1 group 224.0.0.81
     enable_script_security
     script_user root
 }

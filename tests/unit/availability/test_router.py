@@ -186,15 +186,15 @@ def test_the_settings_of_a_file(tmp_path: Path) -> None:
         (
             "advert_int 0.1",
             "advert_int 50",
-            ":11: advert_int: version 3 has hundredths of a second, up to 40.95 s.",
+            ":12: advert_int: version 3 has hundredths of a second, up to 40.95 s.",
         ),
         (
             "advert_int 0.1",
             "advert_int 0.5\n version 2",
-            ":11: advert_int: version 2 has whole seconds, up to 255 s.",
+            ":12: advert_int: version 2 has whole seconds, up to 255 s.",
         ),
-        ("interface eth0", "", ":6: a vrrp_instance needs interface."),
-        ("203.0.113.1/32 dev eth0", "", ":6: a vrrp_instance needs 1 to 255 addresses"),
+        ("interface eth0", "", ":7: a vrrp_instance needs interface."),
+        ("203.0.113.1/32 dev eth0", "", ":7: a vrrp_instance needs 1 to 255 addresses"),
         ("203.0.113.1/32", "203.0.113.1/33", "a prefix length of 0 to 32, got '33'."),
         ("203.0.113.1/32 dev", "203.0.113.1/32 label", "expected ADDRESS[/BITS] [dev NAME], got 'label'."),
         ("virtual_router_id 52", "virtual_router_id 51", "there is another vrrp_instance with this name"),
@@ -223,7 +223,7 @@ def test_what_is_wrong_is_a_sentence(tmp_path: Path, before: str, after: str, se
         ),
         (
             FILES["routers"].replace("/bin/echo", "/no/such"),
-            "FILE:13: notify_master: /no/such is not a program",
+            "FILE:14: notify_master: /no/such is not a program",
         ),
     ],
 )

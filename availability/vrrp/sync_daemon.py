@@ -1,0 +1,145 @@
+"""lvs_sync_daemon: the director's synchronisation daemons follow the state of a virtual router.
+
+Its master tells of connections, everyone else listens; without an instance, both daemons run all the time. A
+director that is started again gets its daemons again. Requests block, so they are made in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from availability.config import values
+from availability.config.model import Fields
+from availability.config.values import Block
+from availability.vrrp.router import Settings
+from director.control.channel import ChannelError, Message, call
+from director.control.cli import no_answer
+
+LOOK = 1.0  # seconds between two looks at the director
+PATIENCE = 10.0  # seconds without a sign of life from it
+_NUMBERS = {
+    "id": ("syncid", 0, 255),
+    "maxlen": ("maxlen", 1, 65507),
+    "port": ("port", 1, 65535),
+    "ttl": ("ttl", 1, 255),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SyncDaemon:
+    """Which instance is followed, if any, and what the daemons are started with."""
+
+    instance: str | None
+    fields: Fields
+
+
+def read(settings: Block, routers: list[Settings]) -> SyncDaemon | None:
+    """INTERFACE [[inst] INSTANCE] [id N] [maxlen N] [port N] [ttl N] [group ADDRESS]. Raises ConfigError."""
+    if "lvs_sync_daemon" not in settings.values:
+        return None
+    interface, *words = settings.get("lvs_sync_daemon") or [""]
+    vrids = {router.name: router.vrid for router in routers}
+    instance: str | None = None
+    fields: Fields = {"interface": interface}
+    try:
+        while words:
+            name = words.pop(0)
+            if name == "group":
+                fields["group"] = values.address(words.pop(0))
+            elif name in _NUMBERS:
+                field, least, most = _NUMBERS[name]
+                fields[field] = _number(words.pop(0), least, most)
+            else:
+                instance = words.pop(0) if name == "inst" else name
+                if instance not in vrids:
+                    raise ValueError(f"there is no vrrp_instance {instance!r:.60}")
+        if not interface:
+            raise IndexError
+    except IndexError:
+        raise settings.error(
+            "lvs_sync_daemon: expected an interface, and a value for each word.", "lvs_sync_daemon"
+        ) from None
+    except ValueError as error:
+        raise settings.error(f"lvs_sync_daemon: {error}.", "lvs_sync_daemon") from None
+    return SyncDaemon(instance, {"syncid": vrids.get(instance or "", 0), **fields})
+
+
+def _number(word: str, least: int, most: int) -> int:
+    if not (word.isascii() and word.isdigit() and len(word) < 6 and least <= int(word) <= most):
+        raise ValueError(f"expected a number from {least} to {most}, got {word!r:.60}")
+    return int(word)
+
+
+class Follower:
+    """Keeps the director's daemons as they should be; `say` is given sentences about what fails."""
+
+    def __init__(
+        self,
+        daemon: SyncDaemon,
+        socket: str,
+        say: Callable[[str], None],
+        ask: Callable[[str, Message], Message] | None = None,
+    ) -> None:
+        self._daemon = daemon
+        self._socket = socket
+        self._say = say
+        self._ask = ask or partial(call, timeout=PATIENCE)
+        self._thread = ThreadPoolExecutor(1)
+        self._changed = asyncio.Event()
+        self._roles = {"backup"} if daemon.instance else {"master", "backup"}
+        self._told = ""
+
+    def follow(self, instance: str, is_master: bool) -> None:
+        """The state of an instance has changed."""
+        if instance == self._daemon.instance:
+            self._roles = {"master"} if is_master else {"backup"}
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Keep the daemons until cancelled."""
+        while True:
+            self._changed.clear()
+            await self._set(self._roles)
+            try:
+                await asyncio.wait_for(self._changed.wait(), LOOK)
+            except asyncio.TimeoutError:
+                continue
+
+    async def stop(self) -> None:
+        """Stop the daemons."""
+        await self._set(set())
+
+    async def _set(self, roles: set[str]) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._thread, self.reconcile, roles)
+        except ChannelError as error:
+            self._tell(no_answer(self._socket, error))
+        except ValueError as error:
+            self._tell(f"The director's synchronisation daemon: {error}")
+        else:
+            self._told = ""
+
+    def reconcile(self, roles: set[str]) -> None:
+        """Stop daemons that should not run; start those that should. Raises ChannelError and ValueError."""
+        running = {daemon["role"] for daemon in self._request({"do": "daemons"})["daemons"]}
+        for role in sorted(running - roles):
+            self._request({"do": "stop_daemon", "role": role})
+        for role in sorted(roles - running):
+            self._request({"do": "start_daemon", "role": role, **self._daemon.fields})
+
+    def _request(self, request: Message) -> Message:
+        answer = self._ask(self._socket, request)
+        if not answer.get("ok"):
+            raise ValueError(str(answer.get("error")))
+        return answer
+
+    def _tell(self, sentence: str) -> None:
+        """Once for each cause."""
+        if sentence != self._told:
+            self._told = sentence
+            self._say(sentence)
