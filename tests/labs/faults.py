@@ -665,7 +665,7 @@ KINDS: tuple[Kind, ...] = (
         "",
         Variant("ip link set <lan> mtu 1400", "ip link set <lan> mtu 1500", "nat dr"),
     ),
-    _kind("proxy ARP on the router", "router", "", _sysctl("conf.all.proxy_arp", 1, 0)),
+    _kind("proxy ARP on the router", "router director", "", _sysctl("conf.all.proxy_arp", 1, 0)),
     _kind(
         "ARP filter",
         "director server",

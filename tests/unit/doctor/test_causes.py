@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -549,6 +550,17 @@ def test_a_fault_of_the_catalogue_is_complete(method: str) -> None:
             r"<\w+>(?!/dev)", " ".join(command for _, command in (*fault.typed, *fault.undo))
         )
     assert draw(plan, "scapy", random.Random(1), 5) == draw(plan, "scapy", random.Random(1), 5)
+
+
+def test_a_cause_explains_others_that_exist() -> None:
+    for name in titles():
+        explained = getattr(import_module(f"doctor.causes.{name}"), "EXPLAINS", ())
+        assert set(explained) <= set(titles()) - {name}
+
+
+def test_what_a_cause_explains_on_its_host_is_left_out_and_on_others_is_not() -> None:
+    state = next_hop(next_hop(link(healthy("dr"), "rs1", up=False), "rs1", CLIENT), "rs2", CLIENT)
+    assert [(one.cause, one.host) for one in diagnose(state)] == [("link_down", "rs1"), ("no_gateway", "rs2")]
 
 
 def test_titles_match_the_diagnosis() -> None:
