@@ -40,7 +40,8 @@ def show(
         console.print(line, markup=False)
     if causes:
         console.print(_table("root cause", ((one.host, _block(one, titles[one.cause])) for one in causes)))
-    if (state.failures or found) and not explained:
+    fails = bool(state.failures or state.silent_servers)
+    if (fails or found) and not explained:
         console.print(f"None of the {len(titles)} known causes applies.", markup=False)
     lost = {} if explained else _lost(state)
     if found:
@@ -51,7 +52,7 @@ def show(
     elif lost:
         rows = ((host, _place(state, host, seen)) for host, seen in lost.items())
         console.print(_table("where packets were seen last", rows))
-    wrong = bool(causes or unread or found or state.failures)
+    wrong = bool(causes or unread or found or fails)
     for line in dict.fromkeys(_answers(state)):
         console.print(line, markup=False)
     if not wrong:
@@ -90,7 +91,7 @@ def _failures(state: LabState) -> Iterator[str]:
         counted = ", ".join(f"{count} of {len(all_of)} {outcome}" for outcome, count in ends.items())
         hosts = " ".join(dict.fromkeys(trial.host for trial in all_of if not trial.served))
         yield f"Clients fail at {state.vip}:{port}: {counted} ({hosts})."
-    if state.failures and any(one.wanted for one in state.trials):
+    if (state.failures or state.silent_servers) and any(one.wanted for one in state.trials):
         straight = [f"{one.wanted} {_end(one)}" for one in state.trials if one.wanted and not one.served]
         yield f"Real servers, tried directly from the director: {', '.join(straight) or 'all answer'}."
 
@@ -109,7 +110,7 @@ def _end(trial: Trial) -> str:
 def _lost(state: LabState) -> dict[str, list[tuple[Trial, Sighting]]]:
     """By host: the trials that failed and were seen there last."""
     found: dict[str, list[tuple[Trial, Sighting]]] = {}
-    for trial in state.failures:
+    for trial in state.failures or state.silent_servers:
         seen = last_seen(trial)
         if seen:
             found.setdefault(seen.host, []).append((trial, seen))

@@ -500,6 +500,19 @@ class LabState:
         """The clients' trials that were not served."""
         return tuple(one for one in self.client_trials if not one.served)
 
+    @property
+    def silent_servers(self) -> tuple[Trial, ...]:
+        """Failed trials past the rules: of real servers that get connections, and served no client."""
+        served = {trial.server for trial in self.client_trials if trial.served}
+        used = {
+            target.address for one in self.director.services for target in one.targets if target.weight > 0
+        }
+        return tuple(
+            one
+            for one in self.trials
+            if one.wanted and not one.served and one.wanted not in served and one.address in used
+        )
+
     def host(self, name: str) -> HostState | None:
         return next((one for one in self.hosts if one.name == name), None)
 

@@ -178,6 +178,20 @@ def test_packets_that_a_host_has_sent_are_looked_for_at_the_switch() -> None:
     assert "dpctl dump-flows" in text
 
 
+def test_a_silent_server_that_no_client_got_is_not_well() -> None:
+    """As with many servers: the clients' few connections went to others."""
+    state = healthy("dr")
+    trials = tuple(
+        replace(one, outcome=TIMED_OUT, server="") if one.wanted == "rs1" else replace(one, server="rs2")
+        for one in state.trials
+    )
+    code, text = printed(replace(state, trials=trials))
+    assert code == 1
+    assert "Real servers, tried directly from the director: rs1 timed out." in words(text)
+    everyone = tuple(one if one.wanted else replace(one, server="rs1") for one in trials)
+    assert printed(replace(state, trials=everyone))[0] == 0
+
+
 def test_an_answer_that_is_an_error_is_noted() -> None:
     state = healthy("dr")
     trials = tuple(
