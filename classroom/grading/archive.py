@@ -47,7 +47,8 @@ _PAGES = ("director", "ebpf", "exercises", "labs", "trouble")
 _WANTED = (  # a * stands for subfolders, too
     *("LICENSE", "inv", "packages*.txt", "pyproject.toml", "requirements.txt", "tasks.py"),
     *(f"{package}/*.py" for package in _PACKAGES),
-    *("bench/*.c", "director/bin/*", "director/engines/*.[ch]", "templates/*.j2"),
+    *("availability/bin/*", "availability/example.conf", "bench/*.c", "director/bin/*"),
+    *("director/engines/*.[ch]", "templates/*.j2"),
     *("exercises/__init__.py", "exercises/starters/*.py"),
     *("labs/*/README.md", "labs/run/wireshark/*", "docs/pictures/*.svg"),
     *(f"docs/{page}.md" for page in _PAGES),

@@ -80,8 +80,13 @@ def test_ours_takes_over_from_keepalived_and_it_from_ours(seen: dict[str, Any]) 
 @ONLY_2
 def test_each_gives_way_to_the_other_with_the_same_password(seen: dict[str, Any]) -> None:
     assert seen["password"] == {
-        "alone": "k", "ours comes": "o", "ours stops": "k",
-        "ours alone": "o", "it comes": "k", "it stops": "o", "another password": "k o",
+        "alone": "k",
+        "ours comes": "o",
+        "ours stops": "k",
+        "ours alone": "o",
+        "it comes": "k",
+        "it stops": "o",
+        "another password": "k o",
     }
 
 
