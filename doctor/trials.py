@@ -6,7 +6,7 @@ takes by itself: in captures and in the connection table they are recognised by 
 a student gets the real server that it would have got anyway.
 
 A connection ends with a RST, so the director forgets it in 10 seconds (CLOSE) instead of two minutes
-(FIN_WAIT), and nothing stays in TIME_WAIT. What is left: see docs/doctor.md.
+(FIN_WAIT), and nothing stays in TIME_WAIT. The doctor's page says what is left.
 
 Sockets are opened by threads that have joined the host's network namespace, and served by one loop: no
 process is started.

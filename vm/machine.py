@@ -107,7 +107,7 @@ class Machine:
             if begun.exists():
                 raise Unable(
                     f"The machine ended before the command did (last output: {last.line}): "
-                    f"run it again; if it ends there again, see docs/oracle.md."
+                    "run it again; if it ends there again, run it on a machine with KVM (/dev/kvm)."
                 )
             console = "\n  ".join(last.console)
             print(

@@ -2,8 +2,9 @@
 
 Only what is listed here is included, and of that, where the checkout has git, only tracked files. Grading
 and the doctor's causes are left out; solutions are cut out of the exercises, and faults are packed so that
-they are not read by accident. students.md becomes the README, links to missing pages become text, and
-the class's public key is added. The same checkout and secret make the same bytes.
+they are not read by accident. students.md becomes the README, what is marked `<!-- full checkout only -->`
+is cut, other links to missing pages become text, and the class's public key is added. The same checkout and
+secret make the same bytes.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from labs.terminal.screen import make_console
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "lvs-lab"  # all of it is below
 _KEY = "classroom/class.pub"
-_README = "classroom/grading/students.md"
+_README, _README_THERE = "classroom/grading/students.md", "README.md"
 _PACKAGES = (
     "availability",
     "bench",
@@ -43,7 +44,10 @@ _PACKAGES = (
     "realserver_setup",
     "vm",
 )
-_PAGES = ("director", "ebpf", "exercises", "labs", "trouble")
+_PAGES = (
+    *("availability", "differences", "director", "ebpf", "exercises", "keepalived", "labs"),
+    *("operating", "trouble"),
+)
 _WANTED = (  # a * stands for subfolders, too
     *("LICENSE", "inv", "packages*.txt", "pyproject.toml", "requirements.txt", "tasks.py"),
     *(f"{package}/*.py" for package in _PACKAGES),
@@ -64,6 +68,9 @@ exec(unpacked({packed!r}))
 
 """
 _NEVER = {".git", ".venv", "runs", "__pycache__"}  # folders that need not be looked into
+# What names commands or pages that only a full checkout has.
+_CUT = re.compile(r"<!-- full checkout only -->\n.*?<!-- end -->\n", re.DOTALL)
+_ASIDE = re.compile(r"\s\(\[[\w./-]+\.md\]\(([^)#:]+)(#[^)]*)?\)\)")  # `([oracle.md](oracle.md))`
 _LINK = re.compile(r"!?\[([^]]*)\]\(([^)#:]+)(#[^)]*)?\)")
 _MTIME = 946_684_800  # the year 2000: any, but always the same
 
@@ -105,14 +112,17 @@ def _members(key: PublicKey, root: Path, secret: bytes) -> Iterator[tuple[str, i
     yield _KEY, 0o644, f"{bytes(key).hex()}\n".encode()
     names = {name: name for name in _files(root) if _is_wanted(name, root)}
     if (root / _README).is_file():
-        names["README.md"] = _README
+        names[_README_THERE] = _README
     for name, source in names.items():
         path = root / source
         data = path.read_bytes()
         if secret and data.strip() == secret:
             continue
         if name.endswith(".md"):
-            data = _without_dead_links(name, data.decode(), names).encode()
+            text = _CUT.sub("", data.decode())
+            if name == _README_THERE:
+                text = text.replace("](../../", "](")
+            data = _without_dead_links(name, text, names).encode()
         if _EXERCISE.fullmatch(name) and name.endswith(".py"):
             data = without_answers(data.decode(), name).encode()
         yield name, 0o755 if path.stat().st_mode & 0o100 else 0o644, data
@@ -152,14 +162,14 @@ def without_answers(source: str, name: str) -> str:
 
 
 def _without_dead_links(name: str, text: str, names: Collection[str]) -> str:
-    """A page in which links to anything but `names` have become text."""
+    """A page in which links to anything but `names` have become text, or are gone where they stand aside."""
     folder = posixpath.dirname(name)
 
-    def kept(link: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join(folder, link[2]))
-        return link[0] if target in names else link[1]
+    def is_there(target: str) -> bool:
+        return posixpath.normpath(posixpath.join(folder, target)) in names
 
-    return _LINK.sub(kept, text)
+    text = _ASIDE.sub(lambda aside: aside[0] if is_there(aside[1]) else "", text)
+    return _LINK.sub(lambda link: link[0] if is_there(link[2]) else link[1], text)
 
 
 def _files(root: Path) -> list[str]:

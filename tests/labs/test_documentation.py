@@ -35,7 +35,9 @@ from tests.labs.lesson import Lesson, missing
 from tests.labs.terminal import run_to_terminal
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("labs/*/README.md")])
+PAGES = sorted(
+    file for folder in (".", "docs", "labs/*", "classroom/*") for file in ROOT.glob(f"{folder}/*.md")
+)
 LESSONS = sorted(ROOT.glob("labs/vs_*/README.md"))
 # Whose answers at the prompt are compared with a run:
 TRANSCRIPTS = [*LESSONS, ROOT / "README.md", ROOT / "docs" / "director.md", ROOT / "docs" / "paper.md"]

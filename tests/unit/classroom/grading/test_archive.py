@@ -195,6 +195,35 @@ def test_no_dead_links(members: Members) -> None:
     assert b"measured here" in members["labs/vs_nat/README.md"]
 
 
+_NAMED_PAGE = re.compile(r"(?<![\w/.-])((?:[\w.-]+/)*[\w-]+\.md)\b")
+_NAMED_COMMAND = re.compile(r"\./inv ([a-z][a-z-]+)")
+_FULL_CHECKOUT = {"grade", "handout", "solution", "student-archive", "test", "vm-test"}
+
+
+def test_no_page_names_a_command_or_a_page_that_is_not_there(members: Members) -> None:
+    """Nor does a message or a docstring of the packed Python name such a page."""
+    wrong, pages, named = [], 0, 0
+    for name, data in members.items():
+        if not name.endswith((".md", ".py")):
+            continue
+        text, is_page = data.decode(), name.endswith(".md")
+        pages += is_page
+        found = [word for word in _NAMED_PAGE.findall(text) if is_page or word.startswith("docs/")]
+        named += len(found)
+        folders = (posixpath.dirname(name), "")
+        wrong += [
+            (name, word)
+            for word in found
+            if not any(posixpath.normpath(posixpath.join(folder, word)) in members for folder in folders)
+        ]
+        if is_page:
+            wrong += [(name, word) for word in _NAMED_COMMAND.findall(text) if word in _FULL_CHECKOUT]
+            wrong += [(name, word) for word in re.findall(r"pytest tests/\w+|\bdocs/bench\b", text)]
+    assert wrong == [], wrong
+    assert pages > 30
+    assert named > 30
+
+
 def test_the_archive_is_small_without_results_and_plots(members: Members, packed: bytes) -> None:
     assert len(packed) < 800_000
     kinds = {PurePosixPath(name).suffix for name in members if not name.startswith("docs/pictures/")}
