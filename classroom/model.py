@@ -157,7 +157,7 @@ class Variant:
             "rip": server.address,
             "port": str(server.http_port),
             "interface": f"{self.server}-eth0",
-            "mac": nodes[self.server].interfaces[0].mac,
+            "server_mac": nodes[self.server].interfaces[0].mac,
             "other": self.other,
             "other_rip": other.address,
             "other_port": str(other.http_port),

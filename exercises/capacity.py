@@ -31,7 +31,7 @@ def _files(variant: Variant) -> dict[str, str]:
 
 
 EXERCISE = Exercise(
-    methods=("nat", "tun", "dr"),
+    methods=("nat", "dr"),
     servers=(SERVERS,),
     checks=(processor_sized, order_sized, growth_predicted, links_measured),
     change=second_port,

@@ -55,6 +55,40 @@ _DRAINED = {"d": "mv drain.old drain.sh"}
 _KEY = "-t {vip}:80 -r {rip}:{port}"
 _ZERO = f"ipvsadm -e {_KEY} -w 0 {{flag}}"
 
+_PID = "../../servers/{server}/nginx.pid"
+_HTTPD = f"$(cat {_PID})"
+_WIDE = {
+    "{server}": "ip addr del {vip}/32 dev lo; ip route replace default via 203.0.113.254; "
+    "ifconfig lo:0 {vip} netmask 255.255.255.0 up"
+}
+# Twice: the first time the gateway is still an address of its own, and the default route leads to lo.
+_NARROW = (
+    "sed -i '/lo:0/s/255.255.255.0 .*/255.255.255.255 up/' 1999/realserver.sh; "
+    "sh 1999/realserver.sh; sh 1999/realserver.sh"
+)
+_TWICE = {"{other}": "ifconfig {other}-eth0:1 {rip} netmask 255.255.255.0 up"}
+_OLD = {"r0": "arp -s {vip} 02:00:cb:00:71:c8"}
+
+
+def _mtu(size: int) -> str:
+    """The MTU of the host's interface."""
+    return f"ip link set $(ls /proc/sys/net/ipv4/conf | grep eth0) mtu {size}"
+
+
+def restarted(edit: str) -> dict[str, str]:
+    """The director with an edited start.sh."""
+    lines = (
+        f"sed -i '{edit}' start.sh",
+        "pkill -f '[l]vs-director --method'",
+        "while pgrep -f '[l]vs-director --method' > /dev/null; do sleep 0.1; done",
+        "setsid sh start.sh > /dev/null 2>&1 & until ippfvsadm -L > /dev/null 2>&1; do sleep 0.1; done",
+        "sh rules.sh",
+    )
+    return {"d": "; ".join(lines)}
+
+
+_FEW = restarted("s/--conn-limit [0-9]*/--conn-limit 24/")
+
 TRIES: dict[str, tuple[Try, ...]] = {
     "e01": (
         setting("{server}", "{interface}.arp_ignore", 1),
@@ -233,5 +267,121 @@ TRIES: dict[str, tuple[Try, ...]] = {
             ("open_connections_continue",),
         ),
         Try("nothing", drain("true"), _DRAINED, ("new_connections_elsewhere",)),
+    ),
+    "e18": (
+        Try("continued", {"{server}": f"kill -CONT {_HTTPD}"}, {"{server}": f"kill -STOP {_HTTPD}"}),
+        Try("all continued", {"{server}": "pkill -CONT nginx"}, {"{server}": f"kill -STOP {_HTTPD}"}),
+        Try(
+            "started again",
+            {
+                "{server}": f"kill -KILL {_HTTPD}; rm -f {_PID}; "
+                "setsid nginx -p ../../servers/{server}/ -c nginx.conf > /dev/null 2>&1 & "
+                f"until [ -s {_PID} ]; do sleep 0.1; done"
+            },
+            {"{server}": f"kill -STOP {_HTTPD}"},
+        ),
+        Try("weight 0", {"d": _ZERO}, {"d": f"ipvsadm -e {_KEY} -w 1 {{flag}}"}, ("fair_shares",)),
+        Try("the server is deleted", _GONE, _BACK, ("fair_shares",)),
+        Try(
+            "another scheduler",
+            {"d": "ipvsadm -E -t {vip}:80 -s wlc"},
+            {"d": "ipvsadm -E -t {vip}:80 -s rr"},
+            ("fair_shares",),
+        ),
+    ),
+    "e19": (
+        Try("netmask", {"{server}": "ifconfig lo:0 {vip} netmask 255.255.255.255 up"}, _WIDE),
+        Try("by ip", {"{server}": "ip addr del {vip}/24 dev lo; ip addr add {vip}/32 dev lo"}, _WIDE),
+        Try("in the script", {"{server}": _NARROW}, _WIDE),
+        Try("the server loses the VIP", {"{server}": "ip addr del {vip}/24 dev lo"}, _WIDE, ("all_served",)),
+        Try(
+            "a route to the director",
+            {"{server}": "ip route add {dip} dev {interface}"},
+            {"{server}": "ip route del {dip} dev {interface}"},
+            ("all_healthy",),
+        ),
+        setting("{server}", "{interface}.accept_local", 1, 0, "all_healthy"),
+        Try("the server is deleted", _GONE, _BACK, ("fair_shares", "all_healthy")),
+    ),
+    "e20": (
+        Try("address deleted", {"{other}": "ip addr del {rip}/24 dev {other}-eth0"}, _TWICE),
+        Try("alias down", {"{other}": "ifconfig {other}-eth0:1 down"}, _TWICE),
+        Try("alias without address", {"{other}": "ifconfig {other}-eth0:1 0.0.0.0"}, _TWICE),
+        setting("{other}", "{other}-eth0.arp_ignore", 8, 1, "one_owner_each"),
+        Try(
+            "a static entry on the director",
+            {"d": "ip neigh replace {rip} lladdr {server_mac} dev d-eth0 nud permanent"},
+            {"d": "ip neigh del {rip} dev d-eth0"},
+            ("one_owner_each",),
+        ),
+        Try(
+            "the server shows itself",
+            {"{server}": "ping -c1 -W1 {dip} > /dev/null; true"},
+            {},
+            ("one_owner_each",),
+        ),
+    ),
+    "e21": (
+        Try("by arp", {"r0": "arp -d {vip}"}, _OLD),
+        Try("by ip", {"r0": "ip neigh del {vip} dev r0-eth1"}, _OLD),
+        Try("all permanent entries", {"r0": "ip neigh flush dev r0-eth1 nud permanent"}, _OLD),
+        Try("the new address, by hand", _STATIC, _OLD, ("neighbours_learnt",)),
+        Try("flushed", {"r0": "ip neigh flush all"}, {}, ("all_served", "neighbours_learnt")),
+        Try(
+            "the director shows itself",
+            {"d": "ping -c1 -W1 -I {vip} 203.0.113.254 > /dev/null; true"},
+            {},
+            ("all_served", "neighbours_learnt"),
+        ),
+    ),
+    "e22": (
+        Try("the director's MTU", {"d": "ip link set d-eth1 mtu 1500"}, {"d": "ip link set d-eth1 mtu 1400"}),
+        Try("all servers' MTU", {"servers": _mtu(1400)}, {"servers": _mtu(1500)}),
+        Try(
+            "all servers' routes",
+            {"servers": "ip route replace default via {inside} mtu 1400"},
+            {"servers": "ip route replace default via {inside}"},
+        ),
+        Try("one server's MTU", {"{server}": _mtu(1400)}, {"{server}": _mtu(1500)}, ("downloads_arrive",)),
+        Try(
+            "the director's other MTU",
+            {"d": "ip link set d-eth0 mtu 1400"},
+            {"d": "ip link set d-eth0 mtu 1500"},
+            ("downloads_arrive",),
+        ),
+        Try(
+            "the clients' MTU",
+            {"c1": _mtu(1400), "c2": _mtu(1400)},
+            {"c1": _mtu(1500), "c2": _mtu(1500)},
+            ("clients_untouched",),
+        ),
+        Try(
+            "the clients' segments",
+            dict.fromkeys(("c1", "c2"), "ip route replace default via 198.51.100.254 advmss 1200"),
+            dict.fromkeys(("c1", "c2"), "ip route replace default via 198.51.100.254"),
+            ("clients_untouched",),
+        ),
+    ),
+    "e23": (
+        Try("65536", restarted("s/--conn-limit 24/--conn-limit 65536/"), _FEW),
+        Try(
+            "the default",
+            restarted("s/--conn-limit 24//"),
+            restarted("s/$/ --conn-limit 24/;/^#/s/ --conn-limit 24//"),
+        ),
+        Try("1000", restarted("s/--conn-limit 24/--conn-limit 1000/"), _FEW),
+        Try("a few more", restarted("s/--conn-limit 24/--conn-limit 60/"), _FEW, ("rush_served",)),
+        Try(
+            "more buckets",
+            restarted("s/--conn-limit 24/--conn-limit 24 --conn-tab-bits 16/"),
+            restarted("s/ --conn-tab-bits 16//"),
+            ("rush_served",),
+        ),
+        Try(
+            "shorter timeouts",
+            {"d": "ipvsadm --set 0 1 0"},
+            {"d": "ipvsadm --set 0 120 0"},
+            ("rush_served",),
+        ),
     ),
 }

@@ -170,7 +170,7 @@ def test_only_vs_nat_is_limited_by_the_directors_link() -> None:
         limit = float(capacity_checks.figures(variant).lab_times)
         most = capacity_checks.growth(variant)[capacity_checks.SERVERS]
         assert most == (limit if variant.method == "nat" else capacity_checks.SERVERS)
-    assert {variant.method for variant in variants} == {"nat", "tun", "dr"}
+    assert {variant.method for variant in variants} == {"nat", "dr"}
 
 
 @pytest.mark.parametrize(
