@@ -62,7 +62,7 @@ _COMPLAINTS = (
 
 def commands() -> Iterator[str]:
     """Yields each documented command once, except those that test_labs.py and test_compare.py run."""
-    known = {*(f"./inv lab-{method}" for method in METHODS), "./inv compare --quick"}
+    known = {*(f"./inv lab-{method}" for method in METHODS), "./inv compare --quick", "./inv wireshark"}
     for page in (page for page in PAGES if page != OPERATING):
         for block in _BLOCK.findall(page.read_text()):
             for line in block.splitlines():
