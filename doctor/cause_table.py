@@ -19,9 +19,10 @@ _NOTHING = "Nothing wrong was found."
 # Causes that do not keep a client from being served by any real server.
 _HARMLESS = (
     *("persistence", "ports_apart", "server_deleted", "short_timeout", "no_ftp_helper"),
-    *("icmp_filtered", "small_mtu", "slow_link"),
+    *("icmp_filtered", "small_mtu"),
 )
 _OF_A_DIRECTOR = ("director_down", "frozen")  # causes of its silence
+_FEW = 3  # rules of a packet filter
 _DROPS = (
     *("IpInAddrErrors", "IpOutNoRoutes", "IpInDiscards", "IpOutDiscards", "TcpInCsumErrors"),
     *("TcpExtIPReversePathFilter", "TcpExtListenDrops", "TcpExtListenOverflows"),
@@ -42,7 +43,8 @@ def show(
         console.print(_table("root cause", ((one.host, _block(one, titles[one.cause])) for one in causes)))
     fails = bool(state.failures or state.silent_servers)
     if (fails or found) and not explained:
-        console.print(f"None of the {len(titles)} known causes applies.", markup=False)
+        none = f"None of the {len(titles)} known causes applies."
+        console.print("That does not explain why clients fail." if causes else none, markup=False)
     lost = {} if explained else _lost(state)
     if found:
         elsewhere = [each for host, seen in lost.items() for each in seen if host != found[0].host]
@@ -175,9 +177,11 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
         inside = Text(f"nothing that the doctor reads: the packet left {name} for the switch {plug.switch}")
         look += "at the lab's prompt: dpctl dump-flows"
     else:
-        inside = Text(f"{name} got the packet, and did not pass it on")
+        inside = Text(f"{name} got the packet, and neither answered it nor passed it on")
         look += "nft list ruleset; tc -s qdisc show"
-    rows = (*_seen(lost), ("is", inside), *(counters if counted else ()))
+    drops = [rule.text for rule in host.filters if rule.verdict in ("drop", "reject")] if host else []
+    filters = [("filters", Text("\n".join(drops[:_FEW])))]
+    rows = (*_seen(lost), ("is", inside), *(filters if drops else ()), *(counters if counted else ()))
     return _grid(*rows, ("look at", Text(look, "green")))
 
 

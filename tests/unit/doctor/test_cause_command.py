@@ -14,11 +14,11 @@ from rich.console import Console
 
 from doctor import cause_table, command
 from doctor.causes import diagnose, titles
-from doctor.state import IN, OUT, TIMED_OUT, LabState, Process, Sighting
+from doctor.state import IN, OUT, TIMED_OUT, FilterRule, LabState, Process, Sighting
 from labs.errors import BadRequest, BuildFailed, Unable
 from labs.run import attach
 from labs.run.attach import AttachedLab
-from tests.unit.doctor.recorded import director, healthy, host, on, setting
+from tests.unit.doctor.recorded import director, healthy, host, http, on, setting
 
 asked: list[tuple[str, str, dict[str, Any]]] = []
 
@@ -160,12 +160,16 @@ def test_clients_that_fail_without_a_known_cause_end_where_the_path_differs() ->
 
 
 def test_clients_that_fail_for_no_known_reason_end_where_packets_were_seen_last() -> None:
-    state = on(healthy("nat"), "rs1", counters={"TcpExtListenDrops": 3, "IpInReceives": 9})
+    rule = FilterRule("netdev", "f", "c", "ingress", 0, 5, "drop", ({"unknown": {}},), "ether saddr x drop")
+    state = on(healthy("nat"), "rs1", counters={"TcpExtListenDrops": 3, "IpInReceives": 9}, filters=(rule,))
     code, text = printed(failing(state, TIMED_OUT, seen=True))
     assert code == 1
     assert "where packets were seen last" in text
     assert "rs1 last seen 5 x SYN in on rs1-eth0" in words(text)
-    assert "rs1 got the packet, and did not pass it on counters TcpExtListenDrops 3 look at" in words(text)
+    assert (
+        "rs1 got the packet, and neither answered it nor passed it on filters ether saddr x drop "
+        "counters TcpExtListenDrops 3 look at" in words(text)
+    )
     assert "Nothing wrong" not in text
 
 
@@ -201,6 +205,14 @@ def test_an_answer_that_is_an_error_is_noted() -> None:
     code, text = printed(replace(state, trials=trials))
     assert code == 0
     assert "Note: rs1 answers GET /name with 'HTTP/1.1 404 Not Found'." in words(text)
+
+
+def test_a_cause_that_keeps_no_client_from_a_server_does_not_explain_failures() -> None:
+    code, text = printed(http(failing(healthy("dr"), TIMED_OUT, seen=True), persistent=300))
+    assert code == 1
+    assert "persistence" in text
+    assert "That does not explain why clients fail." in text
+    assert "where packets were seen last" in text
 
 
 def test_clients_that_fail_are_never_well() -> None:
