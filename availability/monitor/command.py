@@ -5,32 +5,18 @@ Exit codes: 0 stopped, or the file is valid; 2, with one sentence, where the fil
 
 from __future__ import annotations
 
-import argparse
 import os
-import platform
 import sys
 from pathlib import Path
-from typing import NoReturn
 
+from availability.command_line import Parser, say
 from availability.config import ConfigError, model
 from availability.monitor import from_rules
-from availability.monitor.process import PROGRAM, CannotRun, Settings, count, run, say
+from availability.monitor.monitor import PROGRAM, CannotRun, Settings, count, run
 from availability.monitor.rules import Rules, RulesError
-from availability.vrrp import instances, sync_daemon
+from availability.vrrp import instances, sync_follower
 from director.control import SOCKET, SOCKET_VARIABLE
 from director.control.cli import ToolError, print_output
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One sentence instead of the usage."""
-        self.exit(2, f"{self.prog}: {message}.\n")
-
-    def print_help(self, _file: object = None) -> None:
-        try:
-            print_output(self.format_help())
-        except ToolError as error:
-            self.exit(2, f"{self.prog}: {error}\n")
 
 
 def parser() -> Parser:
@@ -45,10 +31,9 @@ def parser() -> Parser:
     )
     add("--check", action="store_true", help="only say whether the file is valid, as keepalived -t does")
     add("--from-rules", action="store_true", help="print a file for the rules that the director has")
-    add("--events", type=Path, help="append events to this file, such as the director's own")
     add("--socket", default=os.environ.get(SOCKET_VARIABLE) or SOCKET, help="the director's control socket")
-    add("--config-id", default=platform.node().partition(".")[0], metavar="NAME", help="for lines with @NAME")
     add("--no-vrrp", action="store_true", help="leave out what the file says about virtual routers")
+    made.add_common_options()
     return made
 
 
@@ -64,14 +49,14 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.check:
             configuration = model.load(options.file, options.config_id)
             routers, _ = instances.read(configuration)
-            sync_daemon.read(configuration.settings, [instance.settings for instance in routers])
+            sync_follower.read(configuration.settings, [instance.settings for instance in routers])
             print_output(
                 f"{options.file} is valid: {count(configuration)}, virtual routers {len(routers)}.\n"
             )
         else:
             run(settings)
     except (CannotRun, ConfigError, RulesError, ToolError) as error:
-        say(str(error))
+        say(PROGRAM, str(error))
         return 2
     return 0
 

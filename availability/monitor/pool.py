@@ -5,7 +5,7 @@ No I/O. Whatever changes is returned as a list of `Change`, for events, scripts 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from availability.config.model import Fields, RealServer, VirtualServer
@@ -65,9 +65,18 @@ class Pool:
         for member in members:
             member.alive = member.is_alive()
 
-    def start(self) -> list[Change]:
-        """The quorum that exists from the start."""
-        return list(self._quorum_changes())
+    def start(self, alive: Mapping[tuple[str, str], bool] | None = None) -> list[Change]:
+        """What differs from before: the quorum, and after a reload servers that lost the check that failed.
+
+        `alive` has the servers that were known, by service and server.
+        """
+        before = alive or {}
+        servers = (
+            self._server_change(member, None)
+            for member in self.members
+            if before.get((self.virtual.name, str(member.server)), member.alive) != member.alive
+        )
+        return [*servers, *self._quorum_changes()]
 
     def update(self, member: Member, because: Checker) -> list[Change]:
         """The changes that follow from the new state of a check."""

@@ -9,20 +9,21 @@ import argparse
 import asyncio
 import contextlib
 import os
-import platform
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
+from availability import command_line
+from availability.command_line import Parser
 from availability.config import ConfigError, model
 from availability.config.model import Configuration
 from availability.config.values import Script
 from availability.monitor import programs
-from availability.monitor.command import Parser
-from availability.vrrp import instances, packets, sync_daemon, wire
+from availability.vrrp import instances, packets, sync_follower, wire
 from availability.vrrp.instances import Group, Instance
 from availability.vrrp.router import RESIGN, Action, Router, State
-from availability.vrrp.sync_daemon import Follower, SyncDaemon
+from availability.vrrp.sync_follower import Follower, SyncDaemon
 from availability.vrrp.wire import Wire
 from director.control import SOCKET, SOCKET_VARIABLE
 from director.core.events import Event
@@ -31,12 +32,7 @@ from director.event_file import EventFile, seconds_since_the_epoch
 PROGRAM = "lvs-vrrp"
 LOOK = 0.05  # seconds between two looks at the interfaces
 _NOTIFY = {State.MASTER: "notify_master", State.BACKUP: "notify_backup", State.FAULT: "notify_fault"}
-
-
-def say(sentence: str) -> None:
-    """A line on standard error, for people or the journal; never fails."""
-    with contextlib.suppress(OSError):
-        print(f"{PROGRAM}: {sentence}", file=sys.stderr, flush=True)
+say = partial(command_line.say, PROGRAM)
 
 
 class Running:
@@ -238,10 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
         default=os.environ.get(SOCKET_VARIABLE) or SOCKET,
         help="the director's, for lvs_sync_daemon",
     )
-    parser.add_argument("--events", type=Path, help="append events to this file, such as the director's own")
-    parser.add_argument(
-        "--config-id", default=platform.node().partition(".")[0], metavar="NAME", help="for lines with @NAME"
-    )
+    parser.add_common_options()
     options = parser.parse_args(arguments)
     try:
         return run(options)
@@ -264,7 +257,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"{options.file} has no vrrp_instance.")
     if configuration.servers:
         say(f"The virtual servers of {options.file} are for lvs-monitor.")
-    daemon = sync_daemon.read(configuration.settings, [instance.settings for instance in found])
+    daemon = sync_follower.read(configuration.settings, [instance.settings for instance in found])
     programs.verify_scripts(_scripts(found, groups), configuration)
     clock = seconds_since_the_epoch()
     with contextlib.ExitStack() as stack:

@@ -152,6 +152,15 @@ def test_a_program_may_ask_for_a_weight() -> None:
     assert weights(pool) == {"192.0.2.2:80": 1}
 
 
+def test_a_reload_tells_of_servers_that_are_up_without_the_failed_check() -> None:
+    pool = make(virtual((server(2), server(3))))
+    changes = pool.start({("web", "192.0.2.2:80"): False, ("web", "192.0.2.3:80"): True})
+    assert [f"{change.kind} {change.server}".strip() for change in changes] == [
+        "server_up 192.0.2.2:80",
+        "quorum_up",
+    ]
+
+
 def test_omega_takes_everything_down_at_the_end() -> None:
     for omega, expected in ((False, []), (True, ["server_down", "quorum_down"])):
         pool = make(virtual((server(2),), omega=omega))

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from availability.config import ConfigError, model
-from availability.vrrp import instances, sync_daemon
-from availability.vrrp.sync_daemon import Follower, SyncDaemon
+from availability.vrrp import instances, sync_follower
+from availability.vrrp.sync_follower import Follower, SyncDaemon
 from director.control.channel import ChannelError, Message
 from labs.wait import patient
 from tests.unit.availability.files import FILES
@@ -22,7 +22,7 @@ def read(folder: Path, line: str) -> SyncDaemon | None:
     file.write_text(FILES["routers"].replace(before, line))
     configuration = model.load(file)
     routers, _ = instances.read(configuration)
-    return sync_daemon.read(configuration.settings, [one.settings for one in routers])
+    return sync_follower.read(configuration.settings, [one.settings for one in routers])
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ async def until(director: Director, roles: set[str]) -> set[str]:
 
 
 def test_the_daemons_follow_the_instance(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sync_daemon, "LOOK", 0.02)
+    monkeypatch.setattr(sync_follower, "LOOK", 0.02)
     director, said = Director(), list[str]()
 
     async def story() -> list[set[str]]:

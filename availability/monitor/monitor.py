@@ -10,14 +10,15 @@ import asyncio
 import contextlib
 import random
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from availability import command_line
 from availability.config import ConfigError, model
-from availability.config.model import Check, Configuration, Fields, RealServer
+from availability.config.model import Configuration, Fields, RealServer, VirtualServer
 from availability.monitor import probes, programs
 from availability.monitor.checker import Checker, Outcome
 from availability.monitor.pool import Change, Member, Pool
@@ -27,8 +28,7 @@ from director.event_file import EventFile, seconds_since_the_epoch
 
 PROGRAM = "lvs-monitor"
 WATCH = 1.0  # seconds between two looks at the director, and between attempts to reach it
-
-Probe = Callable[[Check, int, Configuration], Awaitable[Outcome]]
+say = partial(command_line.say, PROGRAM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,6 @@ class Settings:
 
 class CannotRun(Exception):
     """One sentence that says why."""
-
-
-def say(sentence: str) -> None:
-    """A line on standard error, for people or the journal; never fails."""
-    with contextlib.suppress(OSError):
-        print(f"{PROGRAM}: {sentence}", file=sys.stderr, flush=True)
 
 
 def load(settings: Settings) -> Configuration:
@@ -87,7 +81,7 @@ def run(settings: Settings) -> None:
 
 
 class Monitor:
-    """Everything that runs; `probe` is what a check does, and `random_delay` spreads the first checks."""
+    """Everything that runs: checks, rules, and what is told of changes."""
 
     def __init__(
         self,
@@ -95,15 +89,11 @@ class Monitor:
         configuration: Configuration,
         events: EventFile | None,
         clock: Callable[[], float],
-        probe: Probe = probes.probe,
-        random_delay: Callable[[], float] = random.random,
     ) -> None:
         self._settings = settings
         self._configuration = configuration
         self._events = events
         self._clock = clock
-        self._probe = probe
-        self._random_delay = random_delay
         self._rules = Rules(settings.socket)
         self._pools: list[Pool] = []
         self._tasks: list[asyncio.Task[None]] = []  # the checks
@@ -127,6 +117,10 @@ class Monitor:
         await self._install(self._configuration, pools, first)
         say(f"Checking: {count(self._configuration)}; the director is on {self._settings.socket}.")
         self._report(changes + self._initial())
+        if not self._configuration.mail and any(
+            _wants_mail(virtual) for virtual in self._configuration.servers
+        ):
+            say("No mail is sent: smtp_alert needs notification_email and smtp_server in global_defs.")
         self._start_checks()
         keeping = [loop.create_task(self._keep_rules()), loop.create_task(self._watch())]
         await self._ended.wait()
@@ -158,7 +152,7 @@ class Monitor:
                 checkers.append(same)
             else:
                 state = before.alive if before else None
-                checkers.append(Checker.new(check, now, self._random_delay(), state))
+                checkers.append(Checker.new(check, now, random.random(), state))
         return Member(server, checkers)
 
     async def _install(self, configuration: Configuration, pools: list[Pool], first: list[Fields]) -> None:
@@ -182,8 +176,13 @@ class Monitor:
                 say(f"{error} Nothing has changed.")
                 return
             await _cancel(self._tasks)  # the pools must not change meanwhile
+            alive = {
+                (pool.virtual.name, str(one.server)): one.alive
+                for pool in self._pools
+                for one in pool.members
+            }
             pools = self._make(configuration)
-            changes = [change for pool in pools for change in pool.start()]
+            changes = [change for pool in pools for change in pool.start(alive)]
             try:
                 await self._install(configuration, pools, [])
             except RulesError as error:
@@ -232,7 +231,7 @@ class Monitor:
 
     async def _attempt(self, checker: Checker) -> Outcome:
         try:
-            return await self._probe(checker.check, checker.page, self._configuration)
+            return await probes.probe(checker.check, checker.page, self._configuration)
         except Exception as error:  # noqa: BLE001 (one check must not end the others)
             return Outcome(f"internal error, {type(error).__name__}: {error}")
 
@@ -326,6 +325,10 @@ class Monitor:
         task = asyncio.ensure_future(work)
         self._notified.add(task)  # the loop itself keeps no strong reference
         task.add_done_callback(self._notified.discard)
+
+
+def _wants_mail(virtual: VirtualServer) -> bool:
+    return virtual.mail or any(server.mail for server in virtual.servers)
 
 
 def _wanted(pools: Iterable[Pool]) -> list[Fields]:
