@@ -12,10 +12,11 @@ Written here because mergecap keeps neither names nor comments, and is not insta
 from __future__ import annotations
 
 import json
-import socket
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from ipaddress import ip_address
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ _BYTE_ORDER = 0x1A2B3C4D
 _COMMENT = 1  # an option of any block
 _APPLICATION = 4  # of a section
 _IF_NAME, _IF_DESCRIPTION, _IF_MAC = 2, 3, 6  # of an interface
-_IPV4_NAME = 1  # a record of the block of names
+_NAME_RECORDS = {4: 1, 6: 2}  # of the block of names, by IP version
 _SWITCHES = {INTERNET: "the Internet", LAN: "the director's LAN", PRIVATE: "the private network"}
 
 Options = Sequence[tuple[int, str | bytes]]
@@ -101,8 +102,7 @@ def blocks(about: About, captures: Mapping[str, bytes], comments: Mapping[Place,
     """
     head = struct.pack("<IHHq", _BYTE_ORDER, 1, 0, -1)
     yield _block(_SECTION, head, [(_COMMENT, about.title), (_APPLICATION, _PROGRAM)])
-    values = [socket.inet_aton(address) + f"{name}\0".encode() for address, name in about.names.items()]
-    yield _block(_NAMES, b"".join(_option(_IPV4_NAME, value) for value in values) + bytes(4))
+    yield _block(_NAMES, b"".join(starmap(_name_record, about.names.items())) + bytes(4))
     found = []
     for number, (name, content) in enumerate(captures.items()):
         described, mac = about.interfaces[name]
@@ -126,6 +126,11 @@ def _block(kind: int, body: bytes, options: Options = ()) -> bytes:
         body += b"".join(_option(code, value) for code, value in options if value) + bytes(4)
     length = struct.pack("<I", len(body) + 12)
     return b"".join((struct.pack("<I", kind), length, body, length))
+
+
+def _name_record(address: str, name: str) -> bytes:
+    value = ip_address(address)
+    return _option(_NAME_RECORDS[value.version], value.packed + f"{name}\0".encode())
 
 
 def _option(code: int, value: str | bytes) -> bytes:

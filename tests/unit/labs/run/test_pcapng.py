@@ -100,6 +100,17 @@ def test_every_block_has_its_length_at_both_ends(run: Path) -> None:
         assert len(list(reader)) == 5
 
 
+@pytest.mark.parametrize(
+    ("address", "record"),
+    [("203.0.113.1", "01000800 cb007101 56495000"), ("2001:db8::1", "02001400 20010db8 00*11 01 56495000")],
+)
+def test_hosts_have_their_names(address: str, record: str) -> None:
+    about = pcapng.About("a lab", {address: "VIP"}, {})
+    _, names = pcapng.blocks(about, {}, {})
+    expected = bytes.fromhex(record.replace("00*11", "00" * 11))
+    assert names[8:-4] == expected + bytes(4)
+
+
 # ---- the command ----
 
 
