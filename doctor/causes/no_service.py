@@ -9,6 +9,7 @@ from doctor.queries import FTP, HTTP, listed, services_of
 from doctor.state import LabState, PlannedServer
 
 TITLE = "the director has no service for this address and port"
+EXPLAINS = ("quiesced", "wrong_rule")  # of services for something else
 
 
 def find(state: LabState) -> Iterator[Cause]:

@@ -225,6 +225,7 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("no_service", "tun", "d", lambda s: http(s, protocol="UDP")),
     ("no_service", "dr", "d", lambda s: director(s, services=())),
     ("no_service", "nat", "d", lambda s: http(s, targets=())),
+    ("no_service", "nat", "d", lambda s: http(s, port=8080, targets=(Target("172.16.0.2", 8080, 1),))),
     ("icmp_filtered", "tun", "r0", lambda s: on(s, "r0", filters=(rule("forward", "drop", TYPE_3),))),
     ("icmp_filtered", "tun", "c1", lambda s: on(s, "c1", filters=(rule("input", "drop", ONLY_PING),))),
     ("persistence", "nat", "d", lambda s: http(s, persistent=300)),
