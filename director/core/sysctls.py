@@ -7,7 +7,7 @@ Source: Linux, ipvs-sysctl.rst.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 
 from director.core.errors import BadValue
@@ -79,6 +79,14 @@ class Sysctls:
         if name not in _ALLOWED:
             raise BadValue("sysctl", f"one of {', '.join(_ALLOWED)}", name)
         return replace(self, **{name: value})
+
+    def changes(self) -> Iterator[tuple[str, int]]:
+        """Names and values that lead here from any other settings, one after the other."""
+        yield "sync_period", 0  # which goes with every threshold
+        for name, value in self.as_dict().items():
+            if name != "sync_period":
+                yield name, value
+        yield "sync_period", self.sync_period
 
     def as_dict(self) -> Mapping[str, int]:
         return {name: getattr(self, name) for name in _ALLOWED}

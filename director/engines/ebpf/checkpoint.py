@@ -85,7 +85,7 @@ def _commands(
     for service, server in deleted:
         deleted_of.setdefault(id(service), []).append(server)
     rules = director.rules
-    for name, value in rules.sysctls.as_dict().items():
+    for name, value in rules.sysctls.changes():
         yield SetSysctl(name, value)
     timeouts = rules.timeouts
     yield SetTimeouts(tcp=int(timeouts.established), tcpfin=int(timeouts.fin_wait), udp=int(timeouts.udp))

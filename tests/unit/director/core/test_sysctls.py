@@ -56,6 +56,17 @@ def test_sysctls_can_be_set_at_the_start() -> None:
         Sysctls(drop_entry=7)
 
 
+@pytest.mark.parametrize("threshold_and_period", [(2, 3), (3, 50), (60, 100), (60, 0)])
+def test_changes_lead_to_any_settings(threshold_and_period: tuple[int, int]) -> None:
+    """Also where a step alone would be refused: a period that is not more than the threshold of before."""
+    threshold, period = threshold_and_period
+    wanted = Sysctls(sync_threshold=threshold, sync_period=period, drop_entry=1)
+    sysctls = Sysctls(sync_threshold=10, sync_period=11)
+    for name, value in wanted.changes():
+        sysctls = sysctls.with_value(name, value)
+    assert sysctls == wanted
+
+
 def test_sloppy_tcp_opens_connections_in_the_middle() -> None:
     assert isinstance(published().decide(tcp(client(1), WEB, ACK), 0), Pass)
     sloppy = set_to(published(), sloppy_tcp=1)
