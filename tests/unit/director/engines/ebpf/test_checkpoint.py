@@ -26,7 +26,7 @@ from director.core.director import Director
 from director.core.ftp import Session
 from director.core.packet import TCP, Endpoint
 from director.core.service import VirtualService
-from director.core.tcp_stream import MAX_EDITS, Edit, Edits, LineReader
+from director.core.tcp_stream import MAX_EDITS, Edit, Edits, KnownShift, LineReader
 from director.engines.ebpf import checkpoint, compiler, layouts
 from director.engines.ebpf.checkpoint import SESSION_SIZE, FtpSessions, pack_session, unpack_session
 from director.engines.ebpf.servers import Servers
@@ -260,13 +260,17 @@ def test_a_deleted_service_with_connections_is_created_and_deleted_again() -> No
 numbers = st.integers(0, 2**32 - 1)
 readers = st.builds(LineReader, st.none() | numbers, numbers, st.binary(max_size=512))
 edits = st.builds(Edit, numbers, st.integers(1, 512), st.binary(min_size=11, max_size=23))
-sessions = st.builds(
-    Session,
-    readers,
-    readers,
-    st.builds(Edits, st.lists(edits, max_size=MAX_EDITS), st.integers(-1000, 1000)),
-    st.none() | numbers,
-)
+growths = st.integers(-1000, 1000)
+
+
+@st.composite
+def all_edits(draw: st.DrawFn) -> Edits:
+    settled = draw(growths)
+    shift = draw(st.none() | st.builds(KnownShift, numbers, st.just(settled), growths))
+    return Edits(draw(st.lists(edits, max_size=MAX_EDITS)), settled, shift)
+
+
+sessions = st.builds(Session, readers, readers, all_edits(), st.none() | numbers)
 
 
 @given(sessions)
