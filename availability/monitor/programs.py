@@ -23,6 +23,7 @@ from availability.config.values import Script
 
 DEFAULT_USER = "keepalived_script"
 END = 0.5  # seconds between SIGTERM and SIGKILL
+_ALL_UIDS = 2**32 - 1
 _OUTPUT = 200  # characters of a program's first line, as a reason
 
 
@@ -85,12 +86,20 @@ def _user(script: Script, configuration: Configuration) -> tuple[int, int]:
 def _unsafe(program: Path) -> Path | None:
     """The first part of a path that others than root may change."""
     whole = program.resolve()
+    owners = _roots()
     for part in (whole, *whole.parents):
         found = part.stat()
         sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
-        if found.st_uid or (found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky):
+        if found.st_uid not in owners or (found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky):
             return part
     return None
+
+
+def _roots() -> set[int]:
+    """Owners that count as root: a user namespace may show root's files as the overflow uid's."""
+    first, _, count = (int(number) for number in Path("/proc/self/uid_map").read_text().split()[:3])
+    everyone = first == 0 and count == _ALL_UIDS
+    return {0} if everyone else {0, int(Path("/proc/sys/kernel/overflowuid").read_text())}
 
 
 async def run(script: Script, configuration: Configuration, timeout: float) -> tuple[int, str]:

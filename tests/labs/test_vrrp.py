@@ -91,14 +91,11 @@ def test_each_gives_way_to_the_other_with_the_same_password(seen: dict[str, Any]
 
 
 def frames(seen: dict[str, Any], source: str) -> list[str]:
-    """From a host's first advertisement on: all its frames, without time and MAC address."""
-    lines = [line.split(maxsplit=1)[1] for line in seen["captured"] if line[:1].isdigit()]
-    mac = next(line.split()[0] for line in lines if f" {source} > 224.0.0.18" in line)
-    return [
-        re.sub(r"prio \d+|203\.0\.113\.[23] >", "", line.split(maxsplit=1)[1])
-        for line in lines
-        if line.startswith(mac)
-    ]
+    """From a host's first advertisement on: all its frames, without its addresses."""
+    mac = next(line.split()[0] for line in seen["captured"] if f" {source} VRRP " in line)
+    mine = [line.partition(" ")[2] for line in seen["captured"] if line.startswith(mac)]
+    first = next(place for place, frame in enumerate(mine) if "VRRP" in frame)
+    return [frame.removeprefix(f"{source} ") for frame in mine[first:]]
 
 
 @BOTH

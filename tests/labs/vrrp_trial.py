@@ -10,11 +10,16 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from scapy.layers.inet import IP
+from scapy.layers.l2 import ARP, Ether
+
+from availability.vrrp.packets import PROTOCOL
 from labs.network.namespaces import Namespaces, run
 from labs.wait import poll_until
 
@@ -47,6 +52,26 @@ vrrp_instance first {
 AUTHENTICATION = "authentication {\n        auth_type PASS\n        auth_pass secret99\n    }"
 
 
+def watch() -> None:
+    """Print each ARP and VRRP frame: the sender's MAC address, then what does not depend on the sender."""
+    everything = 3  # ETH_P_ALL
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(everything)) as made:
+        made.bind(("w-eth0", everything))
+        while True:
+            frame = Ether(made.recv(2048))
+            if ARP in frame:
+                arp = frame[ARP]
+                who = f"{arp.pdst} at {arp.hwdst}, tell {arp.psrc}"
+                about = f"ARP {arp.op} {frame.dst} {who}, own {arp.hwsrc == frame.src}"
+            elif IP in frame and frame[IP].proto == PROTOCOL:
+                ip, message = frame[IP], bytes(frame[IP].payload).hex(" ").split()
+                without = " ".join([*message[:2], *message[3:6], *message[8:]])  # priority, checksum
+                about = f"{ip.src} VRRP {frame.dst} {ip.dst} {ip.ttl} {ip.tos} {without}"
+            else:
+                continue
+            print(frame.src, about, flush=True)
+
+
 class Trial:
     """Each method tries one thing and returns what it observed."""
 
@@ -59,7 +84,7 @@ class Trial:
             self._net.add(host)
             self._net.plug(host, f"{host}-eth0", "lan", f"{address}/24", offload=False)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._capture = self._start("w", "tcpdump", "-ni", "w-eth0", "-e", "-tt", "-l", "arp or proto 112")
+        self._capture = self._start("w", sys.executable, __file__, "watch")
 
     def _start(self, host: str, *command: str) -> subprocess.Popen[bytes]:
         return self._net.start(host, *command, log=self._folder / f"{host}.log")
@@ -171,7 +196,7 @@ class Trial:
         return seen
 
     def captured(self) -> Any:
-        """The frames of each host, as tcpdump shows them, from becoming master on."""
+        """The frames of all hosts, a line each."""
         self._capture.terminate()
         self._capture.wait(WAIT)
         return (self._folder / "w.log").read_text().splitlines()
@@ -187,4 +212,7 @@ def main(version: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    if sys.argv[1] == "watch":
+        watch()
+    else:
+        main(sys.argv[1], Path(sys.argv[2]))
