@@ -11,5 +11,7 @@ in_process.py   our director in this process, on fakes
 player.py       runs scenarios for another process; on_the_wire.py is that process's side of it
 compare.py      differences between two directors' answers
 recordings.py   what the kernel has answered, in recorded/; fingerprint.py tells when it is outdated
+odd_packets.py  packets that a scenario can't express, and what the kernel did with them
+twos.py         the chances that twos gives each server, which is random
 replay.py       one scenario on both directors, to read
 """

@@ -1,13 +1,14 @@
 """The power of two choices: draw two servers by weight, take the one with less load per weight.
 
 Hardly more work than a single draw, and a much more even load. The same seed gives the same draws, so
-that an experiment can be repeated. Source: Mitzenmacher 2001; Linux, ip_vs_twos.
+that an experiment can be repeated. The kernel draws a number from 0 to the sum of the weights, both
+included: the first server has one chance more than its weight. Source: Mitzenmacher 2001; Linux, ip_vs_twos.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from director.core.packet import Packet
 from director.core.real_server import RealServer
@@ -16,17 +17,29 @@ from director.core.schedulers._load import lighter, overhead
 
 
 class Scheduler:
-    def __init__(self, *, seed: int = 2) -> None:
-        self._random = random.Random(seed)
+    """`draw` returns a random number from 0 to below its argument."""
+
+    def __init__(self, *, seed: int = 2, draw: Callable[[int], int] | None = None) -> None:
+        self._draw = draw or random.Random(seed).randrange
 
     def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
         available = [server for server in servers if server.available]
         if not available:
             return None
-        weights = [server.weight for server in available]
-        first, second = self._random.choices(available, weights, k=2)
+        numbers = sum(server.weight for server in available) + 1
+        first, second = (_at(available, self._draw(numbers)) for _ in range(2))
         picked = second if lighter(second, first, overhead) else first
         return picked, f"twos: of {first.address} and {second.address}, the one with less load per weight"
 
     def changed(self, servers: Sequence[RealServer]) -> None:
         """Nothing is remembered."""
+
+
+def _at(servers: Sequence[RealServer], number: int) -> RealServer:
+    """The server with whose weight the sum reaches a number, which may be that of all."""
+    reached = 0
+    for server in servers:
+        reached += server.weight
+        if reached >= number:
+            break
+    return server

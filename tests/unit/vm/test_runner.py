@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from labs.errors import BadRequest, LabError
-from oracle import recordings
+from oracle import odd_packets, recordings, twos
 from oracle.recordings import Recorded
 from vm import runner
 from vm.budget import GRACE, RESULTS, add_result, begin_results
@@ -30,6 +30,7 @@ class StandIn:
         self.environment: Mapping[str, str] = {}
         self.fails: LabError | None = None
         self.records: list[Recorded] = []
+        self.odd_packets: odd_packets.Recording = {}
 
     def run(
         self, asked: Sequence[str], folder: Path, seconds: float, environment: Mapping[str, str] | None = None
@@ -40,6 +41,8 @@ class StandIn:
         add_result(folder / RESULTS, "one", "passed")
         add_result(folder / RESULTS, "two", "failed", "E  not the same")
         recordings.write(folder / "nat-written-errors.json.xz", self.records)
+        if self.odd_packets:
+            odd_packets.write(self.odd_packets, folder / odd_packets.FILE.name)
         if self.fails:
             raise self.fails
         return 0
@@ -53,6 +56,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for method, kind in recordings.every():
         entries = [Recorded(one, place, [], made) for one, place in recordings.wanted(method, kind)]
         recordings.write(recordings.path(method, kind, kept), entries)
+    odd_packets.write({**made._asdict(), "packets": []}, kept / odd_packets.FILE.name)
+    recordings.write(kept / twos.FILE.name, [Recorded(twos.scenario(), twos.PLACE, [], made)])
     return kept
 
 
@@ -123,6 +128,19 @@ def test_recording_without_changes_boots_nothing(
     assert runner.run_suite(VmTestOptions(record=True)) == 0
     assert not stand_in.asked
     assert "Nothing has changed" in capsys.readouterr().err
+
+
+def test_a_recording_that_is_one_file_is_made_again(
+    stand_in: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Here that of the odd packets, made by a player that has changed."""
+    file = recordings.FOLDER / odd_packets.FILE.name
+    odd_packets.write({"player": "before", "kernel": RELEASE, "packets": []}, file)
+    stand_in.odd_packets = {**recordings.made_now(RELEASE)._asdict(), "packets": ["again"]}
+    assert runner.run_suite(VmTestOptions(record=True)) == 0
+    assert "tests/vm/test_odd_packets.py" in stand_in.asked[0]
+    assert "Recorded: 0 scenarios, odd-packets.json.xz, in " in capsys.readouterr().err
+    assert odd_packets.read(file) == stand_in.odd_packets
 
 
 def test_force_records_everything(stand_in: StandIn) -> None:

@@ -164,13 +164,13 @@ def test_ovf_picks_the_first_of_the_highest_weight_with_room(loads: list[tuple[i
 
 @given(loads=loads)
 def test_twos_never_takes_the_heaviest_of_two(loads: list[tuple[int, int, int]]) -> None:
-    """Of two servers drawn equally often, the lighter gets clearly more."""
+    """The lighter of two servers gets clearly more, even if the first is drawn twice as often."""
     servers = loaded([(1, active, idle) for _, active, idle in loads[:2]])
-    counts = Counter(picks("twos", servers, 200))
+    counts = Counter(picks("twos", servers, 500))
     if len(servers) == 2 and servers[0].overhead != servers[1].overhead:
         lighter = min((0, 1), key=lambda place: servers[place].overhead)
         assert counts[lighter] > counts[1 - lighter]
-    assert sum(counts.values()) == 200
+    assert sum(counts.values()) == 500
 
 
 def test_twos_is_the_same_in_every_run() -> None:
@@ -187,9 +187,10 @@ def test_twos_draws_differently_with_another_seed() -> None:
 
 
 def test_twos_gives_by_weight_while_all_are_idle() -> None:
-    """On a tie the first draw counts. The bounds are three standard deviations of 6,000 draws or more."""
-    counts = Counter(picks("twos", servers_of([1, 2, 0, 3]), 6000))
-    assert counts == {place: pytest.approx(1000 * w, rel=0.12 / w) for place, w in ((0, 1), (1, 2), (3, 3))}
+    """On a tie the first draw counts; the first server has one chance more, as in the kernel."""
+    counts = Counter(picks("twos", servers_of([1, 2, 0, 3]), 7000))
+    expected = {0: 2000, 1: 2000, 3: 3000}
+    assert counts == {place: pytest.approx(number, abs=120) for place, number in expected.items()}  # 3 sigma
 
 
 @pytest.mark.parametrize("name", ["sh", "mh"])
