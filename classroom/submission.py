@@ -29,8 +29,8 @@ from labs.errors import LabError, Unable
 
 MARK = "LVS-LAB EVIDENCE 1"
 SUFFIX = ".lvs"
-LARGEST = 2**20  # bytes of a file, and of its content; usual are 25,000, and 200 for each check
-_MAX_TOKENS = 100_000  # brackets, commas and colons of the content; usual are 2,500
+LARGEST = 2**20  # bytes of a file, and of its content; usual are 30,000 to 80,000, and 200 for each check
+_MAX_TOKENS = 100_000  # brackets, commas and colons of the content; usual are 3,000 to 8,000
 _KEY_NAME = re.compile(r"[0-9a-f]{8}", re.ASCII)
 _MAX_SECOND_LINE = 500  # characters
 _NONCE = 16  # characters of a run's name
