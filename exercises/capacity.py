@@ -14,7 +14,6 @@ from classroom.checks.capacity import (
     order_sized,
     processor_sized,
     right,
-    second_port,
     sections,
     slow_links,
 )
@@ -34,7 +33,6 @@ EXERCISE = Exercise(
     methods=("nat", "dr"),
     servers=(SERVERS,),
     checks=(processor_sized, order_sized, growth_predicted, links_measured),
-    change=second_port,
     prepare=slow_links,
     files=_files,
     diagnosis=False,

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -22,15 +22,14 @@ from classroom.worksheet import BLANK, Section, answer, answers
 from compare.scaling import shape_links
 from director.core.real_server import Method
 from labs.checks.result import Check
-from labs.plan import Plan
 from labs.run.running import RunningLab
 
 SERVERS = 4
-PORT = 8080  # of the service that is measured: no other connections are counted on it
 _COUNTS = (1, 2, SERVERS)  # how many real servers it has, one after the other
 _FILE = "/10m.bin"  # more than any link here carries in the time
 _WARM, _SECONDS = 0.2, 0.9
 _TRIES = 3
+_SCRIPT = 4.0  # seconds for rules.sh
 _NEAR = 0.12  # by how much a prediction may differ from what is measured
 _FLAGS = {Method.NAT: "-m", Method.TUN: "-i", Method.DR: "-g"}
 
@@ -136,11 +135,6 @@ def sections(variant: Variant) -> tuple[Section, ...]:
 # ---- the lab ----
 
 
-def second_port(plan: Plan, _variant: Variant) -> Plan:
-    """Every real server's httpd listens on the measured service's port, too."""
-    return replace(plan, servers=tuple(replace(server, more_ports=(PORT,)) for server in plan.servers))
-
-
 def slow_links(running: RunningLab, variant: Variant) -> None:
     """Give the links of director and real servers their rates."""
     shape_links(running, _LAB_KBIT, int(_LAB_KBIT * figures(variant).lab_times))
@@ -150,17 +144,15 @@ def delivered(running: RunningLab, variant: Variant) -> dict[str, Any]:
     """What c1 gets from 1, 2 and 4 real servers, one connection to each: `rates`, bytes a second by number.
 
     A machine that is busy with something else disturbs a measurement: one that is not what the links carry
-    is repeated. `error` is the director's, if it refuses the rules.
+    is repeated. Afterwards the rules are those of rules.sh. `error` is the director's, if it refuses some.
     """
     found: dict[str, Any] = {"rates": {}, "error": ""}
     for _ in range(_TRIES):
         for count in _COUNTS:
-            if not _as_expected(found, count, variant):
-                error = ipvsadm(_rules(count, variant))
-                if error:
-                    return {**found, "error": error}
+            if not found["error"] and not _as_expected(found, count, variant):
+                found["error"] = _give_rules(count, variant)
                 found["rates"][str(count)] = _rate(running, count)
-                ipvsadm([f"-D -t {variant.plan.vip}:{PORT}"])
+    running.network.hosts["d"].run(["sh", str(running.evidence.scripts / "d" / "rules.sh")], timeout=_SCRIPT)
     return found
 
 
@@ -171,15 +163,19 @@ def _as_expected(found: Mapping[str, Any], count: int, variant: Variant) -> bool
     return bool(unit) and abs(rate / unit - wanted) <= _NEAR * wanted
 
 
-def _rules(count: int, variant: Variant) -> list[str]:
-    service, flag = f"-t {variant.plan.vip}:{PORT}", _FLAGS[variant.plan.method]
-    servers = [f"-a {service} -r {one.address}:{PORT} {flag}" for one in variant.plan.servers[:count]]
-    return [f"-A {service} -s rr", *servers]
+def _give_rules(count: int, variant: Variant) -> str:
+    """The first `count` real servers in turn; the director's error, or ""."""
+    service, flag = f"-t {variant.plan.vip}:80", _FLAGS[variant.plan.method]
+    servers = [
+        f"-a {service} -r {one.address}:{one.http_port} {flag}" for one in variant.plan.servers[:count]
+    ]
+    ipvsadm([f"-D {service}"])  # refused where there is none
+    return ipvsadm([f"-A {service} -s rr", *servers])
 
 
 def _rate(running: RunningLab, count: int) -> float:
     client = running.clients[0]
-    flowing = command("http_flow", client.vip, PORT, count, _FILE, _WARM, _SECONDS)
+    flowing = command("http_flow", client.vip, 80, count, _FILE, _WARM, _SECONDS)
     done = client.host.run(flowing, timeout=3 * (_WARM + _SECONDS))
     found = json.loads(done.stdout or '{"bytes": 0, "seconds": 1, "receiving": 0}')
     return round(found["bytes"] / found["seconds"], 1) if found["receiving"] == count else 0.0
