@@ -78,7 +78,7 @@ def test_a_damaged_packet_is_never_an_exception_nor_a_master(settings: Settings)
         damaged.append(
             bytes(byte ^ (1 << bit % 8 if bit // 8 == place else 0) for place, byte in enumerate(whole))
         )
-    for _ in range(300_000 if LONG else 1000):
+    for _ in range(400_000 if LONG else 1000):
         changed = bytearray(whole)
         for _ in range(noise.randint(1, 4)):
             changed[noise.randrange(20, len(changed))] = noise.randrange(256)
