@@ -31,23 +31,32 @@ _MEMORY = 700_000_000  # bytes for a worker with its lab
 _SLOWEST = 20  # tests in the table at the end
 _NO_TESTS = 5  # pytest's exit code where --only fits none of a process's tests
 
-# Modules that take more than two seconds, with these; any other counts as half a second.
+# Modules that take more than a second and a half of processor time, with these; others count as 0.3 s.
 _SECONDS = {
-    "oracle/test_recordings.py": 12,
-    "labs/terminal/test_exits.py": 6,
-    "director/core/test_schedulers.py": 6,
-    "director/test_custom_scheduler.py": 5,
-    "test_inv.py": 5,
-    "director/core/test_fuzz.py": 4,
-    "director/core/test_overload.py": 4,
+    "oracle/test_recordings.py": 11,
+    "test_inv.py": 7,
+    "director/test_custom_scheduler.py": 6,
+    "director/core/test_schedulers.py": 4,
+    "director/core/test_transaction.py": 4,
+    "labs/terminal/test_exits.py": 4,
+    "labs/terminal/test_startup.py": 4,
+    "classroom/grading/test_archive.py": 3,
     "director/core/test_any_packet.py": 3,
-    "director/engines/test_headers.py": 3,
+    "director/core/test_fuzz.py": 3,
+    "director/core/test_overload.py": 3,
+    "director/core/test_sync_protocol.py": 3,
     "director/engines/test_ipv4.py": 3,
-    "classroom/grading/test_gradebook.py": 3,
-    "vm/test_budget.py": 3,
-    "test_packages.py": 3,
     "exercises/test_starters.py": 3,
+    "classroom/grading/test_grade.py": 2,
+    "classroom/grading/test_gradebook.py": 2,
+    "classroom/test_exercises.py": 2,
+    "compare/test_results.py": 2,
+    "director/engines/test_rewrite.py": 2,
+    "realserver_setup/test_render.py": 2,
+    "test_packages.py": 2,
+    "vm/test_machine.py": 2,
 }
+_OTHERS = 0.3
 
 
 def run_suite(only: str = "", *, unit: bool = False, workers: int = 0) -> list[str]:
@@ -106,7 +115,7 @@ def divided(modules: Sequence[str], number: int) -> list[list[str]]:
     for module in sorted(modules, key=lambda module: -_SECONDS.get(module, 0)):
         place = seconds.index(min(seconds))
         parts[place].append(os.path.relpath(UNIT / module, ROOT))
-        seconds[place] += _SECONDS.get(module, 0.5)
+        seconds[place] += _SECONDS.get(module, _OTHERS)
     return [sorted(part) for part in parts]
 
 

@@ -28,6 +28,7 @@ from time import monotonic
 from typing import IO
 
 from labs.errors import LabError, Unable
+from labs.wait import Deadline
 from realserver_setup.syscalls import die_with_parent
 from vm.kernel import Kernel, cache
 from vm.run_folder import TEMPORARY
@@ -206,16 +207,17 @@ def _follow(
     seconds: float,
 ) -> None:
     """Until the machine has ended, or has died while booting. Raises TookTooLong."""
-    began, limit, what, begun = monotonic(), BOOT_TIMEOUT, "a boot", False
+    began, begun, booting = monotonic(), False, Deadline(BOOT_TIMEOUT)
     while process.poll() is None:
         output.poll()
         if not begun and has_begun():
-            began, limit, what, begun = monotonic(), seconds, "the command", True
+            began, begun = monotonic(), True
         if not begun and any(_PANIC in line for line in last.console):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(1)  # for the rest of its message
             return
-        if monotonic() - began > limit:
+        if booting.has_passed() if not begun else monotonic() - began > seconds:
+            limit, what = (seconds, "the command") if begun else (booting.limit(), "a boot")
             raise TookTooLong(
                 f"The machine was ended after {limit:.0f} s, the limit for {what}; last output: {last.line}"
             )
