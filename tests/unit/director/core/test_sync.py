@@ -411,6 +411,70 @@ def test_a_backup_forwards_unless_backup_only() -> None:
     assert isinstance(backup.decide(tcp(client(2), WEB), 0), Forward)
 
 
+# ---- beside the kernel ----
+
+# What kernel IPVS (Linux 6.1) has sent when tests/vm/sync_trial.py gave it the packets below.
+KERNELS_V1 = (
+    "000702000e010000000600240000000000019c4100501f400000000000000384c633640bcb007101c000020200060024"
+    "0000010000079c4200501f40000000000000003cc633640bcb007101c000020200060024000011000000000000511f41"
+    "0000000000000064c633640bcb007101c000020200060024000011000001000000511f410000000000000064c633640b"
+    "cb007101c0000202000600240000000000019c4300511f410000000000000384c633640bcb007101c000020200060024"
+    "000011000001000000511f410000000000000064c633640bcb007101c0000202000600240000008300019c441f901f90"
+    "0000000000000384c633640bcb007101cb00710b000600240000018300049c451f901f900000000000000078c633640b"
+    "cb007101cb00710b000600240000008200019c461f911f910000000000000384c633640bcb007101c000020200000024"
+    "00001100000000000000000000000007000000c8c633640b00000007c000020200000024000011000001000000000000"
+    "00000007000000c8c633640b00000007c0000202000600240000000000019c4701bb01bb0000000700000384c633640b"
+    "cb007101c00002020000002400001100000100000000000000000007000000c8c633640b00000007c000020200110024"
+    "0000010000009c4800350035000000000000012cc633640bcb007101c0000202"
+)
+KERNELS_V0 = (
+    "0a0700f400069c4100501f40c6336401cb007101c00002020000000100069c4200501f40c6336401cb007101c0000202"
+    "0100000700069c4300511f41c6336401cb007101c0000202000000010006000000511f41c6336401cb007101c0000202"
+    "1100000100069c441f901f90c6336401cb007101cb00710b0083000100069c451f901f90c6336401cb007101cb00710b"
+    "0183000400069c461f911f91c6336401cb007101c00002020082000100069c4701bb01bbc6336401cb007101c0000202"
+    "000000010000000000000000c633640100000007c00002021100000100119c4800350035c6336401cb007101c0000202"
+    "01000000"
+)
+PACKETS = (
+    (80, (SYN, ACK)),
+    (80, (SYN, ACK, ACK)),
+    (80, (SYN, ACK, FIN | ACK)),
+    (81, (SYN, ACK, ACK)),
+    (8080, (SYN, ACK, ACK)),
+    (8080, (SYN, ACK, FIN | ACK, ACK)),
+    (8081, (SYN, ACK, ACK)),
+    (443, (SYN, ACK, ACK)),
+    (53, (0, 0, 0)),
+)
+
+
+@pytest.mark.parametrize(
+    ("version", "source", "expected"), [(1, "198.51.100.11", KERNELS_V1), (0, "198.51.100.1", KERNELS_V0)]
+)
+def test_the_same_packets_make_the_kernels_messages(version: int, source: str, expected: str) -> None:
+    director = Director(sysctls=Sysctls(sync_version=version))
+    rip, marked = "192.0.2.2", ServiceKey(mark=7)
+    for key, persistent, server, method in (
+        (ServiceKey(TCP, WEB), 0, Endpoint(rip, 8000), Method.NAT),
+        (ServiceKey(TCP, Endpoint(VIP, 81)), 100, Endpoint(rip, 8001), Method.NAT),
+        (ServiceKey(TCP, Endpoint(VIP, 8080)), 0, Endpoint("203.0.113.11", 8080), Method.DR),
+        (ServiceKey(TCP, Endpoint(VIP, 8081)), 0, Endpoint(rip, 8081), Method.TUN),
+        (ServiceKey(UDP, Endpoint(VIP, 53)), 0, Endpoint(rip, 53), Method.NAT),
+        (marked, 200, Endpoint(rip, 0), Method.NAT),
+    ):
+        director.apply([AddService(key, "rr", persistent=persistent), AddServer(key, server, 1, method)], 0)
+    director.apply([AddMark(7, VIP, TCP, 443, 443)], 0)
+    box = Outbox(7, 1472)
+    full: list[bytes | None] = []
+    director.tell(lambda record, now: full.append(box.add(record, version, now)))
+    for number, (port, segments) in enumerate(PACKETS):
+        ends = client(40000 + number, source), Endpoint(VIP, port)
+        for flags in segments:
+            director.decide(tcp(*ends, flags) if flags else Packet(UDP, *ends, 28), 0)
+    assert not any(full)
+    assert (box.take() or b"").hex() == expected
+
+
 # ---- floods ----
 
 
