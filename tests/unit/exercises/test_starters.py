@@ -143,7 +143,7 @@ def test_failed_connections_fail(tmp_path: Path) -> None:
 # ---- capacity ----
 
 
-def sized_seen(variant: Variant, text: str, folder: Path, unit: float = 57_000.0) -> dict[str, Any]:
+def sized_seen(variant: Variant, text: str, folder: Path, unit: float = 60_000.0) -> dict[str, Any]:
     rates = {str(count): unit * times for count, times in capacity_checks.growth(variant).items()}
     return {"answers": read(text, folder), "delivered": {"rates": rates, "error": ""}}
 
