@@ -46,7 +46,10 @@ def text_report(entry: Entry, count: str = "latest", lessons: str = "") -> str:
         lines += _part_lines(part)
     lines += ["", *remarks(entry, count)]
     if mark.lesson:
-        lines.append(f"To read: {mark.lesson}" + (f": {_online(mark, lessons)}" if lessons else "."))
+        lines.append(
+            f"To read, in your folder lvs-lab: {mark.lesson}"
+            + (f" ({_online(mark, lessons)})" if lessons else "")
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -62,9 +65,10 @@ def _online(mark: Mark, lessons: str) -> str:
 
 def effort(mark: Mark) -> str:
     """`2 hints, 5 checks, the doctor 0 times, in 12.5 minutes`"""
-    return (
-        f"{mark.hints} hints, {mark.checks} checks, the doctor {mark.doctor} times, in {mark.minutes} minutes"
-    )
+    counts = {"hint": mark.hints, "check": mark.checks}
+    used = ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for what, count in counts.items())
+    times = "once" if mark.doctor == 1 else f"{mark.doctor} times"
+    return f"{used}, the doctor {times}, in {mark.minutes} minutes"
 
 
 def _part_lines(part: Part) -> Iterator[str]:

@@ -25,7 +25,7 @@ def type_all(session: ExerciseSession, variant: Variant, typed: Mapping[str, str
         line = variant.filled(command).replace("{{", "{").replace("}}", "}")
         for host in variant.hosts(variant.filled(word)):
             folder = shlex.quote(str(session.evidence.scripts / host))
-            done = session.running.network.hosts[host].run(["sh", "-c", f"cd {folder} && {line}"])
+            done = session.running.network.hosts[host].run(["sh", "-c", f"cd {folder} && {{ {line}\n}}"])
             if done.exit_code != 0:
                 raise SystemExit(f"{host}: {line}: {done.exit_code}: {done.stdout}{done.stderr}")
 

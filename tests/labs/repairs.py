@@ -6,6 +6,7 @@ the student's variant; `{mac}` is the director's MAC address, `{flag}` the forwa
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -88,6 +89,53 @@ def restarted(edit: str) -> dict[str, str]:
 
 
 _FEW = restarted("s/--conn-limit [0-9]*/--conn-limit 24/")
+PYTHON = sys.executable
+
+
+def every(command: str) -> str:
+    """The command for each real server of VS-NAT, which is $rip:$port."""
+    return (
+        "for one in {rs1}:80 {rs2}:8000 {rs3}:80 $([ {count} -lt 4 ] || echo {rs4}:80); do "
+        f"rip=${{one%:*}} port=${{one#*:}}; {command}; done"
+    )
+
+
+_RULES = {"d": "mv old rules.sh 2> /dev/null; sh rules.sh"}
+_FIREWALL = {"r0": "nft -f fw"}
+_FILTERED = {"r0": "nft delete table ip firewall; nft -f fw"}
+_PERSISTENT = {"d": "ipvsadm -E -t {vip}:80 -s rr -p 300"}
+_SHORT = {"d": "ipvsadm --set 2 2 2"}
+_CARD = "for i in $(ip -o link | grep -o 'rs[0-9]*-eth0'); do ethtool -K $i {} > /dev/null 2>&1; done"
+_DAMAGED = ("none_damaged",)
+
+_SHOP = {"d": "sh rules.sh"}
+_BOTH = "for port in 80 8080; do ipvsadm -E -t {{vip}}:$port {}; done"
+_FOLDER = "../../servers/{server}"
+
+
+def shop(service: str, *, marks: bool = False) -> str:
+    """One persistent service for both ports of the shop."""
+    mark = "fwmark -A -p tcp -d {vip} --dport $port --set-mark 1" if marks else "true"
+    return (
+        f"ipvsadm -C; fwmark -F; for port in 80 8080; do {mark}; done; ipvsadm -A {service} -s rr -p 300; "
+        f"for rip in {{rs1}} {{rs2}} {{rs3}}; do ipvsadm -a {service} -r $rip {{flag}}; done"
+    )
+
+
+_AGAIN = (  # it has no master process that could reload its configuration
+    f"nginx -p {_FOLDER}/ -c nginx.conf -s stop; while [ -e {_FOLDER}/nginx.pid ]; do sleep 0.1; done; "
+    f"setsid nginx -p {_FOLDER}/ -c nginx.conf > /dev/null 2>&1 & "
+    f"until [ -e {_FOLDER}/nginx.pid ]; do sleep 0.1; done"
+)
+
+
+def listening(lines: str) -> str:
+    """The server's httpd with these lines in the place of `listen 8000;`."""
+    return f"cp {_FOLDER}/nginx.conf old; sed -i 's/listen 8000;/{lines}/' {_FOLDER}/nginx.conf; {_AGAIN}"
+
+
+_NGINX = {"{server}": f"cp old {_FOLDER}/nginx.conf; {_AGAIN}"}
+_IN = {"d": "ippfvsadm -A -t {vip}:80 -R {rip}:80"}
 
 TRIES: dict[str, tuple[Try, ...]] = {
     "e01": (
@@ -382,6 +430,213 @@ TRIES: dict[str, tuple[Try, ...]] = {
             {"d": "ipvsadm --set 0 1 0"},
             {"d": "ipvsadm --set 0 120 0"},
             ("rush_served",),
+        ),
+    ),
+    "e08": (
+        Try(
+            "the commented rules again",
+            {"d": "cp rules.sh old; sed -i '/:80 /s/^# //' rules.sh; sh rules.sh"},
+            _RULES,
+        ),
+        Try("by ippfvsadm", {"d": every("ippfvsadm -A -t {vip}:80 -R $rip:$port")}, _RULES),
+        Try(
+            "by ipvsadm",
+            {"d": "ipvsadm -A -t {vip}:80 -s rr; " + every("ipvsadm -a -t {vip}:80 -r $rip:$port -m")},
+            _RULES,
+        ),
+        Try("one server", {"d": "ippfvsadm -A -t {vip}:80 -R {rip}:{port}"}, _RULES, ("fair_shares",)),
+        Try(
+            "http instead of ftp",
+            {"d": "ipvsadm -C; " + every("ippfvsadm -A -t {vip}:80 -R $rip:$port")},
+            _RULES,
+            ("ftp_connects",),
+        ),
+        Try(
+            "an httpd on the director",
+            {"d": f"setsid {PYTHON} -m http.server 80 > /dev/null 2>&1 & echo $! > pid"},
+            {"d": "kill $(cat pid)"},
+            ("all_served", "fair_shares"),
+        ),
+    ),
+    "e09": (
+        Try("no filter", {"r0": "nft list table ip firewall > fw; nft delete table ip firewall"}, _FIREWALL),
+        Try(
+            "let it pass",
+            {
+                "r0": "nft list table ip firewall > fw; nft insert rule ip firewall guard icmp type "
+                "destination-unreachable icmp code frag-needed accept"
+            },
+            {"r0": "nft delete table ip firewall; nft -f fw"},
+        ),
+        Try(
+            "no rules",
+            {"r0": "nft list table ip firewall > fw; nft flush chain ip firewall guard"},
+            _FILTERED,
+        ),
+        Try(
+            "clients send less",
+            {"c1": "ip link set c1-eth0 mtu 1400", "c2": "ip link set c2-eth0 mtu 1400"},
+            {"c1": "ip link set c1-eth0 mtu 1500", "c2": "ip link set c2-eth0 mtu 1500"},
+            ("path_mtu_learnt",),
+        ),
+        Try(
+            "clamped on the router",
+            {
+                "r0": "nft add table ip clamp; "
+                "nft 'add chain ip clamp f {{ type filter hook forward priority -10; }}'; "
+                "nft add rule ip clamp f tcp flags syn tcp option maxseg size set 1200"
+            },
+            {"r0": "nft delete table ip clamp"},
+            ("path_mtu_learnt",),
+        ),
+        Try(
+            "pings pass",
+            {
+                "r0": "nft list table ip firewall > fw; "
+                "nft insert rule ip firewall guard icmp type echo-request accept"
+            },
+            {"r0": "nft delete table ip firewall; nft -f fw"},
+            ("uploads_arrive", "path_mtu_learnt"),
+        ),
+    ),
+    "e10": (
+        Try("not persistent", {"d": "ipvsadm -E -t {vip}:80 -s rr"}, _PERSISTENT),
+        Try(
+            "a new service",
+            {
+                "d": "ipvsadm -D -t {vip}:80; ipvsadm -A -t {vip}:80 -s rr; "
+                + every("ipvsadm -a -t {vip}:80 -r $rip:$port -m")
+            },
+            _PERSISTENT,
+        ),
+        Try("the script", {"d": "cp rules.sh old; sed -i '/ -p 300/d' rules.sh; sh rules.sh"}, _RULES),
+        Try(
+            "another scheduler", {"d": "ipvsadm -E -t {vip}:80 -s wlc -p 300"}, _PERSISTENT, ("fair_shares",)
+        ),
+        Try("for a second", {"d": "ipvsadm -E -t {vip}:80 -s rr -p 5"}, _PERSISTENT, ("fair_shares",)),
+        Try(
+            "for a network",
+            {"d": "ipvsadm -E -t {vip}:80 -s rr -p 300 -M 255.0.0.0"},
+            _PERSISTENT,
+            ("fair_shares",),
+        ),
+    ),
+    "e11": (
+        Try("15 minutes", {"d": "ipvsadm --set 900 120 300"}, _SHORT),
+        Try("30 seconds", {"d": "ipvsadm --set 30 120 300"}, _SHORT),
+        Try(
+            "the script",
+            {"d": "cp rules.sh old; sed -i 's/--set 2 2 2/--set 60 60 60/' rules.sh; sh rules.sh"},
+            _RULES,
+        ),
+        Try("29 seconds", {"d": "ipvsadm --set 29 120 300"}, _SHORT, ("idle_timeout",)),
+        Try("4 seconds", {"d": "ipvsadm --set 4 120 300"}, _SHORT, ("idle_timeout",)),
+        Try(
+            "other timeouts",
+            {"d": "ipvsadm --set 0 900 900"},
+            _SHORT,
+            ("idle_timeout", "idle_connections_survive"),
+        ),
+    ),
+    "e15": (
+        Try("tx off", {"servers": _CARD.format("tx off")}, {"servers": _CARD.format("tx on")}),
+        Try(
+            "tx and all that needs it off",
+            {"servers": _CARD.format("tx off sg off tso off gso off")},
+            {"servers": _CARD.format("tx on sg on tso on gso on")},
+        ),
+        Try(
+            "by the name of the feature",
+            {"servers": _CARD.format("tx-checksum-ip-generic off")},
+            {"servers": _CARD.format("tx-checksum-ip-generic on")},
+        ),
+        Try(
+            "rx off at a client",
+            {"c1": "ethtool -K c1-eth0 rx off"},
+            {"c1": "ethtool -K c1-eth0 rx on"},
+            _DAMAGED,
+        ),
+        Try("one server", {"rs1": _CARD.format("tx off")}, {"rs1": _CARD.format("tx on")}, _DAMAGED),
+        Try(
+            "shorter packets", {"servers": "ip link set rs*-eth0 mtu 1400 2> /dev/null || true"}, {}, _DAMAGED
+        ),
+    ),
+    "e16": (
+        Try(
+            "ip_forward=0",
+            {"d": "sysctl -qw net.ipv4.ip_forward=0"},
+            {"d": "sysctl -qw net.ipv4.ip_forward=1"},
+        ),
+        Try(
+            "a filter",
+            {
+                "d": "nft add table ip f; "
+                "nft 'add chain ip f through {{ type filter hook forward priority 0; policy drop; }}'"
+            },
+            {"d": "nft delete table ip f"},
+        ),
+        Try(
+            "per interface",
+            {"d": "sysctl -qw net.ipv4.conf.d-eth1.forwarding=0"},
+            {"d": "sysctl -qw net.ipv4.conf.d-eth1.forwarding=1"},
+        ),
+        Try("no redirects", {"d": "sysctl -qw net.ipv4.conf.all.send_redirects=0"}, {}, ("only_the_vip",)),
+        Try(
+            "the router has no way",
+            {"r0": "ip route del 172.16.0.0/24"},
+            {"r0": "ip route add 172.16.0.0/24 via {dip}"},
+            ("only_the_vip",),
+        ),
+        Try(
+            "the client resets nothing",
+            {
+                "c1": "nft add table ip f; nft 'add chain ip f in {{ type filter hook input priority 0; }}'; "
+                "nft add rule ip f in ip saddr 172.16.0.0/24 drop"
+            },
+            {"c1": "nft delete table ip f"},
+            ("only_the_vip",),
+        ),
+    ),
+    "e14": (
+        Try("by a mark", {"d": shop("-f 1", marks=True)}, _SHOP),
+        Try("by port 0", {"d": shop("-t {vip}:0")}, _SHOP),
+        Try("by the customer's address", {"d": _BOTH.format("-s sh")}, _SHOP),
+        Try("for longer", {"d": _BOTH.format("-s rr -p 3000")}, _SHOP, ("one_server_each",)),
+        Try("by another scheduler", {"d": _BOTH.format("-s wlc -p 300")}, _SHOP, ("one_server_each",)),
+        Try(
+            "one server",
+            {
+                "d": "for rip in {rs2} {rs3}; do "
+                "for port in 80 8080; do ipvsadm -d -t {vip}:$port -r $rip; done; done"
+            },
+            _SHOP,
+            ("customers_shared",),
+        ),
+    ),
+    "e17": (
+        Try("on port 80", {"{server}": listening("listen 80;")}, _NGINX),
+        Try("on both", {"{server}": listening("listen 8000; listen 80;")}, _NGINX),
+        Try(
+            "redirected",
+            {
+                "{server}": "nft add table ip nat; "
+                "nft 'add chain ip nat pre {{ type nat hook prerouting priority -100; }}'; "
+                "nft add rule ip nat pre ip daddr {vip} tcp dport 80 redirect to :8000"
+            },
+            {"{server}": "nft delete table ip nat"},
+        ),
+        Try("the server is deleted", {"d": "ippfvsadm -D -t {vip}:80 -R {rip}:80"}, _IN, ("fair_shares",)),
+        Try(
+            "a rule with its port",
+            {"d": "ippfvsadm -D -t {vip}:80 -R {rip}:80; ipvsadm -a -t {vip}:80 -r {rip}:8000 {flag}"},
+            {},  # VS-DR ignores the port
+            ("all_served", "fair_shares"),
+        ),
+        Try(
+            "another httpd on port 80",
+            {"{server}": f"setsid {PYTHON} -m http.server 80 > /dev/null 2>&1 & echo $! > pid; sleep 2"},
+            {"{server}": "kill $(cat pid)"},
+            ("fair_shares",),
         ),
     ),
 }

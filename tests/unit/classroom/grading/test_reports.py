@@ -69,7 +69,7 @@ def test_the_text_report_shows_what_is_missing() -> None:
     assert "27 of 100 points" in told
     assert "FAIL  17/35  All <b>served</b>" in told
     assert "half" in told
-    assert "3 hints, 5 checks, the doctor 1 times, in 12.5 minutes" in told
+    assert "3 hints, 5 checks, the doctor once, in 12.5 minutes" in told
     assert "expected" not in text_report(RIGHT)
 
 
