@@ -138,6 +138,40 @@ KNOWN = {
         "rule names, and where no program listens on it, it is refused.",
         "`ss -ltn` on {server}: its httpd listens on port 8000 alone.",
     ),
+    "frozen": Explanation(
+        "A stopped process (SIGSTOP) still has its listening socket: the kernel completes handshakes "
+        "for it, and no one answers the request.",
+        "`ps -o stat,cmd -C nginx` on {server} shows the state T; a capture has the handshake and the "
+        "request, and no reply.",
+    ),
+    "wrong_netmask": Explanation(
+        "With a netmask shorter than /32 on lo, a host takes its whole network for addresses of its "
+        "own, and packets to its neighbours there never leave it.",
+        "`ip addr show lo` on {server} shows {vip}/24, and `ip route get {dip}` leads to lo.",
+    ),
+    "duplicate_address": Explanation(
+        "Two hosts with one address both answer ARP for it, and each neighbour sends to the one whose "
+        "reply it has stored: what is meant for one reaches the other.",
+        "`tcpdump -eni any arp` while a neighbour asks for {rip}: two MAC addresses reply.",
+        _ARP,
+    ),
+    "wrong_neighbour": Explanation(
+        "A static neighbour entry is never asked for again: it keeps the MAC address of a host that has "
+        "been replaced, and packets go to a card that no one has.",
+        "`ip neigh` on the host before the loss shows a PERMANENT entry with a MAC address that no card has.",
+        _ARP,
+    ),
+    "small_mtu": Explanation(
+        "A cable whose MTU is smaller than its neighbours' drops long packets, and tells no one if it "
+        "is inside a segment: small requests work, long replies hang.",
+        "`ping -M do -s 1472` along the path, hop by hop, and `ip link`: one interface has a smaller MTU.",
+    ),
+    "table_full": Explanation(
+        "The director enters each connection in its table; with all entries taken it drops the first "
+        "packet of every new one, until others expire.",
+        "`ipvsadm -L -n -c` on d counts as many entries as `--conn-limit` in start.sh allows.",
+        _NEW,
+    ),
 }
 
 
