@@ -28,7 +28,7 @@ from time import monotonic
 from typing import IO
 
 from labs.errors import LabError, Unable
-from labs.wait import Deadline
+from labs.wait import Deadline, patient
 from realserver_setup.syscalls import die_with_parent
 from vm.kernel import Kernel, cache
 from vm.run_folder import TEMPORARY
@@ -243,7 +243,7 @@ def has_kvm(machine: Machine, folder: Path) -> bool:
 
 def _boots_with_kvm(machine: Machine, folder: Path) -> bool:
     process = _start([*machine.command(folder, kvm=True), "--verbose", "--", "echo it boots"], folder)
-    timer = threading.Timer(_KVM_TIMEOUT, _kill, [process])
+    timer = threading.Timer(patient(_KVM_TIMEOUT), _kill, [process])
     timer.start()
     with _killed_at_end(process):
         booted = "it boots" in (process.stdout.read() if process.stdout else "")
