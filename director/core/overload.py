@@ -3,7 +3,8 @@
 The number of connections and templates is limited. When most of the table is used, the director considers
 itself under attack, and the strategies that the administrator has chosen among drop_entry, drop_packet and
 secure_tcp become active. The kernel goes by free memory instead (amemthresh). Source: Linux,
-ipvs-sysctl.rst; the sizes are our own.
+ipvs-sysctl.rst; the sizes are our own. Floods that cost time rather than memory are stopped before the
+core: director/engines/scapy/flood_gate.py.
 
     0   off
     1   automatic, inactive: becomes 2 under attack

@@ -4,16 +4,15 @@ Opening a socket per packet would cost 24 ms each; the kernel's default receive 
 hundred frames of a burst.
 
 SYNs have a socket of their own, so that packets of existing connections do not wait behind a SYN flood. When
-many SYNs are waiting, each turn looks at all of them and FloodGate chooses who gets in; what is too much even
-for that, the kernel drops. Other packets have a second gate. It closes when many are waiting of which a good
-part belongs to no connection, and those of connections pass by it.
+many SYNs are waiting, each turn looks at all of them and the gate in flood_gate.py chooses who gets in; what
+is too much even for that, the kernel drops. Other packets have a second gate. It closes when many are waiting
+of which a good part belongs to no connection, and those of connections pass by it.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import random
 import socket
 import struct
 from collections.abc import Callable, Collection, Sequence
@@ -24,6 +23,7 @@ from typing import Protocol
 from director.engines import interfaces
 from director.engines.engine import EngineError
 from director.engines.scapy import offload
+from director.engines.scapy.flood_gate import FloodGate, Stamped
 from director.engines.scapy.headers import L2Socket
 from director.engines.scapy.host import Overflow
 from director.engines.scapy.socket_filter import FrameClass, attach
@@ -44,7 +44,6 @@ _TIMESTAMP = struct.Struct("ll")  # seconds, nanoseconds
 _ANCILLARY = socket.CMSG_SPACE(_TIMESTAMP.size)
 _LARGEST = offload.HEADER.size + 14 + 65535  # bytes: no IP packet is longer, merged or not
 
-Stamped = tuple[float, bytes]  # a frame with the time of its arrival in seconds
 IsKnown = Callable[[bytes], bool]  # whether a frame belongs to a connection
 
 
@@ -263,57 +262,3 @@ def _statistics(raw: socket.socket) -> tuple[int, int]:
     counted = raw.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
     received, dropped = _STATISTICS.unpack(counted)
     return received, dropped
-
-
-# ---- which packets of a flood get in ----
-
-_FLOW = slice(26, 38)  # of a frame without IP options: addresses and ports
-_MEMORY = 4.0  # seconds: a SYN is remembered at least that long, at most twice, if there is room
-_MEMORY_SIZE = 32768  # SYNs in that time
-_QUEUE_LENGTH = 256  # repeated SYNs that wait for a turn
-
-
-class FloodGate:
-    """Who gets in when more SYNs arrive than there are turns: clients that repeat theirs.
-
-    A flood's SYNs come from invented addresses, once each. The kernel of a client without an answer repeats
-    its SYN after a second (RFC 6298). So the first SYN of each flow is remembered and dropped; a repeated one
-    gets a turn, if need be after a short wait; turns that are left over are drawn among the others. Looking
-    at a SYN costs a few microseconds here, forwarding it fifty times as much. It is the same with other
-    packets of no connection: a client that gets no answer by UDP repeats its question.
-
-    `waiting` are repeated SYNs without a turn yet, the oldest first.
-    """
-
-    def __init__(self) -> None:
-        self.waiting: list[Stamped] = []
-        self._recent: set[bytes] = set()
-        self._older: set[bytes] = set()
-        self._since = 0.0
-
-    def choose(self, syns: Sequence[Stamped], limit: int) -> Sequence[Stamped]:
-        """At most `limit` of these and of those waiting; the rest is dropped, unless it goes on waiting."""
-        if len(self.waiting) + len(syns) <= limit:
-            chosen, self.waiting = [*self.waiting, *syns], []
-            return chosen
-        repeated, new = self._split(syns)
-        room = limit + _QUEUE_LENGTH - len(self.waiting)
-        queue = self.waiting + (repeated if len(repeated) <= room else random.sample(repeated, room))
-        self.waiting = queue[limit:]
-        return queue[:limit] + random.sample(new, min(len(new), max(0, limit - len(queue))))
-
-    def _split(self, syns: Sequence[Stamped]) -> tuple[list[Stamped], list[Stamped]]:
-        """Repeated SYNs and new ones; the new ones are remembered."""
-        repeated: list[Stamped] = []
-        new: list[Stamped] = []
-        for syn in syns:
-            self._forget(syn[0])
-            flow = syn[1][_FLOW]
-            (repeated if flow in self._recent or flow in self._older else new).append(syn)
-            self._recent.add(flow)
-        return repeated, new
-
-    def _forget(self, now: float) -> None:
-        if now - self._since > _MEMORY or len(self._recent) >= _MEMORY_SIZE:
-            keep = now - self._since <= 2 * _MEMORY
-            self._older, self._recent, self._since = self._recent if keep else set(), set(), now

@@ -1,4 +1,4 @@
-"""A wire between fake sockets: what arrives in which order, and which packets of a flood get in."""
+"""A wire between fake sockets: what arrives in which order, and what a flood leaves time for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scapy.layers.l2 import ARP
 from director.engines.scapy import wire
 from director.engines.scapy.host import Overflow
 from director.engines.scapy.offload import NOTHING
-from director.engines.scapy.wire import ALL, FloodGate, SocketWire, Stamped
+from director.engines.scapy.wire import ALL, SocketWire
 from tests.unit.director.engines.support import CLIENT, SERVER, VIP, Running, framed
 
 
@@ -183,55 +183,6 @@ def test_drops_of_the_kernel_are_counted(trial: Trial) -> None:
 def test_a_wire_for_arp_only_has_one_socket(trial: Trial) -> None:
     assert len(SocketWire("d-eth0", bytes(6), wire.ARP, cast(Any, FakeSocket()), None).sources) == 1
     assert trial.wire.overflow() == (0, 0, 0)
-
-
-# ---- which SYNs get in ----
-
-
-def syns(*numbers: int, when: float = 100.0) -> list[Stamped]:
-    """Frames that differ only in their addresses and ports."""
-    return [(when, bytes(26) + number.to_bytes(12, "big") + bytes(16)) for number in numbers]
-
-
-def test_with_enough_turns_every_syn_gets_in() -> None:
-    assert FloodGate().choose(syns(1, 2, 3), 3) == syns(1, 2, 3)
-    assert FloodGate().choose([], 0) == []
-
-
-def test_repeated_syns_get_in_before_new_ones() -> None:
-    gate = FloodGate()
-    assert len(gate.choose(syns(1, 2, 3, 4), 1)) == 1
-    chosen = gate.choose(syns(5, 6, 3, 7, 4, when=101.0), 3)
-    assert {*syns(3, 4, when=101.0)} < {*chosen}
-    assert len(chosen) == 3
-
-
-def test_repeated_syns_may_be_too_many() -> None:
-    gate = FloodGate()
-    gate.choose(syns(*range(500)), 1)
-    chosen = gate.choose(syns(*range(600), when=101.0), 10)
-    assert (len(chosen), len(gate.waiting)) == (10, 256)
-    assert {*chosen, *gate.waiting} <= {*syns(*range(500), when=101.0)}
-    first = gate.waiting[:10]
-    assert gate.choose(syns(*range(600, 700), when=101.0), 10) == first
-    assert len(gate.choose([], 1000)) == 246
-    assert gate.waiting == []
-
-
-@pytest.mark.parametrize(("later", "known"), [(1.0, True), (5.0, True), (9.0, False)])
-def test_old_syns_are_forgotten(later: float, known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("random.sample", lambda several, count: several[len(several) - count :])
-    gate = FloodGate()
-    gate.choose(syns(1, 2), 0)
-    assert gate.choose(syns(1, 3, when=100.0 + later), 1) == syns(1 if known else 3, when=100.0 + later)
-
-
-def test_the_memory_of_the_gate_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "_MEMORY_SIZE", 10)
-    full = FloodGate()
-    for start in range(0, 1000, 5):
-        full.choose(syns(*range(start, start + 5)), 1)
-        assert len(full._recent) + len(full._older) <= 2 * (10 + 5)
 
 
 def test_syns_get_fewer_turns_while_other_packets_wait(nat: Running) -> None:
