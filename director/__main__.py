@@ -54,7 +54,7 @@ def _parser() -> _Parser:
     add("--scheduler", choices=schedulers.names(), default="wrr", help="for new connections")
     add("--scheduler-file", type=Path, metavar="FILE", help="a custom scheduler, for -s NAME")
     add("--engine", choices=engines.names(), default="scapy", help="data plane")
-    add("--short-cut", action="store_true", help="engine ebpf: see docs/ebpf.md")
+    add("--short-cut", action="store_true", help="ebpf engine: see docs/ebpf.md")
     add("--rules", type=Path, metavar="FILE", help="rules to load, as ipvsadm -Sn writes them")
     add("--reload", action="store_true", help="make a running director load --rules")
     add("--socket", default=os.environ.get(SOCKET_VARIABLE) or SOCKET, help="control socket")

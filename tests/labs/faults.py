@@ -1,6 +1,6 @@
 """A catalogue of faults to try the doctor on: what is typed on which host, what undoes it, the right cause.
 
-A kind of fault has several variants; `draw` picks faults by chance, `fill` puts a lab's names and addresses
+A kind of fault has several variants; `draw` picks faults at random, `fill` puts a lab's names and addresses
 into a variant. A kind without a cause hurts nothing: the doctor has to be silent.
 
 In commands, <word> stands for a value of the host the fault is on (`_values`), and a line that begins with
@@ -765,7 +765,7 @@ def kinds_for(method: str, engine: str = "scapy") -> Iterator[tuple[Kind, Varian
 
 
 def draw(plan: Plan, engine: str, chance: random.Random, count: int) -> list[Fault]:
-    """That many faults by chance: each kind once before any comes twice; variant and host are drawn, too."""
+    """That many faults at random: each kind once before any comes twice; variant and host are drawn, too."""
     method = plan.method.name.lower()
     possible: dict[str, list[tuple[Kind, Variant, str]]] = {}
     for one in kinds_for(method, engine):

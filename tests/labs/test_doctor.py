@@ -1,7 +1,7 @@
 """The doctor in running labs: healthy ones, ones with faults of the catalogue, and asked from outside.
 
 In every run a few faults, always the same. With LVS_LONG (./inv test --long), also a fault of every cause in
-each method, and sixty faults drawn by chance: the doctor names host and cause of 95 in 100, the host of all.
+each method, and sixty faults drawn at random: the doctor names host and cause of 95 in 100, the host of all.
 Each time its repair is carried out as printed, and the lab is then healthy.
 """
 

@@ -1,4 +1,4 @@
-"""The engine ebpf beyond forwarding: it outlives its director, and survives what goes wrong."""
+"""The ebpf engine beyond forwarding: it outlives its director, and survives what goes wrong."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     engine = request.param
     if engine != "scapy":
         if os.geteuid():
-            pytest.skip("the engine ebpf needs root")
+            pytest.skip("the ebpf engine needs root")
         try:
             engines.require(engine)
         except EngineError as error:

@@ -111,12 +111,12 @@ def _write(data: bytes, chunks: Map) -> None:
     whole = len(data).to_bytes(_LENGTH, sys.byteorder) + data
     size = chunks.value_size
     if len(whole) > size * chunks.size:
-        raise EngineError(f"The engine ebpf can keep {size * chunks.size} bytes of rules, not {len(whole)}.")
+        raise EngineError(f"The ebpf engine can keep {size * chunks.size} bytes of rules, not {len(whole)}.")
     try:
         for index, start in enumerate(range(0, len(whole), size)):
             chunks.put(_chunk_key(index), whole[start : start + size].ljust(size, b"\0"))
     except BpfError as error:
-        raise EngineError(f"The engine ebpf has no room to checkpoint these rules ({error}).") from None
+        raise EngineError(f"The ebpf engine has no room to checkpoint these rules ({error}).") from None
 
 
 def _chunk_key(index: int) -> bytes:

@@ -157,7 +157,7 @@ class EbpfEngine:
             self._services.write(rules, lambda address: self.route_to(address).get("source", "0.0.0.0"))
             self._write_vips(vips)
         except BpfError as error:
-            raise EngineError(f"The engine ebpf can't write its rules ({error}).") from None
+            raise EngineError(f"The ebpf engine can't write its rules ({error}).") from None
         self._settings.set_timeouts(rules.timeouts)
         self._settings.set_conn_reuse_mode(rules.sysctls.conn_reuse_mode)
         self._settings.set_transitions(secure=secures_tcp(rules.sysctls))
@@ -170,7 +170,7 @@ class EbpfEngine:
         """Raises EngineError where there are too many."""
         room = self._program.maps["vips"].size
         if len(wanted) > room:
-            raise EngineError(f"The engine ebpf has room for {room} virtual addresses.")
+            raise EngineError(f"The ebpf engine has room for {room} virtual addresses.")
         return set(map(self._prefix, wanted))
 
     def _write_vips(self, wanted: set[bytes]) -> None:

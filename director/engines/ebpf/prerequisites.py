@@ -10,24 +10,24 @@ from director.engines.ebpf.libbpf import BpfError, library
 from director.engines.engine import EngineError, is_initial_root
 
 _OLDEST = (6, 1)  # from here on, programs of type `syscall` may use maps that are not preallocated
-_INSTEAD = "or leave out --engine ebpf: the engine scapy needs none of this."
+_INSTEAD = "or leave out --engine ebpf: the scapy engine needs none of this."
 
 
 def require() -> None:
     """Raises EngineError, which says what is missing, and that there is another engine."""
     if os.geteuid() or not is_initial_root():
-        raise EngineError(f"The engine ebpf needs root, for the kernel's bpf(): run it with sudo, {_INSTEAD}")
+        raise EngineError(f"The ebpf engine needs root, for the kernel's bpf(): run it with sudo, {_INSTEAD}")
     version = tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2])
     if version < _OLDEST:
         needed = f"Linux {'.'.join(map(str, _OLDEST))} or later, and this is {platform.release()}"
-        raise EngineError(f"The engine ebpf needs {needed}: boot a newer kernel, {_INSTEAD}")
+        raise EngineError(f"The ebpf engine needs {needed}: boot a newer kernel, {_INSTEAD}")
     try:
         library()
     except BpfError as missing:
         raise EngineError(
-            f"The engine ebpf can't run ({missing}): run `apt-get install clang libbpf-dev`, {_INSTEAD}"
+            f"The ebpf engine can't run ({missing}): run `apt-get install clang libbpf-dev`, {_INSTEAD}"
         ) from None
     try:
         compiler.compiled()
     except compiler.CannotCompile as error:
-        raise EngineError(f"The engine ebpf can't run: {error}, {_INSTEAD}") from None
+        raise EngineError(f"The ebpf engine can't run: {error}, {_INSTEAD}") from None

@@ -61,7 +61,7 @@ class Program:
             for name in _NOT_READ:
                 self._object.bind(_INGRESS, name)
         except (BpfError, CannotCompile) as error:
-            message = f"The engine ebpf can't be loaded ({error})."
+            message = f"The ebpf engine can't be loaded ({error})."
             raise EngineError(f"{message} {self.removal_hint()}" if earlier else message) from None
         self.adopted = bool(earlier)
         self.maps: dict[str, Map] = {name: self._object.map(name) for name in (*MAPS, SETTINGS, TOTALS)}
@@ -101,7 +101,7 @@ class Program:
                 hook.attach(self._ingress, self._leftover.get(interface))
         except BpfError as error:
             self.detach()
-            raise EngineError(f"The engine ebpf can't be attached ({error}).") from None
+            raise EngineError(f"The ebpf engine can't be attached ({error}).") from None
 
     def run(self, part: str, context: bytes = b"") -> tuple[int, bytes]:
         """Run `sweep` or another part: its return value, and the context as it has left it.

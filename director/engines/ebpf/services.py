@@ -66,17 +66,17 @@ class Services:
                 self._map.put(key, value)
                 self._written[key] = value
         except BpfError as error:  # out of memory; the next call repairs it
-            raise EngineError(f"The engine ebpf can't write its services ({error}).") from None
+            raise EngineError(f"The ebpf engine can't write its services ({error}).") from None
         self._upper_half = not self._upper_half
         self._scheduled = {_key(service): service for service in exact if _scheduler(service) in _IN_PROGRAM}
 
     def _check_capacity(self, services: Sequence[VirtualService]) -> None:
         """Raises EngineError."""
         if len(services) > self._map.size:
-            raise EngineError(f"The engine ebpf has room for {self._map.size} services.")
+            raise EngineError(f"The ebpf engine has room for {self._map.size} services.")
         scheduled = [service for service in services if _scheduler(service) in _IN_PROGRAM]
         if 1 + sum(len(service.servers) + len(_hash_table(service)) for service in scheduled) > self._half:
-            raise EngineError(f"The engine ebpf has room for {self._half} places of servers in services.")
+            raise EngineError(f"The ebpf engine has room for {self._half} places of servers in services.")
 
     def _entries(self, services: Sequence[VirtualService]) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values; members and hash tables are written to the half that is not in use."""

@@ -80,7 +80,7 @@ class ScapyEngine:
         return cls(wires, Routes(wires, KernelRoutes()), Neighbours(), HostKernel(interfaces), clock)
 
     def use_redirect_peer(self) -> None:
-        raise EngineError("The engine scapy has no short cut: leave out --short-cut.")
+        raise EngineError("The scapy engine has no short cut: leave out --short-cut.")
 
     def tables(self, bits: int, limit: int) -> Tables:  # noqa: ARG002
         return Tables(ConnectionTable(bits), Templates())
@@ -88,7 +88,7 @@ class ScapyEngine:
     def start(self, director: Director, selector: BaseSelector, decide: Decide | None = None) -> None:
         """Raises EngineError.
 
-        The engine ebpf uses one of these for the packets handed up: it calls the director itself, in
+        The ebpf engine uses one of these for the packets handed up: it calls the director itself, in
         `decide`, and keeps the kernel from answering for the VIPs.
         """
         self._director = director
