@@ -6,18 +6,21 @@ import ast
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 from doctor.nftables import rules
 from doctor.state import Address, HostState, Link, Listener, Neighbour, NextHop, Process, Route
 
 _Entries = Iterable[Mapping[str, Any]]
+_ONE_AT_A_TIME = Lock()  # two threads in ast.parse() upset each other before Python 3.12 (gh-106905)
 
 
 def parse_host(host: HostState, printed: str) -> HostState:
     """The planned `host` with the state that was `printed`. Raises ValueError for other output."""
     try:
-        seen = ast.literal_eval(printed)
+        with _ONE_AT_A_TIME:
+            seen = ast.literal_eval(printed)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise ValueError(f"not output of collect_host.py: {printed!r:.60}") from None
     devices, routes, neighbours, *next_hops = _lists(seen["ip"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -281,3 +283,38 @@ def test_the_routes_that_are_asked_for(method: str, host: str, targets: list[str
     node = next(node for node in plan.topology.nodes if node.name == host)
     asked = list(collect_lab._targets(plan, node))
     assert [one for one in targets if one not in asked] == []
+
+
+@pytest.fixture
+def hectic() -> Iterator[None]:
+    """Threads take turns, and garbage is collected, in the middle of anything."""
+    interval, threshold = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(1e-6)
+    gc.set_threshold(5)
+    yield
+    gc.set_threshold(*threshold)
+    sys.setswitchinterval(interval)
+
+
+class _Garbage:
+    """Python code that the garbage collector runs, as it does where sockets and processes are dropped."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        for _ in range(200):
+            pass
+
+
+@pytest.mark.usefixtures("hectic")
+def test_hosts_are_parsed_at_the_same_time() -> None:
+    """Before Python 3.12, two threads in ast.parse() ended with a SystemError now and then."""
+    printed = repr(PRINTED | {"settings": {f"conf.{number}.rp_filter": number for number in range(300)}})
+
+    def parse(_turn: int) -> int:
+        _Garbage()
+        return len(parse_host.parse_host(RS1, printed).settings)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(parse, range(160))) == {300}
