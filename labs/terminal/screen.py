@@ -89,11 +89,13 @@ def text_table(
     for column, content in zip(
         columns, zip(*cells, strict=True) if cells else [()] * len(columns), strict=True
     ):
-        words = [word for text in (column, *(cell.plain for cell in content)) for word in text.split()]
+        texts = [column, *(cell.plain for cell in content)]
+        longest = max((len(word) for text in texts for word in text.split()), default=0)
         table.add_column(
             column,
             justify="right" if column in numbers else "left",
-            min_width=max(map(len, words), default=0),
+            min_width=longest,
+            no_wrap=longest == max(map(len, texts)),  # others make room, as this one can't
             overflow="fold",
         )
     for row in cells:

@@ -103,3 +103,12 @@ def test_a_sentence_on_a_terminal_wraps_and_keeps_a_path_whole(
     monkeypatch.setattr(screen, "is_terminal", lambda: True)
     screen.print_wrapped(console, f"hosts: c1 c2 r0 d rs1 {path}", indent="  ")
     assert capsys.readouterr().out == f"Written: {path}\nhosts: c1 c2 r0 d\n  rs1\n  {path}\n"
+
+
+def test_columns_with_blanks_make_room_for_a_long_word(capsys: pytest.CaptureFixture[str]) -> None:
+    columns = ("lab", "student", "running for", "checks passed", "hints", "folder")
+    row = ("lab-nat", "", "7 min", "", "", "20261128-160548-lab-nat")
+    Console(width=80).print(screen.text_table(columns, [row]))
+    lines = capsys.readouterr().out.splitlines()
+    assert {len(line) for line in lines} == {80}
+    assert row[-1] in "\n".join(lines)
