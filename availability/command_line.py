@@ -1,38 +1,17 @@
-"""What lvs-monitor and lvs-vrrp share at the command line: options in one sentence, and lines for people."""
+"""The options that lvs-monitor and lvs-vrrp have in common."""
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import platform
-import sys
 from pathlib import Path
-from typing import NoReturn
 
-from director.control.cli import ToolError, print_output
+from director import launcher
 
 
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence instead of the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}.\n")
-
-    def print_help(self, _file: object = None) -> None:
-        try:
-            print_output(self.format_help())
-        except ToolError as error:
-            self.exit(2, f"{self.prog}: {error}\n")
-
+class Parser(launcher.Parser):
     def add_common_options(self) -> None:
         self.add_argument(
             "--events", type=Path, help="append events to this file, such as the director's own"
         )
         mine = platform.node().partition(".")[0]
         self.add_argument("--config-id", default=mine, metavar="NAME", help="for lines with @NAME")
-
-
-def say(program: str, sentence: str) -> None:
-    """A line on standard error, for people or the journal, which adds the time; never fails."""
-    with contextlib.suppress(OSError):
-        print(f"{program}: {sentence}", file=sys.stderr, flush=True)

@@ -15,12 +15,11 @@ from collections.abc import Iterator
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 from director import engines, rules_file
 from director.control import SOCKET, SOCKET_VARIABLE
 from director.control.channel import ChannelError, call
-from director.control.cli import ToolError, no_answer, print_output
+from director.control.cli import no_answer
 from director.core import schedulers
 from director.core.errors import BadValue, LvsError
 from director.core.overload import DEFAULT_LIMIT
@@ -30,25 +29,14 @@ from director.core.sysctls import Sysctls
 from director.engines import interfaces
 from director.engines.engine import EngineError
 from director.formats import parse_number
+from director.launcher import Parser
 from director.process import PROGRAM, CannotRun, Settings, run, say
 
 METHODS = {method.name.lower(): method for method in (Method.NAT, Method.TUN, Method.DR)}
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One sentence instead of the usage."""
-        self.exit(2, f"{self.prog}: {message}.\n")
-
-    def print_help(self, _file: object = None) -> None:
-        try:
-            print_output(self.format_help())
-        except ToolError as error:
-            self.exit(2, f"{self.prog}: {error}\n")
-
-
-def _parser() -> _Parser:
-    parser = _Parser(prog=PROGRAM, description="A Linux Virtual Server's director: see docs/operating.md.")
+def _parser() -> Parser:
+    parser = Parser(prog=PROGRAM, description="A Linux Virtual Server's director: see docs/operating.md.")
     add = parser.add_argument
     add("--method", choices=METHODS, default="nat", help="forwarding method of ippfvsadm's rules")
     add("--scheduler", choices=schedulers.names(), default="wrr", help="for new connections")
@@ -68,7 +56,7 @@ def _parser() -> _Parser:
     return parser
 
 
-def _settings(parser: _Parser, options: argparse.Namespace) -> Settings:
+def _settings(parser: Parser, options: argparse.Namespace) -> Settings:
     """Ends the process where the command line makes no sense. Raises LvsError."""
     if options.no_ftp_helper and options.engine == "ipvs":
         parser.error("--no-ftp-helper: with the engine ipvs the helper is the kernel's module ip_vs_ftp")

@@ -7,7 +7,6 @@ import gc
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from threading import Lock, Thread
 
-from director import custom_scheduler, engines, rules_file
+from director import custom_scheduler, engines, launcher, rules_file
 from director.control.channel import ChannelError, call
 from director.control.handler import RequestHandler
 from director.control.listener import Listener
@@ -30,6 +29,7 @@ from director.event_file import EventFile, seconds_since_the_epoch
 from director.kernel_settings import forwarding, kept_for_the_next_director
 
 PROGRAM = "lvs-director"
+say = partial(launcher.say, PROGRAM)
 _TICK = 1.0  # seconds
 _RELOADING = Lock()
 
@@ -110,12 +110,6 @@ def run(settings: Settings) -> None:
         _tell_systemd("READY=1")
         gc.freeze()  # what exists now lasts: no collection need look at it again
         _loop(selector, signals, director, engine, listener, handler, clock)
-
-
-def say(sentence: str) -> None:
-    """A line on standard error, for people or the journal, which adds the time; never fails."""
-    with contextlib.suppress(OSError):
-        print(f"{PROGRAM}: {sentence}", file=sys.stderr, flush=True)
 
 
 def _loop(

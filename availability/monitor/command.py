@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from availability.command_line import Parser, say
+from availability.command_line import Parser
 from availability.config import ConfigError, model
 from availability.monitor import from_rules
 from availability.monitor.monitor import PROGRAM, CannotRun, Settings, count, run
@@ -17,6 +17,7 @@ from availability.monitor.rules import Rules, RulesError
 from availability.vrrp import instances, sync_follower
 from director.control import SOCKET, SOCKET_VARIABLE
 from director.control.cli import ToolError, print_output
+from director.launcher import say
 
 
 def parser() -> Parser:

@@ -16,19 +16,19 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from availability import command_line
 from availability.config import ConfigError, model
 from availability.config.model import Configuration, Fields, RealServer, VirtualServer
 from availability.monitor import probes, programs
 from availability.monitor.checker import Checker, Outcome
 from availability.monitor.pool import Change, Member, Pool
 from availability.monitor.rules import DirectorLost, Name, Rules, RulesError
+from director import launcher
 from director.core.events import Event
 from director.event_file import EventFile, seconds_since_the_epoch
 
 PROGRAM = "lvs-monitor"
 WATCH = 1.0  # seconds between two looks at the director, and between attempts to reach it
-say = partial(command_line.say, PROGRAM)
+say = partial(launcher.say, PROGRAM)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from availability import command_line
 from availability.command_line import Parser
 from availability.config import ConfigError, model
 from availability.config.model import Configuration
@@ -25,6 +24,7 @@ from availability.vrrp.instances import Group, Instance
 from availability.vrrp.router import RESIGN, Action, Router, State
 from availability.vrrp.sync_follower import Follower, SyncDaemon
 from availability.vrrp.wire import Wire
+from director import launcher
 from director.control import SOCKET, SOCKET_VARIABLE
 from director.core.events import Event
 from director.event_file import EventFile, seconds_since_the_epoch
@@ -32,7 +32,7 @@ from director.event_file import EventFile, seconds_since_the_epoch
 PROGRAM = "lvs-vrrp"
 LOOK = 0.05  # seconds between two looks at the interfaces
 _NOTIFY = {State.MASTER: "notify_master", State.BACKUP: "notify_backup", State.FAULT: "notify_fault"}
-say = partial(command_line.say, PROGRAM)
+say = partial(launcher.say, PROGRAM)
 
 
 class Running:
