@@ -29,7 +29,8 @@ LONG = bool(os.environ.get("LVS_LONG"))
 _UNIT = "tests/unit/"
 # Their tests share something whatever their parameters; each worker would make it anew.
 _WHOLE = tuple(
-    f"tests/labs/test_{name}.py" for name in ("ebpf_program", "operating", "realserver", "terminal")
+    f"tests/labs/test_{name}.py"
+    for name in ("ebpf_program", "monitor", "operating", "realserver", "terminal")
 )
 # Over 20 s each: if one of them started last, the whole run would wait for it.
 _LONGEST = (

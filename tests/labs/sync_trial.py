@@ -15,7 +15,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from director.control.channel import call
 from labs.network.namespaces import Namespaces, run
 from labs.wait import patient, poll_until
 from tests.labs.director_net import BIN, ROOT, SERVER
-from tests.labs.trial_server import CONTENT
+from tests.labs.trial_server import CONTENT, RELEASE, is_whole
 
 VIP, GATEWAY, RIP, DR_RIP = "203.0.113.1", "192.0.2.1", "192.0.2.2", "203.0.113.11"
 RULES = f"""\
@@ -37,7 +37,6 @@ RULES = f"""\
 -a -t {VIP}:21 -r {RIP}:21 -m
 """
 HIDDEN = {"net.ipv4.conf.all.arp_ignore": 1, "net.ipv4.conf.all.arp_announce": 2}
-RATE = 60_000  # bytes per second of the downloads that outlive the master
 FTP_CLIENT = """
 import ftplib, sys
 ftp = ftplib.FTP(sys.argv[1], timeout=float(sys.argv[2]))
@@ -67,7 +66,6 @@ def build() -> None:
     for host in ("d1", "d2"):
         _net.add(host)
     _net.add("c")
-    _net.run("c", "sysctl", "-qw", "net.ipv4.tcp_rmem=4096 8192 16384")  # so that downloads take their time
     _net.add("s", HIDDEN)
     for link in (
         ("c", "c-eth0", "lan", "203.0.113.101/24"),
@@ -138,12 +136,18 @@ def ends(host: str) -> set[tuple[str, ...]]:
 
 
 def download(port: int) -> subprocess.Popen[bytes]:
-    words = ("-s", "-m", "120", "--limit-rate", str(RATE), "-o", f"/run/got-{port}", f"http://{VIP}:{port}/")
-    return _net.start("c", "curl", *words)
+    """Goes on until RELEASE exists."""
+    return _net.start("c", "curl", "-sN", "-o", f"/run/got-{port}", f"http://{VIP}:{port}/held")
 
 
-def sync_counters(host: str) -> Any:
-    return call(socket_of(host), {"do": "counters"})["sync"]
+def got(port: int) -> int:
+    """Bytes so far."""
+    file = Path(f"/run/got-{port}")
+    return file.stat().st_size if file.exists() else 0
+
+
+def counters(host: str) -> Any:
+    return call(socket_of(host), {"do": "counters"})
 
 
 def try_out(engine: str, folder: Path) -> dict[str, Any]:
@@ -169,16 +173,20 @@ def try_out(engine: str, folder: Path) -> dict[str, Any]:
     ftp.stdin.flush()
     seen["ftp before"] = ftp.stdout.readline()
     _net.run("c", "curl", "-s", "-o", "/run/got-81", f"http://{VIP}:81/", seconds=60)
-    began = time.monotonic()
     downloads = {port: download(port) for port in (80, 8080)}
     ours = poll_until(lambda: ends("d1"), lambda known: len(known) >= 4, 30)
     told = poll_until(lambda: ends("d2"), lambda known: known >= ours, 30)
-    seen["age"] = time.monotonic() - began
+    seen["counters"] = [counters(host) for host in ("d1", "d2")]
     seen["rows"] = [sorted(map(list, ours)), sorted(map(list, told))]
     seen["origins"] = sorted({str(row.get("origin")) for row in rows("d2")})
     expires = [{(r["client"], r["vip"]): r["expires"] for r in rows(host)} for host in ("d1", "d2")]
     seen["lead"] = max(abs(expires[0][key] - left) for key, left in expires[1].items() if key in expires[0])
-    seen["sent"], seen["received"] = sync_counters("d1")["master"], sync_counters("d2")["backup"]
+    sent = seen["sent"] = counters("d1")["sync"]["master"]
+    seen["received"] = poll_until(
+        lambda: counters("d2")["sync"]["backup"],
+        lambda received: all(received[name] >= sent[name] for name in ("messages", "connections")),
+        30,
+    )
     seen["listing"] = tool("d2", "ipvsadm", "-Ln")
     os.kill(master.pid, signal.SIGKILL)
     master.wait()
@@ -186,8 +194,13 @@ def try_out(engine: str, folder: Path) -> dict[str, Any]:
     for interface in ("d1-eth0", "d1-eth1"):
         _net.run("d1", "ip", "link", "set", interface, "down")
     take_over("d2")
+    before = {port: got(port) for port in downloads}
+    seen["continued"] = {
+        port: poll_until(partial(got, port), size.__lt__, 60) > size for port, size in before.items()
+    }
+    RELEASE.touch()
     seen["codes"] = {port: process.wait(patient(60)) for port, process in downloads.items()}
-    seen["whole"] = {port: Path(f"/run/got-{port}").read_bytes() == CONTENT for port in downloads}
+    seen["whole"] = {port: is_whole(Path(f"/run/got-{port}").read_bytes()) for port in downloads}
     ftp.stdin.write("\n")
     ftp.stdin.flush()
     seen["ftp after"] = ftp.stdout.readline()
@@ -216,7 +229,7 @@ def come_back(engine: str, folder: Path) -> dict[str, Any]:
     return {
         "idle": [len(idle), len(idle - before), len(idle - told)],
         "resync": tool("d1", "ipvsadm", "-L", "--daemon"),
-        "asked": sync_counters("d2")["master"]["requests"],
+        "asked": counters("d2")["sync"]["master"]["requests"],
     }
 
 

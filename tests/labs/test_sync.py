@@ -53,7 +53,7 @@ def test_the_daemons_are_listed_as_ipvsadm_lists_them(seen: dict[str, Any]) -> N
 def test_the_backup_has_what_the_master_has(seen: dict[str, Any]) -> None:
     """Two downloads, ftp's control connection and a template."""
     ours, told = seen["rows"]
-    assert ours == told
+    assert ours == told, seen["counters"]
     assert len(ours) == 4
     assert seen["origins"] == ["SYNC"]
     assert seen["lead"] < patient(5)
@@ -64,11 +64,13 @@ def test_the_backup_has_what_the_master_has(seen: dict[str, Any]) -> None:
 def test_every_message_arrives(seen: dict[str, Any]) -> None:
     sent, received = seen["sent"], seen["received"]
     assert sent["lost"] == received["dropped"] == received["skipped"] == 0
-    assert (received["messages"], received["connections"]) == (sent["messages"], sent["connections"])
+    assert received["messages"] >= sent["messages"]  # by then more were sent
+    assert received["connections"] >= sent["connections"]
 
 
 def test_downloads_outlive_the_master_in_nat_and_direct_routing(seen: dict[str, Any]) -> None:
     assert seen["running at the death"] == [True, True]
+    assert seen["continued"] == {"80": True, "8080": True}
     assert seen["codes"] == {"80": 0, "8080": 0}
     assert seen["whole"] == {"80": True, "8080": True}
 

@@ -2,9 +2,9 @@
 
     python trial_server.py NAME ADDRESS:PORT ...
 
-GET returns CONTENT, uploads are answered with their hash; headers name the server and the client that it
-sees. A UDP datagram is answered with the name, the length and hash of the datagram, and the number of
-datagrams so far.
+GET returns CONTENT, or, for /held, data until the file RELEASE exists, and then the hash of it all; uploads
+are answered with their hash; headers name the server and the client that it sees. A UDP datagram is answered
+with the name, the length and hash of the datagram, and the number of datagrams so far.
 """
 
 from __future__ import annotations
@@ -12,17 +12,25 @@ from __future__ import annotations
 import hashlib
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from socketserver import TCPServer
 from threading import Thread
 
 SIZE = 1_000_000
 CONTENT = bytes(range(250)) * (SIZE // 250)
+RELEASE = Path("/run/release")
 
 
 def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def is_whole(held: bytes) -> bool:
+    """Whether it is all that /held has sent."""
+    return len(held) > 64 and digest(held[:-64]).encode() == held[-64:]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -30,7 +38,23 @@ class Handler(BaseHTTPRequestHandler):
     name = ""
 
     def do_GET(self) -> None:
-        self._answer(CONTENT)
+        if self.path == "/held":
+            self._hold()
+        else:
+            self._answer(CONTENT)
+
+    def _hold(self) -> None:
+        """About 100 kB a second until RELEASE exists, then the hash of it all."""
+        self.send_response(200)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        sent = hashlib.sha256()
+        while not RELEASE.exists():
+            self.wfile.write(CONTENT[:5000])
+            sent.update(CONTENT[:5000])
+            time.sleep(0.05)
+        self.wfile.write(sent.hexdigest().encode())
+        self.close_connection = True
 
     def do_POST(self) -> None:
         data = self.rfile.read(int(self.headers["Content-Length"]))
