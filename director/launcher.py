@@ -1,4 +1,4 @@
-"""What the programs that stay share at the command line: lvs-director, lvs-monitor and lvs-vrrp."""
+"""What lvs-director, lvs-monitor, lvs-vrrp and lvs-heartbeat share at the command line."""
 
 from __future__ import annotations
 

@@ -51,7 +51,8 @@ _PAGES = (
 _WANTED = (  # a * stands for subfolders, too
     *("LICENSE", "inv", "packages*.txt", "pyproject.toml", "requirements.txt", "tasks.py"),
     *(f"{package}/*.py" for package in _PACKAGES),
-    *("availability/bin/*", "availability/example.conf", "bench/*.c", "director/bin/*"),
+    *("availability/bin/*", "availability/example.conf", "availability/heartbeat/resource.d/*"),
+    *("bench/*.c", "director/bin/*"),
     *("director/engines/*.[ch]", "templates/*.j2"),
     *("exercises/__init__.py", "exercises/starters/*.py"),
     *("labs/*/README.md", "labs/run/wireshark/*", "docs/pictures/*.svg"),
