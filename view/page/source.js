@@ -1,0 +1,80 @@
+// Where run and items come from: elements of this page (the single file), or the server. One code path after that.
+
+const AT_A_TIME = 1000; // items added between two frames
+
+// Returns the run document; calls `take` with lists of items, now and later, `say` with trouble or null.
+export async function openRun(take, say) {
+  const embedded = document.getElementById("run");
+  if (embedded) {
+    readLines(document.getElementById("items").textContent, take);
+    return JSON.parse(embedded.textContent);
+  }
+  const answer = await fetch("run");
+  if (!answer.ok) throw new Error(`The server answered ${answer.status}: ${await answer.text()}`);
+  const run = await answer.json();
+  listen(take, say);
+  return run;
+}
+
+// A JSON list with one item a line: parsed in parts, so that the page stays responsive.
+function readLines(text, take) {
+  let at = 0;
+  const next = () => {
+    const items = [];
+    while (items.length < AT_A_TIME && at < text.length) {
+      let end = text.indexOf("\n", at);
+      if (end === -1) end = text.length;
+      const line = text.slice(at, end).trim().replace(/,$/, "");
+      at = end + 1;
+      if (line === "" || line === "[" || line === "]") continue;
+      const parsed = JSON.parse(line);
+      if (Array.isArray(parsed)) items.push(...parsed);
+      else items.push(parsed);
+    }
+    if (items.length) take(items);
+    if (at < text.length) setTimeout(next);
+  };
+  setTimeout(next);
+}
+
+function listen(take, say) {
+  const waiting = [];
+  let planned = false;
+  const next = () => {
+    const items = waiting.splice(0, AT_A_TIME);
+    planned = waiting.length > 0;
+    if (planned) setTimeout(next);
+    take(items);
+  };
+  let last = "";
+  const connect = () => {
+    const stream = new EventSource(last ? `items?after=${encodeURIComponent(last)}` : "items");
+    stream.onopen = () => say(null);
+    stream.onmessage = (message) => {
+      last = message.lastEventId || last;
+      const items = JSON.parse(message.data);
+      for (const item of items) waiting.push(item);
+      if (items.some((item) => item.kind === "end")) stream.close();
+      if (!planned) {
+        planned = true;
+        setTimeout(next);
+      }
+    };
+    stream.onerror = () => {
+      say("Connection lost; trying again. What is shown is what had arrived.");
+      if (stream.readyState !== EventSource.CLOSED) return; // it reconnects by itself
+      setTimeout(connect, 2000);
+    };
+  };
+  connect();
+}
+
+export async function act(action, values) {
+  const answer = await fetch("act", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ action, arguments: values }),
+  });
+  if (!answer.ok) throw new Error(`The server answered ${answer.status}: ${(await answer.text()).slice(0, 500)}`);
+  return answer.json();
+}

@@ -1,0 +1,173 @@
+// The director's tables at the instant shown, and the states of a connection as a diagram.
+
+import { draw, figure, interval, make, setText, table } from "./dom.js";
+import { countUntil, latest } from "./store.js";
+
+const MOST = 200; // rows of a table; the filter of the connections finds the others
+
+export class Tables {
+  constructor(panel, player) {
+    this.player = player;
+    this.store = player.store;
+    this.key = null;
+    this.when = make("p", { class: "hint" });
+    this.services = make("div");
+    this.connections = make("div");
+    this.counters = make("div");
+    panel.append(this.when, this.services, this.connections, this.counters);
+  }
+
+  update() {
+    const { player, store } = this;
+    const chosen = player.connection ? player.connection.key : "";
+    const key = `${countUntil(store.tables, player.t)} ${chosen}`;
+    if (key === this.key) return;
+    this.key = key;
+    const item = latest(store.tables, player.t);
+    if (!item) {
+      setText(this.when, "The director's tables have not been read yet at this instant.");
+      for (const part of [this.services, this.connections, this.counters]) part.replaceChildren();
+      return;
+    }
+    setText(this.when, `As the director had them at ${item.t.toFixed(3)} s.`);
+    this.services.replaceChildren(...item.services.map((service) => this.#service(service)));
+    this.#connections(item, chosen);
+    this.#counters(item.counters || {});
+  }
+
+  #service(service) {
+    const where = service.mark ? `firewall mark ${service.mark}` : `${service.protocol} ${service.address}:${service.port}`;
+    const more = service.persistent ? `, persistent ${service.persistent} s` : "";
+    const shown = service.servers.slice(0, MOST);
+    const rated = shown.some((server) => server.rate !== undefined && server.rate !== null);
+    const rest = service.servers.length - shown.length;
+    const built = table(
+      `Service ${where}, scheduler ${service.scheduler}${more}${rest > 0 ? ` (${rest} more servers)` : ""}`,
+      ["real server", "address", "method", "weight", "active", "inactive", ...(rated ? ["rate"] : [])],
+      shown.map((server) => {
+        const full = `${server.address}:${server.port}`;
+        return [
+          this.store.serverName(full) || full, full, server.method,
+          server.weight === 0 ? make("strong", null, "0, quiesced") : server.weight,
+          server.active, server.inactive, ...(rated ? [rateText(server.rate)] : []),
+        ];
+      }),
+    );
+    return make("div", { class: "wide" }, built);
+  }
+
+  #connections(item, chosen) {
+    const plain = item.connections.filter((one) => !one.template);
+    const templates = item.connections.filter((one) => one.template);
+    const order = (list) => [...list].sort((a, b) => (b.key === chosen) - (a.key === chosen));
+    const build = (caption, list) => table(
+      `${caption}: ${list.length}${list.length > MOST ? `, ${MOST} shown` : ""}`,
+      ["client", "virtual", "real server", "state", "time to live"],
+      order(list).slice(0, MOST).map((one) => {
+        const client = this.store.connections.has(one.key)
+          ? make("button", { type: "button", class: "link", onclick: () => this.player.choose(one.key) }, `${one.key === chosen ? "▸ " : ""}${one.client}`)
+          : one.client;
+        return [client, one.virtual, this.store.labelOf(one.server), one.state, interval(one.expires)];
+      }),
+    );
+    this.connections.replaceChildren(build("Connections", plain), ...(templates.length ? [build("Templates (persistence)", templates)] : []));
+  }
+
+  #counters(counters) {
+    const rows = flatten(counters);
+    this.counters.replaceChildren(...(rows.length ? [table("Counters", ["counter", "value"], rows)] : []));
+  }
+}
+
+function rateText(rate) {
+  if (rate === null || rate === undefined) return "";
+  if (typeof rate === "object") return Object.entries(rate).map(([name, value]) => `${name} ${value}`).join(", ");
+  return `${rate}/s`;
+}
+
+function flatten(value, prefix = "") {
+  return Object.entries(value).flatMap(([name, one]) =>
+    one !== null && typeof one === "object" ? flatten(one, `${prefix}${name} `) : [[`${prefix}${name}`, typeof one === "number" ? one : String(one)]]);
+}
+
+// ---- the states of a connection ----
+
+const PLACES = {
+  NONE: [0, 1], LISTEN: [0, 2], SYN_RECV: [1, 1], SYN_SENT: [1, 0], SYNACK: [1, 2], ESTABLISHED: [2, 1],
+  FIN_WAIT: [3, 0], CLOSE_WAIT: [3, 2], TIME_WAIT: [4, 0], LAST_ACK: [4, 2], CLOSE: [4, 1],
+};
+const [ACROSS, DOWN, BOX, TALL] = [180, 92, 126, 36];
+
+export class States {
+  constructor(panel, player) {
+    this.player = player;
+    this.store = player.store;
+    this.panel = panel;
+    this.key = null;
+  }
+
+  update() {
+    const { player, store } = this;
+    const { connection } = player;
+    const protocol = connection ? connection.protocol : "TCP";
+    const state = connection ? store.stateOf(connection, player.t) : null;
+    const past = connection ? connection.events.filter((one) => one.state && one.t <= player.t) : [];
+    const key = `${connection ? connection.key : ""} ${state} ${past.length}`;
+    if (key === this.key) return;
+    this.key = key;
+    const edges = (store.document.states || {})[protocol] || (store.document.states || {}).TCP || [];
+    const been = new Set(past.map((one) => one.state));
+    const passed = new Set(past.map((one, place) => (place ? `${past[place - 1].state} ${one.state}` : "")));
+    const tables = latest(store.tables, player.t);
+    const entry = tables && connection && tables.connections.find((one) => one.key === connection.key);
+    const heading = connection ? `${connection.key}: ${state || "not in the table yet"}` : "Choose a connection to see its state";
+    this.panel.replaceChildren(
+      make("h3", null, heading),
+      make("p", { class: "hint" }, entry ? `Time to live ${interval(entry.expires)} when the table was read, at ${tables.t.toFixed(3)} s.` : "Thick arrows are the transitions that this connection has made; the state framed twice is the present one."),
+      make("div", { class: "split states-split" },
+        figure(diagram(edges, state, been, passed), table("Transitions of the table", ["from", "to"], edges)),
+        past.length ? table("What this connection has been through", ["state", "at", "after", "event"], past.map((one, place) => [
+          `${one.state}${place === past.length - 1 ? " ◀ now" : ""}`, `${one.t.toFixed(6)} s`, place ? interval(one.t - past[place - 1].t) : "", one.text,
+        ])) : make("p", { class: "empty" }, "No change of state so far.")),
+    );
+  }
+}
+
+function diagram(edges, present, been, passed) {
+  const names = [...new Set(edges.flat())];
+  const places = new Map();
+  let extra = 0;
+  for (const name of names) places.set(name, PLACES[name] || [extra++, 3]);
+  const rows = extra ? 4 : 3;
+  const at = (name) => {
+    const [column, row] = places.get(name);
+    return [column * ACROSS + BOX / 2 + 12, row * DOWN + TALL / 2 + 14];
+  };
+  const svg = draw("svg", {
+    viewBox: `0 0 ${4 * ACROSS + BOX + 24} ${(rows - 1) * DOWN + TALL + 28}`, role: "img", class: "states",
+    "aria-label": `States of a connection; the present one is ${present || "none"}`,
+  }, draw("defs", null, ["plain", "passed"].map((name) => draw("marker", { id: `state-${name}`, viewBox: "0 0 10 10", refX: 9, refY: 5, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto" },
+    draw("path", { d: "M0 0L10 5L0 10z", class: `head ${name}` })))));
+  const sorted = [...edges].sort((a, b) => passed.has(a.join(" ")) - passed.has(b.join(" ")));
+  for (const [from, to] of sorted) {
+    const [x1, y1] = at(from);
+    const [x2, y2] = at(to);
+    const length = Math.hypot(x2 - x1, y2 - y1) || 1;
+    const [ux, uy] = [(x2 - x1) / length, (y2 - y1) / length];
+    const cut = (towards) => Math.min((BOX / 2) / Math.max(Math.abs(towards[0]), 1e-6), (TALL / 2) / Math.max(Math.abs(towards[1]), 1e-6)) + 3;
+    const border = cut([ux, uy]);
+    const bend = 12 + (length > 1.5 * ACROSS ? 26 : 0);
+    const [mx, my] = [(x1 + x2) / 2 - uy * bend, (y1 + y2) / 2 + ux * bend];
+    const kind = passed.has(`${from} ${to}`) ? "passed" : "plain";
+    svg.append(draw("path", { class: `edge ${kind}`, d: `M${x1 + ux * border - uy * 5} ${y1 + uy * border + ux * 5}Q${mx} ${my} ${x2 - ux * border - uy * 5} ${y2 - uy * border + ux * 5}`, "marker-end": `url(#state-${kind})` }));
+  }
+  for (const name of names) {
+    const [x, y] = at(name);
+    const kind = name === present ? "state now" : been.has(name) ? "state been" : "state";
+    if (name === present) svg.append(draw("rect", { class: "ring", x: x - BOX / 2 - 5, y: y - TALL / 2 - 5, width: BOX + 10, height: TALL + 10, rx: 11 }));
+    svg.append(
+      draw("rect", { class: kind, x: x - BOX / 2, y: y - TALL / 2, width: BOX, height: TALL, rx: 7 }),
+      draw("text", { class: kind, x, y: y + 4.5 }, name));
+  }
+  return svg;
+}

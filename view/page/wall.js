@@ -1,0 +1,43 @@
+// For a teacher: all running exercises of this machine as tiles. Those who wait longest come first.
+
+import { draw, find, make, setText } from "./dom.js";
+
+const EVERY = 3000; // ms
+const STUCK = 20 * 60; // seconds
+
+async function refresh() {
+  try {
+    const answer = await fetch("../wall");
+    if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+    show(await answer.json());
+    find("trouble").hidden = true;
+  } catch (error) {
+    find("trouble").hidden = false;
+    setText(find("trouble"), `The wall cannot be read: ${error.message}. Trying again.`);
+  }
+  setTimeout(refresh, EVERY);
+}
+
+function show(runs) {
+  const now = Date.now() / 1000;
+  const finished = (run) => run.checks > 0 && run.checks_passed === run.checks;
+  const order = [...runs].sort((a, b) => finished(a) - finished(b) || a.since - b.since);
+  const done = runs.filter(finished).length;
+  setText(find("about"), runs.length ? `${runs.length} exercises run, ${done} of them solved` : "No exercise is running on this machine.");
+  find("tiles").replaceChildren(...order.map((run) => tile(run, now, finished(run))));
+}
+
+function tile(run, now, done) {
+  const minutes = Math.max(0, Math.floor((now - run.since) / 60));
+  const stuck = !done && now - run.since > STUCK;
+  const share = run.checks ? run.checks_passed / run.checks : 0;
+  return make("li", { class: `tile${done ? " done" : ""}${stuck ? " stuck" : ""}` },
+    make("h2", null, make("span", null, run.user), make("span", null, run.exercise)),
+    make("p", null, run.symptom || ""),
+    draw("svg", { class: "meter", viewBox: "0 0 100 12", preserveAspectRatio: "none", "aria-hidden": "true" },
+      draw("rect", { x: 0, y: 0, width: 100, height: 12 }), draw("rect", { class: "full", x: 0, y: 0, width: 100 * share, height: 12 })),
+    make("p", null, `${run.checks_passed} of ${run.checks} checks${done ? ", ✓ solved" : ""}`),
+    make("p", { class: "hint" }, `${minutes} min${stuck ? ", ! long" : ""}, ${run.hints} hint${run.hints === 1 ? "" : "s"}`));
+}
+
+refresh();
