@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from director.control.channel import call
+from labs.errors import LabError
 from labs.methods import FLAGS
-from labs.wait import patient, poll_until
+from labs.wait import patient, wait_for
 from tests.labs.director_net import CIP, SERVERS, SOCKET, VIP, build, serve, sh, start, start_director, tool
 from tests.labs.held import CLIENT, held
 
@@ -35,10 +36,13 @@ def begin_flood(rate: int, count: int, flags: int) -> Any:
 
 
 def takes(flags: int) -> float:
-    """The packets, with those that follow from them, that it processes per second of processor time."""
+    """The packets, with those that follow from them, that it processes per second of processor time.
+
+    Before any flood: for a second after one, its gate sheds these, too.
+    """
     before = _counters()
     begin_flood(100 * FEW, FEW, flags).wait(patient(20))
-    poll_until(counted, lambda now: now["in"] >= before["engine"]["in"] + FEW, 20)
+    wait_for(lambda: counted()["in"] >= before["engine"]["in"] + FEW, 20, "a few packets", LabError)
     return FEW / float(_counters()["process"]["cpu_seconds"] - before["process"]["cpu_seconds"])
 
 
@@ -48,7 +52,8 @@ def try_out(method: str, folder: Path) -> dict[str, Any]:
     for service in (f"-t {VIP}:80", f"-u {VIP}:80"):
         tool("ipvsadm", *f"-A {service} -s rr".split())
         tool("ipvsadm", *f"-a {service} -r {server} {FLAGS[method]}".split())
-    seen: dict[str, Any] = {name: flooded(flags) for name, flags in FLOODS.items()}
+    rates = {name: int(FACTOR * takes(flags)) for name, flags in FLOODS.items()}
+    seen: dict[str, Any] = {name: flooded(rates[name], flags) for name, flags in FLOODS.items()}
     process.terminate()
     process.wait(patient(20))
     events = map(json.loads, (folder / "events").read_text().splitlines())
@@ -57,13 +62,13 @@ def try_out(method: str, folder: Path) -> dict[str, Any]:
     return seen
 
 
-def flooded(flags: int) -> dict[str, Any]:
+def flooded(rate: int, flags: int) -> dict[str, Any]:
     """What a connection from before gets during a flood, and a new one; the counters afterwards."""
     with held() as before:
-        seen: dict[str, Any] = {"before": before.ask("little"), "takes": takes(flags)}
+        seen: dict[str, Any] = {"before": before.ask("little"), "rate": rate}
         shed = counted()["shed"]
-        flood = begin_flood(int(FACTOR * seen["takes"]), BOUND, flags)
-        poll_until(counted, lambda now: now["shed"] > shed, 20)
+        flood = begin_flood(rate, BOUND, flags)
+        wait_for(lambda: counted()["shed"] > shed, 20, "a flood that is too much", LabError)
         with held() as new:
             seen["new"] = new.ask("little")
         seen["old"] = before.ask()
