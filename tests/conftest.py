@@ -2,8 +2,8 @@
 
 Labs mostly wait, each in a sandbox of its own, so several run at a time. Tests that share a worker, one after
 the other, are known by their ids: the unit tests of a module, the lab tests of a module with the same
-parameters, and all of those in _WHOLE; they share a lab that a module's fixture has started. Labs start
-first, the longest of them first, and the unit tests fill the gaps.
+parameters, and all of those in _WHOLE; they share a lab that a module's fixture has started. The longest
+labs start first.
 
 Every run is the same unless LVS_LONG is set (`./inv test --long`): then seeds are random, and printed.
 """

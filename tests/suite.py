@@ -1,8 +1,9 @@
 """What `./inv test` runs: the checks of the code (lint, format, spelling, types), and the tests side by side.
 
 Labs mostly wait, so there are more of them at a time than processors, as pytest-xdist's workers. Unit tests
-compute, and each of xdist's workers would import all of them to run its part: `--unit` divides the modules
-among processes that import only their own, one more than there are processors, because some tests wait.
+compute, and each of xdist's workers would import all of them to run its part. So they have a process of
+their own, which with mypy takes what the labs leave of the processors (nice(1)). `--unit` divides their
+modules among processes that import only their own, one more than there are processors: some tests wait.
 """
 
 from __future__ import annotations
@@ -10,23 +11,28 @@ from __future__ import annotations
 import importlib.util
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any, NoReturn
 
 from labs.machine.load import memory_available
+from labs.terminal.exits import print_error
 
 ROOT = Path(__file__).resolve().parent.parent
-UNIT = ROOT / "tests" / "unit"
+UNIT, LABS = ROOT / "tests" / "unit", ROOT / "tests" / "labs"
 # Arguments of `python -m`: the scripts in .venv/bin hold the path at which it was made. The hooks in
 # .pre-commit-config.yaml are the same.
 QUICK_CHECKS = (("ruff", "check"), ("ruff", "format", "--check"), ("codespell_lib",))
 TYPES = ("mypy",)
 _MODULE = (sys.executable, "-m")
-_LABS_PER_PROCESSOR = 2
+_AFTER_THE_LABS = ("nice", "-n", "10")
+_LABS_PER_PROCESSOR = 2.5
+_LABS_PER_UNIT_PROCESS = 5
 _MEMORY = 700_000_000  # bytes for a worker with its lab
 _SLOWEST = 20  # tests in the table at the end
 _NO_TESTS = 5  # pytest's exit code where --only fits none of a process's tests
@@ -61,17 +67,33 @@ _OTHERS = 0.3
 
 def run_suite(only: str = "", *, unit: bool = False, workers: int = 0) -> list[str]:
     """Run checks and tests; return the names of what failed. What runs beside the first pytest comes last."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
+    try:
+        return _run_all(only, unit=unit, workers=workers)
+    except KeyboardInterrupt:
+        print_error("\nInterrupted; what was running has been ended.")
+        raise
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    """Leave no tests behind when this process is told to end."""
+    raise SystemExit(128 + number)
+
+
+def _run_all(only: str, *, unit: bool, workers: int) -> list[str]:
     checks = [check for check in QUICK_CHECKS if _installed(check[0])]
     failed = [" ".join(check) for check in checks if _run([*_MODULE, *check]) != 0]
     number = workers or suitable_workers(os.cpu_count() or 1, memory_available(), unit=unit)
     first, *others = pytest_commands(only, unit=unit, workers=number)
+    types = [*(() if unit else _AFTER_THE_LABS), *_MODULE, *TYPES]
     with ExitStack() as stack:
-        beside = [_Beside(stack, command) for command in ([*_MODULE, *TYPES], *others)]
+        beside = [_Beside(stack, command) for command in (types, *others)]
         pytest_codes = [_run(first), *(process.finish() for process in beside[1:])]
-        types = beside[0].finish()
+        types_code = beside[0].finish()
     allowed = {0, _NO_TESTS} if others else {0}  # --only may fit tests of one process only
     passed = set(pytest_codes) <= allowed and 0 in pytest_codes
-    return [*failed, *([] if passed else ["pytest"]), *(TYPES if types else [])]
+    return [*failed, *([] if passed else ["pytest"]), *(TYPES if types_code else [])]
 
 
 class _Beside:
@@ -80,10 +102,7 @@ class _Beside:
     def __init__(self, stack: ExitStack, command: Sequence[str]) -> None:
         self._command = command
         self._output = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # the stack closes it
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._output
-        )
-        stack.callback(self._process.wait)
+        self._process = stack.enter_context(_started(command, self._output))
 
     def finish(self) -> int:
         """Its exit code."""
@@ -95,12 +114,18 @@ class _Beside:
 
 
 def pytest_commands(only: str, *, unit: bool, workers: int) -> list[list[str]]:
-    """One command for all tests, with pytest-xdist's workers; for unit tests, one for each worker."""
-    options = [f"--durations={_SLOWEST}", *(["-k", only] if only else [])]
+    """The labs by pytest-xdist's workers, then the unit tests; or one command for all, if one at a time."""
+    pytest = [*_MODULE, "pytest", f"--durations={_SLOWEST}", *(["-k", only] if only else [])]
     if unit:
-        return [[*_MODULE, "pytest", *options, *modules] for modules in divided(unit_tests(), workers)]
-    spread = ["-n", str(workers), "--dist", "loadscope", "--no-loadscope-reorder"] if workers > 1 else []
-    return [[*_MODULE, "pytest", *spread, *options]]
+        return [[*pytest, *modules] for modules in divided(unit_tests(), workers)]
+    if workers == 1:
+        return [pytest]
+    spread = ["-n", str(workers), "--dist", "loadscope", "--no-loadscope-reorder"]
+    parts = divided(unit_tests(), -(-workers // _LABS_PER_UNIT_PROCESS))
+    return [
+        [*pytest, *spread, os.path.relpath(LABS, ROOT)],
+        *([*_AFTER_THE_LABS, *pytest, *modules] for modules in parts),
+    ]
 
 
 def unit_tests() -> list[str]:
@@ -121,7 +146,7 @@ def divided(modules: Sequence[str], number: int) -> list[list[str]]:
 
 def suitable_workers(processors: int, memory: int, *, unit: bool) -> int:
     """How many tests to run at a time, for `memory` bytes that are free."""
-    wanted = processors + 1 if unit else _LABS_PER_PROCESSOR * processors
+    wanted = processors + 1 if unit else int(_LABS_PER_PROCESSOR * processors)
     return max(1, min(wanted, memory // _MEMORY))
 
 
@@ -135,11 +160,31 @@ def _installed(module: str) -> bool:
 
 def _run(command: Sequence[str]) -> int:
     print(f"\n{_shown(command)}", flush=True)
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
+    with _started(command) as process:
+        return process.wait()
+
+
+@contextmanager
+def _started(command: Sequence[str], output: Any = None) -> Iterator[subprocess.Popen[bytes]]:
+    """A program in a process group of its own: Ctrl-C reaches this process alone, which ends the others.
+
+    Workers of pytest-xdist print tracebacks if they are interrupted. Not a session of its own: the kernel
+    may divide the processors among sessions (sched(7), autogroup), whatever their nice values.
+    """
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, preexec_fn=os.setpgrp
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
 
 
 def _shown(command: Sequence[str]) -> str:
     """As a person would type it, shortened where it names more files than fit a line."""
-    words = [os.path.relpath(command[0], ROOT), *command[1:]]
+    words = [os.path.relpath(word, ROOT) if word == sys.executable else word for word in command]
     text = shlex.join(words)
     return f"$ {text}" if len(text) < 200 else f"$ {text[:200].rsplit(' ', 1)[0]} ..."

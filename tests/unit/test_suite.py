@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
+import sys
+import uuid
 
 import pytest
 
+from labs.wait import patient, poll_until
+from tests.labs.support import processes_with
 from tests.suite import (
     _SECONDS,
     QUICK_CHECKS,
@@ -23,7 +30,7 @@ GIB = 1 << 30
 @pytest.mark.parametrize(
     ("processors", "memory", "unit", "workers"),
     [
-        pytest.param(2, 24 * GIB, False, 4, id="labs wait: two per processor"),
+        pytest.param(2, 24 * GIB, False, 5, id="labs wait: five for two processors"),
         pytest.param(2, 24 * GIB, True, 3, id="unit tests compute: one per processor, and one"),
         pytest.param(8, 3 * GIB, False, 4, id="limited by memory"),
         pytest.param(1, GIB // 4, False, 1, id="at least one"),
@@ -36,6 +43,51 @@ def test_the_workers_suit_the_machine(processors: int, memory: int, unit: bool, 
 def test_an_expression_stays_one_argument() -> None:
     for command in pytest_commands("a or b'; touch x", unit=True, workers=2):
         assert command[command.index("-k") + 1] == "a or b'; touch x"
+
+
+def test_labs_and_unit_tests_run_apart_and_each_of_them_once() -> None:
+    labs, *units = pytest_commands("", unit=False, workers=5)
+    assert labs[-1] == "tests/labs"
+    assert [word for unit in units for word in unit if word.endswith(".py")] == [
+        f"tests/unit/{module}" for module in unit_tests()
+    ]
+
+
+_INTERRUPTED = """
+import sys
+from tests import suite
+suite.QUICK_CHECKS = ()
+suite.pytest_commands = lambda *_, **__: [["sh", "-c", "echo begun; sleep 60 & wait"], ["sleep", "60"]]
+try:
+    suite.run_suite()
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "told"),
+    [
+        (signal.SIGINT, 130, "\nInterrupted; what was running has been ended.\n"),
+        (signal.SIGTERM, 143, ""),
+    ],
+)
+def test_an_interrupt_ends_everything_that_was_started(number: signal.Signals, code: int, told: str) -> None:
+    mark = uuid.uuid4().hex
+    process = subprocess.Popen(
+        [sys.executable, "-c", _INTERRUPTED],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MARK": mark},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert any(line == "begun\n" for line in process.stdout)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=patient(20))
+    assert (process.returncode, said) == (code, told)
+    assert poll_until(lambda: processes_with(mark), lambda left: not left, 10) == []
 
 
 def test_one_worker_is_this_process() -> None:
