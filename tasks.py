@@ -25,7 +25,7 @@ from invoke.tasks import task as invoke_task
 
 from bench.options import BenchOptions
 from compare.options import CompareOptions
-from labs.run.options import LabOptions, from_words, help_of, signature_of
+from labs.run.options import HaOptions, LabOptions, from_words, help_of, signature_of
 from labs.terminal import streams
 from labs.terminal.command_line import Command, LabProgram, OwnConfig, for_vm
 from vm.options import KERNEL, VmTestOptions
@@ -71,17 +71,17 @@ def _task_with(options: type, **settings: Any) -> Callable[[Callable[..., None]]
     return decorate
 
 
-def _lab_task(method: str, description: str) -> Any:
+def _lab_task(method: str, description: str, options: type[LabOptions] = LabOptions) -> Any:
     def lab(_context: Context, **words: Any) -> None:
         def work() -> int:
             from labs.run.lab import run_lab  # late: --list needs none of this
 
-            return run_lab(method, from_words(LabOptions, words), {"state": _state})
+            return run_lab(method, from_words(options, words), {"state": _state})
 
         _run(work)
 
     lab.__doc__ = description
-    return _task_with(LabOptions, name=f"lab-{method}", audience=STUDENTS)(lab)
+    return _task_with(options, name=f"lab-{method}", audience=STUDENTS)(lab)
 
 
 def _state(running: Any) -> Any:
@@ -93,6 +93,7 @@ def _state(running: Any) -> Any:
 lab_nat = _lab_task("nat", "VS-NAT: the director rewrites addresses and ports.")
 lab_tun = _lab_task("tun", "VS-TUN: the director sends requests through IP tunnels.")
 lab_dr = _lab_task("dr", "VS-DR: the director changes only the MAC address.")
+lab_ha = _lab_task("ha", "High availability: servers fail, and a director fails.", HaOptions)
 
 
 @task(audience=STUDENTS)

@@ -19,6 +19,7 @@ from realserver_setup.build import Setup
 
 if TYPE_CHECKING:
     from labs.run.options import LabOptions
+    from realserver_setup.availability import AvailabilitySetup
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Plan:
     hops: Callable[[RealServer, Interface, int], tuple[Hop, ...]]  # real server, client, client's port
     replies_through_director: bool
     addresses: Addressing = PUBLISHED
+    pair: tuple[AvailabilitySetup, ...] = ()  # one per director, where there are two
 
     @property
     def vip(self) -> str:

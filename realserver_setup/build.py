@@ -136,7 +136,11 @@ class RealServerSetup:
 
 @dataclass(frozen=True, slots=True)
 class DirectorSetup:
-    """The director: the VIP on an alias of `outside`; `inside` only if it connects two networks."""
+    """The director: the VIP on an alias of `outside`; `inside` only if it connects two networks.
+
+    One of two directors does not own the VIP from the start (`owns_vip`): it gets and loses it as long as
+    it runs.
+    """
 
     method: Method
     name: str
@@ -146,6 +150,7 @@ class DirectorSetup:
     gateway: str
     rules: tuple[Rule, ...] = ()
     routes: tuple[Route, ...] = ()
+    owns_vip: bool = True
 
     def __post_init__(self) -> None:
         if self.method not in _METHODS:

@@ -14,16 +14,21 @@ from realserver_setup.errors import InvalidValue
 from realserver_setup.render import configuration
 
 PROGRAM = "nginx"
+FAILING, SLOW = ".answers-500", ".too-slow"  # files in `root` with which it misbehaves, for tests of checks
 
 
 @dataclass(frozen=True, slots=True)
 class Httpd:
-    """An nginx that writes only below `folder`, serves `root`, and listens on `ports` of every address."""
+    """An nginx that writes only below `folder`, serves `root`, and listens on `ports` of every address.
+
+    With `can_fail`, files named FAILING and SLOW in `root` make it answer 500, or a byte a second.
+    """
 
     name: str
     folder: Path
     root: Path
     ports: tuple[int, ...] = (80,)
+    can_fail: bool = False
 
     def __post_init__(self) -> None:
         values.host_name("name", self.name)
@@ -37,7 +42,14 @@ class Httpd:
         for sub in ("logs", "tmp"):
             (self.folder / sub).mkdir(parents=True, exist_ok=True)
         self._pid.unlink(missing_ok=True)
-        text = configuration("nginx.conf.j2", name=self.name, ports=self.ports, root=self.root.resolve())
+        text = configuration(
+            "nginx.conf.j2",
+            name=self.name,
+            ports=self.ports,
+            root=self.root.resolve(),
+            failing=FAILING if self.can_fail else "",
+            slow=SLOW,
+        )
         self._configuration.write_text(text)
         return [PROGRAM, "-p", str(self.folder.resolve()), "-c", str(self._configuration.resolve())]
 

@@ -67,6 +67,13 @@ def start_for(name: str, command: Sequence[str]) -> Script:
     return Script(script, text)
 
 
+def program_for(script: str, what: str, folder: Path, command: Sequence[str]) -> Script:
+    """The script that starts a program, which `what` names, in `folder`, where its configuration is."""
+    name, _, file = script.rpartition("/")
+    values = {"name": name, "what": what, "script": file, "folder": folder, "command": command}
+    return Script(script, _render(_template("program.sh.j2", quote_for_shell), values))
+
+
 def scripts_for(setup: Setup) -> dict[str, Script]:
     """All scripts of a node by name: both dialects, each with its undo, and the rules of a director."""
     scripts = [script_for(setup, dialect, undo) for dialect in DIALECTS for undo in (False, True)]

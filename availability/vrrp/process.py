@@ -234,6 +234,11 @@ def main(arguments: list[str] | None = None) -> int:
         default=os.environ.get(SOCKET_VARIABLE) or SOCKET,
         help="the director's, for lvs_sync_daemon",
     )
+    parser.add_argument(
+        "--resync",
+        action="store_true",
+        help="lvs_sync_daemon: ask for the whole table at the start, and answer; the kernel can't",
+    )
     parser.add_common_options()
     options = parser.parse_args(arguments)
     try:
@@ -258,6 +263,8 @@ def run(options: argparse.Namespace) -> int:
     if configuration.servers:
         say(f"The virtual servers of {options.file} are for lvs-monitor.")
     daemon = sync_follower.read(configuration.settings, [instance.settings for instance in found])
+    if daemon and options.resync:
+        daemon.fields["resync"] = True
     programs.verify_scripts(_scripts(found, groups), configuration)
     clock = seconds_since_the_epoch()
     with contextlib.ExitStack() as stack:

@@ -369,15 +369,17 @@ class Receiver:
     def _find_server(self, record: SyncRecord) -> tuple[VirtualService, RealServer] | None:
         """The service of a record and its real server; a server may have the rule for every port.
 
-        ftp's template has the port 0 (the kernel does not find the service of one).
+        Those of an ftp data connection are its control connection's (the kernel finds no server then, and
+        forwards it all the same); so are those of ftp's template, with port 0.
         """
         service = self._rules.find_service(record.protocol, record.vip, record.mark)
+        ftp = self._rules.find_ftp(record.protocol, record.vip)
         if service is None and record.flags & Flag.TEMPLATE and not record.vip.port:
-            service = self._rules.find_ftp(record.protocol, record.vip)
+            service = ftp
         if service is None:
             return None
         server = service.server(record.server) or service.server(record.server._replace(port=0))
-        if server is None and not record.server.port:
+        if server is None and (service is ftp or not record.server.port):
             address = record.server.address
             server = next((one for one in service.servers if one.address.address == address), None)
         return (service, server) if server else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from labs.checks.arp import only_director_answers, only_director_claims
 from labs.checks.ftp import ftp_modes
@@ -17,6 +18,10 @@ from labs.checks.packets import client_addresses, packet_table, refused, reply_p
 from labs.checks.result import Check
 from labs.checks.scheduling import as_scheduled
 from labs.run.running import RunningLab
+
+if TYPE_CHECKING:
+    from labs.plan import Plan
+    from labs.run.options import LabOptions
 
 CheckFunction = Callable[[RunningLab], Check | tuple[Check, ...]]
 
@@ -34,6 +39,16 @@ ALL: tuple[CheckFunction, ...] = (
     refused,
     only_director_claims,
 )
+
+
+def of(plan: Plan, options: LabOptions) -> tuple[CheckFunction, ...]:
+    """The checks of a lab: where there are two directors, also of what happens when something fails."""
+    if not plan.pair:
+        return ALL
+    from labs.checks import failures  # late: most labs have one director
+
+    *first, last = ALL
+    return (*first, *failures.checks(options), last)
 
 
 def subject(check: CheckFunction) -> str:

@@ -26,24 +26,32 @@ def only_director_answers(run: RunningLab, segments: Sequence[str] = ()) -> Chec
             if interface.switch in segments or (not segments and interface.switch != INTERNET):
                 _ask(run, interface)
     answers = {packet.sender_mac for packet in run.controller.arp() if _answers(packet, run.plan.vip)}
-    return _judge("only the director answers ARP for the VIP", run, answers)
+    director = _directors(run)[run.director.host.name]
+    return _judge("only the director answers ARP for the VIP", run, answers, {director})
 
 
 def only_director_claims(run: RunningLab) -> Check:
-    """No node but the director uses the VIP as the sender address of an ARP packet, during the whole lab.
+    """No node but a director uses the VIP as the sender address of an ARP packet, during the whole lab.
 
     A real server that asks `who-has its gateway, tell VIP` would move the VIP in the router's ARP cache to
     itself.
     """
     macs = {packet.sender_mac for packet in run.controller.arp() if packet.sender_ip == run.plan.vip}
-    return _judge("only the director names the VIP in ARP", run, macs)
+    directors = set(_directors(run).values())
+    if len(directors) == 1:
+        return _judge("only the director names the VIP in ARP", run, macs, directors)
+    return _judge("only directors name the VIP in ARP", run, macs, macs & directors or directors)
 
 
-def _judge(name: str, run: RunningLab, macs: set[str]) -> Check:
+def _directors(run: RunningLab) -> dict[str, str]:
+    """The MAC address that each director has where clients come in."""
+    return {node.name: node.interfaces[0].mac for node in run.plan.topology.directors}
+
+
+def _judge(name: str, run: RunningLab, macs: set[str], expected: set[str]) -> Check:
     names = run.plan.topology.names_of_macs
-    director = {run.plan.topology.director.interfaces[0].mac}
-    answered = ", ".join(sorted(names.get(mac, mac) for mac in macs)) or "none"
-    return Check(name, macs == director, run.plan.topology.director.interfaces[0].name, answered)
+    wanted, answered = (", ".join(sorted(names.get(mac, mac) for mac in each)) for each in (expected, macs))
+    return Check(name, macs == expected, wanted, answered or "none")
 
 
 def _answers(packet: ArpSighting, address: str) -> bool:

@@ -72,8 +72,9 @@ def reply_path(run: RunningLab) -> tuple[Check, ...]:
 
 
 def _sent_by_director(run: RunningLab) -> int:
-    """Bytes that the switches received from the director's interfaces."""
-    ports = {run.network.switch_port(interface.name) for interface in run.plan.topology.director.interfaces}
+    """Bytes that the switches received from the interfaces of all directors."""
+    interfaces = (one for node in run.plan.topology.directors for one in node.interfaces)
+    ports = {run.network.switch_port(interface.name) for interface in interfaces}
     return sum(counters.rx_bytes for counters in run.controller.ports() if counters.name in ports)
 
 
@@ -86,6 +87,8 @@ def client_addresses(run: RunningLab) -> Check:
     """The access logs of the real servers have the clients' addresses, never the director's."""
     clients = {client.address for client in run.plan.nodes(Role.CLIENT)}
     addresses = set().union(*(run.farm.client_addresses(server.name) for server in run.plan.servers))
+    if run.plan.pair:  # whose directors check the real servers themselves
+        addresses -= {one.address for node in run.plan.topology.directors for one in node.interfaces}
     return equal(
         "servers see the client's own address",
         ", ".join(sorted(clients)),

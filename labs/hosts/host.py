@@ -80,6 +80,11 @@ class Host:
             errors="replace",
         )
 
+    def talk(self, argv: Sequence[str]) -> subprocess.Popen[str]:
+        """The same; the caller writes its input as well."""
+        pipe = subprocess.PIPE
+        return subprocess.Popen(self._inside(argv), stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
     def _inside(self, argv: Sequence[str]) -> list[str]:
         return ["mnexec", "-a", str(self.pid), *argv]
 
@@ -96,8 +101,11 @@ class Daemon:
     process: subprocess.Popen[Any]
     log: Path
 
-    def wait(self, ready: Callable[[], bool], what: str) -> None:
-        """Wait until `ready`, which `what` describes. Raises BuildFailed, at once if the process ends."""
+    def wait(self, ready: Callable[[], bool], what: str, seconds: float = 0) -> None:
+        """Wait until `ready`, which `what` describes. Raises BuildFailed, at once if the process ends.
+
+        `seconds` is how long that takes in any case.
+        """
 
         def poll() -> bool:
             ended = self.ended()
@@ -105,7 +113,7 @@ class Daemon:
                 raise BuildFailed(ended)
             return ready()
 
-        wait_for(poll, _TIMEOUT, what, BuildFailed)
+        wait_for(poll, _TIMEOUT + seconds, what, BuildFailed)
 
     def ended(self) -> str:
         """A message that it has ended, with the signal, if any, and its output; empty while it runs."""

@@ -6,8 +6,11 @@ run's folder.
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from labs.checks.result import Check
@@ -19,7 +22,7 @@ from labs.run.evidence import Evidence
 from labs.wait import patient, wait_for
 from realserver_setup import files
 from realserver_setup.apply import Result
-from realserver_setup.httpd import Httpd, Request
+from realserver_setup.httpd import FAILING, SLOW, Httpd, Request
 from realserver_setup.launcher import Daemon, Kind, Launcher, ftp_commands
 
 _HOME = Path("/run/lvs")
@@ -29,14 +32,18 @@ class ServerFarm:
     """Call `prepare`, then in VS-TUN `start_tunnels`, then `start`. All servers serve `files`."""
 
     listing = files.LISTING
+    failing, slow = FAILING, SLOW
 
-    def __init__(self, servers: Sequence[RealServer], evidence: Evidence) -> None:
+    def __init__(self, servers: Sequence[RealServer], evidence: Evidence, *, can_fail: bool = False) -> None:
+        """With `can_fail`, a httpd misbehaves as long as its folder has a file named FAILING or SLOW."""
+        self._can_fail = can_fail
         self._servers = servers
         self._evidence = evidence
         self.scratch = _HOME / "clients"
         self.files: dict[str, Fetched] = {}
         self._httpds: dict[str, Httpd] = {}
         self._processes: dict[str, subprocess.Popen[str]] = {}
+        self._forked: dict[tuple[str, str], int] = {}  # the pid of each further daemon, by host and kind
         self._launcher: Launcher | None = None
 
     def prepare(self) -> None:
@@ -48,7 +55,7 @@ class ServerFarm:
             root = files.make_root(self.root(server.name), server.name, shared.values())
             folder = self._evidence.folder / "servers" / server.name
             ports = (server.http_port, *server.more_ports)
-            self._httpds[server.name] = Httpd(server.name, folder, root, ports)
+            self._httpds[server.name] = Httpd(server.name, folder, root, ports, self._can_fail)
 
     def start_tunnels(self, hosts: Mapping[str, Host]) -> None:
         """Start the user-space tunl0 on every real server, and wait until the devices exist."""
@@ -71,6 +78,27 @@ class ServerFarm:
         """Kill a real server's httpd, as a crash would."""
         self._processes[server].kill()
         self._processes[server].wait()
+
+    def start_again(self, server: str, host: Host) -> None:
+        """Start it again, and wait until it listens."""
+        httpd = self._httpds[server]
+        self._processes[server] = host.start(httpd.prepare(), self._evidence.log(f"httpd-{server}"))
+        wait_for(httpd.listens, 60, f"nginx of {server}", BuildFailed)
+
+    def freeze(self, server: str) -> None:
+        """Stop all daemons of a real server, as on a host that hangs."""
+        self._signal(server, signal.SIGSTOP)
+
+    def thaw(self, server: str) -> None:
+        self._signal(server, signal.SIGCONT)
+
+    def _signal(self, server: str, number: signal.Signals) -> None:
+        for pid in (
+            self._processes[server].pid,
+            *(pid for key, pid in self._forked.items() if key[0] == server),
+        ):
+            with suppress(ProcessLookupError):  # it has ended
+                os.kill(pid, number)
 
     def root(self, server: str) -> Path:
         """The folder that a real server serves."""
@@ -109,4 +137,4 @@ class ServerFarm:
             log = self._evidence.log(f"{kind}-{server.name}")
             pid = hosts[server.name].pid
             self._launcher.ask(Daemon(server.name, pid, kind, log, options[server.name]))
-        self._launcher.wait(patient(30))
+        self._forked |= self._launcher.wait(patient(30))

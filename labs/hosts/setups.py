@@ -26,14 +26,15 @@ def setups_for(
 ) -> tuple[Setup, ...]:
     """One set-up per node, in the order of the topology. Raises InvalidValue."""
     ports = {server.name: server.http_port for server in servers}
+    is_alone = len(topology.directors) == 1
     setups: list[Setup] = []
     for node in topology.nodes:
         if node.role is Role.CLIENT:
-            setups.append(ClientSetup(node.name, _interface(node.interfaces[0]), addresses.ROUTER_INTERNET))
+            setups.append(ClientSetup(node.name, interface_of(node.interfaces[0]), addresses.ROUTER_INTERNET))
         elif node.role is Role.ROUTER:
             setups.append(_router(node, topology))
         elif node.role is Role.DIRECTOR:
-            setups.append(_director(method, node, servers, at.vip))
+            setups.append(_director(method, node, servers, at.vip, is_alone=is_alone))
         else:
             setups.append(_server(method, node, topology, ports[node.name], at.vip))
     return tuple(setups)
@@ -47,11 +48,13 @@ def _router(node: Node, topology: Topology) -> RouterSetup:
         routes = tuple(Route(addresses.site_network(i), site.address) for i, site in enumerate(sites))
     else:
         routes = (Route(addresses.DIRECTOR_NETWORK, addresses.ROUTER_INTERNET),)
-    return RouterSetup(node.name, tuple(map(_interface, node.interfaces)), routes)
+    return RouterSetup(node.name, tuple(map(interface_of, node.interfaces)), routes)
 
 
-def _director(method: Method, node: Node, servers: tuple[RealServer, ...], vip: str) -> DirectorSetup:
-    outside, *inside = map(_interface, node.interfaces)
+def _director(
+    method: Method, node: Node, servers: tuple[RealServer, ...], vip: str, *, is_alone: bool
+) -> DirectorSetup:
+    outside, *inside = map(interface_of, node.interfaces)
     return DirectorSetup(
         method=method,
         name=node.name,
@@ -60,6 +63,7 @@ def _director(method: Method, node: Node, servers: tuple[RealServer, ...], vip: 
         inside=inside[0] if inside else None,
         gateway=addresses.ROUTER_LAN,
         rules=rules_for(servers),
+        owns_vip=is_alone,
     )
 
 
@@ -75,7 +79,7 @@ def _server(method: Method, node: Node, topology: Topology, http_port: int, vip:
     return RealServerSetup(
         method=method,
         name=node.name,
-        interface=_interface(interface),
+        interface=interface_of(interface),
         gateway=_gateway(interface, topology),
         vip=vip,
         http_port=http_port,
@@ -83,16 +87,23 @@ def _server(method: Method, node: Node, topology: Topology, http_port: int, vip:
 
 
 def _gateway(interface: Interface, topology: Topology) -> str:
-    """The router on the server's own network, or the director in VS-NAT, which has none."""
+    """The router on the server's own network, or the director in VS-NAT, which has none.
+
+    Of two directors, the active one has an address for it.
+    """
     for role in (Role.ROUTER, Role.DIRECTOR):
-        for node in topology.by_role(role):
-            for other in node.interfaces:
-                if other.switch == interface.switch:
-                    return other.address
+        found = [
+            other
+            for node in topology.by_role(role)
+            for other in node.interfaces
+            if other.switch == interface.switch
+        ]
+        if found:
+            return found[0].address if len(found) == 1 else addresses.DIRECTOR_INSIDE
     raise ValueError(f"{interface.node} has no gateway on {interface.switch}")
 
 
-def _interface(interface: Interface) -> build.Interface:
+def interface_of(interface: Interface) -> build.Interface:
     return build.Interface(interface.name, interface.address, interface.prefix)
 
 

@@ -1,8 +1,9 @@
 """The addresses of the labs: the documentation prefixes of RFC 5737, and 172.16.0.0/24 for VS-NAT.
 
     the Internet    198.51.100.0/24   clients .101 .., site routers .11 .., the router r0 .254
-    director's LAN  203.0.113.0/24    VIP .1, director .2, VS-DR's real servers .11 .., r0 .254
-    private net     172.16.0.0/24     director .1, VS-NAT's real servers .2 .. (as published)
+    director's LAN  203.0.113.0/24    VIP .1, directors .2 and .3, VS-DR's real servers .11 .., r0 .254
+    private net     172.16.0.0/24     director .1, VS-NAT's real servers .2 .. (as published); two directors
+                                      have .251 and .252, and the active one has .1 as well
     remote sites    192.0.2.0/24      eight networks of 32 addresses for VS-TUN, router first
 
 Numbers only: which lab has which node is in labs/vs_*. `PUBLISHED` are the addresses above; another
@@ -26,6 +27,11 @@ DIRECTOR_INSIDE = "172.16.0.1"
 SITES = 8
 SITE_PREFIX = 27
 _SITE_SIZE = 32
+
+
+def paired_director(number: int) -> str:
+    """The address of director 1 or 2 on the network that both share."""
+    return _plus("172.16.0.250", number)
 
 
 def site_of(number: int) -> int:
@@ -61,6 +67,10 @@ class Addressing:
     dip: str = DIP
     clients: int = 0
     servers: int = 0
+
+    def director(self, number: int) -> str:
+        """The DIP of director `number`, counted from 1, where there are two."""
+        return _plus(self.dip, number - 1)
 
     def client(self, number: int) -> str:
         """The address of client `number`, counted from 1."""

@@ -90,6 +90,10 @@ class Network:
         ends = {cable.intf1.name, cable.intf2.name} - {interface}
         return str(ends.pop())
 
+    def set_cable(self, interface: str, *, up: bool) -> None:
+        """Pull the cable of a host's `interface` out of the switch, or plug it in again. Raises LabError."""
+        _run(["ip", "link", "set", self.switch_port(interface), "up" if up else "down"])
+
     def prompt(self) -> None:
         """Run Mininet's prompt until the user leaves it, unless standard input is closed."""
         if sys.stdin is None:
@@ -152,7 +156,10 @@ def impair(network: Network, client: Interface, options: LabOptions) -> None:
     """Delay or lose packets at both ends of a client's cable. Raises LabError."""
     rule = ["root", *netem_options(options)]
     network.hosts[client.node].run(["tc", "qdisc", "replace", "dev", client.name, *rule])
-    command = ["tc", "qdisc", "replace", "dev", network.switch_port(client.name), *rule]
+    _run(["tc", "qdisc", "replace", "dev", network.switch_port(client.name), *rule])
+
+
+def _run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=patient(10), check=False)
     if done.returncode:
         raise LabError(f"{' '.join(command)}: {done.stderr.strip()}")

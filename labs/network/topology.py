@@ -74,8 +74,13 @@ class Topology:
         return tuple(other for other in self.interfaces if other.switch == of.switch and other != of)
 
     @property
+    def directors(self) -> tuple[Node, ...]:
+        return self.by_role(Role.DIRECTOR)
+
+    @property
     def director(self) -> Node:
-        return self.by_role(Role.DIRECTOR)[0]
+        """The only one, or the first of two."""
+        return self.directors[0]
 
     @property
     def names_of_macs(self) -> dict[str, str]:

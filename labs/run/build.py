@@ -58,9 +58,9 @@ class Builder:
         self._network = Network(plan.topology, self._kernel_datapath and not userspace_switches, evidence)
         self._switch = OpenVSwitch(evidence.logs)
         self._controller = ControllerProcess(options.controller, evidence)
-        self._farm = ServerFarm(plan.servers, evidence)
+        self._farm = ServerFarm(plan.servers, evidence, can_fail=bool(plan.pair))
         self._capture = Capture(evidence)
-        self._director: DirectorProcess | None = None
+        self._directors: list[DirectorProcess] = []
 
     def build(self) -> RunningLab:
         self._announce()
@@ -68,18 +68,21 @@ class Builder:
         with step("Open vSwitch"):
             self._start_daemons()
         with step("hosts, switches, cables"):
-            self._network.build(self._start_director)
+            self._network.build(self._start_directors)
         with step("set-up scripts"):
             self._set_up()
         with step("servers and captures"):
             self._start_servers()
         with step("controller and director"):
-            director = self._wait()
+            self._wait()
         with step("rules"):
             listings = self._give_rules()
+        if self._plan.pair:
+            with step("checks of real servers, takeover"):
+                self._make_available()
         for title, lines in listings:
             self._reporter.lines(title, lines)
-        return self._running(director)
+        return self._running()
 
     def _announce(self) -> None:
         plan, options = self._plan, self._options
@@ -113,19 +116,28 @@ class Builder:
         self._switch.start_switch()
         self._switch.wait()
 
-    def _start_director(self) -> None:
-        """Write all scripts, set up the director and start it; then wait until the controller listens.
+    def _start_directors(self) -> None:
+        """Write all scripts, set up the directors and start them; then wait until the controller listens.
 
-        The director imports its modules while the switches start.
+        A director imports its modules while the switches start.
         """
-        director_setup = self._director_setup()
-        host = self._network.hosts[director_setup.name]
-        director = DirectorProcess(host, self._plan.method, self._options, self._evidence)
-        self._write(director.script, *self._rendered())
-        apply(self._script_of(director_setup), host)
-        director.start(self._scripts[director.script.name])
-        self._director = director
+        self._directors = list(self._processes())
+        self._write(*(script for one in self._directors for script in one.scripts), *self._rendered())
+        for director, setup in zip(self._directors, self._director_setups(), strict=True):
+            apply(self._script_of(setup), director.host)
+            director.start(self._scripts[director.script.name])
         self._controller.wait()
+
+    def _processes(self) -> Iterator[DirectorProcess]:
+        plan, hosts = self._plan, self._network.hosts
+        if not plan.pair:
+            host = hosts[self._director_setups()[0].name]
+            yield DirectorProcess(host, plan.method, self._options, self._evidence)
+            return
+        from labs.run.pair import PairedDirector  # late: most labs have one director
+
+        for setup in plan.pair:
+            yield PairedDirector(setup, self._network, self._options, self._evidence, self._scripts)
 
     def _set_up(self) -> None:
         """Run the scripts of all other nodes."""
@@ -134,8 +146,7 @@ class Builder:
         if self._options.impaired:
             for client in self._plan.nodes(Role.CLIENT):
                 impair(self._network, client.interfaces[0], self._options)
-        director_setup = self._director_setup()
-        others = (setup for setup in self._plan.setups if setup is not director_setup)
+        others = (setup for setup in self._plan.setups if not isinstance(setup, DirectorSetup))
         apply_all((self._script_of(setup), self._network.hosts[setup.name]) for setup in others)
 
     def _rendered(self) -> Iterator[Script]:
@@ -148,13 +159,13 @@ class Builder:
             path = self._evidence.scripts / script.name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(script.text)
-            path.chmod(0o755)
+            path.chmod(0o755 if script.interpreter else 0o644)
 
     def _script_of(self, setup: Setup) -> Script:
         return self._scripts[name_for(setup, self._options.dialect)]
 
-    def _director_setup(self) -> DirectorSetup:
-        return next(setup for setup in self._plan.setups if isinstance(setup, DirectorSetup))
+    def _director_setups(self) -> list[DirectorSetup]:
+        return [setup for setup in self._plan.setups if isinstance(setup, DirectorSetup)]
 
     def _start_servers(self) -> None:
         if self._captures:
@@ -172,28 +183,37 @@ class Builder:
             names[f"{node.name}-{TUNNEL}"] = TUNNEL
         return names
 
-    def _wait(self) -> DirectorProcess:
-        assert self._director is not None
+    def _wait(self) -> None:
         self._controller.client.wait_for_switches(self._plan.topology.switches)
         framework, version = self._controller.client.framework()
         if self._options.controller == "auto" and framework != "ryu":
             self._note(f"Ryu does not start on this Python: the controller runs on {framework} {version}.")
-        self._director.wait()
-        return self._director
+        for director in self._directors:
+            director.wait()
 
     def _give_rules(self) -> list[tuple[str, list[str]]]:
-        """Run the director's script of rules; returns its commands, and the rules as they are listed then."""
-        setup = self._director_setup()
-        host = self._network.hosts[setup.name]
-        script = self._scripts[f"{setup.name}/rules.sh"]
-        apply(script, host)
+        """Run the scripts of rules; returns the commands for each director, and the rules as listed then."""
+        for director in self._directors:
+            script = self._scripts[f"{director.host.name}/rules.sh"]
+            apply(script, director.host)
         given = [line for line in script.text.splitlines() if line.startswith(("ippfvsadm", "-A"))]
+        which = "each" if len(self._directors) > 1 else "the"
         return [
-            ("Commands given to the director", given),
-            ("ippfvsadm -L", host.run(["ippfvsadm", "-L"]).stdout.splitlines()),
+            (f"Commands given to {which} director", given),
+            ("ippfvsadm -L", director.host.run(["ippfvsadm", "-L"]).stdout.splitlines()),
         ]
 
-    def _running(self, director: DirectorProcess) -> RunningLab:
+    def _make_available(self) -> None:
+        """Start the checks of real servers and the takeover; the first director becomes the active one."""
+        from labs.run.pair import PairedDirector
+
+        first, *others = (one for one in self._directors if isinstance(one, PairedDirector))
+        first.make_available()
+        first.wait_for_vip()
+        for other in others:
+            other.make_available()
+
+    def _running(self) -> RunningLab:
         hosts = self._network.hosts
         clients = tuple(
             Client(hosts[node.name], self._farm.scratch / node.name, self._plan.vip)
@@ -204,7 +224,7 @@ class Builder:
             options=self._options,
             network=self._network,
             clients=clients,
-            director=director,
+            directors=tuple(self._directors),
             controller=self._controller.client,
             farm=self._farm,
             evidence=self._evidence,

@@ -4,7 +4,7 @@ scripts/        the rendered scripts of both dialects, each with its undo script
 commands.jsonl  every command with host, exit code and output
 pcap/           one capture per interface
 logs/           output of the daemons, and access logs of the servers
-events.jsonl    what the director did
+events.jsonl    what the director did; events-d1.jsonl and events-d2.jsonl where there are two
 report.json     the result
 """
 
@@ -72,6 +72,10 @@ class Evidence:
                 path.rename(aside / path.name)
         for path in (self.scripts, self.pcaps, self.logs):
             path.mkdir()
+
+    def events_of(self, director: str) -> Path:
+        """The events of the director on this host."""
+        return self.events if director == "d" else self.folder / f"events-{director}.jsonl"
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"

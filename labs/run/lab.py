@@ -80,14 +80,14 @@ def run(
     options: LabOptions,
     report_to: Path | None = None,
     faults: Sequence[Fault] = (),
-    chosen: Sequence[checks.CheckFunction] = checks.ALL,
+    chosen: Sequence[checks.CheckFunction] = (),
     answers: Answers | None = None,
 ) -> int:
     """Run a lab in its own sandbox; 0 if every check passed, 1 if one failed.
 
-    `faults` break it once it is built, `chosen` are the checks to run. `answers` are further requests that
-    its control socket takes while it stays (`--cli`). Raises Unable, before anything is built, where
-    this machine lacks something.
+    `faults` break it once it is built; `chosen` are the checks to run, if not those of the lab. `answers` are
+    further requests that its control socket takes while it stays (`--cli`). Raises Unable, before anything is
+    built, where this machine lacks something.
     """
     capabilities.require()
     capabilities.require_for(options)
@@ -99,7 +99,7 @@ def run(
         control_server = ControlServer(evidence.folder, lab=plan.lab) if options.cli else None
         running, notes = _build(plan, options, evidence, reporter)
         _break(running, faults)
-        results = _check(running, reporter, chosen)
+        results = _check(running, reporter, chosen or checks.of(running.plan, options))
         counted, lost = _connections(running)
         report = _report(running, (*results, *lost), counted, reporter, notes, began)
         reporter.result(report, plan.topology.names_of_macs)
@@ -222,4 +222,5 @@ def _report(
         seconds={**reporter.seconds, "total": time.monotonic() - began},
         notes=tuple(notes),
         folder=running.evidence.folder,
+        failures=tuple(running.failures),
     )

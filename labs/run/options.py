@@ -1,4 +1,4 @@
-"""The options of lab-nat, lab-tun and lab-dr: each is spelled here once, with its default and its help.
+"""The options of the labs: each is spelled here once, with its default and its help.
 
 A task takes its options, their help and their order (which decides the short flags) from a dataclass such
 as LabOptions. Imports next to nothing: `./inv --list` reads it.
@@ -13,6 +13,7 @@ from inspect import Parameter, Signature
 from typing import Any, TypeVar
 
 from labs.errors import BadRequest
+from labs.methods import METHODS
 from labs.network.addresses import PUBLISHED, Addressing
 
 T = TypeVar("T")
@@ -20,6 +21,8 @@ T = TypeVar("T")
 MOST_SERVERS = 200
 MOST_DELAY = 2000  # milliseconds
 MOST_LOSS = 20  # percent; the checks of a lab still end in time
+_LEAST = 2  # real servers of lab-ha: one fails
+_STEP, _LONGEST = 10, 40_950  # milliseconds of VRRP's interval: 12 bits of hundredths of a second
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
 
 
@@ -66,6 +69,33 @@ class LabOptions:
     def impaired(self) -> bool:
         """Whether packets to and from the clients are delayed or lost."""
         return bool(self.delay or self.loss)
+
+
+@dataclass(frozen=True, slots=True)
+class HaOptions(LabOptions):
+    """What a person may ask of lab-ha besides; raises BadRequest."""
+
+    method: str = option("dr", "Forwarding method: nat, tun or dr (default dr).")
+    takeover: str = option("vrrp", "Program that moves the VIP: vrrp (default).")
+    sync: bool = option(True, "Whether the active director tells the other of its connections.")
+    advert_interval: int = option(
+        1000, "Milliseconds between the active director's signs of life (default 1000)."
+    )
+    every_failure: bool = option(False, "Try every kind of failure, not only killed processes and hosts.")
+
+    def __post_init__(self) -> None:
+        from labs.run.takeover import TAKEOVERS
+
+        LabOptions.__post_init__(self)
+        if self.servers < _LEAST:
+            raise BadRequest(f"--servers {self.servers}: lab-ha has {_LEAST} to {MOST_SERVERS} real servers.")
+        _require_known("--method", self.method, METHODS)
+        _require_known("--takeover", self.takeover, tuple(TAKEOVERS))
+        if self.advert_interval % _STEP or not _STEP <= self.advert_interval <= _LONGEST:
+            raise BadRequest(
+                f"--advert-interval {self.advert_interval}: expected {_STEP} to {_LONGEST} milliseconds, "
+                f"a multiple of {_STEP}."
+            )
 
 
 def _require_known(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""The lab's own processes: the director on host `d`, the OpenFlow controller, and a tcpdump per interface.
+"""The lab's own processes: a director, the OpenFlow controller, and a tcpdump per interface.
 
 The director starts with an empty table and gets its rules from ippfvsadm, like any other. A capture runs
 from before the first packet of a client to the end; its file, `INTERFACE.pcap` in the run's folder, is for
@@ -27,41 +27,58 @@ from realserver_setup.render import Script, start_for
 
 
 class DirectorProcess:
-    def __init__(self, host: Host, method: Method, options: LabOptions, evidence: Evidence) -> None:
-        self._host = host
+    """`socket` is where the lab finds its control socket, which is at DIRECTOR on its host."""
+
+    def __init__(
+        self, host: Host, method: Method, options: LabOptions, evidence: Evidence, socket: str = DIRECTOR
+    ) -> None:
+        self.host = host
+        self.socket = socket
+        self.events = evidence.events_of(host.name)
         command = [
             *("lvs-director", "--method", method.name.lower()),
             *("--scheduler", options.scheduler, "--engine", options.engine),
-            *("--socket", DIRECTOR, "--events", str(evidence.events)),
+            *("--socket", DIRECTOR, "--events", str(self.events)),
         ]
         self.script = start_for(host.name, command)
-        self._log = evidence.log("director")
+        self._log = evidence.log("director" if host.name == "d" else f"director-{host.name}")
         self._daemon: Daemon | None = None
+
+    @property
+    def scripts(self) -> tuple[Script, ...]:
+        """What it needs besides the set-up script and the rules."""
+        return (self.script,)
 
     def start(self, script: Script) -> None:
         """Start it with `script`, its own or an edited one; `wait` returns once it forwards."""
-        process = self._host.start([script.interpreter, "-c", script.text, script.name], self._log)
+        process = self.host.start([script.interpreter, "-c", script.text, script.name], self._log)
         self._daemon = Daemon("The director", process, self._log)
 
     def wait(self) -> None:
+        self._running().wait(Path(self.socket).exists, "the director's control socket")
+
+    def _running(self) -> Daemon:
         assert self._daemon is not None
-        self._daemon.wait(Path(DIRECTOR).exists, "the director's control socket")
+        return self._daemon
 
     @property
     def pid(self) -> int:
-        assert self._daemon is not None
-        return self._daemon.process.pid
+        return self._running().process.pid
 
     def ask(self, what: str) -> dict[str, Any]:
         """Send a request to its control socket and return the answer. Raises ChannelError."""
         try:
-            return call(DIRECTOR, {"do": what}, timeout=patient(20))
+            return call(self.socket, {"do": what}, timeout=patient(20))
         except ChannelError as error:
             ended = self._daemon.ended() if self._daemon else ""
             if not ended:
                 raise
             # The answer may come from another director that somebody has started on the host since.
             raise ChannelError(f"{error} {ended}") from None
+
+    def owns_vip(self) -> bool:
+        """Whether this is the active director; the only one always is."""
+        return True
 
     def connections_by_server(self) -> dict[tuple[str, int], int]:
         """(RIP, port) -> number of connections that the director has given it."""

@@ -26,6 +26,26 @@ class ServerReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """What was measured while the VIP moved (lab-ha): `what` happened to which `director`.
+
+    `before` and `after` own the VIP. `silence` is the longest time without an answer at the client, in
+    seconds; `connections` are those that were open, each with its `kind` and `result`, empty where it lives.
+    """
+
+    what: str
+    director: str
+    before: str
+    after: str
+    silence: float
+    connections: tuple[dict[str, str], ...]
+
+    @property
+    def lived(self) -> int:
+        return sum(not one["result"] for one in self.connections)
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """`seconds` has a figure per step, and `total`; `notes` are remarks on how this machine ran the lab."""
 
@@ -38,6 +58,7 @@ class Report:
     seconds: dict[str, float]
     notes: tuple[str, ...]
     folder: Path
+    failures: tuple[Failure, ...] = ()
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -59,6 +80,7 @@ class Report:
             "packets": [row.as_dict() for row in self.packets if row],
             "notes": list(self.notes),
             "folder": str(self.folder),
+            **({"failures": [asdict(failure) for failure in self.failures]} if self.failures else {}),
         }
 
     def written(self, path: Path) -> str:

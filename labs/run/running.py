@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # some of these import the checks, which import this file
     from labs.run.options import LabOptions
     from labs.run.packet_table import Row
     from labs.run.processes import DirectorProcess
+    from labs.run.report import Failure
 
 
 @dataclass(slots=True)
@@ -23,8 +24,15 @@ class RunningLab:
     options: LabOptions
     network: Network
     clients: tuple[Client, ...]
-    director: DirectorProcess
+    directors: tuple[DirectorProcess, ...]
     controller: ControllerClient
     farm: ServerFarm
     evidence: Evidence
     packets: list[Row | None] = field(default_factory=list)  # the packet table, once observed
+    failures: list[Failure] = field(default_factory=list)  # what was measured while something failed
+
+    @property
+    def director(self) -> DirectorProcess:
+        """The only one, or of two the one that owns the VIP, else the first."""
+        alone = len(self.directors) == 1
+        return next((one for one in self.directors if alone or one.owns_vip()), self.directors[0])

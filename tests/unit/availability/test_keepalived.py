@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 
 from availability.config.keywords import REFUSED, TABLE, Keyword
+from labs.methods import METHODS
+from labs.plan import plan_for
+from labs.run.options import HaOptions
 from labs.wait import patient
+from realserver_setup.render import configuration
 from tests.unit.availability.files import FILES
 
 pytestmark = pytest.mark.skipif(
@@ -71,6 +75,17 @@ def test_it_accepts_the_files_of_our_tests(tmp_path: Path, name: str) -> None:
     file.write_text(FILES[name])
     done = check(file)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("sync", [True, False])
+@pytest.mark.parametrize("method", METHODS)
+def test_it_accepts_the_files_of_lab_ha(tmp_path: Path, method: str, sync: bool) -> None:
+    file = tmp_path / "keepalived.conf"
+    for setup in plan_for("ha", HaOptions(method=method, sync=sync)).pair:
+        text = configuration("keepalived.conf.j2", host=setup)
+        file.write_text(text.replace(f"{setup.name}-eth", "eth"))  # what exists where it is tried
+        done = check(file)
+        assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def block(name: str, lines: Iterable[str]) -> str:

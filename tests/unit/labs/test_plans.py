@@ -9,7 +9,7 @@ from labs.methods import METHODS
 from labs.network import addresses
 from labs.network.topology import Role
 from labs.plan import Plan, plan_for
-from labs.run.options import LabOptions
+from labs.run.options import HaOptions, LabOptions
 from realserver_setup.build import DirectorSetup, RealServerSetup
 from realserver_setup.render import rules_for, scripts_for
 
@@ -48,6 +48,46 @@ def test_the_gateway_decides_the_path_of_replies(method: str, gateway: str) -> N
     first = next(setup for setup in plan.setups if isinstance(setup, RealServerSetup))
     assert first.gateway == gateway
     assert plan.replies_through_director == (plan.method is Method.NAT)
+
+
+# ---- two directors ----
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_two_directors_take_the_place_of_one(method: str) -> None:
+    options = HaOptions(method=method)
+    alone, plan = plan_for(method, options), plan_for("ha", options)
+    assert [node.name for node in plan.topology.directors] == ["d1", "d2"]
+    assert plan.servers == alone.servers
+    names = {node.name for node in alone.topology.nodes} - {"d"}
+    assert {node.name for node in plan.topology.nodes} == names | {"d1", "d2"}
+    owned = [interface.address for interface in plan.topology.interfaces]
+    assert len(set(owned)) == len(owned)
+    assert not {address for setup in plan.pair for address, _ in setup.virtual} & set(owned)
+    first, second = plan.pair
+    assert (first.peer_outside, second.peer_outside) == (second.outside.address, first.outside.address)
+    assert first.pair.network == second.pair.network
+    assert all(script.text for setup in plan.setups for script in scripts_for(setup).values())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_neither_of_two_directors_starts_with_the_vip(method: str) -> None:
+    plan = plan_for("ha", HaOptions(method=method))
+    directors = [setup for setup in plan.setups if isinstance(setup, DirectorSetup)]
+    assert len(directors) == 2
+    for setup in directors:
+        texts = [script.text for name, script in scripts_for(setup).items() if "rules" not in name]
+        assert not any(plan.vip in line for text in texts for line in text.splitlines() if line[:1] != "#")
+
+
+def test_the_gateway_of_vs_nat_moves_with_the_vip() -> None:
+    plan = plan_for("ha", HaOptions(method="nat"))
+    server = next(setup for setup in plan.setups if isinstance(setup, RealServerSetup))
+    assert server.gateway == addresses.DIRECTOR_INSIDE
+    assert [setup.virtual[1] for setup in plan.pair] == [
+        (server.gateway, "d1-eth1"),
+        (server.gateway, "d2-eth1"),
+    ]
 
 
 def test_every_site_of_vs_tun_has_its_own_router() -> None:

@@ -210,6 +210,7 @@ def evil_host(value: str) -> SimpleNamespace:
         method=Method.NAT,
         routes=(route,),
         rules=(rule,),
+        owns_vip=True,
     )
 
 
@@ -221,14 +222,14 @@ TEMPLATES = sorted(
 
 
 def test_all_templates_are_tested() -> None:
-    assert len(TEMPLATES) == 2 * (2 * 3 + 6) + 3
+    assert len(TEMPLATES) == 2 * (2 * 3 + 6) + 4
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_no_value_becomes_a_command(template: str, stubs: Path, tmp_path: Path) -> None:
     for value in EVIL:
         names = {"host": evil_host(value), "tunnel": value, "script": value}
-        names |= {"name": value, "command": ("ippfvsadm", value)}
+        names |= {"name": value, "command": ("ippfvsadm", value), "what": value, "folder": value}
         text = render._render(render._template(template, render.quote_for_shell), names)
         # A stub may fail on such a value, and there is no such device: go on, to see every command.
         said = run(text.replace("set -e", "").replace("exit 1", ":"), stubs, tmp_path)

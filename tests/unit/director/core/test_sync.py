@@ -345,6 +345,16 @@ def test_the_whole_table_is_told_with_the_time_that_is_left() -> None:
 # ---- ftp ----
 
 
+def test_a_data_connection_finds_the_server_of_its_control_connection() -> None:
+    """Its ports are in no rule."""
+    backup = published()
+    data = Endpoint(FTP.address, 30828)
+    assert backup.receive(established(vip=data, server=data._replace(address=FTP2.address)), 0)
+    decision = backup.decide(tcp(client(40000), data, ACK), 1)
+    assert isinstance(decision, Forward)
+    assert decision.destination == data._replace(address=FTP2.address)
+
+
 def test_shifted_sequence_numbers_are_sent_and_continued() -> None:
     pair = Pair(published())
     master, at = pair.master, {"sequence": 1, "acknowledgement": 1}

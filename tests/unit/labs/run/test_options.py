@@ -14,7 +14,7 @@ from invoke.collection import Collection
 import tasks
 from labs.errors import BadRequest, Unable
 from labs.run.lab import run_lab
-from labs.run.options import LabOptions, from_words, signature_of
+from labs.run.options import HaOptions, LabOptions, from_words, signature_of
 from labs.wait import patient
 from tests.unit.forked import inv
 
@@ -115,3 +115,30 @@ def test_show_scripts_prints_them_and_runs_nothing(capsys: pytest.CaptureFixture
     shown = capsys.readouterr().out
     assert "ifconfig lo:0 203.0.113.1 netmask 255.255.255.255" in shown
     assert shown.count("#!/bin/sh") >= 3
+
+
+# ---- lab-ha ----
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("servers", 1, "--servers 1: lab-ha has 2 to 200"),
+        ("method", "local", "--method 'local' is unknown: choose from nat, tun, dr"),
+        ("takeover", "luck", "--takeover 'luck' is unknown: choose from "),
+        ("advert_interval", 15, "--advert-interval 15: expected 10 to 40950 milliseconds, a multiple of 10"),
+        ("advert_interval", 0, "--advert-interval 0"),
+        ("advert_interval", 41_000, "--advert-interval 41000"),
+    ],
+)
+def test_an_option_of_lab_ha_that_makes_no_sense(option: str, value: Any, sentence: str) -> None:
+    with pytest.raises(BadRequest, match=sentence):
+        HaOptions(**{option: value})
+
+
+def test_lab_ha_has_the_options_of_the_others_and_its_own() -> None:
+    flags: set[str] = set()
+    for context in Collection.from_module(tasks).to_contexts():
+        if context.name in ("lab-dr", "lab-ha"):
+            flags ^= {flag for flag in (*context.flags, *context.inverse_flags) if flag.startswith("--")}
+    assert flags == {"--method", "--takeover", "--sync", "--no-sync", "--advert-interval", "--every-failure"}

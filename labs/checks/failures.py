@@ -1,0 +1,403 @@
+"""Failures: a real server's, which takes it out of service, and a director's, which moves the VIP.
+
+Times are limits for an idle machine, and grow with the slowness of this one (labs/wait.py). What has to be
+true when something fails (a download is under way, the other director knows all connections) is waited for.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labs.checks.result import Check
+from labs.errors import BuildFailed, LabError
+from labs.hosts import traffic
+from labs.hosts.host import Host, program
+from labs.network.topology import LAN, Role
+from labs.plan import RealServer
+from labs.run.options import HaOptions, LabOptions
+from labs.run.pair import PairedDirector
+from labs.run.report import Failure
+from labs.run.running import RunningLab
+from labs.wait import patient, poll_until, wait_for
+
+if TYPE_CHECKING:
+    from labs.checks import CheckFunction
+
+SUBJECT = "failures"
+_OUT, _BACK = 2.0, 2.0  # seconds until a real server is out of service, and back
+_KINDS = ("keep-alive", "keep-alive", "download", "download", "ftp control", "ftp data")
+_SYNC = 6  # seconds until the other director knows a connection: 2 to 3, and the next look at the clock
+_STUCK = 20  # seconds for anything on a client
+_MARGIN = 0.5  # seconds for a takeover besides the protocol's own times
+
+
+def checks(options: LabOptions) -> tuple[CheckFunction, ...]:
+    """What fails and comes back; with --every-failure, in every way."""
+    assert isinstance(options, HaOptions)
+    if not options.every_failure:
+        return (server_killed, director_killed, director_back)
+    return (
+        *(server_killed, server_frozen, server_cut_off, server_answers_500, server_too_slow),
+        *(director_killed, director_back),
+        *(director_stopped, director_frozen, director_cut_off, director_mute),
+    )
+
+
+# ---- a real server fails ----
+
+
+def server_killed(run: RunningLab) -> tuple[Check, ...]:
+    """The process of its httpd is killed, and started again."""
+    server = run.plan.servers[0]
+    return _server_fails(
+        run,
+        "killed",
+        partial(run.farm.kill, server.name),
+        partial(run.farm.start_again, server.name, run.network.hosts[server.name]),
+    )
+
+
+def server_frozen(run: RunningLab) -> tuple[Check, ...]:
+    """All its processes are stopped: its kernel still accepts connections."""
+    name = run.plan.servers[0].name
+    return _server_fails(run, "frozen", partial(run.farm.freeze, name), partial(run.farm.thaw, name))
+
+
+def server_cut_off(run: RunningLab) -> tuple[Check, ...]:
+    interface = f"{run.plan.servers[0].name}-eth0"
+    return _server_fails(
+        run,
+        "cable cut",
+        partial(run.network.set_cable, interface, up=False),
+        partial(run.network.set_cable, interface, up=True),
+    )
+
+
+def server_answers_500(run: RunningLab) -> tuple[Check, ...]:
+    return _misbehaves(run, "answers 500", run.farm.failing)
+
+
+def server_too_slow(run: RunningLab) -> tuple[Check, ...]:
+    return _misbehaves(run, "too slow", run.farm.slow)
+
+
+def _misbehaves(run: RunningLab, what: str, how: str) -> tuple[Check, ...]:
+    flag = run.farm.root(run.plan.servers[0].name) / how
+    return _server_fails(run, what, flag.touch, flag.unlink)
+
+
+def _server_fails(
+    run: RunningLab, what: str, fail: Callable[[], object], heal: Callable[[], object]
+) -> tuple[Check, ...]:
+    """The first real server fails and recovers: the director's rules and the clients follow."""
+    server = run.plan.servers[0]
+    title = f"{server.name} {what}"
+    out = _timed(fail, lambda: not _serves(run, server), _OUT)
+    names = run.clients[0].names(_round(run))
+    back = _timed(heal, lambda: _serves(run, server), _BACK)
+    again = run.clients[0].names(_round(run))
+    others = len(names) == _round(run) and server.name not in names
+    return (
+        _in_time(f"{title}: out of service", out, _OUT),
+        Check(f"{title}: no new connection", others, "all served, by others", _text(names, _round(run))),
+        _in_time(f"{title}: back in service", back, _BACK),
+        Check(
+            f"{title}: new connections again",
+            len(again) == _round(run) and server.name in again,
+            f"all served, some by {server.name}",
+            _text(again, _round(run)),
+        ),
+    )
+
+
+def _serves(run: RunningLab, server: RealServer) -> bool:
+    """Whether the active director gives it new connections for http."""
+    services = run.director.ask("list")["services"]
+    targets = (target for service in services if service["port"] == 80 for target in service["servers"])
+    return any(target["address"] == server.address and target["weight"] > 0 for target in targets)
+
+
+def _round(run: RunningLab) -> int:
+    """Connections in which wrr reaches every real server."""
+    return 2 * sum(server.weight for server in run.plan.servers)
+
+
+def _timed(act: Callable[[], object], reached: Callable[[], bool], seconds: float) -> tuple[float, float]:
+    """Seconds until it was so, and how many were allowed; waits a little longer than that."""
+    began = time.monotonic()
+    act()
+    poll_until(reached, bool, 2 * seconds)
+    return time.monotonic() - began, patient(seconds)
+
+
+def _in_time(title: str, times: tuple[float, float], seconds: float) -> Check:
+    took, allowed = times
+    return Check(title, took <= allowed, f"within {seconds:g} s{_grown(allowed, seconds)}", f"{took:.1f} s")
+
+
+def _grown(allowed: float, seconds: float) -> str:
+    return f" ({allowed:.0f} s on this machine)" if allowed >= seconds + 1 else ""
+
+
+def _text(names: list[str], wanted: int) -> str:
+    counts = ", ".join(f"{name} {count}" for name, count in sorted(Counter(names).items()))
+    return f"{len(names)} of {wanted} served: {counts or 'none'}"
+
+
+# ---- a director fails ----
+
+
+def director_killed(run: RunningLab) -> tuple[Check, ...]:
+    """As if its power failed: all processes are killed, and its interfaces are down."""
+    return _moves(run, "killed", _pair(run)[0].crash)
+
+
+def director_back(run: RunningLab) -> tuple[Check, ...]:
+    """The first director is started again, and takes the VIP back."""
+    first, _ = _pair(run)
+    if not first.is_down:
+        return (Check(f"{first.host.name} back", False, "a director that was killed", "none was"),)
+    return _moves(run, "back", first.boot)
+
+
+def director_stopped(run: RunningLab) -> tuple[Check, ...]:
+    """It is stopped in order, and started again."""
+    first, _ = _pair(run)
+    return (*_moves(run, "stopped in order", first.stop), *_moves(run, "back", first.boot))
+
+
+def director_frozen(run: RunningLab) -> tuple[Check, ...]:
+    """All its processes are stopped, and continued."""
+    first, _ = _pair(run)
+    return (*_moves(run, "frozen", first.freeze), *_moves(run, "thawed", first.thaw))
+
+
+def director_cut_off(run: RunningLab) -> tuple[Check, ...]:
+    """The cable to the clients is cut, and mended."""
+    first, _ = _pair(run)
+    outside = first.setup.outside.name
+    return (
+        *_moves(run, "cut off", partial(run.network.set_cable, outside, up=False)),
+        *_moves(run, "connected again", partial(run.network.set_cable, outside, up=True)),
+    )
+
+
+def director_mute(run: RunningLab) -> tuple[Check, ...]:
+    """Nothing that it sends to the clients' side leaves any more; it still hears."""
+    first, _ = _pair(run)
+    outside = first.setup.outside.name
+    return (
+        *_moves(run, "not heard", partial(first.mute, outside)),
+        *_moves(run, "heard again", partial(first.unmute, outside)),
+    )
+
+
+def _pair(run: RunningLab) -> tuple[PairedDirector, PairedDirector]:
+    first, second = (one for one in run.directors if isinstance(one, PairedDirector))
+    return first, second
+
+
+def _moves(run: RunningLab, what: str, act: Callable[[], object]) -> tuple[Check, ...]:
+    """Something happens to the first director by which the VIP moves from one to the other."""
+    first, second = _pair(run)
+    name = first.host.name
+    failure = measured(run, what, act)
+    before, after = (second, first) if failure.before == second.host.name else (first, second)
+    owners = f"{before.host.name} before, {after.host.name} after"
+    synced = after.setup.sync
+    limit = _longest_silence(first)
+    allowed = patient(limit)
+    all_of = len(failure.connections)
+    return (
+        Check(
+            f"{name} {what}: who owns the VIP",
+            failure.after == after.host.name,
+            f"{owners}, by ARP and by the router",
+            f"{failure.before} before, {failure.after} after",
+        ),
+        Check(
+            f"{name} {what}: time without an answer",
+            failure.silence <= allowed,
+            f"at most {limit:.2f} s{_grown(allowed, limit)}",
+            f"{failure.silence:.3f} s",
+        ),
+        Check(
+            f"{name} {what}: connections",
+            failure.lived == (all_of if synced else 0),
+            f"all of {all_of} live" if synced else "none lives, without synchronisation",
+            _fates(failure),
+        ),
+    )
+
+
+def _longest_silence(first: PairedDirector) -> float:
+    """Seconds: until the silent director counts as dead, and the other has taken over."""
+    return first.setup.interval * first.takeover.silence + _MARGIN
+
+
+def _fates(failure: Failure) -> str:
+    """`keep-alive 2 of 2, download 1 of 2 (reset)`."""
+    parts = []
+    for kind in dict.fromkeys(one["kind"] for one in failure.connections):
+        results = [one["result"] for one in failure.connections if one["kind"] == kind]
+        lost = sorted({result for result in results if result})
+        why = f" ({', '.join(lost)})" if lost else ""
+        parts.append(f"{kind} {sum(not result for result in results)} of {len(results)}{why}")
+    return ", ".join(parts)
+
+
+def measured(run: RunningLab, what: str, act: Callable[[], object]) -> Failure:
+    """Do it while connections are open and probes run, and wait until the VIP has moved. Raises LabError."""
+    active, standby = _by_role(run)
+    with _connections(run) as held, _probes(run) as prober:
+        if active.setup.sync:
+            _wait_until_known(standby, run.clients[1].host, held)
+        before = _owner(run)
+        serial = max((packet.serial for packet in run.controller.arp()), default=0)
+        prober.ask()
+        act()
+        limit = _longest_silence(active) + active.setup.preempt_delay
+        wait_for(standby.owns_vip, 2 * limit, f"{standby.host.name} to own the VIP", BuildFailed)
+        moved = time.time()
+        after = poll_until(partial(_owner, run, serial), lambda owner: owner != before, limit)
+        poll_until(prober.ask, lambda seen: seen["last"] > moved, limit)
+        seen = prober.ask()
+        held.go_on()
+    failure = Failure(what, active.host.name, before, after, seen["longest"], tuple(held.results(run)))
+    run.failures.append(failure)
+    return failure
+
+
+def _by_role(run: RunningLab) -> tuple[PairedDirector, PairedDirector]:
+    """The active director, and the other. Raises BuildFailed unless exactly one owns the VIP."""
+    pair = _pair(run)
+    owners = [one for one in pair if one.owns_vip()]
+    if len(owners) != 1:
+        names = " and ".join(one.host.name for one in owners) or "no director"
+        raise BuildFailed(f"{names} had the VIP before anything happened: see logs/takeover-*.log.")
+    return owners[0], next(one for one in pair if one is not owners[0])
+
+
+def _owner(run: RunningLab, since: int = 0) -> str:
+    """Who owns the VIP by the last ARP packet that names it as sender, and by the router's neighbour table.
+
+    One name where both agree.
+    """
+    names = {node.interfaces[0].mac: node.name for node in run.plan.topology.directors}
+    claims = [packet.sender_mac for packet in run.controller.arp(since) if packet.sender_ip == run.plan.vip]
+    by_arp = names.get(claims[-1], claims[-1]) if claims else "unknown"
+    by_router = _neighbour(run, names)
+    return by_arp if by_arp == by_router else f"{by_arp} by ARP, {by_router} by the router"
+
+
+def _neighbour(run: RunningLab, names: Mapping[str, str]) -> str:
+    """Who has the VIP in the router's neighbour table."""
+    router = run.plan.nodes(Role.ROUTER)[0]
+    interface = next(one for one in router.interfaces if one.switch == LAN)
+    command = ["ip", "-j", "neigh", "show", run.plan.vip, "dev", interface.name]
+    shown = run.network.hosts[router.name].run(command).stdout.strip()
+    macs = [str(entry.get("lladdr", "")) for entry in json.loads(shown or "[]")]
+    return names.get(macs[0], macs[0] or "unknown") if macs else "unknown"
+
+
+# ---- what runs on the clients meanwhile ----
+
+
+@dataclass(slots=True)
+class Helper:
+    """A traffic.py on a client: a line to it, a line of JSON from it. Raises LabError."""
+
+    process: subprocess.Popen[str]
+
+    def ask(self) -> Any:
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
+        except OSError:
+            raise LabError(self._ended()) from None
+        return self.answer()
+
+    def answer(self) -> Any:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise LabError(self._ended())
+        return json.loads(line)
+
+    def _ended(self) -> str:
+        assert self.process.stderr is not None
+        return f"The traffic of the client ended: {self.process.stderr.read().strip()[-300:]}"
+
+
+@contextmanager
+def _helper(host: Host, *words: object) -> Iterator[Helper]:
+    process = host.talk(program(Path(traffic.__file__), *words))
+    try:
+        yield Helper(process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@contextmanager
+def _probes(run: RunningLab) -> Iterator[Helper]:
+    """Probes on the first client, which have been answered at least once."""
+    with _helper(run.clients[0].host, "probe", run.plan.vip, 80) as prober:
+        wait_for(lambda: prober.ask()["answers"], _STUCK, "the first answer to a probe", BuildFailed)
+        yield prober
+
+
+class _Held:
+    """The connections that were opened on the second client."""
+
+    def __init__(self, helper: Helper) -> None:
+        self._helper = helper
+        self.opened: list[dict[str, Any]] = helper.answer()
+        self.ended: list[dict[str, Any]] = []
+        failed = [one for one in self.opened if one["result"]]
+        if failed:
+            why = f"{failed[0]['kind']}: {failed[0]['result']}"
+            raise BuildFailed(f"A connection could not be opened: {why}.")
+
+    def go_on(self) -> None:
+        self.ended = self._helper.ask()
+
+    def results(self, run: RunningLab) -> Iterator[dict[str, str]]:
+        """Kind and result of each, empty where it lives and its file is whole."""
+        whole = f"sha256 {run.farm.files[traffic.FILE].digest}"
+        for one in self.ended:
+            result = one["result"]
+            spoilt = "another file arrived" if result.startswith("sha256") else result
+            yield {"kind": one["kind"], "result": "" if result == whole else spoilt}
+
+
+@contextmanager
+def _connections(run: RunningLab) -> Iterator[_Held]:
+    client = run.clients[1].host
+    with _helper(client, "hold", run.plan.vip, patient(_STUCK), *_KINDS) as helper:
+        yield _Held(helper)
+
+
+def _wait_until_known(standby: PairedDirector, client: Host, held: _Held) -> None:
+    """Until the other director has all connections in its table. Raises BuildFailed."""
+    if standby.is_down:
+        return
+    ports = {one["port"] for one in held.opened}
+
+    def known() -> bool:
+        rows = standby.ask("connections")["connections"]
+        return ports <= {
+            int(row["client"].rpartition(":")[2]) for row in rows if row["state"] == "ESTABLISHED"
+        }
+
+    wait_for(known, _SYNC, f"{standby.host.name} to know the connections of {client.name}", BuildFailed)

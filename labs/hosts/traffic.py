@@ -1,0 +1,251 @@
+"""Runs on a client of lab-ha while something fails: quick probes, and connections that stay open.
+
+    traffic.py probe ADDRESS PORT            TCP connections, one after another: the next a millisecond
+                                             after an answer; after 20 ms without one, another each ms.
+                                             For each line on standard input it prints its answers so far:
+                                             their number, the last one, and the longest time without any
+    traffic.py hold ADDRESS SECONDS KIND...  opens a connection of each kind and prints the local ports; for
+                                             each line on standard input it goes on with all of them, and
+                                             prints what became of each, within SECONDS
+
+    keep-alive    http: another request
+    download      1 MB by http, of which a few bytes have been read: the rest
+    ftp control   a session that is logged in: NOOP
+    ftp data      1 MB by ftp, of which a few bytes have been read: the rest, and 226 on the other connection
+
+Output is JSON, a line each; times are in seconds since the epoch. Uses the standard library only.
+"""
+
+from __future__ import annotations
+
+import ftplib
+import hashlib
+import json
+import select
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+PAUSE, QUIET = 0.001, 0.020  # seconds
+_GIVEN_UP = 0.5  # seconds after which no answer to a probe is expected: before the kernel sends it again
+_BUFFER = 4096  # bytes that a client takes of a download before it is told to go on
+FILE = "1m.bin"
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends a RST, which leaves nothing behind
+
+
+def say(value: object) -> None:
+    print(json.dumps(value), flush=True)
+
+
+# ---- probes ----
+
+
+class Prober:
+    """Probes that are under way, by file descriptor, and what is known of the answers."""
+
+    def __init__(self, address: str, port: int) -> None:
+        self._target = (address, port)
+        self._poll = select.poll()
+        self._poll.register(sys.stdin, select.POLLIN)
+        self._open: dict[int, tuple[socket.socket, float]] = {}  # in the order in which they were sent
+        self._sent = 0.0
+        self.answers, self.last = 0, 0.0
+        self.longest, self.began = 0.0, 0.0
+
+    def run(self) -> None:
+        """Until standard input is closed."""
+        while True:
+            now = time.time()
+            if self._is_due(now):
+                self._send(now)
+            for descriptor, _ in self._poll.poll(1):
+                if descriptor == sys.stdin.fileno():
+                    if not sys.stdin.readline():
+                        return
+                    self._tell()
+                elif descriptor in self._open:
+                    self._answered(descriptor)
+            self._give_up(time.time())
+
+    def _is_due(self, now: float) -> bool:
+        """One at a time while they are answered: a user-space director is not to be busy with these only."""
+        waits = bool(self._open) and now - max(self.last, self._sent) < QUIET and now - self.last < QUIET
+        return now - self._sent >= PAUSE and not waits
+
+    def _send(self, now: float) -> None:
+        probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        try:
+            probe.connect_ex(self._target)
+        except OSError:
+            probe.close()
+        else:
+            self._open[probe.fileno()] = (probe, now)
+            self._poll.register(probe, select.POLLOUT)
+        self._sent = now
+
+    def _answered(self, descriptor: int) -> None:
+        probe, _ = self._open[descriptor]
+        failed = probe.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        self._close(descriptor)
+        if failed:  # refused, or unreachable: not served
+            return
+        now = time.time()
+        if self.last and now - self.last > self.longest:
+            self.longest, self.began = now - self.last, self.last
+        self.answers, self.last = self.answers + 1, now
+
+    def _give_up(self, now: float) -> None:
+        while self._open:
+            descriptor, (_, sent) = next(iter(self._open.items()))
+            if now - sent < _GIVEN_UP:
+                return
+            self._close(descriptor)
+
+    def _close(self, descriptor: int) -> None:
+        self._poll.unregister(descriptor)
+        self._open.pop(descriptor)[0].close()
+
+    def _tell(self) -> None:
+        """What is known now; a silence that goes on counts as well."""
+        say({"answers": self.answers, "last": self.last, "longest": self.longest, "began": self.began})
+
+
+# ---- connections that stay open ----
+
+
+class Held:
+    """A connection; `go_on` returns an empty text where it lives, else what happened to it."""
+
+    port = 0
+
+    def __init__(self, address: str, seconds: float) -> None:
+        self.address, self.seconds = address, seconds
+
+    def open(self) -> None:
+        raise NotImplementedError
+
+    def go_on(self) -> str:
+        raise NotImplementedError
+
+    def connect(self, port: int, buffer: int = 0) -> socket.socket:
+        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        made.settimeout(self.seconds)
+        if buffer:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        made.connect((self.address, port))
+        self.port = made.getsockname()[1]
+        return made
+
+
+class KeepAlive(Held):
+    def open(self) -> None:
+        self._socket = self.connect(80)
+        self._name = self._request()
+
+    def go_on(self) -> str:
+        name = self._request()
+        return "" if name == self._name else f"another server: {name}, not {self._name}"
+
+    def _request(self) -> str:
+        self._socket.sendall(b"GET /name HTTP/1.1\r\nHost: lab\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b"\n") or b"\r\n\r\n" not in answer or answer.endswith(b"\r\n\r\n"):
+            piece = self._socket.recv(4096)
+            if not piece:
+                raise ConnectionError("closed")
+            answer += piece
+        return answer.partition(b"\r\n\r\n")[2].decode().strip()
+
+
+class Download(Held):
+    def open(self) -> None:
+        self._socket = self.connect(80, _BUFFER)
+        self._socket.sendall(f"GET /{FILE} HTTP/1.0\r\n\r\n".encode())
+        self._begun = self._socket.recv(64)
+
+    def go_on(self) -> str:
+        data = self._begun
+        while piece := self._socket.recv(65536):
+            data += piece
+        return _whole(data.partition(b"\r\n\r\n")[2])
+
+
+class FtpControl(Held):
+    def open(self) -> None:
+        self._ftp = ftplib.FTP(timeout=self.seconds)
+        self._ftp.connect(self.address)
+        assert self._ftp.sock is not None
+        self.port = self._ftp.sock.getsockname()[1]
+        self._ftp.login()
+        self._ftp.voidcmd("NOOP")
+
+    def go_on(self) -> str:
+        self._ftp.voidcmd("NOOP")
+        return ""
+
+
+class FtpData(FtpControl):
+    def open(self) -> None:
+        super().open()
+        self._ftp.voidcmd("TYPE I")
+        _, port = self._ftp.makepasv()
+        self._data = self.connect(port, _BUFFER)
+        self._ftp.sendcmd(f"RETR {FILE}")
+        self._begun = self._data.recv(64)
+
+    def go_on(self) -> str:
+        data = self._begun
+        while piece := self._data.recv(65536):
+            data += piece
+        self._data.close()
+        self._ftp.voidresp()
+        return _whole(data)
+
+
+def _whole(data: bytes) -> str:
+    """Both kinds of transfer are of one file: the lab compares its digest."""
+    return f"sha256 {hashlib.sha256(data).hexdigest()}"
+
+
+KINDS: dict[str, type[Held]] = {
+    "keep-alive": KeepAlive,
+    "download": Download,
+    "ftp control": FtpControl,
+    "ftp data": FtpData,
+}
+
+
+def hold(address: str, seconds: str, *kinds: str) -> None:
+    with ThreadPoolExecutor(len(kinds)) as pool:
+        held = [KINDS[kind](address, float(seconds)) for kind in kinds]
+        results = list(pool.map(lambda one: _tried(one.open), held))
+        say(_told(kinds, held, results))
+        for _ in sys.stdin:
+            say(_told(kinds, held, list(pool.map(lambda one: _tried(one.go_on), held))))
+
+
+def _told(kinds: Sequence[str], held: Sequence[Held], results: Sequence[str]) -> list[dict[str, object]]:
+    each = zip(kinds, held, results, strict=True)
+    return [{"kind": kind, "port": one.port, "result": result} for kind, one, result in each]
+
+
+def _tried(work: Callable[[], str | None]) -> str:
+    try:
+        return work() or ""
+    except ConnectionResetError:
+        return "reset"
+    except TimeoutError:
+        return "timed out"
+    except (OSError, EOFError, ftplib.Error) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "probe":
+        Prober(sys.argv[2], int(sys.argv[3])).run()
+    else:
+        hold(*sys.argv[2:])

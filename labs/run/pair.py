@@ -1,0 +1,167 @@
+"""A director of lab-ha: with checks of real servers, and with a program that moves the VIP when it fails.
+
+    director's process    lvs-director, started by start.sh, with the rules of rules.sh
+    monitor.sh            lvs-monitor, with the virtual servers of keepalived.conf
+    takeover.sh           the program that `--takeover` names (takeover.py)
+
+Each director has a /run of its own, so that the tools find its control socket where they expect it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from labs.errors import BuildFailed, LabError
+from labs.hosts.environment import DIRECTOR, HOME
+from labs.hosts.host import Daemon, Host
+from labs.network.emulation import Network
+from labs.run.evidence import Evidence
+from labs.run.options import LabOptions
+from labs.run.processes import DirectorProcess
+from labs.run.takeover import CONFIGURATION, TAKEOVERS
+from labs.wait import patient
+from realserver_setup.apply import apply
+from realserver_setup.availability import AvailabilitySetup
+from realserver_setup.render import Script, configuration, program_for
+
+_OWN_RUN = "/run/hosts"
+_NO_RESYNC = "ipvs"  # the engine whose daemons are the kernel's
+_END = 10  # seconds that a program may take to end in order
+_DROP_ALL = ("root", "pfifo", "limit", "0")  # a queue that holds nothing
+
+
+class PairedDirector(DirectorProcess):
+    """`scripts_of_lab` has all scripts, as they were written: rendered, or edited by an exercise."""
+
+    def __init__(
+        self,
+        setup: AvailabilitySetup,
+        network: Network,
+        options: LabOptions,
+        evidence: Evidence,
+        scripts_of_lab: Mapping[str, Script],
+    ) -> None:
+        self.setup = setup
+        self.takeover = TAKEOVERS[setup.takeover]
+        self._evidence = evidence
+        self._dialect = options.dialect
+        self._engine = options.engine
+        self._written = scripts_of_lab
+        self._programs: dict[str, Daemon] = {}
+        self.is_down = False  # it has crashed, or was stopped
+        host = network.hosts[setup.name]
+        super().__init__(host, setup.method, options, evidence, _with_own_run(host))
+
+    # ---- its scripts ----
+
+    @property
+    def scripts(self) -> tuple[Script, ...]:
+        return (self.script, *self._configurations(), *self._starters())
+
+    def _configurations(self) -> Iterator[Script]:
+        for name in (CONFIGURATION, *self.takeover.files):
+            text = configuration(f"{name}.j2", host=self.setup)
+            yield Script(f"{self.setup.name}/{name}", text, interpreter="")
+
+    def _starters(self) -> Iterator[Script]:
+        name, events = self.setup.name, ("--events", str(self.events))
+        folder = self._evidence.scripts / name
+        checks = ("lvs-monitor", "--no-vrrp", CONFIGURATION)
+        yield program_for(f"{name}/monitor.sh", "the checks of real servers", folder, (*checks, *events))
+        resync = self.takeover.resync if self.setup.sync and self._engine != _NO_RESYNC else ()
+        command = (*self.takeover.command, *resync, *events)
+        yield program_for(f"{name}/takeover.sh", "the program that moves the VIP", folder, command)
+
+    # ---- starting and ending it ----
+
+    def make_available(self) -> None:
+        """Start checks and takeover, once the director has its rules."""
+        for name in ("monitor", "takeover"):
+            script = self._written[f"{self.setup.name}/{name}.sh"]
+            log = self._evidence.log(f"{name}-{self.setup.name}")
+            process = self.host.start([script.interpreter, "-c", script.text, script.name], log)
+            self._programs[name] = Daemon(f"{script.name}", process, log)
+        self.is_down = False
+
+    def boot(self) -> None:
+        """Come back after `crash` or `stop`, with everything in the order in which a host starts it."""
+        script = self._written
+        apply(script[f"{self.setup.name}/{self._dialect}/director.sh"], self.host)
+        Path(self.socket).unlink(missing_ok=True)
+        self.start(script[self.script.name])
+        self.wait()
+        apply(script[f"{self.setup.name}/rules.sh"], self.host)
+        self.make_available()
+
+    def wait_for_vip(self) -> None:
+        """Raises BuildFailed where it does not become the active one, at once if its programs end."""
+        seconds = self.setup.interval * self.takeover.silence + self.setup.preempt_delay
+        for daemon in self._programs.values():
+            if ended := daemon.ended():
+                raise BuildFailed(ended)
+        self._programs["takeover"].wait(self.owns_vip, f"{self.setup.name} to own the VIP", seconds)
+
+    def crash(self) -> None:
+        """As if the power failed: nothing runs any more, and the cables are dead."""
+        self.is_down = True
+        self._signal(signal.SIGKILL)
+        interfaces = (self.setup.outside.name, self.setup.pair.name)
+        down = "; ".join(f"ip link set {name} down" for name in interfaces)
+        forget = "; ".join(f"tc qdisc del dev {name} clsact 2> /dev/null" for name in interfaces)
+        self.host.run(["sh", "-c", f"{down}; {forget}; :"])
+        for process in self._processes():
+            process.wait()
+
+    def stop(self) -> None:
+        """End in order: the VIP is given away first."""
+        self.is_down = True
+        for daemon in (self._programs["takeover"], self._programs["monitor"], self._running()):
+            if daemon.process.poll() is None:
+                daemon.process.terminate()
+                try:
+                    daemon.process.wait(patient(_END))
+                except subprocess.TimeoutExpired:
+                    raise LabError(f"{daemon.name} did not end: see {daemon.log}.") from None
+
+    def freeze(self) -> None:
+        """Stop all its programs, as on a host that hangs; its kernel lives on."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _processes(self) -> list[subprocess.Popen[str]]:
+        return [daemon.process for daemon in (*self._programs.values(), self._running())]
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self._processes():
+            with suppress(ProcessLookupError):  # it has ended
+                os.killpg(process.pid, number)
+
+    # ---- its network ----
+
+    def owns_vip(self) -> bool:
+        shown = self.host.run(["ip", "-o", "addr", "show", "dev", self.setup.outside.name]).stdout
+        return not self.is_down and f" {self.setup.vip}/" in shown
+
+    def mute(self, interface: str) -> None:
+        """Cut a cable in one direction: it still hears, and is not heard."""
+        self.host.run(["tc", "qdisc", "replace", "dev", interface, *_DROP_ALL])
+
+    def unmute(self, interface: str) -> None:
+        self.host.run(["tc", "qdisc", "del", "dev", interface, "root"])
+
+
+def _with_own_run(host: Host) -> str:
+    """Give a host its own /run; returns the path at which the lab finds its director's control socket."""
+    own = Path(_OWN_RUN, host.name)
+    (own / HOME.relative_to("/run")).mkdir(parents=True, exist_ok=True)
+    done = host.run(["mount", "--bind", str(own), "/run"])
+    if done.exit_code:
+        raise BuildFailed(f"{host.name} got no /run of its own: {done.stderr.strip()}")
+    return str(own / Path(DIRECTOR).name)

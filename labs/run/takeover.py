@@ -1,0 +1,33 @@
+"""The programs that move the VIP from one director to the other: `--takeover` names one of them.
+
+To add one: an entry here, and templates for its files, with the values of
+realserver_setup/availability.py as `host`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """`files` are its configurations, written from templates/NAME.j2 beside the director's scripts.
+
+    `command` starts it in that folder, with `--events FILE` behind it; it runs until SIGTERM, upon which it
+    gives the VIP away. `resync` is the option with which a director that comes back asks for all
+    connections. `silence` is how many intervals without a sign of life count as death, at most.
+    """
+
+    title: str
+    files: tuple[str, ...]
+    command: tuple[str, ...]
+    resync: tuple[str, ...]
+    silence: float
+
+
+CONFIGURATION = "keepalived.conf"  # of the checks, in any case
+TAKEOVERS = {
+    "vrrp": Takeover(
+        "VRRP, version 3", (), ("lvs-vrrp", CONFIGURATION), resync=("--resync",), silence=3 + 156 / 256
+    ),
+}
