@@ -28,7 +28,7 @@ from availability.heartbeat import ha_d, messages
 from availability.heartbeat.ha_d import Folder, Group, Medium
 from availability.heartbeat.takeover import Action, Do, Heartbeat, Node, Peer
 from availability.monitor import programs
-from availability.vrrp import packets, wire
+from availability.vrrp import wire
 from availability.vrrp.instances import Address
 from director import launcher
 from director.core.events import Event
@@ -197,7 +197,7 @@ class Beating:
 
     def _announce(self, addresses: tuple[Address, ...]) -> None:
         for address in addresses:
-            self._try(partial(_send_gratuitous_arp, address), address.interface)
+            self._try(partial(wire.send_gratuitous_arp, address), address.interface)
 
     def _try(self, work: Callable[[], None], interface: str) -> None:
         """An interface may be gone, or its network full: the heartbeats go on."""
@@ -211,12 +211,6 @@ class Beating:
         if sentence not in self._complained:
             self._complained.add(sentence)
             say(f"{self._folder.settings.node} {sentence}")
-
-
-def _send_gratuitous_arp(address: Address) -> None:
-    frame = packets.gratuitous_arp(wire.interface_mac(address.interface), address.address)
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as made:
-        made.sendto(frame, (address.interface, 0))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -101,12 +101,14 @@ def load(folder: Path, node: str) -> Folder:
     for place, words in _lines(folder / "haresources"):
         if words[0] not in found.nodes:
             raise place.error(f"{words[0]!r:.60} is no node of ha.cf.")
-        if len(words) < 2 or words[1] in groups:
+        resources = tuple(_resource(word, place, folder) for word in words[1:])
+        name = _name(resources[0]) if resources else ""
+        if not name or name in groups:
             raise place.error("expected resources after the node, the first of which is not another line's.")
-        if sum(map(len, (*groups, words[1]))) > _MOST_NAMES:
+        if sum(map(len, groups), len(name)) > _MOST_NAMES:
             raise place.error("too many lines: a heartbeat has no room for them.")
-        preferred[words[1]] = words[0]
-        groups[words[1]] = Group(tuple(_resource(word, place, folder) for word in words[1:]))
+        preferred[name] = words[0]
+        groups[name] = Group(resources)
     times = {"deadtime": DEADTIME, **found.times}
     if times["deadtime"] <= times.get("keepalive", KEEPALIVE):
         raise found.place.error("deadtime must be longer than keepalive.")
@@ -182,6 +184,15 @@ def _seconds(word: str) -> float:
 
 
 # ---- haresources ----
+
+
+def _name(first: Address | Script) -> str:
+    """Of a group, on both nodes: their interfaces may have different names."""
+    return (
+        first.address
+        if isinstance(first, Address)
+        else "::".join((Path(first.words[0]).name, *first.words[1:]))
+    )
 
 
 def _resource(word: str, place: Place, folder: Path) -> Address | Script:

@@ -75,6 +75,13 @@ class Wire:
         self._stack.close()
 
 
+def send_gratuitous_arp(address: Address) -> None:
+    """Once, without an instance."""
+    frame = packets.gratuitous_arp(interface_mac(address.interface), address.address)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as made:
+        made.sendto(frame, (address.interface, _ETH_P_ARP))
+
+
 # ---- interfaces ----
 
 

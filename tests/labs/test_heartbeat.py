@@ -28,7 +28,7 @@ def test_the_vip_moves_as_in_1999(tmp_path: Path) -> None:
         "d2 stops": "nobody, d2",
     }, logs
     events = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
-    assert {"node": "d2", "peer": "d1", "state": "dead", "held": ["203.0.113.1/32/d2-eth0"]}.items() <= (
+    assert {"node": "d2", "peer": "d1", "state": "dead", "held": ["203.0.113.1"]}.items() <= (
         next(event for event in events if event["state"] == "dead").items()
     )
     assert all(event["kind"] == "heartbeat" for event in events)

@@ -20,7 +20,7 @@ from availability.heartbeat.messages import Key, Malformed
 from availability.heartbeat.takeover import Action, Do, Heartbeat, Node, Peer, Settings
 from availability.vrrp.instances import Address
 
-VIP = "203.0.113.1/32/eth0"
+VIP = "203.0.113.1"
 SETTINGS = Settings("d1", "d2", {VIP: "d1"}, keepalive=1, deadtime=10, warntime=5, initdead=30)
 BEAT, WARN = Action(Do.BEAT), Action(Do.WARN)
 ACQUIRE, RELEASE = [Action(Do.ACQUIRE, VIP), BEAT], [Action(Do.RELEASE, VIP), BEAT]
@@ -174,7 +174,7 @@ SHA1, MD5, CRC = Key(1, "sha1", "secret"), Key(2, "md5", "other"), Key(3, "crc")
 
 
 @pytest.mark.parametrize("key", [None, SHA1, MD5, CRC])
-@pytest.mark.parametrize("said", [beat("d1", 300, VIP, "192.0.2.1/32/eth1"), beat("d2", 1, is_last=True)])
+@pytest.mark.parametrize("said", [beat("d1", 300, VIP, "192.0.2.1"), beat("d2", 1, is_last=True)])
 def test_a_message_is_read_as_it_was_written(said: Heartbeat, key: Key | None) -> None:
     assert messages.read(messages.write(said, key), key) == said
 
@@ -239,14 +239,23 @@ def folder(path: Path, **texts: str) -> Path:
 
 def test_the_published_files(tmp_path: Path) -> None:
     found = ha_d.load(folder(tmp_path, authkeys="auth 2\n1 crc\n2 sha1 secret\n"), "d2")
-    name = "IPaddr::203.0.113.1/32/eth0"
-    assert found.settings == Settings("d2", "d1", {name: "d1"}, 0.5, 10, 5, 20)
+    assert found.settings == Settings("d2", "d1", {VIP: "d1"}, 0.5, 10, 5, 20)
     assert found.media == (Medium("eth0"), Medium("eth1", "192.0.2.4"))
     assert (found.port, found.key) == (694, Key(2, "sha1", "secret"))
-    first, second, script = found.groups[name].resources
+    first, second, script = found.groups[VIP].resources
     assert (first, second) == (Address("203.0.113.1", 32, "eth0"), Address("192.0.2.1", 24, "eth1"))
     assert isinstance(script, Script)
     assert (Path(script.words[0]).name, script.words[1:]) == ("LVSSyncDaemonSwap", ("master", "eth1"))
+
+
+def test_both_nodes_know_a_group_by_the_same_name(tmp_path: Path) -> None:
+    """The interfaces of two hosts of a lab have different names."""
+    script = "d2 LVSSyncDaemonSwap::master\n"
+    names = set()
+    for node_name in ("d1", "d2"):
+        lines = HARESOURCES.replace("eth", f"{node_name}-eth") + script
+        names.add(tuple(ha_d.load(folder(tmp_path, haresources=lines), node_name).groups))
+    assert names == {(VIP, "LVSSyncDaemonSwap::master")}
 
 
 def test_auto_failback_and_its_older_name(tmp_path: Path) -> None:
