@@ -100,7 +100,7 @@ export class Hosts {
       this.host ? make("p", { class: "buttons" }, make("button", { type: "button", onclick: () => this.show(null) }, "Show all hosts")) : make("p", { class: "hint" }, "The picture of the network as tables."),
       make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Hosts" },
         table(this.host || "Hosts and their interfaces", ["host", "role", "interface", "addresses", "MAC address", "switch", "ports", "bytes in / out"], shown)),
-      known.length ? table("Neighbours (ARP): which MAC address a host holds", ["host", "address", "MAC address", "of", ""], known) : make("p", { class: "hint" }, "No neighbour entries are known at this instant."),
+      known.length ? table("Neighbours (ARP): which MAC address a host holds", ["host", "address", "MAC address", "of", "note"], known) : make("p", { class: "hint" }, "No neighbour entries are known at this instant."),
     );
   }
 

@@ -94,7 +94,8 @@ function fold(hosts, ports, open, pinned) {
     for (let at = 0; at < members.length; at += size) {
       const part = members.slice(at, at + size);
       const names = part.map((host) => host.name);
-      const name = names.length > 1 ? `${names[0]} to ${names[names.length - 1]}` : names[0];
+      const between = sites.size > 1 && names.length > 2 ? `, ${names[1]} ... ` : " to "; // sites take turns
+      const name = names.length > 1 ? `${names[0]}${between}${names[names.length - 1]}` : names[0];
       const rest = part.filter((host) => host.name !== pinned);
       if (rest.length < part.length) boxes.push(single(part.find((host) => host.name === pinned)));
       if (rest.length) {

@@ -16,17 +16,12 @@ export class VirtualList {
     this.chosen = -1;
     this.rows = new Map(); // index -> element
     this.spare = [];
-    this.inner = make("div", { class: "inner", role: "presentation" });
-    this.element = make(
-      "div",
-      {
-        class: "list", role: "listbox", tabindex: "0", "aria-label": label,
-        onscroll: () => this.#show(),
-        onkeydown: (event) => this.#key(event),
-        onclick: (event) => this.#click(event),
-      },
-      this.inner,
-    );
+    this.inner = make("div", {
+      class: "inner", role: "listbox", tabindex: "0", "aria-label": label,
+      onkeydown: (event) => this.#key(event),
+      onclick: (event) => this.#click(event),
+    });
+    this.element = make("div", { class: "list", onscroll: () => this.#show() }, this.inner);
     new ResizeObserver(() => this.#show()).observe(this.element);
   }
 
@@ -34,6 +29,7 @@ export class VirtualList {
   set(items, chosen = -1) {
     const changed = items !== this.items;
     this.items = items;
+    this.element.hidden = !items.length;
     if (changed || items.length !== this.length) {
       this.length = items.length;
       this.inner.style.height = `${items.length * this.height}px`;
@@ -46,6 +42,10 @@ export class VirtualList {
     }
     this.#show();
     this.#active();
+  }
+
+  focus() {
+    this.inner.focus({ preventScroll: true });
   }
 
   rewrite() {
@@ -78,7 +78,6 @@ export class VirtualList {
       row.hidden = false;
     }
     for (const row of this.rows.values()) row.setAttribute("aria-setsize", this.items.length);
-    this.inner.setAttribute("aria-hidden", String(this.items.length === 0));
   }
 
   #write(row, index) {
@@ -96,8 +95,8 @@ export class VirtualList {
   }
 
   #active() {
-    if (this.rows.has(this.chosen)) this.element.setAttribute("aria-activedescendant", `${this.id}-${this.chosen}`);
-    else this.element.removeAttribute("aria-activedescendant");
+    if (this.rows.has(this.chosen)) this.inner.setAttribute("aria-activedescendant", `${this.id}-${this.chosen}`);
+    else this.inner.removeAttribute("aria-activedescendant");
   }
 
   #click(event) {

@@ -18,6 +18,7 @@ const TITLES = {
 const SPEEDS = [[HOP_BY_HOP, "hop by hop"], [0.001, "1/1000"], [0.01, "1/100"], [0.1, "1/10"], [1, "real time"], [10, "10 times"]];
 const BINS = 240; // bars of packets over the time
 const ADDRESS_EVERY = 400; // ms
+const REDRAW_EVERY = 100; // ms, while time flows: nobody reads faster
 
 class Page {
   constructor(run) {
@@ -26,6 +27,7 @@ class Page {
     this.planned = false;
     this.before = 0;
     this.addressed = 0;
+    this.drawn = -Infinity;
     this.fresh = true; // nobody has chosen an instant yet
     this.heading(run);
     this.network = new Network(find("network"), this.player, { openHost: (host) => this.openHost(host) });
@@ -95,9 +97,14 @@ class Page {
     const passed = this.before ? Math.min((now - this.before) / 1000, 0.25) : 0;
     this.player.tick(passed);
     this.before = this.player.playing ? now : 0;
-    this.network.update();
-    this.panels[this.shown].update();
-    this.transport();
+    const flowing = this.player.following || (this.player.playing && this.player.speed !== HOP_BY_HOP);
+    if (!flowing || now - this.drawn >= REDRAW_EVERY) {
+      this.drawn = now;
+      this.network.update();
+      this.panels[this.shown].update();
+      this.transport();
+    } else if (!this.player.playing) this.plan();
+    this.network.dots();
     if (now - this.addressed > ADDRESS_EVERY) this.address(now);
     else if (!this.addressing) this.addressing = setTimeout(() => { this.addressing = 0; this.address(performance.now()); }, ADDRESS_EVERY);
     if (this.player.playing) this.plan();

@@ -7,7 +7,9 @@ import { countUntil, latest } from "./store.js";
 const ROLE = { client: "client", router: "router", director: "director", realserver: "real server" };
 const FORWARDED = { nat: "rewritten", tun: "tunnelled", dr: "new MAC" };
 const LANE = 10; // pixels beside the cable
-const DOTS = 32;
+const DOTS = 14;
+const DOTS_A_FRAME = 2;
+const LEAST_SCALE = 0.85; // below that, text is too small
 
 export class Network {
   constructor(element, player, { openHost }) {
@@ -36,7 +38,6 @@ export class Network {
     this.#once("links", this.#instant(store.links), () => this.#load());
     this.#once("ways", this.#waysKey(), () => this.#ways());
     this.#once("marker", this.#markerKey(), () => this.#marker());
-    this.#dots();
   }
 
   #once(name, key, write) {
@@ -95,6 +96,7 @@ export class Network {
     svg.append(cables, this.wayLayer, this.loadLayer);
     for (const box of layout.boxes) svg.append(box.host ? this.#host(box, knowing) : this.#group(box));
     svg.append(this.dotLayer, this.markerLayer);
+    svg.style.maxHeight = `max(56vh, ${Math.round(layout.height * LEAST_SCALE)}px)`; // taller pictures scroll
     this.element.replaceChildren(svg);
     if (focused) this.element.querySelector(`[data-name="${CSS.escape(focused)}"]`)?.focus();
   }
@@ -406,18 +408,26 @@ export class Network {
       marker.animate([{ transform: known.dataset.place }, { transform: place }], { duration: 320, easing: "ease-in-out" });
     }
     marker.dataset.place = place;
+    this.#reveal(marker);
     return undefined;
   }
 
-  // Packets that were seen since the last frame, as dots on their cables.
-  #dots() {
+  #reveal(marker) {
+    const frame = this.element;
+    if (frame.scrollHeight <= frame.clientHeight + 1) return;
+    const offset = marker.getBoundingClientRect().top - frame.getBoundingClientRect().top;
+    if (offset < 20 || offset > frame.clientHeight - 40) frame.scrollTop += offset - frame.clientHeight / 2;
+  }
+
+  // Packets that were seen since the last frame, as dots on their cables: a few of them, if they are many.
+  dots() {
     const { packets } = this.store;
     const now = countUntil(packets, this.player.t);
     const before = this.dotted;
     this.dotted = now;
     const moving = this.player.following || (this.player.playing && this.player.speed !== "hops");
     if (!moving || now <= before || !this.lanes) return;
-    for (const packet of packets.slice(Math.max(before, now - DOTS), now)) {
+    for (const packet of packets.slice(Math.max(before, now - DOTS_A_FRAME), now)) {
       const stub = this.layout.stubs.get(packet.interface);
       if (!stub) continue;
       const dot = this.dotPool[(this.nextDot = (this.nextDot + 1) % DOTS)];
@@ -432,7 +442,7 @@ export class Network {
           { transform: `translate(${to}px, ${y}px)`, opacity: 1, offset: 0.6 },
           { transform: `translate(${to}px, ${y}px)`, opacity: 0 },
         ],
-        { duration: 700 },
+        { duration: 600 },
       );
     }
   }

@@ -59,6 +59,7 @@ export class Store {
         if (item.connection) {
           const connection = this.#connection(item.connection, item.t);
           insert(connection.events, item);
+          if (item.state) insert(connection.states, item);
           if (item.server) connection.server = item.server;
         }
         return undefined;
@@ -105,7 +106,7 @@ export class Store {
       const [protocol, client, virtual] = key.split(" ");
       connection = {
         key, protocol, client, virtual, server: null, first: t, packets: 0,
-        walks: [], events: [], choices: [], steps: null,
+        walks: [], events: [], states: [], choices: [], steps: null,
       };
       this.connections.set(key, connection);
     }
@@ -134,11 +135,21 @@ export class Store {
   }
 
   stateOf(connection, t) {
-    const event = latest(connection.events.filter((one) => one.state), t);
+    const event = latest(connection.states, t);
     if (event) return event.state;
-    const tables = latest(this.tables, t);
-    const entry = tables && tables.connections.find((one) => one.key === connection.key);
+    const entry = this.entryOf(connection, t);
     return entry ? entry.state : null;
+  }
+
+  // The connection's entry in the director's table at that time, or null.
+  entryOf(connection, t) {
+    const tables = latest(this.tables, t);
+    if (!tables) return null;
+    if (this.indexed !== tables) {
+      this.indexed = tables;
+      this.entries = new Map(tables.connections.map((entry) => [entry.key, entry]));
+    }
+    return this.entries.get(connection.key) || null;
   }
 }
 

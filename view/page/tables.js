@@ -111,7 +111,7 @@ export class States {
     const { connection } = player;
     const protocol = connection ? connection.protocol : "TCP";
     const state = connection ? store.stateOf(connection, player.t) : null;
-    const past = connection ? connection.events.filter((one) => one.state && one.t <= player.t) : [];
+    const past = connection ? connection.states.slice(0, countUntil(connection.states, player.t)) : [];
     const key = `${connection ? connection.key : ""} ${state} ${past.length}`;
     if (key === this.key) return;
     this.key = key;
@@ -119,7 +119,7 @@ export class States {
     const been = new Set(past.map((one) => one.state));
     const passed = new Set(past.map((one, place) => (place ? `${past[place - 1].state} ${one.state}` : "")));
     const tables = latest(store.tables, player.t);
-    const entry = tables && connection && tables.connections.find((one) => one.key === connection.key);
+    const entry = connection && store.entryOf(connection, player.t);
     const heading = connection ? `${connection.key}: ${state || "not in the table yet"}` : "Choose a connection to see its state";
     this.panel.replaceChildren(
       make("h3", null, heading),

@@ -245,7 +245,7 @@ export class Walk {
 
   focusList() {
     this.chooser.open = true;
-    this.list.element.focus();
+    this.list.focus();
   }
 
   focusFilter() {

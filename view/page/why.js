@@ -4,6 +4,7 @@ import { draw, figure, make, table } from "./dom.js";
 import { latest } from "./store.js";
 
 const PATTERNS = 6; // fills that differ without colour; more servers than that also have their number
+const SHADES = 8;
 
 export class Why {
   constructor(panel, player) {
@@ -90,8 +91,8 @@ function turns(store, choice, { turns: order, at }) {
     draw("circle", { class: "hub", cx: middle, cy: middle, r: 5 }),
     draw("text", { class: "hubname", x: middle, y: middle + 30 }, `turn ${at + 1} of ${order.length}`),
   );
-  const share = servers.map((server) => [store.labelOf(server), order.filter((one) => one === server).length, server === choice.chosen ? "◀ chosen" : ""]);
-  return figure(svg, table("Turns of each real server in one round", ["real server", "turns", ""], share));
+  const share = servers.map((server) => [store.labelOf(server), order.filter((one) => one === server).length, server === choice.chosen ? "◀ this one" : ""]);
+  return figure(svg, table("Turns of each real server in one round", ["real server", "turns", "chosen"], share));
 }
 
 // ---- lc, wlc, sed, nq: counts ----
@@ -120,8 +121,8 @@ function counts(store, choice, { rows, formula }) {
       draw("text", { class: "value", x: width - 8, y: y + 18 }, format(row.value)),
     );
   });
-  const twin = table("Counts", ["real server", "weight", "active", "inactive", "value", ""], rows.map((row) => [
-    store.labelOf(row.server), row.weight, row.active, row.inactive, format(row.value), row.server === choice.chosen ? "◀ chosen" : "",
+  const twin = table("Counts", ["real server", "weight", "active", "inactive", "value", "chosen"], rows.map((row) => [
+    store.labelOf(row.server), row.weight, row.active, row.inactive, format(row.value), row.server === choice.chosen ? "◀ this one" : "",
   ]));
   return make("div", null, formula ? make("p", { class: "formula" }, `value = ${formula}; the smallest is chosen`) : null,
     figure(svg, twin), rows.length > shown.length ? make("p", { class: "hint" }, `The picture shows ${shown.length} of ${rows.length} servers; the table all.`) : null);
@@ -149,8 +150,10 @@ function slots(store, choice, { slots: count, owners, slot, strip }) {
     viewBox: `-3 -3 646 ${rows * edge + 6}`, role: "img", class: "slots",
     "aria-label": `${count} hash slots; the client's is slot ${slot}, which belongs to ${nameOf(store, choice.chosen || "")}`,
   }, fills());
-  paths.forEach((d, index) => svg.append(draw("path", { d, class: "slot", fill: `url(#fill${index % PATTERNS})` })));
-  if (edge > 14) {
+  const small = edge <= 14; // too small for patterns and numbers: shades, and the table below
+  paths.forEach((d, index) => svg.append(draw("path", small
+    ? { d, class: `slot shade${index % SHADES}` } : { d, class: "slot", fill: `url(#fill${index % PATTERNS})` })));
+  if (!small) {
     cells.forEach((owner, place) => {
       if (!owners[owner]) return;
       const label = nameOf(store, owners[owner][0]).replace(/^rs/, "");
@@ -158,7 +161,7 @@ function slots(store, choice, { slots: count, owners, slot, strip }) {
     });
   }
   svg.append(draw("rect", { class: "slotnow", x: (at % across) * edge - 1.5, y: Math.floor(at / across) * edge - 1.5, width: Math.max(edge, 6) + 3, height: Math.max(edge, 6) + 3, rx: 2 }));
-  const twin = table("Slots of each real server", ["real server", "slots", ""], owners.map(([server, share]) => [
+  const twin = table("Slots of each real server", ["real server", "slots", "chosen"], owners.map(([server, share]) => [
     store.labelOf(server), share, server === choice.chosen ? `◀ slot ${slot}` : "",
   ]));
   return make("div", null, make("p", { class: "formula" }, `The address hashes to slot ${slot} of ${count} (framed).`), figure(svg, twin));
@@ -166,8 +169,11 @@ function slots(store, choice, { slots: count, owners, slot, strip }) {
 
 // ---- lblc, lblcr: sets ----
 
-function sets(store, choice, { rows }) {
+function sets(store, choice, { rows, key }) {
   return table("Which servers each address is bound to", ["address", "real servers"], rows.map((row) => [
-    row.key, make("span", null, row.servers.map((server) => make("span", { class: server === choice.chosen ? "chip now" : "chip" }, `${server === choice.chosen ? "▸ " : ""}${nameOf(store, server)}`))),
+    row.key, make("span", null, row.servers.map((server) => {
+      const now = server === choice.chosen && (!key || key === row.key);
+      return make("span", { class: now ? "chip now" : "chip" }, `${now ? "▸ " : ""}${nameOf(store, server)}`);
+    })),
   ]), { class: "sets" });
 }
