@@ -16,12 +16,14 @@ from typing import Any, NoReturn
 from director.control import cli
 from director.control.channel import Message
 from director.control.cli import REFUSED, WRONG, ToolError, UsageError
+from director.formats.ipvsadm_words import address_and_port
 
 PROGRAM = "lvs-explain"
 EXAMPLES = """\
 lvs-explain 198.51.100.101:40000 203.0.113.1:80          the first packet of a connection
 lvs-explain -u 198.51.100.101:40000 203.0.113.1:53       the same for UDP
 lvs-explain --flags A 198.51.100.101:40000 203.0.113.1:80    a later packet of it
+lvs-explain '[2001:db8:1::65]:40000' '[2001:db8::80]:80'     IPv6
 lvs-explain --pcap d-eth0.pcap --frame 7                 a captured packet (frame number as in Wireshark)
 lvs-explain --table 198.51.100.101:40000                 the packet table of a client's connections
 """
@@ -106,8 +108,8 @@ def _ip_of(data: bytes, link: int) -> bytes:
         return data
     if link != _ETHERNET:
         raise UsageError(f"link type {link} is not supported: capture on an Ethernet interface.")
-    if data[12:14] != b"\x08\x00":
-        raise UsageError(f"the frame is not an IPv4 packet (EtherType {data[12:14].hex()}).")
+    if data[12:14] not in (b"\x08\x00", b"\x86\xdd"):
+        raise UsageError(f"the frame is not an IP packet (EtherType {data[12:14].hex()}).")
     return data[14:]
 
 
@@ -149,13 +151,13 @@ def _connection(entry: Message) -> str:
 
 
 def _service(service: Message) -> Iterator[str]:
-    name = f"FWM {service['mark']}" if service["mark"] else f"{service['address']}:{service['port']}"
+    name = f"FWM {service['mark']}" if service["mark"] else address_and_port(service)
     kind = "" if service["mark"] else f"{service['protocol']} "
     persistent = f", persistent {service['persistent']} s" if service["persistent"] else ""
     yield _line("service", f"{kind}{name} {service['scheduler']}{persistent}")
     servers = [
         {
-            "real server": f"{server['address']}:{server['port']}",
+            "real server": address_and_port(server),
             "method": server["method"],
             "weight": str(server["weight"]),
             "active": str(server["active"]),

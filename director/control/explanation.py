@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from director.core.connections import Connection
 from director.core.decision import Decision, Forward, Pass, Reject
+from director.core.family import family_of
 from director.core.packet import (
     ACK,
     FIN,
@@ -184,6 +185,10 @@ def _requested_packet(request: Message) -> Packet:
     destination = read_endpoint("destination", fields.get("destination"))
     check_endpoint("source", source)
     check_endpoint("destination", destination)
+    if family_of(source.address) is not family_of(destination.address):
+        raise ValueError(
+            f"destination: expected an address of the source's family, got {destination.address!r}."
+        )
     length = fields.get("length", _LENGTH)
     if type(length) is not int or not 20 <= length <= 65535:
         raise ValueError(f"length: expected 20 to 65535 bytes, got {length!r}.")
@@ -205,9 +210,10 @@ def _flags(letters: Any) -> int:
 
 def _parse(text: Any) -> Packet:
     """An IP packet in hexadecimal, as the Scapy engine parses it, whichever engine runs."""
-    from director.engines.scapy.datagram import Datagram, Malformed, parse
+    from director.engines.scapy.datagram import Datagram, parse
+    from director.engines.scapy.ipv6 import Malformed
 
     try:
         return parse(Datagram(bytes.fromhex(text)))
     except (TypeError, ValueError, Malformed) as error:
-        raise ValueError(f"ip: expected an IPv4 packet in hexadecimal ({error}).") from None
+        raise ValueError(f"ip: expected an IP packet in hexadecimal ({error}).") from None

@@ -31,9 +31,10 @@ from typing import TYPE_CHECKING, Any
 
 from director.control.channel import ROWS_PER_LINE, merge
 from director.control.explanation import Explainer
-from director.core.commands import Command, DeleteServer, DeleteService
+from director.core.commands import Command, DeleteServer, DeleteService, addresses_in
 from director.core.errors import LvsError
 from director.core.events import Trace
+from director.core.family import family_of
 from director.core.service import VirtualService
 from director.core.transaction import Transaction, exhaust
 from director.engines.engine import Daemons, Engine, EngineError
@@ -133,7 +134,7 @@ class RequestHandler:
 
     def _write(self, request: Message) -> Steps:
         transaction = self._director.transaction()
-        commands = _Commands(request, transaction, self._director.trace)
+        commands = _Commands(request, transaction, self._director.trace, self._refuse_other_family)
         left: Iterator[None] = transaction.discard()
         try:
             yield from commands.write()
@@ -143,6 +144,16 @@ class RequestHandler:
                 yield None
         finally:
             self.run_later(left)
+
+    def _refuse_other_family(self, command: Command) -> None:
+        """Raises EngineError for a command about packets that the engine does not forward."""
+        for address in addresses_in(command):
+            family = family_of(address)
+            if family not in self._engine.families:
+                raise EngineError(
+                    f"The engine {self._about.get('engine', 'of this director')} does not forward {family} "
+                    f"({address}): start the director with --engine scapy, which does."
+                )
 
     def _activate(self, transaction: Transaction) -> Steps:
         """Let the new rules take effect, or none of them. Raises EngineError."""
@@ -252,7 +263,11 @@ class _Refused(Exception):
 class _Commands:
     """Writes the commands of a request into a transaction; `applied` has them if events are wanted."""
 
-    def __init__(self, request: Message, transaction: Transaction, trace: Trace) -> None:
+    def __init__(
+        self, request: Message, transaction: Transaction, trace: Trace, check: Callable[[Command], None]
+    ) -> None:
+        """`check` raises EngineError for a command that the engine can't follow."""
+        self._check = check
         self.applied: deque[Command] = deque()
         self._request = request
         self._transaction = transaction
@@ -263,13 +278,14 @@ class _Commands:
         """Raises _Refused."""
         try:
             yield from self._transaction.write(self._each())
-        except (LvsError, ValueError) as error:
+        except (EngineError, LvsError, ValueError) as error:
             raise _Refused(str(error), self._place) from None
 
     def _each(self) -> Iterator[Command]:
         for place, message in enumerate(_messages(self._request)):
             self._place = place
             for command in self._read(message):
+                self._check(command)
                 if self._trace.enabled:
                     self.applied.append(command)
                 yield command

@@ -6,25 +6,36 @@ carries them as JSON; the core applies a list of them as a whole or not at all.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from director.core import ALL_ONES
+from director.core.family import IPV4, Family, family_of
 from director.core.packet import Endpoint
 from director.core.real_server import Method
 
-NO_ADDRESS = Endpoint("0.0.0.0", 0)
+NO_ADDRESS = Endpoint(IPV4.unspecified, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceKey:
     """What identifies a virtual service: protocol (6 or 17) and the VIP with its port, or a firewall mark.
 
-    Port 0 stands for every port of the VIP. With a `mark` (1 to 2^32-1) the other two are unused.
+    Port 0 stands for every port of the VIP. With a `mark` (1 to 2^32-1) the other two are unused, except that
+    the unspecified address tells the family of the packets that carry the mark.
     """
 
     protocol: int = 0
     address: Endpoint = NO_ADDRESS
     mark: int = 0
+
+    @property
+    def family(self) -> Family:
+        return family_of(self.address.address)
+
+
+def mark_key(mark: int, family: Family) -> ServiceKey:
+    """The key of the service for packets of this family that carry the mark."""
+    return ServiceKey(0, NO_ADDRESS if family is IPV4 else Endpoint(family.unspecified, 0), mark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +43,15 @@ class _ServiceSettings:
     """`persistent` is how long a client stays with its server, in seconds; 0 means not at all.
 
     None leaves that to the director, which makes ftp in VS-TUN and VS-DR persistent. Clients whose addresses
-    are the same under `netmask` count as one. `flags` are the scheduler's. With `one_packet`, each packet of
-    a UDP service is a connection of its own.
+    are the same under `netmask` count as one; for IPv6 it is a prefix length, and None is the whole address.
+    `flags` are the scheduler's. With `one_packet`, each packet of a UDP service is a connection of its own.
     """
 
     key: ServiceKey
     scheduler: str | None = None  # None: the director's own default
     flags: tuple[str, ...] = ()
     persistent: int | None = None
-    netmask: str = ALL_ONES
+    netmask: str | None = None
     one_packet: bool = False
 
 
@@ -148,6 +159,17 @@ class DeleteMark(_MarkRule):
 @dataclass(frozen=True, slots=True)
 class ClearMarks:
     """Remove all rules: no packet carries a firewall mark."""
+
+
+def addresses_in(command: Command) -> Iterator[str]:
+    """The addresses and networks that a command names; that of a firewall mark's key only tells a family."""
+    key, server, network = (getattr(command, name, None) for name in ("key", "server", "network"))
+    if key is not None:
+        yield key.address.address
+    if server is not None:
+        yield server.address
+    if network is not None:
+        yield network
 
 
 Command = (

@@ -22,10 +22,11 @@ from director.core.connections import Connection, Lifecycle, Tables
 from director.core.decision import Decision, Drop, Forward, Pass, Reject
 from director.core.errors import SchedulerFailed
 from director.core.events import Trace
+from director.core.family import IPV4, IPV6, family_of
 from director.core.ftp import CONTROL_PORT, DATA_PORT, Session
 from director.core.ftp_helper import FtpHelper
 from director.core.overload import SCAN_LIMIT, Overload, pick_victim
-from director.core.packet import ANY_PORT, ICMP, RST, SYN, TCP, UDP, Endpoint, Packet
+from director.core.packet import ANY_PORT, DESTINATION_OPTIONS, RST, SYN, TCP, UDP, Endpoint, Packet
 from director.core.persistence import Template, key_for
 from director.core.real_server import Method, RealServer
 from director.core.rules import Rules
@@ -76,10 +77,8 @@ class Forwarding:
         """The decision about `packet`; never raises, whatever the packet contains."""
         if self.stands_by:
             return Pass(("backup_only: this director is a backup",))
-        if packet.protocol == ICMP:
-            return self._decide_icmp(packet, now)
         if packet.protocol not in (TCP, UDP):
-            return Pass(("not TCP, UDP or ICMP",))
+            return self._decide_other(packet, now)
         if packet.fragment_offset or packet.more_fragments:
             return self._decide_fragment(packet)
         if packet.options:
@@ -99,6 +98,15 @@ class Forwarding:
 
     # ---- fragments, IP options, ICMP ----
 
+    def _decide_other(self, packet: Packet, now: float) -> Decision:
+        """Neither TCP nor UDP; but a fragment of IPv6 may have another header in front of these."""
+        if packet.is_icmp:
+            return self._decide_icmp(packet, now)
+        fragment = packet.fragment_offset or packet.more_fragments
+        if fragment and packet.protocol == DESTINATION_OPTIONS and packet.family is IPV6:
+            return self._decide_fragment(packet)
+        return Pass(("not TCP, UDP or ICMP",))
+
     def _decide_fragment(self, packet: Packet) -> Decision:
         """Only the complete packet shows its ports."""
         if self._is_ours(packet):
@@ -110,14 +118,14 @@ class Forwarding:
 
         An ICMP error may come from anywhere, and a known connection's reply from a server that was deleted.
         """
-        known = packet.protocol == ICMP or self._find_out(packet) is not None
+        known = packet.is_icmp or self._find_out(packet) is not None
         if not (known or self._is_ours(packet)):
             return None
         try:
             if ip_options.check(packet.options):
                 return None
         except ip_options.InvalidOption as error:
-            if packet.protocol == ICMP or not self._rules.is_vip(packet.destination.address):
+            if packet.is_icmp or not self._rules.is_vip(packet.destination.address):
                 return self._trace.drop(packet, now, str(error))  # the host's kernel gets it too, and answers
             rejection = Reject(icmp.PARAMETER_PROBLEM, 0, (str(error),), pointer=error.pointer)
             return self._trace.reject(packet, now, rejection)
@@ -205,9 +213,9 @@ class Forwarding:
         connection.packets += 1
         connection.count_in(packet.length)
         to, pmtu_disc = connection.server_endpoint, bool(self._rules.sysctls.pmtu_disc)
-        refusal = self._check_ttl_and_mtu(packet, to.address, connection.method, pmtu_disc=pmtu_disc)
+        refusal = self._check_ttl_and_mtu(packet, to.address, connection.method, now, pmtu_disc=pmtu_disc)
         if refusal is not None:
-            return self._trace.reject(packet, now, refusal)
+            return refusal
         acknowledgement_delta, session = 0, connection.ftp
         if session is not None:
             reason = _BAD_CHECKSUM if packet.bad_checksum() else None
@@ -237,9 +245,9 @@ class Forwarding:
             return self._trace.drop(packet, now, _BAD_CHECKSUM)
         self._lifecycle.advance(connection, packet, Direction.OUTPUT, now)
         connection.count_out(packet.length)
-        refusal = self._check_ttl_and_mtu(packet, connection.client.address, Method.NAT, pmtu_disc=True)
+        refusal = self._check_ttl_and_mtu(packet, connection.client.address, Method.NAT, now, pmtu_disc=True)
         if refusal is not None:
-            return self._trace.reject(packet, now, refusal)
+            return refusal
         sequence_delta, payload = 0, None
         if session is not None:
             reason = self._ftp.from_server(connection, session, packet, now)
@@ -259,26 +267,37 @@ class Forwarding:
         )
 
     def _check_ttl_and_mtu(
-        self, packet: Packet, to: str, method: Method, *, pmtu_disc: bool
-    ) -> Reject | None:
-        """Why the packet can't be forwarded to the address `to`, or None.
+        self, packet: Packet, to: str, method: Method, now: float, *, pmtu_disc: bool
+    ) -> Decision | None:
+        """The refusal of a packet that can't be forwarded to the address `to`, or None.
 
-        Without `pmtu_disc`, a tunnel fragments what its sender has forbidden to fragment.
-        Source: RFC 1812, 5.3.1, for the time to live; RFC 1191 for the length; RFC 2003 for a tunnel's.
+        Without `pmtu_disc`, a tunnel fragments what its sender has forbidden to fragment, except for IPv6.
+        Source: RFC 1812, 5.3.1, for the time to live; RFC 1191 and 8201 for the length; RFC 2003 and 2473
+        for a tunnel's.
         """
         if method is Method.LOCAL:
             return None
         if packet.ttl <= 1:
-            return Reject(icmp.TIME_EXCEEDED, 0, (f"TTL {packet.ttl}: expired in transit",))
+            expired = Reject(*packet.family.ttl_expired, (f"TTL {packet.ttl}: expired in transit",))
+            return self._trace.reject(packet, now, expired)
         tunnel = method is Method.TUN
-        if not packet.dont_fragment or (tunnel and not pmtu_disc):
+        if not (packet.dont_fragment or tunnel):
             return None
-        mtu = self.mtu_of(to) - (icmp.IPIP_HEADER if tunnel else 0)
+        mtu = self.mtu_of(to)
+        if tunnel:
+            inner, outer = packet.family, family_of(to)
+            mtu -= outer.header
+            narrow = icmp.too_narrow(inner, outer, mtu)
+            if narrow:
+                return self._trace.drop(packet, now, f"real server {to}: {narrow}")
+            if not packet.dont_fragment or (inner is IPV4 and not pmtu_disc):
+                return None
         largest = packet.largest_fragment or packet.length
         if largest <= mtu:
             return None
-        reason = f"{largest} bytes with DF set, but the path MTU to {to} is {mtu}"
-        return Reject(icmp.UNREACHABLE, icmp.FRAGMENTATION_NEEDED, (reason,), mtu)
+        fixed = "with DF set" if packet.family is IPV4 else "that may not be fragmented"
+        reason = f"{largest} bytes {fixed}, but the path MTU to {to} is {mtu}"
+        return self._trace.reject(packet, now, Reject(*packet.family.too_long, (reason,), mtu))
 
     def _expect(
         self, control: Connection, client: Endpoint, vip: Endpoint, server_endpoint: Endpoint, now: float
@@ -334,7 +353,7 @@ class Forwarding:
         return None
 
     def _reject_unreachable(self, packet: Packet, now: float, reason: str) -> Decision:
-        return self._trace.reject(packet, now, Reject(icmp.UNREACHABLE, icmp.PORT_UNREACHABLE, (reason,)))
+        return self._trace.reject(packet, now, Reject(*packet.family.port_unreachable, (reason,)))
 
     # ---- new connections: which real server ----
 

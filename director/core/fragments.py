@@ -3,7 +3,7 @@
 As in the kernel, fragments may come in any order and be of any size. If two overlap, the whole packet is
 dropped (RFC 1858, 3128 and 5722; Linux does so for IPv4, too). What waits is bounded in time and memory.
 
-Source: RFC 791, section 3.2, for what identifies the packet of a fragment; RFC 815.
+Source: RFC 791, 3.2, and RFC 8200, 4.5, for what identifies the packet of a fragment; RFC 815.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from __future__ import annotations
 from bisect import bisect
 from collections.abc import Callable, Sequence
 
-from director.core.packet import HEADER, Packet
+from director.core.family import IPV4, IPV6
+from director.core.packet import Packet
 
 TIMED_OUT = "fragment: the rest of its packet did not arrive in time"
 _TIMEOUT = 30.0  # seconds (Linux: net/ipv4/ipfrag_time)
 _MAX_MEMORY = 4 << 20  # bytes of all waiting fragments (Linux: net/ipv4/ipfrag_high_thresh)
 _OVERHEAD = 256  # bytes per fragment
-_MAX_LENGTH = 65535  # bytes of a complete packet
+_MAX_LENGTH = 65535  # bytes of a complete packet ...
+_NOT_COUNTED = {IPV4: 0, IPV6: IPV6.header + 8}  # ... without these headers: IPv6's own, and the fragment's
 
 Key = tuple[int, str, str, int]
 
@@ -44,19 +46,25 @@ class Reassembly:
 
         `data` is the fragment itself, an IP packet.
         """
+        family = fragment.family
         addresses = fragment.source.address, fragment.destination.address
-        key = fragment.protocol, *addresses, fragment.identification
+        key = fragment.protocol if family is IPV4 else 0, *addresses, fragment.identification
         queue = self._queues.get(key)
         if queue is None:
             queue = self._queues[key] = _Queue(now + _TIMEOUT)
-        start = fragment.fragment_offset * 8
-        size = fragment.length - HEADER - len(fragment.options)
-        if fragment.more_fragments:
-            size -= size % 8
+        start, header = fragment.fragment_offset * 8, fragment.header
+        size = fragment.length - header
+        ragged = size % 8 if fragment.more_fragments else 0
+        if family is IPV4:
+            size -= ragged
         if queue.has(start, start + size):
             self._lost([data], "fragment: duplicate")
             return ()
         error = queue.check(start, start + size, last=not fragment.more_fragments)
+        if ragged and family is IPV6:
+            error = "fragment: not the last, and its length is no multiple of 8 (RFC 8200, 4.5)"
+        if not start:
+            queue.header = header - _NOT_COUNTED[family]
         queue.add(start, start + size, data)
         self._size += len(data) + _OVERHEAD
         if error:
@@ -86,12 +94,16 @@ class Reassembly:
 
 
 class _Queue:
-    """The fragments of one packet, given up at `until`. No two of them overlap."""
+    """The fragments of one packet, given up at `until`. No two of them overlap.
 
-    __slots__ = ("_ends", "_received", "_starts", "_total", "packets", "until")
+    `header` are the bytes that its length counts besides the fragments' data.
+    """
+
+    __slots__ = ("_ends", "_received", "_starts", "_total", "header", "packets", "until")
 
     def __init__(self, until: float) -> None:
         self.until = until
+        self.header = 0
         self.packets: list[bytes] = []
         self._starts: list[int] = []  # bytes after the IP header
         self._ends: list[int] = []
@@ -105,7 +117,7 @@ class _Queue:
     @property
     def length(self) -> int:
         """Of the complete packet, in bytes."""
-        return (self.packets[0][0] & 15) * 4 + self._total
+        return self.header + self._total
 
     def has(self, start: int, end: int) -> bool:
         """Whether these bytes have already come, in one fragment."""

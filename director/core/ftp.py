@@ -2,6 +2,7 @@
 
     PORT 198,51,100,101,156,64        the client listens there            RFC 959
     EPRT |1|198.51.100.101|40000|     the same, for IPv4 as protocol 1    RFC 2428
+    EPRT |2|2001:db8::65|40000|       the same, for IPv6 as protocol 2    RFC 2428
     227 ... (172,16,0,3,117,48)       the real server listens there       RFC 959
     229 ... (|||30000|)               the same, only the port             RFC 2428
 
@@ -15,6 +16,7 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from director.core.family import canonical
 from director.core.packet import Endpoint, Packet
 from director.core.tcp_stream import Edits, LineReader, data_start
 
@@ -26,6 +28,7 @@ _SIX = rb"(?<!\d)" + rb",".join([rb"(\d{1,3})"] * 6) + rb"(?!\d)"
 _PORT = re.compile(rb"PORT +" + _SIX + rb"(?=\s)", re.IGNORECASE)
 _FOUR = rb"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})"
 _EPRT = re.compile(rb"EPRT +([!-~])1\1" + _FOUR + rb"\1(\d{1,5})\1(?=\s)", re.IGNORECASE)
+_EPRT_IPV6 = re.compile(rb"EPRT +([!-~])2\1([0-9a-f:.]{2,45})\1(\d{1,5})\1(?=\s)", re.IGNORECASE)
 _PASSIVE = re.compile(rb"227 .*?" + _SIX)
 _EXTENDED = re.compile(rb"229 .*?\(([!-~])\1\1(\d{1,5})\1\)")
 _PASSIVE_BEGUN = re.compile(rb"227 .*?\d")
@@ -66,6 +69,9 @@ def active(line: bytes) -> Endpoint | None:
     match = _EPRT.match(line)
     if match:
         return _endpoint(match.groups()[1:5], int(match[6]))
+    match = _EPRT_IPV6.match(line)
+    if match and b":" in match[2] and 0 < int(match[3]) < 65536:
+        return Endpoint(canonical(match[2].decode()), int(match[3]))
     return None
 
 

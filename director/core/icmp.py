@@ -2,33 +2,29 @@
 
 An error quotes the packet that it is about, as the director had rewritten it. The end that gets the error
 must recognise the packet as it sent it. An error counts as a packet of its connection, unless it is about a
-tunnel. Source: RFC 792; RFC 5508 for address translators; Linux, ip_vs_in_icmp and ip_vs_out_icmp, for the
-counters.
+tunnel. Source: RFC 792 and 4443; RFC 5508 for address translators; Linux, ip_vs_in_icmp and ip_vs_out_icmp,
+for the counters. Types and codes are in family.py.
 """
 
 from __future__ import annotations
 
 from director.core.connections import Connection, Table
 from director.core.decision import Decision, Drop, Forward, Pass, PathMtu, Reject
-from director.core.packet import HEADER, IPIP, Endpoint, Packet
+from director.core.family import IPV6, TUNNELS, Family
+from director.core.packet import Endpoint, Packet
 from director.core.real_server import Method
 
-UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED, PARAMETER_PROBLEM = 3, 4, 11, 12  # types
-PORT_UNREACHABLE, FRAGMENTATION_NEEDED = 3, 4  # codes of UNREACHABLE
-REASSEMBLY_TIME_EXCEEDED = 1  # code of TIME_EXCEEDED
-IPIP_HEADER = HEADER  # bytes that a tunnel adds
-MIN_PATH_MTU = 552  # bytes (Linux: net/ipv4/route/min_pmtu)
-_ERRORS = (UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED)
+PARAMETER_PROBLEM = 12  # type, of IPv4
 
 
 def decide(packet: Packet, connections: Table) -> Decision:
     """The decision about an ICMP packet; a ping of the VIP is for the director itself."""
     quoted = packet.embedded
-    if packet.icmp_type not in _ERRORS or quoted is None:
+    if packet.icmp_type not in packet.family.errors or quoted is None:
         return Pass(("ICMP, but not an error about a connection",))
     if packet.fragment_offset or packet.more_fragments:
         return Pass(("fragment of an ICMP error",))
-    if quoted.protocol == IPIP:
+    if quoted.protocol in TUNNELS:
         return _about_tunnel(packet, quoted, connections)
     connection = connections.find_in(quoted.protocol, quoted.destination, quoted.source)
     if connection is not None:
@@ -45,7 +41,7 @@ def _about_tunnel(packet: Packet, quoted: Packet, connections: Table) -> Decisio
     It tells the director, which has sent that packet; the director tells the client. What fits into a tunnel
     is shorter by the tunnel's own header (RFC 2003, section 4). Anybody can send such an error: it changes
     nothing unless it is about a tunnel that carries a known connection, and it never lowers the path MTU
-    below MIN_PATH_MTU.
+    below what the family allows. The tunnel and the packet inside may be of different families.
     """
     inner = quoted.embedded
     connection = connections.find_in(inner.protocol, inner.source, inner.destination) if inner else None
@@ -55,13 +51,29 @@ def _about_tunnel(packet: Packet, quoted: Packet, connections: Table) -> Decisio
     if quoted.destination.address != server:
         return Pass((f"ICMP error about a tunnel, but the connection's tunnel leads to {server}",))
     reason = f"ICMP error from the tunnel to {server}"
-    if (packet.icmp_type, packet.icmp_code) != (UNREACHABLE, FRAGMENTATION_NEEDED):
-        return Reject(packet.icmp_type, packet.icmp_code, (reason,), tunnelled=True)
-    path_mtu = PathMtu(server, max(MIN_PATH_MTU, packet.mtu))
+    outer, about = packet.family, (packet.icmp_type, packet.icmp_code)
+    if about != outer.too_long:
+        about = about if inner.family is outer else inner.family.host_unreachable
+        return Reject(*about, (reason,), tunnelled=True)
+    path_mtu = PathMtu(server, max(outer.min_path_mtu, packet.mtu))
     if not inner.dont_fragment:
         return Drop((f"{reason}: path MTU noted, as the packet may be fragmented",), path_mtu)
-    mtu = path_mtu.mtu - IPIP_HEADER
-    return Reject(packet.icmp_type, packet.icmp_code, (reason,), mtu, tunnelled=True, path_mtu=path_mtu)
+    mtu = path_mtu.mtu - outer.header
+    narrow = too_narrow(inner.family, outer, mtu)
+    if narrow:
+        return Drop((f"{reason}: {narrow}",), path_mtu)
+    return Reject(*inner.family.too_long, (reason,), mtu, tunnelled=True, path_mtu=path_mtu)
+
+
+def too_narrow(inner: Family, outer: Family, mtu: int) -> str:
+    """Why a tunnel with room for `mtu` bytes can't be used; empty if it can.
+
+    No packet of IPv6 has to be shorter than 1280 bytes, so nobody can be told to send shorter ones; and the
+    kernel uses no tunnel over IPv6 that has less room (Linux: __ip_vs_get_out_rt_v6).
+    """
+    if IPV6 in (inner, outer) and mtu < IPV6.min_path_mtu:
+        return f"the tunnel has room for {mtu} bytes, but IPv6 needs {IPV6.min_path_mtu} (RFC 8200, 5)"
+    return ""
 
 
 def _to_server(connection: Connection, packet: Packet, connections: Table) -> Decision:

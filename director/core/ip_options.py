@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from director.core.packet import HEADER
+from director.core.family import IPV4
 
 END, NO_OPERATION = 0, 1  # the two of one byte
 RECORD_ROUTE, TIMESTAMP = 7, 68
@@ -29,8 +29,8 @@ class InvalidOption(Exception):
     """`pointer` is the byte of the IP header that is wrong."""
 
     def __init__(self, at: int) -> None:
-        super().__init__(f"invalid IP option at byte {HEADER + at}")
-        self.pointer = HEADER + at
+        super().__init__(f"invalid IP option at byte {IPV4.header + at}")
+        self.pointer = IPV4.header + at
 
 
 class Option(NamedTuple):

@@ -7,12 +7,13 @@ does, so it has a short list of its own: the first rule that matches a packet ma
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from director.core.commands import AddMark, DeleteMark
 from director.core.errors import BadValue, NoSuchMark
-from director.core.packet import PROTOCOL_NAMES, TCP, UDP, Packet, ip_to_int
+from director.core.family import family_of, ip_to_int
+from director.core.packet import PROTOCOL_NAMES, TCP, UDP, Packet
 
 _PROTOCOLS = {0: "any", **{number: PROTOCOL_NAMES[number] for number in (TCP, UDP)}}
 
@@ -22,7 +23,7 @@ class Mark:
     """Packets to `network` and to ports `first` to `last` carry `mark`; protocol 0: TCP and UDP."""
 
     mark: int
-    network: IPv4Network
+    network: IPv4Network | IPv6Network
     protocol: int
     first: int
     last: int
@@ -32,7 +33,7 @@ class Mark:
         """The rule that a command describes. Raises BadValue."""
         check_mark(command.mark)
         try:
-            network = IPv4Network(command.network)
+            network = ip_network(command.network)
         except ValueError:
             raise BadValue(
                 "network", "an address or network such as 203.0.113.0/24", command.network
@@ -52,11 +53,14 @@ class Mark:
 
     def covers(self, address: str) -> bool:
         """Whether the address is in its network."""
-        return ip_to_int(address) & int(self.network.netmask) == int(self.network.network_address)
+        network = self.network
+        if family_of(address).version != network.version:
+            return False
+        return ip_to_int(address) & int(network.netmask) == int(network.network_address)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        network = self.network.with_prefixlen.removesuffix("/32")
+        network = self.network.with_prefixlen.removesuffix(f"/{self.network.max_prefixlen}")
         ports = {"first": self.first, "last": self.last}
         return {"mark": self.mark, "network": network, "protocol": _PROTOCOLS[self.protocol], **ports}
 

@@ -1,39 +1,38 @@
-"""A parsed IPv4 packet: all that the core ever sees of the network.
+"""A parsed IP packet: all that the core ever sees of the network.
 
 An engine makes one from a frame; the core reads it and never learns where it came from. Here are also the
-numbers that go with it: protocols, addresses and ports. Nothing here knows services, connections or sockets.
+numbers that go with it: protocols and ports. Nothing here knows services, connections or sockets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
-from ipaddress import AddressValueError, IPv4Address
 from typing import NamedTuple
 
 from director.core.errors import BadValue
+from director.core.family import IPV4, IPV6, Family, check_address
 
-ICMP = 1  # IP protocol numbers (IANA)
-IPIP = 4
-TCP = 6
-UDP = 17
-PROTOCOL_NAMES = {ICMP: "ICMP", TCP: "TCP", UDP: "UDP"}
+TCP, UDP, ICMP, ICMPV6 = 6, 17, IPV4.icmp, IPV6.icmp  # IP protocol numbers (IANA)
+PROTOCOL_NAMES = {ICMP: "ICMP", TCP: "TCP", UDP: "UDP", ICMPV6: "ICMPv6"}
 PROTOCOLS = {name: number for number, name in PROTOCOL_NAMES.items()}
-HEADER = 20  # bytes of an IP header without options
+# IPv6's extension headers that a packet can have before its transport header (RFC 8200, section 4)
+HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS = 0, 43, 44, 60
 FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 
 ANY_PORT = -1  # a port that is not known yet: no packet carries it, while 0 can be on the wire
 
 
 class Endpoint(NamedTuple):
-    """An IPv4 address in dotted decimal and a port, 0 to 65535, or ANY_PORT, which is shown as 0."""
+    """An address as text (family.py) and a port, 0 to 65535, or ANY_PORT, which is shown as 0."""
 
     address: str
     port: int
 
     def __str__(self) -> str:
-        return f"{self.address}:{0 if self.port == ANY_PORT else self.port}"
+        address, port = self
+        shown = f"[{address}]" if ":" in address else address
+        return f"{shown}:{0 if port == ANY_PORT else port}"
 
 
 def _false() -> bool:
@@ -42,15 +41,16 @@ def _false() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """An IPv4 packet (RFC 791) with its TCP (RFC 9293), UDP or ICMP header parsed.
+    """An IPv4 (RFC 791) or IPv6 packet (RFC 8200) with its TCP (RFC 9293), UDP or ICMP header parsed.
 
     Ports are 0 where the packet has none (ICMP, later fragments). `length` is the total length of the IP
-    packet in bytes, `payload` what follows the transport header, `options` are IP options.
-    `fragment_offset` counts units of 8 bytes, as in the header. In a reassembled packet,
+    packet in bytes, `payload` what follows the transport header, `options` are IPv4's. `extensions` are
+    the bytes of IPv6's extension headers up to what `protocol` says; `dont_fragment` is set for IPv6, which
+    no router fragments. `fragment_offset` counts units of 8 bytes, as in the header. In a reassembled packet,
     `largest_fragment` is the length of its largest fragment in bytes, otherwise 0. `bad_checksum` is TCP's;
     it sums up the whole packet, so it is called only where the answer matters. `embedded` is the packet
-    that an ICMP error quotes or that a tunnel's packet carries. `mtu` is that of "fragmentation needed", 0
-    if the error does not give it.
+    that an ICMP error quotes or that a tunnel's packet carries. `mtu` is that of "fragmentation needed" or
+    "packet too big", 0 if the error does not give it.
     """
 
     protocol: int
@@ -73,37 +73,24 @@ class Packet:
     identification: int = 0
     largest_fragment: int = 0
     options: bytes = b""
+    extensions: int = 0
 
+    @property
+    def family(self) -> Family:
+        return IPV6 if ":" in self.source.address else IPV4
 
-# ---- addresses as numbers, and their checks ----
+    @property
+    def header(self) -> int:
+        """Bytes in front of what `protocol` says: the IP header with its options or extension headers."""
+        return self.family.header + len(self.options) + self.extensions
 
-
-@lru_cache(maxsize=4096)
-def ip_to_int(address: str) -> int:
-    """The 32 bits of an address in dotted decimal; 0 for text that is not an address."""
-    try:
-        return int(IPv4Address(address))
-    except AddressValueError:
-        return 0
+    @property
+    def is_icmp(self) -> bool:
+        return self.protocol == self.family.icmp
 
 
 def check_endpoint(field_name: str, endpoint: Endpoint) -> None:
-    """An address in dotted decimal, and a port from 0 to 65535. Raises BadValue."""
+    """An address, and a port from 0 to 65535. Raises BadValue."""
     check_address(field_name, endpoint.address)
     if type(endpoint.port) is not int or not 0 <= endpoint.port <= 65535:
         raise BadValue(field_name, "a port from 0 to 65535", endpoint.port)
-
-
-def check_address(field_name: str, address: str) -> None:
-    """An address in dotted decimal. Raises BadValue."""
-    if not _is_address(str(address)):
-        raise BadValue(field_name, "an address such as 192.0.2.1", address)
-
-
-@lru_cache(maxsize=65536)  # rules come by the ten thousand, with the same addresses again and again
-def _is_address(text: str) -> bool:
-    try:
-        IPv4Address(text)
-    except AddressValueError:
-        return False
-    return True

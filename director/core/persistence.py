@@ -14,13 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from director.core import ALL_ONES
+from director.core.family import network_of
 from director.core.ftp import CONTROL_PORT
-from director.core.packet import PROTOCOL_NAMES, Endpoint, Packet, ip_to_int
+from director.core.packet import PROTOCOL_NAMES, Endpoint, Packet
 from director.core.real_server import RealServer
 from director.core.service import VirtualService
 from director.core.timers import UNSET, Timers
@@ -70,7 +69,7 @@ class Template:
             "protocol": PROTOCOL_NAMES[self.key.protocol] if self.key.protocol else "IP",
             "expires": max(0.0, round(self.expires - now, 3)),
             "state": "ASSURED" if self.assured else "NONE",
-            "client": f"{self.key.network}:0",
+            "client": str(Endpoint(self.key.network, 0)),
             "vip": str(self.key.vip),
             "server": str(self.server_endpoint),
             **({"origin": "SYNC"} if synced else {}),
@@ -135,15 +134,11 @@ class Templates:
 
 def key_for(service: VirtualService, packet: Packet) -> TemplateKey:
     """The key of the template for a packet that opens a connection to `service`."""
-    network = _network(packet.source.address, service.policy.netmask)
+    network = network_of(packet.source.address, service.policy.netmask)
     if service.key.mark:
-        return TemplateKey(0, network, Endpoint(str(IPv4Address(service.key.mark)), 0))
+        family = packet.family  # the mark is the first word of an address
+        vip = family.text(service.key.mark << family.bits - 32)
+        return TemplateKey(0, network, Endpoint(vip, 0))
     own = service.key.address.port
     port = own if packet.destination.port == own and own != CONTROL_PORT else 0
     return TemplateKey(packet.protocol, network, Endpoint(packet.destination.address, port))
-
-
-def _network(address: str, netmask: str) -> str:
-    if netmask == ALL_ONES:
-        return address
-    return str(IPv4Address(ip_to_int(address) & ip_to_int(netmask)))

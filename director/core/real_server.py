@@ -9,16 +9,16 @@ from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Any
 
-from director.core import ALL_ONES
 from director.core.errors import BadValue
+from director.core.family import IPV4, family_of
 from director.core.packet import Endpoint, check_endpoint
 from director.core.statistics import Statistics
 
 _MAX = 2**31 - 1  # of weights and thresholds; ipvsadm's own limit
-_LIMITED_BROADCAST, _THIS_NETWORK = IPv4Address(ALL_ONES), IPv4Network("0.0.0.0/8")
+_LIMITED_BROADCAST, _THIS_NETWORK = IPv4Address(IPV4.whole), IPv4Network("0.0.0.0/8")
 
 
 class Method(Enum):
@@ -153,8 +153,9 @@ class RealServers(list[RealServer]):
 def check_server(address: Endpoint, weight: int, upper: int, lower: int) -> None:
     """Raises BadValue."""
     check_endpoint("real server", address)
-    if not _is_host(address.address):
-        raise BadValue("real server", "the address of one host", address.address)
+    expected = _expected_host(address.address)
+    if expected:
+        raise BadValue("real server", expected, address.address)
     for name, value in (("weight", weight), ("upper threshold", upper), ("lower threshold", lower)):
         if type(value) is not int or not 0 <= value <= _MAX:
             raise BadValue(name, f"0 to {_MAX}", value)
@@ -163,7 +164,15 @@ def check_server(address: Endpoint, weight: int, upper: int, lower: int) -> None
 
 
 @lru_cache(maxsize=65536)
-def _is_host(address: str) -> bool:
-    """Local or unicast, as ip_vs_new_dest requires."""
-    parsed = IPv4Address(address)
-    return not parsed.is_multicast and parsed != _LIMITED_BROADCAST and parsed not in _THIS_NETWORK
+def _expected_host(address: str) -> str:
+    """What a real server's address should be, if it is not local or unicast as ip_vs_new_dest requires."""
+    if family_of(address) is IPV4:
+        ipv4 = IPv4Address(address)
+        is_host = not ipv4.is_multicast and ipv4 != _LIMITED_BROADCAST and ipv4 not in _THIS_NETWORK
+        return "" if is_host else "the address of one host"
+    ipv6 = IPv6Address(address)
+    if ipv6.ipv4_mapped is not None:
+        return f"an address that packets can have: {ipv6.ipv4_mapped} for IPv4"
+    if ipv6.is_link_local:
+        return "an address that is not of one link only, because a rule names no interface"
+    return "the address of one host" if ipv6.is_multicast or ipv6.is_unspecified else ""

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 
 from director.core import ftp, schedulers
-from director.core.commands import ServiceKey
+from director.core.commands import ServiceKey, mark_key
+from director.core.family import family_of
 from director.core.marks import Marks, mark_of
 from director.core.packet import TCP, Endpoint, Packet
 from director.core.real_server import Method, RealServer
@@ -63,7 +64,7 @@ class Rules:
     def find_service(self, protocol: int, to: Endpoint, mark: int) -> VirtualService | None:
         """The same for packets to an endpoint with a mark, 0 for none."""
         find = self.by_key.get
-        found = find(ServiceKey(mark=mark)) if mark else None
+        found = find(mark_key(mark, family_of(to.address))) if mark else None
         found = found or find(ServiceKey(protocol, to))
         if found is None and _may_be_ftp_data(to.port):
             found = self.find_ftp(protocol, to)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from director.core import ALL_ONES
 from director.core.commands import ServiceKey
 from director.core.errors import BadValue
+from director.core.family import IPV4, check_netmask
 from director.core.marks import check_mark
-from director.core.packet import PROTOCOL_NAMES, TCP, UDP, Endpoint, check_address, check_endpoint
+from director.core.packet import PROTOCOL_NAMES, TCP, UDP, Endpoint, check_endpoint
 from director.core.real_server import RealServer, RealServers
 from director.core.schedulers import Scheduler
 from director.core.states import MAX_TIMEOUT
@@ -24,20 +24,21 @@ from director.core.statistics import Statistics
 class Policy:
     """How a service treats its clients: all that ipvsadm -E can change.
 
-    `persistent` is in seconds, 0 for none; clients that are the same under `netmask` count as one.
+    `persistent` is in seconds, 0 for none; clients that are the same under `netmask` (for IPv6, a prefix
+    length) count as one.
     """
 
     scheduler_name: str
     flags: tuple[str, ...] = ()
     persistent: int = 0
-    netmask: str = ALL_ONES
+    netmask: str = IPV4.whole
     one_packet: bool = False
 
     def check(self, key: ServiceKey) -> None:
         """Raises BadValue."""
         if type(self.persistent) is not int or not 0 <= self.persistent <= MAX_TIMEOUT:
             raise BadValue("persistence", f"0 to {MAX_TIMEOUT} seconds", self.persistent)
-        check_address("netmask", self.netmask)
+        check_netmask("netmask", self.netmask, key.family)
         if not key.mark and not key.address.port and not self.persistent:
             raise BadValue(
                 "virtual service", "a persistent one, because port 0 means every port", str(key.address)
@@ -91,9 +92,9 @@ class VirtualService:
 
 
 def name_of(key: ServiceKey) -> str:
-    """A service's name in messages: TCP 203.0.113.1:80, or FWM 7."""
+    """A service's name in messages: TCP 203.0.113.1:80, FWM 7, or FWM 7 IPv6."""
     if key.mark:
-        return f"FWM {key.mark}"
+        return f"FWM {key.mark}" if key.family is IPV4 else f"FWM {key.mark} {key.family}"
     return f"{PROTOCOL_NAMES.get(key.protocol, key.protocol)} {key.address}"
 
 

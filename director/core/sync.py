@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from director.core.connections import Connection, Lifecycle, Tables
+from director.core.family import IPV4, family_of
 from director.core.ftp import Session
 from director.core.overload import Overload
 from director.core.packet import PROTOCOL_NAMES, TCP, UDP, Endpoint
@@ -116,6 +117,8 @@ class Sender:
                 yield
 
     def _send_rest(self, entry: Entry, now: float) -> None:
+        if not self._has_a_form(entry):
+            return
         left = max(1, int(entry.expires - now))
         self._send(self._record(entry)._replace(timeout=left), now)
 
@@ -135,6 +138,8 @@ class Sender:
 
     def _is_due(self, entry: Entry, packets: int, now: float) -> bool:
         """Whether to send it after so many packets; if so, this is remembered."""
+        if not self._has_a_form(entry):
+            return False
         sysctls, mark = self._rules.sysctls, _mark(entry)
         state = None
         if isinstance(entry, Connection):
@@ -166,6 +171,14 @@ class Sender:
         mark.state = entry.state if isinstance(entry, Connection) else None
         mark.ends, mark.retries = now + self._timeout(entry), retries
         return True
+
+    def _has_a_form(self, entry: Entry) -> bool:
+        """Version 0 of the messages has no IPv6, and none has two families in one connection."""
+        vip = entry.key.vip if isinstance(entry, Template) else entry.vip
+        family = family_of(vip.address)
+        if family is not family_of(entry.server_endpoint.address):
+            return False
+        return family is IPV4 or bool(self._rules.sysctls.sync_version)
 
     def _timeout(self, entry: Entry) -> float:
         if isinstance(entry, Template):
@@ -284,7 +297,7 @@ class Receiver:
 
     def receive(self, record: SyncRecord, now: float) -> bool:
         """Enter a record; False if nothing has come of it."""
-        if record.ipv6 or record.flags & Flag.NO_CLIENT_PORT:
+        if record.flags & Flag.NO_CLIENT_PORT:
             return False
         if record.flags & Flag.TEMPLATE:
             return record.protocol in (0, TCP, UDP) and self._receive_template(record, now)

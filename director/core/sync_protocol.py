@@ -26,17 +26,18 @@ Nothing in a message proves who has sent it. Source: Linux, ip_vs_sync.c as a de
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntFlag
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address
-from socket import inet_aton, inet_ntoa
+from ipaddress import IPv4Address
+from socket import inet_ntop, inet_pton
 from struct import Struct
 from typing import NamedTuple
 
 from director.core.errors import BadValue
-from director.core.packet import TCP, UDP, Endpoint, check_address
+from director.core.family import IPV4, IPV6, Family, check_address, family_of
+from director.core.packet import TCP, UDP, Endpoint
 from director.core.states import State
 
 MASTER, BACKUP = ROLES = ("master", "backup")
@@ -73,7 +74,7 @@ class DaemonConfig:
             raise BadValue("mcast-interface", "the name of an interface", self.interface)
         if type(self.resync) is not bool:
             raise BadValue("resync", "true or false", self.resync)
-        check_address("mcast-group", self.group)
+        check_address("mcast-group", self.group, IPV4)
         if not IPv4Address(self.group).is_multicast:
             raise BadValue("mcast-group", f"a multicast address such as {GROUP}", self.group)
         for name, low, high in (
@@ -138,7 +139,10 @@ class SyncRecord(NamedTuple):
     mark: int = 0
     from_client: Shift = NO_SHIFT
     from_server: Shift = NO_SHIFT
-    ipv6: bool = False
+
+    @property
+    def family(self) -> Family:
+        return family_of(self.client.address)
 
 
 class SyncMark:
@@ -167,7 +171,7 @@ _CONNECTION_V0 = Struct("!BBHHH4s4s4sHH")
 _CONNECTION_V1 = Struct("!BBHIHHHHII")
 _SHIFTS = "IiiIii"
 _SHIFTS_V0, _SHIFTS_V1 = Struct(f"={_SHIFTS}"), Struct(f"!{_SHIFTS}")
-_ADDRESSES = {4: Struct("4s4s4s"), 16: Struct("16s16s16s")}
+_ADDRESSES = {IPV4: Struct("4s4s4s"), IPV6: Struct("16s16s16s")}
 _IPV6 = 1  # bit of a connection's type
 _VERSION_1 = 1
 _SIZE, _VERSION_SHIFT = 0x0FFF, 12
@@ -190,7 +194,7 @@ def _encode_v0(record: SyncRecord) -> bytes:
     client, vip, server = record.client, record.vip, record.server
     encoded = _CONNECTION_V0.pack(
         *(0, record.protocol, client.port, vip.port, server.port),
-        *(inet_aton(end.address) for end in (client, vip, server)),
+        *_packed(record),
         *(record.flags & 0xFFFF, record.state),
     )
     if record.flags & Flag.SEQUENCES:
@@ -200,21 +204,23 @@ def _encode_v0(record: SyncRecord) -> bytes:
 
 def _encode_v1(record: SyncRecord) -> bytes:
     client, vip, server = record.client, record.vip, record.server
-    size = _CONNECTION_V1.size + (48 if record.ipv6 else 12)
+    is_ipv6 = record.family is IPV6
+    size = _CONNECTION_V1.size + _ADDRESSES[record.family].size
     options = b""
     if record.flags & Flag.SEQUENCES:
         shifts = _SHIFTS_V1.pack(*record.from_client, *record.from_server)
         options = bytes((_SEQUENCES, len(shifts))) + shifts
     fixed = _CONNECTION_V1.pack(
-        *(_IPV6 if record.ipv6 else 0, record.protocol, size + len(options), record.flags, record.state),
+        *(_IPV6 if is_ipv6 else 0, record.protocol, size + len(options), record.flags, record.state),
         *(client.port, vip.port, server.port, record.mark, record.timeout),
     )
-    packed = _packed_ipv6 if record.ipv6 else inet_aton
-    return b"".join((fixed, *(packed(end.address) for end in (client, vip, server)), options))
+    return b"".join((fixed, *_packed(record), options))
 
 
-def _packed_ipv6(address: str) -> bytes:
-    return IPv6Address(address).packed
+def _packed(record: SyncRecord) -> Iterator[bytes]:
+    """The addresses of client, VIP and real server: a message has no room for two families."""
+    address_family = record.family.address_family
+    return (inet_pton(address_family, end.address) for end in (record.client, record.vip, record.server))
 
 
 class Outbox:
@@ -334,14 +340,14 @@ def _connections_v0(datagram: bytes, number: int) -> Iterator[SyncRecord | None]
                 raise Unreadable("truncated sequence numbers")
             shifts = _shifts(_SHIFTS_V0.unpack_from(datagram, at))
             at += _SHIFTS_V0.size
-        client, vip, server = map(Endpoint, map(_ipv4, addresses), (cport, vport, dport))
+        client, vip, server = _endpoints(IPV4, addresses, (cport, vport, dport))
         record = SyncRecord(protocol, client, vip, server, flags & Flag.RECEIVED, state, 0, 0, *shifts)
         yield _accepted(record)
 
 
 def _connections_v1(datagram: bytes, number: int) -> Iterator[SyncRecord | None]:
     at = _HEADER_V1.size
-    shortest = _CONNECTION_V1.size + _ADDRESSES[4].size
+    shortest = _CONNECTION_V1.size + _ADDRESSES[IPV4].size
     for _ in range(number):
         if at + shortest > len(datagram):
             raise Unreadable("truncated")
@@ -358,15 +364,14 @@ def _connections_v1(datagram: bytes, number: int) -> Iterator[SyncRecord | None]
 def _connection_v1(data: bytes) -> SyncRecord | None:
     """Raises Unreadable."""
     kind = data[0] if data else 2
-    ipv6 = bool(kind & _IPV6)
-    if kind and not ipv6:
+    family = IPV6 if kind & _IPV6 else IPV4
+    if kind and family is IPV4:
         raise Unreadable(f"connection of type {kind}")
-    length = 16 if ipv6 else 4
-    start = _CONNECTION_V1.size + _ADDRESSES[length].size
+    start = _CONNECTION_V1.size + _ADDRESSES[family].size
     if start > len(data):
         raise Unreadable("a connection is too short")
     _, protocol, _, flags, state, *ports, mark, timeout = _CONNECTION_V1.unpack_from(data)
-    addresses = _ADDRESSES[length].unpack_from(data, _CONNECTION_V1.size)
+    addresses = _ADDRESSES[family].unpack_from(data, _CONNECTION_V1.size)
     try:
         shifts = _options(data, start)
     except _Skipped:
@@ -375,9 +380,9 @@ def _connection_v1(data: bytes) -> SyncRecord | None:
     if flags & Flag.SEQUENCES and not shifts:
         # Kernels without "ipvs: reset full ip_vs_seq structs" take what is in their memory for the shifts.
         raise Unreadable("flags for sequence numbers, but no sequence numbers")
-    client, vip, server = map(Endpoint, map(_ipv6 if ipv6 else _ipv4, addresses), ports)
+    client, vip, server = _endpoints(family, addresses, ports)
     both = shifts or (NO_SHIFT, NO_SHIFT)
-    return _accepted(SyncRecord(protocol, client, vip, server, flags, state, timeout, mark, *both, ipv6))
+    return _accepted(SyncRecord(protocol, client, vip, server, flags, state, timeout, mark, *both))
 
 
 def _options(data: bytes, at: int) -> tuple[Shift, Shift] | None:
@@ -417,10 +422,11 @@ def _shifts(numbers: tuple[int, ...]) -> tuple[Shift, Shift]:
     return Shift(*numbers[:3]), Shift(*numbers[3:])
 
 
+def _endpoints(family: Family, addresses: Iterable[bytes], ports: Iterable[int]) -> Iterator[Endpoint]:
+    texts = (_text(family.address_family, packed) for packed in addresses)
+    return map(Endpoint, texts, ports)
+
+
 @lru_cache(maxsize=65536)
-def _ipv4(packed: bytes) -> str:
-    return inet_ntoa(packed)
-
-
-def _ipv6(packed: bytes) -> str:
-    return str(IPv6Address(packed))
+def _text(address_family: int, packed: bytes) -> str:
+    return inet_ntop(address_family, packed)

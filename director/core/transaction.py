@@ -36,6 +36,7 @@ from director.core.commands import (
     Zero,
 )
 from director.core.errors import BadValue, NoSuchServer, NoSuchService, ServerExists, ServiceExists
+from director.core.family import family_of
 from director.core.marks import Mark, without
 from director.core.packet import TCP, Endpoint
 from director.core.real_server import Method, RealServer, RealServers, check_server
@@ -281,7 +282,8 @@ class Transaction:
             is_ftp = command.key.address.port == ftp.CONTROL_PORT
             persistent = FTP_PERSISTENCE if one_way and is_ftp else 0
         name = command.scheduler or self._rules.scheduler
-        policy = Policy(name, tuple(command.flags), persistent, command.netmask, command.one_packet)
+        netmask = command.key.family.whole if command.netmask is None else command.netmask
+        policy = Policy(name, tuple(command.flags), persistent, netmask, command.one_packet)
         policy.check(command.key)
         return policy
 
@@ -388,7 +390,13 @@ class Transaction:
         self._set(server, upper=upper, lower=lower)
 
     def _effective_method(self, service: VirtualService, server: Endpoint, requested: Method) -> Method:
-        """The requested method, or LOCAL for the local node. Raises BadValue."""
+        """The requested method, or LOCAL for the local node. Raises BadValue.
+
+        The answers are the kernel's: ip_vs_genl_set_cmd lets only a tunnel carry one family over the other.
+        """
+        family = service.key.family
+        if family_of(server.address) is not family and requested is not Method.TUN:
+            raise BadValue("real server", f"an {family} address as {service} has, or VS-TUN", str(server))
         port = service.key.address.port
         if requested is not Method.NAT and not service.key.mark and server.port != port:
             raise BadValue("real server", f"port {port}: only VS-NAT changes it", str(server))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from director.core.connections import Tables
     from director.core.director import Director
+    from director.core.family import Family
     from director.core.sync_protocol import DaemonConfig
 
 
@@ -42,10 +43,11 @@ class Engine(Protocol):
 
     It registers its file descriptors with a selector, each with a function to call when the
     descriptor is readable; the director's process owns the loop. `explains` tells whether the core
-    decides about this engine's packets, and so can say why.
+    decides about this engine's packets, and so can say why; `families` are those that it forwards.
     """
 
     explains: ClassVar[bool]
+    families: ClassVar[Sequence[Family]]
 
     @classmethod
     def open(cls, interfaces: Sequence[str], clock: Callable[[], float]) -> Engine:

@@ -7,14 +7,17 @@ import errno
 import fcntl
 import socket
 import struct
+from pathlib import Path
 
 from director.core.errors import BadValue
+from director.core.family import IPV4, family_of
 from director.engines.engine import EngineError
 
 _SIOCGIFADDR, _SIOCGIFMTU, _SIOCGIFHWADDR = 0x8915, 0x8921, 0x8927  # linux/sockios.h
 _IFNAMSIZ = 16  # bytes of an interface's name, with the zero at its end
+_IF_INET6, _GLOBAL = Path("/proc/net/if_inet6"), "00"  # a row's address, index, prefix, scope, flags, name
 _DISCARD = 9  # a port; nothing is sent to it
-LINKS, NEIGHBOURS, ADDRESSES, ROUTES = 0x01, 0x04, 0x10, 0x40  # linux/rtnetlink.h; the last two of IPv4
+LINKS, NEIGHBOURS, ADDRESSES, ROUTES = 0x01, 0x04, 0x110, 0x440  # linux/rtnetlink.h; of IPv4 and IPv6
 _LARGEST = 65536  # bytes of a netlink message
 _NLM_F_REQUEST, _RTM_NEWROUTE, _RTM_GETROUTE = 1, 24, 26
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PREFSRC = 1, 4, 5, 7
@@ -23,8 +26,19 @@ _ANSWER_TIMEOUT, _ROUTE_SIZE = 1.0, 4096  # seconds; bytes, more than the answer
 
 
 def with_an_address() -> list[str]:
-    """All interfaces but lo that have an IPv4 address."""
-    return [name for _, name in socket.if_nameindex() if name != "lo" and address_of(name)]
+    """All interfaces but lo that have an address; a link-local one, which all have, does not count."""
+    with_ipv6 = _with_an_ipv6_address()
+    names = [name for _, name in socket.if_nameindex() if name != "lo"]
+    return [name for name in names if name in with_ipv6 or address_of(name)]
+
+
+def _with_an_ipv6_address() -> set[str]:
+    """The interfaces with a global IPv6 address."""
+    try:
+        rows = [row.split() for row in _IF_INET6.read_text().splitlines()]
+    except OSError:  # the kernel has no IPv6
+        return set()
+    return {row[-1] for row in rows if row[3] == _GLOBAL}
 
 
 def require(interface: str) -> bytes:
@@ -78,12 +92,19 @@ def is_local(address: str) -> bool:
 
     Raises BadValue for the broadcast address of one of its networks, to which a socket can be bound as well.
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    family = family_of(address)
+    try:
+        probe = socket.socket(family.address_family, socket.SOCK_DGRAM)
+    except OSError:  # the kernel has no IPv6
+        return False
+    with probe:
         try:
             probe.bind((address, 0))
         except OSError:
             return False
-        if probe.connect_ex((address, _DISCARD)) == errno.EACCES:  # it takes SO_BROADCAST (ip(7))
+        if (
+            family is IPV4 and probe.connect_ex((address, _DISCARD)) == errno.EACCES
+        ):  # it takes SO_BROADCAST (ip(7))
             raise BadValue("address", "the address of one host", address)
     return True
 
@@ -97,9 +118,10 @@ class RouteQuery:
 
     def __call__(self, address: str) -> dict[int, bytes]:
         """The attributes of the route by their numbers; empty if none leads there."""
-        body = (
-            _RTMSG.pack(socket.AF_INET, 32, *[0] * 7) + _RTATTR.pack(8, RTA_DST) + socket.inet_aton(address)
-        )
+        family = family_of(address)
+        packed = socket.inet_pton(family.address_family, address)
+        attribute = _RTATTR.pack(_RTATTR.size + len(packed), RTA_DST) + packed
+        body = _RTMSG.pack(family.address_family, family.bits, *[0] * 7) + attribute
         header = _NLMSGHDR.pack(_NLMSGHDR.size + len(body), _RTM_GETROUTE, _NLM_F_REQUEST, 0, 0)
         try:
             self._socket.send(header + body)

@@ -3,8 +3,9 @@
     {"command": "AddServer", "key": {"protocol": "TCP", "address": "203.0.113.1:80"},
      "server": "172.16.0.2:80", "weight": 1}
 
-A key is a protocol and an address, or {"mark": 1}. Fields that have their default value may be left out.
-Whether an address or a weight makes sense is for the core to say. ippfvsadm writes this form by itself,
+A key is a protocol and an address, or {"mark": 1}, with {"mark": 1, "family": 6} for packets of IPv6. An IPv6
+address before a port is in brackets: [2001:db8::1]:80. Fields that have their default value may be left
+out. Whether an address or a weight makes sense is for the core to say. ippfvsadm writes this form by itself,
 because importing dataclasses would double its running time; its tests decode what it writes.
 """
 
@@ -13,7 +14,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any, get_args
 
-from director.core.commands import Command, ServiceKey
+from director.core.commands import Command, ServiceKey, mark_key
+from director.core.family import IPV4, IPV6, canonical
 from director.core.packet import PROTOCOL_NAMES, TCP, UDP, Endpoint
 from director.core.real_server import Method
 from director.formats import parse_number
@@ -47,17 +49,23 @@ def decode(message: object) -> Command:
 
 
 def read_endpoint(name: str, value: object) -> Endpoint:
-    """`a.b.c.d:port`; whether the address makes sense is for the core to say. Raises ValueError."""
+    """`a.b.c.d:port` or `[address]:port`; whether the address makes sense is for the core to say.
+
+    Raises ValueError.
+    """
     address, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
     number = parse_number(port)
-    if not colon or number < 0:
-        raise ValueError(f"{name}: expected ADDRESS:PORT, got {shown(value)}.")
-    return Endpoint(address, number)
+    in_brackets = address.startswith("[") and address.endswith("]")
+    if not colon or number < 0 or in_brackets is not (":" in address):
+        raise ValueError(f"{name}: expected ADDRESS:PORT, or [ADDRESS]:PORT for IPv6, got {shown(value)}.")
+    return Endpoint(canonical(address[1:-1]) if in_brackets else address, number)
 
 
 def _read_key(name: str, value: Any) -> ServiceKey:
-    if isinstance(value, dict) and value.keys() == {"mark"} and type(value["mark"]) is int:
-        return ServiceKey(mark=value["mark"])
+    if isinstance(value, dict) and type(value.get("mark")) is int and value.keys() <= {"mark", "family"}:
+        if value.get("family", 4) not in (4, 6):
+            raise ValueError(f"{name}.family: expected 4 or 6, got {shown(value['family'])}.")
+        return mark_key(value["mark"], IPV6 if value.get("family") == 6 else IPV4)
     if not isinstance(value, dict) or value.keys() != {"protocol", "address"}:
         raise ValueError(f"{name}: expected protocol and address, or a mark, got {shown(value)}.")
     if value["protocol"] not in [*_TRANSPORTS]:
@@ -77,7 +85,7 @@ _LOADER = Loader({ServiceKey: _read_key, Endpoint: read_endpoint, Method: _read_
 def _plain(value: object) -> object:
     if isinstance(value, ServiceKey):
         if value.mark:
-            return {"mark": value.mark}
+            return {"mark": value.mark} if value.family is IPV4 else {"mark": value.mark, "family": 6}
         return {"protocol": PROTOCOL_NAMES[value.protocol], "address": str(value.address)}
     if isinstance(value, Endpoint):
         return str(value)

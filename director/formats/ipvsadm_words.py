@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from director.core import ALL_ONES
+from director.core import ALL_128_BITS, ALL_ONES
 
 _FORWARDING = {"Masq": "-m", "Tunnel": "-i", "Route": "-g"}
 
@@ -18,13 +18,17 @@ Fields = dict[str, Any]
 def service_option(service: Fields, endpoint: str = "") -> str:
     """The option that names a service, such as `-t 203.0.113.1:80`; `endpoint` replaces the numbers."""
     if service["mark"]:
-        return f"-f {service['mark']}"
+        return f"-f {service['mark']}{' -6' if ':' in service['address'] else ''}"
     return f"-{service['protocol'][0].lower()} {endpoint or address_and_port(service)}"
 
 
 def address_and_port(node: Fields) -> str:
-    """ADDRESS:PORT of a service or a real server, in numbers."""
-    return f"{node['address']}:{node['port']}"
+    """ADDRESS:PORT of a service or a real server, in numbers; an address of IPv6 is in brackets."""
+    return joined(node["address"], node["port"])
+
+
+def joined(address: str, port: object) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def policy_options(service: Fields) -> Iterator[str]:
@@ -32,7 +36,7 @@ def policy_options(service: Fields) -> Iterator[str]:
     yield f"-s {service['scheduler']}"
     if service["persistent"]:
         yield f"-p {service['persistent']}"
-        if service["netmask"] != ALL_ONES:
+        if service["netmask"] not in (ALL_ONES, ALL_128_BITS):
             yield f"-M {service['netmask']}"
     if service["one_packet"]:
         yield "-o"

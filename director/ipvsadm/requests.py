@@ -18,7 +18,6 @@ from director.control.cli import (
     UsageError,
     parse_ipv4,
 )
-from director.core import ALL_ONES
 from director.formats import parse_number
 from director.ipvsadm import names
 from director.ipvsadm.arguments import Line
@@ -99,10 +98,10 @@ def _persistent(line: Line) -> int:
     return PERSISTENT if text is None else _number("time for -p", text, 1, MAX_SECONDS)
 
 
-def _netmask(line: Line) -> str:
+def _netmask(line: Line) -> str | None:
     text = line.options.get("M")
-    netmask = ALL_ONES if text is None else parse_ipv4(text)
-    if netmask is None:
+    netmask = None if text is None else parse_ipv4(text)
+    if text is not None and netmask is None:
         raise UsageError(f"bad netmask {text!r}: expected one such as 255.255.255.0.")
     return netmask
 

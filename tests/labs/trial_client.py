@@ -114,7 +114,7 @@ def syns(vip: str, port: int, count: int) -> None:
 
 
 def flood(vip: str, port: int, rate: int, count: int, flags: int = 0x02) -> None:
-    from director.engines.scapy.ipv4 import computed  # late, as above
+    from director.engines.scapy.checksums import computed  # late, as above
 
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sender:
         began, sent = time.monotonic(), 0

@@ -13,10 +13,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from director.core.packet import Packet, ip_to_int
+from director.core.packet import Packet
 from director.core.real_server import RealServer
 from director.core.schedulers import Pick
-from director.core.schedulers._hash import siphash
+from director.core.schedulers._hash import siphash, word
 
 BUCKETS = 4093  # Linux's default: a prime, so that a walk with any step visits every bucket
 _OFFSET_KEY, _SKIP_KEY = 2654435761, 2654446892  # keys of Linux's two hashes
@@ -37,7 +37,7 @@ class Scheduler:
         if not table:
             return None
         client = packet.source if self.port else packet.source.address
-        key = ip_to_int(packet.source.address) + (packet.source.port if self.port else 0)
+        key = word(packet.source.address) + (packet.source.port if self.port else 0)
         for bucket in self._buckets(key):
             if table[bucket].available:
                 return table[bucket], f"mh: {client} hashes to bucket {bucket} of {BUCKETS}"
@@ -90,7 +90,7 @@ class _Preferences:
     """The buckets in the order in which one server prefers them."""
 
     def __init__(self, server: RealServer) -> None:
-        key = ip_to_int(server.address.address) + server.address.port
+        key = word(server.address.address) + server.address.port
         self._bucket = siphash(key, _OFFSET_KEY) % BUCKETS
         self._step = siphash(key, _SKIP_KEY) % (BUCKETS - 1) + 1
 

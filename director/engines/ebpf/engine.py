@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from director.core import ftp
 from director.core.connections import Tables
 from director.core.decision import Decision
+from director.core.family import IPV4, Family
 from director.core.overload import secures_tcp
 from director.core.packet import ICMP, Packet
 from director.core.service import VirtualService
@@ -43,6 +44,7 @@ _ENTRIES = 2  # of a connection in the map, at most
 
 class EbpfEngine:
     explains: ClassVar[bool] = True
+    families: ClassVar[Sequence[Family]] = (IPV4,)
 
     def __init__(self, interfaces: Sequence[str], clock: KernelClock, scapy: ScapyEngine) -> None:
         """`scapy` processes the packets that are handed up."""

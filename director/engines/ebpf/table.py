@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from copy import copy
 
 from director.core.connections import Connection
+from director.core.family import IPV4, family_of
 from director.core.packet import ANY_PORT, Endpoint
 from director.core.persistence import Template
 from director.core.real_server import Method
@@ -111,6 +112,8 @@ class SharedTable:
     # ---- finding ----
 
     def find_in(self, protocol: int, client: Endpoint, vip: Endpoint) -> Connection | None:
+        if family_of(client.address) is not IPV4:
+            return None
         if client.port == ANY_PORT:
             return self._expected.get((protocol, client, vip))
         key = flow_key(protocol, client, vip)
@@ -123,6 +126,8 @@ class SharedTable:
         return connection
 
     def find_out(self, protocol: int, server: Endpoint, client: Endpoint) -> Connection | None:
+        if family_of(client.address) is not IPV4:
+            return None
         entry = self._find(flow_key(protocol, server, client))
         return self.find_in(protocol, client, entry.endpoint) if entry and entry.flags & REPLY else None
 

@@ -14,6 +14,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from director.core.connections import ConnectionTable, Tables
+from director.core.family import IPV4, Family
 from director.core.persistence import Templates
 from director.core.real_server import RealServer
 from director.core.service import VirtualService
@@ -40,6 +41,7 @@ _SETTINGS = ("weight", "method", "upper", "lower")
 
 class IpvsEngine:
     explains: ClassVar[bool] = False  # the kernel does not give reasons
+    families: ClassVar[Sequence[Family]] = (IPV4,)
 
     def __init__(self, kernel: KernelIpvs) -> None:
         self._kernel = kernel

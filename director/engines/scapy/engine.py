@@ -13,23 +13,25 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from selectors import EVENT_READ, BaseSelector
-from socket import inet_ntoa
+from socket import inet_ntop
 from traceback import extract_tb, format_exception
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from director.core.connections import ConnectionTable, Tables
 from director.core.decision import Decision, Drop, Forward, Pass, Reject
+from director.core.family import IPV4, IPV6, Family, family_of
 from director.core.fragments import TIMED_OUT, Reassembly
-from director.core.icmp import IPIP_HEADER, REASSEMBLY_TIME_EXCEEDED, TIME_EXCEEDED
-from director.core.packet import HEADER, TCP, UDP, Endpoint, Packet
+from director.core.packet import TCP, UDP, Endpoint, Packet
 from director.core.persistence import Templates
 from director.core.real_server import Method
 from director.engines.engine import EngineError
-from director.engines.scapy import icmp_replies, ipv4
-from director.engines.scapy.datagram import Datagram, Malformed, parse, tunnelled
-from director.engines.scapy.headers import ARP, IP
+from director.engines.scapy import icmp_replies, ipv4, ipv6
+from director.engines.scapy.datagram import Datagram, parse, tunnelled
+from director.engines.scapy.headers import ARP, IPHeader
 from director.engines.scapy.host import Kernel, Wire
 from director.engines.scapy.host_kernel import HostKernel
+from director.engines.scapy.ipv6 import Malformed
+from director.engines.scapy.neighbour_discovery import neighbour_in
 from director.engines.scapy.next_hops import KernelRoutes, Neighbours, NextHop, Routes
 from director.engines.scapy.rewrite import METHODS
 from director.engines.scapy.wire import ALL, SocketWire
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
 Decide = Callable[[Packet, float], Decision]
 
-_IPV4, _ARP = b"\x08\x00", b"\x08\x06"  # EtherTypes
+_IPV4, _IPV6, _ARP = b"\x08\x00", b"\x86\xdd", b"\x08\x06"  # EtherTypes
 _ETHERNET, _ARP_PACKET = 14, 28  # bytes
 _LONGEST = 65535  # bytes of an IP packet
 _ARP_START = bytes.fromhex("000108000604")  # Ethernet and IPv4, with addresses of 6 and 4 bytes
@@ -53,6 +55,7 @@ class ScapyEngine:
     """Forwards between its wires in this process, one packet after the other."""
 
     explains: ClassVar[bool] = True
+    families: ClassVar[Sequence[Family]] = (IPV4, IPV6)
 
     def __init__(
         self,
@@ -195,15 +198,32 @@ class ScapyEngine:
             self._receive_safely(wire, frame)
 
     def _is_known(self, frame: bytes) -> bool:
-        """Whether it belongs to a connection. Also ARP, and fragments, of which nobody can tell."""
-        if frame[12:_ETHERNET] != _IPV4 or len(frame) < _ETHERNET + HEADER or frame[20] & 0x3F or frame[21]:
+        """Whether it belongs to a connection. Also ARP, and fragments, of which nobody can tell.
+
+        A frame of IPv6 with extension headers is walked only when it is its turn, and counts as one of these.
+        """
+        if frame[12:_ETHERNET] == _IPV6 and len(frame) >= _ETHERNET + IPV6.header:
+            family, addresses, protocol, start = IPV6, 22, frame[20], _ETHERNET + IPV6.header
+            if protocol in ipv6.WALKED:
+                return True
+        elif (
+            frame[12:_ETHERNET] != _IPV4
+            or len(frame) < _ETHERNET + IPV4.header
+            or frame[20] & 0x3F
+            or frame[21]
+        ):
             return True
-        protocol, ports = frame[23], frame[_ETHERNET + 4 * (frame[14] & 15) :][:4]
+        else:
+            family, addresses, protocol, start = IPV4, 26, frame[23], _ETHERNET + 4 * (frame[14] & 15)
+        ports = frame[start : start + 4]
         if protocol not in (TCP, UDP) or len(ports) < 4:
             return False
+        size = family.bits // 8
+        source, destination = (
+            inet_ntop(family.address_family, frame[at : at + size]) for at in (addresses, addresses + size)
+        )
         sport, dport = _PORTS.unpack(ports)
-        source = Endpoint(inet_ntoa(frame[26:30]), sport)
-        return self._director.knows(protocol, source, Endpoint(inet_ntoa(frame[30:34]), dport))
+        return self._director.knows(protocol, Endpoint(source, sport), Endpoint(destination, dport))
 
     def inject(self, frame: bytes) -> None:
         """Process a frame as if it had arrived on the wire with its destination address."""
@@ -225,24 +245,33 @@ class ScapyEngine:
 
     def _receive(self, wire: Wire, frame: bytes) -> None:
         ethertype, packet = frame[12:_ETHERNET], frame[_ETHERNET:]
-        if ethertype == _IPV4 and frame[:6] == wire.hardware:
+        if ethertype == _IPV6:
+            told = neighbour_in(packet)
+            if told is not None:
+                self._neighbours.heard(wire, told[0], told[1].hex(":"), self._clock())
+                return
+            packet = ipv6.without_atomic(packet)
+        if ethertype in (_IPV4, _IPV6) and frame[:6] == wire.hardware:
             self._count("in")
             try:
+                if ethertype != (_IPV6 if packet[:1] and packet[0] >> 4 == 6 else _IPV4):
+                    raise Malformed("another version of IP than its frame says")
                 self._decide(packet)
             except Malformed:
                 self._count("malformed")
         elif ethertype == _ARP and packet.startswith(_ARP_START) and len(packet) >= _ARP_PACKET:
             self._neighbours.received(wire, ARP(packet[:_ARP_PACKET]), self._clock())
 
-    def _decide(self, data: bytes, longest: int = 0) -> None:
+    def _decide(self, data: bytes, longest: int = 0, identification: int = 0) -> None:
         """Ask the core about an IP packet that was sent to this machine, and carry out its decision.
 
-        A packet that was reassembled here arrived in fragments of at most `longest` bytes.
+        A packet that was reassembled here arrived in fragments of at most `longest` bytes, which had this
+        `identification`: the whole packet has none in IPv6.
         """
         datagram = Datagram(data)
         packet = parse(datagram)
         if longest:
-            packet = replace(packet, largest_fragment=longest)
+            packet = replace(packet, largest_fragment=longest, identification=identification)
         decision = self._ask(packet, self._clock())
         if isinstance(decision, Reject | Drop) and decision.path_mtu:
             self.routes.learn_mtu(*decision.path_mtu, self._clock())
@@ -275,7 +304,9 @@ class ScapyEngine:
         """Keep a fragment; when the last one has arrived, decide about the whole packet."""
         fragments = self.fragments.add(packet, data, self._clock())
         if fragments:
-            self._decide(ipv4.reassembled(fragments), max(map(len, fragments)))
+            form = ipv4 if packet.family is IPV4 else ipv6
+            longest = max(map(len, fragments))
+            self._decide(form.reassembled(fragments), longest, packet.identification)
 
     def _abandon(self, fragments: Sequence[bytes], why: str) -> None:
         """Their packet will never be complete; RFC 792 says when the sender is informed."""
@@ -285,7 +316,7 @@ class ScapyEngine:
             self._count("dropped", len(fragments))
             return
         self._count("dropped", len(fragments) - 1)
-        decision = Reject(TIME_EXCEEDED, REASSEMBLY_TIME_EXCEEDED, (why,))
+        decision = Reject(*packet.family.reassembly_timed_out, (why,))
         self._reject(trace.reject(packet, self._clock(), decision), fragments[0])
 
     # ---- out ----
@@ -304,7 +335,11 @@ class ScapyEngine:
             return
         packet = METHODS[forward.method](datagram, forward, hop.source)
         mtu = hop.wire.mtu
-        fragments = ipv4.fragmented(packet, min(original.largest_fragment or mtu, mtu))
+        longest = min(original.largest_fragment or mtu, mtu)
+        if family_of(forward.next_hop) is IPV4:
+            fragments = ipv4.fragmented(packet, longest)
+        else:
+            fragments = ipv6.fragmented(packet, longest, original.identification)
         for fragment in fragments:  # the core has refused packets that must not be fragmented
             self._transmit(fragment, hop)
         if not fragments:
@@ -317,11 +352,12 @@ class ScapyEngine:
 
     def _reject(self, decision: Reject, data: bytes) -> None:
         """Send an ICMP error to the sender of the IP packet `data`; from the VIP if it was sent to that."""
-        about = IP(data[:HEADER])
+        about = icmp_replies.header_of(data)
         hop = self.routes.lookup(about.src)
         # A sender that learns the MTU sends less, so that error is never held back.
         allowed = decision.mtu or self._rate_limit.allow(about.src, self._clock())
-        if hop is None or about.frag or not icmp_replies.may_receive(about.src) or not allowed:
+        is_later_fragment = isinstance(about, IPHeader) and about.frag
+        if hop is None or is_later_fragment or not icmp_replies.may_receive(about.src) or not allowed:
             self._count("dropped")
             return
         self._count("answered")
@@ -347,7 +383,7 @@ class ScapyEngine:
 def _length_of(forward: Forward, original: Packet) -> int:
     """Bytes of the packet that leaves."""
     if forward.method is Method.TUN:
-        return original.length + IPIP_HEADER
+        return original.length + family_of(forward.next_hop).header
     return original.length + (0 if forward.payload is None else len(forward.payload) - len(original.payload))
 
 

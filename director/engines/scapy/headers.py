@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import logging
 import struct
-from socket import inet_aton, inet_ntoa
+from socket import AF_INET6, inet_aton, inet_ntoa, inet_ntop, inet_pton
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from scapy.config import conf
-from scapy.fields import BitField, Field, IPField
+from scapy.fields import BitField, ByteField, Field, IntField, IP6Field, IPField, ShortField, XShortField
+
+from director.core.family import IPV4, IPV6
 
 logging.getLogger("scapy.runtime").setLevel(logging.CRITICAL)  # no advice about odd packets
-conf.ipv6_enabled = False  # not supported here, and half of the import time
+conf.ipv6_enabled = False  # half of the import time; see IPv6Header
 
 from scapy.arch.linux import L2Socket  # noqa: E402
 from scapy.layers.inet import ICMP, IP, TCP, UDP  # noqa: E402
@@ -31,7 +34,9 @@ __all__ = [
     "UDP",
     "Ether",
     "Header",
+    "ICMPv6Header",
     "IPHeader",
+    "IPv6Header",
     "L2Socket",
     "TCPHeader",
     "UDPHeader",
@@ -76,6 +81,8 @@ def _compiled(field: Field[Any, Any], at: int, length: int) -> property:
     """The field of `length` bits that starts at bit `at`; an address is text, all else a number."""
     if isinstance(field, IPField):
         return _address(at // 8)
+    if isinstance(field, IP6Field):
+        return _ipv6_address(at // 8)
     return _number(at // 8, _WHOLE[length]) if length in _WHOLE and at % 8 == 0 else _bits(at, length)
 
 
@@ -85,6 +92,16 @@ def _address(at: int) -> property:
 
     def write(header: Header, address: str) -> None:
         header.data[at : at + 4] = inet_aton(address)
+
+    return property(read, write)
+
+
+def _ipv6_address(at: int) -> property:
+    def read(header: Header) -> str:
+        return inet_ntop(AF_INET6, bytes(header.data[at : at + 16]))
+
+    def write(header: Header, address: str) -> None:
+        header.data[at : at + 16] = inet_pton(AF_INET6, address)
 
     return property(read, write)
 
@@ -119,8 +136,10 @@ def _bits(at: int, length: int) -> property:
 
 
 class IPHeader(Header):
-    """RFC 791."""
+    """RFC 791. `LENGTH` and `ADDRESSES` are where the bytes are that checksums above IP cover."""
 
+    family = IPV4
+    LENGTH, ADDRESSES = slice(2, 4), slice(12, 20)
     layer = IP
     ihl: int
     tos: int
@@ -132,6 +151,51 @@ class IPHeader(Header):
     proto: int
     src: str
     dst: str
+
+
+class IPv6Header(Header):
+    """RFC 8200, with the names of IPv4: tos is the traffic class, ttl the hop limit.
+
+    `len` does not count this header. Scapy's own layer takes as long to import as all others together.
+    """
+
+    family = IPV6
+    LENGTH, ADDRESSES = slice(4, 6), slice(8, 40)
+    layer = SimpleNamespace(
+        fields_desc=(
+            BitField("version", 6, 4),
+            BitField("tos", 0, 8),
+            BitField("label", 0, 20),
+            ShortField("len", 0),
+            ByteField("proto", 0),
+            ByteField("ttl", 64),
+            IP6Field("src", None),
+            IP6Field("dst", None),
+        )
+    )
+    version: int
+    tos: int
+    len: int
+    proto: int
+    ttl: int
+    src: str
+    dst: str
+
+
+class ICMPv6Header(Header):
+    """RFC 4443; `number` is the MTU in "packet too big"."""
+
+    layer = SimpleNamespace(
+        fields_desc=(
+            ByteField("type", 0),
+            ByteField("code", 0),
+            XShortField("chksum", 0),
+            IntField("number", 0),
+        )
+    )
+    type: int
+    code: int
+    number: int
 
 
 class TCPHeader(Header):

@@ -61,7 +61,7 @@ class Wire(Protocol):
 
 
 class Route(NamedTuple):
-    """What a route lookup returns; `source` and `gateway` are "0.0.0.0" if the route has none."""
+    """What a route lookup returns; `source` and `gateway` are "0.0.0.0" or "::" if the route has none."""
 
     interface: str
     source: str
@@ -78,7 +78,7 @@ class RouteTable(Protocol):
         """Discard the notifications that have arrived: lookups follow the changes from now on."""
 
     def lookup(self, destination: str) -> Route:
-        """The route to an IPv4 address."""
+        """The route to an address."""
 
     def close(self) -> None:
         """No more notifications."""

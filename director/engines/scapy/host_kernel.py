@@ -19,11 +19,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Collection, Iterable, Iterator
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import NamedTuple
 
+from director.core.family import IPV4, IPV6, Family, family_of
 from director.core.packet import TCP, Endpoint
 from director.core.real_server import Method, RealServer
 from director.core.service import VirtualService
@@ -31,15 +32,19 @@ from director.engines import interfaces, tuntap
 from director.engines.engine import EngineError
 
 DEVICE = "lvs0"
-BLOCKED, LOCAL_NODE = "table ip lvs", "table ip lvs_local_node"
+_IP = {IPV4: "ip", IPV6: "ip6"}  # the families in nftables' words
+BLOCKED = {family: f"table {ip} lvs" for family, ip in _IP.items()}
+LOCAL_NODE = {family: f"table {ip} lvs_local_node" for family, ip in _IP.items()}
 _SYSCTLS = Path("/proc/sys/net/ipv4/conf")
+
+_IF_INET6 = Path("/proc/net/if_inet6")  # is there only if the kernel has IPv6
 
 _BLOCK = """\
 {start}{table} {{
-    set vips {{ type ipv4_addr; flags interval; auto-merge; {elements}}}
+    set vips {{ type ipv{version}_addr; flags interval; auto-merge; {elements}}}
     chain before_the_kernel {{
         type filter hook prerouting priority raw; policy accept;
-        iifname != {{ "lo", "{device}" }} ip daddr @vips meta l4proto {{ tcp, udp }} drop
+        iifname != {{ "lo", "{device}" }} {ip} daddr @vips meta l4proto {{ tcp, udp }} drop
     }}
 }}
 """
@@ -70,13 +75,14 @@ class HostKernel:
         self._before: dict[Path, str] = {}
         self._vips: set[str] | None = None
         self._redirects: list[Redirect] = []
+        self._families = {IPV4}  # those that have had tables
         self._device = -1
 
     def start(self) -> None:
         """Raises EngineError."""
         self._device = self._open_device(DEVICE)
         with contextlib.suppress(EngineError):
-            self._nft.load(delete(LOCAL_NODE))  # left by a director that was killed
+            self._nft.load(leftovers())
         # The larger of `all` and the device wins; a packet from lvs0 came in on another interface.
         self._set("all", "rp_filter", "0")
         self._set(DEVICE, "rp_filter", "0")
@@ -86,14 +92,14 @@ class HostKernel:
     def block(self, vips: set[str]) -> None:
         """TCP and UDP to these addresses reach the kernel only through `deliver`. Raises EngineError."""
         if vips != self._vips:
-            self._nft.load(block_script(vips))
+            self._nft.load(self._block_script(vips))
             self._vips = set(vips)
 
     def block_in_steps(self, vips: set[str]) -> Iterator[None]:
         """As `block`: nft takes some milliseconds, and packets need not wait for it. Raises EngineError."""
         if vips == self._vips:
             return
-        process = self._nft.begin(block_script(vips))
+        process = self._nft.begin(self._block_script(vips))
         try:
             while process.is_running:
                 yield
@@ -101,11 +107,16 @@ class HostKernel:
             process.check()
             self._vips = set(vips)
 
+    def _block_script(self, vips: set[str]) -> str:
+        self._families |= set(map(family_of, vips))
+        return block_script(vips, self._families)
+
     def redirect(self, services: Iterable[VirtualService]) -> None:
         """Let the local node serve on ports of its own. Raises EngineError, with nothing changed."""
         wanted = sorted(redirects(services))
         if wanted != self._redirects:
-            self._nft.load(redirect_script(wanted))
+            self._families |= {rule.family for rule in wanted}
+            self._nft.load(redirect_script(wanted, self._families))
             self._redirects = wanted
 
     def deliver(self, packet: bytes) -> bool:
@@ -122,10 +133,10 @@ class HostKernel:
 
     def close(self) -> None:
         """Leave the kernel as it was."""
-        for table, exists in ((LOCAL_NODE, bool(self._redirects)), (BLOCKED, self._vips is not None)):
+        for tables, exists in ((LOCAL_NODE, bool(self._redirects)), (BLOCKED, self._vips is not None)):
             if exists:
                 with contextlib.suppress(EngineError):
-                    self._nft.load(delete(table))
+                    self._nft.load("".join(delete(tables[family]) for family in _ordered(self._families)))
         self._redirects, self._vips = [], None
         for path, value in self._before.items():
             with contextlib.suppress(OSError):
@@ -152,17 +163,42 @@ class HostKernel:
 # ---- scripts for nft ----
 
 
-def block_script(vips: Collection[str]) -> str:
+def block_script(vips: Collection[str], families: Collection[Family] = (IPV4,)) -> str:
     """Replaces what an earlier director has left. `vips` are addresses, or networks of marked packets."""
-    elements = f"elements = {{ {', '.join(sorted(vips))} }}; " if vips else ""
-    return _BLOCK.format(start=delete(BLOCKED), table=BLOCKED, device=DEVICE, elements=elements)
+    return "".join(_block(family, vips) for family in _ordered(families))
 
 
-def redirect_script(wanted: Iterable[Redirect]) -> str:
-    """Replaces the table of the local node; without redirects the table is only deleted."""
-    rules = "\n        ".join(map(str, wanted))
-    start = delete(LOCAL_NODE)
-    return _REDIRECT.format(start=start, table=LOCAL_NODE, rules=rules) if rules else start
+def _block(family: Family, vips: Collection[str]) -> str:
+    own = ", ".join(sorted(vip for vip in vips if family_of(vip) is family))
+    return _BLOCK.format(
+        start=delete(BLOCKED[family]),
+        table=BLOCKED[family],
+        ip=_IP[family],
+        version=family.version,
+        device=DEVICE,
+        elements=f"elements = {{ {own} }}; " if own else "",
+    )
+
+
+def redirect_script(wanted: Collection[Redirect], families: Collection[Family] = (IPV4,)) -> str:
+    """Replaces the tables of the local node; without redirects they are only deleted."""
+    return "".join(_redirect(family, wanted) for family in _ordered(families))
+
+
+def _redirect(family: Family, wanted: Collection[Redirect]) -> str:
+    rules = "\n        ".join(str(rule) for rule in wanted if rule.family is family)
+    table = LOCAL_NODE[family]
+    return _REDIRECT.format(start=delete(table), table=table, rules=rules) if rules else delete(table)
+
+
+def leftovers() -> str:
+    """Deletes what a director that was killed has left, except for what `block_script` replaces."""
+    ipv6 = (BLOCKED[IPV6], LOCAL_NODE[IPV6]) if _IF_INET6.exists() else ()
+    return "".join(map(delete, (LOCAL_NODE[IPV4], *ipv6)))
+
+
+def _ordered(families: Collection[Family]) -> list[Family]:
+    return [family for family in _IP if family in families]
 
 
 def delete(table: str) -> str:
@@ -229,9 +265,15 @@ class Redirect(NamedTuple):
     vip: Endpoint
     to: Endpoint
 
+    @property
+    def family(self) -> Family:
+        return family_of(self.vip.address)
+
     def __str__(self) -> str:
         protocol = "tcp" if self.protocol == TCP else "udp"
-        return f"ip daddr {self.vip.address} {protocol} dport {self.vip.port} dnat to {self.to}"
+        return (
+            f"{_IP[self.family]} daddr {self.vip.address} {protocol} dport {self.vip.port} dnat to {self.to}"
+        )
 
 
 def redirects(services: Iterable[VirtualService]) -> Iterator[Redirect]:
@@ -254,5 +296,6 @@ def _check(service: VirtualService, server: RealServer, local: list[RealServer])
         raise EngineError(f"{refused}the service has no port that could be translated; give no port.")
     if len(local) > 1:
         raise EngineError(f"{refused}only one server of a service can be local on a port of its own.")
-    if IPv4Address(server.address.address).is_loopback:
-        raise EngineError(f"{refused}packets from outside can't reach 127.0.0.0/8; name another address.")
+    if ip_address(server.address.address).is_loopback:
+        unreachable = "127.0.0.0/8" if family_of(server.address.address) is IPV4 else "::1"
+        raise EngineError(f"{refused}packets from outside can't reach {unreachable}; name another address.")

@@ -1,90 +1,24 @@
-"""IPv4 on bytes: checksums, fragments, and the director's entries in IP options.
-
-Sources: RFC 791 (3.1 options, 3.2 fragmentation), RFC 1071 and RFC 1624 (checksums).
-
-A director changes addresses and ports and leaves the data alone, so it updates checksums instead of computing
-them anew: that is faster, and a packet that was damaged in transit stays damaged. It computes only those that
-the sender has left open.
-"""
+"""IPv4 on bytes: fragments, and the director's entries in IP options. Source: RFC 791 (3.1, 3.2)."""
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Sequence
 from socket import inet_aton, inet_ntoa
 from time import time
 
 from director.core import ip_options
-from director.core.packet import HEADER
+from director.core.family import IPV4
+from director.engines.scapy.checksums import update
 
 IP_CHECKSUM = 10  # its offset in the IP header
+HEADER = IPV4.header
 _DONT_FRAGMENT, _MORE, _OFFSET = 0x4000, 0x2000, 0x1FFF
 _DAY = 86_400_000  # milliseconds
-
-
-# ---- checksums ----
-
-
-def update(header: bytes, where: int, before: bytes, after: bytes, *, never_zero: bool = False) -> bytes:
-    """`header` with the checksum at offset `where` updated.
-
-    `before` and `after` are all that has changed of what the checksum covers; the checksum itself
-    may be in them as long as it is the same in both. UDP's is never 0, which means "none".
-    """
-    checksum = updated(header[where] << 8 | header[where + 1], before, after)
-    if never_zero and not checksum:
-        checksum = 0xFFFF
-    return header[:where] + checksum.to_bytes(2, "big") + header[where + 2 :]
-
-
-def updated(checksum: int, before: bytes, after: bytes) -> int:
-    """The checksum once the bytes `before` have become `after` (RFC 1624, equation 3).
-
-    Both start at an even offset; an odd last byte counts as if a zero followed.
-    """
-    total = (~checksum & 0xFFFF) + _sum(after) + 0xFFFF * len(before) - _sum(before)
-    while total > 0xFFFF:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
 
 
 def with_header_checksum(header: bytes) -> bytes:
     """An IP header whose checksum is still 0, with the right one."""
     return update(header, IP_CHECKSUM, b"", header)
-
-
-def with_udp_checksum(addresses: bytes, header: bytes, data: bytes) -> bytes:
-    """A UDP header without a checksum, with the right one for these addresses and data (RFC 768)."""
-    length = header[4:6]
-    covered = addresses + b"\0\x11" + length + header + data[: int.from_bytes(length, "big") - len(header)]
-    return header[:6] + computed(covered) + header[8:]
-
-
-def computed(data: bytes | bytearray) -> bytes:
-    """The checksum of `data`, whose own is 0; never 0, which in UDP means "none".
-
-    For a partial checksum (see offload.py), the sum over the pseudo header stands in its place instead.
-    """
-    total = int.from_bytes(data, "big") << 8 * (len(data) % 2)
-    return (0xFFFF - total % 0xFFFF).to_bytes(2, "big")
-
-
-def is_right(header: bytes) -> bool:
-    """Whether the checksum in an IP header is right."""
-    return _sum(header) % 0xFFFF == 0
-
-
-def is_right_above(addresses: bytes, protocol: int, segment: bytes) -> bool:
-    """Whether the checksum of a TCP or UDP segment is right; it also covers the addresses (RFC 9293, 3.1)."""
-    padded = segment + b"\0" if len(segment) % 2 else segment
-    words = int.from_bytes(addresses, "big") + int.from_bytes(padded, "big")  # modulo 2^16-1 as their sum
-    return (words + protocol + len(segment)) % 0xFFFF == 0
-
-
-def _sum(words: bytes) -> int:
-    if len(words) % 2:
-        words += b"\0"
-    return sum(struct.unpack(f"!{len(words) // 2}H", words))
 
 
 # ---- fragments ----

@@ -1,10 +1,11 @@
-"""Where a packet goes next: the interface and gateway by the kernel's routes, the MAC address by ARP.
+"""Where a packet goes next: the interface and gateway by the kernel's routes, the MAC address by asking.
 
 Routes       next hops by destination, and the path MTUs that routers have reported
-Neighbours   MAC addresses by next hop (RFC 826); packets wait for the reply
+Neighbours   MAC addresses by next hop, by ARP (RFC 826) or neighbour discovery (RFC 4861); packets wait for
+             the reply
 
-A neighbour's entry is confirmed again after half a minute of use. Gratuitous ARP (an address has moved)
-updates entries but creates none.
+A neighbour's entry is confirmed again after half a minute of use. Gratuitous ARP and unsolicited neighbour
+advertisements (an address has moved) update entries but create none.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from socket import if_indextoname, inet_ntoa
+from socket import if_indextoname, inet_ntop
 from typing import Any
 
+from director.core.family import IPV4, family_of
 from director.engines.interfaces import (
     ADDRESSES,
     LINKS,
@@ -27,12 +29,12 @@ from director.engines.interfaces import (
     Monitor,
     RouteQuery,
 )
+from director.engines.scapy import neighbour_discovery
 from director.engines.scapy.headers import ARP, Ether
 from director.engines.scapy.host import Route, RouteTable, Wire
 
-_NONE = "0.0.0.0"
 _DEFAULT_MTU = 1500
-_SMALLEST_MTU = 68  # bytes; every router can forward this much (RFC 791)
+_SMALLEST_MTU = {4: 68, 6: 1280}  # bytes; every router can forward this much (RFC 791, RFC 8200)
 _CACHE_SIZE = 4096  # next hops, and path MTUs, that are remembered
 _PMTU_LIFETIME = 600.0  # seconds (Linux: net.ipv4.route.mtu_expires)
 
@@ -68,7 +70,11 @@ class KernelRoutes:
 
     def lookup(self, destination: str) -> Route:
         found = self._query(destination)
-        source, gateway = (inet_ntoa(found.get(kind, bytes(4))) for kind in (RTA_PREFSRC, RTA_GATEWAY))
+        family = family_of(destination)
+        source, gateway = (
+            inet_ntop(family.address_family, found.get(kind, bytes(family.bits // 8)))
+            for kind in (RTA_PREFSRC, RTA_GATEWAY)
+        )
         return Route(_name_of(found.get(RTA_OIF)), source, gateway)
 
     def close(self) -> None:
@@ -120,8 +126,10 @@ class Routes:
         wire = self._wires.get(interface)
         if wire is None:
             return None
-        source = wire.address if source == _NONE else source
-        return NextHop(wire, source, destination if gateway == _NONE else gateway)
+        family = family_of(destination)
+        if source == IPV4.unspecified:
+            source = wire.address
+        return NextHop(wire, source, destination if gateway == family.unspecified else gateway)
 
     def mtu_of(self, destination: str) -> int:
         """The path MTU to `destination` in bytes, as far as it is known."""
@@ -137,7 +145,9 @@ class Routes:
 
     def learn_mtu(self, destination: str, mtu: int, now: float) -> None:
         """A router on the path to `destination` forwards at most `mtu` bytes (RFC 1191)."""
-        if mtu >= _SMALLEST_MTU and (destination in self._path_mtu or len(self._path_mtu) < _CACHE_SIZE):
+        if mtu >= _SMALLEST_MTU[family_of(destination).version] and (
+            destination in self._path_mtu or len(self._path_mtu) < _CACHE_SIZE
+        ):
             self._path_mtu[destination] = mtu, now + _PMTU_LIFETIME
 
     def tick(self, now: float) -> None:
@@ -160,20 +170,24 @@ class _Neighbour:
         self.queue: deque[bytes] = deque(maxlen=_QUEUE_LENGTH)
 
     def resolve(self, mac: str, now: float) -> None:
-        self.header = bytes.fromhex(mac.replace(":", "")) + self.hop.wire.hardware + _IPV4
+        kind = _IPV4 if family_of(self.hop.address) is IPV4 else neighbour_discovery.ETHERTYPE
+        self.header = bytes.fromhex(mac.replace(":", "")) + self.hop.wire.hardware + kind
         self.confirmed, self.requests = now, 0
 
     def request(self, now: float) -> None:
-        """Send an ARP request."""
+        """Send an ARP request, or a neighbour solicitation."""
         self.requested = now
         self.requests += 1
         wire = self.hop.wire
+        if family_of(self.hop.address) is not IPV4:
+            wire.send(neighbour_discovery.solicitation(self.hop.source, self.hop.address, wire.hardware))
+            return
         request = ARP(op="who-has", hwsrc=wire.mac, psrc=self.hop.source, pdst=self.hop.address)
         wire.send(bytes(Ether(dst=_BROADCAST, src=wire.mac) / request))
 
 
 class Neighbours:
-    """The ARP table; `lost` counts packets that could not be sent."""
+    """The neighbour table; `lost` counts packets that could not be sent."""
 
     def __init__(self) -> None:
         self._entries: dict[tuple[Wire, str], _Neighbour] = {}
@@ -206,10 +220,15 @@ class Neighbours:
 
     def received(self, wire: Wire, arp: Any, now: float) -> None:
         """An ARP packet came in on `wire`: update the entry of its sender."""
-        neighbour = self._entries.get((wire, arp.psrc))
-        if neighbour is None or int(arp.hwsrc[:2], 16) & 1:  # no host has a group address
+        if not int(arp.hwsrc[:2], 16) & 1:  # no host has a group address
+            self.heard(wire, arp.psrc, arp.hwsrc, now)
+
+    def heard(self, wire: Wire, address: str, mac: str, now: float) -> None:
+        """A neighbour on `wire` has told its MAC address: update its entry, and send what has waited."""
+        neighbour = self._entries.get((wire, address))
+        if neighbour is None:
             return
-        neighbour.resolve(arp.hwsrc, now)
+        neighbour.resolve(mac, now)
         while neighbour.queue:
             wire.send(neighbour.header + neighbour.queue.popleft())
 

@@ -7,11 +7,13 @@ from typing import Any
 
 from director.core.connections import ConnectionTable, Tables
 from director.core.director import Director
+from director.core.family import IPV4, IPV6
 from director.core.persistence import Templates
 
 
 class Idle:
     explains = True
+    families = (IPV4, IPV6)
 
     def __init__(self, director: Director) -> None:
         self._director = director

@@ -83,7 +83,7 @@ def test_a_frame_of_a_capture(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "198.51.100.101:7 > 203.0.113.1:80" in said(capsys, "--pcap", str(path), "--frame", "2")
 
 
-@pytest.mark.parametrize(("frame", "sentence"), [("1", "is not an IPv4 packet"), ("3", "has no frame 3")])
+@pytest.mark.parametrize(("frame", "sentence"), [("1", "is not an IP packet"), ("3", "has no frame 3")])
 def test_a_frame_without_an_ip_packet(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], frame: str, sentence: str
 ) -> None:

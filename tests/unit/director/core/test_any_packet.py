@@ -19,8 +19,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from director.core.commands import AddServer, AddService, ServiceKey
 from director.core.decision import Decision, Drop, Forward
 from director.core.director import Director
+from director.core.family import IPV4
 from director.core.fragments import Reassembly
-from director.core.packet import ACK, ANY_PORT, FIN, ICMP, IPIP, SYN, TCP, UDP, Endpoint, Packet
+from director.core.packet import ACK, ANY_PORT, FIN, ICMP, SYN, TCP, UDP, Endpoint, Packet
 from director.core.real_server import Method
 from tests.conftest import LONG
 from tests.unit.director.core.support import FTP, FTP2, RS1, VIP, WEB, client, direct, entry, published, tcp
@@ -126,13 +127,13 @@ def by_chance(chance: random.Random, depth: int = 2) -> Packet:
     if not number(8):
         options = pick(_OPTIONS)
         common["options"] = options if number(2) else options[:1] + chance.randbytes(3)
-    protocol = pick((TCP, TCP, UDP, ICMP, IPIP, 255))
+    protocol = pick((TCP, TCP, UDP, ICMP, IPV4.encapsulated, 255))
     if protocol == TCP:
         sequence = {"sequence": number(1 << 32), "acknowledgement": number(1 << 32)}
         common |= {**sequence, "flags": number(256), "payload": pick(_TEXTS)}
     elif protocol == ICMP:
         common |= {"icmp_type": pick((0, 3, 4, 8, 11, 12)), "icmp_code": number(6), "mtu": number(65536)}
-    if depth and protocol in (ICMP, IPIP):
+    if depth and protocol in (ICMP, IPV4.encapsulated):
         common["embedded"] = by_chance(chance, depth - 1)
     return Packet(protocol, end(), end(), number(65536), **common)
 

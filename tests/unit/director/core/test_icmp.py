@@ -9,7 +9,8 @@ import pytest
 from director.core.commands import AddServer, AddService, DeleteServer, ServiceKey
 from director.core.decision import Decision, Drop, Forward, Pass, Reject
 from director.core.director import Director
-from director.core.packet import ICMP, IPIP, TCP, UDP, Endpoint, Packet
+from director.core.family import IPV4
+from director.core.packet import ICMP, TCP, UDP, Endpoint, Packet
 from director.core.real_server import Method
 from tests.unit.director.core.support import CIP, VIP, WEB, client, direct, tcp
 
@@ -17,7 +18,7 @@ ROUTER, DIRECTOR, SERVER = Endpoint("192.0.2.254", 0), Endpoint("203.0.113.2", 0
 
 
 def error(inner: Packet | None, kind: int = 3, code: int = 4, mtu: int = 1400, **more: Any) -> Packet:
-    outer = Packet(IPIP, DIRECTOR, SERVER, 1500, embedded=inner)
+    outer = Packet(IPV4.encapsulated, DIRECTOR, SERVER, 1500, embedded=inner)
     return Packet(ICMP, ROUTER, DIRECTOR, 96, icmp_type=kind, icmp_code=code, mtu=mtu, embedded=outer, **more)
 
 
@@ -48,7 +49,7 @@ def test_without_df_the_sender_gets_no_error() -> None:
 
 
 def test_an_error_about_a_tunnel_to_another_server_is_ignored() -> None:
-    other = Packet(IPIP, DIRECTOR, ROUTER, 1500, embedded=Packet(TCP, client(1), WEB, 1480))
+    other = Packet(IPV4.encapsulated, DIRECTOR, ROUTER, 1500, embedded=Packet(TCP, client(1), WEB, 1480))
     ends = ROUTER, DIRECTOR
     forged = Packet(ICMP, *ends, 96, icmp_type=3, icmp_code=4, mtu=600, embedded=other)
     assert isinstance(decided(forged), Pass)
@@ -145,7 +146,7 @@ def test_nothing_is_counted_for_a_server_without_a_rule() -> None:
 def test_nothing_is_counted_for_an_error_about_a_tunnel() -> None:
     director = asked(Method.TUN)
     inner = Packet(UDP, client(1), DNS, 68, dont_fragment=True)
-    outer = Packet(IPIP, DIRECTOR, Endpoint(NAME_SERVER.address, 0), 88, embedded=inner)
+    outer = Packet(IPV4.encapsulated, DIRECTOR, Endpoint(NAME_SERVER.address, 0), 88, embedded=inner)
     packet = Packet(ICMP, ROUTER, DIRECTOR, 96, icmp_type=3, icmp_code=4, mtu=1400, embedded=outer)
     assert isinstance(director.decide(packet, 0), Reject)
     assert counted(director) == [(1, 68, 0, 0)] * 2

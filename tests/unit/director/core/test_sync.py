@@ -311,7 +311,6 @@ def test_a_connection_whose_server_is_unknown_waits_for_its_rule() -> None:
 @pytest.mark.parametrize(
     "record",
     [
-        established(ipv6=True),
         established(protocol=132, state=0),
         established(flags=int(Flag.NO_CLIENT_PORT), client=Endpoint(CIP, 0)),
         established(protocol=99, flags=int(Flag.TEMPLATE)),

@@ -196,7 +196,7 @@ def test_close_restores_what_start_changed(tmp_path: Path) -> None:
     kernel.close()
     kernel.close()
     os.close(reading)
-    assert nft.scripts[0] == host_kernel.delete(host_kernel.LOCAL_NODE)
+    assert nft.scripts[0] == host_kernel.leftovers()
     assert [script.count("203.0.113.1") for script in nft.scripts[1:]] == [1, 0]
     assert (tmp_path / "all" / "rp_filter").read_text() == "1"
     assert (tmp_path / "d-eth0" / "send_redirects").read_text() == "1"

@@ -16,7 +16,7 @@ from scapy.packet import Raw
 from scapy.utils import checksum as anew
 
 from director.core.real_server import Method
-from director.engines.scapy import ipv4
+from director.engines.scapy import checksums
 from director.engines.scapy.datagram import Datagram, parse
 from director.engines.scapy.ipv4 import fragmented, reassembled, with_options_filled
 from tests.unit.director.engines.support import CLIENT, OWN, SERVER, VIP, Running
@@ -27,40 +27,40 @@ EVEN = st.binary(min_size=2, max_size=40).filter(lambda data: len(data) % 2 == 0
 
 
 def test_the_example_of_rfc_1624() -> None:
-    assert ipv4.updated(0xDD2F, b"\x55\x55", b"\x32\x85") == 0x0000
+    assert checksums.updated(0xDD2F, b"\x55\x55", b"\x32\x85") == 0x0000
 
 
 @given(EVEN, st.binary(max_size=40), st.binary(max_size=40))
 def test_an_updated_checksum_equals_a_computed_one(kept: bytes, before: bytes, after: bytes) -> None:
-    updated = ipv4.updated(anew(kept + before), before, after)
+    updated = checksums.updated(anew(kept + before), before, after)
     assert updated % 0xFFFF == anew(kept + after) % 0xFFFF  # 0 and 0xffff are the same number
 
 
 @given(EVEN, EVEN)
 def test_an_update_can_be_undone(before: bytes, after: bytes) -> None:
-    there = ipv4.updated(0x1234, before, after)
-    assert ipv4.updated(there, after, before) == 0x1234
+    there = checksums.updated(0x1234, before, after)
+    assert checksums.updated(there, after, before) == 0x1234
 
 
 def test_update_changes_only_the_checksum() -> None:
     header = bytes(range(20))
-    updated = ipv4.update(header, 10, b"\0\1", b"\0\2")
+    updated = checksums.update(header, 10, b"\0\1", b"\0\2")
     assert updated[:10] + updated[12:] == header[:10] + header[12:]
     assert int.from_bytes(updated[10:12], "big") == 0x0A0B - 1
 
 
 def test_a_checksum_of_udp_is_never_zero() -> None:
     header = bytes.fromhex("0001 0002 0003 fffe")
-    assert ipv4.update(header, 6, b"\0\0", b"\0\1")[6:] != b"\0\0"
-    assert ipv4.update(bytes(6) + b"\0\1", 6, b"\0\0", b"\0\1")[6:] == b"\0\0"
-    assert ipv4.update(bytes(6) + b"\0\1", 6, b"\0\0", b"\0\1", never_zero=True)[6:] == b"\xff\xff"
+    assert checksums.update(header, 6, b"\0\0", b"\0\1")[6:] != b"\0\0"
+    assert checksums.update(bytes(6) + b"\0\1", 6, b"\0\0", b"\0\1")[6:] == b"\0\0"
+    assert checksums.update(bytes(6) + b"\0\1", 6, b"\0\0", b"\0\1", never_zero=True)[6:] == b"\xff\xff"
 
 
 @given(EVEN)
 def test_is_right(data: bytes) -> None:
     right = data + anew(data).to_bytes(2, "big")
-    assert ipv4.is_right(right)
-    assert not ipv4.is_right(right[:-1] + bytes([right[-1] ^ 1]))
+    assert checksums.is_right(right)
+    assert not checksums.is_right(right[:-1] + bytes([right[-1] ^ 1]))
 
 
 @given(st.binary(max_size=60), st.integers(0, 15), st.integers(1, 255))

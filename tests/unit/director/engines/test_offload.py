@@ -8,7 +8,7 @@ import pytest
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 
-from director.engines.scapy import ipv4
+from director.engines.scapy.checksums import computed
 from director.engines.scapy.offload import HEADER, NOTHING, finished
 
 ETHERNET = bytes.fromhex("020000000001020000000005") + b"\x08\x00"
@@ -21,7 +21,7 @@ def partial(packet: Any) -> bytes:
     data = bytearray(bytes(packet))
     above = data[20:]
     where = 20 + {6: 16, 17: 6}[packet.proto]
-    pseudo_header = ipv4.computed(data[12:20] + bytes([0, packet.proto]) + len(above).to_bytes(2, "big"))
+    pseudo_header = computed(data[12:20] + bytes([0, packet.proto]) + len(above).to_bytes(2, "big"))
     data[where : where + 2] = bytes(byte ^ 0xFF for byte in pseudo_header)
     return ETHERNET + bytes(data)
 

@@ -19,7 +19,8 @@ from director.core.decision import Forward
 from director.core.packet import Endpoint
 from director.core.real_server import Method
 from director.engines.scapy import rewrite
-from director.engines.scapy.datagram import Datagram, Malformed
+from director.engines.scapy.datagram import Datagram
+from director.engines.scapy.ipv6 import Malformed
 from tests.unit.director.engines.support import CLIENT, GATEWAY_MAC, MAC, OWN, SERVER, VIP, Running
 
 GET = b"GET /index.html HTTP/1.0\r\n\r\n"
@@ -259,7 +260,7 @@ def _from(source: str) -> Any:
     "damage",
     [
         lambda data: data[:19],
-        lambda data: b"\x65" + data[1:],
+        lambda data: b"\x75" + data[1:],
         lambda data: b"\x44" + data[1:],
         lambda data: data[:30],
         lambda data: data[:9] + b"\x07" + data[10:],  # the header's checksum is wrong now

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet6 import ICMPv6ND_NA, IPv6, IPv6ExtHdrDestOpt
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Packet
 
@@ -49,7 +49,14 @@ def class_of(frame: bytes) -> FrameClass:
         (IP(dst=VIP) / ICMP(), FrameClass.OTHER),
         (IP(dst=VIP, proto=6) / b"cut off", FrameClass.OTHER),
         (ARP(pdst=VIP), FrameClass.OTHER),
-        (IPv6() / TCP(flags="S"), FrameClass.IGNORED),
+        (IPv6() / TCP(flags="S"), FrameClass.SYN),
+        (IPv6() / TCP(flags="SA"), FrameClass.OTHER),
+        (IPv6() / UDP(), FrameClass.OTHER),
+        (IPv6() / IPv6ExtHdrDestOpt() / TCP(flags="S"), FrameClass.OTHER),
+        (IPv6(nh=6) / b"cut off", FrameClass.OTHER),
+        (IPv6(hlim=255) / ICMPv6ND_NA(), FrameClass.OTHER),
+        (IPv6(hlim=64) / ICMPv6ND_NA(), FrameClass.OTHER),
+        (Ether(type=0x88CC) / b"a protocol of switches", FrameClass.IGNORED),
         (Dot1Q(vlan=5) / IP(dst=VIP) / TCP(flags="S"), FrameClass.IGNORED),
     ],
     ids=lambda value: value.summary() if isinstance(value, Packet) else value.name,

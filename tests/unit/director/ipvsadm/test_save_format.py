@@ -20,7 +20,7 @@ SECONDS = st.integers(1, 31 * 24 * 3600)
 COUNTS = st.integers(0, 2**31 - 1)
 ADDRESSES = st.ip_addresses(v=4).map(str)
 HOSTS = st.ip_addresses(network="1.0.0.0/8").map(str) | st.ip_addresses(network="192.0.0.0/4").map(str)
-MASKS = st.sampled_from(["255.255.255.255", "255.255.255.0", "0.0.0.0"])
+MASKS = st.sampled_from([None, "255.255.255.0", "0.0.0.0"])
 FLAGS = st.lists(st.sampled_from(["fallback", "port"]), unique=True).map(sorted)
 
 
@@ -43,7 +43,7 @@ def services(draw: st.DrawFn, key: ServiceKey) -> AddService:
         scheduler,
         flags=tuple(f"{scheduler}-{flag}" for flag in flags),
         persistent=persistent,
-        netmask=draw(MASKS) if persistent else "255.255.255.255",
+        netmask=draw(MASKS) if persistent else None,
         one_packet=draw(st.booleans()) if key.protocol != TCP else False,
     )
 

@@ -1,0 +1,180 @@
+"""IPv6 on bytes: extension headers and fragments. Source: RFC 8200, sections 4 and 4.5.
+
+A director walks extension headers without acting on them, as ipv6_find_hdr does in the kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from director.core.family import IPV6
+from director.core.packet import DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ROUTING
+
+HEADER = IPV6.header
+MAX_EXTENSIONS = 8  # headers that are walked; hosts send two at most (RFC 8504, 5.3, lets a host set a limit)
+_NEXT_HEADER = 6  # its offset in the IPv6 header
+_AUTHENTICATION = 51
+WALKED = frozenset({HOP_BY_HOP, ROUTING, FRAGMENT, _AUTHENTICATION, DESTINATION_OPTIONS})
+_UNIT = 8  # bytes, in which lengths and offsets are counted
+_FRAGMENT_SIZE = 8
+_MORE, _OFFSET = 0x0001, 0xFFF8  # in a fragment header
+_JUMBO = b"\xc2"  # option of a packet longer than 65535 bytes (RFC 2675)
+
+
+class Malformed(Exception):
+    """Not a valid IP packet; the text says why."""
+
+
+class Chain(NamedTuple):
+    """What the extension headers lead to: a protocol, and where its header starts.
+
+    `fragment` is where the fragment header is, 0 without one; the walk ends behind that of a real fragment.
+    `before` is the offset of the byte that says what follows, in the last header walked.
+    """
+
+    protocol: int
+    end: int
+    fragment: int = 0
+    before: int = _NEXT_HEADER
+
+
+def walk(data: bytes) -> Chain:
+    """Walk the extension headers of the packet at the start of `data`. Raises Malformed."""
+    protocol, at, before = data[_NEXT_HEADER], HEADER, _NEXT_HEADER
+    fragment = 0
+    for _ in range(MAX_EXTENSIONS + 1):
+        if protocol not in WALKED:
+            return Chain(protocol, at, fragment, before)
+        if at + _UNIT > len(data):
+            raise Malformed("a truncated extension header")
+        size = _size(protocol, data[at + 1])
+        if at + size > len(data):
+            raise Malformed("an extension header longer than its packet")
+        if protocol == FRAGMENT:
+            if fragment:
+                raise Malformed("two fragment headers")
+            fragment = at
+        protocol, before, at = data[at], at, at + size
+        if fragment == before and not is_atomic(data, fragment):
+            return Chain(protocol, at, fragment, before)
+    raise Malformed(f"more than {MAX_EXTENSIONS} extension headers")
+
+
+def _size(protocol: int, length: int) -> int:
+    """Bytes of an extension header (RFC 8200, 4.3 to 4.6; RFC 4302, 2.2)."""
+    if protocol == FRAGMENT:
+        return _FRAGMENT_SIZE
+    return (length + 2) * 4 if protocol == _AUTHENTICATION else (length + 1) * _UNIT
+
+
+def is_jumbogram(data: bytes) -> bool:
+    """Whether the length is in a hop-by-hop option instead (RFC 2675): no Ethernet carries such a packet."""
+    return (
+        not data[4] | data[5] and data[_NEXT_HEADER] == HOP_BY_HOP and data[HEADER + 2 : HEADER + 3] == _JUMBO
+    )
+
+
+# ---- fragments ----
+
+
+def offset_of(data: bytes, fragment: int) -> int:
+    """In units of 8 bytes, as in the header at `fragment`."""
+    return _fields(data, fragment) // _UNIT
+
+
+def has_more(data: bytes, fragment: int) -> bool:
+    """Whether more fragments follow."""
+    return bool(_fields(data, fragment) & _MORE)
+
+
+def is_atomic(data: bytes, fragment: int) -> bool:
+    """Whether it is the only fragment of its packet (RFC 6946)."""
+    return not _fields(data, fragment) & (_OFFSET | _MORE)
+
+
+def identification_of(data: bytes, fragment: int) -> int:
+    return int.from_bytes(data[fragment + 4 : fragment + 8], "big")
+
+
+def _fields(data: bytes, fragment: int) -> int:
+    return int.from_bytes(data[fragment + 2 : fragment + 4], "big")
+
+
+def without_atomic(packet: bytes) -> bytes:
+    """The packet without a fragment header that is the only one: the kernel reassembles it from one part."""
+    if packet[_NEXT_HEADER : _NEXT_HEADER + 1] not in _EXTENSION_BYTES or len(packet) < HEADER:
+        return packet
+    try:
+        fragment = walk(packet).fragment
+    except Malformed:
+        return packet
+    if not fragment or not is_atomic(packet, fragment):
+        return packet
+    return _joined(packet[:fragment], packet[fragment], packet[fragment + _FRAGMENT_SIZE :], packet)
+
+
+_EXTENSION_BYTES = frozenset(bytes([protocol]) for protocol in WALKED)
+
+
+def reassembled(fragments: Sequence[bytes]) -> bytes:
+    """The packet that these fragments make up; they are in order and complete."""
+    first = fragments[0]
+    at = walk(first).fragment
+    data = b"".join(_content(fragment) for fragment in fragments)
+    return _joined(first[:at], first[at], data, first)
+
+
+def _content(packet: bytes) -> bytes:
+    return packet[walk(packet).end : HEADER + int.from_bytes(packet[4:6], "big")]
+
+
+def _joined(start: bytes, protocol: int, data: bytes, packet: bytes) -> bytes:
+    """`start` followed by `data`, where `packet` has a fragment header in between."""
+    before = _last_header(packet, len(start))
+    header = start[:before] + bytes([protocol]) + start[before + 1 :]
+    return _with_length(header + data)
+
+
+def _last_header(packet: bytes, end: int) -> int:
+    """Where the byte is that names the header which starts at `end`."""
+    protocol, at, before = packet[_NEXT_HEADER], HEADER, _NEXT_HEADER
+    while at < end:
+        protocol, before, at = packet[at], at, at + _size(protocol, packet[at + 1])
+    return before
+
+
+def _with_length(packet: bytes) -> bytes:
+    return packet[:4] + (len(packet) - HEADER).to_bytes(2, "big") + packet[6:]
+
+
+def fragmented(packet: bytes, mtu: int, identification: int) -> Sequence[bytes]:
+    """A packet as packets of at most `mtu` bytes: itself if it fits, nothing if the MTU is too small.
+
+    Headers that every router reads come first in every fragment.
+    """
+    if len(packet) <= mtu:
+        return (packet,)
+    start = _unfragmentable(packet)
+    step = (mtu - start - _FRAGMENT_SIZE) // _UNIT * _UNIT
+    if step <= 0:
+        return ()
+    before = _last_header(packet, start)
+    header = packet[:before] + bytes([FRAGMENT]) + packet[before + 1 : start]
+    protocol, number = bytes([packet[before], 0]), identification.to_bytes(4, "big")
+    fragments = []
+    for at in range(start, len(packet), step):
+        fields = at - start | (_MORE if at + step < len(packet) else 0)
+        part = protocol + fields.to_bytes(2, "big") + number + packet[at : at + step]
+        fragments.append(_with_length(header + part))
+    return fragments
+
+
+def _unfragmentable(packet: bytes) -> int:
+    """Bytes up to the last routing header, or hop-by-hop header, if there is one."""
+    protocol, at, end = packet[_NEXT_HEADER], HEADER, HEADER
+    while protocol in (HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS) and at + 2 <= len(packet):
+        here, protocol, at = protocol, packet[at], at + _size(protocol, packet[at + 1])
+        if here != DESTINATION_OPTIONS:
+            end = at
+    return end
