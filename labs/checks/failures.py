@@ -48,7 +48,7 @@ def checks(options: LabOptions) -> tuple[CheckFunction, ...]:
     return (
         *(server_killed, server_frozen, server_cut_off, server_answers_500, server_too_slow),
         *(director_killed, director_back),
-        *(director_stopped, director_frozen, director_cut_off, director_mute),
+        *(director_stopped, director_frozen, director_cut_off, director_not_heard),
     )
 
 
@@ -156,9 +156,23 @@ def _text(names: list[str], wanted: int) -> str:
 # ---- a director fails ----
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What makes the VIP move: `crash` if the other director has to find out by itself.
+
+    `listened`: whether the other one was a backup until then, so that it knows the connections. One that
+    took itself for the active director was not.
+    """
+
+    what: str
+    act: Callable[[], object]
+    crash: bool = True
+    listened: bool = True
+
+
 def director_killed(run: RunningLab) -> tuple[Check, ...]:
     """As if its power failed: all processes are killed, and its interfaces are down."""
-    return _moves(run, "killed", _pair(run)[0].crash)
+    return _moves(run, Move("killed", _pair(run)[0].crash))
 
 
 def director_back(run: RunningLab) -> tuple[Check, ...]:
@@ -166,39 +180,39 @@ def director_back(run: RunningLab) -> tuple[Check, ...]:
     first, _ = _pair(run)
     if not first.is_down:
         return (Check(f"{first.host.name} back", False, "a director that was killed", "none was"),)
-    return _moves(run, "back", first.boot)
+    return _moves(run, _back(first))
+
+
+def _back(first: PairedDirector) -> Move:
+    return Move("back", first.boot, crash=False)
 
 
 def director_stopped(run: RunningLab) -> tuple[Check, ...]:
     """It is stopped in order, and started again."""
     first, _ = _pair(run)
-    return (*_moves(run, "stopped in order", first.stop), *_moves(run, "back", first.boot))
+    return _there_and_back(run, Move("stopped in order", first.stop, crash=False), _back(first))
 
 
 def director_frozen(run: RunningLab) -> tuple[Check, ...]:
-    """All its processes are stopped, and continued."""
+    """All its processes are stopped, and continued: until then it takes itself for the active one."""
     first, _ = _pair(run)
-    return (*_moves(run, "frozen", first.freeze), *_moves(run, "thawed", first.thaw))
+    thawed = Move("thawed", first.thaw, crash=False, listened=False)
+    return _there_and_back(run, Move("frozen", first.freeze), thawed)
 
 
 def director_cut_off(run: RunningLab) -> tuple[Check, ...]:
     """The cable to the clients is cut, and mended."""
-    first, _ = _pair(run)
-    outside = first.setup.outside.name
-    return (
-        *_moves(run, "cut off", partial(run.network.set_cable, outside, up=False)),
-        *_moves(run, "connected again", partial(run.network.set_cable, outside, up=True)),
-    )
+    outside = _pair(run)[0].setup.outside.name
+    cut, mend = (partial(run.network.set_cable, outside, up=up) for up in (False, True))
+    return _there_and_back(run, Move("cut off", cut), Move("connected again", mend, crash=False))
 
 
-def director_mute(run: RunningLab) -> tuple[Check, ...]:
-    """Nothing that it sends to the clients' side leaves any more; it still hears."""
+def director_not_heard(run: RunningLab) -> tuple[Check, ...]:
+    """Nothing that it sends to the clients' side leaves any more; it still hears, and both own the VIP."""
     first, _ = _pair(run)
     outside = first.setup.outside.name
-    return (
-        *_moves(run, "not heard", partial(first.mute, outside)),
-        *_moves(run, "heard again", partial(first.unmute, outside)),
-    )
+    heard = Move("heard again", partial(first.unmute, outside), crash=False, listened=False)
+    return _there_and_back(run, Move("not heard", partial(first.mute, outside)), heard)
 
 
 def _pair(run: RunningLab) -> tuple[PairedDirector, PairedDirector]:
@@ -206,42 +220,54 @@ def _pair(run: RunningLab) -> tuple[PairedDirector, PairedDirector]:
     return first, second
 
 
-def _moves(run: RunningLab, what: str, act: Callable[[], object]) -> tuple[Check, ...]:
+def _there_and_back(run: RunningLab, there: Move, back: Move) -> tuple[Check, ...]:
+    """The second move undoes the first, also where that could not be measured."""
+    try:
+        checks = _moves(run, there)
+    except BaseException:
+        back.act()
+        raise
+    return (*checks, *_moves(run, back))
+
+
+def _moves(run: RunningLab, move: Move) -> tuple[Check, ...]:
     """Something happens to the first director by which the VIP moves from one to the other."""
     first, second = _pair(run)
-    name = first.host.name
-    failure = measured(run, what, act)
-    before, after = (second, first) if failure.before == second.host.name else (first, second)
-    owners = f"{before.host.name} before, {after.host.name} after"
-    synced = after.setup.sync
-    limit = _longest_silence(first)
+    failure = measured(run, move)
+    before, after = (first, second) if failure.before == first.host.name else (second, first)
+    title = f"{first.host.name} {move.what}"
+    limit = _longest_silence(first, move)
     allowed = patient(limit)
-    all_of = len(failure.connections)
     return (
         Check(
-            f"{name} {what}: who owns the VIP",
+            f"{title}: who owns the VIP",
             failure.after == after.host.name,
-            f"{owners}, by ARP and by the router",
+            f"{before.host.name} before, {after.host.name} after, by ARP and by the router",
             f"{failure.before} before, {failure.after} after",
         ),
         Check(
-            f"{name} {what}: time without an answer",
+            f"{title}: time without an answer",
             failure.silence <= allowed,
             f"at most {limit:.2f} s{_grown(allowed, limit)}",
             f"{failure.silence:.3f} s",
         ),
-        Check(
-            f"{name} {what}: connections",
-            failure.lived == (all_of if synced else 0),
-            f"all of {all_of} live" if synced else "none lives, without synchronisation",
-            _fates(failure),
-        ),
+        _connections_lived(title, failure, move, synced=first.setup.sync),
     )
 
 
-def _longest_silence(first: PairedDirector) -> float:
-    """Seconds: until the silent director counts as dead, and the other has taken over."""
-    return first.setup.interval * first.takeover.silence + _MARGIN
+def _connections_lived(title: str, failure: Failure, move: Move, *, synced: bool) -> Check:
+    count = len(failure.connections)
+    expected, lived = f"all {count} live", count
+    if not synced:
+        expected, lived = "none lives, without synchronisation", 0
+    elif not move.listened:
+        expected, lived = f"none lives: {failure.after} was not a backup, and knows none", 0
+    return Check(f"{title}: connections", failure.lived == lived, expected, _fates(failure))
+
+
+def _longest_silence(one: PairedDirector, move: Move) -> float:
+    """Seconds: until a silent director counts as dead, or for handing over."""
+    return one.setup.interval * (one.takeover.silence if move.crash else 1) + _MARGIN
 
 
 def _fates(failure: Failure) -> str:
@@ -255,36 +281,38 @@ def _fates(failure: Failure) -> str:
     return ", ".join(parts)
 
 
-def measured(run: RunningLab, what: str, act: Callable[[], object]) -> Failure:
+def measured(run: RunningLab, move: Move) -> Failure:
     """Do it while connections are open and probes run, and wait until the VIP has moved. Raises LabError."""
     active, standby = _by_role(run)
+    setup = active.setup
     with _connections(run) as held, _probes(run) as prober:
-        if active.setup.sync:
+        if setup.sync and move.listened and not standby.is_down:
             _wait_until_known(standby, run.clients[1].host, held)
         before = _owner(run)
         serial = max((packet.serial for packet in run.controller.arp()), default=0)
         prober.ask()
-        act()
-        limit = _longest_silence(active) + active.setup.preempt_delay
-        wait_for(standby.owns_vip, 2 * limit, f"{standby.host.name} to own the VIP", BuildFailed)
+        move.act()
+        limit = 2 * (setup.interval * active.takeover.silence + setup.preempt_delay + _MARGIN)
+        after = poll_until(partial(_owner, run, serial), lambda owner: owner == standby.host.name, limit)
         moved = time.time()
-        after = poll_until(partial(_owner, run, serial), lambda owner: owner != before, limit)
         poll_until(prober.ask, lambda seen: seen["last"] > moved, limit)
         seen = prober.ask()
         held.go_on()
-    failure = Failure(what, active.host.name, before, after, seen["longest"], tuple(held.results(run)))
+    fates = tuple(held.results(run))
+    failure = Failure(move.what, _pair(run)[0].host.name, before, after, seen["longest"], fates)
     run.failures.append(failure)
     return failure
 
 
 def _by_role(run: RunningLab) -> tuple[PairedDirector, PairedDirector]:
-    """The active director, and the other. Raises BuildFailed unless exactly one owns the VIP."""
+    """The active director, as the router sees it, and the other. Raises BuildFailed."""
     pair = _pair(run)
-    owners = [one for one in pair if one.owns_vip()]
-    if len(owners) != 1:
-        names = " and ".join(one.host.name for one in owners) or "no director"
-        raise BuildFailed(f"{names} had the VIP before anything happened: see logs/takeover-*.log.")
-    return owners[0], next(one for one in pair if one is not owners[0])
+    names = [one.host.name for one in pair]
+    owner = poll_until(partial(_owner, run), lambda owner: owner in names, _STUCK)
+    if owner not in names:
+        raise BuildFailed(f"The VIP is with {owner} before anything happens: see logs/takeover-*.log.")
+    first, second = pair
+    return (first, second) if owner == names[0] else (second, first)
 
 
 def _owner(run: RunningLab, since: int = 0) -> str:
@@ -390,8 +418,6 @@ def _connections(run: RunningLab) -> Iterator[_Held]:
 
 def _wait_until_known(standby: PairedDirector, client: Host, held: _Held) -> None:
     """Until the other director has all connections in its table. Raises BuildFailed."""
-    if standby.is_down:
-        return
     ports = {one["port"] for one in held.opened}
 
     def known() -> bool:

@@ -10,6 +10,7 @@ import errno
 import os
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -190,9 +191,12 @@ def _not_run(name: str, expected: str, error: Exception, evidence: Evidence) -> 
 def _connections(
     running: RunningLab,
 ) -> tuple[dict[tuple[str, int], int], tuple[tuple[str, Check], ...]]:
-    """The director's connection counts per real server; a director that is gone is a failed check."""
+    """The connection counts per real server; a director that is gone is a failed check."""
+    counted: Counter[tuple[str, int]] = Counter()
     try:
-        return running.director.connections_by_server(), ()
+        for director in running.directors:
+            counted.update(director.connections_by_server())
+        return counted, ()
     except Exception as error:  # noqa: BLE001 (all other results exist already)
         failed = _not_run("the director is still running", "its counters", error, running.evidence)
         return {}, (("director", failed),)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -54,6 +55,7 @@ class PairedDirector(DirectorProcess):
         self._written = scripts_of_lab
         self._programs: dict[str, Daemon] = {}
         self.is_down = False  # it has crashed, or was stopped
+        self._counted: Counter[tuple[str, int]] = Counter()  # connections given by those that have ended
         host = network.hosts[setup.name]
         super().__init__(host, setup.method, options, evidence, _with_own_run(host))
 
@@ -108,6 +110,7 @@ class PairedDirector(DirectorProcess):
 
     def crash(self) -> None:
         """As if the power failed: nothing runs any more, and the cables are dead."""
+        self._count()
         self.is_down = True
         self._signal(signal.SIGKILL)
         interfaces = (self.setup.outside.name, self.setup.pair.name)
@@ -119,6 +122,7 @@ class PairedDirector(DirectorProcess):
 
     def stop(self) -> None:
         """End in order: the VIP is given away first."""
+        self._count()
         self.is_down = True
         for daemon in (self._programs["takeover"], self._programs["monitor"], self._running()):
             if daemon.process.poll() is None:
@@ -142,6 +146,14 @@ class PairedDirector(DirectorProcess):
         for process in self._processes():
             with suppress(ProcessLookupError):  # it has ended
                 os.killpg(process.pid, number)
+
+    def connections_by_server(self) -> dict[tuple[str, int], int]:
+        """Since the lab began."""
+        now = {} if self.is_down else super().connections_by_server()
+        return dict(self._counted + Counter(now))
+
+    def _count(self) -> None:
+        self._counted = Counter(self.connections_by_server())
 
     # ---- its network ----
 

@@ -56,7 +56,7 @@ def test_a_director_with_strange_answers_loses_no_result(running: Any, error: Ex
     def ask() -> Any:
         raise error
 
-    running.director = SimpleNamespace(connections_by_server=ask)
+    running.directors = [SimpleNamespace(connections_by_server=ask)]
     counted, lost = lab._connections(running)
     assert counted == {}
     assert [check.ok for _, check in lost] == [False]
