@@ -22,6 +22,7 @@ from director.control.cli import (
     director_info,
     getopt,
     parse_ipv4,
+    parse_ipv6,
     run,
 )
 from director.formats import parse_number
@@ -36,7 +37,7 @@ USAGE = f"""\
 {PROGRAM} -h                                                                            this help
 
 Packets of this protocol to this address and these ports belong to the virtual service
-ipvsadm -A -f MARK. Replies need no rule.
+ipvsadm -A -f MARK; for an address of IPv6, -A -f MARK -6. Replies need no rule.
 """
 _COMMANDS = {"A": "AddMark", "D": "DeleteMark", "F": "ClearMarks", "L": "", "h": ""}
 _KINDS = {**dict.fromkeys(_COMMANDS, NO_VALUE), **dict.fromkeys(("p", "d", "dport", "set-mark"), VALUE)}
@@ -94,9 +95,10 @@ def _rule(options: dict[str, str]) -> Fields:
 
 def _network(text: str) -> str:
     name, slash, bits = text.partition("/")
-    address = parse_ipv4(name)
-    if address is None or (slash and not 0 <= parse_number(bits) <= 32):
-        raise UsageError(f"bad destination {text!r}: expected one such as 203.0.113.1 or 203.0.113.0/24.")
+    address, length = (parse_ipv6(name), 128) if ":" in name else (parse_ipv4(name), 32)
+    if address is None or (slash and not 0 <= parse_number(bits) <= length):
+        example = "2001:db8::80 or 2001:db8::/64" if ":" in name else "203.0.113.1 or 203.0.113.0/24"
+        raise UsageError(f"bad destination {text!r}: expected one such as {example}.")
     return f"{address}/{int(bits)}" if slash else address
 
 

@@ -242,6 +242,16 @@ def _value(spelling: str, queue: list[str], kind: int) -> str | None:
     return None
 
 
+def parse_ipv6(text: str) -> str | None:
+    """An address as it is always written (RFC 5952); None where `text` is none of IPv6."""
+    import socket  # only now, as most rules need none
+
+    try:
+        return socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, text))
+    except (OSError, ValueError):
+        return None
+
+
 def parse_ipv4(text: str) -> str | None:
     """An address or a netmask in dotted decimal, without leading zeros; None where `text` is neither."""
     octets = [parse_number(octet) for octet in text.split(".")]

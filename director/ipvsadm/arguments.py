@@ -52,11 +52,13 @@ Services and servers:
 SERVICE is one of:
   -t --tcp-service ADDRESS[:PORT]     -u --udp-service ADDRESS[:PORT]
   -f --fwmark-service MARK            all packets that carry this firewall mark
+An address of IPv6 is in brackets before a port: [2001:db8::80]:80.
 
 Options:
+  -6 --ipv6                   packets of IPv6 that carry the mark (after -f)
   -s --scheduler SCHEDULER    the scheduler (default: wlc)
   -p --persistent [SECONDS]   keep each client on one server for this long (default: 360)
-  -M --netmask NETMASK        ... and all clients of a network
+  -M --netmask NETMASK        ... and all clients of a network; for IPv6, a prefix length
   -b --sched-flags FLAGS      sh-fallback,sh-port or mh-fallback,mh-port
   -o --ops                    schedule every packet (UDP)
   -r --real-server            the real server; its port may differ from the service's with -m only
@@ -143,7 +145,7 @@ _ALIASES = {"l": "L", "v": "version", "X": "exact"}
 _SPELLINGS = {key: f"--{name}" for name, key in _NAMES.items()}
 ABSENT = {  # options of kernel IPVS that the director lacks, by their spellings
     key: _SPELLINGS[key]
-    for key in ("6", "tun-info", "tun-nocsum", "tun-csum", "tun-remcsum", "tun-port", "pe", "sctp-service")
+    for key in ("tun-info", "tun-nocsum", "tun-csum", "tun-remcsum", "tun-port", "pe", "sctp-service")
 }
 
 SERVICES = "tuf"
@@ -151,18 +153,19 @@ FORWARDING = "gim"
 VIEWS = ("stats", "rate", "thresholds", "persistent-conn")  # of several, the first is shown
 _GROUPS = (SERVICES, FORWARDING)  # one option of each
 _LISTING = {"n", "c", "timeout", "daemon", "exact", "sort", "nosort", *VIEWS}
-_EDITING = {*SERVICES, *"spMbo"}
-_SERVING = {*SERVICES, *FORWARDING, *"rwxy", "tun-type"}
+_NAMING = {*SERVICES, "6"}
+_EDITING = {*_NAMING, *"spMbo"}
+_SERVING = {*_NAMING, *FORWARDING, *"rwxy", "tun-type"}
 _COMMANDS = {  # with the options that each allows
     "A": _EDITING,
     "E": _EDITING,
-    "D": {*SERVICES},
+    "D": _NAMING,
     "a": _SERVING,
     "e": _SERVING,
-    "d": {*SERVICES, "r"},
-    "L": {*SERVICES, *_LISTING},
+    "d": {*_NAMING, "r"},
+    "L": {*_NAMING, *_LISTING},
     "S": {"n", "sort"},
-    "Z": {*SERVICES},
+    "Z": _NAMING,
     "R": {"line-by-line"},
     "start-daemon": {
         *("syncid", "sync-maxlen", "mcast-interface", "mcast-group", "mcast-port", "mcast-ttl", "resync"),
@@ -242,6 +245,8 @@ def _check(line: Line) -> None:
         raise UsageError(f"{_SPELLINGS[line.command]} needs a service: -t, -u or -f.")
     if line.command in "aed" and "r" not in line.options:
         raise UsageError(f"{_SPELLINGS[line.command]} needs a real server: -r.")
+    if "6" in line.options and (line.service != "f" or _comes_first("6", "f", line)):
+        raise UsageError("--ipv6 comes after --fwmark-service, and goes with no other service.")
     if line.command == "set" and len(line.words) < 3:
         raise UsageError("--set needs three numbers: the seconds for TCP, for FIN_WAIT and for UDP.")
     left = line.words[3 if line.command == "set" else 0 :]
@@ -249,6 +254,11 @@ def _check(line: Line) -> None:
         raise UsageError(f"{left[0]!r} is unexpected at the end of the line.")
     if line.command == "L":
         _check_listing(line)
+
+
+def _comes_first(option: str, other: str, line: Line) -> bool:
+    given = list(line.options)
+    return given.index(option) < given.index(other)
 
 
 def _check_listing(line: Line) -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cmp_to_key
-from socket import inet_aton
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import Any
 
 from director.control.cli import Fields
-from director.core import ALL_ONES
+from director.core import ALL_128_BITS, ALL_ONES
 from director.ipvsadm import names
 from director.ipvsadm.arguments import VIEWS
 
@@ -46,12 +46,12 @@ def rules(services: Sequence[Fields], options: Options) -> str:
     lines = [_HEADINGS[view]]
     for service in services if "nosort" in options else sorted_services(services):
         lines.append(_service(service, view, options))
-        lines += [_server(server, service["protocol"], view, options) for server in service["servers"]]
+        lines += [_server(server, service, view, options) for server in service["servers"]]
     return "".join(lines)
 
 
 def sorted_services(services: Sequence[Fields]) -> list[Fields]:
-    """TCP before UDP before firewall marks, each by address and port; servers likewise.
+    """IPv4 before IPv6, TCP before UDP before firewall marks, each by address and port; servers likewise.
 
     ipvsadm compares numbers of 32 bits by the sign of their difference, so 203.0.113.1 comes before
     10.0.0.1, which is more than half of all addresses away.
@@ -63,15 +63,20 @@ def sorted_services(services: Sequence[Fields]) -> list[Fields]:
 
 
 def _place(service: Fields) -> tuple[int, ...]:
-    return service["mark"], int(service["protocol"] == "UDP"), *_number_of(service)
+    ipv6, *number = _number_of(service)
+    return service["mark"], ipv6, int(service["protocol"] == "UDP"), *number
 
 
-def _number_of(node: Fields) -> tuple[int, int]:
-    return int.from_bytes(inet_aton(node["address"]), "big"), node["port"]
+def _number_of(node: Fields) -> tuple[int, ...]:
+    """Whether it is IPv6, the words of the address, and the port."""
+    ipv6 = ":" in node["address"]
+    packed = inet_pton(AF_INET6 if ipv6 else AF_INET, node["address"])
+    words = (int.from_bytes(packed[at : at + 4], "big") for at in range(0, len(packed), 4))
+    return int(ipv6), *words, node["port"]
 
 
 def _compare(one: tuple[int, ...], other: tuple[int, ...]) -> int:
-    for first, second in zip(one, other, strict=True):
+    for first, second in zip(one, other, strict=False):  # those of two families differ before they end
         if first != second:
             return -1 if (first - second) & _SIGN else 1
     return 0
@@ -98,7 +103,7 @@ def _connection(entry: Fields, options: Options) -> str:
 
 def _named(entry: Fields, end: str, options: Options) -> str:
     address, _, port = entry[end].rpartition(":")
-    return names.endpoint(address, int(port), entry["protocol"], numeric="n" in options)
+    return names.endpoint(address.strip("[]"), int(port), entry["protocol"], numeric="n" in options)
 
 
 def timeouts(seconds: Fields) -> str:
@@ -117,9 +122,10 @@ def daemons(running: Iterable[Fields]) -> str:
 
 
 def _service(service: Fields, view: str, options: Options) -> str:
-    name = f"FWM  {service['mark']}"
-    if not service["mark"]:
-        name = f"{service['protocol']:<4} {_endpoint(service, service['protocol'], options)}"
+    if service["mark"]:
+        name = f"FWM  {service['mark']}{' IPv6' if ':' in service['address'] else ''}"
+    else:
+        name = f"{service['protocol']:<4} {_endpoint(service, service, options)}"
     if view in ("stats", "rate"):
         return f"{name:<{_WIDTH}}{_numbers(service, view, options)}\n"
     words = [name, service["scheduler"]]
@@ -127,24 +133,25 @@ def _service(service: Fields, view: str, options: Options) -> str:
         words.append(f"({','.join(service['flags'])})")
     if service["persistent"]:
         words.append(f"persistent {service['persistent']}")
-        if service["netmask"] != ALL_ONES:
+        if service["netmask"] not in (ALL_ONES, ALL_128_BITS):
             words.append(f"mask {service['netmask']}")
     if service["one_packet"]:
         words.append("ops")
     return " ".join(words) + "\n"
 
 
-def _server(server: Fields, protocol: str, view: str, options: Options) -> str:
-    name = f"  -> {_endpoint(server, protocol, options):<28}"
+def _server(server: Fields, service: Fields, view: str, options: Options) -> str:
+    name = f"  -> {_endpoint(server, service, options):<28}"
     if view in ("stats", "rate"):
         return f"{name}{_numbers(server, view, options)}\n"
     cells = (f"{server[field]:<{width}}" for field, width in _COLUMNS[view])
     return f"{name} {' '.join(cells)}\n"
 
 
-def _endpoint(node: Fields, protocol: str, options: Options) -> str:
-    """Long names are cut off, so that columns stay in place."""
-    return names.endpoint(node["address"], node["port"], protocol, numeric="n" in options)[:28]
+def _endpoint(node: Fields, service: Fields, options: Options) -> str:
+    """Long names are cut off, so that columns stay in place; those of a service of IPv6 are not."""
+    name = names.endpoint(node["address"], node["port"], service["protocol"], numeric="n" in options)
+    return name if ":" in service["address"] else name[:28]
 
 
 def _numbers(node: Mapping[str, Any], view: str, options: Options) -> str:

@@ -9,16 +9,18 @@ from __future__ import annotations
 import socket
 from functools import lru_cache
 
-from director.control.cli import MAX_PORT, UnsupportedOption, UsageError
+from director.control.cli import MAX_PORT, UsageError, parse_ipv6
 from director.formats import parse_number
+from director.formats.ipvsadm_words import joined
 
 HOSTS = "/etc/hosts"
+_EXAMPLE = "ADDRESS[:PORT], such as 203.0.113.1:80"
 _NONE = (OSError, TypeError, ValueError)  # no such address or name; the last two: not a C string
 
 
 def host(address: str) -> str:
     """The name of `address`, if it has one."""
-    return _hosts().get(address, address)
+    return address if ":" in address else _hosts().get(address, address)
 
 
 def port(value: int, protocol: str) -> str:
@@ -32,34 +34,30 @@ def port(value: int, protocol: str) -> str:
 
 
 def endpoint(address: str, value: int, protocol: str, *, numeric: bool) -> str:
-    """ADDRESS:PORT, or their names."""
-    return f"{address}:{value}" if numeric else f"{host(address)}:{port(value, protocol)}"
+    """ADDRESS:PORT, or their names; ipvsadm shows an address of IPv6 as a number, and in brackets."""
+    return joined(address, value) if numeric else joined(host(address), port(value, protocol))
 
 
 def read_endpoint(what: str, text: str, protocol: str) -> tuple[str, int | None]:
-    """The address and the port of HOST[:PORT]; None where no port is given. Raises UsageError."""
-    if _is_ipv6(text):
-        raise UnsupportedOption(
-            f"bad {what} {text!r}: IPv6 is for the kernel's IPVS, this director has IPv4."
-        )
-    name, colon, service = text.partition(":")
-    address = None if text.isdigit() else _address(name)
+    """The address and the port of HOST[:PORT] or [ADDRESS]:PORT; None where no port is given.
+
+    Raises UsageError.
+    """
+    if "%" in text:
+        raise UsageError(f"bad {what} {text!r}: expected an address without a zone, which no rule can have.")
+    whole = parse_ipv6(text)
+    if whole is not None:
+        return whole, None
+    is_ipv6 = text.startswith("[") or text.count(":") > 2
+    name, colon, service = text.removeprefix("[").partition("]:" if is_ipv6 else ":")
+    address = parse_ipv6(name) if is_ipv6 and colon else None if is_ipv6 or text.isdigit() else _address(name)
     if address is None:
-        raise UsageError(f"bad {what} {text!r}: expected ADDRESS[:PORT], such as 203.0.113.1:80.")
+        example = "[ADDRESS]:PORT, such as [2001:db8::80]:80" if ":" in name else _EXAMPLE
+        raise UsageError(f"bad {what} {text!r}: expected {example}.")
     found = _port(service, protocol) if colon else None
     if colon and found is None:
         raise UsageError(f"bad {what} {text!r}: expected a port from 0 to {MAX_PORT}, or its name.")
     return address, found
-
-
-def _is_ipv6(text: str) -> bool:
-    """Whether it is an IPv6 address, with or without port: 2001:db8::1 or [2001:db8::1]:80."""
-    name = text[1:].partition("]")[0] if text.startswith("[") else text
-    try:
-        socket.inet_pton(socket.AF_INET6, name)
-    except _NONE:
-        return False
-    return True
 
 
 def _address(name: str) -> str | None:

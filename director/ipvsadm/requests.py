@@ -19,6 +19,7 @@ from director.control.cli import (
     parse_ipv4,
 )
 from director.formats import parse_number
+from director.formats.ipvsadm_words import address_and_port, joined
 from director.ipvsadm import names
 from director.ipvsadm.arguments import Line
 
@@ -33,6 +34,7 @@ MAX_INT = 2**31 - 1  # of weights and thresholds
 ROLES = ("master", "backup")  # of synchronisation daemons
 SYNC_INTERFACE = "eth0"
 MAX_MESSAGE = 65507  # bytes
+MAX_PREFIX_LENGTH = 128  # of IPv6
 
 
 def commands(line: Line) -> list[Fields]:
@@ -59,7 +61,8 @@ def identity(line: Line) -> Fields:
     text = line.options[letter] or ""
     if letter == "f":
         mark = _number("firewall mark", text, 1, MAX_MARK)
-        return {"protocol": "FWM", "mark": mark, "address": "0.0.0.0", "port": 0}
+        unspecified = "::" if "6" in line.options else "0.0.0.0"
+        return {"protocol": "FWM", "mark": mark, "address": unspecified, "port": 0}
     protocol = PROTOCOLS[letter]
     address, port = names.read_endpoint("virtual service", text, protocol)
     return {"protocol": protocol, "mark": 0, "address": address, "port": port or 0}
@@ -67,8 +70,8 @@ def identity(line: Line) -> Fields:
 
 def _key(service: Fields) -> Fields:
     if service["mark"]:
-        return {"mark": service["mark"]}
-    return {"protocol": service["protocol"], "address": f"{service['address']}:{service['port']}"}
+        return {"mark": service["mark"], **({"family": 6} if ":" in service["address"] else {})}
+    return {"protocol": service["protocol"], "address": address_and_port(service)}
 
 
 def _service(line: Line) -> Fields:
@@ -85,7 +88,7 @@ def _service(line: Line) -> Fields:
         "scheduler": scheduler,
         "flags": _flags(scheduler, line.options.get("b") or ""),
         "persistent": persistent,
-        "netmask": _netmask(line),
+        "netmask": _netmask(line, ipv6=":" in service["address"]),
         "one_packet": "o" in line.options,
     }
 
@@ -98,8 +101,11 @@ def _persistent(line: Line) -> int:
     return PERSISTENT if text is None else _number("time for -p", text, 1, MAX_SECONDS)
 
 
-def _netmask(line: Line) -> str | None:
+def _netmask(line: Line, *, ipv6: bool) -> str | None:
+    """A netmask, or a prefix length for IPv6; None where none is given."""
     text = line.options.get("M")
+    if text is not None and ipv6:
+        return str(_number("prefix length", text, 1, MAX_PREFIX_LENGTH))
     netmask = None if text is None else parse_ipv4(text)
     if text is not None and netmask is None:
         raise UsageError(f"bad netmask {text!r}: expected one such as 255.255.255.0.")
@@ -124,7 +130,7 @@ def _server(line: Line) -> Fields:
     forced = line.command != "d" and "m" not in line.options and not service["mark"]
     if port is None or forced:
         port = service["port"]
-    return {"key": _key(service), "server": f"{address}:{port}"}
+    return {"key": _key(service), "server": joined(address, port)}
 
 
 def _server_options(line: Line) -> Fields:

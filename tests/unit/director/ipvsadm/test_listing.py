@@ -274,3 +274,88 @@ def test_without_a_hosts_file_numbers_stay_numbers(
     main(["-S"])
     assert capsys.readouterr().out == "-A -t 203.0.113.1:http -s wlc\n"
     assert len(table.services) == 1
+
+
+# ---- IPv6: as print_service_entry and print_conn of ipvsadm 1.31 write it ----
+
+
+LONG = "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff"
+IPV6_RULES = """\
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
+UDP  203.0.113.1:53 wlc
+  -> 172.16.0.1:53                Masq    1      0          0         \n\
+TCP  [2001:db8::80]:80 wlc persistent 360 mask 64
+  -> [fd00::2]:8000               Masq    1      0          0         \n\
+  -> [2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:80 Masq    1      0          0         \n\
+FWM  7 IPv6 wlc persistent 60
+  -> [fd00::2]:0                  Masq    1      0          0         \n\
+"""
+IPV6_STATS = """\
+Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes
+  -> RemoteAddress:Port
+TCP  [2001:db8::80]:80                   1        1        1       60       40
+  -> [fd00::2]:8000                      1        1        1       60       40
+"""
+IPV6_CONNECTIONS = """\
+TCP 14:57  ESTABLISHED [2001:db8:1::65]:40000 [2001:db8::80]:80  [fd00::2]:8000
+TCP 00:57  ASSURED     [2001:db8:1::]:0   [2001:db8::80]:80  [fd00::2]:8000
+IP  00:27  NONE        [2001:db8:1::65]:0 [0:7::]:0          [fd00::2]:0
+"""
+
+
+def service(**values: Any) -> dict[str, Any]:
+    names = {"scheduler": "wlc", "flags": [], "persistent": 0, "netmask": "128", "one_packet": False}
+    return node(**{"mark": 0, "protocol": "TCP", **names, **values})
+
+
+def six() -> list[dict[str, Any]]:
+    return [
+        service(
+            protocol="FWM",
+            mark=7,
+            address="::",
+            port=0,
+            persistent=60,
+            servers=[node(address="fd00::2", port=0)],
+        ),
+        service(
+            address="2001:db8::80",
+            port=80,
+            persistent=360,
+            netmask="64",
+            servers=[node(address=LONG, port=80), node(address="fd00::2", port=8000)],
+        ),
+        service(
+            protocol="UDP",
+            address="203.0.113.1",
+            port=53,
+            netmask="255.255.255.255",
+            servers=[node(address="172.16.0.1", port=53)],
+        ),
+    ]
+
+
+def test_rules_of_ipv6() -> None:
+    assert listing.rules(six(), {"n": None}) == IPV6_RULES
+    one = {**six()[1], **counted(1, 1, 1, 60, 40)}
+    one["servers"] = [{**one["servers"][1], **counted(1, 1, 1, 60, 40)}]
+    assert listing.rules([one], {"n": None, "stats": None}) == IPV6_STATS
+
+
+def test_names_of_ports_only(machine: Machine) -> None:
+    machine.set_hosts({"2001:db8::80": "www"})
+    assert "TCP  [2001:db8::80]:http wlc" in listing.rules(six(), {})
+
+
+def test_connections_of_ipv6(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+    table.connections = [
+        fields(each)
+        for each in (
+            ("TCP", 897.0, "ESTABLISHED", "[2001:db8:1::65]:40000", "[2001:db8::80]:80", "[fd00::2]:8000"),
+            ("TCP", 57.2, "ASSURED", "[2001:db8:1::]:0", "[2001:db8::80]:80", "[fd00::2]:8000"),
+            ("IP", 27, "NONE", "[2001:db8:1::65]:0", "[0:7::]:0", "[fd00::2]:0"),
+        )
+    ]
+    assert main(["-Lcn"]) == 0
+    assert capsys.readouterr().out == HEAD + IPV6_CONNECTIONS

@@ -16,7 +16,9 @@ from director.core.commands import (
     ServiceKey,
     SetTimeouts,
     Zero,
+    mark_key,
 )
+from director.core.family import IPV6
 from director.core.packet import TCP, UDP, Endpoint
 from director.core.real_server import Method
 from director.ipvsadm import main
@@ -25,6 +27,9 @@ from tests.unit.director.ipvsadm.support import Machine, Table
 WEB = ServiceKey(TCP, Endpoint("203.0.113.1", 80))
 NAMES = ServiceKey(UDP, Endpoint("203.0.113.1", 53))
 MARK = ServiceKey(mark=7)
+WEB6, ALL6 = (ServiceKey(TCP, Endpoint("2001:db8::80", port)) for port in (80, 0))
+MARK6 = mark_key(7, IPV6)
+FIRST6, SECOND6 = Endpoint("fd00::2", 80), Endpoint("fd00::3", 8000)
 FIRST, SECOND, ANY = Endpoint("172.16.0.2", 80), Endpoint("172.16.0.3", 8000), Endpoint("172.16.0.2", 0)
 
 
@@ -58,6 +63,20 @@ FIRST, SECOND, ANY = Endpoint("172.16.0.2", 80), Endpoint("172.16.0.3", 8000), E
         ("-A -t www:http", AddService(WEB, "wlc", persistent=0)),
         ("-A -u www:domain", AddService(NAMES, "wlc", persistent=0)),
         ("-a -f 7 -r www:http", AddServer(MARK, WEB.address, 1, Method.DR)),
+        ("-A -t [2001:db8::80]:80", AddService(WEB6, "wlc", persistent=0)),
+        ("-A -t [2001:DB8:0::80]:http", AddService(WEB6, "wlc", persistent=0)),
+        ("-A -t [2001:db8::80]:80 -p 9 -M 64", AddService(WEB6, "wlc", persistent=9, netmask="64")),
+        ("-A -t 2001:db8::80 -p 9", AddService(ALL6, "wlc", persistent=9)),
+        ("-D -t [2001:db8::80]:80", DeleteService(WEB6)),
+        ("-a -t [2001:db8::80]:80 -r fd00::2", AddServer(WEB6, FIRST6, 1, Method.DR)),
+        ("-a -t [2001:db8::80]:80 -r [fd00::2]:8000 -i", AddServer(WEB6, FIRST6, 1, Method.TUN)),
+        ("-a -t [2001:db8::80]:80 -r [fd00::3]:8000 -m", AddServer(WEB6, SECOND6, 1, Method.NAT)),
+        ("-a -t [2001:db8::80]:80 -r 172.16.0.2 -i", AddServer(WEB6, FIRST, 1, Method.TUN)),
+        ("-A -f 7 -6", AddService(MARK6, "wlc", persistent=0)),
+        ("-A -f 7 --ipv6 -p 9 -M 32", AddService(MARK6, "wlc", persistent=9, netmask="32")),
+        ("-a -f 7 -6 -r fd00::2", AddServer(MARK6, FIRST6._replace(port=0), 1, Method.DR)),
+        ("-d -f 7 -6 -r [fd00::3]:8000", DeleteServer(MARK6, SECOND6)),
+        ("-Z -f 7 -6", Zero(MARK6)),
     ],
 )
 def test_a_line_becomes_a_command_of_the_core(

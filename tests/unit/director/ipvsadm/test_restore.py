@@ -86,7 +86,7 @@ def test_lines_that_list_show_the_final_rules(
 
 DUMP = b"""\
 -A -f 1
--A -t [2001:db8::1]:80 -s rr
+-A -u 203.0.113.1:5060 --pe sip
 -A -f 1
 -A --sctp-service 203.0.113.1:80
 -a -f 1 -r 172.16.0.2 -i --tun-type gue --tun-port 6080
@@ -108,7 +108,7 @@ def test_the_lines_after_a_refused_one_are_applied(
 
 
 @pytest.mark.parametrize(
-    ("last", "code"), [("-A -f 1", 255), ("-D -f 9", 255), ("-A -f 1 -6", 2), ("-A -f 2", 0), ("-L", 0)]
+    ("last", "code"), [("-A -f 1", 255), ("-D -f 9", 255), ("-A -f 1 --pe sip", 2), ("-A -f 2", 0), ("-L", 0)]
 )
 @pytest.mark.usefixtures("table")
 def test_its_exit_code_is_that_of_the_last_line(restore: Restore, last: str, code: int) -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from director.core.commands import AddServer, AddService, Command, ServiceKey
+from director.core.commands import AddServer, AddService, Command, ServiceKey, mark_key
+from director.core.family import IPV4, IPV6, canonical
 from director.core.packet import TCP, UDP, Endpoint
 from director.core.real_server import Method
 from director.formats.command_json import decode, encode
@@ -18,16 +19,20 @@ from tests.unit.director.ipvsadm.support import Machine, Table, recording
 SAVED = sorted({each.stdout for each in recording() if each.stdout.startswith("-A")})
 SECONDS = st.integers(1, 31 * 24 * 3600)
 COUNTS = st.integers(0, 2**31 - 1)
-ADDRESSES = st.ip_addresses(v=4).map(str)
+ADDRESSES = (st.ip_addresses(v=4) | st.ip_addresses(v=6)).map(str).map(canonical)
 HOSTS = st.ip_addresses(network="1.0.0.0/8").map(str) | st.ip_addresses(network="192.0.0.0/4").map(str)
-MASKS = st.sampled_from([None, "255.255.255.0", "0.0.0.0"])
+HOSTS6 = st.ip_addresses(network="2000::/3").map(str)
+MASKS = {
+    IPV4: st.sampled_from([None, "255.255.255.0", "0.0.0.0"]),
+    IPV6: st.sampled_from([None, "1", "64", "127"]),
+}
 FLAGS = st.lists(st.sampled_from(["fallback", "port"]), unique=True).map(sorted)
 
 
 @st.composite
 def keys(draw: st.DrawFn) -> ServiceKey:
     if draw(st.booleans()):
-        return ServiceKey(mark=draw(st.integers(1, 2**32 - 1)))
+        return mark_key(draw(st.integers(1, 2**32 - 1)), draw(st.sampled_from([IPV4, IPV6])))
     address = Endpoint(draw(ADDRESSES), draw(st.integers(0, 65535)))
     return ServiceKey(draw(st.sampled_from([TCP, UDP])), address)
 
@@ -43,7 +48,7 @@ def services(draw: st.DrawFn, key: ServiceKey) -> AddService:
         scheduler,
         flags=tuple(f"{scheduler}-{flag}" for flag in flags),
         persistent=persistent,
-        netmask=draw(MASKS) if persistent else None,
+        netmask=draw(MASKS[key.family]) if persistent else None,
         one_packet=draw(st.booleans()) if key.protocol != TCP else False,
     )
 
@@ -55,7 +60,8 @@ def servers(draw: st.DrawFn, key: ServiceKey) -> AddServer:
     port = draw(st.integers(0, 65535)) if own else key.address.port
     upper = draw(COUNTS)
     lower = draw(st.integers(0, upper))
-    return AddServer(key, Endpoint(draw(HOSTS), port), draw(COUNTS), method, upper, lower)
+    hosts = HOSTS6 if (key.family is IPV6) != (method is Method.TUN and draw(st.booleans())) else HOSTS
+    return AddServer(key, Endpoint(draw(hosts), port), draw(COUNTS), method, upper, lower)
 
 
 @st.composite
