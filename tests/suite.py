@@ -35,6 +35,7 @@ _LABS_PER_PROCESSOR = 2.5
 _LABS_PER_UNIT_PROCESS = 5
 _MEMORY = 700_000_000  # bytes for a worker with its lab
 _SLOWEST = 20  # tests in the table at the end
+_ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _NO_TESTS = 5  # pytest's exit code where --only fits none of a process's tests
 
 # Modules that take more than a second and a half of processor time, with these; others count as 0.3 s.
@@ -67,7 +68,7 @@ _OTHERS = 0.3
 
 def run_suite(only: str = "", *, unit: bool = False, workers: int = 0) -> list[str]:
     """Run checks and tests; return the names of what failed. What runs beside the first pytest comes last."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _ENDING - {signal.SIGINT}:
         signal.signal(number, _end)
     try:
         return _run_all(only, unit=unit, workers=workers)
@@ -164,6 +165,11 @@ def _run(command: Sequence[str]) -> int:
         return process.wait()
 
 
+def _lead_group() -> None:
+    os.setpgrp()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
+
 @contextmanager
 def _started(command: Sequence[str], output: Any = None) -> Iterator[subprocess.Popen[bytes]]:
     """A program in a process group of its own: Ctrl-C reaches this process alone, which ends the others.
@@ -171,10 +177,12 @@ def _started(command: Sequence[str], output: Any = None) -> Iterator[subprocess.
     Workers of pytest-xdist print tracebacks if they are interrupted. Not a session of its own: the kernel
     may divide the processors among sessions (sched(7), autogroup), whatever their nice values.
     """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # until there is a process that can be ended
     process = subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, preexec_fn=os.setpgrp
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, preexec_fn=_lead_group
     )
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
         yield process
     finally:
         if process.poll() is None:

@@ -7,7 +7,7 @@ import sys
 from struct import pack
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from director.core.family import canonical
@@ -157,6 +157,7 @@ def records(draw: st.DrawFn, *, version: int) -> SyncRecord:
     return SyncRecord(protocol, client, vip, server, flags, draw(st.integers(0, states - 1)), *later, *own)
 
 
+@settings(max_examples=300 if LONG else 40)  # of up to 90 connections: drawing them takes the time
 @given(
     st.sampled_from([0, 1]).flatmap(
         lambda v: st.tuples(st.just(v), st.lists(records(version=v), max_size=90))
