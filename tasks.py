@@ -27,7 +27,7 @@ from bench.options import BenchOptions
 from compare.options import CompareOptions
 from labs.run.options import HaOptions, LabOptions, from_words, help_of, signature_of
 from labs.terminal import streams
-from labs.terminal.command_line import Command, LabProgram, OwnConfig, for_vm
+from labs.terminal.command_line import Command, LabProgram, OwnConfig, for_view, for_vm
 from vm.options import KERNEL, VmTestOptions
 
 streams.never_fail()
@@ -240,6 +240,33 @@ def wireshark(_context: Context, lab: str = "") -> None:
     _run(lambda: merged(lab))
 
 
+@task(
+    audience=STUDENTS,
+    help={
+        "run": "Run to replay: the name of its folder, or nat, e04 (default: the newest).",
+        "html": "Write one file instead, which opens in a browser without any server.",
+        "wall": "For teachers: show all exercises that are running on this machine.",
+        "view-host": "Address to listen on (default 127.0.0.1: this machine only).",
+        "view-port": "Port to listen on (default: any free one).",
+    },
+)
+def view(
+    _context: Context,
+    run: str = "",
+    html: str = "",
+    wall: bool = False,
+    view_host: str = "127.0.0.1",
+    view_port: int = 0,
+) -> None:
+    """Watch a run in the browser, from its folder.
+
+    Example: ./inv view nat. A running lab is watched with --view, as in ./inv lab-nat --view.
+    """
+    from view import command
+
+    _run(lambda: command.view(run, html=html, wall=wall, host=view_host, port=view_port))
+
+
 @_task_with(CompareOptions, audience=STUDENTS)
 def compare(_context: Context, **words: Any) -> None:
     """Compare cost and scalability of the methods by experiment."""
@@ -441,7 +468,7 @@ def main() -> int:
 
     def work() -> int:
         try:
-            program.run(for_vm(sys.argv))
+            program.run(for_view(for_vm(sys.argv)))
         except SystemExit as end:
             if isinstance(end.__context__, KeyboardInterrupt):
                 raise end.__context__ from None

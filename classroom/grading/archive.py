@@ -42,11 +42,12 @@ _PACKAGES = (
     "labs",
     "oracle",
     "realserver_setup",
+    "view",
     "vm",
 )
 _PAGES = (
     *("availability", "differences", "director", "ebpf", "exercises", "keepalived", "labs"),
-    *("operating", "trouble"),
+    *("operating", "trouble", "view"),
 )
 _WANTED = (  # a * stands for subfolders, too
     *("LICENSE", "inv", "packages*.txt", "pyproject.toml", "requirements.txt", "tasks.py"),
@@ -55,7 +56,7 @@ _WANTED = (  # a * stands for subfolders, too
     *("bench/*.c", "director/bin/*"),
     *("director/engines/*.[ch]", "templates/*.j2"),
     *("exercises/__init__.py", "exercises/starters/*.py"),
-    *("labs/*/README.md", "labs/run/wireshark/*", "docs/pictures/*.svg"),
+    *("labs/*/README.md", "labs/run/wireshark/*", "view/page/*", "docs/pictures/*.svg"),
     *(f"docs/{page}.md" for page in _PAGES),
 )
 _LEFT_OUT = ("classroom/grading/*", "doctor/causes/*", "templates/classroom/*")

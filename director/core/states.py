@@ -169,8 +169,8 @@ _SENDER = {Direction.INPUT: "client", Direction.OUTPUT: "server", Direction.INPU
 _LABELS = {"syn": "SYN", "ack": "ACK", "fin": "FIN", "rst": "RST", "none": "no flag"}
 
 
-def mermaid(directions: tuple[Direction, ...]) -> str:
-    """The reachable states and the transitions between them, as a state diagram in Mermaid's language."""
+def transitions(directions: tuple[Direction, ...]) -> dict[tuple[State, State], list[str]]:
+    """The transitions between reachable states that a diagram shows, each with what causes it."""
     arrows: dict[tuple[State, State], list[str]] = {}
     found = [State.NONE]
     for state in found:
@@ -182,6 +182,13 @@ def mermaid(directions: tuple[Direction, ...]) -> str:
                 arrows.setdefault((state, after), []).append(f"{_SENDER[direction]} {_LABELS[event]}")
                 if after not in found:
                     found.append(after)
+    return arrows
+
+
+def mermaid(directions: tuple[Direction, ...]) -> str:
+    """The reachable states and the transitions between them, as a state diagram in Mermaid's language."""
+    arrows = transitions(directions)
+    found = dict.fromkeys([State.NONE, *(after for _, after in arrows)])
     timeouts = Timeouts().by_state()
     lines = ["stateDiagram-v2", "    [*] --> NONE"]
     for (before, after), causes in arrows.items():

@@ -95,8 +95,8 @@ def _row(frame: Frame, expected: Row) -> Row:
     )
 
 
-_MAGIC = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">"}  # pcap in microseconds, by byte order
-_FILE_HEADER, _RECORD_HEADER = 24, 16  # bytes
+MAGIC = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">"}  # pcap in microseconds, by byte order
+FILE_HEADER, _RECORD_HEADER = 24, 16  # bytes
 _DLT_ETHERNET = 1  # any other interface of a lab is a tunnel: IP without a link layer
 _ETHERTYPE_IP = 0x0800
 _IPIP, _TCP = 4, 6  # protocol numbers
@@ -146,7 +146,7 @@ def records(content: bytes) -> Iterator[tuple[int, int, int, int, int]]:
     if not order:
         return
     header = struct.Struct(f"{order}IIII")
-    at = _FILE_HEADER
+    at = FILE_HEADER
     while at + _RECORD_HEADER <= len(content):
         seconds, micros, captured, length = header.unpack_from(content, at)
         start = at + _RECORD_HEADER
@@ -158,7 +158,7 @@ def records(content: bytes) -> Iterator[tuple[int, int, int, int, int]]:
 
 def _order(content: bytes) -> str:
     """The byte order of a pcap file, as struct has it; "" without a complete file header."""
-    return _MAGIC.get(content[:4], "") if len(content) >= _FILE_HEADER else ""
+    return MAGIC.get(content[:4], "") if len(content) >= FILE_HEADER else ""
 
 
 def _dissect(raw: bytes, ethernet: bool) -> Frame | None:

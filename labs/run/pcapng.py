@@ -31,7 +31,7 @@ _COMMENT = 1  # an option of any block
 _APPLICATION = 4  # of a section
 _IF_NAME, _IF_DESCRIPTION, _IF_MAC = 2, 3, 6  # of an interface
 _NAME_RECORDS = {4: 1, 6: 2}  # of the block of names, by IP version
-_SWITCHES = {INTERNET: "the Internet", LAN: "the director's LAN", PRIVATE: "the private network"}
+SWITCHES = {INTERNET: "the Internet", LAN: "the director's LAN", PRIVATE: "the private network"}
 
 Options = Sequence[tuple[int, str | bytes]]
 
@@ -54,7 +54,7 @@ def describe(pcaps: Path, title: str, topology: Topology, vip: str, tunnel: str 
 
 def _described(node: Node, tunnel: str) -> Iterator[tuple[str, tuple[str, str]]]:
     for one in node.interfaces:
-        where = _SWITCHES.get(one.switch, f"switch {one.switch}")
+        where = SWITCHES.get(one.switch, f"switch {one.switch}")
         yield one.name, (f"{node.role.value} {node.name}, {one.address}, on {where}", one.mac)
     if tunnel and node.role is Role.SERVER:
         yield f"{node.name}-{tunnel}", (f"{node.role.value} {node.name}, what comes out of the tunnel", "")

@@ -145,6 +145,14 @@ def for_vm(arguments: list[str]) -> list[str]:
     return [*arguments[:start], "--command", shlex.join(words)] if words else arguments
 
 
+def for_view(arguments: list[str]) -> list[str]:
+    """Turn the word after `view`, which may be left out, into its option: Invoke knows no such argument."""
+    words = arguments[1:3]
+    if words[:1] == ["view"] and len(words) == 2 and not words[1].startswith("-"):
+        return [*arguments[:2], "--run", *arguments[2:]]
+    return arguments
+
+
 def _require_no_repeats(argv: Sequence[str]) -> None:
     """Raises BadRequest for an option given twice: Invoke takes the second value for a command."""
     options = [word.partition("=")[0] for word in argv if word.startswith("--") and word != "--"]

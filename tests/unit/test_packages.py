@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FOLDERS = (
     *("availability", "bench", "classroom", "compare", "director", "doctor", "exercises", "labs"),
-    *("oracle", "realserver_setup", "tests", "vm"),
+    *("oracle", "realserver_setup", "tests", "view", "vm"),
 )
 STARTS = {"run", "Popen", "check_output", "start", "open"}
 _NAME = re.compile(r"[a-z][a-z0-9._-]+")

@@ -1,0 +1,289 @@
+"""A run as items: from captures and events that are spelled here, byte by byte and line by line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.view import packets
+from tests.unit.view.packets import CLIENT, SERVER, VIP, A, B
+from view import mirror, run
+from view.frames import dissect, in_words
+from view.story import Item, Story
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    found = packets.folder(tmp_path)
+    (found / "pcap" / "about.json").write_text(json.dumps(packets.ABOUT))
+    return found
+
+
+def write_events(folder: Path, *events: dict[str, Any]) -> None:
+    with (folder / "events.jsonl").open("a") as file:
+        file.writelines(json.dumps(event) + "\n" for event in events)
+
+
+def told(folder: Path, rate: float | None = None) -> list[Item]:
+    story = Story(folder, run.document(folder), rate)
+    return [*story.more(), *story.end()]
+
+
+def of_kind(items: list[Item], kind: str) -> list[Item]:
+    return [item for item in items if item["kind"] == kind]
+
+
+def test_a_packet_is_one_walk_over_all_hosts_and_says_what_was_changed(folder: Path) -> None:
+    hops = of_kind(told(folder), "packet")
+    assert [(hop["interface"], hop["hop"]) for hop in hops] == [("c1-eth0", 0), ("d-eth0", 1), ("d-eth1", 2)]
+    assert len({hop["walk"] for hop in hops}) == 1
+    assert hops[0]["changed"] == []
+    assert {"frame.src", "ip.ttl"} <= set(hops[1]["changed"])
+    assert {"frame.src", "frame.dst", "ip.dst", "ip.ttl"} == set(hops[2]["changed"])
+    assert {hop["connection"] for hop in hops} == {f"TCP {CLIENT}:40001 {VIP}:80"}
+    assert {hop["direction"] for hop in hops} == {"request"}
+    assert [hop["t"] for hop in hops] == [0.0, 0.001, 0.003]
+
+
+def test_a_reply_belongs_to_the_connection_that_the_director_has_told_of(folder: Path) -> None:
+    reply = packets.ip(SERVER, CLIENT, packets.tcp(80, 40001, 0x12), number=0)
+    seen = packets.frame("02:00:00:00:00:0a", packets.MACS["d-eth1"], reply)
+    (folder / "pcap" / "rs1-eth0.pcap").write_bytes(packets.pcap((100.01, seen)))
+    write_events(
+        folder,
+        *packets.events(packets.server(SERVER, 1)),
+        packets.connection("new", 40001, SERVER, 100.0, "NONE", why="service matched; wrr: it is its turn"),
+    )
+    last = of_kind(told(folder), "packet")[-1]
+    assert (last["direction"], last["connection"]) == ("reply", f"TCP {CLIENT}:40001 {VIP}:80")
+    assert last["l4"]["flags"] == "SA"
+
+
+def test_a_retransmission_is_a_walk_of_its_own(folder: Path) -> None:
+    c1, d0, _ = packets.MACS.values()
+    again = packets.frame(c1, d0, packets.ip(CLIENT, VIP, packets.tcp(40001, 80, 2)))
+    (folder / "pcap" / "c1-eth0.pcap").write_bytes(packets.pcap((100.0, again), (100.5, again)))
+    assert [len({hop["walk"] for hop in of_kind(told(folder), "packet")})] == [2]
+
+
+def test_a_frame_flooded_to_another_port_is_no_hop(folder: Path) -> None:
+    flooded = packets.frame(
+        "02:00:00:00:00:77", "02:00:00:00:00:78", packets.ip(CLIENT, VIP, packets.tcp(1, 2, 2))
+    )
+    (folder / "pcap" / "c1-eth0.pcap").write_bytes(packets.pcap((100.0, flooded)))
+    assert [hop["interface"] for hop in of_kind(told(folder), "packet")] == ["d-eth0", "d-eth1"]
+
+
+def test_a_tunnel_is_an_outer_header() -> None:
+    inner = packets.ip(CLIENT, VIP, packets.tcp(40001, 80, 2))
+    raw = packets.frame(A, B, packets.ip("203.0.113.2", "192.0.2.2", inner, protocol=4))
+    found = dissect(raw, ethernet=True)
+    assert found is not None
+    assert found.outer is not None
+    assert (found.outer.dst, found.ip and found.ip.dst) == ("192.0.2.2", VIP)
+    assert in_words(found).startswith("203.0.113.2 > 192.0.2.2 IPIP, in it TCP 198.51.100.101:40001 > ")
+
+
+def test_arp_in_words() -> None:
+    raw = packets.frame(A, "ff:ff:ff:ff:ff:ff", packets.arp(1, A, CLIENT, VIP), 0x0806)
+    found = dissect(raw, ethernet=True)
+    assert found is not None
+    assert in_words(found) == f"ARP who has {VIP}? tell {CLIENT}"
+
+
+@pytest.mark.parametrize("length", range(54))
+def test_a_frame_cut_short_anywhere_is_left_out_or_shown(length: int) -> None:
+    raw = packets.frame(A, B, packets.ip(CLIENT, VIP, packets.tcp(1, 2, 2)))
+    found = dissect(raw[:length], ethernet=True)
+    assert found is None or in_words(found)
+
+
+def test_sampling_keeps_whole_walks_and_says_how_many_it_has_left_out(folder: Path) -> None:
+    c1, d0, d1 = packets.MACS.values()
+    sent, passed = [], []
+    for number in range(1, 1001):  # data, within a second
+        body = packets.tcp(40001, 80, 0x10, seq=number, data=b"x")
+        at = 100 + number / 1000
+        sent.append((at, packets.frame(c1, d0, packets.ip(CLIENT, VIP, body, number=number))))
+        passed.append(
+            (
+                at + 0.0001,
+                packets.frame(d1, "02:00:00:00:00:0a", packets.ip(CLIENT, SERVER, body, number=number)),
+            )
+        )
+    (folder / "pcap" / "c1-eth0.pcap").write_bytes(packets.pcap(*sent))
+    (folder / "pcap" / "d-eth1.pcap").write_bytes(packets.pcap(*passed))
+    (folder / "pcap" / "d-eth0.pcap").unlink()
+    items = told(folder, rate=100)
+    walks: dict[int, int] = {}
+    for hop in of_kind(items, "packet"):
+        walks[hop["walk"]] = walks.get(hop["walk"], 0) + 1
+    assert set(walks.values()) == {2}
+    assert 150 <= len(walks) <= 300  # those that were saved up, and a second's worth
+    assert sum(item["count"] for item in of_kind(items, "missed")) == 1000 - len(walks)
+
+
+def test_why_this_server(folder: Path) -> None:
+    rules = packets.events(packets.server("172.16.0.2", 1), packets.server("172.16.0.3", 2))
+    why = "service TCP 203.0.113.1:80 matched; wrr: current weight 2, 172.16.0.3:80 has weight 2"
+    write_events(folder, *rules, packets.connection("new", 40001, "172.16.0.3", 100.0, "NONE", why=why))
+    (item,) = of_kind(told(folder), "scheduler")
+    assert item["chosen"] == "172.16.0.3:80"
+    assert item["sentences"] == why.split("; ")
+    turns = item["picture"]["turns"]
+    assert sorted(turns) == ["172.16.0.2:80", "172.16.0.3:80", "172.16.0.3:80"]
+    assert turns[item["picture"]["at"]] == "172.16.0.3:80"
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "kind"),
+    [
+        ("rr", "turns"),
+        ("wlc", "counts"),
+        ("sed", "counts"),
+        ("nq", "counts"),
+        ("sh", "slots"),
+        ("mh", "slots"),
+        ("lblcr", "sets"),
+    ],
+)
+def test_each_scheduler_has_its_picture(scheduler: str, kind: str) -> None:
+    copy = mirror.Mirror("nat", scheduler)
+    for event in packets.events(packets.server("172.16.0.2", 1), packets.server("172.16.0.3", 2)):
+        copy.follow(event)
+    why = f"{scheduler}: {CLIENT} hashes to bucket 17 of 256"
+    item = copy.follow(packets.connection("new", 40001, "172.16.0.2", 100.0, "NONE", why=why))
+    assert item is not None
+    assert item["picture"]["kind"] == kind
+    if kind == "counts":
+        assert {row["server"] for row in item["picture"]["rows"]} == {"172.16.0.2:80", "172.16.0.3:80"}
+    if kind == "slots":
+        assert item["picture"]["slot"] == 17
+        assert sum(count for _, count in item["picture"]["owners"]) == item["picture"]["slots"]
+
+
+def test_connections_are_counted_as_their_events_tell() -> None:
+    copy = mirror.Mirror("nat", "wlc")
+    for event in packets.events(packets.server("172.16.0.2", 1)):
+        copy.follow(event)
+    copy.follow(packets.connection("new", 40001, "172.16.0.2", 100.0, "NONE", why="wlc: it"))
+    copy.follow(packets.connection("state", 40001, "172.16.0.2", 100.1, "ESTABLISHED"))
+    copy.follow(packets.connection("new", 40002, "172.16.0.2", 100.2, "NONE", why="wlc: it"))
+    copy.follow(packets.connection("state", 40002, "172.16.0.2", 100.3, "FIN_WAIT"))
+    (service,) = copy.tables(101.0, 10)["services"]
+    assert [(one["active"], one["inactive"]) for one in service["servers"]] == [(1, 1)]
+    copy.follow(packets.connection("expired", 40001, "172.16.0.2", 102.0, "ESTABLISHED"))
+    table = copy.tables(102.0, 10)
+    assert [one["key"] for one in table["connections"]] == [f"TCP {CLIENT}:40002 {VIP}:80"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__import__('os').system('true')",
+        "AddService(key=ServiceKey(protocol=6, address=Endpoint(*[1]), mark=0))",
+        "Clear(",
+        "open('/etc/passwd')",
+        "(" * 500,
+        "AddServer(server=Endpoint(address='x', port='y'))",
+        "",
+    ],
+)
+def test_a_command_that_is_none_is_not_carried_out(text: str) -> None:
+    assert mirror.read_command(text) is None
+
+
+def test_what_is_appended_is_read_on(folder: Path) -> None:
+    story = Story(folder, run.document(folder))
+    first = story.more()
+    assert len(of_kind(first, "packet")) == 3
+    assert story.more() == []
+    c1, d0, _ = packets.MACS.values()
+    late = packets.pcap((101.0, packets.frame(c1, d0, packets.ip(CLIENT, VIP, packets.tcp(40002, 80, 2)))))[
+        24:
+    ]
+    path = folder / "pcap" / "c1-eth0.pcap"
+    for part in (late[:20], late[20:]):  # tcpdump has written half of a record
+        with path.open("ab") as file:
+            file.write(part)
+        last = story.more()
+    assert [hop["l4"]["sport"] for hop in of_kind(last, "packet")] == [40002]
+    assert last[0]["id"] == len(first) + 1
+
+
+def test_live_records_wait_for_those_of_other_files(folder: Path) -> None:
+    story = Story(folder, run.document(folder))
+    assert of_kind(story.more(until=100.0), "packet") == []
+    assert len(of_kind(story.more(until=100.02 + 0.04), "packet")) == 3
+
+
+# ---- folders that are cut short, or not ours ----
+
+
+def test_a_capture_that_ends_within_a_packet_is_told(folder: Path) -> None:
+    path = folder / "pcap" / "d-eth1.pcap"
+    path.write_bytes(path.read_bytes()[:-5])
+    items = told(folder)
+    assert len(of_kind(items, "packet")) == 2
+    assert [item["why"] for item in of_kind(items, "missed")] == ["pcap/d-eth1.pcap ends within a packet"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"GIF89a" + bytes(2000), bytes(30), packets.pcap()[:24] + b"\xff" * 300_000]
+)
+def test_a_file_that_is_no_capture_is_told(folder: Path, content: bytes) -> None:
+    (folder / "pcap" / "d-eth1.pcap").write_bytes(content)
+    items = told(folder)
+    assert len(of_kind(items, "packet")) == 2
+    assert "is not a capture" in of_kind(items, "missed")[0]["why"]
+
+
+def test_lines_that_are_no_events_are_counted(folder: Path) -> None:
+    (folder / "events.jsonl").write_text(
+        'nonsense\n[1]\n{"kind": "new", "time": 1e2}\n{"kind": 3}\n\x00\n{"kind"'
+    )
+    (missed,) = of_kind(told(folder), "missed")
+    assert (missed["count"], missed["why"]) == (4, "events.jsonl has lines that are not objects of JSON")
+
+
+def test_an_empty_folder_has_a_document_that_says_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "pcap").mkdir()
+    document = run.document(tmp_path)
+    assert document["hosts"] == []
+    assert "captures" in document["incomplete"]
+    assert of_kind(told(tmp_path), "end")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"interfaces": 3, "names": []}', '{"interfaces": {"x": ["y"]}}', "[" * 9999]
+)
+def test_a_damaged_description_is_no_traceback(folder: Path, text: str) -> None:
+    (folder / "pcap" / "about.json").write_text(text)
+    assert run.document(folder)["lab"] == "nat"
+    assert of_kind(told(folder), "end")
+
+
+def test_markup_stays_data(folder: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    about = {
+        **packets.ABOUT,
+        "interfaces": {"x-eth0": [f"client {evil}, 198.51.100.9, on the Internet", "02:00:00:00:00:55"]},
+    }
+    (folder / "pcap" / "about.json").write_text(json.dumps(about))
+    write_events(folder, {"kind": "dropped", "time": 100.0, "source": evil, "destination": "b", "why": evil})
+    assert run.document(folder)["hosts"][0]["name"] == evil
+    (event,) = of_kind(told(folder), "event")
+    assert event["why"] == evil
+
+
+def test_the_states_are_those_of_the_core_s_diagram(folder: Path) -> None:
+    from director.core.states import DIAGRAMS, mermaid
+
+    arrows = [f"{before} --> {after}:" for before, after in run.document(folder)["states"]["TCP"]]
+    drawn = mermaid(DIAGRAMS["VS-NAT"])
+    assert arrows
+    assert all(arrow in drawn for arrow in arrows)
+    assert drawn.count("-->") == len(arrows) + 1

@@ -1,0 +1,110 @@
+"""`./inv view`: the page over a run's folder, as one file, or the wall of all running exercises."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from socket import gethostname, socket
+from typing import Any
+
+from labs.errors import BadRequest, Unable
+from labs.hosts.environment import user_name
+from labs.terminal.exits import os_error_text
+from labs.terminal.screen import busy, make_console, print_wrapped
+from view import run, story
+from view.log import Log
+
+MOST_SIGHTINGS = 300_000  # that a replay shows one by one
+RATE = 100.0  # packets a second, where there are more
+HIGHEST_PORT = 65_535
+
+
+def view(name: str, *, html: str = "", wall: bool = False, host: str = "127.0.0.1", port: int = 0) -> int:
+    """Replay a run in the browser until Ctrl-C, or write it into one file. Raises LabError."""
+    if wall and (name or html):
+        raise BadRequest("--wall shows the exercises that are running: leave out the run and --html.")
+    if wall:
+        return _wall(host, port)
+    folder = run.find(name)
+    if html:
+        from view.single_file import write
+
+        return write(folder, Path(html))
+    return _replay(folder, host, port)
+
+
+def _replay(folder: Path, host: str, port: int) -> int:
+    from view import server
+
+    opened = open_socket(host, port)
+    document = run.document(folder)
+    log = Log()
+    with busy(f"reading {folder.name}"):
+        log.add(items_of(folder, document))
+    secret = new_secret()
+    site = server.Site(secret, lambda: document, log, host=host)
+    announce(opened, f"{secret}/")
+    _until_interrupt(document["incomplete"])
+    server.serve(site.app, opened)
+    return 0
+
+
+def _wall(host: str, port: int) -> int:
+    from view import server
+    from view.wall import tiles
+
+    opened = open_socket(host, port)
+    secret = new_secret()
+    site = server.Site(secret, dict, Log(), host=host, wall=tiles)
+    announce(opened, f"{secret}/page/wall.html")
+    _until_interrupt(None)
+    server.serve(site.app, opened)
+    return 0
+
+
+def _until_interrupt(incomplete: object) -> None:
+    console = make_console()
+    if incomplete:
+        print_wrapped(console, str(incomplete))
+    console.print("Ctrl-C ends it.")
+
+
+def items_of(folder: Path, document: dict[str, Any]) -> list[story.Item]:
+    """All items of a run that has ended; thinned out if it has more packets than a page can hold."""
+    rate = RATE if run.sightings(folder) > MOST_SIGHTINGS else None
+    told = story.Story(folder, document, rate)
+    return [*told.more(), *told.end()]
+
+
+def new_secret() -> str:
+    return secrets.token_urlsafe(18)
+
+
+def open_socket(host: str, port: int) -> socket:
+    """The listening socket. Raises BadRequest, Unable."""
+    from view.server import listen
+
+    if not 0 <= port <= HIGHEST_PORT:
+        raise BadRequest(f"--view-port {port}: expected 0 to {HIGHEST_PORT}, 0 for any.")
+    try:
+        return listen(host, port)
+    except OSError as error:
+        why = os_error_text(error)
+        raise Unable(f"Can't listen on {host} port {port} ({why}): choose another.") from None
+
+
+def address_lines(opened: socket, path: str) -> list[str]:
+    """The page's address, and how to reach it from another computer."""
+    host, port = opened.getsockname()[:2]
+    shown = {"0.0.0.0": gethostname(), "::": gethostname()}.get(host, f"[{host}]" if ":" in host else host)
+    lines = [f"Live view: http://{shown}:{port}/{path}"]
+    if host in ("127.0.0.1", "::1"):
+        lines.append(f"  from another computer: ssh -L {port}:127.0.0.1:{port} {user_name()}@{gethostname()}")
+    return lines
+
+
+def announce(opened: socket, path: str) -> None:
+    """Print them, each on one line, however long."""
+    console = make_console()
+    for line in address_lines(opened, path):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)

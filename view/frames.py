@@ -1,0 +1,227 @@
+"""Captured frames as values: Ethernet, ARP, IPv4 and IPv6, IP in IP, TCP, UDP, ICMP.
+
+As much as the view shows of a packet, without Scapy: a busy lab captures thousands of frames a second.
+Sources: RFC 791, 826, 768, 792, 2003, 8200, 9293.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from dataclasses import dataclass, replace
+from typing import Any
+
+_ARP, _IPV4, _IPV6 = 0x0806, 0x0800, 0x86DD
+_ICMP, _IPIP, _TCP, _UDP, _IPV6_IN_IP, _ICMP6 = 1, 4, 6, 17, 41, 58
+_NAMES = {_ICMP: "ICMP", _IPIP: "IPIP", _TCP: "TCP", _UDP: "UDP", _IPV6_IN_IP: "IPv6", _ICMP6: "ICMPv6"}
+_FLAGS = "FSRPAUEC"  # from the lowest bit
+_OPERATIONS = {1: "request", 2: "reply"}
+_SHOWN = 40  # characters of a payload's first line
+
+_IP_HEADER = struct.Struct("!BBHHHBBxx4s4s")
+_TCP_HEADER = struct.Struct("!HHIIBB")
+_ARP_BODY = struct.Struct("!2xHxxH6s4s6s4s")
+
+
+@dataclass(slots=True)
+class Ip:
+    src: str
+    dst: str
+    ttl: int
+    protocol: str
+    id: int | None  # None in IPv6, which has none
+    length: int
+    tos: int
+
+
+@dataclass(slots=True)
+class Segment:
+    """What follows the innermost IP header; TCP's numbers are 0 in other protocols."""
+
+    protocol: str
+    sport: int
+    dport: int
+    flags: str = ""
+    seq: int = 0
+    ack: int = 0
+    length: int = 0  # bytes of payload
+    kind: str = ""  # ICMP: type and code
+    data: str = ""  # the first line of a payload that is text
+
+
+@dataclass(slots=True)
+class Arp:
+    op: str
+    sender_mac: str
+    sender_ip: str
+    target_ip: str
+
+
+@dataclass(slots=True)
+class Frame:
+    """A frame; the MACs are "" where the capture is of a tunnel. `outer` is a tunnel's IP header."""
+
+    src: str
+    dst: str
+    type: int
+    outer: Ip | None = None
+    ip: Ip | None = None
+    l4: Segment | None = None
+    arp: Arp | None = None
+
+    @property
+    def is_unicast(self) -> bool:
+        return bool(self.dst) and not int(self.dst[:2], 16) & 1
+
+
+def dissect(raw: bytes, ethernet: bool) -> Frame | None:
+    """None if it is cut off before there is anything to show, or of another protocol."""
+    try:
+        if not ethernet:
+            frame = Frame("", "", _IPV6 if raw[0] >> 4 == 6 else _IPV4)
+            body = raw
+        else:
+            frame = Frame(raw[6:12].hex(":"), raw[:6].hex(":"), int.from_bytes(raw[12:14], "big"))
+            body = raw[14:]
+        if frame.type == _ARP:
+            frame.arp = _arp(body)
+        elif frame.type == _IPV4:
+            _ip(frame, body)
+        elif frame.type == _IPV6:
+            _ip6(frame, body)
+        else:
+            return None
+    except (struct.error, IndexError, ValueError):
+        return None
+    return frame
+
+
+def _arp(body: bytes) -> Arp:
+    protocol, operation, sender_mac, sender_ip, _, target_ip = _ARP_BODY.unpack_from(body)
+    if protocol != _IPV4:
+        raise ValueError
+    return Arp(
+        _OPERATIONS.get(operation, str(operation)),
+        sender_mac.hex(":"),
+        socket.inet_ntoa(sender_ip),
+        socket.inet_ntoa(target_ip),
+    )
+
+
+def _ip(frame: Frame, body: bytes) -> None:
+    first, tos, length, number, fragment, ttl, protocol, src, dst = _IP_HEADER.unpack_from(body)
+    size = (first & 15) * 4
+    if first >> 4 != 4 or size < 20:
+        raise ValueError
+    header = Ip(
+        *(socket.inet_ntoa(src), socket.inet_ntoa(dst), ttl, _NAMES.get(protocol, str(protocol))),
+        *(number, length, tos),
+    )
+    if protocol in (_IPIP, _IPV6_IN_IP) and frame.outer is None and not fragment & 0x1FFF:
+        frame.outer = header
+        _ip(frame, body[size:]) if protocol == _IPIP else _ip6(frame, body[size:])
+        return
+    frame.ip = header
+    if fragment & 0x1FFF:
+        frame.l4 = Segment(header.protocol, 0, 0, length=length - size, kind="fragment")
+    else:
+        frame.l4 = _segment(protocol, header.protocol, body[size:], length - size)
+
+
+def _ip6(frame: Frame, body: bytes) -> None:
+    """Extension headers are not followed: no host of a lab sends any."""
+    if body[0] >> 4 != 6:
+        raise ValueError
+    length, protocol, hops = struct.unpack_from("!HBB", body, 4)
+    src, dst = (socket.inet_ntop(socket.AF_INET6, body[at : at + 16]) for at in (8, 24))
+    tos = (body[0] & 15) << 4 | body[1] >> 4
+    frame.ip = Ip(src, dst, hops, _NAMES.get(protocol, str(protocol)), None, length + 40, tos)
+    frame.l4 = _segment(protocol, frame.ip.protocol, body[40:], length)
+
+
+def _segment(protocol: int, name: str, body: bytes, length: int) -> Segment:
+    """`length` is what the IP header says, in bytes: a capture keeps less of a large packet."""
+    if protocol == _TCP:
+        sport, dport, seq, ack, offset, bits = _TCP_HEADER.unpack_from(body)
+        size = (offset >> 4) * 4
+        flags = "".join(letter for bit, letter in enumerate(_FLAGS) if bits >> bit & 1)
+        return Segment(name, sport, dport, flags, seq, ack, max(0, length - size), data=_text(body[size:]))
+    if protocol == _UDP:
+        sport, dport = struct.unpack_from("!HH", body)
+        return Segment(name, sport, dport, length=max(0, length - 8), data=_text(body[8:]))
+    if protocol in (_ICMP, _ICMP6):
+        return Segment(name, 0, 0, length=max(0, length - 8), kind=f"type {body[0]} code {body[1]}")
+    return Segment(name, 0, 0, length=length)
+
+
+def _text(payload: bytes) -> str:
+    """The first line, if it is printable; the page shows it as text, whatever it is."""
+    line = payload[:_SHOWN].split(b"\r\n")[0]
+    return line.decode("ascii") if line and all(32 <= byte < 127 for byte in line) else ""
+
+
+def endpoint(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def in_words(frame: Frame) -> str:
+    """One line, much as tcpdump(8) prints it."""
+    if frame.arp:
+        if frame.arp.op == "request":
+            return f"ARP who has {frame.arp.target_ip}? tell {frame.arp.sender_ip}"
+        return f"ARP {frame.arp.op}: {frame.arp.sender_ip} is at {frame.arp.sender_mac}"
+    ip, l4 = frame.ip, frame.l4
+    if ip is None or l4 is None:
+        return f"EtherType 0x{frame.type:04x}"
+    tunnel = f"{frame.outer.src} > {frame.outer.dst} IPIP, in it " if frame.outer else ""
+    if l4.sport or l4.dport:
+        ends = f"{endpoint(ip.src, l4.sport)} > {endpoint(ip.dst, l4.dport)}"
+    else:
+        ends = f"{ip.src} > {ip.dst}"
+    what = f" [{l4.flags}]" if l4.flags else f" {l4.kind}" if l4.kind else ""
+    data = f": {l4.data}" if l4.data else f", {l4.length} bytes" if l4.length else ""
+    return f"{tunnel}{l4.protocol} {ends}{what}{data}"
+
+
+def as_json(frame: Frame) -> dict[str, Any]:
+    """The frame as the page gets it."""
+    l4 = frame.l4
+    return {
+        "frame": {"src": frame.src, "dst": frame.dst, "type": frame.type},
+        "outer": _fields(frame.outer),
+        "ip": _fields(frame.ip),
+        "l4": None if l4 is None else {name: value for name, value in _fields(l4).items() if value != ""},
+        "arp": _fields(frame.arp),
+        "text": in_words(frame),
+    }
+
+
+def _fields(one: Any) -> Any:
+    return None if one is None else {name: getattr(one, name) for name in one.__slots__}
+
+
+def differences(before: Frame, after: Frame) -> list[str]:
+    """The fields of `after` that differ from the hop before."""
+    found = []
+    for name in ("src", "dst"):
+        one, other = getattr(before, name), getattr(after, name)
+        if one and other and one != other:
+            found.append(f"frame.{name}")
+    if _unlike(before.outer, after.outer):
+        found.append("outer")
+    if before.ip and after.ip:
+        found += _changed("ip", before.ip, after.ip, ("src", "dst", "ttl", "tos", "length"))
+    if before.l4 and after.l4:
+        found += _changed("l4", before.l4, after.l4, ("sport", "dport", "seq", "ack", "flags"))
+    return found
+
+
+def _unlike(one: Ip | None, other: Ip | None) -> bool:
+    """Whether a tunnel begins, ends or is another; its TTL falls at every router."""
+    if one is None or other is None:
+        return one is not other
+    return replace(one, ttl=0) != replace(other, ttl=0)
+
+
+def _changed(header: str, one: Any, other: Any, names: tuple[str, ...]) -> list[str]:
+    return [f"{header}.{name}" for name in names if getattr(one, name) != getattr(other, name)]

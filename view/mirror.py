@@ -1,0 +1,309 @@
+"""The director as its events tell of it: rules, schedulers and connections, rebuilt with the core's own code.
+
+Events name each command and each connection in the order in which they took effect. Commands go to a core of
+our own, and its schedulers are asked for each new connection what the director's were asked. So the picture
+shows the scheduler's real state, in a replay as well, and it is marked where the two differ.
+
+Connections are counted from the events, not by forwarding packets again.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from director.core import commands
+from director.core.commands import Command
+from director.core.director import Director
+from director.core.errors import LvsError
+from director.core.packet import PROTOCOLS, SYN, TCP, Endpoint, Packet
+from director.core.real_server import Method, RealServer
+from director.core.service import VirtualService
+from director.core.states import ACTIVE
+
+Event = Mapping[str, Any]
+
+_CALLS: dict[str, Any] = {
+    name: getattr(commands, name)
+    for name in (
+        *("AddService", "EditService", "DeleteService", "AddServer", "EditServer", "DeleteServer", "Clear"),
+        *("Zero", "SetTimeouts", "SetSysctl", "AddMark", "DeleteMark", "ClearMarks", "ServiceKey"),
+    )
+} | {"Endpoint": Endpoint, "IPv4Endpoint": Endpoint}
+_METHOD = re.compile(r"<Method\.(\w+): [^>]*>")
+_BUCKET = re.compile(r" hashes to bucket (\d+) of (\d+)")
+_ENDS = ("expired", "evicted")
+_MOST_TURNS = 400
+_MOST_SLOTS = 256  # of a strip: mh has 4093, too many to tell apart
+_ACTIVE = frozenset(state.value for state in ACTIVE)
+
+# What each least-connection scheduler compares (director/core/schedulers), in words and computed.
+_LOAD = "(active*256 + inactive) / weight"
+_FORMULAS: dict[str, tuple[str, Callable[[RealServer], float]]] = {
+    "lc": ("active*256 + inactive", lambda one: one.overhead),
+    "wlc": (_LOAD, lambda one: one.overhead / one.weight),
+    "twos": (f"the better of two drawn by chance: {_LOAD}", lambda one: one.overhead / one.weight),
+    "sed": ("(active + 1) / weight", lambda one: (one.active + 1) / one.weight),
+    "nq": (
+        "an idle server first, else (active + 1) / weight",
+        lambda one: (one.active + 1) / one.weight if one.active else 0.0,
+    ),
+    "ovf": ("the heaviest with fewer active connections than its weight", lambda one: one.active),
+    "fo": ("the heaviest", lambda one: one.weight),
+}
+_UNKNOWN: tuple[str, Callable[[RealServer], float]] = ("the scheduler's own", lambda one: one.active)
+
+
+def read_command(text: str) -> Command | None:
+    """The command that an event spells; None if it is another's, or not one."""
+    try:
+        tree = ast.parse(_METHOD.sub(r"'\1'", text), mode="eval")
+        command: Command = _value(tree.body)
+        return command
+    except (SyntaxError, ValueError, TypeError, KeyError, RecursionError, MemoryError, LvsError):
+        return None
+
+
+def _value(node: ast.expr) -> Any:
+    """Literals and calls of the commands' own classes, nothing else."""
+    if not isinstance(node, ast.Call):
+        return ast.literal_eval(node)
+    if not isinstance(node.func, ast.Name) or node.args:
+        raise ValueError("not a command")
+    words = {str(word.arg): _value(word.value) for word in node.keywords}
+    if words.get("method"):
+        words["method"] = Method[words["method"]]
+    return _CALLS[node.func.id](**words)
+
+
+@dataclass(slots=True)
+class _Known:
+    """A connection, as its last event told of it; `at` is that event's time."""
+
+    event: Event
+    server: RealServer | None
+    at: float
+
+    @property
+    def active(self) -> bool:
+        return self.event["state"] in _ACTIVE
+
+
+class Mirror:
+    """`method` and `scheduler` are the defaults that the director was started with."""
+
+    def __init__(self, method: str, scheduler: str) -> None:
+        self._core = Director(method=Method[method.upper()], scheduler=scheduler)
+        self._connections: dict[str, _Known] = {}
+        self._chosen: dict[tuple[str, str], Counter[str]] = {}
+        self.differs = False  # whether a scheduler of ours has chosen otherwise
+
+    @property
+    def vips(self) -> set[str]:
+        return {service.key.address.address for service in self._core.rules if not service.key.mark}
+
+    # ---- what happens ----
+
+    def follow(self, event: Event) -> dict[str, Any] | None:
+        """Take an event over; the scheduler's item where it is of a new connection."""
+        kind = event["kind"]
+        if kind == "rules":
+            command = read_command(str(event.get("command")))
+            if command is not None:
+                try:
+                    self._core.apply([command], float(event["time"]))
+                except LvsError:
+                    self.differs = True
+            return None
+        if kind not in ("new", "state", *_ENDS):
+            return None
+        key = key_of(event)
+        known = self._connections.pop(key, None)
+        if known and known.server:
+            known.server.count(active=known.active, by=-1)
+        if kind in _ENDS:
+            return None
+        service = self._service(event) if kind == "new" else None
+        picture = self._scheduled(service, event) if service else None
+        server = known.server if known else self._server(service or self._service(event), event)
+        entry = _Known(event, server, float(event["time"]))
+        if server:
+            server.count(active=entry.active, by=1)
+        self._connections[key] = entry
+        return picture
+
+    def _service(self, event: Event) -> VirtualService | None:
+        try:
+            return self._core.rules.find(_packet(event))
+        except (LvsError, ValueError, KeyError):
+            return None
+
+    def _server(self, service: VirtualService | None, event: Event) -> RealServer | None:
+        address, port = _split(event["server"])
+        if service is None:
+            return None
+        exact = service.server(Endpoint(address, port))
+        return exact or next((one for one in service.servers if one.address.address == address), None)
+
+    # ---- the scheduler ----
+
+    def _scheduled(self, service: VirtualService, event: Event) -> dict[str, Any] | None:
+        """None where no scheduler was asked: a template or an expectation has decided."""
+        name, why = service.policy.scheduler_name, str(event.get("why", ""))
+        reasons = why.split("; ")
+        if not any(reason.startswith(f"{name}:") for reason in reasons):
+            return None
+        chosen = str(event["server"])
+        self._advance(service, event, chosen)
+        return {
+            "kind": "scheduler",
+            "service": _name(service),
+            "name": name,
+            "connection": key_of(event),
+            "chosen": chosen,
+            "sentences": reasons,
+            "picture": self._picture(service, name, event, reasons),
+        }
+
+    def _advance(self, service: VirtualService, event: Event, chosen: str) -> None:
+        """Ask our scheduler what the director's was asked; until both agree, where events were lost."""
+        packet, now = _packet(event), float(event["time"])
+        for attempt in range(len(service.servers) * 2 + 1):
+            try:
+                pick = service.scheduler.pick(service.servers, packet, now)
+            except LvsError:  # a scheduler of a student's own, which is not here
+                return
+            if pick is None or str(pick[0].address) == chosen:
+                break
+            self.differs = self.differs or attempt == 0
+        address = str(event["vip"]).rpartition(":")[0]
+        self._chosen.setdefault((_name(service), address), Counter())[chosen] += 1
+
+    def _picture(
+        self, service: VirtualService, name: str, event: Event, reasons: list[str]
+    ) -> dict[str, Any]:
+        if name in ("rr", "wrr"):
+            return _turns(service, str(event["server"]))
+        if name in ("sh", "dh", "mh"):
+            return _slots(service, reasons)
+        if name in ("lblc", "lblcr"):
+            rows = [
+                {"key": address, "servers": sorted(servers)}
+                for (of, address), servers in self._chosen.items()
+                if of == _name(service)
+            ]
+            return {"kind": "sets", "rows": rows}
+        formula, value = _FORMULAS.get(name, _UNKNOWN)
+        loads: list[dict[str, Any]] = [
+            {
+                "server": str(server.address),
+                "weight": server.weight,
+                "active": server.active,
+                "inactive": server.inactive,
+                "value": round(value(server), 3) if server.weight > 0 else None,
+            }
+            for server in service.servers
+        ]
+        return {"kind": "counts", "rows": loads, "formula": formula}
+
+    # ---- the tables ----
+
+    def tables(self, now: float, most: int) -> dict[str, Any]:
+        """Services and connections as the director lists them, from events alone: without its counters."""
+        connections = [
+            {
+                "key": key,
+                "protocol": known.event["protocol"],
+                "client": known.event["client"],
+                "virtual": known.event["vip"],
+                "server": known.event["server"],
+                "state": known.event["state"],
+                "template": False,
+                "expires": max(0.0, round(float(known.event["expires"]) - (now - known.at), 1)),
+            }
+            for key, known in list(self._connections.items())[-most:]
+        ]
+        services = [
+            {**service.as_dict(), "persistent": service.policy.persistent} for service in self._core.rules
+        ]
+        return {
+            "kind": "tables",
+            "services": services,
+            "connections": connections,
+            "connections_total": len(self._connections),
+            "counters": {},
+            "source": "events",
+        }
+
+
+def key_of(event: Event) -> str:
+    return f"{event['protocol']} {event['client']} {event['vip']}"
+
+
+def _name(service: VirtualService) -> str:
+    return f"FWM {service.key.mark}" if service.key.mark else str(service.key.address)
+
+
+def _split(text: str) -> tuple[str, int]:
+    address, _, port = str(text).rpartition(":")
+    return address.strip("[]"), int(port)
+
+
+def _packet(event: Event) -> Packet:
+    """The packet that opened the connection, as far as schedulers look at it."""
+    client, vip = (Endpoint(*_split(event[name])) for name in ("client", "vip"))
+    protocol = PROTOCOLS[event["protocol"]]
+    return Packet(protocol, client, vip, 40, flags=SYN if protocol == TCP else 0)
+
+
+def _turns(service: VirtualService, chosen: str) -> dict[str, Any]:
+    """One round: the turns that are taken, the chosen server's first, until they repeat."""
+    scheduler = deepcopy(service.scheduler)
+    packet = Packet(TCP, Endpoint("192.0.2.1", 1), Endpoint("192.0.2.2", 1), 40, flags=SYN)
+    turns: list[str] = []
+    now = dict(vars(scheduler))
+    while len(turns) < _MOST_TURNS:
+        pick = scheduler.pick(service.servers, packet, 0.0)
+        if pick is None:
+            break
+        turns.append(str(pick[0].address))
+        if vars(scheduler) == now:
+            break
+    turns = [chosen, *turns[:-1]] if turns and turns[-1] == chosen else turns
+    at = 0
+    if turns:  # always drawn from the same start: the turn of the first server that the rules name
+        first = str(service.servers[-1].address)
+        starts = [place for place, turn in enumerate(turns) if turn == first]
+        start = min(starts, key=lambda place: turns[place:] + turns[:place], default=0)
+        turns, at = turns[start:] + turns[:start], -start % len(turns)
+    return {"kind": "turns", "turns": turns, "at": at}
+
+
+def _slots(service: VirtualService, reasons: list[str]) -> dict[str, Any]:
+    found = next((match for match in map(_BUCKET.search, reasons) if match), None)
+    table = service.scheduler.table(service.servers)  # type: ignore[attr-defined]
+    owners = list(dict.fromkeys(str(server.address) for server in table))
+    places = {owner: place for place, owner in enumerate(owners)}
+    strip = [places[str(server.address)] for server in table]
+    counts = Counter(strip)
+    return {
+        "kind": "slots",
+        "slots": len(strip),
+        "slot": int(found[1]) if found else None,
+        "owners": [[owner, counts[place]] for place, owner in enumerate(owners)],
+        "strip": strip if len(strip) <= _MOST_SLOTS else None,
+    }
+
+
+def edges(method: str) -> Iterator[list[str]]:
+    """The arrows of the core's own state diagram."""
+    from director.core.states import DIAGRAMS, transitions
+
+    directions = DIAGRAMS["VS-NAT" if method == "nat" else "VS-TUN and VS-DR"]
+    for before, after in transitions(directions):
+        yield [before.value, after.value]

@@ -1,0 +1,277 @@
+"""The run document: which lab this is, its hosts and cables, the way of a packet, the diagram's arrows.
+
+Made from what every run's folder has: pcap/about.json (labs/run/pcapng.py), the director's start script, and
+lab.json where the lab stayed. What a live view adds stands in view.json. A folder that was cut short gives
+what it can, and a sentence that says what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from labs.errors import BadRequest
+from labs.network import addresses
+from labs.network.topology import INTERNET, LAN, PRIVATE
+from labs.run import json_lines
+from labs.run.control_server import ABOUT as LAB
+from labs.run.evidence import runs_folder
+from labs.run.pcapng import ABOUT, SWITCHES
+from view import mirror
+
+SETTLED = "view.json"  # what a live view knows and the folder would not have
+_MOST = 4 * 1024 * 1024  # bytes of a file that describes a run
+_SWITCH_OF = {words: name for name, words in SWITCHES.items()}
+_ROLES = ("director", "client", "router", "real server")
+_NAME = re.compile(r"(\d{8}-\d{6})-(?:lab|exercise)-(\w+)")
+_LISTEN = re.compile(r"^\s*listen\s+(?:\S+:)?(\d+)", re.MULTILINE)
+_SILENT = re.compile(r"^\s*ifconfig (lo:\d+|tunl0) ([\d.]+)", re.MULTILINE)
+HIDDEN = (
+    "In an exercise the view shows the network as planned, the captures, and what the director tells. "
+    "Neighbour tables, addresses of loopback and tunnel devices, and faults are for you to find."
+)
+
+
+def find(name: str = "") -> Path:
+    """The folder of the run that is meant: a path, a folder's name, a lab's; without any, the newest.
+
+    Raises BadRequest.
+    """
+    runs = runs_folder()
+    known = sorted((one for one in runs.glob("*") if _looks_like_a_run(one)), reverse=True)
+    if not name:
+        if not known:
+            raise BadRequest(f"{runs} has no run yet: run a lab first, such as ./inv lab-nat.")
+        return known[0]
+    for folder in (Path(name), runs / name):
+        if folder.is_dir():
+            if not _looks_like_a_run(folder):
+                raise BadRequest(f"{folder} is not the folder of a run: it has neither events nor captures.")
+            return folder.absolute()
+    for folder in known:
+        found = _NAME.match(folder.name)
+        if found and name in (found[2], f"lab-{found[2]}"):
+            return folder
+    raise BadRequest(f"There is no run {name!r}: name a folder of {runs}, or a lab such as nat.")
+
+
+def _looks_like_a_run(folder: Path) -> bool:
+    return folder.is_dir() and ((folder / "events.jsonl").is_file() or (folder / "pcap").is_dir())
+
+
+def document(folder: Path, *, live: bool = False, view_only: bool = True) -> dict[str, Any]:
+    """The run document of a folder; never raises for what the folder has or lacks."""
+    about, start, lab = _json(folder / "pcap" / ABOUT), _start(folder), _json(folder / LAB)
+    report, settled = _json(folder / "report.json"), _json(folder / SETTLED)
+    exercise = lab.get("exercise")
+    missing = _missing(folder, about, start)
+    method = start.get("method") or str(report.get("lab", "lab-nat")).removeprefix("lab-")
+    method = method if method in ("nat", "tun", "dr") else "nat"
+    vips = _vips(folder, about)
+    hosts = settled.get("hosts") or _hosts(folder, about, exercise is not None)
+    switches = sorted({one["switch"] for host in hosts for one in host["interfaces"] if one["switch"]})
+    return {
+        "name": folder.name,
+        "lab": method,
+        "exercise": exercise,
+        "engine": start.get("engine") or report.get("engine") or "scapy",
+        "scheduler": start.get("scheduler") or report.get("scheduler") or "wrr",
+        "live": live,
+        "started": settled.get("started") or _started(folder),
+        "ended": None if live else _ended(folder),
+        "view_only": view_only,
+        "vips": vips,
+        "hosts": hosts,
+        "switches": [{"name": name, "network": _network(name, hosts)} for name in switches],
+        "links": settled.get("links") or _links(hosts),
+        "path": _path(method),
+        "actions": [],
+        "states": {"TCP": list(mirror.edges(method))},
+        "sources": _sources(folder),
+        "incomplete": missing or None,
+        "hidden": HIDDEN if exercise else None,
+    }
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """The object in a file; empty if it is missing, too large, damaged or none."""
+    try:
+        if path.stat().st_size > _MOST:
+            return {}
+        found = json.loads(path.read_text(errors="replace"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _start(folder: Path) -> dict[str, str]:
+    """The options that the director was started with."""
+    try:
+        text = (folder / "scripts" / "d" / "start.sh").read_text(errors="replace")
+        line = next(line for line in text.splitlines() if "lvs-director" in line)
+        words = shlex.split(line)
+    except (OSError, ValueError, StopIteration):
+        return {}
+    return {
+        word.removeprefix("--"): following for word, following in pairwise(words) if word.startswith("--")
+    }
+
+
+def _missing(folder: Path, about: dict[str, Any], start: dict[str, str]) -> str:
+    lacks = [
+        what
+        for what, present in (
+            ("captures (pcap/)", any((folder / "pcap").glob("*.pcap"))),
+            ("a description of its hosts (pcap/about.json)", bool(about.get("interfaces"))),
+            ("the director's events (events.jsonl)", (folder / "events.jsonl").exists()),
+            ("the director's start script", bool(start)),
+            ("a report (report.json)", (folder / "report.json").exists()),
+        )
+        if not present
+    ]
+    return f"This run lacks {', '.join(lacks)}." if lacks else ""
+
+
+def _vips(folder: Path, about: dict[str, Any]) -> list[str]:
+    names = about.get("names")
+    found = [address for address, name in names.items() if name == "VIP"] if isinstance(names, dict) else []
+    for event in json_lines.entries(folder / "events.jsonl") if not found else ():
+        if event.get("kind") == "new":
+            return [str(event.get("vip", "")).rpartition(":")[0]]
+    return found
+
+
+def _hosts(folder: Path, about: dict[str, Any], hide: bool) -> list[dict[str, Any]]:
+    """From the descriptions of interfaces: `client c1, 198.51.100.101, on the Internet`."""
+    found: dict[str, dict[str, Any]] = {}
+    described = about.get("interfaces")
+    for interface, entry in described.items() if isinstance(described, dict) else ():
+        if not (isinstance(entry, list) and len(entry) == 2 and all(isinstance(one, str) for one in entry)):
+            continue
+        words, mac = entry
+        role = next((role for role in _ROLES if words.startswith(f"{role} ")), None)
+        if role is None:
+            continue
+        name, *rest = words.removeprefix(f"{role} ").split(", ")
+        host = found.setdefault(
+            name, {"name": name, "role": role.replace(" ", ""), "interfaces": [], "ports": []}
+        )
+        if not mac or len(rest) < 2:
+            continue  # what comes out of a tunnel: its device is told of below
+        where = rest[-1].removeprefix("on ")
+        switch = _SWITCH_OF.get(where, where.removeprefix("switch "))
+        host["interfaces"].append(
+            {
+                "name": interface,
+                "mac": mac,
+                "switch": switch,
+                "addresses": [f"{address}/{_prefix(address)}" for address in rest[:-1]],
+            }
+        )
+    for host in found.values():
+        if host["role"] == "realserver":
+            host["ports"] = _ports(folder, host["name"])
+        if not hide:
+            host["interfaces"] += _silent(folder, host["name"])
+    return list(found.values())
+
+
+def _prefix(address: str) -> int:
+    if ":" in address:
+        return 64
+    return addresses.SITE_PREFIX if address.startswith("192.0.2.") else addresses.PREFIX
+
+
+def _ports(folder: Path, host: str) -> list[int]:
+    """From the configuration of its httpd, and whether it has an ftpd."""
+    try:
+        text = (folder / "servers" / host / "nginx.conf").read_text()
+    except OSError:
+        text = ""
+    ftp = [21] if (folder / "logs" / f"ftpd-{host}.log").exists() else []
+    return sorted({*map(int, _LISTEN.findall(text)), *ftp})
+
+
+def _silent(folder: Path, host: str) -> list[dict[str, Any]]:
+    """Addresses on devices without a cable, as the host's set-up scripts give them."""
+    found: dict[str, list[str]] = {}
+    for script in sorted((folder / "scripts" / host / "1999").glob("realserver.sh")):
+        for device, address in _SILENT.findall(script.read_text(errors="replace")):
+            if address not in ("0.0.0.0", "127.0.0.1"):
+                found.setdefault(device, []).append(f"{address}/32")
+    return [{"name": name, "mac": None, "switch": None, "addresses": found[name]} for name in sorted(found)]
+
+
+def _network(switch: str, hosts: list[dict[str, Any]]) -> str:
+    known = {INTERNET: "198.51.100.0/24", LAN: addresses.DIRECTOR_NETWORK}
+    if switch in known:
+        return known[switch]
+    from ipaddress import ip_interface
+
+    for host in hosts:
+        for one in host["interfaces"]:
+            if one["switch"] == switch and one["addresses"]:
+                return str(ip_interface(one["addresses"][0]).network)
+    return "172.16.0.0/24" if switch == PRIVATE else ""
+
+
+def _links(hosts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A switch numbers its ports in the order in which hosts are plugged in."""
+    counts: dict[str, int] = {}
+    found = []
+    for one in (one for host in hosts for one in host["interfaces"] if one["switch"]):
+        counts[one["switch"]] = counts.get(one["switch"], 0) + 1
+        found.append({"a": one["name"], "b": one["switch"], "port": counts[one["switch"]]})
+    return found
+
+
+def _path(method: str) -> dict[str, list[str]]:
+    request = ["c1", "r0", "d", "rs"]
+    reply = ["rs", "d", "r0", "c1"] if method == "nat" else ["rs", "r0", "c1"]
+    return {"request": request, "reply": reply}
+
+
+def _started(folder: Path) -> float:
+    """Of the first thing that is known of it: every time in the items counts from here."""
+    times = [
+        *(float(event["time"]) for event in _first(json_lines.entries(folder / "events.jsonl"))),
+        *(at / 1e6 for at in _first_captured(folder)),
+    ]
+    return round(min(times), 6) if times else round(folder.stat().st_mtime, 6)
+
+
+def _first(events: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    return [event for event in events if isinstance(event.get("time"), (int, float))][:1]
+
+
+def _first_captured(folder: Path) -> list[int]:
+    from labs.run.packet_table import records
+
+    found = []
+    for path in (folder / "pcap").glob("*.pcap"):
+        with path.open("rb") as opened:
+            found += [at for at, *_ in records(opened.read(65_536))][:1]
+    return found
+
+
+def sightings(folder: Path) -> int:
+    """How many frames its captures have."""
+    from labs.run.packet_table import records
+
+    return sum(sum(1 for _ in records(path.read_bytes())) for path in (folder / "pcap").glob("*.pcap"))
+
+
+def _ended(folder: Path) -> float | None:
+    report = folder / "report.json"
+    return round(report.stat().st_mtime, 3) if report.exists() else None
+
+
+def _sources(folder: Path) -> list[str]:
+    names = ["events.jsonl", "commands.jsonl", "report.json", "lab.json", "view.jsonl"]
+    found = [name for name in names if (folder / name).exists()]
+    return found + sorted(f"pcap/{path.name}" for path in (folder / "pcap").glob("*.pcap"))

@@ -1,0 +1,262 @@
+"""A run as a sequence of items, from its folder alone: all that it has now, and what is added later.
+
+    pcap/*.pcap      packets, matched into walks
+    events.jsonl     what the director did and why, and its scheduler's state
+    commands.jsonl   what was run on which host
+    view.jsonl       what a live view has polled: tables, links, neighbours, findings
+    report.json      the checks' results
+
+Every item has `id` (1, 2, ...), `t` (seconds since the run's start) and `kind`. Replay and live view call
+`more` alike, the one until nothing is left, the other for ever.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from view.captures import Captures
+from view.mirror import Mirror, key_of
+from view.walks import Walks
+
+Item = dict[str, Any]
+
+ADDED = "view.jsonl"
+POLLED = frozenset({"tables", "links", "neighbours", "finding", "notice"})
+_MOST_LINE = 4 * 1024 * 1024  # bytes
+_CHUNK = 4 * 1024 * 1024
+MOST_CONNECTIONS = 500  # of a table that the page gets
+_TABLES_EVERY = 0.5  # seconds, of tables that are made from events
+_HOLD = 40_000  # microseconds for which a live record waits for those of other files
+_REFUSALS = ("dropped", "rejected", "shed", "failed")
+_COMMAND_SHOWN = 300  # characters
+
+
+class Lines:
+    """The objects that are appended to a file of JSON lines; `skipped` counts lines that are none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = 0
+        self._left = b""
+        self.skipped = 0
+
+    def new(self) -> Iterator[dict[str, Any]]:
+        """The complete lines since the last call."""
+        try:
+            with self._path.open("rb") as opened:
+                opened.seek(self._position)
+                while chunk := opened.read(_CHUNK):
+                    self._position += len(chunk)
+                    *whole, self._left = (self._left + chunk).split(b"\n")
+                    for line in whole:
+                        yield from self._object(line)
+                    if len(self._left) > _MOST_LINE:
+                        self._left, self.skipped = b"", self.skipped + 1
+        except OSError:
+            return
+
+    def _object(self, line: bytes) -> Iterator[dict[str, Any]]:
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, dict):
+            yield found
+        elif line.strip():
+            self.skipped += 1
+
+
+class Story:
+    """The items of `folder`, whose run document is `run`.
+
+    `rate` bounds the packets that are shown, in packets a second; None shows all.
+    """
+
+    def __init__(self, folder: Path, run: dict[str, Any], rate: float | None = None) -> None:
+        self._folder = folder
+        self._run = run
+        self._started = float(run["started"])
+        self._captures = Captures(folder / "pcap")
+        self._events = Lines(folder / "events.jsonl")
+        self._commands = Lines(folder / "commands.jsonl")
+        self._added = Lines(folder / ADDED)
+        self._has_tables = False
+        self._mirror = Mirror(run["lab"] if run["lab"] != "ha" else "nat", run["scheduler"])
+        macs = {one["name"]: one["mac"] or "" for host in run["hosts"] for one in host["interfaces"]}
+        clients = [
+            address.partition("/")[0]
+            for host in run["hosts"]
+            if host["role"] == "client"
+            for one in host["interfaces"]
+            for address in one["addresses"]
+        ]
+        self._walks = Walks(macs, clients, run["vips"], rate)
+        self._pending: list[tuple[float, int, Any]] = []
+        self._tables_at = 0.0
+        self._reported = False
+        self._last = self._started
+        self._id = 0
+
+    def more(self, until: float | None = None) -> list[Item]:
+        """The items of what has been written since the last call.
+
+        `until`, in seconds since the epoch, keeps younger packets and events for the next call: then none is
+        shown before an older one that another file was about to have.
+        """
+        found = [*self._pending, *self._read()]
+        found.sort(key=lambda one: one[:2])
+        limit = until - _HOLD / 1e6 if until is not None else None
+        ripe = [one for one in found if limit is None or one[0] <= limit]
+        self._pending = found[len(ripe) :]
+        items = []
+        for at, _, what in ripe:
+            self._last = at
+            for item in self._items(at, what):
+                items.append(self._numbered(at, item))
+        if self._walks.left_out and ripe:
+            why = f"more than {self._walks.rate:.0f} packets a second: whole packets were left out"
+            missed = {"kind": "missed", "count": self._walks.left_out, "why": why}
+            items.append(self._numbered(self._last, missed))
+            self._walks.left_out = 0
+        items += [self._numbered(self._last, item) for item in self._final()]
+        return items
+
+    def end(self) -> list[Item]:
+        """What a replay ends with: the last tables, what could not be read, and the end itself."""
+        items = []
+        if not self._has_tables and self._tables_at:
+            items.append(self._mirror.tables(self._last, MOST_CONNECTIONS))
+        items += [{"kind": "missed", "count": count, "why": why} for count, why in self._unread()]
+        return [self._numbered(self._last, item) for item in [*items, {"kind": "end"}]]
+
+    def _unread(self) -> Iterator[tuple[int, str]]:
+        for name in self._captures.damaged:
+            yield 0, f"pcap/{name}.pcap is not a capture of tcpdump, or is damaged"
+        for name in self._captures.unfinished:
+            yield 1, f"pcap/{name}.pcap ends within a packet"
+        of_lines = {"events.jsonl": self._events, "commands.jsonl": self._commands, ADDED: self._added}
+        for name, lines in of_lines.items():
+            if lines.skipped:
+                yield lines.skipped, f"{name} has lines that are not objects of JSON"
+
+    def _numbered(self, at: float, item: Item) -> Item:
+        self._id += 1
+        return {"id": self._id, "t": round(at - self._started, 6), **item}
+
+    # ---- reading ----
+
+    def _read(self) -> Iterator[tuple[float, int, Any]]:
+        """(time, rank among those of the same time, what): events come before the packets that they cause."""
+        for event in self._events.new():
+            if isinstance(event.get("time"), (int, float)) and isinstance(event.get("kind"), str):
+                yield float(event["time"]), 0, event
+        for entry in self._added.new():
+            if isinstance(entry.get("time"), (int, float)) and entry.get("kind") in POLLED:
+                self._has_tables |= entry["kind"] == "tables"
+                yield float(entry["time"]), 1, entry
+        for record in self._captures.new():
+            yield record.at / 1e6, 2, record
+        for entry in self._commands.new():
+            if isinstance(entry.get("time"), (int, float)):
+                yield float(entry["time"]), 3, {"kind": "command", **entry}
+
+    def _items(self, at: float, what: Any) -> Iterator[Item]:
+        if not isinstance(what, dict):
+            item = self._walks.item(what)
+            if item is not None:
+                yield item
+        elif what["kind"] in POLLED:
+            yield {name: value for name, value in what.items() if name != "time"}
+        elif what["kind"] == "command":
+            yield _command(what)
+        else:
+            yield from self._event(at, what)
+
+    def _event(self, at: float, event: dict[str, Any]) -> Iterator[Item]:
+        try:
+            scheduled = self._mirror.follow(event)
+            if event["kind"] == "rules":
+                self._walks.vips |= self._mirror.vips
+            elif event["kind"] == "new":
+                self._walks.learn(*(str(event[name]) for name in ("protocol", "client", "vip", "server")))
+            yield _told(event)
+        except (KeyError, ValueError, TypeError):
+            self._events.skipped += 1
+            return
+        if scheduled:
+            yield scheduled
+        if not self._has_tables and at - self._tables_at >= _TABLES_EVERY:
+            self._tables_at = at
+            yield self._mirror.tables(at, MOST_CONNECTIONS)
+
+    def _final(self) -> Iterator[Item]:
+        """The report, once it is there."""
+        path = self._folder / "report.json"
+        if self._reported or not path.exists():
+            return
+        try:
+            checks = json.loads(path.read_text(errors="replace"))["checks"]
+            shown = [
+                {
+                    "name": str(check["name"]),
+                    "ok": bool(check["ok"]),
+                    "expected": str(check["expected"]),
+                    "found": str(check["observed"]),
+                }
+                for check in checks
+            ]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return
+        self._reported = True
+        yield {"kind": "report", "checks": shown}
+
+
+def _told(event: dict[str, Any]) -> Item:
+    """An event of the director as an item, in its own words."""
+    kind = event["kind"]
+    has_connection = all(name in event for name in ("protocol", "client", "vip", "server"))
+    return {
+        "kind": "event",
+        "event": kind,
+        "text": _in_words(kind, event),
+        "connection": key_of(event) if has_connection else None,
+        "server": event.get("server"),
+        "why": event.get("why"),
+        "state": event.get("state"),
+    }
+
+
+def _in_words(kind: str, event: dict[str, Any]) -> str:
+    """One line, in the words of lvs-explain."""
+    ends = f"{event.get('client')} > {event.get('vip')} > {event.get('server')}"
+    if kind == "rules":
+        return f"rules: {event.get('command')}"
+    if kind == "state":
+        return f"{ends}: {event.get('before')} becomes {event.get('state')}"
+    if kind == "new":
+        return f"{ends}: new connection"
+    if kind in ("expired", "evicted"):
+        return f"{ends}: the connection ends ({kind})"
+    if kind in _REFUSALS and "source" in event:
+        return f"{event['source']} > {event.get('destination')}: {kind}: {event.get('why')}"
+    if kind == "lost":
+        return f"{event.get('count')} events were not written: {event.get('why')}"
+    rest = (f"{name} {value}" for name, value in event.items() if name not in ("kind", "time"))
+    return f"{kind}: {', '.join(rest)}"
+
+
+def _command(entry: dict[str, Any]) -> Item:
+    words = entry.get("command")
+    line = " ".join(map(str, words)) if isinstance(words, list) else str(words)
+    return {
+        "kind": "event",
+        "event": "command",
+        "text": f"{entry.get('host')}: {line[:_COMMAND_SHOWN]} (exit {entry.get('exit')})",
+        "connection": None,
+        "server": None,
+        "why": None,
+        "state": None,
+    }

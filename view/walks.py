@@ -1,0 +1,199 @@
+"""Which captured frames are one packet on its way: a walk, matched and never invented.
+
+Every host captures, so a packet is seen at each interface that it leaves or enters. The director and routers
+change some of its headers; what none of them changes recognises it: the client's address and port, the
+protocol, and the identification of the innermost IP header (RFC 791). Where that says nothing (0, or IPv6),
+TCP's numbers and flags do. Unless a capture lacks a hop, a walk has all of them, in the order of their times.
+
+A frame that a switch has flooded to other ports is not a hop of the packet, and is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from view.captures import Record
+from view.frames import Frame, as_json, differences, dissect, endpoint
+
+_LIFE = 2_000_000  # microseconds without a sighting after which a walk is over
+_FINAL = frozenset("SFR")  # flags of segments that open or end a connection: sampled last
+
+Key = tuple[Any, ...]
+REQUEST, REPLY = "request", "reply"
+
+
+@dataclass(slots=True)
+class Walk:
+    """`number` is None where sampling has left the packet out."""
+
+    number: int | None
+    last: int  # microseconds
+    hops: int = 0
+    frame: Frame | None = None
+    places: set[tuple[str, str]] = field(default_factory=set)
+    connection: str | None = None
+
+
+@dataclass(slots=True)
+class Budget:
+    """How many packets a second are shown; None for all. Those that say most may overdraw it."""
+
+    rate: float | None
+    tokens: float = 0.0
+    filled: int = 0
+
+    def takes(self, now: int, important: bool) -> bool:
+        if self.rate is None:
+            return True
+        earned = (now - self.filled) / 1e6 * self.rate if self.filled else self.rate
+        self.tokens = min(self.rate, self.tokens + max(0.0, earned))
+        self.filled = max(self.filled, now)
+        if self.tokens < (1 - self.rate if important else 1):
+            return False
+        self.tokens -= 1
+        return True
+
+
+def _is_noise(frame: Frame) -> bool:
+    """What every interface of Linux says when it comes up: multicast reports, router solicitations."""
+    if frame.ip is None or frame.l4 is None or not frame.ip.dst.startswith("ff02::"):
+        return False
+    return frame.ip.protocol == "0" or frame.l4.kind.startswith("type 133 ")
+
+
+class Walks:
+    """Turns records, in the order of their times, into packet items.
+
+    `macs` has each interface's MAC, `clients` the addresses of clients, `vips` those of services.
+    """
+
+    def __init__(
+        self,
+        macs: Mapping[str, str],
+        clients: Collection[str],
+        vips: Collection[str],
+        rate: float | None = None,
+    ) -> None:
+        self._macs = macs
+        self._clients = frozenset(clients)
+        self.vips = set(vips)
+        self._budget = Budget(rate)
+        self._open: dict[Key, Walk] = {}
+        self._older: dict[Key, Walk] = {}
+        self._turned = 0
+        self._count = 0
+        self._virtual: dict[tuple[str, str, str], str] = {}  # protocol, client, server: the virtual endpoint
+        self.left_out = 0  # packets, since somebody has set it to 0
+
+    @property
+    def rate(self) -> float:
+        """Packets a second that are shown."""
+        return self._budget.rate or 0.0
+
+    def learn(self, protocol: str, client: str, vip: str, server: str) -> None:
+        """A connection that the director has told of."""
+        self._virtual[protocol, client, server] = vip
+
+    def _learn_from(self, connection: str, frame: Frame) -> None:
+        """A request that came to the VIP goes on to a real server: VS-NAT."""
+        protocol, client, vip = connection.split(" ")
+        if frame.ip and frame.l4:
+            self.learn(protocol, client, vip, endpoint(frame.ip.dst, frame.l4.dport))
+
+    def item(self, record: Record) -> dict[str, Any] | None:
+        """The frame as an item, without its id; None if it is left out."""
+        frame = dissect(record.raw, record.ethernet)
+        mac = self._macs.get(record.interface, "")
+        if (
+            frame is None
+            or _is_noise(frame)
+            or (frame.is_unicast and mac and mac not in (frame.src, frame.dst))
+        ):
+            return None
+        direction = self._direction(frame)
+        key = self._key(frame, direction)
+        walk = self._walk(key, record, frame) if key else Walk(None, record.at)
+        if key and walk.number is None:
+            return None
+        if not key and not self._budget.takes(record.at, True):
+            self.left_out += 1
+            return None
+        changed = differences(walk.frame, frame) if walk.frame else []
+        walk.connection = walk.connection or self._connection(frame, direction)
+        if direction == REQUEST and walk.connection and frame.ip and frame.ip.dst not in self.vips:
+            self._learn_from(walk.connection, frame)
+        item = {
+            "kind": "packet",
+            "host": record.interface.rsplit("-", 1)[0],
+            "interface": record.interface,
+            **as_json(frame),
+            "walk": walk.number,
+            "hop": walk.hops,
+            "changed": changed,
+            "connection": walk.connection,
+            "direction": direction,
+        }
+        walk.frame = frame
+        walk.hops += 1
+        return item
+
+    # ---- which walk ----
+
+    def _walk(self, key: Key, record: Record, frame: Frame) -> Walk:
+        self._forget(record.at)
+        place = (record.interface, frame.src)
+        walk = self._open.get(key) or self._older.get(key)
+        if walk is None or place in walk.places or record.at - walk.last > _LIFE:
+            flags = frame.l4.flags if frame.l4 else ""
+            important = not flags or bool(_FINAL & set(flags))
+            walk = Walk(None, record.at)
+            if self._budget.takes(record.at, important):
+                self._count += 1
+                walk.number = self._count
+            else:
+                self.left_out += 1
+        self._open[key] = walk
+        walk.last = record.at
+        walk.places.add(place)
+        return walk
+
+    def _forget(self, now: int) -> None:
+        """Two generations, so that none of a busy lab's walks is kept for long."""
+        if now - self._turned > 2 * _LIFE:
+            self._older, self._open, self._turned = self._open, {}, now
+
+    def _key(self, frame: Frame, direction: str | None) -> Key | None:
+        ip, l4 = frame.ip, frame.l4
+        if ip is None or l4 is None or l4.kind == "fragment":
+            return None
+        if direction == REQUEST:
+            end: Key = (ip.src, l4.sport)
+        elif direction == REPLY:
+            end = (ip.dst, l4.dport)
+        else:
+            end = (ip.src, l4.sport, ip.dst, l4.dport)
+        numbers = (l4.seq, l4.ack, l4.length) if not ip.id else ()
+        return (direction, l4.protocol, *end, ip.id, l4.flags, l4.kind, *numbers)
+
+    # ---- what it belongs to ----
+
+    def _direction(self, frame: Frame) -> str | None:
+        if frame.ip is None:
+            return None
+        if frame.ip.src in self._clients:
+            return REQUEST if frame.ip.dst not in self._clients else None
+        return REPLY if frame.ip.dst in self._clients else None
+
+    def _connection(self, frame: Frame, direction: str | None) -> str | None:
+        """Its key, `TCP CLIENT VIRTUAL`, also where the packet shows the real server's address instead."""
+        ip, l4 = frame.ip, frame.l4
+        if direction is None or ip is None or l4 is None or not (l4.sport or l4.dport):
+            return None
+        ends = endpoint(ip.src, l4.sport), endpoint(ip.dst, l4.dport)
+        client, other = ends if direction == REQUEST else ends[::-1]
+        if (ip.dst if direction == REQUEST else ip.src) in self.vips:
+            return f"{l4.protocol} {client} {other}"
+        virtual = self._virtual.get((l4.protocol, client, other))
+        return f"{l4.protocol} {client} {virtual}" if virtual else None
