@@ -30,7 +30,7 @@ LINKS = (  # host, interface, bridge, address
     ("d", "d-eth1", "far", "192.0.2.1/24"),
 )
 _HIDDEN = {"net.ipv4.conf.all.arp_ignore": 1, "net.ipv4.conf.all.arp_announce": 2}  # the server's VIP
-_net = Namespaces("", Path("/run/logs"))
+NETWORK = _net = Namespaces("", Path("/run/logs"))
 
 
 def sh(

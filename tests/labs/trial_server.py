@@ -1,6 +1,6 @@
 """A real server for trials of the director: http over TCP, and UDP, on the endpoints it is given.
 
-    python trial_server.py NAME ADDRESS:PORT ...
+    python trial_server.py NAME ADDRESS:PORT ...        [ADDRESS]:PORT for IPv6
 
 GET returns CONTENT, or, for /held, data until the file RELEASE exists, and then the hash of it all; uploads
 are answered with their hash; headers name the server and the client that it sees. A UDP datagram is answered
@@ -73,14 +73,22 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
+    def __init__(self, endpoint: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = _family(endpoint)
+        super().__init__(endpoint, handler)
+
     def server_bind(self) -> None:
         """Without looking up its own name: there is no resolver."""
         TCPServer.server_bind(self)
 
 
+def _family(endpoint: tuple[str, int]) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in endpoint[0] else socket.AF_INET
+
+
 def datagrams(name: str, endpoint: tuple[str, int]) -> None:
     count = 0
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+    with socket.socket(_family(endpoint), socket.SOCK_DGRAM) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
         server.bind(endpoint)
         while True:
@@ -94,8 +102,8 @@ def main(name: str, endpoints: Sequence[str]) -> None:
     Handler.name = name
     threads = []
     for text in endpoints:
-        address, port = text.split(":")
-        endpoint = address, int(port)
+        address, _, port = text.rpartition(":")
+        endpoint = address.strip("[]"), int(port)
         threads.append(Thread(target=datagrams, args=(name, endpoint)))
         threads.append(Thread(target=Server(endpoint, Handler).serve_forever))
     for thread in threads:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from director.core.connections import ConnectionTable, Tables
 from director.core.director import Director
-from director.core.family import IPV4, IPV6
+from director.core.family import IPV4, IPV6, Family
 from director.core.persistence import Templates
 
 
 class Idle:
     explains = True
-    families = (IPV4, IPV6)
+    families: Sequence[Family] = (IPV4, IPV6)
 
     def __init__(self, director: Director) -> None:
         self._director = director

@@ -15,6 +15,7 @@ from director.control.channel import encode as encode_lines
 from director.control.handler import RequestHandler
 from director.control.listener import Listener
 from director.core.commands import (
+    AddMark,
     AddServer,
     AddService,
     Clear,
@@ -23,9 +24,12 @@ from director.core.commands import (
     ServiceKey,
     SetSysctl,
     SetTimeouts,
+    mark_key,
 )
 from director.core.director import Director
+from director.core.family import IPV4, IPV6
 from director.core.packet import SYN, TCP, Endpoint, Packet
+from director.core.real_server import Method
 from director.engines.engine import Engine, EngineError
 from director.formats.command_json import encode
 from tests.unit.director.idle import Idle
@@ -344,3 +348,35 @@ def test_a_listing_survives_changes_of_connections_and_services(
         assert list(steps)[-1] == {"ok": True}
         for port in range(1025, 1325):
             director.decide(syn(port), 1.0)
+
+
+# ---- what an engine can't forward ----
+
+
+OF_IPV6: tuple[tuple[Command, ...], ...] = (
+    (AddService(ServiceKey(TCP, Endpoint("2001:db8::80", 80))),),
+    (AddService(mark_key(7, IPV6)),),
+    (AddService(KEY), AddServer(KEY, Endpoint("fd00::2", 80), method=Method.TUN)),
+    (AddMark(7, "2001:db8::/64"),),
+)
+
+
+@pytest.mark.parametrize("commands", OF_IPV6)
+def test_ipv6_is_refused_by_an_engine_without_it(
+    director: Director, engine: CountingEngine, commands: tuple[Command, ...]
+) -> None:
+    engine.families = (IPV4,)
+    handler = RequestHandler(director, engine, lambda: 0.0, {"engine": "ebpf"})
+    answer = handler({"do": "apply", "commands": [encode(command) for command in commands]})
+    assert answer["place"] == len(commands) - 1
+    assert answer["error"].startswith("The engine ebpf does not forward IPv6 (")
+    assert answer["error"].endswith("): start the director with --engine scapy, which does.")
+    assert (engine.changes, list(director.rules), director.rules.marks) == (0, [], ())
+
+
+@pytest.mark.parametrize("commands", OF_IPV6)
+def test_ipv6_is_taken_by_an_engine_with_it(
+    director: Director, engine: CountingEngine, commands: tuple[Command, ...]
+) -> None:
+    handler = RequestHandler(director, engine, lambda: 0.0, {"engine": "scapy"})
+    assert handler({"do": "apply", "commands": [encode(command) for command in commands]})["ok"]

@@ -1,0 +1,64 @@
+"""IPv6 through a director as a process, with real kernels around it: clients, neighbours, real servers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labs.wait import patient
+from tests.labs.ipv6_trial import SERVICES, VIP
+from tests.labs.support import FROM_CHECKOUT, sandboxed
+from tests.labs.trial_server import digest
+
+TRIAL = Path(__file__).with_name("ipv6_trial.py")
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("ipv6")
+    command = sandboxed(sys.executable, str(TRIAL), str(folder))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patient(110), env=FROM_CHECKOUT)
+    logs = "".join(log.read_text() for log in sorted(folder.glob("*.log")))
+    assert done.returncode == 0, done.stdout + done.stderr + logs
+    result: dict[str, Any] = json.loads((folder / "seen.json").read_text())
+    return result
+
+
+@pytest.mark.parametrize("method", SERVICES)
+def test_clients_are_served(seen: dict[str, Any], method: str) -> None:
+    vip, _, _, name = SERVICES[method]
+    client = "2001:db8::65" if vip == VIP else "203.0.113.101"
+    transfers = seen["transfers"][method]
+    assert transfers["download"] == transfers["upload"] == ["0", "200", client, name]
+    assert transfers["downloaded"]
+    assert transfers["uploaded"]  # in a tunnel, the client has had to learn a smaller MTU
+    assert transfers["datagram"][:3] == [name, "5000", digest(bytes(5000))]
+
+
+def test_the_tools_show_it(seen: dict[str, Any]) -> None:
+    assert seen["added"] == ""
+    assert f"TCP  [{VIP}]:82 rr\n  -> [fd00::3]:82                 Tunnel  1 " in seen["list"]
+    assert f"-a -t [{VIP}]:80 -r [fd00::2]:8000 -m -w 1\n" in seen["saved"]
+    assert f"-a -t [{VIP}]:83 -r 192.0.2.3:83 -i -w 1 --tun-type ipip\n" in seen["saved"]
+    assert f" [{VIP}]:80  [fd00::2]:8000\n" in seen["connections"]
+    assert "forward by VS-NAT to fd00::2 over d-eth1, next hop fd00::2" in seen["explained"]
+
+
+def test_the_kernels_part(seen: dict[str, Any]) -> None:
+    """It answers neighbour discovery and pings for the VIP, and refuses ports without a service."""
+    assert seen["vip_is_at"] == seen["director_is_at"]
+    assert seen["refused"] == "7"
+    assert seen["ping"]
+    assert "table ip6 lvs" in seen["table"]
+    assert seen["left"] == ""
+
+
+def test_nothing_went_wrong(seen: dict[str, Any]) -> None:
+    counters = seen["counters"]
+    assert (counters["failed"], counters["malformed"], counters["lost"]) == (0, 0, 0)
+    assert counters["answered"] > 0  # packet too big
