@@ -353,6 +353,10 @@ def test_a_listing_survives_changes_of_connections_and_services(
 # ---- what an engine can't forward ----
 
 
+class OnlyIPv4(CountingEngine):
+    families = (IPV4,)
+
+
 OF_IPV6: tuple[tuple[Command, ...], ...] = (
     (AddService(ServiceKey(TCP, Endpoint("2001:db8::80", 80))),),
     (AddService(mark_key(7, IPV6)),),
@@ -362,11 +366,9 @@ OF_IPV6: tuple[tuple[Command, ...], ...] = (
 
 
 @pytest.mark.parametrize("commands", OF_IPV6)
-def test_ipv6_is_refused_by_an_engine_without_it(
-    director: Director, engine: CountingEngine, commands: tuple[Command, ...]
-) -> None:
-    engine.families = (IPV4,)
-    handler = RequestHandler(director, engine, lambda: 0.0, {"engine": "ebpf"})
+def test_ipv6_is_refused_by_an_engine_without_it(director: Director, commands: tuple[Command, ...]) -> None:
+    engine = OnlyIPv4(director)
+    handler = RequestHandler(director, cast(Engine, engine), lambda: 0.0, {"engine": "ebpf"})
     answer = handler({"do": "apply", "commands": [encode(command) for command in commands]})
     assert answer["place"] == len(commands) - 1
     assert answer["error"].startswith("The engine ebpf does not forward IPv6 (")
@@ -378,5 +380,5 @@ def test_ipv6_is_refused_by_an_engine_without_it(
 def test_ipv6_is_taken_by_an_engine_with_it(
     director: Director, engine: CountingEngine, commands: tuple[Command, ...]
 ) -> None:
-    handler = RequestHandler(director, engine, lambda: 0.0, {"engine": "scapy"})
+    handler = RequestHandler(director, cast(Engine, engine), lambda: 0.0, {"engine": "scapy"})
     assert handler({"do": "apply", "commands": [encode(command) for command in commands]})["ok"]
