@@ -25,6 +25,7 @@ from invoke.tasks import task as invoke_task
 
 from bench.options import BenchOptions
 from compare.options import CompareOptions
+from failover.options import FailoverOptions
 from labs.run.options import HaOptions, LabOptions, from_words, help_of, signature_of
 from labs.terminal import streams
 from labs.terminal.command_line import Command, LabProgram, OwnConfig, for_view, for_vm
@@ -276,6 +277,18 @@ def compare(_context: Context, **words: Any) -> None:
 
         options = from_words(CompareOptions, words)
         return command.show(Path(options.show)) if options.show else command.compare(options)
+
+    _run(work)
+
+
+@_task_with(FailoverOptions, name="failover", audience=STUDENTS)
+def run_failover(_context: Context, **words: Any) -> None:
+    """Measure what the death of a director costs its clients."""
+
+    def work() -> int:
+        from failover.command import failover
+
+        return failover(from_words(FailoverOptions, words))
 
     _run(work)
 

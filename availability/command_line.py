@@ -1,10 +1,12 @@
-"""The options that lvs-monitor, lvs-vrrp and lvs-heartbeat have in common."""
+"""What lvs-monitor, lvs-vrrp and lvs-heartbeat have in common: options, and their priority as processes."""
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 
+from availability.config.values import Block
 from director import launcher
 
 
@@ -19,3 +21,20 @@ class Parser(launcher.Parser):
         self.add_events_option()
         mine = platform.node().partition(".")[0]
         self.add_argument("--config-id", default=mine, metavar="NAME", help="for lines with @NAME")
+
+
+def take_priority(settings: Block, which: str) -> str:
+    """Be scheduled as global_defs say for `vrrp` or `checker`; returns a sentence where that is not allowed.
+
+    Programs that this process starts are scheduled as others (SCHED_RESET_ON_FORK, sched(7)).
+    """
+    nice, real_time = (settings.get(f"{which}_{name}") for name in ("priority", "rt_priority"))
+    try:
+        if nice is not None:
+            os.setpriority(os.PRIO_PROCESS, 0, nice)
+        if real_time is not None:
+            policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK
+            os.sched_setscheduler(0, policy, os.sched_param(real_time))
+    except OSError as error:
+        return f"It runs with an ordinary priority ({error.strerror}): run it as root for {which}_priority."
+    return ""

@@ -90,6 +90,14 @@ _BLOCKS = {
     vrrp_garp_master_repeat      number 1..         gratuitous ARP requests at a time (5)
     vrrp_garp_master_refresh     seconds 0..        between further ones (0: none)
     vrrp_garp_master_refresh_repeat  number 1..     how many then (1)
+    vrrp_garp_lower_prio_delay   seconds 0..        as vrrp_garp_master_delay, after an advertisement of lower
+                                                    priority (vrrp_garp_master_delay)
+    vrrp_garp_lower_prio_repeat  number 0..         likewise (vrrp_garp_master_repeat)
+    vrrp_skip_check_adv_addr     flag               addresses are checked all the same: it takes no time here
+    vrrp_priority                number -20..19     the nice value of lvs-vrrp
+    vrrp_rt_priority             number 1..99       lvs-vrrp runs before all ordinary programs (SCHED_RR)
+    checker_priority             number -20..19     the nice value of lvs-monitor
+    checker_rt_priority          number 1..99       likewise
     """,
     "virtual_server": _SERVERS + """
     lvs_sched/lb_algo            word               the scheduler (wlc)
@@ -189,6 +197,9 @@ _BLOCKS = {
     garp_master_repeat           number 1..         likewise
     garp_master_refresh          seconds 0..        likewise
     garp_master_refresh_repeat   number 1..         likewise
+    garp_lower_prio_delay        seconds 0..        likewise
+    garp_lower_prio_repeat       number 0..         likewise
+    skip_check_adv_addr          flag               as vrrp_skip_check_adv_addr
     dont_track_primary           flag               its own interface is not watched
     """,
     "authentication": """
@@ -211,6 +222,7 @@ _STATIC = "addresses, routes and rules are left to the system"
 _FAMILY = "only IPv4 is supported"
 _TRACKED = "scripts, files, processes and BFD are not tracked"
 _UNICAST = "advertisements are sent by multicast only"
+_UNSPACED = "gratuitous ARP is not spaced out (and 0, as in older samples, is refused by keepalived 2.2.7)"
 _TUNNELS = "only IPIP tunnels are supported"
 
 REFUSED = {
@@ -231,8 +243,8 @@ REFUSED = {
         "reload_repeat reload_file include_check",
         "start the monitor from a script instead": "startup_script startup_script_timeout shutdown_script "
         "shutdown_script_timeout",
-        _SCHEDULING: "max_auto_priority min_auto_priority_delay vrrp_priority checker_priority bfd_priority "
-        "vrrp_no_swap checker_no_swap bfd_no_swap vrrp_rt_priority checker_rt_priority bfd_rt_priority "
+        _SCHEDULING: "max_auto_priority min_auto_priority_delay bfd_priority "
+        "vrrp_no_swap checker_no_swap bfd_no_swap bfd_rt_priority "
         "vrrp_cpu_affinity checker_cpu_affinity bfd_cpu_affinity vrrp_rlimit_rttime checker_rlimit_rttime "
         "bfd_rlimit_rttime vrrp_rlimit_rtime checker_rlimit_rtime bfd_rlimit_rtime",
         _SNMP: "snmp_socket enable_traps enable_snmp_vrrp enable_snmp_keepalived enable_snmp_rfc "
@@ -245,12 +257,13 @@ REFUSED = {
         "process_monitor_rcv_bufs_force vrrp_rx_bufs_policy vrrp_rx_bufs_multiplier",
         _FIREWALL: "vrrp_iptables vrrp_ipsets nftables nftables_priority nftables_ifindex nftables_counters "
         "nftables_ipvs nftables_ipvs_priority nftables_ipvs_start_fwmark disable_local_igmp",
-        _FAMILY: "vrrp_mcast_group6 vrrp_gna_interval",
+        _FAMILY: "vrrp_mcast_group6",
         _UNICAST: "vrrp_check_unicast_src",
-        "what is not the default of VRRP is set in vrrp_instance": "vrrp_garp_lower_prio_delay "
-        "vrrp_garp_lower_prio_repeat vrrp_garp_interval vrrp_min_garp vrrp_garp_extra_if "
+        "it has keepalived drop packets for the VIP, unless the priority is 255": "vrrp_strict",
+        _UNSPACED: "vrrp_garp_interval vrrp_gna_interval",
+        "what is not the default of VRRP is set in vrrp_instance": "vrrp_min_garp vrrp_garp_extra_if "
         "vrrp_lower_prio_no_advert vrrp_higher_prio_send_advert vrrp_down_timer_adverts "
-        "vrrp_skip_check_adv_addr vrrp_strict vrrp_startup_delay dynamic_interfaces default_interface "
+        "vrrp_startup_delay dynamic_interfaces default_interface "
         "log_unknown_vrids vmac_prefix vmac_addr_prefix",
         "mail is about real servers only": "smtp_alert_vrrp no_email_faults",
         "own rules are removed at the end": "lvs_flush_on_stop lvs_flush_onstop",
@@ -277,8 +290,8 @@ REFUSED = {
         "addresses have their interface's MAC address": "use_vmac use_vmac_addr vmac_xmit_base use_ipvlan",
         "mail is about real servers only": "smtp_alert",
         "a master answers lower priorities at once, as in the RFC": "lower_prio_no_advert "
-        "higher_prio_send_advert garp_lower_prio_delay garp_lower_prio_repeat garp_extra_if "
-        "skip_check_adv_addr strict_mode mcast_dst_ip debug",
+        "higher_prio_send_advert garp_extra_if mcast_dst_ip debug",
+        "it has keepalived drop packets for the VIP, unless the priority is 255": "strict_mode",
     },
     "vrrp_sync_group": {
         _TRACKED: "track_interface track_script track_file track_process track_bfd global_tracking "

@@ -140,7 +140,8 @@ def _limits(keyword: Keyword) -> tuple[float, float]:
 def _number(keyword: Keyword, statement: Statement) -> int:
     word = _one_value(statement)
     least, most = _limits(keyword)
-    if not (word.isascii() and word.isdigit() and len(word) < 20 and least <= int(word) <= most):
+    digits = word.removeprefix("-") if least < 0 else word
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 20 and least <= int(word) <= most):
         raise ValueError(f"expected a number from {least:.0f} to {most:.0f}, got {word!r:.60}")
     return int(word)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from availability.command_line import take_priority
 from availability.config import ConfigError, model
 from availability.config.model import Configuration, Fields, RealServer, VirtualServer
 from availability.monitor import probes, programs
@@ -63,6 +64,9 @@ def load(settings: Settings) -> Configuration:
 def run(settings: Settings) -> None:
     """Check until SIGTERM or SIGINT. Raises CannotRun and ConfigError."""
     configuration = load(settings)
+    complaint = take_priority(configuration.settings, "checker")
+    if complaint:
+        say(complaint)
     with contextlib.ExitStack() as stack:
         clock = seconds_since_the_epoch()
         file = None

@@ -14,7 +14,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from availability.command_line import Parser
+from availability.command_line import Parser, take_priority
 from availability.config import ConfigError, model
 from availability.config.model import Configuration
 from availability.config.values import Script
@@ -173,13 +173,18 @@ class Vrrp:
 
     def _do(self, one: Running, actions: list[Action]) -> None:
         settings = one.instance.settings
+        times = {
+            Action.ANNOUNCE: settings.announce_times,
+            Action.REFRESH: settings.refresh_times,
+            Action.CONTRADICT: settings.contradict_times,
+        }
         for action in actions:
             if action is Action.ADVERTISE:
                 self._try(one, lambda: one.wire.advertise(settings.priority))
             elif action is Action.RESIGN:
                 self._try(one, lambda: one.wire.advertise(RESIGN))
-            elif action is Action.ANNOUNCE:
-                self._try(one, lambda: one.wire.announce(one.instance.addresses, settings.announce_times))
+            elif action in times:
+                self._try(one, partial(one.wire.announce, one.instance.addresses, times[action]))
             else:
                 change = wire.add_address if action is Action.ADD_ADDRESSES else wire.remove_address
                 for address in one.instance.addresses:
@@ -266,6 +271,9 @@ def run(options: argparse.Namespace) -> int:
     if daemon and options.resync:
         daemon.fields["resync"] = True
     programs.verify_scripts(_scripts(found, groups), configuration)
+    complaint = take_priority(configuration.settings, "vrrp")
+    if complaint:
+        say(complaint)
     clock = seconds_since_the_epoch()
     with contextlib.ExitStack() as stack:
         try:

@@ -27,7 +27,9 @@ class Action(Enum):
     RESIGN = auto()  # advertise priority 0
     ADD_ADDRESSES = auto()
     REMOVE_ADDRESSES = auto()
-    ANNOUNCE = auto()  # gratuitous ARP
+    ANNOUNCE = auto()  # gratuitous ARP, as often as for a new master
+    REFRESH = auto()  # ... from time to time
+    CONTRADICT = auto()  # ... because a router of lower priority may have sent its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Settings:
     announce_times: int = 5
     refresh: float = 0.0
     refresh_times: int = 1
+    contradict_again: float = 5.0  # after an advertisement of lower priority; 0 for no repetition
+    contradict_times: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Router:
     due: float = 0.0  # when `tick` has something to do
     _master_interval: float = 0.0
     _announce_at: float | None = None
+    _announce_as: Action = Action.ANNOUNCE
     _preempt_after: float | None = None
     _is_owner: bool = field(init=False)
 
@@ -134,8 +139,8 @@ class Router:
             actions.append(Action.ADVERTISE)
             self.due = max(self.due + self.settings.interval, now)
         if self.state is State.MASTER and self._announce_at is not None and now >= self._announce_at:
-            actions.append(Action.ANNOUNCE)
-            self._announce_at = now + self.settings.refresh if self.settings.refresh else None
+            actions.append(self._announce_as)
+            self._announce_next(0, now, Action.REFRESH)
         return actions
 
     @property
@@ -179,16 +184,22 @@ class Router:
                 self._master_interval = heard.interval
             return self._become_backup(now)
         self.due = now + self.settings.interval
-        return [Action.ADVERTISE, Action.ANNOUNCE]  # the other one's gratuitous ARP may have been the last
+        self._announce_next(self.settings.contradict_again, now, Action.CONTRADICT)
+        return [Action.ADVERTISE, Action.CONTRADICT]
 
     def _become_master(self, now: float) -> list[Action]:
         self.state = State.MASTER
         self._preempt_after = None
         self._master_interval = self.settings.interval
         self.due = now + self.settings.interval
-        again, refresh = self.settings.announce_again, self.settings.refresh
-        self._announce_at = now + again if again else now + refresh if refresh else None
+        self._announce_next(self.settings.announce_again, now, Action.ANNOUNCE)
         return [Action.ADVERTISE, Action.ADD_ADDRESSES, Action.ANNOUNCE]
+
+    def _announce_next(self, again: float, now: float, action: Action) -> None:
+        """Once more after `again` seconds; if that is 0, with the next refresh."""
+        refresh = self.settings.refresh
+        self._announce_at = now + again if again else now + refresh if refresh else None
+        self._announce_as = action if again else Action.REFRESH
 
     def _become_backup(self, now: float) -> list[Action]:
         self.state = State.BACKUP

@@ -39,6 +39,7 @@ _PACKAGES = (
     "compare",
     "director",
     "doctor",
+    "failover",
     "labs",
     "oracle",
     "realserver_setup",

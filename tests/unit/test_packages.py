@@ -17,8 +17,8 @@ from labs.machine import capabilities
 ROOT = Path(__file__).resolve().parents[2]
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FOLDERS = (
-    *("availability", "bench", "classroom", "compare", "director", "doctor", "exercises", "labs"),
-    *("oracle", "realserver_setup", "tests", "view", "vm"),
+    *("availability", "bench", "classroom", "compare", "director", "doctor", "exercises", "failover"),
+    *("labs", "oracle", "realserver_setup", "tests", "view", "vm"),
 )
 STARTS = {"run", "Popen", "check_output", "start", "open"}
 _NAME = re.compile(r"[a-z][a-z0-9._-]+")

@@ -213,10 +213,43 @@ virtual_server 203.0.113.1 80 {
 }
 """
 
+# As Debian's package comes, but for vrrp_strict and intervals of 0.
+SAMPLE = """\
+global_defs {
+   notification_email {
+     root@example.com
+   }
+   notification_email_from root@example.com
+   smtp_server 192.0.2.25
+   smtp_connect_timeout 30
+   router_id LVS_DEVEL
+   vrrp_skip_check_adv_addr
+   vrrp_garp_lower_prio_delay 10
+   vrrp_priority -10
+   checker_priority 5
+}
+vrrp_instance VI_1 {
+    state MASTER
+    interface eth0
+    virtual_router_id 51
+    priority 100
+    advert_int 1
+    authentication {
+        auth_type PASS
+        auth_pass 1111
+    }
+    virtual_ipaddress {
+        203.0.113.16
+        203.0.113.17
+    }
+}
+"""
+
 FILES = {
     "web": WEB,
     "old_style": OLD_STYLE,
     "every_check": EVERY_CHECK,
     "parameters": PARAMETERS,
     "routers": ROUTERS,
+    "sample": SAMPLE,
 }

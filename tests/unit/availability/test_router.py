@@ -56,7 +56,14 @@ def test_gratuitous_arp_is_repeated_as_asked_for() -> None:
     began = one.due - 100
     assert one.next == began + 5
     seen = [one.tick(began + after) for after in (4, 5, 6, 24, 25, 45)]
-    assert seen == [[], [Action.ANNOUNCE], [], [], [Action.ANNOUNCE], [Action.ANNOUNCE]]
+    assert seen == [[], [Action.ANNOUNCE], [], [], [Action.REFRESH], [Action.REFRESH]]
+
+
+def test_a_router_of_lower_priority_is_contradicted_twice() -> None:
+    one = master(interval=100.0, announce_again=0.0, contradict_again=3.0)
+    began = one.due - 100
+    assert one.receive(heard(50), began + 1) == [Action.ADVERTISE, Action.CONTRADICT]
+    assert [one.tick(began + after) for after in (3, 4, 5)] == [[], [Action.CONTRADICT], []]
 
 
 def test_the_owner_of_the_address_begins_as_master() -> None:
@@ -109,8 +116,8 @@ def test_version_3_learns_the_masters_interval() -> None:
     [
         (heard(150), GIVE_UP, State.BACKUP),
         (heard(100), GIVE_UP, State.BACKUP),  # the same priority, and the higher address
-        (heard(100, "203.0.113.1"), [Action.ADVERTISE, Action.ANNOUNCE], State.MASTER),
-        (heard(50), [Action.ADVERTISE, Action.ANNOUNCE], State.MASTER),
+        (heard(100, "203.0.113.1"), [Action.ADVERTISE, Action.CONTRADICT], State.MASTER),
+        (heard(50), [Action.ADVERTISE, Action.CONTRADICT], State.MASTER),
         (heard(RESIGN), [Action.ADVERTISE], State.MASTER),
     ],
 )
@@ -178,6 +185,17 @@ def test_the_settings_of_a_file(tmp_path: Path) -> None:
     assert first.watched == ("eth0", "eth1")
     assert first.addresses == (Address("203.0.113.1", 32, "eth0"),)
     assert (second.settings.vrid, second.settings.priority, second.settings.announce_again) == (52, 100, 5.0)
+
+
+def test_gratuitous_arp_after_a_lower_priority_is_as_that_of_a_new_master_by_default(tmp_path: Path) -> None:
+    text = FILES["routers"]
+    first, _ = settings(tmp_path, text.replace("nopreempt", "garp_master_delay 2\n garp_master_repeat 3"))
+    assert (first.settings.contradict_again, first.settings.contradict_times) == (2.0, 3)
+    first, _ = settings(
+        tmp_path, text.replace("nopreempt", "garp_lower_prio_delay 9\n garp_lower_prio_repeat 0")
+    )
+    assert (first.settings.contradict_again, first.settings.contradict_times) == (9.0, 0)
+    assert first.settings.announce_times == 5
 
 
 @pytest.mark.parametrize(

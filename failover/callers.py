@@ -1,0 +1,80 @@
+"""Clients that keep connections open: `callers.py VIP PORT[,PORT ...] COUNT RATE [opened]`.
+
+Opens COUNT connections to the ports in turn, RATE per second; each sends a request and waits for the answer,
+so that it has sent three packets, and is then quiet. It prints "all" when all have begun, or were opened, and
+reads two lines: the time of the director's death, and one when the other director has taken over. Then each
+connection sends another request, and a line of JSON says its `port`, its `age` at the death, counted from its
+first packet, and its `fate`: `lives`, `reset`, or `silent`. It runs on a host of the lab, so it needs the
+standard library only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+
+PATIENCE = 15.0  # seconds for an answer: TCP repeats a request after 0.2, 0.6, 1.4, 3, 6.2 and 12.6 s
+REQUEST = b"Are you there?\n"
+
+
+class Caller:
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.began = 0.0
+        self.fate = ""
+
+    async def open(self, vip: str) -> None:
+        self.began = time.monotonic()
+        try:
+            self._reader, self._writer = await asyncio.open_connection(vip, self.port)
+            await self._ask()
+        except (OSError, asyncio.TimeoutError, asyncio.IncompleteReadError):
+            self.fate = "never opened"
+
+    async def try_again(self) -> None:
+        if self.fate:
+            return
+        try:
+            await self._ask()
+            self.fate = "lives"
+        except asyncio.TimeoutError:
+            self.fate = "silent"
+        except (OSError, asyncio.IncompleteReadError):
+            self.fate = "reset"
+
+    async def _ask(self) -> None:
+        self._writer.write(REQUEST)
+        await asyncio.wait_for(self._reader.readexactly(len(REQUEST)), PATIENCE)
+
+
+async def main(vip: str, ports: list[int], count: int, rate: float, *, opened: bool) -> None:
+    loop = asyncio.get_running_loop()
+    lines = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    callers, tasks = [], []
+    began = time.monotonic()
+    for number in range(count):
+        await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
+        caller = Caller(ports[number % len(ports)])
+        callers.append(caller)
+        tasks.append(asyncio.create_task(caller.open(vip)))
+    if opened:
+        await asyncio.gather(*tasks)
+    print("all", flush=True)
+    died = float(await lines.readline())
+    for task in tasks:  # a connection that is being opened has no age yet
+        task.cancel()
+    living = [caller for caller, task in zip(callers, tasks, strict=True) if task.done() and not caller.fate]
+    await lines.readline()  # the other director has taken over
+    await asyncio.gather(*(caller.try_again() for caller in living))
+    for caller in living:
+        print(json.dumps({"port": caller.port, "age": died - caller.began, "fate": caller.fate}))
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    vip, ports, count, rate, *more = sys.argv[1:]
+    numbers = [int(port) for port in ports.split(",")]
+    asyncio.run(main(vip, numbers, int(count), float(rate), opened=more == ["opened"]))

@@ -1,0 +1,123 @@
+"""./inv failover: its options, its stories in a sandbox each, and the results of the journal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+from rich.table import Table
+from rich.text import Text
+
+from bench.machine import describe
+from compare.progress import Progress
+from compare.results import Journal
+from director import engines
+from director.engines.engine import EngineError
+from failover import blackout, charts, measured, survival, sync_cost
+from failover.options import FailoverOptions
+from labs.errors import BadRequest, Unable
+from labs.machine import capabilities
+from labs.network.sandbox import run_in_sandbox
+from labs.run.evidence import give_to_owner_of, new_folder, runs_folder
+from labs.run.lab import EXPECTED_ERRORS
+from labs.terminal.screen import WIDE, make_console, table_box
+from labs.wait import patient
+
+ROOT = Path(__file__).resolve().parent.parent
+JOURNAL = "measured.jsonl"
+KEPT, PAGE = ROOT / "docs" / "failover", ROOT / "docs" / "failover.md"
+_STORIES: dict[str, ModuleType] = {"blackout": blackout, "survival": survival, "cost": sync_cost}
+_PROGRAMS = {"ip": "iproute2", "ethtool": "ethtool"}
+_INTERRUPTED = 130
+
+
+def failover(options: FailoverOptions) -> int:
+    """Measure, show and keep; 0 when everything that can run here was measured. Raises LabError."""
+    if options.show:
+        return show(Path(options.show))
+    patient(1)
+    os.environ["PATH"] = capabilities.search_path()
+    capabilities.require_programs({**_PROGRAMS, **(sync_cost.PROGRAMS if "cost" in options.stories else {})})
+    try:
+        engines.require(options.engine)
+    except EngineError as error:
+        raise Unable(str(error)) from None
+    folder = new_folder(runs_folder(), "failover")
+    journal = Journal(folder / JOURNAL)
+    stories = [_STORIES[name] for name in options.stories]
+    planned = {name: seconds for story in stories for name, seconds in story.steps(options).items()}
+    progress = Progress(planned)
+    settings = {"kills": options.count, "engine": options.engine, "quick": options.quick}
+    journal.add("begun", {"machine": describe(), "settings": settings, "planned": list(planned)})
+    progress.say(f"Measuring failover: about {progress.seconds:.0f} s; kept in {folder}")
+    interrupted = False
+    try:
+        for story in stories:
+            if run_in_sandbox(partial(_tell, story, options, journal, progress)) == _INTERRUPTED:
+                interrupted = True
+                break
+    except KeyboardInterrupt:
+        interrupted = True
+    code = _finish(folder)
+    if options.keep and code == 0:
+        _keep(folder)
+    return _INTERRUPTED if interrupted else code
+
+
+def _tell(story: ModuleType, options: FailoverOptions, journal: Journal, progress: Progress) -> int:
+    """One story, as root of its sandbox; an error is noted as the reason for what is missing."""
+    os.chdir(ROOT)
+    measure: Callable[..., list[str]] = story.measure
+    left = list(story.steps(options))
+    try:
+        for name in measure(options, journal, progress):
+            journal.add("done", {"what": name})
+            left.remove(name)
+    except EXPECTED_ERRORS as error:
+        for name in left:
+            journal.add("failed", {"what": name, "why": str(error)})
+    return 0
+
+
+def show(folder: Path) -> int:
+    """Show the results of an earlier run, from its journal. Raises BadRequest."""
+    if not any(Journal(folder / JOURNAL).all("begun")):
+        raise BadRequest(f"--show {folder}: it has no {JOURNAL} of ./inv failover: name the folder of a run.")
+    return _finish(folder)
+
+
+def _finish(folder: Path) -> int:
+    """Write and show the results; 0 if nothing is missing but what this machine can't do."""
+    journal = Journal(folder / JOURNAL)
+    found = measured.summary(journal)
+    measured.write(found, folder)
+    charts.draw(found, folder)
+    console = make_console(WIDE)
+    for title, (head, *rows) in measured.tables(found).items():
+        table = Table(title=title, title_justify="left", box=table_box())
+        for place, name in enumerate(head):
+            table.add_column(name, justify="left" if place == 0 or name == "method" else "right")
+        for row in rows:
+            table.add_row(*row)
+        console.print()
+        console.print(table)
+    for line in measured.missing(found):
+        console.print(Text(line), style="bold")
+    print(f"\nKept in {os.path.relpath(folder)}")
+    give_to_owner_of(ROOT, folder, *folder.rglob("*"))
+    excused = {entry["what"] for entry in journal.all("left out")}
+    return 0 if not found["missing"].keys() - excused else 1
+
+
+def _keep(folder: Path) -> None:
+    """Into the documentation: figures, pictures, and the tables of the page."""
+    KEPT.mkdir(exist_ok=True)
+    for name in ("failover.json", "failover.csv", "blackout.png", "survival.png"):
+        if (folder / name).exists():
+            shutil.copy(folder / name, KEPT / name)
+    PAGE.write_text(measured.replaced(PAGE.read_text(), measured.summary(Journal(folder / JOURNAL))))
+    give_to_owner_of(ROOT, PAGE, KEPT, *KEPT.iterdir())

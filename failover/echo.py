@@ -1,0 +1,39 @@
+"""The real servers' program: `echo.py VIP UDP_PORT TCP_PORT ...` sends back what it receives, until killed.
+
+UDP replies come from the VIP, as VS-DR needs it. It runs on a host of the lab, so it needs the standard
+library only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import cast
+
+
+class Datagrams(asyncio.DatagramProtocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.DatagramTransport, transport)  # Python 3.11's is none by its class
+
+    def datagram_received(self, data: bytes, client: tuple[str, int]) -> None:
+        self._transport.sendto(data, client)
+
+
+class Stream(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._transport.write(data)
+
+
+async def serve(vip: str, udp: int, ports: list[int]) -> None:
+    loop = asyncio.get_running_loop()
+    await loop.create_datagram_endpoint(Datagrams, (vip, udp))
+    for port in ports:
+        await loop.create_server(Stream, "0.0.0.0", port, backlog=4096)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(sys.argv[1], int(sys.argv[2]), [int(word) for word in sys.argv[3:]]))

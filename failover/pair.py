@@ -1,0 +1,229 @@
+"""A client, two directors and three real servers, in network namespaces of their own.
+
+    c 203.0.113.101 ─┐ lan (bridge) ┌─ d1 203.0.113.2 ── 192.0.2.251 ─┐ far (bridge) ┌─ s1 192.0.2.11
+                     │              └─ d2 203.0.113.3 ── 192.0.2.252 ─┘              ├─ s2 192.0.2.12
+                     └─ s1, s2, s3 203.0.113.11, .12, .13                            └─ s3 192.0.2.13
+
+The active director has the VIP, 203.0.113.1, and the real servers' gateway, 192.0.2.1. There is a service for
+each method and scheduler, all at the same time: see `port`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from availability.vrrp import wire
+from availability.vrrp.instances import Address
+from director.control.channel import ChannelError, call
+from director.ipvsadm import save_format
+from labs.errors import BuildFailed
+from labs.methods import FLAGS, METHODS
+from labs.network.namespaces import Namespaces, run
+from labs.wait import patient
+from realserver_setup import syscalls
+
+T = TypeVar("T")
+
+VIP, GATEWAY = "203.0.113.1", "192.0.2.1"
+PROBES, HTTP = 9000, 80  # ports of UDP probes, and of nginx, both in VS-DR
+_BRIDGES = ("lan", "far")
+SCHEDULERS = ("rr", "mh")
+DIRECTORS = ("d1", "d2")
+SERVERS = {f"s{number}": (f"203.0.113.1{number}", f"192.0.2.1{number}") for number in (1, 2, 3)}
+_LINKS = {
+    "c": ("203.0.113.101", ""),
+    "d1": ("203.0.113.2", "192.0.2.251"),
+    "d2": ("203.0.113.3", "192.0.2.252"),
+}
+_HIDDEN = {"net.ipv4.conf.all.arp_ignore": 1, "net.ipv4.conf.all.arp_announce": 2}
+_SYSCTLS = Path(__file__).resolve().parent.parent / "director" / "bin" / "ipvs-sysctl"
+_ANNOUNCED = 3  # gratuitous ARP requests of a takeover by hand
+
+
+def port(method: str, scheduler: str) -> int:
+    """The port of a service."""
+    return 8001 + METHODS.index(method) + 10 * SCHEDULERS.index(scheduler)
+
+
+def rules() -> list[str]:
+    """As lines of ipvsadm."""
+    services = [(f"-u {VIP}:{PROBES}", "rr", "dr"), (f"-t {VIP}:{HTTP}", "rr", "dr")]
+    services += [
+        (f"-t {VIP}:{port(method, name)}", name, method) for method in METHODS for name in SCHEDULERS
+    ]
+    lines = []
+    for service, scheduler, method in services:
+        lines.append(f"-A {service} -s {scheduler}")
+        at = service.rpartition(":")[2]
+        for near, far in SERVERS.values():
+            lines.append(f"-a {service} -r {near if method == 'dr' else far}:{at} {FLAGS[method]} -w 1")
+    return lines
+
+
+class Pair(Namespaces):
+    """Raises BuildFailed wherever something does not start."""
+
+    def __init__(self, folder: Path, engine: str) -> None:
+        super().__init__("", folder)
+        self._engine = engine
+        self._alive: dict[str, list[subprocess.Popen[bytes]]] = {host: [] for host in DIRECTORS}
+        for bridge in _BRIDGES:
+            self.bridge(bridge)
+        for host, (near, far) in {**_LINKS, **SERVERS}.items():
+            self.add(host, _HIDDEN if host in SERVERS else None)
+            self.plug(host, f"{host}-eth0", "lan", f"{near}/24", offload=False)
+            if far:
+                self.plug(host, f"{host}-eth1", "far", f"{far}/24", offload=False)
+        for host, (_, far) in SERVERS.items():
+            self._set_up_server(host, far)
+        for host in DIRECTORS:
+            self.start_director(host)
+
+    def _set_up_server(self, host: str, far: str) -> None:
+        self.start(
+            host, sys.executable, "-m", "realserver_setup.tunl0", log=self.folder / f"{host}-tunl0.log"
+        )
+        self.wait(lambda: not self.attempt(host, "ip", "link", "set", "tunl0", "up").returncode, "tunl0")
+        self.run(host, "ip", "addr", "add", f"{VIP}/32", "dev", "lo")
+        self.run(host, "ip", "route", "add", "default", "via", GATEWAY, "table", "7")
+        self.run(host, "ip", "rule", "add", "from", far, "table", "7")
+        ports = [str(port(method, scheduler)) for method in METHODS for scheduler in SCHEDULERS]
+        command = (sys.executable, "-m", "failover.echo", VIP, str(PROBES), *ports)
+        self.start(host, *command, log=self.folder / f"{host}-echo.log")
+        for number in ports:
+            self.wait_for_port(host, int(number))
+
+    def close(self) -> None:
+        """End everything; another pair may follow in the same sandbox."""
+        super().close()
+        for bridge in _BRIDGES:
+            run("ip", "link", "del", bridge)
+
+    # ---- directors ----
+
+    def socket(self, host: str) -> str:
+        return f"/run/{host}.sock"
+
+    def start_director(self, host: str) -> None:
+        """With all rules."""
+        Path(self.socket(host)).unlink(missing_ok=True)
+        log = self.folder / f"{host}.log"
+        options = ("--engine", self._engine, "--socket", self.socket(host))
+        program = self.start(
+            host, sys.executable, "-m", "director", *options, f"{host}-eth0", f"{host}-eth1", log=log
+        )
+        self._alive[host].append(program)
+
+        def is_up() -> bool:
+            if program.poll() is not None:
+                lines = log.read_text().splitlines() or ["no output"]
+                raise BuildFailed(f"the director on {host} has ended: {lines[-1]}")
+            return Path(self.socket(host)).exists()
+
+        self.wait(is_up, f"the director on {host}")
+        commands = [command for line in rules() for command in save_format.read(line)]
+        self.ask(host, {"do": "apply", "commands": commands})
+
+    def ask(self, host: str, request: dict[str, Any]) -> dict[str, Any]:
+        """What a director answers."""
+        try:
+            answer = call(self.socket(host), request, timeout=patient(20))
+        except ChannelError as error:
+            raise BuildFailed(f"the director on {host}: {error}") from None
+        if not answer.get("ok"):
+            raise BuildFailed(f"the director on {host}: {answer.get('error')}")
+        return dict(answer)
+
+    def set(self, host: str, name: str, value: int) -> None:
+        """A setting of ipvs-sysctl."""
+        self.run(host, "env", f"LVS_SOCKET={self.socket(host)}", str(_SYSCTLS), f"{name}={value}")
+
+    def accompany(self, host: str, *command: str) -> subprocess.Popen[bytes]:
+        """A program on a director that dies with it."""
+        program = self.start(host, *command, log=self.folder / f"{host}-takeover.log")
+        self._alive[host].append(program)
+        return program
+
+    def kill(self, host: str) -> None:
+        """The death of a director: its programs are killed, and its cables dead."""
+        for program in self._alive[host]:
+            if program.poll() is None:
+                os.kill(program.pid, signal.SIGKILL)
+        run("ip", "-batch", "-", text="".join(f"link set {cable} down\n" for cable in self._cables(host)))
+        self._forget(host)
+
+    def restart(self, host: str) -> None:
+        """Its director again, with an empty table: it knows nothing of ports that clients use again."""
+        for program in self._alive[host]:
+            program.kill()
+        self._forget(host)
+        self.start_director(host)
+
+    def _forget(self, host: str) -> None:
+        """What is dead; the ebpf engine's program would outlive its process."""
+        for program in self._alive[host]:
+            program.wait()
+        self._alive[host].clear()
+        for interface in (f"{host}-eth0", f"{host}-eth1"):
+            self.attempt(host, "tc", "qdisc", "del", "dev", interface, "clsact")
+
+    def revive(self, host: str) -> None:
+        """It comes back: the cables, the director, and no address of the other one."""
+        for address in self._shared(host):
+            self._inside(host, lambda address=address: wire.remove_address(address))  # type: ignore[misc]
+        run("ip", "-batch", "-", text="".join(f"link set {cable} up\n" for cable in self._cables(host)))
+        self.start_director(host)
+
+    def take_over(self, host: str) -> None:
+        """The shared addresses, and gratuitous ARP, without a program that would need time to notice."""
+
+        def work() -> None:
+            for address in self._shared(host):
+                wire.add_address(address)
+            for _ in range(_ANNOUNCED):
+                for address in self._shared(host):
+                    wire.send_gratuitous_arp(address)
+
+        self._inside(host, work)
+
+    def owners(self) -> tuple[str, ...]:
+        """The directors that have the VIP and are not dead."""
+
+        def has_vip(host: str) -> bool:
+            shown = self._inside(
+                host, lambda: subprocess.run(["ip", "-o", "addr"], capture_output=True, text=True)
+            )
+            return f" {VIP}/32 " in shown.stdout
+
+        return tuple(host for host in DIRECTORS if self._alive[host] and has_vip(host))
+
+    @staticmethod
+    def _cables(host: str) -> Iterable[str]:
+        """The switches' ends."""
+        return (f"b-{host}-eth0", f"b-{host}-eth1")
+
+    @staticmethod
+    def _shared(host: str) -> tuple[Address, ...]:
+        return (Address(VIP, 32, f"{host}-eth0"), Address(GATEWAY, 32, f"{host}-eth1"))
+
+    def _inside(self, host: str, work: Callable[[], T]) -> T:
+        """Do something in a host's namespace, in a thread of its own, which moves there."""
+
+        def there() -> T:
+            syscalls.enter(f"/run/netns/{self.namespace(host)}")
+            return work()
+
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(there).result()
+
+
+def other(host: str) -> str:
+    """The other director."""
+    return next(name for name in DIRECTORS if name != host)

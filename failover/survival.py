@@ -1,0 +1,123 @@
+"""Which connections outlive their director: by their age at its death, with and without synchronisation.
+
+Three modes, each with VS-NAT, VS-TUN and VS-DR at the same time. In the quiet load few clients open
+connections one after another, and the active director dies: their ages are spread over the last seconds. In
+the crowd, many have been opened, and the youngest is `OLD` seconds old. The takeover is made by hand, so that
+it always takes the same time. A connection lives if its next request is answered; anything else is a loss.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from compare.progress import Progress
+from compare.results import Journal
+from failover.blackout import SEED
+from failover.options import FailoverOptions
+from failover.pair import DIRECTORS, VIP, Pair, other, port
+from labs.methods import METHODS
+
+OLD = 3.2  # seconds: the youngest of a crowd
+_QUIET_RATE = 15.0  # per second, all methods together: a message fills in 2.7 s
+_QUIET_SECONDS = (6.0, 9.0)  # by chance, so that messages are of any age when the director dies
+_CROWD_RATE = 200.0
+_CROWD, _CROWD_QUICK = 1000, 50  # connections of each method
+_ROUND = 12.0  # seconds of a death, for the progress bar
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    name: str
+    title: str
+    scheduler: str
+    sync: bool = False
+    sloppy: bool = False
+
+
+MODES = (
+    Mode("none", "no synchronisation", "rr"),
+    Mode("sync", "synchronisation", "rr", sync=True),
+    Mode("mh", "mh and sloppy_tcp, no synchronisation", "mh", sloppy=True),
+)
+
+
+def _rounds(options: FailoverOptions) -> int:
+    """Deaths with the quiet load."""
+    return max(1, options.count // 4)
+
+
+def _crowd(options: FailoverOptions) -> int:
+    return _CROWD_QUICK if options.quick else _CROWD
+
+
+def steps(options: FailoverOptions) -> dict[str, float]:
+    crowd = _ROUND + len(METHODS) * _crowd(options) / _CROWD_RATE
+    return {mode.title: _rounds(options) * (_ROUND + max(_QUIET_SECONDS)) + crowd for mode in MODES}
+
+
+def measure(options: FailoverOptions, journal: Journal, progress: Progress) -> Iterator[str]:
+    """Adds `survival` for each connection; yields the names of the steps that are done. Raises LabError."""
+    pair = Pair(journal.file.parent / "survival", options.engine)
+    active = DIRECTORS[0]
+    pair.take_over(active)
+    chance = random.Random(SEED)
+    crowd = (len(METHODS) * _crowd(options), _CROWD_RATE, OLD)
+    try:
+        for mode in MODES:
+            with progress.step(mode.title) as notes:
+                lived = lost = 0
+                for load in (*["quiet"] * _rounds(options), "crowd"):
+                    quiet = (int(_QUIET_RATE * chance.uniform(*_QUIET_SECONDS)), _QUIET_RATE, None)
+                    figures = quiet if load == "quiet" else crowd
+                    for entry in death(pair, active, mode, *figures):
+                        journal.add("survival", {"mode": mode.name, "load": load, **entry})
+                        lived += entry["fate"] == "lives"
+                        lost += entry["fate"] != "lives"
+                    active = other(active)
+                notes.append(f"{lived} live, {lost} lost")
+            yield mode.title
+    finally:
+        pair.close()
+
+
+def death(
+    pair: Pair, active: str, mode: Mode, count: int, rate: float, rest: float | None
+) -> list[dict[str, Any]]:
+    """Open connections on the active director, kill it, and see which live.
+
+    It dies `rest` seconds after all have been opened; at once, while some are, if that is None.
+    """
+    standby = other(active)
+    pair.restart(active)  # it has been a standby, and may know ports that clients use again
+    for host, role in ((active, "master"), (standby, "backup")):
+        pair.set(host, "sloppy_tcp", int(mode.sloppy))
+        if mode.sync:
+            request = {"do": "start_daemon", "role": role, "interface": f"{host}-eth1", "syncid": 7}
+            pair.ask(host, request)
+    ports = {port(method, mode.scheduler): method for method in METHODS}
+    words = (VIP, ",".join(map(str, ports)), str(count), str(rate), *(() if rest is None else ("opened",)))
+    command = pair.command("c", sys.executable, "-m", "failover.callers", *words)
+    callers = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert callers.stdin is not None
+    assert callers.stdout is not None
+    try:
+        callers.stdout.readline()
+        time.sleep(rest or 0)  # their age
+        died = time.monotonic()
+        pair.kill(active)
+        print(died, file=callers.stdin, flush=True)
+        pair.take_over(standby)
+        print("taken over", file=callers.stdin, flush=True)
+        found = [json.loads(line) for line in callers.stdout]
+    finally:
+        callers.kill()
+        callers.wait()
+    pair.revive(active)
+    return [{"method": ports[entry["port"]], "age": entry["age"], "fate": entry["fate"]} for entry in found]

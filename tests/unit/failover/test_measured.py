@@ -1,0 +1,103 @@
+"""What was measured, as tables, files and a page; docs/failover.md shows what is kept."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compare.results import Journal
+from failover import charts, command, measured, survival
+from failover.blackout import ERAS
+from failover.options import FailoverOptions
+from labs.errors import BadRequest
+
+MACHINE = {"kernel": "6.1", "processors": 2, "processor": "a processor", "system": "Debian"}
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    """Of a run that was cut short."""
+    made = Journal(tmp_path / command.JOURNAL)
+    settings = {"kills": 3, "engine": "scapy", "quick": False}
+    made.add("begun", {"machine": MACHINE, "settings": settings, "planned": ["blackouts", "costs", "others"]})
+    for number, seconds in enumerate((0.03, 0.05, 0.04), start=1):
+        made.add("blackout", {"era": "vrrp3", "number": number, "seconds": seconds, "false": number % 2})
+    made.add("done", {"what": "blackouts"})
+    for age, fate in ((0.2, "reset"), (0.3, "lives"), (3.2, "lives"), (4.4, "lives"), (1.0, "silent")):
+        made.add("survival", {"mode": "sync", "method": "dr", "load": "quiet", "age": age, "fate": fate})
+    made.add("survival", {"mode": "mh", "method": "tun", "load": "crowd", "age": 4.0, "fate": "lives"})
+    for sync, rate in ((False, 1000.0), (True, 900.0)):
+        counts = {"connections": 800, "records": 1600 * sync, "messages": 40 * sync}
+        made.add("cost", {"engine": "scapy", "round": 1, "sync": sync, "rate": rate, **counts})
+    made.add("failed", {"what": "costs", "why": "wrk has ended"})
+    return made
+
+
+def test_the_tables(journal: Journal) -> None:
+    found = measured.summary(journal)
+    blackout, by_age, crowd, cost = measured.tables(found).values()
+    assert blackout[1] == ["VRRPv3: 10 ms", "0.0361", "3", "0.03", "0.04", "0.05", "2"]
+    assert by_age[1] == ["synchronisation", "VS-DR", "1 of 2", "1 of 1", "-", "0 of 2"]
+    assert crowd[1:] == [["mh and sloppy_tcp, no synchronisation", "VS-TUN", "1", "0", "100 %"]]
+    assert cost[1] == ["scapy", "1,000", "900", "90% (90% to 90%)", "2.00", "20.0", "74"]
+    assert measured.missing(found) == [
+        "Not measured: costs (wrk has ended)",
+        "Not measured: others (the run was cut short before)",
+    ]
+
+
+def test_the_files(journal: Journal, tmp_path: Path) -> None:
+    found = measured.summary(journal)
+    measured.write(found, tmp_path)
+    charts.draw(found, tmp_path)
+    assert json.loads((tmp_path / "failover.json").read_text()) == found
+    rows = list(csv.reader((tmp_path / "failover.csv").open()))
+    assert rows[1] == ["blackout", "vrrp3", "dr", "", "1", "seconds", "0.030000"]
+    assert ["survival", "sync", "dr", "quiet", "0.0", "reset", "1"] in rows
+    for name in ("blackout", "survival"):
+        assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_run_is_shown_again(journal: Journal, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.show(journal.file.parent) == 1  # not everything was measured
+    assert "VRRPv3: 10 ms" in capsys.readouterr().out
+    with pytest.raises(BadRequest, match=r"it has no measured\.jsonl"):
+        command.show(journal.file.parent / "none")
+
+
+def test_what_is_computed_are_the_times_of_the_techniques() -> None:
+    assert {era.name: round(era.expected, 4) for era in ERAS} == {
+        "heartbeat": 10.0,
+        "vrrp": 3.6094,
+        "vrrp3": 0.0361,
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ({"kills": 0}, "--kills 0: expected 1 to 200."),
+        ({"only": "blackout,else"}, "--only 'else' is unknown: choose from blackout, survival, cost."),
+        ({"engine": "ipvs"}, "--engine 'ipvs': choose from scapy, ebpf."),
+    ],
+)
+def test_what_makes_no_sense_is_refused(words: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        FailoverOptions(**words)
+    assert str(refused.value) == sentence
+
+
+def test_the_number_of_kills() -> None:
+    assert [FailoverOptions(**words).count for words in ({}, {"quick": True}, {"kills": 7})] == [20, 2, 7]
+    assert set(survival.steps(FailoverOptions(quick=True))) == {mode.title for mode in survival.MODES}
+
+
+def test_the_page_shows_what_is_kept() -> None:
+    found = json.loads((command.KEPT / "failover.json").read_text())
+    page = command.PAGE.read_text()
+    assert page == measured.replaced(page, found)
+    assert len(measured.tables(found)) == 4
