@@ -27,6 +27,6 @@ export function bindKeys(actions) {
       make("tbody", null, actions.map(([, shown, text]) =>
         make("tr", null, make("th", { scope: "row" }, shown.map((key) => make("kbd", null, key))), make("td", null, text))))),
     make("p", null, toggle, make("label", { for: "keys-on" }, "Single keys are on (Tab, Enter and the arrows within a list always work)")),
-    make("form", { method: "dialog" }, make("button", { class: "primary" }, "Close")),
+    make("button", { type: "button", class: "primary", onclick: () => help.close() }, "Close"),
   );
 }

@@ -210,7 +210,8 @@ export class Network {
       if (owner) owners.add(owner.name);
     }
     if (!owners.size) {
-      for (const host of this.store.hosts.values()) if (host.role === "director" && this.#hasVip(host)) owners.add(host.name);
+      const directors = [...this.store.hosts.values()].filter((host) => host.role === "director");
+      for (const host of directors) if (directors.length === 1 || this.#hasVip(host)) owners.add(host.name);
     }
     return owners;
   }

@@ -72,8 +72,7 @@ export class Store {
       case "links":
         return insert(this.links, item);
       case "neighbours":
-        if (!this.neighbours.has(item.host)) this.neighbours.set(item.host, []);
-        return insert(this.neighbours.get(item.host), item);
+        return this.#know(item);
       case "finding":
         return insert(this.findings, item);
       case "report":
@@ -85,6 +84,7 @@ export class Store {
 
   #addPacket(packet) {
     insert(this.packets, packet);
+    if (packet.arp) this.#learn(packet);
     const connection = this.#connection(packet.connection || group(packet), packet.t);
     connection.packets += 1;
     connection.steps = null;
@@ -98,6 +98,20 @@ export class Store {
     let place = hops.length;
     while (place > 0 && (hops[place - 1].hop ?? -1) > (packet.hop ?? -1)) place -= 1;
     hops.splice(place, 0, packet);
+  }
+
+  // A captured ARP reply for a VIP tells what the host that receives it holds from then on.
+  #learn({ host, interface: name, t, id, frame, arp }) {
+    if (arp.op !== "reply" || !this.document.vips.includes(arp.sender_ip) || !frame) return;
+    const port = this.hosts.get(host)?.interfaces.find((one) => one.name === name);
+    if (!port || port.mac !== frame.dst) return;
+    this.#know({ id, t, kind: "neighbours", host, entries: [{ ip: arp.sender_ip, mac: arp.sender_mac }], learnt: true });
+  }
+
+  #know(item) {
+    const { host } = item;
+    if (!this.neighbours.has(host)) this.neighbours.set(host, []);
+    insert(this.neighbours.get(host), item);
   }
 
   #connection(key, t) {

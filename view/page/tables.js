@@ -1,9 +1,20 @@
 // The director's tables at the instant shown, and the states of a connection as a diagram.
 
-import { draw, figure, interval, make, setText, table } from "./dom.js";
+import { draw, endpoint, figure, interval, make, setText, table } from "./dom.js";
 import { countUntil, latest } from "./store.js";
 
 const MOST = 200; // rows of a table; the filter of the connections finds the others
+
+// Columns that are shown where a server has something in them.
+const COUNTED = [
+  ["connections", (server) => server.connections],
+  ["packets in", (server) => server.packets_in],
+  ["packets out", (server) => server.packets_out],
+  ["bytes in", (server) => server.bytes_in],
+  ["bytes out", (server) => server.bytes_out],
+  ["connections/s", (server) => server.rates?.connections ?? server.rate],
+  ["packets/s", (server) => server.rates && server.rates.packets_in + server.rates.packets_out],
+];
 
 export class Tables {
   constructor(panel, player) {
@@ -36,20 +47,20 @@ export class Tables {
   }
 
   #service(service) {
-    const where = service.mark ? `firewall mark ${service.mark}` : `${service.protocol} ${service.address}:${service.port}`;
-    const more = service.persistent ? `, persistent ${service.persistent} s` : "";
+    const where = service.mark ? `firewall mark ${service.mark}` : `${service.protocol} ${endpoint(service.address, service.port)}`;
+    const persistent = service.persistent ? `, persistent ${service.persistent} s` : "";
     const shown = service.servers.slice(0, MOST);
-    const rated = shown.some((server) => server.rate !== undefined && server.rate !== null);
     const rest = service.servers.length - shown.length;
+    const more = COUNTED.filter(([, value]) => shown.some((server) => value(server)));
     const built = table(
-      `Service ${where}, scheduler ${service.scheduler}${more}${rest > 0 ? ` (${rest} more servers)` : ""}`,
-      ["real server", "address", "method", "weight", "active", "inactive", ...(rated ? ["rate"] : [])],
+      `Service ${where}, scheduler ${service.scheduler}${persistent}${rest > 0 ? ` (${rest} more servers)` : ""}`,
+      ["real server", "address", "method", "weight", "active", "inactive", ...more.map(([name]) => name)],
       shown.map((server) => {
-        const full = `${server.address}:${server.port}`;
+        const full = endpoint(server.address, server.port);
         return [
           this.store.serverName(full) || full, full, server.method,
           server.weight === 0 ? make("strong", null, "0, quiesced") : server.weight,
-          server.active, server.inactive, ...(rated ? [rateText(server.rate)] : []),
+          server.active, server.inactive, ...more.map(([, value]) => value(server) ?? ""),
         ];
       }),
     );
@@ -60,8 +71,8 @@ export class Tables {
     const plain = item.connections.filter((one) => !one.template);
     const templates = item.connections.filter((one) => one.template);
     const order = (list) => [...list].sort((a, b) => (b.key === chosen) - (a.key === chosen));
-    const build = (caption, list) => table(
-      `${caption}: ${list.length}${list.length > MOST ? `, ${MOST} shown` : ""}`,
+    const build = (caption, list, total = 0) => table(
+      `${caption}: ${total || list.length}${(total || list.length) > Math.min(list.length, MOST) ? `, ${Math.min(list.length, MOST)} shown` : ""}`,
       ["client", "virtual", "real server", "state", "time to live"],
       order(list).slice(0, MOST).map((one) => {
         const client = this.store.connections.has(one.key)
@@ -70,19 +81,13 @@ export class Tables {
         return [client, one.virtual, this.store.labelOf(one.server), one.state, interval(one.expires)];
       }),
     );
-    this.connections.replaceChildren(build("Connections", plain), ...(templates.length ? [build("Templates (persistence)", templates)] : []));
+    this.connections.replaceChildren(build("Connections", plain, templates.length ? 0 : item.connections_total), ...(templates.length ? [build("Templates (persistence)", templates)] : []));
   }
 
   #counters(counters) {
     const rows = flatten(counters);
     this.counters.replaceChildren(...(rows.length ? [table("Counters", ["counter", "value"], rows)] : []));
   }
-}
-
-function rateText(rate) {
-  if (rate === null || rate === undefined) return "";
-  if (typeof rate === "object") return Object.entries(rate).map(([name, value]) => `${name} ${value}`).join(", ");
-  return `${rate}/s`;
 }
 
 function flatten(value, prefix = "") {
