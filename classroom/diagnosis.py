@@ -45,6 +45,11 @@ CAUSES = {
     "quiesced": "all real servers of a service are quiesced or over their thresholds",
     "table_full": "the connection table is full",
     "drop_packet": "the director drops new connections to defend itself",
+    "arp_filtered": "a packet filter drops ARP",
+    "duplicate_mac": "two interfaces on a segment have the same MAC address",
+    "wrong_method": "a rule has the wrong forwarding method",
+    "tc_filter": "a traffic-control filter drops packets",
+    "no_files": "a server process has no file descriptors left",
     "not_listening": "no program on the real server listens on the service's port",
 }
 EVIDENCE = {

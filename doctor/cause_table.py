@@ -11,7 +11,7 @@ from rich.text import Text
 
 from doctor.causes import Cause
 from doctor.path import Difference, differences, last_seen
-from doctor.state import OUT, LabState, Sighting, Trial
+from doctor.state import DIRECTOR, OUT, LabState, Sighting, Trial
 from labs.terminal.screen import make_console, table_box
 
 _WIDE = 100  # columns, without a terminal
@@ -37,11 +37,11 @@ def show(
     unread = list(_unread(state, causes))
     explained = {cause.host for cause in causes if cause.cause not in _HARMLESS}
     found = [one for one in differences(state) if one.host not in explained]
-    for line in (*unread, *_failures(state)):
+    for line in (*unread, *_failures(state), *_resent(state)):
         console.print(line, markup=False)
     if causes:
         console.print(_table("root cause", ((one.host, _block(one, titles[one.cause])) for one in causes)))
-    fails = bool(state.failures or state.silent_servers)
+    fails = bool(state.troubled)
     if (fails or found) and not explained:
         none = f"None of the {len(titles)} known causes applies."
         console.print("That does not explain why clients fail." if causes else none, markup=False)
@@ -94,8 +94,19 @@ def _failures(state: LabState) -> Iterator[str]:
         hosts = " ".join(dict.fromkeys(trial.host for trial in all_of if not trial.served))
         yield f"Clients fail at {state.vip}:{port}: {counted} ({hosts})."
     if (state.failures or state.silent_servers) and any(one.wanted for one in state.trials):
-        straight = [f"{one.wanted} {_end(one)}" for one in state.trials if one.wanted and not one.served]
+        straight = dict.fromkeys(
+            f"{one.wanted} {_end(one)}" for one in state.trials if one.wanted and not one.served
+        )
         yield f"Real servers, tried directly from the director: {', '.join(straight) or 'all answer'}."
+
+
+def _resent(state: LabState) -> Iterator[str]:
+    """`Packets get lost: 5 of 18 connections were served at a second attempt only.`"""
+    if state.resent:
+        yield (
+            f"Packets get lost: {len(state.resent)} of {len(state.trials)} connections were served only "
+            "after a packet had been sent again."
+        )
 
 
 def _answers(state: LabState) -> Iterator[str]:
@@ -112,7 +123,7 @@ def _end(trial: Trial) -> str:
 def _lost(state: LabState) -> dict[str, list[tuple[Trial, Sighting]]]:
     """By host: the trials that failed and were seen there last."""
     found: dict[str, list[tuple[Trial, Sighting]]] = {}
-    for trial in state.failures or state.silent_servers:
+    for trial in state.troubled:
         seen = last_seen(trial)
         if seen:
             found.setdefault(seen.host, []).append((trial, seen))
@@ -179,7 +190,9 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
     else:
         inside = Text(f"{name} got the packet, and neither answered it nor passed it on")
         look += "nft list ruleset; tc -s qdisc show"
-    drops = [rule.text for rule in host.filters if rule.verdict in ("drop", "reject")] if host else []
+    # The director has a filter of its own, in front of its kernel: it is no suspect.
+    shown = host.filters if host and host.role != DIRECTOR else ()
+    drops = [rule.text for rule in shown if rule.verdict in ("drop", "reject")]
     filters = [("filters", Text("\n".join(drops[:_FEW])))]
     rows = (*_seen(lost), ("is", inside), *(filters if drops else ()), *(counters if counted else ()))
     return _grid(*rows, ("look at", Text(look, "green")))

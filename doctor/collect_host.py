@@ -32,8 +32,14 @@ _ANY = "0.0.0.0"
 
 
 def collect(targets: list[str]) -> dict[str, object]:
-    """Everything; `ip`, `nft` and `rules` are the output of these programs."""
-    asked = ["address show", "route show", "neighbour show", *(f"route get {target}" for target in targets)]
+    """Everything; `ip`, `nft`, `rules` and `tc` are the output of these programs."""
+    asked = [
+        "address show",
+        "route show",
+        "neighbour show",
+        "rule show",
+        *(f"route get {target}" for target in targets),
+    ]
     nft = _output("", "nft", "-j", "list", "ruleset")
     processes, sockets = _processes()
     return {
@@ -52,6 +58,7 @@ def collect(targets: list[str]) -> dict[str, object]:
         "processes": processes,
         "nft": nft,
         "rules": _output("", "nft", "-a", "list", "ruleset") if '"rule"' in nft else "",
+        "tc": list(_traffic_filters()),
     }
 
 
@@ -76,6 +83,17 @@ def _output(text: str, *command: str) -> str:
     if process:
         os.waitpid(process, 0)
     return printed
+
+
+def _traffic_filters() -> Iterator[tuple[str, str, str]]:
+    """Interface, hook, and what tc prints of its filters there."""
+    for line in _output("", "tc", "qdisc", "show").splitlines():
+        words = line.split()  # qdisc clsact ffff: dev eth0 parent ffff:fff1
+        if len(words) > 4 and words[1] in ("clsact", "ingress"):
+            for hook in ("ingress", "egress")[: 2 if words[1] == "clsact" else 1]:
+                printed = _output("", "tc", "filter", "show", "dev", words[4], hook)
+                if printed.strip():
+                    yield words[4], hook, printed
 
 
 def _settings() -> Iterator[tuple[str, int]]:
@@ -144,7 +162,7 @@ def _unix_listeners() -> Iterator[tuple[str, str, str, int]]:
 _Socket = tuple[int, str, str]  # a process: pid, program, state
 
 
-def _processes() -> tuple[list[tuple[int, str, str, bool]], dict[str, _Socket]]:
+def _processes() -> tuple[list[tuple[int, str, str, bool, int, int]], dict[str, _Socket]]:
     """The processes in this network namespace, but for this one; and the sockets they have, by inode."""
     here, found, sockets = os.readlink("/proc/self/ns/net"), [], {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -157,13 +175,21 @@ def _processes() -> tuple[list[tuple[int, str, str, bool]], dict[str, _Socket]]:
                 name, _, rest = file.read().partition("(")[2].rpartition(")")
             state = rest.split()[0]
             targets = [os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]
-            found.append((int(pid), (command or name)[:_LONGEST], state, _TUN in targets))
+            shown = (command or name)[:_LONGEST]
+            found.append((int(pid), shown, state, _TUN in targets, len(targets), _most_files(pid)))
             for target in targets:
                 if target.startswith("socket:["):
                     sockets[target[8:-1]] = (int(pid), name, state)
         except (OSError, IndexError):
             continue
     return found, sockets
+
+
+def _most_files(pid: str) -> int:
+    """Its soft limit of open file descriptors; 0 if there is none."""
+    with open(f"/proc/{pid}/limits") as lines:
+        found = [line.split()[3] for line in lines if line.startswith("Max open files")]
+    return int(found[0]) if found and found[0].isdigit() else 0
 
 
 def _dotted(hexadecimal: str) -> str:

@@ -56,7 +56,7 @@ def collect_lab(running: RunningLab) -> LabState:
     """The state of the lab, in half a second, or three where clients fail; a broken lab raises nothing."""
     plan = running.plan
     director = _director()
-    trying = Trials(running, director.services)
+    trying = Trials(running, director)
     trials = trying.first()
     setups = {setup.name: setup for setup in plan.setups}
     with ThreadPoolExecutor(_AT_ONCE) as pool:

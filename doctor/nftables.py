@@ -1,15 +1,17 @@
 """Packet filters: the rules that nft lists, and what they do with one packet.
 
 A packet is described by some facts: `{"ip saddr": "203.0.113.2", "icmp type": "destination-unreachable"}`.
-A match on any other fact counts as false, unless it is about interfaces: a packet that might pass is never
-reported as dropped.
+What a match says of any other fact is not known, unless it is about interfaces, or headers that the packet
+does not have. `dropped` is certain: a packet that might pass is never reported. `suspects` are the rules that
+may drop it: they depend on its length or TTL, on a rate, on a random number.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
+from operator import ge, gt, le, lt
 from typing import Any
 
 from doctor.state import FilterRule
@@ -23,6 +25,8 @@ _TRANSLATES_SOURCE = ("snat", "masquerade")
 _COUNTS = (*_FINAL, *_JUMPS, *_TRANSLATES, *_TRANSLATES_SOURCE, "counter", "log", "comment")
 _INTERFACES = ("iifname", "oifname", "iif", "oif")
 _DROPPED = ("drop", "reject")
+_TRANSPORTS = ("tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "ip6", "arp", "ether", "vlan")
+_RANDOM = "numgen"  # nft numgen; iptables -m statistic becomes it
 _TABLE = re.compile(r"table (\S+) (\S+) \{")
 _HANDLE = re.compile(r"\s*(.*\S)\s+# handle (\d+)")
 _DEEPEST = 16  # nested chains
@@ -32,13 +36,42 @@ def rules(listed: Iterable[Mapping[str, Any]], text: str) -> tuple[FilterRule, .
     """The rules of a ruleset in nft's JSON, with their text from its listing."""
     listed = list(listed)
     chains = {_of(one["chain"], "name"): one["chain"] for one in listed if "chain" in one}
+    sets = {_of(one["set"], "name"): one["set"].get("elem", []) for one in listed if "set" in one}
     texts = _texts(text)
     found = [
-        _rule(one["rule"], chains.get(_of(one["rule"], "chain"), {}), texts)
+        _rule(rule, chains.get(_of(rule, "chain"), {}), texts)
         for one in listed
         if "rule" in one
+        for rule in _expanded(one["rule"], sets)
     ]
     return (*found, *map(_policy, (chain for chain in chains.values() if chain.get("policy") == "drop")))
+
+
+_Sets = Mapping[tuple[str, str, str], Sequence[Any]]
+
+
+def _expanded(rule: Mapping[str, Any], sets: _Sets) -> Iterator[Mapping[str, Any]]:
+    """With the elements of named sets; a verdict map becomes a rule for each of its elements."""
+    expressions = [_with_elements(one, rule, sets) for one in rule.get("expr", [])]
+    vmap = next((one["vmap"] for one in expressions if "vmap" in one), None)
+    if not isinstance(vmap, Mapping) or not isinstance(vmap.get("data"), Mapping):
+        yield {**rule, "expr": expressions}
+        return
+    others = [one for one in expressions if "vmap" not in one]
+    for value, verdict in vmap["data"].get("set", []):
+        match = {"match": {"op": "==", "left": vmap["key"], "right": value}}
+        yield {**rule, "expr": [*others, match, verdict]}
+
+
+def _with_elements(expression: Mapping[str, Any], rule: Mapping[str, Any], sets: _Sets) -> Mapping[str, Any]:
+    match = expression.get("match")
+    if not isinstance(match, Mapping):
+        return expression
+    name = match.get("right")
+    if not isinstance(name, str) or not name.startswith("@"):
+        return expression
+    elements = sets.get((rule["family"], rule["table"], name[1:]))
+    return expression if elements is None else {"match": {**match, "right": {"set": list(elements)}}}
 
 
 def _of(thing: Mapping[str, Any], name: str) -> tuple[str, str, str]:
@@ -97,9 +130,22 @@ def dropped(filters: Sequence[FilterRule], packet: Packet, *hooks: str) -> Filte
     return next((rule for rule in _decisions(filters, packet, hooks) if rule.verdict in _DROPPED), None)
 
 
-def redirected(filters: Sequence[FilterRule], packet: Packet) -> bool:
-    """Whether a rule redirects an incoming packet to another port or address."""
-    return any(rule.verdict.startswith(_TRANSLATES) for rule in _decisions(filters, packet, ("prerouting",)))
+def suspects(filters: Sequence[FilterRule], packet: Packet, *hooks: str) -> Iterator[FilterRule]:
+    """The rules at these hooks that drop the packet, or may, in the order in which it meets them."""
+    for base in _bases(filters, hooks):
+        yield from _may_drop(filters, base, base.chain, packet, _DEEPEST)
+
+
+def drops_at_random(rule: FilterRule, packet: Packet) -> bool:
+    """Whether nothing but a random number, or a counter, decides if a suspect drops the packet."""
+    open_ones = [one for one in rule.matches if _is_met(one, packet) is None]
+    return bool(open_ones) and all(_name(_left(one)).startswith(_RANDOM) for one in open_ones)
+
+
+def redirection(filters: Sequence[FilterRule], packet: Packet) -> FilterRule | None:
+    """The rule that redirects an incoming packet to another port or address."""
+    decisions = _decisions(filters, packet, ("prerouting",))
+    return next((rule for rule in decisions if rule.verdict.startswith(_TRANSLATES)), None)
 
 
 def translation(filters: Sequence[FilterRule], packet: Packet) -> FilterRule | None:
@@ -110,20 +156,28 @@ def translation(filters: Sequence[FilterRule], packet: Packet) -> FilterRule | N
 
 def _decisions(filters: Sequence[FilterRule], packet: Packet, hooks: Sequence[str]) -> Iterator[FilterRule]:
     """The deciding rule of each base chain at these hooks, in order."""
+    for base in _bases(filters, hooks):
+        rule = _walk(filters, base, base.chain, packet, _DEEPEST)
+        if rule:
+            yield rule
+
+
+def _bases(filters: Sequence[FilterRule], hooks: Sequence[str]) -> Iterator[FilterRule]:
+    """A rule of each base chain at these hooks, in the order of hooks and priorities."""
     bases = {(one.family, one.table, one.chain): one for one in filters if one.hook in hooks}
     for base in sorted(bases.values(), key=lambda one: (hooks.index(one.hook), one.priority)):
         if base.family in ("ip", "inet", "netdev"):
-            rule = _walk(filters, base, base.chain, packet, _DEEPEST)
-            if rule:
-                yield rule
+            yield base
 
 
 def _walk(
     filters: Sequence[FilterRule], base: FilterRule, chain: str, packet: Packet, deep: int
 ) -> FilterRule | None:
-    """The rule of a chain that decides about the packet; the policy is the last."""
+    """The rule of a chain that certainly decides about the packet; the policy is the last."""
     for rule in _in_chain(filters, base, chain):
-        if not rule.verdict or not all(_is_met(match, packet) for match in rule.matches):
+        met = [_is_met(match, packet) for match in rule.matches]
+        may_pass = rule.verdict == "accept" and False not in met
+        if not rule.verdict or not (all(met) or may_pass):
             continue
         if rule.verdict == "return":
             return None
@@ -137,24 +191,92 @@ def _walk(
     return None
 
 
+def _may_drop(
+    filters: Sequence[FilterRule], base: FilterRule, chain: str, packet: Packet, deep: int
+) -> Iterator[FilterRule]:
+    """The rules of a chain that drop the packet, or may, until one that decides for certain."""
+    for rule in _in_chain(filters, base, chain):
+        met = [_is_met(match, packet) for match in rule.matches]
+        if not rule.verdict or False in met:
+            continue
+        if rule.verdict.startswith(_JUMPS):
+            if deep:
+                yield from _may_drop(filters, base, rule.verdict.partition(" ")[2], packet, deep - 1)
+        elif rule.verdict in _DROPPED:
+            yield rule
+        if rule.verdict in _FINAL and all(met):
+            return
+
+
 def _in_chain(filters: Iterable[FilterRule], base: FilterRule, chain: str) -> Iterator[FilterRule]:
     place = base.family, base.table, chain
     return (rule for rule in filters if (rule.family, rule.table, rule.chain) == place)
 
 
-def _is_met(expression: Mapping[str, Any], packet: Packet) -> bool:
+def _is_met(expression: Mapping[str, Any], packet: Packet) -> bool | None:
+    """Whether the packet meets it; None if that is not known."""
     match = expression.get("match")
+    left, mask = _left(expression), None
     if not isinstance(match, Mapping):
-        return False
-    name = _name(match.get("left"))
+        return None
+    if isinstance(left, Mapping) and "&" in left:
+        left, mask = left["&"]
+    name = _name(left)
     if name not in packet:
-        return name in _INTERFACES
-    same = any(_is(packet[name], value) for value in _values(match.get("right")))
-    return not same if match.get("op") == "!=" else same
+        return True if name in _INTERFACES else None if _has(packet, name) else False
+    fact, operator, right = packet[name], match.get("op"), match.get("right")
+    if isinstance(fact, frozenset):
+        return _flags(fact, operator, right, mask)
+    if mask is not None:
+        return None
+    if operator in _COMPARISONS:
+        return _COMPARISONS[operator](fact, right) if _are_numbers(fact, right) else None
+    same = any(_is(fact, value) for value in _values(right))
+    return not same if operator == "!=" else same
+
+
+_COMPARISONS: Mapping[Any, Callable[[Any, Any], bool]] = {"<": lt, ">": gt, "<=": le, ">=": ge}
+
+
+def _are_numbers(*values: Any) -> bool:
+    return all(isinstance(value, int) for value in values)
+
+
+def _has(packet: Packet, name: str) -> bool:
+    """Whether a packet may have such a field at all: a TCP packet has none of UDP."""
+    header = name.partition(" ")[0]
+    protocols = packet.get("l4proto")
+    known = protocols if isinstance(protocols, tuple) else (protocols,)
+    return header not in _TRANSPORTS or header in known
+
+
+def _flags(fact: frozenset[str], operator: Any, right: Any, mask: Any) -> bool:
+    """TCP flags: `in` is any of them, `==` all of those that the mask has, and no other."""
+    wanted = frozenset(_words(right))
+    if operator == "in":
+        return bool(fact & wanted)
+    same = (fact & frozenset(_words(mask)) if mask is not None else fact) == wanted
+    return not same if operator == "!=" else same
+
+
+def _words(value: Any) -> Iterator[str]:
+    """`syn`, `["syn", "ack"]`, `{"|": ["syn", "ack"]}`."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _words(list(value.values()))
+    elif isinstance(value, list):
+        for one in value:
+            yield from _words(one)
+
+
+def _left(expression: Mapping[str, Any]) -> Any:
+    match = expression.get("match")
+    return match.get("left") if isinstance(match, Mapping) else None
 
 
 def _name(left: Any) -> str:
-    """`icmp type`, `ip saddr`, `l4proto`, `ct state`."""
+    """`icmp type`, `ip saddr`, `l4proto`, `ct state`, `numgen random`."""
     if not isinstance(left, Mapping):
         return ""
     kind, what = next(iter(left.items()), ("", {}))
@@ -164,7 +286,7 @@ def _name(left: Any) -> str:
         return str(what.get("key", ""))
     if kind == "payload":
         return f"{what.get('protocol', '')} {what.get('field', '')}"
-    return f"{kind} {what.get('key', '')}"
+    return f"{kind} {what.get('key') or what.get('mode', '')}"
 
 
 def _values(right: Any) -> Iterator[Any]:
@@ -186,6 +308,8 @@ def _is(fact: Any, value: Any) -> bool:
         return _is_address(fact) and IPv4Address(fact) in IPv4Network(f"{prefix['addr']}/{prefix['len']}")
     if isinstance(value, Mapping) and "range" in value:
         low, high = value["range"]
+        if _is_address(fact) and _is_address(low):
+            return IPv4Address(low) <= IPv4Address(fact) <= IPv4Address(high)
         return isinstance(fact, int) and isinstance(low, int) and low <= fact <= high
     return bool(fact == value)
 

@@ -10,7 +10,18 @@ from threading import Lock
 from typing import Any
 
 from doctor.nftables import rules
-from doctor.state import Address, HostState, Link, Listener, Neighbour, NextHop, Process, Route
+from doctor.state import (
+    Address,
+    HostState,
+    Link,
+    Listener,
+    Neighbour,
+    NextHop,
+    PolicyRule,
+    Process,
+    Route,
+    TrafficFilter,
+)
 
 _Entries = Iterable[Mapping[str, Any]]
 _ONE_AT_A_TIME = Lock()  # two threads in ast.parse() upset each other before Python 3.12 (gh-106905)
@@ -23,7 +34,7 @@ def parse_host(host: HostState, printed: str) -> HostState:
             seen = ast.literal_eval(printed)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise ValueError(f"not output of collect_host.py: {printed!r:.60}") from None
-    devices, routes, neighbours, *next_hops = _lists(seen["ip"])
+    devices, routes, neighbours, policy, *next_hops = _lists(seen["ip"])
     return replace(
         host,
         links=tuple(map(_link, devices)),
@@ -36,6 +47,10 @@ def parse_host(host: HostState, printed: str) -> HostState:
         counters=seen["counters"],
         listeners=tuple(Listener(*one) for one in seen["listeners"]),
         processes=tuple(Process(*one) for one in seen["processes"]),
+        rules=tuple(_policy_rules(policy)),
+        traffic_filters=tuple(
+            TrafficFilter(interface, hook, _first_filter(printed)) for interface, hook, printed in seen["tc"]
+        ),
         filters=rules(json.loads(seen["nft"] or "{}").get("nftables", []), seen["rules"]),
     )
 
@@ -47,8 +62,8 @@ def _lists(text: str) -> list[list[Any]]:
         part, end = decoder.raw_decode(text, at)
         found.append(part)
         at = text.find("[", end)
-    if len(found) < 3:
-        raise ValueError(f"ip printed {len(found)} lists, expected 3 or more")
+    if len(found) < 4:
+        raise ValueError(f"ip printed {len(found)} lists, expected 4 or more")
     return found
 
 
@@ -103,3 +118,31 @@ def _next_hop(one: Mapping[str, Any]) -> NextHop:
 def _neighbours(entries: _Entries) -> Iterator[Neighbour]:
     for one in entries:
         yield Neighbour(one["dst"], one.get("dev", ""), one.get("lladdr", ""), " ".join(one.get("state", ())))
+
+
+_OF_THE_KERNEL = ((0, "local"), (32766, "main"), (32767, "default"))
+
+
+def _policy_rules(entries: _Entries) -> Iterator[PolicyRule]:
+    """Those besides the kernel's own."""
+    for one in entries:
+        if (one.get("priority"), one.get("table")) in _OF_THE_KERNEL and one.get("src") == "all":
+            continue
+        words = [f"from {_prefix(one, 'src')}"]
+        words += [f"to {_prefix(one, 'dst')}"] if "dst" in one else []
+        words += [f"{name} {one[name]}" for name in ("fwmark", "iif", "oif", "ipproto") if name in one]
+        words.append(one.get("action") or f"lookup {one.get('table', '?')}")
+        yield PolicyRule(one.get("priority", 0), " ".join(words))
+
+
+def _prefix(one: Mapping[str, Any], end: str) -> str:
+    length = one.get(f"{end}len")
+    return str(one.get(end)) if length is None else f"{one.get(end)}/{length}"
+
+
+def _first_filter(printed: str) -> str:
+    """The first line that names a filter, `filter protocol ip ... handle 0x1 ...`, with its action."""
+    lines = [" ".join(line.split()) for line in printed.splitlines()]
+    full = [line for line in lines if " handle " in line or " fh " in line]
+    actions = [line for line in lines if line.startswith(("action", "police"))]
+    return "; ".join([*(full or lines)[:1], *actions[:1]])

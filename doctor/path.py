@@ -17,8 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from doctor.nftables import dropped, redirected
-from doctor.queries import is_silenced, option, services_of
+from doctor.nftables import dropped, redirection
+from doctor.queries import METHODS, is_silenced, option, services_of
 from doctor.routing import longest, next_hop
 from doctor.state import (
     OTHERS,
@@ -40,7 +40,6 @@ from doctor.state import (
 
 _HOPS = 8
 _STRICT = 1  # rp_filter
-_METHODS = {"nat": "Masq", "tun": "Tunnel", "dr": "Route"}
 _TUNNEL = "tunl0"
 _IN, _THROUGH, _OUT = ("ingress", "prerouting", "input"), ("ingress", "prerouting", "forward"), ("output",)
 _LAST = "postrouting"
@@ -79,11 +78,13 @@ class _Packet:
         if self.protocol != "tcp":
             return {**ends, "l4proto": ("ipip", "ipencap", 4), "ip protocol": ("ipip", "ipencap", 4)}
         which, state = ("sport", "established") if self.is_reply else ("dport", "new")
+        flags = frozenset({"syn", "ack"} if self.is_reply else {"syn"})
         return {
             **ends,
             **dict.fromkeys((f"tcp {which}", f"th {which}"), self.port),
             "l4proto": ("tcp", 6),
             "ip protocol": ("tcp", 6),
+            "tcp flags": flags,
             "ct state": state,
         }
 
@@ -245,7 +246,7 @@ def _rule(
             "ipvsadm -Ln",
         )
         return
-    right = _METHODS[state.method]
+    right = METHODS[state.method]
     if target.method not in ("", "Local", right):
         yield Difference(
             name, "rule", f"forwarding method {right}", f"{place} has {target.method}", "ipvsadm -Ln"
@@ -282,7 +283,7 @@ def _accepts(state: LabState, server: HostState, request: _Packet, target: Targe
             str(hop) if hop.interface else "the kernel drops them",
             f"ip route get {request.dest} from {request.source} iif {inbound}",
         )
-    if not redirected(server.filters, request.facts):
+    if not redirection(server.filters, request.facts):
         yield from _listens(state, server, request.dest, target.port, target)
 
 

@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from doctor.nftables import Packet, redirected
-from doctor.state import HostState, LabState, PlannedServer, Service
+from doctor.nftables import Packet, redirection
+from doctor.state import FilterRule, HostState, LabState, PlannedServer, Service
 
 # ---- services ----
 
 FTP, HTTP = 21, 80
+METHODS = {"nat": "Masq", "tun": "Tunnel", "dr": "Route"}  # as ipvsadm prints them
 
 
 def services_of(state: LabState, port: int) -> list[Service]:
@@ -68,9 +69,20 @@ def served_port(state: LabState, server: PlannedServer) -> int:
     return server.ports[0] if state.method == "nat" else HTTP
 
 
+def redirected(host: HostState, address: str, port: int) -> FilterRule | None:
+    """The rule of the host's own packet filter that redirects requests for that port."""
+    return redirection(host.filters, request_packet("", address, port))
+
+
 def is_redirected(host: HostState, address: str, port: int) -> bool:
-    """Whether the host's own packet filter redirects requests for that port."""
-    return redirected(host.filters, request_packet("", address, port))
+    """Whether requests for that port are redirected to where a program listens."""
+    rule = redirected(host, address, port)
+    if rule is None:
+        return False
+    other = rule.verdict.partition(" ")[2]
+    number = int(other) if other.isdigit() else port
+    # DNAT may lead to another host, of which this one knows nothing.
+    return not rule.verdict.startswith("redirect") or host.listens(host.main.address, number)
 
 
 def start_httpd(host: HostState) -> Iterator[str]:
@@ -96,6 +108,7 @@ def request_packet(client: str, address: str, port: int) -> Packet:
         **_headers(("tcp", 6), client, address),
         "tcp dport": port,
         "th dport": port,
+        "tcp flags": frozenset({"syn"}),
         "ct state": "new",
     }
 
@@ -105,6 +118,7 @@ def reply_packet(address: str, client: str, port: int) -> Packet:
         **_headers(("tcp", 6), address, client),
         "tcp sport": port,
         "th sport": port,
+        "tcp flags": frozenset({"syn", "ack"}),
         "ct state": "established",
     }
 

@@ -115,7 +115,9 @@ def repairs(step: Step) -> Iterator[str]:
         if used.destination != _DEFAULT or used.kind:
             yield f"ip route del {used}"
     if used and (used.gateway, used.interface) == (step.gateway, step.interface):
-        if len(left) == len(host.routes):
+        if host.rules:
+            yield from (f"ip rule del priority {rule.priority}" for rule in host.rules)
+        elif len(left) == len(host.routes):
             yield "ip rule flush"
             yield from (f"ip rule add priority {priority} lookup {table}" for table, priority in _RULES)
         return
@@ -144,6 +146,11 @@ def _is_planned(host: HostState, route: Route) -> bool:
 
 def _connected(plug: Plug) -> str:
     return str(IPv4Interface(f"{plug.address}/{plug.prefix}").network)
+
+
+def policy_text(host: HostState) -> str:
+    """`; ip rule has 100: from 203.0.113.1 lookup 77`, or "" if it has the kernel's own rules only."""
+    return f"; ip rule has {', '.join(map(str, host.rules))}" if host.rules else ""
 
 
 def default_route(host: HostState) -> Iterator[str]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import ctypes
 import socket
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from itertools import pairwise
 
 from doctor.state import IN, OTHERS, OUT, Sighting
 
@@ -23,6 +24,7 @@ _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 _ERRORS = {3: "ICMP unreachable", 4: "ICMP source quench", 5: "ICMP redirect", 11: "ICMP time exceeded"}
 _TOO_BIG = 4  # code of type 3
 _SNAP = 200  # bytes
+_SYNS, _SYN_ACKS, _DATA = "SYN", "SYN+ACK", "data"
 _MOST = 40  # sightings of one trial
 
 Inside = Callable[[str, Callable[[], socket.socket]], socket.socket]  # runs a function on a host
@@ -37,6 +39,7 @@ class Watch:
         self._inside = inside
         self._open: dict[tuple[str, str], socket.socket] = {}
         self._stack = ExitStack()
+        self._packets: list[tuple[float, str, str, str, bytes]] = []
 
     def __enter__(self) -> Watch:
         for host, interface in self._interfaces:
@@ -50,20 +53,46 @@ class Watch:
 
     def sightings(self) -> dict[int, tuple[Sighting, ...]]:
         """By the trial's port, in the order of time; what was the same on the same interface only once."""
-        packets = sorted(
-            (
-                (at, host, interface, way, data)
-                for (host, interface), one in self._open.items()
-                for at, way, data in _received(one)
-            ),
-            key=lambda packet: packet[0],
-        )
-        found: dict[int, dict[Sighting, None]] = {}
-        for _, host, interface, way, data in packets:
+        return {port: tuple(dict.fromkeys(each))[:_MOST] for port, each in self.passed().items()}
+
+    def passed(self) -> dict[int, list[Sighting]]:
+        """By the trial's port, every packet so far, in the order of time."""
+        self._packets += [
+            (at, host, interface, way, data)
+            for (host, interface), one in self._open.items()
+            for at, way, data in _received(one)
+        ]
+        self._packets.sort(key=lambda packet: packet[0])
+        found: dict[int, list[Sighting]] = {}
+        for _, host, interface, way, data in self._packets:
             port, sighting = parse(host, interface, way, data, self._ports)
-            if sighting and len(found.setdefault(port, {})) < _MOST:
-                found[port].setdefault(sighting)
-        return {port: tuple(each) for port, each in found.items()}
+            if sighting:
+                found.setdefault(port, []).append(sighting)
+        return found
+
+
+def lost(passed: Sequence[Sighting]) -> Sighting | None:
+    """The last place of a packet of a served trial that was lost, and sent again; None if none was.
+
+    Between two places on its way, fewer pass the second one, and none did before the first one saw the packet
+    again. A packet that is merely late passes both as often.
+    """
+    for what in (_SYNS, _SYN_ACKS, _DATA):
+        places = list(dict.fromkeys(one for one in passed if one.what == what and one.way != OTHERS))
+        for place, after in pairwise(places):
+            if passed.count(after) < passed.count(place) and not _between(passed, place, after):
+                return place
+        if what == _SYNS and places and passed.count(places[-1]) > 1:
+            answers = [one for one in passed if one.what == _SYN_ACKS and one.host == places[-1].host]
+            if answers and not _between(passed, places[-1], answers[0]):
+                return places[-1]
+    return None
+
+
+def _between(passed: Sequence[Sighting], place: Sighting, after: Sighting) -> bool:
+    """Whether a packet passed `after` before the second one passed `place`."""
+    first = passed.index(place)
+    return after in passed[first : passed.index(place, first + 1)]
 
 
 def _listen(interface: str, ports: range) -> socket.socket:
@@ -162,7 +191,7 @@ def _name(tcp: bytes, length: int) -> str:
     if flags & _RST:
         return "RST"
     if flags & _SYN:
-        return "SYN+ACK" if flags & _ACK else "SYN"
+        return _SYN_ACKS if flags & _ACK else _SYNS
     if length > (tcp[12] >> 4) * 4:
-        return "data"
+        return _DATA
     return "FIN" if flags & _FIN else "ACK"

@@ -120,6 +120,17 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyRule:
+    """A rule of policy routing besides the kernel's own three (ip-rule(8)); `text` as `ip` prints it."""
+
+    priority: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.priority}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
 class NextHop:
     """The kernel's next hop for packets to `target`; without `interface` there is no route.
 
@@ -158,13 +169,16 @@ class Neighbour:
 class Process:
     """A process in a host's network namespace; `state` is that of proc(5), T for stopped (SIGSTOP).
 
-    `tunnel`: it has a TUN device, as the user-space tunl0 does.
+    `tunnel`: it has a TUN device, as the user-space tunl0 does. `files` are its open file descriptors, of
+    which it may have `most` (RLIMIT_NOFILE; 0: not known).
     """
 
     pid: int
     command: str
     state: str
     tunnel: bool = False
+    files: int = 0
+    most: int = 0
 
     @property
     def stopped(self) -> bool:
@@ -210,6 +224,15 @@ class FilterRule:
 
 
 @dataclass(frozen=True, slots=True)
+class TrafficFilter:
+    """A filter of traffic control on an interface, at the hook ingress or egress (tc(8))."""
+
+    interface: str
+    hook: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """What the lab's plan prescribes for a host, besides its plugs.
 
@@ -250,6 +273,8 @@ class HostState:
     links: tuple[Link, ...] = ()
     processes: tuple[Process, ...] = ()
     planned: Planned = Planned()
+    rules: tuple[PolicyRule, ...] = ()
+    traffic_filters: tuple[TrafficFilter, ...] = ()
 
     @property
     def main(self) -> Plug:
@@ -440,7 +465,8 @@ class Trial:
 
     `server` is who answered, by name; `wanted` is the real server that a trial past the rules addressed,
     empty for one of a client to the VIP. `connected`: the handshake succeeded. `seen` is where its packets
-    passed, in order; it is recorded only where trials fail.
+    passed, in order; it is recorded only where trials fail. `resent`: it was served, but a packet had been
+    lost before; `seen` is then how far the packets before that came.
     """
 
     host: str
@@ -453,6 +479,7 @@ class Trial:
     connected: bool = False
     detail: str = ""
     seen: tuple[Sighting, ...] = ()
+    resent: bool = False
 
     @property
     def served(self) -> bool:
@@ -499,6 +526,16 @@ class LabState:
     def failures(self) -> tuple[Trial, ...]:
         """The clients' trials that were not served."""
         return tuple(one for one in self.client_trials if not one.served)
+
+    @property
+    def resent(self) -> tuple[Trial, ...]:
+        """The trials that were served at a second attempt: packets get lost."""
+        return tuple(one for one in self.trials if one.served and one.resent)
+
+    @property
+    def troubled(self) -> tuple[Trial, ...]:
+        """The trials that show that clients are not served, or not at once: the clients' own come first."""
+        return (*(self.failures or self.silent_servers), *self.resent)
 
     @property
     def silent_servers(self) -> tuple[Trial, ...]:

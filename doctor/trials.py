@@ -2,8 +2,9 @@
 
 Every trial is a TCP connection of its own from a source port of PORTS, which neither curl nor the kernel
 takes by itself: in captures and in the connection table they are recognised by it, and http requests by
-`GET /name?doctor`. Clients send each service a whole round of its scheduler, so that the next connection of
-a student gets the real server that it would have got anyway.
+`GET /name?doctor`. Clients send each service whole rounds of its scheduler, so that the next connection of
+a student gets the real server that it would have got anyway: several, because a host that drops half of its
+packets serves a single request as often as not.
 
 A connection ends with a RST, so the director forgets it in 10 seconds (CLOSE) instead of two minutes
 (FIN_WAIT), and nothing stays in TIME_WAIT. The doctor's page says what is left.
@@ -18,7 +19,7 @@ import errno
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from itertools import cycle
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
 from director.core.real_server import Method
-from doctor.sightings import Watch
+from doctor.sightings import Watch, lost
 from doctor.state import (
     REFUSED,
     RESET,
@@ -34,13 +35,15 @@ from doctor.state import (
     TIMED_OUT,
     UNREACHABLE,
     WRONG_SERVER,
+    DirectorState,
     Service,
+    Sighting,
     Trial,
 )
 from labs.network.topology import Role
 from labs.plan import Plan
 from labs.run.running import RunningLab
-from labs.wait import patient
+from labs.wait import patient, poll_until
 from realserver_setup import syscalls
 from realserver_setup.build import TUNNEL
 
@@ -48,7 +51,10 @@ PORTS = range(61000, 65000)  # above those that the kernel gives (net.ipv4.ip_lo
 HTTP, FTP = 80, 21
 _REQUEST = b"GET /name?doctor HTTP/1.0\r\nUser-Agent: doctor\r\n\r\n"
 _DEADLINE, _AGAIN, _LONGEST = 0.5, 1.2, 2.0  # seconds: first, then with one SYN sent again, at the most
+_LATE = 0.5  # seconds that a packet which was sent again may take to pass everywhere
 _MOST = 16  # trials of a service; a larger round is not completed
+_ROUNDS = 3
+_ROOM = 4  # times what the trials need has to be free in the connection table for more than one round
 _SERVICES = 8
 _AT_ONCE = 8
 _CHUNK = 4096
@@ -70,10 +76,14 @@ class Attempt:
 class Trials:
     """The trials of a running lab, whose director has these services."""
 
-    def __init__(self, running: RunningLab, services: Sequence[Service]) -> None:
+    def __init__(self, running: RunningLab, director: DirectorState) -> None:
+        services = director.services
         self._plan = running.plan
         self._pids = {name: host.pid for name, host in running.network.hosts.items()}
-        self._attempts = list(attempts_for(running.plan, services, ftp=_has_ftp(running, services)))
+        without = set(_left_out(running, director))
+        self._attempts = list(attempts_for(running.plan, services, without, rounds=_ROUNDS))
+        if 0 < director.limit < director.entries + _ROOM * len(self._attempts):
+            self._attempts = list(attempts_for(running.plan, services, without))
 
     def first(self) -> tuple[Trial, ...]:
         return self._try(_DEADLINE)
@@ -85,9 +95,15 @@ class Trials:
             interfaces += [(server.name, TUNNEL) for server in self._plan.servers]
         with Watch(PORTS, interfaces, self._open) as watch:
             trials = self._try(min(patient(_AGAIN), _LONGEST))
+            places = poll_until(lambda: _lost(watch, trials), lambda found: not found, _LATE) or {}
             seen = watch.sightings()
         return tuple(
-            one if one.served else replace(one, seen=seen.get(one.source_port, ())) for one in trials
+            replace(one, resent=True, seen=(places[one.source_port],))
+            if one.source_port in places
+            else one
+            if one.served
+            else replace(one, seen=seen.get(one.source_port, ()))
+            for one in trials
         )
 
     def _try(self, seconds: float) -> tuple[Trial, ...]:
@@ -98,35 +114,58 @@ class Trials:
         return in_network(self._pids[host], make)
 
 
-def _has_ftp(running: RunningLab, services: Iterable[Service]) -> bool:
-    """Whether the lab is to serve ftp: an exercise with rules of its own may leave it out."""
+def _lost(watch: Watch, trials: Iterable[Trial]) -> dict[int, Sighting]:
+    """Where packets of trials that were served later got lost, by the trials' ports."""
+    passed = watch.passed()
+    found = {one.source_port: lost(passed.get(one.source_port, ())) for one in trials if one.served}
+    return {port: place for port, place in found.items() if place}
+
+
+def _left_out(running: RunningLab, director: DirectorState) -> Iterator[int]:
+    """The ports of real servers that the lab does not make a service of: an exercise has rules of its own.
+
+    A port that a rule has, or should have by the script, is tried.
+    """
     script = running.evidence.scripts / running.plan.topology.director.name / "rules.sh"
     try:
-        prescribed = f":{FTP} " in script.read_text(errors="replace")
+        prescribed = script.read_text(errors="replace")
     except OSError:
-        prescribed = False
-    return prescribed or any(one.port == FTP for one in services)
+        prescribed = ""
+    vip, services = running.plan.vip, director.services
+    for port in _planned_ports(running.plan):
+        is_ruled = any(one.port == port for one in services)
+        is_marked = any(mark.covers(vip, port) for mark in director.marks)
+        if port != HTTP and not (is_ruled or is_marked or f":{port} " in prescribed):
+            yield port
 
 
-def attempts_for(plan: Plan, services: Sequence[Service], *, ftp: bool = True) -> Iterator[Attempt]:
-    """A round of each service from the clients in turn, and one connection to each real server."""
+def _planned_ports(plan: Plan) -> list[int]:
+    """Those on which the plan has real servers listen, as clients of the VIP would address them."""
+    ftp = [FTP for server in plan.servers if server.ftp]
+    return list(dict.fromkeys([HTTP, *ftp, *(port for server in plan.servers for port in server.more_ports)]))
+
+
+def attempts_for(
+    plan: Plan, services: Sequence[Service], without: Collection[int] = (), *, rounds: int = 1
+) -> Iterator[Attempt]:
+    """Rounds of each service from the clients in turn, and as many connections to each real server."""
     clients = [node.name for node in plan.nodes(Role.CLIENT)]
     for port in _ports(plan, services):
-        if port == FTP and not ftp:
+        if port in without:
             continue
-        for number in range(max(len(clients), _round(plan, services, port))):
+        size = _round(plan, services, port)
+        for number in range(max(len(clients), size * min(rounds, _MOST // max(size, 1)))):
             yield Attempt(clients[number % len(clients)], plan.vip, port)
     director = plan.topology.director.name
     for server in plan.servers:
-        yield Attempt(director, server.address, server.http_port, server.name)
+        for _ in range(rounds):
+            yield Attempt(director, server.address, server.http_port, server.name)
 
 
 def _ports(plan: Plan, services: Iterable[Service]) -> list[int]:
     """The VIP's TCP ports: those of the plan, and those that have a rule."""
-    planned = [HTTP, *(FTP for server in plan.servers if server.ftp)]
-    more = [port for server in plan.servers for port in server.more_ports]
     ruled = [one.port for one in services if (one.protocol, one.address) == ("TCP", plan.vip) and one.port]
-    return list(dict.fromkeys([*planned, *more, *ruled]))[:_SERVICES]
+    return list(dict.fromkeys([*_planned_ports(plan), *ruled]))[:_SERVICES]
 
 
 def _round(plan: Plan, services: Iterable[Service], port: int) -> int:

@@ -12,6 +12,8 @@ TITLE = "a network interface is down"
 EXPLAINS = (
     *("address_missing", "arp_off", "director_vip", "duplicate_address", "no_gateway", "no_route"),
     *("rp_filter", "slow_link", "small_mtu", "wrong_netmask"),
+    # Of an interface that is gone the settings are gone, too.
+    *("arp_announced", "arp_answered", "arp_ignore_on_lo", "checksum_offload"),
 )
 
 
@@ -25,8 +27,9 @@ def find(state: LabState) -> Iterator[Cause]:
 
 def _cause(host: HostState, plug: Plug) -> Cause:
     link = host.link(plug.interface)
+    repair = [f"ip link set {plug.interface} up", *planned_routes(host)]
     if link is None:
-        seen = f"there is no interface {plug.interface}"
+        seen, repair = _gone(host, plug)
     elif not link.up:
         seen = f"{plug.interface} is down: `ip link` shows no UP"
     else:
@@ -38,5 +41,20 @@ def _cause(host: HostState, plug: Plug) -> Cause:
         f"No frame enters or leaves {host.name} through {plug.interface}. With the interface the kernel "
         "has also removed the routes through it: the connected network comes back when it is up again, "
         "routes through a gateway do not.",
-        "\n".join([f"ip link set {plug.interface} up", *planned_routes(host)]),
+        "\n".join(repair),
     )
+
+
+def _gone(host: HostState, plug: Plug) -> tuple[str, list[str]]:
+    """What shows it, and the repair: a renamed interface has kept its MAC address, a deleted one is lost."""
+    renamed = next((one.interface for one in host.links if one.mac and one.mac == plug.mac), "")
+    if renamed:
+        return f"there is no interface {plug.interface}; {renamed} has its MAC address, {plug.mac}", [
+            f"ip link set {renamed} down",
+            f"ip link set {renamed} name {plug.interface}",
+            f"ip link set {plug.interface} up",
+            *planned_routes(host),
+        ]
+    return f"there is no interface {plug.interface}", [
+        "# a deleted interface cannot be restored: leave the lab (exit), and start it again"
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.routing import Step, repairs
+from doctor.routing import Step, policy_text, repairs
 from doctor.state import DIRECTOR, ROUTER, SERVER, HostState, LabState, NextHop
 
 TITLE = "a real server has no route, or a wrong one, for its replies"
@@ -15,10 +15,17 @@ def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(SERVER):
         right = list(_gateways(state, host))
         for client in state.clients:
-            next_hop = host.next_hop(client.address)
+            next_hop = _of_replies(state, host, client.address)
             if client.switch != host.main.switch and right and next_hop.gateway not in right:
                 yield _cause(state, host, next_hop, right[0])
                 break
+
+
+def _of_replies(state: LabState, host: HostState, client: str) -> NextHop:
+    """The next hop to a client; the one for the source address of replies, if rules make a difference."""
+    source = host.main.address if state.method == "nat" else state.vip
+    plain, known = host.next_hop(client), {(one.target, one.source) for one in host.next_hops}
+    return host.next_hop(client, source) if host.rules and (client, source) in known else plain
 
 
 def _gateways(state: LabState, host: HostState) -> Iterator[str]:
@@ -35,7 +42,7 @@ def _cause(state: LabState, host: HostState, next_hop: NextHop, right: str) -> C
     return Cause(
         "no_gateway",
         host.name,
-        f"client {next_hop}; {routes}{host.counter_text('IpOutNoRoutes')}",
+        f"client {next_hop}; {routes}{policy_text(host)}{host.counter_text('IpOutNoRoutes')}",
         _why(state, host, right),
         "\n".join(repairs(Step(host, next_hop.target, right, host.main.interface))),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.routing import Step, longest, repairs, steps
+from doctor.routing import Step, longest, policy_text, repairs, steps
 from doctor.state import CLIENT, DIRECTOR, ROUTER, HostState, LabState
 
 TITLE = "a client, a router or the director has no route, or a wrong one"
@@ -29,7 +29,7 @@ def _cause(state: LabState, step: Step) -> Cause:
         host.name,
         f"{step.actual}; right is {right}; "
         f"{f'the route it takes is {used}' if used else 'it has no route for it'}"
-        f"{host.counter_text('IpOutNoRoutes')}",
+        f"{policy_text(host)}{host.counter_text('IpOutNoRoutes')}",
         f"Packets to {step.target} pass {host.name}: {_effect(state, host)}",
         "\n".join(repairs(step)),
     )

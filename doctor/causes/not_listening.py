@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from doctor.causes import Cause
 from doctor.causes.port_remapped import listens_elsewhere
-from doctor.queries import FTP, is_redirected, served_port, start_httpd, stop_httpd
-from doctor.state import SERVER, HostState, LabState
+from doctor.queries import FTP, is_redirected, redirected, served_port, start_httpd, stop_httpd
+from doctor.state import SERVER, FilterRule, HostState, LabState
 
 TITLE = "no program on the real server listens on the service's port"
 
@@ -16,9 +16,10 @@ def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(SERVER):
         address = host.main.address if state.method == "nat" else state.vip
         for port in _expected(state, host):
-            if host.listens(address, port) or is_redirected(host, address, port):
-                continue
-            if not listens_elsewhere(state, host):
+            rule = redirected(host, address, port)
+            if rule and not is_redirected(host, address, port):
+                yield _redirected_away(host, address, port, rule)
+            elif not rule and not host.listens(address, port) and not listens_elsewhere(state, host):
                 yield _cause(host, address, port)
 
 
@@ -29,6 +30,18 @@ def _expected(state: LabState, host: HostState) -> Iterator[int]:
         yield served_port(state, planned)
         if planned.ftp:
             yield FTP
+
+
+def _redirected_away(host: HostState, address: str, port: int, rule: FilterRule) -> Cause:
+    place = f"{rule.family} {rule.table} {rule.chain}"
+    return Cause(
+        "not_listening",
+        host.name,
+        f"nftables, chain {place} at {rule.hook}: {rule.text or rule.verdict}; no program listens there",
+        f"Requests reach {host.name} at {address}:{port}, and the rule redirects them to a port that no "
+        "program listens on: the kernel answers with RST.",
+        f"nft delete rule {place} handle {rule.handle}",
+    )
 
 
 def _cause(host: HostState, address: str, port: int) -> Cause:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.nftables import Packet, dropped
+from doctor.nftables import Packet, dropped, drops_at_random, suspects
+from doctor.path import last_seen
 from doctor.queries import outer_packet, reply_packet, request_packet, served_port
 from doctor.state import (
     CLIENT,
     DIRECTOR,
+    IN,
     ROUTER,
     SERVER,
     FilterRule,
@@ -17,6 +19,7 @@ from doctor.state import (
     LabState,
     PlannedServer,
     Plug,
+    Trial,
 )
 
 TITLE = "a packet filter drops requests or replies"
@@ -32,11 +35,26 @@ _IN, _THROUGH, _OUT = (
 
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
+        lost_here = any(_is_last(trial, host) for trial in state.troubled)
         for what, packet, hooks in _packets(state, host):
             rule = dropped(host.filters, packet, *hooks)
             if rule:
                 yield _cause(host, rule, what)
                 break
+            may = [one for one in suspects(host.filters, packet, *hooks) if one.handle]
+            at_random = next((one for one in may if drops_at_random(one, packet)), None)
+            if at_random:
+                yield _cause(host, at_random, f"some {what}")
+                break
+            if may and lost_here:
+                yield _cause(host, may[0], what, certain=False)
+                break
+
+
+def _is_last(trial: Trial, host: HostState) -> bool:
+    """Whether a packet of the trial has come as far as this host, and got lost there."""
+    seen = last_seen(trial)
+    return seen is not None and (seen.host, seen.way) == (host.name, IN)
 
 
 _Passing = Iterator[tuple[str, Packet, tuple[str, ...]]]
@@ -95,7 +113,7 @@ def _of_the_director(state: LabState) -> _Passing:
             yield "requests", request_packet(client.address, state.vip, _HTTP), _IN
 
 
-def _cause(host: HostState, rule: FilterRule, what: str) -> Cause:
+def _cause(host: HostState, rule: FilterRule, what: str, *, certain: bool = True) -> Cause:
     place = f"{rule.family} {rule.table} {rule.chain}"
     repair = f"nft delete rule {place} handle {rule.handle}"
     if not rule.handle:
@@ -106,10 +124,11 @@ def _cause(host: HostState, rule: FilterRule, what: str) -> Cause:
         if rejects
         else "A dropped packet leaves no trace at its sender, who repeats it until it gives up."
     )
+    seen = "" if certain else f"; a request came as far as {host.name}, and it was not answered"
     return Cause(
         "port_filtered",
         host.name,
-        f"nftables, chain {place} at {rule.hook}: {rule.text or rule.verdict}",
+        f"nftables, chain {place} at {rule.hook}: {rule.text or rule.verdict}{seen}",
         f"The rule drops {what} of the service. {effect} A capture on {host.name} shows what arrives: "
         "tcpdump sees packets before the filter.",
         repair,

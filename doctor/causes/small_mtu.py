@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.state import DIRECTOR, ROUTER, SERVER, HostState, LabState, Plug
+from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, HostState, LabState, Plug
 
 TITLE = "the MTU of one cable is smaller, and long packets are lost"
+
+_LEAST = 88  # bytes: a segment of TCP_MIN_SND_MSS, which includes its options, and both headers
 
 
 def find(state: LabState) -> Iterator[Cause]:
     # The ends of a connection tell each other by TCP's MSS how long segments may be; what a tunnel adds is
-    # not in it.
-    roles = (ROUTER, DIRECTOR, SERVER) if state.method == "tun" else (ROUTER, DIRECTOR)
-    for host in state.by_role(*roles):
+    # not in it, and no sender goes below a least size.
+    told = (CLIENT,) if state.method == "tun" else (CLIENT, SERVER)
+    for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
         for plug in host.plugs:
             mine, others = _mtu(host, plug), _largest(state, plug)
-            if 0 < mine < others:
+            enough = min(others, _LEAST) if host.role in told else others
+            if 0 < mine < enough:
                 yield _cause(host, plug, mine, others)
 
 

@@ -53,7 +53,7 @@ class Examined:
     def located(self) -> list[str]:
         """Where there is no cause: the hosts where paths differ, else those where packets were seen last."""
         places = [one.host for one in differences(self.state)]
-        seen = filter(None, map(last_seen, self.state.failures))
+        seen = filter(None, map(last_seen, self.state.troubled))
         return [] if self.causes else list(dict.fromkeys(places or (one.host for one in seen)))
 
     def as_dict(self) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class Examined:
             "causes": [[one.cause, one.host, one.evidence, one.repair] for one in self.causes],
             "code": self.code,
             "located": self.located(),
-            "failures": list(map(str, state.failures)),
+            "failures": list(map(str, (*state.failures, *state.resent))),
             "seconds": round(self.seconds, 2),
             "same": self.same,
             "unread": {host.name: host.error for host in state.hosts if host.error},

@@ -103,6 +103,17 @@ def _restart(edit: str, undo: str, methods: str = "nat tun dr") -> Variant:
     return Variant(edit + again, undo + again, methods)
 
 
+def _bpf(instructions: str) -> Variant:
+    """A program of classic BPF as a filter at ingress."""
+    return Variant(
+        "tc qdisc add dev <lan> clsact; "
+        f"tc filter add dev <lan> ingress protocol ip bpf da bytecode '{instructions}'",
+        "tc qdisc del dev <lan> clsact",
+    )
+
+
+_SHOT = "1,6 0 0 2"  # return TC_ACT_SHOT
+_SHOT_HALF = "4,32 0 0 4294963256,37 1 0 2147483647,6 0 0 0,6 0 0 2"  # by a random number
 _SETUP = "sh 1999/<role>.sh"
 _NGINX = "nginx -p ../../servers/<host>/ -c nginx.conf"
 _PID = "../../servers/<host>/nginx.pid"
@@ -633,15 +644,122 @@ KINDS: tuple[Kind, ...] = (
         "port_filtered",
         _filter("ingress", "tcp dport <port> drop", family="netdev", methods="nat dr"),
     ),
+    _extra("a filter of traffic control", "server", "tc_filter", _bpf(_SHOT), _bpf(_SHOT_HALF)),
     _extra(
-        "a filter of traffic control",
+        "half of the connections dropped",
+        "server",
+        "port_filtered",
+        _filter("input", "tcp dport <port> tcp flags syn numgen random mod 2 0 drop"),
+        _filter("output", "tcp sport <port> numgen inc mod 3 0 drop"),
+    ),
+    _extra(
+        "connections beyond a rate dropped",
+        "server",
+        "port_filtered",
+        _filter("input", "tcp dport <port> limit rate over 1/hour burst 1 packets drop"),
+        _filter("input", "tcp dport <port> ct count over 0 drop"),
+    ),
+    _extra(
+        "dropped by a field that tells little",
+        "server",
+        "port_filtered",
+        _filter("input", "meta length gt 60 drop"),
+        _filter("input", "tcp dport <port> ip ttl lt 65 drop"),
+        _filter("input", "tcp flags & (syn | ack) == syn drop"),
+        _filter("output", "tcp flags & (syn | ack) == (syn | ack) drop"),
+    ),
+    _extra(
+        "dropped by a set or a map",
+        "server",
+        "port_filtered",
+        Variant(
+            "nft 'add table ip f; add set ip f bad { type ipv4_addr; flags interval; "
+            "elements = { <clients> }; }; "
+            "add chain ip f c { type filter hook input priority 0; }; "
+            "add rule ip f c ip saddr @bad drop'",
+            "nft delete table ip f",
+        ),
+        _filter("input", "tcp dport vmap { <port> : drop, 22 : accept }"),
+    ),
+    _extra(
+        "redirected to where nobody listens",
+        "server",
+        "not_listening",
+        Variant(
+            "nft 'add table ip f; add chain ip f c { type nat hook prerouting priority -100; }; "
+            "add rule ip f c tcp dport <port> redirect to :81'",
+            "nft delete table ip f",
+        ),
+    ),
+    _extra(
+        "blocked by an IPsec policy",
         "server",
         LOCATED,
         Variant(
-            # One instruction of classic BPF: return TC_ACT_SHOT.
-            "tc qdisc add dev <lan> clsact; "
-            "tc filter add dev <lan> ingress protocol ip bpf da bytecode '1,6 0 0 2'",
-            "tc qdisc del dev <lan> clsact",
+            "ip xfrm policy add src <clients> dst <dest> dir in action block",
+            "ip xfrm policy del src <clients> dst <dest> dir in",
+            "nat dr",
+        ),
+    ),
+    _extra(
+        "another one's MAC address",
+        "server",
+        "duplicate_mac",
+        Variant("ip link set <lan> address <peer_mac>", "ip link set <lan> address <mac>", "nat dr"),
+    ),
+    _extra(
+        "another forwarding method",
+        "director",
+        "wrong_method",
+        Variant("ipvsadm -e -t <vip>:80 -r <rip1>:80 -g -w 1", _RULES, "nat tun"),
+        Variant("ipvsadm -e -t <vip>:80 -r <rip1>:80 -m -w 1", _RULES, "tun dr"),
+        Variant("ipvsadm -e -t <vip>:80 -r <rip2>:80 -i -w 1", _RULES, "dr"),
+    ),
+    _extra(
+        "ARP filtered",
+        "server client",
+        "arp_filtered",
+        Variant(
+            "nft 'add table arp f; add chain arp f c { type filter hook input priority 0; policy drop; }'",
+            "nft delete table arp f",
+        ),
+        Variant(
+            "nft 'add table arp f; add chain arp f c { type filter hook output priority 0; }; "
+            "add rule arp f c counter drop'",
+            "nft delete table arp f",
+        ),
+    ),
+    _extra(
+        "no file descriptors left",
+        "server",
+        "no_files",
+        Variant(
+            f"pid=$(cat {_PID}); prlimit --pid $pid --nofile=$(ls /proc/$pid/fd | wc -l):",
+            f"{_STOP_NGINX}; {_START_NGINX}",
+        ),
+    ),
+    _extra(
+        "an interface under another name",
+        "server client",
+        "link_down",
+        Variant(
+            "ip link set <lan> down; ip link set <lan> name eth9; ip link set eth9 up",
+            f"ip link set eth9 down; ip link set eth9 name <lan>; ip link set <lan> up; {_SETUP}",
+        ),
+    ),
+    _extra(
+        "an MTU below every segment",
+        "server client",
+        "small_mtu",
+        Variant("ip link set <lan> mtu 68", "ip link set <lan> mtu 1500"),
+    ),
+    _extra(
+        "policy routing of replies",
+        "server",
+        "no_gateway",
+        Variant(
+            "ip rule add from <dest> blackhole priority 100",
+            "ip rule del from <dest> blackhole priority 100",
         ),
     ),
     # ---- what hurts nothing ----
@@ -820,6 +938,8 @@ def _values(plan: Plan, node: Node) -> dict[str, str]:
         "prefix": str(main.prefix),
         "gw": _gateway(plan, main),
         "peer_ip": peer.address,
+        "peer_mac": mac_of(peer.address),
+        "mac": mac_of(main.address),
         "vip": vip,
         "dip": plan.addresses.dip,
         "dip_mac": mac_of(plan.addresses.dip),

@@ -160,7 +160,7 @@ def test_clients_that_fail_without_a_known_cause_end_where_the_path_differs() ->
 
 
 def test_clients_that_fail_for_no_known_reason_end_where_packets_were_seen_last() -> None:
-    rule = FilterRule("netdev", "f", "c", "ingress", 0, 5, "drop", ({"unknown": {}},), "ether saddr x drop")
+    rule = FilterRule("ip", "f", "c", "forward", 0, 5, "drop", ({"unknown": {}},), "ether saddr x drop")
     state = on(healthy("nat"), "rs1", counters={"TcpExtListenDrops": 3, "IpInReceives": 9}, filters=(rule,))
     code, text = printed(failing(state, TIMED_OUT, seen=True))
     assert code == 1

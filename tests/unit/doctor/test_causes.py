@@ -15,6 +15,7 @@ import pytest
 from classroom.diagnosis import CAUSES
 from doctor.causes import diagnose, titles
 from doctor.state import (
+    IN,
     Address,
     Connection,
     FilterRule,
@@ -25,9 +26,12 @@ from doctor.state import (
     Neighbour,
     NextHop,
     Plug,
+    PolicyRule,
     Process,
     Route,
+    Sighting,
     Target,
+    TrafficFilter,
     Trial,
 )
 from labs.plan import plan_for
@@ -200,6 +204,43 @@ def stopped(state: LabState, name: str) -> LabState:
 
 def failing(state: LabState) -> LabState:
     return replace(state, trials=(Trial("c1", VIP, 80, "timed out"),))
+
+
+ALL_ARP = FilterRule("arp", "f", "c", "input", 0, 5, "drop", (), "drop")
+POLICY = PolicyRule(100, "from all lookup main")
+BPF = TrafficFilter("rs1-eth0", "ingress", "filter protocol ip bpf handle 0x1")
+LIMIT = {"limit": {"rate": 1, "burst": 5, "per": "second", "inv": True}}
+HALF = {"match": {"op": "==", "left": {"numgen": {"mode": "random", "mod": 2, "offset": 0}}, "right": 0}}
+
+
+def by_method(state: LabState, method: str) -> tuple[Target, ...]:
+    """The targets, of which the first one has another forwarding method."""
+    first, *others = http_service(state).targets
+    return replace(first, method=method), *others
+
+
+def ends_at(state: LabState, name: str) -> LabState:
+    """A client's SYN was last seen coming in on that host."""
+    seen = Sighting(name, f"{name}-eth0", IN, "SYN", f"{CLIENT}:61000", f"{VIP}:80")
+    return replace(state, trials=(Trial("c1", VIP, 80, "timed out", source_port=61000, seen=(seen,)),))
+
+
+def files(state: LabState, name: str, now: int, most: int) -> LabState:
+    """With an nginx that has so many file descriptors, and may have so many."""
+    listeners = tuple(replace(one, pid=42, program="nginx") for one in host(state, name).listeners)
+    nginx = Process(42, "nginx -p servers", "S", files=now, most=most)
+    return on(state, name, listeners=listeners, processes=(nginx,))
+
+
+def renamed(state: LabState, name: str) -> LabState:
+    """Its interface has another name, and the new one has the kernel's settings."""
+    state = link(setting(state, name, LAN__arp_ignore=0, LAN__arp_announce=0), name, interface="eth9")
+    return next_hop(state, name, CLIENT)
+
+
+def without_hop(state: LabState, name: str, target: str, source: str) -> tuple[NextHop, ...]:
+    hops = host(state, name).next_hops
+    return tuple(one for one in hops if (one.target, one.source) != (target, source))
 
 
 BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
@@ -379,6 +420,40 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("quiesced", "dr", "d", lambda s: http(s, targets=(Target("203.0.113.11", 80, 1, "Route", 2, 0, 1, 1),))),
     ("table_full", "nat", "d", lambda s: director(s, entries=8, limit=8)),
     ("drop_packet", "dr", "d", lambda s: director(s, sysctls={"drop_packet": 3, "am_droprate": 1})),
+    ("arp_filtered", "dr", "rs1", lambda s: on(s, "rs1", filters=(ALL_ARP,))),
+    ("arp_filtered", "nat", "d", lambda s: on(s, "d", filters=(replace(ALL_ARP, handle=0),))),
+    ("duplicate_mac", "dr", "rs3", lambda s: link(s, "rs3", mac="02:00:cb:00:71:0b")),
+    ("wrong_method", "dr", "d", lambda s: http(s, targets=by_method(s, "Masq"))),
+    ("wrong_method", "nat", "d", lambda s: http(s, targets=by_method(s, "Route"))),
+    ("wrong_method", "tun", "d", lambda s: http(s, targets=by_method(s, "Route"))),
+    ("tc_filter", "dr", "rs1", lambda s: on(ends_at(s, "rs1"), "rs1", traffic_filters=(BPF,))),
+    ("no_files", "dr", "rs2", lambda s: files(s, "rs2", 8, 8)),
+    ("link_down", "dr", "rs2", lambda s: renamed(s, "rs2")),
+    ("small_mtu", "dr", "rs2", lambda s: link(s, "rs2", mtu=68)),
+    ("port_filtered", "dr", "rs1", lambda s: on(s, "rs1", filters=(rule("input", "drop", HALF),))),
+    (
+        "port_filtered",
+        "dr",
+        "rs1",
+        lambda s: on(ends_at(s, "rs1"), "rs1", filters=(rule("input", "drop", LIMIT),)),
+    ),
+    (
+        "not_listening",
+        "nat",
+        "rs1",
+        lambda s: on(s, "rs1", filters=(rule("prerouting", "redirect 81", HTTP_PORT),)),
+    ),
+    (
+        "no_gateway",
+        "dr",
+        "rs1",
+        lambda s: on(
+            s,
+            "rs1",
+            rules=(PolicyRule(100, f"from {VIP} lookup 77"),),
+            next_hops=(*without_hop(s, "rs1", CLIENT, VIP), NextHop(CLIENT, source=VIP)),
+        ),
+    ),
     ("not_listening", "dr", "rs2", lambda s: listening(s, "rs2", 21)),
     ("not_listening", "nat", "rs2", lambda s: listening(s, "rs2", 21, 80)),
     (
@@ -468,6 +543,11 @@ HARMLESS: list[tuple[str, str, Callable[[LabState], LabState]]] = [
         lambda s: on(s, "d", filters=(rule("input", "drop", HTTP_PORT),)),
     ),
     ("a filter of another port", "dr", lambda s: on(s, "rs1", filters=(rule("input", "drop", SSH_PORT),))),
+    ("a rate that no trial exceeded", "dr", lambda s: on(s, "rs1", filters=(rule("input", "drop", LIMIT),))),
+    ("a filter of tc that nobody meets", "dr", lambda s: on(s, "rs1", traffic_filters=(BPF,))),
+    ("a rule of policy routing that leads the same way", "dr", lambda s: on(s, "rs1", rules=(POLICY,))),
+    ("many files", "dr", lambda s: files(s, "rs2", 8, 1024)),
+    ("a limit that is not known", "dr", lambda s: files(s, "rs2", 8, 0)),
     ("a filter of lo", "dr", lambda s: on(s, "rs1", filters=(rule("input", "drop", FROM_LO, HTTP_PORT),))),
     (
         "source NAT that the engine bypasses",

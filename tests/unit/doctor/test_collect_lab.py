@@ -58,15 +58,23 @@ WAYS = (
     '[{"dst": "198.51.100.101", "from": "203.0.113.1", "gateway": "203.0.113.254", "dev": "rs1-eth0",'
     ' "metrics": [{"mtu": 1400}]}]\n'
 )
+RULES = """[{"priority":0,"src":"all","table":"local"},{"priority":50,"src":"10.0.0.0","srclen":8,
+"dst":"10.1.0.1","iif":"lo","action":"prohibit"},{"priority":100,"src":"203.0.113.1","table":"77"},
+{"priority":32766,"src":"all","table":"main"},{"priority":32767,"src":"all","table":"default"}]
+"""
+BPF = """filter protocol ip pref 49152 bpf chain 0
+filter protocol ip pref 49152 bpf chain 0 handle 0x1 bytecode '1,6 0 0 2' direct-action not_in_hw
+"""
 PRINTED = {
-    "ip": DEVICES + ROUTES + NEIGHBOURS + WAYS,
+    "ip": DEVICES + ROUTES + NEIGHBOURS + RULES + WAYS,
     "settings": {"ip_forward": 0},
     "offloads": {"rs1-eth0": False},
     "counters": {"IpInAddrErrors": 3},
     "listeners": [("TCP", "0.0.0.0", 80, 41, "nginx", "T"), ("UNIX", DIRECTOR, 0, 42, "python", "S")],
-    "processes": [(41, "nginx -p /servers/rs1", "T"), (42, "python -m director", "S")],
+    "processes": [(41, "nginx -p /servers/rs1", "T", False, 9, 8), (42, "python -m director", "S")],
     "nft": "",
     "rules": "",
+    "tc": [("rs1-eth0", "ingress", BPF)],
 }
 LISTED: dict[str, Any] = {
     "ok": True,
@@ -215,7 +223,15 @@ def test_parsing_a_hosts_output() -> None:
     assert host.listeners[0] == Listener("TCP", "0.0.0.0", 80, 41, "nginx", "T")
     assert host.listeners[0].stopped
     assert host.processes[0].stopped
+    assert (host.processes[0].files, host.processes[0].most) == (9, 8)
     assert host.neighbours[0].state == "STALE"
+    assert list(map(str, host.rules)) == [
+        "50: from 10.0.0.0/8 to 10.1.0.1 iif lo prohibit",
+        "100: from 203.0.113.1 lookup 77",
+    ]
+    (dropping,) = host.traffic_filters
+    assert (dropping.interface, dropping.hook) == ("rs1-eth0", "ingress")
+    assert dropping.text.endswith("handle 0x1 bytecode '1,6 0 0 2' direct-action not_in_hw")
 
 
 def test_collecting_this_machine() -> None:
@@ -227,6 +243,7 @@ def test_collecting_this_machine() -> None:
     assert "conf.all.rp_filter" in host.settings
     assert host.link("lo")
     assert all(process.pid and process.state for process in host.processes)
+    assert any(process.files and process.most for process in host.processes)
 
 
 def test_a_listener_and_its_process_are_found(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from doctor.nftables import dropped, redirected, rules
+from doctor.nftables import Packet, dropped, drops_at_random, redirection, rules, suspects
+from doctor.queries import reply_packet, request_packet
 
 MESSAGE = {
     "l4proto": ("icmp", 1),
@@ -41,6 +42,11 @@ def match(left: dict[str, Any], right: Any, op: str = "==") -> dict[str, Any]:
 
 def field(protocol: str, name: str, right: Any, op: str = "==") -> dict[str, Any]:
     return match({"payload": {"protocol": protocol, "field": name}}, right, op)
+
+
+def vmap(*pairs: tuple[Any, dict[str, Any]]) -> dict[str, Any]:
+    key = {"payload": {"protocol": "tcp", "field": "dport"}}
+    return {"vmap": {"key": key, "data": {"set": [list(pair) for pair in pairs]}}}
 
 
 DROP, ACCEPT, COUNT = {"drop": None}, {"accept": None}, {"counter": {"packets": 3, "bytes": 84}}
@@ -114,8 +120,75 @@ def test_a_redirected_port() -> None:
         chain("guard", "prerouting"),
         rule("guard", field("tcp", "dport", 80), {"redirect": {"port": 8000}}),
     ]
-    assert redirected(rules(listed, ""), {"tcp dport": 80})
-    assert not redirected(rules(listed, ""), {"tcp dport": 21})
+    assert redirection(rules(listed, ""), {"tcp dport": 80})
+    assert not redirection(rules(listed, ""), {"tcp dport": 21})
+
+
+REQUEST = request_packet("198.51.100.101", "203.0.113.1", 80)
+REPLY = reply_packet("203.0.113.1", "198.51.100.101", 80)
+IN, OUT = chain("guard", "input"), chain("guard", "output")
+BAD = {"set": {"family": "ip", "table": "firewall", "name": "bad", "elem": ["192.0.2.1", "198.51.100.101"]}}
+WIDE = {"set": {**BAD["set"], "elem": [{"range": ["198.51.100.1", "198.51.100.200"]}]}}
+OTHERS = {"set": {**BAD["set"], "elem": ["192.0.2.1"]}}
+FLAGS, BOTH = {"payload": {"protocol": "tcp", "field": "flags"}}, ["syn", "ack"]
+LIMIT = {"limit": {"rate": 1, "burst": 5, "per": "second", "inv": True}}
+HALF = match({"numgen": {"mode": "random", "mod": 2, "offset": 0}}, 0)
+LONG = match({"meta": {"key": "length"}}, 60, ">")
+
+
+@pytest.mark.parametrize(
+    ("listed", "packet", "lost"),
+    [
+        ([BAD, IN, rule("guard", field("ip", "saddr", "@bad"), DROP)], REQUEST, True),
+        ([WIDE, IN, rule("guard", field("ip", "saddr", "@bad"), DROP)], REQUEST, True),
+        ([OTHERS, IN, rule("guard", field("ip", "saddr", "@bad"), DROP)], REQUEST, False),
+        ([OTHERS, IN, rule("guard", field("ip", "saddr", "@bad", "!="), DROP)], REQUEST, True),
+        ([IN, rule("guard", match({"&": [FLAGS, BOTH]}, "syn"), DROP)], REQUEST, True),
+        ([OUT, rule("guard", match({"&": [FLAGS, BOTH]}, "syn"), DROP)], REPLY, False),
+        ([OUT, rule("guard", match({"&": [FLAGS, {"|": BOTH}]}, {"|": BOTH}), DROP)], REPLY, True),
+        ([OUT, rule("guard", match(FLAGS, "syn", "in"), DROP)], REPLY, True),
+        ([OUT, rule("guard", match(FLAGS, "syn"), DROP)], REPLY, False),
+        ([IN, rule("guard", match(FLAGS, "syn", "!="), DROP)], REQUEST, False),
+        ([IN, rule("guard", field("tcp", "dport", 81, "<"), DROP)], REQUEST, True),
+        ([IN, rule("guard", field("tcp", "dport", 80, ">"), DROP)], REQUEST, False),
+        ([IN, rule("guard", vmap((80, DROP), (81, ACCEPT)))], REQUEST, True),
+        ([IN, rule("guard", vmap((81, DROP), (80, ACCEPT)))], REQUEST, False),
+        ([IN, rule("guard", LIMIT, DROP)], REQUEST, False),
+        ([chain("guard", "input", "drop"), rule("guard", LIMIT, ACCEPT)], REQUEST, False),
+    ],
+)
+def test_whether_a_request_or_its_reply_passes(
+    listed: list[dict[str, Any]], packet: Packet, lost: bool
+) -> None:
+    assert (dropped(rules(listed, ""), packet, "input", "output") is not None) is lost
+
+
+@pytest.mark.parametrize(
+    ("expressions", "is_suspect", "at_random"),
+    [
+        ([LIMIT, DROP], True, False),
+        ([LONG, DROP], True, False),
+        ([HALF, DROP], True, True),
+        ([HALF, LONG, DROP], True, False),
+        ([field("tcp", "dport", 80), HALF, DROP], True, True),
+        ([field("tcp", "dport", 22), HALF, DROP], False, False),
+        ([field("udp", "dport", 80), LIMIT, DROP], False, False),
+        ([HALF, ACCEPT], False, False),
+        ([field("tcp", "dport", 80), DROP], True, False),
+    ],
+)
+def test_rules_that_may_drop_a_packet(
+    expressions: list[dict[str, Any]], is_suspect: bool, at_random: bool
+) -> None:
+    found = list(suspects(rules([IN, rule("guard", *expressions)], ""), REQUEST, "input"))
+    assert bool(found) is is_suspect
+    assert any(drops_at_random(one, REQUEST) for one in found) is at_random
+
+
+def test_what_is_certain_ends_the_search_for_suspects() -> None:
+    certain = rule("guard", field("tcp", "dport", 80), ACCEPT)
+    listed = [chain("guard", "input", "drop"), certain, rule("guard", LIMIT, DROP)]
+    assert list(suspects(rules(listed, ""), REQUEST, "input")) == []
 
 
 def test_no_rules() -> None:

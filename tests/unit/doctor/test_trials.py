@@ -7,6 +7,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from doctor import sightings, trials
-from doctor.sightings import Watch, parse
+from doctor.sightings import Watch, lost, parse
 from doctor.state import (
     IN,
     OUT,
@@ -24,6 +25,8 @@ from doctor.state import (
     TIMED_OUT,
     UNREACHABLE,
     WRONG_SERVER,
+    DirectorState,
+    Mark,
     Service,
     Sighting,
     Target,
@@ -157,28 +160,41 @@ def test_clients_send_a_whole_round(services: tuple[Service, ...], count: int) -
 
 
 def test_a_lab_without_ftp_is_not_asked_for_it() -> None:
-    attempts = attempts_for(plan_for("dr", LabOptions()), (), ftp=False)
+    attempts = attempts_for(plan_for("dr", LabOptions()), (), {FTP})
     assert {one.port for one in attempts if not one.wanted} == {80}
 
 
+def test_several_rounds_are_whole_and_few() -> None:
+    plan = plan_for("dr", LabOptions())
+    for weights, count in (([1, 2, 1], 12), ([4, 2, 1], 14), ([10, 5, 1], 16), ([100, 50], 2)):
+        attempts = list(attempts_for(plan, (of("wrr", weights),), rounds=3))
+        assert len([one for one in attempts if not one.wanted and one.port == 80]) == count
+        assert len([one for one in attempts if one.wanted == "rs1"]) == 3
+
+
+MARK = Mark(1, "203.0.113.1", "TCP", 8080, 8080)
+
+
 @pytest.mark.parametrize(
-    ("rules", "services", "wanted"),
+    ("rules", "director", "without"),
     [
-        ("ippfvsadm -A -t 203.0.113.1:21 -R 203.0.113.11:21\n", (), True),
-        ("ipvsadm -A -f 1 -s rr -p 300\n", (), False),
-        ("ipvsadm -A -f 1\n", (Service("TCP", "203.0.113.1", 21, 0, "rr", 0),), True),
-        (None, (), False),
+        ("ippfvsadm -A -t 203.0.113.1:21 -R 203.0.113.11:21\n", DirectorState(), [8080]),
+        ("ipvsadm -A -t 203.0.113.1:8080 -s rr\n", DirectorState(), [21]),
+        ("ipvsadm -A -f 1 -s rr -p 300\n", DirectorState(marks=(MARK,)), [21]),
+        ("", DirectorState(services=(Service("TCP", "203.0.113.1", 21, 0, "rr", 0),)), [8080]),
+        (None, DirectorState(), [21, 8080]),
     ],
 )
-def test_ftp_is_tried_where_the_rules_have_it(
-    tmp_path: Path, rules: str | None, services: tuple[Service, ...], wanted: bool
+def test_ports_without_a_rule_are_not_tried(
+    tmp_path: Path, rules: str | None, director: DirectorState, without: list[int]
 ) -> None:
     if rules is not None:
         (tmp_path / "d").mkdir()
         (tmp_path / "d" / "rules.sh").write_text(rules)
     plan, evidence = plan_for("dr", LabOptions()), SimpleNamespace(scripts=tmp_path)
+    plan = replace(plan, servers=tuple(replace(one, more_ports=(8080,)) for one in plan.servers))
     running: Any = SimpleNamespace(plan=plan, evidence=evidence)
-    assert trials._has_ftp(running, services) is wanted
+    assert list(trials._left_out(running, director)) == without
 
 
 def test_only_the_planned_and_ruled_ports_are_tried() -> None:
@@ -297,3 +313,30 @@ def test_packets_of_a_trial_are_seen_on_loopback() -> None:
     ends = f"127.0.0.1:{trial.source_port}", f"127.0.0.1:{port}"
     assert seen[0] == Sighting("here", "lo", OUT, "SYN", *ends)
     assert {one.what for one in seen} >= {"SYN", "SYN+ACK", "data", "RST"}
+
+
+def passed(*places: str) -> list[Sighting]:
+    """`SYN c1 out` and so on, in the order of time."""
+    words = (place.split() for place in places)
+    return [Sighting(host, f"{host}-eth0", way, what, "c1:61000", "vip:80") for what, host, way in words]
+
+
+AT_ONCE = ("SYN c1 out", "SYN rs1 in", "SYN+ACK rs1 out", "SYN+ACK c1 in", "data c1 out", "data rs1 in")
+
+
+@pytest.mark.parametrize(
+    ("places", "host", "way"),
+    [
+        (AT_ONCE, "", ""),
+        (("SYN c1 out", *AT_ONCE), "c1", OUT),  # on the cable
+        (("SYN c1 out", "SYN rs1 in", *AT_ONCE), "rs1", IN),  # in the server
+        (("SYN c1 out", "SYN rs1 in", "SYN+ACK rs1 out", *AT_ONCE), "rs1", OUT),  # the answer
+        ((*AT_ONCE[:5], *AT_ONCE[4:]), "c1", OUT),  # a segment
+        # late, not lost: the first one has passed, or both have in the end
+        (("SYN c1 out", "SYN rs1 in", "SYN c1 out", *AT_ONCE[2:]), "", ""),
+        (("SYN c1 out", *AT_ONCE, "SYN rs1 in"), "", ""),
+    ],
+)
+def test_where_a_packet_was_lost(places: tuple[str, ...], host: str, way: str) -> None:
+    found = lost(passed(*places))
+    assert ((found.host, found.way) if found else ("", "")) == (host, way)

@@ -1,0 +1,39 @@
+"""Two interfaces on a segment have the same MAC address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, HostState, LabState, Plug
+
+TITLE = "two interfaces on a segment have the same MAC address"
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
+        for plug in host.plugs:
+            mine = host.mac(plug.interface)
+            other = _other(state, host, plug, mine)
+            if other and mine != plug.mac:
+                yield _cause(host, plug, mine, other)
+
+
+def _other(state: LabState, host: HostState, plug: Plug, mac: str) -> str:
+    """The interface of another host on the segment that has the MAC address, too."""
+    for other, there in state.on_switch(plug.switch):
+        if mac and other.name != host.name and other.mac(there.interface) == mac:
+            return there.interface
+    return ""
+
+
+def _cause(host: HostState, plug: Plug, mac: str, other: str) -> Cause:
+    return Cause(
+        "duplicate_mac",
+        host.name,
+        f"{plug.interface} has the MAC address {mac}, which is that of {other}; {plug.mac} was its own",
+        f"A switch learns behind which of its ports a MAC address is. With the same one behind two ports, it "
+        f"sends the frames for both to where it has last seen it: {plug.interface} and {other} get each "
+        "other's packets, and lose their own.",
+        f"ip link set {plug.interface} address {plug.mac}",
+    )

@@ -1,0 +1,36 @@
+"""A server process has no file descriptors left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.queries import HTTP, start_httpd
+from doctor.state import SERVER, HostState, LabState, Process
+
+TITLE = "a server process has no file descriptors left"
+
+_SPARE = 1  # a connection takes one
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    for host in state.by_role(SERVER):
+        listening = {one.pid: one.port for one in host.listeners if one.protocol == "TCP" and one.pid}
+        for process in host.processes:
+            if process.pid in listening and 0 < process.most < process.files + _SPARE:
+                yield _cause(host, process, listening[process.pid])
+
+
+def _cause(host: HostState, process: Process, port: int) -> Cause:
+    restart = [f"kill {process.pid}; while [ -e /proc/{process.pid}/exe ]; do sleep 0.1; done"]
+    restart += ["ulimit -n 1024", *start_httpd(host)]
+    is_httpd = "nginx" in process.command or port == HTTP
+    return Cause(
+        "no_files",
+        host.name,
+        f"process {process.pid} ({process.command.split()[0]}) has {process.files} open file descriptors and "
+        f"may have {process.most}",
+        "The kernel completes handshakes for a listening socket by itself. accept() then fails with EMFILE: "
+        "connections are established, and no request is answered.",
+        "\n".join(restart if is_httpd else [f"prlimit --pid {process.pid} --nofile=1024"]),
+    )

@@ -1,0 +1,42 @@
+"""A filter of traffic control drops packets of the service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.path import last_seen
+from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, HostState, LabState, Trial
+
+TITLE = "a traffic-control filter drops packets"
+
+_OWN = "ebpf"  # the engine that is itself a filter of traffic control
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
+        if host.role == DIRECTOR and state.director.engine == _OWN:
+            continue
+        if any(_ends_at(trial, host) for trial in state.troubled):
+            yield from _causes(host)
+
+
+def _ends_at(trial: Trial, host: HostState) -> bool:
+    """Whether a failed trial came as far as this host, or has not even left it."""
+    seen = last_seen(trial)
+    return host.name == (seen.host if seen else trial.host)
+
+
+def _causes(host: HostState) -> Iterator[Cause]:
+    for one in host.traffic_filters[:1]:
+        repair = [f"tc filter del dev {each.interface} {each.hook}" for each in host.traffic_filters]
+        yield Cause(
+            "tc_filter",
+            host.name,
+            f"at {one.hook} of {one.interface}: {one.text}; packets of failed trials were last seen on "
+            f"{host.name}",
+            "Filters of traffic control decide before nftables does about what comes in, and after it about "
+            "what goes out. nft does not list them; a capture shows a packet that such a filter drops at "
+            "ingress.",
+            "\n".join(repair),
+        )
