@@ -30,17 +30,25 @@ _UNIT = "tests/unit/"
 # Their tests share something whatever their parameters; each worker would make it anew.
 _WHOLE = tuple(
     f"tests/labs/test_{name}.py"
-    for name in ("ebpf_program", "monitor", "operating", "realserver", "terminal")
+    for name in ("ebpf_program", "ha", "monitor", "operating", "realserver", "terminal")
 )
-# Over 20 s each: if one of them started last, the whole run would wait for it.
-_LONGEST = (
-    "test_compare",
-    "test_terminal",
-    "test_on_the_wire",
-    "test_a_class_by",
-    "test_director_features",
-    "test_what_is_typed",
-)
+# Groups over 20 s, in seconds on two processors: if one started last, the run would wait for it.
+_LONGEST = {
+    "test_compare.py::test_a_quick": 90,
+    "test_terminal": 60,
+    "test_classroom.py::test_check_answers": 45,
+    "test_ha": 40,
+    "test_sync": 30,
+    "test_ebpf.py": 30,
+    "test_on_the_wire": 30,
+    "test_monitor": 25,
+    "test_a_broken_lab": 25,
+    "test_a_class_that": 25,
+    "test_director_features": 22,
+    "test_what_is_typed": 22,
+    "test_vrrp": 22,
+    "test_flood": 20,
+}
 
 
 def group(test: str) -> str:
@@ -52,9 +60,9 @@ def group(test: str) -> str:
     return f"{module}[{parameters}" if bracket else test
 
 
-def rank(test: str) -> tuple[bool, bool]:
-    """For sorting: the longest, other labs, unit tests."""
-    return test.startswith(_UNIT), not any(name in test for name in _LONGEST)
+def rank(test: str) -> tuple[bool, int]:
+    """For sorting: labs before unit tests, and the longest first."""
+    return test.startswith(_UNIT), -max((_LONGEST[name] for name in _LONGEST if name in test), default=0)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

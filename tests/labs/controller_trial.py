@@ -110,9 +110,14 @@ def run(host: Any, *command: str) -> str:
     return str(process.communicate(timeout=patient(20))[0])
 
 
+def answer_within(seconds: float) -> tuple[str, ...]:
+    """Options of ping."""
+    return "-W", f"{patient(seconds):.1f}"
+
+
 def ping(net: Any, client: ControllerClient, seen: dict[str, Any]) -> None:
     pairs = [(a, b) for a in net.hosts for b in net.hosts if a is not b]
-    told = [run(a, "ping", "-c1", "-W2", b.IP()) for a, b in pairs]
+    told = [run(a, "ping", "-c1", *answer_within(2), b.IP()) for a, b in pairs]
     seen["lost"] = [
         str(pair) for pair, text in zip(pairs, told, strict=True) if " 0% packet loss" not in text
     ]
@@ -158,7 +163,7 @@ def move(net: Any) -> str:
     run(h2, "ip", "link", "set", "h2-eth0", "address", h1.MAC())
     run(h2, "ip", "address", "add", "10.0.0.1/24", "dev", "h2-eth0")
     run(h2, "ping", "-c1", "-W0.2", "10.0.0.3")  # whatever the result, the switch has seen it
-    return run(h4, "ping", "-c1", "-W2", "10.0.0.1")
+    return run(h4, "ping", "-c1", *answer_within(2), "10.0.0.1")
 
 
 def unplug(client: ControllerClient) -> list[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from labs.errors import BuildFailed
 from labs.network.namespaces import Namespaces, run
-from labs.wait import poll_until
+from labs.wait import patient, poll_until
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / "director" / "bin"
@@ -116,7 +116,7 @@ def tool(name: str, *arguments: str) -> str:
 def curl(*arguments: str) -> list[str]:
     """Exit code, HTTP status, the client's address as the server saw it, the server's name."""
     form = "%{exitcode} %{http_code} %header{client} %header{name}"
-    command = ("curl", "-s", "-m", "20", "-w", form, "-o", "/run/got", *arguments)
+    command = ("curl", "-s", "-m", f"{patient(20):.0f}", "-w", form, "-o", "/run/got", *arguments)
     return sh(*command, host="c", check=False).stdout.split()
 
 

@@ -71,7 +71,7 @@ def try_out(method: str, folder: Path) -> dict[str, Any]:
     seen["cost"] = [after["process"][key] - before["process"][key] for key in ("cpu_seconds",)]
     seen["second"] = start_second(folder)
     seen["refused"] = curl(f"http://{VIP}:81/")[0]
-    seen["ping"] = ok(sh("ping", "-c", "1", "-W", "2", VIP, host="c", check=False))
+    seen["ping"] = ok(sh("ping", "-c", "1", "-W", f"{patient(2):.1f}", VIP, host="c", check=False))
     seen["vip_mac"] = sh("ip", "neigh", "show", VIP, host="c").stdout.split()[4]
     seen["director_mac"] = json.loads(sh("ip", "-j", "link", "show", "d-eth0", host="d").stdout)[0]["address"]
     seen["deleted"] = admin("-D", "-t", f"{VIP}:80", "-R", server)

@@ -22,7 +22,7 @@ from doctor.collect_lab import collect_lab
 from labs.checks.result import Check
 from labs.wait import poll_until
 
-_SETTLED = 15  # seconds: on a busy machine, what a fault does may take a moment to show
+_SETTLED = 15  # seconds: on a busy machine, what a fault or repair does may take a moment to show
 
 
 def tell(state: str, session: ExerciseSession, fails: Sequence[str] = ()) -> bool:
@@ -36,7 +36,7 @@ def tell(state: str, session: ExerciseSession, fails: Sequence[str] = ()) -> boo
     checks = poll_until(
         lambda: session.judge(session.observe()),
         lambda checks: failed(checks) == sorted(fails),
-        _SETTLED if fails else 0,
+        _SETTLED,
     )
     took = time.monotonic() - began
     found = diagnose(collect_lab(session.running))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from classroom.model import Variant
 from classroom.session import ExerciseSession, run
 from classroom.variants import variant_for
+from labs.wait import poll_until
 from tests.labs.repairs import TRIES
 
+_SETTLED = 15  # seconds: on a busy machine, what is typed may take a moment to show
 _FLAGS = {"nat": "-m", "tun": "-i", "dr": "-g"}
 
 
@@ -35,19 +38,26 @@ def _addresses(variant: Variant) -> dict[str, str]:
     return {node.name: node.address for node in variant.plan.topology.nodes}
 
 
+def _failed(session: ExerciseSession) -> dict[str, str]:
+    """What the checks that fail have observed, by the judge's name."""
+    about, checks = session.definition.checks, session.judge(session.observe())
+    return {
+        judge.__name__: check.observed for judge, check in zip(about, checks, strict=True) if not check.ok
+    }
+
+
+def _as_expected(fails: Sequence[str], failed: Mapping[str, str]) -> bool:
+    """A right repair passes; a wrong one is refused by these checks, perhaps by others, too."""
+    return set(fails) <= set(failed) and bool(fails) == bool(failed)
+
+
 def main(exercise: str, student: str) -> int:
     variant = variant_for(exercise, student)
 
     def stay(session: ExerciseSession) -> None:
-        about = session.definition.checks
         for one in TRIES[exercise]:
             type_all(session, variant, one.typed)
-            checks = session.judge(session.observe())
-            failed = {
-                judge.__name__: check.observed
-                for judge, check in zip(about, checks, strict=True)
-                if not check.ok
-            }
+            failed = poll_until(partial(_failed, session), partial(_as_expected, one.fails), _SETTLED)
             print(json.dumps({"what": one.what, "failed": failed}), flush=True)
             type_all(session, variant, one.undo)
 

@@ -80,10 +80,12 @@ def test_an_interrupted_comparison_keeps_its_points(start: Start, mark: str) -> 
     output, _ = process.communicate(timeout=patient(30))
     assert process.returncode == 130, output
     result = kept(folder)
-    assert [point["servers"] for point in result["points"]] == [1]
-    assert [one["what"] for one in result["missing"]][:2] == ["VS-NAT, 5 servers", "VS-NAT, 10 servers"]
+    measured = [point["servers"] for point in result["points"]]
+    assert measured in ([1], [1, 5])  # what came before Ctrl-C
+    left = [f"VS-NAT, {servers} servers" for servers in (5, 10) if servers not in measured]
+    assert [one["what"] for one in result["missing"]][: len(left)] == left
     assert result["knees"]["nat"] is None
-    assert "Not measured: VS-NAT, 5 servers (the run was cut short before)" in output
+    assert f"Not measured: {left[0]} (the run was cut short before)" in output
 
 
 def test_a_killed_comparison_can_still_be_shown(start: Start, mark: str) -> None:
@@ -94,7 +96,7 @@ def test_a_killed_comparison_can_still_be_shown(start: Start, mark: str) -> None
     again = start("compare", "--show", str(folder), mark=mark)
     output, _ = again.communicate(timeout=patient(30))
     assert again.returncode == 1, output
-    assert len(kept(folder)["points"]) == 1
+    assert 1 <= len(kept(folder)["points"]) < 3
     assert "Not measured: VS-NAT, 10 servers" in output
 
 

@@ -143,7 +143,7 @@ def test_each_datagram_is_scheduled_separately(seen: dict[str, Any]) -> None:
 
 def test_no_packet_is_lost_at_1500_a_second(seen: dict[str, Any]) -> None:
     paced = seen["paced"]
-    assert paced["answer"][0].split()[3] == str(paced["sent"] + 1)
+    assert paced["answer"].split()[3:] == [str(paced["sent"])]
 
 
 def test_icmp_errors_reach_the_client(seen: dict[str, Any]) -> None:

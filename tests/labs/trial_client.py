@@ -4,7 +4,7 @@ hold VIP PORT                 one connection; for each line on stdin it sends a 
                               `little`: without the usual megabyte
 ftp VIP PORT                  one control connection; `again` on stdin: NOOP, `fetch`: a file, in passive mode
 udp VIP PORT SIZE COUNT [SECONDS]  COUNT datagrams of SIZE bytes from one socket; prints the answers in time
-pace VIP PORT RATE COUNT      COUNT small datagrams, RATE per second, without answers
+pace VIP PORT RATE COUNT      COUNT small datagrams, RATE per second; prints the answer to the last one
 refused VIP PORT              how a connected UDP socket learns that the port is closed
 syns VIP PORT COUNT           COUNT segments that would open a connection, each from another port
 flood VIP PORT RATE COUNT [FLAGS]  the same from random addresses in 198.18.0.0/15, RATE per second; other
@@ -30,6 +30,7 @@ from http.client import HTTPConnection, HTTPException
 from labs.wait import patient
 
 TIMEOUT = 10.0  # seconds
+WINDOW = 250  # small datagrams, which the server's receive buffer holds
 
 
 def say(value: object) -> None:
@@ -80,16 +81,22 @@ def udp(vip: str, port: int, size: int, count: int, seconds: int = 1) -> None:
 
 
 def pace(vip: str, port: int, rate: int, count: int) -> None:
-    """Each datagram has its time; a late one is sent at once."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+    """Each datagram has its time; a late one is sent at once, but WINDOW of them wait for an answer."""
+    answer = ""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender, contextlib.suppress(TimeoutError):
+        sender.settimeout(patient(TIMEOUT))
         sender.connect((vip, port))
         begin = time.monotonic()
-        for number in range(count):
+        for number in range(1, count + 1):
             wait = begin + number / rate - time.monotonic()
             if wait > 0:
                 time.sleep(wait)
-            sender.send(b"only counted")
-        say(time.monotonic() - begin)
+            if number % WINDOW and number < count:
+                sender.send(b"only counted")
+            else:
+                sender.send(b"how many?")
+                answer = sender.recv(2000).decode()
+    say(answer)
 
 
 def refused(vip: str, port: int) -> None:

@@ -20,13 +20,15 @@ from scapy.layers.inet import IP
 from scapy.layers.l2 import ARP, Ether
 
 from availability.vrrp.packets import PROTOCOL
+from labs.errors import LabError
 from labs.network.namespaces import Namespaces, run
-from labs.wait import poll_until
+from labs.wait import patient, poll_until, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 VIP = "203.0.113.1"
 HOSTS = {"k": "203.0.113.2", "o": "203.0.113.3", "w": "203.0.113.9"}
 WAIT = 20  # seconds until something is considered not to happen
+WATCHING = "watching"
 FILE = """\
 global_defs {
     enable_script_security
@@ -57,6 +59,7 @@ def watch() -> None:
     everything = 3  # ETH_P_ALL
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(everything)) as made:
         made.bind(("w-eth0", everything))
+        print(WATCHING, flush=True)
         while True:
             frame = Ether(made.recv(2048))
             if ARP in frame:
@@ -85,6 +88,7 @@ class Trial:
             self._net.plug(host, f"{host}-eth0", "lan", f"{address}/24", offload=False)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._capture = self._start("w", sys.executable, __file__, "watch")
+        wait_for(self._captured, WAIT, "the capture", LabError)
 
     def _start(self, host: str, *command: str) -> subprocess.Popen[bytes]:
         return self._net.start(host, *command, log=self._folder / f"{host}.log")
@@ -109,7 +113,7 @@ class Trial:
 
     def _end(self, host: str, number: int = signal.SIGTERM) -> None:
         self._processes[host].send_signal(number)
-        self._processes[host].wait(WAIT)
+        self._processes[host].wait(patient(WAIT))
 
     def _owners(self) -> str:
         """The hosts that have the VIP."""
@@ -118,6 +122,9 @@ class Trial:
 
     def _until(self, wanted: str) -> str:
         return poll_until(self._owners, lambda seen: seen == wanted, WAIT)
+
+    def _last_event(self) -> str:
+        return (self._folder / "events").read_text().splitlines()[-1]
 
     def _daemon(self, role: str) -> str:
         """The synchronisation daemon of the director on o, once it has this role."""
@@ -165,7 +172,7 @@ class Trial:
         self._net.attempt("o", "ip", "addr", "flush", "dev", "o-eth0", "to", VIP)
         seen["ours is killed"] = self._until("k")
         self._run("o", 150, "nopreempt")
-        poll_until(lambda: "BACKUP" in (self._folder / "events").read_text().splitlines()[-1], bool, WAIT)
+        wait_for(lambda: "BACKUP" in self._last_event(), WAIT, "ours to be a backup", LabError)
         seen["ours may not preempt"] = self._owners()
         self._end("k")
         seen["it stops"] = self._until("o")
@@ -198,7 +205,10 @@ class Trial:
     def captured(self) -> Any:
         """The frames of all hosts, a line each."""
         self._capture.terminate()
-        self._capture.wait(WAIT)
+        self._capture.wait(patient(WAIT))
+        return [line for line in self._captured() if line != WATCHING]
+
+    def _captured(self) -> list[str]:
         return (self._folder / "w.log").read_text().splitlines()
 
 

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import _WHOLE, group, rank
+from tests.conftest import _LONGEST, _WHOLE, group, rank
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPT = "tests/labs/test_terminal.py::test_"
@@ -40,3 +41,13 @@ def test_the_modules_with_one_lab_exist() -> None:
 def test_the_longest_tests_start_first_and_unit_tests_last() -> None:
     tests = ["tests/unit/a.py::test_1", "tests/labs/a.py::test_1", "tests/labs/b.py::test_on_the_wire[x]"]
     assert sorted(tests, key=rank) == tests[::-1]
+
+
+def test_the_tests_known_to_be_long_exist() -> None:
+    text = {file.name: file.read_text() for file in (ROOT / "tests" / "labs").glob("test_*.py")}
+    known = "\n".join(
+        f"{file}::{name}"
+        for file, code in text.items()
+        for name in re.findall(r"^def (test_\w+)", code, re.M)
+    )
+    assert [name for name in _LONGEST if name not in known] == []
