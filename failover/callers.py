@@ -15,7 +15,8 @@ import json
 import sys
 import time
 
-PATIENCE = 15.0  # seconds for an answer: TCP repeats a request after 0.2, 0.6, 1.4, 3, 6.2 and 12.6 s
+PATIENCE = 60.0  # seconds for an answer: TCP repeats a request after 0.2, 0.6, ..., 12.6, 25.4 and 51 s
+_AT_ONCE, _PAUSE = 10, 0.02  # requests, and seconds between them: 500 a second
 REQUEST = b"Are you there?\n"
 
 
@@ -68,7 +69,12 @@ async def main(vip: str, ports: list[int], count: int, rate: float, *, opened: b
         task.cancel()
     living = [caller for caller, task in zip(callers, tasks, strict=True) if task.done() and not caller.fate]
     await lines.readline()  # the other director has taken over
-    await asyncio.gather(*(caller.try_again() for caller in living))
+    again = []
+    for number, caller in enumerate(living):
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(_PAUSE)
+        again.append(asyncio.create_task(caller.try_again()))
+    await asyncio.gather(*again)
     for caller in living:
         print(json.dumps({"port": caller.port, "age": died - caller.began, "fate": caller.fate}))
     sys.stdout.flush()

@@ -7,8 +7,12 @@ library only.
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import sys
 from typing import cast
+
+_AT_ONCE = struct.pack("ii", 1, 0)  # struct linger: when this program ends, its connections are gone
 
 
 class Datagrams(asyncio.DatagramProtocol):
@@ -22,6 +26,8 @@ class Datagrams(asyncio.DatagramProtocol):
 class Stream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        end: socket.socket = transport.get_extra_info("socket")
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
 
     def data_received(self, data: bytes) -> None:
         self._transport.write(data)

@@ -52,6 +52,10 @@ def port(method: str, scheduler: str) -> int:
     return 8001 + METHODS.index(method) + 10 * SCHEDULERS.index(scheduler)
 
 
+def _echo_ports() -> list[int]:
+    return [port(method, scheduler) for method in METHODS for scheduler in SCHEDULERS]
+
+
 def rules() -> list[str]:
     """As lines of ipvsadm."""
     services = [(f"-u {VIP}:{PROBES}", "rr", "dr"), (f"-t {VIP}:{HTTP}", "rr", "dr")]
@@ -83,6 +87,8 @@ class Pair(Namespaces):
                 self.plug(host, f"{host}-eth1", "far", f"{far}/24", offload=False)
         for host, (_, far) in SERVERS.items():
             self._set_up_server(host, far)
+        self._serving: list[subprocess.Popen[bytes]] = []
+        self.restart_servers()
         for host in DIRECTORS:
             self.start_director(host)
 
@@ -94,17 +100,30 @@ class Pair(Namespaces):
         self.run(host, "ip", "addr", "add", f"{VIP}/32", "dev", "lo")
         self.run(host, "ip", "route", "add", "default", "via", GATEWAY, "table", "7")
         self.run(host, "ip", "rule", "add", "from", far, "table", "7")
-        ports = [str(port(method, scheduler)) for method in METHODS for scheduler in SCHEDULERS]
-        command = (sys.executable, "-m", "failover.echo", VIP, str(PROBES), *ports)
-        self.start(host, *command, log=self.folder / f"{host}-echo.log")
-        for number in ports:
-            self.wait_for_port(host, int(number))
+
+    def restart_servers(self) -> None:
+        """Their programs, without connections: an old one would refuse the SYN of a new one."""
+        for program in self._serving:
+            program.kill()
+            program.wait()
+        self._serving = [self._serve(host) for host in SERVERS]
+        for host in SERVERS:
+            for number in _echo_ports():
+                self.wait_for_port(host, number)
+
+    def _serve(self, host: str) -> subprocess.Popen[bytes]:
+        words = (VIP, str(PROBES), *map(str, _echo_ports()))
+        return self.start(
+            host, sys.executable, "-m", "failover.echo", *words, log=self.folder / f"{host}-echo.log"
+        )
 
     def close(self) -> None:
         """End everything; another pair may follow in the same sandbox."""
+        cables = [f"b-{host}-eth{number}" for host in (*_LINKS, *SERVERS) for number in (0, 1)]
+        there = {line.split("@")[0].split()[0] for line in run("ip", "-br", "link").splitlines()}
+        lines = [f"link del {name}\n" for name in (*cables, *_BRIDGES) if name in there]
+        run("ip", "-batch", "-", text="".join(lines))  # at once: those of a namespace end some time after it
         super().close()
-        for bridge in _BRIDGES:
-            run("ip", "link", "del", bridge)
 
     # ---- directors ----
 

@@ -95,6 +95,7 @@ def death(
     It dies `rest` seconds after all have been opened; at once, while some are, if that is None.
     """
     standby = other(active)
+    pair.restart_servers()
     pair.restart(active)  # it has been a standby, and may know ports that clients use again
     for host, role in ((active, "master"), (standby, "backup")):
         pair.set(host, "sloppy_tcp", int(mode.sloppy))

@@ -28,9 +28,10 @@ from labs.hosts.setups import scripts_in_order
 from labs.methods import METHODS
 from labs.network.topology import Role
 from labs.plan import Plan, plan_for
-from labs.run.options import LabOptions
+from labs.run.options import HaOptions, LabOptions
+from labs.run.takeover import CONFIGURATION
 from labs.wait import patient
-from realserver_setup.render import DIALECTS
+from realserver_setup.render import DIALECTS, configuration
 from tests.labs.lesson import Lesson, missing
 from tests.labs.terminal import run_to_terminal
 
@@ -94,9 +95,10 @@ def _parametrize(pages: list[Path]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("page", pages, ids=[str(page.relative_to(ROOT)) for page in pages])
 
 
-_EACH_PAGE, _EACH_LESSON, _EACH_TRANSCRIPT = (
+_EACH_PAGE, _EACH_LESSON, _EACH_METHOD, _EACH_TRANSCRIPT = (
     _parametrize(PAGES),
     _parametrize(LESSONS),
+    _parametrize([page for page in LESSONS if Lesson(page).method in METHODS]),
     _parametrize(TRANSCRIPTS),
 )
 
@@ -139,7 +141,7 @@ def test_what_is_typed_at_the_prompt_works(page: Path, session_of: Callable[[Pat
     answers = "".join(session.answers)
     assert session.code == 0, session.before + answers
     assert len(session.answers) > len(typed)
-    assert len(answers.splitlines()) > len(typed)
+    assert len(answers.splitlines()) > len(typed) / 2  # a line of a loop that waits has no answer
     assert not [complaint for complaint in _COMPLAINTS if complaint in answers], answers
 
 
@@ -156,10 +158,19 @@ def test_a_lab_and_its_prompt_answer_as_a_page_shows(
 
 
 def plan_of(page: Path) -> Plan:
-    return plan_for(Lesson(page).method, LabOptions())
+    method = Lesson(page).method
+    return plan_for(method, LabOptions() if method in METHODS else HaOptions())
 
 
-@_EACH_LESSON
+def test_a_lesson_shows_lines_of_the_configuration_of_its_lab() -> None:
+    (page,) = (page for page in LESSONS if Lesson(page).method not in METHODS)
+    rendered = configuration(f"{CONFIGURATION}.j2", host=plan_of(page).pair[0]).splitlines()
+    shown = [line for fence in Lesson(page).fences("conf") for line in fence]
+    assert len(shown) > 20
+    assert [line for line in shown if line not in rendered] == []
+
+
+@_EACH_METHOD
 def test_a_lesson_shows_the_packet_table_of_a_run(page: Path, session_of: Callable[[Path], Session]) -> None:
     """With any of the real servers: the scheduler picks one for that connection."""
     lesson, plan = Lesson(page), plan_of(page)
@@ -193,7 +204,7 @@ def test_a_lesson_shows_every_command_of_the_scripts_and_no_other(page: Path) ->
 def test_the_exercises_that_a_lesson_names_exist(page: Path) -> None:
     named = set(_EXERCISE.findall(page.read_text()))
     assert named <= set(catalogue.names())
-    assert f"build-{Lesson(page).method}" in named
+    assert f"build-{Lesson(page).method}" in named or Lesson(page).method not in METHODS
 
 
 @_EACH_PAGE
