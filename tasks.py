@@ -26,7 +26,7 @@ from invoke.tasks import task as invoke_task
 from bench.options import BenchOptions
 from compare.options import CompareOptions
 from failover.options import FailoverOptions
-from labs.run.options import HaOptions, LabOptions, from_words, help_of, signature_of
+from labs.run.options import HaOptions, LabOptions, ViewOptions, from_words, help_of, signature_of
 from labs.terminal import streams
 from labs.terminal.command_line import Command, LabProgram, OwnConfig, for_view, for_vm
 from vm.options import KERNEL, VmTestOptions
@@ -77,12 +77,18 @@ def _lab_task(method: str, description: str, options: type[LabOptions] = LabOpti
         def work() -> int:
             from labs.run.lab import run_lab  # late: --list needs none of this
 
-            return run_lab(method, from_words(options, words), {"state": _state})
+            return run_lab(method, from_words(options, words), {"state": _state}, _watcher)
 
         _run(work)
 
     lab.__doc__ = description
     return _task_with(options, name=f"lab-{method}", audience=STUDENTS)(lab)
+
+
+def _watcher(options: ViewOptions) -> Any:
+    from view.live import LiveView  # late: few labs are watched
+
+    return LiveView(options)
 
 
 def _state(running: Any) -> Any:
@@ -108,16 +114,28 @@ def exercises(_context: Context) -> None:
 @task(
     audience=STUDENTS,
     positional=["name"],
-    help={"name": "An exercise that ./inv exercises lists.", "student": STUDENT},
+    help={"name": "An exercise that ./inv exercises lists.", "student": STUDENT, **help_of(ViewOptions)},
 )
-def exercise(_context: Context, name: str, student: str = "") -> None:
+def exercise(
+    _context: Context,
+    name: str,
+    student: str = "",
+    view: bool = False,
+    view_only: bool = False,
+    view_host: str = "127.0.0.1",
+    view_port: int = 0,
+) -> None:
     """Start an exercise and keep it running in this terminal.
 
     Example: ./inv exercise e04 --student ID
     """
     from classroom import command
 
-    _run(lambda: command.exercise(name, student))
+    def work() -> int:
+        options = ViewOptions(view, view_only, view_host, view_port)
+        return command.exercise(name, student, (lambda: _watcher(options)) if options.wanted else None)
+
+    _run(work)
 
 
 @task(audience=STUDENTS, help={"student": WHOSE, "lab": WHICH})

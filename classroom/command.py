@@ -6,6 +6,7 @@ import shlex
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ _COMMANDS = {
 }
 
 
-def exercise(name: str, student: str) -> int:
-    """Start an exercise and keep it running in this terminal."""
+def exercise(name: str, student: str, watcher: Callable[[], Any] | None = None) -> int:
+    """Start an exercise and keep it running in this terminal; `watcher` makes what shows it, if anything."""
     variant = variant_for(name, student or default_student())
     for other in attach.running_labs():
         if _is(other, variant):
@@ -55,7 +56,7 @@ def exercise(name: str, student: str) -> int:
             )
     from classroom.session import run  # imports all that builds a lab
 
-    return run(variant, _stay, lambda: _introduce(variant))
+    return run(variant, _stay, lambda: _introduce(variant), watcher)
 
 
 def overview() -> int:

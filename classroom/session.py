@@ -159,11 +159,15 @@ class ExerciseSession:
 
 
 def run(
-    variant: Variant, stay: Callable[[ExerciseSession], None], introduce: Callable[[], None] = lambda: None
+    variant: Variant,
+    stay: Callable[[ExerciseSession], None],
+    introduce: Callable[[], None] = lambda: None,
+    watcher: Callable[[], Any] | None = None,
 ) -> int:
     """Build the exercise in a sandbox of its own, and keep it running while `stay` does; again after a reset.
 
-    `introduce` is called before anything is built. Raises LabError, before that, where this machine
+    `introduce` is called before anything is built, `watcher` after that: it makes what shows the lab
+    (labs/run/lab.py, Watch). Raises LabError, before that, where this machine
     cannot run the lab.
     """
     patient(1)  # a wrong LVS_PATIENCE is refused here
@@ -179,6 +183,8 @@ def run(
         control_server = ControlServer(evidence.folder, **about, resets=str(resets))
         with busy("starting the lab"):
             session = ExerciseSession(variant, evidence, ConsoleReporter(quiet=True))
+            if watch:
+                watch.start(session.running, {**about, "resets": resets})
         signal.signal(signal.SIGUSR1, _request_reset)
         session.open(control_server)
         try:
@@ -189,6 +195,7 @@ def run(
 
     try:
         introduce()
+        watch = watcher() if watcher else None
         while (code := run_in_sandbox(in_sandbox)) == _AGAIN:
             resets += 1
             print_wrapped(make_console(), "\nReset: the exercise starts again, as it was at first.")

@@ -5,10 +5,12 @@ A record that is not complete yet is read the next time, and a file that appears
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from labs.run.packet_table import FILE_HEADER, MAGIC, link_type, records
 
@@ -26,13 +28,15 @@ class Record(NamedTuple):
     raw: bytes
 
 
+_LOOK_EVERY = 1.0  # seconds between two looks for further files
+
+
 @dataclass(slots=True)
 class _Followed:
-    """One file; `left` is what was read beyond the last complete record."""
+    """One file, kept open; `left` is what was read beyond the last complete record."""
 
-    path: Path
+    file: BinaryIO
     head: bytes = b""
-    position: int = 0
     left: bytes = b""
     damaged: bool = False
 
@@ -43,6 +47,7 @@ class Captures:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._files: dict[str, _Followed] = {}
+        self._looked = -_LOOK_EVERY
 
     @property
     def names(self) -> list[str]:
@@ -59,24 +64,29 @@ class Captures:
 
     def new(self) -> list[Record]:
         """The complete records that have been written since the last call, in the order of their times."""
-        for path in self._folder.glob("*.pcap"):
-            self._files.setdefault(path.stem, _Followed(path))
+        now = time.monotonic()
+        if now - self._looked >= _LOOK_EVERY:
+            self._looked = now
+            self._look()
         found = [record for name, file in self._files.items() for record in _read(name, file)]
         found.sort(key=lambda record: record.at)
         return found
+
+    def _look(self) -> None:
+        for path in sorted(self._folder.glob("*.pcap")):
+            if path.stem not in self._files:
+                with suppress(OSError):  # not ours to read
+                    self._files[path.stem] = _Followed(path.open("rb"))
 
 
 def _read(name: str, file: _Followed) -> Iterator[Record]:
     if file.damaged:
         return
     try:
-        with file.path.open("rb") as opened:
-            opened.seek(file.position)
-            while chunk := opened.read(_CHUNK):
-                file.position += len(chunk)
-                yield from _complete(name, file, chunk)
+        while chunk := file.file.read(_CHUNK):
+            yield from _complete(name, file, chunk)
     except OSError:
-        return  # removed meanwhile, or ours no more: what was read stays
+        return  # a disk that fails: what was read stays
 
 
 def _complete(name: str, file: _Followed, chunk: bytes) -> Iterator[Record]:

@@ -18,9 +18,11 @@ _BATCH_SIZE = 256 * 1024  # bytes of one message
 class Log:
     """Items whose ids follow on; of an endless run, the newest `most`."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MOST, first: int = 1) -> None:
+        """`first`: the id of the first item."""
         self._most = most
-        self._kept: tuple[int, list[str]] = (1, [])  # the first id, and the items: replaced at once
+        self._begin = first
+        self._kept: tuple[int, list[str]] = (first, [])  # the first id, and the items: replaced at once
 
     @property
     def last(self) -> int:
@@ -42,8 +44,8 @@ class Log:
         With nothing new, the id is `number` again and the list is empty.
         """
         first, lines = self._kept
-        if number >= first + len(lines):  # an id from a page of another run
-            number = 0
+        if not self._begin <= number < first + len(lines):  # none yet, or of another run
+            number = self._begin - 1
         begin = max(0, number + 1 - first)
         batch, size = [], 0
         for line in lines[begin : begin + _BATCH]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from labs.errors import BadRequest
+from labs.methods import METHODS
 from labs.network import addresses
 from labs.network.topology import INTERNET, LAN, PRIVATE
 from labs.run import json_lines
@@ -49,7 +50,7 @@ def find(name: str = "") -> Path:
             raise BadRequest(f"{runs} has no run yet: run a lab first, such as ./inv lab-nat.")
         return known[0]
     for folder in (Path(name), runs / name):
-        if folder.is_dir():
+        if _is_folder(folder):
             if not _looks_like_a_run(folder):
                 raise BadRequest(f"{folder} is not the folder of a run: it has neither events nor captures.")
             return folder.absolute()
@@ -57,11 +58,18 @@ def find(name: str = "") -> Path:
         found = _NAME.match(folder.name)
         if found and name in (found[2], f"lab-{found[2]}"):
             return folder
-    raise BadRequest(f"There is no run {name!r}: name a folder of {runs}, or a lab such as nat.")
+    raise BadRequest(f"There is no run {name[:60]!r}: name a folder of {runs}, or a lab such as nat.")
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # too long, or no name at all
+        return False
 
 
 def _looks_like_a_run(folder: Path) -> bool:
-    return folder.is_dir() and ((folder / "events.jsonl").is_file() or (folder / "pcap").is_dir())
+    return _is_folder(folder) and (any(folder.glob("events*.jsonl")) or (folder / "pcap").is_dir())
 
 
 def document(folder: Path, *, live: bool = False, view_only: bool = True) -> dict[str, Any]:
@@ -69,15 +77,20 @@ def document(folder: Path, *, live: bool = False, view_only: bool = True) -> dic
     about, start, lab = _json(folder / "pcap" / ABOUT), _start(folder), _json(folder / LAB)
     report, settled = _json(folder / "report.json"), _json(folder / SETTLED)
     exercise = lab.get("exercise")
-    missing = _missing(folder, about, start)
-    method = start.get("method") or str(report.get("lab", "lab-nat")).removeprefix("lab-")
-    method = method if method in ("nat", "tun", "dr") else "nat"
+    missing = _missing(folder, about, start, live)
+    named = _NAME.match(folder.name)
+    lab_name = str(report.get("lab") or lab.get("lab") or f"lab-{named[2] if named else 'nat'}").removeprefix(
+        "lab-"
+    )
+    method = start.get("method") or lab_name
+    method = method if method in METHODS else "nat"
     vips = _vips(folder, about)
     hosts = settled.get("hosts") or _hosts(folder, about, exercise is not None)
     switches = sorted({one["switch"] for host in hosts for one in host["interfaces"] if one["switch"]})
     return {
         "name": folder.name,
-        "lab": method,
+        "lab": "ha" if lab_name == "ha" else method,
+        "method": method,
         "exercise": exercise,
         "engine": start.get("engine") or report.get("engine") or "scapy",
         "scheduler": start.get("scheduler") or report.get("scheduler") or "wrr",
@@ -89,7 +102,7 @@ def document(folder: Path, *, live: bool = False, view_only: bool = True) -> dic
         "hosts": hosts,
         "switches": [{"name": name, "network": _network(name, hosts)} for name in switches],
         "links": settled.get("links") or _links(hosts),
-        "path": _path(method),
+        "path": _path(method, [host["name"] for host in hosts if host["role"] == "director"]),
         "actions": [],
         "states": {"TCP": list(mirror.edges(method))},
         "sources": _sources(folder),
@@ -112,7 +125,8 @@ def _json(path: Path) -> dict[str, Any]:
 def _start(folder: Path) -> dict[str, str]:
     """The options that the director was started with."""
     try:
-        text = (folder / "scripts" / "d" / "start.sh").read_text(errors="replace")
+        path = next((folder / "scripts").glob("d*/start.sh"))
+        text = path.read_text(errors="replace")
         line = next(line for line in text.splitlines() if "lvs-director" in line)
         words = shlex.split(line)
     except (OSError, ValueError, StopIteration):
@@ -122,15 +136,15 @@ def _start(folder: Path) -> dict[str, str]:
     }
 
 
-def _missing(folder: Path, about: dict[str, Any], start: dict[str, str]) -> str:
+def _missing(folder: Path, about: dict[str, Any], start: dict[str, str], live: bool) -> str:
     lacks = [
         what
         for what, present in (
             ("captures (pcap/)", any((folder / "pcap").glob("*.pcap"))),
             ("a description of its hosts (pcap/about.json)", bool(about.get("interfaces"))),
-            ("the director's events (events.jsonl)", (folder / "events.jsonl").exists()),
+            ("the director's events (events.jsonl)", any(folder.glob("events*.jsonl"))),
             ("the director's start script", bool(start)),
-            ("a report (report.json)", (folder / "report.json").exists()),
+            ("a report (report.json)", live or (folder / "report.json").exists() or (folder / LAB).exists()),
         )
         if not present
     ]
@@ -230,16 +244,21 @@ def _links(hosts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _path(method: str) -> dict[str, list[str]]:
-    request = ["c1", "r0", "d", "rs"]
-    reply = ["rs", "d", "r0", "c1"] if method == "nat" else ["rs", "r0", "c1"]
+def _path(method: str, directors: list[str]) -> dict[str, list[str]]:
+    director = directors[0] if directors else "d"
+    request = ["c1", "r0", director, "rs"]
+    reply = ["rs", director, "r0", "c1"] if method == "nat" else ["rs", "r0", "c1"]
     return {"request": request, "reply": reply}
 
 
 def _started(folder: Path) -> float:
     """Of the first thing that is known of it: every time in the items counts from here."""
     times = [
-        *(float(event["time"]) for event in _first(json_lines.entries(folder / "events.jsonl"))),
+        *(
+            float(event["time"])
+            for path in folder.glob("events*.jsonl")
+            for event in _first(json_lines.entries(path))
+        ),
         *(at / 1e6 for at in _first_captured(folder)),
     ]
     return round(min(times), 6) if times else round(folder.stat().st_mtime, 6)
@@ -272,6 +291,7 @@ def _ended(folder: Path) -> float | None:
 
 
 def _sources(folder: Path) -> list[str]:
-    names = ["events.jsonl", "commands.jsonl", "report.json", "lab.json", "view.jsonl"]
-    found = [name for name in names if (folder / name).exists()]
+    names = ["commands.jsonl", "report.json", "lab.json", "view.jsonl"]
+    events = sorted(path.name for path in folder.glob("events*.jsonl"))
+    found = events + [name for name in names if (folder / name).exists()]
     return found + sorted(f"pcap/{path.name}" for path in (folder / "pcap").glob("*.pcap"))

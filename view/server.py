@@ -139,7 +139,7 @@ class Site:
             if missed:
                 lost = {"kind": "missed", "count": missed, "why": "they are older than what the server keeps"}
                 yield f"data: [{json.dumps(lost)}]\n\n"
-            if last != number:
+            if data != "[]":
                 number, waited = last, 0.0
                 yield f"id: {last}\ndata: {data}\n\n"
                 await asyncio.sleep(0)  # another page's turn

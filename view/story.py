@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from view.captures import Captures
+from view.captures import Captures, Record
 from view.mirror import Mirror, key_of
 from view.walks import Walks
 
@@ -29,7 +30,7 @@ _MOST_LINE = 4 * 1024 * 1024  # bytes
 _CHUNK = 4 * 1024 * 1024
 MOST_CONNECTIONS = 500  # of a table that the page gets
 _TABLES_EVERY = 0.5  # seconds, of tables that are made from events
-_HOLD = 40_000  # microseconds for which a live record waits for those of other files
+_HOLD = 30_000  # microseconds for which a live record waits for those of other files
 _REFUSALS = ("dropped", "rejected", "shed", "failed")
 _COMMAND_SHOWN = 300  # characters
 
@@ -69,22 +70,31 @@ class Lines:
             self.skipped += 1
 
 
+@dataclass(slots=True)
+class _Director:
+    """One director's events: of its host (""): the only one."""
+
+    host: str
+    lines: Lines
+    mirror: Mirror
+    tables_at: float = 0.0
+
+
 class Story:
     """The items of `folder`, whose run document is `run`.
 
-    `rate` bounds the packets that are shown, in packets a second; None shows all.
+    `rate` bounds the packets that are shown, in packets a second; None shows all. `first` is the first id.
     """
 
-    def __init__(self, folder: Path, run: dict[str, Any], rate: float | None = None) -> None:
+    def __init__(self, folder: Path, run: dict[str, Any], rate: float | None = None, first: int = 1) -> None:
         self._folder = folder
         self._run = run
         self._started = float(run["started"])
         self._captures = Captures(folder / "pcap")
-        self._events = Lines(folder / "events.jsonl")
+        self._directors: dict[str, _Director] = {}  # by the name of the file of events
         self._commands = Lines(folder / "commands.jsonl")
         self._added = Lines(folder / ADDED)
         self._has_tables = False
-        self._mirror = Mirror(run["lab"] if run["lab"] != "ha" else "nat", run["scheduler"])
         macs = {one["name"]: one["mac"] or "" for host in run["hosts"] for one in host["interfaces"]}
         clients = [
             address.partition("/")[0]
@@ -95,10 +105,9 @@ class Story:
         ]
         self._walks = Walks(macs, clients, run["vips"], rate)
         self._pending: list[tuple[float, int, Any]] = []
-        self._tables_at = 0.0
         self._reported = False
         self._last = self._started
-        self._id = 0
+        self._id = first - 1
 
     def more(self, until: float | None = None) -> list[Item]:
         """The items of what has been written since the last call.
@@ -127,8 +136,9 @@ class Story:
     def end(self) -> list[Item]:
         """What a replay ends with: the last tables, what could not be read, and the end itself."""
         items = []
-        if not self._has_tables and self._tables_at:
-            items.append(self._mirror.tables(self._last, MOST_CONNECTIONS))
+        for one in self._directors.values():
+            if one.tables_at and not self._has_tables:
+                items.append(self._tables(one, self._last))
         items += [{"kind": "missed", "count": count, "why": why} for count, why in self._unread()]
         return [self._numbered(self._last, item) for item in [*items, {"kind": "end"}]]
 
@@ -137,7 +147,8 @@ class Story:
             yield 0, f"pcap/{name}.pcap is not a capture of tcpdump, or is damaged"
         for name in self._captures.unfinished:
             yield 1, f"pcap/{name}.pcap ends within a packet"
-        of_lines = {"events.jsonl": self._events, "commands.jsonl": self._commands, ADDED: self._added}
+        of_directors = {name: one.lines for name, one in self._directors.items()}
+        of_lines = {**of_directors, "commands.jsonl": self._commands, ADDED: self._added}
         for name, lines in of_lines.items():
             if lines.skipped:
                 yield lines.skipped, f"{name} has lines that are not objects of JSON"
@@ -150,9 +161,10 @@ class Story:
 
     def _read(self) -> Iterator[tuple[float, int, Any]]:
         """(time, rank among those of the same time, what): events come before the packets that they cause."""
-        for event in self._events.new():
-            if isinstance(event.get("time"), (int, float)) and isinstance(event.get("kind"), str):
-                yield float(event["time"]), 0, event
+        for director in self._all_directors():
+            for event in director.lines.new():
+                if isinstance(event.get("time"), (int, float)) and isinstance(event.get("kind"), str):
+                    yield float(event["time"]), 0, (director, event)
         for entry in self._added.new():
             if isinstance(entry.get("time"), (int, float)) and entry.get("kind") in POLLED:
                 self._has_tables |= entry["kind"] == "tables"
@@ -163,34 +175,51 @@ class Story:
             if isinstance(entry.get("time"), (int, float)):
                 yield float(entry["time"]), 3, {"kind": "command", **entry}
 
+    def _all_directors(self) -> list[_Director]:
+        """Those that have written events: events.jsonl, and of two directors events-NAME.jsonl."""
+        for path in sorted(self._folder.glob("events*.jsonl")):
+            if path.name not in self._directors:
+                host = path.stem.partition("-")[2]
+                mirror = Mirror(self._run["method"], self._run["scheduler"])
+                self._directors[path.name] = _Director(host, Lines(path), mirror)
+        return list(self._directors.values())
+
     def _items(self, at: float, what: Any) -> Iterator[Item]:
-        if not isinstance(what, dict):
+        if isinstance(what, Record):
             item = self._walks.item(what)
             if item is not None:
                 yield item
+        elif isinstance(what, tuple):
+            yield from self._event(at, *what)
         elif what["kind"] in POLLED:
             yield {name: value for name, value in what.items() if name != "time"}
-        elif what["kind"] == "command":
-            yield _command(what)
         else:
-            yield from self._event(at, what)
+            yield _command(what)
 
-    def _event(self, at: float, event: dict[str, Any]) -> Iterator[Item]:
+    def _event(self, at: float, director: _Director, event: dict[str, Any]) -> Iterator[Item]:
+        of = {"host": director.host} if director.host else {}
         try:
-            scheduled = self._mirror.follow(event)
+            scheduled = director.mirror.follow(event)
             if event["kind"] == "rules":
-                self._walks.vips |= self._mirror.vips
+                self._walks.vips |= director.mirror.vips
             elif event["kind"] == "new":
                 self._walks.learn(*(str(event[name]) for name in ("protocol", "client", "vip", "server")))
-            yield _told(event)
+            yield {**_told(event), **of}
         except (KeyError, ValueError, TypeError):
-            self._events.skipped += 1
+            director.lines.skipped += 1
             return
         if scheduled:
-            yield scheduled
-        if not self._has_tables and at - self._tables_at >= _TABLES_EVERY:
-            self._tables_at = at
-            yield self._mirror.tables(at, MOST_CONNECTIONS)
+            yield {**scheduled, **of}
+        if not self._has_tables and at - director.tables_at >= _TABLES_EVERY:
+            director.tables_at = at
+            yield self._tables(director, at)
+
+    @staticmethod
+    def _tables(director: _Director, at: float) -> Item:
+        return {
+            **director.mirror.tables(at, MOST_CONNECTIONS),
+            **({"host": director.host} if director.host else {}),
+        }
 
     def _final(self) -> Iterator[Item]:
         """The report, once it is there."""

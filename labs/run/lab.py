@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from subprocess import TimeoutExpired
+from typing import Protocol
 
 from director.control.channel import ChannelError, Message
 from labs import checks
@@ -29,7 +30,7 @@ from labs.plan import Plan, plan_for
 from labs.run.build import Builder
 from labs.run.control_server import ControlServer
 from labs.run.evidence import Evidence
-from labs.run.options import LabOptions
+from labs.run.options import LabOptions, ViewOptions
 from labs.run.report import Report, ServerReport
 from labs.run.running import RunningLab
 from labs.terminal.exits import REFUSED, exception_line, os_error_text, print_error
@@ -42,6 +43,16 @@ EXPECTED_ERRORS = (LabError, SetupError, ChannelError, OSError, TimeoutExpired)
 Answers = Mapping[str, Callable[[RunningLab], Message]]
 
 
+class Watch(Protocol):
+    """Shows a lab while it runs (view/live.py); what it needs of the outside it has before the sandbox."""
+
+    def start(self, running: RunningLab) -> None:
+        """Begin to show it; called inside the sandbox, once the lab is built."""
+
+    def stay(self) -> None:
+        """Keep the lab until the user ends it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Commands that break a lab once it is built, for tests and exercises."""
@@ -50,10 +61,16 @@ class Fault:
     commands: tuple[str, ...]
 
 
-def run_lab(method: str, options: LabOptions, answers: Answers | None = None) -> int:
+def run_lab(
+    method: str,
+    options: LabOptions,
+    answers: Answers | None = None,
+    watcher: Callable[[ViewOptions], Watch] | None = None,
+) -> int:
     """Run a lab, or print its scripts; 0 when every check passed. Raises LabError.
 
-    `answers` are further requests that the control socket takes while the lab stays (`--cli`).
+    `answers` are further requests that the control socket takes while the lab stays (`--cli`, `--view`),
+    `watcher` makes what shows it.
     """
     patient(1)  # refuses a wrong LVS_PATIENCE before anything is built
     report = _report_file(options.report)
@@ -61,7 +78,7 @@ def run_lab(method: str, options: LabOptions, answers: Answers | None = None) ->
     if options.show_scripts:
         show_scripts(plan, options.dialect)
         return 0
-    return run(plan, options, report, answers=answers)
+    return run(plan, options, report, answers=answers, watcher=watcher)
 
 
 def _report_file(name: str) -> Path | None:
@@ -83,22 +100,27 @@ def run(
     faults: Sequence[Fault] = (),
     chosen: Sequence[checks.CheckFunction] = (),
     answers: Answers | None = None,
+    watcher: Callable[[ViewOptions], Watch] | None = None,
 ) -> int:
     """Run a lab in its own sandbox; 0 if every check passed, 1 if one failed.
 
     `faults` break it once it is built; `chosen` are the checks to run, if not those of the lab. `answers` are
-    further requests that its control socket takes while it stays (`--cli`). Raises Unable, before anything is
-    built, where this machine lacks something.
+    further requests that its control socket takes while it stays (`--cli`, `--view`), `watcher` makes what
+    shows it. Raises Unable, before anything is built, where this machine lacks something.
     """
     capabilities.require()
     capabilities.require_for(options)
+    watch = watcher(options.viewing) if watcher and options.viewing.wanted else None
     began = time.monotonic()
     evidence = Evidence(plan.lab)
 
     def inside() -> int:
         reporter = ConsoleReporter(verbose=options.verbose)
-        control_server = ControlServer(evidence.folder, lab=plan.lab) if options.cli else None
+        stays = options.cli or watch is not None
+        control_server = ControlServer(evidence.folder, lab=plan.lab) if stays else None
         running, notes = _build(plan, options, evidence, reporter)
+        if watch:
+            watch.start(running)
         _break(running, faults)
         results = _check(running, reporter, chosen or checks.of(running.plan, options))
         counted, lost = _connections(running)
@@ -110,7 +132,10 @@ def run(
             print_error(complaint)
         if control_server:
             _open(control_server, running, answers or {})
-            running.network.prompt()
+            if options.cli:
+                running.network.prompt()
+            elif watch:
+                watch.stay()
         return REFUSED if any(complaints) else 0 if report.ok else 1
 
     try:

@@ -23,6 +23,7 @@ MOST_DELAY = 2000  # milliseconds
 MOST_LOSS = 20  # percent; the checks of a lab still end in time
 _LEAST = 2  # real servers of lab-ha: one fails
 _STEP, _LONGEST = 10, 40_950  # milliseconds of VRRP's interval: 12 bits of hundredths of a second
+_HIGHEST_PORT = 65_535
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
 
 
@@ -32,6 +33,29 @@ def option(default: Any, description: str) -> Any:
     An option whose default is None takes a whole number.
     """
     return field(default=default, metadata={"help": description})
+
+
+VIEW = option(False, "Show the lab in the browser while it runs; it stays until Ctrl-C.")
+VIEW_ONLY = option(False, "The same, but nothing can be changed from the page.")
+VIEW_HOST = option("127.0.0.1", "Address for the page (default 127.0.0.1: this machine only).")
+VIEW_PORT = option(0, "Port for the page (default: any free one).")
+
+
+@dataclass(frozen=True, slots=True)
+class ViewOptions:
+    """How a lab is to be shown in the browser, if at all; raises BadRequest."""
+
+    view: bool = VIEW
+    view_only: bool = VIEW_ONLY
+    view_host: str = VIEW_HOST
+    view_port: int = VIEW_PORT
+
+    def __post_init__(self) -> None:
+        _require_range("--view-port", self.view_port, _HIGHEST_PORT, "as a port")
+
+    @property
+    def wanted(self) -> bool:
+        return self.view or self.view_only
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +74,10 @@ class LabOptions:
     delay: float = option(0.0, "Delay in milliseconds to and from the clients (needs the kernel's netem).")
     loss: float = option(0.0, "Packet loss in percent to and from the clients (needs the kernel's netem).")
     verbose: bool = option(False, "Show every check with its values, not only those that failed.")
+    view: bool = VIEW
+    view_only: bool = VIEW_ONLY
+    view_host: str = VIEW_HOST
+    view_port: int = VIEW_PORT
     addresses: Addressing = PUBLISHED
 
     def __post_init__(self) -> None:
@@ -64,6 +92,12 @@ class LabOptions:
         _require_known("--controller", self.controller, ("auto", "ryu", "os-ken"))
         _require_range("--delay", self.delay, MOST_DELAY, "milliseconds")
         _require_range("--loss", self.loss, MOST_LOSS, "percent")
+        ViewOptions(view_port=self.view_port)
+
+    @property
+    def viewing(self) -> ViewOptions:
+        """Raises BadRequest."""
+        return ViewOptions(self.view, self.view_only, self.view_host, self.view_port)
 
     @property
     def impaired(self) -> bool:

@@ -1,0 +1,88 @@
+"""`--view`: a lab that is watched while it runs.
+
+    opened before the sandbox is entered   the listening socket, so that browsers outside reach it
+    started inside it, once it is built    a process of its own (process.py), which gets the socket
+
+So the lab's own processes do nothing more than without a view.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from labs.errors import Unable
+from labs.hosts.environment import ROOT
+from labs.machine.capabilities import has_netem
+from labs.run.options import ViewOptions
+from labs.terminal.screen import make_console
+from view import run
+from view.command import address_lines, announce, new_secret, open_socket
+
+if TYPE_CHECKING:
+    from labs.run.running import RunningLab
+
+_PACKAGES = ("starlette", "uvicorn")
+GENERATION = 10_000_000  # ids of items begin anew when an exercise is reset
+
+
+class LiveView:
+    """One lab's view; `open` before the sandbox is entered, `start` inside."""
+
+    def __init__(self, options: ViewOptions) -> None:
+        self._options = options
+        self._secret = new_secret()
+        missing = [name for name in _PACKAGES if find_spec(name) is None]
+        if missing:
+            raise Unable(f"--view needs {' and '.join(missing)}: run sudo ./inv --list, which installs them.")
+        self._socket = open_socket(options.view_host, options.view_port)
+        self._netem = has_netem()
+        announce(self._socket, f"{self._secret}/")
+
+    def start(self, running: RunningLab, about: Mapping[str, Any] | None = None) -> None:
+        """Start the process that serves; `about` is what lab.json says of an exercise."""
+        folder, about = running.evidence.folder, about or {}
+        (folder / run.SETTLED).write_text(json.dumps({"started": round(time.time(), 3)}) + "\n")
+        config = {
+            "folder": str(folder),
+            "socket": self._socket.fileno(),
+            "secret": self._secret,
+            "host": self._options.view_host,
+            "view_only": self._options.view_only,
+            "hosts": {name: host.pid for name, host in running.network.hosts.items()},
+            "exercise": about.get("exercise"),
+            "first": int(about.get("resets", 0)) * GENERATION + 1,
+            "netem": self._netem,
+            "method": running.plan.method.name.lower(),
+            "directors": {one.host.name: one.socket for one in running.directors},
+        }
+        with running.evidence.log("view").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "view.process"],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+                pass_fds=(self._socket.fileno(),),
+                start_new_session=True,  # Ctrl-C at the lab's prompt must not reach it
+            )
+        assert process.stdin
+        with suppress(BrokenPipeError):  # it has ended: its log says why
+            process.stdin.write(json.dumps(config).encode())  # in arguments, all could read the secret
+            process.stdin.close()
+
+    def stay(self) -> None:
+        """Keep the lab until Ctrl-C, or until it is ended by a signal."""
+        console = make_console()
+        for line in (*address_lines(self._socket, f"{self._secret}/"), "The lab stays: Ctrl-C ends it."):
+            console.print(line, soft_wrap=True, markup=False, highlight=False)
+        sys.stdout.flush()
+        with suppress(KeyboardInterrupt):
+            signal.pause()

@@ -1,0 +1,189 @@
+"""What a run's folder would not have: the director's tables, link load, neighbour tables; kept in view.jsonl.
+
+Each is asked for at most twice a second, and less often where asking takes long or nobody watches: a view
+costs a director no more than a twentieth of its time. What has not changed is not written again.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from director.control.channel import ChannelError, call
+from labs.controller.client import ControllerClient, ControllerError
+from labs.hosts.environment import DIRECTOR
+from labs.run import json_lines
+from labs.run.processes import SOCKET
+from view.story import ADDED, MOST_CONNECTIONS
+
+_OFTEN, _SELDOM = 0.5, 2.0  # seconds between two polls, while a page is open, and without
+_SHARE = 20  # a poll that took a second is followed by so many seconds without one
+_NEIGHBOURS_EVERY = 1.0  # seconds
+_TIMEOUT = 20.0
+_MOST_SIZE = 128 * 1024 * 1024  # bytes of view.jsonl
+_COMPLETE = 0x2  # flag of a neighbour's entry (arp(7))
+
+Poll = Callable[[], Iterator[dict[str, Any]]]
+
+
+class Poller:
+    """Polls in threads of its own until the process ends.
+
+    `hosts` maps names to pids, `owners` MACs to interfaces. Of an exercise (`hide`) neighbours are not read.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        hosts: Mapping[str, int],
+        owners: Mapping[str, str],
+        watched: Callable[[], bool],
+        *,
+        hide: bool = False,
+        directors: Sequence[str] = (DIRECTOR,),
+        controller: str = SOCKET,
+    ) -> None:
+        self._file = folder / ADDED
+        self._hosts = hosts
+        self._owners = owners
+        self._watched = watched
+        self._hide = hide
+        self._directors = directors
+        self._controller = ControllerClient(controller)
+        self._lock = threading.Lock()
+        self._size = 0
+        self._before: dict[str, Any] = {}
+        self._ports: dict[tuple[str, int], tuple[float, int, int]] = {}
+        self.services: list[dict[str, Any]] = []  # as they were last listed
+
+    def start(self) -> None:
+        polls: list[Poll] = [self.tables, self.links]
+        if not self._hide:
+            polls.append(self.neighbours)
+        for poll in polls:
+            threading.Thread(target=self._repeat, args=(poll,), daemon=True).start()
+
+    def _repeat(self, poll: Poll) -> None:
+        while True:
+            began = time.monotonic()
+            with suppress(ChannelError, ControllerError, OSError, ValueError, KeyError):
+                for entry in poll():
+                    self.write(entry)
+            took = time.monotonic() - began
+            time.sleep(max(_OFTEN if self._watched() else _SELDOM, took * _SHARE))
+
+    def write(self, entry: dict[str, Any]) -> None:
+        """Append an entry, with the time of day, unless the file is full."""
+        with self._lock:
+            if self._size > _MOST_SIZE:
+                return
+            self._size += len(json.dumps(entry))
+            json_lines.append(self._file, {"time": round(time.time(), 6), **entry})
+
+    def _is_new(self, what: str, value: Any) -> bool:
+        if self._before.get(what) == value:
+            return False
+        self._before[what] = value
+        return True
+
+    # ---- the director ----
+
+    def tables(self) -> Iterator[dict[str, Any]]:
+        """Services, connections and counters, if anything but a timer has changed."""
+        services = self._ask("list", at_once=True)["services"]
+        listed = self._ask("connections")["connections"]
+        counters = self._ask("counters")
+        self.services = services
+        shown = [_connection(entry) for entry in listed[-MOST_CONNECTIONS:]]
+        still = [{**entry, "expires": 0} for entry in shown]
+        if self._is_new("tables", (services, still)):
+            yield {
+                "kind": "tables",
+                "services": services,
+                "connections": shown,
+                "connections_total": len(listed),
+                "counters": {"engine": counters.get("engine", {}), "process": counters.get("process", {})},
+                "source": "director",
+            }
+
+    def _ask(self, what: str, **details: Any) -> dict[str, Any]:
+        """The answer of the first director that is there. Raises ChannelError, ValueError."""
+        for place, path in enumerate(self._directors, 1):
+            try:
+                answer = call(path, {"do": what, **details}, timeout=_TIMEOUT)
+            except ChannelError:
+                if place == len(self._directors):
+                    raise
+                continue
+            if answer.get("ok"):
+                return answer
+            raise ValueError(answer.get("error"))
+        raise ValueError("no director")
+
+    # ---- the switches ----
+
+    def links(self) -> Iterator[dict[str, Any]]:
+        """Counters of every port of a switch, with bytes a second since the last time."""
+        ports, now = self._controller.ports(), time.monotonic()
+        rows = []
+        for port in ports:
+            key = port.switch, port.port
+            at, received, sent = self._ports.get(key, (now, port.rx_bytes, port.tx_bytes))
+            seconds = max(now - at, 1e-3)
+            rows.append(
+                {
+                    "switch": port.switch,
+                    "port": port.port,
+                    "rx_bytes": port.rx_bytes,
+                    "tx_bytes": port.tx_bytes,
+                    "rx_rate": round(max(0, port.rx_bytes - received) / seconds),
+                    "tx_rate": round(max(0, port.tx_bytes - sent) / seconds),
+                }
+            )
+            self._ports[key] = now, port.rx_bytes, port.tx_bytes
+        if rows and self._is_new("links", rows):
+            yield {"kind": "links", "ports": rows}
+
+    # ---- the hosts ----
+
+    def neighbours(self) -> Iterator[dict[str, Any]]:
+        """The ARP tables that have changed, read where the kernel shows a host's own: /proc/PID/net/arp."""
+        for name, pid in self._hosts.items():
+            try:
+                text = Path(f"/proc/{pid}/net/arp").read_text()
+            except OSError:
+                continue
+            entries = list(parse_arp(text, self._owners))
+            if self._is_new(f"neighbours of {name}", entries):
+                yield {"kind": "neighbours", "host": name, "entries": entries}
+
+
+def parse_arp(text: str, owners: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """The complete entries of an ARP table as the kernel shows it (proc(5)), each with its MAC's owner."""
+    for line in text.splitlines()[1:]:
+        words = line.split()
+        if len(words) >= 4 and int(words[2], 16) & _COMPLETE:
+            yield {"ip": words[0], "mac": words[3], "owner": owners.get(words[3])}
+
+
+def _connection(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "key": f"{entry['protocol']} {entry['client']} {entry['vip']}",
+        "protocol": entry["protocol"],
+        "client": entry["client"],
+        "virtual": entry["vip"],
+        "server": entry["server"],
+        "state": entry["state"],
+        "expires": entry["expires"],
+        "template": is_template(entry),
+    }
+
+
+def is_template(entry: Mapping[str, Any]) -> bool:
+    """Whether it binds a client to a server: it has no port of the client's (ipvsadm -Lcn shows it, too)."""
+    return str(entry["client"]).endswith(":0") and entry["state"] in ("NONE", "ASSURED")
