@@ -34,7 +34,7 @@ _VM_WITH_VALUE = ("--command", "-c", "--kernel", "-k")  # options of `vm`
 
 
 class Command(Task[Any]):
-    """A task that knows its audience and a file it `needs`; -h stays free, for --help."""
+    """A task that knows its audience and a file it `needs`; -h stays free, for --help, and so does --."""
 
     def __init__(
         self, *arguments: Any, audience: str = "", needs: Path | None = None, **options: Any
@@ -44,7 +44,7 @@ class Command(Task[Any]):
         self.needs = needs
 
     def arg_opts(self, name: str, default: str, taken_names: set[str]) -> dict[str, Any]:
-        return super().arg_opts(name, default, taken_names | {"h"})
+        return super().arg_opts(name, default, taken_names | {"h", "-"})
 
 
 class OwnConfig(Config):

@@ -47,6 +47,10 @@ def test_the_short_flags() -> None:
         "controller": "n",
         "delay": "y",
         "verbose": "v",
+        "view": "i",
+        "view-only": "w",
+        "view-host": "t",
+        "view-port": "p",
     }
 
 
