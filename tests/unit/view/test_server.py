@@ -83,7 +83,8 @@ def ask_app(
         sent.append(message)
 
     with suppress(RuntimeError):  # Starlette raises it again for the server's log
-        asyncio.run(one.app(scope, receive, send))  # type: ignore[arg-type]
+        app: Any = one.app
+        asyncio.run(app(scope, receive, send))
     found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return Answer(sent[0]["status"], found, b"".join(part.get("body", b"") for part in sent[1:]).decode())
 
