@@ -125,7 +125,7 @@ def pytest_commands(only: str, *, unit: bool, workers: int) -> list[list[str]]:
     parts = divided(unit_tests(), -(-workers // _LABS_PER_UNIT_PROCESS))
     return [
         [*pytest, *spread, os.path.relpath(LABS, ROOT)],
-        *([*_AFTER_THE_LABS, *pytest, *modules] for modules in parts),
+        *([*_AFTER_THE_LABS, *pytest, "-q", *modules] for modules in parts),
     ]
 
 
