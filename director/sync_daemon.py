@@ -77,6 +77,12 @@ class SyncDaemons:
             raise LvsError(
                 f"Daemon has already run: stop it first, with ipvsadm --stop-daemon {config.role}."
             )
+        mixed = self._director.rules.mixed()
+        if mixed:
+            raise LvsError(
+                f"The {config.role} daemon can't run: {mixed} is of another family, and messages to another "
+                "director have no room for that."
+            )
         try:
             if config.role == MASTER:
                 self._master = _Master(config, self._director, self._clock, self._run_later)

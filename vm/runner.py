@@ -12,7 +12,7 @@ from pathlib import Path
 
 from labs.errors import BadRequest, LabError
 from labs.run import evidence
-from oracle import odd_packets, recordings, twos
+from oracle import ipv6_frames, odd_packets, recordings, twos
 from vm.budget import GRACE, RESULTS, summary
 from vm.kernel import ready
 from vm.machine import ROOT, Machine
@@ -24,7 +24,11 @@ SUITE_TIMEOUT = 7200.0  # seconds without --minutes: six times what the tests ta
 _OVERHEAD = 180.0  # seconds to collect the tests and to print the summary
 _MODULES = ("ip_vs", "ipip")  # a kernel that has these needs no machine
 _RECORDING = "tests/vm/test_oracle.py::test_the_recording_holds"
-_SINGLE = {odd_packets.FILE: "tests/vm/test_odd_packets.py", twos.FILE: "tests/vm/test_twos.py"}
+_SINGLE = {
+    odd_packets.FILE: "tests/vm/test_odd_packets.py",
+    twos.FILE: "tests/vm/test_twos.py",
+    ipv6_frames.FILE: "tests/vm/test_ipv6_frames.py",
+}
 _MORE = "tests/vm/test_oracle.py::test_more_of_them"
 _NOT_ELSEWHERE = "not scapy and not ebpf"  # `./inv test` runs those, which need no IPVS
 # Those in tests/labs run on every engine.
@@ -104,8 +108,10 @@ def _changed(release: str, *, every: bool) -> dict[recordings.Batch, list[str]]:
 
 def _single_recordings_hold(release: str) -> bool:
     """Whether those that are one file each are up to date; that of twos is not tied to one kernel."""
-    odd, drawn = (recordings.FOLDER / file.name for file in _SINGLE)
+    odd, drawn, frames = (recordings.FOLDER / file.name for file in _SINGLE)
     made = recordings.made_now(release)
+    if not frames.exists() or ipv6_frames.read(frames)["kernel"] != made.kernel:
+        return False
     if not drawn.exists() or not odd_packets.holds(odd_packets.read(odd), made):
         return False
     found = [(one.scenario, one.place, one.made.player) for one in recordings.read(drawn)]

@@ -180,6 +180,7 @@ class Director:
         from director.core.sync import Sender  # only now, as most directors are alone
 
         self._forwarding.sender = Sender(self.rules, send) if send is not None else None
+        self._note_synchronisation()
         return self._forwarding.sender
 
     def tell_everything(self, now: float) -> Iterator[None]:
@@ -200,7 +201,11 @@ class Director:
     def be_backup(self, *, backup: bool) -> None:
         """Whether it listens to another director from now on."""
         self._is_backup = backup
+        self._note_synchronisation()
         self._use_settings()
+
+    def _note_synchronisation(self) -> None:
+        self.rules.synchronised = self._is_backup or self._forwarding.sender is not None
 
     def receive(self, record: SyncRecord, now: float) -> bool:
         """Enter what another director has told; False if nothing has come of it."""

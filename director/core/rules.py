@@ -45,6 +45,7 @@ class Rules:
         self.by_key: dict[ServiceKey, VirtualService] = {}
         self.removed: dict[ServiceKey, dict[Endpoint, RealServer]] = {}  # servers of deleted services
         self.service_addresses: frozenset[str] = frozenset()
+        self.synchronised = False  # with another director; then no service may have servers of two families
         self.changed()
 
     def changed(self) -> None:
@@ -75,6 +76,14 @@ class Rules:
         if protocol != TCP:
             return None
         return self.by_key.get(ServiceKey(TCP, Endpoint(to.address, ftp.CONTROL_PORT)))
+
+    def mixed(self) -> str:
+        """A real server of another family than its service's, and the service; empty if there is none."""
+        for service in self:
+            for server in service.servers:
+                if family_of(server.address.address) is not service.key.family:
+                    return f"{server.address} of {service}"
+        return ""
 
     def vips(self) -> set[str]:
         """The addresses of services, and the networks (CIDR) that marks are given to.

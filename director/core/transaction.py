@@ -392,11 +392,16 @@ class Transaction:
     def _effective_method(self, service: VirtualService, server: Endpoint, requested: Method) -> Method:
         """The requested method, or LOCAL for the local node. Raises BadValue.
 
-        The answers are the kernel's: ip_vs_genl_set_cmd lets only a tunnel carry one family over the other.
+        The answers are the kernel's: ip_vs_genl_set_cmd lets only a tunnel carry one family over the other,
+        and messages to another director have no room for a connection of both.
         """
         family = service.key.family
-        if family_of(server.address) is not family and requested is not Method.TUN:
-            raise BadValue("real server", f"an {family} address as {service} has, or VS-TUN", str(server))
+        if family_of(server.address) is not family:
+            if requested is not Method.TUN:
+                raise BadValue("real server", f"an {family} address as {service} has, or VS-TUN", str(server))
+            if self._rules.synchronised:
+                expected = f"an {family} address as {service} has, while a synchronisation daemon runs"
+                raise BadValue("real server", expected, str(server))
         port = service.key.address.port
         if requested is not Method.NAT and not service.key.mark and server.port != port:
             raise BadValue("real server", f"port {port}: only VS-NAT changes it", str(server))

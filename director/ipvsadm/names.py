@@ -20,7 +20,7 @@ _NONE = (OSError, TypeError, ValueError)  # no such address or name; the last tw
 
 def host(address: str) -> str:
     """The name of `address`, if it has one."""
-    return address if ":" in address else _hosts().get(address, address)
+    return _hosts().get(address, address)
 
 
 def port(value: int, protocol: str) -> str:
@@ -34,8 +34,11 @@ def port(value: int, protocol: str) -> str:
 
 
 def endpoint(address: str, value: int, protocol: str, *, numeric: bool) -> str:
-    """ADDRESS:PORT, or their names; ipvsadm shows an address of IPv6 as a number, and in brackets."""
-    return joined(address, value) if numeric else joined(host(address), port(value, protocol))
+    """ADDRESS:PORT, or their names; in brackets for IPv6, even where it is a name."""
+    if numeric:
+        return joined(address, value)
+    name, service = host(address), port(value, protocol)
+    return f"[{name}]:{service}" if ":" in address else f"{name}:{service}"
 
 
 def read_endpoint(what: str, text: str, protocol: str) -> tuple[str, int | None]:

@@ -128,6 +128,8 @@ def _server(line: Line) -> Fields:
     protocol = "TCP" if service["mark"] else service["protocol"]
     address, port = names.read_endpoint("real server", line.options["r"] or "", protocol)
     forced = line.command != "d" and "m" not in line.options and not service["mark"]
+    if line.command != "d" and "i" not in line.options and (":" in address) != (":" in service["address"]):
+        raise UsageError("Different address family is allowed only for tunneling servers: give -i.")
     if port is None or forced:
         port = service["port"]
     return {"key": _key(service), "server": joined(address, port)}

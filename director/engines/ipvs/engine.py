@@ -14,7 +14,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from director.core.connections import ConnectionTable, Tables
-from director.core.family import IPV4, Family
+from director.core.family import IPV4, IPV6, Family
 from director.core.persistence import Templates
 from director.core.real_server import RealServer
 from director.core.service import VirtualService
@@ -25,7 +25,7 @@ from director.engines import interfaces as of_this_machine
 from director.engines.engine import Daemons, EngineError
 from director.engines.ipvs import prerequisites
 from director.engines.ipvs.kernel import Counted, KernelIpvs
-from director.formats.ipvsadm_words import policy_options, server_options, service_option
+from director.formats.ipvsadm_words import address_and_port, policy_options, server_options, service_option
 
 if TYPE_CHECKING:
     from director.core.director import Director
@@ -41,7 +41,7 @@ _SETTINGS = ("weight", "method", "upper", "lower")
 
 class IpvsEngine:
     explains: ClassVar[bool] = False  # the kernel does not give reasons
-    families: ClassVar[Sequence[Family]] = (IPV4,)
+    families: ClassVar[Sequence[Family]] = (IPV4, IPV6)
 
     def __init__(self, kernel: KernelIpvs) -> None:
         self._kernel = kernel
@@ -74,7 +74,7 @@ class IpvsEngine:
         if self._kernel.has_rules():
             raise EngineError("Kernel IPVS has rules on this host already: `ipvsadm -C` removes them.")
         self._refuse_other_timeouts(director.rules.timeouts)
-        self._set(self._kernel.ip_forward, 1)
+        self._set(self._kernel.forwarding[IPV4], 1)
         self.install_rules()
 
     @staticmethod
@@ -107,6 +107,8 @@ class IpvsEngine:
     def install_rules(self) -> None:
         """Raises EngineError, with the kernel's rules as they were before."""
         rules = self._director.rules
+        if any(service.key.family is IPV6 for service in rules):
+            self._set(self._kernel.forwarding[IPV6], 1)  # as a router, a host listens to no other (accept_ra)
         wanted = [service.as_dict() for service in rules]
         commands = [*changes(self._installed, wanted), *self._timeout_commands(), *self._zeroed(wanted)]
         try:
@@ -217,8 +219,8 @@ class IpvsEngine:
 
 
 def _key(service: VirtualService) -> tuple[str, str]:
-    fields = service.as_dict()
-    return (fields["protocol"], str(fields["mark"] or f"{fields['address']}:{fields['port']}"))
+    protocol, _, name = str(service).partition(" ")
+    return protocol, name
 
 
 def _copy(counted: Counted | None, to: VirtualService | RealServer) -> None:
@@ -253,18 +255,14 @@ def changes(before: Sequence[Service], after: Sequence[Service]) -> Iterator[str
 
 
 def _server_changes(option: str, before: Sequence[Service], after: Sequence[Service]) -> Iterator[str]:
-    old = {_endpoint(server): server for server in before}
-    new = {_endpoint(server): server for server in after}
+    old = {address_and_port(server): server for server in before}
+    new = {address_and_port(server): server for server in after}
     for endpoint in old.keys() - new.keys():
         yield f"-d {option} -r {endpoint}"
     for endpoint, server in reversed(new.items()):
         earlier = old.get(endpoint)
         if earlier is None or any(earlier[name] != server[name] for name in _SETTINGS):
             yield " ".join(["-e" if earlier else "-a", option, "-r", endpoint, *server_options(server)])
-
-
-def _endpoint(server: Service) -> str:
-    return f"{server['address']}:{server['port']}"
 
 
 def _timeout_command(timeouts: Timeouts) -> str:

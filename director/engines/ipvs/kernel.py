@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from socket import inet_ntoa
 from typing import Any
 
+from director.core.family import IPV4, IPV6, canonical
 from director.core.marks import Mark
 from director.core.packet import TCP, UDP
 from director.core.statistics import COUNTERS
 from director.engines.engine import EngineError
 from director.engines.ipvs import prerequisites
+from director.formats.ipvsadm_words import joined
 
 Run = Callable[[Sequence[str], str], "subprocess.CompletedProcess[str]"]
 
 _TIME_LIMIT = 30.0  # seconds for a program; an emulated machine is slow
-_MARKS = "table ip lvs_marks"
+_IP = {IPV4.version: "ip", IPV6.version: "ip6"}  # the families in nftables' words
+_MARKS = "table {} lvs_marks"
 _PROTOCOLS = {0: "{ tcp, udp }", TCP: "tcp", UDP: "udp"}
 
 
@@ -48,7 +51,11 @@ class KernelIpvs:
         self._net = proc / "net"
         self._run = run
         self.sysctls = proc / "sys/net/ipv4/vs"
-        self.ip_forward = proc / "sys/net/ipv4/ip_forward"
+        self.forwarding = {
+            IPV4: proc / "sys/net/ipv4/ip_forward",
+            IPV6: proc / "sys/net/ipv6/conf/all/forwarding",
+        }
+        self._marked = {IPV4.version}  # the families that have had firewall marks
 
     # ---- write ----
 
@@ -69,7 +76,8 @@ class KernelIpvs:
 
     def load_marks(self, marks: Sequence[Mark]) -> None:
         """Replace the firewall marks. Raises EngineError."""
-        done = self._run(["nft", "-f", "-"], marks_script(marks))
+        self._marked |= {mark.network.version for mark in marks}
+        done = self._run(["nft", "-f", "-"], marks_script(marks, self._marked))
         if done.returncode:
             raise EngineError(f"nft can't load the firewall marks ({done.stderr.strip().splitlines()[0]}).")
 
@@ -80,7 +88,7 @@ class KernelIpvs:
         return len((self._net / "ip_vs").read_text().splitlines()) > 3
 
     def counted(self) -> dict[tuple[str, ...], Counted]:
-        """By ("TCP", "ADDRESS:PORT") or ("FWM", "MARK"); for a server, its own address and port are added."""
+        """By ("TCP", "ADDRESS:PORT"), ("FWM", "MARK"), ("FWM", "MARK IPv6"); a server's own follows."""
         found = dict(self._listing("--stats", _counters))
         for key, load in self._listing("", _load):
             if key in found:
@@ -98,6 +106,8 @@ class KernelIpvs:
             if words[0] == "->":
                 yield (*service, words[1]), read(words)
             else:
+                if words[2] == str(IPV6):
+                    words[1:3] = [" ".join(words[1:3])]
                 service = words[0], words[1]
                 yield service, read(words) if option else (0, 0)
 
@@ -127,20 +137,26 @@ class KernelIpvs:
                 yield {"protocol": protocol, "expires": float(expires), "state": state, **ends}
 
 
-def marks_script(marks: Sequence[Mark]) -> str:
+def marks_script(marks: Sequence[Mark], versions: Collection[int] = (IPV4.version,)) -> str:
     """For nft: the first rule that matches marks a packet, before IPVS sees it; replaces earlier marks."""
-    begin = f"{_MARKS}\ndelete {_MARKS}\n"
-    if not marks:
-        return begin
-    rules = "\n        ".join(map(_mark_rule, marks))
+    return "".join(_marks_table(version, marks) for version in sorted(versions))
+
+
+def _marks_table(version: int, marks: Sequence[Mark]) -> str:
+    table = _MARKS.format(_IP[version])
+    begin = f"{table}\ndelete {table}\n"
+    rules = "\n        ".join(_mark_rule(mark) for mark in marks if mark.network.version == version)
     chain = "type filter hook prerouting priority mangle"
-    return f"{begin}{_MARKS} {{\n    chain before_ipvs {{\n        {chain}\n        {rules}\n    }}\n}}\n"
+    if not rules:
+        return begin
+    return f"{begin}{table} {{\n    chain before_ipvs {{\n        {chain}\n        {rules}\n    }}\n}}\n"
 
 
 def _mark_rule(mark: Mark) -> str:
     protocol = f"meta l4proto {_PROTOCOLS[mark.protocol]}"
     ports = f"th dport {mark.first}-{mark.last}"
-    return f"ip daddr {mark.network} {protocol} {ports} meta mark set {mark.mark} accept"
+    ip = _IP[mark.network.version]
+    return f"{ip} daddr {mark.network} {protocol} {ports} meta mark set {mark.mark} accept"
 
 
 def _counters(words: list[str]) -> Counted:
@@ -156,7 +172,8 @@ def _is_hexadecimal(word: str) -> bool:
 
 
 def _endpoint(address: str, port: str) -> str:
-    return f"{inet_ntoa(bytes.fromhex(address))}:{int(port, 16)}"
+    text = canonical(address) if ":" in address else inet_ntoa(bytes.fromhex(address))
+    return joined(text, int(port, 16))
 
 
 def _ipvsadm() -> str:

@@ -335,11 +335,13 @@ class ScapyEngine:
             return
         packet = METHODS[forward.method](datagram, forward, hop.source)
         mtu = hop.wire.mtu
-        longest = min(original.largest_fragment or mtu, mtu)
+        longest = original.largest_fragment or mtu
         if family_of(forward.next_hop) is IPV4:
-            fragments = ipv4.fragmented(packet, longest)
+            fragments = ipv4.fragmented(packet, min(longest, mtu))
         else:
-            fragments = ipv6.fragmented(packet, longest, original.identification)
+            if forward.method is Method.TUN:  # these fragments are the director's own
+                longest = max(longest, IPV6.min_path_mtu)
+            fragments = ipv6.fragmented(packet, min(longest, mtu), original.identification)
         for fragment in fragments:  # the core has refused packets that must not be fragmented
             self._transmit(fragment, hop)
         if not fragments:

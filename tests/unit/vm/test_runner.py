@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from labs.errors import BadRequest, LabError
-from oracle import odd_packets, recordings, twos
+from oracle import ipv6_frames, odd_packets, recordings, twos
 from oracle.recordings import Recorded
 from vm import runner
 from vm.budget import GRACE, RESULTS, add_result, begin_results
@@ -57,6 +57,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         entries = [Recorded(one, place, [], made) for one, place in recordings.wanted(method, kind)]
         recordings.write(recordings.path(method, kind, kept), entries)
     odd_packets.write({**made._asdict(), "packets": []}, kept / odd_packets.FILE.name)
+    ipv6_frames.write({**ipv6_frames.read(), "kernel": RELEASE}, kept / ipv6_frames.FILE.name)
     recordings.write(kept / twos.FILE.name, [Recorded(twos.scenario(), twos.PLACE, [], made)])
     return kept
 

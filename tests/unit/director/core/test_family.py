@@ -194,7 +194,7 @@ def test_packet_too_big(method: Method, mtu: int, length: int, told: int | None)
         assert (decision.icmp_type, decision.icmp_code, decision.mtu) == (2, 0, told)
 
 
-@pytest.mark.parametrize("pmtu_disc", [0, 1])
+@pytest.mark.parametrize("pmtu_disc", [0, 1])  # differs: narrow-tunnels
 @pytest.mark.parametrize(
     ("vip", "cip", "server", "mtu", "length", "fits"),
     [
@@ -269,7 +269,7 @@ def test_messages_that_are_no_errors_are_the_kernels(kind: int) -> None:
     assert isinstance(director.decide(error(tcp(client(), request.destination), kind), 2), Pass)
 
 
-def test_a_tunnels_path_becomes_narrower() -> None:
+def test_a_tunnels_path_becomes_narrower() -> None:  # differs: errors-inside-tunnels
     director = published(Method.TUN, servers=(RS1,))
     forwarded(director.decide(tcp(client(), WEB), 1))
     outer = Packet(41, Endpoint("fd00::1", 0), Endpoint(RS1, 0), 1500, embedded=tcp(client(), WEB))
@@ -408,3 +408,15 @@ def test_another_director_is_told_in_version_1_only() -> None:
     for _ in range(120):
         forwarded(master.decide(tcp(client(), WEB, ACK), 3))
     assert told == []
+
+
+def test_no_mixed_families_with_another_director() -> None:
+    director = Director(method=Method.TUN)
+    old = Endpoint("172.16.0.2", 80)
+    director.apply([AddService(KEY)], 0)
+    director.be_backup(backup=True)
+    with pytest.raises(BadValue, match="while a synchronisation daemon runs"):
+        director.apply([AddServer(KEY, old)], 1)
+    director.be_backup(backup=False)
+    director.apply([AddServer(KEY, old)], 2)
+    assert director.rules.mixed() == "172.16.0.2:80 of TCP [2001:db8::80]:80"

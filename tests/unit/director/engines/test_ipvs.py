@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from director.core.commands import AddMark, AddServer, AddService, ServiceKey, SetSysctl, SetTimeouts
 from director.core.director import Director
 from director.core.errors import LvsError
+from director.core.family import IPV4
 from director.core.marks import Mark
 from director.core.packet import TCP, Endpoint
 from director.core.real_server import Method
@@ -92,6 +93,12 @@ def test_the_first_matching_rule_marks_a_packet() -> None:
     assert marks_script([]) == "table ip lvs_marks\ndelete table ip lvs_marks\n"
 
 
+def test_marks_of_ipv6_have_a_table_of_their_own() -> None:
+    script = marks_script([Mark.of(AddMark(7, "2001:db8::/64", TCP))], {4, 6})
+    assert "table ip lvs_marks {" not in script
+    assert "ip6 daddr 2001:db8::/64 meta l4proto tcp" in script.partition("table ip6 lvs_marks {")[2]
+
+
 PERCPU = """\
        Total Incoming Outgoing         Incoming         Outgoing
 CPU    Conns  Packets  Packets            Bytes            Bytes
@@ -113,6 +120,10 @@ STATS = """\
 CONNECTIONS = """\
 Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData
 TCP C6336465 2711 CB007101 0050 AC100002 0050 ESTABLISHED     899
+TCP 2001:0db8:0001:0000:0000:0000:0000:0065 1388 2001:0db8:0000:0000:0000:0000:0000:0080 0050 \
+fd00:0000:0000:0000:0000:0000:0000:0002 1F40 SYN_RECV         57
+TCP 2001:0db8:0001:0000:0000:0000:0000:0065 1388 2001:0db8:0000:0000:0000:0000:0000:0080 005D \
+C0000203 005D SYN_RECV         57
 IP  C6336465 0000 00000007 0000 AC100002 0000 ASSURED          59
 """
 
@@ -136,7 +147,13 @@ def test_totals(net: Path) -> None:
 
 def test_connections(net: Path) -> None:
     (net / "ip_vs_conn").write_text(CONNECTIONS)
-    known, template = KernelIpvs(net.parent).connections()
+    known, six, mixed, template = KernelIpvs(net.parent).connections()
+    assert (six["client"], six["vip"], six["server"]) == (
+        "[2001:db8:1::65]:5000",
+        "[2001:db8::80]:80",
+        "[fd00::2]:8000",
+    )
+    assert mixed["server"] == "192.0.2.3:93"
     assert known["client"] == "198.51.100.101:10001"
     assert (known["vip"], known["server"], known["state"]) == (
         "203.0.113.1:80",
@@ -154,6 +171,9 @@ Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes
 TCP  203.0.113.1:80                      3       12        9   123456    99999
   -> 172.16.0.2:80                       3       12        9   123456    99999
 FWM  7                                   0        0        0        0        0
+TCP  [2001:db8::80]:80                   1        2        3        4        5
+  -> [2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:90        1        2        3        4        5
+FWM  7 IPv6                              6        6        6        6        6
 """,
     "--exact": """\
 IP Virtual Server version 1.2.1 (size=4096)
@@ -162,6 +182,9 @@ Prot LocalAddress:Port Scheduler Flags
 TCP  203.0.113.1:80 rr
   -> 172.16.0.2:80                Masq    1      2          1
 FWM  7 rr persistent 60
+TCP  [2001:db8::80]:80 rr
+  -> [2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:90 Masq    1      4          3
+FWM  7 IPv6 rr persistent 60
 """,
 }
 
@@ -171,6 +194,9 @@ def test_counters_of_services_and_servers() -> None:
         return subprocess.CompletedProcess(command, 0, LISTED[command[-1]], "")
 
     counted = KernelIpvs(run=answer).counted()
+    long = "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:90"
+    assert counted["TCP", "[2001:db8::80]:80", long].load == (4, 3)
+    assert list(counted["FWM", "7 IPv6"].counters.values()) == [6, 6, 6, 6, 6]
     server = counted["TCP", "203.0.113.1:80", "172.16.0.2:80"]
     assert (server.counters["connections"], server.counters["bytes_out"], server.load) == (3, 99999, (2, 1))
     assert counted["FWM", "7"].counters["packets_in"] == 0
@@ -212,7 +238,7 @@ class FakeIpvs(KernelIpvs):
         self.marks = ""
         self.refuses = ""
         self.sysctls.mkdir(parents=True)
-        self.ip_forward.write_text("0")
+        self.forwarding[IPV4].write_text("0")
         for name, value in Sysctls().as_dict().items():
             (self.sysctls / name).write_text(f"{value}\n")
 

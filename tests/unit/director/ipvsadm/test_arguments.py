@@ -38,6 +38,8 @@ from tests.unit.director.ipvsadm.support import Table
         ("-A -f 1 -6 -p -M 255.255.255.0", "bad prefix length '255.255.255.0'"),
         ("-A -f 1 -p -M 64", "bad netmask '64'"),
         ("-A -t [2001:db8::1]:80 -6", "--ipv6 comes after --fwmark-service"),
+        ("-a -f 1 -6 -r 172.16.0.2 -m", "Different address family is allowed only for tunneling servers"),
+        ("-a -f 1 -r fd00::2", "Different address family is allowed only for tunneling servers"),
         ("-A -6 -f 1", "--ipv6 comes after --fwmark-service"),
         ("-A -t 1.1.1.1:x", "bad virtual service '1.1.1.1:x': expected a port from 0 to 65535, or its name."),
         ("-A -f 0", "bad firewall mark '0': expected a number from 1 to 4294967295."),

@@ -276,7 +276,7 @@ def test_without_a_hosts_file_numbers_stay_numbers(
     assert len(table.services) == 1
 
 
-# ---- IPv6: as print_service_entry and print_conn of ipvsadm 1.31 write it ----
+# ---- IPv6 ----
 
 
 LONG = "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff"
@@ -343,9 +343,11 @@ def test_rules_of_ipv6() -> None:
     assert listing.rules([one], {"n": None, "stats": None}) == IPV6_STATS
 
 
-def test_names_of_ports_only(machine: Machine) -> None:
-    machine.set_hosts({"2001:db8::80": "www"})
-    assert "TCP  [2001:db8::80]:http wlc" in listing.rules(six(), {})
+def test_names_are_in_brackets(machine: Machine) -> None:
+    machine.set_hosts({"fd00::2": "rs1"})
+    shown = listing.rules(six(), {})
+    assert "TCP  [2001:db8::80]:http wlc" in shown
+    assert "  -> [rs1]:8000 " in shown
 
 
 def test_connections_of_ipv6(table: Table, capsys: pytest.CaptureFixture[str]) -> None:

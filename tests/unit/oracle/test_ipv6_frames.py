@@ -1,0 +1,83 @@
+"""Our director does with IPv6 what kernel IPVS did: oracle/ipv6_frames.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from director.control.handler import RequestHandler
+from director.core.director import Director
+from director.engines.scapy.fake import FakeHost, FakeKernel, FakeWire
+from director.engines.scapy.host import Route
+from director.engines.scapy.next_hops import NextHop
+from director.ipvsadm import listing, save_format
+from oracle import ipv6_frames
+from oracle.ipv6_frames import CLIENTS, MACS, NEIGHBOURS, SERVERS, comparable, framed
+
+OWN = {CLIENTS: "2001:db8::1", SERVERS: "fd00::1"}
+
+
+def route_to(destination: str) -> Route:
+    """Everybody is on a link."""
+    if ":" not in destination:
+        return Route(SERVERS, "192.0.2.1", "0.0.0.0")
+    side = SERVERS if destination.startswith("fd00:") else CLIENTS
+    return Route(side, OWN[side], "::")
+
+
+class Ours:
+    def __init__(self) -> None:
+        wires = {side: FakeWire(side, mac, "0.0.0.0") for side, mac in MACS.items()}
+        own = [address.partition("/")[0] for side in wires for address in ipv6_frames.ADDRESSES[side]]
+        self.host = FakeHost(list(wires.values()), route_to, FakeKernel(own), now=1000.0)
+        engine = self.host.engine
+        self.director = Director(scheduler="wlc", mtu_of=engine.mtu_of, is_local=engine.is_local)
+        self.host.start(self.director)
+        for address in (ipv6_frames.CLIENT, "2001:db8:1::9", "fd00::2", "fd00::3", "fd00::9", "192.0.2.3"):
+            _, source, _ = route = route_to(address)
+            hop = NextHop(wires[route.interface], source, address)
+            self.host.neighbours.add_permanent(hop, NEIGHBOURS[route.interface])
+        self.handler = RequestHandler(self.director, engine, lambda: self.host.now, {"engine": "scapy"})
+        commands = [command for line in ipv6_frames.lines() for command in save_format.read(line)]
+        assert self.handler({"do": "apply", "commands": commands}) == {"ok": True}
+
+    def answers(self) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+        """What comes out of everything that is sent."""
+        for one in ipv6_frames.sent():
+            self.host.wait(1)  # a director may send one ICMP error a second to an address
+            out: list[tuple[str, bytes]] = []
+            for packet in one.packets:
+                out += self.host.receive(one.side, framed(one.side, packet))
+            yield one.name, [(side, comparable(frame)) for side, frame in out]
+
+
+@pytest.fixture(scope="module")
+def recording() -> dict[str, Any]:
+    return ipv6_frames.read()
+
+
+def test_the_director_answers_as_the_kernel_did(recording: dict[str, Any]) -> None:
+    ours = Ours()
+    answers = list(ours.answers())
+    kernels = [
+        (one["name"], [(side, comparable(bytes.fromhex(frame))) for side, frame in one["out"]])
+        for one in recording["frames"]
+    ]
+    assert len(kernels) >= 48
+    for mine, kernel in zip(answers, kernels, strict=False):
+        assert mine == kernel, mine[0]
+    chosen = sorted(
+        [row["client"], int(row["vip"].rpartition(":")[2]), row["server"].rpartition(":")[0].strip("[]")]
+        for row in ours.director.listing(ours.host.now)
+        if row["protocol"] == "TCP"
+    )
+    assert len(recording["connections"]) == 6 * 48
+    assert [row for row in chosen if row[1] < 86] == recording["connections"]
+
+
+def test_the_rules_are_listed_and_saved_as_by_the_kernels_tool(recording: dict[str, Any]) -> None:
+    services = Ours().handler({"do": "list"})["services"]
+    assert save_format.text(services, numeric=True) == recording["saved"]
+    assert listing.rules(services, {"n": None}) == recording["listed"].partition("\n")[2]

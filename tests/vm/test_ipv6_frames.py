@@ -1,0 +1,39 @@
+"""Kernel IPVS does with IPv6 what is recorded; with LVS_RECORD, it is recorded again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from labs.wait import patient
+from oracle import ipv6_frames
+from oracle.ipv6_frames import comparable
+from tests.labs.support import FROM_CHECKOUT
+
+RECORD = os.environ.get("LVS_RECORD")
+pytestmark = [pytest.mark.changed] if RECORD else []
+NAMESPACES = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+
+def test_ipv6_is_answered_as_recorded() -> None:
+    command = (*NAMESPACES, sys.executable, "-m", "oracle.ipv6_frames")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patient(120), env=FROM_CHECKOUT)
+    assert done.returncode == 0, done.stderr
+    now = json.loads(done.stdout)
+    if RECORD:
+        ipv6_frames.write(now, Path(RECORD, ipv6_frames.FILE.name))
+        return
+    before = ipv6_frames.read()
+    for kept, new in zip(before["frames"], now["frames"], strict=True):
+        assert _answer(new) == _answer(kept), kept["name"]
+    for part in ("saved", "listed", "connections"):
+        assert now[part] == before[part]
+
+
+def _answer(one: dict[str, list[list[str]]]) -> list[tuple[str, str]]:
+    return [(side, comparable(bytes.fromhex(frame))) for side, frame in one["out"]]
