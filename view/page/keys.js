@@ -11,7 +11,8 @@ export function bindKeys(actions) {
     const { target } = event;
     if (target.matches("input:not([type=range]):not([type=checkbox]), select, textarea") || find("help").open) return;
     if (event.key === " " && target.matches("button, summary, [role=button], [role=tab], input")) return;
-    if (event.key.startsWith("Arrow") && target.matches("[role=tab], [role=listbox], .scroll, input")) return;
+    if (event.key.startsWith("Arrow") && target.matches("[role=tab], .scroll, input")) return;
+    if (["ArrowUp", "ArrowDown"].includes(event.key) && target.matches("[role=listbox]")) return;
     if (["Home", "End"].includes(event.key) && target.matches("[role=listbox], input, [role=tab]")) return;
     const run = byKey.get(event.shiftKey && event.key.startsWith("Arrow") ? `Shift+${event.key}` : event.key);
     if (!run) return;

@@ -74,8 +74,7 @@ export class VirtualList {
       row.setAttribute("aria-selected", String(index === this.chosen));
       this.#write(row, index);
       this.rows.set(index, row);
-      if (!row.parentNode) this.inner.append(row);
-      row.hidden = false;
+      this.inner.append(row);
     }
     for (const row of this.rows.values()) row.setAttribute("aria-setsize", this.items.length);
   }
@@ -89,8 +88,7 @@ export class VirtualList {
   #free(index) {
     const row = this.rows.get(index);
     this.rows.delete(index);
-    row.hidden = true;
-    row.removeAttribute("id");
+    row.remove();
     this.spare.push(row);
   }
 

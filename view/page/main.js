@@ -45,7 +45,7 @@ class Page {
       act: new Act(panel("act"), run, (text) => this.say(text)),
     };
     if (run.view_only || !run.live || !(run.actions || []).length) find("tab-act").hidden = true;
-    this.tabs = [...document.querySelectorAll("[role=tab]")].filter((tab) => !tab.hidden);
+    this.tabs = [...document.querySelectorAll("[role=tab]")]; // some of them hidden
     this.open("packet");
     this.controls();
     this.keys();
@@ -246,7 +246,7 @@ class Page {
 
   open(name, focus = false) {
     this.shown = name;
-    for (const tab of document.querySelectorAll("[role=tab]")) {
+    for (const tab of this.tabs) {
       const own = tab.id === `tab-${name}`;
       tab.setAttribute("aria-selected", String(own));
       tab.tabIndex = own ? 0 : -1;
@@ -263,7 +263,7 @@ class Page {
   }
 
   tabKey(event) {
-    const shown = [...document.querySelectorAll("[role=tab]")].filter((tab) => !tab.hidden);
+    const shown = this.tabs.filter((tab) => !tab.hidden);
     const at = shown.indexOf(event.target);
     const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: shown.length - 1 }[event.key];
     if (to === undefined) return;
@@ -292,11 +292,11 @@ class Page {
       [["-"], ["-"], "slower", () => faster(-1)],
       [["c"], ["c"], "choose a connection (then ↑ and ↓)", () => { this.open("packet"); this.walk.focusList(); }],
       [["f"], ["f"], "filter the connections", () => { this.open("packet"); this.walk.focusFilter(); }],
-      [names.map((_, index) => String(index + 1)).concat(), ["1", `${names.length}`], "open a panel: packet, why, tables, states, events, hosts, checks, act", () => {}],
+      [names.map((_, index) => String(index + 1)), ["1", "8"], "open a panel: packet, why, tables, states, events, hosts, checks, act", () => {}],
       [["l"], ["l"], "copy the address of this instant", () => this.copy()],
       [["d"], ["d"], "dark or light", () => this.theme()],
       [["?"], ["?"], "this list", () => find("help").showModal()],
-    ].map(([keys, shown, text, run]) => [keys, shown, text, run]));
+    ]);
     document.addEventListener("keydown", (event) => {
       const tab = names[Number(event.key) - 1];
       if (!tab || event.ctrlKey || event.altKey || event.metaKey || event.target.matches("input:not([type=range]), select")) return;

@@ -73,3 +73,12 @@ def test_every_id_that_a_module_looks_for_exists() -> None:
     inline = set(re.findall(r'\bid="([\w-]+)"', "".join(file.read_text() for file in PAGES)))
     wanted = {name for file in MODULES for name in re.findall(r'find\("([\w-]+)"\)', file.read_text())}
     assert wanted <= made | inline
+
+
+def test_the_documentation_lists_every_key() -> None:
+    main = (PAGE / "main.js").read_text()
+    rows = re.findall(r"^      \[.*?, \[([^\]]+)\], \"([^\"]+)\", \(\) =>", main, re.MULTILINE)
+    keys = [f"| {names.replace(chr(34), '')} | {does} |" for names, does in rows]
+    assert len(keys) >= 15
+    documented = (PAGE.parents[1] / "docs" / "view.md").read_text()
+    assert [line for line in documented.splitlines() if line in keys] == keys

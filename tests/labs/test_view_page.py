@@ -1,0 +1,433 @@
+"""The live view's page in a real browser: what it shows is compared with the run's captures and events."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scapy.utils import RawPcapReader
+
+from labs.wait import patient
+from tests.labs import browser
+from tests.labs.browser import opened, served, settled, wait
+from tests.labs.support import Finished
+
+pytestmark = pytest.mark.skipif(bool(browser.missing()), reason=browser.missing() or "there is a browser")
+
+LABS = ("lab-nat", "lab-tun", "lab-dr")
+PANELS = ("packet", "why", "tables", "states", "events", "hosts", "checks")
+# Where each packet of the packet table is seen: host, the interface's short name, and its way.
+SEEN_AT = {
+    "lab-nat": (("c1", "eth0", "out"), ("d", "eth1", "out"), ("rs", "eth0", "out"), ("d", "eth0", "out")),
+    "lab-tun": (("c1", "eth0", "out"), ("d", "eth0", "out"), ("rs", "tunl0", ""), ("rs", "eth0", "out")),
+    "lab-dr": (("r0", "eth1", "out"), ("d", "eth0", "out"), ("rs", "eth0", "out")),
+}
+COLUMNS = {
+    "source": "IP from",
+    "dest": "IP to",
+    "outer_source": "outer IP from",
+    "outer_dest": "outer IP to",
+    "source_mac": "MAC from",
+    "dest_mac": "MAC to",
+}
+CHECKS = "only_director_answers, packet_table, as_scheduled"  # no downloads: few packets, opened at once
+MARKUP = '<img src=x onerror="window.broken=1"><b>bold</b>'
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with browser.browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module", params=LABS)
+def run(request: pytest.FixtureRequest, run_lab: Callable[..., Finished], runs: Path) -> Path:
+    """The folder of a lab that has been run."""
+    before = set(runs.glob(f"*-{request.param}"))
+    finished = run_lab(request.param, checks=CHECKS)
+    assert finished.code == 0, finished.output
+    (folder,) = set(runs.glob(f"*-{request.param}")) - before
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of the replay of that run."""
+    log = tmp_path_factory.mktemp("view") / "log"
+    with served("view", str(run), runs=run.parent, log=log) as found:
+        yield found
+
+
+@pytest.fixture
+def page(chromium: Any, address: str) -> Iterator[Any]:
+    with opened(chromium, address) as found:
+        yield found
+
+
+# For what is the same in all three labs.
+in_one_lab = pytest.mark.parametrize("run", ["lab-nat"], indirect=True)
+
+
+def lab_of(run: Path) -> str:
+    return next(lab for lab in LABS if run.name.endswith(lab))
+
+
+def report_of(run: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((run / "report.json").read_text())
+    return report
+
+
+def events_of(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+
+
+def press(page: Any, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+        settled(page)
+
+
+def cell(page: Any, packet: int, host: str, row: str) -> list[str]:
+    """What the matrices of the packet on the screen show in `row` at `host`, e.g. "d eth1 ▸ out"."""
+    found: list[str] = page.evaluate(
+        """([packet, host, row]) => [...document.querySelectorAll("table.matrix")].flatMap((table) => {
+            if (!table.caption.textContent.match(new RegExp(`packet ${packet}\\\\b`))) return [];
+            const heads = [...table.tHead.rows[0].cells].map((head) => head.textContent.trim());
+            const column = heads.findIndex((head, place) => place && head === host);
+            const line = [...table.tBodies[0].rows].find((one) => one.cells[0].textContent === row);
+            if (column < 0 || !line) return [];
+            const shown = line.cells[column].cloneNode(true);
+            shown.querySelectorAll("del, .mark, .hidden").forEach((one) => one.remove());
+            return [shown.textContent.trim()];
+        })""",
+        [packet, host, row],
+    )
+    return found
+
+
+def choose(page: Any, client: str) -> None:
+    """Choose the connection of this client by the filter and the list."""
+    page.fill("#filter", client)
+    page.locator("#panel-packet .chooser [role=option]", has_text=client).first.click()
+    settled(page)
+
+
+def test_the_packet_table_of_the_run_is_what_the_walks_show(run: Path, page: Any) -> None:
+    """report.json has the rows of one connection, read from the captures by other code."""
+    lab, rows = lab_of(run), report_of(run)["packets"]
+    client = rows[0]["source"]
+    choose(page, client)
+    server = page.locator("#panel-packet .walk h3").inner_text().split("served by ")[1].split()[0]
+    packets = page.evaluate("page.player.connection.walks.length")
+    for row, (host, port, way) in zip(rows, SEEN_AT[lab], strict=True):
+        name = server if host == "rs" else host
+        head = f"{name} {port} ▸ {way}" if way else f"{name} {port}"
+        for field, title in COLUMNS.items():
+            if field not in row:
+                continue
+            shown: set[str] = set()
+            for number in range(1, packets + 1):
+                page.evaluate(f"page.player.choose(page.player.connection.key, {number - 1}, 0)")
+                settled(page)
+                shown.update(cell(page, number, head, title))
+            wanted = row[field]
+            assert wanted in shown, f"{row['packet']}: {title} at {head}: expected {wanted}, shown {shown}"
+
+
+def test_every_captured_packet_of_a_connection_is_shown(run: Path, page: Any) -> None:
+    """As many as the captures have; floods to other hosts' ports are no hops of it."""
+    client = report_of(run)["packets"][0]["source"]
+    choose(page, client)
+    page.locator(".walk details summary").click()
+    settled(page)
+    listed = page.locator(".walk details [role=option]").first.get_attribute("aria-setsize")
+    port = int(client.split(":")[1])
+    needle = port.to_bytes(2, "big")
+    captured = 0
+    for file in (run / "pcap").glob("*.pcap"):
+        for data, _ in RawPcapReader(str(file)):
+            ends = _tcp_ports(data, ethernet=data[12:14] == b"\x08\x00")
+            captured += needle in ends
+    assert 0 < int(listed) <= captured
+    hosts = {"lab-nat": 6, "lab-tun": 11, "lab-dr": 6}[lab_of(run)]
+    page.evaluate("page.player.choose(page.player.connection.key, 0, 0)")
+    settled(page)
+    assert page.locator("table.matrix").first.locator("thead th").count() == hosts + 1
+
+
+def _tcp_ports(data: bytes, *, ethernet: bool) -> tuple[bytes, ...]:
+    at = 14 if ethernet else 0
+    if len(data) < at + 40 or data[at] >> 4 != 4:
+        return ()
+    if data[at + 9] == 4:  # IP in IP
+        at += (data[at] & 15) * 4
+    if data[at + 9] != 6:
+        return ()
+    at += (data[at] & 15) * 4
+    return data[at : at + 2], data[at + 2 : at + 4]
+
+
+def test_states_are_those_of_the_directors_events(run: Path, page: Any) -> None:
+    client = report_of(run)["packets"][0]["source"]
+    wanted = [
+        event["state"] for event in events_of(run) if event.get("client") == client and event.get("state")
+    ]
+    choose(page, client)
+    page.click("#end")
+    press(page, "4")
+    rows = page.locator("#panel-states table", has_text="has been through").locator("tbody th")
+    shown = [text.split()[0] for text in rows.all_inner_texts()]
+    assert shown[: len(wanted)] == wanted
+    lit = page.locator("#panel-states svg text.now").text_content()
+    assert lit == shown[-1]
+
+
+def test_why_names_the_server_that_was_chosen(run: Path, page: Any) -> None:
+    client = report_of(run)["packets"][0]["source"]
+    (new,) = (event for event in events_of(run) if event["kind"] == "new" and event["client"] == client)
+    choose(page, client)
+    press(page, "2")
+    panel = page.locator("#panel-why")
+    assert new["server"] in panel.locator("h3").inner_text()
+    sentences = " ".join(panel.locator("li").all_inner_texts())
+    for part in new["why"].split("; "):
+        assert part in sentences
+    assert panel.locator("figure svg, table.sets").count() == 1
+
+
+def test_the_checks_are_those_of_the_report(run: Path, page: Any) -> None:
+    checks = report_of(run)["checks"]
+    press(page, "7")
+    page.click("#end")
+    assert page.locator("#panel-checks h3").inner_text() == f"{len(checks)} of {len(checks)} checks passed"
+    shown = page.locator("#panel-checks tbody th").all_inner_texts()
+    assert shown == [check["name"] for check in checks]
+
+
+def test_hosts_have_the_addresses_of_their_set_up_scripts(run: Path, page: Any) -> None:
+    press(page, "6")
+    table = page.locator("#panel-hosts table").first
+    for script in (run / "scripts").glob("*/iproute2/*.sh"):
+        if script.name.endswith("-undo.sh"):
+            continue
+        host = script.parts[-3]
+        row = table.locator("tbody tr", has=page.locator("th", has_text=re.compile(f"^{host}$")))
+        for address, port in re.findall(
+            r"^ip addr replace ([\d.]+/(?!32)\d+) .*dev (\S+)", script.read_text(), re.M
+        ):
+            assert row.filter(has_text=port).filter(has_text=address).count() == 1, (host, address)
+
+
+def test_the_vip_has_one_owner_and_the_router_holds_its_mac(page: Any) -> None:
+    page.click("#end")
+    owners = page.locator("#network .host.owner")
+    assert owners.count() == 1
+    assert "owns the VIP 203.0.113.1" in str(owners.get_attribute("aria-label"))
+    assert str(owners.get_attribute("data-name")) == "d"
+    router = str(page.locator('#network [data-name="r0"]').get_attribute("aria-label"))
+    assert "holds 02:00:cb:00:71:02 for 203.0.113.1" in router
+
+
+def test_an_instant_has_an_address_that_another_browser_can_open(
+    chromium: Any, page: Any, address: str, run: Path
+) -> None:
+    choose(page, report_of(run)["packets"][0]["source"])
+    press(page, "n", "ArrowRight", "ArrowRight", "l")
+    wait(page, "/hop=3/.test(location.hash)", "the address of the third hop")
+    shown = page.locator(".walk .position").inner_text()
+    link = page.url
+    assert link.startswith(address)
+    with opened(chromium, link) as other:
+        settled(other)
+        assert other.locator(".walk .position").inner_text() == shown
+        assert other.locator("#time").inner_text() == page.locator("#time").inner_text()
+
+
+@in_one_lab
+def test_a_session_by_keyboard_alone(chromium: Any, address: str) -> None:
+    """From the first key to a host's details: no mouse, and the focus is never lost."""
+    with opened(chromium, address) as page:
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "Skip to the panels"
+        press(page, "c")
+        assert page.evaluate("document.activeElement.getAttribute('role')") == "listbox"
+        press(page, "Home", "ArrowDown", "ArrowDown", "End", "ArrowUp")
+        chosen = page.locator('.chooser [aria-selected="true"]')
+        assert chosen.count() == 1
+        assert page.evaluate(
+            "document.activeElement.getAttribute('aria-activedescendant')"
+        ) == chosen.get_attribute("id")
+        press(page, "f")
+        page.keyboard.type("40001")
+        press(page, "Tab", "ArrowDown")
+        assert "40001" in page.locator(".walk h3").inner_text()
+        press(page, "Escape", "Tab")
+        before = page.locator(".walk .position").inner_text()
+        press(page, "ArrowRight")
+        after = page.locator(".walk .position").inner_text()
+        assert before != after
+        assert "hop" in page.locator("#status").inner_text()
+        press(page, " " if page.evaluate("document.activeElement === document.body") else "Tab")
+        for number, panel in enumerate(PANELS, 1):
+            press(page, str(number))
+            assert page.locator(f"#panel-{panel}").is_visible()
+            assert page.evaluate("document.activeElement.id") == f"tab-{panel}"
+        press(page, "ArrowLeft")
+        assert page.locator("#panel-hosts").is_visible()
+        press(page, "?")
+        assert page.locator("#help").is_visible()
+        press(page, "Escape")
+        assert not page.locator("#help").is_visible()
+        for _ in range(40):
+            if page.evaluate("document.activeElement.dataset?.name") == "d":
+                break
+            page.keyboard.press("Shift+Tab")
+        press(page, "Enter")
+        assert "d-eth1" in page.locator("#panel-hosts").inner_text()
+
+
+@in_one_lab
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_any_panel(chromium: Any, address: str, scheme: str) -> None:
+    rules = ("color-contrast",) if scheme == "dark" else ()  # all else is the same
+    with opened(chromium, address, color_scheme=scheme, bypass_csp=True) as page:
+        press(page, "n", "ArrowRight", "ArrowRight")
+        found = {}
+        for number, panel in enumerate(PANELS, 1):
+            if panel == "checks":
+                press(page, "End")
+            press(page, str(number))
+            page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+            settled(page)
+            found[panel] = browser.violations(page, *rules)
+        press(page, "?")
+        found["keys"] = browser.violations(page, *rules)
+        assert found == {panel: [] for panel in [*PANELS, "keys"]}
+
+
+@in_one_lab
+def test_with_reduced_motion_nothing_moves(chromium: Any, address: str) -> None:
+    def moving(**options: Any) -> int:
+        with opened(chromium, address, **options) as page:
+            press(page, "n")
+            page.keyboard.press("ArrowRight")
+            count: int = page.evaluate(
+                """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(
+                    document.getAnimations().filter((one) => one.playState === "running").length))))"""
+            )
+            return count
+
+    assert moving(reduced_motion="reduce") == 0
+    assert moving(reduced_motion="no-preference") > 0
+
+
+@in_one_lab
+def test_markup_in_names_and_payloads_is_shown_and_never_run(chromium: Any, address: str) -> None:
+    with opened(chromium, address) as page:
+        page.evaluate(
+            """(text) => {
+                const id = page.store.lastId + 1, t = page.store.end, key = `TCP ${text}:1 203.0.113.1:80`;
+                page.store.ended = false;
+                page.arrived([
+                    {id, t, kind: "event", event: text, text, connection: key, server: text, why: text,
+                     state: text},
+                    {id: id + 1, t, kind: "packet", host: text, interface: text, text, connection: key,
+                     frame: {src: text, dst: text, type: text}, outer: null, arp: null, changed: [],
+                     ip: {src: text, dst: text, ttl: 1}, l4: {sport: 1, dport: 2, flags: "S"},
+                     walk: 1e9, hop: 0, direction: "request"},
+                    {id: id + 2, t, kind: "finding", host: "rs1", cause: text, title: text, evidence: text,
+                     repair: text},
+                    {id: id + 3, t, kind: "scheduler", service: text, name: text, connection: key,
+                     chosen: text, sentences: [text], picture: {kind: "turns", turns: [text], at: 0}},
+                ]);
+                page.player.choose(key);
+                page.player.setTime(t);
+            }""",
+            MARKUP,
+        )
+        for number in range(1, 8):
+            press(page, str(number))
+            assert page.locator("img, b").count() == 0
+        assert MARKUP in page.locator("#panel-events .finding h3").text_content()
+        assert not page.evaluate("window.broken")
+
+
+def test_one_file_shows_the_same_without_any_server(
+    chromium: Any, run: Path, page: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "run.html"
+    client = report_of(run)["packets"][0]["source"]
+    command = [sys.executable, "tasks.py", "view", str(run), "--html", str(file)]
+    subprocess.run(command, cwd=browser.ROOT, check=True, timeout=patient(120))
+    choose(page, client)
+    press(page, "n", "ArrowRight")
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, offline=True)
+    other = context.new_page()
+    requests: list[str] = []
+    other.on("request", lambda request: requests.append(request.url))
+    errors: list[str] = []
+    other.on("pageerror", lambda error: errors.append(str(error)))
+    other.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    other.goto(file.as_uri())
+    wait(other, "window.page && page.store.ended", "the items of the file")
+    choose(other, client)
+    press(other, "n", "ArrowRight")
+    for part in (".walk", "#network", ".clock"):
+        assert other.locator(part).inner_text() == page.locator(part).inner_text()
+    assert [url for url in requests if not url.startswith("data:")] == [file.as_uri()]
+    assert errors == []
+    context.close()
+
+
+@in_one_lab
+def test_100_000_packets_play_without_long_frames_in_little_memory(chromium: Any, address: str) -> None:
+    """Processor time, not time on the clock: other tests run beside this one."""
+    with opened(chromium, address) as page:
+        page.evaluate(
+            """() => {
+                const { store } = page, old = store.packets.slice(), from = store.end;
+                let id = store.lastId, walk = 1e6, items = [];
+                store.ended = false;
+                for (let at = 0; store.packets.length + items.length < 100_000; at += 1) {
+                    const one = structuredClone(old[at % old.length]);
+                    one.id = (id += 1);
+                    one.t = from + at / 2000;
+                    one.walk = one.walk === null ? null : walk + Math.floor(at / old.length) * 1e5 + one.walk;
+                    items.push(one);
+                }
+                page.arrived(items);
+                page.store.ended = true;
+            }"""
+        )
+        session = page.context.new_cdp_session(page)
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
+        page.evaluate(
+            """() => {
+                window.long = 0; window.frames_ = 0;
+                const frame = page.frame.bind(page);
+                page.frame = (now) => { window.frames_ += 1; frame(now); };
+                page.player.speed = 2;
+                page.player.setTime(0.5);
+                page.player.play(true);
+            }"""
+        )
+        before = _metrics(session)
+        wait(page, "window.frames_ >= 150", "150 frames")
+        after = _metrics(session)
+        frames = page.evaluate("window.frames_")
+        session.send("HeapProfiler.collectGarbage")
+        assert page.evaluate("page.store.packets.length") >= 100_000
+        assert (after["TaskDuration"] - before["TaskDuration"]) / frames < patient(0.05) / 2
+        assert _metrics(session)["JSHeapUsedSize"] < 300e6
+        rows = page.locator("[role=option]").count()
+        assert rows < 200, "only visible rows exist"
+
+
+def _metrics(session: Any) -> dict[str, float]:
+    return {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
