@@ -16,7 +16,7 @@ from classroom import catalogue
 from classroom.attached import attached, how_to_start
 from classroom.diagnosis import CAUSES, EVIDENCE, UNKNOWN
 from classroom.journal import Journal
-from classroom.model import Variant
+from classroom.model import Variant, lab_title
 from classroom.variants import default_student, variant_for
 from labs.checks.result import Check
 from labs.errors import BadRequest, BuildFailed, Unable
@@ -65,7 +65,7 @@ def overview() -> int:
     for column in ("name", "title", "lab"):
         table.add_column(column)
     for name in catalogue.names():
-        methods = " or ".join(f"VS-{method.upper()}" for method in catalogue.load(name).methods)
+        methods = " or ".join(map(lab_title, catalogue.load(name).methods))
         table.add_row(name, catalogue.title(name), methods)
     make_console().print(table)
     return 0

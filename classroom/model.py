@@ -4,7 +4,7 @@ An exercise names no student: hosts are named by words that `Variant.hosts` reso
 
     {server}   the real server drawn for this student             servers   all real servers
     {other}    the next one                                       everyone  every host
-    d, r0, c1  the host of that name
+    d, r0, c1  the host of that name; with two directors (the lab `ha`), these are d1 and d2
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from labs.checks.result import Check
+from labs.methods import METHODS, TITLES
 from labs.network.addresses import Addressing
 from labs.network.topology import Role
 from labs.plan import Plan, plan_for
-from labs.run.options import LabOptions
+from labs.run.options import HaOptions, LabOptions
 from labs.run.running import RunningLab
 
 SERVERS, EVERYONE = "servers", "everyone"
@@ -35,6 +36,11 @@ Judge = Callable[[Observations, "Variant"], Check]
 Change = Callable[[Plan, "Variant"], Plan]
 Prepare = Callable[[RunningLab, "Variant"], object]
 Files = Callable[["Variant"], Mapping[str, str]]  # name: text
+
+
+def lab_title(method: str) -> str:
+    """As people say it: VS-NAT, or the name of a lab that is no method's."""
+    return TITLES.get(method, f"lab-{method}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +133,8 @@ class Variant:
 
     @property
     def options(self) -> LabOptions:
-        return LabOptions(servers=self.servers, scheduler=self.scheduler, addresses=self.addresses)
+        kind = LabOptions if self.method in METHODS else HaOptions
+        return kind(servers=self.servers, scheduler=self.scheduler, addresses=self.addresses)
 
     @cached_property
     def plan(self) -> Plan:
@@ -149,8 +156,8 @@ class Variant:
             "student": self.student,
             "vip": plan.vip,
             "dip": plan.addresses.dip,
-            "inside": nodes["d"].interfaces[-1].address,
-            "director": "d",
+            "inside": plan.topology.director.interfaces[-1].address,
+            "director": plan.topology.director.name,
             "method": self.method,
             "scheduler": self.scheduler,
             "server": self.server,

@@ -20,7 +20,7 @@ from rich.markdown import Markdown
 from classroom import catalogue
 from classroom.checks import title
 from classroom.grading.explanations import explanation
-from classroom.model import Edit, Solution, Variant
+from classroom.model import Edit, Solution, Variant, lab_title
 from classroom.script_edits import edits_of
 from classroom.variants import default_student, variant_for
 from labs.errors import BadRequest
@@ -100,7 +100,7 @@ def _solution_of(variant: Variant) -> str:
 def _parts(variant: Variant, found: Solution) -> Iterator[str]:
     faults = len(catalogue.faults(variant.exercise))
     which = f"Fault {(variant.number or 0) + 1} of {faults}" if faults else "Solution"
-    yield f"## {which}, as for {variant.student} in VS-{variant.method.upper()}"
+    yield f"## {which}, as for {variant.student} in {lab_title(variant.method)}"
     if found.cause:
         about = explanation(found, variant)
         hosts = ", ".join(f"`{host}`" for host in variant.hosts(found.host))

@@ -1,0 +1,44 @@
+"""Two directors: a check asks for the wrong thing, and a healthy real server is out of service."""
+
+from __future__ import annotations
+
+from classroom.checks.service import all_served, fair_shares
+from classroom.model import Edit, Exercise, Fault, Repair, Solution
+
+EXERCISE = Exercise(methods=("ha",), checks=(all_served, fair_shares), diagnosis=False)
+
+# ---- Faults ----
+# One server has a second check, of a page or a port that it does not have.
+
+_SERVER = "real_server {rip} 80 {"
+_DIRECTORS = ("d1", "d2")
+_CHECKS = (
+    "HTTP_GET {\n            url {\n                path /health\n            }\n        }",
+    "TCP_CHECK {\n            connect_port 8080\n        }",
+)
+FAULTS = tuple(
+    Fault(tuple(Edit(one, "keepalived.conf", _SERVER, "{line}\n        " + check) for one in _DIRECTORS))
+    for check in _CHECKS
+)
+
+# ---- Solutions ----
+# A check of what users need, on both directors; lvs-monitor reads its file again.
+
+_REPAIRS = ("s,path /health,path /name,", "s,connect_port 8080,connect_port 80,")
+SOLUTIONS = tuple(
+    Solution(
+        fails=("fair_shares",),
+        repairs=tuple(
+            Repair(
+                one,
+                (
+                    f"sed -i '{repair}' keepalived.conf",
+                    f"pkill -HUP -f '[n]o-vrrp .*events-{one}'",
+                    "until ipvsadm -Ln | grep -q '{rip}:80 '; do sleep 0.1; done",
+                ),
+            )
+            for one in _DIRECTORS
+        ),
+    )
+    for repair in _REPAIRS
+)
