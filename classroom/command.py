@@ -48,6 +48,8 @@ _COMMANDS = {
 def exercise(name: str, student: str, watcher: Callable[[], Any] | None = None) -> int:
     """Start an exercise and keep it running in this terminal; `watcher` makes what shows it, if anything."""
     variant = variant_for(name, student or default_student())
+    if watcher and not variant.definition.view:
+        raise BadRequest(f"{name} asks for what --view would show: start it without.")
     for other in attach.running_labs():
         if _is(other, variant):
             other.require_awake()

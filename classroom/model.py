@@ -77,6 +77,7 @@ class Exercise:
     lab, to which a fault is added; `prepare` does in the running lab what scripts can't. `files` are
     written before the lab is built, for the student to complete. Without `diagnosis` there is no form
     to fill in. `userspace_switches` handle packets as bytes: per-packet kernel metadata is lost there.
+    It has no `view` if what that shows is the answer.
     """
 
     methods: tuple[str, ...]
@@ -89,6 +90,7 @@ class Exercise:
     files: Files | None = None
     diagnosis: bool = True
     captures: bool = False
+    view: bool = True
     userspace_switches: bool = False
 
 

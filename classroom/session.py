@@ -49,8 +49,11 @@ class ResetRequested(BaseException):
 class ExerciseSession:
     """A student's variant of an exercise, built and running; made inside a sandbox."""
 
-    def __init__(self, variant: Variant, evidence: Evidence, reporter: ConsoleReporter) -> None:
-        """Raises BuildFailed."""
+    def __init__(
+        self, variant: Variant, evidence: Evidence, reporter: ConsoleReporter, *, watched: bool = False
+    ) -> None:
+        """`watched`: a live view needs captures. Raises BuildFailed."""
+        self._captures = variant.definition.captures or watched
         self.variant = variant
         self.definition = variant.definition
         self.evidence = evidence
@@ -69,7 +72,7 @@ class ExerciseSession:
                 variant.options,
                 self.evidence,
                 reporter,
-                captures=self.definition.captures,
+                captures=self._captures,
                 userspace_switches=self.definition.userspace_switches,
                 alter=script_editor(variant, self.workdir),
             )
@@ -182,7 +185,8 @@ def run(
         about = {"lab": variant.plan.lab, "exercise": variant.exercise, "student": variant.student}
         control_server = ControlServer(evidence.folder, **about, resets=str(resets))
         with busy("starting the lab"):
-            session = ExerciseSession(variant, evidence, ConsoleReporter(quiet=True))
+            reporter = ConsoleReporter(quiet=True)
+            session = ExerciseSession(variant, evidence, reporter, watched=watch is not None)
             if watch:
                 watch.start(session.running, {**about, "resets": resets})
         signal.signal(signal.SIGUSR1, _request_reset)

@@ -36,6 +36,7 @@ EXERCISE = Exercise(
     prepare=slow_links,
     files=_files,
     diagnosis=False,
+    view=False,
 )
 
 # ---- Solutions ----

@@ -57,6 +57,7 @@ EXERCISE = Exercise(
     files=_files,
     diagnosis=False,
     captures=True,
+    view=False,
 )
 
 # ---- Solutions ----

@@ -38,6 +38,7 @@ EXERCISE = Exercise(
     checks=(*PREDICTED, trials_served),
     files=_files,
     diagnosis=False,
+    view=False,
 )
 
 # ---- Solutions ----

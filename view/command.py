@@ -26,11 +26,21 @@ def view(name: str, *, html: str = "", wall: bool = False, host: str = "127.0.0.
     if wall:
         return _wall(host, port)
     folder = run.find(name)
+    _require_shown(folder)
     if html:
         from view.single_file import write
 
         return write(folder, Path(html))
     return _replay(folder, host, port)
+
+
+def _require_shown(folder: Path) -> None:
+    """Raises BadRequest for a run of an exercise that asks for what the view shows."""
+    from classroom import catalogue
+
+    exercise = run.exercise_of(folder)
+    if exercise in catalogue.names() and not catalogue.load(exercise).view:
+        raise BadRequest(f"{exercise} asks for what the view would show: see its text.")
 
 
 def _replay(folder: Path, host: str, port: int) -> int:

@@ -111,6 +111,11 @@ def document(folder: Path, *, live: bool = False, view_only: bool = True) -> dic
     }
 
 
+def exercise_of(folder: Path) -> str:
+    """The name of its exercise; empty for a lab."""
+    return str(_json(folder / LAB).get("exercise") or "")
+
+
 def _json(path: Path) -> dict[str, Any]:
     """The object in a file; empty if it is missing, too large, damaged or none."""
     try:
