@@ -51,6 +51,12 @@ CAUSES = {
     "tc_filter": "a traffic-control filter drops packets",
     "no_files": "a server process has no file descriptors left",
     "not_listening": "no program on the real server listens on the service's port",
+    "two_masters": "both directors own the VIP",
+    "takeover_differs": "the directors' settings of the virtual router differ",
+    "takeover_down": "the program that moves the VIP is not running",
+    "sync_differs": "connection synchronisation uses the wrong interface or number",
+    "garp_lost": "a gratuitous ARP was lost: the VIP moved, and a neighbour entry did not",
+    "check_wrong": "a health check takes out a real server that serves",
 }
 EVIDENCE = {
     "addresses": "the addresses of an interface",

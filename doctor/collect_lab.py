@@ -55,8 +55,15 @@ _MOST = 300  # connections kept: established ones first
 def collect_lab(running: RunningLab) -> LabState:
     """The state of the lab, in half a second, or three where clients fail; a broken lab raises nothing."""
     plan = running.plan
-    director = _director()
-    trying = Trials(running, director)
+    if plan.pair:
+        from doctor import collect_pair  # late: most labs have one director
+
+        active = collect_pair.active(running)
+        name, dip, socket_path = active.host.name, active.setup.outside.address, active.socket
+    else:
+        name, dip, socket_path = "", plan.addresses.dip, DIRECTOR
+    director = _director(socket_path)
+    trying = Trials(running, director, name) if name else Trials(running, director)
     trials = trying.first()
     setups = {setup.name: setup for setup in plan.setups}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -65,17 +72,19 @@ def collect_lab(running: RunningLab) -> LabState:
             pool.map(lambda node: _host(plan, node, running, setups.get(node.name)), plan.topology.nodes)
         )
     scripts = running.evidence.scripts
-    return LabState(
+    state = LabState(
         lab=plan.lab,
         method=plan.method.name.lower(),
         vip=plan.vip,
-        dip=plan.addresses.dip,
+        dip=dip,
         servers=tuple(_planned(plan)),
         hosts=tuple(_with_scripts(host, scripts / host.name) for host in hosts),
         director=director,
         trials=again.result() if again else trials,
         director_process=_director_process(hosts),
+        active=name,
     )
+    return collect_pair.with_pair(state, running, _director) if plan.pair else state
 
 
 def answer(running: RunningLab) -> Message:
@@ -191,14 +200,14 @@ def _director_process(hosts: Iterable[HostState]) -> Process | None:
     return None
 
 
-def _director() -> DirectorState:
+def _director(path: str) -> DirectorState:
     """Asked through its control socket; its connections, without those of earlier trials."""
-    stopped = _stopped_director()
+    stopped = _stopped_director(path)
     if stopped:
         return DirectorState(error=f"process {stopped} is stopped")
     try:
-        listed = _ask("list")
-        connections = _ask("connections")["connections"]
+        listed = _ask(path, "list")
+        connections = _ask(path, "connections")["connections"]
     except (ChannelError, LabError) as error:
         return DirectorState(error=str(error))
     return DirectorState(
@@ -214,11 +223,11 @@ def _director() -> DirectorState:
     )
 
 
-def _stopped_director() -> int:
+def _stopped_director(path: str) -> int:
     """The process that has the director's control socket, if it is stopped, else 0: it would not answer."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
-            peer.connect(DIRECTOR)
+            peer.connect(path)
             credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         pid: int = _CREDENTIALS.unpack(credentials)[0]
         state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
@@ -227,9 +236,9 @@ def _stopped_director() -> int:
     return pid if state in STOPPED else 0
 
 
-def _ask(what: str) -> dict[str, Any]:
+def _ask(path: str, what: str) -> dict[str, Any]:
     """Raises ChannelError."""
-    answer = call(DIRECTOR, {"do": what}, timeout=patient(_DIRECTOR))
+    answer = call(path, {"do": what}, timeout=patient(_DIRECTOR))
     if not answer.get("ok"):
         raise ChannelError(str(answer.get("error", "refused")))
     return answer

@@ -381,7 +381,8 @@ def _next_hop(host: HostState, packet: _Packet, inbound: str) -> NextHop:
 def _holder(state: LabState, switch: str, address: str) -> tuple[HostState, Plug] | None:
     """Who of a segment has the address by the plan; the VIP is the director's."""
     for host, plug in state.on_switch(switch):
-        if plug.address == address or (address == state.vip and host.name == state.director_host.name):
+        of_director = address in (state.vip, *state.moving) and host.name == state.director_host.name
+        if plug.address == address or of_director:
             return host, plug
     return None
 

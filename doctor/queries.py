@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from doctor.nftables import Packet, redirection
-from doctor.state import FilterRule, HostState, LabState, PlannedServer, Service
+from doctor.state import FilterRule, HostState, LabState, PlannedServer, Process, Service
 
 # ---- services ----
 
@@ -155,6 +155,24 @@ def restart_director(state: LabState) -> Iterator[str]:
         pid = state.director_process.pid
         yield f"kill {pid}; while [ -e /proc/{pid}/exe ]; do sleep 0.1; done"
     yield from start_director()
+
+
+# ---- two directors ----
+
+START_TAKEOVER = "setsid sh takeover.sh > /dev/null 2>&1 &"
+_AVAILABILITY, _CHECKS = "-m availability.", "-m availability.monitor"
+
+
+def takeover_of(host: HostState) -> list[Process]:
+    """The processes that move the VIP."""
+    return [one for one in host.processes if _AVAILABILITY in one.command and _CHECKS not in one.command]
+
+
+def restart_takeover(host: HostState) -> Iterator[str]:
+    """The commands that end what moves the VIP, and start it with its new settings."""
+    for process in takeover_of(host):
+        yield f"kill {process.pid}; while [ -e /proc/{process.pid}/exe ]; do sleep 0.1; done"
+    yield START_TAKEOVER
 
 
 # ---- ARP ----

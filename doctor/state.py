@@ -13,6 +13,7 @@ lab, in a submission and in tests. What should be stands beside what is:
     DirectorState.services: weight, thresholds     LabState.servers: name, address, ports, weight
     DirectorState.entries                          DirectorState.limit
     LabState.trials: what clients get              all of them SERVED
+    Paired.settings, .daemons                      Paired.planned, .sync_on, .syncid
 
 Fields that older submissions lack have defaults: no links, no trials and no process mean "not known", so a
 cause that needs them says nothing there.
@@ -428,6 +429,56 @@ class DirectorState:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncDaemon:
+    """A synchronisation daemon as it runs: `role` is master or backup."""
+
+    role: str
+    interface: str
+    syncid: int
+
+    def __str__(self) -> str:
+        return f"{self.role} on {self.interface} with syncid {self.syncid}"
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """A real server that the checks of a director have taken out of service, and `why`."""
+
+    address: str
+    port: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """One of two directors.
+
+    `settings` are those of its virtual router, by the words of keepalived.conf, as its file has them;
+    `planned` as the plan has them. `error`: the file can't be used. Its synchronisation daemon should run on
+    `sync_on`, with `syncid`; empty: none is planned. `path` is what its checks of http ask for.
+    """
+
+    name: str
+    director: DirectorState = DirectorState()
+    process: Process | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    planned: Mapping[str, str] = field(default_factory=dict)
+    error: str = ""
+    daemons: tuple[SyncDaemon, ...] = ()
+    sync_on: str = ""
+    syncid: int = 0
+    down: tuple[Down, ...] = ()
+    path: str = ""
+
+    @property
+    def differences(self) -> dict[str, tuple[str, str]]:
+        """Settings that are not as planned: what they should be, and what they are."""
+        names = (*self.planned, *(name for name in self.settings if name not in self.planned))
+        both = {name: (self.planned.get(name, ""), self.settings.get(name, "")) for name in names}
+        return {name: pair for name, pair in both.items() if pair[0] != pair[1]} if self.settings else {}
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedServer:
     """A real server in the lab's plan, with all ports of its httpd."""
 
@@ -492,7 +543,10 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class LabState:
-    """`method` is nat, tun or dr."""
+    """`method` is nat, tun or dr. `director` is the active one, on host `active`, where there is a `pair`.
+
+    The addresses in `moving` belong to the active one, too.
+    """
 
     lab: str
     method: str
@@ -503,6 +557,9 @@ class LabState:
     director: DirectorState = DirectorState()
     trials: tuple[Trial, ...] = ()
     director_process: Process | None = None
+    pair: tuple[Paired, ...] = ()
+    active: str = ""
+    moving: tuple[str, ...] = ()
 
     def by_role(self, *roles: str) -> Iterator[HostState]:
         """The hosts with these roles that could be read."""
@@ -510,7 +567,21 @@ class LabState:
 
     @property
     def director_host(self) -> HostState:
-        return next(host for host in self.hosts if host.role == DIRECTOR)
+        directors = [host for host in self.hosts if host.role == DIRECTOR]
+        return next((host for host in directors if host.name == self.active), directors[0])
+
+    @property
+    def directors(self) -> tuple[tuple[HostState, DirectorState, Process | None], ...]:
+        """Each director with its host, its report and its process."""
+        if not self.pair:
+            return ((self.director_host, self.director, self.director_process),)
+        found = ((self.host(one.name), one) for one in self.pair)
+        return tuple((host, one.director, one.process) for host, one in found if host)
+
+    @property
+    def vip_owners(self) -> tuple[str, ...]:
+        """The directors that have the VIP."""
+        return tuple(host.name for host, _, _ in self.directors if host.has(self.vip))
 
     @property
     def clients(self) -> tuple[Plug, ...]:

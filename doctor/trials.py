@@ -76,14 +76,15 @@ class Attempt:
 class Trials:
     """The trials of a running lab, whose director has these services."""
 
-    def __init__(self, running: RunningLab, director: DirectorState) -> None:
+    def __init__(self, running: RunningLab, director: DirectorState, host: str = "") -> None:
+        """Of two directors, `host` is the one that tries the real servers."""
         services = director.services
         self._plan = running.plan
         self._pids = {name: host.pid for name, host in running.network.hosts.items()}
         without = set(_left_out(running, director))
-        self._attempts = list(attempts_for(running.plan, services, without, rounds=_ROUNDS))
+        self._attempts = list(attempts_for(running.plan, services, without, rounds=_ROUNDS, host=host))
         if 0 < director.limit < director.entries + _ROOM * len(self._attempts):
-            self._attempts = list(attempts_for(running.plan, services, without))
+            self._attempts = list(attempts_for(running.plan, services, without, host=host))
 
     def first(self) -> tuple[Trial, ...]:
         return self._try(_DEADLINE)
@@ -146,9 +147,12 @@ def _planned_ports(plan: Plan) -> list[int]:
 
 
 def attempts_for(
-    plan: Plan, services: Sequence[Service], without: Collection[int] = (), *, rounds: int = 1
+    plan: Plan, services: Sequence[Service], without: Collection[int] = (), *, rounds: int = 1, host: str = ""
 ) -> Iterator[Attempt]:
-    """Rounds of each service from the clients in turn, and as many connections to each real server."""
+    """Rounds of each service from the clients in turn, and as many connections to each real server.
+
+    Of two directors, `host` tries these.
+    """
     clients = [node.name for node in plan.nodes(Role.CLIENT)]
     for port in _ports(plan, services):
         if port in without:
@@ -156,10 +160,9 @@ def attempts_for(
         size = _round(plan, services, port)
         for number in range(max(len(clients), size * min(rounds, _MOST // max(size, 1)))):
             yield Attempt(clients[number % len(clients)], plan.vip, port)
-    director = plan.topology.director.name
     for server in plan.servers:
         for _ in range(rounds):
-            yield Attempt(director, server.address, server.http_port, server.name)
+            yield Attempt(host or plan.topology.director.name, server.address, server.http_port, server.name)
 
 
 def _ports(plan: Plan, services: Iterable[Service]) -> list[int]:

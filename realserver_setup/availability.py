@@ -13,6 +13,7 @@ from realserver_setup import values
 from realserver_setup.build import Interface
 
 VRID = 51  # the number of the virtual router, and of the synchronisation daemons
+CHECKED_PATH = "/name"  # of the page that checks ask for
 PREEMPT_DELAY = 3  # seconds after which a director that comes back takes over: the connections come first
 
 
@@ -78,6 +79,10 @@ class AvailabilitySetup:
     def tracked(self) -> bool:
         """Whether a director without `pair` is of no use: in VS-NAT it leads to the real servers."""
         return self.method is Method.NAT
+
+    @property
+    def checked_path(self) -> str:
+        return CHECKED_PATH
 
     @property
     def vrid(self) -> int:

@@ -12,12 +12,13 @@ TITLE = "the director is not running"
 
 
 def find(state: LabState) -> Iterator[Cause]:
-    host = state.director_host
-    if state.director.error and host.processes and state.director_process is None:
+    for host, director, process in state.directors:
+        if not director.error or not host.processes or process is not None:
+            continue
         yield Cause(
             "director_down",
             host.name,
-            f"no process has its control socket: {state.director.error}",
+            f"no process has its control socket: {director.error}",
             "Nobody schedules new connections. When the process ends, its rules and connections end with "
             "it: after a start it needs its rules again.",
             "\n".join(start_director()),

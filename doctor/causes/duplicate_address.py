@@ -24,6 +24,8 @@ def _hurts(state: LabState, host: HostState, address: str) -> bool:
     """Real servers are to have the VIP; elsewhere, it matters where the address is used on the same way."""
     if address == state.vip and host.role == SERVER:
         return False
+    if state.pair and host.role == DIRECTOR and address in (state.vip, *state.moving):
+        return False  # two_masters, and what explains it
     held = holder(state, address)
     segments = {plug.switch for plug in host.plugs}
     on_the_way = host.role in (ROUTER, DIRECTOR)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.state import DIRECTOR, SERVER, HostState, LabState, Listener, Process
+from doctor.queries import takeover_of
+from doctor.state import SERVER, HostState, LabState, Listener, Process
 
 TITLE = "a process is stopped (SIGSTOP)"
 EXPLAINS = ("director_down",)
@@ -17,18 +18,24 @@ def find(state: LabState) -> Iterator[Cause]:
         if stopped:
             yield _server(host, stopped)
         yield from (_tunnel(host, one) for one in host.processes if one.tunnel and one.stopped)
-    process = state.director_process
-    if process and process.stopped:
-        host = next((one for one in state.by_role(DIRECTOR)), state.director_host)
-        yield Cause(
-            "frozen",
-            host.name,
-            f"process {process.pid}, {process.command}, is in state {process.state}: stopped",
-            "A stopped process gets no processor time until SIGCONT. The director decides about no packet "
-            "and answers no command; only connections that an engine forwards in the kernel go on. A "
-            "second director beside it is no repair.",
-            f"kill -CONT {process.pid}",
-        )
+    for host, _, process in state.directors:
+        beside = takeover_of(host) if state.pair else []
+        stopped_ones = [one for one in (process, *beside) if one and one.stopped]
+        if stopped_ones:
+            yield _director(host, stopped_ones)
+
+
+def _director(host: HostState, stopped: list[Process]) -> Cause:
+    states = ", ".join(f"process {one.pid}, {one.command}, is in state {one.state}" for one in stopped)
+    return Cause(
+        "frozen",
+        host.name,
+        f"{states}: stopped",
+        "A stopped process gets no processor time until SIGCONT. The director decides about no packet "
+        "and answers no command; only connections that an engine forwards in the kernel go on. A "
+        "second director beside it is no repair.",
+        "\n".join(f"kill -CONT {one.pid}" for one in stopped),
+    )
 
 
 def _tunnel(host: HostState, process: Process) -> Cause:

@@ -30,6 +30,9 @@ def _of_replies(state: LabState, host: HostState, client: str) -> NextHop:
 
 def _gateways(state: LabState, host: HostState) -> Iterator[str]:
     """The next hops on its own segment that are right for replies."""
+    if state.pair and host.planned.gateway:  # in VS-NAT, an address of the active director
+        yield host.planned.gateway
+        return
     role = DIRECTOR if state.method == "nat" else ROUTER
     for other in state.hosts:
         if other.role == role:

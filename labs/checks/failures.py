@@ -10,7 +10,7 @@ import json
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -323,12 +323,13 @@ def _owner(run: RunningLab, since: int = 0) -> str:
     names = {node.interfaces[0].mac: node.name for node in run.plan.topology.directors}
     claims = [packet.sender_mac for packet in run.controller.arp(since) if packet.sender_ip == run.plan.vip]
     by_arp = names.get(claims[-1], claims[-1]) if claims else "unknown"
-    by_router = _neighbour(run, names)
+    by_router = router_sees(run)
     return by_arp if by_arp == by_router else f"{by_arp} by ARP, {by_router} by the router"
 
 
-def _neighbour(run: RunningLab, names: Mapping[str, str]) -> str:
-    """Who has the VIP in the router's neighbour table."""
+def router_sees(run: RunningLab) -> str:
+    """Who has the VIP in the router's neighbour table: a director's name, a MAC address, or "unknown"."""
+    names = {node.interfaces[0].mac: node.name for node in run.plan.topology.directors}
     router = run.plan.nodes(Role.ROUTER)[0]
     interface = next(one for one in router.interfaces if one.switch == LAN)
     command = ["ip", "-j", "neigh", "show", run.plan.vip, "dev", interface.name]

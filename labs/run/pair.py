@@ -84,11 +84,27 @@ class PairedDirector(DirectorProcess):
     def make_available(self) -> None:
         """Start checks and takeover, once the director has its rules."""
         for name in ("monitor", "takeover"):
-            script = self._written[f"{self.setup.name}/{name}.sh"]
-            log = self._evidence.log(f"{name}-{self.setup.name}")
-            process = self.host.start([script.interpreter, "-c", script.text, script.name], log)
-            self._programs[name] = Daemon(f"{script.name}", process, log)
+            self._start_program(name)
         self.is_down = False
+
+    def _start_program(self, name: str) -> None:
+        script = self._written[f"{self.setup.name}/{name}.sh"]
+        log = self._evidence.log(f"{name}-{self.setup.name}")
+        process = self.host.start([script.interpreter, "-c", script.text, script.name], log)
+        self._programs[name] = Daemon(script.name, process, log)
+
+    def reload_checks(self) -> None:
+        """Have the checks read their configuration again."""
+        self._programs["monitor"].process.send_signal(signal.SIGHUP)
+
+    def end_takeover(self) -> None:
+        """In order: the VIP is given away, if this director has it."""
+        _end(self._programs["takeover"])
+
+    def restart_takeover(self) -> None:
+        """With its configuration as it is now."""
+        self.end_takeover()
+        self._start_program("takeover")
 
     def boot(self) -> None:
         """Come back after `crash` or `stop`, with everything in the order in which a host starts it."""
@@ -125,12 +141,7 @@ class PairedDirector(DirectorProcess):
         self._count()
         self.is_down = True
         for daemon in (self._programs["takeover"], self._programs["monitor"], self._running()):
-            if daemon.process.poll() is None:
-                daemon.process.terminate()
-                try:
-                    daemon.process.wait(patient(_END))
-                except subprocess.TimeoutExpired:
-                    raise LabError(f"{daemon.name} did not end: see {daemon.log}.") from None
+            _end(daemon)
 
     def freeze(self) -> None:
         """Stop all its programs, as on a host that hangs; its kernel lives on."""
@@ -167,6 +178,15 @@ class PairedDirector(DirectorProcess):
 
     def unmute(self, interface: str) -> None:
         self.host.run(["tc", "qdisc", "del", "dev", interface, "root"])
+
+
+def _end(daemon: Daemon) -> None:
+    """In order, if it runs. Raises LabError."""
+    daemon.process.terminate()
+    try:
+        daemon.process.wait(patient(_END))
+    except subprocess.TimeoutExpired:
+        raise LabError(f"{daemon.name} did not end: see {daemon.log}.") from None
 
 
 def _with_own_run(host: Host) -> str:

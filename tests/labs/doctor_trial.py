@@ -34,6 +34,7 @@ from labs.run.options import LabOptions
 from labs.run.running import RunningLab
 from labs.terminal.reporter import ConsoleReporter
 
+_AVAILABILITY = "-m availability."
 _FORGET = "ip neigh flush all; ip route flush cache"
 
 
@@ -106,10 +107,17 @@ def recorded(state: LabState) -> str:
     """For tests/unit/doctor/states: a line for each host, without what differs between runs and machines."""
     form = state.as_dict()
     for host in form["hosts"]:
-        host |= {"counters": {}, "neighbours": [], "scripts": {}, "processes": host["processes"][:2]}
-    for process in (form["director_process"], *(one for host in form["hosts"] for one in host["processes"])):
-        process["command"] = Path(process["command"].split()[0]).name
-    form["director"]["connections"] = form["director"]["connections"][:4]
+        moving = [one for one in host["processes"][2:] if _AVAILABILITY in one["command"]]
+        host |= {"counters": {}, "neighbours": [], "scripts": {}}
+        host["processes"] = [*host["processes"][:2], *moving]
+    directors = [form["director_process"], *(one["process"] for one in form["pair"])]
+    for process in (*directors, *(one for host in form["hosts"] for one in host["processes"])):
+        first, *words = process["command"].split()
+        process["command"] = Path(first).name
+        if _AVAILABILITY in " ".join(words):
+            process["command"] += " " + " ".join(words[:2])
+    for director in (form["director"], *(one["director"] for one in form["pair"])):
+        director["connections"] = director["connections"][:4]
     hosts = ",\n".join(json.dumps(host) for host in form.pop("hosts"))
     rest = json.dumps(form)[1:-1]
     return f'{{{rest},\n"hosts": [\n{hosts}\n]}}\n'

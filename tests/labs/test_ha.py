@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.labs.support import Finished
+from labs.wait import patient
+from tests.conftest import LONG
+from tests.labs.ha_doctor_trial import FAULTS
+from tests.labs.support import FROM_CHECKOUT, Finished
 
 RunLab = Callable[..., Finished]
 CONNECTIONS = ["keep-alive", "keep-alive", "download", "download", "ftp control", "ftp data"]
-LONG = pytest.mark.skipif(not os.environ.get("LVS_LONG"), reason="takes minutes: ./inv test --long")
+TRIAL = Path(__file__).with_name("ha_doctor_trial.py")
+_long = pytest.mark.skipif(not LONG, reason="takes minutes: ./inv test --long")
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +46,30 @@ def test_every_connection_lives(seen: Finished) -> None:
         assert {one["result"] for one in failure["connections"]} == {""}
 
 
+# ---- the doctor ----
+
+
+@pytest.mark.parametrize(
+    "names", ["two_masters", pytest.param(",".join(FAULTS), marks=_long)], ids=["two masters", "all"]
+)
+def test_the_doctor_finds_what_is_wrong_with_two_directors(runs: Path, names: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(TRIAL), names],
+        env={**FROM_CHECKOUT, "LVS_RUNS": str(runs)},
+        capture_output=True,
+        text=True,
+        timeout=patient(300),
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    healthy, *tried = map(json.loads, done.stdout.splitlines())
+    assert healthy["repaired"]["causes"] == []
+    for told in tried:
+        assert {cause for cause, *_ in told["broken"]["causes"]} == {told["name"]}, told
+        assert told["complaints"] == [], told
+        assert told["repaired"]["code"] == 0, told
+    assert [told["name"] for told in tried] == names.split(",")
+
+
 # ---- the rest, with --long ----
 
 
@@ -46,7 +78,7 @@ def failures(run: Finished) -> dict[str, dict[str, Any]]:
     return {f"{one['director']} {one['what']}": one for one in run.report["failures"]}
 
 
-@LONG
+@_long
 @pytest.mark.parametrize("method", ["nat", "tun", "dr"])
 def test_every_failure(run_lab: RunLab, method: str) -> None:
     run = run_lab("lab-ha", "--method", method, "--every-failure", timeout=300)
@@ -54,14 +86,14 @@ def test_every_failure(run_lab: RunLab, method: str) -> None:
     assert sum(check["name"].endswith("back in service") for check in run.report["checks"]) == 5
 
 
-@LONG
+@_long
 @pytest.mark.parametrize("method", ["nat", "tun", "dr"])
 def test_without_synchronisation_no_connection_lives(run_lab: RunLab, method: str) -> None:
     run = run_lab("lab-ha", "--method", method, "--no-sync", "--advert-interval", "500", timeout=200)
     assert all(one["result"] for failure in failures(run).values() for one in failure["connections"])
 
 
-@LONG
+@_long
 @pytest.mark.parametrize("method", ["nat", "tun", "dr"])
 def test_the_program_in_the_kernel(run_lab: RunLab, method: str) -> None:
     if os.geteuid():

@@ -18,6 +18,8 @@ from doctor.state import (
     IN,
     Address,
     Connection,
+    DirectorState,
+    Down,
     FilterRule,
     HostState,
     LabState,
@@ -30,6 +32,7 @@ from doctor.state import (
     Process,
     Route,
     Sighting,
+    SyncDaemon,
     Target,
     TrafficFilter,
     Trial,
@@ -37,6 +40,7 @@ from doctor.state import (
 from labs.plan import plan_for
 from labs.run.options import LabOptions
 from tests.labs.faults import KINDS, LOCATED, draw, fill, hosts, kinds_for
+from tests.labs.ha_doctor_trial import FAULTS
 from tests.unit.doctor.recorded import METHODS, director, healthy, host, http, http_service, on, setting
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "doctor.md"
@@ -89,6 +93,28 @@ QUIETS = "ipvsadm -e -t 203.0.113.1:80 -r 172.16.0.2:80 -m -w 0\n"
 
 def rule(hook: str, verdict: str, *matches: Mapping[str, Any], family: str = "ip") -> FilterRule:
     return FilterRule(family, "f", "c", hook, 0, 5, verdict, tuple(map(dict, matches)), "as nft prints it")
+
+
+NO_VRRP = rule("input", "drop", {**IPIP, "match": {**IPIP["match"], "right": "vrrp"}})
+
+
+def both_own_the_vip(state: LabState) -> LabState:
+    address = Address("d2-eth0", VIP, 32, "d2-eth0")
+    return on(state, "d2", addresses=(*host(state, "d2").addresses, address))
+
+
+def paired(state: LabState, name: str, **changes: Any) -> LabState:
+    """With one of the two directors changed; of its settings, only those that are named."""
+    before = next(one for one in state.pair if one.name == name)
+    if "settings" in changes:
+        changes["settings"] = {**before.settings, **changes["settings"]}
+    after = replace(before, **changes)
+    return replace(state, pair=tuple(after if one is before else one for one in state.pair))
+
+
+def stopped_takeover(state: LabState, name: str) -> LabState:
+    *others, takeover = host(state, name).processes
+    return on(state, name, processes=(*others, replace(takeover, state="T")))
 
 
 def without_vip(state: LabState, name: str) -> LabState:
@@ -462,6 +488,40 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
         "rs1",
         lambda s: on(s, "rs1", listeners=(Listener("TCP", "0.0.0.0", 21), Listener("TCP", "192.0.2.2", 80))),
     ),
+    ("two_masters", "ha", "d2", lambda s: both_own_the_vip(s)),
+    ("two_masters", "ha", "d2", lambda s: on(both_own_the_vip(s), "d2", filters=(NO_VRRP,))),
+    ("two_masters", "ha", "d1", lambda s: link(both_own_the_vip(s), "d1", qdisc="pfifo")),
+    ("takeover_differs", "ha", "d2", lambda s: paired(s, "d2", settings={"advert_int": "2"})),
+    (
+        "takeover_differs",
+        "ha",
+        "d2",
+        lambda s: paired(
+            both_own_the_vip(s), "d2", settings={"virtual_ipaddress": "203.0.113.1 203.0.113.9"}
+        ),
+    ),
+    ("takeover_down", "ha", "d1", lambda s: on(s, "d1", processes=host(s, "d1").processes[:2])),
+    (
+        "sync_differs",
+        "ha",
+        "d2",
+        lambda s: paired(s, "d2", daemons=(SyncDaemon("backup", "d2-eth0", 51),)),
+    ),
+    ("sync_differs", "ha", "d1", lambda s: paired(s, "d1", daemons=(SyncDaemon("master", "d1-eth1", 7),))),
+    (
+        "garp_lost",
+        "ha",
+        "r0",
+        lambda s: on(s, "r0", neighbours=(Neighbour(VIP, "r0-eth1", "02:00:cb:00:71:03", "STALE"),)),
+    ),
+    (
+        "check_wrong",
+        "ha",
+        "d1",
+        lambda s: paired(s, "d1", path="/nowhere", down=(Down("203.0.113.11", 80, "status 404"),)),
+    ),
+    ("frozen", "ha", "d2", lambda s: stopped_takeover(s, "d2")),
+    ("director_down", "ha", "d2", lambda s: paired(s, "d2", process=None, director=DirectorState(error="x"))),
 ]
 HARMLESS: list[tuple[str, str, Callable[[LabState], LabState]]] = [
     ("arp_ignore for all", "dr", lambda s: setting(s, "rs1", LAN__arp_ignore=0, all__arp_ignore=1)),
@@ -608,12 +668,33 @@ def test_every_cause_is_tested() -> None:
     assert {one[0] for one in BROKEN} == set(CAUSES)
 
 
+def test_two_healthy_directors_have_no_cause() -> None:
+    state = healthy("ha")
+    assert diagnose(state) == []
+    assert (state.active, state.vip_owners, state.director_host.name) == ("d1", ("d1",), "d1")
+    assert [one.name for one in state.pair] == ["d1", "d2"]
+
+
+def test_the_filter_between_two_masters_is_deleted() -> None:
+    (found,) = diagnose(on(both_own_the_vip(healthy("ha")), "d2", filters=(NO_VRRP,)))
+    assert found.repair == "nft delete rule ip f c handle 5"
+
+
+def test_a_server_that_does_not_serve_is_taken_out_rightly() -> None:
+    down = (Down("203.0.113.11", 80, "connection refused"),)
+    state = replace(paired(healthy("ha"), "d1", down=down), trials=())
+    assert diagnose(state) == []
+
+
 def test_the_catalogue_of_faults_has_every_cause_and_more() -> None:
     names = [kind.name for kind in KINDS]
     assert len(set(names)) == len(names) >= 40
     assert sum(not kind.by_issue for kind in KINDS) >= 10  # besides what anybody has asked for
     assert {kind.cause for kind in KINDS} <= {*CAUSES, "", LOCATED}
-    assert set(CAUSES) - {kind.cause for kind in KINDS} == {"direct_route"}  # a client on another network
+    of_two_directors = set(FAULTS)
+    untried = set(CAUSES) - {kind.cause for kind in KINDS} - of_two_directors
+    assert untried == {"direct_route"}  # a client on another network
+    assert of_two_directors <= set(CAUSES)
 
 
 @pytest.mark.parametrize("method", METHODS)

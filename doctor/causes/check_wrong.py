@@ -1,0 +1,37 @@
+"""A health check takes a real server out of service that serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.state import LabState, Paired
+
+TITLE = "a health check takes out a real server that serves"
+EXPLAINS = ("no_service", "quiesced", "server_deleted")
+
+_FILE = "keepalived.conf"
+_PATH = "/name"  # of the plan's checks
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    serving = {(one.address, one.port): one.wanted for one in state.trials if one.wanted and one.served}
+    for one in state.pair:
+        wrong = [each for each in one.down if (each.address, each.port) in serving]
+        if wrong:
+            names = ", ".join(serving[each.address, each.port] for each in wrong)
+            yield Cause(
+                "check_wrong",
+                one.name,
+                f"its checks say of {names}: {wrong[0].why}; tried from the director, {names} answered. "
+                f"They ask for {one.path or 'nothing'}",
+                "The check asks for something else than the clients do, so it fails where nothing is wrong. "
+                "Real servers leave the rules one by one, and the last takes the whole service along.",
+                "\n".join(_repair(one)),
+            )
+
+
+def _repair(one: Paired) -> Iterator[str]:
+    """Its file as planned, which its checks then read again."""
+    yield f"sed -i 's|^\\( *path \\).*|\\1{_PATH}|' {_FILE}"
+    yield f"pkill -HUP -f '[a]vailability.monitor.command.*events-{one.name}'"

@@ -1,0 +1,133 @@
+"""What the doctor reads of two directors (lab-ha) besides what it reads of one: files, daemons, events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from availability.config import ConfigError, model
+from availability.vrrp import instances
+from director.control.channel import ChannelError, call
+from doctor.state import DirectorState, Down, HostState, LabState, Paired, Process, SyncDaemon
+from labs.checks.failures import router_sees
+from labs.errors import LabError
+from labs.hosts.environment import DIRECTOR
+from labs.run.pair import PairedDirector
+from labs.run.running import RunningLab
+from labs.run.takeover import CONFIGURATION
+from labs.wait import patient
+from realserver_setup.availability import AvailabilitySetup
+
+_SECONDS = 2
+_VRRP = "vrrp"
+
+
+def pair_of(running: RunningLab) -> tuple[PairedDirector, ...]:
+    return tuple(one for one in running.directors if isinstance(one, PairedDirector))
+
+
+def active(running: RunningLab) -> PairedDirector:
+    """The one that owns the VIP; if both do, the one that the router sends to."""
+    pair = pair_of(running)
+    owners = [one for one in pair if one.owns_vip()]
+    if len(owners) == 1:
+        return owners[0]
+    seen = router_sees(running)
+    return next((one for one in owners or pair if one.host.name == seen), (owners or pair)[0])
+
+
+def with_pair(state: LabState, running: RunningLab, ask: Callable[[str], DirectorState]) -> LabState:
+    """The state with both directors; `ask` gets the report of the one with a control socket."""
+    pair = tuple(_paired(one, state.host(one.host.name), ask) for one in pair_of(running))
+    found = next((one for one in pair if one.name == state.active), pair[0])
+    moving = {address for setup in running.plan.pair for address, _ in setup.virtual} - {state.vip}
+    return replace(state, pair=pair, director_process=found.process, moving=tuple(sorted(moving)))
+
+
+def _paired(one: PairedDirector, host: HostState | None, ask: Callable[[str], DirectorState]) -> Paired:
+    setup = one.setup
+    file = one.host.evidence.scripts / setup.name / CONFIGURATION
+    settings, path, error = _configured(file, setup.takeover)
+    return Paired(
+        name=setup.name,
+        director=ask(one.socket),
+        process=_process_of(host) if host else None,
+        settings=settings,
+        planned=_planned(setup) if settings else {},
+        error=error,
+        daemons=tuple(_daemons(one.socket)),
+        sync_on=setup.pair.name if setup.sync else "",
+        syncid=setup.vrid,
+        down=tuple(_down(one.events)),
+        path=path,
+    )
+
+
+def _process_of(host: HostState) -> Process | None:
+    """The process that has the director's control socket on its host."""
+    pids = {one.pid for one in host.listeners if (one.protocol, one.address) == ("UNIX", DIRECTOR)}
+    return next((one for one in host.processes if one.pid in pids), None)
+
+
+def _configured(file: Path, takeover: str) -> tuple[dict[str, str], str, str]:
+    """Its virtual router's settings, the path that its checks of http ask for, and why it can't be used."""
+    try:
+        configuration = model.load(file)
+        found, _ = instances.read(configuration)
+    except (ConfigError, OSError) as error:
+        return {}, "", str(error)
+    paths = {
+        page.path
+        for virtual in configuration.servers
+        for server in virtual.servers
+        for check in server.checks
+        for page in check.pages
+    }
+    if takeover != _VRRP or not found:
+        return {}, " ".join(sorted(paths)), ""
+    router = found[0].settings
+    settings = {
+        "virtual_router_id": str(router.vrid),
+        "version": str(router.version),
+        "advert_int": f"{router.interval:g}",
+        "virtual_ipaddress": " ".join(sorted(router.addresses)),
+    }
+    return settings, " ".join(sorted(paths)), ""
+
+
+def _planned(setup: AvailabilitySetup) -> dict[str, str]:
+    return {
+        "virtual_router_id": str(setup.vrid),
+        "version": "3",
+        "advert_int": f"{setup.interval:g}",
+        "virtual_ipaddress": " ".join(sorted(address for address, _ in setup.virtual)),
+    }
+
+
+def _daemons(socket: str) -> Iterator[SyncDaemon]:
+    try:
+        answer = call(socket, {"do": "daemons"}, timeout=patient(_SECONDS))
+    except (ChannelError, LabError):
+        return
+    for one in answer.get("daemons", ()):
+        yield SyncDaemon(one["role"], one["interface"], one["syncid"])
+
+
+def _down(events: Path) -> Iterator[Down]:
+    """The real servers whose last change was for the worse."""
+    last: dict[tuple[str, int], Mapping[str, Any]] = {}
+    for line in events.read_text(errors="replace").splitlines() if events.exists() else ():
+        if '"kind": "server_' not in line:
+            continue
+        try:
+            event = json.loads(line)
+            address, _, port = str(event["server"]).rpartition(":")
+            last[address, int(port)] = event
+        except (ValueError, KeyError, TypeError):
+            continue
+    for (rip, number), event in last.items():
+        if event["kind"] == "server_down":
+            yield Down(rip, number, str(event.get("why", "")))
