@@ -55,7 +55,7 @@ def has_ipvs() -> bool:
 def test_the_director_serves_too(seen: dict[str, Any]) -> None:
     local = seen["local_node"]
     assert local["names"] == ["s", "d", "s", "d"]
-    assert local["whole"]
+    assert local["whole"] == [["s", True], ["d", True]]
     methods = {line.split()[2] for line in local["list"].splitlines() if line.startswith("  -> ")}
     assert methods - {"Forward"} == {METHODS[seen["method"]]}
 
