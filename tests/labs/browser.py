@@ -74,6 +74,8 @@ def served(*arguments: str, runs: Path, log: Path) -> Iterator[str]:
         assert found, log.read_text()
         yield found
     finally:
+        assert process.stdin
+        process.stdin.close()  # ends a prompt
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGINT)
         process.wait(timeout=patient(30))

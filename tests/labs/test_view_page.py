@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from scapy.utils import RawPcapReader
 
-from labs.wait import patient
+from labs.wait import patient, poll_until
 from tests.labs import browser
 from tests.labs.browser import opened, served, settled, wait
 from tests.labs.support import Finished
@@ -383,6 +383,39 @@ def test_one_file_shows_the_same_without_any_server(
     assert [url for url in requests if not url.startswith("data:")] == [file.as_uri()]
     assert errors == []
     context.close()
+
+
+def test_a_button_gives_its_command_and_its_packets_appear(chromium: Any, tmp_path: Path) -> None:
+    """A lab that runs, with its prompt open."""
+    with (
+        served("lab-nat", "--cli", "--view", runs=tmp_path, log=tmp_path / "log") as live,
+        opened(chromium, live) as page,
+    ):
+        wait(page, "page.store.reports.length", "the checks of the lab")
+        assert page.locator("#mode").inner_text() == "● live"
+        press(page, "8")
+        form = page.locator("form.action").first
+        command = form.locator("code").first.inner_text()
+        assert command == "c1 curl -sS --max-time 10 http://203.0.113.1/name"
+        begun = page.evaluate("page.store.end")
+        form.locator("button").click()
+        form.locator("pre").wait_for()
+        assert form.locator("output code").inner_text() == f"$ {command}"
+        name = form.locator("pre").inner_text().strip()
+        newer = f"(one) => one.first > {begun} && one.walks.length > 4"
+        wait(page, f"[...page.store.connections.values()].some({newer})", "the packets of the request")
+        press(page, "w")
+        assert f"served by {name} " in page.locator(".walk h3").inner_text()
+
+
+def test_the_wall_has_no_barriers(chromium: Any, tmp_path: Path) -> None:
+    with served("view", "--wall", runs=tmp_path, log=tmp_path / "log") as address:
+        context = chromium.new_context(bypass_csp=True)
+        page = context.new_page()
+        page.goto(address)
+        assert poll_until(lambda: "Loading" not in page.locator("#about").inner_text(), bool, 30)
+        assert browser.violations(page) == []
+        context.close()
 
 
 @in_one_lab

@@ -134,7 +134,7 @@ class Page {
   controls() {
     const { player } = this;
     const on = (id, run) => find(id).addEventListener("click", () => { this.touched(); run(); });
-    on("start", () => player.setTime(0));
+    on("start", () => player.setTime(this.store.begin));
     on("back", () => this.step(-1));
     on("play", () => player.play());
     on("forward", () => this.step(1));
@@ -191,6 +191,7 @@ class Page {
     const { player, store } = this;
     const scrub = find("scrub");
     if (scrub.max !== String(store.end)) scrub.max = String(store.end);
+    if (scrub.min !== String(store.begin)) scrub.min = String(store.begin);
     scrub.value = String(player.t);
     scrub.setAttribute("aria-valuetext", `${player.t.toFixed(3)} of ${store.end.toFixed(3)} seconds`);
     setText(find("time"), seconds(player.t));
@@ -210,10 +211,11 @@ class Page {
     if (this.binnedAt && now - this.binnedAt < 500 && !store.ended) return;
     this.binnedAt = now;
     this.binned = store.version;
-    const { packets, end } = store;
+    const { packets, begin, end } = store;
+    const edge = (bin) => begin + ((end - begin) * bin) / BINS;
     const counts = Array.from({ length: BINS }, (_, bin) => {
-      const from = countUntil(packets, (end * bin) / BINS);
-      return countUntil(packets, (end * (bin + 1)) / BINS) - from;
+      const from = countUntil(packets, edge(bin));
+      return countUntil(packets, edge(bin + 1)) - from;
     });
     const most = Math.log1p(Math.max(1, ...counts));
     const d = counts.map((count, bin) => (count ? `M${bin + 0.5} 20V${(20 - (19 * Math.log1p(count)) / most).toFixed(1)}` : "")).join("");
@@ -286,11 +288,12 @@ class Page {
       [["ArrowLeft"], ["←"], "previous hop", () => this.step(-1)],
       [["Shift+ArrowRight", "n"], ["Shift →", "n"], "next packet of the connection", () => this.packet(1)],
       [["Shift+ArrowLeft", "p"], ["Shift ←", "p"], "previous packet", () => this.packet(-1)],
-      [["Home"], ["Home"], "to the start", () => { this.touched(); player.setTime(0); }],
+      [["Home"], ["Home"], "to the start", () => { this.touched(); player.setTime(this.store.begin); }],
       [["End"], ["End"], "to the end, or live", () => { this.touched(); find("end").click(); }],
       [["+", "="], ["+"], "faster", () => faster(1)],
       [["-"], ["-"], "slower", () => faster(-1)],
       [["c"], ["c"], "choose a connection (then ↑ and ↓)", () => { this.open("packet"); this.walk.focusList(); }],
+      [["w"], ["w"], "watch the newest connection", () => { this.touched(); this.open("packet"); this.walk.newest(); }],
       [["f"], ["f"], "filter the connections", () => { this.open("packet"); this.walk.focusFilter(); }],
       [names.map((_, index) => String(index + 1)), ["1", "8"], "open a panel: packet, why, tables, states, events, hosts, checks, act", () => {}],
       [["l"], ["l"], "copy the address of this instant", () => this.copy()],

@@ -36,7 +36,11 @@ export class Player {
   setTime(t) {
     this.following = false;
     this.wanted = null;
-    this.#move(Math.min(Math.max(t, 0), this.store.end));
+    this.#move(this.#within(t));
+  }
+
+  #within(t) {
+    return Math.min(Math.max(t, this.store.begin), this.store.end);
   }
 
   #move(t) {
@@ -97,7 +101,7 @@ export class Player {
     this.sinceHop = 0;
     if (on && !this.following && this.atEnd()) {
       if (this.speed === HOP_BY_HOP && this.steps.length) this.goToStep(0);
-      else this.setTime(0);
+      else this.setTime(this.store.begin);
     }
     if (!on) this.following = false;
     this.changed();
@@ -177,7 +181,7 @@ export class Player {
       return;
     }
     this.wanted = null;
-    if (t !== null && Number.isFinite(Number(t))) this.#move(Math.min(Math.max(Number(t), 0), this.store.end));
+    if (t !== null && Number.isFinite(Number(t))) this.#move(this.#within(Number(t)));
     else this.#move(this.following ? this.store.end : this.connection ? this.connection.first : this.t);
   }
 }

@@ -6,7 +6,8 @@ export class Store {
     this.document = document;
     this.version = 0; // counts changes
     this.lastId = 0;
-    this.end = 0; // seconds: the time of the latest item
+    this.begin = 0; // seconds: the times of the first item and of the latest
+    this.end = 0;
     this.ended = false;
     this.missed = 0;
     this.connections = new Map(); // key -> Connection
@@ -51,6 +52,7 @@ export class Store {
       return;
     }
     if (item.t > this.end) this.end = item.t;
+    if (item.t < this.begin) this.begin = item.t;
     switch (item.kind) {
       case "packet":
         return this.#addPacket(item);

@@ -83,6 +83,9 @@ export class Walk {
     const step = (label, action) => make("button", { type: "button", onclick: action }, label);
     this.title = make("h3");
     this.position = make("p", { class: "position" });
+    this.buttons = make("div", { class: "buttons" },
+      step("◂ packet", () => player.packetBy(-1)), step("◂ hop", () => player.stepBy(-1)), this.position,
+      step("hop ▸", () => player.stepBy(1)), step("packet ▸", () => player.packetBy(1)));
     this.happened = make("p", { class: "sentence" });
     this.there = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "The packet at every hop" });
     this.back = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "The packet of the other direction at every hop" });
@@ -93,23 +96,21 @@ export class Walk {
       label: "Packets of this connection as text", height: 22, write: (row, one) => this.#line(row, one),
       choose: (one, index) => player.goToStep(index),
     });
-    this.count = make("p", { class: "hint" });
+    this.count = make("span", { class: "hint" });
     const filter = make("input", {
       type: "search", id: "filter", placeholder: "client, port, server, state", autocomplete: "off",
       oninput: (event) => { this.filter = event.target.value.trim().toLowerCase(); this.seen = -1; this.update(); },
     });
     this.summary = make("summary", null, "Connections");
     this.chooser = make("details", { class: "chooser", open: window.innerWidth > NARROW },
-      this.summary, make("label", { for: "filter", class: "hidden" }, "Filter"), filter, this.list.element, this.count);
+      this.summary, make("label", { for: "filter", class: "hidden" }, "Filter"), filter, this.list.element,
+      make("p", { class: "buttons" }, step("Newest", () => this.newest()), this.count));
     this.details = make("details", { ontoggle: () => this.#text() }, make("summary", null, "All packets of this connection, as text"), this.text.element);
     panel.append(
       make("div", { class: "split" },
         this.chooser,
         make("section", { class: "walk", "aria-label": "The packet" },
-          make("header", null, this.title,
-            make("div", { class: "buttons" },
-              step("◂ packet", () => player.packetBy(-1)), step("◂ hop", () => player.stepBy(-1)), this.position,
-              step("hop ▸", () => player.stepBy(1)), step("packet ▸", () => player.packetBy(1)))),
+          make("header", null, this.title, this.buttons),
           this.happened, this.there, this.back, this.details)),
     );
   }
@@ -118,20 +119,22 @@ export class Walk {
     this.#connections();
     const { player, store } = this;
     const { connection, current } = player;
-    const key = connection ? `${connection.key} ${player.step} ${connection.packets}` : "";
+    const key = connection ? `${connection.key} ${player.step} ${connection.packets}` : `none of ${store.connections.size > 0}`;
     if (key === this.key) return;
     this.key = key;
     if (!connection) {
       setText(this.title, "No connection chosen");
       setText(this.position, "");
-      setText(this.happened, store.connections.size ? "Choose a connection on the left to follow its packets." : "No packets yet.");
+      setText(this.happened, store.connections.size
+        ? "Choose a connection, or the newest one (key w), to follow its packets." : "No packets yet.");
+      this.buttons.hidden = true;
       this.there.replaceChildren();
       this.back.replaceChildren();
       this.details.hidden = true;
       this.there.hidden = this.back.hidden = true;
       return;
     }
-    this.details.hidden = false;
+    this.details.hidden = this.buttons.hidden = false;
     const server = connection.server ? `, served by ${store.labelOf(connection.server)}` : "";
     setText(this.title, connection.virtual?.includes(":") ? `${connection.client} to ${connection.virtual}${server}` : connection.key);
     if (!current) {
@@ -246,6 +249,16 @@ export class Walk {
   focusList() {
     this.chooser.open = true;
     this.list.focus();
+  }
+
+  // Follows the connection that began last, from its first packet.
+  newest() {
+    const { player, store } = this;
+    const served = [...store.connections.values()].filter((one) => one.walks.length && one.virtual?.includes(":"));
+    if (!served.length) return;
+    const last = served.reduce((best, one) => (one.first >= best.first ? one : best));
+    player.following = false;
+    player.choose(last.key);
   }
 
   focusFilter() {
