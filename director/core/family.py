@@ -124,12 +124,14 @@ def canonical(address: str) -> str:
 def network_of(address: str, netmask: str) -> str:
     """The address without the bits that the netmask leaves out, a prefix length for IPv6."""
     family = family_of(address)
-    if netmask == family.whole:
-        return address
-    if family is IPV6:
-        left_out = family.bits - int(netmask)
-        return family.text(ip_to_int(address) >> left_out << left_out)
-    return family.text(ip_to_int(address) & ip_to_int(netmask))
+    return address if netmask == family.whole else family.text(ip_to_int(address) & _bits_of(netmask))
+
+
+@lru_cache(maxsize=256)
+def _bits_of(netmask: str) -> int:
+    if netmask in _PREFIX_LENGTHS:
+        return (1 << IPV6.bits) - (1 << IPV6.bits - int(netmask))
+    return ip_to_int(netmask)
 
 
 # ---- checks ----

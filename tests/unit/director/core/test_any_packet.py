@@ -19,9 +19,21 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from director.core.commands import AddServer, AddService, ServiceKey
 from director.core.decision import Decision, Drop, Forward
 from director.core.director import Director
-from director.core.family import IPV4
+from director.core.family import IPV4, IPV6, TUNNELS
 from director.core.fragments import Reassembly
-from director.core.packet import ACK, ANY_PORT, FIN, ICMP, SYN, TCP, UDP, Endpoint, Packet
+from director.core.packet import (
+    ACK,
+    ANY_PORT,
+    DESTINATION_OPTIONS,
+    FIN,
+    ICMP,
+    ICMPV6,
+    SYN,
+    TCP,
+    UDP,
+    Endpoint,
+    Packet,
+)
 from director.core.real_server import Method
 from tests.conftest import LONG
 from tests.unit.director.core.support import FTP, FTP2, RS1, VIP, WEB, client, direct, entry, published, tcp
@@ -102,7 +114,10 @@ def test_every_port() -> None:
 # ---- packets of chance ----
 
 _ADDRESSES = (client(0).address, "198.51.100.9", VIP, RS1.address, "0.0.0.0", "255.255.255.255")
+_ADDRESSES_OF_IPV6 = ("2001:db8:1::65", "2001:db8::80", "fd00::2", "::", "ff02::1")
+_IPV6_WEB = ServiceKey(TCP, Endpoint("2001:db8::80", 80))
 _PORTS = (0, 9, 20, 21, 53, 80, 65535)
+_ICMP_TYPES = (0, 1, 2, 3, 4, 8, 11, 12, 128)
 _TEXTS = (
     b"",
     b"PORT 198,51,100,101,4,1\r\n",
@@ -117,8 +132,11 @@ def by_chance(chance: random.Random, depth: int = 2) -> Packet:
     """Any packet, which may quote any other."""
     pick, number = chance.choice, chance.randrange
 
+    of_ipv6 = not number(3)
+
     def end() -> Endpoint:
-        return Endpoint(pick(_ADDRESSES), pick(_PORTS) if number(2) else number(65536))
+        addresses = _ADDRESSES_OF_IPV6 if of_ipv6 else _ADDRESSES
+        return Endpoint(pick(addresses), pick(_PORTS) if number(2) else number(65536))
 
     common: dict[str, Any] = {"ttl": pick((0, 1, 2, 64, 255)), "dont_fragment": not number(2)}
     if not number(4):
@@ -128,12 +146,20 @@ def by_chance(chance: random.Random, depth: int = 2) -> Packet:
         options = pick(_OPTIONS)
         common["options"] = options if number(2) else options[:1] + chance.randbytes(3)
     protocol = pick((TCP, TCP, UDP, ICMP, IPV4.encapsulated, 255))
+    if of_ipv6:
+        common["extensions"] = number(3) * 8
+        others = (ICMPV6, IPV6.encapsulated, DESTINATION_OPTIONS)
+        protocol = protocol if protocol in (TCP, UDP) else pick(others)
     if protocol == TCP:
         sequence = {"sequence": number(1 << 32), "acknowledgement": number(1 << 32)}
         common |= {**sequence, "flags": number(256), "payload": pick(_TEXTS)}
-    elif protocol == ICMP:
-        common |= {"icmp_type": pick((0, 3, 4, 8, 11, 12)), "icmp_code": number(6), "mtu": number(65536)}
-    if depth and protocol in (ICMP, IPV4.encapsulated):
+    elif protocol in (ICMP, ICMPV6):
+        common |= {
+            "icmp_type": pick((0, 1, 2, 3, 4, 8, 11, 12, 128)),
+            "icmp_code": number(6),
+            "mtu": number(65536),
+        }
+    if depth and protocol in (ICMP, ICMPV6, *TUNNELS):
         common["embedded"] = by_chance(chance, depth - 1)
     return Packet(protocol, end(), end(), number(65536), **common)
 
@@ -146,6 +172,9 @@ def test_random_packets(method: Method, seed: int) -> None:
     fragments = Reassembly(lambda given_up, _why: lost.append(len(given_up)))
     for packet in (tcp(STEADY, WEB), tcp(RS1, STEADY, SYN | ACK), tcp(STEADY, WEB, ACK)):
         director.decide(packet, 0)
+    of_ipv6 = Endpoint("fd00::2", 80), *([Endpoint("172.16.0.9", 80)] if method is Method.TUN else [])
+    director.apply([AddService(_IPV6_WEB, persistent=60, netmask="64")], 0)
+    director.apply([AddServer(_IPV6_WEB, server, method=method) for server in of_ipv6], 0)
     kept = whole = 0
     for number in range(CHANCES):
         now = number / 100

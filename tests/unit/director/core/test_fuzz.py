@@ -23,17 +23,24 @@ from director.core.commands import (
     SetSysctl,
     SetTimeouts,
     Zero,
+    mark_key,
 )
 from director.core.decision import Drop, Forward, Pass, Reject
 from director.core.director import Director
 from director.core.errors import LvsError
-from director.core.packet import ICMP, TCP, UDP, Endpoint, Packet
+from director.core.family import IPV4, IPV6
+from director.core.packet import ICMP, ICMPV6, TCP, UDP, Endpoint, Packet
 from director.core.real_server import Method
 from director.core.schedulers import names
 from director.core.sysctls import Sysctls
 from tests.unit.director.core.support import FTP2, RS1, RS2, direct, published
 
-addresses = st.sampled_from(["198.51.100.101", "198.51.100.9", "203.0.113.1", RS1.address, RS2.address, "?"])
+addresses = st.sampled_from(
+    [
+        *("198.51.100.101", "198.51.100.9", "203.0.113.1", RS1.address, RS2.address, "?"),
+        *("2001:db8:1::65", "2001:db8::80", "fd00::2", "::", "::1::"),
+    ]
+)
 endpoints = st.builds(Endpoint, addresses, st.sampled_from([0, 1, 20, 21, 80, 8000, 30000, 65535]))
 texts = st.one_of(
     st.binary(max_size=40),
@@ -53,7 +60,7 @@ texts = st.one_of(
 def packets(embedded: st.SearchStrategy[Packet | None]) -> st.SearchStrategy[Packet]:
     return st.builds(
         Packet,
-        protocol=st.sampled_from([ICMP, TCP, UDP, 4, 255]),
+        protocol=st.sampled_from([ICMP, ICMPV6, TCP, UDP, 4, 41, 60, 255]),
         source=endpoints,
         destination=endpoints,
         length=st.integers(0, 65535),
@@ -65,7 +72,7 @@ def packets(embedded: st.SearchStrategy[Packet | None]) -> st.SearchStrategy[Pac
         sequence=st.integers(0, 2**32 - 1),
         acknowledgement=st.integers(0, 2**32 - 1),
         payload=texts,
-        icmp_type=st.sampled_from([0, 3, 4, 5, 8, 11]),
+        icmp_type=st.sampled_from([0, 1, 2, 3, 4, 5, 8, 11, 128]),
         embedded=embedded,
         identification=st.sampled_from([0, 1, 2]),
         largest_fragment=st.sampled_from([0, 0, 28, 1500]),
@@ -106,14 +113,14 @@ keys = st.one_of(
         st.sampled_from([TCP, UDP, 1]),
         st.builds(Endpoint, addresses, st.sampled_from([0, 21, 80])),
     ),
-    st.builds(ServiceKey, mark=st.sampled_from([-1, 1, 2])),
+    st.builds(mark_key, st.sampled_from([-1, 1, 2]), st.sampled_from([IPV4, IPV6])),
 )
 services = {
     "key": keys,
     "scheduler": st.none() | st.sampled_from([*names(), "nosuch"]),
     "flags": st.sampled_from([(), (), ("sh-port",), ("mh-fallback",)]),
     "persistent": st.sampled_from([None, 0, 5, 300, -1]),
-    "netmask": st.sampled_from(["255.255.255.255", "255.255.255.0", "0.0.0.0", "?"]),
+    "netmask": st.sampled_from([None, "255.255.255.255", "255.255.255.0", "0.0.0.0", "?", "1", "64", "128"]),
     "one_packet": st.booleans(),
 }
 servers = {
@@ -126,7 +133,7 @@ servers = {
 }
 marks = {
     "mark": st.sampled_from([0, 1, 2]),
-    "network": st.sampled_from(["203.0.113.1", "203.0.113.0/24", "0.0.0.0/0", "?"]),
+    "network": st.sampled_from(["203.0.113.1", "203.0.113.0/24", "0.0.0.0/0", "?", "2001:db8::/64", "::/0"]),
     "protocol": st.sampled_from([0, TCP, UDP, 1]),
     "first": st.sampled_from([0, 80]),
     "last": st.sampled_from([79, 80, 65535]),
