@@ -14,6 +14,7 @@ from realserver_setup.build import Interface
 
 VRID = 51  # the number of the virtual router, and of the synchronisation daemons
 CHECKED_PATH = "/name"  # of the page that checks ask for
+DEADTIME = 10  # heartbeats that may be missed
 PREEMPT_DELAY = 3  # seconds after which a director that comes back takes over: the connections come first
 
 
@@ -92,6 +93,26 @@ class AvailabilitySetup:
     def preempt_delay(self) -> int:
         return PREEMPT_DELAY
 
+    # ---- heartbeat ----
+
     @property
     def milliseconds(self) -> int:
         return round(self.interval * 1000)
+
+    @property
+    def deadtime(self) -> int:
+        """Milliseconds: ten heartbeats, as was usual."""
+        return DEADTIME * self.milliseconds
+
+    @property
+    def initdead(self) -> int:
+        """The lab starts the first director alone."""
+        return self.deadtime + self.milliseconds
+
+    @property
+    def first(self) -> str:
+        return min(self.name, self.peer)
+
+    @property
+    def second(self) -> str:
+        return max(self.name, self.peer)

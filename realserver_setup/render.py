@@ -67,10 +67,10 @@ def start_for(name: str, command: Sequence[str]) -> Script:
     return Script(script, text)
 
 
-def program_for(script: str, what: str, folder: Path, command: Sequence[str]) -> Script:
-    """The script that starts a program, which `what` names, in `folder`, where its configuration is."""
+def program_for(script: str, folder: Path, command: Sequence[str]) -> Script:
+    """The script that starts a program in `folder`, where its configuration is."""
     name, _, file = script.rpartition("/")
-    values = {"name": name, "what": what, "script": file, "folder": folder, "command": command}
+    values = {"name": name, "script": file, "folder": folder, "command": command}
     return Script(script, _render(_template("program.sh.j2", quote_for_shell), values))
 
 

@@ -161,7 +161,7 @@ class Move:
     """What makes the VIP move: `crash` if the other director has to find out by itself.
 
     `listened`: whether the other one was a backup until then, so that it knows the connections. One that
-    took itself for the active director was not.
+    took itself for the active director was not; nor was one that has just come back, unless it asks for all.
     """
 
     what: str
@@ -184,7 +184,7 @@ def director_back(run: RunningLab) -> tuple[Check, ...]:
 
 
 def _back(first: PairedDirector) -> Move:
-    return Move("back", first.boot, crash=False)
+    return Move("back", first.boot, crash=False, listened=first.gets_all)
 
 
 def director_stopped(run: RunningLab) -> tuple[Check, ...]:
@@ -261,7 +261,7 @@ def _connections_lived(title: str, failure: Failure, move: Move, *, synced: bool
     if not synced:
         expected, lived = "none lives, without synchronisation", 0
     elif not move.listened:
-        expected, lived = f"none lives: {failure.after} was not a backup, and knows none", 0
+        expected, lived = f"none lives: {failure.after} has heard of none", 0
     return Check(f"{title}: connections", failure.lived == lived, expected, _fates(failure))
 
 

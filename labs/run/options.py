@@ -110,7 +110,7 @@ class HaOptions(LabOptions):
     """What a person may ask of lab-ha besides; raises BadRequest."""
 
     method: str = option("dr", "Forwarding method: nat, tun or dr (default dr).")
-    takeover: str = option("vrrp", "Program that moves the VIP: vrrp (default).")
+    takeover: str = option("vrrp", "Program that moves the VIP: vrrp (default) or heartbeat.")
     sync: bool = option(True, "Whether the active director tells the other of its connections.")
     advert_interval: int = option(
         1000, "Milliseconds between the active director's signs of life (default 1000)."

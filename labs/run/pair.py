@@ -24,7 +24,7 @@ from labs.network.emulation import Network
 from labs.run.evidence import Evidence
 from labs.run.options import LabOptions
 from labs.run.processes import DirectorProcess
-from labs.run.takeover import CONFIGURATION, TAKEOVERS
+from labs.run.takeover import CONFIGURATION, NAME, TAKEOVERS
 from labs.wait import patient
 from realserver_setup.apply import apply
 from realserver_setup.availability import AvailabilitySetup
@@ -74,10 +74,15 @@ class PairedDirector(DirectorProcess):
         name, events = self.setup.name, ("--events", str(self.events))
         folder = self._evidence.scripts / name
         checks = ("lvs-monitor", "--no-vrrp", CONFIGURATION)
-        yield program_for(f"{name}/monitor.sh", "the checks of real servers", folder, (*checks, *events))
-        resync = self.takeover.resync if self.setup.sync and self._engine != _NO_RESYNC else ()
-        command = (*self.takeover.command, *resync, *events)
-        yield program_for(f"{name}/takeover.sh", "the program that moves the VIP", folder, command)
+        yield program_for(f"{name}/monitor.sh", folder, (*checks, *events))
+        command = tuple(name if word == NAME else word for word in self.takeover.command)
+        command = (*command, *(self.takeover.resync if self.gets_all else ()), *events)
+        yield program_for(f"{name}/takeover.sh", folder, command)
+
+    @property
+    def gets_all(self) -> bool:
+        """Whether it gets all connections before it takes over again, which the kernel and heartbeat can't."""
+        return self.setup.sync and bool(self.takeover.resync) and self._engine != _NO_RESYNC
 
     # ---- starting and ending it ----
 

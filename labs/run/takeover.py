@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from realserver_setup.availability import DEADTIME
+
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
     """`files` are its configurations, written from templates/NAME.j2 beside the director's scripts.
 
-    `command` starts it in that folder, with `--events FILE` behind it; it runs until SIGTERM, upon which it
-    gives the VIP away. `resync` is the option with which a director that comes back asks for all
-    connections. `silence` is how many intervals without a sign of life count as death, at most.
+    `command` starts it in that folder, with `--events FILE` behind it; NAME in it is the director's. It runs
+    until SIGTERM, upon which it gives the VIP away. `resync` is the option with which a director that comes
+    back asks for all connections. `silence` is how many intervals without a sign of life count as death, at
+    most.
     """
 
     title: str
@@ -25,9 +28,17 @@ class Takeover:
     silence: float
 
 
+NAME = "NAME"
 CONFIGURATION = "keepalived.conf"  # of the checks, in any case
 TAKEOVERS = {
     "vrrp": Takeover(
         "VRRP, version 3", (), ("lvs-vrrp", CONFIGURATION), resync=("--resync",), silence=3 + 156 / 256
+    ),
+    "heartbeat": Takeover(
+        "heartbeat, as in 1999",
+        ("ha.cf", "haresources"),
+        ("lvs-heartbeat", ".", "--node", NAME),
+        resync=(),
+        silence=DEADTIME + 1,
     ),
 }

@@ -95,6 +95,14 @@ def test_without_synchronisation_no_connection_lives(run_lab: RunLab, method: st
 
 @_long
 @pytest.mark.parametrize("method", ["nat", "tun", "dr"])
+def test_heartbeat_moves_the_vip(run_lab: RunLab, method: str) -> None:
+    options = ("--takeover", "heartbeat", "--advert-interval", "300")
+    moves = failures(run_lab("lab-ha", "--method", method, *options, timeout=200))
+    assert [(one["before"], one["after"]) for one in moves.values()] == [("d1", "d2"), ("d2", "d1")]
+
+
+@_long
+@pytest.mark.parametrize("method", ["nat", "tun", "dr"])
 def test_the_program_in_the_kernel(run_lab: RunLab, method: str) -> None:
     if os.geteuid():
         pytest.skip("the ebpf engine needs root")

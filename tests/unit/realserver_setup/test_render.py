@@ -229,7 +229,7 @@ def test_all_templates_are_tested() -> None:
 def test_no_value_becomes_a_command(template: str, stubs: Path, tmp_path: Path) -> None:
     for value in EVIL:
         names = {"host": evil_host(value), "tunnel": value, "script": value}
-        names |= {"name": value, "command": ("ippfvsadm", value), "what": value, "folder": value}
+        names |= {"name": value, "command": ("ippfvsadm", value), "folder": value}
         text = render._render(render._template(template, render.quote_for_shell), names)
         # A stub may fail on such a value, and there is no such device: go on, to see every command.
         said = run(text.replace("set -e", "").replace("exit 1", ":"), stubs, tmp_path)
