@@ -81,7 +81,7 @@ class PairedDirector(DirectorProcess):
 
     @property
     def gets_all(self) -> bool:
-        """Whether it gets all connections before it takes over again, which the kernel and heartbeat can't."""
+        """Whether it gets all connections before it takes over again: kernel and heartbeat can't do that."""
         return self.setup.sync and bool(self.takeover.resync) and self._engine != _NO_RESYNC
 
     # ---- starting and ending it ----
