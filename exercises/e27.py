@@ -1,0 +1,49 @@
+"""Two directors: a server in maintenance is removed from the rules instead of being quiesced."""
+
+from __future__ import annotations
+
+from classroom.checks.directors import no_new_users, users_finish
+from classroom.checks.service import all_served
+from classroom.model import Edit, Exercise, Fault, Repair, Solution
+
+_DIRECTORS = ("d1", "d2")
+_CONF = "keepalived.conf"
+
+EXERCISE = Exercise(
+    methods=("ha",),
+    checks=(users_finish, no_new_users, all_served),
+    base=tuple(
+        edit
+        for one in _DIRECTORS
+        for edit in (
+            Edit(one, _CONF, "path /name", "                path /index.html"),
+            Edit(one, _CONF, "lvs_method DR", "{line}\n    inhibit_on_failure"),
+        )
+    ),
+    diagnosis=False,
+)
+
+# ---- Faults ----
+# Without inhibit_on_failure, a server that fails its check loses its rule, and its users.
+
+FAULTS = (Fault(tuple(Edit(one, _CONF, "inhibit_on_failure") for one in _DIRECTORS)),)
+
+# ---- Solutions ----
+# Weight 0 for a server that fails, on both directors.
+
+SOLUTIONS = (
+    Solution(
+        fails=("users_finish",),
+        repairs=tuple(
+            Repair(
+                one,
+                (
+                    f"sed -i 's/lvs_method DR/lvs_method DR\\n    inhibit_on_failure/' {_CONF}",
+                    f"pkill -HUP -f '[n]o-vrrp .*events-{one}'",
+                    f"until grep -q 'Loaded again' ../../logs/monitor-{one}.log; do sleep 0.1; done",
+                ),
+            )
+            for one in _DIRECTORS
+        ),
+    ),
+)
