@@ -79,9 +79,10 @@ def _until_interrupt(incomplete: object) -> None:
     console.print("Ctrl-C ends it.")
 
 
-def items_of(folder: Path, document: dict[str, Any]) -> list[story.Item]:
-    """All items of a run that has ended; thinned out if it has more packets than a page can hold."""
-    rate = RATE if run.sightings(folder) > MOST_SIGHTINGS else None
+def items_of(folder: Path, document: dict[str, Any], rate: float | None = None) -> list[story.Item]:
+    """All items of a run that has ended, or so many packets a second; a page can hold only so many."""
+    if rate is None and run.sightings(folder) > MOST_SIGHTINGS:
+        rate = RATE
     told = story.Story(folder, document, rate)
     return [*told.more(), *told.end()]
 

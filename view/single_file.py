@@ -19,7 +19,7 @@ from labs.errors import BadRequest, Unable
 from labs.terminal.exits import os_error_text
 from labs.terminal.screen import busy, make_console
 from view import run
-from view.command import items_of
+from view.command import RATE, items_of
 
 PAGE = Path(__file__).resolve().parent / "page"
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.-]+)";$')
@@ -32,7 +32,7 @@ def write(folder: Path, target: Path) -> int:
         raise BadRequest(f"--html {target}: no file can be made there; name one in an existing folder.")
     document = run.document(folder)
     with busy(f"reading {folder.name}"):
-        text = whole(document, items_of(folder, document))
+        text = whole(document, items_of(folder, document, RATE))
     part = target.with_name(f"{target.name}.part")
     try:
         part.write_text(text, encoding="utf-8")
