@@ -200,15 +200,13 @@ class Trial:
         seen = {"names": names, "exit": self._end()}
         seen["stays"] = sh("tc", "filter", "show", *place, host="d").stdout == before != ""
         sh("tc", "filter", "del", *place, "prio", "1", "handle", "1", "bpf", host="d")
-        self._start()
         return seen
 
     def interface_gone(self) -> Any:
-        """An interface is deleted: the director continues, and answers."""
+        """An interface is deleted: the director continues, and answers. The one before has ended."""
         sh("ip", "link", "add", "gone", "type", "veth", "peer", "name", "gone-too", host="d")
         sh("ip", "addr", "add", "198.51.100.1/24", "dev", "gone", host="d")
         sh("ip", "link", "set", "gone", "up", host="d")
-        self._end()
         self._start()
         sh("ip", "link", "del", "gone", host="d")
         with held() as connection:
