@@ -89,7 +89,7 @@ function turns(store, choice, { turns: order, at }) {
   svg.append(
     draw("path", { class: "hand", d: `M${middle} ${middle}L${point(inner - 8, at + 0.5)}` }),
     draw("circle", { class: "hub", cx: middle, cy: middle, r: 5 }),
-    draw("text", { class: "hubname", x: middle, y: middle + 30 }, `turn ${at + 1} of ${order.length}`),
+    draw("text", { class: "hubname", x: middle, y: middle + (Math.sin(angle(at + 0.5)) > 0 ? -22 : 30) }, `turn ${at + 1} of ${order.length}`),
   );
   const share = servers.map((server) => [store.labelOf(server), order.filter((one) => one === server).length, server === choice.chosen ? "◀ this one" : ""]);
   return figure(svg, table("Turns of each real server in one round", ["real server", "turns", "chosen"], share));
