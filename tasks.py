@@ -164,7 +164,7 @@ def hint(_context: Context, student: str = "", lab: str = "", again: bool = Fals
         "host": "Name of a host, such as d, rs1 or c1.",
         "student": WHOSE,
         "lab": WHICH,
-        "command": "Run this command there, without an interactive shell.",
+        "command": "Run this command line there, without an interactive shell.",
     },
 )
 def shell(_context: Context, host: str, student: str = "", lab: str = "", command: str = "") -> None:

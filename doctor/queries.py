@@ -149,6 +149,15 @@ def start_director() -> Iterator[str]:
     yield "sh rules.sh"
 
 
+# The same, without asking for its process id; a stopped one has to be continued before it ends.
+RESTART_DIRECTOR = (
+    "pkill -CONT -f '[l]vs-director --method'",
+    "pkill -f '[l]vs-director --method'",
+    "while pgrep -f '[l]vs-director --method' > /dev/null; do sleep 0.1; done",
+    *start_director(),
+)
+
+
 def restart_director(state: LabState) -> Iterator[str]:
     """The commands that end it, and start it again once it has ended."""
     if state.director_process:

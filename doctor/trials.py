@@ -51,7 +51,7 @@ PORTS = range(61000, 65000)  # above those that the kernel gives (net.ipv4.ip_lo
 HTTP, FTP = 80, 21
 _REQUEST = b"GET /name?doctor HTTP/1.0\r\nUser-Agent: doctor\r\n\r\n"
 _DEADLINE, _AGAIN, _LONGEST = 0.5, 1.2, 2.0  # seconds: first, then with one SYN sent again, at the most
-_LATE = 0.5  # seconds that a packet which was sent again may take to pass everywhere
+_LATE, _LATEST = 0.5, 1.0  # seconds that a packet which was sent again may take to pass everywhere
 _MOST = 16  # trials of a service; a larger round is not completed
 _ROUNDS = 3
 _ROOM = 4  # times what the trials need has to be free in the connection table for more than one round
@@ -96,7 +96,8 @@ class Trials:
             interfaces += [(server.name, TUNNEL) for server in self._plan.servers]
         with Watch(PORTS, interfaces, self._open) as watch:
             trials = self._try(min(patient(_AGAIN), _LONGEST))
-            places = poll_until(lambda: _lost(watch, trials), lambda found: not found, _LATE) or {}
+            late = min(_LATE, _LATEST / patient(1))
+            places = poll_until(lambda: _lost(watch, trials), lambda found: not found, late)
             seen = watch.sightings()
         return tuple(
             replace(one, resent=True, seen=(places[one.source_port],))

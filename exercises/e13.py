@@ -5,6 +5,7 @@ from __future__ import annotations
 from classroom.checks.ftp import ftp_active, ftp_login, ftp_passive
 from classroom.checks.service import all_served, fair_shares
 from classroom.model import Edit, Exercise, Fault, Repair, Solution
+from doctor.queries import RESTART_DIRECTOR
 
 EXERCISE = Exercise(
     methods=("nat",),
@@ -26,11 +27,7 @@ FAULTS = (
 
 _COMMANDS = (
     "sed -i 's/ *--no-ftp-helper//' start.sh",
-    "pkill -f '[d]irector --method'",
-    "while pgrep -f '[d]irector --method' > /dev/null; do sleep 0.1; done",
-    "setsid sh start.sh > start.log 2>&1 &",
-    "until ippfvsadm -L > /dev/null 2>&1; do sleep 0.1; done",
-    "sh rules.sh",
+    *RESTART_DIRECTOR,
 )
 
 SOLUTIONS = tuple(

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from ipaddress import IPv4Interface
 from typing import Any
 
+from doctor.queries import RESTART_DIRECTOR, start_director
 from labs.network.addresses import mac_of
 from labs.network.topology import Interface, Node, Role
 from labs.plan import Plan
@@ -94,12 +95,7 @@ def _sysctl(name: str, value: int, before: int, methods: str = "nat tun dr") -> 
 
 def _restart(edit: str, undo: str, methods: str = "nat tun dr") -> Variant:
     """The director restarted with an edited start.sh; its rules are loaded again."""
-    again = (
-        "; pkill -CONT -f '[d]irector --method'; pkill -f '[d]irector --method'; "
-        "while pgrep -f '[d]irector --method' > /dev/null; do sleep 0.1; done; "
-        "setsid sh start.sh > start.log 2>&1 & "
-        "until ippfvsadm -L > /dev/null 2>&1; do sleep 0.1; done; sh rules.sh"
-    )
+    again = "; " + "; ".join(RESTART_DIRECTOR).replace("&;", "&")
     return Variant(edit + again, undo + again, methods)
 
 
@@ -120,6 +116,7 @@ _PID = "../../servers/<host>/nginx.pid"
 _START_NGINX = f"setsid {_NGINX} > /dev/null 2>&1 & until [ -e {_PID} ]; do sleep 0.1; done"
 _STOP_NGINX = f"kill -CONT $(cat {_PID}); {_NGINX} -s stop; while [ -e {_PID} ]; do sleep 0.1; done"
 _CONF = "../../servers/<host>/nginx.conf"
+_START_DIRECTOR = "; ".join(start_director()).replace("&;", "&")
 _DIRECTOR = "pgrep -f '[d]irector --method'"
 _RULES = "sh rules.sh"
 _TUNNEL = (
@@ -311,13 +308,11 @@ KINDS: tuple[Kind, ...] = (
         "director_down",
         Variant(
             f"kill $({_DIRECTOR}); while {_DIRECTOR} > /dev/null; do sleep 0.1; done",
-            "setsid sh start.sh > start.log 2>&1 & "
-            "until ippfvsadm -L > /dev/null 2>&1; do sleep 0.1; done; sh rules.sh",
+            _START_DIRECTOR,
         ),
         Variant(
             f"kill -KILL $({_DIRECTOR}); while {_DIRECTOR} > /dev/null; do sleep 0.1; done",
-            "setsid sh start.sh > start.log 2>&1 & "
-            "until ippfvsadm -L > /dev/null 2>&1; do sleep 0.1; done; sh rules.sh",
+            _START_DIRECTOR,
         ),
     ),
     _kind(

@@ -10,6 +10,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from classroom import catalogue
+from doctor.queries import RESTART_DIRECTOR
+
 
 @dataclass(frozen=True, slots=True)
 class Try:
@@ -76,16 +79,85 @@ def _mtu(size: int) -> str:
     return f"ip link set $(ls /proc/sys/net/ipv4/conf | grep eth0) mtu {size}"
 
 
-def restarted(edit: str) -> dict[str, str]:
-    """The director with an edited start.sh."""
-    lines = (
-        f"sed -i '{edit}' start.sh",
-        "pkill -f '[l]vs-director --method'",
-        "while pgrep -f '[l]vs-director --method' > /dev/null; do sleep 0.1; done",
-        "setsid sh start.sh > /dev/null 2>&1 & until ippfvsadm -L > /dev/null 2>&1; do sleep 0.1; done",
-        "sh rules.sh",
+def restarted(edit: str, script: str = "start.sh") -> dict[str, str]:
+    """The director with an edited start.sh, or an edited copy of it."""
+    copy = f"sed '{edit}' start.sh > {script}" if script != "start.sh" else f"sed -i '{edit}' {script}"
+    again = "; ".join(RESTART_DIRECTOR).replace("&;", "&").replace("start.sh", script)
+    return {"d": f"{copy}; {again}"}
+
+
+_HELPS = "s/ --no-ftp-helper//"
+_HELPS_NOT = restarted("/^[^#]*lvs-director /s/$/ --no-ftp-helper/")
+_LOCAL = {"d": "ippfvsadm -D -t {vip}:80 -R {dip}:80"}
+
+# ---- building a virtual server ----
+
+_SERVERS = ("rs1", "rs2", "rs3")
+_QUIET_CARD = "sysctl -qw net.ipv4.conf.$i.arp_ignore=1 net.ipv4.conf.$i.arp_announce=2"
+_HEARD_CARD = "sysctl -qw net.ipv4.conf.$i.arp_ignore=0 net.ipv4.conf.$i.arp_announce=0"
+_BUILD = {  # on a real server, whose card is $i
+    "nat": "ip addr add {rip}/24 dev $i; ip route add default via {inside}",
+    "tun": "ip addr add {rip}/27 dev $i; ip route add default via {site}; "
+    f"{_QUIET_CARD}; sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.tunl0.rp_filter=0; "
+    "ip addr add {vip}/32 dev tunl0; ip link set tunl0 up",
+    "dr": f"ip addr add {{rip}}/24 dev $i; ip route add default via 203.0.113.254; {_QUIET_CARD}; "
+    "ip addr add {vip}/32 dev lo",
+}
+_SITES = {"rs1": "192.0.2.1", "rs2": "192.0.2.33", "rs3": "192.0.2.65"}
+_VIP_UP = "ip addr add {vip}/32 dev d-eth0"
+_PAIRS = {"nat": ("{rs1}:80", "{rs2}:8000 -w 2", "{rs3}:80"), "": ("{rs1}:80", "{rs2}:80", "{rs3}:80")}
+_FTP_PAIRS = {"nat": ("{rs2}:21",), "": ("{rs1}:21", "{rs2}:21", "{rs3}:21")}
+_BLANK = {
+    "d": "ippfvsadm -C; ip addr del {vip}/32 dev d-eth0; true",
+    **{
+        name: f"i={name}-eth0; ip addr flush dev $i; ip route del default; {_HEARD_CARD}; "
+        "ip addr del {vip}/32 dev lo; ip addr del {vip}/32 dev tunl0; true"
+        for name in _SERVERS
+    },
+    **ASKS,
+}
+
+
+def rules_by(tool: str, method: str, http: int = 3) -> str:
+    """The rules of a virtual server, with the first `http` real servers of its web service."""
+    web = _PAIRS.get(method, _PAIRS[""])[:http]
+    places = [("80", one) for one in web] + [("21", one) for one in _FTP_PAIRS.get(method, _FTP_PAIRS[""])]
+    if tool == "ippfvsadm":
+        return "; ".join(f"ippfvsadm -A -t {{vip}}:{port} -R {one}" for port, one in places)
+    # Where the director does not see replies, nothing but persistence leads ftp's data connections aright.
+    kinds = {"80": "-s wrr", "21": "-s wrr"} if method == "nat" else {"80": "-s rr", "21": "-s rr -p 300"}
+    services = [f"ipvsadm -A -t {{vip}}:{port} {kind}" for port, kind in kinds.items()]
+    targets = [f"ipvsadm -a -t {{vip}}:{port} -r {one} {{flag}}" for port, one in places]
+    return "; ".join((*services, *targets))
+
+
+def built(method: str, tool: str = "ippfvsadm", *, without: str = "", http: int = 3) -> dict[str, str]:
+    """All hosts set up with ip(8); on rs1 without the part of _BUILD that has this text."""
+    typed = {"d": f"{_VIP_UP}; {rules_by(tool, method, http)}"}
+    for name in _SERVERS:
+        steps = _BUILD[method].split("; ")
+        left = [step for step in steps if not (without and name == "rs1" and without in step)]
+        line = "; ".join(left).replace("{rip}", f"{{{name}}}").replace("{site}", _SITES[name])
+        typed[name] = f"i={name}-eth0; {line}"
+    return {**typed, **ASKS}
+
+
+def as_solved(name: str) -> dict[str, str]:
+    """The commands of the exercise's own solution."""
+    (solution,) = catalogue.solutions(name)
+    return {repair.on: "; ".join(repair.commands) for repair in solution.repairs}
+
+
+def building(method: str, *wrong: Try) -> tuple[Try, ...]:
+    """Three ways to build it, and what is refused."""
+    shares = "fair_after_flush" if method == "dr" else "fair_shares"
+    return (
+        Try("as in 1999", as_solved(f"build-{method}"), _BLANK),
+        Try("with ip(8)", built(method), _BLANK),
+        Try("with ipvsadm", built(method, "ipvsadm"), _BLANK),
+        Try("one real server short", built(method, http=2), _BLANK, (shares,)),
+        *wrong,
     )
-    return {"d": "; ".join(lines)}
 
 
 _FEW = restarted("s/--conn-limit [0-9]*/--conn-limit 24/")
@@ -137,7 +209,83 @@ def listening(lines: str) -> str:
 _NGINX = {"{server}": f"cp old {_FOLDER}/nginx.conf; {_AGAIN}"}
 _IN = {"d": "ippfvsadm -A -t {vip}:80 -R {rip}:80"}
 
+_LOOSE = {**_BLANK, "rs1": f"sysctl -qw net.ipv4.conf.tunl0.rp_filter=0; {_BLANK['rs1']}"}
+
+
+def _strict(typed: dict[str, str]) -> dict[str, str]:
+    """With the reverse-path filter on where rs1 decapsulates."""
+    return {**typed, "rs1": f"{typed['rs1']}; sysctl -qw net.ipv4.conf.tunl0.rp_filter=1"}
+
+
 TRIES: dict[str, tuple[Try, ...]] = {
+    "e13": (
+        Try("the option removed", restarted(_HELPS), _HELPS_NOT),
+        Try(
+            "another option",
+            restarted("s/--no-ftp-helper/--conn-tab-bits 12/"),
+            restarted("s/--conn-tab-bits 12/--no-ftp-helper/"),
+        ),
+        Try(
+            "started by another script",
+            restarted(_HELPS, "right.sh"),
+            restarted("", "start.sh"),
+        ),
+        Try("the rules again", {"d": "sh rules.sh"}, {}, ("ftp_passive", "ftp_active")),
+        Try(
+            "persistence",
+            {"d": "ipvsadm -E -t {vip}:21 -s rr -p 300"},
+            {"d": "sh rules.sh"},
+            ("ftp_passive", "ftp_active"),
+        ),
+        Try(
+            "a service for the data port",
+            {"d": "ipvsadm -A -t {vip}:20 -s rr; ipvsadm -a -t {vip}:20 -r {rs2}:20 -m"},
+            {"d": "ipvsadm -D -t {vip}:20"},
+            ("ftp_passive",),
+        ),
+    ),
+    "local-node": (
+        Try("by its own address", {"d": "ippfvsadm -A -t {vip}:80 -R {dip}:80"}, _LOCAL),
+        Try(
+            "by its loopback address",
+            {"d": "ippfvsadm -A -t {vip}:80 -R 127.0.0.1:80"},
+            {"d": "ippfvsadm -D -t {vip}:80 -R 127.0.0.1:80"},
+        ),
+        Try("by ipvsadm", {"d": "ipvsadm -a -t {vip}:80 -r {dip}:80 {flag}"}, _LOCAL),
+        Try("weight 0", {"d": "ipvsadm -a -t {vip}:80 -r {dip}:80 {flag} -w 0"}, _LOCAL, ("fair_shares",)),
+        Try(
+            "another port",
+            {"d": "ippfvsadm -A -t {vip}:80 -R {dip}:8080"},
+            {"d": "ippfvsadm -D -t {vip}:80 -R {dip}:8080"},
+            ("all_served",),
+        ),
+        Try(
+            "a service on its own address",
+            {"d": "ippfvsadm -A -t {dip}:80 -R 127.0.0.1:80"},
+            {"d": "ipvsadm -D -t {dip}:80"},
+            ("fair_shares",),
+        ),
+    ),
+    "build-nat": building(
+        "nat",
+        Try("rs1 without a gateway", built("nat", without="default"), _BLANK, ("all_served",)),
+        Try(
+            "weights forgotten",
+            {**built("nat"), "d": f"{_VIP_UP}; {rules_by('ippfvsadm', 'nat').replace(' -w 2', '')}"},
+            _BLANK,
+            ("fair_shares",),
+        ),
+    ),
+    "build-tun": building(
+        "tun",
+        Try("rs1 without the VIP", built("tun", without="{vip}"), _BLANK, ("all_served",)),
+        Try("rs1 with rp_filter", _strict(built("tun")), _LOOSE, ("all_served",)),
+    ),
+    "build-dr": building(
+        "dr",
+        Try("rs1 without the VIP", built("dr", without="{vip}"), _BLANK, ("fair_after_flush",)),
+        Try("rs1 answers ARP", built("dr", without="arp_ignore"), _BLANK, ("one_answer",)),
+    ),
     "e01": (
         setting("{server}", "{interface}.arp_ignore", 1),
         setting("{server}", "all.arp_ignore", 2),

@@ -125,7 +125,10 @@ def test_from_the_symptom_to_the_mark(school: Class) -> None:
 
 def test_a_shell_returns_the_commands_exit_code_until_the_terminal_is_closed(school: Class) -> None:
     with school.playing(NAME, "ada") as process:
-        assert school.inv("shell", "rs1", "--command", "sh -c 'exit 7'").returncode == 7
+        assert (
+            school.inv("shell", "rs1", "--command", "cd 1999; ls | grep -q realserver && exit 7").returncode
+            == 7
+        )
         listed = school.inv("shell", "d", "--command", "ippfvsadm -L")
         assert (listed.returncode, variant_for(NAME, "ada").addresses.vip in listed.stdout) == (0, True)
         assert "realserver.sh" in school.inv("shell", "rs1", "--command", "ls 1999").stdout
