@@ -26,7 +26,7 @@ _LAYERS: dict[Family, dict[int, tuple[Any, int]]] = {
 }
 _END_OF_OPTIONS, _NO_OPERATION = 0, 1  # TCP options of one byte (RFC 9293, 3.1)
 _PORTS = 4  # bytes
-_ICMP_LAYERS = (headers.ICMP, ICMPv6Header)
+ICMP_LAYERS = (headers.ICMP, ICMPv6Header)
 # offsets in these headers
 _CHECKSUMS: dict[Any, int] = {headers.ICMP: 2, ICMPv6Header: 2, TCPHeader: 16, UDPHeader: 6}
 
@@ -140,7 +140,7 @@ class Datagram:
 def _dissect(family: Family, protocol: int, data: bytes) -> tuple[Any, int]:
     """The header at the start of `data` and its length; None, 0 if it does not matter. Raises Malformed."""
     layer, size = _LAYERS[family].get(protocol, (None, 0))
-    if layer is None or (layer in _ICMP_LAYERS and data[:1] and data[0] not in family.errors):
+    if layer is None or (protocol == family.icmp and data[:1] and data[0] not in family.errors):
         return None, 0
     if len(data) < size:
         raise Malformed("a truncated header")
@@ -173,7 +173,7 @@ def parse(datagram: Datagram) -> Packet:
     if isinstance(above, UDPHeader):
         source, destination = Endpoint(ip.src, above.sport), Endpoint(ip.dst, above.dport)
         return Packet(source=source, destination=destination, payload=datagram.rest, **common)
-    if isinstance(above, _ICMP_LAYERS):
+    if isinstance(above, ICMP_LAYERS):
         kind, code = above.type, above.code
         if isinstance(above, ICMPv6Header) and kind == IPV6.too_long[0]:
             code = IPV6.too_long[1]  # whatever it is (RFC 4443, 3.2)

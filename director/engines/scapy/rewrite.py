@@ -18,8 +18,8 @@ from director.core.decision import Forward
 from director.core.family import IPV4, family_of
 from director.core.real_server import Method
 from director.engines.scapy import checksums, ipv4
-from director.engines.scapy.datagram import Datagram, quoted_header
-from director.engines.scapy.headers import ICMP, IP, ICMPv6Header, IPHeader, IPv6Header, TCPHeader
+from director.engines.scapy.datagram import ICMP_LAYERS, Datagram, quoted_header
+from director.engines.scapy.headers import IP, IPHeader, IPv6Header, TCPHeader
 
 _SACK_PERMITTED = 4  # kind of TCP option
 _DONT_FRAGMENT = 0x2
@@ -39,7 +39,7 @@ def nat(datagram: Datagram, forward: Forward, _own_address: str) -> bytes:
     ip, above = datagram.ip, datagram.above
     ip.src, ip.dst = forward.source.address, forward.destination.address
     ip.ttl -= 1
-    if isinstance(above, ICMP | ICMPv6Header):
+    if isinstance(above, ICMP_LAYERS):
         datagram.rest = _requote(datagram.rest, forward)
         return bytes(datagram)
     if above is None:  # a later fragment has no ports
