@@ -41,6 +41,8 @@ def show(
         console.print(line, markup=False)
     if causes:
         console.print(_table("root cause", ((one.host, _block(one, titles[one.cause])) for one in causes)))
+        if any(".sh" in cause.repair or "../" in cause.repair for cause in causes):
+            console.print("Paths in a repair are those of ./inv shell HOST, not of the lab's prompt.")
     fails = bool(state.troubled)
     if (fails or found) and not explained:
         none = f"None of the {len(titles)} known causes applies."
@@ -110,7 +112,11 @@ def _resent(state: LabState) -> Iterator[str]:
 
 
 def _answers(state: LabState) -> Iterator[str]:
-    """Connections that work, and answers that do not please: no matter of the virtual server."""
+    """What may be meant to be so: real servers without new connections, and answers that do not please."""
+    for service in state.director.services:
+        quiet = [state.server_name(one.address) for one in service.targets if not one.weight]
+        if 0 < len(quiet) < len(service.targets):
+            yield f"Note: {', '.join(quiet)} has weight 0 in {service}, and gets no new connections."
     for trial in state.trials:
         if trial.served and trial.detail and trial.wanted:
             yield f"Note: {trial.wanted} answers GET /name with {trial.detail!r}."

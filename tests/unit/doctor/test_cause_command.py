@@ -18,7 +18,7 @@ from doctor.state import IN, OUT, TIMED_OUT, FilterRule, LabState, Process, Sigh
 from labs.errors import BadRequest, BuildFailed, Unable
 from labs.run import attach
 from labs.run.attach import AttachedLab
-from tests.unit.doctor.recorded import director, healthy, host, http, on, setting
+from tests.unit.doctor.recorded import director, healthy, host, http, http_service, on, setting
 
 asked: list[tuple[str, str, dict[str, Any]]] = []
 
@@ -194,6 +194,30 @@ def test_a_silent_server_that_no_client_got_is_not_well() -> None:
     assert "Real servers, tried directly from the director: rs1 timed out." in words(text)
     everyone = tuple(one if one.wanted else replace(one, server="rs1") for one in trials)
     assert printed(replace(state, trials=everyone))[0] == 0
+
+
+def test_a_server_without_new_connections_is_noted() -> None:
+    targets = http_service(healthy("nat")).targets
+    quiet = (replace(targets[0], weight=0), *targets[1:])
+    code, text = printed(http(healthy("nat"), targets=quiet))
+    assert code == 0
+    assert "Note: rs3 has weight 0 in TCP 203.0.113.1:80, and gets no new connections." in words(text)
+
+
+def test_packets_that_get_lost_now_and_then_are_not_well() -> None:
+    state = healthy("nat")
+    seen = Sighting("rs1", "rs1-eth0", IN, "SYN", "198.51.100.101:61000", "172.16.0.2:80")
+    first, *others = state.trials
+    code, text = printed(replace(state, trials=(replace(first, resent=True, seen=(seen,)), *others)))
+    assert code == 1
+    assert f"Packets get lost: 1 of {len(state.trials)} connections were served only after" in words(text)
+    assert "rs1 last seen 1 x SYN in on rs1-eth0" in words(text)
+
+
+def test_where_the_paths_of_a_repair_hold_is_said() -> None:
+    listeners = tuple(one for one in host(healthy("nat"), "rs2").listeners if one.port != 8000)
+    _, text = printed(on(healthy("nat"), "rs2", listeners=listeners))
+    assert "Paths in a repair are those of ./inv shell HOST" in words(text)
 
 
 def test_an_answer_that_is_an_error_is_noted() -> None:
