@@ -136,11 +136,12 @@ function format(value) {
 // ---- sh, dh, mh: slots ----
 
 function slots(store, choice, { slots: count, owners, slot, strip }) {
-  const cells = strip && strip.length ? strip : owners.flatMap(([, share], index) => Array(share).fill(index));
+  if (!strip || !strip.length) return shares(store, choice, count, owners, slot);
+  const cells = strip;
   const across = cells.length > 1024 ? Math.ceil(Math.sqrt(cells.length * 4)) : 32;
   const edge = 640 / across;
   const rows = Math.ceil(cells.length / across);
-  const at = cells.length === count ? slot : Math.floor((slot / count) * cells.length);
+  const at = slot ?? null;
   const paths = owners.map(() => "");
   cells.forEach((owner, place) => {
     if (owner === null || owner === undefined || owner < 0) return;
@@ -148,7 +149,7 @@ function slots(store, choice, { slots: count, owners, slot, strip }) {
   });
   const svg = draw("svg", {
     viewBox: `-3 -3 646 ${rows * edge + 6}`, role: "img", class: "slots",
-    "aria-label": `${count} hash slots; the client's is slot ${slot}, which belongs to ${nameOf(store, choice.chosen || "")}`,
+    "aria-label": where(slot, count, nameOf(store, choice.chosen || "")),
   }, fills());
   const small = edge <= 14; // too small for patterns and numbers: shades, and the table below
   paths.forEach((d, index) => svg.append(draw("path", small
@@ -160,11 +161,40 @@ function slots(store, choice, { slots: count, owners, slot, strip }) {
       svg.append(draw("text", { class: "slotname", x: (place % across) * edge + edge / 2, y: Math.floor(place / across) * edge + edge / 2 + 4 }, label.slice(0, 3)));
     });
   }
-  svg.append(draw("rect", { class: "slotnow", x: (at % across) * edge - 1.5, y: Math.floor(at / across) * edge - 1.5, width: Math.max(edge, 6) + 3, height: Math.max(edge, 6) + 3, rx: 2 }));
-  const twin = table("Slots of each real server", ["real server", "slots", "chosen"], owners.map(([server, share]) => [
-    store.labelOf(server), share, server === choice.chosen ? `◀ slot ${slot}` : "",
+  if (at !== null) svg.append(draw("rect", { class: "slotnow", x: (at % across) * edge - 1.5, y: Math.floor(at / across) * edge - 1.5, width: Math.max(edge, 6) + 3, height: Math.max(edge, 6) + 3, rx: 2 }));
+  return make("div", null, make("p", { class: "formula" }, where(slot, count, "framed")), figure(svg, slotTable(store, choice, owners, slot)));
+}
+
+// The slot is not known where another rule decided, e.g. persistence.
+function where(slot, count, more) {
+  return slot === null || slot === undefined ? `${count} hash slots.` : `The address hashes to slot ${slot} of ${count}: ${more}.`;
+}
+
+function slotTable(store, choice, owners, slot) {
+  return table("Slots of each real server", ["real server", "slots", "chosen"], owners.map(([server, share]) => [
+    store.labelOf(server), share, server !== choice.chosen ? "" : slot === null ? "◀ this one" : `◀ slot ${slot}`,
   ]));
-  return make("div", null, make("p", { class: "formula" }, `The address hashes to slot ${slot} of ${count} (framed).`), figure(svg, twin));
+}
+
+// More slots than can be told apart: how many each server has.
+function shares(store, choice, count, owners, slot) {
+  const line = 26;
+  const most = Math.max(1, ...owners.map(([, share]) => share));
+  const shown = owners.slice(0, 40);
+  const svg = draw("svg", {
+    viewBox: `0 0 620 ${shown.length * line + 8}`, role: "img", class: "counts",
+    "aria-label": `How many of ${count} hash slots each real server has. ${where(slot, count, nameOf(store, choice.chosen || ""))}`,
+  });
+  shown.forEach(([server, share], place) => {
+    const y = 4 + place * line;
+    const chosen = server === choice.chosen;
+    svg.append(
+      chosen ? draw("rect", { class: "chosen", x: 2, y, width: 616, height: line - 2, rx: 4 }) : draw("g"),
+      draw("text", { class: "countname", x: 120, y: y + 17 }, `${chosen ? "▸ " : ""}${nameOf(store, server)}`),
+      draw("rect", { class: "active", x: 130, y: y + 3, width: (share / most) * 400, height: line - 8 }),
+      draw("text", { class: "count", x: 136 + (share / most) * 400, y: y + 17 }, String(share)));
+  });
+  return make("div", null, make("p", { class: "formula" }, where(slot, count, nameOf(store, choice.chosen || ""))), figure(svg, slotTable(store, choice, owners, slot)));
 }
 
 // ---- lblc, lblcr: sets ----
