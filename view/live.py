@@ -12,7 +12,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
@@ -49,7 +48,7 @@ class LiveView:
     def start(self, running: RunningLab, about: Mapping[str, Any] | None = None) -> None:
         """Start the process that serves; `about` is what lab.json says of an exercise."""
         folder, about = running.evidence.folder, about or {}
-        (folder / run.SETTLED).write_text(json.dumps({"started": round(time.time(), 3)}) + "\n")
+        (folder / run.SETTLED).write_text(json.dumps({"started": run.started(folder)}) + "\n")
         config = {
             "folder": str(folder),
             "socket": self._socket.fileno(),

@@ -14,10 +14,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from director.core import commands
+from director.core import commands, schedulers
 from director.core.commands import Command
 from director.core.director import Director
 from director.core.errors import LvsError
@@ -37,6 +37,8 @@ _CALLS: dict[str, Any] = {
 } | {"Endpoint": Endpoint, "IPv4Endpoint": Endpoint}
 _METHOD = re.compile(r"<Method\.(\w+): [^>]*>")
 _BUCKET = re.compile(r" hashes to bucket (\d+) of (\d+)")
+_WITH_SCHEDULER = (commands.AddService, commands.EditService)
+_STAND_IN = "rr"
 _ENDS = ("expired", "evicted")
 _MOST_TURNS = 400
 _MOST_SLOTS = 256  # of a strip: mh has 4093, too many to tell apart
@@ -95,9 +97,13 @@ class _Known:
 
 
 class Mirror:
-    """`method` and `scheduler` are the defaults that the director was started with."""
+    """`method` and `scheduler` are the defaults that the director was started with.
+
+    A scheduler that is not here, such as a student's own, has no picture; rr stands in for it.
+    """
 
     def __init__(self, method: str, scheduler: str) -> None:
+        scheduler = scheduler if scheduler in schedulers.names() else _STAND_IN
         self._core = Director(method=Method[method.upper()], scheduler=scheduler)
         self._connections: dict[str, _Known] = {}
         self._chosen: dict[tuple[str, str], Counter[str]] = {}
@@ -110,10 +116,15 @@ class Mirror:
     # ---- what happens ----
 
     def follow(self, event: Event) -> dict[str, Any] | None:
-        """Take an event over; the scheduler's item where it is of a new connection."""
+        """Take an event over; the scheduler's item where it is of a new connection.
+
+        Raises KeyError, TypeError, ValueError for one that no director writes.
+        """
         kind = event["kind"]
         if kind == "rules":
             command = read_command(str(event.get("command")))
+            if isinstance(command, _WITH_SCHEDULER) and command.scheduler not in (None, *schedulers.names()):
+                command = replace(command, scheduler=_STAND_IN, flags=())
             if command is not None:
                 try:
                     self._core.apply([command], float(event["time"]))
@@ -122,6 +133,7 @@ class Mirror:
             return None
         if kind not in ("new", "state", *_ENDS):
             return None
+        _require_whole(event)
         key = key_of(event)
         known = self._connections.pop(key, None)
         if known and known.server:
@@ -239,6 +251,16 @@ class Mirror:
             "counters": {},
             "source": "events",
         }
+
+
+def _require_whole(event: Event) -> None:
+    """Raises KeyError, TypeError or ValueError unless it tells of a connection."""
+    for name in ("protocol", "client", "vip", "server", "state"):
+        if not isinstance(event[name], str):
+            raise TypeError(name)
+    if not isinstance(event["expires"], (int, float)):
+        raise TypeError("expires")
+    _packet(event)
 
 
 def key_of(event: Event) -> str:

@@ -7,7 +7,6 @@ what it can, and a sentence that says what is missing.
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterable
@@ -24,10 +23,12 @@ from labs.run.control_server import ABOUT as LAB
 from labs.run.evidence import runs_folder
 from labs.run.pcapng import ABOUT, SWITCHES
 from view import mirror
+from view.story import strict_json
 
 SETTLED = "view.json"  # what a live view knows and the folder would not have
 _MOST = 4 * 1024 * 1024  # bytes of a file that describes a run
 _SWITCH_OF = {words: name for name, words in SWITCHES.items()}
+_LATEST = 1e11  # seconds since the epoch: year 5138
 _ROLES = ("director", "client", "router", "real server")
 _NAME = re.compile(r"(\d{8}-\d{6})-(?:lab|exercise)-(\w+)")
 _LISTEN = re.compile(r"^\s*listen\s+(?:\S+:)?(\d+)", re.MULTILINE)
@@ -85,7 +86,8 @@ def document(folder: Path, *, live: bool = False, view_only: bool = True) -> dic
     method = start.get("method") or lab_name
     method = method if method in METHODS else "nat"
     vips = _vips(folder, about)
-    hosts = settled.get("hosts") or _hosts(folder, about, exercise is not None)
+    hosts = _hosts(folder, about, exercise is not None)
+    begun = settled.get("started")
     switches = sorted({one["switch"] for host in hosts for one in host["interfaces"] if one["switch"]})
     return {
         "name": folder.name,
@@ -95,13 +97,13 @@ def document(folder: Path, *, live: bool = False, view_only: bool = True) -> dic
         "engine": start.get("engine") or report.get("engine") or "scapy",
         "scheduler": start.get("scheduler") or report.get("scheduler") or "wrr",
         "live": live,
-        "started": settled.get("started") or _started(folder),
+        "started": begun if isinstance(begun, (int, float)) and 0 < begun < _LATEST else started(folder),
         "ended": None if live else _ended(folder),
         "view_only": view_only,
         "vips": vips,
         "hosts": hosts,
         "switches": [{"name": name, "network": _network(name, hosts)} for name in switches],
-        "links": settled.get("links") or _links(hosts),
+        "links": _links(hosts),
         "path": _path(method, [host["name"] for host in hosts if host["role"] == "director"]),
         "actions": [],
         "states": {"TCP": list(mirror.edges(method))},
@@ -121,7 +123,7 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MOST:
             return {}
-        found = json.loads(path.read_text(errors="replace"))
+        found = strict_json(path.read_text(errors="replace"))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -250,13 +252,16 @@ def _links(hosts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _path(method: str, directors: list[str]) -> dict[str, list[str]]:
+    """`rs` is any real server, `site` the router of its site."""
     director = directors[0] if directors else "d"
+    if method == "tun":
+        return {"request": ["c1", "r0", director, "r0", "site", "rs"], "reply": ["rs", "site", "c1"]}
     request = ["c1", "r0", director, "rs"]
     reply = ["rs", director, "r0", "c1"] if method == "nat" else ["rs", "r0", "c1"]
     return {"request": request, "reply": reply}
 
 
-def _started(folder: Path) -> float:
+def started(folder: Path) -> float:
     """Of the first thing that is known of it: every time in the items counts from here."""
     times = [
         *(
@@ -266,7 +271,7 @@ def _started(folder: Path) -> float:
         ),
         *(at / 1e6 for at in _first_captured(folder)),
     ]
-    return round(min(times), 6) if times else round(folder.stat().st_mtime, 6)
+    return round(min(times), 6) if times else round(folder.stat().st_ctime, 6)
 
 
 def _first(events: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:

@@ -13,6 +13,7 @@ Every item has `id` (1, 2, ...), `t` (seconds since the run's start) and `kind`.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,12 @@ from view.walks import Walks
 Item = dict[str, Any]
 
 ADDED = "view.jsonl"
-POLLED = frozenset({"tables", "links", "neighbours", "finding", "notice"})
+_POLLED = {  # what a live view adds, with the lists of objects that each has
+    "tables": ("services", "connections"),
+    "links": ("ports",),
+    "neighbours": ("entries",),
+    "finding": (),
+}
 _MOST_LINE = 4 * 1024 * 1024  # bytes
 _CHUNK = 4 * 1024 * 1024
 MOST_CONNECTIONS = 500  # of a table that the page gets
@@ -33,6 +39,18 @@ _TABLES_EVERY = 0.5  # seconds, of tables that are made from events
 _HOLD = 30_000  # microseconds for which a live record waits for those of other files
 _REFUSALS = ("dropped", "rejected", "shed", "failed")
 _COMMAND_SHOWN = 300  # characters
+
+
+def strict_json(text: str | bytes) -> Any:
+    """JSON as the page can read it, without NaN and infinity. Raises ValueError, RecursionError."""
+    return json.loads(text, parse_constant=_finite, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 class Lines:
@@ -61,7 +79,7 @@ class Lines:
 
     def _object(self, line: bytes) -> Iterator[dict[str, Any]]:
         try:
-            found = json.loads(line)
+            found = strict_json(line)
         except (ValueError, RecursionError):
             found = None
         if isinstance(found, dict):
@@ -166,7 +184,7 @@ class Story:
                 if isinstance(event.get("time"), (int, float)) and isinstance(event.get("kind"), str):
                     yield float(event["time"]), 0, (director, event)
         for entry in self._added.new():
-            if isinstance(entry.get("time"), (int, float)) and entry.get("kind") in POLLED:
+            if isinstance(entry.get("time"), (int, float)) and _is_polled(entry):
                 self._has_tables |= entry["kind"] == "tables"
                 yield float(entry["time"]), 1, entry
         for record in self._captures.new():
@@ -191,7 +209,7 @@ class Story:
                 yield item
         elif isinstance(what, tuple):
             yield from self._event(at, *what)
-        elif what["kind"] in POLLED:
+        elif what["kind"] in _POLLED:
             yield {name: value for name, value in what.items() if name != "time"}
         else:
             yield _command(what)
@@ -227,7 +245,7 @@ class Story:
         if self._reported or not path.exists():
             return
         try:
-            checks = json.loads(path.read_text(errors="replace"))["checks"]
+            checks = strict_json(path.read_text(errors="replace"))["checks"]
             shown = [
                 {
                     "name": str(check["name"]),
@@ -241,6 +259,15 @@ class Story:
             return
         self._reported = True
         yield {"kind": "report", "checks": shown}
+
+
+def _is_polled(entry: dict[str, Any]) -> bool:
+    """Whether a line of view.jsonl has the form that a live view gives it."""
+    kind = entry.get("kind")
+    if not isinstance(kind, str) or kind not in _POLLED:
+        return False
+    lists = [entry.get(name) for name in _POLLED[kind]]
+    return all(isinstance(one, list) and all(isinstance(row, dict) for row in one) for one in lists)
 
 
 def _told(event: dict[str, Any]) -> Item:

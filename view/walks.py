@@ -21,6 +21,7 @@ from view.frames import Frame, as_json, differences, dissect, endpoint
 _LIFE = 2_000_000  # microseconds without a sighting after which a walk is over
 _MOST_KNOWN = 100_000  # connections whose real server is remembered
 _ETHERNET, _IP = 14, 20  # bytes of headers
+_LEAST = 34  # bytes from the IP header to TCP's flags
 _PLAIN, _IN_TUNNEL = b"\x45", b"\x04"  # IPv4 without options; protocol IP in IP
 _FINAL = frozenset("SFR")  # flags of segments that open or end a connection: sampled last
 
@@ -188,7 +189,9 @@ class Walks:
         at = _ETHERNET if record.ethernet else 0
         if raw[at + 9 : at + 10] == _IN_TUNNEL:
             at += _IP
-        if raw[at : at + 1] != _PLAIN or raw[at + 4 : at + 6] == b"\0\0" or raw[at + 9] not in (6, 17):
+        if len(raw) < at + _LEAST or raw[at : at + 1] != _PLAIN:
+            return None
+        if raw[at + 4 : at + 6] == b"\0\0" or raw[at + 9] not in (6, 17):
             return None
         if raw[at + 12 : at + 16] in self._raw_clients:
             end = raw[at + 12 : at + 16] + raw[at + 20 : at + 22]

@@ -213,6 +213,7 @@ def test_every_hop_is_in_the_capture_of_its_interface(watched: Watched) -> None:
 
 def test_items_come_once_and_in_order(watched: Watched) -> None:
     assert [item["id"] for item in watched.items] == list(range(1, len(watched.items) + 1))
+    assert min(item["t"] for item in watched.items) >= 0
 
 
 def test_commands_do_what_they_say(watched: Watched) -> None:

@@ -287,3 +287,57 @@ def test_the_states_are_those_of_the_core_s_diagram(folder: Path) -> None:
     assert arrows
     assert all(arrow in drawn for arrow in arrows)
     assert drawn.count("-->") == len(arrows) + 1
+
+
+@pytest.mark.parametrize(
+    "name", ["protocol", "client", "vip", "server", "state", "expires", "time", "kind", "why"]
+)
+@pytest.mark.parametrize(
+    "value", [None, 3, [], {}, "x", "999.1.1.1:99999", "\ud800", float("inf"), float("nan")]
+)
+def test_an_event_that_no_director_writes_is_no_traceback(folder: Path, name: str, value: Any) -> None:
+    rules = packets.events(packets.server(SERVER, 1))
+    event = packets.connection("new", 40001, SERVER, 100.0, "NONE", why="wrr: its turn")
+    write_events(folder, *rules, {**event, name: value}, {**event, "kind": "state", name: value}, event)
+    items = told(folder)
+    assert of_kind(items, "end")
+    json.dumps(items, allow_nan=False)  # what a page can parse
+
+
+def test_what_a_live_view_did_not_write_is_left_out(folder: Path) -> None:
+    good = {"time": 100.0, "kind": "links", "ports": [{"switch": "s1"}]}
+    strange: list[dict[str, Any]] = [
+        *(
+            {"ports": 3},
+            {"ports": [3]},
+            {"kind": "tables"},
+            {"kind": ["links"]},
+            {"time": "now"},
+            {"kind": "x"},
+        )
+    ]
+    lines = [json.dumps({**good, **each}) for each in ({}, *strange)]
+    (folder / "view.jsonl").write_text("\n".join([*lines, '{"time": 1e999, "kind": "finding"}', ""]))
+    items = told(folder)
+    assert len(of_kind(items, "links")) == 1
+    assert not of_kind(items, "tables")
+
+
+def test_a_scheduler_of_a_student_s_own_leaves_the_tables(folder: Path) -> None:
+    start = (folder / "scripts" / "d" / "start.sh").read_text()
+    (folder / "scripts" / "d" / "start.sh").write_text(start.replace("wrr", "smooth"))
+    write_events(
+        folder,
+        *packets.events(packets.server(SERVER, 1)),
+        packets.connection("new", 40001, SERVER, 100.0, "NONE", why="smooth: its turn"),
+    )
+    items = told(folder)
+    assert not of_kind(items, "scheduler")
+    (known,) = of_kind(items, "tables")[-1]["connections"]
+    assert known["key"] == f"TCP {CLIENT}:40001 {VIP}:80"
+
+
+@pytest.mark.parametrize("started", [None, "x", [], -1, 1e300])
+def test_a_start_that_is_none_is_found_anew(folder: Path, started: Any) -> None:
+    (folder / "view.json").write_text(json.dumps({"started": started}))
+    assert run.document(folder)["started"] == 100.0
