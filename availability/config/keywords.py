@@ -197,8 +197,8 @@ _BLOCKS = {
     garp_master_repeat           number 1..         likewise
     garp_master_refresh          seconds 0..        likewise
     garp_master_refresh_repeat   number 1..         likewise
-    garp_lower_prio_delay        seconds 0..        likewise
-    garp_lower_prio_repeat       number 0..         likewise
+    garp_lower_prio_delay        seconds 0..        likewise (that of global_defs)
+    garp_lower_prio_repeat       number 0..         likewise (that of global_defs)
     skip_check_adv_addr          flag               as vrrp_skip_check_adv_addr
     dont_track_primary           flag               its own interface is not watched
     """,

@@ -104,7 +104,7 @@ def _instance(block: Block, globals_: Block) -> Instance:
     tracked = [line.words for inner in block.all("track_interface") for line in inner.lines]
     if any(len(words) > 1 for words in tracked):
         raise block.error("track_interface with a weight is not supported here: a failure is always a fault.")
-    again, times = setting("garp_master_delay", 5.0), setting("garp_master_repeat", 5)
+    again, times = globals_.get("vrrp_garp_master_delay", 5.0), globals_.get("vrrp_garp_master_repeat", 5)
     settings = Settings(
         name=block.words[0],
         interface=interface,
@@ -121,8 +121,8 @@ def _instance(block: Block, globals_: Block) -> Instance:
         source=block.get("mcast_src_ip", ""),
         group=globals_.get("vrrp_mcast_group4", "224.0.0.18"),
         password=_password(block, version),
-        announce_again=again,
-        announce_times=times,
+        announce_again=block.get("garp_master_delay", again),
+        announce_times=block.get("garp_master_repeat", times),
         contradict_again=setting("garp_lower_prio_delay", again),
         contradict_times=setting("garp_lower_prio_repeat", times),
         refresh=setting("garp_master_refresh", 0.0),

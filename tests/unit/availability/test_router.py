@@ -187,10 +187,16 @@ def test_the_settings_of_a_file(tmp_path: Path) -> None:
     assert (second.settings.vrid, second.settings.priority, second.settings.announce_again) == (52, 100, 5.0)
 
 
-def test_gratuitous_arp_after_a_lower_priority_is_as_that_of_a_new_master_by_default(tmp_path: Path) -> None:
+def test_gratuitous_arp_after_a_lower_priority_has_defaults_of_global_defs(tmp_path: Path) -> None:
+    """And not those of the instance: keepalived 2.2.7 sent five requests where the instance had three."""
+    text = FILES["routers"].replace("nopreempt", "garp_master_delay 2\n garp_master_repeat 3")
+    first, _ = settings(tmp_path, text)
+    assert (first.settings.announce_again, first.settings.announce_times) == (2.0, 3)
+    assert (first.settings.contradict_again, first.settings.contradict_times) == (5.0, 5)
+    text = FILES["routers"].replace("vrrp_version 3", "vrrp_version 3\n vrrp_garp_master_repeat 2")
+    first, _ = settings(tmp_path, text)
+    assert (first.settings.announce_times, first.settings.contradict_times) == (2, 2)
     text = FILES["routers"]
-    first, _ = settings(tmp_path, text.replace("nopreempt", "garp_master_delay 2\n garp_master_repeat 3"))
-    assert (first.settings.contradict_again, first.settings.contradict_times) == (2.0, 3)
     first, _ = settings(
         tmp_path, text.replace("nopreempt", "garp_lower_prio_delay 9\n garp_lower_prio_repeat 0")
     )
