@@ -52,7 +52,8 @@ def failover(options: FailoverOptions) -> int:
     planned = {name: seconds for story in stories for name, seconds in story.steps(options).items()}
     progress = Progress(planned)
     settings = {"kills": options.count, "engine": options.engine, "quick": options.quick}
-    journal.add("begun", {"machine": describe(), "settings": settings, "planned": list(planned)})
+    machine = {**describe(), "load": round(os.getloadavg()[0], 1)}
+    journal.add("begun", {"machine": machine, "settings": settings, "planned": list(planned)})
     progress.say(f"Measuring failover: about {progress.seconds:.0f} s; kept in {folder}")
     interrupted = False
     try:

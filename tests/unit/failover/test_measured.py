@@ -62,6 +62,13 @@ def test_the_files(journal: Journal, tmp_path: Path) -> None:
         assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_the_page_says_how_busy_the_machine_was(journal: Journal) -> None:
+    found = measured.summary(journal)
+    assert "engine scapy.\n" in measured.page_tables(found)
+    found["machine"]["load"] = 12.5
+    assert "engine scapy; load average 12.5 when it began.\n" in measured.page_tables(found)
+
+
 def test_a_run_is_shown_again(journal: Journal, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.show(journal.file.parent) == 1  # not everything was measured
     assert "VRRPv3: 10 ms" in capsys.readouterr().out
