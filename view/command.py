@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from socket import gethostname, socket
 from typing import Any
@@ -16,6 +18,7 @@ from view.log import Log
 
 MOST_SIGHTINGS = 300_000  # that a replay shows one by one
 RATE = 100.0  # packets a second, where there are more
+_PACKAGES = ("starlette", "uvicorn")
 HIGHEST_PORT = 65_535
 
 
@@ -44,9 +47,9 @@ def _require_shown(folder: Path) -> None:
 
 
 def _replay(folder: Path, host: str, port: int) -> int:
+    opened = open_socket(host, port)
     from view import server
 
-    opened = open_socket(host, port)
     document = run.document(folder)
     log = Log()
     with busy(f"reading {folder.name}"):
@@ -54,29 +57,31 @@ def _replay(folder: Path, host: str, port: int) -> int:
     secret = new_secret()
     site = server.Site(secret, lambda: document, log, host=host)
     announce(opened, f"{secret}/")
-    _until_interrupt(document["incomplete"])
-    server.serve(site.app, opened)
-    return 0
+    return _serve(site, opened, document["incomplete"])
 
 
 def _wall(host: str, port: int) -> int:
+    opened = open_socket(host, port)
     from view import server
     from view.wall import tiles
 
-    opened = open_socket(host, port)
     secret = new_secret()
     site = server.Site(secret, dict, Log(), host=host, wall=tiles)
     announce(opened, f"{secret}/page/wall.html")
-    _until_interrupt(None)
-    server.serve(site.app, opened)
-    return 0
+    return _serve(site, opened)
 
 
-def _until_interrupt(incomplete: object) -> None:
+def _serve(site: Any, opened: socket, incomplete: str | None = None) -> int:
+    """Serve until Ctrl-C, which is how this command ends."""
+    from view import server
+
     console = make_console()
     if incomplete:
-        print_wrapped(console, str(incomplete))
+        print_wrapped(console, incomplete)
     console.print("Ctrl-C ends it.")
+    with suppress(KeyboardInterrupt):
+        server.serve(site.app, opened)
+    return 0
 
 
 def items_of(folder: Path, document: dict[str, Any], rate: float | None = None) -> list[story.Item]:
@@ -93,10 +98,13 @@ def new_secret() -> str:
 
 def open_socket(host: str, port: int) -> socket:
     """The listening socket. Raises BadRequest, Unable."""
+    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    if missing:
+        raise Unable(f"The live view needs {' and '.join(missing)}: ./inv installs what is missing.")
     from view.server import listen
 
     if not 0 <= port <= HIGHEST_PORT:
-        raise BadRequest(f"--view-port {port}: expected 0 to {HIGHEST_PORT}, 0 for any.")
+        raise BadRequest(f"--view-port {port}: expected 0 to {HIGHEST_PORT} (0: any free one).")
     try:
         return listen(host, port)
     except OSError as error:

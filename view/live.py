@@ -14,10 +14,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from labs.errors import Unable
 from labs.hosts.environment import ROOT
 from labs.machine.capabilities import has_netem
 from labs.run.options import ViewOptions
@@ -28,7 +26,6 @@ from view.command import address_lines, announce, new_secret, open_socket
 if TYPE_CHECKING:
     from labs.run.running import RunningLab
 
-_PACKAGES = ("starlette", "uvicorn")
 GENERATION = 10_000_000  # ids of items begin anew when an exercise is reset
 
 
@@ -38,9 +35,6 @@ class LiveView:
     def __init__(self, options: ViewOptions) -> None:
         self._options = options
         self._secret = new_secret()
-        missing = [name for name in _PACKAGES if find_spec(name) is None]
-        if missing:
-            raise Unable(f"--view needs {' and '.join(missing)}: run sudo ./inv --list, which installs them.")
         self._socket = open_socket(options.view_host, options.view_port)
         self._netem = has_netem()
         announce(self._socket, f"{self._secret}/")

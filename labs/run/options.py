@@ -51,7 +51,7 @@ class ViewOptions:
     view_port: int = VIEW_PORT
 
     def __post_init__(self) -> None:
-        _require_range("--view-port", self.view_port, _HIGHEST_PORT, "as a port")
+        _require_range("--view-port", self.view_port, _HIGHEST_PORT, "(0: any free one)")
 
     @property
     def wanted(self) -> bool:

@@ -255,6 +255,28 @@ def test_a_replay_has_what_was_live(watched: Watched) -> None:
         assert seen
 
 
+def test_the_command_shows_the_run_until_ctrl_c(
+    watched: Watched, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    process = start("view", "--run", watched.folder.name)
+    assert process.stdout
+    try:
+        address = _ADDRESS.search(process.stdout.readline())
+        assert address
+        parts = urlsplit(address[1])
+        assert parts.hostname
+        assert parts.port
+        one = Watched(process, parts.hostname, parts.port, parts.path)
+        document = one.document()
+        assert (document["live"], document["actions"]) == (False, [])
+        assert one.ask(f"{one.path}act", {"action": "list"})[0] == 404
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(patient(30)) == 0
+        assert "Traceback" not in process.stdout.read()
+    finally:
+        process.kill()
+
+
 def test_who_has_the_vip_is_seen(watched: Watched) -> None:
     entries = {
         entry["ip"]: entry["owner"]
