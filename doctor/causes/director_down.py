@@ -15,6 +15,9 @@ def find(state: LabState) -> Iterator[Cause]:
     for host, director, process in state.directors:
         if not director.error or not host.processes or process is not None:
             continue
+        links = [host.link(plug.interface) for plug in host.plugs if host.links]
+        if links and not any(link and link.works for link in links):
+            continue  # it would not start: link_down comes first
         yield Cause(
             "director_down",
             host.name,

@@ -675,6 +675,13 @@ def test_two_healthy_directors_have_no_cause() -> None:
     assert [one.name for one in state.pair] == ["d1", "d2"]
 
 
+def test_a_director_without_power_needs_its_cables_first() -> None:
+    dead = paired(healthy("ha"), "d2", process=None, director=DirectorState(error="x"))
+    state = link(link(dead, "d2", up=False), "d2", at=1, up=False)
+    assert {(one.cause, one.host) for one in diagnose(state)} == {("link_down", "d2")}
+    assert {one.cause for one in diagnose(link(dead, "d2", up=False))} == {"link_down", "director_down"}
+
+
 def test_the_filter_between_two_masters_is_deleted() -> None:
     (found,) = diagnose(on(both_own_the_vip(healthy("ha")), "d2", filters=(NO_VRRP,)))
     assert found.repair == "nft delete rule ip f c handle 5"
