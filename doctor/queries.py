@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -97,6 +99,13 @@ def stop_httpd(host: HostState) -> Iterator[str]:
     folder = f"../../servers/{host.name}"
     yield f"nginx -p {folder}/ -c nginx.conf -s stop"
     yield f"while [ -e {folder}/nginx.pid ]; do sleep 0.1; done"
+
+
+def start_ftpd(host: HostState) -> Iterator[str]:
+    """The commands that start the ftp server with the lab's own Python, and wait until it listens."""
+    python = shlex.quote(sys.executable)
+    yield f"setsid {python} -m realserver_setup.ftpd --root /run/lvs/{host.name} > /dev/null 2>&1 &"
+    yield "until ss -ltn 'sport = 21' | grep -q LISTEN; do sleep 0.1; done"
 
 
 # ---- packets, as nftables.py takes them ----

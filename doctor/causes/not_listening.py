@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from doctor.causes import Cause
 from doctor.causes.port_remapped import listens_elsewhere
-from doctor.queries import FTP, is_redirected, redirected, served_port, start_httpd, stop_httpd
+from doctor.queries import FTP, is_redirected, redirected, served_port, start_ftpd, start_httpd, stop_httpd
 from doctor.state import SERVER, FilterRule, HostState, LabState
 
 TITLE = "no program on the real server listens on the service's port"
@@ -60,7 +60,7 @@ def _cause(host: HostState, address: str, port: int) -> Cause:
         seen = f"it listens on port {ports or 'none'}, not on {port}"
         repair = list(start_httpd(host))
     if port == FTP:
-        repair = [f"setsid python3 -m realserver_setup.ftpd --root /run/lvs/{host.name} > /dev/null 2>&1 &"]
+        repair = list(start_ftpd(host))
     service = "ftp" if port == FTP else "http"
     return Cause(
         "not_listening",

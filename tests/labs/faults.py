@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from ipaddress import IPv4Interface
@@ -675,6 +676,17 @@ KINDS: tuple[Kind, ...] = (
             "nft delete table ip f",
         ),
         _filter("input", "tcp dport vmap { <port> : drop, 22 : accept }"),
+    ),
+    _extra(
+        "ftpd killed",
+        "server",
+        "not_listening",
+        Variant(
+            "fuser -s -k 21/tcp; while ss -ltn 'sport = 21' | grep -q LISTEN; do sleep 0.1; done",
+            f"setsid {sys.executable} -m realserver_setup.ftpd --root /run/lvs/<host> > /dev/null 2>&1 & "
+            "until ss -ltn 'sport = 21' | grep -q LISTEN; do sleep 0.1; done",
+            "tun dr",  # in VS-NAT one real server has it
+        ),
     ),
     _extra(
         "redirected to where nobody listens",
