@@ -27,6 +27,7 @@ _WITHOUT_PORT = ("PING_CHECK", "MISC_CHECK")
 _RETRY = {"DNS_CHECK": 3, "MISC_CHECK": 0}
 _DELAY_BEFORE_RETRY = {"HTTP_GET": 3.0, "SSL_GET": 3.0}
 _PERSISTENT = 360  # seconds
+_EVERY_CLIENT = "255.255.255.255"  # a mask that tells all clients apart, as without one
 _MAX_ADDRESSES = 65536  # of a group
 _REGEX_OPTIONS = {"caseless": re.I, "multiline": re.M, "dotall": re.S, "extended": re.X, "utf": 0}
 _FLAGS = ("sh-fallback", "sh-port", "mh-fallback", "mh-port")
@@ -272,6 +273,7 @@ class _Reader:
                 raise block.error("a virtual_server without a port needs persistence_timeout.")
         if block.get("ops") and any(key.get("protocol") == "TCP" for key in keys):
             raise block.error("ops is for UDP: a TCP connection has many packets.", "ops")
+        granularity = block.get("persistence_granularity")
         flags = [flag for flag in _FLAGS if block.get(flag)]
         wrong = next((flag for flag in flags if not flag.startswith(f"{scheduler}-")), None)
         if wrong:
@@ -280,7 +282,7 @@ class _Reader:
             "scheduler": scheduler,
             "flags": flags,
             "persistent": persistent,
-            "netmask": block.get("persistence_granularity", "255.255.255.255"),
+            "netmask": None if granularity == _EVERY_CLIENT else granularity,
             "one_packet": block.get("ops", False),
         }
         port = _service_port(keys)
