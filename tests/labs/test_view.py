@@ -137,7 +137,9 @@ def _try(one: Watched) -> None:
     answers["quiesce"] = one.act("quiesce", **rule)
     answers["requests"] = one.act("requests", client="c2", count="3")
     answers["stop"] = one.act("stop", server="rs2")
-    answers["refused"] = one.act("request", client="c1")
+    answers["refused"] = poll_until(  # nginx takes a moment to end
+        lambda: one.act("request", client="c1"), lambda answer: answer["code"] != 0, 30
+    )
     answers["start"] = one.act("start", server="rs2")
     answers["served"] = poll_until(
         lambda: one.act("request", client="c1"), lambda answer: answer["code"] == 0, 30
