@@ -64,8 +64,9 @@ def address(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         yield found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(chromium: Any, address: str) -> Iterator[Any]:
+    """The replay, opened once for all tests that only look at it."""
     with opened(chromium, address) as found:
         yield found
 
@@ -110,6 +111,7 @@ def walks(page: Any) -> set[tuple[str, str, str]]:
 
 def choose(page: Any, client: str) -> None:
     """Choose the connection of this client by the filter and the list."""
+    page.click("#tab-packet")
     page.fill("#filter", client)
     page.locator("#panel-packet .chooser [role=option]", has_text=client).first.click()
     settled(page)

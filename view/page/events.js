@@ -54,7 +54,7 @@ export class Events {
 
   #finding(finding) {
     return make("section", { class: "finding" },
-      make("h3", null, `! ${finding.host}: ${finding.title}`),
+      make("h3", null, `! ${finding.host || "the lab"}: ${finding.title}`),
       make("p", null, finding.evidence || ""),
       finding.repair ? make("pre", null, finding.repair) : null);
   }
