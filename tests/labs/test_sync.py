@@ -57,7 +57,7 @@ def test_the_backup_has_what_the_master_has(seen: dict[str, Any]) -> None:
     assert len(ours) == 4
     assert seen["origins"] == ["SYNC"]
     assert seen["lead"] < patient(5)
-    assert seen["listing"].count("Masq    1      1          0") == 2
+    assert seen["listing"].count("Masq    1      1 ") == 2  # ftp's data connection has ended: inactive
     assert seen["listing"].count("Route   1      1          0") == 1
 
 
