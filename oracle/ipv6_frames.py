@@ -100,7 +100,7 @@ def sent() -> Iterator[Sent]:
         options = struct.pack("!BBBB4x", _TCP, 0, 1, 4)
         later = _tcp(CLIENT, VIP, 5000, port, _ACK)[40:]
         yield Sent(f"{method} options", CLIENTS, [_ip(CLIENT, VIP, _OPTIONS, options + later)])
-        if method in ("nat", "dr"):  # in a tunnel, the kernel makes a fragment of it again
+        if method in ("nat", "dr"):  # differs in tunnels: atomic-fragments
             yield Sent(f"{method} atomic", CLIENTS, [_fragment(_TCP, 0, later, more=False)])
         whole = _udp(CLIENT, VIP, 5000, port, bytes(range(200)) * 10)[40:]
         parts = [_fragment(_UDP, 0, whole[:1200], more=True), _fragment(_UDP, 1200, whole[1200:], more=False)]

@@ -341,6 +341,13 @@ def test_an_only_fragment_is_a_packet() -> None:
     assert checksums_are_right(there)
 
 
+def test_an_only_fragment_loses_its_header_in_a_tunnel() -> None:  # differs: atomic-fragments
+    packet = IPv6(src=CLIENT, dst=VIP) / IPv6ExtHdrFragment(id=5) / TCP(sport=1025, flags="S")
+    outer = Running(Method.TUN).forwarded(packet)
+    assert (outer.dst, outer.nh) == (SERVER, 41)
+    assert (outer.payload.nh, outer.payload.plen, outer.payload.dst) == (6, 20, VIP)
+
+
 def test_fragments_that_never_complete_are_answered() -> None:
     running = Running(Method.NAT)
     running.receive(_fragments()[0])
