@@ -36,7 +36,7 @@ from director.event_file import EventFile, seconds_since_the_epoch
 
 PROGRAM = "lvs-heartbeat"
 ANNOUNCE_TIMES, ANNOUNCE_EVERY = 5, 0.5  # gratuitous ARP, as heartbeat's send_arp
-_LAST_SCRIPTS = 10.0  # seconds for the scripts that run at the end
+_LAST_SCRIPTS = 10.0  # seconds for the scripts that run at the start, and at the end
 say = partial(launcher.say, PROGRAM)
 
 
@@ -81,12 +81,13 @@ class Beating:
         ended = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, ended.set)
+        runner = self._loop.create_task(self._run_scripts())
+        for group in self._folder.groups.values():  # left by one that was killed
+            self._take_down(group)
+        await self._finish_scripts()  # before the node can take a group over
         for way in self._ways:
             self._loop.add_reader(way.socket, self._receive, way)
         say(f"Node {self._folder.settings.node} runs, and waits for {self._folder.settings.peer}.")
-        for group in self._folder.groups.values():  # left by one that was killed
-            self._take_down(group)
-        runner = self._loop.create_task(self._run_scripts())
         self._change(lambda: self._node.start(self._loop.time()))
         await ended.wait()
         if self._timer:
@@ -94,8 +95,7 @@ class Beating:
         for way in self._ways:
             self._loop.remove_reader(way.socket)
         self._do(self._node.stop())
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._scripts.join(), _LAST_SCRIPTS)
+        await self._finish_scripts()
         runner.cancel()
         for way in self._ways:
             way.close()
@@ -187,6 +187,11 @@ class Beating:
             if trouble:
                 say(trouble)
             self._scripts.task_done()
+
+    async def _finish_scripts(self) -> None:
+        """Until all have run, or one of them takes too long."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._scripts.join(), _LAST_SCRIPTS)
 
     async def _announce_again(self, name: str) -> None:
         """As long as the group is held."""
