@@ -69,7 +69,8 @@ class Trial:
     def until(self, wanted: str) -> str:
         seen = poll_until(self.owners, lambda seen: seen == wanted, WAIT)
         if seen != wanted:
-            sys.exit(f"Owners and whom w has learnt: expected {wanted}, got {seen}.")
+            neighbours = self._net.attempt("w", "ip", "-s", "neigh").stdout
+            sys.exit(f"Owners and whom w has learnt: expected {wanted}, got {seen}.\n{neighbours}")
         return seen
 
     def meet(self) -> str:
@@ -77,7 +78,16 @@ class Trial:
         poll_until(
             lambda: self._net.attempt("w", "ping", "-c1", "-W1", VIP).returncode, lambda code: not code, WAIT
         )
+        self.until_noted("d1", 2)
         return self.until("d1, d1")
+
+    def notes(self, host: str) -> list[str]:
+        file = self._folder / f"{host}.notes"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def until_noted(self, host: str, lines: int) -> None:
+        """Scripts run after the address is up."""
+        poll_until(lambda: self.notes(host), lambda seen: len(seen) >= lines, WAIT)
 
     def all(self) -> dict[str, Any]:
         seen: dict[str, Any] = {}
@@ -86,6 +96,7 @@ class Trial:
         seen["both"] = self.meet()
         self.end("d1", signal.SIGKILL)
         seen["d1 is killed"] = self.until("d1 d2, d2")  # its kernel still has the VIP
+        self.until_noted("d2", 2)
         self.start("d1")
         seen["d1 comes back"] = self.until("d1, d1")
         self.end("d1", signal.SIGTERM)
@@ -93,7 +104,7 @@ class Trial:
         self.end("d2", signal.SIGTERM)
         seen["d2 stops"] = self.until("nobody, d2")
         for host in ("d1", "d2"):
-            seen[f"notes of {host}"] = (self._folder / f"{host}.notes").read_text().splitlines()
+            seen[f"notes of {host}"] = self.notes(host)
         return seen
 
 
