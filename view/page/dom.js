@@ -81,3 +81,13 @@ export function flagWords(flags) {
 }
 
 export const stillness = window.matchMedia("(prefers-reduced-motion: reduce)");
+
+// What fills a panel; `key` names what it shows, so that the same is not drawn again.
+export class Panel {
+  constructor(panel, player) {
+    this.player = player;
+    this.store = player.store;
+    this.panel = panel;
+    this.key = null;
+  }
+}

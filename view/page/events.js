@@ -1,6 +1,6 @@
 // What the director has said, and what the doctor has found.
 
-import { interval, make, setText, table } from "./dom.js";
+import { interval, make, Panel, setText, table } from "./dom.js";
 import { VirtualList } from "./list.js";
 import { countUntil, latest } from "./store.js";
 
@@ -62,12 +62,9 @@ export class Events {
 
 // ---- the hosts: the picture of the network as a table ----
 
-export class Hosts {
+export class Hosts extends Panel {
   constructor(panel, player) {
-    this.player = player;
-    this.store = player.store;
-    this.panel = panel;
-    this.key = null;
+    super(panel, player);
     this.host = null;
   }
 
@@ -112,14 +109,7 @@ export class Hosts {
 
 // ---- the checks of the lab or exercise ----
 
-export class Checks {
-  constructor(panel, player) {
-    this.player = player;
-    this.store = player.store;
-    this.panel = panel;
-    this.key = null;
-  }
-
+export class Checks extends Panel {
   update() {
     const { player, store } = this;
     const report = latest(store.reports, player.t);

@@ -1,6 +1,6 @@
 // The director's tables at the instant shown, and the states of a connection as a diagram.
 
-import { draw, endpoint, figure, interval, make, setText, table } from "./dom.js";
+import { draw, endpoint, figure, interval, make, Panel, setText, table } from "./dom.js";
 import { countUntil, latest } from "./store.js";
 
 const MOST = 200; // rows of a table; the filter of the connections finds the others
@@ -103,14 +103,7 @@ const PLACES = {
 };
 const [ACROSS, DOWN, BOX, TALL] = [180, 92, 126, 36];
 
-export class States {
-  constructor(panel, player) {
-    this.player = player;
-    this.store = player.store;
-    this.panel = panel;
-    this.key = null;
-  }
-
+export class States extends Panel {
   update() {
     const { player, store } = this;
     const { connection } = player;

@@ -1,19 +1,12 @@
 // Why this server: the scheduler's state as a picture, its own sentences, and the same as a table.
 
-import { draw, figure, make, table } from "./dom.js";
+import { draw, figure, make, Panel, table } from "./dom.js";
 import { latest } from "./store.js";
 
 const PATTERNS = 6; // fills that differ without colour; more servers than that also have their number
 const SHADES = 8;
 
-export class Why {
-  constructor(panel, player) {
-    this.player = player;
-    this.store = player.store;
-    this.panel = panel;
-    this.key = null;
-  }
-
+export class Why extends Panel {
   update() {
     const { player, store } = this;
     const own = player.connection && latest(player.connection.choices, Infinity);
