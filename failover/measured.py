@@ -183,7 +183,7 @@ BEGIN, END = "<!-- measured -->\n", "<!-- end of measured -->\n"
 def page_tables(found: Summary) -> str:
     """The tables as Markdown, with the machine and the pictures."""
     machine, settings = found["machine"], found["settings"]
-    load = f"; load average {machine['load']:g} when it began" if "load" in machine else ""
+    load = f",\nload average {machine['load']:g} when it began" if "load" in machine else ""
     parts = [
         f"Linux {machine['kernel']} on {machine['processors']} x {machine['processor']}, "
         f"{machine['system']}; engine {settings['engine']}{load}.",

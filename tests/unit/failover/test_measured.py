@@ -66,7 +66,7 @@ def test_the_page_says_how_busy_the_machine_was(journal: Journal) -> None:
     found = measured.summary(journal)
     assert "engine scapy.\n" in measured.page_tables(found)
     found["machine"]["load"] = 12.5
-    assert "engine scapy; load average 12.5 when it began.\n" in measured.page_tables(found)
+    assert "engine scapy,\nload average 12.5 when it began.\n" in measured.page_tables(found)
 
 
 def test_a_run_is_shown_again(journal: Journal, capsys: pytest.CaptureFixture[str]) -> None:
