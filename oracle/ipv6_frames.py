@@ -13,7 +13,6 @@ new recording as JSON.
 from __future__ import annotations
 
 import json
-import lzma
 import os
 import random
 import select
@@ -25,9 +24,9 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv6Address
 from pathlib import Path
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from oracle import packets
+from oracle import json_xz, packets
 
 FILE = Path(__file__).with_name("recorded") / "ipv6.json.xz"
 VIP, CLIENT = "2001:db8::80", "2001:db8:1::65"
@@ -42,18 +41,16 @@ _SYN, _ACK = 0x02, 0x10
 _ETHERTYPES = {4: b"\x08\x00", 6: b"\x86\xdd"}
 _QUIET = 0.4  # seconds without a frame, after which the kernel has sent all
 
-Recording = dict[str, Any]  # kernel, saved, frames (name, sent, and what came out of it), connections
+# kernel, saved, frames (name, sent, and what came out of it), connections
+Recording = json_xz.Recording
 
 
 def read(file: Path = FILE) -> Recording:
-    with lzma.open(file, "rt", encoding="ascii") as stream:
-        recording: Recording = json.load(stream)
-    return recording
+    return json_xz.read(file)
 
 
 def write(recording: Recording, file: Path = FILE) -> None:
-    with lzma.open(file, "wt", encoding="ascii") as stream:
-        json.dump(recording, stream, separators=(",", ":"))
+    json_xz.write(recording, file)
 
 
 def lines() -> Iterator[str]:

@@ -8,7 +8,6 @@ whose answer has the time in it, or shows a difference that is listed. Inside `u
 from __future__ import annotations
 
 import json
-import lzma
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from labs.methods import FLAGS, METHODS
-from oracle import packets
+from oracle import json_xz, packets
 from oracle.kernel import Kernel
 from oracle.play import Plane
 from oracle.recordings import made_now
@@ -28,18 +27,16 @@ FILE = Path(__file__).with_name("recorded") / "odd-packets.json.xz"
 _VIP = Place(1).vip
 _OWN = (packets.IPIP, packets.ICMP)  # their identification is the director's choice
 
-Recording = dict[str, Any]  # player, kernel; packets: name, side, frame, and the answers by method
+# player, kernel; packets: name, side, frame, and the answers by method
+Recording = json_xz.Recording
 
 
 def read(file: Path = FILE) -> Recording:
-    with lzma.open(file, "rt", encoding="ascii") as stream:
-        recording: Recording = json.load(stream)
-    return recording
+    return json_xz.read(file)
 
 
 def write(recording: Recording, file: Path = FILE) -> None:
-    with lzma.open(file, "wt", encoding="ascii") as stream:
-        json.dump(recording, stream, separators=(",", ":"))
+    json_xz.write(recording, file)
 
 
 def holds(recording: Recording, made: Sequence[str]) -> bool:
