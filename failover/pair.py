@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from availability.vrrp import wire
+from availability import vip
 from availability.vrrp.instances import Address
 from director.control.channel import ChannelError, call
 from director.ipvsadm import save_format
@@ -196,7 +196,7 @@ class Pair(Namespaces):
     def revive(self, host: str) -> None:
         """It comes back: the cables, the director, and no address of the other one."""
         for address in self._shared(host):
-            self._inside(host, lambda address=address: wire.remove_address(address))  # type: ignore[misc]
+            self._inside(host, lambda address=address: vip.remove_address(address))  # type: ignore[misc]
         run("ip", "-batch", "-", text="".join(f"link set {cable} up\n" for cable in self._cables(host)))
         self.start_director(host)
 
@@ -205,10 +205,10 @@ class Pair(Namespaces):
 
         def work() -> None:
             for address in self._shared(host):
-                wire.add_address(address)
+                vip.add_address(address)
             for _ in range(_ANNOUNCED):
                 for address in self._shared(host):
-                    wire.send_gratuitous_arp(address)
+                    vip.send_gratuitous_arp(address)
 
         self._inside(host, work)
 

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from availability import vip
 from availability.command_line import Parser
 from availability.config import ConfigError
 from availability.config.model import Configuration
@@ -28,7 +29,6 @@ from availability.heartbeat import ha_d, messages
 from availability.heartbeat.ha_d import Folder, Group, Medium
 from availability.heartbeat.takeover import Action, Do, Heartbeat, Node, Peer
 from availability.monitor import programs
-from availability.vrrp import wire
 from availability.vrrp.instances import Address
 from director import launcher
 from director.core.events import Event
@@ -163,7 +163,7 @@ class Beating:
     def _put_up(self, name: str, group: Group) -> None:
         """The addresses, with gratuitous ARP at once and a few times more ("fake"); then the scripts."""
         for address in group.addresses:
-            self._try(partial(wire.add_address, address), address.interface)
+            self._try(partial(vip.add_address, address), address.interface)
         self._announce(group.addresses)
         task = self._loop.create_task(self._announce_again(name))
         self._announcing.add(task)
@@ -172,7 +172,7 @@ class Beating:
 
     def _take_down(self, group: Group) -> None:
         for address in group.addresses:
-            self._try(partial(wire.remove_address, address), address.interface)
+            self._try(partial(vip.remove_address, address), address.interface)
         self._queue(group.resources[::-1], "stop")
 
     def _queue(self, resources: tuple[Address | Script, ...], last: str) -> None:
@@ -202,7 +202,7 @@ class Beating:
 
     def _announce(self, addresses: tuple[Address, ...]) -> None:
         for address in addresses:
-            self._try(partial(wire.send_gratuitous_arp, address), address.interface)
+            self._try(partial(vip.send_gratuitous_arp, address), address.interface)
 
     def _try(self, work: Callable[[], None], interface: str) -> None:
         """An interface may be gone, or its network full: the heartbeats go on."""

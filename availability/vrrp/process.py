@@ -14,16 +14,17 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from availability import vip
 from availability.command_line import Parser, take_priority
 from availability.config import ConfigError, model
 from availability.config.model import Configuration
 from availability.config.values import Script
 from availability.monitor import programs
-from availability.vrrp import instances, packets, sync_follower, wire
+from availability.vrrp import advertisements, instances, sync_follower
 from availability.vrrp.instances import Group, Instance
 from availability.vrrp.router import RESIGN, Action, Router, State
+from availability.vrrp.sockets import Wire
 from availability.vrrp.sync_follower import Follower, SyncDaemon
-from availability.vrrp.wire import Wire
 from director import launcher
 from director.control import SOCKET, SOCKET_VARIABLE
 from director.core.events import Event
@@ -50,7 +51,7 @@ class Running:
         return self.instance.settings.name
 
     def works(self) -> bool:
-        return all(wire.is_running(interface) for interface in self.instance.watched)
+        return all(vip.is_running(interface) for interface in self.instance.watched)
 
 
 class Vrrp:
@@ -81,7 +82,7 @@ class Vrrp:
             loop.add_signal_handler(number, ended.set)
         for one in self._running:
             for address in one.instance.addresses:  # left by one that was killed
-                self._try(one, lambda address=address: wire.remove_address(address))
+                self._try(one, lambda address=address: vip.remove_address(address))
             loop.add_reader(one.wire.receiver, self._receive, one)
         say(f"Running: {', '.join(one.name for one in self._running)}.")
         self._follower = Follower(self._daemon, self._socket, say) if self._daemon else None
@@ -129,8 +130,8 @@ class Vrrp:
     def _receive(self, one: Running) -> None:
         try:
             packet = one.wire.receive()
-            heard = packets.read(packet, one.instance.settings) if packet else None
-        except packets.Malformed as error:
+            heard = advertisements.read(packet, one.instance.settings) if packet else None
+        except advertisements.Malformed as error:
             if str(error) != one.complained:
                 one.complained = str(error)
                 say(f"{one.name} ignores advertisements of this virtual router with {error}.")
@@ -186,7 +187,7 @@ class Vrrp:
             elif action in times:
                 self._try(one, partial(one.wire.announce, one.instance.addresses, times[action]))
             else:
-                change = wire.add_address if action is Action.ADD_ADDRESSES else wire.remove_address
+                change = vip.add_address if action is Action.ADD_ADDRESSES else vip.remove_address
                 for address in one.instance.addresses:
                     self._try(one, lambda address=address, change=change: change(address))
 

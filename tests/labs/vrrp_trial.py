@@ -19,7 +19,7 @@ from typing import Any
 from scapy.layers.inet import IP
 from scapy.layers.l2 import ARP, Ether
 
-from availability.vrrp.packets import PROTOCOL
+from availability.vrrp.advertisements import PROTOCOL
 from labs.errors import LabError
 from labs.network.namespaces import Namespaces, run
 from labs.wait import patient, poll_until, wait_for

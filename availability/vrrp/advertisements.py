@@ -1,4 +1,4 @@
-"""VRRP's packets, by Scapy's layers: advertisements of versions 2 and 3, and gratuitous ARP.
+"""VRRP's advertisements, by Scapy's layers: versions 2 and 3.
 
 What is read comes from anyone on the network: all of it is checked, and what is wrong is Malformed. Version 2
 has keepalived's layout, with 8 bytes of authentication data in any case.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 
 from scapy.layers.inet import IP, in4_chksum
-from scapy.layers.l2 import ARP, Ether
 from scapy.layers.vrrp import VRRP, VRRPv3
 from scapy.utils import checksum
 
@@ -19,7 +18,6 @@ PROTOCOL = 112
 TTL = 255  # anything less has passed a router
 _HEADER, _AUTHENTICATION, _IP_HEADER = 8, 8, 20
 _PASSWORD = 1  # the authentication type
-_BROADCAST = "ff:ff:ff:ff:ff:ff"
 
 
 class Malformed(Exception):
@@ -92,9 +90,3 @@ def _check_addresses(found: list[str], settings: Settings) -> None:
         raise Malformed(
             f"the addresses {', '.join(found) or 'none'} instead of {', '.join(settings.addresses)}"
         )
-
-
-def gratuitous_arp(mac: str, address: str) -> bytes:
-    """A broadcast ARP request for an address by its owner, as keepalived sends it."""
-    arp = ARP(op="who-has", hwsrc=mac, psrc=address, hwdst=_BROADCAST, pdst=address)
-    return bytes(Ether(src=mac, dst=_BROADCAST) / arp)

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from availability.vrrp import packets
-from availability.vrrp.packets import Malformed
+from availability import vip
+from availability.vrrp import advertisements
+from availability.vrrp.advertisements import Malformed
 from availability.vrrp.router import Advertisement, Settings
 from tests.conftest import LONG
 
@@ -21,23 +22,23 @@ SOURCE = "203.0.113.2"
 
 def packet(settings: Settings, payload: bytes | None = None, ttl: int = 255) -> bytes:
     """An IP packet as a raw socket delivers it."""
-    payload = packets.advertisement(settings, SOURCE, 150) if payload is None else payload
+    payload = advertisements.advertisement(settings, SOURCE, 150) if payload is None else payload
     addresses = bytes((203, 0, 113, 2, 224, 0, 0, 18))
     return struct.pack("!BBHHHBBH", 0x45, 0xC0, 20 + len(payload), 1, 0, ttl, 112, 0) + addresses + payload
 
 
 def test_the_bytes_are_those_that_keepalived_sends() -> None:
     """Captured from keepalived 2.2.7: router id 51, priority 150, addresses .1 and .7."""
-    assert packets.advertisement(V2, SOURCE, 150).hex() == (
+    assert advertisements.advertisement(V2, SOURCE, 150).hex() == (
         "213396020001" + "XXXX" + "cb007101cb007107" + "0000000000000000"
-    ).replace("XXXX", packets.advertisement(V2, SOURCE, 150).hex()[12:16])
-    assert packets.advertisement(V3, SOURCE, 150).hex()[:12] == "313396020014"
+    ).replace("XXXX", advertisements.advertisement(V2, SOURCE, 150).hex()[12:16])
+    assert advertisements.advertisement(V3, SOURCE, 150).hex()[:12] == "313396020014"
 
 
 @pytest.mark.parametrize("settings", [V2, V3, SECRET], ids=["2", "3", "password"])
 def test_what_is_sent_is_understood(settings: Settings) -> None:
-    assert packets.read(packet(settings), settings) == Advertisement(SOURCE, 150, settings.interval)
-    assert packets.read(packet(settings), replace(settings, vrid=52)) is None
+    assert advertisements.read(packet(settings), settings) == Advertisement(SOURCE, 150, settings.interval)
+    assert advertisements.read(packet(settings), replace(settings, vrid=52)) is None
 
 
 @pytest.mark.parametrize(
@@ -59,12 +60,12 @@ def test_what_is_sent_is_understood(settings: Settings) -> None:
 )
 def test_another_configuration_is_refused(sent: Settings, mine: Settings, why: str) -> None:
     with pytest.raises(Malformed, match=f"^{why}"):
-        packets.read(packet(sent), mine)
+        advertisements.read(packet(sent), mine)
 
 
 def test_a_packet_that_has_passed_a_router_is_refused() -> None:
     with pytest.raises(Malformed, match=r"^TTL 254 instead of 255$"):
-        packets.read(packet(V2, ttl=254), V2)
+        advertisements.read(packet(V2, ttl=254), V2)
 
 
 @pytest.mark.parametrize("settings", [V2, V3, SECRET], ids=["2", "3", "password"])
@@ -88,7 +89,7 @@ def test_a_damaged_packet_is_never_an_exception_nor_a_master(settings: Settings)
     accepted = set[bytes]()
     for one in damaged:
         try:
-            found = packets.read(one, settings)
+            found = advertisements.read(one, settings)
         except Malformed:
             continue
         if found is not None:
@@ -97,7 +98,7 @@ def test_a_damaged_packet_is_never_an_exception_nor_a_master(settings: Settings)
 
 
 def test_gratuitous_arp_is_a_request_by_the_owner() -> None:
-    frame = packets.gratuitous_arp("02:00:00:00:00:01", "203.0.113.1")
+    frame = vip.gratuitous_arp("02:00:00:00:00:01", "203.0.113.1")
     assert frame.hex() == (
         "ffffffffffff02000000000108060001080006040001020000000001cb007101ffffffffffffcb007101"
     )
