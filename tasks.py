@@ -86,7 +86,7 @@ def _lab_task(method: str, description: str, options: type[LabOptions] = LabOpti
 
 
 def _watcher(options: ViewOptions) -> Any:
-    from view.live import LiveView  # late: few labs are watched
+    from view.live_view import LiveView  # late: few labs are watched
 
     return LiveView(options)
 

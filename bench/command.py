@@ -12,12 +12,12 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
 from bench import contenders, growth_run, measures, plots, tables
+from bench.figures import Results
 from bench.growth_results import GrowthResults
-from bench.machine import describe
+from bench.measured_on import describe
 from bench.options import BenchOptions
-from bench.results import Results
-from bench.run import Plan, measure, steps
-from bench.run import Progress as Say
+from bench.rounds import Plan, measure, steps
+from bench.rounds import Progress as Say
 from labs.errors import BadRequest
 from labs.machine import capabilities
 from labs.methods import METHODS

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.figures import Spread
 from bench.growth import DIMENSIONS
 from bench.measures import Figure
-from bench.results import Spread
 from bench.tables import CUT_SHORT, Titled, markdown, number
 
 

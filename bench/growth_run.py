@@ -8,11 +8,11 @@ from pathlib import Path
 
 from bench import contenders
 from bench.contenders import directors
+from bench.figures import DIRECT
 from bench.growth import DIMENSIONS, FIRST_SERVER, METHOD, Dimension, Step
 from bench.growth_results import GrowthResults
 from bench.many_clients import drop_all
-from bench.results import DIRECT
-from bench.run import Progress
+from bench.rounds import Progress
 from bench.testbed import SERVER, Testbed
 from director import engines
 from labs.errors import LabError

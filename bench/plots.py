@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import contenders
+from bench.figures import Results, Spread
 from bench.growth import DIMENSIONS
 from bench.growth_results import GrowthResults
 from bench.measures import Figure
-from bench.results import Results, Spread
 from labs.methods import TITLES
 
 _OURS = ("ebpf", "ebpf_short_cut", "scapy")  # their bars are darker

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import contenders, measures
-from bench.machine import sentence
-from bench.results import DIRECT, YARDSTICK, Results
+from bench.figures import DIRECT, YARDSTICK, Results
+from bench.measured_on import sentence
 from labs.methods import TITLES
 from labs.terminal.screen import WIDE, make_console, table_box
 

@@ -29,7 +29,7 @@ from doctor.collect_lab import collect_lab
 from labs.checks.result import Check
 from labs.machine import capabilities
 from labs.network.sandbox import run_in_sandbox
-from labs.run.build import Builder
+from labs.run.builder import Builder
 from labs.run.control_server import ABOUT, SOCKET, ControlServer
 from labs.run.evidence import Evidence, give_to_owner_of
 from labs.run.lab import EXPECTED_ERRORS, build_error

@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.machine import describe
-from compare import experiment, plots, report
+from bench.measured_on import describe
+from compare import plots, report
 from compare.dispatch import approaches
-from compare.dispatch import experiment as dispatching
+from compare.dispatch import server_death as dispatching
 from compare.experiment import Part
 from compare.options import CompareOptions
 from compare.progress import Progress
@@ -39,7 +39,7 @@ def compare(options: CompareOptions) -> int:
     capabilities.require_for(LabOptions(engine=settings.engine))
     if options.dispatch:
         return carry_out({"engine": options.engine}, tuple(dispatching.parts(options.engine)))
-    return carry_out(settings.as_dict(), tuple(experiment.parts(settings)))
+    return carry_out(settings.as_dict(), tuple(dispatching.parts(settings)))
 
 
 def settings_of(options: CompareOptions) -> Settings:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from compare import trials
+from compare import one_server
 from compare.point import Point
 from compare.progress import Progress
 from compare.results import Finding, Journal
@@ -18,7 +18,7 @@ from compare.scaling import Scaling
 from compare.settings import Settings
 from labs.methods import TITLES
 from labs.plan import Plan, plan_for
-from labs.run.build import Builder
+from labs.run.builder import Builder
 from labs.run.evidence import Evidence
 from labs.run.lab import EXPECTED_ERRORS
 from labs.run.options import LabOptions
@@ -41,7 +41,7 @@ def parts(settings: Settings) -> Iterator[Part]:
     for method in settings.methods:
         yield Part(_scaling_steps(method, settings), _scaling(method, settings))
     for method in settings.methods:
-        for place in trials.PLACES:
+        for place in one_server.PLACES:
             yield Part({_trial_name(method, place): _TRIAL}, _trials(method, place, settings))
 
 
@@ -78,9 +78,9 @@ def _trials(method: str, place: str, settings: Settings) -> Callable[[Journal, P
         name = _trial_name(method, place)
         with noting(journal, [name]):
             with progress.step(name) as notes:
-                options = replace(trials.OPTIONS, engine=settings.engine)
-                run = build(trials.plan_at(method, place), options, journal.file.parent)
-                found = list(trials.Trial(run, method, place).findings())
+                options = replace(one_server.OPTIONS, engine=settings.engine)
+                run = build(one_server.plan_at(method, place), options, journal.file.parent)
+                found = list(one_server.Trial(run, method, place).findings())
                 answers = (_answer(finding) for finding in found[-3:])
                 notes.append(", ".join(answers))
             for finding in found:

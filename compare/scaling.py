@@ -17,7 +17,7 @@ from pathlib import Path
 
 from compare.point import Point, Processors, Sample, bytes_at, samples_in
 from compare.settings import Settings
-from labs.controller.client import PortCounters
+from labs.controller.controller_client import PortCounters
 from labs.errors import BuildFailed, LabError
 from labs.methods import FLAGS
 from labs.network import addresses
@@ -26,7 +26,7 @@ from labs.plan import RealServer
 from labs.run.running import RunningLab
 from labs.wait import patient, poll_until
 
-_LOAD = Path(__file__).resolve().parent / "load.py"
+_LOAD = Path(__file__).resolve().parent / "clients.py"
 _LARGEST = "/10m.bin"
 _BURST = 2 * 1514  # bytes that may be sent at once after a pause: two frames
 _SERVER_QUEUE, _DIRECTOR_QUEUE = 100, 5000  # frames

@@ -15,7 +15,7 @@ from doctor.state import DirectorState, Down, HostState, LabState, Paired, Proce
 from labs.checks.failures import router_sees
 from labs.errors import LabError
 from labs.hosts.environment import DIRECTOR
-from labs.run.pair import PairedDirector
+from labs.run.paired_director import PairedDirector
 from labs.run.running import RunningLab
 from labs.run.takeover import CONFIGURATION
 from labs.wait import patient

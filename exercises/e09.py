@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from classroom.checks.packet_properties import path_mtu_learnt, uploads_arrive
 from classroom.checks.service import all_served, fair_shares
-from classroom.checks.wire import path_mtu_learnt, uploads_arrive
 from classroom.model import Edit, Exercise, Fault, Repair, Solution
 
 EXERCISE = Exercise(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from classroom.checks.connections import idle_connections_survive, idle_timeout, new_connections_answered
+from classroom.checks.open_connections import idle_connections_survive, idle_timeout, new_connections_answered
 from classroom.model import Edit, Exercise, Fault, Repair, Solution
 
 EXERCISE = Exercise(

@@ -5,7 +5,7 @@ The director has one more script than in the labs, drain.sh, which has been run 
 
 from __future__ import annotations
 
-from classroom.checks.connections import (
+from classroom.checks.open_connections import (
     DRAIN_SCRIPT,
     drain_script_succeeds,
     draining,

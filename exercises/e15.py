@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from classroom.checks.packet_properties import none_damaged, vip_pinged
 from classroom.checks.service import all_served, fair_shares
-from classroom.checks.wire import none_damaged, vip_pinged
 from classroom.model import SERVERS, Edit, Exercise, Fault, Repair, Solution
 
 EXERCISE = Exercise(

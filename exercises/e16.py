@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from classroom.checks.packet_properties import only_the_vip
 from classroom.checks.service import all_served, fair_shares
-from classroom.checks.wire import only_the_vip
 from classroom.model import Edit, Exercise, Fault, Repair, Solution
 
 _WAY = """

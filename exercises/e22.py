@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from classroom.checks.downloads import clients_untouched, downloads_arrive
+from classroom.checks.packet_properties import uploads_arrive
 from classroom.checks.service import all_served, fair_shares
-from classroom.checks.wire import uploads_arrive
 from classroom.model import Edit, Exercise, Fault, Repair, Solution
 
 EXERCISE = Exercise(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from classroom.checks.directors import one_owner
 from classroom.checks.service import all_served
+from classroom.checks.two_directors import one_owner
 from classroom.model import Edit, Exercise, Fault, Repair, Solution
 
 EXERCISE = Exercise(methods=("ha",), checks=(one_owner, all_served), diagnosis=False)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from classroom.checks.directors import no_new_users, users_finish
 from classroom.checks.service import all_served
+from classroom.checks.two_directors import no_new_users, users_finish
 from classroom.model import Edit, Exercise, Fault, Repair, Solution
 
 _DIRECTORS = ("d1", "d2")

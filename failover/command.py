@@ -12,7 +12,7 @@ from types import ModuleType
 from rich.table import Table
 from rich.text import Text
 
-from bench.machine import describe
+from bench.measured_on import describe
 from compare.progress import Progress
 from compare.results import Journal
 from director import engines

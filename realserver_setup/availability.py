@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from director.core.real_server import Method
-from realserver_setup import values
+from realserver_setup import validators
 from realserver_setup.build import Interface
 
 VRID = 51  # the number of the virtual router, and of the synchronisation daemons
@@ -64,8 +64,8 @@ class AvailabilitySetup:
     sync: bool
 
     def __post_init__(self) -> None:
-        values.host_name("name", self.name)
-        values.host_name("peer", self.peer)
+        validators.host_name("name", self.name)
+        validators.host_name("peer", self.peer)
 
     @property
     def vip(self) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from director.core.real_server import Method
-from realserver_setup import values
+from realserver_setup import validators
 from realserver_setup.errors import InvalidValue
 
 _METHODS = (Method.NAT, Method.TUN, Method.DR)
@@ -30,9 +30,9 @@ class Interface:
     prefix: int
 
     def __post_init__(self) -> None:
-        values.interface("interface", self.name)
-        values.prefix("prefix", self.prefix)
-        values.address_in_network("address", self.address, self.prefix)
+        validators.interface("interface", self.name)
+        validators.prefix("prefix", self.prefix)
+        validators.address_in_network("address", self.address, self.prefix)
 
     @property
     def network(self) -> IPv4Network:
@@ -60,8 +60,8 @@ class Route:
     gateway: str
 
     def __post_init__(self) -> None:
-        values.destination("destination", self.destination)
-        values.address("gateway", self.gateway)
+        validators.destination("destination", self.destination)
+        validators.address("gateway", self.gateway)
 
     @property
     def network(self) -> str:
@@ -83,12 +83,12 @@ class Rule:
     weight: int | None = None  # None is 1: no -w, as published
 
     def __post_init__(self) -> None:
-        values.one_of("protocol", self.protocol, ("tcp", "udp"))
-        values.port("port", self.port)
-        values.address("server", self.server)
-        values.port("server_port", self.server_port)
+        validators.one_of("protocol", self.protocol, ("tcp", "udp"))
+        validators.port("port", self.port)
+        validators.address("server", self.server)
+        validators.port("server_port", self.server_port)
         if self.weight is not None:
-            values.weight("weight", self.weight)
+            validators.weight("weight", self.weight)
 
     @property
     def option(self) -> str:
@@ -119,10 +119,10 @@ class RealServerSetup:
     def __post_init__(self) -> None:
         if self.method not in _METHODS:
             raise InvalidValue("method", "NAT, TUN or DR", self.method)
-        values.host_name("name", self.name)
-        values.neighbour("gateway", self.gateway, self.interface.network, self.interface.address)
+        validators.host_name("name", self.name)
+        validators.neighbour("gateway", self.gateway, self.interface.network, self.interface.address)
         _check_vip(self.vip, self.interface.address)
-        values.port("http_port", self.http_port)
+        validators.port("http_port", self.http_port)
 
     @property
     def interfaces(self) -> tuple[Interface, ...]:
@@ -155,11 +155,11 @@ class DirectorSetup:
     def __post_init__(self) -> None:
         if self.method not in _METHODS:
             raise InvalidValue("method", "NAT, TUN or DR", self.method)
-        values.host_name("name", self.name)
-        values.aliased_interface("outside", self.outside.name)
+        validators.host_name("name", self.name)
+        validators.aliased_interface("outside", self.outside.name)
         _check_distinct(self.interfaces)
         _check_vip(self.vip, *(interface.address for interface in self.interfaces))
-        values.neighbour("gateway", self.gateway, self.outside.network, self.outside.address)
+        validators.neighbour("gateway", self.gateway, self.outside.network, self.outside.address)
         _check_routes(self.routes, self.interfaces)
         _check_rules(self.rules, self.method)
 
@@ -177,7 +177,7 @@ class RouterSetup:
     routes: tuple[Route, ...] = ()
 
     def __post_init__(self) -> None:
-        values.host_name("name", self.name)
+        validators.host_name("name", self.name)
         _check_distinct(self.interfaces)
         _check_routes(self.routes, self.interfaces)
 
@@ -191,8 +191,8 @@ class ClientSetup:
     gateway: str
 
     def __post_init__(self) -> None:
-        values.host_name("name", self.name)
-        values.neighbour("gateway", self.gateway, self.interface.network, self.interface.address)
+        validators.host_name("name", self.name)
+        validators.neighbour("gateway", self.gateway, self.interface.network, self.interface.address)
 
     @property
     def interfaces(self) -> tuple[Interface, ...]:
@@ -203,7 +203,7 @@ Setup = RealServerSetup | DirectorSetup | RouterSetup | ClientSetup
 
 
 def _check_vip(vip: str, *own: str) -> None:
-    if values.address("vip", vip) in own:
+    if validators.address("vip", vip) in own:
         raise InvalidValue("vip", "an address other than the node's own", vip)
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from realserver_setup.values import host_name
+from realserver_setup.validators import host_name
 
 SIZES = {"1k.bin": 1_000, "100k.bin": 100_000, "1m.bin": 1_000_000, "10m.bin": 10_000_000}
 UPLOAD = "upload"

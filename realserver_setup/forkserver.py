@@ -6,7 +6,7 @@ where `pid` is any process in the daemon's future network namespace. Output is a
     {"name": "rs1", "daemon": "ftpd", "pid": 4720, "ready": true}
 once it listens (ftpd) or its device exists (tunl0), or "error" with a sentence in place of the last two
 fields. The daemons end with this process, and it ends with its standard input. Its client is
-realserver_setup.launcher.
+realserver_setup.forkserver_client.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from pyftpdlib.handlers import FTPHandler  # type: ignore[import-untyped, unused
 from pyftpdlib.handlers.ftp.dispatchers import ActiveDTP  # type: ignore[import-untyped, unused-ignore]
 from pyftpdlib.servers import FTPServer  # type: ignore[import-untyped, unused-ignore]
 
-from realserver_setup import values
+from realserver_setup import validators
 from realserver_setup.errors import DaemonFailed, InvalidValue
 from realserver_setup.files import UPLOAD
 
@@ -46,7 +46,7 @@ class Ftpd:
 
     def __post_init__(self) -> None:
         for field in ("port", "first_passive", "last_passive"):
-            values.port(field, getattr(self, field))
+            validators.port(field, getattr(self, field))
         if self.port < 2 or self.first_passive > self.last_passive:
             raise InvalidValue("port, first_passive, last_passive", "a port from 2, first up to last", self)
         if not Path(self.root).is_dir():

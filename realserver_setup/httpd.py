@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from realserver_setup import values
+from realserver_setup import validators
 from realserver_setup.errors import InvalidValue
 from realserver_setup.render import configuration
 
@@ -31,9 +31,9 @@ class Httpd:
     can_fail: bool = False
 
     def __post_init__(self) -> None:
-        values.host_name("name", self.name)
+        validators.host_name("name", self.name)
         for port in self.ports:
-            values.port("ports", port)
+            validators.port("ports", port)
         if not self.ports or len(set(self.ports)) < len(self.ports):
             raise InvalidValue("ports", "at least one, each once", self.ports)
 

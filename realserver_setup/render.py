@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, Tem
 
 from realserver_setup.build import TUNNEL, ClientSetup, DirectorSetup, RealServerSetup, RouterSetup, Setup
 from realserver_setup.errors import RenderError
-from realserver_setup.values import one_of
+from realserver_setup.validators import one_of
 
 DIALECTS = ("1999", "iproute2")
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from director.engines import tuntap
 from realserver_setup.build import TUNNEL
 from realserver_setup.errors import DaemonFailed
-from realserver_setup.values import interface
+from realserver_setup.validators import interface
 
 _IPIP = socket.IPPROTO_IPIP
 _LARGEST = 65535  # bytes of an IPv4 packet; the kernel hands over whole ones, reassembled

@@ -55,7 +55,7 @@ _SECONDS = {
     "director/core/test_fuzz.py": 3,
     "director/core/test_transaction.py": 3,
     "director/engines/test_ipv4.py": 3,
-    "vm/test_machine.py": 3,
+    "vm/test_virtual_machine.py": 3,
     "classroom/grading/test_grade.py": 2,
     "classroom/grading/test_gradebook.py": 2,
     "classroom/test_exercises.py": 2,

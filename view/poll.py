@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from director.control.channel import ChannelError, call
-from labs.controller.client import ControllerClient, ControllerError
+from labs.controller.controller_client import ControllerClient, ControllerError
 from labs.hosts.environment import DIRECTOR
 from labs.run import json_lines
 from labs.run.processes import SOCKET

@@ -1,4 +1,4 @@
-"""The process of a live view: `python -m view.process`, started inside the sandbox by live.py.
+"""The process of a live view: `python -m view.process`, started inside the sandbox by live_view.py.
 
 It gets its configuration on standard input, as JSON, and the listening socket as a descriptor that was opened
 outside. Captures and events are read only while a page is open; then they are caught up with.

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
-from vm.kernel import cache
+from vm.kernel_packages import cache
 
 TEMPORARY = "tmp"  # in the folder: TMPDIR of the programs that start the machine
 _LOCK, _PREFIX = "lock", "run-"

@@ -14,10 +14,10 @@ from labs.errors import BadRequest, LabError
 from labs.run import evidence
 from oracle import ipv6_frames, odd_packets, recordings, twos
 from vm.budget import GRACE, RESULTS, summary
-from vm.kernel import ready
-from vm.machine import ROOT, Machine
+from vm.kernel_packages import ready
 from vm.options import VmTestOptions
 from vm.run_folder import run_folder
+from vm.virtual_machine import ROOT, Machine
 
 TASK_TIMEOUT = 3600.0  # seconds
 SUITE_TIMEOUT = 7200.0  # seconds without --minutes: six times what the tests take on two processors
@@ -38,7 +38,7 @@ _TESTS = ("tests/vm", "tests/labs/test_oracle_live.py", "tests/labs/test_directo
 def run_task(words: Sequence[str], *, shell: bool, series: str = "", seconds: float = TASK_TIMEOUT) -> int:
     """Run a task of ./inv in the machine, or a shell; its exit code. Raises LabError.
 
-    `series` of the kernel to boot, if not this distribution's (vm/kernel.py).
+    `series` of the kernel to boot, if not this distribution's (vm/kernel_packages.py).
     """
     if not words and not shell:
         raise BadRequest("./inv vm needs a task, such as ./inv vm lab-nat, or --shell.")
@@ -58,7 +58,7 @@ def run_task(words: Sequence[str], *, shell: bool, series: str = "", seconds: fl
 def run_suite(options: VmTestOptions, *, here: bool | None = None) -> int:
     """Compare with kernel IPVS: of this kernel, if it has it, else in the machine; pytest's exit code.
 
-    With the series of a kernel (vm/kernel.py), the machine boots that one.
+    With the series of a kernel (vm/kernel_packages.py), the machine boots that one.
     """
     more, record, minutes = options.more, options.record, options.minutes
     machine = _machine(options.kernel, here=here)

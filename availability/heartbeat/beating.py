@@ -27,7 +27,7 @@ from availability.config.model import Configuration
 from availability.config.values import Script
 from availability.heartbeat import ha_d, messages
 from availability.heartbeat.ha_d import Folder, Group, Medium
-from availability.heartbeat.takeover import Action, Do, Heartbeat, Node, Peer
+from availability.heartbeat.node import Action, Do, Heartbeat, Node, Peer
 from availability.monitor import programs
 from availability.vrrp.instances import Address
 from director import launcher

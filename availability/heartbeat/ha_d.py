@@ -26,7 +26,7 @@ from availability.config import ConfigError, values
 from availability.config.text import Place
 from availability.config.values import Script
 from availability.heartbeat.messages import Key
-from availability.heartbeat.takeover import DEADTIME, KEEPALIVE, Settings
+from availability.heartbeat.node import DEADTIME, KEEPALIVE, Settings
 from availability.vrrp.instances import Address
 
 PORT = 694

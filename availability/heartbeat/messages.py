@@ -19,7 +19,7 @@ import hmac
 import zlib
 from dataclasses import dataclass
 
-from availability.heartbeat.takeover import Heartbeat
+from availability.heartbeat.node import Heartbeat
 
 MAX_SIZE = 1400  # bytes
 _FIRST, _LAST = ">>>", "<<<"

@@ -13,7 +13,7 @@ from availability.command_line import Parser
 from availability.config import ConfigError, model
 from availability.monitor import from_rules
 from availability.monitor.monitor import PROGRAM, CannotRun, Settings, count, run
-from availability.monitor.rules import Rules, RulesError
+from availability.monitor.monitored_rules import Rules, RulesError
 from availability.vrrp import instances, sync_follower
 from director.control import SOCKET, SOCKET_VARIABLE
 from director.control.cli import ToolError, print_output

@@ -21,8 +21,8 @@ from availability.config import ConfigError, model
 from availability.config.model import Configuration, Fields, RealServer, VirtualServer
 from availability.monitor import probes, programs
 from availability.monitor.checker import Checker, Outcome
+from availability.monitor.monitored_rules import DirectorLost, Name, Rules, RulesError
 from availability.monitor.pool import Change, Member, Pool
-from availability.monitor.rules import DirectorLost, Name, Rules, RulesError
 from director import launcher
 from director.core.events import Event
 from director.event_file import EventFile, seconds_since_the_epoch

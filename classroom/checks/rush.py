@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from classroom.checks import listed, needs, outcomes, title
-from classroom.checks.connections import Conversation
+from classroom.checks.open_connections import Conversation
 from classroom.checks.service import send_requests
 from classroom.model import Observations, Variant
 from labs.checks.result import Check

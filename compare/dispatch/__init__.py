@@ -3,6 +3,6 @@
 In the client, by DNS, in an application-level proxy (and by HTTP redirection), and at IP level.
 
 approaches.py  what each approach needs: programs, and how a server is taken out
-browse.py      the clients; experiment.py: one approach in one lab, with a server that dies
+browse.py      the clients; server_death.py: one approach in one lab, with a server that dies
 outcome.py     its result
 """

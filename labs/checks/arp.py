@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from labs.checks.result import Check
-from labs.controller.client import ArpSighting
+from labs.controller.controller_client import ArpSighting
 from labs.errors import BuildFailed
 from labs.hosts.host import probe
 from labs.network.topology import INTERNET, Interface, Role

@@ -24,7 +24,7 @@ from labs.hosts.host import Host, program
 from labs.network.topology import LAN, Role
 from labs.plan import RealServer
 from labs.run.options import HaOptions, LabOptions
-from labs.run.pair import PairedDirector
+from labs.run.paired_director import PairedDirector
 from labs.run.report import Failure
 from labs.run.running import RunningLab
 from labs.wait import patient, poll_until, wait_for

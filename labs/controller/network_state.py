@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from labs.controller.arp import ArpLog, Entry
-from labs.controller.queries import ArpSighting, ControlError, Port, PortCounters, Switch
+from labs.controller.arp_log import ArpLog, Entry
+from labs.controller.state_queries import ArpSighting, ControlError, Port, PortCounters, Switch
 from labs.controller.switching import MacTable
 from labs.wait import patient
 

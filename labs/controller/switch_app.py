@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from director.control.listener import Listener
-from labs.controller import framework, queries, switching
-from labs.controller.arp import ETHERTYPE_ARP, Frame, parse_arp, parse_frame
+from labs.controller import framework, state_queries, switching
+from labs.controller.arp_log import ETHERTYPE_ARP, Frame, parse_arp, parse_frame
 from labs.controller.framework import CONNECTED, DISCONNECTED, handles, ofp_event
 from labs.controller.network_state import Connection, NetworkState
 
@@ -31,7 +31,9 @@ class SwitchApp(framework.App):
     def start(self) -> None:
         """Called by the framework once switches can connect; only now the control socket appears."""
         super().start()
-        self._listener = Listener(self.control_path, lambda request: queries.answer(self._state, request))
+        self._listener = Listener(
+            self.control_path, lambda request: state_queries.answer(self._state, request)
+        )
         framework.spawn(self._serve)
 
     def _serve(self) -> None:

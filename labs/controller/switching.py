@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from labs.controller.arp import ETHERTYPE_ARP, ETHERTYPE_IPV6, is_group
+from labs.controller.arp_log import ETHERTYPE_ARP, ETHERTYPE_IPV6, is_group
 
 LARGEST = 8192  # addresses of one switch; frames from further ones are forwarded, but not learnt
 

@@ -21,7 +21,7 @@ from realserver_setup.apply import Result
 
 
 def probe(kind: str, *arguments: object) -> list[str]:
-    """The command for a probe (labs/hosts/probes.py): `connect` or `arp`."""
+    """The command for a probe (labs/hosts/in_host.py): `connect` or `arp`."""
     return program(_PROBES, kind, *arguments)
 
 
@@ -89,7 +89,7 @@ class Host:
         return ["mnexec", "-a", str(self.pid), *argv]
 
 
-_PROBES = Path(__file__).resolve().parent / "probes.py"
+_PROBES = Path(__file__).resolve().parent / "in_host.py"
 _TIMEOUT = 60  # seconds
 
 

@@ -22,8 +22,8 @@ from labs.run.evidence import Evidence
 from labs.wait import patient, wait_for
 from realserver_setup import files
 from realserver_setup.apply import Result
+from realserver_setup.forkserver_client import Daemon, Kind, Launcher, ftp_commands
 from realserver_setup.httpd import FAILING, SLOW, Httpd, Request
-from realserver_setup.launcher import Daemon, Kind, Launcher, ftp_commands
 
 _HOME = Path("/run/lvs")
 

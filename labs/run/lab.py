@@ -27,7 +27,7 @@ from labs.hosts.setups import show_scripts
 from labs.machine import capabilities
 from labs.network.sandbox import run_in_sandbox
 from labs.plan import Plan, plan_for
-from labs.run.build import Builder
+from labs.run.builder import Builder
 from labs.run.control_server import ControlServer
 from labs.run.evidence import Evidence
 from labs.run.options import LabOptions, ViewOptions
@@ -44,7 +44,7 @@ Answers = Mapping[str, Callable[[RunningLab], Message]]
 
 
 class Watch(Protocol):
-    """Shows a lab while it runs (view/live.py); what it needs of the outside it has before the sandbox."""
+    """Shows a lab while it runs (view/live_view.py). It gets what lies outside the sandbox beforehand."""
 
     def start(self, running: RunningLab) -> None:
         """Begin to show it; called inside the sandbox, once the lab is built."""

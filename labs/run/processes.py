@@ -16,7 +16,7 @@ from typing import Any
 
 from director.control.channel import ChannelError, call
 from director.core.real_server import Method
-from labs.controller.client import ControllerClient
+from labs.controller.controller_client import ControllerClient
 from labs.hosts.environment import DIRECTOR
 from labs.hosts.host import Daemon, Host
 from labs.network.emulation import CONTROLLER_PORT

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # some of these import the checks, which import this file
-    from labs.controller.client import ControllerClient
+    from labs.controller.controller_client import ControllerClient
     from labs.hosts.client import Client
     from labs.hosts.server_farm import ServerFarm
     from labs.network.emulation import Network

@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from labs.controller.client import ControllerClient, PortCounters
+from labs.controller.controller_client import ControllerClient, PortCounters
 from labs.errors import BuildFailed
 from labs.network.emulation import OpenVSwitch
 from labs.network.sandbox import run_in_sandbox

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from compare.dispatch.approaches import APPROACHES
-from compare.dispatch.experiment import observe
+from compare.dispatch.server_death import observe
 from compare.experiment import build
 from labs.network.sandbox import run_in_sandbox
 from labs.plan import plan_for

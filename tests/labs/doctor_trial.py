@@ -28,7 +28,7 @@ from doctor.state import LabState
 from labs.hosts.host import Host
 from labs.network.sandbox import run_in_sandbox
 from labs.plan import plan_for
-from labs.run.build import Builder
+from labs.run.builder import Builder
 from labs.run.evidence import Evidence
 from labs.run.options import LabOptions
 from labs.run.running import RunningLab

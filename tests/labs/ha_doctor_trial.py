@@ -20,10 +20,10 @@ from doctor.queries import takeover_of
 from doctor.state import HostState
 from labs.network.sandbox import run_in_sandbox
 from labs.plan import plan_for
-from labs.run.build import Builder
+from labs.run.builder import Builder
 from labs.run.evidence import Evidence
 from labs.run.options import HaOptions
-from labs.run.pair import PairedDirector
+from labs.run.paired_director import PairedDirector
 from labs.run.running import RunningLab
 from labs.terminal.reporter import ConsoleReporter
 from labs.wait import poll_until

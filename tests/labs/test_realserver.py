@@ -42,8 +42,8 @@ from realserver_setup.build import (
     Setup,
 )
 from realserver_setup.errors import DaemonFailed, ScriptFailed
+from realserver_setup.forkserver_client import Daemon, Launcher, ftp_commands
 from realserver_setup.httpd import Httpd
-from realserver_setup.launcher import Daemon, Launcher, ftp_commands
 from realserver_setup.render import DIALECTS, script_for
 from realserver_setup.tunl0 import open_device
 

@@ -13,7 +13,7 @@ import pytest
 from labs.wait import patient
 from tests.labs.support import FROM_CHECKOUT, sandboxed
 
-TRIAL = Path(__file__).with_name("sync_trial.py")
+TRIAL = Path(__file__).with_name("kernel_sync_trial.py")
 LINE = "{} sync daemon (mcast={}, syncid={}, maxlen=1472, group=224.0.0.81, port=8848, ttl=1)\n"
 HOSTS = {"k": "from the kernel to ours", "o": "from ours to the kernel"}
 STATES = {"ESTABLISHED", "CLOSE_WAIT", "FIN_WAIT", "ASSURED", "UDP"}

@@ -33,7 +33,7 @@ from director.engines.ebpf.templates import SharedTemplates
 from director.engines.ebpf.upcall import EventReader, UpcallDevice
 from director.engines.engine import EngineError
 from director.engines.scapy.engine import ScapyEngine
-from director.engines.scapy.wire import ARP
+from director.engines.scapy.packet_sockets import ARP
 
 if TYPE_CHECKING:
     from director.core.director import Director

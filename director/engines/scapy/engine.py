@@ -33,8 +33,8 @@ from director.engines.scapy.host_kernel import HostKernel
 from director.engines.scapy.ipv6 import Malformed
 from director.engines.scapy.neighbour_discovery import neighbour_in
 from director.engines.scapy.next_hops import KernelRoutes, Neighbours, NextHop, Routes
+from director.engines.scapy.packet_sockets import ALL, SocketWire
 from director.engines.scapy.rewrite import METHODS
-from director.engines.scapy.wire import ALL, SocketWire
 
 if TYPE_CHECKING:
     from director.core.director import Director

@@ -1,7 +1,7 @@
 """Which packets of a flood get in.
 
-No table limits processor time: more SYNs can arrive than there is time to process. wire.py has one gate for
-SYNs, and one for other packets that belong to no connection.
+No table limits processor time: more SYNs can arrive than there is time to process. packet_sockets.py has one
+gate for SYNs, and one for other packets that belong to no connection.
 """
 
 from __future__ import annotations

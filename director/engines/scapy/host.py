@@ -1,4 +1,7 @@
-"""What the engine is given. The real ones: wire.py, next_hops.py, host_kernel.py; the fakes: fake.py."""
+"""What the engine is given: interfaces, routes, and the host's kernel.
+
+The real ones are in packet_sockets.py, next_hops.py and host_kernel.py, the fakes in fake.py.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from availability.config.values import Script
 from availability.heartbeat import beating, ha_d, messages
 from availability.heartbeat.ha_d import Medium
 from availability.heartbeat.messages import Key, Malformed
-from availability.heartbeat.takeover import Action, Do, Heartbeat, Node, Peer, Settings
+from availability.heartbeat.node import Action, Do, Heartbeat, Node, Peer, Settings
 from availability.vrrp.instances import Address
 
 VIP = "203.0.113.1"

@@ -17,7 +17,7 @@ from labs.plan import plan_for
 from labs.run.options import HaOptions
 from labs.wait import patient
 from realserver_setup.render import configuration
-from tests.unit.availability.files import FILES
+from tests.unit.availability.keepalived_files import FILES
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("keepalived"), reason="keepalived is missing (packages-ha.txt: apt install keepalived)"

@@ -13,7 +13,7 @@ from availability.config import ConfigError, model, text
 from availability.config.keywords import KEYWORDS, REFUSED
 from availability.config.model import Configuration, Timing
 from availability.monitor import command
-from tests.unit.availability.files import FILES, WEB
+from tests.unit.availability.keepalived_files import FILES, WEB
 
 EXAMPLE = Path(availability.__file__).parent / "example.conf"
 VIRTUAL = "virtual_server 203.0.113.1 80 "

@@ -9,8 +9,8 @@ import pytest
 
 from availability.config import model
 from availability.monitor import from_rules
+from availability.monitor.monitored_rules import DirectorLost, Rules, RulesError, name_of
 from availability.monitor.pool import Member, Pool
-from availability.monitor.rules import DirectorLost, Rules, RulesError, name_of
 from director.control.channel import ChannelError, Message
 from director.ipvsadm import save_format
 from tests.unit.director.ipvsadm.support import Table

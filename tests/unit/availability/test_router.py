@@ -14,7 +14,7 @@ from availability.config import ConfigError, model
 from availability.vrrp import instances, process
 from availability.vrrp.instances import Address
 from availability.vrrp.router import RESIGN, Action, Advertisement, Router, Settings, State
-from tests.unit.availability.files import FILES
+from tests.unit.availability.keepalived_files import FILES
 
 SETTINGS = Settings("a", "eth0", 51, addresses=("203.0.113.1",))
 TAKEOVER = [Action.ADVERTISE, Action.ADD_ADDRESSES, Action.ANNOUNCE]

@@ -13,7 +13,7 @@ from availability.vrrp import instances, sync_follower
 from availability.vrrp.sync_follower import Follower, SyncDaemon
 from director.control.channel import ChannelError, Message
 from labs.wait import patient
-from tests.unit.availability.files import FILES
+from tests.unit.availability.keepalived_files import FILES
 
 
 def read(folder: Path, line: str) -> SyncDaemon | None:

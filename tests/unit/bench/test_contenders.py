@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from bench import contenders, measures, run
+from bench import contenders, measures, rounds
+from bench.figures import Results
 from bench.measures import Measure, wrk
-from bench.results import Results
 from labs.errors import BuildFailed
 from labs.methods import METHODS
 
@@ -63,7 +63,7 @@ def test_what_a_contender_lacks_is_not_measured(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(measures, "get", lambda _: packets)
     results = Results({}, {})
     testbed: Any = None
-    run._measure("packets", testbed, 1, (0, "nat", "haproxy"), results)
+    rounds._measure("packets", testbed, 1, (0, "nat", "haproxy"), results)
     assert [(entry["figure"], entry["why"]) for entry in results.missing] == [
         ("packets", "HAProxy forwards no UDP"),
         ("cpu", "HAProxy forwards no UDP"),

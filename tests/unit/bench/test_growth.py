@@ -13,7 +13,7 @@ from bench import growth_run, plots
 from bench.growth import DIMENSIONS, Dimension
 from bench.growth_results import GrowthResults
 from director.ipvsadm import save_format
-from tests.unit.bench.test_results import MACHINE
+from tests.unit.bench.test_figures import MACHINE
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench import tables
+from bench.figures import Results
 from bench.growth_results import GrowthResults
-from bench.results import Results
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 FOLDER = DOCS / "bench"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from realserver_setup import forkserver
-from realserver_setup.launcher import Daemon, FtpCommand, ftp_commands
+from realserver_setup.forkserver_client import Daemon, FtpCommand, ftp_commands
 
 GOOD = {"name": "rs1", "pid": 1, "daemon": "ftpd", "log": "/dev/null", "options": {}}
 

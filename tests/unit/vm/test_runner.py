@@ -13,9 +13,9 @@ from oracle import ipv6_frames, odd_packets, recordings, twos
 from oracle.recordings import Recorded
 from vm import runner
 from vm.budget import GRACE, RESULTS, add_result, begin_results
-from vm.kernel import Kernel
-from vm.machine import TookTooLong
+from vm.kernel_packages import Kernel
 from vm.options import VmTestOptions
+from vm.virtual_machine import TookTooLong
 
 RELEASE = "6.1"
 

@@ -422,7 +422,7 @@ def test_a_backup_forwards_unless_backup_only() -> None:
 
 # ---- beside the kernel ----
 
-# What kernel IPVS (Linux 6.1) has sent when tests/vm/sync_trial.py gave it the packets below.
+# What kernel IPVS (Linux 6.1) has sent when tests/vm/kernel_sync_trial.py gave it the packets below.
 KERNELS_V1 = (
     "000702000e010000000600240000000000019c4100501f400000000000000384c633640bcb007101c000020200060024"
     "0000010000079c4200501f40000000000000003cc633640bcb007101c000020200060024000011000000000000511f41"

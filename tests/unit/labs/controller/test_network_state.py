@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from labs.controller import network_state
-from labs.controller.arp import Arp
+from labs.controller.arp_log import Arp
 from labs.controller.network_state import LOCAL_PORT, NetworkState, Replies
-from labs.controller.queries import ControlError, Port, PortCounters
+from labs.controller.state_queries import ControlError, Port, PortCounters
 
 
 class Request:

@@ -1,6 +1,6 @@
 """Makes docs/pictures/view.png, the picture of the live view, from a run of lab-nat in a real browser:
 
-.venv/bin/python -m tests.view.picture RUN docs/pictures/view.png
+.venv/bin/python -m tests.view.make_picture RUN docs/pictures/view.png
 """
 
 from __future__ import annotations

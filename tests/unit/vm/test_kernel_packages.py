@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from labs.errors import BadRequest, Unable
-from vm import kernel
+from vm import kernel_packages
 
 DEPENDS = {
     "linux-image-amd64": "linux-image-amd64\n  Depends: linux-image-6.1.0-56-amd64\n",
@@ -22,7 +22,7 @@ DEPENDS = {
 
 @pytest.fixture(autouse=True)
 def _packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "_output", lambda *command: DEPENDS.get(command[-1], ""))
+    monkeypatch.setattr(kernel_packages, "_output", lambda *command: DEPENDS.get(command[-1], ""))
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def _packages(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_the_packages_of_a_kernel(meta: str, packages: list[str]) -> None:
-    assert list(kernel._parts(meta)) == packages
+    assert list(kernel_packages._parts(meta)) == packages
 
 
 def test_a_cached_kernel_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +50,7 @@ def test_a_cached_kernel_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (root / "boot").mkdir(parents=True)
     (root / "boot" / "vmlinuz-6.1.0-56-amd64").touch()
     (root / "unpacked").touch()
-    found = kernel.ready(lambda _sentence: pytest.fail("nothing has to be fetched"))
+    found = kernel_packages.ready(lambda _sentence: pytest.fail("nothing has to be fetched"))
     assert (found.root, found.release) == (root, "6.1.0-56-amd64")
     assert found.image.exists()
 
@@ -60,13 +60,13 @@ def test_without_package_lists_the_error_says_what_to_do(
 ) -> None:
     monkeypatch.setenv("LVS_CACHE", str(tmp_path))
     with pytest.raises(Unable, match="apt-get update"):
-        kernel.ready(lambda _sentence: None)
+        kernel_packages.ready(lambda _sentence: None)
 
 
 def test_an_unknown_series_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LVS_CACHE", str(tmp_path))
     with pytest.raises(BadRequest, match=r"--kernel 2\.4 is not known: choose one of 6\.1, 6\.12\."):
-        kernel.ready(lambda _sentence: None, "2.4")
+        kernel_packages.ready(lambda _sentence: None, "2.4")
     assert not list(tmp_path.iterdir())
 
 
@@ -75,15 +75,15 @@ def test_another_series_is_downloaded_from_its_own_release(
 ) -> None:
     """Of this machine's apt only the address of the mirror is used, and nothing is changed."""
     monkeypatch.setenv("LVS_CACHE", str(tmp_path))
-    monkeypatch.setattr(kernel, "_KEYS", tmp_path / "keys.gpg")
-    kernel._KEYS.touch()
+    monkeypatch.setattr(kernel_packages, "_KEYS", tmp_path / "keys.gpg")
+    kernel_packages._KEYS.touch()
     image = "linux-image-6.12.117+deb13-amd64"
     known = {
         "--print-architecture": "amd64",
         "Component: main": "http://mirror.example/debian\nhttp://other.example/debian",
         "linux-image-amd64": f"linux-image-amd64\n  Depends: {image}\n",
     }
-    monkeypatch.setattr(kernel, "_output", lambda *command: known.get(command[-1], ""))
+    monkeypatch.setattr(kernel_packages, "_output", lambda *command: known.get(command[-1], ""))
     ran: list[list[str]] = []
 
     def run(command: list[str], folder: Path, _seconds: float) -> None:
@@ -92,20 +92,20 @@ def test_another_series_is_downloaded_from_its_own_release(
             (folder / "boot").mkdir()
             (folder / "boot" / "vmlinuz-6.12.117+deb13-amd64").touch()
 
-    monkeypatch.setattr(kernel, "_run", run)
-    found = kernel.ready(lambda _sentence: None, "6.12")
+    monkeypatch.setattr(kernel_packages, "_run", run)
+    found = kernel_packages.ready(lambda _sentence: None, "6.12")
     assert (found.root, found.release) == (tmp_path / "kernel-6.12" / image, "6.12.117+deb13-amd64")
     sources = tmp_path / "kernel-6.12" / "apt" / "sources.list"
-    keys = kernel._KEYS
+    keys = kernel_packages._KEYS
     assert sources.read_text() == f"deb [signed-by={keys}] http://mirror.example/debian trixie main\n"
     assert [command[-1] for command in ran if command[0] == "apt-get"] == ["update", image]
     for command in ran[:2]:
         assert {f"Dir::Etc::SourceList={sources}", "Dir::Etc::SourceParts=/dev/null"} <= set(command)
-    assert kernel.ready(lambda _: pytest.fail("it is there"), "6.12") == found
+    assert kernel_packages.ready(lambda _: pytest.fail("it is there"), "6.12") == found
 
 
 def test_without_debians_keys_nothing_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LVS_CACHE", str(tmp_path))
-    monkeypatch.setattr(kernel, "_KEYS", tmp_path / "nowhere")
+    monkeypatch.setattr(kernel_packages, "_KEYS", tmp_path / "nowhere")
     with pytest.raises(Unable, match="install debian-archive-keyring"):
-        kernel.ready(lambda _sentence: None, "6.12")
+        kernel_packages.ready(lambda _sentence: None, "6.12")

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from director.control.channel import ChannelError, call
 from director.formats.dataclass_json import load
-from labs.controller.queries import ArpSighting, Port, PortCounters, Switch
+from labs.controller.state_queries import ArpSighting, Port, PortCounters, Switch
 from labs.errors import BuildFailed, LabError
 from labs.wait import patient, wait_for
 

@@ -11,10 +11,10 @@ import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.l2 import ARP
 
-from director.engines.scapy import wire
+from director.engines.scapy import packet_sockets
 from director.engines.scapy.host import Overflow
 from director.engines.scapy.offload import NOTHING
-from director.engines.scapy.wire import ALL, SocketWire
+from director.engines.scapy.packet_sockets import ALL, SocketWire
 from tests.unit.director.engines.support import CLIENT, SERVER, VIP, Running, framed
 
 
@@ -181,7 +181,7 @@ def test_drops_of_the_kernel_are_counted(trial: Trial) -> None:
 
 
 def test_a_wire_for_arp_only_has_one_socket(trial: Trial) -> None:
-    assert len(SocketWire("d-eth0", bytes(6), wire.ARP, cast(Any, FakeSocket()), None).sources) == 1
+    assert len(SocketWire("d-eth0", bytes(6), packet_sockets.ARP, cast(Any, FakeSocket()), None).sources) == 1
     assert trial.wire.overflow() == (0, 0, 0)
 
 

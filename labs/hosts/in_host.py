@@ -1,9 +1,9 @@
 """What runs inside a host of the lab to probe the network; prints the result, if any.
 
-    probes.py connect ADDRESS PORT SECONDS          the result of a connection attempt: `connected` or the
+    in_host.py connect ADDRESS PORT SECONDS          the result of a connection attempt: `connected` or the
                                                     name of the errno, such as ECONNREFUSED, EHOSTUNREACH, or
                                                     ETIMEDOUT (also after SECONDS without an answer)
-    probes.py arp INTERFACE OWN-ADDRESS ADDRESS...  sends ARP requests for some addresses; the controller of
+    in_host.py arp INTERFACE OWN-ADDRESS ADDRESS...  sends ARP requests for some addresses; the controller of
                                                     the switches records the replies
 
 Uses the standard library only, so it starts fast.

@@ -134,7 +134,7 @@ class Builder:
             host = hosts[self._director_setups()[0].name]
             yield DirectorProcess(host, plan.method, self._options, self._evidence)
             return
-        from labs.run.pair import PairedDirector  # late: most labs have one director
+        from labs.run.paired_director import PairedDirector  # late: most labs have one director
 
         for setup in plan.pair:
             yield PairedDirector(setup, self._network, self._options, self._evidence, self._scripts)
@@ -205,7 +205,7 @@ class Builder:
 
     def _make_available(self) -> None:
         """Start the checks of real servers and the takeover; the first director becomes the active one."""
-        from labs.run.pair import PairedDirector
+        from labs.run.paired_director import PairedDirector
 
         first, *others = (one for one in self._directors if isinstance(one, PairedDirector))
         first.make_available()

@@ -9,8 +9,8 @@ import pytest
 
 from director.control.channel import Message
 from director.control.listener import Listener
-from labs.controller.client import ControllerClient, ControllerError
-from labs.controller.queries import Port, PortCounters, Switch
+from labs.controller.controller_client import ControllerClient, ControllerError
+from labs.controller.state_queries import Port, PortCounters, Switch
 from labs.errors import BuildFailed
 from labs.wait import patient
 

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from classroom.checks import listed, needs, outcomes, title
-from classroom.checks.connections import Conversation
+from classroom.checks.open_connections import Conversation
 from classroom.checks.service import MIN_REQUESTS, send_requests
 from classroom.model import SERVERS, Observations, Variant
 from labs.checks.result import Check

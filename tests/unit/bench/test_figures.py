@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import tables
-from bench.results import Results, Sample
+from bench.figures import Results, Sample
 
 MACHINE: dict[str, object] = {
     "kernel": "6.1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compare.trials import FAR, NEAR, PLACES, changes, plan_at
+from compare.one_server import FAR, NEAR, PLACES, changes, plan_at
 from labs.network.topology import Role
 from realserver_setup.build import RealServerSetup
 from realserver_setup.render import scripts_for

@@ -30,7 +30,7 @@ from typing import IO
 from labs.errors import LabError, Unable
 from labs.wait import Deadline, patient
 from realserver_setup.syscalls import die_with_parent
-from vm.kernel import Kernel, cache
+from vm.kernel_packages import Kernel, cache
 from vm.run_folder import TEMPORARY
 
 ROOT = Path(__file__).resolve().parent.parent

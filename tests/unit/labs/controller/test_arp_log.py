@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labs.controller.arp import Arp, ArpLog, is_group, parse_arp, parse_frame
+from labs.controller.arp_log import Arp, ArpLog, is_group, parse_arp, parse_frame
 
 CLIENT, SERVER = bytes.fromhex("0200c6336465"), bytes.fromhex("0200cb00710b")
 HEADER = b"\xff" * 6 + CLIENT + b"\x08\x06"

@@ -1,4 +1,4 @@
-"""Clients that download without end: `load.py HOST CONNECTIONS PATH SECONDS`, on a client host of the lab.
+"""Clients that download without end: `clients.py HOST CONNECTIONS PATH SECONDS`, on a client host of the lab.
 
 Keeps that many downloads going, replacing each connection that ends or fails, and prints a line of JSON ten
 times a second until it is killed: the time, and what has arrived so far. The first connections are opened

@@ -12,9 +12,9 @@ import pytest
 
 from labs.errors import Unable
 from labs.wait import poll_until
-from vm import machine, pace
-from vm.kernel import Kernel
-from vm.machine import Machine, TookTooLong
+from vm import pace, virtual_machine
+from vm.kernel_packages import Kernel
+from vm.virtual_machine import Machine, TookTooLong
 
 STAND_IN = """\
 #!/bin/sh
@@ -29,9 +29,9 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     vng = tmp_path / "vng"
     vng.write_text(STAND_IN)
     vng.chmod(0o755)
-    monkeypatch.setattr(machine, "_vng", lambda: vng)
-    monkeypatch.setattr(machine, "_PREPARE", "")
-    monkeypatch.setattr(machine, "has_kvm", lambda _machine, _folder: False)
+    monkeypatch.setattr(virtual_machine, "_vng", lambda: vng)
+    monkeypatch.setattr(virtual_machine, "_PREPARE", "")
+    monkeypatch.setattr(virtual_machine, "has_kvm", lambda _machine, _folder: False)
     return Machine(Kernel(tmp_path / "kernel", "6.1"))
 
 
@@ -99,7 +99,7 @@ def test_a_machine_that_never_boots_is_given_up(stand_in: Machine, tmp_path: Pat
 def test_a_boot_that_hangs_is_ended(
     stand_in: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "BOOT_TIMEOUT", 1)
+    monkeypatch.setattr(virtual_machine, "BOOT_TIMEOUT", 1)
     (tmp_path / "vng").write_text('#!/bin/sh\necho "[    0.1] waiting"; exec sleep 600\n')
     with pytest.raises(TookTooLong, match=r"\d s, the limit for a boot; last output: .*waiting"):
         run(stand_in, tmp_path, "true")
@@ -145,7 +145,7 @@ def test_the_machine_ends_when_its_starter_is_killed(
 ) -> None:
     """With a PID namespace, and where the user may not have one."""
     if not namespaces:
-        monkeypatch.setattr(machine, "_namespace", lambda: ())
+        monkeypatch.setattr(virtual_machine, "_namespace", lambda: ())
     alive = tmp_path / "alive"
     starter = os.fork()
     if starter == 0:
@@ -173,7 +173,7 @@ def test_no_process_is_left_when_the_machine_has_ended(
     stand_in: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, namespaces: bool
 ) -> None:
     if not namespaces:
-        monkeypatch.setattr(machine, "_namespace", lambda: ())
+        monkeypatch.setattr(virtual_machine, "_namespace", lambda: ())
     assert run(stand_in, tmp_path, "sleep 6791 > /dev/null 2>&1 & exit 3") == 3
     assert not poll_until(lambda: sleeping("6791"), lambda found: not found, 10)
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bench import contenders, measures
-from bench.results import Results, Sample
+from bench.figures import Results, Sample
 from bench.testbed import Testbed
 from labs.errors import LabError
 from labs.methods import METHODS

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from labs.controller import queries
-from labs.controller.queries import ArpSighting, Port, PortCounters, Switch
+from labs.controller import state_queries
+from labs.controller.state_queries import ArpSighting, Port, PortCounters, Switch
 
 SWITCH = Switch("s1", 1, (Port(1, "s1-eth1"),))
 COUNTERS = PortCounters("s1", 1, 1, "s1-eth1", 10, 1000, 20, 2000)
@@ -36,7 +36,7 @@ class Told:
 
     def ports(self) -> tuple[PortCounters, ...]:
         if self.silent:
-            raise queries.ControlError("no port counters from s2 within 3 s")
+            raise state_queries.ControlError("no port counters from s2 within 3 s")
         return (COUNTERS,)
 
     def arp(self, since: int) -> tuple[ArpSighting, ...]:
@@ -51,7 +51,7 @@ class Told:
 
 
 def ask(request: dict[str, Any], told: Told | None = None) -> dict[str, Any]:
-    result: dict[str, Any] = json.loads(json.dumps(queries.answer(told or Told(), request)))
+    result: dict[str, Any] = json.loads(json.dumps(state_queries.answer(told or Told(), request)))
     return result
 
 
