@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 
 from rich.table import Table
@@ -18,7 +20,7 @@ from compare.results import Journal
 from director import engines
 from director.engines.engine import EngineError
 from failover import blackout, charts, measured, survival, sync_cost
-from failover.options import FailoverOptions
+from failover.options import STORIES, FailoverOptions
 from labs.errors import BadRequest, Unable
 from labs.machine import capabilities
 from labs.network.sandbox import run_in_sandbox
@@ -39,6 +41,8 @@ def failover(options: FailoverOptions) -> int:
     """Measure, show and keep; 0 when everything that can run here was measured. Raises LabError."""
     if options.show:
         return show(Path(options.show))
+    if options.keep:
+        _require_same_machine(options)
     patient(1)
     os.environ["PATH"] = capabilities.search_path()
     capabilities.require_programs({**_PROGRAMS, **(sync_cost.PROGRAMS if "cost" in options.stories else {})})
@@ -65,7 +69,7 @@ def failover(options: FailoverOptions) -> int:
         interrupted = True
     code = _finish(folder)
     if options.keep and code == 0:
-        _keep(folder)
+        _keep(folder, options)
     return _INTERRUPTED if interrupted else code
 
 
@@ -114,11 +118,38 @@ def _finish(folder: Path) -> int:
     return 0 if not found["missing"].keys() - excused else 1
 
 
-def _keep(folder: Path) -> None:
-    """Into the documentation: figures, pictures, and the tables of the page."""
+def _require_same_machine(options: FailoverOptions) -> None:
+    """One line of the page names the machine of all its figures. Raises BadRequest."""
+    kept, here = _kept(options), describe()
+    for name in ("kernel", "processor", "processors"):
+        if kept and kept["machine"][name] != here[name]:
+            raise BadRequest(
+                f"--keep --only {options.only}: the other figures in {KEPT.relative_to(ROOT)} are of another "
+                f"machine ({name} {kept['machine'][name]}, here {here[name]}): measure all, without --only."
+            )
+
+
+def _kept(options: FailoverOptions) -> measured.Summary:
+    """What the documentation has beside the stories that are measured now."""
+    path = KEPT / "failover.json"
+    if set(options.stories) == set(STORIES) or not path.exists():
+        return {}
+    found: measured.Summary = json.loads(path.read_text())
+    return found
+
+
+def _keep(folder: Path, options: FailoverOptions) -> None:
+    """Into the documentation: figures, pictures, and the tables of the page; other stories stay."""
+    found = measured.summary(Journal(folder / JOURNAL))
+    kept = _kept(options)
+    if kept:
+        found["machine"]["load"] = max(found["machine"]["load"], kept["machine"].get("load", 0.0))
+        found |= {story: kept[story] for story in STORIES if story not in options.stories}
     KEPT.mkdir(exist_ok=True)
-    for name in ("failover.json", "failover.csv", "blackout.png", "survival.png"):
-        if (folder / name).exists():
-            shutil.copy(folder / name, KEPT / name)
-    PAGE.write_text(measured.replaced(PAGE.read_text(), measured.summary(Journal(folder / JOURNAL))))
+    measured.write(found, KEPT)
+    with TemporaryDirectory() as drawn:
+        charts.draw(found, Path(drawn))
+        for image in Path(drawn).glob("*.png"):
+            shutil.copy(image, KEPT / image.name)
+    PAGE.write_text(measured.replaced(PAGE.read_text(), found))
     give_to_owner_of(ROOT, PAGE, KEPT, *KEPT.iterdir())

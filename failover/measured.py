@@ -100,7 +100,8 @@ def ratios(found: Summary, engine: str) -> list[float]:
     """New connections per second with synchronisation, to those without: round by round."""
     rates = {(row["round"], row["sync"]): row["rate"] for row in found["cost"] if row["engine"] == engine}
     rounds = sorted({number for number, _ in rates})
-    return [rates[number, True] / rates[number, False] for number in rounds if (number, False) in rates]
+    whole = [number for number in rounds if {(number, False), (number, True)} <= rates.keys()]
+    return [rates[number, True] / rates[number, False] for number in whole]
 
 
 # ---- tables: rows of cells, the first of which is the head ----

@@ -108,3 +108,45 @@ def test_the_page_shows_what_is_kept() -> None:
     page = command.PAGE.read_text()
     assert page == measured.replaced(page, found)
     assert len(measured.tables(found)) == 4
+
+
+def test_keeping_one_story_keeps_the_others(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other figures, the tables and the greater load of the two runs stay."""
+    kept = tmp_path / "docs" / "failover"
+    page = tmp_path / "docs" / "failover.md"
+    kept.mkdir(parents=True)
+    page.write_text(measured.BEGIN + measured.END)
+    monkeypatch.setattr(command, "KEPT", kept)
+    monkeypatch.setattr(command, "PAGE", page)
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    monkeypatch.setitem(MACHINE, "load", 0.5)
+    command._keep(journal_in(tmp_path / "first", load=2.0), FailoverOptions(keep=True))
+    command._keep(journal.path.parent, FailoverOptions(keep=True, only="blackout"))
+    found = json.loads((kept / "failover.json").read_text())
+    assert [row["seconds"] for row in found["blackout"]] == [0.03, 0.05, 0.04]
+    assert [row["rate"] for row in found["cost"]] == [77.0]
+    assert found["machine"]["load"] == 2.0
+    assert page.read_text() == measured.replaced(page.read_text(), found)
+    assert {path.name for path in kept.iterdir()} == {"failover.json", "failover.csv", "blackout.png"}
+
+
+def test_figures_of_another_machine_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "KEPT", tmp_path)
+    monkeypatch.setattr(command, "ROOT", tmp_path.parent)
+    found = {"machine": {**command.describe(), "kernel": "2.2.9"}}
+    (tmp_path / "failover.json").write_text(json.dumps(found))
+    with pytest.raises(BadRequest, match=r"of another machine \(kernel 2\.2\.9, here .*: measure all"):
+        command.failover(FailoverOptions(keep=True, only="cost"))
+
+
+def journal_in(folder: Path, load: float) -> Path:
+    """The folder of a run that measured the cost only."""
+    folder.mkdir()
+    made = Journal(folder / command.JOURNAL)
+    settings = {"kills": 3, "engine": "scapy", "quick": False}
+    made.add("begun", {"machine": {**MACHINE, "load": load}, "settings": settings, "planned": ["costs"]})
+    counts = {"connections": 1, "records": 1, "messages": 1}
+    made.add("cost", {"engine": "scapy", "round": 1, "sync": False, "rate": 77.0, **counts})
+    return folder
