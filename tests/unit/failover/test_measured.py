@@ -123,7 +123,7 @@ def test_keeping_one_story_keeps_the_others(
     monkeypatch.setattr(command, "ROOT", tmp_path)
     monkeypatch.setitem(MACHINE, "load", 0.5)
     command._keep(journal_in(tmp_path / "first", load=2.0), FailoverOptions(keep=True))
-    command._keep(journal.path.parent, FailoverOptions(keep=True, only="blackout"))
+    command._keep(journal.file.parent, FailoverOptions(keep=True, only="blackout"))
     found = json.loads((kept / "failover.json").read_text())
     assert [row["seconds"] for row in found["blackout"]] == [0.03, 0.05, 0.04]
     assert [row["rate"] for row in found["cost"]] == [77.0]
