@@ -143,7 +143,8 @@ def _keep(folder: Path, options: FailoverOptions) -> None:
     found = measured.summary(Journal(folder / JOURNAL))
     kept = _kept(options)
     if kept:
-        found["machine"]["load"] = max(found["machine"]["load"], kept["machine"].get("load", 0.0))
+        loads = [summary["machine"].get("load", 0.0) for summary in (found, kept)]
+        found["machine"]["load"] = max(loads)
         found |= {story: kept[story] for story in STORIES if story not in options.stories}
     KEPT.mkdir(exist_ok=True)
     measured.write(found, KEPT)

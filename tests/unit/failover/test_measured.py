@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bench.measured_on import describe
 from compare.results import Journal
 from failover import charts, command, measured, survival
 from failover.blackout import ERAS
@@ -121,7 +122,6 @@ def test_keeping_one_story_keeps_the_others(
     monkeypatch.setattr(command, "KEPT", kept)
     monkeypatch.setattr(command, "PAGE", page)
     monkeypatch.setattr(command, "ROOT", tmp_path)
-    monkeypatch.setitem(MACHINE, "load", 0.5)
     command._keep(journal_in(tmp_path / "first", load=2.0), FailoverOptions(keep=True))
     command._keep(journal.file.parent, FailoverOptions(keep=True, only="blackout"))
     found = json.loads((kept / "failover.json").read_text())
@@ -135,7 +135,7 @@ def test_keeping_one_story_keeps_the_others(
 def test_figures_of_another_machine_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "KEPT", tmp_path)
     monkeypatch.setattr(command, "ROOT", tmp_path.parent)
-    found = {"machine": {**command.describe(), "kernel": "2.2.9"}}
+    found = {"machine": {**describe(), "kernel": "2.2.9"}}
     (tmp_path / "failover.json").write_text(json.dumps(found))
     with pytest.raises(BadRequest, match=r"of another machine \(kernel 2\.2\.9, here .*: measure all"):
         command.failover(FailoverOptions(keep=True, only="cost"))
