@@ -49,38 +49,26 @@ def _parser() -> Parser:
     add("--events", type=Path, help="append events to this file, as lines of JSON")
     add("--conn-tab-bits", type=int, default=12, help="2^BITS buckets of the connection table (8-20)")
     add("--conn-limit", type=int, default=DEFAULT_LIMIT, help="maximum number of connections")
-    add("--no-ftp-helper", action="store_true", help="as the kernel without ip_vs_ftp")
-    add("--sysctl", action="append", default=[], metavar="NAME=VALUE", help="setting under net.ipv4.vs")
-    add("--timeout", action="append", default=[], metavar="STATE=SECONDS", help="idle time of a state")
+    add("--no-ftp-helper", dest="ftp_helper", action="store_false", help="as the kernel without ip_vs_ftp")
+    many = partial(add, action="append", default=[])
+    many("--sysctl", dest="sysctls", metavar="NAME=VALUE", help="setting under net.ipv4.vs")
+    many("--timeout", dest="timeouts", metavar="STATE=SECONDS", help="idle time of a state")
     add("interfaces", nargs="*", metavar="IFACE", help="default: all with an IPv4 address")
     return parser
 
 
 def _settings(parser: Parser, options: argparse.Namespace) -> Settings:
-    """Ends the process where the command line makes no sense. Raises LvsError."""
-    if options.no_ftp_helper and options.engine == "ipvs":
+    """The options of the same names. Ends the process where they make no sense. Raises LvsError."""
+    if not options.ftp_helper and options.engine == "ipvs":
         parser.error("--no-ftp-helper: with the engine ipvs the helper is the kernel's module ip_vs_ftp")
     if options.scheduler_file and options.engine == "ipvs":
         parser.error("--scheduler-file: with the engine ipvs the schedulers are the kernel's")
     names = tuple(dict.fromkeys(options.interfaces)) or tuple(interfaces.with_an_address())
     if not names:
         parser.error("no network interface has an IPv4 address: configure one on those it is to use")
-    return Settings(
-        method=METHODS[options.method],
-        scheduler=options.scheduler,
-        engine=options.engine,
-        short_cut=options.short_cut,
-        socket=options.socket,
-        events=options.events,
-        conn_tab_bits=options.conn_tab_bits,
-        conn_limit=options.conn_limit,
-        ftp_helper=not options.no_ftp_helper,
-        sysctls=_sysctls(options.sysctl),
-        timeouts=_timeouts(options.timeout),
-        interfaces=names,
-        scheduler_file=options.scheduler_file,
-        rules=options.rules,
-    )
+    options.method, options.interfaces = METHODS[options.method], names
+    options.sysctls, options.timeouts = _sysctls(options.sysctls), _timeouts(options.timeouts)
+    return Settings(**{field.name: getattr(options, field.name) for field in fields(Settings)})
 
 
 def _sysctls(assignments: list[str]) -> Sysctls:

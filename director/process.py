@@ -36,7 +36,7 @@ _RELOADING = Lock()
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command line asks for."""
+    """What the command line asks for: an option for each field (__main__.py)."""
 
     method: Method
     scheduler: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from classroom.checks.service import all_served, fair_shares
 from classroom.model import Edit, Exercise, Fault, Repair, Solution
+from labs.run.takeover import RELOAD_CHECKS
 
 EXERCISE = Exercise(methods=("ha",), checks=(all_served, fair_shares), diagnosis=False)
 
@@ -33,7 +34,7 @@ SOLUTIONS = tuple(
                 one,
                 (
                     f"sed -i '{repair}' keepalived.conf",
-                    f"pkill -HUP -f '[n]o-vrrp .*events-{one}'",
+                    RELOAD_CHECKS.format(director=one),
                     "until ipvsadm -Ln | grep -q '{rip}:80 '; do sleep 0.1; done",
                 ),
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from classroom.checks.service import all_served
 from classroom.checks.two_directors import no_new_users, users_finish
 from classroom.model import Edit, Exercise, Fault, Repair, Solution
+from labs.run.takeover import RELOAD_CHECKS
 
 _DIRECTORS = ("d1", "d2")
 _CONF = "keepalived.conf"
@@ -39,7 +40,7 @@ SOLUTIONS = (
                 one,
                 (
                     f"sed -i 's/lvs_method DR/lvs_method DR\\n    inhibit_on_failure/' {_CONF}",
-                    f"pkill -HUP -f '[n]o-vrrp .*events-{one}'",
+                    RELOAD_CHECKS.format(director=one),
                     f"until grep -q 'Loaded again' ../../logs/monitor-{one}.log; do sleep 0.1; done",
                 ),
             )

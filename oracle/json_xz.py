@@ -1,4 +1,4 @@
-"""A recording that is one JSON document, compressed."""
+"""A recording: one JSON document, compressed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from typing import Any
 Recording = dict[str, Any]
 
 
-def read(file: Path) -> Recording:
+def read(file: Path) -> Any:
+    """An object or a list, as it was written."""
     with lzma.open(file, "rt", encoding="ascii") as stream:
-        recording: Recording = json.load(stream)
-    return recording
+        return json.load(stream)
 
 
-def write(recording: Recording, file: Path) -> None:
-    with lzma.open(file, "wt", encoding="ascii") as stream:
+def write(recording: Recording | list[Recording], file: Path) -> None:
+    """Replace the file, once all of it is written."""
+    unfinished = file.with_suffix(".unfinished")
+    with lzma.open(unfinished, "wt", encoding="ascii") as stream:
         json.dump(recording, stream, separators=(",", ":"))
+    unfinished.replace(file)

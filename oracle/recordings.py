@@ -9,8 +9,6 @@ Scenarios are run in batches: a file of scenarios, or a scheduler, in one method
 
 from __future__ import annotations
 
-import json
-import lzma
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from labs.methods import METHODS
-from oracle import fingerprint, generate, scenario
+from oracle import fingerprint, generate, json_xz, scenario
 from oracle.play import Answer, Entry, Load
 from oracle.scenario import Scenario
 from oracle.site import Place
@@ -166,15 +164,10 @@ def write(file: Path, recorded: Iterable[Recorded]) -> None:
         for one in recorded
     ]
     file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_suffix(".unfinished")
-    with lzma.open(unfinished, "wt", encoding="ascii") as stream:
-        json.dump(entries, stream, separators=(",", ":"))
-    unfinished.replace(file)
+    json_xz.write(entries, file)
 
 
 def read(file: Path) -> list[Recorded]:
-    with lzma.open(file, "rt", encoding="ascii") as stream:
-        entries = json.load(stream)
     return [
         Recorded(
             Scenario(entry["name"], entry["method"], tuple(entry["lines"])),
@@ -182,7 +175,7 @@ def read(file: Path) -> list[Recorded]:
             [answer(each) for each in entry["answers"]],
             Made(entry.get("player", ""), entry.get("kernel", "")),
         )
-        for entry in entries
+        for entry in json_xz.read(file)
     ]
 
 

@@ -26,6 +26,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from director.formats import parse_number
 from view.log import Log
 
 PAGE = Path(__file__).resolve().parent / "page"
@@ -125,7 +126,7 @@ class Site:
         after = request.headers.get("last-event-id") or request.query_params.get("after") or "0"
         if self.streams >= self._most:
             return _say(503, f"{self._most} pages of this lab are open already: close one of them.")
-        number = int(after) if after.isascii() and after.isdigit() and len(after) < 16 else 0
+        number = max(0, parse_number(after, 15))
         self._loop = asyncio.get_running_loop()
         return _Stream(self._messages(number), self)
 

@@ -16,6 +16,7 @@ from typing import Any
 from availability.config import text, values
 from availability.config.text import Place
 from availability.config.values import Block, Script
+from director.formats import parse_number
 
 Fields = dict[str, Any]
 
@@ -228,7 +229,7 @@ def _timeouts(settings: Block) -> Fields:
     seconds: Fields = {}
     while words:
         name, value = words.pop(0), words.pop(0) if words else ""
-        number = int(value) if value.isascii() and value.isdigit() and len(value) < 9 else -1
+        number = parse_number(value)
         if name not in ("tcp", "tcpfin", "udp") or number not in _SECONDS:
             raise settings.error(
                 f"lvs_timeouts: expected tcp, tcpfin or udp and seconds, got {name!r:.40} {value!r:.40}.",
@@ -355,7 +356,7 @@ class _Reader:
         return {"protocol": protocol, "address": f"{address}:{port}"}
 
     def _mark(self, word: str) -> int:
-        number = int(word) if word.isascii() and word.isdigit() and len(word) < 11 else 0
+        number = parse_number(word)
         if not 1 <= number < 2**32:
             raise self.block.error(f"fwmark: expected a number from 1 to 4294967295, got {word!r:.60}.")
         return number
@@ -517,7 +518,7 @@ def _addresses(word: str) -> range:
     if "." in last:
         end = int(ipaddress.IPv4Address(values.address(last)))
     else:
-        end = begin & 0xFFFFFF00 | int(last if last.isascii() and last.isdigit() and len(last) < 4 else -1)
+        end = begin & 0xFFFFFF00 | parse_number(last, 3)
     if not begin <= end or end - begin >= _MAX_ADDRESSES or ("." not in last and end > begin | 0xFF):
         raise ValueError(f"expected a range of addresses, got {word!r:.60}")
     return range(begin, end + 1)

@@ -13,6 +13,7 @@ from typing import Any
 from availability.config import ConfigError
 from availability.config.keywords import KEYWORDS, TABLE, Keyword, why_refused
 from availability.config.text import Place, Statement
+from director.formats import parse_number
 
 _TRUE, _FALSE = ("on", "true", "yes"), ("off", "false", "no")
 _MOST = {"number": 2**31 - 1, "seconds": 4_294_967}
@@ -141,7 +142,7 @@ def _number(keyword: Keyword, statement: Statement) -> int:
     word = _one_value(statement)
     least, most = _limits(keyword)
     digits = word.removeprefix("-") if least < 0 else word
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 20 and least <= int(word) <= most):
+    if parse_number(digits, 19) < 0 or not least <= int(word) <= most:
         raise ValueError(f"expected a number from {least:.0f} to {most:.0f}, got {word!r:.60}")
     return int(word)
 
@@ -227,9 +228,9 @@ def address(word: str) -> str:
 
 def port(word: str) -> int:
     """Raises ValueError."""
-    if not (word.isascii() and word.isdigit() and len(word) < 6 and 1 <= int(word) <= 65535):
+    if not 1 <= (number := parse_number(word, 5)) <= 65535:
         raise ValueError(f"expected a port from 1 to 65535, got {word!r:.60}")
-    return int(word)
+    return number
 
 
 def command(text: str) -> tuple[str, ...]:

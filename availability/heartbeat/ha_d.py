@@ -28,6 +28,7 @@ from availability.config.values import Script
 from availability.heartbeat.messages import Key
 from availability.heartbeat.node import DEADTIME, KEEPALIVE, Settings
 from availability.vrrp.instances import Address
+from director.formats import parse_number
 
 PORT = 694
 RESOURCE_D = Path(__file__).with_name("resource.d")  # after the folder's own
@@ -175,7 +176,7 @@ def _seconds(word: str) -> float:
     """10, 0.5, or 500ms."""
     number, unit = (word[:-2], 1000.0) if word.endswith("ms") else (word, 1.0)
     digits = number.replace(".", "", 1)
-    value = float(number) / unit if digits.isascii() and digits.isdigit() and len(digits) < 12 else 0.0
+    value = float(number) / unit if parse_number(digits, 11) >= 0 else 0.0
     if not _LEAST <= value <= _MOST:
         raise ValueError(
             f"expected seconds, or milliseconds with ms, of {_LEAST:g} s or more, got {word!r:.60}"
@@ -211,7 +212,7 @@ def _resource(word: str, place: Place, folder: Path) -> Address | Script:
 
 def _address(word: str, place: Place) -> Address:
     parts = word.split("/")
-    if len(parts) != 3 or not parts[1].isdecimal() or not parts[1].isascii() or int(parts[1][:3]) > 32:
+    if len(parts) != 3 or not 0 <= parse_number(parts[1], 2) <= 32:
         raise place.error(f"expected ADDRESS/BITS/INTERFACE, such as 203.0.113.1/32/eth0, got {word!r:.60}.")
     try:
         return Address(values.address(parts[0]), int(parts[1]), parts[2])

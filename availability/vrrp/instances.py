@@ -10,6 +10,7 @@ from availability.config.model import Configuration
 from availability.config.text import Statement
 from availability.config.values import Block, Script
 from availability.vrrp.router import Settings
+from director.formats import parse_number
 
 MAX_ADDRESSES = 255  # the packet has one byte for their number
 MAX_INTERVAL = {2: 255.0, 3: 40.95}  # seconds: 8 bits of seconds, 12 bits of hundredths
@@ -148,7 +149,7 @@ def _address(line: Statement, interface: str) -> Address:
     address, slash, bits = word.partition("/")
     if rest and (rest[0] != "dev" or len(rest) != 2):
         raise line.place.error(f"virtual_ipaddress: expected ADDRESS[/BITS] [dev NAME], got {rest[0]!r:.40}.")
-    if slash and not (bits.isascii() and bits.isdigit() and len(bits) < 3 and int(bits) <= 32):
+    if slash and not 0 <= parse_number(bits, 2) <= 32:
         raise line.place.error(f"virtual_ipaddress: expected a prefix length of 0 to 32, got {bits!r:.40}.")
     try:
         return Address(values.address(address), int(bits) if slash else 32, rest[1] if rest else interface)

@@ -18,6 +18,7 @@ from availability.config.values import Block
 from availability.vrrp.router import Settings
 from director.control.channel import ChannelError, Message, call
 from director.control.cli import no_answer
+from director.formats import parse_number
 
 LOOK = 1.0  # seconds between two looks at the director
 PATIENCE = 10.0  # seconds without a sign of life from it
@@ -69,9 +70,9 @@ def read(settings: Block, routers: list[Settings]) -> SyncDaemon | None:
 
 
 def _number(word: str, least: int, most: int) -> int:
-    if not (word.isascii() and word.isdigit() and len(word) < 6 and least <= int(word) <= most):
+    if not least <= (number := parse_number(word, 5)) <= most:
         raise ValueError(f"expected a number from {least} to {most}, got {word!r:.60}")
-    return int(word)
+    return number
 
 
 class Follower:

@@ -4,6 +4,6 @@ Control and engines both use them, so they stand below both and know only the co
 """
 
 
-def parse_number(text: str) -> int:
-    """A decimal number, or -1."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else -1
+def parse_number(text: str, digits: int = 10) -> int:
+    """A decimal number of at most `digits` digits, or -1."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else -1

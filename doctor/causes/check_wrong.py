@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from doctor.causes import Cause
 from doctor.state import LabState, Paired
+from labs.run.takeover import CONFIGURATION, RELOAD_CHECKS
 
 TITLE = "a health check takes out a real server that serves"
 EXPLAINS = ("no_service", "quiesced", "server_deleted")
 
-_FILE = "keepalived.conf"
 _PATH = "/name"  # of the plan's checks
 
 
@@ -33,5 +33,5 @@ def find(state: LabState) -> Iterator[Cause]:
 
 def _repair(one: Paired) -> Iterator[str]:
     """Its file as planned, which its checks then read again."""
-    yield f"sed -i 's|^\\( *path \\).*|\\1{_PATH}|' {_FILE}"
-    yield f"pkill -HUP -f '[a]vailability.monitor.command.*events-{one.name}'"
+    yield f"sed -i 's|^\\( *path \\).*|\\1{_PATH}|' {CONFIGURATION}"
+    yield RELOAD_CHECKS.format(director=one.name)

@@ -24,7 +24,7 @@ from labs.network.emulation import Network
 from labs.run.evidence import Evidence
 from labs.run.options import LabOptions
 from labs.run.processes import DirectorProcess
-from labs.run.takeover import CONFIGURATION, NAME, TAKEOVERS
+from labs.run.takeover import CHECKS, CONFIGURATION, NAME, TAKEOVERS
 from labs.wait import patient
 from realserver_setup.apply import apply
 from realserver_setup.availability import AvailabilitySetup
@@ -73,8 +73,7 @@ class PairedDirector(DirectorProcess):
     def _starters(self) -> Iterator[Script]:
         name, events = self.setup.name, ("--events", str(self.events))
         folder = self._evidence.scripts / name
-        checks = ("lvs-monitor", "--no-vrrp", CONFIGURATION)
-        yield program_for(f"{name}/monitor.sh", folder, (*checks, *events))
+        yield program_for(f"{name}/monitor.sh", folder, (*CHECKS, *events))
         command = tuple(name if word == NAME else word for word in self.takeover.command)
         command = (*command, *(self.takeover.resync if self.gets_all else ()), *events)
         yield program_for(f"{name}/takeover.sh", folder, command)

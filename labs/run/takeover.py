@@ -30,6 +30,8 @@ class Takeover:
 
 NAME = "NAME"
 CONFIGURATION = "keepalived.conf"  # of the checks, in any case
+CHECKS = ("lvs-monitor", "--no-vrrp", CONFIGURATION)
+RELOAD_CHECKS = "pkill -HUP -f '[n]o-vrrp .*events-{director}'"  # typed on any host: they share processes
 TAKEOVERS = {
     "vrrp": Takeover(
         "VRRP, version 3", (), ("lvs-vrrp", CONFIGURATION), resync=("--resync",), silence=3 + 156 / 256

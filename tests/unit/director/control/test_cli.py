@@ -83,6 +83,10 @@ def test_numbers(text: str, value: int) -> None:
     assert parse_number(text) == value
 
 
+def test_a_number_of_too_many_digits_is_none() -> None:
+    assert (parse_number("65535", 5), parse_number("065535", 5)) == (65535, -1)
+
+
 @pytest.mark.parametrize(
     ("text", "address"),
     [
