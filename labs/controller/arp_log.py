@@ -31,11 +31,6 @@ class Frame:
     source: str
     ethertype: int
 
-    @property
-    def to_group(self) -> bool:
-        """Whether it is a broadcast or multicast frame."""
-        return is_group(self.dest)
-
 
 @dataclass(frozen=True, slots=True)
 class Arp:
