@@ -46,7 +46,8 @@ Recording = json_xz.Recording
 
 
 def read(file: Path = FILE) -> Recording:
-    return json_xz.read(file)
+    recording: Recording = json_xz.read(file)
+    return recording
 
 
 def write(recording: Recording, file: Path = FILE) -> None:
