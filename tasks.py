@@ -40,8 +40,8 @@ STUDENTS, TEACHERS, DEVELOPERS = "For students", "For teachers", "For developers
 GRADING, TESTS = ROOT / "classroom" / "grading" / "__init__.py", ROOT / "tests" / "suite.py"
 task = partial(invoke_task, klass=Command)
 
-WHOSE = "Student whose exercise is meant, if several are running."
-WHICH = "Lab that is meant, if several are running: nat, e04, or the name of its run's folder."
+WHOSE = "Student whose exercise to use, if several are running."
+WHICH = "Lab to use, if several are running: nat, e04, or the name of its run's folder."
 SECRET = "File with the class secret (default: LVS_CLASS_SECRET, else the practice key)."
 STUDENT = "Student id; each gets a slightly different variant (default: your user name)."
 
@@ -247,7 +247,7 @@ def doctor(_context: Context, student: str = "", lab: str = "", machine: bool = 
 
 @task(
     audience=STUDENTS,
-    help={"lab": "Run that is meant: nat, e04, or the name of its folder (default: the last one)."},
+    help={"lab": "Run to use: nat, e04, or the name of its folder (default: the newest)."},
 )
 def wireshark(_context: Context, lab: str = "") -> None:
     """Merge the captures of a run into one file for Wireshark.
@@ -279,7 +279,9 @@ def view(
 ) -> None:
     """Watch a run in the browser, from its folder.
 
-    Example: ./inv view nat. A running lab is watched with --view, as in ./inv lab-nat --view.
+    Example: ./inv view nat
+
+    To watch a lab while it runs: ./inv lab-nat --view
     """
     from view import command
 
@@ -343,8 +345,8 @@ def grade(
 ) -> None:
     """Grade submissions: reports for students, a table for you.
 
-    This needs no lab. Exit code 1: a submission was refused, or all were; 2: all are sealed for
-    another class.
+    No lab is built. Exit codes: 1 if a submission was refused, 2 if all of them are sealed for another
+    class.
     """
     work = _teachers_module("grade").grade
     _run(lambda: work(folder, secret, output, count, lessons))
@@ -361,9 +363,9 @@ def grade(
     },
 )
 def handout(_context: Context, name: str, student: str = "", output: str = "") -> None:
-    """Write an exercise on one sheet a student, to be printed.
+    """Write an exercise to be printed, one sheet per student.
 
-    Picture, symptom, task, and room for the diagnosis.
+    Each has the picture, symptom and task, and room for the diagnosis.
     """
     work = _teachers_module("sheets").handout
     _run(lambda: work(name, student, output))
@@ -375,7 +377,7 @@ def handout(_context: Context, name: str, student: str = "", output: str = "") -
     positional=["name"],
     help={
         "name": "An exercise that ./inv exercises lists.",
-        "student": "Student whose fault is meant (default: every fault of the exercise).",
+        "student": "Show only this student's variant (default: every fault of the exercise).",
         "output": "File to write, an HTML page to be printed (default: print the text).",
     },
 )

@@ -14,7 +14,9 @@ class BenchOptions:
 
     methods: str = option("", "Methods to measure, separated by commas (default nat,tun,dr).")
     only: str = option("", "Measure only these, separated by commas: names of files in bench/contenders.")
-    figures: str = option("", "Measure only these figures: throughput,segments,packets,connections,latency.")
+    figures: str = option(
+        "", "Measure only these figures: throughput, segments, packets, connections, latency."
+    )
     growth: bool = option(False, "Measure how cost grows instead: with connections, real servers, services.")
     seconds: int = option(3, "Duration of one measurement, 1 to 60 (default 3).")
     rounds: int = option(3, "Number of times each is measured, in turns (default 3).")

@@ -19,7 +19,7 @@ class FailoverOptions:
     kills: int | None = option(
         None, f"Kills for each technique, 1 to {MOST_KILLS} (default 20; 2 with --quick)."
     )
-    only: str = option("", f"Measure only these, separated by commas: {','.join(STORIES)}.")
+    only: str = option("", f"Measure only these, separated by commas: {', '.join(STORIES)}.")
     engine: str = option("scapy", "Data plane of the directors: scapy (default) or ebpf.")
     quick: bool = option(False, "Few kills and connections: a smoke test, not a measurement.")
     show: str = option("", "Show the results of an earlier run, from its folder.")

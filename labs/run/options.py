@@ -36,9 +36,9 @@ def option(default: Any, description: str) -> Any:
 
 
 VIEW = option(False, "Show the lab in the browser while it runs; it stays until Ctrl-C.")
-VIEW_ONLY = option(False, "The same, but nothing can be changed from the page.")
-VIEW_HOST = option("127.0.0.1", "Address for the page (default 127.0.0.1: this machine only).")
-VIEW_PORT = option(0, "Port for the page (default: any free one).")
+VIEW_ONLY = option(False, "As --view, but nothing can be changed from the page.")
+VIEW_HOST = option("127.0.0.1", "With --view: address for the page (default 127.0.0.1: this machine only).")
+VIEW_PORT = option(0, "With --view: port for the page (default: any free one).")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class HaOptions(LabOptions):
 
     method: str = option("dr", "Forwarding method: nat, tun or dr (default dr).")
     takeover: str = option("vrrp", "Program that moves the VIP: vrrp (default) or heartbeat.")
-    sync: bool = option(True, "Whether the active director tells the other of its connections.")
+    sync: bool = option(True, "Whether the active director tells the other about its connections.")
     advert_interval: int = option(
         1000, "Milliseconds between the active director's signs of life (default 1000)."
     )

@@ -23,6 +23,7 @@ from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 from invoke.program import Program
 from invoke.tasks import Task
+from invoke.terminals import pty_size
 from invoke.util import helpline
 
 from labs.errors import BadRequest
@@ -113,7 +114,9 @@ class LabProgram(Program):
         words = "".join(f" {argument.name.upper()}" for argument in command.positional_args)
         options = command.help_tuples()
         print(f"Usage: {self.binary} {name}{words}{' [OPTIONS]' if options else ''}\n")
-        print(textwrap.indent(f"{inspect.getdoc(self.collection[name])}\n", "  "))
+        for paragraph in (inspect.getdoc(self.collection[name]) or "").split("\n\n"):
+            text = " ".join(paragraph.split())
+            print(textwrap.fill(text, pty_size()[0], initial_indent="  ", subsequent_indent="  ") + "\n")
         if options:
             print("Options:\n")
             self.print_columns(options)

@@ -76,3 +76,14 @@ def test_h_is_for_help(command: str, capsys: pytest.CaptureFixture[str]) -> None
     assert shown.startswith(f"Usage: ./inv {command}")
     assert "[OPTIONS]" in shown.splitlines()[0]
     assert "  -h " not in shown
+
+
+def test_help_fits_a_terminal_of_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    run("--list")
+    listed = capsys.readouterr().out.splitlines()
+    shown = list(listed)
+    for command in (line.split()[0] for line in listed if line.startswith("  ")):
+        run(command, "--help")
+        shown += capsys.readouterr().out.splitlines()
+    assert len(shown) > 200
+    assert [line for line in shown if len(line) > 80 or line.lstrip().startswith(",")] == []
