@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import socket
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -86,7 +86,7 @@ class SyncDaemons:
         try:
             if config.role == MASTER:
                 self._master = _Master(config, self._director, self._clock, self._run_later)
-                self._director.tell(self._master.send)
+                self._director.tell(self._master.send, self._master.pass_on)
                 if self._master.requests is not None:
                     self._selector.register(self._master.requests, EVENT_READ, self._master.hear)
             else:
@@ -102,6 +102,7 @@ class SyncDaemons:
 
     def stop(self, role: str) -> None:
         """A master sends what it has collected. Raises LvsError."""
+        self._engine.sync_schedulers()  # which hands over what its data plane has collected
         if role == MASTER and self._master is not None:
             self._director.tell(None)
             if self._master.requests is not None:
@@ -170,6 +171,15 @@ class _Master:
         full = self._outbox.add(record, self._director.rules.sysctls.sync_version, now)
         if full is not None:
             self._transmit(full)
+
+    def pass_on(self, records: Sequence[bytes], now: float) -> None:
+        """Records that are encoded, in version 1."""
+        self.counters["connections"] += len(records)
+        append = self._outbox.append
+        for record in records:
+            full = append(record, 1, now)
+            if full is not None:
+                self._transmit(full)
 
     def tick(self, now: float) -> None:
         message = self._outbox.take() if self._outbox.is_due(now) else None

@@ -175,11 +175,18 @@ class Director:
 
     # ---- another director ----
 
-    def tell(self, send: Callable[[SyncRecord, float], None] | None) -> Sender | None:
-        """From now on, `send` gets what another director has to know of connections; None: no more."""
+    def tell(
+        self,
+        send: Callable[[SyncRecord, float], None] | None,
+        pass_on: Callable[[Sequence[bytes], float], None] = lambda _records, _now: None,
+    ) -> Sender | None:
+        """From now on, `send` gets what another director has to know of connections; None: no more.
+
+        `pass_on` gets what the data plane itself has encoded.
+        """
         from director.core.sync import Sender  # only now, as most directors are alone
 
-        self._forwarding.sender = Sender(self.rules, send) if send is not None else None
+        self._forwarding.sender = Sender(self.rules, send, pass_on) if send is not None else None
         self._note_synchronisation()
         return self._forwarding.sender
 

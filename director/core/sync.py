@@ -12,7 +12,7 @@ the messages. Their settings are in sysctls.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from director.core.connections import Connection, Lifecycle, Tables
@@ -66,11 +66,20 @@ class _ByState:
 
 
 class Sender:
-    """Decides what is told to the backup; `send` gets each record."""
+    """Decides what is told to the backup; `send` gets each record.
 
-    def __init__(self, rules: Rules, send: Callable[[SyncRecord, float], None]) -> None:
+    `pass_on` gets records that an engine's data plane has encoded, in version 1, after deciding by itself.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        send: Callable[[SyncRecord, float], None],
+        pass_on: Callable[[Sequence[bytes], float], None] = lambda _records, _now: None,
+    ) -> None:
         self._rules = rules
         self._send = send
+        self.pass_on = pass_on
         self._timeouts = _ByState()
         self._marks: dict[Key, SyncMark] = {}  # of connections that are kept elsewhere than in the core
 

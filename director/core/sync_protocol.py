@@ -235,7 +235,10 @@ class Outbox:
 
     def add(self, record: SyncRecord, version: int, now: float) -> bytes | None:
         """Returns the message that is to be sent first: it is full, or of another version."""
-        encoded = encode(record, version)
+        return self.append(encode(record, version), version, now)
+
+    def append(self, encoded: bytes, version: int, now: float) -> bytes | None:
+        """The same with an encoded connection."""
         padding = -self._size % 4 if version else 0
         full = None
         if self._number and (

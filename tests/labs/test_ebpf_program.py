@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -22,12 +23,17 @@ from scapy.layers.inet import UDP as UdpHeader
 from scapy.layers.l2 import Ether
 
 from director import engines
+from director.core.commands import ServiceKey
 from director.core.connections import Connection, Lifecycle, Tables
 from director.core.events import Trace
 from director.core.packet import ACK, FIN, RST, SYN, TCP, UDP, Endpoint
-from director.core.real_server import Method
+from director.core.real_server import Method, RealServer
+from director.core.rules import Rules
+from director.core.schedulers import make
+from director.core.service import Policy, VirtualService
 from director.core.states import ACTIVE, Direction, State, Timeouts, next_state
-from director.core.sync import SENT
+from director.core.sync import SENT, Sender
+from director.core.sync_protocol import SyncMark, encode
 from director.core.sysctls import Sysctls
 from director.engines.ebpf import compiler, layouts
 from director.engines.ebpf.checkpoint import FtpSessions
@@ -195,26 +201,19 @@ def test_a_full_count_continues_at_the_same_place_of_the_period(
 @pytest.fixture
 def told(detached: Detached) -> Iterator[list[tuple[State, int]]]:
     """State and number of packets whenever another director is to be told of a connection."""
-    records: list[tuple[State, int]] = []
-
-    def handle(record: bytes) -> None:
-        _, _, after, _, _, _, _, event, packets, _ = layouts.EVENT.unpack(record)
-        if event == layouts.TO_TELL:
-            records.append((layouts.state_of(after), packets))
-
-    ring = RingBuffer(detached.maps["events"], handle)
-    ring.consume()  # what other tests have left
-    records.clear()
+    ring = RingBuffer(detached.maps["events"])
+    ring.read()  # what other tests have left
     detached.settings.set_telling({*SENT, State.UDP}, Sysctls(sync_threshold=3, sync_period=5))
     detached.settings.set_flags(layouts.TELL)
     detached.settings.set_transitions(secure=False)
 
-    class Consumed(list[tuple[State, int]]):
+    class Told(list[tuple[State, int]]):
         def __iter__(self) -> Iterator[tuple[State, int]]:
-            ring.consume()
-            return iter(records)
+            for _, _, after, _, _, _, _, event, packets, _ in map(layouts.EVENT.unpack, ring.read()):
+                if event == layouts.TO_TELL:
+                    yield layouts.state_of(after), packets
 
-    yield Consumed()
+    yield Told()
     detached.settings.set_flags(0)
     ring.close()
 
@@ -245,6 +244,80 @@ def test_a_half_open_connection_is_told_to_nobody(detached: Detached, told: list
     for _ in range(20):
         detached.run_on(TCP, CLIENT, VIP, SYN)
     assert [*told] == []
+
+
+@pytest.fixture
+def encoded(detached: Detached) -> Iterator[RingBuffer]:
+    """The records that the program has written for another director, one for each packet."""
+    ring = RingBuffer(detached.maps["sync_records"])
+    ring.read()
+    detached.settings.set_telling({*State}, Sysctls(sync_threshold=0, sync_period=1))
+    detached.settings.set_flags(layouts.TELL | layouts.TELL_ENCODED)
+    detached.settings.set_transitions(secure=False)
+    yield ring
+    detached.settings.set_flags(0)
+    ring.close()
+
+
+@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("received", [False, True])
+def test_its_records_are_those_that_the_core_encodes(
+    detached: Detached, encoded: RingBuffer, method: Method, state: State, *, received: bool
+) -> None:
+    protocol = UDP if state is State.UDP else TCP
+    key = detached.insert(protocol, state, method)
+    if received:
+        flags = detached.entry(key).flags
+        ProgramUpdates(detached.run).compare_and_swap(key, flags, flags | layouts.SYNCED)
+    detached.run_on(protocol, CLIENT, VIP)  # without a flag: no change of state
+    service = VirtualService(ServiceKey(protocol, VIP), Policy("rr"), make("rr"))
+    server = RealServer(SERVER, 1, method)
+    connection = Connection(protocol, CLIENT, VIP, SERVER, server, service)
+    connection.state, connection.sync = detached.entry(key).state, SyncMark(received=received)
+    expected: list[bytes] = []
+    rules = Rules(method, "rr", timeouts=TIMEOUTS, sysctls=Sysctls())
+    sender = Sender(rules, lambda record, _now: expected.append(encode(record, version=1)))
+    sender.tell(connection, 0)
+    assert encoded.read() == expected
+    assert encoded.read() == []
+
+
+def test_the_core_encodes_what_only_it_knows(detached: Detached, encoded: RingBuffer) -> None:
+    """A connection with a template or an ftp session, and one of a service with a firewall mark."""
+    events = RingBuffer(detached.maps["events"])
+    for flag in (layouts.CORE_OWNED, layouts.MARKED):
+        events.read()
+        key = detached.insert(TCP, State.ESTABLISHED, Method.DR)
+        flags = detached.entry(key).flags
+        ProgramUpdates(detached.run).compare_and_swap(key, flags, flags | flag)
+        detached.run_on(TCP, CLIENT, VIP, ACK)
+        assert [layouts.EVENT.unpack(event)[7] for event in events.read()] == [layouts.TO_TELL]
+        assert encoded.read() == []
+    events.close()
+
+
+def test_the_core_is_woken_for_eight_messages(detached: Detached, encoded: RingBuffer) -> None:
+    """Earlier, it finds the records when it looks for them; what finds no room is counted."""
+    detached.insert(TCP, State.ESTABLISHED, Method.DR)
+    with select.epoll() as poller:
+        poller.register(encoded.fileno(), select.EPOLLIN)
+        assert poller.poll(0) == []
+        for _ in range(8 * 40 - 1):
+            detached.run_on(TCP, CLIENT, VIP, ACK)
+        assert poller.poll(0) == []
+        detached.run_on(TCP, CLIENT, VIP, ACK)
+        assert poll_until(lambda: poller.poll(0), bool, 10)
+    assert len(encoded.read()) == 8 * 40
+    detached.run_on(TCP, CLIENT, VIP, ACK)
+    assert len(encoded.read()) == 1
+    room = detached.maps["sync_records"].size // 48
+    lost = detached.totals.lost_records
+    for _ in range(room + 100):
+        detached.run_on(TCP, CLIENT, VIP, ACK)
+    found = len(encoded.read())
+    assert room - 100 < found <= room
+    assert found + detached.totals.lost_records - lost == room + 100
 
 
 def test_a_standby_forwards_nothing(detached: Detached) -> None:

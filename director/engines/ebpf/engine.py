@@ -30,7 +30,7 @@ from director.engines.ebpf.servers import Servers
 from director.engines.ebpf.services import Services
 from director.engines.ebpf.table import SharedTable
 from director.engines.ebpf.templates import SharedTemplates
-from director.engines.ebpf.upcall import EventReader, UpcallDevice
+from director.engines.ebpf.upcall import EventReader, RecordReader, UpcallDevice
 from director.engines.engine import EngineError
 from director.engines.scapy.engine import ScapyEngine
 from director.engines.scapy.packet_sockets import ARP
@@ -101,10 +101,12 @@ class EbpfEngine:
         self._network.refresh()
         self._network.tick()
         self._events = EventReader(maps["events"], director, self._connections, self._clock)
+        self._records = RecordReader(maps["sync_records"], director, self._clock)
         selector.register(self._upcall, EVENT_READ, self._handle_upcalls)
         selector.register(self._network, EVENT_READ, self._network.neighbours_changed)
         selector.modify(self._scapy.routes, EVENT_READ, self._routes_changed)
         selector.register(self._events, EVENT_READ, self._events.poll)
+        selector.register(self._records, EVENT_READ, self._records.poll)
         if self._program.adopted:
             try:
                 checkpoint.restore(director, self._servers, maps["checkpoint"], self._clock.now())
@@ -141,6 +143,7 @@ class EbpfEngine:
     def _poll_events(self) -> None:
         """Tell the core what has happened; search the table for it where events were lost."""
         self._events.poll()
+        self._records.poll()
         lost = self._totals.lost_events
         if lost != self._lost_events:
             self._lost_events = lost
@@ -206,6 +209,8 @@ class EbpfEngine:
             flags |= layouts.REDIRECT_PEER
         if self._director.sender is not None:
             flags |= layouts.TELL
+            if sysctls.sync_version and not sysctls.sync_refresh_period:
+                flags |= layouts.TELL_ENCODED
         if self._director.stands_by:
             flags |= layouts.STAND_BY
         return flags
@@ -213,7 +218,7 @@ class EbpfEngine:
     # ---- synchronisation with another director ----
 
     def sync_daemons(self) -> None:
-        """The program tells the core when it is time to tell another director (TO_TELL)."""
+        """The program encodes most records, and tells the core when it is time for another (TO_TELL)."""
 
     def sync_changed(self) -> None:
         if self._director.sender is not None:
@@ -271,12 +276,13 @@ class EbpfEngine:
             **self._scapy.counters(),
             "forwarded_in_kernel": forwarded,
             "lost_events": self._totals.lost_events,
+            "lost_records": self._totals.lost_records,
         }
 
     def close(self) -> None:
         if hasattr(self, "_program"):
             self._program.close()
-        for part in ("_events", "_network"):
+        for part in ("_events", "_records", "_network"):
             if hasattr(self, part):
                 getattr(self, part).close()
         self._upcall.close()

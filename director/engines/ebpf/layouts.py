@@ -52,6 +52,7 @@ UNCHANGED = 2**64 - 1  # an `expires` of UPDATE
 # ---- connections ----
 
 REPLY, UPCALL, CORE_OWNED, FAST_REPLY, REMOVED, SYNCED = 0x40, 0x80, 0x100, 0x200, 0x400, 0x800
+MARKED = 0x1000
 FEW_PACKETS = 9  # kept in step with the core's count
 MAX_PACKETS = 0xFFFF  # counted of one connection
 NO_NEXT_HOP = bytes(24)  # to be looked up: no generation is 0
@@ -170,6 +171,7 @@ class KernelClock:
 
 HAS_WILDCARDS, UPCALL_UNSOLICITED, EMIT_EVENTS, CLEAR_DF = 1, 2, 4, 8
 UPCALL_NEW, UPCALL_SYN, REDIRECT_PEER, EXPIRE_QUIESCENT, TELL, STAND_BY = 16, 32, 64, 128, 256, 512
+TELL_ENCODED = 1024
 
 _MAX_STATES, _MAX_EVENTS = 16, 8  # room in the program's tables
 _U64, _S64, _U32 = Struct("=Q"), Struct("=q"), Struct("=I")
@@ -284,3 +286,8 @@ class Totals:
     def next_expiry(self) -> int:
         """When the first connection left by the last sweep expires if idle, in nanoseconds."""
         return int(_U64.unpack_from(self._memory, 32)[0])
+
+    @property
+    def lost_records(self) -> int:
+        """Records for another director that found the ring buffer full."""
+        return self._get(40)

@@ -33,6 +33,7 @@ MAPS = (
     "routes",
     "neighbours",
     "events",
+    "sync_records",
     *_NOT_READ,
 )
 SETTINGS, TOTALS = ".data.settings", ".data.totals"

@@ -28,6 +28,7 @@ from director.engines.ebpf.layouts import (
     CORE_OWNED,
     FAST_REPLY,
     FEW_PACKETS,
+    MARKED,
     MAX_PACKETS,
     REMOVED,
     REPLY,
@@ -205,6 +206,8 @@ class SharedTable:
             flags |= CORE_OWNED | UPCALL
         if connection.sync is not None and connection.sync.received:
             flags |= SYNCED
+        if connection.service.key.mark:
+            flags |= MARKED
         key = _key(connection)
         if flags & CORE_OWNED:
             self._owned[key] = connection

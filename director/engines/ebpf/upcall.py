@@ -65,14 +65,15 @@ class EventReader:
         self._trace = director.trace
         self._table = table
         self._clock = clock
-        self._ring = RingBuffer(events, self._handle)
+        self._ring = RingBuffer(events)
 
     def fileno(self) -> int:
         return self._ring.fileno()
 
     def poll(self) -> None:
         """Handle all events that are waiting."""
-        self._ring.consume()
+        for record in self._ring.read():
+            self._handle(record)
 
     def _handle(self, record: bytes) -> None:
         fields = layouts.EVENT.unpack(record)
@@ -110,6 +111,28 @@ class EventReader:
             self._table.on_opened(key, now)
         elif event == layouts.REPLIED or layouts.state_of(after) is State.ESTABLISHED:
             self._table.on_replied(key)
+
+    def close(self) -> None:
+        self._ring.close()
+
+
+class RecordReader:
+    """Passes on the records that the program has written for another director."""
+
+    def __init__(self, records: Map, director: Director, clock: KernelClock) -> None:
+        self._director = director
+        self._clock = clock
+        self._ring = RingBuffer(records)
+
+    def fileno(self) -> int:
+        return self._ring.fileno()
+
+    def poll(self) -> None:
+        """Pass on all records that are waiting."""
+        found = self._ring.read()
+        sender = self._director.sender
+        if found and sender is not None:
+            sender.pass_on(found, self._clock.now())
 
     def close(self) -> None:
         self._ring.close()

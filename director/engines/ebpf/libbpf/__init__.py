@@ -22,7 +22,6 @@ _RETURN_POINTERS = (
     "bpf_object__open_file",
     "bpf_object__find_map_by_name",
     "bpf_object__find_program_by_name",
-    "ring_buffer__new",
 )
 
 

@@ -7,9 +7,10 @@ import errno
 import mmap
 import os
 import sys
-from collections.abc import Callable, Iterator
-from ctypes import byref, c_char, c_int, c_size_t, c_uint32, c_uint64, c_void_p
+from collections.abc import Iterator
+from ctypes import byref, c_char, c_uint32, c_uint64
 from dataclasses import dataclass
+from struct import Struct
 from typing import Any
 
 from director.engines.ebpf.libbpf import BpfError, check, library, possible_cpus
@@ -18,6 +19,8 @@ NAME_LENGTH = 16  # BPF_OBJ_NAME_LEN
 _BPF_ANY, _BPF_NOEXIST = 0, 1
 _CURSOR_LENGTH = 64  # bytes; as long as the longest key
 _BATCH_SIZE = 4096  # entries per system call
+_POSITION, _LENGTH, _RECORD_HEADER = Struct("=Q"), Struct("=I"), 8  # of a ring buffer
+_BUSY = 1 << 31  # a bit of a record's length; the program discards none
 
 
 class _MapInfo(ctypes.Structure):
@@ -135,24 +138,42 @@ class Map:
 
 
 class RingBuffer:
-    """A BPF_MAP_TYPE_RINGBUF; `handle` is called with each record."""
+    """A BPF_MAP_TYPE_RINGBUF, read in its memory (linux, Documentation/bpf/ringbuf.rst).
 
-    def __init__(self, source: Map, handle: Callable[[bytes], None]) -> None:
-        def callback(_context: Any, data: int, size: int) -> int:
-            handle(ctypes.string_at(data, size))
-            return 0
+    A page with the reader's position; a page with the kernel's; then the data, mapped twice in a row, so that
+    no record is in two pieces.
+    """
 
-        self._callback = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)(callback)
-        self._ring = c_void_p(library().ring_buffer__new(source.fd, self._callback, None, None))
+    def __init__(self, source: Map) -> None:
+        self._fd = os.dup(source.fd)
+        self._mask = source.size - 1
+        self._ours = mmap.mmap(self._fd, mmap.PAGESIZE)
+        length = mmap.PAGESIZE + 2 * source.size
+        self._memory = mmap.mmap(self._fd, length, prot=mmap.PROT_READ, offset=mmap.PAGESIZE)
 
     def fileno(self) -> int:
-        return int(library().ring_buffer__epoll_fd(self._ring))
+        return self._fd
 
-    def consume(self) -> None:
-        """Handle all records that are there."""
-        library().ring_buffer__consume(self._ring)
+    def read(self) -> list[bytes]:
+        """All records that are there, in their order."""
+        memory, mask, first = self._memory, self._mask, mmap.PAGESIZE
+        found: list[bytes] = []
+        (position,) = _POSITION.unpack_from(self._ours)
+        while position != (end := _POSITION.unpack_from(memory)[0]):
+            before = position
+            while position != end:
+                start = first + (position & mask) + _RECORD_HEADER
+                (length,) = _LENGTH.unpack_from(memory, start - _RECORD_HEADER)
+                if length & _BUSY:  # still being written
+                    break
+                found.append(memory[start : start + length])
+                position += length + _RECORD_HEADER + 7 & ~7
+            if position == before:
+                break
+            _POSITION.pack_into(self._ours, 0, position)
+        return found
 
     def close(self) -> None:
-        if self._ring:
-            library().ring_buffer__free(self._ring)
-            self._ring = c_void_p()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

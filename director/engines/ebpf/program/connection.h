@@ -199,9 +199,49 @@ static __always_inline bool count_packet(struct connection *request)
 	return packets == settings.tell_threshold;
 }
 
+/* IP_VS_CONN_F_* in a record; sync.py: _flags. */
+static __always_inline __u32 record_flags(__u32 flags)
+{
+	__u32 method = METHOD(flags), found = 0;
+
+	if (method != NAT)
+		found = (method == LOCAL ? RECORD_LOCAL : method + 1) | RECORD_NO_OUTPUT;
+	if (flags & SYNCED)
+		found |= RECORD_SYNC;
+	return is_active(flags) ? found : found | RECORD_INACTIVE;
+}
+
+/* Most records wait until the core looks for them, once a second; it is woken when there are many. */
 static __always_inline void tell(const struct flow_key *key, const struct connection *request, __u64 now)
 {
-	emit_event(TO_TELL, key, request, request->flags, request->flags, now);
+	__u32 flags = request->flags, state = STATE(flags);
+	struct sync_record *record;
+
+	if (!(settings.flags & TELL_ENCODED) || flags & (CORE_OWNED | MARKED)) {
+		emit_event(TO_TELL, key, request, flags, flags, now);
+		return;
+	}
+	record = bpf_ringbuf_reserve(&sync_records, sizeof(*record), 0);
+	if (!record) {
+		__sync_fetch_and_add(&totals.lost_records, 1);
+		return;
+	}
+	record->type = 0;
+	record->protocol = key->protocol;
+	record->size = bpf_htons(sizeof(*record));
+	record->flags = bpf_htonl(record_flags(flags));
+	record->state = bpf_htons(state == UDP_STATE ? 0 : state);
+	record->cport = key->sport;
+	record->vport = key->dport;
+	record->dport = request->port;
+	record->mark = 0;
+	record->timeout = bpf_htonl(settings.timeouts[state] / NANO);
+	record->caddr = key->saddr;
+	record->vaddr = key->daddr;
+	record->daddr = request->address;
+	bpf_ringbuf_submit(record, bpf_ringbuf_query(&sync_records, BPF_RB_AVAIL_DATA) < WAKE_AT
+								   ? BPF_RB_NO_WAKEUP
+								   : BPF_RB_FORCE_WAKEUP);
 }
 
 /* Removes a connection, given its request's entry; false if another processor has done so.

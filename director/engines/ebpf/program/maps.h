@@ -57,6 +57,7 @@ struct connection {
 #define FAST_REPLY 0x200 /* reply entries: established, so that replies skip the request's entry */
 #define REMOVED 0x400	 /* a processor has removed it: its state no longer changes */
 #define SYNCED 0x800	 /* another director has told of it */
+#define MARKED 0x1000	 /* its service has a firewall mark, which only the core knows */
 #define MAX_PACKETS 0xffff
 
 struct {
@@ -258,6 +259,7 @@ struct settings {
 #define EXPIRE_QUIESCENT 128 /* templates do not lead to servers of weight 0 (expire_quiescent_template) */
 #define TELL 256			 /* another director is told of connections (core/sync.py) */
 #define STAND_BY 512		 /* nothing is forwarded (backup_only) */
+#define TELL_ENCODED 1024	 /* ... of those that the core does not own, in records of version 1 */
 
 struct settings settings SEC(".data.settings") = {};
 
@@ -267,6 +269,7 @@ struct totals {
 	__u64 templates;
 	__u64 lost_events;
 	__u64 next_expiry; /* the earliest among those that the last sweep has left, if no packet arrives */
+	__u64 lost_records;
 };
 
 struct totals totals SEC(".data.totals") = {};
@@ -292,6 +295,31 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);
 } events SEC(".maps");
+
+/* ---- what another director is told: the core only puts it into messages ---- */
+
+/* A connection as it stands in a message of version 1, in network byte order (core/sync_protocol.py). */
+struct sync_record {
+	__u8 type, protocol;
+	__be16 size;
+	__be32 flags;
+	__be16 state, cport, vport, dport;
+	__be32 mark, timeout;
+	__be32 caddr, vaddr, daddr;
+};
+
+#define RECORD_LOCAL 1 /* flags of a record; VS-TUN is 2, VS-DR 3 */
+#define RECORD_SYNC 0x20
+#define RECORD_NO_OUTPUT 0x80
+#define RECORD_INACTIVE 0x100
+#define NANO 1000000000ull
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} sync_records SEC(".maps");
+
+#define WAKE_AT (8 * 40 * 48) /* bytes in it: eight messages of 40 records, as the kernel's master is woken */
 
 /* ---- what the next director needs if this one is killed; the program does not read it ---- */
 
