@@ -8,17 +8,19 @@ from __future__ import annotations
 if __name__ == "__main__":
     from labs.terminal import startup
 
+    startup.import_invoke()
+
 import importlib
 import os
 import shlex
 import sys
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from invoke import __version__
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
@@ -496,7 +498,7 @@ def main() -> int:
     from labs.terminal.exits import exit_code_of
 
     program = LabProgram(
-        name="The labs on Invoke", binary="./inv", version=version("invoke"), config_class=OwnConfig
+        name="The labs on Invoke", binary="./inv", version=__version__, config_class=OwnConfig
     )
 
     def work() -> int:

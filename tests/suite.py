@@ -168,6 +168,11 @@ def _run(command: Sequence[str]) -> int:
         return process.wait()
 
 
+def environment() -> dict[str, str]:
+    """The caller's, but compiled modules are kept: else each of some thousand Pythons compiles them anew."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def _lead_group() -> None:
     os.setpgrp()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
@@ -182,7 +187,13 @@ def _started(command: Sequence[str], output: Any = None) -> Iterator[subprocess.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # until there is a process that can be ended
     process = subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, preexec_fn=_lead_group
+        command,
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        preexec_fn=_lead_group,
     )
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)

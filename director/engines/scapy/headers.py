@@ -10,14 +10,30 @@ from __future__ import annotations
 
 import logging
 import struct
+import sys
 from socket import AF_INET6, inet_aton, inet_ntoa, inet_ntop, inet_pton
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from scapy.config import conf
-from scapy.fields import BitField, ByteField, Field, IntField, IP6Field, IPField, ShortField, XShortField
-
 from director.core.family import IPV4, IPV6
+
+_absent: Any = None
+# For TLS and IPsec, Scapy imports this one if it can; it takes a sixth of the time.
+_cryptography = sys.modules.setdefault("cryptography", _absent)
+from scapy.config import conf  # noqa: E402
+
+if _cryptography is None:
+    del sys.modules["cryptography"]  # others in this process may want it
+from scapy.fields import (  # noqa: E402
+    BitField,
+    ByteField,
+    Field,
+    IntField,
+    IP6Field,
+    IPField,
+    ShortField,
+    XShortField,
+)
 
 logging.getLogger("scapy.runtime").setLevel(logging.CRITICAL)  # no advice about odd packets
 conf.ipv6_enabled = False  # half of the import time; see IPv6Header

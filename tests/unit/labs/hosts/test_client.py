@@ -1,8 +1,10 @@
-"""One curl with several transfers, on files: what curl says of each must not depend on the others."""
+"""Each call of a client with a real curl: what it says of one transfer must not depend on the others."""
 
 from __future__ import annotations
 
+import socket
 import subprocess
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -29,8 +31,34 @@ class Here:
         return Result(done.returncode, done.stdout, done.stderr)
 
 
-def client(folder: Path, here: Here) -> Client:
-    return Client(cast(Host, here), folder / "scratch", "203.0.113.1")
+def client(folder: Path, here: Here, vip: str = "203.0.113.1") -> Client:
+    return Client(cast(Host, here), folder / "scratch", vip)
+
+
+@pytest.mark.parametrize(("silent", "commands"), [((), 1), ((2, 5), 2), ((8,), 1), (range(1, 9), 2)])
+def test_after_a_request_without_an_answer_the_rest_are_sent_at_once(
+    tmp_path: Path, silent: Sequence[int], commands: int
+) -> None:
+    """A server that closes these connections without an answer; the eight requests each have their own."""
+    here, count = Here(), 8
+    seen: list[str] = []
+
+    def serve() -> None:
+        for number in range(1, count + 1):
+            connection, _ = listening.accept()
+            with connection:
+                seen.append(connection.recv(4096).split()[1].decode())
+                if number not in silent:
+                    connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nrs%d\n" % number)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = threading.Thread(target=serve)
+        server.start()
+        names = client(tmp_path, here, f"127.0.0.1:{listening.getsockname()[1]}").names(count)
+        server.join()
+    assert sorted(seen) == [f"/name?{number}" for number in range(1, count + 1)]
+    assert sorted(names) == [f"rs{number}" for number in range(1, count + 1) if number not in silent]
+    assert len(here.commands) == commands
 
 
 @pytest.mark.parametrize("mode", FTP_MODES)
