@@ -101,7 +101,7 @@ def _text(name: str) -> str:
 
 
 def packed(source: str) -> str:
-    """Python source that no one reads by accident; it is no secret."""
+    """Python source that is not read by accident, although it is not secret."""
     return b85encode(zlib.compress(source.encode(), 9)).decode()
 
 

@@ -39,7 +39,7 @@ Files = Callable[["Variant"], Mapping[str, str]]  # name: text
 
 
 def lab_title(method: str) -> str:
-    """As people say it: VS-NAT, or the name of a lab that is no method's."""
+    """As people say it: VS-NAT, or the lab's name where it is not that of a method."""
     return TITLES.get(method, f"lab-{method}")
 
 

@@ -1,10 +1,10 @@
-"""A custom scheduler: a file like those of core/schedulers/, loaded anew for each service that uses it.
+"""A custom scheduler: a file like those of core/schedulers/, loaded again for each service that uses it.
 
 The scheduler is named after its file. It runs in a process of its own (custom_scheduler_worker.py), so a
 mistake in it can neither end the director nor block it: each pick may take 20 ms, and picks that take longer
 share one second more. An error is one sentence with the file's line: the refusal of the rule
 (`ipvsadm -A ... -s NAME`), or the reason why a connection was refused. A process that has ended, or did not
-answer in time, is not restarted: new connections are refused until the service is given the scheduler anew.
+answer in time, is not restarted: new connections are refused until the service is given the scheduler again.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _FIELDS = tuple(
 )
 _VALUES, _COUNTS = attrgetter(*SERVER), attrgetter(*COUNTERS)
 _Row = tuple[Any, ...]
-STOPPED = "; no connection gets a server until the service is given the scheduler anew"
+STOPPED = "; no connection gets a server until the service is given the scheduler again"
 
 
 def add(file: Path) -> None:

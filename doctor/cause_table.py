@@ -196,7 +196,7 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
     else:
         inside = Text(f"{name} got the packet, and neither answered it nor passed it on")
         look += "nft list ruleset; tc -s qdisc show"
-    # The director has a filter of its own, in front of its kernel: it is no suspect.
+    # The director has a filter of its own, in front of its kernel: that is not suspected.
     shown = host.filters if host and host.role != DIRECTOR else ()
     drops = [rule.text for rule in shown if rule.verdict in ("drop", "reject")]
     filters = [("filters", Text("\n".join(drops[:_FEW])))]

@@ -6,7 +6,7 @@
 At each hop, in this order: link, address, netmask, route, filter, neighbour; on the director also its
 process, rules, weights, thresholds and table; on the real server also the device of the VIP, the listening
 socket and its process. What should be follows from the plan, what is from the state: nothing here knows
-faults, so one that nobody has thought of still ends at a host. The first difference on a path counts: behind
+faults, so one that no one has thought of still ends at a host. The first difference on a path counts: behind
 it, the packet would not arrive.
 
 Where nothing differs and clients fail all the same, `last_seen` says how far the packets of a trial came.
@@ -332,7 +332,7 @@ def _stopped(host: str, pid: int, program: str, state: str) -> Difference:
         host,
         "process",
         f"{program} runs",
-        f"process {pid} is stopped (state {state}): connections are accepted, nobody answers",
+        f"process {pid} is stopped (state {state}): connections are accepted, and nothing answers",
         f"ps -o pid,stat,args -p {pid}",
     )
 
@@ -559,7 +559,7 @@ def _entry(
             f"{sender.name} has learnt it from {other[0].name}: {entry}",
             f"sysctl -a --pattern 'net.ipv4.conf.(all|{at}).arp_(ignore|announce)'",
         )
-    whose = f"of {other[0].name}" if other else "of nobody there"
+    whose = f"of {other[0].name}" if other else "of no host there"
     yield Difference(
         sender.name,
         "neighbour",

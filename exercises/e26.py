@@ -1,4 +1,4 @@
-"""Two directors: the standby is not told of connections, and a takeover would cut them all off."""
+"""Two directors: the standby is not told about connections, and a takeover would cut them all off."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WRONG = ("lvs_sync_daemon d2-eth1 inst VIP id 15", "lvs_sync_daemon d2-eth0 ins
 FAULTS = tuple(Fault((Edit("d2", "keepalived.conf", _LINE, f"    {wrong}"),)) for wrong in _WRONG)
 
 # ---- Solutions ----
-# As on the active director; lvs-vrrp starts the synchronisation daemon anew.
+# As on the active director; lvs-vrrp starts the synchronisation daemon again.
 
 _RIGHT = "lvs_sync_daemon d2-eth1 inst VIP id 51"
 _RESTART = (

@@ -26,7 +26,7 @@ from labs.methods import METHODS
 
 OLD = 3.2  # seconds: the youngest of a crowd
 _QUIET_RATE = 15.0  # per second, all methods together: a message fills in 2.7 s
-_QUIET_SECONDS = (6.0, 9.0)  # by chance, so that messages are of any age when the director dies
+_QUIET_SECONDS = (6.0, 9.0)  # random, so that messages are of any age when the director dies
 _CROWD_RATE = 200.0
 _CROWD, _CROWD_QUICK = 1000, 50  # connections of each method
 _ROUND = 12.0  # seconds of a death, for the progress bar

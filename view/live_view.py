@@ -26,7 +26,7 @@ from view.command import address_lines, announce, new_secret, open_socket
 if TYPE_CHECKING:
     from labs.run.running import RunningLab
 
-GENERATION = 10_000_000  # ids of items begin anew when an exercise is reset
+GENERATION = 10_000_000  # ids of items begin again when an exercise is reset
 
 
 class LiveView:

@@ -49,7 +49,7 @@ _LOAD = "(active*256 + inactive) / weight"
 _FORMULAS: dict[str, tuple[str, Callable[[RealServer], float]]] = {
     "lc": ("active*256 + inactive", lambda one: one.overhead),
     "wlc": (_LOAD, lambda one: one.overhead / one.weight),
-    "twos": (f"the better of two drawn by chance: {_LOAD}", lambda one: one.overhead / one.weight),
+    "twos": (f"the better of two drawn at random: {_LOAD}", lambda one: one.overhead / one.weight),
     "sed": ("(active + 1) / weight", lambda one: (one.active + 1) / one.weight),
     "nq": (
         "an idle server first, else (active + 1) / weight",

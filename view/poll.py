@@ -1,6 +1,6 @@
 """What a run's folder would not have: the director's tables, link load, neighbour tables; kept in view.jsonl.
 
-Each is asked for at most twice a second, and less often where asking takes long or nobody watches: a view
+Each is asked for at most twice a second, and less often where asking takes long or no page is open: a view
 costs a director no more than a twentieth of its time. What has not changed is not written again.
 """
 

@@ -183,7 +183,7 @@ def _hosts(folder: Path, about: dict[str, Any], hide: bool) -> list[dict[str, An
             name, {"name": name, "role": role.replace(" ", ""), "interfaces": [], "ports": []}
         )
         if not mac or len(rest) < 2:
-            continue  # what comes out of a tunnel: its device is told of below
+            continue  # what comes out of a tunnel: its device is described below
         where = rest[-1].removeprefix("on ")
         switch = _SWITCH_OF.get(where, where.removeprefix("switch "))
         host["interfaces"].append(

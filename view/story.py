@@ -6,8 +6,8 @@
     view.jsonl       what a live view has polled: tables, links, neighbours, findings
     report.json      the checks' results
 
-Every item has `id` (1, 2, ...), `t` (seconds since the run's start) and `kind`. Replay and live view call
-`more` alike, the one until nothing is left, the other for ever.
+Every item has `id` (1, 2, ...), `t` (seconds since the run's start) and `kind`. Both replay and live
+view call `more`: a replay until nothing is left, a live view for as long as the lab runs.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ class _Reader:
         return line
 
     def _replace(self, line: _Line) -> str:
-        """The line as it counts: empty for a definition, or for one that is for another configuration."""
+        """The line that counts: empty for a definition, or a line for another configuration."""
         text = self._chosen(line.text)
         definition = _DEFINITION.match(text)
         if definition:

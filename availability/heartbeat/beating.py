@@ -112,7 +112,7 @@ class Beating:
             return
         else:
             if heard.node not in (self._folder.settings.node, self._folder.settings.peer):
-                self._complain(f"ignores {heard.node!r:.60}, which is no node of this cluster.")
+                self._complain(f"ignores {heard.node!r:.60}, which is not a node of this cluster.")
             self._change(lambda: self._node.receive(heard, self._loop.time()))
 
     def _tick(self) -> None:

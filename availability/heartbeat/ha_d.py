@@ -101,7 +101,7 @@ def load(folder: Path, node: str) -> Folder:
     groups: dict[str, Group] = {}
     for place, words in _lines(folder / "haresources"):
         if words[0] not in found.nodes:
-            raise place.error(f"{words[0]!r:.60} is no node of ha.cf.")
+            raise place.error(f"{words[0]!r:.60} is not a node in ha.cf.")
         resources = tuple(_resource(word, place, folder) for word in words[1:])
         name = _name(resources[0]) if resources else ""
         if not name or name in groups:

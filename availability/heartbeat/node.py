@@ -87,7 +87,7 @@ class Node:
         return [*(self._release(group) for group in list(self.held)), Action(Do.SAY_GOODBYE)]
 
     def receive(self, heard: Heartbeat, now: float) -> list[Action]:
-        """A heartbeat; one of another node, or one that has come by another way already, says nothing new."""
+        """Take in a heartbeat; one of another node, or one that came by another path already, is ignored."""
         if heard.node != self.settings.peer or heard.age <= self._last:
             return []
         self._last = heard.age

@@ -85,7 +85,7 @@ def run(settings: Settings) -> None:
 
 
 class Monitor:
-    """Everything that runs: checks, rules, and what is told of changes."""
+    """Everything that runs: checks, rules, and notifications of changes."""
 
     def __init__(
         self,

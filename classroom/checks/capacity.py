@@ -102,7 +102,7 @@ def right(variant: Variant) -> dict[str, dict[str, float]]:
 
 
 def growth(variant: Variant) -> dict[int, float]:
-    """What so many real servers of the lab deliver, in units of what one does."""
+    """What 1, 2 and 4 real servers of the lab deliver, in units of what one does."""
     through = variant.plan.replies_through_director
     limit = figures(variant).lab_times if through else Fraction(SERVERS)
     return {count: float(min(Fraction(count), limit)) for count in _COUNTS}

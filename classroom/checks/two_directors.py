@@ -45,7 +45,7 @@ def told_connections(running: RunningLab, _variant: Variant) -> dict[str, int]:
 
 
 def _connections(director: DirectorProcess) -> set[tuple[str, str]]:
-    """The clients' ends and the VIP's ends of all that is no template."""
+    """The client's end and the VIP's end of each connection, without templates."""
     rows: list[dict[str, Any]] = director.ask("connections")["connections"]
     return {(row["client"], row["vip"]) for row in rows if not row["client"].endswith(":0")}
 

@@ -108,7 +108,7 @@ def _reader(path: Path) -> _Read:
 
 
 class _BoundedFile(io.FileIO):
-    """An archive of which zipfile never reads a central directory that is too long."""
+    """An archive whose central directory zipfile cannot read if it is too long."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         left = os.fstat(self.fileno()).st_size - self.tell()

@@ -35,7 +35,7 @@ _KNOWN = "docs/director.md#3-a-packet-of-a-known-connection"
 KNOWN = {
     "arp_answered": Explanation(
         "In VS-DR the real servers have the VIP as well, and only the director may answer ARP for it: "
-        "whoever answers first gets all requests of that router.",
+        "the host that answers first gets all requests of that router.",
         "On r0, `tcpdump -eni r0-eth1 arp` while it asks again shows more than one reply; `ip neigh` "
         "there shows whose MAC address it has for {vip}.",
         _ARP,

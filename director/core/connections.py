@@ -113,7 +113,7 @@ class Connection:
         self.service.stats.count_out(length)
 
     def as_dict(self, now: float) -> dict[str, Any]:
-        """JSON-ready; `expires` in seconds from `now`, `origin` only if another director has told of it."""
+        """JSON-ready; `expires` in seconds from `now`, `origin` only if another director sent it."""
         synced = self.sync is not None and self.sync.received
         return {
             "protocol": PROTOCOL_NAMES[self.protocol],

@@ -62,7 +62,7 @@ class Reassembly:
             return ()
         error = queue.check(start, start + size, last=not fragment.more_fragments)
         if ragged and family is IPV6:
-            error = "fragment: not the last, and its length is no multiple of 8 (RFC 8200, 4.5)"
+            error = "fragment: not the last, and its length is not a multiple of 8 (RFC 8200, 4.5)"
         if not start:
             queue.header = header - _NOT_COUNTED[family]
         queue.add(start, start + size, data)

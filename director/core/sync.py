@@ -50,7 +50,7 @@ _MOST_MARKS = 65536
 
 
 class _ByState:
-    """Timeouts by state, looked up anew when they have changed."""
+    """Timeouts by state, looked up again when they have changed."""
 
     def __init__(self) -> None:
         self._known: Timeouts | None = None
@@ -84,7 +84,7 @@ class Sender:
         self._marks: dict[Key, SyncMark] = {}  # of connections that are kept elsewhere than in the core
 
     def __deepcopy__(self, _memo: object) -> Sender:
-        """A copy of a director, such as a dry run's, tells nobody."""
+        """A copy of a director, such as a dry run's, sends nothing."""
         return Sender(self._rules, lambda _record, _now: None)
 
     def offer(self, connection: Connection, now: float) -> None:
@@ -146,7 +146,7 @@ class Sender:
         self._offer_control(control, now)
 
     def _is_due(self, entry: Entry, packets: int, now: float) -> bool:
-        """Whether to send it after so many packets; if so, this is remembered."""
+        """Whether to send it now that it has had `packets`; if so, this is remembered."""
         if not self._has_a_form(entry):
             return False
         sysctls, mark = self._rules.sysctls, _mark(entry)

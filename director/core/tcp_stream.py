@@ -93,7 +93,7 @@ class Edit:
 
 
 class KnownShift(NamedTuple):
-    """All that another director has told of replacements (ip_vs_seq): no text, and not where it ended.
+    """What another director has sent about replacements (ip_vs_seq): no text, and not where it ended.
 
     Sequence numbers up to `start` have grown by `before`, later ones by `growth` more.
     """
@@ -107,8 +107,8 @@ class KnownShift(NamedTuple):
 class Edits:
     """The replacements in one direction of a connection, in the order of their sequence numbers.
 
-    `settled` is the growth by edits that are no longer `remembered`. `shift` is what another director told of
-    its own: only `before` of that is in `settled`, and edits come after it.
+    `settled` is the growth by edits that are no longer `remembered`. `shift` is what another director sent
+    about its own: only `before` of that is in `settled`, and edits come after it.
     """
 
     remembered: list[Edit] = field(default_factory=list)
@@ -116,7 +116,7 @@ class Edits:
     shift: KnownShift | None = None
 
     def last_shift(self) -> KnownShift | None:
-        """What another director is told of the replacements; None if there were none."""
+        """What another director is told about the replacements; None if there were none."""
         if not self.remembered:
             return self.shift or (KnownShift(0, self.settled, 0) if self.settled else None)
         last = self.remembered[-1]

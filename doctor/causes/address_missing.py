@@ -26,7 +26,7 @@ def _cause(host: HostState, plug: Plug) -> Cause:
         "address_missing",
         host.name,
         f"{plug.interface} has {', '.join(here) or 'no address'}, not {wanted}",
-        f"The routes and rules of the other hosts name {plug.address}, and nobody answers ARP for it. With "
+        f"The routes and rules of the other hosts name {plug.address}, and no host answers ARP for it. With "
         "the address, the route to its network has gone, and routes through a gateway there.",
         "\n".join([f"ip address add {wanted} dev {plug.interface}", *planned_routes(host)]),
     )

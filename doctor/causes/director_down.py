@@ -22,7 +22,7 @@ def find(state: LabState) -> Iterator[Cause]:
             "director_down",
             host.name,
             f"no process has its control socket: {director.error}",
-            "Nobody schedules new connections. When the process ends, its rules and connections end with "
+            "New connections are not scheduled. When the process ends, its rules and connections end with "
             "it: after a start it needs its rules again.",
             "\n".join(start_director()),
         )

@@ -28,7 +28,7 @@ def _cause(state: LabState, host: HostState, seen: str, repair: str) -> Cause:
         "director_vip",
         host.name,
         seen,
-        f"The router asks by ARP who has {state.vip}, and nobody answers. Its neighbour entry for "
+        f"The router asks by ARP who has {state.vip}, and no host answers. Its neighbour entry for "
         f"{state.vip} becomes FAILED, and it tells clients that the host is unreachable.",
         repair,
     )

@@ -33,7 +33,7 @@ def _director(host: HostState, stopped: list[Process]) -> Cause:
         f"{states}: stopped",
         "A stopped process gets no processor time until SIGCONT. The director decides about no packet "
         "and answers no command; only connections that an engine forwards in the kernel go on. A "
-        "second director beside it is no repair.",
+        "second director beside it is not a repair.",
         "\n".join(f"kill -CONT {one.pid}" for one in stopped),
     )
 
@@ -43,7 +43,7 @@ def _tunnel(host: HostState, process: Process) -> Cause:
         "frozen",
         host.name,
         f"process {process.pid}, the program behind tunl0, is in state {process.state}: stopped",
-        "The packets of the tunnel arrive, and nobody unpacks them: a stopped process does nothing until "
+        "The packets of the tunnel arrive, and nothing unpacks them: a stopped process does nothing until "
         "SIGCONT.",
         f"kill -CONT {process.pid}",
     )

@@ -40,4 +40,4 @@ def _effect(state: LabState, host: HostState) -> str:
         return "without that route it cannot send a request."
     if host.role == DIRECTOR and state.method == "nat":
         return "requests to the real servers, or replies to the clients, end there."
-    return "they end there, or take a way on which nobody forwards them."
+    return "they end there, or take a path on which no host forwards them."

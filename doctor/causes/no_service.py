@@ -30,7 +30,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _ports(state: LabState) -> Iterator[int]:
-    """That of http; that of ftp where clients tried it in vain."""
+    """That of http; that of ftp as well where clients tried it and failed."""
     yield HTTP
     if any(trial.port == FTP for trial in state.failures):
         yield FTP

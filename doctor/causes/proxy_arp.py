@@ -62,7 +62,7 @@ def _cause(host: HostState, plug: Plug, taken: list[str]) -> Cause:
         f"{', '.join(f'{one} is {host.settings[one]}' for one in settings)}; forwarding is 1 for {name}; "
         f"it answers for {', '.join(taken[:4])}",
         "With proxy ARP a host that forwards answers requests for addresses it has a route to. On its own "
-        f"segment the owners answer, too: whoever takes the reply of {host.name} sends it packets for "
-        "others, which go a detour or get lost.",
+        f"segment the owners answer, too: a host that takes the reply of {host.name} sends it packets for "
+        "others, which take a detour or get lost.",
         "\n".join(f"sysctl -w net.ipv4.{one}=0" for one in settings),
     )

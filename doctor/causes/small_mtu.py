@@ -1,4 +1,4 @@
-"""An interface takes only shorter packets than its neighbours send, and nobody tells them."""
+"""An interface accepts only shorter packets than its neighbours send, and nothing tells them."""
 
 from __future__ import annotations
 

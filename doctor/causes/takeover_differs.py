@@ -24,14 +24,14 @@ def find(state: LabState) -> Iterator[Cause]:
 
 def _cause(state: LabState, host: HostState, one: Paired) -> Cause:
     seen = "; ".join(f"{name} is {is_}, not {wanted}" for name, (wanted, is_) in one.differences.items())
-    owners = " and ".join(state.vip_owners) or "nobody"
+    owners = " and ".join(state.vip_owners) or "neither"
     return Cause(
         "takeover_differs",
         host.name,
         f"its {_FILE}: {seen}; {owners} own{'' if len(state.vip_owners) > 1 else 's'} {state.vip}",
         "A router ignores advertisements of another virtual router, version or list of addresses: then both "
         "directors take themselves for the only one. With different intervals they disagree about how long "
-        "a silence is death.",
+        "a silence means that the other is dead.",
         "\n".join([*_edits(host, one), *restart_takeover(host)]),
     )
 

@@ -68,7 +68,7 @@ def _cause(state: LabState, host: HostState, seen: str, repair: str) -> Cause:
         host.name,
         seen,
         f"A backup that hears no sign of life takes the other director for dead and puts up {state.vip}, "
-        "although the other still has it. The router sends to whoever claimed it last; the connections of "
-        "one are unknown to the other, and neither listens to what the other tells of them.",
+        "although the other still has it. The router sends to the one that claimed it last; the connections "
+        "of one are unknown to the other, and neither listens to what the other sends about them.",
         repair,
     )

@@ -1,4 +1,4 @@
-"""The director has a rule to a port on which nobody listens, or to an address that nobody has."""
+"""The director has a rule for a port on which nothing listens, or for an address that no host has."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _cause(state: LabState, service: Service, target: Target, seen: str) -> Caus
         state.director_host.name,
         f"the service {service} has the real server {target}; {seen}",
         "The director does not try its real servers: it schedules every connection by the rules. "
-        f"Those for {target} are refused where nobody listens, and time out where nobody is.",
+        f"Those for {target} are refused where nothing listens, and time out where there is no host.",
         "\n".join(_repairs(state, service, target)),
     )
 

@@ -158,10 +158,10 @@ def _text(names: list[str], wanted: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What makes the VIP move: `crash` if the other director has to find out by itself.
+    """What makes the VIP move: `crash` if the other director has to notice it by itself.
 
-    `listened`: whether the other one was a backup until then, so that it knows the connections. One that
-    took itself for the active director was not; nor was one that has just come back, unless it asks for all.
+    `listened`: whether the other one was a backup until then, and so knows the connections. One that believed
+    itself active was not; nor was one that has just come back, unless it asks for all of them.
     """
 
     what: str

@@ -64,7 +64,7 @@ class Evidence:
         return f"Some evidence could not be written ({cause}): {_CURE}."
 
     def begin_again(self, number: int, keep: Collection[str]) -> None:
-        """Put everything but the files in `keep` aside, for the lab to be built anew."""
+        """Put everything but the files in `keep` aside, for the lab to be built again."""
         aside = self.folder / BEFORE.format(number)
         aside.mkdir()
         for path in self.folder.iterdir():

@@ -1,6 +1,6 @@
 """`./inv wireshark`: the merged capture of a run, and how to open it with the lab's profile.
 
-The run is that of the running lab, of the one that was named, or the last one that has captures.
+The run is the one that was named, else that of the running lab, else the newest with captures.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a command does before its slow imports; imports next to nothing itself.
 
 The descriptor of a closed standard stream would go to the next file or socket: /dev/null takes it. Writing
-to a closed standard output still fails, since a result that no one gets is no success.
+to a closed standard output still fails, since a result that no one gets is not a success.
 
 During an import, Ctrl-C would print a traceback: until the work begins, the signal ends this process
 directly. ./inv has blocked it since before Python started, so none is lost.

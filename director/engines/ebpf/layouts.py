@@ -184,7 +184,7 @@ _GENERATION, _UPCALL_IFINDEX, _FLAGS, _CONN_REUSE_MODE, _ACTIVE_STATES = (
 _TOLD_STATES, _TELL_THRESHOLD, _TELL_PERIOD, _TELL_WRAP, _TRANSITIONS = (
     _ACTIVE_STATES + 4 * field for field in range(1, 6)
 )
-_OFTEN = 64  # packets between two looks at a connection that is told of by time alone
+_OFTEN = 64  # packets between two looks at a connection that is sent by time alone
 
 
 class Settings:
@@ -232,7 +232,7 @@ class Settings:
         self._set(_CONN_REUSE_MODE, mode)
 
     def set_telling(self, states: Iterable[State], sysctls: Sysctls) -> None:
-        """When another director is told of a connection: in these states, at these packets."""
+        """When another director is told about a connection: in these states, at these packets."""
         period, threshold = sysctls.sync_period, sysctls.sync_threshold
         if not period and sysctls.sync_refresh_period:
             period, threshold = _OFTEN, threshold % _OFTEN

@@ -1,8 +1,8 @@
 """Internet checksums on bytes (RFC 1071 and 1624), the same for IPv4 and IPv6.
 
-A director changes addresses and ports and leaves the data alone, so it updates checksums instead of computing
-them anew: that is faster, and a packet that was damaged in transit stays damaged. It computes only those that
-the sender has left open.
+A director changes addresses and ports and leaves the data alone, so it updates checksums instead of
+computing them again: that is faster, and a packet that was damaged in transit stays damaged. It computes only
+those that the sender has left open.
 
 TCP, UDP and ICMPv6 also cover a pseudo header: the addresses, the length and the protocol. Its layout differs
 between the families (RFC 9293, 3.1; RFC 8200, 8.1), but its sum does not.

@@ -55,7 +55,7 @@ class Datagram:
         self._original = data[: family.header], data[header : header + size], self.rest
 
     def _read_ipv4(self, data: bytes) -> tuple[int, int, bool]:
-        """Where the header and the packet end, and whether it is no fragment. Raises Malformed."""
+        """Where the header and the packet end, and whether it is whole, not a fragment. Raises Malformed."""
         if len(data) < IPV4.header or data[0] >> 4 != 4:
             raise Malformed("no IP header")
         self.ip = ip = IPHeader(data)

@@ -198,7 +198,7 @@ class ScapyEngine:
             self._receive_safely(wire, frame)
 
     def _is_known(self, frame: bytes) -> bool:
-        """Whether it belongs to a connection. Also ARP, and fragments, of which nobody can tell.
+        """Whether it belongs to a connection. Also ARP, and fragments, whose connection is not known.
 
         A frame of IPv6 with extension headers is walked only when it is its turn, and counts as one of these.
         """

@@ -289,7 +289,7 @@ def test_auto_failback_and_its_older_name(tmp_path: Path) -> None:
             "expected two nodes, one of them 'd2' (--node), got d1 and d2 and d3.",
         ),
         ({"ha_cf": "node d1 d2\n"}, "ha.cf:1: expected bcast or ucast with an interface"),
-        ({"haresources": "d3 203.0.113.1/32/eth0\n"}, "haresources:1: 'd3' is no node of ha.cf."),
+        ({"haresources": "d3 203.0.113.1/32/eth0\n"}, "haresources:1: 'd3' is not a node in ha.cf."),
         ({"haresources": "d1\n"}, "haresources:1: expected resources after the node"),
         ({"haresources": HARESOURCES * 2}, "haresources:2: expected resources after the node, the first of"),
         ({"haresources": "d1 203.0.113.1\n"}, "haresources:1: expected ADDRESS/BITS/INTERFACE, such as"),

@@ -186,7 +186,7 @@ BROKEN: list[tuple[str, Break, str, str, str]] = [  # methods, what breaks, host
         lambda s: entry(s, "r0", VIP, "r0-eth1", "02:00:00:00:00:99", "PERMANENT"),
         "r0",
         "neighbour",
-        "of nobody there",
+        "of no host there",
     ),
     (
         "nat tun dr",

@@ -338,7 +338,7 @@ def test_a_fragments_next_header_does_not_identify_its_packet() -> None:
     [
         ([fragment(0, 16, more=True), fragment(1, 16, more=False)], "overlaps another one (RFC 5722)"),
         ([fragment(1, 16, more=True), fragment(0, 16, more=True)], "overlaps another one (RFC 5722)"),
-        ([fragment(0, 15, more=True)], "no multiple of 8"),
+        ([fragment(0, 15, more=True)], "not a multiple of 8"),
         ([fragment(0, 16, more=True), fragment(0, 16, more=True)], "duplicate"),
         ([fragment(2, 0, more=False)], "no data"),
         ([fragment(0, 65528, more=True), fragment(8191, 8, more=False)], "longer than 65535"),
