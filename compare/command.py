@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.measured_on import describe
-from compare import plots, report
-from compare.dispatch import approaches
-from compare.dispatch import server_death as dispatching
+from compare import experiment, plots, report
+from compare.dispatch import approaches, server_death
 from compare.experiment import Part
 from compare.options import CompareOptions
 from compare.progress import Progress
@@ -38,8 +37,8 @@ def compare(options: CompareOptions) -> int:
     capabilities.require({**capabilities.PROGRAMS, **(approaches.PROGRAMS if options.dispatch else {})})
     capabilities.require_for(LabOptions(engine=settings.engine))
     if options.dispatch:
-        return carry_out({"engine": options.engine}, tuple(dispatching.parts(options.engine)))
-    return carry_out(settings.as_dict(), tuple(dispatching.parts(settings)))
+        return carry_out({"engine": options.engine}, tuple(server_death.parts(options.engine)))
+    return carry_out(settings.as_dict(), tuple(experiment.parts(settings)))
 
 
 def settings_of(options: CompareOptions) -> Settings:

@@ -25,8 +25,8 @@ def find(state: LabState) -> Iterator[Cause]:
                 one.name,
                 f"its checks say of {names}: {wrong[0].why}; tried from the director, {names} answered. "
                 f"They ask for {one.path or 'nothing'}",
-                "The check asks for something else than the clients do, so it fails where nothing is wrong. "
-                "Real servers leave the rules one by one, and the last takes the whole service along.",
+                "The check asks for something other than the clients do, so it fails where nothing is wrong. "
+                "Real servers leave the rules one by one, and with the last one the service is gone.",
                 "\n".join(_repair(one)),
             )
 

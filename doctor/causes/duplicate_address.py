@@ -21,7 +21,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _hurts(state: LabState, host: HostState, address: str) -> bool:
-    """Real servers are to have the VIP; elsewhere, it matters where the address is used on the same way."""
+    """Real servers must have the VIP; any other address matters where it is used on the same path."""
     if address == state.vip and host.role == SERVER:
         return False
     if state.pair and host.role == DIRECTOR and address in (state.vip, *state.moving):

@@ -31,8 +31,8 @@ def _director(host: HostState, stopped: list[Process]) -> Cause:
         "frozen",
         host.name,
         f"{states}: stopped",
-        "A stopped process gets no processor time until SIGCONT. The director decides about no packet "
-        "and answers no command; only connections that an engine forwards in the kernel go on. A "
+        "A stopped process gets no processor time until SIGCONT. The director handles no packet and "
+        "answers no command; only connections that an engine forwards in the kernel go on. A "
         "second director beside it is not a repair.",
         "\n".join(f"kill -CONT {one.pid}" for one in stopped),
     )

@@ -42,7 +42,7 @@ def _cause(router: HostState, entry: Neighbour, before: str, now: str, filters: 
         router.name,
         f"its neighbour table has: {entry}, the MAC address of {before}; {now} has the VIP{shown}",
         f"On taking over, {now} broadcasts ARP packets that name its own MAC address, so that all neighbours "
-        "send to it at once. Who does not get them goes on sending to the old director, until its own "
-        "entry is found to be out of date.",
+        "send to it at once. A host that misses them goes on sending to the old director until it finds its "
+        "own entry out of date.",
         "\n".join([*undo, f"ip neigh flush to {entry.address} dev {entry.interface}"]),
     )

@@ -23,6 +23,6 @@ def find(state: LabState) -> Iterator[Cause]:
                 host.name,
                 f"{_SETTING} is {ttl}; its packets pass {hosts} hosts that count it down",
                 "Every router takes 1 off the TTL and drops the packet at 0; so does the director. Hosts "
-                "on the same segment are reached, which makes ping to the gateway look well.",
+                "on the same segment are reached, so a ping of the gateway works.",
                 f"sysctl -w net.ipv4.{_SETTING}={_USUAL}",
             )

@@ -30,7 +30,7 @@ def _cause(state: LabState, host: HostState, one: Paired) -> Cause:
         host.name,
         f"its {_FILE}: {seen}; {owners} own{'' if len(state.vip_owners) > 1 else 's'} {state.vip}",
         "A router ignores advertisements of another virtual router, version or list of addresses: then both "
-        "directors take themselves for the only one. With different intervals they disagree about how long "
+        "directors believe that they are alone. With different intervals they disagree about how long "
         "a silence means that the other is dead.",
         "\n".join([*_edits(host, one), *restart_takeover(host)]),
     )

@@ -23,6 +23,6 @@ def find(state: LabState) -> Iterator[Cause]:
                 f"none of its {len(host.processes)} processes is that of takeover.sh; "
                 f"it has {has or 'no ' + state.vip}",
                 "A director without it never takes over. If it was the active one, it keeps the VIP without "
-                "telling anyone, until the other takes its silence for death: then both have it.",
+                "telling anyone, until the other, which hears nothing, takes over: then both have it.",
                 START_TAKEOVER,
             )

@@ -13,7 +13,7 @@ TITLE = "a rule has the wrong forwarding method"
 _OWN = ("", "Local")  # not known, or served by the director itself
 _EFFECTS = {
     "Masq": "The director rewrites the destination, but the reply of the real server bypasses it: the client "
-    "gets a SYN+ACK from an address that it has not asked, and resets it.",
+    "gets a SYN+ACK from an address that it has not contacted, and resets it.",
     "Tunnel": "The director puts requests into packets that the real server does not unpack.",
     "Route": "The director leaves the destination as it is, and the real server does not have that address.",
 }

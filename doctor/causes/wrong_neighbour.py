@@ -24,7 +24,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _right_mac(state: LabState, host: HostState, entry: Neighbour) -> str:
-    """The MAC address of who has the address, if that is on the same segment; "" if not known."""
+    """The MAC address of the host that has the address, if it is on the same segment; "" if not known."""
     held = holder(state, entry.address)
     segments = {plug.switch for plug in host.plugs if plug.interface == entry.interface}
     if not held or held[0].name == host.name or held[1].switch not in segments:

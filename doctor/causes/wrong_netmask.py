@@ -72,7 +72,7 @@ def _of_the_vip(state: LabState, host: HostState, vip: Address) -> Cause:
     network = IPv4Interface(f"{vip.address}/{vip.prefix}").network
     device = vip.interface
     effect = (
-        f"On lo, every address of {network} becomes an own address of {host.name}, so it ignores ARP "
+        f"On lo, every address of {network} becomes an address of {host.name} itself, so it ignores ARP "
         "requests and packets from there, as if they came from itself."
         if device == "lo"
         else f"{host.name} sends packets to {network} into {device}, not to the hosts that are there."

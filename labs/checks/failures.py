@@ -259,9 +259,9 @@ def _connections_lived(title: str, failure: Failure, move: Move, *, synced: bool
     count = len(failure.connections)
     expected, lived = f"all {count} live", count
     if not synced:
-        expected, lived = "none lives, without synchronisation", 0
+        expected, lived = "none survives, without synchronisation", 0
     elif not move.listened:
-        expected, lived = f"none lives: {failure.after} has heard of none", 0
+        expected, lived = f"none survives: {failure.after} has heard of none", 0
     return Check(f"{title}: connections", failure.lived == lived, expected, _fates(failure))
 
 
