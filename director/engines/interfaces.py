@@ -7,10 +7,11 @@ import errno
 import fcntl
 import socket
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 from director.core.errors import BadValue
-from director.core.family import IPV4, family_of
+from director.core.family import IPV4, Family, family_of
 from director.engines.engine import EngineError
 
 _SIOCGIFADDR, _SIOCGIFMTU, _SIOCGIFHWADDR = 0x8915, 0x8921, 0x8927  # linux/sockios.h
@@ -19,9 +20,14 @@ _IF_INET6, _GLOBAL = Path("/proc/net/if_inet6"), "00"  # a row's address, index,
 _DISCARD = 9  # a port; nothing is sent to it
 LINKS, NEIGHBOURS, ADDRESSES, ROUTES = 0x01, 0x04, 0x110, 0x440  # linux/rtnetlink.h; of IPv4 and IPv6
 _LARGEST = 65536  # bytes of a netlink message
-_NLM_F_REQUEST, _RTM_NEWROUTE, _RTM_GETROUTE = 1, 24, 26
+_MAC = 6  # bytes
+_NLM_F_REQUEST, _NLM_F_DUMP, _NLMSG_DONE, _NLMSG_ERROR = 1, 0x300, 3, 2
+_RTM_NEWROUTE, _RTM_GETROUTE, _RTM_NEWNEIGH, _RTM_GETNEIGH = 24, 26, 28, 30
+_NDA_DST, _NDA_LLADDR = 1, 2  # linux/neighbour.h
+_VALID_MAC = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80  # NUD states in which the MAC address is known
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PREFSRC = 1, 4, 5, 7
 _NLMSGHDR, _RTMSG, _RTATTR = struct.Struct("IHHII"), struct.Struct("8BI"), struct.Struct("HH")
+_NDMSG = struct.Struct("B3xiHBB")  # family, interface index, state, flags, type
 _ANSWER_TIMEOUT, _ROUTE_SIZE = 1.0, 4096  # seconds; bytes, more than the answer has
 
 
@@ -130,16 +136,49 @@ class RouteQuery:
             return {}
         if _NLMSGHDR.unpack_from(answer)[1] != _RTM_NEWROUTE:
             return {}
-        found: dict[int, bytes] = {}
-        at = _NLMSGHDR.size + _RTMSG.size
-        while at + _RTATTR.size <= len(answer):
-            length, kind = _RTATTR.unpack_from(answer, at)
-            found[kind] = answer[at + _RTATTR.size : at + length]
-            at += (max(length, _RTATTR.size) + 3) & ~3  # attributes are aligned to 4 bytes
-        return found
+        return _attributes(answer, _NLMSGHDR.size + _RTMSG.size)
 
     def close(self) -> None:
         self._socket.close()
+
+
+def _attributes(message: bytes, at: int) -> dict[int, bytes]:
+    """The attributes of a netlink message by their numbers; the first is at `at`."""
+    found: dict[int, bytes] = {}
+    while at + _RTATTR.size <= len(message):
+        length, kind = _RTATTR.unpack_from(message, at)
+        found[kind] = message[at + _RTATTR.size : at + length]
+        at += _aligned(max(length, _RTATTR.size))
+    return found
+
+
+def _aligned(length: int) -> int:
+    """Messages and attributes begin at a multiple of 4 bytes."""
+    return (length + 3) & ~3
+
+
+def neighbours(family: Family) -> Iterator[tuple[int, bytes, bytes]]:
+    """The neighbours whose MAC address the kernel knows: interface index, address and MAC address."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as link:
+        link.settimeout(_ANSWER_TIMEOUT)
+        body = _NDMSG.pack(family.address_family, 0, 0, 0, 0)
+        flags = _NLM_F_REQUEST | _NLM_F_DUMP
+        link.send(_NLMSGHDR.pack(_NLMSGHDR.size + len(body), _RTM_GETNEIGH, flags, 0, 0) + body)
+        kind = _RTM_NEWNEIGH
+        while kind not in (_NLMSG_DONE, _NLMSG_ERROR):
+            answer, at = link.recv(_LARGEST), 0
+            while at + _NLMSGHDR.size <= len(answer):
+                length, kind, *_ = _NLMSGHDR.unpack_from(answer, at)
+                if kind == _RTM_NEWNEIGH:
+                    yield from _known(answer[at : at + length])
+                at += _aligned(max(length, _NLMSGHDR.size))
+
+
+def _known(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    _, index, state, _, _ = _NDMSG.unpack_from(message, _NLMSGHDR.size)
+    found = _attributes(message, _NLMSGHDR.size + _NDMSG.size)
+    if state & _VALID_MAC and len(found.get(_NDA_LLADDR, b"")) == _MAC:
+        yield index, found[_NDA_DST], found[_NDA_LLADDR]
 
 
 class Monitor:

@@ -4,8 +4,8 @@
                     └──────────────┤                                             ├─ n fd00::2     VS-NAT
                                    └─ s 2001:db8::11        VS-DR, VS-TUN ───────┴─ s fd00::3, 192.0.2.3
 
-Each service of the VIP has a method of its own, told by its port. Started as `python ipv6_trial.py FOLDER`
-inside `unshare`; writes FOLDER/seen.json.
+Each service of the VIP has a method of its own, told by its port. Started as
+`python ipv6_trial.py ENGINE FOLDER` inside `unshare`; writes FOLDER/seen.json.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def transfers(vip: str, port: int) -> dict[str, Any]:
     return seen
 
 
-def try_out(folder: Path) -> dict[str, Any]:
-    director = start_director("nat", folder)
+def try_out(engine: str, folder: Path) -> dict[str, Any]:
+    director = start_director("nat", folder, "--engine", engine)
     seen: dict[str, Any] = {"added": ""}
     for vip, port, server, _ in SERVICES.values():
         service = f"[{vip}]:{port}" if ":" in vip else f"{vip}:{port}"
@@ -120,9 +120,9 @@ def try_out(folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
+    engine, folder = sys.argv[1], Path(sys.argv[2])
     build(folder)
-    seen = try_out(folder)
+    seen = try_out(engine, folder)
     (folder / "seen.json").write_text(json.dumps(seen))
 
 

@@ -26,6 +26,7 @@ from director import engines
 from director.core.commands import ServiceKey
 from director.core.connections import Connection, Lifecycle, Tables
 from director.core.events import Trace
+from director.core.family import IPV4
 from director.core.packet import ACK, FIN, RST, SYN, TCP, UDP, Endpoint
 from director.core.real_server import Method, RealServer
 from director.core.rules import Rules
@@ -36,12 +37,13 @@ from director.core.sync import SENT, Sender
 from director.core.sync_protocol import SyncMark, encode
 from director.core.sysctls import Sysctls
 from director.engines.ebpf import compiler, layouts
+from director.engines.ebpf.by_family import FamilyMaps
 from director.engines.ebpf.checkpoint import FtpSessions
 from director.engines.ebpf.layouts import NANO, KernelClock, Settings, Totals
 from director.engines.ebpf.libbpf import check, library
 from director.engines.ebpf.libbpf.maps import RingBuffer
 from director.engines.ebpf.libbpf.programs import BpfObject, RunOptions, run
-from director.engines.ebpf.program import MAPS, SETTINGS, TOTALS, ProgramUpdates
+from director.engines.ebpf.program import OWN_MAPS, SETTINGS, SHARED_MAPS, TOTALS, ProgramUpdates
 from director.engines.ebpf.services import SCHEDULERS
 from director.engines.ebpf.table import SharedTable
 from director.engines.engine import EngineError
@@ -72,7 +74,7 @@ class Detached:
     def __init__(self, loaded: BpfObject) -> None:
         self._ingress = loaded.program("ingress")
         self._parts = {name: loaded.program(name) for name in ("compare_and_swap", "remove_connection")}
-        self.maps = {name: loaded.map(name) for name in (*MAPS, SETTINGS, TOTALS)}
+        self.maps = {name: loaded.map(name) for name in (*OWN_MAPS, *SHARED_MAPS)}
         self.connections = self.maps["connections"]
         self.servers = self.maps["servers"].mapped()
         self.totals = Totals(self.maps[TOTALS].mapped())
@@ -131,7 +133,7 @@ def detached() -> Iterator[Detached]:
         engines.require("ebpf")
     except EngineError as missing:
         pytest.skip(str(missing))
-    loaded = BpfObject(compiler.compiled(), {"connections": 1000}, {})
+    loaded = BpfObject(compiler.compiled(4), {"connections": 1000}, {})
     yield Detached(loaded)
     loaded.close()
 
@@ -209,7 +211,7 @@ def told(detached: Detached) -> Iterator[list[tuple[State, int]]]:
 
     class Told(list[tuple[State, int]]):
         def __iter__(self) -> Iterator[tuple[State, int]]:
-            for _, _, after, _, _, _, _, event, packets, _ in map(layouts.EVENT.unpack, ring.read()):
+            for _, _, after, _, _, _, _, event, packets, _ in map(layouts.OF[IPV4].event.unpack, ring.read()):
                 if event == layouts.TO_TELL:
                     yield layouts.state_of(after), packets
 
@@ -292,7 +294,7 @@ def test_the_core_encodes_what_only_it_knows(detached: Detached, encoded: RingBu
         flags = detached.entry(key).flags
         ProgramUpdates(detached.run).compare_and_swap(key, flags, flags | flag)
         detached.run_on(TCP, CLIENT, VIP, ACK)
-        assert [layouts.EVENT.unpack(event)[7] for event in events.read()] == [layouts.TO_TELL]
+        assert [layouts.OF[IPV4].event.unpack(event)[7] for event in events.read()] == [layouts.TO_TELL]
         assert encoded.read() == []
     events.close()
 
@@ -332,7 +334,6 @@ def test_a_standby_forwards_nothing(detached: Detached) -> None:
 def test_a_negative_count_is_zero(detached: Detached, scheduler: str) -> None:
     """Of two idle servers, the first gets the connection."""
     service = Endpoint("203.0.113.9", 80)
-    address = layouts.address(service.address), layouts.port(service.port)
     members = detached.maps["members"].mapped()
     for place, number in ((1, 5), (2, 6)):
         members[8 * place : 8 * place + 8] = number.to_bytes(8, sys.byteorder)
@@ -341,7 +342,7 @@ def test_a_negative_count_is_zero(detached: Detached, scheduler: str) -> None:
         layouts.SERVER.pack_into(detached.servers, number * layouts.SERVER.size, *value)
     detached.counts(-1, -1, number=5)
     written = (SCHEDULERS[scheduler], 0, 1, 2, 0, 0, 0, bytes(4), 0)
-    detached.maps["services"].put(layouts.SERVICE_KEY.pack(*address, TCP), layouts.SERVICE.pack(*written))
+    detached.maps["services"].put(layouts.service_key(service, TCP), layouts.OF[IPV4].service.pack(*written))
     detached.run_on(TCP, CLIENT, service, SYN)
     key = layouts.flow_key(TCP, CLIENT, service)
     assert detached.entry(key).server == 5
@@ -430,9 +431,17 @@ def test_a_packet_that_arrives_during_a_decision_is_not_undone(
     updates = Interrupted(detached, lambda: detached.run_on(TCP, CLIENT, VIP, RST))
     clock, nothing = KernelClock(lambda: monotonic_ns() / NANO, 0.0), lambda: None
     templates: Any = SimpleNamespace()
-    sessions = FtpSessions(detached.maps["ftp_sessions"])
+    sessions = FtpSessions(FamilyMaps(detached.maps["ftp_sessions"]))
     table = SharedTable(
-        detached.connections, detached.totals, servers, templates, sessions, updates, clock, nothing, 8
+        FamilyMaps(detached.connections),
+        detached.totals,
+        servers,
+        templates,
+        sessions,
+        updates,
+        clock,
+        nothing,
+        8,
     )
     life = Lifecycle(Tables(table, templates), TIMEOUTS, Trace(None))
     connection = table.find_in(TCP, CLIENT, VIP)

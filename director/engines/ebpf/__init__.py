@@ -6,6 +6,7 @@ compiler.py       compiles it to an object file, once
 libbpf/           loads that, attaches it, reads and writes maps
 layouts.py        the structs in the maps, as bytes; the program's settings and totals
 program.py        the program: loading, attaching, adopting an earlier director's maps, running its parts
+by_family.py      IPv4's program and IPv6's, and their maps, as one
 services.py       virtual services: written into the maps; scheduler positions: read from them
 servers.py        real servers: their numbers in the maps, their counters
 table.py          the connection table, which the core shares with the program

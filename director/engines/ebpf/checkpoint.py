@@ -36,6 +36,7 @@ from director.core.real_server import RealServer
 from director.core.service import VirtualService
 from director.core.statistics import COUNTERS
 from director.core.tcp_stream import MAX_EDITS, MAX_LINE, Edit, Edits, KnownShift, LineReader
+from director.engines.ebpf.by_family import FamilyMaps
 from director.engines.ebpf.libbpf import BpfError
 from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.servers import Servers
@@ -205,7 +206,7 @@ SESSION_SIZE = 2 * _READER.size + _REST.size + _SHIFT.size + MAX_EDITS * _EDIT.s
 class FtpSessions:
     """Sessions by the flow key of the control connection's requests."""
 
-    def __init__(self, entries: Map) -> None:
+    def __init__(self, entries: FamilyMaps) -> None:
         self._map = entries
 
     def save(self, key: bytes, session: Session) -> None:

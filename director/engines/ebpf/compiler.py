@@ -15,19 +15,19 @@ SOURCE = Path(__file__).resolve().parent / "program"
 _OPTIONS = ("-O2", "-g", "-Wall", "-Werror", "-target", "bpf", "-mcpu=v3")
 _TIMEOUT = 300  # seconds; an emulated machine is slow
 _HEADER = Path("/usr/include/bpf/bpf_helpers.h")
-_MAX_CACHED = 4  # object files: of other checkouts, and of earlier versions
+_MAX_CACHED = 8  # object files: of other checkouts, and of earlier versions
 
 
 class CannotCompile(Exception):
     """What is missing and what to do, without a full stop."""
 
 
-def compiled() -> Path:
-    """The object file. Raises CannotCompile."""
-    path = _cache() / f"ebpf-{_fingerprint()}.o"
+def compiled(family: int) -> Path:
+    """The object file for one version of IP. Raises CannotCompile."""
+    path = _cache() / f"ebpf-{_fingerprint(family)}.o"
     try:
         if not path.exists():
-            _compile(path)
+            _compile(path, family)
             _prune(path.parent)
     except OSError as error:
         raise CannotCompile(
@@ -45,22 +45,34 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lvs-lab"
 
 
-def _fingerprint() -> str:
+def _options(family: int) -> tuple[str, ...]:
+    return (*_OPTIONS, f"-DFAMILY={family}")
+
+
+def _fingerprint(family: int) -> str:
     """A hash of sources and options; the version of the compiler hardly matters."""
-    digest = hashlib.sha256(" ".join(_OPTIONS).encode())
+    digest = hashlib.sha256(" ".join(_options(family)).encode())
     for path in sorted(SOURCE.iterdir()):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _compile(path: Path) -> None:
+def _compile(path: Path, family: int) -> None:
     clang = shutil.which("clang", path=os.environ.get("PATH", "") + ":/usr/bin")
     if clang is None or not _HEADER.exists():
         raise CannotCompile("its program has to be compiled: run `apt-get install clang libbpf-dev`")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         compiled_file = Path(folder, "lvs.o")
-        command = [clang, *_OPTIONS, *_includes(), "-c", str(SOURCE / "lvs.c"), "-o", str(compiled_file)]
+        command = [
+            clang,
+            *_options(family),
+            *_includes(),
+            "-c",
+            str(SOURCE / "lvs.c"),
+            "-o",
+            str(compiled_file),
+        ]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
         except subprocess.TimeoutExpired:

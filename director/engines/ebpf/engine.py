@@ -6,7 +6,7 @@ Those are handled like frames from the wire, by a Scapy engine of our own that u
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from ipaddress import IPv4Network
+from functools import partial
 from selectors import EVENT_READ, BaseSelector
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from director.core import ftp
 from director.core.connections import Tables
 from director.core.decision import Decision
-from director.core.family import IPV4, Family
+from director.core.family import IPV4, IPV6, Family, family_of
 from director.core.overload import secures_tcp
-from director.core.packet import ICMP, Packet
+from director.core.packet import ICMP, ICMPV6, Packet
 from director.core.service import VirtualService
 from director.core.states import State
 from director.core.statistics import COUNTERS
 from director.engines.ebpf import checkpoint, layouts, prerequisites
+from director.engines.ebpf.by_family import Programs
 from director.engines.ebpf.checkpoint import FtpSessions
-from director.engines.ebpf.layouts import PREFIX, KernelClock, Settings, Totals
+from director.engines.ebpf.layouts import KernelClock, Settings, Totals
 from director.engines.ebpf.libbpf import BpfError
 from director.engines.ebpf.network import Network
-from director.engines.ebpf.program import SETTINGS, TOTALS, Program, ProgramUpdates, Sweeper
+from director.engines.ebpf.program import SETTINGS, TOTALS, ProgramUpdates, Sweeper
 from director.engines.ebpf.servers import Servers
 from director.engines.ebpf.services import Services
 from director.engines.ebpf.table import SharedTable
@@ -33,18 +34,20 @@ from director.engines.ebpf.templates import SharedTemplates
 from director.engines.ebpf.upcall import EventReader, RecordReader, UpcallDevice
 from director.engines.engine import EngineError
 from director.engines.scapy.engine import ScapyEngine
-from director.engines.scapy.packet_sockets import ARP
+from director.engines.scapy.packet_sockets import ARP, SocketWire
+from director.engines.scapy.socket_filter import FrameClass
 
 if TYPE_CHECKING:
     from director.core.director import Director
 
 _MAX_FRAMES = 64  # from the upcall device, before the selector looks at the others again
+_IPV6 = 0x86DD  # EtherType (linux/if_ether.h)
 _ENTRIES = 2  # of a connection in the map, at most
 
 
 class EbpfEngine:
     explains: ClassVar[bool] = True
-    families: ClassVar[Sequence[Family]] = (IPV4,)
+    families: ClassVar[Sequence[Family]] = (IPV4, IPV6)
 
     def __init__(self, interfaces: Sequence[str], clock: KernelClock, scapy: ScapyEngine) -> None:
         """`scapy` processes the packets that are handed up."""
@@ -52,6 +55,7 @@ class EbpfEngine:
         self._clock = clock
         self._scapy = scapy
         self._upcall = UpcallDevice()
+        self._listeners: list[SocketWire] = []  # for IPv6
         self._redirect_peer = False
         self._lost_events = 0
 
@@ -67,12 +71,12 @@ class EbpfEngine:
 
     def tables(self, bits: int, limit: int) -> Tables:
         """Raises EngineError."""
-        self._program = Program(self._interfaces, _ENTRIES * limit)
-        maps = self._program.maps
+        self._programs = Programs(self._interfaces, _ENTRIES * limit)
+        maps = self._programs.maps
         self._settings = Settings(maps[SETTINGS].mapped())
         self._limit = limit
         self._totals = Totals(maps[TOTALS].mapped())
-        self._sweeper = Sweeper(self._program.run, self._totals, self._clock)
+        self._sweeper = Sweeper(self._programs.sweep, self._clock)
         self._servers = Servers(maps)
         self._services = Services(maps, self._servers)
         self._templates = SharedTemplates(maps["templates"], self._totals, self._servers, self._clock)
@@ -82,7 +86,7 @@ class EbpfEngine:
             self._servers,
             self._templates,
             FtpSessions(maps["ftp_sessions"]),
-            ProgramUpdates(self._program.run),
+            ProgramUpdates(self._programs.update),
             self._clock,
             self._sweeper.sweep,
             bits,
@@ -92,12 +96,13 @@ class EbpfEngine:
     def start(self, director: Director, selector: BaseSelector) -> None:
         """Raises EngineError."""
         self._director = director
-        maps = self._program.maps
+        self._selector = selector
+        maps = self._programs.maps
         upcall = self._upcall.open()  # refused while another director runs, whose settings stay
         self._settings.set_upcall_interface(upcall)
         self._settings.set_conn_limit(self._limit)
         self._scapy.start(director, selector, self._decide)
-        self._network = Network(maps, self._settings, self._interfaces)
+        self._network = Network(maps, self._settings, self._interfaces, self._scapy.routes.lookup)
         self._network.refresh()
         self._network.tick()
         self._events = EventReader(maps["events"], director, self._connections, self._clock)
@@ -107,16 +112,15 @@ class EbpfEngine:
         selector.modify(self._scapy.routes, EVENT_READ, self._routes_changed)
         selector.register(self._events, EVENT_READ, self._events.poll)
         selector.register(self._records, EVENT_READ, self._records.poll)
-        if self._program.adopted:
+        if self._programs.adopted:
             try:
                 checkpoint.restore(director, self._servers, maps["checkpoint"], self._clock.now())
             except checkpoint.UnreadableCheckpoint as error:
-                raise EngineError(f"{error} {self._program.removal_hint()}") from None
+                raise EngineError(f"{error} {self._programs.removal_hint()}") from None
             self._services.adopt(director.rules)
             self._templates.adopt(self._clock.now())
             self._connections.adopt()
         self.install_rules()
-        self._program.attach()
 
     def mtu_of(self, address: str) -> int:
         return self._scapy.mtu_of(address)
@@ -149,17 +153,34 @@ class EbpfEngine:
             self._lost_events = lost
             self._connections.recover_lost_events()
 
-    def prepare_rules(self, vips: set[str]) -> Iterator[None]:  # noqa: ARG002
-        """Nothing takes long: while rules are written, the program forwards by those that it has."""
+    def prepare_rules(self, vips: set[str]) -> Iterator[None]:
+        """Load the program of a family that becomes used. While rules are written, those before are valid."""
+        self._use_families(vips)
         return iter(())
+
+    def _use_families(self, vips: set[str]) -> None:
+        """Raises EngineError."""
+        self._programs.use(set(map(family_of, vips)))
+        if IPV6 in self._programs.families and not self._listeners:
+            for interface in self._interfaces:
+                wire = SocketWire.open(interface, _IPV6, {FrameClass.ADVERTISEMENT})
+                self._listeners.append(wire)
+                self._selector.register(wire.sources[0], EVENT_READ, partial(self._hear, wire))
+            self._network.use(IPV6)
+
+    def _hear(self, wire: SocketWire) -> None:
+        """The core's own neighbour table learns from advertisements; those of ARP it hears itself."""
+        for frame in wire.frames(_MAX_FRAMES, 0, lambda _frame: True):
+            self._scapy.hear(wire.interface, frame)
 
     def install_rules(self) -> None:
         """Raises EngineError."""
         rules = self._director.rules
+        self._use_families(rules.vips())
         self._scapy.redirect()
         try:
             vips = self._prefixes(rules.vips())
-            self._services.write(rules, lambda address: self.route_to(address).get("source", "0.0.0.0"))
+            self._services.write(rules, self._source_to)
             self._write_vips(vips)
         except BpfError as error:
             raise EngineError(f"The ebpf engine can't write its rules ({error}).") from None
@@ -169,26 +190,26 @@ class EbpfEngine:
         self.sync_changed()
         self._settings.bump_generation()
         self._servers.write_all_back()
-        checkpoint.save(self._director, self._servers, self._program.maps["checkpoint"])
+        checkpoint.save(self._director, self._servers, self._programs.maps["checkpoint"])
+        self._programs.attach()
+
+    def _source_to(self, address: str) -> str:
+        """The director's own address in packets to `address`."""
+        return self.route_to(address).get("source", family_of(address).unspecified)
 
     def _prefixes(self, wanted: set[str]) -> set[bytes]:
         """Raises EngineError where there are too many."""
-        room = self._program.maps["vips"].size
+        room = self._programs.maps["vips"].size
         if len(wanted) > room:
             raise EngineError(f"The ebpf engine has room for {room} virtual addresses.")
-        return set(map(self._prefix, wanted))
+        return set(map(layouts.prefix, wanted))
 
     def _write_vips(self, wanted: set[bytes]) -> None:
-        vips = self._program.maps["vips"]
+        vips = self._programs.maps["vips"]
         for key in set(vips.keys()) - wanted:
             vips.remove(key)
         for key in wanted:
             vips.put(key, bytes(4))
-
-    @staticmethod
-    def _prefix(vip: str) -> bytes:
-        network = IPv4Network(vip)
-        return PREFIX.pack(network.prefixlen, network.network_address.packed)
 
     def _flags(self) -> int:
         rules, sysctls = self._director.rules, self._director.rules.sysctls
@@ -236,7 +257,7 @@ class EbpfEngine:
             if frame is None:
                 return
             self._scapy.inject(frame)
-            if frame[23:24] == bytes([ICMP]):
+            if frame[23:24] == bytes([ICMP]) or frame[20:21] == bytes([ICMPV6]):
                 self._network.learn(self._scapy.routes.learnt)
 
     def _decide(self, packet: Packet, now: float) -> Decision:
@@ -280,8 +301,10 @@ class EbpfEngine:
         }
 
     def close(self) -> None:
-        if hasattr(self, "_program"):
-            self._program.close()
+        if hasattr(self, "_programs"):
+            self._programs.close()
+        while self._listeners:
+            self._listeners.pop().close()
         for part in ("_events", "_records", "_network"):
             if hasattr(self, part):
                 getattr(self, part).close()

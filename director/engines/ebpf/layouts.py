@@ -1,6 +1,7 @@
 """The program's structs as bytes, and its variables as shared memory; program/maps.h declares the same.
 
-Addresses and ports are in network byte order, numbers in host byte order.
+Addresses and ports are in network byte order, numbers in host byte order. The structs that contain addresses
+have other lengths for IPv6, and their lengths tell the families apart.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ import mmap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from socket import inet_aton, inet_ntoa
+from ipaddress import ip_network
+from socket import inet_ntop, inet_pton
 from struct import Struct
 from typing import NamedTuple
 
+from director.core.family import IPV4, IPV6, Family, family_of
 from director.core.packet import Endpoint
 from director.core.persistence import TemplateKey
 from director.core.real_server import Method
@@ -30,24 +33,69 @@ from director.core.sysctls import Sysctls
 STATES = tuple(State)
 METHODS = tuple(Method)
 
-FLOW_KEY = Struct("=4s4s2s2sB3x")
-ENTRY = Struct("=QIHH4s2sH24s")
-UPDATE = Struct("=16sIIQI4x")
-SERVICE_KEY = Struct("=4s2sBx")
-SERVICE = Struct("=7I4sQ")
-SERVER = Struct("=4s2sH4s5I4i")
+
+@dataclass(frozen=True, slots=True)
+class Structs:
+    """Those with addresses of one family."""
+
+    flow_key: Struct
+    entry: Struct
+    update: Struct
+    service_key: Struct
+    service: Struct
+    template_key: Struct
+    prefix: Struct
+    route: Struct
+    neighbour_key: Struct
+    event: Struct
+
+
+OF = {
+    IPV4: Structs(
+        flow_key=Struct("=4s4s2s2sB3x"),
+        entry=Struct("=QIHH4s2sH24s"),
+        update=Struct("=16sIIQI4x"),
+        service_key=Struct("=4s2sBx"),
+        service=Struct("=7I4sQ"),
+        template_key=Struct("=4s4s2sBx"),
+        prefix=Struct("=I4s"),
+        route=Struct("=I4s6sH"),
+        neighbour_key=Struct("=I4s"),
+        event=Struct("=QII16sI4s2sBxH2xQ"),
+    ),
+    IPV6: Structs(
+        flow_key=Struct("=16s16s2s2sB3x"),
+        entry=Struct("=QIHH16s2sH36s"),
+        update=Struct("=40sIIQI4x"),
+        service_key=Struct("=16s2sBx"),
+        service=Struct("=7I16s4xQ"),
+        template_key=Struct("=16s16s2sBx"),
+        prefix=Struct("=I16s"),
+        route=Struct("=I16s6sH"),
+        neighbour_key=Struct("=I16s"),
+        event=Struct("=QII40sI16s2sBxH6xQ"),
+    ),
+}
+
+
+def _by_length(name: str) -> dict[int, Struct]:
+    structs = [getattr(of, name) for of in OF.values()]
+    return {struct.size: struct for struct in structs}
+
+
+_ENTRIES, _UPDATES, EVENTS_BY_LENGTH = map(_by_length, ("entry", "update", "event"))
+_FLOW_KEYS, _TEMPLATE_KEYS = map(_by_length, ("flow_key", "template_key"))
+_OF_ADDRESS = {family.bits // 8: structs for family, structs in OF.items()}  # by the bytes of an address
+_FAMILIES = {family.bits // 8: family.address_family for family in OF}
+
+SERVER = Struct("=16s2sH16s5I4i")  # addresses of either family
 STATS = Struct("=5Q")
 CORE_STATS = Struct("=5q")
-TEMPLATE_KEY = Struct("=4s4s2sBx")
 TEMPLATE = Struct("=QII")
-PREFIX = Struct("=I4s")
-ROUTE = Struct("=I4s6sH")
-NEIGHBOUR_KEY = Struct("=I4s")
 NEIGHBOUR = Struct("=6s2x")
-EVENT = Struct("=QII16sI4s2sBxH2xQ")
 
 OPENED, STATE_CHANGED, REPLIED, EXPIRED, TO_TELL = range(5)  # types of events
-UNCHANGED = 2**64 - 1  # an `expires` of UPDATE
+UNCHANGED = NEVER = 2**64 - 1  # an `expires` of an update; when nothing expires
 
 # ---- connections ----
 
@@ -55,7 +103,7 @@ REPLY, UPCALL, CORE_OWNED, FAST_REPLY, REMOVED, SYNCED = 0x40, 0x80, 0x100, 0x20
 MARKED = 0x1000
 FEW_PACKETS = 9  # kept in step with the core's count
 MAX_PACKETS = 0xFFFF  # counted of one connection
-NO_NEXT_HOP = bytes(24)  # to be looked up: no generation is 0
+NO_NEXT_HOP = b""  # all zero, and so to be looked up: no generation is 0
 _STATE, _METHOD, _METHOD_SHIFT = 0x0F, 0x30, 4
 
 
@@ -85,10 +133,10 @@ class Entry(NamedTuple):
 
     @classmethod
     def from_bytes(cls, value: bytes) -> Entry:
-        return cls._make(ENTRY.unpack(value))
+        return cls._make(_ENTRIES[len(value)].unpack(value))
 
     def __bytes__(self) -> bytes:
-        return ENTRY.pack(*self)
+        return _OF_ADDRESS[len(self.address)].entry.pack(*self)
 
 
 def make_flags(state: State, method: Method, flags: int = 0) -> int:
@@ -108,7 +156,11 @@ def with_state(flags: int, state: State) -> int:
 
 @lru_cache(maxsize=65536)
 def address(text: str) -> bytes:
-    return inet_aton(text)
+    return inet_pton(family_of(text).address_family, text)
+
+
+def text(packed_address: bytes) -> str:
+    return inet_ntop(_FAMILIES[len(packed_address)], packed_address)
 
 
 def port(number: int) -> bytes:
@@ -116,33 +168,74 @@ def port(number: int) -> bytes:
 
 
 def endpoint(packed_address: bytes, packed_port: bytes) -> Endpoint:
-    return Endpoint(inet_ntoa(packed_address), int.from_bytes(packed_port, "big"))
+    return Endpoint(text(packed_address), int.from_bytes(packed_port, "big"))
 
 
 def flow_key(protocol: int, source: Endpoint, destination: Endpoint) -> bytes:
     """The key of packets from `source` to `destination`."""
-    return FLOW_KEY.pack(
-        address(source.address),
-        address(destination.address),
-        port(source.port),
-        port(destination.port),
-        protocol,
+    there = address(source.address)
+    return _OF_ADDRESS[len(there)].flow_key.pack(
+        there, address(destination.address), port(source.port), port(destination.port), protocol
     )
 
 
 def parse_flow_key(key: bytes) -> tuple[int, Endpoint, Endpoint]:
     """Protocol, source and destination."""
-    source, destination, sport, dport, protocol = FLOW_KEY.unpack(key)
+    source, destination, sport, dport, protocol = _FLOW_KEYS[len(key)].unpack(key)
     return protocol, endpoint(source, sport), endpoint(destination, dport)
 
 
 def template_key(key: TemplateKey) -> bytes:
-    return TEMPLATE_KEY.pack(address(key.network), address(key.vip.address), port(key.vip.port), key.protocol)
+    network = address(key.network)
+    pack = _OF_ADDRESS[len(network)].template_key.pack
+    return pack(network, address(key.vip.address), port(key.vip.port), key.protocol)
 
 
 def parse_template_key(key: bytes) -> TemplateKey:
-    network, vip, packed_port, protocol = TEMPLATE_KEY.unpack(key)
-    return TemplateKey(protocol, inet_ntoa(network), endpoint(vip, packed_port))
+    network, vip, packed_port, protocol = _TEMPLATE_KEYS[len(key)].unpack(key)
+    return TemplateKey(protocol, text(network), endpoint(vip, packed_port))
+
+
+def update(key: bytes, before: int, after: int, expires: int, packets: int) -> bytes:
+    """What the core asks the program to change in the entry of a flow key."""
+    return _OF_FLOW_KEY[len(key)].update.pack(key, before, after, expires, packets)
+
+
+_OF_FLOW_KEY = {structs.flow_key.size: structs for structs in OF.values()}
+
+
+def last_flags(context: bytes) -> int:
+    """The flags in an update that the program has answered."""
+    return int(_UPDATES[len(context)].unpack(context)[2])
+
+
+def service_key(endpoint_of_service: Endpoint, protocol: int) -> bytes:
+    vip = address(endpoint_of_service.address)
+    return _OF_ADDRESS[len(vip)].service_key.pack(vip, port(endpoint_of_service.port), protocol)
+
+
+def prefix(network: str) -> bytes:
+    """The key of an address or a network."""
+    parsed = ip_network(network)
+    return prefix_key(parsed.prefixlen, parsed.network_address.packed)
+
+
+def prefix_key(length: int, network: bytes) -> bytes:
+    return _OF_ADDRESS[len(network)].prefix.pack(length, network)
+
+
+def neighbour_key(ifindex: int, packed_address: bytes) -> bytes:
+    return _OF_ADDRESS[len(packed_address)].neighbour_key.pack(ifindex, packed_address)
+
+
+def route(ifindex: int, gateway: bytes, mac: bytes, mtu: int) -> bytes:
+    """`gateway` is all zero where the destination is on the link."""
+    return _OF_ADDRESS[len(gateway)].route.pack(ifindex, gateway, mac, mtu)
+
+
+def netmask(family: Family, written: str) -> bytes:
+    """A netmask as bits: in the rules, IPv6 has a prefix length instead."""
+    return address(written) if family is IPV4 else ip_network(f"::/{written}").netmask.packed
 
 
 # ---- time ----
@@ -283,11 +376,6 @@ class Totals:
         return self._get(24)
 
     @property
-    def next_expiry(self) -> int:
-        """When the first connection left by the last sweep expires if idle, in nanoseconds."""
-        return int(_U64.unpack_from(self._memory, 32)[0])
-
-    @property
     def lost_records(self) -> int:
         """Records for another director that found the ring buffer full."""
-        return self._get(40)
+        return self._get(32)

@@ -1,41 +1,70 @@
 """The kernel's routes and neighbours, copied into the program's maps.
 
 The program sends frames to the MAC addresses that it finds there; for other next hops the kernel asks by
-ARP, and queues the first packets meanwhile. For one second in twenty the copied addresses are not valid:
-then all packets go through the kernel's neighbour table, so that it verifies its entries.
+ARP or neighbour discovery, and queues the first packets meanwhile. For one second in twenty the copied
+addresses are not valid: then all packets go through the kernel's neighbour table, so that it verifies its
+entries.
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
 from time import monotonic_ns
+from typing import Any, NamedTuple
 
+from director.core.family import IPV4, IPV6, Family
 from director.engines import interfaces as of_this_machine
 from director.engines.ebpf import layouts
 from director.engines.ebpf.layouts import Settings
 from director.engines.ebpf.libbpf import BpfError
-from director.engines.ebpf.libbpf.maps import Map
-from director.engines.interfaces import NEIGHBOURS, Monitor
+from director.engines.interfaces import NEIGHBOURS, Monitor, neighbours
 from director.engines.scapy.headers import conf
+from director.engines.scapy.next_hops import NextHop
 
-_COMPLETE = 0x02  # ATF_COM in linux/if_arp.h
 _VALIDITY = 3_000_000_000  # nanoseconds: more than a second, in case the process is late
 _VERIFICATION_INTERVAL = 20  # seconds
-_ARP_TABLE = Path("/proc/net/arp")
+_IPV6_ROUTES = Path("/proc/net/ipv6_route")
+# linux/ipv6_route.h: rejecting, of an anycast address, of an own address
+_NOT_FORWARDED = 0x200 | 0x00100000 | 0x80000000
+
+
+class Route(NamedTuple):
+    """`network` are the bytes of its address; the gateway's are all zero where there is none."""
+
+    length: int
+    network: bytes
+    gateway: bytes
+    interface: str
+    metric: int
 
 
 class Network:
-    def __init__(self, maps: Mapping[str, Map], settings: Settings, interfaces: Iterable[str]) -> None:
+    def __init__(
+        self,
+        maps: Mapping[str, Any],
+        settings: Settings,
+        interfaces: Iterable[str],
+        lookup: Callable[[str], NextHop | None],
+    ) -> None:
+        """`lookup` asks for the next hop to an address. Begins with IPv4; `use` adds IPv6."""
         self._maps = {name: maps[name] for name in ("routes", "neighbours")}
         self._settings = settings
         self._interfaces = {name: socket.if_nametoindex(name) for name in interfaces}
+        self._lookup = lookup
+        self._families = {IPV4: _ipv4_routes}
         self._path_mtu: dict[str, int] = {}
         self._ticks = 0
         self._monitor = Monitor(NEIGHBOURS)
+
+    def use(self, family: Family) -> None:
+        """From now on, this one's routes and neighbours as well."""
+        if family is IPV6:
+            self._families[IPV6] = _ipv6_routes
+        self._update()
 
     def fileno(self) -> int:
         """Readable when a neighbour has changed (rtnetlink(7)); the Scapy engine listens for routes."""
@@ -49,7 +78,7 @@ class Network:
 
     def mac_of(self, interface: str, address: str) -> str:
         """The MAC address of a neighbour; empty where the kernel does not know it."""
-        key = layouts.NEIGHBOUR_KEY.pack(self._interfaces[interface], layouts.address(address))
+        key = layouts.neighbour_key(self._interfaces[interface], layouts.address(address))
         value = self._maps["neighbours"].get(key)
         return layouts.NEIGHBOUR.unpack(value)[0].hex(":") if value else ""
 
@@ -87,31 +116,34 @@ class Network:
     def _kernel_routes(self) -> dict[bytes, bytes]:
         """The route with the lowest metric to each network behind one of the interfaces."""
         found: dict[bytes, tuple[int, bytes]] = {}
-        for network, mask, gateway, interface, _, metric in conf.route.routes:
-            if interface not in self._interfaces:
-                continue
-            key = layouts.PREFIX.pack(mask.bit_count(), int(network).to_bytes(4, "big"))
-            if key not in found or metric < found[key][0]:
-                found[key] = metric, self._route(interface, gateway)
+        for kernel_routes in self._families.values():
+            for route in kernel_routes():
+                if route.interface not in self._interfaces:
+                    continue
+                key = layouts.prefix_key(route.length, route.network)
+                if key not in found or route.metric < found[key][0]:
+                    found[key] = route.metric, self._route(route.interface, route.gateway)
         routes = {key: value for key, (_, value) in found.items()}
         for destination, mtu in self._path_mtu.items():
-            interface, _, gateway = conf.route.route(destination, verbose=0)
-            if interface in self._interfaces:
-                key = layouts.PREFIX.pack(32, layouts.address(destination))
-                routes[key] = self._route(str(interface), gateway, mtu)
+            hop = self._lookup(destination)
+            if hop is not None:
+                packed = layouts.address(destination)
+                gateway = bytes(len(packed)) if hop.address == destination else layouts.address(hop.address)
+                key = layouts.prefix_key(8 * len(packed), packed)
+                routes[key] = self._route(hop.wire.interface, gateway, mtu)
         return routes
 
-    def _route(self, interface: str, gateway: str, mtu: int = 65535) -> bytes:
+    def _route(self, interface: str, gateway: bytes, mtu: int = 65535) -> bytes:
         mtu = min(mtu, of_this_machine.mtu_of(interface) or 1500, 65535)
         mac = of_this_machine.mac_of(interface) or bytes(6)
-        return layouts.ROUTE.pack(self._interfaces[interface], IPv4Address(gateway).packed, mac, mtu)
+        return layouts.route(self._interfaces[interface], gateway, mac, mtu)
 
     def _kernel_neighbours(self) -> Iterable[tuple[bytes, bytes]]:
-        for line in _ARP_TABLE.read_text().splitlines()[1:]:
-            address, _, flags, mac, _, interface = line.split()
-            if interface in self._interfaces and int(flags, 16) & _COMPLETE:
-                key = layouts.NEIGHBOUR_KEY.pack(self._interfaces[interface], layouts.address(address))
-                yield key, layouts.NEIGHBOUR.pack(bytes.fromhex(mac.replace(":", "")))
+        indexes = set(self._interfaces.values())
+        for family in self._families:
+            for index, address, mac in neighbours(family):
+                if index in indexes:
+                    yield layouts.neighbour_key(index, address), layouts.NEIGHBOUR.pack(mac)
 
     def tick(self) -> None:
         """Called every second."""
@@ -121,3 +153,18 @@ class Network:
 
     def close(self) -> None:
         self._monitor.close()
+
+
+def _ipv4_routes() -> Iterator[Route]:
+    for network, mask, gateway, interface, _, metric in conf.route.routes:
+        packed = int(network).to_bytes(4, "big")
+        yield Route(mask.bit_count(), packed, IPv4Address(gateway).packed, interface, metric)
+
+
+def _ipv6_routes() -> Iterator[Route]:
+    """A line has network, source network, gateway, metric, two counts, flags and interface."""
+    for line in _IPV6_ROUTES.read_text().splitlines():
+        network, length, _, source_length, gateway, metric, _, _, flags, interface = line.split()
+        if not int(flags, 16) & _NOT_FORWARDED and not int(source_length, 16):
+            packed = bytes.fromhex(network), bytes.fromhex(gateway)
+            yield Route(int(length, 16), *packed, interface, int(metric, 16))

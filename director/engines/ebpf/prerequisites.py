@@ -9,6 +9,7 @@ from director.engines.ebpf import compiler
 from director.engines.ebpf.libbpf import BpfError, library
 from director.engines.engine import EngineError, is_initial_root
 
+FAMILIES = (4, 6)
 _OLDEST = (6, 1)  # from here on, programs of type `syscall` may use maps that are not preallocated
 _INSTEAD = "or leave out --engine ebpf: the scapy engine needs none of this."
 
@@ -28,6 +29,7 @@ def require() -> None:
             f"The ebpf engine can't run ({missing}): run `apt-get install clang libbpf-dev`, {_INSTEAD}"
         ) from None
     try:
-        compiler.compiled()
+        for family in FAMILIES:
+            compiler.compiled(family)
     except compiler.CannotCompile as error:
         raise EngineError(f"The ebpf engine can't run: {error}, {_INSTEAD}") from None

@@ -1,4 +1,4 @@
-"""The program in the kernel: loaded, attached to interfaces, found again by the next director; its parts run.
+"""A program in the kernel: loaded, attached to interfaces, found again by the next director; its parts run.
 
 Nothing is pinned to a file. The program lives while it is attached to an interface, and keeps its
 maps alive; the interface leads the next director to them. All of it ends with the network
@@ -8,94 +8,140 @@ namespace. Programs of others on the same interfaces stay where they are.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
+from director.core.family import IPV4, IPV6, Family
 from director.core.states import State, Timeouts
 from director.engines import interfaces as of_this_machine
+from director.engines.ebpf import layouts
 from director.engines.ebpf.compiler import CannotCompile, compiled
-from director.engines.ebpf.layouts import NANO, UNCHANGED, UPDATE, KernelClock, Totals
+from director.engines.ebpf.layouts import NANO, UNCHANGED, KernelClock
 from director.engines.ebpf.libbpf import BpfError
 from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.libbpf.programs import BpfObject, name_and_maps, run
 from director.engines.ebpf.libbpf.tc_hook import FilterSlot, TcHook
 from director.engines.engine import EngineError
 
-_NOT_READ = ("core_stats", "checkpoint", "ftp_sessions")  # by the program, which only keeps them alive
-MAPS = (
-    "connections",
-    "services",
+SETTINGS, TOTALS = ".data.settings", ".data.totals"
+OWN_MAPS = ("connections", "services", "templates", "vips", "routes", "neighbours", "ftp_sessions")
+SHARED_MAPS = (  # by the programs of both families
     "members",
-    "templates",
     "servers",
     "server_stats",
-    "vips",
-    "routes",
-    "neighbours",
+    "core_stats",
     "events",
     "sync_records",
-    *_NOT_READ,
+    "checkpoint",
+    SETTINGS,
+    TOTALS,
 )
-SETTINGS, TOTALS = ".data.settings", ".data.totals"
+_NOT_READ = ("core_stats", "checkpoint", "ftp_sessions")  # by the program, which only keeps them alive
 _INGRESS = "ingress"
 _PARTS = ("sweep", "compare_and_swap", "remove_connection")
 _SIGNATURE = frozenset({"connections", "services", SETTINGS, TOTALS})  # maps of every version of ours
 
 
-class Program:
-    """`adopted` tells whether its maps are those that an earlier director has left."""
+class Leftovers:
+    """Programs that an earlier director has left on these interfaces, and their maps, by family."""
 
-    def __init__(self, interfaces: Sequence[str], entries: int) -> None:
-        """Load it, with room for this number of connection entries. Raises EngineError."""
+    def __init__(self, interfaces: Sequence[str]) -> None:
+        """Raises EngineError where an interface does not exist."""
+        self._maps: dict[Family, dict[str, Map]] = {}
+        self._slots: dict[Family, dict[str, FilterSlot]] = {IPV4: {}, IPV6: {}}
         for interface in interfaces:
             of_this_machine.require(interface)
-        self._hooks = {interface: TcHook(socket.if_nametoindex(interface)) for interface in interfaces}
-        self._leftover: dict[str, FilterSlot] = {}  # by interface: an earlier director's program
-        earlier: dict[str, Map] = {}
         try:
-            earlier = self._find_leftover()
-            missing = {*MAPS, SETTINGS, TOTALS} - earlier.keys()
-            if earlier and missing:
-                raise BpfError(f"map {min(missing)} is missing")
-            sizes = {} if earlier else {"connections": entries}
-            self._object = BpfObject(compiled(), sizes, earlier)
-            for name in _NOT_READ:
-                self._object.bind(_INGRESS, name)
-        except (BpfError, CannotCompile) as error:
-            message = f"The ebpf engine can't be loaded ({error})."
-            raise EngineError(f"{message} {self.removal_hint()}" if earlier else message) from None
-        self.adopted = bool(earlier)
-        self.maps: dict[str, Map] = {name: self._object.map(name) for name in (*MAPS, SETTINGS, TOTALS)}
-        self._ingress = self._object.program(_INGRESS)
-        self._parts = {name: self._object.program(name) for name in _PARTS}
-        self._attached = False
+            for interface in interfaces:
+                for slot, program_id in TcHook(socket.if_nametoindex(interface)).attached():
+                    self._look_at(interface, slot, *name_and_maps(program_id))
+        except BpfError as error:
+            raise EngineError(f"The ebpf engine can't see what an earlier one has left ({error}).") from None
 
-    def _find_leftover(self) -> dict[str, Map]:
-        """The maps of a program of ours that is attached already."""
-        earlier: dict[str, Map] = {}
-        for interface, hook in self._hooks.items():
-            for slot, program_id in hook.attached():
-                name, maps = name_and_maps(program_id)
-                if name == _INGRESS and maps.keys() >= _SIGNATURE:
-                    self._leftover[interface] = slot
-                    earlier, maps = earlier or maps, maps if earlier else {}
-                for unused in maps.values():  # another program's, or the same ones again
-                    unused.close()
-        return {name: found for name, found in earlier.items() if name in (*MAPS, SETTINGS, TOTALS)}
+    def _look_at(self, interface: str, slot: FilterSlot, name: str, maps: dict[str, Map]) -> None:
+        if name == _INGRESS and maps.keys() >= _SIGNATURE:
+            is_ipv6 = maps["connections"].key_size == layouts.OF[IPV6].flow_key.size
+            family = IPV6 if is_ipv6 else IPV4
+            self._slots[family][interface] = slot
+            if family not in self._maps:
+                self._maps[family], maps = maps, {}
+        for unused in maps.values():  # another program's, or the same ones again
+            unused.close()
+
+    @property
+    def families(self) -> Collection[Family]:
+        return self._maps.keys()
+
+    def maps(self, family: Family, names: Collection[str]) -> dict[str, Map]:
+        """Those of these names; empty if no program was left. Raises BpfError where some are missing."""
+        found = self._maps.get(family, {})
+        missing = names - found.keys() if found else ()
+        if missing:
+            raise BpfError(f"map {min(missing)} is missing")
+        return {name: one for name, one in found.items() if name in names}
+
+    def slots(self, family: Family) -> Mapping[str, FilterSlot]:
+        """By interface."""
+        return self._slots[family]
 
     def removal_hint(self) -> str:
         """The commands that remove what an earlier director has left, where it cannot be used."""
         commands = (
             f"`tc filter del dev {interface} ingress prio {slot.priority} handle {slot.handle} bpf`"
-            for interface, slot in self._leftover.items()
+            for slots in self._slots.values()
+            for interface, slot in slots.items()
         )
         return (
             "It was left by a director of another version; to start without its "
             f"connections, run {' and '.join(commands)}."
         )
 
+
+class Program:
+    """One family's; `adopted` tells whether its maps are those that an earlier director has left."""
+
+    def __init__(
+        self,
+        family: Family,
+        interfaces: Sequence[str],
+        entries: int,
+        leftovers: Leftovers,
+        shared: Mapping[str, Map],
+        priority: int = 1,
+    ) -> None:
+        """Load it, with room for this number of connection entries.
+
+        `shared` are the maps of the other family's program, if it is loaded. `priority` is the first that is
+        tried among the filters of an interface. Raises EngineError.
+        """
+        self._hooks = {name: TcHook(socket.if_nametoindex(name), priority) for name in interfaces}
+        self._leftover = leftovers.slots(family)
+        own = OWN_MAPS if shared else (*OWN_MAPS, *SHARED_MAPS)
+        try:
+            earlier = leftovers.maps(family, set(own))
+            sizes = {} if earlier else {"connections": entries}
+            self._object = BpfObject(compiled(family.version), sizes, {**earlier, **shared})
+            for name in set(_NOT_READ) & set(own):
+                self._object.bind(_INGRESS, name)
+        except (BpfError, CannotCompile) as error:
+            message = f"The ebpf engine can't be loaded ({error})."
+            hint = f" {leftovers.removal_hint()}" if leftovers.families else ""
+            raise EngineError(f"{message}{hint}") from None
+        self.adopted = bool(earlier)
+        self.maps: dict[str, Map] = {name: self._object.map(name) for name in own}
+        self._ingress = self._object.program(_INGRESS)
+        self._parts = {name: self._object.program(name) for name in _PARTS}
+        self._attached = False
+
+    @property
+    def shared(self) -> Mapping[str, Map]:
+        """The maps for the other family's program."""
+        return {name: self.maps[name] for name in SHARED_MAPS}
+
     def attach(self) -> None:
-        """From now on it sees every frame that arrives. Raises EngineError."""
+        """From now on it sees every frame that arrives, if it did not before. Raises EngineError."""
+        if self._attached:
+            return
         self._attached = True
         try:
             for interface, hook in self._hooks.items():
@@ -144,7 +190,7 @@ class EntryUpdates(Protocol):
 class ProgramUpdates:
     """The program makes them: a process can only write whole values, over changes made since it read them.
 
-    `run` is Program's.
+    `run` is that of the program whose entry it is.
     """
 
     _GONE, _DONE = 0, 1  # return values; 2: the flags were others
@@ -155,13 +201,13 @@ class ProgramUpdates:
     def compare_and_swap(
         self, key: bytes, before: int, after: int, expires: int | None = None, packets: int = 0
     ) -> bool:
-        update = UPDATE.pack(key, before, after, UNCHANGED if expires is None else expires, packets)
-        result, _ = self._run("compare_and_swap", update)
+        until = UNCHANGED if expires is None else expires
+        result, _ = self._run("compare_and_swap", layouts.update(key, before, after, until, packets))
         return result == self._DONE
 
     def remove(self, key: bytes) -> int | None:
-        result, update = self._run("remove_connection", UPDATE.pack(key, 0, 0, 0, 0))
-        return None if result == self._GONE else int(UPDATE.unpack(update)[2])
+        result, update = self._run("remove_connection", layouts.update(key, 0, 0, 0, 0))
+        return None if result == self._GONE else layouts.last_flags(update)
 
 
 class Sweeper:
@@ -174,22 +220,22 @@ class Sweeper:
 
     _PAUSE = 100  # times the duration of the last sweep
 
-    def __init__(self, run: Callable[[str], object], totals: Totals, clock: KernelClock) -> None:
-        self._run = run
-        self._totals = totals
+    def __init__(self, sweep: Callable[[], int], clock: KernelClock) -> None:
+        """`sweep` returns when the first connection that it leaves expires, if it is idle."""
+        self._sweep = sweep
         self._clock = clock
-        self._started = self._not_before = 0  # nanoseconds
+        self._next_expiry = self._started = self._not_before = 0  # nanoseconds
 
     def sweep(self) -> None:
         self._started = self._now()
-        self._run("sweep")
+        self._next_expiry = self._sweep()
         now = self._now()
         self._not_before = now + self._PAUSE * (now - self._started)
 
     def sweep_if_due(self, timeouts: Timeouts) -> None:
         """What has arrived or changed its state since the last sweep has at least the shortest timeout."""
         shortest = min(seconds for state, seconds in timeouts.by_state().items() if state is not State.NONE)
-        next_expiry = min(self._totals.next_expiry, self._started + int(shortest * NANO))
+        next_expiry = min(self._next_expiry, self._started + int(shortest * NANO))
         if self._now() >= max(self._not_before, next_expiry):
             self.sweep()
 

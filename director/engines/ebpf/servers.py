@@ -8,7 +8,7 @@ the next director.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from director.core.real_server import RealServer
@@ -21,11 +21,11 @@ from director.engines.engine import EngineError
 
 # Fields at the end of SERVER, counted from there, and where they are in bytes.
 _OVERLOADED, _CORE_ACTIVE, _CORE_INACTIVE = -5, -2, -1
-_OVERLOADED_BYTES, _CONNECTIONS_BYTES, _CORE_BYTES = slice(28, 32), slice(32, 48), slice(40, 48)
+_OVERLOADED_BYTES, _CONNECTIONS_BYTES, _CORE_BYTES = slice(52, 56), slice(56, 72), slice(64, 72)
 
 
 class Servers:
-    def __init__(self, maps: dict[str, Map]) -> None:
+    def __init__(self, maps: Mapping[str, Map]) -> None:
         self._memory, self._capacity = maps["servers"].mapped(), maps["servers"].size
         self._stats = maps["server_stats"]
         self._core_stats = maps["core_stats"].mapped()

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from director.core import ftp
+from director.core.family import family_of
 from director.core.packet import TCP
 from director.core.real_server import RealServer
 from director.core.schedulers import dh, mh, rr, sh, wrr
 from director.core.service import VirtualService
 from director.engines.ebpf import layouts
 from director.engines.ebpf.libbpf import BpfError
-from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.servers import Servers
 from director.engines.engine import EngineError
 
@@ -27,7 +28,7 @@ _BY_CORE, _BY_TEMPLATE = 0, 10
 _IN_PROGRAM = frozenset(SCHEDULERS.values())
 _FALLBACK, _PORT = 1, 2  # SCHED_FALLBACK, SCHED_PORT
 _MEMBER_SIZE = 8  # bytes of a server's number in `members`, as mapped memory
-_POSITION = slice(32, 40)  # of SERVICE
+_POSITION = slice(-8, None)  # of a service
 _START = 0xFFFFFFFF  # a position before the first member
 
 
@@ -37,7 +38,7 @@ class Services:
     So the program never sees the members of a service half written.
     """
 
-    def __init__(self, maps: dict[str, Map], servers: Servers) -> None:
+    def __init__(self, maps: Mapping[str, Any], servers: Servers) -> None:
         self._servers = servers
         self._map = maps["services"]
         self._members, self._half = maps["members"].mapped(), maps["members"].size // 2
@@ -89,14 +90,14 @@ class Services:
                 table = _hash_table(service)
                 if table:
                     first_bucket, index = index, self._put_members(index, table)
-            value = layouts.SERVICE.pack(
+            value = layouts.OF[service.key.family].service.pack(
                 scheduler,
                 _flags(service),
                 first_member,
                 len(service.servers),
                 first_bucket,
                 *_weights(service),
-                layouts.address(service.policy.netmask),
+                layouts.netmask(service.key.family, service.policy.netmask),
                 _position(service),
             )
             yield _key(service), value
@@ -141,13 +142,13 @@ class Services:
         if value is not None:
             position = _position(service).to_bytes(8, sys.byteorder)
             if value[_POSITION] != position:
-                self._map.put(key, value[: _POSITION.start] + position + value[_POSITION.stop :])
+                self._map.put(key, value[: _POSITION.start] + position)
 
     def _fetch_position(self, key: bytes, service: VirtualService) -> None:
         value = self._map.get(key)
         if value is None:
             return
-        position = layouts.SERVICE.unpack(value)[-1]
+        position = int.from_bytes(value[_POSITION], sys.byteorder)
         index, current_weight = position & 0xFFFFFFFF, position >> 32
         index = -1 if index == _START else index
         if isinstance(service.scheduler, rr.Scheduler):
@@ -157,16 +158,14 @@ class Services:
 
 
 def _key(service: VirtualService) -> bytes:
-    vip = service.key.address
-    return layouts.SERVICE_KEY.pack(
-        layouts.address(vip.address), layouts.port(vip.port), service.key.protocol
-    )
+    return layouts.service_key(service.key.address, service.key.protocol)
 
 
 def _scheduler(service: VirtualService) -> int:
     policy, key = service.policy, service.key
     is_ftp = key.protocol == TCP and key.address.port == ftp.CONTROL_PORT
-    if policy.one_packet or is_ftp:
+    is_mixed = any(family_of(server.address.address) is not key.family for server in service.servers)
+    if policy.one_packet or is_ftp or is_mixed:
         return _BY_CORE
     if policy.persistent:
         return _BY_TEMPLATE

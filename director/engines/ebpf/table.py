@@ -1,7 +1,7 @@
 """The connection table that the core shares with the program in the kernel.
 
-Every connection is an entry of the program's map: what the core looks up is made from an entry, what the
-core changes is written to it. Some connections the core owns, because they depend on something that only it
+Every connection is an entry of its family's map: what the core looks up is made from an entry, what the core
+changes is written to it. Some connections the core owns, because they depend on something that only it
 knows, a template or an ftp control connection: the program forwards their packets, but only the core
 ends them. Expected connections, whose client has no port yet, are in no map; what the core has parsed of
 control connections is in a map of its own (checkpoint.py).
@@ -16,13 +16,14 @@ from collections.abc import Callable, Iterator
 from copy import copy
 
 from director.core.connections import Connection
-from director.core.family import IPV4, family_of
+from director.core.family import family_of
 from director.core.packet import ANY_PORT, Endpoint
 from director.core.persistence import Template
 from director.core.real_server import Method
 from director.core.states import ACTIVE, State
 from director.core.sync_protocol import SyncMark
 from director.core.timers import Timers
+from director.engines.ebpf.by_family import FamilyMaps
 from director.engines.ebpf.checkpoint import FtpSessions
 from director.engines.ebpf.layouts import (
     CORE_OWNED,
@@ -46,7 +47,7 @@ from director.engines.ebpf.layouts import (
     with_state,
 )
 from director.engines.ebpf.libbpf import BpfError
-from director.engines.ebpf.libbpf.maps import Cursor, Map
+from director.engines.ebpf.libbpf.maps import Cursor
 from director.engines.ebpf.program import EntryUpdates
 from director.engines.ebpf.servers import Servers
 from director.engines.ebpf.templates import SharedTemplates
@@ -61,7 +62,7 @@ class SharedTable:
 
     def __init__(
         self,
-        entries: Map,
+        entries: FamilyMaps,
         totals: Totals,
         servers: Servers,
         templates: SharedTemplates,
@@ -113,8 +114,6 @@ class SharedTable:
     # ---- finding ----
 
     def find_in(self, protocol: int, client: Endpoint, vip: Endpoint) -> Connection | None:
-        if family_of(client.address) is not IPV4:
-            return None
         if client.port == ANY_PORT:
             return self._expected.get((protocol, client, vip))
         key = flow_key(protocol, client, vip)
@@ -127,7 +126,7 @@ class SharedTable:
         return connection
 
     def find_out(self, protocol: int, server: Endpoint, client: Endpoint) -> Connection | None:
-        if family_of(client.address) is not IPV4:
+        if family_of(server.address) is not family_of(client.address):
             return None
         entry = self._find(flow_key(protocol, server, client))
         return self.find_in(protocol, client, entry.endpoint) if entry and entry.flags & REPLY else None
@@ -157,7 +156,11 @@ class SharedTable:
     def _to_connection(self, key: bytes, entry: Entry) -> Connection:
         protocol, client, vip = parse_flow_key(key)
         service, server = self._servers.at(entry.server)
-        server_endpoint = server.address if server.address == entry.endpoint else entry.endpoint
+        server_endpoint = entry.endpoint
+        if server_endpoint == server.address:
+            server_endpoint = server.address  # thousands share one object
+        elif _is_mixed(vip, server.address):
+            server_endpoint = Endpoint(server.address.address, server_endpoint.port)
         connection = Connection(protocol, client, vip, server_endpoint, server, service)
         connection.method = entry.method
         if entry.flags & SYNCED:
@@ -208,14 +211,18 @@ class SharedTable:
             flags |= SYNCED
         if connection.service.key.mark:
             flags |= MARKED
+        end = connection.server_endpoint
+        there = address(end.address)
+        if _is_mixed(connection.vip, end):
+            flags, there = flags | UPCALL, bytes(len(address(connection.vip.address)))
         key = _key(connection)
         if flags & CORE_OWNED:
             self._owned[key] = connection
             self._timers.refresh(connection, connection.expires)
         flags = make_flags(connection.state, connection.method, flags)
-        number, end = self._servers.number_of(connection.server), connection.server_endpoint
+        number = self._servers.number_of(connection.server)
         expires, packets = self._clock.nanoseconds(connection.expires), min(connection.packets, MAX_PACKETS)
-        entry = Entry(expires, flags, number, packets, address(end.address), port(end.port))
+        entry = Entry(expires, flags, number, packets, there, port(end.port))
         try:
             if not self._map.add(key, bytes(entry)):
                 return False
@@ -412,7 +419,10 @@ class SharedTable:
                 control.children += 1
 
     def _release_to_program(self, key: bytes, entry: Entry) -> None:
-        protocol, client, _ = parse_flow_key(key)
+        protocol, client, vip = parse_flow_key(key)
+        if _is_mixed(vip, self._servers.at(entry.server)[1].address):
+            self._clear_flags(key, CORE_OWNED)
+            return
         self._clear_flags(flow_key(protocol, entry.endpoint, client), UPCALL)
         self._clear_flags(key, UPCALL | CORE_OWNED)
 
@@ -421,6 +431,11 @@ def _ftp_peers(key: bytes, entry: Entry) -> tuple[str, str, int]:
     """Client, VIP and server, which an ftp data connection shares with its control connection."""
     _, client, vip = parse_flow_key(key)
     return client.address, vip.address, entry.server
+
+
+def _is_mixed(vip: Endpoint, server: Endpoint) -> bool:
+    """Whether they are of two families: in a tunnel, whose packets are all the core's."""
+    return family_of(vip.address) is not family_of(server.address)
 
 
 def _expected_key(connection: Connection) -> ExpectedKey:

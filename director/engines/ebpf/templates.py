@@ -12,14 +12,14 @@ from director.core.connections import Connection
 from director.core.packet import Packet
 from director.core.persistence import Template, Templates, key_for
 from director.engines.ebpf import layouts
+from director.engines.ebpf.by_family import FamilyMaps
 from director.engines.ebpf.layouts import KernelClock, Totals
 from director.engines.ebpf.libbpf import BpfError
-from director.engines.ebpf.libbpf.maps import Map
 from director.engines.ebpf.servers import Servers
 
 
 class SharedTemplates(Templates):
-    def __init__(self, entries: Map, totals: Totals, servers: Servers, clock: KernelClock) -> None:
+    def __init__(self, entries: FamilyMaps, totals: Totals, servers: Servers, clock: KernelClock) -> None:
         super().__init__()
         self._map = entries
         self._totals = totals

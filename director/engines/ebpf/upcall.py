@@ -76,7 +76,7 @@ class EventReader:
             self._handle(record)
 
     def _handle(self, record: bytes) -> None:
-        fields = layouts.EVENT.unpack(record)
+        fields = layouts.EVENTS_BY_LENGTH[len(record)].unpack(record)
         time, before, after, key, server, address, port, event, packets, expires = fields
         now = self._clock.seconds(time)
         entry = layouts.Entry(expires, after, server, packets, address, port)

@@ -232,6 +232,12 @@ class ScapyEngine:
                 self._receive_safely(wire, frame)
                 return
 
+    def hear(self, interface: str, frame: bytes) -> None:
+        """Process a frame that somebody else has heard on the wire of that interface."""
+        for wire in self._wires:
+            if wire.interface == interface:
+                self._receive_safely(wire, frame)
+
     def _receive_safely(self, wire: Wire, frame: bytes) -> None:
         """Whatever a frame triggers, the next one is processed."""
         try:

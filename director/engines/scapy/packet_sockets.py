@@ -79,12 +79,14 @@ class SocketWire:
         self.refresh()
 
     @classmethod
-    def open(cls, interface: str, ethertype: int = ALL) -> SocketWire:
-        """Receive frames of one EtherType, or all. Raises EngineError."""
+    def open(
+        cls, interface: str, ethertype: int = ALL, wanted: Collection[FrameClass] = frozenset(FrameClass)
+    ) -> SocketWire:
+        """Receive frames of one EtherType, or all, of the classes that are wanted. Raises EngineError."""
         hardware = interfaces.require(interface)
-        syn, other = {FrameClass.SYN}, {FrameClass.OTHER}
+        syn, other = {FrameClass.SYN}, {*wanted} - {FrameClass.IGNORED}
         syns = _open(interface, ethertype, syn, _SYN_BUFFER) if ethertype == ALL else None
-        link = _open(interface, ethertype, other if syns else other | syn, _BUFFER)
+        link = _open(interface, ethertype, other - syn if syns else other, _BUFFER)
         link.ins.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)  # for a link that is shaped
         return cls(interface, hardware, ethertype, link, syns)
 

@@ -27,6 +27,7 @@ _WHOLE_FRAME = 0xFFFFFFFF  # bytes to hand over
 
 class FrameClass(Enum):
     SYN = auto()  # asks for a new connection
+    ADVERTISEMENT = auto()  # a neighbour's
     OTHER = auto()  # of interest, too
     IGNORED = auto()
 
@@ -59,7 +60,7 @@ _INSTRUCTIONS: Sequence[tuple[int, int, Verdict, Verdict] | str] = (
     (_LOAD_HALF, 20, _NEXT, _NEXT),  # next header and hop limit, which is 255 in neighbour discovery
     (_EQUAL, _ICMPV6 << 8 | 255, _NEXT, _NOT_DISCOVERY),
     (_LOAD_BYTE, 54, _NEXT, _NEXT),  # ICMPv6 type
-    (_EQUAL, _ADVERTISEMENT, FrameClass.OTHER, _NEXT),
+    (_EQUAL, _ADVERTISEMENT, FrameClass.ADVERTISEMENT, _NEXT),
     _NOT_DISCOVERY,
     (_LOAD_WORD, _PKTTYPE, _NEXT, _NEXT),
     (_EQUAL, _PACKET_HOST, _NEXT, FrameClass.IGNORED),

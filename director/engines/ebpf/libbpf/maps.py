@@ -18,7 +18,7 @@ from director.engines.ebpf.libbpf import BpfError, check, library, possible_cpus
 NAME_LENGTH = 16  # BPF_OBJ_NAME_LEN
 _BPF_ANY, _BPF_NOEXIST = 0, 1
 _CURSOR_LENGTH = 64  # bytes; as long as the longest key
-_BATCH_SIZE = 4096  # entries per system call
+BATCH_SIZE = 4096  # entries per system call
 _POSITION, _LENGTH, _RECORD_HEADER = Struct("=Q"), Struct("=I"), 8  # of a ring buffer
 _BUSY = 1 << 31  # a bit of a record's length; the program discards none
 
@@ -39,9 +39,13 @@ class _MapInfo(ctypes.Structure):
 
 @dataclass(slots=True)
 class Cursor:
-    """How far a map has been read; None at its beginning, and again after its end."""
+    """How far a map has been read; None at its beginning, and again after its end.
+
+    Of several maps that are read as one (by_family.py), `place` tells which.
+    """
 
     position: bytes | None = None
+    place: int = 0
 
 
 class Map:
@@ -98,7 +102,7 @@ class Map:
             previous = following.raw
             yield previous
 
-    def batches(self, cursor: Cursor | None = None, size: int = _BATCH_SIZE) -> Iterator[list[Any]]:
+    def batches(self, cursor: Cursor | None = None, size: int = BATCH_SIZE) -> Iterator[list[Any]]:
         """Lists of (key, value) until the end of the map, starting at `cursor`, which moves along."""
         cursor = cursor or Cursor()
         keys = ctypes.create_string_buffer(self.key_size * size)

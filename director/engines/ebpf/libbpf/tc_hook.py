@@ -44,7 +44,9 @@ class FilterSlot(NamedTuple):
 class TcHook:
     """clsact's ingress of one interface: every frame that arrives passes its filters."""
 
-    def __init__(self, ifindex: int) -> None:
+    def __init__(self, ifindex: int, priority: int = _PRIORITIES[0]) -> None:
+        """Of two filters, that of the lower priority runs first; the slots of `priority` are tried first."""
+        self._priority = priority
         self._ours: tuple[FilterSlot, int | None] | None = None  # with the id of our program
         self._hook = _TcHook(ctypes.sizeof(_TcHook), ifindex, _INGRESS, 0)
 
@@ -54,13 +56,16 @@ class TcHook:
         if created not in (0, -errno.EEXIST):
             check(created, "clsact")
         failed = 0
-        for slot in [replace] if replace else _slots():
+        for slot in [replace] if replace else sorted(_slots(), key=self._is_unwanted):
             options = self._options(slot, prog_fd=program, flags=_REPLACE if replace else 0)
             failed = int(library().bpf_tc_attach(byref(self._hook), byref(options)))
             if not failed:
                 self._ours = slot, self._program_at(slot)
                 return
         check(failed, "clsact")  # other filters have all slots
+
+    def _is_unwanted(self, slot: FilterSlot) -> bool:
+        return slot.priority < self._priority
 
     def attached(self) -> Iterator[tuple[FilterSlot, int]]:
         """The ids of all programs on this hook, ours or not."""

@@ -113,7 +113,7 @@ static __always_inline struct connection *find_reply(const struct flow_key *key,
 	reply = bpf_map_lookup_elem(&connections, &reply_key);
 	if (!reply || !(reply->flags & REPLY))
 		return NULL;
-	return reply->address == key->daddr && reply->port == key->dport ? reply : NULL;
+	return is_same(&reply->address, &key->daddr) && reply->port == key->dport ? reply : NULL;
 }
 
 /* ---- state and time ---- */
@@ -226,7 +226,7 @@ static __always_inline void tell(const struct flow_key *key, const struct connec
 		__sync_fetch_and_add(&totals.lost_records, 1);
 		return;
 	}
-	record->type = 0;
+	record->type = FAMILY == 6;
 	record->protocol = key->protocol;
 	record->size = bpf_htons(sizeof(*record));
 	record->flags = bpf_htonl(record_flags(flags));
@@ -261,13 +261,21 @@ static __always_inline bool remove(const struct flow_key *key, struct connection
 	return true;
 }
 
-static __always_inline void expire(const struct flow_key *key, struct connection *request, __u64 now)
+/* The same, with an event; its server still counts it. */
+static __always_inline bool end(const struct flow_key *key, struct connection *request, __u32 *last, __u64 now)
 {
 	struct flow_key own_key = *key;
+
+	if (!remove(&own_key, request, last))
+		return false;
+	emit_event(EXPIRED, &own_key, request, *last, *last, now);
+	return true;
+}
+
+static __always_inline void expire(const struct flow_key *key, struct connection *request, __u64 now)
+{
 	__u32 last;
 
-	if (!remove(&own_key, request, &last))
-		return;
-	emit_event(EXPIRED, &own_key, request, last, last, now);
-	count_connection(request->server, last, -1);
+	if (end(key, request, &last, now))
+		count_connection(request->server, last, -1);
 }

@@ -3,7 +3,7 @@
  * `ingress` runs for every frame that arrives on one of the director's interfaces (tc, clsact
  * ingress, direct action). In this order, each with its part below:
  *
- *     fragments, ICMP errors, malformed packets -> to the core
+ *     fragments, ICMP errors, extension headers, malformed packets -> to the core
  *     packets of an existing connection         -> to its real server, or to its client
  *     the first packet of a new connection      -> to the real server that the scheduler chooses
  *     anything else                             -> to the director's own kernel
@@ -19,19 +19,23 @@
 #define REUSE_FIN_WAIT 2 /* bit of conn_reuse_mode: VS-TUN and VS-DR connections may be half closed */
 #define FTP_DATA bpf_htons(20)
 
+/* These are not static: the verifier checks each once, and not for every state in which it is called. Each can be
+ * called with NULL, as far as the verifier knows. */
+__noinline int forward_request(struct __sk_buff *skb, struct packet *p, struct connection *entry);
+__noinline int forward_reply(struct __sk_buff *skb, struct packet *p, struct connection *entry);
+__noinline int open_connection(struct __sk_buff *skb, struct packet *p);
+__noinline int end_replaced(struct packet *p, struct connection *old, __u32 *last);
 static __always_inline bool is_reusable(const struct packet *p, __u32 flags);
-static __always_inline int forward_request(struct __sk_buff *skb, struct packet *p, struct connection *entry);
-static __always_inline int forward_reply(struct __sk_buff *skb, struct packet *p, struct connection *entry);
-static __noinline int new_connection(struct __sk_buff *skb, struct packet *p);
-static __always_inline int replace_expired(struct __sk_buff *skb, struct packet *p, struct connection *old);
-static __always_inline int replace_reusable(struct __sk_buff *skb, struct packet *p, struct connection *old);
+static __always_inline int replace(struct __sk_buff *skb, struct packet *p, struct connection *old);
+
+#define HAS_OPENED TC_ACT_OK /* which is no packet's verdict */
 
 SEC("tc")
 int ingress(struct __sk_buff *skb)
 {
 	struct packet p = {};
 	struct connection *entry;
-	bool expired;
+	int verdict = HAS_OPENED;
 
 	if (settings.flags & STAND_BY)
 		return PASS;
@@ -42,26 +46,31 @@ int ingress(struct __sk_buff *skb)
 		return pass_and_copy(skb);
 	case FRAGMENT:
 	case MALFORMED:
-		return upcall_if_vip(skb, p.key.daddr);
+		return upcall_if_vip(skb, &p.key.daddr);
 	case FORWARDABLE:
 		break;
 	}
 	p.now = bpf_ktime_get_coarse_ns();
 	entry = bpf_map_lookup_elem(&connections, &p.key);
-	if (!entry)
-		return new_connection(skb, &p);
-	if (entry->flags & UPCALL)
+	if (entry && entry->flags & UPCALL)
 		return upcall();
-	if (entry->flags & REPLY)
+	if (entry && entry->flags & REPLY)
 		return forward_reply(skb, &p, entry);
-	if (settings.flags & UPCALL_SYN && p.tcp_flags & TCP_SYN)
+	if (entry && settings.flags & UPCALL_SYN && p.tcp_flags & TCP_SYN)
 		return upcall();
-	expired = has_expired(&p.key, entry, p.now);
-	if (!expired && !is_reusable(&p, entry->flags))
+	if (!entry) {
+		verdict = open_connection(skb, &p);
+	} else if (has_expired(&p.key, entry, p.now) || is_reusable(&p, entry->flags)) {
+		if (entry->flags & CORE_OWNED)
+			return upcall();
+		verdict = replace(skb, &p, entry);
+	} else {
 		return forward_request(skb, &p, entry);
-	if (entry->flags & CORE_OWNED)
-		return upcall();
-	return expired ? replace_expired(skb, &p, entry) : replace_reusable(skb, &p, entry);
+	}
+	if (verdict != HAS_OPENED)
+		return verdict;
+	entry = bpf_map_lookup_elem(&connections, &p.key);
+	return entry ? forward_request(skb, &p, entry) : upcall();
 }
 
 /* ---- existing connections ---- */
@@ -80,8 +89,10 @@ static __always_inline bool is_reusable(const struct packet *p, __u32 flags)
 /* Whether the packet may leave; if not, the core answers with the ICMP error. */
 static __always_inline bool can_forward(const struct packet *p, __u32 method, __u32 mtu)
 {
-	__u32 added = method == TUN && p->segments == 1 ? TUNNEL_HEADER : 0;
+	__u32 added = method == TUN && p->segments == 1 ? sizeof(struct ip_header) : 0;
 
+	if (method == TUN && mtu < MIN_TUNNEL_MTU)
+		return false;
 	if (method == NAT && p->no_checksum) /* the core computes one, over the whole packet */
 		return false;
 	return p->ttl > 1 && p->max_length + added <= mtu;
@@ -93,7 +104,7 @@ static __always_inline bool refresh_next_hop(struct connection *request)
 	struct real_server *server = find_server(request->server);
 
 	return server && server->configured &&
-		   (METHOD(request->flags) == LOCAL || route_lookup(request->address, request));
+		   (METHOD(request->flags) == LOCAL || route_lookup(&request->address, request));
 }
 
 static __always_inline struct stats *find_stats(__u32 server)
@@ -101,13 +112,16 @@ static __always_inline struct stats *find_stats(__u32 server)
 	return bpf_map_lookup_elem(&server_stats, &server);
 }
 
-static __always_inline int forward_request(struct __sk_buff *skb, struct packet *p, struct connection *entry)
+__noinline int forward_request(struct __sk_buff *skb, struct packet *p, struct connection *entry)
 {
-	__u32 method = METHOD(entry->flags), before;
-	struct stats *stats;
 	struct real_server *server;
 	bool done = false, is_time;
+	__u32 method, before;
+	struct stats *stats;
 
+	if (!p || !entry)
+		return TC_ACT_SHOT;
+	method = METHOD(entry->flags);
 	if (entry->next_hop.generation != settings.generation) {
 		if (!refresh_next_hop(entry))
 			return upcall();
@@ -130,10 +144,10 @@ static __always_inline int forward_request(struct __sk_buff *skb, struct packet 
 	if (method == DR) {
 		done = rewrite_dr(skb);
 	} else if (method == NAT) {
-		done = rewrite_nat(skb, p, DEST, entry->address, entry->port);
+		done = rewrite_nat(skb, p, DEST, &entry->address, entry->port);
 	} else {
 		server = find_server(entry->server);
-		done = server && rewrite_tun(skb, p, server->tunnel_source, entry->address);
+		done = server && rewrite_tun(skb, p, &server->tunnel_source.own, &entry->address);
 	}
 	return done ? transmit(skb, &entry->next_hop, p->now) : TC_ACT_SHOT;
 }
@@ -167,11 +181,13 @@ static __always_inline bool update_from_reply(const struct packet *p, struct con
 	return true;
 }
 
-static __always_inline int forward_reply(struct __sk_buff *skb, struct packet *p, struct connection *entry)
+__noinline int forward_reply(struct __sk_buff *skb, struct packet *p, struct connection *entry)
 {
 	struct stats *stats;
 
-	if (entry->next_hop.generation != settings.generation && !route_lookup(p->key.daddr, entry))
+	if (!p || !entry)
+		return TC_ACT_SHOT;
+	if (entry->next_hop.generation != settings.generation && !route_lookup(&p->key.daddr, entry))
 		return upcall();
 	if (!can_forward(p, NAT, entry->mtu))
 		return upcall();
@@ -184,7 +200,7 @@ static __always_inline int forward_reply(struct __sk_buff *skb, struct packet *p
 		stats->packets_out += p->segments;
 		stats->bytes_out += p->length;
 	}
-	if (!rewrite_nat(skb, p, SOURCE, entry->address, entry->port))
+	if (!rewrite_nat(skb, p, SOURCE, &entry->address, entry->port))
 		return TC_ACT_SHOT;
 	return transmit(skb, &entry->next_hop, p->now);
 }
@@ -204,55 +220,60 @@ static __always_inline bool core_schedules(const struct virtual_service *service
 		   totals.connections + totals.core_connections + totals.templates >= settings.conn_limit;
 }
 
-/* Inserts a connection with this server; returns the request's entry, or NULL where there is no room. */
-static __always_inline struct connection *insert(const struct packet *p, __u32 number, __u32 flags,
-												 const struct real_server *server, __be16 port)
+/* Inserts a connection with this server; false where there is no room, or another processor was faster. */
+static __always_inline bool insert(const struct packet *p, __u32 number, __u32 flags,
+								   const struct real_server *server, __be16 port)
 {
 	struct connection request = {}, reply = {}, *other;
-	struct flow_key reply_key;
+	struct flow_key key = p->key, reply_key; /* on the stack: Linux 6.1 takes a map's keys from nowhere else */
 
 	request.flags = flags;
 	request.server = number;
-	request.address = server->address;
+	request.address = server->address.own;
 	request.port = port;
 	request.expires = p->now + settings.timeouts[p->key.protocol == IPPROTO_UDP ? UDP_STATE : NONE];
 	request.next_hop.generation = settings.generation - 1;
 	if (METHOD(flags) == NAT) {
-		reply_key = opposite_key(&p->key, &request);
+		reply_key = opposite_key(&key, &request);
 		reply.flags = flags | REPLY;
 		reply.server = number;
-		reply.address = p->key.daddr;
-		reply.port = p->key.dport;
+		reply.address = key.daddr;
+		reply.port = key.dport;
 		reply.next_hop.generation = settings.generation - 1;
 		if (bpf_map_update_elem(&connections, &reply_key, &reply, BPF_ANY))
-			return NULL;
+			return false;
 	}
-	if (bpf_map_update_elem(&connections, &p->key, &request, BPF_NOEXIST)) {
-		other = bpf_map_lookup_elem(&connections, &p->key); /* inserted by another processor, perhaps */
-		if (METHOD(flags) == NAT && !(other && other->address == request.address && other->port == request.port))
+	if (bpf_map_update_elem(&connections, &key, &request, BPF_NOEXIST)) {
+		other = bpf_map_lookup_elem(&connections, &key);
+		if (METHOD(flags) == NAT &&
+			!(other && is_same(&other->address, &request.address) && other->port == request.port))
 			bpf_map_delete_elem(&connections, &reply_key);
-		return NULL;
+		return false;
 	}
 	__sync_fetch_and_add(&totals.connections, 1);
-	return bpf_map_lookup_elem(&connections, &p->key);
+	emit_event(OPENED, &key, &request, flags, flags, p->now);
+	return true;
 }
 
-static __noinline int new_connection(struct __sk_buff *skb, struct packet *p)
+/* HAS_OPENED, if the packet opens a connection; otherwise what becomes of the packet. */
+__noinline int open_connection(struct __sk_buff *skb, struct packet *p)
 {
-	bool tcp = p->key.protocol == IPPROTO_TCP;
 	struct virtual_service *service;
-	struct connection *entry;
 	struct real_server *server;
 	struct stats *stats;
 	__u32 number, flags;
+	bool tcp;
 
+	if (!p)
+		return TC_ACT_SHOT;
+	tcp = p->key.protocol == IPPROTO_TCP;
 	if (settings.flags & UPCALL_UNSOLICITED)
-		return upcall_if_vip(skb, p->key.daddr);
+		return upcall_if_vip(skb, &p->key.daddr);
 	if ((tcp && (p->tcp_flags & TCP_RST || !(p->tcp_flags & TCP_SYN))) || p->key.sport == FTP_DATA)
 		return PASS;
 	service = find_service(&p->key);
 	if (!service)
-		return settings.flags & HAS_WILDCARDS && is_vip(p->key.daddr) ? upcall() : PASS;
+		return settings.flags & HAS_WILDCARDS && is_vip(&p->key.daddr) ? upcall() : PASS;
 	if (core_schedules(service))
 		return upcall();
 	number = choose_server(service, p);
@@ -261,41 +282,42 @@ static __noinline int new_connection(struct __sk_buff *skb, struct packet *p)
 		return upcall();
 	flags = server->method << 4 | (tcp ? NONE : UDP_STATE) | (service->scheduler == BY_TEMPLATE ? CORE_OWNED : 0);
 	count_connection(number, flags, 1); /* before another processor can find it, and count its end */
-	entry = insert(p, number, flags, server, server->port ? server->port : p->key.dport);
-	if (!entry) {
+	if (!insert(p, number, flags, server, server->port ? server->port : p->key.dport)) {
 		count_connection(number, flags, -1);
 		return upcall();
 	}
-	emit_event(OPENED, &p->key, entry, flags, flags, p->now);
 	stats = find_stats(number);
 	if (stats)
 		stats->connections++;
-	return forward_request(skb, p, entry);
+	return HAS_OPENED;
 }
 
-static __always_inline int replace_expired(struct __sk_buff *skb, struct packet *p, struct connection *old)
+/* The same in the place of a connection that has expired, or whose client may use its port again: then the old
+ * one counts until the new one has its server. */
+static __always_inline int replace(struct __sk_buff *skb, struct packet *p, struct connection *old)
 {
-	expire(&p->key, old, p->now);
-	return new_connection(skb, p);
-}
-
-/* The old connection counts until the new one has its server. */
-static __always_inline int replace_reusable(struct __sk_buff *skb, struct packet *p, struct connection *old)
-{
-	struct virtual_service *service = find_service(&p->key);
-	__u32 server = old->server, last;
-	bool removed;
+	bool expired = old->expires <= p->now, removed;
+	struct virtual_service *service;
+	__u32 server = old->server, last = 0;
 	int verdict;
 
-	if (!service || core_schedules(service))
-		return upcall();
-	removed = remove(&p->key, old, &last);
-	if (removed)
-		emit_event(EXPIRED, &p->key, old, last, last, p->now);
-	verdict = new_connection(skb, p);
-	if (removed)
+	if (!expired) {
+		service = find_service(&p->key);
+		if (!service || core_schedules(service))
+			return upcall();
+	}
+	removed = end_replaced(p, old, &last);
+	if (removed && expired)
+		count_connection(server, last, -1);
+	verdict = open_connection(skb, p);
+	if (removed && !expired)
 		count_connection(server, last, -1);
 	return verdict;
+}
+
+__noinline int end_replaced(struct packet *p, struct connection *old, __u32 *last)
+{
+	return p && old && last && end(&p->key, old, last, p->now);
 }
 
 /* ---- run by the director's process ---- */
@@ -316,14 +338,15 @@ static long expire_if_due(void *map, struct flow_key *key, struct connection *en
 }
 
 /* Ends the connections that have expired. A walk through a large table takes a while: a program of
- * this type can be preempted, a network program would keep its processor from all packets. */
+ * this type can be preempted, a network program would keep its processor from all packets.
+ * `next_expiry` becomes the earliest among those that are left, unless it is earlier already. */
 SEC("syscall")
-int sweep(void *nothing)
+int sweep(__u64 *next_expiry)
 {
-	struct sweep sweep = {bpf_ktime_get_ns(), ~0ull};
+	struct sweep sweep = {bpf_ktime_get_ns(), *next_expiry};
 
 	bpf_for_each_map_elem(&connections, expire_if_due, &sweep, 0);
-	totals.next_expiry = sweep.next_expiry;
+	*next_expiry = sweep.next_expiry;
 	return 0;
 }
 

@@ -1,5 +1,9 @@
 /* The maps that the program shares with the director's process; layouts.py packs and parses the same structs.
  *
+ * The program is compiled for one version of IP, with -DFAMILY=4 or -DFAMILY=6, and loaded for each that is in
+ * use. Both share settings, totals, events, and all that is found by a server's number; the other maps are
+ * of one family.
+ *
  * Numbers are in host byte order, addresses and ports in network byte order (__be32, __be16).
  * Times are nanoseconds of CLOCK_MONOTONIC.
  */
@@ -21,10 +25,29 @@ enum tcp_event { NO_EVENT = -1, RST, SYN, FIN, ACK, NO_FLAG, TCP_EVENTS = 8 }; /
 enum method { NAT, TUN, DR, LOCAL };
 enum scheduler { BY_CORE, RR, WRR, LC, WLC, SED, NQ, DH, SH, MH, BY_TEMPLATE };
 
+#if FAMILY == 4
+#define WORDS 1
+#else
+#define WORDS 4
+#endif
+
+typedef struct {
+	__be32 words[WORDS];
+} ip_address;
+
+static __always_inline bool is_same(const ip_address *one, const ip_address *other)
+{
+	__u32 differences = 0;
+
+	for (int at = 0; at < WORDS; at++)
+		differences |= one->words[at] ^ other->words[at];
+	return !differences;
+}
+
 /* ---- connections: VS-NAT, whose replies pass the director, needs two entries; the others one ---- */
 
 struct flow_key {
-	__be32 saddr, daddr;
+	ip_address saddr, daddr;
 	__be16 sport, dport;
 	__u8 protocol, zero[3];
 };
@@ -32,18 +55,18 @@ struct flow_key {
 /* Where a packet goes next; looked up again when `generation` is not the settings' any more. */
 struct next_hop {
 	__u32 ifindex;
-	__be32 address;
+	ip_address address;
 	__u8 dest_mac[6], source_mac[6]; /* dest_mac is all zero while it is unknown */
 	__u32 generation;
 };
 
-/* 48 bytes, 64 with its key. */
+/* 48 bytes, 64 with its key; of IPv6 72, 112 with its key. */
 struct connection {
 	__u64 expires;
 	__u32 flags; /* state, forwarding method and the flags below; changed by compare-and-swap only */
 	__u16 server;
 	__u16 packets;	/* from the client, counted up to MAX_PACKETS */
-	__be32 address; /* the new destination of a request, the new source of a reply */
+	ip_address address; /* the new destination of a request, the new source of a reply */
 	__be16 port;
 	__u16 mtu;
 	struct next_hop next_hop;
@@ -81,7 +104,7 @@ struct update {
 /* ---- virtual services and real servers ---- */
 
 struct service_key {
-	__be32 vip;
+	ip_address vip;
 	__be16 port;
 	__u8 protocol, zero;
 };
@@ -92,7 +115,7 @@ struct virtual_service {
 	__u32 first_member, size; /* its real servers, in `members` */
 	__u32 first_bucket;		  /* its hash table, in `members` too; 0 for none */
 	__u32 max_weight, step;	  /* wrr: where the current weight starts, and by how much it falls */
-	__be32 netmask;			  /* BY_TEMPLATE: clients in one network share a server */
+	ip_address netmask;		  /* BY_TEMPLATE: clients in one network share a server */
 	__u64 position; /* rr, wrr: index of the last member; above it the current weight. Compare-and-swap only */
 };
 
@@ -116,11 +139,16 @@ struct {
 	__type(value, __u32);
 } members SEC(".maps");
 
+union any_address { /* of either family */
+	ip_address own;
+	__u8 room[16];
+};
+
 struct real_server {
-	__be32 address;
+	union any_address address;
 	__be16 port;
 	__u16 method;
-	__be32 tunnel_source; /* the director's address in a tunnel to this server */
+	union any_address tunnel_source; /* the director's, in a tunnel to this server */
 	__u32 configured;	  /* 0 when it was deleted while connections remain */
 	__u32 weight;
 	__u32 upper, lower; /* thresholds */
@@ -165,7 +193,7 @@ struct {
 /* ---- persistence templates: made by the core ---- */
 
 struct template_key {
-	__be32 network, vip;
+	ip_address network, vip;
 	__be16 port;
 	__u8 protocol, zero;
 };
@@ -188,7 +216,7 @@ struct {
 
 struct prefix {
 	__u32 length;
-	__be32 address;
+	ip_address address;
 };
 
 /* Addresses of virtual services, and networks whose packets get firewall marks. */
@@ -202,7 +230,7 @@ struct {
 
 struct route {
 	__u32 ifindex;
-	__be32 gateway;		/* 0 where the destination is on-link */
+	ip_address gateway; /* 0 where the destination is on-link */
 	__u8 source_mac[6]; /* the interface's */
 	__u16 mtu;
 };
@@ -217,7 +245,7 @@ struct {
 
 struct neighbour_key {
 	__u32 ifindex;
-	__be32 address;
+	ip_address address;
 };
 
 struct neighbour {
@@ -268,7 +296,6 @@ struct totals {
 	__u64 core_connections; /* ... and by the core, which may be negative */
 	__u64 templates;
 	__u64 lost_events;
-	__u64 next_expiry; /* the earliest among those that the last sweep has left, if no packet arrives */
 	__u64 lost_records;
 };
 
@@ -284,7 +311,7 @@ struct event {
 	__u32 before, after; /* flags */
 	struct flow_key key;
 	__u32 server;
-	__be32 address;
+	ip_address address;
 	__be16 port;
 	__u8 type, zero;
 	__u16 packets, zero2;
@@ -305,7 +332,7 @@ struct sync_record {
 	__be32 flags;
 	__be16 state, cport, vport, dport;
 	__be32 mark, timeout;
-	__be32 caddr, vaddr, daddr;
+	ip_address caddr, vaddr, daddr;
 };
 
 #define RECORD_LOCAL 1 /* flags of a record; VS-TUN is 2, VS-DR 3 */

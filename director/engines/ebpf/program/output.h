@@ -3,8 +3,6 @@
 
 #include "packet.h"
 
-#define AF_INET 2
-
 /* ---- to the core, which treats it like a frame heard on the wire ---- */
 
 /* The core decides; the kernel does not see the packet. */
@@ -14,9 +12,9 @@ static __always_inline int upcall(void)
 }
 
 /* Whether `address` is a virtual service's, or its packets may get a firewall mark. */
-static __always_inline bool is_vip(__be32 address)
+static __always_inline bool is_vip(const ip_address *address)
 {
-	struct prefix key = {.length = 32, .address = address};
+	struct prefix key = {.length = 8 * sizeof(*address), .address = *address};
 
 	return bpf_map_lookup_elem(&vips, &key) != NULL;
 }
@@ -28,7 +26,7 @@ static __always_inline int pass_and_copy(struct __sk_buff *skb)
 	return PASS;
 }
 
-static __always_inline int upcall_if_vip(struct __sk_buff *skb, __be32 daddr)
+static __always_inline int upcall_if_vip(struct __sk_buff *skb, const ip_address *daddr)
 {
 	return is_vip(daddr) ? upcall() : pass_and_copy(skb);
 }
@@ -36,10 +34,11 @@ static __always_inline int upcall_if_vip(struct __sk_buff *skb, __be32 daddr)
 /* ---- to the next hop ---- */
 
 /* Looks up the route and the neighbour for `address`, and caches both in the entry. */
-static __always_inline bool route_lookup(__be32 address, struct connection *entry)
+static __always_inline bool route_lookup(const ip_address *address, struct connection *entry)
 {
-	struct prefix key = {.length = 32, .address = address};
+	struct prefix key = {.length = 8 * sizeof(*address), .address = *address};
 	struct route *route = bpf_map_lookup_elem(&routes, &key);
+	const ip_address on_link = {};
 	struct neighbour_key neighbour_key;
 	struct neighbour *neighbour;
 	struct next_hop *hop = &entry->next_hop;
@@ -47,7 +46,7 @@ static __always_inline bool route_lookup(__be32 address, struct connection *entr
 	if (!route)
 		return false;
 	hop->ifindex = neighbour_key.ifindex = route->ifindex;
-	hop->address = neighbour_key.address = route->gateway ? route->gateway : address;
+	hop->address = neighbour_key.address = is_same(&route->gateway, &on_link) ? *address : route->gateway;
 	neighbour = bpf_map_lookup_elem(&neighbours, &neighbour_key);
 	if (neighbour)
 		__builtin_memcpy(hop->dest_mac, neighbour->mac, sizeof(hop->dest_mac));
@@ -59,7 +58,7 @@ static __always_inline bool route_lookup(__be32 address, struct connection *entr
 	return true;
 }
 
-/* Without a valid MAC address the kernel's own neighbour table is used, which asks by ARP. */
+/* Without a valid MAC address the kernel's own neighbour table is used, which asks. */
 static __always_inline int transmit(struct __sk_buff *skb, const struct next_hop *hop, __u64 now)
 {
 	const __u32 *macs = (const void *)hop->dest_mac;
@@ -77,7 +76,7 @@ static __always_inline int transmit(struct __sk_buff *skb, const struct next_hop
 			return bpf_redirect_peer(hop->ifindex, 0);
 		return bpf_redirect(hop->ifindex, 0);
 	}
-	neighbour.nh_family = AF_INET;
-	neighbour.ipv4_nh = hop->address;
+	neighbour.nh_family = ADDRESS_FAMILY;
+	__builtin_memcpy(neighbour.ipv6_nh, &hop->address, sizeof(hop->address)); /* or ipv4_nh, in the same place */
 	return bpf_redirect_neigh(hop->ifindex, &neighbour, sizeof(neighbour), 0);
 }

@@ -3,7 +3,6 @@
 
 #include <linux/if_ether.h>
 #include <linux/in.h>
-#include <linux/ip.h>
 #include <linux/pkt_cls.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
@@ -11,11 +10,8 @@
 #include "maps.h"
 
 #define PASS TC_ACT_UNSPEC /* to the next filter, if any, and then to the director's own kernel */
-#define L4_OFFSET (ETH_HLEN + sizeof(struct iphdr)) /* of TCP or UDP: packets with IP options go to the core */
+#define L4_OFFSET (ETH_HLEN + sizeof(struct ip_header)) /* of TCP or UDP, without IP options and the like */
 #define TCP_END (L4_OFFSET + sizeof(struct tcphdr))
-#define IP_DF 0x4000
-#define IP_OFFSET 0x1fff
-#define IP_MF 0x2000
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -34,7 +30,7 @@ struct packet {
 
 enum kind {
 	FORWARDABLE, /* TCP or UDP, whole */
-	FRAGMENT,	 /* TCP or UDP, a fragment or with IP options */
+	FRAGMENT,	 /* TCP or UDP, a fragment or with IP options or extension headers */
 	ICMP_ERROR,
 	OTHER, /* not the director's business */
 	MALFORMED,
@@ -51,39 +47,47 @@ static __always_inline bool has_bytes(struct __sk_buff *skb, void *start, __u32 
 	return start + length <= (void *)(long)skb->data_end;
 }
 
-static __always_inline bool ip_checksum_ok(const struct iphdr *ip)
-{
-	const __u32 *words = (const void *)ip;
-	__u64 sum = (__u64)words[0] + words[1] + words[2] + words[3] + words[4];
+/* ---- checksums and what else both families need ---- */
 
+static __always_inline __u16 fold_checksum(__u64 sum)
+{
 	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
 	sum = (sum & 0xffff) + (sum >> 16);
-	return (sum & 0xffff) + (sum >> 16) == 0xffff;
+	return (sum & 0xffff) + (sum >> 16);
 }
 
-static __always_inline enum kind parse_icmp(struct __sk_buff *skb, __u8 ihl)
+enum end { SOURCE, DEST }; /* of a packet, in the order of the headers */
+
+#define ECN_MASK 3
+#define ECN_CE 3
+#define ECN_ECT_0 2
+
+/* The type of service of a tunnel: congestion inside is not repeated outside (RFC 3168, 9.1). */
+static __always_inline __u8 outer_tos(__u8 inner)
 {
-	__u8 type;
-
-	if (ihl != 5) /* IP options: the core finds out what it is */
-		return ICMP_ERROR;
-	if (bpf_skb_load_bytes(skb, L4_OFFSET, &type, sizeof(type)))
-		return OTHER;
-	return type == 3 || type == 4 || type == 11 ? ICMP_ERROR : OTHER;
+	return (inner & ECN_MASK) == ECN_CE ? (inner & ~ECN_MASK) | ECN_ECT_0 : inner;
 }
+
+#if FAMILY == 4
+#include "ipv4.h"
+#else
+#include "ipv6.h"
+#endif
+
+/* ---- TCP and UDP ---- */
 
 static __always_inline enum kind parse_tcp(struct packet *p, const struct tcphdr *tcp, __u32 gso_size)
 {
 	__u32 header = tcp->doff * 4;
 
-	if (header < sizeof(*tcp) || sizeof(struct iphdr) + header > p->length)
+	if (header < sizeof(*tcp) || sizeof(struct ip_header) + header > p->length)
 		return MALFORMED;
 	p->key.sport = tcp->source;
 	p->key.dport = tcp->dest;
 	p->tcp_flags = ((const __u8 *)tcp)[13];
 	if (gso_size) {
-		p->max_length = sizeof(struct iphdr) + header + gso_size;
-		p->length += (p->segments - 1) * (sizeof(struct iphdr) + header);
+		p->max_length = sizeof(struct ip_header) + header + gso_size;
+		p->length += (p->segments - 1) * (sizeof(struct ip_header) + header);
 	}
 	return FORWARDABLE;
 }
@@ -92,7 +96,7 @@ static __always_inline enum kind parse_udp(struct packet *p, const struct udphdr
 {
 	__u32 length = bpf_ntohs(udp->len);
 
-	if (length < sizeof(*udp) || (!gso_size && length > p->length - sizeof(struct iphdr)))
+	if (length < sizeof(*udp) || (!gso_size && length > p->length - sizeof(struct ip_header)))
 		return MALFORMED;
 	p->key.sport = udp->source;
 	p->key.dport = udp->dest;
@@ -100,7 +104,7 @@ static __always_inline enum kind parse_udp(struct packet *p, const struct udphdr
 	p->no_checksum = !udp->check;
 	if (gso_size) {
 		p->max_length = L4_OFFSET - ETH_HLEN + sizeof(*udp) + gso_size;
-		p->length += (p->segments - 1) * (sizeof(struct iphdr) + sizeof(*udp));
+		p->length += (p->segments - 1) * (sizeof(struct ip_header) + sizeof(*udp));
 	}
 	return FORWARDABLE;
 }
@@ -108,10 +112,10 @@ static __always_inline enum kind parse_udp(struct packet *p, const struct udphdr
 static __always_inline enum kind parse(struct __sk_buff *skb, struct packet *p)
 {
 	__u32 gso_size = skb->gso_size;
-	struct iphdr *ip;
+	enum kind kind;
 	void *data;
 
-	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type) /* PACKET_HOST is 0 */
+	if (skb->protocol != bpf_htons(ETHERTYPE) || skb->pkt_type) /* PACKET_HOST is 0 */
 		return OTHER;
 	data = frame_start(skb);
 	if (!has_bytes(skb, data, TCP_END)) { /* a short frame, or the headers are not linear */
@@ -120,25 +124,12 @@ static __always_inline enum kind parse(struct __sk_buff *skb, struct packet *p)
 	}
 	if (!has_bytes(skb, data, L4_OFFSET + sizeof(struct udphdr)))
 		return MALFORMED;
-	ip = data + ETH_HLEN;
-	p->length = bpf_ntohs(ip->tot_len);
-	if (ip->version != 4 || ip->ihl < 5 || p->length < sizeof(*ip) || p->length + ETH_HLEN > skb->len)
-		return MALFORMED;
-	p->key.saddr = ip->saddr;
-	p->key.daddr = ip->daddr;
-	p->key.protocol = ip->protocol;
-	p->ttl = ip->ttl;
-	if (ip->protocol == IPPROTO_ICMP)
-		return parse_icmp(skb, ip->ihl);
-	if (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP)
-		return OTHER;
-	if (ip->ihl != 5 || ip->frag_off & bpf_htons(IP_MF | IP_OFFSET))
-		return FRAGMENT;
-	if (!ip_checksum_ok(ip))
-		return MALFORMED;
+	kind = parse_ip(skb, data + ETH_HLEN, p);
+	if (kind != FORWARDABLE)
+		return kind;
 	p->max_length = p->length;
 	p->segments = gso_size && skb->gso_segs > 1 ? skb->gso_segs : 1;
-	if (ip->protocol == IPPROTO_UDP)
+	if (p->key.protocol == IPPROTO_UDP)
 		return parse_udp(p, data + L4_OFFSET, gso_size);
 	if (!has_bytes(skb, data, TCP_END))
 		return MALFORMED;

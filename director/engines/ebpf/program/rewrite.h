@@ -1,30 +1,7 @@
-/* What each forwarding method changes in a packet. Twins: scapy/rewrite.py, ipv4.py. */
+/* What each forwarding method changes in a packet. Twins: scapy/rewrite.py, checksums.py. */
 #pragma once
 
 #include "packet.h"
-
-/* ---- checksums, updated incrementally (RFC 1624, equation 3) ---- */
-
-static __always_inline __u16 fold_checksum(__u64 sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (sum & 0xffff) + (sum >> 16);
-}
-
-/* The IP checksum, after 32 bits of the header have changed. */
-static __always_inline void update_ip_checksum(struct iphdr *ip, __u32 before, __u32 after)
-{
-	ip->check = ~fold_checksum((__u64)(__u16)~ip->check + (__u32)~before + after);
-}
-
-static __always_inline void decrease_ttl(struct iphdr *ip)
-{
-	__u16 *word = (void *)&ip->ttl, before = *word;
-
-	ip->ttl--;
-	ip->check = ~fold_checksum((__u64)(__u16)~ip->check + (__u16)~before + *word);
-}
 
 /* ---- VS-NAT: requests go to the real server's address and port, replies come from the VIP's ----
  *
@@ -38,27 +15,24 @@ static __always_inline void decrease_ttl(struct iphdr *ip)
 #define TCP_CHECK (L4_OFFSET + __builtin_offsetof(struct tcphdr, check))
 #define UDP_CHECK (L4_OFFSET + __builtin_offsetof(struct udphdr, check))
 
-enum end { SOURCE, DEST }; /* of a packet, in the order of the headers */
-
-static __always_inline bool update_l4_checksum(struct __sk_buff *skb, const struct packet *p, __be32 from,
-											   __be32 to, __be16 from_port, __be16 to_port)
+static __always_inline bool update_l4_checksum(struct __sk_buff *skb, const struct packet *p, ip_address *from,
+											   ip_address *to, __be16 from_port, __be16 to_port)
 {
 	bool udp = p->key.protocol == IPPROTO_UDP;
 	__u32 offset = udp ? UDP_CHECK : TCP_CHECK;
 	__u64 flags = udp ? BPF_F_MARK_MANGLED_0 : 0;
 
-	if (bpf_l4_csum_replace(skb, offset, from, to, flags | BPF_F_PSEUDO_HDR | sizeof(to)))
+	if (replace_in_checksum(skb, offset, from, to, flags))
 		return false;
 	return from_port == to_port || !bpf_l4_csum_replace(skb, offset, from_port, to_port, flags | sizeof(to_port));
 }
 
 /* Gives one end of the packet another address and port. */
-static __always_inline bool rewrite_nat(struct __sk_buff *skb, const struct packet *p, enum end end, __be32 to,
+static __always_inline bool rewrite_nat(struct __sk_buff *skb, struct packet *p, enum end end, ip_address *to,
 										__be16 port)
 {
-	__be32 from = end == DEST ? p->key.daddr : p->key.saddr;
+	ip_address *from = end == DEST ? &p->key.daddr : &p->key.saddr;
 	__be16 from_port = end == DEST ? p->key.dport : p->key.sport;
-	struct iphdr *ip;
 	void *data;
 
 	if (!update_l4_checksum(skb, p, from, to, from_port, port))
@@ -66,15 +40,13 @@ static __always_inline bool rewrite_nat(struct __sk_buff *skb, const struct pack
 	data = frame_start(skb);
 	if (!has_bytes(skb, data, L4_OFFSET + 4))
 		return false;
-	ip = data + ETH_HLEN;
-	decrease_ttl(ip);
-	update_ip_checksum(ip, from, to);
-	(&ip->saddr)[end] = to;
+	decrease_ttl(skb, data + ETH_HLEN);
+	replace_address(data + ETH_HLEN, end, from, to);
 	((__be16 *)(data + L4_OFFSET))[end] = port;
 	return true;
 }
 
-/* ---- VS-TUN: the packet travels unchanged inside another one (IP in IP, RFC 2003) ----
+/* ---- VS-TUN: the packet travels unchanged inside another one (IP in IP, RFC 2003 and 2473) ----
  *
  *     client > VIP:80   becomes   director > real server [ client > VIP:80 ]
  *
@@ -82,41 +54,27 @@ static __always_inline bool rewrite_nat(struct __sk_buff *skb, const struct pack
  * header; each gets its own when the buffer is segmented.
  */
 
-#define TUNNEL_HEADER sizeof(struct iphdr)
-#define ECN_MASK 3
-#define ECN_CE 3
-#define ECN_ECT_0 2
-
-static __always_inline bool rewrite_tun(struct __sk_buff *skb, const struct packet *p, __be32 source, __be32 server)
+static __always_inline bool rewrite_tun(struct __sk_buff *skb, const struct packet *p, const ip_address *source,
+										const ip_address *server)
 {
-	__u64 flags = BPF_F_ADJ_ROOM_ENCAP_L3_IPV4;
-	struct iphdr outer = {}, *ip;
+	__u64 flags = ENCAPSULATION;
+	struct ip_header outer = {}, *ip;
 	void *data = frame_start(skb);
 
 	if (!has_bytes(skb, data, L4_OFFSET))
 		return false;
 	ip = data + ETH_HLEN;
-	decrease_ttl(ip);
-	outer.version = 4;
-	outer.ihl = 5;
-	outer.tos = (ip->tos & ECN_MASK) == ECN_CE ? (ip->tos & ~ECN_MASK) | ECN_ECT_0 : ip->tos; /* RFC 3168, 9.1 */
-	outer.tot_len = bpf_htons(bpf_ntohs(ip->tot_len) + TUNNEL_HEADER);
-	outer.id = ip->id;
-	outer.frag_off = settings.flags & CLEAR_DF ? 0 : ip->frag_off & bpf_htons(IP_DF);
-	outer.ttl = ip->ttl;
-	outer.protocol = IPPROTO_IPIP;
-	outer.saddr = source;
-	outer.daddr = server;
-	const __u32 *words = (const void *)&outer;
-	outer.check = ~fold_checksum((__u64)words[0] + words[1] + words[2] + words[3] + words[4]);
+	decrease_ttl(skb, ip);
+	make_outer(&outer, ip, source, server);
 	if (p->key.protocol == IPPROTO_UDP) /* the sender has chosen the length of each datagram */
 		flags |= BPF_F_ADJ_ROOM_FIXED_GSO;
-	if (bpf_skb_adjust_room(skb, TUNNEL_HEADER, BPF_ADJ_ROOM_MAC, flags))
+	if (bpf_skb_adjust_room(skb, sizeof(outer), BPF_ADJ_ROOM_MAC, flags))
 		return false;
 	data = frame_start(skb);
 	if (!has_bytes(skb, data, L4_OFFSET))
 		return false;
 	__builtin_memcpy(data + ETH_HLEN, &outer, sizeof(outer));
+	note_outer(skb, &outer);
 	return true;
 }
 
@@ -131,6 +89,6 @@ static __always_inline bool rewrite_dr(struct __sk_buff *skb)
 
 	if (!has_bytes(skb, data, L4_OFFSET))
 		return false;
-	decrease_ttl(data + ETH_HLEN); /* as every router does */
+	decrease_ttl(skb, data + ETH_HLEN); /* as every router does */
 	return true;
 }

@@ -213,12 +213,22 @@ static long try_fallback_bucket(__u32 step, void *context)
 	return try_bucket(lookup, siphash(lookup->address + (lookup->first + step) % MH_BUCKETS, MH_KEY) % MH_BUCKETS);
 }
 
+/* One word of the four of IPv6. */
+static __always_inline __be32 fold_address(const ip_address *address)
+{
+	__be32 folded = 0;
+
+	for (int at = 0; at < WORDS; at++)
+		folded ^= address->words[at];
+	return folded;
+}
+
 static __always_inline __u32 hashed(const struct virtual_service *service, const struct flow_key *key)
 {
 	struct lookup lookup = {service, 0, 0, NO_SERVER};
 	__u32 scheduler = service->scheduler;
 
-	lookup.address = bpf_ntohl(scheduler == DH ? key->daddr : key->saddr);
+	lookup.address = bpf_ntohl(fold_address(scheduler == DH ? &key->daddr : &key->saddr));
 	if (service->flags & SCHED_PORT)
 		lookup.address += bpf_ntohs(key->sport);
 	lookup.first = scheduler == MH ? siphash(lookup.address, MH_KEY) % MH_BUCKETS : hash_address(lookup.address);
@@ -235,10 +245,14 @@ static __always_inline __u32 hashed(const struct virtual_service *service, const
  */
 static __always_inline __u32 by_template(const struct virtual_service *service, const struct packet *p)
 {
-	struct template_key key = {p->key.saddr & service->netmask, p->key.daddr, p->key.dport, p->key.protocol};
-	struct template *template = bpf_map_lookup_elem(&templates, &key);
-	struct real_server *server = template ? find_server(template->server) : NULL;
+	struct template_key key = {.vip = p->key.daddr, .port = p->key.dport, .protocol = p->key.protocol};
+	struct template *template;
+	struct real_server *server;
 
+	for (int at = 0; at < WORDS; at++)
+		key.network.words[at] = p->key.saddr.words[at] & service->netmask.words[at];
+	template = bpf_map_lookup_elem(&templates, &key);
+	server = template ? find_server(template->server) : NULL;
 	if (!server || !server->configured || template->expires <= p->now)
 		return NO_SERVER;
 	if (!server->weight && settings.flags & EXPIRE_QUIESCENT)

@@ -29,9 +29,10 @@ def passes(frame: bytes, wanted: Collection[FrameClass]) -> bool:
 
 
 def class_of(frame: bytes) -> FrameClass:
-    """The class whose filter it passes; a filter for both passes what either passes."""
-    found = [kind for kind in (FrameClass.SYN, FrameClass.OTHER) if passes(frame, {kind})]
-    assert passes(frame, {FrameClass.SYN, FrameClass.OTHER}) == bool(found)
+    """The class whose filter it passes; a filter for all of them passes what any passes."""
+    kinds = set(FrameClass) - {FrameClass.IGNORED}
+    found = [kind for kind in kinds if passes(frame, {kind})]
+    assert passes(frame, kinds) == bool(found)
     return found[0] if len(found) == 1 else FrameClass.IGNORED
 
 
@@ -54,7 +55,7 @@ def class_of(frame: bytes) -> FrameClass:
         (IPv6() / UDP(), FrameClass.OTHER),
         (IPv6() / IPv6ExtHdrDestOpt() / TCP(flags="S"), FrameClass.OTHER),
         (IPv6(nh=6) / b"cut off", FrameClass.OTHER),
-        (IPv6(hlim=255) / ICMPv6ND_NA(), FrameClass.OTHER),
+        (IPv6(hlim=255) / ICMPv6ND_NA(), FrameClass.ADVERTISEMENT),
         (IPv6(hlim=64) / ICMPv6ND_NA(), FrameClass.OTHER),
         (Ether(type=0x88CC) / b"a protocol of switches", FrameClass.IGNORED),
         (Dot1Q(vlan=5) / IP(dst=VIP) / TCP(flags="S"), FrameClass.IGNORED),

@@ -29,20 +29,22 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_other_options_compile_another_object(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = compiler.compiled()
-    assert compiler.compiled() == before
+    before = compiler.compiled(4)
+    assert compiler.compiled(4) == before
+    assert compiler.compiled(6) != before
     monkeypatch.setattr(compiler, "_OPTIONS", ("-O1",))
-    assert compiler.compiled() != before
+    assert compiler.compiled(4) != before
 
 
 def test_only_the_most_recently_used_objects_are_kept(cache: Path) -> None:
-    for age in range(1, 9):
+    for age in range(1, 13):
         path = cache / f"ebpf-{age}.o"
         path.touch()
         os.utime(path, (0, 1000 - age))
     (cache / "kernel").touch()
-    new = compiler.compiled()
-    assert {path.name for path in cache.iterdir()} == {new.name, "ebpf-1.o", "ebpf-2.o", "ebpf-3.o", "kernel"}
+    new = compiler.compiled(4)
+    kept = {f"ebpf-{age}.o" for age in range(1, 8)}
+    assert {path.name for path in cache.iterdir()} == {new.name, *kept, "kernel"}
 
 
 def test_a_compiler_that_hangs(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
@@ -51,7 +53,7 @@ def test_a_compiler_that_hangs(monkeypatch: pytest.MonkeyPatch, cache: Path) -> 
 
     monkeypatch.setattr(subprocess, "run", clang)
     with pytest.raises(compiler.CannotCompile, match="try again"):
-        compiler.compiled()
+        compiler.compiled(4)
     assert not list(cache.iterdir())
 
 
@@ -59,4 +61,4 @@ def test_a_cache_that_cannot_be_created(monkeypatch: pytest.MonkeyPatch, cache: 
     (cache / "file").touch()
     monkeypatch.setenv("LVS_CACHE", str(cache / "file" / "cache"))
     with pytest.raises(compiler.CannotCompile, match="LVS_CACHE"):
-        compiler.compiled()
+        compiler.compiled(4)

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from director.core.family import IPV4
 from director.core.packet import TCP, UDP, Endpoint
 from director.core.persistence import TemplateKey
 from director.core.real_server import Method
 from director.core.states import State
 from director.engines.ebpf import compiler, layouts
+from director.engines.ebpf.layouts import Structs
 
 MAPS_H = Path(compiler.__file__).parent / "program" / "maps.h"
-addresses = st.ip_addresses(v=4).map(str)
-endpoints = st.builds(Endpoint, addresses, st.integers(0, 65535))
+ports = st.integers(0, 65535)
+
+
+def two_endpoints(version: Literal[4, 6]) -> st.SearchStrategy[tuple[Endpoint, Endpoint]]:
+    one = st.builds(Endpoint, st.ip_addresses(v=version).map(str), ports)
+    return st.tuples(one, one)
+
+
+pairs = st.one_of(two_endpoints(4), two_endpoints(6))
 protocols = st.sampled_from([TCP, UDP])
 
 
-@given(protocols, endpoints, endpoints)
-def test_flow_keys_round_trip(protocol: int, source: Endpoint, destination: Endpoint) -> None:
+@given(protocols, pairs)
+def test_flow_keys_round_trip(protocol: int, ends: tuple[Endpoint, Endpoint]) -> None:
+    source, destination = ends
     assert layouts.parse_flow_key(layouts.flow_key(protocol, source, destination)) == (
         protocol,
         source,
@@ -29,8 +41,9 @@ def test_flow_keys_round_trip(protocol: int, source: Endpoint, destination: Endp
     )
 
 
-@given(st.builds(TemplateKey, st.sampled_from([0, TCP, UDP]), addresses, endpoints))
-def test_template_keys_round_trip(key: TemplateKey) -> None:
+@given(st.sampled_from([0, TCP, UDP]), pairs)
+def test_template_keys_round_trip(protocol: int, ends: tuple[Endpoint, Endpoint]) -> None:
+    key = TemplateKey(protocol, ends[0].address, ends[1])
     assert layouts.parse_template_key(layouts.template_key(key)) == key
 
 
@@ -38,7 +51,7 @@ def test_template_keys_round_trip(key: TemplateKey) -> None:
     st.sampled_from(State), st.sampled_from(Method), st.sampled_from([0, layouts.CORE_OWNED, layouts.REPLY])
 )
 def test_flags_hold_state_and_method(state: State, method: Method, flags: int) -> None:
-    entry = layouts.Entry(1, layouts.make_flags(state, method, flags), 2, 3, bytes(4), bytes(2))
+    entry = layouts.Entry(1, layouts.make_flags(state, method, flags), 2, 3, bytes(4), bytes(2), 0, bytes(24))
     assert (entry.state, entry.method) == (state, method)
     assert layouts.with_state(entry.flags, State.CLOSE) & ~15 == entry.flags & ~15
     assert layouts.Entry.from_bytes(bytes(entry)) == entry
@@ -46,7 +59,12 @@ def test_flags_hold_state_and_method(state: State, method: Method, flags: int) -
 
 def test_a_connection_takes_128_bytes_as_in_the_paper() -> None:
     """In VS-NAT, with its two entries."""
-    assert 2 * (layouts.FLOW_KEY.size + layouts.ENTRY.size) == 128
+    assert 2 * (layouts.OF[IPV4].flow_key.size + layouts.OF[IPV4].entry.size) == 128
+
+
+@pytest.mark.parametrize("name", Structs.__slots__)
+def test_structs_of_the_families_have_different_lengths(name: str) -> None:
+    assert len({getattr(structs, name).size for structs in layouts.OF.values()}) == 2
 
 
 def test_constants_are_those_of_the_program() -> None:

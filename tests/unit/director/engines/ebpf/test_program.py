@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import errno
-import mmap
 import socket
 from pathlib import Path
-from struct import Struct
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from director.core.family import IPV4, Family
 from director.core.states import Timeouts
 from director.engines import interfaces
 from director.engines.ebpf import program
-from director.engines.ebpf.layouts import NANO, KernelClock, Totals
+from director.engines.ebpf.layouts import NANO, NEVER, OF, KernelClock
 from director.engines.ebpf.libbpf import BpfError, tc_hook
 from director.engines.ebpf.libbpf.tc_hook import FilterSlot, TcHook
-from director.engines.ebpf.program import MAPS, SETTINGS, TOTALS, Program, Sweeper
+from director.engines.ebpf.program import OWN_MAPS, SHARED_MAPS, Leftovers, Program, Sweeper
 from director.engines.engine import EngineError
 
 THEIRS, OURS, NEXT = 11, 7, 8  # programs: their ids, and their descriptors
@@ -90,8 +89,9 @@ def test_without_a_free_slot_nothing_is_replaced(filters: Filters) -> None:
 class FakeMap:
     """A map."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, family: Family = IPV4) -> None:
         self.name = name
+        self.key_size = OF[family].flow_key.size
 
     def close(self) -> None:
         pass
@@ -108,14 +108,18 @@ def attached(monkeypatch: pytest.MonkeyPatch) -> dict[int, tuple[str, dict[str, 
         return SimpleNamespace(bind=lambda *_names: None, map=FakeMap, program=lambda _name: OURS)
 
     monkeypatch.setattr(program, "BpfObject", load)
-    monkeypatch.setattr(program, "compiled", Path)
+    monkeypatch.setattr(program, "compiled", lambda family: Path(f"ebpf-{family}.o"))
     monkeypatch.setattr(program, "name_and_maps", names.__getitem__)
     monkeypatch.setattr(interfaces, "mac_of", lambda _name: "02:00:00:00:00:01")
     monkeypatch.setattr(socket, "if_nametoindex", lambda _name: 1)
     return names
 
 
-OUR_MAPS = {name: FakeMap(name) for name in (*MAPS, SETTINGS, TOTALS)}
+OUR_MAPS = {name: FakeMap(name) for name in (*OWN_MAPS, *SHARED_MAPS)}
+
+
+def load() -> Program:
+    return Program(IPV4, ["eth0"], 10, Leftovers(["eth0"]), {})
 
 
 @pytest.mark.parametrize("theirs", [("ingress", {"flows": FakeMap("flows")}), ("monitor", OUR_MAPS)])
@@ -124,7 +128,7 @@ def test_not_every_program_is_an_earlier_director(
 ) -> None:
     filters.there[FIRST] = THEIRS
     attached[THEIRS] = theirs
-    assert not Program(["eth0"], 10).adopted
+    assert not load().adopted
 
 
 def test_maps_of_another_version_are_refused_with_the_command_that_removes_them(
@@ -133,7 +137,7 @@ def test_maps_of_another_version_are_refused_with_the_command_that_removes_them(
     filters.there = {FIRST: THEIRS, SECOND: OURS}
     attached.update({THEIRS: ("monitor", {}), OURS: ("ingress", OUR_MAPS)})
     with pytest.raises(EngineError) as refused:
-        Program(["eth0"], 10)
+        load()
     assert "another shape" in str(refused.value)
     assert "`tc filter del dev eth0 ingress prio 1 handle 2 bpf`" in str(refused.value)
 
@@ -144,7 +148,7 @@ def test_a_missing_map_is_refused_too(
     filters.there = {FIRST: OURS}
     attached[OURS] = ("ingress", {name: one for name, one in OUR_MAPS.items() if name != "checkpoint"})
     with pytest.raises(EngineError, match=r"map checkpoint is missing.*`tc filter del dev eth0 ingress"):
-        Program(["eth0"], 10)
+        load()
 
 
 # ---- sweeping ----
@@ -158,16 +162,12 @@ class Swept:
     def __init__(self, takes: float = 0.01) -> None:
         self.time, self.sweeps = 100.0, 0
         self.takes, self.leaves = takes, 0.0
-        self.memory = mmap.mmap(-1, mmap.PAGESIZE)
-        clock = KernelClock(lambda: self.time, 0.0)
-        self.sweeper = Sweeper(self.sweep, Totals(self.memory), clock)
+        self.sweeper = Sweeper(self.sweep, KernelClock(lambda: self.time, 0.0))
 
-    def sweep(self, part: str) -> None:
-        assert part == "sweep"
+    def sweep(self) -> int:
         self.sweeps += 1
         self.time += self.takes
-        left = int(self.leaves * NANO) if self.leaves else 2**64 - 1
-        Struct("=Q").pack_into(self.memory, 32, left)
+        return int(self.leaves * NANO) if self.leaves else NEVER
 
     def sweeps_until(self, time: float, timeouts: Timeouts = TIMEOUTS) -> int:
         """Asked once a second: the number of sweeps."""

@@ -8,6 +8,7 @@ import pytest
 
 from director.core.commands import DeleteService, ServiceKey
 from director.core.director import Director
+from director.core.family import IPV4
 from director.core.packet import Endpoint
 from director.core.schedulers import rr, wrr
 from director.engines.ebpf import layouts
@@ -19,7 +20,7 @@ from tests.unit.director.core.support import RS1, RS2, RS3, WEB, activated, clie
 from tests.unit.director.core.support import rules as commands_for
 from tests.unit.director.engines.ebpf.support import FakeMap
 
-KEY = layouts.SERVICE_KEY.pack(layouts.address(WEB.address), layouts.port(WEB.port), 6)
+KEY = layouts.service_key(WEB, 6)
 
 
 class Rules:
@@ -31,7 +32,7 @@ class Rules:
         self.director = Director(**options)
         self.director.apply(commands_for(WEB, (RS1, 1), (RS2, 2), (RS3, 1)), 0.0)
         self.servers = Servers(self.maps)  # type: ignore[arg-type]
-        self.services = Services(self.maps, self.servers)  # type: ignore[arg-type]
+        self.services = Services(self.maps, self.servers)
 
     @property
     def service(self) -> Any:
@@ -42,7 +43,7 @@ class Rules:
         self.services.write(self.director.rules, lambda _address: "0.0.0.0")
 
     def value(self) -> tuple[Any, ...]:
-        return layouts.SERVICE.unpack(self.maps["services"].entries[KEY])
+        return layouts.OF[IPV4].service.unpack(self.maps["services"].entries[KEY])
 
 
 def test_servers_keep_their_numbers() -> None:
