@@ -32,7 +32,7 @@ _DONT_KNOW = {"0", "?", "idk", "unknown", "i don't know", "i dont know", "don't 
 _BACK = {"b", "back"}
 _PRACTICE = (
     "PRACTICE KEY: this checkout belongs to no class. Anyone can open and forge this file, and your teacher "
-    "cannot grade it: to hand in, use the archive that your teacher has given you."
+    "cannot grade it: to hand in, use the archive that your teacher gave you."
 )
 
 

@@ -89,7 +89,7 @@ def open_device(name: str = TUNNEL) -> int:
         descriptor = tuntap.create(name, tuntap.TUN)
     except OSError as error:
         hint = " (is there one already?)" if error.errno in (errno.EBUSY, errno.EINVAL) else ""
-        raise DaemonFailed(f"The TUN device {name} can't be made: {error.strerror}{hint}.") from None
+        raise DaemonFailed(f"The TUN device {name} can't be created: {error.strerror}{hint}.") from None
     return descriptor
 
 

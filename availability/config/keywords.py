@@ -27,8 +27,8 @@ _SERVERS = (
 """
 )
 _CONNECTION = """
-    connect_ip                   address            where to connect to (the server's address)
-    connect_port                 number 1..65535    likewise (the server's port)
+    connect_ip                   address            the address to connect to (the server's)
+    connect_port                 number 1..65535    the port to connect to (the server's)
     bindto                       address            the source address
     bind_if                      word               the interface
     bind_port                    number 1..65535    the source port
@@ -41,7 +41,7 @@ _CHECK = _CONNECTION + _TIMES + _LOG
 _HTTP = (
     _CHECK
     + """
-    nb_get_retry                 number 1..         as retry, the older spelling
+    nb_get_retry                 number 1..         older spelling of retry
     url                          block              a page to ask for; all of them must be right
     http_protocol                one 1.0|1.0C|1.1   the protocol's version (1.0)
     fast_recovery                bool               no delay_loop between the pages while the server is down
@@ -73,9 +73,9 @@ _BLOCKS = {
     notification_email_from      text               its sender
     smtp_server                  words              host and port (25)
     smtp_helo_name               text               the name in HELO
-    smtp_connect_timeout         seconds            after this long mail is given up (30)
+    smtp_connect_timeout         seconds            time limit for sending mail (30)
     smtp_alert                   bool               mail is sent unless a server says otherwise
-    smtp_alert_checker           bool               likewise
+    smtp_alert_checker           bool               as smtp_alert
     no_checker_emails            flag               no mail about real servers
     script_user                  user               who runs scripts (keepalived_script, or else root)
     enable_script_security       flag               refuse scripts that others than root could change
@@ -92,12 +92,12 @@ _BLOCKS = {
     vrrp_garp_master_refresh_repeat  number 1..     how many then (1)
     vrrp_garp_lower_prio_delay   seconds 0..        as vrrp_garp_master_delay, after an advertisement of lower
                                                     priority (vrrp_garp_master_delay)
-    vrrp_garp_lower_prio_repeat  number 0..         likewise (vrrp_garp_master_repeat)
+    vrrp_garp_lower_prio_repeat  number 0..         as vrrp_garp_master_repeat, which is its default
     vrrp_skip_check_adv_addr     flag               addresses are checked all the same: it takes no time here
     vrrp_priority                number -20..19     the nice value of lvs-vrrp
     vrrp_rt_priority             number 1..99       lvs-vrrp runs before all ordinary programs (SCHED_RR)
     checker_priority             number -20..19     the nice value of lvs-monitor
-    checker_rt_priority          number 1..99       likewise
+    checker_rt_priority          number 1..99       lvs-monitor runs before all ordinary programs (SCHED_RR)
     """,
     "virtual_server": _SERVERS + """
     lvs_sched/lb_algo            word               the scheduler (wlc)
@@ -107,12 +107,12 @@ _BLOCKS = {
     persistence_granularity      address            clients that are the same under this mask count as one
     ops                          flag               each packet is scheduled (UDP)
     sh-port                      flag               the scheduler's flag
-    sh-fallback                  flag               likewise
-    mh-port                      flag               likewise
-    mh-fallback                  flag               likewise
+    sh-fallback                  flag               the scheduler's flag
+    mh-port                      flag               the scheduler's flag
+    mh-fallback                  flag               the scheduler's flag
     omega                        flag               notify_down and quorum_down run at the end, too
     quorum                       number 1..         total weight of live servers that the service needs (1)
-    hysteresis                   number 0..         so much more gains the quorum, so much less loses it (0)
+    hysteresis                   number 0..         gained so far above the quorum, lost so far below (0)
     quorum_up                    script             run when the quorum is gained
     quorum_down                  script             run when it is lost
     sorry_server                 words              address and port of a server for a lost quorum
@@ -135,7 +135,7 @@ _BLOCKS = {
     DNS_CHECK                    block              answers a query over UDP without an error
     UDP_CHECK                    block              no ICMP error comes back
     PING_CHECK                   block              answers ping
-    MISC_CHECK                   block              a program ends with exit code 0, as monitors of mon do
+    MISC_CHECK                   block              a program ends with exit code 0, as mon's monitors do
     """,
     "TCP_CHECK": _CHECK,
     "HTTP_GET": _HTTP,
@@ -157,14 +157,14 @@ _BLOCKS = {
     helo_name                    text               the name in HELO
     """,
     "DNS_CHECK": _CHECK + """
-    type                         one A|NS|CNAME|SOA|MX|TXT|AAAA  what to ask for (SOA)
-    name                         word               whose (.)
+    type                         one A|NS|CNAME|SOA|MX|TXT|AAAA  the type of record to ask for (SOA)
+    name                         word               the name to ask for (.)
     """,
     "UDP_CHECK": _CHECK + """
     payload                      words              what to send, in hexadecimal (a few random bytes)
     require_reply                words              a reply must come, and begin like this; x is any digit
-    min_reply_length             number 0..         its length
-    max_reply_length             number 0..         likewise (255)
+    min_reply_length             number 0..         its smallest length
+    max_reply_length             number 0..         its largest length (255)
     """,
     "PING_CHECK": _CHECK,
     "MISC_CHECK": """
@@ -194,11 +194,11 @@ _BLOCKS = {
     authentication               block              of version 2
     mcast_src_ip                 address            the source of advertisements
     garp_master_delay            seconds 0..        as in global_defs
-    garp_master_repeat           number 1..         likewise
-    garp_master_refresh          seconds 0..        likewise
-    garp_master_refresh_repeat   number 1..         likewise
-    garp_lower_prio_delay        seconds 0..        likewise (that of global_defs)
-    garp_lower_prio_repeat       number 0..         likewise (that of global_defs)
+    garp_master_repeat           number 1..         as in global_defs
+    garp_master_refresh          seconds 0..        as in global_defs
+    garp_master_refresh_repeat   number 1..         as in global_defs
+    garp_lower_prio_delay        seconds 0..        as in global_defs
+    garp_lower_prio_repeat       number 0..         as in global_defs
     skip_check_adv_addr          flag               as vrrp_skip_check_adv_addr
     dont_track_primary           flag               its own interface is not watched
     """,

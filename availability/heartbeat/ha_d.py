@@ -95,7 +95,7 @@ def load(folder: Path, node: str) -> Folder:
         known = " and ".join(found.nodes) or "none"
         raise found.place.error(f"expected two nodes, one of them {node!r:.60} (--node), got {known}.")
     if not found.media:
-        raise found.place.error("expected bcast or ucast with an interface: heartbeats need a way.")
+        raise found.place.error("expected bcast or ucast with an interface: heartbeats need a path.")
     peer = next(name for name in found.nodes if name != node)
     preferred: dict[str, str] = {}
     groups: dict[str, Group] = {}
