@@ -257,7 +257,7 @@ def _moves(run: RunningLab, move: Move) -> tuple[Check, ...]:
 
 def _connections_lived(title: str, failure: Failure, move: Move, *, synced: bool) -> Check:
     count = len(failure.connections)
-    expected, lived = f"all {count} live", count
+    expected, lived = f"all {count} survive", count
     if not synced:
         expected, lived = "none survives, without synchronisation", 0
     elif not move.listened:
