@@ -6,7 +6,8 @@ where `pid` is any process in the daemon's future network namespace. Output is a
     {"name": "rs1", "daemon": "ftpd", "pid": 4720, "ready": true}
 once it listens (ftpd) or its device exists (tunl0), or "error" with a sentence in place of the last two
 fields. The daemons end with this process, and it ends with its standard input. Its client is
-realserver_setup.forkserver_client.
+realserver_setup.forkserver_client. An argument names a socket at which it forks small programs as well
+(forked_programs.py).
 """
 
 from __future__ import annotations
@@ -18,14 +19,17 @@ import json
 import os
 import selectors
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 from realserver_setup import syscalls, tunl0
 from realserver_setup.errors import SetupError
+from realserver_setup.forked_programs import ForkedPrograms
 
 _absent: Any = None
 sys.modules.setdefault("OpenSSL", _absent)  # pyftpdlib wants it for FTPS: half of the time of its import
@@ -56,6 +60,20 @@ class ForkServer:
         self._buffer = b""
         self._selector = selectors.DefaultSelector()
         self._selector.register(requests, selectors.EVENT_READ, self._read)
+
+    def fork_programs(self, path: Path) -> None:
+        """Take requests for programs at `path` as well."""
+        programs = ForkedPrograms(path)
+
+        def accept() -> None:
+            connection = programs.accept()
+            self._selector.register(connection, selectors.EVENT_READ, partial(serve, connection))
+
+        def serve(connection: socket.socket) -> None:
+            self._selector.unregister(connection)
+            programs.serve(connection)
+
+        self._selector.register(programs.listening, selectors.EVENT_READ, accept)
 
     def run(self) -> None:
         while self._selector.get_map():
@@ -161,7 +179,10 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies of ended daemons
     gc.collect()
     gc.freeze()  # keep objects in pages that all daemons share
-    ForkServer(0, os.dup(1)).run()
+    server = ForkServer(0, os.dup(1))
+    for path in sys.argv[1:]:
+        server.fork_programs(Path(path))
+    server.run()
 
 
 if __name__ == "__main__":

@@ -50,14 +50,15 @@ class Daemon:
 class Launcher:
     """A running fork server; its daemons end when it is closed.
 
-    `log` gets the errors of the fork server itself.
+    `log` gets the errors of the fork server itself; at the socket `programs` it forks programs
+    (forked_programs.py).
     """
 
-    def __init__(self, log: Path | None = None) -> None:
+    def __init__(self, log: Path | None = None, programs: Path | None = None) -> None:
         path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
         errors = log.open("ab") if log else None
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "realserver_setup.forkserver"],
+            [sys.executable, "-m", "realserver_setup.forkserver", *([str(programs)] if programs else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

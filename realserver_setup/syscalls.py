@@ -29,6 +29,18 @@ def enter(path: str) -> None:
         os.close(descriptor)
 
 
+def enter_host(pid: int) -> None:
+    """Move this process, which has one thread, to the network and mount namespaces of process `pid`, as
+    `mnexec -a` does. Raises OSError.
+    """
+    folder = os.getcwd()
+    descriptors = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in ("net", "mnt")]
+    for descriptor in descriptors:
+        check(libc.setns(descriptor, 0), "setns")
+        os.close(descriptor)
+    os.chdir(folder)
+
+
 def die_with_parent(parent: int) -> None:
     """Have the kernel kill this process when its parent `parent` ends (prctl(2)). Raises OSError."""
     check(libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")

@@ -16,7 +16,7 @@ from pathlib import Path
 from labs.checks.result import Check
 from labs.errors import BuildFailed
 from labs.hosts.client import Fetched, digest_of
-from labs.hosts.host import Host
+from labs.hosts.host import PROGRAMS, Host
 from labs.plan import RealServer
 from labs.run.evidence import Evidence
 from labs.wait import patient, wait_for
@@ -48,7 +48,7 @@ class ServerFarm:
 
     def prepare(self) -> None:
         """Create the files, and start the process that will fork the daemons."""
-        self._launcher = Launcher(self._evidence.log("forkserver"))
+        self._launcher = Launcher(self._evidence.log("forkserver"), PROGRAMS)
         shared = files.make_shared(_HOME / "shared")
         self.files = {name: Fetched(file.sha256, file.size) for name, file in shared.items()}
         for server in self._servers:

@@ -42,6 +42,7 @@ from realserver_setup.build import (
     Setup,
 )
 from realserver_setup.errors import DaemonFailed, ScriptFailed
+from realserver_setup.forked_programs import run_forked
 from realserver_setup.forkserver_client import Daemon, Launcher, ftp_commands
 from realserver_setup.httpd import Httpd
 from realserver_setup.render import DIALECTS, script_for
@@ -537,3 +538,105 @@ def test_a_daemon_that_cannot_start_says_why(
     assert complaint in said
     assert "of rs1: " in said
     assert pid > 0
+
+
+# ---- programs, forked by the fork server
+
+PROGRAM = """\
+from __future__ import annotations
+import os, signal, sys
+from dataclasses import dataclass
+
+@dataclass
+class Said:
+    words: list[str]
+
+def main(how: str) -> object:
+    print(Said(sys.argv[1:]), sys.stdin.read())
+    print(*map(os.readlink, ("/proc/self/ns/net", "/proc/self/ns/mnt")))
+    print("complaint", file=sys.stderr)
+    if how == "killed":
+        sys.stdout.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "waits":
+        signal.pause()
+    if how == "fails":
+        raise ValueError("\u00fc")
+    return {"text": "no such thing", "none": None}.get(how, 3)
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
+"""
+WAYS = ("text", "none", "number", "fails", "killed")
+SAYS_WELL = "if __name__ == '__main__': print('well')"
+
+
+def test_a_forked_program_does_what_a_started_one_does(tmp_path: Path) -> None:
+    """In the namespaces of another process: output, errors, and how it ends."""
+    file, path = tmp_path / "program.py", tmp_path / "socket"
+    file.write_text(PROGRAM)
+
+    def started(pid: int, argv: Sequence[str]) -> Result:
+        command = ["mnexec", "-a", str(pid), sys.executable, "-S", "-E", *argv]
+        done = subprocess.run(command, input="text", capture_output=True, text=True, timeout=patient(30))
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def work() -> list[tuple[Result | None, Result]]:
+        host = subprocess.Popen(["unshare", "--net", "--mount", "sleep", "1000"])
+        own = os.readlink("/proc/self/ns/mnt")
+        assert poll_until(lambda: os.readlink(f"/proc/{host.pid}/ns/mnt") != own, bool, 10)
+        try:
+            with Launcher(tmp_path / "log", path):
+                poll_until(path.exists, bool, 10)
+                asked = [[str(file), how, "a b"] for how in WAYS]
+                return [
+                    (run_forked(path, host.pid, argv, "text", patient(30)), started(host.pid, argv))
+                    for argv in asked
+                ]
+        finally:
+            host.kill()
+
+    for forked, reference in inside(work):
+        assert forked
+        assert (forked.exit_code, forked.stdout) == (reference.exit_code, reference.stdout)
+        lines, expected = forked.stderr.splitlines(), reference.stderr.splitlines()
+        assert (lines[0], lines[-1]) == (expected[0], expected[-1])  # a traceback has other lines between
+
+
+def test_a_forked_program_is_killed_when_its_time_is_up(tmp_path: Path) -> None:
+    file, path = tmp_path / "program.py", tmp_path / "socket"
+    file.write_text(PROGRAM)
+
+    def work() -> tuple[bool, bool, str]:
+        with Launcher(tmp_path / "log", path) as launcher:
+            poll_until(path.exists, bool, 10)
+            with pytest.raises(subprocess.TimeoutExpired):
+                run_forked(path, os.getpid(), [str(file), "waits"], None, 0.5)
+            children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children")
+            left = poll_until(children.read_text, lambda text: not text, 10)
+            file.write_text(SAYS_WELL)
+            again = run_forked(path, os.getpid(), [str(file)], None, patient(30))
+        gone = run_forked(path, os.getpid(), [str(file)], None, patient(30))
+        return gone is None, not left, again.stdout if again else ""
+
+    assert inside(work) == (True, True, "well\n")
+
+
+def test_a_program_that_cannot_be_run_fails_alone(tmp_path: Path) -> None:
+    file, path = tmp_path / "program.py", tmp_path / "socket"
+
+    def work() -> list[Result | None]:
+        with Launcher(tmp_path / "log", path):
+            poll_until(path.exists, bool, 10)
+            results = []
+            for text, pid in (("print(", os.getpid()), (SAYS_WELL, 0), (SAYS_WELL, os.getpid())):
+                file.write_text(text)
+                results.append(run_forked(path, pid, [str(file)], None, patient(30)))
+            return results
+
+    malformed, nowhere, well = inside(work)
+    assert malformed
+    assert malformed.exit_code != 0
+    assert nowhere
+    assert (nowhere.exit_code, "FileNotFoundError" in nowhere.stderr) == (1, True)
+    assert well == Result(0, "well\n", "")
