@@ -31,14 +31,14 @@ from typing import TYPE_CHECKING, Any
 
 from director.control.channel import ROWS_PER_LINE, merge
 from director.control.explanation import Explainer
-from director.core.commands import Command, DeleteServer, DeleteService, addresses_in
+from director.core.commands import Command, DeleteServer, DeleteService, Zero, addresses_in
 from director.core.errors import LvsError
 from director.core.events import Trace
 from director.core.family import family_of
 from director.core.service import VirtualService
 from director.core.transaction import Transaction, exhaust
 from director.engines.engine import Daemons, Engine, EngineError
-from director.formats.command_json import decode
+from director.formats.command_json import Json, decode, encode
 
 if TYPE_CHECKING:
     from director.control.channel import Message
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from director.core.director import Director
 
 _OFTEN, _LARGE = 250, 5000  # steps between two young collections, and of a large change
+_ZERO_ALL: tuple[list[Json], ...] = ([encode(Zero())], [{**encode(Zero()), "key": None}])
+_ZEROED = 5000  # services and servers whose counters are zeroed at the same moment
 _NEVER = 1_000_000_000  # young collections before a full one
 
 
@@ -128,9 +130,28 @@ class RequestHandler:
             yield None
         self._is_changing = True
         try:
-            yield from _with_few_collections(self._write(request))
+            for part in self._parts_of(request):
+                yield from _with_few_collections(self._write(part))
         finally:
             self._is_changing = False
+
+    def _parts_of(self, request: Message) -> Iterator[Message]:
+        """The requests to carry out one by one: to zero very many counters, some thousands at a time."""
+        services = list(self._director.rules)
+        rows = [1 + len(service.servers) for service in services]
+        if sum(rows) <= _ZEROED or request.get("commands") not in _ZERO_ALL:
+            yield request
+            return
+        batch: list[Json] = []
+        size = 0
+        for service, row in zip(services, rows, strict=True):
+            batch.append(encode(Zero(service.key)))
+            size += row
+            if size >= _ZEROED:
+                yield {"commands": batch}
+                batch, size = [], 0
+        if batch:
+            yield {"commands": batch}
 
     def _write(self, request: Message) -> Steps:
         transaction = self._director.transaction()

@@ -34,7 +34,7 @@ MAX_CLIENTS = 64  # at a time
 LINE_TIMEOUT = 5.0  # seconds for each line of a request
 REPLY_TIMEOUT = 3600.0  # seconds in which a client takes nothing of its answer, as with a pager
 SLICE = 100  # steps of work in one turn of the loop, at most
-_SLICE_SECONDS = 0.002  # after which no further step begins
+_SLICE_SECONDS = 0.001  # after which no further step begins
 _CHUNK = 65536  # bytes read or written in one turn of the loop
 _MAX_UNSENT = 4 * _CHUNK  # bytes of an answer
 

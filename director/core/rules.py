@@ -45,6 +45,7 @@ class Rules:
         self.by_key: dict[ServiceKey, VirtualService] = {}
         self.removed: dict[ServiceKey, dict[Endpoint, RealServer]] = {}  # servers of deleted services
         self.service_addresses: frozenset[str] = frozenset()
+        self.local: dict[VirtualService, None] = {}  # services that have, or had, the local node as a server
         self.synchronised = False  # with another director; then no service may have servers of two families
         self.changed()
 
@@ -105,7 +106,7 @@ class Rules:
 
     def shared_with_copies(self) -> Iterator[object]:
         """What a copy may share with the original, because no packet changes it."""
-        yield from (self.is_local, self.removed, self.service_addresses, self._nat)
+        yield from (self.is_local, self.removed, self.service_addresses, self.local, self._nat)
 
     def serves(self, protocol: int, endpoint: Endpoint) -> bool:
         """Whether `endpoint` is that of a VS-NAT real server."""

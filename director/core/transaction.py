@@ -83,6 +83,7 @@ class Transaction:
         self._services = dict(rules.by_key)
         self._services_changed = False
         self._removed = dict(rules.removed)
+        self._local: dict[VirtualService, None] | None = None  # a copy of the rules', once it changes
         self._drafts: dict[VirtualService, _Draft] = {}
         self._created: dict[RealServer | VirtualService, None] = {}
         self._deleted: dict[VirtualService, None] = {}
@@ -115,8 +116,12 @@ class Transaction:
     def _collect_vips(self) -> Steps:
         """The addresses of services, and of deleted ones while connections wait for their servers."""
         if self._services_changed:
-            addresses = frozenset(key.address.address for key in self._services if not key.mark)
-            self._set(self._rules, service_addresses=addresses)
+            addresses = set()
+            for key in self._services:
+                if not key.mark:
+                    addresses.add(key.address.address)
+                yield
+            self._set(self._rules, service_addresses=frozenset(addresses))
             yield
         marks = self._get(self._rules, "marks")
         self.vips = {*self._get(self._rules, "service_addresses"), *networks_of(marks)}
@@ -298,6 +303,8 @@ class Transaction:
             self._unconfigure(draft, server)
             yield
         self._deleted[service] = None
+        if service in self._get(self._rules, "local"):
+            del self._draft_of_local()[service]
         self._removed[service.key] = draft.removed
         del self._services[service.key]
         self._services_changed = True
@@ -405,7 +412,17 @@ class Transaction:
         port = service.key.address.port
         if requested is not Method.NAT and not service.key.mark and server.port != port:
             raise BadValue("real server", f"port {port}: only VS-NAT changes it", str(server))
-        return Method.LOCAL if self._rules.is_local(server.address) else requested
+        if not self._rules.is_local(server.address):
+            return requested
+        self._draft_of_local()[service] = None
+        return Method.LOCAL
+
+    def _draft_of_local(self) -> dict[VirtualService, None]:
+        """The services with the local node as a server, as they will be."""
+        if self._local is None:
+            self._local = dict(self._rules.local)
+            self._set(self._rules, local=self._local)
+        return self._local
 
     @_execute.register
     def _delete_server(self, command: DeleteServer) -> None:

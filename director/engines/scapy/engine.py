@@ -149,7 +149,7 @@ class ScapyEngine:
 
     def redirect(self) -> None:
         """Let the local node serve on ports of its own. Raises EngineError."""
-        self._kernel.redirect(self._director.rules)
+        self._kernel.redirect(self._director.rules.local)
 
     def sync_daemons(self) -> None:
         """The core knows all connections."""

@@ -18,7 +18,7 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -28,6 +28,7 @@ from director.core.family import IPV4, IPV6, Family, family_of
 from director.core.packet import TCP, Endpoint
 from director.core.real_server import Method, RealServer
 from director.core.service import VirtualService
+from director.core.transaction import exhaust
 from director.engines import interfaces, tuntap
 from director.engines.engine import EngineError
 
@@ -74,6 +75,7 @@ class HostKernel:
         self._open_device = open_device
         self._before: dict[Path, str] = {}
         self._vips: set[str] | None = None
+        self._grouped: dict[Family, list[str]] = {}
         self._redirects: list[Redirect] = []
         self._families = {IPV4}  # those that have had tables
         self._device = -1
@@ -92,14 +94,16 @@ class HostKernel:
     def block(self, vips: set[str]) -> None:
         """TCP and UDP to these addresses reach the kernel only through `deliver`. Raises EngineError."""
         if vips != self._vips:
-            self._nft.load(self._block_script(vips))
+            exhaust(self._group(vips))
+            self._nft.load(block_script(self._grouped))
             self._vips = set(vips)
 
     def block_in_steps(self, vips: set[str]) -> Iterator[None]:
         """As `block`: nft takes some milliseconds, and packets need not wait for it. Raises EngineError."""
         if vips == self._vips:
             return
-        process = self._nft.begin(self._block_script(vips))
+        yield from self._group(vips)
+        process = self._nft.begin(block_script(self._grouped))
         try:
             while process.is_running:
                 yield
@@ -107,9 +111,13 @@ class HostKernel:
             process.check()
             self._vips = set(vips)
 
-    def _block_script(self, vips: set[str]) -> str:
-        self._families |= set(map(family_of, vips))
-        return block_script(vips, self._families)
+    def _group(self, vips: set[str]) -> Iterator[None]:
+        """By family, one address in each step."""
+        self._grouped = {family: [] for family in self._families}
+        for vip in vips:
+            self._grouped.setdefault(family_of(vip), []).append(vip)
+            yield
+        self._families |= self._grouped.keys()
 
     def redirect(self, services: Iterable[VirtualService]) -> None:
         """Let the local node serve on ports of its own. Raises EngineError, with nothing changed."""
@@ -163,13 +171,13 @@ class HostKernel:
 # ---- scripts for nft ----
 
 
-def block_script(vips: Collection[str], families: Collection[Family] = (IPV4,)) -> str:
+def block_script(vips: Mapping[Family, Collection[str]]) -> str:
     """Replaces what an earlier director has left. `vips` are addresses, or networks of marked packets."""
-    return "".join(_block(family, vips) for family in _ordered(families))
+    return "".join(_block(family, vips[family]) for family in _ordered(vips))
 
 
 def _block(family: Family, vips: Collection[str]) -> str:
-    own = ", ".join(sorted(vip for vip in vips if family_of(vip) is family))
+    own = ", ".join(vips)
     return _BLOCK.format(
         start=delete(BLOCKED[family]),
         table=BLOCKED[family],

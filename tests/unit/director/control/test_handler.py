@@ -32,6 +32,7 @@ from director.core.packet import SYN, TCP, Endpoint, Packet
 from director.core.real_server import Method
 from director.engines.engine import Engine, EngineError
 from director.formats.command_json import encode
+from director.ipvsadm import arguments, requests
 from tests.unit.director.idle import Idle
 
 VIP = Endpoint("203.0.113.1", 80)
@@ -295,6 +296,21 @@ def test_a_change_may_be_written_during_the_clean_up_of_the_last(
     (service,) = director.rules
     assert known <= set(service.servers)  # they have their connections back
     assert not director.rules.removed
+
+
+def test_very_many_counters_are_zeroed_some_at_a_time(
+    handler: RequestHandler, director: Director, engine: CountingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each service at once with its servers, so that its counters are always their sum."""
+    apply(handler, *many(8, 2))
+    for service in director.rules:
+        service.stats.connections = 7
+    monkeypatch.setattr("director.control.handler._ZEROED", 7)
+    engine.changes = 0
+    (command,) = requests.commands(arguments.parse(["-Z"]))  # as ipvsadm sends it
+    assert list(handler.steps({"do": "apply", "commands": [command]}))[-1] == {"ok": True}
+    assert [service.stats.connections for service in director.rules] == [0] * 8
+    assert engine.changes == 3  # three services at a time, of three rows each
 
 
 class VipRecorder(CountingEngine):

@@ -12,6 +12,7 @@ import pytest
 from director.control.handler import RequestHandler
 from director.core.commands import AddServer, AddService, DeleteServer, ServiceKey
 from director.core.director import Director
+from director.core.family import IPV4
 from director.core.packet import TCP, UDP, Endpoint
 from director.core.real_server import Method
 from director.engines.engine import EngineError
@@ -116,14 +117,14 @@ def test_close_deletes_the_table(director: Director, nft: RecordingNft) -> None:
 
 
 def test_the_rule_replaces_what_is_there_and_spares_lvs0() -> None:
-    lines = host_kernel.block_script({"203.0.113.2", "203.0.113.1"}).splitlines()
+    lines = host_kernel.block_script({IPV4: ["203.0.113.1", "203.0.113.2"]}).splitlines()
     assert lines[:2] == ["table ip lvs", "delete table ip lvs"]
     assert any("elements = { 203.0.113.1, 203.0.113.2 };" in line for line in lines)
     assert any('iifname != { "lo", "lvs0" }' in line and line.endswith("drop") for line in lines)
 
 
 def test_without_vips_the_set_is_empty() -> None:
-    assert "elements" not in host_kernel.block_script(set())
+    assert "elements" not in host_kernel.block_script({IPV4: []})
 
 
 def test_a_missing_nft_is_reported_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,10 +151,18 @@ def test_packets_do_not_wait_for_nft(tmp_path: Path) -> None:
     go.touch()
     for _ in steps:
         pass
-    assert loaded.read_text() == host_kernel.block_script({"203.0.113.1"})
+    assert loaded.read_text() == host_kernel.block_script({IPV4: ["203.0.113.1"]})
     assert list(kernel.block_in_steps({"203.0.113.1"})) == []
     kernel.block({"203.0.113.1"})  # that has been done
     assert loaded.read_text().count("203.0.113.1") == 1
+
+
+def test_ten_thousand_vips_are_sorted_into_their_families_in_steps(tmp_path: Path) -> None:
+    nft, _ = a_slow_nft(tmp_path)
+    vips = {f"10.0.{number // 250}.{number % 250 + 1}" for number in range(10_000)} | {"2001:db8::80"}
+    steps = HostKernel([], nft).block_in_steps(vips)
+    assert [next(steps) for _ in vips] == [None] * len(vips)
+    steps.close()
 
 
 def test_a_refusal_is_reported_in_the_words_of_nft(tmp_path: Path) -> None:
