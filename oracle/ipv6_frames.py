@@ -191,7 +191,7 @@ def _error(source: str, dest: str, kind: int, code: int, number: int, quoted: by
 
 def record() -> Recording:
     """On the kernel of this network namespace, between two cables whose other ends are in another."""
-    cables = _build()
+    cables = build(forwarding=1)
     _run("ipvsadm", "-R", text="".join(f"{line}\n" for line in lines()))
     saved = _run("ipvsadm", "-Sn")
     listed = _run("ipvsadm", "-Ln")
@@ -219,9 +219,12 @@ def _ends(words: list[str]) -> tuple[str, int, str]:
     return f"[{client}]:{int(words[2], 16)}", int(words[4], 16), server
 
 
-def _build() -> dict[str, socket.socket]:
-    """The other ends are in this namespace as well: frames that go in there reach no IP address."""
-    _run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1", "net.ipv4.ip_forward=1")
+def build(forwarding: int) -> dict[str, socket.socket]:
+    """The cables of this namespace's kernel, which itself forwards IP packets or not.
+
+    The other ends are in this namespace as well: frames that go in there reach no IP address.
+    """
+    _run("sysctl", "-qw", f"net.ipv6.conf.all.forwarding={forwarding}", f"net.ipv4.ip_forward={forwarding}")
     cables = {}
     for side, mac in MACS.items():
         ours, theirs = f"{side}-far", f"d-{side}"
@@ -253,13 +256,16 @@ def _received(cables: dict[str, socket.socket]) -> Iterator[tuple[str, bytes]]:
     while (left := until - monotonic()) > 0:
         for cable in select.select(list(sides), [], [], left)[0]:
             frame, (_, _, kind, *_) = cable.recvfrom(65536)
-            is_ipv6 = frame[12:14] == _ETHERTYPES[6]
-            other = frame[12:14] not in _ETHERTYPES.values()
-            if is_ipv6:  # hop-by-hop options announce the groups that an address belongs to
-                other = frame[20] == 0 or (frame[20] == _ICMP and frame[54] >= 130)
-            if kind != socket.PACKET_OUTGOING and not other:
+            if kind != socket.PACKET_OUTGOING and is_answer(frame):
                 yield sides[cable], frame
                 until = monotonic() + _QUIET
+
+
+def is_answer(frame: bytes) -> bool:
+    """Whether it is no neighbour discovery and the like."""
+    if frame[12:14] == _ETHERTYPES[6]:  # hop-by-hop options announce the groups that an address belongs to
+        return not (frame[20] == 0 or (frame[20] == _ICMP and frame[54] >= 130))
+    return frame[12:14] in _ETHERTYPES.values()
 
 
 def _run(*command: str, text: str | None = None) -> str:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from director.engines.ebpf import compiler
+from director.engines.ebpf.libbpf.programs import BpfObject
 from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +49,11 @@ def test_a_lab_with_kernel_ipvs(labs: dict[str, subprocess.Popen[str]], method: 
     output, _ = labs[method].communicate(timeout=patient(100))
     assert labs[method].returncode == 0, output
     assert "engine ipvs" in output
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_this_kernels_verifier_accepts_our_program(family: int) -> None:
+    BpfObject(compiler.compiled(family), {"connections": 1000}, {}).close()
 
 
 @pytest.mark.parametrize("method", ["nat", "tun"])

@@ -141,6 +141,8 @@ __noinline int forward_request(struct __sk_buff *skb, struct packet *p, struct c
 	}
 	if (method == LOCAL)
 		return PASS;
+	if (!remove_padding(skb, p))
+		return TC_ACT_SHOT;
 	if (method == DR) {
 		done = rewrite_dr(skb);
 	} else if (method == NAT) {
@@ -200,7 +202,7 @@ __noinline int forward_reply(struct __sk_buff *skb, struct packet *p, struct con
 		stats->packets_out += p->segments;
 		stats->bytes_out += p->length;
 	}
-	if (!rewrite_nat(skb, p, SOURCE, &entry->address, entry->port))
+	if (!remove_padding(skb, p) || !rewrite_nat(skb, p, SOURCE, &entry->address, entry->port))
 		return TC_ACT_SHOT;
 	return transmit(skb, &entry->next_hop, p->now);
 }

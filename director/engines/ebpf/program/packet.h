@@ -136,6 +136,12 @@ static __always_inline enum kind parse(struct __sk_buff *skb, struct packet *p)
 	return parse_tcp(p, data + L4_OFFSET, gso_size);
 }
 
+/* Removes what follows the IP packet: Ethernet pads short frames. */
+static __always_inline bool remove_padding(struct __sk_buff *skb, const struct packet *p)
+{
+	return skb->len <= ETH_HLEN + p->length || !bpf_skb_change_tail(skb, ETH_HLEN + p->length, 0);
+}
+
 /* The state tables look at one flag of a segment: the first of RST, SYN, FIN and ACK that is set. */
 static __always_inline enum tcp_event event_of(const struct packet *p)
 {

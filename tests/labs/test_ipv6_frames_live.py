@@ -1,0 +1,92 @@
+"""IPv6 on real wires: the eBPF program does what kernel IPVS and the Scapy engine do with each frame."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from director import engines
+from director.engines.engine import EngineError
+from labs.wait import patient
+from oracle import ipv6_frames
+from oracle.ipv6_frames import comparable
+from tests.labs.support import FROM_CHECKOUT, sandboxed
+
+TRIAL = Path(__file__).with_name("ipv6_frames_trial.py")
+
+
+SHORTEST_TIMEOUT = 10  # seconds: CLOSE
+ATTEMPTS = 3
+
+
+def played(engine: str) -> dict[str, Any]:
+    """Timers are real here: a run so slow that connections expire in it is repeated."""
+    command = sandboxed(sys.executable, str(TRIAL), engine)
+    for _ in range(ATTEMPTS):
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=patient(100), env=FROM_CHECKOUT
+        )
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        if found["took"] < SHORTEST_TIMEOUT:
+            return found
+    pytest.skip(f"the machine takes {found['took']:.0f} s for what has to be done in {SHORTEST_TIMEOUT}")
+
+
+@pytest.fixture(scope="module")
+def told() -> dict[str, dict[str, Any]]:
+    """By engine."""
+    try:
+        engines.require("ebpf")
+    except EngineError as missing:
+        pytest.skip(str(missing))
+    return {engine: played(engine) for engine in ("scapy", "ebpf")}
+
+
+@pytest.mark.parametrize("engine", ["scapy", "ebpf"])
+def test_the_answers_are_those_of_kernel_ipvs(told: dict[str, dict[str, Any]], engine: str) -> None:
+    recording = ipv6_frames.read()
+    for ours, kernels in zip(told[engine]["recorded"], recording["frames"], strict=True):
+        assert ours["name"] == kernels["name"]
+        assert answers(ours) == answers(kernels), ours["name"]
+
+
+def answers(one: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(side, comparable(bytes.fromhex(frame))) for side, frame in one["out"]]
+
+
+@pytest.mark.parametrize("engine", ["scapy", "ebpf"])
+def test_hashes_choose_as_in_kernel_ipvs(told: dict[str, dict[str, Any]], engine: str) -> None:
+    chosen = [
+        [client, int(vip.rpartition(":")[2]), server.rpartition(":")[0].strip("[]")]
+        for protocol, client, vip, server, _ in told[engine]["chosen"]
+        if protocol == "TCP"
+    ]
+    assert sorted(row for row in chosen if row[1] < 86) == ipv6_frames.read()["connections"]
+
+
+@pytest.mark.parametrize("part", ["recorded", "odd", "damaged"])
+def test_the_program_does_what_the_scapy_engine_does(told: dict[str, dict[str, Any]], part: str) -> None:
+    ours, theirs = (told[engine][part] for engine in ("ebpf", "scapy"))
+    for number, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+        assert one == other, f"frame {number}"
+    assert sum(bool(one["out"]) for one in ours) > len(ours) // 6
+
+
+def test_both_have_the_same_connections_afterwards(told: dict[str, dict[str, Any]]) -> None:
+    assert told["ebpf"]["tables"] == told["scapy"]["tables"]
+    assert told["ebpf"]["engine"]["failed"] == told["scapy"]["engine"]["failed"] == 0
+    assert told["ebpf"]["engine"]["forwarded_in_kernel"] > told["ebpf"]["engine"]["out"]
+
+
+def test_the_program_and_its_connections_outlive_the_director(told: dict[str, dict[str, Any]]) -> None:
+    seen = told["ebpf"]["next"]
+    assert seen["after"] == seen["before"]
+    assert len(seen["meanwhile"]) == 1
+    assert seen["meanwhile"] == seen["then"]
+    assert seen["packets"] == 1  # since -Z
