@@ -2,8 +2,9 @@
 
 An exercise names no student: hosts are named by words that `Variant.hosts` resolves.
 
-    {server}   the real server drawn for this student             servers   all real servers
-    {other}    the next one                                       everyone  every host
+    {server}   the real server drawn for this student             servers    all real servers
+    {other}    the next one                                       directors  one director, or both
+                                                                  everyone   every host
     d, r0, c1  the host of that name; with two directors (the lab `ha`), these are d1 and d2
 """
 
@@ -24,7 +25,7 @@ from labs.plan import Plan, plan_for
 from labs.run.options import HaOptions, LabOptions
 from labs.run.running import RunningLab
 
-SERVERS, EVERYONE = "servers", "everyone"
+SERVERS, DIRECTORS, EVERYONE = "servers", "directors", "everyone"
 SERVER, OTHER = "{server}", "{other}"
 WORKDIR = "work"  # folder, inside the run's, with the files a student fills in or writes
 
@@ -186,6 +187,8 @@ class Variant:
         """The hosts that a word of an exercise stands for."""
         if word == SERVERS:
             return tuple(server.name for server in self.plan.servers)
+        if word == DIRECTORS:
+            return tuple(node.name for node in self.plan.topology.directors)
         if word == EVERYONE:
             return tuple(node.name for node in self.plan.topology.nodes)
         return ({SERVER: self.server, OTHER: self.other}.get(word, word),)

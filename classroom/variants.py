@@ -9,10 +9,12 @@ from classroom import catalogue
 from classroom.model import Fault, Variant, drawn
 from labs.errors import BadRequest
 from labs.hosts.environment import user_name
+from labs.methods import METHODS
 from labs.network.addresses import Addressing
 
 _STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
 _VIPS = (*range(3, 10), *range(240, 250))  # last octets that no real server or router uses
+_OF_TWO = 3  # the second director has this one
 _MAX_SHIFT = 20  # room left in the smallest network, a remote site's
 
 
@@ -39,7 +41,7 @@ def variant_for(exercise: str, student: str, *, healthy: bool = False) -> Varian
         method=method,
         servers=servers,
         scheduler=drawn(definition.schedulers, exercise, student, "scheduler"),
-        addresses=_addresses(exercise, student),
+        addresses=_addresses(exercise, student, method),
         server=f"rs{picked + 1}",
         other=f"rs{(picked + 1) % servers + 1}",
         number=number,
@@ -54,10 +56,11 @@ def _possible(faults: Sequence[Fault], methods: Sequence[str]) -> list[tuple[int
     return [(number, method) for number, fault in enumerate(faults) for method in fault.methods or methods]
 
 
-def _addresses(exercise: str, student: str) -> Addressing:
+def _addresses(exercise: str, student: str, method: str) -> Addressing:
     shifts = range(_MAX_SHIFT)
+    vips = [octet for octet in _VIPS if method in METHODS or octet > _OF_TWO]
     return Addressing(
-        vip=f"203.0.113.{drawn(_VIPS, exercise, student, 'vip')}",
+        vip=f"203.0.113.{drawn(vips, exercise, student, 'vip')}",
         clients=drawn(shifts, exercise, student, "clients"),
         servers=drawn(shifts, exercise, student, "addresses"),
     )

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 _IPV4 = "/proc/sys/net/ipv4"
 _SETTINGS = (
     *("forwarding", "arp_ignore", "arp_announce", "arp_filter", "rp_filter", "send_redirects"),
-    *("proxy_arp", "proxy_arp_pvlan", "accept_local"),
+    *("proxy_arp", "proxy_arp_pvlan", "accept_local", "drop_gratuitous_arp"),
 )
 _GENERAL = ("ip_forward", "ip_no_pmtu_disc", "ip_default_ttl")
 _LISTENS, _UNCONNECTED = "0A", "07"  # states of a socket in /proc/net/tcp and udp

@@ -50,7 +50,7 @@ def with_pair(state: LabState, running: RunningLab, ask: Callable[[str], Directo
 def _paired(one: PairedDirector, host: HostState | None, ask: Callable[[str], DirectorState]) -> Paired:
     setup = one.setup
     file = one.host.evidence.scripts / setup.name / CONFIGURATION
-    settings, path, error = _configured(file, setup.takeover)
+    settings, asked, error = _configured(file, setup.takeover)
     return Paired(
         name=setup.name,
         director=ask(one.socket),
@@ -62,7 +62,7 @@ def _paired(one: PairedDirector, host: HostState | None, ask: Callable[[str], Di
         sync_on=setup.pair.name if setup.sync else "",
         syncid=setup.vrid,
         down=tuple(_down(one.events)),
-        path=path,
+        **asked,
     )
 
 
@@ -72,22 +72,19 @@ def _process_of(host: HostState) -> Process | None:
     return next((one for one in host.processes if one.pid in pids), None)
 
 
-def _configured(file: Path, takeover: str) -> tuple[dict[str, str], str, str]:
-    """Its virtual router's settings, the path that its checks of http ask for, and why it can't be used."""
+def _configured(file: Path, takeover: str) -> tuple[dict[str, str], dict[str, Any], str]:
+    """Its virtual router's settings, fields of Paired about its checks, and why the file can't be used."""
     try:
         configuration = model.load(file)
         found, _ = instances.read(configuration)
     except (ConfigError, OSError) as error:
-        return {}, "", str(error)
-    paths = {
-        page.path
-        for virtual in configuration.servers
-        for server in virtual.servers
-        for check in server.checks
-        for page in check.pages
-    }
+        return {}, {}, str(error)
+    servers = [server for virtual in configuration.servers for server in virtual.servers]
+    paths = {page.path for server in servers for check in server.checks for page in check.pages}
+    ports = {check.port for server in servers for check in server.checks if check.port != server.port}
+    asked = {"path": " ".join(sorted(paths)), "other_ports": tuple(sorted(ports))}
     if takeover != _VRRP or not found:
-        return {}, " ".join(sorted(paths)), ""
+        return {}, asked, ""
     router = found[0].settings
     settings = {
         "virtual_router_id": str(router.vrid),
@@ -95,7 +92,7 @@ def _configured(file: Path, takeover: str) -> tuple[dict[str, str], str, str]:
         "advert_int": f"{router.interval:g}",
         "virtual_ipaddress": " ".join(sorted(router.addresses)),
     }
-    return settings, " ".join(sorted(paths)), ""
+    return settings, asked, ""
 
 
 def _planned(setup: AvailabilitySetup) -> dict[str, str]:

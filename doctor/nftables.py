@@ -30,6 +30,7 @@ _RANDOM = "numgen"  # nft numgen; iptables -m statistic becomes it
 _TABLE = re.compile(r"table (\S+) (\S+) \{")
 _HANDLE = re.compile(r"\s*(.*\S)\s+# handle (\d+)")
 _DEEPEST = 16  # nested chains
+_IP_FAMILIES, _ARP_FAMILIES = ("ip", "inet", "netdev"), ("arp", "netdev")
 
 
 def rules(listed: Iterable[Mapping[str, Any]], text: str) -> tuple[FilterRule, ...]:
@@ -132,7 +133,7 @@ def dropped(filters: Sequence[FilterRule], packet: Packet, *hooks: str) -> Filte
 
 def suspects(filters: Sequence[FilterRule], packet: Packet, *hooks: str) -> Iterator[FilterRule]:
     """The rules at these hooks that drop the packet, or may, in the order in which it meets them."""
-    for base in _bases(filters, hooks):
+    for base in _bases(filters, packet, hooks):
         yield from _may_drop(filters, base, base.chain, packet, _DEEPEST)
 
 
@@ -156,17 +157,18 @@ def translation(filters: Sequence[FilterRule], packet: Packet) -> FilterRule | N
 
 def _decisions(filters: Sequence[FilterRule], packet: Packet, hooks: Sequence[str]) -> Iterator[FilterRule]:
     """The deciding rule of each base chain at these hooks, in order."""
-    for base in _bases(filters, hooks):
+    for base in _bases(filters, packet, hooks):
         rule = _walk(filters, base, base.chain, packet, _DEEPEST)
         if rule:
             yield rule
 
 
-def _bases(filters: Sequence[FilterRule], hooks: Sequence[str]) -> Iterator[FilterRule]:
-    """A rule of each base chain at these hooks, in the order of hooks and priorities."""
+def _bases(filters: Sequence[FilterRule], packet: Packet, hooks: Sequence[str]) -> Iterator[FilterRule]:
+    """A rule of each base chain that the packet meets, in the order of hooks and priorities."""
+    families = _ARP_FAMILIES if packet.get("protocol") == "arp" else _IP_FAMILIES
     bases = {(one.family, one.table, one.chain): one for one in filters if one.hook in hooks}
     for base in sorted(bases.values(), key=lambda one: (hooks.index(one.hook), one.priority)):
-        if base.family in ("ip", "inet", "netdev"):
+        if base.family in families:
             yield base
 
 
@@ -245,7 +247,7 @@ def _are_numbers(*values: Any) -> bool:
 def _has(packet: Packet, name: str) -> bool:
     """Whether a packet may have such a field at all: a TCP packet has none of UDP."""
     header = name.partition(" ")[0]
-    protocols = packet.get("l4proto")
+    protocols = packet.get("l4proto", packet.get("protocol"))
     known = protocols if isinstance(protocols, tuple) else (protocols,)
     return header not in _TRANSPORTS or header in known
 

@@ -148,6 +148,30 @@ def _headers(protocol: tuple[str | int, ...], source: str, destination: str) -> 
     }
 
 
+def advertisement(source: str, protocol: str) -> Packet:
+    """A sign of life that one director sends to the other: of VRRP, or of heartbeat."""
+    if protocol == "vrrp":
+        return _headers(("vrrp", 112), source, "224.0.0.18")
+    port = {"udp dport": 694, "th dport": 694}
+    return {**_headers(("udp", 17), source, ""), **port}
+
+
+def gratuitous_arp(address: str, mac: str) -> Packet:
+    """As a director broadcasts it on taking over."""
+    return {
+        "protocol": "arp",
+        "ether type": "arp",
+        "ether saddr": mac,
+        "ether daddr": "ff:ff:ff:ff:ff:ff",
+        "arp operation": "request",
+        "arp saddr ip": address,
+        "arp daddr ip": address,
+        "arp saddr ether": mac,
+        "arp daddr ether": "ff:ff:ff:ff:ff:ff",
+        "pkttype": "broadcast",
+    }
+
+
 # ---- the director's process ----
 
 

@@ -455,7 +455,8 @@ class Paired:
 
     `settings` are those of its virtual router, by the words of keepalived.conf, as its file has them;
     `planned` as the plan has them. `error`: the file can't be used. Its synchronisation daemon should run on
-    `sync_on`, with `syncid`; empty: none is planned. `path` is what its checks of http ask for.
+    `sync_on`, with `syncid`; empty: none is planned. `path` is what its checks of http ask for, `other_ports`
+    are ports that checks connect to although the real server serves on another one.
     """
 
     name: str
@@ -469,6 +470,12 @@ class Paired:
     syncid: int = 0
     down: tuple[Down, ...] = ()
     path: str = ""
+    other_ports: tuple[int, ...] = ()
+
+    @property
+    def asked(self) -> str:
+        """What its checks ask for: pages, and ports other than the servers' own."""
+        return ", ".join([*self.path.split(), *(f"port {port}" for port in self.other_ports)])
 
     @property
     def differences(self) -> dict[str, tuple[str, str]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from classroom.checks.service import all_served, fair_shares
-from classroom.model import Edit, Exercise, Fault, Repair, Solution
+from classroom.checks.two_directors import both_use_all, dead_taken_out
+from classroom.model import DIRECTORS, Edit, Exercise, Fault, Repair, Solution
 from labs.run.takeover import RELOAD_CHECKS
 
-EXERCISE = Exercise(methods=("ha",), checks=(all_served, fair_shares), diagnosis=False)
+EXERCISE = Exercise(methods=("ha",), checks=(all_served, fair_shares, both_use_all, dead_taken_out))
 
 # ---- Faults ----
 # One server has a second check, of a page or a port that it does not have.
@@ -28,7 +29,10 @@ FAULTS = tuple(
 _REPAIRS = ("s,path /health,path /name,", "s,connect_port 8080,connect_port 80,")
 SOLUTIONS = tuple(
     Solution(
-        fails=("fair_shares",),
+        cause="check_wrong",
+        host=DIRECTORS,
+        evidence=("configuration", "log", "rules"),
+        fails=("fair_shares", "both_use_all"),
         repairs=tuple(
             Repair(
                 one,

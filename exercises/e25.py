@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from classroom.checks.service import all_served
-from classroom.checks.two_directors import one_owner
+from classroom.checks.two_directors import one_owner, takes_over
 from classroom.model import Edit, Exercise, Fault, Repair, Solution
 
-EXERCISE = Exercise(methods=("ha",), checks=(one_owner, all_served), diagnosis=False)
+EXERCISE = Exercise(methods=("ha",), checks=(one_owner, takes_over, all_served))
 
 # ---- Faults ----
 # Advertisements are filtered; or another virtual router id, or another list of addresses.
@@ -33,11 +33,18 @@ _RESTART = (
     "setsid sh takeover.sh > /dev/null 2>&1 &",
     "until pgrep -f '[r]esync --events .*events-d2' > /dev/null; do sleep 0.1; done",
 )
+_UNLIKE = "takeover_differs", ("configuration", "capture", "log")
 SOLUTIONS = tuple(
-    Solution(fails=("one_owner",), repairs=(Repair("d2", (*commands, _GIVEN_UP)),))
-    for commands in (
-        ("nft delete table ip firewall",),
-        ("sed -i 's/virtual_router_id 15/virtual_router_id 51/' keepalived.conf", *_RESTART),
-        ("sed -i '/203.0.113.222/d' keepalived.conf", *_RESTART),
+    Solution(
+        cause=cause,
+        host="d2",
+        evidence=evidence,
+        fails=("one_owner",),
+        repairs=(Repair("d2", (*commands, _GIVEN_UP)),),
+    )
+    for cause, evidence, commands in (
+        ("two_masters", ("packet_filter",), ("nft delete table ip firewall",)),
+        (*_UNLIKE, ("sed -i 's/virtual_router_id 15/virtual_router_id 51/' keepalived.conf", *_RESTART)),
+        (*_UNLIKE, ("sed -i '/203.0.113.222/d' keepalived.conf", *_RESTART)),
     )
 )

@@ -6,7 +6,7 @@ from classroom.checks.service import all_served
 from classroom.checks.two_directors import one_owner, standby_knows
 from classroom.model import Edit, Exercise, Fault, Repair, Solution
 
-EXERCISE = Exercise(methods=("ha",), checks=(standby_knows, one_owner, all_served), diagnosis=False)
+EXERCISE = Exercise(methods=("ha",), checks=(standby_knows, one_owner, all_served))
 
 # ---- Faults ----
 # The standby listens for messages with another number, or on another network.
@@ -27,6 +27,9 @@ _RESTART = (
 )
 SOLUTIONS = tuple(
     Solution(
+        cause="sync_differs",
+        host="d2",
+        evidence=("configuration", "capture"),
         fails=("standby_knows",),
         repairs=(Repair("d2", (f"sed -i 's/{wrong}/{_RIGHT}/' keepalived.conf", *_RESTART)),),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from classroom.checks.service import all_served
-from classroom.checks.two_directors import no_new_users, users_finish
+from classroom.checks.two_directors import both_keep_it, no_new_users, users_finish
 from classroom.model import Edit, Exercise, Fault, Repair, Solution
 from labs.run.takeover import RELOAD_CHECKS
 
@@ -12,7 +12,7 @@ _CONF = "keepalived.conf"
 
 EXERCISE = Exercise(
     methods=("ha",),
-    checks=(users_finish, no_new_users, all_served),
+    checks=(users_finish, no_new_users, both_keep_it, all_served),
     base=tuple(
         edit
         for one in _DIRECTORS
@@ -21,7 +21,7 @@ EXERCISE = Exercise(
             Edit(one, _CONF, "lvs_method DR", "{line}\n    inhibit_on_failure"),
         )
     ),
-    diagnosis=False,
+    diagnosis=False,  # a monitor that removes failed servers is right in other labs: no host is at fault
 )
 
 # ---- Faults ----
@@ -34,7 +34,7 @@ FAULTS = (Fault(tuple(Edit(one, _CONF, "inhibit_on_failure") for one in _DIRECTO
 
 SOLUTIONS = (
     Solution(
-        fails=("users_finish",),
+        fails=("users_finish", "both_keep_it"),
         repairs=tuple(
             Repair(
                 one,

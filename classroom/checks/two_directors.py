@@ -9,14 +9,17 @@ from classroom.checks import listed, needs, outcomes, title
 from classroom.checks.open_connections import Conversation
 from classroom.checks.service import MIN_REQUESTS, send_requests
 from classroom.model import SERVERS, Observations, Variant
+from labs.checks.failures import router_sees
 from labs.checks.result import Check
 from labs.network.topology import Role
+from labs.run.paired_director import PairedDirector
 from labs.run.processes import DirectorProcess
 from labs.run.running import RunningLab
 from labs.wait import poll_until
 
 _REQUESTS = 60  # connections, two records of each: full messages, which need not wait for their time
 _TOLD = 2  # seconds
+_MOVED, _HEARD = 12, 2  # seconds until the VIP has moved, and until the router has noticed
 
 # ---- probes ----
 
@@ -50,7 +53,95 @@ def _connections(director: DirectorProcess) -> set[tuple[str, str]]:
     return {(row["client"], row["vip"]) for row in rows if not row["client"].endswith(":0")}
 
 
+def takeover(running: RunningLab, variant: Variant) -> dict[str, str]:
+    """The active director gives the VIP up, in order: who has it then, and where the router sends.
+
+    Afterwards it has it again. `other` is who should have it meanwhile.
+    """
+    active = running.director
+    assert isinstance(active, PairedDirector)
+    name, other = active.host.name, active.setup.peer
+    send_requests(running.clients[0], 80, 1)  # so that the router has an entry: gratuitous ARP makes none
+    active.end_takeover()
+    try:
+        owners = poll_until(lambda: vip_owners(running, variant), lambda has: has == [other], _MOVED)
+        router = poll_until(lambda: router_sees(running), lambda sees: sees == other, _HEARD)
+    finally:
+        active.restart_takeover()
+        poll_until(lambda: vip_owners(running, variant), lambda has: name in has, _MOVED)
+    return {"other": other, "owner": " and ".join(owners), "router": router}
+
+
+def servers_in_rules(running: RunningLab, _variant: Variant) -> dict[str, list[str]]:
+    """The addresses of the real servers that each director gives new clients of http."""
+    return {
+        one.host.name: sorted({address for address, weight in _rules(one).items() if weight > 0})
+        for one in running.directors
+    }
+
+
+def dead_server(running: RunningLab, variant: Variant) -> dict[str, bool]:
+    """Whether the active director takes a real server whose httpd is killed out of service."""
+    address = _address(variant)
+    running.farm.kill(variant.server)
+    try:
+        out = poll_until(lambda: not _rules(running.director).get(address), bool, _OUT)
+    finally:
+        running.farm.start_again(variant.server, running.network.hosts[variant.server])
+        poll_until(lambda: _rules(running.director).get(address), bool, _OUT)
+    return {"out": out}
+
+
+def _rules(director: DirectorProcess) -> dict[str, int]:
+    """The weights of the real servers of http, by their addresses."""
+    services = director.ask("list")["services"]
+    targets = (target for service in services if service["port"] == 80 for target in service["servers"])
+    return {target["address"]: target["weight"] for target in targets}
+
+
+def _address(variant: Variant) -> str:
+    return next(one.address for one in variant.plan.servers if one.name == variant.server)
+
+
 # ---- judges ----
+
+
+@needs(takeover)
+def takeover_heard(seen: Observations, _variant: Variant) -> Check:
+    """When the VIP moves to the other director, the router sends there at once."""
+    other, owner, router = (seen["takeover"][name] for name in ("other", "owner", "router"))
+    shown = f"{owner or 'nobody'} has it, and the router sends to {router}"
+    return Check(title(takeover_heard), owner == router == other, "to the new owner", shown)
+
+
+@needs(takeover)
+def takes_over(seen: Observations, _variant: Variant) -> Check:
+    """When the active director gives the VIP up, the other one has it."""
+    other, owner = (seen["takeover"][name] for name in ("other", "owner"))
+    return Check(title(takes_over), owner == other, other, owner or "nobody")
+
+
+@needs(servers_in_rules)
+def both_use_all(seen: Observations, variant: Variant) -> Check:
+    """Both directors give every real server new clients."""
+    names = {one.address: one.name for one in variant.plan.servers}
+    found = seen["servers_in_rules"]
+    missing = [
+        f"{director} not {name}"
+        for director, addresses in found.items()
+        for address, name in names.items()
+        if address not in addresses
+    ]
+    return Check(
+        title(both_use_all), not missing, "both, all of them", ", ".join(missing) or "both, all of them"
+    )
+
+
+@needs(dead_server)
+def dead_taken_out(seen: Observations, _variant: Variant) -> Check:
+    """A real server that is dead gets no new clients."""
+    out = seen["dead_server"]["out"]
+    return Check(title(dead_taken_out), out, "none", "none" if out else "new ones are sent to it")
 
 
 @needs(vip_owners)
@@ -78,28 +169,26 @@ def maintenance(running: RunningLab, variant: Variant) -> dict[str, Any]:
     """Clients talk to every real server, one of which goes into maintenance and comes back.
 
     `talks`: what those connections answered before (`first`) and meanwhile (`then`); `requests`: how new ones
-    ended meanwhile; `out`: whether the active director had taken the server out of service.
+    ended meanwhile; `out`: whether the active director had taken the server out of service; `kept`: the
+    directors that still had a rule for it.
     """
     page = running.farm.root(variant.server) / _MARK
-    address = next(one.address for one in variant.plan.servers if one.name == variant.server)
+    address = _address(variant)
     conversation = Conversation(running.clients[0], 2 * len(variant.plan.servers))
     conversation.wait()
     away = page.rename(page.with_suffix(".away"))
     try:
-        out = poll_until(lambda: not _gets_clients(running, address), bool, _OUT)
+        directors = {one.host.name: one for one in running.directors}
+        poll_until(lambda: not any(_rules(one).get(address) for one in directors.values()), bool, _OUT)
+        out = not _rules(running.director).get(address)
+        kept = [name for name, one in directors.items() if address in _rules(one)]
         conversation.resume()
         requests = send_requests(running.clients[1], 80, MIN_REQUESTS)
         talks = conversation.answers()
     finally:
         away.rename(page)
-    poll_until(lambda: _gets_clients(running, address), bool, _OUT)
-    return {"talks": talks, "requests": requests, "out": out}
-
-
-def _gets_clients(running: RunningLab, address: str) -> bool:
-    services = running.director.ask("list")["services"]
-    targets = (target for service in services if service["port"] == 80 for target in service["servers"])
-    return any(target["address"] == address and target["weight"] > 0 for target in targets)
+    poll_until(lambda: _rules(running.director).get(address), bool, _OUT)
+    return {"talks": talks, "requests": requests, "out": out, "kept": kept}
 
 
 @needs(maintenance)
@@ -119,3 +208,10 @@ def no_new_users(seen: Observations, variant: Variant) -> Check:
     names = Counter(one.get("server") or one["how"] for one in found["requests"])
     good = found["out"] and variant.server not in names and set(names) <= set(variant.hosts(SERVERS))
     return Check(title(no_new_users), good, f"all served, none by {variant.server}", listed(names))
+
+
+@needs(maintenance)
+def both_keep_it(seen: Observations, _variant: Variant) -> Check:
+    """Both directors keep the rule of a server in maintenance."""
+    kept = seen["maintenance"]["kept"]
+    return Check(title(both_keep_it), len(kept) == 2, "both", " and ".join(kept) or "none")

@@ -47,6 +47,8 @@ _METHODS = {
 }
 _ASSURED = 1  # a template's state
 _MOST_MARKS = 65536
+# As plain numbers, which are faster than enum members.
+_TEMPLATE, _INACTIVE, _NO_CLIENT_PORT = int(Flag.TEMPLATE), int(Flag.INACTIVE), int(Flag.NO_CLIENT_PORT)
 
 
 class _ByState:
@@ -306,17 +308,17 @@ class Receiver:
 
     def receive(self, record: SyncRecord, now: float) -> bool:
         """Enter a record; False if nothing has come of it."""
-        if record.flags & Flag.NO_CLIENT_PORT:
+        if record.flags & _NO_CLIENT_PORT:
             return False
-        if record.flags & Flag.TEMPLATE:
+        if record.flags & _TEMPLATE:
             return record.protocol in (0, TCP, UDP) and self._receive_template(record, now)
         if record.protocol not in (TCP, UDP):
             return False
         known = self._connections.find_in(record.protocol, record.client, record.vip)
-        waiting = self._unbound.get(_key(record))
+        waiting = self._unbound.get(_key(record)) if self._unbound else None
         server = known.server_endpoint if known else waiting.record.server if waiting else record.server
         if server != record.server:
-            if record.flags & Flag.INACTIVE:
+            if record.flags & _INACTIVE:
                 return False  # about a connection that was replaced
             if known is not None:
                 self._lifecycle.end(known, now)
@@ -329,14 +331,17 @@ class Receiver:
 
     def _update(self, connection: Connection, record: SyncRecord, now: float) -> None:
         state = _state(record)
-        connection.packets = self._rules.sysctls.sync_threshold
+        threshold = self._rules.sysctls.sync_threshold
+        unsaved = connection.packets < threshold or connection.ftp is not None
+        connection.packets = threshold
         mark = _mark(connection)
         mark.state = state
         session = connection.ftp
         if session is not None and mark.received and session.sent is None:
             session.edits = _edits(record)
         self._lifecycle.set_state(connection, state, now, self._timeout(record, state))
-        self._connections.store(connection)
+        if unsaved:
+            self._connections.store(connection)
 
     def _create(self, record: SyncRecord, now: float) -> bool:
         found = self._find_server(record)
@@ -355,7 +360,8 @@ class Receiver:
             connection.ftp = Session(edits=_edits(record))
         why = "told by another director"
         self._lifecycle.open(connection, now, why, self._timeout(record, state))
-        self._connections.store(connection)
+        if connection.ftp is not None:
+            self._connections.store(connection)
         return True
 
     def _receive_template(self, record: SyncRecord, now: float) -> bool:
@@ -396,7 +402,7 @@ class Receiver:
         """
         service = self._rules.find_service(record.protocol, record.vip, record.mark)
         ftp = self._rules.find_ftp(record.protocol, record.vip)
-        if service is None and record.flags & Flag.TEMPLATE and not record.vip.port:
+        if service is None and record.flags & _TEMPLATE and not record.vip.port:
             service = ftp
         if service is None:
             return None
@@ -422,6 +428,8 @@ class Receiver:
         return True
 
     def _forget(self, record: SyncRecord) -> None:
+        if not self._unbound:
+            return
         waiting = self._unbound.pop(_key(record), None)
         if waiting is not None:
             self._timers.cancel(waiting)

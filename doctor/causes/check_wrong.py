@@ -24,7 +24,7 @@ def find(state: LabState) -> Iterator[Cause]:
                 "check_wrong",
                 one.name,
                 f"its checks say of {names}: {wrong[0].why}; tried from the director, {names} answered. "
-                f"They ask for {one.path or 'nothing'}",
+                f"They ask for {one.asked or 'nothing'}",
                 "The check asks for something other than the clients do, so it fails where nothing is wrong. "
                 "Real servers leave the rules one by one, and with the last one the service is gone.",
                 "\n".join(_repair(one)),
@@ -33,5 +33,8 @@ def find(state: LabState) -> Iterator[Cause]:
 
 def _repair(one: Paired) -> Iterator[str]:
     """Its file as planned, which its checks then read again."""
-    yield f"sed -i 's|^\\( *path \\).*|\\1{_PATH}|' {CONFIGURATION}"
+    if any(path != _PATH for path in one.path.split()):
+        yield f"sed -i 's|^\\( *path \\).*|\\1{_PATH}|' {CONFIGURATION}"
+    for port in one.other_ports:
+        yield f"sed -i '/^ *connect_port {port}$/d' {CONFIGURATION}"
     yield RELOAD_CHECKS.format(director=one.name)

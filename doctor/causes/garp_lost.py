@@ -1,15 +1,19 @@
-"""The VIP has moved, and the router still sends to the director that had it before."""
+"""The VIP has moved, or will, and the router still sends to the director that had it before."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.state import PERMANENT, ROUTER, FilterRule, HostState, LabState, Neighbour
+from doctor.nftables import dropped
+from doctor.queries import gratuitous_arp
+from doctor.state import PERMANENT, ROUTER, FilterRule, HostState, LabState, Neighbour, Plug
 
 TITLE = "a gratuitous ARP was lost: the VIP moved, and a neighbour entry did not"
 EXPLAINS = ("wrong_neighbour",)
+
+_HOOKS = ("ingress", "input")
+_SETTING = "drop_gratuitous_arp"
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -17,32 +21,58 @@ def find(state: LabState) -> Iterator[Cause]:
         return
     for router in state.by_role(ROUTER):
         for plug in router.plugs:
-            entry = router.neighbour(state.vip, plug.interface)
-            if entry is None or not entry.mac or PERMANENT in entry.state:
-                continue
-            other = state.owner_of_mac(plug.switch, entry.mac)
-            owners = state.vip_owners
-            if other and owners and other[0].name in {one.name for one in state.pair} - set(owners):
-                yield _cause(router, entry, other[0].name, owners[0], list(_filters(router, state.vip)))
+            if plug.switch == state.director_host.main.switch:
+                yield from _at(state, router, plug)
 
 
-def _filters(router: HostState, vip: str) -> Iterator[FilterRule]:
-    """Rules that drop ARP: all of it, or what names the VIP."""
-    for rule in router.filters:
-        about = json.dumps(rule.matches)
-        if rule.family == "arp" and rule.verdict == "drop" and (vip in about or not rule.matches):
-            yield rule
+def _at(state: LabState, router: HostState, plug: Plug) -> Iterator[Cause]:
+    """What keeps gratuitous ARP out, and an entry that it would have changed."""
+    seen, undo = [], []
+    entry = _out_of_date(state, router, plug)
+    if entry:
+        seen.append(entry)
+    rule = _filter(state, router)
+    if rule:
+        place = f"{rule.family} {rule.table} {rule.chain}"
+        seen.append(f"nftables, chain {place}: {rule.text or rule.verdict}")
+        undo.append(
+            f"nft delete rule {place} handle {rule.handle}"
+            if rule.handle
+            else f"nft chain {place} '{{ policy accept; }}'"
+        )
+    if router.setting(_SETTING, plug.interface):
+        seen.append(router.setting_text(_SETTING, "all", plug.interface))
+        undo += [f"sysctl -w net.ipv4.conf.{where}.{_SETTING}=0" for where in ("all", plug.interface)]
+    if seen:
+        yield Cause(
+            "garp_lost",
+            router.name,
+            "; ".join(seen),
+            "On taking over, a director broadcasts ARP packets that name its own MAC address, so that all "
+            "neighbours send to it at once. A host that misses them goes on sending to the old director "
+            "until it finds its own entry out of date.",
+            "\n".join([*undo, f"ip neigh flush to {state.vip} dev {plug.interface}"]),
+        )
 
 
-def _cause(router: HostState, entry: Neighbour, before: str, now: str, filters: list[FilterRule]) -> Cause:
-    shown = "".join(f"; nftables, chain arp {rule.table} {rule.chain}: {rule.text}" for rule in filters)
-    undo = [f"nft delete rule arp {rule.table} {rule.chain} handle {rule.handle}" for rule in filters]
-    return Cause(
-        "garp_lost",
-        router.name,
-        f"its neighbour table has: {entry}, the MAC address of {before}; {now} has the VIP{shown}",
-        f"On taking over, {now} broadcasts ARP packets that name its own MAC address, so that all neighbours "
-        "send to it at once. A host that misses them goes on sending to the old director until it finds its "
-        "own entry out of date.",
-        "\n".join([*undo, f"ip neigh flush to {entry.address} dev {entry.interface}"]),
-    )
+def _out_of_date(state: LabState, router: HostState, plug: Plug) -> str:
+    """The router's entry for the VIP, if it leads to the director that does not have it."""
+    entry = router.neighbour(state.vip, plug.interface)
+    if entry is None or not entry.mac or PERMANENT in entry.state:
+        return ""
+    other, owners = state.owner_of_mac(plug.switch, entry.mac), state.vip_owners
+    if not other or not owners or other[0].name not in {one.name for one in state.pair} - set(owners):
+        return ""
+    return _shown(entry, other[0].name, owners[0])
+
+
+def _shown(entry: Neighbour, before: str, now: str) -> str:
+    return f"its neighbour table has: {entry}, the MAC address of {before}; {now} has the VIP"
+
+
+def _filter(state: LabState, router: HostState) -> FilterRule | None:
+    """The rule that drops the gratuitous ARP of a director that takes over."""
+    names = {one.name for one in state.pair}
+    macs = (host.mac(host.main.interface) for host in state.hosts if host.name in names)
+    found = (dropped(router.filters, gratuitous_arp(state.vip, mac), *_HOOKS) for mac in macs)
+    return next(filter(None, found), None)

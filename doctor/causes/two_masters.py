@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.nftables import dropped
-from doctor.queries import takeover_of
+from doctor.nftables import suspects
+from doctor.queries import advertisement, restart_takeover, takeover_of
 from doctor.state import FilterRule, HostState, LabState
 
 TITLE = "both directors own the VIP"
 EXPLAINS = ("slow_link",)
 
-_GROUP = "224.0.0.18"
-_PROTOCOL = ("vrrp", 112)
 _PLAIN = ("", "noqueue")  # queueing disciplines that drop nothing
+_OWN_FILTER = "ebpf"  # the engine that is itself a filter of traffic control
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -25,32 +24,41 @@ def find(state: LabState) -> Iterator[Cause]:
     both = " and ".join(f"{host.name} has {host.has(state.vip)}" for host in hosts)
     found = False
     for host, sender in ((hosts[0], hosts[1]), (hosts[1], hosts[0])):
-        rule = _filter(host, sender)
-        link = host.link(host.main.interface)
-        if rule:
+        ways = dict(_in_the_way(state, host, sender))
+        if ways:
             found = True
-            shown = f"table {rule.family} {rule.table}, chain {rule.chain}: {rule.text or rule.verdict}"
-            yield _cause(state, host, f"{both}; {shown}", _undo(rule))
-        elif link and link.qdisc not in _PLAIN:
-            found = True
-            shown = f"{link.interface} has the queueing discipline {link.qdisc}"
-            yield _cause(state, host, f"{both}; {shown}", f"tc qdisc del dev {link.interface} root")
+            yield _cause(state, host, "; ".join((both, *ways)), "\n".join(ways.values()))
     if not found:
         other = next((host for host in hosts if host.name != state.active), hosts[-1])
-        look = f"tcpdump -c 4 -ni {other.main.interface} vrrp or udp port 694"
-        yield _cause(state, other, both, f"# who of both is heard here: {look}")
+        why = f"{both}; nothing on either of them keeps advertisements out"
+        yield _cause(state, other, why, "\n".join(restart_takeover(other)))
 
 
-def _filter(host: HostState, sender: HostState) -> FilterRule | None:
-    """The rule that keeps advertisements from arriving at the host, or from leaving it."""
+def _in_the_way(state: LabState, host: HostState, sender: HostState) -> Iterator[tuple[str, str]]:
+    """What may keep signs of life from arriving at the host, or from leaving it, and how to remove it."""
+    rule = _filter(state, host, sender)
+    if rule:
+        place = f"table {rule.family} {rule.table}, chain {rule.chain}"
+        yield f"{place}: {rule.text or rule.verdict}", _undo(rule)
+    link = host.link(host.main.interface)
+    if link and link.qdisc not in _PLAIN:
+        yield (
+            f"{link.interface} has the queueing discipline {link.qdisc}",
+            f"tc qdisc del dev {link.interface} root",
+        )
+    if state.director.engine != _OWN_FILTER:
+        for one in host.traffic_filters:
+            if one.interface == host.main.interface:
+                where = f"at {one.hook} of {one.interface}"
+                yield f"{where}: {one.text}", f"tc filter del dev {one.interface} {one.hook}"
+
+
+def _filter(state: LabState, host: HostState, sender: HostState) -> FilterRule | None:
+    """The rule that keeps signs of life from arriving at the host, or from leaving it."""
+    protocol = "vrrp" if any(one.settings for one in state.pair) else "heartbeat"
     for source, hooks in ((sender, ("ingress", "prerouting", "input")), (host, ("output", "postrouting"))):
-        packet = {
-            "ip saddr": source.main.address,
-            "ip daddr": _GROUP,
-            "l4proto": _PROTOCOL,
-            "ip protocol": _PROTOCOL,
-        }
-        rule = dropped(host.filters, packet, *hooks)
+        packet = advertisement(source.main.address, protocol)
+        rule = next(suspects(host.filters, packet, *hooks), None)
         if rule:
             return rule
     return None

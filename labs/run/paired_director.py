@@ -102,7 +102,8 @@ class PairedDirector(DirectorProcess):
         self._programs["monitor"].process.send_signal(signal.SIGHUP)
 
     def end_takeover(self) -> None:
-        """In order: the VIP is given away, if this director has it."""
+        """In order: the VIP is given away, if this director has it; whoever has started the program."""
+        self.host.run(["pkill", "-f", rf"availability\.(vrrp|heartbeat).*events-{self.host.name}\."])
         _end(self._programs["takeover"])
 
     def restart_takeover(self) -> None:

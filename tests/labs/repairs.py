@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from classroom import catalogue
-from doctor.queries import RESTART_DIRECTOR
+from doctor.queries import RESTART_DIRECTOR, START_TAKEOVER
+from labs.run.takeover import RELOAD_CHECKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +218,171 @@ def _strict(typed: dict[str, str]) -> dict[str, str]:
     return {**typed, "rs1": f"{typed['rs1']}; sysctl -qw net.ipv4.conf.tunl0.rp_filter=1"}
 
 
+# ---- two directors ----
+
+_CONF = "keepalived.conf"
+
+
+def reloaded(edit: str, *directors: str) -> dict[str, str]:
+    """An edited keepalived.conf, which the checks read again; by default on both."""
+    return {
+        one: f"cp {_CONF} old.conf; {edit}; {RELOAD_CHECKS.format(director=one)}"
+        for one in directors or ("d1", "d2")
+    }
+
+
+_OLD_CONF = {one: f"cp old.conf {_CONF}; {RELOAD_CHECKS.format(director=one)}" for one in ("d1", "d2")}
+
+
+def taking_over(director: str, edit: str) -> dict[str, str]:
+    """An edited keepalived.conf, with which the program that moves the VIP starts again."""
+    pattern = f"'[r]esync --events .*events-{director}'"
+    again = (
+        f"pkill -f {pattern}; while pgrep -f {pattern} > /dev/null; do sleep 0.1; done; {START_TAKEOVER} "
+        f"until pgrep -f {pattern} > /dev/null; do sleep 0.1; done"
+    )
+    return {director: f"{edit}; {again}"}
+
+
+_CHECK = "real_server {rip} 80"  # two checks follow, the first of which is wrong: five lines
+_NO_CHECKS = {  # and a rule by hand
+    one: "pkill -f '[n]o-vrrp .*events-" + one + "'; "
+    "while pgrep -f '[n]o-vrrp .*events-" + one + "' > /dev/null; do sleep 0.1; done; sh rules.sh"
+    for one in ("d1", "d2")
+}
+_CHECKS = dict.fromkeys(("d1", "d2"), "setsid sh monitor.sh > /dev/null 2>&1 &")
+_NO_ADVERTISEMENTS = (
+    "nft add table ip firewall; nft flush table ip firewall; "
+    "nft 'add chain ip firewall input {{ type filter hook input priority 0; policy accept; }}'; "
+    "nft 'add rule ip firewall input ip protocol vrrp drop'"
+)
+_ALONE = {
+    "d2": _NO_ADVERTISEMENTS + "; until ip -o addr show dev d2-eth0 | grep -q ' {vip}/'; do sleep 0.1; done"
+}
+_NOT_ONE_OWNER = ("one_owner",)
+_WRONG_ID, _RIGHT_ID = "id 15", "id 51"
+_BACKUP = "ipvsadm --stop-daemon backup; ipvsadm --start-daemon backup --mcast-interface"
+_OTHER_ID = {"d2": f"{_BACKUP} d2-eth1 --syncid 15"}
+_UNTOLD = ("standby_knows",)
+_INHIBIT = "sed -i 's/lvs_method DR/lvs_method DR\\n    inhibit_on_failure/' " + _CONF
+_HEARS = "sysctl -qw net.ipv4.conf.r0-eth1.drop_gratuitous_arp={}"
+_DEAF = {"r0": _HEARS.format(1)}
+_UNHEARD = ("takeover_heard",)
+
 TRIES: dict[str, tuple[Try, ...]] = {
+    "e24": (
+        Try("another page", reloaded(f"sed -i 's,path /health,path /index.html,' {_CONF}"), _OLD_CONF),
+        Try("what users need", reloaded(f"sed -i 's,path /health,path /name,' {_CONF}"), _OLD_CONF),
+        Try(
+            "the check deleted",
+            reloaded("sed -i '/" + _CHECK + " {{/{{n;N;N;N;N;d}}' " + _CONF),
+            _OLD_CONF,
+        ),
+        Try(
+            "on one director only",
+            reloaded(f"sed -i 's,path /health,path /name,' {_CONF}", "d1"),
+            {"d1": _OLD_CONF["d1"]},
+            ("both_use_all",),
+        ),
+        Try("no checks", _NO_CHECKS, _CHECKS, ("dead_taken_out",)),
+        Try(
+            "more patience",
+            reloaded(f"sed -i 's,retry 1,retry 3,' {_CONF}"),
+            _OLD_CONF,
+            ("fair_shares", "both_use_all"),
+        ),
+    ),
+    "e25": (
+        Try("the table deleted", {"d2": "nft delete table ip firewall"}, _ALONE),
+        Try("its rules deleted", {"d2": "nft flush chain ip firewall input"}, _ALONE),
+        Try(
+            "advertisements let pass",
+            {"d2": "nft insert rule ip firewall input ip daddr 224.0.0.18 accept"},
+            _ALONE,
+        ),
+        Try(
+            "a lower priority",
+            taking_over("d2", f"sed -i 's/priority 100/priority 50/' {_CONF}"),
+            taking_over("d2", f"sed -i 's/priority 50/priority 100/' {_CONF}"),
+            _NOT_ONE_OWNER,
+        ),
+        Try("the router asks again", ASKS, {}, _NOT_ONE_OWNER),
+        Try(
+            "the address taken away",
+            {"d2": "ip addr del {vip}/32 dev d2-eth0"},
+            {"d2": "ip addr add {vip}/32 dev d2-eth0"},
+            ("takes_over",),
+        ),
+    ),
+    "e26": (
+        Try(
+            "in the file",
+            taking_over("d2", f"sed -i 's/{_WRONG_ID}/{_RIGHT_ID}/' {_CONF}"),
+            taking_over("d2", f"sed -i 's/{_RIGHT_ID}/{_WRONG_ID}/' {_CONF}"),
+        ),
+        Try("by hand", {"d2": f"{_BACKUP} d2-eth1 --syncid 51"}, _OTHER_ID),
+        Try("every number", {"d2": f"{_BACKUP} d2-eth1 --syncid 0"}, _OTHER_ID),
+        Try(
+            "the file alone",
+            {"d2": f"sed -i 's/{_WRONG_ID}/{_RIGHT_ID}/' {_CONF}"},
+            {"d2": f"sed -i 's/{_RIGHT_ID}/{_WRONG_ID}/' {_CONF}"},
+            _UNTOLD,
+        ),
+        Try("on the other network", {"d2": f"{_BACKUP} d2-eth0 --syncid 51"}, _OTHER_ID, _UNTOLD),
+        Try(
+            "a master as well",
+            {"d2": "ipvsadm --start-daemon master --mcast-interface d2-eth1 --syncid 51"},
+            {"d2": "ipvsadm --stop-daemon master"},
+            _UNTOLD,
+        ),
+    ),
+    "e27": (
+        Try("for the service", reloaded(_INHIBIT), _OLD_CONF),
+        Try(
+            "for each server",
+            reloaded(f"sed -i 's/^        weight .*/&\\n        inhibit_on_failure/' {_CONF}"),
+            _OLD_CONF,
+        ),
+        Try(
+            "with on",
+            reloaded(f"sed -i 's/lvs_method DR/&\\n    inhibit_on_failure on/' {_CONF}"),
+            _OLD_CONF,
+        ),
+        Try("on one director only", reloaded(_INHIBIT, "d1"), {"d1": _OLD_CONF["d1"]}, ("both_keep_it",)),
+        Try(
+            "a page that stays",
+            reloaded(f"sed -i 's,path /index.html,path /name,' {_CONF}"),
+            _OLD_CONF,
+            ("no_new_users",),
+        ),
+        Try("no checks", _NO_CHECKS, _CHECKS, ("no_new_users",)),
+    ),
+    "e28": (
+        Try("the setting", {"r0": _HEARS.format(0)}, _DEAF),
+        Try(
+            "below /proc",
+            {"r0": "echo 0 > /proc/sys/net/ipv4/conf/r0-eth1/drop_gratuitous_arp"},
+            _DEAF,
+        ),
+        Try(
+            "all interfaces",
+            {"r0": "for i in /proc/sys/net/ipv4/conf/*/drop_gratuitous_arp; do echo 0 > $i; done"},
+            _DEAF,
+        ),
+        Try(
+            "for all, but not for this",
+            {"r0": "sysctl -qw net.ipv4.conf.all.drop_gratuitous_arp=0"},
+            {},
+            _UNHEARD,
+        ),
+        Try("the router asks once", ASKS, {}, _UNHEARD),
+        Try(
+            "the router accepts more",
+            {"r0": "sysctl -qw net.ipv4.conf.r0-eth1.arp_accept=1"},
+            {"r0": "sysctl -qw net.ipv4.conf.r0-eth1.arp_accept=0"},
+            _UNHEARD,
+        ),
+    ),
     "e13": (
         Try("the option removed", restarted(_HELPS), _HELPS_NOT),
         Try(

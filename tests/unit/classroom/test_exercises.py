@@ -151,5 +151,5 @@ def test_the_teachers_table_has_every_exercise() -> None:
     assert [name for name, _, _ in rows] == list(catalogue.names())
     for name, methods, what in rows:
         assert methods.split(", ") == [method.upper() for method in catalogue.load(name).methods]
-        causes = {CAUSES[one.cause] for one in catalogue.solutions(name) if one.cause}
-        assert causes in (set(), {what})
+        causes = dict.fromkeys(CAUSES[one.cause] for one in catalogue.solutions(name) if one.cause)
+        assert not causes or what == ", or ".join(causes)

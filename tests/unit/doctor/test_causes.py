@@ -14,6 +14,7 @@ import pytest
 
 from classroom.diagnosis import CAUSES
 from doctor.causes import diagnose, titles
+from doctor.queries import START_TAKEOVER
 from doctor.state import (
     IN,
     Address,
@@ -96,6 +97,30 @@ def rule(hook: str, verdict: str, *matches: Mapping[str, Any], family: str = "ip
 
 
 NO_VRRP = rule("input", "drop", {**IPIP, "match": {**IPIP["match"], "right": "vrrp"}})
+HEARTBEATS = {"match": {"op": "==", "left": {"payload": {"protocol": "udp", "field": "dport"}}, "right": 694}}
+FOR_THE_ROUTER = {
+    "match": {
+        "op": "!=",
+        "left": {"payload": {"protocol": "arp", "field": "daddr ip"}},
+        "right": "203.0.113.254",
+    }
+}
+BROADCASTS = {
+    "match": {
+        "op": "==",
+        "left": {"payload": {"protocol": "ether", "field": "daddr"}},
+        "right": "ff:ff:ff:ff:ff:ff",
+    }
+}
+
+
+NOT_FOR_OTHERS = rule("input", "drop", FOR_THE_ROUTER, family="arp")
+NO_BROADCASTS = rule("ingress", "drop", BROADCASTS, family="netdev")
+
+
+def set_on(state: LabState, name: str, setting: str, value: int = 1) -> LabState:
+    """With a setting of the host's kernel."""
+    return on(state, name, settings={**host(state, name).settings, setting: value})
 
 
 def both_own_the_vip(state: LabState) -> LabState:
@@ -491,6 +516,22 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("two_masters", "ha", "d2", lambda s: both_own_the_vip(s)),
     ("two_masters", "ha", "d2", lambda s: on(both_own_the_vip(s), "d2", filters=(NO_VRRP,))),
     ("two_masters", "ha", "d1", lambda s: link(both_own_the_vip(s), "d1", qdisc="pfifo")),
+    (
+        "two_masters",
+        "ha",
+        "d2",
+        lambda s: on(both_own_the_vip(s), "d2", traffic_filters=(TrafficFilter("d2-eth0", "ingress", "x"),)),
+    ),
+    (
+        "two_masters",
+        "ha",
+        "d2",
+        lambda s: on(
+            both_own_the_vip(replace(s, pair=tuple(replace(one, settings={}) for one in s.pair))),
+            "d2",
+            filters=(rule("input", "drop", HEARTBEATS),),
+        ),
+    ),
     ("takeover_differs", "ha", "d2", lambda s: paired(s, "d2", settings={"advert_int": "2"})),
     (
         "takeover_differs",
@@ -520,6 +561,19 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
         "d1",
         lambda s: paired(s, "d1", path="/nowhere", down=(Down("203.0.113.11", 80, "status 404"),)),
     ),
+    (
+        "garp_lost",
+        "ha",
+        "r0",
+        lambda s: on(s, "r0", filters=(NOT_FOR_OTHERS,)),
+    ),
+    (
+        "garp_lost",
+        "ha",
+        "r0",
+        lambda s: on(s, "r0", filters=(NO_BROADCASTS,)),
+    ),
+    ("garp_lost", "ha", "r0", lambda s: set_on(s, "r0", "conf.r0-eth1.drop_gratuitous_arp")),
     ("frozen", "ha", "d2", lambda s: stopped_takeover(s, "d2")),
     ("director_down", "ha", "d2", lambda s: paired(s, "d2", process=None, director=DirectorState(error="x"))),
 ]
@@ -685,6 +739,31 @@ def test_a_director_without_power_needs_its_cables_first() -> None:
 def test_the_filter_between_two_masters_is_deleted() -> None:
     (found,) = diagnose(on(both_own_the_vip(healthy("ha")), "d2", filters=(NO_VRRP,)))
     assert found.repair == "nft delete rule ip f c handle 5"
+
+
+def test_two_masters_between_which_nothing_is_filtered() -> None:
+    """The one to which the router does not send starts again, hears the other, and gives way."""
+    (found,) = diagnose(both_own_the_vip(healthy("ha")))
+    assert found.host == "d2"
+    assert found.repair.splitlines()[-1] == START_TAKEOVER
+
+
+def test_what_keeps_gratuitous_arp_out_is_removed() -> None:
+    state = on(healthy("ha"), "r0", filters=(NOT_FOR_OTHERS,))
+    (found,) = diagnose(set_on(state, "r0", "conf.r0-eth1.drop_gratuitous_arp"))
+    assert found.repair.splitlines() == [
+        "nft delete rule arp f c handle 5",
+        "sysctl -w net.ipv4.conf.all.drop_gratuitous_arp=0",
+        "sysctl -w net.ipv4.conf.r0-eth1.drop_gratuitous_arp=0",
+        f"ip neigh flush to {VIP} dev r0-eth1",
+    ]
+
+
+def test_a_check_of_another_port_is_deleted() -> None:
+    down = (Down("203.0.113.11", 80, "connection refused"),)
+    (found,) = diagnose(paired(healthy("ha"), "d1", other_ports=(8080,), down=down))
+    assert found.repair.splitlines()[0] == "sed -i '/^ *connect_port 8080$/d' keepalived.conf"
+    assert "path" not in found.repair
 
 
 def test_a_server_that_does_not_serve_is_taken_out_rightly() -> None:
