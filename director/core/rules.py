@@ -5,8 +5,8 @@ Packets are matched against them here. A transaction (transaction.py) changes th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from collections import deque
+from collections.abc import Callable, Iterator
 
 from director.core import ftp, schedulers
 from director.core.commands import ServiceKey, mark_key
@@ -47,11 +47,7 @@ class Rules:
         self.service_addresses: frozenset[str] = frozenset()
         self.local: dict[VirtualService, None] = {}  # services that have, or had, the local node as a server
         self.synchronised = False  # with another director; then no service may have servers of two families
-        self.changed()
-
-    def changed(self) -> None:
-        """The services or their servers have changed: rebuild the index of VS-NAT servers."""
-        self._nat = _NatServers(self.by_key, self.removed)
+        self.nat_servers = _NatServers(self)
 
     def __iter__(self) -> Iterator[VirtualService]:
         return iter(self.by_key.values())
@@ -106,46 +102,66 @@ class Rules:
 
     def shared_with_copies(self) -> Iterator[object]:
         """What a copy may share with the original, because no packet changes it."""
-        yield from (self.is_local, self.removed, self.service_addresses, self.local, self._nat)
+        yield from (self.is_local, self.removed, self.service_addresses, self.local, self.nat_servers)
 
     def serves(self, protocol: int, endpoint: Endpoint) -> bool:
         """Whether `endpoint` is that of a VS-NAT real server."""
-        return (protocol, endpoint) in self._nat.endpoints or (0, endpoint) in self._nat.endpoints
+        endpoints = self.nat_servers.endpoints
+        return (protocol, endpoint) in endpoints or (0, endpoint) in endpoints
 
     def has_server(self, address: str) -> bool:
         """Whether a VS-NAT real server is there, even one whose rule was deleted."""
-        return address in self._nat.hosts
+        return address in self.nat_servers.hosts
 
 
 class _NatServers:
-    """An index of the VS-NAT real servers, built when it is first used."""
+    """An index of the VS-NAT real servers: built when a packet first needs it, and then after each change."""
 
-    def __init__(
-        self,
-        services: Mapping[ServiceKey, VirtualService],
-        removed: Mapping[ServiceKey, Mapping[Endpoint, RealServer]],
-    ) -> None:
-        self._services, self._removed = services, removed
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._changes = 0
+        self._endpoints: set[tuple[int, Endpoint]] | None = None  # with the protocol of the service
+        self._hosts: set[str] = set()
 
-    @cached_property
-    def endpoints(self) -> frozenset[tuple[int, Endpoint]]:
-        """The protocol of the service, and the server's endpoint."""
-        return frozenset(
-            (service.key.protocol, server.address)
-            for service in self._services.values()
-            for server in service.servers
-            if server.method is Method.NAT
-        )
+    @property
+    def endpoints(self) -> set[tuple[int, Endpoint]]:
+        if self._endpoints is None:
+            deque(self._build(), maxlen=0)
+        return self._endpoints or set()
 
-    @cached_property
-    def hosts(self) -> frozenset[str]:
+    @property
+    def hosts(self) -> set[str]:
         """Their addresses, and those of servers whose rules were deleted."""
-        removed = (*(service.removed for service in self._services.values()), *self._removed.values())
-        servers = (server for group in removed for server in group.values() if server.method is Method.NAT)
-        return frozenset(
-            {server.address.address for server in servers}
-            | {endpoint.address for _, endpoint in self.endpoints}
-        )
+        if self._endpoints is None:
+            deque(self._build(), maxlen=0)
+        return self._hosts
+
+    def changed(self) -> None:
+        """The rules have changed; `refresh` follows. Until then, packets meet the index as it was."""
+        self._changes += 1
+
+    def refresh(self) -> Iterator[None]:
+        """Build it again, a server in each step, if packets need it."""
+        if self._endpoints is not None:
+            yield from self._build()
+
+    def _build(self) -> Iterator[None]:
+        changes, rules = self._changes, self._rules
+        endpoints: set[tuple[int, Endpoint]] = set()
+        hosts: set[str] = set()
+        removed = list(rules.removed.values())
+        for service in rules:
+            removed.append(service.removed)
+            for server in service.servers:
+                if server.method is Method.NAT:
+                    endpoints.add((service.key.protocol, server.address))
+                    hosts.add(server.address.address)
+                yield
+        for group in removed:
+            hosts.update(one.address.address for one in group.values() if one.method is Method.NAT)
+            yield
+        if changes == self._changes:  # else a later change's refresh knows better
+            self._endpoints, self._hosts = endpoints, hosts
 
 
 def networks_of(marks: Marks) -> set[str]:

@@ -169,7 +169,7 @@ class Transaction:
             server.configured = configured
         for server in self._reconfigured:
             server.configured = not configured
-        self._rules.changed()
+        self._rules.nat_servers.changed()
         for service in self._rules if self._sysctls else ():
             schedulers.apply_sysctls(service.policy.scheduler_name, service.scheduler, self._rules.sysctls)
 
@@ -185,6 +185,7 @@ class Transaction:
             yield from _forget_idle(removed)
             if not removed:
                 del self._removed[key]
+        yield from self._rules.nat_servers.refresh()
         yield from self.discard()
 
     def discard(self) -> Steps:

@@ -241,6 +241,25 @@ def test_services_with_the_local_node_are_known_without_a_search() -> None:
     assert list(director.rules.local) == []
 
 
+def test_the_index_of_vs_nat_servers_follows_a_change_in_steps() -> None:
+    """A packet with IP options asks for it; only the first such packet waits until it is built."""
+    director = Director()
+    director.apply(list(loaded(3, 100)), 0)
+    rules = director.rules
+    assert rules.has_server("172.16.0.7")
+    (first, *_) = rules
+    changes: list[Command] = [DeleteServer(service.key, Endpoint("172.16.0.7", 80)) for service in rules]
+    changes.append(AddServer(first.key, Endpoint("172.16.9.9", 80)))
+    transaction = director.transaction()
+    exhaust(transaction.write(changes))
+    director.activate(transaction)
+    assert lines_of(lambda: rules.has_server("172.16.0.7")) < 10
+    assert most_lines_of_a_step(director.finish(transaction, deque(changes), 0)) < 60
+    assert not rules.has_server("172.16.0.7")
+    assert rules.has_server("172.16.9.9")
+    assert rules.serves(TCP, Endpoint("172.16.9.9", 80))
+
+
 def test_rates_are_estimated_in_steps() -> None:
     director = Director()
     director.apply(list(loaded(3, 200)), 0)
