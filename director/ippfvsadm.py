@@ -22,6 +22,7 @@ from director.control.cli import (
     getopt,
     numbered_lines,
     parse_ipv4,
+    parse_ipv6,
     query,
     run,
 )
@@ -40,6 +41,7 @@ USAGE = f"""\
 
 l.l.l.l:lport is the virtual server, a.a.a.a:rport a real server; its weight is its capacity
 relative to the others (default: 1).
+An IPv6 address, which 1999's did not know, is in brackets: [2001:db8::1]:80.
 """
 _EXAMPLES = {"virtual server": "203.0.113.1:80", "destination": "172.16.0.2:80"}
 _HEADINGS = ("Protocol", "Virtual IP Address", "Port", "Real IP Address", "Port", "Weight")
@@ -133,14 +135,15 @@ def _rule(command: str, options: dict[str, str]) -> list[Fields]:
 
 
 def _endpoint(what: str, text: str) -> str:
-    """`a.b.c.d:port`, in numbers."""
-    host, colon, port = text.partition(":")
-    address = parse_ipv4(host)
+    """`a.b.c.d:port` or `[a:b::c]:port`, in numbers."""
+    host, colon, port = text.rpartition(":")
+    in_brackets = host[:1] == "[" and host[-1:] == "]"
+    address = parse_ipv6(host[1:-1]) if in_brackets else parse_ipv4(host)
     if address is None or not colon:
         raise UsageError(f"bad {what} {text!r}: expected an address and a port, such as {_EXAMPLES[what]}.")
     if parse_number(port) not in PORTS:
         raise UsageError(f"bad {what} {text!r}: expected a port from {PORTS[0]} to {PORTS[-1]}.")
-    return f"{address}:{int(port)}"
+    return f"[{address}]:{int(port)}" if in_brackets else f"{address}:{int(port)}"
 
 
 def _weight(text: str) -> int:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from director.core.real_server import Method
 from labs.network.addresses import PUBLISHED, Addressing
 from labs.network.topology import Interface, Node, Role, Topology
-from labs.run.packet_table import Hop
-from realserver_setup.build import Setup
+from labs.run.options import BOTH
+from labs.run.packet_table import Hop, in_url
+from realserver_setup.build import TUNNELS, DirectorSetup, Setup
 
 if TYPE_CHECKING:
     from labs.run.options import LabOptions
@@ -51,10 +52,36 @@ class Plan:
     replies_through_director: bool
     addresses: Addressing = PUBLISHED
     pair: tuple[AvailabilitySetup, ...] = ()  # one per director, where there are two
+    second: Plan | None = None  # the same lab in IPv6, where the lab has both IP versions
 
     @property
     def vip(self) -> str:
         return self.addresses.vip
+
+    @property
+    def site(self) -> str:
+        """The VIP as the host of a URL."""
+        return in_url(self.vip)
+
+    @property
+    def version(self) -> int:
+        """The version of IP that the addresses are of: 4 or 6."""
+        return self.addresses.version
+
+    @property
+    def family(self) -> int:
+        """The value of --family: 4, 6, or 46."""
+        return BOTH if self.second else self.version
+
+    @property
+    def parts(self) -> tuple[Plan, ...]:
+        """The plan of each version of IP."""
+        return (self, self.second) if self.second else (self,)
+
+    @property
+    def tunnel(self) -> str:
+        """The device of real servers that tunnels end at; empty where there are none."""
+        return TUNNELS[self.version] if self.method is Method.TUN else ""
 
     def nodes(self, role: Role) -> tuple[Node, ...]:
         return self.topology.by_role(role)
@@ -69,6 +96,19 @@ def replicas(count: int, address: Callable[[int], str]) -> tuple[RealServer, ...
 
 
 def plan_for(method: str, options: LabOptions) -> Plan:
-    """The plan of labs/vs_METHOD."""
-    plan: Plan = importlib.import_module(f"labs.vs_{method}.plan").plan(options)
-    return plan
+    """The plan of labs/vs_METHOD, in the IP versions of `options.family`."""
+    make: Callable[[LabOptions], Plan] = importlib.import_module(f"labs.vs_{method}.plan").plan
+    if options.family == 4:
+        return make(options)
+    in_ipv6 = make(replace(options, addresses=options.addresses.in_ipv6()))
+    return _both(make(options), in_ipv6) if options.dual else in_ipv6
+
+
+def _both(plan: Plan, in_ipv6: Plan) -> Plan:
+    """`plan` with its twin, whose rules the same directors get."""
+    twins = {setup.name: setup for setup in in_ipv6.setups if isinstance(setup, DirectorSetup)}
+    setups = (
+        replace(setup, second=twins[setup.name]) if isinstance(setup, DirectorSetup) else setup
+        for setup in plan.setups
+    )
+    return replace(plan, setups=tuple(setups), second=in_ipv6)

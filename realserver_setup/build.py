@@ -11,19 +11,22 @@ templates hold only loops and names. Nothing here renders or runs anything.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import ip_address, ip_interface, ip_network
+from typing import TYPE_CHECKING
 
 from director.core.real_server import Method
 from realserver_setup import validators
 from realserver_setup.errors import InvalidValue
 
 _METHODS = (Method.NAT, Method.TUN, Method.DR)
-TUNNEL = "tunl0"  # the name of the device of the kernel's ipip module
+TUNNEL, TUNNEL6 = "tunl0", "ip6tnl0"  # the names of the devices of these kernel modules
+MODULES = {TUNNEL: "ipip", TUNNEL6: "ip6_tunnel"}
+TUNNELS = {4: TUNNEL, 6: TUNNEL6}  # by the IP version of the outer packet
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A network interface with its IPv4 address and the length of its prefix."""
+    """A network interface with an address, of either IP version, and the length of its prefix."""
 
     name: str
     address: str
@@ -31,12 +34,11 @@ class Interface:
 
     def __post_init__(self) -> None:
         validators.interface("interface", self.name)
-        validators.prefix("prefix", self.prefix)
         validators.address_in_network("address", self.address, self.prefix)
 
     @property
-    def network(self) -> IPv4Network:
-        return IPv4Interface(f"{self.address}/{self.prefix}").network
+    def network(self) -> validators.Network:
+        return ip_interface(f"{self.address}/{self.prefix}").network
 
     @property
     def netmask(self) -> str:
@@ -69,7 +71,7 @@ class Route:
 
     @property
     def netmask(self) -> str:
-        return str(IPv4Network(self.destination).netmask)
+        return str(ip_network(self.destination).netmask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +102,55 @@ class Rule:
         """The options after the server: the weight, unless it is 1."""
         return () if self.weight in (None, 1) else ("-w", str(self.weight))
 
+    def words(self, vip: str) -> tuple[str, ...]:
+        """The arguments of ippfvsadm that give the rule to the director of `vip`."""
+        virtual, real = _endpoint(vip, self.port), _endpoint(self.server, self.server_port)
+        return ("-A", self.option, virtual, "-R", real, *self.options)
+
+
+def _endpoint(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+class Line(str):
+    """A line of a list in a script: nothing in it is quoted, because no shell reads it."""
+
+    __slots__ = ()
+
+
+class Host:
+    """What the set-ups of all roles have in common, by the IP version of their addresses.
+
+    A host of a lab with both versions has a set-up for each (`dual`), and a script for each.
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        @property
+        def interfaces(self) -> tuple[Interface, ...]: ...
+
+        @property
+        def dual(self) -> bool: ...
+
+    @property
+    def version(self) -> int:
+        return self.interfaces[0].network.version
+
+    @property
+    def is_second(self) -> bool:
+        """Whether it is the one of two with IPv6; its scripts are called so."""
+        return self.dual and self.version == 6
+
+    @property
+    def tunnel(self) -> str:
+        """The device that packets come out of in VS-TUN."""
+        return TUNNELS[self.version]
+
 
 @dataclass(frozen=True, slots=True)
-class RealServerSetup:
+class RealServerSetup(Host):
     """A real server: its interface, its gateway, and the VIP.
 
     In VS-NAT the gateway is the director, which has to rewrite the replies; in VS-TUN and VS-DR it is the
@@ -115,6 +163,7 @@ class RealServerSetup:
     gateway: str
     vip: str
     http_port: int = 80
+    dual: bool = False
 
     def __post_init__(self) -> None:
         if self.method not in _METHODS:
@@ -135,7 +184,7 @@ class RealServerSetup:
 
 
 @dataclass(frozen=True, slots=True)
-class DirectorSetup:
+class DirectorSetup(Host):
     """The director: the VIP on an alias of `outside`; `inside` only if it connects two networks.
 
     One of two directors does not own the VIP from the start (`owns_vip`): it gets and loses it as long as
@@ -151,6 +200,8 @@ class DirectorSetup:
     rules: tuple[Rule, ...] = ()
     routes: tuple[Route, ...] = ()
     owns_vip: bool = True
+    dual: bool = False
+    second: DirectorSetup | None = None  # its set-up with the other IP version, whose rules it gets as well
 
     def __post_init__(self) -> None:
         if self.method not in _METHODS:
@@ -161,20 +212,32 @@ class DirectorSetup:
         _check_vip(self.vip, *(interface.address for interface in self.interfaces))
         validators.neighbour("gateway", self.gateway, self.outside.network, self.outside.address)
         _check_routes(self.routes, self.interfaces)
-        _check_rules(self.rules, self.method)
+        _check_rules(self.rules, self.method, self.vip)
 
     @property
     def interfaces(self) -> tuple[Interface, ...]:
         return (self.outside,) if self.inside is None else (self.outside, self.inside)
 
+    @property
+    def commands(self) -> tuple[tuple[str, ...], ...]:
+        """The arguments of ippfvsadm for each rule."""
+        own = tuple(rule.words(self.vip) for rule in self.rules)
+        return (*own, *self.second.commands) if self.second else own
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The same as lines of a list."""
+        return tuple(Line(" ".join(command)) for command in self.commands)
+
 
 @dataclass(frozen=True, slots=True)
-class RouterSetup:
+class RouterSetup(Host):
     """A router between its interfaces, with static routes."""
 
     name: str
     interfaces: tuple[Interface, ...]
     routes: tuple[Route, ...] = ()
+    dual: bool = False
 
     def __post_init__(self) -> None:
         validators.host_name("name", self.name)
@@ -183,12 +246,13 @@ class RouterSetup:
 
 
 @dataclass(frozen=True, slots=True)
-class ClientSetup:
+class ClientSetup(Host):
     """A client: knows its router, and nothing about virtual servers."""
 
     name: str
     interface: Interface
     gateway: str
+    dual: bool = False
 
     def __post_init__(self) -> None:
         validators.host_name("name", self.name)
@@ -203,7 +267,7 @@ Setup = RealServerSetup | DirectorSetup | RouterSetup | ClientSetup
 
 
 def _check_vip(vip: str, *own: str) -> None:
-    if validators.address("vip", vip) in own:
+    if validators.same_family("vip", vip, own[0]) in own:
         raise InvalidValue("vip", "an address other than the node's own", vip)
 
 
@@ -216,7 +280,7 @@ def _check_distinct(interfaces: tuple[Interface, ...]) -> None:
 def _check_routes(routes: tuple[Route, ...], interfaces: tuple[Interface, ...]) -> None:
     """Require each gateway to be on a network of the node, and destinations to be unique."""
     for route in routes:
-        if not any(IPv4Address(route.gateway) in interface.network for interface in interfaces):
+        if not any(ip_address(route.gateway) in interface.network for interface in interfaces):
             networks = ", ".join(str(interface.network) for interface in interfaces)
             raise InvalidValue("gateway", f"a host of {networks}", route.gateway)
     destinations = [route.destination for route in routes]
@@ -224,9 +288,11 @@ def _check_routes(routes: tuple[Route, ...], interfaces: tuple[Interface, ...]) 
         raise InvalidValue("routes", "each destination once", destinations)
 
 
-def _check_rules(rules: tuple[Rule, ...], method: Method) -> None:
-    """Require equal ports except in VS-NAT: only it rewrites them."""
+def _check_rules(rules: tuple[Rule, ...], method: Method, vip: str) -> None:
+    """Require equal ports except in VS-NAT: only it rewrites them; and one IP version except in VS-TUN."""
     for rule in rules:
+        if method is not Method.TUN:
+            validators.same_family("server", rule.server, vip)
         if method is not Method.NAT and rule.server_port != rule.port:
             raise InvalidValue(
                 "server_port", f"{rule.port}: only VS-NAT can change the port", rule.server_port

@@ -16,7 +16,7 @@ import logging
 import socket
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ _READ, _WRITE = "elr", "elradfmwMT"  # permissions of pyftpdlib: enter, list, re
 
 @dataclass(frozen=True, slots=True)
 class Ftpd:
-    """Settings of an ftp server: it serves `root` on `port` of every address."""
+    """Settings of an ftp server: it serves `root` on `port` of every address of these versions of IP."""
 
     root: str
     port: int = 21
@@ -43,8 +43,10 @@ class Ftpd:
     last_passive: int = 30999
     user: str = "student"
     password: str = "student"
+    versions: Sequence[int] = (4,)
 
     def __post_init__(self) -> None:
+        validators.versions("versions", self.versions)
         for field in ("port", "first_passive", "last_passive"):
             validators.port(field, getattr(self, field))
         if self.port < 2 or self.first_passive > self.last_passive:
@@ -79,17 +81,24 @@ def serve(ready: Callable[[], None], **options: Any) -> None:
     """Serve ftp for ever; `ready` is called once the server listens. Raises DaemonFailed."""
     settings = Ftpd(**options)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
-    server = FTPServer(_listen(settings.port), _handler_for(settings))
+    handler = _handler_for(settings)
+    *_, server = [FTPServer(_listen(settings.port, version), handler) for version in settings.versions]
     ready()
-    server.serve_forever(handle_exit=False)
+    server.serve_forever(handle_exit=False)  # all of them: they share a loop
 
 
-def _listen(port: int) -> socket.socket:
+_WILDCARDS = {4: (socket.AF_INET, "0.0.0.0"), 6: (socket.AF_INET6, "::")}
+
+
+def _listen(port: int, version: int) -> socket.socket:
     """A bound socket; pyftpdlib's own would resolve names, which costs each daemon 3 MB."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    family, address = _WILDCARDS[version]
+    listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if version == 6:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     try:
-        listener.bind(("0.0.0.0", port))
+        listener.bind((address, port))
     except OSError as error:
         raise DaemonFailed(f"ftpd can't listen on port {port}: {error.strerror}.") from None
     return listener

@@ -21,6 +21,8 @@ FAILING, SLOW = ".answers-500", ".too-slow"  # files in `root` with which it mis
 class Httpd:
     """An nginx that writes only below `folder`, serves `root`, and listens on `ports` of every address.
 
+    `versions` are those of IP that its addresses have.
+
     With `can_fail`, files named FAILING and SLOW in `root` make it answer 500, or a byte a second.
     """
 
@@ -29,6 +31,7 @@ class Httpd:
     root: Path
     ports: tuple[int, ...] = (80,)
     can_fail: bool = False
+    versions: tuple[int, ...] = (4,)
 
     def __post_init__(self) -> None:
         validators.host_name("name", self.name)
@@ -36,6 +39,7 @@ class Httpd:
             validators.port("ports", port)
         if not self.ports or len(set(self.ports)) < len(self.ports):
             raise InvalidValue("ports", "at least one, each once", self.ports)
+        validators.versions("versions", self.versions)
 
     def prepare(self) -> list[str]:
         """Write the configuration; returns the command that runs nginx in the foreground."""
@@ -45,13 +49,19 @@ class Httpd:
         text = configuration(
             "nginx.conf.j2",
             name=self.name,
-            ports=self.ports,
+            endpoints=self._endpoints,
             root=self.root.resolve(),
             failing=FAILING if self.can_fail else "",
             slow=SLOW,
         )
         self._configuration.write_text(text)
         return [PROGRAM, "-p", str(self.folder.resolve()), "-c", str(self._configuration.resolve())]
+
+    @property
+    def _endpoints(self) -> tuple[str, ...]:
+        """What it listens on, in nginx's words: `[::]` has no IPv4 clients."""
+        wildcards = {4: "", 6: "[::]:"}
+        return tuple(f"{wildcards[version]}{port}" for version in self.versions for port in self.ports)
 
     def listens(self) -> bool:
         """Whether it listens: nginx writes its pid once its sockets are open."""

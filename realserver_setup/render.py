@@ -15,7 +15,14 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError, Undefined
 
-from realserver_setup.build import TUNNEL, ClientSetup, DirectorSetup, RealServerSetup, RouterSetup, Setup
+from realserver_setup.build import (
+    ClientSetup,
+    DirectorSetup,
+    Line,
+    RealServerSetup,
+    RouterSetup,
+    Setup,
+)
 from realserver_setup.errors import RenderError
 from realserver_setup.validators import one_of
 
@@ -23,7 +30,7 @@ DIALECTS = ("1999", "iproute2")
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+", re.ASCII)
+_PLAIN = re.compile(r"[][A-Za-z0-9_@%+=:,./-]+", re.ASCII)
 _ROLES: dict[type[Setup], str] = {
     RealServerSetup: "realserver",
     DirectorSetup: "director",
@@ -46,17 +53,22 @@ def script_for(setup: Setup, dialect: str = "1999", undo: bool = False) -> Scrip
     one_of("dialect", dialect, DIALECTS)
     name = name_for(setup, dialect, undo)
     folder = f"{dialect}/{setup.method.name.lower()}" if isinstance(setup, RealServerSetup) else dialect
-    return _script(f"{folder}/{name.rpartition('/')[2]}.j2", name, setup)
+    ipv6 = "6" if setup.version == 6 else ""
+    return _script(f"{folder}/{_ROLES[type(setup)]}{ipv6}{_undo(undo)}.sh.j2", name, setup)
 
 
 def name_for(setup: Setup, dialect: str = "1999", undo: bool = False) -> str:
-    """The name of that script, without rendering it."""
-    return f"{setup.name}/{dialect}/{_ROLES[type(setup)]}{'-undo' if undo else ''}.sh"
+    """The name of that script, without rendering it. Of two, that of IPv6 is called so: realserver6.sh."""
+    return f"{setup.name}/{dialect}/{_ROLES[type(setup)]}{'6' if setup.is_second else ''}{_undo(undo)}.sh"
+
+
+def _undo(undo: bool) -> str:
+    return "-undo" if undo else ""
 
 
 def rules_for(setup: DirectorSetup, undo: bool = False) -> Script:
     """The script with the rules as ippfvsadm commands, for both dialects; the director must be running."""
-    file = f"rules{'-undo' if undo else ''}.sh"
+    file = f"rules{_undo(undo)}.sh"
     return _script(f"{file}.j2", f"{setup.name}/{file}", setup)
 
 
@@ -77,7 +89,7 @@ def program_for(script: str, folder: Path, command: Sequence[str]) -> Script:
 def scripts_for(setup: Setup) -> dict[str, Script]:
     """All scripts of a node by name: both dialects, each with its undo, and the rules of a director."""
     scripts = [script_for(setup, dialect, undo) for dialect in DIALECTS for undo in (False, True)]
-    if isinstance(setup, DirectorSetup):
+    if isinstance(setup, DirectorSetup) and not setup.is_second:
         scripts += [rules_for(setup, undo) for undo in (False, True)]
     return {script.name: script for script in scripts}
 
@@ -92,7 +104,9 @@ def quote_for_shell(value: object) -> object:
 
     Raises RenderError for control characters: a newline would end a comment, quoted or not.
     """
-    return value if isinstance(value, Undefined) else shlex.quote(_one_line(value))
+    if isinstance(value, Undefined):
+        return value
+    return _one_line(value) if isinstance(value, Line) else shlex.quote(_one_line(value))
 
 
 def quote_for_nginx(value: object) -> object:
@@ -117,8 +131,9 @@ def _one_line(value: object) -> str:
 
 
 def _script(template: str, name: str, setup: Setup) -> Script:
-    text = _render(_template(template, quote_for_shell), {"host": setup, "script": name, "tunnel": TUNNEL})
-    return Script(name, text)
+    script = name.rpartition("/")[2].removesuffix(".sh")
+    names: dict[str, object] = {"host": setup, "script": script.removesuffix("-undo"), "tunnel": setup.tunnel}
+    return Script(name, _render(_template(template, quote_for_shell), names))
 
 
 def _render(template: Template, names: dict[str, object]) -> str:

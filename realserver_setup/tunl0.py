@@ -4,11 +4,13 @@ A TUN device with the historic name, and this process: it reads IP protocol 4 fr
 socket, removes the outer header, and writes the inner packet to the device, where the kernel receives it as
 if from a cable. Replies never pass here: in VS-TUN they take the real server's ordinary route.
 
+As ip6tnl0 it does the same for IPv6 in IPv6 (RFC 2473, protocol 41) and a kernel without ip6_tunnel.
+
 Between namespaces and virtual machines, senders may leave the TCP or UDP checksum to a network card that
 does not exist. The kernel marks such packets, but a raw socket does not show the mark. They are completed
 here.
 
-By hand: python -m realserver_setup.tunl0 [--device tunl0]
+By hand: python -m realserver_setup.tunl0 [--device tunl0|ip6tnl0]
 """
 
 from __future__ import annotations
@@ -22,15 +24,16 @@ import sys
 from collections.abc import Callable
 
 from director.engines import tuntap
-from realserver_setup.build import TUNNEL
+from realserver_setup.build import TUNNEL, TUNNEL6
 from realserver_setup.errors import DaemonFailed
 from realserver_setup.validators import interface
 
-_IPIP = socket.IPPROTO_IPIP
-_LARGEST = 65535  # bytes of an IPv4 packet; the kernel hands over whole ones, reassembled
+_IPIP, _IPV6 = socket.IPPROTO_IPIP, socket.IPPROTO_IPV6
+_LARGEST = 65535  # bytes of a packet; the kernel hands over whole ones, reassembled
 _BUFFER = 4 * 1024 * 1024  # bytes that may wait while this process is not running
 _SHORTEST = 20  # bytes of an IPv4 header without options
 _FRAGMENT = 0x3FFF  # "more fragments" and the offset
+_HEADER6 = 40  # bytes of an IPv6 header
 _CHECKSUMS = {socket.IPPROTO_TCP: 16, socket.IPPROTO_UDP: 6}  # where in the header
 
 
@@ -55,17 +58,34 @@ def _lengths(packet: bytes) -> tuple[int, int] | None:
     return (header, total) if _SHORTEST <= header <= total <= len(packet) else None
 
 
+def decapsulate6(content: bytes) -> bytes | None:
+    """The IPv6 packet in the `content` of another one, of which the kernel keeps the header to itself.
+
+    None where there is none, whole and sane.
+    """
+    if len(content) < _HEADER6 or content[0] >> 4 != 6:
+        return None
+    total = _HEADER6 + int.from_bytes(content[4:6], "big")
+    return content[:total] if total <= len(content) else None
+
+
 def finished(packet: bytes) -> bytes:
-    """`packet` (IPv4, sane), with TCP's or UDP's checksum computed where it has only been begun.
+    """`packet` (sane), with TCP's or UDP's checksum computed where it has only been begun.
 
     Begun is the sum over the pseudo header (Linux: CHECKSUM_PARTIAL). A damaged packet looks like that as
-    rarely as it looks undamaged: one in 65,536.
+    rarely as it looks undamaged: one in 65,536. A fragment, which in IPv6 has a header of its own in front,
+    is never only begun.
     """
-    header, where = (packet[0] & 0x0F) * 4, _CHECKSUMS.get(packet[9])
-    segment = packet[header:]
-    if where is None or int.from_bytes(packet[6:8], "big") & _FRAGMENT or len(segment) < where + 2:
+    if packet[0] >> 4 == 6:
+        header, protocol, addresses = _HEADER6, packet[6], packet[8:40]
+    elif int.from_bytes(packet[6:8], "big") & _FRAGMENT:
         return packet
-    pseudo_header = packet[12:20] + bytes([0, packet[9]]) + len(segment).to_bytes(2, "big")
+    else:
+        header, protocol, addresses = (packet[0] & 0x0F) * 4, packet[9], packet[12:20]
+    where, segment = _CHECKSUMS.get(protocol), packet[header:]
+    if where is None or len(segment) < where + 2:
+        return packet
+    pseudo_header = addresses + bytes([0, protocol]) + len(segment).to_bytes(2, "big")
     begun = _sum(pseudo_header)
     if segment[where : where + 2] != begun or _sum(pseudo_header + segment) == b"\xff\xff":
         return packet
@@ -93,10 +113,10 @@ def open_device(name: str = TUNNEL) -> int:
     return descriptor
 
 
-def open_socket() -> socket.socket:
-    """A raw socket for IP protocol 4 with room for a burst. Raises DaemonFailed."""
+def open_socket(family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
+    """A raw socket for packets of `family` in others of it, with room for a burst. Raises DaemonFailed."""
     try:
-        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, _IPIP)
+        raw = socket.socket(family, socket.SOCK_RAW, _IPIP if family == socket.AF_INET else _IPV6)
     except OSError as error:
         raise DaemonFailed(f"No raw socket for IP in IP: {error.strerror}; it takes root.") from None
     for option in (socket.SO_RCVBUF, 33):  # 33: SO_RCVBUFFORCE, not bound by net.core.rmem_max
@@ -107,15 +127,17 @@ def open_socket() -> socket.socket:
 
 def forward(raw: socket.socket, device: int) -> None:
     """Hand the packet inside the next one to the kernel; what is not sane is dropped."""
-    packet = decapsulate(raw.recv(_LARGEST))
+    received = raw.recv(_LARGEST)
+    packet = decapsulate(received) if raw.family == socket.AF_INET else decapsulate6(received)
     if packet is not None:
         with contextlib.suppress(OSError):  # the device is down (EIO), or the packet is refused (EINVAL)
             os.write(device, finished(packet))
 
 
 def serve(ready: Callable[[], None], device: str = TUNNEL) -> None:
-    """Be a tunnel for ever; `ready` is called once the device exists."""
-    descriptor, raw = open_device(device), open_socket()
+    """Be a tunnel for ever, of IPv6 if the device is called so; `ready` is called once it exists."""
+    family = socket.AF_INET6 if device == TUNNEL6 else socket.AF_INET
+    descriptor, raw = open_device(device), open_socket(family)
     ready()
     while True:
         forward(raw, descriptor)

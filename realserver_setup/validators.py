@@ -6,8 +6,8 @@ Valid values need no quoting in a shell or a configuration file, but are quoted 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from realserver_setup.errors import InvalidValue
 
@@ -15,6 +15,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}", re.ASCII)
 _ALIAS_ROOM = 2  # characters that `:0` takes of a label's fifteen (IFNAMSIZ, linux/if.h)
 _SETTINGS = ("all", "default")  # folders of /proc/sys/net/ipv4/conf that are not interfaces
+Network = IPv4Network | IPv6Network
 
 
 def host_name(field: str, value: str) -> str:
@@ -42,33 +43,50 @@ def aliased_interface(field: str, value: str) -> str:
 
 
 def address(field: str, value: str) -> str:
-    """An IPv4 address of a host, as a dotted quad."""
+    """The address of a host: a dotted quad, or IPv6 as RFC 5952 recommends, without a zone."""
     try:
-        parsed = IPv4Address(str(value))
+        parsed = ip_address(str(value))
     except ValueError:
-        raise InvalidValue(field, "an IPv4 address such as 203.0.113.1", value) from None
-    if parsed.is_multicast or parsed.is_unspecified or int(parsed) == 0xFFFFFFFF:
-        raise InvalidValue(field, "the IPv4 address of one host", value)
+        raise InvalidValue(field, "an address such as 203.0.113.1 or 2001:db8::1", value) from None
+    if parsed.is_multicast or parsed.is_unspecified or parsed.is_loopback or parsed == _BROADCAST:
+        raise InvalidValue(field, "the address of one host", value)
+    if isinstance(parsed, IPv6Address) and (
+        parsed.ipv4_mapped or parsed.is_link_local or str(parsed) != value
+    ):
+        raise InvalidValue(field, "an IPv6 address of global scope, as RFC 5952 writes it", value)
     return str(parsed)
 
 
-def prefix(field: str, value: int) -> int:
-    """The length of a network prefix in bits, 1 to 32."""
-    return _whole(field, value, 1, 32, "a prefix length of 1 to 32")
+_BROADCAST = IPv4Address("255.255.255.255")
+
+
+def same_family(field: str, value: str, other: str) -> str:
+    """An address of the same IP version as `other`, which is valid."""
+    if ip_address(address(field, value)).version != ip_address(other).version:
+        raise InvalidValue(field, f"an address of the same IP version as {other}", value)
+    return value
 
 
 def address_in_network(field: str, value: str, bits: int) -> str:
-    """A host's address, neither that of the network nor its broadcast address."""
-    network = IPv4Interface(f"{address(field, value)}/{bits}").network
-    reserved = (network.network_address, network.broadcast_address)
-    if bits < 31 and IPv4Address(value) in reserved:
+    """A host's address, neither that of the network (in IPv6, of its routers) nor its broadcast address."""
+    network = ip_network(f"{address(field, value)}/{_prefix('prefix', bits, value)}", strict=False)
+    reserved = [network.network_address]
+    if network.version == 4:
+        reserved.append(network.broadcast_address)
+    if network.num_addresses > 2 and ip_address(value) in reserved:
         raise InvalidValue(field, f"the address of a host in {network}", value)
     return value
 
 
-def neighbour(field: str, value: str, network: IPv4Network, own: str) -> str:
+def _prefix(field: str, value: int, of: str) -> int:
+    """The length of the prefix of an address, in bits: 1 to 32, or 1 to 128."""
+    most = ip_address(of).max_prefixlen
+    return _whole(field, value, 1, most, f"a prefix length of 1 to {most}")
+
+
+def neighbour(field: str, value: str, network: Network, own: str) -> str:
     """A gateway: another host on a network of this host."""
-    if IPv4Address(address(field, value)) not in network or value == own:
+    if ip_address(address(field, value)) not in network or value == own:
         raise InvalidValue(field, f"another host of {network}", value)
     return value
 
@@ -78,7 +96,7 @@ def destination(field: str, value: str) -> str:
     if value == "default":
         return value
     try:
-        return str(IPv4Network(value))
+        return str(ip_network(value))
     except ValueError:
         raise InvalidValue(field, "'default' or a network such as 192.0.2.0/27", value) from None
 
@@ -91,6 +109,13 @@ def port(field: str, value: int) -> int:
 def weight(field: str, value: int) -> int:
     """A real server's weight, 1 to 65535; the published rules have no weight 0."""
     return _whole(field, value, 1, 65535, "a weight of 1 to 65535")
+
+
+def versions(field: str, value: Sequence[int]) -> tuple[int, ...]:
+    """Versions of IP: 4, 6, or both."""
+    if not value or not set(value) <= {4, 6} or len(set(value)) < len(value):
+        raise InvalidValue(field, "4, 6 or both, each once", value)
+    return tuple(value)
 
 
 def one_of(field: str, value: str, known: Iterable[str]) -> str:

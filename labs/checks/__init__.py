@@ -51,6 +51,8 @@ def of(plan: Plan, options: LabOptions) -> tuple[CheckFunction, ...]:
     return (*first, *failures.checks(options), last)
 
 
-def subject(check: CheckFunction) -> str:
-    """The subject of a check's file, such as `ftp`."""
-    return str(getattr(sys.modules[check.__module__], "SUBJECT", check.__module__))
+def subject(check: CheckFunction, version: int = 4) -> str:
+    """The subject of a check's file, such as `ftp`, where it is about this version of IP."""
+    module = sys.modules[check.__module__]
+    name = getattr(module, "SUBJECT", check.__module__)
+    return str(getattr(module, "SUBJECT6", name) if version == 6 else name)

@@ -1,4 +1,4 @@
-"""ARP for the VIP: who answers and who claims it, as the switches saw it."""
+"""ARP for the VIP, or neighbour discovery in IPv6: who answers and who claims it, as the switches saw it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from labs.network.topology import INTERNET, Interface, Role
 from labs.run.running import RunningLab
 from labs.wait import wait_for
 
-SUBJECT = "ARP"
+SUBJECT, SUBJECT6 = "ARP", "neighbours"
+_DISCOVERY = {4: "ARP", 6: "neighbour discovery"}
 
 
 def only_director_answers(run: RunningLab, segments: Sequence[str] = ()) -> Check:
     """Send ARP requests for the VIP on every segment with a router, or on `segments`; see who replies.
+
+    In IPv6 these are neighbour solicitations.
 
     A request for each node's own address follows the one for the VIP. A node handles them in order, so
     once it has answered for itself, its reply for the VIP would have arrived as well.
@@ -27,20 +30,24 @@ def only_director_answers(run: RunningLab, segments: Sequence[str] = ()) -> Chec
                 _ask(run, interface)
     answers = {packet.sender_mac for packet in run.controller.arp() if _answers(packet, run.plan.vip)}
     director = _directors(run)[run.director.host.name]
-    return _judge("only the director answers ARP for the VIP", run, answers, {director})
+    name = f"only the director answers {_DISCOVERY[run.plan.version]} for the VIP"
+    return _judge(name, run, answers, {director})
 
 
 def only_director_claims(run: RunningLab) -> Check:
     """No node but a director uses the VIP as the sender address of an ARP packet, during the whole lab.
+
+    In IPv6, as the source of a solicitation or the target of an advertisement.
 
     A real server that asks `who-has its gateway, tell VIP` would move the VIP in the router's ARP cache to
     itself.
     """
     macs = {packet.sender_mac for packet in run.controller.arp() if packet.sender_ip == run.plan.vip}
     directors = set(_directors(run).values())
+    where = _DISCOVERY[run.plan.version]
     if len(directors) == 1:
-        return _judge("only the director names the VIP in ARP", run, macs, directors)
-    return _judge("only directors name the VIP in ARP", run, macs, macs & directors or directors)
+        return _judge(f"only the director names the VIP in {where}", run, macs, directors)
+    return _judge(f"only directors name the VIP in {where}", run, macs, macs & directors or directors)
 
 
 def _directors(run: RunningLab) -> dict[str, str]:
@@ -67,4 +74,5 @@ def _ask(run: RunningLab, asker: Interface) -> None:
         answered = {packet.sender_ip for packet in run.controller.arp() if packet.operation == "reply"}
         return answered.issuperset(neighbours)
 
-    wait_for(all_have_answered, 10, f"every node on {asker.switch} to answer ARP", BuildFailed)
+    what = f"every node on {asker.switch} to answer {_DISCOVERY[run.plan.version]}"
+    wait_for(all_have_answered, 10, what, BuildFailed)

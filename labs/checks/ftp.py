@@ -8,17 +8,22 @@ from labs.hosts.client import FTP_MODES, Transfer, TransferResult
 from labs.run.running import RunningLab
 
 SUBJECT = "ftp"
+_MODES = {4: tuple(FTP_MODES), 6: ("EPSV", "EPRT")}  # by IP version
+_LARGE = {4: ("PASV", "PORT"), 6: ("EPSV", "EPRT")}  # those in which the larger files go
 
 
 def ftp_modes(run: RunningLab) -> tuple[Check, ...]:
-    """Each mode lists; 1 MB goes both ways in the modes of RFC 959, 100 kB in those of RFC 2428."""
-    return tuple(check for mode in FTP_MODES for check in _session(run, mode))
+    """Each mode lists; 1 MB goes both ways in the modes of RFC 959, 100 kB in those of RFC 2428.
+
+    PASV and PORT have no room for an IPv6 address: there 1 MB goes in the other two.
+    """
+    return tuple(check for mode in _MODES[run.plan.version] for check in _session(run, mode))
 
 
 def _session(run: RunningLab, mode: str) -> list[Check]:
     """One mode on one control connection: the listing, then each file down and up."""
-    names = sizes(run) if mode in ("PASV", "PORT") else ("100k.bin",)
-    server = f"ftp://{run.plan.vip}"
+    names = sizes(run) if mode in _LARGE[run.plan.version] else ("100k.bin",)
+    server = f"ftp://{run.plan.site}"
     transfers = [Transfer(f"{server}/")]
     for name in names:
         transfers.append(Transfer(f"{server}/{name}"))

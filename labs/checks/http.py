@@ -20,7 +20,7 @@ def downloads(run: RunningLab) -> tuple[Check, ...]:
 
 def _download(run: RunningLab, name: str) -> Check:
     return equal(
-        f"http download of {name}", run.farm.files[name], run.clients[0].get(f"http://{run.plan.vip}/{name}")
+        f"http download of {name}", run.farm.files[name], run.clients[0].get(f"http://{run.plan.site}/{name}")
     )
 
 
@@ -31,7 +31,7 @@ def uploads(run: RunningLab) -> tuple[Check, ...]:
 
 def _upload(run: RunningLab, name: str) -> Check:
     target = f"http-{name}"
-    done = run.clients[0].put(run.farm.path(name), f"http://{run.plan.vip}/upload/{target}")
+    done = run.clients[0].put(run.farm.path(name), f"http://{run.plan.site}/upload/{target}")
     return run.farm.check_upload(f"http upload of {name}", target, name, done)
 
 
@@ -45,7 +45,7 @@ def keep_alive(run: RunningLab) -> Check:
 def two_clients(run: RunningLab) -> tuple[Check, ...]:
     """Both clients download at the same time, and each gets its complete file."""
     name = "1m.bin"
-    started = [client.start_get(f"http://{run.plan.vip}/{name}", "both") for client in run.clients]
+    started = [client.start_get(f"http://{run.plan.site}/{name}", "both") for client in run.clients]
     return tuple(
         equal(f"two clients at once: c{number}", run.farm.files[name], download.wait())
         for number, download in enumerate(started, 1)

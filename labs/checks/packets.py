@@ -13,27 +13,28 @@ from labs.run.running import RunningLab
 from labs.wait import poll_until
 
 SUBJECT = "packets"
-_CLIENT_PORT = 40001
+_CLIENT_PORT, _SECOND_PORT = 40001, 40006  # the second for IPv6 where the captures have IPv4 as well
 _FEW = 0.2  # of a file's size: the client's acknowledgements are less than a tenth
 _TIMEOUT = 5.0  # seconds for tcpdump to write what it saw
 
 
 def packet_table(run: RunningLab) -> tuple[Check, ...]:
     """One connection from the first client, traced in the captures of all hosts."""
-    page = run.clients[0].page("/index.html", _CLIENT_PORT)
+    port = _SECOND_PORT if run.options.dual and run.plan.version == 6 else _CLIENT_PORT
+    page = run.clients[0].page("/index.html", port)
     server = next((s for s in run.plan.servers if f"{s.name}<" in page.stdout), None)
     if server is None:
         return (Check("packet table", False, "a page with its server's name", page.stderr or page.stdout),)
-    hops = run.plan.hops(server, run.plan.nodes(Role.CLIENT)[0].interfaces[0], _CLIENT_PORT)
+    hops = run.plan.hops(server, run.plan.nodes(Role.CLIENT)[0].interfaces[0], port)
     macs = {interface: mac for mac, interface in run.plan.topology.names_of_macs.items()}
-    run.packets = _observed(run, hops, macs)
-    pcapng.mark(run.evidence.pcaps, hops, _CLIENT_PORT, macs)
+    run.packets = _observed(run, hops, port, macs)
+    pcapng.mark(run.evidence.pcaps, hops, port, macs)
     return tuple(_compare(hop, row) for hop, row in zip(hops, run.packets, strict=True))
 
 
-def _observed(run: RunningLab, hops: tuple[Hop, ...], macs: Mapping[str, str]) -> list[Row | None]:
+def _observed(run: RunningLab, hops: tuple[Hop, ...], port: int, macs: Mapping[str, str]) -> list[Row | None]:
     """Wait until every row has been captured or time is up; missing rows are None."""
-    return poll_until(lambda: observe(run.evidence.pcaps, hops, _CLIENT_PORT, macs), all, _TIMEOUT)
+    return poll_until(lambda: observe(run.evidence.pcaps, hops, port, macs), all, _TIMEOUT)
 
 
 def _compare(hop: Hop, row: Row | None) -> Check:
@@ -56,7 +57,7 @@ def reply_path(run: RunningLab) -> tuple[Check, ...]:
     """Download a file and read from the director's switch ports how much of it passed there."""
     name = sizes(run)[-1]
     before = _sent_by_director(run)
-    got = run.clients[0].get(f"http://{run.plan.vip}/{name}")
+    got = run.clients[0].get(f"http://{run.plan.site}/{name}")
     share = (_sent_by_director(run) - before) / run.farm.files[name].size
     through = run.plan.replies_through_director
     path = "replies pass the director" if through else "replies do not pass the director"
@@ -86,7 +87,8 @@ def refused(run: RunningLab) -> Check:
 def client_addresses(run: RunningLab) -> Check:
     """The access logs of the real servers have the clients' addresses, never the director's."""
     clients = {client.address for client in run.plan.nodes(Role.CLIENT)}
-    addresses = set().union(*(run.farm.client_addresses(server.name) for server in run.plan.servers))
+    found = set().union(*(run.farm.client_addresses(server.name) for server in run.plan.servers))
+    addresses = {address for address in found if (":" in address) == (run.plan.version == 6)}
     if run.plan.pair:  # whose directors check the real servers themselves
         addresses -= {one.address for node in run.plan.topology.directors for one in node.interfaces}
     return equal(

@@ -1,5 +1,8 @@
 """ARP as the controller sees it: the header fields of a frame, and the log of who claimed which address.
 
+Neighbour discovery (RFC 4861), which IPv6 has in its place, is told in the same words: a solicitation is a
+request, an advertisement a reply.
+
 Bytes in, values out; a frame that is too short or malformed gives None, never an exception. Only a network
 that keeps such a log can tell who answered for the VIP. It holds the newest entries up to a limit and is
 safe to use from several threads. The time is passed in.
@@ -11,7 +14,7 @@ import struct
 import threading
 from collections import deque
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 LARGEST = 100_000  # ARP packets kept; the oldest are dropped
 ETHERTYPE_ARP = 0x0806
@@ -21,6 +24,16 @@ _ETHERNET = struct.Struct("!6s6sH")
 _ARP = struct.Struct("!HHBBH6s4s6s4s")
 _ARP_FOR_IPV4 = (1, 0x0800, 6, 4)  # Ethernet, IPv4, and the lengths of their addresses
 _OPERATIONS = {1: "request", 2: "reply"}
+
+ICMPV6 = 58
+SOLICITATION, ADVERTISEMENT = 135, 136  # types of ICMPv6
+_ND = struct.Struct("!4xHBB16s16sB3xB3x16s")  # IPv6 header, and a message without its options
+_SOURCE_LINK, _TARGET_LINK = (
+    1,
+    2,
+)  # options with a link-layer address: of a solicitation's sender, of the target
+_OPTION = 8  # bytes of such an option, and the unit in which options are counted
+_HOP_LIMIT = 255  # any other comes from another network
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +47,17 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Arp:
-    """The fields of an ARP packet for IPv4 over Ethernet (RFC 826)."""
+    """The fields of an ARP packet for IPv4 over Ethernet (RFC 826).
+
+    Or of neighbour discovery, whose advertisements come from the address that they are about, whatever that
+    of the packet, and have `flags`: R router, S solicited, O override.
+    """
 
     operation: str
     sender_mac: str
     sender_ip: str
     target_ip: str
+    flags: str = ""
 
 
 def is_group(mac: str) -> bool:
@@ -68,6 +86,38 @@ def parse_arp(data: bytes) -> Arp | None:
         str(IPv4Address(sender_ip)),
         str(IPv4Address(target_ip)),
     )
+
+
+def parse_neighbour_discovery(data: bytes) -> Arp | None:
+    """The solicitation or advertisement in the Ethernet frame `data`, or None."""
+    frame = parse_frame(data)
+    if frame is None or frame.ethertype != ETHERTYPE_IPV6 or len(data) < _ETHERNET.size + _ND.size:
+        return None
+    length, protocol, hops, source, dest, kind, flags, target = _ND.unpack_from(data, _ETHERNET.size)
+    if protocol != ICMPV6 or hops != _HOP_LIMIT or kind not in (SOLICITATION, ADVERTISEMENT):
+        return None
+    options = data[_ETHERNET.size + _ND.size : _ETHERNET.size + _IPV6_HEADER + length]
+    wanted = _TARGET_LINK if kind == ADVERTISEMENT else _SOURCE_LINK
+    mac = _link_option(options, wanted) or frame.source
+    sender, receiver, subject = (str(IPv6Address(one)) for one in (source, dest, target))
+    if kind == SOLICITATION:
+        return Arp("request", mac, sender, subject)
+    named = "".join(name for bit, name in _FLAGS.items() if flags & bit)
+    return Arp("reply", mac, subject, receiver, named)
+
+
+_FLAGS = {0x80: "R", 0x40: "S", 0x20: "O"}
+_IPV6_HEADER = 40  # bytes
+
+
+def _link_option(options: bytes, wanted: int) -> str:
+    """The MAC in an option of this type; empty where there is none."""
+    at = 0
+    while at + _OPTION <= len(options) and options[at + 1]:
+        if options[at] == wanted:
+            return options[at + 2 : at + _OPTION].hex(":")
+        at += options[at + 1] * _OPTION
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

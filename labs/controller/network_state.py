@@ -161,6 +161,7 @@ def _sighting(entry: Entry, known: Connection | None) -> ArpSighting:
         sender_mac=entry.arp.sender_mac,
         target_ip=entry.arp.target_ip,
         frame_source=entry.frame_source,
+        flags=entry.arp.flags,
     )
 
 

@@ -2,7 +2,8 @@
 
     {"do": "switches"}             switches that are connected and forward, with their ports
     {"do": "ports"}                counters of every port, read from the switches now
-    {"do": "arp", "since": 17}     ARP packets after serial 17 (default 0: all that are kept)
+    {"do": "arp", "since": 17}     ARP packets after serial 17 (default 0: all that are kept); in IPv6,
+                                   neighbour solicitations and advertisements
     {"do": "forget-arp"}           forget them
     {"do": "framework"}            name and version of the OpenFlow framework
 
@@ -57,7 +58,7 @@ class ArpSighting:
 
     `at` is in seconds since the epoch; `operation` is "request", "reply", or another number;
     `frame_source` is the MAC of the Ethernet header, which an honest sender repeats as `sender_mac`.
-    `serial` counts from 1, over all switches.
+    `serial` counts from 1, over all switches. For neighbour discovery see `arp_log.Arp`.
     """
 
     serial: int
@@ -70,6 +71,7 @@ class ArpSighting:
     sender_mac: str
     target_ip: str
     frame_source: str
+    flags: str = ""
 
 
 Message = dict[str, Any]

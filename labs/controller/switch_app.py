@@ -13,16 +13,24 @@ from typing import Any, ClassVar
 
 from director.control.listener import Listener
 from labs.controller import framework, state_queries, switching
-from labs.controller.arp_log import ETHERTYPE_ARP, Frame, parse_arp, parse_frame
+from labs.controller.arp_log import (
+    ETHERTYPE_ARP,
+    ETHERTYPE_IPV6,
+    Frame,
+    parse_arp,
+    parse_frame,
+    parse_neighbour_discovery,
+)
 from labs.controller.framework import CONNECTED, DISCONNECTED, handles, ofp_event
 from labs.controller.network_state import Connection, NetworkState
 
 
 class SwitchApp(framework.App):
-    """Turns every connected switch into a learning switch, and records ARP."""
+    """Turns every connected switch into a learning switch, and records ARP and neighbour discovery."""
 
     OFP_VERSIONS: ClassVar = [framework.OPENFLOW]
     control_path: ClassVar[str]  # set before the framework makes the one instance
+    ipv6: ClassVar[bool] = False  # the same: whether the lab has IPv6
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -51,7 +59,7 @@ class SwitchApp(framework.App):
             return
         self._state.connected(datapath)
         parser = datapath.ofproto_parser
-        _send(datapath, switching.initial_flows(datapath))
+        _send(datapath, switching.initial_flows(datapath, ipv6=self.ipv6))
         # The replies come in this order: names of the ports, then confirmation of all the above.
         _send(datapath, [parser.OFPPortDescStatsRequest(datapath), parser.OFPBarrierRequest(datapath)])
 
@@ -90,14 +98,14 @@ class SwitchApp(framework.App):
         if connection is None or frame is None:
             return
         port = message.match["in_port"]
-        if frame.ethertype == ETHERTYPE_ARP:
+        if frame.ethertype in _PARSERS:
             self._record(connection, port, frame, message.data)
         self._learn(connection, port, frame)
         out = connection.macs.port_of(frame.dest)
         _send(message.datapath, [switching.packet_out(message.datapath, port, out, message.data)])
 
     def _record(self, connection: Connection, port: int, frame: Frame, data: bytes) -> None:
-        arp = parse_arp(data)
+        arp = _PARSERS[frame.ethertype](data)
         if arp is not None:
             self._state.log.add(time.time(), connection.datapath.id, port, frame.source, arp)
 
@@ -108,6 +116,9 @@ class SwitchApp(framework.App):
                 connection.datapath,
                 switching.learnt_flows(connection.datapath, new.mac, new.port, new.moved_from),
             )
+
+
+_PARSERS = {ETHERTYPE_ARP: parse_arp, ETHERTYPE_IPV6: parse_neighbour_discovery}
 
 
 def _send(datapath: Any, messages: Iterable[Any]) -> None:

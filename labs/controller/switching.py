@@ -1,7 +1,8 @@
 """A learning switch: which MAC address is behind which port, and the OpenFlow 1.3 messages that say so.
 
-    table 0   IPv6                     drop: the labs speak IPv4, and the kernels' IPv6 chatter
-                                       would blur the port counters
+    table 0   IPv6                     drop where the lab has IPv4 only: the kernels' IPv6 chatter would
+                                       blur the port counters; else
+              neighbour discovery      as ARP
               ARP                      to the controller, which records, learns and forwards it
               known (port, source)     go to table 1
               anything else            to the controller: there is a source to learn
@@ -18,7 +19,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from labs.controller.arp_log import ETHERTYPE_ARP, ETHERTYPE_IPV6, is_group
+from labs.controller.arp_log import (
+    ADVERTISEMENT,
+    ETHERTYPE_ARP,
+    ETHERTYPE_IPV6,
+    ICMPV6,
+    SOLICITATION,
+    is_group,
+)
 
 LARGEST = 8192  # addresses of one switch; frames from further ones are forwarded, but not learnt
 
@@ -71,13 +79,21 @@ _LEARN, _FORWARD = 0, 1
 _REST, _KNOWN, _ARP, _DROP = 0, 10, 20, 30  # priorities
 
 
-def initial_flows(datapath: Datapath) -> Iterator[Message]:
-    """Replace all flows of a switch by those that don't depend on any address."""
+def initial_flows(datapath: Datapath, *, ipv6: bool = False) -> Iterator[Message]:
+    """Replace all flows of a switch by those that don't depend on any address.
+
+    With `ipv6` it forwards IPv6, else drops it.
+    """
     ofp, parser = datapath.ofproto, datapath.ofproto_parser
     up = [parser.OFPActionOutput(ofp.OFPP_CONTROLLER, ofp.OFPCML_NO_BUFFER)]
     flood = [parser.OFPActionOutput(ofp.OFPP_FLOOD)]
     yield _delete(datapath, ofp.OFPTT_ALL)
-    yield _add(datapath, _LEARN, _DROP, {"eth_type": ETHERTYPE_IPV6}, [])
+    if ipv6:
+        message = {"eth_type": ETHERTYPE_IPV6, "ip_proto": ICMPV6}
+        for kind in (SOLICITATION, ADVERTISEMENT):
+            yield _add(datapath, _LEARN, _ARP, {**message, "icmpv6_type": kind}, _apply(datapath, up))
+    else:
+        yield _add(datapath, _LEARN, _DROP, {"eth_type": ETHERTYPE_IPV6}, [])
     yield _add(datapath, _LEARN, _ARP, {"eth_type": ETHERTYPE_ARP}, _apply(datapath, up))
     yield _add(datapath, _FORWARD, _REST, {}, _apply(datapath, flood))
     yield _add(datapath, _LEARN, _REST, {}, _apply(datapath, up))

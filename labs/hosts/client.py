@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labs.hosts.host import Host, probe
+from labs.run.packet_table import in_url
 from labs.wait import patient
 from realserver_setup.apply import Result
 
@@ -73,6 +74,7 @@ class Client:
     def __init__(self, host: Host, scratch: Path, vip: str) -> None:
         self.host = host
         self.vip = vip
+        self._site = in_url(vip)
         self._scratch = scratch
         scratch.mkdir(parents=True, exist_ok=True)
 
@@ -82,21 +84,21 @@ class Client:
         One after the other, until one fails. The rest are sent at once, so that time-outs don't add up.
         """
         each = ("-H", "Connection: close")
-        done = self._curl(*each, "--fail-early", f"http://{self.vip}/name?[1-{count}]")
+        done = self._curl(*each, "--fail-early", f"http://{self._site}/name?[1-{count}]")
         names = done.stdout.split()
         tried = len(names) + 1
         if done.exit_code != 0 and tried < count:
-            rest = f"http://{self.vip}/name?[{tried + 1}-{count}]"
+            rest = f"http://{self._site}/name?[{tried + 1}-{count}]"
             names += self._curl(*each, "--parallel", "--parallel-immediate", rest).stdout.split()
         return names
 
     def page(self, path: str, local_port: int) -> Result:
         """Fetch `path` from this local port."""
-        return self._curl("--local-port", str(local_port), f"http://{self.vip}{path}")
+        return self._curl("--local-port", str(local_port), f"http://{self._site}{path}")
 
     def kept_alive(self, count: int) -> tuple[list[str], int]:
         """Request `/name` `count` times on one connection; the names, and how many were opened."""
-        done = self._curl("--write-out", "opened %{num_connects}\n", f"http://{self.vip}/name?[1-{count}]")
+        done = self._curl("--write-out", "opened %{num_connects}\n", f"http://{self._site}/name?[1-{count}]")
         lines = [line.split() for line in done.stdout.splitlines()]
         names = [line[0] for line in lines if len(line) == 1]
         return names, sum(int(line[1]) for line in lines if len(line) == 2)

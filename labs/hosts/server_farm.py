@@ -34,9 +34,20 @@ class ServerFarm:
     listing = files.LISTING
     failing, slow = FAILING, SLOW
 
-    def __init__(self, servers: Sequence[RealServer], evidence: Evidence, *, can_fail: bool = False) -> None:
-        """With `can_fail`, a httpd misbehaves as long as its folder has a file named FAILING or SLOW."""
+    def __init__(
+        self,
+        servers: Sequence[RealServer],
+        evidence: Evidence,
+        *,
+        can_fail: bool = False,
+        versions: tuple[int, ...] = (4,),
+    ) -> None:
+        """With `can_fail`, a httpd misbehaves as long as its folder has a file named FAILING or SLOW.
+
+        `versions` are those of IP that the servers have addresses of.
+        """
         self._can_fail = can_fail
+        self._versions = versions
         self._servers = servers
         self._evidence = evidence
         self.scratch = _HOME / "clients"
@@ -55,18 +66,22 @@ class ServerFarm:
             root = files.make_root(self.root(server.name), server.name, shared.values())
             folder = self._evidence.folder / "servers" / server.name
             ports = (server.http_port, *server.more_ports)
-            self._httpds[server.name] = Httpd(server.name, folder, root, ports, self._can_fail)
+            self._httpds[server.name] = Httpd(
+                server.name, folder, root, ports, self._can_fail, self._versions
+            )
 
-    def start_tunnels(self, hosts: Mapping[str, Host]) -> None:
-        """Start the user-space tunl0 on every real server, and wait until the devices exist."""
-        self._start_daemons(hosts, "tunl0", {server.name: {} for server in self._servers})
+    def start_tunnels(self, hosts: Mapping[str, Host], device: str) -> None:
+        """Start the user-space tunnel `device` on every real server, and wait until the devices exist."""
+        self._start_daemons(hosts, "tunl0", {server.name: {"device": device} for server in self._servers})
 
     def start(self, hosts: Mapping[str, Host]) -> None:
         """Start httpd and ftpd on every real server, and wait until all of them listen."""
         for name, httpd in self._httpds.items():
             log = self._evidence.log(f"httpd-{name}")
             self._processes[name] = hosts[name].start(httpd.prepare(), log)
-        self._start_daemons(hosts, "ftpd", {s.name: {"root": str(self.root(s.name))} for s in self._servers})
+        shared = {"versions": self._versions}
+        roots = {server.name: {**shared, "root": str(self.root(server.name))} for server in self._servers}
+        self._start_daemons(hosts, "ftpd", roots)
         for name, httpd in self._httpds.items():
             wait_for(httpd.listens, 60, f"nginx of {name}", BuildFailed)
 

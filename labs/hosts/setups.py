@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from director.core.real_server import Method
-from labs.network import addresses
 from labs.network.addresses import Addressing
 from labs.network.topology import Interface, Node, Role, Topology
 from labs.plan import Plan, RealServer
@@ -22,46 +23,49 @@ from realserver_setup.render import rules_for as rules_script
 
 
 def setups_for(
-    method: Method, topology: Topology, servers: tuple[RealServer, ...], at: Addressing
+    method: Method, topology: Topology, servers: tuple[RealServer, ...], at: Addressing, *, dual: bool = False
 ) -> tuple[Setup, ...]:
-    """One set-up per node, in the order of the topology. Raises InvalidValue."""
+    """One set-up per node, in the order of the topology. Raises InvalidValue.
+
+    `dual`: the nodes have another set-up with their addresses of the other IP version.
+    """
     ports = {server.name: server.http_port for server in servers}
     is_alone = len(topology.directors) == 1
     setups: list[Setup] = []
     for node in topology.nodes:
         if node.role is Role.CLIENT:
-            setups.append(ClientSetup(node.name, interface_of(node.interfaces[0]), addresses.ROUTER_INTERNET))
+            setups.append(ClientSetup(node.name, interface_of(node.interfaces[0]), at.router_internet))
         elif node.role is Role.ROUTER:
-            setups.append(_router(node, topology))
+            setups.append(_router(node, topology, at))
         elif node.role is Role.DIRECTOR:
-            setups.append(_director(method, node, servers, at.vip, is_alone=is_alone))
+            setups.append(_director(method, node, servers, at, is_alone=is_alone))
         else:
-            setups.append(_server(method, node, topology, ports[node.name], at.vip))
-    return tuple(setups)
+            setups.append(_server(method, node, topology, ports[node.name], at))
+    return tuple(replace(setup, dual=True) for setup in setups) if dual else tuple(setups)
 
 
-def _router(node: Node, topology: Topology) -> RouterSetup:
+def _router(node: Node, topology: Topology, at: Addressing) -> RouterSetup:
     """The first router has a route to every site; the routers of the sites have one to the VIP."""
     first = topology.by_role(Role.ROUTER)[0]
     if node is first:
         sites = topology.by_role(Role.ROUTER)[1:]
-        routes = tuple(Route(addresses.site_network(i), site.address) for i, site in enumerate(sites))
+        routes = tuple(Route(at.site_network(i), site.address) for i, site in enumerate(sites))
     else:
-        routes = (Route(addresses.DIRECTOR_NETWORK, addresses.ROUTER_INTERNET),)
+        routes = (Route(at.director_network, at.router_internet),)
     return RouterSetup(node.name, tuple(map(interface_of, node.interfaces)), routes)
 
 
 def _director(
-    method: Method, node: Node, servers: tuple[RealServer, ...], vip: str, *, is_alone: bool
+    method: Method, node: Node, servers: tuple[RealServer, ...], at: Addressing, *, is_alone: bool
 ) -> DirectorSetup:
     outside, *inside = map(interface_of, node.interfaces)
     return DirectorSetup(
         method=method,
         name=node.name,
-        vip=vip,
+        vip=at.vip,
         outside=outside,
         inside=inside[0] if inside else None,
-        gateway=addresses.ROUTER_LAN,
+        gateway=at.router_lan,
         rules=rules_for(servers),
         owns_vip=is_alone,
     )
@@ -74,19 +78,21 @@ def rules_for(servers: tuple[RealServer, ...]) -> tuple[Rule, ...]:
     return (*http, *ftp)
 
 
-def _server(method: Method, node: Node, topology: Topology, http_port: int, vip: str) -> RealServerSetup:
+def _server(
+    method: Method, node: Node, topology: Topology, http_port: int, at: Addressing
+) -> RealServerSetup:
     interface = node.interfaces[0]
     return RealServerSetup(
         method=method,
         name=node.name,
         interface=interface_of(interface),
-        gateway=_gateway(interface, topology),
-        vip=vip,
+        gateway=_gateway(interface, topology, at),
+        vip=at.vip,
         http_port=http_port,
     )
 
 
-def _gateway(interface: Interface, topology: Topology) -> str:
+def _gateway(interface: Interface, topology: Topology, at: Addressing) -> str:
     """The router on the server's own network, or the director in VS-NAT, which has none.
 
     Of two directors, the active one has an address for it.
@@ -99,7 +105,7 @@ def _gateway(interface: Interface, topology: Topology) -> str:
             if other.switch == interface.switch
         ]
         if found:
-            return found[0].address if len(found) == 1 else addresses.DIRECTOR_INSIDE
+            return found[0].address if len(found) == 1 else at.director_inside
     raise ValueError(f"{interface.node} has no gateway on {interface.switch}")
 
 

@@ -46,7 +46,7 @@ SETTINGS = {  # setting that can disable user namespaces: the value that does
 def require(programs: dict[str, str] | None = None) -> None:
     """Raise Unable, with one sentence, if a lab can't be built here."""
     require_programs(PROGRAMS if programs is None else programs)
-    load_modules_if_root("openvswitch", "ipip", "tun")
+    load_modules_if_root("openvswitch", "ipip", "ip6_tunnel", "tun")
     limits.require()
     if os.geteuid():
         _require_user_namespaces()
@@ -61,6 +61,8 @@ def require_for(options: LabOptions) -> None:
         engines.require(options.engine)
     except EngineError as error:
         raise Unable(str(error)) from None
+    if options.family != 4 and not (SYSCTLS / "net/ipv6").exists():
+        raise Unable(f"--family {options.family}: this kernel has no IPv6: start it without ipv6.disable=1.")
     if options.impaired and not has_netem():
         raise Unable(
             "--delay and --loss need the kernel's netem (module sch_netem), which this kernel lacks: "
@@ -83,12 +85,12 @@ def has_kernel_datapath() -> bool:
     return Path("/sys/module/openvswitch").exists()
 
 
-def has_kernel_tunl0() -> bool:
-    """Whether new network namespaces get a tunl0 from the kernel. Call it in a sandbox, which is one.
+def has_kernel_tunnel(device: str) -> bool:
+    """Whether new network namespaces get this device from the kernel. Call it in a sandbox, which is one.
 
     The module alone does not say: net.core.fb_tunnels_only_for_init_net can keep tunl0 out of them.
     """
-    return Path("/proc/sys/net/ipv4/conf/tunl0").exists()
+    return (SYSCTLS / "net/ipv6/conf" / device).exists() or (SYSCTLS / "net/ipv4/conf" / device).exists()
 
 
 def load_modules_if_root(*names: str) -> None:

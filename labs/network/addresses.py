@@ -6,14 +6,22 @@
                                       have .251 and .252, and the active one has .1 as well
     remote sites    192.0.2.0/24      eight networks of 32 addresses for VS-TUN, router first
 
+In IPv6 each has a twin: its prefix (of RFC 3849 for what is public) has the IPv4 network in hexadecimal, and
+its last number is written with the same digits.
+
+    the Internet    2001:db8:c633:64::/64    clients ::101 .., site routers ::11 .., r0 ::254
+    director's LAN  2001:db8:cb00:71::/64    VIP ::1, directors ::2 and ::3, real servers ::11 .., r0 ::254
+    private net     fd00:ac10::/64           director ::1, real servers ::2 ..
+    remote sites    2001:db8:c000:200::/64   2001:db8:c000:220::/64 and so on, router ::1
+
 Numbers only: which lab has which node is in labs/vs_*. `PUBLISHED` are the addresses above; another
 `Addressing` shifts some of them, so that no two students have the same lab.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from ipaddress import IPv4Address
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 VIP = "203.0.113.1"
 DIP = "203.0.113.2"
@@ -55,42 +63,141 @@ def site_uplink(site: int) -> str:
 
 
 def mac_of(address: str) -> str:
-    """A locally administered MAC with `address` in its last four bytes."""
-    return "02:00:" + IPv4Address(address).packed.hex(":")
+    """A locally administered MAC with `address`, or the IPv4 twin of it, in its last four bytes."""
+    return "02:00:" + IPv4Address(_ipv4_twin(address) if ":" in address else address).packed.hex(":")
+
+
+def link_local(mac: str) -> str:
+    """The link-local address that the kernel gives the interface with this MAC (RFC 4291, appendix A)."""
+    first, *rest = bytes.fromhex(mac.replace(":", ""))
+    identifier = bytes([first ^ 2, *rest[:2], 0xFF, 0xFE, *rest[2:]])
+    return str(IPv6Address(bytes.fromhex("fe80") + bytes(6) + identifier))
+
+
+# ---- IPv6 ----
+
+PREFIX6 = 64
+_SITES = (192, 0, 2)  # the networks of the remote sites, by their first three octets
+_PRIVATE = (172, 16, 0)
+
+
+def ipv6_twin(address: str) -> str:
+    """The address of a node in IPv6, where `address` is that in IPv4."""
+    *network, host = IPv4Address(address).packed
+    site = 0
+    if tuple(network) == _SITES:
+        site, host = host - host % _SITE_SIZE, host % _SITE_SIZE
+    high, low = network[0] << 8 | network[1], network[2]
+    if tuple(network) == _PRIVATE:
+        return str(IPv6Address(f"fd00:{high:x}::{host}"))
+    if tuple(network) == _SITES:
+        low = low << 8 | site
+    return str(IPv6Address(f"2001:db8:{high:x}:{low:x}::{host}"))
+
+
+def _ipv4_twin(address: str) -> str:
+    """The inverse: the address in IPv4 whose twin is `address`."""
+    words = [int(word, 16) for word in IPv6Address(address).exploded.split(":")]
+    host = int(f"{words[7]:x}")
+    if words[0] == 0xFD00:
+        return str(IPv4Address(bytes([words[1] >> 8, words[1] & 0xFF, 0, host])))
+    low, site = (words[3] >> 8, words[3] & 0xFF) if words[3] >> 8 else (words[3], 0)
+    return str(IPv4Address(bytes([words[2] >> 8, words[2] & 0xFF, low, site + host])))
 
 
 @dataclass(frozen=True, slots=True)
 class Addressing:
-    """The addresses that may differ between labs; `clients` and `servers` are offsets of their numbers."""
+    """The addresses that may differ between labs; `clients` and `servers` are offsets of their numbers.
+
+    `version` is that of IP, 4 or 6; `vip` and `dip` are addresses of this version.
+    """
 
     vip: str = VIP
     dip: str = DIP
     clients: int = 0
     servers: int = 0
+    version: int = 4
+
+    def in_ipv6(self) -> Addressing:
+        """The twins of these addresses, if they are of IPv4."""
+        if self.version == 6:
+            return self
+        return replace(self, vip=ipv6_twin(self.vip), dip=ipv6_twin(self.dip), version=6)
+
+    def _twin(self, address: str) -> str:
+        """`address`, or its twin."""
+        return address if self.version == 4 else ipv6_twin(address)
 
     def director(self, number: int) -> str:
         """The DIP of director `number`, counted from 1, where there are two."""
         return _plus(self.dip, number - 1)
 
+    def paired_director(self, number: int) -> str:
+        """The address of director 1 or 2 on the network that both share."""
+        return self._twin(paired_director(number))
+
     def client(self, number: int) -> str:
         """The address of client `number`, counted from 1."""
-        return _plus("198.51.100.100", number + self.clients)
+        return self._twin(_plus("198.51.100.100", number + self.clients))
 
     def private_server(self, number: int) -> str:
         """VS-NAT: real server `number`, from 1, starting at 172.16.0.2 as in the published example."""
-        return _plus(DIRECTOR_INSIDE, number + self.servers)
+        return self._twin(_plus(DIRECTOR_INSIDE, number + self.servers))
 
     def lan_server(self, number: int) -> str:
         """VS-DR: real server `number`, counted from 1, on the director's own segment."""
-        return _plus("203.0.113.10", number + self.servers)
+        return self._twin(_plus("203.0.113.10", number + self.servers))
 
     def site_server(self, number: int) -> str:
         """VS-TUN: real server `number`, counted from 1, in the network of its site."""
-        return _plus(site_router(site_of(number)), 1 + (number - 1) // SITES + self.servers)
+        first = site_router(site_of(number))
+        return self._twin(_plus(first, 1 + (number - 1) // SITES + self.servers))
+
+    @property
+    def router_internet(self) -> str:
+        return self._twin(ROUTER_INTERNET)
+
+    @property
+    def router_lan(self) -> str:
+        return self._twin(ROUTER_LAN)
+
+    @property
+    def director_inside(self) -> str:
+        """VS-NAT: the gateway of the real servers."""
+        return self._twin(DIRECTOR_INSIDE)
+
+    @property
+    def director_network(self) -> str:
+        """The director's LAN, as address/prefix."""
+        return self._network(DIRECTOR_NETWORK)
+
+    def site_router(self, site: int) -> str:
+        """VS-TUN: the router's address on the network of `site`."""
+        return self._twin(site_router(site))
+
+    def site_network(self, site: int) -> str:
+        """VS-TUN: the network of `site`, as address/prefix."""
+        return self._network(site_network(site))
+
+    def site_uplink(self, site: int) -> str:
+        """VS-TUN: the address of the site's router on the Internet."""
+        return self._twin(site_uplink(site))
+
+    def _network(self, network: str) -> str:
+        return network if self.version == 4 else f"{ipv6_twin(network.partition('/')[0])}/{PREFIX6}"
+
+    @property
+    def prefix(self) -> int:
+        return PREFIX if self.version == 4 else PREFIX6
+
+    @property
+    def site_prefix(self) -> int:
+        """VS-TUN: the prefix length of a site's network."""
+        return SITE_PREFIX if self.version == 4 else PREFIX6
 
 
 def _plus(address: str, offset: int) -> str:
-    return str(IPv4Address(address) + offset)
+    return str(ip_address(address) + offset)
 
 
 PUBLISHED = Addressing()

@@ -99,14 +99,14 @@ def make_node(name: str, role: Role, *ports: tuple[str, str, int]) -> Node:
 
 def common_nodes(at: Addressing, *director_inside: tuple[str, str, int]) -> tuple[Node, ...]:
     """Clients, router and director; `director_inside` are further ports of the director."""
-    prefix = addresses.PREFIX
+    prefix = at.prefix
     return (
         *(make_node(f"c{n}", Role.CLIENT, (INTERNET, at.client(n), prefix)) for n in (1, 2)),
         make_node(
             "r0",
             Role.ROUTER,
-            (INTERNET, addresses.ROUTER_INTERNET, prefix),
-            (LAN, addresses.ROUTER_LAN, prefix),
+            (INTERNET, at.router_internet, prefix),
+            (LAN, at.router_lan, prefix),
         ),
         make_node("d", Role.DIRECTOR, (LAN, at.dip, prefix), *director_inside),
     )

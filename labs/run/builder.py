@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from director.core.real_server import Method
 from labs.hosts.client import Client
 from labs.hosts.server_farm import ServerFarm
 from labs.machine import capabilities
@@ -22,7 +21,7 @@ from labs.run.processes import Capture, ControllerProcess, DirectorProcess
 from labs.run.running import RunningLab
 from labs.terminal.reporter import ConsoleReporter
 from realserver_setup.apply import apply, apply_all
-from realserver_setup.build import TUNNEL, DirectorSetup, Setup
+from realserver_setup.build import MODULES, DirectorSetup, Setup
 from realserver_setup.render import Script, name_for, scripts_for
 
 
@@ -54,11 +53,11 @@ class Builder:
         self._reporter = reporter
         self.notes: list[str] = []
         self._kernel_datapath = capabilities.has_kernel_datapath()
-        self._kernel_tunl0 = capabilities.has_kernel_tunl0()
+        versions = tuple(part.version for part in plan.parts)
         self._network = Network(plan.topology, self._kernel_datapath and not userspace_switches, evidence)
         self._switch = OpenVSwitch(evidence.logs)
-        self._controller = ControllerProcess(options.controller, evidence)
-        self._farm = ServerFarm(plan.servers, evidence, can_fail=bool(plan.pair))
+        self._controller = ControllerProcess(options.controller, evidence, ipv6=6 in versions)
+        self._farm = ServerFarm(plan.servers, evidence, can_fail=bool(plan.pair), versions=versions)
         self._capture = Capture(evidence)
         self._directors: list[DirectorProcess] = []
 
@@ -90,7 +89,7 @@ class Builder:
         self._reporter.title(
             plan.title,
             (
-                f"{servers}, scheduler {options.scheduler}, engine {options.engine}",
+                f"{servers}, scheduler {options.scheduler}, engine {options.engine}{_FAMILIES[plan.family]}",
                 f"evidence in {self._evidence.folder}",
             ),
         )
@@ -98,12 +97,17 @@ class Builder:
             self._note("This kernel has no openvswitch module: switching with OVS's userspace datapath.")
         if options.impaired:
             self._note(f"Distant clients: {' '.join(netem_options(options)[1:])}, each way.")
-        if plan.method is Method.TUN:
+        for tunnel in self._tunnels:
             self._note(
-                "tunl0 is the kernel's."
-                if self._kernel_tunl0
-                else "tunl0 is a user-space program: this kernel has no ipip module."
+                f"{tunnel} is the kernel's."
+                if capabilities.has_kernel_tunnel(tunnel)
+                else f"{tunnel} is a user-space program: this kernel has no {MODULES[tunnel]} module."
             )
+
+    @property
+    def _tunnels(self) -> list[str]:
+        """The devices that tunnels end at on the real servers."""
+        return [part.tunnel for part in self._plan.parts if part.tunnel]
 
     def _note(self, text: str) -> None:
         self.notes.append(text)
@@ -124,7 +128,9 @@ class Builder:
         self._directors = list(self._processes())
         self._write(*(script for one in self._directors for script in one.scripts), *self._rendered())
         for director, setup in zip(self._directors, self._director_setups(), strict=True):
-            apply(self._script_of(setup), director.host)
+            for one in (setup, setup.second):
+                if one is not None:
+                    apply(self._script_of(one), director.host)
             director.start(self._scripts[director.script.name])
         self._controller.wait()
 
@@ -140,18 +146,21 @@ class Builder:
             yield PairedDirector(setup, self._network, self._options, self._evidence, self._scripts)
 
     def _set_up(self) -> None:
-        """Run the scripts of all other nodes."""
-        if self._plan.method is Method.TUN and not self._kernel_tunl0:
-            self._farm.start_tunnels(self._network.hosts)
+        """Run the scripts of all other nodes, those with IPv6 of a lab with both versions last."""
+        for tunnel in self._tunnels:
+            if not capabilities.has_kernel_tunnel(tunnel):
+                self._farm.start_tunnels(self._network.hosts, tunnel)
         if self._options.impaired:
             for client in self._plan.nodes(Role.CLIENT):
                 impair(self._network, client.interfaces[0], self._options)
-        others = (setup for setup in self._plan.setups if not isinstance(setup, DirectorSetup))
-        apply_all((self._script_of(setup), self._network.hosts[setup.name]) for setup in others)
+        for part in self._plan.parts:
+            others = (setup for setup in part.setups if not isinstance(setup, DirectorSetup))
+            apply_all((self._script_of(setup), self._network.hosts[setup.name]) for setup in others)
 
     def _rendered(self) -> Iterator[Script]:
-        for setup in self._plan.setups:
-            yield from scripts_for(setup).values()
+        for part in self._plan.parts:
+            for setup in part.setups:
+                yield from scripts_for(setup).values()
 
     def _write(self, *scripts: Script) -> None:
         for script in filter(None, map(self._alter, scripts)):
@@ -169,9 +178,8 @@ class Builder:
 
     def _start_servers(self) -> None:
         if self._captures:
-            plan = self._plan
-            tunnel = TUNNEL if plan.method is Method.TUN else ""
-            pcapng.describe(self._evidence.pcaps, plan.title, plan.topology, plan.vip, tunnel)
+            networks = [pcapng.Network(part.topology, part.vip, part.tunnel) for part in self._plan.parts]
+            pcapng.describe(self._evidence.pcaps, self._plan.title, networks)
         for node in self._plan.topology.nodes if self._captures else ():
             self._capture.start(self._network.hosts[node.name], self._captured(node))
         self._farm.start(self._network.hosts)
@@ -179,8 +187,8 @@ class Builder:
 
     def _captured(self, node: Node) -> dict[str, str]:
         names = {interface.name: interface.name for interface in node.interfaces}
-        if node.role is Role.SERVER and self._plan.method is Method.TUN:
-            names[f"{node.name}-{TUNNEL}"] = TUNNEL
+        if node.role is Role.SERVER:
+            names |= {f"{node.name}-{tunnel}": tunnel for tunnel in self._tunnels}
         return names
 
     def _wait(self) -> None:
@@ -214,13 +222,19 @@ class Builder:
             other.make_available()
 
     def _running(self) -> RunningLab:
+        running, *second = (self._part(part) for part in self._plan.parts)
+        running.second = second[0] if second else None
+        return running
+
+    def _part(self, part: Plan) -> RunningLab:
+        """The lab for the checks of one version of IP."""
         hosts = self._network.hosts
         clients = tuple(
-            Client(hosts[node.name], self._farm.scratch / node.name, self._plan.vip)
-            for node in self._plan.nodes(Role.CLIENT)
+            Client(hosts[node.name], self._farm.scratch / node.name, part.vip)
+            for node in part.nodes(Role.CLIENT)
         )
         return RunningLab(
-            plan=self._plan,
+            plan=part,
             options=self._options,
             network=self._network,
             clients=clients,
@@ -229,3 +243,6 @@ class Builder:
             farm=self._farm,
             evidence=self._evidence,
         )
+
+
+_FAMILIES = {4: "", 6: ", IPv6", 46: ", IPv4 and IPv6"}  # in the second line of what a lab prints

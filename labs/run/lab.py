@@ -13,7 +13,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from subprocess import TimeoutExpired
@@ -122,7 +122,7 @@ def run(
         if watch:
             watch.start(running)
         _break(running, faults)
-        results = _check(running, reporter, chosen or checks.of(running.plan, options))
+        results = _check(running, reporter, chosen or checks.of(plan, options))
         counted, lost = _connections(running)
         report = _report(running, (*results, *lost), counted, reporter, notes, began)
         reporter.result(report, plan.topology.names_of_macs)
@@ -186,12 +186,15 @@ def _break(running: RunningLab, faults: Sequence[Fault]) -> None:
 def _check(
     running: RunningLab, reporter: ConsoleReporter, chosen: Sequence[checks.CheckFunction]
 ) -> tuple[tuple[str, Check], ...]:
-    """The results of the checks, each with its subject."""
+    """The results of the checks, each with its subject; all in each version of IP."""
     results: list[tuple[str, Check]] = []
-    with reporter.step("checks", of=len(chosen)) as progress:
-        for check in chosen:
-            found = progress.timed(check.__name__, partial(_results, check, running))
-            results += ((checks.subject(check), result) for result in found)
+    with reporter.step("checks", of=len(chosen) * len(running.parts)) as progress:
+        for part in running.parts:
+            version, label = part.plan.version, "IPv6: " if part is running.second else ""
+            for check in chosen:
+                found = progress.timed(f"{label}{check.__name__}", partial(_results, check, part))
+                subject = f"{label}{checks.subject(check, version)}"
+                results += ((subject, replace(one, name=f"{label}{one.name}")) for one in found)
     return tuple(results)
 
 
@@ -239,7 +242,8 @@ def _report(
         ServerReport(
             server.name, server.address, server.weight, counted.get((server.address, server.http_port), 0)
         )
-        for server in running.plan.servers
+        for part in running.parts
+        for server in part.plan.servers
     )
     return Report(
         plan=running.plan,
@@ -247,9 +251,9 @@ def _report(
         scheduler=running.options.scheduler,
         servers=servers,
         results=results,
-        packets=tuple(running.packets),
+        packets=tuple(row for part in running.parts for row in part.packets),
         seconds={**reporter.seconds, "total": time.monotonic() - began},
         notes=tuple(notes),
         folder=running.evidence.folder,
-        failures=tuple(running.failures),
+        failures=tuple(failure for part in running.parts for failure in part.failures),
     )

@@ -18,6 +18,9 @@ from labs.network.addresses import PUBLISHED, Addressing
 
 T = TypeVar("T")
 
+BOTH = 46  # IPv4 and IPv6
+FAMILIES = (4, 6, BOTH)
+_IPV4 = FAMILIES[0]
 MOST_SERVERS = 200
 MOST_DELAY = 2000  # milliseconds
 MOST_LOSS = 20  # percent; the checks of a lab still end in time
@@ -69,6 +72,7 @@ class LabOptions:
     cli: bool = option(False, "Keep the lab running after the checks, at Mininet's prompt.")
     show_scripts: bool = option(False, "Print the set-up scripts without running them.")
     large: bool = option(False, "Transfer 10 MB files as well.")
+    family: int = option(4, "IP version: 4 (default), 6, or 46 for a VIP of each.")
     dialect: str = option("1999", "Commands of the set-up scripts: 1999 (default) or iproute2.")
     controller: str = option("auto", "OpenFlow framework: auto (default), ryu or os-ken.")
     delay: float = option(0.0, "Delay in milliseconds to and from the clients (needs the kernel's netem).")
@@ -88,6 +92,8 @@ class LabOptions:
             raise BadRequest(f"--servers {self.servers}: a lab has 1 to {MOST_SERVERS} real servers.")
         _require_known("--engine", self.engine, engines.names())
         _require_known("--scheduler", self.scheduler, schedulers.names())
+        if self.family not in FAMILIES:
+            raise BadRequest(f"--family {self.family}: choose 4, 6 or {BOTH} (a VIP of each).")
         _require_known("--dialect", self.dialect, ("1999", "iproute2"))
         _require_known("--controller", self.controller, ("auto", "ryu", "os-ken"))
         _require_range("--delay", self.delay, MOST_DELAY, "milliseconds")
@@ -98,6 +104,11 @@ class LabOptions:
     def viewing(self) -> ViewOptions:
         """Raises BadRequest."""
         return ViewOptions(self.view, self.view_only, self.view_host, self.view_port)
+
+    @property
+    def dual(self) -> bool:
+        """Whether the lab has both versions of IP."""
+        return self.family == BOTH
 
     @property
     def impaired(self) -> bool:
@@ -123,6 +134,10 @@ class HaOptions(LabOptions):
         LabOptions.__post_init__(self)
         if self.servers < _LEAST:
             raise BadRequest(f"--servers {self.servers}: lab-ha has {_LEAST} to {MOST_SERVERS} real servers.")
+        if self.family != _IPV4:
+            raise BadRequest(
+                f"--family {self.family}: lab-ha has IPv4 only; lab-nat, lab-tun and lab-dr have IPv6."
+            )
         _require_known("--method", self.method, METHODS)
         _require_known("--takeover", self.takeover, tuple(TAKEOVERS))
         if self.advert_interval % _STEP or not _STEP <= self.advert_interval <= _LONGEST:

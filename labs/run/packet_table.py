@@ -19,9 +19,22 @@ REQUEST, REPLY = b"GET /index.html", b"HTTP/1.1 200"
 Place = tuple[str, int]  # an interface, and where in its capture a packet's record begins
 
 
+def endpoint(address: str, port: int) -> str:
+    """`address:port`, with brackets around an IPv6 address."""
+    return f"{in_url(address)}:{port}"
+
+
+def in_url(address: str) -> str:
+    """The address as the host of a URL (RFC 3986): in brackets if it is of IPv6.
+
+    That of IPv4 may have its port already.
+    """
+    return f"[{address}]" if address.count(":") > 1 else address
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One packet of the table; endpoints are `address:port`, or None if the method has no such column."""
+    """One packet of the table; endpoints are as `endpoint` writes them, or None without such a column."""
 
     packet: str
     source: str
@@ -85,8 +98,8 @@ def _row(frame: Frame, expected: Row) -> Row:
     with_macs = expected.source_mac is not None
     return Row(
         packet=expected.packet,
-        source=f"{source}:{frame.source_port}",
-        dest=f"{dest}:{frame.dest_port}",
+        source=endpoint(source, frame.source_port),
+        dest=endpoint(dest, frame.dest_port),
         data=frame.payload.split(b"\r\n")[0].decode("latin-1")[: len(expected.data)],
         outer_source=outer_source,
         outer_dest=outer_dest,
@@ -98,8 +111,8 @@ def _row(frame: Frame, expected: Row) -> Row:
 MAGIC = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">"}  # pcap in microseconds, by byte order
 FILE_HEADER, _RECORD_HEADER = 24, 16  # bytes
 _DLT_ETHERNET = 1  # any other interface of a lab is a tunnel: IP without a link layer
-_ETHERTYPE_IP = 0x0800
-_IPIP, _TCP = 4, 6  # protocol numbers
+_ETHERTYPES = {0x0800: 4, 0x86DD: 41}  # of both IP versions, and their protocol numbers inside a tunnel
+_IPIP, _IPV6, _TCP = 4, 41, 6  # protocol numbers
 _OFFSET = 0x1FFF  # of a fragment, in the flags' field
 
 
@@ -162,26 +175,47 @@ def _order(content: bytes) -> str:
 
 
 def _dissect(raw: bytes, ethernet: bool) -> Frame | None:
-    """None unless it is a complete TCP segment over IPv4."""
+    """None unless it is a complete TCP segment over IP, without extension headers."""
     macs: tuple[str | None, str | None] = (None, None)
     try:
+        protocol = _IPV6 if raw[0] >> 4 == 6 else _IPIP
         if ethernet:
-            if struct.unpack_from("!H", raw, 12)[0] != _ETHERTYPE_IP:
-                return None
+            protocol = _ETHERTYPES.get(struct.unpack_from("!H", raw, 12)[0], 0)
             macs = (raw[6:12].hex(":"), raw[:6].hex(":"))
             raw = raw[14:]
         addresses = []
-        protocol = _IPIP
-        while protocol == _IPIP:
-            total, fragment, protocol = struct.unpack_from("!H2xHxB", raw, 2)
-            if fragment & _OFFSET or raw[0] >> 4 != 4:
+        while protocol in _HEADERS:
+            header = _HEADERS[protocol](raw)
+            if header is None:
                 return None
-            addresses.append((socket.inet_ntoa(raw[12:16]), socket.inet_ntoa(raw[16:20])))
-            raw = raw[(raw[0] & 15) * 4 : total]
+            ends, protocol, raw = header
+            addresses.append(ends)
         if protocol != _TCP:
             return None
         source_port, dest_port = struct.unpack_from("!HH", raw)
         payload = raw[(raw[12] >> 4) * 4 :]
-    except (struct.error, IndexError, OSError):
+    except (struct.error, IndexError, OSError, ValueError):
         return None
     return Frame(*macs, tuple(addresses), source_port, dest_port, payload)
+
+
+Header = tuple[tuple[str, str], int, bytes]  # source and destination, the protocol of what follows, and that
+
+
+def _ipv4(raw: bytes) -> Header | None:
+    total, fragment, protocol = struct.unpack_from("!H2xHxB", raw, 2)
+    if fragment & _OFFSET or raw[0] >> 4 != 4:
+        return None
+    ends = socket.inet_ntoa(raw[12:16]), socket.inet_ntoa(raw[16:20])
+    return ends, protocol, raw[(raw[0] & 15) * 4 : total]
+
+
+def _ipv6(raw: bytes) -> Header | None:
+    length, protocol = struct.unpack_from("!HB", raw, 4)
+    if raw[0] >> 4 != 6:
+        return None
+    source, dest = (socket.inet_ntop(socket.AF_INET6, raw[at : at + 16]) for at in (8, 24))
+    return (source, dest), protocol, raw[40 : 40 + length]
+
+
+_HEADERS = {_IPIP: _ipv4, _IPV6: _ipv6}

@@ -18,9 +18,10 @@ from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 from itertools import starmap
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from labs.network.topology import INTERNET, LAN, PRIVATE, Node, Role, Topology
+from labs.network.addresses import link_local
+from labs.network.topology import INTERNET, LAN, PRIVATE, Role, Topology
 from labs.run.packet_table import Hop, Place, link_type, locate, records
 
 FILE, ABOUT, TABLE = "lab.pcapng", "about.json", "packet-table.json"
@@ -45,28 +46,53 @@ class About:
     interfaces: Mapping[str, tuple[str, str]]
 
 
-def describe(pcaps: Path, title: str, topology: Topology, vip: str, tunnel: str = "") -> None:
-    """Write what `merge` needs to know beside the captures; `tunnel`: the device of real servers, if any."""
-    names = {**{one.address: one.node for one in topology.interfaces}, vip: "VIP"}
-    interfaces = dict(entry for node in topology.nodes for entry in _described(node, tunnel))
+class Network(NamedTuple):
+    """A lab's network in one version of IP; `tunnel`: the device of real servers, if any."""
+
+    topology: Topology
+    vip: str
+    tunnel: str = ""
+
+
+def describe(pcaps: Path, title: str, networks: Sequence[Network]) -> None:
+    """Write what `merge` needs to know beside the captures, in each version of IP that the lab has."""
+    names = dict(entry for network in networks for entry in _names(network))
+    interfaces = dict(_interfaces(networks))
     (pcaps / ABOUT).write_text(json.dumps(asdict(About(title, names, interfaces)), indent=1) + "\n")
 
 
-def _described(node: Node, tunnel: str) -> Iterator[tuple[str, tuple[str, str]]]:
-    for one in node.interfaces:
-        where = SWITCHES.get(one.switch, f"switch {one.switch}")
-        yield one.name, (f"{node.role.value} {node.name}, {one.address}, on {where}", one.mac)
-    if tunnel and node.role is Role.SERVER:
-        yield f"{node.name}-{tunnel}", (f"{node.role.value} {node.name}, what comes out of the tunnel", "")
+def _names(network: Network) -> Iterator[tuple[str, str]]:
+    """In IPv6, neighbour discovery has link-local addresses as well."""
+    for one in network.topology.interfaces:
+        yield one.address, one.node
+        if ":" in network.vip:
+            yield link_local(one.mac), one.node
+    yield network.vip, "VIP"
+
+
+def _interfaces(networks: Sequence[Network]) -> Iterator[tuple[str, tuple[str, str]]]:
+    for nodes in zip(*(network.topology.nodes for network in networks), strict=True):
+        node = nodes[0]
+        for plugs in zip(*(twin.interfaces for twin in nodes), strict=True):
+            one, addresses = plugs[0], " and ".join(plug.address for plug in plugs)
+            where = SWITCHES.get(one.switch, f"switch {one.switch}")
+            yield one.name, (f"{node.role.value} {node.name}, {addresses}, on {where}", one.mac)
+        for network in networks:
+            if network.tunnel and node.role is Role.SERVER:
+                device = f"{node.name}-{network.tunnel}"
+                yield device, (f"{node.role.value} {node.name}, what comes out of the tunnel", "")
 
 
 def mark(pcaps: Path, hops: Sequence[Hop], client_port: int, macs: Mapping[str, str]) -> None:
-    """Note where the packets of the packet table are, for their comments in the merged capture."""
+    """Note where the packets of the packet table are, for their comments in the merged capture.
+
+    Those of an earlier table stay.
+    """
     places = locate(pcaps, hops, client_port, macs)
     found = [
         [*place, hop.expected.packet] for hop, place in zip(hops, places, strict=True) if place is not None
     ]
-    (pcaps / TABLE).write_text(json.dumps(found) + "\n")
+    (pcaps / TABLE).write_text(json.dumps(_marks(pcaps / TABLE) + found) + "\n")
 
 
 def merge(pcaps: Path, target: Path) -> tuple[int, int]:
@@ -88,8 +114,12 @@ def merge(pcaps: Path, target: Path) -> tuple[int, int]:
 
 
 def _comments(table: Path) -> dict[Place, str]:
-    marks: list[Any] = json.loads(table.read_text()) if table.exists() else []
-    return {(interface, at): f"packet table: {packet}" for interface, at, packet in marks}
+    return {(interface, at): f"packet table: {packet}" for interface, at, packet in _marks(table)}
+
+
+def _marks(table: Path) -> list[Any]:
+    found: list[Any] = json.loads(table.read_text()) if table.exists() else []
+    return found
 
 
 # ---- the format ----

@@ -96,8 +96,8 @@ SOCKET = "/run/lvs-controller.sock"
 class ControllerProcess:
     """`client` queries it for counters and ARP packets once `wait` has returned."""
 
-    def __init__(self, framework: str, evidence: Evidence) -> None:
-        self._framework = framework
+    def __init__(self, framework: str, evidence: Evidence, *, ipv6: bool = False) -> None:
+        self._options = ["--framework", framework, *(["--ipv6"] if ipv6 else [])]
         self._log = evidence.log("controller")
         self._daemon: Daemon | None = None
         self.client = ControllerClient(SOCKET)
@@ -114,7 +114,7 @@ class ControllerProcess:
         ]
         with self._log.open("ab") as log:
             process = subprocess.Popen(
-                [*command, "--framework", self._framework],
+                [*command, *self._options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -127,7 +127,7 @@ class ControllerProcess:
         self._daemon.wait(Path(SOCKET).exists, "the controller's control socket")
 
 
-_SNAPLEN = "192"  # bytes: Ethernet, IPIP, IP and TCP with options are 94
+_SNAPLEN = "192"  # bytes: Ethernet, IPIP, IP and TCP with options are 94, of IPv6 154
 
 
 class Capture:

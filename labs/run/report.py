@@ -73,6 +73,7 @@ class Report:
             "lab": self.plan.lab,
             "engine": self.engine,
             "scheduler": self.scheduler,
+            "family": self.plan.family,
             "ok": self.ok,
             "seconds": {step: round(seconds, 3) for step, seconds in self.seconds.items()},
             "servers": [asdict(server) for server in self.servers],

@@ -30,6 +30,12 @@ class RunningLab:
     evidence: Evidence
     packets: list[Row | None] = field(default_factory=list)  # the packet table, once observed
     failures: list[Failure] = field(default_factory=list)  # what was measured while something failed
+    second: RunningLab | None = None  # the same lab, for checks of IPv6, where it has both IP versions
+
+    @property
+    def parts(self) -> tuple[RunningLab, ...]:
+        """The lab for checks of each version of IP."""
+        return (self, self.second) if self.second else (self,)
 
     @property
     def director(self) -> DirectorProcess:

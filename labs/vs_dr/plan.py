@@ -13,12 +13,11 @@ from functools import partial
 
 from director.core.real_server import Method
 from labs.hosts.setups import setups_for
-from labs.network import addresses
-from labs.network.addresses import Addressing
+from labs.network.addresses import Addressing, mac_of
 from labs.network.topology import LAN, Interface, Role, Topology, common_nodes, make_node
 from labs.plan import Plan, RealServer, replicas
 from labs.run.options import LabOptions
-from labs.run.packet_table import Hop, Row
+from labs.run.packet_table import Hop, Row, endpoint
 
 
 def plan(options: LabOptions) -> Plan:
@@ -28,7 +27,7 @@ def plan(options: LabOptions) -> Plan:
     topology = Topology(
         (
             *common_nodes(at),
-            *(make_node(s.name, Role.SERVER, (LAN, s.address, addresses.PREFIX)) for s in servers),
+            *(make_node(s.name, Role.SERVER, (LAN, s.address, at.prefix)) for s in servers),
         )
     )
     return Plan(
@@ -37,7 +36,7 @@ def plan(options: LabOptions) -> Plan:
         method=Method.DR,
         topology=topology,
         servers=servers,
-        setups=setups_for(Method.DR, topology, servers, at),
+        setups=setups_for(Method.DR, topology, servers, at, dual=options.dual),
         hops=partial(hops, at),
         replies_through_director=False,
         addresses=at,
@@ -46,10 +45,8 @@ def plan(options: LabOptions) -> Plan:
 
 def hops(at: Addressing, server: RealServer, client: Interface, port: int) -> tuple[Hop, ...]:
     """The packets of a connection from `port` of `client` on the director's segment."""
-    cip, vip = f"{client.address}:{port}", f"{at.vip}:80"
-    router, director, real = (
-        addresses.mac_of(address) for address in (addresses.ROUTER_LAN, at.dip, server.address)
-    )
+    cip, vip = endpoint(client.address, port), endpoint(at.vip, 80)
+    router, director, real = map(mac_of, (at.router_lan, at.dip, server.address))
     request, reply = "GET /index.html", "HTTP/1.1 200 OK"
     return (
         Hop("r0-eth1", True, Row("request", cip, vip, request, source_mac=router, dest_mac=director)),

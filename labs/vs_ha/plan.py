@@ -17,7 +17,7 @@ from dataclasses import replace
 from director.core.real_server import Method
 from director.core.transaction import FTP_PERSISTENCE
 from labs.hosts.setups import interface_of, setups_for
-from labs.network import addresses
+from labs.network.addresses import Addressing
 from labs.network.topology import LAN, PRIVATE, Interface, Node, Role, Topology, make_node
 from labs.plan import Plan, RealServer, plan_for
 from labs.run.options import HaOptions, LabOptions
@@ -39,13 +39,13 @@ def plan(options: LabOptions) -> Plan:
         make_node(
             f"d{number}",
             Role.DIRECTOR,
-            (LAN, at.director(number), addresses.PREFIX),
-            (_PAIR[method], addresses.paired_director(number), addresses.PREFIX),
+            (LAN, at.director(number), at.prefix),
+            (_PAIR[method], at.paired_director(number), at.prefix),
         )
         for number in range(1, _DIRECTORS + 1)
     )
     topology = Topology(tuple(_with_directors(alone.topology.nodes, directors)))
-    setups = setups_for(method, topology, alone.servers, at)
+    setups = setups_for(method, topology, alone.servers, at, dual=options.dual)
     rules = next(setup.rules for setup in setups if isinstance(setup, DirectorSetup))
     return replace(
         alone,
@@ -55,7 +55,7 @@ def plan(options: LabOptions) -> Plan:
         setups=setups,
         hops=_of_first_director(alone.hops),
         pair=tuple(
-            _availability(directors, number, method, at.vip, rules, options)
+            _availability(directors, number, method, at, rules, options)
             for number in range(1, _DIRECTORS + 1)
         ),
     )
@@ -85,13 +85,13 @@ def _availability(
     directors: tuple[Node, ...],
     number: int,
     method: Method,
-    vip: str,
+    at: Addressing,
     rules: tuple[Rule, ...],
     options: HaOptions,
 ) -> AvailabilitySetup:
     own, peer = directors[number - 1], directors[_DIRECTORS - number]
     outside, pair = map(interface_of, own.interfaces)
-    gateway = ((addresses.DIRECTOR_INSIDE, pair.name),) if method is Method.NAT else ()
+    gateway = ((at.director_inside, pair.name),) if method is Method.NAT else ()
     return AvailabilitySetup(
         name=own.name,
         number=number,
@@ -102,7 +102,7 @@ def _availability(
         peer=peer.name,
         peer_outside=peer.interfaces[0].address,
         peer_pair=peer.interfaces[1].address,
-        virtual=((vip, outside.name), *gateway),
+        virtual=((at.vip, outside.name), *gateway),
         services=tuple(_services(rules, method)),
         takeover=options.takeover,
         interval=options.advert_interval / 1000,

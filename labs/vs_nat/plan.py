@@ -11,12 +11,11 @@ from functools import partial
 
 from director.core.real_server import Method
 from labs.hosts.setups import setups_for
-from labs.network import addresses
 from labs.network.addresses import Addressing
 from labs.network.topology import PRIVATE, Interface, Role, Topology, common_nodes, make_node
 from labs.plan import Plan, RealServer
 from labs.run.options import LabOptions
-from labs.run.packet_table import Hop, Row
+from labs.run.packet_table import Hop, Row, endpoint
 
 
 def plan(options: LabOptions) -> Plan:
@@ -25,8 +24,8 @@ def plan(options: LabOptions) -> Plan:
     servers = tuple(_server(number, options.servers, at) for number in range(1, options.servers + 1))
     topology = Topology(
         (
-            *common_nodes(at, (PRIVATE, addresses.DIRECTOR_INSIDE, addresses.PREFIX)),
-            *(make_node(s.name, Role.SERVER, (PRIVATE, s.address, addresses.PREFIX)) for s in servers),
+            *common_nodes(at, (PRIVATE, at.director_inside, at.prefix)),
+            *(make_node(s.name, Role.SERVER, (PRIVATE, s.address, at.prefix)) for s in servers),
         )
     )
     return Plan(
@@ -35,7 +34,7 @@ def plan(options: LabOptions) -> Plan:
         method=Method.NAT,
         topology=topology,
         servers=servers,
-        setups=setups_for(Method.NAT, topology, servers, at),
+        setups=setups_for(Method.NAT, topology, servers, at, dual=options.dual),
         hops=partial(hops, at),
         replies_through_director=True,
         addresses=at,
@@ -56,8 +55,8 @@ def _server(number: int, of: int, at: Addressing) -> RealServer:
 
 def hops(at: Addressing, server: RealServer, client: Interface, port: int) -> tuple[Hop, ...]:
     """The packets of a connection from `port` of `client`, each captured where it leaves."""
-    cip, vip = f"{client.address}:{port}", f"{at.vip}:80"
-    rip = f"{server.address}:{server.http_port}"
+    cip, vip = endpoint(client.address, port), endpoint(at.vip, 80)
+    rip = endpoint(server.address, server.http_port)
     request, reply = "GET /index.html", "HTTP/1.1 200 OK"
     return (
         Hop(client.name, True, Row("request", cip, vip, request)),

@@ -18,7 +18,8 @@ from labs.network.addresses import Addressing
 from labs.network.topology import INTERNET, Interface, Node, Role, Topology, common_nodes, make_node
 from labs.plan import Plan, RealServer, replicas
 from labs.run.options import LabOptions
-from labs.run.packet_table import Hop, Row
+from labs.run.packet_table import Hop, Row, endpoint
+from realserver_setup.build import TUNNELS
 
 
 def plan(options: LabOptions) -> Plan:
@@ -26,32 +27,38 @@ def plan(options: LabOptions) -> Plan:
     at = options.addresses
     servers = replicas(options.servers, at.site_server)
     sites = range(min(options.servers, addresses.SITES))
-    topology = Topology((*common_nodes(at), *map(_router, sites), *map(_real_server, servers)))
+    topology = Topology(
+        (
+            *common_nodes(at),
+            *(_router(site, at) for site in sites),
+            *(_real_server(server, at) for server in servers),
+        )
+    )
     return Plan(
         lab="lab-tun",
         title="VS-TUN: Virtual Server via IP Tunneling",
         method=Method.TUN,
         topology=topology,
         servers=servers,
-        setups=setups_for(Method.TUN, topology, servers, at),
+        setups=setups_for(Method.TUN, topology, servers, at, dual=options.dual),
         hops=partial(hops, at),
         replies_through_director=False,
         addresses=at,
     )
 
 
-def _router(site: int) -> Node:
+def _router(site: int, at: Addressing) -> Node:
     return make_node(
         f"r{site + 1}",
         Role.ROUTER,
-        (INTERNET, addresses.site_uplink(site), addresses.PREFIX),
-        (_switch(site), addresses.site_router(site), addresses.SITE_PREFIX),
+        (INTERNET, at.site_uplink(site), at.prefix),
+        (_switch(site), at.site_router(site), at.site_prefix),
     )
 
 
-def _real_server(server: RealServer) -> Node:
+def _real_server(server: RealServer, at: Addressing) -> Node:
     site = addresses.site_of(int(server.name.removeprefix("rs")))
-    return make_node(server.name, Role.SERVER, (_switch(site), server.address, addresses.SITE_PREFIX))
+    return make_node(server.name, Role.SERVER, (_switch(site), server.address, at.site_prefix))
 
 
 def _switch(site: int) -> str:
@@ -63,12 +70,12 @@ def hops(at: Addressing, server: RealServer, client: Interface, port: int) -> tu
 
     The outer source is the director's own address, the DIP.
     """
-    cip, vip = f"{client.address}:{port}", f"{at.vip}:80"
+    cip, vip = endpoint(client.address, port), endpoint(at.vip, 80)
     request, reply = "GET /index.html", "HTTP/1.1 200 OK"
     tunnelled = Row("encapsulated", cip, vip, request, outer_source=at.dip, outer_dest=server.address)
     return (
         Hop(client.name, True, Row("request", cip, vip, request)),
         Hop("d-eth0", True, tunnelled),
-        Hop(f"{server.name}-tunl0", False, Row("decapsulated", cip, vip, request)),
+        Hop(f"{server.name}-{TUNNELS[at.version]}", False, Row("decapsulated", cip, vip, request)),
         Hop(f"{server.name}-eth0", True, Row("reply", vip, cip, reply)),
     )

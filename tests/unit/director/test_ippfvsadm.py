@@ -26,6 +26,8 @@ from director.formats.command_json import decode
 
 WEB = ServiceKey(TCP, Endpoint("203.0.113.1", 80))
 NAMES = ServiceKey(UDP, Endpoint("203.0.113.1", 53))
+WEB6 = ServiceKey(TCP, Endpoint("2001:db8::1", 80))
+FIRST6 = Endpoint("fd00::2", 8000)
 FIRST, SECOND = Endpoint("172.16.0.2", 80), Endpoint("172.16.0.3", 8000)
 
 
@@ -74,6 +76,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
         ),
         ("-D -t 203.0.113.1:80 -R 172.16.0.2:80", [DeleteServer(WEB, FIRST)]),
         ("-D -t 203.0.113.1:80", [DeleteService(WEB)]),
+        (
+            "-A -t [2001:DB8::1]:80 -R [fd00:0:0::2]:8000 -w 2",
+            [AddService(WEB6, exist_ok=True), AddServer(WEB6, FIRST6, 2)],
+        ),
         ("-C", [Clear()]),
     ],
 )
@@ -110,6 +116,10 @@ def test_a_line_becomes_the_commands_of_the_core(asked: Asked, line: str, comman
         ("-A -t 203.0.113.1:0 -R 172.16.0.2:80", "bad virtual server"),
         ("-A -t 203.0.113.1:61000 -R 172.16.0.2:80", "bad virtual server"),
         ("-A -t 203.0.113.1:80:80 -R 172.16.0.2:80", "bad virtual server"),
+        ("-A -t 2001:db8::1:80 -R [fd00::2]:80", "bad virtual server"),
+        ("-A -t [2001:db8::1] -R [fd00::2]:80", "bad virtual server"),
+        ("-A -t [2001:db8::1]:80 -R [fd00::2%d-eth0]:80", "bad destination"),
+        ("-A -t [203.0.113.1]:80 -R 172.16.0.2:80", "bad virtual server"),
         ("-A -t 203.0.113.1:80 -R 172.16.0.2:http", "bad destination"),
         ("-A -t 203.0.113.1:80 -R 172.16.0.-2:80", "bad destination"),
         ("-A -t 203.0.113.1:80 -R 172.16.0.²:80", "bad destination"),

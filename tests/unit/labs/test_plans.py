@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import ip_address
+
 import pytest
 
 from director.core.real_server import Method
@@ -48,6 +51,54 @@ def test_the_gateway_decides_the_path_of_replies(method: str, gateway: str) -> N
     first = next(setup for setup in plan.setups if isinstance(setup, RealServerSetup))
     assert first.gateway == gateway
     assert plan.replies_through_director == (plan.method is Method.NAT)
+
+
+# ---- IPv6 ----
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("servers", [1, 3, 200])
+def test_a_plan_in_ipv6_has_the_same_hosts(method: str, servers: int) -> None:
+    alone, plan = (plan_for(method, LabOptions(servers=servers, family=family)) for family in (4, 6))
+    assert (plan.version, plan.family, plan.parts) == (6, 6, (plan,))
+    assert plan.topology.names_of_macs == alone.topology.names_of_macs
+    assert [node.name for node in plan.topology.nodes] == [node.name for node in alone.topology.nodes]
+    scripts = {name: one.text for setup in plan.setups for name, one in scripts_for(setup).items()}
+    assert scripts.keys() == {name for setup in alone.setups for name in scripts_for(setup)}
+    owned = {interface.address for interface in plan.topology.interfaces}
+    assert len(owned) == len(plan.topology.interfaces)
+    told = {ip_address(word) for text in scripts.values() for word in ADDRESS.findall(text)}
+    assert not {one for one in told if one.version == 4}
+    assert {ip_address(one) for one in owned} <= told
+
+
+ADDRESS = re.compile(r"(?<![\w:.])(?:(?:[0-9a-f]{1,4}:)+:?[0-9a-f]+|\d+\.\d+\.\d+\.\d+)(?![\w:.])")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_lab_with_both_versions_is_one_network(method: str) -> None:
+    plan = plan_for(method, LabOptions(family=46))
+    assert plan.second is not None
+    assert (plan.version, plan.second.version, plan.family) == (4, 6, 46)
+    assert plan.second.topology.names_of_macs == plan.topology.names_of_macs
+    names = [name for part in plan.parts for setup in part.setups for name in scripts_for(setup)]
+    assert len(set(names)) == len(names)
+    assert {"rs1/1999/realserver.sh", "rs1/1999/realserver6.sh"} <= set(names)
+    given = rules_for(director_setup(plan)).text
+    assert all(given.count(f"{server.address}") for part in plan.parts for server in part.servers)
+    for part in plan.parts:
+        for setup in part.setups:
+            text = "".join(script.text for script in scripts_for(setup).values())
+            assert "disable_ipv6=1; fi" not in text.replace("echo 1 > ", "")  # IPv4's leave IPv6 on
+
+
+def test_rules_have_brackets_also_in_a_list() -> None:
+    few, many = (
+        rules_for(director_setup(plan_for("dr", LabOptions(servers=servers, family=6)))).text
+        for servers in (1, 13)
+    )
+    assert "ippfvsadm -A -t '[2001:db8:cb00:71::1]:80' -R '[2001:db8:cb00:71::11]:80'\n" in few
+    assert "\n-A -t [2001:db8:cb00:71::1]:80 -R [2001:db8:cb00:71::11]:80\n" in many
 
 
 # ---- two directors ----

@@ -72,6 +72,51 @@ MACHINES: dict[str, tuple[Setup, ...]] = {
         RealServerSetup(Method.DR, "rs1", Interface("rs1-eth0", "203.0.113.11", 24), "203.0.113.254", VIP),
     ),
 }
+VIP6 = "2001:db8:cb00:71::1"
+OUTSIDE6 = Interface("d-eth0", "2001:db8:cb00:71::2", 64)
+ROUTER6 = "2001:db8:cb00:71::254"
+R0_6 = (
+    Interface("r0-eth0", "2001:db8:c633:64::254", 64),
+    Interface("r0-eth1", ROUTER6, 64),
+)
+MACHINES |= {
+    "nat6": (
+        DirectorSetup(
+            Method.NAT,
+            "d",
+            VIP6,
+            OUTSIDE6,
+            Interface("d-eth1", "fd00:ac10::1", 64),
+            ROUTER6,
+            (Rule("tcp", 80, "fd00:ac10::2", 80), Rule("tcp", 80, "fd00:ac10::3", 8000, 2)),
+        ),
+        RealServerSetup(
+            Method.NAT, "rs2", Interface("rs2-eth0", "fd00:ac10::3", 64), "fd00:ac10::1", VIP6, 8000
+        ),
+        ClientSetup("c1", Interface("c1-eth0", "2001:db8:c633:64::101", 64), "2001:db8:c633:64::254"),
+    ),
+    "tun6": (
+        RealServerSetup(
+            Method.TUN,
+            "rs1",
+            Interface("rs1-eth0", "2001:db8:c000:200::2", 64),
+            "2001:db8:c000:200::1",
+            VIP6,
+        ),
+        RouterSetup("r0", R0_6, (Route("2001:db8:c000:200::/64", "2001:db8:c633:64::11"),)),
+    ),
+    "dr6": (
+        RealServerSetup(Method.DR, "rs1", Interface("rs1-eth0", "2001:db8:cb00:71::11", 64), ROUTER6, VIP6),
+    ),
+    "dr46": (
+        RealServerSetup(
+            Method.DR, "rs1", Interface("rs1-eth0", "203.0.113.11", 24), "203.0.113.254", VIP, dual=True
+        ),
+        RealServerSetup(
+            Method.DR, "rs1", Interface("rs1-eth0", "2001:db8:cb00:71::11", 64), ROUTER6, VIP6, dual=True
+        ),
+    ),
+}
 SCRIPTS: dict[str, Script] = {
     f"{lab}/{name}": script
     for lab, setups in MACHINES.items()
@@ -145,7 +190,7 @@ def test_a_dot_in_an_interface_name_is_a_slash_for_sysctl() -> None:
 
 def test_a_missing_name_is_an_error_with_template_and_name() -> None:
     with pytest.raises(RenderError, match=r"templates/nginx\.conf\.j2: 'root' is undefined"):
-        configuration("nginx.conf.j2", name="rs1", ports=(80,))
+        configuration("nginx.conf.j2", name="rs1", endpoints=("80",))
     with pytest.raises(RenderError, match=r"templates/no-such\.j2"):
         configuration("no-such.j2")
 
@@ -197,7 +242,6 @@ def evil_host(value: str) -> SimpleNamespace:
         name=value, address=value, prefix=value, netmask=value, broadcast=value, sysctl=value
     )
     route = SimpleNamespace(destination=value, network=value, netmask=value, gateway=value)
-    rule = SimpleNamespace(option="-t", port=value, server=value, server_port=value, options=("-w", value))
     return SimpleNamespace(
         name=value,
         interface=interface,
@@ -209,7 +253,8 @@ def evil_host(value: str) -> SimpleNamespace:
         serving_address=value,
         method=Method.NAT,
         routes=(route,),
-        rules=(rule,),
+        commands=(("-A", "-t", value, "-R", value, "-w", value),),
+        dual=False,
         owns_vip=True,
     )
 
@@ -222,7 +267,7 @@ TEMPLATES = sorted(
 
 
 def test_all_templates_are_tested() -> None:
-    assert len(TEMPLATES) == 2 * (2 * 3 + 6) + 4
+    assert len(TEMPLATES) == 2 * 2 * (2 * 3 + 6) + 4
 
 
 @pytest.mark.parametrize("template", TEMPLATES)

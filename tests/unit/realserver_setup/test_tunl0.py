@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
 
-from realserver_setup.tunl0 import decapsulate, finished
+from realserver_setup.tunl0 import decapsulate, decapsulate6, finished
 
 INNER = bytes(IP(src="198.51.100.101", dst="203.0.113.1") / UDP(sport=1234, dport=80) / b"GET /")
 OUTER = IP(src="203.0.113.2", dst="192.0.2.2", proto=4)
@@ -74,6 +75,37 @@ def test_a_damaged_header_never_yields_more_bytes_than_the_packet(position: int,
 )
 def test_dropped(packet: bytes) -> None:
     assert decapsulate(packet) is None
+
+
+# ---- IPv6 in IPv6 ----
+
+INNER6 = bytes(IPv6(src="2001:db8::65", dst="2001:db8::1") / UDP(sport=1234, dport=80) / b"GET /")
+
+
+def test_the_kernel_has_taken_off_the_outer_header_of_ipv6() -> None:
+    assert decapsulate6(INNER6) == INNER6
+    assert decapsulate6(INNER6 + bytes(7)) == INNER6  # padding
+
+
+@pytest.mark.parametrize("content", [b"", INNER6[:39], INNER6[:-1], INNER, b"\x50" + INNER6[1:]])
+def test_content_that_is_no_whole_ipv6_packet_is_dropped(content: bytes) -> None:
+    assert decapsulate6(content) is None
+
+
+@pytest.mark.parametrize("layer", [TCP(sport=1, dport=80), UDP(sport=1, dport=80)])
+@pytest.mark.parametrize("data", [b"", b"odd", b"even"])
+def test_a_begun_checksum_over_ipv6_is_finished(layer: TCP | UDP, data: bytes) -> None:
+    packet = IPv6(src="2001:db8::65", dst="2001:db8::1") / layer / data
+    right = bytes(packet)
+    at = 40 + (16 if isinstance(layer, TCP) else 6)
+    segment = right[40:]
+    pseudo = right[8:40] + len(segment).to_bytes(4, "big") + right[6].to_bytes(4, "big")
+    begun = sum(int.from_bytes(pseudo[i : i + 2], "big") for i in range(0, len(pseudo), 2))
+    begun = (begun & 0xFFFF) + (begun >> 16)
+    begun = (begun & 0xFFFF) + (begun >> 16)
+    open_ended = right[:at] + begun.to_bytes(2, "big") + right[at + 2 :]
+    assert finished(open_ended) == right
+    assert finished(right) == right
 
 
 # ---- checksums that the sender has left open ----

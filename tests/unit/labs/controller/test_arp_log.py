@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import struct
+from ipaddress import IPv6Address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labs.controller.arp_log import Arp, ArpLog, is_group, parse_arp, parse_frame
+from labs.controller.arp_log import (
+    Arp,
+    ArpLog,
+    is_group,
+    parse_arp,
+    parse_frame,
+    parse_neighbour_discovery,
+)
 
 CLIENT, SERVER = bytes.fromhex("0200c6336465"), bytes.fromhex("0200cb00710b")
 HEADER = b"\xff" * 6 + CLIENT + b"\x08\x06"
@@ -48,6 +56,62 @@ def test_arp_for_other_address_types_is_not_parsed(kind: tuple[int, int, int, in
 
 def test_ip_is_not_parsed_as_arp() -> None:
     assert parse_arp(CLIENT + SERVER + b"\x08\x00" + bytes(60)) is None
+
+
+# ---- neighbour discovery ----
+
+VIP, RIP, ROUTER = "2001:db8::1", "2001:db8::11", "2001:db8::254"
+
+
+def discovery(kind: int, target: str, source: str, dest: str, *options: bytes, **wrong: int) -> bytes:
+    """The frame of a message, as the kernel sends it; `wrong` may be the hop limit `hops` or `flags`."""
+    flags = wrong.get("flags", 0)
+    body = struct.pack("!BBHB3x16s", kind, 0, 0, flags, IPv6Address(target).packed) + b"".join(options)
+    header = struct.pack("!IHBB", 6 << 28, len(body), 58, wrong.get("hops", 255))
+    ends = IPv6Address(source).packed + IPv6Address(dest).packed
+    return SERVER + CLIENT + b"\x86\xdd" + header + ends + body
+
+
+def link(kind: int, mac: bytes = SERVER) -> bytes:
+    return bytes([kind, 1]) + mac
+
+
+def test_a_solicitation_is_a_request() -> None:
+    seen = parse_neighbour_discovery(discovery(135, VIP, ROUTER, "ff02::1:ff00:1", link(1)))
+    assert seen == Arp("request", SERVER.hex(":"), ROUTER, VIP)
+
+
+def test_an_advertisement_is_a_reply_of_its_target() -> None:
+    """Whatever the source of the packet: a link-local address, or another one of the same host."""
+    nonce = b"\x0e\x01" + bytes(6)
+    frame = discovery(136, VIP, "fe80::1", ROUTER, nonce, link(2), flags=0xE0)
+    assert parse_neighbour_discovery(frame) == Arp("reply", SERVER.hex(":"), VIP, ROUTER, "RSO")
+
+
+def test_without_a_link_layer_address_the_frame_s_counts() -> None:
+    for kind, name in ((135, "request"), (136, "reply")):
+        seen = parse_neighbour_discovery(discovery(kind, VIP, RIP, ROUTER, link(3)))
+        assert seen is not None
+        assert (seen.operation, seen.sender_mac) == (name, CLIENT.hex(":"))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(discovery(133, VIP, RIP, ROUTER), id="a router solicitation"),
+        pytest.param(discovery(128, VIP, RIP, ROUTER), id="a ping"),
+        pytest.param(discovery(136, VIP, RIP, ROUTER, hops=254), id="from another network"),
+        pytest.param(discovery(136, VIP, RIP, ROUTER)[:77], id="truncated"),
+        pytest.param(arp(), id="ARP"),
+    ],
+)
+def test_anything_else_is_no_neighbour_discovery(frame: bytes) -> None:
+    assert parse_neighbour_discovery(frame) is None
+
+
+@given(st.binary(max_size=40))
+def test_no_options_raise(options: bytes) -> None:
+    parse_neighbour_discovery(discovery(136, VIP, RIP, ROUTER, options))
 
 
 def test_frame_has_its_three_fields() -> None:

@@ -152,6 +152,19 @@ def test_ipv6_is_dropped(switch: Switch) -> None:
     assert switch.fate(**(ip(1, A, ALL) | {"eth_type": IPV6})) is None
 
 
+def test_with_ipv6_only_neighbour_discovery_goes_to_the_controller() -> None:
+    """Even from known to known, as ARP does."""
+    switch = Switch()
+    switch.take(switching.initial_flows(switch, ipv6=True))
+    for mac, port in ((A, 1), (B, 2)):
+        switch.take(switching.learnt_flows(switch, mac, port, None))
+    packet = ip(1, A, B) | {"eth_type": IPV6}
+    assert switch.fate(**packet) == 2
+    for kind, fate in ((135, CONTROLLER), (136, CONTROLLER), (128, 2), (2, 2)):
+        assert switch.fate(**packet, ip_proto=58, icmpv6_type=kind) == fate
+    assert switch.fate(**(packet | {"eth_type": ARP})) == CONTROLLER
+
+
 def test_after_a_move_the_old_port_is_unknown_again(switch: Switch) -> None:
     for mac, port, before in ((A, 1, None), (B, 2, None), (A, 3, 1)):
         switch.take(switching.learnt_flows(switch, mac, port, before))

@@ -10,6 +10,7 @@ import pytest
 
 from labs.errors import Unable
 from labs.machine import capabilities
+from labs.run.options import LabOptions
 
 
 @pytest.fixture
@@ -28,6 +29,13 @@ def test_a_missing_program_is_named_with_its_package(program: str, monkeypatch: 
     package = capabilities.PROGRAMS[program]
     with pytest.raises(Unable, match=f"Not installed: {package}: run `sudo apt-get install {package}`"):
         capabilities.require()
+
+
+def test_a_kernel_without_ipv6_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(capabilities, "SYSCTLS", tmp_path)
+    capabilities.require_for(LabOptions(family=4))
+    with pytest.raises(Unable, match=r"^--family 46: this kernel has no IPv6: start it without"):
+        capabilities.require_for(LabOptions(family=46))
 
 
 @pytest.mark.usefixtures("ordinary_user")

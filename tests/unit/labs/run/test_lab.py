@@ -23,7 +23,9 @@ from realserver_setup.apply import Result
 @pytest.fixture
 def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("LVS_RUNS", str(tmp_path))
-    return SimpleNamespace(evidence=Evidence("lab-nat"))
+    namespace = SimpleNamespace(evidence=Evidence("lab-nat"), plan=plan_for("nat", LabOptions()), second=None)
+    namespace.parts = (namespace,)
+    return namespace
 
 
 def fine(_running: Any) -> Check:

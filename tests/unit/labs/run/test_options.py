@@ -43,6 +43,7 @@ def test_the_short_flags() -> None:
         "cli": "l",
         "show-scripts": "o",
         "large": "a",
+        "family": "f",
         "dialect": "d",
         "controller": "n",
         "delay": "y",
@@ -52,6 +53,17 @@ def test_the_short_flags() -> None:
         "view-host": "t",
         "view-port": "p",
     }
+
+
+@pytest.mark.parametrize("family", [0, 5, 64, -6])
+def test_an_unknown_family_is_refused(family: int) -> None:
+    with pytest.raises(BadRequest, match=rf"^--family {family}: choose 4, 6 or 46"):
+        LabOptions(family=family)
+
+
+def test_lab_ha_has_ipv4_only() -> None:
+    with pytest.raises(BadRequest, match=r"^--family 6: lab-ha has IPv4 only"):
+        HaOptions(family=6)
 
 
 @pytest.mark.parametrize(

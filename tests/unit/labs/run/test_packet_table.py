@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 from scapy.utils import wrpcap
@@ -58,6 +60,18 @@ def test_a_tunnelled_packet_shows_both_its_headers(tmp_path: Path) -> None:
     )
     frame = Ether(src=OWN, dst=OTHER) / IP(src="203.0.113.2", dst="192.0.2.2", proto=4) / segment()
     assert look(tmp_path, frame, expected=expected) == expected
+
+
+def test_ipv6_is_written_in_brackets_also_in_a_tunnel(tmp_path: Path) -> None:
+    plain = Row("request", "[2001:db8::65]:40001", "[2001:db8::1]:80", EXPECTED.data)
+    packet = IPv6(src="2001:db8::65", dst="2001:db8::1") / TCP(sport=40001, dport=80, flags="PA") / REQUEST
+    assert look(tmp_path, ETHER / packet, expected=plain) == plain
+    tunnelled = replace(plain, outer_source="2001:db8::2", outer_dest="2001:db8::11")
+    frame = ETHER / IPv6(src="2001:db8::2", dst="2001:db8::11", nh=41) / packet
+    assert look(tmp_path, frame, expected=tunnelled) == tunnelled
+    mixed = replace(plain, outer_source="203.0.113.2", outer_dest="192.0.2.2")
+    frame = ETHER / IP(src="203.0.113.2", dst="192.0.2.2", proto=41) / packet
+    assert look(tmp_path, frame, expected=mixed) == mixed
 
 
 def test_macs_are_in_the_row_if_the_method_changes_them(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def run(tmp_path: Path) -> Path:
     inside = packet(REQUEST)
     inside.time = 13
     wrpcap(str(pcaps / "rs1-tunl0.pcap"), [inside], linktype=101)
-    pcapng.describe(pcaps, PLAN.title, PLAN.topology, PLAN.vip, TUNNEL)
+    pcapng.describe(pcaps, PLAN.title, [pcapng.Network(PLAN.topology, PLAN.vip, TUNNEL)])
     pcapng.mark(pcaps, HOPS, 40001, MACS)
     return pcaps.parent
 
