@@ -158,7 +158,10 @@ def _aligned(length: int) -> int:
 
 
 def neighbours(family: Family) -> Iterator[tuple[int, bytes, bytes]]:
-    """The neighbours whose MAC address the kernel knows: interface index, address and MAC address."""
+    """The neighbours whose MAC address the kernel knows: interface index, address and MAC address.
+
+    Raises OSError.
+    """
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as link:
         link.settimeout(_ANSWER_TIMEOUT)
         body = _NDMSG.pack(family.address_family, 0, 0, 0, 0)

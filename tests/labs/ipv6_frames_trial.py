@@ -35,6 +35,9 @@ _TCP, _UDP, _ICMP, _FRAGMENT, _SOLICITATION = 6, 17, 58, 44, 135
 _HOP_BY_HOP, _ROUTING, _AUTHENTICATION, _NOTHING, _OPTIONS, _ESP = 0, 43, 51, 59, 60, 50
 _LIMITED = (1, 3, 4)  # types of ICMPv6 errors of which a director sends so many a second
 Frame = tuple[str, bytes]
+FIRST_PORT = 100
+_WITHOUT_A_HASH = ("rr", "wrr", "lc", "wlc", "sed", "nq", "rr -p 300")
+SCHEDULERS = (*_WITHOUT_A_HASH, "sh -b sh-fallback,sh-port", "mh -b mh-fallback")
 
 
 class Trial:
@@ -153,6 +156,33 @@ def tcp(source: str, dest: str, sport: int, dport: int, flags: int, data: bytes 
     return ip(source, dest, _TCP, body)
 
 
+def more_rules() -> Iterator[str]:
+    """Services with the other schedulers, and such as the program leaves to the core or to its kernel."""
+    for port, scheduler in enumerate(SCHEDULERS, start=FIRST_PORT):
+        yield f"-A -t [{VIP}]:{port} -s {scheduler}"
+        for weight, server in enumerate(("fd00::2", "fd00::3", "fd00::4"), start=1):
+            yield f"-a -t [{VIP}]:{port} -r [{server}]:{port} -{'gm'[port % 2]} -w {weight} -x 9"
+    yield f"-A -u [{VIP}]:120 -s rr -o"
+    yield f"-a -u [{VIP}]:120 -r [fd00::2]:120 -m"
+    yield f"-A -t [{VIP}]:121 -s rr"
+    yield f"-a -t [{VIP}]:121 -r [2001:db8::1]:121 -m"  # the local node
+    yield f"-a -t [{VIP}]:121 -r 192.0.2.3:121 -i"
+    yield f"-a -t [{VIP}]:121 -r [fd00::3]:121 -i"
+
+
+def scheduled() -> Iterator[Frame]:
+    """New connections, every other of which is established, and some of which end."""
+    for number in range(9):
+        client = f"2001:db8:1:{number // 3}::{number}"
+        for port in (*range(FIRST_PORT, FIRST_PORT + len(SCHEDULERS)), 94, 121):
+            yield CLIENTS, framed(CLIENTS, tcp(client, VIP, 7000, port, 0x02))
+            if number % 2:
+                yield CLIENTS, framed(CLIENTS, tcp(client, VIP, 7000, port, 0x10))
+        start = struct.pack("!HHH", 7000, 120, 8)
+        body = start + checksum(packed(client, VIP), _UDP, start + bytes(2))
+        yield CLIENTS, framed(CLIENTS, ip(client, VIP, _UDP, body))
+
+
 def odd() -> Iterator[Frame]:
     """Chains of extension headers, lengths that lie, fragments, errors about errors, no checksums."""
     syn = tcp(CLIENT, VIP, 6000, 90, 0x02)[40:]
@@ -254,7 +284,9 @@ def main(engine: str) -> None:
             recorded.append({"name": one.name, "out": out})
     told: dict[str, Any] = {"recorded": recorded, "chosen": trial.tables()["connections"]}
     began = monotonic()
-    for name, frames in (("odd", odd()), ("damaged", damaged())):
+    for line in more_rules():
+        trial.ask("apply", commands=save_format.read(line))
+    for name, frames in (("scheduled", scheduled()), ("odd", odd()), ("damaged", damaged())):
         told[name] = [
             {"in": [side, frame.hex()], "out": counted(trial.exchange(side, frame))} for side, frame in frames
         ]

@@ -99,7 +99,11 @@ class Network:
             self._settings.bump_generation()
 
     def _write_neighbours(self) -> bool:
-        return self._write("neighbours", dict(self._kernel_neighbours()))
+        try:
+            wanted = dict(self._kernel_neighbours())
+        except OSError:  # without an answer, those that are there stay valid until they are verified
+            return False
+        return self._write("neighbours", wanted)
 
     def _write(self, name: str, wanted: Mapping[bytes, bytes]) -> bool:
         """Whether anything had to be changed."""
@@ -163,7 +167,8 @@ def _ipv4_routes() -> Iterator[Route]:
 
 def _ipv6_routes() -> Iterator[Route]:
     """A line has network, source network, gateway, metric, two counts, flags and interface."""
-    for line in _IPV6_ROUTES.read_text().splitlines():
+    table = _IPV6_ROUTES.read_text() if _IPV6_ROUTES.exists() else ""  # the kernel has no IPv6
+    for line in table.splitlines():
         network, length, _, source_length, gateway, metric, _, _, flags, interface = line.split()
         if not int(flags, 16) & _NOT_FORWARDED and not int(source_length, 16):
             packed = bytes.fromhex(network), bytes.fromhex(gateway)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from director.core.family import IPV4
+from director.core.family import IPV4, canonical
 from director.core.packet import TCP, UDP, Endpoint
 from director.core.persistence import TemplateKey
 from director.core.real_server import Method
@@ -23,7 +23,7 @@ ports = st.integers(0, 65535)
 
 
 def two_endpoints(version: Literal[4, 6]) -> st.SearchStrategy[tuple[Endpoint, Endpoint]]:
-    one = st.builds(Endpoint, st.ip_addresses(v=version).map(str), ports)
+    one = st.builds(Endpoint, st.ip_addresses(v=version).map(str).map(canonical), ports)
     return st.tuples(one, one)
 
 
