@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from threading import Lock
 from typing import Any
 
 from doctor.nftables import rules
@@ -22,16 +20,15 @@ from doctor.state import (
     Route,
     TrafficFilter,
 )
+from labs.literals import literal
 
 _Entries = Iterable[Mapping[str, Any]]
-_ONE_AT_A_TIME = Lock()  # two threads in ast.parse() upset each other before Python 3.12 (gh-106905)
 
 
 def parse_host(host: HostState, printed: str) -> HostState:
     """The planned `host` with the state that was `printed`. Raises ValueError for other output."""
     try:
-        with _ONE_AT_A_TIME:
-            seen = ast.literal_eval(printed)
+        seen = literal(printed)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise ValueError(f"not output of collect_host.py: {printed!r:.60}") from None
     devices, routes, neighbours, policy, *next_hops = _lists(seen["ip"])

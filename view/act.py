@@ -22,6 +22,7 @@ from labs.methods import FLAGS
 from labs.run import json_lines
 from labs.run.control_server import socket_in
 from labs.wait import patient
+from view.frames import endpoint
 from view.server import Refused
 
 _TIMEOUT = 30  # seconds
@@ -126,14 +127,20 @@ class Actions:
         for service in self._services():
             if service["protocol"] in ("TCP", "UDP"):
                 option = "-t" if service["protocol"] == "TCP" else "-u"
-                services.append(f"{option} {service['address']}:{service['port']}")
-                servers += [f"{server['address']}:{server['port']}" for server in service["servers"]]
+                services.append(f"{option} {endpoint(service['address'], service['port'])}")
+                servers += [endpoint(server["address"], server["port"]) for server in service["servers"]]
         directors = self._named("director")
         if not services or not servers or not directors:
             return []
-        which = (Argument("service", tuple(services)), Argument("server", tuple(dict.fromkeys(servers))))
+        where = () if len(directors) == 1 else (Argument("director", directors),)
+        director = "{director}" if where else directors[0]
+        which = (
+            *where,
+            Argument("service", tuple(services)),
+            Argument("server", tuple(dict.fromkeys(servers))),
+        )
         weight = Argument("weight", default="2", most=65_535)
-        edit = f"{directors[0]} ipvsadm -e {{service}} -r {{server}} {FLAGS[self._method]} -w"
+        edit = f"{director} ipvsadm -e {{service}} -r {{server}} {FLAGS[self._method]} -w"
         return [
             Action(
                 "weight",
@@ -142,8 +149,8 @@ class Actions:
                 (*which, weight),
             ),
             Action("quiesce", "Quiesce a server (weight 0: no new connections)", f"{edit} 0", which),
-            Action("list", "List the rules", f"{directors[0]} ipvsadm -Ln"),
-            Action("connections", "List the connections", f"{directors[0]} ipvsadm -Lcn"),
+            Action("list", "List the rules", f"{director} ipvsadm -Ln", where),
+            Action("connections", "List the connections", f"{director} ipvsadm -Lcn", where),
         ]
 
     def _of_servers(self) -> list[Action]:

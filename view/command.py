@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import select
+import signal
+import threading
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -79,9 +83,38 @@ def _serve(site: Any, opened: socket, incomplete: str | None = None) -> int:
     if incomplete:
         print_wrapped(console, incomplete)
     console.print("Ctrl-C ends it.")
+    caller = pidfd_of_caller()
+    if caller is not None:
+        threading.Thread(target=_end_with, args=(caller,), daemon=True).start()
     with suppress(KeyboardInterrupt):
         server.serve(site.app, opened)
     return 0
+
+
+def pidfd_of_caller() -> int | None:
+    """A descriptor that becomes readable when the shell or program that started this one ends.
+
+    None under nohup, whose programs live on, and where the kernel has no pidfd_open(2).
+    """
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN or os.getppid() <= 1:
+        return None
+    try:
+        return os.pidfd_open(os.getppid())
+    except OSError:
+        return None
+
+
+def wait_for(descriptor: int | None) -> None:
+    """Until it is readable; for ever without one."""
+    poll = select.poll()
+    if descriptor is not None:
+        poll.register(descriptor, select.POLLIN)
+    poll.poll()
+
+
+def _end_with(caller: int) -> None:
+    wait_for(caller)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def items_of(folder: Path, document: dict[str, Any], rate: float | None = None) -> list[story.Item]:

@@ -1,7 +1,7 @@
-"""Captured frames as values: Ethernet, ARP, IPv4 and IPv6, IP in IP, TCP, UDP, ICMP.
+"""Captured frames as values: Ethernet, ARP, IPv4 and IPv6, IP in IP, TCP, UDP, ICMP, neighbour discovery.
 
 As much as the view shows of a packet, without Scapy: a busy lab captures thousands of frames a second.
-Sources: RFC 791, 826, 768, 792, 2003, 8200, 9293.
+Sources: RFC 791, 826, 768, 792, 2003, 2473, 4443, 4861, 8200, 9293.
 """
 
 from __future__ import annotations
@@ -14,6 +14,37 @@ from typing import Any
 _ARP, _IPV4, _IPV6 = 0x0806, 0x0800, 0x86DD
 _ICMP, _IPIP, _TCP, _UDP, _IPV6_IN_IP, _ICMP6 = 1, 4, 6, 17, 41, 58
 _NAMES = {_ICMP: "ICMP", _IPIP: "IPIP", _TCP: "TCP", _UDP: "UDP", _IPV6_IN_IP: "IPv6", _ICMP6: "ICMPv6"}
+_INNER = (_IPIP, _IPV6_IN_IP)
+_HOP_BY_HOP, _ROUTING, _FRAGMENT, _DESTINATION = 0, 43, 44, 60  # extension headers (RFC 8200)
+_MOST_EXTENSIONS = 8
+_KINDS = {
+    _ICMP: {
+        0: "echo reply",
+        3: "destination unreachable",
+        5: "redirect",
+        8: "echo request",
+        11: "time exceeded",
+    },
+    _ICMP6: {
+        1: "destination unreachable",
+        2: "packet too big",
+        3: "time exceeded",
+        128: "echo request",
+        129: "echo reply",
+        133: "router solicitation",
+        134: "router advertisement",
+        135: "neighbour solicitation",
+        136: "neighbour advertisement",
+        137: "redirect",
+        143: "multicast listener report",
+    },
+}
+_REASONS = {  # of "destination unreachable"
+    _ICMP: {0: "network", 1: "host", 2: "protocol", 3: "port", 4: "fragmentation needed"},
+    _ICMP6: {0: "no route", 1: "prohibited", 3: "address", 4: "port"},
+}
+_SOLICITATION, _ADVERTISEMENT = 135, 136
+_LINK_LAYER = {_SOLICITATION: 1, _ADVERTISEMENT: 2}  # the option with the sender's or the target's MAC
 _FLAGS = "FSRPAUEC"  # from the lowest bit
 _OPERATIONS = {1: "request", 2: "reply"}
 _SHOWN = 40  # characters of a payload's first line
@@ -45,7 +76,7 @@ class Segment:
     seq: int = 0
     ack: int = 0
     length: int = 0  # bytes of payload
-    kind: str = ""  # ICMP: type and code
+    kind: str = ""  # ICMP: type and code, by name where it has one
     data: str = ""  # the first line of a payload that is text
 
 
@@ -55,6 +86,15 @@ class Arp:
     sender_mac: str
     sender_ip: str
     target_ip: str
+
+
+@dataclass(slots=True)
+class Neighbour:
+    """Neighbour discovery, IPv6's ARP: `mac` is of the asking host or of the target; "" if it is not told."""
+
+    op: str  # solicitation or advertisement
+    target: str
+    mac: str
 
 
 @dataclass(slots=True)
@@ -68,6 +108,7 @@ class Frame:
     ip: Ip | None = None
     l4: Segment | None = None
     arp: Arp | None = None
+    neighbour: Neighbour | None = None
 
     @property
     def is_unicast(self) -> bool:
@@ -117,7 +158,7 @@ def _ip(frame: Frame, body: bytes) -> None:
         *(socket.inet_ntoa(src), socket.inet_ntoa(dst), ttl, _NAMES.get(protocol, str(protocol))),
         *(number, length, tos),
     )
-    if protocol in (_IPIP, _IPV6_IN_IP) and frame.outer is None and not fragment & 0x1FFF:
+    if protocol in _INNER and frame.outer is None and not fragment & 0x1FFF:
         frame.outer = header
         _ip(frame, body[size:]) if protocol == _IPIP else _ip6(frame, body[size:])
         return
@@ -129,14 +170,54 @@ def _ip(frame: Frame, body: bytes) -> None:
 
 
 def _ip6(frame: Frame, body: bytes) -> None:
-    """Extension headers are not followed: no host of a lab sends any."""
     if body[0] >> 4 != 6:
         raise ValueError
     length, protocol, hops = struct.unpack_from("!HBB", body, 4)
     src, dst = (socket.inet_ntop(socket.AF_INET6, body[at : at + 16]) for at in (8, 24))
     tos = (body[0] & 15) << 4 | body[1] >> 4
-    frame.ip = Ip(src, dst, hops, _NAMES.get(protocol, str(protocol)), None, length + 40, tos)
-    frame.l4 = _segment(protocol, frame.ip.protocol, body[40:], length)
+    protocol, size, is_fragment = _after_extensions(body, protocol)
+    header = Ip(src, dst, hops, _NAMES.get(protocol, str(protocol)), None, length + 40, tos)
+    if protocol in _INNER and frame.outer is None and not is_fragment:
+        frame.outer = header
+        _ip(frame, body[size:]) if protocol == _IPIP else _ip6(frame, body[size:])
+        return
+    frame.ip = header
+    left = length + 40 - size
+    if is_fragment:
+        frame.l4 = Segment(header.protocol, 0, 0, length=left, kind="fragment")
+        return
+    frame.l4 = _segment(protocol, header.protocol, body[size:], left)
+    if protocol == _ICMP6:
+        frame.neighbour = _neighbour(body[size:])
+
+
+def _after_extensions(body: bytes, protocol: int) -> tuple[int, int, bool]:
+    """What follows the extension headers: its protocol, where it begins, whether it is a later fragment."""
+    size = 40
+    for _ in range(_MOST_EXTENSIONS):
+        if protocol in (_HOP_BY_HOP, _ROUTING, _DESTINATION):
+            protocol, size = body[size], size + (body[size + 1] + 1) * 8
+        elif protocol == _FRAGMENT:
+            if int.from_bytes(body[size + 2 : size + 4], "big") >> 3:
+                return body[size], size + 8, True
+            protocol, size = body[size], size + 8
+        else:
+            break
+    return protocol, size, False
+
+
+def _neighbour(body: bytes) -> Neighbour | None:
+    """RFC 4861, 4.3 and 4.4; None for another message, or one cut off."""
+    kind = body[0]
+    if kind not in _LINK_LAYER or len(body) < 24:
+        return None
+    mac, at = "", 24
+    while len(body) >= at + 8 and body[at + 1]:
+        if body[at] == _LINK_LAYER[kind]:
+            mac = body[at + 2 : at + 8].hex(":")
+        at += body[at + 1] * 8
+    op = "solicitation" if kind == _SOLICITATION else "advertisement"
+    return Neighbour(op, socket.inet_ntop(socket.AF_INET6, body[8:24]), mac)
 
 
 def _segment(protocol: int, name: str, body: bytes, length: int) -> Segment:
@@ -149,9 +230,17 @@ def _segment(protocol: int, name: str, body: bytes, length: int) -> Segment:
     if protocol == _UDP:
         sport, dport = struct.unpack_from("!HH", body)
         return Segment(name, sport, dport, length=max(0, length - 8), data=_text(body[8:]))
-    if protocol in (_ICMP, _ICMP6):
-        return Segment(name, 0, 0, length=max(0, length - 8), kind=f"type {body[0]} code {body[1]}")
+    if protocol in _KINDS:
+        return Segment(name, 0, 0, length=max(0, length - 8), kind=_kind(protocol, body[0], body[1]))
     return Segment(name, 0, 0, length=length)
+
+
+def _kind(protocol: int, number: int, code: int) -> str:
+    named = _KINDS[protocol].get(number)
+    if named is None:
+        return f"type {number} code {code}"
+    reason = _REASONS[protocol].get(code) if named == "destination unreachable" else None
+    return f"{named} ({reason})" if reason else named
 
 
 def _text(payload: bytes) -> str:
@@ -170,10 +259,15 @@ def in_words(frame: Frame) -> str:
         if frame.arp.op == "request":
             return f"ARP who has {frame.arp.target_ip}? tell {frame.arp.sender_ip}"
         return f"ARP {frame.arp.op}: {frame.arp.sender_ip} is at {frame.arp.sender_mac}"
-    ip, l4 = frame.ip, frame.l4
+    ip, l4, near = frame.ip, frame.l4, frame.neighbour
     if ip is None or l4 is None:
         return f"EtherType 0x{frame.type:04x}"
-    tunnel = f"{frame.outer.src} > {frame.outer.dst} IPIP, in it " if frame.outer else ""
+    tunnel = f"{frame.outer.src} > {frame.outer.dst} {frame.outer.protocol}, in it " if frame.outer else ""
+    if near:
+        if near.op == "solicitation":
+            return f"{tunnel}ICMPv6 neighbour solicitation: who has {near.target}? tell {ip.src}"
+        at = f" is at {near.mac}" if near.mac else f", from {ip.src}"
+        return f"{tunnel}ICMPv6 neighbour advertisement: {near.target}{at}"
     if l4.sport or l4.dport:
         ends = f"{endpoint(ip.src, l4.sport)} > {endpoint(ip.dst, l4.dport)}"
     else:
@@ -192,6 +286,7 @@ def as_json(frame: Frame) -> dict[str, Any]:
         "ip": _fields(frame.ip),
         "l4": None if l4 is None else {name: value for name, value in _fields(l4).items() if value != ""},
         "arp": _fields(frame.arp),
+        **({"neighbour": _fields(frame.neighbour)} if frame.neighbour else {}),
         "text": in_words(frame),
     }
 

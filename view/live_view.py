@@ -9,7 +9,6 @@ So the lab's own processes do nothing more than without a view.
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -21,7 +20,14 @@ from labs.machine.capabilities import has_netem
 from labs.run.options import ViewOptions
 from labs.terminal.screen import make_console
 from view import run
-from view.command import address_lines, announce, new_secret, open_socket
+from view.command import (
+    address_lines,
+    announce,
+    new_secret,
+    open_socket,
+    pidfd_of_caller,
+    wait_for,
+)
 
 if TYPE_CHECKING:
     from labs.run.running import RunningLab
@@ -37,6 +43,7 @@ class LiveView:
         self._secret = new_secret()
         self._socket = open_socket(options.view_host, options.view_port)
         self._netem = has_netem()
+        self._caller = pidfd_of_caller()  # before the sandbox, which hides it
         announce(self._socket, f"{self._secret}/")
 
     def start(self, running: RunningLab, about: Mapping[str, Any] | None = None) -> None:
@@ -72,10 +79,10 @@ class LiveView:
             process.stdin.close()
 
     def stay(self) -> None:
-        """Keep the lab until Ctrl-C, or until it is ended by a signal."""
+        """Keep the lab until Ctrl-C, a signal, or the end of the shell or program that started it."""
         console = make_console()
         for line in (*address_lines(self._socket, f"{self._secret}/"), "The lab stays: Ctrl-C ends it."):
             console.print(line, soft_wrap=True, markup=False, highlight=False)
         sys.stdout.flush()
         with suppress(KeyboardInterrupt):
-            signal.pause()
+            wait_for(self._caller)

@@ -10,21 +10,23 @@ Connections are counted from the events, not by forwarding packets again.
 from __future__ import annotations
 
 import ast
+import math
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
 from director.core import commands, schedulers
-from director.core.commands import Command
+from director.core.commands import AddService, Command, EditService, ServiceKey
 from director.core.director import Director
 from director.core.errors import LvsError
 from director.core.packet import PROTOCOLS, SYN, TCP, Endpoint, Packet
 from director.core.real_server import Method, RealServer
 from director.core.service import VirtualService
 from director.core.states import ACTIVE
+from labs.literals import expression
 
 Event = Mapping[str, Any]
 
@@ -37,7 +39,7 @@ _CALLS: dict[str, Any] = {
 } | {"Endpoint": Endpoint, "IPv4Endpoint": Endpoint}
 _METHOD = re.compile(r"<Method\.(\w+): [^>]*>")
 _BUCKET = re.compile(r" hashes to bucket (\d+) of (\d+)")
-_WITH_SCHEDULER = (commands.AddService, commands.EditService)
+_WITH_SCHEDULER = (AddService, EditService)
 _STAND_IN = "rr"
 _ENDS = ("expired", "evicted")
 _MOST_TURNS = 400
@@ -58,14 +60,13 @@ _FORMULAS: dict[str, tuple[str, Callable[[RealServer], float]]] = {
     "ovf": ("the heaviest with fewer active connections than its weight", lambda one: one.active),
     "fo": ("the heaviest", lambda one: one.weight),
 }
-_UNKNOWN: tuple[str, Callable[[RealServer], float]] = ("the scheduler's own", lambda one: one.active)
+_RECENT = 40  # choices that are shown of a scheduler whose state is not known
 
 
 def read_command(text: str) -> Command | None:
     """The command that an event spells; None if it is another's, or not one."""
     try:
-        tree = ast.parse(_METHOD.sub(r"'\1'", text), mode="eval")
-        command: Command = _value(tree.body)
+        command: Command = _value(expression(_METHOD.sub(r"'\1'", text)))
         return command
     except (SyntaxError, ValueError, TypeError, KeyError, RecursionError, MemoryError, LvsError):
         return None
@@ -99,12 +100,16 @@ class _Known:
 class Mirror:
     """`method` and `scheduler` are the defaults that the director was started with.
 
-    A scheduler that is not here, such as a student's own, has no picture; rr stands in for it.
+    The state of a scheduler that is not here, such as a student's own, is not known: its picture is what it
+    has chosen. In the core rr stands in for it.
     """
 
     def __init__(self, method: str, scheduler: str) -> None:
-        scheduler = scheduler if scheduler in schedulers.names() else _STAND_IN
-        self._core = Director(method=Method[method.upper()], scheduler=scheduler)
+        self._scheduler = scheduler
+        known = scheduler if scheduler in schedulers.names() else _STAND_IN
+        self._core = Director(method=Method[method.upper()], scheduler=known)
+        self._own: dict[ServiceKey, str] = {}  # services whose scheduler is not here, and its name
+        self._recent: dict[ServiceKey, deque[str]] = {}
         self._connections: dict[str, _Known] = {}
         self._chosen: dict[tuple[str, str], Counter[str]] = {}
         self.differs = False  # whether a scheduler of ours has chosen otherwise
@@ -115,7 +120,7 @@ class Mirror:
 
     # ---- what happens ----
 
-    def follow(self, event: Event) -> dict[str, Any] | None:
+    def follow(self, event: Event, *, with_picture: bool = True) -> dict[str, Any] | None:
         """Take an event over; the scheduler's item where it is of a new connection.
 
         Raises KeyError, TypeError, ValueError for one that no director writes.
@@ -123,8 +128,8 @@ class Mirror:
         kind = event["kind"]
         if kind == "rules":
             command = read_command(str(event.get("command")))
-            if isinstance(command, _WITH_SCHEDULER) and command.scheduler not in (None, *schedulers.names()):
-                command = replace(command, scheduler=_STAND_IN, flags=())
+            if isinstance(command, _WITH_SCHEDULER):
+                command = self._with_known_scheduler(command)
             if command is not None:
                 try:
                     self._core.apply([command], float(event["time"]))
@@ -133,21 +138,34 @@ class Mirror:
             return None
         if kind not in ("new", "state", *_ENDS):
             return None
-        _require_whole(event)
         key = key_of(event)
-        known = self._connections.pop(key, None)
+        known = self._connections.get(key)
+        _require_whole(event, known is None or kind == "new")
+        self._connections.pop(key, None)
         if known and known.server:
             known.server.count(active=known.active, by=-1)
         if kind in _ENDS:
             return None
         service = self._service(event) if kind == "new" else None
-        picture = self._scheduled(service, event) if service else None
+        picture = self._scheduled(service, event, with_picture) if service else None
         server = known.server if known else self._server(service or self._service(event), event)
         entry = _Known(event, server, float(event["time"]))
         if server:
             server.count(active=entry.active, by=1)
         self._connections[key] = entry
         return picture
+
+    def _with_known_scheduler(self, command: AddService | EditService) -> AddService | EditService:
+        name = command.scheduler
+        if name is None and isinstance(command, AddService):
+            name = self._own.get(command.key, self._scheduler)  # with exist_ok it may be there already
+        if name is None:
+            return command
+        if name in schedulers.names():
+            self._own.pop(command.key, None)
+            return command
+        self._own[command.key] = name
+        return replace(command, scheduler=_STAND_IN, flags=())
 
     def _service(self, event: Event) -> VirtualService | None:
         try:
@@ -164,14 +182,18 @@ class Mirror:
 
     # ---- the scheduler ----
 
-    def _scheduled(self, service: VirtualService, event: Event) -> dict[str, Any] | None:
+    def _scheduled(self, service: VirtualService, event: Event, with_picture: bool) -> dict[str, Any] | None:
         """None where no scheduler was asked: a template or an expectation has decided."""
-        name, why = service.policy.scheduler_name, str(event.get("why", ""))
+        name, why = self._name_of_scheduler(service), str(event.get("why", ""))
         reasons = why.split("; ")
         if not any(reason.startswith(f"{name}:") for reason in reasons):
             return None
         chosen = str(event["server"])
-        self._advance(service, event, chosen)
+        self._recent.setdefault(service.key, deque(maxlen=_RECENT)).append(chosen)
+        if service.key not in self._own:
+            self._advance(service, event, chosen)
+        if not with_picture:
+            return None
         return {
             "kind": "scheduler",
             "service": _name(service),
@@ -186,10 +208,7 @@ class Mirror:
         """Ask our scheduler what the director's was asked; until both agree, where events were lost."""
         packet, now = _packet(event), float(event["time"])
         for attempt in range(len(service.servers) * 2 + 1):
-            try:
-                pick = service.scheduler.pick(service.servers, packet, now)
-            except LvsError:  # a scheduler of a student's own, which is not here
-                return
+            pick = service.scheduler.pick(service.servers, packet, now)
             if pick is None or str(pick[0].address) == chosen:
                 break
             self.differs = self.differs or attempt == 0
@@ -210,18 +229,23 @@ class Mirror:
                 if of == _name(service)
             ]
             return {"kind": "sets", "rows": rows}
-        formula, value = _FORMULAS.get(name, _UNKNOWN)
+        formula, value = _FORMULAS.get(name, ("", None))
         loads: list[dict[str, Any]] = [
             {
                 "server": str(server.address),
                 "weight": server.weight,
                 "active": server.active,
                 "inactive": server.inactive,
-                "value": round(value(server), 3) if server.weight > 0 else None,
+                "value": round(value(server), 3) if value and server.weight > 0 else None,
             }
             for server in service.servers
         ]
+        if value is None:
+            return {"kind": "recent", "chosen": list(self._recent[service.key]), "rows": loads}
         return {"kind": "counts", "rows": loads, "formula": formula}
+
+    def _name_of_scheduler(self, service: VirtualService) -> str:
+        return self._own.get(service.key, service.policy.scheduler_name)
 
     # ---- the tables ----
 
@@ -241,7 +265,12 @@ class Mirror:
             for key, known in list(self._connections.items())[-most:]
         ]
         services = [
-            {**service.as_dict(), "persistent": service.policy.persistent} for service in self._core.rules
+            {
+                **service.as_dict(),
+                "scheduler": self._name_of_scheduler(service),
+                "persistent": service.policy.persistent,
+            }
+            for service in self._core.rules
         ]
         return {
             "kind": "tables",
@@ -253,14 +282,18 @@ class Mirror:
         }
 
 
-def _require_whole(event: Event) -> None:
-    """Raises KeyError, TypeError or ValueError unless it tells of a connection."""
+def _require_whole(event: Event, is_first: bool) -> None:
+    """Raises KeyError, TypeError or ValueError unless it tells of a connection.
+
+    What names it is looked at in its first event: it is found again by the same words.
+    """
     for name in ("protocol", "client", "vip", "server", "state"):
         if not isinstance(event[name], str):
             raise TypeError(name)
-    if not isinstance(event["expires"], (int, float)):
+    if not isinstance(event["expires"], (int, float)) or not math.isfinite(event["expires"]):
         raise TypeError("expires")
-    _packet(event)
+    if is_first:
+        _packet(event)
 
 
 def key_of(event: Event) -> str:

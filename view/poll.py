@@ -1,7 +1,7 @@
 """What a run's folder would not have: the director's tables, link load, neighbour tables; kept in view.jsonl.
 
 Each is asked for at most twice a second, and less often where asking takes long or no page is open: a view
-costs a director no more than a twentieth of its time. What has not changed is not written again.
+costs a director no more than a sixtieth of its time. What has not changed is not written again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,11 @@ from labs.run.processes import SOCKET
 from view.story import ADDED, MOST_CONNECTIONS
 
 _OFTEN, _SELDOM = 0.5, 2.0  # seconds between two polls, while a page is open, and without
-_SHARE = 20  # a poll that took a second is followed by so many seconds without one
+_SHARE = 60  # a poll that took a second is followed by so many seconds without one
 _NEIGHBOURS_EVERY = 1.0  # seconds
 _TIMEOUT = 20.0
 _MOST_SIZE = 128 * 1024 * 1024  # bytes of view.jsonl
+_COUNTERS = ("engine", "process", "sync")
 _COMPLETE = 0x2  # flag of a neighbour's entry (arp(7))
 
 Poll = Callable[[], Iterator[dict[str, Any]]]
@@ -34,7 +35,8 @@ Poll = Callable[[], Iterator[dict[str, Any]]]
 class Poller:
     """Polls in threads of its own until the process ends.
 
-    `hosts` maps names to pids, `owners` MACs to interfaces. Of an exercise (`hide`) neighbours are not read.
+    `hosts` maps names to pids, `owners` MACs to interfaces, `directors` names to control sockets. Of an
+    exercise (`hide`) neighbours are not read.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class Poller:
         watched: Callable[[], bool],
         *,
         hide: bool = False,
-        directors: Sequence[str] = (DIRECTOR,),
+        directors: Mapping[str, str] | None = None,
         controller: str = SOCKET,
     ) -> None:
         self._file = folder / ADDED
@@ -53,7 +55,7 @@ class Poller:
         self._owners = owners
         self._watched = watched
         self._hide = hide
-        self._directors = directors
+        self._directors = directors or {"": DIRECTOR}
         self._controller = ControllerClient(controller)
         self._lock = threading.Lock()
         self._size = 0
@@ -91,39 +93,34 @@ class Poller:
         self._before[what] = value
         return True
 
-    # ---- the director ----
+    # ---- the directors ----
 
     def tables(self) -> Iterator[dict[str, Any]]:
-        """Services, connections and counters, if anything but a timer has changed."""
-        services = self._ask("list", at_once=True)["services"]
-        listed = self._ask("connections")["connections"]
-        counters = self._ask("counters")
+        """Services, connections and counters of each director, if anything but a timer has changed.
+
+        One that does not answer is left out; the others still do.
+        """
+        for name, path in self._directors.items():
+            with suppress(ChannelError, ValueError):
+                yield from self._tables_of(name, path)
+
+    def _tables_of(self, name: str, path: str) -> Iterator[dict[str, Any]]:
+        services = _ask(path, "list", at_once=True)["services"]
+        listed = _ask(path, "connections")["connections"]
+        counters = _ask(path, "counters")
         self.services = services
         shown = [_connection(entry) for entry in listed[-MOST_CONNECTIONS:]]
         still = [{**entry, "expires": 0} for entry in shown]
-        if self._is_new("tables", (services, still)):
+        if self._is_new(f"tables of {name}", (services, still)):
             yield {
                 "kind": "tables",
+                **({"host": name} if len(self._directors) > 1 else {}),
                 "services": services,
                 "connections": shown,
                 "connections_total": len(listed),
-                "counters": {"engine": counters.get("engine", {}), "process": counters.get("process", {})},
+                "counters": {part: counters[part] for part in _COUNTERS if counters.get(part)},
                 "source": "director",
             }
-
-    def _ask(self, what: str, **details: Any) -> dict[str, Any]:
-        """The answer of the first director that is there. Raises ChannelError, ValueError."""
-        for place, path in enumerate(self._directors, 1):
-            try:
-                answer = call(path, {"do": what, **details}, timeout=_TIMEOUT)
-            except ChannelError:
-                if place == len(self._directors):
-                    raise
-                continue
-            if answer.get("ok"):
-                return answer
-            raise ValueError(answer.get("error"))
-        raise ValueError("no director")
 
     # ---- the switches ----
 
@@ -161,6 +158,14 @@ class Poller:
             entries = list(parse_arp(text, self._owners))
             if self._is_new(f"neighbours of {name}", entries):
                 yield {"kind": "neighbours", "host": name, "entries": entries}
+
+
+def _ask(path: str, what: str, **details: Any) -> dict[str, Any]:
+    """Raises ChannelError where nothing answers, ValueError where it refuses."""
+    answer = call(path, {"do": what, **details}, timeout=_TIMEOUT)
+    if not answer.get("ok"):
+        raise ValueError(answer.get("error"))
+    return answer
 
 
 def parse_arp(text: str, owners: Mapping[str, str]) -> Iterator[dict[str, Any]]:

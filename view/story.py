@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from view.captures import Captures, Record
 from view.mirror import Mirror, key_of
-from view.walks import Walks
+from view.walks import Budget, Walks
 
 Item = dict[str, Any]
 
@@ -34,7 +34,10 @@ _POLLED = {  # what a live view adds, with the lists of objects that each has
 }
 _MOST_LINE = 4 * 1024 * 1024  # bytes
 _CHUNK = 4 * 1024 * 1024
+_EVENTS_AT_ONCE = 512 * 1024  # bytes of a live lab's events, some 2,000
 MOST_CONNECTIONS = 500  # of a table that the page gets
+CONNECTIONS_RATE = 50.0  # new ones a second whose events are shown, where packets are sampled
+_MOST_SHOWN = 20_000  # connections whose further events are looked for
 _TABLES_EVERY = 0.5  # seconds, of tables that are made from events
 _HOLD = 30_000  # microseconds for which a live record waits for those of other files
 _REFUSALS = ("dropped", "rejected", "shed", "failed")
@@ -56,30 +59,33 @@ def _finite(text: str) -> float:
 class Lines:
     """The objects that are appended to a file of JSON lines; `skipped` counts lines that are none."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, parse: Callable[[bytes], Any] = strict_json) -> None:
         self._path = path
+        self._parse = parse
         self._position = 0
         self._left = b""
         self.skipped = 0
 
-    def new(self) -> Iterator[dict[str, Any]]:
-        """The complete lines since the last call."""
+    def new(self, most: int = 0) -> Iterator[dict[str, Any]]:
+        """The complete lines since the last call; of the next `most` bytes, if that is not 0."""
         try:
             with self._path.open("rb") as opened:
                 opened.seek(self._position)
-                while chunk := opened.read(_CHUNK):
+                while chunk := opened.read(most or _CHUNK):
                     self._position += len(chunk)
                     *whole, self._left = (self._left + chunk).split(b"\n")
                     for line in whole:
                         yield from self._object(line)
                     if len(self._left) > _MOST_LINE:
                         self._left, self.skipped = b"", self.skipped + 1
+                    if most:
+                        return
         except OSError:
             return
 
     def _object(self, line: bytes) -> Iterator[dict[str, Any]]:
         try:
-            found = strict_json(line)
+            found = self._parse(line)
         except (ValueError, RecursionError):
             found = None
         if isinstance(found, dict):
@@ -96,6 +102,7 @@ class _Director:
     lines: Lines
     mirror: Mirror
     tables_at: float = 0.0
+    shown: dict[str, None] = field(default_factory=dict)  # connections whose events are shown
 
 
 class Story:
@@ -122,18 +129,21 @@ class Story:
             for address in one["addresses"]
         ]
         self._walks = Walks(macs, clients, run["vips"], rate)
+        self._connections = Budget(CONNECTIONS_RATE if rate is not None else None)
+        self._unseen = 0  # connections whose events are not shown, since that was last told
         self._pending: list[tuple[float, int, Any]] = []
         self._reported = False
         self._last = self._started
         self._id = first - 1
 
-    def more(self, until: float | None = None) -> list[Item]:
+    def more(self, until: float | None = None, *, skip: bool = False) -> list[Item]:
         """The items of what has been written since the last call.
 
         `until`, in seconds since the epoch, keeps younger packets and events for the next call: then none is
-        shown before an older one that another file was about to have.
+        shown before an older one that another file was about to have. `skip` leaves out stretches of the
+        captures where there is too much to read.
         """
-        found = [*self._pending, *self._read()]
+        found = [*self._pending, *self._read(skip)]
         found.sort(key=lambda one: one[:2])
         limit = until - _HOLD / 1e6 if until is not None else None
         ripe = [one for one in found if limit is None or one[0] <= limit]
@@ -143,13 +153,24 @@ class Story:
             self._last = at
             for item in self._items(at, what):
                 items.append(self._numbered(at, item))
-        if self._walks.left_out and ripe:
-            why = f"more than {self._walks.rate:.0f} packets a second: whole packets were left out"
-            missed = {"kind": "missed", "count": self._walks.left_out, "why": why}
-            items.append(self._numbered(self._last, missed))
-            self._walks.left_out = 0
+        items += [self._numbered(self._last, item) for item in self._left_out()] if ripe else []
         items += [self._numbered(self._last, item) for item in self._final()]
         return items
+
+    def _left_out(self) -> Iterator[Item]:
+        """What was not shown, since that was last told."""
+        if self._captures.skipped:
+            share = self._captures.skipped / max(self._captures.taken, 1)
+            self._walks.left_out += round(share * self._walks.seen)  # as many to a byte as in what was read
+            self._captures.skipped = 0
+        if self._walks.left_out:
+            why = f"more than {self._walks.rate:.0f} packets a second: whole packets were left out"
+            yield {"kind": "missed", "count": self._walks.left_out, "why": why, "what": "packets"}
+            self._walks.left_out = 0
+        if self._unseen:
+            why = f"more than {CONNECTIONS_RATE:.0f} new connections a second"
+            yield {"kind": "missed", "count": self._unseen, "why": why, "what": "connections"}
+            self._unseen = 0
 
     def end(self) -> list[Item]:
         """What a replay ends with: the last tables, what could not be read, and the end itself."""
@@ -177,18 +198,20 @@ class Story:
 
     # ---- reading ----
 
-    def _read(self) -> Iterator[tuple[float, int, Any]]:
+    def _read(self, skip: bool) -> Iterator[tuple[float, int, Any]]:
         """(time, rank among those of the same time, what): events come before the packets that they cause."""
         for director in self._all_directors():
-            for event in director.lines.new():
-                if isinstance(event.get("time"), (int, float)) and isinstance(event.get("kind"), str):
+            for event in director.lines.new(_EVENTS_AT_ONCE if skip else 0):
+                if _is_time(event.get("time")) and isinstance(event.get("kind"), str):
                     yield float(event["time"]), 0, (director, event)
         for entry in self._added.new():
             if isinstance(entry.get("time"), (int, float)) and _is_polled(entry):
                 self._has_tables |= entry["kind"] == "tables"
                 yield float(entry["time"]), 1, entry
-        for record in self._captures.new():
+        for record in self._captures.new(skip=skip):
             yield record.at / 1e6, 2, record
+        self._walks.gaps += self._captures.gaps
+        self._captures.gaps.clear()
         for entry in self._commands.new():
             if isinstance(entry.get("time"), (int, float)):
                 yield float(entry["time"]), 3, {"kind": "command", **entry}
@@ -199,7 +222,7 @@ class Story:
             if path.name not in self._directors:
                 host = path.stem.partition("-")[2]
                 mirror = Mirror(self._run["method"], self._run["scheduler"])
-                self._directors[path.name] = _Director(host, Lines(path), mirror)
+                self._directors[path.name] = _Director(host, Lines(path, json.loads), mirror)
         return list(self._directors.values())
 
     def _items(self, at: float, what: Any) -> Iterator[Item]:
@@ -217,20 +240,36 @@ class Story:
     def _event(self, at: float, director: _Director, event: dict[str, Any]) -> Iterator[Item]:
         of = {"host": director.host} if director.host else {}
         try:
-            scheduled = director.mirror.follow(event)
+            shown = self._is_shown(director, event)
+            scheduled = director.mirror.follow(event, with_picture=shown)
             if event["kind"] == "rules":
                 self._walks.vips |= director.mirror.vips
             elif event["kind"] == "new":
                 self._walks.learn(*(str(event[name]) for name in ("protocol", "client", "vip", "server")))
-            yield {**_told(event), **of}
-        except (KeyError, ValueError, TypeError):
+            if shown:
+                yield {**_told(event), **of}
+        except (KeyError, ValueError, TypeError, OverflowError):
             director.lines.skipped += 1
             return
-        if scheduled:
+        if scheduled and shown:
             yield {**scheduled, **of}
         if not self._has_tables and at - director.tables_at >= _TABLES_EVERY:
             director.tables_at = at
             yield self._tables(director, at)
+
+    def _is_shown(self, director: _Director, event: dict[str, Any]) -> bool:
+        """Of too many new connections, those of some are: all of their events."""
+        if self._connections.rate is None or "client" not in event:
+            return True
+        key = key_of(event)
+        if event["kind"] == "new":
+            if not self._connections.takes(round(event["time"] * 1e6), important=False):
+                self._unseen += 1
+                return False
+            director.shown[key] = None
+            if len(director.shown) > _MOST_SHOWN:
+                del director.shown[next(iter(director.shown))]
+        return key in director.shown
 
     @staticmethod
     def _tables(director: _Director, at: float) -> Item:
@@ -270,6 +309,24 @@ def _is_polled(entry: dict[str, Any]) -> bool:
     return all(isinstance(one, list) and all(isinstance(row, dict) for row in one) for one in lists)
 
 
+def _is_time(value: Any) -> bool:
+    try:
+        return isinstance(value, (int, float)) and math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _is_master(kind: str, event: dict[str, Any]) -> dict[str, bool]:
+    """What the programs that move the VIP say of a director; nothing of other events."""
+    if kind == "vrrp":
+        return {"master": event.get("state") == "MASTER"}
+    return {"master": bool(event.get("held"))} if kind == "heartbeat" else {}
+
+
 def _told(event: dict[str, Any]) -> Item:
     """An event of the director as an item, in its own words."""
     kind = event["kind"]
@@ -279,9 +336,8 @@ def _told(event: dict[str, Any]) -> Item:
         "event": kind,
         "text": _in_words(kind, event),
         "connection": key_of(event) if has_connection else None,
-        "server": event.get("server"),
-        "why": event.get("why"),
-        "state": event.get("state"),
+        **{name: _text(event.get(name)) for name in ("server", "why", "state")},
+        **_is_master(kind, event),
     }
 
 

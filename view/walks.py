@@ -23,6 +23,10 @@ _MOST_KNOWN = 100_000  # connections whose real server is remembered
 _ETHERNET, _IP = 14, 20  # bytes of headers
 _LEAST = 34  # bytes from the IP header to TCP's flags
 _PLAIN, _IN_TUNNEL = b"\x45", b"\x04"  # IPv4 without options; protocol IP in IP
+_IPV6, _IP6, _LEAST_TCP, _TCP = b"\x60", 40, 14, 6
+_INNER6 = (b"\x04", b"\x29")  # next headers: a tunnel
+_NOISE = ("multicast listener report", "router solicitation")
+_FINAL_BITS = 0x07  # of TCP's flags: FIN, SYN, RST
 _FINAL = frozenset("SFR")  # flags of segments that open or end a connection: sampled last
 
 Key = tuple[Any, ...]
@@ -65,7 +69,14 @@ def _is_noise(frame: Frame) -> bool:
     """What every interface of Linux says when it comes up: multicast reports, router solicitations."""
     if frame.ip is None or frame.l4 is None or not frame.ip.dst.startswith("ff02::"):
         return False
-    return frame.ip.protocol == "0" or frame.l4.kind.startswith("type 133 ")
+    return frame.l4.kind in _NOISE
+
+
+def _raw(address: str) -> bytes:
+    try:
+        return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+    except OSError:  # of a description that is damaged
+        return b"?"
 
 
 class Walks:
@@ -85,15 +96,17 @@ class Walks:
         self._clients = frozenset(clients)
         self.vips = set(vips)
         self._budget = Budget(rate)
-        self._raw_clients = frozenset(socket.inet_aton(one) for one in clients if "." in one)
-        self._skipped: set[bytes] = set()
-        self._skipped_before: set[bytes] = set()
+        self._raw_clients = frozenset(_raw(one) for one in clients)
+        self._marks: dict[bytes, bool] = {}  # whether the packet is shown
+        self._older_marks: dict[bytes, bool] = {}
+        self.gaps: list[tuple[int, int]] = []  # microseconds: no walk begins there, for it would lack hops
         self._open: dict[Key, Walk] = {}
         self._older: dict[Key, Walk] = {}
         self._turned = 0
         self._count = 0
         self._virtual: dict[tuple[str, str, str], str] = {}  # protocol, client, server: the virtual endpoint
         self.left_out = 0  # packets, since somebody has set it to 0
+        self.seen = 0  # packets, shown or not
 
     @property
     def rate(self) -> float:
@@ -115,7 +128,7 @@ class Walks:
     def item(self, record: Record) -> dict[str, Any] | None:
         """The frame as an item, without its id; None if it is left out."""
         mark = self._mark(record) if self._budget.rate is not None else None
-        if mark is not None and (mark in self._skipped or mark in self._skipped_before):
+        if mark is not None and not self._is_shown(mark, record):
             return None
         frame = dissect(record.raw, record.ethernet)
         mac = self._macs.get(record.interface, "")
@@ -127,10 +140,8 @@ class Walks:
             return None
         direction = self._direction(frame)
         key = self._key(frame, direction)
-        walk = self._walk(key, record, frame) if key else Walk(None, record.at)
+        walk = self._walk(key, record, frame, mark is not None) if key else Walk(None, record.at)
         if key and walk.number is None:
-            if mark is not None:
-                self._skipped.add(mark)
             return None
         if not key and not self._budget.takes(record.at, True):
             self.left_out += 1
@@ -156,7 +167,31 @@ class Walks:
 
     # ---- which walk ----
 
-    def _walk(self, key: Key, record: Record, frame: Frame) -> Walk:
+    def _is_shown(self, mark: bytes, record: Record) -> bool:
+        """Whether the packet with this mark is shown; decided where it is seen first."""
+        self._forget(record.at)
+        shown = self._marks.get(mark)
+        if shown is None:
+            shown = self._older_marks.get(mark)
+        if shown is None:
+            ends_or_opens = bool(mark[-1] & _FINAL_BITS)
+            shown = self._begins(record.at, ends_or_opens)
+        self._marks[mark] = shown
+        return shown
+
+    def _begins(self, now: int, important: bool) -> bool:
+        """Whether a packet that is seen for the first time is shown."""
+        self.seen += 1
+        if any(begin < now <= end for begin, end in self.gaps):
+            self.left_out += 1
+            return False
+        if self._budget.takes(now, important):
+            return True
+        self.left_out += 1
+        return False
+
+    def _walk(self, key: Key, record: Record, frame: Frame, is_shown: bool) -> Walk:
+        """`is_shown`: that has been decided already."""
         self._forget(record.at)
         place = (record.interface, frame.src)
         walk = self._open.get(key) or self._older.get(key)
@@ -164,11 +199,9 @@ class Walks:
             flags = frame.l4.flags if frame.l4 else ""
             important = not flags or bool(_FINAL & set(flags))
             walk = Walk(None, record.at)
-            if self._budget.takes(record.at, important):
+            if is_shown or self._begins(record.at, important):
                 self._count += 1
                 walk.number = self._count
-            else:
-                self.left_out += 1
         self._open[key] = walk
         walk.last = record.at
         walk.places.add(place)
@@ -178,15 +211,19 @@ class Walks:
         """Two generations, so that none of a busy lab's walks is kept for long."""
         if now - self._turned > 2 * _LIFE:
             self._older, self._open, self._turned = self._open, {}, now
-            self._skipped_before, self._skipped = self._skipped, set()
+            self._older_marks, self._marks = self._marks, {}
+            self.gaps = [gap for gap in self.gaps if gap[1] > now - _LIFE]
 
     def _mark(self, record: Record) -> bytes | None:
-        """What recognises a sampled-out TCP or UDP packet at its next hops, at a tenth of the cost.
+        """What recognises a TCP or UDP packet at its hops, at a tenth of the cost; it ends with TCP's flags.
 
-        None where it takes a look at the whole frame: IP options, IPv6, an identification of 0.
+        None where it takes a look at the whole frame: IP options, extension headers, UDP over IPv6, an
+        identification of 0.
         """
         raw = record.raw
         at = _ETHERNET if record.ethernet else 0
+        if raw[at : at + 1] == _IPV6:
+            return self._mark6(raw, at)
         if raw[at + 9 : at + 10] == _IN_TUNNEL:
             at += _IP
         if len(raw) < at + _LEAST or raw[at : at + 1] != _PLAIN:
@@ -199,7 +236,21 @@ class Walks:
             end = raw[at + 16 : at + 20] + raw[at + 22 : at + 24] + b"r"
         else:
             return None
-        return raw[at + 4 : at + 6] + end + raw[at + 33 : at + 34]
+        return raw[at + 4 : at + 6] + end + (raw[at + 33 : at + 34] if raw[at + 9] == _TCP else b"\0")
+
+    def _mark6(self, raw: bytes, at: int) -> bytes | None:
+        """IPv6 has no identification: TCP's numbers and the length recognise the packet."""
+        if raw[at + 6 : at + 7] in _INNER6:
+            at += _IP6
+        if len(raw) < at + _IP6 + _LEAST_TCP or raw[at : at + 1] != _IPV6 or raw[at + 6] != _TCP:
+            return None
+        if raw[at + 8 : at + 24] in self._raw_clients:
+            end = raw[at + 8 : at + 24] + raw[at + 40 : at + 42]
+        elif raw[at + 24 : at + 40] in self._raw_clients:
+            end = raw[at + 24 : at + 40] + raw[at + 42 : at + 44] + b"r"
+        else:
+            return None
+        return raw[at + 4 : at + 6] + end + raw[at + 44 : at + 52] + raw[at + 53 : at + 54]
 
     def _key(self, frame: Frame, direction: str | None) -> Key | None:
         ip, l4 = frame.ip, frame.l4

@@ -20,7 +20,7 @@ import sys
 import termios
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,11 @@ class Prompt(CLI):  # type: ignore[misc]
         termios.tcsetattr(self.stdin.fileno(), termios.TCSADRAIN, self._mode)
         if not any(node.waiting for node in self.mn.values()):
             os.write(self.stdin.fileno(), f"{self.prompt}{readline.get_line_buffer()}".encode())
+
+    def cmdloop(self, intro: Any = None) -> None:
+        """Where input comes from a pipe, no one can type exit: Ctrl-C leaves the prompt."""
+        with suppress(*(() if self.isatty() else (KeyboardInterrupt,))):
+            super().cmdloop(intro)
 
     def get_names(self) -> list[str]:
         """The commands for help and completion: those that can work in a lab."""

@@ -6,6 +6,7 @@ const GAP = 128; // between columns of hosts, at least
 const BETWEEN = 14; // boxes of a column
 const MARGIN = 14;
 const LEAST = 1124;
+const LABEL = 120; // of a switch
 const FOLD = 8; // more real servers than this are folded into groups
 
 export const ROW = 17; // a line of text in a box
@@ -54,7 +55,8 @@ export function layOut(run, { open, pinned, lines }) {
     });
   }
   for (const box of boxes) spread([...stubs.values()].filter((stub) => stub.box === box));
-  const width = MARGIN * 2 + columns.length * WIDTH + (columns.length - 1) * gap;
+  const rightmost = Math.max(...[...bars.values()].map((bar) => bar.x + LABEL / 2)); // two directors share one
+  const width = Math.max(MARGIN * 2 + columns.length * WIDTH + (columns.length - 1) * gap, rightmost);
   return { boxes, bars, stubs, boxOf, width, height };
 }
 

@@ -195,7 +195,7 @@ class Page {
     scrub.value = String(player.t);
     scrub.setAttribute("aria-valuetext", `${player.t.toFixed(3)} of ${store.end.toFixed(3)} seconds`);
     setText(find("time"), seconds(player.t));
-    setText(find("of"), `of ${seconds(store.end)}${store.missed ? `, ${store.missed} packets not shown (sampled)` : ""}`);
+    setText(find("of"), `of ${seconds(store.end)}${missed(store)}`);
     const playing = player.playing;
     setText(find("play"), playing ? "❚❚ Pause" : "▶ Play");
     const live = store.document.live && !store.ended;
@@ -307,6 +307,12 @@ class Page {
       this.open(tab, true);
     });
   }
+}
+
+// What sampling has left out, in words.
+function missed({ missed: packets, missedConnections: connections }) {
+  const parts = [packets && `${packets} packets`, connections && `the events of ${connections} connections`].filter(Boolean);
+  return parts.length ? `, not shown: ${parts.join(" and ")} (sampled)` : "";
 }
 
 function recall(name) {

@@ -34,7 +34,8 @@ export class Network {
       this.shown = {};
       this.#build(pinned, new Set(knowing));
     }
-    this.#once("facts", `${this.#instant(store.tables)} ${this.#vips()} ${store.findings.length}`, () => this.#facts());
+    const roles = store.directors.map((host) => store.roleWords(host, player.t));
+    this.#once("facts", `${this.#instant(store.tables)} ${this.#vips()} ${store.findings.length} ${roles}`, () => this.#facts());
     this.#once("links", this.#instant(store.links), () => this.#load());
     this.#once("ways", this.#waysKey(), () => this.#ways());
     this.#once("marker", this.#markerKey(), () => this.#marker());
@@ -89,9 +90,10 @@ export class Network {
       cables.append(
         draw("line", { class: "bar", x1: bar.x, x2: bar.x, y1: bar.top, y2: bar.bottom }),
         draw("text", { class: "barname", x: bar.x, y: bar.top - 21 }, bar.name),
-        draw("text", { class: "barname", x: bar.x, y: bar.top - 8 }, bar.network || ""),
+        draw("text", { class: "barname", x: bar.x, y: bar.top - 8 }, store.fold(bar.network || "")),
       );
     }
+    if (store.prefix) cables.append(draw("text", { class: "folded", x: 14, y: 20 }, `… is ${store.prefix}`));
     this.loadLayer = draw("g", { "aria-hidden": "true" });
     svg.append(cables, this.wayLayer, this.loadLayer);
     for (const box of layout.boxes) svg.append(box.host ? this.#host(box, knowing) : this.#group(box));
@@ -109,7 +111,7 @@ export class Network {
       if (port.name === "lo") continue;
       const own = port.addresses.filter((address) => !vips.includes(address.split("/")[0]));
       const short = port.name.replace(`${host.name}-`, "");
-      own.forEach((address, place) => lines.push({ kind: "address", left: place ? "" : short, text: address }));
+      own.forEach((address, place) => lines.push({ kind: "address", left: place ? "" : short, text: this.store.fold(address) }));
       if (port.mac && own.length) lines.push({ kind: "mac", text: port.mac });
     }
     if (host.role === "realserver") lines.push({ kind: "load" });
@@ -130,12 +132,12 @@ export class Network {
       onclick: () => this.openHost(host.name),
       onkeydown: (event) => press(event, () => this.openHost(host.name)),
     });
+    const parts = { role: draw("text", { class: "role", x: box.x + WIDTH - 10, y: top + 18 }, ROLE[host.role] || host.role) };
     node.append(
       draw("rect", { class: "box", x: box.x, y: top, width: WIDTH, height: box.height, rx: 6 }),
       draw("text", { class: "name", x: box.x + 10, y: top + 18 }, host.name),
-      draw("text", { class: "role", x: box.x + WIDTH - 10, y: top + 18 }, ROLE[host.role] || host.role),
+      parts.role,
     );
-    const parts = {};
     let y = top + 25;
     for (const line of this.#lines(host, knowing)) {
       y += ROW;
@@ -182,7 +184,7 @@ export class Network {
     } else {
       const rows = box.hosts.map((host, place) => {
         const y = top + 25 + ROW * (place + 1) - 4;
-        const text = draw("text", { class: "member", x: box.x + 10, y }, `${host.name} ${host.interfaces[0]?.addresses[0]?.split("/")[0] || ""}`);
+        const text = draw("text", { class: "member", x: box.x + 10, y }, `${host.name} ${this.store.fold(host.interfaces[0]?.addresses[0]?.split("/")[0] || "")}`);
         const count = draw("text", { class: "member count", x: box.x + WIDTH - 8, y }, "");
         node.append(text, count);
         return { host, count };
@@ -225,7 +227,7 @@ export class Network {
     const { store, player } = this;
     const owners = this.owners();
     const [vip] = store.document.vips;
-    const tables = latest(store.tables, player.t);
+    const tables = store.tablesAt(player.t);
     const servers = new Map(); // host -> sums over its services
     for (const service of tables ? tables.services : []) {
       for (const server of service.servers) {
@@ -251,6 +253,11 @@ export class Network {
         continue;
       }
       const words = [`${host.name}, ${ROLE[host.role] || host.role}`, ...host.interfaces.flatMap((port) => port.addresses)];
+      const role = store.roleOf(host.name, player.t);
+      if (role) {
+        parts.role.textContent = role.master ? "director, master" : "director, backup";
+        words.push(store.roleWords(host.name, player.t));
+      } else parts.role.textContent = ROLE[host.role] || host.role;
       if (parts.load) {
         const one = servers.get(host.name);
         const ports = one ? [...one.ports] : host.ports || [];
@@ -263,7 +270,7 @@ export class Network {
         const on = host.interfaces.find((port) => port.addresses.some((one) => store.document.vips.includes(one.split("/")[0])));
         parts.pill.setAttribute("visibility", owner ? "visible" : "hidden");
         parts.vip.setAttribute("class", owner ? "vip owner" : "vip");
-        const text = owner ? `★ VIP ${vip}` : on ? `VIP on ${on.name.replace(`${host.name}-`, "")}, silent` : "";
+        const text = owner ? `★ VIP ${store.fold(vip)}` : on ? `VIP on ${on.name.replace(`${host.name}-`, "")}, silent` : "";
         parts.vip.textContent = text;
         if (text) words.push(owner ? `owns the VIP ${vip}` : text);
         node.classList.toggle("owner", owner);
@@ -271,7 +278,7 @@ export class Network {
       if (parts.knows) {
         const entry = this.#vipEntry(host.name, player.t);
         const known = entry && entry.mac;
-        parts.knows.textContent = known ? `${entry.ip} is at` : "";
+        parts.knows.textContent = known ? `${store.fold(entry.ip)} is at` : "";
         parts.knownmac.textContent = known ? `${entry.mac} ${store.macs.get(entry.mac) || ""}` : "";
         if (known) words.push(`holds ${entry.mac} for ${entry.ip}`);
       }
@@ -333,7 +340,7 @@ export class Network {
       const hosts = best.map((packet) => packet.host).filter((host, place, all) => host !== all[place - 1]);
       return hosts.length > 1 ? hosts : null;
     };
-    if (connection && connection.walks.length && !connection.virtual?.includes(":")) return [[], []]; // ARP, others
+    if (connection && connection.walks.length && !connection.served) return [[], []]; // ARP, others
     return [longest("request") || planned(path.request), longest("reply") || planned(path.reply)];
   }
 
@@ -395,7 +402,7 @@ export class Network {
     if (!box) return this.markerLayer.replaceChildren();
     const x = stub ? stub.edge + (stub.right ? 30 : -30) : box.x + WIDTH / 2;
     const y = stub ? stub.y + this.#laneOf(sighting, walk) : box.y + box.height / 2;
-    const text = sighting.arp ? `ARP ${sighting.arp.op === "request" ? "?" : "!"}` : sighting.l4 ? flagWords(sighting.l4.flags) : "packet";
+    const text = briefly(sighting);
     const half = Math.max(20, text.length * 3.7 + 8);
     const known = this.markerLayer.firstChild;
     const marker = draw("g", { class: `marker ${sighting.direction || ""}` },
@@ -451,6 +458,14 @@ export class Network {
   #macOf(packet) {
     return this.store.hosts.get(packet.host)?.interfaces.find((port) => port.name === packet.interface)?.mac;
   }
+}
+
+// What stands on the packet.
+function briefly({ arp, neighbour, l4 }) {
+  if (arp) return `ARP ${arp.op === "request" ? "?" : "!"}`;
+  if (neighbour) return `ND ${neighbour.op === "solicitation" ? "?" : "!"}`;
+  if (!l4) return "packet";
+  return l4.protocol === "TCP" ? flagWords(l4.flags) : l4.protocol;
 }
 
 function press(event, action) {

@@ -9,12 +9,16 @@ export class Store {
     this.begin = 0; // seconds: the times of the first item and of the latest
     this.end = 0;
     this.ended = false;
-    this.missed = 0;
+    this.missed = 0; // packets that were not shown
+    this.missedConnections = 0; // whose events were not shown
     this.connections = new Map(); // key -> Connection
     this.walks = new Map(); // id -> Walk
     this.packets = [];
     this.events = [];
     this.tables = [];
+    this.tablesOf = new Map(); // host of a director ("" where there is one) -> its tables
+    this.roles = new Map(); // host of a director -> what it said of having the VIP: [{t, master}]
+    this.masters = new Set(); // at the latest instant
     this.choices = []; // of schedulers
     this.links = [];
     this.findings = [];
@@ -25,6 +29,7 @@ export class Store {
     for (const host of document.hosts) {
       for (const port of host.interfaces) if (port.mac) this.macs.set(port.mac, port.name);
     }
+    this.prefix = commonPrefix(document);
     this.servers = new Map(); // address -> name of the real server
     for (const host of document.hosts) {
       if (host.role !== "realserver") continue;
@@ -48,7 +53,8 @@ export class Store {
       return;
     }
     if (item.kind === "missed") {
-      this.missed += item.count;
+      if (item.what === "connections") this.missedConnections += item.count;
+      else this.missed += item.count;
       return;
     }
     if (item.t > this.end) this.end = item.t;
@@ -58,15 +64,18 @@ export class Store {
         return this.#addPacket(item);
       case "event":
         insert(this.events, item);
+        if (typeof item.master === "boolean") this.#takeRole(item);
         if (item.connection) {
           const connection = this.#connection(item.connection, item.t);
           insert(connection.events, item);
-          if (item.state) insert(connection.states, item);
+          if (item.state && this.#forwards(item.host)) insert(connection.states, item);
           if (item.server) connection.server = item.server;
         }
         return undefined;
       case "tables":
-        return insert(this.tables, item);
+        insert(this.tables, item);
+        if (!this.tablesOf.has(item.host || "")) this.tablesOf.set(item.host || "", []);
+        return insert(this.tablesOf.get(item.host || ""), item);
       case "scheduler":
         insert(this.choices, item);
         if (item.connection) insert(this.#connection(item.connection, item.t).choices, item);
@@ -86,7 +95,7 @@ export class Store {
 
   #addPacket(packet) {
     insert(this.packets, packet);
-    if (packet.arp) this.#learn(packet);
+    if (packet.arp || packet.neighbour) this.#learn(packet);
     const connection = this.#connection(packet.connection || group(packet), packet.t);
     connection.packets += 1;
     connection.steps = null;
@@ -102,12 +111,62 @@ export class Store {
     hops.splice(place, 0, packet);
   }
 
-  // A captured ARP reply for a VIP tells what the host that receives it holds from then on.
-  #learn({ host, interface: name, t, id, frame, arp }) {
-    if (arp.op !== "reply" || !this.document.vips.includes(arp.sender_ip) || !frame) return;
+  // A captured ARP reply or neighbour advertisement for a VIP tells what the host that receives it holds from
+  // then on. One that nobody asked for changes only what a host holds already.
+  #learn({ host, interface: name, t, id, frame, arp, neighbour }) {
+    if (this.document.hidden) return; // an exercise
+    const [ip, mac] = arp ? [arp.sender_ip, arp.sender_mac] : [neighbour.target, neighbour.mac];
+    if (!frame || !mac || !this.document.vips.includes(ip)) return;
     const port = this.hosts.get(host)?.interfaces.find((one) => one.name === name);
-    if (!port || port.mac !== frame.dst) return;
-    this.#know({ id, t, kind: "neighbours", host, entries: [{ ip: arp.sender_ip, mac: arp.sender_mac }], learnt: true });
+    if (!port || frame.src === port.mac) return;
+    const answers = port.mac === frame.dst && (arp ? arp.op === "reply" : neighbour.op === "advertisement");
+    const held = latest(this.neighbours.get(host) || [], t)?.entries.some((entry) => entry.ip === ip);
+    if (!answers && !(held && (arp || neighbour.op === "advertisement"))) return;
+    this.#know({ id, t, kind: "neighbours", host, entries: [{ ip, mac }], learnt: true });
+  }
+
+  // ---- two directors ----
+
+  #takeRole(item) {
+    const host = item.host || "";
+    if (!this.roles.has(host)) this.roles.set(host, []);
+    insert(this.roles.get(host), item);
+    if (item.master) this.masters.add(host);
+    else this.masters.delete(host);
+  }
+
+  // Whether that director forwards, by what the directors say of themselves.
+  #forwards(host) {
+    return !host || !this.masters.size || this.masters.has(host);
+  }
+
+  // The directors that have told of themselves or of their tables, in order.
+  get directors() {
+    return [...new Set([...this.tablesOf.keys(), ...this.roles.keys()])].sort();
+  }
+
+  // What a director has said of itself last: {master, t}; null where it is alone, or has said nothing yet.
+  roleOf(host, t) {
+    return latest(this.roles.get(host) || [], t);
+  }
+
+  // The same in words; "" if there is nothing to say.
+  roleWords(host, t) {
+    const role = this.roleOf(host, t);
+    return role ? `${role.master ? "master" : "backup"}, as it said at ${role.t.toFixed(3)} s` : "";
+  }
+
+  // The tables of the director that forwards: of several, the one that was the last to become master.
+  tablesAt(t) {
+    const masters = [...this.tablesOf.keys()].filter((host) => this.roleOf(host, t)?.master);
+    if (!masters.length) return latest(this.tables, t);
+    masters.sort((a, b) => this.roleOf(b, t).t - this.roleOf(a, t).t);
+    return latest(this.tablesOf.get(masters[0]), t);
+  }
+
+  // An IPv6 address, or a text with some, without what all addresses of the run begin with.
+  fold(text) {
+    return this.prefix ? String(text).split(this.prefix).join("…") : text;
   }
 
   #know(item) {
@@ -121,7 +180,7 @@ export class Store {
     if (!connection) {
       const [protocol, client, virtual] = key.split(" ");
       connection = {
-        key, protocol, client, virtual, server: null, first: t, packets: 0,
+        key, protocol, client, virtual, served: /^\w+ \S+:\d+ \S+:\d+$/.test(key), server: null, first: t, packets: 0,
         walks: [], events: [], states: [], choices: [], steps: null,
       };
       this.connections.set(key, connection);
@@ -159,7 +218,7 @@ export class Store {
 
   // The connection's entry in the director's table at that time, or null.
   entryOf(connection, t) {
-    const tables = latest(this.tables, t);
+    const tables = this.tablesAt(t);
     if (!tables) return null;
     if (this.indexed !== tables) {
       this.indexed = tables;
@@ -171,7 +230,24 @@ export class Store {
 
 function group(packet) {
   if (packet.arp) return `ARP ${packet.arp.op === "request" ? packet.arp.target_ip : packet.arp.sender_ip}`;
+  if (packet.neighbour) return `Neighbour discovery ${packet.neighbour.target}`;
+  if (packet.l4?.kind && packet.ip) return `${packet.l4.protocol} ${packet.l4.kind}`;
   return "Other packets";
+}
+
+// The groups with which most IPv6 addresses of a run begin, such as "2001:db8:"; "" if there are none.
+function commonPrefix(document) {
+  const addresses = [
+    ...document.vips,
+    ...document.hosts.flatMap((host) => host.interfaces.flatMap((port) => port.addresses)),
+  ].filter((address) => /^2[0-9a-f]{3}:/.test(address));
+  const starts = new Map();
+  for (const address of addresses) {
+    const [first, second] = address.split(":");
+    if (second) starts.set(`${first}:${second}:`, (starts.get(`${first}:${second}:`) || 0) + 1);
+  }
+  const [prefix, count] = [...starts].sort((a, b) => b[1] - a[1])[0] || ["", 0];
+  return count > 1 ? prefix : "";
 }
 
 // Keeps `list` ordered by t; items come nearly in order.

@@ -1,6 +1,6 @@
 // The director's tables at the instant shown, and the states of a connection as a diagram.
 
-import { draw, endpoint, figure, interval, make, Panel, setText, table } from "./dom.js";
+import { draw, endpoint, figure, interval, make, Panel, table } from "./dom.js";
 import { countUntil, latest } from "./store.js";
 
 const MOST = 200; // rows of a table; the filter of the connections finds the others
@@ -21,29 +21,35 @@ export class Tables {
     this.player = player;
     this.store = player.store;
     this.key = null;
-    this.when = make("p", { class: "hint" });
-    this.services = make("div");
-    this.connections = make("div");
-    this.counters = make("div");
-    panel.append(this.when, this.services, this.connections, this.counters);
+    this.panel = panel;
   }
 
   update() {
     const { player, store } = this;
     const chosen = player.connection ? player.connection.key : "";
-    const key = `${countUntil(store.tables, player.t)} ${chosen}`;
+    const { directors } = store;
+    const roles = directors.map((host) => store.roleWords(host, player.t));
+    const key = `${countUntil(store.tables, player.t)} ${chosen} ${roles}`;
     if (key === this.key) return;
     this.key = key;
-    const item = latest(store.tables, player.t);
-    if (!item) {
-      setText(this.when, "The director's tables have not been read yet at this instant.");
-      for (const part of [this.services, this.connections, this.counters]) part.replaceChildren();
+    if (directors.length < 2) {
+      this.panel.replaceChildren(...this.#director(latest(store.tables, player.t), chosen));
       return;
     }
-    setText(this.when, `As the director had them at ${item.t.toFixed(3)} s.`);
-    this.services.replaceChildren(...item.services.map((service) => this.#service(service)));
-    this.#connections(item, chosen);
-    this.#counters(item.counters || {});
+    this.panel.replaceChildren(make("div", { class: "directors" }, directors.map((host, place) => make("section", { "aria-label": `Director ${host}` },
+      make("h3", null, `${host}${roles[place] ? `: ${roles[place]}` : ""}`),
+      this.#director(latest(store.tablesOf.get(host) || [], player.t), chosen)))));
+  }
+
+  // The tables of one director, as nodes.
+  #director(item, chosen) {
+    if (!item) return [make("p", { class: "hint" }, "The director's tables have not been read yet at this instant.")];
+    return [
+      make("p", { class: "hint" }, `As the director had them at ${item.t.toFixed(3)} s.`),
+      ...item.services.map((service) => this.#service(service)),
+      ...this.#connections(item, chosen),
+      ...this.#counters(item.counters || {}),
+    ];
   }
 
   #service(service) {
@@ -81,12 +87,12 @@ export class Tables {
         return [client, one.virtual, this.store.labelOf(one.server), one.state, interval(one.expires)];
       }),
     );
-    this.connections.replaceChildren(build("Connections", plain, templates.length ? 0 : item.connections_total), ...(templates.length ? [build("Templates (persistence)", templates)] : []));
+    return [build("Connections", plain, templates.length ? 0 : item.connections_total), ...(templates.length ? [build("Templates (persistence)", templates)] : [])];
   }
 
   #counters(counters) {
     const rows = flatten(counters);
-    this.counters.replaceChildren(...(rows.length ? [table("Counters", ["counter", "value"], rows)] : []));
+    return rows.length ? [table("Counters", ["counter", "value"], rows)] : [];
   }
 }
 
@@ -116,7 +122,7 @@ export class States extends Panel {
     const edges = (store.document.states || {})[protocol] || (store.document.states || {}).TCP || [];
     const been = new Set(past.map((one) => one.state));
     const passed = new Set(past.map((one, place) => (place ? `${past[place - 1].state} ${one.state}` : "")));
-    const tables = latest(store.tables, player.t);
+    const tables = store.tablesAt(player.t);
     const entry = connection && store.entryOf(connection, player.t);
     const heading = connection ? `${connection.key}: ${state || "not in the table yet"}` : "Choose a connection to see its state";
     this.panel.replaceChildren(

@@ -20,14 +20,21 @@ const ROWS = [
   ["IP from", (p) => p.ip && source(p.ip, p.l4), ["ip.src", "l4.sport"]],
   ["IP to", (p) => p.ip && destination(p.ip, p.l4), ["ip.dst", "l4.dport"]],
   ["TTL", (p) => p.ip && String(p.ip.ttl), ["ip.ttl"]],
-  ["flags", (p) => p.l4 && (p.l4.flags !== undefined && p.l4.flags !== null ? flagWords(p.l4.flags) : p.l4.protocol), ["l4.flags"]],
-  ["seq", (p) => p.l4 && number(p.l4.seq), ["l4.seq"]],
-  ["ack", (p) => p.l4 && number(p.l4.ack), ["l4.ack"]],
+  ["protocol", (p) => p.l4 && p.l4.protocol !== "TCP" && `${p.l4.protocol}${p.l4.kind ? ` ${p.l4.kind}` : ""}`, []],
+  ["flags", (p) => isTcp(p) && flagWords(p.l4.flags), ["l4.flags"]],
+  ["seq", (p) => isTcp(p) && number(p.l4.seq), ["l4.seq"]],
+  ["ack", (p) => isTcp(p) && number(p.l4.ack), ["l4.ack"]],
   ["data", (p) => p.l4 && p.l4.length !== undefined && p.l4.length !== null && `${p.l4.length} bytes`, ["l4.length"]],
   ["asks", (p) => p.arp && p.arp.op === "request" && `who has ${p.arp.target_ip}?`, []],
   ["answers", (p) => p.arp && p.arp.op === "reply" && `${p.arp.sender_ip} is at ${p.arp.sender_mac}`, []],
+  ["asks", (p) => p.neighbour && p.neighbour.op === "solicitation" && `who has ${p.neighbour.target}?`, []],
+  ["answers", (p) => p.neighbour && p.neighbour.op === "advertisement" && `${p.neighbour.target} is at ${p.neighbour.mac || "the MAC above"}`, []],
   ["for", (p) => p.arp && (p.arp.op === "request" ? p.arp.sender_ip : p.arp.target_ip), []],
 ];
+
+function isTcp(packet) {
+  return packet.l4 && packet.l4.protocol === "TCP";
+}
 
 function number(value) {
   return value === null || value === undefined ? null : String(value);
@@ -136,7 +143,7 @@ export class Walk {
     }
     this.details.hidden = this.buttons.hidden = false;
     const server = connection.server ? `, served by ${store.labelOf(connection.server)}` : "";
-    setText(this.title, connection.virtual?.includes(":") ? `${connection.client} to ${connection.virtual}${server}` : connection.key);
+    setText(this.title, store.fold(connection.served ? `${connection.client} to ${connection.virtual}${server}` : connection.key));
     if (!current) {
       setText(this.position, `before its first packet`);
       setText(this.happened, `The connection begins at ${seconds(connection.first)}. Step on with → or “hop ▸”.`);
@@ -146,7 +153,7 @@ export class Walk {
     } else {
       const { walk, packet, hop } = current;
       setText(this.position, `packet ${packet + 1} of ${connection.walks.length}, hop ${hop + 1} of ${walk.packets.length}`);
-      setText(this.happened, sentence(store, walk, hop));
+      setText(this.happened, store.fold(sentence(store, walk, hop)));
       this.there.hidden = false;
       this.there.replaceChildren(this.#matrix(walk, hop, packet));
       bringInto(this.there);
@@ -182,7 +189,7 @@ export class Walk {
     });
     const rows = [];
     for (const [name, value, fields] of ROWS) {
-      const values = packets.map((packet) => value(packet) || null);
+      const values = packets.map((packet) => store.fold(value(packet) || "") || null);
       if (values.every((one) => one === null)) continue;
       rows.push(make("tr", null, make("th", { scope: "row" }, name), values.map((shown, hop) => {
         const changed = hop > 0 && fields.some((field) => (packets[hop].changed || []).includes(field)) && shown !== values[hop - 1];
@@ -196,7 +203,7 @@ export class Walk {
     rows.push(make("tr", { class: "times" }, make("th", { scope: "row" }, "after"),
       packets.map((packet, hop) => make("td", { class: marked(hop) }, hop ? interval(packet.t - start) : "0"))));
     const caption = make("caption", null, make("span", null, make("strong", { class: (walk.direction || "packet") }, `${walk.direction === "reply" ? "◂ " : ""}${kind}${walk.direction === "request" ? " ▸" : ""}`),
-      ` packet ${place + 1}${packets.length === 1 ? ", seen once" : ""}`));
+      ` packet ${place + 1}${packets.length === 1 ? ", seen once" : ""}${store.prefix ? `, … is ${store.prefix}` : ""}`));
     return make("table", { class: "matrix" }, caption,
       make("thead", null, make("tr", null, make("th", { scope: "col" }, "seen at"), heads)), make("tbody", null, rows));
   }
@@ -229,11 +236,11 @@ export class Walk {
     const { store, player } = this;
     const state = store.stateOf(one, player.t);
     const name = one.server ? store.serverName(one.server) || one.server : "";
-    const plain = !one.virtual?.includes(":");
+    const plain = !one.served;
     row.classList.toggle("later", one.first > player.t);
     row.append(
-      make("div", null, plain ? one.key : make("span", { class: "mono" }, one.client), make("span", { class: "right" }, name ? `▸ ${name}` : "")),
-      make("div", { class: "small" }, plain ? seconds(one.first) : `${seconds(one.first)}  to ${one.virtual}`,
+      make("div", null, plain ? one.key : make("span", { class: "mono" }, store.fold(one.client)), make("span", { class: "right" }, name ? `▸ ${name}` : "")),
+      make("div", { class: "small" }, plain ? seconds(one.first) : `${seconds(one.first)}  to ${store.fold(one.virtual)}`,
         make("span", { class: "right" }, one.first > player.t ? "not yet" : state || `${one.packets} seen`)),
     );
   }
@@ -254,7 +261,7 @@ export class Walk {
   // Follows the connection that began last, from its first packet.
   newest() {
     const { player, store } = this;
-    const served = [...store.connections.values()].filter((one) => one.walks.length && one.virtual?.includes(":"));
+    const served = [...store.connections.values()].filter((one) => one.walks.length && one.served);
     if (!served.length) return;
     const last = served.reduce((best, one) => (one.first >= best.first ? one : best));
     player.following = false;
@@ -280,7 +287,7 @@ function bringInto(scroller) {
 
 // The connection that a page shows first: served, over http, with its packets captured.
 export function firstToShow(store) {
-  const all = [...store.connections.values()].filter((one) => one.walks.length && one.virtual?.includes(":"));
+  const all = [...store.connections.values()].filter((one) => one.walks.length && one.served);
   const web = all.find((one) => one.walks.length > 4 && HTTP_PORTS.has(Number(one.virtual.split(":").pop())));
   return web || all[0] || null;
 }

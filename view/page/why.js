@@ -19,7 +19,7 @@ export class Why extends Panel {
       return;
     }
     const picture = choice.picture || {};
-    const drawing = { turns, counts, slots, sets }[picture.kind];
+    const drawing = { turns, counts, slots, sets, recent }[picture.kind];
     this.panel.replaceChildren(
       make("div", { class: "split why" },
         make("section", { "aria-label": "Why" },
@@ -188,6 +188,32 @@ function shares(store, choice, count, owners, slot) {
       draw("text", { class: "count", x: 136 + (share / most) * 400, y: y + 17 }, String(share)));
   });
   return make("div", null, make("p", { class: "formula" }, where(slot, count, nameOf(store, choice.chosen || ""))), figure(svg, slotTable(store, choice, owners, slot)));
+}
+
+// ---- a scheduler of one's own: what it has chosen ----
+
+function recent(store, choice, { chosen, rows }) {
+  const servers = [...new Set([...rows.map((row) => row.server), ...chosen])];
+  const [line, left, edge, width] = [30, 130, 15, 760];
+  const svg = draw("svg", {
+    viewBox: `0 0 ${width} ${servers.length * line + 26}`, role: "img", class: "counts",
+    "aria-label": `The last ${chosen.length} choices, the latest on the right: ${chosen.slice(-8).map((one) => nameOf(store, one)).join(", ")}`,
+  });
+  svg.append(draw("text", { class: "axis", x: left, y: 14 }, `the last ${chosen.length} choices, the latest on the right`));
+  servers.forEach((server, row) => {
+    const y = 24 + row * line;
+    svg.append(
+      draw("line", { class: "cable", x1: left, x2: left + chosen.length * edge, y1: y + line / 2, y2: y + line / 2 }),
+      draw("text", { class: "countname", x: left - 10, y: y + 19 }, `${server === choice.chosen ? "▸ " : ""}${nameOf(store, server)}`));
+    chosen.forEach((one, place) => {
+      if (one === server) svg.append(draw("rect", { class: place === chosen.length - 1 ? "active latest" : "active", x: left + place * edge + 1, y: y + 5, width: edge - 2, height: line - 10, rx: 2 }));
+    });
+  });
+  const counted = new Map(rows.map((row) => [row.server, row]));
+  return figure(svg, table("Choices of the scheduler", ["real server", "of these choices", "weight", "active", "inactive", "chosen"], servers.map((server) => {
+    const row = counted.get(server) || {};
+    return [store.labelOf(server), chosen.filter((one) => one === server).length, row.weight, row.active, row.inactive, server === choice.chosen ? "◀ this one" : ""];
+  })));
 }
 
 // ---- lblc, lblcr: sets ----

@@ -89,3 +89,8 @@ def events(*commands: str) -> list[dict[str, object]]:
 def connection(kind: str, port: int, to: str, at: float, state: str, **more: object) -> dict[str, object]:
     ends = {"client": f"{CLIENT}:{port}", "vip": f"{VIP}:80", "server": f"{to}:80"}
     return {"kind": kind, "time": at, "protocol": "TCP", "expires": 60.0, "state": state, **ends, **more}
+
+
+def ip6(src: str, dst: str, body: bytes, *, hops: int = 64, following: int = 6) -> bytes:
+    ends = socket.inet_pton(socket.AF_INET6, src) + socket.inet_pton(socket.AF_INET6, dst)
+    return struct.pack("!IHBB", 6 << 28, len(body), following, hops) + ends + body
