@@ -42,7 +42,13 @@ def _prepare_ryu() -> None:
     _leave_out_what_no_lab_uses()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # eventlet prints a deprecation warning at every start
+        # asyncio is for a hub (event loop) other than the one used here.
+        _stand_in("asyncio")
         eventlet: Any = importlib.import_module("eventlet")
+        del sys.modules["asyncio"]
+        # It would look for locks in all objects. Here, all green threads are of one thread of the system,
+        # which may enter its RLocks again.
+        eventlet.patcher._green_existing_locks = lambda _type: None
         eventlet.monkey_patch()
         wsgi: Any = importlib.import_module("eventlet.wsgi")
     if not hasattr(wsgi, "ALREADY_HANDLED"):  # gone since eventlet 0.30.3
