@@ -1,4 +1,4 @@
-"""The daemons that tell another director of connections (master) and listen to one (backup).
+"""The daemons that tell another director about connections (master) and listen to one (backup).
 
 They are part of the director's process. Messages go to a multicast group over UDP, as the kernel's do; what
 they say and when is for core/sync_protocol.py and core/sync.py. Records that arrive are entered in slices,

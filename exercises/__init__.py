@@ -1,1 +1,1 @@
-"""The exercises: a package each; classroom/catalogue.py says what is in one."""
+"""The exercises: two files each, NAME.py and NAME.md; classroom/catalogue.py says what is in them."""

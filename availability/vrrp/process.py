@@ -23,7 +23,7 @@ from availability.monitor import programs
 from availability.vrrp import advertisements, instances, sync_follower
 from availability.vrrp.instances import Group, Instance
 from availability.vrrp.router import RESIGN, Action, Router, State
-from availability.vrrp.sockets import Wire
+from availability.vrrp.sockets import Sockets
 from availability.vrrp.sync_follower import Follower, SyncDaemon
 from director import launcher
 from director.control import SOCKET, SOCKET_VARIABLE
@@ -36,13 +36,13 @@ _NOTIFY = {State.MASTER: "notify_master", State.BACKUP: "notify_backup", State.F
 say = partial(launcher.say, PROGRAM)
 
 
-class Running:
-    """One instance with its router and its sockets."""
+class VirtualRouter:
+    """An instance of the configuration at work: its state machine, its sockets and its timer."""
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
-        self.wire = Wire(instance)
-        self.router = Router(instance.settings, self.wire.address)
+        self.sockets = Sockets(instance)
+        self.machine = Router(instance.settings, self.sockets.address)
         self.timer: asyncio.TimerHandle | None = None
         self.complained = ""
 
@@ -71,7 +71,7 @@ class Vrrp:
         self._groups = groups
         self._events = events
         self._clock = seconds_since_the_epoch()
-        self._running = [Running(instance) for instance in found]
+        self._routers = [VirtualRouter(instance) for instance in found]
         self._tasks = set[asyncio.Task[str]]()
 
     async def run(self) -> None:
@@ -80,11 +80,11 @@ class Vrrp:
         ended = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
-        for one in self._running:
-            for address in one.instance.addresses:  # left by one that was killed
-                self._try(one, lambda address=address: vip.remove_address(address))
-            loop.add_reader(one.wire.receiver, self._receive, one)
-        say(f"Running: {', '.join(one.name for one in self._running)}.")
+        for router in self._routers:
+            for address in router.instance.addresses:  # left by one that was killed
+                self._try(router, lambda address=address: vip.remove_address(address))
+            loop.add_reader(router.sockets.receiver, self._receive, router)
+        say(f"Running: {', '.join(router.name for router in self._routers)}.")
         self._follower = Follower(self._daemon, self._socket, say) if self._daemon else None
         tasks = [loop.create_task(self._look())]
         if self._follower:
@@ -100,13 +100,13 @@ class Vrrp:
             await asyncio.wait(self._tasks, timeout=programs.END)
 
     def _stop(self) -> None:
-        for one in self._running:
-            self._loop.remove_reader(one.wire.receiver)
-            if one.timer:
-                one.timer.cancel()
-            self._do(one, one.router.stop())
-            self._run_script(one.instance.scripts.get("notify_stop"), ())
-            one.wire.close()
+        for router in self._routers:
+            self._loop.remove_reader(router.sockets.receiver)
+            if router.timer:
+                router.timer.cancel()
+            self._do(router, router.machine.stop())
+            self._run_script(router.instance.scripts.get("notify_stop"), ())
+            router.sockets.close()
         say("Stopped.")
 
     # ---- what happens ----
@@ -114,66 +114,66 @@ class Vrrp:
     async def _look(self) -> None:
         """Notice interfaces that fail and come back. A group works if all of its members do."""
         while True:
-            works = {one.name: one.works() for one in self._running}
-            for one in self._running:
+            works = {router.name: router.works() for router in self._routers}
+            for router in self._routers:
                 together = [
-                    name for group in self._groups if one.name in group.members for name in group.members
+                    name for group in self._groups if router.name in group.members for name in group.members
                 ]
-                good = all(works[name] for name in together or [one.name])
-                before = one.router.state
+                good = all(works[name] for name in together or [router.name])
+                before = router.machine.state
                 if good and before is State.FAULT:
-                    self._change(one, one.router.start(self._loop.time()), before, tell=True)
+                    self._change(router, router.machine.start(self._loop.time()), before, new=True)
                 elif not good and before is not State.FAULT:
-                    self._change(one, one.router.fail(), before)
+                    self._change(router, router.machine.fail(), before)
             await asyncio.sleep(LOOK)
 
-    def _receive(self, one: Running) -> None:
+    def _receive(self, router: VirtualRouter) -> None:
         try:
-            packet = one.wire.receive()
-            heard = advertisements.read(packet, one.instance.settings) if packet else None
+            packet = router.sockets.receive()
+            heard = advertisements.read(packet, router.instance.settings) if packet else None
         except advertisements.Malformed as error:
-            if str(error) != one.complained:
-                one.complained = str(error)
-                say(f"{one.name} ignores advertisements of this virtual router with {error}.")
+            if str(error) != router.complained:
+                router.complained = str(error)
+                say(f"{router.name} ignores advertisements of this virtual router with {error}.")
             return
         except OSError:  # the interface has gone; `_look` sees that
             return
         if heard:
-            before = one.router.state
-            self._change(one, one.router.receive(heard, self._loop.time()), before)
+            before = router.machine.state
+            self._change(router, router.machine.receive(heard, self._loop.time()), before)
 
-    def _tick(self, one: Running) -> None:
-        before = one.router.state
-        self._change(one, one.router.tick(self._loop.time()), before)
+    def _tick(self, router: VirtualRouter) -> None:
+        before = router.machine.state
+        self._change(router, router.machine.tick(self._loop.time()), before)
 
-    def _change(self, one: Running, actions: list[Action], before: State, tell: bool = False) -> None:
-        """Do what follows, tell it, and take the others of the sync group along."""
-        self._do(one, actions)
-        self._set_timer(one)
-        state = one.router.state
-        if state is before and not tell:
+    def _change(self, router: VirtualRouter, actions: list[Action], before: State, new: bool = False) -> None:
+        """Carry it out, report it, and take the others of the sync group along."""
+        self._do(router, actions)
+        self._set_timer(router)
+        state = router.machine.state
+        if state is before and not new:
             return
-        self._tell(one)
-        for other in self._partners(one):
-            if state is State.MASTER and other.router.state is State.BACKUP:
-                self._change(other, other.router.take_over(self._loop.time()), State.BACKUP)
-            elif state is State.BACKUP and before is State.MASTER and other.router.state is State.MASTER:
-                self._change(other, other.router.yield_to(self._loop.time()), State.MASTER)
+        self._report(router)
+        for other in self._partners(router):
+            if state is State.MASTER and other.machine.state is State.BACKUP:
+                self._change(other, other.machine.take_over(self._loop.time()), State.BACKUP)
+            elif state is State.BACKUP and before is State.MASTER and other.machine.state is State.MASTER:
+                self._change(other, other.machine.yield_to(self._loop.time()), State.MASTER)
 
-    def _partners(self, one: Running) -> list[Running]:
-        names = {name for group in self._groups if one.name in group.members for name in group.members}
-        return [other for other in self._running if other.name in names - {one.name}]
+    def _partners(self, router: VirtualRouter) -> list[VirtualRouter]:
+        names = {name for group in self._groups if router.name in group.members for name in group.members}
+        return [other for other in self._routers if other.name in names - {router.name}]
 
-    def _set_timer(self, one: Running) -> None:
-        if one.timer:
-            one.timer.cancel()
-        due = one.router.next
-        one.timer = self._loop.call_at(due, self._tick, one) if due is not None else None
+    def _set_timer(self, router: VirtualRouter) -> None:
+        if router.timer:
+            router.timer.cancel()
+        due = router.machine.next
+        router.timer = self._loop.call_at(due, self._tick, router) if due is not None else None
 
     # ---- what is done ----
 
-    def _do(self, one: Running, actions: list[Action]) -> None:
-        settings = one.instance.settings
+    def _do(self, router: VirtualRouter, actions: list[Action]) -> None:
+        settings = router.instance.settings
         times = {
             Action.ANNOUNCE: settings.announce_times,
             Action.REFRESH: settings.refresh_times,
@@ -181,40 +181,40 @@ class Vrrp:
         }
         for action in actions:
             if action is Action.ADVERTISE:
-                self._try(one, lambda: one.wire.advertise(settings.priority))
+                self._try(router, lambda: router.sockets.advertise(settings.priority))
             elif action is Action.RESIGN:
-                self._try(one, lambda: one.wire.advertise(RESIGN))
+                self._try(router, lambda: router.sockets.advertise(RESIGN))
             elif action in times:
-                self._try(one, partial(one.wire.announce, one.instance.addresses, times[action]))
+                self._try(router, partial(router.sockets.announce, router.instance.addresses, times[action]))
             else:
                 change = vip.add_address if action is Action.ADD_ADDRESSES else vip.remove_address
-                for address in one.instance.addresses:
-                    self._try(one, lambda address=address, change=change: change(address))
+                for address in router.instance.addresses:
+                    self._try(router, lambda address=address, change=change: change(address))
 
-    def _try(self, one: Running, work: object) -> None:
+    def _try(self, router: VirtualRouter, work: object) -> None:
         """An interface may be gone, or its network full: the protocol goes on."""
         assert callable(work)
         try:
             work()
         except OSError as error:
-            if str(error) != one.complained:
-                one.complained = str(error)
-                say(f"{one.name}: {error.strerror or error}.")
+            if str(error) != router.complained:
+                router.complained = str(error)
+                say(f"{router.name}: {error.strerror or error}.")
 
-    def _tell(self, one: Running) -> None:
-        state, priority = one.router.state, one.instance.settings.priority
-        say(f"{one.name} is {state.value}.")
+    def _report(self, router: VirtualRouter) -> None:
+        state, priority = router.machine.state, router.instance.settings.priority
+        say(f"{router.name} is {state.value}.")
         if self._follower:
-            self._follower.follow(one.name, state is State.MASTER)
+            self._follower.follow(router.name, state is State.MASTER)
         if self._events:
-            data = {"instance": one.name, "state": state.value, "priority": priority}
+            data = {"instance": router.name, "state": state.value, "priority": priority}
             self._events.write(Event("vrrp", self._clock(), data))
-        told = [("INSTANCE", one.name, one.instance.scripts)]
+        notified = [("INSTANCE", router.name, router.instance.scripts)]
         for group in self._groups:
-            members = [other for other in self._running if other.name in group.members]
-            if one in members and all(other.router.state is state for other in members):
-                told.append(("GROUP", group.name, group.scripts))
-        for kind, name, scripts in told:
+            members = [other for other in self._routers if other.name in group.members]
+            if router in members and all(other.machine.state is state for other in members):
+                notified.append(("GROUP", group.name, group.scripts))
+        for kind, name, scripts in notified:
             self._run_script(scripts.get(_NOTIFY[state]), ())
             self._run_script(scripts.get("notify"), (kind, name, state.value, str(priority)))
 
@@ -286,7 +286,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _scripts(found: list[Instance], groups: list[Group]) -> list[tuple[str, Script]]:
-    every = [one.scripts for one in found] + [group.scripts for group in groups]
+    every = [router.scripts for router in found] + [group.scripts for group in groups]
     return [item for named in every for item in named.items()]
 
 

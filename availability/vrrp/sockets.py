@@ -16,7 +16,7 @@ from availability.vrrp.instances import Address, Instance
 _TOS = 0xC0  # internetwork control, as in keepalived
 
 
-class Wire:
+class Sockets:
     """The sockets of one instance; `receiver` is readable when a packet has come."""
 
     def __init__(self, instance: Instance) -> None:

@@ -1,4 +1,4 @@
-"""When a director tells its backup of a connection, and what a backup makes of what it is told.
+"""When a director tells its backup about a connection, and what a backup makes of what it is told.
 
 The rules are those of kernel IPVS (ip_vs_sync_conn_needed, ip_vs_proc_conn); sync_protocol.py has the form of
 the messages. Their settings are in sysctls.py.

@@ -1,4 +1,4 @@
-"""Messages in which a director tells another of its connections: those of kernel IPVS, versions 0 and 1.
+"""Messages in which a director tells another about its connections: those of kernel IPVS, versions 0 and 1.
 
 All numbers are in network byte order, except the sequence numbers of version 0, which are in the sender's.
 
