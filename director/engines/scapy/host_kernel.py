@@ -169,6 +169,8 @@ class HostKernel:
 
 
 # ---- scripts for nft ----
+# As text, not as nft's JSON: `nft list ruleset` shows the same lines, and all that is filled in is addresses
+# and ports that the core has checked.
 
 
 def block_script(vips: Mapping[Family, Collection[str]]) -> str:
