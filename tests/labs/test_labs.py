@@ -17,6 +17,7 @@ from scapy.utils import RawPcapNgReader
 
 from director.core import schedulers
 from labs.methods import METHODS
+from labs.run import pcapng
 from labs.run.merged_capture import PROFILE
 from labs.run.packet_table import records
 from labs.run.pcapng import FILE
@@ -98,12 +99,20 @@ ARP, BALANCE = "only the director answers ARP", "wrr"
             "lab-tun", "rs3", "ip addr del 203.0.113.1/32 dev tunl0", BALANCE, ARP, id="TUN: VIP missing"
         ),
         pytest.param("lab-nat", "d", "ippfvsadm -C", BALANCE, ARP, id="NAT: no rules"),
+        pytest.param(
+            "lab-dr --family 6",
+            "rs1",
+            "ip addr add 2001:db8:cb00:71::1/128 dev rs1-eth0 nodad",
+            "only the director answers neighbour discovery",
+            "",
+            id="DR, IPv6: VIP on the LAN's interface",
+        ),
     ],
 )
 def test_a_broken_lab_fails_the_right_check(
     run_lab: RunLab, lab: str, host: str, broken: str, fails: str, passes: str
 ) -> None:
-    run = run_lab(lab, faults={host: broken}, checks="only_director_answers, as_scheduled")
+    run = run_lab(*lab.split(), faults={host: broken}, checks="only_director_answers, as_scheduled")
     assert run.code == 1, run.output
     assert run.report.get("ok") is False, run.output
     assert not run.check(fails)["ok"], run.output
@@ -157,6 +166,62 @@ def test_two_labs_at_once_do_not_interfere(start: Callable[..., object], run_lab
     output, _ = other.communicate(timeout=patient(120))  # type: ignore[attr-defined]
     assert run.code == 0, run.output
     assert other.returncode == 0, output  # type: ignore[attr-defined]
+
+
+# ---- IPv6 ----
+
+# One lab for each method, each dialect in two of them; the last has a VIP of each version.
+IN_IPV6 = {
+    "lab-nat": ("6", "1999"),
+    "lab-tun": ("6", "iproute2"),
+    "lab-dr": ("6", "1999"),
+    "lab-dr, both": ("46", "iproute2"),
+}
+
+
+@pytest.fixture(scope="module", params=IN_IPV6)
+def in_ipv6(request: pytest.FixtureRequest, run_lab: RunLab) -> Finished:
+    family, dialect = IN_IPV6[request.param]
+    run = run_lab(request.param.partition(",")[0], "--family", family, "--dialect", dialect)
+    assert run.code == 0, run.output
+    return run
+
+
+def test_a_lab_in_ipv6_passes_every_check(in_ipv6: Finished) -> None:
+    report = in_ipv6.report
+    dual = report["family"] == 46
+    assert report["family"] in (6, 46)
+    assert in_ipv6.failed == []
+    names = [check["name"] for check in report["checks"]]
+    assert len(set(names)) == len(names)
+    label = "IPv6: " if dual else ""
+    assert f"{label}only the director answers neighbour discovery for the VIP" in names
+    assert f"{label}ftp put of 1m.bin, EPRT" in names
+    assert ("only the director answers ARP for the VIP" in names) is dual
+    assert all(server["connections"] > 0 for server in report["servers"])
+    assert sum(":" in server["address"] for server in report["servers"]) == 3
+    assert len(report["servers"]) == (6 if dual else 3)
+
+
+def test_its_packet_table_has_ipv6_addresses(in_ipv6: Finished) -> None:
+    rows = [row for row in in_ipv6.report["packets"] if row["source"].startswith("[")]
+    assert len(rows) == {"lab-nat": 4, "lab-tun": 4, "lab-dr": 3}[in_ipv6.report["lab"]]
+    assert rows[0]["dest"] == rows[-1]["source"] == "[2001:db8:cb00:71::1]:80"
+    outer = [(row["outer_source"], row["outer_dest"]) for row in rows if "outer_source" in row]
+    if in_ipv6.report["lab"] == "lab-tun":  # from the DIP, although the VIP is on the same interface
+        ((source, dest),) = outer
+        assert source == "2001:db8:cb00:71::2"
+        assert dest in [server["address"] for server in in_ipv6.report["servers"]]
+
+
+def test_its_captures_become_one_file_that_names_its_addresses(in_ipv6: Finished) -> None:
+    pcaps = Path(in_ipv6.report["folder"]) / "pcap"
+    pcapng.merge(pcaps, pcaps / FILE)
+    names = json.loads((pcaps / pcapng.ABOUT).read_text())["names"]
+    assert names["2001:db8:cb00:71::1"] == "VIP"
+    assert names["fe80::cbff:fe00:7102"] == "d"
+    comments = (pcaps / FILE).read_bytes().count(b"packet table: ")
+    assert comments == len(in_ipv6.report["packets"])
 
 
 # ---- Wireshark ----
