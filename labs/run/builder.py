@@ -7,6 +7,7 @@ possible and waited for at the end, so it imports its modules while the rest is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from labs.hosts.client import Client
 from labs.hosts.server_farm import ServerFarm
@@ -114,6 +115,8 @@ class Builder:
         self._reporter.note(text)
 
     def _start_daemons(self) -> None:
+        if any(part.version == 6 for part in self._plan.parts):
+            _NO_IPV6.write_text("1")  # the switches' ends of cables would send, too
         self._controller.start()
         self._switch.start_database()
         self._farm.prepare()
@@ -245,4 +248,5 @@ class Builder:
         )
 
 
+_NO_IPV6 = Path("/proc/sys/net/ipv6/conf/default/disable_ipv6")  # of the sandbox, without any host
 _FAMILIES = {4: "", 6: ", IPv6", 46: ", IPv4 and IPv6"}  # in the second line of what a lab prints

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from ipaddress import IPv4Interface
+from ipaddress import ip_interface
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from director.core.real_server import Method
 from labs.network.topology import Node, Role, Topology
 from labs.plan import Plan
-from labs.run.packet_table import Row
-from realserver_setup.build import TUNNEL, RealServerSetup
+from labs.run.packet_table import Row, endpoint
+from realserver_setup.build import TUNNEL, TUNNEL6, RealServerSetup
 
 _COLUMN, _GAP, _MARGIN = 165, 24, 20  # pixels: between columns, between boxes of a column, around
 _WIDTH, _LINE, _RADIUS = 180, 15, 19  # of a box, of a line of text in it, of a switch
@@ -29,7 +29,15 @@ _CHANGES = {
     Method.TUN: "At the director: the request is put, unchanged, into another IP packet, to the real server.",
     Method.DR: "At the director: only the MAC addresses of the request change.",
 }
-_VIP_ON = {Method.TUN: TUNNEL, Method.DR: "lo:0"}  # the interface of the real servers that has it
+_VIP_ON = {  # the interface of the real servers that has it, by the IP version
+    (Method.TUN, 4): TUNNEL,
+    (Method.TUN, 6): TUNNEL6,
+    (Method.DR, 4): "lo:0",
+    (Method.DR, 6): "lo",
+}
+_OF_DIRECTOR = {4: ("VIP {} on eth0:0", "answers ARP for it"), 6: ("VIP {}", "answers for it on eth0")}
+_MACS_AT = {4: 500, 6: 630}  # pixels from the margin, in the legend
+_SILENT = {4: "does not answer ARP for it", 6: "does not answer for it"}
 
 Point = tuple[float, float]
 
@@ -67,6 +75,7 @@ def draw(plan: Plan, *, packets: bool = True) -> str:
     rows = [hop.expected for hop in plan.hops(server, client.interfaces[0], _CLIENT_PORT)] if packets else []
     below = max(y + _height(labels.get(name, [])) / 2 for name, (_, y) in places.items()) + 30
     width = max(x for x, _ in places.values()) + _WIDTH / 2 + _MARGIN
+    width = max(width, *(_legend_width(row, plan.version) for row in rows), 0)
     height = below + 24 + 20 * len(rows)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
@@ -93,16 +102,16 @@ def _label(node: Node, plan: Plan) -> list[str]:
     lines = [f"{node.name}, {node.role.value}"]
     if node.role is Role.DIRECTOR:
         lines += [f"{node.address} (DIP)", *(interface.address for interface in node.interfaces[1:])]
-        return [*lines, f"VIP {plan.vip} on eth0:0", "answers ARP for it"]
+        return [*lines, *(line.format(plan.vip) for line in _OF_DIRECTOR[plan.version])]
     if node.role is not Role.SERVER:
         return lines + [interface.address for interface in node.interfaces]
     server = next(server for server in plan.servers if server.name == node.name)
-    port = f":{server.http_port}" if server.http_port != 80 else ""
+    address = endpoint(node.address, server.http_port) if server.http_port != 80 else node.address
     setup = next(setup for setup in plan.setups if setup.name == node.name)
     assert isinstance(setup, RealServerSetup)
-    lines += [f"{node.address}{port} (RIP)", f"gateway {setup.gateway}"]
-    if plan.method in _VIP_ON:
-        lines += [f"VIP on {_VIP_ON[plan.method]}", "does not answer ARP for it"]
+    lines += [f"{address} (RIP)", f"gateway {setup.gateway}"]
+    if (device := _VIP_ON.get((plan.method, plan.version))) is not None:
+        lines += [f"VIP on {device}", _SILENT[plan.version]]
     return lines
 
 
@@ -179,13 +188,15 @@ def _switches(topology: Topology, places: dict[str, Point]) -> list[str]:
     for switch in topology.switches:
         x, y = places[switch]
         ports = [port for port in topology.interfaces if port.switch == switch]
-        network = str(IPv4Interface(f"{ports[0].address}/{ports[0].prefix}").network)
+        network = str(ip_interface(f"{ports[0].address}/{ports[0].prefix}").network)
+        wide = 94 if "." in network else 124
         right = sum(places[port.node][0] > x for port in ports)
         middle = x - 20 if 2 * right > len(ports) else x  # the label makes room for the cables
         parts += [
             f'<circle cx="{x}" cy="{y}" r="{_RADIUS}" fill="white" stroke="{_INK}"/>',
             _text(x, y + 4, switch),
-            f'<rect x="{middle - 47}" y="{y + 28}" width="94" height="16" fill="white" fill-opacity="0.85"/>',
+            f'<rect x="{middle - wide // 2}" y="{y + 28}" width="{wide}" height="16" fill="white" '
+            'fill-opacity="0.85"/>',
             _text(middle, y + 40, network, 11),
         ]
     return parts
@@ -218,9 +229,16 @@ def _arrowhead(line: _Line) -> str:
     )
 
 
+def _legend_width(row: Row, version: int) -> float:
+    """Pixels of a line of the legend, estimated: IPv6 addresses are longer than most drawings are wide."""
+    if version == 4:
+        return 0
+    return _MARGIN * 2 + (_MACS_AT[version] + 300 if row.source_mac else 210 + len(_addresses(row)) * 6.7)
+
+
 def _legend(plan: Plan, rows: Sequence[Row], y: float) -> list[str]:
     """What changes at the director, and the packet table, each packet with a sample of its line."""
-    names = plan.topology.names_of_macs
+    names, macs_at = plan.topology.names_of_macs, _MARGIN + _MACS_AT[plan.version]
     parts = [_text(_MARGIN, y, _CHANGES[plan.method], 13, bold=True, anchor="start")]
     for number, row in enumerate(rows):
         at = y + 24 + 20 * number
@@ -230,7 +248,7 @@ def _legend(plan: Plan, rows: Sequence[Row], y: float) -> list[str]:
             f'stroke-width="2.5" stroke-dasharray="{line.dashes}" marker-end="url(#{line.name})"/>',
             _text(_MARGIN + 58, at, row.packet, anchor="start"),
             _text(_MARGIN + 210, at, _addresses(row), anchor="start"),
-            *([_text(_MARGIN + 500, at, _macs(row, names), anchor="start")] if row.source_mac else []),
+            *([_text(macs_at, at, _macs(row, names), anchor="start")] if row.source_mac else []),
         ]
     return parts
 

@@ -39,6 +39,21 @@ def test_every_node_and_address_is_in_the_drawing(method: str, servers: int) -> 
 
 
 @pytest.mark.parametrize(
+    ("method", "on_servers"), [("nat", []), ("tun", ["VIP on ip6tnl0"] * 3), ("dr", ["VIP on lo"] * 3)]
+)
+def test_a_drawing_of_ipv6_shows_the_same(method: str, on_servers: list[str]) -> None:
+    plan = plan_for(method, LabOptions(family=6))
+    drawn = ElementTree.fromstring(draw(plan))
+    texts = [text.text or "" for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts.count(f"VIP {plan.vip}") == texts.count("answers for it on eth0") == 1
+    assert [text for text in texts if text.startswith("VIP on")] == on_servers
+    assert texts.count("does not answer for it") == len(on_servers)
+    assert {interface.address for node in plan.topology.nodes for interface in node.interfaces} <= {
+        text.split()[0].partition("]:")[0].lstrip("[") for text in texts if text
+    }
+
+
+@pytest.mark.parametrize(
     ("method", "on_servers"), [("nat", []), ("tun", ["VIP on tunl0"] * 3), ("dr", ["VIP on lo:0"] * 3)]
 )
 def test_the_drawing_shows_where_the_vip_is_and_who_answers_arp_for_it(

@@ -47,9 +47,10 @@ echo 0 > /proc/sys/net/ipv6/conf/d-eth1/disable_ipv6
 ifconfig d-eth1 up
 ifconfig d-eth1 add fd00:ac10::1/64
 
-# The VIP on the outside interface, as a network of one address. Packets that this host itself sends, such as
-# tunnels to real servers, come from the DIP, and not from the VIP: of two addresses that suit equally well
-# the kernel takes the one that was added last, so the DIP is added once more.
+# The VIP on the outside interface, as a network of one address. Tunnels to real servers in other networks
+# must come from the DIP, and not from the VIP: of two addresses that suit equally well the kernel takes the
+# one that was added last, so the DIP is added once more. (Neighbours are asked from the address that has
+# more bits in common with theirs, which may be the VIP; ifconfig can't say that it is not preferred.)
 ifconfig d-eth0 add 2001:db8:cb00:71::1/128
 ifconfig d-eth0 del 2001:db8:cb00:71::2/64
 ifconfig d-eth0 add 2001:db8:cb00:71::2/64
