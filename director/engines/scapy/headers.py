@@ -37,6 +37,7 @@ from scapy.fields import (  # noqa: E402
 
 logging.getLogger("scapy.runtime").setLevel(logging.CRITICAL)  # no advice about odd packets
 conf.ipv6_enabled = False  # half of the import time; see IPv6Header
+conf.route_autoload = False  # the kernel's table is read when it is needed
 
 from scapy.arch.linux import L2Socket  # noqa: E402
 from scapy.layers.inet import ICMP, IP, TCP, UDP  # noqa: E402
