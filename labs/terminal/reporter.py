@@ -112,7 +112,9 @@ class ConsoleReporter:
             f"\n{verdict}  {passed} of {len(report.checks)} checks, {report.seconds['total']:.1f} s in all",
             soft_wrap=True,
         )
-        self._console.print(f"Evidence: {report.folder} (for Wireshark: ./inv wireshark)", soft_wrap=True)
+        evidence, hint = f"Evidence: {report.folder}", "(for Wireshark: ./inv wireshark)"
+        fits = len(evidence) + len(hint) < self._console.width
+        self._console.print(evidence, hint, sep=" " if fits else "\n", soft_wrap=True)
 
     def _checks(self, report: Report) -> None:
         """Print all checks, or a line for each subject and the checks that failed."""

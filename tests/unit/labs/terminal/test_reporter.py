@@ -113,3 +113,10 @@ def test_the_packet_table_comes_last(show: Show) -> None:
         "PASSED  2 of 2 checks, 1.0 s in all",
         "Evidence: /runs/1-lab-dr (for Wireshark: ./inv wireshark)",
     ]
+
+
+def test_on_a_narrow_terminal_the_folder_has_a_line_of_its_own(show: Show) -> None:
+    assert show(PASSED, columns=50).splitlines()[-2:] == [
+        "Evidence: /runs/1-lab-dr",
+        "(for Wireshark: ./inv wireshark)",
+    ]
