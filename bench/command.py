@@ -57,7 +57,7 @@ def _work(options: BenchOptions) -> Callable[[Path], int]:
         return partial(_growth, growth_run.Plan(chosen or growth_run.CONTENDERS, seconds, rounds, most))
     methods = _chosen("--methods", options.methods, METHODS) or METHODS
     figures = _chosen("--figures", options.figures, measures.names()) or measures.names()
-    return partial(_side_by_side, Plan(methods, chosen or contenders.names(), figures, seconds, rounds))
+    return partial(_side_by_side, Plan(methods, chosen or contenders.usual(), figures, seconds, rounds))
 
 
 def _chosen(option: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:

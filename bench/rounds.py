@@ -22,7 +22,7 @@ class Plan:
     """What is to be measured; `seconds` is how long one measurement takes."""
 
     methods: tuple[str, ...] = METHODS
-    contenders: tuple[str, ...] = field(default_factory=contenders.names)
+    contenders: tuple[str, ...] = field(default_factory=contenders.usual)
     measures: tuple[str, ...] = field(default_factory=measures.names)
     seconds: float = 3
     rounds: int = 3
@@ -76,7 +76,13 @@ def _set_up(method: str, name: str, results: Results) -> Testbed | None:
     own = method if contender.methods else ""
     testbed: Testbed | None = None
     try:
-        testbed = Testbed(f"{method}-{name}", own, _SCRATCH / method / name, offload=contender.offload)
+        testbed = Testbed(
+            f"{method}-{name}",
+            own,
+            _SCRATCH / method / name,
+            offload=contender.offload,
+            family=contender.family,
+        )
         testbed.start_servers()
         contender.set_up(testbed)
     except LabError as error:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from bench.testbed import Testbed
+from director.core.family import IPV4, Family
 from labs.methods import METHODS
 
 _ORDER = (
@@ -32,6 +33,7 @@ class Contender:
     about: str  # one line for the table
     set_up: Callable[[Testbed], object]  # start it on a testbed; may raise LabError
     methods: tuple[str, ...] = METHODS  # that it can forward by; () for the direct path
+    family: Family = IPV4
     offload: bool = True  # False: the hosts compute their checksums in software
     obstacle: Callable[[], str] = _nothing  # why it can't run on this machine; empty where it can
     lacks: Mapping[str, str] = field(default_factory=dict)  # measures without a value, and why
@@ -51,6 +53,11 @@ def _all() -> dict[str, Contender]:
 def names() -> tuple[str, ...]:
     """In the order of the tables."""
     return tuple(_all())
+
+
+def usual() -> tuple[str, ...]:
+    """Those that are measured unless others are asked for: IPv4's."""
+    return tuple(name for name, contender in _all().items() if contender.family is IPV4)
 
 
 def get(name: str) -> Contender:

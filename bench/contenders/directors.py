@@ -11,10 +11,14 @@ from bench.contenders import Contender
 from bench.testbed import Testbed, rules
 from director import engines
 from director.control.channel import call
+from director.core.family import IPV4, IPV6
 from director.engines.engine import EngineError
 from director.ipvsadm import save_format
 from labs.errors import BuildFailed
+from labs.methods import METHODS
 from labs.wait import patient
+
+_METHODS_IPV6 = ("nat", "dr")
 
 
 def start(testbed: Testbed, engine: str, *options: str, lines: Sequence[str] | None = None) -> None:
@@ -31,7 +35,7 @@ def start(testbed: Testbed, engine: str, *options: str, lines: Sequence[str] | N
         return Path(_socket(testbed)).exists()
 
     testbed.wait(is_up, f"the director's control socket ({engine})")
-    add_rules(testbed, rules(testbed.method) if lines is None else lines)
+    add_rules(testbed, rules(testbed.method, testbed.family) if lines is None else lines)
 
 
 def add_rules(testbed: Testbed, lines: Sequence[str]) -> None:
@@ -54,12 +58,21 @@ def _obstacle(engine: str) -> str:
 
 
 def _contender(name: str, about: str, *options: str, engine: str = "", offload: bool = True) -> Contender:
-    engine = engine or name
+    """A director; over IPv6 if its name says so, where this kernel's real servers have no tunnel."""
+    engine, ipv6 = engine or name, name.endswith("_ipv6")
 
     def set_up(testbed: Testbed) -> None:
         start(testbed, engine, *options)
 
-    return Contender(name, about, set_up, offload=offload, obstacle=partial(_obstacle, engine))
+    return Contender(
+        name,
+        about,
+        set_up,
+        methods=_METHODS_IPV6 if ipv6 else METHODS,
+        family=IPV6 if ipv6 else IPV4,
+        offload=offload,
+        obstacle=partial(_obstacle, engine),
+    )
 
 
 CONTENDERS = (
@@ -71,5 +84,7 @@ CONTENDERS = (
         "--short-cut",
         engine="ebpf",
     ),
+    _contender("ipvs_ipv6", "kernel IPVS over IPv6", engine="ipvs"),
+    _contender("ebpf_ipv6", "the engine ebpf over IPv6", engine="ebpf"),
     _contender("scapy", "our director, engine scapy: Python, packet by packet", offload=False),
 )

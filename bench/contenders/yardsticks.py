@@ -10,6 +10,7 @@ from socket import inet_aton
 
 from bench.contenders import Contender
 from bench.testbed import INSIDE, SERVER, VIP, Testbed
+from director.core.family import IPV6
 
 _SOURCE = Path(__file__).resolve().parent.parent / "redirect.c"
 _SOURCE_AT, _DESTINATION_AT = 26, 30  # offsets of the IP addresses in a frame
@@ -73,6 +74,7 @@ def _initialiser(mac: str) -> str:
 
 CONTENDERS = (
     Contender("direct", "the direct path, without a director", _leave_as_it_is, methods=()),
+    Contender("direct_ipv6", "the direct path over IPv6", _leave_as_it_is, methods=(), family=IPV6),
     Contender(
         "redirect",
         "a BPF program without rules, tables or counters: the least that any can cost at this place",

@@ -10,6 +10,7 @@ import re
 
 from bench.measures import Figure, Measure
 from bench.testbed import HTTP, Testbed
+from director.core.packet import Endpoint
 from labs.errors import BuildFailed
 
 _MICROSECONDS = {"us": 1.0, "ms": 1e3, "s": 1e6}
@@ -18,7 +19,9 @@ _MICROSECONDS = {"us": 1.0, "ms": 1e3, "s": 1e6}
 def wrk(testbed: Testbed, seconds: float, *options: str) -> str:
     """What wrk prints. Raises BuildFailed."""
     times = ("-t", "1", "-d", f"{seconds:.0f}s", "--timeout", "10s")
-    return testbed.run("c", "wrk", *times, *options, f"http://{testbed.target}:{HTTP}/", seconds=seconds + 20)
+    return testbed.run(
+        "c", "wrk", *times, *options, f"http://{Endpoint(testbed.target, HTTP)}/", seconds=seconds + 20
+    )
 
 
 def number_after(words: str, output: str) -> float:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from bench import contenders, measures, rounds
+from bench import contenders, measures, rounds, testbed
 from bench.figures import Results
 from bench.measures import Measure, wrk
+from director.core.family import IPV4, IPV6
 from labs.errors import BuildFailed
 from labs.methods import METHODS
 
@@ -41,9 +42,11 @@ def test_measures_have_figures_of_their_own() -> None:
 
 def test_contenders_are_in_the_order_of_the_tables() -> None:
     assert contenders.names()[:3] == ("direct", "redirect", "router")
-    assert set(contenders.names()[3:]) == {
+    assert set(contenders.usual()[3:]) == {
         *("ipvs", "ebpf", "ebpf_short_cut", "nftables", "haproxy", "nginx", "scapy")
     }
+    over_ipv6 = {"direct_ipv6", "ipvs_ipv6", "ebpf_ipv6"}
+    assert set(contenders.names()) - set(contenders.usual()) == over_ipv6
 
 
 @pytest.mark.parametrize("name", contenders.names())
@@ -62,9 +65,17 @@ def test_what_a_contender_lacks_is_not_measured(monkeypatch: pytest.MonkeyPatch)
     packets = Measure("packets", measures.get("packets").figures, never)
     monkeypatch.setattr(measures, "get", lambda _: packets)
     results = Results({}, {})
-    testbed: Any = None
-    rounds._measure("packets", testbed, 1, (0, "nat", "haproxy"), results)
+    nowhere: Any = None
+    rounds._measure("packets", nowhere, 1, (0, "nat", "haproxy"), results)
     assert [(entry["figure"], entry["why"]) for entry in results.missing] == [
         ("packets", "HAProxy forwards no UDP"),
         ("cpu", "HAProxy forwards no UDP"),
     ]
+
+
+def test_rules_of_both_families_differ_in_their_addresses_only() -> None:
+    ipv4, ipv6 = (testbed.ADDRESSES[family] for family in (IPV4, IPV6))
+    lines = "\n".join(testbed.rules("nat")).replace(ipv4.vip, f"[{ipv6.vip}]")
+    assert lines.replace(ipv4.server, f"[{ipv6.server}]").splitlines() == testbed.rules("nat", IPV6)
+    assert ipv6.vip in lines
+    assert f"-r {ipv4.server}:80 -m" in "\n".join(testbed.rules("nat"))
