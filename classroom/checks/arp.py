@@ -14,7 +14,7 @@ from labs.checks.result import Check
 from labs.hosts.host import Host, probe
 from labs.network.topology import INTERNET, LAN, Interface, Role
 from labs.run.running import RunningLab
-from labs.wait import poll_until
+from labs.wait import patient, poll_until
 
 ROUTER = "r0"
 _DIRECTOR = "d-eth0"
@@ -132,7 +132,7 @@ def ask_without_director(running: RunningLab, variant: Variant) -> None:
     setting = f"/proc/sys/net/ipv4/conf/{variant.plan.topology.director.interfaces[0].name}/arp_ignore"
     director.run(["sh", "-c", f"echo 8 > {setting}"])
     drop_entry(running, variant)
-    ping = _router(running).run(["ping", "-c1", "-W1", variant.plan.vip], timeout=2)
+    ping = _router(running).run(["ping", "-c1", f"-W{patient(1):.1f}", variant.plan.vip], timeout=2)
     director.run(["sh", "-c", f"echo 0 > {setting}"])
     if ping.exit_code != 0:
         drop_entry(running, variant)

@@ -67,7 +67,7 @@ def _checksum_errors(running: RunningLab, host: str) -> int:
 
 def pings(running: RunningLab, variant: Variant) -> dict[str, bool]:
     """Whether each client gets a reply when it pings the VIP; the kernel computes ICMP's checksum."""
-    ping = ["ping", "-n", "-c", "1", "-W", "1", variant.plan.vip]
+    ping = ["ping", "-n", "-c", "1", "-W", f"{patient(1):.1f}", variant.plan.vip]
     clients = running.clients
     return {one.host.name: one.host.run(ping, timeout=2).exit_code == 0 for one in clients}
 
