@@ -103,7 +103,8 @@ def try_out(engine: str, folder: Path) -> dict[str, Any]:
             seen["added"] += tool("ipvsadm", "-a", f"-{letter}", service, "-r", *server.split())
     seen["transfers"] = {name: transfers(vip, port) for name, (vip, port, *_) in SERVICES.items()}
     seen["refused"] = director_net.curl("-g", f"http://[{VIP}]:99/")[0]
-    seen["ping"] = ok(director_net.sh("ping", "-c", "1", "-W", f"{patient(2):.1f}", VIP, host="c", check=False))
+    ping = ("ping", "-c", "1", "-W", f"{patient(2):.1f}", VIP)
+    seen["ping"] = ok(director_net.sh(*ping, host="c", check=False))
     seen["list"] = tool("ipvsadm", "-Ln")
     seen["saved"] = tool("ipvsadm", "-Sn")
     seen["connections"] = tool("ipvsadm", "-Lcn")
