@@ -82,6 +82,8 @@ class Network:
                 cable = self.mininet.addLink(host, switch, intfName1=interface.name, addr1=interface.mac)
                 # For Mininet's commands (dump, pingall, IP()); the scripts configure the interface.
                 cable.intf1.ip, cable.intf1.prefixLen = interface.address, str(interface.prefix)
+                if ":" in interface.address:  # Mininet would look for an IPv4 address, and forget this one
+                    cable.intf1.updateIP = cable.intf1.IP
 
     def switch_port(self, interface: str) -> str:
         """The name of the switch port at the other end of a host's `interface`."""

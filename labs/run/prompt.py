@@ -132,10 +132,11 @@ class Prompt(CLI):  # type: ignore[misc]
         elif "1 received" not in pair[0].cmd(f"ping -c 1 -W 2 {pair[1].IP()}"):
             error(f"*** {pair[0].name} does not reach {pair[1].name}: choose hosts that reach each other.\n")
         else:
-            self._iperf(pair[0], pair[1], mode)
+            ipv6 = " -V" if ":" in pair[1].IP() else ""
+            self._iperf(pair[0], pair[1], f"{mode}{ipv6}".strip())
 
     def _iperf(self, client: Any, server: Any, mode: str) -> None:
-        server.cmd(_SERVE.format(mode[:2]))
+        server.cmd(_SERVE.format(" ".join(word for word in mode.split() if word in ("-u", "-V"))))
         try:
             client.sendCmd(f"iperf -c {server.IP()} -t {_SECONDS} {mode}")
             self.waitForNode(client)
