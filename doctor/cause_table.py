@@ -11,7 +11,7 @@ from rich.text import Text
 
 from doctor.causes import Cause
 from doctor.path import Difference, differences, last_seen
-from doctor.state import DIRECTOR, OUT, LabState, Sighting, Trial
+from doctor.state import DIRECTOR, FAILED, OUT, RESET, LabState, Sighting, Trial
 from labs.terminal.screen import make_console, table_box
 
 _WIDE = 100  # columns, without a terminal
@@ -19,7 +19,7 @@ _NOTHING = "Nothing wrong was found."
 # Causes that do not keep a client from being served by any real server.
 _HARMLESS = (
     *("persistence", "ports_apart", "server_deleted", "short_timeout", "no_ftp_helper"),
-    *("icmp_filtered", "small_mtu"),
+    *("icmp_filtered", "small_mtu", "no_space"),
 )
 _OF_A_DIRECTOR = ("director_down", "frozen")  # causes of its silence
 _FEW = 3  # rules of a packet filter
@@ -57,7 +57,7 @@ def show(
         rows = ((host, _place(state, host, seen)) for host, seen in lost.items())
         console.print(_table("where packets were seen last", rows))
     wrong = bool(causes or unread or found or fails)
-    for line in dict.fromkeys(_answers(state)):
+    for line in dict.fromkeys(_quiesced(state)):
         console.print(line, markup=False)
     if not wrong:
         console.print(f"{_NOTHING} {_checked(state)}", markup=False)
@@ -111,19 +111,17 @@ def _resent(state: LabState) -> Iterator[str]:
         )
 
 
-def _answers(state: LabState) -> Iterator[str]:
-    """What may be meant to be so: real servers without new connections, and answers that do not please."""
+def _quiesced(state: LabState) -> Iterator[str]:
+    """What may be meant to be so: real servers without new connections."""
     for service in state.director.services:
         quiet = [state.server_name(one.address) for one in service.targets if not one.weight]
         if 0 < len(quiet) < len(service.targets):
             yield f"Note: {', '.join(quiet)} has weight 0 in {service}, and gets no new connections."
-    for trial in state.trials:
-        if trial.served and trial.detail and trial.wanted:
-            yield f"Note: {trial.wanted} answers GET /name with {trial.detail!r}."
 
 
 def _end(trial: Trial) -> str:
-    return f"{trial.outcome}, {trial.server}" if trial.server else trial.outcome
+    said = trial.server or (trial.detail if trial.outcome in (FAILED, RESET) else "")
+    return f"{trial.outcome}, {said}" if said else trial.outcome
 
 
 def _lost(state: LabState) -> dict[str, list[tuple[Trial, Sighting]]]:
@@ -196,6 +194,8 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
     else:
         inside = Text(f"{name} got the packet, and neither answered it nor passed it on")
         look += "nft list ruleset; tc -s qdisc show"
+    if host and host.legacy_tables:
+        look += f"\niptables-legacy-save (tables {', '.join(host.legacy_tables)}, which nft does not list)"
     # The director has a filter of its own, in front of its kernel: that is not suspected.
     shown = host.filters if host and host.role != DIRECTOR else ()
     drops = [rule.text for rule in shown if rule.verdict in ("drop", "reject")]

@@ -1,7 +1,9 @@
 """Runs on a host of the lab and prints the state of its kernel as one Python literal.
 
-    python collect_host.py TARGET...     with the next hop to each target, an address, or
-                                         "ADDRESS from SOURCE iif INTERFACE"
+    python collect_host.py TARGET... FOLDER...
+
+with the next hop to each target, an address or "ADDRESS from SOURCE iif INTERFACE", and whether files can be
+written in each folder, an absolute path.
 
 It is started once per host, so it imports little and leaves parsing to parse_host.py. What cannot be read is
 left out.
@@ -28,11 +30,13 @@ _ACCEPTS = 0x10000  # flag of a socket in /proc/net/unix (SO_ACCEPTCON)
 _TUN = "/dev/net/tun"
 _LONGEST = 120  # characters of a command line
 _SIOCETHTOOL, _GET_TX_CHECKSUMS = 0x8946, 0x16  # linux/sockios.h, linux/ethtool.h
-_ANY = "0.0.0.0"
+_ANY, _ANY6 = "0.0.0.0", "::"
 
 
-def collect(targets: list[str]) -> dict[str, object]:
+def collect(asked_for: list[str]) -> dict[str, object]:
     """Everything; `ip`, `nft`, `rules` and `tc` are the output of these programs."""
+    folders = [one for one in asked_for if one.startswith("/")]
+    targets = [one for one in asked_for if one not in folders]
     asked = [
         "address show",
         "route show",
@@ -59,6 +63,8 @@ def collect(targets: list[str]) -> dict[str, object]:
         "nft": nft,
         "rules": _output("", "nft", "-a", "list", "ruleset") if '"rule"' in nft else "",
         "tc": list(_traffic_filters()),
+        "iptables": _legacy_tables(),
+        "unwritable": [f"{one}: {why}" for one, why in zip(folders, map(_unwritable, folders)) if why],  # noqa: B905
     }
 
 
@@ -94,6 +100,28 @@ def _traffic_filters() -> Iterator[tuple[str, str, str]]:
                 printed = _output("", "tc", "filter", "show", "dev", words[4], hook)
                 if printed.strip():
                     yield words[4], hook, printed
+
+
+def _legacy_tables() -> list[str]:
+    """The tables of the older iptables (ip_tables), of which nft says nothing."""
+    try:
+        with open("/proc/net/ip_tables_names") as names:
+            return names.read().split()
+    except OSError:
+        return []
+
+
+def _unwritable(folder: str) -> str:
+    """Why no file can be written there: its file system is full, or read-only."""
+    try:
+        system = os.statvfs(folder)
+    except OSError:
+        return ""
+    if system.f_flag & os.ST_RDONLY:
+        return "a read-only file system"
+    if (system.f_bfree and (system.f_ffree or not system.f_files)) or not system.f_blocks:
+        return ""
+    return "no space left" + (" in what is mounted there" if os.path.ismount(folder) else "")
 
 
 def _settings() -> Iterator[tuple[str, int]]:
@@ -144,7 +172,20 @@ def _listeners(protocol: str, state: str) -> Iterator[tuple[str, str, str, int]]
             address, port = word[1].split(":")
             if word[3] == state and (file == protocol or not int(address, 16)):
                 dotted = _dotted(address) if file == protocol else _ANY
+                if file == "tcp6" and _is_free(int(port, 16)):
+                    dotted = _ANY6  # IPV6_V6ONLY
                 yield word[9], protocol.upper(), dotted, int(port, 16)
+
+
+def _is_free(port: int) -> bool:
+    """Whether no socket listens on that port of an IPv4 address."""
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections in TIME_WAIT do not count
+        try:
+            one.bind(("", port))
+        except OSError:
+            return False
+    return True
 
 
 def _unix_listeners() -> Iterator[tuple[str, str, str, int]]:

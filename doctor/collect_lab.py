@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from doctor.state import (
     Process,
     Route,
     Service,
+    Site,
     Target,
 )
 from doctor.trials import PORTS, Trials
@@ -43,6 +45,8 @@ from labs.plan import Plan
 from labs.run.running import RunningLab
 from labs.wait import patient
 from realserver_setup.build import TUNNEL, ClientSetup, DirectorSetup, RealServerSetup, RouterSetup, Setup
+from realserver_setup.files import LISTING, UPLOAD
+from realserver_setup.httpd import CONFIGURATION, ORIGINAL
 
 _COLLECT = Path(__file__).resolve().parent / "collect_host.py"
 _HOST, _DIRECTOR = 20, 2  # seconds; a tenth of one is enough where the machine is idle
@@ -71,14 +75,13 @@ def collect_lab(running: RunningLab) -> LabState:
         hosts = list(
             pool.map(lambda node: _host(plan, node, running, setups.get(node.name)), plan.topology.nodes)
         )
-    scripts = running.evidence.scripts
     state = LabState(
         lab=plan.lab,
         method=plan.method.name.lower(),
         vip=plan.vip,
         dip=dip,
         servers=tuple(_planned(plan)),
-        hosts=tuple(_with_scripts(host, scripts / host.name) for host in hosts),
+        hosts=tuple(_with_files(host, running) for host in hosts),
         director=director,
         trials=again.result() if again else trials,
         director_process=_director_process(hosts),
@@ -143,7 +146,7 @@ def _host(plan: Plan, node: Node, running: RunningLab, setup: Setup | None) -> H
     planned = HostState(node.name, node.role.value, plugs, planned=_prescribed(plan, setup))
     try:
         host, targets = running.network.hosts[node.name], list(dict.fromkeys(_targets(plan, node)))
-        done = host.run(program(_COLLECT, *targets), timeout=_HOST)
+        done = host.run(program(_COLLECT, *targets, *_folders(running, node.name)), timeout=_HOST)
         if done.exit_code == 0:
             return _with_unreachable(parse_host(planned, done.stdout), targets)
         error = (done.stderr.strip().splitlines() or [f"exit code {done.exit_code}"])[-1]
@@ -179,15 +182,50 @@ def _prescribed(plan: Plan, setup: Setup | None) -> Planned:
     return Planned()
 
 
-def _with_scripts(host: HostState, folder: Path) -> HostState:
-    """With the current scripts of its folder; those in subfolders belong to one dialect."""
+def _with_files(host: HostState, running: RunningLab) -> HostState:
+    """With the current scripts of its folder, without those in subfolders, which belong to one dialect."""
     scripts: dict[str, str] = {}
-    for path in sorted(folder.glob("*.sh")):
+    for path in sorted((running.evidence.scripts / host.name).glob("*.sh")):
         try:
             scripts[path.name] = path.read_text(errors="replace")
         except OSError:
             continue
-    return replace(host, scripts=scripts)
+    return replace(host, scripts=scripts, site=_site(running, host))
+
+
+def _site(running: RunningLab, host: HostState) -> Site:
+    """What has changed of what the httpd of a real server works with."""
+    if not _folders(running, host.name):
+        return host.site
+    folder, root = running.evidence.folder / "servers" / host.name, running.farm.root(host.name)
+    return replace(
+        host.site,
+        root=str(root),
+        changed=tuple(_changed(folder / ORIGINAL, folder / CONFIGURATION)),
+        missing=tuple(one for one in LISTING if not (root / one).exists()),
+    )
+
+
+def _folders(running: RunningLab, name: str) -> list[str]:
+    """Where the httpd of a real server writes, or a client by it."""
+    if name not in {server.name for server in running.plan.servers}:
+        return []
+    folder, root = running.evidence.folder.resolve() / "servers" / name, running.farm.root(name)
+    return [str(one) for one in (folder, folder / "logs", folder / "tmp", root, root / UPLOAD)]
+
+
+def _changed(original: Path, configuration: Path) -> Iterator[str]:
+    """`line 34: return 503;`, for each line that was not there; or what is gone."""
+    try:
+        before, now = (path.read_text(errors="replace").splitlines() for path in (original, configuration))
+    except OSError:
+        yield from () if not original.exists() else (f"there is no {configuration.name}",)
+        return
+    for tag, first, last, start, end in SequenceMatcher(None, before, now, autojunk=False).get_opcodes():
+        if tag == "delete":
+            yield from (f"gone: {line.strip()}" for line in before[first:last] if line.strip())
+        elif tag != "equal":
+            yield from (f"line {at + 1}: {now[at].strip()}" for at in range(start, end) if now[at].strip())
 
 
 def _director_process(hosts: Iterable[HostState]) -> Process | None:

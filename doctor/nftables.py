@@ -22,8 +22,8 @@ _FINAL = ("accept", "drop", "reject", "return")
 _JUMPS = ("jump", "goto")
 _TRANSLATES = ("redirect", "dnat")
 _TRANSLATES_SOURCE = ("snat", "masquerade")
-_COUNTS = (*_FINAL, *_JUMPS, *_TRANSLATES, *_TRANSLATES_SOURCE, "counter", "log", "comment")
-_INTERFACES = ("iifname", "oifname", "iif", "oif")
+_COUNTS = (*_FINAL, *_JUMPS, *_TRANSLATES, *_TRANSLATES_SOURCE, "counter", "log", "comment", "mangle")
+_INTERFACES = ("iifname", "oifname")
 _DROPPED = ("drop", "reject")
 _TRANSPORTS = ("tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "ip6", "arp", "ether", "vlan")
 _RANDOM = "numgen"  # nft numgen; iptables -m statistic becomes it
@@ -103,8 +103,9 @@ def _rule(
         priority=chain.get("prio", 0),
         handle=rule["handle"],
         verdict=next(filter(None, map(_verdict, expressions)), ""),
-        matches=tuple(one for one in expressions if not one.keys() & set(_COUNTS)),
+        matches=(*_device(chain), *(one for one in expressions if not one.keys() & set(_COUNTS))),
         text=texts.get((rule["family"], rule["table"], rule["handle"]), ""),
+        changes=tuple(_name(one["mangle"].get("key")) for one in expressions if "mangle" in one),
     )
 
 
@@ -123,7 +124,15 @@ def _verdict(expression: Mapping[str, Any]) -> str:
 
 def _policy(chain: Mapping[str, Any]) -> FilterRule:
     place = (chain["family"], chain["table"], chain["name"], chain.get("hook", ""), chain.get("prio", 0))
-    return FilterRule(*place, handle=0, verdict="drop", text="policy drop")
+    return FilterRule(*place, handle=0, verdict="drop", matches=tuple(_device(chain)), text="policy drop")
+
+
+def _device(chain: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The device of a chain at ingress or egress, as a match of its rules."""
+    if "dev" in chain:
+        key = "oifname" if chain.get("hook") == "egress" else "iifname"
+        right = chain["dev"] if isinstance(chain["dev"], str) else {"set": chain["dev"]}
+        yield {"match": {"op": "==", "left": {"meta": {"key": key}}, "right": right}}
 
 
 def dropped(filters: Sequence[FilterRule], packet: Packet, *hooks: str) -> FilterRule | None:
@@ -133,8 +142,15 @@ def dropped(filters: Sequence[FilterRule], packet: Packet, *hooks: str) -> Filte
 
 def suspects(filters: Sequence[FilterRule], packet: Packet, *hooks: str) -> Iterator[FilterRule]:
     """The rules at these hooks that drop the packet, or may, in the order in which it meets them."""
-    for base in _bases(filters, packet, hooks):
-        yield from _may_drop(filters, base, base.chain, packet, _DEEPEST)
+    return (rule for rule in _met(filters, packet, hooks) if rule.verdict in _DROPPED)
+
+
+def changes(filters: Sequence[FilterRule], packet: Packet, *hooks: str) -> FilterRule | None:
+    """The first rule at these hooks that certainly sets a header field of the packet."""
+    for rule in _met(filters, packet, hooks):
+        if rule.changes and all(_is_met(match, packet) for match in rule.matches):
+            return rule
+    return None
 
 
 def drops_at_random(rule: FilterRule, packet: Packet) -> bool:
@@ -143,9 +159,9 @@ def drops_at_random(rule: FilterRule, packet: Packet) -> bool:
     return bool(open_ones) and all(_name(_left(one)).startswith(_RANDOM) for one in open_ones)
 
 
-def redirection(filters: Sequence[FilterRule], packet: Packet) -> FilterRule | None:
-    """The rule that redirects an incoming packet to another port or address."""
-    decisions = _decisions(filters, packet, ("prerouting",))
+def redirection(filters: Sequence[FilterRule], packet: Packet, hook: str = "prerouting") -> FilterRule | None:
+    """The rule that redirects an incoming packet to another port or address; one it sends, at `output`."""
+    decisions = _decisions(filters, packet, (hook,))
     return next((rule for rule in decisions if rule.verdict.startswith(_TRANSLATES)), None)
 
 
@@ -193,18 +209,23 @@ def _walk(
     return None
 
 
-def _may_drop(
+def _met(filters: Sequence[FilterRule], packet: Packet, hooks: Sequence[str]) -> Iterator[FilterRule]:
+    """The rules that the packet meets at these hooks, or may, until one of each chain decides for certain."""
+    for base in _bases(filters, packet, hooks):
+        yield from _met_in(filters, base, base.chain, packet, _DEEPEST)
+
+
+def _met_in(
     filters: Sequence[FilterRule], base: FilterRule, chain: str, packet: Packet, deep: int
 ) -> Iterator[FilterRule]:
-    """The rules of a chain that drop the packet, or may, until one that decides for certain."""
     for rule in _in_chain(filters, base, chain):
         met = [_is_met(match, packet) for match in rule.matches]
-        if not rule.verdict or False in met:
+        if False in met:
             continue
         if rule.verdict.startswith(_JUMPS):
             if deep:
-                yield from _may_drop(filters, base, rule.verdict.partition(" ")[2], packet, deep - 1)
-        elif rule.verdict in _DROPPED:
+                yield from _met_in(filters, base, rule.verdict.partition(" ")[2], packet, deep - 1)
+        else:
             yield rule
         if rule.verdict in _FINAL and all(met):
             return
@@ -224,6 +245,8 @@ def _is_met(expression: Mapping[str, Any], packet: Packet) -> bool | None:
     if isinstance(left, Mapping) and "&" in left:
         left, mask = left["&"]
     name = _name(left)
+    if name in ("iif", "oif"):
+        name += "name"  # one by index, one by name; nft prints names
     if name not in packet:
         return True if name in _INTERFACES else None if _has(packet, name) else False
     fact, operator, right = packet[name], match.get("op"), match.get("right")

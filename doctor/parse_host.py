@@ -18,6 +18,7 @@ from doctor.state import (
     PolicyRule,
     Process,
     Route,
+    Site,
     TrafficFilter,
 )
 from labs.literals import literal
@@ -48,6 +49,8 @@ def parse_host(host: HostState, printed: str) -> HostState:
         traffic_filters=tuple(
             TrafficFilter(interface, hook, _first_filter(printed)) for interface, hook, printed in seen["tc"]
         ),
+        site=Site(unwritable=tuple(seen.get("unwritable", ()))),
+        legacy_tables=tuple(seen.get("iptables", ())),
         filters=rules(json.loads(seen["nft"] or "{}").get("nftables", []), seen["rules"]),
     )
 
@@ -74,6 +77,7 @@ def _link(device: Mapping[str, Any]) -> Link:
         mac=device.get("address", "") if device.get("link_type") == "ether" else "",
         qdisc=device.get("qdisc", ""),
         arp="NOARP" not in flags,
+        master=device.get("master", ""),
     )
 
 

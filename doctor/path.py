@@ -21,11 +21,13 @@ from doctor.nftables import dropped, redirection
 from doctor.queries import METHODS, is_silenced, option, services_of
 from doctor.routing import longest, next_hop
 from doctor.state import (
+    FAILED,
     OTHERS,
     PERMANENT,
     REFUSED,
     RESET,
     UNREACHABLE,
+    WRONG_SERVER,
     HostState,
     LabState,
     Neighbour,
@@ -571,18 +573,23 @@ def _entry(
 
 # ---- how far packets came ----
 
+_ENDS = {
+    **dict.fromkeys((REFUSED, UNREACHABLE), ("RST", "ICMP")),
+    RESET: ("RST", "FIN", "ICMP"),
+    **dict.fromkeys((FAILED, WRONG_SERVER), ("data",)),
+}
+
 
 def last_seen(trial: Trial) -> Sighting | None:
     """The last place at which a trial that failed was seen: its request, or the reply if there was one.
 
-    Of a refusal or a reset, where it came from.
+    Of a refusal, a reset or an answer that is an error, where it came from.
     """
     seen = [one for one in trial.seen if one.way != OTHERS]
-    if trial.outcome in (REFUSED, RESET, UNREACHABLE):
-        ends = ("RST", *(one.what for one in seen if one.what.startswith("ICMP")))
-        origin = [one for one in seen if one.what in ends]
-        if origin:
-            return origin[0]
+    ends = _ENDS.get(trial.outcome, ())
+    for one in seen:
+        if one.what.startswith(ends) and not one.source.endswith(f":{trial.source_port}"):
+            return one
     for what in ("data", "SYN+ACK", "SYN"):
         passed = [one for one in seen if one.what == what]
         if passed:

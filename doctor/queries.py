@@ -10,6 +10,7 @@ from typing import Any
 
 from doctor.nftables import Packet, redirection
 from doctor.state import FilterRule, HostState, LabState, PlannedServer, Process, Service
+from realserver_setup.httpd import CONFIGURATION, ORIGINAL, PROGRAM
 
 # ---- services ----
 
@@ -99,6 +100,34 @@ def stop_httpd(host: HostState) -> Iterator[str]:
     folder = f"../../servers/{host.name}"
     yield f"nginx -p {folder}/ -c nginx.conf -s stop"
     yield f"while [ -e {folder}/nginx.pid ]; do sleep 0.1; done"
+
+
+def listening_program(state: LabState, host: HostState) -> str:
+    """The program that has the port at which requests arrive; "" if none has, or it is not known."""
+    server = next((one for one in state.servers if one.name == host.name), None)
+    found = host.listener(host.main.address, served_port(state, server)) if server else None
+    return found.program if found else ""
+
+
+def restore_httpd(host: HostState) -> Iterator[str]:
+    """The commands that give it its first configuration back, where that was changed."""
+    if host.site.changed:
+        folder = f"../../servers/{host.name}"
+        yield f"cp {folder}/{ORIGINAL} {folder}/{CONFIGURATION}"
+
+
+def restart_httpd(host: HostState) -> Iterator[str]:
+    """The commands that start it again, as it was at first."""
+    yield from restore_httpd(host)
+    if any(PROGRAM in one.command.split(" ")[0] for one in host.processes):
+        yield from stop_httpd(host)
+    yield from start_httpd(host)
+
+
+def restore_files(host: HostState) -> Iterator[str]:
+    """The command that writes the files that it serves."""
+    if host.site.root:
+        yield f"{shlex.quote(sys.executable)} -m realserver_setup.files {host.site.root} {host.name}"
 
 
 def start_ftpd(host: HostState) -> Iterator[str]:

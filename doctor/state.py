@@ -38,13 +38,15 @@ ANY = "0.0.0.0"  # listens on all addresses
 STOPPED = ("T", "t")  # states of a process, as in proc(5): by a signal, by a tracer
 PERMANENT = "PERMANENT"  # a neighbour entry that no ARP reply changes
 
-# How a trial ended. WRONG_SERVER: another than the one whose address was used, or none of this lab.
-SERVED, REFUSED, RESET, TIMED_OUT, UNREACHABLE, WRONG_SERVER = (
+# How a trial ended. RESET: also closed without an answer. FAILED: the answer is an error, such as 404.
+# WRONG_SERVER: another than the one whose address was used, or none of this lab.
+SERVED, REFUSED, RESET, TIMED_OUT, UNREACHABLE, FAILED, WRONG_SERVER = (
     "served",
     "refused",
     "reset",
     "timed out",
     "unreachable",
+    "answered with an error",
     "wrong server",
 )
 IN, OUT, OTHERS = "in", "out", "for another MAC"  # which way a frame passed an interface
@@ -70,6 +72,7 @@ class Link:
     """An interface as it is. `carrier` is False where nothing is on the other end.
 
     `mac` is empty for tunnels; `qdisc` is the queueing discipline, such as noqueue, or netem, which drops.
+    `master` is the bridge or bond of which it is a port.
     """
 
     interface: str
@@ -79,6 +82,7 @@ class Link:
     mac: str = ""
     qdisc: str = ""
     arp: bool = True
+    master: str = ""
 
     @property
     def works(self) -> bool:
@@ -210,7 +214,8 @@ class Listener:
 class FilterRule:
     """A rule of nftables; `matches` are its expressions in nft's JSON.
 
-    The policy of a chain is its last rule, without expressions and with handle 0.
+    The policy of a chain is its last rule, without expressions and with handle 0. `changes` are the header
+    fields that it sets, such as `ip ttl`.
     """
 
     family: str
@@ -222,6 +227,7 @@ class FilterRule:
     verdict: str  # such as accept, drop, jump CHAIN, redirect PORT; empty if it only counts
     matches: tuple[Mapping[str, Any], ...] = ()
     text: str = ""
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +237,20 @@ class TrafficFilter:
     interface: str
     hook: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the httpd of a real server works with, where that is not as it was at first.
+
+    `changed` are lines of its configuration, `missing` are files that it serves; `unwritable` are folders
+    with the reason, such as `logs: no space left`.
+    """
+
+    root: str = ""
+    changed: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unwritable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +274,8 @@ class HostState:
     """One host; `error` is why it could not be read.
 
     `settings` are those of net.ipv4 (`ip_forward`, `conf.all.rp_filter`), `counters` have nstat's names,
-    `offloads` say for each interface whether TCP checksums are left to hardware.
+    `offloads` say for each interface whether TCP checksums are left to hardware. `legacy_tables` are those of
+    the older iptables, whose rules nft does not list.
     """
 
     name: str
@@ -276,6 +297,8 @@ class HostState:
     planned: Planned = Planned()
     rules: tuple[PolicyRule, ...] = ()
     traffic_filters: tuple[TrafficFilter, ...] = ()
+    site: Site = Site()
+    legacy_tables: tuple[str, ...] = ()
 
     @property
     def main(self) -> Plug:

@@ -29,6 +29,7 @@ from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from director.core.real_server import Method
 from doctor.sightings import Watch, lost
 from doctor.state import (
+    FAILED,
     REFUSED,
     RESET,
     SERVED,
@@ -49,7 +50,8 @@ from realserver_setup.build import TUNNEL
 
 PORTS = range(61000, 65000)  # above those that the kernel gives (net.ipv4.ip_local_port_range)
 HTTP, FTP = 80, 21
-_REQUEST = b"GET /name?doctor HTTP/1.0\r\nUser-Agent: doctor\r\n\r\n"
+CLOSED = "closed without an answer"
+_REQUEST = "GET /name?doctor HTTP/1.0\r\nHost: {host}\r\nUser-Agent: doctor\r\n\r\n"
 _DEADLINE, _AGAIN, _LONGEST = 0.5, 1.2, 2.0  # seconds: first, then with one SYN sent again, at the most
 _LATE, _LATEST = 0.5, 1.0  # seconds that a packet which was sent again may take to pass everywhere
 _MOST = 16  # trials of a service; a larger round is not completed
@@ -71,6 +73,7 @@ class Attempt:
     address: str
     port: int
     wanted: str = ""
+    site: str = ""  # the Host of its request: the VIP, as clients ask for it
 
 
 class Trials:
@@ -163,7 +166,9 @@ def attempts_for(
             yield Attempt(clients[number % len(clients)], plan.vip, port)
     for server in plan.servers:
         for _ in range(rounds):
-            yield Attempt(host or plan.topology.director.name, server.address, server.http_port, server.name)
+            yield Attempt(
+                host or plan.topology.director.name, server.address, server.http_port, server.name, plan.vip
+            )
 
 
 def _ports(plan: Plan, services: Iterable[Service]) -> list[int]:
@@ -235,7 +240,7 @@ class _Running:
                     return self._failed(code)
                 self.connected = True
                 if self.attempt.port != FTP:
-                    self.socket.send(_REQUEST)
+                    self.socket.send(_REQUEST.format(host=self.attempt.site or self.attempt.address).encode())
                 return None
             chunk = self.socket.recv(_CHUNK)
         except BlockingIOError:
@@ -245,7 +250,10 @@ class _Running:
         self.received += chunk
         if chunk and not (self.attempt.port == FTP and b"\n" in self.received):
             return None  # more may come: an http server closes
-        return self.result(SERVED, *_answer(self.received)) if self.received else self.result(RESET)
+        if not self.received:
+            return self.result(RESET, detail=CLOSED)
+        name, complaint = _answer(self.received)
+        return self.result(FAILED if complaint else SERVED, name, complaint)
 
     def _failed(self, code: int) -> Trial:
         return self.result(_OUTCOMES.get(code, UNREACHABLE), detail=errno.errorcode.get(code, str(code)))

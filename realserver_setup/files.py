@@ -7,6 +7,8 @@ Their bytes are pseudo-random and the same in every run.
     name  index.html            the name of the real server
     1k.bin 100k.bin 1m.bin 10m.bin
     upload/                     writable for clients
+
+`python -m realserver_setup.files FOLDER NAME` fills the folder of a real server again.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import hashlib
 import os
 import random
 import shutil
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,3 +73,8 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+if __name__ == "__main__":
+    root = Path(sys.argv[1])
+    make_root(root, sys.argv[2], make_shared(root.parent / "shared").values())

@@ -1,6 +1,7 @@
 """httpd: one nginx per real server, in a folder of its own, and the requests in its log.
 
 By hand, after `prepare`: nginx -p FOLDER -c FOLDER/nginx.conf
+nginx.conf.orig beside it is what `prepare` has written.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from realserver_setup.errors import InvalidValue
 from realserver_setup.render import configuration
 
 PROGRAM = "nginx"
+CONFIGURATION, ORIGINAL = "nginx.conf", "nginx.conf.orig"
 FAILING, SLOW = ".answers-500", ".too-slow"  # files in `root` with which it misbehaves, for tests of checks
 
 
@@ -54,7 +56,8 @@ class Httpd:
             failing=FAILING if self.can_fail else "",
             slow=SLOW,
         )
-        self._configuration.write_text(text)
+        for name in (ORIGINAL, CONFIGURATION):
+            (self.folder / name).write_text(text)
         return [PROGRAM, "-p", str(self.folder.resolve()), "-c", str(self._configuration.resolve())]
 
     @property
@@ -79,7 +82,7 @@ class Httpd:
 
     @property
     def _configuration(self) -> Path:
-        return self.folder / "nginx.conf"
+        return self.folder / CONFIGURATION
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,17 +41,16 @@ def _answers(host: HostState, vip: str) -> Cause:
 
 def _on_the_lan(host: HostState, vip: str) -> Cause:
     lan = host.main.interface
+    held = [one for one in host.addresses if one.address == vip and one.up]
+    here = next((one for one in held if one.interface == lan), held[0])
+    repair = [f"ip address del {vip}/{here.prefix} dev {lan}"]
+    repair += [f"ip address add {vip}/32 dev lo"] if len(held) == 1 else []
     return Cause(
         "arp_answered",
         host.name,
-        f"it has {host.has(vip)}, the interface on which the requests arrive; "
+        f"it has {here}, the interface on which the requests arrive; "
         f"{host.setting_text('arp_ignore', 'all', lan)}",
         "arp_ignore=1 only suppresses replies for addresses of other interfaces. If the router takes the "
         f"reply of {host.name} for {vip}, requests bypass the director.",
-        f"ip address del {vip}/{_prefix(host, vip)} dev {lan}\nip address add {vip}/32 dev lo",
+        "\n".join(repair),
     )
-
-
-def _prefix(host: HostState, vip: str) -> int:
-    address = host.has(vip)
-    return address.prefix if address else 32

@@ -6,7 +6,16 @@ from collections.abc import Iterator
 
 from doctor.causes import Cause
 from doctor.causes.port_remapped import listens_elsewhere
-from doctor.queries import FTP, is_redirected, redirected, served_port, start_ftpd, start_httpd, stop_httpd
+from doctor.queries import (
+    FTP,
+    is_redirected,
+    redirected,
+    restart_httpd,
+    restore_httpd,
+    served_port,
+    start_ftpd,
+    start_httpd,
+)
 from doctor.state import SERVER, FilterRule, HostState, LabState
 
 TITLE = "no program on the real server listens on the service's port"
@@ -50,15 +59,11 @@ def _cause(host: HostState, address: str, port: int) -> Cause:
     if here:
         places = ", ".join(sorted({one.address for one in here}))
         seen = f"port {port} is only open on {places}, not on {address}"
-        repair = [
-            f"sed -i 's/listen .*{port};/listen {port};/' ../../servers/{host.name}/nginx.conf",
-            *stop_httpd(host),
-            *start_httpd(host),
-        ]
+        repair = list(restart_httpd(host))
     else:
         ports = ", ".join(str(number) for number in sorted({one.port for one in others}))
         seen = f"it listens on port {ports or 'none'}, not on {port}"
-        repair = list(start_httpd(host))
+        repair = [*restore_httpd(host), *start_httpd(host)]
     if port == FTP:
         repair = list(start_ftpd(host))
     service = "ftp" if port == FTP else "http"

@@ -36,7 +36,7 @@ _IN, _THROUGH, _OUT = (
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
         lost_here = any(_is_last(trial, host) for trial in state.troubled)
-        for what, packet, hooks in _packets(state, host):
+        for what, packet, hooks in passing(state, host):
             rule = dropped(host.filters, packet, *hooks)
             if rule:
                 yield _cause(host, rule, what)
@@ -60,7 +60,7 @@ def _is_last(trial: Trial, host: HostState) -> bool:
 _Passing = Iterator[tuple[str, Packet, tuple[str, ...]]]
 
 
-def _packets(state: LabState, host: HostState) -> _Passing:
+def passing(state: LabState, host: HostState) -> _Passing:
     """What of a connection passes the host, and at which hooks."""
     if host.role == DIRECTOR:
         yield from _of_the_director(state)
@@ -107,7 +107,19 @@ def _of_a_router(state: LabState, host: HostState, client: Plug) -> _Passing:
 
 
 def _of_the_director(state: LabState) -> _Passing:
-    """The engines take packets before the host's filter, and send them behind it; kernel IPVS does not."""
+    """The engines take packets before the host's filter, and send them behind it, but for its hook at egress.
+
+    Kernel IPVS does not.
+    """
+    for server in state.servers:
+        out = {"oifname": state.director_host.plugs[-1].interface}
+        for client in state.clients:
+            request = request_packet(client.address, state.vip, _HTTP)
+            if state.method == "tun":
+                request = outer_packet(state.dip, server.address)
+            elif state.method == "nat":
+                request = request_packet(client.address, server.address, server.ports[0])
+            yield "requests", {**request, **out}, ("egress",)
     if state.director.engine == _KERNEL:
         for client in state.clients:
             yield "requests", request_packet(client.address, state.vip, _HTTP), _IN

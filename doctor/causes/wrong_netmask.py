@@ -64,6 +64,9 @@ def _takes_in_others(state: LabState, host: HostState, vip: Address) -> bool:
     if vip.prefix == _HOST:
         return False
     network = IPv4Interface(f"{vip.address}/{vip.prefix}").network
+    plug = host.main
+    if (vip.interface, network) == (plug.interface, IPv4Interface(f"{plug.address}/{plug.prefix}").network):
+        return False  # as its own address does; that it is there is arp_answered
     others = [plug for _, plug in state.on_switch(host.main.switch) if plug != host.main]
     return any(IPv4Address(plug.address) in network for plug in (*others, *state.clients))
 

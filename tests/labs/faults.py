@@ -117,6 +117,16 @@ _PID = "../../servers/<host>/nginx.pid"
 _START_NGINX = f"setsid {_NGINX} > /dev/null 2>&1 & until [ -e {_PID} ]; do sleep 0.1; done"
 _STOP_NGINX = f"kill -CONT $(cat {_PID}); {_NGINX} -s stop; while [ -e {_PID} ]; do sleep 0.1; done"
 _CONF = "../../servers/<host>/nginx.conf"
+_HAS_PORT = "ss -ltn 'sport = <port>' | grep -q LISTEN"
+_LISTENS = f"until {_HAS_PORT}; do sleep 0.1; done"
+
+
+def _configured(edit: str) -> Variant:
+    """The httpd restarted with an edited configuration, and as it was at first."""
+    again = f"{_STOP_NGINX}; {_START_NGINX}"
+    return Variant(f"sed -i '{edit}' {_CONF}; {again}", f"cp {_CONF}.orig {_CONF}; {again}")
+
+
 _START_DIRECTOR = "; ".join(start_director()).replace("&;", "&")
 _DIRECTOR = "pgrep -f '[d]irector --method'"
 _RULES = "sh rules.sh"
@@ -769,6 +779,117 @@ KINDS: tuple[Kind, ...] = (
             "ip rule del from <dest> blackhole priority 100",
         ),
     ),
+    # ---- programs and files of a real server ----
+    _extra(
+        "httpd answers with an error",
+        "server",
+        "http_error",
+        _configured("s/root /deny all; root /"),
+        _configured("s/root /return 503; root /"),
+        _configured(
+            "s/server {/server { listen <port> default_server; return 444; } server {/; "
+            "s/root /server_name www.example.com; root /"
+        ),
+        Variant(
+            "mv /run/lvs/<host> /run/lvs/away", "rm -rf /run/lvs/<host>; mv /run/lvs/away /run/lvs/<host>"
+        ),
+        Variant("echo hello > /run/lvs/<host>/name", "echo <host> > /run/lvs/<host>/name"),
+    ),
+    _extra(
+        "httpd for IPv6 only, or with an error in its configuration",
+        "server",
+        "not_listening",
+        _configured("s/listen <port>;/listen [::]:<port> ipv6only=on;/"),
+        Variant(
+            f"{_STOP_NGINX}; sed -i 's/sendfile on;/sendfile on/' {_CONF}; {_NGINX} 2> /dev/null || true",
+            f"cp {_CONF}.orig {_CONF}; [ -e {_PID} ] || {{ {_START_NGINX}; }}",
+        ),
+    ),
+    _extra(
+        "another program has httpd's port",
+        "server",
+        "wrong_program",
+        Variant(
+            f"{_STOP_NGINX}; setsid {sys.executable} -m http.server <port> > /dev/null 2>&1 & {_LISTENS}",
+            f"pkill -f '[h]ttp.server <port>'; while {_HAS_PORT}; do sleep 0.1; done; {_START_NGINX}",
+        ),
+    ),
+    _extra(
+        "no space left",
+        "server",
+        "no_space",
+        Variant(
+            "mount -t tmpfs -o size=8k tmpfs /run/lvs/<host>/upload; "
+            "cat /dev/zero > /run/lvs/<host>/upload/zero 2> /dev/null || true",
+            "umount /run/lvs/<host>/upload",
+        ),
+        Variant(
+            "mount -t tmpfs tmpfs /run/lvs/<host>/upload; mount -o remount,ro /run/lvs/<host>/upload",
+            "umount /run/lvs/<host>/upload",
+        ),
+    ),
+    # ---- further everyday faults of the network ----
+    _extra(
+        "port of a bridge",
+        "server client",
+        "bridge_port",
+        Variant(
+            "ip link add br0 type bridge; ip link set br0 up; ip link set <lan> master br0",
+            "ip link del br0",
+        ),
+    ),
+    _extra(
+        "destination NAT",
+        "router client",
+        "dest_nat",
+        Variant(
+            "nft 'add table ip f; add chain ip f c { type nat hook prerouting priority -100; }; "
+            "add chain ip f o { type nat hook output priority -100; }; "
+            "add rule ip f c ip daddr <vip> dnat to 203.0.113.200; "
+            "add rule ip f o ip daddr <vip> dnat to 203.0.113.200'",
+            "nft delete table ip f",
+        ),
+    ),
+    _extra(
+        "a TTL that a router sets",
+        "router",
+        "packet_mangled",
+        _filter("forward", "ip ttl set 1", "nat dr"),
+        _filter("forward", "tcp dport 80 tcp dport set 81"),
+    ),
+    _extra(
+        "a policy with exceptions",
+        "server",
+        "port_filtered",
+        Variant(
+            "nft 'add table inet f; add chain inet f c { type filter hook input priority 0; policy drop; }; "
+            "add rule inet f c ct state established,related accept; add rule inet f c iif lo accept; "
+            "add rule inet f c tcp dport { 22, 443 } accept'",
+            "nft delete table inet f",
+        ),
+    ),
+    _extra(
+        "filtered behind the engine",
+        "director",
+        "port_filtered",
+        Variant(
+            "nft 'add table netdev f; "
+            "add chain netdev f c { type filter hook egress device <inner> priority 0; }; "
+            "add rule netdev f c ip daddr != <dip> drop'",
+            "nft delete table netdev f",
+            engines="scapy",
+        ),
+    ),
+    _extra(
+        "half of all addresses by a peer",
+        "server",
+        "no_gateway",
+        Variant(
+            "ip route add 128.0.0.0/1 via <peer_ip>",
+            "ip route del 128.0.0.0/1 via <peer_ip>",
+            "nat dr",
+        ),
+    ),
     # ---- what hurts nothing ----
     _kind(
         "a filter that the engine bypasses",
@@ -796,15 +917,6 @@ KINDS: tuple[Kind, ...] = (
         "director server",
         "",
         _sysctl("conf.<lan>.arp_filter", 1, 0),
-    ),
-    _extra(
-        "httpd forbids",
-        "server",
-        "",
-        Variant(
-            f"sed -i 's/root /deny all; root /' {_CONF}; {_STOP_NGINX}; {_START_NGINX}",
-            f"sed -i 's/deny all; //' {_CONF}; {_STOP_NGINX}; {_START_NGINX}",
-        ),
     ),
     _extra(
         "the right static neighbour",

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from doctor import cause_table, command
 from doctor.causes import diagnose, titles
-from doctor.state import IN, OUT, TIMED_OUT, FilterRule, LabState, Process, Sighting
+from doctor.state import FAILED, IN, OUT, TIMED_OUT, FilterRule, LabState, Process, Sighting
 from labs.errors import BadRequest, BuildFailed, Unable
 from labs.run import attach
 from labs.run.attach import AttachedLab
@@ -220,15 +220,18 @@ def test_where_the_paths_of_a_repair_hold_is_said() -> None:
     assert "Paths in a repair are those of ./inv shell HOST" in words(text)
 
 
-def test_an_answer_that_is_an_error_is_noted() -> None:
+def test_an_answer_that_is_an_error_is_no_service() -> None:
     state = healthy("dr")
     trials = tuple(
-        replace(one, server="", detail="HTTP/1.1 404 Not Found") if one.wanted == "rs1" else one
+        replace(one, outcome=FAILED, server="", detail="HTTP/1.1 404 Not Found")
+        if one.wanted == "rs1"
+        else replace(one, server="rs2")
         for one in state.trials
     )
     code, text = printed(replace(state, trials=trials))
-    assert code == 0
-    assert "Note: rs1 answers GET /name with 'HTTP/1.1 404 Not Found'." in words(text)
+    assert code == 1
+    assert "rs1 answered with an error, HTTP/1.1 404 Not Found." in words(text)
+    assert "http_error" in text
 
 
 def test_a_cause_that_keeps_no_client_from_a_server_does_not_explain_failures() -> None:

@@ -16,7 +16,11 @@ from classroom.diagnosis import CAUSES
 from doctor.causes import diagnose, titles
 from doctor.queries import START_TAKEOVER
 from doctor.state import (
+    FAILED,
     IN,
+    RESET,
+    TIMED_OUT,
+    WRONG_SERVER,
     Address,
     Connection,
     DirectorState,
@@ -33,6 +37,7 @@ from doctor.state import (
     Process,
     Route,
     Sighting,
+    Site,
     SyncDaemon,
     Target,
     TrafficFilter,
@@ -294,6 +299,30 @@ def without_hop(state: LabState, name: str, target: str, source: str) -> tuple[N
     return tuple(one for one in hops if (one.target, one.source) != (target, source))
 
 
+def answers(state: LabState, name: str, outcome: str, detail: str = "", by: str = "") -> LabState:
+    """With trials of that real server, tried from the director, that ended so."""
+    trials = (
+        replace(one, outcome=outcome, detail=detail, server=by, connected=True) if one.wanted == name else one
+        for one in state.trials
+    )
+    return replace(state, trials=tuple(trials))
+
+
+def program(state: LabState, name: str, program: str) -> LabState:
+    """With another program that listens for http."""
+    before = host(state, name).listeners
+    changed = (replace(one, pid=42, program=program) if one.port == 80 else one for one in before)
+    return on(state, name, listeners=tuple(changed))
+
+
+DENIED = Site("/run/lvs/rs1", changed=("line 36: deny all;",))
+TTL_1 = replace(rule("forward", ""), changes=("ip ttl",))
+EXCEPT_SSH = (
+    rule("input", "accept", {"match": {"op": "==", "left": {"meta": {"key": "iif"}}, "right": "lo"}}),
+    rule("input", "accept", SSH_PORT),
+    replace(rule("input", "drop"), handle=0),
+)
+
 BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("arp_answered", "dr", "rs1", lambda s: setting(s, "rs1", LAN__arp_ignore=0)),
     ("arp_answered", "dr", "rs2", lambda s: with_vip(s, "rs2", interface="rs2-eth0", label="rs2-eth0:0")),
@@ -322,6 +351,18 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("icmp_filtered", "tun", "c1", lambda s: on(s, "c1", filters=(rule("input", "drop", ONLY_PING),))),
     ("persistence", "nat", "d", lambda s: http(s, persistent=300)),
     ("persistence", "tun", "d", lambda s: http(s, persistent=60)),
+    ("http_error", "dr", "rs1", lambda s: answers(s, "rs1", FAILED, "HTTP/1.1 404 Not Found")),
+    ("http_error", "nat", "rs1", lambda s: answers(s, "rs1", WRONG_SERVER, by="hello")),
+    ("http_error", "dr", "rs1", lambda s: on(answers(s, "rs1", RESET, "closed"), "rs1", site=DENIED)),
+    ("wrong_program", "dr", "rs1", lambda s: program(answers(s, "rs1", TIMED_OUT), "rs1", "nc")),
+    ("wrong_program", "dr", "rs1", lambda s: program(answers(s, "rs1", FAILED, "404"), "rs1", "python3")),
+    ("no_space", "tun", "rs2", lambda s: on(s, "rs2", site=Site(unwritable=("/run/x: no space left",)))),
+    ("bridge_port", "dr", "rs1", lambda s: failing(link(s, "rs1", master="br0"))),
+    ("dest_nat", "dr", "c1", lambda s: on(s, "c1", filters=(rule("output", "dnat 81"),))),
+    ("dest_nat", "nat", "r0", lambda s: on(s, "r0", filters=(rule("prerouting", "redirect 81"),))),
+    ("packet_mangled", "dr", "r0", lambda s: failing(on(s, "r0", filters=(TTL_1,)))),
+    ("port_filtered", "dr", "rs1", lambda s: on(s, "rs1", filters=EXCEPT_SSH)),
+    ("port_filtered", "nat", "d", lambda s: on(s, "d", filters=(rule("egress", "drop", family="netdev"),))),
     ("short_timeout", "dr", "d", lambda s: director(s, timeouts={"tcp": 2, "tcpfin": 120, "udp": 300})),
     ("server_deleted", "nat", "d", lambda s: connected(deleted(s), "172.16.0.2:80")),
     ("server_deleted", "nat", "d", lambda s: on(s, "d", scripts={"drain.sh": DRAIN + DELETES})),
@@ -662,6 +703,11 @@ HARMLESS: list[tuple[str, str, Callable[[LabState], LabState]]] = [
     ("a rule of policy routing that leads the same way", "dr", lambda s: on(s, "rs1", rules=(POLICY,))),
     ("many files", "dr", lambda s: files(s, "rs2", 8, 1024)),
     ("a limit that is not known", "dr", lambda s: files(s, "rs2", 8, 0)),
+    ("a bridge that hurts nobody", "dr", lambda s: link(s, "rs1", master="br0")),
+    ("a TTL that is set, and nobody fails", "dr", lambda s: on(s, "r0", filters=(TTL_1,))),
+    ("another server answers", "nat", lambda s: answers(s, "rs1", WRONG_SERVER, by="rs2")),
+    ("a configuration that serves", "dr", lambda s: on(s, "rs1", site=DENIED)),
+    ("a program that serves", "dr", lambda s: program(s, "rs1", "haproxy")),
     ("a filter of lo", "dr", lambda s: on(s, "rs1", filters=(rule("input", "drop", FROM_LO, HTTP_PORT),))),
     (
         "source NAT that the engine bypasses",

@@ -28,6 +28,7 @@ from doctor.state import (
     Planned,
     Plug,
     Process,
+    Site,
     Target,
     Trial,
 )
@@ -36,6 +37,7 @@ from labs.hosts.environment import DIRECTOR
 from labs.plan import plan_for
 from labs.run.options import LabOptions
 from realserver_setup.apply import Result
+from realserver_setup.files import SIZES
 
 RS1 = HostState("rs1", "real server", (Plug("rs1-eth0", "s2", "203.0.113.11", 24),))
 DEVICES = (
@@ -120,7 +122,10 @@ def lab(tmp_path: Path, run: Run, **on: Run) -> Any:
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "rules.sh").write_text("ippfvsadm -C\n")
     return SimpleNamespace(
-        plan=plan, network=SimpleNamespace(hosts=hosts), evidence=SimpleNamespace(scripts=tmp_path)
+        plan=plan,
+        network=SimpleNamespace(hosts=hosts),
+        evidence=SimpleNamespace(scripts=tmp_path, folder=tmp_path),
+        farm=SimpleNamespace(root=lambda name: tmp_path / "roots" / name),
     )
 
 
@@ -183,6 +188,29 @@ def test_a_broken_host_is_reported(tmp_path: Path, run: Run, said: str) -> None:
     state = collect_lab.collect_lab(lab(tmp_path, prints, rs2=run))
     assert [host.name for host in state.hosts if host.error] == ["rs2"]
     assert said in next(host.error for host in state.hosts if host.error)
+
+
+@pytest.mark.usefixtures("director")
+def test_what_a_httpd_works_with_is_compared(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def run(argv: Sequence[str], **_options: float) -> Result:
+        asked.extend(argv)
+        return prints(argv)
+
+    running = lab(tmp_path, prints, rs1=run)
+    folder = tmp_path / "servers" / "rs1"
+    folder.mkdir(parents=True)
+    (folder / "nginx.conf.orig").write_text("server {\n    listen 80;\n    root /x;\n}\n")
+    (folder / "nginx.conf").write_text("server {\n    deny all;\n    listen 80;\n}\n")
+    root = tmp_path / "roots" / "rs1"
+    root.mkdir(parents=True)
+    for name in (*SIZES, "name", "upload"):
+        (root / name).touch()
+    sites = {host.name: host.site for host in collect_lab.collect_lab(running).hosts}
+    assert sites["rs1"] == Site(str(root), ("line 2: deny all;", "gone: root /x;"), ("index.html",))
+    assert sites["c1"] == Site()
+    assert {str(root), str(folder / "logs")} < set(asked)
 
 
 @pytest.mark.usefixtures("director")
@@ -259,6 +287,21 @@ def test_a_listener_and_its_process_are_found(tmp_path: Path) -> None:
     assert (found.pid, found.stopped) == (os.getpid(), False)
     assert [each.pid for each in host.listeners if each.address == path] == [os.getpid()]
     assert [each.pid for each in host.processes if each.pid == os.getpid()] == [os.getpid()]
+
+
+def test_a_listener_for_ipv6_only_is_told_from_one_for_both() -> None:
+    listeners = [
+        socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=both) for both in (True, False)
+    ]
+    try:
+        command = [sys.executable, "-S", "-E", collect_host.__file__, "/proc"]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        host = parse_host.parse_host(RS1, printed)
+        both, only = (one.getsockname()[1] for one in listeners)
+        assert [host.listens("192.0.2.1", port) for port in (both, only)] == [True, False]
+    finally:
+        for one in listeners:
+            one.close()
 
 
 def test_what_the_plan_prescribes(tmp_path: Path) -> None:

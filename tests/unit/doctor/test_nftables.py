@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from doctor.nftables import Packet, dropped, drops_at_random, redirection, rules, suspects
+from doctor.nftables import Packet, changes, dropped, drops_at_random, redirection, rules, suspects
 from doctor.queries import reply_packet, request_packet
 
 MESSAGE = {
@@ -193,3 +193,24 @@ def test_what_is_certain_ends_the_search_for_suspects() -> None:
 
 def test_no_rules() -> None:
     assert rules([{"metainfo": {"version": "1.0.6"}}], "") == ()
+
+
+@pytest.mark.parametrize(
+    ("device", "interface", "lost"),
+    [("d-eth0", "d-eth0", True), ("d-eth0", "d-eth1", False), (["d-eth0", "d-eth1"], "d-eth1", True)],
+)
+def test_a_chain_of_a_device_is_about_no_other(device: Any, interface: str, lost: bool) -> None:
+    at_egress = chain("guard", "egress")
+    at_egress["chain"]["dev"] = device
+    packet = {**request_packet("198.51.100.101", "203.0.113.1", 80), "oifname": interface}
+    for listed in ([at_egress, rule("guard", DROP)], [{"chain": {**at_egress["chain"], "policy": "drop"}}]):
+        assert (dropped(rules(listed, ""), packet, "egress") is not None) == lost
+
+
+def test_what_a_rule_changes_is_no_condition() -> None:
+    ttl = {"mangle": {"key": {"payload": {"protocol": "ip", "field": "ttl"}}, "value": 1}}
+    (changing,) = rules([FORWARD, rule("guard", field("tcp", "dport", 80), ttl)], "")
+    assert (changing.changes, len(changing.matches)) == (("ip ttl",), 1)
+    for port, found in ((80, changing), (81, None)):
+        packet = request_packet("198.51.100.101", "203.0.113.1", port)
+        assert changes([changing], packet, "forward") == found

@@ -17,6 +17,7 @@ import pytest
 from doctor import sightings, trials
 from doctor.sightings import Watch, lost, parse
 from doctor.state import (
+    FAILED,
     IN,
     OUT,
     REFUSED,
@@ -55,13 +56,17 @@ def server(answer: Callable[[socket.socket], None]) -> Iterator[int]:
 
 
 def page(connection: socket.socket) -> None:
-    assert connection.recv(100).startswith(b"GET /name?doctor HTTP/1.0\r\n")
+    assert connection.recv(100).startswith(b"GET /name?doctor HTTP/1.0\r\nHost: 127.0.0.1\r\n")
     connection.sendall(_PAGE)
 
 
 def missing(connection: socket.socket) -> None:
     connection.recv(100)
     connection.sendall(b"HTTP/1.1 404 Not Found\r\n\r\n")
+
+
+def closed(connection: socket.socket) -> None:
+    connection.recv(100)
 
 
 def reset(connection: socket.socket) -> None:
@@ -92,7 +97,8 @@ def tried(port: int, wanted: str = "", seconds: float = 5.0) -> tuple[str, str, 
         (page, "", (SERVED, "rs1", True, "")),
         (page, "rs1", (SERVED, "rs1", True, "")),
         (page, "rs2", (WRONG_SERVER, "rs1", True, "")),
-        (missing, "", (SERVED, "", True, "HTTP/1.1 404 Not Found")),
+        (missing, "", (FAILED, "", True, "HTTP/1.1 404 Not Found")),
+        (closed, "", (RESET, "", True, "closed without an answer")),
     ],
 )
 def test_how_a_trial_ends(

@@ -1,0 +1,33 @@
+"""A real server can't write: its file system is full, or read-only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.state import SERVER, LabState
+
+TITLE = "a real server cannot write its files"
+EXPLAINS = ("http_error",)
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    for host in state.by_role(SERVER):
+        if host.site.unwritable:
+            folder, _, why = host.site.unwritable[0].partition(": ")
+            yield Cause(
+                "no_space",
+                host.name,
+                "; ".join(host.site.unwritable),
+                "What is there already is still served, so pages load. Uploads fail with status 500 or an "
+                "ftp error, and requests are no longer in the log.",
+                _repair(folder, why),
+            )
+
+
+def _repair(folder: str, why: str) -> str:
+    if "read-only" in why:
+        return f"mount -o remount,rw $(stat -c %m {folder})"
+    if "mounted there" in why:
+        return f"umount --lazy {folder}"
+    return f"# make room there: df -h {folder}; du -xa $(stat -c %m {folder}) | sort -n | tail"
