@@ -10,14 +10,22 @@ from typing import Any
 
 import pytest
 
-from director.core.family import IPV4, Family
+from director.core.family import IPV4, IPV6, Family
 from director.core.states import Timeouts
 from director.engines import interfaces
 from director.engines.ebpf import program
 from director.engines.ebpf.layouts import NANO, NEVER, OF, KernelClock
 from director.engines.ebpf.libbpf import BpfError, tc_hook
 from director.engines.ebpf.libbpf.tc_hook import FilterSlot, TcHook
-from director.engines.ebpf.program import OWN_MAPS, SHARED_MAPS, Leftovers, Program, Sweeper
+from director.engines.ebpf.program import (
+    OWN_MAPS,
+    SETTINGS,
+    SHARED_MAPS,
+    TOTALS,
+    Leftovers,
+    Program,
+    Sweeper,
+)
 from director.engines.engine import EngineError
 
 THEIRS, OURS, NEXT = 11, 7, 8  # programs: their ids, and their descriptors
@@ -149,6 +157,29 @@ def test_a_missing_map_is_refused_too(
     attached[OURS] = ("ingress", {name: one for name, one in OUR_MAPS.items() if name != "checkpoint"})
     with pytest.raises(EngineError, match=r"map checkpoint is missing.*`tc filter del dev eth0 ingress"):
         load()
+
+
+def test_the_programs_of_both_families_are_found_and_removed_together(
+    filters: Filters, attached: dict[int, tuple[str, dict[str, Any]]]
+) -> None:
+    second = FilterSlot(2, 1)
+    filters.there = {FIRST: OURS, second: NEXT}
+    ipv6 = {name: FakeMap(name, IPV6) for name in (*OWN_MAPS, SETTINGS, TOTALS)}
+    attached.update({OURS: ("ingress", OUR_MAPS), NEXT: ("ingress", ipv6)})
+    left = Leftovers(["eth0"])
+    assert set(left.families) == {IPV4, IPV6}
+    assert left.maps(IPV6, set(OWN_MAPS)) == {name: ipv6[name] for name in OWN_MAPS}
+    assert (left.slots(IPV4), left.slots(IPV6)) == ({"eth0": FIRST}, {"eth0": second})
+    for slot in (FIRST, second):
+        place = f"prio {slot.priority} handle {slot.handle}"
+        assert f"`tc filter del dev eth0 ingress {place} bpf`" in left.removal_hint()
+
+
+def test_ipv6s_program_is_attached_behind_ipv4s(filters: Filters) -> None:
+    """Within a priority, the last one added would run first."""
+    TcHook(1, 2).attach(NEXT)
+    TcHook(1, 1).attach(OURS)
+    assert filters.there == {FilterSlot(2, 1): NEXT, FIRST: OURS}
 
 
 # ---- sweeping ----
