@@ -168,7 +168,8 @@ def test_the_programs_of_both_families_are_found_and_removed_together(
     attached.update({OURS: ("ingress", OUR_MAPS), NEXT: ("ingress", ipv6)})
     left = Leftovers(["eth0"])
     assert set(left.families) == {IPV4, IPV6}
-    assert left.maps(IPV6, set(OWN_MAPS)) == {name: ipv6[name] for name in OWN_MAPS}
+    found: dict[str, Any] = left.maps(IPV6, set(OWN_MAPS))
+    assert found == {name: ipv6[name] for name in OWN_MAPS}
     assert (left.slots(IPV4), left.slots(IPV6)) == ({"eth0": FIRST}, {"eth0": second})
     for slot in (FIRST, second):
         place = f"prio {slot.priority} handle {slot.handle}"
