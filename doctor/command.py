@@ -23,7 +23,7 @@ def doctor(student: str = "", lab: str = "", *, machine: bool = False) -> int:
     return show_machine()
 
 
-def _knows_causes() -> bool:
+def knows_causes() -> bool:
     """Whether the causes are here; an empty folder that is left of them does not count."""
     found = find_spec("doctor.causes")
     return found is not None and found.origin is not None
@@ -31,7 +31,7 @@ def _knows_causes() -> bool:
 
 def _lab(lab: AttachedLab) -> int:
     """Print the lab's causes."""
-    if not _knows_causes():
+    if not knows_causes():
         raise Unable(
             "The doctor's causes are not in a student's archive: ./inv check shows what works, ./inv hint "
             "where to look."

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, takewhile
 from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -23,8 +23,9 @@ _ETHERNET = 1
 _RECORD_HEADER = 16
 _CHUNK = 4 * 1024 * 1024  # bytes read of a file at once
 _LONGEST = 262_144  # bytes of a record: a longer one is not of tcpdump
-_MOST_BEHIND = 2 * 1024 * 1024  # bytes of all files that a live view may be behind, some 12,000 frames
-_SLICE = 384 * 1024  # bytes of each file that it reads before it skips
+MOST_BEHIND = 768 * 1024  # bytes of all files that a live view may be behind, some 4,000 frames
+MOST_HISTORY = 24 * 1024 * 1024  # the same of a page that is opened: a lab's checks have 5 to 20 MB
+_SLICE = 400_000  # microseconds that it reads of each file before it skips
 _ON_THE_WAY = 100_000  # microseconds that a packet takes for all of its hops, with room
 
 
@@ -80,21 +81,23 @@ class Captures:
         """Files that end within a record."""
         return [name for name, file in self._files.items() if file.left and not file.damaged]
 
-    def new(self, *, skip: bool = False) -> list[Record]:
+    def new(self, most: int | None = None) -> list[Record]:
         """The complete records that have been written since the last call, in the order of their times.
 
-        `skip`: where they are too many, only the first of them; the next call goes on at the end.
+        Of more than `most` bytes only the first of them; the next call goes on at the end.
         """
         now = time.monotonic()
         if now - self._looked >= _LOOK_EVERY:
             self._looked = now
             self._look()
-        behind = sum(file.behind for file in self._files.values()) if skip else 0
-        most = _SLICE if behind > _MOST_BEHIND else 0
-        read = [list(_read(name, file, most)) for name, file in self._files.items()]
-        self.taken += sum(_RECORD_HEADER + len(record.raw) for part in read for record in part) if skip else 0
-        if most:
-            self._skip(read)
+        behind = sum(file.behind for file in self._files.values())
+        whole = [_read(name, file) for name, file in self._files.items()]
+        if most is None or behind <= most:
+            self.taken += behind
+            read = [list(records_) for records_ in whole]
+        else:
+            read = [list(takewhile(_within_slice(), records_)) for records_ in whole]
+            self._skip(read, behind)
         return sorted(chain.from_iterable(read), key=_in_order)
 
     def _look(self) -> None:
@@ -103,20 +106,29 @@ class Captures:
                 with suppress(OSError):  # not ours to read
                     self._files[path.stem] = _Followed(path.open("rb"))
 
-    def _skip(self, read: list[list[Record]]) -> None:
-        """To the ends of all files; those that were read to their ends before tell nothing of when."""
+    def _skip(self, read: list[list[Record]], behind: int) -> None:
+        """To the ends of all files; `read` was taken from what was `behind`."""
         now = _now()
-        behind = zip(read, self._files.values(), strict=True)
-        last = [part[-1].at if part else now for part, file in behind if file.behind]
-        begin = min(last, default=now) - _ON_THE_WAY
+        taken = sum(_RECORD_HEADER + len(record.raw) for part in read for record in part)
+        self.taken += taken
+        self.skipped += behind - taken
+        first = min((part[0].at for part in read if part), default=now)
         for file in self._files.values():
-            if file.damaged or not file.head:
-                continue
-            end = os.fstat(file.file.fileno()).st_size
-            self.skipped += end - file.read
-            file.file.seek(end)
-            file.read, file.left = end, b""
-        self.gaps.append((begin, now + _ON_THE_WAY))
+            if not file.damaged and file.head:
+                file.read, file.left = file.file.seek(0, os.SEEK_END), b""
+        self.gaps.append((first + _SLICE - _ON_THE_WAY, now + _ON_THE_WAY))
+
+
+def _within_slice() -> Callable[[Record], bool]:
+    """Whether a record is of the slice that begins with the first one asked for."""
+    ends: list[int] = []
+
+    def is_within(record: Record) -> bool:
+        if not ends:
+            ends.append(record.at + _SLICE)
+        return record.at < ends[0]
+
+    return is_within
 
 
 def _now() -> int:
@@ -124,16 +136,14 @@ def _now() -> int:
     return round(time.time() * 1e6)
 
 
-def _read(name: str, file: _Followed, most: int = 0) -> Iterator[Record]:
-    """Complete records to the end of the file, or of the next `most` bytes."""
+def _read(name: str, file: _Followed) -> Iterator[Record]:
+    """Complete records to the end of the file."""
     if file.damaged:
         return
     try:
-        while chunk := file.file.read(most or _CHUNK):
+        while chunk := file.file.read(_CHUNK):
             file.read += len(chunk)
             yield from _complete(name, file, chunk)
-            if most:
-                return
     except OSError:
         return  # a disk that fails: what was read stays
 

@@ -67,10 +67,10 @@ def _replay(folder: Path, host: str, port: int) -> int:
 def _wall(host: str, port: int) -> int:
     opened = open_socket(host, port)
     from view import server
-    from view.wall import tiles
+    from view.wall import examine, tiles
 
     secret = new_secret()
-    site = server.Site(secret, dict, Log(), host=host, wall=tiles)
+    site = server.Site(secret, dict, Log(), host=host, wall=tiles, act=examine)
     announce(opened, f"{secret}/page/wall.html")
     return _serve(site, opened)
 

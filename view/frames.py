@@ -78,6 +78,7 @@ class Segment:
     length: int = 0  # bytes of payload
     kind: str = ""  # ICMP: type and code, by name where it has one
     data: str = ""  # the first line of a payload that is text
+    rest: bytes = b""  # TCP's window and options: with the numbers, they recognise a segment
 
 
 @dataclass(slots=True)
@@ -226,7 +227,8 @@ def _segment(protocol: int, name: str, body: bytes, length: int) -> Segment:
         sport, dport, seq, ack, offset, bits = _TCP_HEADER.unpack_from(body)
         size = (offset >> 4) * 4
         flags = "".join(letter for bit, letter in enumerate(_FLAGS) if bits >> bit & 1)
-        return Segment(name, sport, dport, flags, seq, ack, max(0, length - size), data=_text(body[size:]))
+        payload, rest = max(0, length - size), body[14:16] + body[20:size]
+        return Segment(name, sport, dport, flags, seq, ack, payload, data=_text(body[size:]), rest=rest)
     if protocol == _UDP:
         sport, dport = struct.unpack_from("!HH", body)
         return Segment(name, sport, dport, length=max(0, length - 8), data=_text(body[8:]))
@@ -277,6 +279,9 @@ def in_words(frame: Frame) -> str:
     return f"{tunnel}{l4.protocol} {ends}{what}{data}"
 
 
+_SHOWN_OF_L4 = tuple(name for name in Segment.__slots__ if name != "rest")
+
+
 def as_json(frame: Frame) -> dict[str, Any]:
     """The frame as the page gets it."""
     l4 = frame.l4
@@ -284,7 +289,9 @@ def as_json(frame: Frame) -> dict[str, Any]:
         "frame": {"src": frame.src, "dst": frame.dst, "type": frame.type},
         "outer": _fields(frame.outer),
         "ip": _fields(frame.ip),
-        "l4": None if l4 is None else {name: value for name, value in _fields(l4).items() if value != ""},
+        "l4": None
+        if l4 is None
+        else {name: getattr(l4, name) for name in _SHOWN_OF_L4 if getattr(l4, name) != ""},
         "arp": _fields(frame.arp),
         **({"neighbour": _fields(frame.neighbour)} if frame.neighbour else {}),
         "text": in_words(frame),

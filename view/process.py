@@ -7,28 +7,27 @@ outside. Captures and events are read only while a page is open; then they are c
 from __future__ import annotations
 
 import json
-import os
 import socket
 import sys
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from view import run, server
 from view.act import Actions
+from view.captures import MOST_BEHIND, MOST_HISTORY
 from view.command import RATE
 from view.log import Log
 from view.poll import Poller
 from view.story import Story
 
 _READ_EVERY = 0.03  # seconds
-_NICENESS = 15  # a 30th of a processor that others want as well
+_SHARE = 0.05  # of a processor, for reading
+_LONGEST_PAUSE = 5.0  # seconds
 
 
 def main() -> None:
-    _give_way()
     config: dict[str, Any] = json.load(sys.stdin)
     folder, hosts = Path(config["folder"]), dict(config["hosts"])
     document = run.document(folder, live=True, view_only=bool(config["view_only"]))
@@ -69,23 +68,21 @@ def main() -> None:
 
 
 def _read(story: Story, log: Log, site: server.Site) -> None:
-    """Add what the run has more, for ever, while somebody watches; what was before is read as a whole."""
+    """Add what the run has more, for ever, while a page is open.
+
+    The lab comes first: time that reading has taken of a processor is followed by so much more without.
+    """
     watched = False
     while True:
+        before = time.thread_time()
         if site.streams:
-            items = story.more(until=time.time(), skip=watched)
+            items = story.more(until=time.time(), most=MOST_BEHIND if watched else MOST_HISTORY)
             if items:
                 log.add(items)
                 site.wake()
+        taken = time.thread_time() - before if watched else 0.0
         watched = site.streams > 0
-        time.sleep(_READ_EVERY)
-
-
-def _give_way() -> None:
-    """To the lab, which the view may not slow down; also where the kernel groups tasks by session."""
-    os.nice(_NICENESS)
-    with suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(_NICENESS))  # sched(7)
+        time.sleep(min(max(_READ_EVERY, taken / _SHARE), _LONGEST_PAUSE))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable
+from contextlib import suppress
+from ipaddress import ip_interface
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,10 @@ _LATEST = 1e11  # seconds since the epoch: year 5138
 _ROLES = ("director", "client", "router", "real server")
 _NAME = re.compile(r"(\d{8}-\d{6})-(?:lab|exercise)-(\w+)")
 _LISTEN = re.compile(r"^\s*listen\s+(?:\S+:)?(\d+)", re.MULTILINE)
-_SILENT = re.compile(r"^\s*ifconfig (lo:\d+|tunl0) ([\d.]+)", re.MULTILINE)
+_SILENT = re.compile(
+    r"^\s*ifconfig (lo(?::\d+)?|tunl0|sit0|ip6tnl0) (?:add )?([\d.]+|[0-9a-f]*:[0-9a-f:]+)(?:/\d+)?(?:\s|$)",
+    re.MULTILINE,
+)
 HIDDEN = (
     "In an exercise the view shows the network as planned, the captures, and what the director tells. "
     "Neighbour tables, addresses of loopback and tunnel devices, and faults are for you to find."
@@ -191,7 +196,9 @@ def _hosts(folder: Path, about: dict[str, Any], hide: bool) -> list[dict[str, An
                 "name": interface,
                 "mac": mac,
                 "switch": switch,
-                "addresses": [f"{address}/{_prefix(address)}" for address in rest[:-1]],
+                "addresses": [
+                    f"{address}/{_prefix(address)}" for words in rest[:-1] for address in words.split(" and ")
+                ],
             }
         )
     for host in found.values():
@@ -221,24 +228,27 @@ def _ports(folder: Path, host: str) -> list[int]:
 def _silent(folder: Path, host: str) -> list[dict[str, Any]]:
     """Addresses on devices without a cable, as the host's set-up scripts give them."""
     found: dict[str, list[str]] = {}
-    for script in sorted((folder / "scripts" / host / "1999").glob("realserver.sh")):
+    for script in sorted((folder / "scripts" / host / "1999").glob("realserver*.sh")):
+        if script.stem.endswith("-undo"):
+            continue
         for device, address in _SILENT.findall(script.read_text(errors="replace")):
-            if address not in ("0.0.0.0", "127.0.0.1"):
-                found.setdefault(device, []).append(f"{address}/32")
+            if address not in ("0.0.0.0", "127.0.0.1", "::1"):
+                found.setdefault(device, []).append(f"{address}/{128 if ':' in address else 32}")
     return [{"name": name, "mac": None, "switch": None, "addresses": found[name]} for name in sorted(found)]
 
 
 def _network(switch: str, hosts: list[dict[str, Any]]) -> str:
-    known = {INTERNET: "198.51.100.0/24", LAN: addresses.DIRECTOR_NETWORK}
-    if switch in known:
-        return known[switch]
-    from ipaddress import ip_interface
-
-    for host in hosts:
-        for one in host["interfaces"]:
-            if one["switch"] == switch and one["addresses"]:
-                return str(ip_interface(one["addresses"][0]).network)
-    return "172.16.0.0/24" if switch == PRIVATE else ""
+    """Of each version of IP that its hosts have; what the lab's plan says where a host has none."""
+    found: dict[int, str] = {}
+    for one in (one for host in hosts for one in host["interfaces"] if one["switch"] == switch):
+        for address in one["addresses"]:
+            with suppress(ValueError):  # of a description that is damaged
+                network = ip_interface(address).network
+                found.setdefault(network.version, str(network))
+    if found:
+        return ", ".join(found[version] for version in sorted(found))
+    known = {INTERNET: "198.51.100.0/24", LAN: addresses.DIRECTOR_NETWORK, PRIVATE: "172.16.0.0/24"}
+    return known.get(switch, "")
 
 
 def _links(hosts: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -34,7 +34,6 @@ _POLLED = {  # what a live view adds, with the lists of objects that each has
 }
 _MOST_LINE = 4 * 1024 * 1024  # bytes
 _CHUNK = 4 * 1024 * 1024
-_EVENTS_AT_ONCE = 512 * 1024  # bytes of a live lab's events, some 2,000
 MOST_CONNECTIONS = 500  # of a table that the page gets
 CONNECTIONS_RATE = 50.0  # new ones a second whose events are shown, where packets are sampled
 _MOST_SHOWN = 20_000  # connections whose further events are looked for
@@ -136,14 +135,14 @@ class Story:
         self._last = self._started
         self._id = first - 1
 
-    def more(self, until: float | None = None, *, skip: bool = False) -> list[Item]:
+    def more(self, until: float | None = None, most: int | None = None) -> list[Item]:
         """The items of what has been written since the last call.
 
         `until`, in seconds since the epoch, keeps younger packets and events for the next call: then none is
-        shown before an older one that another file was about to have. `skip` leaves out stretches of the
-        captures where there is too much to read.
+        shown before an older one that another file was about to have. Of more than `most` bytes of captures a
+        stretch is left out; of events, so many are read now and the others later.
         """
-        found = [*self._pending, *self._read(skip)]
+        found = [*self._pending, *self._read(most)]
         found.sort(key=lambda one: one[:2])
         limit = until - _HOLD / 1e6 if until is not None else None
         ripe = [one for one in found if limit is None or one[0] <= limit]
@@ -198,17 +197,17 @@ class Story:
 
     # ---- reading ----
 
-    def _read(self, skip: bool) -> Iterator[tuple[float, int, Any]]:
+    def _read(self, most: int | None) -> Iterator[tuple[float, int, Any]]:
         """(time, rank among those of the same time, what): events come before the packets that they cause."""
         for director in self._all_directors():
-            for event in director.lines.new(_EVENTS_AT_ONCE if skip else 0):
+            for event in director.lines.new(most or 0):
                 if _is_time(event.get("time")) and isinstance(event.get("kind"), str):
                     yield float(event["time"]), 0, (director, event)
         for entry in self._added.new():
             if isinstance(entry.get("time"), (int, float)) and _is_polled(entry):
                 self._has_tables |= entry["kind"] == "tables"
                 yield float(entry["time"]), 1, entry
-        for record in self._captures.new(skip=skip):
+        for record in self._captures.new(most):
             yield record.at / 1e6, 2, record
         self._walks.gaps += self._captures.gaps
         self._captures.gaps.clear()

@@ -3,7 +3,8 @@
 Every host captures, so a packet is seen at each interface that it leaves or enters. The director and routers
 change some of its headers; what none of them changes recognises it: the client's address and port, the
 protocol, and the identification of the innermost IP header (RFC 791). Where that says nothing (0, or IPv6),
-TCP's numbers and flags do. Unless a capture lacks a hop, a walk has all of them, in the order of their times.
+TCP's numbers, flags, window and options do. Unless a capture lacks a hop, a walk has all of them, in the
+order of their times.
 
 A frame that a switch has flooded to other ports is not a hop of the packet, and is left out.
 """
@@ -19,6 +20,8 @@ from view.captures import Record
 from view.frames import Frame, as_json, differences, dissect, endpoint
 
 _LIFE = 2_000_000  # microseconds without a sighting after which a walk is over
+_TRANSIT = 100_000  # microseconds between two hops, with room
+_MOST_ALIKE = 16  # packets that look alike and are on their way
 _MOST_KNOWN = 100_000  # connections whose real server is remembered
 _ETHERNET, _IP = 14, 20  # bytes of headers
 _LEAST = 34  # bytes from the IP header to TCP's flags
@@ -72,6 +75,17 @@ def _is_noise(frame: Frame) -> bool:
     return frame.l4.kind in _NOISE
 
 
+def _next_of(alike: list[Walk], place: tuple[str, str], now: int) -> Walk | None:
+    """The walk whose next hop is at `place`; None if it begins there.
+
+    Packets that look alike, such as repeated ACKs, do not overtake one another on a wire: the first that has
+    not been here, unless it was last seen too long ago to be still on its way.
+    """
+    waiting = [walk for walk in alike if place not in walk.places and now - walk.last <= _LIFE]
+    on_the_way = (walk for walk in waiting if now - walk.last <= _TRANSIT)
+    return next(on_the_way, waiting[-1] if waiting else None)
+
+
 def _raw(address: str) -> bytes:
     try:
         return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
@@ -100,8 +114,8 @@ class Walks:
         self._marks: dict[bytes, bool] = {}  # whether the packet is shown
         self._older_marks: dict[bytes, bool] = {}
         self.gaps: list[tuple[int, int]] = []  # microseconds: no walk begins there, for it would lack hops
-        self._open: dict[Key, Walk] = {}
-        self._older: dict[Key, Walk] = {}
+        self._open: dict[Key, list[Walk]] = {}  # of packets that look alike, in the order of their first hops
+        self._older: dict[Key, list[Walk]] = {}
         self._turned = 0
         self._count = 0
         self._virtual: dict[tuple[str, str, str], str] = {}  # protocol, client, server: the virtual endpoint
@@ -194,15 +208,17 @@ class Walks:
         """`is_shown`: that has been decided already."""
         self._forget(record.at)
         place = (record.interface, frame.src)
-        walk = self._open.get(key) or self._older.get(key)
-        if walk is None or place in walk.places or record.at - walk.last > _LIFE:
+        alike = self._open.get(key) or self._older.get(key) or []
+        walk = _next_of(alike, place, record.at)
+        if walk is None:
             flags = frame.l4.flags if frame.l4 else ""
             important = not flags or bool(_FINAL & set(flags))
             walk = Walk(None, record.at)
             if is_shown or self._begins(record.at, important):
                 self._count += 1
                 walk.number = self._count
-        self._open[key] = walk
+            alike = [*alike[-_MOST_ALIKE:], walk]
+        self._open[key] = alike
         walk.last = record.at
         walk.places.add(place)
         return walk
@@ -250,7 +266,8 @@ class Walks:
             end = raw[at + 24 : at + 40] + raw[at + 42 : at + 44] + b"r"
         else:
             return None
-        return raw[at + 4 : at + 6] + end + raw[at + 44 : at + 52] + raw[at + 53 : at + 54]
+        rest = raw[at + 44 : at + 56] + raw[at + 60 : at + 40 + (raw[at + 52] >> 4) * 4]
+        return raw[at + 4 : at + 6] + end + rest + raw[at + 53 : at + 54]
 
     def _key(self, frame: Frame, direction: str | None) -> Key | None:
         ip, l4 = frame.ip, frame.l4
@@ -262,7 +279,7 @@ class Walks:
             end = (ip.dst, l4.dport)
         else:
             end = (ip.src, l4.sport, ip.dst, l4.dport)
-        numbers = (l4.seq, l4.ack, l4.length) if not ip.id else ()
+        numbers = (l4.seq, l4.ack, l4.length, l4.rest) if not ip.id else ()
         return (direction, l4.protocol, *end, ip.id, l4.flags, l4.kind, *numbers)
 
     # ---- what it belongs to ----

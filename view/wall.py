@@ -1,18 +1,23 @@
 """The wall: every exercise that is running on this machine, for a teacher.
 
 What `./inv status` knows of each, read from the journals of their folders; of labs of other users as far as
-this user may read them.
+this user may read them. Where the doctor's causes are, as in a teacher's checkout, it also tells what is
+wrong in one of them; the journal of the exercise records that, as it does for ./inv doctor.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from classroom import catalogue
 from classroom.journal import Journal
+from doctor.command import knows_causes
+from labs.errors import LabError
 from labs.run import attach
 from labs.run.attach import AttachedLab
 from labs.run.control_server import ABOUT
+from view.server import Refused
 
 
 def tiles() -> list[dict[str, Any]]:
@@ -33,4 +38,26 @@ def tile(lab: AttachedLab) -> dict[str, Any]:
         "checks": len(catalogue.load(name).checks),
         "hints": journal.count("hint"),
         "symptom": catalogue.title(name),
+        "has_doctor": knows_causes(),
     }
+
+
+def examine(what: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The doctor's findings in the exercise whose folder is called `run`. Raises Refused."""
+    if what != "doctor" or not knows_causes():
+        raise Refused("The doctor's causes are not here.")
+    wanted = str(arguments.get("run"))
+    found = next((lab for lab in attach.running_labs() if lab.folder.name == wanted), None)
+    if found is None:
+        raise Refused("This exercise has ended.")
+    from doctor.causes import diagnose, titles
+    from doctor.state import LabState
+
+    try:
+        found.ask("note", entry="doctor", details={"from": "the wall"})
+        causes = diagnose(LabState.from_dict(found.ask("state")["state"]))
+    except (LabError, ValueError) as error:
+        raise Refused(str(error)) from None
+    known = titles()
+    rows = ({"host": one.host, "title": known[one.cause], "evidence": one.evidence} for one in causes)
+    return {"findings": list(rows)}

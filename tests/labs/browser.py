@@ -93,6 +93,7 @@ def opened(chromium: Any, address: str, **options: Any) -> Iterator[Any]:
     page.goto(address)
     wait(page, "window.page && (page.store.ended || page.store.document.live)", "all items of the run")
     settled(page)
+    page.problems = errors
     yield page
     context.close()
     assert errors == []

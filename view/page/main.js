@@ -18,7 +18,7 @@ const TITLES = {
 const SPEEDS = [[HOP_BY_HOP, "hop by hop"], [0.001, "1/1000"], [0.01, "1/100"], [0.1, "1/10"], [1, "real time"], [10, "10 times"]];
 const BINS = 240; // bars of packets over the time
 const ADDRESS_EVERY = 400; // ms
-const REDRAW_EVERY = 100; // ms, while time flows: nobody reads faster
+const REDRAW_EVERY = 66; // ms, while time flows: nobody reads faster
 
 class Page {
   constructor(run) {
@@ -64,6 +64,8 @@ class Page {
     setText(find("about"), `${run.name}${exercise}, engine ${run.engine}, scheduler ${run.scheduler}`);
     setText(find("incomplete"), run.incomplete || "");
     find("incomplete").hidden = !run.incomplete;
+    setText(find("hidden"), run.hidden || "");
+    find("hidden").hidden = !run.hidden;
   }
 
   // ---- items and frames ----

@@ -89,8 +89,8 @@ export class Network {
     for (const bar of layout.bars.values()) {
       cables.append(
         draw("line", { class: "bar", x1: bar.x, x2: bar.x, y1: bar.top, y2: bar.bottom }),
-        draw("text", { class: "barname", x: bar.x, y: bar.top - 21 }, bar.name),
-        draw("text", { class: "barname", x: bar.x, y: bar.top - 8 }, store.fold(bar.network || "")),
+        draw("text", { class: "barname", x: bar.x, y: bar.top - 9 - 12 * (bar.network || "").split(", ").length }, bar.name),
+        ...(bar.network || "").split(", ").map((network, place, all) => draw("text", { class: "barname", x: bar.x, y: bar.top - 8 - 12 * (all.length - 1 - place) }, store.fold(network))),
       );
     }
     if (store.prefix) cables.append(draw("text", { class: "folded", x: 14, y: 20 }, `… is ${store.prefix}`));
@@ -115,7 +115,10 @@ export class Network {
       if (port.mac && own.length) lines.push({ kind: "mac", text: port.mac });
     }
     if (host.role === "realserver") lines.push({ kind: "load" });
-    if (host.role === "director" || this.#hasVip(host)) lines.push({ kind: "vip" });
+    if (host.role === "director" || this.#hasVip(host)) {
+      lines.push({ kind: "vip" });
+      for (const [place, vip] of vips.entries()) if (place && host.role === "director") lines.push({ kind: "othervip", text: `★ VIP ${this.store.fold(vip)}` });
+    }
     if (knowing.has(host.name)) lines.push({ kind: "knows" }, { kind: "knownmac" });
     return lines;
   }
@@ -143,7 +146,7 @@ export class Network {
       y += ROW;
       const wide = line.text && line.text.length > 17;
       if (line.left && !wide) node.append(draw("text", { class: "port", x: box.x + 10, y: y - 4 }, line.left));
-      const text = draw("text", { class: line.kind, x: box.x + (line.text && !wide ? 44 : 10), y: y - 4 }, line.text || "");
+      const text = draw("text", { class: line.kind, x: box.x + (line.text && !wide && line.kind !== "othervip" ? 44 : 10), y: y - 4 }, line.text || "");
       if (line.kind === "vip") {
         parts.pill = draw("rect", { class: "pill", x: box.x + 7, y: y - 17, width: WIDTH - 14, height: 17, rx: 8.5, visibility: "hidden" });
         node.append(parts.pill);
@@ -274,6 +277,7 @@ export class Network {
         parts.vip.textContent = text;
         if (text) words.push(owner ? `owns the VIP ${vip}` : text);
         node.classList.toggle("owner", owner);
+        parts.othervip?.setAttribute("visibility", owner ? "visible" : "hidden");
       }
       if (parts.knows) {
         const entry = this.#vipEntry(host.name, player.t);

@@ -69,8 +69,8 @@ function listen(take, say) {
   connect();
 }
 
-export async function act(action, values) {
-  const answer = await fetch("act", {
+export async function act(action, values, where = "act") {
+  const answer = await fetch(where, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ action, arguments: values }),

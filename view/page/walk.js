@@ -203,7 +203,7 @@ export class Walk {
     rows.push(make("tr", { class: "times" }, make("th", { scope: "row" }, "after"),
       packets.map((packet, hop) => make("td", { class: marked(hop) }, hop ? interval(packet.t - start) : "0"))));
     const caption = make("caption", null, make("span", null, make("strong", { class: (walk.direction || "packet") }, `${walk.direction === "reply" ? "◂ " : ""}${kind}${walk.direction === "request" ? " ▸" : ""}`),
-      ` packet ${place + 1}${packets.length === 1 ? ", seen once" : ""}${store.prefix ? `, … is ${store.prefix}` : ""}`));
+      ` packet ${place + 1}${packets.length === 1 ? ", seen once" : ""}${store.prefix && walk.connection.key.includes(store.prefix) ? `, … is ${store.prefix}` : ""}`));
     return make("table", { class: "matrix" }, caption,
       make("thead", null, make("tr", null, make("th", { scope: "col" }, "seen at"), heads)), make("tbody", null, rows));
   }

@@ -1,9 +1,11 @@
 // For a teacher: all running exercises of this machine as tiles. Those who wait longest come first.
 
 import { draw, find, make, setText } from "./dom.js";
+import { act } from "./source.js";
 
 const EVERY = 3000; // ms
 const STUCK = 20 * 60; // seconds
+const diagnoses = new Map(); // run -> what the doctor has found, as nodes
 
 async function refresh() {
   try {
@@ -24,7 +26,9 @@ function show(runs) {
   const order = [...runs].sort((a, b) => finished(a) - finished(b) || a.since - b.since);
   const done = runs.filter(finished).length;
   setText(find("about"), runs.length ? `${runs.length} exercises run, ${done} of them solved` : "No exercise is running on this machine.");
+  const focused = document.activeElement?.dataset.run;
   find("tiles").replaceChildren(...order.map((run) => tile(run, now, finished(run))));
+  if (focused) document.querySelector(`[data-run="${CSS.escape(focused)}"]`)?.focus();
 }
 
 function tile(run, now, done) {
@@ -37,7 +41,31 @@ function tile(run, now, done) {
     draw("svg", { class: "meter", viewBox: "0 0 100 12", preserveAspectRatio: "none", "aria-hidden": "true" },
       draw("rect", { x: 0, y: 0, width: 100, height: 12 }), draw("rect", { class: "full", x: 0, y: 0, width: 100 * share, height: 12 })),
     make("p", null, `${run.checks_passed} of ${run.checks} checks${done ? ", ✓ solved" : ""}`),
-    make("p", { class: "hint" }, `${minutes} min${stuck ? ", ! long" : ""}, ${run.hints} hint${run.hints === 1 ? "" : "s"}`));
+    make("p", { class: "hint" }, `${minutes} min${stuck ? ", ! long" : ""}, ${run.hints} hint${run.hints === 1 ? "" : "s"}`),
+    run.has_doctor ? diagnosis(run) : null);
+}
+
+// What is wrong, for the teacher: asked for by a button, since the wall may hang where all can see it.
+function diagnosis(run) {
+  const output = make("div", { role: "status" }, diagnoses.get(run.run) || []);
+  const ask = async () => {
+    if (diagnoses.delete(run.run)) return output.replaceChildren();
+    output.replaceChildren("asking ...");
+    let nodes;
+    try {
+      const { findings } = await act("doctor", { run: run.run }, "../act");
+      nodes = findings.length
+        ? [make("ul", null, findings.map((one) => make("li", null, make("strong", null, `${one.host}: ${one.title}`), ` ${one.evidence}`)))]
+        : [make("p", null, "The doctor has found nothing wrong.")];
+    } catch (error) {
+      nodes = [make("p", { class: "failed" }, error.message)];
+    }
+    diagnoses.set(run.run, nodes);
+    const shown = document.querySelector(`[data-run="${CSS.escape(run.run)}"]`)?.nextElementSibling || output;
+    return shown.replaceChildren(...nodes);
+  };
+  return make("div", null,
+    make("button", { type: "button", "data-run": run.run, "aria-label": `What is wrong with ${run.exercise} of ${run.user}?`, onclick: ask }, "What is wrong?"), output);
 }
 
 refresh();
