@@ -9,17 +9,25 @@ import errno
 import fcntl
 import socket
 import struct
+import time
+from pathlib import Path
 
+from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6NDOptDstLLAddr, IPv6
 from scapy.layers.l2 import ARP, Ether
 
 from availability.vrrp.instances import Address
 
-ETH_P_ARP = 0x0806  # linux/if_ether.h
+ETH_P_ARP, ETH_P_IPV6 = 0x0806, 0x86DD  # linux/if_ether.h
 _BROADCAST = "ff:ff:ff:ff:ff:ff"
+_ALL_NODES, _ALL_NODES_MAC = "ff02::1", "33:33:00:00:00:01"
+_READY = 5.0  # seconds that duplicate address detection may take
 _SIOCGIFFLAGS, _SIOCGIFADDR, _SIOCGIFHWADDR = 0x8913, 0x8915, 0x8927  # linux/sockios.h
 _IFF_UP, _IFF_RUNNING = 0x1, 0x40
 _RTM_NEWADDR, _RTM_DELADDR = 20, 21  # linux/rtnetlink.h
-_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_CACHEINFO = 1, 2, 6
+_IFA_F_NODAD = 0x02  # no duplicate address detection: the other director may still have it
+_FOR_EVER = 0xFFFFFFFF
+_TENTATIVE, _LINK_SCOPE = 0x40, 0x20  # linux/if_addr.h, net/ipv6.h
 _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_EXCL, _NLM_F_CREATE = 0x1, 0x4, 0x200, 0x400
 _NLMSG_ERROR = 2
 
@@ -39,10 +47,15 @@ def remove_address(address: Address) -> None:
 
 def _change(kind: int, flags: int, address: Address, no_error: int) -> None:
     index = interface_index(address.interface)
-    raw = socket.inet_aton(address.address)
-    body = struct.pack("=BBBBI", socket.AF_INET, address.bits, 0, 0, index)  # struct ifaddrmsg
-    for attribute in (_IFA_LOCAL, _IFA_ADDRESS):
-        body += struct.pack("=HH", 4 + len(raw), attribute) + raw
+    is_ipv6 = ":" in address.address
+    family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
+    raw = socket.inet_pton(family, address.address)
+    body = struct.pack("=BBBBI", family, address.bits, _IFA_F_NODAD if is_ipv6 else 0, 0, index)  # ifaddrmsg
+    attributes = [(_IFA_LOCAL, raw), (_IFA_ADDRESS, raw)]
+    if is_ipv6 and address.bits == 128:  # as keepalived: never the source of the director's own packets
+        attributes.append((_IFA_CACHEINFO, struct.pack("=4I", 0, _FOR_EVER, 0, 0)))
+    for attribute, value in attributes:
+        body += struct.pack("=HH", 4 + len(value), attribute) + value
     header = struct.pack("=IHHII", 16 + len(body), kind, flags | _NLM_F_REQUEST | _NLM_F_ACK, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as made:
         made.settimeout(5)
@@ -58,7 +71,7 @@ def _change(kind: int, flags: int, address: Address, no_error: int) -> None:
 
 def send_gratuitous_arp(address: Address) -> None:
     """Once, without an instance."""
-    frame = gratuitous_arp(interface_mac(address.interface), address.address)
+    frame = announcement(address)
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as made:
         made.sendto(frame, (address.interface, ETH_P_ARP))
 
@@ -67,6 +80,24 @@ def gratuitous_arp(mac: str, address: str) -> bytes:
     """A broadcast ARP request for an address by its owner, as keepalived sends it."""
     arp = ARP(op="who-has", hwsrc=mac, psrc=address, hwdst=_BROADCAST, pdst=address)
     return bytes(Ether(src=mac, dst=_BROADCAST) / arp)
+
+
+def announcement(address: Address) -> bytes:
+    """What tells all neighbours of an address's new owner."""
+    mac = interface_mac(address.interface)
+    if ":" not in address.address:
+        return gratuitous_arp(mac, address.address)
+    forwards = Path("/proc/sys/net/ipv6/conf", address.interface, "forwarding").read_text() != "0\n"
+    return neighbour_advertisement(mac, address.address, router=forwards)
+
+
+def neighbour_advertisement(mac: str, address: str, *, router: bool) -> bytes:
+    """An unsolicited one to all nodes, which overrides (RFC 4861), as keepalived sends it.
+
+    Without the router flag, hosts would drop a default route by way of this address.
+    """
+    message = ICMPv6ND_NA(R=int(router), S=0, O=1, tgt=address) / ICMPv6NDOptDstLLAddr(lladdr=mac)
+    return bytes(Ether(src=mac, dst=_ALL_NODES_MAC) / IPv6(src=address, dst=_ALL_NODES, hlim=255) / message)
 
 
 # ---- interfaces ----
@@ -91,6 +122,18 @@ def is_running(interface: str) -> bool:
 def interface_address(interface: str) -> str:
     """Its first IPv4 address."""
     return socket.inet_ntoa(_ask(interface, _SIOCGIFADDR)[20:24])
+
+
+def link_local_address(interface: str) -> str:
+    """Its IPv6 address of this link; a new interface's is ready after duplicate address detection."""
+    deadline = time.monotonic() + _READY
+    while time.monotonic() < deadline:
+        for line in Path("/proc/net/if_inet6").read_text().splitlines():
+            packed, _, _, scope, flags, name = line.split()
+            if name == interface and int(scope, 16) == _LINK_SCOPE and not int(flags, 16) & _TENTATIVE:
+                return socket.inet_ntop(socket.AF_INET6, bytes.fromhex(packed))
+        time.sleep(0.05)
+    raise OSError(errno.EADDRNOTAVAIL, f"{interface} has no link-local IPv6 address")
 
 
 def interface_mac(interface: str) -> str:

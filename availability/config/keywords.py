@@ -85,7 +85,8 @@ _BLOCKS = {
     lvs_flush                    flag               all rules are removed at the start
     lvs_sync_daemon              words              interface, [inst] INSTANCE, id, maxlen, port, ttl, group
     vrrp_version                 one 2|3            version of VRRP (2)
-    vrrp_mcast_group4            address            where advertisements go (224.0.0.18)
+    vrrp_mcast_group4            group4             where advertisements go (224.0.0.18)
+    vrrp_mcast_group6            group6             where those over IPv6 go (ff02::12)
     vrrp_garp_master_delay       seconds 0..        until gratuitous ARP is sent once more (5; 0: not)
     vrrp_garp_master_repeat      number 1..         gratuitous ARP requests at a time (5)
     vrrp_garp_master_refresh     seconds 0..        between further ones (0: none)
@@ -104,7 +105,8 @@ _BLOCKS = {
     lvs_method/lb_kind           one NAT|TUN|DR     the forwarding method (NAT)
     protocol                     one TCP|UDP        needed, except for a firewall mark
     persistence_timeout          number? 1..2678400 seconds a client keeps its server (360)
-    persistence_granularity      address            clients that are the same under this mask count as one
+    persistence_granularity      mask               clients that are the same under this mask, or for IPv6
+                                                    prefix length, count as one
     ops                          flag               each packet is scheduled (UDP)
     sh-port                      flag               the scheduler's flag
     sh-fallback                  flag               the scheduler's flag
@@ -118,7 +120,8 @@ _BLOCKS = {
     sorry_server                 words              address and port of a server for a lost quorum
     sorry_server_inhibit         flag               it has weight 0 meanwhile, instead of no rule
     sorry_server_lvs_method      one NAT|TUN|DR     its forwarding method
-    ip_family                    one inet           the only family
+    ip_family                    one inet|inet6     the family of a firewall mark's packets (that of its
+                                                    real servers)
     real_server                  block              a real server: ADDRESS [PORT]
     """,
     "real_server": _SERVERS + """
@@ -201,6 +204,7 @@ _BLOCKS = {
     garp_lower_prio_repeat       number 0..         as in global_defs
     skip_check_adv_addr          flag               as vrrp_skip_check_adv_addr
     dont_track_primary           flag               its own interface is not watched
+    native_ipv6                  flag               its addresses are IPv6, as the first of them shows as well
     """,
     "authentication": """
     auth_type                    one PASS           a password in the clear
@@ -219,7 +223,6 @@ _SNMP = "there is no SNMP and no D-Bus"
 _FIFO = "changes of state are events (--events) instead of lines in a FIFO"
 _FIREWALL = "no firewall rules are made"
 _STATIC = "addresses, routes and rules are left to the system"
-_FAMILY = "only IPv4 is supported"
 _TRACKED = "scripts, files, processes and BFD are not tracked"
 _UNICAST = "advertisements are sent by multicast only"
 _UNSPACED = "gratuitous ARP is not spaced out (and 0, as in older samples, is refused by keepalived 2.2.7)"
@@ -257,7 +260,6 @@ REFUSED = {
         "process_monitor_rcv_bufs_force vrrp_rx_bufs_policy vrrp_rx_bufs_multiplier",
         _FIREWALL: "vrrp_iptables vrrp_ipsets nftables nftables_priority nftables_ifindex nftables_counters "
         "nftables_ipvs nftables_ipvs_priority nftables_ipvs_start_fwmark disable_local_igmp",
-        _FAMILY: "vrrp_mcast_group6",
         _UNICAST: "vrrp_check_unicast_src",
         "it has keepalived drop packets for the VIP, unless the priority is 255": "vrrp_strict",
         _UNSPACED: "vrrp_garp_interval vrrp_gna_interval",
@@ -282,7 +284,6 @@ REFUSED = {
         "old_unicast_checksum",
         _TRACKED: "track_script track_file track_process track_bfd track_src_ip",
         _STATIC: "virtual_routes virtual_rules promote_secondaries vrf linkbeat_use_polling",
-        _FAMILY: "native_ipv6",
         _BUFFERS: "kernel_rx_buf_size",
         _FIREWALL: "accept no_accept",
         _FIFO: "notify_priority_changes notify_master_rx_lower_pri notify_deleted",

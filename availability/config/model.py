@@ -28,10 +28,11 @@ _WITHOUT_PORT = ("PING_CHECK", "MISC_CHECK")
 _RETRY = {"DNS_CHECK": 3, "MISC_CHECK": 0}
 _DELAY_BEFORE_RETRY = {"HTTP_GET": 3.0, "SSL_GET": 3.0}
 _PERSISTENT = 360  # seconds
-_EVERY_CLIENT = "255.255.255.255"  # a mask that tells all clients apart, as without one
+_EVERY_CLIENT = ("255.255.255.255", "128")  # masks that tell all clients apart, as without one
 _MAX_ADDRESSES = 65536  # of a group
 _REGEX_OPTIONS = {"caseless": re.I, "multiline": re.M, "dotall": re.S, "extended": re.X, "utf": 0}
 _FLAGS = ("sh-fallback", "sh-port", "mh-fallback", "mh-port")
+_FAMILIES: tuple[list[str], ...] = ([], ["inet"], ["inet6"])
 _SECONDS = range(1, 31 * 24 * 3600 + 1)
 
 
@@ -88,7 +89,7 @@ class Check:
     dynamic: bool = False
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.command or f'{self.address}:{self.port}'}"
+        return f"{self.kind} {self.command or values.endpoint(self.address, self.port)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class RealServer:
     mail: bool = False
 
     def __str__(self) -> str:
-        return f"{self.address}:{self.port}"
+        return values.endpoint(self.address, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,12 +284,13 @@ class _Reader:
             "scheduler": scheduler,
             "flags": flags,
             "persistent": persistent,
-            "netmask": None if granularity == _EVERY_CLIENT else granularity,
+            "netmask": None if granularity in _EVERY_CLIENT else granularity,
             "one_packet": block.get("ops", False),
         }
         port = _service_port(keys)
         servers = tuple(self._server(inner, port) for inner in block.all("real_server"))
         self._refuse_servers(servers)
+        self._refuse_families(servers, keys)
         sorry = self._sorry(port)
         for inner, server in zip(block.all("real_server"), servers, strict=True):
             self._refuse_ports(server, keys, inner)
@@ -317,6 +319,15 @@ class _Reader:
                 f"{server} needs the service's port, {ports_named}: {server.method} can't change it.", keyword
             )
 
+    def _refuse_families(self, servers: tuple[RealServer, ...], keys: list[Fields]) -> None:
+        """Only a tunnel leads to another family (Linux: ip_vs_add_dest)."""
+        families = {key.get("family") == 6 or key.get("address", "").startswith("[") for key in keys}
+        if len(families) > 1:
+            raise self.block.error("a virtual_server has addresses of one family.")
+        for inner, server in zip(self.block.all("real_server"), servers, strict=True):
+            if (":" in server.address) not in families and server.method != "TUN":
+                raise inner.error(f"{server.address} is of another family than the service: that needs TUN.")
+
     def _refuse_servers(self, servers: tuple[RealServer, ...]) -> None:
         if not servers:
             raise self.block.error("a virtual_server needs a real_server.")
@@ -341,7 +352,7 @@ class _Reader:
         if words[:1] == ["group"] and len(words) == 2:
             return f"group {words[1]}", list(self._group(words[1]))
         if words[:1] == ["fwmark"] and len(words) == 2:
-            return f"FWM {self._mark(words[1])}", [{"mark": self._mark(words[1])}]
+            return f"FWM {self._mark(words[1])}", [self._marked(words[1], self._is_ipv6())]
         if not 1 <= len(words) <= 2:
             raise self.block.error("virtual_server: expected ADDRESS [PORT], fwmark MARK or group NAME.")
         address = _address(self.block, "virtual_server", words[0])
@@ -353,7 +364,16 @@ class _Reader:
         protocol = self.block.get("protocol")
         if not protocol:
             raise self.block.error("a virtual_server needs protocol TCP or protocol UDP.")
-        return {"protocol": protocol, "address": f"{address}:{port}"}
+        return {"protocol": protocol, "address": values.endpoint(address, port)}
+
+    def _marked(self, word: str, is_ipv6: bool) -> Fields:
+        return {"mark": self._mark(word), **({"family": 6} if is_ipv6 else {})}
+
+    def _is_ipv6(self) -> bool:
+        """Whether a service by mark is for packets of IPv6."""
+        words = [inner.words[0] for inner in self.block.all("real_server") if inner.words]
+        family: str = self.block.get("ip_family", "inet6" if ":" in (words or [""])[0] else "inet")
+        return family == "inet6"
 
     def _mark(self, word: str) -> int:
         number = parse_number(word)
@@ -367,18 +387,19 @@ class _Reader:
             raise self.block.error(f"there is no virtual_server_group {name!r:.60} with an address.")
         count = 0
         for line in found[0].lines:
-            if line.words[0] == "fwmark" and line.words[2:] in ([], ["inet"]) and len(line.words) > 1:
-                yield {"mark": self._mark(line.words[1])}
+            if line.words[0] == "fwmark" and line.words[2:] in _FAMILIES and len(line.words) > 1:
+                is_ipv6 = line.words[2] == "inet6" if len(line.words) > 2 else self._is_ipv6()
+                yield self._marked(line.words[1], is_ipv6)
                 continue
             if len(line.words) > 2:
                 raise line.place.error("virtual_server_group: expected ADDRESSES [PORT] or fwmark MARK.")
             try:
                 port = values.port(line.words[1]) if len(line.words) > 1 else 0
-                for number in _addresses(line.words[0]):
+                for address in _addresses(line.words[0]):
                     count += 1
                     if count > _MAX_ADDRESSES:
                         raise ValueError(f"expected at most {_MAX_ADDRESSES} addresses")
-                    yield self._key(str(ipaddress.IPv4Address(number)), port)
+                    yield self._key(address, port)
             except ValueError as error:
                 raise line.place.error(f"virtual_server_group: {error}.") from None
 
@@ -506,22 +527,25 @@ def _with_timeout(timing: Timing, seconds: float) -> Timing:
     )
 
 
-def _addresses(word: str) -> range:
-    """ADDRESS, ADDRESS-LAST, ADDRESS-ADDRESS or ADDRESS/BITS, as numbers. Raises ValueError."""
+def _addresses(word: str) -> Iterator[str]:
+    """Those of ADDRESS, ADDRESS-LAST, ADDRESS-ADDRESS or ADDRESS/BITS. Raises ValueError."""
     first, dash, last = word.partition("-")
     if "/" in word:
-        network = ipaddress.IPv4Network(word, strict=False)
-        return range(int(network.network_address), int(network.broadcast_address) + 1)
-    begin = int(ipaddress.IPv4Address(values.address(first)))
-    if not dash:
-        return range(begin, begin + 1)
-    if "." in last:
-        end = int(ipaddress.IPv4Address(values.address(last)))
-    else:
-        end = begin & 0xFFFFFF00 | parse_number(last, 3)
-    if not begin <= end or end - begin >= _MAX_ADDRESSES or ("." not in last and end > begin | 0xFF):
+        network = ipaddress.ip_network(word, strict=False)
+        yield from (str(network[number]) for number in range(min(network.num_addresses, _MAX_ADDRESSES + 1)))
+        return
+    begin = end = ipaddress.ip_address(values.address(first))
+    if dash and (":" in last or "." in last):
+        end = ipaddress.ip_address(values.address(last))
+    elif dash:
+        base, low = (16, 0xFFFF) if begin.version == 6 else (10, 0xFF)
+        number = int(last, base) if re.fullmatch("[0-9A-Fa-f]{1,4}", last) else low + 1
+        if number > low:
+            raise ValueError(f"expected a range of addresses, got {word!r:.60}")
+        end = begin + (number - (int(begin) & low))
+    if end.version != begin.version or not 0 <= int(end) - int(begin) < _MAX_ADDRESSES:
         raise ValueError(f"expected a range of addresses, got {word!r:.60}")
-    return range(begin, end + 1)
+    yield from (str(begin + number) for number in range(int(end) - int(begin) + 1))
 
 
 # ---- what a check asks, and what must come back ----

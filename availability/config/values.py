@@ -190,6 +190,21 @@ def _address(_keyword: Keyword, statement: Statement) -> str:
     return address(_one_value(statement))
 
 
+def _group(version: int, statement: Statement) -> str:
+    """A multicast address."""
+    found = ipaddress.ip_address(address(_one_value(statement)))
+    if found.version != version or not found.is_multicast:
+        raise ValueError(f"expected a multicast address of IPv{version}, got {str(found)!r:.60}")
+    return str(found)
+
+
+def _mask(_keyword: Keyword, statement: Statement) -> str:
+    """A netmask of IPv4, or a prefix length of IPv6."""
+    word = _one_value(statement)
+    number = parse_number(word, 3)
+    return str(number) if 1 <= number <= 128 else ipv4(word)
+
+
 def _user(_keyword: Keyword, statement: Statement) -> tuple[str, ...]:
     if not 2 <= len(statement.words) <= 3:
         raise ValueError("expected a user and perhaps a group")
@@ -213,17 +228,41 @@ _FORMS: dict[str, Callable[[Keyword, Statement], Any]] = {
     "text": _text,
     "words": _several,
     "address": _address,
+    "group4": lambda _keyword, statement: _group(4, statement),
+    "group6": lambda _keyword, statement: _group(6, statement),
+    "mask": _mask,
     "user": _user,
     "script": _script,
 }
 
 
 def address(word: str) -> str:
+    """An IPv4 or IPv6 address, without a zone. Raises ValueError."""
+    try:
+        found = ipaddress.ip_address(word)
+    except ValueError:
+        raise ValueError(f"expected an IP address, got {word!r:.60}") from None
+    if "%" in word:
+        raise ValueError(f"expected an address without a zone, got {word!r:.60}")
+    return str(found)
+
+
+def ipv4(word: str) -> str:
     """An IPv4 address. Raises ValueError."""
     try:
         return str(ipaddress.IPv4Address(word))
     except ValueError:
         raise ValueError(f"expected an IPv4 address, got {word!r:.60}") from None
+
+
+def endpoint(address: str, port: int) -> str:
+    """As the director writes it: an IPv6 address is in brackets."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def bits(address: str) -> int:
+    """Of an address of this family."""
+    return 128 if ":" in address else 32
 
 
 def port(word: str) -> int:

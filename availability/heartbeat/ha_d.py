@@ -163,7 +163,7 @@ def _directive(found: _HaCf, name: str, words: list[str]) -> None:
     elif name == "ucast":
         if len(words) != 2:
             raise ValueError("expected an interface and an address")
-        found.media.append(Medium(words[0], values.address(words[1])))
+        found.media.append(Medium(words[0], values.ipv4(words[1])))
     elif name == "udpport":
         found.port = values.port(words[0])
     else:
@@ -215,7 +215,7 @@ def _address(word: str, place: Place) -> Address:
     if len(parts) != 3 or not 0 <= parse_number(parts[1], 2) <= 32:
         raise place.error(f"expected ADDRESS/BITS/INTERFACE, such as 203.0.113.1/32/eth0, got {word!r:.60}.")
     try:
-        return Address(values.address(parts[0]), int(parts[1]), parts[2])
+        return Address(values.ipv4(parts[0]), int(parts[1]), parts[2])
     except ValueError as error:
         raise place.error(f"{error}.") from None
 

@@ -15,9 +15,13 @@ class ProbeFailed(Exception):
     """The server answers, but not as it should: why."""
 
 
+def family_of(check: Check) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in check.address else socket.AF_INET
+
+
 def open_socket(check: Check, kind: int, protocol: int = 0) -> socket.socket:
     """A socket that does not block. Raises OSError."""
-    made = socket.socket(socket.AF_INET, kind, protocol)
+    made = socket.socket(family_of(check), kind, protocol)
     try:
         made.setblocking(False)
         if check.mark:
@@ -26,7 +30,7 @@ def open_socket(check: Check, kind: int, protocol: int = 0) -> socket.socket:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, check.interface.encode())
         if check.source != ("", 0):
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            made.bind(check.source)
+            made.bind((check.source[0] or ("::" if ":" in check.address else ""), check.source[1]))
     except BaseException:
         made.close()
         raise

@@ -8,10 +8,11 @@ import socket
 import struct
 
 from availability.config.model import Check
-from availability.monitor.connection import ProbeFailed, connect
+from availability.monitor.connection import ProbeFailed, connect, family_of
 
 _TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "MX": 15, "TXT": 16, "AAAA": 28}  # RFC 1035, RFC 3596
-_ECHO_REQUEST, _ECHO_REPLY = 8, 0  # RFC 792
+# Protocol, types of request and reply: RFC 792, RFC 4443.
+_ECHO_OF_IPV4, _ECHO_OF_IPV6 = (socket.IPPROTO_ICMP, 8, 0), (socket.IPPROTO_ICMPV6, 128, 129)
 _RECURSION_DESIRED, _RESPONSE, _RCODE = 0x0100, 0x8000, 0x000F
 _HEADER = struct.Struct("!6H")
 _ECHO = struct.Struct("!BBHHH")
@@ -59,23 +60,27 @@ async def udp(check: Check) -> None:
 async def ping(check: Check) -> None:
     """An echo request and its reply. Needs a raw socket. Raises OSError."""
     number, token = os.getpid() & 0xFFFF, os.urandom(16)
-    with await connect(check, socket.SOCK_RAW, socket.IPPROTO_ICMP) as made:
-        await _send(made, echo_request(number, token))
+    is_ipv6 = family_of(check) == socket.AF_INET6
+    protocol, ask, reply = _ECHO_OF_IPV6 if is_ipv6 else _ECHO_OF_IPV4
+    with await connect(check, socket.SOCK_RAW, protocol) as made:
+        await _send(made, echo_request(number, token, ask))
         while True:
             packet = await _receive(made)
-            message = packet[(packet[0] & 0x0F) * 4 :] if packet else b""
+            header = 0 if is_ipv6 or not packet else (packet[0] & 0x0F) * 4  # the kernel keeps IPv6's
+            message = packet[header:]
             if len(message) < _ECHO.size:
                 continue
             kind, _, _, found, _ = _ECHO.unpack_from(message)
-            if (kind, found, message[_ECHO.size :]) == (_ECHO_REPLY, number, token):
+            if (kind, found, message[_ECHO.size :]) == (reply, number, token):
                 return
 
 
-def echo_request(number: int, token: bytes) -> bytes:
-    total = sum(struct.unpack(f"!{len(token) // 2}H", token)) + (_ECHO_REQUEST << 8) + number + 1
+def echo_request(number: int, token: bytes, kind: int = _ECHO_OF_IPV4[1]) -> bytes:
+    """The kernel writes ICMPv6's checksum itself."""
+    total = sum(struct.unpack(f"!{len(token) // 2}H", token)) + (kind << 8) + number + 1
     total = (total & 0xFFFF) + (total >> 16)
     checksum = ~(total + (total >> 16)) & 0xFFFF
-    return _ECHO.pack(_ECHO_REQUEST, 0, checksum, number, 1) + token
+    return _ECHO.pack(kind, 0, checksum, number, 1) + token
 
 
 async def _send(made: socket.socket, datagram: bytes) -> None:

@@ -32,7 +32,7 @@ _HTTP = """\
 """
 _HTTP_PORTS = (80, 8000, 8080)
 _METHODS = {"Masq": "NAT", "Local": "NAT", "Tunnel": "TUN", "Route": "DR"}  # as the listing has them
-_HOST_MASK = "255.255.255.255"
+_HOST_MASKS = ("255.255.255.255", "128")
 
 
 def text(services: Iterable[Fields]) -> str:
@@ -48,7 +48,7 @@ def _service(service: Fields) -> str:
     options = [*([] if mark else [f"protocol {service['protocol']}"]), *service["flags"]]
     if service["persistent"]:
         options.append(f"persistence_timeout {service['persistent']}")
-    if service["netmask"] != _HOST_MASK:
+    if str(service["netmask"]) not in _HOST_MASKS:
         options.append(f"persistence_granularity {service['netmask']}")
     if service["one_packet"]:
         options.append("ops")

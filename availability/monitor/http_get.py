@@ -38,9 +38,10 @@ async def get(check: Check, page: Page) -> None:
 
 def request(check: Check, page: Page) -> bytes:
     port = "" if check.port == _PORTS[check.kind] else f":{check.port}"
+    address = f"[{check.address}]" if ":" in check.address else check.address
     lines = [
         f"GET {page.path} HTTP/{check.version[:3]}",
-        f"Host: {page.host or check.address + port}",
+        f"Host: {page.host or address + port}",
         "User-Agent: lvs-monitor",
         *(["Connection: close"] if check.version != "1.0" else []),
     ]

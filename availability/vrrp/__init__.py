@@ -1,1 +1,1 @@
-"""VRRP, versions 2 and 3, over IPv4: which of several directors owns the VIP. `lvs-vrrp FILE`."""
+"""VRRP over IPv4 (versions 2, 3) and IPv6 (3): which of several directors owns the VIP. `lvs-vrrp FILE`."""

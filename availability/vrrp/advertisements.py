@@ -7,8 +7,10 @@ has keepalived's layout, with 8 bytes of authentication data in any case.
 from __future__ import annotations
 
 import struct
+from socket import AF_INET6, inet_ntop
 
 from scapy.layers.inet import IP, in4_chksum
+from scapy.layers.inet6 import IPv6, in6_chksum
 from scapy.layers.vrrp import VRRP, VRRPv3
 from scapy.utils import checksum
 
@@ -16,7 +18,7 @@ from availability.vrrp.router import Advertisement, Settings
 
 PROTOCOL = 112
 TTL = 255  # anything less has passed a router
-_HEADER, _AUTHENTICATION, _IP_HEADER = 8, 8, 20
+_HEADER, _AUTHENTICATION, _IP_HEADER, _IPV6_HEADER = 8, 8, 20, 40
 _PASSWORD = 1  # the authentication type
 
 
@@ -27,6 +29,9 @@ class Malformed(Exception):
 def advertisement(settings: Settings, source: str, priority: int) -> bytes:
     """The payload of the IP packet."""
     about = {"vrid": settings.vrid, "priority": priority, "addrlist": list(settings.addresses)}
+    if settings.is_ipv6:
+        under = IPv6(src=source, dst=settings.group, hlim=TTL, nh=PROTOCOL)
+        return bytes(under / VRRPv3(adv=round(settings.interval * 100), **about))[_IPV6_HEADER:]
     under = IP(src=source, dst=settings.group, ttl=TTL, proto=PROTOCOL)
     if settings.version == 3:
         return bytes(under / VRRPv3(adv=round(settings.interval * 100), **about))[_IP_HEADER:]
@@ -42,21 +47,26 @@ def _authentication(settings: Settings) -> tuple[int, int]:
 
 def read(packet: bytes, settings: Settings) -> Advertisement | None:
     """The advertisement in an IP packet; None where it is another virtual router's. Raises Malformed."""
-    header = (packet[0] & 0x0F) * 4 if packet else 0
+    header = _IPV6_HEADER if settings.is_ipv6 else (packet[0] & 0x0F) * 4 if packet else 0
     if not _IP_HEADER <= header <= len(packet) - _HEADER:
         raise Malformed(f"a packet of {len(packet)} bytes")
     message = packet[header:]
     if message[1] != settings.vrid:
         return None
-    if packet[8] != TTL:
-        raise Malformed(f"TTL {packet[8]} instead of {TTL}")
+    ttl = packet[7] if settings.is_ipv6 else packet[8]
+    if ttl != TTL:
+        raise Malformed(f"TTL {ttl} instead of {TTL}")
     if message[0] != settings.version << 4 | 1:
         raise Malformed(
             f"version {message[0] >> 4}, type {message[0] & 0x0F} instead of {settings.version}, 1"
         )
-    expected = _HEADER + 4 * message[3] + (_AUTHENTICATION if settings.version == 2 else 0)
+    size = 16 if settings.is_ipv6 else 4
+    expected = _HEADER + size * message[3] + (_AUTHENTICATION if settings.version == 2 else 0)
     if len(message) != expected:
         raise Malformed(f"{len(message)} bytes instead of {expected}")
+    if settings.is_ipv6:
+        source, destination = (inet_ntop(AF_INET6, packet[at : at + 16]) for at in (8, 24))
+        return _read_3(message, settings, IPv6(src=source, dst=destination))
     source = ".".join(map(str, packet[12:16]))
     under = IP(src=source, dst=".".join(map(str, packet[16:20])))
     return _read_2(message, settings, source) if settings.version == 2 else _read_3(message, settings, under)
@@ -75,8 +85,8 @@ def _read_2(message: bytes, settings: Settings, source: str) -> Advertisement:
     return Advertisement(source, found.priority, float(found.adv))
 
 
-def _read_3(message: bytes, settings: Settings, under: IP) -> Advertisement:
-    if in4_chksum(PROTOCOL, under, message):
+def _read_3(message: bytes, settings: Settings, under: IP | IPv6) -> Advertisement:
+    if (in6_chksum if settings.is_ipv6 else in4_chksum)(PROTOCOL, under, message):
         raise Malformed("a wrong checksum")
     found = VRRPv3(message, _underlayer=under)
     _check_addresses(found.addrlist, settings)

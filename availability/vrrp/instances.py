@@ -14,6 +14,7 @@ from director.formats import parse_number
 
 MAX_ADDRESSES = 255  # the packet has one byte for their number
 MAX_INTERVAL = {2: 255.0, 3: 40.95}  # seconds: 8 bits of seconds, 12 bits of hundredths
+GROUPS = ("224.0.0.18", "ff02::12")  # of IPv4 and IPv6
 _SCRIPTS = ("notify_master", "notify_backup", "notify_fault", "notify_stop", "notify")
 
 
@@ -102,6 +103,18 @@ def _instance(block: Block, globals_: Block) -> Instance:
     ]
     if not 1 <= len(addresses) <= MAX_ADDRESSES:
         raise block.error(f"a vrrp_instance needs 1 to {MAX_ADDRESSES} addresses in virtual_ipaddress.")
+    is_ipv6 = ":" in addresses[0].address
+    if {":" in one.address for one in addresses} | {bool(block.get("native_ipv6", is_ipv6))} != {is_ipv6}:
+        raise block.error(
+            "virtual_ipaddress has addresses of one family, with native_ipv6 those of IPv6; others may stand "
+            "in virtual_ipaddress_excluded."
+        )
+    if is_ipv6 and version != 3:
+        raise block.error("IPv6 needs version 3 of VRRP.", "version")
+    source = block.get("mcast_src_ip", "")
+    if source and (":" in source) is not is_ipv6:
+        raise block.error("mcast_src_ip is of another family than the addresses.", "mcast_src_ip")
+    group = globals_.get("vrrp_mcast_group6" if is_ipv6 else "vrrp_mcast_group4", GROUPS[is_ipv6])
     tracked = [line.words for inner in block.all("track_interface") for line in inner.lines]
     if any(len(words) > 1 for words in tracked):
         raise block.error("track_interface with a weight is not supported here: a failure is always a fault.")
@@ -119,8 +132,8 @@ def _instance(block: Block, globals_: Block) -> Instance:
         missed=block.get("down_timer_adverts", 3),
         addresses=tuple(address.address for address in addresses),
         excluded=tuple(address.address for address in excluded),
-        source=block.get("mcast_src_ip", ""),
-        group=globals_.get("vrrp_mcast_group4", "224.0.0.18"),
+        source=source,
+        group=group,
         password=_password(block, version),
         announce_again=block.get("garp_master_delay", again),
         announce_times=block.get("garp_master_repeat", times),
@@ -149,9 +162,13 @@ def _address(line: Statement, interface: str) -> Address:
     address, slash, bits = word.partition("/")
     if rest and (rest[0] != "dev" or len(rest) != 2):
         raise line.place.error(f"virtual_ipaddress: expected ADDRESS[/BITS] [dev NAME], got {rest[0]!r:.40}.")
-    if slash and not 0 <= parse_number(bits, 2) <= 32:
-        raise line.place.error(f"virtual_ipaddress: expected a prefix length of 0 to 32, got {bits!r:.40}.")
     try:
-        return Address(values.address(address), int(bits) if slash else 32, rest[1] if rest else interface)
+        found = values.address(address)
     except ValueError as error:
         raise line.place.error(f"virtual_ipaddress: {error}.") from None
+    most = values.bits(found)
+    if slash and not 0 <= parse_number(bits, 3) <= most:
+        raise line.place.error(
+            f"virtual_ipaddress: expected a prefix length of 0 to {most}, got {bits!r:.40}."
+        )
+    return Address(found, int(bits) if slash else most, rest[1] if rest else interface)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 
 OWNER = 255  # the priority of the router that has the addresses as its own
 RESIGN = 0  # the priority of one that stops
@@ -57,6 +57,11 @@ class Settings:
     refresh_times: int = 1
     contradict_again: float = 5.0  # after an advertisement of lower priority; 0 for no repetition
     contradict_times: int = 5
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether its advertisements go over IPv6: its addresses are of that family."""
+        return ":" in self.group
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +183,8 @@ class Router:
         if heard.priority == RESIGN:
             self.due = now + self.settings.interval
             return [Action.ADVERTISE]
-        mine = self.settings.priority, IPv4Address(self.address)
-        if (heard.priority, IPv4Address(heard.source)) > mine:
+        mine = self.settings.priority, int(ip_address(self.address))
+        if (heard.priority, int(ip_address(heard.source))) > mine:
             if self.settings.version == 3:
                 self._master_interval = heard.interval
             return self._become_backup(now)

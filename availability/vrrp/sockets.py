@@ -1,4 +1,4 @@
-"""The sockets of a virtual router: advertisements out and in, and gratuitous ARP.
+"""The sockets of a virtual router: advertisements out and in, gratuitous ARP, and what IPv6 has in its place.
 
 Needs the capability CAP_NET_RAW. Everything raises OSError.
 """
@@ -14,6 +14,9 @@ from availability.vrrp import advertisements
 from availability.vrrp.instances import Address, Instance
 
 _TOS = 0xC0  # internetwork control, as in keepalived
+_PKTINFO, _HOPLIMIT = 50, 52  # IPV6_PKTINFO, IPV6_HOPLIMIT: how a packet came (linux/in6.h)
+_IN6_PKTINFO = struct.Struct("=16si")
+_LONGEST = 65535
 
 
 class Sockets:
@@ -22,46 +25,74 @@ class Sockets:
     def __init__(self, instance: Instance) -> None:
         settings = instance.settings
         self._settings = settings
-        index = vip.interface_index(settings.interface)
-        self.address = settings.source or vip.interface_address(settings.interface)
-        group = socket.inet_aton(settings.group) + struct.pack("=4si", b"\0" * 4, index)  # struct ip_mreqn
+        self._index = vip.interface_index(settings.interface)
+        own = vip.link_local_address if settings.is_ipv6 else vip.interface_address
+        self.address = settings.source or own(settings.interface)
         with contextlib.ExitStack() as stack:
-            raw = (socket.AF_INET, socket.SOCK_RAW, advertisements.PROTOCOL)
+            family = socket.AF_INET6 if settings.is_ipv6 else socket.AF_INET
+            raw = (family, socket.SOCK_RAW, advertisements.PROTOCOL)
             self.receiver, self._sender = (stack.enter_context(socket.socket(*raw)) for _ in range(2))
-            self._arp = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
+            self._frames = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
             for made in (self.receiver, self._sender):
                 made.setblocking(False)
                 made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, settings.interface.encode())
-            self.receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
-            self._sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, group)
-            self._sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, advertisements.TTL)
-            self._sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
-            self._sender.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _TOS)
-            self._sender.bind((self.address, 0))
-            self._arp.bind((settings.interface, vip.ETH_P_ARP))
+            (self._set_up_ipv6 if settings.is_ipv6 else self._set_up_ipv4)()
+            self._frames.bind((settings.interface, vip.ETH_P_ARP))
             self._stack = stack.pop_all()
+
+    def _set_up_ipv4(self) -> None:
+        membership = socket.inet_aton(self._settings.group) + struct.pack("=4si", b"\0" * 4, self._index)
+        self.receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)  # struct ip_mreqn
+        self._sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, membership)
+        self._sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, advertisements.TTL)
+        self._sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+        self._sender.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _TOS)
+        self._sender.bind((self.address, 0))
+
+    def _set_up_ipv6(self) -> None:
+        group = socket.inet_pton(socket.AF_INET6, self._settings.group)
+        membership = group + struct.pack("=i", self._index)  # struct ipv6_mreq
+        self.receiver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, membership)
+        for option in (socket.IPV6_RECVPKTINFO, socket.IPV6_RECVHOPLIMIT):
+            self.receiver.setsockopt(socket.IPPROTO_IPV6, option, 1)
+        for option, value in (
+            (socket.IPV6_MULTICAST_IF, self._index),
+            (socket.IPV6_MULTICAST_HOPS, advertisements.TTL),
+            (socket.IPV6_MULTICAST_LOOP, 0),
+            (socket.IPV6_TCLASS, _TOS),
+        ):
+            self._sender.setsockopt(socket.IPPROTO_IPV6, option, value)
+        self._sender.bind((self.address, 0, 0, self._index))
 
     def advertise(self, priority: int) -> None:
         payload = advertisements.advertisement(self._settings, self.address, priority)
-        self._sender.sendto(payload, (self._settings.group, 0))
+        scope = (0, self._index) if self._settings.is_ipv6 else ()
+        self._sender.sendto(payload, (self._settings.group, 0, *scope))
 
     def receive(self) -> bytes | None:
         """The next packet with its IP header; None where there is none."""
         try:
-            return self.receiver.recv(65535)
+            return self._receive_ipv6() if self._settings.is_ipv6 else self.receiver.recv(_LONGEST)
         except BlockingIOError:
             return None
 
+    def _receive_ipv6(self) -> bytes:
+        """The kernel keeps the header, and tells what it said."""
+        payload, ancillary, _, sender = self.receiver.recvmsg(_LONGEST, 256)
+        said = {kind: data for _, kind, data in ancillary}
+        source = socket.inet_pton(socket.AF_INET6, sender[0].partition("%")[0])
+        destination = said.get(_PKTINFO, bytes(_IN6_PKTINFO.size))[:16]
+        (limit,) = struct.unpack("=i", said.get(_HOPLIMIT, bytes(4)))
+        head = struct.pack("!IHBB", 6 << 28, len(payload), advertisements.PROTOCOL, limit & 0xFF)
+        return head + source + destination + payload
+
     def announce(self, addresses: tuple[Address, ...], times: int) -> None:
-        """Gratuitous ARP for each address on the interface that it is on."""
-        macs = {address.interface: vip.interface_mac(address.interface) for address in addresses}
-        frames = [
-            (vip.gratuitous_arp(macs[address.interface], address.address), address.interface)
-            for address in addresses
-        ]
+        """Gratuitous ARP, or an unsolicited neighbour advertisement, for each address on its interface."""
+        frames = [(vip.announcement(address), address.interface) for address in addresses]
         for _ in range(times):
             for frame, interface in frames:
-                self._arp.sendto(frame, (interface, vip.ETH_P_ARP))
+                kind = vip.ETH_P_IPV6 if frame[12:14] == b"\x86\xdd" else vip.ETH_P_ARP
+                self._frames.sendto(frame, (interface, kind))
 
     def close(self) -> None:
         self._stack.close()

@@ -50,7 +50,7 @@ def read(settings: Block, routers: list[Settings]) -> SyncDaemon | None:
         while words:
             name = words.pop(0)
             if name == "group":
-                fields["group"] = values.address(words.pop(0))
+                fields["group"] = values.ipv4(words.pop(0))
             elif name in _NUMBERS:
                 field, least, most = _NUMBERS[name]
                 fields[field] = _number(words.pop(0), least, most)

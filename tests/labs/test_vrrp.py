@@ -17,14 +17,23 @@ from labs.wait import patient
 from tests.labs.support import FROM_CHECKOUT, sandboxed
 
 TRIAL = Path(__file__).with_name("vrrp_trial.py")
-OURS, KEEPALIVED = "203.0.113.3", "203.0.113.2"
+OURS, KEEPALIVED = ("203.0.113.3", "fe80::3"), ("203.0.113.2", "fe80::2")
+IN_TURNS = {
+    "alone": "k",
+    "ours comes": "o",
+    "ours stops": "k",
+    "ours alone": "o",
+    "it comes": "k",
+    "it stops": "o",
+}
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("keepalived"), reason="keepalived is missing (packages-ha.txt: apt install keepalived)"
 )
 
 
-BOTH = pytest.mark.parametrize("seen", [2, 3], ids=["version 2", "version 3"], indirect=True)
+EACH = pytest.mark.parametrize("seen", [2, 3, 6], ids=["version 2", "version 3", "IPv6"], indirect=True)
+ONLY_IPV6 = pytest.mark.parametrize("seen", [6], ids=["IPv6"], indirect=True)
 ONLY_2 = pytest.mark.parametrize("seen", [2], ids=["version 2"], indirect=True)
 ONLY_3 = pytest.mark.parametrize("seen", [3], ids=["version 3"], indirect=True)
 
@@ -79,31 +88,29 @@ def test_ours_takes_over_from_keepalived_and_it_from_ours(seen: dict[str, Any]) 
 
 @ONLY_2
 def test_each_gives_way_to_the_other_with_the_same_password(seen: dict[str, Any]) -> None:
-    assert seen["password"] == {
-        "alone": "k",
-        "ours comes": "o",
-        "ours stops": "k",
-        "ours alone": "o",
-        "it comes": "k",
-        "it stops": "o",
-        "another password": "k o",
-    }
+    assert seen["password"] == {**IN_TURNS, "another password": "k o"}
 
 
-def frames(seen: dict[str, Any], source: str) -> list[str]:
+@ONLY_IPV6
+def test_each_gives_way_to_the_other_over_ipv6(seen: dict[str, Any]) -> None:
+    assert seen["ipv6"] == {**IN_TURNS, "nobody": ""}
+
+
+def frames(seen: dict[str, Any], sources: tuple[str, ...]) -> list[str]:
     """From a host's first advertisement on: all its frames, without its addresses."""
+    source = next(one for one in sources if any(f" {one} VRRP " in line for line in seen["captured"]))
     mac = next(line.split()[0] for line in seen["captured"] if f" {source} VRRP " in line)
     mine = [line.partition(" ")[2] for line in seen["captured"] if line.startswith(mac)]
     first = next(place for place, frame in enumerate(mine) if "VRRP" in frame)
     return [frame.removeprefix(f"{source} ") for frame in mine[first:]]
 
 
-@BOTH
+@EACH
 def test_a_new_master_sends_what_keepalived_sends(seen: dict[str, Any]) -> None:
-    """An advertisement, then five rounds of gratuitous ARP: the same frames in the same order."""
+    """An advertisement, then five rounds of gratuitous ARP or neighbour advertisements: the same frames."""
     ours, theirs = (
-        [first, *takewhile(lambda frame: "ARP" in frame, rest)]
-        for first, *rest in (frames(seen, source) for source in (OURS, KEEPALIVED))
+        [first, *takewhile(lambda frame: "VRRP" not in frame, rest)]
+        for first, *rest in (frames(seen, sources) for sources in (OURS, KEEPALIVED))
     )
     assert len(ours) == 11
     assert ours == theirs

@@ -3,7 +3,8 @@
     k 203.0.113.2 (keepalived) ─┐
     o 203.0.113.3 (lvs-vrrp)  ──┴ lan (bridge) ── w 203.0.113.9, who watches; VIP 203.0.113.1
 
-Started as `python vrrp_trial.py VERSION FOLDER` inside `unshare`; writes FOLDER/seen.json.
+Started as `python vrrp_trial.py VERSION FOLDER` inside `unshare`; writes FOLDER/seen.json. VERSION is 2, 3,
+or 6 for version 3 over IPv6: then the hosts have fe80::2, fe80::3 and fe80::9, and the VIP is 2001:db8::1.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from scapy.layers.inet import IP
+from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6NDOptDstLLAddr, IPv6
 from scapy.layers.l2 import ARP, Ether
 
 from availability.vrrp.advertisements import PROTOCOL
@@ -25,7 +27,7 @@ from labs.network.namespaces import Namespaces, run
 from labs.wait import patient, poll_until, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-VIP = "203.0.113.1"
+VIP, VIP6 = "203.0.113.1", "2001:db8::1"
 HOSTS = {"k": "203.0.113.2", "o": "203.0.113.3", "w": "203.0.113.9"}
 WAIT = 20  # seconds until something is considered not to happen
 WATCHING = "watching"
@@ -45,13 +47,18 @@ vrrp_instance first {
     garp_master_delay 1
     MORE
     virtual_ipaddress {
-        203.0.113.1/32
-        203.0.113.7/32
+        VIPS
     }
     notify "/bin/sh -c 'echo $* >> /run/notified' HOST"
 }
 """
 AUTHENTICATION = "authentication {\n        auth_type PASS\n        auth_pass secret99\n    }"
+
+
+def advertised(frame: Ether, ttl: int, tos: int, ip: IP | IPv6) -> str:
+    message = bytes(ip.payload).hex(" ").split()
+    without = " ".join([*message[:2], *message[3:6], *message[8:]])  # priority, checksum
+    return f"{ip.src} VRRP {frame.dst} {ip.dst} {ttl} {tos} {without}"
 
 
 def watch() -> None:
@@ -66,10 +73,15 @@ def watch() -> None:
                 arp = frame[ARP]
                 who = f"{arp.pdst} at {arp.hwdst}, tell {arp.psrc}"
                 about = f"ARP {arp.op} {frame.dst} {who}, own {arp.hwsrc == frame.src}"
+            elif ICMPv6ND_NA in frame:
+                ip, said = frame[IPv6], frame[ICMPv6ND_NA]
+                own = said[ICMPv6NDOptDstLLAddr].lladdr == frame.src
+                flags = f"R {said.R} S {said.S} O {said.O}"
+                about = f"NA {frame.dst} {ip.src} {ip.dst} {ip.hlim} {said.tgt} {flags}, own {own}"
+            elif IPv6 in frame and frame[IPv6].nh == PROTOCOL:
+                about = advertised(frame, frame[IPv6].hlim, frame[IPv6].tc, frame[IPv6])
             elif IP in frame and frame[IP].proto == PROTOCOL:
-                ip, message = frame[IP], bytes(frame[IP].payload).hex(" ").split()
-                without = " ".join([*message[:2], *message[3:6], *message[8:]])  # priority, checksum
-                about = f"{ip.src} VRRP {frame.dst} {ip.dst} {ip.ttl} {ip.tos} {without}"
+                about = advertised(frame, frame[IP].ttl, frame[IP].tos, frame[IP])
             else:
                 continue
             print(frame.src, about, flush=True)
@@ -79,16 +91,27 @@ class Trial:
     """Each method tries one thing and returns what it observed."""
 
     def __init__(self, version: int, folder: Path) -> None:
-        self._version, self._folder = version, folder
+        self._is_ipv6 = version == 6
+        self._version, self._folder = 3 if self._is_ipv6 else version, folder
         self._net = Namespaces("", Path("/run/logs"))
         run("mount", "-t", "tmpfs", "tmpfs", "/run")
         self._net.bridge("lan")
         for host, address in HOSTS.items():
             self._net.add(host)
             self._net.plug(host, f"{host}-eth0", "lan", f"{address}/24", offload=False)
+            if self._is_ipv6:
+                self._add_ipv6(host, address.rpartition(".")[2])
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._capture = self._start("w", sys.executable, __file__, "watch")
         wait_for(self._captured, WAIT, "the capture", LabError)
+
+    def _add_ipv6(self, host: str, number: str) -> None:
+        """A link-local address that is known beforehand; directors forward."""
+        settings = {"all.disable_ipv6": 0, f"{host}-eth0.disable_ipv6": 0, f"{host}-eth0.addr_gen_mode": 1}
+        for name, value in {**settings, "all.forwarding": int(host != "w")}.items():
+            self._net.run(host, "sysctl", "-qw", f"net.ipv6.conf.{name}={value}")
+        self._net.run(host, "ip", "-6", "addr", "flush", "dev", f"{host}-eth0")
+        self._net.run(host, "ip", "addr", "add", f"fe80::{number}/64", "dev", f"{host}-eth0", "nodad")
 
     def _start(self, host: str, *command: str) -> subprocess.Popen[bytes]:
         return self._net.start(host, *command, log=self._folder / f"{host}.log")
@@ -98,7 +121,9 @@ class Trial:
         interval = "1\n    down_timer_adverts 2" if self._version == 2 else "0.2"
         values = {"HOST": host, "PRIORITY": str(priority), "VERSION": str(self._version)}
         sync = "lvs_sync_daemon o-eth0 first" if host == "o" else ""
-        text = FILE.replace("INTERVAL", interval).replace("MORE", more).replace("SYNC", sync)
+        vips = ("fe80::51/64", f"{VIP6}/128") if self._is_ipv6 else (f"{VIP}/32", "203.0.113.7/32")
+        text = FILE.replace("VIPS", "\n        ".join(vips))
+        text = text.replace("INTERVAL", interval).replace("MORE", more).replace("SYNC", sync)
         for name, value in values.items():
             text = text.replace(name, value)
         file = self._folder / f"{host}.conf"
@@ -118,7 +143,8 @@ class Trial:
     def _owners(self) -> str:
         """The hosts that have the VIP."""
         shown = {host: self._net.attempt(host, "ip", "-o", "addr").stdout for host in "ko"}
-        return " ".join(host for host, text in shown.items() if f" {VIP}/32 " in text)
+        vip = f" {VIP6}/128 " if self._is_ipv6 else f" {VIP}/32 "
+        return " ".join(host for host, text in shown.items() if vip in text)
 
     def _until(self, wanted: str) -> str:
         return poll_until(self._owners, lambda seen: seen == wanted, WAIT)
@@ -180,22 +206,32 @@ class Trial:
         seen["nobody"] = self._owners()
         return seen
 
-    def password(self) -> Any:
-        """Each gives way to the other: so it has understood it. With another password nobody does."""
+    def _in_turns(self, more: str) -> dict[str, str]:
+        """Each gives way to the other: so it has understood it. Ours is left."""
         seen = {}
-        self._run("k", 100, AUTHENTICATION)
+        self._run("k", 100, more)
         seen["alone"] = self._until("k")
-        self._run("o", 150, AUTHENTICATION)
+        self._run("o", 150, more)
         seen["ours comes"] = self._until("o")
         self._end("o")
         seen["ours stops"] = self._until("k")
         self._end("k")
-        self._run("o", 100, AUTHENTICATION)
+        self._run("o", 100, more)
         seen["ours alone"] = self._until("o")
-        self._run("k", 150, AUTHENTICATION)
+        self._run("k", 150, more)
         seen["it comes"] = self._until("k")
         self._end("k")
         seen["it stops"] = self._until("o")
+        return seen
+
+    def ipv6(self) -> Any:
+        seen = self._in_turns("native_ipv6")
+        self._end("o")
+        return {**seen, "nobody": self._owners()}
+
+    def password(self) -> Any:
+        """With another password, nobody gives way."""
+        seen = self._in_turns(AUTHENTICATION)
         self._run("k", 150, AUTHENTICATION.replace("secret99", "other"))
         seen["another password"] = self._until("k o")
         self._end("k")
@@ -215,7 +251,8 @@ class Trial:
 def main(version: str, folder: Path) -> None:
     trial = Trial(int(version), folder)
     # At version 2's interval of a second everything takes long; what is the same in both is tried in 3.
-    names = (*(("password",) if version == "2" else ("higher_keepalived", "higher_ours")), "captured")
+    tried = {"2": ("password",), "6": ("ipv6",)}.get(version, ("higher_keepalived", "higher_ours"))
+    names = (*tried, "captured")
     seen = {name: getattr(trial, name)() for name in names}
     seen["notified"] = Path("/run/notified").read_text().splitlines()
     (folder / "seen.json").write_text(json.dumps(seen))

@@ -245,6 +245,57 @@ vrrp_instance VI_1 {
 }
 """
 
+IPV6 = """\
+global_defs {
+    vrrp_mcast_group6 ff02::12
+}
+vrrp_instance six {
+    interface eth0
+    virtual_router_id 56
+    version 3
+    priority 100
+    advert_int 0.2
+    native_ipv6
+    virtual_ipaddress {
+        fe80::51/64
+        2001:db8:cb00:71::1/128
+    }
+    virtual_ipaddress_excluded {
+        203.0.113.1/32
+    }
+}
+virtual_server_group many {
+    2001:db8:cb00:71::1 80
+    2001:db8:cb00:71::10-12 80
+}
+virtual_server group many {
+    lvs_sched rr
+    lvs_method DR
+    protocol TCP
+    persistence_timeout 300
+    persistence_granularity 64
+    real_server 2001:db8:cb00:71::11 80 {
+        HTTP_GET {
+            url {
+                path /
+                status_code 200
+            }
+            bindto 2001:db8:cb00:71::2
+        }
+    }
+}
+virtual_server fwmark 7 {
+    ip_family inet6
+    lvs_sched rr
+    lvs_method TUN
+    sorry_server 2001:db8:cb00:71::13
+    real_server 2001:db8:cb00:71::12 {
+        PING_CHECK {
+        }
+    }
+}
+"""
+
 FILES = {
     "web": WEB,
     "old_style": OLD_STYLE,
@@ -252,4 +303,5 @@ FILES = {
     "parameters": PARAMETERS,
     "routers": ROUTERS,
     "sample": SAMPLE,
+    "ipv6": IPV6,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import struct
 from dataclasses import replace
+from socket import AF_INET6, inet_pton
 
 import pytest
 
@@ -17,12 +18,21 @@ from tests.conftest import LONG
 V2 = Settings("a", "eth0", 51, addresses=("203.0.113.1", "203.0.113.7"))
 V3 = replace(V2, version=3, interval=0.2)
 SECRET = replace(V2, password="secret99")
-SOURCE = "203.0.113.2"
+V6 = replace(V3, addresses=("fe80::51", "2001:db8::1"), group="ff02::12")
+SOURCE, SOURCE6 = "203.0.113.2", "fe80::2"
+
+
+def source_of(settings: Settings) -> str:
+    return SOURCE6 if settings.is_ipv6 else SOURCE
 
 
 def packet(settings: Settings, payload: bytes | None = None, ttl: int = 255) -> bytes:
-    """An IP packet as a raw socket delivers it."""
-    payload = advertisements.advertisement(settings, SOURCE, 150) if payload is None else payload
+    """An IP packet as a raw socket delivers it, or as sockets.py completes it."""
+    if payload is None:
+        payload = advertisements.advertisement(settings, source_of(settings), 150)
+    if settings.is_ipv6:
+        ends = (inet_pton(AF_INET6, address) for address in (SOURCE6, settings.group))
+        return struct.pack("!IHBB", 6 << 28, len(payload), 112, ttl) + b"".join(ends) + payload
     addresses = bytes((203, 0, 113, 2, 224, 0, 0, 18))
     return struct.pack("!BBHHHBBH", 0x45, 0xC0, 20 + len(payload), 1, 0, ttl, 112, 0) + addresses + payload
 
@@ -33,11 +43,17 @@ def test_the_bytes_are_those_that_keepalived_sends() -> None:
         "213396020001" + "XXXX" + "cb007101cb007107" + "0000000000000000"
     ).replace("XXXX", advertisements.advertisement(V2, SOURCE, 150).hex()[12:16])
     assert advertisements.advertisement(V3, SOURCE, 150).hex()[:12] == "313396020014"
+    over_ipv6 = advertisements.advertisement(V6, SOURCE6, 150).hex()
+    assert (over_ipv6[:12], over_ipv6[16:]) == (
+        "313396020014",
+        "fe800000000000000000000000000051" + "20010db8000000000000000000000001",
+    )
 
 
-@pytest.mark.parametrize("settings", [V2, V3, SECRET], ids=["2", "3", "password"])
+@pytest.mark.parametrize("settings", [V2, V3, V6, SECRET], ids=["2", "3", "IPv6", "password"])
 def test_what_is_sent_is_understood(settings: Settings) -> None:
-    assert advertisements.read(packet(settings), settings) == Advertisement(SOURCE, 150, settings.interval)
+    heard = advertisements.read(packet(settings), settings)
+    assert heard == Advertisement(source_of(settings), 150, settings.interval)
     assert advertisements.read(packet(settings), replace(settings, vrid=52)) is None
 
 
@@ -68,7 +84,7 @@ def test_a_packet_that_has_passed_a_router_is_refused() -> None:
         advertisements.read(packet(V2, ttl=254), V2)
 
 
-@pytest.mark.parametrize("settings", [V2, V3, SECRET], ids=["2", "3", "password"])
+@pytest.mark.parametrize("settings", [V2, V3, V6, SECRET], ids=["2", "3", "IPv6", "password"])
 def test_a_damaged_packet_is_never_an_exception_nor_a_master(settings: Settings) -> None:
     """Every truncation, every flipped bit, and random damage; the seed is in the message."""
     whole = packet(settings)
@@ -102,3 +118,13 @@ def test_gratuitous_arp_is_a_request_by_the_owner() -> None:
     assert frame.hex() == (
         "ffffffffffff02000000000108060001080006040001020000000001cb007101ffffffffffffcb007101"
     )
+
+
+def test_a_neighbour_advertisement_overrides_and_comes_from_a_router() -> None:
+    """Captured from keepalived 2.2.7, but for the MAC address."""
+    frame = vip.neighbour_advertisement("02:00:00:00:00:01", "2001:db8::1", router=True)
+    assert frame.hex(" ", -4).startswith("33330000 00010200 00000001 86dd6000 00000020 3aff2001")
+    assert frame[54:].hex()[:2] + frame[54:].hex()[8:] == "88" + "a0000000" + (
+        "20010db8000000000000000000000001" + "0201020000000001"
+    )
+    assert vip.neighbour_advertisement("02:00:00:00:00:01", "2001:db8::1", router=False)[58] == 0x20

@@ -33,6 +33,9 @@ _SAMPLES = {
     "text": "x",
     "words": "1",
     "address": "192.0.2.9",
+    "group4": "224.0.0.19",
+    "group6": "ff02::13",
+    "mask": "255.255.255.0",
     "user": "root",
     "script": "/bin/true",
 }

@@ -13,6 +13,8 @@ from availability.config import ConfigError, model, text
 from availability.config.keywords import KEYWORDS, REFUSED
 from availability.config.model import Configuration, Timing
 from availability.monitor import command
+from availability.vrrp import instances
+from director.formats import command_json
 from tests.unit.availability.keepalived_files import FILES, WEB
 
 EXAMPLE = Path(availability.__file__).parent / "example.conf"
@@ -167,8 +169,16 @@ def test_included_files_are_relative_to_their_own(tmp_path: Path) -> None:
             ":2: protocol: expected TCP or UDP, got 'SCTP'.",
         ),
         (
-            "virtual_server ::1 80 {\n protocol TCP\n}\n",
-            ":1: virtual_server: expected an IPv4 address, got '::1'.",
+            "virtual_server ::1% 80 {\n protocol TCP\n}\n",
+            ":1: virtual_server: expected an IP address, got '::1%'.",
+        ),
+        (
+            "virtual_server fe80::1%eth0 80 {\n protocol TCP\n}\n",
+            ":1: virtual_server: expected an address without a zone, got 'fe80::1%eth0'.",
+        ),
+        (
+            "virtual_server 2001:db8::1 80 {\n protocol TCP\n real_server 192.0.2.1 80 {\n}\n}\n",
+            ":3: 192.0.2.1 is of another family than the service: that needs TUN.",
         ),
         (VIRTUAL + "{\n}\n", ":1: a virtual_server needs protocol TCP or protocol UDP."),
         (VIRTUAL + "{\n protocol TCP\n}\n", ":1: a virtual_server needs a real_server."),
@@ -276,3 +286,36 @@ def test_without_a_director_the_rules_are_not_there(
     for words in (["--from-rules"], [str(EXAMPLE)]):
         assert command.main([*words, "--socket", socket]) == 2
         assert capsys.readouterr().err.startswith(f"lvs-monitor: no director listens on {socket}: start one")
+
+
+def test_ipv6_is_written_as_the_director_reads_it(tmp_path: Path) -> None:
+    found = load(tmp_path, FILES["ipv6"])
+    many, marked = found.servers
+    assert [key["address"] for key in many.keys] == [
+        f"[2001:db8:cb00:71::{last}]:80" for last in ("1", "10", "11", "12")
+    ]
+    assert marked.keys == ({"mark": 7, "family": 6},)
+    assert many.service["netmask"] == "64"
+    assert str(many.servers[0]) == "[2001:db8:cb00:71::11]:80"
+    assert many.servers[0].checks[0].source == ("2001:db8:cb00:71::2", 0)
+    for key in (*many.keys, *marked.keys):
+        command_json.decode({"command": "AddService", "key": key, **many.service})
+    router = instances.read(found)[0][0]
+    assert (router.settings.is_ipv6, router.settings.addresses) == (True, ("fe80::51", "2001:db8:cb00:71::1"))
+    assert [one.bits for one in router.addresses] == [64, 128, 32]
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ("version 2\n virtual_ipaddress {\n ::1\n}", "IPv6 needs version 3 of VRRP."),
+        ("version 3\n virtual_ipaddress {\n ::1\n 192.0.2.1\n}", "addresses of one family"),
+        ("native_ipv6\n virtual_ipaddress {\n 192.0.2.1\n}", "addresses of one family"),
+        ("version 3\n mcast_src_ip 192.0.2.1\n virtual_ipaddress {\n ::1\n}", "mcast_src_ip is of another"),
+        ("version 3\n virtual_ipaddress {\n ::1/129\n}", "a prefix length of 0 to 128, got '129'"),
+    ],
+)
+def test_a_virtual_router_has_one_family(tmp_path: Path, lines: str, says: str) -> None:
+    content = "vrrp_instance a {\n interface eth0\n virtual_router_id 5\n " + lines + "\n}\n"
+    with pytest.raises(ConfigError, match=says):
+        instances.read(load(tmp_path, content))

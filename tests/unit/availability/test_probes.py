@@ -71,13 +71,23 @@ def http(**changes: Any) -> Check:
     return Check("HTTP_GET", HOST, 0, timing, pages=(replace(PAGE, **changes),), version=version)
 
 
+@pytest.fixture(params=["127.0.0.1", "::1"])
+def host(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The servers and checks of a test have an address of each family."""
+    monkeypatch.setitem(globals(), "HOST", request.param)
+
+
+OVER_BOTH = pytest.mark.usefixtures("host")
+
+
 def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as made:
+    with socket.socket(socket.AF_INET6 if ":" in HOST else socket.AF_INET, kind) as made:
         made.bind((HOST, 0))
         port: int = made.getsockname()[1]
         return port
 
 
+@OVER_BOTH
 def test_tcp_connects_or_is_refused() -> None:
     assert probe(Check("TCP_CHECK", HOST, 0, LATER), silent) == Outcome()
     assert probe(Check("TCP_CHECK", HOST, free_port(), LATER)) == Outcome("connection refused")
@@ -162,6 +172,7 @@ def test_ssl_with_a_certificate_that_nobody_vouches_for(named: bool) -> None:
     assert names == ["www.example.com" if named else None]
 
 
+@OVER_BOTH
 def test_smtp() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220-mail\r\n220 mail\r\n")
@@ -239,6 +250,7 @@ def ask(check: Check, reply: Callable[[bytes], bytes | None]) -> Outcome:
     return asyncio.run(attempt())
 
 
+@OVER_BOTH
 def test_dns() -> None:
     check = Check("DNS_CHECK", HOST, 0, LATER, query=("A", "www.example.com"))
     assert ask(check, lambda query: query[:2] + b"\x81\x80" + query[4:]) == Outcome()
@@ -248,6 +260,26 @@ def test_dns() -> None:
     assert ask(other, lambda query: b"\0\0" if query[0] else b"") == Outcome("no answer within 0.3 s")
 
 
+@OVER_BOTH
+def test_http_and_https_name_the_address_as_in_a_url() -> None:
+    asked: list[bytes] = []
+    check = http(host=None)
+    assert probe(check, saying(b"HTTP/1.0 200 OK\r\n\r\npage", asked)) == Outcome()
+    named = re.search(rb"Host: (.*):\d+\r", asked[0])
+    assert named
+    assert named[1].decode() == (f"[{HOST}]" if ":" in HOST else HOST)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(Path(__file__).with_name("tls.pem"))
+
+    async def attempt() -> Outcome:
+        server = await asyncio.start_server(saying(b"HTTP/1.0 200 OK\r\n\r\npage"), HOST, 0, ssl=tls)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            return await probes.probe(replace(check, kind="SSL_GET", port=port), 0, Configuration())
+
+    assert asyncio.run(attempt()) == Outcome()
+
+
 def test_a_dns_query_is_as_in_the_rfc() -> None:
     assert datagrams.dns_query(258, "A", "a.example.") == (
         b"\x01\x02\x01\x00\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01"
@@ -255,6 +287,7 @@ def test_a_dns_query_is_as_in_the_rfc() -> None:
     assert datagrams.dns_query(1, "SOA", ".")[12:] == b"\0\0\x06\0\x01"
 
 
+@OVER_BOTH
 def test_udp() -> None:
     check = Check("UDP_CHECK", HOST, free_port(socket.SOCK_DGRAM), LATER)
     assert probe(check) == Outcome("connection refused")
@@ -267,6 +300,7 @@ def test_udp() -> None:
     assert silence == Outcome("no answer within 0.3 s")
 
 
+@OVER_BOTH
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has raw sockets")
 def test_ping() -> None:
     assert probe(Check("PING_CHECK", HOST, 0, LATER)) == Outcome()
