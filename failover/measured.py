@@ -25,7 +25,7 @@ BIN = 0.5  # seconds of age
 _OLD = range(6, 1000)  # in these, from 3 s on, a connection is safe, or should be
 _RECORD, _HEADERS = 36, 8 + 28  # bytes: a record; a message's header, and UDP's and IP's
 _COST_HEAD = (
-    *("engine", "new connections/s", "with synchronisation", "ratio, median (range)"),
+    *("engine", "new connections/s", "with synchronisation", "ratio, median (range)", "ratio, no backup"),
     *("records per connection", "connections per packet", "bytes per connection"),
 )
 _COLUMNS = ("story", "case", "method", "load", "at", "figure", "value")
@@ -73,7 +73,7 @@ def _rows(found: Summary) -> Iterator[tuple[object, ...]]:
             yield "survival", *about, fate, row.get(fate, 0)
     for row in found["cost"]:
         for figure in ("rate", "connections", "records", "messages"):
-            load = "sync" if row["sync"] else "none"
+            load = ("sync" if row.get("backup", True) else "master") if row["sync"] else "none"
             yield "cost", row["engine"], "dr", load, row["round"], figure, f"{row[figure]:.6g}"
 
 
@@ -96,9 +96,14 @@ def lost(found: Summary, mode: str, method: str, load: str, ages: range | None =
     return whole - lives, whole
 
 
-def ratios(found: Summary, engine: str) -> list[float]:
-    """New connections per second with synchronisation, to those without: round by round."""
-    rates = {(row["round"], row["sync"]): row["rate"] for row in found["cost"] if row["engine"] == engine}
+def ratios(found: Summary, engine: str, *, backup: bool = True) -> list[float]:
+    """New connections per second with synchronisation, to those without: round by round.
+
+    With or without a backup, which runs on the same processors as everything else.
+    """
+    rows = [row for row in found["cost"] if row["engine"] == engine]
+    rows = [row for row in rows if not row["sync"] or row.get("backup", True) is backup]
+    rates = {(row["round"], row["sync"]): row["rate"] for row in rows}
     rounds = sorted({number for number, _ in rates})
     whole = [number for number in rounds if {(number, False), (number, True)} <= rates.keys()]
     return [rates[number, True] / rates[number, False] for number in whole]
@@ -160,15 +165,20 @@ def _cost_table(found: Summary) -> Table:
         values = ratios(found, engine)
         rows = [row for row in found["cost"] if row["engine"] == engine]
         if values:
-            rates = [median(row["rate"] for row in rows if row["sync"] is sync) for sync in (False, True)]
+            paired = [row for row in rows if not row["sync"] or row.get("backup", True)]
+            rates = [median(row["rate"] for row in paired if row["sync"] is sync) for sync in (False, True)]
             count, records, messages = (
                 sum(row[name] for row in rows if row["sync"])
                 for name in ("connections", "records", "messages")
             )
-            spread = f"{median(values):.0%} ({min(values):.0%} to {max(values):.0%})"
+            alone = ratios(found, engine, backup=False)
+            spreads = [
+                f"{median(some):.0%} ({min(some):.0%} to {max(some):.0%})" if some else "-"
+                for some in (values, alone)
+            ]
             octets = records * _RECORD + messages * _HEADERS
             sent = (f"{records / count:.2f}", f"{count / max(1, messages):.1f}", f"{octets / count:.0f}")
-            table.append([engine, *(f"{rate:,.0f}" for rate in rates), spread, *sent])
+            table.append([engine, *(f"{rate:,.0f}" for rate in rates), *spreads, *sent])
     return table
 
 

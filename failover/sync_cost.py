@@ -1,7 +1,9 @@
 """What connection synchronisation costs: packets and bytes, and new connections per second.
 
 wrk opens connections to nginx through the director in VS-DR, `Connection: close`, sixteen at a time, as in
-./inv bench; in turns without and with a master daemon, on each engine. Ratios are those within a round.
+./inv bench; in turns without daemons, with a master alone, and with its backup, on each engine. Ratios are
+those within a round. The backup needs processor time, too, of the same processors: beside real directors it
+has its own.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from realserver_setup.render import configuration
 
 ENGINES = ("scapy", "ebpf")
 PROGRAMS = {"wrk": "wrk", "nginx": "nginx"}
+_ALONE, _MASTER, _PAIR = _MODES = ("no daemon", "master", "master and backup")
 _SECONDS, _ROUNDS = 3, 5
 _START = 6.0
 _REQUESTS = re.compile(r"(\d+) requests in")
@@ -38,7 +41,11 @@ def _title(engine: str) -> str:
 
 def steps(options: FailoverOptions) -> dict[str, float]:
     rounds, seconds = _figures(options)
-    return {_title(engine): _START + 2 * rounds * (seconds + 3) for engine in ENGINES if not obstacle(engine)}
+    return {
+        _title(engine): _START + len(_MODES) * rounds * (seconds + 3)
+        for engine in ENGINES
+        if not obstacle(engine)
+    }
 
 
 def obstacle(engine: str) -> str:
@@ -69,14 +76,14 @@ def _rounds(engine: str, options: FailoverOptions, journal: Journal) -> Iterator
     try:
         pair.take_over("d1")
         _serve(pair)
-        pair.ask("d2", {"do": "start_daemon", "role": "backup", "interface": "d2-eth1", "syncid": 7})
         for number in range(rounds):
             rates = {}
-            for sync in (False, True) if number % 2 else (True, False):
-                entry = _measure(pair, seconds, sync=sync)
-                journal.add("cost", {"engine": engine, "round": number + 1, "sync": sync, **entry})
-                rates[sync] = entry["rate"]
-            yield rates[True] / rates[False]
+            for mode in _MODES if number % 2 else reversed(_MODES):
+                entry = _measure(pair, seconds, mode)
+                about = {"sync": mode != _ALONE, "backup": mode == _PAIR}
+                journal.add("cost", {"engine": engine, "round": number + 1, **about, **entry})
+                rates[mode] = entry["rate"]
+            yield rates[_PAIR] / rates[_ALONE]
     finally:
         pair.close()
 
@@ -86,19 +93,21 @@ def _serve(pair: Pair) -> None:
         folder = pair.folder / f"nginx-{host}"
         folder.mkdir()
         file = Path(folder / "httpd.conf")
-        file.write_text(configuration("bench/httpd.conf.j2", port=HTTP))
+        file.write_text(configuration("bench/httpd.conf.j2", port=HTTP, family=4))
         pair.start(host, "nginx", "-p", str(folder), "-c", str(file))
         pair.wait_for_port(host, HTTP)
 
 
-def _measure(pair: Pair, seconds: int, *, sync: bool) -> dict[str, float]:
+def _measure(pair: Pair, seconds: int, mode: str) -> dict[str, float]:
     pair.restart("d1")
-    if sync:
-        pair.ask("d1", {"do": "start_daemon", "role": "master", "interface": "d1-eth1", "syncid": 7})
+    pair.restart("d2")  # with an empty table
+    daemons = {_ALONE: {}, _MASTER: {"d1": "master"}, _PAIR: {"d1": "master", "d2": "backup"}}[mode]
+    for host, role in daemons.items():
+        pair.ask(host, {"do": "start_daemon", "role": role, "interface": f"{host}-eth1", "syncid": 7})
     options = ("-t", "1", "-c", "16", "-d", f"{seconds}s", "--timeout", "10s", "-H", "Connection: close")
     output = pair.run("c", "wrk", *options, f"http://{VIP}:{HTTP}/", seconds=seconds + 20)
     sent = {"messages": 0, "connections": 0}
-    if sync:
+    if daemons:
         sent = pair.ask("d1", {"do": "counters"})["sync"]["master"]
     found = _REQUESTS.search(output)
     if found is None:

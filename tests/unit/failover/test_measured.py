@@ -31,9 +31,10 @@ def journal(tmp_path: Path) -> Journal:
     for age, fate in ((0.2, "reset"), (0.3, "lives"), (3.2, "lives"), (4.4, "lives"), (1.0, "silent")):
         made.add("survival", {"mode": "sync", "method": "dr", "load": "quiet", "age": age, "fate": fate})
     made.add("survival", {"mode": "mh", "method": "tun", "load": "crowd", "age": 4.0, "fate": "lives"})
-    for sync, rate in ((False, 1000.0), (True, 900.0)):
+    for sync, backup, rate in ((False, False, 1000.0), (True, True, 900.0), (True, False, 950.0)):
         counts = {"connections": 800, "records": 1600 * sync, "messages": 40 * sync}
-        made.add("cost", {"engine": "scapy", "round": 1, "sync": sync, "rate": rate, **counts})
+        about = {"engine": "scapy", "round": 1, "sync": sync, "backup": backup}
+        made.add("cost", {**about, "rate": rate, **counts})
     made.add("failed", {"what": "costs", "why": "wrk has ended"})
     return made
 
@@ -44,7 +45,7 @@ def test_the_tables(journal: Journal) -> None:
     assert blackout[1] == ["VRRPv3: 10 ms", "0.0361", "3", "0.03", "0.04", "0.05", "2"]
     assert by_age[1] == ["synchronisation", "VS-DR", "1 of 2", "1 of 1", "-", "0 of 2"]
     assert crowd[1:] == [["mh and sloppy_tcp, no synchronisation", "VS-TUN", "1", "0", "100 %"]]
-    assert cost[1] == ["scapy", "1,000", "900", "90% (90% to 90%)", "2.00", "20.0", "74"]
+    assert cost[1] == ["scapy", "1,000", "900", "90% (90% to 90%)", "95% (95% to 95%)", "2.00", "20.0", "74"]
     assert measured.missing(found) == [
         "Not measured: costs (wrk has ended)",
         "Not measured: others (the run was cut short before)",
