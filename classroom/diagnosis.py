@@ -57,6 +57,7 @@ CAUSES = {
     "bridge_port": "an interface is a port of a bridge",
     "dest_nat": "destination NAT sends requests elsewhere",
     "packet_mangled": "a packet filter changes packets",
+    "dad_failed": "duplicate address detection keeps an address from being used",
     "two_masters": "both directors own the VIP",
     "takeover_differs": "the directors' settings of the virtual router differ",
     "takeover_down": "the program that moves the VIP is not running",

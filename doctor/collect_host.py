@@ -19,10 +19,11 @@ import struct
 import sys
 from collections.abc import Iterator
 
-_IPV4 = "/proc/sys/net/ipv4"
+_TREES = {4: "/proc/sys/net/ipv4", 6: "/proc/sys/net/ipv6"}
 _SETTINGS = (
     *("forwarding", "arp_ignore", "arp_announce", "arp_filter", "rp_filter", "send_redirects"),
     *("proxy_arp", "proxy_arp_pvlan", "accept_local", "drop_gratuitous_arp"),
+    *("disable_ipv6", "accept_dad"),
 )
 _GENERAL = ("ip_forward", "ip_no_pmtu_disc", "ip_default_ttl")
 _LISTENS, _UNCONNECTED = "0A", "07"  # states of a socket in /proc/net/tcp and udp
@@ -30,15 +31,15 @@ _ACCEPTS = 0x10000  # flag of a socket in /proc/net/unix (SO_ACCEPTCON)
 _TUN = "/dev/net/tun"
 _LONGEST = 120  # characters of a command line
 _SIOCETHTOOL, _GET_TX_CHECKSUMS = 0x8946, 0x16  # linux/sockios.h, linux/ethtool.h
-_ANY, _ANY6 = "0.0.0.0", "::"
+_ANY6, _BOTH = "::", "*"
 
 
 def collect(asked_for: list[str]) -> dict[str, object]:
     """Everything; `ip`, `nft`, `rules` and `tc` are the output of these programs."""
     folders = [one for one in asked_for if one.startswith("/")]
     targets = [one for one in asked_for if one not in folders]
+    version = 6 if any(":" in one for one in targets) else 4
     asked = [
-        "address show",
         "route show",
         "neighbour show",
         "rule show",
@@ -47,8 +48,9 @@ def collect(asked_for: list[str]) -> dict[str, object]:
     nft = _output("", "nft", "-j", "list", "ruleset")
     processes, sockets = _processes()
     return {
-        "ip": _output("\n".join(asked) + "\n", "ip", "-j", "-force", "-batch", "-"),
-        "settings": dict(_settings()),
+        "ip": _output("", "ip", "-j", "address", "show")
+        + _output("\n".join(asked) + "\n", "ip", f"-{version}", "-j", "-force", "-batch", "-"),
+        "settings": dict(_settings(_TREES[version])),
         "offloads": {name: _offloads(name) for name in os.listdir("/sys/class/net") if name != "lo"},
         "counters": dict(_counters()),
         "listeners": [
@@ -124,12 +126,12 @@ def _unwritable(folder: str) -> str:
     return "no space left" + (" in what is mounted there" if os.path.ismount(folder) else "")
 
 
-def _settings() -> Iterator[tuple[str, int]]:
-    names = [f"conf.{interface}.{name}" for interface in os.listdir(f"{_IPV4}/conf") for name in _SETTINGS]
+def _settings(tree: str) -> Iterator[tuple[str, int]]:
+    names = [f"conf.{interface}.{name}" for interface in os.listdir(f"{tree}/conf") for name in _SETTINGS]
     for setting in (*_GENERAL, *names):
         where, _, rest = setting.partition(".")
         interface, _, name = rest.rpartition(".")  # an interface's name may have dots
-        path = f"{_IPV4}/{where}/{interface}/{name}" if rest else f"{_IPV4}/{where}"
+        path = f"{tree}/{where}/{interface}/{name}" if rest else f"{tree}/{where}"
         try:
             with open(path) as file:
                 yield setting, int(file.read())
@@ -161,7 +163,7 @@ def _counters() -> Iterator[tuple[str, int]]:
 
 
 def _listeners(protocol: str, state: str) -> Iterator[tuple[str, str, str, int]]:
-    """Inode, protocol, address, port; an IPv6 socket that listens on all addresses accepts IPv4 as well."""
+    """Inode, protocol, address, port; `*` is all addresses of both IP versions."""
     for file in (protocol, f"{protocol}6"):
         try:
             with open(f"/proc/net/{file}") as lines:
@@ -170,11 +172,11 @@ def _listeners(protocol: str, state: str) -> Iterator[tuple[str, str, str, int]]
             continue
         for word in words:
             address, port = word[1].split(":")
-            if word[3] == state and (file == protocol or not int(address, 16)):
-                dotted = _dotted(address) if file == protocol else _ANY
-                if file == "tcp6" and _is_free(int(port, 16)):
-                    dotted = _ANY6  # IPV6_V6ONLY
-                yield word[9], protocol.upper(), dotted, int(port, 16)
+            if word[3] == state:
+                shown = _written(address)
+                if shown == _ANY6 and not (file == "tcp6" and _is_free(int(port, 16))):
+                    shown = _BOTH  # not IPV6_V6ONLY
+                yield word[9], protocol.upper(), shown, int(port, 16)
 
 
 def _is_free(port: int) -> bool:
@@ -233,8 +235,11 @@ def _most_files(pid: str) -> int:
     return int(found[0]) if found and found[0].isdigit() else 0
 
 
-def _dotted(hexadecimal: str) -> str:
-    return socket.inet_ntoa(struct.pack("=I", int(hexadecimal, 16)))
+def _written(hexadecimal: str) -> str:
+    """An address of /proc/net/tcp or tcp6: words in the byte order of the machine."""
+    words = [int(hexadecimal[at : at + 8], 16) for at in range(0, len(hexadecimal), 8)]
+    family = socket.AF_INET if len(words) == 1 else socket.AF_INET6
+    return socket.inet_ntop(family, struct.pack(f"={len(words)}I", *words))
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ from labs.network.topology import Node, Role
 from labs.plan import Plan
 from labs.run.running import RunningLab
 from labs.wait import patient
-from realserver_setup.build import TUNNEL, ClientSetup, DirectorSetup, RealServerSetup, RouterSetup, Setup
+from realserver_setup.build import ClientSetup, DirectorSetup, RealServerSetup, RouterSetup, Setup
 from realserver_setup.files import LISTING, UPLOAD
 from realserver_setup.httpd import CONFIGURATION, ORIGINAL
 
@@ -117,7 +117,7 @@ def _passing(plan: Plan, node: Node) -> Iterator[str]:
     vip, dip, own = plan.vip, plan.addresses.dip, node.address
     clients = [client.address for client in plan.nodes(Role.CLIENT)]
     if node.role is Role.SERVER:
-        inbound = TUNNEL if plan.method is Method.TUN else node.interfaces[0].name
+        inbound = plan.tunnel or node.interfaces[0].name
         destination = own if plan.method is Method.NAT else vip
         for client in clients:
             yield f"{destination} from {client} iif {inbound}"
@@ -175,7 +175,7 @@ def _prescribed(plan: Plan, setup: Setup | None) -> Planned:
     if isinstance(setup, DirectorSetup):
         return Planned(setup.gateway, vip_on=setup.outside.name, answers_arp=True)
     if isinstance(setup, RealServerSetup):
-        vip_on = {Method.TUN: TUNNEL, Method.DR: "lo"}.get(setup.method, "")
+        vip_on = "lo" if setup.method is Method.DR else plan.tunnel
         server = next((one for one in plan.servers if one.name == setup.name), None)
         ports = (server.http_port, *server.more_ports, *((_FTP,) if server.ftp else ())) if server else ()
         return Planned(setup.gateway, vip_on=vip_on, ports=ports)

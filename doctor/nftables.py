@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_address, ip_network
 from operator import ge, gt, le, lt
 from typing import Any
 
@@ -25,12 +25,13 @@ _TRANSLATES_SOURCE = ("snat", "masquerade")
 _COUNTS = (*_FINAL, *_JUMPS, *_TRANSLATES, *_TRANSLATES_SOURCE, "counter", "log", "comment", "mangle")
 _INTERFACES = ("iifname", "oifname")
 _DROPPED = ("drop", "reject")
-_TRANSPORTS = ("tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "ip6", "arp", "ether", "vlan")
+_TRANSPORTS = ("tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "arp", "ether", "vlan")
 _RANDOM = "numgen"  # nft numgen; iptables -m statistic becomes it
 _TABLE = re.compile(r"table (\S+) (\S+) \{")
 _HANDLE = re.compile(r"\s*(.*\S)\s+# handle (\d+)")
 _DEEPEST = 16  # nested chains
-_IP_FAMILIES, _ARP_FAMILIES = ("ip", "inet", "netdev"), ("arp", "netdev")
+_FAMILIES = {"arp": ("arp", "netdev"), "ip6": ("ip6", "inet", "netdev")}  # of chains, by a packet's protocol
+_IPV4 = ("ip", "inet", "netdev")
 
 
 def rules(listed: Iterable[Mapping[str, Any]], text: str) -> tuple[FilterRule, ...]:
@@ -181,7 +182,7 @@ def _decisions(filters: Sequence[FilterRule], packet: Packet, hooks: Sequence[st
 
 def _bases(filters: Sequence[FilterRule], packet: Packet, hooks: Sequence[str]) -> Iterator[FilterRule]:
     """A rule of each base chain that the packet meets, in the order of hooks and priorities."""
-    families = _ARP_FAMILIES if packet.get("protocol") == "arp" else _IP_FAMILIES
+    families = _FAMILIES.get(packet.get("protocol", ""), _IPV4)
     bases = {(one.family, one.table, one.chain): one for one in filters if one.hook in hooks}
     for base in sorted(bases.values(), key=lambda one: (hooks.index(one.hook), one.priority)):
         if base.family in families:
@@ -270,6 +271,8 @@ def _are_numbers(*values: Any) -> bool:
 def _has(packet: Packet, name: str) -> bool:
     """Whether a packet may have such a field at all: a TCP packet has none of UDP."""
     header = name.partition(" ")[0]
+    if header in ("ip", "ip6"):
+        return bool(header == packet.get("protocol", "ip"))
     protocols = packet.get("l4proto", packet.get("protocol"))
     known = protocols if isinstance(protocols, tuple) else (protocols,)
     return header not in _TRANSPORTS or header in known
@@ -330,14 +333,15 @@ def _is(fact: Any, value: Any) -> bool:
         return any(_is(one, value) for one in fact)
     if isinstance(value, Mapping) and "prefix" in value:
         prefix = value["prefix"]
-        return _is_address(fact) and IPv4Address(fact) in IPv4Network(f"{prefix['addr']}/{prefix['len']}")
+        return _is_address(fact) and ip_address(fact) in ip_network(f"{prefix['addr']}/{prefix['len']}")
     if isinstance(value, Mapping) and "range" in value:
         low, high = value["range"]
         if _is_address(fact) and _is_address(low):
-            return IPv4Address(low) <= IPv4Address(fact) <= IPv4Address(high)
+            first, last = ip_address(low), ip_address(high)
+            return int(first) <= int(ip_address(fact)) <= int(last)
         return isinstance(fact, int) and isinstance(low, int) and low <= fact <= high
     return bool(fact == value)
 
 
 def _is_address(fact: Any) -> bool:
-    return isinstance(fact, str) and fact.count(".") == 3
+    return isinstance(fact, str) and (fact.count(".") == 3 or fact.count(":") > 1)

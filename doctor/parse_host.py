@@ -23,6 +23,7 @@ from doctor.state import (
 )
 from labs.literals import literal
 
+_UNSPECIFIED = "::"  # what `ip -6 route get` prints where no source was given
 _Entries = Iterable[Mapping[str, Any]]
 
 
@@ -36,7 +37,7 @@ def parse_host(host: HostState, printed: str) -> HostState:
     return replace(
         host,
         links=tuple(map(_link, devices)),
-        addresses=tuple(_addresses(devices)),
+        addresses=tuple(_addresses(devices, "inet6" if ":" in host.main.address else "inet")),
         routes=tuple(Route(*_way(one), kind=_kind(one)) for one in routes),
         neighbours=tuple(_neighbours(neighbours)),
         next_hops=tuple(_next_hop(one) for next_hop in next_hops for one in next_hop),
@@ -81,10 +82,10 @@ def _link(device: Mapping[str, Any]) -> Link:
     )
 
 
-def _addresses(devices: _Entries) -> Iterator[Address]:
+def _addresses(devices: _Entries, family: str) -> Iterator[Address]:
     for device in devices:
         for one in device.get("addr_info", ()):
-            if one.get("family") == "inet":
+            if one.get("family") == family:
                 yield Address(
                     interface=device["ifname"],
                     address=one["local"],
@@ -92,6 +93,7 @@ def _addresses(devices: _Entries) -> Iterator[Address]:
                     label=one.get("label", ""),
                     scope=one.get("scope", ""),
                     up="UP" in device.get("flags", ()),
+                    detection=next((word for word in ("dadfailed", "tentative") if one.get(word)), ""),
                 )
 
 
@@ -109,7 +111,7 @@ def _next_hop(one: Mapping[str, Any]) -> NextHop:
     """An answer of `ip route get`."""
     return NextHop(
         *_way(one),
-        source=one.get("from", ""),
+        source="" if one.get("from") == _UNSPECIFIED else one.get("from", ""),
         inbound=one.get("iif", ""),
         local=one.get("type") == "local",
         mtu=next((each["mtu"] for each in one.get("metrics", ()) if "mtu" in each), 0),

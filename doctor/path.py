@@ -17,8 +17,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from doctor.nftables import dropped, redirection
-from doctor.queries import METHODS, is_silenced, option, services_of
+from doctor.nftables import Packet, dropped, redirection
+from doctor.queries import (
+    METHODS,
+    is_silenced,
+    option,
+    outer_packet,
+    reply_packet,
+    request_packet,
+    services_of,
+    tunnel,
+)
 from doctor.routing import longest, next_hop
 from doctor.state import (
     FAILED,
@@ -42,7 +51,6 @@ from doctor.state import (
 
 _HOPS = 8
 _STRICT = 1  # rp_filter
-_TUNNEL = "tunl0"
 _IN, _THROUGH, _OUT = ("ingress", "prerouting", "input"), ("ingress", "prerouting", "forward"), ("output",)
 _LAST = "postrouting"
 _DELAYED = ("ARP", "neighbour", "address")  # may be hidden for minutes by entries that are still valid
@@ -74,21 +82,12 @@ class _Packet:
     protocol: str = "tcp"
 
     @property
-    def facts(self) -> dict[str, object]:
+    def facts(self) -> Packet:
         """As packet filters see it."""
-        ends = {"ip saddr": self.source, "ip daddr": self.dest}
         if self.protocol != "tcp":
-            return {**ends, "l4proto": ("ipip", "ipencap", 4), "ip protocol": ("ipip", "ipencap", 4)}
-        which, state = ("sport", "established") if self.is_reply else ("dport", "new")
-        flags = frozenset({"syn", "ack"} if self.is_reply else {"syn"})
-        return {
-            **ends,
-            **dict.fromkeys((f"tcp {which}", f"th {which}"), self.port),
-            "l4proto": ("tcp", 6),
-            "ip protocol": ("tcp", 6),
-            "tcp flags": flags,
-            "ct state": state,
-        }
+            return outer_packet(self.source, self.dest)
+        make = reply_packet if self.is_reply else request_packet
+        return make(self.source, self.dest, self.port)
 
     def __str__(self) -> str:
         if self.protocol != "tcp":
@@ -262,8 +261,8 @@ def _accepts(state: LabState, server: HostState, request: _Packet, target: Targe
     """The request has arrived on the wire: device, address, filter, socket, process."""
     inbound = server.main.interface
     if state.method == "tun":
-        inbound = _TUNNEL
-        yield from _decapsulates(server)
+        inbound = tunnel(state)
+        yield from _decapsulates(server, inbound)
     hop = server.next_hop(request.dest, request.source, inbound)
     if not server.has(request.dest):
         down = next((one for one in server.addresses if one.address == request.dest), None)
@@ -289,14 +288,14 @@ def _accepts(state: LabState, server: HostState, request: _Packet, target: Targe
         yield from _listens(state, server, request.dest, target.port, target)
 
 
-def _decapsulates(server: HostState) -> Iterator[Difference]:
-    yield from _link(server, _TUNNEL)
+def _decapsulates(server: HostState, device: str) -> Iterator[Difference]:
+    yield from _link(server, device)
     for process in server.processes:
         if process.stopped and process.tunnel:
             yield Difference(
                 server.name,
                 "process",
-                f"the program behind {_TUNNEL} runs",
+                f"the program behind {device} runs",
                 f"process {process.pid} is stopped (state {process.state}): nothing is decapsulated",
                 f"ps -o pid,stat,args -p {process.pid}",
             )
@@ -413,7 +412,7 @@ def _misrouted(
             "setting",
             f"{host.name} forwards what arrives on {inbound}",
             host.setting_text("forwarding", inbound),
-            "sysctl net.ipv4.ip_forward",
+            f"sysctl net.ipv{state.version}.conf.{inbound}.forwarding",
         )
     if not hop.interface:
         yield from _reverse_path(host, packet, inbound, next_hop(host, packet.source))

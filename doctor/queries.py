@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from doctor.nftables import Packet, redirection
-from doctor.state import FilterRule, HostState, LabState, PlannedServer, Process, Service
+from doctor.state import FilterRule, HostState, LabState, PlannedServer, Process, Service, endpoint
+from realserver_setup.build import TUNNELS
 from realserver_setup.httpd import CONFIGURATION, ORIGINAL, PROGRAM
 
 # ---- services ----
@@ -47,7 +48,7 @@ def option(service: Service) -> str:
     """The service as an option of ipvsadm."""
     if service.mark:
         return f"-f {service.mark}"
-    return f"-{service.protocol[0].lower()} {service.address}:{service.port}"
+    return f"-{service.protocol[0].lower()} {endpoint(service.address, service.port)}"
 
 
 def flag(state: LabState) -> str:
@@ -137,6 +138,20 @@ def start_ftpd(host: HostState) -> Iterator[str]:
     yield "until ss -ltn 'sport = 21' | grep -q LISTEN; do sleep 0.1; done"
 
 
+def tunnel(state: LabState) -> str:
+    """The device at which the tunnels of VS-TUN end."""
+    return TUNNELS[state.version]
+
+
+def start_tunnel(device: str) -> Iterator[str]:
+    """The commands that start the program behind a tunnel's device, and wait until that exists."""
+    python = shlex.quote(sys.executable)
+    yield f"setsid {python} -m realserver_setup.tunl0 --device {device} > /dev/null 2>&1 &"
+    yield f"until ip link show dev {device} > /dev/null 2>&1; do sleep 0.1; done"
+    if device == TUNNELS[4]:
+        yield f"sysctl -w net.ipv4.conf.{device}.rp_filter=0"
+
+
 # ---- packets, as nftables.py takes them ----
 
 
@@ -163,17 +178,19 @@ def reply_packet(address: str, client: str, port: int) -> Packet:
 
 def outer_packet(director: str, server: str) -> Packet:
     """A packet of the tunnel (IP in IP)."""
-    return _headers(("ipip", "ipencap", 4), director, server)
+    return _headers(("ipv6", 41) if ":" in server else ("ipip", "ipencap", 4), director, server)
 
 
 def _headers(protocol: tuple[str | int, ...], source: str, destination: str) -> dict[str, Any]:
+    is_ipv6 = ":" in destination
+    header, next_header = ("ip6", "nexthdr") if is_ipv6 else ("ip", "protocol")
     return {
-        "protocol": "ip",
-        "nfproto": "ipv4",
+        "protocol": header,
+        "nfproto": "ipv6" if is_ipv6 else "ipv4",
         "l4proto": protocol,
-        "ip protocol": protocol,
-        "ip saddr": source,
-        "ip daddr": destination,
+        f"{header} {next_header}": protocol,
+        f"{header} saddr": source,
+        f"{header} daddr": destination,
     }
 
 
@@ -255,6 +272,8 @@ _SILENT_FOR_HOSTS, _SILENT_FOR_ALL = 3, 8  # 3: none for addresses of scope host
 def is_silenced(host: HostState, vip: str, interface: str = "") -> bool:
     """Whether the host does not reply to ARP requests for the VIP, or another address, on an interface."""
     lan = interface or host.main.interface
+    if ":" in vip:  # neighbour discovery: replies are for addresses of the interface only
+        return not any(one.address == vip and one.interface == lan and one.works for one in host.addresses)
     ignore = host.setting("arp_ignore", lan)
     held = [one for one in host.addresses if one.address == vip and one.up]
     if ignore == _SILENT_FOR_HOSTS:

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface, ip_network
 
 from doctor.state import CLIENT, DIRECTOR, SERVER, HostState, LabState, NextHop, Plug, Route
 
-_DEFAULT = "default"
+_DEFAULT, _IPV6 = "default", 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +93,16 @@ def next_hop(host: HostState, target: str) -> NextHop:
 
 def longest(routes: Iterable[Route], target: str) -> Route | None:
     """The route with the longest matching prefix."""
-    address = IPv4Address(target)
-    matching = [route for route in routes if address in _network(route.destination)]
-    return max(matching, key=lambda route: _network(route.destination).prefixlen, default=None)
+    address = ip_address(target)
+    matching = [route for route in routes if address in _network(route.destination, address.version)]
+    return max(
+        matching, key=lambda route: _network(route.destination, address.version).prefixlen, default=None
+    )
 
 
-def _network(destination: str) -> IPv4Network:
-    return IPv4Network("0.0.0.0/0" if destination == _DEFAULT else destination, strict=False)
+def _network(destination: str, version: int) -> IPv4Network | IPv6Network:
+    default = "::/0" if version == _IPV6 else "0.0.0.0/0"
+    return ip_network(default if destination == _DEFAULT else destination, strict=False)
 
 
 def repairs(step: Step) -> Iterator[str]:
@@ -145,7 +148,7 @@ def _is_planned(host: HostState, route: Route) -> bool:
 
 
 def _connected(plug: Plug) -> str:
-    return str(IPv4Interface(f"{plug.address}/{plug.prefix}").network)
+    return str(ip_interface(f"{plug.address}/{plug.prefix}").network)
 
 
 def policy_text(host: HostState) -> str:

@@ -14,15 +14,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from itertools import pairwise
 
-from doctor.state import IN, OTHERS, OUT, Sighting
+from doctor.state import IN, OTHERS, OUT, Sighting, endpoint
 
-_ETH_P_ALL, _ETH_P_IP = 0x0003, 0x0800  # only a socket for all protocols sees what a host sends
+_ETH_P_ALL = 0x0003  # only a socket for all protocols sees what a host sends
+_ETH_P_IP, _ETH_P_IPV6 = 0x0800, 0x86DD
 _SO_ATTACH_FILTER, _SO_TIMESTAMPNS = 26, 35  # asm-generic/socket.h
 _OTHERHOST, _OUTGOING = 3, 4  # linux/if_packet.h
-_ICMP, _IPIP, _TCP = 1, 4, 6
+_ICMP, _IPIP, _TCP, _IPV6, _ICMPV6 = 1, 4, 6, 41, 58
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 _ERRORS = {3: "ICMP unreachable", 4: "ICMP source quench", 5: "ICMP redirect", 11: "ICMP time exceeded"}
+_ERRORS6 = {1: "ICMP unreachable", 2: "ICMP packet too big", 3: "ICMP time exceeded"}
 _TOO_BIG = 4  # code of type 3
+_HEADER6 = 40  # bytes
 _SNAP = 200  # bytes
 _SYNS, _SYN_ACKS, _DATA = "SYN", "SYN+ACK", "data"
 _MOST = 40  # sightings of one trial
@@ -116,33 +119,44 @@ _JEQ, _JGT, _JGE, _RET = 0x15, 0x25, 0x35, 0x06
 _PROTOCOL = 0xFFFFF000  # SKF_AD_OFF + SKF_AD_PROTOCOL (linux/filter.h): the EtherType
 
 
+_NO, _YES = "no", "yes"
+_Instruction = tuple[int, str, str, int]  # code, where to go on if true and if false ("": the next), k
+
+
 def _filter(ports: range) -> bytes:
-    """A classic BPF program: ICMP, or TCP with one of `ports`, or IPIP around that (without IP options)."""
-    low, high = ports.start, ports.stop - 1
-    program = [
-        (_LDH, 0, 0, _PROTOCOL),
-        (_JEQ, 0, 17, _ETH_P_IP),
-        (_LDB, 0, 0, 9),  # 0: protocol
-        (_JEQ, 16, 0, _ICMP),
-        (_LDX_IHL, 0, 0, 0),
-        (_JEQ, 1, 0, _TCP),
-        (_JEQ, 6, 12, _IPIP),
-        (_LDH_X, 0, 0, 0),  # 5: source port
-        (_JGE, 0, 1, low),
-        (_JGT, 0, 10, high),
-        (_LDH_X, 0, 0, 2),  # 8: destination port
-        (_JGE, 0, 7, low),
-        (_JGT, 6, 7, high),
-        (_LDH_X, 0, 0, 20),  # 11: source port, in a tunnel
-        (_JGE, 0, 1, low),
-        (_JGT, 0, 4, high),
-        (_LDH_X, 0, 0, 22),  # 14
-        (_JGE, 0, 1, low),
-        (_JGT, 0, 1, high),
-        (_RET, 0, 0, 0),  # 17: no
-        (_RET, 0, 0, 0xFFFF),  # 18: yes
-    ]
-    return b"".join(struct.pack("HBBI", *instruction) for instruction in program)
+    """A classic BPF program: ICMP, or TCP with one of `ports`, or that in a tunnel; without IP options there.
+
+    In IPv6 extension headers are not walked.
+    """
+    places: dict[str, int] = {}
+    program: list[_Instruction] = []
+
+    def add(label: str, *instructions: _Instruction) -> None:
+        places[label] = len(program)
+        program.extend(instructions)
+
+    def ends(label: str, load: int, at: int) -> None:
+        """Both ports of a TCP header that begins there."""
+        for number, place in enumerate((at, at + 2)):
+            other = _NO if number else f"{label}'"
+            add(f"{label}'" if number else label, (load, "", "", place))
+            program.extend(((_JGE, "", other, ports.start), (_JGT, other, _YES, ports.stop - 1)))
+
+    add("", (_LDH, "", "", _PROTOCOL), (_JEQ, "ipv4", "", _ETH_P_IP), (_JEQ, "ipv6", _NO, _ETH_P_IPV6))
+    add("ipv4", (_LDB, "", "", 9), (_JEQ, _YES, "", _ICMP), (_LDX_IHL, "", "", 0))
+    program.extend(((_JEQ, "tcp", "", _TCP), (_JEQ, "ipip", _NO, _IPIP)))
+    ends("tcp", _LDH_X, 0)
+    ends("ipip", _LDH_X, 20)
+    add("ipv6", (_LDB, "", "", 6), (_JEQ, _YES, "", _ICMPV6), (_JEQ, "tcp6", "", _TCP))
+    program.append((_JEQ, "ip6ip6", _NO, _IPV6))
+    ends("tcp6", _LDH, _HEADER6)
+    ends("ip6ip6", _LDH, 2 * _HEADER6)
+    add(_NO, (_RET, "", "", 0))
+    add(_YES, (_RET, "", "", 0xFFFF))
+    return b"".join(
+        struct.pack("HBBI", code, *(places[to] - at - 1 if to else 0 for to in (true, false)), k)
+        for at, (code, true, false, k) in enumerate(program)
+    )
 
 
 def _received(opened: socket.socket) -> Iterator[tuple[float, str, bytes]]:
@@ -163,23 +177,28 @@ def parse(
     host: str, interface: str, way: str, data: bytes, ports: range, tunnel: str = ""
 ) -> tuple[int, Sighting | None]:
     """The trial's port, and the packet as it is told; 0 and None if it is not of a trial."""
-    if len(data) < 20 or data[0] >> 4 != 4:
+    version = data[0] >> 4 if data else 0
+    if len(data) < {4: 20, 6: _HEADER6}.get(version, len(data) + 1):
         return 0, None
-    header, protocol = (data[0] & 15) * 4, data[9]
-    source, dest = (socket.inet_ntoa(data[at : at + 4]) for at in (12, 16))
+    header, protocol = (_HEADER6, data[6]) if version == 6 else ((data[0] & 15) * 4, data[9])
+    size, family, first = (16, socket.AF_INET6, 8) if version == 6 else (4, socket.AF_INET, 12)
+    source, dest = (socket.inet_ntop(family, data[at : at + size]) for at in (first, first + size))
     rest = data[header:]
-    if protocol == _IPIP and not tunnel:
+    if protocol in (_IPIP, _IPV6) and not tunnel:
         return parse(host, interface, way, rest, ports, tunnel=dest)
-    if protocol == _ICMP and len(rest) > 8 and rest[0] in _ERRORS:
+    errors = {_ICMP: _ERRORS, _ICMPV6: _ERRORS6}.get(protocol, {})
+    if len(rest) > 8 and rest[0] in errors:
         port, quoted = parse(host, interface, way, rest[8:], ports)
-        what = "ICMP fragmentation needed" if (rest[0], rest[1]) == (3, _TOO_BIG) else _ERRORS[rest[0]]
+        is_too_big = (protocol, rest[0], rest[1]) == (_ICMP, 3, _TOO_BIG)
+        what = "ICMP fragmentation needed" if is_too_big else errors[rest[0]]
         return port, quoted and Sighting(host, interface, way, what, source, dest, tunnel)
     if protocol != _TCP or len(rest) < 4:
         return 0, None
     ends = struct.unpack("!HH", rest[:4])
     port = next((one for one in ends if one in ports), 0)
-    what = _name(rest, int.from_bytes(data[2:4], "big") - header)
-    sighting = Sighting(host, interface, way, what, f"{source}:{ends[0]}", f"{dest}:{ends[1]}", tunnel)
+    length = int.from_bytes(data[4:6], "big") if version == 6 else int.from_bytes(data[2:4], "big") - header
+    from_there, to = endpoint(source, ends[0]), endpoint(dest, ends[1])
+    sighting = Sighting(host, interface, way, _name(rest, length), from_there, to, tunnel)
     return (port, sighting) if port else (0, None)
 
 

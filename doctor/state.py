@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import ip_address, ip_interface
 from typing import Any
 
 from director.formats.dataclass_json import load
@@ -34,7 +34,7 @@ CLIENT, ROUTER, DIRECTOR, SERVER = (
     "director",
     "real server",
 )  # as in network/topology
-ANY = "0.0.0.0"  # listens on all addresses
+ANY, ANY6, BOTH = "0.0.0.0", "::", "*"  # listens on all addresses, of one IP version or both
 STOPPED = ("T", "t")  # states of a process, as in proc(5): by a signal, by a tracer
 PERMANENT = "PERMANENT"  # a neighbour entry that no ARP reply changes
 
@@ -52,6 +52,11 @@ SERVED, REFUSED, RESET, TIMED_OUT, UNREACHABLE, FAILED, WRONG_SERVER = (
 IN, OUT, OTHERS = "in", "out", "for another MAC"  # which way a frame passed an interface
 
 
+def endpoint(address: str, port: int) -> str:
+    """`203.0.113.1:80`, `[2001:db8::1]:80`."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 @dataclass(frozen=True, slots=True)
 class Plug:
     """An interface in the lab's plan, and the switch it is plugged into."""
@@ -64,7 +69,7 @@ class Plug:
 
     def reaches(self, address: str) -> bool:
         """Whether `address` is in its network."""
-        return IPv4Address(address) in IPv4Interface(f"{self.address}/{self.prefix}").network
+        return ip_address(address) in ip_interface(f"{self.address}/{self.prefix}").network
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`label` is the alias, such as lo:0; `up` is the state of the interface."""
+    """`label` is the alias, such as lo:0; `up` is the state of the interface.
+
+    `detection` is that of duplicates in IPv6: tentative or dadfailed as long as the address can't be used.
+    """
 
     interface: str
     address: str
@@ -99,9 +107,15 @@ class Address:
     label: str = ""
     scope: str = "global"
     up: bool = True
+    detection: str = ""
+
+    @property
+    def works(self) -> bool:
+        return self.up and not self.detection
 
     def __str__(self) -> str:
         down = "" if self.up else ", which is down"
+        down += f" ({self.detection})" if self.detection else ""
         return f"{self.address}/{self.prefix} on {self.label or self.interface}{down}"
 
 
@@ -315,8 +329,8 @@ class HostState:
         return f"{name} is {', '.join(values)}"
 
     def has(self, address: str) -> Address | None:
-        """The host's entry for an address, if its interface is up."""
-        return next((one for one in self.addresses if one.address == address and one.up), None)
+        """The host's entry for an address, if it can be used."""
+        return next((one for one in self.addresses if one.address == address and one.works), None)
 
     def next_hop(self, target: str, source: str = "", inbound: str = "") -> NextHop:
         """The kernel's answer to `ip route get TARGET from SOURCE iif INBOUND`."""
@@ -347,7 +361,8 @@ class HostState:
     def listener(self, address: str, port: int) -> Listener | None:
         """The socket that accepts TCP connections to that address and port."""
         found = [one for one in self.listeners if one.protocol == "TCP" and one.port == port]
-        return next((one for place in (address, ANY) for one in found if one.address == place), None)
+        places = (address, ANY6 if ":" in address else ANY, BOTH)
+        return next((one for place in places for one in found if one.address == place), None)
 
     def listens(self, address: str, port: int) -> bool:
         """Whether a socket accepts TCP connections to that address and port."""
@@ -376,7 +391,7 @@ class Target:
         return 0 < self.upper <= self.active + self.inactive
 
     def __str__(self) -> str:
-        return f"{self.address}:{self.port}"
+        return endpoint(self.address, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,7 +408,7 @@ class Service:
     flags: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"FWM {self.mark}" if self.mark else f"{self.protocol} {self.address}:{self.port}"
+        return f"FWM {self.mark}" if self.mark else f"{self.protocol} {endpoint(self.address, self.port)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,7 +422,7 @@ class Mark:
     last: int
 
     def covers(self, address: str, port: int) -> bool:
-        inside = IPv4Address(address) in IPv4Interface(self.network).network
+        inside = ip_address(address) in ip_interface(self.network).network
         return inside and self.protocol.upper() != "UDP" and self.first <= port <= self.last
 
 
@@ -590,6 +605,16 @@ class LabState:
     pair: tuple[Paired, ...] = ()
     active: str = ""
     moving: tuple[str, ...] = ()
+
+    @property
+    def version(self) -> int:
+        """That of IP."""
+        return 6 if ":" in self.vip else 4
+
+    @property
+    def whole(self) -> int:
+        """The length of a prefix that is one address."""
+        return 128 if self.version == 6 else 32
 
     def by_role(self, *roles: str) -> Iterator[HostState]:
         """The hosts with these roles that could be read."""

@@ -46,7 +46,6 @@ from labs.plan import Plan
 from labs.run.running import RunningLab
 from labs.wait import patient, poll_until
 from realserver_setup import syscalls
-from realserver_setup.build import TUNNEL
 
 PORTS = range(61000, 65000)  # above those that the kernel gives (net.ipv4.ip_local_port_range)
 HTTP, FTP = 80, 21
@@ -54,6 +53,7 @@ CLOSED = "closed without an answer"
 _REQUEST = "GET /name?doctor HTTP/1.0\r\nHost: {host}\r\nUser-Agent: doctor\r\n\r\n"
 _DEADLINE, _AGAIN, _LONGEST = 0.5, 1.2, 2.0  # seconds: first, then with one SYN sent again, at the most
 _LATE, _LATEST = 0.5, 1.0  # seconds that a packet which was sent again may take to pass everywhere
+_IPV4 = 4
 _MOST = 16  # trials of a service; a larger round is not completed
 _ROUNDS = 3
 _ROOM = 4  # times what the trials need has to be free in the connection table for more than one round
@@ -96,7 +96,7 @@ class Trials:
         """With a longer deadline; what fails has a record of what passes where."""
         interfaces = [(node.name, one.name) for node in self._plan.topology.nodes for one in node.interfaces]
         if self._plan.method is Method.TUN:
-            interfaces += [(server.name, TUNNEL) for server in self._plan.servers]
+            interfaces += [(server.name, self._plan.tunnel) for server in self._plan.servers]
         with Watch(PORTS, interfaces, self._open) as watch:
             trials = self._try(min(patient(_AGAIN), _LONGEST))
             late = min(_LATE, _LATEST / patient(1))
@@ -113,7 +113,15 @@ class Trials:
 
     def _try(self, seconds: float) -> tuple[Trial, ...]:
         names = [server.name for server in self._plan.servers]
-        return try_all(self._attempts, lambda host: self._open(host, _tcp), names, seconds)
+        return try_all(self._attempts, lambda host: self._open(host, self._make(host)), names, seconds)
+
+    def _make(self, host: str) -> Callable[[], socket.socket]:
+        """In IPv6 a director may prefer the VIP as source, and gets no replies to that itself."""
+        if self._plan.version == _IPV4:
+            return _tcp
+        node = next(one for one in self._plan.topology.nodes if one.name == host)
+        source = node.interfaces[-1].address if node.role is Role.DIRECTOR else ""
+        return lambda: _tcp(socket.AF_INET6, source)
 
     def _open(self, host: str, make: Callable[[], socket.socket]) -> socket.socket:
         return in_network(self._pids[host], make)
@@ -163,11 +171,11 @@ def attempts_for(
             continue
         size = _round(plan, services, port)
         for number in range(max(len(clients), size * min(rounds, _MOST // max(size, 1)))):
-            yield Attempt(clients[number % len(clients)], plan.vip, port)
+            yield Attempt(clients[number % len(clients)], plan.vip, port, site=plan.site)
     for server in plan.servers:
         for _ in range(rounds):
             yield Attempt(
-                host or plan.topology.director.name, server.address, server.http_port, server.name, plan.vip
+                host or plan.topology.director.name, server.address, server.http_port, server.name, plan.site
             )
 
 
@@ -198,12 +206,12 @@ def in_network(pid: int, make: Callable[[], socket.socket]) -> socket.socket:
         return pool.submit(inside).result()
 
 
-def _tcp() -> socket.socket:
+def _tcp(family: socket.AddressFamily = socket.AF_INET, source: str = "") -> socket.socket:
     """Bound to the next port. Raises OSError where all are taken."""
     for _ in range(_AT_ONCE):
-        found = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        found = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
-            found.bind(("", next(_next_port)))
+            found.bind((source, next(_next_port)))
         except OSError as error:
             found.close()
             if error.errno != errno.EADDRINUSE:

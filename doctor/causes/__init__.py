@@ -3,6 +3,7 @@
     TITLE          what is wrong, in a few words, as in the diagnosis of an exercise
     find(state)    yields a Cause for each place where it is wrong
     EXPLAINS       words of causes that follow from it on the same host, if there are any
+    VERSIONS       the IP versions in which it exists, if not in both
 
 The file's name is the cause's word. A cause is a fact, not a symptom: several causes may be found, but never
 one for the consequences of another: what a found cause explains is left out.
@@ -44,7 +45,8 @@ def titles() -> dict[str, str]:
 def diagnose(state: LabState) -> list[Cause]:
     """All causes found, in the order of the lab's hosts."""
     places = [host.name for host in state.hosts]
-    found = [cause for name in _names() for cause in _find(name)(state)]
+    names = (name for name in _names() if state.version in getattr(_module(name), "VERSIONS", (4, 6)))
+    found = [cause for name in names for cause in _find(name)(state)]
     explained = {(word, cause.host) for cause in found for word in _explained_by(cause.cause)}
     left = [cause for cause in found if (cause.cause, cause.host) not in explained]
     return sorted(left, key=lambda cause: places.index(cause.host))

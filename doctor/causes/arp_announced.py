@@ -8,6 +8,7 @@ from doctor.causes import Cause
 from doctor.state import LabState
 
 TITLE = "a real server uses the VIP as source address in ARP requests"
+VERSIONS = (4,)  # of IP
 
 _OWN_ADDRESSES_ONLY = 2
 

@@ -16,10 +16,30 @@ def find(state: LabState) -> Iterator[Cause]:
         lan = host.main.interface
         if is_silenced(host, state.vip):
             continue
-        if host.setting("arp_ignore", lan) in SILENT:
+        if state.version == 6:
+            yield _in_ipv6(state, host)
+        elif host.setting("arp_ignore", lan) in SILENT:
             yield _on_the_lan(host, state.vip)
         elif not _was_meant(host):
             yield _answers(host, state.vip)
+
+
+def _in_ipv6(state: LabState, host: HostState) -> Cause:
+    """Neighbour discovery is answered for addresses of the interface only, so no sysctl is needed for lo."""
+    lan, vip = host.main.interface, state.vip
+    held = [one for one in host.addresses if one.address == vip and one.works]
+    here = next(one for one in held if one.interface == lan)
+    repair = [f"ip address del {vip}/{here.prefix} dev {lan}"]
+    repair += [f"ip address add {vip}/{state.whole} dev lo"] if len(held) == 1 else []
+    return Cause(
+        "arp_answered",
+        host.name,
+        f"it has {here}, the interface on which neighbour solicitations arrive",
+        "In IPv6 a host answers a neighbour solicitation only for addresses of the interface on which it "
+        f"arrives: on lo the VIP is silent. On {lan} it is not: if the router takes the advertisement of "
+        f"{host.name} for {vip}, requests bypass the director.",
+        "\n".join(repair),
+    )
 
 
 def _was_meant(host: HostState) -> bool:

@@ -8,6 +8,7 @@ from doctor.causes import Cause
 from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, FilterRule, HostState, LabState
 
 TITLE = "a packet filter drops ARP"
+VERSIONS = (4,)  # of IP
 EXPLAINS = ("director_vip",)
 
 _HOOKS = ("input", "output")

@@ -9,6 +9,7 @@ from doctor.queries import is_silenced
 from doctor.state import LabState
 
 TITLE = "ARP was silenced on the wrong interface"
+VERSIONS = (4,)  # of IP
 
 
 _ELSEWHERE = ("lo", "default")

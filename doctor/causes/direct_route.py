@@ -40,5 +40,5 @@ def _cause(state: LabState, host: HostState, client: Plug, next_hop: NextHop, in
         f"{host.name} answers {client.address} directly, from {host.main.address}. The client contacted "
         f"{state.vip}, has no connection with {host.main.address}, and resets it: only the director, which "
         "these replies bypass, can restore the source the client expects.",
-        f"ip route replace {client.address}/32 via {inside} dev {host.main.interface}",
+        f"ip route replace {client.address}/{state.whole} via {inside} dev {host.main.interface}",
     )

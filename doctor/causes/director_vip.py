@@ -41,6 +41,8 @@ def _seen(host: HostState, vip: str) -> str:
 
 def _address(host: HostState, vip: str) -> str:
     lan = host.main.interface
+    if ":" in vip:
+        return f"ip address add {vip}/128 dev {lan} nodad preferred_lft 0"
     return f"ip address add {vip}/32 dev {lan} label {lan}:0\nip route replace {vip}/32 dev {lan} src {vip}"
 
 

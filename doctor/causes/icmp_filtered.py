@@ -9,6 +9,7 @@ from doctor.nftables import Packet, dropped
 from doctor.state import CLIENT, ROUTER, FilterRule, HostState, LabState
 
 TITLE = "ICMP 'fragmentation needed' is blocked"
+VERSIONS = (4,)  # of IP
 
 
 def find(state: LabState) -> Iterator[Cause]:

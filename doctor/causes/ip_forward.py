@@ -9,6 +9,7 @@ from doctor.nftables import dropped
 from doctor.state import HostState, LabState
 
 TITLE = "the director's kernel forwards packets as well"
+VERSIONS = (4,)  # of IP
 
 
 def find(state: LabState) -> Iterator[Cause]:

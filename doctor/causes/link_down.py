@@ -16,18 +16,20 @@ EXPLAINS = (
     *("arp_announced", "arp_answered", "arp_ignore_on_lo", "checksum_offload"),
 )
 
+_IPV6 = 6
+
 
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
         for plug in host.plugs if host.links else ():
             link = host.link(plug.interface)
             if link is None or not link.works:
-                yield _cause(host, plug)
+                yield _cause(state, host, plug)
 
 
-def _cause(host: HostState, plug: Plug) -> Cause:
+def _cause(state: LabState, host: HostState, plug: Plug) -> Cause:
     link = host.link(plug.interface)
-    repair = [f"ip link set {plug.interface} up", *planned_routes(host)]
+    repair = [f"ip link set {plug.interface} up", *_addresses(state, host, plug), *planned_routes(host)]
     if link is None:
         seen, repair = _gone(host, plug)
     elif not link.up:
@@ -43,6 +45,15 @@ def _cause(host: HostState, plug: Plug) -> Cause:
         "routes through a gateway do not.",
         "\n".join(repair),
     )
+
+
+def _addresses(state: LabState, host: HostState, plug: Plug) -> Iterator[str]:
+    """The commands that restore what the interface has lost: in IPv6, the kernel removes its addresses."""
+    lost = [(plug.address, plug.prefix)]
+    lost += [(state.vip, state.whole)] if host.planned.vip_on == plug.interface else []
+    for address, prefix in lost if state.version == _IPV6 else ():
+        if not any(one.address == address for one in host.addresses):
+            yield f"ip address add {address}/{prefix} dev {plug.interface} nodad"
 
 
 def _gone(host: HostState, plug: Plug) -> tuple[str, list[str]]:

@@ -9,6 +9,7 @@ from doctor.routing import next_hop
 from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, HostState, LabState, Plug
 
 TITLE = "proxy ARP takes packets for other hosts"
+VERSIONS = (4,)  # of IP
 
 _ALL = "all"
 

@@ -8,6 +8,7 @@ from doctor.causes import Cause
 from doctor.state import CLIENT, SERVER, LabState
 
 TITLE = "packets start with a TTL that expires on the way"
+VERSIONS = (4,)  # of IP
 
 _USUAL = 64
 _SETTING = "ip_default_ttl"

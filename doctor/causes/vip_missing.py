@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
+from doctor.queries import start_tunnel, tunnel
 from doctor.state import SERVER, HostState, LabState
 
 TITLE = "a real server does not have the VIP"
-
-_DEVICES = {"tun": "tunl0", "dr": "lo"}
 
 
 def find(state: LabState) -> Iterator[Cause]:
     if state.method == "nat":
         return
-    device = _DEVICES[state.method]
+    device = tunnel(state) if state.method == "tun" else "lo"
     for host in state.by_role(SERVER):
         if not host.has(state.vip):
             yield Cause(
@@ -25,7 +24,7 @@ def find(state: LabState) -> Iterator[Cause]:
                 f"VS-{state.method.upper()} does not change the destination of a request: {state.vip}. A "
                 "host silently drops packets for addresses it does not have: every connection scheduled to "
                 f"{host.name} times out.",
-                _repair(host, state.vip, device),
+                _repair(state, host, device),
             )
 
 
@@ -38,8 +37,11 @@ def _seen(host: HostState, vip: str) -> str:
     return f"its addresses are {addresses or 'none'}; {vip} is not among them"
 
 
-def _repair(host: HostState, vip: str, device: str) -> str:
-    down = next((one for one in host.addresses if one.address == vip), None)
+def _repair(state: LabState, host: HostState, device: str) -> str:
+    down = next((one for one in host.addresses if one.address == state.vip), None)
     if down:
         return f"ip link set {down.interface} up"
-    return f"ip address add {vip}/32 dev {device}\nip link set {device} up"
+    repair = [f"ip address add {state.vip}/{state.whole} dev {device}", f"ip link set {device} up"]
+    if host.links and not host.link(device):  # its program has ended, and its settings with it
+        repair = [*start_tunnel(device), *repair]
+    return "\n".join(repair)

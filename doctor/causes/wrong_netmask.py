@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import ip_address, ip_interface
 
 from doctor.causes import Cause
 from doctor.routing import planned_routes, steps
@@ -11,8 +11,6 @@ from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, Address, HostState, L
 
 TITLE = "an address has a wrong netmask"
 EXPLAINS = ("direct_route", "no_gateway", "no_route", "rp_filter")
-
-_HOST = 32
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -35,8 +33,8 @@ def _wrong(host: HostState, plug: Plug) -> Iterator[Address]:
 
 
 def _cause(host: HostState, plug: Plug, wrong: Address) -> Cause:
-    network = IPv4Interface(f"{wrong.address}/{wrong.prefix}").network
-    planned = IPv4Interface(f"{plug.address}/{plug.prefix}").network
+    network = ip_interface(f"{wrong.address}/{wrong.prefix}").network
+    planned = ip_interface(f"{plug.address}/{plug.prefix}").network
     if network.prefixlen < planned.prefixlen:
         effect = (
             f"{host.name} takes all of {network} for its own link: it asks for the MAC addresses of hosts "
@@ -61,18 +59,18 @@ def _cause(host: HostState, plug: Plug, wrong: Address) -> Cause:
 
 def _takes_in_others(state: LabState, host: HostState, vip: Address) -> bool:
     """Whether the VIP's network contains a client, or other hosts of the server's segment."""
-    if vip.prefix == _HOST:
+    if vip.prefix == state.whole:
         return False
-    network = IPv4Interface(f"{vip.address}/{vip.prefix}").network
+    network = ip_interface(f"{vip.address}/{vip.prefix}").network
     plug = host.main
-    if (vip.interface, network) == (plug.interface, IPv4Interface(f"{plug.address}/{plug.prefix}").network):
+    if (vip.interface, network) == (plug.interface, ip_interface(f"{plug.address}/{plug.prefix}").network):
         return False  # as its own address does; that it is there is arp_answered
     others = [plug for _, plug in state.on_switch(host.main.switch) if plug != host.main]
-    return any(IPv4Address(plug.address) in network for plug in (*others, *state.clients))
+    return any(ip_address(plug.address) in network for plug in (*others, *state.clients))
 
 
 def _of_the_vip(state: LabState, host: HostState, vip: Address) -> Cause:
-    network = IPv4Interface(f"{vip.address}/{vip.prefix}").network
+    network = ip_interface(f"{vip.address}/{vip.prefix}").network
     device = vip.interface
     effect = (
         f"On lo, every address of {network} becomes an address of {host.name} itself, so it ignores ARP "
@@ -81,13 +79,13 @@ def _of_the_vip(state: LabState, host: HostState, vip: Address) -> Cause:
         else f"{host.name} sends packets to {network} into {device}, not to the hosts that are there."
     )
     repair = [f"ip address del {vip.address}/{vip.prefix} dev {device}"]
-    if not any((one.address, one.prefix) == (state.vip, _HOST) for one in host.addresses):
+    if not any((one.address, one.prefix) == (state.vip, state.whole) for one in host.addresses):
         label = f" label {vip.label}" if vip.label.startswith(f"{device}:") else ""
-        repair.append(f"ip address add {vip.address}/{_HOST} dev {device}{label}")
+        repair.append(f"ip address add {vip.address}/{state.whole} dev {device}{label}")
     return Cause(
         "wrong_netmask",
         host.name,
-        f"it has {vip}; on a real server the VIP is an address without a network, /32",
+        f"it has {vip}; on a real server the VIP is an address without a network, /{state.whole}",
         effect,
         "\n".join([*repair, *planned_routes(host)]),
     )

@@ -1,4 +1,4 @@
-"""A lab with one fault after the other, and the doctor's findings: `... METHOD [ENGINE [FILE]]`.
+"""A lab with one fault after the other, and the doctor's findings: `... METHOD [ENGINE [FILE [FAMILY]]]`.
 
 Stdin: faults as lines of JSON (faults.py). For each: it is typed and the doctor asked; the repairs that it
 prints are carried out and it is asked again; everything is undone and it is asked again. Prints a line for
@@ -123,8 +123,8 @@ def recorded(state: LabState) -> str:
     return f'{{{rest},\n"hosts": [\n{hosts}\n]}}\n'
 
 
-def main(method: str, engine: str = "scapy", keep: str = "") -> int:
-    options = LabOptions(engine=engine, scheduler="rr")
+def main(method: str, engine: str = "scapy", keep: str = "", family: str = "4") -> int:
+    options = LabOptions(engine=engine, scheduler="rr", family=int(family))
     plan = plan_for(method, options)
     evidence = Evidence(plan.lab)
     faults: list[dict[str, Any]] = [json.loads(line) for line in sys.stdin if line.strip()]

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from ipaddress import IPv4Interface
 from typing import Any
 
-from doctor.queries import RESTART_DIRECTOR, start_director
+from doctor.queries import RESTART_DIRECTOR, start_director, start_tunnel
 from labs.network.addresses import mac_of
 from labs.network.topology import Interface, Node, Role
 from labs.plan import Plan
@@ -135,6 +135,7 @@ _TUNNEL = (
     '[ "$(readlink $p/ns/net)" = $here ] && ls -l $p/fd | grep -q /dev/net/tun && kill -{} ${{p#/proc/}}; '
     "done; true"
 )
+_START_TUNNEL = "; ".join(start_tunnel("tunl0")).replace("&;", "&")
 _HOLD = (
     "c1: setsid bash -c 'for i in {}; do exec {{fd}}<>/dev/tcp/<vip>/80; done; exec sleep 60.25' "
     "> /dev/null 2>&1 &"
@@ -306,6 +307,14 @@ KINDS: tuple[Kind, ...] = (
         "server",
         "frozen",
         Variant(_TUNNEL.format("STOP"), _TUNNEL.format("CONT"), "tun"),
+    ),
+    _extra(
+        "program of the tunnel killed",
+        "server",
+        "vip_missing",
+        Variant(
+            _TUNNEL.format("KILL"), f"[ -e /sys/class/net/tunl0 ] || {{ {_START_TUNNEL}; }}; {_SETUP}", "tun"
+        ),
     ),
     _kind(
         "director stopped",

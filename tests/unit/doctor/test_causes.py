@@ -743,6 +743,63 @@ HARMLESS: list[tuple[str, str, Callable[[LabState], LabState]]] = [
 ]
 
 
+VIP6, CLIENT6, RS1 = "2001:db8:cb00:71::1", "2001:db8:c633:64::101", "2001:db8:cb00:71::11"
+
+
+def holds(state: LabState, name: str, device: str, detection: str = "") -> LabState:
+    """A real server that has the VIP in IPv6 only there."""
+    others = (one for one in host(state, name).addresses if one.address != VIP6)
+    return on(state, name, addresses=(*others, Address(device, VIP6, 64, detection=detection)))
+
+
+def without_vip6(state: LabState, name: str) -> LabState:
+    return on(state, name, addresses=tuple(one for one in host(state, name).addresses if one.address != VIP6))
+
+
+IN_IPV6: list[tuple[str, str, Callable[[LabState], LabState]]] = [
+    ("dad_failed", "rs1", lambda s: holds(s, "rs1", "rs1-eth0", "dadfailed")),
+    ("dad_failed", "rs1", lambda s: holds(s, "rs1", "rs1-eth0", "tentative")),
+    ("arp_answered", "rs1", lambda s: holds(s, "rs1", "rs1-eth0")),
+    ("vip_missing", "rs1", lambda s: without_vip6(s, "rs1")),
+    ("no_gateway", "rs1", lambda s: next_hop(s, "rs1", CLIENT6)),
+    (
+        "port_filtered",
+        "rs1",
+        lambda s: on(s, "rs1", filters=(rule("input", "drop", HTTP_PORT, family="ip6"),)),
+    ),
+    (
+        "port_filtered",
+        "c1",
+        lambda s: on(s, "c1", filters=(rule("output", "drop", HTTP_PORT, family="inet"),)),
+    ),
+    ("router_forwarding", "r0", lambda s: setting(s, "r0", LAN__forwarding=0)),
+    ("http_error", "rs1", lambda s: answers(s, "rs1", FAILED, "HTTP/1.1 404 Not Found")),
+    ("quiesced", "d", lambda s: http(s, targets=(Target(RS1, 80, 0, "Route"),))),
+]
+
+
+@pytest.mark.parametrize(("cause", "place", "change"), IN_IPV6)
+def test_causes_in_ipv6(cause: str, place: str, change: Callable[[LabState], LabState]) -> None:
+    (found,) = diagnose(change(healthy("dr6")))
+    assert (found.cause, found.host) == (cause, place)
+    assert "net.ipv4" not in found.repair
+    assert "203.0.113" not in found.repair
+
+
+def test_a_healthy_lab_in_ipv6_has_no_cause() -> None:
+    state = healthy("dr6")
+    assert diagnose(state) == []
+    of_ipv4 = on(state, "rs1", filters=(rule("input", "drop", family="ip"),))
+    assert diagnose(of_ipv4) == []
+
+
+def test_a_link_that_was_down_needs_its_addresses_in_ipv6() -> None:
+    state = link(healthy("dr6"), "rs1", up=False)
+    left = tuple(one for one in host(state, "rs1").addresses if one.interface == "lo")
+    (found,) = diagnose(on(state, "rs1", addresses=left))
+    assert f"ip address add {RS1}/64 dev rs1-eth0 nodad" in found.repair
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_healthy_lab_has_no_cause(method: str) -> None:
     assert diagnose(healthy(method)) == []
@@ -765,7 +822,7 @@ def test_a_harmless_change_is_not_a_cause(method: str, change: Callable[[LabStat
 
 
 def test_every_cause_is_tested() -> None:
-    assert {one[0] for one in BROKEN} == set(CAUSES)
+    assert {one[0] for one in (*BROKEN, *IN_IPV6)} == set(CAUSES)
 
 
 def test_two_healthy_directors_have_no_cause() -> None:
@@ -825,7 +882,7 @@ def test_the_catalogue_of_faults_has_every_cause_and_more() -> None:
     assert {kind.cause for kind in KINDS} <= {*CAUSES, "", LOCATED}
     of_two_directors = set(FAULTS)
     untried = set(CAUSES) - {kind.cause for kind in KINDS} - of_two_directors
-    assert untried == {"direct_route"}  # a client on another network
+    assert untried == {"direct_route", "dad_failed"}  # a client on another network, and IPv6
     assert of_two_directors <= set(CAUSES)
 
 

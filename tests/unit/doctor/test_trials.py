@@ -219,12 +219,19 @@ def ip(protocol: int, source: str, dest: str, rest: bytes) -> bytes:
     return head + socket.inet_aton(source) + socket.inet_aton(dest) + rest
 
 
+def ip6(next_header: int, source: str, dest: str, rest: bytes) -> bytes:
+    ends = (socket.inet_pton(socket.AF_INET6, one) for one in (source, dest))
+    return struct.pack("!IHBB", 0x60000000, len(rest), next_header, 64) + b"".join(ends) + rest
+
+
 def tcp(source: int, dest: int, flags: int, data: bytes = b"") -> bytes:
     return struct.pack("!HHIIBBHHH", source, dest, 0, 0, 0x50, flags, 0, 0, 0) + data
 
 
 CLIENT, VIP, RIP = "198.51.100.101", "203.0.113.1", "192.0.2.2"
 SYN = ip(6, CLIENT, VIP, tcp(61007, 80, 0x02))
+CLIENT6, VIP6 = "2001:db8:1::65", "2001:db8:2::1"
+SYN6 = ip6(6, CLIENT6, VIP6, tcp(61007, 80, 0x02))
 
 
 @pytest.mark.parametrize(
@@ -252,6 +259,20 @@ SYN = ip(6, CLIENT, VIP, tcp(61007, 80, 0x02))
             ip(1, "203.0.113.2", CLIENT, b"\x03\x04" + bytes(6) + SYN),
             "ICMP fragmentation needed 203.0.113.2 > 198.51.100.101 in on d-eth0",
         ),
+        (SYN6, "SYN [2001:db8:1::65]:61007 > [2001:db8:2::1]:80 in on d-eth0"),
+        (
+            ip6(6, CLIENT6, VIP6, tcp(61007, 80, 0x18, b"GET")),
+            "data [2001:db8:1::65]:61007 > [2001:db8:2::1]:80 in on d-eth0",
+        ),
+        (
+            ip6(41, "2001:db8:2::2", "2001:db8:3::2", SYN6),
+            "SYN [2001:db8:1::65]:61007 > [2001:db8:2::1]:80 inside a packet to 2001:db8:3::2 in on d-eth0",
+        ),
+        (
+            ip6(58, "2001:db8:2::2", CLIENT6, b"\x02\x00" + bytes(6) + SYN6),
+            "ICMP packet too big 2001:db8:2::2 > 2001:db8:1::65 in on d-eth0",
+        ),
+        (ip6(58, CLIENT6, VIP6, b"\x87\x00" + bytes(6)), None),
         (ip(6, CLIENT, VIP, tcp(40001, 80, 0x02)), None),
         (ip(1, CLIENT, VIP, b"\x08\x00" + bytes(6)), None),
         (b"\x60" + bytes(50), None),
@@ -274,7 +295,7 @@ def run(program: bytes, packet: bytes) -> bool:
         if operation == sightings._RET:
             return bool(k)
         if k == sightings._PROTOCOL:
-            a = sightings._ETH_P_IP
+            a = sightings._ETH_P_IPV6 if packet[0] >> 4 == 6 else sightings._ETH_P_IP
         elif operation == sightings._LDB:
             a = packet[k]
         elif operation == sightings._LDX_IHL:
@@ -297,6 +318,13 @@ def run(program: bytes, packet: bytes) -> bool:
         (ip(4, "203.0.113.2", RIP, SYN), True),
         (ip(4, "203.0.113.2", RIP, ip(6, VIP, CLIENT, tcp(80, PORTS[0], 2))), True),
         (ip(1, CLIENT, VIP, b"\x03\x01"), True),
+        (SYN6, True),
+        (ip6(6, VIP6, CLIENT6, tcp(80, PORTS[-1], 0x12)), True),
+        (ip6(41, VIP6, CLIENT6, SYN6), True),
+        (ip6(41, VIP6, CLIENT6, ip6(6, VIP6, CLIENT6, tcp(80, PORTS[0], 2))), True),
+        (ip6(58, CLIENT6, VIP6, b"\x02\x00"), True),
+        (ip6(6, VIP6, CLIENT6, tcp(PORTS.start - 1, PORTS.stop, 0x02)), False),
+        (ip6(17, CLIENT6, VIP6, tcp(61007, 53, 2)), False),
         (ip(6, CLIENT, VIP, tcp(PORTS.start - 1, PORTS.stop, 0x02)), False),
         (ip(4, "203.0.113.2", RIP, ip(6, VIP, CLIENT, tcp(40001, 80, 2))), False),
         (ip(17, CLIENT, VIP, tcp(61007, 53, 2)), False),
