@@ -52,6 +52,7 @@ def test_after_a_request_without_an_answer_the_rest_are_sent_at_once(
                     connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nrs%d\n" % number)
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(60)  # a client that never connects is a failure, not an endless wait
         server = threading.Thread(target=serve)
         server.start()
         names = client(tmp_path, here, f"127.0.0.1:{listening.getsockname()[1]}").names(count)
