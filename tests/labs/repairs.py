@@ -261,8 +261,15 @@ _ALONE = {
 }
 _NOT_ONE_OWNER = ("one_owner",)
 _WRONG_ID, _RIGHT_ID = "id 15", "id 51"
-_BACKUP = "ipvsadm --stop-daemon backup; ipvsadm --start-daemon backup --mcast-interface"
-_OTHER_ID = {"d2": f"{_BACKUP} d2-eth1 --syncid 15"}
+
+
+def _backup(interface: str, syncid: int) -> dict[str, str]:
+    """Another backup daemon on d2; lvs-vrrp starts its own again within a second, perhaps in between."""
+    start = f"ipvsadm --start-daemon backup --mcast-interface {interface} --syncid {syncid}"
+    return {"d2": f"until ipvsadm --stop-daemon backup; {start}; do sleep 0.1; done"}
+
+
+_OTHER_ID = _backup("d2-eth1", 15)
 _UNTOLD = ("standby_knows",)
 _INHIBIT = "sed -i 's/lvs_method DR/lvs_method DR\\n    inhibit_on_failure/' " + _CONF
 _HEARS = "sysctl -qw net.ipv4.conf.r0-eth1.drop_gratuitous_arp={}"
@@ -308,10 +315,10 @@ TRIES: dict[str, tuple[Try, ...]] = {
         ),
         Try("the router asks again", ASKS, {}, _NOT_ONE_OWNER),
         Try(
-            "the address taken away",
-            {"d2": "ip addr del {vip}/32 dev d2-eth0"},
-            {"d2": "ip addr add {vip}/32 dev d2-eth0"},
-            ("takes_over",),
+            "a static entry on the router",
+            {"r0": "ip neigh replace {vip} lladdr 02:00:cb:00:71:02 dev r0-eth1 nud permanent"},
+            ASKS,
+            _NOT_ONE_OWNER,
         ),
     ),
     "e26": (
@@ -320,15 +327,15 @@ TRIES: dict[str, tuple[Try, ...]] = {
             taking_over("d2", f"sed -i 's/{_WRONG_ID}/{_RIGHT_ID}/' {_CONF}"),
             taking_over("d2", f"sed -i 's/{_RIGHT_ID}/{_WRONG_ID}/' {_CONF}"),
         ),
-        Try("by hand", {"d2": f"{_BACKUP} d2-eth1 --syncid 51"}, _OTHER_ID),
-        Try("every number", {"d2": f"{_BACKUP} d2-eth1 --syncid 0"}, _OTHER_ID),
+        Try("by hand", _backup("d2-eth1", 51), _OTHER_ID),
+        Try("every number", _backup("d2-eth1", 0), _OTHER_ID),
         Try(
             "the file alone",
             {"d2": f"sed -i 's/{_WRONG_ID}/{_RIGHT_ID}/' {_CONF}"},
             {"d2": f"sed -i 's/{_RIGHT_ID}/{_WRONG_ID}/' {_CONF}"},
             _UNTOLD,
         ),
-        Try("on the other network", {"d2": f"{_BACKUP} d2-eth0 --syncid 51"}, _OTHER_ID, _UNTOLD),
+        Try("on the other network", _backup("d2-eth0", 51), _OTHER_ID, _UNTOLD),
         Try(
             "a master as well",
             {"d2": "ipvsadm --start-daemon master --mcast-interface d2-eth1 --syncid 51"},
