@@ -549,7 +549,7 @@ FAILURES: dict[str, tuple[Callable[[Path, Path], Daemon], str]] = {
     ),
     "a device that exists": (
         lambda log, _: daemon("tunl0", log, device="lo"),
-        "The TUN device lo can't be made",
+        "The TUN device lo can't be created",
     ),
 }
 
