@@ -55,7 +55,7 @@ class Network:
         self._add_switches()
         with _few_descriptors():
             self._add_hosts()
-        self.mininet.addController(_controller())
+        self.mininet.addController(remote_controller())
         self.mininet.build()
         controller_listens()
         self.mininet.start()
@@ -135,7 +135,8 @@ def _switch() -> Any:
     return OurSwitch
 
 
-def _controller() -> Any:
+def remote_controller() -> Any:
+    """Mininet's own would try the port by telnet, and fail where OpenFlow's bytes are no text."""
     from mininet.node import RemoteController
 
     class OurController(RemoteController):  # type: ignore[misc]

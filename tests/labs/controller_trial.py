@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from labs.controller.controller_client import ControllerClient, PortCounters
 from labs.errors import BuildFailed
-from labs.network.emulation import OpenVSwitch
+from labs.network.emulation import OpenVSwitch, remote_controller
 from labs.network.sandbox import run_in_sandbox
 from labs.wait import patient, wait_for
 
@@ -88,7 +88,7 @@ def inside(name: str, folder: Path) -> int:
 def network() -> Any:
     from mininet.log import setLogLevel
     from mininet.net import Mininet
-    from mininet.node import OVSSwitch, RemoteController
+    from mininet.node import OVSSwitch
 
     setLogLevel("error")
     net = Mininet(controller=None, build=False)
@@ -97,7 +97,7 @@ def network() -> Any:
     for i, switch in enumerate(("s1", "s1", "s2", "s2"), 1):
         net.addLink(net.addHost(f"h{i}", ip=f"10.0.0.{i}/24", mac=f"02:00:00:00:00:0{i}"), net.get(switch))
     net.addLink(net.get("s1"), net.get("s2"))
-    net.addController("c0", RemoteController, ip="127.0.0.1", port=6653)
+    net.addController(remote_controller())
     net.build()
     net.start()
     for host in net.hosts:
