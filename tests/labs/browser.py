@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = "chromium"
 _PACKAGES = ("playwright", "axe_playwright_python")
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/\S+")
+serving: dict[str, subprocess.Popen[bytes]] = {}  # by the address of the page
 _TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -72,6 +73,7 @@ def served(*arguments: str, runs: Path, log: Path) -> Iterator[str]:
 
         found = poll_until(address, bool, 120)
         assert found, log.read_text()
+        serving[found] = process
         yield found
     finally:
         assert process.stdin

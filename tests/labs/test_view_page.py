@@ -340,6 +340,9 @@ def test_markup_in_names_and_payloads_is_shown_and_never_run(chromium: Any, addr
                      repair: text},
                     {id: id + 3, t, kind: "scheduler", service: text, name: text, connection: key,
                      chosen: text, sentences: [text], picture: {kind: "turns", turns: [text], at: 0}},
+                    {id: id + 4, t, kind: "missed", count: 1, why: text},
+                    {id: id + 5, t, kind: "missed", count: 7, why: text, what: "packets"},
+                    {id: id + 6, t, kind: "missed", count: 3, why: text, what: "connections"},
                 ]);
                 page.player.choose(key);
                 page.player.setTime(t);
@@ -350,6 +353,8 @@ def test_markup_in_names_and_payloads_is_shown_and_never_run(chromium: Any, addr
             press(page, str(number))
             assert page.locator("img, b").count() == 0
         assert MARKUP in page.locator("#panel-events .finding h3").text_content()
+        assert page.locator("#incomplete").text_content() == f"{MARKUP}."
+        assert "not shown: 7 packets and the events of 3 connections" in page.locator("#of").inner_text()
         assert not page.evaluate("window.broken")
 
 
@@ -457,6 +462,21 @@ def test_the_wall_has_a_tile_and_the_doctor_s_findings_for_the_teacher(exercise:
     assert len(found) == 1
     assert re.match(r"rs\d: ", found[0])
     assert browser.violations(wall) == []
+
+
+def test_a_page_left_open_says_that_its_lab_was_killed(exercise: tuple[Any, Any]) -> None:
+    """The last test of this lab."""
+    page, _ = exercise
+    address = page.url.partition("#")[0]
+    browser.serving[address].kill()
+    wait(page, "page.lost", "the end of the stream")
+    settled(page)
+    assert page.locator("#mode").inner_text() == "connection lost"
+    assert "the lab has ended" in page.locator("#trouble").inner_text()
+    press(page, "1", "Home")
+    assert page.locator("#network .host").count() > 4  # what had arrived can still be looked at
+    page.goto("about:blank")  # it would try again for ever
+    page.problems.clear()
 
 
 @in_one_lab

@@ -55,7 +55,7 @@ export function layOut(run, { open, pinned, lines }) {
     });
   }
   for (const box of boxes) spread([...stubs.values()].filter((stub) => stub.box === box));
-  const rightmost = Math.max(...[...bars.values()].map((bar) => bar.x + LABEL / 2)); // two directors share one
+  const rightmost = Math.max(0, ...[...bars.values()].map((bar) => bar.x + LABEL / 2)); // two directors share one
   const width = Math.max(MARGIN * 2 + columns.length * WIDTH + (columns.length - 1) * gap, rightmost);
   return { boxes, bars, stubs, boxOf, width, height };
 }

@@ -28,8 +28,10 @@ class Page {
     this.before = 0;
     this.addressed = 0;
     this.drawn = -Infinity;
+    this.lost = false; // the connection to the server
     this.fresh = true; // nobody has chosen an instant yet
     this.heading(run);
+    this.incomplete();
     this.network = new Network(find("network"), this.player, { openHost: (host) => this.openHost(host) });
     const panel = (name) => find(`panel-${name}`);
     this.walk = new Walk(panel("packet"), this.player);
@@ -62,10 +64,16 @@ class Page {
     setText(find("title"), title);
     const exercise = run.exercise ? `, exercise ${run.exercise}` : "";
     setText(find("about"), `${run.name}${exercise}, engine ${run.engine}, scheduler ${run.scheduler}`);
-    setText(find("incomplete"), run.incomplete || "");
-    find("incomplete").hidden = !run.incomplete;
     setText(find("hidden"), run.hidden || "");
     find("hidden").hidden = !run.hidden;
+  }
+
+  incomplete() {
+    const { document: run, troubles } = this.store;
+    const text = [run.incomplete, ...troubles.map((one) => `${one}.`)].filter(Boolean).join(" ");
+    if (find("incomplete").textContent === text) return;
+    setText(find("incomplete"), text);
+    find("incomplete").hidden = !text;
   }
 
   // ---- items and frames ----
@@ -80,6 +88,7 @@ class Page {
 
   arrived(items) {
     this.store.add(items);
+    this.incomplete();
     if (this.fresh && !this.store.document.live && !this.player.connection) {
       const first = this.store.ended || this.store.events.length > 20 ? firstToShow(this.store) : null;
       if (first) this.player.choose(first.key);
@@ -201,8 +210,8 @@ class Page {
     const playing = player.playing;
     setText(find("play"), playing ? "❚❚ Pause" : "▶ Play");
     const live = store.document.live && !store.ended;
-    setText(find("mode"), player.following ? "● live" : live ? `paused, ${freshness(store, player)}` : store.document.live ? "ended" : "replay");
-    find("mode").className = player.following ? "mode live" : "mode";
+    setText(find("mode"), this.lost ? "connection lost" : player.following ? "● live" : live ? `paused, ${freshness(store, player)}` : store.document.live ? "ended" : "replay");
+    find("mode").className = player.following && !this.lost ? "mode live" : "mode";
     find("live").hidden = !store.document.live || player.following;
     if (store.version !== this.binned) this.histogram();
   }
@@ -340,6 +349,9 @@ async function begin() {
   const trouble = (text) => {
     find("trouble").hidden = !text;
     setText(find("trouble"), text || "");
+    if (!page) return;
+    page.lost = Boolean(text);
+    page.plan();
   };
   try {
     const run = await openRun(take, trouble);

@@ -26,6 +26,8 @@ export class Network {
 
   update() {
     const { player, store } = this;
+    this.element.hidden = !store.hosts.size; // of a run that lacks their description
+    if (this.element.hidden) return;
     const pinned = player.connection && player.connection.server ? store.serverName(player.connection.server) : null;
     const knowing = [...store.neighbours.keys()].filter((host) => this.#vipEntry(host, Infinity));
     const key = JSON.stringify([[...this.open], store.hosts.size > 12 ? pinned : null, knowing]);
@@ -96,7 +98,7 @@ export class Network {
     if (store.prefix) cables.append(draw("text", { class: "folded", x: 14, y: 20 }, `… is ${store.prefix}`));
     this.loadLayer = draw("g", { "aria-hidden": "true" });
     svg.append(cables, this.wayLayer, this.loadLayer);
-    for (const box of layout.boxes) svg.append(box.host ? this.#host(box, knowing) : this.#group(box));
+    for (const box of [...layout.boxes].sort((a, b) => a.x - b.x || a.y - b.y)) svg.append(box.host ? this.#host(box, knowing) : this.#group(box));
     svg.append(this.dotLayer, this.markerLayer);
     svg.style.maxHeight = `max(56vh, ${Math.round(layout.height * LEAST_SCALE)}px)`; // taller pictures scroll
     this.element.replaceChildren(svg);
@@ -426,6 +428,8 @@ export class Network {
 
   #reveal(marker) {
     const frame = this.element;
+    const across = marker.getBoundingClientRect().left - frame.getBoundingClientRect().left;
+    if (frame.scrollWidth > frame.clientWidth + 1 && (across < 20 || across > frame.clientWidth - 80)) frame.scrollLeft += across - frame.clientWidth / 2;
     if (frame.scrollHeight <= frame.clientHeight + 1) return;
     const offset = marker.getBoundingClientRect().top - frame.getBoundingClientRect().top;
     if (offset < 20 || offset > frame.clientHeight - 40) frame.scrollTop += offset - frame.clientHeight / 2;

@@ -61,7 +61,7 @@ function listen(take, say) {
       }
     };
     stream.onerror = () => {
-      say("Connection lost; trying again. What is shown is what had arrived.");
+      say("The connection is lost: the lab has ended, or the network is interrupted. What is shown is what had arrived; trying again.");
       if (stream.readyState !== EventSource.CLOSED) return; // it reconnects by itself
       setTimeout(connect, 2000);
     };

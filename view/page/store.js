@@ -9,6 +9,7 @@ export class Store {
     this.begin = 0; // seconds: the times of the first item and of the latest
     this.end = 0;
     this.ended = false;
+    this.troubles = []; // sentences about what could not be read
     this.missed = 0; // packets that were not shown
     this.missedConnections = 0; // whose events were not shown
     this.connections = new Map(); // key -> Connection
@@ -53,8 +54,9 @@ export class Store {
       return;
     }
     if (item.kind === "missed") {
-      if (item.what === "connections") this.missedConnections += item.count;
-      else this.missed += item.count;
+      if (item.what === "packets") this.missed += item.count;
+      else if (item.what === "connections") this.missedConnections += item.count;
+      else this.troubles.push(`${item.why}${item.count > 1 ? ` (${item.count})` : ""}`);
       return;
     }
     if (item.t > this.end) this.end = item.t;

@@ -239,7 +239,7 @@ export class Walk {
     const plain = !one.served;
     row.classList.toggle("later", one.first > player.t);
     row.append(
-      make("div", null, plain ? one.key : make("span", { class: "mono" }, store.fold(one.client)), make("span", { class: "right" }, name ? `▸ ${name}` : "")),
+      make("div", null, plain ? store.fold(one.key) : make("span", { class: "mono" }, store.fold(one.client)), make("span", { class: "right" }, name ? `▸ ${name}` : "")),
       make("div", { class: "small" }, plain ? seconds(one.first) : `${seconds(one.first)}  to ${store.fold(one.virtual)}`,
         make("span", { class: "right" }, one.first > player.t ? "not yet" : state || `${one.packets} seen`)),
     );
