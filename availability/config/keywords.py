@@ -55,7 +55,10 @@ _NOTIFIED = """
     notify                       script             run on every change, with type, name, state and priority
 """
 _TRACKING = """
-    track_interface              list               further interfaces whose failure is a fault
+    track_interface              list               further interfaces: NAME [weight NUMBER [reverse]];
+                                                    without a weight, a failure is a fault
+    track_script                 list               scripts: NAME [weight NUMBER [reverse]] (the weight
+                                                    in vrrp_script)
 """
 
 _BLOCKS = {
@@ -66,6 +69,7 @@ _BLOCKS = {
                                                     ADDRESS[-ADDRESS|/BITS] PORT and fwmark MARK
     vrrp_instance                block              a virtual router
     vrrp_sync_group              block              virtual routers that change state together
+    vrrp_script                  block              a program that is run again and again, for track_script
     """,
     "global_defs": """
     router_id                    text               the director's name, in mail
@@ -212,6 +216,20 @@ _BLOCKS = {
     """,
     "vrrp_sync_group": _NOTIFIED + """
     group                        list               the instances
+    track_interface              list               as in vrrp_instance, for all of them, without a weight
+    track_script                 list               as in vrrp_instance, for all of them, of weight 0
+    """,
+    "vrrp_script": """
+    script                       text               the program and its arguments, in quotation marks;
+                                                    exit code 0 is success
+    interval                     number 1..4294     seconds from one start to the next (1)
+    timeout                      number 1..4294     seconds after which it has failed (interval)
+    weight                       weight             NUMBER [reverse]: with 0 a failure is a fault, any
+                                                    other number changes the priority (0)
+    fall                         number 1..         failures in a row until it is down (1)
+    rise                         number 1..         successes in a row until it is up (1)
+    user                         user               who runs it
+    init_fail                    flag               it is down until it has succeeded
     """,
 }  # fmt: skip
 
@@ -223,7 +241,7 @@ _SNMP = "there is no SNMP and no D-Bus"
 _FIFO = "changes of state are events (--events) instead of lines in a FIFO"
 _FIREWALL = "no firewall rules are made"
 _STATIC = "addresses, routes and rules are left to the system"
-_TRACKED = "scripts, files, processes and BFD are not tracked"
+_TRACKED = "files, processes and BFD are not tracked"
 _UNICAST = "advertisements are sent by multicast only"
 _UNSPACED = "gratuitous ARP is not spaced out (and 0, as in older samples, is refused by keepalived 2.2.7)"
 _TUNNELS = "only IPIP tunnels are supported"
@@ -233,7 +251,7 @@ REFUSED = {
         _NAMESPACE: "net_namespace net_namespace_ipvs namespace_with_ipsets",
         _ONE_PROCESS: "instance use_pid_dir child_wait_time",
         _STATIC: "static_ipaddress static_routes static_rules track_group",
-        _TRACKED: "vrrp_script track_file vrrp_track_file vrrp_track_process bfd_instance",
+        _TRACKED: "track_file vrrp_track_file vrrp_track_process bfd_instance",
         "interfaces are watched by netlink": "linkbeat_use_polling linkbeat_interfaces "
         "interface_up_down_delays",
         "gratuitous ARP is not spaced out": "garp_group",
@@ -282,7 +300,7 @@ REFUSED = {
     "vrrp_instance": {
         _UNICAST: "unicast_peer unicast_src_ip unicast_ttl unicast_fault_no_peer check_unicast_src "
         "old_unicast_checksum",
-        _TRACKED: "track_script track_file track_process track_bfd track_src_ip",
+        _TRACKED: "track_file track_process track_bfd track_src_ip",
         _STATIC: "virtual_routes virtual_rules promote_secondaries vrf linkbeat_use_polling",
         _BUFFERS: "kernel_rx_buf_size",
         _FIREWALL: "accept no_accept",
@@ -295,8 +313,8 @@ REFUSED = {
         "it has keepalived drop packets for the VIP, unless the priority is 255": "strict_mode",
     },
     "vrrp_sync_group": {
-        _TRACKED: "track_interface track_script track_file track_process track_bfd global_tracking "
-        "sync_group_tracking_weight",
+        _TRACKED: "track_file track_process track_bfd",
+        "in a sync group, weights are not supported": "sync_group_tracking_weight global_tracking",
         _FIFO: "notify_priority_changes",
         "mail is about real servers only": "smtp_alert",
     },

@@ -182,7 +182,7 @@ def build(whole: Block) -> Configuration:
         timeouts=_timeouts(settings),
         flush=settings.get("lvs_flush", False),
         settings=settings,
-        vrrp=tuple(whole.all("vrrp_instance", "vrrp_sync_group")),
+        vrrp=tuple(whole.all("vrrp_instance", "vrrp_sync_group", "vrrp_script")),
     )
 
 

@@ -18,6 +18,7 @@ from director.formats import parse_number
 _TRUE, _FALSE = ("on", "true", "yes"), ("off", "false", "no")
 _MOST = {"number": 2**31 - 1, "seconds": 4_294_967}
 _LEAST_SECONDS = 0.000001
+_HEAVIEST = 253  # between the lowest priority, 1, and the highest, 254
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,14 @@ class Script:
 
     def __str__(self) -> str:
         return shlex.join(self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What a tracked script or interface does to a priority; `reverse` turns its sign round."""
+
+    value: int = 0
+    reverse: bool = False
 
 
 @dataclass(slots=True)
@@ -233,6 +242,7 @@ _FORMS: dict[str, Callable[[Keyword, Statement], Any]] = {
     "mask": _mask,
     "user": _user,
     "script": _script,
+    "weight": lambda _keyword, statement: weight(statement.words[1:]),
 }
 
 
@@ -270,6 +280,16 @@ def port(word: str) -> int:
     if not 1 <= (number := parse_number(word, 5)) <= 65535:
         raise ValueError(f"expected a port from 1 to 65535, got {word!r:.60}")
     return number
+
+
+def weight(words: list[str]) -> Weight:
+    """NUMBER [reverse]. Raises ValueError."""
+    number = words[0] if words else ""
+    if parse_number(number.removeprefix("-"), 3) < 0 or abs(int(number)) > _HEAVIEST:
+        raise ValueError(f"expected a weight from -{_HEAVIEST} to {_HEAVIEST}, got {number!r:.60}")
+    if words[1:] not in ([], ["reverse"]):
+        raise ValueError(f"expected reverse or nothing after the weight, got {words[1]!r:.60}")
+    return Weight(int(number), len(words) > 1)
 
 
 def command(text: str) -> tuple[str, ...]:

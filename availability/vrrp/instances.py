@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from availability.config import values
 from availability.config.model import Configuration
 from availability.config.text import Statement
 from availability.config.values import Block, Script
+from availability.vrrp import tracking
 from availability.vrrp.router import Settings
+from availability.vrrp.tracking import Tracked, VrrpScript
 from director.formats import parse_number
 
 MAX_ADDRESSES = 255  # the packet has one byte for their number
@@ -33,7 +36,7 @@ class Instance:
 
     settings: Settings
     addresses: tuple[Address, ...]
-    watched: tuple[str, ...]  # interfaces whose failure is its own
+    tracked: tuple[Tracked, ...]  # its own interface first
     scripts: dict[str, Script] = field(default_factory=dict)
 
 
@@ -43,13 +46,15 @@ class Group:
 
     name: str
     members: tuple[str, ...]
+    tracked: tuple[Tracked, ...] = ()  # its members have it, too
     scripts: dict[str, Script] = field(default_factory=dict)
 
 
 def read(configuration: Configuration) -> tuple[list[Instance], list[Group]]:
     """Raises ConfigError."""
     blocks = [block for block in configuration.vrrp if block.keyword == "vrrp_instance"]
-    instances = [_instance(block, configuration.settings) for block in blocks]
+    programs = tracking.read_scripts(block for block in configuration.vrrp if block.keyword == "vrrp_script")
+    instances = [_instance(block, configuration.settings, programs) for block in blocks]
     seen = set[tuple[str, object]]()
     for block, instance in zip(blocks, instances, strict=True):
         keys = {("name", instance.settings.name), (instance.settings.interface, instance.settings.vrid)}
@@ -58,26 +63,39 @@ def read(configuration: Configuration) -> tuple[list[Instance], list[Group]]:
                 "there is another vrrp_instance with this name, or this interface and router id."
             )
         seen |= keys
-    names = {instance.settings.name for instance in instances}
-    groups = [_group(block, names) for block in configuration.vrrp if block.keyword == "vrrp_sync_group"]
-    return instances, groups
+    by_name = {instance.settings.name: instance for instance in instances}
+    groups = list[Group]()
+    for block in (block for block in configuration.vrrp if block.keyword == "vrrp_sync_group"):
+        group = _group(block, by_name.keys(), programs)
+        for name in group.members:
+            member = by_name[name]
+            weighty = next((one for one in (*group.tracked, *member.tracked) if one.weight.value), None)
+            if weighty:
+                raise block.error(
+                    f"vrrp_sync_group: {weighty} has a weight, but {name} changes state with the group: "
+                    "give it weight 0."
+                )
+            more = tuple(one for one in group.tracked if one not in member.tracked)
+            by_name[name] = replace(member, tracked=(*member.tracked, *more))
+        groups.append(group)
+    return list(by_name.values()), groups
 
 
-def _group(block: Block, names: set[str]) -> Group:
+def _group(block: Block, names: Set[str], programs: Mapping[str, VrrpScript]) -> Group:
     members = [word for inner in block.all("group") for line in inner.lines for word in line.words]
     unknown = next((name for name in members if name not in names), None)
     if unknown is not None or not members or len(block.words) != 1:
         raise block.error(
             f"vrrp_sync_group: expected a name and instances of this file, got {unknown!r:.60}."
         )
-    return Group(block.words[0], tuple(members), _scripts(block))
+    return Group(block.words[0], tuple(members), tracking.read_tracked(block, programs), _scripts(block))
 
 
 def _scripts(block: Block) -> dict[str, Script]:
     return {name: block.values[name] for name in _SCRIPTS if name in block.values}
 
 
-def _instance(block: Block, globals_: Block) -> Instance:
+def _instance(block: Block, globals_: Block, programs: Mapping[str, VrrpScript]) -> Instance:
     def setting(keyword: str, default: Any) -> Any:
         """The instance's own, or that of global_defs."""
         return block.get(keyword, globals_.get(f"vrrp_{keyword}", default))
@@ -115,9 +133,6 @@ def _instance(block: Block, globals_: Block) -> Instance:
     if source and (":" in source) is not is_ipv6:
         raise block.error("mcast_src_ip is of another family than the addresses.", "mcast_src_ip")
     group = globals_.get("vrrp_mcast_group6" if is_ipv6 else "vrrp_mcast_group4", GROUPS[is_ipv6])
-    tracked = [line.words for inner in block.all("track_interface") for line in inner.lines]
-    if any(len(words) > 1 for words in tracked):
-        raise block.error("track_interface with a weight is not supported here: a failure is always a fault.")
     again, times = globals_.get("vrrp_garp_master_delay", 5.0), globals_.get("vrrp_garp_master_repeat", 5)
     settings = Settings(
         name=block.words[0],
@@ -142,9 +157,9 @@ def _instance(block: Block, globals_: Block) -> Instance:
         refresh=setting("garp_master_refresh", 0.0),
         refresh_times=setting("garp_master_refresh_repeat", 1),
     )
-    own = [] if block.get("dont_track_primary") else [interface]
-    watched = (*own, *(words[0] for words in tracked))
-    return Instance(settings, (*addresses, *excluded), watched, _scripts(block))
+    own = [] if block.get("dont_track_primary") else [Tracked("interface", interface)]
+    tracked = (*own, *tracking.read_tracked(block, programs))
+    return Instance(settings, (*addresses, *excluded), tracked, _scripts(block))
 
 
 def _password(block: Block, version: int) -> str | None:

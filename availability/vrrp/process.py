@@ -20,11 +20,12 @@ from availability.config import ConfigError, model
 from availability.config.model import Configuration
 from availability.config.values import Script
 from availability.monitor import programs
-from availability.vrrp import advertisements, instances, sync_follower
+from availability.vrrp import advertisements, instances, sync_follower, tracking
 from availability.vrrp.instances import Group, Instance
 from availability.vrrp.router import RESIGN, Action, Router, State
 from availability.vrrp.sockets import Sockets
 from availability.vrrp.sync_follower import Follower, SyncDaemon
+from availability.vrrp.tracking import ScriptState, Tracked
 from director import launcher
 from director.control import SOCKET, SOCKET_VARIABLE
 from director.core.events import Event
@@ -45,13 +46,15 @@ class VirtualRouter:
         self.machine = Router(instance.settings, self.sockets.address)
         self.timer: asyncio.TimerHandle | None = None
         self.complained = ""
+        self.why = ""  # what is tracked and has made the router fail, or changed its priority
 
     @property
     def name(self) -> str:
         return self.instance.settings.name
 
-    def works(self) -> bool:
-        return all(vip.is_running(interface) for interface in self.instance.watched)
+    @property
+    def tracked(self) -> tuple[Tracked, ...]:
+        return self.instance.tracked
 
 
 class Vrrp:
@@ -72,6 +75,8 @@ class Vrrp:
         self._events = events
         self._clock = seconds_since_the_epoch()
         self._routers = [VirtualRouter(instance) for instance in found]
+        self._tracked = {one for instance in found for one in instance.tracked}
+        self._scripts = {one.name: ScriptState(one.script) for one in self._tracked if one.script}
         self._tasks = set[asyncio.Task[str]]()
 
     async def run(self) -> None:
@@ -87,6 +92,7 @@ class Vrrp:
         say(f"Running: {', '.join(router.name for router in self._routers)}.")
         self._follower = Follower(self._daemon, self._socket, say) if self._daemon else None
         tasks = [loop.create_task(self._look())]
+        watching = [loop.create_task(self._watch(script)) for script in self._scripts.values()]
         if self._follower:
             tasks.append(loop.create_task(self._follower.run()))
         await ended.wait()
@@ -94,6 +100,9 @@ class Vrrp:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._stop()
+        for task in watching:  # only now: a program that does not end at once must not keep the VIP here
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
         if self._follower:
             await self._follower.stop()
         if self._tasks:
@@ -112,20 +121,57 @@ class Vrrp:
     # ---- what happens ----
 
     async def _look(self) -> None:
-        """Notice interfaces that fail and come back. A group works if all of its members do."""
+        """Notice what fails and comes back. A group works if all of its members do."""
         while True:
-            works = {router.name: router.works() for router in self._routers}
+            state = self._state()
+            failing = {router.name: tracking.failures(router.tracked, state) for router in self._routers}
             for router in self._routers:
                 together = [
                     name for group in self._groups if router.name in group.members for name in group.members
                 ]
-                good = all(works[name] for name in together or [router.name])
-                before = router.machine.state
-                if good and before is State.FAULT:
-                    self._change(router, router.machine.start(self._loop.time()), before, new=True)
-                elif not good and before is not State.FAULT:
-                    self._change(router, router.machine.fail(), before)
+                why = [one for name in dict.fromkeys(together or [router.name]) for one in failing[name]]
+                self._compare(router, why, state)
             await asyncio.sleep(LOOK)
+
+    def _state(self) -> tracking.State:
+        return {
+            (one.kind, one.name): self._scripts[one.name].is_up if one.script else vip.is_running(one.name)
+            for one in self._tracked
+        }
+
+    def _compare(self, router: VirtualRouter, failing: list[str], state: tracking.State) -> None:
+        """Take over what is tracked: a new priority, a fault, or the end of one."""
+        machine, before = router.machine, router.machine.state
+        priority = tracking.priority(router.instance.settings.priority, router.tracked, state)
+        changed = priority != machine.priority
+        if changed:
+            machine.set_priority(priority)
+            self._set_timer(router)
+        router.why = "; ".join(failing or tracking.reasons(router.tracked, state))
+        if not failing and before is State.FAULT:
+            self._change(router, machine.start(self._loop.time()), before, new=True)
+        elif failing and before is not State.FAULT:
+            self._change(router, machine.fail(), before)
+        elif changed and before is not State.FAULT:
+            say(f"{router.name} has priority {priority}{f' ({router.why})' if router.why else ''}.")
+            self._event(router)
+
+    async def _watch(self, script: ScriptState) -> None:
+        """Run a vrrp_script again and again; `_look` sees what becomes of it."""
+        settings = script.settings
+        due = self._loop.time()
+        while True:
+            try:
+                code, output = await programs.run(settings.script, self._configuration, settings.timeout)
+                why = f"exit code {code}{f', {output}' if output else ''}" if code else ""
+            except asyncio.TimeoutError:
+                why = f"it took more than {settings.timeout} s"
+            except OSError as error:
+                why = f"it can't be started: {error.strerror}"
+            if script.finish(not why):
+                say(f"Script {settings.name} is {f'down ({why})' if why else 'up'}.")
+            due = max(due + settings.interval, self._loop.time())
+            await asyncio.sleep(due - self._loop.time())
 
     def _receive(self, router: VirtualRouter) -> None:
         try:
@@ -181,7 +227,7 @@ class Vrrp:
         }
         for action in actions:
             if action is Action.ADVERTISE:
-                self._try(router, lambda: router.sockets.advertise(settings.priority))
+                self._try(router, lambda: router.sockets.advertise(router.machine.priority))
             elif action is Action.RESIGN:
                 self._try(router, lambda: router.sockets.advertise(RESIGN))
             elif action in times:
@@ -202,13 +248,12 @@ class Vrrp:
                 say(f"{router.name}: {error.strerror or error}.")
 
     def _report(self, router: VirtualRouter) -> None:
-        state, priority = router.machine.state, router.instance.settings.priority
-        say(f"{router.name} is {state.value}.")
+        state, priority = router.machine.state, router.machine.priority
+        why = f" ({router.why})" if state is State.FAULT and router.why else ""
+        say(f"{router.name} is {state.value}{why}.")
         if self._follower:
             self._follower.follow(router.name, state is State.MASTER)
-        if self._events:
-            data = {"instance": router.name, "state": state.value, "priority": priority}
-            self._events.write(Event("vrrp", self._clock(), data))
+        self._event(router)
         notified = [("INSTANCE", router.name, router.instance.scripts)]
         for group in self._groups:
             members = [other for other in self._routers if other.name in group.members]
@@ -217,6 +262,13 @@ class Vrrp:
         for kind, name, scripts in notified:
             self._run_script(scripts.get(_NOTIFY[state]), ())
             self._run_script(scripts.get("notify"), (kind, name, state.value, str(priority)))
+
+    def _event(self, router: VirtualRouter) -> None:
+        if self._events:
+            machine = router.machine
+            data = {"instance": router.name, "state": machine.state.value, "priority": machine.priority}
+            why = {"why": router.why} if router.why else {}
+            self._events.write(Event("vrrp", self._clock(), {**data, **why}))
 
     def _run_script(self, script: Script | None, more: tuple[str, ...]) -> None:
         if script is None:
@@ -287,7 +339,11 @@ def run(options: argparse.Namespace) -> int:
 
 def _scripts(found: list[Instance], groups: list[Group]) -> list[tuple[str, Script]]:
     every = [router.scripts for router in found] + [group.scripts for group in groups]
-    return [item for named in every for item in named.items()]
+    tracked = {one.script for router in found for one in router.tracked if one.script}
+    return [
+        *(item for named in every for item in named.items()),
+        *(("script", one.script) for one in sorted(tracked, key=lambda one: one.name)),
+    ]
 
 
 if __name__ == "__main__":

@@ -79,6 +79,7 @@ class Router:
 
     settings: Settings
     address: str
+    priority: int = field(init=False)  # that of the settings, changed by what is tracked
     state: State = State.FAULT
     due: float = 0.0  # when `tick` has something to do
     _master_interval: float = 0.0
@@ -88,7 +89,8 @@ class Router:
     _is_owner: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self._is_owner = self.settings.priority == OWNER
+        self.priority = self.settings.priority
+        self._is_owner = self.priority == OWNER
         self._master_interval = self.settings.interval
 
     # ---- times ----
@@ -97,7 +99,7 @@ class Router:
     def skew(self) -> float:
         """The higher the priority, the shorter: so the best backup is first."""
         unit = self._master_interval if self.settings.version == 3 else 1.0
-        return (256 - self.settings.priority) * unit / 256
+        return (256 - self.priority) * unit / 256
 
     @property
     def master_down(self) -> float:
@@ -114,6 +116,12 @@ class Router:
         self._preempt_after = None
         self.due = now + self.master_down
         return []
+
+    def set_priority(self, priority: int) -> None:
+        """The next advertisement has it; a backup's patience changes with its skew."""
+        before = self.skew
+        self.priority = priority
+        self.due += self.skew - before if self.state is State.BACKUP else 0.0
 
     def fail(self) -> list[Action]:
         """The interface has failed."""
@@ -168,7 +176,7 @@ class Router:
         if heard.priority == RESIGN:
             self.due = now + self.skew
             return
-        if self.settings.preempt and heard.priority < self.settings.priority:
+        if self.settings.preempt and heard.priority < self.priority:
             if self._preempt_after is None:
                 self._preempt_after = now + self.settings.preempt_delay
             if now >= self._preempt_after:
@@ -183,7 +191,7 @@ class Router:
         if heard.priority == RESIGN:
             self.due = now + self.settings.interval
             return [Action.ADVERTISE]
-        mine = self.settings.priority, int(ip_address(self.address))
+        mine = self.priority, int(ip_address(self.address))
         if (heard.priority, int(ip_address(heard.source))) > mine:
             if self.settings.version == 3:
                 self._master_interval = heard.interval

@@ -73,9 +73,13 @@ def test_keepalived_takes_over_from_ours_and_ours_from_it(seen: dict[str, Any]) 
 
 @ONLY_3
 def test_ours_takes_over_from_keepalived_and_it_from_ours(seen: dict[str, Any]) -> None:
-    assert seen["higher_ours"] == {
+    assert {name: owner for name, owner in seen["higher_ours"].items() if name != "told"} == {
         "alone": "k",
         "ours comes": "o",
+        "a script fails": "k",
+        "a script succeeds": "o",
+        "a script with a weight fails": "k",
+        "a script with a weight succeeds": "o",
         "its interface fails": "k",
         "its interface is back": "o",
         "ours stops": "k",
@@ -83,6 +87,16 @@ def test_ours_takes_over_from_keepalived_and_it_from_ours(seen: dict[str, Any]) 
         "ours may not preempt": "k",
         "it stops": "o",
         "nobody": "",
+    }
+
+
+@ONLY_3
+def test_events_say_what_has_failed(seen: dict[str, Any]) -> None:
+    told = {tuple(event) for event in seen["higher_ours"]["told"]}
+    assert told >= {
+        ("FAULT", 150, "script nofailing is down"),
+        ("BACKUP", 50, "script noworse is down"),
+        ("FAULT", 150, "interface o-eth0 is down"),
     }
 
 

@@ -37,6 +37,7 @@ global_defs {
     script_user root
     SYNC
 }
+SCRIPTS
 vrrp_instance first {
     state BACKUP
     interface HOST-eth0
@@ -52,6 +53,10 @@ vrrp_instance first {
     notify "/bin/sh -c 'echo $* >> /run/notified' HOST"
 }
 """
+FAILING, WORSE = "/run/failing", "/run/worse"  # as long as the file exists, a script fails
+SCRIPT = 'vrrp_script no%s {\n    script "/usr/bin/test ! -e %s"\n    timeout 60\n    user root\n}\n'
+SCRIPTS = "".join(SCRIPT % (name.rpartition("/")[2], name) for name in (FAILING, WORSE))
+TRACKED = "track_script {\n        nofailing\n        noworse weight -100\n    }"
 AUTHENTICATION = "authentication {\n        auth_type PASS\n        auth_pass secret99\n    }"
 
 
@@ -123,6 +128,7 @@ class Trial:
         sync = "lvs_sync_daemon o-eth0 first" if host == "o" else ""
         vips = ("fe80::51/64", f"{VIP6}/128") if self._is_ipv6 else (f"{VIP}/32", "203.0.113.7/32")
         text = FILE.replace("VIPS", "\n        ".join(vips))
+        text = text.replace("SCRIPTS", SCRIPTS if more == TRACKED else "")
         text = text.replace("INTERVAL", interval).replace("MORE", more).replace("SYNC", sync)
         for name, value in values.items():
             text = text.replace(name, value)
@@ -181,15 +187,24 @@ class Trial:
         return seen
 
     def higher_ours(self) -> Any:
-        seen = {}
+        seen: dict[str, Any] = {}
         self._run("k", 100)
         seen["alone"] = self._until("k")
-        self._run("o", 150)
+        self._run("o", 150, TRACKED)
         seen["ours comes"] = self._until("o")
+        for name, file in (("a script", FAILING), ("a script with a weight", WORSE)):
+            Path(file).touch()
+            seen[f"{name} fails"] = self._until("k")
+            Path(file).unlink()
+            seen[f"{name} succeeds"] = self._until("o")
         self._net.attempt("o", "ip", "link", "set", "o-eth0", "down")
         seen["its interface fails"] = self._until("k")
         self._net.attempt("o", "ip", "link", "set", "o-eth0", "up")
         seen["its interface is back"] = self._until("o")
+        told = [json.loads(line) for line in (self._folder / "events").read_text().splitlines()]
+        seen["told"] = [
+            (event["state"], event["priority"], event["why"]) for event in told if event.get("why")
+        ]
         self._end("o")
         seen["ours stops"] = self._until("k")
         self._run("o", 150)

@@ -213,6 +213,67 @@ virtual_server 203.0.113.1 80 {
 }
 """
 
+TRACKED = """\
+global_defs {
+    enable_script_security
+    script_user root
+}
+vrrp_script web {
+    script "/bin/sh -c 'exit 0'"
+    interval 2
+    timeout 1
+    weight -20
+    fall 3
+    rise 2
+    user root
+}
+vrrp_script drained {
+    script "/bin/false"
+    init_fail
+}
+vrrp_instance one {
+    interface eth0
+    virtual_router_id 51
+    priority 100
+    track_interface {
+        eth1 weight 30
+    }
+    track_script {
+        web
+        drained weight 0 reverse
+    }
+    virtual_ipaddress {
+        203.0.113.1/32 dev eth0
+    }
+}
+vrrp_instance two {
+    interface eth0
+    virtual_router_id 52
+    virtual_ipaddress {
+        203.0.113.2/32 dev eth0
+    }
+}
+vrrp_instance three {
+    interface eth0
+    virtual_router_id 53
+    virtual_ipaddress {
+        203.0.113.3/32 dev eth0
+    }
+}
+vrrp_sync_group both {
+    group {
+        two
+        three
+    }
+    track_interface {
+        eth1
+    }
+    track_script {
+        web weight 0
+    }
+}
+"""
+
 # As Debian's package comes, but for vrrp_strict and intervals of 0.
 SAMPLE = """\
 global_defs {
@@ -302,6 +363,7 @@ FILES = {
     "every_check": EVERY_CHECK,
     "parameters": PARAMETERS,
     "routers": ROUTERS,
+    "tracked": TRACKED,
     "sample": SAMPLE,
     "ipv6": IPV6,
 }

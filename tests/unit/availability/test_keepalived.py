@@ -38,6 +38,7 @@ _SAMPLES = {
     "mask": "255.255.255.0",
     "user": "root",
     "script": "/bin/true",
+    "weight": "-5 reverse",
 }
 _HEADS = {
     "": [],
@@ -46,10 +47,10 @@ _HEADS = {
     "vrrp_instance": ["vrrp_instance a"],
     "authentication": ["vrrp_instance a", "authentication"],
     "vrrp_sync_group": ["vrrp_sync_group a"],
+    "vrrp_script": ["vrrp_script a"],
 }
 _SERVER = [*_HEADS["virtual_server"], "real_server 192.0.2.2 80"]
 _WITH_BRACES = {
-    *("vrrp_script", "track_interface", "track_script"),
     *("static_ipaddress", "static_routes", "static_rules", "track_group", "track_file", "vrrp_track_file"),
     *("vrrp_track_process", "bfd_instance", "linkbeat_interfaces", "interface_up_down_delays", "garp_group"),
     *("SSL", "FILE_CHECK", "BFD_CHECK", "host", "unicast_peer", "track_process", "track_bfd"),

@@ -14,6 +14,7 @@ from availability.config import ConfigError, model
 from availability.vrrp import instances, process
 from availability.vrrp.instances import Address
 from availability.vrrp.router import RESIGN, Action, Advertisement, Router, Settings, State
+from availability.vrrp.tracking import Tracked
 from tests.unit.availability.keepalived_files import FILES
 
 SETTINGS = Settings("a", "eth0", 51, addresses=("203.0.113.1",))
@@ -126,6 +127,18 @@ def test_a_master_hears_another(other: Advertisement, actions: list[Action], sta
     assert (one.receive(other, one.due), one.state) == (actions, state)
 
 
+def test_a_new_priority_counts_at_once() -> None:
+    one = router(priority=150)
+    one.start(0.0)
+    one.set_priority(50)
+    assert one.due == one.master_down == pytest.approx(3 + 206 / 256)
+    one.receive(heard(100), 3.0)
+    assert one.due == pytest.approx(3 + one.master_down)  # it no longer takes over from 100
+    leader = master(priority=150)
+    leader.set_priority(50)
+    assert leader.receive(heard(100), leader.due) == GIVE_UP
+
+
 def test_the_end_and_a_fault() -> None:
     assert master().stop() == [Action.RESIGN, Action.REMOVE_ADDRESSES]
     assert master().fail() == GIVE_UP
@@ -182,7 +195,7 @@ def settings(folder: Path, content: str) -> list[instances.Instance]:
 def test_the_settings_of_a_file(tmp_path: Path) -> None:
     first, second = settings(tmp_path, FILES["routers"])
     assert (first.settings.version, first.settings.interval, first.settings.preempt) == (3, 0.1, False)
-    assert first.watched == ("eth0", "eth1")
+    assert first.tracked == (Tracked("interface", "eth0"), Tracked("interface", "eth1"))
     assert first.addresses == (Address("203.0.113.1", 32, "eth0"),)
     assert (second.settings.vrid, second.settings.priority, second.settings.announce_again) == (52, 100, 5.0)
 
@@ -227,7 +240,11 @@ def test_gratuitous_arp_after_a_lower_priority_has_defaults_of_global_defs(tmp_p
             "        third\n",
             "vrrp_sync_group: expected a name and instances of this file",
         ),
-        ("        eth1\n", "        eth1 weight 3\n", "track_interface with a weight is not supported here"),
+        (
+            "        eth1\n",
+            "        eth1 weight 3\n",
+            ":31: vrrp_sync_group: interface eth1 has a weight, but first changes state with the group",
+        ),
     ],
 )
 def test_what_is_wrong_is_a_sentence(tmp_path: Path, before: str, after: str, sentence: str) -> None:
