@@ -127,6 +127,7 @@ class VirtualServer:
     quorum_up: Script | None
     quorum_down: Script | None
     mail: bool
+    place: Place = field(default=Place("", 0), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +309,7 @@ class _Reader:
             quorum_up=block.get("quorum_up"),
             quorum_down=block.get("quorum_down"),
             mail=block.get("smtp_alert", self.mail),
+            place=block.place,
         )
 
     def _refuse_ports(self, server: RealServer, keys: list[Fields], where: Block, keyword: str = "") -> None:

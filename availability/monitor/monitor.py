@@ -15,19 +15,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from availability.command_line import take_priority
 from availability.config import ConfigError, model
 from availability.config.model import Configuration, Fields, RealServer, VirtualServer
 from availability.monitor import probes, programs
 from availability.monitor.checker import Checker, Outcome
-from availability.monitor.monitored_rules import DirectorLost, Name, Rules, RulesError
+from availability.monitor.monitored_rules import DirectorLost, Name, Rules, RulesError, persistence_taken_away
 from availability.monitor.pool import Change, Member, Pool
 from director import launcher
 from director.core.events import Event
 from director.event_file import EventFile, seconds_since_the_epoch
 
 PROGRAM = "lvs-monitor"
+Result = TypeVar("Result")
 WATCH = 1.0  # seconds between two looks at the director, and between attempts to reach it
 say = partial(launcher.say, PROGRAM)
 
@@ -164,9 +166,11 @@ class Monitor:
         if configuration.timeouts:
             first = [*first, {"command": "SetTimeouts", **configuration.timeouts}]
         async with self._changing:
-            await self._ask(self._rules.claim, _names(pools))
+            existing = await self._ask(self._rules.claim, _names(pools))
             await self._ask(self._rules.apply, _wanted(pools), first)
             self._configuration, self._pools = configuration, pools
+        for sentence in persistence_taken_away(configuration.servers, existing):
+            say(sentence)
 
     def _hang_up(self) -> None:
         self._reloads = [task for task in self._reloads if not task.done()]
@@ -262,7 +266,7 @@ class Monitor:
                     self._dirty.set()
                 took = loop.time() - began
 
-    async def _ask(self, work: Callable[..., object], *arguments: object) -> object:
+    async def _ask(self, work: Callable[..., Result], *arguments: object) -> Result:
         """Do this in the thread that talks to the director. Raises RulesError."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 

@@ -7,15 +7,16 @@ them in a thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from availability.config.model import Fields
+from availability.config.model import Fields, VirtualServer
 from director import rules_file
 from director.control.channel import ChannelError, Message, call
 from director.control.cli import no_answer
 from director.ipvsadm import save_format
 
+FTP = ":21"  # its data connections have other ports, and follow a template (Linux: ip_vs_sched_persist)
 PATIENCE = 10.0  # seconds without a sign of life from the director
 Name = tuple[object, ...]  # the values of a service's key, and a server or ""
 
@@ -32,6 +33,23 @@ def name_of(rule: Fields) -> Name:
     return (*rule["key"].values(), rule.get("server", ""))
 
 
+def persistence_taken_away(servers: Iterable[VirtualServer], existing: Iterable[Fields]) -> Iterator[str]:
+    """A sentence for each ftp service of VS-TUN or VS-DR that a file makes lose its persistence."""
+    before = {name_of(rule): rule["persistent"] for rule in existing if "server" not in rule}
+    for virtual in servers:
+        if virtual.service["persistent"] or not {one.method for one in virtual.servers} & {"TUN", "DR"}:
+            continue
+        for key in virtual.keys:
+            seconds = before.get(name_of({"key": key}))
+            if seconds and key.get("protocol") == "TCP" and key["address"].endswith(FTP):
+                yield str(
+                    virtual.place.error(
+                        f"{key['address']} loses its persistence, and ftp clients their data connections: "
+                        f"add persistence_timeout {seconds}."
+                    )
+                )
+
+
 class Rules:
     """What the director has of the rules named in `claim`; `ask` sends it a request."""
 
@@ -42,13 +60,15 @@ class Rules:
         self._claimed = set[Name]()
         self._present: list[Fields] | None = None  # None: to be listed
 
-    def claim(self, names: Iterable[Name]) -> None:
-        """These rules are the monitor's from now on. Raises RulesError."""
-        new = set(names) - self._claimed
+    def claim(self, names: Iterable[Name]) -> list[Fields]:
+        """These rules are the monitor's from now on; returns those that exist. Raises RulesError."""
+        all_names = set(names)
+        new = all_names - self._claimed
         existing = {name_of(rule): rule for rule in self._list()}
         self._before.update({name: existing[name] for name in new & existing.keys()})
         self._claimed |= new
         self._present = None
+        return [rule for name, rule in existing.items() if name in all_names]
 
     def apply(self, wanted: list[Fields], first: list[Fields] | None = None) -> int:
         """Make the claimed rules equal to `wanted`, after the commands `first`; returns how many changed.

@@ -9,7 +9,13 @@ import pytest
 
 from availability.config import model
 from availability.monitor import from_rules
-from availability.monitor.monitored_rules import DirectorLost, Rules, RulesError, name_of
+from availability.monitor.monitored_rules import (
+    DirectorLost,
+    Rules,
+    RulesError,
+    name_of,
+    persistence_taken_away,
+)
 from availability.monitor.pool import Member, Pool
 from director.control.channel import ChannelError, Message
 from director.ipvsadm import save_format
@@ -188,3 +194,32 @@ def test_a_file_for_the_rules_that_exist_asks_for_the_same_rules(director: Direc
         ["UDP_CHECK", "DNS_CHECK"],
         ["PING_CHECK"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "method", "more", "warns"),
+    [
+        ("-A -t 203.0.113.1:21 -p 300", "DR", "", True),
+        ("-A -t 203.0.113.1:21 -p 300", "TUN", "", True),
+        ("-A -t 203.0.113.1:21 -p 300", "NAT", "", False),
+        ("-A -t 203.0.113.1:21 -p 300", "DR", "persistence_timeout 60", False),
+        ("-A -t 203.0.113.1:21", "DR", "", False),
+        ("-A -t 203.0.113.9:21 -p 300", "DR", "", False),
+    ],
+)
+def test_ftp_that_loses_its_persistence_is_told(
+    director: Director, tmp_path: Path, rule: str, method: str, more: str, warns: bool
+) -> None:
+    director.do(rule)
+    file = tmp_path / "keepalived.conf"
+    file.write_text(
+        f"\nvirtual_server 203.0.113.1 21 {{\n protocol TCP\n lvs_method {method}\n {more}\n"
+        " real_server 192.0.2.2 21 {\n }\n}\n"
+    )
+    servers = model.load(file).servers
+    existing = Rules("socket", director.call).claim((*key.values(), "") for key in servers[0].keys)
+    sentence = (
+        f"{file}:2: 203.0.113.1:21 loses its persistence, and ftp clients their data connections: "
+        "add persistence_timeout 300."
+    )
+    assert list(persistence_taken_away(servers, existing)) == ([sentence] if warns else [])
