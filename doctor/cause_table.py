@@ -11,7 +11,7 @@ from rich.text import Text
 
 from doctor.causes import Cause
 from doctor.path import Difference, differences, last_seen
-from doctor.state import DIRECTOR, FAILED, OUT, RESET, LabState, Sighting, Trial
+from doctor.state import DIRECTOR, FAILED, OUT, RESET, LabState, Sighting, Trial, endpoint
 from labs.terminal.screen import make_console, table_box
 
 _WIDE = 100  # columns, without a terminal
@@ -94,7 +94,7 @@ def _failures(state: LabState) -> Iterator[str]:
         ends = Counter(trial.outcome for trial in all_of if not trial.served)
         counted = ", ".join(f"{count} of {len(all_of)} {outcome}" for outcome, count in ends.items())
         hosts = " ".join(dict.fromkeys(trial.host for trial in all_of if not trial.served))
-        yield f"Clients fail at {state.vip}:{port}: {counted} ({hosts})."
+        yield f"Clients fail at {endpoint(state.vip, port)}: {counted} ({hosts})."
     if (state.failures or state.silent_servers) and any(one.wanted for one in state.trials):
         straight = dict.fromkeys(
             f"{one.wanted} {_end(one)}" for one in state.trials if one.wanted and not one.served

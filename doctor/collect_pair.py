@@ -122,7 +122,7 @@ def _down(events: Path) -> Iterator[Down]:
         try:
             event = json.loads(line)
             address, _, port = str(event["server"]).rpartition(":")
-            last[address, int(port)] = event
+            last[address.strip("[]"), int(port)] = event
         except (ValueError, KeyError, TypeError):
             continue
     for (rip, number), event in last.items():

@@ -47,6 +47,7 @@ from doctor.state import (
     Sighting,
     Target,
     Trial,
+    endpoint,
 )
 
 _HOPS = 8
@@ -92,7 +93,9 @@ class _Packet:
     def __str__(self) -> str:
         if self.protocol != "tcp":
             return f"IPIP packets for {self.dest}"
-        return f"replies to {self.dest}" if self.is_reply else f"requests for {self.dest}:{self.port}"
+        if self.is_reply:
+            return f"replies to {self.dest}"
+        return f"requests for {endpoint(self.dest, self.port)}"
 
 
 def differences(state: LabState) -> list[Difference]:
@@ -188,7 +191,7 @@ def _directs(state: LabState, port: int) -> Iterator[Difference]:
     if director.error:
         yield _no_director(name, state.director_process)
     services = services_of(state, port)
-    wanted = f"a service for TCP {state.vip}:{port} with real servers"
+    wanted = f"a service for TCP {endpoint(state.vip, port)} with real servers"
     if not services:
         yield Difference(name, "rule", wanted, "no service for that port", "ipvsadm -Ln")
     for service in services:
@@ -320,7 +323,7 @@ def _listens(
         yield Difference(
             server.name,
             "socket",
-            f"a program listens on TCP {address}:{port}",
+            f"a program listens on TCP {endpoint(address, port)}",
             f"none does; TCP ports with a listener: {at}",
             "ss -ltnp",
         )

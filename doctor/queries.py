@@ -197,13 +197,21 @@ def _headers(protocol: tuple[str | int, ...], source: str, destination: str) -> 
 def advertisement(source: str, protocol: str) -> Packet:
     """A sign of life that one director sends to the other: of VRRP, or of heartbeat."""
     if protocol == "vrrp":
-        return _headers(("vrrp", 112), source, "224.0.0.18")
+        return _headers(("vrrp", 112), source, "ff02::12" if ":" in source else "224.0.0.18")
     port = {"udp dport": 694, "th dport": 694}
     return {**_headers(("udp", 17), source, ""), **port}
 
 
-def gratuitous_arp(address: str, mac: str) -> Packet:
-    """As a director broadcasts it on taking over."""
+def announcement(address: str, mac: str) -> Packet:
+    """What a director tells all neighbours on taking over: gratuitous ARP, in IPv6 an advertisement."""
+    if ":" in address:
+        return {
+            **_headers(("icmpv6", "ipv6-icmp", 58), address, "ff02::1"),
+            "icmpv6 type": "nd-neighbor-advert",
+            "ether saddr": mac,
+            "ether daddr": "33:33:00:00:00:01",
+            "pkttype": "multicast",
+        }
     return {
         "protocol": "arp",
         "ether type": "arp",

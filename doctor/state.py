@@ -583,7 +583,7 @@ class Trial:
 
     def __str__(self) -> str:
         by = f" by {self.server}" if self.server else ""
-        return f"{self.host} to {self.address}:{self.port}: {self.outcome}{by}"
+        return f"{self.host} to {endpoint(self.address, self.port)}: {self.outcome}{by}"
 
 
 @dataclass(frozen=True, slots=True)

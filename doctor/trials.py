@@ -120,7 +120,8 @@ class Trials:
         if self._plan.version == _IPV4:
             return _tcp
         node = next(one for one in self._plan.topology.nodes if one.name == host)
-        source = node.interfaces[-1].address if node.role is Role.DIRECTOR else ""
+        towards_servers = -1 if self._plan.method is Method.NAT else 0
+        source = node.interfaces[towards_servers].address if node.role is Role.DIRECTOR else ""
         return lambda: _tcp(socket.AF_INET6, source)
 
     def _open(self, host: str, make: Callable[[], socket.socket]) -> socket.socket:

@@ -72,6 +72,11 @@ class AvailabilitySetup:
         return self.virtual[0][0]
 
     @property
+    def bits(self) -> int:
+        """The prefix length of a single address."""
+        return 128 if ":" in self.vip else 32
+
+    @property
     def priority(self) -> int:
         """The first is the master as long as it runs."""
         return 150 if self.number == 1 else 100

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 
 from doctor.causes import Cause
 from doctor.nftables import dropped
-from doctor.queries import gratuitous_arp
+from doctor.queries import announcement
 from doctor.state import PERMANENT, ROUTER, FilterRule, HostState, LabState, Neighbour, Plug
 
 TITLE = "a gratuitous ARP was lost: the VIP moved, and a neighbour entry did not"
 EXPLAINS = ("wrong_neighbour",)
 
 _HOOKS = ("ingress", "input")
-_SETTING = "drop_gratuitous_arp"
+_SETTINGS = {4: "drop_gratuitous_arp", 6: "drop_unsolicited_na"}
+_TOLD = {4: "ARP packets", 6: "neighbour advertisements"}
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -40,17 +41,19 @@ def _at(state: LabState, router: HostState, plug: Plug) -> Iterator[Cause]:
             if rule.handle
             else f"nft chain {place} '{{ policy accept; }}'"
         )
-    if router.setting(_SETTING, plug.interface):
-        seen.append(router.setting_text(_SETTING, "all", plug.interface))
-        undo += [f"sysctl -w net.ipv4.conf.{where}.{_SETTING}=0" for where in ("all", plug.interface)]
+    setting = _SETTINGS[state.version]
+    if router.setting(setting, plug.interface):
+        seen.append(router.setting_text(setting, "all", plug.interface))
+        tree = f"net.ipv{state.version}.conf"
+        undo += [f"sysctl -w {tree}.{where}.{setting}=0" for where in ("all", plug.interface)]
     if seen:
         yield Cause(
             "garp_lost",
             router.name,
             "; ".join(seen),
-            "On taking over, a director broadcasts ARP packets that name its own MAC address, so that all "
-            "neighbours send to it at once. A host that misses them goes on sending to the old director "
-            "until it finds its own entry out of date.",
+            f"On taking over, a director sends all neighbours {_TOLD[state.version]} with its own MAC "
+            "address, so that they send to it at once. A host that misses them goes on sending to the old "
+            "director until it finds its own entry out of date.",
             "\n".join([*undo, f"ip neigh flush to {state.vip} dev {plug.interface}"]),
         )
 
@@ -74,5 +77,5 @@ def _filter(state: LabState, router: HostState) -> FilterRule | None:
     """The rule that drops the gratuitous ARP of a director that takes over."""
     names = {one.name for one in state.pair}
     macs = (host.mac(host.main.interface) for host in state.hosts if host.name in names)
-    found = (dropped(router.filters, gratuitous_arp(state.vip, mac), *_HOOKS) for mac in macs)
+    found = (dropped(router.filters, announcement(state.vip, mac), *_HOOKS) for mac in macs)
     return next(filter(None, found), None)

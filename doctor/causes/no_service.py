@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from doctor.causes import Cause
 from doctor.queries import FTP, HTTP, listed, services_of
-from doctor.state import LabState, PlannedServer
+from doctor.state import LabState, PlannedServer, endpoint
 
 TITLE = "the director has no service for this address and port"
 EXPLAINS = ("quiesced", "wrong_rule")  # of services for something else
@@ -37,7 +37,7 @@ def _ports(state: LabState) -> Iterator[int]:
 
 
 def _seen(state: LabState, port: int) -> str:
-    service = f"TCP {state.vip}:{port}"
+    service = f"TCP {endpoint(state.vip, port)}"
     return f"{service} has no real server" if services_of(state, port) else f"there is no service {service}"
 
 
@@ -48,4 +48,4 @@ def _servers(state: LabState, port: int) -> Iterator[PlannedServer]:
 def _rule(state: LabState, server: PlannedServer, port: int) -> str:
     to = server.ports[0] if port == HTTP else port
     weight = f" -w {server.weight}" if server.weight != 1 and port == HTTP else ""
-    return f"ippfvsadm -A -t {state.vip}:{port} -R {server.address}:{to}{weight}"
+    return f"ippfvsadm -A -t {endpoint(state.vip, port)} -R {endpoint(server.address, to)}{weight}"

@@ -16,7 +16,7 @@ from doctor.queries import (
     start_ftpd,
     start_httpd,
 )
-from doctor.state import SERVER, FilterRule, HostState, LabState
+from doctor.state import SERVER, FilterRule, HostState, LabState, endpoint
 
 TITLE = "no program on the real server listens on the service's port"
 
@@ -47,8 +47,8 @@ def _redirected_away(host: HostState, address: str, port: int, rule: FilterRule)
         "not_listening",
         host.name,
         f"nftables, chain {place} at {rule.hook}: {rule.text or rule.verdict}; no program listens there",
-        f"Requests reach {host.name} at {address}:{port}, and the rule redirects them to a port that no "
-        "program listens on: the kernel answers with RST.",
+        f"Requests reach {host.name} at {endpoint(address, port)}, and the rule redirects them to a port "
+        "that no program listens on: the kernel answers with RST.",
         f"nft delete rule {place} handle {rule.handle}",
     )
 
@@ -71,7 +71,7 @@ def _cause(host: HostState, address: str, port: int) -> Cause:
         "not_listening",
         host.name,
         seen,
-        f"Requests for {service} reach {host.name} at {address}:{port}. Where no program listens, the "
-        "kernel answers with RST: the connections that are scheduled to it are refused at once.",
+        f"Requests for {service} reach {host.name} at {endpoint(address, port)}. Where no program listens, "
+        "the kernel answers with RST: the connections that are scheduled to it are refused at once.",
         "\n".join(repair),
     )

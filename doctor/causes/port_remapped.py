@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 from doctor.causes import Cause
 from doctor.queries import FTP, HTTP, about_the_vip, is_redirected, services_of, start_httpd, stop_httpd
-from doctor.state import SERVER, HostState, LabState, Service
+from doctor.state import SERVER, HostState, LabState, Service, endpoint
 
 TITLE = "the real server listens on another port than the VIP's"
 
-_RULE = re.compile(r"^\s*ip\w+\s.*-\w*t\s+([\d.]+):(\d+)\s.*-[rR]\s+([\d.]+):(\d+)")
+_END = r"'?\[?([\d.]+|[\da-f:]+)\]?:(\d+)"  # in the script an IPv6 address is quoted, with its brackets
+_RULE = re.compile(rf"^\s*ip\w+\s.*-\w*t\s+{_END}'?\s.*-[rR]\s+{_END}")
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -71,11 +72,11 @@ def _rules(state: LabState) -> Iterator[Cause]:
             yield Cause(
                 "port_remapped",
                 host.name,
-                f"rules.sh says: {line.strip()}; the service TCP {rule[1]}:{rule[2]} has no "
+                f"rules.sh says: {line.strip()}; the service TCP {endpoint(rule[1], int(rule[2]))} has no "
                 f"{state.server_name(rule[3])}",
                 f"VS-{state.method.upper()} does not change a request's port, so a rule with another port is "
                 "refused. Only VS-NAT can change ports.",
-                f"ippfvsadm -A -t {rule[1]}:{rule[2]} -R {rule[3]}:{rule[2]}",
+                f"ippfvsadm -A -t {endpoint(rule[1], int(rule[2]))} -R {endpoint(rule[3], int(rule[2]))}",
             )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from doctor.causes import Cause
 from doctor.queries import flag, option
-from doctor.state import Connection, LabState, Service
+from doctor.state import Connection, LabState, Service, endpoint
 
 TITLE = "a real server was deleted while it had connections"
 
@@ -45,9 +45,8 @@ def _left(state: LabState) -> Iterator[Connection]:
 
 def _service(state: LabState, connection: Connection) -> Service | None:
     ends = (connection.protocol, connection.vip)
-    return next(
-        (one for one in state.director.services if (one.protocol, f"{one.address}:{one.port}") == ends), None
-    )
+    services = state.director.services
+    return next((one for one in services if (one.protocol, endpoint(one.address, one.port)) == ends), None)
 
 
 def _deleting_lines(state: LabState) -> Iterator[tuple[str, str]]:
@@ -69,7 +68,7 @@ def _left_behind(state: LabState, left: list[Connection]) -> Iterator[str]:
     servers = dict.fromkeys(one.server for one in left)
     for server in servers:
         mine = [one for one in left if one.server == server]
-        name = state.server_name(server.rpartition(":")[0])
+        name = state.server_name(server.rpartition(":")[0].strip("[]"))
         yield f"{len(mine)} connections are on {name}, {server}, which has been deleted: {mine[0].client}"
 
 

@@ -32,11 +32,11 @@ def _cause(state: LabState, host: HostState, one: Paired) -> Cause:
         "A router ignores advertisements of another virtual router, version or list of addresses: then both "
         "directors believe that they are alone. With different intervals they disagree about how long "
         "a silence means that the other is dead.",
-        "\n".join([*_edits(host, one), *restart_takeover(host)]),
+        "\n".join([*_edits(host, one, state.whole), *restart_takeover(host)]),
     )
 
 
-def _edits(host: HostState, one: Paired) -> Iterator[str]:
+def _edits(host: HostState, one: Paired, bits: int) -> Iterator[str]:
     for name, (wanted, is_) in one.differences.items():
         if name != _ADDRESSES:
             yield f"sed -i 's|^\\( *{name} \\).*|\\1{wanted}|' {_FILE}"
@@ -47,4 +47,4 @@ def _edits(host: HostState, one: Paired) -> Iterator[str]:
             device = next(
                 (plug.interface for plug in host.plugs if plug.reaches(address)), host.main.interface
             )
-            yield f"sed -i 's|^ *{_ADDRESSES} {{|&\\n        {address}/32 dev {device}|' {_FILE}"
+            yield f"sed -i 's|^ *{_ADDRESSES} {{|&\\n        {address}/{bits} dev {device}|' {_FILE}"

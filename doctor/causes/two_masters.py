@@ -8,6 +8,7 @@ from doctor.causes import Cause
 from doctor.nftables import suspects
 from doctor.queries import advertisement, restart_takeover, takeover_of
 from doctor.state import FilterRule, HostState, LabState
+from labs.network.addresses import link_local
 
 TITLE = "both directors own the VIP"
 EXPLAINS = ("slow_link",)
@@ -57,11 +58,17 @@ def _filter(state: LabState, host: HostState, sender: HostState) -> FilterRule |
     """The rule that keeps signs of life from arriving at the host, or from leaving it."""
     protocol = "vrrp" if any(one.settings for one in state.pair) else "heartbeat"
     for source, hooks in ((sender, ("ingress", "prerouting", "input")), (host, ("output", "postrouting"))):
-        packet = advertisement(source.main.address, protocol)
+        packet = advertisement(_source(source), protocol)
         rule = next(suspects(host.filters, packet, *hooks), None)
         if rule:
             return rule
     return None
+
+
+def _source(host: HostState) -> str:
+    """The address that advertisements come from: in IPv6 the one of this link."""
+    address = host.main.address
+    return link_local(host.mac(host.main.interface)) if ":" in address else address
 
 
 def _undo(rule: FilterRule) -> str:

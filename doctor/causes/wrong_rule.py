@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from doctor.causes import Cause
 from doctor.queries import flag, option
 from doctor.routing import holder
-from doctor.state import CLIENT, ROUTER, HostState, LabState, Service, Target
+from doctor.state import CLIENT, ROUTER, HostState, LabState, Service, Target, endpoint
 
 TITLE = "a rule names a port or an address that no real server has"
 
@@ -68,6 +68,6 @@ def _repairs(state: LabState, service: Service, target: Target) -> Iterator[str]
     others = {one.address for one in service.targets if one != target}
     if planned and planned.address not in others:
         yield (
-            f"ipvsadm -a {option(service)} -r {planned.address}:{planned.ports[0]} {flag(state)} -w "
+            f"ipvsadm -a {option(service)} -r {endpoint(planned.address, planned.ports[0])} {flag(state)} -w "
             f"{target.weight}"
         )

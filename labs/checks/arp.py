@@ -13,7 +13,7 @@ from labs.run.running import RunningLab
 from labs.wait import wait_for
 
 SUBJECT, SUBJECT6 = "ARP", "neighbours"
-_DISCOVERY = {4: "ARP", 6: "neighbour discovery"}
+DISCOVERY = {4: "ARP", 6: "neighbour discovery"}
 
 
 def only_director_answers(run: RunningLab, segments: Sequence[str] = ()) -> Check:
@@ -30,7 +30,7 @@ def only_director_answers(run: RunningLab, segments: Sequence[str] = ()) -> Chec
                 _ask(run, interface)
     answers = {packet.sender_mac for packet in run.controller.arp() if _answers(packet, run.plan.vip)}
     director = _directors(run)[run.director.host.name]
-    name = f"only the director answers {_DISCOVERY[run.plan.version]} for the VIP"
+    name = f"only the director answers {DISCOVERY[run.plan.version]} for the VIP"
     return _judge(name, run, answers, {director})
 
 
@@ -44,7 +44,7 @@ def only_director_claims(run: RunningLab) -> Check:
     """
     macs = {packet.sender_mac for packet in run.controller.arp() if packet.sender_ip == run.plan.vip}
     directors = set(_directors(run).values())
-    where = _DISCOVERY[run.plan.version]
+    where = DISCOVERY[run.plan.version]
     if len(directors) == 1:
         return _judge(f"only the director names the VIP in {where}", run, macs, directors)
     return _judge(f"only directors name the VIP in {where}", run, macs, macs & directors or directors)
@@ -74,5 +74,5 @@ def _ask(run: RunningLab, asker: Interface) -> None:
         answered = {packet.sender_ip for packet in run.controller.arp() if packet.operation == "reply"}
         return answered.issuperset(neighbours)
 
-    what = f"every node on {asker.switch} to answer {_DISCOVERY[run.plan.version]}"
+    what = f"every node on {asker.switch} to answer {DISCOVERY[run.plan.version]}"
     wait_for(all_have_answered, 10, what, BuildFailed)

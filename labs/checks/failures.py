@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labs.checks.arp import DISCOVERY
 from labs.checks.result import Check
 from labs.errors import BuildFailed, LabError
 from labs.hosts import traffic
@@ -242,7 +243,7 @@ def _moves(run: RunningLab, move: Move) -> tuple[Check, ...]:
         Check(
             f"{title}: who owns the VIP",
             failure.after == after.host.name,
-            f"{before.host.name} before, {after.host.name} after, by ARP and by the router",
+            f"{before.host.name} before, {after.host.name} after, by {_discovery(run)} and by the router",
             f"{failure.before} before, {failure.after} after",
         ),
         Check(
@@ -318,13 +319,19 @@ def _by_role(run: RunningLab) -> tuple[PairedDirector, PairedDirector]:
 def _owner(run: RunningLab, since: int = 0) -> str:
     """Who owns the VIP by the last ARP packet that names it as sender, and by the router's neighbour table.
 
-    One name where both agree.
+    In IPv6 that packet is an advertisement of it. One name where both agree.
     """
     names = {node.interfaces[0].mac: node.name for node in run.plan.topology.directors}
     claims = [packet.sender_mac for packet in run.controller.arp(since) if packet.sender_ip == run.plan.vip]
-    by_arp = names.get(claims[-1], claims[-1]) if claims else "unknown"
+    by_claim = names.get(claims[-1], claims[-1]) if claims else "unknown"
     by_router = router_sees(run)
-    return by_arp if by_arp == by_router else f"{by_arp} by ARP, {by_router} by the router"
+    if by_claim == by_router:
+        return by_claim
+    return f"{by_claim} by {_discovery(run)}, {by_router} by the router"
+
+
+def _discovery(run: RunningLab) -> str:
+    return DISCOVERY[run.plan.version]
 
 
 def router_sees(run: RunningLab) -> str:

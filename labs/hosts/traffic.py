@@ -40,6 +40,10 @@ def say(value: object) -> None:
     print(json.dumps(value), flush=True)
 
 
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 # ---- probes ----
 
 
@@ -76,7 +80,7 @@ class Prober:
         return now - self._sent >= PAUSE and not waits
 
     def _send(self, now: float) -> None:
-        probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        probe = socket.socket(_family(self._target[0]), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         try:
             probe.connect_ex(self._target)
@@ -132,7 +136,7 @@ class Held:
         raise NotImplementedError
 
     def connect(self, port: int, buffer: int = 0) -> socket.socket:
-        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        made = socket.socket(_family(self.address), socket.SOCK_STREAM)
         made.settimeout(self.seconds)
         if buffer:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)

@@ -20,7 +20,6 @@ T = TypeVar("T")
 
 BOTH = 46  # IPv4 and IPv6
 FAMILIES = (4, 6, BOTH)
-_IPV4 = FAMILIES[0]
 MOST_SERVERS = 200
 MOST_DELAY = 2000  # milliseconds
 MOST_LOSS = 20  # percent; the checks of a lab still end in time
@@ -134,12 +133,18 @@ class HaOptions(LabOptions):
         LabOptions.__post_init__(self)
         if self.servers < _LEAST:
             raise BadRequest(f"--servers {self.servers}: lab-ha has {_LEAST} to {MOST_SERVERS} real servers.")
-        if self.family != _IPV4:
+        if self.dual:
             raise BadRequest(
-                f"--family {self.family}: lab-ha has IPv4 only; lab-nat, lab-tun and lab-dr have IPv6."
+                f"--family {self.family}: lab-ha has one VIP: choose 4 or 6; lab-nat, lab-tun and lab-dr "
+                "have a VIP of each."
             )
         _require_known("--method", self.method, METHODS)
         _require_known("--takeover", self.takeover, tuple(TAKEOVERS))
+        if self.family not in TAKEOVERS[self.takeover].families:
+            raise BadRequest(
+                f"--takeover {self.takeover} --family {self.family}: heartbeat moves IPv4 addresses only: "
+                "choose --takeover vrrp."
+            )
         if self.advert_interval % _STEP or not _STEP <= self.advert_interval <= _LONGEST:
             raise BadRequest(
                 f"--advert-interval {self.advert_interval}: expected {_STEP} to {_LONGEST} milliseconds, "

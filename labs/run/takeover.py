@@ -18,7 +18,7 @@ class Takeover:
     `command` starts it in that folder, with `--events FILE` behind it; NAME in it is the director's. It runs
     until SIGTERM, upon which it gives the VIP away. `resync` is the option with which a director that comes
     back asks for all connections. `silence` is how many intervals without a sign of life count as death, at
-    most.
+    most. `families` are the versions of IP whose addresses it moves.
     """
 
     title: str
@@ -26,6 +26,7 @@ class Takeover:
     command: tuple[str, ...]
     resync: tuple[str, ...]
     silence: float
+    families: tuple[int, ...] = (4,)
 
 
 NAME = "NAME"
@@ -34,7 +35,12 @@ CHECKS = ("lvs-monitor", "--no-vrrp", CONFIGURATION)
 RELOAD_CHECKS = "pkill -HUP -f '[n]o-vrrp .*events-{director}'"  # typed on any host: they share processes
 TAKEOVERS = {
     "vrrp": Takeover(
-        "VRRP, version 3", (), ("lvs-vrrp", CONFIGURATION), resync=("--resync",), silence=3 + 156 / 256
+        "VRRP, version 3",
+        (),
+        ("lvs-vrrp", CONFIGURATION),
+        resync=("--resync",),
+        silence=3 + 156 / 256,
+        families=(4, 6),
     ),
     "heartbeat": Takeover(
         "heartbeat, as in 1999",

@@ -57,7 +57,7 @@ def start(runs: Path) -> Callable[..., subprocess.Popen[str]]:
 @pytest.fixture(scope="session")
 def run_lab(start: Callable[..., subprocess.Popen[str]], runs: Path) -> Callable[..., Finished]:
     """Run a lab to its end. `faults` maps a host to the command that breaks it once it is built; of the
-    checks, only `checks` run, if any are named.
+    checks, only `checks` run, if any are named: those of labs.checks, separated by commas.
     """
 
     def run(
@@ -76,12 +76,14 @@ def run_lab(start: Callable[..., subprocess.Popen[str]], runs: Path) -> Callable
 
 def _with_faults(faults: dict[str, str], checks: str) -> str:
     """A program that runs tasks.py with these faults in every lab, and only these checks."""
+    chosen = ", ".join(f"checks.{name.strip()}" for name in checks.split(",") if name)
     listed = ", ".join(f"Fault({host!r}, ({command!r},))" for host, command in faults.items())
     return (
         "import functools, labs.run.lab\n"
-        f"from labs.checks import {checks}\n"
+        "from labs import checks\n"
+        "import labs.checks.failures\n"
         "from labs.run.lab import Fault\n"
-        f"chosen = [{checks}]\n"
+        f"chosen = [{chosen}]\n"
         f"labs.run.lab.run = functools.partial(labs.run.lab.run, faults=[{listed}], chosen=chosen)\n"
         "from invoke.main import program\n"
         "program.run()\n"

@@ -1,4 +1,4 @@
-"""lab-ha with one fault after the other, and what the doctor finds: `... NAME,NAME... [FILE]`.
+"""lab-ha with one fault after the other, and what the doctor finds: `... NAME,NAME... [FILE [FAMILY]]`.
 
 For each fault: it is made and the doctor asked until it names a cause; the repairs are typed as printed, and
 it is asked until it finds nothing. Prints a line of JSON for each. FILE gets the healthy state, for the unit
@@ -31,10 +31,11 @@ from tests.labs.doctor_trial import Examined, recorded
 
 WAIT = 30  # seconds until something is considered not to happen
 NO_ADVERTISEMENTS = """\
-nft add table ip f
-nft add chain ip f c '{ type filter hook input priority 0; }'
-nft add rule ip f c ip protocol vrrp drop
+nft add table inet f
+nft add chain inet f c '{ type filter hook input priority 0; }'
+nft add rule inet f c meta l4proto vrrp drop
 """
+ANOTHER = {4: "203.0.113.9/32", 6: "2001:db8:cb00:71::9/128"}
 OTHER_DAEMON = (
     "ipvsadm --stop-daemon backup && ipvsadm --start-daemon backup --mcast-interface d2-eth0 --syncid 52"
 )
@@ -63,7 +64,8 @@ class Trial:
 
     def takeover_differs(self) -> None:
         """One more address on d2, in its file and at work."""
-        self._type("d2", r"sed -i 's|^ *virtual_ipaddress {|&\n        203.0.113.9/32|' keepalived.conf")
+        more = ANOTHER[self._running.plan.version]
+        self._type("d2", rf"sed -i 's|^ *virtual_ipaddress {{|&\n        {more}|' keepalived.conf")
         self._second.restart_takeover()
         poll_until(self._second.owns_vip, bool, WAIT)
 
@@ -79,7 +81,7 @@ class Trial:
     def garp_lost(self) -> None:
         """As after a takeover of which the router has not heard."""
         mac = self._running.plan.topology.directors[1].interfaces[0].mac
-        self._type("r0", f"ip neigh replace 203.0.113.1 lladdr {mac} dev r0-eth1 nud stale")
+        self._type("r0", f"ip neigh replace {self._running.plan.vip} lladdr {mac} dev r0-eth1 nud stale")
 
     def check_wrong(self) -> None:
         for one in (self._first, self._second):
@@ -115,12 +117,12 @@ class Trial:
 FAULTS = ("two_masters", "takeover_differs", "sync_differs", "takeover_down", "garp_lost", "check_wrong")
 
 
-def main(names: str, keep: str = "") -> int:
-    plan = plan_for("ha", HaOptions(scheduler="rr", advert_interval=300))
+def main(names: str, keep: str = "", family: str = "4") -> int:
+    options = HaOptions(scheduler="rr", advert_interval=300, family=int(family))
+    plan = plan_for("ha", options)
     evidence = Evidence(plan.lab)
 
     def inside() -> int:
-        options = HaOptions(scheduler="rr", advert_interval=300)
         running = Builder(plan, options, evidence, ConsoleReporter(quiet=True), captures=False).build()
         trial = Trial(running)
         print(json.dumps({"name": "", "repaired": trial.healthy().as_dict()}), flush=True)

@@ -41,9 +41,24 @@ def test_the_vip_moves_and_comes_back(seen: Finished) -> None:
 
 
 def test_every_connection_lives(seen: Finished) -> None:
+    _every_connection_lives(seen)
+
+
+def _every_connection_lives(seen: Finished) -> None:
     for failure in seen.report["failures"]:
         assert [one["kind"] for one in failure["connections"]] == CONNECTIONS
         assert {one["result"] for one in failure["connections"]} == {""}
+
+
+def test_in_ipv6(run_lab: RunLab) -> None:
+    """As the switches see it by neighbour discovery; the first check fills the router's neighbour table."""
+    checks = "as_scheduled, failures.director_killed"
+    seen = run_lab("lab-ha", "--family", "6", "--advert-interval", "300", checks=checks)
+    assert seen.code == 0, seen.output
+    (killed,) = seen.report["failures"]
+    assert (killed["what"], killed["before"], killed["after"]) == ("killed", "d1", "d2")
+    assert seen.report["family"] == 6
+    _every_connection_lives(seen)
 
 
 # ---- the doctor ----

@@ -129,7 +129,7 @@ def set_on(state: LabState, name: str, setting: str, value: int = 1) -> LabState
 
 
 def both_own_the_vip(state: LabState) -> LabState:
-    address = Address("d2-eth0", VIP, 32, "d2-eth0")
+    address = Address("d2-eth0", state.vip, state.whole, "d2-eth0")
     return on(state, "d2", addresses=(*host(state, "d2").addresses, address))
 
 
@@ -784,6 +784,70 @@ def test_causes_in_ipv6(cause: str, place: str, change: Callable[[LabState], Lab
     assert (found.cause, found.host) == (cause, place)
     assert "net.ipv4" not in found.repair
     assert "203.0.113" not in found.repair
+
+
+NA_DROPPED = rule(
+    "input",
+    "drop",
+    {
+        "match": {
+            "op": "==",
+            "left": {"payload": {"protocol": "icmpv6", "field": "type"}},
+            "right": "nd-neighbor-advert",
+        }
+    },
+    family="ip6",
+)
+NO_VRRP6 = rule(
+    "input",
+    "drop",
+    {"match": {"op": "==", "left": {"payload": {"protocol": "ip6", "field": "nexthdr"}}, "right": "vrrp"}},
+    family="ip6",
+)
+TWO_IN_IPV6: list[tuple[str, str, Callable[[LabState], LabState], str]] = [
+    (
+        "two_masters",
+        "d2",
+        lambda s: on(both_own_the_vip(s), "d2", filters=(NO_VRRP6,)),
+        "nft delete rule ip6 f c handle 5",
+    ),
+    (
+        "garp_lost",
+        "r0",
+        lambda s: set_on(s, "r0", "conf.r0-eth1.drop_unsolicited_na"),
+        "sysctl -w net.ipv6.conf.r0-eth1.drop_unsolicited_na=0",
+    ),
+    ("garp_lost", "r0", lambda s: on(s, "r0", filters=(NA_DROPPED,)), "nft delete rule ip6 f c handle 5"),
+    (
+        "takeover_differs",
+        "d2",
+        lambda s: paired(s, "d2", settings={"virtual_ipaddress": ""}),
+        f"{VIP6}/128 dev d2-eth0",
+    ),
+    (
+        "check_wrong",
+        "d1",
+        lambda s: paired(s, "d1", path="/nowhere", down=(Down(RS1, 80, "status 404"),)),
+        "path",
+    ),
+    (
+        "no_service",
+        "d1",
+        lambda s: http(s, targets=()),
+        f"ippfvsadm -A -t [{VIP6}]:80 -R [{RS1}]:80\n",
+    ),
+]
+
+
+@pytest.mark.parametrize(("cause", "place", "change", "repair"), TWO_IN_IPV6)
+def test_causes_of_two_directors_in_ipv6(
+    cause: str, place: str, change: Callable[[LabState], LabState], repair: str
+) -> None:
+    assert diagnose(healthy("ha6")) == []
+    (found,) = diagnose(change(healthy("ha6")))
+    assert (found.cause, found.host) == (cause, place)
+    assert repair in found.repair
+    assert "net.ipv4" not in found.repair
 
 
 def test_a_healthy_lab_in_ipv6_has_no_cause() -> None:

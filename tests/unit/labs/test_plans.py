@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
+from availability.config import model, values
+from availability.vrrp import instances
 from director.core.real_server import Method
 from labs.methods import METHODS
 from labs.network import addresses
@@ -14,7 +17,7 @@ from labs.network.topology import Role
 from labs.plan import Plan, plan_for
 from labs.run.options import HaOptions, LabOptions
 from realserver_setup.build import DirectorSetup, RealServerSetup
-from realserver_setup.render import rules_for, scripts_for
+from realserver_setup.render import configuration, rules_for, scripts_for
 
 
 def director_setup(plan: Plan) -> DirectorSetup:
@@ -139,6 +142,25 @@ def test_the_gateway_of_vs_nat_moves_with_the_vip() -> None:
         (server.gateway, "d1-eth1"),
         (server.gateway, "d2-eth1"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("family", "vip", "gateway"),
+    [(4, "203.0.113.1/32", "172.16.0.1/32"), (6, "2001:db8:cb00:71::1/128", "fd00:ac10::1/128")],
+)
+def test_addresses_that_move_are_networks_of_one_address(
+    tmp_path: Path, family: int, vip: str, gateway: str
+) -> None:
+    file = tmp_path / "keepalived.conf"
+    setup = plan_for("ha", HaOptions(method="nat", family=family)).pair[1]
+    file.write_text(configuration("keepalived.conf.j2", host=setup))
+    read = model.load(file)
+    (router,), _ = instances.read(read)
+    moving = [(f"{one.address}/{one.bits}", one.interface) for one in router.addresses]
+    assert moving == [(vip, "d2-eth0"), (gateway, "d2-eth1")]
+    assert router.settings.is_ipv6 is (family == 6)
+    served = [virtual.keys[0]["address"] for virtual in read.servers]
+    assert served == [values.endpoint(setup.vip, port) for port in (80, 21)]
 
 
 def test_every_site_of_vs_tun_has_its_own_router() -> None:

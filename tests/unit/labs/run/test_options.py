@@ -61,11 +61,6 @@ def test_an_unknown_family_is_refused(family: int) -> None:
         LabOptions(family=family)
 
 
-def test_lab_ha_has_ipv4_only() -> None:
-    with pytest.raises(BadRequest, match=r"^--family 6: lab-ha has IPv4 only"):
-        HaOptions(family=6)
-
-
 @pytest.mark.parametrize(
     ("option", "value", "sentence"),
     [
@@ -145,11 +140,18 @@ def test_show_scripts_prints_them_and_runs_nothing(capsys: pytest.CaptureFixture
         ("advert_interval", 15, "--advert-interval 15: expected 10 to 40950 milliseconds, a multiple of 10"),
         ("advert_interval", 0, "--advert-interval 0"),
         ("advert_interval", 41_000, "--advert-interval 41000"),
+        ("family", 46, "--family 46: lab-ha has one VIP: choose 4 or 6"),
     ],
 )
 def test_an_option_of_lab_ha_that_makes_no_sense(option: str, value: Any, sentence: str) -> None:
     with pytest.raises(BadRequest, match=sentence):
         HaOptions(**{option: value})
+
+
+def test_heartbeat_moves_no_ipv6_address() -> None:
+    assert HaOptions(takeover="vrrp", family=6).family == 6
+    with pytest.raises(BadRequest, match=r"^--takeover heartbeat --family 6: .* --takeover vrrp\.$"):
+        HaOptions(takeover="heartbeat", family=6)
 
 
 def test_lab_ha_has_the_options_of_the_others_and_its_own() -> None:
