@@ -15,6 +15,7 @@ from director.core.packet import Endpoint, Packet
 from director.core.real_server import Method
 
 PARAMETER_PROBLEM = 12  # type, of IPv4
+_DAMAGED = Drop(("ICMP error about a known connection, but with a wrong checksum",))
 
 
 def decide(packet: Packet, connections: Table) -> Decision:
@@ -28,10 +29,10 @@ def decide(packet: Packet, connections: Table) -> Decision:
         return _about_tunnel(packet, quoted, connections)
     connection = connections.find_in(quoted.protocol, quoted.destination, quoted.source)
     if connection is not None:
-        return _to_server(connection, packet, connections)
+        return _DAMAGED if packet.bad_checksum() else _to_server(connection, packet, connections)
     connection = connections.find_out(quoted.protocol, quoted.destination, quoted.source)
     if connection is not None and connection.method is Method.NAT:
-        return _to_client(connection, packet, connections)
+        return _DAMAGED if packet.bad_checksum() else _to_client(connection, packet, connections)
     return Pass(("ICMP error about no known connection",))
 
 
@@ -50,6 +51,8 @@ def _about_tunnel(packet: Packet, quoted: Packet, connections: Table) -> Decisio
         return Pass(("ICMP error about a tunnel, but about no known connection",))
     if quoted.destination.address != server:
         return Pass((f"ICMP error about a tunnel, but the connection's tunnel leads to {server}",))
+    if packet.bad_checksum():
+        return _DAMAGED
     reason = f"ICMP error from the tunnel to {server}"
     outer, about = packet.family, (packet.icmp_type, packet.icmp_code)
     if about != outer.too_long:

@@ -47,10 +47,10 @@ class Packet:
     packet in bytes, `payload` what follows the transport header, `options` are IPv4's. `extensions` are
     the bytes of IPv6's extension headers up to what `protocol` says; `dont_fragment` is set for IPv6, which
     no router fragments. `fragment_offset` counts units of 8 bytes, as in the header. In a reassembled packet,
-    `largest_fragment` is the length of its largest fragment in bytes, otherwise 0. `bad_checksum` is TCP's;
-    it sums up the whole packet, so it is called only where the answer matters. `embedded` is the packet
-    that an ICMP error quotes or that a tunnel's packet carries. `mtu` is that of "fragmentation needed" or
-    "packet too big", 0 if the error does not give it.
+    `largest_fragment` is the length of its largest fragment in bytes, otherwise 0. `bad_checksum` is TCP's
+    or ICMP's; it sums up the whole packet, so it is called only where the answer matters. `embedded` is the
+    packet that an ICMP error quotes or that a tunnel's packet carries. `mtu` is that of "fragmentation
+    needed" or "packet too big", 0 if the error does not give it.
     """
 
     protocol: int
@@ -65,7 +65,7 @@ class Packet:
     sequence: int = 0  # TCP
     acknowledgement: int = 0  # TCP
     payload: bytes = b""
-    bad_checksum: Callable[[], bool] = field(default=_false, compare=False, repr=False)  # TCP
+    bad_checksum: Callable[[], bool] = field(default=_false, compare=False, repr=False)  # TCP, ICMP
     icmp_type: int = 0
     icmp_code: int = 0
     mtu: int = 0

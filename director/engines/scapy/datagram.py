@@ -89,10 +89,12 @@ class Datagram:
         return self.above.dataofs * 4 - TCPHeader.size if isinstance(self.above, TCPHeader) else 0
 
     def is_damaged(self) -> bool:
-        """Whether the TCP or UDP checksum that arrived is wrong; False for fragments: unknown."""
+        """Whether the TCP, UDP or ICMP checksum that arrived is wrong; False for fragments: unknown."""
         start, above, rest = self._original
         if not above:
             return False
+        if self.protocol == ICMP:
+            return not checksums.is_right(above + rest)
         return not checksums.is_right_above(start[self.ip.ADDRESSES], self.protocol, above + rest)
 
     def replace_data(self, data: bytes) -> None:
@@ -177,7 +179,12 @@ def parse(datagram: Datagram) -> Packet:
         kind, code = above.type, above.code
         if isinstance(above, ICMPv6Header) and kind == IPV6.too_long[0]:
             code = IPV6.too_long[1]  # whatever it is (RFC 4443, 3.2)
-        common |= {"icmp_type": kind, "icmp_code": code, "embedded": _quoted(datagram.rest)}
+        common |= {
+            "bad_checksum": datagram.is_damaged,
+            "icmp_type": kind,
+            "icmp_code": code,
+            "embedded": _quoted(datagram.rest),
+        }
         if (kind, code) == ip.family.too_long:
             common["mtu"] = int(above.number if isinstance(above, ICMPv6Header) else above.nexthopmtu or 0)
     return Packet(source=Endpoint(ip.src, 0), destination=Endpoint(ip.dst, 0), **common)

@@ -268,15 +268,16 @@ class ScapyEngine:
         elif ethertype == _ARP and packet.startswith(_ARP_START) and len(packet) >= _ARP_PACKET:
             self._neighbours.received(wire, ARP(packet[:_ARP_PACKET]), self._clock())
 
-    def _decide(self, data: bytes, longest: int = 0, identification: int = 0) -> None:
+    def _decide(self, data: bytes, arrived: Sequence[bytes] = (), identification: int = 0) -> None:
         """Ask the core about an IP packet that was sent to this machine, and carry out its decision.
 
-        A packet that was reassembled here arrived in fragments of at most `longest` bytes, which had this
-        `identification`: the whole packet has none in IPv6.
+        A packet that was reassembled here has `arrived` in fragments, which had this `identification`: the
+        whole packet has none in IPv6.
         """
         datagram = Datagram(data)
         packet = parse(datagram)
-        if longest:
+        if arrived:
+            longest = max(map(len, arrived))
             packet = replace(packet, largest_fragment=longest, identification=identification)
         decision = self._ask(packet, self._clock())
         if isinstance(decision, Reject | Drop) and decision.path_mtu:
@@ -287,7 +288,7 @@ class ScapyEngine:
             else:
                 if datagram.options:
                     datagram = self._with_options_filled(data[: packet.length], packet, decision.vip)
-                self._forward(datagram, decision, packet)
+                self._forward(datagram, decision, packet, arrived)
         elif isinstance(decision, Reject):
             self._reject(decision, tunnelled(datagram.rest) if decision.tunnelled else data[: packet.length])
         elif isinstance(decision, Pass):
@@ -311,8 +312,7 @@ class ScapyEngine:
         fragments = self.fragments.add(packet, data, self._clock())
         if fragments:
             form = ipv4 if packet.family is IPV4 else ipv6
-            longest = max(map(len, fragments))
-            self._decide(form.reassembled(fragments), longest, packet.identification)
+            self._decide(form.reassembled(fragments), fragments, packet.identification)
 
     def _abandon(self, fragments: Sequence[bytes], why: str) -> None:
         """Their packet will never be complete; RFC 792 says when the sender is informed."""
@@ -327,7 +327,9 @@ class ScapyEngine:
 
     # ---- out ----
 
-    def _forward(self, datagram: Datagram, forward: Forward, original: Packet) -> None:
+    def _forward(
+        self, datagram: Datagram, forward: Forward, original: Packet, arrived: Sequence[bytes]
+    ) -> None:
         hop = self.routes.lookup(forward.next_hop)
         if hop is None:
             self._lose("lost", original, f"no route to {forward.next_hop}")
@@ -343,11 +345,12 @@ class ScapyEngine:
         mtu = hop.wire.mtu
         longest = original.largest_fragment or mtu
         if family_of(forward.next_hop) is IPV4:
-            fragments = ipv4.fragmented(packet, min(longest, mtu))
-        else:
-            if forward.method is Method.TUN:  # these fragments are the director's own
-                longest = max(longest, IPV6.min_path_mtu)
+            fragments = ipv4.fragmented(packet, min(longest, mtu) if original.family is IPV4 else mtu)
+        elif original.family is IPV4:  # in a tunnel, whose fragments are the director's own
+            longest = max(longest, IPV6.min_path_mtu)
             fragments = ipv6.fragmented(packet, min(longest, mtu), original.identification)
+        else:
+            fragments = ipv6.fragmented(packet, mtu, original.identification, arrived)
         for fragment in fragments:  # the core has refused packets that must not be fragmented
             self._transmit(fragment, hop)
         if not fragments:

@@ -148,25 +148,36 @@ def _with_length(packet: bytes) -> bytes:
     return packet[:4] + (len(packet) - HEADER).to_bytes(2, "big") + packet[6:]
 
 
-def fragmented(packet: bytes, mtu: int, identification: int) -> Sequence[bytes]:
+def fragmented(
+    packet: bytes, mtu: int, identification: int, arrived: Sequence[bytes] = ()
+) -> Sequence[bytes]:
     """A packet as packets of at most `mtu` bytes: itself if it fits, nothing if the MTU is too small.
 
-    Headers that every router reads come first in every fragment.
+    One that has `arrived` in fragments is cut where these were, as in the kernel (ip6_fragment), unless it is
+    no longer than the longest of them; where they do not fit any more, into parts that are as long as the
+    longest, but for the shortest MTU of IPv6. Headers that every router reads come first in every fragment.
     """
-    if len(packet) <= mtu:
+    longest = max(map(len, arrived), default=mtu)
+    if len(packet) <= min(longest, mtu):
         return (packet,)
     start = _unfragmentable(packet)
-    step = (mtu - start - _FRAGMENT_SIZE) // _UNIT * _UNIT
-    if step <= 0:
+    most = (min(max(longest, IPV6.min_path_mtu), mtu) - start - _FRAGMENT_SIZE) // _UNIT * _UNIT
+    if most <= 0:
         return ()
+    later = [len(_content(fragment)) for fragment in arrived[1:]]
+    sizes = [len(packet) - start - sum(later), *later]
+    if not arrived or max(sizes) > most or any(size % _UNIT for size in sizes[:-1]):
+        sizes = [most] * -(-(len(packet) - start) // most)
     before = _last_header(packet, start)
     header = packet[:before] + bytes([FRAGMENT]) + packet[before + 1 : start]
     protocol, number = bytes([packet[before], 0]), identification.to_bytes(4, "big")
     fragments = []
-    for at in range(start, len(packet), step):
-        fields = at - start | (_MORE if at + step < len(packet) else 0)
-        part = protocol + fields.to_bytes(2, "big") + number + packet[at : at + step]
+    at = start
+    for size in sizes:
+        fields = at - start | (_MORE if at + size < len(packet) else 0)
+        part = protocol + fields.to_bytes(2, "big") + number + packet[at : at + size]
         fragments.append(_with_length(header + part))
+        at += size
     return fragments
 
 

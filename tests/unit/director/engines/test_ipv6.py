@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from scapy.config import conf
-from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
     ICMPv6DestUnreach,
     ICMPv6EchoRequest,
@@ -38,6 +39,7 @@ from director.engines.scapy.datagram import Datagram, parse
 from director.engines.scapy.fake import FakeHost, FakeKernel
 from director.engines.scapy.host import Route
 from director.engines.scapy.ipv6 import Malformed
+from oracle import ipv6_packets
 from tests.labs.malformed import malformed
 from tests.unit.director.engines.support import GATEWAY_MAC, INTERFACE, MAC, fake_wire, framed
 
@@ -229,6 +231,25 @@ def test_an_error_about_a_reply_reaches_the_server() -> None:
     assert checksums_are_right(told)
 
 
+@pytest.mark.parametrize("old", [False, True], ids=["IPv6", "IPv4"])
+def test_a_damaged_error_is_dropped(old: bool) -> None:
+    """It could have been about another connection. The kernel drops it, too."""
+    if old:
+        running = Running(Method.NAT, OLD_SERVER, OLD_VIP)
+        ip, client, vip, error = IP, OLD_CLIENT, OLD_VIP, ICMP(type=3, code=1)
+    else:
+        running = Running(Method.NAT)
+        ip, client, vip, error = IPv6, CLIENT, VIP, ICMPv6DestUnreach(code=1)
+    running.forwarded(ip(src=client, dst=vip) / TCP(sport=1025, dport=80, flags="S"))
+    reply = ip(src=vip, dst=client) / TCP(sport=80, dport=1025, flags="A")
+    packet = bytearray(bytes(ip(src=client, dst=vip) / error / bytes(reply)))
+    running.forwarded(ip(bytes(packet)))
+    packet[-1] ^= 1
+    dropped = running.engine.counters()["dropped"]
+    assert not running.receive(ip(bytes(packet)))
+    assert running.engine.counters()["dropped"] == dropped + 1
+
+
 def test_an_error_about_an_error_goes_nowhere() -> None:
     running = Running(Method.NAT)
     there = running.forwarded(request())
@@ -373,6 +394,24 @@ def test_headers_that_routers_read_are_in_every_fragment(mtu: int) -> None:
     assert ipv6.reassembled(fragments) == packet
     assert [parse(Datagram(fragment)).identification for fragment in fragments] == [9] * len(fragments)
     assert ipv6.fragmented(packet, 90, 9) == ()
+
+
+@pytest.mark.parametrize("method", [Method.NAT, Method.TUN])
+@pytest.mark.parametrize("cuts", [(16,), (1200,), (104, 208), (504, 1008)])
+def test_fragments_are_cut_where_they_were(method: Method, cuts: tuple[int, ...]) -> None:
+    """As in the kernel, if the outer header leaves room for that (oracle/ipv6_frames.py)."""
+    whole = bytes(IPv6(src=CLIENT, dst=VIP) / UDP(sport=9, dport=80) / bytes(1400))
+    ends = [0, *cuts, len(whole) - 40]
+    packets = [ipv6_packets.fragment(whole, *pair) for pair in pairwise(ends)]
+    running = Running(method)
+    running.forwarded(IPv6(src=CLIENT, dst=VIP) / UDP(sport=9, dport=80))
+    sent = [one for packet in packets for one in running.receive(IPv6(packet))]
+    sizes = [one[IPv6].plen - 8 for one in sent]
+    arrived = [end - start for start, end in pairwise(ends)]
+    most = max(1232, *arrived)  # 1280 bytes with both headers
+    if method is Method.TUN:
+        arrived[0] += 40
+    assert sizes == (arrived if max(arrived) <= most else [most, sum(arrived) - most])
 
 
 # ---- what kernels leave to a network card ----
