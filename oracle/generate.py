@@ -28,6 +28,8 @@ _LIVES = (  # the packets of a connection's ends, in order: c for the client, s 
     "cFPU cS cF",
 )
 _DATAGRAMS = ("c s c s", "c c c", "c s s")
+_LONGEST = {"c": 1420, "s": 1320}  # bytes of data with which a packet fits its sender's cable
+_ICMPV6_ERRORS = ("1/0", "1/4", "2/0", "3/0", "4/1")
 
 
 def standard(method: str, seed: int = SEED, scenarios: int = SCENARIOS) -> list[Scenario]:
@@ -41,6 +43,33 @@ def generated(seed: int, method: str, scheduler: str, number: int) -> Scenario:
     draw = Random(f"{seed} {method} {scheduler} {number}")
     lines = tuple(_Author(draw, method, scheduler).lines())
     return Scenario(f"{scheduler} {seed}/{number}", method, lines)
+
+
+def for_ipv6(scenario: Scenario) -> Scenario:
+    """With what only IPv6 has: extension headers, its fragments, long packets, and ICMPv6 errors."""
+    draw = Random(f"{scenario.name.split()[1].partition('/')[0]} {scenario.method} {scenario.name}")
+    lines = []
+    for line in scenario.lines:
+        lines.append(_for_ipv6(line, draw, scenario.method))
+        name = line.partition(" ")[0]
+        if name != "ipvsadm" and scenario.method == "nat" and draw.random() < 0.03:
+            lines.append(f"{name} icmp={draw.choice(_ICMPV6_ERRORS)}")
+    return Scenario(scenario.name, scenario.method, tuple(lines))
+
+
+def _for_ipv6(line: str, draw: Random, method: str) -> str:
+    if line.startswith("ipvsadm"):
+        return line
+    dice = draw.random()
+    if " len=" in line and dice < 0.1:
+        longest = _LONGEST[line[0]]
+        length = min(draw.choice((1279, 1320, 1361, 1400, 1420)), longest)
+        line = f"{line.partition(' len=')[0]} len={length}"
+    if " udp" in line and method != "tun" and dice > 0.5:  # where a tunnel cuts its packets can't be compared
+        return f"{line} cut={draw.randrange(8, 24, 8)}"
+    if draw.random() < 0.1:
+        return f"{line} ext={draw.choice(('0', '60', '60,60', '0,60'))}"
+    return line
 
 
 class _Author:

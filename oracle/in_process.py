@@ -13,6 +13,7 @@ from director.core.real_server import Method
 from director.engines.scapy.fake import FakeHost, FakeKernel, FakeWire
 from director.engines.scapy.host import Route
 from director.engines.scapy.next_hops import NextHop
+from oracle import ipv6_network
 from oracle.live import ControlledDirector
 from oracle.site import (
     CLIENTS,
@@ -23,6 +24,7 @@ from oracle.site import (
     INSIDE,
     LOCAL,
     MTU,
+    SERVER_COUNT,
     SERVERS,
     mac_of,
     side_of,
@@ -30,11 +32,15 @@ from oracle.site import (
 from oracle.talk import Frame
 
 _ADDRESSES = {CLIENTS: DIP, SERVERS: INSIDE}
+_OF_IPV6 = {CLIENTS: ipv6_network.DIP, SERVERS: ipv6_network.INSIDE}
 _TABLE_BITS = 8  # of the connection table, which is listed after every step, empty buckets too
 
 
 def _route(destination: str) -> Route:
     """Real servers are on the link; clients are behind the gateway."""
+    if ":" in destination:
+        side = SERVERS if destination.startswith("fd00:") else CLIENTS
+        return Route(side, _OF_IPV6[side], "::" if side == SERVERS else ipv6_network.IPV6_GATEWAY)
     side = side_of(destination)
     return Route(side, _ADDRESSES[side], "0.0.0.0" if side == SERVERS else GATEWAY)
 
@@ -44,7 +50,7 @@ class InProcessDirector(ControlledDirector):
         wires = [
             FakeWire(side, DIRECTOR_MACS[side], _ADDRESSES[side], MTU[side]) for side in (CLIENTS, SERVERS)
         ]
-        self._host = FakeHost(wires, _route, FakeKernel((DIP, INSIDE)), now=1000.0)
+        self._host = FakeHost(wires, _route, FakeKernel((DIP, INSIDE, *_OF_IPV6.values())), now=1000.0)
         self.engine = self._host.engine
         self.director = Director(
             method=Method[method.upper()],
@@ -55,6 +61,12 @@ class InProcessDirector(ControlledDirector):
         self._host.start(self.director)
         clients, servers = wires
         self._host.neighbours.add_permanent(NextHop(clients, DIP, GATEWAY), GATEWAY_MAC)
+        gateway = NextHop(clients, ipv6_network.DIP, ipv6_network.IPV6_GATEWAY)
+        self._host.neighbours.add_permanent(gateway, GATEWAY_MAC)
+        for number in range(1, SERVER_COUNT + 1):
+            address = ipv6_network.real_server(number, 6)
+            hop = NextHop(servers, ipv6_network.INSIDE, address)
+            self._host.neighbours.add_permanent(hop, ipv6_network.mac_of_server(address))
         for last in range(1, 255):
             address = f"172.16.0.{last}"
             self._host.neighbours.add_permanent(NextHop(servers, INSIDE, address), mac_of(address))
@@ -76,3 +88,29 @@ class InProcessDirector(ControlledDirector):
     def _kept_back(self) -> tuple[int, int]:
         """Packets that were dropped, and bytes of fragments that wait for the rest of their packets."""
         return self.engine.counters()["dropped"], self.engine.fragments.size
+
+
+class IPv6InProcessDirector(InProcessDirector):
+    """For the scenarios of ipv6_generated.py."""
+
+    def tables(self, at: str) -> tuple[ipv6_network.Table, ipv6_network.Loads]:
+        prefix = ipv6_network.end(at, "")
+        rows = self._request({"do": "connections"})["connections"]
+        table = {
+            f"{row['protocol']} {row['client']} {row['vip']}": [row["server"], row["state"]]
+            for row in rows
+            if row["vip"].startswith(prefix)
+        }
+        loads = {
+            f"{service['protocol']} {prefix}{service['port']} {_end(server)}": [
+                server[name] for name in ("weight", "active", "inactive")
+            ]
+            for service in self._request({"do": "list", "at_once": True})["services"]
+            if service["address"] == at
+            for server in service["servers"]
+        }
+        return table, loads
+
+
+def _end(server: dict[str, Any]) -> str:
+    return ipv6_network.end(server["address"], server["port"])

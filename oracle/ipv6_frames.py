@@ -12,6 +12,7 @@ new recording as JSON.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -21,12 +22,28 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from ipaddress import IPv6Address
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
-from oracle import json_xz, packets
+from labs.wait import patient
+from oracle import ipv6_packets, json_xz
+from oracle.ipv6_packets import (
+    HOP_BY_HOP,
+    ICMP,
+    OPTIONS,
+    behind,
+    error,
+    fragment,
+    fragments,
+    ip,
+    is_for_hosts,
+    tcp,
+    udp,
+    with_checksum,
+)
 
 FILE = Path(__file__).with_name("recorded") / "ipv6.json.xz"
 VIP, CLIENT = "2001:db8::80", "2001:db8:1::65"
@@ -36,10 +53,19 @@ NEIGHBOURS = {CLIENTS: "02:00:00:00:00:02", SERVERS: "02:00:00:00:00:03"}
 ADDRESSES = {CLIENTS: ("2001:db8::1/64", f"{VIP}/128"), SERVERS: ("fd00::1/64", "192.0.2.1/24")}
 _NEXT = {"fd00::2", "fd00::3", "fd00::4", "fd00::5"}
 _HASHES = ("sh", "sh -b sh-port", "sh -b sh-fallback", "dh", "mh", "mh -b mh-port")  # from port 80 on
-_TCP, _UDP, _FRAGMENT, _ICMP, _OPTIONS = 6, 17, 44, 58, 60
 _SYN, _ACK = 0x02, 0x10
-_ETHERTYPES = {4: b"\x08\x00", 6: b"\x86\xdd"}
-_QUIET = 0.4  # seconds without a frame, after which the kernel has sent all
+_ROUTING = 43
+_PADDING = b"\0\0\1\4\0\0\0\0"  # an extension header without meaning
+_PINGS = {CLIENTS: ("2001:db8::1", CLIENT), SERVERS: ("fd00::1", "fd00::9")}  # the director's, and whose
+
+_DIFFERS = {
+    "payload length too short for TCP": "impossible-headers",
+    "TCP header of 4 words": "impossible-headers",
+    "TCP header of 15 words": "impossible-headers",
+    "UDP length too long": "impossible-headers",
+    "UDP length too short": "impossible-headers",
+    "ragged fragment": "ragged-fragments",
+}
 
 # kernel, saved, frames (name, sent, and what came out of it), connections
 Recording = json_xz.Recording
@@ -48,6 +74,17 @@ Recording = json_xz.Recording
 def read(file: Path = FILE) -> Recording:
     recording: Recording = json_xz.read(file)
     return recording
+
+
+def player() -> str:
+    """A hash of all that is sent and of the rules: when it changes, the recording is out of date."""
+    frames = b"".join(framed(one.side, packet) for one in sent() for packet in one.packets)
+    return hashlib.sha256("".join(lines()).encode() + frames).hexdigest()[:16]
+
+
+def holds(recording: Recording, kernel: str) -> bool:
+    """Whether it was made of this, on this kernel."""
+    return (recording.get("player", ""), recording["kernel"]) == (player(), kernel)
 
 
 def write(recording: Recording, file: Path = FILE) -> None:
@@ -80,110 +117,135 @@ def lines() -> Iterator[str]:
 
 
 class Sent(NamedTuple):
+    """`differs` names the difference that it shows (docs/differences.md), at least in some methods."""
+
     name: str
     side: str
     packets: Sequence[bytes]
+    differs: str = ""
 
 
 def sent() -> Iterator[Sent]:
     """In this order: first the packets whose answers are compared, then many new clients."""
     for method, port in (("nat", 90), ("dr", 91), ("6in6", 92), ("6in4", 93)):
-        yield Sent(f"{method} syn", CLIENTS, [_tcp(CLIENT, VIP, 5000, port, _SYN, traffic_class=0x2B)])
-        yield Sent(f"{method} ack", CLIENTS, [_tcp(CLIENT, VIP, 5000, port, _ACK, b"data")])
-        yield Sent(f"{method} udp", CLIENTS, [_udp(CLIENT, VIP, 5000, port, b"data")])
+        yield Sent(f"{method} syn", CLIENTS, [tcp(CLIENT, VIP, 5000, port, _SYN, traffic_class=0x2B)])
+        yield Sent(f"{method} ack", CLIENTS, [_ack(port, b"data")])
+        yield Sent(f"{method} udp", CLIENTS, [udp(CLIENT, VIP, 5000, port, b"data")])
         for size in (1400, 1440):
-            data = bytes(size)
-            yield Sent(f"{method} {size}", CLIENTS, [_tcp(CLIENT, VIP, 5000, port, _ACK, data)])
-        yield Sent(f"{method} hop limit", CLIENTS, [_tcp(CLIENT, VIP, 5000, port, _ACK, hop_limit=1)])
-        options = struct.pack("!BBBB4x", _TCP, 0, 1, 4)
-        later = _tcp(CLIENT, VIP, 5000, port, _ACK)[40:]
-        yield Sent(f"{method} options", CLIENTS, [_ip(CLIENT, VIP, _OPTIONS, options + later)])
+            yield Sent(f"{method} {size}", CLIENTS, [_ack(port, bytes(size))])
+        yield Sent(f"{method} hop limit", CLIENTS, [_ack(port, hop_limit=1)])
+        yield Sent(f"{method} options", CLIENTS, [behind(_PADDING, OPTIONS, _ack(port))])
         if method in ("nat", "dr"):  # differs in tunnels: atomic-fragments
-            yield Sent(f"{method} atomic", CLIENTS, [_fragment(_TCP, 0, later, more=False)])
-        whole = _udp(CLIENT, VIP, 5000, port, bytes(range(200)) * 10)[40:]
-        parts = [_fragment(_UDP, 0, whole[:1200], more=True), _fragment(_UDP, 1200, whole[1200:], more=False)]
-        if method != "6in4":  # the kernel keeps where they were cut, if the outer header leaves room for that
-            yield Sent(f"{method} fragments", CLIENTS, parts)
-            yield Sent(f"{method} fragments, last first", CLIENTS, parts[::-1])
-        overlapping = [parts[0], _fragment(_UDP, 800, whole[800:], more=False)]
-        yield Sent(f"{method} overlapping", CLIENTS, overlapping)
-    reply = _tcp("fd00::2", CLIENT, 8000, 5000, _SYN | _ACK)
+            yield Sent(f"{method} atomic", CLIENTS, [fragment(_ack(port), 0, 20)])
+        whole = udp(CLIENT, VIP, 5000, port, bytes(range(200)) * 10)
+        parts = fragments(whole, 1200)
+        yield Sent(f"{method} fragments", CLIENTS, parts)
+        yield Sent(f"{method} fragments, last first", CLIENTS, parts[::-1])
+        yield Sent(f"{method} overlapping", CLIENTS, [parts[0], fragment(whole, 800, 2008)])
+        for name, several in _odd(port):
+            yield Sent(f"{method} {name}", CLIENTS, several, _DIFFERS.get(name, ""))
+    reply = tcp("fd00::2", CLIENT, 8000, 5000, _SYN | _ACK)
     yield Sent("reply", SERVERS, [reply])
-    quoted = _tcp(CLIENT, "fd00::2", 5000, 8000, _ACK, bytes(1200))
+    quoted = tcp(CLIENT, "fd00::2", 5000, 8000, _ACK, bytes(1200))
     for kind, code, number in ((1, 1, 0), (1, 4, 0), (2, 0, 1400), (3, 0, 0), (4, 1, 40)):
-        yield Sent(f"error {kind} {code}", SERVERS, [_error("fd00::9", CLIENT, kind, code, number, quoted)])
-    ours = _tcp(VIP, CLIENT, 90, 5000, _ACK, b"page")
-    yield Sent("error about a reply", CLIENTS, [_error("2001:db8:1::9", VIP, 2, 0, 1300, ours)])
-    yield Sent("no server", CLIENTS, [_tcp(CLIENT, VIP, 5000, 95, _SYN)])
+        yield Sent(f"error {kind} {code}", SERVERS, [error("fd00::9", CLIENT, kind, code, number, quoted)])
+    ours = tcp(VIP, CLIENT, 90, 5000, _ACK, b"page")
+    about_reply = error("2001:db8:1::9", VIP, 2, 0, 1300, ours)
+    yield Sent("error about a reply", CLIENTS, [about_reply])
+    yield from _odd_errors(ours, about_reply, quoted)
+    yield Sent("no server", CLIENTS, [tcp(CLIENT, VIP, 5000, 95, _SYN)])
     chance = random.Random(6)
     network = int(IPv6Address("2001:db8:1::"))
     for _ in range(48):
         client = str(IPv6Address(network | chance.getrandbits(80)))
         ports = range(80, 80 + len(_HASHES))
-        many = [_tcp(client, VIP, chance.randrange(1024, 65536), port, _SYN) for port in ports]
+        many = [tcp(client, VIP, chance.randrange(1024, 65536), port, _SYN) for port in ports]
         yield Sent("clients", CLIENTS, many)
 
 
+def _ack(port: int, data: bytes = b"", hop_limit: int = 64) -> bytes:
+    return tcp(CLIENT, VIP, 5000, port, _ACK, data, hop_limit=hop_limit)
+
+
+def _odd(port: int) -> Iterator[tuple[str, Sequence[bytes]]]:
+    """Extension headers, lengths that are wrong, and fragments, of the connection to a port."""
+    plain = _ack(port, b"data")
+    yield "hop-by-hop options", [behind(_PADDING, HOP_BY_HOP, plain)]
+    yield "unknown option", [behind(b"\0\0\x80\x04\0\0\0\0", OPTIONS, plain)]
+    yield "routing header, done", [behind(b"\0\0\0\0\0\0\0\0", _ROUTING, plain)]
+    chain = plain
+    for _ in range(6):
+        chain = behind(_PADDING, OPTIONS, chain)
+    yield "chain", [behind(_PADDING, HOP_BY_HOP, chain)]
+    yield "options that end beyond the packet", [behind(b"\0\xff\1\4\0\0\0\0", OPTIONS, plain)]
+    yield "no next header", [plain[:6] + b"\x3b" + plain[7:]]
+    yield "payload length too long", [_with_length(plain, 25)]
+    yield "payload length too short for TCP", [_with_length(plain, 12)]
+    yield "payload length shorter than the frame", [_with_length(_ack(port), 20) + bytes(6)]
+    yield "payload length 0", [_with_length(plain, 0)]
+    yield "cut off in the header", [plain[:30]]
+    yield "cut off in the ports", [_with_length(plain[:42], 2)]
+    yield "TCP header of 4 words", [plain[:52] + b"\x40" + plain[53:]]
+    yield "TCP header of 15 words", [plain[:52] + b"\xf0" + plain[53:]]
+    datagram = udp(CLIENT, VIP, 5000, port, b"data")
+    yield "UDP length too long", [datagram[:44] + b"\0\x0d" + datagram[46:]]
+    yield "UDP length too short", [datagram[:44] + b"\0\x07" + datagram[46:]]
+    yield "UDP without a checksum", [datagram[:46] + b"\0\0" + datagram[48:]]
+    whole = udp(CLIENT, VIP, 5000, port, bytes(range(200)) * 5)
+    yield "fragments, one twice", [fragment(whole, 0, 504, 78)] * 2
+    large = udp(CLIENT, VIP, 5000, port, bytes(range(200)) * 7)
+    yield "uneven fragments", [fragment(large, 0, 104, 83), fragment(large, 104, 1408, 83)]
+    yield "three fragments", [fragment(large, start, start + 504, 84) for start in (0, 504, 1008)]
+    yield "ragged fragment", [fragment(whole, 0, 501, 79), fragment(whole, 504, 1008, 79)]
+    yield "fragment beyond 65535", [fragment(whole, 0, 504, 80), _at_the_end(fragment(whole, 504, 1008, 80))]
+    yield "first fragment without ports", [fragment(behind(_PADDING, OPTIONS, whole), 0, 8, 81)]
+    yield (
+        "inner overlap",
+        [
+            fragment(whole, 0, 504, 82),
+            fragment(whole, 104, 208, 82),
+            fragment(whole, 504, 1008, 82),
+        ],
+    )
+
+
+def _odd_errors(reply: bytes, about_reply: bytes, request: bytes) -> Iterator[Sent]:
+    """Errors about packets of the connection of VS-NAT that they should not, or only just, be matched to."""
+    router = "2001:db8:1::9"
+    for name, quoted in (
+        ("quotes the ports only", reply[:48]),
+        ("quotes half of the ports", reply[:42]),
+        ("quotes half a header", reply[:20]),
+        ("quotes nothing", b""),
+        ("quotes extension headers", behind(_PADDING, OPTIONS, reply)),
+        ("quotes a fragment", fragment(reply, 0, 16)),
+        ("quotes a later fragment", fragment(reply, 16, 24)),
+        ("quotes an error", about_reply),
+        ("quotes an endless chain", behind(b"\0\xff\1\4\0\0\0\0", OPTIONS, reply)),
+        ("quotes IPv4", b"\x45" + reply[1:]),
+    ):
+        yield Sent(f"error {name}", CLIENTS, [error(router, VIP, 1, 0, 0, quoted)])
+    yield Sent("error with a code", CLIENTS, [error(router, VIP, 2, 7, 1300, reply)])
+    yield Sent("error of an unknown type", CLIENTS, [error(router, VIP, 100, 0, 0, reply)])
+    yield Sent("error with hop limit 1", CLIENTS, [about_reply[:7] + b"\1" + about_reply[8:]])
+    yield Sent("error behind options", CLIENTS, [behind(_PADDING, OPTIONS, about_reply)])
+    wrong = about_reply[:42] + b"\xab\xcd" + about_reply[44:]
+    yield Sent("error with a wrong checksum", CLIENTS, [wrong])
+    narrow = error("fd00::9", CLIENT, 2, 0, 1000, request)
+    yield Sent("error with an MTU below 1280", SERVERS, [narrow])
+
+
+def _with_length(packet: bytes, length: int) -> bytes:
+    return packet[:4] + struct.pack("!H", length) + packet[6:]
+
+
+def _at_the_end(later: bytes) -> bytes:
+    """The fragment, at the last offset that there is."""
+    return later[:42] + b"\xff\xf8" + later[44:]
+
+
 def framed(side: str, packet: bytes) -> bytes:
-    macs = (MACS[side] + NEIGHBOURS[side]).replace(":", "")
-    return bytes.fromhex(macs) + _ETHERTYPES[packet[0] >> 4] + packet
-
-
-def comparable(frame: bytes) -> str:
-    """Without what a director chooses: a tunnel's or fragment's identification, an error's flow label.
-
-    An error's quotation shows the hop limit, which the kernel has already decremented (quoted-ttl).
-    """
-    data = bytearray(frame)
-    if data[12:14] == _ETHERTYPES[4]:
-        data[18:20] = data[24:26] = bytes(2)
-    elif data[20] == _FRAGMENT:
-        data[58:62] = bytes(4)
-    elif data[20] == _ICMP and data[54] < 128:
-        data[15] &= 0xF0
-        data[16:18] = data[56:58] = bytes(2)
-        data[69] = 0
-    return data.hex()
-
-
-# ---- packets (RFC 8200, 4443, 9293) ----
-
-
-def _ip(
-    source: str, dest: str, protocol: int, body: bytes, hop_limit: int = 64, traffic_class: int = 0
-) -> bytes:
-    start = struct.pack("!IHBB", 6 << 28 | traffic_class << 20 | 0x12345, len(body), protocol, hop_limit)
-    return start + _packed(source) + _packed(dest) + body
-
-
-def _packed(address: str) -> bytes:
-    return IPv6Address(address).packed
-
-
-def _with_checksum(source: str, dest: str, protocol: int, body: bytes, at: int) -> bytes:
-    covered = _packed(source) + _packed(dest) + struct.pack("!IHBB", len(body), 0, 0, protocol) + body
-    return body[:at] + struct.pack("!H", packets.checksum(covered)) + body[at + 2 :]
-
-
-def _tcp(
-    source: str, dest: str, sport: int, dport: int, flags: int, data: bytes = b"", **header: int
-) -> bytes:
-    body = struct.pack("!HHIIBBHHH", sport, dport, 1, 0, 5 << 4, flags, 65535, 0, 0) + data
-    return _ip(source, dest, _TCP, _with_checksum(source, dest, _TCP, body, 16), **header)
-
-
-def _udp(source: str, dest: str, sport: int, dport: int, data: bytes) -> bytes:
-    body = struct.pack("!HHHH", sport, dport, 8 + len(data), 0) + data
-    return _ip(source, dest, _UDP, _with_checksum(source, dest, _UDP, body, 6))
-
-
-def _fragment(protocol: int, offset: int, data: bytes, *, more: bool) -> bytes:
-    return _ip(CLIENT, VIP, _FRAGMENT, struct.pack("!BBHI", protocol, 0, offset | more, 77) + data)
-
-
-def _error(source: str, dest: str, kind: int, code: int, number: int, quoted: bytes) -> bytes:
-    body = struct.pack("!BBHI", kind, code, 0, number) + quoted[:1232]
-    return _ip(source, dest, _ICMP, _with_checksum(source, dest, _ICMP, body, 2))
+    return ipv6_packets.framed(MACS[side], NEIGHBOURS[side], packet)
 
 
 # ---- the kernel ----
@@ -196,16 +258,17 @@ def record() -> Recording:
     saved = _run("ipvsadm", "-Sn")
     listed = _run("ipvsadm", "-Ln")
     frames = []
-    for one in sent():
+    for number, one in enumerate(sent()):
         for packet in one.packets:
             cables[one.side].send(framed(one.side, packet))
         if one.name != "clients":
-            out = [[side, frame.hex()] for side, frame in _received(cables)]
+            out = [[side, frame.hex()] for side, frame in _received(cables, one.side, number)]
             frames.append({"name": one.name, "out": out})
     table = Path("/proc/net/ip_vs_conn").read_text().splitlines()[1:]
     chosen = [_ends(line.split()) for line in table if line.startswith("TCP")]
     return {
         "kernel": os.uname().release,
+        "player": player(),
         "saved": saved,
         "listed": listed,
         "frames": frames,
@@ -232,6 +295,7 @@ def build(forwarding: int) -> dict[str, socket.socket]:
         _run("sysctl", "-qw", f"net.ipv6.conf.{ours}.disable_ipv6=1", f"net.ipv6.conf.{theirs}.accept_dad=0")
         _run("ip", "link", "set", ours, "address", NEIGHBOURS[side], "up")
         _run("ip", "link", "set", theirs, "up")
+        _run("ethtool", "-K", theirs, "tx", "off")
         for address in ADDRESSES[side]:
             _run("ip", "addr", "add", address, "dev", theirs)
         cables[side] = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
@@ -249,23 +313,33 @@ def _permanent(address: str, side: str) -> None:
     _run("ip", "neigh", "replace", address, "lladdr", mac, "dev", f"d-{side}", "nud", "permanent")
 
 
-def _received(cables: dict[str, socket.socket]) -> Iterator[tuple[str, bytes]]:
-    """What the director has sent, without neighbour discovery and the like."""
-    sides = {cable: side for side, cable in cables.items()}
-    until = monotonic() + _QUIET
-    while (left := until - monotonic()) > 0:
-        for cable in select.select(list(sides), [], [], left)[0]:
-            frame, (_, _, kind, *_) = cable.recvfrom(65536)
-            if kind != socket.PACKET_OUTGOING and is_answer(frame):
-                yield sides[cable], frame
-                until = monotonic() + _QUIET
+def _received(cables: dict[str, socket.socket], side: str, number: int) -> Iterator[tuple[str, bytes]]:
+    """What the director has sent by its answer to a ping from a side, without neighbour discovery."""
+    own, other = _PINGS[side]
+    ping = struct.pack("!BBHHH", 128, 0, 0, 0, number)
+    message = ip(other, own, ICMP, with_checksum(other, own, ICMP, ping, 2))
+    cables[side].send(framed(side, message))
+    until = monotonic() + patient(2)
+    answered = False
+    while not answered and monotonic() < until:
+        select.select(list(cables.values()), [], [], until - monotonic())
+        for name, cable in cables.items():
+            for frame in _waiting(cable):
+                if frame[54:56] == b"\x81\0" and frame[60:62] == ping[6:]:
+                    answered = True
+                elif is_for_hosts(frame):
+                    yield name, frame
+    if not answered:
+        raise RuntimeError(f"no answer to a ping of {own}")
 
 
-def is_answer(frame: bytes) -> bool:
-    """Whether it is no neighbour discovery and the like."""
-    if frame[12:14] == _ETHERTYPES[6]:  # hop-by-hop options announce the groups that an address belongs to
-        return not (frame[20] == 0 or (frame[20] == _ICMP and frame[54] >= 130))
-    return frame[12:14] in _ETHERTYPES.values()
+def _waiting(cable: socket.socket) -> Iterator[bytes]:
+    """The frames from the director that are waiting to be read."""
+    with suppress(BlockingIOError):
+        while True:
+            frame, (_, _, kind, *_) = cable.recvfrom(65536, socket.MSG_DONTWAIT)
+            if kind != socket.PACKET_OUTGOING:
+                yield frame
 
 
 def _run(*command: str, text: str | None = None) -> str:

@@ -25,6 +25,8 @@ _SECONDS: Sequence[tuple[str, float]] = (
     ("test_a_lab_with_kernel_ipvs", 10.0),
     ("test_a_lab_with_our_program", 90.0),
     ("test_the_recording_holds", 14.0),
+    ("test_generated_connections", 70.0),
+    ("test_ipv6_is_answered", 10.0),
     ("test_all_of_it", 70.0),
     ("test_on_the_wire", 80.0),
     ("test_the_director_serves_too", 70.0),

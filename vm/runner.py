@@ -12,7 +12,7 @@ from pathlib import Path
 
 from labs.errors import BadRequest, LabError
 from labs.run import evidence
-from oracle import ipv6_frames, odd_packets, recordings, twos
+from oracle import ipv6_frames, ipv6_generated, odd_packets, recordings, twos
 from vm.budget import GRACE, RESULTS, summary
 from vm.kernel_packages import ready
 from vm.options import VmTestOptions
@@ -28,6 +28,7 @@ _SINGLE = {
     odd_packets.FILE: "tests/vm/test_odd_packets.py",
     twos.FILE: "tests/vm/test_twos.py",
     ipv6_frames.FILE: "tests/vm/test_ipv6_frames.py",
+    **{ipv6_generated.path(method): "tests/vm/test_ipv6_generated.py" for method in ipv6_generated.METHODS},
 }
 _MORE = "tests/vm/test_oracle.py::test_more_of_them"
 _NOT_ELSEWHERE = "not scapy and not ebpf"  # `./inv test` runs those, which need no IPVS
@@ -68,7 +69,7 @@ def run_suite(options: VmTestOptions, *, here: bool | None = None) -> int:
         _say("Nothing has changed since the recordings were made: to make them again, add --force.")
         return 0
     wanted = f"({options.only}) and {_NOT_ELSEWHERE}" if options.only else _NOT_ELSEWHERE
-    tests = (*_SINGLE.values(), _RECORDING) if record else (_MORE,) if more else _TESTS
+    tests = (*dict.fromkeys(_SINGLE.values()), _RECORDING) if record else (_MORE,) if more else _TESTS
     command = [sys.executable, "-m", "pytest", *tests, "-k", wanted, "-p", "no:cacheprovider", "-v", "-rfEs"]
     command += ["-p", "vm.budget", f"--timeout={SUITE_TIMEOUT:.0f}", "--durations=20"]
     if not more:
@@ -108,9 +109,12 @@ def _changed(release: str, *, every: bool) -> dict[recordings.Batch, list[str]]:
 
 def _single_recordings_hold(release: str) -> bool:
     """Whether those that are one file each are up to date; that of twos is not tied to one kernel."""
-    odd, drawn, frames = (recordings.FOLDER / file.name for file in _SINGLE)
+    odd, drawn, frames, *_ = (recordings.FOLDER / file.name for file in _SINGLE)
+    methods = ipv6_generated.METHODS
+    if not all(ipv6_generated.holds(method, release, recordings.FOLDER) for method in methods):
+        return False
     made = recordings.made_now(release)
-    if not frames.exists() or ipv6_frames.read(frames)["kernel"] != made.kernel:
+    if not frames.exists() or not ipv6_frames.holds(ipv6_frames.read(frames), release):
         return False
     if not drawn.exists() or not odd_packets.holds(odd_packets.read(odd), made):
         return False

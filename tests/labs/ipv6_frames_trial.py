@@ -25,7 +25,8 @@ from director.control.channel import call
 from director.ipvsadm import save_format
 from labs.wait import patient, poll_until
 from oracle import ipv6_frames, packets
-from oracle.ipv6_frames import CLIENT, CLIENTS, MACS, NEIGHBOURS, SERVERS, VIP, framed, is_answer
+from oracle.ipv6_frames import CLIENT, CLIENTS, MACS, NEIGHBOURS, SERVERS, VIP, framed
+from oracle.ipv6_packets import is_for_hosts
 from tests.labs.malformed import malformed
 
 SOCKET = "/run/lvs-frames.sock"
@@ -75,7 +76,7 @@ class Trial:
                 self.ask("counters")
             received = list(self._received())
             replied = sum(self._reply(*one) for one in received) > 0
-            out += [[side, data.hex()] for side, data in received if is_answer(data)]
+            out += [[side, data.hex()] for side, data in received if is_for_hosts(data)]
         return out
 
     def _received(self) -> Iterator[Frame]:
@@ -122,7 +123,7 @@ class Trial:
         self.director.wait()
         self.send(CLIENTS, acknowledgement)
         meanwhile = poll_until(
-            lambda: [[side, data.hex()] for side, data in self._received() if is_answer(data)], bool, 10
+            lambda: [[side, data.hex()] for side, data in self._received() if is_for_hosts(data)], bool, 10
         )
         self._start()
         seen = {"before": before, "meanwhile": meanwhile, "after": self.tables()}

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from director.core.family import IPV4, IPV6, Family, family_of, ip_to_int
 from director.core.packet import Packet
 from director.core.real_server import RealServer
 from director.core.schedulers import Pick
@@ -33,7 +34,7 @@ class Scheduler:
         self._table: list[RealServer] | None = []
 
     def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:  # noqa: ARG002
-        table = self.table(servers)
+        table = self.table(servers, packet.family)
         if not table:
             return None
         client = packet.source if self.port else packet.source.address
@@ -43,10 +44,13 @@ class Scheduler:
                 return table[bucket], f"mh: {client} hashes to bucket {bucket} of {BUCKETS}"
         return None
 
-    def table(self, servers: Sequence[RealServer]) -> Sequence[RealServer]:
-        """The hash table, filled when it is first needed after a change."""
+    def table(self, servers: Sequence[RealServer], family: Family | None = None) -> Sequence[RealServer]:
+        """The hash table, filled when it is first needed after a change.
+
+        `family` is the service's, which matters where a tunnel's real servers have another.
+        """
         if self._table is None:
-            self._table = _fill(servers)
+            self._table = _fill(servers, family)
         return self._table
 
     def _buckets(self, key: int) -> Iterator[int]:
@@ -61,12 +65,12 @@ class Scheduler:
         self._table = None
 
 
-def _fill(servers: Sequence[RealServer]) -> list[RealServer]:
+def _fill(servers: Sequence[RealServer], family: Family | None) -> list[RealServer]:
     turns = _turns(servers)
     if not turns:
         return []
     table: list[RealServer | None] = [None] * BUCKETS
-    preferences = {server: _Preferences(server) for server in turns}
+    preferences = {server: _Preferences(server, family) for server in turns}
     filled = 0
     while filled < BUCKETS:
         for server, count in turns.items():
@@ -87,10 +91,15 @@ def _turns(servers: Sequence[RealServer]) -> dict[RealServer, int]:
 
 
 class _Preferences:
-    """The buckets in the order in which one server prefers them."""
+    """The buckets in the order in which one server prefers them.
 
-    def __init__(self, server: RealServer) -> None:
-        key = word(server.address.address) + server.address.port
+    Of an IPv6 address, behind a service of IPv4, the kernel takes the first word only.
+    """
+
+    def __init__(self, server: RealServer, family: Family | None) -> None:
+        address, port = server.address
+        only_first = family is IPV4 and family_of(address) is IPV6
+        key = port + (ip_to_int(address) >> 96 if only_first else word(address))
         self._bucket = siphash(key, _OFFSET_KEY) % BUCKETS
         self._step = siphash(key, _SKIP_KEY) % (BUCKETS - 1) + 1
 

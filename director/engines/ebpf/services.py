@@ -180,7 +180,9 @@ def _flags(service: VirtualService) -> int:
 
 def _hash_table(service: VirtualService) -> Sequence[RealServer]:
     """Of dh, sh and mh; empty for others."""
-    if isinstance(service.scheduler, dh.Scheduler | mh.Scheduler | sh.Scheduler):
+    if isinstance(service.scheduler, mh.Scheduler):
+        return service.scheduler.table(service.servers, service.key.family)
+    if isinstance(service.scheduler, dh.Scheduler | sh.Scheduler):
         return service.scheduler.table(service.servers)
     return ()
 

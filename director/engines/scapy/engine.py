@@ -345,7 +345,10 @@ class ScapyEngine:
         mtu = hop.wire.mtu
         longest = original.largest_fragment or mtu
         if family_of(forward.next_hop) is IPV4:
-            fragments = ipv4.fragmented(packet, min(longest, mtu) if original.family is IPV4 else mtu)
+            if original.family is IPV4:
+                fragments = ipv4.fragmented(packet, min(longest, mtu))
+            else:
+                fragments = ipv4.fragmented(packet, mtu, arrived)
         elif original.family is IPV4:  # in a tunnel, whose fragments are the director's own
             longest = max(longest, IPV6.min_path_mtu)
             fragments = ipv6.fragmented(packet, min(longest, mtu), original.identification)

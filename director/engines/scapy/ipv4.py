@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from socket import inet_aton, inet_ntoa
 from time import time
 
 from director.core import ip_options
 from director.core.family import IPV4
+from director.engines.scapy import ipv6
 from director.engines.scapy.checksums import update
 
 IP_CHECKSUM = 10  # its offset in the IP header
@@ -35,9 +37,10 @@ def reassembled(fragments: Sequence[bytes]) -> bytes:
     return _with(header, _flags_and_offset(longest) & _DONT_FRAGMENT, data)
 
 
-def fragmented(packet: bytes, mtu: int) -> Sequence[bytes]:
+def fragmented(packet: bytes, mtu: int, arrived: Sequence[bytes] = ()) -> Sequence[bytes]:
     """An IP packet as packets of at most `mtu` bytes: itself if it fits, nothing if the MTU is too small.
 
+    A tunnel's packet whose content has `arrived` in fragments of IPv6 is cut where these were, if they fit.
     Like the kernel, the engine forwards what arrived as fragments in fragments that are no longer than those:
     the sender may have had a reason.
     """
@@ -50,11 +53,15 @@ def fragmented(packet: bytes, mtu: int) -> Sequence[bytes]:
     header, fields = packet[:size], _flags_and_offset(packet)
     later_header = header[:HEADER] + ip_options.for_later_fragments(header[HEADER:])
     fragments: list[bytes] = []
-    for at in range(size, len(packet), step):
-        more = _MORE if at + step < len(packet) else fields & _MORE
+    at = size
+    for part in ipv6.as_arrived(arrived, len(packet) - size, step) or repeat(step):
+        more = _MORE if at + part < len(packet) else fields & _MORE
         offset = (fields & _OFFSET) + (at - size) // 8
         here = later_header if fragments else header
-        fragments.append(_with(here, fields & _DONT_FRAGMENT | more | offset, packet[at : at + step]))
+        fragments.append(_with(here, fields & _DONT_FRAGMENT | more | offset, packet[at : at + part]))
+        at += part
+        if at >= len(packet):
+            break
     return fragments
 
 

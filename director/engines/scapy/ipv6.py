@@ -164,10 +164,7 @@ def fragmented(
     most = (min(max(longest, IPV6.min_path_mtu), mtu) - start - _FRAGMENT_SIZE) // _UNIT * _UNIT
     if most <= 0:
         return ()
-    later = [len(_content(fragment)) for fragment in arrived[1:]]
-    sizes = [len(packet) - start - sum(later), *later]
-    if not arrived or max(sizes) > most or any(size % _UNIT for size in sizes[:-1]):
-        sizes = [most] * -(-(len(packet) - start) // most)
+    sizes = as_arrived(arrived, len(packet) - start, most) or [most] * -(-(len(packet) - start) // most)
     before = _last_header(packet, start)
     header = packet[:before] + bytes([FRAGMENT]) + packet[before + 1 : start]
     protocol, number = bytes([packet[before], 0]), identification.to_bytes(4, "big")
@@ -179,6 +176,17 @@ def fragmented(
         fragments.append(_with_length(header + part))
         at += size
     return fragments
+
+
+def as_arrived(arrived: Sequence[bytes], length: int, most: int) -> Sequence[int]:
+    """The sizes of parts that end where these fragments did; none if a part would be longer than `most`.
+
+    Of the `length` bytes to be cut, the first part has those that were added in front.
+    """
+    later = [len(_content(fragment)) for fragment in arrived[1:]]
+    sizes = [length - sum(later), *later]
+    fits = arrived and max(sizes) <= most and not any(size % _UNIT for size in sizes[:-1])
+    return sizes if fits else ()
 
 
 def _unfragmentable(packet: bytes) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from labs.errors import BadRequest, LabError
-from oracle import ipv6_frames, odd_packets, recordings, twos
+from oracle import ipv6_frames, ipv6_generated, json_xz, odd_packets, recordings, twos
 from oracle.recordings import Recorded
 from vm import runner
 from vm.budget import GRACE, RESULTS, add_result, begin_results
@@ -57,7 +57,12 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         entries = [Recorded(one, place, [], made) for one, place in recordings.wanted(method, kind)]
         recordings.write(recordings.path(method, kind, kept), entries)
     odd_packets.write({**made._asdict(), "packets": []}, kept / odd_packets.FILE.name)
-    ipv6_frames.write({**ipv6_frames.read(), "kernel": RELEASE}, kept / ipv6_frames.FILE.name)
+    frames = {"kernel": RELEASE, "player": ipv6_frames.player()}
+    ipv6_frames.write(frames, kept / ipv6_frames.FILE.name)
+    for method in ipv6_generated.METHODS:
+        names = [{"name": scenario.name} for scenario in ipv6_generated.scenarios(method)]
+        generated = {**ipv6_generated.made_now(RELEASE), "scenarios": names}
+        json_xz.write(generated, ipv6_generated.path(method, kept))
     recordings.write(kept / twos.FILE.name, [Recorded(twos.scenario(), twos.PLACE, [], made)])
     return kept
 

@@ -19,6 +19,7 @@ from director.core.commands import AddServer, AddService, Command, ServiceKey
 from director.core.decision import Forward
 from director.core.director import Director
 from director.core.errors import UnknownScheduler
+from director.core.family import Family
 from director.core.packet import TCP, Endpoint
 from director.core.real_server import Method, RealServer
 from director.core.schedulers import dh, mh, rr, sh, twos, wrr
@@ -248,9 +249,9 @@ def test_mh_fills_its_table_only_after_a_change(monkeypatch: pytest.MonkeyPatch)
     filled: list[int] = []
     fill = mh._fill
 
-    def counted(servers: Sequence[RealServer]) -> list[RealServer]:
+    def counted(servers: Sequence[RealServer], family: Family | None) -> list[RealServer]:
         filled.append(len(servers))
-        return fill(servers)
+        return fill(servers, family)
 
     monkeypatch.setattr(mh, "_fill", counted)
     scheduler, servers = mh.Scheduler(), servers_of([1, 2, 3])
