@@ -65,11 +65,17 @@ def test_in_ipv6(run_lab: RunLab) -> None:
 
 
 @pytest.mark.parametrize(
-    "names", ["two_masters", pytest.param(",".join(FAULTS), marks=_long)], ids=["two masters", "all"]
+    ("names", "family"),
+    [
+        ("two_masters", "4"),
+        pytest.param(",".join(FAULTS), "4", marks=_long),
+        pytest.param(",".join(FAULTS), "6", marks=_long),
+    ],
+    ids=["two masters", "all", "all in IPv6"],
 )
-def test_the_doctor_finds_what_is_wrong_with_two_directors(runs: Path, names: str) -> None:
+def test_the_doctor_finds_what_is_wrong_with_two_directors(runs: Path, names: str, family: str) -> None:
     done = subprocess.run(
-        [sys.executable, str(TRIAL), names],
+        [sys.executable, str(TRIAL), names, "", family],
         env={**FROM_CHECKOUT, "LVS_RUNS": str(runs)},
         capture_output=True,
         text=True,
