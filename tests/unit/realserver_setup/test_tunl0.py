@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scapy.config import conf
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 
@@ -94,7 +95,10 @@ def test_content_that_is_no_whole_ipv6_packet_is_dropped(content: bytes) -> None
 
 @pytest.mark.parametrize("layer", [TCP(sport=1, dport=80), UDP(sport=1, dport=80)])
 @pytest.mark.parametrize("data", [b"", b"odd", b"even"])
-def test_a_begun_checksum_over_ipv6_is_finished(layer: TCP | UDP, data: bytes) -> None:
+def test_a_begun_checksum_over_ipv6_is_finished(
+    layer: TCP | UDP, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conf, "ipv6_enabled", True)  # the director switches it off, for this process, too
     packet = IPv6(src="2001:db8::65", dst="2001:db8::1") / layer / data
     right = bytes(packet)
     at = 40 + (16 if isinstance(layer, TCP) else 6)
