@@ -54,5 +54,6 @@ def test_a_sysctl_in_the_table_is_refused(name: str) -> None:
 def test_each_option_that_is_refused_is_in_the_table() -> None:
     refused = {*arguments.ABSENT.values(), "--tun-type"}
     works = {"-t", "-f", "-L", "--daemon", "--conn-limit"}
-    assert OPTIONS - works == refused
+    of_labs = {"--family", "--takeover"}
+    assert OPTIONS - works - of_labs == refused
     assert all(f"`--tun-type {kind}`" in TABLE for kind in OTHER_TUNNELS)
