@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from director.formats.ipvsadm_words import endpoint
 from doctor.causes import Cause
 from doctor.path import Difference, differences, last_seen
-from doctor.state import DIRECTOR, FAILED, OUT, RESET, LabState, Sighting, Trial, endpoint
+from doctor.state import DIRECTOR, FAILED, OUT, RESET, LabState, Sighting, Trial
 from labs.terminal.screen import make_console, table_box
 
 _WIDE = 100  # columns, without a terminal

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from director.formats.ipvsadm_words import endpoint
 from doctor.nftables import Packet, dropped, redirection
 from doctor.queries import (
     METHODS,
@@ -47,7 +48,6 @@ from doctor.state import (
     Sighting,
     Target,
     Trial,
-    endpoint,
 )
 
 _HOPS = 8

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from director.formats.ipvsadm_words import endpoint
 from doctor.nftables import Packet, redirection
-from doctor.state import FilterRule, HostState, LabState, PlannedServer, Process, Service, endpoint
+from doctor.state import FilterRule, HostState, LabState, PlannedServer, Process, Service
 from realserver_setup.build import TUNNELS
 from realserver_setup.httpd import CONFIGURATION, ORIGINAL, PROGRAM
 

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from itertools import pairwise
 
-from doctor.state import IN, OTHERS, OUT, Sighting, endpoint
+from director.formats.ipvsadm_words import endpoint
+from doctor.state import IN, OTHERS, OUT, Sighting
 
 _ETH_P_ALL = 0x0003  # only a socket for all protocols sees what a host sends
 _ETH_P_IP, _ETH_P_IPV6 = 0x0800, 0x86DD

@@ -27,6 +27,7 @@ from ipaddress import ip_address, ip_interface
 from typing import Any
 
 from director.formats.dataclass_json import load
+from director.formats.ipvsadm_words import endpoint
 
 CLIENT, ROUTER, DIRECTOR, SERVER = (
     "client",
@@ -50,11 +51,6 @@ SERVED, REFUSED, RESET, TIMED_OUT, UNREACHABLE, FAILED, WRONG_SERVER = (
     "wrong server",
 )
 IN, OUT, OTHERS = "in", "out", "for another MAC"  # which way a frame passed an interface
-
-
-def endpoint(address: str, port: int) -> str:
-    """`203.0.113.1:80`, `[2001:db8::1]:80`."""
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 @dataclass(frozen=True, slots=True)

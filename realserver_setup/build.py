@@ -15,6 +15,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 from typing import TYPE_CHECKING
 
 from director.core.real_server import Method
+from director.formats.ipvsadm_words import endpoint
 from realserver_setup import validators
 from realserver_setup.errors import InvalidValue
 
@@ -104,12 +105,8 @@ class Rule:
 
     def words(self, vip: str) -> tuple[str, ...]:
         """The arguments of ippfvsadm that give the rule to the director of `vip`."""
-        virtual, real = _endpoint(vip, self.port), _endpoint(self.server, self.server_port)
+        virtual, real = endpoint(vip, self.port), endpoint(self.server, self.server_port)
         return ("-A", self.option, virtual, "-R", real, *self.options)
-
-
-def _endpoint(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 class Line(str):

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from director.control.channel import ChannelError, call
+from director.formats.ipvsadm_words import endpoint
 from labs.methods import FLAGS
 from labs.run import json_lines
 from labs.run.control_server import socket_in
 from labs.wait import patient
-from view.frames import endpoint
 from view.server import Refused
 
 _TIMEOUT = 30  # seconds

@@ -11,6 +11,8 @@ import struct
 from dataclasses import dataclass, replace
 from typing import Any
 
+from director.formats.ipvsadm_words import endpoint
+
 _ARP, _IPV4, _IPV6 = 0x0806, 0x0800, 0x86DD
 _ICMP, _IPIP, _TCP, _UDP, _IPV6_IN_IP, _ICMP6 = 1, 4, 6, 17, 41, 58
 _NAMES = {_ICMP: "ICMP", _IPIP: "IPIP", _TCP: "TCP", _UDP: "UDP", _IPV6_IN_IP: "IPv6", _ICMP6: "ICMPv6"}
@@ -249,10 +251,6 @@ def _text(payload: bytes) -> str:
     """The first line, if it is printable; the page shows it as text, whatever it is."""
     line = payload[:_SHOWN].split(b"\r\n")[0]
     return line.decode("ascii") if line and all(32 <= byte < 127 for byte in line) else ""
-
-
-def endpoint(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def in_words(frame: Frame) -> str:

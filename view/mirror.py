@@ -24,6 +24,7 @@ from director.core.director import Director
 from director.core.errors import LvsError
 from director.core.packet import PROTOCOLS, SYN, TCP, Endpoint, Packet
 from director.core.real_server import Method, RealServer
+from director.core.schedulers._tables import hash_table
 from director.core.service import VirtualService
 from director.core.states import ACTIVE
 from labs.literals import expression
@@ -341,7 +342,7 @@ def _turns(service: VirtualService, chosen: str) -> dict[str, Any]:
 
 def _slots(service: VirtualService, reasons: list[str]) -> dict[str, Any]:
     found = next((match for match in map(_BUCKET.search, reasons) if match), None)
-    table = service.scheduler.table(service.servers)  # type: ignore[attr-defined]
+    table = hash_table(service)
     owners = list(dict.fromkeys(str(server.address) for server in table))
     places = {owner: place for place, owner in enumerate(owners)}
     strip = [places[str(server.address)] for server in table]

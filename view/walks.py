@@ -16,8 +16,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from director.formats.ipvsadm_words import endpoint
 from view.captures import Record
-from view.frames import Frame, as_json, differences, dissect, endpoint
+from view.frames import Frame, as_json, differences, dissect
 
 _LIFE = 2_000_000  # microseconds without a sighting after which a walk is over
 _TRANSIT = 100_000  # microseconds between two hops, with room

@@ -17,6 +17,7 @@ from availability.config import text, values
 from availability.config.text import Place
 from availability.config.values import Block, Script
 from director.formats import parse_number
+from director.formats.ipvsadm_words import endpoint
 
 Fields = dict[str, Any]
 
@@ -89,7 +90,7 @@ class Check:
     dynamic: bool = False
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.command or values.endpoint(self.address, self.port)}"
+        return f"{self.kind} {self.command or endpoint(self.address, self.port)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class RealServer:
     mail: bool = False
 
     def __str__(self) -> str:
-        return values.endpoint(self.address, self.port)
+        return endpoint(self.address, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +367,7 @@ class _Reader:
         protocol = self.block.get("protocol")
         if not protocol:
             raise self.block.error("a virtual_server needs protocol TCP or protocol UDP.")
-        return {"protocol": protocol, "address": values.endpoint(address, port)}
+        return {"protocol": protocol, "address": endpoint(address, port)}
 
     def _marked(self, word: str, is_ipv6: bool) -> Fields:
         return {"mark": self._mark(word), **({"family": 6} if is_ipv6 else {})}

@@ -265,11 +265,6 @@ def ipv4(word: str) -> str:
         raise ValueError(f"expected an IPv4 address, got {word!r:.60}") from None
 
 
-def endpoint(address: str, port: int) -> str:
-    """As the director writes it: an IPv6 address is in brackets."""
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
 def bits(address: str) -> int:
     """Of an address of this family."""
     return 128 if ":" in address else 32

@@ -137,16 +137,15 @@ class RequestHandler:
 
     def _parts_of(self, request: Message) -> Iterator[Message]:
         """The requests to carry out one by one: to zero very many counters, some thousands at a time."""
-        services = list(self._director.rules)
-        rows = [1 + len(service.servers) for service in services]
-        if sum(rows) <= _ZEROED or request.get("commands") not in _ZERO_ALL:
+        rules = self._director.rules
+        if request.get("commands") not in _ZERO_ALL or sum(map(_rows, rules)) <= _ZEROED:
             yield request
             return
         batch: list[Json] = []
         size = 0
-        for service, row in zip(services, rows, strict=True):
+        for service in rules:
             batch.append(encode(Zero(service.key)))
-            size += row
+            size += _rows(service)
             if size >= _ZEROED:
                 yield {"commands": batch}
                 batch, size = [], 0
@@ -261,6 +260,11 @@ class RequestHandler:
         if self._daemons is not None:
             self._daemons.close()
             self._daemons = None
+
+
+def _rows(service: VirtualService) -> int:
+    """A service and its servers, as rows of a listing."""
+    return 1 + len(service.servers)
 
 
 def _refused(sentence: str) -> Message:

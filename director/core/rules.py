@@ -5,7 +5,6 @@ Packets are matched against them here. A transaction (transaction.py) changes th
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 
 from director.core import ftp, schedulers
@@ -120,21 +119,23 @@ class _NatServers:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._changes = 0
-        self._endpoints: set[tuple[int, Endpoint]] | None = None  # with the protocol of the service
-        self._hosts: set[str] = set()
+        self._built: tuple[set[tuple[int, Endpoint]], set[str]] | None = None
 
     @property
     def endpoints(self) -> set[tuple[int, Endpoint]]:
-        if self._endpoints is None:
-            deque(self._build(), maxlen=0)
-        return self._endpoints or set()
+        """With the protocol of the service."""
+        return self._index()[0]
 
     @property
     def hosts(self) -> set[str]:
         """Their addresses, and those of servers whose rules were deleted."""
-        if self._endpoints is None:
-            deque(self._build(), maxlen=0)
-        return self._hosts
+        return self._index()[1]
+
+    def _index(self) -> tuple[set[tuple[int, Endpoint]], set[str]]:
+        if self._built is None:
+            for _ in self._build():
+                pass
+        return self._built or (set(), set())
 
     def changed(self) -> None:
         """The rules have changed; `refresh` follows. Until then, packets meet the index as it was."""
@@ -142,7 +143,7 @@ class _NatServers:
 
     def refresh(self) -> Iterator[None]:
         """Build it again, a server in each step, if packets need it."""
-        if self._endpoints is not None:
+        if self._built:
             yield from self._build()
 
     def _build(self) -> Iterator[None]:
@@ -161,7 +162,7 @@ class _NatServers:
             hosts.update(one.address.address for one in group.values() if one.method is Method.NAT)
             yield
         if changes == self._changes:  # else a later change's refresh knows better
-            self._endpoints, self._hosts = endpoints, hosts
+            self._built = endpoints, hosts
 
 
 def networks_of(marks: Marks) -> set[str]:

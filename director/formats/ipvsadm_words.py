@@ -15,19 +15,20 @@ _FORWARDING = {"Masq": "-m", "Tunnel": "-i", "Route": "-g"}
 Fields = dict[str, Any]
 
 
-def service_option(service: Fields, endpoint: str = "") -> str:
-    """The option that names a service, such as `-t 203.0.113.1:80`; `endpoint` replaces the numbers."""
+def service_option(service: Fields, named: str = "") -> str:
+    """The option that names a service, such as `-t 203.0.113.1:80`; `named` replaces the numbers."""
     if service["mark"]:
         return f"-f {service['mark']}{' -6' if ':' in service['address'] else ''}"
-    return f"-{service['protocol'][0].lower()} {endpoint or address_and_port(service)}"
+    return f"-{service['protocol'][0].lower()} {named or address_and_port(service)}"
 
 
 def address_and_port(node: Fields) -> str:
     """ADDRESS:PORT of a service or a real server, in numbers; an address of IPv6 is in brackets."""
-    return joined(node["address"], node["port"])
+    return endpoint(node["address"], node["port"])
 
 
-def joined(address: str, port: object) -> str:
+def endpoint(address: str, port: object) -> str:
+    """`203.0.113.1:80`, `[2001:db8::1]:80`."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 

@@ -10,8 +10,7 @@ import socket
 from functools import lru_cache
 
 from director.control.cli import MAX_PORT, UsageError, parse_ipv6
-from director.formats import parse_number
-from director.formats.ipvsadm_words import joined
+from director.formats import ipvsadm_words, parse_number
 
 HOSTS = "/etc/hosts"
 _EXAMPLE = "ADDRESS[:PORT], such as 203.0.113.1:80"
@@ -36,7 +35,7 @@ def port(value: int, protocol: str) -> str:
 def endpoint(address: str, value: int, protocol: str, *, numeric: bool) -> str:
     """ADDRESS:PORT, or their names; in brackets for IPv6, even where it is a name."""
     if numeric:
-        return joined(address, value)
+        return ipvsadm_words.endpoint(address, value)
     name, service = host(address), port(value, protocol)
     return f"[{name}]:{service}" if ":" in address else f"{name}:{service}"
 

@@ -19,7 +19,7 @@ from director.control.cli import (
     parse_ipv4,
 )
 from director.formats import parse_number
-from director.formats.ipvsadm_words import address_and_port, joined
+from director.formats.ipvsadm_words import address_and_port, endpoint
 from director.ipvsadm import names
 from director.ipvsadm.arguments import Line
 
@@ -132,7 +132,7 @@ def _server(line: Line) -> Fields:
         raise UsageError("Different address family is allowed only for tunneling servers: give -i.")
     if port is None or forced:
         port = service["port"]
-    return {"key": _key(service), "server": joined(address, port)}
+    return {"key": _key(service), "server": endpoint(address, port)}
 
 
 def _server_options(line: Line) -> Fields:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from director.formats.ipvsadm_words import endpoint
 from doctor.causes import Cause
 from doctor.queries import FTP, HTTP, listed, services_of
-from doctor.state import LabState, PlannedServer, endpoint
+from doctor.state import LabState, PlannedServer
 
 TITLE = "the director has no service for this address and port"
 EXPLAINS = ("quiesced", "wrong_rule")  # of services for something else

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from director.formats.ipvsadm_words import endpoint
 from doctor.causes import Cause
 from doctor.causes.port_remapped import listens_elsewhere
 from doctor.queries import (
@@ -16,7 +17,7 @@ from doctor.queries import (
     start_ftpd,
     start_httpd,
 )
-from doctor.state import SERVER, FilterRule, HostState, LabState, endpoint
+from doctor.state import SERVER, FilterRule, HostState, LabState
 
 TITLE = "no program on the real server listens on the service's port"
 

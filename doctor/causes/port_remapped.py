@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from director.formats.ipvsadm_words import endpoint
 from doctor.causes import Cause
 from doctor.queries import FTP, HTTP, about_the_vip, is_redirected, services_of, start_httpd, stop_httpd
-from doctor.state import SERVER, HostState, LabState, Service, endpoint
+from doctor.state import SERVER, HostState, LabState, Service
 
 TITLE = "the real server listens on another port than the VIP's"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from director.formats.ipvsadm_words import endpoint
 from doctor.causes import Cause
 from doctor.queries import flag, option
-from doctor.state import Connection, LabState, Service, endpoint
+from doctor.state import Connection, LabState, Service
 
 TITLE = "a real server was deleted while it had connections"
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from director.formats.ipvsadm_words import endpoint
 from doctor.causes import Cause
 from doctor.queries import flag, option
 from doctor.routing import holder
-from doctor.state import CLIENT, ROUTER, HostState, LabState, Service, Target, endpoint
+from doctor.state import CLIENT, ROUTER, HostState, LabState, Service, Target
 
 TITLE = "a rule names a port or an address that no real server has"
 

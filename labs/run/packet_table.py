@@ -14,14 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from director.formats.ipvsadm_words import endpoint
+
 REQUEST, REPLY = b"GET /index.html", b"HTTP/1.1 200"
 
 Place = tuple[str, int]  # an interface, and where in its capture a packet's record begins
-
-
-def endpoint(address: str, port: int) -> str:
-    """`address:port`, with brackets around an IPv6 address."""
-    return f"{in_url(address)}:{port}"
 
 
 def in_url(address: str) -> str:

@@ -14,9 +14,10 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from director.core.real_server import Method
+from director.formats.ipvsadm_words import endpoint
 from labs.network.topology import Node, Role, Topology
 from labs.plan import Plan
-from labs.run.packet_table import Row, endpoint
+from labs.run.packet_table import Row
 from realserver_setup.build import TUNNEL, TUNNEL6, RealServerSetup
 
 _COLUMN, _GAP, _MARGIN = 165, 24, 20  # pixels: between columns, between boxes of a column, around

@@ -12,13 +12,14 @@ from __future__ import annotations
 from functools import partial
 
 from director.core.real_server import Method
+from director.formats.ipvsadm_words import endpoint
 from labs.hosts.setups import setups_for
 from labs.network import addresses
 from labs.network.addresses import Addressing
 from labs.network.topology import INTERNET, Interface, Node, Role, Topology, common_nodes, make_node
 from labs.plan import Plan, RealServer, replicas
 from labs.run.options import LabOptions
-from labs.run.packet_table import Hop, Row, endpoint
+from labs.run.packet_table import Hop, Row
 from realserver_setup.build import TUNNELS
 
 

@@ -176,10 +176,11 @@ class EbpfEngine:
     def install_rules(self) -> None:
         """Raises EngineError."""
         rules = self._director.rules
-        self._use_families(rules.vips())
+        addresses = rules.vips()
+        self._use_families(addresses)
         self._scapy.redirect()
         try:
-            vips = self._prefixes(rules.vips())
+            vips = self._prefixes(addresses)
             self._services.write(rules, self._source_to)
             self._write_vips(vips)
         except BpfError as error:

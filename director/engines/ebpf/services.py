@@ -15,7 +15,8 @@ from director.core import ftp
 from director.core.family import family_of
 from director.core.packet import TCP
 from director.core.real_server import RealServer
-from director.core.schedulers import dh, mh, rr, sh, wrr
+from director.core.schedulers import rr, wrr
+from director.core.schedulers._tables import hash_table
 from director.core.service import VirtualService
 from director.engines.ebpf import layouts
 from director.engines.ebpf.libbpf import BpfError
@@ -76,7 +77,7 @@ class Services:
         if len(services) > self._map.size:
             raise EngineError(f"The ebpf engine has room for {self._map.size} services.")
         scheduled = [service for service in services if _scheduler(service) in _IN_PROGRAM]
-        if 1 + sum(len(service.servers) + len(_hash_table(service)) for service in scheduled) > self._half:
+        if 1 + sum(len(service.servers) + len(hash_table(service)) for service in scheduled) > self._half:
             raise EngineError(f"The ebpf engine has room for {self._half} places of servers in services.")
 
     def _entries(self, services: Sequence[VirtualService]) -> Iterator[tuple[bytes, bytes]]:
@@ -87,7 +88,7 @@ class Services:
             first_member, first_bucket = index, 0
             if scheduler in _IN_PROGRAM:
                 index = self._put_members(index, service.servers)
-                table = _hash_table(service)
+                table = hash_table(service)
                 if table:
                     first_bucket, index = index, self._put_members(index, table)
             value = layouts.OF[service.key.family].service.pack(
@@ -176,15 +177,6 @@ def _flags(service: VirtualService) -> int:
     scheduler = service.scheduler
     fallback = _FALLBACK if getattr(scheduler, "fallback", False) else 0
     return fallback | (_PORT if getattr(scheduler, "port", False) else 0)
-
-
-def _hash_table(service: VirtualService) -> Sequence[RealServer]:
-    """Of dh, sh and mh; empty for others."""
-    if isinstance(service.scheduler, mh.Scheduler):
-        return service.scheduler.table(service.servers, service.key.family)
-    if isinstance(service.scheduler, dh.Scheduler | sh.Scheduler):
-        return service.scheduler.table(service.servers)
-    return ()
 
 
 def _weights(service: VirtualService) -> tuple[int, int]:

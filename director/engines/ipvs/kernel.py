@@ -16,7 +16,7 @@ from director.core.packet import TCP, UDP
 from director.core.statistics import COUNTERS
 from director.engines.engine import EngineError
 from director.engines.ipvs import prerequisites
-from director.formats.ipvsadm_words import joined
+from director.formats.ipvsadm_words import endpoint
 
 Run = Callable[[Sequence[str], str], "subprocess.CompletedProcess[str]"]
 
@@ -173,7 +173,7 @@ def _is_hexadecimal(word: str) -> bool:
 
 def _endpoint(address: str, port: str) -> str:
     text = canonical(address) if ":" in address else inet_ntoa(bytes.fromhex(address))
-    return joined(text, int(port, 16))
+    return endpoint(text, int(port, 16))
 
 
 def _ipvsadm() -> str:

@@ -75,7 +75,6 @@ class HostKernel:
         self._open_device = open_device
         self._before: dict[Path, str] = {}
         self._vips: set[str] | None = None
-        self._grouped: dict[Family, list[str]] = {}
         self._redirects: list[Redirect] = []
         self._families = {IPV4}  # those that have had tables
         self._device = -1
@@ -94,16 +93,18 @@ class HostKernel:
     def block(self, vips: set[str]) -> None:
         """TCP and UDP to these addresses reach the kernel only through `deliver`. Raises EngineError."""
         if vips != self._vips:
-            exhaust(self._group(vips))
-            self._nft.load(block_script(self._grouped))
+            grouped: dict[Family, list[str]] = {}
+            exhaust(self._group(vips, grouped))
+            self._nft.load(block_script(grouped))
             self._vips = set(vips)
 
     def block_in_steps(self, vips: set[str]) -> Iterator[None]:
         """As `block`: nft takes some milliseconds, and packets need not wait for it. Raises EngineError."""
         if vips == self._vips:
             return
-        yield from self._group(vips)
-        process = self._nft.begin(block_script(self._grouped))
+        grouped: dict[Family, list[str]] = {}
+        yield from self._group(vips, grouped)
+        process = self._nft.begin(block_script(grouped))
         try:
             while process.is_running:
                 yield
@@ -111,13 +112,13 @@ class HostKernel:
             process.check()
             self._vips = set(vips)
 
-    def _group(self, vips: set[str]) -> Iterator[None]:
-        """By family, one address in each step."""
-        self._grouped = {family: [] for family in self._families}
+    def _group(self, vips: set[str], into: dict[Family, list[str]]) -> Iterator[None]:
+        """By family, one address in each step; a family that has had a table gets one again."""
+        into |= {family: [] for family in self._families}
         for vip in vips:
-            self._grouped.setdefault(family_of(vip), []).append(vip)
+            into.setdefault(family_of(vip), []).append(vip)
             yield
-        self._families |= self._grouped.keys()
+        self._families |= into.keys()
 
     def redirect(self, services: Iterable[VirtualService]) -> None:
         """Let the local node serve on ports of its own. Raises EngineError, with nothing changed."""

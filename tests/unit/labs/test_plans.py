@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from availability.config import model, values
+from availability.config import model
 from availability.vrrp import instances
 from director.core.real_server import Method
+from director.formats.ipvsadm_words import endpoint
 from labs.methods import METHODS
 from labs.network import addresses
 from labs.network.topology import Role
@@ -160,7 +161,7 @@ def test_addresses_that_move_are_networks_of_one_address(
     assert moving == [(vip, "d2-eth0"), (gateway, "d2-eth1")]
     assert router.settings.is_ipv6 is (family == 6)
     served = [virtual.keys[0]["address"] for virtual in read.servers]
-    assert served == [values.endpoint(setup.vip, port) for port in (80, 21)]
+    assert served == [endpoint(setup.vip, port) for port in (80, 21)]
 
 
 def test_every_site_of_vs_tun_has_its_own_router() -> None:
