@@ -36,24 +36,55 @@ _OURS = "LVS_"
 _NOT_FOR_A_LAB = {"LVS_CLASS_SECRET"}  # the teacher's
 _OF_THE_TERMINAL = ("TERM", "COLORTERM", "NO_COLOR", "COLUMNS", "LINES")
 
-# The kernel's defaults (net/ipv4/devinet.c) of the interface settings that change where packets go. A
-# network namespace inherits the machine's values (net.core.devconf_inherit_init_net).
-_SETTINGS = Path("/proc/sys/net/ipv4/conf")
-_ON = ("accept_redirects", "secure_redirects", "send_redirects", "shared_media")
-_OFF = (
-    *("forwarding", "accept_local", "arp_accept", "arp_announce", "arp_filter", "arp_ignore", "arp_notify"),
-    *("bc_forwarding", "bootp_relay", "drop_gratuitous_arp", "drop_unicast_in_l2_multicast"),
-    *("ignore_routes_with_linkdown", "log_martians", "promote_secondaries", "proxy_arp"),
-    *("proxy_arp_pvlan", "route_localnet", "rp_filter", "src_valid_mark"),
-)
-_DEFAULTS = {  # `forwarding` of `all` comes first: changing it makes the kernel set others
-    f"{interface}/{name}": value
-    for interface in ("all", "default", "lo")
-    for name, value in (
-        *((name, "0") for name in _OFF),
-        *((name, "1") for name in _ON),
-        ("accept_source_route", "0" if interface == "all" else "1"),
-    )
+# The kernel's defaults (net/ipv4/devinet.c, net/ipv6/addrconf.c) of the interface settings that change where
+# packets go, below /proc/sys/net. A network namespace inherits the machine's values, those of IPv6 only where
+# net.core.devconf_inherit_init_net is 1 or 3. `forwarding` and `disable_ipv6` of `all` come first: changing
+# them makes the kernel set others.
+_SETTINGS = Path("/proc/sys/net")
+_INTERFACES = ("all", "default", "lo")
+_IPV4 = {
+    **dict.fromkeys(
+        (
+            *("forwarding", "accept_local", "arp_accept", "arp_announce", "arp_filter", "arp_ignore"),
+            *("arp_notify", "bc_forwarding", "bootp_relay", "drop_gratuitous_arp"),
+            *("drop_unicast_in_l2_multicast", "ignore_routes_with_linkdown", "log_martians"),
+            *("promote_secondaries", "proxy_arp", "proxy_arp_pvlan", "route_localnet", "rp_filter"),
+            "src_valid_mark",
+        ),
+        "0",
+    ),
+    **dict.fromkeys(("accept_redirects", "secure_redirects", "send_redirects", "shared_media"), "1"),
+    "accept_source_route": "1",
+}
+_IPV6 = {
+    **dict.fromkeys(
+        (
+            *("disable_ipv6", "forwarding", "accept_ra_from_local", "accept_ra_min_lft"),
+            *("accept_ra_rt_info_max_plen", "accept_ra_rt_info_min_plen", "accept_source_route"),
+            *("accept_untracked_na", "addr_gen_mode", "disable_policy", "drop_unicast_in_l2_multicast"),
+            *("drop_unsolicited_na", "force_forwarding", "force_mld_version", "force_tllao"),
+            *("ignore_routes_with_linkdown", "keep_addr_on_down", "ndisc_notify", "ndisc_tclass"),
+            *("optimistic_dad", "proxy_ndp", "use_oif_addrs_only", "use_optimistic", "use_tempaddr"),
+        ),
+        "0",
+    ),
+    **dict.fromkeys(
+        (
+            *("accept_dad", "accept_ra", "accept_ra_defrtr", "accept_ra_min_hop_limit", "accept_ra_mtu"),
+            *("accept_ra_pinfo", "accept_ra_rtr_pref", "accept_redirects", "autoconf", "dad_transmits"),
+            *("enhanced_dad", "ndisc_evict_nocarrier", "suppress_frag_ndisc"),
+        ),
+        "1",
+    ),
+    "hop_limit": "64",
+}
+_DEFAULTS = {
+    **{f"ipv4/conf/{where}/{name}": value for where in _INTERFACES for name, value in _IPV4.items()},
+    "ipv4/conf/all/accept_source_route": "0",
+    **{f"ipv6/conf/{where}/{name}": value for where in _INTERFACES for name, value in _IPV6.items()},
+    "ipv6/conf/all/accept_dad": "0",
+    "ipv6/conf/lo/accept_dad": "-1",
+    "ipv6/conf/lo/use_tempaddr": "-1",
 }
 _inherited: dict[str, str] = {}  # settings that the sandbox inherited with other values, and their defaults
 

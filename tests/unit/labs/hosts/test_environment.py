@@ -15,6 +15,7 @@ from labs.machine import capabilities
 from labs.network.sandbox import run_in_sandbox
 from labs.run.evidence import Evidence, runs_folder
 from labs.wait import poll_until
+from realserver_setup import syscalls
 
 STRANGE = {
     **dict.fromkeys(
@@ -88,7 +89,21 @@ def test_the_sandbox_has_this_environment_and_its_own_umask(
 
 @pytest.mark.usefixtures("able")
 def test_inherited_settings_of_new_networks_are_reset(tmp_path: Path) -> None:
-    odd = {"all/rp_filter": "1", "default/arp_ignore": "1", "all/arp_announce": "2", "all/forwarding": "1"}
+    """Each is set to a value that no lab expects; the kernel then changes some others, too."""
+    odd = {
+        "ipv4/conf/all/rp_filter": "1",
+        "ipv4/conf/default/arp_ignore": "1",
+        "ipv4/conf/all/arp_announce": "2",
+        "ipv4/conf/all/forwarding": "1",
+        "ipv6/conf/all/accept_dad": "2",
+        "ipv6/conf/default/accept_ra": "0",
+        "ipv6/conf/all/forwarding": "1",
+        "ipv6/conf/default/disable_ipv6": "1",
+        "ipv6/conf/all/addr_gen_mode": "1",
+        "ipv6/conf/default/drop_unsolicited_na": "1",
+        "ipv6/conf/lo/hop_limit": "3",
+        "ipv6/conf/default/use_tempaddr": "2",
+    }
     told = tmp_path / "told"
 
     def look() -> int:
@@ -96,22 +111,38 @@ def test_inherited_settings_of_new_networks_are_reset(tmp_path: Path) -> None:
             own = os.readlink("/proc/self/ns/net")
             poll_until(lambda: os.readlink(f"/proc/{host.pid}/ns/net"), lambda net: net != own, 10)
             inside = ["nsenter", "--target", str(host.pid), "--net", "sh", "-c"]
-            settings = " ".join(
-                f"net.ipv4.conf.{name.replace('/', '.')}={value}" for name, value in odd.items()
-            )
+            settings = " ".join(f"net/{name}={value}" for name, value in odd.items())
             subprocess.run([*inside, f"sysctl -qw {settings}"], check=True)
             subprocess.run(["sysctl", "-qw", *settings.split()], check=True)  # as if inherited here, too
             found = environment.settings_not_default()
             environment._inherited.update(found)
             environment.reset_settings(host.pid)
-            names = " ".join(f"/proc/sys/net/ipv4/conf/{name}" for name in odd)
+            names = " ".join(f"/proc/sys/net/{name}" for name in found)
             now = subprocess.run([*inside, f"cat {names}"], capture_output=True, text=True, check=True).stdout
-            told.write_text(f"{sorted(set(odd) - set(found))} {now.split()}")
+            differ = {name for name, value in zip(found, now.split(), strict=True) if value != found[name]}
+            told.write_text(f"{sorted(set(odd) - set(found))} {sorted(differ)}")
             host.kill()
         return 0
 
     assert run_in_sandbox(look) == 0
-    assert told.read_text() == "[] ['0', '0', '0', '0']"
+    assert told.read_text() == "[] []"
+
+
+@pytest.mark.usefixtures("able")
+@pytest.mark.skipif(
+    Path("/proc/sys/net/core/devconf_inherit_init_net").read_text().strip() not in ("0", "2"),
+    reason="here, new networks inherit the settings of IPv6, too",
+)
+def test_the_defaults_of_ipv6_are_those_of_a_new_network(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+
+    def look() -> int:
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+        told.write_text(str([name for name in environment.settings_not_default() if "ipv6" in name]))
+        return 0
+
+    assert run_in_sandbox(look) == 0
+    assert told.read_text() == "[]"
 
 
 @pytest.fixture

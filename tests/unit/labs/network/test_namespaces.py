@@ -53,7 +53,8 @@ def test_a_host_does_not_inherit_the_machines_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if the machine's had been changed: these are taken for the kernel's defaults."""
-    monkeypatch.setattr(environment, "_DEFAULTS", {"all/arp_ignore": "2", "default/rp_filter": "1"})
+    odd = {"all/arp_ignore": "2", "default/rp_filter": "1"}
+    monkeypatch.setattr(environment, "_DEFAULTS", {f"ipv4/conf/{name}": value for name, value in odd.items()})
 
     def inside() -> int:
         net = Namespaces("", tmp_path)
