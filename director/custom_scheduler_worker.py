@@ -41,7 +41,7 @@ Answer = dict[str, Any]
 
 SERVER = (  # besides address, method and counters
     *("weight", "upper", "lower", "configured", "overloaded"),
-    *("active", "inactive", "templates", "last_weight"),
+    *("active", "inactive", "templates", "weight_before"),
 )
 _MOST_STEPS = 500_000  # bytecodes of the file, for one call
 _MEMORY = 256 * 2**20  # bytes of addresses; Python takes 30 MB

@@ -121,20 +121,31 @@ def _loop(
     handler: RequestHandler,
     clock: Callable[[], float],
 ) -> None:
-    """Serve what is ready, and tick every second, until a signal ends it."""
+    """Serve what is ready, and tick every second, until a signal ends it.
+
+    Whatever fails, as where no descriptor or memory is left, is noted, and the rest goes on.
+    """
+
+    def attempt(step: Callable[..., object], *arguments: object) -> None:
+        try:
+            step(*arguments)
+        except Exception as error:  # noqa: BLE001 (the packets of all others are to be forwarded)
+            with contextlib.suppress(Exception):
+                _note_error(handler, error)
+
     due = clock()
     while not signals.end:
         for key, _ in selector.select(0.0 if listener.busy else max(0.0, due - clock())):
-            key.data()
-        listener.work()
+            attempt(key.data)
+        attempt(listener.work)
         now = clock()
         if now >= due:
             due = now + _TICK
-            engine.sync_schedulers()
-            director.tick(now, listener.run_in_background)
-            engine.tick(now)
-            handler.tick(now)
-            listener.expire()
+            attempt(engine.sync_schedulers)
+            attempt(director.tick, now, listener.run_in_background)
+            attempt(engine.tick, now)
+            attempt(handler.tick, now)
+            attempt(listener.expire)
 
 
 def _daemons(
@@ -175,15 +186,15 @@ def _warn_of_forwarding(settings: Settings, director: Director) -> None:
 
 def _note_error(handler: RequestHandler, error: Exception) -> None:
     """Count an unforeseen exception, and say where the first one was raised."""
-    import traceback  # only now
-
     handler.internal_errors += 1
     if handler.internal_errors == 1:
+        import traceback  # only now
+
         place = traceback.extract_tb(error.__traceback__)[-1]
         what = f"{type(error).__name__}: {error}".rstrip(": .")
         say(
-            f"A request met an internal error ({what}, in {place.filename}, line {place.lineno}); "
-            "the director goes on, and only counts further errors."
+            f"Something failed ({what}, in {place.filename}, line {place.lineno}); "
+            "the director goes on, and only counts further errors (internal_errors)."
         )
 
 

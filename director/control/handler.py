@@ -27,6 +27,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import fields
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from director.control.channel import ROWS_PER_LINE, merge
@@ -69,7 +70,7 @@ class RequestHandler:
         self._engine = engine
         self._clock = clock
         self._about = about
-        self._is_changing = False
+        self._is_changing = self._is_restoring = False
         self.internal_errors = 0  # of requests and background tasks
         explainer = Explainer(director, engine, clock)
         self._answers: dict[str, Callable[[Message], Message | Steps]] = {
@@ -126,7 +127,7 @@ class RequestHandler:
     # ---- a change of the rules ----
 
     def _apply(self, request: Message) -> Steps:
-        while self._is_changing:  # one change at a time: the next one builds on it
+        while self._is_changing or self._is_restoring:  # one change at a time: the next one builds on it
             yield None
         self._is_changing = True
         try:
@@ -159,7 +160,8 @@ class RequestHandler:
         try:
             yield from commands.write()
             yield from self._activate(transaction)
-            left = self._director.finish(transaction, commands.applied, self._clock())
+            finish = self._director.finish(transaction, commands.applied, self._clock())
+            left = chain(finish, self._engine.finish_rules())
             for _ in left:
                 yield None
         finally:
@@ -177,21 +179,37 @@ class RequestHandler:
 
     def _activate(self, transaction: Transaction) -> Steps:
         """Let the new rules take effect, or none of them. Raises EngineError."""
-        is_active = False
         try:
-            yield from self._engine.prepare_rules(transaction.vips)
+            for _ in self._engine.prepare_rules(transaction.vips, transaction.local_servers()):
+                yield None
             self._engine.sync_schedulers()
             self._director.activate(transaction)
-            is_active = True
-            self._engine.install_rules()
-        except BaseException:
-            with suppress(Exception):  # the first refusal is the one to report
-                if is_active:
-                    self._director.roll_back(transaction)
+            try:
+                self._engine.install_rules()
+            except BaseException:
+                self._director.roll_back(transaction)
+                with suppress(Exception):  # the first refusal is the one to report
                     self._engine.install_rules()  # the old rules, where the new ones are half installed
-                else:
-                    exhaust(self._engine.prepare_rules(self._director.rules.vips()))
+                raise
+        except GeneratorExit:  # the client has gone away
+            self._is_restoring = True
+            self.run_later(self._restore())
             raise
+        except BaseException:
+            for _ in self._restore():
+                yield None
+            raise
+
+    def _restore(self) -> Iterator[None]:
+        """Undo what was prepared for rules that do not take effect."""
+        rules = self._director.rules
+        self._is_restoring = True
+        try:
+            with suppress(EngineError):
+                yield from self._engine.prepare_rules(rules.vips(), rules.local_servers())
+            yield from self._engine.finish_rules()
+        finally:
+            self._is_restoring = False
 
     # ---- listings ----
 

@@ -16,7 +16,6 @@ import stat
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, DefaultSelector
 
 from director.control.channel import (
@@ -30,6 +29,7 @@ from director.control.channel import (
     encode_line,
 )
 
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 MAX_CLIENTS = 64  # at a time
 LINE_TIMEOUT = 5.0  # seconds for each line of a request
 REPLY_TIMEOUT = 3600.0  # seconds in which a client takes nothing of its answer, as with a pager
@@ -64,6 +64,8 @@ class Listener:
         self._on_error = on_error or _propagate
         self._clients: list[_Client] = []
         self._run_queue: deque[_Client | _BackgroundTask] = deque()
+        self._selector: BaseSelector | None = None
+        self._is_accepting = False
         _remove_stale(path)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         before = os.umask(0o177)
@@ -95,7 +97,17 @@ class Listener:
     def register(self, selector: BaseSelector) -> None:
         """Serve clients in the loop of `selector`, which calls the data of a key that is ready."""
         self._socket.setblocking(False)
-        selector.register(self._socket, EVENT_READ, partial(self._accept, selector))
+        self._selector = selector
+        self._set_accepting(True)
+
+    def _set_accepting(self, wanted: bool) -> None:
+        if self._selector is None or wanted == self._is_accepting:
+            return
+        self._is_accepting = wanted
+        if wanted:
+            self._selector.register(self._socket, EVENT_READ, self._accept)
+        else:
+            self._selector.unregister(self._socket)
 
     @property
     def busy(self) -> bool:
@@ -113,26 +125,37 @@ class Listener:
 
     def expire(self) -> None:
         """Drop clients past their deadline, and send waiting ones a sign of life."""
+        self._set_accepting(True)
         now = time.monotonic()
         for client in self._clients:
             client.expire(now)
             client.keep_alive()
         self._clients = [client for client in self._clients if not client.done]
 
-    def _accept(self, selector: BaseSelector) -> None:
+    def _accept(self) -> None:
         try:
             peer, _ = self._socket.accept()
-        except OSError:  # it has hung up, or no descriptor is left for it
-            return
+        except OSError as error:
+            if error.errno in _EXHAUSTED and not self._drop_idle():
+                self._set_accepting(
+                    False
+                )  # it would be tried in every turn of the loop; `expire` tries again
+            return  # else it has hung up
         peer.setblocking(False)
         self._clients = [client for client in self._clients if not client.done]
-        if len(self._clients) >= MAX_CLIENTS:
-            idle = [client for client in self._clients if not client.is_queued]
-            if not idle:
-                peer.close()
-                return
-            idle[0].close()  # the one that has been silent for longest
-        self._clients.append(_Client(peer, self._answer, self._on_error, selector, self._run_queue))
+        if len(self._clients) >= MAX_CLIENTS and not self._drop_idle():
+            peer.close()
+            return
+        assert self._selector
+        self._clients.append(_Client(peer, self._answer, self._on_error, self._selector, self._run_queue))
+
+    def _drop_idle(self) -> bool:
+        """Make room: hang up on the client that has been silent for longest; False if all are served."""
+        for client in self._clients:
+            if not client.done and not client.is_queued:
+                client.close()
+                return True
+        return False
 
     def close(self) -> None:
         """Stop listening; a socket that another process has since put at this path stays."""

@@ -102,6 +102,19 @@ def family_of(address: str) -> Family:
     return IPV6 if ":" in address else IPV4
 
 
+def is_martian(source: str) -> bool:
+    """Whether no packet from the network can have this source: hosts drop it (RFC 1812, 5.3.7).
+
+    Linux: ip_route_input_slow and ip6_rcv_core. An unspecified address of IPv6 passes there.
+    """
+    if ":" in source:
+        is_group = source.startswith("ff") and source.find(":") == len("ff00")
+        return is_group or source == "::1" or source.startswith("::ffff:")
+    first = source[: source.find(".")]
+    is_group = len(first) == len("224") and "224" <= first <= "239"
+    return is_group or first in ("0", "127") or source == ALL_ONES
+
+
 @lru_cache(maxsize=4096)
 def ip_to_int(address: str) -> int:
     """The 32 or 128 bits of an address; 0 for text that is not an address."""

@@ -22,7 +22,7 @@ from director.core.connections import Connection, Lifecycle, Tables
 from director.core.decision import Decision, Drop, Forward, Pass, Reject
 from director.core.errors import SchedulerFailed
 from director.core.events import Trace
-from director.core.family import IPV4, IPV6, family_of
+from director.core.family import IPV4, IPV6, family_of, is_martian
 from director.core.ftp import CONTROL_PORT, DATA_PORT, Session
 from director.core.ftp_helper import FtpHelper
 from director.core.overload import SCAN_LIMIT, Overload, pick_victim
@@ -323,6 +323,9 @@ class Forwarding:
         service = self._rules.find(packet)
         if service is None:
             return Pass((f"no virtual service at {packet.destination}",))
+        source = packet.source.address
+        if is_martian(source) or source in self._rules.service_addresses:
+            return self._trace.drop(packet, now, f"martian source {source}: no client has that address")
         if self._overload.drops_packet():
             return self._trace.drop(packet, now, f"drop_packet: 1 in {self._overload.drop_rate} is dropped")
         policy, key = service.policy, service.key

@@ -50,13 +50,17 @@ class RealServer:
     inactive: int = 0
     templates: int = 0  # clients that persistence binds to it
     stats: Statistics = field(default_factory=Statistics)
-    last_weight: int = 0  # the last one above 0
+    weight_before: int = 0  # the last one above 0, while the weight is 0
     requested_method: Method = field(init=False)
 
     def __post_init__(self) -> None:
         self.requested_method = self.method
         check_server(self.address, self.weight, self.upper, self.lower)
-        self.last_weight = self.weight
+
+    @property
+    def last_weight(self) -> int:
+        """The last weight above 0."""
+        return self.weight or self.weight_before
 
     @property
     def available(self) -> bool:

@@ -17,6 +17,8 @@ from director.core.service import VirtualService
 from director.core.states import Timeouts
 from director.core.sysctls import Sysctls
 
+LocalServers = tuple[ServiceKey, list[tuple[Endpoint, Method]]]  # with the methods that were requested
+
 
 class Rules:
     """Iterates over the services in the order in which they were added.
@@ -50,6 +52,12 @@ class Rules:
 
     def __iter__(self) -> Iterator[VirtualService]:
         return iter(self.by_key.values())
+
+    def local_servers(self) -> Iterator[LocalServers]:
+        """The services that the local node serves, with its addresses."""
+        for service in self.local:
+            local = (server for server in service.servers if server.method is Method.LOCAL)
+            yield service.key, [(server.address, server.requested_method) for server in local]
 
     def find(self, packet: Packet) -> VirtualService | None:
         """The service for a packet: by its mark, else by its port, else by port 0.

@@ -15,6 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import singledispatchmethod
+from itertools import chain, repeat
 from typing import Any
 
 from director.core import ftp, schedulers
@@ -40,7 +41,7 @@ from director.core.family import family_of
 from director.core.marks import Mark, without
 from director.core.packet import TCP, Endpoint
 from director.core.real_server import Method, RealServer, RealServers, check_server
-from director.core.rules import Rules, networks_of
+from director.core.rules import LocalServers, Rules, networks_of
 from director.core.schedulers import Scheduler, TurnScheduler
 from director.core.service import Policy, VirtualService, check_key, name_of
 from director.core.statistics import Statistics
@@ -51,7 +52,7 @@ FTP_PERSISTENCE = 300  # seconds: the default of ftp services in VS-TUN and VS-D
 Steps = Iterator[None]
 
 
-def exhaust(steps: Steps) -> None:
+def exhaust(steps: Iterator[object]) -> None:
     """Take all steps, one after the other."""
     deque(steps, maxlen=0)
 
@@ -133,6 +134,16 @@ class Transaction:
                         self.vips.add(key.address.address)
                     break
 
+    def local_servers(self) -> Iterator[LocalServers]:
+        """What the rules' `local_servers` will be, once it is written."""
+        for service in self._get(self._rules, "local"):
+            local = (
+                server
+                for server in self._get(service, "servers")
+                if self._get(server, "method") is Method.LOCAL
+            )
+            yield service.key, [(server.address, self._get(server, "requested_method")) for server in local]
+
     def is_last(self, command: DeleteServer) -> bool:
         """Whether the command would delete the last server of its service."""
         service = self._services.get(command.key)
@@ -142,11 +153,8 @@ class Transaction:
         return len(servers) == 1 and servers.at(command.server) is not None
 
     def activate(self) -> None:
-        """All at once. What is new costs nothing; each changed value of what exists costs about 0.1 µs."""
+        """All at once. What is new costs nothing; each changed value of what exists costs about 0.03 µs."""
         rules = self._rules
-        for server, raised in self._limited.items():
-            full = 0 < self._get(server, "upper") <= server.active + server.inactive
-            self._pending.note(server, "overloaded", full or (server.overloaded and not raised))
         if self._sysctls:
             self._pending.note(rules, "sysctls", self._new_sysctls())
         self._pending.note(rules, "by_key", self._services)
@@ -165,16 +173,18 @@ class Transaction:
 
     def _swap(self, *, configured: bool) -> None:
         self._pending.swap()
-        for server in self._unconfigured:
-            server.configured = configured
-        for server in self._reconfigured:
-            server.configured = not configured
+        exhaust(map(setattr, self._unconfigured, repeat("configured"), repeat(configured)))
+        exhaust(map(setattr, self._reconfigured, repeat("configured"), repeat(not configured)))
         self._rules.nat_servers.changed()
         for service in self._rules if self._sysctls else ():
             schedulers.apply_sysctls(service.policy.scheduler_name, service.scheduler, self._rules.sysctls)
 
     def finish(self) -> Steps:
-        """It stays in force: forget deleted servers that are not in use."""
+        """It stays in force: apply new thresholds, and forget deleted servers that are not in use."""
+        for server, raised in self._limited.items():
+            full = 0 < server.upper <= server.active + server.inactive
+            server.overloaded = full or (server.overloaded and not raised)
+            yield
         for service in self._deleted:
             service.servers, service.removed = RealServers(), self._drafts[service].removed
             yield
@@ -240,7 +250,7 @@ class Transaction:
         if draft.new_scheduler:
             draft.scheduler.apply_change(change)
         else:
-            draft.changes.append(change)
+            draft.scheduler.merge(draft.changes, change)
 
     @singledispatchmethod
     def _execute(self, command: Command) -> Steps | None:
@@ -388,10 +398,15 @@ class Transaction:
         self._change_turns(draft, 0, 0, before, weight)
 
     def _set_weight(self, server: RealServer, weight: int) -> None:
-        self._set(server, weight=weight, last_weight=weight or self._get(server, "last_weight"))
+        if not weight:
+            drained = self._get(server, "weight") or self._get(server, "weight_before")
+            self._set(server, weight_before=drained)
+        self._set(server, weight=weight)
 
     def _set_thresholds(self, server: RealServer, upper: int, lower: int) -> None:
         """They hold for existing connections, too; a raised upper threshold ends an overload."""
+        if (upper, lower) == (self._get(server, "upper"), self._get(server, "lower")):
+            return
         raised = not 0 < upper <= self._get(server, "upper")
         if server not in self._created:
             self._limited[server] = raised or self._limited.get(server, False)
@@ -488,26 +503,35 @@ class Transaction:
 
 
 class _PendingValues:
-    """New values of attributes, by name and owner; after a swap, the values that these had before."""
+    """New values of attributes, by name and owner; after a swap, the values that these had before.
+
+    While a transaction is open, nobody else changes them: so the present ones can be noted beforehand, and
+    the swap is left to the interpreter's own loops.
+    """
 
     def __init__(self) -> None:
-        self._by_name: dict[str, dict[Any, Any]] = {}
+        self._by_name: dict[str, tuple[dict[Any, Any], dict[Any, Any]]] = {}  # the others, and those in force
 
     def get(self, owner: Any, name: str) -> Any:
         noted = self._by_name.get(name)
-        return noted[owner] if noted and owner in noted else getattr(owner, name)
+        return noted[0][owner] if noted and owner in noted[0] else getattr(owner, name)
 
     def note(self, owner: Any, name: str, value: object) -> None:
-        self._by_name.setdefault(name, {})[owner] = value
+        others, in_force = self._by_name.setdefault(name, ({}, {}))
+        if owner not in others:
+            present = getattr(owner, name)
+            if value is present or (type(value) is int and value == present):
+                return
+            in_force[owner] = present
+        others[owner] = value
 
     def swap(self) -> None:
-        for name, noted in self._by_name.items():
-            for owner, value in noted.items():
-                noted[owner] = getattr(owner, name)
-                setattr(owner, name, value)
+        for name, (others, in_force) in self._by_name.items():
+            exhaust(map(setattr, others, repeat(name), others.values()))
+            self._by_name[name] = in_force, others
 
     def discard(self) -> Steps:
-        for noted in self._by_name.values():
+        for noted in chain.from_iterable(self._by_name.values()):
             while noted:
                 noted.popitem()
                 yield

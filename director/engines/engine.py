@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from director.core.connections import Tables
     from director.core.director import Director
     from director.core.family import Family
+    from director.core.rules import LocalServers
     from director.core.sync_protocol import DaemonConfig
 
 
@@ -83,10 +84,11 @@ class Engine(Protocol):
     def sync_schedulers(self) -> None:
         """Sync the positions of the core's schedulers, before rules are read or changed."""
 
-    def prepare_rules(self, vips: set[str]) -> Iterator[None]:
+    def prepare_rules(self, vips: set[str], local: Iterable[LocalServers]) -> Iterator[None]:
         """Do what takes long and does no harm, in steps, before rules with these VIPs are installed.
 
-        Packets are forwarded in between. Raises EngineError if it is refused; then nothing will change.
+        `local` are the services that the local node will serve. Packets are forwarded in between. Raises
+        EngineError if it is refused; then nothing will change.
         """
 
     def install_rules(self) -> None:
@@ -95,6 +97,9 @@ class Engine(Protocol):
         Raises EngineError if they are refused. It is called again then, with the rules as they were before,
         to undo what was half done.
         """
+
+    def finish_rules(self) -> Iterator[None]:
+        """Do what takes long after the rules were installed, in steps. Never raises: they are in force."""
 
     def sync_daemons(self) -> Daemons | None:
         """The kernel's; None where the director's process has to be the daemons itself."""

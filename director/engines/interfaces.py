@@ -9,6 +9,8 @@ import socket
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from sys import byteorder
+from typing import NamedTuple
 
 from director.core.errors import BadValue
 from director.core.family import IPV4, Family, family_of
@@ -26,6 +28,8 @@ _RTM_NEWROUTE, _RTM_GETROUTE, _RTM_NEWNEIGH, _RTM_GETNEIGH = 24, 26, 28, 30
 _NDA_DST, _NDA_LLADDR = 1, 2  # linux/neighbour.h
 _VALID_MAC = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80  # NUD states in which the MAC address is known
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PREFSRC = 1, 4, 5, 7
+_RTA_PRIORITY, _RTA_TABLE, _MAIN = 6, 15, 254
+_RTN_UNICAST, _RTNH_F_DEAD = 1, 1
 _NLMSGHDR, _RTMSG, _RTATTR = struct.Struct("IHHII"), struct.Struct("8BI"), struct.Struct("HH")
 _NDMSG = struct.Struct("B3xiHBB")  # family, interface index, state, flags, type
 _ANSWER_TIMEOUT, _ROUTE_SIZE = 1.0, 4096  # seconds; bytes, more than the answer has
@@ -96,13 +100,16 @@ def _ioctl(interface: str, request: int) -> bytes:
 def is_local(address: str) -> bool:
     """Whether this machine takes packets to `address` for itself: only then can a socket be bound to it.
 
-    Raises BadValue for the broadcast address of one of its networks, to which a socket can be bound as well.
+    Raises BadValue for the broadcast address of one of its networks, to which a socket can be bound as well,
+    and EngineError where no descriptor is left to ask.
     """
     family = family_of(address)
     try:
         probe = socket.socket(family.address_family, socket.SOCK_DGRAM)
-    except OSError:  # the kernel has no IPv6
-        return False
+    except OSError as error:
+        if error.errno == errno.EAFNOSUPPORT:  # the kernel has no IPv6
+            return False
+        raise EngineError(f"The kernel can't say whether {address} is local ({error.strerror}).") from None
     with probe:
         try:
             probe.bind((address, 0))
@@ -162,18 +169,23 @@ def neighbours(family: Family) -> Iterator[tuple[int, bytes, bytes]]:
 
     Raises OSError.
     """
+    for message in _dump(_RTM_GETNEIGH, _NDMSG.pack(family.address_family, 0, 0, 0, 0), _RTM_NEWNEIGH):
+        yield from _known(message)
+
+
+def _dump(request: int, body: bytes, wanted: int) -> Iterator[bytes]:
+    """All messages of the kind `wanted` with which the kernel answers a request. Raises OSError."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as link:
         link.settimeout(_ANSWER_TIMEOUT)
-        body = _NDMSG.pack(family.address_family, 0, 0, 0, 0)
         flags = _NLM_F_REQUEST | _NLM_F_DUMP
-        link.send(_NLMSGHDR.pack(_NLMSGHDR.size + len(body), _RTM_GETNEIGH, flags, 0, 0) + body)
-        kind = _RTM_NEWNEIGH
+        link.send(_NLMSGHDR.pack(_NLMSGHDR.size + len(body), request, flags, 0, 0) + body)
+        kind = wanted
         while kind not in (_NLMSG_DONE, _NLMSG_ERROR):
             answer, at = link.recv(_LARGEST), 0
             while at + _NLMSGHDR.size <= len(answer):
                 length, kind, *_ = _NLMSGHDR.unpack_from(answer, at)
-                if kind == _RTM_NEWNEIGH:
-                    yield from _known(answer[at : at + length])
+                if kind == wanted:
+                    yield answer[at : at + length]
                 at += _aligned(max(length, _NLMSGHDR.size))
 
 
@@ -182,6 +194,41 @@ def _known(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     found = _attributes(message, _NLMSGHDR.size + _NDMSG.size)
     if state & _VALID_MAC and len(found.get(_NDA_LLADDR, b"")) == _MAC:
         yield index, found[_NDA_DST], found[_NDA_LLADDR]
+
+
+class Route(NamedTuple):
+    """A route of the kernel's main table.
+
+    `network` are the bytes of its address, and those of `gateway` are all zero where there is none. The
+    interface index is 0 where the route names no single next hop: it rejects packets, or has several.
+    """
+
+    length: int
+    network: bytes
+    ifindex: int
+    gateway: bytes
+    metric: int
+
+
+def routes(family: Family) -> Iterator[Route]:
+    """The kernel's main routing table. Raises OSError."""
+    size = family.bits // 8
+    for message in _dump(_RTM_GETROUTE, _RTMSG.pack(family.address_family, *[0] * 8), _RTM_NEWROUTE):
+        _, length, source_length, tos, table, _, _, kind, flags = _RTMSG.unpack_from(message, _NLMSGHDR.size)
+        found = _attributes(message, _NLMSGHDR.size + _RTMSG.size)
+        table = _number(found.get(_RTA_TABLE)) or table
+        if table == _MAIN and not (source_length or tos or flags & _RTNH_F_DEAD):
+            yield Route(
+                length,
+                found.get(RTA_DST, bytes(size)),
+                _number(found.get(RTA_OIF)) if kind == _RTN_UNICAST else 0,
+                found.get(RTA_GATEWAY, bytes(size)),
+                _number(found.get(_RTA_PRIORITY)),
+            )
+
+
+def _number(attribute: bytes | None) -> int:
+    return int.from_bytes(attribute or b"", byteorder)
 
 
 class Monitor:

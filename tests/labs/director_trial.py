@@ -6,15 +6,18 @@ Started as `python director_trial.py METHOD FOLDER` inside `unshare`; writes FOL
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from director.control.channel import call
-from labs.wait import patient
+from labs.wait import patient, poll_until
 from tests.labs.director_net import (
     SERVERS,
     SOCKET,
@@ -82,7 +85,10 @@ def try_out(method: str, folder: Path) -> dict[str, Any]:
     process = start_director(method, folder)
     admin("-A", "-t", f"{VIP}:80", "-R", server)
     seen["after_kill"] = curl(f"http://{VIP}/")[:2]
-    make_anew("d")
+    with without_descriptors(process.pid):
+        make_anew("d")
+        log = folder / "director.log"
+        seen["failed"] = poll_until(log.read_text, lambda text: "Too many open files" in text, 10)
     seen["made_anew"] = curl(f"http://{VIP}/")[:2]
     process.send_signal(signal.SIGTERM)
     seen["exit"] = process.wait(patient(10))
@@ -91,6 +97,19 @@ def try_out(method: str, folder: Path) -> dict[str, Any]:
         {json.loads(line)["kind"] for line in (folder / "events").read_text().splitlines()}
     )
     return seen
+
+
+@contextmanager
+def without_descriptors(process: int) -> Iterator[None]:
+    """No process may open a descriptor whose number is not below its limit."""
+    used = {int(entry.name) for entry in Path(f"/proc/{process}/fd").iterdir()}
+    lowest = next(number for number in count() if number not in used)
+    limits = resource.prlimit(process, resource.RLIMIT_NOFILE)
+    resource.prlimit(process, resource.RLIMIT_NOFILE, (lowest, limits[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(process, resource.RLIMIT_NOFILE, limits)
 
 
 def start_second(folder: Path) -> list[Any]:

@@ -17,7 +17,19 @@ from typing import Any
 from director.control.channel import call
 from labs.methods import FLAGS
 from labs.wait import patient, poll_until
-from tests.labs.director_net import CIP, SERVERS, SOCKET, VIP, build, serve, sh, start, start_director, tool
+from tests.labs.director_net import (
+    CIP,
+    SERVERS,
+    SOCKET,
+    VIP,
+    build,
+    make_anew,
+    serve,
+    sh,
+    start,
+    start_director,
+    tool,
+)
 from tests.labs.held import CLIENT, held
 
 LIMIT, FLOOD, FILE = 64, 500, 100_000
@@ -182,6 +194,13 @@ class Trial:
             count = len(ipvsadm("-Lcn").splitlines()) - 2
             with held() as another:
                 return {"before": before, "after": connection.ask(), "new": another.ask(), "entries": count}
+
+    def interface_replaced(self) -> Any:
+        """All interfaces are deleted, and made anew with the same names and addresses."""
+        make_anew("d")
+        with held() as connection:
+            name = connection.ask()
+        return {"name": name, "alive": self._director.poll() is None}
 
     def other_filter(self) -> Any:
         """Another program has a filter in the usual slot: it stays, and sees what the director passes on."""

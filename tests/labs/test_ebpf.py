@@ -100,6 +100,10 @@ def test_an_interface_may_disappear(seen: dict[str, Any]) -> None:
     assert seen["interface_gone"] == {"name": "s", "alive": True, "exit": 0}
 
 
+def test_an_interface_may_be_replaced(seen: dict[str, Any]) -> None:
+    assert seen["interface_replaced"] == {"name": "s", "alive": True}
+
+
 def test_another_programs_filter_stays(seen: dict[str, Any]) -> None:
     assert seen["other_filter"] == {"names": ["s", "s"], "exit": 0, "stays": True}
 

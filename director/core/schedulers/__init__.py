@@ -62,6 +62,11 @@ class TurnScheduler(ABC):
         `weights` counts the servers of each weight above 0, after the change.
         """
 
+    @staticmethod
+    def merge(changes: list[Any], change: Any) -> None:
+        """Add a planned change to earlier ones: all take effect at the same moment, so few are better."""
+        changes.append(change)
+
     @abstractmethod
     def apply_change(self, change: Any) -> None:
         """The planned change is in force."""

@@ -29,6 +29,11 @@ class Scheduler(TurnScheduler):
     def plan_change(position: int, by: int, weights: Counter[int]) -> tuple[int, int]:  # noqa: ARG004
         return position, by
 
+    @staticmethod
+    def merge(changes: list[tuple[int, int]], change: tuple[int, int]) -> None:
+        if change[1]:  # an edited server has the same turn
+            changes.append(change)
+
     def apply_change(self, change: tuple[int, int]) -> None:
         """Go on after the server picked last or, if it is gone, after the one before it."""
         position, by = change

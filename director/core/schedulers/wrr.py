@@ -16,6 +16,8 @@ from director.core.packet import Packet
 from director.core.real_server import RealServer
 from director.core.schedulers import Pick, TurnScheduler
 
+_KEPT = 3  # changes with the divisor 1: the first, the least, the last
+
 
 class Scheduler(TurnScheduler):
     def __init__(self) -> None:
@@ -52,6 +54,20 @@ class Scheduler(TurnScheduler):
         """
         divisor = math.gcd(*weights)
         return divisor, max(weights, default=0) - (divisor - 1)
+
+    @staticmethod
+    def merge(changes: list[tuple[int, int]], change: tuple[int, int]) -> None:
+        """A change that comes again has no effect; of many with the divisor 1, the least maximum counts.
+
+        The first and the last of these are kept: a current weight of 0 becomes the first one's maximum.
+        """
+        if changes and changes[-1] == change:
+            return
+        if len(changes) >= _KEPT and {step for step, _ in (*changes[-_KEPT:], change)} == {1}:
+            changes[-2] = 1, min(changes[-2][1], changes[-1][1])
+            changes[-1] = change
+        else:
+            changes.append(change)
 
     def apply_change(self, change: tuple[int, int]) -> None:
         """Start at the head of the list, and keep the current weight if that is possible."""

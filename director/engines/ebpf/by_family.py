@@ -121,6 +121,11 @@ class Programs:
         for program in self._programs.values():
             program.attach()
 
+    def follow(self) -> None:
+        """Interfaces may have been replaced by others of the same names. Raises EngineError."""
+        for program in self._programs.values():
+            program.follow()
+
     def update(self, part: str, context: bytes) -> tuple[int, bytes]:
         """Run a part that changes an entry, which `context` describes. Raises BpfError."""
         return self._programs[_OF_CONTEXT[len(context)]].run(part, context)

@@ -5,7 +5,7 @@ Those are handled like frames from the wire, by a Scapy engine of our own that u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from selectors import EVENT_READ, BaseSelector
 from time import monotonic
@@ -39,6 +39,7 @@ from director.engines.scapy.socket_filter import FrameClass
 
 if TYPE_CHECKING:
     from director.core.director import Director
+    from director.core.rules import LocalServers
 
 _MAX_FRAMES = 64  # from the upcall device, before the selector looks at the others again
 _IPV6 = 0x86DD  # EtherType (linux/if_ether.h)
@@ -109,7 +110,7 @@ class EbpfEngine:
         self._records = RecordReader(maps["sync_records"], director, self._clock)
         selector.register(self._upcall, EVENT_READ, self._handle_upcalls)
         selector.register(self._network, EVENT_READ, self._network.neighbours_changed)
-        selector.modify(self._scapy.routes, EVENT_READ, self._routes_changed)
+        self._scapy.on_network_change = self._follow_network
         selector.register(self._events, EVENT_READ, self._events.poll)
         selector.register(self._records, EVENT_READ, self._records.poll)
         if self._programs.adopted:
@@ -134,8 +135,10 @@ class EbpfEngine:
             return {}
         return {**route, "dest_mac": self._network.mac_of(route["interface"], route["next_hop"])}
 
-    def _routes_changed(self) -> None:
-        self._scapy.routes.refresh()
+    def _follow_network(self) -> None:
+        self._programs.follow()
+        for wire in self._listeners:
+            wire.refresh()
         self._network.refresh()
 
     # ---- rules ----
@@ -153,10 +156,13 @@ class EbpfEngine:
             self._lost_events = lost
             self._connections.recover_lost_events()
 
-    def prepare_rules(self, vips: set[str]) -> Iterator[None]:
+    def prepare_rules(self, vips: set[str], local: Iterable[LocalServers]) -> Iterator[None]:
         """Load the program of a family that becomes used. While rules are written, those before are valid."""
         self._use_families(vips)
-        return iter(())
+        yield from self._scapy.prepare_redirects(local)
+
+    def finish_rules(self) -> Iterator[None]:
+        return self._scapy.finish_rules()
 
     def _use_families(self, vips: set[str]) -> None:
         """Raises EngineError."""

@@ -8,38 +8,35 @@ entries.
 
 from __future__ import annotations
 
-import contextlib
-import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from ipaddress import IPv4Address
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from time import monotonic_ns
 from typing import Any, NamedTuple
 
-from director.core.family import IPV4, IPV6, Family
+from director.core.family import IPV4, Family
 from director.engines import interfaces as of_this_machine
 from director.engines.ebpf import layouts
 from director.engines.ebpf.layouts import Settings
 from director.engines.ebpf.libbpf import BpfError
-from director.engines.interfaces import NEIGHBOURS, Monitor, neighbours
-from director.engines.scapy.headers import conf
+from director.engines.interfaces import NEIGHBOURS, Monitor, Route, neighbours, routes
 from director.engines.scapy.next_hops import NextHop
 
 _VALIDITY = 3_000_000_000  # nanoseconds: more than a second, in case the process is late
 _VERIFICATION_INTERVAL = 20  # seconds
-_IPV6_ROUTES = Path("/proc/net/ipv6_route")
-# linux/ipv6_route.h: rejecting, of an anycast address, of an own address
-_NOT_FORWARDED = 0x200 | 0x00100000 | 0x80000000
+_LARGEST_MTU = 65535
+_TO_THE_CORE = 0  # an interface index: the program can't send packets there itself
 
 
-class Route(NamedTuple):
-    """`network` are the bytes of its address; the gateway's are all zero where there is none."""
+class _Link(NamedTuple):
+    """What routes over an interface have in common."""
 
-    length: int
-    network: bytes
-    gateway: bytes
-    interface: str
-    metric: int
+    mac: bytes
+    mtu: int
+
+    @classmethod
+    def of(cls, name: str) -> _Link:
+        mtu = of_this_machine.mtu_of(name) or 1500
+        return cls(of_this_machine.mac_of(name) or bytes(6), min(mtu, _LARGEST_MTU))
 
 
 class Network:
@@ -53,17 +50,16 @@ class Network:
         """`lookup` asks for the next hop to an address. Begins with IPv4; `use` adds IPv6."""
         self._maps = {name: maps[name] for name in ("routes", "neighbours")}
         self._settings = settings
-        self._interfaces = {name: socket.if_nametoindex(name) for name in interfaces}
+        self._interfaces = {name: of_this_machine.index_of(name) or 0 for name in interfaces}
         self._lookup = lookup
-        self._families = {IPV4: _ipv4_routes}
+        self._families = {IPV4}
         self._path_mtu: dict[str, int] = {}
         self._ticks = 0
         self._monitor = Monitor(NEIGHBOURS)
 
     def use(self, family: Family) -> None:
         """From now on, this one's routes and neighbours as well."""
-        if family is IPV6:
-            self._families[IPV6] = _ipv6_routes
+        self._families.add(family)
         self._update()
 
     def fileno(self) -> int:
@@ -89,8 +85,9 @@ class Network:
             self._update()
 
     def refresh(self) -> None:
-        """Read the kernel's routes and neighbours, and write those that have changed."""
-        conf.route.resync()
+        """Read the kernel's routes and neighbours, and write those that have changed. Raises OSError."""
+        for name, before in self._interfaces.items():  # one that was replaced has another index
+            self._interfaces[name] = of_this_machine.index_of(name) or before
         self._update()
 
     def _update(self) -> None:
@@ -111,36 +108,52 @@ class Network:
         current = {key: entries.get(key) for key in list(entries.keys())}
         for key in current.keys() - wanted.keys():
             entries.remove(key)
-        with contextlib.suppress(BpfError):  # full: packets to the others go to the core
+        try:
             for key, value in wanted.items():
                 if current.get(key) != value:
                     entries.put(key, value)
+        except BpfError:  # full: packets to the other neighbours go by the kernel's table
+            if (
+                name == "routes"
+            ):  # without one, a route to a larger network would be taken: the core finds all
+                for key in list(entries.keys()):
+                    entries.remove(key)
         return current != wanted
 
     def _kernel_routes(self) -> dict[bytes, bytes]:
-        """The route with the lowest metric to each network behind one of the interfaces."""
-        found: dict[bytes, tuple[int, bytes]] = {}
-        for kernel_routes in self._families.values():
-            for route in kernel_routes():
-                if route.interface not in self._interfaces:
-                    continue
-                key = layouts.prefix_key(route.length, route.network)
-                if key not in found or route.metric < found[key][0]:
-                    found[key] = route.metric, self._route(route.interface, route.gateway)
-        routes = {key: value for key, (_, value) in found.items()}
+        """The route with the lowest metric to each network.
+
+        It counts even if it leads over another interface than the director's: the kernel would take it, and
+        no route to a larger network. Such packets go to the core, which finds the same.
+        """
+        found: dict[bytes, Route] = {}
+        ours = {index: name for name, index in self._interfaces.items()}
+        links = {name: _Link.of(name) for name in self._interfaces}
+        for route in chain.from_iterable(map(routes, self._families)):
+            key = layouts.prefix_key(route.length, route.network)
+            rank = route.metric, route.ifindex not in ours
+            if key not in found or rank < (found[key].metric, found[key].ifindex not in ours):
+                found[key] = route
+        written = {
+            key: self._route(links, ours.get(route.ifindex), route.gateway) for key, route in found.items()
+        }
         for destination, mtu in self._path_mtu.items():
             hop = self._lookup(destination)
             if hop is not None:
                 packed = layouts.address(destination)
                 gateway = bytes(len(packed)) if hop.address == destination else layouts.address(hop.address)
                 key = layouts.prefix_key(8 * len(packed), packed)
-                routes[key] = self._route(hop.wire.interface, gateway, mtu)
-        return routes
+                written[key] = self._route(links, hop.wire.interface, gateway, mtu)
+        return written
 
-    def _route(self, interface: str, gateway: bytes, mtu: int = 65535) -> bytes:
-        mtu = min(mtu, of_this_machine.mtu_of(interface) or 1500, 65535)
-        mac = of_this_machine.mac_of(interface) or bytes(6)
-        return layouts.route(self._interfaces[interface], gateway, mac, mtu)
+    def _route(
+        self, links: Mapping[str, _Link], interface: str | None, gateway: bytes, mtu: int = _LARGEST_MTU
+    ) -> bytes:
+        """None stands for a route that only the core can follow."""
+        if interface is None:
+            return layouts.route(_TO_THE_CORE, bytes(len(gateway)), bytes(6), 0)
+        link = links[interface]
+        return layouts.route(self._interfaces[interface], gateway, link.mac, min(mtu, link.mtu))
 
     def _kernel_neighbours(self) -> Iterable[tuple[bytes, bytes]]:
         indexes = set(self._interfaces.values())
@@ -157,19 +170,3 @@ class Network:
 
     def close(self) -> None:
         self._monitor.close()
-
-
-def _ipv4_routes() -> Iterator[Route]:
-    for network, mask, gateway, interface, _, metric in conf.route.routes:
-        packed = int(network).to_bytes(4, "big")
-        yield Route(mask.bit_count(), packed, IPv4Address(gateway).packed, interface, metric)
-
-
-def _ipv6_routes() -> Iterator[Route]:
-    """A line has network, source network, gateway, metric, two counts, flags and interface."""
-    table = _IPV6_ROUTES.read_text() if _IPV6_ROUTES.exists() else ""  # the kernel has no IPv6
-    for line in table.splitlines():
-        network, length, _, source_length, gateway, metric, _, _, flags, interface = line.split()
-        if not int(flags, 16) & _NOT_FORWARDED and not int(source_length, 16):
-            packed = bytes.fromhex(network), bytes.fromhex(gateway)
-            yield Route(int(length, 16), *packed, interface, int(metric, 16))

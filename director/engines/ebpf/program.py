@@ -115,6 +115,7 @@ class Program:
         tried among the filters of an interface. Raises EngineError.
         """
         self._hooks = {name: TcHook(socket.if_nametoindex(name), priority) for name in interfaces}
+        self._priority = priority
         self._leftover = leftovers.slots(family)
         own = OWN_MAPS if shared else (*OWN_MAPS, *SHARED_MAPS)
         try:
@@ -149,6 +150,18 @@ class Program:
         except BpfError as error:
             self.detach()
             raise EngineError(f"The ebpf engine can't be attached ({error}).") from None
+
+    def follow(self) -> None:
+        """Attach it to interfaces that have replaced those of the same names. Raises EngineError."""
+        for name, hook in self._hooks.items() if self._attached else ():
+            index = of_this_machine.index_of(name)
+            if index and index != hook.ifindex:
+                anew = TcHook(index, self._priority)
+                try:
+                    anew.attach(self._ingress)
+                except BpfError as error:
+                    raise EngineError(f"The ebpf engine can't be attached to {name} ({error}).") from None
+                self._hooks[name] = anew
 
     def run(self, part: str, context: bytes = b"") -> tuple[int, bytes]:
         """Run `sweep` or another part: its return value, and the context as it has left it.

@@ -6,7 +6,7 @@ and connections are answered with what the kernel reports.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from selectors import BaseSelector
@@ -29,6 +29,7 @@ from director.formats.ipvsadm_words import address_and_port, policy_options, ser
 
 if TYPE_CHECKING:
     from director.core.director import Director
+    from director.core.rules import LocalServers
 
 Service = dict[str, Any]  # the fields that the director's list has for a service
 
@@ -100,8 +101,11 @@ class IpvsEngine:
     def sync_schedulers(self) -> None:
         """Nothing to do: the kernel schedules."""
 
-    def prepare_rules(self, vips: set[str]) -> Iterator[None]:  # noqa: ARG002
+    def prepare_rules(self, vips: set[str], local: Iterable[LocalServers]) -> Iterator[None]:  # noqa: ARG002
         """Nothing to prepare: the kernel goes on forwarding meanwhile."""
+        return iter(())
+
+    def finish_rules(self) -> Iterator[None]:
         return iter(())
 
     def install_rules(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -24,6 +24,7 @@ from director.core.fragments import TIMED_OUT, Reassembly
 from director.core.packet import TCP, UDP, Endpoint, Packet
 from director.core.persistence import Templates
 from director.core.real_server import Method
+from director.core.transaction import exhaust
 from director.engines.engine import EngineError
 from director.engines.scapy import icmp_replies, ipv4, ipv6
 from director.engines.scapy.datagram import Datagram, parse, tunnelled
@@ -38,6 +39,7 @@ from director.engines.scapy.rewrite import METHODS
 
 if TYPE_CHECKING:
     from director.core.director import Director
+    from director.core.rules import LocalServers
 
 Decide = Callable[[Packet, float], Decision]
 
@@ -74,7 +76,10 @@ class ScapyEngine:
         self._counters: Counter[str] = Counter(dict.fromkeys(_COUNTERS, 0))
         self._rate_limit = icmp_replies.RateLimit()
         self._faults = _FaultLog()
-        self._is_prepared = False  # for rules that are about to change
+        self._is_prepared = False  # in steps: then nothing waits for the kernel any more
+        self._indexes = {wire: wire.index for wire in wires}
+        self._is_stale = False  # links, addresses or routes have changed and could not be read
+        self.on_network_change: Callable[[], None] = lambda: None
 
     @classmethod
     def open(cls, interfaces: Sequence[str], clock: Callable[[], float], ethertype: int = ALL) -> ScapyEngine:
@@ -100,18 +105,25 @@ class ScapyEngine:
         if decide is None:
             self._kernel.block(set())
         self.routes.refresh()
-        selector.register(self.routes, EVENT_READ, self._routes_changed)
+        selector.register(self.routes, EVENT_READ, self._follow_network)
         for wire in self._wires:
             for source in wire.sources:
                 selector.register(source, EVENT_READ, partial(self._drain, wire))
 
-    def _routes_changed(self) -> None:
-        """Links, addresses or routes have changed; a replaced interface starts with an empty ARP table."""
-        before = [wire.index for wire in self._wires]
+    def _follow_network(self) -> None:
+        """Links, addresses or routes have changed; a replaced interface starts with an empty ARP table.
+
+        Raises OSError or EngineError where they can't be read now, as when no descriptor is left; then the
+        next `tick` tries again.
+        """
+        self._is_stale = True
         self.routes.refresh()
-        for wire, index in zip(self._wires, before, strict=True):
-            if wire.index != index:
+        for wire in self._wires:
+            if self._indexes.setdefault(wire, wire.index) != wire.index:
                 self._neighbours.flush(wire)
+                self._indexes[wire] = wire.index
+        self.on_network_change()
+        self._is_stale = False
 
     # ---- for the director ----
 
@@ -136,20 +148,30 @@ class ScapyEngine:
     def sync_schedulers(self) -> None:
         """Nothing to do: the core schedules."""
 
-    def prepare_rules(self, vips: set[str]) -> Iterator[None]:
+    def prepare_rules(self, vips: set[str], local: Iterable[LocalServers]) -> Iterator[None]:
         yield from self._kernel.block_in_steps(vips)
+        yield from self.prepare_redirects(local)
+
+    def prepare_redirects(self, local: Iterable[LocalServers]) -> Iterator[None]:
+        """Let the local node serve on new ports of its own, beside those in use. Raises EngineError."""
+        yield from self._kernel.redirect_in_steps(local, keep=True)
         self._is_prepared = True
 
     def install_rules(self) -> None:
         """The core goes by its own rules; only the kernel has to learn of them. Raises EngineError."""
-        is_prepared, self._is_prepared = self._is_prepared, False
         self.redirect()
-        if not is_prepared:
+        if not self._is_prepared:
             self._kernel.block(self._director.rules.vips())
 
     def redirect(self) -> None:
-        """Let the local node serve on ports of its own. Raises EngineError."""
-        self._kernel.redirect(self._director.rules.local)
+        """Let the local node serve on ports of its own, unless that was prepared. Raises EngineError."""
+        if not self._is_prepared:
+            exhaust(self._kernel.redirect_in_steps(self._director.rules.local_servers()))
+
+    def finish_rules(self) -> Iterator[None]:
+        """Remove what only earlier rules needed; where nft fails, it is tried again with the next change."""
+        with suppress(EngineError):
+            yield from self._kernel.redirect_in_steps(self._director.rules.local_servers())
 
     def sync_daemons(self) -> None:
         """The core knows all connections."""
@@ -162,6 +184,8 @@ class ScapyEngine:
         self.routes.tick(now)
         self.fragments.tick(now)
         self._count_overflow()
+        if self._is_stale:
+            self._follow_network()
 
     def _count_overflow(self) -> None:
         """Count frames for which there was no time or no room; report a flood."""

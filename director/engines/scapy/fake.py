@@ -19,7 +19,7 @@ from director.engines.scapy.next_hops import Neighbours, Routes
 
 if TYPE_CHECKING:
     from director.core.director import Director
-    from director.core.service import VirtualService
+    from director.core.rules import LocalServers
 
 
 class FakeWire:
@@ -97,8 +97,13 @@ class FakeKernel:
         self.block(vips)
         return iter(())
 
-    def redirect(self, services: Iterable[VirtualService]) -> None:
-        pass
+    def redirect_in_steps(
+        self,
+        local: Iterable[LocalServers],  # noqa: ARG002
+        *,
+        keep: bool = False,  # noqa: ARG002
+    ) -> Iterator[None]:
+        return iter(())
 
     def deliver(self, packet: bytes) -> bool:
         self.delivered.append(packet)

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from director.core.service import VirtualService
+from director.core.rules import LocalServers
 
 
 class Overflow(NamedTuple):
@@ -102,8 +102,11 @@ class Kernel(Protocol):
     def block_in_steps(self, vips: set[str]) -> Iterator[None]:
         """As `block`, in the background: yields until it is done. Raises EngineError."""
 
-    def redirect(self, services: Iterable[VirtualService]) -> None:
-        """Let the local node serve on ports of its own. Raises EngineError, with nothing changed."""
+    def redirect_in_steps(self, local: Iterable[LocalServers], *, keep: bool = False) -> Iterator[None]:
+        """Let the local node serve on ports of its own; with `keep`, also on those that it had.
+
+        Raises EngineError, with nothing changed.
+        """
 
     def deliver(self, packet: bytes) -> bool:
         """Hand an IP packet to the kernel; False if it does not take it."""

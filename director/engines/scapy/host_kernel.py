@@ -18,19 +18,22 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import NamedTuple
 
+from director.core.commands import ServiceKey
 from director.core.family import IPV4, IPV6, Family, family_of
 from director.core.packet import TCP, Endpoint
-from director.core.real_server import Method, RealServer
-from director.core.service import VirtualService
-from director.core.transaction import exhaust
+from director.core.real_server import Method
+from director.core.rules import LocalServers
+from director.core.service import name_of
 from director.engines import interfaces, tuntap
 from director.engines.engine import EngineError
+
+Endpoints = tuple[int, Endpoint]  # protocol and VIP with port
 
 DEVICE = "lvs0"
 _IP = {IPV4: "ip", IPV6: "ip6"}  # the families in nftables' words
@@ -74,8 +77,11 @@ class HostKernel:
         self._sysctls = sysctls
         self._open_device = open_device
         self._before: dict[Path, str] = {}
-        self._vips: set[str] | None = None
-        self._redirects: list[Redirect] = []
+        self._vips: set[str] | None = None  # None also while it is not known which nft has loaded
+        self._redirects: dict[Endpoints, Redirect] | None = {}
+        self._loading: Loading | None = None
+        self._has_blocked = False
+        self._changes = 0  # of the redirects
         self._families = {IPV4}  # those that have had tables
         self._device = -1
 
@@ -92,11 +98,7 @@ class HostKernel:
 
     def block(self, vips: set[str]) -> None:
         """TCP and UDP to these addresses reach the kernel only through `deliver`. Raises EngineError."""
-        if vips != self._vips:
-            grouped: dict[Family, list[str]] = {}
-            exhaust(self._group(vips, grouped))
-            self._nft.load(block_script(grouped))
-            self._vips = set(vips)
+        self._now(self.block_in_steps(vips))
 
     def block_in_steps(self, vips: set[str]) -> Iterator[None]:
         """As `block`: nft takes some milliseconds, and packets need not wait for it. Raises EngineError."""
@@ -104,13 +106,29 @@ class HostKernel:
             return
         grouped: dict[Family, list[str]] = {}
         yield from self._group(vips, grouped)
-        process = self._nft.begin(block_script(grouped))
+        before, self._vips = self._vips, None
         try:
-            while process.is_running:
-                yield
-        finally:  # also if the caller gives up: nft finishes regardless
-            process.check()
-            self._vips = set(vips)
+            self._has_blocked = True
+            yield from self._load(block_script(grouped))
+        except EngineError:
+            self._vips = before
+            raise
+        self._vips = set(vips)
+
+    def _now(self, steps: Iterator[None]) -> None:
+        """Take all steps, and sleep while nft is at work."""
+        for _ in steps:
+            if self._loading is not None:
+                self._loading.wait()
+
+    def _load(self, script: str) -> Iterator[None]:
+        """Load a script after those that are being loaded, even if nobody waits for these any more."""
+        while self._loading is not None and self._loading.is_running:
+            yield
+        loading = self._loading = self._nft.begin(script)
+        while loading.is_running:
+            yield
+        loading.check()
 
     def _group(self, vips: set[str], into: dict[Family, list[str]]) -> Iterator[None]:
         """By family, one address in each step; a family that has had a table gets one again."""
@@ -120,13 +138,35 @@ class HostKernel:
             yield
         self._families |= into.keys()
 
-    def redirect(self, services: Iterable[VirtualService]) -> None:
-        """Let the local node serve on ports of its own. Raises EngineError, with nothing changed."""
-        wanted = sorted(redirects(services))
-        if wanted != self._redirects:
-            self._families |= {rule.family for rule in wanted}
-            self._nft.load(redirect_script(wanted, self._families))
-            self._redirects = wanted
+    def redirect_in_steps(self, local: Iterable[LocalServers], *, keep: bool = False) -> Iterator[None]:
+        """Let the local node serve on ports of its own; with `keep`, also on those that it had.
+
+        A later call with `keep` overtakes an earlier one without it: that has nothing to remove any more.
+        Raises EngineError, with nothing changed.
+        """
+        self._changes += keep
+        changes = self._changes
+        wanted: dict[Endpoints, Redirect] = {}
+        for service, servers in local:
+            found = redirect_of(service, servers)
+            if found:
+                wanted[found.protocol, found.vip] = found
+            yield
+        while self._loading is not None and self._loading.is_running:
+            yield
+        before = self._redirects
+        if keep:
+            wanted = {**(before or {}), **wanted}
+        if wanted == before or changes != self._changes:
+            return
+        self._families |= {rule.family for rule in wanted.values()}
+        self._redirects = None
+        try:
+            yield from self._load(redirect_script(sorted(wanted.values()), self._families))
+        except EngineError:
+            self._redirects = before
+            raise
+        self._redirects = wanted
 
     def deliver(self, packet: bytes) -> bool:
         """Hand an IP packet to the kernel; False if it does not take it."""
@@ -142,11 +182,13 @@ class HostKernel:
 
     def close(self) -> None:
         """Leave the kernel as it was."""
-        for tables, exists in ((LOCAL_NODE, bool(self._redirects)), (BLOCKED, self._vips is not None)):
+        for tables, exists in ((LOCAL_NODE, self._redirects != {}), (BLOCKED, self._has_blocked)):
             if exists:
+                script = "".join(delete(tables[family]) for family in _ordered(self._families))
                 with contextlib.suppress(EngineError):
-                    self._nft.load("".join(delete(tables[family]) for family in _ordered(self._families)))
-        self._redirects, self._vips = [], None
+                    self._now(self._load(script))
+        self._redirects, self._vips = {}, None
+        self._has_blocked = False
         for path, value in self._before.items():
             with contextlib.suppress(OSError):
                 path.write_text(value)
@@ -228,12 +270,15 @@ class Nft:
         self.begin(script).check()
 
     def begin(self, script: str) -> Loading:
-        """Start loading a script. Raises EngineError if there is no nft."""
+        """Start loading a script. Raises EngineError if there is no nft, or it can't be started."""
         path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
         program = self._program or shutil.which("nft", path=path)
         if program is None:
             raise EngineError("The program nft is missing: install the package nftables.")
-        return Loading(program, script)
+        try:
+            return Loading(program, script)
+        except OSError as error:  # no descriptor, process or memory is left
+            raise EngineError(f"The program nft can't be started ({error.strerror}).") from None
 
 
 class Loading:
@@ -251,6 +296,9 @@ class Loading:
     @property
     def is_running(self) -> bool:
         return self._process.poll() is None
+
+    def wait(self) -> None:
+        self._process.wait()
 
     def check(self) -> None:
         """Wait for it to end. Raises EngineError if it refused the script."""
@@ -287,26 +335,25 @@ class Redirect(NamedTuple):
         )
 
 
-def redirects(services: Iterable[VirtualService]) -> Iterator[Redirect]:
-    """Where a local node's port is not its service's. Raises EngineError for what nftables can't do."""
-    for service in services:
-        local = [server for server in service.servers if server.method is Method.LOCAL]
-        for server in local:
-            if server.requested_method is Method.NAT and server.address.port not in (
-                0,
-                service.key.address.port,
-            ):
-                _check(service, server, local)
-                yield Redirect(service.key.protocol, service.key.address, server.address)
+def redirect_of(service: ServiceKey, servers: Sequence[tuple[Endpoint, Method]]) -> Redirect | None:
+    """Where the local node's port is not the service's. Raises EngineError for what nftables can't do.
+
+    `servers` are the local ones, with the methods that were requested.
+    """
+    for address, requested in servers:
+        if requested is Method.NAT and address.port not in (0, service.address.port):
+            _check(service, address, len(servers))
+            return Redirect(service.protocol, service.address, address)
+    return None
 
 
-def _check(service: VirtualService, server: RealServer, local: list[RealServer]) -> None:
+def _check(service: ServiceKey, address: Endpoint, local: int) -> None:
     """Raises EngineError."""
-    refused = f"The director's own host can't serve {service} at {server.address}: "
-    if service.key.mark or not service.key.address.port:
+    refused = f"The director's own host can't serve {name_of(service)} at {address}: "
+    if service.mark or not service.address.port:
         raise EngineError(f"{refused}the service has no port that could be translated; give no port.")
-    if len(local) > 1:
+    if local > 1:
         raise EngineError(f"{refused}only one server of a service can be local on a port of its own.")
-    if ip_address(server.address.address).is_loopback:
-        unreachable = "127.0.0.0/8" if family_of(server.address.address) is IPV4 else "::1"
+    if ip_address(address.address).is_loopback:
+        unreachable = "127.0.0.0/8" if family_of(address.address) is IPV4 else "::1"
         raise EngineError(f"{refused}packets from outside can't reach {unreachable}; name another address.")

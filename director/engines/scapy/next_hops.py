@@ -104,11 +104,11 @@ class Routes:
         return self._table.fileno()
 
     def refresh(self) -> None:
-        """Forget the kernel's routes, and read the interfaces' addresses again."""
+        """Forget the kernel's routes, and read the interfaces' addresses again. Raises OSError."""
         self._table.refresh()  # first: whatever changes from here on is notified again
+        self._next_hops.clear()
         for wire in self._wires.values():
             wire.refresh()
-        self._next_hops.clear()
 
     def close(self) -> None:
         self._table.close()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from director.core.connections import ConnectionTable, Tables
 from director.core.director import Director
 from director.core.family import IPV4, IPV6, Family
 from director.core.persistence import Templates
+from director.core.rules import LocalServers
 
 
 class Idle:
@@ -39,7 +40,10 @@ class Idle:
     def sync_schedulers(self) -> None:
         pass
 
-    def prepare_rules(self, _vips: set[str]) -> Iterator[None]:
+    def prepare_rules(self, _vips: set[str], _local: Iterable[LocalServers]) -> Iterator[None]:
+        return iter(())
+
+    def finish_rules(self) -> Iterator[None]:
         return iter(())
 
     def install_rules(self) -> None:

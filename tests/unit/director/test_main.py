@@ -177,5 +177,34 @@ def test_internal_errors_are_counted_and_the_first_is_logged(capsys: pytest.Capt
             process._note_error(handler, error)
     assert handler.internal_errors == 2
     said = capsys.readouterr().err
-    assert said.startswith("lvs-director: A request met an internal error (KeyError: 'forgotten', in ")
+    assert said.startswith("lvs-director: Something failed (KeyError: 'forgotten', in ")
     assert said.count("\n") == 1
+
+
+def test_whatever_fails_the_loop_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    """A descriptor's function, or what is done every second: it is counted, and the others are called."""
+    signals: Any = SimpleNamespace(end=False)
+    called: list[str] = []
+
+    def failing(name: str) -> Any:
+        def step(*_arguments: object) -> None:
+            called.append(name)
+            raise OSError(24, "Too many open files")
+
+        return step
+
+    def end() -> None:
+        signals.end = True
+
+    ready = [(SimpleNamespace(data=step), 1) for step in (failing("descriptor"), end)]
+    selector: Any = SimpleNamespace(select=lambda _seconds: ready)
+    director: Any = SimpleNamespace(tick=failing("director"))
+    engine: Any = SimpleNamespace(sync_schedulers=failing("schedulers"), tick=failing("engine"))
+    listener: Any = SimpleNamespace(
+        busy=False, work=failing("work"), expire=failing("expire"), run_in_background=None
+    )
+    handler: Any = SimpleNamespace(internal_errors=0, tick=failing("handler"))
+    process._loop(selector, signals, director, engine, listener, handler, lambda: 0.0)
+    assert called == ["descriptor", "work", "schedulers", "director", "engine", "handler", "expire"]
+    assert handler.internal_errors == len(called)
+    assert capsys.readouterr().err.count("Too many open files") == 1

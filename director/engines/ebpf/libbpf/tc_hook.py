@@ -50,6 +50,11 @@ class TcHook:
         self._ours: tuple[FilterSlot, int | None] | None = None  # with the id of our program
         self._hook = _TcHook(ctypes.sizeof(_TcHook), ifindex, _INGRESS, 0)
 
+    @property
+    def ifindex(self) -> int:
+        """The interface's index: one of the same name that replaces it has another."""
+        return int(self._hook.ifindex)
+
     def attach(self, program: int, replace: FilterSlot | None = None) -> None:
         """Attach to a free slot, or to one whose filter an earlier director has left. Raises BpfError."""
         created = library().bpf_tc_hook_create(byref(self._hook))

@@ -20,6 +20,14 @@ static __always_inline bool ip_checksum_ok(const struct iphdr *ip)
 	return fold_checksum((__u64)words[0] + words[1] + words[2] + words[3] + words[4]) == 0xffff;
 }
 
+/* Whether no packet from the network can have this source. Twin: core/family.py. */
+static __always_inline bool is_martian(const ip_address *source)
+{
+	__u32 address = bpf_ntohl(source->words[0]), first = address >> 24;
+
+	return first == 0 || first == 127 || first >> 4 == 14 || address == 0xffffffff;
+}
+
 static __always_inline enum kind parse_icmp(struct __sk_buff *skb, __u8 ihl)
 {
 	__u8 type;

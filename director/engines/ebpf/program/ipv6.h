@@ -14,6 +14,17 @@
 
 #define ip_header ipv6hdr
 
+/* Whether no packet from the network can have this source: of a group, ::1, or an address of IPv4. Twin:
+ * core/family.py. */
+static __always_inline bool is_martian(const ip_address *source)
+{
+	const __be32 *words = source->words;
+
+	if (words[0] || words[1])
+		return bpf_ntohl(words[0]) >> 24 == 0xff;
+	return words[2] == bpf_htonl(0xffff) || (!words[2] && words[3] == bpf_htonl(1));
+}
+
 /* ---- extension headers: the core acts on them, the program only has to know whose packet it is ---- */
 
 #define MAX_EXTENSIONS 8

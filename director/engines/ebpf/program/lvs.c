@@ -276,7 +276,9 @@ __noinline int open_connection(struct __sk_buff *skb, struct packet *p)
 	service = find_service(&p->key);
 	if (!service)
 		return settings.flags & HAS_WILDCARDS && is_vip(&p->key.daddr) ? upcall() : PASS;
-	if (core_schedules(service))
+	if (is_martian(&p->key.saddr)) /* the kernel drops it */
+		return PASS;
+	if (core_schedules(service) || is_vip(&p->key.saddr))
 		return upcall();
 	number = choose_server(service, p);
 	server = number == NO_SERVER ? NULL : find_server(number);

@@ -43,7 +43,7 @@ static __always_inline bool route_lookup(const ip_address *address, struct conne
 	struct neighbour *neighbour;
 	struct next_hop *hop = &entry->next_hop;
 
-	if (!route)
+	if (!route || !route->ifindex) /* the core finds the same, or none */
 		return false;
 	hop->ifindex = neighbour_key.ifindex = route->ifindex;
 	hop->address = neighbour_key.address = is_same(&route->gateway, &on_link) ? *address : route->gateway;

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import resource
 import socket
 import stat
 import time
@@ -590,3 +592,36 @@ def test_parts_are_merged() -> None:
         merge(whole, part)
     services = [{"port": 80, "servers": []}, {"port": 21, "servers": [1, 2, 3]}]
     assert whole == {"name": "all", "services": services, "ok": True}
+
+
+# ---- no descriptor is left ----
+
+
+@contextlib.contextmanager
+def without_descriptors() -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_without_descriptors_a_silent_client_makes_way(loop: Loop) -> None:
+    silent = loop.client()
+    loop.turn()
+    other = loop.client(b"{}\n")
+    with without_descriptors():
+        assert json.loads(loop.answer_to(other))["ok"] is True
+    assert loop.answer_to(silent) == b""
+
+
+def test_without_descriptors_the_loop_sleeps_until_the_next_second(loop: Loop) -> None:
+    peer = loop.client(b"{}\n")
+    with without_descriptors():
+        loop.turn()
+        assert loop._selector.select(0) == []
+    loop.listener.expire()
+    assert json.loads(loop.answer_to(peer))["ok"] is True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from threading import Thread
 from typing import Any, cast
@@ -30,6 +30,7 @@ from director.core.director import Director
 from director.core.family import IPV4, IPV6
 from director.core.packet import SYN, TCP, Endpoint, Packet
 from director.core.real_server import Method
+from director.core.rules import LocalServers
 from director.engines.engine import Engine, EngineError
 from director.formats.command_json import encode
 from director.ipvsadm import arguments, requests
@@ -321,7 +322,7 @@ class VipRecorder(CountingEngine):
         self.vips: list[set[str]] = []
         self.wrong = False
 
-    def prepare_rules(self, vips: set[str]) -> Iterator[None]:
+    def prepare_rules(self, vips: set[str], _local: Iterable[LocalServers]) -> Iterator[None]:
         self.vips.append(vips)
         yield
         if self.wrong:
@@ -398,3 +399,25 @@ def test_ipv6_is_taken_by_an_engine_with_it(
 ) -> None:
     handler = RequestHandler(director, cast(Engine, engine), lambda: 0.0, {"engine": "scapy"})
     assert handler({"do": "apply", "commands": [encode(command) for command in commands]})["ok"]
+
+
+def test_what_was_prepared_for_a_client_that_has_gone_is_undone_in_the_background(director: Director) -> None:
+    """The next change waits for it, and packets for neither."""
+    engine = VipRecorder(director)
+    handler = RequestHandler(director, cast(Engine, engine), lambda: 1.0, {})
+    later: list[Iterator[None]] = []
+    handler.run_later = later.append
+    steps = handler.steps(request_for(*RULES))
+    while not engine.vips:
+        next(steps)
+    steps.close()
+    assert engine.vips == [{"203.0.113.1"}]
+    assert list(director.rules) == []
+    following = handler.steps(request_for(*RULES))
+    assert [next(following) for _ in range(9)] == [None] * 9
+    assert len(engine.vips) == 1
+    for task in later:
+        list(task)
+    assert engine.vips[1:] == [set()]
+    assert list(following)[-1] == {"ok": True}
+    assert engine.vips[2:] == [{"203.0.113.1"}]

@@ -9,6 +9,7 @@ from director.core.decision import Drop, Forward, Pass, Reject
 from director.core.director import Director
 from director.core.errors import BadValue
 from director.core.events import Event
+from director.core.family import is_martian
 from director.core.packet import ICMP, TCP, UDP, Endpoint, Packet
 from director.core.real_server import Method
 from tests.unit.director.core.support import (
@@ -478,3 +479,28 @@ def test_a_second_syn_finds_the_local_node_again() -> None:
     director = local()
     assert forward(director, tcp(client(1), WEB)).method is Method.LOCAL
     assert forward(director, tcp(client(1), WEB, SYN)).method is Method.LOCAL
+
+
+@pytest.mark.parametrize(
+    "source", ["127.0.0.1", "0.0.0.0", "0.1.2.3", "224.0.0.1", "239.255.255.250", "255.255.255.255", VIP]
+)
+def test_no_client_has_a_martian_source(source: str) -> None:
+    """As in the kernel, where such a packet does not even get as far as IPVS."""
+    director = published()
+    decision = director.decide(tcp(Endpoint(source, 1025), WEB), 0)
+    assert isinstance(decision, Drop)
+    assert decision.reasons == (f"martian source {source}: no client has that address",)
+    assert len(director.connections) == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        *((address, True) for address in ("::1", "ff02::1", "ff0e::8", "::ffff:198.51.100.1")),
+        *((address, False) for address in ("::", "::2", "fe80::1", "fd00::1", "ff::1", "2001:db8::ff")),
+        *((address, False) for address in ("1.0.0.0", "22.4.0.1", "126.0.0.1", "128.0.0.1", "223.9.9.9")),
+        *((address, False) for address in ("240.0.0.1", "255.255.255.254", "10.0.127.0")),
+    ],
+)
+def test_martians(source: str, expected: bool) -> None:
+    assert is_martian(source) is expected

@@ -34,11 +34,11 @@ from director.core.director import Director
 from director.core.errors import LvsError, ServiceExists
 from director.core.packet import ACK, SYN, TCP, Endpoint
 from director.core.real_server import Method
-from director.core.schedulers import names
+from director.core.schedulers import names, wrr
 from director.core.transaction import exhaust
 from director.engines.engine import EngineError
 from director.formats.command_json import encode
-from tests.unit.director.core.support import FTP, RS1, RS2, RS3, WEB, activated, client, tcp
+from tests.unit.director.core.support import FTP, RS1, RS2, RS3, WEB, activated, client, published, tcp
 from tests.unit.director.core.test_fuzz import commands
 from tests.unit.director.idle import Idle
 
@@ -427,3 +427,38 @@ def test_a_deletion_ends_connections_only_when_it_finishes() -> None:
     assert len(director.connections) == there
     exhaust(director.finish(transaction, deque(change), 1))
     assert len(director.connections) == 0
+
+
+# ---- what takes effect at once has to be little ----
+
+
+def test_values_that_stay_the_same_cost_nothing_at_activation() -> None:
+    director = published()
+    same = EditServer(KEY, RS1, weight=1, upper=0, lower=0)
+    transaction = director.transaction()
+    exhaust(transaction.write([same]))
+    noted = {name for name, (others, _) in transaction._pending._by_name.items() if others}
+    assert not noted & {"weight", "weight_before", "upper", "lower", "method", "requested_method"}
+    assert not transaction._limited
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(-2, 9)), max_size=9), st.integers(0, 9))
+def test_merged_turns_are_those_of_all_changes(changes: list[tuple[int, int]], current: int) -> None:
+    """wrr's: divisors and maxima, as many services' servers may have them one after the other."""
+    one_by_one, merged = wrr.Scheduler(), wrr.Scheduler()
+    kept: list[tuple[int, int]] = []
+    for scheduler in (one_by_one, merged):
+        scheduler.current_weight = current
+    for change in changes:
+        one_by_one.apply_change(change)
+        wrr.Scheduler.merge(kept, change)
+    for change in kept:
+        merged.apply_change(change)
+    assert vars(one_by_one) == vars(merged) or not changes
+
+
+def test_a_thousand_edited_servers_are_few_changes_for_wrr() -> None:
+    kept: list[tuple[int, int]] = []
+    for weight in range(1000, 1, -1):
+        wrr.Scheduler.merge(kept, (1, weight))
+    assert kept == [(1, 1000), (1, 3), (1, 2)]

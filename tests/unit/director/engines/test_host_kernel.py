@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from itertools import starmap
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ from director.core.director import Director
 from director.core.family import IPV4
 from director.core.packet import TCP, UDP, Endpoint
 from director.core.real_server import Method
+from director.core.transaction import exhaust
 from director.engines.engine import EngineError
 from director.engines.scapy import host_kernel
-from director.engines.scapy.host_kernel import HostKernel, Nft, redirects
+from director.engines.scapy.host_kernel import HostKernel, Loading, Nft, redirect_of
 from director.formats.command_json import encode
 from tests.unit.director.engines.support import VIP, Running
 
@@ -33,14 +35,33 @@ def director() -> Director:
     return director
 
 
+class Loaded(Loading):
+    """Nothing is left to do."""
+
+    def __init__(self) -> None:
+        pass
+
+    @property
+    def is_running(self) -> bool:
+        return False
+
+    def check(self) -> None:
+        pass
+
+
 class RecordingNft(Nft):
     """Keeps the scripts instead of loading them."""
 
     def __init__(self) -> None:
         self.scripts: list[str] = []
 
-    def load(self, script: str) -> None:
+    def begin(self, script: str) -> Loading:
         self.scripts.append(script)
+        return Loaded()
+
+
+def redirect(kernel: HostKernel, director: Director) -> None:
+    exhaust(kernel.redirect_in_steps(director.rules.local_servers()))
 
 
 @pytest.fixture
@@ -52,7 +73,8 @@ def test_only_ports_that_differ_are_redirected(director: Director) -> None:
     key = ServiceKey(TCP, Endpoint("203.0.113.1", 443))
     director.apply([AddService(key), AddServer(key, Endpoint("172.16.0.1", 443)), AddServer(WEB, OWN)], 0)
     director.apply([AddService(DNS), AddServer(DNS, Endpoint("192.0.2.1", 5353))], 0)
-    assert sorted(map(str, redirects(director.rules))) == [
+    found = starmap(redirect_of, director.rules.local_servers())
+    assert sorted(map(str, filter(None, found))) == [
         "ip daddr 203.0.113.1 tcp dport 80 dnat to 172.16.0.1:8080",
         "ip daddr 203.0.113.1 udp dport 53 dnat to 192.0.2.1:5353",
     ]
@@ -72,13 +94,13 @@ def test_impossible_redirects_are_refused(
 ) -> None:
     director.apply([AddService(key, persistent=60), *(AddServer(key, server) for server in servers)], 0)
     with pytest.raises(EngineError, match=f"own host can't serve .*{message}"):
-        HostKernel([], nft).redirect(director.rules)
+        redirect(HostKernel([], nft), director)
     assert nft.scripts == []
 
 
 def test_after_a_refusal_the_earlier_vips_are_blocked() -> None:
     running = Running(Method.NAT, local=OWN_ADDRESSES)
-    running.kernel.redirect = lambda services: list(redirects(services))  # type: ignore[assignment, method-assign]
+    running.kernel.redirect_in_steps = HostKernel([], RecordingNft()).redirect_in_steps  # type: ignore[method-assign]
     running.kernel.blocked.clear()
     key = ServiceKey(UDP, Endpoint("203.0.113.9", 53))
     commands = [encode(AddService(key)), encode(AddServer(key, Endpoint("127.0.0.1", 5353)))]
@@ -90,16 +112,16 @@ def test_after_a_refusal_the_earlier_vips_are_blocked() -> None:
 
 def test_only_changes_are_loaded_and_nothing_is_left(director: Director, nft: RecordingNft) -> None:
     kernel = HostKernel([], nft)
-    kernel.redirect(director.rules)
+    redirect(kernel, director)
     assert nft.scripts == []
     director.apply([AddServer(WEB, OWN)], 0)
     for _ in range(2):
-        kernel.redirect(director.rules)
+        redirect(kernel, director)
     assert len(nft.scripts) == 1
     assert nft.scripts[0].startswith("table ip lvs_local_node\ndelete table ip lvs_local_node\n")
     assert "type nat hook prerouting priority dstnat" in nft.scripts[0]
     director.apply([DeleteServer(WEB, OWN)], 0)
-    kernel.redirect(director.rules)
+    redirect(kernel, director)
     kernel.close()
     assert nft.scripts[1:] == ["table ip lvs_local_node\ndelete table ip lvs_local_node\n"]
 
@@ -107,7 +129,7 @@ def test_only_changes_are_loaded_and_nothing_is_left(director: Director, nft: Re
 def test_close_deletes_the_table(director: Director, nft: RecordingNft) -> None:
     kernel = HostKernel([], nft)
     director.apply([AddServer(WEB, OWN, method=Method.NAT)], 0)
-    kernel.redirect(director.rules)
+    redirect(kernel, director)
     kernel.close()
     kernel.close()
     assert [script.count("dnat") for script in nft.scripts] == [1, 0]
@@ -208,3 +230,58 @@ def test_close_restores_what_start_changed(tmp_path: Path) -> None:
     assert [script.count("203.0.113.1") for script in nft.scripts[1:]] == [1, 0]
     assert (tmp_path / "all" / "rp_filter").read_text() == "1"
     assert (tmp_path / "d-eth0" / "send_redirects").read_text() == "1"
+
+
+# ---- ports of the local node, while packets are forwarded ----
+
+
+def test_packets_do_not_wait_for_a_redirect(tmp_path: Path, director: Director) -> None:
+    loaded = tmp_path / "loaded"
+    nft, go = a_slow_nft(tmp_path, f"cat > {loaded}")
+    director.apply([AddServer(WEB, OWN)], 0)
+    kernel = HostKernel([], nft)
+    steps = kernel.redirect_in_steps(director.rules.local_servers())
+    assert [next(steps) for _ in range(100)] == [None] * 100
+    go.touch()
+    exhaust(steps)
+    assert "dnat to 172.16.0.1:8080" in loaded.read_text()
+
+
+def test_a_redirect_in_use_stays_until_the_new_rules_are_in_force(
+    director: Director, nft: RecordingNft
+) -> None:
+    kernel = HostKernel([], nft)
+    director.apply([AddServer(WEB, OWN)], 0)
+    redirect(kernel, director)
+    director.apply([DeleteServer(WEB, OWN), AddService(DNS), AddServer(DNS, Endpoint("192.0.2.1", 54))], 0)
+    exhaust(kernel.redirect_in_steps(director.rules.local_servers(), keep=True))
+    redirect(kernel, director)
+    rules = [[line.split()[-1] for line in script.splitlines() if "dnat" in line] for script in nft.scripts]
+    assert rules == [["172.16.0.1:8080"], ["172.16.0.1:8080", "192.0.2.1:54"], ["192.0.2.1:54"]]
+
+
+def test_a_later_change_overtakes_the_end_of_an_earlier_one(director: Director, nft: RecordingNft) -> None:
+    kernel = HostKernel([], nft)
+    director.apply([AddServer(WEB, OWN)], 0)
+    earlier = kernel.redirect_in_steps(list(director.rules.local_servers()))
+    next(earlier)
+    director.apply([AddService(DNS), AddServer(DNS, Endpoint("192.0.2.1", 54))], 0)
+    exhaust(kernel.redirect_in_steps(director.rules.local_servers(), keep=True))
+    exhaust(earlier)
+    assert [script.count("dnat") for script in nft.scripts] == [2]
+
+
+def test_a_change_that_is_given_up_does_not_wait_for_nft(tmp_path: Path) -> None:
+    """The next one does: nft may load the earlier script at any time."""
+    loaded = tmp_path / "loaded"
+    nft, go = a_slow_nft(tmp_path, f"cat >> {loaded}; echo >> {loaded}")
+    kernel = HostKernel([], nft)
+    steps = kernel.block_in_steps({"203.0.113.1"})
+    while kernel._loading is None:
+        next(steps)
+    steps.close()  # type: ignore[attr-defined]  # it would hang here
+    following = kernel.block_in_steps({"203.0.113.2"})
+    assert [next(following) for _ in range(100)] == [None] * 100
+    go.touch()
+    exhaust(following)
+    assert re.findall(r"203\.0\.113\.\d", loaded.read_text()) == ["203.0.113.1", "203.0.113.2"]

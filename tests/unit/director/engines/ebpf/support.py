@@ -49,6 +49,9 @@ class FakeMap:
     def remove(self, key: bytes) -> bool:
         return self.entries.pop(key, None) is not None
 
+    def keys(self) -> Iterator[bytes]:
+        return iter(list(self.entries))
+
     def mapped(self) -> mmap.mmap:
         self._memory = self._memory or mmap.mmap(-1, 64 * self.size)
         return self._memory
