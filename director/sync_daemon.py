@@ -33,6 +33,7 @@ from director.core.sync_protocol import (
     Outbox,
     SyncRecord,
     decode,
+    plain,
     request,
 )
 from director.engines.engine import Engine
@@ -175,10 +176,10 @@ class _Master:
     def pass_on(self, records: Sequence[bytes], now: float) -> None:
         """Records that are encoded, in version 1."""
         self.counters["connections"] += len(records)
-        append = self._outbox.append
-        for record in records:
-            full = append(record, 1, now)
-            if full is not None:
+        lengths = set(map(len, records))
+        for length in lengths:  # those of one family at a time
+            alike = records if len(lengths) == 1 else [one for one in records if len(one) == length]
+            for full in self._outbox.extend(alike, 1, now):
                 self._transmit(full)
 
     def tick(self, now: float) -> None:
@@ -280,8 +281,15 @@ class _Backup:
                     datagram = self._socket.recv(min(self.config.maxlen, MAX_MESSAGE))
                 except OSError:  # there are no more, or the daemon was stopped
                     return
-                message = decode(datagram, self.config.syncid)
                 self.counters["messages"] += 1
+                common = plain(datagram, self.config.syncid)
+                if common is not None and self._director.takes_plain:
+                    for entered, skipped in self._director.receive_plain(common, self._clock):
+                        self.counters["connections"] += entered
+                        self.counters["skipped"] += skipped
+                        yield
+                    continue
+                message = decode(datagram, self.config.syncid)
                 self.counters["dropped"] += bool(message.dropped)
                 self.counters["skipped"] += message.skipped
                 for record in message.records:

@@ -28,6 +28,8 @@ _COST_HEAD = (
     *("engine", "new connections/s", "with synchronisation", "ratio, median (range)", "ratio, no backup"),
     *("records per connection", "connections per packet", "bytes per connection"),
 )
+_TIMES = {"master_time": "the master's process", "backup_time": "the backup's"}
+_MODES = {(False, False): "no daemon", (True, False): "master alone", (True, True): "master and backup"}
 _COLUMNS = ("story", "case", "method", "load", "at", "figure", "value")
 
 
@@ -72,7 +74,7 @@ def _rows(found: Summary) -> Iterator[tuple[object, ...]]:
             about = (row["mode"], row["method"], row["load"], row["age"])
             yield "survival", *about, fate, row.get(fate, 0)
     for row in found["cost"]:
-        for figure in ("rate", "connections", "records", "messages"):
+        for figure in ("rate", "connections", "records", "messages", *sorted(_TIMES.keys() & row.keys())):
             load = ("sync" if row.get("backup", True) else "master") if row["sync"] else "none"
             yield "cost", row["engine"], "dr", load, row["round"], figure, f"{row[figure]:.6g}"
 
@@ -121,6 +123,7 @@ def tables(found: Summary) -> dict[str, Table]:
         "Connections lost, by their age at the director's death": _age_table(found),
         "Connections lost of those that were at least 3 s old, many at a time": _crowd_table(found),
         "What synchronisation costs": _cost_table(found),
+        "Processor time for each new connection, in microseconds": _time_table(found),
     }
     return {title: table for title, table in every.items() if len(table) > 1}
 
@@ -179,6 +182,23 @@ def _cost_table(found: Summary) -> Table:
             octets = records * _RECORD + messages * _HEADERS
             sent = (f"{records / count:.2f}", f"{count / max(1, messages):.1f}", f"{octets / count:.0f}")
             table.append([engine, *(f"{rate:,.0f}" for rate in rates), *spreads, *sent])
+    return table
+
+
+def _time_table(found: Summary) -> Table:
+    """Of the directors' processes; without a daemon, both have other things to do as well."""
+    table = [["engine", "", *_TIMES.values()]]
+    for engine in ENGINES:
+        for (sync, backup), title in _MODES.items():
+            of_mode = (engine, sync, backup)
+            rows = [
+                row
+                for row in found["cost"]
+                if "master_time" in row and (row["engine"], row["sync"], row["backup"]) == of_mode
+            ]
+            if rows:
+                each = [median(1e6 * row[name] / row["connections"] for row in rows) for name in _TIMES]
+                table.append([engine, title, *(f"{value:.1f}" for value in each)])
     return table
 
 

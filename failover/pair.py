@@ -160,6 +160,11 @@ class Pair(Namespaces):
             raise BuildFailed(f"the director on {host}: {answer.get('error')}")
         return dict(answer)
 
+    def processor_time(self, host: str) -> float:
+        """Seconds that its director's process has taken so far: utime and stime in proc(5)."""
+        fields = Path(f"/proc/{self._alive[host][0].pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def set(self, host: str, name: str, value: int) -> None:
         """A setting of ipvs-sysctl."""
         self.run(host, "env", f"LVS_SOCKET={self.socket(host)}", str(_SYSCTLS), f"{name}={value}")

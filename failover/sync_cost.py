@@ -3,7 +3,8 @@
 wrk opens connections to nginx through the director in VS-DR, `Connection: close`, sixteen at a time, as in
 ./inv bench; in turns without daemons, with a master alone, and with its backup, on each engine. Ratios are
 those within a round. The backup needs processor time, too, of the same processors: beside real directors it
-has its own.
+has its own. So the processor time of both directors' processes is noted as well; what the kernel does for
+them is only in the rates.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from compare.results import Journal
 from director import engines
 from director.engines.engine import EngineError
 from failover.options import FailoverOptions
-from failover.pair import HTTP, SERVERS, VIP, Pair
+from failover.pair import DIRECTORS, HTTP, SERVERS, VIP, Pair
 from labs.errors import BuildFailed
 from realserver_setup.render import configuration
 
@@ -105,7 +106,9 @@ def _measure(pair: Pair, seconds: int, mode: str) -> dict[str, float]:
     for host, role in daemons.items():
         pair.ask(host, {"do": "start_daemon", "role": role, "interface": f"{host}-eth1", "syncid": 7})
     options = ("-t", "1", "-c", "16", "-d", f"{seconds}s", "--timeout", "10s", "-H", "Connection: close")
+    before = {host: pair.processor_time(host) for host in DIRECTORS}
     output = pair.run("c", "wrk", *options, f"http://{VIP}:{HTTP}/", seconds=seconds + 20)
+    master, backup = (pair.processor_time(host) - before[host] for host in DIRECTORS)
     sent = {"messages": 0, "connections": 0}
     if daemons:
         sent = pair.ask("d1", {"do": "counters"})["sync"]["master"]
@@ -119,4 +122,6 @@ def _measure(pair: Pair, seconds: int, mode: str) -> dict[str, float]:
         "connections": connections,
         "messages": sent["messages"],
         "records": sent["connections"],
+        "master_time": master,
+        "backup_time": backup,
     }

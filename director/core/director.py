@@ -31,8 +31,8 @@ from director.core.sysctls import Sysctls
 from director.core.transaction import Steps, Transaction, exhaust
 
 if TYPE_CHECKING:
-    from director.core.sync import Receiver, Sender
-    from director.core.sync_protocol import SyncRecord
+    from director.core.sync import Enter, Receiver, Sender
+    from director.core.sync_protocol import Plain, SyncRecord
 
 DEFAULT_TIMEOUTS = Timeouts()
 DEFAULT_SYSCTLS = Sysctls()
@@ -75,6 +75,7 @@ class Director:
         self._estimated = 0.0
         self._ftp_helper = ftp_helper
         self._receiver: Receiver | None = None
+        self.enter: Enter | None = None  # of a data plane that enters what another director tells by itself
         self._is_backup = False
 
     # ---- changes of the rules ----
@@ -219,6 +220,18 @@ class Director:
         if self._receiver is None:
             self._receiver = self._new_receiver()
         return self._receiver.receive(record, now)
+
+    @property
+    def takes_plain(self) -> bool:
+        """Whether the data plane enters connections by itself."""
+        return self.enter is not None
+
+    def receive_plain(self, message: Plain, clock: Callable[[], float]) -> Iterator[tuple[int, int]]:
+        """Enter a whole message, in steps: connections of which something, and of which nothing, has come."""
+        if self._receiver is None:
+            self._receiver = self._new_receiver()
+        assert self.enter is not None
+        yield from self._receiver.receive_plain(message, self.enter, clock)
 
     def _new_receiver(self) -> Receiver:
         from director.core.sync import Receiver

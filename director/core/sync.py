@@ -25,12 +25,24 @@ from director.core.real_server import Method, RealServer
 from director.core.rules import Rules
 from director.core.service import VirtualService
 from director.core.states import State, Timeouts
-from director.core.sync_protocol import NO_SHIFT, TCP_STATES, Flag, Shift, SyncMark, SyncRecord
+from director.core.sync_protocol import (
+    NO_SHIFT,
+    TCP_STATES,
+    Flag,
+    Plain,
+    Shift,
+    SyncMark,
+    SyncRecord,
+)
 from director.core.tcp_stream import Edits, KnownShift
 from director.core.timers import UNSET, Timers
 
 Entry = Connection | Template
 Key = tuple[int, Endpoint, Endpoint]  # protocol, client and VIP
+Found = tuple[VirtualService, RealServer] | None
+# Enters a message's connections from a number on, until one that only the core can enter, while the table has
+# fewer than a limit: how many were entered, and the next one's number. It may ask for a record's real server.
+Enter = Callable[[Plain, int, int, Callable[[SyncRecord], Found]], tuple[int, int]]
 
 SENT = frozenset(
     {State.ESTABLISHED, State.FIN_WAIT, State.TIME_WAIT, State.CLOSE, State.CLOSE_WAIT}
@@ -329,6 +341,33 @@ class Receiver:
             return True
         return self._create(record, now)
 
+    def receive_plain(
+        self, message: Plain, enter: Enter, clock: Callable[[], float]
+    ) -> Iterator[tuple[int, int]]:
+        """Let the data plane enter what it can, and enter the rest, in the order of the message.
+
+        Yields how many connections have been entered, and of how many nothing has come, after each step.
+        """
+        at = 0
+        waits = bool(self._unbound) and any(map(self._awaits, message.every()))
+        while at < message.number:
+            if not waits:
+                limit = self._limit - len(self._unbound) - self._connections.expectations
+                entered, after = enter(message, at, limit, self._find_server)
+                if after > at:
+                    yield entered, after - at - entered
+                    at = after
+                    continue
+            record = message.record(at)
+            taken = record is not None and self.receive(record, clock())
+            waits = waits or self._awaits(record)
+            yield int(taken), int(not taken)
+            at += 1
+
+    def _awaits(self, record: SyncRecord | None) -> bool:
+        """Whether a record of this connection waits for a rule."""
+        return record is not None and _key(record) in self._unbound
+
     def _update(self, connection: Connection, record: SyncRecord, now: float) -> None:
         state = _state(record)
         threshold = self._rules.sysctls.sync_threshold
@@ -394,7 +433,7 @@ class Receiver:
         used = len(self._connections) + len(self._templates) + len(self._unbound)
         return used >= self._limit
 
-    def _find_server(self, record: SyncRecord) -> tuple[VirtualService, RealServer] | None:
+    def _find_server(self, record: SyncRecord) -> Found:
         """The service of a record and its real server; a server may have the rule for every port.
 
         Those of an ftp data connection are its control connection's (the kernel finds no server then, and

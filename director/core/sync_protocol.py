@@ -26,7 +26,7 @@ Nothing in a message proves who has sent it. Source: Linux, ip_vs_sync.c as a de
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 from functools import lru_cache
@@ -174,6 +174,8 @@ _CONNECTION_V1 = Struct("!BBHIHHHHII")
 _SHIFTS = "IiiIii"
 _SHIFTS_V0, _SHIFTS_V1 = Struct(f"={_SHIFTS}"), Struct(f"!{_SHIFTS}")
 _ADDRESSES = {IPV4: Struct("4s4s4s"), IPV6: Struct("16s16s16s")}
+_PLACES = {IPV4: Struct("!xc10x8s8x8s"), IPV6: Struct("!xc10x8s20x32s")}
+_ONLY_INACTIVE = bytes((0, Flag.INACTIVE >> 8))  # what bits 8 to 15 of the flags of a plain connection may be
 _IPV6 = 1  # bit of a connection's type
 _VERSION_1 = 1
 _SIZE, _VERSION_SHIFT = 0x0FFF, 12
@@ -257,6 +259,23 @@ class Outbox:
         self._size += padding + len(encoded)
         return full
 
+    def extend(self, encoded: Sequence[bytes], version: int, now: float) -> Iterator[bytes]:
+        """The same with many, all as long as the first: the messages that are to be sent, in their order."""
+        at, length = 0, len(encoded[0])
+        while at < len(encoded):
+            full = self.append(encoded[at], version, now)
+            if full is not None:
+                yield full
+            at += 1
+            if length % 4:  # with zeros in between
+                continue
+            room = min((self._maxlen - self._size) // length, MAX_CONNECTIONS - self._number)
+            more = encoded[at : at + max(0, room)]
+            self._parts += more
+            self._number += len(more)
+            self._size += len(more) * length
+            at += len(more)
+
     def is_due(self, now: float) -> bool:
         """Whether the message has waited for long enough."""
         return bool(self._number) and now - self._began >= SEND_AFTER
@@ -314,6 +333,52 @@ def decode(datagram: bytes, syncid: int = 0) -> Message:
     except Unreadable as error:
         return Message(records, skipped, str(error))
     return Message(records, skipped)
+
+
+class Plain(NamedTuple):
+    """A message of version 1 whose connections all have the same form: no templates, no options.
+
+    `records` has `number` of them, one after the other, as they stand in the message.
+    """
+
+    family: Family
+    number: int
+    records: bytes
+
+    def record(self, at: int) -> SyncRecord | None:
+        """None for a connection whose protocol or state a director does not know."""
+        size = len(self.records) // self.number
+        return _connection_v1(self.records[at * size : (at + 1) * size])
+
+    def every(self) -> Iterator[SyncRecord | None]:
+        return map(self.record, range(self.number))
+
+    def places(self) -> Iterator[tuple[bytes, bytes, bytes]]:
+        """What names the real server of each: protocol; ports of VIP and server, and mark; addresses."""
+        return _PLACES[self.family].iter_unpack(self.records)
+
+
+def plain(datagram: bytes, syncid: int = 0) -> Plain | None:
+    """The message, if it is of the common kind; `decode` reads every kind. Never raises.
+
+    It is looked at column by column, since a message has up to 255 connections, and a second up to thousands.
+    """
+    if len(datagram) < _HEADER_V1.size + _CONNECTION_V1.size:
+        return None
+    zero, theirs, size, number, version, spare = _HEADER_V1.unpack_from(datagram)
+    records = datagram[_HEADER_V1.size :]
+    if size != len(datagram) or (syncid and theirs != syncid) or zero or version != _VERSION_1 or spare:
+        return None
+    family = IPV6 if records[0] else IPV4
+    length = _PLACES[family].size
+    if not number or len(records) != number * length:
+        return None
+    expected = (bytes((_IPV6 if family is IPV6 else 0,)), b"\0", bytes((length,)))
+    kinds_and_sizes = (records[at::length] for at in (0, 2, 3))
+    if any(column != one * number for column, one in zip(kinds_and_sizes, expected, strict=True)):
+        return None
+    has_more = records[6::length].strip(_ONLY_INACTIVE)  # a flag for sequence numbers, or of a template
+    return None if has_more else Plain(family, number, records)
 
 
 def _connections(datagram: bytes, syncid: int) -> Iterator[SyncRecord | None]:

@@ -28,7 +28,7 @@ from labs.run.options import HaOptions, LabOptions
 from labs.run.paired_director import PairedDirector
 from labs.run.report import Failure
 from labs.run.running import RunningLab
-from labs.wait import patient, poll_until, wait_for
+from labs.wait import Deadline, patient, poll_until, wait_for
 
 if TYPE_CHECKING:
     from labs.checks import CheckFunction
@@ -133,11 +133,14 @@ def _round(run: RunningLab) -> int:
 
 
 def _timed(act: Callable[[], object], reached: Callable[[], bool], seconds: float) -> tuple[float, float]:
-    """Seconds until it was so, and how many were allowed; waits a little longer than that."""
-    began = time.monotonic()
+    """Seconds until it was so, and how many were allowed; waits a little longer than that.
+
+    Allowed is what the slowest moment in between makes of `seconds`: what runs now may have ended by then.
+    """
+    began, allowed = time.monotonic(), Deadline(seconds)
     act()
-    poll_until(reached, bool, 2 * seconds)
-    return time.monotonic() - began, patient(seconds)
+    poll_until(lambda: allowed.limit() and reached(), bool, 2 * seconds)
+    return time.monotonic() - began, allowed.limit()
 
 
 def _in_time(title: str, times: tuple[float, float], seconds: float) -> Check:
@@ -234,11 +237,12 @@ def _there_and_back(run: RunningLab, there: Move, back: Move) -> tuple[Check, ..
 def _moves(run: RunningLab, move: Move) -> tuple[Check, ...]:
     """Something happens to the first director by which the VIP moves from one to the other."""
     first, second = _pair(run)
-    failure = measured(run, move)
+    limit = _longest_silence(first, move)
+    deadline = Deadline(limit)
+    failure = measured(run, move, deadline)
     before, after = (first, second) if failure.before == first.host.name else (second, first)
     title = f"{first.host.name} {move.what}"
-    limit = _longest_silence(first, move)
-    allowed = patient(limit)
+    allowed = deadline.limit() + failure.pause
     return (
         Check(
             f"{title}: who owns the VIP",
@@ -282,8 +286,11 @@ def _fates(failure: Failure) -> str:
     return ", ".join(parts)
 
 
-def measured(run: RunningLab, move: Move) -> Failure:
-    """Do it while connections are open and probes run, and wait until the VIP has moved. Raises LabError."""
+def measured(run: RunningLab, move: Move, allowed: Deadline) -> Failure:
+    """Do it while connections are open and probes run, and wait until the VIP has moved. Raises LabError.
+
+    `allowed` for the silence follows the slowness of this machine in the meantime.
+    """
     active, standby = _by_role(run)
     setup = active.setup
     with _connections(run) as held, _probes(run) as prober:
@@ -294,13 +301,19 @@ def measured(run: RunningLab, move: Move) -> Failure:
         prober.ask()
         move.act()
         limit = 2 * (setup.interval * active.takeover.silence + setup.preempt_delay + _MARGIN)
-        after = poll_until(partial(_owner, run, serial), lambda owner: owner == standby.host.name, limit)
+
+        def owner() -> str:
+            allowed.limit()
+            return _owner(run, serial)
+
+        after = poll_until(owner, lambda owner: owner == standby.host.name, limit)
         moved = time.time()
         poll_until(prober.ask, lambda seen: seen["last"] > moved, limit)
         seen = prober.ask()
         held.go_on()
     fates = tuple(held.results(run))
-    failure = Failure(move.what, _pair(run)[0].host.name, before, after, seen["longest"], fates)
+    name = _pair(run)[0].host.name
+    failure = Failure(move.what, name, before, after, seen["longest"], fates, seen["pause"])
     run.failures.append(failure)
     return failure
 

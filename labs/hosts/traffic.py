@@ -3,7 +3,8 @@
     traffic.py probe ADDRESS PORT            TCP connections, one after another: the next a millisecond
                                              after an answer; after 20 ms without one, another each ms.
                                              For each line on standard input it prints its answers so far:
-                                             their number, the last one, and the longest time without any
+                                             their number, the last one, the longest time without any, and
+                                             the longest in which this program did not run
     traffic.py hold ADDRESS SECONDS KIND...  opens a connection of each kind and prints the local ports; for
                                              each line on standard input it goes on with all of them, and
                                              prints what became of each, within SECONDS
@@ -58,11 +59,14 @@ class Prober:
         self._sent = 0.0
         self.answers, self.last = 0, 0.0
         self.longest, self.began = 0.0, 0.0
+        self.pause, self._turned = 0.0, time.time()
 
     def run(self) -> None:
         """Until standard input is closed."""
         while True:
             now = time.time()
+            self.pause = max(self.pause, now - self._turned - PAUSE)
+            self._turned = now
             if self._is_due(now):
                 self._send(now)
             for descriptor, _ in self._poll.poll(1):
@@ -115,7 +119,8 @@ class Prober:
 
     def _tell(self) -> None:
         """What is known now; a silence that goes on counts as well."""
-        say({"answers": self.answers, "last": self.last, "longest": self.longest, "began": self.began})
+        seen = {"longest": self.longest, "began": self.began, "pause": round(self.pause, 6)}
+        say({"answers": self.answers, "last": self.last, **seen})
 
 
 # ---- connections that stay open ----

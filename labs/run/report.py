@@ -31,6 +31,7 @@ class Failure:
 
     `before` and `after` own the VIP. `silence` is the longest time without an answer at the client, in
     seconds; `connections` are those that were open, each with its `kind` and `result`, empty where it lives.
+    `pause` is for how long at a stretch the client itself got no processor meanwhile.
     """
 
     what: str
@@ -39,6 +40,7 @@ class Failure:
     after: str
     silence: float
     connections: tuple[dict[str, str], ...]
+    pause: float = 0.0
 
     @property
     def lived(self) -> int:

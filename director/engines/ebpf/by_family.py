@@ -130,6 +130,10 @@ class Programs:
         """Run a part that changes an entry, which `context` describes. Raises BpfError."""
         return self._programs[_OF_CONTEXT[len(context)]].run(part, context)
 
+    def enter(self, family: Family, context: bytes) -> tuple[int, bytes]:
+        """Run `enter_records` on records of this family. Raises BpfError."""
+        return self._programs[family].run("enter_records", context)
+
     def sweep(self) -> int:
         """End connections that have expired; when the next one does, in nanoseconds. Raises BpfError."""
         context = NEVER.to_bytes(8, sys.byteorder)

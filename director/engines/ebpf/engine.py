@@ -40,6 +40,7 @@ from director.engines.scapy.socket_filter import FrameClass
 if TYPE_CHECKING:
     from director.core.director import Director
     from director.core.rules import LocalServers
+    from director.engines.ebpf.received import Received
 
 _MAX_FRAMES = 64  # from the upcall device, before the selector looks at the others again
 _IPV6 = 0x86DD  # EtherType (linux/if_ether.h)
@@ -59,6 +60,7 @@ class EbpfEngine:
         self._listeners: list[SocketWire] = []  # for IPv6
         self._redirect_peer = False
         self._lost_events = 0
+        self._received: Received | None = None  # once there is another director
 
     @classmethod
     def open(cls, interfaces: Sequence[str], clock: Callable[[], float]) -> EbpfEngine:
@@ -195,6 +197,8 @@ class EbpfEngine:
         self._settings.set_conn_reuse_mode(rules.sysctls.conn_reuse_mode)
         self._settings.set_transitions(secure=secures_tcp(rules.sysctls))
         self.sync_changed()
+        if self._received is not None:
+            self._received.rules_changed()
         self._settings.bump_generation()
         self._servers.write_all_back()
         checkpoint.save(self._director, self._servers, self._programs.maps["checkpoint"])
@@ -249,8 +253,14 @@ class EbpfEngine:
         """The program encodes most records, and tells the core when it is time for another (TO_TELL)."""
 
     def sync_changed(self) -> None:
+        if self._director.rules.synchronised and self._received is None:
+            from director.engines.ebpf.received import Received  # only now: most directors are alone
+
+            memory = self._programs.maps["received"].mapped()
+            self._received = Received(self._programs, memory, self._director.rules, self._servers)
+            self._director.enter = self._received.enter
         if self._director.sender is not None:
-            from director.core.sync import SENT  # only now: most directors are alone
+            from director.core.sync import SENT
 
             self._settings.set_telling({*SENT, State.UDP}, self._director.rules.sysctls)
         self._settings.set_flags(self._flags())

@@ -32,13 +32,14 @@ SHARED_MAPS = (  # by the programs of both families
     "core_stats",
     "events",
     "sync_records",
+    "received",
     "checkpoint",
     SETTINGS,
     TOTALS,
 )
-_NOT_READ = ("core_stats", "checkpoint", "ftp_sessions")  # by the program, which only keeps them alive
+_NOT_READ = ("core_stats", "checkpoint", "ftp_sessions", "received")  # by ingress, which keeps them alive
 _INGRESS = "ingress"
-_PARTS = ("sweep", "compare_and_swap", "remove_connection")
+_PARTS = ("sweep", "compare_and_swap", "remove_connection", "enter_records")
 _SIGNATURE = frozenset({"connections", "services", SETTINGS, TOTALS})  # maps of every version of ours
 
 

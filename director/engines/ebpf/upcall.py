@@ -101,7 +101,8 @@ class EventReader:
         }
         if event == layouts.OPENED:
             how = "persistent: the client's server" if after & layouts.CORE_OWNED else "scheduled"
-            about["why"] = f"{how}, by the program in the kernel"
+            told = after & layouts.SYNCED
+            about["why"] = "told by another director" if told else f"{how}, by the program in the kernel"
         elif event == layouts.STATE_CHANGED:
             about["before"] = layouts.state_of(before).value
         self._trace.emit(_EVENT_KINDS[event], now, lambda: about)

@@ -34,18 +34,24 @@ def journal(tmp_path: Path) -> Journal:
     for sync, backup, rate in ((False, False, 1000.0), (True, True, 900.0), (True, False, 950.0)):
         counts = {"connections": 800, "records": 1600 * sync, "messages": 40 * sync}
         about = {"engine": "scapy", "round": 1, "sync": sync, "backup": backup}
-        made.add("cost", {**about, "rate": rate, **counts})
+        times = {"master_time": 0.008 * sync, "backup_time": 0.016 * backup}
+        made.add("cost", {**about, "rate": rate, **counts, **times})
     made.add("failed", {"what": "costs", "why": "wrk has ended"})
     return made
 
 
 def test_the_tables(journal: Journal) -> None:
     found = measured.summary(journal)
-    blackout, by_age, crowd, cost = measured.tables(found).values()
+    blackout, by_age, crowd, cost, times = measured.tables(found).values()
     assert blackout[1] == ["VRRPv3: 10 ms", "0.0361", "3", "0.03", "0.04", "0.05", "2"]
     assert by_age[1] == ["synchronisation", "VS-DR", "1 of 2", "1 of 1", "-", "0 of 2"]
     assert crowd[1:] == [["mh and sloppy_tcp, no synchronisation", "VS-TUN", "1", "0", "100 %"]]
     assert cost[1] == ["scapy", "1,000", "900", "90% (90% to 90%)", "95% (95% to 95%)", "2.00", "20.0", "74"]
+    assert times[1:] == [
+        ["scapy", "no daemon", "0.0", "0.0"],
+        ["scapy", "master alone", "10.0", "0.0"],
+        ["scapy", "master and backup", "10.0", "20.0"],
+    ]
     assert measured.missing(found) == [
         "Not measured: costs (wrk has ended)",
         "Not measured: others (the run was cut short before)",

@@ -211,7 +211,7 @@ static __always_inline __u32 record_flags(__u32 flags)
 	return is_active(flags) ? found : found | RECORD_INACTIVE;
 }
 
-/* Most records wait until the core looks for them, once a second; it is woken when there are many. */
+/* Most records wait until the core looks for them, once a second; it is woken for every 320 of them, once. */
 static __always_inline void tell(const struct flow_key *key, const struct connection *request, __u64 now)
 {
 	__u32 flags = request->flags, state = STATE(flags);
@@ -239,9 +239,9 @@ static __always_inline void tell(const struct flow_key *key, const struct connec
 	record->caddr = key->saddr;
 	record->vaddr = key->daddr;
 	record->daddr = request->address;
-	bpf_ringbuf_submit(record, bpf_ringbuf_query(&sync_records, BPF_RB_AVAIL_DATA) < WAKE_AT
-								   ? BPF_RB_NO_WAKEUP
-								   : BPF_RB_FORCE_WAKEUP);
+	bpf_ringbuf_submit(record, bpf_ringbuf_query(&sync_records, BPF_RB_AVAIL_DATA) % WAKE_AT < SLOT
+								   ? BPF_RB_FORCE_WAKEUP
+								   : BPF_RB_NO_WAKEUP);
 }
 
 /* Removes a connection, given its request's entry; false if another processor has done so.

@@ -386,4 +386,153 @@ int remove_connection(struct update *update)
 	return 1;
 }
 
+/* ---- what another director tells of connections; twin: Receiver in core/sync.py ---- */
+
+struct entering {
+	__u64 limit;			/* of connections and templates */
+	__u32 first, number;	/* of the records */
+	__u32 packets, entered; /* what a connection has had from its client, at least; answer: how many came of it */
+};
+
+enum entered { LEFT, IGNORED, ENTERED }; /* LEFT: to the core */
+
+__noinline int enter_record(__u32 at, __u32 packets, __u64 limit);
+
+/* Moves a connection that is known to a state; false where it has become the core's to change. */
+static __always_inline bool move(const struct flow_key *key, struct connection *entry, __u32 state, __u64 expires,
+								 __u32 packets, __u64 now)
+{
+	__u32 found = entry->flags, before = 0, after = 0;
+	struct connection *reply;
+	int attempt;
+
+	for (attempt = 0; attempt < MOVES; attempt++) {
+		before = found;
+		if (before & (REMOVED | REPLY | UPCALL | CORE_OWNED))
+			return false;
+		after = (before & ~(STATES - 1)) | state;
+		found = __sync_val_compare_and_swap(&entry->flags, before, after);
+		if (found == before)
+			break;
+	}
+	if (found != before)
+		return false;
+	entry->expires = expires;
+	if (entry->packets < packets)
+		entry->packets = packets;
+	reply = find_reply(key, entry);
+	if (reply) {
+		__sync_fetch_and_and(&reply->flags, ~FAST_REPLY);
+		reply->expires = 0;
+	}
+	if (before != after) {
+		count_state_change(entry->server, before, after);
+		emit_event(STATE_CHANGED, key, entry, before, after, now);
+	}
+	return true;
+}
+
+static __always_inline bool insert_told(const struct flow_key *told, struct connection *request)
+{
+	struct flow_key key = *told, reply_key = opposite_key(told, request);
+	struct connection reply = {};
+
+	if (bpf_map_update_elem(&connections, &key, request, BPF_NOEXIST))
+		return false;
+	if (METHOD(request->flags) == NAT) {
+		reply.flags = request->flags | REPLY;
+		reply.server = request->server;
+		reply.address = key.daddr;
+		reply.port = key.dport;
+		reply.next_hop.generation = request->next_hop.generation;
+		if (bpf_map_update_elem(&connections, &reply_key, &reply, BPF_ANY)) {
+			bpf_map_delete_elem(&connections, &key);
+			return false;
+		}
+	}
+	__sync_fetch_and_add(&totals.connections, 1);
+	return true;
+}
+
+__noinline int enter_record(__u32 at, __u32 packets, __u64 limit)
+{
+	__u64 now = bpf_ktime_get_ns(), expires;
+	struct connection *known, request = {};
+	struct received *message;
+	struct real_server *server;
+	struct sync_record *record;
+	struct flow_key key = {};
+	__u32 zero = 0, state, timeout;
+
+	message = bpf_map_lookup_elem(&received, &zero);
+	if (!message || at >= MOST_RECORDS)
+		return LEFT;
+	server = find_server(message->servers[at]);
+	if (!server || !server->configured)
+		return LEFT;
+	record = (struct sync_record *)&message->records[at * sizeof(*record)];
+	state = bpf_ntohs(record->state);
+	if (record->protocol == IPPROTO_UDP && !state)
+		state = UDP_STATE;
+	else if (record->protocol != IPPROTO_TCP || state >= UDP_STATE)
+		return LEFT;
+	state &= STATES - 1; /* for the verifier */
+	timeout = bpf_ntohl(record->timeout);
+	expires = now + (timeout ? timeout * NANO : settings.timeouts[state]);
+	key.saddr = record->caddr;
+	key.daddr = record->vaddr;
+	key.sport = record->cport;
+	key.dport = record->vport;
+	key.protocol = record->protocol;
+	known = bpf_map_lookup_elem(&connections, &key);
+	if (known) {
+		if (known->flags & (REMOVED | REPLY | UPCALL | CORE_OWNED) || has_expired(&key, known, now))
+			return LEFT;
+		if (is_same(&known->address, &record->daddr) && known->port == record->dport)
+			return move(&key, known, state, expires, packets, now) ? ENTERED : LEFT;
+		if (record->flags & bpf_htonl(RECORD_INACTIVE)) /* about a connection that was replaced */
+			return IGNORED;
+		expire(&key, known, now);
+	}
+	if (totals.connections + totals.core_connections + totals.templates >= limit)
+		return LEFT;
+	request.expires = expires;
+	request.flags = server->method << 4 | state | SYNCED;
+	request.server = message->servers[at];
+	request.packets = packets;
+	request.address = record->daddr;
+	request.port = record->dport;
+	request.next_hop.generation = settings.generation - 1;
+	count_connection(request.server, request.flags, 1);
+	if (!insert_told(&key, &request)) {
+		count_connection(request.server, request.flags, -1);
+		return LEFT;
+	}
+	emit_event(OPENED, &key, &request, request.flags, request.flags, now);
+	return ENTERED;
+}
+
+static long enter_next(__u32 index, struct entering *entering)
+{
+	int done = enter_record(entering->first, entering->packets, entering->limit);
+
+	if (done == LEFT)
+		return 1;
+	entering->first++;
+	entering->entered += done == ENTERED;
+	return 0;
+}
+
+/* Enters records of `received`, from the first until one that only the core can enter; returns its number. */
+SEC("syscall")
+int enter_records(struct entering *context)
+{
+	struct entering entering = *context;
+
+	if (entering.first < entering.number)
+		bpf_loop(entering.number - entering.first, enter_next, &entering, 0);
+	context->entered = entering.entered;
+	return entering.first;
+}
+
 char _license[] SEC("license") = "GPL";

@@ -346,7 +346,27 @@ struct {
 	__uint(max_entries, 1 << 20);
 } sync_records SEC(".maps");
 
-#define WAKE_AT (8 * 40 * 48) /* bytes in it: eight messages of 40 records, as the kernel's master is woken */
+#define SLOT (8 + (sizeof(struct sync_record) + 7) / 8 * 8) /* bytes of a record in the ring buffer */
+#define WAKE_AT (8 * 40 * SLOT) /* eight messages of 40 records, as the kernel's master is woken */
+
+/* ---- what another director tells: the core puts the records of a message here for enter_records ---- */
+
+#define MOST_RECORDS 255 /* of a message: their number is one byte */
+#define LONGEST_RECORD 72
+#define NO_PLACE (~0u)
+
+struct received {
+	__u32 servers[MOST_RECORDS]; /* their numbers; NO_PLACE for a connection that only the core can enter */
+	__u8 records[MOST_RECORDS * LONGEST_RECORD]; /* of struct sync_record, one after the other */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct received);
+} received SEC(".maps");
 
 /* ---- what the next director needs if this one is killed; the program does not read it ---- */
 

@@ -21,6 +21,7 @@ from director.core.sync_protocol import (
     SyncRecord,
     decode,
     encode,
+    plain,
     request,
 )
 from tests.conftest import LONG
@@ -263,10 +264,52 @@ def test_a_message_that_is_not_quite_version_1_is_read_as_version_0() -> None:
         assert len(decode(bytes(message), 9).records) + decode(bytes(message), 9).skipped == 1
 
 
+def test_many_connections_make_the_messages_that_they_make_one_by_one(seed: int) -> None:
+    chance = random.Random(seed)
+    six = Endpoint("2001:db8::1", 1)
+    for one in (PLAIN, FTP, PLAIN._replace(client=six, vip=six, server=six)):
+        encoded = [encode(one._replace(timeout=number), 1) for number in range(600)]
+        for maxlen in (1, 500, 1472, 65507):
+            single, many = Outbox(9, maxlen), Outbox(9, maxlen)
+            expected = [full for part in encoded if (full := single.append(part, 1, 0))]
+            found: list[bytes] = []
+            at = 0
+            while at < len(encoded):
+                some = encoded[at : at + chance.randrange(1, 300)]
+                found += many.extend(some, 1, 0)
+                at += len(some)
+            assert found == expected
+            assert many.take() == single.take()
+
+
+@pytest.mark.parametrize(
+    ("message", "is_plain"),
+    [
+        (header_v1(1, PLAIN_V1), True),
+        (header_v1(2, PLAIN_V1, PLAIN_V1[:6] + bytes([1]) + PLAIN_V1[7:]), True),  # inactive
+        (header_v1(1, FTP_V1), False),
+        (header_v1(2, PLAIN_V1, encode(TEMPLATE, 1)), False),
+        (header_v1(2, PLAIN_V1), False),  # fewer than it says
+        (header_v1(1, PLAIN_V1, PLAIN_V1), False),
+        (header_v1(1, PLAIN_V1, syncid=8), False),
+        (header_v1(0), False),
+        (header_v0(1, PLAIN_V0), False),
+        (header_v0(2, PLAIN_V0, PLAIN_V0), False),
+        (b"", False),
+    ],
+)
+def test_a_message_of_the_common_kind_is_read_as_one(message: bytes, *, is_plain: bool) -> None:
+    found = plain(message, 9)
+    assert (found is not None) is is_plain
+    if found is not None:
+        assert list(found.every()) == decode(message, 9).records
+
+
 def test_no_mutation_breaks_a_receiver(seed: int) -> None:
     """Whatever comes, the answer is a message; and a record has only what a table can take."""
     chance = random.Random(seed)
     originals = [
+        header_v1(3, PLAIN_V1, PLAIN_V1, PLAIN_V1),
         header_v1(3, FTP_V1, bytes(2), PLAIN_V1, encode(TEMPLATE, 1)),
         header_v1(1, encode(PLAIN._replace(client=(six := Endpoint("::1", 1)), vip=six, server=six), 1)),
         header_v0(2, FTP_V0, PLAIN_V0),
@@ -281,6 +324,12 @@ def test_no_mutation_breaks_a_receiver(seed: int) -> None:
             del data[chance.randrange(len(data)) :]
         if chance.random() < 0.8 and len(data) > 4:
             data[2:4] = len(data).to_bytes(2, "big")
-        for record in decode(bytes(data), chance.choice((0, 9))).records:
+        syncid = chance.choice((0, 9))
+        message, common = decode(bytes(data), syncid), plain(bytes(data), syncid)
+        if common is not None:
+            every = list(common.every())
+            assert [record for record in every if record] == message.records
+            assert (every.count(None), message.dropped) == (message.skipped, "")
+        for record in message.records:
             assert record.flags & ~Flag.RECEIVED == 0
             assert record.flags & Flag.TEMPLATE or record.state < {TCP: 11, UDP: 1}[record.protocol]
