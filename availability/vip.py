@@ -17,7 +17,7 @@ from scapy.layers.l2 import ARP, Ether
 
 from availability.vrrp.instances import Address
 
-ETH_P_ARP, ETH_P_IPV6 = 0x0806, 0x86DD  # linux/if_ether.h
+ETH_P_IP, ETH_P_ARP, ETH_P_IPV6 = 0x0800, 0x0806, 0x86DD  # linux/if_ether.h
 _BROADCAST = "ff:ff:ff:ff:ff:ff"
 _ALL_NODES, _ALL_NODES_MAC = "ff02::1", "33:33:00:00:00:01"
 _READY = 5.0  # seconds that duplicate address detection may take

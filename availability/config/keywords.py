@@ -209,6 +209,9 @@ _BLOCKS = {
     skip_check_adv_addr          flag               as vrrp_skip_check_adv_addr
     dont_track_primary           flag               its own interface is not watched
     native_ipv6                  flag               its addresses are IPv6, as the first of them shows as well
+    use_vmac                     words              [NAME] [MAC]: its addresses are on an interface of their
+                                                    own (vrrp.ID) with the virtual router's MAC address
+    vmac_xmit_base               flag               ... but advertisements have the interface's MAC address
     """,
     "authentication": """
     auth_type                    one PASS           a password in the clear
@@ -306,7 +309,8 @@ REFUSED = {
         _FIREWALL: "accept no_accept",
         _FIFO: "notify_priority_changes notify_master_rx_lower_pri notify_deleted",
         "say lvs_sync_daemon in global_defs": "lvs_sync_daemon_interface",
-        "addresses have their interface's MAC address": "use_vmac use_vmac_addr vmac_xmit_base use_ipvlan",
+        "use_vmac is for addresses on the instance's own interface": "use_vmac_addr",
+        "say use_vmac": "use_ipvlan",
         "mail is about real servers only": "smtp_alert",
         "a master answers lower priorities at once, as in the RFC": "lower_prio_no_advert "
         "higher_prio_send_advert garp_extra_if mcast_dst_ip debug",

@@ -7,11 +7,13 @@ has keepalived's layout, with 8 bytes of authentication data in any case.
 from __future__ import annotations
 
 import struct
-from socket import AF_INET6, inet_ntop
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 from scapy.layers.inet import IP, in4_chksum
 from scapy.layers.inet6 import IPv6, in6_chksum
+from scapy.layers.l2 import Ether
 from scapy.layers.vrrp import VRRP, VRRPv3
+from scapy.packet import Raw
 from scapy.utils import checksum
 
 from availability.vrrp.router import Advertisement, Settings
@@ -40,9 +42,39 @@ def advertisement(settings: Settings, source: str, priority: int) -> bytes:
     return bytes(VRRP(adv=round(settings.interval), authtype=kind, auth1=first, auth2=second, **about))
 
 
+def frame(payload: bytes, settings: Settings, source: str, mac: str, tos: int) -> tuple[bytes, int]:
+    """An advertisement's whole frame with another MAC address than its interface's; and its EtherType."""
+    group = inet_pton(AF_INET6 if settings.is_ipv6 else AF_INET, settings.group)
+    under: IP | IPv6
+    if settings.is_ipv6:
+        destination, kind = b"\x33\x33" + group[-4:], 0x86DD  # RFC 2464, 7
+        under = IPv6(src=source, dst=settings.group, hlim=TTL, nh=PROTOCOL, tc=tos)
+    else:
+        destination, kind = bytes((0x01, 0x00, 0x5E, group[1] & 0x7F)) + group[2:], 0x0800  # RFC 1112, 6.4
+        under = IP(src=source, dst=settings.group, ttl=TTL, proto=PROTOCOL, tos=tos)
+    return bytes(Ether(src=mac, dst=destination.hex(":"), type=kind) / under / Raw(payload)), kind
+
+
 def _authentication(settings: Settings) -> tuple[int, int]:
     first, second = struct.unpack("!II", (settings.password or "").encode()[:8].ljust(8, b"\0"))
     return first, second
+
+
+def unpadded(packet: bytes, settings: Settings) -> bytes | None:
+    """An IP packet without what Ethernet pads it with; None where it is not for the group, or damaged.
+
+    It is looked at as the kernel looks at what it hands to a raw socket.
+    """
+    if settings.is_ipv6:
+        if len(packet) < _IPV6_HEADER or packet[24:40] != inet_pton(AF_INET6, settings.group):
+            return None
+        return packet[: _IPV6_HEADER + int.from_bytes(packet[4:6], "big")]
+    header = (packet[0] & 0x0F) * 4 if packet else 0
+    size = int.from_bytes(packet[2:4], "big")
+    is_fragment = int.from_bytes(packet[6:8], "big") & 0x3FFF
+    if not _IP_HEADER <= header <= size <= len(packet) or is_fragment or checksum(packet[:header]):
+        return None
+    return packet[:size] if packet[16:20] == inet_pton(AF_INET, settings.group) else None
 
 
 def read(packet: bytes, settings: Settings) -> Advertisement | None:

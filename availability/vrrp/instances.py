@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,11 +14,14 @@ from availability.config.values import Block, Script
 from availability.vrrp import tracking
 from availability.vrrp.router import Settings
 from availability.vrrp.tracking import Tracked, VrrpScript
+from availability.vrrp.virtual_mac import VirtualMac, default_address, default_name
 from director.formats import parse_number
 
 MAX_ADDRESSES = 255  # the packet has one byte for their number
 MAX_INTERVAL = {2: 255.0, 3: 40.95}  # seconds: 8 bits of seconds, 12 bits of hundredths
 GROUPS = ("224.0.0.18", "ff02::12")  # of IPv4 and IPv6
+_MAC, _NAME = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){4,5}"), re.compile(r"[\w.@-]{1,15}")
+_COLONS_OF_A_PREFIX = 4
 _SCRIPTS = ("notify_master", "notify_backup", "notify_fault", "notify_stop", "notify")
 
 
@@ -38,6 +42,7 @@ class Instance:
     addresses: tuple[Address, ...]
     tracked: tuple[Tracked, ...]  # its own interface first
     scripts: dict[str, Script] = field(default_factory=dict)
+    virtual_mac: VirtualMac | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,10 @@ def read(configuration: Configuration) -> tuple[list[Instance], list[Group]]:
                 "there is another vrrp_instance with this name, or this interface and router id."
             )
         seen |= keys
+        virtual = instance.virtual_mac
+        if virtual and ("use_vmac", virtual.interface) in seen:
+            raise block.error(f"use_vmac: another vrrp_instance has the interface {virtual.interface}.")
+        seen |= {("use_vmac", virtual.interface)} if virtual else set()
     by_name = {instance.settings.name: instance for instance in instances}
     groups = list[Group]()
     for block in (block for block in configuration.vrrp if block.keyword == "vrrp_sync_group"):
@@ -159,7 +168,35 @@ def _instance(block: Block, globals_: Block, programs: Mapping[str, VrrpScript])
     )
     own = [] if block.get("dont_track_primary") else [Tracked("interface", interface)]
     tracked = (*own, *tracking.read_tracked(block, programs))
-    return Instance(settings, (*addresses, *excluded), tracked, _scripts(block))
+    virtual_mac = _virtual_mac(block, settings)
+    every = (*addresses, *excluded)
+    if virtual_mac:
+        own_place = virtual_mac.interface
+        every = tuple(
+            replace(one, interface=own_place) if one.interface == interface else one for one in every
+        )
+    return Instance(settings, every, tracked, _scripts(block), virtual_mac)
+
+
+def _virtual_mac(block: Block, settings: Settings) -> VirtualMac | None:
+    """use_vmac [NAME] [MAC]; of an address with five bytes, the router's id is the sixth."""
+    words = block.get("use_vmac")
+    if words is None:
+        if block.get("vmac_xmit_base"):
+            raise block.error("vmac_xmit_base needs use_vmac.", "vmac_xmit_base")
+        return None
+    *names, address = ("", *words) if words and _MAC.fullmatch(words[-1]) else ("", *words, "")
+    name = names[-1] or default_name(settings.vrid, is_ipv6=settings.is_ipv6)
+    address = (address or default_address(settings.vrid, is_ipv6=settings.is_ipv6)).lower()
+    if address.count(":") == _COLONS_OF_A_PREFIX:
+        address = f"{address}:{settings.vrid:02x}"
+    if len(names) > 2 or not _NAME.fullmatch(name) or int(address[:2], 16) & 1:
+        raise block.error(
+            "use_vmac: expected [NAME] [MAC], a name of up to 15 letters and digits and the MAC address of a "
+            f"single host, got {' '.join(words)!r:.60}.",
+            "use_vmac",
+        )
+    return VirtualMac(name, settings.interface, address, advertises=not block.get("vmac_xmit_base", False))
 
 
 def _password(block: Block, version: int) -> str | None:

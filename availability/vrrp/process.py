@@ -20,7 +20,7 @@ from availability.config import ConfigError, model
 from availability.config.model import Configuration
 from availability.config.values import Script
 from availability.monitor import programs
-from availability.vrrp import advertisements, instances, sync_follower, tracking
+from availability.vrrp import advertisements, instances, sync_follower, tracking, virtual_mac
 from availability.vrrp.instances import Group, Instance
 from availability.vrrp.router import RESIGN, Action, Router, State
 from availability.vrrp.sockets import Sockets
@@ -333,6 +333,9 @@ def run(options: argparse.Namespace) -> int:
             events = stack.enter_context(EventFile(options.events, clock)) if options.events else None
         except OSError as error:
             raise ConfigError(f"the events can't be written to {options.events}: {error.strerror}.") from None
+        for instance in found:
+            if instance.virtual_mac:
+                stack.enter_context(virtual_mac.interface_of(instance.virtual_mac))
         asyncio.run(Vrrp(found, groups, configuration, events, daemon, options.socket).run())
     return 0
 

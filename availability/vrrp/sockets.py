@@ -6,6 +6,7 @@ Needs the capability CAP_NET_RAW. Everything raises OSError.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import socket
 import struct
 
@@ -19,12 +20,35 @@ _IN6_PKTINFO = struct.Struct("=16si")
 _LONGEST = 65535
 
 
+# Classic BPF (linux/filter.h): load the EtherType and IP's protocol; return the whole packet, or nothing.
+_NOTHING = ((0x06, 0, 0, 0),)
+_ADVERTISEMENTS = {
+    is_ipv6: (
+        *((0x28, 0, 0, 0xFFFFF000), (0x15, 0, 3, kind)),
+        *((0x30, 0, 0, at), (0x15, 0, 1, advertisements.PROTOCOL)),
+        *((0x06, 0, 0, _LONGEST), *_NOTHING),
+    )
+    for is_ipv6, kind, at in ((False, vip.ETH_P_IP, 9), (True, vip.ETH_P_IPV6, 6))
+}
+_ETH_P_ALL = 3  # linux/if_ether.h
+_SO_ATTACH_FILTER, _SOL_PACKET, _PACKET_IGNORE_OUTGOING = 26, 263, 23  # asm-generic/socket.h, if_packet.h
+
+
+def _filter(made: socket.socket, instructions: tuple[tuple[int, int, int, int], ...]) -> None:
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *one) for one in instructions))
+    program = struct.pack("HP", len(instructions), ctypes.addressof(code))  # struct sock_fprog
+    made.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+
+
 class Sockets:
     """The sockets of one instance; `receiver` is readable when a packet has come."""
 
     def __init__(self, instance: Instance) -> None:
         settings = instance.settings
         self._settings = settings
+        virtual = instance.virtual_mac
+        self._virtual_mac = virtual.address if virtual and virtual.advertises else None
+        self._membership: socket.socket | None = None  # of the group, where `receiver` is not what has joined
         self._index = vip.interface_index(settings.interface)
         own = vip.link_local_address if settings.is_ipv6 else vip.interface_address
         self.address = settings.source or own(settings.interface)
@@ -38,6 +62,9 @@ class Sockets:
                 made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, settings.interface.encode())
             (self._set_up_ipv6 if settings.is_ipv6 else self._set_up_ipv4)()
             self._frames.bind((settings.interface, vip.ETH_P_ARP))
+            if virtual:  # frames of another router with this MAC address reach packet sockets only
+                self._membership, self.receiver = self.receiver, stack.enter_context(self._tap())
+                _filter(self._membership, _NOTHING)
             self._stack = stack.pop_all()
 
     def _set_up_ipv4(self) -> None:
@@ -64,14 +91,30 @@ class Sockets:
             self._sender.setsockopt(socket.IPPROTO_IPV6, option, value)
         self._sender.bind((self.address, 0, 0, self._index))
 
+    def _tap(self) -> socket.socket:
+        """Advertisements that arrive on the interface, before the kernel decides whose they are."""
+        made = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
+        made.setblocking(False)
+        made.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+        _filter(made, _ADVERTISEMENTS[self._settings.is_ipv6])
+        made.bind((self._settings.interface, _ETH_P_ALL))  # one kind of frames would come too late
+        return made
+
     def advertise(self, priority: int) -> None:
         payload = advertisements.advertisement(self._settings, self.address, priority)
+        if self._virtual_mac is not None:
+            frame, kind = advertisements.frame(payload, self._settings, self.address, self._virtual_mac, _TOS)
+            self._frames.sendto(frame, (self._settings.interface, kind))
+            return
         scope = (0, self._index) if self._settings.is_ipv6 else ()
         self._sender.sendto(payload, (self._settings.group, 0, *scope))
 
     def receive(self) -> bytes | None:
         """The next packet with its IP header; None where there is none."""
         try:
+            if self._membership is not None:
+                packet = self.receiver.recv(_LONGEST)
+                return advertisements.unpadded(packet, self._settings)
             return self._receive_ipv6() if self._settings.is_ipv6 else self.receiver.recv(_LONGEST)
         except BlockingIOError:
             return None

@@ -110,6 +110,22 @@ def test_each_gives_way_to_the_other_over_ipv6(seen: dict[str, Any]) -> None:
     assert seen["ipv6"] == {**IN_TURNS, "nobody": ""}
 
 
+@pytest.mark.parametrize("seen", [3, 6], ids=["version 3", "IPv6"], indirect=True)
+def test_the_vip_keeps_the_virtual_routers_mac_address(seen: dict[str, Any]) -> None:
+    """Ours and keepalived's are the same; what ours has made for it is gone at the end."""
+    found = dict(seen["virtual_mac"])
+    is_ipv6 = "ipv6" in seen
+    mac = f"00:00:5e:00:0{2 if is_ipv6 else 1}:33"
+    left = found.pop("left")
+    assert found.pop("served", "1000000 bytes") == "1000000 bytes"
+    expected = {name: f"{owner} {mac}" for name, owner in {**IN_TURNS, "killed, and again": "o"}.items()}
+    assert found == {**expected, "nobody": ""}
+    assert "o-eth0" in left
+    assert "vrrp" not in left
+    told = {line.split()[0] for line in seen["captured"] if re.search(r"^00:00:5e:.* VRRP ", line)}
+    assert told == {mac}
+
+
 def frames(seen: dict[str, Any], sources: tuple[str, ...]) -> list[str]:
     """From a host's first advertisement on: all its frames, without its addresses."""
     source = next(one for one in sources if any(f" {one} VRRP " in line for line in seen["captured"]))

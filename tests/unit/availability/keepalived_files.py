@@ -357,6 +357,31 @@ virtual_server fwmark 7 {
 }
 """
 
+VIRTUAL_MAC = """\
+global_defs {
+    enable_script_security
+    script_user root
+}
+vrrp_instance first {
+    interface eth0
+    use_vmac
+    virtual_router_id 51
+    virtual_ipaddress {
+        203.0.113.1/32
+    }
+}
+vrrp_instance second {
+    interface eth0
+    use_vmac own0 02:00:00:00:00:52
+    vmac_xmit_base
+    version 3
+    virtual_router_id 52
+    virtual_ipaddress {
+        2001:db8:cb00:71::1/128
+    }
+}
+"""
+
 FILES = {
     "web": WEB,
     "old_style": OLD_STYLE,
@@ -364,6 +389,7 @@ FILES = {
     "parameters": PARAMETERS,
     "routers": ROUTERS,
     "tracked": TRACKED,
+    "virtual_mac": VIRTUAL_MAC,
     "sample": SAMPLE,
     "ipv6": IPV6,
 }

@@ -235,6 +235,10 @@ def test_gratuitous_arp_after_a_lower_priority_has_defaults_of_global_defs(tmp_p
         ("203.0.113.1/32", "203.0.113.1/33", "a prefix length of 0 to 32, got '33'."),
         ("203.0.113.1/32 dev", "203.0.113.1/32 label", "expected ADDRESS[/BITS] [dev NAME], got 'label'."),
         ("virtual_router_id 52", "virtual_router_id 51", "there is another vrrp_instance with this name"),
+        ("advert_int 0.1", "vmac_xmit_base", ":12: vmac_xmit_base needs use_vmac."),
+        ("advert_int 0.1", "use_vmac a b c", ":12: use_vmac: expected [NAME] [MAC]"),
+        ("advert_int 0.1", "use_vmac ../x", ":12: use_vmac: expected [NAME] [MAC]"),
+        ("advert_int 0.1", "use_vmac 01:00:5e:00:01:33", ":12: use_vmac: expected [NAME] [MAC]"),
         (
             "        second\n",
             "        third\n",
@@ -252,6 +256,32 @@ def test_what_is_wrong_is_a_sentence(tmp_path: Path, before: str, after: str, se
         settings(tmp_path, FILES["routers"].replace(before, after, 1))
     assert sentence in str(refused.value)
     assert str(refused.value).startswith(f"{tmp_path}/keepalived.conf:")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("use_vmac", ("vrrp.51", "00:00:5e:00:01:33", True)),
+        ("use_vmac own", ("own", "00:00:5e:00:01:33", True)),
+        ("use_vmac 02:AA:00:00:00:01", ("vrrp.51", "02:aa:00:00:00:01", True)),
+        ("use_vmac own 02:00:00:00:00", ("own", "02:00:00:00:00:33", True)),
+        ("use_vmac\n vmac_xmit_base", ("vrrp.51", "00:00:5e:00:01:33", False)),
+    ],
+)
+def test_the_addresses_move_to_the_virtual_mac(
+    tmp_path: Path, line: str, expected: tuple[str, str, bool]
+) -> None:
+    file = tmp_path / "keepalived.conf"
+    file.write_text(
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 51\n " + line + "\n virtual_ipaddress {\n"
+        " 203.0.113.1/32\n 203.0.113.2/32 dev eth1\n }\n}\n"
+    )
+    (found,), _ = instances.read(model.load(file))
+    virtual = found.virtual_mac
+    assert virtual is not None
+    assert (virtual.interface, virtual.address, virtual.advertises) == expected
+    assert virtual.base == "eth0"
+    assert [one.interface for one in found.addresses] == [expected[0], "eth1"]
 
 
 @pytest.mark.parametrize(

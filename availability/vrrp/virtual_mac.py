@@ -1,0 +1,110 @@
+"""use_vmac: the virtual router's own MAC address, which moves with the VIP (RFC 5798, 7.3).
+
+As in keepalived, it belongs to an interface of its own, a macvlan in private mode on the instance's. The VIP
+is put there, and the master owns both, so that a neighbour's ARP cache stays right when the VIP moves. Only
+switches have to learn something, and they do so from the new master's frames.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_PREFIXES = {False: "00:00:5e:00:01", True: "00:00:5e:00:02"}  # of IPv4 and IPv6; the router's id follows
+_SYSCTLS = Path("/proc/sys/net")
+# The instance's interface has another MAC address: it must not answer for the VIP, nor ask in its name.
+_OF_THE_BASE = {
+    "ipv4/conf/{}/arp_ignore": "1",
+    "ipv4/conf/{}/arp_filter": "1",
+    "ipv4/conf/{}/arp_announce": "2",  # which keepalived leaves to the administrator
+}
+# No address that it makes up itself: the other director's has the same MAC address, so it would be the same.
+_OF_ITS_OWN = {
+    "ipv4/conf/{}/arp_ignore": "1",
+    "ipv4/conf/{}/accept_local": "1",
+    "ipv4/conf/{}/rp_filter": "2",  # the larger of this and `all` counts: replies leave by the base
+    "ipv6/conf/{}/addr_gen_mode": "1",
+    "ipv6/conf/{}/accept_ra": "0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualMac:
+    """`interface` is its own one's name, `base` the instance's; `advertises`: it sends advertisements."""
+
+    interface: str
+    base: str
+    address: str
+    advertises: bool = True
+
+
+def default_name(vrid: int, *, is_ipv6: bool) -> str:
+    """keepalived's."""
+    return f"vrrp{'6' if is_ipv6 else ''}.{vrid}"
+
+
+def default_address(vrid: int, *, is_ipv6: bool) -> str:
+    return f"{_PREFIXES[is_ipv6]}:{vrid:02x}"
+
+
+@contextlib.contextmanager
+def interface_of(wanted: VirtualMac) -> Iterator[None]:
+    """The interface exists as long as this lasts; one that was left by a process that was killed is used.
+
+    Raises OSError.
+    """
+    before = {path: path.read_text().strip() for path in _paths(_OF_THE_BASE, wanted.base)}
+    _make(wanted)
+    try:
+        _write(_OF_THE_BASE, wanted.base)
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            _ip("link", "del", wanted.interface)
+        for path, value in before.items():
+            with contextlib.suppress(OSError):
+                path.write_text(value)
+
+
+def _make(wanted: VirtualMac) -> None:
+    shown = subprocess.run(["ip", "-d", "-j", "link", "show"], capture_output=True, text=True, check=False)
+    there = {link["ifname"]: link for link in json.loads(shown.stdout or "[]")}
+    found = there.get(wanted.interface)
+    if found is not None:
+        kind = found.get("linkinfo", {}).get("info_kind")
+        if (kind, found.get("address"), found.get("link")) != ("macvlan", wanted.address, wanted.base):
+            raise OSError(
+                errno.EEXIST,
+                f"use_vmac: there is another interface {wanted.interface}, so its name has to be another one",
+            )
+    else:
+        words = ("link", wanted.base, "name", wanted.interface, "address", wanted.address)
+        _ip("link", "add", *words, "type", "macvlan", "mode", "private")
+    _write(_OF_ITS_OWN, wanted.interface)
+    _ip("link", "set", wanted.interface, "up")
+
+
+def _paths(settings: dict[str, str], interface: str) -> Iterator[Path]:
+    paths = (_SYSCTLS / name.format(interface) for name in settings)
+    return (path for path in paths if path.exists())  # there may be no IPv6
+
+
+def _write(settings: dict[str, str], interface: str) -> None:
+    for path, value in zip(
+        (_SYSCTLS / name.format(interface) for name in settings), settings.values(), strict=True
+    ):
+        if path.exists():
+            path.write_text(value)
+
+
+def _ip(*words: str) -> None:
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        why = done.stderr.strip().removeprefix("RTNETLINK answers: ").removeprefix("Error: ").rstrip(".")
+        code = errno.EPERM if "not permitted" in why else errno.EINVAL
+        raise OSError(code, f"use_vmac: `ip {' '.join(words)}` has failed: {why or 'without a reason'}")
