@@ -67,7 +67,8 @@ def overview() -> int:
     for column in ("name", "title", "lab"):
         table.add_column(column)
     for name in catalogue.names():
-        methods = " or ".join(map(lab_title, catalogue.load(name).methods))
+        about = catalogue.load(name)
+        methods = " or ".join(lab_title(method, about.family) for method in about.methods)
         table.add_row(name, catalogue.title(name), methods)
     make_console().print(table)
     return 0

@@ -58,6 +58,8 @@ CAUSES = {
     "dest_nat": "destination NAT sends requests elsewhere",
     "packet_mangled": "a packet filter changes packets",
     "dad_failed": "duplicate address detection keeps an address from being used",
+    "router_flag_lost": "a router's neighbour advertisements lack the router flag",
+    "packet_too_big_filtered": "ICMPv6 'packet too big' is blocked",
     "two_masters": "both directors own the VIP",
     "takeover_differs": "the directors' settings of the virtual router differ",
     "takeover_down": "the program that moves the VIP is not running",

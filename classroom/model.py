@@ -39,9 +39,9 @@ Prepare = Callable[[RunningLab, "Variant"], object]
 Files = Callable[["Variant"], Mapping[str, str]]  # name: text
 
 
-def lab_title(method: str) -> str:
-    """As people say it: VS-NAT, or the lab's name where it is not that of a method."""
-    return TITLES.get(method, f"lab-{method}")
+def lab_title(method: str, family: int = 4) -> str:
+    """As people say it: VS-NAT, or the lab's name where it is not that of a method; and whether in IPv6."""
+    return TITLES.get(method, f"lab-{method}") + (" in IPv6" if family == 6 else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +74,16 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Exercise:
-    """`methods`: the labs it can run in. `base` and `change` turn a lab into the exercise's working
-    lab, to which a fault is added; `prepare` does in the running lab what scripts can't. `files` are
-    written before the lab is built, for the student to complete. Without `diagnosis` there is no form
-    to fill in. `userspace_switches` handle packets as bytes: per-packet kernel metadata is lost there.
-    It has no `view` if what that shows is the answer.
+    """`methods`: the labs it can run in; `family`: the IP version of their addresses. `base` and `change`
+    turn a lab into the exercise's working lab, to which a fault is added; `prepare` does in the running lab
+    what scripts can't. `files` are written before the lab is built, for the student to complete. Without
+    `diagnosis` there is no form to fill in. `userspace_switches` handle packets as bytes: per-packet kernel
+    metadata is lost there. It has no `view` if what that shows is the answer.
     """
 
     methods: tuple[str, ...]
     checks: tuple[Judge, ...]
+    family: int = 4
     servers: tuple[int, ...] = (3, 4)
     schedulers: tuple[str, ...] = ("rr",)
     base: tuple[Edit, ...] = ()
@@ -137,7 +138,12 @@ class Variant:
     @property
     def options(self) -> LabOptions:
         kind = LabOptions if self.method in METHODS else HaOptions
-        return kind(servers=self.servers, scheduler=self.scheduler, addresses=self.addresses)
+        return kind(
+            servers=self.servers,
+            scheduler=self.scheduler,
+            family=self.definition.family,
+            addresses=self.addresses,
+        )
 
     @cached_property
     def plan(self) -> Plan:

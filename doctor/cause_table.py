@@ -20,7 +20,7 @@ _NOTHING = "Nothing wrong was found."
 # Causes that do not keep a client from being served by any real server.
 _HARMLESS = (
     *("persistence", "ports_apart", "server_deleted", "short_timeout", "no_ftp_helper"),
-    *("icmp_filtered", "small_mtu", "no_space"),
+    *("icmp_filtered", "packet_too_big_filtered", "small_mtu", "no_space"),
 )
 _OF_A_DIRECTOR = ("director_down", "frozen")  # causes of its silence
 _FEW = 3  # rules of a packet filter

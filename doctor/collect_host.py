@@ -23,7 +23,7 @@ _TREES = {4: "/proc/sys/net/ipv4", 6: "/proc/sys/net/ipv6"}
 _SETTINGS = (
     *("forwarding", "arp_ignore", "arp_announce", "arp_filter", "rp_filter", "send_redirects"),
     *("proxy_arp", "proxy_arp_pvlan", "accept_local", "drop_gratuitous_arp"),
-    *("disable_ipv6", "accept_dad", "drop_unsolicited_na"),
+    *("disable_ipv6", "accept_dad", "accept_ra", "drop_unsolicited_na"),
 )
 _GENERAL = ("ip_forward", "ip_no_pmtu_disc", "ip_default_ttl")
 _LISTENS, _UNCONNECTED = "0A", "07"  # states of a socket in /proc/net/tcp and udp

@@ -120,7 +120,8 @@ def _next_hop(one: Mapping[str, Any]) -> NextHop:
 
 def _neighbours(entries: _Entries) -> Iterator[Neighbour]:
     for one in entries:
-        yield Neighbour(one["dst"], one.get("dev", ""), one.get("lladdr", ""), " ".join(one.get("state", ())))
+        state = " ".join(one.get("state", ()))
+        yield Neighbour(one["dst"], one.get("dev", ""), one.get("lladdr", ""), state, "router" in one)
 
 
 _OF_THE_KERNEL = ((0, "local"), (32766, "main"), (32767, "default"))

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from director.formats.ipvsadm_words import endpoint
-from doctor.nftables import Packet, redirection
-from doctor.state import FilterRule, HostState, LabState, PlannedServer, Process, Service
+from doctor.nftables import Packet, dropped, redirection
+from doctor.state import (
+    CLIENT,
+    ROUTER,
+    FilterRule,
+    HostState,
+    LabState,
+    PlannedServer,
+    Plug,
+    Process,
+    Service,
+)
+from labs.network.addresses import link_local
 from realserver_setup.build import TUNNELS
 from realserver_setup.httpd import CONFIGURATION, ORIGINAL, PROGRAM
 
@@ -182,7 +195,7 @@ def outer_packet(director: str, server: str) -> Packet:
     return _headers(("ipv6", 41) if ":" in server else ("ipip", "ipencap", 4), director, server)
 
 
-def _headers(protocol: tuple[str | int, ...], source: str, destination: str) -> dict[str, Any]:
+def _headers(protocol: tuple[str | int, ...], source: Any, destination: str) -> dict[str, Any]:
     is_ipv6 = ":" in destination
     header, next_header = ("ip6", "nexthdr") if is_ipv6 else ("ip", "protocol")
     return {
@@ -225,6 +238,96 @@ def announcement(address: str, mac: str) -> Packet:
         "arp daddr ether": "ff:ff:ff:ff:ff:ff",
         "pkttype": "broadcast",
     }
+
+
+# ---- packets that do not fit into a tunnel ----
+
+
+def filter_of_errors(state: LabState) -> Iterator[tuple[HostState, FilterRule]]:
+    """VS-TUN: the hosts that drop the director's message that a packet is too big, each with its rule."""
+    for host in state.by_role(CLIENT, ROUTER) if state.method == "tun" else ():
+        in_front = any(plug.switch == state.director_host.main.switch for plug in host.plugs)
+        clients = [host.main] if host.role == CLIENT else state.clients if in_front else ()
+        hooks = "prerouting", "forward" if host.role == ROUTER else "input", "postrouting"
+        rules = (dropped(host.filters, _too_big(state, client.address), *hooks) for client in clients)
+        rule = next(filter(None, rules), None)
+        if rule:
+            yield host, rule
+
+
+def _too_big(state: LabState, client: str) -> Packet:
+    """From the VIP, or the director's own address."""
+    source: Any = (state.dip, state.vip)
+    if state.version == 6:
+        kind: dict[str, Any] = {"icmpv6 type": ("packet-too-big", 2), "icmpv6 code": ("no-route", 0)}
+        protocol: tuple[str | int, ...] = ("icmpv6", "ipv6-icmp", 58)
+    else:
+        kind = {"icmp type": ("destination-unreachable", 3), "icmp code": ("frag-needed", 4)}
+        protocol = ("icmp", 1)
+    return {**_headers(protocol, source, client), **kind, "ct state": "related"}
+
+
+# ---- routers of IPv6, and what hosts learn from them ----
+
+_ANNOUNCES = "router_discovery.py"  # in a script that announces a router's takeover
+_FLAGS = re.compile(r"^flags=(\w*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A router that says in some of its advertisements that it is none; `learners` are the hosts that had
+    learnt their default route from it.
+    """
+
+    router: HostState
+    plug: Plug
+    learners: tuple[str, ...]
+    evidence: tuple[str, ...]
+    repairs: tuple[str, ...]
+
+
+def denials(state: LabState) -> Iterator[Denial]:
+    """The routers whose neighbour advertisements lack the router flag, if hosts learn routes from them."""
+    for router in state.by_role(ROUTER) if state.version == 6 else ():
+        for plug in router.plugs:
+            learners = tuple(host.name for host, own in state.on_switch(plug.switch) if _learns(host, own))
+            evidence, repairs = _denials_of_kernel(router, plug)
+            for script, flags in _announcements(router):
+                evidence.append(f"{script} announces a takeover with the flags {flags or 'none'}, without R")
+                repairs.append(f"sed -i 's/^flags=.*/flags=R{flags}/' {script}")
+            if learners and evidence:
+                advertise = "advertise.sh"
+                repairs += [f"sh {advertise}"] if advertise in router.scripts else []
+                yield Denial(router, plug, learners, tuple(evidence), tuple(repairs))
+
+
+def _denials_of_kernel(router: HostState, plug: Plug) -> tuple[list[str], list[str]]:
+    """What is forwarded depends on `all`, and the flag on the interface."""
+    own = f"conf.{plug.interface}.forwarding"
+    if router.settings.get("conf.all.forwarding") != 1 or router.settings.get(own) != 0:
+        return [], []
+    return [router.setting_text("forwarding", "all", plug.interface)], [f"sysctl -w net.ipv6.{own}=1"]
+
+
+def _announcements(router: HostState) -> Iterator[tuple[str, str]]:
+    """The scripts that announce a takeover without the flag, and their flags."""
+    for name, text in router.scripts.items():
+        found = _FLAGS.search(text)
+        if found and _ANNOUNCES in text and "R" not in found[1]:
+            yield name, found[1]
+
+
+def _learns(host: HostState, plug: Plug) -> bool:
+    """Whether the host takes its default route from router advertisements (accept_ra)."""
+    return host.role != ROUTER and host.settings.get(f"conf.{plug.interface}.accept_ra", 0) > 0
+
+
+def link_locals(router: HostState, plug: Plug) -> Iterator[str]:
+    """Its link-local addresses there: the next hop of routes that hosts have learnt from it."""
+    yield link_local(router.mac(plug.interface))
+    for one in router.addresses:
+        if one.interface == plug.interface and one.scope == "link":
+            yield one.address
 
 
 # ---- the director's process ----

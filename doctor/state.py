@@ -169,12 +169,16 @@ class NextHop:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """`state` is the kernel's: REACHABLE, STALE, FAILED, INCOMPLETE, PERMANENT ...; `mac` may be empty."""
+    """`state` is the kernel's: REACHABLE, STALE, FAILED, INCOMPLETE, PERMANENT ...; `mac` may be empty.
+
+    `router`: in IPv6, whether it has said that it is one.
+    """
 
     address: str
     interface: str
     mac: str
     state: str
+    router: bool = False
 
     def __str__(self) -> str:
         return f"{self.address} dev {self.interface} {f'lladdr {self.mac} ' if self.mac else ''}{self.state}"
@@ -709,3 +713,8 @@ class LabState:
     def from_dict(cls, form: Mapping[str, Any]) -> LabState:
         """Raises ValueError if the JSON is not a state."""
         return load(cls, form)
+
+
+def states_of(answer: Mapping[str, Any]) -> list[LabState]:
+    """Those in the answer of a lab's control socket: one for each IP version. Raises ValueError."""
+    return [LabState.from_dict(form) for form in (answer["state"], *answer.get("more", ()))]

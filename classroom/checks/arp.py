@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from classroom.checks import needs, title
-from classroom.model import Observations, Variant
+from classroom.model import Judge, Observations, Variant
 from labs.checks.result import Check
 from labs.hosts.host import Host, probe
 from labs.network.topology import INTERNET, LAN, Interface, Role
@@ -19,6 +19,12 @@ from labs.wait import patient, poll_until
 ROUTER = "r0"
 _DIRECTOR = "d-eth0"
 _SECONDS = 1.0  # for all replies to arrive
+# IPv6 has no setting for it.
+_SILENT = (
+    "add table ip6 silent; "
+    "add chain ip6 silent input { type filter hook input priority 0; }; "
+    "add rule ip6 silent input icmpv6 type nd-neighbor-solicit drop"
+)
 
 # ---- probe ----
 
@@ -74,7 +80,9 @@ def _ask(running: RunningLab, asker: Interface, *targets: str) -> None:
 def one_answer(observations: Observations, variant: Variant) -> Check:
     """Only the director answers ARP for the VIP."""
     answers = observations["arp_answers"]
-    return Check(title(one_answer), answers == [_DIRECTOR], _DIRECTOR, ", ".join(answers) or "no replies")
+    return Check(
+        _title(one_answer, variant), answers == [_DIRECTOR], _DIRECTOR, ", ".join(answers) or "no replies"
+    )
 
 
 @needs(silent_neighbours)
@@ -85,7 +93,13 @@ def own_addresses_answered(observations: Observations, variant: Variant) -> Chec
     observed = (
         f"no reply from {', '.join(found['silent'])}" if found["silent"] else f"{found['asked']} replies"
     )
-    return Check(title(own_addresses_answered), answered, f"{found['asked']} replies", observed)
+    return Check(_title(own_addresses_answered, variant), answered, f"{found['asked']} replies", observed)
+
+
+def _title(judge: Judge, variant: Variant) -> str:
+    """In IPv6, neighbour solicitations take the place of ARP."""
+    name = title(judge)
+    return name if variant.plan.version == 4 else name.replace("ARP", "neighbour solicitations")
 
 
 # ---- the router's neighbour entry, which decides where requests go ----
@@ -129,11 +143,14 @@ def static_entry(running: RunningLab, variant: Variant) -> str:
 def ask_without_director(running: RunningLab, variant: Variant) -> None:
     """Let the router ask for the VIP while the director is silent, and cache any reply."""
     director = running.network.hosts["d"]
-    setting = f"/proc/sys/net/ipv4/conf/{variant.plan.topology.director.interfaces[0].name}/arp_ignore"
-    director.run(["sh", "-c", f"echo 8 > {setting}"])
+    setting = f"/proc/sys/net/ipv4/conf/{_DIRECTOR}/arp_ignore"
+    silent, again = f"echo 8 > {setting}", f"echo 0 > {setting}"
+    if variant.definition.family == 6:
+        silent, again = f"nft '{_SILENT}'", "nft delete table ip6 silent"
+    director.run(["sh", "-c", silent])
     drop_entry(running, variant)
     ping = _router(running).run(["ping", "-c1", f"-W{patient(1):.1f}", variant.plan.vip], timeout=2)
-    director.run(["sh", "-c", f"echo 0 > {setting}"])
+    director.run(["sh", "-c", again])
     if ping.exit_code != 0:
         drop_entry(running, variant)
 

@@ -12,6 +12,7 @@ from classroom.checks import needs, outcomes, title
 from classroom.model import Observations, Variant
 from labs.checks.result import Check
 from labs.hosts.client import Client
+from labs.run.packet_table import in_url
 from labs.run.running import RunningLab
 from labs.wait import patient
 
@@ -51,7 +52,7 @@ def _download(client: Client) -> int:
             "/dev/null",
             "-w",
             "%{size_download}",
-            f"http://{client.vip}/{_FILE}",
+            f"http://{in_url(client.vip)}/{_FILE}",
         ],
         timeout=2 * _SECONDS,
     )

@@ -15,6 +15,7 @@ from classroom.in_host import command
 from classroom.model import Observations, Variant
 from labs.checks.result import Check
 from labs.hosts.client import Client
+from labs.run.packet_table import in_url
 from labs.run.running import RunningLab
 from labs.wait import patient
 
@@ -93,7 +94,7 @@ def vip_pinged(observations: Observations, variant: Variant) -> Check:
 
 _FILE = "100k.bin"
 _UPLOAD = 2.5  # seconds
-_PATH_MTU = 1480  # bytes: 1500 without a tunnel's IP header
+_PATH_MTU = {4: 1480, 6: 1460}  # bytes: 1500 without a tunnel's IP header
 _LEARNT = re.compile(r"\bexpires \d+sec mtu (\d+)")
 
 
@@ -104,9 +105,9 @@ def uploads(running: RunningLab, variant: Variant) -> dict[str, dict[str, Any]]:
     """
 
     def upload(client: Client) -> dict[str, Any]:
-        client.host.run(["ip", "route", "flush", "cache"], timeout=2)
+        client.host.run(["ip", f"-{variant.definition.family}", "route", "flush", "cache"], timeout=2)
         limit = ("--max-time", f"{patient(_UPLOAD):g}", "--header", "Expect:")
-        url = f"http://{client.vip}/upload/{client.host.name}.bin"
+        url = f"http://{in_url(client.vip)}/upload/{client.host.name}.bin"
         done = client.put(running.farm.path(_FILE), url, "--fail", *limit, "--write-out", "%{size_upload}")
         sent = done.stdout.rpartition("\n")[2]
         return {
@@ -139,5 +140,6 @@ def path_mtu_learnt(observations: Observations, variant: Variant) -> Check:
     """Path MTU discovery works for every client."""
     found = {name: upload["mtu"] for name, upload in observations["uploads"].items()}
     results = [f"{name}: {f'{mtu} bytes' if mtu else 'still 1500 bytes'}" for name, mtu in found.items()]
-    learnt = set(found.values()) == {_PATH_MTU}
-    return Check(title(path_mtu_learnt), learnt, f"{_PATH_MTU} bytes", "; ".join(results))
+    expected = _PATH_MTU[variant.definition.family]
+    learnt = set(found.values()) == {expected}
+    return Check(title(path_mtu_learnt), learnt, f"{expected} bytes", "; ".join(results))

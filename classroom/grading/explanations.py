@@ -161,6 +161,25 @@ KNOWN = {
         "`ip neigh` on the host before the loss shows a PERMANENT entry with a MAC address that no card has.",
         _ARP,
     ),
+    "dad_failed": Explanation(
+        "Before a host uses an IPv6 address on a segment, it asks whether a neighbour has it. One that is "
+        "answered stays dadfailed: the host drops packets to it. On lo nobody is asked.",
+        "`ip -6 addr show to {vip}` on {server}: it is on {interface}, and dadfailed.",
+        _ARP,
+    ),
+    "router_flag_lost": Explanation(
+        "A host that gets a neighbour advertisement of its router without the router flag deletes the "
+        "default route it has learnt from it (RFC 4861, 7.2.5), until the next router advertisement.",
+        "`tcpdump -tvni r0-eth1 icmp6` on r0: an advertisement about its own address without `router` "
+        "among the flags, after which `ip -6 route show default` on a real server is empty.",
+        _ARP,
+    ),
+    "packet_too_big_filtered": Explanation(
+        "A tunnel of IPv6 leaves 1460 bytes of 1500; senders learn that from ICMPv6 'packet too big', and "
+        "without it they send packets that are too long again and again.",
+        "`tcpdump -ni any 'icmp6 and ip6[40] == 2'`, host by host: the message is seen before the packet "
+        "filter (`nft list ruleset`) and not after it.",
+    ),
     "small_mtu": Explanation(
         "A cable whose MTU is smaller than its neighbours' drops long packets, and tells no one if it "
         "is inside a segment: small requests work, long replies hang.",

@@ -100,7 +100,7 @@ def _solution_of(variant: Variant) -> str:
 def _parts(variant: Variant, found: Solution) -> Iterator[str]:
     faults = len(catalogue.faults(variant.exercise))
     which = f"Fault {(variant.number or 0) + 1} of {faults}" if faults else "Solution"
-    yield f"## {which}, as for {variant.student} in {lab_title(variant.method)}"
+    yield f"## {which}, as for {variant.student} in {lab_title(variant.method, variant.definition.family)}"
     if found.cause:
         about = explanation(found, variant)
         hosts = ", ".join(f"`{host}`" for host in variant.hosts(found.host))

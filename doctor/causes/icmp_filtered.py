@@ -5,44 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.nftables import Packet, dropped
-from doctor.state import CLIENT, ROUTER, FilterRule, HostState, LabState
+from doctor.queries import filter_of_errors
+from doctor.state import FilterRule, HostState, LabState
 
 TITLE = "ICMP 'fragmentation needed' is blocked"
 VERSIONS = (4,)  # of IP
 
 
 def find(state: LabState) -> Iterator[Cause]:
-    if state.method != "tun":
-        return
-    for host in state.by_role(CLIENT, ROUTER):
-        for packet in _messages(state, host):
-            rule = dropped(host.filters, packet, *_hooks(host))
-            if rule:
-                yield _cause(host, rule)
-                break
-
-
-def _hooks(host: HostState) -> tuple[str, ...]:
-    return "prerouting", "forward" if host.role == ROUTER else "input", "postrouting"
-
-
-def _messages(state: LabState, host: HostState) -> Iterator[Packet]:
-    """The message to each client whose path includes the host."""
-    clients = [host.main] if host.role == CLIENT else state.clients
-    on_the_path = host.role == CLIENT or any(
-        plug.switch == state.director_host.main.switch for plug in host.plugs
-    )
-    for client in clients if on_the_path else ():
-        yield {
-            "l4proto": ("icmp", 1),
-            "ip protocol": ("icmp", 1),
-            "icmp type": ("destination-unreachable", 3),
-            "icmp code": ("frag-needed", 4),
-            "ct state": "related",
-            "ip saddr": (state.dip, state.vip),
-            "ip daddr": client.address,
-        }
+    for host, rule in filter_of_errors(state):
+        yield _cause(host, rule)
 
 
 def _cause(host: HostState, rule: FilterRule) -> Cause:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
+from doctor.queries import denials, link_locals
 from doctor.routing import Step, policy_text, repairs
 from doctor.state import DIRECTOR, ROUTER, SERVER, HostState, LabState, NextHop
 
@@ -12,7 +13,10 @@ TITLE = "a real server has no route, or a wrong one, for its replies"
 
 
 def find(state: LabState) -> Iterator[Cause]:
+    forgetful = {name for denial in denials(state) for name in denial.learners}  # a cause of its own
     for host in state.by_role(SERVER):
+        if host.name in forgetful:
+            continue
         right = list(_gateways(state, host))
         for client in state.clients:
             next_hop = _of_replies(state, host, client.address)
@@ -35,8 +39,11 @@ def _gateways(state: LabState, host: HostState) -> Iterator[str]:
         return
     role = DIRECTOR if state.method == "nat" else ROUTER
     for other in state.hosts:
-        if other.role == role:
-            yield from (plug.address for plug in other.plugs if plug.switch == host.main.switch)
+        for plug in other.plugs:
+            if other.role == role and plug.switch == host.main.switch:
+                yield plug.address
+                if state.version == 6:
+                    yield from link_locals(other, plug)
 
 
 def _cause(state: LabState, host: HostState, next_hop: NextHop, right: str) -> Cause:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.state import ROUTER, LabState
+from doctor.state import ROUTER, HostState, LabState
 
 TITLE = "a router does not forward packets"
 
 _IPV4 = 4
+_WHERE = {4: " for the interface on which they arrive", 6: ""}
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -17,7 +18,7 @@ def find(state: LabState) -> Iterator[Cause]:
         known = [
             plug.interface for plug in host.plugs if f"conf.{plug.interface}.forwarding" in host.settings
         ]
-        off = [name for name in known if not host.settings[f"conf.{name}.forwarding"]]
+        off = [name for name in known if not _forwards(state, host, name)]
         if not off:
             continue
         tree = f"net.ipv{state.version}"
@@ -28,8 +29,14 @@ def find(state: LabState) -> Iterator[Cause]:
             "router_forwarding",
             host.name,
             f"{switch} is {general}, and forwarding is 0 for {', '.join(off)}",
-            "A host drops packets for other hosts unless forwarding is on for the interface on which they "
-            f"arrive. {host.name} is the router between the clients and the other hosts: nothing that "
-            f"arrives on {' or '.join(off)} passes it.",
+            f"A host drops packets for other hosts unless forwarding is on{_WHERE[state.version]}. "
+            f"{host.name} is the router between the clients and the other hosts: nothing that arrives on "
+            f"{' or '.join(off)} passes it.",
             "\n".join(commands if general else [f"sysctl -w {tree}.{switch}=1"]),
         )
+
+
+def _forwards(state: LabState, host: HostState, interface: str) -> bool:
+    """What arrives there; in IPv6, that is the same for all interfaces."""
+    where = interface if state.version == _IPV4 else "all"
+    return bool(host.settings.get(f"conf.{where}.forwarding", 0))

@@ -1,8 +1,8 @@
 """An exercise, healthy, or with its fault and then repaired: `... EXERCISE STUDENT healthy|fault`.
 
 Prints one line of JSON for each state of the lab: the result of every check, by the judge's name, and the
-doctor's findings. Repairs are the commands of SOLUTIONS, typed on their hosts. Exit code 0: with its fault
-the exercise fails, otherwise it passes.
+doctor's findings. Repairs are the commands of SOLUTIONS, or what the doctor prints, typed on their hosts.
+Exit code 0: with its fault the exercise fails, otherwise it passes.
 """
 
 from __future__ import annotations
@@ -59,15 +59,26 @@ def promised(variant: Variant) -> tuple[str, ...]:
 
 
 def repair(session: ExerciseSession, variant: Variant) -> None:
-    """Type the solution; raises SystemExit with the output of a command that fails."""
+    """Type the solution; raises SystemExit with the output of a command that fails.
+
+    In IPv6, the second fault is repaired with what the doctor prints.
+    """
+    if variant.definition.family == 6 and variant.number == 1:
+        for cause in diagnose(collect_lab(session.running)):
+            type_in(session, cause.host, cause.repair)
+        return
     solution = catalogue.solutions(variant.exercise)[variant.number or 0]
     for step in solution.repairs:
         for name in variant.hosts(variant.filled(step.on)):
             for command in step.commands:
-                line = f"cd {shlex.quote(str(session.evidence.scripts / name))} && {variant.filled(command)}"
-                done = session.running.network.hosts[name].run(["sh", "-c", line])
-                if done.exit_code != 0:
-                    raise SystemExit(f"{name}: {line}: {done.exit_code}: {done.stdout}{done.stderr}")
+                type_in(session, name, variant.filled(command))
+
+
+def type_in(session: ExerciseSession, host: str, command: str) -> None:
+    line = f"cd {shlex.quote(str(session.evidence.scripts / host))} && {{ {command}\n}}"
+    done = session.running.network.hosts[host].run(["sh", "-c", line])
+    if done.exit_code != 0:
+        raise SystemExit(f"{host}: {line}: {done.exit_code}: {done.stdout}{done.stderr}")
 
 
 def main(exercise: str, student: str, state: str) -> int:

@@ -276,7 +276,168 @@ _HEARS = "sysctl -qw net.ipv4.conf.r0-eth1.drop_gratuitous_arp={}"
 _DEAF = {"r0": _HEARS.format(1)}
 _UNHEARD = ("takeover_heard",)
 
+# ---- IPv6 ----
+
+_ON_LO = "ip addr add {vip}/128 dev lo"
+_OFF_LO = "ip addr del {vip}/128 dev lo 2> /dev/null; "
+_OFF_CARD = "ip addr del {vip}/128 dev {interface}"
+_DETECTED = {  # on the card, where its kernel asks
+    "{server}": _OFF_LO + "ip addr del {vip}/128 dev {interface} 2> /dev/null; "
+    "sysctl -qw net.ipv6.conf.{interface}.accept_dad=1; ip addr add {vip}/128 dev {interface}"
+}
+_UNDETECTED = "sysctl -qw net.ipv6.conf.{interface}.accept_dad=0"
+_EACH_CARD = "i=$(ip -o link | grep -o 'rs[0-9]*-eth0'); "
+_OFF_CARDS = _EACH_CARD + "ip addr del {vip}/128 dev $i"
+_ON_CARDS = {
+    "servers": _EACH_CARD + _OFF_LO + "ip addr replace {vip}/128 dev $i nodad",
+    "r0": "ip neigh flush to {vip}; true",
+}
+_ASK6 = {"r0": "ip neigh flush to {vip}; ip neigh del {vip} dev r0-eth1; true"}
+_UNLEARNT = {"r0": "sed -i 's/^flags=.*/flags=O/' announce.sh; sh announce.sh"}
+_LEARN_AGAIN = "sh advertise.sh"
+_DEFAULT6 = "ip -6 route {} default via 2001:db8:cb00:71::254 dev $(ip -o link | grep -o 'rs[0-9]*-eth0')"
+_KEEP6 = "nft list table ip6 firewall > fw; "
+_FILTERED6 = {"r0": "nft delete table ip6 firewall 2> /dev/null; nft -f fw"}
+_MTUS = {one: f"ip link set {one}-eth0 mtu 1400" for one in ("c1", "c2")}
+_MTUS_BACK = {one: f"ip link set {one}-eth0 mtu 1500" for one in ("c1", "c2")}
+
 TRIES: dict[str, tuple[Try, ...]] = {
+    "e29": (
+        Try("on lo", {"{server}": f"{_OFF_CARD}; {_ON_LO}"}, _DETECTED),
+        Try("on lo, too", {"{server}": "ifconfig lo add {vip}/128"}, _DETECTED),
+        Try(
+            "in the script",
+            {
+                "{server}": "sed -i 's/^ifconfig {interface} add {vip}/ifconfig lo add {vip}/' "
+                "1999/realserver.sh; sh 1999/realserver.sh"
+            },
+            _DETECTED,
+        ),
+        Try(
+            "nodad",
+            {"{server}": f"{_OFF_CARD}; ip addr add {{vip}}/128 dev {{interface}} nodad"},
+            _DETECTED,
+            ("one_answer",),
+        ),
+        Try(
+            "accept_dad=0",
+            {"{server}": f"{_UNDETECTED}; {_OFF_CARD}; ip addr add {{vip}}/128 dev {{interface}}"},
+            _DETECTED,
+            ("one_answer",),
+        ),
+        Try("the address is deleted", {"{server}": _OFF_CARD}, _DETECTED, ("all_served", "fair_shares")),
+        Try(
+            "the server is deleted",
+            {"d": "ippfvsadm -D -t [{vip}]:80 -R [{rip}]:{port}"},
+            {"d": "ippfvsadm -A -t [{vip}]:80 -R [{rip}]:{port}"},
+            ("fair_shares",),
+        ),
+    ),
+    "e30": (
+        Try("on lo", {"servers": f"{_OFF_CARDS}; {_ON_LO}", **_ASK6}, _ON_CARDS),
+        Try(
+            "on lo, too, then", {"servers": f"ifconfig lo add {{vip}}/128; {_OFF_CARDS}", **_ASK6}, _ON_CARDS
+        ),
+        Try(
+            "in the scripts",
+            {
+                "servers": "sed -i 's,^ip addr replace {vip}.*,ifconfig lo add {vip}/128,' "
+                "1999/realserver.sh; sh 1999/realserver.sh",
+                **_ASK6,
+            },
+            _ON_CARDS,
+        ),
+        Try("the router asks again", _ASK6, {}, _NOT_ONE),
+        Try(
+            "a static entry on the router",
+            {"r0": "ip neigh replace {vip} lladdr {mac} dev r0-eth1 nud permanent"},
+            _ASK6,
+            _NOT_ONE,
+        ),
+        Try(
+            "one server only",
+            {"{server}": f"{_OFF_CARD}; {_ON_LO}", **_ASK6},
+            _ON_CARDS,
+            _NOT_ONE,
+        ),
+        Try(
+            "duplicates detected again",
+            {
+                "servers": _EACH_CARD
+                + "sysctl -qw net.ipv6.conf.$i.accept_dad=1; ip addr del {vip}/128 dev $i; "
+                "ip addr add {vip}/128 dev $i"
+            },
+            _ON_CARDS,
+            ("all_served",),
+        ),
+    ),
+    "e31": (
+        Try("the flag", {"r0": f"sed -i 's/^flags=.*/flags=RO/' announce.sh; {_LEARN_AGAIN}"}, _UNLEARNT),
+        Try("both ways round", {"r0": "sed -i 's/^flags=.*/flags=OR/' announce.sh"}, _UNLEARNT),
+        Try(
+            "another line",
+            {"r0": "sed -i 's/[$]flags/RO/' announce.sh"},
+            {"r0": "sed -i 's/ RO$/ $flags/' announce.sh"},
+        ),
+        Try("advertised again", {"r0": _LEARN_AGAIN}, {}, ("route_kept",)),
+        Try(
+            "static routes",
+            {"servers": _DEFAULT6.format("replace")},
+            {"servers": _DEFAULT6.format("del")},
+            ("route_kept",),
+        ),
+        Try(
+            "no announcement",
+            {"r0": "cp announce.sh old; echo : > announce.sh"},
+            {"r0": "mv old announce.sh"},
+            ("takeover_noticed",),
+        ),
+        Try(
+            "unsolicited advertisements dropped",
+            {"servers": _EACH_CARD + "sysctl -qw net.ipv6.conf.$i.drop_unsolicited_na=1"},
+            {"servers": _EACH_CARD + "sysctl -qw net.ipv6.conf.$i.drop_unsolicited_na=0"},
+            ("takeover_noticed",),
+        ),
+        Try(
+            "no override",
+            {"r0": "sed -i 's/^flags=.*/flags=R/' announce.sh"},
+            _UNLEARNT,
+            ("takeover_noticed",),
+        ),
+    ),
+    "e32": (
+        Try("no filter", {"r0": _KEEP6 + "nft delete table ip6 firewall"}, _FILTERED6),
+        Try(
+            "let it pass",
+            {"r0": _KEEP6 + "nft insert rule ip6 firewall guard icmpv6 type packet-too-big accept"},
+            _FILTERED6,
+        ),
+        Try(
+            "all errors pass",
+            {
+                "r0": _KEEP6 + "nft insert rule ip6 firewall guard icmpv6 type "
+                "'{{ destination-unreachable, packet-too-big, time-exceeded, parameter-problem }}' accept"
+            },
+            _FILTERED6,
+        ),
+        Try("clients send less", _MTUS, _MTUS_BACK, ("path_mtu_learnt",)),
+        Try(
+            "clamped on the router",
+            {
+                "r0": "nft add table ip6 clamp; "
+                "nft 'add chain ip6 clamp f {{ type filter hook forward priority -10; }}'; "
+                "nft add rule ip6 clamp f tcp flags syn tcp option maxseg size set 1200"
+            },
+            {"r0": "nft delete table ip6 clamp"},
+            ("path_mtu_learnt",),
+        ),
+        Try(
+            "errors of IPv4 pass",
+            {"r0": _KEEP6 + "nft insert rule ip6 firewall guard icmpv6 type destination-unreachable accept"},
+            _FILTERED6,
+            ("uploads_arrive", "path_mtu_learnt"),
+        ),
+    ),
     "e24": (
         Try("another page", reloaded(f"sed -i 's,path /health,path /index.html,' {_CONF}"), _OLD_CONF),
         Try("what users need", reloaded(f"sed -i 's,path /health,path /name,' {_CONF}"), _OLD_CONF),

@@ -9,6 +9,7 @@ import pytest
 from classroom import catalogue
 from classroom.checks import FAILED, judged, probes_of
 from classroom.checks.arp import one_answer
+from classroom.checks.learnt_routes import route_kept
 from classroom.checks.service import all_served, fair_shares
 from classroom.variants import variant_for
 from tests.unit.classroom.submissions import seen
@@ -65,3 +66,17 @@ def test_one_server_for_all_is_not_fair() -> None:
     asked = seen(CASE)["requests"]
     one_sided = [{"how": "answered", "server": asked[0]["server"]}] * len(asked)
     assert not judged([fair_shares], {"requests": one_sided}, CASE)[0].ok
+
+
+def test_every_real_server_has_to_keep_its_route() -> None:
+    variant = variant_for("e31", "ada")
+    well = {name: {"learnt": True, "heard": True, "kept": True} for name in variant.hosts("servers")}
+    assert route_kept({"takeover_of_router": well}, variant).ok
+    check = route_kept({"takeover_of_router": {**well, "rs2": {**well["rs2"], "kept": False}}}, variant)
+    assert (check.ok, check.observed) == (False, "rs2: no such route")
+    assert not route_kept({"takeover_of_router": {}}, variant).ok
+
+
+def test_in_ipv6_checks_speak_of_neighbour_discovery() -> None:
+    check = one_answer({"arp_answers": ["d-eth0"]}, variant_for("e29", "ada"))
+    assert (check.ok, check.name) == (True, "Only the director answers neighbour solicitations for the VIP")

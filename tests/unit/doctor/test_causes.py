@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from classroom.diagnosis import CAUSES
-from doctor.causes import diagnose, titles
+from doctor.causes import diagnose, packet_too_big_filtered, titles
 from doctor.queries import START_TAKEOVER
 from doctor.state import (
     FAILED,
@@ -43,6 +43,7 @@ from doctor.state import (
     TrafficFilter,
     Trial,
 )
+from labs.network.addresses import link_local
 from labs.plan import plan_for
 from labs.run.options import LabOptions
 from tests.labs.faults import KINDS, LOCATED, draw, fill, hosts, kinds_for
@@ -756,6 +757,29 @@ def without_vip6(state: LabState, name: str) -> LabState:
     return on(state, name, addresses=tuple(one for one in host(state, name).addresses if one.address != VIP6))
 
 
+DENIES = "flags=O\npython3 router_discovery.py announce r0-eth1 $flags\n"
+
+
+def learning(state: LabState) -> LabState:
+    """The real servers learn their default route, but one has heard that its router is none."""
+    for name in ("rs1", "rs2", "rs3"):
+        state = set_on(state, name, f"conf.{name}-eth0.accept_ra")
+        gateway = "" if name == "rs1" else link_local("02:00:cb:00:71:fe")
+        for client in state.clients:
+            state = next_hop(state, name, client.address, gateway, f"{name}-eth0" if gateway else "")
+    entry = Neighbour(link_local("02:00:cb:00:71:fe"), "rs1-eth0", "02:00:cb:00:71:fe", "STALE")
+    return on(state, "rs1", neighbours=(entry,))
+
+
+def _icmpv6(op: str, right: object) -> dict[str, Any]:
+    left = {"payload": {"protocol": "icmpv6", "field": "type"}}
+    return {"match": {"op": op, "left": left, "right": right}}
+
+
+TOO_BIG = _icmpv6("==", "packet-too-big")
+ONLY_PING6 = _icmpv6("!=", {"set": ["echo-request", "echo-reply", "nd-neighbor-solicit"]})
+
+
 IN_IPV6: list[tuple[str, str, Callable[[LabState], LabState]]] = [
     ("dad_failed", "rs1", lambda s: holds(s, "rs1", "rs1-eth0", "dadfailed")),
     ("dad_failed", "rs1", lambda s: holds(s, "rs1", "rs1-eth0", "tentative")),
@@ -772,7 +796,9 @@ IN_IPV6: list[tuple[str, str, Callable[[LabState], LabState]]] = [
         "c1",
         lambda s: on(s, "c1", filters=(rule("output", "drop", HTTP_PORT, family="inet"),)),
     ),
-    ("router_forwarding", "r0", lambda s: setting(s, "r0", LAN__forwarding=0)),
+    ("router_forwarding", "r0", lambda s: setting(s, "r0", all__forwarding=0)),
+    ("router_flag_lost", "r0", lambda s: set_on(learning(s), "r0", "conf.r0-eth1.forwarding", 0)),
+    ("router_flag_lost", "r0", lambda s: on(learning(s), "r0", scripts={"announce.sh": DENIES})),
     ("http_error", "rs1", lambda s: answers(s, "rs1", FAILED, "HTTP/1.1 404 Not Found")),
     ("quiesced", "d", lambda s: http(s, targets=(Target(RS1, 80, 0, "Route"),))),
 ]
@@ -784,6 +810,21 @@ def test_causes_in_ipv6(cause: str, place: str, change: Callable[[LabState], Lab
     assert (found.cause, found.host) == (cause, place)
     assert "net.ipv4" not in found.repair
     assert "203.0.113" not in found.repair
+
+
+@pytest.mark.parametrize(("name", "hook", "match"), [("r0", "forward", TOO_BIG), ("c1", "input", ONLY_PING6)])
+def test_a_filter_of_packet_too_big(name: str, hook: str, match: dict[str, Any]) -> None:
+    filters = (rule(hook, "drop", match, family="ip6"),)
+    tunnels = on(replace(healthy("dr6"), method="tun"), name, filters=filters)
+    (found,) = packet_too_big_filtered.find(tunnels)
+    assert (found.cause, found.host) == ("packet_too_big_filtered", name)
+    assert "icmpv6 type packet-too-big accept" in found.repair
+    assert list(packet_too_big_filtered.find(replace(tunnels, method="dr"))) == []
+
+
+def test_a_router_of_ipv6_forwards_what_all_says() -> None:
+    """A host that has its route from the plan does not mind what its router says of itself."""
+    assert diagnose(set_on(healthy("dr6"), "r0", "conf.r0-eth1.forwarding", 0)) == []
 
 
 NA_DROPPED = rule(
@@ -886,7 +927,7 @@ def test_a_harmless_change_is_not_a_cause(method: str, change: Callable[[LabStat
 
 
 def test_every_cause_is_tested() -> None:
-    assert {one[0] for one in (*BROKEN, *IN_IPV6)} == set(CAUSES)
+    assert {one[0] for one in (*BROKEN, *IN_IPV6)} | {"packet_too_big_filtered"} == set(CAUSES)
 
 
 def test_two_healthy_directors_have_no_cause() -> None:
@@ -946,7 +987,8 @@ def test_the_catalogue_of_faults_has_every_cause_and_more() -> None:
     assert {kind.cause for kind in KINDS} <= {*CAUSES, "", LOCATED}
     of_two_directors = set(FAULTS)
     untried = set(CAUSES) - {kind.cause for kind in KINDS} - of_two_directors
-    assert untried == {"direct_route", "dad_failed"}  # a client on another network, and IPv6
+    # A client on another network, and what exists in IPv6 only.
+    assert untried == {"direct_route", "dad_failed", "packet_too_big_filtered", "router_flag_lost"}
     assert of_two_directors <= set(CAUSES)
 
 
