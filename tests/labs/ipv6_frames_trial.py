@@ -1,8 +1,9 @@
 """The part of test_ipv6_frames_live.py that runs in its own namespaces.
 
-Started as `python ipv6_frames_trial.py ENGINE` inside `unshare`: sends oracle.ipv6_frames to the director as
-a process, then odd and malformed frames, and prints as JSON what came out. A director with a program in the
-kernel is then killed and succeeded by another.
+Started as `python ipv6_frames_trial.py ENGINE MORE` inside `unshare`: sends oracle.ipv6_frames to a director
+that is a process, then odd and malformed frames, and prints as JSON what came out. MORE malformed frames
+follow as fast as possible; the director and one earlier connection only have to survive them. A director with
+a program in the kernel is then killed and succeeded by another.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from labs.wait import patient, poll_until
 from oracle import ipv6_frames, packets
 from oracle.ipv6_frames import CLIENT, CLIENTS, MACS, NEIGHBOURS, SERVERS, VIP, framed
 from oracle.ipv6_packets import is_for_hosts
-from tests.labs.malformed import malformed
+from tests.labs.malformed import malformed, malformed_ipv6
 
 SOCKET = "/run/lvs-frames.sock"
 SEED, COUNT = 6, 240
+_AT_ONCE, _DAMAGED, _ETHERNET, _MTU = 64, 0.7, 14, 1500  # frames, share of them, bytes
 _SETTINGS = ("net.ipv6.icmp.ratelimit=0", "net.ipv6.auto_flowlabels=0", "net.ipv4.icmp_ratelimit=0")
 _TCP, _UDP, _ICMP, _FRAGMENT, _SOLICITATION = 6, 17, 58, 44, 135
 _HOP_BY_HOP, _ROUTING, _AUTHENTICATION, _NOTHING, _OPTIONS, _ESP = 0, 43, 51, 59, 60, 50
@@ -246,16 +248,41 @@ def odd() -> Iterator[Frame]:
     yield CLIENTS, of_ipv4 + tcp(CLIENT, VIP, 6004, 90, 0x02)
 
 
+def good() -> list[Frame]:
+    recorded = [(one.side, framed(one.side, packet)) for one in ipv6_frames.sent() for packet in one.packets]
+    return [*recorded[:60], *odd()]
+
+
 def damaged() -> Iterator[Frame]:
     """Good and odd frames with bytes changed or cut off."""
     chance = random.Random(SEED)
-    good = [(one.side, framed(one.side, packet)) for one in ipv6_frames.sent() for packet in one.packets][:60]
-    good += odd()
+    frames = good()
     for _ in range(COUNT):
-        side, frame = chance.choice(good)
+        side, frame = chance.choice(frames)
         changed = malformed(frame, chance)
         if len(changed) >= 14:
             yield side, changed
+
+
+def steady(flags: int) -> Frame:
+    """A client's packet in VS-DR, where its connection is established without a reply."""
+    return CLIENTS, framed(CLIENTS, tcp("2001:db8:1:77::1", VIP, 7000, FIRST_PORT, flags))
+
+
+def survives(trial: Trial, number: int) -> dict[str, int]:
+    """Send that many frames; query the director now and then, so that it keeps up."""
+    chance = random.Random(SEED + 1)
+    frames = good()
+    for _ in range(0, number, _AT_ONCE):
+        for _ in range(_AT_ONCE):
+            side, frame = chance.choice(frames)
+            changed = malformed_ipv6(frame, chance) if chance.random() < _DAMAGED else frame
+            if _ETHERNET <= len(changed) <= _ETHERNET + _MTU:
+                trial.send(side, changed)
+        trial.exchange(*steady(0x10))
+    end = trial.exchange(*steady(0x10))
+    engine, process = (trial.ask("counters")[name] for name in ("engine", "process"))
+    return {"failed": engine["failed"], "errors": process["internal_errors"], "served": len(end)}
 
 
 def counted(frames: list[list[str]]) -> list[list[str]]:
@@ -269,7 +296,7 @@ def counted(frames: list[list[str]]) -> list[list[str]]:
     return kept
 
 
-def main(engine: str) -> None:
+def main(engine: str, more: str) -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one queue keeps frames in order
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
     trial = Trial(engine)
@@ -287,6 +314,8 @@ def main(engine: str) -> None:
     began = monotonic()
     for line in more_rules():
         trial.ask("apply", commands=save_format.read(line))
+    for flags in (0x02, 0x10):
+        trial.exchange(*steady(flags))
     for name, frames in (("scheduled", scheduled()), ("odd", odd()), ("damaged", damaged())):
         told[name] = [
             {"in": [side, frame.hex()], "out": counted(trial.exchange(side, frame))} for side, frame in frames
@@ -294,6 +323,7 @@ def main(engine: str) -> None:
     told["tables"] = trial.tables()
     told["took"] = monotonic() - began
     told["engine"] = trial.ask("counters")["engine"]
+    told["survived"] = survives(trial, int(more))
     if engine == "ebpf":
         told["next"] = trial.succeed()
     trial.director.terminate()

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 Stamped = tuple[float, bytes]  # a frame with the time of its arrival in seconds
 
-_FLOW = slice(26, 38)  # of a frame without IP options: addresses and ports
+_IPV6 = b"\x86\xdd"  # EtherType
+_ADDRESSES, _ADDRESSES_OF_IPV6, _PORTS = slice(26, 34), slice(22, 54), 4  # of a frame; bytes
 _MEMORY = 4.0  # seconds: a SYN is remembered at least that long, at most twice, if there is room
 _MEMORY_SIZE = 32768  # SYNs in that time
 _QUEUE_LENGTH = 256  # repeated SYNs that wait for a turn
@@ -52,7 +53,7 @@ class FloodGate:
         new: list[Stamped] = []
         for syn in syns:
             self._forget(syn[0])
-            flow = syn[1][_FLOW]
+            flow = _flow_of(syn[1])
             (repeated if flow in self._recent or flow in self._older else new).append(syn)
             self._recent.add(flow)
         return repeated, new
@@ -61,3 +62,12 @@ class FloodGate:
         if now - self._since > _MEMORY or len(self._recent) >= _MEMORY_SIZE:
             keep = now - self._since <= 2 * _MEMORY
             self._older, self._recent, self._since = self._recent if keep else set(), set(), now
+
+
+def _flow_of(frame: bytes) -> bytes:
+    """Addresses and ports; the latter are not found behind extension headers."""
+    if frame[12:14] == _IPV6:
+        addresses, end = _ADDRESSES_OF_IPV6, _ADDRESSES_OF_IPV6.stop
+    else:
+        addresses, end = _ADDRESSES, 14 + 4 * (frame[14] & 15)
+    return frame[addresses] + frame[end : end + _PORTS]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
 
 from director.engines.scapy import flood_gate
 from director.engines.scapy.flood_gate import FloodGate, Stamped
@@ -10,7 +15,32 @@ from director.engines.scapy.flood_gate import FloodGate, Stamped
 
 def syns(*numbers: int, when: float = 100.0) -> list[Stamped]:
     """Frames that differ only in their addresses and ports."""
-    return [(when, bytes(26) + number.to_bytes(12, "big") + bytes(16)) for number in numbers]
+    before = bytes(14) + b"\x45" + bytes(11)
+    return [(when, before + number.to_bytes(12, "big") + bytes(16)) for number in numbers]
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        IP(src="198.51.100.9", dst="203.0.113.1"),
+        IP(src="198.51.100.9", dst="203.0.113.1", options=b"\x94\x04\0\0"),
+        IPv6(src="2001:db8:1::9", dst="2001:db8::80"),
+    ],
+)
+def test_a_flood_from_one_address_repeats_nothing(packet: Any) -> None:
+    """Its ports differ; a client's SYN that comes again gets in before all of them."""
+
+    frame = bytes(Ether() / packet / TCP(sport=2000, dport=80, flags="S"))
+    at = len(frame) - 20
+
+    def syn(port: int, when: float) -> Stamped:
+        return when, frame[:at] + port.to_bytes(2, "big") + frame[at + 2 :]
+
+    gate = FloodGate()
+    gate.choose([syn(port, 100.0) for port in range(2000, 2500)], 1)
+    again = [syn(2100, 101.0)]
+    assert gate.choose([*(syn(port, 101.0) for port in range(3000, 3500)), *again], 1) == again
+    assert gate.waiting == []
 
 
 def test_with_enough_turns_every_syn_gets_in() -> None:

@@ -464,6 +464,10 @@ def test_malformed_frames_do_not_stop_the_engine(method: Method) -> None:
     print(f"seed {seed}")  # pytest shows it when this fails
     chance, running = random.Random(seed), Running(method)
     running.director.apply([SetSysctl("nat_icmp_send", 1)], 1)
+    steady = IPv6(src="2001:db8:1::77", dst=VIP) / TCP(sport=1025, flags="A")  # has to survive all of them
+    running.receive(IPv6(src="2001:db8:1::77", dst=VIP) / TCP(sport=1025, flags="S"))
+    running.receive(IPv6(src=SERVER, dst="2001:db8:1::77") / TCP(sport=8000, dport=1025, flags="SA"))
+    running.forwarded(steady)
     samples = _samples()
     for frame in samples:
         running.receive(frame)
@@ -474,6 +478,9 @@ def test_malformed_frames_do_not_stop_the_engine(method: Method) -> None:
         if number % 500 == 0:
             running.host.forget()
             running.host.wait(1, 1)
+            assert len(running.receive(steady)) == 1
     counted = running.engine.counters()
     assert counted["failed"] == 0
     assert min(counted["malformed"], counted["out"]) > 10
+    (kept,) = running.receive(steady)
+    assert kept[TCP].sport == 1025
